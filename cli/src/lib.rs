@@ -1,0 +1,5 @@
+//! The operator's side of ipgeo.
+
+pub mod config;
+pub mod fetch;
+pub mod geo;

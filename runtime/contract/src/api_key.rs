@@ -1,0 +1,224 @@
+//! API keys: `<prefix>_<30 base62 random><6 base62 of CRC-32>`.
+//!
+//! The underscore lets a double click select the whole; the checksum lets an edge refuse a typing error
+//! or junk without a read (the shape follows GitHub's tokens). Only the SHA-256 is ever stored.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const RANDOM_CHARS: usize = 30;
+const CHECKSUM_CHARS: usize = 6;
+const PREFIX_CHARS_MAX: usize = 16;
+
+/// A well-formed API key. Its `Debug` shows the hint only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    text: String,
+}
+
+/// The SHA-256 of an API key: what is stored and looked up, in 64 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyHash([u8; 32]);
+
+/// Why a text is not an API key. None of the messages repeats the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ApiKeyError {
+    /// Not `<prefix>_<36 base62 characters>`.
+    #[error("not of the form <prefix>_<{len} letters and digits>", len = RANDOM_CHARS + CHECKSUM_CHARS)]
+    Shape,
+    /// The last six characters do not match the rest: a typing error.
+    #[error("its checksum does not match: a character was changed, lost or swapped")]
+    Checksum,
+}
+
+/// Why a text is not a key hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not 64 lower-case hex digits")]
+pub struct KeyHashError;
+
+/// Whether `prefix` may start an API key: 2 to 16 of `a-z 0-9 _`, a letter first, no `_` last.
+pub fn prefix_is_valid(prefix: &str) -> bool {
+    (2..=PREFIX_CHARS_MAX).contains(&prefix.len())
+        && prefix.as_bytes()[0].is_ascii_lowercase()
+        && !prefix.ends_with('_')
+        && prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+impl ApiKey {
+    /// Makes a new API key; `fill` fills a buffer with random bytes from a cryptographic source. A
+    /// prefix for which [`prefix_is_valid`] is false is refused as [`ApiKeyError::Shape`].
+    pub fn generate(prefix: &str, mut fill: impl FnMut(&mut [u8])) -> Result<Self, ApiKeyError> {
+        if !prefix_is_valid(prefix) {
+            return Err(ApiKeyError::Shape);
+        }
+        let mut text = format!("{prefix}_");
+        let length = text.len() + RANDOM_CHARS;
+        while text.len() < length {
+            let mut bytes = [0_u8; 64];
+            fill(&mut bytes);
+            // 248 is the largest multiple of 62 in a byte: what lies above would favour the first characters.
+            let unbiased = bytes.iter().filter(|b| **b < 248);
+            for byte in unbiased.take(length - text.len()) {
+                text.push(char::from(BASE62[usize::from(byte % 62)]));
+            }
+        }
+        text.push_str(&checksum(&text));
+        Ok(Self { text })
+    }
+
+    /// The whole API key: to show it once to the person who asked for it, never to log or store it.
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    /// What is stored in its place.
+    pub fn hash(&self) -> KeyHash {
+        KeyHash(Sha256::digest(self.text.as_bytes()).into())
+    }
+
+    /// What a person recognises it by: the prefix and the last four characters, `ipg_…x3Kq`.
+    pub fn hint(&self) -> String {
+        let prefix = self.text.rsplit_once('_').map_or("", |(prefix, _)| prefix);
+        format!("{prefix}_…{}", &self.text[self.text.len() - 4..])
+    }
+}
+
+fn checksum(text: &str) -> String {
+    let mut rest = crc32fast::hash(text.as_bytes());
+    let mut digits = [b'0'; CHECKSUM_CHARS];
+    for digit in digits.iter_mut().rev() {
+        *digit = BASE62[(rest % 62) as usize];
+        rest /= 62;
+    }
+    digits.iter().copied().map(char::from).collect()
+}
+
+impl FromStr for ApiKey {
+    type Err = ApiKeyError;
+
+    fn from_str(text: &str) -> Result<Self, ApiKeyError> {
+        let (prefix, rest) = text.rsplit_once('_').ok_or(ApiKeyError::Shape)?;
+        let shaped = prefix_is_valid(prefix)
+            && rest.len() == RANDOM_CHARS + CHECKSUM_CHARS
+            && rest.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !shaped {
+            return Err(ApiKeyError::Shape);
+        }
+        let (body, given) = text.split_at(text.len() - CHECKSUM_CHARS);
+        if checksum(body) != given {
+            return Err(ApiKeyError::Checksum);
+        }
+        Ok(Self { text: text.to_owned() })
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiKey({})", self.hint())
+    }
+}
+
+impl fmt::Display for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyHash({self})")
+    }
+}
+
+impl FromStr for KeyHash {
+    type Err = KeyHashError;
+
+    fn from_str(text: &str) -> Result<Self, KeyHashError> {
+        if text.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(KeyHashError);
+        }
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| KeyHashError)?;
+        Ok(Self(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key_from(seed: u8) -> ApiKey {
+        let mut next = seed;
+        ApiKey::generate("ipg", |buffer| {
+            for byte in buffer {
+                next = next.wrapping_mul(167).wrapping_add(13);
+                *byte = next;
+            }
+        })
+        .expect("a valid prefix")
+    }
+
+    #[test]
+    fn shape_hint_and_hash() {
+        let key = key_from(7);
+        assert_eq!(key.expose().len(), "ipg_".len() + 36);
+        assert!(key.expose().starts_with("ipg_"));
+        assert_eq!(key.hint(), format!("ipg_…{}", &key.expose()[36..]));
+        assert_eq!(key.hash().to_string().len(), 64);
+        assert_eq!(key.hash().to_string().parse(), Ok(key.hash()));
+        assert!(!format!("{key:?}").contains(key.expose()));
+    }
+
+    #[test]
+    fn a_prefix_may_hold_an_underscore() {
+        let key = ApiKey::generate("ipg_live", |buffer| buffer.fill(61)).expect("valid");
+        assert_eq!(key.expose().parse(), Ok(key.clone()));
+        assert!(key.hint().starts_with("ipg_live_…"));
+        for prefix in ["", "a", "Ipg", "1pg", "ipg_", "ip g", "ipgipgipgipgipgip"] {
+            assert!(!prefix_is_valid(prefix), "{prefix}");
+            assert_eq!(ApiKey::generate(prefix, |_| ()).map(|_| ()), Err(ApiKeyError::Shape));
+        }
+    }
+
+    #[test]
+    fn junk_is_refused_by_name() {
+        let good = key_from(1).expose().to_owned();
+        let table = [
+            (String::new(), ApiKeyError::Shape),
+            ("test".into(), ApiKeyError::Shape),
+            ("_".into(), ApiKeyError::Shape),
+            (good.to_uppercase(), ApiKeyError::Shape),
+            (format!("{good}x"), ApiKeyError::Shape),
+            (good[..good.len() - 1].into(), ApiKeyError::Shape),
+            (format!("ipg_{}", "é".repeat(18)), ApiKeyError::Shape),
+            (good.replacen("ipg", "ipx", 1), ApiKeyError::Checksum),
+        ];
+        for (text, expected) in table {
+            assert_eq!(text.parse::<ApiKey>(), Err(expected), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn one_changed_character_is_always_noticed(seed: u8, at in 4_usize..40, to in 0_usize..62) {
+            let good = key_from(seed).expose().to_owned();
+            let mut bytes = good.clone().into_bytes();
+            prop_assume!(bytes[at] != BASE62[to]);
+            bytes[at] = BASE62[to];
+            let bad = String::from_utf8(bytes).expect("ascii");
+            prop_assert_eq!(bad.parse::<ApiKey>(), Err(ApiKeyError::Checksum));
+        }
+
+        #[test]
+        fn any_text_is_answered_without_panic(text: String) {
+            if let Ok(key) = text.parse::<ApiKey>() {
+                prop_assert_eq!(key.expose(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A tier's limit: so many calls in a window.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The calendar window that a limit counts in, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Window {
+    /// From midnight to midnight, UTC.
+    Day,
+    /// From the first of the month, UTC.
+    Month,
+}
+
+impl Window {
+    /// The word used in limits, headers, items and lines: `day` or `month`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Window {
+    type Err = LimitError;
+
+    fn from_str(text: &str) -> Result<Self, LimitError> {
+        match text {
+            "day" => Ok(Self::Day),
+            "month" => Ok(Self::Month),
+            other => Err(LimitError::Window(other.to_owned())),
+        }
+    }
+}
+
+/// So many calls a window; written `1500/day`, `100_000/month`, `50k/day`, `25M/month`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limit {
+    /// Calls allowed in one window; 1 to [`Limit::CALLS_MAX`].
+    pub calls: u64,
+    /// The window that the calls are counted in.
+    pub window: Window,
+}
+
+impl Limit {
+    /// The largest limit: a million million calls, far inside what a DynamoDB number and a JSON double
+    /// hold exactly, so that every product with 100 stays exact too.
+    pub const CALLS_MAX: u64 = 1_000_000_000_000;
+}
+
+/// Why a text is not a limit.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LimitError {
+    /// There is no `/` between calls and window.
+    #[error("`{0}` has no window; write calls/window, such as `1500/day` or `100_000/month`")]
+    NoWindow(String),
+    /// The part before the `/` is not a number with an optional `k` or `M`.
+    #[error("`{0}` is not a number of calls; write digits with `_` between, or `50k`, `25M`")]
+    Calls(String),
+    /// The number is zero or above [`Limit::CALLS_MAX`].
+    #[error("`{0}` calls is out of range; a limit is 1 to {max} calls", max = Limit::CALLS_MAX)]
+    Range(String),
+    /// The part after the `/` is not a window.
+    #[error("`{0}` is not a window; the windows are `day` and `month`")]
+    Window(String),
+}
+
+impl FromStr for Limit {
+    type Err = LimitError;
+
+    fn from_str(text: &str) -> Result<Self, LimitError> {
+        let (calls, window) = text.split_once('/').ok_or_else(|| LimitError::NoWindow(text.to_owned()))?;
+        Ok(Self { calls: parse_calls(calls.trim())?, window: window.trim().parse()? })
+    }
+}
+
+fn parse_calls(text: &str) -> Result<u64, LimitError> {
+    let (digits, factor) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 1_000),
+        Some(b'M') => (&text[..text.len() - 1], 1_000_000),
+        _ => (text, 1),
+    };
+    let digits = digits.replace('_', "");
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(LimitError::Calls(text.to_owned()));
+    }
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|n| n.checked_mul(factor))
+        .filter(|n| (1..=Limit::CALLS_MAX).contains(n))
+        .ok_or_else(|| LimitError::Range(text.to_owned()))
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.calls, self.window)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_read_as_written() {
+        let table = [
+            ("1500/day", Ok((1_500, Window::Day))),
+            ("100_000/month", Ok((100_000, Window::Month))),
+            ("50k/day", Ok((50_000, Window::Day))),
+            ("25M/month", Ok((25_000_000, Window::Month))),
+            (" 10 / day ", Ok((10, Window::Day))),
+            ("1500", Err(LimitError::NoWindow("1500".into()))),
+            ("/day", Err(LimitError::Calls(String::new()))),
+            ("k/day", Err(LimitError::Calls("k".into()))),
+            ("-5/day", Err(LimitError::Calls("-5".into()))),
+            ("1e5/day", Err(LimitError::Calls("1e5".into()))),
+            ("0/day", Err(LimitError::Range("0".into()))),
+            ("1000000000001/day", Err(LimitError::Range("1000000000001".into()))),
+            ("99999999999999999999M/day", Err(LimitError::Range("99999999999999999999M".into()))),
+            ("5/week", Err(LimitError::Window("week".into()))),
+        ];
+        for (text, expected) in table {
+            let expected = expected.map(|(calls, window)| Limit { calls, window });
+            assert_eq!(text.parse::<Limit>(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_limit_survives_its_own_text() {
+        for text in ["1/day", "1500/day", "1000000000000/month"] {
+            assert_eq!(text.parse::<Limit>().map(|l| l.to_string()), Ok(text.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Periods: the window that an instant falls in, in UTC.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
+
+use crate::Window;
+
+/// One concrete window: a day (`2026-11-24`) or a month (`2026-11`). Orders by time within a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Period {
+    /// A day, UTC.
+    Day(Date),
+    /// A month, UTC.
+    Month(Month),
+}
+
+/// A calendar month, `2026-11`: the ledger's sort key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Month {
+    /// Always the first of the month.
+    first: Date,
+}
+
+/// Why a text is not a period.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a period; write a day as `2026-11-24`, a month as `2026-11`")]
+pub struct PeriodError(String);
+
+fn utc_date(time: Timestamp) -> Date {
+    TimeZone::UTC.to_datetime(time).date()
+}
+
+/// Midnight UTC at the start of `date`; the end of representable time when there is none.
+fn midnight(date: Date) -> Timestamp {
+    date.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |zoned| zoned.timestamp())
+}
+
+impl Month {
+    /// The month that `time` falls in, UTC.
+    pub fn of(time: Timestamp) -> Self {
+        Self::of_date(utc_date(time))
+    }
+
+    /// The month of a date.
+    pub fn of_date(date: Date) -> Self {
+        Self { first: date.first_of_month() }
+    }
+
+    /// The first day of this month.
+    pub fn first(self) -> Date {
+        self.first
+    }
+
+    /// The month after this one; this one again at the end of representable time.
+    #[must_use]
+    pub fn next(self) -> Self {
+        self.first.checked_add(1.month()).map_or(self, Self::of_date)
+    }
+
+    /// The first instant after this month.
+    pub fn end(self) -> Timestamp {
+        midnight(self.next().first)
+    }
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}", self.first.year(), self.first.month())
+    }
+}
+
+impl fmt::Debug for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Month {
+    type Err = PeriodError;
+
+    fn from_str(text: &str) -> Result<Self, PeriodError> {
+        let shaped = text.len() == 7 && text.as_bytes()[4] == b'-';
+        shaped
+            .then(|| format!("{text}-01"))
+            .and_then(|day| day.parse::<Date>().ok())
+            .map(Self::of_date)
+            .ok_or_else(|| PeriodError(text.to_owned()))
+    }
+}
+
+impl Period {
+    /// The period of `window` that `time` falls in, UTC.
+    pub fn of(window: Window, time: Timestamp) -> Self {
+        match window {
+            Window::Day => Self::Day(utc_date(time)),
+            Window::Month => Self::Month(Month::of(time)),
+        }
+    }
+
+    /// The first instant of this period.
+    pub fn start(self) -> Timestamp {
+        match self {
+            Self::Day(date) => midnight(date),
+            Self::Month(month) => midnight(month.first),
+        }
+    }
+
+    /// The first instant after this period: when its count resets.
+    pub fn end(self) -> Timestamp {
+        match self {
+            Self::Day(date) => date.checked_add(1.day()).map_or(Timestamp::MAX, midnight),
+            Self::Month(month) => month.end(),
+        }
+    }
+
+    /// Whole seconds from `now` until this period ends, rounded up; 0 when it has ended.
+    pub fn seconds_left(self, now: Timestamp) -> u64 {
+        let left_ms = self.end().as_millisecond() - now.as_millisecond();
+        u64::try_from(left_ms).unwrap_or(0).div_ceil(1_000)
+    }
+
+    /// The length of this period in seconds: a day's 86,400, or the month's own.
+    pub fn seconds(self) -> u64 {
+        u64::try_from(self.end().as_second() - self.start().as_second()).unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Day(date) => write!(f, "{date}"),
+            Self::Month(month) => write!(f, "{month}"),
+        }
+    }
+}
+
+impl FromStr for Period {
+    type Err = PeriodError;
+
+    fn from_str(text: &str) -> Result<Self, PeriodError> {
+        match text.len() {
+            7 => text.parse().map(Self::Month),
+            10 => text.parse::<Date>().map(Self::Day).map_err(|_| PeriodError(text.to_owned())),
+            _ => Err(PeriodError(text.to_owned())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a timestamp")
+    }
+
+    #[test]
+    fn an_instant_falls_in_its_utc_period() {
+        // (instant, window, period, seconds left, seconds in all)
+        let table = [
+            ("2026-11-24T00:00:00Z", Window::Day, "2026-11-24", 86_400, 86_400),
+            ("2026-11-24T23:59:59.001Z", Window::Day, "2026-11-24", 1, 86_400),
+            ("2026-11-24T23:30:00-01:00", Window::Day, "2026-11-25", 84_600, 86_400),
+            ("2026-11-30T23:59:59Z", Window::Month, "2026-11", 1, 30 * 86_400),
+            ("2028-02-29T12:00:00Z", Window::Month, "2028-02", 43_200, 29 * 86_400),
+            ("2026-12-31T23:59:59Z", Window::Month, "2026-12", 1, 31 * 86_400),
+        ];
+        for (instant, window, text, left, length) in table {
+            let period = Period::of(window, at(instant));
+            assert_eq!(period.to_string(), text, "{instant}");
+            assert_eq!(period.seconds_left(at(instant)), left, "{instant}");
+            assert_eq!(period.seconds(), length, "{instant}");
+            assert_eq!(text.parse::<Period>(), Ok(period), "{instant}");
+        }
+    }
+
+    #[test]
+    fn a_period_ends_where_the_next_begins() {
+        let day = Period::of(Window::Day, at("2026-12-31T08:00:00Z"));
+        assert_eq!(Period::of(Window::Day, day.end()).start(), day.end());
+        assert_eq!(day.seconds_left(day.end()), 0);
+    }
+
+    #[test]
+    fn junk_is_no_period() {
+        for text in ["", "2026", "2026-13", "2026-1", "2026-11-31", "2026/11", "äää-aa", "2026-11-24T00"] {
+            assert_eq!(text.parse::<Period>(), Err(PeriodError(text.to_owned())));
+        }
+    }
+}

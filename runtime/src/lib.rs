@@ -1,0 +1,3 @@
+//! The Lambda of ipgeo, as a library.
+
+pub mod geo;
