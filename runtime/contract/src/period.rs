@@ -34,7 +34,7 @@ fn utc_date(time: Timestamp) -> Date {
 
 /// Midnight UTC at the start of `date`; the end of representable time when there is none.
 fn midnight(date: Date) -> Timestamp {
-    date.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |zoned| zoned.timestamp())
+    TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).unwrap_or(Timestamp::MAX)
 }
 
 impl Month {
