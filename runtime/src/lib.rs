@@ -1,3 +1,8 @@
-//! The Lambda of ipgeo, as a library.
+//! The Lambda of ipgeo, as a library: the very handlers that the `bootstrap` binary serves, so that
+//! `ipgeo dev` and the tests run the same code as AWS does.
 
+pub mod dynamo;
 pub mod geo;
+pub mod lookup;
+pub mod store;
+pub mod usage;

@@ -1,10 +1,29 @@
 //! What the Lambda at the edges, the usage function at home and the operator's command line must agree
-//! on, and nothing else.
+//! on, and nothing else: API keys, limits and periods, identities, table keys and attribute names, the
+//! usage line, the decision, the publication steps, and the names of environment variables.
+//!
+//! Everything here is pure. There is no clock, no environment, no file, no network and no randomness:
+//! the time is an argument, and so is the source of random bytes.
 
+mod access;
 mod api_key;
+mod decide;
+pub mod env;
+mod identity;
+mod ledger;
 mod limit;
 mod period;
+mod publish;
+mod site;
+mod usage_line;
 
+pub use access::{KeyRecord, Published, SECRET_ID, Status, StatusError, access_attr};
 pub use api_key::{ApiKey, ApiKeyError, KeyHash, KeyHashError, prefix_is_valid};
+pub use decide::{Caller, QuotaState, Verdict, VerdictError, decide_key, effective_usage};
+pub use identity::{AddressSecret, DaySecret, Identity, IdentityError, IdentityKind};
+pub use ledger::{LedgerAttr, ledger_attr, padded_sequence};
 pub use limit::{Limit, LimitError, Window};
 pub use period::{Month, Period, PeriodError};
+pub use publish::{publish_step, publish_steps_crossed};
+pub use site::{Site, SitePattern, SitePatternError, site_is_allowed};
+pub use usage_line::{Charge, LineError, USAGE_LINE_VERSION, UsageEvent};

@@ -1,0 +1,129 @@
+//! The access table: what an edge reads to decide. Global, partition key [`access_attr::ID`].
+//!
+//! An API key's item holds its record and its published usage; an address's or a site's item holds
+//! published usage only and is there only when near or over the limit: absence means allowed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use crate::{Limit, Period, SitePattern};
+
+/// Partition key of the item that holds the [`crate::AddressSecret`], in [`access_attr::SECRET`].
+pub const SECRET_ID: &str = "secret#address";
+
+/// Attribute names of the access table.
+pub mod access_attr {
+    /// Partition key, string: an [`crate::Identity`] or [`crate::SECRET_ID`].
+    pub const ID: &str = "id";
+    /// String: who the API key was made for.
+    pub const OWNER: &str = "owner";
+    /// String: the tier's name.
+    pub const TIER: &str = "tier";
+    /// Number: the effective limit, calls in a window.
+    pub const LIMIT: &str = "limit";
+    /// String, `day` or `month`: the effective window.
+    pub const WINDOW: &str = "window";
+    /// String: a [`crate::Status`].
+    pub const STATUS: &str = "status";
+    /// Number, Unix milliseconds: from when on the API key is refused. Absent: never.
+    pub const EXPIRES: &str = "expires";
+    /// List of strings: [`crate::SitePattern`]s. Absent: any site.
+    pub const SITES: &str = "sites";
+    /// List of strings: networks in CIDR form. Absent: any network.
+    pub const NETWORKS: &str = "networks";
+    /// String: what a person recognises the API key by.
+    pub const HINT: &str = "hint";
+    /// Number, Unix milliseconds.
+    pub const CREATED: &str = "created";
+    /// String: the period that `used` belongs to.
+    pub const PERIOD: &str = "period";
+    /// Number: calls counted in `period` when this was published.
+    pub const USED: &str = "used";
+    /// Number, Unix milliseconds: the time of the latest usage event in `used`.
+    pub const AS_OF: &str = "as_of";
+    /// String, 64 hex digits, of the secret's item only.
+    pub const SECRET: &str = "secret";
+}
+
+/// Whether an API key may be used at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// In use.
+    Active,
+    /// Switched off by the operator; may be switched on again.
+    Disabled,
+    /// Ended for good; kept so that its reports stay readable.
+    Revoked,
+}
+
+impl Status {
+    /// The word that is stored: `active`, `disabled`, `revoked`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// Why a text is not a status.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a status; it is `active`, `disabled` or `revoked`")]
+pub struct StatusError(String);
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Status {
+    type Err = StatusError;
+
+    fn from_str(text: &str) -> Result<Self, StatusError> {
+        [Self::Active, Self::Disabled, Self::Revoked]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| StatusError(text.to_owned()))
+    }
+}
+
+/// Usage as home published it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The period that `used` belongs to.
+    pub period: Period,
+    /// Calls counted in that period.
+    pub used: u64,
+    /// The time of the latest usage event in `used`.
+    pub as_of: Timestamp,
+}
+
+/// An API key's item: its *effective* limit and window, so that one read decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// Who it was made for.
+    pub owner: String,
+    /// The tier's name.
+    pub tier: String,
+    /// The effective limit and window: the tier's, or the API key's own.
+    pub limit: Limit,
+    /// Whether it may be used at all.
+    pub status: Status,
+    /// From when on it is refused.
+    pub expires: Option<Timestamp>,
+    /// The sites it may be used from; empty: any.
+    pub sites: Vec<SitePattern>,
+    /// The networks it may be used from; empty: any.
+    pub networks: Vec<IpNet>,
+    /// What a person recognises it by.
+    pub hint: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Usage as last published; none before the first publication.
+    pub published: Option<Published>,
+}

@@ -1,0 +1,222 @@
+//! Deciding: what an edge answers a caller, from one local read and its own count.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use crate::{KeyRecord, Limit, Period, Published, Site, Status, site_is_allowed};
+
+/// Allowed, or refused and why. A refusal is a value, not an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Go on.
+    Allowed,
+    /// The window's limit is used up.
+    OverQuota,
+    /// Not of the form of an API key: refused without a read.
+    MalformedKey,
+    /// No such API key.
+    UnknownKey,
+    /// Switched off by the operator.
+    Disabled,
+    /// Ended for good.
+    Revoked,
+    /// Past its date.
+    Expired,
+    /// Not from one of its sites.
+    SiteDenied,
+    /// Not from one of its networks.
+    NetworkDenied,
+}
+
+impl Verdict {
+    /// Every verdict, in the order of reports.
+    pub const ALL: [Self; 9] = [
+        Self::Allowed,
+        Self::OverQuota,
+        Self::MalformedKey,
+        Self::UnknownKey,
+        Self::Disabled,
+        Self::Revoked,
+        Self::Expired,
+        Self::SiteDenied,
+        Self::NetworkDenied,
+    ];
+
+    /// The word in usage lines, ledger attributes and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::OverQuota => "over_quota",
+            Self::MalformedKey => "malformed_key",
+            Self::UnknownKey => "unknown_key",
+            Self::Disabled => "disabled",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::SiteDenied => "site_denied",
+            Self::NetworkDenied => "network_denied",
+        }
+    }
+}
+
+/// Why a text is not a verdict.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a verdict")]
+pub struct VerdictError(String);
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Verdict {
+    type Err = VerdictError;
+
+    fn from_str(text: &str) -> Result<Self, VerdictError> {
+        Self::ALL
+            .into_iter()
+            .find(|verdict| verdict.as_str() == text)
+            .ok_or_else(|| VerdictError(text.to_owned()))
+    }
+}
+
+/// Who asks: the address of the connection, and the host of the Referer when there is one.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The address of the immediate connection; never of a forwarded-for header.
+    pub address: IpAddr,
+    /// The Referer's host.
+    pub site: Option<Site>,
+}
+
+/// Usage of `period` as this environment knows it: what was published for that period, and its own
+/// calls since then (or since the period began, when nothing is published for it).
+pub fn effective_usage(published: Option<&Published>, period: Period, own: u64) -> u64 {
+    let known = published.filter(|p| p.period == period).map_or(0, |p| p.used);
+    known.saturating_add(own)
+}
+
+/// One limit and how much of it is used: what the quota headers show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaState {
+    /// The limit.
+    pub limit: Limit,
+    /// Calls used in the current period before this request.
+    pub used: u64,
+}
+
+impl QuotaState {
+    /// Whether `cost` more calls fit; a request that costs nothing fits while one more call would.
+    pub fn admits(&self, cost: u64) -> bool {
+        self.used.saturating_add(cost.max(1)) <= self.limit.calls
+    }
+
+    /// Calls left in the period.
+    pub fn remaining(&self) -> u64 {
+        self.limit.calls.saturating_sub(self.used)
+    }
+}
+
+/// Decides a request of `cost` calls with an API key whose record is `record` and of which `used` calls
+/// are used (see [`effective_usage`]). What the caller can mend comes last, so that an ended API key is
+/// never answered with "over quota".
+pub fn decide_key(record: &KeyRecord, caller: &Caller, used: u64, cost: u64, now: Timestamp) -> Verdict {
+    let quota = QuotaState { limit: record.limit, used };
+    match record.status {
+        Status::Revoked => Verdict::Revoked,
+        Status::Disabled => Verdict::Disabled,
+        Status::Active if record.expires.is_some_and(|expires| expires <= now) => Verdict::Expired,
+        Status::Active if !network_is_allowed(record, caller.address) => Verdict::NetworkDenied,
+        Status::Active if !site_is_allowed(&record.sites, caller.site.as_ref()) => Verdict::SiteDenied,
+        Status::Active if !quota.admits(cost) => Verdict::OverQuota,
+        Status::Active => Verdict::Allowed,
+    }
+}
+
+fn network_is_allowed(record: &KeyRecord, address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    record.networks.is_empty() || record.networks.iter().any(|network| network.contains(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Window;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a timestamp")
+    }
+
+    fn record() -> KeyRecord {
+        KeyRecord {
+            owner: "acme".into(),
+            tier: "startup".into(),
+            limit: Limit { calls: 100, window: Window::Month },
+            status: Status::Active,
+            expires: None,
+            sites: vec![],
+            networks: vec![],
+            hint: "ipg_…abcd".into(),
+            created: at("2026-11-01T00:00:00Z"),
+            published: None,
+        }
+    }
+
+    #[test]
+    fn the_first_reason_that_holds_is_told() {
+        type Change = fn(&mut KeyRecord);
+        let expired: Change = |r| r.expires = Some("2026-11-24T12:00:00Z".parse().expect("a timestamp"));
+        // (record, calls used, cost, verdict)
+        let table: [(Change, u64, u64, Verdict); 15] = [
+            (|_| (), 0, 1, Verdict::Allowed),
+            (|_| (), 99, 1, Verdict::Allowed),
+            (|_| (), 100, 1, Verdict::OverQuota),
+            (|_| (), 99, 2, Verdict::OverQuota),
+            (|_| (), 99, 0, Verdict::Allowed),
+            (|_| (), 100, 0, Verdict::OverQuota),
+            (|_| (), u64::MAX, u64::MAX, Verdict::OverQuota),
+            (|r| r.status = Status::Disabled, 100, 1, Verdict::Disabled),
+            (|r| r.status = Status::Revoked, 0, 1, Verdict::Revoked),
+            (expired, 100, 1, Verdict::Expired),
+            (|r| r.expires = Some(Timestamp::MAX), 0, 1, Verdict::Allowed),
+            (|r| r.networks = vec!["198.51.100.0/24".parse().expect("cidr")], 0, 1, Verdict::NetworkDenied),
+            (|r| r.networks = vec!["203.0.113.0/24".parse().expect("cidr")], 0, 1, Verdict::Allowed),
+            (|r| r.sites = vec!["other.example".parse().expect("site")], 0, 1, Verdict::SiteDenied),
+            (|r| r.sites = vec!["*.example".parse().expect("site")], 100, 1, Verdict::OverQuota),
+        ];
+        let caller = Caller {
+            address: "::ffff:203.0.113.5".parse().expect("an address"),
+            site: Site::from_referer("https://shop.example/"),
+        };
+        for (row, (change, used, cost, verdict)) in table.into_iter().enumerate() {
+            let mut record = record();
+            change(&mut record);
+            let now = at("2026-11-24T12:00:00Z");
+            assert_eq!(decide_key(&record, &caller, used, cost, now), verdict, "row {row}");
+        }
+    }
+
+    #[test]
+    fn published_usage_counts_in_its_own_period_only() {
+        let now = at("2026-12-01T00:00:01Z");
+        let published = Published {
+            period: Period::of(Window::Month, at("2026-11-30T00:00:00Z")),
+            used: 90,
+            as_of: at("2026-11-30T00:00:00Z"),
+        };
+        assert_eq!(effective_usage(Some(&published), published.period, 5), 95);
+        assert_eq!(effective_usage(Some(&published), Period::of(Window::Month, now), 5), 5);
+        assert_eq!(effective_usage(None, published.period, 5), 5);
+    }
+
+    #[test]
+    fn a_verdict_survives_its_own_text() {
+        for verdict in Verdict::ALL {
+            assert_eq!(verdict.as_str().parse(), Ok(verdict));
+        }
+        assert_eq!("maybe".parse::<Verdict>(), Err(VerdictError("maybe".into())));
+    }
+}

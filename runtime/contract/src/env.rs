@@ -1,0 +1,29 @@
+//! The names of the environment variables that the operator's tool sets and the Lambda reads: each
+//! written once. AWS sets `AWS_REGION`, the credentials and the Runtime API's address by itself.
+
+/// Which handler this function is: [`HANDLER_LOOKUP`] or [`HANDLER_USAGE`].
+pub const HANDLER: &str = "IPGEO_HANDLER";
+/// Value of [`HANDLER`] at the edges.
+pub const HANDLER_LOOKUP: &str = "lookup";
+/// Value of [`HANDLER`] at home.
+pub const HANDLER_USAGE: &str = "usage";
+/// Name of the access table (both handlers).
+pub const ACCESS_TABLE: &str = "IPGEO_ACCESS_TABLE";
+/// Name of the ledger table (usage).
+pub const LEDGER_TABLE: &str = "IPGEO_LEDGER_TABLE";
+/// Path of the compiled geo database (lookup).
+pub const GEO_DATABASE: &str = "IPGEO_GEO_DATABASE";
+/// Seconds that an edge remembers an access record, and the absence of one (lookup).
+pub const ACCESS_CACHE_S: &str = "IPGEO_ACCESS_CACHE_S";
+/// The anonymous tier's limit by address, such as `1500/day` (lookup).
+pub const ANONYMOUS_LIMIT: &str = "IPGEO_ANONYMOUS_LIMIT";
+/// The anonymous tier's limit by site, such as `1500/day` (lookup).
+pub const ANONYMOUS_SITE_LIMIT: &str = "IPGEO_ANONYMOUS_SITE_LIMIT";
+/// Status of an answer to an unknown API key: 401, or 403 for strict ipdata behaviour (lookup).
+pub const UNKNOWN_KEY_STATUS: &str = "IPGEO_UNKNOWN_KEY_STATUS";
+/// Status of an answer over quota: 429, or 403 for strict ipdata behaviour (lookup).
+pub const QUOTA_STATUS: &str = "IPGEO_QUOTA_STATUS";
+/// Another DynamoDB endpoint, as every AWS tool reads it (both handlers).
+pub const ENDPOINT_DYNAMODB: &str = "AWS_ENDPOINT_URL_DYNAMODB";
+/// Another endpoint for all services, as every AWS tool reads it (both handlers).
+pub const ENDPOINT: &str = "AWS_ENDPOINT_URL";

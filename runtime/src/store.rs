@@ -1,0 +1,98 @@
+//! What the handlers ask of a store, and how it may fail. The `dynamo` room implements these against
+//! the DynamoDB API; tests implement them in memory.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use ipgeo_contract::{AddressSecret, Identity, KeyRecord, Limit, Month, Published, Verdict};
+
+/// A read or write that did not succeed. Whether a write was applied all the same is not known.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} failed")]
+pub struct StoreError {
+    /// What was tried, such as `read of access table ipgeo-prod-access`.
+    pub action: String,
+    /// Why it failed.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// Reading the access table of the caller's own region.
+pub trait AccessRead: Send + Sync {
+    /// The record of an API key; `None` when there is none.
+    fn key(&self, identity: &Identity) -> impl Future<Output = Result<Option<KeyRecord>, StoreError>> + Send;
+
+    /// Published usage of addresses and sites, in the order asked for; one round trip.
+    fn published(
+        &self,
+        identities: &[Identity],
+    ) -> impl Future<Output = Result<Vec<Option<Published>>, StoreError>> + Send;
+
+    /// The secret that addresses are hidden with; `None` when it was not made yet.
+    fn address_secret(&self) -> impl Future<Output = Result<Option<AddressSecret>, StoreError>> + Send;
+}
+
+/// What one batch adds to one identity's month, from one shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerUpdate {
+    /// Who is charged.
+    pub identity: Identity,
+    /// The ledger's sort key.
+    pub month: Month,
+    /// The shard that the events came from.
+    pub shard: String,
+    /// Padded sequence number of the first record that this adds.
+    pub first: String,
+    /// Padded sequence number of the last record that this adds: the new watermark.
+    pub last: String,
+    /// Calls to add to the month.
+    pub charged: u64,
+    /// Calls to add, by day of the month.
+    pub days: BTreeMap<i8, u64>,
+    /// Calls to add, by region.
+    pub regions: BTreeMap<String, u64>,
+    /// Requests to add, by verdict.
+    pub verdicts: BTreeMap<Verdict, u64>,
+}
+
+/// An identity's month after an update, or as it was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MonthTotals {
+    /// Calls charged in the month.
+    pub charged: u64,
+    /// Calls charged, by day of the month.
+    pub days: BTreeMap<i8, u64>,
+}
+
+/// What became of a [`LedgerUpdate`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It was added; the totals now.
+    Added(MonthTotals),
+    /// Nothing was added: the item has already counted up to `watermark` of this shard. Fold the
+    /// events after it again and retry with those.
+    Behind {
+        /// Padded sequence number.
+        watermark: String,
+        /// The totals as found.
+        totals: MonthTotals,
+    },
+}
+
+/// Writing the ledger, at home.
+pub trait LedgerWrite: Send + Sync {
+    /// Adds `update` if the item's watermark for the shard is below `update.first`, else tells how far it is.
+    fn apply(&self, update: &LedgerUpdate) -> impl Future<Output = Result<Applied, StoreError>> + Send;
+}
+
+/// Publishing usage to the access table, at home.
+pub trait PublishWrite: Send + Sync {
+    /// Sets an identity's published usage, unless a later period or a higher count is there already. An
+    /// API key's item must exist and have the window of `limit`; otherwise nothing is written.
+    fn publish(
+        &self,
+        identity: &Identity,
+        limit: Limit,
+        published: Published,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
