@@ -1,1 +1,39 @@
-//! (to come)
+//! The DynamoDB adapter: the store's traits against the real API. The only room of this crate that
+//! imports an AWS crate; `ipgeo dev`, the tests and AWS all run through it.
+
+mod access;
+mod client;
+mod items;
+mod ledger;
+mod tables;
+
+pub use access::{AccessTable, KeyChange, KeyWriteError};
+pub use client::{ClientError, Effort, client, client_from_env};
+pub use ledger::{LedgerItem, LedgerTable};
+pub use tables::{create_access_table, create_tables};
+
+use aws_sdk_dynamodb::error::{BoxError, DisplayErrorContext};
+
+use crate::store::StoreError;
+
+/// A failed call, in the store's words.
+fn failed<E>(action: impl Into<String>, error: E) -> StoreError
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    StoreError { action: action.into(), source: Box::new(Described(Box::new(error))) }
+}
+
+/// An SDK error prints as `service error`; this prints its whole chain in one fragment.
+#[derive(Debug)]
+struct Described(BoxError);
+
+impl std::fmt::Display for Described {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let chain = DisplayErrorContext(self.0.as_ref()).to_string();
+        // The chain ends with a debug dump of the raw response, which helps nobody.
+        f.write_str(chain.split(" (").next().unwrap_or(&chain))
+    }
+}
+
+impl std::error::Error for Described {}

@@ -1,0 +1,151 @@
+//! Holds the sources against the import table of `docs/ARCHITECTURE.md`: what a room uses and the table
+//! does not grant is a failure, and so is what the table grants and no file uses.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a room may only use if the table grants it: a word as it stands in the table, and the beginnings
+/// of paths that mean it. Everything else from outside is free to all.
+const GRANTS: &[(&str, &[&str])] = &[
+    ("aws", &["aws_sdk_", "aws_config::", "aws_smithy_", "aws_credential_types::"]),
+    ("clap", &["clap::"]),
+    ("clock", &["Timestamp::now(", "SystemTime::now(", "Instant::now(", "Zoned::now("]),
+    ("env", &["std::env", "env::var"]),
+    ("files", &["std::fs", "fs::File", "tokio::fs", "tempfile::", "memmap2::"]),
+    ("http", &["axum::", "ureq::"]),
+    ("lambda", &["lambda_runtime::"]),
+    ("process", &["std::process", "process::Command"]),
+    ("random", &["getrandom::", "fastrand::"]),
+    ("store", &["dynoxide"]),
+    ("terminal", &["indicatif::", "comfy_table::", "std::io::stdout", "std::io::stderr", "IsTerminal"]),
+    ("tokio", &["tokio::"]),
+];
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Uses {
+    rooms: BTreeSet<String>,
+    grants: BTreeSet<String>,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The table's rows: room → what it grants. Cells hold names in backticks.
+fn table() -> BTreeMap<String, Uses> {
+    let text = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).expect("docs/ARCHITECTURE.md");
+    let names =
+        |cell: &str| -> BTreeSet<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let rows = text.lines().skip_while(|line| !line.starts_with("| room |")).skip(2);
+    rows.take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
+            let room = names(cells[0]).pop_first().expect("a room in the first cell");
+            (room, Uses { rooms: names(cells[2]), grants: names(cells[3]) })
+        })
+        .collect()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The room of a file below a crate's `src`: `cli/config`, or the crate itself for what is small enough
+/// to be one room.
+fn room_of(crate_name: &str, below_src: &Path) -> String {
+    let first = below_src.components().next().expect("a file").as_os_str().to_string_lossy();
+    let module = first.trim_end_matches(".rs");
+    if crate_name == "contract" { crate_name.to_owned() } else { format!("{crate_name}/{module}") }
+}
+
+/// The code of a file without comments and without its unit tests, which may use what they like.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).expect("a source file");
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// Every `<start><name>` in the code: the names.
+fn names_after<'a>(code: &'a str, start: &'a str) -> impl Iterator<Item = &'a str> {
+    code.match_indices(start).map(move |(at, _)| {
+        let rest = &code[at + start.len()..];
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        &rest[..end]
+    })
+}
+
+fn observed() -> BTreeMap<String, Uses> {
+    let mut rooms: BTreeMap<String, Uses> = BTreeMap::new();
+    for (crate_name, folder) in
+        [("cli", "cli/src"), ("runtime", "runtime/src"), ("contract", "runtime/contract/src")]
+    {
+        let src = root().join(folder);
+        for file in rust_files(&src) {
+            let below = file.strip_prefix(&src).expect("below src");
+            if below == Path::new("lib.rs") || below.ends_with("tests.rs") {
+                continue;
+            }
+            let room = room_of(crate_name, below);
+            let code = code(&file);
+            let own = names_after(&code, "crate::").map(|name| room_of(crate_name, Path::new(name)));
+            let library = names_after(&code, "ipgeo::").map(|name| room_of("cli", Path::new(name)));
+            let runtime =
+                names_after(&code, "ipgeo_runtime::").map(|name| room_of("runtime", Path::new(name)));
+            let contract = names_after(&code, "ipgeo_contract::").map(|_| "contract".to_owned());
+            let used: Vec<String> = own.chain(library).chain(runtime).chain(contract).collect();
+            let uses = rooms.entry(room.clone()).or_default();
+            uses.rooms.extend(used.into_iter().filter(|used| *used != room));
+            for (grant, starts) in GRANTS {
+                if starts.iter().any(|start| code.contains(start)) {
+                    uses.grants.insert((*grant).to_owned());
+                }
+            }
+        }
+    }
+    rooms
+}
+
+#[test]
+fn every_room_keeps_to_the_import_table() {
+    let (table, observed) = (table(), observed());
+    let mut faults = Vec::new();
+    for (room, uses) in &observed {
+        let Some(granted) = table.get(room) else {
+            faults.push(format!("`{room}` has no row; it uses {uses:?}"));
+            continue;
+        };
+        for used in uses.rooms.difference(&granted.rooms).chain(uses.grants.difference(&granted.grants)) {
+            faults.push(format!("`{room}` uses `{used}`, which its row does not grant"));
+        }
+        for idle in granted.rooms.difference(&uses.rooms).chain(granted.grants.difference(&uses.grants)) {
+            faults.push(format!("`{room}` is granted `{idle}` and does not use it"));
+        }
+    }
+    faults.extend(
+        table
+            .keys()
+            .filter(|room| !observed.contains_key(*room))
+            .map(|room| format!("`{room}` has a row and no source")),
+    );
+    assert!(faults.is_empty(), "docs/ARCHITECTURE.md, import table:\n  {}", faults.join("\n  "));
+}
+
+#[test]
+fn the_scan_sees_what_it_is_meant_to_see() {
+    let code = "use crate::config::Config;\nuse ipgeo_runtime::geo::Database; crate::aws::client();";
+    assert_eq!(names_after(code, "crate::").collect::<Vec<_>>(), ["config", "aws"]);
+    assert_eq!(names_after(code, "ipgeo_runtime::").collect::<Vec<_>>(), ["geo"]);
+    assert_eq!(room_of("cli", Path::new("config/mod.rs")), "cli/config");
+    assert_eq!(room_of("cli", Path::new("world.rs")), "cli/world");
+    assert_eq!(room_of("contract", Path::new("limit.rs")), "contract");
+}

@@ -1,0 +1,226 @@
+//! Items of the access table, to and from the contract's types: the one place that knows both.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use ipgeo_contract::{Identity, KeyRecord, Limit, Published, access_attr as attr};
+use jiff::Timestamp;
+
+/// An item as the API carries it.
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// An attribute that is missing or not what it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("attribute `{name}` {fault}")]
+pub(super) struct ItemError {
+    name: &'static str,
+    fault: String,
+}
+
+impl ItemError {
+    fn new(name: &'static str, fault: impl Into<String>) -> Self {
+        Self { name, fault: fault.into() }
+    }
+}
+
+/// A string attribute.
+pub(super) fn string(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+/// A number attribute.
+pub(super) fn number(value: impl Display) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// An attribute that holds a list of strings, or none for an empty list.
+pub(super) fn strings<T: Display>(list: &[T]) -> Option<AttributeValue> {
+    let list: Vec<AttributeValue> = list.iter().map(|item| string(item.to_string())).collect();
+    (!list.is_empty()).then_some(AttributeValue::L(list))
+}
+
+fn text<'a>(item: &'a Item, name: &'static str) -> Result<Option<&'a str>, ItemError> {
+    match item.get(name) {
+        None => Ok(None),
+        Some(AttributeValue::S(text)) => Ok(Some(text)),
+        Some(_) => Err(ItemError::new(name, "is not a string")),
+    }
+}
+
+fn needed<T>(name: &'static str, value: Option<T>) -> Result<T, ItemError> {
+    value.ok_or_else(|| ItemError::new(name, "is missing"))
+}
+
+fn parsed<T: FromStr<Err: Display>>(name: &'static str, text: &str) -> Result<T, ItemError> {
+    text.parse().map_err(|error: T::Err| ItemError::new(name, error.to_string()))
+}
+
+fn integer<T: FromStr<Err: Display>>(item: &Item, name: &'static str) -> Result<Option<T>, ItemError> {
+    match item.get(name) {
+        None => Ok(None),
+        Some(AttributeValue::N(digits)) => parsed(name, digits).map(Some),
+        Some(_) => Err(ItemError::new(name, "is not a number")),
+    }
+}
+
+fn time(item: &Item, name: &'static str) -> Result<Option<Timestamp>, ItemError> {
+    let Some(ms) = integer::<i64>(item, name)? else { return Ok(None) };
+    Timestamp::from_millisecond(ms).map(Some).map_err(|error| ItemError::new(name, error.to_string()))
+}
+
+fn list<T: FromStr<Err: Display>>(item: &Item, name: &'static str) -> Result<Vec<T>, ItemError> {
+    match item.get(name) {
+        None => Ok(Vec::new()),
+        Some(AttributeValue::L(values)) => values
+            .iter()
+            .map(|value| match value {
+                AttributeValue::S(text) => parsed(name, text),
+                _ => Err(ItemError::new(name, "holds something that is not a string")),
+            })
+            .collect(),
+        Some(_) => Err(ItemError::new(name, "is not a list")),
+    }
+}
+
+/// Published usage in an item; none when it was never published.
+pub(super) fn published(item: &Item) -> Result<Option<Published>, ItemError> {
+    let Some(period) = text(item, attr::PERIOD)? else { return Ok(None) };
+    Ok(Some(Published {
+        period: parsed(attr::PERIOD, period)?,
+        used: needed(attr::USED, integer(item, attr::USED)?)?,
+        as_of: needed(attr::AS_OF, time(item, attr::AS_OF)?)?,
+    }))
+}
+
+/// The record of an API key in an item.
+pub(super) fn key_record(item: &Item) -> Result<KeyRecord, ItemError> {
+    let word = |name| text(item, name).and_then(|found| needed(name, found));
+    Ok(KeyRecord {
+        owner: word(attr::OWNER)?.to_owned(),
+        tier: word(attr::TIER)?.to_owned(),
+        limit: Limit {
+            calls: needed(attr::LIMIT, integer(item, attr::LIMIT)?)?,
+            window: parsed(attr::WINDOW, word(attr::WINDOW)?)?,
+        },
+        status: parsed(attr::STATUS, word(attr::STATUS)?)?,
+        expires: time(item, attr::EXPIRES)?,
+        sites: list(item, attr::SITES)?,
+        networks: list(item, attr::NETWORKS)?,
+        hint: word(attr::HINT)?.to_owned(),
+        created: needed(attr::CREATED, time(item, attr::CREATED)?)?,
+        published: published(item)?,
+    })
+}
+
+/// The identity that an item belongs to.
+pub(super) fn identity(item: &Item) -> Result<Identity, ItemError> {
+    let id = needed(attr::ID, text(item, attr::ID)?)?;
+    parsed(attr::ID, id)
+}
+
+/// The text of an attribute, or nothing.
+pub(super) fn text_of(item: &Item, name: &'static str) -> Result<Option<String>, ItemError> {
+    Ok(text(item, name)?.map(str::to_owned))
+}
+
+/// The item of an API key's record.
+pub(super) fn key_item(identity: &Identity, record: &KeyRecord) -> Item {
+    let mut item: Item = [
+        (attr::ID, string(identity.as_str())),
+        (attr::OWNER, string(&record.owner)),
+        (attr::TIER, string(&record.tier)),
+        (attr::LIMIT, number(record.limit.calls)),
+        (attr::WINDOW, string(record.limit.window.as_str())),
+        (attr::STATUS, string(record.status.as_str())),
+        (attr::HINT, string(&record.hint)),
+        (attr::CREATED, number(record.created.as_millisecond())),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    let mut add = |name: &str, value: Option<AttributeValue>| {
+        if let Some(value) = value {
+            item.insert(name.to_owned(), value);
+        }
+    };
+    add(attr::EXPIRES, record.expires.map(|expires| number(expires.as_millisecond())));
+    add(attr::SITES, strings(&record.sites));
+    add(attr::NETWORKS, strings(&record.networks));
+    if let Some(published) = record.published {
+        add(attr::PERIOD, Some(string(published.period.to_string())));
+        add(attr::USED, Some(number(published.used)));
+        add(attr::AS_OF, Some(number(published.as_of.as_millisecond())));
+    }
+    item
+}
+
+#[cfg(test)]
+mod tests {
+    use ipgeo_contract::{KeyHash, Period, Status, Window};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn identity_of_tests() -> Identity {
+        Identity::key(&"0f".repeat(32).parse::<KeyHash>().expect("a hash"))
+    }
+
+    fn any_record() -> impl Strategy<Value = KeyRecord> {
+        let time =
+            (0_i64..4_000_000_000_000).prop_map(|ms| Timestamp::from_millisecond(ms).expect("in range"));
+        let window = prop_oneof![Just(Window::Day), Just(Window::Month)];
+        let status = prop_oneof![Just(Status::Active), Just(Status::Disabled), Just(Status::Revoked)];
+        let sites = prop::collection::vec("[a-z]{1,8}\\.test", 0..3);
+        let published = prop::option::of((0_u64..1_000_000_000, time.clone()));
+        (
+            "\\PC{1,20}",
+            1..Limit::CALLS_MAX,
+            window,
+            status,
+            prop::option::of(time.clone()),
+            sites,
+            published,
+            time,
+        )
+            .prop_map(|(owner, calls, window, status, expires, sites, published, created)| {
+                KeyRecord {
+                    owner,
+                    tier: "startup".into(),
+                    limit: Limit { calls, window },
+                    status,
+                    expires,
+                    sites: sites.iter().map(|site| site.parse().expect("a site")).collect(),
+                    networks: vec!["203.0.113.0/24".parse().expect("a network")],
+                    hint: "ipg_…abcd".into(),
+                    created,
+                    published: published.map(|(used, as_of)| Published {
+                        period: Period::of(window, as_of),
+                        used,
+                        as_of,
+                    }),
+                }
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_survives_its_item(record in any_record()) {
+            let item = key_item(&identity_of_tests(), &record);
+            prop_assert_eq!(identity(&item).expect("an identity"), identity_of_tests());
+            prop_assert_eq!(key_record(&item).expect("a record"), record);
+        }
+
+        #[test]
+        fn a_damaged_item_is_named_by_its_attribute(record in any_record(), which in 1_usize..8, as_bool: bool) {
+            let names = [attr::ID, attr::OWNER, attr::TIER, attr::LIMIT, attr::WINDOW, attr::STATUS, attr::HINT, attr::CREATED];
+            let mut item = key_item(&identity_of_tests(), &record);
+            item.remove(names[which]);
+            if as_bool {
+                item.insert(names[which].to_owned(), AttributeValue::Bool(true));
+            }
+            let error = key_record(&item).expect_err("a damaged item").to_string();
+            prop_assert!(error.contains(names[which]), "{}", error);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Bytes to usage events: pure, and lenient where the world is not ours.
+
+use std::collections::BTreeMap;
+
+use ipgeo_contract::{LineError, UsageEvent, padded_sequence};
+use serde::Serialize;
+
+use super::envelope::{
+    CONTROL_MESSAGE, DATA_MESSAGE, Envelope, KinesisEvent, KinesisRecord, RecordFault, unpack,
+};
+use super::repeats::Fingerprint;
+
+/// A record of the stream that could be read.
+#[derive(Clone, Debug)]
+pub struct EventRecord {
+    /// The shard that it came from.
+    pub shard: String,
+    /// Its sequence number, padded so that text order is number order.
+    pub sequence: String,
+    /// The number as it came: how a failure names it.
+    pub raw_sequence: String,
+    /// What CloudWatch Logs would send again if it believed the first sending lost.
+    pub(super) fingerprint: Fingerprint,
+    /// The usage events in it, in order.
+    pub events: Vec<UsageEvent>,
+}
+
+/// What a batch held.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    /// The readable records by shard and sequence, each sequence once.
+    pub records: Vec<EventRecord>,
+    /// What was skipped.
+    pub skipped: Skipped,
+}
+
+/// What was skipped, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// Records that could not be read, by fault.
+    pub records: BTreeMap<RecordFault, u64>,
+    /// Records by which CloudWatch Logs tried the stream.
+    pub control_messages: u64,
+    /// Lines that are not usage lines.
+    pub foreign_lines: u64,
+    /// Usage lines of a version that this program does not read.
+    pub unknown_versions: u64,
+    /// Usage lines with a field missing or wrong.
+    pub broken_lines: u64,
+}
+
+/// Reads a batch; never fails. The same record twice in a batch is read once.
+pub fn decode(event: &KinesisEvent) -> Decoded {
+    let mut decoded = Decoded::default();
+    for record in &event.records {
+        match read_record(record, &mut decoded.skipped) {
+            Ok(Some(record)) => decoded.records.push(record),
+            Ok(None) => decoded.skipped.control_messages += 1,
+            Err(fault) => *decoded.skipped.records.entry(fault).or_default() += 1,
+        }
+    }
+    decoded.records.sort_by(|a, b| (&a.shard, &a.sequence).cmp(&(&b.shard, &b.sequence)));
+    decoded.records.dedup_by(|a, b| a.shard == b.shard && a.sequence == b.sequence);
+    decoded
+}
+
+fn read_record(record: &KinesisRecord, skipped: &mut Skipped) -> Result<Option<EventRecord>, RecordFault> {
+    let sequence = padded_sequence(&record.kinesis.sequence_number).ok_or(RecordFault::Sequence)?;
+    let envelope = unpack(&record.kinesis.data)?;
+    match envelope.message_type.as_str() {
+        DATA_MESSAGE => {}
+        CONTROL_MESSAGE => return Ok(None),
+        _ => return Err(RecordFault::Envelope),
+    }
+    Ok(Some(EventRecord {
+        shard: record.shard().to_owned(),
+        sequence,
+        raw_sequence: record.kinesis.sequence_number.clone(),
+        fingerprint: Fingerprint::of(&envelope),
+        events: read_lines(&envelope, skipped),
+    }))
+}
+
+fn read_lines(envelope: &Envelope, skipped: &mut Skipped) -> Vec<UsageEvent> {
+    let mut events = Vec::with_capacity(envelope.log_events.len());
+    for line in &envelope.log_events {
+        match UsageEvent::parse(&line.message) {
+            Ok(event) => events.push(event),
+            Err(LineError::NotOurs) => skipped.foreign_lines += 1,
+            Err(LineError::Version(_)) => skipped.unknown_versions += 1,
+            Err(LineError::Broken(_)) => skipped.broken_lines += 1,
+        }
+    }
+    events
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::usage::{LogEvent, envelope};
+
+    const GOOD: &str = r#"{"ipgeo":1,"t":1795522627042,"v":"allowed","n":1,"r":"eu-central-1","q":"r1","p":"startup","c":[{"i":"site#a.test","l":"10/day"}]}"#;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+        packer.write_all(bytes).expect("packs");
+        packer.finish().expect("packs")
+    }
+
+    fn lines(messages: &[&str]) -> Vec<u8> {
+        let events = messages.iter().enumerate().map(|(index, message)| LogEvent {
+            id: index.to_string(),
+            timestamp: 0,
+            message: (*message).to_owned(),
+        });
+        envelope("group", "stream", events.collect()).expect("packs")
+    }
+
+    fn record(sequence: &str, data: &[u8]) -> KinesisRecord {
+        KinesisRecord::new("shardId-000000000000", sequence, data)
+    }
+
+    #[test]
+    fn junk_is_counted_and_the_rest_is_read() {
+        let mut not_base64 = record("5", b"");
+        not_base64.kinesis.data = "***".to_owned();
+        let cut = lines(&[GOOD]);
+        let event = KinesisEvent {
+            records: vec![
+                record("3", &lines(&[GOOD, "START", "{\"ipgeo\":2}", "{\"ipgeo\":1}", GOOD])),
+                record("", &lines(&[GOOD])),
+                record("x1", &lines(&[GOOD])),
+                not_base64,
+                record("6", b""),
+                record("7", b"not gzip"),
+                record("8", &cut[..cut.len() - 9]),
+                record("9", &gzip(b"[]")),
+                record("10", &gzip(b"{\"messageType\":\"OTHER\"}")),
+                record("11", &gzip(b"{\"messageType\":\"CONTROL_MESSAGE\"}")),
+                record("12", &gzip(&vec![b' '; 64 * 1024 * 1024 + 1])),
+                record("2", &lines(&[GOOD])),
+                record("2", &lines(&[GOOD])),
+            ],
+        };
+        let decoded = decode(&event);
+        let read: Vec<_> =
+            decoded.records.iter().map(|r| (r.raw_sequence.as_str(), r.events.len())).collect();
+        assert_eq!(read, [("2", 1), ("3", 2)]);
+        let expected = Skipped {
+            records: [
+                (RecordFault::Sequence, 2),
+                (RecordFault::Base64, 1),
+                (RecordFault::Gzip, 4),
+                (RecordFault::Envelope, 2),
+            ]
+            .into(),
+            control_messages: 1,
+            foreign_lines: 1,
+            unknown_versions: 1,
+            broken_lines: 1,
+        };
+        assert_eq!(decoded.skipped, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn any_payload_is_answered_without_panic(bytes: Vec<u8>, event_id: String, sequence: String) {
+            for data in [bytes.clone(), gzip(&bytes)] {
+                let mut record = record(&sequence, &data);
+                record.event_id.clone_from(&event_id);
+                let event = KinesisEvent { records: vec![record] };
+                prop_assert_eq!(decode(&event).records.len(), 0);
+            }
+        }
+    }
+}

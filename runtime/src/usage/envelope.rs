@@ -1,0 +1,144 @@
+//! What comes over the stream: a Kinesis event of records, each the gzip of a batch of log lines.
+//!
+//! The shapes are our own and lenient, because one record of a batch that can't be read must be counted
+//! and skipped, not fail the other thousands: the payload stays text until `decode` looks at it.
+
+use std::io::{Read, Write};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use serde::{Deserialize, Serialize};
+
+/// The most that one record may unpack to: CloudWatch Logs sends at most 1 MiB packed, and usage lines
+/// pack ten times. More is a bomb or a mistake.
+const UNPACKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The event that the stream's poller hands to the function.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct KinesisEvent {
+    /// The batch.
+    #[serde(rename = "Records", default)]
+    pub records: Vec<KinesisRecord>,
+}
+
+/// One record of the stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KinesisRecord {
+    /// `<shard id>:<sequence number>`.
+    #[serde(rename = "eventID", default)]
+    pub event_id: String,
+    /// The payload.
+    #[serde(default)]
+    pub kinesis: KinesisPayload,
+}
+
+/// The payload of a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KinesisPayload {
+    /// Decimal, up to some 56 digits; rises within a shard.
+    #[serde(default)]
+    pub sequence_number: String,
+    /// Base64.
+    #[serde(default)]
+    pub data: String,
+}
+
+impl KinesisRecord {
+    /// A record of `shard` that carries `data`.
+    pub fn new(shard: &str, sequence_number: &str, data: &[u8]) -> Self {
+        Self {
+            event_id: format!("{shard}:{sequence_number}"),
+            kinesis: KinesisPayload {
+                sequence_number: sequence_number.to_owned(),
+                data: STANDARD.encode(data),
+            },
+        }
+    }
+
+    /// The shard that the record came from; empty when the event does not say.
+    pub fn shard(&self) -> &str {
+        self.event_id.split_once(':').map_or("", |(shard, _)| shard)
+    }
+}
+
+/// One log line as CloudWatch Logs delivers it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEvent {
+    /// Unique for every log event.
+    pub id: String,
+    /// Unix milliseconds.
+    pub timestamp: i64,
+    /// The line.
+    pub message: String,
+}
+
+/// A batch of log lines, as CloudWatch Logs wraps it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Envelope {
+    pub(super) message_type: String,
+    #[serde(default)]
+    pub(super) owner: String,
+    #[serde(default)]
+    pub(super) log_group: String,
+    #[serde(default)]
+    pub(super) log_stream: String,
+    #[serde(default)]
+    pub(super) subscription_filters: Vec<String>,
+    #[serde(default)]
+    pub(super) log_events: Vec<LogEvent>,
+}
+
+/// Type of an envelope that carries log lines.
+pub(super) const DATA_MESSAGE: &str = "DATA_MESSAGE";
+/// Type of the envelope by which CloudWatch Logs tries whether the stream can be reached.
+pub(super) const CONTROL_MESSAGE: &str = "CONTROL_MESSAGE";
+
+/// Why a record can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordFault {
+    /// Its sequence number is not a number.
+    #[error("the sequence number is not a number")]
+    Sequence,
+    /// Its payload is not base64.
+    #[error("the payload is not base64")]
+    Base64,
+    /// Its payload is not gzip, is cut, or unpacks to more than is sane.
+    #[error("the payload is not gzip, or unpacks to too much")]
+    Gzip,
+    /// Its payload is not an envelope of CloudWatch Logs.
+    #[error("the payload is not an envelope of CloudWatch Logs")]
+    Envelope,
+}
+
+/// Packs log lines as CloudWatch Logs does: what a record of the stream carries.
+pub fn envelope(log_group: &str, log_stream: &str, log_events: Vec<LogEvent>) -> std::io::Result<Vec<u8>> {
+    let envelope = Envelope {
+        message_type: DATA_MESSAGE.to_owned(),
+        owner: "000000000000".to_owned(),
+        log_group: log_group.to_owned(),
+        log_stream: log_stream.to_owned(),
+        subscription_filters: vec!["ipgeo-usage".to_owned()],
+        log_events,
+    };
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    packer.write_all(&serde_json::to_vec(&envelope)?)?;
+    packer.finish()
+}
+
+/// Unpacks the payload of a record.
+pub(super) fn unpack(data: &str) -> Result<Envelope, RecordFault> {
+    let packed = STANDARD.decode(data).map_err(|_| RecordFault::Base64)?;
+    let mut json = Vec::new();
+    let mut unpacker = MultiGzDecoder::new(packed.as_slice()).take(UNPACKED_BYTES_MAX + 1);
+    unpacker.read_to_end(&mut json).map_err(|_| RecordFault::Gzip)?;
+    if json.is_empty() || json.len() as u64 > UNPACKED_BYTES_MAX {
+        return Err(RecordFault::Gzip);
+    }
+    serde_json::from_slice(&json).map_err(|_| RecordFault::Envelope)
+}

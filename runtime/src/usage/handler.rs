@@ -1,0 +1,164 @@
+//! The handler: one batch of the stream, decoded, folded, flushed, and what must come again.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::decode::{EventRecord, Skipped, decode};
+use super::envelope::KinesisEvent;
+use super::flush::{Flushed, flush};
+use super::repeats::Repeats;
+use super::totals::{CountedEvent, IdentityMonth, Totals};
+use crate::store::{LedgerWrite, PublishWrite, StoreError};
+
+/// Writes under way at once: enough to hide the round trip, few enough to spare a new table.
+const WRITES_AT_ONCE: usize = 16;
+
+/// The answer to the stream's poller: from the lowest of these on, everything is delivered again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchResponse {
+    /// The records that failed.
+    pub batch_item_failures: Vec<ItemFailure>,
+}
+
+/// A record that failed, by its sequence number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemFailure {
+    /// The sequence number as it came.
+    pub item_identifier: String,
+}
+
+/// What a batch was and what became of it: one line of the function's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Records that could be read.
+    pub records: u64,
+    /// Usage events in them.
+    pub events: u64,
+    /// Records that stood in the stream before, under another sequence number.
+    pub repeated_records: u64,
+    /// What was skipped, and why.
+    pub skipped: Skipped,
+    /// Charges added to the ledger; one event has one charge, or two when it names an address and a site.
+    pub added: u64,
+    /// Charges that the ledger had already.
+    pub known: u64,
+    /// Publications written.
+    pub publications: u64,
+    /// Why writes failed, the first few.
+    pub failures: Vec<String>,
+}
+
+/// Failures that a report spells out.
+const FAILURES_TOLD_MAX: usize = 3;
+
+/// Counts usage events into a ledger and publishes what crosses a step.
+#[derive(Debug)]
+pub struct UsageHandler<L, P> {
+    ledger: Arc<L>,
+    publish: Arc<P>,
+    repeats: Mutex<Repeats>,
+}
+
+impl<L, P> UsageHandler<L, P>
+where
+    L: LedgerWrite + 'static,
+    P: PublishWrite + 'static,
+{
+    /// A handler that writes to these two.
+    pub fn new(ledger: L, publish: P) -> Self {
+        Self { ledger: Arc::new(ledger), publish: Arc::new(publish), repeats: Mutex::default() }
+    }
+
+    /// Counts a batch. Deliver it again from the lowest failure on, as often as it takes; what was counted
+    /// is not counted again.
+    pub async fn handle(&self, event: &KinesisEvent) -> (BatchResponse, Report) {
+        let decoded = decode(event);
+        let mut report = Report {
+            records: decoded.records.len() as u64,
+            events: decoded.records.iter().map(|record| record.events.len() as u64).sum(),
+            skipped: decoded.skipped,
+            ..Report::default()
+        };
+        let mut shards: BTreeMap<&str, Vec<&EventRecord>> = BTreeMap::new();
+        {
+            let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
+            for record in &decoded.records {
+                if repeats.is_repeat(record) {
+                    report.repeated_records += 1;
+                } else {
+                    shards.entry(&record.shard).or_default().push(record);
+                }
+            }
+        }
+        let mut response = BatchResponse::default();
+        for (shard, records) in shards {
+            let totals = Totals::fold(records.iter().copied());
+            if let Some(sequence) = self.flush_shard(shard, totals, &mut report).await {
+                let raw = records.iter().find(|record| record.sequence == sequence);
+                response
+                    .batch_item_failures
+                    .extend(raw.map(|record| ItemFailure { item_identifier: record.raw_sequence.clone() }));
+            }
+        }
+        (response, report)
+    }
+
+    /// Flushes a shard's items, several at once; returns the lowest sequence number that failed.
+    async fn flush_shard(&self, shard: &str, totals: Totals, report: &mut Report) -> Option<String> {
+        let places = Arc::new(Semaphore::new(WRITES_AT_ONCE));
+        let mut flushes = JoinSet::new();
+        let lowest_of_all = totals.items.values().filter_map(|events| first_sequence(events)).min();
+        for (item, events) in totals.items {
+            let (ledger, publish) = (Arc::clone(&self.ledger), Arc::clone(&self.publish));
+            let (places, shard) = (Arc::clone(&places), shard.to_owned());
+            flushes.spawn(async move {
+                // The semaphore is never closed; without a place the write would still be right.
+                let _place = places.acquire_owned().await;
+                let result = flush(&*ledger, &*publish, &shard, &item, &events).await;
+                (first_sequence(&events), item, result)
+            });
+        }
+        let mut lowest: Option<String> = None;
+        while let Some(joined) = flushes.join_next().await {
+            let Ok((sequence, item, result)) = joined else {
+                // A write that panicked can't say which it was: everything comes again.
+                report.failures.push("a write was cut off".to_owned());
+                lowest.clone_from(&lowest_of_all);
+                continue;
+            };
+            match result {
+                Ok(flushed) => report.count(&flushed),
+                Err(error) => {
+                    report.tell(&item, &error);
+                    lowest = lowest.into_iter().chain(sequence).min();
+                }
+            }
+        }
+        lowest
+    }
+}
+
+fn first_sequence(events: &[CountedEvent]) -> Option<String> {
+    events.first().map(|event| event.sequence.clone())
+}
+
+impl Report {
+    fn count(&mut self, flushed: &Flushed) {
+        self.added += flushed.added;
+        self.known += flushed.known;
+        self.publications += flushed.publications;
+    }
+
+    fn tell(&mut self, item: &IdentityMonth, error: &StoreError) {
+        if self.failures.len() < FAILURES_TOLD_MAX {
+            let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+            self.failures.push(format!("{} item: {error}: {cause}", item.identity.kind().as_str()));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Usage events to totals: a pure fold, and folding again what a watermark leaves.
+
+use std::collections::BTreeMap;
+
+use ipgeo_contract::{Charge, Identity, Limit, Month, Published, UsageEvent, Verdict, publish_step};
+use ipgeo_contract::{Period, publish_steps_crossed};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::decode::EventRecord;
+use crate::store::{LedgerUpdate, MonthTotals};
+
+/// Whose count, in which month: one item of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IdentityMonth {
+    /// Who is charged.
+    pub identity: Identity,
+    /// The month that the events fall in, UTC.
+    pub month: Month,
+}
+
+/// One event as one identity's item sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedEvent {
+    /// Padded sequence number of the record that it came in.
+    pub sequence: String,
+    /// When the request was answered.
+    pub time: Timestamp,
+    /// Calls charged.
+    pub cost: u64,
+    /// The region that answered.
+    pub region: String,
+    /// Allowed, or refused and why.
+    pub verdict: Verdict,
+    /// The limit that held for this identity.
+    pub limit: Limit,
+}
+
+/// The events of one shard's records, by the ledger item that they belong to; each list in stream order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Sorted by identity and month.
+    pub items: BTreeMap<IdentityMonth, Vec<CountedEvent>>,
+}
+
+fn date_of(time: Timestamp) -> Date {
+    TimeZone::UTC.to_datetime(time).date()
+}
+
+impl Totals {
+    /// Folds records of one shard, which must be in order.
+    pub fn fold<'a>(records: impl IntoIterator<Item = &'a EventRecord>) -> Self {
+        let mut totals = Self::default();
+        for record in records {
+            for event in &record.events {
+                for charge in &event.charges {
+                    totals.add(&record.sequence, event, charge);
+                }
+            }
+        }
+        totals
+    }
+
+    fn add(&mut self, sequence: &str, event: &UsageEvent, charge: &Charge) {
+        let item = IdentityMonth { identity: charge.identity.clone(), month: Month::of(event.time) };
+        self.items.entry(item).or_default().push(CountedEvent {
+            sequence: sequence.to_owned(),
+            time: event.time,
+            cost: event.cost,
+            region: event.region.clone(),
+            verdict: event.verdict,
+            limit: charge.limit,
+        });
+    }
+}
+
+impl IdentityMonth {
+    /// The write that adds `events`, which must be of this item, in stream order and not empty.
+    pub(super) fn update(&self, shard: &str, events: &[CountedEvent]) -> Option<LedgerUpdate> {
+        let (first, last) = (events.first()?, events.last()?);
+        let mut update = LedgerUpdate {
+            identity: self.identity.clone(),
+            month: self.month,
+            shard: shard.to_owned(),
+            first: first.sequence.clone(),
+            last: last.sequence.clone(),
+            charged: 0,
+            days: BTreeMap::new(),
+            regions: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+        };
+        for event in events {
+            *update.verdicts.entry(event.verdict).or_default() += 1;
+            if event.cost > 0 {
+                update.charged = update.charged.saturating_add(event.cost);
+                *update.days.entry(date_of(event.time).day()).or_default() += event.cost;
+                *update.regions.entry(event.region.clone()).or_default() += event.cost;
+            }
+        }
+        Some(update)
+    }
+
+    /// What to publish once the ledger holds `totals`, of which `added` came from `events`: for every
+    /// period and limit among the events, the usage that crossed a step. When nothing was added (a
+    /// redelivery), what stands above step 0 is published again: a crash may have come between the
+    /// ledger's write and the publication, and publishing twice is harmless.
+    pub(super) fn publications(
+        &self,
+        totals: &MonthTotals,
+        added: &[CountedEvent],
+        events: &[CountedEvent],
+    ) -> Vec<(Limit, Published)> {
+        let kind = self.identity.kind();
+        let mut latest: BTreeMap<Period, (Limit, Timestamp)> = BTreeMap::new();
+        for event in events {
+            let entry =
+                latest.entry(Period::of(event.limit.window, event.time)).or_insert((event.limit, event.time));
+            // The limit that held last is the one that holds now.
+            *entry = (event.limit, entry.1.max(event.time));
+        }
+        latest
+            .into_iter()
+            .filter_map(|(period, (limit, as_of))| {
+                let used = used_in(totals, period);
+                let fresh: u64 = added
+                    .iter()
+                    .filter(|event| Period::of(limit.window, event.time) == period)
+                    .map(|event| event.cost)
+                    .sum();
+                let crossed = if added.is_empty() {
+                    publish_step(kind, used, limit) > 0
+                } else {
+                    publish_steps_crossed(kind, used.saturating_sub(fresh), used, limit)
+                };
+                crossed.then_some((limit, Published { period, used, as_of }))
+            })
+            .collect()
+    }
+}
+
+fn used_in(totals: &MonthTotals, period: Period) -> u64 {
+    match period {
+        Period::Month(_) => totals.charged,
+        Period::Day(date) => totals.days.get(&date.day()).copied().unwrap_or(0),
+    }
+}

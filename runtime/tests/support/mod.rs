@@ -1,0 +1,176 @@
+//! A store in memory with state and with faults, and the small world around the usage handler.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::allow_attributes,
+    reason = "each test file uses its part"
+)]
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+
+use ipgeo_contract::{Charge, Identity, Limit, Month, Published, UsageEvent, Verdict, padded_sequence};
+use ipgeo_runtime::store::{Applied, LedgerUpdate, LedgerWrite, MonthTotals, PublishWrite, StoreError};
+use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, LogEvent, UsageHandler, envelope};
+use jiff::Timestamp;
+
+/// What a write does instead of succeeding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is written and an error comes back.
+    Refused,
+    /// It is written, and an error comes back all the same: a timeout after applying.
+    AppliedThenLost,
+}
+
+/// An item of the ledger in memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryItem {
+    pub charged: u64,
+    pub days: BTreeMap<i8, u64>,
+    pub regions: BTreeMap<String, u64>,
+    pub verdicts: BTreeMap<Verdict, u64>,
+    pub watermarks: BTreeMap<String, String>,
+}
+
+/// Ledger and access table in memory; the nth write (from 0) meets the fault at n.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    pub ledger: Mutex<BTreeMap<(Identity, Month), MemoryItem>>,
+    pub published: Mutex<BTreeMap<Identity, Vec<Published>>>,
+    pub faults: Mutex<HashMap<usize, Fault>>,
+    pub writes: Mutex<usize>,
+}
+
+fn lost() -> StoreError {
+    StoreError { action: "write".into(), source: "made to fail".into() }
+}
+
+impl MemoryStore {
+    fn next_fault(&self) -> Option<Fault> {
+        let mut writes = self.writes.lock().unwrap();
+        let fault = self.faults.lock().unwrap().remove(&writes);
+        *writes += 1;
+        fault
+    }
+
+    fn add(&self, update: &LedgerUpdate) -> Applied {
+        let mut ledger = self.ledger.lock().unwrap();
+        let item = ledger.entry((update.identity.clone(), update.month)).or_default();
+        let totals = |item: &MemoryItem| MonthTotals { charged: item.charged, days: item.days.clone() };
+        if let Some(watermark) = item.watermarks.get(&update.shard)
+            && *watermark >= update.first
+        {
+            return Applied::Behind { watermark: watermark.clone(), totals: totals(item) };
+        }
+        item.charged += update.charged;
+        for (day, n) in &update.days {
+            *item.days.entry(*day).or_default() += n;
+        }
+        for (region, n) in &update.regions {
+            *item.regions.entry(region.clone()).or_default() += n;
+        }
+        for (verdict, n) in &update.verdicts {
+            *item.verdicts.entry(*verdict).or_default() += n;
+        }
+        item.watermarks.insert(update.shard.clone(), update.last.clone());
+        Applied::Added(totals(item))
+    }
+
+    fn set(&self, identity: &Identity, published: Published) {
+        let mut all = self.published.lock().unwrap();
+        let history = all.entry(identity.clone()).or_default();
+        let newer = history.last().is_none_or(|last| {
+            let (old, new) = (last.period.to_string(), published.period.to_string());
+            old.len() != new.len() || old < new || (old == new && last.used < published.used)
+        });
+        if newer {
+            history.push(published);
+        }
+    }
+}
+
+impl LedgerWrite for &'static MemoryStore {
+    async fn apply(&self, update: &LedgerUpdate) -> Result<Applied, StoreError> {
+        match self.next_fault() {
+            Some(Fault::Refused) => Err(lost()),
+            Some(Fault::AppliedThenLost) => {
+                self.add(update);
+                Err(lost())
+            }
+            None => Ok(self.add(update)),
+        }
+    }
+}
+
+impl PublishWrite for &'static MemoryStore {
+    async fn publish(
+        &self,
+        identity: &Identity,
+        _limit: Limit,
+        published: Published,
+    ) -> Result<(), StoreError> {
+        match self.next_fault() {
+            Some(Fault::Refused) => Err(lost()),
+            Some(Fault::AppliedThenLost) => {
+                self.set(identity, published);
+                Err(lost())
+            }
+            None => {
+                self.set(identity, published);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A handler over a store that lives as long as the test.
+pub fn memory_handler() -> (&'static MemoryStore, UsageHandler<&'static MemoryStore, &'static MemoryStore>) {
+    let store: &'static MemoryStore = Box::leak(Box::default());
+    (store, UsageHandler::new(store, store))
+}
+
+/// An allowed event of one call.
+pub fn event(time: &str, identity: &str, limit: &str) -> UsageEvent {
+    UsageEvent {
+        time: time.parse::<Timestamp>().expect("a timestamp"),
+        verdict: Verdict::Allowed,
+        cost: 1,
+        region: "eu-central-1".into(),
+        request_id: "r".into(),
+        tier: "startup".into(),
+        charges: vec![Charge {
+            identity: identity.parse().expect("an identity"),
+            limit: limit.parse().expect("a limit"),
+        }],
+    }
+}
+
+/// A record of the stream that carries these events in a real envelope.
+pub fn record(shard: &str, sequence: u64, events: &[UsageEvent]) -> KinesisRecord {
+    let lines = events.iter().enumerate().map(|(index, event)| LogEvent {
+        id: format!("{shard}-{sequence}-{index}"),
+        timestamp: event.time.as_millisecond(),
+        message: event.to_line(),
+    });
+    let data = envelope("ipgeo", "stream", lines.collect()).expect("packs");
+    KinesisRecord::new(shard, &sequence.to_string(), &data)
+}
+
+/// Delivers a batch until nothing of it fails, as the stream's poller does; at most `tries` times.
+pub async fn deliver<L: LedgerWrite + 'static, P: PublishWrite + 'static>(
+    handler: &UsageHandler<L, P>,
+    batch: Vec<KinesisRecord>,
+    tries: usize,
+) {
+    let mut batch = batch;
+    for _ in 0..tries {
+        let (response, _) = handler.handle(&KinesisEvent { records: batch.clone() }).await;
+        let sequence = |text: &str| padded_sequence(text).expect("a sequence number");
+        let lowest = response.batch_item_failures.iter().map(|f| sequence(&f.item_identifier)).min();
+        let Some(lowest) = lowest else { return };
+        batch.retain(|record| sequence(&record.kinesis.sequence_number) >= lowest);
+    }
+    panic!("still failing after {tries} tries");
+}

@@ -1,0 +1,212 @@
+//! Counting exactly once: whatever the stream and the store do, the ledger equals the events.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use ipgeo_contract::{Identity, IdentityKind, Month, Period, UsageEvent, Verdict, Window, publish_step};
+use ipgeo_runtime::usage::{BatchResponse, KinesisEvent, KinesisRecord};
+use proptest::prelude::*;
+use support::{Fault, MemoryItem, deliver, event, memory_handler, record};
+
+const SHARDS: [&str; 2] = ["shardId-000000000000", "shardId-000000000001"];
+const IDENTITIES: [(&str, &str); 4] =
+    [("site#a.test", "40/day"), ("site#b.test", "30/month"), ("key#0a", "60/month"), ("key#0b", "7/day")];
+const TIMES: [&str; 4] =
+    ["2026-11-29T10:00:00Z", "2026-11-30T23:59:59.999Z", "2026-12-01T00:00:00Z", "2026-12-01T12:00:00Z"];
+
+fn run<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
+/// What the ledger must hold, counted the plain way.
+fn counted<'a>(events: impl IntoIterator<Item = &'a UsageEvent>) -> BTreeMap<(Identity, Month), MemoryItem> {
+    let mut ledger: BTreeMap<(Identity, Month), MemoryItem> = BTreeMap::new();
+    for event in events {
+        for charge in &event.charges {
+            let month = Month::of(event.time);
+            let item = ledger.entry((charge.identity.clone(), month)).or_default();
+            item.charged += event.cost;
+            *item.verdicts.entry(event.verdict).or_default() += 1;
+            if event.cost > 0 {
+                let Period::Day(date) = Period::of(Window::Day, event.time) else { unreachable!() };
+                *item.days.entry(date.day()).or_default() += event.cost;
+                *item.regions.entry(event.region.clone()).or_default() += event.cost;
+            }
+        }
+    }
+    ledger
+}
+
+fn any_event() -> impl Strategy<Value = UsageEvent> {
+    (0..IDENTITIES.len(), 0..TIMES.len(), 0_u64..3, any::<bool>(), 0..2_usize).prop_map(
+        |(who, when, cost, allowed, region)| {
+            let (identity, limit) = IDENTITIES[who];
+            let mut event = event(TIMES[when], identity, limit);
+            event.cost = if allowed { cost } else { 0 };
+            event.verdict = if allowed { Verdict::Allowed } else { Verdict::OverQuota };
+            ["us-east-1", "eu-central-1"][region].clone_into(&mut event.region);
+            event
+        },
+    )
+}
+
+/// Records of two shards, and the deliveries to make of them: cut anywhere, begun anew with old ones,
+/// repeated, shuffled inside.
+#[derive(Clone, Debug)]
+struct Run {
+    records: Vec<Vec<UsageEvent>>,
+    cuts: Vec<(usize, usize, bool)>,
+    faults: Vec<(usize, bool)>,
+}
+
+fn any_run() -> impl Strategy<Value = Run> {
+    let records = prop::collection::vec(prop::collection::vec(any_event(), 0..6), 1..12);
+    let cuts = prop::collection::vec((1_usize..6, 0_usize..8, any::<bool>()), 1..12);
+    let faults = prop::collection::vec((0_usize..60, any::<bool>()), 0..12);
+    (records, cuts, faults).prop_map(|(records, cuts, faults)| Run { records, cuts, faults })
+}
+
+impl Run {
+    /// The records of one shard, in order.
+    fn shard(&self, shard: usize) -> Vec<KinesisRecord> {
+        self.records
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| index % 2 == shard)
+            .map(|(index, events)| record(SHARDS[shard], 100 + index as u64, events))
+            .collect()
+    }
+
+    fn deliveries(&self, shard: usize) -> Vec<Vec<KinesisRecord>> {
+        let records = self.shard(shard);
+        let (mut deliveries, mut done) = (Vec::new(), 0);
+        let mut cuts = self.cuts.iter().cycle();
+        while done < records.len() {
+            let (length, back, again) = *cuts.next().expect("a cycle");
+            let end = (done + length).min(records.len());
+            let mut batch = records[done.saturating_sub(back)..end].to_vec();
+            batch.reverse();
+            deliveries.push(batch);
+            if again {
+                deliveries.push(records[..end.min(done + 1)].to_vec());
+            }
+            done = end;
+        }
+        deliveries
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_ledger_equals_the_events(run_of in any_run()) {
+        let (store, handler) = memory_handler();
+        for (at, applied) in &run_of.faults {
+            let fault = if *applied { Fault::AppliedThenLost } else { Fault::Refused };
+            store.faults.lock().unwrap().insert(*at, fault);
+        }
+        let (first, second) = (run_of.deliveries(0), run_of.deliveries(1));
+        run(async {
+            for turn in 0..first.len().max(second.len()) {
+                for deliveries in [&first, &second] {
+                    if let Some(batch) = deliveries.get(turn) {
+                        deliver(&handler, batch.clone(), 40).await;
+                    }
+                }
+            }
+        });
+        let mut ledger = store.ledger.lock().unwrap().clone();
+        for item in ledger.values_mut() {
+            prop_assert!(!item.watermarks.is_empty());
+            item.watermarks.clear();
+        }
+        prop_assert_eq!(&ledger, &counted(run_of.records.iter().flatten()));
+
+        // What is published never falls within a period, and ends on the step where the ledger stands.
+        let published = store.published.lock().unwrap();
+        for (identity, limit) in IDENTITIES {
+            let identity: Identity = identity.parse().expect("an identity");
+            let limit: ipgeo_contract::Limit = limit.parse().expect("a limit");
+            let history = published.get(&identity).cloned().unwrap_or_default();
+            for pair in history.windows(2) {
+                prop_assert!(pair[0].period < pair[1].period || pair[0].used < pair[1].used);
+            }
+            let Some(period) = history.last().map(|last| last.period) else { continue };
+            let month = Month::of(period.start());
+            let item = &ledger[&(identity.clone(), month)];
+            let used = match period {
+                Period::Day(date) => item.days[&date.day()],
+                Period::Month(_) => item.charged,
+            };
+            let shown = history.last().map_or(0, |last| last.used);
+            let step = |used| publish_step(identity.kind(), used, limit);
+            prop_assert_eq!(step(shown), step(used), "{} {} {}", identity, shown, used);
+        }
+    }
+}
+
+#[test]
+fn a_publication_lost_in_a_crash_is_made_on_redelivery() {
+    let (store, handler) = memory_handler();
+    let batch = vec![record(SHARDS[0], 1, &vec![event(TIMES[0], "key#0a", "4/month"); 4])];
+    // Write 0 is the ledger's, write 1 the publication.
+    store.faults.lock().unwrap().insert(1, Fault::Refused);
+    run(async {
+        let (response, _) = handler.handle(&KinesisEvent { records: batch.clone() }).await;
+        assert_eq!(response.batch_item_failures[0].item_identifier, "1");
+        assert!(store.published.lock().unwrap().is_empty());
+        deliver(&handler, batch, 1).await;
+    });
+    let identity: Identity = "key#0a".parse().unwrap();
+    assert_eq!(store.published.lock().unwrap()[&identity].last().map(|p| p.used), Some(4));
+    let ledger = store.ledger.lock().unwrap();
+    assert_eq!(ledger.values().map(|item| item.charged).collect::<Vec<_>>(), [4]);
+}
+
+#[test]
+fn the_lowest_failure_names_where_to_begin_again() {
+    let (store, handler) = memory_handler();
+    let events = |who: &str| vec![event(TIMES[0], who, "100/month")];
+    let batch = vec![
+        record(SHARDS[0], 10, &events("site#b.test")),
+        record(SHARDS[0], 11, &events("site#a.test")),
+        record(SHARDS[0], 12, &events("site#a.test")),
+    ];
+    // Items are written in the order of their identities, one after another on one thread: a, then b.
+    store.faults.lock().unwrap().insert(0, Fault::Refused);
+    let (response, report) = run(handler.handle(&KinesisEvent { records: batch }));
+    let json = serde_json::to_string(&response).expect("json");
+    assert_eq!(json, r#"{"batchItemFailures":[{"itemIdentifier":"11"}]}"#);
+    assert_eq!((report.records, report.events, report.added), (3, 3, 1));
+    assert_eq!(report.failures, ["site item: write failed: made to fail"]);
+}
+
+#[test]
+fn the_same_lines_under_another_number_count_once() {
+    let (store, handler) = memory_handler();
+    let first = record(SHARDS[0], 5, &[event(TIMES[0], "key#0a", "60/month")]);
+    let mut again = first.clone();
+    again.event_id = format!("{}:9", SHARDS[0]);
+    "9".clone_into(&mut again.kinesis.sequence_number);
+    run(async {
+        deliver(&handler, vec![first.clone()], 1).await;
+        let (response, report) = handler.handle(&KinesisEvent { records: vec![first, again] }).await;
+        assert_eq!(response, BatchResponse::default());
+        assert_eq!((report.records, report.repeated_records, report.added, report.known), (2, 1, 0, 1));
+    });
+    assert_eq!(store.ledger.lock().unwrap().values().map(|item| item.charged).sum::<u64>(), 1);
+}
+
+#[test]
+fn an_anonymous_call_is_charged_to_its_address_and_its_site() {
+    let (store, handler) = memory_handler();
+    let mut both = event(TIMES[0], "addr#00ff", "5/day");
+    both.charges.extend(event(TIMES[0], "site#a.test", "10/day").charges);
+    run(deliver(&handler, vec![record(SHARDS[0], 1, &vec![both; 4])], 1));
+    let ledger = store.ledger.lock().unwrap();
+    let charged: Vec<_> = ledger.iter().map(|((id, _), item)| (id.kind(), item.charged)).collect();
+    assert_eq!(charged, [(IdentityKind::Address, 4), (IdentityKind::Site, 4)]);
+    // 4 of 5 is the 80 % step; 4 of 10 is below it and stays unpublished.
+    let published = store.published.lock().unwrap();
+    assert_eq!(published.keys().map(|id| id.kind()).collect::<Vec<_>>(), [IdentityKind::Address]);
+}
