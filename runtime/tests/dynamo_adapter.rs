@@ -1,0 +1,237 @@
+//! The adapter against a real DynamoDB API: an embedded one, over HTTP on loopback.
+
+mod support;
+
+use aws_sdk_dynamodb::config::Credentials;
+use ipgeo_contract::{
+    AddressSecret, Identity, IdentityKind, KeyRecord, Limit, Month, Period, Published, Status, Verdict,
+};
+use ipgeo_runtime::dynamo::{
+    AccessTable, Effort, KeyChange, KeyWriteError, LedgerTable, client, create_tables,
+};
+use ipgeo_runtime::store::{AccessRead, Applied, LedgerUpdate, LedgerWrite, PublishWrite};
+use ipgeo_runtime::usage::UsageHandler;
+use jiff::Timestamp;
+use support::{deliver, event, record};
+
+const SHARD: &str = "shardId-000000000000";
+
+/// An empty pair of tables, served until the test's runtime ends.
+async fn tables() -> (AccessTable, LedgerTable) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let database = dynoxide::Database::memory().expect("a store in memory");
+    tokio::spawn(dynoxide::server::serve_on(listener, database));
+    let credentials = Credentials::new("test", "test", None, None, "tests");
+    let client = client(Some(&endpoint), "eu-central-1", credentials, Effort::Patient);
+    create_tables(&client, "access", "ledger").await.expect("tables");
+    create_tables(&client, "access", "ledger").await.expect("made once, and no harm in asking again");
+    (AccessTable::new(client.clone(), "access"), LedgerTable::new(client, "ledger"))
+}
+
+fn identity(text: &str) -> Identity {
+    text.parse().expect("an identity")
+}
+
+fn limit(text: &str) -> Limit {
+    text.parse().expect("a limit")
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a timestamp")
+}
+
+fn record_of(limit_text: &str) -> KeyRecord {
+    KeyRecord {
+        owner: "acme".into(),
+        tier: "startup".into(),
+        limit: limit(limit_text),
+        status: Status::Active,
+        expires: Some(at("2027-01-01T00:00:00Z")),
+        sites: vec!["*.acme.test".parse().expect("a site")],
+        networks: vec!["203.0.113.0/24".parse().expect("a network")],
+        hint: "ipg_…abcd".into(),
+        created: at("2026-11-24T00:00:00Z"),
+        published: None,
+    }
+}
+
+fn published(period: &str, used: u64) -> Published {
+    Published { period: period.parse().expect("a period"), used, as_of: at("2026-11-24T12:00:00Z") }
+}
+
+#[tokio::test]
+async fn an_api_key_is_stored_read_changed_and_listed() {
+    let (access, _) = tables().await;
+    let (key, other) = (identity("key#01"), identity("key#02"));
+    assert_eq!(access.key(&key).await.expect("a read"), None);
+    let stored = record_of("100/month");
+    access.put_key(&key, &stored).await.expect("a new API key");
+    assert!(matches!(access.put_key(&key, &stored).await, Err(KeyWriteError::Exists)));
+    assert_eq!(access.key(&key).await.expect("a read"), Some(stored.clone()));
+
+    let change = KeyChange {
+        owner: Some("acme ltd".into()),
+        status: Some(Status::Disabled),
+        expires: Some(None),
+        sites: Some(vec![]),
+        ..KeyChange::default()
+    };
+    let changed = access.update_key(&key, &change).await.expect("a change");
+    let expected = KeyRecord {
+        owner: "acme ltd".into(),
+        status: Status::Disabled,
+        expires: None,
+        sites: vec![],
+        ..stored.clone()
+    };
+    assert_eq!(changed, expected);
+    assert_eq!(access.update_key(&key, &KeyChange::default()).await.expect("no change"), expected);
+    assert!(matches!(access.update_key(&other, &change).await, Err(KeyWriteError::Missing)));
+
+    access.put_key(&other, &stored).await.expect("a second API key");
+    access.ensure_address_secret(AddressSecret::new([1; 32])).await.expect("a secret");
+    let mut listed = access.list_keys().await.expect("a list");
+    listed.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(listed, [(key, expected), (other, stored)]);
+}
+
+#[tokio::test]
+async fn the_address_secret_is_made_once() {
+    let (access, _) = tables().await;
+    assert_eq!(access.address_secret().await.expect("a read"), None);
+    let (first, second) = (AddressSecret::new([1; 32]), AddressSecret::new([2; 32]));
+    assert_eq!(access.ensure_address_secret(first.clone()).await.expect("made"), first);
+    assert_eq!(access.ensure_address_secret(second).await.expect("kept"), first);
+    assert_eq!(access.address_secret().await.expect("a read"), Some(first));
+}
+
+#[tokio::test]
+async fn publication_only_ever_goes_forward() {
+    // (identity, limit, what is published in turn, what stands then)
+    type Row<'a> = (&'a str, &'a str, &'a [(&'a str, u64)], Option<(&'a str, u64)>);
+    let table: [Row<'_>; 8] = [
+        ("site#a.test", "9/day", &[("2026-11-24", 8)], Some(("2026-11-24", 8))),
+        ("site#b.test", "9/day", &[("2026-11-24", 8), ("2026-11-24", 7)], Some(("2026-11-24", 8))),
+        ("site#c.test", "9/day", &[("2026-11-24", 8), ("2026-11-25", 1)], Some(("2026-11-25", 1))),
+        ("site#d.test", "9/day", &[("2026-11-25", 1), ("2026-11-24", 8)], Some(("2026-11-25", 1))),
+        // The tier's window was changed: a month after a day, and a day after a month.
+        ("site#e.test", "9/month", &[("2026-11-24", 8), ("2026-11", 2)], Some(("2026-11", 2))),
+        ("site#f.test", "9/day", &[("2026-11", 2), ("2026-11-24", 8)], Some(("2026-11-24", 8))),
+        ("key#01", "100/month", &[("2026-11", 50), ("2026-11", 60)], Some(("2026-11", 60))),
+        // A late line of the window that the API key had before.
+        ("key#01", "100/day", &[("2026-11-24", 99)], Some(("2026-11", 60))),
+    ];
+    let (access, _) = tables().await;
+    access.put_key(&identity("key#01"), &record_of("100/month")).await.expect("an API key");
+    for (who, limit_text, turns, expected) in table {
+        for (period, used) in turns {
+            let outcome = access.publish(&identity(who), limit(limit_text), published(period, *used)).await;
+            outcome.expect("a publication, or none");
+        }
+        let found = access.published(&[identity(who)]).await.expect("a read");
+        assert_eq!(found, [expected.map(|(period, used)| published(period, used))], "{who} {turns:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_api_key_is_not_brought_back_and_absence_is_read_in_order() {
+    let (access, _) = tables().await;
+    access.publish(&identity("key#09"), limit("5/day"), published("2026-11-24", 5)).await.expect("nothing");
+    assert_eq!(access.key(&identity("key#09")).await.expect("a read"), None);
+    access.publish(&identity("site#x.test"), limit("5/day"), published("2026-11-24", 5)).await.expect("one");
+    let asked = [identity("addr#00"), identity("site#x.test")];
+    let found = access.published(&asked).await.expect("a read");
+    assert_eq!(found, [None, Some(published("2026-11-24", 5))]);
+}
+
+#[tokio::test]
+async fn a_change_of_window_clears_what_was_published() {
+    let (access, _) = tables().await;
+    let key = identity("key#01");
+    access.put_key(&key, &record_of("100/month")).await.expect("an API key");
+    access.publish(&key, limit("100/month"), published("2026-11", 70)).await.expect("a publication");
+    let change = |text| KeyChange { limit: Some(limit(text)), ..KeyChange::default() };
+    let same_window = access.update_key(&key, &change("500/month")).await.expect("a change");
+    assert_eq!(same_window.published, Some(published("2026-11", 70)));
+    let other_window = access.update_key(&key, &change("10/day")).await.expect("a change");
+    assert_eq!((other_window.limit, other_window.published), (limit("10/day"), None));
+}
+
+fn update(first: &str, last: &str, charged: u64) -> LedgerUpdate {
+    LedgerUpdate {
+        identity: identity("addr#0a"),
+        month: "2026-11".parse().expect("a month"),
+        shard: SHARD.into(),
+        first: first.into(),
+        last: last.into(),
+        charged,
+        days: [(24, charged)].into(),
+        regions: [("eu-central-1".to_owned(), charged)].into(),
+        verdicts: [(Verdict::Allowed, charged)].into(),
+    }
+}
+
+#[tokio::test]
+async fn the_watermark_admits_each_record_once() {
+    let (_, ledger) = tables().await;
+    let added = |charged| Applied::Added(totals(charged));
+    let behind =
+        |watermark: &str, charged| Applied::Behind { watermark: watermark.into(), totals: totals(charged) };
+    // (update, what comes of it)
+    let table = [
+        (update("05", "07", 3), added(3)),
+        (update("05", "07", 3), behind("07", 3)),
+        (update("07", "09", 2), behind("07", 3)),
+        (update("08", "09", 2), added(5)),
+        (LedgerUpdate { shard: "shardId-000000000001".into(), ..update("01", "01", 1) }, added(6)),
+        (update("08", "08", 1), behind("09", 6)),
+    ];
+    for (update, expected) in table {
+        assert_eq!(ledger.apply(&update).await.expect("a write"), expected, "{update:?}");
+    }
+    let month: Month = "2026-11".parse().expect("a month");
+    let items = ledger.month(month, Some(IdentityKind::Address)).await.expect("a read");
+    assert_eq!(items.len(), 1);
+    assert_eq!((items[0].charged, &items[0].days[&24]), (6, &6));
+    assert_eq!(items[0].verdicts, [(Verdict::Allowed, 6)].into());
+    assert_eq!(items[0].watermarks[SHARD], "09");
+    assert_eq!(ledger.item(&identity("addr#0a"), month).await.expect("a read"), Some(items[0].clone()));
+    assert_eq!(ledger.month(month, Some(IdentityKind::Key)).await.expect("a read"), []);
+}
+
+fn totals(charged: u64) -> ipgeo_runtime::store::MonthTotals {
+    ipgeo_runtime::store::MonthTotals { charged, days: [(24, charged)].into() }
+}
+
+#[tokio::test]
+async fn a_stream_is_counted_and_published_through_the_real_api() {
+    let (access, ledger) = tables().await;
+    let key = identity("key#0a");
+    access.put_key(&key, &record_of("50/month")).await.expect("an API key");
+    let handler = UsageHandler::new(ledger.clone(), access.clone());
+    let batches: Vec<_> = (0..10)
+        .map(|n| record(SHARD, 100 + n, &vec![event("2026-11-24T10:00:00Z", "key#0a", "50/month"); 5]))
+        .collect();
+    deliver(&handler, batches[..6].to_vec(), 1).await;
+    deliver(&handler, batches[3..9].to_vec(), 1).await;
+    deliver(&handler, batches[2..4].to_vec(), 1).await;
+    deliver(&handler, batches[8..].to_vec(), 1).await;
+    let item = ledger.item(&key, "2026-11".parse().expect("a month")).await.expect("a read");
+    assert_eq!(item.map(|item| (item.charged, item.verdicts)), Some((50, [(Verdict::Allowed, 50)].into())));
+    let record = access.key(&key).await.expect("a read").expect("an API key");
+    let shown = record.published.expect("published");
+    assert_eq!((shown.period.to_string(), shown.used), ("2026-11".to_owned(), 50));
+    assert_eq!(Period::of(record.limit.window, shown.as_of), shown.period);
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_is_an_error_that_says_what_was_tried() {
+    let credentials = Credentials::new("test", "test", None, None, "tests");
+    let client = client(Some("http://127.0.0.1:9"), "eu-central-1", credentials, Effort::Quick);
+    let error = AccessTable::new(client, "access").key(&identity("key#01")).await.expect_err("no store");
+    assert_eq!(error.to_string(), "read of access table access failed");
+    let cause = std::error::Error::source(&error).expect("a cause").to_string();
+    assert!(cause.contains("dispatch failure"), "{cause}");
+    assert!(!cause.contains('\n') && cause.len() < 200, "{cause}");
+}
