@@ -1,1 +1,24 @@
-//! (to come)
+//! The lookup handler: one HTTP event in, one answer out, one usage line beside it.
+//!
+//! `request`, `address`, `answer` are pure; `cache` holds what an environment remembers; `handler` puts
+//! them in a row.
+
+mod address;
+mod answer;
+mod cache;
+mod charge;
+mod event;
+mod fields;
+mod geo;
+mod handler;
+mod own_count;
+mod problem;
+mod request;
+mod settings;
+
+pub use answer::Answer;
+pub use event::{Event, Http, RequestContext};
+pub use fields::FIELDS;
+pub use geo::Geo;
+pub use handler::{Lookup, UsageSink};
+pub use settings::{Settings, SettingsError};

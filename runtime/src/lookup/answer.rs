@@ -1,0 +1,90 @@
+//! Answers: status, headers and body as API Gateway takes them, payload format 2.0.
+
+use std::collections::BTreeMap;
+
+use ipgeo_contract::{Period, QuotaState};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::problem::Problem;
+
+const JSON: &str = "application/json";
+const PROBLEM_JSON: &str = "application/problem+json";
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// One answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// The HTTP status.
+    pub status_code: u16,
+    /// Names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// Always text.
+    pub body: String,
+    /// Always false.
+    pub is_base64_encoded: bool,
+}
+
+impl Answer {
+    fn new(status_code: u16, content_type: &str, body: String) -> Self {
+        let mut answer = Self { status_code, body, ..Self::default() };
+        answer.header("content-type", content_type);
+        // An answer speaks of its caller's quota: no cache between may keep it.
+        answer.header("cache-control", "no-store");
+        answer.header("access-control-allow-origin", "*");
+        answer.header(
+            "access-control-expose-headers",
+            "RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, \
+             X-RateLimit-Reset, X-Database-Date, X-Database-Attribution",
+        );
+        answer
+    }
+
+    pub(super) fn json(body: String) -> Self {
+        Self::new(200, JSON, body)
+    }
+
+    pub(super) fn plain(body: String) -> Self {
+        Self::new(200, PLAIN, body)
+    }
+
+    pub(super) fn problem(problem: &Problem) -> Self {
+        let mut answer = Self::new(problem.status, PROBLEM_JSON, problem.json());
+        if let Some(allow) = problem.allow {
+            answer.header("allow", allow);
+        }
+        if let Some(seconds) = problem.retry_after_s {
+            answer.header("retry-after", seconds.to_string());
+        }
+        answer
+    }
+
+    pub(super) fn preflight() -> Self {
+        let mut answer = Self::new(204, JSON, String::new());
+        answer.headers.remove("content-type");
+        answer.header("access-control-allow-methods", "GET, HEAD, POST, OPTIONS");
+        answer.header("access-control-allow-headers", "authorization, content-type, x-api-key");
+        answer.header("access-control-max-age", "86400");
+        answer
+    }
+
+    pub(super) fn header(&mut self, name: &str, value: impl Into<String>) {
+        self.headers.insert(name.to_owned(), value.into());
+    }
+
+    /// The quota after this request: as draft-ietf-httpapi-ratelimit-headers writes it, and in the three
+    /// older headers, whose reset is in seconds from now too.
+    pub(super) fn quota(&mut self, after: QuotaState, now: Timestamp) {
+        let (window, period) = (after.limit.window, Period::of(after.limit.window, now));
+        let (left, reset_s) = (after.remaining(), period.seconds_left(now));
+        self.header(
+            "ratelimit-policy",
+            format!("\"{window}\";q={};w={}", after.limit.calls, period.seconds()),
+        );
+        self.header("ratelimit", format!("\"{window}\";r={left};t={reset_s}"));
+        self.header("x-ratelimit-limit", after.limit.calls.to_string());
+        self.header("x-ratelimit-remaining", left.to_string());
+        self.header("x-ratelimit-reset", reset_s.to_string());
+    }
+}

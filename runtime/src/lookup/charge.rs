@@ -1,0 +1,248 @@
+//! Who is charged, and whether a request may go on: the access read, the decision, the own count.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ipgeo_contract::{
+    ApiKey, Caller, Charge, DaySecret, Identity, KeyRecord, Limit, Period, Published, QuotaState, Site,
+    Verdict, decide_key,
+};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::cache::{Age, Memory};
+use super::event::Event;
+use super::request::query;
+use super::settings::Settings;
+use crate::store::{AccessRead, StoreError};
+
+/// The tier of callers without an API key.
+pub(super) const ANONYMOUS: &str = "anonymous";
+
+/// A decided request.
+#[derive(Clone, Debug)]
+pub(super) struct Decision {
+    pub(super) verdict: Verdict,
+    /// The caller's tier; empty when no API key was recognised.
+    pub(super) tier: String,
+    /// Who is charged; empty when no API key was recognised.
+    pub(super) charges: Vec<Charge>,
+    /// The quota that is nearest to its limit, as it was before this request.
+    pub(super) quota: Option<QuotaState>,
+    /// Usage after this request, of the API key or the address.
+    pub(super) count: u64,
+}
+
+/// The decision could not be made: the store failed and nothing is remembered.
+#[derive(Debug)]
+pub(super) struct Undecided(pub(super) StoreError);
+
+/// What a request brings along to be decided by.
+pub(super) struct Asked {
+    pub(super) caller: Caller,
+    /// The text that is meant as an API key.
+    pub(super) key: Option<String>,
+    pub(super) cost: u64,
+}
+
+impl Asked {
+    /// Reads who asks from an event; `None` when the connection's address is not an address.
+    pub(super) fn read(event: &Event, cost: u64) -> Option<Self> {
+        let address: IpAddr = event.request_context.http.source_ip.parse().ok()?;
+        let site = event.header("referer").and_then(Site::from_referer);
+        Some(Self { caller: Caller { address: address.to_canonical(), site }, key: key_text(event), cost })
+    }
+}
+
+/// The API key of a request: `x-api-key`, else `Authorization: Bearer`, else `?api-key=`; an empty one is
+/// none.
+fn key_text(event: &Event) -> Option<String> {
+    let bearer = event.header("authorization").and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token)
+    });
+    let found = event.header("x-api-key").or(bearer).map(str::to_owned).or_else(|| query(event, "api-key"));
+    found.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// Decides requests of one environment.
+pub(super) struct Gate<'a, A> {
+    pub(super) access: &'a A,
+    pub(super) memory: &'a Mutex<Memory>,
+    pub(super) settings: &'a Settings,
+}
+
+impl<A: AccessRead> Gate<'_, A> {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides, and counts what is let through. A warning is a store failure that was lived with.
+    pub(super) async fn decide(
+        &self,
+        asked: &Asked,
+        now: Timestamp,
+        warn: &mut Vec<StoreError>,
+    ) -> Result<Decision, Undecided> {
+        match asked.key.as_deref().map(str::parse::<ApiKey>) {
+            Some(Err(_)) => Ok(Decision::unrecognised(Verdict::MalformedKey)),
+            Some(Ok(key)) => {
+                let identity = Identity::key(&key.hash());
+                let record = self.key_record(&identity, now, warn).await?;
+                Ok(record.map_or(Decision::unrecognised(Verdict::UnknownKey), |record| {
+                    self.decide_key(&identity, &record, asked, now)
+                }))
+            }
+            None => Ok(self.decide_anonymous(asked, now, warn).await),
+        }
+    }
+
+    async fn key_record(
+        &self,
+        identity: &Identity,
+        now: Timestamp,
+        warn: &mut Vec<StoreError>,
+    ) -> Result<Option<KeyRecord>, Undecided> {
+        if let Some(known) = self.memory().key(identity, now, Age::Fresh) {
+            return Ok(known);
+        }
+        match self.access.key(identity).await {
+            Ok(record) => {
+                self.memory().remember_key(identity, record.clone(), now);
+                Ok(record)
+            }
+            Err(error) => match self.memory().key(identity, now, Age::Any) {
+                Some(stale) => {
+                    warn.push(error);
+                    Ok(stale)
+                }
+                None => Err(Undecided(error)),
+            },
+        }
+    }
+
+    fn decide_key(&self, identity: &Identity, record: &KeyRecord, asked: &Asked, now: Timestamp) -> Decision {
+        let period = Period::of(record.limit.window, now);
+        let mut memory = self.memory();
+        let used = memory.used(identity, period, record.published.as_ref());
+        let verdict = decide_key(record, &asked.caller, used, asked.cost, now);
+        if verdict == Verdict::Allowed {
+            memory.count(identity, now, asked.cost);
+        }
+        Decision {
+            verdict,
+            tier: record.tier.clone(),
+            charges: vec![Charge { identity: identity.clone(), limit: record.limit }],
+            quota: Some(QuotaState { limit: record.limit, used }),
+            count: used.saturating_add(asked.cost),
+        }
+    }
+
+    /// Anonymous callers are let through when the store fails: absence means allowed.
+    async fn decide_anonymous(&self, asked: &Asked, now: Timestamp, warn: &mut Vec<StoreError>) -> Decision {
+        let mut charges: Vec<Charge> = Vec::with_capacity(2);
+        if let Some(secret) = self.day_secret(now, warn).await {
+            let identity = Identity::address(&secret, asked.caller.address);
+            charges.push(Charge { identity, limit: self.settings.anonymous_limit });
+        }
+        if let Some(site) = &asked.caller.site {
+            let identity = Identity::site(site);
+            charges.push(Charge { identity, limit: self.settings.anonymous_site_limit });
+        }
+        let published = self.published(&charges, now, warn).await;
+
+        let mut memory = self.memory();
+        let quotas: Vec<QuotaState> = charges
+            .iter()
+            .zip(&published)
+            .map(|(charge, published)| {
+                let period = Period::of(charge.limit.window, now);
+                let used = memory.used(&charge.identity, period, published.as_ref());
+                QuotaState { limit: charge.limit, used }
+            })
+            .collect();
+        let admitted = quotas.iter().all(|quota| quota.admits(asked.cost));
+        if admitted {
+            for charge in &charges {
+                memory.count(&charge.identity, now, asked.cost);
+            }
+        }
+        let count = quotas.first().map_or(0, |quota| quota.used).saturating_add(asked.cost);
+        Decision {
+            verdict: if admitted { Verdict::Allowed } else { Verdict::OverQuota },
+            tier: ANONYMOUS.to_owned(),
+            charges,
+            quota: quotas.into_iter().min_by_key(QuotaState::remaining),
+            count,
+        }
+    }
+
+    async fn day_secret(&self, now: Timestamp, warn: &mut Vec<StoreError>) -> Option<DaySecret> {
+        let date = TimeZone::UTC.to_datetime(now).date();
+        let known = self.memory().day_secret(date);
+        if known.is_some() {
+            return known;
+        }
+        match self.access.address_secret().await {
+            Ok(Some(secret)) => {
+                let mut memory = self.memory();
+                memory.remember_secret(secret);
+                memory.day_secret(date)
+            }
+            Ok(None) => None,
+            Err(error) => {
+                warn.push(error);
+                None
+            }
+        }
+    }
+
+    async fn published(
+        &self,
+        charges: &[Charge],
+        now: Timestamp,
+        warn: &mut Vec<StoreError>,
+    ) -> Vec<Option<Published>> {
+        let identities: Vec<Identity> = charges.iter().map(|charge| charge.identity.clone()).collect();
+        let remembered = |age| -> Vec<Option<Option<Published>>> {
+            let mut memory = self.memory();
+            identities.iter().map(|identity| memory.published(identity, now, age)).collect()
+        };
+        let known = remembered(Age::Fresh);
+        if known.iter().all(Option::is_some) {
+            return known.into_iter().map(Option::flatten).collect();
+        }
+        match self.access.published(&identities).await {
+            Ok(found) => {
+                let mut memory = self.memory();
+                for (identity, published) in identities.iter().zip(&found) {
+                    memory.remember_published(identity, *published, now);
+                }
+                found
+            }
+            Err(error) => {
+                warn.push(error);
+                remembered(Age::Any).into_iter().map(Option::flatten).collect()
+            }
+        }
+    }
+
+    /// Takes back what was counted and is not charged after all.
+    pub(super) fn take_back(&self, decision: &Decision, now: Timestamp, calls: u64) {
+        let mut memory = self.memory();
+        for charge in &decision.charges {
+            memory.take_back(&charge.identity, now, calls);
+        }
+    }
+}
+
+impl Decision {
+    fn unrecognised(verdict: Verdict) -> Self {
+        Self { verdict, tier: String::new(), charges: Vec::new(), quota: None, count: 0 }
+    }
+
+    /// The limit that refused, for the message; of no matter for the other refusals.
+    pub(super) fn limit(&self, settings: &Settings) -> Limit {
+        self.quota.map_or(settings.anonymous_limit, |quota| quota.limit)
+    }
+}

@@ -1,0 +1,261 @@
+//! The handler: route, charge, look up, answer, one usage line.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::sync::Mutex;
+
+use ipgeo_contract::{Period, QuotaState, UsageEvent, Verdict};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::address::{AddressFault, public_address};
+use super::answer::Answer;
+use super::cache::Memory;
+use super::charge::{Asked, Decision, Gate, Undecided};
+use super::event::Event;
+use super::fields;
+use super::geo::Geo;
+use super::problem::Problem;
+use super::request::{Part, Route, route};
+use super::settings::Settings;
+use crate::store::{AccessRead, StoreError};
+
+/// Room for a location's JSON, so that it is written without growing.
+const LOCATION_BYTES: usize = 1_536;
+
+/// Where usage lines go, and what an operator should see.
+pub trait UsageSink: Send + Sync {
+    /// Takes one usage line, without its line feed.
+    fn usage(&self, line: String);
+
+    /// Takes a failure that the caller was spared.
+    fn warn(&self, message: String);
+}
+
+/// Answers lookups in one environment.
+pub struct Lookup<A, G, S> {
+    access: A,
+    geo: G,
+    sink: S,
+    settings: Settings,
+    memory: Mutex<Memory>,
+}
+
+/// What was asked for, with its addresses read.
+enum Work {
+    Location { address: Result<IpAddr, AddressFault>, part: Part },
+    Bulk { addresses: Vec<Result<IpAddr, (String, AddressFault)>>, part: Part, wrap: bool },
+    Asn(u32),
+}
+
+impl Work {
+    /// Calls that the work costs if all of it is answered: the valid public addresses in it.
+    fn cost(&self) -> u64 {
+        match self {
+            Self::Location { address, .. } => u64::from(address.is_ok()),
+            Self::Bulk { addresses, .. } => addresses.iter().filter(|address| address.is_ok()).count() as u64,
+            Self::Asn(_) => 1,
+        }
+    }
+}
+
+impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
+    /// A handler with an empty memory.
+    pub fn new(access: A, geo: G, sink: S, settings: Settings) -> Self {
+        let memory = Mutex::new(Memory::new(settings.access_cache_s));
+        Self { access, geo, sink, settings, memory }
+    }
+
+    /// Answers the JSON of an event. Whatever it holds, there is an answer.
+    pub async fn handle_json(&self, event: &[u8], now: Timestamp) -> Answer {
+        match serde_json::from_slice::<Event>(event) {
+            Ok(event) => self.handle(&event, now).await,
+            Err(_) => self.finish(Answer::problem(&Problem::bad_event())),
+        }
+    }
+
+    /// Answers an event at `now`, and writes its usage line when it is metered: a location, a bulk or a
+    /// network number is; health, preflight and requests that ask for nothing known are not.
+    pub async fn handle(&self, event: &Event, now: Timestamp) -> Answer {
+        let mut answer = match route(event) {
+            Err(problem) => Answer::problem(&problem),
+            Ok(Route::Preflight) => Answer::preflight(),
+            Ok(Route::Health) => self.health(),
+            Ok(route) => self.metered(event, route, now).await,
+        };
+        if event.request_context.http.method == "HEAD" {
+            answer.body.clear();
+        }
+        self.finish(answer)
+    }
+
+    async fn metered(&self, event: &Event, route: Route, now: Timestamp) -> Answer {
+        let work = self.read(route, event);
+        let Some(asked) = Asked::read(event, work.cost()) else {
+            return Answer::problem(&Problem::bad_event());
+        };
+        let gate = Gate { access: &self.access, memory: &self.memory, settings: &self.settings };
+        let mut warnings = Vec::new();
+        let decided = gate.decide(&asked, now, &mut warnings).await;
+        for error in &warnings {
+            self.warn(error);
+        }
+        let decision = match decided {
+            Ok(decision) => decision,
+            Err(Undecided(error)) => {
+                self.warn(&error);
+                return Answer::problem(&Problem::unavailable());
+            }
+        };
+        let (mut answer, cost) = self.answer(&work, &decision, now);
+        gate.take_back(&decision, now, asked.cost - cost.min(asked.cost));
+        if let Some(quota) = decision.quota {
+            answer.quota(QuotaState { used: quota.used.saturating_add(cost), ..quota }, now);
+        }
+        self.write_line(event, &decision, cost, now);
+        answer
+    }
+
+    fn read(&self, route: Route, event: &Event) -> Work {
+        match route {
+            Route::Location { address, part } => {
+                let text = address.as_deref().unwrap_or(&event.request_context.http.source_ip);
+                Work::Location { address: public_address(text), part }
+            }
+            Route::Bulk { addresses, part, wrap } => {
+                let read = |text: String| public_address(&text).map_err(|fault| (text, fault));
+                Work::Bulk { addresses: addresses.into_iter().map(read).collect(), part, wrap }
+            }
+            Route::Asn(number) => Work::Asn(number),
+            Route::Health | Route::Preflight => unreachable!("answered before"),
+        }
+    }
+
+    /// The answer and what it costs.
+    fn answer(&self, work: &Work, decision: &Decision, now: Timestamp) -> (Answer, u64) {
+        if decision.verdict != Verdict::Allowed {
+            let limit = decision.limit(&self.settings);
+            let reset_s = Period::of(limit.window, now).seconds_left(now);
+            let statuses = self.settings.refusal_statuses();
+            let problem = Problem::refused(decision.verdict, statuses, limit, reset_s);
+            return (Answer::problem(&problem), 0);
+        }
+        match work {
+            Work::Location { address, part } => match self.location(address, part, decision.count, now) {
+                Ok(answer) => (answer, 1),
+                Err(problem) => (Answer::problem(&problem), 0),
+            },
+            Work::Bulk { addresses, part, wrap } => {
+                (self.bulk(addresses, part, *wrap, decision.count, now), work.cost())
+            }
+            Work::Asn(number) => match self.geo.asn(*number) {
+                Some(known) => (Answer::json(known), 1),
+                None => (Answer::problem(&Problem::asn_not_found(*number)), 0),
+            },
+        }
+    }
+
+    fn location(
+        &self,
+        address: &Result<IpAddr, AddressFault>,
+        part: &Part,
+        count: u64,
+        now: Timestamp,
+    ) -> Result<Answer, Problem> {
+        let address = address.as_ref().map_err(Problem::address)?;
+        let location = self.compose(*address, count, now).ok_or_else(|| Problem::not_found(address))?;
+        match part {
+            Part::All => Ok(Answer::json(location)),
+            Part::Fields(names) => Ok(Answer::json(fields::some(&location, names))),
+            Part::Field { name, plain } => {
+                let value = fields::one(&location, name).ok_or_else(|| Problem::field_not_known(name))?;
+                Ok(if *plain { Answer::plain(unquoted(value)) } else { Answer::json(value) })
+            }
+        }
+    }
+
+    /// A location's JSON; `None` when the address is not in the database.
+    fn compose(&self, address: IpAddr, count: u64, now: Timestamp) -> Option<String> {
+        let mut out = String::with_capacity(LOCATION_BYTES);
+        // Writing to a String can't fail.
+        let _ = write!(out, "{{\"ip\":\"{address}\",");
+        if !self.geo.write_location(address, now, &mut out) {
+            return None;
+        }
+        // Addresses that are not public never come this far: no location is a bogon's.
+        let _ = write!(out, ",\"threat\":{{\"is_bogon\":false}},\"count\":\"{count}\"}}");
+        Some(out)
+    }
+
+    fn bulk(
+        &self,
+        addresses: &[Result<IpAddr, (String, AddressFault)>],
+        part: &Part,
+        wrap: bool,
+        count: u64,
+        now: Timestamp,
+    ) -> Answer {
+        let items: Vec<String> = addresses
+            .iter()
+            .map(|address| match address {
+                Err((text, fault)) => refused_item(&super::address::echo(text), &fault.to_string()),
+                Ok(address) => match (self.compose(*address, count, now), part) {
+                    (None, _) => refused_item(&address.to_string(), &Problem::not_found(address).message),
+                    (Some(location), Part::Fields(names)) => fields::some(&location, names),
+                    (Some(location), _) => location,
+                },
+            })
+            .collect();
+        let list = format!("[{}]", items.join(","));
+        Answer::json(if wrap { format!("{{\"responses\":{list}}}") } else { list })
+    }
+
+    fn health(&self) -> Answer {
+        let mut health = json!({
+            "status": "ok",
+            "version": env!("CARGO_PKG_VERSION"),
+            "region": self.settings.region,
+            "database_date": self.geo.date(),
+        });
+        if let Some((text, link)) = self.geo.attribution() {
+            health["attribution"] = json!({ "text": text, "link": link });
+        }
+        Answer::json(health.to_string())
+    }
+
+    /// The headers of every answer that speak of the database.
+    fn finish(&self, mut answer: Answer) -> Answer {
+        answer.header("x-database-date", self.geo.date());
+        if let Some((text, link)) = self.geo.attribution() {
+            answer.header("x-database-attribution", format!("{text} <{link}>"));
+        }
+        answer
+    }
+
+    fn write_line(&self, event: &Event, decision: &Decision, cost: u64, now: Timestamp) {
+        let usage = UsageEvent {
+            time: now,
+            verdict: decision.verdict,
+            cost,
+            region: self.settings.region.clone(),
+            request_id: event.request_context.request_id.clone(),
+            tier: decision.tier.clone(),
+            charges: decision.charges.clone(),
+        };
+        self.sink.usage(usage.to_line());
+    }
+
+    fn warn(&self, error: &StoreError) {
+        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        self.sink.warn(format!("{error}: {cause}"));
+    }
+}
+
+fn refused_item(ip: &str, message: &str) -> String {
+    json!({ "ip": ip, "message": message }).to_string()
+}
+
+/// A field's value as plain text: a JSON string without its quotes, anything else as it is.
+fn unquoted(value: String) -> String {
+    serde_json::from_str::<String>(&value).unwrap_or(value)
+}

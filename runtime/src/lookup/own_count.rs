@@ -1,0 +1,110 @@
+//! What this environment itself has let through lately: the part of usage that home can't have published
+//! yet.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+
+/// Moments remembered of one identity before neighbours are merged.
+const MOMENTS_MAX: usize = 256;
+
+/// Calls by the moment they were let through, oldest first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OwnCount {
+    moments: VecDeque<(i64, u64)>,
+}
+
+impl OwnCount {
+    /// Counts `calls` more at `now`.
+    pub(super) fn add(&mut self, now: Timestamp, calls: u64) {
+        if calls == 0 {
+            return;
+        }
+        // A clock that steps back must not put the list out of order.
+        let last = self.moments.back().map_or(i64::MIN, |(ms, _)| *ms);
+        let ms = now.as_millisecond().max(last);
+        match self.moments.back_mut() {
+            Some((moment, n)) if *moment == ms => *n += calls,
+            _ => self.moments.push_back((ms, calls)),
+        }
+        if self.moments.len() > MOMENTS_MAX {
+            self.merge_neighbours();
+        }
+    }
+
+    /// Takes back `calls` that were counted at `now` and are not charged after all.
+    pub(super) fn take_back(&mut self, now: Timestamp, calls: u64) {
+        let ms = now.as_millisecond();
+        let mut left = calls;
+        for (_, n) in self.moments.iter_mut().rev().skip_while(|(moment, _)| *moment > ms) {
+            let taken = left.min(*n);
+            *n -= taken;
+            left -= taken;
+            if left == 0 {
+                break;
+            }
+        }
+    }
+
+    /// Calls after `since`; forgets those before, which are published or of an earlier period. Merged
+    /// moments carry the earlier time, so that a call within the limit is never refused for them.
+    pub(super) fn since(&mut self, since: Timestamp) -> u64 {
+        while self.moments.front().is_some_and(|(ms, _)| *ms <= since.as_millisecond()) {
+            self.moments.pop_front();
+        }
+        self.moments.iter().map(|(_, n)| n).sum()
+    }
+
+    fn merge_neighbours(&mut self) {
+        let mut merged = VecDeque::with_capacity(MOMENTS_MAX);
+        let mut moments = self.moments.iter();
+        while let Some((ms, n)) = moments.next() {
+            let neighbour = moments.next().map_or(0, |(_, n)| *n);
+            merged.push_back((*ms, n + neighbour));
+        }
+        self.moments = merged;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millisecond(ms).expect("in range")
+    }
+
+    #[test]
+    fn calls_after_a_moment_are_counted() {
+        let mut own = OwnCount::default();
+        for (ms, calls) in [(10, 1), (10, 2), (20, 4), (15, 8)] {
+            own.add(at(ms), calls);
+        }
+        assert_eq!(own.since(at(9)), 15);
+        own.take_back(at(20), 3);
+        assert_eq!(own.since(at(10)), 9);
+        assert_eq!(own.since(at(20)), 0);
+        own.take_back(at(20), 5);
+        assert_eq!(own.since(at(0)), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn memory_is_bounded_and_no_call_within_the_limit_is_refused(
+            steps in prop::collection::vec((0_i64..50, 1_u64..4), 1..2_000), since in 0_i64..40_000,
+        ) {
+            let (mut own, mut ms, mut after, mut all) = (OwnCount::default(), 0, 0, 0);
+            for (step, calls) in steps {
+                ms += step;
+                own.add(at(ms), calls);
+                all += calls;
+                after += if ms > since { calls } else { 0 };
+            }
+            prop_assert!(own.moments.len() <= MOMENTS_MAX);
+            prop_assert_eq!(own.clone().since(at(-1)), all);
+            prop_assert!(own.since(at(since)) <= after);
+        }
+    }
+}

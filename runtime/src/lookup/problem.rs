@@ -1,0 +1,157 @@
+//! Refusals and faults as answers: problem details (RFC 9457), with the `message` that ipdata's clients
+//! read beside.
+
+use ipgeo_contract::{Limit, Verdict};
+use serde::Serialize;
+
+use super::address::AddressFault;
+
+/// An answer that is not a location.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// What people and clients read.
+    pub(super) message: String,
+    /// The problem's type; the empty one means "as the status says".
+    kind: &'static str,
+    /// The policies that a refusal over quota violates.
+    violated: Option<&'static str>,
+    /// The methods of a 405.
+    pub(super) allow: Option<&'static str>,
+    /// Seconds after which to try again.
+    pub(super) retry_after_s: Option<u64>,
+}
+
+/// Registered by draft-ietf-httpapi-ratelimit-headers.
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    message: &'a str,
+    #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    violated_policies: Option<[&'a str; 1]>,
+}
+
+impl Problem {
+    fn new(status: u16, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { status, message, kind: "about:blank", violated: None, allow: None, retry_after_s: None }
+    }
+
+    pub(super) fn address(fault: &AddressFault) -> Self {
+        Self::new(400, fault.to_string())
+    }
+
+    pub(super) fn bad_event() -> Self {
+        Self::new(400, "The request could not be read.")
+    }
+
+    pub(super) fn unknown_field(name: &str) -> Self {
+        Self::new(400, format!("{name} is not a field that you can ask for; see the documentation."))
+    }
+
+    pub(super) fn bad_body() -> Self {
+        Self::new(400, "The body should be a JSON array of IP addresses, as strings.")
+    }
+
+    pub(super) fn too_many(most: usize) -> Self {
+        Self::new(400, format!("Bulk requests should not contain more than {most} IP addresses."))
+    }
+
+    pub(super) fn body_too_large(bytes: usize) -> Self {
+        Self::new(413, format!("The body should not be larger than {bytes} bytes."))
+    }
+
+    pub(super) fn no_route() -> Self {
+        Self::new(404, "There is nothing at this path; ask for /{ip}, /{ip}/{field} or /bulk.")
+    }
+
+    pub(super) fn method(allow: &'static str) -> Self {
+        let mut problem = Self::new(405, format!("This path answers {allow}."));
+        problem.allow = Some(allow);
+        problem
+    }
+
+    pub(super) fn not_found(address: impl std::fmt::Display) -> Self {
+        Self::new(404, format!("{address} is not in the database."))
+    }
+
+    pub(super) fn field_not_known(name: &str) -> Self {
+        Self::new(404, format!("The {name} of this address is not known."))
+    }
+
+    pub(super) fn asn_not_found(number: u32) -> Self {
+        Self::new(404, format!("AS{number} is not in the database."))
+    }
+
+    pub(super) fn unavailable() -> Self {
+        let mut problem = Self::new(503, "Your API key can't be checked right now. Please try again.");
+        problem.retry_after_s = Some(1);
+        problem
+    }
+
+    /// A refusal. `limit` and `reset_s` are of the quota that refused.
+    pub(super) fn refused(verdict: Verdict, statuses: RefusalStatuses, limit: Limit, reset_s: u64) -> Self {
+        match verdict {
+            Verdict::OverQuota => {
+                let window = limit.window.as_str();
+                let message = format!(
+                    "You have reached your limit of {} requests a {window}. It resets in {reset_s} seconds.",
+                    limit.calls
+                );
+                let mut problem = Self::new(statuses.over_quota, message);
+                (problem.kind, problem.violated) = (QUOTA_EXCEEDED, Some(window));
+                problem.retry_after_s = Some(reset_s);
+                problem
+            }
+            Verdict::Disabled => Self::new(403, "This API key is disabled. Please ask who gave it to you."),
+            Verdict::Revoked => Self::new(403, "This API key has been revoked. Please use your new one."),
+            Verdict::Expired => Self::new(403, "This API key has expired. Please renew it."),
+            Verdict::SiteDenied => Self::new(403, "This API key may not be used from this site."),
+            Verdict::NetworkDenied => Self::new(403, "This API key may not be used from this network."),
+            Verdict::MalformedKey | Verdict::UnknownKey | Verdict::Allowed => {
+                Self::new(statuses.unknown_key, "You have not provided a valid API Key.")
+            }
+        }
+    }
+
+    pub(super) fn json(&self) -> String {
+        let body = Body {
+            r#type: self.kind,
+            title: title(self.status),
+            status: self.status,
+            detail: &self.message,
+            message: &self.message,
+            violated_policies: self.violated.map(|policy| [policy]),
+        };
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+}
+
+/// The statuses that differ between our contract and strict ipdata behaviour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RefusalStatuses {
+    /// 401, or 403.
+    pub(super) unknown_key: u16,
+    /// 429, or 403.
+    pub(super) over_quota: u16,
+}
+
+fn title(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        413 => "Content Too Large",
+        429 => "Too Many Requests",
+        503 => "Service Unavailable",
+        _ => "Error",
+    }
+}

@@ -1,0 +1,145 @@
+//! The lookup handler's settings, from environment variables.
+
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use ipgeo_contract::{Limit, Window, env};
+
+use super::problem::RefusalStatuses;
+
+/// What the operator's tool decided for this edge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The edge's region.
+    pub region: String,
+    /// Seconds that an access record is remembered.
+    pub access_cache_s: u32,
+    /// The anonymous tier's limit by address; by day, because an address's identity changes daily.
+    pub anonymous_limit: Limit,
+    /// The anonymous tier's limit by site.
+    pub anonymous_site_limit: Limit,
+    /// Status for an unknown API key: 401 or 403.
+    pub unknown_key_status: u16,
+    /// Status for over quota: 429 or 403.
+    pub quota_status: u16,
+}
+
+/// Everything that is wrong with the environment.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SettingsError(Vec<String>);
+
+impl Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} environment variables are wrong: {}", self.0.len(), self.0.join("; "))
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl Settings {
+    /// Reads the settings, and the path of the geo database, through `var`; tells all faults together.
+    pub fn from_env(var: impl Fn(&str) -> Option<String>) -> Result<(Self, PathBuf), SettingsError> {
+        let mut faults = Vec::new();
+        let mut reader = Reader { var: &var, faults: &mut faults };
+        let settings = Self {
+            region: reader.needed("AWS_REGION").unwrap_or_default(),
+            access_cache_s: reader.or(env::ACCESS_CACHE_S, 10),
+            anonymous_limit: reader.or(env::ANONYMOUS_LIMIT, NOTHING_A_DAY),
+            anonymous_site_limit: reader.or(env::ANONYMOUS_SITE_LIMIT, NOTHING_A_DAY),
+            unknown_key_status: reader.or(env::UNKNOWN_KEY_STATUS, 401),
+            quota_status: reader.or(env::QUOTA_STATUS, 429),
+        };
+        let database = reader.needed(env::GEO_DATABASE).unwrap_or_default();
+        for name in [env::ANONYMOUS_LIMIT, env::ANONYMOUS_SITE_LIMIT] {
+            reader.needed(name);
+        }
+        reader.check(settings.anonymous_limit.window == Window::Day, env::ANONYMOUS_LIMIT, "must be by day");
+        reader.check(
+            matches!(settings.unknown_key_status, 401 | 403),
+            env::UNKNOWN_KEY_STATUS,
+            "is 401 or 403",
+        );
+        reader.check(matches!(settings.quota_status, 429 | 403), env::QUOTA_STATUS, "is 429 or 403");
+        if faults.is_empty() { Ok((settings, database.into())) } else { Err(SettingsError(faults)) }
+    }
+
+    pub(super) fn refusal_statuses(&self) -> RefusalStatuses {
+        RefusalStatuses { unknown_key: self.unknown_key_status, over_quota: self.quota_status }
+    }
+}
+
+/// Stands for a limit that could not be read, beside the fault that says so.
+const NOTHING_A_DAY: Limit = Limit { calls: 1, window: Window::Day };
+
+struct Reader<'a, V> {
+    var: &'a V,
+    faults: &'a mut Vec<String>,
+}
+
+impl<V: Fn(&str) -> Option<String>> Reader<'_, V> {
+    fn needed(&mut self, name: &str) -> Option<String> {
+        let value = (self.var)(name).filter(|value| !value.is_empty());
+        if value.is_none() {
+            self.faults.push(format!("{name} is not set"));
+        }
+        value
+    }
+
+    fn or<T: FromStr<Err: Display>>(&mut self, name: &str, default: T) -> T {
+        let Some(text) = (self.var)(name).filter(|value| !value.is_empty()) else { return default };
+        text.parse().unwrap_or_else(|error| {
+            self.faults.push(format!("{name} is `{text}`: {error}"));
+            default
+        })
+    }
+
+    fn check(&mut self, holds: bool, name: &str, rule: &str) {
+        if !holds {
+            self.faults.push(format!("{name} {rule}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(vars: &[(&str, &str)]) -> Result<(Settings, PathBuf), SettingsError> {
+        Settings::from_env(|name| vars.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn an_edge_reads_its_settings() {
+        let (settings, database) = read(&[
+            ("AWS_REGION", "eu-central-1"),
+            (env::GEO_DATABASE, "/opt/geo.mmdb"),
+            (env::ANONYMOUS_LIMIT, "1500/day"),
+            (env::ANONYMOUS_SITE_LIMIT, "50k/month"),
+            (env::QUOTA_STATUS, "403"),
+        ])
+        .expect("good settings");
+        assert_eq!(database, PathBuf::from("/opt/geo.mmdb"));
+        assert_eq!(
+            (settings.access_cache_s, settings.unknown_key_status, settings.quota_status),
+            (10, 401, 403)
+        );
+        assert_eq!(settings.anonymous_site_limit.to_string(), "50000/month");
+    }
+
+    #[test]
+    fn all_faults_are_told_together() {
+        let error = read(&[
+            (env::ACCESS_CACHE_S, "soon"),
+            (env::ANONYMOUS_LIMIT, "5/month"),
+            (env::UNKNOWN_KEY_STATUS, "200"),
+        ])
+        .expect_err("faults");
+        assert_eq!(
+            error.to_string(),
+            "6 environment variables are wrong: AWS_REGION is not set; IPGEO_ACCESS_CACHE_S is `soon`: invalid \
+             digit found in string; IPGEO_GEO_DATABASE is not set; IPGEO_ANONYMOUS_SITE_LIMIT is not set; \
+             IPGEO_ANONYMOUS_LIMIT must be by day; IPGEO_UNKNOWN_KEY_STATUS is 401 or 403"
+        );
+    }
+}
