@@ -1,1 +1,25 @@
-//! (to come)
+//! The compiler of the geo database: source databases in, one compiled `.mmdb` out.
+//!
+//! Sources are search trees already, so they are not taken apart and inserted anew: `merge` walks all of
+//! them at once, and each place where all of them have said their word becomes one leaf of the result.
+//! `extract` reads what a source says of a place, `facts` adds what is known of its country, `record`
+//! turns both into the texts that are served, `write` lays the file out.
+
+mod build;
+mod check;
+mod error;
+mod extract;
+mod facts;
+mod merge;
+mod record;
+mod sample;
+mod source;
+mod tree;
+mod write;
+mod zone;
+
+pub use build::{About, Built, Phase, Progress, Quiet, build, build_bytes};
+pub use check::{Checked, check};
+pub use error::BuildError;
+pub use sample::{SAMPLE_NAME, sample};
+pub use source::Source;

@@ -1,0 +1,275 @@
+//! What a source says of a place or a network, in one shape, whatever the source's own.
+
+use ipgeo_runtime::geo::raw::Value;
+
+use super::error::BuildError;
+use super::source::Source;
+
+/// What is known of a place; an empty text or `None` is "not known".
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Place {
+    pub(super) country_code: String,
+    pub(super) country_name: String,
+    pub(super) continent_code: String,
+    pub(super) is_eu: Option<bool>,
+    pub(super) region: String,
+    pub(super) region_code: String,
+    pub(super) city: String,
+    pub(super) postal: String,
+    /// As decimal text that reads back to the source's own number.
+    pub(super) latitude: String,
+    /// Likewise.
+    pub(super) longitude: String,
+    pub(super) time_zone: String,
+}
+
+/// What is known of a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Network {
+    pub(super) number: u32,
+    pub(super) name: String,
+    pub(super) domain: String,
+    pub(super) kind: String,
+}
+
+/// What one record says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Said {
+    pub(super) place: Option<Place>,
+    pub(super) network: Option<Network>,
+}
+
+/// Record layouts that are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// ip-location-db: `country_code`, `state1`, `city`, `latitude`, …, all at the top.
+    Flat,
+    /// `MaxMind`'s City and Country: nested maps with names by language.
+    MaxMindPlace,
+    /// Network numbers as `MaxMind` and ip-location-db write them.
+    Asn,
+    /// `IPinfo` Lite: country and network, all texts at the top.
+    IpInfo,
+}
+
+fn text(value: &Value<'_>, name: &str) -> String {
+    value.get(name).and_then(Value::text).unwrap_or_default().trim().to_owned()
+}
+
+fn name_in_english(value: Option<&Value<'_>>) -> String {
+    let name = value.and_then(|value| value.at(&["names", "en"])).and_then(Value::text);
+    name.unwrap_or_default().to_owned()
+}
+
+/// A coordinate as text: the shortest that reads back to the same number of the same precision.
+fn coordinate(value: Option<&Value<'_>>) -> String {
+    match value {
+        Some(Value::Double(number)) if number.is_finite() => number.to_string(),
+        Some(Value::Float(number)) if number.is_finite() => number.to_string(),
+        Some(Value::Text(text)) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
+            text.parse::<f64>().unwrap_or_default().to_string()
+        }
+        _ => String::new(),
+    }
+}
+
+/// `AS15169` or `15169`.
+pub(super) fn network_number(text: &str) -> Option<u32> {
+    let digits = text.trim_start_matches(['A', 'a']).trim_start_matches(['S', 's']);
+    digits.parse().ok().filter(|number| *number != 0)
+}
+
+impl Shape {
+    /// The layout of a source, from the first records that its tree leads to.
+    pub(super) fn of(source: &Source, leaves: &[usize]) -> Result<Self, BuildError> {
+        for data in leaves.iter().take(100) {
+            let value = source.value(*data)?;
+            let has = |name: &str| value.get(name).is_some();
+            if has("autonomous_system_number") {
+                return Ok(Self::Asn);
+            }
+            if has("as_name") || has("as_domain") {
+                return Ok(Self::IpInfo);
+            }
+            if has("country_code") {
+                return Ok(Self::Flat);
+            }
+            if ["country", "city", "location", "registered_country", "continent"].into_iter().any(has) {
+                return Ok(Self::MaxMindPlace);
+            }
+        }
+        Err(BuildError::Layout { path: source.path().to_owned() })
+    }
+
+    /// Reads a record.
+    pub(super) fn read(self, value: &Value<'_>) -> Said {
+        match self {
+            Self::Flat => Said { place: Some(flat(value)), network: None },
+            Self::MaxMindPlace => Said { place: Some(maxmind(value)), network: None },
+            Self::Asn => Said { place: None, network: asn(value) },
+            Self::IpInfo => ipinfo(value),
+        }
+    }
+}
+
+fn flat(value: &Value<'_>) -> Place {
+    Place {
+        country_code: text(value, "country_code"),
+        region: text(value, "state1"),
+        city: text(value, "city"),
+        postal: text(value, "postcode"),
+        latitude: coordinate(value.get("latitude")),
+        longitude: coordinate(value.get("longitude")),
+        time_zone: text(value, "timezone"),
+        ..Place::default()
+    }
+}
+
+fn maxmind(value: &Value<'_>) -> Place {
+    // Where the address is; where there is nothing better, where it is registered.
+    let country = value.get("country").or_else(|| value.get("registered_country"));
+    let subdivision = match value.get("subdivisions") {
+        Some(Value::Array(divisions)) => divisions.first(),
+        _ => None,
+    };
+    let code =
+        |value: Option<&Value<'_>>, name: &str| value.map(|value| text(value, name)).unwrap_or_default();
+    let eu = country.and_then(|country| country.get("is_in_european_union"));
+    Place {
+        country_code: code(country, "iso_code"),
+        country_name: name_in_english(country),
+        continent_code: code(value.get("continent"), "code"),
+        is_eu: match eu {
+            Some(Value::Bool(is)) => Some(*is),
+            _ => None,
+        },
+        region: name_in_english(subdivision),
+        region_code: code(subdivision, "iso_code"),
+        city: name_in_english(value.get("city")),
+        postal: code(value.get("postal"), "code"),
+        latitude: coordinate(value.at(&["location", "latitude"])),
+        longitude: coordinate(value.at(&["location", "longitude"])),
+        time_zone: code(value.get("location"), "time_zone"),
+    }
+}
+
+fn asn(value: &Value<'_>) -> Option<Network> {
+    let number = value.get("autonomous_system_number").and_then(|number| match number {
+        Value::Uint(number) => u32::try_from(*number).ok(),
+        Value::Text(text) => network_number(text),
+        _ => None,
+    })?;
+    let name = text(value, "autonomous_system_organization");
+    Some(Network { number, name, ..Network::default() })
+}
+
+fn ipinfo(value: &Value<'_>) -> Said {
+    let network = network_number(&text(value, "asn")).map(|number| Network {
+        number,
+        name: text(value, "as_name"),
+        domain: text(value, "as_domain"),
+        kind: String::new(),
+    });
+    let place = Place {
+        country_code: text(value, "country_code"),
+        country_name: text(value, "country"),
+        continent_code: text(value, "continent_code"),
+        ..Place::default()
+    };
+    Said { place: (!place.country_code.is_empty()).then_some(place), network }
+}
+
+impl Place {
+    /// Fills what is not known here from a later source.
+    pub(super) fn fill(&mut self, other: Self) {
+        // Facts of another country would make a patchwork.
+        if !self.country_code.is_empty()
+            && !other.country_code.is_empty()
+            && self.country_code != other.country_code
+        {
+            return;
+        }
+        // A city's coordinates and postal code belong to that city.
+        let same_city = self.city.is_empty() || self.city == other.city;
+        let fill = |mine: &mut String, theirs: String| {
+            if mine.is_empty() {
+                *mine = theirs;
+            }
+        };
+        fill(&mut self.country_code, other.country_code);
+        fill(&mut self.country_name, other.country_name);
+        fill(&mut self.continent_code, other.continent_code);
+        self.is_eu = self.is_eu.or(other.is_eu);
+        if same_city {
+            fill(&mut self.region, other.region);
+            fill(&mut self.region_code, other.region_code);
+            fill(&mut self.city, other.city);
+            fill(&mut self.postal, other.postal);
+            if self.latitude.is_empty() && self.longitude.is_empty() {
+                (self.latitude, self.longitude) = (other.latitude, other.longitude);
+            }
+            fill(&mut self.time_zone, other.time_zone);
+        }
+    }
+
+    /// Whether anything is known at all.
+    pub(super) fn is_known(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coordinates_read_back_to_the_same_number() {
+        let table = [
+            (Value::Float(37.422_f32), "37.422"),
+            (Value::Float(-122.085_f32), "-122.085"),
+            (Value::Double(51.5142), "51.5142"),
+            (Value::Double(0.0), "0"),
+            (Value::Text("52.5200"), "52.52"),
+            (Value::Text("north"), ""),
+            (Value::Double(f64::NAN), ""),
+            (Value::Float(f32::INFINITY), ""),
+            (Value::Bool(true), ""),
+        ];
+        for (value, expected) in table {
+            assert_eq!(coordinate(Some(&value)), expected, "{value:?}");
+        }
+        assert_eq!(coordinate(None), "");
+    }
+
+    #[test]
+    fn a_later_source_fills_gaps_and_nothing_else() {
+        let place = |country: &str, city: &str, latitude: &str| Place {
+            country_code: country.into(),
+            city: city.into(),
+            latitude: latitude.into(),
+            longitude: latitude.into(),
+            ..Place::default()
+        };
+        // (first, later, city and latitude of the result)
+        let table = [
+            (place("FR", "Paris", ""), place("FR", "Paris", "48"), ("Paris", "48")),
+            (place("FR", "Paris", ""), place("FR", "Lyon", "45"), ("Paris", "")),
+            (place("FR", "", ""), place("FR", "Lyon", "45"), ("Lyon", "45")),
+            (place("FR", "", ""), place("DE", "Berlin", "52"), ("", "")),
+            (place("", "", ""), place("DE", "Berlin", "52"), ("Berlin", "52")),
+        ];
+        for (mut first, later, expected) in table {
+            first.fill(later);
+            assert_eq!((first.city.as_str(), first.latitude.as_str()), expected);
+        }
+    }
+
+    #[test]
+    fn network_numbers() {
+        for (text, expected) in
+            [("AS15169", Some(15_169)), ("15169", Some(15_169)), ("AS0", None), ("ASX", None)]
+        {
+            assert_eq!(network_number(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Sources as trees that can be walked bit by bit: mapped databases, and small tries made here.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use ipgeo_runtime::geo::raw::{Layout, Step, Value};
+use memmap2::Mmap;
+
+use super::error::BuildError;
+
+/// A source database, mapped.
+#[derive(Debug)]
+pub struct Source {
+    path: PathBuf,
+    map: Mmap,
+    layout: Layout,
+}
+
+/// Where a walk stands in one tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cursor {
+    /// Nothing is known below.
+    Empty,
+    /// All below is known alike: the data, and the length of the prefix that it is of.
+    Leaf { data: usize, length: u8 },
+    /// At a node.
+    Node(u32),
+    /// So many zero bits above the root of a tree that holds IPv4 only.
+    Above(u8),
+}
+
+/// Bits above an IPv4 address in an IPv6 tree.
+const IPV4_DEPTH: u8 = 96;
+
+impl Source {
+    /// Maps a source database. It must not be changed in place meanwhile.
+    pub fn open(path: &Path) -> Result<Self, BuildError> {
+        let failed = |source| BuildError::Open { path: path.to_owned(), source };
+        let file = File::open(path).map_err(failed)?;
+        #[expect(unsafe_code, reason = "mapping a file; every read of it is checked, see `raw`")]
+        // SAFETY: sources are replaced by renaming, never written to in place.
+        let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
+        let read = Layout::read(&map).map(|(layout, _)| layout);
+        let layout = read.map_err(|source| BuildError::Source { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), map, layout })
+    }
+
+    /// The file that it was opened from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Nodes of its tree.
+    pub(super) fn nodes(&self) -> u32 {
+        self.layout.node_count
+    }
+
+    /// The value at an offset of the data section.
+    pub(super) fn value(&self, data: usize) -> Result<Value<'_>, BuildError> {
+        self.layout
+            .data(&self.map)
+            .value(data)
+            .map(|(value, _)| value)
+            .map_err(|source| BuildError::Source { path: self.path.clone(), source })
+    }
+
+    /// Where a walk of the whole IPv6 space starts in this tree.
+    pub(super) fn start(&self) -> Cursor {
+        if self.layout.ip_version == 4 { Cursor::Above(IPV4_DEPTH) } else { Cursor::Node(0) }
+    }
+
+    /// The cursor after one more bit; `depth` bits were taken before.
+    #[inline]
+    pub(super) fn step(&self, cursor: Cursor, bit: u8, depth: u8, in_ipv4: bool) -> Cursor {
+        match cursor {
+            Cursor::Empty | Cursor::Leaf { .. } => cursor,
+            Cursor::Above(_) if bit == 1 => Cursor::Empty,
+            Cursor::Above(1) => Cursor::Node(0),
+            Cursor::Above(left) => Cursor::Above(left - 1),
+            Cursor::Node(node) => {
+                let record = self.layout.record(&self.map, node, bit);
+                match self.layout.step(record) {
+                    Step::Empty => Cursor::Empty,
+                    Step::Data(data) => Cursor::Leaf { data, length: depth + 1 },
+                    // Some trees lead from 2002::/16 and the like back to IPv4's own nodes. Following
+                    // them would write all of IPv4 again for each.
+                    Step::Node(node) if node == self.layout.ipv4_start && node != 0 && !in_ipv4 => {
+                        Cursor::Empty
+                    }
+                    Step::Node(node) => Cursor::Node(node),
+                }
+            }
+        }
+    }
+
+    /// Every distinct offset that the tree's leaves point to, in order.
+    pub(super) fn leaves(&self) -> Vec<usize> {
+        let mut offsets: Vec<usize> = (0..self.layout.node_count)
+            .flat_map(|node| [0, 1].map(|bit| self.layout.step(self.layout.record(&self.map, node, bit))))
+            .filter_map(|step| if let Step::Data(offset) = step { Some(offset) } else { None })
+            .collect();
+        offsets.sort_unstable();
+        offsets.dedup();
+        offsets
+    }
+}
+
+/// A small tree made here, of prefixes and numbers: for the sample's text and for network numbers.
+#[derive(Debug, Default)]
+pub(super) struct Trie {
+    nodes: Vec<[Link; 2]>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Link {
+    #[default]
+    Empty,
+    Node(u32),
+    Leaf(usize),
+}
+
+impl Trie {
+    /// Gives all addresses of a prefix the data `data`, but for those of longer prefixes that were
+    /// inserted before: insert the longest first.
+    pub(super) fn insert(&mut self, bits: u128, length: u8, data: usize) {
+        if self.nodes.is_empty() {
+            self.nodes.push([Link::Empty; 2]);
+        }
+        let mut node = 0_usize;
+        for depth in 0..length {
+            let bit = usize::from(bits >> (127 - depth) & 1 == 1);
+            let link = self.nodes[node][bit];
+            if depth + 1 == length {
+                self.fill(node, bit, data);
+                return;
+            }
+            node = match link {
+                Link::Node(next) => next as usize,
+                // A shorter prefix was inserted first, or nothing: go on below either way.
+                Link::Empty | Link::Leaf(_) => {
+                    self.nodes.push([link; 2]);
+                    let next = self.nodes.len() - 1;
+                    self.nodes[node][bit] = Link::Node(u32::try_from(next).unwrap_or(u32::MAX));
+                    next
+                }
+            };
+        }
+    }
+
+    /// Sets what is empty at and below a link.
+    fn fill(&mut self, node: usize, bit: usize, data: usize) {
+        match self.nodes[node][bit] {
+            Link::Empty => self.nodes[node][bit] = Link::Leaf(data),
+            Link::Leaf(_) => {}
+            Link::Node(below) => {
+                self.fill(below as usize, 0, data);
+                self.fill(below as usize, 1, data);
+            }
+        }
+    }
+
+    pub(super) fn start(&self) -> Cursor {
+        if self.nodes.is_empty() { Cursor::Empty } else { Cursor::Node(0) }
+    }
+
+    pub(super) fn step(&self, cursor: Cursor, bit: u8, depth: u8) -> Cursor {
+        let Cursor::Node(node) = cursor else { return cursor };
+        match self.nodes[node as usize][usize::from(bit)] {
+            Link::Empty => Cursor::Empty,
+            Link::Node(next) => Cursor::Node(next),
+            Link::Leaf(data) => Cursor::Leaf { data, length: depth + 1 },
+        }
+    }
+}

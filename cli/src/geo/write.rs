@@ -1,0 +1,265 @@
+//! Laying the file out: data section, tree, metadata, by the MaxMind DB format's specification.
+
+use std::io::{self, Write};
+
+use ipgeo_runtime::geo::format::{AREA, ASN, DATABASE_TYPE, FORMAT_VERSION, META, NUMBER, PLACE, TEXT, ZONE};
+
+use super::build::About;
+use super::error::BuildError;
+use super::record::{Record, Records};
+use super::tree::{Code, Meaning};
+
+const MAP: u8 = 7;
+const TEXT_KIND: u8 = 2;
+const UINT16: u8 = 5;
+const UINT32: u8 = 6;
+const UINT64: u8 = 9;
+const ARRAY: u8 = 11;
+const METADATA_MARKER: &[u8] = b"\xab\xcd\xefMaxMind.com";
+const SEPARATOR_BYTES: u64 = 16;
+
+/// A data section under construction.
+#[derive(Default)]
+struct Section {
+    bytes: Vec<u8>,
+}
+
+impl Section {
+    fn at(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn control(&mut self, kind: u8, size: usize) {
+        let (first, extra) = match size {
+            0..29 => (size, 0),
+            29..285 => (29, 1),
+            285..65_821 => (30, 2),
+            _ => (31, 3),
+        };
+        let first = u8::try_from(first).unwrap_or(31);
+        if kind < 8 {
+            self.bytes.push(kind << 5 | first);
+        } else {
+            self.bytes.extend([first, kind - 7]);
+        }
+        let rest = size - [0, 29, 285, 65_821][extra];
+        self.bytes.extend(&rest.to_be_bytes()[8 - extra..]);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.control(TEXT_KIND, text.len());
+        self.bytes.extend(text.as_bytes());
+    }
+
+    fn uint(&mut self, kind: u8, number: u64) {
+        let bytes = number.to_be_bytes();
+        let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(8);
+        self.control(kind, 8 - start);
+        self.bytes.extend(&bytes[start..]);
+    }
+
+    /// A pointer to an offset of this section; four lengths, by the offset.
+    fn pointer(&mut self, target: usize) {
+        let control =
+            |length: u8, high: usize| 0b0010_0000 | length << 3 | u8::try_from(high & 7).unwrap_or(0);
+        let (length, value) = match target {
+            0..2_048 => (0, target),
+            2_048..526_336 => (1, target - 2_048),
+            526_336..134_744_064 => (2, target - 526_336),
+            _ => (3, target),
+        };
+        let high = if length == 3 { 0 } else { value >> (8 * (usize::from(length) + 1)) };
+        self.bytes.push(control(length, high));
+        let bytes = u32::try_from(value).unwrap_or(u32::MAX).to_be_bytes();
+        self.bytes.extend(&bytes[3 - usize::from(length)..]);
+    }
+}
+
+/// Where texts stand that are pointed to.
+struct Data<'a> {
+    section: Section,
+    records: &'a Records,
+    keys: [usize; 6],
+    places: Vec<Option<usize>>,
+    areas: Vec<Option<usize>>,
+    asns: Vec<Option<usize>>,
+}
+
+const KEYS: [&str; 6] = [PLACE, AREA, TEXT, ZONE, ASN, NUMBER];
+
+impl<'a> Data<'a> {
+    /// Starts with the names of all entries, so that they are two bytes away from anywhere.
+    fn new(records: &'a Records) -> Self {
+        let mut section = Section::default();
+        let keys = KEYS.map(|key| {
+            let at = section.at();
+            section.text(key);
+            at
+        });
+        Self {
+            section,
+            records,
+            keys,
+            places: vec![None; records.places.values().len()],
+            areas: vec![None; records.areas.values().len()],
+            asns: vec![None; records.asns.values().len()],
+        }
+    }
+
+    fn key(&mut self, name: &str) {
+        let index = KEYS.iter().position(|key| *key == name).unwrap_or(0);
+        self.section.pointer(self.keys[index]);
+    }
+
+    /// Writes a record, and before it what it points to and nobody has written yet; where it stands.
+    fn record(&mut self, record: &Record) -> usize {
+        let area = record.area.map(|area| self.area(area as usize));
+        let asn = record.asn.map(|asn| self.asn(asn as usize));
+        let at = self.section.at();
+        let entries = [record.place, record.area, record.asn, record.number].iter().flatten().count();
+        self.section.control(MAP, entries);
+        if let Some(place) = record.place {
+            self.key(PLACE);
+            let place = place as usize;
+            if let Some(at) = self.places[place] {
+                self.section.pointer(at);
+            } else {
+                self.places[place] = Some(self.section.at());
+                self.section.text(&self.records.places.values()[place]);
+            }
+        }
+        for (name, target) in [(AREA, area), (ASN, asn)] {
+            if let Some(target) = target {
+                self.key(name);
+                self.section.pointer(target);
+            }
+        }
+        if let Some(number) = record.number {
+            self.key(NUMBER);
+            self.section.text(&self.records.numbers.values()[number as usize]);
+        }
+        at
+    }
+
+    fn asn(&mut self, asn: usize) -> usize {
+        if let Some(at) = self.asns[asn] {
+            return at;
+        }
+        let at = self.section.at();
+        self.section.text(&self.records.asns.values()[asn]);
+        self.asns[asn] = Some(at);
+        at
+    }
+
+    fn area(&mut self, area: usize) -> usize {
+        if let Some(at) = self.areas[area] {
+            return at;
+        }
+        let at = self.section.at();
+        let value = &self.records.areas.values()[area];
+        let zone = (!value.zone.is_empty()).then_some(value.zone.as_str());
+        let text = (!value.text.is_empty()).then_some(value.text.as_str());
+        self.section.control(MAP, text.iter().count() + zone.iter().count());
+        if let Some(text) = text {
+            self.key(TEXT);
+            self.section.text(text);
+        }
+        if let Some(zone) = zone {
+            self.key(ZONE);
+            self.section.text(zone);
+        }
+        self.areas[area] = Some(at);
+        at
+    }
+}
+
+/// Nodes with their records, ready to be written.
+pub(super) struct File {
+    nodes: Vec<[Code; 2]>,
+    offsets: Vec<u32>,
+    data: Vec<u8>,
+    metadata: Vec<u8>,
+    record_bits: u16,
+}
+
+impl File {
+    pub(super) fn new(nodes: Vec<[Code; 2]>, records: &Records, about: &About) -> Result<Self, BuildError> {
+        let mut data = Data::new(records);
+        let offsets: Vec<usize> = records.records.values().iter().map(|record| data.record(record)).collect();
+        let data = data.section.bytes;
+        let largest = nodes.len() as u64 + SEPARATOR_BYTES + data.len() as u64;
+        let record_bits = if largest < 1 << 28 { 28 } else { 32 };
+        if largest >= 1 << 32 {
+            return Err(BuildError::TooLarge(largest));
+        }
+        let offsets = offsets.into_iter().map(|at| u32::try_from(at).unwrap_or(u32::MAX)).collect();
+        let metadata = metadata(nodes.len(), record_bits, records.records.values().len(), about);
+        Ok(Self { nodes, offsets, data, metadata, record_bits })
+    }
+
+    /// Nodes of the tree.
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let node_count = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        let value = |code: Code| match code.meaning() {
+            Meaning::Node(node) => node,
+            Meaning::Empty => node_count,
+            Meaning::Leaf(record) => node_count + 16 + self.offsets[record as usize],
+        };
+        for node in &self.nodes {
+            let [left, right] = node.map(value);
+            if self.record_bits == 32 {
+                out.write_all(&left.to_be_bytes())?;
+                out.write_all(&right.to_be_bytes())?;
+                continue;
+            }
+            let ([l3, l2, l1, l0], [r3, r2, r1, r0]) = (left.to_be_bytes(), right.to_be_bytes());
+            out.write_all(&[l2, l1, l0, l3 << 4 | r3, r2, r1, r0])?;
+        }
+        out.write_all(&[0; 16])?;
+        out.write_all(&self.data)?;
+        out.write_all(METADATA_MARKER)?;
+        out.write_all(&self.metadata)
+    }
+}
+
+fn metadata(nodes: usize, record_bits: u16, records: usize, about: &About) -> Vec<u8> {
+    let mut section = Section::default();
+    section.control(MAP, 10);
+    let number = |section: &mut Section, name: &str, kind: u8, number: u64| {
+        section.text(name);
+        section.uint(kind, number);
+    };
+    number(&mut section, "binary_format_major_version", UINT16, 2);
+    number(&mut section, "binary_format_minor_version", UINT16, 0);
+    number(&mut section, "build_epoch", UINT64, about.build_epoch);
+    section.text("database_type");
+    section.text(DATABASE_TYPE);
+    section.text("description");
+    section.control(MAP, 1);
+    section.text("en");
+    section.text(&format!("{}, compiled by ipgeo", about.name));
+    number(&mut section, "ip_version", UINT16, 6);
+    section.text("languages");
+    section.control(ARRAY, 0);
+    number(&mut section, "node_count", UINT32, nodes as u64);
+    number(&mut section, "record_size", UINT16, u64::from(record_bits));
+    section.text(META);
+    section.control(MAP, 7);
+    number(&mut section, "format", UINT16, FORMAT_VERSION);
+    number(&mut section, "records", UINT32, records as u64);
+    for (name, text) in [
+        ("name", &about.name),
+        ("date", &about.date),
+        ("licence", &about.licence),
+        ("attribution", &about.attribution),
+        ("attribution_link", &about.attribution_link),
+    ] {
+        section.text(name);
+        section.text(text);
+    }
+    section.bytes
+}

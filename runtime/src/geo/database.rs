@@ -1,0 +1,165 @@
+//! A compiled geo database, opened.
+
+use std::fs::File;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+use super::format::{DATABASE_TYPE, FORMAT_VERSION, META, number_address};
+use super::location::{self, Location};
+use super::raw::{Layout, RawError, Value};
+use super::zones::Zones;
+
+/// Why a geo database can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum GeoError {
+    /// The file can't be opened or mapped.
+    #[error("geo database {path} can't be opened")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The bytes are no database.
+    #[error("geo database {path} can't be read; build it again with `ipgeo geo build`")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: RawError,
+    },
+    /// A database, but not a compiled one, or one of another version.
+    #[error(
+        "{path} is a database of type `{found}`, not one compiled by this version of ipgeo; `ipgeo geo build` compiles it"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Its type.
+        found: String,
+    },
+}
+
+/// What a database says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Info {
+    /// Its name, such as `DB-IP City Lite`.
+    pub name: String,
+    /// The date of the data, `2026-06-05`.
+    pub date: String,
+    /// The licence of the data.
+    pub licence: String,
+    /// The credit that the licence asks for; empty when it asks for none.
+    pub attribution: String,
+    /// Where the credit leads; may be empty.
+    pub attribution_link: String,
+    /// When it was compiled, Unix seconds.
+    pub build_epoch: u64,
+    /// Distinct records.
+    pub records: u64,
+    /// Nodes of the search tree.
+    pub nodes: u32,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
+enum Bytes {
+    Mapped(Mmap),
+    Owned(Vec<u8>),
+}
+
+/// A compiled geo database: mapped into memory, or held in it.
+pub struct Database {
+    bytes: Bytes,
+    layout: Layout,
+    info: Info,
+    zones: Zones,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// Maps a compiled database. The file must not be changed in place while it is open; `ipgeo geo
+    /// build` replaces it by renaming, which leaves the mapped one as it was.
+    pub fn open(path: &Path) -> Result<Self, GeoError> {
+        let failed = |source| GeoError::Open { path: path.to_owned(), source };
+        let file = File::open(path).map_err(failed)?;
+        #[expect(unsafe_code, reason = "mapping a file; every read of it is checked, see `raw`")]
+        // SAFETY: nobody writes to a database file in place: it is replaced by a rename.
+        let mapped = unsafe { Mmap::map(&file) }.map_err(failed)?;
+        Self::from(Bytes::Mapped(mapped), path)
+    }
+
+    /// A compiled database from its bytes.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, GeoError> {
+        Self::from(Bytes::Owned(bytes), Path::new("(in memory)"))
+    }
+
+    fn from(bytes: Bytes, path: &Path) -> Result<Self, GeoError> {
+        let file: &[u8] = match &bytes {
+            Bytes::Mapped(mapped) => mapped,
+            Bytes::Owned(owned) => owned,
+        };
+        let (layout, metadata) =
+            Layout::read(file).map_err(|source| GeoError::Damaged { path: path.to_owned(), source })?;
+        let found = metadata.get("database_type").and_then(Value::text).unwrap_or_default();
+        let format = metadata.at(&[META, "format"]).and_then(Value::uint);
+        if found != DATABASE_TYPE || format != Some(FORMAT_VERSION) {
+            return Err(GeoError::Foreign { path: path.to_owned(), found: found.to_owned() });
+        }
+        let info = read_info(&metadata, &layout, file.len() as u64);
+        Ok(Self { layout, info, zones: Zones::new(), bytes })
+    }
+
+    #[inline]
+    fn file(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Mapped(mapped) => mapped,
+            Bytes::Owned(owned) => owned,
+        }
+    }
+
+    /// What the database says of itself.
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// What is known of an address; an IPv4 address in IPv6 form is the IPv4 address.
+    #[inline]
+    pub fn lookup(&self, address: IpAddr) -> Option<Location<'_>> {
+        let file = self.file();
+        let (offset, _) = self.layout.find(file, address.to_canonical())?;
+        Location::read(self.layout.data(file), offset, &self.zones)
+    }
+
+    /// What is known of a network number, as a JSON object.
+    pub fn asn(&self, number: u32) -> Option<&str> {
+        let file = self.file();
+        let (offset, length) = self.layout.find(file, number_address(number).into())?;
+        // A shorter prefix would be somebody else's record.
+        (length == 128).then(|| location::number(self.layout.data(file), offset)).flatten()
+    }
+}
+
+fn read_info(metadata: &Value<'_>, layout: &Layout, bytes: u64) -> Info {
+    let text = |name| metadata.at(&[META, name]).and_then(Value::text).unwrap_or_default().to_owned();
+    Info {
+        name: text("name"),
+        date: text("date"),
+        licence: text("licence"),
+        attribution: text("attribution"),
+        attribution_link: text("attribution_link"),
+        build_epoch: metadata.get("build_epoch").and_then(Value::uint).unwrap_or(0),
+        records: metadata.at(&[META, "records"]).and_then(Value::uint).unwrap_or(0),
+        nodes: layout.node_count,
+        bytes,
+    }
+}

@@ -1,0 +1,421 @@
+//! Files of the MaxMind DB format: the search tree, the data section, the metadata. Every read is
+//! checked against the file's bounds, every loop is bounded: a damaged file is an error or nothing at all.
+
+use std::net::IpAddr;
+
+/// What comes before the metadata, by the format's specification.
+const METADATA_MARKER: &[u8] = b"\xab\xcd\xefMaxMind.com";
+/// The metadata starts within the last 128 KiB, by the specification.
+const METADATA_BYTES_MAX: usize = 128 * 1024;
+/// Zero bytes between the tree and the data section.
+const SEPARATOR_BYTES: usize = 16;
+/// Nesting of values that is followed.
+const DEPTH_MAX: u32 = 16;
+/// Entries of one map or array that are read.
+const ENTRIES_MAX: usize = 10_000;
+
+/// Why a file can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RawError {
+    /// There is no metadata in it.
+    #[error("it is not a MaxMind DB file: it has no metadata")]
+    NoMetadata,
+    /// A field of the metadata is missing or impossible.
+    #[error("its metadata has no sound `{0}`")]
+    Metadata(&'static str),
+    /// The tree does not fit into the file.
+    #[error("it is cut: the search tree needs {needed} bytes and {found} are there")]
+    Cut {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes there.
+        found: u64,
+    },
+    /// A value in the data section can't be read.
+    #[error("its data is damaged at offset {0}")]
+    Data(usize),
+}
+
+/// A value of the data section.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    /// UTF-8 text.
+    Text(&'a str),
+    /// Any unsigned integer that fits.
+    Uint(u64),
+    /// 32-bit signed.
+    Int(i32),
+    /// IEEE 754 double.
+    Double(f64),
+    /// IEEE 754 single.
+    Float(f32),
+    /// A truth value.
+    Bool(bool),
+    /// Raw bytes, or an integer too large for 64 bits.
+    Bytes(&'a [u8]),
+    /// Keys and values in file order.
+    Map(Vec<(&'a str, Value<'a>)>),
+    /// Values in order.
+    Array(Vec<Value<'a>>),
+}
+
+impl<'a> Value<'a> {
+    /// The entry of a map; `None` when this is no map or has none of the name.
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Map(entries) => entries.iter().find(|(key, _)| *key == name).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// The value below several names.
+    pub fn at(&self, path: &[&str]) -> Option<&Self> {
+        path.iter().try_fold(self, |value, name| value.get(name))
+    }
+
+    /// The text, when it is text.
+    pub fn text(&self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number, when it is an unsigned integer.
+    pub fn uint(&self) -> Option<u64> {
+        match self {
+            Self::Uint(number) => Some(*number),
+            _ => None,
+        }
+    }
+}
+
+/// Where the parts of a file lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Nodes of the search tree.
+    pub node_count: u32,
+    /// Bits of one record of a node: 24, 28 or 32.
+    pub record_bits: u16,
+    /// 4 or 6.
+    pub ip_version: u16,
+    /// Where the data section starts.
+    pub data_start: usize,
+    /// Where it ends: at the metadata's marker.
+    pub data_end: usize,
+    /// The node below which IPv4 addresses are; in a tree of version 6, below `::/96`.
+    pub ipv4_start: u32,
+}
+
+/// What a record of a node says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Go on at this node.
+    Node(u32),
+    /// Nothing is known.
+    Empty,
+    /// The data at this offset of the data section.
+    Data(usize),
+}
+
+impl Layout {
+    /// Finds the parts of `file` and reads its metadata.
+    pub fn read(file: &[u8]) -> Result<(Self, Value<'_>), RawError> {
+        let tail_start = file.len().saturating_sub(METADATA_BYTES_MAX);
+        let tail = &file[tail_start..];
+        let marker = tail
+            .windows(METADATA_MARKER.len())
+            .rposition(|window| window == METADATA_MARKER)
+            .ok_or(RawError::NoMetadata)?;
+        let data_end = tail_start + marker;
+        let section = &file[data_end + METADATA_MARKER.len()..];
+        let (metadata, _) = Data(section).value(0)?;
+        let field =
+            |name: &'static str| metadata.get(name).and_then(Value::uint).ok_or(RawError::Metadata(name));
+        let node_count = u32::try_from(field("node_count")?).map_err(|_| RawError::Metadata("node_count"))?;
+        let record_bits = match field("record_size")? {
+            bits @ (24 | 28 | 32) => u16::try_from(bits).unwrap_or(0),
+            _ => return Err(RawError::Metadata("record_size")),
+        };
+        let ip_version = match field("ip_version")? {
+            version @ (4 | 6) => u16::try_from(version).unwrap_or(0),
+            _ => return Err(RawError::Metadata("ip_version")),
+        };
+        let tree_bytes = u64::from(node_count) * u64::from(record_bits) / 4;
+        let needed = tree_bytes + SEPARATOR_BYTES as u64;
+        if needed > data_end as u64 {
+            return Err(RawError::Cut { needed, found: data_end as u64 });
+        }
+        let data_start = usize::try_from(needed).map_err(|_| RawError::Metadata("node_count"))?;
+        let mut layout = Self { node_count, record_bits, ip_version, data_start, data_end, ipv4_start: 0 };
+        if ip_version == 6 {
+            layout.ipv4_start = layout.descend_zeros(file, 96);
+        }
+        Ok((layout, metadata))
+    }
+
+    /// The node after `bits` zero bits; a record beyond the nodes when the tree ends before.
+    fn descend_zeros(&self, file: &[u8], bits: u32) -> u32 {
+        let mut node = 0;
+        for _ in 0..bits {
+            if node >= self.node_count {
+                break;
+            }
+            node = self.record(file, node, 0);
+        }
+        node
+    }
+
+    /// The raw record of a node for a bit. A node that is not there reads as "empty".
+    #[inline]
+    pub fn record(&self, file: &[u8], node: u32, bit: u8) -> u32 {
+        let node_at = node as usize * (self.record_bits as usize / 4);
+        // Every node is followed by at least sixteen bytes, so that eight can always be read at once.
+        let Some(bytes) = file.get(node_at..node_at + 8).and_then(|b| <[u8; 8]>::try_from(b).ok()) else {
+            return self.node_count;
+        };
+        let word = u64::from_be_bytes(bytes);
+        let record = match (self.record_bits, bit) {
+            (24, 0) => word >> 40,
+            (24, _) => (word >> 16) & 0xff_ffff,
+            (28, 0) => (word >> 40) | ((word >> 12) & 0x0f00_0000),
+            (28, _) => (word >> 8) & 0x0fff_ffff,
+            (_, 0) => word >> 32,
+            _ => word & 0xffff_ffff,
+        };
+        // At most 32 bits remain by construction.
+        #[expect(clippy::cast_possible_truncation, reason = "masked to 32 bits above")]
+        let record = record as u32;
+        record
+    }
+
+    /// What a raw record says.
+    #[inline]
+    pub fn step(&self, record: u32) -> Step {
+        match record.checked_sub(self.node_count) {
+            None => Step::Node(record),
+            Some(0) => Step::Empty,
+            Some(beyond) => match (beyond as usize).checked_sub(SEPARATOR_BYTES) {
+                Some(offset) => Step::Data(offset),
+                None => Step::Empty,
+            },
+        }
+    }
+
+    /// Walks the tree: the offset of the address's data, and the length of the prefix that it is of.
+    #[inline]
+    pub fn find(&self, file: &[u8], address: IpAddr) -> Option<(usize, u8)> {
+        let (bits, length, mut record) = match address {
+            IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 32_u8, self.ipv4_start),
+            IpAddr::V6(_) if self.ip_version == 4 => return None,
+            IpAddr::V6(v6) => (v6.to_bits(), 128, 0),
+        };
+        let mut bits = bits;
+        let mut depth = 0;
+        while record < self.node_count {
+            if depth == length {
+                return None;
+            }
+            record = self.record(file, record, u8::from(bits >> 127 != 0));
+            bits <<= 1;
+            depth += 1;
+        }
+        match self.step(record) {
+            Step::Data(offset) => Some((offset, depth)),
+            Step::Empty | Step::Node(_) => None,
+        }
+    }
+
+    /// The data section.
+    pub fn data<'a>(&self, file: &'a [u8]) -> Data<'a> {
+        Data(file.get(self.data_start..self.data_end).unwrap_or_default())
+    }
+}
+
+/// A data section.
+#[derive(Debug, Clone, Copy)]
+pub struct Data<'a>(pub &'a [u8]);
+
+/// The kind of a value, by the format's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Pointer,
+    Text,
+    Double,
+    Bytes,
+    Uint,
+    Map,
+    Int,
+    Array,
+    Bool,
+    Float,
+}
+
+/// The head of a value: its kind, its size, and where its payload starts.
+struct Head {
+    kind: Kind,
+    size: usize,
+    payload: usize,
+}
+
+impl<'a> Data<'a> {
+    fn byte(self, at: usize) -> Option<usize> {
+        self.0.get(at).map(|byte| usize::from(*byte))
+    }
+
+    fn big_endian(self, at: usize, length: usize) -> Option<usize> {
+        let bytes = self.0.get(at..at.checked_add(length)?)?;
+        Some(bytes.iter().fold(0, |number, byte| (number << 8) | usize::from(*byte)))
+    }
+
+    #[inline]
+    fn head(self, at: usize) -> Option<Head> {
+        let control = self.byte(at)?;
+        let (kind, mut payload) = match control >> 5 {
+            1 => return Some(Head { kind: Kind::Pointer, size: control & 0x1f, payload: at + 1 }),
+            2 => (Kind::Text, at + 1),
+            3 => (Kind::Double, at + 1),
+            4 => (Kind::Bytes, at + 1),
+            5 | 6 => (Kind::Uint, at + 1),
+            7 => (Kind::Map, at + 1),
+            _ => (extended(self.byte(at + 1)?)?, at + 2),
+        };
+        let size = match control & 0x1f {
+            short @ 0..29 => short,
+            long => {
+                let extra = long - 28;
+                let base = [29, 285, 65_821][extra - 1];
+                let size = base + self.big_endian(payload, extra)?;
+                payload += extra;
+                size
+            }
+        };
+        Some(Head { kind, size, payload })
+    }
+
+    /// Where a pointer points, and where what follows it starts.
+    #[inline]
+    fn pointer(self, head: &Head) -> Option<(usize, usize)> {
+        let (length, high) = ((head.size >> 3) + 1, head.size & 7);
+        let low = self.big_endian(head.payload, length)?;
+        let target = match length {
+            1 => (high << 8) | low,
+            2 => ((high << 16) | low) + 2_048,
+            3 => ((high << 24) | low) + 526_336,
+            _ => low,
+        };
+        Some((target, head.payload + length))
+    }
+
+    /// The text at `at`, through a pointer or not, and where what follows starts.
+    #[inline]
+    pub fn text(self, at: usize) -> Option<(&'a str, usize)> {
+        let mut head = self.head(at)?;
+        let mut next = None;
+        if head.kind == Kind::Pointer {
+            let (target, after) = self.pointer(&head)?;
+            next = Some(after);
+            head = self.head(target)?;
+        }
+        if head.kind != Kind::Text {
+            return None;
+        }
+        let end = head.payload.checked_add(head.size)?;
+        let text = std::str::from_utf8(self.0.get(head.payload..end)?).ok()?;
+        Some((text, next.unwrap_or(end)))
+    }
+
+    /// The map at `at`, through a pointer or not: how many entries, where the first starts, and where
+    /// what follows starts when it was a pointer.
+    #[inline]
+    pub fn map(self, at: usize) -> Option<(usize, usize, Option<usize>)> {
+        let mut head = self.head(at)?;
+        let mut next = None;
+        if head.kind == Kind::Pointer {
+            let (target, after) = self.pointer(&head)?;
+            next = Some(after);
+            head = self.head(target)?;
+        }
+        (head.kind == Kind::Map).then_some((head.size, head.payload, next))
+    }
+
+    /// Where a pointer at `at` points to; `at` itself when there is none.
+    #[inline]
+    pub fn target(self, at: usize) -> Option<usize> {
+        let head = self.head(at)?;
+        if head.kind == Kind::Pointer { self.pointer(&head).map(|(target, _)| target) } else { Some(at) }
+    }
+
+    /// Any value at `at`, whole, and where what follows starts.
+    pub fn value(self, at: usize) -> Result<(Value<'a>, usize), RawError> {
+        let mut budget = ENTRIES_MAX;
+        self.nested(at, DEPTH_MAX, &mut budget)
+    }
+
+    fn nested(self, at: usize, depth: u32, budget: &mut usize) -> Result<(Value<'a>, usize), RawError> {
+        let damaged = || RawError::Data(at);
+        let head = self.head(at).ok_or_else(damaged)?;
+        if depth == 0 || *budget == 0 {
+            return Err(damaged());
+        }
+        *budget -= 1;
+        match head.kind {
+            Kind::Pointer => {
+                let (target, next) = self.pointer(&head).ok_or_else(damaged)?;
+                let (value, _) = self.nested(target, depth - 1, budget)?;
+                Ok((value, next))
+            }
+            Kind::Map => {
+                let (mut entries, mut next) = (Vec::new(), head.payload);
+                for _ in 0..head.size {
+                    let (key, after) = self.text(next).ok_or(RawError::Data(next))?;
+                    let (value, after) = self.nested(after, depth - 1, budget)?;
+                    entries.push((key, value));
+                    next = after;
+                }
+                Ok((Value::Map(entries), next))
+            }
+            Kind::Array => {
+                let (mut values, mut next) = (Vec::new(), head.payload);
+                for _ in 0..head.size {
+                    let (value, after) = self.nested(next, depth - 1, budget)?;
+                    values.push(value);
+                    next = after;
+                }
+                Ok((Value::Array(values), next))
+            }
+            Kind::Bool => Ok((Value::Bool(head.size != 0), head.payload)),
+            _ => self.plain(&head).ok_or_else(damaged),
+        }
+    }
+
+    fn plain(self, head: &Head) -> Option<(Value<'a>, usize)> {
+        let end = head.payload.checked_add(head.size)?;
+        let bytes = self.0.get(head.payload..end)?;
+        let value = match head.kind {
+            Kind::Text => Value::Text(std::str::from_utf8(bytes).ok()?),
+            Kind::Double => Value::Double(f64::from_be_bytes(bytes.try_into().ok()?)),
+            Kind::Float => Value::Float(f32::from_be_bytes(bytes.try_into().ok()?)),
+            Kind::Uint if head.size <= 8 => {
+                Value::Uint(bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte)))
+            }
+            Kind::Int if head.size <= 4 => {
+                let bits = bytes.iter().fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
+                Value::Int(bits.cast_signed())
+            }
+            _ => Value::Bytes(bytes),
+        };
+        Some((value, end))
+    }
+}
+
+fn extended(number: usize) -> Option<Kind> {
+    match number + 7 {
+        8 => Some(Kind::Int),
+        9 | 10 => Some(Kind::Uint),
+        11 => Some(Kind::Array),
+        14 => Some(Kind::Bool),
+        15 => Some(Kind::Float),
+        _ => None,
+    }
+}
