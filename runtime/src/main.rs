@@ -1,5 +1,8 @@
 //! `bootstrap`: what Lambda starts. `IPGEO_HANDLER` picks the handler: `lookup` at the edges, `usage` at home.
 
+// The SDK's futures are nested deeper than the compiler's default patience.
+#![recursion_limit = "256"]
+
 use std::io::Write as _;
 use std::sync::Arc;
 

@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use ipgeo_runtime::geo::format::{AREA, ASN, DATABASE_TYPE, FORMAT_VERSION, META, NUMBER, PLACE, TEXT, ZONE};
+use ipgeo_runtime::geo::format::{
+    AREA, ASN, ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FORMAT, FORMAT_VERSION,
+    LICENCE, NAME, NUMBER, PLACE, RECORDS, TEXT, ZONE,
+};
 
 use super::build::About;
 use super::error::BuildError;
@@ -228,7 +231,7 @@ impl File {
 
 fn metadata(nodes: usize, record_bits: u16, records: usize, about: &About) -> Vec<u8> {
     let mut section = Section::default();
-    section.control(MAP, 10);
+    section.control(MAP, 9);
     let number = |section: &mut Section, name: &str, kind: u8, number: u64| {
         section.text(name);
         section.uint(kind, number);
@@ -238,28 +241,26 @@ fn metadata(nodes: usize, record_bits: u16, records: usize, about: &About) -> Ve
     number(&mut section, "build_epoch", UINT64, about.build_epoch);
     section.text("database_type");
     section.text(DATABASE_TYPE);
-    section.text("description");
-    section.control(MAP, 1);
-    section.text("en");
-    section.text(&format!("{}, compiled by ipgeo", about.name));
+    section.text(DESCRIPTION);
+    let texts = [
+        ("en", format!("{}, compiled by ipgeo", about.name)),
+        (FORMAT, FORMAT_VERSION.to_owned()),
+        (RECORDS, records.to_string()),
+        (NAME, about.name.clone()),
+        (DATE, about.date.clone()),
+        (LICENCE, about.licence.clone()),
+        (ATTRIBUTION, about.attribution.clone()),
+        (ATTRIBUTION_LINK, about.attribution_link.clone()),
+    ];
+    section.control(MAP, texts.len());
+    for (name, text) in &texts {
+        section.text(name);
+        section.text(text);
+    }
     number(&mut section, "ip_version", UINT16, 6);
     section.text("languages");
     section.control(ARRAY, 0);
     number(&mut section, "node_count", UINT32, nodes as u64);
     number(&mut section, "record_size", UINT16, u64::from(record_bits));
-    section.text(META);
-    section.control(MAP, 7);
-    number(&mut section, "format", UINT16, FORMAT_VERSION);
-    number(&mut section, "records", UINT32, records as u64);
-    for (name, text) in [
-        ("name", &about.name),
-        ("date", &about.date),
-        ("licence", &about.licence),
-        ("attribution", &about.attribution),
-        ("attribution_link", &about.attribution_link),
-    ] {
-        section.text(name);
-        section.text(text);
-    }
     section.bytes
 }

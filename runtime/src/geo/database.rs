@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
-use super::format::{DATABASE_TYPE, FORMAT_VERSION, META, number_address};
+use super::format::{
+    ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FORMAT, FORMAT_VERSION, LICENCE, NAME,
+    RECORDS, number_address,
+};
 use super::location::{self, Location};
 use super::raw::{Layout, RawError, Value};
 use super::zones::Zones;
@@ -111,7 +114,7 @@ impl Database {
         let (layout, metadata) =
             Layout::read(file).map_err(|source| GeoError::Damaged { path: path.to_owned(), source })?;
         let found = metadata.get("database_type").and_then(Value::text).unwrap_or_default();
-        let format = metadata.at(&[META, "format"]).and_then(Value::uint);
+        let format = metadata.at(&[DESCRIPTION, FORMAT]).and_then(Value::text);
         if found != DATABASE_TYPE || format != Some(FORMAT_VERSION) {
             return Err(GeoError::Foreign { path: path.to_owned(), found: found.to_owned() });
         }
@@ -150,15 +153,15 @@ impl Database {
 }
 
 fn read_info(metadata: &Value<'_>, layout: &Layout, bytes: u64) -> Info {
-    let text = |name| metadata.at(&[META, name]).and_then(Value::text).unwrap_or_default().to_owned();
+    let text = |name| metadata.at(&[DESCRIPTION, name]).and_then(Value::text).unwrap_or_default().to_owned();
     Info {
-        name: text("name"),
-        date: text("date"),
-        licence: text("licence"),
-        attribution: text("attribution"),
-        attribution_link: text("attribution_link"),
+        name: text(NAME),
+        date: text(DATE),
+        licence: text(LICENCE),
+        attribution: text(ATTRIBUTION),
+        attribution_link: text(ATTRIBUTION_LINK),
         build_epoch: metadata.get("build_epoch").and_then(Value::uint).unwrap_or(0),
-        records: metadata.at(&[META, "records"]).and_then(Value::uint).unwrap_or(0),
+        records: text(RECORDS).parse().unwrap_or(0),
         nodes: layout.node_count,
         bytes,
     }

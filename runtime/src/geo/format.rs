@@ -12,10 +12,25 @@ use std::net::Ipv6Addr;
 
 /// `database_type` of the metadata.
 pub const DATABASE_TYPE: &str = "ipgeo";
-/// Version of this format, in the metadata's map [`META`] as `format`.
-pub const FORMAT_VERSION: u64 = 1;
-/// The metadata's map of our own.
-pub const META: &str = "ipgeo";
+/// The metadata's map of texts. By the specification its names are languages; ours are beside them,
+/// because some readers refuse a file whose metadata has any other field.
+pub const DESCRIPTION: &str = "description";
+/// Version of this format, as text in the description.
+pub const FORMAT: &str = "ipgeo_format";
+/// The version written and read here.
+pub const FORMAT_VERSION: &str = "1";
+/// Description: the name of the data.
+pub const NAME: &str = "ipgeo_name";
+/// Description: the date of the data.
+pub const DATE: &str = "ipgeo_date";
+/// Description: the licence of the data.
+pub const LICENCE: &str = "ipgeo_licence";
+/// Description: the credit that the licence asks for.
+pub const ATTRIBUTION: &str = "ipgeo_attribution";
+/// Description: where the credit leads.
+pub const ATTRIBUTION_LINK: &str = "ipgeo_attribution_link";
+/// Description: distinct records, in digits.
+pub const RECORDS: &str = "ipgeo_records";
 /// Record entry: the members that differ from place to place.
 pub const PLACE: &str = "place";
 /// Record entry: what many places share.
