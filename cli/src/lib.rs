@@ -1,3 +1,16 @@
-//! The operator's side of ipgeo.
+//! The operator's side of ipgeo: from one `regions.toml` to a worldwide, metered IP-geolocation API.
 
+// The SDK's futures are nested deeper than the compiler's default patience.
+#![recursion_limit = "256"]
+
+pub mod aws;
+pub mod cli;
+pub mod cmd;
+pub mod config;
+pub mod dev;
+pub mod fetch;
 pub mod geo;
+pub mod keys;
+pub mod output;
+pub mod report;
+pub mod world;

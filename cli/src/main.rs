@@ -1,1 +1,7 @@
-fn main() {}
+//! `ipgeo`: see `ipgeo --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ipgeo::cli::main().into()
+}

@@ -1,1 +1,24 @@
-//! (to come)
+//! `regions.toml`: read once into types that can't be wrong, all faults told together.
+//!
+//! `reader` walks the file and collects faults with their places, `parse` and `rules` know what belongs
+//! where, `model` is the result, `schema` tells editors the same, `places` lists the regions there are.
+//! Only `load` touches a disk.
+
+mod load;
+mod model;
+mod parse;
+mod places;
+mod problems;
+mod reader;
+mod rules;
+mod schema;
+
+pub use load::{FILE_NAME, LoadError, find, load};
+pub use model::{
+    Anonymous, Architecture, Compat, Config, Geo, GeoSource, Origin, Region, RuntimeSettings, Service, Tier,
+    Tiers,
+};
+pub use parse::parse;
+pub use places::{PLACES, Place};
+pub use problems::{Problem, Problems};
+pub use schema::schema_json;

@@ -50,3 +50,22 @@ impl Geo for Database {
         (!info.attribution.is_empty()).then_some((info.attribution.as_str(), info.attribution_link.as_str()))
     }
 }
+
+/// Several edges of one process may share a database.
+impl<G: Geo> Geo for std::sync::Arc<G> {
+    fn write_location(&self, address: IpAddr, now: Timestamp, out: &mut String) -> bool {
+        (**self).write_location(address, now, out)
+    }
+
+    fn asn(&self, number: u32) -> Option<String> {
+        (**self).asn(number)
+    }
+
+    fn date(&self) -> &str {
+        (**self).date()
+    }
+
+    fn attribution(&self) -> Option<(&str, &str)> {
+        (**self).attribution()
+    }
+}

@@ -1,0 +1,106 @@
+//! The command line: verbs and the flags that all of them share.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cmd::{dev, geo, keys, schema, usage};
+use crate::output::{Exit, Format, report_error};
+
+/// Run a worldwide, metered IP-geolocation API from one regions.toml.
+#[derive(Debug, Parser)]
+#[command(name = "ipgeo", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Start with `ipgeo dev`: every region on this machine, no account needed.")]
+struct Cli {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Flags of every verb.
+#[derive(Debug, Clone, Args)]
+pub struct Shared {
+    /// The regions.toml to use; else the nearest one above this folder
+    #[arg(long, global = true, value_name = "FILE", env = "IPGEO_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where `ipgeo dev` keeps its state, and the geo databases are
+    #[arg(long, global = true, value_name = "FOLDER", default_value = ".ipgeo", env = "IPGEO_STATE")]
+    pub state: PathBuf,
+    /// The form of the output
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    pub output: Format,
+    /// The same as --output json
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl Shared {
+    /// The form of the output.
+    pub fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.output }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run every region on this machine
+    Dev(dev::DevArgs),
+    /// Make and manage API keys
+    #[command(subcommand)]
+    Keys(keys::KeysVerb),
+    /// Report who used what
+    #[command(subcommand)]
+    Usage(usage::UsageVerb),
+    /// Fetch, compile and inspect geo databases
+    #[command(subcommand)]
+    Geo(geo::GeoVerb),
+    /// Print the JSON Schema of regions.toml
+    Schema,
+}
+
+/// Runs the program.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // What can't be printed can't be told about either.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            report_error(&anyhow::Error::from(error).context("start the program's runtime"));
+            return Exit::Failed;
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            report_error(&error);
+            Exit::Failed
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.verb {
+        Verb::Dev(args) => dev::run(args, &cli.shared).await,
+        Verb::Keys(verb) => keys::run(verb, &cli.shared).await,
+        Verb::Usage(verb) => usage::run(verb, &cli.shared).await,
+        Verb::Geo(verb) => geo::run(verb, &cli.shared),
+        Verb::Schema => schema::run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

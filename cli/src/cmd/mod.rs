@@ -1,0 +1,53 @@
+//! The verbs: one file each, its arguments beside its `run`.
+
+pub mod dev;
+pub mod geo;
+pub mod keys;
+pub mod schema;
+pub mod usage;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::aws::Home;
+use crate::cli::Shared;
+use crate::config::{self, Config};
+use crate::world::WorldFile;
+
+/// Which world a verb speaks to.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// Speak to the world that `ipgeo dev` runs, instead of AWS
+    #[arg(long)]
+    pub dev: bool,
+    /// The AWS profile to use
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+}
+
+impl Target {
+    /// Home's tables.
+    async fn home(&self, shared: &Shared, config: &Config) -> anyhow::Result<Home> {
+        if self.dev {
+            return Home::of_world(&WorldFile::find(&shared.state)?);
+        }
+        Home::of_account(config, self.profile.as_deref()).await
+    }
+}
+
+/// The configuration to use, and where it was found.
+fn load_config(shared: &Shared) -> anyhow::Result<(Config, PathBuf)> {
+    let path = match &shared.config {
+        Some(path) => path.clone(),
+        None => {
+            let here = std::env::current_dir().context("find this folder")?;
+            let found = config::find(&here)
+                .with_context(|| format!("no {} here or above; name one with --config", config::FILE_NAME))?;
+            // A path from here reads better in messages.
+            found.strip_prefix(&here).map_or(found.clone(), PathBuf::from)
+        }
+    };
+    Ok((config::load(&path)?, path))
+}

@@ -1,0 +1,8 @@
+//! `ipgeo schema`.
+
+use crate::{config, output};
+
+/// Prints the schema.
+pub(crate) fn run() -> anyhow::Result<()> {
+    Ok(output::data(config::schema_json().trim_end())?)
+}

@@ -1,0 +1,79 @@
+//! Finding and reading the file: the only part that touches a disk.
+
+use std::path::{Path, PathBuf};
+
+use super::model::Config;
+use super::parse::parse;
+use super::problems::Problems;
+
+/// The file's name.
+pub const FILE_NAME: &str = "regions.toml";
+/// A file larger than this is not ours.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// Why the configuration could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file can't be read.
+    #[error("{path} can't be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not text.
+    #[error("{0} is not UTF-8 text")]
+    NotText(PathBuf),
+    /// The file is too large to be one.
+    #[error("{0} is larger than 1 MiB; is it the right file?")]
+    TooLarge(PathBuf),
+    /// The file has faults.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+}
+
+/// The nearest `regions.toml` at or above a folder.
+pub fn find(start: &Path) -> Option<PathBuf> {
+    start.ancestors().map(|folder| folder.join(FILE_NAME)).find(|file| file.is_file())
+}
+
+/// Reads and checks a file.
+pub fn load(path: &Path) -> Result<Config, LoadError> {
+    let failed = |source| LoadError::Read { path: path.to_owned(), source };
+    if std::fs::metadata(path).map_err(failed)?.len() > BYTES_MAX {
+        return Err(LoadError::TooLarge(path.to_owned()));
+    }
+    let bytes = std::fs::read(path).map_err(failed)?;
+    let text = String::from_utf8(bytes).map_err(|_| LoadError::NotText(path.to_owned()))?;
+    Ok(parse(&path.display().to_string(), &text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_file_above_is_found_and_told_by_its_path() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let deep = folder.path().join("a/b");
+        std::fs::create_dir_all(&deep).expect("folders");
+        let file = folder.path().join(FILE_NAME);
+        std::fs::write(&file, "[service]\n").expect("a file");
+        assert_eq!(find(&deep), Some(file.clone()));
+        let told = load(&file).expect_err("faults").to_string();
+        assert!(told.contains(&format!("{}:1:1: ", file.display())), "{told}");
+    }
+
+    #[test]
+    fn files_that_are_none_are_told_apart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("x.toml");
+        assert!(matches!(load(&file), Err(LoadError::Read { .. })));
+        std::fs::write(&file, [0xff, 0xfe]).expect("a file");
+        assert!(matches!(load(&file), Err(LoadError::NotText(_))));
+        std::fs::write(&file, vec![b'#'; 2 << 20]).expect("a file");
+        assert!(matches!(load(&file), Err(LoadError::TooLarge(_))));
+    }
+}

@@ -1,0 +1,182 @@
+//! The checked result: whatever is in here is sound.
+
+use std::path::PathBuf;
+
+use ipgeo_contract::Limit;
+
+/// Everything that `regions.toml` says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// What is run, and where it is at home.
+    pub service: Service,
+    /// How strictly ipdata's behaviour is kept.
+    pub compat: Compat,
+    /// Where locations come from.
+    pub geo: Geo,
+    /// Price tiers.
+    pub tiers: Tiers,
+    /// Regions in file order, each with its settings resolved; home is one of them.
+    pub regions: Vec<Region>,
+}
+
+/// What is run, and where it is at home.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Begins the name of everything that is made.
+    pub name: String,
+    /// `prod`, `staging`, …: several may live in one account.
+    pub environment: String,
+    /// The API's domain; without one the edges keep their own endpoints.
+    pub domain: Option<String>,
+    /// The Route 53 zone of the domain.
+    pub hosted_zone: Option<String>,
+    /// The home region's name.
+    pub home: String,
+    /// What every API key begins with.
+    pub key_prefix: String,
+}
+
+impl Service {
+    /// Name of the access table.
+    pub fn access_table(&self) -> String {
+        format!("{}-{}-access", self.name, self.environment)
+    }
+
+    /// Name of the ledger.
+    pub fn ledger_table(&self) -> String {
+        format!("{}-{}-ledger", self.name, self.environment)
+    }
+}
+
+/// The processor that the function is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// AWS Graviton; a fifth cheaper.
+    Arm64,
+    /// Intel and AMD.
+    X86_64,
+}
+
+/// Settings of a region's function and API.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuntimeSettings {
+    /// Memory of the function, MB.
+    pub memory_mb: u32,
+    /// Its processor.
+    pub architecture: Architecture,
+    /// Seconds that it remembers an access record.
+    pub access_cache_s: u32,
+    /// Seconds that one request may take.
+    pub timeout_s: u32,
+    /// Environments at most at once; none: the account's limit.
+    pub reserved_concurrency: Option<u32>,
+    /// Requests a second that the API lets through.
+    pub throttle_rate: u32,
+    /// Requests at once above the rate.
+    pub throttle_burst: u32,
+}
+
+/// How strictly ipdata's behaviour is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compat {
+    /// Status for an unknown API key: 401, or 403.
+    pub unknown_key_status: u16,
+    /// Status for over quota: 429, or 403.
+    pub quota_status: u16,
+}
+
+/// Where locations come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Geo {
+    /// The name of the data.
+    pub name: String,
+    /// Its licence.
+    pub licence: String,
+    /// The credit that the licence asks for; empty: none.
+    pub attribution: String,
+    /// Where the credit leads; may be empty.
+    pub attribution_link: String,
+    /// Source databases, the most trusted first.
+    pub sources: Vec<GeoSource>,
+}
+
+/// A source database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GeoSource {
+    /// Names its folder.
+    pub name: String,
+    /// Where it is fetched from.
+    pub origin: Origin,
+}
+
+/// Where a source is fetched from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A file of this machine, by a path from `regions.toml`.
+    File(PathBuf),
+    /// An address, with `{YYYY}` and `{MM}` for the month; `.mmdb` or `.mmdb.gz`.
+    Url(String),
+    /// Files of an npm package.
+    Npm {
+        /// The package, perhaps with `@version`.
+        package: String,
+        /// The files in it.
+        files: Vec<String>,
+    },
+}
+
+/// Price tiers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tiers {
+    /// Callers without an API key.
+    pub anonymous: Anonymous,
+    /// Tiers of API keys, in file order.
+    pub paid: Vec<Tier>,
+}
+
+impl Tiers {
+    /// A tier of API keys by name.
+    pub fn find(&self, name: &str) -> Option<&Tier> {
+        self.paid.iter().find(|tier| tier.name == name)
+    }
+}
+
+/// The limits of callers without an API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anonymous {
+    /// By address; a day's.
+    pub limit: Limit,
+    /// By site (the Referer's host).
+    pub site_limit: Limit,
+}
+
+/// A price tier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tier {
+    /// Its name.
+    pub name: String,
+    /// Its limit.
+    pub limit: Limit,
+}
+
+/// A region.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Region {
+    /// AWS's name of it.
+    pub name: String,
+    /// The city that it is near.
+    pub city: &'static str,
+    /// Degrees north.
+    pub latitude: f64,
+    /// Degrees east.
+    pub longitude: f64,
+    /// Its settings: its own, else those of `[runtime]`.
+    pub runtime: RuntimeSettings,
+}
+
+impl Config {
+    /// The home region.
+    pub fn home(&self) -> Option<&Region> {
+        self.regions.iter().find(|region| region.name == self.service.home)
+    }
+}

@@ -1,0 +1,72 @@
+//! Faults of a file, each with its place.
+
+use std::fmt;
+use std::ops::Range;
+
+/// One fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+/// All faults of a file, in file order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems {
+    /// The file's name.
+    pub file: String,
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.problems {
+            writeln!(f, "{}:{}:{}: {}", self.file, problem.line, problem.column, problem.message)?;
+        }
+        let count = self.problems.len();
+        write!(f, "{count} {} in {}", if count == 1 { "problem" } else { "problems" }, self.file)
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Collects faults by byte offset.
+#[derive(Debug, Default)]
+pub(super) struct Collector {
+    found: Vec<(usize, String)>,
+}
+
+impl Collector {
+    pub(super) fn add(&mut self, span: &Range<usize>, message: impl Into<String>) {
+        self.found.push((span.start, message.into()));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// The faults with their places in `text`; several at one place stay in the order found.
+    pub(super) fn into_problems(mut self, file: &str, text: &str) -> Problems {
+        self.found.sort_by_key(|(at, _)| *at);
+        self.found.dedup();
+        let problems = self
+            .found
+            .into_iter()
+            .map(|(at, message)| {
+                let before = text.get(..at.min(text.len())).unwrap_or(text);
+                let line_start = before.rfind('\n').map_or(0, |feed| feed + 1);
+                Problem {
+                    line: before.matches('\n').count() + 1,
+                    column: before[line_start..].chars().count() + 1,
+                    message,
+                }
+            })
+            .collect();
+        Problems { file: file.to_owned(), problems }
+    }
+}

@@ -1,0 +1,34 @@
+//! What names and addresses must look like, so that AWS takes them.
+
+/// A name that begins AWS's names of things: 2 to `most` of `a-z 0-9 -`, a letter first, no `-` last.
+pub(super) fn resource_name(text: &str, most: usize) -> Result<(), String> {
+    let sound = (2..=most).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && !text.ends_with('-')
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if sound { Ok(()) } else { Err(format!("is 2 to {most} of a-z, 0-9 and -, with a letter first")) }
+}
+
+/// A domain of at least two labels.
+pub(super) fn domain(text: &str) -> Result<(), String> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    let sound = text.len() <= 253 && text.split('.').count() >= 2 && text.split('.').all(label);
+    if sound { Ok(()) } else { Err("is a domain in lower case, such as `api.example.com`".to_owned()) }
+}
+
+/// Whether a domain is of a zone.
+pub(super) fn is_below(domain: &str, zone: &str) -> bool {
+    domain == zone || domain.strip_suffix(zone).is_some_and(|rest| rest.ends_with('.'))
+}
+
+/// A name of a tier or a source: 1 to 32 of `a-z 0-9 - _`.
+pub(super) fn plain_name(text: &str) -> Result<(), String> {
+    let sound = (1..=32).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+    if sound { Ok(()) } else { Err("is 1 to 32 of a-z, 0-9, - and _".to_owned()) }
+}

@@ -1,0 +1,61 @@
+//! Which geo database `dev` serves: the one named, else the one that was built, else one that is built
+//! from sources that were fetched, else the sample.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use ipgeo_runtime::geo::Database;
+use tempfile::NamedTempFile;
+
+use crate::config::Config;
+use crate::fetch;
+use crate::geo::{self, Progress};
+
+/// The database that is served, and what to say of it.
+#[derive(Debug)]
+pub struct Served {
+    /// Opened.
+    pub database: Database,
+    /// The file.
+    pub path: PathBuf,
+    /// Whether it is the sample.
+    pub is_sample: bool,
+}
+
+/// Where the compiled database is kept, below the state folder.
+pub(super) fn compiled_path(state: &Path) -> PathBuf {
+    state.join("geo").join("ipgeo.mmdb")
+}
+
+/// Finds or makes the database to serve.
+pub fn serve_database(
+    config: &Config,
+    state: &Path,
+    named: Option<&Path>,
+    now: jiff::Timestamp,
+    progress: &dyn Progress,
+) -> anyhow::Result<Served> {
+    let open = |path: PathBuf, is_sample| -> anyhow::Result<Served> {
+        Ok(Served { database: Database::open(&path)?, path, is_sample })
+    };
+    if let Some(named) = named {
+        return open(named.to_owned(), false);
+    }
+    let compiled = compiled_path(state);
+    if compiled.is_file() {
+        return open(compiled, false);
+    }
+    if let Some(sources) = fetch::fetched(config, state) {
+        crate::output::say("compiling the geo database, once");
+        fetch::compile(config, &sources, &compiled, now, progress)?;
+        return open(compiled, false);
+    }
+    let sample = state.join("geo").join("sample.mmdb");
+    let folder = state.join("geo");
+    std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    let bytes = geo::sample()?;
+    let file = NamedTempFile::new_in(&folder).with_context(|| format!("write into {}", folder.display()))?;
+    std::fs::write(file.path(), bytes).with_context(|| format!("write {}", file.path().display()))?;
+    file.persist(&sample).with_context(|| format!("write {}", sample.display()))?;
+    open(sample, true)
+}

@@ -1,0 +1,158 @@
+//! API Gateway on a laptop: an HTTP request becomes a payload-2.0 event, the handler's answer becomes an
+//! HTTP response. Nothing is decided here.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ipgeo_runtime::lookup::{Answer, Event, Http, RequestContext};
+
+/// The largest request body that API Gateway takes.
+const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// With `--simulate-address`, the request header that names the caller's address.
+pub(crate) const SIMULATE_HEADER: &str = "ipgeo-simulate-address";
+
+/// Who a request is presented as coming from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallerRule {
+    /// The public address that a loopback caller is presented as.
+    pub(crate) loopback_as: IpAddr,
+    /// Whether [`SIMULATE_HEADER`] is heeded.
+    pub(crate) simulate: bool,
+}
+
+impl CallerRule {
+    /// The address that the event carries as `sourceIp`.
+    pub(crate) fn address(self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
+        let simulated = headers
+            .get(SIMULATE_HEADER)
+            .filter(|_| self.simulate)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.trim().parse().ok());
+        let peer = peer.ip().to_canonical();
+        simulated.unwrap_or(if peer.is_loopback() { self.loopback_as } else { peer })
+    }
+}
+
+/// The event that API Gateway would make of a request; `None` when the body is larger than it takes.
+pub(crate) async fn event(request: Request, caller: IpAddr) -> Option<Event> {
+    static REQUESTS: AtomicU64 = AtomicU64::new(0);
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, BODY_BYTES_MAX).await.ok()?;
+    let mut event = Event {
+        version: "2.0".to_owned(),
+        raw_path: parts.uri.path().to_owned(),
+        raw_query_string: parts.uri.query().unwrap_or_default().to_owned(),
+        request_context: RequestContext {
+            http: Http {
+                method: parts.method.as_str().to_owned(),
+                source_ip: caller.to_string(),
+                user_agent: text(parts.headers.get("user-agent")),
+            },
+            request_id: format!("dev-{:012}", REQUESTS.fetch_add(1, Ordering::Relaxed)),
+            stage: "$default".to_owned(),
+        },
+        ..Event::default()
+    };
+    for (name, value) in &parts.headers {
+        let joined = event.headers.entry(name.as_str().to_owned()).or_default();
+        if !joined.is_empty() {
+            joined.push(',');
+        }
+        joined.push_str(&text(Some(value)));
+    }
+    if !body.is_empty() {
+        let text = std::str::from_utf8(&body).map(str::to_owned);
+        event.is_base64_encoded = text.is_err();
+        event.body = Some(text.unwrap_or_else(|_| STANDARD.encode(&body)));
+    }
+    Some(event)
+}
+
+/// A header's value; bytes that are no UTF-8 become the replacement character.
+fn text(value: Option<&HeaderValue>) -> String {
+    value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
+}
+
+/// The HTTP response of an answer.
+pub(crate) fn response(answer: Answer, region: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let ours = [("ipgeo-region".to_owned(), region.to_owned())];
+    for (name, value) in answer.headers.into_iter().chain(ours) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// What API Gateway says when a body is too large.
+pub(crate) fn too_large() -> Response<Body> {
+    let mut response = Response::new(Body::from(r#"{"message":"Request Entity Too Large"}"#));
+    *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_becomes_the_event_that_api_gateway_makes() {
+        let request = Request::builder()
+            .method("POST")
+            .uri("/bulk?fields=city&wrap=1")
+            .header("X-Api-Key", "k")
+            .header("accept", "a/b")
+            .header("accept", "c/d")
+            .header("referer", HeaderValue::from_bytes(b"https://a.test/\xff").expect("opaque bytes"))
+            .body(Body::from("[\"8.8.8.8\"]"))
+            .expect("a request");
+        let event = event(request, "9.9.9.9".parse().expect("an address")).await.expect("an event");
+        assert_eq!(
+            (event.raw_path.as_str(), event.raw_query_string.as_str()),
+            ("/bulk", "fields=city&wrap=1")
+        );
+        assert_eq!(event.request_context.http.source_ip, "9.9.9.9");
+        assert_eq!(event.headers["accept"], "a/b,c/d");
+        assert_eq!(event.headers["x-api-key"], "k");
+        assert_eq!(event.headers["referer"], "https://a.test/\u{fffd}");
+        assert_eq!((event.body.as_deref(), event.is_base64_encoded), (Some("[\"8.8.8.8\"]"), false));
+    }
+
+    #[tokio::test]
+    async fn a_binary_body_is_base64_and_a_huge_one_is_refused() {
+        let request = |bytes: Vec<u8>| Request::builder().body(Body::from(bytes)).expect("a request");
+        let address = "9.9.9.9".parse().expect("an address");
+        let binary = event(request(vec![0xff, 0xfe]), address).await.expect("an event");
+        assert_eq!((binary.body.as_deref(), binary.is_base64_encoded), (Some("//4="), true));
+        assert!(event(request(vec![0; BODY_BYTES_MAX + 1]), address).await.is_none());
+    }
+
+    #[test]
+    fn who_a_request_comes_from() {
+        let rule = |simulate| CallerRule { loopback_as: "1.2.3.4".parse().expect("an address"), simulate };
+        let mut named = HeaderMap::new();
+        named.insert(SIMULATE_HEADER, HeaderValue::from_static("5.6.7.8"));
+        named.insert("x-forwarded-for", HeaderValue::from_static("6.6.6.6"));
+        let (loopback, other) =
+            ("127.0.0.1:9".parse().expect("a peer"), "7.7.7.7:9".parse().expect("a peer"));
+        let table = [
+            (rule(false), loopback, &HeaderMap::new(), "1.2.3.4"),
+            (rule(false), loopback, &named, "1.2.3.4"),
+            (rule(true), loopback, &named, "5.6.7.8"),
+            (rule(false), other, &named, "7.7.7.7"),
+        ];
+        for (rule, peer, headers, expected) in table {
+            assert_eq!(rule.address(peer, headers).to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The whole world on a laptop: every region of `regions.toml` in one process on loopback, with the same
+//! handlers, the same adapter and the same envelopes as on AWS.
+
+mod database;
+mod delivery;
+mod faults;
+mod front;
+mod nearest;
+mod pipe;
+mod replication;
+mod screen;
+mod store;
+mod world;
+
+pub use database::{Served, serve_database};
+pub use screen::{ready_json, welcome};
+pub use world::{Options, StartError, World};

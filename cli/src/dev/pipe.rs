@@ -1,0 +1,138 @@
+//! The log pipe on a laptop: usage lines of a region wait for the log lag, then go into the stream in the
+//! envelope of CloudWatch Logs, one record a batch.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ipgeo_runtime::lookup::UsageSink;
+use ipgeo_runtime::usage::{KinesisRecord, LogEvent, envelope};
+use jiff::Timestamp;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Lines in one record.
+const LINES_MAX: usize = 500;
+
+/// One region's standard output, as its handler sees it.
+pub(crate) struct RegionLog {
+    region: String,
+    lines: UnboundedSender<String>,
+}
+
+impl RegionLog {
+    pub(crate) fn new(region: &str) -> (Self, UnboundedReceiver<String>) {
+        let (lines, waiting) = unbounded_channel();
+        (Self { region: region.to_owned(), lines }, waiting)
+    }
+}
+
+impl UsageSink for RegionLog {
+    fn usage(&self, line: String) {
+        // The other end outlives every handler; at its very end nobody asks any more.
+        let _sent_or_ending = self.lines.send(line);
+    }
+
+    fn warn(&self, message: String) {
+        crate::output::say(&format!("{}: {message}", self.region));
+    }
+}
+
+/// The stream: shards, each with the records put into it in order.
+pub(crate) struct Stream {
+    shards: Vec<(String, UnboundedSender<KinesisRecord>)>,
+    sequence: Mutex<u128>,
+}
+
+impl Stream {
+    /// A stream of `shards` shards, and where each shard's records come out. Sequence numbers go on from
+    /// the time of day in nanoseconds, so that a later run's are higher than all of the runs before.
+    pub(crate) fn new(
+        shards: usize,
+        now: Timestamp,
+    ) -> (Self, Vec<(String, UnboundedReceiver<KinesisRecord>)>) {
+        let (mut ins, mut outs) = (Vec::new(), Vec::new());
+        for shard in 0..shards.max(1) {
+            let name = format!("shardId-{shard:012}");
+            let (put, get) = unbounded_channel();
+            ins.push((name.clone(), put));
+            outs.push((name, get));
+        }
+        let sequence = Mutex::new(now.as_nanosecond().unsigned_abs());
+        (Self { shards: ins, sequence }, outs)
+    }
+
+    /// Puts a record; its log stream decides the shard, as a partition key does.
+    fn put(&self, log_stream: &str, data: &[u8]) {
+        let hash =
+            log_stream.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+        let (shard, records) = &self.shards[hash % self.shards.len()];
+        // Numbering and sending are one step: a shard's records come out in the order of their numbers.
+        let mut sequence = self.sequence.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *sequence += 1;
+        let _sent_or_ending = records.send(KinesisRecord::new(shard, &sequence.to_string(), data));
+    }
+}
+
+/// Carries a region's lines into the stream until the region's handler is gone; also appends them to
+/// `file`, where a person may read them.
+pub(crate) async fn carry(
+    region: String,
+    mut lines: UnboundedReceiver<String>,
+    stream: std::sync::Arc<Stream>,
+    lag: Duration,
+    file: Option<PathBuf>,
+) {
+    static IDS: AtomicU64 = AtomicU64::new(0);
+    let log_stream = format!("{region}/dev");
+    while let Some(first) = lines.recv().await {
+        tokio::select! {
+            () = tokio::time::sleep(lag) => {}
+            // Everybody is gone: nobody waits for the lag.
+            () = closed(&lines) => {}
+        }
+        let mut batch = vec![first];
+        while batch.len() < LINES_MAX
+            && let Ok(line) = lines.try_recv()
+        {
+            batch.push(line);
+        }
+        if let Some(file) = &file {
+            append(file, &batch).await;
+        }
+        let now = Timestamp::now().as_millisecond();
+        let events = batch.into_iter().map(|message| {
+            let id = format!("{now:016}{:016}", IDS.fetch_add(1, Ordering::Relaxed));
+            LogEvent { id, timestamp: now, message }
+        });
+        match envelope("/aws/lambda/ipgeo-dev", &log_stream, events.collect()) {
+            Ok(data) => stream.put(&log_stream, &data),
+            Err(error) => {
+                crate::output::say(&format!("{region}: a batch of usage lines could not be packed: {error}"))
+            }
+        }
+    }
+}
+
+async fn closed(lines: &UnboundedReceiver<String>) {
+    while !lines.is_closed() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A log that can't be written to must not stop the counting.
+async fn append(file: &std::path::Path, lines: &[String]) {
+    let text = lines.join("\n") + "\n";
+    let opened = tokio::fs::OpenOptions::new().create(true).append(true).open(file).await;
+    let written = match opened {
+        Ok(mut opened) => match opened.write_all(text.as_bytes()).await {
+            Ok(()) => opened.flush().await,
+            failed => failed,
+        },
+        Err(error) => Err(error),
+    };
+    if let Err(error) = written {
+        crate::output::say(&format!("{} can't be written: {error}", file.display()));
+    }
+}

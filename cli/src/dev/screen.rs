@@ -1,0 +1,57 @@
+//! What `dev` shows when the world is ready.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipgeo_runtime::geo::Info;
+use serde_json::json;
+
+use crate::config::Config;
+use crate::world::WorldFile;
+
+/// The line for scripts: `{"ready":true,…}`.
+pub fn ready_json(world: &WorldFile) -> String {
+    let regions: Vec<_> =
+        world.regions.iter().map(|region| json!({ "region": region.region, "url": region.url })).collect();
+    json!({ "ready": true, "nearest": world.nearest, "regions": regions }).to_string()
+}
+
+/// The screen for people.
+pub fn welcome(
+    config: &Config,
+    world: &WorldFile,
+    info: &Info,
+    is_sample: bool,
+    caller: IpAddr,
+    lags: (Duration, Duration),
+) -> String {
+    let mut out = String::new();
+    // Writing to a String can't fail.
+    let _ =
+        writeln!(out, "{} in {} regions, on this machine only\n", config.service.name, world.regions.len());
+    let _ = writeln!(out, "  {:<16}  {:<14}  url", "region", "near");
+    for (region, there) in config.regions.iter().zip(&world.regions) {
+        let home = if region.name == world.home { "  home" } else { "" };
+        let _ = writeln!(out, "  {:<16}  {:<14}  {}{home}", region.name, region.city, there.url);
+    }
+    let _ = writeln!(out, "  {:<16}  {:<14}  {}\n", "(nearest)", "the caller", world.nearest);
+    let licence = if info.licence.is_empty() { "no licence named" } else { &info.licence };
+    let _ = writeln!(out, "database  {}, {}, {licence}", info.name, info.date);
+    if !info.attribution.is_empty() {
+        let _ = writeln!(out, "          {} {}", info.attribution, info.attribution_link);
+    }
+    if is_sample {
+        let _ = writeln!(out, "          a small sample; `ipgeo geo fetch` gets the real data");
+    }
+    let _ = writeln!(out, "caller    you are presented as {caller}");
+    let _ = writeln!(
+        out,
+        "lags      {} ms from a request to the counter, {} ms from home to the other regions\n",
+        lags.0.as_millis(),
+        lags.1.as_millis()
+    );
+    let _ = writeln!(out, "try       curl {}/8.8.8.8", world.nearest);
+    let _ = write!(out, "stop      Ctrl-C");
+    out
+}

@@ -1,0 +1,346 @@
+//! Putting the world together, and taking it apart without losing a line.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use anyhow::Context;
+use aws_credential_types::Credentials;
+use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use ipgeo_contract::AddressSecret;
+use ipgeo_runtime::dynamo::{AccessTable, Effort, LedgerTable, client, create_access_table, create_tables};
+use ipgeo_runtime::geo::Database;
+use ipgeo_runtime::lookup::{Lookup, Settings};
+use ipgeo_runtime::usage::UsageHandler;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::delivery::{Handler, deliver};
+use super::faults::Faults;
+use super::front::{self, CallerRule};
+use super::nearest::{Point, nearest};
+use super::pipe::{RegionLog, Stream, carry};
+use super::replication::Replication;
+use super::store::RegionStore;
+use crate::config::{Config, Region};
+use crate::world::{WorldFile, WorldRegion};
+
+/// How a world is to be.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where state is kept; `None`: in memory only.
+    pub stores: Option<PathBuf>,
+    /// The "nearest region" port; the regions' ports follow it. 0: any free ports.
+    pub port: u16,
+    /// The public address that a loopback caller is presented as.
+    pub caller: IpAddr,
+    /// Whether a request may name its address in the header `ipgeo-simulate-address`.
+    pub simulate_address: bool,
+    /// From a usage line to the stream.
+    pub log_lag: Duration,
+    /// From home's access table to the other regions'.
+    pub replication_lag: Duration,
+    /// Shards of the stream.
+    pub shards: usize,
+    /// Makes the stream repeat, cut and shuffle, from this seed.
+    pub stream_faults: Option<u64>,
+}
+
+/// Why a world did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port is taken.
+    #[error("port {port} is in use; name others with `--port`, or let the system choose with `--port 0`")]
+    PortInUse {
+        /// The port.
+        port: u16,
+    },
+}
+
+/// How long open connections may hold up the end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+type Edge = Lookup<AccessTable, Arc<Database>, RegionLog>;
+
+/// A running world.
+pub struct World {
+    /// Where everything is.
+    pub file: WorldFile,
+    stop: watch::Sender<bool>,
+    fronts: Vec<JoinHandle<()>>,
+    pipes: Vec<JoinHandle<()>>,
+    deliveries: Vec<JoinHandle<()>>,
+    replication: (Sender<()>, std::thread::JoinHandle<anyhow::Result<()>>),
+    stores: Vec<RegionStore>,
+    stop_stores: watch::Sender<bool>,
+}
+
+/// Resolves when `stop` turns true, or nobody holds it any more.
+async fn told(mut stop: watch::Receiver<bool>) {
+    let _told_or_gone = stop.wait_for(|stop| *stop).await;
+}
+
+impl World {
+    /// Starts every region; when this returns, all of them answer.
+    pub async fn start(config: &Config, database: Arc<Database>, options: &Options) -> anyhow::Result<Self> {
+        let (stop, _) = watch::channel(false);
+        let (stop_stores, stores_stopped) = watch::channel(false);
+        let listeners = listen(options.port, config.regions.len() + 1).await?;
+        let stores = open_stores(config, options, &stores_stopped).await?;
+        let home = home_index(config);
+        let (access, ledger) = make_tables(config, &stores, home).await?;
+
+        let replication = replicate(config, &stores, home, options.replication_lag)?;
+        let handler: Arc<Handler> = Arc::new(UsageHandler::new(ledger, access[home].clone()));
+        let (stream, shards) = Stream::new(options.shards, Timestamp::now());
+        let stream = Arc::new(stream);
+        let deliveries = shards
+            .into_iter()
+            .zip(0_u64..)
+            .map(|((_, records), shard)| {
+                let faults = Faults::new(options.stream_faults.map(|seed| seed.wrapping_add(shard)));
+                tokio::spawn(deliver(Arc::clone(&handler), records, faults))
+            })
+            .collect();
+
+        let (mut edges, mut pipes) = (Vec::new(), Vec::new());
+        for (region, access) in config.regions.iter().zip(access) {
+            let (log, lines) = RegionLog::new(&region.name);
+            let file = options.stores.as_ref().map(|folder| folder.join(format!("{}.log", region.name)));
+            pipes.push(tokio::spawn(carry(
+                region.name.clone(),
+                lines,
+                Arc::clone(&stream),
+                options.log_lag,
+                file,
+            )));
+            edges.push(Arc::new(Lookup::new(access, Arc::clone(&database), log, settings(config, region))));
+        }
+        drop(stream);
+        let file = world_file(config, &listeners, &stores)?;
+        let fronts = serve(config, edges, listeners, &database, options, &stop);
+        Ok(Self { file, stop, fronts, pipes, deliveries, replication, stores, stop_stores })
+    }
+
+    /// Stops: callers first, then what they left is counted, published and replicated, then the stores.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stop.send_replace(true);
+        for task in self.fronts.into_iter().chain(self.pipes).chain(self.deliveries) {
+            task.await.context("a part of the world ended badly")?;
+        }
+        let (stop, thread) = self.replication;
+        drop(stop);
+        tokio::task::spawn_blocking(|| thread.join())
+            .await?
+            .map_err(|_| anyhow::anyhow!("replication panicked"))??;
+        self.stop_stores.send_replace(true);
+        for store in self.stores {
+            store.closed().await;
+        }
+        Ok(())
+    }
+}
+
+fn home_index(config: &Config) -> usize {
+    config.regions.iter().position(|region| region.name == config.service.home).unwrap_or(0)
+}
+
+/// Takes the ports: the nearest-region port first, then one for each region.
+async fn listen(port: u16, count: usize) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::with_capacity(count);
+    for offset in 0..u16::try_from(count).unwrap_or(u16::MAX) {
+        let port = if port == 0 { 0 } else { port.saturating_add(offset) };
+        let listener = TcpListener::bind(("127.0.0.1", port)).await;
+        listeners.push(listener.map_err(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => anyhow::Error::from(StartError::PortInUse { port }),
+            _ => anyhow::Error::from(error).context(format!("listen on port {port}")),
+        })?);
+    }
+    Ok(listeners)
+}
+
+async fn open_stores(
+    config: &Config,
+    options: &Options,
+    stopped: &watch::Receiver<bool>,
+) -> anyhow::Result<Vec<RegionStore>> {
+    if let Some(folder) = &options.stores {
+        std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    }
+    let mut stores = Vec::with_capacity(config.regions.len());
+    for region in &config.regions {
+        let file = options.stores.as_ref().map(|folder| folder.join(format!("{}.sqlite", region.name)));
+        stores.push(RegionStore::open(file.as_deref(), told(stopped.clone())).await?);
+    }
+    Ok(stores)
+}
+
+/// Makes the tables that are not there yet; every region's access table, and home's ledger.
+async fn make_tables(
+    config: &Config,
+    stores: &[RegionStore],
+    home: usize,
+) -> anyhow::Result<(Vec<AccessTable>, LedgerTable)> {
+    let (access_name, ledger_name) = (config.service.access_table(), config.service.ledger_table());
+    let credentials = || Credentials::new("dev", "dev", None, None, "ipgeo dev");
+    let mut access = Vec::with_capacity(stores.len());
+    for (region, store) in config.regions.iter().zip(stores) {
+        let client = client(Some(&store.endpoint), &region.name, credentials(), Effort::Patient);
+        create_access_table(&client, &access_name).await?;
+        access.push(AccessTable::new(client, &access_name));
+    }
+    let client = client(Some(&stores[home].endpoint), &config.service.home, credentials(), Effort::Patient);
+    create_tables(&client, &access_name, &ledger_name).await?;
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
+    access[home].ensure_address_secret(AddressSecret::new(secret)).await?;
+    Ok((access, LedgerTable::new(client, &ledger_name)))
+}
+
+fn replicate(
+    config: &Config,
+    stores: &[RegionStore],
+    home: usize,
+    lag: Duration,
+) -> anyhow::Result<(Sender<()>, std::thread::JoinHandle<anyhow::Result<()>>)> {
+    let copies = stores
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| *index != home)
+        .map(|(_, store)| store.database.clone())
+        .collect();
+    let table = config.service.access_table();
+    let replication = Replication::start(&table, stores[home].database.clone(), copies, lag)?;
+    let (stop, stopped) = channel();
+    let thread = std::thread::Builder::new()
+        .name("replication".to_owned())
+        .spawn(move || {
+            let ended = replication.run(&stopped);
+            if let Err(error) = &ended {
+                crate::output::say(&format!("replication ended: {error:#}"));
+            }
+            ended
+        })
+        .context("start the replication thread")?;
+    Ok((stop, thread))
+}
+
+fn settings(config: &Config, region: &Region) -> Settings {
+    Settings {
+        region: region.name.clone(),
+        access_cache_s: region.runtime.access_cache_s,
+        anonymous_limit: config.tiers.anonymous.limit,
+        anonymous_site_limit: config.tiers.anonymous.site_limit,
+        unknown_key_status: config.compat.unknown_key_status,
+        quota_status: config.compat.quota_status,
+    }
+}
+
+fn url(listener: &TcpListener) -> anyhow::Result<String> {
+    Ok(format!("http://{}", listener.local_addr().context("read a port")?))
+}
+
+fn world_file(
+    config: &Config,
+    listeners: &[TcpListener],
+    stores: &[RegionStore],
+) -> anyhow::Result<WorldFile> {
+    let regions = config
+        .regions
+        .iter()
+        .zip(&listeners[1..])
+        .zip(stores)
+        .map(|((region, listener), store)| {
+            Ok(WorldRegion {
+                region: region.name.clone(),
+                url: url(listener)?,
+                dynamodb: store.endpoint.clone(),
+            })
+        })
+        .collect::<anyhow::Result<_>>()?;
+    Ok(WorldFile {
+        schema: crate::world::SCHEMA,
+        pid: std::process::id(),
+        nearest: url(&listeners[0])?,
+        home: config.service.home.clone(),
+        access_table: config.service.access_table(),
+        ledger_table: config.service.ledger_table(),
+        regions,
+    })
+}
+
+/// Serves the nearest-region port and every region's, each on a task of its own.
+fn serve(
+    config: &Config,
+    edges: Vec<Arc<Edge>>,
+    listeners: Vec<TcpListener>,
+    database: &Arc<Database>,
+    options: &Options,
+    stop: &watch::Sender<bool>,
+) -> Vec<JoinHandle<()>> {
+    let rule = CallerRule { loopback_as: options.caller, simulate: options.simulate_address };
+    let names: Arc<[String]> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let points: Arc<[Point]> = config
+        .regions
+        .iter()
+        .map(|region| Point { latitude: region.latitude, longitude: region.longitude })
+        .collect();
+    let edges: Arc<[Arc<Edge>]> = edges.into();
+    let mut fronts = Vec::with_capacity(listeners.len());
+    for (index, listener) in listeners.into_iter().enumerate() {
+        let (edges, names, points) = (Arc::clone(&edges), Arc::clone(&names), Arc::clone(&points));
+        let database = Arc::clone(database);
+        let handler = move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
+            let caller = rule.address(peer, request.headers());
+            let region = match index.checked_sub(1) {
+                Some(region) => region,
+                None => nearest_region(&database, caller, &points),
+            };
+            let (edge, name) = (Arc::clone(&edges[region]), names[region].clone());
+            async move {
+                match front::event(request, caller).await {
+                    Some(event) => front::response(edge.handle(&event, Timestamp::now()).await, &name),
+                    None => front::too_large(),
+                }
+            }
+        };
+        let service = Router::new().fallback(handler).into_make_service_with_connect_info::<SocketAddr>();
+        let (stopped, patience) = (told(stop.subscribe()), told(stop.subscribe()));
+        fronts.push(tokio::spawn(async move {
+            let served = axum::serve(listener, service).with_graceful_shutdown(stopped).into_future();
+            // A client that keeps its connection open must not keep the world.
+            let given_up = async {
+                patience.await;
+                tokio::time::sleep(PATIENCE).await;
+            };
+            tokio::select! {
+                ended = served => if let Err(error) = ended {
+                    crate::output::say(&format!("a port is served no more: {error}"));
+                },
+                () = given_up => {}
+            }
+        }));
+    }
+    fronts
+}
+
+fn nearest_region(database: &Database, caller: IpAddr, points: &[Point]) -> usize {
+    let mut members = String::from("{");
+    let Some(location) = database.lookup(caller) else { return 0 };
+    location.write_static(&mut members);
+    members.push('}');
+    let read: Option<Located> = serde_json::from_str(&members).ok();
+    let at = read.and_then(|read| Some(Point { latitude: read.latitude?, longitude: read.longitude? }));
+    at.map_or(0, |at| nearest(at, points))
+}
+
+#[derive(serde::Deserialize)]
+struct Located {
+    latitude: Option<f64>,
+    longitude: Option<f64>,
+}

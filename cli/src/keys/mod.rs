@@ -1,0 +1,10 @@
+//! API keys as their operator handles them: pure but for the trait that stores them.
+
+mod choose;
+mod spec;
+mod store;
+
+pub use choose::{ChooseError, choose};
+pub(crate) use spec::parse_quota;
+pub use spec::{Expiry, Grace, SpecError, parse_expiry, parse_grace, tier_of};
+pub use store::KeyStore;

@@ -1,0 +1,218 @@
+//! Folding ledger items into the rows of a report.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Month, Verdict};
+use ipgeo_runtime::dynamo::LedgerItem;
+use jiff::civil::Date;
+use serde::Serialize;
+
+/// What a report is by. The ledger holds sums by day, by region and by verdict, each by itself: it can
+/// tell them for each identity or for all, and never one by the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
+pub enum By {
+    /// API key, site or address.
+    Key,
+    /// Day, UTC.
+    Day,
+    /// Region that answered.
+    Region,
+    /// Allowed, or refused and why.
+    Verdict,
+}
+
+/// Days that a report covers, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The first day.
+    pub from: Date,
+    /// The last day.
+    pub to: Date,
+}
+
+/// A row of a report. Cells that a report is not by are empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// `key`, `site`, `addr`; empty for all together.
+    pub kind: &'static str,
+    /// An API key's hint, a site's host, the beginning of an address's tag.
+    pub name: String,
+    /// Who the API key was made for.
+    pub owner: String,
+    /// Its tier.
+    pub tier: String,
+    /// Day, region or verdict.
+    pub part: String,
+    /// Calls charged, or requests in a report by verdict.
+    pub calls: u64,
+    /// The API key's limit.
+    pub limit: String,
+}
+
+/// Whose row: kind, name, owner, tier, limit.
+type Who = (&'static str, String, String, String, String);
+
+fn who(identity: &Identity, keys: &HashMap<Identity, KeyRecord>) -> Who {
+    let short = |text: &str| text.chars().take(12).collect::<String>();
+    match identity.kind() {
+        IdentityKind::Key => match keys.get(identity) {
+            Some(record) => {
+                let limit = record.limit.to_string();
+                ("key", record.hint.clone(), record.owner.clone(), record.tier.clone(), limit)
+            }
+            None => ("key", short(identity.name()), "(deleted)".into(), String::new(), String::new()),
+        },
+        IdentityKind::Site => {
+            ("site", identity.name().to_owned(), String::new(), "anonymous".into(), String::new())
+        }
+        IdentityKind::Address => {
+            ("addr", short(identity.name()), String::new(), "anonymous".into(), String::new())
+        }
+    }
+}
+
+/// The parts of an item that a report by `part` counts, within the days of `span`. Sums by region and
+/// verdict are of whole months.
+fn parts(item: &LedgerItem, part: Option<By>, span: Span) -> Vec<(String, u64)> {
+    match part {
+        Some(By::Region) => item.regions.iter().map(|(region, n)| (region.clone(), *n)).collect(),
+        Some(By::Verdict) => item.verdicts.iter().map(|(verdict, n)| (verdict.to_string(), *n)).collect(),
+        by => item
+            .days
+            .iter()
+            .filter_map(|(day, n)| Some((date(item.month, *day)?, *n)))
+            .filter(|(date, _)| (span.from..=span.to).contains(date))
+            .map(|(date, n)| (if by == Some(By::Day) { date.to_string() } else { String::new() }, n))
+            .collect(),
+    }
+}
+
+fn date(month: Month, day: i8) -> Option<Date> {
+    month.first().with().day(day).build().ok()
+}
+
+/// A report's rows: by identity when `by_identity`, and by one part more; without either, one row of all.
+pub fn report(
+    items: &[LedgerItem],
+    keys: &HashMap<Identity, KeyRecord>,
+    by_identity: bool,
+    part: Option<By>,
+    span: Span,
+) -> Vec<Row> {
+    let mut sums: BTreeMap<(Who, String), u64> = BTreeMap::new();
+    for item in items {
+        let whose = if by_identity { who(&item.identity, keys) } else { Who::default() };
+        let found = parts(item, part, span);
+        if found.is_empty()
+            && by_identity
+            && part.is_none()
+            && !item.verdicts.is_empty()
+            && item.days.is_empty()
+        {
+            // Only refused so far: no calls, and still worth a row.
+            sums.entry((whose.clone(), String::new())).or_default();
+        }
+        for (part, n) in found {
+            *sums.entry((whose.clone(), part)).or_default() += n;
+        }
+    }
+    let row = |(((kind, name, owner, tier, limit), part), calls): ((Who, String), u64)| Row {
+        kind,
+        name,
+        owner,
+        tier,
+        part,
+        calls,
+        limit,
+    };
+    let mut rows: Vec<Row> = sums.into_iter().map(row).collect();
+    if part.is_none() || part == Some(By::Region) {
+        rows.sort_by(|a, b| b.calls.cmp(&a.calls));
+    }
+    if part == Some(By::Verdict) {
+        let order = |row: &Row| Verdict::ALL.iter().position(|verdict| verdict.as_str() == row.part);
+        rows.sort_by_key(|row| (row.name.clone(), order(row)));
+    }
+    rows
+}
+
+/// The busiest identities of a kind.
+pub fn top(
+    items: &[LedgerItem],
+    keys: &HashMap<Identity, KeyRecord>,
+    kind: IdentityKind,
+    count: usize,
+    span: Span,
+) -> Vec<Row> {
+    let of_kind: Vec<LedgerItem> =
+        items.iter().filter(|item| item.identity.kind() == kind).cloned().collect();
+    let mut rows = report(&of_kind, keys, true, None, span);
+    rows.truncate(count);
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(identity: &str, days: &[(i8, u64)], regions: &[(&str, u64)], refused: u64) -> LedgerItem {
+        let charged = days.iter().map(|(_, n)| n).sum();
+        LedgerItem {
+            identity: identity.parse().expect("an identity"),
+            month: "2026-11".parse().expect("a month"),
+            charged,
+            days: days.iter().copied().collect(),
+            regions: regions.iter().map(|(region, n)| ((*region).to_owned(), *n)).collect(),
+            verdicts: [(Verdict::Allowed, charged), (Verdict::OverQuota, refused)]
+                .into_iter()
+                .filter(|(_, n)| *n > 0)
+                .collect(),
+            watermarks: BTreeMap::new(),
+        }
+    }
+
+    fn items() -> Vec<LedgerItem> {
+        vec![
+            item("site#a.test", &[(23, 5), (24, 1)], &[("us-east-1", 6)], 0),
+            item("site#b.test", &[(24, 9)], &[("us-east-1", 2), ("sa-east-1", 7)], 3),
+            item("addr#00112233445566778899aabbccddeeff", &[], &[], 4),
+        ]
+    }
+
+    fn span(from: &str) -> Span {
+        Span { from: from.parse().expect("a date"), to: "2026-11-30".parse().expect("a date") }
+    }
+
+    fn told(by_identity: bool, part: Option<By>, from: &str) -> Vec<String> {
+        report(&items(), &HashMap::new(), by_identity, part, span(from))
+            .into_iter()
+            .map(|row| format!("{} {} {} {}", row.kind, row.name, row.part, row.calls))
+            .collect()
+    }
+
+    #[test]
+    fn reports_by_each_part() {
+        assert_eq!(
+            told(true, None, "2026-11-01"),
+            ["site b.test  9", "site a.test  6", "addr 001122334455  0"]
+        );
+        assert_eq!(
+            told(true, None, "2026-11-24"),
+            ["site b.test  9", "site a.test  1", "addr 001122334455  0"]
+        );
+        assert_eq!(told(false, None, "2026-11-01"), ["   15"]);
+        assert_eq!(told(false, Some(By::Day), "2026-11-01"), ["  2026-11-23 5", "  2026-11-24 10"]);
+        assert_eq!(told(false, Some(By::Region), "2026-11-01"), ["  us-east-1 8", "  sa-east-1 7"]);
+        assert_eq!(told(false, Some(By::Verdict), "2026-11-01"), ["  allowed 15", "  over_quota 7"]);
+        assert_eq!(
+            told(true, Some(By::Day), "2026-11-24"),
+            ["site a.test 2026-11-24 1", "site b.test 2026-11-24 9"]
+        );
+    }
+
+    #[test]
+    fn the_busiest_come_first() {
+        let rows = top(&items(), &HashMap::new(), IdentityKind::Site, 1, span("2026-11-01"));
+        assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["b.test"]);
+    }
+}
