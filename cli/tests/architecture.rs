@@ -75,13 +75,20 @@ fn code(path: &Path) -> String {
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
-/// Every `<start><name>` in the code: the names.
+/// Every `<start><name>` in the code, and every name of `<start>{<name>, <name>::…}`.
 fn names_after<'a>(code: &'a str, start: &'a str) -> impl Iterator<Item = &'a str> {
-    code.match_indices(start).map(move |(at, _)| {
+    code.match_indices(start).flat_map(move |(at, _)| {
         let rest = &code[at + start.len()..];
-        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-        &rest[..end]
+        let list = rest.strip_prefix('{').and_then(|list| list.split('}').next()).unwrap_or(rest);
+        let count = if rest.starts_with('{') { usize::MAX } else { 1 };
+        list.split(',').take(count).map(leading_name).filter(|name| !name.is_empty())
     })
+}
+
+fn leading_name(text: &str) -> &str {
+    let text = text.trim_start();
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    &text[..end]
 }
 
 fn observed() -> BTreeMap<String, Uses> {
@@ -145,6 +152,10 @@ fn the_scan_sees_what_it_is_meant_to_see() {
     let code = "use crate::config::Config;\nuse ipgeo_runtime::geo::Database; crate::aws::client();";
     assert_eq!(names_after(code, "crate::").collect::<Vec<_>>(), ["config", "aws"]);
     assert_eq!(names_after(code, "ipgeo_runtime::").collect::<Vec<_>>(), ["geo"]);
+    assert_eq!(
+        names_after("use crate::{fetch, geo::Source};", "crate::").collect::<Vec<_>>(),
+        ["fetch", "geo"]
+    );
     assert_eq!(room_of("cli", Path::new("config/mod.rs")), "cli/config");
     assert_eq!(room_of("cli", Path::new("world.rs")), "cli/world");
     assert_eq!(room_of("contract", Path::new("limit.rs")), "contract");

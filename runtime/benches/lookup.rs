@@ -4,6 +4,8 @@
 //! `IPGEO_BENCH_DATABASE` names a compiled database (else the benches build nothing and say so),
 //! `IPGEO_BENCH_SOURCE` a MaxMind-layout or flat source of IPv4 for the ordinary way.
 
+#![expect(clippy::print_stderr, reason = "a bench says what it leaves out")]
+
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

@@ -86,7 +86,7 @@ pub struct Compat {
 }
 
 /// Where locations come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Geo {
     /// The name of the data.
     pub name: String,

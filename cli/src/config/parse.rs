@@ -53,13 +53,7 @@ fn read<'a>(document: &'a DeTable<'a>, seen: Seen<'_>, out: &mut Collector) -> O
     let compat = root
         .table("compat", out)
         .map_or(Compat { unknown_key_status: 401, quota_status: 429 }, |table| read_compat(table, seen, out));
-    let geo = root.table("geo", out).map(|table| read_geo(table, seen, out)).unwrap_or_else(|| Geo {
-        name: String::new(),
-        licence: String::new(),
-        attribution: String::new(),
-        attribution_link: String::new(),
-        sources: Vec::new(),
-    });
+    let geo = root.table("geo", out).map(|table| read_geo(table, seen, out)).unwrap_or_default();
     let tiers = root.need("tiers", out).and_then(|_| root.table("tiers", out));
     let tiers = tiers.and_then(|table| read_tiers(&table, seen, out));
     let regions = root.need("regions", out).and_then(|_| root.table("regions", out));
@@ -363,6 +357,7 @@ memory_mb = 512
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table, a line a fault")]
     fn each_fault_has_its_place_and_its_remedy() {
         let table = [
             (

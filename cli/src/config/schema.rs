@@ -19,7 +19,7 @@ struct Root {
     geo: Option<GeoSchema>,
     #[expect(dead_code, reason = "read by the generator only")]
     tiers: TiersSchema,
-    /// The regions to run in, each named as AWS names it; a region's fields stand before those of [runtime].
+    /// The regions to run in, each named as AWS names it; a region's fields stand before those of `runtime`.
     #[expect(dead_code, reason = "read by the generator only")]
     regions: BTreeMap<String, RuntimeSchema>,
 }
@@ -154,7 +154,7 @@ struct AnonymousSchema {
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "read by the generator only")]
 struct TierSchema {
-    /// Calls in a window, such as "50k/day" or "100_000/month".
+    /// Calls in a window, such as `50k/day` or `100_000/month`.
     limit: String,
 }
 

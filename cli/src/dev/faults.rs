@@ -70,12 +70,12 @@ mod tests {
     fn every_record_comes_first_in_order_and_many_come_again() {
         let mut faults = Faults::new(Some(7));
         let (mut seen, mut delivered) = (BTreeSet::new(), 0);
-        for batch in 0..50_u32 {
+        for batch in 0..50_usize {
             for delivery in faults.deliveries((batch * 10..batch * 10 + 10).collect()) {
                 delivered += delivery.len();
-                let new: BTreeSet<u32> = delivery.into_iter().filter(|r| !seen.contains(r)).collect();
+                let new: BTreeSet<usize> = delivery.into_iter().filter(|r| !seen.contains(r)).collect();
                 // Whatever is new continues where the records before ended: no gap is ever jumped.
-                assert!(new.iter().copied().eq((seen.len() as u32..).take(new.len())), "{new:?}");
+                assert!(new.iter().copied().eq((seen.len()..).take(new.len())), "{new:?}");
                 seen.extend(new);
             }
         }

@@ -109,7 +109,7 @@ pub(crate) async fn carry(
         match envelope("/aws/lambda/ipgeo-dev", &log_stream, events.collect()) {
             Ok(data) => stream.put(&log_stream, &data),
             Err(error) => {
-                crate::output::say(&format!("{region}: a batch of usage lines could not be packed: {error}"))
+                crate::output::say(&format!("{region}: a batch of usage lines could not be packed: {error}"));
             }
         }
     }

@@ -57,7 +57,9 @@ fn get(
     let body = agent.get(url).call()?.into_body();
     let length = body.content_length();
     let reader = body.into_with_config().limit(super::BYTES_MAX).reader();
-    let packed = url.split('?').next().is_some_and(|path| path.ends_with(".gz"));
+    let packed = url.split('?').next().is_some_and(|path| {
+        Path::new(path).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
+    });
     let file = if packed { received(GzDecoder::new(reader), folder)? } else { received(reader, folder)? };
     let got = file.as_file().metadata()?.len();
     match length {

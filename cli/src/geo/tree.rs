@@ -12,6 +12,8 @@ use super::error::BuildError;
 pub(super) struct Code(u32);
 
 const LEAF: u32 = 1 << 31;
+/// A node that has no place in the file yet.
+const UNSEEN: u32 = u32::MAX;
 
 /// What a [`Code`] stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +121,6 @@ impl Tree {
             },
         };
         drop(self.known);
-        const UNSEEN: u32 = u32::MAX;
         let mut place = vec![UNSEEN; self.nodes.len()];
         let mut order = Vec::with_capacity(self.nodes.len());
         let mut waiting = vec![root];

@@ -127,7 +127,7 @@ pub fn report(
     };
     let mut rows: Vec<Row> = sums.into_iter().map(row).collect();
     if part.is_none() || part == Some(By::Region) {
-        rows.sort_by(|a, b| b.calls.cmp(&a.calls));
+        rows.sort_by_key(|row| std::cmp::Reverse(row.calls));
     }
     if part == Some(By::Verdict) {
         let order = |row: &Row| Verdict::ALL.iter().position(|verdict| verdict.as_str() == row.part);

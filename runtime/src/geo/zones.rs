@@ -8,10 +8,13 @@ use jiff::tz::{Dst, TimeZone};
 /// Places for zones: twice as many as the world has, so that probing stays short.
 const PLACES: usize = 1_024;
 
+/// Where a name stands, and the zone of that name.
+type Known = (usize, Option<TimeZone>);
+
 /// Zones by where their name stands in the file. Filled on first use, never emptied, read without a lock.
 #[derive(Debug)]
 pub(super) struct Zones {
-    places: Box<[OnceLock<(usize, Option<TimeZone>)>]>,
+    places: Box<[OnceLock<Known>]>,
 }
 
 impl Zones {

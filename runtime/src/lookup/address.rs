@@ -68,7 +68,7 @@ fn kind_v4(address: Ipv4Addr) -> Option<&'static str> {
     }
 }
 
-/// By the IANA registry of special-purpose IPv6 addresses; outside 2000::/3 nothing is given out.
+/// By the IANA registry of special-purpose IPv6 addresses; outside `2000::/3` nothing is given out.
 fn kind_v6(address: Ipv6Addr) -> Option<&'static str> {
     let [a, b, ..] = address.segments();
     match (a, b) {

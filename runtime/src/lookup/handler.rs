@@ -16,7 +16,7 @@ use super::event::Event;
 use super::fields;
 use super::geo::Geo;
 use super::problem::Problem;
-use super::request::{Part, Route, route};
+use super::request::{Metered, Part, Route, route};
 use super::settings::Settings;
 use crate::store::{AccessRead, StoreError};
 
@@ -49,6 +49,20 @@ enum Work {
 }
 
 impl Work {
+    fn read(metered: Metered, event: &Event) -> Self {
+        match metered {
+            Metered::Location { address, part } => {
+                let text = address.as_deref().unwrap_or(&event.request_context.http.source_ip);
+                Self::Location { address: public_address(text), part }
+            }
+            Metered::Bulk { addresses, part, wrap } => {
+                let read = |text: String| public_address(&text).map_err(|fault| (text, fault));
+                Self::Bulk { addresses: addresses.into_iter().map(read).collect(), part, wrap }
+            }
+            Metered::Asn(number) => Self::Asn(number),
+        }
+    }
+
     /// Calls that the work costs if all of it is answered: the valid public addresses in it.
     fn cost(&self) -> u64 {
         match self {
@@ -81,7 +95,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
             Err(problem) => Answer::problem(&problem),
             Ok(Route::Preflight) => Answer::preflight(),
             Ok(Route::Health) => self.health(),
-            Ok(route) => self.metered(event, route, now).await,
+            Ok(Route::Metered(metered)) => self.metered(event, metered, now).await,
         };
         if event.request_context.http.method == "HEAD" {
             answer.body.clear();
@@ -89,8 +103,8 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         self.finish(answer)
     }
 
-    async fn metered(&self, event: &Event, route: Route, now: Timestamp) -> Answer {
-        let work = self.read(route, event);
+    async fn metered(&self, event: &Event, metered: Metered, now: Timestamp) -> Answer {
+        let work = Work::read(metered, event);
         let Some(asked) = Asked::read(event, work.cost()) else {
             return Answer::problem(&Problem::bad_event());
         };
@@ -114,21 +128,6 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         }
         self.write_line(event, &decision, cost, now);
         answer
-    }
-
-    fn read(&self, route: Route, event: &Event) -> Work {
-        match route {
-            Route::Location { address, part } => {
-                let text = address.as_deref().unwrap_or(&event.request_context.http.source_ip);
-                Work::Location { address: public_address(text), part }
-            }
-            Route::Bulk { addresses, part, wrap } => {
-                let read = |text: String| public_address(&text).map_err(|fault| (text, fault));
-                Work::Bulk { addresses: addresses.into_iter().map(read).collect(), part, wrap }
-            }
-            Route::Asn(number) => Work::Asn(number),
-            Route::Health | Route::Preflight => unreachable!("answered before"),
-        }
     }
 
     /// The answer and what it costs.

@@ -19,6 +19,17 @@ const AS_CHARS_MAX: usize = 12;
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
+    /// Something that is counted.
+    Metered(Metered),
+    /// Whether this edge is well.
+    Health,
+    /// May a page of another origin ask?
+    Preflight,
+}
+
+/// What is asked for and counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Metered {
     /// The location of an address, or of the caller (`None`), whole or in part.
     Location {
         /// The text that is meant as an address.
@@ -37,10 +48,6 @@ pub(super) enum Route {
     },
     /// What is known of a network number.
     Asn(u32),
-    /// Whether this edge is well.
-    Health,
-    /// May a page of another origin ask?
-    Preflight,
 }
 
 /// Which part of a location.
@@ -75,19 +82,20 @@ pub(super) fn route(event: &Event) -> Result<Route, Problem> {
 
 fn get(event: &Event, segments: &[&str]) -> Result<Route, Problem> {
     let part = |event| Ok(fields(event)?.map_or(Part::All, Part::Fields));
+    let location = |address: Option<&str>, part| {
+        Ok(Route::Metered(Metered::Location { address: address.map(str::to_owned), part }))
+    };
     let field = |name: &str| Part::Field { name: name.to_owned(), plain: wants_plain(event) };
     match *segments {
-        [] => Ok(Route::Location { address: None, part: part(event)? }),
+        [] => location(None, part(event)?),
         ["health"] => Ok(Route::Health),
         ["bulk"] => Err(Problem::method("POST, OPTIONS")),
-        [one] if is_field(one) => Ok(Route::Location { address: None, part: field(one) }),
+        [one] if is_field(one) => location(None, field(one)),
         [one] => match as_number(one) {
-            Some(number) => Ok(Route::Asn(number)),
-            None => Ok(Route::Location { address: Some(one.to_owned()), part: part(event)? }),
+            Some(number) => Ok(Route::Metered(Metered::Asn(number))),
+            None => location(Some(one), part(event)?),
         },
-        [address, name] if is_field(name) => {
-            Ok(Route::Location { address: Some(address.to_owned()), part: field(name) })
-        }
+        [address, name] if is_field(name) => location(Some(address), field(name)),
         [address, name] if looks_like_address(address) => Err(Problem::unknown_field(&echo(name))),
         _ => Err(Problem::no_route()),
     }
@@ -151,7 +159,7 @@ fn bulk(event: &Event) -> Result<Route, Problem> {
     }
     let agent = event.header("user-agent").unwrap_or(&event.request_context.http.user_agent);
     let wrap = agent.starts_with("ipdata-rust/") || query(event, "wrap").as_deref() == Some("1");
-    Ok(Route::Bulk { addresses, part, wrap })
+    Ok(Route::Metered(Metered::Bulk { addresses, part, wrap }))
 }
 
 #[cfg(test)]
@@ -164,8 +172,9 @@ mod tests {
         event
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it stands beside statuses in a table")]
     fn location(address: Option<&str>, part: Part) -> Result<Route, u16> {
-        Ok(Route::Location { address: address.map(str::to_owned), part })
+        Ok(Route::Metered(Metered::Location { address: address.map(str::to_owned), part }))
     }
 
     fn field(name: &str) -> Part {
@@ -193,8 +202,8 @@ mod tests {
             ("GET", "/bleh", "", location(Some("bleh"), Part::All)),
             ("GET", "/%ff%fe", "", location(Some("\u{fffd}\u{fffd}"), Part::All)),
             ("GET", &long, "", location(Some(&long[1..]), Part::All)),
-            ("GET", "/AS15169", "", Ok(Route::Asn(15_169))),
-            ("GET", "/as15169", "", Ok(Route::Asn(15_169))),
+            ("GET", "/AS15169", "", Ok(Route::Metered(Metered::Asn(15_169)))),
+            ("GET", "/as15169", "", Ok(Route::Metered(Metered::Asn(15_169)))),
             ("GET", "/AS4294967296", "", location(Some("AS4294967296"), Part::All)),
             ("GET", "/AS", "", location(Some("AS"), Part::All)),
             ("GET", "/äS1", "", location(Some("äS1"), Part::All)),
@@ -235,7 +244,7 @@ mod tests {
             event.body = Some(body.clone());
             event.is_base64_encoded = base64;
             let found = route(&event).map_err(|problem| problem.status).map(|route| match route {
-                Route::Bulk { addresses, wrap: false, .. } => addresses.len(),
+                Route::Metered(Metered::Bulk { addresses, wrap: false, .. }) => addresses.len(),
                 other => panic!("{other:?}"),
             });
             assert_eq!(found, expected, "{}", &body[..body.len().min(80)]);
@@ -250,7 +259,7 @@ mod tests {
         rust.body = Some("[]".into());
         rust.headers.insert("user-agent".into(), "ipdata-rust/0.2".into());
         for event in [asked, rust] {
-            assert!(matches!(route(&event), Ok(Route::Bulk { wrap: true, .. })));
+            assert!(matches!(route(&event), Ok(Route::Metered(Metered::Bulk { wrap: true, .. }))));
         }
         for (accept, expected) in [
             ("text/plain", true),
@@ -261,7 +270,7 @@ mod tests {
             let mut event = event("GET", "/city", "");
             event.headers.insert("accept".into(), accept.into());
             let part = Part::Field { name: "city".into(), plain: expected };
-            assert_eq!(route(&event).map_err(|p| p.status), Ok(Route::Location { address: None, part }));
+            assert_eq!(route(&event).map_err(|p| p.status), location(None, part));
         }
     }
 }

@@ -4,6 +4,7 @@
     unreachable_pub,
     missing_docs,
     clippy::allow_attributes,
+    clippy::unwrap_used,
     reason = "each test file uses its part"
 )]
 
