@@ -1,0 +1,309 @@
+//! The world on a laptop, whole: requests over HTTP in every region, the stream made to repeat, cut and
+//! shuffle, and in the end every count exact and every limit known everywhere.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use ipgeo::aws::Home;
+use ipgeo::config::{self, Config};
+use ipgeo::dev::{Options, World};
+use ipgeo::keys::KeyStore as _;
+use ipgeo::world::WorldFile;
+use ipgeo_contract::{
+    ApiKey, Identity, IdentityKind, KeyRecord, Limit, Month, Period, Status, Verdict, publish_step,
+};
+use ipgeo_runtime::dynamo::{AccessTable, Effort, client};
+use ipgeo_runtime::geo::Database;
+use ipgeo_runtime::store::AccessRead as _;
+use jiff::Timestamp;
+
+const SHIPPED: &str = include_str!("../../regions.toml");
+const KEYS: usize = 50;
+const ADDRESSES: usize = 500;
+const REQUESTS: usize = 20_000;
+const CALLERS: usize = 8;
+/// API keys whose limit is reached early.
+const SMALL_KEYS: usize = 5;
+
+fn shipped() -> Config {
+    // An edge that remembers for ten seconds would only make the test wait.
+    let text = SHIPPED.replace("access_cache_s = 10", "access_cache_s = 1");
+    config::parse("regions.toml", &text).expect("the shipped file is sound")
+}
+
+fn options(stream_faults: Option<u64>) -> Options {
+    Options {
+        stores: None,
+        port: 0,
+        caller: "81.2.69.142".parse().expect("an address"),
+        simulate_address: true,
+        log_lag: Duration::from_millis(100),
+        replication_lag: Duration::from_millis(100),
+        shards: 2,
+        stream_faults,
+    }
+}
+
+fn sample() -> Arc<Database> {
+    Arc::new(Database::from_bytes(ipgeo::geo::sample().expect("it compiles")).expect("it opens"))
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+}
+
+/// The status of an answer to `GET url`, as an API key or from an address.
+fn get(agent: &ureq::Agent, url: &str, key: Option<&ApiKey>, address: &str) -> u16 {
+    let mut request = agent.get(url).header("ipgeo-simulate-address", address);
+    if let Some(key) = key {
+        request = request.header("x-api-key", key.expose());
+    }
+    let mut answer = request.call().expect("an answer");
+    answer.body_mut().read_to_vec().expect("a body");
+    answer.status().as_u16()
+}
+
+fn record(key: &ApiKey, calls: u64) -> KeyRecord {
+    KeyRecord {
+        owner: "test".into(),
+        tier: "startup".into(),
+        limit: Limit { calls, window: ipgeo_contract::Window::Month },
+        status: Status::Active,
+        expires: None,
+        sites: vec![],
+        networks: vec![],
+        hint: key.hint(),
+        created: Timestamp::now(),
+        published: None,
+    }
+}
+
+async fn make_keys(home: &Home) -> Vec<(ApiKey, u64)> {
+    let mut keys = Vec::new();
+    for index in 0..KEYS {
+        let key =
+            ApiKey::generate("ipg", |bytes| getrandom::fill(bytes).expect("random bytes")).expect("a key");
+        let limit = if index < SMALL_KEYS { 60 } else { 100_000 };
+        home.put(&Identity::key(&key.hash()), &record(&key, limit)).await.expect("stored");
+        keys.push((key, limit));
+    }
+    keys
+}
+
+/// A region's own access table.
+fn access_of(world: &WorldFile, region: usize) -> AccessTable {
+    let credentials = Credentials::new("dev", "dev", None, None, "tests");
+    let region = &world.regions[region];
+    let client = client(Some(&region.dynamodb), &region.region, credentials, Effort::Patient);
+    AccessTable::new(client, &world.access_table)
+}
+
+/// Calls that were answered 200 and requests that were refused, by API key; the same for all addresses.
+#[derive(Default)]
+struct Told {
+    keys: BTreeMap<usize, (u64, u64)>,
+    anonymous: (u64, u64),
+}
+
+/// One of several callers: its share of the requests, over all regions in turn.
+fn call(world: &WorldFile, keys: &[(ApiKey, u64)], caller: usize) -> Told {
+    let (agent, mut random) = (agent(), fastrand::Rng::with_seed(caller as u64));
+    let mut told = Told::default();
+    for _ in 0..REQUESTS / CALLERS {
+        let url = format!("{}/8.8.8.8", world.regions[random.usize(..world.regions.len())].url);
+        let address = random.usize(..ADDRESSES);
+        let address = format!("51.38.{}.{}", address / 250, address % 250 + 1);
+        let key = random.bool().then(|| random.usize(..KEYS));
+        let status = get(&agent, &url, key.map(|key| &keys[key].0), &address);
+        let counts = match key {
+            Some(key) => told.keys.entry(key).or_default(),
+            None => &mut told.anonymous,
+        };
+        match status {
+            200 => counts.0 += 1,
+            429 => counts.1 += 1,
+            other => panic!("status {other}"),
+        }
+    }
+    told
+}
+
+/// Waits until `done` says so; what it is waiting for is in the panic.
+async fn until<F: Future<Output = Result<(), String>>>(mut done: impl FnMut() -> F) {
+    let mut last = String::new();
+    for _ in 0..300 {
+        match done().await {
+            Ok(()) => return,
+            Err(why) => last = why,
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("still waiting: {last}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twenty_thousand_requests_are_counted_exactly_and_limits_hold_everywhere() {
+    let config = shipped();
+    let world = World::start(&config, sample(), &options(Some(42))).await.expect("a world");
+    let home = Home::of_world(&world.file).expect("home");
+    let keys = Arc::new(make_keys(&home).await);
+    wait_for_replicas(&world.file, &keys).await;
+
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|caller| {
+            let (file, keys) = (world.file.clone(), Arc::clone(&keys));
+            tokio::task::spawn_blocking(move || call(&file, &keys, caller))
+        })
+        .collect();
+    let mut told = Told::default();
+    for caller in callers {
+        let one = caller.await.expect("a caller");
+        for (key, (answered, refused)) in one.keys {
+            let counts = told.keys.entry(key).or_default();
+            *counts = (counts.0 + answered, counts.1 + refused);
+        }
+        told.anonymous = (told.anonymous.0 + one.anonymous.0, told.anonymous.1 + one.anonymous.1);
+    }
+    assert_eq!(told.keys.len(), KEYS);
+
+    ledger_equals(&home, &keys, &told).await;
+    published_everywhere(&world.file, &home, &keys).await;
+    refused_everywhere(&world.file, &keys).await;
+    world.stop().await.expect("it stops");
+}
+
+async fn wait_for_replicas(world: &WorldFile, keys: &[(ApiKey, u64)]) {
+    let last = Identity::key(&keys[KEYS - 1].0.hash());
+    for region in 0..world.regions.len() {
+        let access = access_of(world, region);
+        until(async || match access.key(&last).await {
+            Ok(Some(_)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+    }
+}
+
+async fn ledger_equals(home: &Home, keys: &[(ApiKey, u64)], told: &Told) {
+    let month = Month::of(Timestamp::now());
+    until(async || {
+        let items = home.ledger.month(month, None).await.map_err(|error| error.to_string())?;
+        let by_key: BTreeMap<&Identity, _> = items.iter().map(|item| (&item.identity, item)).collect();
+        for (index, (answered, refused)) in &told.keys {
+            let item = by_key.get(&Identity::key(&keys[*index].0.hash())).ok_or("no item yet")?;
+            let verdict = |verdict| item.verdicts.get(&verdict).copied().unwrap_or(0);
+            let counted = (item.charged, verdict(Verdict::Allowed), verdict(Verdict::OverQuota));
+            if counted != (*answered, *answered, *refused) {
+                return Err(format!("API key {index}: {counted:?}, told {answered} and {refused}"));
+            }
+            if item.days.values().sum::<u64>() != *answered || item.regions.values().sum::<u64>() != *answered
+            {
+                return Err(format!("API key {index}: days {:?}, regions {:?}", item.days, item.regions));
+            }
+        }
+        let addresses = items.iter().filter(|item| item.identity.kind() == IdentityKind::Address);
+        let charged: u64 = addresses.clone().map(|item| item.charged).sum();
+        if (charged, addresses.count()) == (told.anonymous.0, ADDRESSES) {
+            Ok(())
+        } else {
+            Err(format!("addresses: {charged}, told {}", told.anonymous.0))
+        }
+    })
+    .await;
+}
+
+/// What every region's replica says of an API key is on the step where the ledger stands.
+async fn published_everywhere(world: &WorldFile, home: &Home, keys: &[(ApiKey, u64)]) {
+    let month = Month::of(Timestamp::now());
+    for region in 0..world.regions.len() {
+        let access = access_of(world, region);
+        for (key, calls) in keys {
+            let identity = Identity::key(&key.hash());
+            let item = home.ledger.item(&identity, month).await.expect("a read").expect("an item");
+            let limit = Limit { calls: *calls, window: ipgeo_contract::Window::Month };
+            until(async || {
+                let record = access.key(&identity).await.map_err(|error| error.to_string())?;
+                let shown = record.and_then(|record| record.published).map_or(0, |published| {
+                    assert_eq!(published.period, Period::Month(month));
+                    published.used
+                });
+                let step = |used| publish_step(IdentityKind::Key, used, limit);
+                if step(shown) == step(item.charged) && shown <= item.charged {
+                    Ok(())
+                } else {
+                    Err(format!("{}: shows {shown}, counted {}", world.regions[region].region, item.charged))
+                }
+            })
+            .await;
+        }
+    }
+}
+
+async fn refused_everywhere(world: &WorldFile, keys: &[(ApiKey, u64)]) {
+    let (world, small) = (world.clone(), keys[..SMALL_KEYS].to_vec());
+    tokio::task::spawn_blocking(move || {
+        let agent = agent();
+        for region in &world.regions {
+            for (key, _) in &small {
+                // An edge may remember the record of before for a second.
+                let refused = (0..30).any(|_| {
+                    let status = get(&agent, &format!("{}/8.8.8.8", region.url), Some(key), "51.38.0.1");
+                    std::thread::sleep(Duration::from_millis(if status == 429 { 0 } else { 100 }));
+                    status == 429
+                });
+                assert!(refused, "{} lets {} through", region.region, key.hint());
+            }
+        }
+    })
+    .await
+    .expect("refusals");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_world_keeps_its_counts_over_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = shipped();
+    let options = Options { stores: Some(folder.path().to_owned()), ..options(None) };
+    let key = ApiKey::generate("ipg", |bytes| getrandom::fill(bytes).expect("random bytes")).expect("a key");
+    let identity = Identity::key(&key.hash());
+    for round in 1..=2_u64 {
+        let world = World::start(&config, sample(), &options).await.expect("a world");
+        let home = Home::of_world(&world.file).expect("home");
+        if round == 1 {
+            home.put(&identity, &record(&key, 1_000)).await.expect("stored");
+        }
+        let access = access_of(&world.file, 0);
+        until(async || match access.key(&identity).await {
+            Ok(Some(_)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+        let (url, key) = (format!("{}/1.1.1.1", world.file.regions[0].url), key.clone());
+        let statuses = tokio::task::spawn_blocking(move || {
+            let agent = agent();
+            (0..10).map(|_| get(&agent, &url, Some(&key), "51.38.0.1")).collect::<Vec<_>>()
+        });
+        assert_eq!(statuses.await.expect("answers"), [200; 10]);
+        // Stopping counts what is on its way.
+        world.stop().await.expect("it stops");
+        let reopened = World::start(&config, sample(), &options).await.expect("a world");
+        let home = Home::of_world(&reopened.file).expect("home");
+        let item = home.ledger.item(&identity, Month::of(Timestamp::now())).await.expect("a read");
+        assert_eq!(item.map(|item| item.charged), Some(round * 10));
+        reopened.stop().await.expect("it stops");
+    }
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    let options = Options { port, ..options(None) };
+    let error = World::start(&shipped(), sample(), &options).await.map(|_| ()).expect_err("refused");
+    assert_eq!(
+        error.to_string(),
+        format!("port {port} is in use; name others with `--port`, or let the system choose with `--port 0`")
+    );
+}
