@@ -137,7 +137,7 @@ mod tests {
                 "ZAR",
                 &["af", "en", "nr", "ss", "st", "tn", "ts", "ve", "xh", "zu"],
             ),
-            ("AG", "Antigua & Barbuda", false, "NA", "1268", "XCD", &["en"]),
+            ("AG", "Antigua and Barbuda", false, "NA", "1268", "XCD", &["en"]),
         ];
         for (code, name, eu, continent, calling, currency, languages) in table {
             let facts = country(code).expect(code);

@@ -75,7 +75,9 @@ pub fn parse_expiry(text: &str, now: Timestamp) -> Result<Expiry, SpecError> {
     let bad = || SpecError::Time(text.to_owned());
     let expiry = if let Some(duration) = duration(text) {
         now.checked_add(duration).map_err(|_| bad())?
-    } else if let Ok(date) = text.parse::<Date>() {
+    } else if text.len() == 10
+        && let Ok(date) = text.parse::<Date>()
+    {
         let next = date.checked_add(1.day()).map_err(|_| bad())?;
         TimeZone::UTC.to_timestamp(next.at(0, 0, 0, 0)).map_err(|_| bad())?
     } else {
