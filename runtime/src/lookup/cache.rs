@@ -1,8 +1,6 @@
 //! What an environment remembers: access records and their absence for some seconds, its own counts, and
 //! the secret of the day. Bounded, so that a flood of unknown API keys or addresses costs no memory.
 
-use std::num::NonZeroUsize;
-
 use ipgeo_contract::{AddressSecret, DaySecret, Identity, KeyRecord, Period, Published, effective_usage};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -11,10 +9,10 @@ use lru::LruCache;
 use super::own_count::OwnCount;
 
 /// Records remembered of each kind; some 10 MiB when full.
-const RECORDS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+const RECORDS_MAX: usize = 10_000;
 /// Identities whose own calls are remembered. One that is pushed out by busier ones starts from what is
 /// published: its own calls of the last lag are let through again at most.
-const COUNTS_MAX: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
+const COUNTS_MAX: usize = 50_000;
 
 /// Something read from the store, and when.
 #[derive(Clone, Debug)]
@@ -34,6 +32,13 @@ pub(super) struct Memory {
     fresh_for: SignedDuration,
 }
 
+/// Forgets the least recently used beyond `most`.
+fn bound<T>(cache: &mut LruCache<Identity, T>, most: usize) {
+    while cache.len() > most {
+        cache.pop_lru();
+    }
+}
+
 /// How old a remembered record may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Age {
@@ -46,9 +51,10 @@ pub(super) enum Age {
 impl Memory {
     pub(super) fn new(access_cache_s: u32) -> Self {
         Self {
-            keys: LruCache::new(RECORDS_MAX),
-            published: LruCache::new(RECORDS_MAX),
-            own: LruCache::new(COUNTS_MAX),
+            // Bounded below, and growing up to there: an environment starts small.
+            keys: LruCache::unbounded(),
+            published: LruCache::unbounded(),
+            own: LruCache::unbounded(),
             secret: None,
             day: None,
             fresh_for: SignedDuration::from_secs(access_cache_s.into()),
@@ -67,6 +73,7 @@ impl Memory {
 
     pub(super) fn remember_key(&mut self, identity: &Identity, record: Option<KeyRecord>, now: Timestamp) {
         self.keys.put(identity.clone(), Remembered { value: record, read_at: now });
+        bound(&mut self.keys, RECORDS_MAX);
     }
 
     /// Published usage of an address or a site, or its absence, if it is remembered.
@@ -87,6 +94,7 @@ impl Memory {
         now: Timestamp,
     ) {
         self.published.put(identity.clone(), Remembered { value: published, read_at: now });
+        bound(&mut self.published, RECORDS_MAX);
     }
 
     /// The secret of a date, if the secret is remembered.
@@ -119,6 +127,7 @@ impl Memory {
     pub(super) fn count(&mut self, identity: &Identity, now: Timestamp, calls: u64) {
         if calls > 0 {
             self.own.get_or_insert_mut(identity.clone(), OwnCount::default).add(now, calls);
+            bound(&mut self.own, COUNTS_MAX);
         }
     }
 
@@ -183,6 +192,6 @@ mod tests {
             memory.remember_key(&flood, None, now);
             memory.count(&flood, now, 1);
         }
-        assert_eq!((memory.keys.len(), memory.own.len()), (RECORDS_MAX.get(), COUNTS_MAX.get()));
+        assert_eq!((memory.keys.len(), memory.own.len()), (RECORDS_MAX, COUNTS_MAX));
     }
 }

@@ -122,7 +122,9 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
             }
         };
         let (mut answer, cost) = self.answer(&work, &decision, now);
-        gate.take_back(&decision, now, asked.cost - cost.min(asked.cost));
+        if decision.verdict == Verdict::Allowed {
+            gate.take_back(&decision, now, asked.cost.saturating_sub(cost));
+        }
         if let Some(quota) = decision.quota {
             answer.quota(QuotaState { used: quota.used.saturating_add(cost), ..quota }, now);
         }

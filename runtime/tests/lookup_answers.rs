@@ -1,0 +1,544 @@
+//! The HTTP contract, request by request: routes, fields, headers, refusals, charges and usage lines.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use ipgeo_contract::{
+    AddressSecret, ApiKey, Identity, IdentityKind, KeyRecord, Limit, Period, Published, Status, UsageEvent,
+    Verdict,
+};
+use ipgeo_runtime::geo::Database;
+use ipgeo_runtime::lookup::{Answer, Event, Lookup, Settings, UsageSink};
+use ipgeo_runtime::store::{AccessRead, StoreError};
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use serde_json::Value;
+
+/// An access table in memory that can be changed and can fail.
+#[derive(Default)]
+struct Table {
+    keys: Mutex<BTreeMap<Identity, KeyRecord>>,
+    published: Mutex<BTreeMap<Identity, Published>>,
+    down: Mutex<bool>,
+    reads: AtomicUsize,
+}
+
+impl Table {
+    fn read(&self) -> Result<(), StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        if *self.down.lock().expect("unpoisoned") {
+            return Err(StoreError { action: "read".into(), source: "made to fail".into() });
+        }
+        Ok(())
+    }
+}
+
+impl AccessRead for &'static Table {
+    async fn key(&self, identity: &Identity) -> Result<Option<KeyRecord>, StoreError> {
+        self.read()?;
+        Ok(self.keys.lock().expect("unpoisoned").get(identity).cloned())
+    }
+
+    async fn published(&self, identities: &[Identity]) -> Result<Vec<Option<Published>>, StoreError> {
+        self.read()?;
+        let published = self.published.lock().expect("unpoisoned");
+        Ok(identities.iter().map(|identity| published.get(identity).copied()).collect())
+    }
+
+    async fn address_secret(&self) -> Result<Option<AddressSecret>, StoreError> {
+        if *self.down.lock().expect("unpoisoned") {
+            return Err(StoreError { action: "read".into(), source: "made to fail".into() });
+        }
+        Ok(Some(AddressSecret::new([3; 32])))
+    }
+}
+
+/// Usage lines and warnings, kept.
+#[derive(Clone, Default)]
+struct Kept {
+    lines: Arc<Mutex<Vec<String>>>,
+    warnings: Arc<Mutex<Vec<String>>>,
+}
+
+impl UsageSink for Kept {
+    fn usage(&self, line: String) {
+        self.lines.lock().expect("unpoisoned").push(line);
+    }
+
+    fn warn(&self, message: String) {
+        self.warnings.lock().expect("unpoisoned").push(message);
+    }
+}
+
+/// One edge, its store, its log and its clock.
+struct Edge {
+    lookup: Lookup<&'static Table, Arc<Database>, Kept>,
+    table: &'static Table,
+    kept: Kept,
+    now: Timestamp,
+}
+
+fn sample() -> Arc<Database> {
+    static SAMPLE: OnceLock<Arc<Database>> = OnceLock::new();
+    let compile = || Database::from_bytes(ipgeo::geo::sample().expect("it compiles")).expect("it opens");
+    Arc::clone(SAMPLE.get_or_init(|| Arc::new(compile())))
+}
+
+const NOW: &str = "2026-11-24T12:00:00Z";
+const CALLER: &str = "81.2.69.142";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a timestamp")
+}
+
+fn limit(text: &str) -> Limit {
+    text.parse().expect("a limit")
+}
+
+impl Edge {
+    fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
+            region: "eu-central-1".into(),
+            access_cache_s: 10,
+            anonymous_limit: limit("5/day"),
+            anonymous_site_limit: limit("8/day"),
+            unknown_key_status: 401,
+            quota_status: 429,
+        };
+        change(&mut settings);
+        let table: &'static Table = Box::leak(Box::default());
+        let kept = Kept::default();
+        let lookup = Lookup::new(table, sample(), kept.clone(), settings);
+        Self { lookup, table, kept, now: at(NOW) }
+    }
+
+    /// An API key with a record.
+    fn key(&self, change: impl FnOnce(&mut KeyRecord)) -> ApiKey {
+        let count = self.table.keys.lock().expect("unpoisoned").len();
+        let byte = u8::try_from(count).expect("few") + 1;
+        let key = ApiKey::generate("ipg", |bytes| bytes.fill(byte)).expect("an API key");
+        let mut record = KeyRecord {
+            owner: "acme".into(),
+            tier: "startup".into(),
+            limit: limit("100/month"),
+            status: Status::Active,
+            expires: None,
+            sites: vec![],
+            networks: vec![],
+            hint: key.hint(),
+            created: at(NOW),
+            published: None,
+        };
+        change(&mut record);
+        self.table.keys.lock().expect("unpoisoned").insert(Identity::key(&key.hash()), record);
+        key
+    }
+
+    fn send(&self, event: &Event) -> Answer {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(self.lookup.handle(event, self.now))
+    }
+
+    fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send(&event("GET", path, headers))
+    }
+
+    fn last_line(&self) -> UsageEvent {
+        let lines = self.kept.lines.lock().expect("unpoisoned");
+        UsageEvent::parse(lines.last().expect("a line")).expect("a usage line")
+    }
+
+    fn lines(&self) -> usize {
+        self.kept.lines.lock().expect("unpoisoned").len()
+    }
+
+    fn reads(&self) -> usize {
+        self.table.reads.load(Ordering::Relaxed)
+    }
+}
+
+fn event(method: &str, path_and_query: &str, headers: &[(&str, &str)]) -> Event {
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    let mut event = Event {
+        raw_path: path.into(),
+        raw_query_string: query.into(),
+        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        ..Event::default()
+    };
+    method.clone_into(&mut event.request_context.http.method);
+    CALLER.clone_into(&mut event.request_context.http.source_ip);
+    "r-1".clone_into(&mut event.request_context.request_id);
+    event
+}
+
+fn json(answer: &Answer) -> Value {
+    serde_json::from_str(&answer.body).unwrap_or_else(|error| panic!("{error}: {}", answer.body))
+}
+
+#[test]
+fn a_location_has_the_fields_of_the_contract() {
+    let edge = Edge::new();
+    let answer = edge.get("/8.8.8.8", &[]);
+    assert_eq!((answer.status_code, answer.headers["content-type"].as_str()), (200, "application/json"));
+    let location = json(&answer);
+    let expected = serde_json::json!({
+        "ip": "8.8.8.8", "is_eu": false, "city": "Mountain View", "region": "California", "region_code": "CA",
+        "postal": "94043", "country_name": "United States", "country_code": "US", "continent_name": "North America",
+        "continent_code": "NA", "latitude": 37.422, "longitude": -122.085, "calling_code": "1",
+        "flag": "https://flagcdn.com/w80/us.png", "emoji_flag": "🇺🇸", "emoji_unicode": "U+1F1FA U+1F1F8",
+        "asn": { "asn": "AS15169", "name": "Google LLC", "route": "8.8.8.0/24" },
+        "languages": [{ "name": "English", "native": "English", "code": "en" }],
+        "currency": { "name": "United States dollar", "code": "USD", "symbol": "$", "native": "$" },
+        "time_zone": {
+            "name": "America/Los_Angeles", "abbr": "PST", "offset": "-0800", "is_dst": false,
+            "current_time": "2026-11-24T04:00:00-08:00",
+        },
+        "threat": { "is_bogon": false }, "count": "1",
+    });
+    assert_eq!(location, expected);
+    assert!(!answer.body.contains("null"));
+}
+
+#[test]
+fn every_route_answers_as_the_contract_says() {
+    // (method, path, status, what the body holds, calls charged; None: not metered)
+    let table = [
+        ("GET", "/", 200, r#""ip":"81.2.69.142""#, Some(1)),
+        ("GET", "/8.8.8.8", 200, "Mountain View", Some(1)),
+        ("GET", "/::ffff:8.8.8.8", 200, r#""ip":"8.8.8.8""#, Some(1)),
+        ("GET", "/2606:4700:4700::1111", 200, r#""ip":"2606:4700:4700::1111""#, Some(1)),
+        ("GET", "/8.8.8.8/city", 200, r#""Mountain View""#, Some(1)),
+        ("GET", "/8.8.8.8/latitude", 200, "37.422", Some(1)),
+        ("GET", "/city", 200, r#""London""#, Some(1)),
+        (
+            "GET",
+            "/8.8.8.8?fields=city,country_code",
+            200,
+            r#"{"city":"Mountain View","country_code":"US"}"#,
+            Some(1),
+        ),
+        ("GET", "/8.8.8.8?fields=", 200, r#""postal":"94043""#, Some(1)),
+        ("GET", "/AS15169", 200, r#"{"asn":"AS15169","name":"Google LLC","routes":3}"#, Some(1)),
+        ("GET", "/AS4200000000", 404, "AS4200000000 is not in the database.", Some(0)),
+        ("GET", "/10.0.0.1", 400, "10.0.0.1 is a private IP address", Some(0)),
+        ("GET", "/240.0.0.1", 400, "240.0.0.1 is a reserved IP address", Some(0)),
+        ("GET", "/bleh", 400, "bleh does not appear to be an IPv4 or IPv6 address", Some(0)),
+        ("GET", "/3000::1", 404, "3000::1 is not in the database.", Some(0)),
+        ("GET", "/2606:4700::1/postal", 200, "94107", Some(1)),
+        ("GET", "/3000::1/city", 404, "3000::1 is not in the database.", Some(0)),
+        ("GET", "/8.8.8.8?fields=planet", 400, "planet is not a field", None),
+        ("GET", "/8.8.8.8/planet", 400, "planet is not a field", None),
+        ("GET", "/a/b/c", 404, "There is nothing at this path", None),
+        ("GET", "/health", 200, r#""status":"ok""#, None),
+        ("OPTIONS", "/8.8.8.8", 204, "", None),
+        ("DELETE", "/8.8.8.8", 405, "This path answers GET, HEAD, OPTIONS.", None),
+        ("GET", "/bulk", 405, "This path answers POST, OPTIONS.", None),
+        ("HEAD", "/8.8.8.8", 200, "", Some(1)),
+    ];
+    for (method, path, status, holds, cost) in table {
+        let edge = Edge::new();
+        let answer = edge.send(&event(method, path, &[]));
+        assert_eq!(answer.status_code, status, "{method} {path}: {}", answer.body);
+        assert!(answer.body.contains(holds), "{method} {path}: {}", answer.body);
+        assert_eq!(edge.lines(), usize::from(cost.is_some()), "{method} {path}");
+        if let Some(cost) = cost {
+            assert_eq!((edge.last_line().verdict, edge.last_line().cost), (Verdict::Allowed, cost), "{path}");
+        }
+        assert_eq!(answer.headers["access-control-allow-origin"], "*");
+        assert_eq!(answer.headers["x-database-date"], "2026-11-24");
+        if status >= 400 {
+            let problem = json(&answer);
+            assert_eq!(answer.headers["content-type"], "application/problem+json");
+            assert_eq!((&problem["status"], &problem["message"]), (&status.into(), &problem["detail"]));
+            assert_eq!(answer.headers.contains_key("allow"), status == 405);
+        }
+    }
+}
+
+#[test]
+fn a_field_is_plain_text_when_that_is_asked_for() {
+    let edge = Edge::new();
+    let answer = edge.get("/8.8.8.8/city", &[("accept", "text/plain")]);
+    assert_eq!(
+        (answer.body.as_str(), answer.headers["content-type"].as_str()),
+        ("Mountain View", "text/plain; charset=utf-8")
+    );
+    assert_eq!(edge.get("/8.8.8.8/latitude", &[("accept", "text/plain")]).body, "37.422");
+}
+
+#[test]
+fn bulk_answers_in_order_and_costs_its_valid_addresses() {
+    let edge = Edge::new();
+    let key = edge.key(|_| ());
+    let mut event = event("POST", "/bulk?fields=city", &[("x-api-key", key.expose())]);
+    event.body = Some(r#"["8.8.8.8","bleh","10.0.0.1","1.1.1.1","3000::1"]"#.into());
+    let answer = edge.send(&event);
+    let expected = serde_json::json!([
+        { "city": "Mountain View" },
+        { "ip": "bleh", "message": "bleh does not appear to be an IPv4 or IPv6 address" },
+        { "ip": "10.0.0.1", "message": "10.0.0.1 is a private IP address" },
+        { "city": "Brisbane" },
+        { "ip": "3000::1", "message": "3000::1 is not in the database." },
+    ]);
+    assert_eq!((answer.status_code, json(&answer)), (200, expected.clone()));
+    assert_eq!(edge.last_line().cost, 3);
+    event.headers.insert("user-agent".into(), "ipdata-rust/0.1".into());
+    assert_eq!(json(&edge.send(&event)), serde_json::json!({ "responses": expected }));
+    event.body = Some("[]".into());
+    assert_eq!(json(&edge.send(&event)), serde_json::json!({ "responses": [] }));
+    assert_eq!(edge.last_line().cost, 0);
+}
+
+#[test]
+fn who_is_refused_and_how() {
+    type Change = fn(&mut KeyRecord);
+    // (the record, headers beside the API key, status, message, verdict)
+    let table: [(Change, &[(&str, &str)], u16, &str, Verdict); 8] = [
+        (|_| (), &[], 200, "Mountain View", Verdict::Allowed),
+        (|r| r.status = Status::Disabled, &[], 403, "This API key is disabled", Verdict::Disabled),
+        (|r| r.status = Status::Revoked, &[], 403, "has been revoked", Verdict::Revoked),
+        (|r| r.expires = Some(at(NOW)), &[], 403, "has expired. Please renew it.", Verdict::Expired),
+        (
+            |r| r.networks = vec!["9.9.9.0/24".parse().expect("cidr")],
+            &[],
+            403,
+            "from this network",
+            Verdict::NetworkDenied,
+        ),
+        (
+            |r| r.sites = vec!["a.test".parse().expect("site")],
+            &[],
+            403,
+            "from this site",
+            Verdict::SiteDenied,
+        ),
+        (
+            |r| r.sites = vec!["a.test".parse().expect("site")],
+            &[("referer", "https://a.test/x")],
+            200,
+            "Mountain",
+            Verdict::Allowed,
+        ),
+        (
+            |r| {
+                r.published =
+                    Some(Published { period: Period::of(r.limit.window, at(NOW)), used: 100, as_of: at(NOW) })
+            },
+            &[],
+            429,
+            "You have reached your limit of 100 requests a month.",
+            Verdict::OverQuota,
+        ),
+    ];
+    for (change, beside, status, message, verdict) in table {
+        let edge = Edge::new();
+        let key = edge.key(change);
+        let headers = [beside, &[("x-api-key", key.expose())]].concat();
+        let answer = edge.get("/8.8.8.8", &headers);
+        assert_eq!(answer.status_code, status, "{}", answer.body);
+        assert!(answer.body.contains(message), "{}", answer.body);
+        let line = edge.last_line();
+        assert_eq!((line.verdict, line.cost), (verdict, u64::from(status == 200)));
+        assert_eq!(line.charges.len(), 1);
+    }
+}
+
+#[test]
+fn an_api_key_is_found_where_clients_put_it() {
+    let edge = Edge::new();
+    let key = edge.key(|_| ());
+    let bearer = format!("Bearer {}", key.expose());
+    let query = format!("/8.8.8.8?api-key={}", key.expose());
+    for answer in [
+        edge.get("/8.8.8.8", &[("x-api-key", key.expose())]),
+        edge.get("/8.8.8.8", &[("authorization", &bearer)]),
+        edge.get(&query, &[]),
+    ] {
+        assert_eq!((answer.status_code, answer.headers["x-ratelimit-limit"].as_str()), (200, "100"));
+    }
+    // Empty is none; a malformed one is refused without a read, an unknown one with one read for all.
+    assert_eq!(edge.get("/8.8.8.8?api-key=", &[]).headers["x-ratelimit-limit"], "5");
+    let before = edge.reads();
+    for junk in ["test", "ipg_", "\u{1F511}", &key.expose().replace("ipg", "ipx")] {
+        let answer = edge.get("/8.8.8.8", &[("x-api-key", junk)]);
+        assert_eq!((answer.status_code, edge.last_line().verdict), (401, Verdict::MalformedKey));
+        assert_eq!(json(&answer)["message"], "You have not provided a valid API Key.");
+        assert!(edge.last_line().charges.is_empty());
+    }
+    assert_eq!(edge.reads(), before);
+    let unknown = ApiKey::generate("ipg", |bytes| bytes.fill(200)).expect("an API key");
+    for _ in 0..3 {
+        assert_eq!(edge.get("/8.8.8.8", &[("x-api-key", unknown.expose())]).status_code, 401);
+    }
+    assert_eq!(edge.reads(), before + 1);
+    let strict = Edge::with(|settings| (settings.unknown_key_status, settings.quota_status) = (403, 403));
+    assert_eq!(strict.get("/8.8.8.8", &[("x-api-key", "test")]).status_code, 403);
+    for status in [200, 200, 200, 200, 200, 403] {
+        assert_eq!(strict.get("/8.8.8.8", &[]).status_code, status);
+    }
+}
+
+#[test]
+fn the_quota_is_told_in_every_answer() {
+    let edge = Edge::new();
+    let key = edge.key(|_| ());
+    let headers: &[(&str, &str)] = &[("x-api-key", key.expose())];
+    let told = |answer: &Answer| {
+        ["ratelimit-policy", "ratelimit", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"]
+            .map(|name| answer.headers[name].clone())
+    };
+    // From noon of the 24th to the end of November.
+    let reset = (6 * 86_400 + 43_200).to_string();
+    let policy = format!("\"month\";q=100;w={}", 30 * 86_400);
+    let answer = edge.get("/8.8.8.8", headers);
+    let state = format!("\"month\";r=99;t={reset}");
+    assert_eq!(told(&answer), [policy.as_str(), &state, "100", "99", &reset]);
+    assert_eq!(json(&answer)["count"], "1");
+    // What costs nothing leaves the count alone.
+    assert_eq!(edge.get("/bleh", headers).headers["x-ratelimit-remaining"], "99");
+    assert_eq!(edge.get("/3000::1", headers).headers["x-ratelimit-remaining"], "99");
+    assert_eq!(edge.get("/8.8.8.8", headers).headers["x-ratelimit-remaining"], "98");
+}
+
+#[test]
+fn anonymous_callers_are_limited_by_address_and_by_site_until_midnight() {
+    let mut edge = Edge::new();
+    let from = |address: &str, site: Option<&str>| {
+        let headers: Vec<(&str, &str)> = site.map(|site| ("referer", site)).into_iter().collect();
+        let mut event = event("GET", "/8.8.8.8", &headers);
+        address.clone_into(&mut event.request_context.http.source_ip);
+        event
+    };
+    for status in [200, 200, 200, 200, 200, 429, 429] {
+        assert_eq!(edge.send(&from("9.9.9.1", None)).status_code, status);
+    }
+    let refused = edge.send(&from("9.9.9.1", None));
+    let problem = json(&refused);
+    assert_eq!(problem["type"], "https://iana.org/assignments/http-problem-types#quota-exceeded");
+    assert_eq!(problem["violated-policies"], serde_json::json!(["day"]));
+    assert_eq!(refused.headers["retry-after"], "43200");
+    assert_eq!(refused.headers["ratelimit"], "\"day\";r=0;t=43200");
+    // A site's visitors are counted together, whatever their addresses.
+    let page = Some("https://Shop.example/page");
+    for visitor in 0..8 {
+        assert_eq!(edge.send(&from(&format!("9.9.8.{visitor}"), page)).status_code, 200);
+    }
+    assert_eq!(edge.send(&from("9.9.8.9", page)).status_code, 429);
+    let kinds: Vec<_> = edge.last_line().charges.iter().map(|charge| charge.identity.kind()).collect();
+    assert_eq!(kinds, [IdentityKind::Address, IdentityKind::Site]);
+    assert_eq!(edge.send(&from("9.9.8.9", None)).status_code, 200);
+    // Two addresses of one /64 are one caller.
+    for status in [200, 200, 200, 200, 200, 429] {
+        let host = edge.lines();
+        assert_eq!(edge.send(&from(&format!("2606:4700::{host:x}"), None)).status_code, status);
+    }
+    edge.now = at("2026-11-25T00:00:00Z");
+    assert_eq!(edge.send(&from("9.9.9.1", None)).status_code, 200);
+}
+
+#[test]
+fn published_usage_takes_the_place_of_what_was_counted_before_it() {
+    let mut edge = Edge::new();
+    let key = edge.key(|record| record.limit = limit("10/month"));
+    let identity = Identity::key(&key.hash());
+    let headers: &[(&str, &str)] = &[("x-api-key", key.expose())];
+    for _ in 0..4 {
+        assert_eq!(edge.get("/8.8.8.8", headers).status_code, 200);
+    }
+    // Home has counted these four and three of another region, up to now.
+    let published =
+        Published { period: Period::of(limit("10/month").window, edge.now), used: 7, as_of: edge.now };
+    edge.table.keys.lock().expect("unpoisoned").get_mut(&identity).expect("a record").published =
+        Some(published);
+    edge.now += SignedDuration::from_secs(11);
+    for remaining in ["2", "1", "0"] {
+        assert_eq!(edge.get("/8.8.8.8", headers).headers["x-ratelimit-remaining"], remaining);
+    }
+    assert_eq!(edge.get("/8.8.8.8", headers).status_code, 429);
+    edge.now = at("2026-12-01T00:00:00Z");
+    assert_eq!(edge.get("/8.8.8.8", headers).headers["x-ratelimit-remaining"], "9");
+}
+
+#[test]
+fn a_record_is_read_once_in_its_seconds() {
+    let mut edge = Edge::new();
+    let key = edge.key(|_| ());
+    let headers: &[(&str, &str)] = &[("x-api-key", key.expose())];
+    for _ in 0..5 {
+        edge.get("/8.8.8.8", headers);
+        edge.get("/8.8.8.8", &[]);
+    }
+    assert_eq!(edge.reads(), 2);
+    edge.now += SignedDuration::from_secs(10);
+    edge.get("/8.8.8.8", headers);
+    assert_eq!(edge.reads(), 3);
+}
+
+#[test]
+fn when_the_store_fails_the_last_known_state_serves() {
+    let mut edge = Edge::new();
+    let known = edge.key(|_| ());
+    let other = edge.key(|_| ());
+    assert_eq!(edge.get("/8.8.8.8", &[("x-api-key", known.expose())]).status_code, 200);
+    *edge.table.down.lock().expect("unpoisoned") = true;
+    edge.now += SignedDuration::from_hours(1);
+    assert_eq!(edge.get("/8.8.8.8", &[("x-api-key", known.expose())]).status_code, 200);
+    let unknown = edge.get("/8.8.8.8", &[("x-api-key", other.expose())]);
+    assert_eq!((unknown.status_code, unknown.headers["retry-after"].as_str()), (503, "1"));
+    assert_eq!(edge.get("/8.8.8.8", &[("referer", "https://a.test/")]).status_code, 200);
+    let warnings = edge.kept.warnings.lock().expect("unpoisoned").clone();
+    assert!(warnings.len() >= 3 && warnings.iter().all(|warning| warning == "read failed: made to fail"));
+}
+
+/// Texts that callers send: anything, and what looks right.
+fn any_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\\PC{0,40}",
+        any::<String>(),
+        Just("8.8.8.8".to_owned()),
+        Just("/8.8.8.8/city".to_owned()),
+        Just("/bulk".to_owned()),
+        "(/[a-z0-9.:%]{0,12}){0,3}",
+        "(fields|api-key|wrap)=[a-z0-9,%&=_]{0,20}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #[test]
+    fn whatever_comes_is_answered_within_the_contract(
+        method in prop_oneof![Just("GET".to_owned()), Just("POST".to_owned()), any_text()],
+        path in any_text(), query in any_text(), body in prop::option::of(any_text()), source in any_text(),
+        is_base64: bool, headers in prop::collection::hash_map(
+            prop_oneof![Just("x-api-key".to_owned()), Just("referer".to_owned()), Just("accept".to_owned()), any_text()],
+            any_text(), 0..4,
+        ),
+    ) {
+        let edge = Edge::new();
+        let mut event = event(&method, "", &[]);
+        (event.raw_path, event.raw_query_string, event.headers) = (path, query, headers);
+        (event.body, event.is_base64_encoded) = (body, is_base64);
+        if edge.lines() == 0 && source.len() % 3 == 0 {
+            event.request_context.http.source_ip = source;
+        }
+        let answer = edge.send(&event);
+        prop_assert!([200, 204, 400, 401, 403, 404, 405, 413, 429].contains(&answer.status_code), "{:?}", answer);
+        prop_assert!(edge.lines() <= 1);
+        if answer.status_code >= 400 {
+            prop_assert_eq!(&json(&answer)["status"], answer.status_code);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_answered(bytes: Vec<u8>) {
+        let edge = Edge::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let answer = runtime.block_on(edge.lookup.handle_json(&bytes, edge.now));
+        prop_assert!([400, 405].contains(&answer.status_code));
+    }
+}
