@@ -53,6 +53,18 @@ impl Home {
         Ok(Self::new(client, &config.service.access_table(), &config.service.ledger_table()))
     }
 
+    /// The access tables of a running world's other regions, by region.
+    pub fn replicas_of_world(world: &WorldFile) -> Vec<(String, AccessTable)> {
+        let others = world.regions.iter().filter(|region| region.region != world.home);
+        others
+            .map(|region| {
+                let credentials = Credentials::new("dev", "dev", None, None, "ipgeo dev");
+                let client = client(Some(&region.dynamodb), &region.region, credentials, Effort::Patient);
+                (region.region.clone(), AccessTable::new(client, &world.access_table))
+            })
+            .collect()
+    }
+
     fn new(client: Client, access: &str, ledger: &str) -> Self {
         Self { access: AccessTable::new(client.clone(), access), ledger: LedgerTable::new(client, ledger) }
     }

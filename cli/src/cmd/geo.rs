@@ -122,10 +122,7 @@ fn fetch_sources(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
 fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     let out = args.out.unwrap_or_else(|| served(&shared.state));
     if args.sample {
-        if let Some(folder) = out.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        std::fs::write(&out, geo::sample()?)?;
+        geo::write_sample(&out)?;
         return inspect(InspectArgs { file: Some(out) }, shared);
     }
     let (config, _) = load_config(shared)?;

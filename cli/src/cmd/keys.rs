@@ -145,6 +145,10 @@ pub struct RevokeArgs {
     yes: bool,
 }
 
+/// Looks at a region before a new API key is said to be late there, and the pause between two.
+const KNOWN_LOOKS: u32 = 100;
+const KNOWN_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// An API key's row: everything about it but itself.
 #[derive(Debug, Serialize)]
 struct KeyRow {
@@ -272,7 +276,29 @@ async fn create(args: CreateArgs, config: &Config, shared: &Shared, now: Timesta
     };
     let home = args.target.home(shared, config).await?;
     home.put(&Identity::key(&key.hash()), &record).await?;
+    known_everywhere(&key, shared, &args.target).await;
     reveal(&key, &record, shared, &args.target, now)
+}
+
+/// In a running world: waits until every region knows a new API key, so that the next line of a script
+/// may use it anywhere. On AWS that takes about a second, and is not waited for.
+async fn known_everywhere(key: &ApiKey, shared: &Shared, target: &Target) {
+    let Some(world) = target.dev.then(|| WorldFile::find(&shared.state).ok()).flatten() else { return };
+    let identity = Identity::key(&key.hash());
+    for (region, access) in Home::replicas_of_world(&world) {
+        let mut known = false;
+        for _look in 0..KNOWN_LOOKS {
+            known = access.key_now(&identity).await.is_ok_and(|found| found.is_some());
+            if known {
+                break;
+            }
+            tokio::time::sleep(KNOWN_PAUSE).await;
+        }
+        if !known {
+            output::say(&format!("{region} does not know it yet; it will, after the replication lag"));
+            return;
+        }
+    }
 }
 
 const COLUMNS: [Column; 7] = [
@@ -430,6 +456,7 @@ async fn rotate(args: RotateArgs, config: &Config, shared: &Shared, now: Timesta
     let end = now.checked_add(grace).context("the grace is too long")?;
     let end = record.expires.map_or(end, |expires| expires.min(end));
     home.change(&old, &KeyChange { expires: Some(Some(end)), ..KeyChange::default() }).await?;
+    known_everywhere(&key, shared, &args.one.target).await;
     reveal(&key, &fresh, shared, &args.one.target, now)?;
     output::say(&format!("{} ends at {}", record.hint, instant(end)));
     Ok(())

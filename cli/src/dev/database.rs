@@ -3,9 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use ipgeo_runtime::geo::Database;
-use tempfile::NamedTempFile;
 
 use crate::config::Config;
 use crate::fetch;
@@ -51,11 +49,6 @@ pub fn serve_database(
         return open(compiled, false);
     }
     let sample = state.join("geo").join("sample.mmdb");
-    let folder = state.join("geo");
-    std::fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-    let bytes = geo::sample()?;
-    let file = NamedTempFile::new_in(&folder).with_context(|| format!("write into {}", folder.display()))?;
-    std::fs::write(file.path(), bytes).with_context(|| format!("write {}", file.path().display()))?;
-    file.persist(&sample).with_context(|| format!("write {}", sample.display()))?;
+    geo::write_sample(&sample)?;
     open(sample, true)
 }

@@ -90,17 +90,27 @@ pub fn build(
     let total = sources.iter().map(|source| u64::from(source.nodes())).sum();
     let (file, records) = merged(&inputs, about, total, progress)?;
     progress.begin(Phase::Write, 1);
+    write_whole(out, |out_file| {
+        let mut writer = BufWriter::with_capacity(1 << 20, out_file);
+        file.write(&mut writer).and_then(|()| writer.flush()).map_err(BuildError::write(out))
+    })?;
+    let bytes = std::fs::metadata(out).map_err(BuildError::write(out))?.len();
+    progress.done(1);
+    Ok(Built { records, nodes: file.nodes(), bytes })
+}
+
+/// Writes a file beside its place, and renames it there once it is whole.
+pub(super) fn write_whole(
+    out: &Path,
+    write: impl FnOnce(&mut std::fs::File) -> Result<(), BuildError>,
+) -> Result<(), BuildError> {
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(BuildError::write(folder))?;
     let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(BuildError::write(folder))?;
-    let mut writer = BufWriter::with_capacity(1 << 20, temporary.as_file_mut());
-    file.write(&mut writer).and_then(|()| writer.flush()).map_err(BuildError::write(out))?;
-    drop(writer);
+    write(temporary.as_file_mut())?;
     temporary.as_file().sync_all().map_err(BuildError::write(out))?;
-    let bytes = temporary.as_file().metadata().map_err(BuildError::write(out))?.len();
     temporary.persist(out).map_err(|error| BuildError::write(out)(error.error))?;
-    progress.done(1);
-    Ok(Built { records, nodes: file.nodes(), bytes })
+    Ok(())
 }
 
 /// Compiles a tree made here into bytes.

@@ -21,5 +21,5 @@ mod zone;
 pub use build::{About, Built, Phase, Progress, Quiet, build, build_bytes};
 pub use check::{Checked, check};
 pub use error::BuildError;
-pub use sample::{SAMPLE_NAME, sample};
+pub use sample::{SAMPLE_NAME, sample, write_sample};
 pub use source::Source;

@@ -1,8 +1,10 @@
 //! The sample database: small, readable, and there without any download.
 
+use std::io::Write as _;
 use std::net::IpAddr;
+use std::path::Path;
 
-use super::build::{About, build_made};
+use super::build::{About, build_made, write_whole};
 use super::error::BuildError;
 use super::extract::{Network, Place, Said, network_number};
 use super::source::Trie;
@@ -27,6 +29,11 @@ pub fn sample() -> Result<Vec<u8>, BuildError> {
         ..About::default()
     };
     build_made(&trie, &said, &about)
+}
+
+/// Compiles the sample database into a file; whole or not at all.
+pub fn write_sample(out: &Path) -> Result<(), BuildError> {
+    write_whole(out, |file| file.write_all(&sample()?).map_err(BuildError::write(out)))
 }
 
 struct Line {

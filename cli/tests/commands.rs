@@ -1,0 +1,260 @@
+//! The program as its operator runs it: a world on free ports, and verbs that speak to it.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../regions.toml");
+
+fn ipgeo(state: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
+    command.args(["--config", CONFIG, "--state"]).arg(state).env_remove("AWS_PROFILE");
+    command
+}
+
+fn run(state: &Path, args: &[&str]) -> Output {
+    ipgeo(state).args(args).output().expect("it runs")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+/// The standard output of a verb that must succeed.
+fn done(state: &Path, args: &[&str]) -> String {
+    let output = run(state, args);
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {}", stderr(&output));
+    stdout(&output).trim_end().to_owned()
+}
+
+/// A running `ipgeo dev`; ended when dropped.
+struct Dev {
+    child: Child,
+    ready: Value,
+}
+
+impl Dev {
+    fn start(state: &Path) -> Self {
+        let mut child = ipgeo(state)
+            .args(["dev", "--json", "--port", "0", "--simulate-address", "--log-lag-ms", "50"])
+            .args(["--replication-lag-ms", "50"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        Self { child, ready: serde_json::from_str(&line).expect("one line of JSON") }
+    }
+
+    fn nearest(&self) -> &str {
+        self.ready["nearest"].as_str().expect("a URL")
+    }
+
+    /// Asks it to end, and waits for it.
+    fn stop(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-INT", &pid]).status().expect("kill runs");
+        let end = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < end {
+            if let Some(status) = self.child.try_wait().expect("a status") {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        // Ended already is as good.
+        let _ = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+fn get(url: &str, key: Option<&str>) -> (u16, String) {
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut request = agent.get(url);
+    if let Some(key) = key {
+        request = request.header("x-api-key", key);
+    }
+    let mut answer = request.call().expect("an answer");
+    (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
+}
+
+#[test]
+fn a_days_work_with_api_keys_in_a_running_world() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path();
+    let dev = Dev::start(state);
+    assert_eq!(
+        (&dev.ready["ready"], dev.ready["regions"].as_array().map(Vec::len)),
+        (&true.into(), Some(10))
+    );
+    let second = run(state, &["dev", "--port", "0"]);
+    assert!(stderr(&second).contains("a world is already running"), "{}", stderr(&second));
+
+    // Created, and known in every region at once.
+    let created =
+        run(state, &["keys", "create", "--dev", "--owner", "acme", "--tier", "startup", "--quota", "3/day"]);
+    let key = stdout(&created).trim().to_owned();
+    assert!(key.starts_with("ipg_") && stdout(&created).lines().count() == 1);
+    assert!(
+        !stderr(&created).contains(&key) && stderr(&created).contains("only time"),
+        "{}",
+        stderr(&created)
+    );
+    let hint = format!("ipg_…{}", &key[key.len() - 4..]);
+    for region in dev.ready["regions"].as_array().expect("regions").iter().take(3) {
+        let url = format!("{}/1.1.1.1/city", region["url"].as_str().expect("a URL"));
+        assert_eq!(get(&url, Some(&key)), (200, "\"Brisbane\"".to_owned()));
+    }
+
+    let rows: Value = serde_json::from_str(&done(state, &["keys", "list", "--dev", "--json"])).expect("JSON");
+    assert_eq!(
+        (&rows[0]["hint"], &rows[0]["limit"], &rows[0]["owner"]),
+        (&hint.as_str().into(), &"3/day".into(), &"acme".into())
+    );
+    wait_for(|| {
+        done(state, &["usage", "report", "--dev", "-o", "csv"])
+            .contains(&format!("key,{hint},acme,startup,,3,3/day"))
+    });
+    assert!(done(state, &["usage", "report", "--dev", "--by", "key,region"]).contains("us-east-1"));
+    assert!(done(state, &["usage", "report", "--dev", "--by", "verdict"]).contains("allowed"));
+    assert!(done(state, &["usage", "top", "--dev"]).contains(&hint));
+    let shown = done(state, &["keys", "show", "--dev", &hint]);
+    assert!(shown.contains("counted     3 in ") && shown.contains("by region   "), "{shown}");
+    wait_for(|| get(&format!("{}/1.1.1.1", dev.nearest()), Some(&key)).0 == 429);
+
+    done(state, &["keys", "update", "--dev", &hint, "--tier", "business", "--sites", "a.test,*.b.test"]);
+    let json: Value =
+        serde_json::from_str(&done(state, &["keys", "show", "--dev", &hint, "--json"])).expect("JSON");
+    assert_eq!(
+        (&json["tier"], &json["limit"], &json["sites"]),
+        (&"business".into(), &"2500000/month".into(), &"a.test *.b.test".into())
+    );
+    done(state, &["keys", "update", "--dev", &hint, "--any-site", "--expires", "90d"]);
+
+    let rotated = done(state, &["keys", "rotate", "--dev", &hint, "--grace", "1h"]);
+    assert!(rotated.starts_with("ipg_") && rotated != key);
+    assert_eq!(get(&format!("{}/1.1.1.1/city", dev.nearest()), Some(&rotated)).0, 200);
+    let new_hint = format!("ipg_…{}", &rotated[rotated.len() - 4..]);
+    assert!(done(state, &["keys", "disable", "--dev", &new_hint]).contains("status      disabled"));
+    assert!(done(state, &["keys", "enable", "--dev", &new_hint]).contains("status      active"));
+    let unsure = run(state, &["keys", "revoke", "--dev", &new_hint]);
+    assert!(unsure.status.code() == Some(1) && stderr(&unsure).contains("say so with --yes"));
+    assert!(done(state, &["keys", "revoke", "--dev", &new_hint, "--yes"]).contains("status      revoked"));
+    let again = run(state, &["keys", "enable", "--dev", &new_hint]);
+    assert!(stderr(&again).contains("for good"), "{}", stderr(&again));
+
+    // The API key itself: on standard input it names itself, as an argument it is refused and not repeated.
+    let mut child = ipgeo(state)
+        .args(["keys", "show", "--dev", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    child.stdin.take().expect("piped").write_all(format!("{key}\n").as_bytes()).expect("written");
+    assert!(stdout(&child.wait_with_output().expect("it ends")).contains(&hint));
+    let leaked = run(state, &["keys", "show", "--dev", &key]);
+    assert!(stderr(&leaked).contains("shell's history") && !stderr(&leaked).contains(&key));
+
+    assert_eq!(dev.stop(), Some(0));
+    let gone = run(state, &["keys", "list", "--dev"]);
+    assert!(
+        stderr(&gone).contains("no world is running") && stderr(&gone).contains("start one with `ipgeo dev`")
+    );
+}
+
+fn wait_for(mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < end, "it did not come true in twenty seconds");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn the_same_verbs_speak_to_any_dynamodb_as_every_aws_tool_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dev = Dev::start(folder.path());
+    let world: Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("world.json")).expect("a file"))
+            .expect("JSON");
+    let home =
+        world["regions"].as_array().expect("regions").iter().find(|region| region["region"] == world["home"]);
+    let endpoint = home.expect("home")["dynamodb"].as_str().expect("a URL");
+    let aws = |args: &[&str]| {
+        ipgeo(folder.path())
+            .args(args)
+            .env("AWS_ENDPOINT_URL", endpoint)
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .output()
+            .expect("it runs")
+    };
+    let created = aws(&["keys", "create", "--owner", "cloud", "--tier", "startup"]);
+    assert_eq!(created.status.code(), Some(0), "{}", stderr(&created));
+    assert!(stdout(&aws(&["keys", "list"])).contains("cloud"));
+    assert!(done(folder.path(), &["keys", "list", "--dev"]).contains("cloud"));
+    assert_eq!(aws(&["usage", "report"]).status.code(), Some(0));
+    assert_eq!(dev.stop(), Some(0));
+}
+
+#[test]
+fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let broken = folder.path().join("broken.toml");
+    std::fs::write(&broken, "[service]\nnmae = \"x\"\n").expect("written");
+    let broken = broken.to_str().expect("UTF-8");
+    // (arguments, status, what standard error says)
+    let table: [(&[&str], i32, &str); 9] = [
+        (&["keys", "create"], 2, "--owner <NAME>"),
+        (&["frobnicate"], 2, "unrecognized subcommand"),
+        (&["keys", "create", "--owner", "a", "--tier", "statrup", "--dev"], 1, "did you mean `startup`?"),
+        (&["keys", "create", "--owner", "a", "--tier", "anonymous", "--dev"], 1, "have no API key"),
+        (&["keys", "create", "--owner", "a", "--tier", "startup", "--quota", "5"], 2, "has no window"),
+        (&["usage", "report", "--by", "day,region"], 1, "name one of them"),
+        (&["geo", "inspect", "none.mmdb"], 1, "geo database none.mmdb can't be opened"),
+        (&["geo", "build"], 1, "`ipgeo geo fetch` gets them"),
+        (&["keys", "list", "--config", broken], 1, "unknown field `nmae` in [service]; did you mean `name`?"),
+    ];
+    for (args, status, says) in table {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
+        if !args.contains(&"--config") {
+            command.args(["--config", CONFIG]);
+        }
+        let output = command.args(["--state"]).arg(folder.path()).args(args).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(status), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{args:?}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "");
+    }
+    let none = Command::new(env!("CARGO_BIN_EXE_ipgeo"))
+        .args(["keys", "list"])
+        .current_dir("/")
+        .output()
+        .expect("it runs");
+    assert!(stderr(&none).contains("no regions.toml here or above"), "{}", stderr(&none));
+}
+
+#[test]
+fn the_schema_and_the_sample_come_from_the_program() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let committed =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/regions.schema.json"));
+    assert_eq!(done(folder.path(), &["schema"]), committed.expect("a file").trim_end());
+    let told = done(folder.path(), &["geo", "build", "--sample"]);
+    assert!(told.contains("name      ipgeo sample"), "{told}");
+    let json: Value =
+        serde_json::from_str(&done(folder.path(), &["geo", "inspect", "--json"])).expect("JSON");
+    assert_eq!(json["date"], "2026-11-24");
+}
