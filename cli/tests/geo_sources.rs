@@ -27,10 +27,10 @@ fn value(json: &Json) -> Value {
     match json {
         Json::String(text) => Value::String(text.clone()),
         Json::Bool(truth) => Value::Bool(*truth),
-        Json::Number(number) if number.is_u64() => {
-            Value::U32(u32::try_from(number.as_u64().unwrap()).unwrap())
-        }
-        Json::Number(number) => Value::Double(number.as_f64().unwrap()),
+        Json::Number(number) => match number.as_u64().and_then(|whole| u32::try_from(whole).ok()) {
+            Some(whole) => Value::U32(whole),
+            None => Value::Double(number.as_f64().expect("a number")),
+        },
         Json::Array(list) => Value::Array(list.iter().map(value).collect()),
         Json::Object(map) => Value::Map(map.iter().map(|(name, json)| (name.clone(), value(json))).collect()),
         Json::Null => unreachable!("no source has null"),

@@ -230,6 +230,8 @@ fn every_route_answers_as_the_contract_says() {
         ("GET", "/bleh", 400, "bleh does not appear to be an IPv4 or IPv6 address", Some(0)),
         ("GET", "/3000::1", 404, "3000::1 is not in the database.", Some(0)),
         ("GET", "/2606:4700::1/postal", 200, "94107", Some(1)),
+        ("GET", "/8.8.8.8?fields=city,carrier", 200, r#"{"city":"Mountain View"}"#, Some(1)),
+        ("GET", "/8.8.8.8/carrier", 404, "The carrier of this address is not known.", Some(0)),
         ("GET", "/3000::1/city", 404, "3000::1 is not in the database.", Some(0)),
         ("GET", "/8.8.8.8?fields=planet", 400, "planet is not a field", None),
         ("GET", "/8.8.8.8/planet", 400, "planet is not a field", None),

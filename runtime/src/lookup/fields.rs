@@ -30,9 +30,12 @@ pub const FIELDS: [&str; 22] = [
     "count",
 ];
 
+/// Fields that ipdata's clients may ask for and that no answer of ours has: absent, not unknown.
+const NEVER_KNOWN: [&str; 4] = ["carrier", "company", "organisation", "status"];
+
 /// Whether `name` is a field.
 pub(super) fn is_field(name: &str) -> bool {
-    FIELDS.contains(&name)
+    FIELDS.contains(&name) || NEVER_KNOWN.contains(&name)
 }
 
 /// The members of a location, in order, each value as it was written: `1.50` stays `1.50`.
