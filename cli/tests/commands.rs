@@ -91,6 +91,7 @@ fn get(url: &str, key: Option<&str>) -> (u16, String) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one day, in order")]
 fn a_days_work_with_api_keys_in_a_running_world() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path();

@@ -1,6 +1,6 @@
 //! ipdata's own Python client, unchanged, against a world on this machine.
 //!
-//! It wants `python3` with `venv` and a way to PyPI. Where there is none it says so and leaves the rest out,
+//! It wants `python3` with `venv` and a way to Python's package index. Where there is none it says so and leaves the rest out,
 //! except where `CI` is set: there it must run.
 
 use std::net::IpAddr;

@@ -300,7 +300,8 @@ fn bulk_answers_in_order_and_costs_its_valid_addresses() {
 fn who_is_refused_and_how() {
     type Change = fn(&mut KeyRecord);
     // (the record, headers beside the API key, status, message, verdict)
-    let table: [(Change, &[(&str, &str)], u16, &str, Verdict); 8] = [
+    type Row<'a> = (Change, &'a [(&'a str, &'a str)], u16, &'a str, Verdict);
+    let table: [Row<'_>; 8] = [
         (|_| (), &[], 200, "Mountain View", Verdict::Allowed),
         (|r| r.status = Status::Disabled, &[], 403, "This API key is disabled", Verdict::Disabled),
         (|r| r.status = Status::Revoked, &[], 403, "has been revoked", Verdict::Revoked),
