@@ -329,8 +329,11 @@ fn who_is_refused_and_how() {
         ),
         (
             |r| {
-                r.published =
-                    Some(Published { period: Period::of(r.limit.window, at(NOW)), used: 100, as_of: at(NOW) })
+                r.published = Some(Published {
+                    period: Period::of(r.limit.window, at(NOW)),
+                    used: 100,
+                    as_of: at(NOW),
+                });
             },
             &[],
             429,
