@@ -126,8 +126,16 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     );
     wait_for(|| {
         done(state, &["usage", "report", "--dev", "-o", "csv"])
-            .contains(&format!("key,{hint},acme,startup,,3,3/day"))
+            .contains(&format!(",key,{hint},acme,startup,,3,3/day"))
     });
+    let summary = done(state, &["usage", "report", "--dev"]);
+    for head in ["who ", "\n\nday ", "\n\nregion ", "\n\nverdict "] {
+        assert!(summary.contains(head), "{summary}");
+    }
+    let parts = done(state, &["usage", "report", "--dev", "--by", "key,day,region,verdict", "--json"]);
+    for part in ["day", "region", "verdict"] {
+        assert!(parts.contains(&format!("\"by\": \"{part}\"")), "{parts}");
+    }
     assert!(done(state, &["usage", "report", "--dev", "--by", "key,region"]).contains("us-east-1"));
     assert!(done(state, &["usage", "report", "--dev", "--by", "verdict"]).contains("allowed"));
     assert!(done(state, &["usage", "top", "--dev"]).contains(&hint));
@@ -224,7 +232,7 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
         (&["keys", "create", "--owner", "a", "--tier", "statrup", "--dev"], 1, "did you mean `startup`?"),
         (&["keys", "create", "--owner", "a", "--tier", "anonymous", "--dev"], 1, "have no API key"),
         (&["keys", "create", "--owner", "a", "--tier", "startup", "--quota", "5"], 2, "has no window"),
-        (&["usage", "report", "--by", "day,region"], 1, "name one of them"),
+        (&["usage", "report", "--by", "region", "--since", "7d"], 1, "by whole months"),
         (&["geo", "inspect", "none.mmdb"], 1, "geo database none.mmdb can't be opened"),
         (&["geo", "build"], 1, "`ipgeo geo fetch` gets them"),
         (&["keys", "list", "--config", broken], 1, "unknown field `nmae` in [service]; did you mean `name`?"),

@@ -6,8 +6,8 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Month};
 use ipgeo_runtime::dynamo::LedgerItem;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, civil::Date};
 
 use super::{Target, load_config};
 use crate::aws::Home;
@@ -31,10 +31,11 @@ pub enum UsageVerb {
 Examples:
   ipgeo usage report --dev
   ipgeo usage report --by key,day --since 7d
+  ipgeo usage report --by key,day,region,verdict --json
   ipgeo usage report --by verdict --month 2026-11 -o csv")]
 pub struct ReportArgs {
-    /// What to report by: key, or one of day, region, verdict, or key with one of them
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "key", value_name = "PARTS")]
+    /// What to report by; with key, the others are told for each API key. Else: a summary by each
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
     by: Vec<By>,
     /// A month, such as 2026-11; else this one
     #[arg(long, value_name = "MONTH", conflicts_with = "since")]
@@ -121,18 +122,34 @@ fn days(month: Option<&str>, since: Option<&str>, now: Timestamp) -> anyhow::Res
     Ok((Span { from, to }, months))
 }
 
-/// What a list of parts asks for: by identity or not, and at most one part more.
-fn parts(by: &[By]) -> anyhow::Result<(bool, Option<By>)> {
-    let by_identity = by.contains(&By::Key);
-    let mut others: Vec<By> = by.iter().copied().filter(|part| *part != By::Key).collect();
-    others.dedup();
-    match others.as_slice() {
-        [] => Ok((by_identity, None)),
-        [one] => Ok((by_identity, Some(*one))),
-        _ => bail!(
-            "the ledger holds days, regions and verdicts each by itself: name one of them, perhaps with `key`"
-        ),
+/// One table of a report: for each identity or for all, by one part or by none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Section {
+    by_identity: bool,
+    part: Option<By>,
+}
+
+/// The tables that a list of parts asks for. The ledger holds days, regions and verdicts each by itself, so
+/// each is a table of its own. Sums by region and verdict are of whole months: `days_only` leaves them
+/// out of a summary, and is refused where they were asked for.
+fn sections(by: &[By], days_only: bool) -> anyhow::Result<Vec<Section>> {
+    let monthly = |part: &By| matches!(part, By::Region | By::Verdict);
+    if by.is_empty() {
+        let parts =
+            [By::Day, By::Region, By::Verdict].into_iter().filter(|part| !(days_only && monthly(part)));
+        let summary = parts.map(|part| Section { by_identity: false, part: Some(part) });
+        return Ok(std::iter::once(Section { by_identity: true, part: None }).chain(summary).collect());
     }
+    if days_only && by.iter().any(monthly) {
+        bail!("the ledger holds regions and verdicts by whole months: use --month with them");
+    }
+    let by_identity = by.contains(&By::Key);
+    let mut parts: Vec<By> = by.iter().copied().filter(|part| *part != By::Key).collect();
+    parts.dedup();
+    if parts.is_empty() {
+        return Ok(vec![Section { by_identity, part: None }]);
+    }
+    Ok(parts.into_iter().map(|part| Section { by_identity, part: Some(part) }).collect())
 }
 
 async fn read(
@@ -148,11 +165,8 @@ async fn read(
 }
 
 async fn print_report(args: ReportArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
-    let (by_identity, part) = parts(&args.by)?;
+    let sections = sections(&args.by, args.since.is_some())?;
     let (span, months) = days(args.month.as_deref(), args.since.as_deref(), now)?;
-    if args.since.is_some() && matches!(part, Some(By::Region | By::Verdict)) {
-        bail!("the ledger holds regions and verdicts by whole months: use --month with them");
-    }
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
     let (mut items, keys) = read(&home, &months, args.kind.map(Into::into)).await?;
@@ -160,22 +174,39 @@ async fn print_report(args: ReportArgs, shared: &Shared, now: Timestamp) -> anyh
         items.retain(|item| keys.get(&item.identity).is_some_and(|record| record.owner == *owner));
     }
     // A call by an address with a Referer is charged to both: sums over all would count it twice.
-    if !by_identity && args.kind.is_none() {
-        items.retain(|item| item.identity.kind() != IdentityKind::Site);
+    let once: Vec<LedgerItem> = match args.kind {
+        Some(_) => items.clone(),
+        None => items.iter().filter(|item| item.identity.kind() != IdentityKind::Site).cloned().collect(),
+    };
+    let tables: Vec<(Section, Vec<Row>)> = sections
+        .into_iter()
+        .map(|section| {
+            let items = if section.by_identity { &items } else { &once };
+            (section, report(items, &keys, section.by_identity, section.part, span))
+        })
+        .collect();
+    print(&tables, shared)?;
+    if shared.format() == Format::Table {
+        let calls: u64 = report(&once, &keys, false, None, span).iter().map(|row| row.calls).sum();
+        output::say(&format!("{} calls in all, {} to {}, UTC", grouped(calls), span.from, span.to));
     }
-    let rows = report(&items, &keys, by_identity, part, span);
-    print(&rows, by_identity, part, span, shared)
+    Ok(())
 }
 
-fn print(
-    rows: &[Row],
-    by_identity: bool,
-    part: Option<By>,
-    span: Span,
-    shared: &Shared,
-) -> anyhow::Result<()> {
+/// Tables one below the other for people; for programs all rows together.
+fn print(tables: &[(Section, Vec<Row>)], shared: &Shared) -> anyhow::Result<()> {
+    if shared.format() != Format::Table {
+        let rows: Vec<&Row> = tables.iter().flat_map(|(_, rows)| rows).collect();
+        return Ok(output::data(&output::rows(shared.format(), &[], &rows, |_| Vec::new())?)?);
+    }
+    let texts: Vec<String> =
+        tables.iter().map(|(section, rows)| table(*section, rows)).collect::<anyhow::Result<_>>()?;
+    Ok(output::data(&texts.join("\n\n"))?)
+}
+
+fn table(section: Section, rows: &[Row]) -> anyhow::Result<String> {
     let mut columns = Vec::new();
-    if by_identity {
+    if section.by_identity {
         columns.extend([
             Column::text("who"),
             Column::text("name"),
@@ -183,32 +214,17 @@ fn print(
             Column::text("tier"),
         ]);
     }
-    match part {
-        Some(By::Day) => columns.push(Column::text("day")),
-        Some(By::Region) => columns.push(Column::text("region")),
-        Some(By::Verdict) => columns.push(Column::text("verdict")),
-        _ => {}
-    }
-    let counts = if part == Some(By::Verdict) { "requests" } else { "calls" };
-    columns.push(Column::number(counts));
-    let text = output::rows(shared.format(), &columns, rows, |row| {
+    columns.extend(section.part.map(|part| Column::text(part.word())));
+    columns.push(Column::number(if section.part == Some(By::Verdict) { "requests" } else { "calls" }));
+    output::rows(Format::Table, &columns, rows, |row| {
         let mut cells = Vec::new();
-        if by_identity {
+        if section.by_identity {
             cells.extend([row.kind.to_owned(), row.name.clone(), row.owner.clone(), row.tier.clone()]);
         }
-        if part.is_some() {
-            cells.push(row.part.clone());
-        }
+        cells.extend(section.part.map(|_| row.part.clone()));
         cells.push(grouped(row.calls));
         cells
-    })?;
-    output::data(&text)?;
-    if shared.format() == Format::Table {
-        let total: u64 = rows.iter().filter(|row| row.kind != "site").map(|row| row.calls).sum();
-        let word = |from: Date, to: Date| format!("{from} to {to}, UTC");
-        output::say(&format!("{} {counts} in all, {}", grouped(total), word(span.from, span.to)));
-    }
-    Ok(())
+    })
 }
 
 async fn print_top(args: TopArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
@@ -217,7 +233,8 @@ async fn print_top(args: TopArgs, shared: &Shared, now: Timestamp) -> anyhow::Re
     let home = args.target.home(shared, &config).await?;
     let kind = args.by.into();
     let (items, keys) = read(&home, &months, Some(kind)).await?;
-    print(&top(&items, &keys, kind, args.count, span), true, None, span, shared)
+    let section = Section { by_identity: true, part: None };
+    print(&[(section, top(&items, &keys, kind, args.count, span))], shared)
 }
 
 #[cfg(test)]
@@ -246,9 +263,20 @@ mod tests {
 
     #[test]
     fn what_the_ledger_can_tell() {
-        assert_eq!(parts(&[By::Key]).expect("told"), (true, None));
-        assert_eq!(parts(&[By::Day]).expect("told"), (false, Some(By::Day)));
-        assert_eq!(parts(&[By::Key, By::Region]).expect("told"), (true, Some(By::Region)));
-        assert!(parts(&[By::Day, By::Region]).is_err());
+        let told = |by: &[By], days_only| {
+            let found = sections(by, days_only).ok()?;
+            Some(found.into_iter().map(|section| (section.by_identity, section.part)).collect::<Vec<_>>())
+        };
+        let (day, region, verdict) = (Some(By::Day), Some(By::Region), Some(By::Verdict));
+        assert_eq!(
+            told(&[], false),
+            Some(vec![(true, None), (false, day), (false, region), (false, verdict)])
+        );
+        assert_eq!(told(&[], true), Some(vec![(true, None), (false, day)]));
+        assert_eq!(told(&[By::Key], true), Some(vec![(true, None)]));
+        assert_eq!(told(&[By::Day], true), Some(vec![(false, day)]));
+        let all = [By::Key, By::Day, By::Region, By::Verdict];
+        assert_eq!(told(&all, false), Some(vec![(true, day), (true, region), (true, verdict)]));
+        assert_eq!(told(&[By::Region], true), None);
     }
 }

@@ -21,6 +21,18 @@ pub enum By {
     Verdict,
 }
 
+impl By {
+    /// The word in rows and heads; empty for identities, which have columns of their own.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Key => "",
+            Self::Day => "day",
+            Self::Region => "region",
+            Self::Verdict => "verdict",
+        }
+    }
+}
+
 /// Days that a report covers, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -33,6 +45,8 @@ pub struct Span {
 /// A row of a report. Cells that a report is not by are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
+    /// What `part` is: `day`, `region`, `verdict`, or empty.
+    pub by: &'static str,
     /// `key`, `site`, `addr`; empty for all together.
     pub kind: &'static str,
     /// An API key's hint, a site's host, the beginning of an address's tag.
@@ -116,7 +130,9 @@ pub fn report(
             *sums.entry((whose.clone(), part)).or_default() += n;
         }
     }
+    let part_word = part.map_or("", By::word);
     let row = |(((kind, name, owner, tier, limit), part), calls): ((Who, String), u64)| Row {
+        by: part_word,
         kind,
         name,
         owner,
