@@ -3,14 +3,19 @@
 // The SDK's futures are nested deeper than the compiler's default patience.
 #![recursion_limit = "256"]
 
+pub mod artifacts;
 pub mod aws;
 pub mod cli;
+pub mod cloud;
 pub mod cmd;
 pub mod config;
+pub mod deploy;
 pub mod dev;
 pub mod fetch;
 pub mod geo;
 pub mod keys;
 pub mod output;
+pub mod plan;
 pub mod report;
+pub mod stacks;
 pub mod world;

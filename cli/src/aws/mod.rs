@@ -1,11 +1,22 @@
-//! The operator's side of AWS: where the tables are, and talking to them. Beside `dev`, the only room
-//! that imports an AWS crate.
+//! The operator's side of AWS: stacks, buckets, tables, records. Beside `dev`, the only room that imports an
+//! AWS crate.
+//!
+//! `session` makes clients, `cloud` implements the cloud's traits by `stacks`, `buckets`, `tables` and `dns`;
+//! `refusal` is a failed call of any of them.
 
-use anyhow::{Context, bail};
+mod buckets;
+mod cloud;
+mod dns;
+mod refusal;
+mod session;
+mod stacks;
+mod tables;
+
+pub use cloud::{Aws, Drift};
+
+use anyhow::bail;
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::Region;
-use aws_smithy_http_client::tls;
 use ipgeo_contract::{Identity, KeyRecord};
 use ipgeo_runtime::dynamo::{AccessTable, Effort, KeyChange, KeyWriteError, LedgerTable, client};
 use ipgeo_runtime::store::StoreError;
@@ -34,22 +45,7 @@ impl Home {
 
     /// The tables on AWS: credentials and endpoints as every AWS tool reads them, in the home region.
     pub async fn of_account(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build_https();
-        let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
-            .http_client(http)
-            .region(Region::new(config.service.home.clone()));
-        if let Some(profile) = profile {
-            loader = loader.profile_name(profile);
-        }
-        let shared = loader.load().await;
-        // Asked for once here, so that their lack is told as what it is.
-        let provider = shared.credentials_provider().context("no AWS credentials are set up")?;
-        aws_credential_types::provider::ProvideCredentials::provide_credentials(&provider).await.context(
-            "no AWS credentials: set AWS_PROFILE, run `aws sso login`, or use `--dev` for the world on this machine",
-        )?;
-        let client = Client::new(&shared);
+        let client = session::Session::of(config, profile).await?.dynamodb(&config.service.home);
         Ok(Self::new(client, &config.service.access_table(), &config.service.ledger_table()))
     }
 

@@ -15,8 +15,8 @@ mod schema;
 
 pub use load::{FILE_NAME, LoadError, find, load};
 pub use model::{
-    Anonymous, Architecture, Compat, Config, Geo, GeoSource, Origin, Region, RuntimeSettings, Service, Tier,
-    Tiers,
+    Alarms, Anonymous, Architecture, Compat, Config, Emulator, Geo, GeoSource, Origin, Region,
+    RuntimeSettings, Service, Tier, Tiers,
 };
 pub use parse::parse;
 pub use places::{PLACES, Place};

@@ -15,6 +15,10 @@ pub struct Config {
     pub geo: Geo,
     /// Price tiers.
     pub tiers: Tiers,
+    /// Who is told when something is wrong.
+    pub alarms: Alarms,
+    /// An emulator of AWS to speak to, in place of AWS.
+    pub emulator: Option<Emulator>,
     /// Regions in file order, each with its settings resolved; home is one of them.
     pub regions: Vec<Region>,
 }
@@ -37,6 +41,11 @@ pub struct Service {
 }
 
 impl Service {
+    /// What the names of everything that is made begin with: `ipgeo-prod`.
+    pub fn full_name(&self) -> String {
+        format!("{}-{}", self.name, self.environment)
+    }
+
     /// Name of the access table.
     pub fn access_table(&self) -> String {
         format!("{}-{}-access", self.name, self.environment)
@@ -48,6 +57,26 @@ impl Service {
     }
 }
 
+/// Who is told when something is wrong. Home's three alarms are always there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Alarms {
+    /// Whether every edge has alarms too; they are billed beyond the account's first ten.
+    pub edges: bool,
+    /// Where alarms are sent to.
+    pub email: Option<String>,
+}
+
+/// An emulator of AWS on this machine, and what it lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emulator {
+    /// Where all calls go, and the functions' too; always of this machine.
+    pub endpoint: String,
+    /// The compiled geo database, where layers are not unpacked.
+    pub geo_database: Option<PathBuf>,
+    /// Whether log destinations are made.
+    pub log_pipe: bool,
+}
+
 /// The processor that the function is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
@@ -55,6 +84,16 @@ pub enum Architecture {
     Arm64,
     /// Intel and AMD.
     X86_64,
+}
+
+impl Architecture {
+    /// AWS's word for it: `arm64`, `x86_64`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Arm64 => "arm64",
+            Self::X86_64 => "x86_64",
+        }
+    }
 }
 
 /// Settings of a region's function and API.

@@ -6,8 +6,8 @@ use ipgeo_contract::{Limit, Window, prefix_is_valid};
 use toml::de::DeTable;
 
 use super::model::{
-    Anonymous, Architecture, Compat, Config, Geo, GeoSource, Origin, Region, RuntimeSettings, Service, Tier,
-    Tiers,
+    Alarms, Anonymous, Architecture, Compat, Config, Emulator, Geo, GeoSource, Origin, Region,
+    RuntimeSettings, Service, Tier, Tiers,
 };
 use super::places::PLACES;
 use super::problems::{Collector, Problems};
@@ -56,6 +56,8 @@ fn read<'a>(document: &'a DeTable<'a>, seen: Seen<'_>, out: &mut Collector) -> O
     let geo = root.table("geo", out).map(|table| read_geo(table, seen, out)).unwrap_or_default();
     let tiers = root.need("tiers", out).and_then(|_| root.table("tiers", out));
     let tiers = tiers.and_then(|table| read_tiers(&table, seen, out));
+    let alarms = root.table("alarms", out).map(|table| read_alarms(table, seen, out)).unwrap_or_default();
+    let emulator = root.table("emulator", out).map(|table| read_emulator(table, seen, out));
     let regions = root.need("regions", out).and_then(|_| root.table("regions", out));
     let regions = regions.map(|table| read_regions(&table, &runtime, seen, out)).unwrap_or_default();
     seen("root", &root);
@@ -66,7 +68,7 @@ fn read<'a>(document: &'a DeTable<'a>, seen: Seen<'_>, out: &mut Collector) -> O
         let hint = suggestion(&service.home, regions.iter().map(|region| region.name.as_str()));
         out.add(&home_span, format!("`home` is `{}`, which is not in [regions]{hint}", service.home));
     }
-    Some(Config { service, compat, geo, tiers: tiers?, regions })
+    Some(Config { service, compat, geo, tiers: tiers?, alarms, emulator, regions })
 }
 
 /// Checks a text by a rule, and takes it even if it fails: the fault is noted.
@@ -179,6 +181,31 @@ fn read_compat(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> Com
     seen("compat", &table);
     table.finish(out);
     compat
+}
+
+fn read_alarms(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> Alarms {
+    let email = table.text("email", out);
+    let alarms = Alarms {
+        edges: table.flag("edges", out).unwrap_or(false),
+        email: ruled("email", email, rules::email, out),
+    };
+    seen("alarms", &table);
+    table.finish(out);
+    alarms
+}
+
+fn read_emulator(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> Emulator {
+    table.need("endpoint", out);
+    let endpoint = table.text("endpoint", out);
+    let endpoint = ruled("endpoint", endpoint, rules::loopback_url, out).unwrap_or_default();
+    let emulator = Emulator {
+        endpoint: endpoint.trim_end_matches('/').to_owned(),
+        geo_database: table.text("geo_database", out).map(|(path, _)| path.into()),
+        log_pipe: table.flag("log_pipe", out).unwrap_or(true),
+    };
+    seen("emulator", &table);
+    table.finish(out);
+    emulator
 }
 
 fn read_geo(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> Geo {

@@ -126,6 +126,16 @@ impl<'a> Table<'a> {
         sound
     }
 
+    /// A field that is `true` or `false`.
+    pub(super) fn flag(&mut self, field: &'static str, out: &mut Collector) -> Option<bool> {
+        let (value, span) = self.find(field)?;
+        let flag = value.as_bool();
+        if flag.is_none() {
+            out.add(&span, wrong_type(field, "true or false", value));
+        }
+        flag
+    }
+
     /// A field that is one of a few words.
     pub(super) fn word<T: Copy>(
         &mut self,

@@ -32,3 +32,25 @@ pub(super) fn plain_name(text: &str) -> Result<(), String> {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
     if sound { Ok(()) } else { Err("is 1 to 32 of a-z, 0-9, - and _".to_owned()) }
 }
+
+/// A URL of a server on this machine: `http://127.0.0.1:4566`.
+pub(super) fn loopback_url(text: &str) -> Result<(), String> {
+    let authority = text.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+    let host = authority
+        .and_then(|authority| authority.rsplit_once(':'))
+        .filter(|(_, port)| port.parse::<u16>().is_ok());
+    match host {
+        Some(("127.0.0.1" | "localhost" | "[::1]", _)) => Ok(()),
+        _ => Err("is a URL of this machine, such as `http://127.0.0.1:4566`".to_owned()),
+    }
+}
+
+/// An address that mail can be sent to, as far as its looks tell.
+pub(super) fn email(text: &str) -> Result<(), String> {
+    let sound = text.len() <= 254
+        && !text.contains(char::is_whitespace)
+        && text
+            .split_once('@')
+            .is_some_and(|(name, host)| !name.is_empty() && domain(&host.to_lowercase()).is_ok());
+    if sound { Ok(()) } else { Err("is an e-mail address, such as `ops@example.com`".to_owned()) }
+}

@@ -19,6 +19,10 @@ struct Root {
     geo: Option<GeoSchema>,
     #[expect(dead_code, reason = "read by the generator only")]
     tiers: TiersSchema,
+    #[expect(dead_code, reason = "read by the generator only")]
+    alarms: Option<AlarmsSchema>,
+    #[expect(dead_code, reason = "read by the generator only")]
+    emulator: Option<EmulatorSchema>,
     /// The regions to run in, each named as AWS names it; a region's fields stand before those of `runtime`.
     #[expect(dead_code, reason = "read by the generator only")]
     regions: BTreeMap<String, RuntimeSchema>,
@@ -93,6 +97,30 @@ struct CompatSchema {
     unknown_key_status: Option<u16>,
     /// Status for over quota: 429, or 403 as ipdata answers.
     quota_status: Option<u16>,
+}
+
+/// Who is told when something is wrong.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "read by the generator only")]
+struct AlarmsSchema {
+    /// Whether every edge has alarms too; an account's first ten are free. Default: false.
+    edges: Option<bool>,
+    /// Where alarms are sent to. Default: nowhere; they show in CloudWatch.
+    email: Option<String>,
+}
+
+/// An emulator of AWS on this machine, spoken to in place of AWS.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "read by the generator only")]
+struct EmulatorSchema {
+    /// Where all calls go: a URL of this machine, such as "http://127.0.0.1:4566".
+    endpoint: String,
+    /// The compiled geo database, where layers are not unpacked.
+    geo_database: Option<String>,
+    /// Whether log destinations are made. Default: true.
+    log_pipe: Option<bool>,
 }
 
 /// Where locations come from.
@@ -173,6 +201,8 @@ pub(super) fn fields_of(kind: &str) -> std::collections::BTreeSet<String> {
         "service" => schema_for!(ServiceSchema),
         "runtime" | "region" => schema_for!(RuntimeSchema),
         "compat" => schema_for!(CompatSchema),
+        "alarms" => schema_for!(AlarmsSchema),
+        "emulator" => schema_for!(EmulatorSchema),
         "geo" => schema_for!(GeoSchema),
         "source" => schema_for!(SourceSchema),
         "anonymous" => schema_for!(AnonymousSchema),

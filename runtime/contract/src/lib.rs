@@ -13,6 +13,7 @@ mod identity;
 mod ledger;
 mod limit;
 mod period;
+mod probe;
 mod publish;
 mod site;
 mod usage_line;
@@ -24,6 +25,7 @@ pub use identity::{AddressSecret, DaySecret, Identity, IdentityError, IdentityKi
 pub use ledger::{LedgerAttr, ledger_attr, padded_sequence};
 pub use limit::{Limit, LimitError, Window};
 pub use period::{Month, Period, PeriodError};
+pub use probe::{PROBE_OWNER, PROBE_TIER, probe_api_key, probe_record};
 pub use publish::{publish_step, publish_steps_crossed};
 pub use site::{Site, SitePattern, SitePatternError, site_is_allowed};
 pub use usage_line::{Charge, LineError, USAGE_LINE_VERSION, UsageEvent};

@@ -1,0 +1,126 @@
+//! How the function is built for a processor, decided from what this machine has.
+
+use crate::config::Architecture;
+
+/// The glibc of Lambda's `provided.al2023`.
+pub const GLIBC: (u32, u32) = (2, 34);
+
+/// What this machine has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolchainFacts {
+    /// The compiler's own target, such as `x86_64-unknown-linux-gnu`.
+    pub host: String,
+    /// Whether `cargo zigbuild` is installed.
+    pub zigbuild: bool,
+    /// Whether the standard library for the wanted target is installed.
+    pub has_target: bool,
+}
+
+/// A command that builds the function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildCommand {
+    /// Arguments of `cargo`.
+    pub arguments: Vec<String>,
+    /// Where the program is then, below the target folder.
+    pub program: String,
+}
+
+/// Why the function can't be built here.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ToolchainError {
+    /// Another processor, and no cross compiler.
+    #[error(
+        "this machine builds for {host}, the function is for {wanted}: install `cargo zigbuild` \
+         (pip install cargo-zigbuild ziglang), set `architecture` in regions.toml, or bring the program with \
+         --artifact FILE"
+    )]
+    NoCross {
+        /// This machine's target.
+        host: String,
+        /// The function's.
+        wanted: &'static str,
+    },
+    /// The standard library of the target is missing.
+    #[error("the compiler has no standard library for {0}: rustup target add {0}")]
+    NoTarget(&'static str),
+}
+
+/// The compiler's name of a target.
+pub(super) fn target(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Arm64 => "aarch64-unknown-linux-gnu",
+        Architecture::X86_64 => "x86_64-unknown-linux-gnu",
+    }
+}
+
+/// The command that builds the function for a processor.
+pub fn build_command(
+    architecture: Architecture,
+    facts: &ToolchainFacts,
+    target_folder: &str,
+) -> Result<BuildCommand, ToolchainError> {
+    let target = target(architecture);
+    let package = ["--release", "--locked", "--package", "ipgeo-runtime", "--bin", "bootstrap"];
+    let folder = ["--target-dir", target_folder];
+    let command = |head: &[&str], program: String| BuildCommand {
+        arguments: head.iter().chain(&package).chain(&folder).map(|text| (*text).to_owned()).collect(),
+        program,
+    };
+    if facts.zigbuild {
+        if !facts.has_target {
+            return Err(ToolchainError::NoTarget(target));
+        }
+        let versioned = format!("{target}.{}.{}", GLIBC.0, GLIBC.1);
+        return Ok(command(&["zigbuild", "--target", &versioned], format!("{target}/release/bootstrap")));
+    }
+    if facts.host == target {
+        return Ok(command(&["build"], "release/bootstrap".to_owned()));
+    }
+    Err(ToolchainError::NoCross { host: facts.host.clone(), wanted: target })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_machine_has_decides_the_command() {
+        const X86: &str = "x86_64-unknown-linux-gnu";
+        let facts =
+            |host: &str, zigbuild, has_target| ToolchainFacts { host: host.to_owned(), zigbuild, has_target };
+        let table = [
+            (
+                Architecture::Arm64,
+                facts(X86, true, true),
+                Ok(
+                    "zigbuild --target aarch64-unknown-linux-gnu.2.34 --release --locked --package ipgeo-runtime \
+                    --bin bootstrap --target-dir t => aarch64-unknown-linux-gnu/release/bootstrap",
+                ),
+            ),
+            (
+                Architecture::X86_64,
+                facts(X86, false, true),
+                Ok(
+                    "build --release --locked --package ipgeo-runtime --bin bootstrap --target-dir t => release/bootstrap",
+                ),
+            ),
+            (
+                Architecture::Arm64,
+                facts(X86, true, false),
+                Err("rustup target add aarch64-unknown-linux-gnu"),
+            ),
+            (Architecture::Arm64, facts(X86, false, true), Err("pip install cargo-zigbuild ziglang")),
+            (Architecture::X86_64, facts("aarch64-apple-darwin", false, true), Err("--artifact FILE")),
+        ];
+        for (architecture, facts, expected) in table {
+            let told = match build_command(architecture, &facts, "t") {
+                Ok(command) => format!("{} => {}", command.arguments.join(" "), command.program),
+                Err(error) => error.to_string(),
+            };
+            match expected {
+                Ok(text) => assert_eq!(told, text),
+                Err(part) => assert!(told.contains(part), "{told}"),
+            }
+        }
+    }
+}

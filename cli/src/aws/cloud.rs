@@ -1,0 +1,203 @@
+//! The cloud's two traits against AWS.
+
+use ipgeo_contract::ApiKey;
+use tokio::sync::OnceCell;
+
+use super::buckets::Bucket;
+use super::refusal::Refusal;
+use super::session::Session;
+use super::tables::Replicas;
+use super::{dns, stacks, tables};
+use crate::cloud::{CloudError, CloudRead, CloudWrite, Done, Progress, StepError, explain};
+use crate::config::Config;
+use crate::plan::{AccessState, Action, Alias, BucketKind, ObservedRegion, RecordChange, Zone, alias_of};
+use crate::stacks::{Names, StackKind};
+
+/// AWS, or an emulator of it.
+#[derive(Debug)]
+pub struct Aws {
+    session: Session,
+    names: Names,
+    home: String,
+    key_prefix: String,
+    account: OnceCell<String>,
+    limits: bool,
+}
+
+/// A resource that is not as its stack says.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Drift {
+    /// Its logical name and type.
+    pub resource: String,
+    /// `MODIFIED` or `DELETED`.
+    pub status: String,
+    /// What is otherwise.
+    pub properties: Vec<String>,
+}
+
+impl Aws {
+    /// Credentials and endpoints as every AWS tool reads them.
+    pub async fn of(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
+        Ok(Self {
+            session: Session::of(config, profile).await?,
+            names: Names::of(config),
+            home: config.service.home.clone(),
+            key_prefix: config.service.key_prefix.clone(),
+            account: OnceCell::new(),
+            limits: false,
+        })
+    }
+
+    /// The same, asking for the limits of all API keys too.
+    #[must_use]
+    pub fn with_limits(mut self) -> Self {
+        self.limits = true;
+        self
+    }
+
+    /// The probes' API key, when the secret that it follows from is there.
+    pub async fn probe_key(&self) -> Option<ApiKey> {
+        let client = self.session.dynamodb(&self.home);
+        tables::probe_key(&client, &self.names.access_table, &self.key_prefix).await
+    }
+
+    /// The access table's replicas beside home and DynamoDB's words for their states.
+    pub async fn replicas(&self) -> Result<Replicas, CloudError> {
+        let client = self.session.dynamodb(&self.home);
+        let replicas = tables::replicas(&client, &self.names.access_table).await;
+        Ok(replicas.map_err(|refusal| refusal.for_reading(&self.home))?.unwrap_or_default())
+    }
+
+    /// Resources of a stack that were changed behind its back.
+    pub async fn drift(&self, region: &str, kind: StackKind) -> Result<Vec<Drift>, StepError> {
+        let drifts = stacks::drifts(&self.session, region, &self.names.stack(kind)).await?;
+        let drift = |(resource, status, properties)| Drift { resource, status, properties };
+        Ok(drifts.into_iter().map(drift).collect())
+    }
+
+    async fn account_number(&self) -> Result<&str, Refusal> {
+        let account = self.account.get_or_try_init(|| async {
+            let answer = self.session.sts().get_caller_identity().send().await?;
+            Ok::<_, Refusal>(answer.account.unwrap_or_default())
+        });
+        Ok(account.await?.as_str())
+    }
+
+    fn bucket<'a>(&'a self, region: &'a str, account: &'a str) -> Bucket<'a> {
+        Bucket { session: &self.session, region, name: self.names.bucket(account, region), account }
+    }
+
+    /// Where the records of regions must lead, by their edges' outputs now.
+    async fn aliases(&self, change: &RecordChange) -> Result<Vec<(String, Alias)>, StepError> {
+        let mut aliases = Vec::new();
+        for region in &change.attach {
+            let client = self.session.cloudformation(region);
+            let read = stacks::read(&client, &self.names).await?;
+            let alias = read.get(&StackKind::Edge).and_then(alias_of);
+            let alias = alias.ok_or_else(|| StepError::of(format!("the edge of {region} has no domain")))?;
+            aliases.push((region.clone(), alias));
+        }
+        Ok(aliases)
+    }
+}
+
+impl CloudRead for Aws {
+    async fn account(&self) -> Result<String, CloudError> {
+        let account = self.account_number().await;
+        account.map(str::to_owned).map_err(|refusal| {
+            let mut error = refusal.for_reading(&self.home);
+            if refusal.is("InvalidClientTokenId") {
+                error.what = format!("AWS does not know these credentials in {}", self.home);
+                error.remedy =
+                    "check AWS_PROFILE and the access key; the home region must be enabled".to_owned();
+            }
+            error
+        })
+    }
+
+    async fn region(&self, region: &str, account: &str, artifacts: &[String]) -> ObservedRegion {
+        let closed = |refusal: &Refusal| {
+            let explained = explain(region, refusal.code.as_deref(), &refusal.message);
+            let closed = Some((explained.what, explained.remedy));
+            ObservedRegion { closed, ..ObservedRegion::default() }
+        };
+        let client = self.session.cloudformation(region);
+        let found = match stacks::read(&client, &self.names).await {
+            Ok(found) => found,
+            Err(refusal) => return closed(&refusal),
+        };
+        let mut observed = ObservedRegion { stacks: found, ..ObservedRegion::default() };
+        if artifacts.is_empty() {
+            return observed;
+        }
+        let bucket = self.bucket(region, account);
+        if observed.stacks.contains_key(&StackKind::Artifacts) {
+            match bucket.holds(artifacts).await {
+                Ok(held) => observed.artifacts = held,
+                Err(refusal) => return closed(&refusal),
+            }
+        } else if bucket.is_anothers().await {
+            observed.closed = Some((
+                format!("the bucket name {} is taken by another account", bucket.name),
+                "choose another `name` or `environment` in regions.toml".to_owned(),
+            ));
+        }
+        observed
+    }
+
+    async fn access(&self) -> Result<Option<AccessState>, CloudError> {
+        let client = self.session.dynamodb(&self.home);
+        tables::state(&client, &self.names.access_table, &self.key_prefix, self.limits).await
+    }
+
+    async fn zone(&self, zone: &str, domain: &str) -> Result<Option<Zone>, CloudError> {
+        let read = dns::read(&self.session, zone, domain).await;
+        read.map_err(|refusal| refusal.for_reading("Route 53"))
+    }
+}
+
+impl CloudWrite for Aws {
+    async fn ensure(
+        &self,
+        region: &str,
+        action: &Action,
+        tell: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Done, StepError> {
+        let (session, names) = (&self.session, &self.names);
+        let account = self.account_number().await?;
+        match action {
+            Action::Stack(change) => {
+                let done = stacks::ensure(session, region, &names.service, change, tell).await?;
+                if !change.replicas.is_empty() {
+                    let table = &names.access_table;
+                    tables::await_replicas(session, region, table, &change.replicas, tell).await?;
+                }
+                Ok(done)
+            }
+            Action::DeleteStack { kind, name } => stacks::delete(session, region, *kind, name, tell).await,
+            Action::Upload(file) => self.bucket(region, account).upload(file, tell).await,
+            Action::Copy { artifact, from } => {
+                let from = names.bucket(account, from);
+                self.bucket(region, account).copy(artifact, &from).await
+            }
+            Action::Secret => {
+                let client = session.dynamodb(region);
+                tables::ensure_secret(&client, &names.access_table, &self.key_prefix).await
+            }
+            Action::Tier(tier) => {
+                let client = session.dynamodb(region);
+                tables::ensure_tier(&client, &names.access_table, tier, tell).await
+            }
+            Action::Records(change) => dns::ensure(session, change, &self.aliases(change).await?).await,
+            Action::EmptyBucket { bucket } => {
+                let mut target = self.bucket(region, account);
+                if *bucket == BucketKind::Failures {
+                    target.name = names.failure_bucket(account);
+                }
+                target.empty().await
+            }
+            // Probes are asked for by whoever holds one; time passes without AWS.
+            Action::Probe(_) | Action::Wait { .. } => Ok(Done::AlreadySo),
+        }
+    }
+}

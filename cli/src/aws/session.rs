@@ -1,0 +1,95 @@
+//! Who we are to AWS, and clients of its services in every region.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use aws_config::SdkConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
+use aws_sdk_cloudformation::config::Region;
+use aws_sdk_cloudformation::config::retry::RetryConfig;
+use aws_sdk_cloudformation::config::timeout::TimeoutConfig;
+use aws_smithy_http_client::tls;
+
+use crate::config::Config;
+
+/// Tries of a call: CloudFormation says `Rate exceeded` when several regions' stacks are watched.
+const ATTEMPTS: u32 = 10;
+
+/// Credentials, endpoints and the pace of looking again.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    shared: SdkConfig,
+    /// Between two looks at something that is under way.
+    pub(super) poll: Duration,
+    /// Until something that is under way is given up.
+    pub(super) patience: Duration,
+    /// Whether this is an emulator of this machine.
+    pub(super) emulated: bool,
+}
+
+impl Session {
+    /// Credentials and endpoints as every AWS tool reads them; an emulator's endpoint, when the file names
+    /// one, and credentials that are none.
+    pub(super) async fn of(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .build_https();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .operation_attempt_timeout(Duration::from_secs(120))
+            .build();
+        let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
+            .http_client(http)
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .region(Region::new(config.service.home.clone()));
+        if let Some(profile) = profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(emulator) = &config.emulator {
+            let nobody = Credentials::new("test", "test", None, None, "emulator");
+            loader = loader
+                .endpoint_url(&emulator.endpoint)
+                .credentials_provider(SharedCredentialsProvider::new(nobody));
+        }
+        let shared = loader.load().await;
+        let provider = shared.credentials_provider().context("no AWS credentials are set up")?;
+        // Asked for once here, so that their lack is told as what it is.
+        provider.provide_credentials().await.context(
+            "no AWS credentials: set AWS_PROFILE, run `aws sso login`, or use `--dev` for the world on this machine",
+        )?;
+        let emulated = config.emulator.is_some();
+        let (poll, patience) = if emulated {
+            (Duration::from_millis(100), Duration::from_secs(120))
+        } else {
+            (Duration::from_secs(3), Duration::from_hours(2))
+        };
+        Ok(Self { shared, poll, patience, emulated })
+    }
+
+    pub(super) fn cloudformation(&self, region: &str) -> aws_sdk_cloudformation::Client {
+        let config = aws_sdk_cloudformation::config::Builder::from(&self.shared);
+        aws_sdk_cloudformation::Client::from_conf(config.region(Region::new(region.to_owned())).build())
+    }
+
+    pub(super) fn s3(&self, region: &str) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::config::Builder::from(&self.shared)
+            .region(aws_sdk_s3::config::Region::new(region.to_owned()))
+            .force_path_style(self.emulated);
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    pub(super) fn dynamodb(&self, region: &str) -> aws_sdk_dynamodb::Client {
+        let config = aws_sdk_dynamodb::config::Builder::from(&self.shared);
+        aws_sdk_dynamodb::Client::from_conf(config.region(Region::new(region.to_owned())).build())
+    }
+
+    pub(super) fn route53(&self) -> aws_sdk_route53::Client {
+        aws_sdk_route53::Client::new(&self.shared)
+    }
+
+    pub(super) fn sts(&self) -> aws_sdk_sts::Client {
+        aws_sdk_sts::Client::new(&self.shared)
+    }
+}

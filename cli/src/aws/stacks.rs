@@ -1,0 +1,419 @@
+//! Stacks: read, brought to a template through a change set that is looked at before it is executed, removed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::types::{
+    Capability, ChangeSetStatus, ChangeSetType, OnStackFailure, Parameter, Replacement, Stack as CfnStack,
+    StackEvent, StackResourceDriftStatus, Tag,
+};
+use jiff::Timestamp;
+
+use super::refusal::Refusal;
+use super::session::Session;
+use crate::cloud::{Done, Progress, StepError};
+use crate::plan::{ObservedStack, PROTECTED, StackChange};
+use crate::stacks::{Names, StackKind};
+
+type Tell<'a> = &'a (dyn Fn(Progress) + Sync);
+
+/// Tolerance between this machine's clock and CloudFormation's when events are picked by time, s.
+const CLOCK_SLACK_S: i64 = 2;
+
+/// A region's stacks of a service.
+pub(super) async fn read(
+    client: &Client,
+    names: &Names,
+) -> Result<BTreeMap<StackKind, ObservedStack>, Refusal> {
+    let mut found = BTreeMap::new();
+    let mut pages = client.describe_stacks().into_paginator().items().send();
+    while let Some(stack) = pages.next().await {
+        let stack = stack?;
+        let kind = StackKind::ALL.into_iter().find(|kind| stack.stack_name() == Some(&names.stack(*kind)));
+        let Some(kind) = kind else { continue };
+        let status = status_of(&stack);
+        let text = if status == "REVIEW_IN_PROGRESS" {
+            String::new()
+        } else {
+            let template = client.get_template().set_stack_name(stack.stack_id.clone()).send().await?;
+            template.template_body.unwrap_or_default()
+        };
+        found.insert(kind, observed(&stack, status, text));
+    }
+    Ok(found)
+}
+
+fn status_of(stack: &CfnStack) -> String {
+    stack.stack_status().map(|status| status.as_str().to_owned()).unwrap_or_default()
+}
+
+fn observed(stack: &CfnStack, status: String, text: String) -> ObservedStack {
+    let pair = |key: Option<&str>, value: Option<&str>| Some((key?.to_owned(), value?.to_owned()));
+    ObservedStack {
+        status,
+        text,
+        parameters: stack
+            .parameters()
+            .iter()
+            .filter_map(|p| pair(p.parameter_key(), p.parameter_value()))
+            .collect(),
+        outputs: stack.outputs().iter().filter_map(|o| pair(o.output_key(), o.output_value())).collect(),
+    }
+}
+
+/// Brings a stack to its template.
+pub(super) async fn ensure(
+    session: &Session,
+    region: &str,
+    service: &str,
+    change: &StackChange,
+    tell: Tell<'_>,
+) -> Result<Done, StepError> {
+    let client = session.cloudformation(region);
+    if change.recreate {
+        delete(session, region, change.kind, &change.name, tell).await?;
+    }
+    let work = Work { session, client: &client, change, tell };
+    let Some((set, stack)) = work.change_set(service).await? else { return Ok(Done::AlreadySo) };
+    if let Err(error) = work.guard(&set).await {
+        // A change set left behind harms nobody; its refusal is what matters.
+        let _ = client.delete_change_set().change_set_name(&set).send().await;
+        return Err(error);
+    }
+    let began = Timestamp::now();
+    client.execute_change_set().change_set_name(&set).send().await.map_err(Refusal::from)?;
+    work.watch(&stack, began).await?;
+    if change.kind == StackKind::Home {
+        let protect = client.update_termination_protection().stack_name(&change.name);
+        protect.enable_termination_protection(true).send().await.map_err(Refusal::from)?;
+    }
+    Ok(Done::Changed)
+}
+
+struct Work<'a> {
+    session: &'a Session,
+    client: &'a Client,
+    change: &'a StackChange,
+    tell: Tell<'a>,
+}
+
+impl Work<'_> {
+    /// Makes the change set; none when it is empty. Returns its and the stack's identifiers.
+    async fn change_set(&self, service: &str) -> Result<Option<(String, String)>, StepError> {
+        (self.tell)(Progress { phase: "change set".to_owned(), done: 0, total: 0 });
+        let kind = if self.exists().await? { ChangeSetType::Update } else { ChangeSetType::Create };
+        let creates = kind == ChangeSetType::Create;
+        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+        let parameters = self
+            .change
+            .parameters
+            .iter()
+            .map(|(key, value)| Parameter::builder().parameter_key(key).parameter_value(value).build());
+        let name = format!("ipgeo-{}", Timestamp::now().as_millisecond());
+        let call = self
+            .client
+            .create_change_set()
+            .stack_name(&self.change.name)
+            .change_set_name(name)
+            .change_set_type(kind)
+            .template_body(&self.change.text)
+            .capabilities(Capability::CapabilityNamedIam)
+            .set_parameters(Some(parameters.collect()))
+            .tags(tag("ipgeo:service", service))
+            .tags(tag("ipgeo:stack", self.change.kind.as_str()))
+            // What a failed creation leaves can't be updated; data that an earlier stack has kept is adopted.
+            .set_on_stack_failure(creates.then_some(OnStackFailure::Delete))
+            .set_import_existing_resources(creates.then_some(true));
+        let made = call.send().await.map_err(Refusal::from)?;
+        let (set, stack) = (made.id.unwrap_or_default(), made.stack_id.unwrap_or_default());
+        let began = std::time::Instant::now();
+        loop {
+            let seen = self.client.describe_change_set().change_set_name(&set).send().await;
+            let seen = seen.map_err(Refusal::from)?;
+            match seen.status() {
+                Some(ChangeSetStatus::CreateComplete) => return Ok(Some((set, stack))),
+                Some(ChangeSetStatus::Failed) => {
+                    let reason = seen.status_reason().unwrap_or("no reason was given").to_owned();
+                    // Nothing refers to it any more, and its failure is told below.
+                    let _ = self.client.delete_change_set().change_set_name(&set).send().await;
+                    let empty = reason.contains("didn't contain changes")
+                        || reason.contains("No updates are to be performed");
+                    return if empty { Ok(None) } else { Err(StepError::of(reason)) };
+                }
+                _ => self.wait(began, "the change set").await?,
+            }
+        }
+    }
+
+    /// Whether there is a stack that can be updated.
+    async fn exists(&self) -> Result<bool, StepError> {
+        match self.client.describe_stacks().stack_name(&self.change.name).send().await.map_err(Refusal::from)
+        {
+            Ok(found) => {
+                let status = found.stacks().first().map(status_of).unwrap_or_default();
+                Ok(status != "REVIEW_IN_PROGRESS")
+            }
+            Err(refusal) if refusal.is_absent() => Ok(false),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// CloudFormation's own word on what it would replace or remove, against what must not be lost.
+    async fn guard(&self, set: &str) -> Result<(), StepError> {
+        let mut token = None;
+        loop {
+            let call = self.client.describe_change_set().change_set_name(set).set_next_token(token);
+            let page = call.send().await.map_err(Refusal::from)?;
+            for change in page.changes().iter().filter_map(|change| change.resource_change()) {
+                let name = change.logical_resource_id().unwrap_or_default();
+                let lost = change.action().is_some_and(|action| action.as_str() == "Remove")
+                    || change.replacement() == Some(&Replacement::True);
+                if lost && PROTECTED.contains(&name) && !self.change.allow_replace.contains(name) {
+                    return Err(StepError {
+                        resource: Some(format!("{name} ({})", change.resource_type().unwrap_or_default())),
+                        remedy: Some(format!("say --allow-replace {name} if its loss is meant")),
+                        ..StepError::of("CloudFormation would replace or remove it; nothing was changed")
+                    });
+                }
+            }
+            token = page.next_token().map(str::to_owned);
+            if token.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for the operation's end and tells how far it is.
+    async fn watch(&self, stack: &str, since: Timestamp) -> Result<(), StepError> {
+        let began = std::time::Instant::now();
+        loop {
+            let status = status(self.client, stack).await?;
+            let events = events(self.client, stack, since).await?;
+            if !status.ends_with("_IN_PROGRESS") {
+                return if matches!(status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE")
+                {
+                    Ok(())
+                } else {
+                    Err(root_cause(&events, &status))
+                };
+            }
+            (self.tell)(Progress {
+                phase: phase(&status).to_owned(),
+                done: completed(&events),
+                total: self.change.changes.len(),
+            });
+            self.wait(began, "the stack").await?;
+        }
+    }
+
+    async fn wait(&self, began: std::time::Instant, what: &str) -> Result<(), StepError> {
+        pause(self.session, began, what).await
+    }
+}
+
+/// One pause between two looks; an error when patience is at its end.
+pub(super) async fn pause(session: &Session, began: std::time::Instant, what: &str) -> Result<(), StepError> {
+    if began.elapsed() > session.patience {
+        let minutes = session.patience.as_secs() / 60;
+        return Err(StepError::of(format!(
+            "{what} is not ready after {minutes} minutes; it may go on without us"
+        )));
+    }
+    // Regions that began together should not ask together for ever.
+    let jitter = fastrand::f64() * 0.4 + 0.8;
+    tokio::time::sleep(session.poll.mul_f64(jitter)).await;
+    Ok(())
+}
+
+fn phase(status: &str) -> &'static str {
+    match status {
+        "CREATE_IN_PROGRESS" => "creating",
+        "DELETE_IN_PROGRESS" => "removing",
+        status if status.contains("ROLLBACK") => "undoing",
+        status if status.contains("CLEANUP") => "cleaning up",
+        _ => "updating",
+    }
+}
+
+/// A stack's state by its identifier; `DELETE_COMPLETE` when it is gone.
+async fn status(client: &Client, stack: &str) -> Result<String, StepError> {
+    match client.describe_stacks().stack_name(stack).send().await.map_err(Refusal::from) {
+        Ok(found) => Ok(found.stacks().first().map(status_of).unwrap_or_default()),
+        Err(refusal) if refusal.is_absent() => Ok("DELETE_COMPLETE".to_owned()),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// A stack's events since a time, the latest first.
+async fn events(client: &Client, stack: &str, since: Timestamp) -> Result<Vec<StackEvent>, StepError> {
+    let since = since.as_second() - CLOCK_SLACK_S;
+    let mut found = Vec::new();
+    let mut pages = client.describe_stack_events().stack_name(stack).into_paginator().items().send();
+    while let Some(event) = pages.next().await {
+        match event.map_err(Refusal::from) {
+            Ok(event) if event.timestamp().is_some_and(|time| time.secs() < since) => break,
+            Ok(event) => found.push(event),
+            Err(refusal) if refusal.is_absent() => break,
+            Err(refusal) => return Err(refusal.into()),
+        }
+    }
+    Ok(found)
+}
+
+fn completed(events: &[StackEvent]) -> usize {
+    let is_done = |event: &&StackEvent| {
+        event.resource_status().is_some_and(|status| status.as_str().ends_with("_COMPLETE"))
+            && event.physical_resource_id() != event.stack_id()
+    };
+    let names: BTreeSet<&str> =
+        events.iter().filter(is_done).filter_map(|event| event.logical_resource_id()).collect();
+    names.len()
+}
+
+/// The first failure that was not the consequence of another.
+fn root_cause(events: &[StackEvent], status: &str) -> StepError {
+    let failed = |event: &&StackEvent| {
+        event.resource_status().is_some_and(|status| status.as_str().ends_with("_FAILED"))
+            && !event.resource_status_reason().unwrap_or_default().contains("cancelled")
+    };
+    match events.iter().rev().find(failed) {
+        Some(event) => StepError {
+            resource: Some(format!(
+                "{} ({})",
+                event.logical_resource_id().unwrap_or_default(),
+                event.resource_type().unwrap_or_default()
+            )),
+            ..StepError::of(event.resource_status_reason().unwrap_or("no reason was given"))
+        },
+        None => StepError::of(format!("the stack is {status}, and no resource says why")),
+    }
+}
+
+/// Removes a stack.
+pub(super) async fn delete(
+    session: &Session,
+    region: &str,
+    kind: StackKind,
+    name: &str,
+    tell: Tell<'_>,
+) -> Result<Done, StepError> {
+    let client = session.cloudformation(region);
+    let found = match client.describe_stacks().stack_name(name).send().await.map_err(Refusal::from) {
+        Ok(found) => found,
+        Err(refusal) if refusal.is_absent() => return Ok(Done::AlreadySo),
+        Err(refusal) => return Err(refusal.into()),
+    };
+    let Some(stack) = found.stacks().first().and_then(|stack| stack.stack_id()) else {
+        return Ok(Done::AlreadySo);
+    };
+    if kind == StackKind::Home {
+        let protect = client.update_termination_protection().stack_name(name);
+        protect.enable_termination_protection(false).send().await.map_err(Refusal::from)?;
+    }
+    let since = Timestamp::now();
+    client.delete_stack().stack_name(stack).send().await.map_err(Refusal::from)?;
+    let began = std::time::Instant::now();
+    loop {
+        let now = status(&client, stack).await?;
+        match now.as_str() {
+            "DELETE_COMPLETE" => return Ok(Done::Changed),
+            "DELETE_FAILED" => return Err(root_cause(&events(&client, stack, since).await?, &now)),
+            _ => {
+                tell(Progress { phase: "removing".to_owned(), done: 0, total: 0 });
+                pause(session, began, "the stack's removal").await?;
+            }
+        }
+    }
+}
+
+/// Whether any of a region's stacks is being changed.
+pub(super) async fn drifts(
+    session: &Session,
+    region: &str,
+    name: &str,
+) -> Result<Vec<(String, String, Vec<String>)>, StepError> {
+    let client = session.cloudformation(region);
+    let begun = client.detect_stack_drift().stack_name(name).send().await.map_err(Refusal::from)?;
+    let id = begun.stack_drift_detection_id.unwrap_or_default();
+    let began = std::time::Instant::now();
+    loop {
+        let seen = client.describe_stack_drift_detection_status().stack_drift_detection_id(&id).send().await;
+        let seen = seen.map_err(Refusal::from)?;
+        match seen.detection_status().map(|status| status.as_str()) {
+            Some("DETECTION_IN_PROGRESS") => pause(session, began, "the drift detection").await?,
+            Some("DETECTION_FAILED") => {
+                let reason = seen.detection_status_reason().unwrap_or("no reason was given");
+                // Some types can't be looked at; what could be is told.
+                if seen.drifted_stack_resource_count().is_none() {
+                    return Err(StepError::of(reason));
+                }
+                break;
+            }
+            _ => break,
+        }
+    }
+    let mut found = Vec::new();
+    let mut token = None;
+    loop {
+        let call = client
+            .describe_stack_resource_drifts()
+            .stack_name(name)
+            .stack_resource_drift_status_filters(StackResourceDriftStatus::Modified)
+            .stack_resource_drift_status_filters(StackResourceDriftStatus::Deleted)
+            .set_next_token(token);
+        let page = call.send().await.map_err(Refusal::from)?;
+        for drift in page.stack_resource_drifts() {
+            let resource = format!(
+                "{} ({})",
+                drift.logical_resource_id().unwrap_or_default(),
+                drift.resource_type().unwrap_or_default()
+            );
+            let status = drift.stack_resource_drift_status().map(|s| s.as_str()).unwrap_or_default();
+            let properties = drift.property_differences().iter().map(|difference| {
+                format!(
+                    "{} {} → {}",
+                    difference.property_path().unwrap_or_default().trim_start_matches('/'),
+                    difference.expected_value().unwrap_or_default(),
+                    difference.actual_value().unwrap_or_default()
+                )
+            });
+            found.push((resource, status.to_owned(), properties.collect()));
+        }
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_cloudformation::primitives::DateTime;
+    use aws_sdk_cloudformation::types::ResourceStatus;
+
+    use super::*;
+
+    fn event(second: i64, name: &str, status: ResourceStatus, reason: &str) -> StackEvent {
+        StackEvent::builder()
+            .timestamp(DateTime::from_secs(second))
+            .logical_resource_id(name)
+            .resource_type("AWS::X::Y")
+            .resource_status(status)
+            .resource_status_reason(reason)
+            .build()
+    }
+
+    #[test]
+    fn the_first_failure_that_is_no_consequence_is_the_root() {
+        let events = [
+            event(4, "Stack", ResourceStatus::RollbackInProgress, "failed"),
+            event(3, "Other", ResourceStatus::CreateFailed, "Resource creation cancelled"),
+            event(2, "Function", ResourceStatus::CreateFailed, "no such key"),
+            event(1, "Role", ResourceStatus::CreateComplete, ""),
+        ];
+        let cause = root_cause(&events, "ROLLBACK_COMPLETE");
+        assert_eq!(cause.to_string(), "Function (AWS::X::Y): no such key");
+        assert_eq!(completed(&events), 1);
+        assert!(root_cause(&[], "ROLLBACK_COMPLETE").to_string().contains("ROLLBACK_COMPLETE"));
+    }
+}

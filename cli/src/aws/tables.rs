@@ -1,0 +1,159 @@
+//! The tables as a deploy needs them: secrets, limits of tiers, replicas.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::ReplicaStatus;
+use ipgeo_contract::{AddressSecret, ApiKey, Identity, Limit, probe_api_key, probe_record};
+use ipgeo_runtime::dynamo::{AccessTable, KeyChange, KeyWriteError};
+use ipgeo_runtime::store::{AccessRead as _, StoreError};
+use jiff::Timestamp;
+
+use super::refusal::Refusal;
+use super::session::Session;
+use super::stacks::pause;
+use crate::cloud::{CloudError, Done, Progress, StepError};
+use crate::plan::{AccessState, TierLimit};
+
+/// A replica's region and DynamoDB's word for its state.
+pub(super) type Replicas = BTreeMap<String, String>;
+
+/// The table's replicas beside home; none: there is no table.
+pub(super) async fn replicas(client: &Client, table: &str) -> Result<Option<Replicas>, Refusal> {
+    match client.describe_table().table_name(table).send().await.map_err(Refusal::from) {
+        Ok(found) => {
+            let replicas = found.table().map(|table| table.replicas()).unwrap_or_default().iter();
+            let state = |status: Option<&ReplicaStatus>| {
+                status.map_or_else(|| "UNKNOWN".to_owned(), |status| status.as_str().to_owned())
+            };
+            let of = |replica: &aws_sdk_dynamodb::types::ReplicaDescription| {
+                Some((replica.region_name()?.to_owned(), state(replica.replica_status())))
+            };
+            Ok(Some(replicas.filter_map(of).collect()))
+        }
+        Err(refusal) if refusal.is_absent() => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// What the access table holds; `limits` asks for the limits of all API keys too.
+pub(super) async fn state(
+    client: &Client,
+    table: &str,
+    prefix: &str,
+    limits: bool,
+) -> Result<Option<AccessState>, CloudError> {
+    let exists = replicas(client, table).await.map_err(|refusal| refusal.for_reading("the home region"))?;
+    if exists.is_none() {
+        return Ok(None);
+    }
+    let access = AccessTable::new(client.clone(), table);
+    let mut state = AccessState::default();
+    if let Some(secret) = access.address_secret().await.map_err(unread)? {
+        let key = probe_api_key(prefix, &secret).map_err(|error| CloudError {
+            what: format!("the probes' API key can't be made: {error}"),
+            remedy: "correct `key_prefix` in regions.toml".to_owned(),
+        })?;
+        state.ready = access.key_now(&Identity::key(&key.hash())).await.map_err(unread)?.is_some();
+    }
+    if limits {
+        for (_, record) in access.list_keys().await.map_err(unread)? {
+            *state.limits.entry((record.tier, record.limit.to_string())).or_default() += 1;
+        }
+    }
+    Ok(Some(state))
+}
+
+fn unread(error: StoreError) -> CloudError {
+    let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    CloudError {
+        what: format!("{error}: {why}"),
+        remedy: "compare the deployer's policy with `ipgeo iam policy`".to_owned(),
+    }
+}
+
+fn unwritten(error: &(dyn std::error::Error + 'static)) -> StepError {
+    let why = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+    StepError::of(format!("{error}{why}"))
+}
+
+/// The probes' API key of a table whose secret is there.
+pub(super) async fn probe_key(client: &Client, table: &str, prefix: &str) -> Option<ApiKey> {
+    let access = AccessTable::new(client.clone(), table);
+    let secret = access.address_secret().await.ok().flatten()?;
+    probe_api_key(prefix, &secret).ok()
+}
+
+/// Makes the address secret and the probes' API key, unless they are there.
+pub(super) async fn ensure_secret(client: &Client, table: &str, prefix: &str) -> Result<Done, StepError> {
+    let access = AccessTable::new(client.clone(), table);
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| StepError::of(format!("no random numbers: {error}")))?;
+    let secret = access.ensure_address_secret(AddressSecret::new(bytes)).await.map_err(|e| unwritten(&e))?;
+    let key = probe_api_key(prefix, &secret).map_err(|error| StepError::of(error.to_string()))?;
+    let record = probe_record(&key, Timestamp::now());
+    match access.put_key(&Identity::key(&key.hash()), &record).await {
+        Ok(()) => Ok(Done::Changed),
+        Err(KeyWriteError::Exists) => Ok(Done::AlreadySo),
+        Err(error) => Err(unwritten(&error)),
+    }
+}
+
+/// Gives the API keys that have a tier's old limit its new one.
+pub(super) async fn ensure_tier(
+    client: &Client,
+    table: &str,
+    tier: &TierLimit,
+    tell: &(dyn Fn(Progress) + Sync),
+) -> Result<Done, StepError> {
+    let parse = |text: &str| -> Result<Limit, StepError> {
+        text.parse().map_err(|error: ipgeo_contract::LimitError| StepError::of(error.to_string()))
+    };
+    let (from, to) = (parse(&tier.from)?, parse(&tier.to)?);
+    let access = AccessTable::new(client.clone(), table);
+    let keys = access.list_keys().await.map_err(|error| unwritten(&error))?;
+    let theirs: Vec<_> =
+        keys.into_iter().filter(|(_, key)| key.tier == tier.tier && key.limit == from).collect();
+    for (done, (identity, _)) in theirs.iter().enumerate() {
+        tell(Progress { phase: "API keys".to_owned(), done, total: theirs.len() });
+        let change = KeyChange { limit: Some(to), ..KeyChange::default() };
+        access.update_key(identity, &change).await.map_err(|error| unwritten(&error))?;
+    }
+    Ok(if theirs.is_empty() { Done::AlreadySo } else { Done::Changed })
+}
+
+/// Waits until exactly these regions have the table and answer.
+pub(super) async fn await_replicas(
+    session: &Session,
+    home: &str,
+    table: &str,
+    wanted: &BTreeSet<String>,
+    tell: &(dyn Fn(Progress) + Sync),
+) -> Result<(), StepError> {
+    let client = session.dynamodb(home);
+    let began = Instant::now();
+    loop {
+        let there = replicas(&client, table).await?.unwrap_or_default();
+        let others = || wanted.iter().filter(|region| *region != home);
+        let active = others().filter(|region| there.get(*region).is_some_and(|s| s == "ACTIVE")).count();
+        let total = others().count();
+        let broken = there.iter().find(|(_, state)| {
+            matches!(state.as_str(), "CREATION_FAILED" | "INACCESSIBLE_ENCRYPTION_CREDENTIALS")
+        });
+        if let Some((region, state)) = broken {
+            return Err(StepError {
+                resource: Some(format!("replica of {table} in {region}")),
+                remedy: Some(format!(
+                    "remove it: aws dynamodb update-table --table-name {table} --region {home} --replica-updates Delete={{RegionName={region}}}"
+                )),
+                ..StepError::of(state.clone())
+            });
+        }
+        if active == total {
+            return Ok(());
+        }
+        tell(Progress { phase: "replicas".to_owned(), done: active, total });
+        pause(session, began, "a replica of the access table").await?;
+    }
+}

@@ -1,0 +1,98 @@
+//! AWS's refusals in words that help: what is wrong, and what to do about it.
+
+/// What is wrong, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remedied {
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Explains a failed call to a region by its code (none: nobody answered) and message.
+pub fn explain(region: &str, code: Option<&str>, message: &str) -> Remedied {
+    let (what, remedy) = match code {
+        None => (
+            format!("AWS can't be reached in {region}: {message}"),
+            "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL".to_owned(),
+        ),
+        Some("InvalidClientTokenId" | "UnrecognizedClientException" | "AuthFailure" | "OptInRequired") => (
+            format!("the region {region} is not enabled for this account, or the credentials are of another"),
+            format!(
+                "enable it: aws account enable-region --region-name {region}; or take it out of regions.toml"
+            ),
+        ),
+        Some("ExpiredToken" | "ExpiredTokenException" | "RequestExpired") => {
+            ("the credentials have expired".to_owned(), "sign in again: aws sso login".to_owned())
+        }
+        Some("SignatureDoesNotMatch" | "RequestTimeTooSkewed" | "InvalidSignatureException")
+            if mentions_time(message) =>
+        {
+            (
+                format!("this machine's clock is off: {message}"),
+                "set the clock (timedatectl set-ntp true), then try again".to_owned(),
+            )
+        }
+        Some("SignatureDoesNotMatch" | "InvalidSignatureException") => (
+            "the secret access key does not belong to the access key".to_owned(),
+            "check AWS_SECRET_ACCESS_KEY or the profile".to_owned(),
+        ),
+        Some(
+            "AccessDenied"
+            | "AccessDeniedException"
+            | "UnauthorizedOperation"
+            | "AuthorizationError"
+            | "AccessDeniedFault",
+        ) => (
+            format!("a permission is missing: {message}"),
+            "compare the deployer's policy with `ipgeo iam policy`".to_owned(),
+        ),
+        Some(code) => (format!("{message} ({code})"), "see the reason; nothing was changed by it".to_owned()),
+    };
+    Remedied { what, remedy }
+}
+
+fn mentions_time(message: &str) -> bool {
+    ["expired", "earlier than", "later than", "not yet", "skew", "too large"]
+        .iter()
+        .any(|word| message.to_lowercase().contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_remedy() {
+        let table = [
+            (None, "connection refused", "can't be reached in eu-west-1", "check the network"),
+            (
+                Some("InvalidClientTokenId"),
+                "x",
+                "eu-west-1 is not enabled",
+                "enable-region --region-name eu-west-1",
+            ),
+            (Some("ExpiredToken"), "x", "have expired", "aws sso login"),
+            (
+                Some("SignatureDoesNotMatch"),
+                "Signature expired: 2026 is now earlier than 2027",
+                "clock is off",
+                "timedatectl",
+            ),
+            (Some("RequestTimeTooSkewed"), "the difference is too large", "clock is off", "timedatectl"),
+            (Some("SignatureDoesNotMatch"), "x", "secret access key", "AWS_SECRET_ACCESS_KEY"),
+            (
+                Some("AccessDenied"),
+                "not authorized to perform: s3:PutObject",
+                "s3:PutObject",
+                "ipgeo iam policy",
+            ),
+            (Some("Surprise"), "boo", "boo (Surprise)", "nothing was changed"),
+        ];
+        for (code, message, what, remedy) in table {
+            let told = explain("eu-west-1", code, message);
+            assert!(told.what.contains(what), "{told:?}");
+            assert!(told.remedy.contains(remedy), "{told:?}");
+        }
+    }
+}

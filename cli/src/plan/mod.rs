@@ -1,0 +1,39 @@
+//! What a deploy would do, as a value. Pure: it compares what should be with what was observed, and holds no
+//! handle to change anything.
+//!
+//! `observed` is what there is, `diff` compares two templates, `planner` makes the steps, `lifecycle` those
+//! that add and remove regions, `faults` tells what forbids a deploy, `show` prints a plan.
+
+mod destroy;
+mod diff;
+mod faults;
+mod lifecycle;
+mod model;
+mod observed;
+mod planner;
+mod replacement;
+mod rollback;
+mod show;
+mod traffic;
+mod widening;
+
+pub use destroy::{DestroyOptions, destroy};
+pub use diff::{Op, PropertyChange, ResourceChange, compare};
+pub use faults::{Fault, PROTECTED};
+pub use model::{
+    Action, ArtifactFile, Before, BucketKind, Plan, ProbeSpec, RecordChange, SCHEMA, StackChange, Step,
+    Summary, TierLimit, Wave, WaveKind,
+};
+pub use observed::{
+    AccessState, Alias, Foreign, Observed, ObservedRegion, ObservedStack, Record, RecordKind, StackState,
+    Zone, alias_of, replicas_of,
+};
+pub use planner::{PlanOptions, Scope, plan};
+pub use replacement::{CREATE_ONLY, replaces};
+pub use rollback::rollback;
+pub use show::{Shown, show};
+pub use traffic::{TrafficChange, TrafficError, drain_or_attach, drained_after};
+pub use widening::Widening;
+
+#[cfg(test)]
+mod tests;

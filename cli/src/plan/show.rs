@@ -1,0 +1,202 @@
+//! A plan for people: one line for what several regions have in common, the dangerous standing out.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::diff::{Op, PropertyChange, ResourceChange};
+use super::faults::PROTECTED;
+use super::model::{Action, Plan, RecordChange, StackChange, Step, Summary, short_key};
+
+/// Regions that are named one by one; more are counted.
+const REGIONS_NAMED_MAX: usize = 3;
+/// Characters of a value.
+const VALUE_CHARS_MAX: usize = 40;
+
+/// A plan as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The changes, a line each.
+    pub body: String,
+    /// The count.
+    pub last_line: String,
+}
+
+/// Writes a plan; `verbose` lists every resource of new stacks too.
+pub fn show(plan: &Plan, verbose: bool) -> Shown {
+    let mut body = String::new();
+    for wave in &plan.waves {
+        let _ = writeln!(body, "{}", wave.wave.title());
+        for (line, regions) in folded(&wave.steps, verbose) {
+            for (index, text) in line.lines().enumerate() {
+                if index == 0 {
+                    let _ = writeln!(body, "  {}: {text}", named(&regions));
+                } else {
+                    let _ = writeln!(body, "      {text}");
+                }
+            }
+        }
+    }
+    for note in &plan.notes {
+        let _ = writeln!(body, "note: {note}");
+    }
+    Shown { body, last_line: last_line(plan.is_empty(), &plan.summary()) }
+}
+
+fn last_line(empty: bool, summary: &Summary) -> String {
+    if empty {
+        return "Nothing to do: every region is as regions.toml says.".to_owned();
+    }
+    let stacks = match summary.stacks_to_remove {
+        0 => String::new(),
+        1 => " and 1 whole stack".to_owned(),
+        count => format!(" and {count} whole stacks"),
+    };
+    format!(
+        "{} to add, {} to change, {} to replace, {} to remove{stacks}; {} in {}.",
+        summary.add,
+        summary.change,
+        summary.replace,
+        summary.remove,
+        counted(summary.steps, "step"),
+        counted(summary.waves, "wave"),
+    )
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// Lines with the regions that have them in common, in the order of their first appearance.
+fn folded(steps: &[Step], verbose: bool) -> Vec<(String, Vec<&str>)> {
+    let mut order: Vec<String> = Vec::new();
+    let mut regions: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for step in steps {
+        for line in lines(step, verbose) {
+            let known = regions.entry(line.clone()).or_default();
+            if known.is_empty() {
+                order.push(line);
+            }
+            if known.last() != Some(&step.region.as_str()) {
+                known.push(&step.region);
+            }
+        }
+    }
+    order.into_iter().filter_map(|line| regions.remove(&line).map(|regions| (line, regions))).collect()
+}
+
+fn named(regions: &[&str]) -> String {
+    if regions.len() <= REGIONS_NAMED_MAX { regions.join(", ") } else { format!("{} regions", regions.len()) }
+}
+
+fn lines(step: &Step, verbose: bool) -> Vec<String> {
+    match &step.action {
+        Action::Stack(stack) => stack_lines(stack, verbose),
+        Action::DeleteStack { kind, name } => vec![format!("- {kind} stack {name}, whole")],
+        Action::Upload(file) => vec![format!("+ {}, {}", short_key(&file.artifact), size(file.bytes))],
+        Action::Copy { artifact, from } => vec![format!("+ {} from {from}", short_key(artifact))],
+        Action::Secret => vec!["+ address secret and the probes' API key, unless there".to_owned()],
+        Action::Tier(tier) => vec![format!(
+            "~ tier {}: {} of {} from {} to {}",
+            tier.tier,
+            counted(usize::try_from(tier.api_keys).unwrap_or(usize::MAX), "API key"),
+            "its limit",
+            tier.from,
+            tier.to
+        )],
+        Action::Probe(probe) => vec![format!("? /health, /{} and an API key", probe.address)],
+        Action::Records(change) => record_lines(change),
+        Action::Wait { seconds, why } => vec![format!("wait {seconds} s: {why}")],
+        Action::EmptyBucket { .. } => vec!["- all objects of the bucket".to_owned()],
+    }
+}
+
+fn stack_lines(stack: &StackChange, verbose: bool) -> Vec<String> {
+    if stack.before.is_none() {
+        let again = if stack.recreate { ", in place of the one that never came up" } else { "" };
+        let mut lines = vec![format!(
+            "+ {} stack: {}{again}{}",
+            stack.kind,
+            counted(stack.changes.len(), "resource"),
+            if stack.changes.iter().any(|change| !change.widens.is_empty()) { "  [IAM]" } else { "" }
+        )];
+        if verbose {
+            lines.extend(stack.changes.iter().map(|change| format!("  + {} ({})", change.name, change.kind)));
+        }
+        return lines;
+    }
+    if stack.changes.is_empty() {
+        return vec![format!("~ {} stack: what it tells (outputs, parameters)", stack.kind)];
+    }
+    stack.changes.iter().map(|change| resource_line(stack, change)).collect()
+}
+
+fn resource_line(stack: &StackChange, change: &ResourceChange) -> String {
+    let mut line = format!("{} {} {}", change.op.sign(), stack.kind, change.name);
+    match change.op {
+        Op::Add => {}
+        Op::Remove if change.kept => line.push_str(": let go of, and kept"),
+        Op::Remove => line.push_str(": removed"),
+        Op::Modify | Op::Replace => {
+            let properties: Vec<String> = change.properties.iter().map(property).collect();
+            let _ = write!(line, ": {}", properties.join("; "));
+        }
+    }
+    if matches!(change.op, Op::Remove | Op::Replace) && PROTECTED.contains(&change.name.as_str()) {
+        line.push_str("  [DATA OR PIPE]");
+    }
+    for widening in &change.widens {
+        let _ = write!(line, "\n  [IAM] new right: {}", widening.right);
+    }
+    line
+}
+
+fn property(change: &PropertyChange) -> String {
+    let text = |value: &Option<Value>| {
+        value
+            .as_ref()
+            .map(|value| shortened(&value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+    };
+    match (text(&change.before), text(&change.after)) {
+        (Some(before), Some(after)) => format!("{} {before} → {after}", change.path),
+        (None, Some(after)) => format!("{} {after}", change.path),
+        (Some(before), None) => format!("{} {before} → none", change.path),
+        (None, None) => change.path.clone(),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= VALUE_CHARS_MAX {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(VALUE_CHARS_MAX - 1).collect();
+    format!("{head}…")
+}
+
+fn record_lines(change: &RecordChange) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let list = |regions: &std::collections::BTreeSet<String>| {
+        regions.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+    };
+    if !change.attach.is_empty() {
+        lines.push(format!("+ {} A and AAAA, by latency: {}  [DNS]", change.domain, list(&change.attach)));
+    }
+    if !change.detach.is_empty() {
+        lines.push(format!("- {} A and AAAA: {}  [DNS]", change.domain, list(&change.detach)));
+    }
+    if change.drained != change.drained_before {
+        let now = if change.drained.is_empty() { "none".to_owned() } else { list(&change.drained) };
+        lines.push(format!("~ drained regions: {now}"));
+    }
+    lines
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a size for people")]
+fn size(bytes: u64) -> String {
+    if bytes < 1_000_000 {
+        format!("{:.0} kB", bytes as f64 / 1e3)
+    } else {
+        format!("{:.1} MB", bytes as f64 / 1e6)
+    }
+}

@@ -1,0 +1,140 @@
+//! What everything that is made is called. Names are the same in every region; what IAM and S3 keep in one
+//! space for the whole account or world has the region or the account in its name.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+
+/// The kinds of stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StackKind {
+    /// Every region's bucket of artifacts.
+    Artifacts,
+    /// What exists once: tables, stream, counter.
+    Home,
+    /// A region's API, function and log pipe.
+    Edge,
+}
+
+impl StackKind {
+    /// All of them, in the order of deploying.
+    pub const ALL: [Self; 3] = [Self::Artifacts, Self::Home, Self::Edge];
+
+    /// The word for it: `artifacts`, `home`, `edge`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Artifacts => "artifacts",
+            Self::Home => "home",
+            Self::Edge => "edge",
+        }
+    }
+}
+
+impl fmt::Display for StackKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The names of one service's things.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Names {
+    /// `<name>-<environment>`: what all names begin with.
+    pub service: String,
+    /// The access table.
+    pub access_table: String,
+    /// The ledger.
+    pub ledger_table: String,
+    /// The usage stream.
+    pub stream: String,
+    /// Home's function.
+    pub usage_function: String,
+    /// Every edge's function.
+    pub lookup_function: String,
+    /// Every edge's layer with the geo database.
+    pub geo_layer: String,
+    /// Every edge's log destination.
+    pub destination: String,
+    /// The role by which logs enter the stream.
+    pub log_pipe_role: String,
+    /// The usage function's role.
+    pub usage_role: String,
+    /// Home's topic of alarms.
+    pub alarm_topic: String,
+    /// An edge's topic of alarms.
+    pub alarm_topic_edge: String,
+}
+
+impl Names {
+    /// The names of a configuration's things.
+    pub fn of(config: &Config) -> Self {
+        let service = config.service.full_name();
+        let named = |what: &str| format!("{service}-{what}");
+        Self {
+            access_table: config.service.access_table(),
+            ledger_table: config.service.ledger_table(),
+            stream: named("usage"),
+            usage_function: named("usage"),
+            lookup_function: named("lookup"),
+            geo_layer: named("geo"),
+            destination: named("usage"),
+            log_pipe_role: named("log-pipe"),
+            usage_role: named("usage"),
+            alarm_topic: named("home-alarms"),
+            alarm_topic_edge: named("edge-alarms"),
+            service,
+        }
+    }
+
+    /// A stack's name; the same in every region.
+    pub fn stack(&self, kind: StackKind) -> String {
+        format!("{}-{kind}", self.service)
+    }
+
+    /// The role of a region's lookup function.
+    pub fn lookup_role(&self, region: &str) -> String {
+        format!("{}-lookup-{region}", self.service)
+    }
+
+    /// A region's bucket of artifacts.
+    pub fn bucket(&self, account: &str, region: &str) -> String {
+        format!("{}-{account}-{region}", self.service)
+    }
+
+    /// Home's bucket of batches that could not be counted.
+    pub fn failure_bucket(&self, account: &str) -> String {
+        format!("{}-failures-{account}", self.service)
+    }
+}
+
+/// The record that lists drained regions, for a domain.
+pub fn drained_record(domain: &str) -> String {
+    format!("_ipgeo-drained.{domain}")
+}
+
+/// The pattern of the service's roles, for IAM.
+pub fn role_arn_pattern(service: &str) -> String {
+    format!("arn:aws:iam::*:role/{service}-*")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PLACES;
+
+    #[test]
+    fn the_longest_names_fit_what_aws_takes() {
+        let config = super::super::test_config();
+        let mut names = Names::of(&config);
+        names.service = format!("{}-{}", "n".repeat(20), "e".repeat(12));
+        for place in PLACES {
+            assert!(names.bucket("123456789012", place.name).len() <= 63, "{}", place.name);
+            assert!(names.lookup_role(place.name).len() <= 64, "{}", place.name);
+        }
+        assert!(names.failure_bucket("123456789012").len() <= 63);
+        assert!(names.stack(StackKind::Artifacts).len() <= 128);
+    }
+}

@@ -1,0 +1,158 @@
+//! A CloudFormation template, read back: what it declares, as values that can be compared.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The largest template that a call takes inline (CloudFormation quotas).
+pub const INLINE_BYTES_MAX: usize = 51_200;
+
+/// A template.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Template {
+    /// What it declares, by logical name.
+    pub resources: BTreeMap<String, Resource>,
+    /// What it tells, by name.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, Value>,
+}
+
+/// A declared resource.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Resource {
+    /// `AWS::Lambda::Function`.
+    #[serde(rename = "Type")]
+    pub kind: String,
+    /// Its properties, with `Ref` and `Fn::…` in their long form.
+    #[serde(default)]
+    pub properties: Value,
+    /// What becomes of it when it is no longer declared.
+    #[serde(default)]
+    pub deletion_policy: Option<String>,
+}
+
+/// Why a text is no template.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// It is not YAML of a template's shape.
+    #[error("not a CloudFormation template")]
+    Shape(#[from] serde_yaml::Error),
+    /// It is too large to be sent.
+    #[error("the template has {bytes} bytes; CloudFormation takes {INLINE_BYTES_MAX}")]
+    Large {
+        /// Its size.
+        bytes: usize,
+    },
+    /// A name refers to nothing.
+    #[error("`{from}` refers to `{to}`, which is not declared")]
+    Dangling {
+        /// The resource that refers.
+        from: String,
+        /// What it refers to.
+        to: String,
+    },
+}
+
+impl Template {
+    /// Reads a template.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        Ok(serde_yaml::from_str(text)?)
+    }
+
+    /// Whether CloudFormation would take it, as far as can be told without asking: its size, and that what
+    /// it refers to is declared.
+    pub fn check(&self, text: &str) -> Result<(), TemplateError> {
+        if text.len() > INLINE_BYTES_MAX {
+            return Err(TemplateError::Large { bytes: text.len() });
+        }
+        for (name, resource) in &self.resources {
+            for to in resource.refers_to() {
+                let is_parameter = to == "HostedZoneId";
+                if !is_parameter && !to.starts_with("AWS::") && !self.resources.contains_key(&to) {
+                    return Err(TemplateError::Dangling { from: name.clone(), to });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An output's value when it is a plain text.
+    pub fn output(&self, name: &str) -> Option<&str> {
+        self.outputs.get(name)?.get("Value")?.as_str()
+    }
+}
+
+impl Resource {
+    /// Logical names that its properties refer to.
+    pub fn refers_to(&self) -> Vec<String> {
+        references(&self.properties)
+    }
+
+    /// A property at the top.
+    pub fn property(&self, name: &str) -> Option<&Value> {
+        self.properties.get(name)
+    }
+}
+
+/// Logical names that a value refers to by `Ref`, `Fn::GetAtt` or `Fn::Sub`.
+pub(crate) fn references(value: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    collect(value, &mut found);
+    found
+}
+
+fn collect(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                match (name.as_str(), member) {
+                    ("Ref", Value::String(to)) => found.push(to.clone()),
+                    ("Fn::GetAtt", Value::Array(parts)) => {
+                        found.extend(parts.first().and_then(Value::as_str).map(str::to_owned));
+                    }
+                    ("Fn::Sub", Value::String(text)) => found.extend(names_in(text)),
+                    _ => collect(member, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        _ => {}
+    }
+}
+
+/// The logical names in `${Name}` and `${Name.Attribute}` of a text.
+fn names_in(text: &str) -> impl Iterator<Item = String> {
+    text.split("${").skip(1).filter_map(|rest| {
+        let name = rest.split('}').next()?;
+        Some(name.split('.').next().unwrap_or(name).to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_of_every_form_are_found() {
+        let value = serde_json::json!({
+            "a": {"Ref": "One"},
+            "b": [{"Fn::GetAtt": ["Two", "Arn"]}, {"Fn::Sub": "x-${Three}/${Four.Arn}-${AWS::Region}"}],
+        });
+        assert_eq!(references(&value), ["One", "Two", "Three", "Four", "AWS::Region"]);
+    }
+
+    #[test]
+    fn a_template_is_checked_before_it_is_sent() {
+        let text = "Resources:\n  A:\n    Type: T\n    Properties: {X: {Ref: B}}\n";
+        let template = Template::parse(text).expect("a template");
+        let told = template.check(text).expect_err("dangling").to_string();
+        assert_eq!(told, "`A` refers to `B`, which is not declared");
+        let large = format!("{text}# {}", "x".repeat(INLINE_BYTES_MAX));
+        assert!(matches!(template.check(&large), Err(TemplateError::Large { .. })));
+        assert!(matches!(Template::parse("a: [b"), Err(TemplateError::Shape(_))));
+        assert!(matches!(Template::parse("Resources: 3"), Err(TemplateError::Shape(_))));
+    }
+}

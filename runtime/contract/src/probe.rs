@@ -1,0 +1,66 @@
+//! The API key by which a service's own probes ask its edges. It follows from the address secret, so that
+//! whoever may read that (the operator, at home) has it, and nothing more is stored.
+
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use sha2::Sha256;
+
+use crate::{AddressSecret, ApiKey, ApiKeyError, KeyRecord, Limit, Status, Window};
+
+/// The owner of the probes' API key.
+pub const PROBE_OWNER: &str = "ipgeo probe";
+/// Its tier; it is not one of the file.
+pub const PROBE_TIER: &str = "probe";
+/// Calls a day that probes may make.
+const PROBE_CALLS: u64 = 100_000;
+
+/// The probes' API key of a service.
+pub fn probe_api_key(prefix: &str, secret: &AddressSecret) -> Result<ApiKey, ApiKeyError> {
+    let mut block = 0_u32;
+    ApiKey::generate(prefix, |bytes| {
+        for chunk in bytes.chunks_mut(32) {
+            block += 1;
+            let tag = tag(secret, block);
+            chunk.copy_from_slice(&tag[..chunk.len()]);
+        }
+    })
+}
+
+#[expect(clippy::expect_used, reason = "HMAC takes a key of any length: the error can't happen")]
+fn tag(secret: &AddressSecret, block: u32) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.to_hex().as_bytes()).expect("any length");
+    mac.update(b"ipgeo probe API key");
+    mac.update(&block.to_be_bytes());
+    mac.finalize().into_bytes().into()
+}
+
+/// The record of the probes' API key.
+pub fn probe_record(key: &ApiKey, now: Timestamp) -> KeyRecord {
+    KeyRecord {
+        owner: PROBE_OWNER.to_owned(),
+        tier: PROBE_TIER.to_owned(),
+        limit: Limit { calls: PROBE_CALLS, window: Window::Day },
+        status: Status::Active,
+        expires: None,
+        sites: Vec::new(),
+        networks: Vec::new(),
+        hint: key.hint(),
+        created: now,
+        published: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_secret_gives_the_same_api_key_and_another_another() {
+        let of = |byte| probe_api_key("ipg", &AddressSecret::new([byte; 32])).expect("an API key");
+        assert_eq!(of(1), of(1));
+        assert_ne!(of(1), of(2));
+        assert!(of(1).expose().parse::<ApiKey>().is_ok());
+        let record = probe_record(&of(1), Timestamp::UNIX_EPOCH);
+        assert_eq!((record.owner.as_str(), record.status), (PROBE_OWNER, Status::Active));
+    }
+}
