@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::cmd::{dev, geo, keys, schema, usage};
-use crate::output::{Exit, Format, report_error};
+use crate::cmd::{deploy, destroy, dev, drift, geo, iam, keys, plan, render, schema, status, traffic, usage};
+use crate::output::{Color, Exit, Format, report_error};
 
 /// Run a worldwide, metered IP-geolocation API from one regions.toml.
 #[derive(Debug, Parser)]
@@ -20,6 +20,7 @@ struct Cli {
 
 /// Flags of every verb.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every verb")]
 pub struct Shared {
     /// The regions.toml to use; else the nearest one above this folder
     #[arg(long, global = true, value_name = "FILE", env = "IPGEO_CONFIG")]
@@ -33,6 +34,9 @@ pub struct Shared {
     /// The same as --output json
     #[arg(long, global = true)]
     pub json: bool,
+    /// When colours are used
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
 }
 
 impl Shared {
@@ -44,6 +48,24 @@ impl Shared {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Write the CloudFormation templates of every stack
+    Render(render::RenderArgs),
+    /// Show what a deploy would change; changes nothing
+    Plan(plan::PlanArgs),
+    /// Make every region as regions.toml says
+    Deploy(deploy::DeployArgs),
+    /// Show every region: stacks, code, database, replica, record, latency
+    Status(status::StatusArgs),
+    /// Find what was changed behind the stacks' back
+    Drift(drift::DriftArgs),
+    /// Send callers to regions, or no longer
+    #[command(subcommand)]
+    Traffic(traffic::TrafficVerb),
+    /// Take the service down; data is kept unless told otherwise
+    Destroy(destroy::DestroyArgs),
+    /// Print the rights that a deployer needs
+    #[command(subcommand)]
+    Iam(iam::IamVerb),
     /// Run every region on this machine
     Dev(dev::DevArgs),
     /// Make and manage API keys
@@ -69,6 +91,7 @@ pub fn main() -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
+    cli.shared.color.choose();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -77,22 +100,32 @@ pub fn main() -> Exit {
         }
     };
     match runtime.block_on(run(cli)) {
-        Ok(()) => Exit::Done,
+        Ok(exit) => exit,
         Err(error) => {
             report_error(&error);
-            Exit::Failed
+            Exit::of(&error)
         }
     }
 }
 
-async fn run(cli: Cli) -> anyhow::Result<()> {
+async fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let shared = &cli.shared;
     match cli.verb {
-        Verb::Dev(args) => dev::run(args, &cli.shared).await,
-        Verb::Keys(verb) => keys::run(verb, &cli.shared).await,
-        Verb::Usage(verb) => usage::run(verb, &cli.shared).await,
-        Verb::Geo(verb) => geo::run(verb, &cli.shared),
-        Verb::Schema => schema::run(),
+        Verb::Plan(args) => return Box::pin(plan::run(args, shared)).await,
+        Verb::Deploy(args) => return Box::pin(deploy::run(args, shared)).await,
+        Verb::Drift(args) => return Box::pin(drift::run(args, shared)).await,
+        Verb::Traffic(verb) => return Box::pin(traffic::run(verb, shared)).await,
+        Verb::Destroy(args) => return Box::pin(destroy::run(args, shared)).await,
+        Verb::Render(args) => render::run(&args, shared)?,
+        Verb::Status(args) => Box::pin(status::run(args, shared)).await?,
+        Verb::Iam(verb) => iam::run(verb, shared)?,
+        Verb::Dev(args) => dev::run(args, shared).await?,
+        Verb::Keys(verb) => keys::run(verb, shared).await?,
+        Verb::Usage(verb) => usage::run(verb, shared).await?,
+        Verb::Geo(verb) => geo::run(verb, shared)?,
+        Verb::Schema => schema::run()?,
     }
+    Ok(Exit::Done)
 }
 
 #[cfg(test)]

@@ -1,9 +1,20 @@
 //! The verbs: one file each, its arguments beside its `run`.
 
+pub mod cloud_args;
+pub mod deploy;
+pub mod deployment;
+pub mod destroy;
 pub mod dev;
+pub mod drift;
+mod execution;
 pub mod geo;
+pub mod iam;
 pub mod keys;
+pub mod plan;
+pub mod render;
 pub mod schema;
+pub mod status;
+pub mod traffic;
 pub mod usage;
 
 use std::path::PathBuf;

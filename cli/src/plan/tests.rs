@@ -55,7 +55,9 @@ async fn an_artifact_that_is_nowhere_forbids_the_deploy() {
     assert!(told.iter().all(|what| what.ends_with("is neither here nor in the bucket")), "{told:?}");
     // What home's bucket holds need not be here.
     let cloud = deployed(&file).await;
-    let more = file.with(|file| drop(file.regions.insert("eu-west-1".to_owned())));
+    let more = file.with(|file| {
+        file.regions.insert("eu-west-1".to_owned());
+    });
     let plan = planned_with(&cloud, &more, |options| options.files.clear()).await.expect("a plan");
     assert!(!plan.is_empty());
 }

@@ -30,7 +30,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{CloudError, CloudRead, CloudWrite, Done, Probe, ProbeTarget, Progress, StepError, explain};
+use super::{
+    CloudError, CloudRead, CloudWrite, Done, Probe, ProbeTarget, ProbeTargets, Progress, StepError, explain,
+};
 use crate::config::Config;
 use crate::plan::{AccessState, Action, Foreign, ObservedRegion, ProbeSpec, Zone};
 use crate::stacks::Names;
@@ -233,7 +235,7 @@ impl Memory {
 impl CloudRead for Memory {
     async fn account(&self) -> Result<String, CloudError> {
         let home = self.now().home.clone();
-        self.read(&home)?;
+        drop(self.read(&home)?);
         Ok(ACCOUNT.to_owned())
     }
 
@@ -283,6 +285,13 @@ impl CloudWrite for Memory {
 impl Probe for Memory {
     async fn probe(&self, target: &ProbeTarget, _spec: &ProbeSpec) -> Result<f64, String> {
         self.now().probe(&target.region)
+    }
+}
+
+impl ProbeTargets for Memory {
+    async fn target(&self, region: &str, domain: Option<&str>) -> Result<ProbeTarget, StepError> {
+        let host = domain.map_or_else(|| format!("edge.{region}.example"), str::to_owned);
+        Ok(ProbeTarget { region: region.to_owned(), host, connect: None, tls: true, api_key: None })
     }
 }
 
