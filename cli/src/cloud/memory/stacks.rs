@@ -128,7 +128,7 @@ impl World {
         sabotage: Option<BreakKind>,
     ) -> Result<Done, StepError> {
         let id: StackId = (region.to_owned(), work.change.name.clone());
-        let (before, effects_before) = (self.facts.clone(), self.log.effects.len());
+        let (before, effects) = (self.facts.clone(), self.log.effects.len());
         let rules = Rules::of(&self.names, &self.closed, &self.taken_buckets, &self.zones, now);
         let mut site = Site { facts: &mut self.facts, log: &mut self.log, rules: &rules, id: &id };
         let ended = if work.creates {
@@ -151,6 +151,8 @@ impl World {
                 Ok(Done::Changed)
             }
             Err(failure) => {
+                // What is undone was not done.
+                self.log.effects.truncate(effects);
                 if work.creates {
                     let gone = self.failed_creations_deleted && sabotage != Some(BreakKind::Stick);
                     if gone {
