@@ -64,6 +64,7 @@ async fn an_artifact_that_is_nowhere_forbids_the_deploy() {
 
 /// Each row of what may be wrong with an account: known before anything is changed, and told with a remedy.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn what_is_wrong_is_told_before_anything_is_changed() {
     type Spoil = fn(&Memory);
     let bucket = "ipgeo-prod-123456789012-eu-west-1";

@@ -51,7 +51,7 @@ impl Ministack {
         let health = format!("{}/_ministack/health", self.endpoint());
         while agent().get(&health).call().is_err() {
             let ended = self.child.try_wait().expect("a state");
-            assert!(ended.is_none() && began.elapsed() < Duration::from_secs(60), "{}", self.log());
+            assert!(ended.is_none() && began.elapsed() < Duration::from_mins(1), "{}", self.log());
             std::thread::sleep(Duration::from_millis(100));
         }
     }

@@ -14,7 +14,7 @@ use crate::python::run;
 use crate::raw::{Raw, agent, texts};
 
 /// Until a run of the program is called hung.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// The service's name; everything that it makes has it.
 pub(crate) const NAME: &str = "ipgeo-test";
@@ -208,7 +208,7 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -
     loop {
         match ask() {
             Ok(found) => return found,
-            Err(why) if began.elapsed() > Duration::from_secs(60) => panic!("{what}: {why}"),
+            Err(why) if began.elapsed() > Duration::from_mins(1) => panic!("{what}: {why}"),
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }
     }
