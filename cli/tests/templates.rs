@@ -24,6 +24,7 @@ const SCANNER: [&str; 1] = ["checkov==3.3.30"];
 
 /// What a rendered service may have and may lack.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the file")]
 struct Options {
     domain: bool,
     alarms: bool,

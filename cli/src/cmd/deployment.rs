@@ -87,7 +87,7 @@ impl Deployment {
 
     /// The plan, or what forbids it.
     pub(super) fn plan(&self, observed: &Observed) -> anyhow::Result<Result<Plan, Vec<Fault>>> {
-        let renderer = Renderer::new(&self.config, self.artifacts())?;
+        let renderer = Renderer::new(&self.config, self.artifacts())?.for_account(&observed.account);
         Ok(plan::plan(&self.config, &renderer, observed, &self.options)?)
     }
 }

@@ -40,7 +40,7 @@ pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Ex
     let aws = Aws::of(&config, args.profile.as_deref()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
     let (artifacts, _) = built_set(&shared.state);
-    let renderer = Renderer::new(&config, &artifacts)?;
+    let renderer = Renderer::new(&config, &artifacts)?.for_account(&observed.account);
     let options = DestroyOptions { delete_data: args.delete_data };
     let plan = match plan::destroy(&config, &renderer, &observed, options) {
         Ok(plan) => plan,

@@ -139,6 +139,7 @@ pub struct Renderer<'a> {
     config: &'a Config,
     artifacts: &'a ArtifactSet,
     names: Names,
+    account: Option<String>,
     tera: Tera,
 }
 
@@ -158,7 +159,14 @@ impl<'a> Renderer<'a> {
         ];
         tera.add_raw_templates(templates)
             .map_err(|source| RenderError::Fill { kind: StackKind::Home, source })?;
-        Ok(Self { config, artifacts, names: Names::of(config), tera })
+        Ok(Self { config, artifacts, names: Names::of(config), account: None, tera })
+    }
+
+    /// The same for an account that is known, by its number.
+    #[must_use]
+    pub fn for_account(mut self, account: &str) -> Self {
+        self.account = Some(account.to_owned());
+        self
     }
 
     /// The names of everything.
@@ -214,7 +222,7 @@ impl<'a> Renderer<'a> {
         context.insert("ledger_key", ledger_attr::ID);
         context.insert("ledger_sort", ledger_attr::MONTH);
         context.insert("ledger_ttl", ledger_attr::TTL);
-        context.insert("failure_bucket", &self.names.failure_bucket("${AWS::AccountId}"));
+        context.insert("failure_bucket", &self.failure_bucket());
         context.insert("usage_log_group", &format!("/aws/lambda/{}", self.names.usage_function));
         context.insert("stream_retention_h", &STREAM_RETENTION_H);
         context.insert("stream_shards", &STREAM_SHARDS);
@@ -261,6 +269,14 @@ impl<'a> Renderer<'a> {
         context.insert("edge_alarms", &self.config.alarms.edges);
         self.insert_log_pipe(&mut context);
         self.fill(StackKind::Edge, &region.name, &context)
+    }
+
+    /// The name of the failure bucket: a text when the account is known, else left to CloudFormation.
+    fn failure_bucket(&self) -> serde_json::Value {
+        match &self.account {
+            Some(account) => self.names.failure_bucket(account).into(),
+            None => serde_json::json!({ "Fn::Sub": self.names.failure_bucket("${AWS::AccountId}") }),
+        }
     }
 
     fn insert_log_pipe(&self, context: &mut Context) {
