@@ -22,7 +22,7 @@ Examples:
   ipgeo render --out rendered                then: cfn-lint rendered/*/*.yaml
   ipgeo render --regions eu-central-1 --stdout")]
 pub struct RenderArgs {
-    /// The folder to write to: <region>/<stack>.yaml
+    /// The folder to write to: `REGION/STACK.yaml`
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Print the templates themselves, one YAML document each
