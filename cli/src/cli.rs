@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::cmd::{deploy, destroy, dev, drift, geo, iam, keys, plan, render, schema, status, traffic, usage};
+use crate::cmd::{
+    cost, deploy, destroy, dev, drift, geo, iam, keys, plan, quota, render, schema, simulate, status,
+    traffic, usage,
+};
 use crate::output::{Color, Exit, Format, report_error};
 
 /// Run a worldwide, metered IP-geolocation API from one regions.toml.
@@ -77,6 +80,13 @@ enum Verb {
     /// Fetch, compile and inspect geo databases
     #[command(subcommand)]
     Geo(geo::GeoVerb),
+    /// Tell what a month costs, before it is run
+    Cost(cost::CostArgs),
+    /// Play a day of calls: how far beyond limits, how late, how many writes
+    Simulate(simulate::SimulateArgs),
+    /// Explain limits
+    #[command(subcommand)]
+    Quota(quota::QuotaVerb),
     /// Print the JSON Schema of regions.toml
     Schema,
 }
@@ -116,6 +126,9 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Drift(args) => return Box::pin(drift::run(args, shared)).await,
         Verb::Traffic(verb) => return Box::pin(traffic::run(verb, shared)).await,
         Verb::Destroy(args) => return Box::pin(destroy::run(args, shared)).await,
+        Verb::Cost(args) => return cost::run(&args, shared),
+        Verb::Simulate(args) => return Box::pin(simulate::run(args, shared)).await,
+        Verb::Quota(verb) => Box::pin(quota::run(verb, shared)).await?,
         Verb::Render(args) => render::run(&args, shared)?,
         Verb::Status(args) => Box::pin(status::run(args, shared)).await?,
         Verb::Iam(verb) => iam::run(verb, shared)?,

@@ -226,7 +226,7 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
     std::fs::write(&broken, "[service]\nnmae = \"x\"\n").expect("written");
     let broken = broken.to_str().expect("UTF-8");
     // (arguments, status, what standard error says)
-    let table: [(&[&str], i32, &str); 9] = [
+    let table: [(&[&str], i32, &str); 13] = [
         (&["keys", "create"], 2, "--owner <NAME>"),
         (&["frobnicate"], 2, "unrecognized subcommand"),
         (&["keys", "create", "--owner", "a", "--tier", "statrup", "--dev"], 1, "did you mean `startup`?"),
@@ -235,6 +235,10 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
         (&["usage", "report", "--by", "region", "--since", "7d"], 1, "by whole months"),
         (&["geo", "inspect", "none.mmdb"], 1, "geo database none.mmdb can't be opened"),
         (&["geo", "build"], 1, "`ipgeo geo fetch` gets them"),
+        (&["cost", "--calls", "lots"], 2, "is not a number of calls"),
+        (&["cost", "--regions", "11"], 2, "--regions is 1 to 10"),
+        (&["quota", "explain"], 2, "<KEY>"),
+        (&["quota", "explain", "--tier", "gold"], 2, "the tiers are anonymous, startup"),
         (&["keys", "list", "--config", broken], 1, "unknown field `nmae` in [service]; did you mean `name`?"),
     ];
     for (args, status, says) in table {
@@ -253,6 +257,37 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
         .output()
         .expect("it runs");
     assert!(stderr(&none).contains("no regions.toml here or above"), "{}", stderr(&none));
+}
+
+#[test]
+fn a_month_is_reckoned_before_it_is_run_and_held_to_a_budget() {
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
+        command.args(["--config", CONFIG]).args(args).output().expect("it runs")
+    };
+    let json = |args: &[&str]| -> Value {
+        serde_json::from_str(&stdout(&run(&[args, &["--json"]].concat()))).expect("JSON")
+    };
+    let usd = |bill: &Value, name: &str| bill[name].as_f64().expect("a number");
+    let bill = json(&["cost"]);
+    let (total, at_base) = (usd(&bill, "total"), usd(&bill, "total_at_base_prices"));
+    assert!(at_base <= 50.0 && total > at_base && total < usd(&bill, "total_2018"), "{bill:#}");
+    assert!(usd(&json(&["cost", "--no-allowances"]), "total") > total);
+    // (the most that a month may cost, status)
+    for (most, status) in [(total + 0.01, 0), (total - 0.02, 6), (1.0, 6)] {
+        let output = run(&["cost", "--max-monthly", &format!("{most:.2}")]);
+        assert_eq!(output.status.code(), Some(status), "{most}: {}", stderr(&output));
+        assert_eq!(stderr(&output).contains("over budget"), status == 6);
+        assert!(stdout(&output).contains("total"));
+    }
+    let csv = stdout(&run(&["cost", "--by", "line,region", "-o", "csv"]));
+    assert!(csv.starts_with("line,region,amount,unit,usd,usd_2018,estimate\n"), "{csv}");
+    assert!(csv.lines().count() > 100 && csv.lines().last().is_some_and(|line| line.starts_with("total,")));
+    let told = json(&["quota", "explain", "--tier", "startup", "--rate", "10"]);
+    let last = told["beyond"].as_array().and_then(|list| list.last()).expect("a rate");
+    assert_eq!(last["calls"], 4960.0);
+    let played = json(&["simulate", "--span", "2h", "--calls", "1M", "--keys", "20"]);
+    assert_eq!((&played["bound_holds"], &played["counted_exactly"]), (&Value::from(true), &Value::from(true)));
 }
 
 #[test]

@@ -107,6 +107,7 @@ impl Edge {
             access_cache_s: 10,
             anonymous_limit: limit("5/day"),
             anonymous_site_limit: limit("8/day"),
+            quiet_permille: 0,
             unknown_key_status: 401,
             quota_status: 429,
         };
@@ -445,6 +446,65 @@ fn anonymous_callers_are_limited_by_address_and_by_site_until_midnight() {
     }
     edge.now = at("2026-11-25T00:00:00Z");
     assert_eq!(edge.send(&from("9.9.9.1", None)).status_code, 200);
+}
+
+/// An edge where three calls of an address and one of a site are quiet, and a call with a Referer to it.
+fn quiet_edge() -> (Edge, impl Fn(&str, &str) -> Event) {
+    let edge = Edge::with(|settings| {
+        settings.anonymous_limit = limit("30/day");
+        settings.anonymous_site_limit = limit("10/day");
+        settings.quiet_permille = 100;
+    });
+    let from = |address: &str, site: &str| {
+        let mut event = event("GET", "/8.8.8.8", &[("referer", site)]);
+        address.clone_into(&mut event.request_context.http.source_ip);
+        event
+    };
+    (edge, from)
+}
+
+fn charged(edge: &Edge) -> Vec<String> {
+    let kind = |charge: &ipgeo_contract::Charge| {
+        let crowd = if charge.identity.is_crowd() { "*" } else { "" };
+        format!("{}{crowd}", charge.identity.kind().as_str())
+    };
+    edge.last_line().charges.iter().map(kind).collect()
+}
+
+#[test]
+fn the_first_calls_of_a_quiet_caller_are_unread_and_charged_to_the_crowd() {
+    let (mut edge, from) = quiet_edge();
+    // (address, site, charges, reads of published usage so far)
+    let table = [
+        ("9.9.9.1", "https://a.test", ["addr*", "site*"], 0),
+        ("9.9.9.1", "https://a.test", ["addr*", "site"], 1),
+        ("9.9.9.1", "https://b.test", ["addr*", "site*"], 1),
+        ("9.9.9.1", "https://b.test", ["addr", "site"], 2),
+        ("9.9.9.2", "https://c.test", ["addr*", "site*"], 2),
+    ];
+    for (address, site, charges, reads) in table {
+        assert_eq!(edge.send(&from(address, site)).status_code, 200);
+        assert_eq!(
+            (charged(&edge), edge.reads()),
+            (charges.map(str::to_owned).into(), reads),
+            "{address} {site}"
+        );
+    }
+    // Whoever is quiet is counted all the same: four calls of thirty.
+    assert_eq!(edge.send(&from("9.9.9.1", "")).headers["x-ratelimit-remaining"], "25");
+    // The next day everybody is quiet again.
+    edge.now = at("2026-11-25T00:00:00Z");
+    edge.send(&from("9.9.9.1", "https://a.test"));
+    assert_eq!(charged(&edge), ["addr*", "site*"]);
+}
+
+#[test]
+fn the_limit_of_an_environment_holds_for_quiet_callers_too() {
+    let (edge, from) = quiet_edge();
+    let statuses = (0..11).map(|n| edge.send(&from(&format!("9.9.8.{n}"), "https://a.test")).status_code);
+    assert_eq!(statuses.collect::<Vec<_>>(), [[200; 10].as_slice(), &[429]].concat());
+    // A refused request names the site that is over its limit, and not its quiet visitor.
+    assert_eq!(charged(&edge), ["addr*", "site"]);
 }
 
 #[test]

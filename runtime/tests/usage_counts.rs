@@ -10,8 +10,13 @@ use proptest::prelude::*;
 use support::{Fault, MemoryItem, deliver, event, memory_handler, record};
 
 const SHARDS: [&str; 2] = ["shardId-000000000000", "shardId-000000000001"];
-const IDENTITIES: [(&str, &str); 4] =
-    [("site#a.test", "40/day"), ("site#b.test", "30/month"), ("key#0a", "60/month"), ("key#0b", "7/day")];
+const IDENTITIES: [(&str, &str); 5] = [
+    ("site#a.test", "40/day"),
+    ("site#b.test", "30/month"),
+    ("key#0a", "60/month"),
+    ("key#0b", "7/day"),
+    ("addr#*", "5/day"),
+];
 const TIMES: [&str; 4] =
     ["2026-11-29T10:00:00Z", "2026-11-30T23:59:59.999Z", "2026-12-01T00:00:00Z", "2026-12-01T12:00:00Z"];
 
@@ -128,6 +133,7 @@ proptest! {
             let identity: Identity = identity.parse().expect("an identity");
             let limit: ipgeo_contract::Limit = limit.parse().expect("a limit");
             let history = published.get(&identity).cloned().unwrap_or_default();
+            prop_assert!(!identity.is_crowd() || history.is_empty(), "the crowd has no limit");
             for pair in history.windows(2) {
                 prop_assert!(pair[0].period < pair[1].period || pair[0].used < pair[1].used);
             }

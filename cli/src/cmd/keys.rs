@@ -338,11 +338,11 @@ async fn list(args: ListArgs, config: &Config, shared: &Shared, now: Timestamp) 
     Ok(output::data(&text)?)
 }
 
-/// The API key that an argument names.
-async fn find(one: &OneArgs, home: &Home) -> anyhow::Result<(Identity, KeyRecord)> {
+/// The API key that a text names; `-` reads the API key itself from standard input.
+pub(super) async fn find(text: &str, home: &Home) -> anyhow::Result<(Identity, KeyRecord)> {
     let keys = home.list().await?;
-    if one.key != "-" {
-        return Ok(choose(&one.key, &keys)?.clone());
+    if text != "-" {
+        return Ok(choose(text, &keys)?.clone());
     }
     let mut text = String::new();
     std::io::stdin().take(1_000).read_to_string(&mut text).context("read the API key from standard input")?;
@@ -379,7 +379,7 @@ fn print_one(row: &KeyRow, more: &[(&str, String)], shared: &Shared) -> anyhow::
 
 async fn show(args: OneArgs, config: &Config, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
     let home = args.target.home(shared, config).await?;
-    let (identity, record) = find(&args, &home).await?;
+    let (identity, record) = find(&args.key, &home).await?;
     let item = home.ledger.item(&identity, Month::of(now)).await?;
     let told = |pairs: Vec<(String, u64)>| {
         pairs.into_iter().map(|(name, n)| format!("{name} {}", grouped(n))).collect::<Vec<_>>().join(", ")
@@ -406,7 +406,7 @@ async fn changed(
     now: Timestamp,
 ) -> anyhow::Result<()> {
     let home = one.target.home(shared, config).await?;
-    let (identity, record) = find(one, &home).await?;
+    let (identity, record) = find(&one.key, &home).await?;
     if record.status == Status::Revoked {
         bail!("{} is revoked, and that is for good; make a new API key", record.hint);
     }
@@ -445,7 +445,7 @@ async fn set_status(
 async fn rotate(args: RotateArgs, config: &Config, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
     let grace = parse_grace(&args.grace)?;
     let home = args.one.target.home(shared, config).await?;
-    let (old, record) = find(&args.one, &home).await?;
+    let (old, record) = find(&args.one.key, &home).await?;
     if record.status == Status::Revoked {
         bail!("{} is revoked, and that is for good; make a new API key", record.hint);
     }
@@ -464,7 +464,7 @@ async fn rotate(args: RotateArgs, config: &Config, shared: &Shared, now: Timesta
 
 async fn revoke(args: RevokeArgs, config: &Config, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
     let home = args.one.target.home(shared, config).await?;
-    let (identity, record) = find(&args.one, &home).await?;
+    let (identity, record) = find(&args.one.key, &home).await?;
     if !args.yes {
         bail!("this ends {} of {} for good; say so with --yes", record.hint, record.owner);
     }

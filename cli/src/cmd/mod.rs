@@ -1,6 +1,7 @@
 //! The verbs: one file each, its arguments beside its `run`.
 
 pub mod cloud_args;
+pub mod cost;
 pub mod deploy;
 pub mod deployment;
 pub mod destroy;
@@ -11,8 +12,10 @@ pub mod geo;
 pub mod iam;
 pub mod keys;
 pub mod plan;
+pub mod quota;
 pub mod render;
 pub mod schema;
+pub mod simulate;
 pub mod status;
 pub mod traffic;
 pub mod usage;

@@ -15,6 +15,8 @@ pub struct Config {
     pub geo: Geo,
     /// Price tiers.
     pub tiers: Tiers,
+    /// How usage is counted.
+    pub usage: Usage,
     /// Who is told when something is wrong.
     pub alarms: Alarms,
     /// An emulator of AWS to speak to, in place of AWS.
@@ -54,6 +56,21 @@ impl Service {
     /// Name of the ledger.
     pub fn ledger_table(&self) -> String {
         format!("{}-{}-ledger", self.name, self.environment)
+    }
+}
+
+/// How usage is counted: what counting costs against how late and how roughly a limit holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Seconds that home gathers usage lines before it counts them; 0 to 300.
+    pub window_s: u32,
+    /// Thousandths of an anonymous limit that one environment charges to the crowd.
+    pub quiet_permille: u32,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self { window_s: 300, quiet_permille: 4 }
     }
 }
 

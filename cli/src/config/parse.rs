@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use ipgeo_contract::{Limit, Window, prefix_is_valid};
+use ipgeo_contract::{Limit, QUIET_PERMILLE_MAX, Window, prefix_is_valid};
 use toml::de::DeTable;
 
 use super::model::{
     Alarms, Anonymous, Architecture, Compat, Config, Emulator, Geo, GeoSource, Origin, Region,
-    RuntimeSettings, Service, Tier, Tiers,
+    RuntimeSettings, Service, Tier, Tiers, Usage,
 };
 use super::places::PLACES;
 use super::problems::{Collector, Problems};
@@ -56,6 +56,7 @@ fn read<'a>(document: &'a DeTable<'a>, seen: Seen<'_>, out: &mut Collector) -> O
     let geo = root.table("geo", out).map(|table| read_geo(table, seen, out)).unwrap_or_default();
     let tiers = root.need("tiers", out).and_then(|_| root.table("tiers", out));
     let tiers = tiers.and_then(|table| read_tiers(&table, seen, out));
+    let usage = root.table("usage", out).map(|table| read_usage(table, seen, out)).unwrap_or_default();
     let alarms = root.table("alarms", out).map(|table| read_alarms(table, seen, out)).unwrap_or_default();
     let emulator = root.table("emulator", out).map(|table| read_emulator(table, seen, out));
     let regions = root.need("regions", out).and_then(|_| root.table("regions", out));
@@ -68,7 +69,7 @@ fn read<'a>(document: &'a DeTable<'a>, seen: Seen<'_>, out: &mut Collector) -> O
         let hint = suggestion(&service.home, regions.iter().map(|region| region.name.as_str()));
         out.add(&home_span, format!("`home` is `{}`, which is not in [regions]{hint}", service.home));
     }
-    Some(Config { service, compat, geo, tiers: tiers?, alarms, emulator, regions })
+    Some(Config { service, compat, geo, tiers: tiers?, usage, alarms, emulator, regions })
 }
 
 /// Checks a text by a rule, and takes it even if it fails: the fault is noted.
@@ -181,6 +182,19 @@ fn read_compat(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> Com
     seen("compat", &table);
     table.finish(out);
     compat
+}
+
+fn read_usage(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> Usage {
+    let default = Usage::default();
+    let usage = Usage {
+        window_s: table.number("window_s", 0, 300, out).unwrap_or(default.window_s),
+        quiet_permille: table
+            .number("quiet_permille", 0, QUIET_PERMILLE_MAX, out)
+            .unwrap_or(default.quiet_permille),
+    };
+    seen("usage", &table);
+    table.finish(out);
+    usage
 }
 
 fn read_alarms(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> Alarms {
@@ -443,6 +457,11 @@ memory_mb = 512
             ),
             (
                 "[tiers.startup]",
+                "[usage]\nwindow_s = 301\n[tiers.startup]",
+                "r.toml:8:12: `window_s` is 0 to 300, not 301",
+            ),
+            (
+                "[tiers.startup]",
                 "[[geo.sources]]\nname = \"x\"\n[tiers.startup]",
                 "r.toml:7:1: a source has one of `file`, `url` and `npm`",
             ),
@@ -488,6 +507,7 @@ memory_mb = 512
     #[test]
     fn the_schema_knows_the_fields_that_are_read() {
         let text = SHIPPED.to_owned() + "\n[compat]\n";
+        assert!(text.contains("[usage]"));
         let mut asked: BTreeMap<String, BTreeSet<&'static str>> = BTreeMap::new();
         let mut note = |kind: &str, table: &Table<'_>| {
             asked.entry(kind.to_owned()).or_default().extend(table.asked());

@@ -20,6 +20,8 @@ struct Root {
     #[expect(dead_code, reason = "read by the generator only")]
     tiers: TiersSchema,
     #[expect(dead_code, reason = "read by the generator only")]
+    usage: Option<UsageSchema>,
+    #[expect(dead_code, reason = "read by the generator only")]
     alarms: Option<AlarmsSchema>,
     #[expect(dead_code, reason = "read by the generator only")]
     emulator: Option<EmulatorSchema>,
@@ -97,6 +99,20 @@ struct CompatSchema {
     unknown_key_status: Option<u16>,
     /// Status for over quota: 429, or 403 as ipdata answers.
     quota_status: Option<u16>,
+}
+
+/// How usage is counted: what counting costs against how late and how roughly a limit holds.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "read by the generator only")]
+struct UsageSchema {
+    /// Seconds that home gathers usage lines before it counts them; a limit holds so much later. Default: 300.
+    #[schemars(range(min = 0, max = 300))]
+    window_s: Option<u32>,
+    /// Thousandths of an anonymous limit that one environment lets through unread and counts together with
+    /// all other quiet callers. 0: every address and every site has a row of its own. Default: 4.
+    #[schemars(range(min = 0, max = 100))]
+    quiet_permille: Option<u32>,
 }
 
 /// Who is told when something is wrong.
@@ -201,6 +217,7 @@ pub(super) fn fields_of(kind: &str) -> std::collections::BTreeSet<String> {
         "service" => schema_for!(ServiceSchema),
         "runtime" | "region" => schema_for!(RuntimeSchema),
         "compat" => schema_for!(CompatSchema),
+        "usage" => schema_for!(UsageSchema),
         "alarms" => schema_for!(AlarmsSchema),
         "emulator" => schema_for!(EmulatorSchema),
         "geo" => schema_for!(GeoSchema),

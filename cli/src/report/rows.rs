@@ -49,7 +49,7 @@ pub struct Row {
     pub by: &'static str,
     /// `key`, `site`, `addr`; empty for all together.
     pub kind: &'static str,
-    /// An API key's hint, a site's host, the beginning of an address's tag.
+    /// An API key's hint, a site's host, the beginning of an address's tag, or `(quiet callers)`.
     pub name: String,
     /// Who the API key was made for.
     pub owner: String,
@@ -63,11 +63,18 @@ pub struct Row {
     pub limit: String,
 }
 
+/// The name of the row of all quiet callers of a kind.
+const CROWD: &str = "(quiet callers)";
+
 /// Whose row: kind, name, owner, tier, limit.
 type Who = (&'static str, String, String, String, String);
 
 fn who(identity: &Identity, keys: &HashMap<Identity, KeyRecord>) -> Who {
     let short = |text: &str| text.chars().take(12).collect::<String>();
+    if identity.is_crowd() {
+        let kind = identity.kind().as_str();
+        return (kind, CROWD.to_owned(), String::new(), "anonymous".into(), String::new());
+    }
     match identity.kind() {
         IdentityKind::Key => match keys.get(identity) {
             Some(record) => {
@@ -152,7 +159,7 @@ pub fn report(
     rows
 }
 
-/// The busiest identities of a kind.
+/// The busiest identities of a kind; the crowd is not one.
 pub fn top(
     items: &[LedgerItem],
     keys: &HashMap<Identity, KeyRecord>,
@@ -160,8 +167,8 @@ pub fn top(
     count: usize,
     span: Span,
 ) -> Vec<Row> {
-    let of_kind: Vec<LedgerItem> =
-        items.iter().filter(|item| item.identity.kind() == kind).cloned().collect();
+    let is_one = |item: &&LedgerItem| item.identity.kind() == kind && !item.identity.is_crowd();
+    let of_kind: Vec<LedgerItem> = items.iter().filter(is_one).cloned().collect();
     let mut rows = report(&of_kind, keys, true, None, span);
     rows.truncate(count);
     rows

@@ -11,6 +11,7 @@ pub use render::{
     ArtifactRef, ArtifactSet, DataPolicy, FUNCTION_DATABASE, RenderError, Renderer, Replica, Stack,
     tier_limits,
 };
+pub(crate) use render::{STREAM_SHARDS, batch_window_s};
 pub(crate) use template::references;
 pub use template::{INLINE_BYTES_MAX, Resource, Template, TemplateError};
 

@@ -25,11 +25,9 @@ const DIGEST_CHARS: usize = 16;
 /// Hours that the stream keeps usage lines.
 const STREAM_RETENTION_H: u32 = 24;
 /// Shards: one takes 1,000 batches of lines a second.
-const STREAM_SHARDS: u32 = 1;
+pub(crate) const STREAM_SHARDS: u32 = 1;
 /// Records of a batch at most (Lambda's limit).
 const BATCH_RECORDS: u32 = 10_000;
-/// Seconds that a batch is gathered for.
-const BATCH_WINDOW_S: u32 = 60;
 /// A record older than this goes to the failure bucket; half of what the stream keeps.
 const RECORD_AGE_S: u32 = 43_200;
 /// Tries of a batch before it is halved away and kept in the failure bucket.
@@ -233,7 +231,7 @@ impl<'a> Renderer<'a> {
         context.insert("usage_timeout_s", &USAGE_TIMEOUT_S);
         context.insert("usage_environment", &self.usage_environment());
         context.insert("batch_records", &BATCH_RECORDS);
-        context.insert("batch_window_s", &if self.config.emulator.is_some() { 0 } else { BATCH_WINDOW_S });
+        context.insert("batch_window_s", &batch_window_s(self.config));
         context.insert("record_age_s", &RECORD_AGE_S);
         context.insert("retries", &RETRIES);
         context.insert("tiers", &tier_limits(&self.config.tiers));
@@ -330,6 +328,7 @@ impl<'a> Renderer<'a> {
             Variable { name: env::ANONYMOUS_SITE_LIMIT, value: tiers.anonymous.site_limit.to_string() },
             Variable { name: env::GEO_DATABASE, value: database },
             Variable { name: env::HANDLER, value: env::HANDLER_LOOKUP.to_owned() },
+            Variable { name: env::QUIET_PERMILLE, value: self.config.usage.quiet_permille.to_string() },
             Variable { name: env::QUOTA_STATUS, value: compat.quota_status.to_string() },
             Variable { name: env::UNKNOWN_KEY_STATUS, value: compat.unknown_key_status.to_string() },
         ];
@@ -366,6 +365,11 @@ impl<'a> Renderer<'a> {
         template.check(&text).map_err(unsound)?;
         Ok(Stack { kind, region: region.to_owned(), name: self.names.stack(kind), text, template })
     }
+}
+
+/// Seconds that home gathers a batch for; an emulator's waits for nothing.
+pub(crate) fn batch_window_s(config: &Config) -> u32 {
+    if config.emulator.is_some() { 0 } else { config.usage.window_s }
 }
 
 fn endpoint_variable(emulator: &Emulator) -> Variable {

@@ -12,6 +12,8 @@ use crate::{KeyHash, Site};
 
 /// Bytes of the address HMAC that are kept: enough that no two addresses of a day ever meet.
 const ADDRESS_TAG_BYTES: usize = 16;
+/// The name of the identity that stands for the quiet callers of a kind.
+const CROWD: &str = "*";
 
 /// What kind of caller an identity is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,6 +74,17 @@ impl Identity {
     /// The identity of a site.
     pub fn site(site: &Site) -> Self {
         Self::new(IdentityKind::Site, site.as_str())
+    }
+
+    /// All callers of a kind that are too quiet to be told apart (see [`crate::quiet_calls`]). No address's
+    /// tag and no host is `*`.
+    pub fn crowd(kind: IdentityKind) -> Self {
+        Self::new(kind, CROWD)
+    }
+
+    /// Whether this stands for many callers. It has no limit: it is counted, and never published.
+    pub fn is_crowd(&self) -> bool {
+        self.name() == CROWD
     }
 
     /// The partition key.
@@ -198,6 +211,15 @@ mod tests {
         for junk in ["", "key", "key#", "user#1", "#x", "site#a b", &format!("site#{}", "x".repeat(254))] {
             assert_eq!(junk.parse::<Identity>(), Err(IdentityError), "{junk}");
         }
+    }
+
+    #[test]
+    fn the_crowd_is_no_callers_identity() {
+        let crowd = Identity::crowd(IdentityKind::Site);
+        assert_eq!((crowd.as_str(), crowd.is_crowd()), ("site#*", true));
+        assert_eq!("site#*".parse(), Ok(crowd));
+        assert_eq!(Site::from_referer("https://*/"), None);
+        assert!(!address("2026-11-24", "203.0.113.9").is_crowd());
     }
 
     #[test]

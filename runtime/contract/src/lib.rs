@@ -1,6 +1,6 @@
 //! What the Lambda at the edges, the usage function at home and the operator's command line must agree
 //! on, and nothing else: API keys, limits and periods, identities, table keys and attribute names, the
-//! usage line, the decision, the publication steps, and the names of environment variables.
+//! usage line, the decision, the publication steps, quiet callers, and the names of environment variables.
 //!
 //! Everything here is pure. There is no clock, no environment, no file, no network and no randomness:
 //! the time is an argument, and so is the source of random bytes.
@@ -15,6 +15,7 @@ mod limit;
 mod period;
 mod probe;
 mod publish;
+mod quiet;
 mod site;
 mod usage_line;
 
@@ -27,5 +28,6 @@ pub use limit::{Limit, LimitError, Window};
 pub use period::{Month, Period, PeriodError};
 pub use probe::{PROBE_OWNER, PROBE_TIER, probe_api_key, probe_record};
 pub use publish::{publish_step, publish_steps_crossed};
+pub use quiet::{QUIET_PERMILLE_MAX, quiet_calls};
 pub use site::{Site, SitePattern, SitePatternError, site_is_allowed};
 pub use usage_line::{Charge, LineError, USAGE_LINE_VERSION, UsageEvent};

@@ -1,13 +1,20 @@
 //! The usage line: one compact JSON object for every metered request, on the function's standard
 //! output. It carries the version first, and never the event, a looked-up address, an API key or a raw
 //! caller address.
+//!
+//! Every byte is paid for twice, in the log and in the stream: what is so of nearly every request (allowed,
+//! one call) is left out, hashes are base64 instead of hex, and a charge is two texts of one flat list. What
+//! only a question about a refusal needs (request id, tier) is on the lines of refusals.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Identity, Limit, Verdict};
+use crate::{Identity, IdentityKind, Limit, Verdict, Window};
 
 /// The version of the line written here; readers skip and count lines of any other.
 pub const USAGE_LINE_VERSION: u32 = 1;
@@ -23,9 +30,9 @@ pub struct UsageEvent {
     pub cost: u64,
     /// The region that answered.
     pub region: String,
-    /// API Gateway's request id.
+    /// API Gateway's request id; on the line of a refusal only.
     pub request_id: String,
-    /// The tier of the caller.
+    /// The tier of the caller; on the line of a refusal only.
     pub tier: String,
     /// Who is charged `cost`, each in full: an API key alone, or an address and perhaps a site. Empty
     /// when the API key is malformed or unknown.
@@ -55,25 +62,116 @@ pub enum LineError {
     Broken(String),
 }
 
-/// The line's JSON; short names, because every byte is paid for twice (logs and stream).
+/// The line's JSON.
 #[derive(Serialize, Deserialize)]
 struct Wire<'a> {
     ipgeo: u32,
     t: i64,
+    #[serde(default = "allowed", skip_serializing_if = "is_allowed")]
     v: &'a str,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
     n: u64,
     r: &'a str,
-    #[serde(borrow)]
-    q: std::borrow::Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "str::is_empty")]
+    q: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
     p: &'a str,
+    /// Identity, limit, identity, limit.
     #[serde(borrow)]
-    c: Vec<WireCharge<'a>>,
+    c: Vec<Cow<'a, str>>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct WireCharge<'a> {
-    i: &'a str,
-    l: std::borrow::Cow<'a, str>,
+fn allowed() -> &'static str {
+    Verdict::Allowed.as_str()
+}
+
+fn is_allowed(verdict: &&str) -> bool {
+    *verdict == allowed()
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_one(calls: &u64) -> bool {
+    *calls == 1
+}
+
+/// The letter that packed identities of a kind begin with.
+fn letter(kind: IdentityKind) -> char {
+    match kind {
+        IdentityKind::Key => 'k',
+        IdentityKind::Address => 'a',
+        IdentityKind::Site => 's',
+    }
+}
+
+/// Bytes of the hash or tag that names an identity of a kind; none: a text does.
+fn name_bytes(kind: IdentityKind) -> Option<usize> {
+    match kind {
+        IdentityKind::Key => Some(32),
+        IdentityKind::Address => Some(16),
+        IdentityKind::Site => None,
+    }
+}
+
+/// An identity in fewer bytes: its kind's letter and its name, a hash in base64. One whose name is not as
+/// usual (an address's that is no tag, such as the crowd's) stays as it is; only such a text has a `#`.
+fn pack(identity: &Identity) -> String {
+    let (kind, name) = (identity.kind(), identity.name());
+    match name_bytes(kind) {
+        None if name.contains('#') => identity.as_str().to_owned(),
+        None => format!("{}{name}", letter(kind)),
+        Some(bytes) => match hex::decode(name) {
+            Ok(hash) if hash.len() == bytes && hex::encode(&hash) == name => {
+                format!("{}{}", letter(kind), URL_SAFE_NO_PAD.encode(hash))
+            }
+            _ => identity.as_str().to_owned(),
+        },
+    }
+}
+
+fn unpack(text: &str) -> Result<Identity, LineError> {
+    let broken = || LineError::Broken(format!("c: `{}` is not an identity", text.escape_debug()));
+    if text.contains('#') {
+        return text.parse().map_err(|_| broken());
+    }
+    let kind = [IdentityKind::Key, IdentityKind::Address, IdentityKind::Site]
+        .into_iter()
+        .find(|kind| text.starts_with(letter(*kind)))
+        .ok_or_else(broken)?;
+    let name = &text[1..];
+    let name = match name_bytes(kind) {
+        None => name.to_owned(),
+        Some(bytes) => {
+            let hash = URL_SAFE_NO_PAD.decode(name).ok().filter(|hash| hash.len() == bytes);
+            hex::encode(hash.ok_or_else(broken)?)
+        }
+    };
+    format!("{}#{name}", kind.as_str()).parse().map_err(|_| broken())
+}
+
+/// A limit in fewer bytes: `1500d`, `100000m`.
+fn pack_limit(limit: Limit) -> String {
+    let window = match limit.window {
+        Window::Day => 'd',
+        Window::Month => 'm',
+    };
+    format!("{}{window}", limit.calls)
+}
+
+fn unpack_limit(text: &str) -> Result<Limit, LineError> {
+    let long = match text.as_bytes().last() {
+        Some(b'd') => text.strip_suffix('d').map(|calls| format!("{calls}/{}", Window::Day)),
+        Some(b'm') => text.strip_suffix('m').map(|calls| format!("{calls}/{}", Window::Month)),
+        _ => None,
+    };
+    field(&long.unwrap_or_default(), "c")
+}
+
+fn charge((identity, limit): (&str, &str)) -> Result<Charge, LineError> {
+    Ok(Charge { identity: unpack(identity)?, limit: unpack_limit(limit)? })
 }
 
 #[derive(Deserialize)]
@@ -84,18 +182,19 @@ struct Version {
 impl UsageEvent {
     /// The line, without its line feed.
     pub fn to_line(&self) -> String {
+        let refused = self.verdict != Verdict::Allowed;
         let wire = Wire {
             ipgeo: USAGE_LINE_VERSION,
             t: self.time.as_millisecond(),
             v: self.verdict.as_str(),
             n: self.cost,
             r: &self.region,
-            q: self.request_id.as_str().into(),
-            p: &self.tier,
+            q: if refused { self.request_id.as_str().into() } else { Cow::Borrowed("") },
+            p: if refused { &self.tier } else { "" },
             c: self
                 .charges
                 .iter()
-                .map(|charge| WireCharge { i: charge.identity.as_str(), l: charge.limit.to_string().into() })
+                .flat_map(|charge| [pack(&charge.identity).into(), pack_limit(charge.limit).into()])
                 .collect(),
         };
         serde_json::to_string(&wire).unwrap_or_default()
@@ -111,11 +210,12 @@ impl UsageEvent {
         if wire.ipgeo != USAGE_LINE_VERSION {
             return Err(LineError::Version(wire.ipgeo));
         }
-        let charges = wire
-            .c
-            .iter()
-            .map(|charge| Ok(Charge { identity: field(charge.i, "c.i")?, limit: field(&charge.l, "c.l")? }))
-            .collect::<Result<_, _>>()?;
+        let (pairs, odd) = wire.c.as_chunks::<2>();
+        if !odd.is_empty() {
+            return Err(LineError::Broken("c: an identity without a limit".into()));
+        }
+        let charges =
+            pairs.iter().map(|[identity, limit]| charge((identity, limit))).collect::<Result<_, _>>()?;
         Ok(Self {
             time: Timestamp::from_millisecond(wire.t).map_err(|_| LineError::Broken("t".into()))?,
             verdict: field(wire.v, "v")?,
@@ -147,36 +247,72 @@ mod tests {
 
     use super::*;
 
-    fn event() -> UsageEvent {
+    const ADDRESS: &str = "addr#00112233445566778899aabbccddeeff";
+    const KEY: &str = "key#e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn charged(identity: &str, limit: &str) -> Charge {
+        Charge { identity: identity.parse().expect("an identity"), limit: limit.parse().expect("a limit") }
+    }
+
+    /// An allowed call of one charge.
+    fn event(charges: &[(&str, &str)]) -> UsageEvent {
         UsageEvent {
             time: Timestamp::from_millisecond(1_795_522_627_042).expect("in range"),
             verdict: Verdict::Allowed,
             cost: 1,
             region: "eu-central-1".into(),
+            request_id: String::new(),
+            tier: String::new(),
+            charges: charges.iter().map(|(identity, limit)| charged(identity, limit)).collect(),
+        }
+    }
+
+    fn refused() -> UsageEvent {
+        UsageEvent {
+            verdict: Verdict::OverQuota,
+            cost: 0,
             request_id: "JKJaXmPLvHcESHA=".into(),
             tier: "anonymous".into(),
-            charges: ["addr#00112233445566778899aabbccddeeff", "site#shop.example"]
-                .map(|identity| Charge {
-                    identity: identity.parse().expect("an identity"),
-                    limit: "1500/day".parse().expect("a limit"),
-                })
-                .into(),
+            ..event(&[(ADDRESS, "1500/day"), ("site#shop.example", "50000/day")])
         }
     }
 
     #[test]
     fn the_line_is_what_the_filter_and_the_reader_expect() {
-        assert_eq!(
-            event().to_line(),
-            r#"{"ipgeo":1,"t":1795522627042,"v":"allowed","n":1,"r":"eu-central-1","q":"JKJaXmPLvHcESHA=","p":"anonymous","c":[{"i":"addr#00112233445566778899aabbccddeeff","l":"1500/day"},{"i":"site#shop.example","l":"1500/day"}]}"#
-        );
-        assert_eq!(UsageEvent::parse(&event().to_line()), Ok(event()));
-        assert_eq!(UsageEvent::parse(&format!("{}\n", event().to_line())), Ok(event()));
+        let table = [
+            (
+                event(&[(KEY, "100000/month")]),
+                r#"{"ipgeo":1,"t":1795522627042,"r":"eu-central-1","c":["k47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU","100000m"]}"#,
+            ),
+            (
+                event(&[("addr#*", "1500/day"), ("site#shop.example", "50000/day")]),
+                r#"{"ipgeo":1,"t":1795522627042,"r":"eu-central-1","c":["addr#*","1500d","sshop.example","50000d"]}"#,
+            ),
+            (
+                UsageEvent { cost: 0, ..event(&[(ADDRESS, "1500/day")]) },
+                r#"{"ipgeo":1,"t":1795522627042,"n":0,"r":"eu-central-1","c":["aABEiM0RVZneImaq7zN3u_w","1500d"]}"#,
+            ),
+            (
+                refused(),
+                r#"{"ipgeo":1,"t":1795522627042,"v":"over_quota","n":0,"r":"eu-central-1","q":"JKJaXmPLvHcESHA=","p":"anonymous","c":["aABEiM0RVZneImaq7zN3u_w","1500d","sshop.example","50000d"]}"#,
+            ),
+        ];
+        for (event, line) in table {
+            assert_eq!(event.to_line(), line);
+            assert_eq!(UsageEvent::parse(line), Ok(event.clone()));
+            assert_eq!(UsageEvent::parse(&format!("{line}\n")), Ok(event));
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_let_through_says_no_more_than_counting_needs() {
+        let told = UsageEvent { request_id: "r".into(), tier: "startup".into(), ..event(&[(KEY, "10/day")]) };
+        assert_eq!(told.to_line(), event(&[(KEY, "10/day")]).to_line());
     }
 
     #[test]
     fn other_lines_are_told_apart() {
-        let good = event().to_line();
+        let good = refused().to_line();
         let broken = |why: &str| LineError::Broken(why.into());
         let table = [
             ("START RequestId: 1".to_owned(), LineError::NotOurs),
@@ -186,18 +322,22 @@ mod tests {
             (r#"{"ipgeo":"1"}"#.to_owned(), LineError::NotOurs),
             (r#"{"ipgeo":2,"whatever":true}"#.to_owned(), LineError::Version(2)),
             (good.replace("\"ipgeo\":1", "\"ipgeo\":7"), LineError::Version(7)),
-            (good.replace("allowed", "maybe"), broken("v: `maybe` is not a verdict")),
+            (good.replace("over_quota", "maybe"), broken("v: `maybe` is not a verdict")),
             (good.replace("1795522627042", "9223372036854775807"), broken("t")),
-            (
-                good.replace("addr#", "user#"),
-                broken("c.i: not an identity; identities start with `key#`, `addr#` or `site#`"),
-            ),
+            (good.replace("sshop", "user#"), broken("c: `user#.example` is not an identity")),
+            (good.replace("sshop.example", "x"), broken("c: `x` is not an identity")),
+            (good.replace("sshop.example", "é"), broken("c: `é` is not an identity")),
+            (good.replace("zN3u_w", "zN3u"), broken("c: `aABEiM0RVZneImaq7zN3u` is not an identity")),
+            (good.replace(",\"50000d\"", ""), broken("c: an identity without a limit")),
         ];
         for (line, expected) in table {
             assert_eq!(UsageEvent::parse(&line), Err(expected), "{line}");
         }
-        let cut = UsageEvent::parse(r#"{"ipgeo":1,"t":1}"#);
-        assert!(matches!(cut, Err(LineError::Broken(_))), "{cut:?}");
+        for cut in
+            [r#"{"ipgeo":1,"t":1}"#.to_owned(), good.replace("50000d", "50000"), good.replace("50000d", "é")]
+        {
+            assert!(matches!(UsageEvent::parse(&cut), Err(LineError::Broken(_))), "{cut}");
+        }
     }
 
     proptest! {
@@ -207,9 +347,32 @@ mod tests {
         }
 
         #[test]
-        fn any_request_id_survives(request_id: String, cost: u64) {
-            let event = UsageEvent { cost, request_id, ..event() };
+        fn any_charge_is_answered_without_panic(identity: String, limit: String) {
+            let line = serde_json::json!({ "ipgeo": 1, "t": 1, "r": "x", "c": [identity, limit] }).to_string();
+            if let Ok(event) = UsageEvent::parse(&line) {
+                prop_assert_eq!(UsageEvent::parse(&event.to_line()), Ok(event));
+            }
+        }
+
+        #[test]
+        fn any_request_id_of_a_refusal_survives(request_id: String, cost: u64) {
+            let event = UsageEvent { cost, request_id, ..refused() };
             prop_assert_eq!(UsageEvent::parse(&event.to_line()), Ok(event));
+        }
+
+        #[test]
+        fn any_identity_survives(hash: [u8; 32], tag: [u8; 16], host in "[a-z0-9.-]{1,60}", odd in "[!-~]{1,40}") {
+            for identity in [
+                format!("key#{}", hex::encode(hash)),
+                format!("addr#{}", hex::encode(tag)),
+                format!("site#{host}"),
+                format!("key#{odd}"),
+                format!("addr#{odd}"),
+                format!("site#{odd}"),
+            ] {
+                let event = event(&[(&identity, "10/month")]);
+                prop_assert_eq!(UsageEvent::parse(&event.to_line()), Ok(event));
+            }
         }
     }
 }

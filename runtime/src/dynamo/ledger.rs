@@ -183,7 +183,7 @@ impl LedgerTable {
             values.insert(format!(":a{index}"), number(n));
         }
         let mut set = "#w = :last".to_owned();
-        if update.identity.kind() == IdentityKind::Address {
+        if update.identity.kind() == IdentityKind::Address && !update.identity.is_crowd() {
             set.push_str(", #ttl = :ttl");
             names.insert("#ttl".to_owned(), attr::TTL.to_owned());
             values.insert(":ttl".to_owned(), number(update.month.end().as_second() + ADDRESS_KEPT_S));

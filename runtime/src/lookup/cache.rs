@@ -23,7 +23,7 @@ struct Remembered<T> {
 
 /// Everything that one environment remembers.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub struct Memory {
     keys: LruCache<Identity, Remembered<Option<KeyRecord>>>,
     published: LruCache<Identity, Remembered<Option<Published>>>,
     own: LruCache<Identity, OwnCount>,
@@ -41,7 +41,7 @@ fn bound<T>(cache: &mut LruCache<Identity, T>, most: usize) {
 
 /// How old a remembered record may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Age {
+pub enum Age {
     /// As the settings say.
     Fresh,
     /// Any age: better than nothing when the store fails.
@@ -49,7 +49,8 @@ pub(super) enum Age {
 }
 
 impl Memory {
-    pub(super) fn new(access_cache_s: u32) -> Self {
+    /// Remembers nothing yet; records are good for so many seconds.
+    pub fn new(access_cache_s: u32) -> Self {
         Self {
             // Bounded below, and growing up to there: an environment starts small.
             keys: LruCache::unbounded(),
@@ -66,12 +67,13 @@ impl Memory {
     }
 
     /// An API key's record, or its absence, if it is remembered.
-    pub(super) fn key(&mut self, identity: &Identity, now: Timestamp, age: Age) -> Option<Option<KeyRecord>> {
+    pub fn key(&mut self, identity: &Identity, now: Timestamp, age: Age) -> Option<Option<KeyRecord>> {
         let found = self.keys.get(identity).cloned()?;
         self.is_good(found.read_at, now, age).then_some(found.value)
     }
 
-    pub(super) fn remember_key(&mut self, identity: &Identity, record: Option<KeyRecord>, now: Timestamp) {
+    /// Remembers an API key's record, or its absence, as it was read at `now`.
+    pub fn remember_key(&mut self, identity: &Identity, record: Option<KeyRecord>, now: Timestamp) {
         self.keys.put(identity.clone(), Remembered { value: record, read_at: now });
         bound(&mut self.keys, RECORDS_MAX);
     }
@@ -114,7 +116,7 @@ impl Memory {
     }
 
     /// Calls used in `period` as far as this environment knows.
-    pub(super) fn used(&mut self, identity: &Identity, period: Period, published: Option<&Published>) -> u64 {
+    pub fn used(&mut self, identity: &Identity, period: Period, published: Option<&Published>) -> u64 {
         let of_period = published.filter(|published| published.period == period);
         // Own calls of an earlier period end one millisecond before this one starts.
         let before_period = period.start() - SignedDuration::from_millis(1);
@@ -124,7 +126,7 @@ impl Memory {
     }
 
     /// Counts calls that are let through.
-    pub(super) fn count(&mut self, identity: &Identity, now: Timestamp, calls: u64) {
+    pub fn count(&mut self, identity: &Identity, now: Timestamp, calls: u64) {
         if calls > 0 {
             self.own.get_or_insert_mut(identity.clone(), OwnCount::default).add(now, calls);
             bound(&mut self.own, COUNTS_MAX);

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipgeo_contract::{
     ApiKey, Caller, Charge, DaySecret, Identity, KeyRecord, Limit, Period, Published, QuotaState, Site,
-    Verdict, decide_key,
+    Verdict, decide_key, quiet_calls,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -27,6 +27,8 @@ pub(super) struct Decision {
     pub(super) tier: String,
     /// Who is charged; empty when no API key was recognised.
     pub(super) charges: Vec<Charge>,
+    /// Whom the usage line charges for each of them: the same, or the crowd.
+    pub(super) line: Vec<Charge>,
     /// The quota that is nearest to its limit, as it was before this request.
     pub(super) quota: Option<QuotaState>,
     /// Usage after this request, of the API key or the address.
@@ -63,6 +65,12 @@ fn key_text(event: &Event) -> Option<String> {
     });
     let found = event.header("x-api-key").or(bearer).map(str::to_owned).or_else(|| query(event, "api-key"));
     found.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// Whom the usage line charges.
+fn charge_of_line(charge: &Charge, quiet: bool) -> Charge {
+    let identity = if quiet { Identity::crowd(charge.identity.kind()) } else { charge.identity.clone() };
+    Charge { identity, limit: charge.limit }
 }
 
 /// Decides requests of one environment.
@@ -132,31 +140,29 @@ impl<A: AccessRead> Gate<'_, A> {
         Decision {
             verdict,
             tier: record.tier.clone(),
+            line: vec![Charge { identity: identity.clone(), limit: record.limit }],
             charges: vec![Charge { identity: identity.clone(), limit: record.limit }],
             quota: Some(QuotaState { limit: record.limit, used }),
             count: used.saturating_add(asked.cost),
         }
     }
 
-    /// Anonymous callers are let through when the store fails: absence means allowed.
+    /// Anonymous callers are let through when the store fails: absence means allowed. Quiet ones are not
+    /// read at all, and are charged to the crowd.
     async fn decide_anonymous(&self, asked: &Asked, now: Timestamp, warn: &mut Vec<StoreError>) -> Decision {
-        let mut charges: Vec<Charge> = Vec::with_capacity(2);
-        if let Some(secret) = self.day_secret(now, warn).await {
-            let identity = Identity::address(&secret, asked.caller.address);
-            charges.push(Charge { identity, limit: self.settings.anonymous_limit });
-        }
-        if let Some(site) = &asked.caller.site {
-            let identity = Identity::site(site);
-            charges.push(Charge { identity, limit: self.settings.anonymous_site_limit });
-        }
-        let published = self.published(&charges, now, warn).await;
+        let charges = self.anonymous_charges(asked, now, warn).await;
+        let quiet: Vec<bool> = charges.iter().map(|charge| self.is_quiet(charge, asked.cost, now)).collect();
+        let loud = charges.iter().zip(&quiet).filter(|(_, quiet)| !**quiet).map(|(charge, _)| charge);
+        let loud: Vec<Identity> = loud.map(|charge| charge.identity.clone()).collect();
+        let mut published = self.published(&loud, now, warn).await.into_iter();
 
         let mut memory = self.memory();
         let quotas: Vec<QuotaState> = charges
             .iter()
-            .zip(&published)
-            .map(|(charge, published)| {
+            .zip(&quiet)
+            .map(|(charge, quiet)| {
                 let period = Period::of(charge.limit.window, now);
+                let published = if *quiet { None } else { published.next().flatten() };
                 let used = memory.used(&charge.identity, period, published.as_ref());
                 QuotaState { limit: charge.limit, used }
             })
@@ -171,10 +177,44 @@ impl<A: AccessRead> Gate<'_, A> {
         Decision {
             verdict: if admitted { Verdict::Allowed } else { Verdict::OverQuota },
             tier: ANONYMOUS.to_owned(),
+            line: charges.iter().zip(quiet).map(|(charge, quiet)| charge_of_line(charge, quiet)).collect(),
             charges,
             quota: quotas.into_iter().min_by_key(QuotaState::remaining),
             count,
         }
+    }
+
+    async fn anonymous_charges(
+        &self,
+        asked: &Asked,
+        now: Timestamp,
+        warn: &mut Vec<StoreError>,
+    ) -> Vec<Charge> {
+        let mut charges: Vec<Charge> = Vec::with_capacity(2);
+        if let Some(secret) = self.day_secret(now, warn).await {
+            let identity = Identity::address(&secret, asked.caller.address);
+            charges.push(Charge { identity, limit: self.settings.anonymous_limit });
+        }
+        if let Some(site) = &asked.caller.site {
+            let identity = Identity::site(site);
+            charges.push(Charge { identity, limit: self.settings.anonymous_site_limit });
+        }
+        charges
+    }
+
+    /// Whether this environment has let so few calls through that it need not ask what others did.
+    fn is_quiet(&self, charge: &Charge, cost: u64, now: Timestamp) -> bool {
+        let most = quiet_calls(charge.identity.kind(), charge.limit, self.settings.quiet_permille);
+        if cost > most {
+            return false;
+        }
+        let mut memory = self.memory();
+        // Whoever was read before and is near a limit stays known.
+        if memory.published(&charge.identity, now, Age::Any).flatten().is_some() {
+            return false;
+        }
+        let own = memory.used(&charge.identity, Period::of(charge.limit.window, now), None);
+        own.saturating_add(cost.max(1)) <= most
     }
 
     async fn day_secret(&self, now: Timestamp, warn: &mut Vec<StoreError>) -> Option<DaySecret> {
@@ -199,11 +239,10 @@ impl<A: AccessRead> Gate<'_, A> {
 
     async fn published(
         &self,
-        charges: &[Charge],
+        identities: &[Identity],
         now: Timestamp,
         warn: &mut Vec<StoreError>,
     ) -> Vec<Option<Published>> {
-        let identities: Vec<Identity> = charges.iter().map(|charge| charge.identity.clone()).collect();
         let remembered = |age| -> Vec<Option<Option<Published>>> {
             let mut memory = self.memory();
             identities.iter().map(|identity| memory.published(identity, now, age)).collect()
@@ -212,7 +251,7 @@ impl<A: AccessRead> Gate<'_, A> {
         if known.iter().all(Option::is_some) {
             return known.into_iter().map(Option::flatten).collect();
         }
-        match self.access.published(&identities).await {
+        match self.access.published(identities).await {
             Ok(found) => {
                 let mut memory = self.memory();
                 for (identity, published) in identities.iter().zip(&found) {
@@ -238,7 +277,7 @@ impl<A: AccessRead> Gate<'_, A> {
 
 impl Decision {
     fn unrecognised(verdict: Verdict) -> Self {
-        Self { verdict, tier: String::new(), charges: Vec::new(), quota: None, count: 0 }
+        Self { verdict, tier: String::new(), charges: Vec::new(), line: Vec::new(), quota: None, count: 0 }
     }
 
     /// The limit that refused, for the message; of no matter for the other refusals.

@@ -241,7 +241,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
             region: self.settings.region.clone(),
             request_id: event.request_context.request_id.clone(),
             tier: decision.tier.clone(),
-            charges: decision.charges.clone(),
+            charges: decision.line.clone(),
         };
         self.sink.usage(usage.to_line());
     }

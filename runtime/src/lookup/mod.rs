@@ -17,6 +17,7 @@ mod request;
 mod settings;
 
 pub use answer::Answer;
+pub use cache::{Age, Memory};
 pub use event::{Event, Http, RequestContext};
 pub use fields::FIELDS;
 pub use geo::Geo;

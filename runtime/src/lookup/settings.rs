@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use ipgeo_contract::{Limit, Window, env};
+use ipgeo_contract::{Limit, QUIET_PERMILLE_MAX, Window, env};
 
 use super::problem::RefusalStatuses;
 
@@ -19,6 +19,8 @@ pub struct Settings {
     pub anonymous_limit: Limit,
     /// The anonymous tier's limit by site.
     pub anonymous_site_limit: Limit,
+    /// Thousandths of an anonymous limit that are charged to the crowd, unread.
+    pub quiet_permille: u32,
     /// Status for an unknown API key: 401 or 403.
     pub unknown_key_status: u16,
     /// Status for over quota: 429 or 403.
@@ -47,6 +49,7 @@ impl Settings {
             access_cache_s: reader.or(env::ACCESS_CACHE_S, 10),
             anonymous_limit: reader.or(env::ANONYMOUS_LIMIT, NOTHING_A_DAY),
             anonymous_site_limit: reader.or(env::ANONYMOUS_SITE_LIMIT, NOTHING_A_DAY),
+            quiet_permille: reader.or(env::QUIET_PERMILLE, 0),
             unknown_key_status: reader.or(env::UNKNOWN_KEY_STATUS, 401),
             quota_status: reader.or(env::QUOTA_STATUS, 429),
         };
@@ -55,6 +58,11 @@ impl Settings {
             reader.needed(name);
         }
         reader.check(settings.anonymous_limit.window == Window::Day, env::ANONYMOUS_LIMIT, "must be by day");
+        reader.check(
+            settings.quiet_permille <= QUIET_PERMILLE_MAX,
+            env::QUIET_PERMILLE,
+            "is more thousandths of a limit than may go unnoticed",
+        );
         reader.check(
             matches!(settings.unknown_key_status, 401 | 403),
             env::UNKNOWN_KEY_STATUS,
@@ -116,13 +124,19 @@ mod tests {
             (env::GEO_DATABASE, "/opt/geo.mmdb"),
             (env::ANONYMOUS_LIMIT, "1500/day"),
             (env::ANONYMOUS_SITE_LIMIT, "50k/month"),
+            (env::QUIET_PERMILLE, "4"),
             (env::QUOTA_STATUS, "403"),
         ])
         .expect("good settings");
         assert_eq!(database, PathBuf::from("/opt/geo.mmdb"));
         assert_eq!(
-            (settings.access_cache_s, settings.unknown_key_status, settings.quota_status),
-            (10, 401, 403)
+            (
+                settings.access_cache_s,
+                settings.quiet_permille,
+                settings.unknown_key_status,
+                settings.quota_status
+            ),
+            (10, 4, 401, 403)
         );
         assert_eq!(settings.anonymous_site_limit.to_string(), "50000/month");
     }
@@ -132,14 +146,16 @@ mod tests {
         let error = read(&[
             (env::ACCESS_CACHE_S, "soon"),
             (env::ANONYMOUS_LIMIT, "5/month"),
+            (env::QUIET_PERMILLE, "101"),
             (env::UNKNOWN_KEY_STATUS, "200"),
         ])
         .expect_err("faults");
         assert_eq!(
             error.to_string(),
-            "6 environment variables are wrong: AWS_REGION is not set; IPGEO_ACCESS_CACHE_S is `soon`: invalid \
+            "7 environment variables are wrong: AWS_REGION is not set; IPGEO_ACCESS_CACHE_S is `soon`: invalid \
              digit found in string; IPGEO_GEO_DATABASE is not set; IPGEO_ANONYMOUS_SITE_LIMIT is not set; \
-             IPGEO_ANONYMOUS_LIMIT must be by day; IPGEO_UNKNOWN_KEY_STATUS is 401 or 403"
+             IPGEO_ANONYMOUS_LIMIT must be by day; IPGEO_QUIET_PERMILLE is more thousandths of a limit than may go \
+             unnoticed; IPGEO_UNKNOWN_KEY_STATUS is 401 or 403"
         );
     }
 }

@@ -25,6 +25,20 @@ pub struct EventRecord {
     pub events: Vec<UsageEvent>,
 }
 
+impl EventRecord {
+    /// A record of usage events that came by no log. `content` stands for what is in it: two records with
+    /// the same are one sent twice. `None` when the sequence number is not a number.
+    pub fn new(shard: &str, sequence: &str, content: u64, events: Vec<UsageEvent>) -> Option<Self> {
+        Some(Self {
+            shard: shard.to_owned(),
+            sequence: padded_sequence(sequence)?,
+            raw_sequence: sequence.to_owned(),
+            fingerprint: Fingerprint::of_content(content),
+            events,
+        })
+    }
+}
+
 /// What a batch held.
 #[derive(Debug, Default)]
 pub struct Decoded {
@@ -105,7 +119,7 @@ mod tests {
     use super::*;
     use crate::usage::{LogEvent, envelope};
 
-    const GOOD: &str = r#"{"ipgeo":1,"t":1795522627042,"v":"allowed","n":1,"r":"eu-central-1","q":"r1","p":"startup","c":[{"i":"site#a.test","l":"10/day"}]}"#;
+    const GOOD: &str = r#"{"ipgeo":1,"t":1795522627042,"r":"eu-central-1","c":["sa.test","10d"]}"#;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut packer = GzEncoder::new(Vec::new(), Compression::fast());

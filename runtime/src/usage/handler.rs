@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::decode::{EventRecord, Skipped, decode};
+use super::decode::{Decoded, EventRecord, Skipped, decode};
 use super::envelope::KinesisEvent;
 use super::flush::{Flushed, flush};
 use super::repeats::Repeats;
@@ -15,7 +15,7 @@ use super::totals::{CountedEvent, IdentityMonth, Totals};
 use crate::store::{LedgerWrite, PublishWrite, StoreError};
 
 /// Writes under way at once: enough to hide the round trip, few enough to spare a new table.
-const WRITES_AT_ONCE: usize = 16;
+pub const WRITES_AT_ONCE: usize = 16;
 
 /// The answer to the stream's poller: from the lowest of these on, everything is delivered again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +78,11 @@ where
     /// Counts a batch. Deliver it again from the lowest failure on, as often as it takes; what was counted
     /// is not counted again.
     pub async fn handle(&self, event: &KinesisEvent) -> (BatchResponse, Report) {
-        let decoded = decode(event);
+        self.count(decode(event)).await
+    }
+
+    /// Counts a batch that is read already.
+    pub async fn count(&self, decoded: Decoded) -> (BatchResponse, Report) {
         let mut report = Report {
             records: decoded.records.len() as u64,
             events: decoded.records.iter().map(|record| record.events.len() as u64).sum(),
@@ -133,7 +137,7 @@ where
                 continue;
             };
             match result {
-                Ok(flushed) => report.count(&flushed),
+                Ok(flushed) => report.add(&flushed),
                 Err(error) => {
                     report.tell(&item, &error);
                     lowest = lowest.into_iter().chain(sequence).min();
@@ -149,7 +153,7 @@ fn first_sequence(events: &[CountedEvent]) -> Option<String> {
 }
 
 impl Report {
-    fn count(&mut self, flushed: &Flushed) {
+    fn add(&mut self, flushed: &Flushed) {
         self.added += flushed.added;
         self.known += flushed.known;
         self.publications += flushed.publications;

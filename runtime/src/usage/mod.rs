@@ -13,5 +13,5 @@ mod totals;
 pub use decode::{Decoded, EventRecord, decode};
 pub use envelope::{KinesisEvent, KinesisRecord, LogEvent, envelope};
 pub use flush::Flushed;
-pub use handler::{BatchResponse, Report, UsageHandler};
+pub use handler::{BatchResponse, Report, UsageHandler, WRITES_AT_ONCE};
 pub use totals::{CountedEvent, IdentityMonth, Totals};

@@ -104,13 +104,17 @@ impl IdentityMonth {
     /// What to publish once the ledger holds `totals`, of which `added` came from `events`: for every
     /// period and limit among the events, the usage that crossed a step. When nothing was added (a
     /// redelivery), what stands above step 0 is published again: a crash may have come between the
-    /// ledger's write and the publication, and publishing twice is harmless.
+    /// ledger's write and the publication, and publishing twice is harmless. The crowd is never published.
     pub(super) fn publications(
         &self,
         totals: &MonthTotals,
         added: &[CountedEvent],
         events: &[CountedEvent],
     ) -> Vec<(Limit, Published)> {
+        if self.identity.is_crowd() {
+            // Nobody's limit: no edge asks for it.
+            return Vec::new();
+        }
         let kind = self.identity.kind();
         let mut latest: BTreeMap<Period, (Limit, Timestamp)> = BTreeMap::new();
         for event in events {
