@@ -22,6 +22,8 @@ struct Root {
     #[expect(dead_code, reason = "read by the generator only")]
     alarms: Option<AlarmsSchema>,
     #[expect(dead_code, reason = "read by the generator only")]
+    alerts: Option<AlertsSchema>,
+    #[expect(dead_code, reason = "read by the generator only")]
     emulator: Option<EmulatorSchema>,
     /// The regions to run in, each named as AWS names it; a region's fields stand before those of `runtime`.
     #[expect(dead_code, reason = "read by the generator only")]
@@ -97,6 +99,9 @@ struct CompatSchema {
     unknown_key_status: Option<u16>,
     /// Status for over quota: 429, or 403 as ipdata answers.
     quota_status: Option<u16>,
+    /// Whether API keys of another form than ipgeo's are known, such as those of a service that moves here: then no
+    /// text is refused by its form, without a read. Default: false.
+    foreign_api_keys: Option<bool>,
 }
 
 /// Who is told when something is wrong.
@@ -108,6 +113,20 @@ struct AlarmsSchema {
     edges: Option<bool>,
     /// Where alarms are sent to. Default: nowhere; they show in CloudWatch.
     email: Option<String>,
+}
+
+/// Who is told when an API key nears its limit, once for each threshold and period.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "read by the generator only")]
+struct AlertsSchema {
+    /// Percents of the limit. Default: [80, 100]; []: no alerts.
+    #[schemars(length(max = 10), inner(range(min = 1, max = 100)))]
+    thresholds: Option<Vec<u8>>,
+    /// Where alerts are mailed to. Without this and `webhook` they are recorded only.
+    email: Option<String>,
+    /// The https:// address that alerts are posted to as JSON.
+    webhook: Option<String>,
 }
 
 /// An emulator of AWS on this machine, spoken to in place of AWS.
@@ -202,6 +221,7 @@ pub(super) fn fields_of(kind: &str) -> std::collections::BTreeSet<String> {
         "runtime" | "region" => schema_for!(RuntimeSchema),
         "compat" => schema_for!(CompatSchema),
         "alarms" => schema_for!(AlarmsSchema),
+        "alerts" => schema_for!(AlertsSchema),
         "emulator" => schema_for!(EmulatorSchema),
         "geo" => schema_for!(GeoSchema),
         "source" => schema_for!(SourceSchema),
