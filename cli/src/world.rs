@@ -24,6 +24,9 @@ pub struct WorldFile {
     pub access_table: String,
     /// Name of the ledger.
     pub ledger_table: String,
+    /// The folder of the copy that is kept of the usage stream; none: the world is in memory only.
+    #[serde(default)]
+    pub stream: Option<PathBuf>,
     /// Every region, in the file's order.
     pub regions: Vec<WorldRegion>,
 }
@@ -142,6 +145,7 @@ mod tests {
             home: "eu-central-1".into(),
             access_table: "a".into(),
             ledger_table: "l".into(),
+            stream: None,
             regions: vec![],
         };
         world.write(state.path()).expect("it writes");

@@ -4,5 +4,6 @@
 pub mod dynamo;
 pub mod geo;
 pub mod lookup;
+pub mod sns;
 pub mod store;
 pub mod usage;

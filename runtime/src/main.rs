@@ -6,11 +6,13 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use ipgeo_contract::env;
+use ipgeo_contract::{Thresholds, env};
 use ipgeo_runtime::dynamo::{AccessTable, Effort, LedgerTable, client_from_env};
 use ipgeo_runtime::geo::Database;
 use ipgeo_runtime::lookup::{Lookup, Settings, UsageSink};
-use ipgeo_runtime::usage::{KinesisEvent, UsageHandler};
+use ipgeo_runtime::sns::Topic;
+use ipgeo_runtime::store::AccessRead as _;
+use ipgeo_runtime::usage::{AlertMessage, KinesisEvent, Report, UsageHandler};
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::json;
@@ -72,15 +74,57 @@ async fn serve_usage() -> Result<(), Error> {
     let client = client_from_env(var, Effort::Patient)?;
     let ledger = LedgerTable::new(client.clone(), needed(env::LEDGER_TABLE)?);
     let access = AccessTable::new(client, needed(env::ACCESS_TABLE)?);
-    let usage = Arc::new(UsageHandler::new(ledger, access));
+    let thresholds: Thresholds = var(env::ALERT_THRESHOLDS).unwrap_or_default().parse()?;
+    let topic = var(env::ALERT_TOPIC).map(|arn| Topic::from_env(var, arn)).transpose()?;
+    let home = Arc::new(Home {
+        usage: UsageHandler::new(ledger.clone(), access.clone()).with_alerts(thresholds),
+        ledger,
+        access,
+        topic,
+    });
     lambda_runtime::run(service_fn(move |event: LambdaEvent<KinesisEvent>| {
-        let usage = Arc::clone(&usage);
+        let home = Arc::clone(&home);
         async move {
-            let (response, report) = usage.handle(&event.payload).await;
+            let (response, report) = home.usage.handle(&event.payload).await;
             let level = if report.failures.is_empty() { "INFO" } else { "ERROR" };
             write_line(json!({ "level": level, "message": "batch counted", "batch": report }).to_string());
+            home.follow_up(&report).await;
             Ok::<_, Error>(response)
         }
     }))
     .await
+}
+
+/// What home does beside counting. None of it may fail a batch.
+struct Home {
+    usage: UsageHandler<LedgerTable, AccessTable>,
+    ledger: LedgerTable,
+    access: AccessTable,
+    topic: Option<Topic>,
+}
+
+impl Home {
+    async fn follow_up(&self, report: &Report) {
+        if let Err(error) = self.usage.note(report, Timestamp::now()).await {
+            warn(&error);
+        }
+        let Some(topic) = &self.topic else { return };
+        for alert in &report.alerts {
+            // Without its record an alert is told by the beginning of the API key's hash.
+            let record = self.access.key(&alert.identity).await.ok().flatten();
+            let message = AlertMessage::new(alert, record.as_ref());
+            let sent = match topic.send(&message).await {
+                Ok(()) => self.ledger.alert_was_sent(alert, Timestamp::now()).await,
+                failed => failed,
+            };
+            if let Err(error) = sent {
+                warn(&error);
+            }
+        }
+    }
+}
+
+fn warn(error: &dyn std::error::Error) {
+    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+    write_line(json!({ "level": "WARN", "message": format!("{error}: {cause}") }).to_string());
 }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
-use ipgeo_contract::{AddressSecret, Identity, KeyRecord, Limit, Month, Published, Verdict};
+use ipgeo_contract::{AddressSecret, Identity, KeyRecord, Limit, Month, Period, Published, Verdict};
+use jiff::Timestamp;
 
 /// A read or write that did not succeed. Whether a write was applied all the same is not known.
 #[derive(Debug, thiserror::Error)]
@@ -79,10 +80,53 @@ pub enum Applied {
     },
 }
 
+/// An API key's usage reached a threshold of its limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// Whose.
+    pub identity: Identity,
+    /// In which period.
+    pub period: Period,
+    /// The threshold, percent of the limit.
+    pub percent: u8,
+    /// The limit that held.
+    pub limit: Limit,
+    /// Calls used in the period when it was noticed.
+    pub used: u64,
+    /// The latest usage event among them.
+    pub as_of: Timestamp,
+}
+
+/// How far one shard is counted: the newest usage event of each region in a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// The shard.
+    pub shard: String,
+    /// Padded sequence number of the last record of the batch.
+    pub sequence: String,
+    /// The newest usage event, by region.
+    pub regions: BTreeMap<String, Timestamp>,
+}
+
 /// Writing the ledger, at home.
 pub trait LedgerWrite: Send + Sync {
     /// Adds `update` if the item's watermark for the shard is below `update.first`, else tells how far it is.
     fn apply(&self, update: &LedgerUpdate) -> impl Future<Output = Result<Applied, StoreError>> + Send;
+
+    /// Records an alert unless it is recorded already; whether it was new. A store without alerts has none.
+    fn record_alert(&self, _alert: &Alert) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        async { Ok(false) }
+    }
+
+    /// Notes how far a shard is counted, and when; an earlier batch never takes a later one's place. A
+    /// store without such notes keeps none.
+    fn note_newest(
+        &self,
+        _newest: &Newest,
+        _counted: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
+    }
 }
 
 /// Publishing usage to the access table, at home.

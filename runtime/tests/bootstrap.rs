@@ -117,11 +117,46 @@ async fn tables() -> Tables {
     Tables { endpoint, access, ledger: LedgerTable::new(client, "ledger") }
 }
 
+fn key_record(key: &ApiKey, owner: &str, limit: &str) -> KeyRecord {
+    KeyRecord {
+        owner: owner.into(),
+        tier: "startup".into(),
+        limit: limit.parse().expect("a limit"),
+        status: Status::Active,
+        expires: None,
+        sites: vec![],
+        networks: vec![],
+        hint: key.hint(),
+        created: Timestamp::now(),
+        published: None,
+    }
+}
+
+const TOPIC: &str = "arn:aws:sns:eu-central-1:000000000000:ipgeo-prod-quota-alerts";
+/// Where nobody listens.
+const NO_SNS: &str = "http://127.0.0.1:9";
+
+/// A topic that takes what is published, as SNS answers.
+async fn sns() -> (Arc<Mutex<Vec<String>>>, String) {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&taken);
+    let router = Router::new().fallback(move |body: String| async move {
+        kept.lock().expect("unpoisoned").push(body);
+        "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>1</MessageId>\
+         </PublishResult></PublishResponse>"
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (taken, endpoint)
+}
+
 /// Starts the binary as Lambda does, and the lines of its log.
 fn start(
     handler: &str,
     api: &str,
     tables: &Tables,
+    sns: &str,
     database: &std::path::Path,
 ) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
@@ -142,6 +177,9 @@ fn start(
         .env(env::GEO_DATABASE, database)
         .env(env::ANONYMOUS_LIMIT, "2/day")
         .env(env::ANONYMOUS_SITE_LIMIT, "100/day")
+        .env(env::ALERT_THRESHOLDS, "80,100")
+        .env(env::ALERT_TOPIC, TOPIC)
+        .env(env::ENDPOINT_SNS, sns)
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -174,22 +212,11 @@ async fn the_lookup_function_answers_and_leaves_a_line_for_each_request() {
     std::fs::write(&database, ipgeo::geo::sample().expect("it compiles")).expect("written");
     let key = ApiKey::generate("ipg", |bytes| bytes.fill(99)).expect("an API key");
     let identity = Identity::key(&key.hash());
-    let record = KeyRecord {
-        owner: "acme".into(),
-        tier: "startup".into(),
-        limit: "10/month".parse().expect("a limit"),
-        status: Status::Active,
-        expires: None,
-        sites: vec![],
-        networks: vec![],
-        hint: key.hint(),
-        created: Timestamp::now(),
-        published: None,
-    };
+    let record = key_record(&key, "acme", "10/month");
     tables.access.put_key(&identity, &record).await.expect("stored");
 
     let (api, address) = RuntimeApi::serve().await;
-    let (mut child, mut log) = start(env::HANDLER_LOOKUP, &address, &tables, &database);
+    let (mut child, mut log) = start(env::HANDLER_LOOKUP, &address, &tables, NO_SNS, &database);
     let keyed = json!({ "x-api-key": key.expose() });
     // (event, status, what the body holds, verdict, calls charged)
     let table = [
@@ -231,7 +258,8 @@ async fn the_lookup_function_answers_and_leaves_a_line_for_each_request() {
 async fn the_usage_function_counts_a_real_batch_once() {
     let tables = tables().await;
     let (api, address) = RuntimeApi::serve().await;
-    let (mut child, mut log) = start(env::HANDLER_USAGE, &address, &tables, std::path::Path::new("none"));
+    let (mut child, mut log) =
+        start(env::HANDLER_USAGE, &address, &tables, NO_SNS, std::path::Path::new("none"));
     let now = Timestamp::now().to_string();
     let events = vec![support::event(&now, "site#a.test", "5/day"); 5];
     let mut records = vec![support::record("shardId-000000000000", 7, &events)];
@@ -249,5 +277,44 @@ async fn the_usage_function_counts_a_real_batch_once() {
     assert_eq!(item.charged, 5);
     let published = tables.access.published(&[site]).await.expect("a read");
     assert_eq!(published[0].map(|published| published.used), Some(5));
+    child.kill().await.expect("it ends");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_usage_function_sends_an_alert_once_and_notes_how_far_it_is() {
+    let tables = tables().await;
+    let (api, address) = RuntimeApi::serve().await;
+    let (taken, endpoint) = sns().await;
+    let none = std::path::Path::new("none");
+    let (mut child, mut log) = start(env::HANDLER_USAGE, &address, &tables, &endpoint, none);
+    let key = ApiKey::generate("ipg", |bytes| bytes.fill(98)).expect("an API key");
+    let identity = Identity::key(&key.hash());
+    let record = key_record(&key, "acme & sons", "5/month");
+    tables.access.put_key(&identity, &record).await.expect("stored");
+    let now = Timestamp::now();
+    let events = vec![support::event(&now.to_string(), identity.as_str(), "5/month"); 4];
+    let batch = json!({ "Records": [support::record("shardId-000000000000", 7, &events)] }).to_string();
+    for _ in 0..3 {
+        assert_eq!(api.invoke(&batch).await, json!({ "batchItemFailures": [] }));
+        usage_line(&mut log).await;
+    }
+    let bodies = taken.lock().expect("unpoisoned").clone();
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    let fields: std::collections::BTreeMap<_, _> =
+        form_urlencoded::parse(bodies[0].as_bytes()).into_owned().collect();
+    assert_eq!((fields["Action"].as_str(), fields["TopicArn"].as_str()), ("Publish", TOPIC));
+    let message: Value = serde_json::from_str(&fields["Message"]).expect("JSON by protocol");
+    let text = message["email"].as_str().expect("text");
+    assert!(text.contains("of acme & sons has reached 80 % of its quota: 4 calls of 5/month"), "{text}");
+    let webhook: Value = serde_json::from_str(message["https"].as_str().expect("text")).expect("JSON");
+    assert_eq!((&webhook["api_key"], &webhook["used"]), (&key.hint().into(), &4.into()));
+    assert!(!bodies[0].contains(key.expose()));
+
+    let alerts = tables.ledger.alerts(Month::of(now)).await.expect("a read");
+    assert_eq!(alerts.iter().filter(|alert| alert.sent.is_some()).count(), 1);
+    let shards = tables.ledger.newest().await.expect("a read");
+    let newest = shards[0].regions["eu-central-1"];
+    assert_eq!(newest.event.as_millisecond(), now.as_millisecond());
+    assert!(newest.counted >= newest.event);
     child.kill().await.expect("it ends");
 }

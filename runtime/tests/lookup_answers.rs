@@ -110,6 +110,7 @@ impl Edge {
             quiet_permille: 0,
             unknown_key_status: 401,
             quota_status: 429,
+            foreign_api_keys: false,
         };
         change(&mut settings);
         let table: &'static Table = Box::leak(Box::default());
@@ -388,6 +389,28 @@ fn an_api_key_is_found_where_clients_put_it() {
     for status in [200, 200, 200, 200, 200, 403] {
         assert_eq!(strict.get("/8.8.8.8", &[]).status_code, status);
     }
+}
+
+#[test]
+fn api_keys_of_another_form_are_known_where_they_are_wanted() {
+    let foreign = "0123456789abcdef0123456789abcdef";
+    let wanting = Edge::with(|settings| settings.foreign_api_keys = true);
+    let ours = wanting.key(|_| ());
+    let record = wanting.table.keys.lock().expect("unpoisoned")[&Identity::key(&ours.hash())].clone();
+    let hash = ipgeo_contract::foreign_key_hash(foreign).expect("a hash");
+    wanting.table.keys.lock().expect("unpoisoned").insert(Identity::key(&hash), record);
+    for (key, status, verdict) in [
+        (foreign, 200, Verdict::Allowed),
+        (ours.expose(), 200, Verdict::Allowed),
+        ("0123456789abcdef", 401, Verdict::UnknownKey),
+        ("short", 401, Verdict::MalformedKey),
+    ] {
+        let answer = wanting.get("/8.8.8.8", &[("x-api-key", key)]);
+        assert_eq!((answer.status_code, wanting.last_line().verdict), (status, verdict), "{key}");
+    }
+    let edge = Edge::new();
+    assert_eq!(edge.get("/8.8.8.8", &[("x-api-key", foreign)]).status_code, 401);
+    assert_eq!(edge.last_line().verdict, Verdict::MalformedKey);
 }
 
 #[test]

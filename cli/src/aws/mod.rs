@@ -10,9 +10,11 @@ mod dns;
 mod refusal;
 mod session;
 mod stacks;
+mod stream;
 mod tables;
 
 pub use cloud::{Aws, Drift};
+pub use stream::UsageStream;
 
 use anyhow::bail;
 use aws_credential_types::Credentials;
@@ -59,6 +61,19 @@ impl Home {
                 (region.region.clone(), AccessTable::new(client, &world.access_table))
             })
             .collect()
+    }
+
+    /// The access tables of all regions on AWS, by region, home's first.
+    pub async fn replicas_of_account(
+        config: &Config,
+        profile: Option<&str>,
+    ) -> anyhow::Result<Vec<(String, AccessTable)>> {
+        let session = session::Session::of(config, profile).await?;
+        let table = config.service.access_table();
+        let mut names: Vec<&String> = config.regions.iter().map(|region| &region.name).collect();
+        names.sort_by_key(|name| **name != config.service.home);
+        let of = |name: &String| (name.clone(), AccessTable::new(session.dynamodb(name), &table));
+        Ok(names.into_iter().map(of).collect())
     }
 
     fn new(client: Client, access: &str, ledger: &str) -> Self {

@@ -90,6 +90,12 @@ impl Session {
         aws_sdk_dynamodb::Client::from_conf(config.region(Region::new(region.to_owned())).build())
     }
 
+    pub(super) fn kinesis(&self, region: &str) -> aws_sdk_kinesis::Client {
+        let config = aws_sdk_kinesis::config::Builder::from(&self.shared);
+        let config = config.region(aws_sdk_kinesis::config::Region::new(region.to_owned()));
+        aws_sdk_kinesis::Client::from_conf(config.build())
+    }
+
     pub(super) fn route53(&self) -> aws_sdk_route53::Client {
         aws_sdk_route53::Client::new(&self.shared)
     }

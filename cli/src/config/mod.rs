@@ -17,7 +17,7 @@ mod select;
 
 pub use load::{FILE_NAME, LoadError, find, load};
 pub use model::{
-    Alarms, Anonymous, Architecture, Compat, Config, Emulator, Geo, GeoSource, Origin, Region,
+    Alarms, Alerts, Anonymous, Architecture, Compat, Config, Emulator, Geo, GeoSource, Origin, Region,
     RuntimeSettings, Service, Tier, Tiers, Usage,
 };
 pub use parse::parse;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ipgeo_contract::Limit;
+use ipgeo_contract::{Limit, Thresholds};
 
 /// Everything that `regions.toml` says.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub struct Config {
     pub usage: Usage,
     /// Who is told when something is wrong.
     pub alarms: Alarms,
+    /// Who is told when an API key nears its limit.
+    pub alerts: Alerts,
     /// An emulator of AWS to speak to, in place of AWS.
     pub emulator: Option<Emulator>,
     /// Regions in file order, each with its settings resolved; home is one of them.
@@ -83,6 +85,24 @@ pub struct Alarms {
     pub email: Option<String>,
 }
 
+/// Who is told when an API key nears its limit, once for each threshold and period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alerts {
+    /// Percents of the limit; none: nobody is told.
+    pub thresholds: Thresholds,
+    /// Where alerts are mailed to.
+    pub email: Option<String>,
+    /// The HTTPS address that alerts are posted to.
+    pub webhook: Option<String>,
+}
+
+impl Alerts {
+    /// Whether alerts are sent, and not only recorded.
+    pub fn are_sent(&self) -> bool {
+        !self.thresholds.percents().is_empty() && (self.email.is_some() || self.webhook.is_some())
+    }
+}
+
 /// An emulator of AWS on this machine, and what it lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Emulator {
@@ -139,6 +159,8 @@ pub struct Compat {
     pub unknown_key_status: u16,
     /// Status for over quota: 429, or 403.
     pub quota_status: u16,
+    /// Whether API keys of another form than ours are known: those of a service that moved here.
+    pub foreign_api_keys: bool,
 }
 
 /// Where locations come from.

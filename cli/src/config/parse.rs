@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use ipgeo_contract::{Limit, QUIET_PERMILLE_MAX, Window, prefix_is_valid};
+use ipgeo_contract::{Limit, QUIET_PERMILLE_MAX, Thresholds, Window, prefix_is_valid};
 use toml::de::DeTable;
 
 use super::model::{
-    Alarms, Anonymous, Architecture, Compat, Config, Emulator, Geo, GeoSource, Origin, Region,
+    Alarms, Alerts, Anonymous, Architecture, Compat, Config, Emulator, Geo, GeoSource, Origin, Region,
     RuntimeSettings, Service, Tier, Tiers, Usage,
 };
 use super::places::PLACES;
@@ -52,12 +52,16 @@ fn read<'a>(document: &'a DeTable<'a>, seen: Seen<'_>, out: &mut Collector) -> O
         runtime.map_or_else(defaults, |table| read_runtime(table, &defaults(), "runtime", seen, out));
     let compat = root
         .table("compat", out)
-        .map_or(Compat { unknown_key_status: 401, quota_status: 429 }, |table| read_compat(table, seen, out));
+        .map_or(Compat { unknown_key_status: 401, quota_status: 429, foreign_api_keys: false }, |table| {
+            read_compat(table, seen, out)
+        });
     let geo = root.table("geo", out).map(|table| read_geo(table, seen, out)).unwrap_or_default();
     let tiers = root.need("tiers", out).and_then(|_| root.table("tiers", out));
     let tiers = tiers.and_then(|table| read_tiers(&table, seen, out));
     let usage = root.table("usage", out).map(|table| read_usage(table, seen, out)).unwrap_or_default();
     let alarms = root.table("alarms", out).map(|table| read_alarms(table, seen, out)).unwrap_or_default();
+    let alerts = root.table("alerts", out);
+    let alerts = alerts.map_or_else(default_alerts, |table| read_alerts(table, seen, out));
     let emulator = root.table("emulator", out).map(|table| read_emulator(table, seen, out));
     let regions = root.need("regions", out).and_then(|_| root.table("regions", out));
     let regions = regions.map(|table| read_regions(&table, &runtime, seen, out)).unwrap_or_default();
@@ -69,7 +73,7 @@ fn read<'a>(document: &'a DeTable<'a>, seen: Seen<'_>, out: &mut Collector) -> O
         let hint = suggestion(&service.home, regions.iter().map(|region| region.name.as_str()));
         out.add(&home_span, format!("`home` is `{}`, which is not in [regions]{hint}", service.home));
     }
-    Some(Config { service, compat, geo, tiers: tiers?, usage, alarms, emulator, regions })
+    Some(Config { service, compat, geo, tiers: tiers?, usage, alarms, alerts, emulator, regions })
 }
 
 /// Checks a text by a rule, and takes it even if it fails: the fault is noted.
@@ -178,6 +182,7 @@ fn read_compat(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> Com
     let compat = Compat {
         unknown_key_status: status("unknown_key_status", 401, out),
         quota_status: status("quota_status", 429, out),
+        foreign_api_keys: table.flag("foreign_api_keys", out).unwrap_or(false),
     };
     seen("compat", &table);
     table.finish(out);
@@ -206,6 +211,37 @@ fn read_alarms(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> Ala
     seen("alarms", &table);
     table.finish(out);
     alarms
+}
+
+/// Percents of a limit that are told of when the file names none.
+const ALERT_PERCENTS: [u8; 2] = [80, 100];
+
+fn default_alerts() -> Alerts {
+    let thresholds = Thresholds::new(ALERT_PERCENTS.to_vec()).unwrap_or_default();
+    Alerts { thresholds, email: None, webhook: None }
+}
+
+fn read_alerts(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> Alerts {
+    let thresholds = match table.numbers("thresholds", out) {
+        None => default_alerts().thresholds,
+        Some((percents, span)) => {
+            let percents: Result<Vec<u8>, _> = percents.into_iter().map(u8::try_from).collect();
+            let thresholds = percents.ok().and_then(|percents| Thresholds::new(percents).ok());
+            if thresholds.is_none() {
+                out.add(&span, "`thresholds` are at most 10 whole percents, 1 to 100, each once");
+            }
+            thresholds.unwrap_or_default()
+        }
+    };
+    let (email, webhook) = (table.text("email", out), table.text("webhook", out));
+    let alerts = Alerts {
+        thresholds,
+        email: ruled("email", email, rules::email, out),
+        webhook: ruled("webhook", webhook, rules::https_url, out),
+    };
+    seen("alerts", &table);
+    table.finish(out);
+    alerts
 }
 
 fn read_emulator(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> Emulator {
@@ -470,6 +506,21 @@ memory_mb = 512
                 "[[geo.sources]]\nname = \"x\"\nnpm = \"p\"\n[tiers.startup]",
                 "r.toml:9:7: `npm` needs `files`: the `.mmdb` files in the package",
             ),
+            (
+                "[tiers.startup]",
+                "[alerts]\nthresholds = [80, 180]\n[tiers.startup]",
+                "r.toml:8:14: `thresholds` are at most 10 whole percents, 1 to 100, each once",
+            ),
+            (
+                "[tiers.startup]",
+                "[alerts]\nthresholds = 80\n[tiers.startup]",
+                "r.toml:8:14: `thresholds` is a list of whole numbers, not an integer",
+            ),
+            (
+                "[tiers.startup]",
+                "[alerts]\nwebhook = \"http://a.test/\"\n[tiers.startup]",
+                "r.toml:8:11: `webhook` is an address that starts with `https://`, such as `https://example.com/alerts`",
+            ),
             ("[service]", "service = 3\n[other]", "r.toml:2:11: [service] is a table, not an integer"),
         ];
         for (from, to, expected) in table {
@@ -506,7 +557,7 @@ memory_mb = 512
 
     #[test]
     fn the_schema_knows_the_fields_that_are_read() {
-        let text = SHIPPED.to_owned() + "\n[compat]\n";
+        let text = SHIPPED.to_owned() + "\n[compat]\n[alerts]\n";
         assert!(text.contains("[usage]"));
         let mut asked: BTreeMap<String, BTreeSet<&'static str>> = BTreeMap::new();
         let mut note = |kind: &str, table: &Table<'_>| {

@@ -126,6 +126,24 @@ impl<'a> Table<'a> {
         sound
     }
 
+    /// A field that is a list of whole numbers.
+    pub(super) fn numbers(
+        &mut self,
+        field: &'static str,
+        out: &mut Collector,
+    ) -> Option<(Vec<i64>, Range<usize>)> {
+        let (value, span) = self.find(field)?;
+        let number = |item: &Spanned<DeValue<'_>>| {
+            let integer = item.get_ref().as_integer()?;
+            i64::from_str_radix(&integer.as_str().replace('_', ""), integer.radix()).ok()
+        };
+        let numbers: Option<Vec<i64>> = value.as_array().and_then(|list| list.iter().map(number).collect());
+        if numbers.is_none() {
+            out.add(&span, wrong_type(field, "a list of whole numbers", value));
+        }
+        numbers.map(|numbers| (numbers, span))
+    }
+
     /// A field that is `true` or `false`.
     pub(super) fn flag(&mut self, field: &'static str, out: &mut Collector) -> Option<bool> {
         let (value, span) = self.find(field)?;

@@ -54,3 +54,16 @@ pub(super) fn email(text: &str) -> Result<(), String> {
             .is_some_and(|(name, host)| !name.is_empty() && domain(&host.to_lowercase()).is_ok());
     if sound { Ok(()) } else { Err("is an e-mail address, such as `ops@example.com`".to_owned()) }
 }
+
+/// An address that a webhook may have, as far as its looks tell.
+pub(super) fn https_url(text: &str) -> Result<(), String> {
+    let host = text.strip_prefix("https://").and_then(|rest| rest.split(['/', ':', '?']).next());
+    let sound = text.len() <= 2_000
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+        && host.is_some_and(|host| domain(&host.to_lowercase()).is_ok());
+    if sound {
+        Ok(())
+    } else {
+        Err("is an address that starts with `https://`, such as `https://example.com/alerts`".to_owned())
+    }
+}

@@ -24,6 +24,8 @@ struct Root {
     #[expect(dead_code, reason = "read by the generator only")]
     alarms: Option<AlarmsSchema>,
     #[expect(dead_code, reason = "read by the generator only")]
+    alerts: Option<AlertsSchema>,
+    #[expect(dead_code, reason = "read by the generator only")]
     emulator: Option<EmulatorSchema>,
     /// The regions to run in, each named as AWS names it; a region's fields stand before those of `runtime`.
     #[expect(dead_code, reason = "read by the generator only")]
@@ -99,6 +101,9 @@ struct CompatSchema {
     unknown_key_status: Option<u16>,
     /// Status for over quota: 429, or 403 as ipdata answers.
     quota_status: Option<u16>,
+    /// Whether API keys of another form than ipgeo's are known, such as those of a service that moves here: then no
+    /// text is refused by its form, without a read. Default: false.
+    foreign_api_keys: Option<bool>,
 }
 
 /// How usage is counted: what counting costs against how late and how roughly a limit holds.
@@ -124,6 +129,20 @@ struct AlarmsSchema {
     edges: Option<bool>,
     /// Where alarms are sent to. Default: nowhere; they show in CloudWatch.
     email: Option<String>,
+}
+
+/// Who is told when an API key nears its limit, once for each threshold and period.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "read by the generator only")]
+struct AlertsSchema {
+    /// Percents of the limit. Default: [80, 100]; []: no alerts.
+    #[schemars(length(max = 10), inner(range(min = 1, max = 100)))]
+    thresholds: Option<Vec<u8>>,
+    /// Where alerts are mailed to. Without this and `webhook` they are recorded only.
+    email: Option<String>,
+    /// The https:// address that alerts are posted to as JSON.
+    webhook: Option<String>,
 }
 
 /// An emulator of AWS on this machine, spoken to in place of AWS.
@@ -219,6 +238,7 @@ pub(super) fn fields_of(kind: &str) -> std::collections::BTreeSet<String> {
         "compat" => schema_for!(CompatSchema),
         "usage" => schema_for!(UsageSchema),
         "alarms" => schema_for!(AlarmsSchema),
+        "alerts" => schema_for!(AlertsSchema),
         "emulator" => schema_for!(EmulatorSchema),
         "geo" => schema_for!(GeoSchema),
         "source" => schema_for!(SourceSchema),

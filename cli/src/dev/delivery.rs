@@ -6,8 +6,10 @@ use std::time::Duration;
 use ipgeo_contract::padded_sequence;
 use ipgeo_runtime::dynamo::{AccessTable, LedgerTable};
 use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, UsageHandler};
+use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::alerts::AlertSink;
 use super::faults::Faults;
 
 /// Records in one batch.
@@ -21,22 +23,29 @@ pub(crate) type Handler = UsageHandler<LedgerTable, AccessTable>;
 /// Delivers a shard's records until the stream has ended.
 pub(crate) async fn deliver(
     handler: std::sync::Arc<Handler>,
+    alerts: std::sync::Arc<AlertSink>,
     mut records: UnboundedReceiver<KinesisRecord>,
     mut faults: Faults<KinesisRecord>,
 ) {
     let mut batch = Vec::new();
     while records.recv_many(&mut batch, BATCH_MAX).await > 0 {
         for delivery in faults.deliveries(std::mem::take(&mut batch)) {
-            until_counted(&handler, delivery).await;
+            until_counted(&handler, &alerts, delivery).await;
         }
     }
 }
 
-async fn until_counted(handler: &Handler, mut batch: Vec<KinesisRecord>) {
+async fn until_counted(handler: &Handler, alerts: &AlertSink, mut batch: Vec<KinesisRecord>) {
     loop {
         let (response, report) = handler.handle(&KinesisEvent { records: batch.clone() }).await;
         for failure in &report.failures {
             crate::output::say(&format!("usage: {failure}"));
+        }
+        if let Err(error) = handler.note(&report, Timestamp::now()).await {
+            crate::output::say(&format!("usage: {error}"));
+        }
+        for alert in &report.alerts {
+            alerts.send(alert).await;
         }
         let sequence = |text: &str| padded_sequence(text).unwrap_or_default();
         let failed = response.batch_item_failures.iter().map(|failure| sequence(&failure.item_identifier));

@@ -1,6 +1,7 @@
 //! The whole world on a laptop: every region of `regions.toml` in one process on loopback, with the same
 //! handlers, the same adapter and the same envelopes as on AWS.
 
+mod alerts;
 mod database;
 mod delivery;
 mod faults;

@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::stream::Keeper;
+
 /// Lines in one record.
 const LINES_MAX: usize = 500;
 
@@ -42,15 +44,22 @@ impl UsageSink for RegionLog {
 /// The stream: shards, each with the records put into it in order.
 pub(crate) struct Stream {
     shards: Vec<(String, UnboundedSender<KinesisRecord>)>,
-    sequence: Mutex<u128>,
+    head: Mutex<Head>,
+}
+
+/// Where the stream stands, and the copy that is kept of it.
+struct Head {
+    sequence: u128,
+    keeper: Option<Keeper>,
 }
 
 impl Stream {
-    /// A stream of `shards` shards, and where each shard's records come out. Sequence numbers go on from
+    /// A stream of `shards` shards, and where each shard's records come out; a copy goes to `keeper`. Sequence numbers go on from
     /// the time of day in nanoseconds, so that a later run's are higher than all of the runs before.
     pub(crate) fn new(
         shards: usize,
         now: Timestamp,
+        keeper: Option<Keeper>,
     ) -> (Self, Vec<(String, UnboundedReceiver<KinesisRecord>)>) {
         let (mut ins, mut outs) = (Vec::new(), Vec::new());
         for shard in 0..shards.max(1) {
@@ -59,8 +68,8 @@ impl Stream {
             ins.push((name.clone(), put));
             outs.push((name, get));
         }
-        let sequence = Mutex::new(now.as_nanosecond().unsigned_abs());
-        (Self { shards: ins, sequence }, outs)
+        let head = Mutex::new(Head { sequence: now.as_nanosecond().unsigned_abs(), keeper });
+        (Self { shards: ins, head }, outs)
     }
 
     /// Puts a record; its log stream decides the shard, as a partition key does.
@@ -69,9 +78,19 @@ impl Stream {
             log_stream.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
         let (shard, records) = &self.shards[hash % self.shards.len()];
         // Numbering and sending are one step: a shard's records come out in the order of their numbers.
-        let mut sequence = self.sequence.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *sequence += 1;
-        let _sent_or_ending = records.send(KinesisRecord::new(shard, &sequence.to_string(), data));
+        let mut head = self.head.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        head.sequence += 1;
+        let record = KinesisRecord::new(shard, &head.sequence.to_string(), data);
+        // Kept before it is counted: what was counted can be counted again.
+        if let Some(keeper) = &mut head.keeper
+            && let Err(error) = keeper.keep(shard, Timestamp::now(), &record)
+        {
+            crate::output::say(&format!(
+                "the stream is kept no more, `usage replay` will miss this: {error}"
+            ));
+            head.keeper = None;
+        }
+        let _sent_or_ending = records.send(record);
     }
 }
 
@@ -122,7 +141,7 @@ async fn closed(lines: &UnboundedReceiver<String>) {
 }
 
 /// A log that can't be written to must not stop the counting.
-async fn append(file: &std::path::Path, lines: &[String]) {
+pub(super) async fn append(file: &std::path::Path, lines: &[String]) {
     let text = lines.join("\n") + "\n";
     let opened = tokio::fs::OpenOptions::new().create(true).append(true).open(file).await;
     let written = match opened {

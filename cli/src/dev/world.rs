@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::alerts::AlertSink;
 use super::delivery::{Handler, deliver};
 use super::faults::Faults;
 use super::front::{self, CallerRule};
@@ -28,6 +29,7 @@ use super::pipe::{RegionLog, Stream, carry};
 use super::replication::Replication;
 use super::store::RegionStore;
 use crate::config::{Config, Region};
+use crate::stream::Keeper;
 use crate::world::{WorldFile, WorldRegion};
 
 /// How a world is to be.
@@ -61,6 +63,9 @@ pub enum StartError {
         port: u16,
     },
 }
+
+/// Below the stores: the copy of the usage stream.
+const STREAM_FOLDER: &str = "stream";
 
 /// How long open connections may hold up the end.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -96,15 +101,21 @@ impl World {
         let (access, ledger) = make_tables(config, &stores, home).await?;
 
         let replication = replicate(config, &stores, home, options.replication_lag)?;
-        let handler: Arc<Handler> = Arc::new(UsageHandler::new(ledger, access[home].clone()));
-        let (stream, shards) = Stream::new(options.shards, Timestamp::now());
+        let alerts =
+            Arc::new(AlertSink::new(ledger.clone(), access[home].clone(), options.stores.as_deref()));
+        let handler = UsageHandler::new(ledger, access[home].clone());
+        let handler: Arc<Handler> = Arc::new(handler.with_alerts(config.alerts.thresholds.clone()));
+        let kept = options.stores.as_ref().map(|folder| folder.join(STREAM_FOLDER));
+        let keeper = kept.as_ref().map(|folder| Keeper::open(folder, Timestamp::now())).transpose();
+        let keeper = keeper.context("open the copy of the usage stream")?;
+        let (stream, shards) = Stream::new(options.shards, Timestamp::now(), keeper);
         let stream = Arc::new(stream);
         let deliveries = shards
             .into_iter()
             .zip(0_u64..)
             .map(|((_, records), shard)| {
                 let faults = Faults::new(options.stream_faults.map(|seed| seed.wrapping_add(shard)));
-                tokio::spawn(deliver(Arc::clone(&handler), records, faults))
+                tokio::spawn(deliver(Arc::clone(&handler), Arc::clone(&alerts), records, faults))
             })
             .collect();
 
@@ -122,7 +133,7 @@ impl World {
             edges.push(Arc::new(Lookup::new(access, Arc::clone(&database), log, settings(config, region))));
         }
         drop(stream);
-        let file = world_file(config, &listeners, &stores)?;
+        let file = world_file(config, &listeners, &stores, kept)?;
         let fronts = serve(config, edges, listeners, &database, options, &stop);
         Ok(Self { file, stop, fronts, pipes, deliveries, replication, stores, stop_stores })
     }
@@ -239,6 +250,7 @@ fn settings(config: &Config, region: &Region) -> Settings {
         quiet_permille: config.usage.quiet_permille,
         unknown_key_status: config.compat.unknown_key_status,
         quota_status: config.compat.quota_status,
+        foreign_api_keys: config.compat.foreign_api_keys,
     }
 }
 
@@ -250,6 +262,7 @@ fn world_file(
     config: &Config,
     listeners: &[TcpListener],
     stores: &[RegionStore],
+    stream: Option<PathBuf>,
 ) -> anyhow::Result<WorldFile> {
     let regions = config
         .regions
@@ -271,6 +284,7 @@ fn world_file(
         home: config.service.home.clone(),
         access_table: config.service.access_table(),
         ledger_table: config.service.ledger_table(),
+        stream,
         regions,
     })
 }

@@ -29,6 +29,9 @@ pub enum SpecError {
     /// Not a duration or date.
     #[error("`{0}` is not a time; write `90d`, `12h`, `2027-01-31` or `2027-01-31T12:00:00Z`")]
     Time(String),
+    /// A moment that is not yet.
+    #[error("`{0}` is in the future")]
+    Future(String),
     /// A moment that is over.
     #[error("`{0}` is in the past")]
     Past(String),
@@ -86,6 +89,21 @@ pub fn parse_expiry(text: &str, now: Timestamp) -> Result<Expiry, SpecError> {
     if expiry > now { Ok(expiry) } else { Err(SpecError::Past(text.to_owned())) }
 }
 
+/// Since when: a duration before now, a day (its beginning, UTC), or an instant; never in the future.
+pub fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, SpecError> {
+    let bad = || SpecError::Time(text.to_owned());
+    let since = if let Some(duration) = duration(text) {
+        now.checked_sub(duration).map_err(|_| bad())?
+    } else if text.len() == 10
+        && let Ok(date) = text.parse::<Date>()
+    {
+        TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).map_err(|_| bad())?
+    } else {
+        text.parse().map_err(|_| bad())?
+    };
+    if since <= now { Ok(since) } else { Err(SpecError::Future(text.to_owned())) }
+}
+
 /// How long the old API key lives on.
 pub fn parse_grace(text: &str) -> Result<Grace, SpecError> {
     if text == "0" {
@@ -122,6 +140,15 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(parse_expiry(text, now).map(|t| t.to_string()), expected.map(str::to_owned), "{text}");
+        }
+        for (text, expected) in [
+            ("2h", Ok("2026-11-24T10:00:00Z")),
+            ("2026-11-24", Ok("2026-11-24T00:00:00Z")),
+            ("2026-11-24T12:00:00Z", Ok("2026-11-24T12:00:00Z")),
+            ("2026-11-25", Err(SpecError::Future("2026-11-25".into()))),
+            ("yesterday", Err(SpecError::Time("yesterday".into()))),
+        ] {
+            assert_eq!(parse_since(text, now).map(|t| t.to_string()), expected.map(str::to_owned), "{text}");
         }
         assert_eq!(parse_grace("0"), Ok(SignedDuration::ZERO));
         assert_eq!(parse_grace("7d"), Ok(SignedDuration::from_hours(168)));

@@ -115,6 +115,11 @@ pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
+/// An instant as people read it: to the second, UTC.
+pub fn instant(time: jiff::Timestamp) -> String {
+    jiff::Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+}
+
 /// Rows in the form asked for. `cells` gives a row's texts for the columns of a table; the other forms
 /// are of the row itself.
 pub fn rows<T: Serialize>(

@@ -92,6 +92,12 @@ fn who(identity: &Identity, keys: &HashMap<Identity, KeyRecord>) -> Who {
     }
 }
 
+/// An identity as people know it: its kind, its name (an API key's hint), and who an API key was made for.
+pub fn name_of(identity: &Identity, keys: &HashMap<Identity, KeyRecord>) -> (&'static str, String, String) {
+    let (kind, name, owner, ..) = who(identity, keys);
+    (kind, name, owner)
+}
+
 /// The parts of an item that a report by `part` counts, within the days of `span`. Sums by region and
 /// verdict are of whole months.
 fn parts(item: &LedgerItem, part: Option<By>, span: Span) -> Vec<(String, u64)> {
@@ -230,6 +236,28 @@ mod tests {
         assert_eq!(
             told(true, Some(By::Day), "2026-11-24"),
             ["site a.test 2026-11-24 1", "site b.test 2026-11-24 9"]
+        );
+    }
+
+    #[test]
+    fn every_count_has_a_row_of_its_own() {
+        let rows = super::super::export_rows(&items()[1..]);
+        let told: Vec<String> = rows
+            .into_iter()
+            .map(|row| format!("{} {} {} {} {}", row.identity, row.month, row.part, row.name, row.count))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "site#b.test 2026-11 calls  9",
+                "site#b.test 2026-11 day 2026-11-24 9",
+                "site#b.test 2026-11 region sa-east-1 7",
+                "site#b.test 2026-11 region us-east-1 2",
+                "site#b.test 2026-11 verdict allowed 9",
+                "site#b.test 2026-11 verdict over_quota 3",
+                "addr#00112233445566778899aabbccddeeff 2026-11 calls  0",
+                "addr#00112233445566778899aabbccddeeff 2026-11 verdict over_quota 4",
+            ]
         );
     }
 

@@ -62,6 +62,8 @@ pub struct Names {
     pub log_pipe_role: String,
     /// The usage function's role.
     pub usage_role: String,
+    /// Home's topic of quota alerts.
+    pub alert_topic: String,
     /// Home's topic of alarms.
     pub alarm_topic: String,
     /// An edge's topic of alarms.
@@ -83,6 +85,7 @@ impl Names {
             destination: named("usage"),
             log_pipe_role: named("log-pipe"),
             usage_role: named("usage"),
+            alert_topic: named("quota-alerts"),
             alarm_topic: named("home-alarms"),
             alarm_topic_edge: named("edge-alarms"),
             service,

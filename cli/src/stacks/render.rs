@@ -230,6 +230,7 @@ impl<'a> Renderer<'a> {
         context.insert("usage_memory_mb", &USAGE_MEMORY_MB);
         context.insert("usage_timeout_s", &USAGE_TIMEOUT_S);
         context.insert("usage_environment", &self.usage_environment());
+        self.insert_alerts(&mut context);
         context.insert("batch_records", &BATCH_RECORDS);
         context.insert("batch_window_s", &batch_window_s(self.config));
         context.insert("record_age_s", &RECORD_AGE_S);
@@ -302,6 +303,18 @@ impl<'a> Renderer<'a> {
         context.insert("filter_pattern", &format!("{{ $.ipgeo = {USAGE_LINE_VERSION} }}"));
     }
 
+    fn insert_alerts(&self, context: &mut Context) {
+        let alerts = &self.config.alerts;
+        let target = |protocol: &str, endpoint: &Option<String>| {
+            let endpoint = endpoint.as_ref()?;
+            Some(serde_json::json!({ "protocol": protocol, "endpoint": endpoint }))
+        };
+        let targets = [target("email", &alerts.email), target("https", &alerts.webhook)];
+        let targets: Vec<_> = targets.into_iter().flatten().filter(|_| alerts.are_sent()).collect();
+        context.insert("alert_targets", &targets);
+        context.insert("alert_topic_variable", env::ALERT_TOPIC);
+    }
+
     fn code(&self, architecture: Architecture) -> Result<&ArtifactRef, RenderError> {
         let name = architecture.as_str();
         self.artifacts.code.get(name).ok_or(RenderError::NoCode(name))
@@ -310,6 +323,7 @@ impl<'a> Renderer<'a> {
     fn usage_environment(&self) -> Vec<Variable> {
         let mut variables = vec![
             Variable { name: env::ACCESS_TABLE, value: self.names.access_table.clone() },
+            Variable { name: env::ALERT_THRESHOLDS, value: self.config.alerts.thresholds.to_string() },
             Variable { name: env::HANDLER, value: env::HANDLER_USAGE.to_owned() },
             Variable { name: env::LEDGER_TABLE, value: self.names.ledger_table.clone() },
         ];
@@ -332,6 +346,9 @@ impl<'a> Renderer<'a> {
             Variable { name: env::QUOTA_STATUS, value: compat.quota_status.to_string() },
             Variable { name: env::UNKNOWN_KEY_STATUS, value: compat.unknown_key_status.to_string() },
         ];
+        if compat.foreign_api_keys {
+            variables.push(Variable { name: env::FOREIGN_API_KEYS, value: "1".to_owned() });
+        }
         variables.extend(self.emulator().map(endpoint_variable));
         variables
     }
@@ -448,6 +465,11 @@ pub(crate) mod tests {
         let home = renderer.home(&[], DataPolicy::Keep).expect("rendered");
         let topic = &home.template.resources["AlarmTopic"].properties["Subscription"][0]["Endpoint"];
         assert_eq!(topic, nasty);
+        config.alerts.webhook = Some(nasty.to_owned());
+        let renderer = Renderer::new(&config, &artifacts).expect("templates");
+        let home = renderer.home(&[], DataPolicy::Keep).expect("rendered");
+        let topic = &home.template.resources["AlertTopic"].properties["Subscription"][0]["Endpoint"];
+        assert_eq!(topic, nasty);
     }
 
     #[test]
@@ -474,6 +496,38 @@ pub(crate) mod tests {
         let renderer = Renderer::new(&emulated, &artifacts).expect("templates");
         let edge = renderer.edge(&emulated.regions[0]).expect("rendered").text;
         assert!(edge.contains("AWS_ENDPOINT_URL: \"http://127.0.0.1:4566\""), "{edge}");
+    }
+
+    #[test]
+    fn alerts_have_a_topic_when_somebody_is_to_be_told() {
+        let artifacts = artifacts();
+        // (what the file says, protocols of the topic's subscriptions)
+        let table: [(&str, &[&str]); 4] = [
+            ("", &[]),
+            ("[alerts]\nthresholds = []\nemail = \"ops@example.com\"\n", &[]),
+            ("[alerts]\nemail = \"ops@example.com\"\n", &["email"]),
+            (
+                "[alerts]\nemail = \"ops@example.com\"\nwebhook = \"https://example.com/hook\"\n",
+                &["email", "https"],
+            ),
+        ];
+        for (add, protocols) in table {
+            let config = with(add);
+            let renderer = Renderer::new(&config, &artifacts).expect("templates");
+            let home = renderer.home(&[], DataPolicy::Keep).expect("rendered").template;
+            let topic = home.resources.get("AlertTopic");
+            let found: Vec<&str> = topic
+                .and_then(|topic| topic.properties["Subscription"].as_array())
+                .into_iter()
+                .flatten()
+                .filter_map(|subscription| subscription["Protocol"].as_str())
+                .collect();
+            assert_eq!(found, protocols, "{add}");
+            let variables = &home.resources["UsageFunction"].properties["Environment"]["Variables"];
+            assert_eq!(variables.get(env::ALERT_TOPIC).is_some(), topic.is_some(), "{add}");
+            let role = home.resources["UsageRole"].properties["Policies"].to_string();
+            assert_eq!(role.contains("sns:Publish"), topic.is_some(), "{add}");
+        }
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub mod access_attr {
     pub const USED: &str = "used";
     /// Number, Unix milliseconds: the time of the latest usage event in `used`.
     pub const AS_OF: &str = "as_of";
+    /// Number, Unix milliseconds: a mark by which its operator measures the way to a region.
+    pub const MARK: &str = "mark";
     /// String, 64 hex digits, of the secret's item only.
     pub const SECRET: &str = "secret";
 }

@@ -23,6 +23,16 @@ pub struct ApiKey {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyHash([u8; 32]);
 
+/// Shortest and longest API key of another form than ours.
+const FOREIGN_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
+
+/// The hash of a text that may be an API key of another form than ours (from another service): 8 to 128
+/// printable ASCII characters without a space. `None` when it can't be one.
+pub fn foreign_key_hash(text: &str) -> Option<KeyHash> {
+    let sound = FOREIGN_CHARS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    sound.then(|| KeyHash(Sha256::digest(text.as_bytes()).into()))
+}
+
 /// Why a text is not an API key. None of the messages repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ApiKeyError {
@@ -172,6 +182,22 @@ mod tests {
         assert_eq!(key.hash().to_string().len(), 64);
         assert_eq!(key.hash().to_string().parse(), Ok(key.hash()));
         assert!(!format!("{key:?}").contains(key.expose()));
+    }
+
+    #[test]
+    fn an_api_key_of_another_form_has_the_same_hash_as_any_text() {
+        let key = key_from(3);
+        assert_eq!(foreign_key_hash(key.expose()), Some(key.hash()));
+        for (text, sound) in [
+            ("a1b2c3d4", true),
+            (&"f".repeat(128), true),
+            ("a1b2c3d", false),
+            (&"f".repeat(129), false),
+            ("a1b2 c3d4", false),
+            ("ключключ", false),
+        ] {
+            assert_eq!(foreign_key_hash(text).is_some(), sound, "{text}");
+        }
     }
 
     #[test]

@@ -25,6 +25,14 @@ pub const QUIET_PERMILLE: &str = "IPGEO_QUIET_PERMILLE";
 pub const UNKNOWN_KEY_STATUS: &str = "IPGEO_UNKNOWN_KEY_STATUS";
 /// Status of an answer over quota: 429, or 403 for strict ipdata behaviour (lookup).
 pub const QUOTA_STATUS: &str = "IPGEO_QUOTA_STATUS";
+/// `1` when API keys of another form than ours may be stored, so that none is refused by its form (lookup).
+pub const FOREIGN_API_KEYS: &str = "IPGEO_FOREIGN_API_KEYS";
+/// Percents of a limit at which an alert is told, such as `80,100` (usage).
+pub const ALERT_THRESHOLDS: &str = "IPGEO_ALERT_THRESHOLDS";
+/// The SNS topic that alerts are sent to; without one they are recorded only (usage).
+pub const ALERT_TOPIC: &str = "IPGEO_ALERT_TOPIC";
+/// Another SNS endpoint, as every AWS tool reads it (usage).
+pub const ENDPOINT_SNS: &str = "AWS_ENDPOINT_URL_SNS";
 /// Another DynamoDB endpoint, as every AWS tool reads it (both handlers).
 pub const ENDPOINT_DYNAMODB: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 /// Another endpoint for all services, as every AWS tool reads it (both handlers).

@@ -6,12 +6,14 @@
 //! the time is an argument, and so is the source of random bytes.
 
 mod access;
+mod alert;
 mod api_key;
 mod decide;
 pub mod env;
 mod identity;
 mod ledger;
 mod limit;
+mod notes;
 mod period;
 mod probe;
 mod publish;
@@ -20,11 +22,13 @@ mod site;
 mod usage_line;
 
 pub use access::{KeyRecord, Published, SECRET_ID, Status, StatusError, access_attr};
-pub use api_key::{ApiKey, ApiKeyError, KeyHash, KeyHashError, prefix_is_valid};
+pub use alert::{Thresholds, ThresholdsError};
+pub use api_key::{ApiKey, ApiKeyError, KeyHash, KeyHashError, foreign_key_hash, prefix_is_valid};
 pub use decide::{Caller, QuotaState, Verdict, VerdictError, decide_key, effective_usage};
 pub use identity::{AddressSecret, DaySecret, Identity, IdentityError, IdentityKind};
 pub use ledger::{LedgerAttr, ledger_attr, padded_sequence};
 pub use limit::{Limit, LimitError, Window};
+pub use notes::{alert_sort_key, alerts_of, counted_attr, ledger_row, newest_attr, parse_alert_sort_key};
 pub use period::{Month, Period, PeriodError};
 pub use probe::{PROBE_OWNER, PROBE_TIER, probe_api_key, probe_record};
 pub use publish::{publish_step, publish_steps_crossed};

@@ -97,6 +97,33 @@ impl AccessTable {
             .map_err(|error| self.unreadable(identity.as_str(), error))
     }
 
+    /// The record of an API key as this region holds it now, and the mark that was set last.
+    pub async fn key_and_mark(
+        &self,
+        identity: &Identity,
+    ) -> Result<Option<(KeyRecord, Option<Timestamp>)>, StoreError> {
+        let Some(item) = self.item(identity.as_str(), true).await? else { return Ok(None) };
+        let read = items::key_record(&item).and_then(|record| Ok((record, items::time(&item, attr::MARK)?)));
+        read.map(Some).map_err(|error| self.unreadable(identity.as_str(), error))
+    }
+
+    /// Sets a mark in an API key's record, by which the way to other regions is measured.
+    pub async fn mark_key(&self, identity: &Identity, at: Timestamp) -> Result<(), StoreError> {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key(attr::ID, string(identity.as_str()))
+            .update_expression("SET #mark = :mark")
+            .condition_expression("attribute_exists(#id)")
+            .expression_attribute_names("#id", attr::ID)
+            .expression_attribute_names("#mark", attr::MARK)
+            .expression_attribute_values(":mark", number(at.as_millisecond()))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failed(self.write_action(), error))
+    }
+
     /// Stores a new API key's record; never over another.
     pub async fn put_key(&self, identity: &Identity, record: &KeyRecord) -> Result<(), KeyWriteError> {
         let put = self

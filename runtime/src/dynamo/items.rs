@@ -65,7 +65,8 @@ fn integer<T: FromStr<Err: Display>>(item: &Item, name: &'static str) -> Result<
     }
 }
 
-fn time(item: &Item, name: &'static str) -> Result<Option<Timestamp>, ItemError> {
+/// An instant in an attribute, Unix milliseconds.
+pub(super) fn time(item: &Item, name: &'static str) -> Result<Option<Timestamp>, ItemError> {
     let Some(ms) = integer::<i64>(item, name)? else { return Ok(None) };
     Timestamp::from_millisecond(ms).map(Some).map_err(|error| ItemError::new(name, error.to_string()))
 }

@@ -7,13 +7,19 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use ipgeo_contract::{Identity, IdentityKind, LedgerAttr, Month, Verdict, ledger_attr as attr};
+use jiff::Timestamp;
 
 use super::failed;
 use super::items::{Item, number, string};
-use crate::store::{Applied, LedgerUpdate, LedgerWrite, MonthTotals, StoreError};
+use crate::store::{Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, Newest, StoreError};
 
 /// Seconds after its month's end that an address's item is kept: until every report of the month is made.
 const ADDRESS_KEPT_S: i64 = 35 * 86_400;
+
+/// When DynamoDB may delete an address's item of a month, Unix seconds.
+pub(super) fn address_ttl(month: Month) -> i64 {
+    month.end().as_second() + ADDRESS_KEPT_S
+}
 
 /// Home's ledger.
 #[derive(Clone, Debug)]
@@ -45,6 +51,41 @@ impl LedgerTable {
     /// A table by name, through a client of home.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self { client, table: table.into() }
+    }
+
+    /// Another ledger beside this one, by its table's name.
+    #[must_use]
+    pub fn beside(&self, table: impl Into<String>) -> Self {
+        Self::new(self.client.clone(), table)
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &str {
+        &self.table
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Every identity's item of every month, in no order.
+    pub async fn everything(&self) -> Result<Vec<LedgerItem>, StoreError> {
+        // Rows that are not an identity's month have no `#` in their partition key.
+        let mut pages = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .filter_expression("contains(#id, :hash)")
+            .expression_attribute_names("#id", attr::ID)
+            .expression_attribute_values(":hash", string("#"))
+            .into_paginator()
+            .items()
+            .send();
+        let mut found = Vec::new();
+        while let Some(item) = pages.next().await {
+            found.push(self.read(&item.map_err(|error| failed(self.read_action(), error))?)?);
+        }
+        Ok(found)
     }
 
     /// Every identity's item of a month, in no order. `kind` leaves the others out.
@@ -89,8 +130,12 @@ impl LedgerTable {
         answer.item.map(|item| self.read(&item)).transpose()
     }
 
-    fn read_action(&self) -> String {
+    pub(super) fn read_action(&self) -> String {
         format!("read of ledger {}", self.table)
+    }
+
+    pub(super) fn write_action(&self) -> String {
+        format!("write to ledger {}", self.table)
     }
 
     fn read(&self, item: &Item) -> Result<LedgerItem, StoreError> {
@@ -150,14 +195,22 @@ impl LedgerWrite for LedgerTable {
                     let item = refused.item.clone().unwrap_or_default();
                     let (totals, watermark) = totals(&item, update);
                     let watermark = watermark.ok_or_else(|| StoreError {
-                        action: format!("write to ledger {}", self.table),
+                        action: self.write_action(),
                         source: "a refused write did not return the item that refused it".into(),
                     })?;
                     Ok(Applied::Behind { watermark, totals })
                 }
-                _ => Err(failed(format!("write to ledger {}", self.table), error)),
+                _ => Err(failed(self.write_action(), error)),
             },
         }
+    }
+
+    async fn record_alert(&self, alert: &Alert) -> Result<bool, StoreError> {
+        self.put_alert(alert).await
+    }
+
+    async fn note_newest(&self, newest: &Newest, counted: Timestamp) -> Result<(), StoreError> {
+        self.put_newest(newest, counted).await
     }
 }
 
@@ -186,7 +239,7 @@ impl LedgerTable {
         if update.identity.kind() == IdentityKind::Address && !update.identity.is_crowd() {
             set.push_str(", #ttl = :ttl");
             names.insert("#ttl".to_owned(), attr::TTL.to_owned());
-            values.insert(":ttl".to_owned(), number(update.month.end().as_second() + ADDRESS_KEPT_S));
+            values.insert(":ttl".to_owned(), number(address_ttl(update.month)));
         }
         self.client
             .update_item()

@@ -1,18 +1,22 @@
-//! The DynamoDB adapter: the store's traits against the real API. The only room of this crate that
-//! imports an AWS crate; `ipgeo dev`, the tests and AWS all run through it.
+//! The DynamoDB adapter: the store's traits against the real API. With `sns`, the
+//! only room of this crate that imports an AWS crate; `ipgeo dev`, the tests and AWS all run through it.
 
 mod access;
 mod client;
+mod generation;
 mod items;
 mod ledger;
+mod notes;
 mod tables;
 
 pub use access::{AccessTable, KeyChange, KeyWriteError};
 pub use client::{ClientError, Effort, client, client_from_env};
+pub use generation::Replaced;
 pub use ledger::{LedgerItem, LedgerTable};
+pub use notes::{RecordedAlert, RegionNewest, ShardNewest};
 pub use tables::{create_access_table, create_tables};
 
-use aws_sdk_dynamodb::error::{BoxError, DisplayErrorContext};
+use aws_sdk_dynamodb::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use crate::store::StoreError;
 
@@ -22,6 +26,22 @@ where
     E: std::error::Error + Send + Sync + 'static,
 {
     StoreError { action: action.into(), source: Box::new(Described(Box::new(error))) }
+}
+
+/// Whether a conditional write was done; `false`: its condition did not hold.
+fn held<T, E, R>(
+    written: Result<T, SdkError<E, R>>,
+    action: impl FnOnce() -> String,
+) -> Result<bool, StoreError>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    match written {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
+        Err(error) => Err(failed(action(), error)),
+    }
 }
 
 /// An SDK error prints as `service error`; this prints its whole chain in one fragment.

@@ -14,6 +14,11 @@ use crate::store::StoreError;
 /// Makes home's two tables, unless they are there: the access table with its change stream, and the ledger.
 pub async fn create_tables(client: &Client, access: &str, ledger: &str) -> Result<(), StoreError> {
     create_access_table(client, access).await?;
+    create_ledger_table(client, ledger).await
+}
+
+/// Makes a ledger, unless it is there.
+pub(super) async fn create_ledger_table(client: &Client, ledger: &str) -> Result<(), StoreError> {
     let table = keyed(client, ledger, &[ledger_attr::ID, ledger_attr::MONTH]);
     ensure(table, ledger).await
 }

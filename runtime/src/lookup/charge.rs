@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipgeo_contract::{
-    ApiKey, Caller, Charge, DaySecret, Identity, KeyRecord, Limit, Period, Published, QuotaState, Site,
-    Verdict, decide_key, quiet_calls,
+    ApiKey, Caller, Charge, DaySecret, Identity, KeyHash, KeyRecord, Limit, Period, Published, QuotaState,
+    Site, Verdict, decide_key, foreign_key_hash, quiet_calls,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -92,16 +92,25 @@ impl<A: AccessRead> Gate<'_, A> {
         now: Timestamp,
         warn: &mut Vec<StoreError>,
     ) -> Result<Decision, Undecided> {
-        match asked.key.as_deref().map(str::parse::<ApiKey>) {
-            Some(Err(_)) => Ok(Decision::unrecognised(Verdict::MalformedKey)),
-            Some(Ok(key)) => {
-                let identity = Identity::key(&key.hash());
+        match asked.key.as_deref().map(|text| self.key_hash(text)) {
+            Some(None) => Ok(Decision::unrecognised(Verdict::MalformedKey)),
+            Some(Some(hash)) => {
+                let identity = Identity::key(&hash);
                 let record = self.key_record(&identity, now, warn).await?;
                 Ok(record.map_or(Decision::unrecognised(Verdict::UnknownKey), |record| {
                     self.decide_key(&identity, &record, asked, now)
                 }))
             }
             None => Ok(self.decide_anonymous(asked, now, warn).await),
+        }
+    }
+
+    /// The hash of a text that may be an API key; `None` when its form alone says that it is none.
+    fn key_hash(&self, text: &str) -> Option<KeyHash> {
+        match text.parse::<ApiKey>() {
+            Ok(key) => Some(key.hash()),
+            Err(_) if self.settings.foreign_api_keys => foreign_key_hash(text),
+            Err(_) => None,
         }
     }
 

@@ -25,6 +25,8 @@ pub struct Settings {
     pub unknown_key_status: u16,
     /// Status for over quota: 429 or 403.
     pub quota_status: u16,
+    /// Whether API keys of another form than ours are looked up too, in place of refused by their form.
+    pub foreign_api_keys: bool,
 }
 
 /// Everything that is wrong with the environment.
@@ -52,6 +54,7 @@ impl Settings {
             quiet_permille: reader.or(env::QUIET_PERMILLE, 0),
             unknown_key_status: reader.or(env::UNKNOWN_KEY_STATUS, 401),
             quota_status: reader.or(env::QUOTA_STATUS, 429),
+            foreign_api_keys: reader.or(env::FOREIGN_API_KEYS, 0_u8) == 1,
         };
         let database = reader.needed(env::GEO_DATABASE).unwrap_or_default();
         for name in [env::ANONYMOUS_LIMIT, env::ANONYMOUS_SITE_LIMIT] {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ipgeo_contract::Thresholds;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -10,9 +12,10 @@ use tokio::task::JoinSet;
 use super::decode::{Decoded, EventRecord, Skipped, decode};
 use super::envelope::KinesisEvent;
 use super::flush::{Flushed, flush};
+use super::newest::newest;
 use super::repeats::Repeats;
 use super::totals::{CountedEvent, IdentityMonth, Totals};
-use crate::store::{LedgerWrite, PublishWrite, StoreError};
+use crate::store::{Alert, LedgerWrite, Newest, PublishWrite, StoreError};
 
 /// Writes under way at once: enough to hide the round trip, few enough to spare a new table.
 pub const WRITES_AT_ONCE: usize = 16;
@@ -52,6 +55,12 @@ pub struct Report {
     pub publications: u64,
     /// Why writes failed, the first few.
     pub failures: Vec<String>,
+    /// Alerts that are new: whoever called the handler hands them on.
+    #[serde(skip)]
+    pub alerts: Vec<Alert>,
+    /// How far each shard of which nothing failed is counted now.
+    #[serde(skip)]
+    pub newest: Vec<Newest>,
 }
 
 /// Failures that a report spells out.
@@ -62,6 +71,7 @@ const FAILURES_TOLD_MAX: usize = 3;
 pub struct UsageHandler<L, P> {
     ledger: Arc<L>,
     publish: Arc<P>,
+    thresholds: Arc<Thresholds>,
     repeats: Mutex<Repeats>,
 }
 
@@ -72,7 +82,28 @@ where
 {
     /// A handler that writes to these two.
     pub fn new(ledger: L, publish: P) -> Self {
-        Self { ledger: Arc::new(ledger), publish: Arc::new(publish), repeats: Mutex::default() }
+        Self {
+            ledger: Arc::new(ledger),
+            publish: Arc::new(publish),
+            thresholds: Arc::default(),
+            repeats: Mutex::default(),
+        }
+    }
+
+    /// The same handler, which records an alert when an API key reaches a threshold.
+    #[must_use]
+    pub fn with_alerts(mut self, thresholds: Thresholds) -> Self {
+        self.thresholds = Arc::new(thresholds);
+        self
+    }
+
+    /// Notes in the ledger how far a batch has brought the counting, beside the counting itself: a note that
+    /// fails costs the operator a look, never a count.
+    pub async fn note(&self, report: &Report, counted: Timestamp) -> Result<(), StoreError> {
+        for newest in &report.newest {
+            self.ledger.note_newest(newest, counted).await?;
+        }
+        Ok(())
     }
 
     /// Counts a batch. Deliver it again from the lowest failure on, as often as it takes; what was counted
@@ -108,6 +139,8 @@ where
                 response
                     .batch_item_failures
                     .extend(raw.map(|record| ItemFailure { item_identifier: record.raw_sequence.clone() }));
+            } else {
+                report.newest.extend(newest(shard, &records));
             }
         }
         (response, report)
@@ -121,10 +154,11 @@ where
         for (item, events) in totals.items {
             let (ledger, publish) = (Arc::clone(&self.ledger), Arc::clone(&self.publish));
             let (places, shard) = (Arc::clone(&places), shard.to_owned());
+            let thresholds = Arc::clone(&self.thresholds);
             flushes.spawn(async move {
                 // The semaphore is never closed; without a place the write would still be right.
                 let _place = places.acquire_owned().await;
-                let result = flush(&*ledger, &*publish, &shard, &item, &events).await;
+                let result = flush(&*ledger, &*publish, &thresholds, &shard, &item, &events).await;
                 (first_sequence(&events), item, result)
             });
         }
@@ -137,7 +171,7 @@ where
                 continue;
             };
             match result {
-                Ok(flushed) => report.add(&flushed),
+                Ok(flushed) => report.add(flushed),
                 Err(error) => {
                     report.tell(&item, &error);
                     lowest = lowest.into_iter().chain(sequence).min();
@@ -153,10 +187,11 @@ fn first_sequence(events: &[CountedEvent]) -> Option<String> {
 }
 
 impl Report {
-    fn add(&mut self, flushed: &Flushed) {
+    fn add(&mut self, flushed: Flushed) {
         self.added += flushed.added;
         self.known += flushed.known;
         self.publications += flushed.publications;
+        self.alerts.extend(flushed.alerts);
     }
 
     fn tell(&mut self, item: &IdentityMonth, error: &StoreError) {

@@ -7,6 +7,8 @@ mod decode;
 mod envelope;
 mod flush;
 mod handler;
+mod message;
+mod newest;
 mod repeats;
 mod totals;
 
@@ -14,4 +16,5 @@ pub use decode::{Decoded, EventRecord, decode};
 pub use envelope::{KinesisEvent, KinesisRecord, LogEvent, envelope};
 pub use flush::Flushed;
 pub use handler::{BatchResponse, Report, UsageHandler, WRITES_AT_ONCE};
+pub use message::AlertMessage;
 pub use totals::{CountedEvent, IdentityMonth, Totals};

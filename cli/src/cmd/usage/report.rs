@@ -1,29 +1,19 @@
-//! `ipgeo usage`.
+//! `ipgeo usage report` and `ipgeo usage top`.
 
-use std::collections::HashMap;
+use std::path::PathBuf;
 
-use anyhow::{Context, bail};
-use clap::{Args, Subcommand, ValueEnum};
-use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Month};
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use ipgeo_contract::IdentityKind;
 use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
-use super::{Target, load_config};
-use crate::aws::Home;
+use super::html::write_page;
+use super::{days, read};
 use crate::cli::Shared;
-use crate::keys::{KeyStore, parse_grace};
+use crate::cmd::{Target, load_config};
 use crate::output::{self, Column, Format, grouped};
-use crate::report::{By, Row, Span, report, top};
-
-/// Verbs of `ipgeo usage`.
-#[derive(Debug, Subcommand)]
-pub enum UsageVerb {
-    /// Who used what, exactly: by API key, day, region or verdict
-    Report(ReportArgs),
-    /// The busiest API keys, sites or addresses
-    Top(TopArgs),
-}
+use crate::report::{By, Row, report, top};
 
 /// Flags of `ipgeo usage report`.
 #[derive(Debug, Args)]
@@ -32,7 +22,8 @@ Examples:
   ipgeo usage report --dev
   ipgeo usage report --by key,day --since 7d
   ipgeo usage report --by key,day,region,verdict --json
-  ipgeo usage report --by verdict --month 2026-11 -o csv")]
+  ipgeo usage report --by verdict --month 2026-11 -o csv
+  ipgeo usage report --dev --html usage.html    one page for a browser, with charts")]
 pub struct ReportArgs {
     /// What to report by; with key, the others are told for each API key. Else: a summary by each
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
@@ -49,6 +40,9 @@ pub struct ReportArgs {
     /// Only API keys of an owner
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
+    /// Write one page with charts and tables to FILE; it needs no network
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["by", "since", "kind", "owner"])]
+    html: Option<PathBuf>,
     #[command(flatten)]
     target: Target,
 }
@@ -90,38 +84,6 @@ impl From<Kind> for IdentityKind {
     }
 }
 
-/// Runs a verb.
-pub(crate) async fn run(verb: UsageVerb, shared: &Shared) -> anyhow::Result<()> {
-    let now = Timestamp::now();
-    match verb {
-        UsageVerb::Report(args) => print_report(args, shared, now).await,
-        UsageVerb::Top(args) => print_top(args, shared, now).await,
-    }
-}
-
-/// Days to report, and the months that they are in.
-fn days(month: Option<&str>, since: Option<&str>, now: Timestamp) -> anyhow::Result<(Span, Vec<Month>)> {
-    let today = TimeZone::UTC.to_datetime(now).date();
-    let (from, to) = match (month, since) {
-        (Some(month), _) => {
-            let month: Month = month.parse()?;
-            (month.first(), month.first().last_of_month())
-        }
-        (None, Some(since)) => {
-            let from = now.checked_sub(parse_grace(since)?).context("that is too long ago")?;
-            (TimeZone::UTC.to_datetime(from).date(), today)
-        }
-        (None, None) => (today.first_of_month(), today.last_of_month()),
-    };
-    let mut months = Vec::new();
-    let mut month = Month::of_date(from);
-    while month.first() <= to && months.len() < 120 {
-        months.push(month);
-        month = month.next();
-    }
-    Ok((Span { from, to }, months))
-}
-
 /// One table of a report: for each identity or for all, by one part or by none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Section {
@@ -152,19 +114,10 @@ fn sections(by: &[By], days_only: bool) -> anyhow::Result<Vec<Section>> {
     Ok(parts.into_iter().map(|part| Section { by_identity, part: Some(part) }).collect())
 }
 
-async fn read(
-    home: &Home,
-    months: &[Month],
-    kind: Option<IdentityKind>,
-) -> anyhow::Result<(Vec<LedgerItem>, HashMap<Identity, KeyRecord>)> {
-    let mut items = Vec::new();
-    for month in months {
-        items.extend(home.ledger.month(*month, kind).await?);
+pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
+    if let Some(file) = &args.html {
+        return write_page(file, args.month.as_deref(), &args.target, shared, now).await;
     }
-    Ok((items, home.list().await?.into_iter().collect()))
-}
-
-async fn print_report(args: ReportArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
     let sections = sections(&args.by, args.since.is_some())?;
     let (span, months) = days(args.month.as_deref(), args.since.as_deref(), now)?;
     let (config, _) = load_config(shared)?;
@@ -227,7 +180,7 @@ fn table(section: Section, rows: &[Row]) -> anyhow::Result<String> {
     })
 }
 
-async fn print_top(args: TopArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
+pub(super) async fn print_top(args: TopArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
     let (span, months) = days(args.month.as_deref(), None, now)?;
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
@@ -240,26 +193,6 @@ async fn print_top(args: TopArgs, shared: &Shared, now: Timestamp) -> anyhow::Re
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spans_and_their_months() {
-        let now: Timestamp = "2026-11-24T12:00:00Z".parse().expect("a timestamp");
-        let table = [
-            (None, None, "2026-11-01", "2026-11-30", 1),
-            (Some("2026-02"), None, "2026-02-01", "2026-02-28", 1),
-            (None, Some("7d"), "2026-11-17", "2026-11-24", 1),
-            (None, Some("40d"), "2026-10-15", "2026-11-24", 2),
-        ];
-        for (month, since, from, to, count) in table {
-            let (span, months) = days(month, since, now).expect("days");
-            assert_eq!(
-                (span.from.to_string(), span.to.to_string(), months.len()),
-                (from.into(), to.into(), count)
-            );
-        }
-        assert!(days(Some("november"), None, now).is_err());
-        assert!(days(None, Some("soon"), now).is_err());
-    }
 
     #[test]
     fn what_the_ledger_can_tell() {

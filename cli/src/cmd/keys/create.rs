@@ -1,0 +1,176 @@
+//! `ipgeo keys create` and `rotate`: the two verbs that show a new API key.
+
+use anyhow::{Context, bail};
+use clap::Args;
+use ipgeo_contract::{ApiKey, Identity, KeyRecord, Limit, SitePattern, Status};
+use ipgeo_runtime::dynamo::KeyChange;
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use super::{KeyRow, OneArgs, find};
+use crate::aws::Home;
+use crate::cli::Shared;
+use crate::cmd::Target;
+use crate::config::Config;
+use crate::keys::{KeyStore as _, parse_expiry, parse_grace, parse_quota, tier_of};
+use crate::output::{self, Format, instant};
+use crate::world::WorldFile;
+
+/// Flags of `ipgeo keys create`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ipgeo keys create --dev --owner acme --tier startup
+  ipgeo keys create --owner acme --tier business --quota 50k/day --expires 90d --sites '*.acme.com'")]
+pub struct CreateArgs {
+    /// Who it is for
+    #[arg(long, value_name = "NAME")]
+    owner: String,
+    /// A tier of regions.toml
+    #[arg(long, value_name = "TIER")]
+    tier: String,
+    /// A limit of its own, such as 50k/day; else the tier's
+    #[arg(long, value_name = "LIMIT", value_parser = parse_quota)]
+    quota: Option<Limit>,
+    /// When it ends: 90d, 2027-01-31, or an instant
+    #[arg(long, value_name = "TIME")]
+    expires: Option<String>,
+    /// The sites it may be used from: example.com, *.example.com
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
+    sites: Vec<SitePattern>,
+    /// The networks it may be used from: 203.0.113.0/24
+    #[arg(long, value_name = "CIDRS", value_delimiter = ',')]
+    networks: Vec<IpNet>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Flags of `ipgeo keys rotate`.
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// How long the old API key goes on: 7d, 12h, or 0
+    #[arg(long, value_name = "DURATION", default_value = "7d")]
+    grace: String,
+}
+
+/// Looks at a region before a new API key is said to be late there, and the pause between two.
+const KNOWN_LOOKS: u32 = 100;
+const KNOWN_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
+fn new_key(prefix: &str) -> anyhow::Result<ApiKey> {
+    let mut failed = None;
+    let key = ApiKey::generate(prefix, |bytes| {
+        if let Err(error) = getrandom::fill(bytes) {
+            // The checksum of zeros is as good as any: the error below is what counts.
+            failed = Some(error);
+        }
+    });
+    match failed {
+        Some(error) => bail!("the system gives no random bytes: {error}"),
+        None => Ok(key?),
+    }
+}
+
+/// Shows a new API key: alone on standard output, or in one JSON object.
+fn reveal(
+    key: &ApiKey,
+    record: &KeyRecord,
+    shared: &Shared,
+    target: &Target,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let identity = Identity::key(&key.hash());
+    if shared.format() == Format::Table {
+        output::data(key.expose())?;
+    } else {
+        let mut row = serde_json::to_value(KeyRow::new(&identity, record, now))?;
+        row["api_key"] = key.expose().into();
+        output::data(&row.to_string())?;
+    }
+    output::say(&format!("{} for {}: {}, {}", record.hint, record.owner, record.tier, record.limit));
+    output::say("this is the only time that it is shown: only its hash is stored");
+    if target.dev
+        && let Ok(world) = WorldFile::find(&shared.state)
+    {
+        output::say(&format!("try: curl -H 'x-api-key: <the API key>' {}/8.8.8.8", world.nearest));
+    }
+    Ok(())
+}
+
+pub(super) async fn create(
+    args: CreateArgs,
+    config: &Config,
+    shared: &Shared,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let tier = tier_of(&args.tier, &config.tiers)?;
+    if args.owner.trim().is_empty() || args.owner.len() > 200 {
+        bail!("an owner is a name of 1 to 200 bytes");
+    }
+    let expires = args.expires.as_deref().map(|text| parse_expiry(text, now)).transpose()?;
+    let key = new_key(&config.service.key_prefix)?;
+    let record = KeyRecord {
+        owner: args.owner,
+        tier: tier.name.clone(),
+        limit: args.quota.unwrap_or(tier.limit),
+        status: Status::Active,
+        expires,
+        sites: args.sites,
+        networks: args.networks,
+        hint: key.hint(),
+        created: now,
+        published: None,
+    };
+    let home = args.target.home(shared, config).await?;
+    home.put(&Identity::key(&key.hash()), &record).await?;
+    known_everywhere(&key, shared, &args.target).await;
+    reveal(&key, &record, shared, &args.target, now)
+}
+
+/// In a running world: waits until every region knows a new API key, so that the next line of a script
+/// may use it anywhere. On AWS that takes about a second, and is not waited for.
+async fn known_everywhere(key: &ApiKey, shared: &Shared, target: &Target) {
+    let Some(world) = target.dev.then(|| WorldFile::find(&shared.state).ok()).flatten() else { return };
+    let identity = Identity::key(&key.hash());
+    for (region, access) in Home::replicas_of_world(&world) {
+        let mut known = false;
+        for _look in 0..KNOWN_LOOKS {
+            known = access.key_now(&identity).await.is_ok_and(|found| found.is_some());
+            if known {
+                break;
+            }
+            tokio::time::sleep(KNOWN_PAUSE).await;
+        }
+        if !known {
+            output::say(&format!("{region} does not know it yet; it will, after the replication lag"));
+            return;
+        }
+    }
+}
+
+pub(super) async fn rotate(
+    args: RotateArgs,
+    config: &Config,
+    shared: &Shared,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let grace = parse_grace(&args.grace)?;
+    let home = args.one.target.home(shared, config).await?;
+    let (old, record) = find(&args.one.key, &home).await?;
+    if record.status == Status::Revoked {
+        bail!("{} is revoked, and that is for good; make a new API key", record.hint);
+    }
+    let key = new_key(&config.service.key_prefix)?;
+    let fresh = KeyRecord { hint: key.hint(), created: now, published: None, ..record.clone() };
+    // The new one first: if the second write fails, both work and the verb may be run again.
+    home.put(&Identity::key(&key.hash()), &fresh).await?;
+    let end = now.checked_add(grace).context("the grace is too long")?;
+    let end = record.expires.map_or(end, |expires| expires.min(end));
+    home.change(&old, &KeyChange { expires: Some(Some(end)), ..KeyChange::default() }).await?;
+    known_everywhere(&key, shared, &args.one.target).await;
+    reveal(&key, &fresh, shared, &args.one.target, now)?;
+    output::say(&format!("{} ends at {}", record.hint, instant(end)));
+    Ok(())
+}

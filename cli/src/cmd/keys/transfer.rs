@@ -1,0 +1,123 @@
+//! `ipgeo keys import` and `export`.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use futures_util::StreamExt as _;
+use ipgeo_runtime::dynamo::KeyWriteError;
+use jiff::Timestamp;
+
+use crate::aws::Home;
+use crate::cli::Shared;
+use crate::cmd::Target;
+use crate::config::Config;
+use crate::keys::{ImportFaults, ImportPlan, Imported, KeyStore as _, export_rows, plan_import, read_csv};
+use crate::output::{self, Format, grouped};
+
+/// Largest file that is read.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+/// Records stored at once.
+const WRITES_AT_ONCE: usize = 16;
+
+/// Flags of `ipgeo keys import`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The first line names the columns: `owner`, `tier`, and `api_key` or `hash` (its SHA-256 in hex); perhaps `limit`,
+`expires`, `status`, `sites`, `networks`, `created`, `hint`. Only hashes are stored. All faults are told together with
+their lines, and nothing is written unless there is none. What is there already is left, so that it may be run again.
+API keys of another form than ipgeo's need `foreign_api_keys = true` under [compat] in regions.toml.
+Examples:
+  ipgeo keys import customers.csv --check
+  gpg -d customers.csv.gpg | ipgeo keys import -")]
+pub struct ImportArgs {
+    /// The CSV file; `-`: standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Only look for faults
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Flags of `ipgeo keys export`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "As CSV unless -o says jsonl or json. API keys can't be exported: only their hashes are stored."
+)]
+pub struct ExportArgs {
+    /// Only those of an owner
+    #[arg(long, value_name = "NAME")]
+    owner: Option<String>,
+    #[command(flatten)]
+    target: Target,
+}
+
+fn bytes_of(file: &PathBuf) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if file.as_os_str() == "-" {
+        let read = std::io::stdin().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
+        read.context("read standard input")?;
+    } else {
+        let opened = std::fs::File::open(file).with_context(|| format!("open {}", file.display()))?;
+        let read = opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
+        read.with_context(|| format!("read {}", file.display()))?;
+    }
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        bail!("{} is larger than 64 MiB; import it in parts", file.display());
+    }
+    Ok(bytes)
+}
+
+pub(super) async fn import(
+    args: ImportArgs,
+    config: &Config,
+    shared: &Shared,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let name = args.file.display();
+    let imported =
+        read_csv(&bytes_of(&args.file)?, config, now).with_context(|| format!("import of {name}"))?;
+    let home = args.target.home(shared, config).await?;
+    let known: HashMap<_, _> = home.list().await?.into_iter().collect();
+    let plan = plan_import(imported, &known).map_err(told)?;
+    let (new, there) = (grouped(plan.new.len() as u64), grouped(plan.known));
+    if args.check {
+        output::say(&format!("no fault; {new} API keys would be stored, {there} are there already"));
+        return Ok(());
+    }
+    store(&home, plan).await?;
+    output::say(&format!("{new} API keys stored, {there} were there already"));
+    Ok(())
+}
+
+async fn store(home: &Home, plan: ImportPlan) -> anyhow::Result<()> {
+    let put = |one: Imported| async move {
+        match home.put(&one.identity, &one.record).await {
+            // Somebody else has just stored it; the next run compares the two.
+            Ok(()) | Err(KeyWriteError::Exists) => Ok(()),
+            Err(error) => Err(error).with_context(|| {
+                format!("store the API key of line {}; run the same again to go on from there", one.line)
+            }),
+        }
+    };
+    let mut puts = futures_util::stream::iter(plan.new.into_iter().map(put)).buffer_unordered(WRITES_AT_ONCE);
+    while let Some(stored) = puts.next().await {
+        stored?;
+    }
+    Ok(())
+}
+
+pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -> anyhow::Result<()> {
+    let mut keys = args.target.home(shared, config).await?.list().await?;
+    keys.retain(|(_, record)| args.owner.as_ref().is_none_or(|owner| *owner == record.owner));
+    let rows = export_rows(keys);
+    if rows.is_empty() {
+        bail!("there is no API key to export");
+    }
+    let format = if shared.format() == Format::Table { Format::Csv } else { shared.format() };
+    Ok(output::data(&output::rows(format, &[], &rows, |_| Vec::new())?)?)
+}

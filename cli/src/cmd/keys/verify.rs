@@ -1,0 +1,186 @@
+//! `ipgeo keys verify`.
+
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use clap::Args;
+use futures_util::future::join_all;
+use ipgeo_contract::{Identity, KeyRecord};
+use ipgeo_runtime::dynamo::AccessTable;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{OneArgs, identity_from_stdin};
+use crate::aws::Home;
+use crate::cli::Shared;
+use crate::config::Config;
+use crate::keys::{KeyStore as _, choose};
+use crate::output::{self, Column, Format, grouped, instant};
+use crate::world::WorldFile;
+
+/// How long a mark is waited for in a region, and the pause between two looks.
+const WAIT: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Flags of `ipgeo keys verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With --all-regions every region's own table is read, and the way there is measured: a mark is set in the record at
+home, and `propagation` is the time until a region shows it. --read-only sets none.
+Examples:
+  ipgeo keys verify ipg_…x3Kq
+  ipgeo keys verify - --all-regions < api-key.txt")]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// Ask every region, not only home
+    #[arg(long)]
+    all_regions: bool,
+    /// Write nothing: no mark, and so no propagation
+    #[arg(long, requires = "all_regions")]
+    read_only: bool,
+}
+
+/// What one region knows of an API key.
+#[derive(Debug, Serialize)]
+struct Sight {
+    region: String,
+    /// `yes`, `no`, or `older`: known with other settings than home's.
+    known: &'static str,
+    since: Option<String>,
+    propagation_ms: Option<u64>,
+    status: String,
+    limit: String,
+    used: u64,
+}
+
+const COLUMNS: [Column; 7] = [
+    Column::text("region"),
+    Column::text("known"),
+    Column::text("since"),
+    Column::number("propagation"),
+    Column::text("status"),
+    Column::text("limit"),
+    Column::number("used"),
+];
+
+async fn regions(
+    args: &VerifyArgs,
+    home: &Home,
+    config: &Config,
+    shared: &Shared,
+) -> anyhow::Result<Vec<(String, AccessTable)>> {
+    let target = &args.one.target;
+    let here = (config.service.home.clone(), home.access.clone());
+    if !args.all_regions {
+        return Ok(vec![here]);
+    }
+    if target.dev {
+        let others = Home::replicas_of_world(&WorldFile::find(&shared.state)?);
+        return Ok(std::iter::once(here).chain(others).collect());
+    }
+    Home::replicas_of_account(config, target.profile.as_deref()).await
+}
+
+pub(super) async fn verify(
+    args: VerifyArgs,
+    config: &Config,
+    shared: &Shared,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let home = args.one.target.home(shared, config).await?;
+    let identity = match args.one.key.as_str() {
+        "-" => identity_from_stdin()?,
+        text => choose(text, &home.list().await?)?.0.clone(),
+    };
+    let there = home.access.key_now(&identity).await?;
+    let mark = there.is_some() && args.all_regions && !args.read_only;
+    if mark {
+        home.access.mark_key(&identity, now).await?;
+    }
+    let began = Instant::now();
+    let wanted = mark.then_some(now);
+    let looks = regions(&args, &home, config, shared).await?;
+    let looks =
+        looks.iter().map(|(region, access)| look(region, access, &identity, there.as_ref(), wanted, began));
+    let sights: Vec<Sight> = join_all(looks).await.into_iter().collect::<anyhow::Result<_>>()?;
+    print(&sights, shared)?;
+    match there {
+        None => bail!("this API key is not known at home; `ipgeo keys list` shows those that are"),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Reads one region until it shows the mark, or once when there is none to wait for.
+async fn look(
+    region: &str,
+    access: &AccessTable,
+    identity: &Identity,
+    home: Option<&KeyRecord>,
+    wanted: Option<Timestamp>,
+    began: Instant,
+) -> anyhow::Result<Sight> {
+    let mut propagation_ms = None;
+    let found = loop {
+        let found = access.key_and_mark(identity).await?;
+        let Some(wanted) = wanted else { break found };
+        let marked = found.as_ref().and_then(|(_, mark)| *mark);
+        if marked.is_some_and(|mark| mark.as_millisecond() >= wanted.as_millisecond()) {
+            propagation_ms = u64::try_from(began.elapsed().as_millis()).ok();
+            break found;
+        }
+        if began.elapsed() > WAIT {
+            break found;
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
+    let record = found.map(|(record, _)| record);
+    Ok(sight(region, record.as_ref(), home, propagation_ms))
+}
+
+fn sight(
+    region: &str,
+    record: Option<&KeyRecord>,
+    home: Option<&KeyRecord>,
+    propagation_ms: Option<u64>,
+) -> Sight {
+    let settings = |record: &KeyRecord| KeyRecord { published: None, ..record.clone() };
+    let known = match (record, home) {
+        (None, _) => "no",
+        (Some(record), Some(home)) if settings(record) != settings(home) => "older",
+        _ => "yes",
+    };
+    Sight {
+        region: region.to_owned(),
+        known,
+        since: record.map(|record| instant(record.created)),
+        propagation_ms,
+        status: record.map(|record| record.status.to_string()).unwrap_or_default(),
+        limit: record.map(|record| record.limit.to_string()).unwrap_or_default(),
+        used: record.and_then(|record| record.published).map_or(0, |published| published.used),
+    }
+}
+
+fn print(sights: &[Sight], shared: &Shared) -> anyhow::Result<()> {
+    let text = output::rows(shared.format(), &COLUMNS, sights, |sight| {
+        vec![
+            sight.region.clone(),
+            sight.known.to_owned(),
+            sight.since.clone().unwrap_or_default(),
+            sight.propagation_ms.map(|ms| format!("{} ms", grouped(ms))).unwrap_or_default(),
+            sight.status.clone(),
+            sight.limit.clone(),
+            grouped(sight.used),
+        ]
+    })?;
+    output::data(&text)?;
+    if shared.format() == Format::Table {
+        let known = sights.iter().filter(|sight| sight.known == "yes").count();
+        let slowest = sights.iter().filter_map(|sight| sight.propagation_ms).max();
+        let took = slowest.map(|ms| format!("; a change at home is everywhere after {} ms", grouped(ms)));
+        let took =
+            took.filter(|_| sights.iter().all(|sight| sight.propagation_ms.is_some())).unwrap_or_default();
+        output::say(&format!("known in {known} of {} regions{took}", sights.len()));
+    }
+    Ok(())
+}

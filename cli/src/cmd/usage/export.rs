@@ -1,0 +1,47 @@
+//! `ipgeo usage export`.
+
+use anyhow::bail;
+use clap::Args;
+use ipgeo_contract::Month;
+
+use super::report::Kind;
+use crate::cli::Shared;
+use crate::cmd::{Target, load_config};
+use crate::output::{self, Format};
+use crate::report::export_rows;
+
+/// Flags of `ipgeo usage export`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+One row for each count: identity, month, part, name, count. Parts are `calls` (of the month), `day`, `region` and
+`verdict`. As CSV unless -o says jsonl or json.
+Examples:
+  ipgeo usage export --month 2026-11 > 2026-11.csv
+  ipgeo usage export -o jsonl | gzip > ledger.jsonl.gz")]
+pub struct ExportArgs {
+    /// Only a month, such as 2026-11; else all that the ledger holds
+    #[arg(long, value_name = "MONTH")]
+    month: Option<Month>,
+    /// Only identities of a kind
+    #[arg(long, value_enum, value_name = "KIND")]
+    kind: Option<Kind>,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(super) async fn run(args: ExportArgs, shared: &Shared) -> anyhow::Result<()> {
+    let (config, _) = load_config(shared)?;
+    let home = args.target.home(shared, &config).await?;
+    let kind = args.kind.map(Into::into);
+    let mut items = match args.month {
+        Some(month) => home.ledger.month(month, kind).await?,
+        None => home.ledger.everything().await?,
+    };
+    items.retain(|item| kind.is_none_or(|kind| item.identity.kind() == kind));
+    items.sort_by(|a, b| (a.month, &a.identity).cmp(&(b.month, &b.identity)));
+    if items.is_empty() {
+        bail!("the ledger has counted nothing there yet");
+    }
+    let format = if shared.format() == Format::Table { Format::Csv } else { shared.format() };
+    Ok(output::data(&output::rows(format, &[], &export_rows(&items), |_| Vec::new())?)?)
+}

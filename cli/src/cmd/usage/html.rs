@@ -1,0 +1,132 @@
+//! The page of `ipgeo usage report --html`.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use anyhow::Context;
+use ipgeo_contract::{IdentityKind, Month};
+use ipgeo_runtime::dynamo::LedgerItem;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::{days, read};
+use crate::cli::Shared;
+use crate::cmd::{Target, load_config};
+use crate::config::{Config, PLACES};
+use crate::output;
+use crate::page::{Facts, KeyCalls, RegionCalls, headroom, page};
+use crate::report::{By, Row, lags, report, top};
+
+/// API keys that the page shows.
+const KEYS_SHOWN: usize = 12;
+
+pub(super) async fn write_page(
+    file: &Path,
+    month: Option<&str>,
+    target: &Target,
+    shared: &Shared,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let (span, months) = days(month, None, now)?;
+    let (config, _) = load_config(shared)?;
+    let home = target.home(shared, &config).await?;
+    let (items, keys) = read(&home, &months, None).await?;
+    // A call by an address with a Referer is charged to both: sums over all would count it twice.
+    let once: Vec<LedgerItem> =
+        items.iter().filter(|item| item.identity.kind() != IdentityKind::Site).cloned().collect();
+    let by = |part| report(&once, &keys, false, Some(part), span);
+    let regions: Vec<&str> = config.regions.iter().map(|region| region.name.as_str()).collect();
+    let facts = Facts {
+        service: config.service.full_name(),
+        month: months.first().map(Month::to_string).unwrap_or_default(),
+        made: now,
+        days: every_day(months[0], &by(By::Day), now),
+        regions: every_region(&config, by(By::Region)),
+        keys: top(&items, &keys, IdentityKind::Key, KEYS_SHOWN, span)
+            .into_iter()
+            .map(|row| KeyCalls { name: row.name, owner: row.owner, tier: row.tier, calls: row.calls })
+            .collect(),
+        verdicts: by(By::Verdict).into_iter().map(|row| (row.part, row.calls)).collect(),
+        headroom: headroom(&items, &keys, now, KEYS_SHOWN),
+        thresholds: config.alerts.thresholds.percents().to_vec(),
+        lag: lags(&home.ledger.newest().await?, &regions, now),
+        bill: None,
+    };
+    write_whole(file, &page(&facts)?)?;
+    output::say(&format!("wrote {}", file.display()));
+    Ok(())
+}
+
+/// Every day of a month until now, those without a call too.
+fn every_day(month: Month, rows: &[Row], now: Timestamp) -> Vec<(String, u64)> {
+    let today = TimeZone::UTC.to_datetime(now).date();
+    let calls: BTreeMap<&str, u64> = rows.iter().map(|row| (row.part.as_str(), row.calls)).collect();
+    let days = month.first().series(jiff::Span::new().days(1));
+    days.take_while(|day| Month::of_date(*day) == month && *day <= today)
+        .map(|day| {
+            let day = day.to_string();
+            let n = calls.get(day.as_str()).copied().unwrap_or(0);
+            (day, n)
+        })
+        .collect()
+}
+
+/// Every region of the file, those without a call too, and those that are no more.
+fn every_region(config: &Config, rows: Vec<Row>) -> Vec<RegionCalls> {
+    let silent = config.regions.iter().map(|region| region.name.clone());
+    let silent: Vec<String> = silent.filter(|name| rows.iter().all(|row| row.part != *name)).collect();
+    let counted = rows.into_iter().map(|row| (row.part, row.calls));
+    counted
+        .chain(silent.into_iter().map(|name| (name, 0)))
+        .map(|(region, calls)| {
+            let place = PLACES.iter().find(|place| place.name == region);
+            RegionCalls {
+                city: place.map(|place| place.city.to_owned()).unwrap_or_default(),
+                place: place.map(|place| (place.latitude, place.longitude)),
+                region,
+                calls,
+            }
+        })
+        .collect()
+}
+
+/// Beside its place, then renamed: whoever reads the file sees a whole page.
+fn write_whole(file: &Path, text: &str) -> anyhow::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        // A page is for others to read; what a temporary file may be by default is not.
+        let readable = std::fs::Permissions::from_mode(0o644);
+        let mut beside = tempfile::Builder::new().permissions(readable).tempfile_in(folder)?;
+        beside.write_all(text.as_bytes())?;
+        beside.persist(file).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().with_context(|| format!("write {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_without_a_call_are_days_too() {
+        let row = |part: &str, calls| Row {
+            by: "day",
+            kind: "",
+            name: String::new(),
+            owner: String::new(),
+            tier: String::new(),
+            part: part.into(),
+            calls,
+            limit: String::new(),
+        };
+        let now = "2026-11-03T00:30:00Z".parse().expect("a timestamp");
+        let month = |text: &str| text.parse().expect("a month");
+        let days = every_day(month("2026-11"), &[row("2026-11-02", 7)], now);
+        assert_eq!(days, [("2026-11-01".into(), 0), ("2026-11-02".into(), 7), ("2026-11-03".into(), 0)]);
+        assert_eq!(every_day(month("2026-02"), &[], now).len(), 28);
+        assert!(every_day(month("2026-12"), &[], now).is_empty());
+    }
+}

@@ -1,0 +1,212 @@
+//! `ipgeo usage replay` and `ipgeo usage rebuild`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use ipgeo_runtime::dynamo::LedgerTable;
+use ipgeo_runtime::store::{LedgerWrite, PublishWrite};
+use ipgeo_runtime::usage::UsageHandler;
+use jiff::{SignedDuration, Timestamp};
+
+use super::generation::{generation_table, wait_until_active};
+use crate::aws::{Home, UsageStream};
+use crate::cli::Shared;
+use crate::cmd::{Target, load_config};
+use crate::config::Config;
+use crate::keys::parse_since;
+use crate::output::{self, Column, Format, grouped};
+use crate::replay::{self, Generation, Replayed, Unpublished};
+use crate::stream::KeptStream;
+use crate::world::WorldFile;
+
+/// A rebuild begins so long before the newest count of a ledger.
+const REBUILD_BEFORE: SignedDuration = SignedDuration::from_mins(15);
+
+/// Records between two words about progress.
+const TELL_EVERY: u64 = 5_000;
+
+/// Flags of `ipgeo usage replay`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Into the ledger: every item knows how far it is counted, so that a replay adds what comes after that and nothing
+twice; what an item has passed is not looked at again. Into a generation, another ledger beside it that is made when
+it is not there: everything is counted anew, nothing is published. The stream keeps a day.
+Examples:
+  ipgeo usage replay --dev --from 2h
+  ipgeo usage replay --from 2026-11-24T00:00:00Z --into check
+  ipgeo usage diff check")]
+pub struct ReplayArgs {
+    /// From when on: 2h (ago), 2026-11-24 (its beginning, UTC), or an instant
+    #[arg(long, value_name = "TIME")]
+    from: String,
+    /// The generation to count into; else the ledger itself
+    #[arg(long, value_name = "GENERATION")]
+    into: Option<Generation>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Flags of `ipgeo usage rebuild`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A ledger that was restored from a backup has counted up to the time of the backup. This counts what came after, from
+where its newest count stands. Restore into a generation (a table named <ledger>-<generation>) while the counter
+runs; then compare it with `usage diff` and take it over with `usage adopt`:
+  aws dynamodb restore-table-to-point-in-time --source-table-name ipgeo-prod-ledger \\
+      --target-table-name ipgeo-prod-ledger-restored --restore-date-time 2026-11-24T06:00:00Z
+  ipgeo usage rebuild --into restored
+Without --into it is the ledger itself: stop the counter before, or what it counts meanwhile hides what is missing.")]
+pub struct RebuildArgs {
+    /// The generation that was restored; else the ledger itself
+    #[arg(long, value_name = "GENERATION")]
+    into: Option<Generation>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// What a replay is of: which world, which ledger, until when.
+pub(super) struct Work<'a> {
+    home: &'a Home,
+    target: &'a Target,
+    config: &'a Config,
+    shared: &'a Shared,
+    until: Timestamp,
+}
+
+pub(super) async fn replay(args: ReplayArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
+    let from = parse_since(&args.from, now)?;
+    let (config, _) = load_config(shared)?;
+    let home = args.target.home(shared, &config).await?;
+    let work = Work::new(&home, &args.target, &config, shared, now);
+    let done = match &args.into {
+        None => work.into_ledger(from).await?,
+        Some(generation) => {
+            let table = generation_table(&home, generation);
+            let fresh = table.is_active().await?.is_none();
+            table.ensure().await?;
+            wait_until_active(&table).await?;
+            if fresh {
+                table.set_since(from).await?;
+            }
+            work.into_generation(&table, from).await?
+        }
+    };
+    print(&done, shared)?;
+    if let Some(generation) = &args.into {
+        output::say(&format!("compare it: ipgeo usage diff {generation}"));
+    }
+    Ok(())
+}
+
+pub(super) async fn rebuild(args: RebuildArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
+    let (config, _) = load_config(shared)?;
+    let home = args.target.home(shared, &config).await?;
+    let work = Work::new(&home, &args.target, &config, shared, now);
+    let done = match &args.into {
+        None => work.into_ledger(stands_at(&home.ledger).await?).await?,
+        Some(generation) => {
+            let table = generation_table(&home, generation);
+            if table.is_active().await?.is_none() {
+                bail!("there is no table {}; restore a backup of the ledger under this name", table.name());
+            }
+            work.catch_up(&table).await?
+        }
+    };
+    print(&done, shared)
+}
+
+/// From when on a ledger may lack counts: a little before its newest one. Without any, all that the stream keeps.
+async fn stands_at(ledger: &LedgerTable) -> anyhow::Result<Timestamp> {
+    let shards = ledger.newest().await?;
+    let newest =
+        |shard: &ipgeo_runtime::dynamo::ShardNewest| shard.regions.values().map(|region| region.event).max();
+    // The shard that is furthest behind; another's newest count says nothing of it.
+    let from = shards.iter().filter_map(newest).min();
+    Ok(from.map_or(Timestamp::UNIX_EPOCH, |time| time.saturating_sub(REBUILD_BEFORE).unwrap_or(time)))
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(
+        home: &'a Home,
+        target: &'a Target,
+        config: &'a Config,
+        shared: &'a Shared,
+        until: Timestamp,
+    ) -> Self {
+        Self { home, target, config, shared, until }
+    }
+
+    /// Counts into a generation what came since its newest count.
+    pub(super) async fn catch_up(&self, table: &LedgerTable) -> anyhow::Result<Replayed> {
+        self.into_generation(table, stands_at(table).await?).await
+    }
+
+    async fn into_ledger(&self, from: Timestamp) -> anyhow::Result<Replayed> {
+        let counter = UsageHandler::new(self.home.ledger.clone(), self.home.access.clone());
+        self.run(&counter.with_alerts(self.config.alerts.thresholds.clone()), from).await
+    }
+
+    async fn into_generation(&self, table: &LedgerTable, from: Timestamp) -> anyhow::Result<Replayed> {
+        self.run(&UsageHandler::new(table.clone(), Unpublished), from).await
+    }
+
+    async fn run<L: LedgerWrite + 'static, P: PublishWrite + 'static>(
+        &self,
+        counter: &UsageHandler<L, P>,
+        from: Timestamp,
+    ) -> anyhow::Result<Replayed> {
+        let told = AtomicU64::new(0);
+        let tell = |done: &Replayed| {
+            let thousands = done.records / TELL_EVERY;
+            if told.swap(thousands, Ordering::Relaxed) < thousands {
+                let (read, added) = (grouped(done.records), grouped(done.added));
+                output::say(&format!("{read} records read, {added} charges added"));
+            }
+        };
+        if self.target.dev {
+            let world = WorldFile::find(&self.shared.state)?;
+            let folder = world.stream.context("this world keeps no copy of its stream")?;
+            return Ok(replay::replay(&KeptStream::at(folder), counter, from, self.until, &tell).await?);
+        }
+        let stream = UsageStream::of_account(self.config, self.target.profile.as_deref()).await?;
+        Ok(replay::replay(&stream, counter, from, self.until, &tell).await?)
+    }
+}
+
+const COLUMNS: [Column; 6] = [
+    Column::number("shards"),
+    Column::number("records"),
+    Column::number("events"),
+    Column::number("added"),
+    Column::number("known"),
+    Column::number("repeated"),
+];
+
+fn print(done: &Replayed, shared: &Shared) -> anyhow::Result<()> {
+    let text = output::rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
+        [done.shards, done.records, done.events, done.added, done.known, done.repeated_records]
+            .map(grouped)
+            .to_vec()
+    })?;
+    output::data(&text)?;
+    if shared.format() == Format::Table {
+        let rest = if done.unreadable > 0 {
+            format!("; {} records or lines can't be read", grouped(done.unreadable))
+        } else {
+            String::new()
+        };
+        output::say(&format!(
+            "{} charges added, {} were counted already{rest}",
+            grouped(done.added),
+            grouped(done.known)
+        ));
+    }
+    if !done.alerts.is_empty() {
+        let count = grouped(done.alerts.len() as u64);
+        output::say(&format!(
+            "{count} alerts are new and were recorded, not sent: `ipgeo usage alerts` lists them"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! The ledger beside a generation: where they differ. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipgeo_contract::{Identity, Month, Period};
+use ipgeo_runtime::dynamo::LedgerItem;
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// Which of two items has counted more of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ahead {
+    /// Both have counted the same.
+    Neither,
+    /// The ledger has counted events that the generation has not yet.
+    Ledger,
+    /// The generation has counted events that the ledger has not yet.
+    Generation,
+    /// Each has counted events of some shard that the other has not.
+    Both,
+}
+
+/// A count that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Whose.
+    #[serde(serialize_with = "as_text")]
+    pub identity: Identity,
+    /// In which month.
+    #[serde(serialize_with = "as_text")]
+    pub month: Month,
+    /// `calls`, a day, a region or a verdict.
+    pub part: String,
+    /// The ledger's count.
+    pub ledger: u64,
+    /// The generation's count.
+    pub generation: u64,
+    /// Who is further in the stream: a difference may be time alone.
+    pub ahead: Ahead,
+}
+
+fn as_text<T: std::fmt::Display, S: serde::Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}
+
+/// Which of two items has counted more of the stream; an item that is not there has counted nothing.
+pub fn ahead(ledger: Option<&LedgerItem>, generation: Option<&LedgerItem>) -> Ahead {
+    let none = BTreeMap::new();
+    let ours = ledger.map_or(&none, |item| &item.watermarks);
+    let theirs = generation.map_or(&none, |item| &item.watermarks);
+    let further = |one: &BTreeMap<String, String>, other: &BTreeMap<String, String>| {
+        one.iter().any(|(shard, at)| other.get(shard).is_none_or(|there| at > there))
+    };
+    match (further(ours, theirs), further(theirs, ours)) {
+        (false, false) => Ahead::Neither,
+        (true, false) => Ahead::Ledger,
+        (false, true) => Ahead::Generation,
+        (true, true) => Ahead::Both,
+    }
+}
+
+type Parts = BTreeMap<String, u64>;
+
+/// The counts of an item that a generation which counts since `since` must have too: all, when it has the
+/// whole month; else those of days that it has whole.
+fn parts(item: &LedgerItem, since: Option<Timestamp>) -> Parts {
+    let whole = since.is_none_or(|since| since <= Period::Month(item.month).start());
+    let day = |day: i8| item.month.first().with().day(day).build().ok();
+    let mut parts: Parts = item
+        .days
+        .iter()
+        .filter_map(|(number, n)| Some((day(*number)?, *n)))
+        .filter(|(date, _)| since.is_none_or(|since| since <= Period::Day(*date).start()))
+        .map(|(date, n)| (date.to_string(), n))
+        .collect();
+    if whole {
+        parts.insert("calls".to_owned(), item.charged);
+        parts.extend(item.regions.iter().map(|(region, n)| (region.clone(), *n)));
+        parts.extend(item.verdicts.iter().map(|(verdict, n)| (verdict.to_string(), *n)));
+    }
+    parts
+}
+
+/// Every count that differs between the ledger and a generation, by identity and month.
+pub fn differences(
+    ledger: &[LedgerItem],
+    generation: &[LedgerItem],
+    since: Option<Timestamp>,
+) -> Vec<Difference> {
+    let by_key = |items: &'_ [LedgerItem]| -> BTreeMap<(Identity, Month), LedgerItem> {
+        items.iter().map(|item| ((item.identity.clone(), item.month), item.clone())).collect()
+    };
+    let (ours, theirs) = (by_key(ledger), by_key(generation));
+    let keys: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
+    let mut found = Vec::new();
+    for key in keys {
+        let (one, other) = (ours.get(key), theirs.get(key));
+        let counts = |item: Option<&LedgerItem>| item.map(|item| parts(item, since)).unwrap_or_default();
+        let (left, right) = (counts(one), counts(other));
+        let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+        for name in names {
+            let count = |parts: &Parts| parts.get(name).copied().unwrap_or(0);
+            let (ledger, generation) = (count(&left), count(&right));
+            if ledger != generation {
+                let (identity, month) = key.clone();
+                let ahead = ahead(one, other);
+                found.push(Difference { identity, month, part: name.clone(), ledger, generation, ahead });
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// An item of one day's calls in one region, counted up to a sequence number of shard `s`.
+    pub(crate) fn item(who: &str, month: &str, days: &[(i8, u64)], counted_to: u64) -> LedgerItem {
+        let charged = days.iter().map(|(_, n)| n).sum();
+        LedgerItem {
+            identity: who.parse().expect("an identity"),
+            month: month.parse().expect("a month"),
+            charged,
+            days: days.iter().copied().collect(),
+            regions: [("us-east-1".to_owned(), charged)].into(),
+            verdicts: [(ipgeo_contract::Verdict::Allowed, charged)].into(),
+            watermarks: [("s".to_owned(), format!("{counted_to:064}"))].into(),
+        }
+    }
+
+    fn told(ledger: &[LedgerItem], generation: &[LedgerItem], since: Option<&str>) -> Vec<String> {
+        let since = since.map(|text| text.parse().expect("a timestamp"));
+        differences(ledger, generation, since)
+            .into_iter()
+            .map(|d| {
+                format!("{} {} {} {}≠{} {:?}", d.identity, d.month, d.part, d.ledger, d.generation, d.ahead)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_same_counts_do_not_differ() {
+        let items = [item("site#a.test", "2026-11", &[(3, 5)], 9), item("key#1", "2026-11", &[(4, 1)], 9)];
+        let mut turned = items.clone();
+        turned.reverse();
+        assert!(differences(&items, &turned, None).is_empty());
+    }
+
+    #[test]
+    fn each_count_that_differs_is_named() {
+        let one = [item("site#a.test", "2026-11", &[(3, 5), (4, 1)], 9)];
+        let other = [item("site#a.test", "2026-11", &[(3, 7), (4, 1)], 9)];
+        assert_eq!(
+            told(&one, &other, None),
+            [
+                "site#a.test 2026-11 2026-11-03 5≠7 Neither",
+                "site#a.test 2026-11 allowed 6≠8 Neither",
+                "site#a.test 2026-11 calls 6≠8 Neither",
+                "site#a.test 2026-11 us-east-1 6≠8 Neither",
+            ]
+        );
+        assert_eq!(told(&one, &[], None).len(), 5);
+    }
+
+    #[test]
+    fn a_generation_answers_for_whole_days_since_it_counts() {
+        let ledger = [item("site#a.test", "2026-11", &[(3, 5), (4, 2), (5, 1)], 9)];
+        let young = [item("site#a.test", "2026-11", &[(4, 1), (5, 1)], 8)];
+        // It has a part of the fourth, and the fifth whole.
+        assert!(told(&ledger, &young, Some("2026-11-04T10:00:00Z")).is_empty());
+        assert_eq!(
+            told(&ledger, &young, Some("2026-11-04T00:00:00Z")),
+            ["site#a.test 2026-11 2026-11-04 2≠1 Ledger"]
+        );
+        assert_eq!(told(&ledger, &young, Some("2026-10-01T00:00:00Z")).len(), 5);
+    }
+
+    #[test]
+    fn who_is_ahead() {
+        let at = |to| item("site#a.test", "2026-11", &[(3, 1)], to);
+        let mut other_shard = at(5);
+        other_shard.watermarks.insert("t".into(), "1".into());
+        assert_eq!(ahead(Some(&at(5)), Some(&at(5))), Ahead::Neither);
+        assert_eq!(ahead(Some(&at(6)), Some(&at(5))), Ahead::Ledger);
+        assert_eq!(ahead(None, Some(&at(5))), Ahead::Generation);
+        assert_eq!(ahead(Some(&at(5)), Some(&other_shard)), Ahead::Generation);
+        assert_eq!(ahead(Some(&at(6)), Some(&other_shard)), Ahead::Both);
+    }
+}

@@ -1,0 +1,76 @@
+//! How far the counting is, by region.
+
+use std::collections::BTreeMap;
+
+use ipgeo_runtime::dynamo::{RegionNewest, ShardNewest};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// How far one region is counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LagRow {
+    /// The region.
+    pub region: String,
+    /// The time of its newest counted call, RFC 3339, UTC; none: no call was counted yet.
+    pub newest: Option<String>,
+    /// From that call until now, milliseconds: what may not be counted yet is younger.
+    pub behind_ms: Option<i64>,
+    /// From that call until it was counted, milliseconds.
+    pub took_ms: Option<i64>,
+}
+
+/// Every region's row: those of `regions` in their order, then those that are no more but were counted.
+pub fn lags(shards: &[ShardNewest], regions: &[&str], now: Timestamp) -> Vec<LagRow> {
+    let mut newest: BTreeMap<&str, RegionNewest> = BTreeMap::new();
+    for (region, found) in shards.iter().flat_map(|shard| &shard.regions) {
+        let known = newest.entry(region).or_insert(*found);
+        if found.event > known.event {
+            *known = *found;
+        }
+    }
+    let gone = newest.keys().copied().filter(|region| !regions.contains(region));
+    let names: Vec<&str> = regions.iter().copied().chain(gone).collect();
+    let between = |from: Timestamp, to: Timestamp| (to.as_millisecond() - from.as_millisecond()).max(0);
+    let row = |region: &str| {
+        let found = newest.get(region);
+        LagRow {
+            region: region.to_owned(),
+            newest: found.map(|found| found.event.to_string()),
+            behind_ms: found.map(|found| between(found.event, now)),
+            took_ms: found.map(|found| between(found.event, found.counted)),
+        }
+    };
+    names.into_iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_of_all_shards_counts_and_a_silent_region_says_so() {
+        let at = |text: &str| -> Timestamp { text.parse().expect("a timestamp") };
+        let shard = |shard: &str, region: &str, event: &str, counted: &str| ShardNewest {
+            shard: shard.into(),
+            sequence: "1".into(),
+            regions: [(region.to_owned(), RegionNewest { event: at(event), counted: at(counted) })].into(),
+        };
+        let shards = [
+            shard("a", "us-east-1", "2026-11-24T12:00:00Z", "2026-11-24T12:01:30Z"),
+            shard("b", "us-east-1", "2026-11-24T12:02:00Z", "2026-11-24T12:02:45Z"),
+            shard("c", "eu-old-1", "2026-11-24T10:00:00Z", "2026-11-24T10:00:01Z"),
+        ];
+        let told: Vec<_> = lags(&shards, &["sa-east-1", "us-east-1"], at("2026-11-24T12:03:00Z"))
+            .into_iter()
+            .map(|row| (row.region, row.behind_ms, row.took_ms))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("sa-east-1".to_owned(), None, None),
+                ("us-east-1".to_owned(), Some(60_000), Some(45_000)),
+                ("eu-old-1".to_owned(), Some(7_380_000), Some(1_000)),
+            ]
+        );
+    }
+}

@@ -1,0 +1,45 @@
+//! The usage stream, read again from a time: what a reader must offer, and the copy that `ipgeo dev` keeps.
+
+mod kept;
+
+use std::future::Future;
+
+use ipgeo_runtime::store::StoreError;
+use ipgeo_runtime::usage::KinesisRecord;
+use jiff::Timestamp;
+
+pub use kept::{Keeper, KeptStream};
+
+/// A record and when it reached the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrived {
+    /// When.
+    pub at: Timestamp,
+    /// The record.
+    pub record: KinesisRecord,
+}
+
+/// Records of a shard in order, and where the ones after them are; `None`: there are none for now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// In order; there may be none while there is a next place.
+    pub records: Vec<Arrived>,
+    /// Where to go on.
+    pub next: Option<Place>,
+}
+
+/// A place in a shard, in the words of the stream that gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place(pub String);
+
+/// Reading a stream of usage lines.
+pub trait StreamRead {
+    /// The shards that still hold records, parents before children.
+    fn shards(&self) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
+
+    /// The place of a shard's first record that arrived at `from` or later.
+    fn begin(&self, shard: &str, from: Timestamp) -> impl Future<Output = Result<Place, StoreError>> + Send;
+
+    /// The records at a place.
+    fn read(&self, shard: &str, place: Place) -> impl Future<Output = Result<Page, StoreError>> + Send;
+}

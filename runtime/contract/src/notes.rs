@@ -1,0 +1,81 @@
+//! Rows of the ledger that are not an identity's month: what the counter notes beside its counts. Their
+//! partition keys are plain words, which no identity is; each is read by one query of its partition.
+
+use crate::{Identity, Month, Period};
+
+/// Partition keys and attributes of these rows. The sort key is [`crate::ledger_attr::MONTH`], as of all.
+pub mod ledger_row {
+    /// Partition key: how far the counter is. Sort key: a shard.
+    pub const NEWEST: &str = "newest";
+    /// Partition key: alerts that were told. Sort key: see [`super::alert_sort_key`].
+    pub const ALERT: &str = "alert";
+    /// Partition key and sort key: since when a table that is filled from the stream counts.
+    pub const SINCE: &str = "since";
+
+    /// String: the last sequence number of the shard that was counted; of [`NEWEST`].
+    pub const SEQUENCE: &str = "seq";
+    /// Number, Unix milliseconds: since when; of [`SINCE`].
+    pub const FROM: &str = "from";
+    /// Number: calls used; of [`ALERT`].
+    pub const USED: &str = "used";
+    /// String: the limit that held; of [`ALERT`].
+    pub const LIMIT: &str = "limit";
+    /// Number, Unix milliseconds: the usage event that reached the threshold; of [`ALERT`].
+    pub const AS_OF: &str = "as_of";
+    /// Number, Unix milliseconds: when it was handed on; of [`ALERT`]. Absent: not, or not yet.
+    pub const SENT: &str = "sent";
+}
+
+/// Of a [`ledger_row::NEWEST`] row: the time of a region's newest counted usage event, Unix milliseconds.
+pub fn newest_attr(region: &str) -> String {
+    format!("t#{region}")
+}
+
+/// Of a [`ledger_row::NEWEST`] row: when that usage event was counted, Unix milliseconds.
+pub fn counted_attr(region: &str) -> String {
+    format!("c#{region}")
+}
+
+/// Sort key of an alert: `2026-11-24#080#key#<hash>`, so that a query reads a period's alerts in order.
+pub fn alert_sort_key(period: Period, percent: u8, identity: &Identity) -> String {
+    format!("{period}#{percent:03}#{identity}")
+}
+
+/// Reads a sort key back; `None` when it is not one.
+pub fn parse_alert_sort_key(text: &str) -> Option<(Period, u8, Identity)> {
+    let (period, rest) = text.split_once('#')?;
+    let (percent, identity) = rest.split_once('#')?;
+    Some((period.parse().ok()?, percent.parse().ok()?, identity.parse().ok()?))
+}
+
+/// What every alert of a month begins with, whether of a day or of the month.
+pub fn alerts_of(month: Month) -> String {
+    month.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alerts_sort_key_reads_back() {
+        let identity: Identity = "key#00ff".parse().expect("an identity");
+        for (period, key) in [("2026-11-24", "2026-11-24#080#key#00ff"), ("2026-11", "2026-11#080#key#00ff")]
+        {
+            let period: Period = period.parse().expect("a period");
+            assert_eq!(alert_sort_key(period, 80, &identity), key);
+            assert_eq!(parse_alert_sort_key(key), Some((period, 80, identity.clone())));
+            assert!(key.starts_with(&alerts_of("2026-11".parse().expect("a month"))));
+        }
+        for junk in ["", "2026-11", "2026-11#x#key#1", "2026-11#080", "2026-11#300#key#1", "x#080#key#1"] {
+            assert_eq!(parse_alert_sort_key(junk), None, "{junk}");
+        }
+    }
+
+    #[test]
+    fn no_identity_is_named_as_these_rows_are() {
+        for word in [ledger_row::NEWEST, ledger_row::ALERT, ledger_row::SINCE] {
+            assert!(word.parse::<Identity>().is_err(), "{word}");
+        }
+    }
+}
