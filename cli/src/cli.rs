@@ -2,10 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory as _, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 
-use crate::cmd::{dev, geo, keys, schema, usage};
+use crate::cmd::{completions, dev, geo, init, keys, man, schema, usage};
+use crate::complete::with_candidates;
 use crate::output::{Exit, Format, report_error};
+
+/// The variable by which a shell asks for completion.
+pub const COMPLETE_VARIABLE: &str = "IPGEO_COMPLETE";
 
 /// Run a worldwide, metered IP-geolocation API from one regions.toml.
 #[derive(Debug, Parser)]
@@ -57,10 +62,32 @@ enum Verb {
     Geo(geo::GeoVerb),
     /// Print the JSON Schema of regions.toml
     Schema,
+    /// Write a first regions.toml
+    Init(init::InitArgs),
+    /// Print what makes a shell complete ipgeo's verbs, regions and API keys
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write a page for every verb
+    Man(man::ManArgs),
+}
+
+/// The whole command line.
+fn command() -> Command {
+    with_candidates(Cli::command())
+}
+
+/// Answers a shell that asks for completion; whether one did.
+fn completed() -> bool {
+    let here = std::env::current_dir().ok();
+    let asked = CompleteEnv::with_factory(command).var(COMPLETE_VARIABLE).bin("ipgeo");
+    // A shell has no place to show an error in.
+    asked.try_complete(std::env::args_os(), here.as_deref()).unwrap_or(true)
 }
 
 /// Runs the program.
 pub fn main() -> Exit {
+    if completed() {
+        return Exit::Done;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -92,15 +119,16 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Usage(verb) => usage::run(verb, &cli.shared).await,
         Verb::Geo(verb) => geo::run(verb, &cli.shared),
         Verb::Schema => schema::run(),
+        Verb::Init(args) => init::run(args, &cli.shared),
+        Verb::Completions(args) => completions::run(&args),
+        Verb::Man(args) => man::run(&args, command()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     #[test]
     fn the_command_line_is_sound() {
-        super::Cli::command().debug_assert();
+        super::command().debug_assert();
     }
 }

@@ -1,8 +1,11 @@
 //! The verbs: one file each, its arguments beside its `run`.
 
+pub mod completions;
 pub mod dev;
 pub mod geo;
+pub mod init;
 pub mod keys;
+pub mod man;
 pub mod schema;
 pub mod usage;
 

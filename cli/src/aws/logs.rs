@@ -1,0 +1,94 @@
+//! Edges' logs, from CloudWatch Logs.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::cloud::Aws;
+use super::refusal::Refusal;
+use super::signed::{Service, Signed};
+use crate::cloud::CloudError;
+use crate::logs::{Line, LogSource};
+
+/// Pages of one read: some hundred thousand lines.
+const PAGES_MAX: usize = 100;
+
+/// Lines of a log group from an instant on. The filter is applied here: CloudWatch's own patterns know words,
+/// not texts.
+pub(super) async fn lines(
+    signed: &Signed,
+    region: &str,
+    group: &str,
+    since: Timestamp,
+    filter: Option<&str>,
+) -> Result<Vec<Line>, Refusal> {
+    let mut input = json!({ "logGroupName": group, "startTime": since.as_millisecond() });
+    let mut lines = Vec::new();
+    for _page in 0..PAGES_MAX {
+        let page = signed.json(Service::Logs, region, "FilterLogEvents", &input).await?;
+        let events = page["events"].as_array().map(Vec::as_slice).unwrap_or_default();
+        lines.extend(events.iter().filter_map(|event| line(event, region)).filter(|line| {
+            filter.is_none_or(|filter| line.text.contains(filter))
+        }));
+        match page["nextToken"].as_str() {
+            Some(token) => input["nextToken"] = token.into(),
+            None => {
+                lines.sort();
+                return Ok(lines);
+            }
+        }
+    }
+    Err(Refusal {
+        code: Some("TooMany".to_owned()),
+        message: format!("{region} has more lines than can be shown; narrow it with --since or --regions"),
+    })
+}
+
+fn line(event: &Value, region: &str) -> Option<Line> {
+    Some(Line {
+        time: Timestamp::from_millisecond(event["timestamp"].as_i64()?).ok()?,
+        region: region.to_owned(),
+        id: event["eventId"].as_str()?.to_owned(),
+        text: event["message"].as_str()?.trim_end().to_owned(),
+    })
+}
+
+impl LogSource for Aws {
+    async fn lines(
+        &self,
+        region: &str,
+        since: Timestamp,
+        filter: Option<&str>,
+    ) -> Result<Vec<Line>, CloudError> {
+        let read = lines(&self.signed(), region, &self.lookup_log_group(), since, filter).await;
+        read.map_err(|refusal| {
+            let mut error = refusal.for_reading(region);
+            if refusal.is_absent() {
+                error.what = format!("there is no edge in {region}: it has no log");
+                error.remedy = "`ipgeo deploy` makes it, `ipgeo status` shows what is there".to_owned();
+            }
+            error
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::signed::tests::server;
+    use super::*;
+
+    #[tokio::test]
+    async fn every_page_is_read_and_the_lines_come_in_order() {
+        let event = |id: &str, ms: i64, message: &str| json!({"eventId": id, "timestamp": ms, "message": message});
+        let (signed, thread) = server(vec![
+            (200, json!({"events": [event("2", 2_000, "two\n"), event("3", 3_000, "other")], "nextToken": "t"})),
+            (200, json!({"events": [event("1", 1_000, "two"), {"eventId": "4"}]})),
+        ]);
+        let since = Timestamp::from_millisecond(500).expect("a time");
+        let lines = lines(&signed, "eu-west-1", "/aws/lambda/geo-prod-lookup", since, Some("two")).await;
+        let told: Vec<_> = lines.expect("read").into_iter().map(|line| (line.id, line.text)).collect();
+        assert_eq!(told, [("1".to_owned(), "two".to_owned()), ("2".to_owned(), "two".to_owned())]);
+        let asked = thread.join().expect("requests");
+        assert!(asked[0].contains(r#""startTime":500"#) && !asked[0].contains("nextToken"), "{}", asked[0]);
+        assert!(asked[1].contains(r#""nextToken":"t""#), "{}", asked[1]);
+    }
+}
