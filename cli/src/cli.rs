@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, Command, CommandFactory as _, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 
-use crate::cmd::{completions, dev, geo, init, keys, man, schema, usage};
+use crate::cmd::{
+    completions, deploy, destroy, dev, doctor, drift, geo, iam, init, keys, logs, man, plan, probe, render,
+    schema, status, traffic, usage,
+};
 use crate::complete::with_candidates;
-use crate::output::{Exit, Format, report_error};
+use crate::output::{Color, Exit, Format, report_error};
 
 /// The variable by which a shell asks for completion.
 pub const COMPLETE_VARIABLE: &str = "IPGEO_COMPLETE";
@@ -38,6 +41,9 @@ pub struct Shared {
     /// The same as --output json
     #[arg(long, global = true)]
     pub json: bool,
+    /// When colours are used
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
 }
 
 impl Shared {
@@ -49,6 +55,24 @@ impl Shared {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Write the CloudFormation templates of every stack
+    Render(render::RenderArgs),
+    /// Show what a deploy would change; changes nothing
+    Plan(plan::PlanArgs),
+    /// Make every region as regions.toml says
+    Deploy(deploy::DeployArgs),
+    /// Show every region: stacks, code, database, replica, record, latency
+    Status(status::StatusArgs),
+    /// Find what was changed behind the stacks' back
+    Drift(drift::DriftArgs),
+    /// Send callers to regions, or no longer
+    #[command(subcommand)]
+    Traffic(traffic::TrafficVerb),
+    /// Take the service down; data is kept unless told otherwise
+    Destroy(destroy::DestroyArgs),
+    /// Print the rights that a deployer needs
+    #[command(subcommand)]
+    Iam(iam::IamVerb),
     /// Run every region on this machine
     Dev(dev::DevArgs),
     /// Make and manage API keys
@@ -62,6 +86,12 @@ enum Verb {
     Geo(geo::GeoVerb),
     /// Print the JSON Schema of regions.toml
     Schema,
+    /// Show the logs of all regions as one
+    Logs(logs::LogsArgs),
+    /// Measure every region from here
+    Probe(probe::ProbeArgs),
+    /// Look whether everything is well, and say what to do where it is not
+    Doctor(doctor::DoctorArgs),
     /// Write a first regions.toml
     Init(init::InitArgs),
     /// Print what makes a shell complete ipgeo's verbs, regions and API keys
@@ -96,6 +126,7 @@ pub fn main() -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
+    cli.shared.color.choose();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -104,25 +135,38 @@ pub fn main() -> Exit {
         }
     };
     match runtime.block_on(run(cli)) {
-        Ok(()) => Exit::Done,
+        Ok(exit) => exit,
         Err(error) => {
             report_error(&error);
-            Exit::Failed
+            Exit::of(&error)
         }
     }
 }
 
-async fn run(cli: Cli) -> anyhow::Result<()> {
+async fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let shared = &cli.shared;
     match cli.verb {
-        Verb::Dev(args) => dev::run(args, &cli.shared).await,
-        Verb::Keys(verb) => keys::run(verb, &cli.shared).await,
-        Verb::Usage(verb) => usage::run(verb, &cli.shared).await,
-        Verb::Geo(verb) => geo::run(verb, &cli.shared),
-        Verb::Schema => schema::run(),
-        Verb::Init(args) => init::run(args, &cli.shared),
-        Verb::Completions(args) => completions::run(&args),
-        Verb::Man(args) => man::run(&args, command()),
+        Verb::Plan(args) => return plan::run(args, shared).await,
+        Verb::Deploy(args) => return deploy::run(args, shared).await,
+        Verb::Drift(args) => return drift::run(args, shared).await,
+        Verb::Traffic(verb) => return traffic::run(verb, shared).await,
+        Verb::Destroy(args) => return destroy::run(args, shared).await,
+        Verb::Render(args) => render::run(args, shared)?,
+        Verb::Status(args) => status::run(args, shared).await?,
+        Verb::Iam(verb) => iam::run(verb, shared)?,
+        Verb::Dev(args) => dev::run(args, shared).await?,
+        Verb::Keys(verb) => keys::run(verb, shared).await?,
+        Verb::Usage(verb) => usage::run(verb, shared).await?,
+        Verb::Geo(verb) => return geo::run(verb, shared).await,
+        Verb::Schema => schema::run()?,
+        Verb::Init(args) => init::run(args, shared)?,
+        Verb::Completions(args) => completions::run(&args)?,
+        Verb::Man(args) => man::run(&args, command())?,
+        Verb::Logs(args) => return logs::run(args, shared).await,
+        Verb::Probe(args) => return probe::run(args, shared).await,
+        Verb::Doctor(args) => return doctor::run(args, shared).await,
     }
+    Ok(Exit::Done)
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ mod tests {
         let second = bundle(reversed, &folder.path().join("b")).expect("a zip");
         assert_eq!(first.0, second.0);
         let mut zip = zip::ZipArchive::new(File::open(&second.1).expect("the zip")).expect("readable");
-        let names: Vec<String> = zip.file_names().map(str::to_owned).collect();
+        let names: Vec<String> = zip.file_names().map(|name| name.expect("UTF-8").into_owned()).collect();
         assert_eq!(names, ["about.txt", "bootstrap"]);
         assert_eq!(
             zip.by_name("bootstrap").expect("the program").unix_mode().map(|mode| mode & 0o777),

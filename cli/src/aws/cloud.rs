@@ -1,14 +1,19 @@
 //! The cloud's two traits against AWS.
 
+use std::collections::BTreeMap;
+
 use ipgeo_contract::ApiKey;
 use tokio::sync::OnceCell;
 
 use super::buckets::Bucket;
 use super::refusal::Refusal;
 use super::session::Session;
+use super::signed::Signed;
 use super::tables::Replicas;
 use super::{dns, stacks, tables};
-use crate::cloud::{CloudError, CloudRead, CloudWrite, Done, Progress, StepError, explain};
+use crate::cloud::{
+    CloudError, CloudRead, CloudWrite, Done, ProbeTarget, ProbeTargets, Progress, StepError, explain,
+};
 use crate::config::Config;
 use crate::plan::{AccessState, Action, Alias, BucketKind, ObservedRegion, RecordChange, Zone, alias_of};
 use crate::stacks::{Names, StackKind};
@@ -22,6 +27,7 @@ pub struct Aws {
     key_prefix: String,
     account: OnceCell<String>,
     limits: bool,
+    emulator: Option<String>,
 }
 
 /// A resource that is not as its stack says.
@@ -45,6 +51,7 @@ impl Aws {
             key_prefix: config.service.key_prefix.clone(),
             account: OnceCell::new(),
             limits: false,
+            emulator: config.emulator.as_ref().map(|emulator| emulator.endpoint.clone()),
         })
     }
 
@@ -75,6 +82,23 @@ impl Aws {
         Ok(drifts.into_iter().map(drift).collect())
     }
 
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(super) fn signed(&self) -> Signed {
+        self.session.signed()
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The log of every edge's function.
+    pub(super) fn lookup_log_group(&self) -> String {
+        format!("/aws/lambda/{}", self.names.lookup_function)
+    }
+
     async fn account_number(&self) -> Result<&str, Refusal> {
         let account = self.account.get_or_try_init(|| async {
             let answer = self.session.sts().get_caller_identity().send().await?;
@@ -98,6 +122,41 @@ impl Aws {
             aliases.push((region.clone(), alias));
         }
         Ok(aliases)
+    }
+}
+
+/// Where an edge is reached by its stack's outputs; none: it does not tell.
+fn endpoint(
+    region: &str,
+    outputs: &BTreeMap<String, String>,
+    domain: Option<&str>,
+    emulator: Option<&str>,
+) -> Option<ProbeTarget> {
+    let (region, api_key) = (region.to_owned(), None);
+    if let Some(emulator) = emulator {
+        // An emulator knows an API by the name that it is asked for.
+        let place = emulator.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let port = place.rsplit(':').next()?;
+        let host = format!("{}.execute-api.localhost:{port}", outputs.get("ApiId")?);
+        return Some(ProbeTarget { region, host, connect: Some(place), tls: false, api_key });
+    }
+    if let Some(domain) = domain {
+        let connect = Some(format!("{}:443", outputs.get("RegionalDomainName")?));
+        return Some(ProbeTarget { region, host: domain.to_owned(), connect, tls: true, api_key });
+    }
+    let host = outputs.get("ApiEndpoint")?.trim_start_matches("https://").to_owned();
+    Some(ProbeTarget { region, host, connect: None, tls: true, api_key })
+}
+
+impl ProbeTargets for Aws {
+    async fn target(&self, region: &str, domain: Option<&str>) -> Result<ProbeTarget, StepError> {
+        let client = self.session.cloudformation(region);
+        let read = stacks::read(&client, &self.names).await?;
+        let outputs = read.get(&StackKind::Edge).map(|edge| &edge.outputs);
+        let target = outputs.and_then(|outputs| endpoint(region, outputs, domain, self.emulator.as_deref()));
+        let mut target = target.ok_or_else(|| StepError::of(format!("{region} has no edge to ask")))?;
+        target.api_key = self.probe_key().await;
+        Ok(target)
     }
 }
 
@@ -198,6 +257,44 @@ impl CloudWrite for Aws {
             }
             // Probes are asked for by whoever holds one; time passes without AWS.
             Action::Probe(_) | Action::Wait { .. } => Ok(Done::AlreadySo),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edge_is_reached_by_what_its_stack_tells() {
+        let outputs = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let all = outputs(&[
+            ("ApiId", "abc"),
+            ("ApiEndpoint", "https://abc.execute-api.eu-west-1.amazonaws.com"),
+            ("RegionalDomainName", "d-1.execute-api.eu-west-1.amazonaws.com"),
+        ]);
+        let local = Some("http://127.0.0.1:4566/");
+        let table = [
+            (&all, None, None, Some("https://abc.execute-api.eu-west-1.amazonaws.com at itself")),
+            (
+                &all,
+                Some("api.example.com"),
+                None,
+                Some("https://api.example.com at d-1.execute-api.eu-west-1.amazonaws.com:443"),
+            ),
+            (&all, None, local, Some("http://abc.execute-api.localhost:4566 at 127.0.0.1:4566")),
+            (&outputs(&[]), None, None, None),
+            (&outputs(&[("ApiId", "abc")]), Some("api.example.com"), None, None),
+        ];
+        for (outputs, domain, emulator, expected) in table {
+            let told = endpoint("eu-west-1", outputs, domain, emulator).map(|target| {
+                let scheme = if target.tls { "https" } else { "http" };
+                let place = target.connect.unwrap_or_else(|| "itself".to_owned());
+                format!("{scheme}://{} at {place}", target.host)
+            });
+            assert_eq!(told.as_deref(), expected);
         }
     }
 }

@@ -7,7 +7,7 @@ mod probing;
 
 pub use explain::{Remedied, explain};
 pub use observe::{Ask, KeyLimits, observe};
-pub use probing::{Probe, ProbeTarget};
+pub use probing::{Probe, ProbeTarget, ProbeTargets};
 
 use std::future::Future;
 

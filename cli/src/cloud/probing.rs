@@ -2,6 +2,9 @@
 
 use std::future::Future;
 
+use ipgeo_contract::ApiKey;
+
+use super::StepError;
 use crate::plan::ProbeSpec;
 
 /// Where an edge is reached.
@@ -16,7 +19,7 @@ pub struct ProbeTarget {
     /// Whether it speaks TLS; an emulator does not.
     pub tls: bool,
     /// The API key of probes.
-    pub api_key: Option<String>,
+    pub api_key: Option<ApiKey>,
 }
 
 /// Asking edges.
@@ -27,4 +30,14 @@ pub trait Probe: Sync {
         target: &ProbeTarget,
         spec: &ProbeSpec,
     ) -> impl Future<Output = Result<f64, String>> + Send;
+}
+
+/// Knowing where edges are reached.
+pub trait ProbeTargets: Sync {
+    /// Where a region's edge is reached now, for a domain or at its own endpoint.
+    fn target(
+        &self,
+        region: &str,
+        domain: Option<&str>,
+    ) -> impl Future<Output = Result<ProbeTarget, StepError>> + Send;
 }

@@ -96,7 +96,8 @@ pub(crate) fn run(args: InitArgs, shared: &Shared) -> anyhow::Result<()> {
         data: args.data,
     };
     let asks = !args.no_input && std::io::stdin().is_terminal() && output::stderr_is_terminal();
-    let answers = interview(known, if asks { Some(&mut Terminal) } else { None })?;
+    let mut terminal = Terminal;
+    let answers = interview(known, if asks { Some(&mut terminal) } else { None })?;
     let text = render(&answers);
     let config = config::parse(&path.display().to_string(), &text)?;
     let replace = if args.force { Replace::Yes } else { Replace::No };

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 
+use super::checkup::world_target;
 use super::cloud_args::RegionArgs;
 use super::{Target, load_config};
 use crate::aws::Aws;
@@ -80,12 +81,7 @@ async fn edges(args: &ProbeArgs, config: &Config, shared: &Shared) -> anyhow::Re
     if args.target.dev {
         let world = WorldFile::find(&shared.state)?;
         for region in wanted {
-            let Some(there) = world.regions.iter().find(|there| there.region == region.name) else {
-                bail!("the running world has no {}; start it again with `ipgeo dev`", region.name)
-            };
-            let host = there.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-            let target =
-                ProbeTarget { region: region.name.clone(), host, connect: None, tls: false, api_key: None };
+            let target = world_target(&world, &region.name).map_err(anyhow::Error::msg)?;
             edges.push(Edge { target, near: region.city.to_owned() });
         }
         return Ok(edges);
@@ -94,6 +90,8 @@ async fn edges(args: &ProbeArgs, config: &Config, shared: &Shared) -> anyhow::Re
     let targets = wanted.iter().map(|region| aws.target(&region.name, config.service.domain.as_deref()));
     for (region, target) in wanted.iter().zip(futures_util::future::join_all(targets).await) {
         let target = target.with_context(|| format!("find the edge of {}", region.name))?;
+        // A health check needs none.
+        let target = ProbeTarget { api_key: None, ..target };
         edges.push(Edge { target, near: region.city.to_owned() });
     }
     Ok(edges)

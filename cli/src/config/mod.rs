@@ -1,7 +1,8 @@
 //! `regions.toml`: read once into types that can't be wrong, all faults told together.
 //!
 //! `reader` walks the file and collects faults with their places, `parse` and `rules` know what belongs
-//! where, `model` is the result, `schema` tells editors the same, `places` lists the regions there are.
+//! where, `model` is the result, `schema` tells editors the same, `places` lists the regions there are, `select`
+//! picks some of the file's.
 //! Only `load` touches a disk.
 
 mod load;
@@ -12,6 +13,7 @@ mod problems;
 mod reader;
 mod rules;
 mod schema;
+mod select;
 
 pub use load::{FILE_NAME, LoadError, find, load};
 pub use model::{
@@ -22,3 +24,4 @@ pub use parse::parse;
 pub use places::{PLACES, Place};
 pub use problems::{Problem, Problems};
 pub use schema::schema_json;
+pub use select::{SelectError, Selection, select};

@@ -5,6 +5,7 @@ mod keep;
 mod lock;
 mod npm;
 mod place;
+mod rollouts;
 mod url;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use crate::licence::{self, LicenceError};
 
 pub use keep::{keep_previous, previous_of, purge};
 pub use lock::{LOCK_NAME, Lock, LockError, LockedDatabase, LockedSource, Pin};
+pub use rollouts::{Rollout, Rollouts};
 pub use place::{Fetched, Outcome, sha256_of};
 
 /// A source database is at most this large; more is a mistake, or somebody's bad joke.
@@ -219,7 +221,7 @@ fn fetch_one(
     let got = match &source.origin {
         Origin::File(path) => vec![place::copied(&places.here.join(path), &folder)?],
         Origin::Url(pattern) => {
-            let month = until.and_then(|date| date.to_zoned(TimeZone::UTC).ok()).map(|day| day.timestamp());
+            let month = until.and_then(|date| TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok());
             vec![url::download(pattern, &folder, month.unwrap_or(now))?]
         }
         Origin::Npm { package, files } => npm::pack(places.npm, package, files, &folder)?,

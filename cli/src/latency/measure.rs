@@ -16,6 +16,8 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use super::http::{REPLY_BYTES_MAX, Reply, read_reply};
 use crate::cloud::ProbeTarget;
 
+/// What is asked for: it needs no API key and is not counted.
+const HEALTH_PATH: &str = "/health";
 /// Regions that are asked at once; within a region one sample follows the other.
 const REGIONS_AT_ONCE: usize = 8;
 /// Between two samples of a region, so that nobody takes it for a flood.
@@ -101,14 +103,24 @@ impl Measurer {
         Self::new(roots, timeout)
     }
 
-    /// One request.
+    /// One request for how the edge is; another status than 200, or another region's answer, is a failure.
     pub async fn sample(&self, target: &ProbeTarget) -> Sample {
-        let asked = tokio::time::timeout(self.timeout, self.ask(target)).await;
+        let mut sample = self.get(target, HEALTH_PATH).await;
+        let judged = sample.outcome.as_ref().map_or(Ok(()), |(_, reply)| judged(target, reply));
+        if let Err(why) = judged {
+            sample.outcome = Err(why);
+        }
+        sample
+    }
+
+    /// One request for a path, with the target's API key if it has one; whatever the answer is.
+    pub async fn get(&self, target: &ProbeTarget, path: &str) -> Sample {
+        let asked = tokio::time::timeout(self.timeout, self.ask(target, path)).await;
         let outcome = asked.unwrap_or_else(|_| Err(format!("no answer within {} s", self.timeout.as_secs())));
         Sample { outcome }
     }
 
-    async fn ask(&self, target: &ProbeTarget) -> Result<(Phases, Reply), String> {
+    async fn ask(&self, target: &ProbeTarget, path: &str) -> Result<(Phases, Reply), String> {
         let mut phases = Phases::default();
         let default_port = if target.tls { 443 } else { 80 };
         let (name, port) = split_port(target.connect.as_deref().unwrap_or(&target.host), default_port);
@@ -140,9 +152,11 @@ impl Measurer {
             Box::new(stream)
         };
 
+        let api_key = target.api_key.as_ref().map(|key| format!("x-api-key: {}\r\n", key.expose()));
+        let api_key = api_key.unwrap_or_default();
         let request = format!(
-            "GET /health HTTP/1.1\r\nhost: {}\r\nuser-agent: ipgeo-probe/{}\r\naccept: application/json\r\n\
-             connection: close\r\n\r\n",
+            "GET {path} HTTP/1.1\r\nhost: {}\r\nuser-agent: ipgeo-probe/{}\r\naccept: application/json\r\n\
+             {api_key}connection: close\r\n\r\n",
             target.host,
             env!("CARGO_PKG_VERSION")
         );
@@ -153,7 +167,6 @@ impl Measurer {
         let count = stream.read(&mut first).await.map_err(|error| format!("read the answer: {error}"))?;
         phases.first_byte = ms(began);
         let reply = rest_of(&first[..count], stream).await?;
-        judged(target, &reply)?;
         Ok((phases, reply))
     }
 }

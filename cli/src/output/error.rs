@@ -11,8 +11,28 @@ pub enum Exit {
     Failed = 1,
     /// Wrong usage.
     Usage = 2,
+    /// Changes or drift found, and `--check` was asked for.
+    Changes = 3,
+    /// Some regions failed.
+    SomeFailed = 4,
+    /// A health gate has halted a deploy.
+    Halted = 5,
+    /// Over budget.
+    OverBudget = 6,
     /// Interrupted.
     Interrupted = 130,
+}
+
+/// Wrong usage that only shows once files are read: a region that the file does not have, a missing `--yes`.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+impl Exit {
+    /// The status of a program that ends with an error.
+    pub fn of(error: &anyhow::Error) -> Self {
+        if error.is::<UsageError>() { Self::Usage } else { Self::Failed }
+    }
 }
 
 impl From<Exit> for std::process::ExitCode {

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
-pub use error::{Exit, report_error};
+pub use error::{Exit, UsageError, report_error};
 pub use table::{Align, Column, grouped, printable};
 
 /// A form of output.
@@ -39,9 +39,80 @@ pub fn data(text: &str) -> io::Result<()> {
     }
 }
 
+/// When colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set; `CLICOLOR_FORCE` has them everywhere
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Color {
+    /// Makes this the choice of the whole program.
+    pub fn choose(self) {
+        match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+    }
+}
+
+/// What a text is painted for; its words say the same without colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paint {
+    /// Something comes.
+    Add,
+    /// Something changes.
+    Change,
+    /// Something goes, or is dangerous.
+    Danger,
+    /// A head.
+    Head,
+}
+
+/// A text in its colour.
+pub fn painted(paint: Paint, text: &str) -> String {
+    use anstyle::{AnsiColor, Style};
+    let style = match paint {
+        Paint::Add => Style::new().fg_color(Some(AnsiColor::Green.into())),
+        Paint::Change => Style::new().fg_color(Some(AnsiColor::Yellow.into())),
+        Paint::Danger => Style::new().fg_color(Some(AnsiColor::Red.into())).bold(),
+        Paint::Head => Style::new().bold(),
+    };
+    format!("{style}{text}{style:#}")
+}
+
+/// Prints painted data on standard output; colours are left out where they are not wanted.
+pub fn painted_data(text: &str) -> io::Result<()> {
+    let wanted = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
+    data(&if wanted { text.to_owned() } else { anstream::adapter::strip_str(text).to_string() })
+}
+
+/// Asks on standard error and reads one line of standard input; none: nobody is there to answer.
+pub fn ask(question: &str) -> io::Result<Option<String>> {
+    if !io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    write!(io::stderr(), "{question} ")?;
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer)?;
+    Ok((read > 0).then(|| answer.trim().to_owned()))
+}
+
 /// Whether standard error is a terminal: whether bars may be drawn.
 pub fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
+}
+
+/// Whether standard output is a terminal: whether it may be redrawn.
+pub fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// Rows in the form asked for. `cells` gives a row's texts for the columns of a table; the other forms

@@ -4,6 +4,7 @@
 //! `observed` is what there is, `diff` compares two templates, `planner` makes the steps, `lifecycle` those
 //! that add and remove regions, `faults` tells what forbids a deploy, `show` prints a plan.
 
+mod database;
 mod destroy;
 mod diff;
 mod faults;
@@ -17,6 +18,7 @@ mod show;
 mod traffic;
 mod widening;
 
+pub use database::beside_database;
 pub use destroy::{DestroyOptions, destroy};
 pub use diff::{Op, PropertyChange, ResourceChange, compare};
 pub use faults::{Fault, PROTECTED};

@@ -3,6 +3,8 @@
 
 use std::io;
 
+use glob::Pattern;
+
 use super::render::{Answers, Data, render};
 use crate::config::{self, PLACES};
 
@@ -58,15 +60,10 @@ pub enum InterviewError {
 fn regions_of(patterns: &[String]) -> Result<Vec<String>, String> {
     let mut regions: Vec<String> = Vec::new();
     for pattern in patterns.iter().map(|pattern| pattern.trim()).filter(|pattern| !pattern.is_empty()) {
-        let (start, is_pattern) = match pattern.strip_suffix('*') {
-            Some(start) => (start, true),
-            None => (pattern, false),
-        };
-        let found: Vec<&str> = PLACES
-            .iter()
-            .map(|place| place.name)
-            .filter(|name| if is_pattern { name.starts_with(start) } else { *name == start })
-            .collect();
+        let is_pattern = pattern.contains(['*', '?', '[']);
+        let matching = Pattern::new(pattern).map_err(|_| format!("`{pattern}` is no pattern of names"))?;
+        let found: Vec<&str> =
+            PLACES.iter().map(|place| place.name).filter(|name| matching.matches(name)).collect();
         if found.is_empty() && is_pattern {
             return Err(format!("no region of AWS is named `{pattern}`"));
         }

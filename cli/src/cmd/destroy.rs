@@ -1,0 +1,66 @@
+//! `ipgeo destroy`.
+
+use clap::Args;
+
+use super::cloud_args::{ExecuteArgs, again, named};
+use super::execution::{carry_out, exit_of};
+use super::load_config;
+use super::plan::{print, tell_faults};
+use crate::artifacts::built_set;
+use crate::aws::Aws;
+use crate::cli::Shared;
+use crate::cloud::{Ask, observe};
+use crate::output::{self, Exit};
+use crate::plan::{self, DestroyOptions};
+use crate::stacks::Renderer;
+
+/// Flags of `ipgeo destroy`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ipgeo destroy                              asks for the service's name; tables, stream and failures stay
+  ipgeo destroy --confirm ipgeo-staging --delete-data")]
+pub struct DestroyArgs {
+    /// The service's name, `<name>-<environment>`, instead of typing it
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
+    /// Delete tables, stream and failure bucket too: API keys and all counts are lost
+    #[arg(long)]
+    delete_data: bool,
+    #[command(flatten)]
+    execute: ExecuteArgs,
+    /// The AWS profile to use
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+}
+
+/// Takes the service down.
+pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Exit> {
+    let (config, _) = load_config(shared)?;
+    let aws = Aws::of(&config, args.profile.as_deref()).await?;
+    let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
+    let (artifacts, _) = built_set(&shared.state);
+    let renderer = Renderer::new(&config, &artifacts)?;
+    let options = DestroyOptions { delete_data: args.delete_data };
+    let plan = match plan::destroy(&config, &renderer, &observed, options)? {
+        Ok(plan) => plan,
+        Err(faults) => return tell_faults(&faults, shared),
+    };
+    if plan.is_empty() {
+        for note in &plan.notes {
+            output::say(&format!("note: {note}"));
+        }
+        output::say("nothing of it is deployed");
+        return Ok(Exit::Done);
+    }
+    if shared.format() == output::Format::Table {
+        print(&plan, false)?;
+    }
+    if !named(&plan.service, args.confirm.as_deref(), args.execute.no_input)? {
+        output::say("nothing was changed");
+        return Ok(Exit::Failed);
+    }
+    let run = carry_out(&plan, &aws, &args.execute, shared).await?;
+    output::say(&run.report(&plan, &again()));
+    Ok(exit_of(&run, observed.deployed_regions().len()))
+}

@@ -1,0 +1,96 @@
+//! Carrying a plan out on a terminal: progress, Ctrl-C, the exit status.
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::cloud_args::ExecuteArgs;
+use crate::aws::Aws;
+use crate::cli::Shared;
+use crate::deploy::{Event, ExecuteOptions, Outcome, Run, Stop, execute};
+use crate::output::{Exit, Format};
+use crate::plan::Plan;
+use crate::probing::{Gated, HttpProbe};
+use crate::progress;
+
+/// Carries a plan out. Ctrl-C finishes what is under way; a second one stops at once.
+pub(super) async fn carry_out(
+    plan: &Plan,
+    aws: &Aws,
+    args: &ExecuteArgs,
+    shared: &Shared,
+) -> anyhow::Result<Run> {
+    let sink = progress::sink(args.progress, shared.format() != Format::Table);
+    let options = ExecuteOptions { concurrency: usize::from(args.concurrency) };
+    let (stop, cloud) = (Stop::default(), Gated::new(aws, &HttpProbe));
+    let listen = |kind| signal(kind).context("listen for Ctrl-C");
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let began = std::time::Instant::now();
+    let work = execute(plan, &cloud, options, &stop, &*sink);
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            run = &mut work => return Ok(run),
+            () = said(&mut interrupt, &mut terminate) => {
+                if stop.is_wanted() {
+                    return Ok(Run { interrupted: true, ..Run::default() });
+                }
+                stop.stop();
+                let at_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                sink.tell(at_ms, &Event::Stopping);
+            }
+        }
+    }
+}
+
+async fn said(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// The exit status of a run over so many regions.
+pub(super) fn exit_of(run: &Run, regions: usize) -> Exit {
+    let failed: std::collections::BTreeSet<&str> = run.failures.iter().map(|f| f.region.as_str()).collect();
+    match run.outcome() {
+        Outcome::Done => Exit::Done,
+        Outcome::Halted => Exit::Halted,
+        Outcome::Interrupted => Exit::Interrupted,
+        Outcome::Failed if failed.len() < regions => Exit::SomeFailed,
+        Outcome::Failed => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::StepError;
+    use crate::deploy::Failure;
+    use crate::plan::WaveKind;
+
+    #[test]
+    fn how_a_run_ended_is_the_exit_status() {
+        let failed = |wave, regions: &[&str]| Run {
+            failures: regions
+                .iter()
+                .map(|region| Failure {
+                    wave,
+                    region: (*region).to_owned(),
+                    step: "x".into(),
+                    error: StepError::of("no"),
+                })
+                .collect(),
+            ..Run::default()
+        };
+        let table = [
+            (Run::default(), Exit::Done),
+            (Run { interrupted: true, ..Run::default() }, Exit::Interrupted),
+            (failed(WaveKind::Edges, &["a"]), Exit::SomeFailed),
+            (failed(WaveKind::Edges, &["a", "b"]), Exit::Failed),
+            (failed(WaveKind::CanaryProbe, &["a"]), Exit::Halted),
+        ];
+        for (run, expected) in table {
+            assert_eq!(exit_of(&run, 2), expected);
+        }
+    }
+}

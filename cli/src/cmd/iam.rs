@@ -1,0 +1,35 @@
+//! `ipgeo iam`.
+
+use clap::{Args, Subcommand};
+
+use super::load_config;
+use crate::cli::Shared;
+use crate::iam::deployer_policy;
+use crate::output;
+
+/// Verbs of `ipgeo iam`.
+#[derive(Debug, Subcommand)]
+pub enum IamVerb {
+    /// Print the least-privilege policy of whoever deploys, as JSON
+    Policy(PolicyArgs),
+}
+
+/// Flags of `ipgeo iam policy`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ipgeo iam policy > deployer.json
+  aws iam create-policy --policy-name ipgeo-deployer --policy-document file://deployer.json")]
+pub struct PolicyArgs {
+    /// The account's number; else any account
+    #[arg(long, value_name = "NUMBER", default_value = "*")]
+    account: String,
+}
+
+/// Runs a verb.
+pub(crate) fn run(verb: IamVerb, shared: &Shared) -> anyhow::Result<()> {
+    let IamVerb::Policy(args) = verb;
+    let (config, _) = load_config(shared)?;
+    let policy = deployer_policy(&config, &args.account);
+    Ok(output::data(&serde_json::to_string_pretty(&policy)?)?)
+}

@@ -1,0 +1,115 @@
+//! `ipgeo render`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use serde::Serialize;
+
+use super::cloud_args::RegionArgs;
+use super::load_config;
+use crate::artifacts::built_set;
+use crate::cli::Shared;
+use crate::output::{self, Column, Format};
+use crate::stacks::{Renderer, Stack};
+
+/// Flags of `ipgeo render`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ipgeo render                               list the stacks
+  ipgeo render --out rendered                then: cfn-lint rendered/*/*.yaml
+  ipgeo render --regions eu-central-1 --stdout")]
+pub struct RenderArgs {
+    /// The folder to write to: <region>/<stack>.yaml
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Print the templates themselves, one YAML document each
+    #[arg(long, conflicts_with = "out")]
+    stdout: bool,
+    #[command(flatten)]
+    regions: RegionArgs,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    region: String,
+    stack: String,
+    resources: usize,
+    bytes: usize,
+    file: String,
+}
+
+/// Writes or lists the templates of every stack.
+pub(crate) fn run(args: RenderArgs, shared: &Shared) -> anyhow::Result<()> {
+    let (config, _) = load_config(shared)?;
+    let scope = args.regions.scope(&config)?;
+    let (artifacts, unbuilt) = built_set(&shared.state);
+    let mut stacks = Renderer::new(&config, &artifacts)?.all()?;
+    stacks.retain(|stack| scope.regions.contains(&stack.region));
+    if let Some(folder) = &args.out {
+        for stack in &stacks {
+            write(folder, stack)?;
+        }
+    }
+    if args.stdout {
+        let documents: Vec<&str> = stacks.iter().map(|stack| stack.text.as_str()).collect();
+        output::data(documents.join("---\n").trim_end())?;
+    } else {
+        list(&stacks, args.out.as_deref(), shared.format())?;
+    }
+    if unbuilt {
+        output::say(
+            "artifacts are not built yet: their digests stand as `unbuilt`; `ipgeo plan` builds them",
+        );
+    }
+    Ok(())
+}
+
+fn path(stack: &Stack) -> PathBuf {
+    Path::new(&stack.region).join(format!("{}.yaml", stack.kind))
+}
+
+/// Writes a stack's template; whole or not at all.
+fn write(folder: &Path, stack: &Stack) -> anyhow::Result<()> {
+    let path = folder.join(path(stack));
+    let parent = path.parent().unwrap_or(folder);
+    let written = std::fs::create_dir_all(parent).and_then(|()| {
+        let mut file = tempfile::NamedTempFile::new_in(parent)?;
+        file.write_all(stack.text.as_bytes())?;
+        file.persist(&path).map_err(|error| error.error)
+    });
+    written.map(drop).with_context(|| format!("write {}", path.display()))
+}
+
+fn list(stacks: &[Stack], out: Option<&Path>, format: Format) -> anyhow::Result<()> {
+    let rows: Vec<Row> = stacks
+        .iter()
+        .map(|stack| Row {
+            region: stack.region.clone(),
+            stack: stack.name.clone(),
+            resources: stack.template.resources.len(),
+            bytes: stack.text.len(),
+            file: out.map(|folder| folder.join(path(stack)).display().to_string()).unwrap_or_default(),
+        })
+        .collect();
+    let mut columns = vec![
+        Column::text("region"),
+        Column::text("stack"),
+        Column::number("resources"),
+        Column::number("bytes"),
+    ];
+    columns.extend(out.map(|_| Column::text("file")));
+    let text = output::rows(format, &columns, &rows, |row| {
+        let mut cells = vec![
+            row.region.clone(),
+            row.stack.clone(),
+            row.resources.to_string(),
+            output::grouped(row.bytes as u64),
+        ];
+        cells.extend(out.map(|_| row.file.clone()));
+        cells
+    })?;
+    Ok(output::data(&text)?)
+}

@@ -1,0 +1,15 @@
+//! An event, a line of JSON on standard output.
+
+use crate::deploy::{Event, SCHEMA, Sink, Told};
+use crate::output;
+
+pub(super) struct Json;
+
+impl Sink for Json {
+    fn tell(&self, at_ms: u64, event: &Event) {
+        if let Ok(line) = serde_json::to_string(&Told { schema: SCHEMA, at_ms, event }) {
+            // A reader who has left does not stop a deploy.
+            let _ = output::data(&line);
+        }
+    }
+}
