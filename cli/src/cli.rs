@@ -146,13 +146,13 @@ pub fn main() -> Exit {
 async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let shared = &cli.shared;
     match cli.verb {
-        Verb::Plan(args) => return plan::run(args, shared).await,
-        Verb::Deploy(args) => return deploy::run(args, shared).await,
-        Verb::Drift(args) => return drift::run(args, shared).await,
-        Verb::Traffic(verb) => return traffic::run(verb, shared).await,
-        Verb::Destroy(args) => return destroy::run(args, shared).await,
-        Verb::Render(args) => render::run(args, shared)?,
-        Verb::Status(args) => status::run(args, shared).await?,
+        Verb::Plan(args) => return Box::pin(plan::run(args, shared)).await,
+        Verb::Deploy(args) => return Box::pin(deploy::run(args, shared)).await,
+        Verb::Drift(args) => return Box::pin(drift::run(args, shared)).await,
+        Verb::Traffic(verb) => return Box::pin(traffic::run(verb, shared)).await,
+        Verb::Destroy(args) => return Box::pin(destroy::run(args, shared)).await,
+        Verb::Render(args) => render::run(&args, shared)?,
+        Verb::Status(args) => Box::pin(status::run(args, shared)).await?,
         Verb::Iam(verb) => iam::run(verb, shared)?,
         Verb::Dev(args) => dev::run(args, shared).await?,
         Verb::Keys(verb) => keys::run(verb, shared).await?,

@@ -167,8 +167,8 @@ impl CloudRead for Aws {
             let mut error = refusal.for_reading(&self.home);
             if refusal.is("InvalidClientTokenId") {
                 error.what = format!("AWS does not know these credentials in {}", self.home);
-                error.remedy =
-                    "check AWS_PROFILE and the access key; the home region must be enabled".to_owned();
+                "check AWS_PROFILE and the access key; the home region must be enabled"
+                    .clone_into(&mut error.remedy);
             }
             error
         })

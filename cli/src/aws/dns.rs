@@ -118,14 +118,18 @@ pub(super) async fn ensure(
     for set in record_sets(session, &change.zone, &change.domain).await? {
         let ours = set.region().map(|region| region.as_str()) == set.set_identifier();
         if ours && set.set_identifier().is_some_and(|id| change.detach.contains(id)) {
-            changes.push(one(ChangeAction::Delete, Some(set)).map_err(built)?);
+            changes.push(one(ChangeAction::Delete, Some(set)).map_err(|error| built(&error))?);
         }
     }
     changes.extend(drained(session, change).await?);
     if changes.is_empty() {
         return Ok(Done::AlreadySo);
     }
-    let batch = ChangeBatch::builder().comment("ipgeo").set_changes(Some(changes)).build().map_err(built)?;
+    let batch = ChangeBatch::builder()
+        .comment("ipgeo")
+        .set_changes(Some(changes))
+        .build()
+        .map_err(|error| built(&error))?;
     let client = session.route53();
     let call = client.change_resource_record_sets().hosted_zone_id(&change.zone).change_batch(batch);
     let made = call.send().await.map_err(Refusal::from)?;
@@ -147,13 +151,15 @@ async fn drained(session: &Session, change: &RecordChange) -> Result<Option<Chan
     let there = there.into_iter().find(|set| *set.r#type() == RrType::Txt);
     let list = |regions: &BTreeSet<String>| regions.iter().cloned().collect::<Vec<_>>().join(" ");
     if change.drained.is_empty() {
-        return there.map(|set| one(ChangeAction::Delete, Some(set)).map_err(built)).transpose();
+        return there
+            .map(|set| one(ChangeAction::Delete, Some(set)).map_err(|error| built(&error)))
+            .transpose();
     }
     let value = format!("\"{}\"", list(&change.drained));
     if there.is_some_and(|set| set.resource_records().iter().any(|record| record.value() == value)) {
         return Ok(None);
     }
-    let record = ResourceRecord::builder().value(value).build().map_err(built)?;
+    let record = ResourceRecord::builder().value(value).build().map_err(|error| built(&error))?;
     let set = ResourceRecordSet::builder()
         .name(name)
         .r#type(RrType::Txt)
@@ -187,7 +193,7 @@ fn record_set(
 }
 
 fn upsert(set: Result<ResourceRecordSet, aws_sdk_route53::error::BuildError>) -> Result<Change, StepError> {
-    one(ChangeAction::Upsert, Some(set.map_err(built)?)).map_err(built)
+    one(ChangeAction::Upsert, Some(set.map_err(|error| built(&error))?)).map_err(|error| built(&error))
 }
 
 fn one(
@@ -197,7 +203,7 @@ fn one(
     Change::builder().action(action).set_resource_record_set(set).build()
 }
 
-fn built(error: aws_sdk_route53::error::BuildError) -> StepError {
+fn built(error: &aws_sdk_route53::error::BuildError) -> StepError {
     StepError::of(format!("the change of records can't be written: {error}"))
 }
 

@@ -17,6 +17,9 @@ use crate::config::Config;
 /// Tries of a call: CloudFormation says `Rate exceeded` when several regions' stacks are watched.
 const ATTEMPTS: u32 = 10;
 
+/// One upload at most.
+const UPLOAD_MAX: Duration = Duration::from_hours(1);
+
 /// Credentials, endpoints and the pace of looking again.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
@@ -39,7 +42,7 @@ impl Session {
             .build_https();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
-            .operation_attempt_timeout(Duration::from_secs(120))
+            .operation_attempt_timeout(Duration::from_mins(2))
             .build();
         let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
             .http_client(http)
@@ -63,7 +66,7 @@ impl Session {
         )?;
         let emulated = config.emulator.is_some();
         let (poll, patience) = if emulated {
-            (Duration::from_millis(100), Duration::from_secs(120))
+            (Duration::from_millis(100), Duration::from_mins(2))
         } else {
             (Duration::from_secs(3), Duration::from_hours(2))
         };
@@ -83,6 +86,8 @@ impl Session {
     pub(super) fn s3(&self, region: &str) -> aws_sdk_s3::Client {
         let config = aws_sdk_s3::config::Builder::from(&self.shared)
             .region(aws_sdk_s3::config::Region::new(region.to_owned()))
+            // A geo database of a hundred megabytes takes its time on an ordinary line.
+            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(UPLOAD_MAX).build())
             .force_path_style(self.emulated);
         aws_sdk_s3::Client::from_conf(config.build())
     }

@@ -397,6 +397,7 @@ mod tests {
         StackEvent::builder()
             .timestamp(DateTime::from_secs(second))
             .logical_resource_id(name)
+            .physical_resource_id(name)
             .resource_type("AWS::X::Y")
             .resource_status(status)
             .resource_status_reason(reason)

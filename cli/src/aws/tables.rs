@@ -50,23 +50,24 @@ pub(super) async fn state(
     }
     let access = AccessTable::new(client.clone(), table);
     let mut state = AccessState::default();
-    if let Some(secret) = access.address_secret().await.map_err(unread)? {
+    if let Some(secret) = access.address_secret().await.map_err(|error| unread(&error))? {
         let key = probe_api_key(prefix, &secret).map_err(|error| CloudError {
             what: format!("the probes' API key can't be made: {error}"),
             remedy: "correct `key_prefix` in regions.toml".to_owned(),
         })?;
-        state.ready = access.key_now(&Identity::key(&key.hash())).await.map_err(unread)?.is_some();
+        state.ready =
+            access.key_now(&Identity::key(&key.hash())).await.map_err(|error| unread(&error))?.is_some();
     }
     if limits {
-        for (_, record) in access.list_keys().await.map_err(unread)? {
+        for (_, record) in access.list_keys().await.map_err(|error| unread(&error))? {
             *state.limits.entry((record.tier, record.limit.to_string())).or_default() += 1;
         }
     }
     Ok(Some(state))
 }
 
-fn unread(error: StoreError) -> CloudError {
-    let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+fn unread(error: &StoreError) -> CloudError {
+    let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     CloudError {
         what: format!("{error}: {why}"),
         remedy: "compare the deployer's policy with `ipgeo iam policy`".to_owned(),

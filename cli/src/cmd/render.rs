@@ -42,7 +42,7 @@ struct Row {
 }
 
 /// Writes or lists the templates of every stack.
-pub(crate) fn run(args: RenderArgs, shared: &Shared) -> anyhow::Result<()> {
+pub(crate) fn run(args: &RenderArgs, shared: &Shared) -> anyhow::Result<()> {
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
     let (artifacts, unbuilt) = built_set(&shared.state);

@@ -44,7 +44,7 @@ pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<()>
     let scope = args.regions.scope(&config)?;
     let aws = Aws::of(&config, args.profile.as_deref()).await?;
     loop {
-        let mut rows = read(&config, &aws, args.no_probe).await?;
+        let mut rows = Box::pin(read(&config, &aws, args.no_probe)).await?;
         rows.retain(|row| scope.whole || scope.regions.contains(&row.region));
         let text = table(&rows, shared)?;
         let Some(pause) = args.watch else { return Ok(output::data(&text)?) };

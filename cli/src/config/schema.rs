@@ -115,7 +115,7 @@ struct AlarmsSchema {
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "read by the generator only")]
 struct EmulatorSchema {
-    /// Where all calls go: a URL of this machine, such as "http://127.0.0.1:4566".
+    /// Where all calls go: a URL of this machine, such as `http://127.0.0.1:4566`.
     endpoint: String,
     /// The compiled geo database, where layers are not unpacked.
     geo_database: Option<String>,

@@ -80,7 +80,7 @@ impl Sink for Bars {
                 drawn.bar(region).abandon_with_message(format!("{step}: {told} {line}"));
             }
             Event::Stopping => {
-                drawn.head("stopping: what is under way is finished first (Ctrl-C again: at once)")
+                drawn.head("stopping: what is under way is finished first (Ctrl-C again: at once)");
             }
             Event::Finished { .. } => drawn.settle(),
             Event::Started { .. } => {}

@@ -195,10 +195,9 @@ impl<'a> Renderer<'a> {
     pub fn artifacts(&self, region: &str) -> Result<Stack, RenderError> {
         let mut context = self.context("artifacts");
         let terms = Terms::of(&self.config.geo.licence, &self.config.geo.name);
-        // S3 expires once a day, and takes another day for what then is a version of before.
         let geo_days = terms.keep_days.map(|days| (days - EXPIRY_TAKES_DAYS).max(1));
         context.insert("geo_days", &geo_days);
-        self.fill(StackKind::Artifacts, region, context)
+        self.fill(StackKind::Artifacts, region, &context)
     }
 
     /// What exists once, with the access table in these regions (home first, the others by name).
@@ -237,7 +236,7 @@ impl<'a> Renderer<'a> {
         context.insert("record_age_s", &RECORD_AGE_S);
         context.insert("retries", &RETRIES);
         context.insert("tiers", &tier_limits(&self.config.tiers));
-        self.fill(StackKind::Home, home, context)
+        self.fill(StackKind::Home, home, &context)
     }
 
     /// A region's API, function and log pipe.
@@ -268,7 +267,7 @@ impl<'a> Renderer<'a> {
         context.insert("throttle_rate", &runtime.throttle_rate);
         context.insert("edge_alarms", &self.config.alarms.edges);
         self.insert_log_pipe(&mut context);
-        self.fill(StackKind::Edge, &region.name, context)
+        self.fill(StackKind::Edge, &region.name, &context)
     }
 
     fn insert_log_pipe(&self, context: &mut Context) {
@@ -346,9 +345,9 @@ impl<'a> Renderer<'a> {
         context
     }
 
-    fn fill(&self, kind: StackKind, region: &str, context: Context) -> Result<Stack, RenderError> {
+    fn fill(&self, kind: StackKind, region: &str, context: &Context) -> Result<Stack, RenderError> {
         let text =
-            self.tera.render(kind.as_str(), &context).map_err(|source| RenderError::Fill { kind, source })?;
+            self.tera.render(kind.as_str(), context).map_err(|source| RenderError::Fill { kind, source })?;
         // The digest is an output, not a tag: CloudFormation hands a stack's tags on to every resource, and
         // each new digest would update all of them.
         let digest = hex::encode(Sha256::digest(text.as_bytes()));

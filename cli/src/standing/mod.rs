@@ -143,91 +143,86 @@ mod tests {
         }
     }
 
-    #[test]
-    fn each_region_is_told_as_it_stands() {
-        let text = "[service]\nname = \"geo\"\nhome = \"eu-west-1\"\ndomain = \"api.example.com\"\nhosted_zone = \"example.com\"\n\
-            [tiers.anonymous]\nlimit = \"1500/day\"\n[tiers.paid]\nlimit = \"9/day\"\n\
-            [regions.eu-west-1]\n[regions.us-east-1]\n[regions.sa-east-1]\n[regions.af-south-1]\n";
-        let config = crate::config::parse("regions.toml", text).expect("sound");
-        let done = "CREATE_COMPLETE";
-        let edge =
-            stack(done, &[("Code", "0123456789"), ("Geo", "abcdefghij"), ("ApiEndpoint", "https://x")]);
-        let region = |stacks: &[(StackKind, ObservedStack)]| ObservedRegion {
-            stacks: stacks.iter().cloned().collect(),
-            ..ObservedRegion::default()
-        };
-        let plain = stack(done, &[]);
+    const FILE: &str = r#"
+[service]
+name = "geo"
+home = "eu-west-1"
+domain = "api.example.com"
+hosted_zone = "example.com"
+[tiers.anonymous]
+limit = "1500/day"
+[tiers.paid]
+limit = "9/day"
+[regions.eu-west-1]
+[regions.us-east-1]
+[regions.sa-east-1]
+[regions.af-south-1]
+"#;
+
+    fn region(stacks: &[(StackKind, ObservedStack)]) -> ObservedRegion {
+        ObservedRegion { stacks: stacks.iter().cloned().collect(), ..ObservedRegion::default() }
+    }
+
+    fn zone() -> Zone {
         let record = |region: &str, kind| Record {
             region: region.to_owned(),
             kind,
             alias: Alias { domain: "d".into(), zone: "Z".into() },
             evaluates_health: true,
         };
-        let observed = Observed {
-            regions: BTreeMap::from([
-                (
-                    "eu-west-1".to_owned(),
-                    region(&[
-                        (StackKind::Artifacts, plain.clone()),
-                        (StackKind::Home, plain.clone()),
-                        (StackKind::Edge, edge.clone()),
-                    ]),
-                ),
-                (
-                    "us-east-1".to_owned(),
-                    region(&[
-                        (StackKind::Artifacts, plain.clone()),
-                        (StackKind::Edge, stack("UPDATE_IN_PROGRESS", &[])),
-                    ]),
-                ),
-                ("ap-south-1".to_owned(), region(&[(StackKind::Artifacts, plain)])),
-                (
-                    "af-south-1".to_owned(),
-                    ObservedRegion {
-                        closed: Some(("not enabled".into(), "enable it".into())),
-                        ..ObservedRegion::default()
-                    },
-                ),
-            ]),
-            zone: Some(Zone {
-                records: vec![
-                    record("eu-west-1", RecordKind::A),
-                    record("eu-west-1", RecordKind::Aaaa),
-                    record("ap-south-1", RecordKind::A),
-                ],
-                drained: BTreeSet::from(["us-east-1".to_owned()]),
-                ..Zone::default()
-            }),
+        Zone {
+            records: vec![
+                record("eu-west-1", RecordKind::A),
+                record("eu-west-1", RecordKind::Aaaa),
+                record("ap-south-1", RecordKind::A),
+            ],
+            drained: BTreeSet::from(["us-east-1".to_owned()]),
+            ..Zone::default()
+        }
+    }
+
+    fn observed() -> Observed {
+        let plain = stack("CREATE_COMPLETE", &[]);
+        let outputs = [("Code", "0123456789"), ("Geo", "abcdefghij"), ("ApiEndpoint", "https://x")];
+        let edge = stack("CREATE_COMPLETE", &outputs);
+        let busy = stack("UPDATE_IN_PROGRESS", &[]);
+        let (artifacts, home) = ((StackKind::Artifacts, plain.clone()), (StackKind::Home, plain));
+        let closed = Some(("not enabled".into(), "enable it".into()));
+        let regions = [
+            ("eu-west-1", region(&[artifacts.clone(), home, (StackKind::Edge, edge)])),
+            ("us-east-1", region(&[artifacts.clone(), (StackKind::Edge, busy)])),
+            ("ap-south-1", region(&[artifacts])),
+            ("af-south-1", ObservedRegion { closed, ..ObservedRegion::default() }),
+        ];
+        Observed {
+            regions: regions.map(|(name, region)| (name.to_owned(), region)).into(),
+            zone: Some(zone()),
             ..Observed::default()
-        };
+        }
+    }
+
+    fn line(s: &Standing) -> String {
+        let of = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        let probe = s.probe_ms.map_or_else(|| of(&s.probe_error), |ms| format!("{ms:.0} ms"));
+        let (code, database, replica) = (of(&s.code), of(&s.database), of(&s.replica));
+        format!("{} | {} | {code} {database} | {replica} | {} | {probe}", s.region, s.stacks, s.record)
+    }
+
+    #[test]
+    fn each_region_is_told_as_it_stands() {
+        let config = crate::config::parse("regions.toml", FILE).expect("sound");
         let replicas = BTreeMap::from([("us-east-1".to_owned(), "ACTIVE".to_owned())]);
         let asked = BTreeMap::from([
             ("eu-west-1".to_owned(), Ok(12.4)),
             ("us-east-1".to_owned(), Err("no answer".to_owned())),
         ]);
-        let told: Vec<String> = standings(&config, &observed, &replicas, &asked)
-            .iter()
-            .map(|s| {
-                let of = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-                format!(
-                    "{} | {} | {} {} | {} | {} | {} {}",
-                    s.region,
-                    s.stacks,
-                    of(&s.code),
-                    of(&s.database),
-                    of(&s.replica),
-                    s.record,
-                    s.probe_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0}")),
-                    of(&s.probe_error),
-                )
-            })
-            .collect();
+        let told: Vec<String> = standings(&config, &observed(), &replicas, &asked).iter().map(line).collect();
         let expected = [
-            "eu-west-1 | ok | 01234567 abcdefgh | home | A AAAA | 12 -",
-            "us-east-1 | edge UPDATE_IN_PROGRESS | - - | ACTIVE | drained | - no answer",
-            "sa-east-1 | none | - - | - | none | - -",
-            "af-south-1 | not enabled | - - | - | none | - -",
-            "ap-south-1 | not in the file | - - | - | A | - -",
+            "eu-west-1 | ok | 01234567 abcdefgh | home | A AAAA | 12 ms",
+            "us-east-1 | edge UPDATE_IN_PROGRESS | - - | ACTIVE | drained | no answer",
+            "sa-east-1 | none | - - | - | none | -",
+            "af-south-1 | not enabled | - - | - | none | -",
+            "ap-south-1 | not in the file | - - | - | A | -",
         ];
         assert_eq!(told, expected);
     }
