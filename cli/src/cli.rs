@@ -157,14 +157,14 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Dev(args) => dev::run(args, shared).await?,
         Verb::Keys(verb) => keys::run(verb, shared).await?,
         Verb::Usage(verb) => usage::run(verb, shared).await?,
-        Verb::Geo(verb) => return geo::run(verb, shared).await,
+        Verb::Geo(verb) => return Box::pin(geo::run(verb, shared)).await,
         Verb::Schema => schema::run()?,
         Verb::Init(args) => init::run(args, shared)?,
         Verb::Completions(args) => completions::run(&args)?,
         Verb::Man(args) => man::run(&args, command())?,
-        Verb::Logs(args) => return logs::run(args, shared).await,
-        Verb::Probe(args) => return probe::run(args, shared).await,
-        Verb::Doctor(args) => return doctor::run(args, shared).await,
+        Verb::Logs(args) => return Box::pin(logs::run(args, shared)).await,
+        Verb::Probe(args) => return Box::pin(probe::run(args, shared)).await,
+        Verb::Doctor(args) => return Box::pin(doctor::run(args, shared)).await,
     }
     Ok(Exit::Done)
 }

@@ -68,7 +68,8 @@ impl Typed {
                 Some((flag, value)) => (flag, Some(value)),
                 None => (word, None),
             };
-            let mut value = || value.or_else(|| words.next_if(|next| !next.starts_with('-'))).map(str::to_owned);
+            let mut value =
+                || value.or_else(|| words.next_if(|next| !next.starts_with('-'))).map(str::to_owned);
             match flag {
                 "--config" => typed.config = value().map(PathBuf::from),
                 "--state" => typed.state = value().map(PathBuf::from),
@@ -82,7 +83,8 @@ impl Typed {
 
     /// From this process's line and environment.
     fn of_process() -> Self {
-        let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+        let words: Vec<String> =
+            std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
         let after = words.iter().position(|word| word == "--").map_or(0, |at| at + 1);
         let mut typed = Self::read(&words[after..]);
         let path = |name| std::env::var_os(name).map(PathBuf::from);
@@ -192,9 +194,7 @@ mod tests {
 
     #[test]
     fn the_line_says_where_things_are() {
-        let read = |line: &str| {
-            Typed::read(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
-        };
+        let read = |line: &str| Typed::read(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
         assert_eq!(read("ipgeo keys show"), Typed::default());
         assert_eq!(
             read("ipgeo --config a/r.toml keys --state=s show --dev --profile p ipg_"),
@@ -212,9 +212,13 @@ mod tests {
     fn remembered_api_keys_are_of_one_account_and_one_minute() {
         let at: Timestamp = "2026-11-25T10:00:00Z".parse().expect("a time");
         let cache = Cache { of: "geo-prod ".into(), at, offers: vec![] };
-        for (of, seconds, fresh) in
-            [("geo-prod ", 0, true), ("geo-prod ", 59, true), ("geo-prod ", 60, false), ("geo-prod x", 1, false), ("geo-prod ", -1, false)]
-        {
+        for (of, seconds, fresh) in [
+            ("geo-prod ", 0, true),
+            ("geo-prod ", 59, true),
+            ("geo-prod ", 60, false),
+            ("geo-prod x", 1, false),
+            ("geo-prod ", -1, false),
+        ] {
             let now = at + SignedDuration::from_secs(seconds);
             assert_eq!(cache.clone().fresh(of, now).is_some(), fresh, "{of}{seconds}");
         }

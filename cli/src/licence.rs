@@ -90,7 +90,9 @@ pub enum LicenceError {
         last_day: String,
     },
     /// It lacks a credit.
-    #[error("the licence of {name} asks for a credit: set `attribution` in [geo] of regions.toml, and build it again")]
+    #[error(
+        "the licence of {name} asks for a credit: set `attribution` in [geo] of regions.toml, and build it again"
+    )]
     NoCredit {
         /// The data.
         name: String,
@@ -127,7 +129,9 @@ pub fn standing(copy: Copy<'_>, today: Date) -> Standing {
 pub fn may_serve(copy: Copy<'_>, today: Date) -> Result<(), LicenceError> {
     let name = copy.name.to_owned();
     match standing(copy, today) {
-        Standing::Ended { last_day } => Err(LicenceError::Ended { name, date: copy.date.to_owned(), last_day }),
+        Standing::Ended { last_day } => {
+            Err(LicenceError::Ended { name, date: copy.date.to_owned(), last_day })
+        }
         Standing::NoCredit => Err(LicenceError::NoCredit { name }),
         Standing::NoDate => Err(LicenceError::NoDate { name }),
         Standing::Kept | Standing::Unnamed | Standing::EndsSoon { .. } => Ok(()),

@@ -93,7 +93,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[tokio::test]
 async fn a_plain_edge_has_no_tls_phase_and_an_address_no_dns_phase() {
     let seen = Seen::default();
-    let manner = Manner { before_tls: Duration::ZERO, before_answer: Duration::from_millis(40), answer: WELL };
+    let manner =
+        Manner { before_tls: Duration::ZERO, before_answer: Duration::from_millis(40), answer: WELL };
     let port = server(None, manner, Arc::clone(&seen)).await;
     let edges = [edge(&format!("127.0.0.1:{port}"), None, false)];
     let measurer = Measurer::new(RootCertStore::empty(), PATIENCE);

@@ -76,7 +76,9 @@ pub fn purge_artifacts(state: &Path, today: Date) -> io::Result<Vec<PathBuf>> {
     for entry in entries {
         let file = entry?.path();
         let Some((terms, date)) = note(&file) else { continue };
-        if terms.keep_days.is_some() && date.and_then(|date| terms.last_day(date)).is_none_or(|last| today > last) {
+        if terms.keep_days.is_some()
+            && date.and_then(|date| terms.last_day(date)).is_none_or(|last| today > last)
+        {
             std::fs::remove_file(&file)?;
             removed.push(file);
         }
@@ -114,7 +116,10 @@ mod tests {
             let (old, new) = (zip("2026-09-01"), zip("2026-11-01"));
             assert_eq!(database_zip(state.path(), &new.artifact.digest).as_deref(), Some(new.file.as_path()));
             unzip_database(&old.file, &out).expect("unzipped");
-            assert_eq!(std::fs::read(&out).expect("a file"), std::fs::read(state.path().join("2026-09-01.mmdb")).expect("a file"));
+            assert_eq!(
+                std::fs::read(&out).expect("a file"),
+                std::fs::read(state.path().join("2026-09-01.mmdb")).expect("a file")
+            );
             let removed = purge_artifacts(state.path(), today).expect("looked");
             let expected = if old_goes { vec![old.file.clone()] } else { Vec::new() };
             assert_eq!(removed, expected, "{name}");

@@ -26,9 +26,12 @@ pub(super) async fn lines(
     for _page in 0..PAGES_MAX {
         let page = signed.json(Service::Logs, region, "FilterLogEvents", &input).await?;
         let events = page["events"].as_array().map(Vec::as_slice).unwrap_or_default();
-        lines.extend(events.iter().filter_map(|event| line(event, region)).filter(|line| {
-            filter.is_none_or(|filter| line.text.contains(filter))
-        }));
+        lines.extend(
+            events
+                .iter()
+                .filter_map(|event| line(event, region))
+                .filter(|line| filter.is_none_or(|filter| line.text.contains(filter))),
+        );
         match page["nextToken"].as_str() {
             Some(token) => input["nextToken"] = token.into(),
             None => {
@@ -78,9 +81,13 @@ mod tests {
 
     #[tokio::test]
     async fn every_page_is_read_and_the_lines_come_in_order() {
-        let event = |id: &str, ms: i64, message: &str| json!({"eventId": id, "timestamp": ms, "message": message});
+        let event =
+            |id: &str, ms: i64, message: &str| json!({"eventId": id, "timestamp": ms, "message": message});
         let (signed, thread) = server(vec![
-            (200, json!({"events": [event("2", 2_000, "two\n"), event("3", 3_000, "other")], "nextToken": "t"})),
+            (
+                200,
+                json!({"events": [event("2", 2_000, "two\n"), event("3", 3_000, "other")], "nextToken": "t"}),
+            ),
             (200, json!({"events": [event("1", 1_000, "two"), {"eventId": "4"}]})),
         ]);
         let since = Timestamp::from_millisecond(500).expect("a time");

@@ -115,8 +115,7 @@ impl Signed {
 
     /// The date that a service writes on its answers, whatever they are.
     pub(super) async fn date(&self, service: Service, region: &str) -> Result<Option<String>, Refusal> {
-        let call =
-            Call { service, region, method: "GET", path: "/", headers: Vec::new(), body: Vec::new() };
+        let call = Call { service, region, method: "GET", path: "/", headers: Vec::new(), body: Vec::new() };
         Ok(self.once(&call).await?.date)
     }
 
@@ -153,9 +152,11 @@ impl Signed {
         let headers = call.headers.iter().map(|(name, value)| (*name, value.as_str()));
         let signable = SignableRequest::new(call.method, &url, headers, SignableBody::Bytes(&call.body))
             .map_err(|error| unsent(error.to_string()))?;
-        let (signed, _) = sign(signable, &parameters).map_err(|error| unsent(error.to_string()))?.into_parts();
+        let (signed, _) =
+            sign(signable, &parameters).map_err(|error| unsent(error.to_string()))?.into_parts();
         let mut request = ureq::http::Request::builder().method(call.method).uri(&url);
-        for (name, value) in call.headers.iter().map(|(name, value)| (*name, value.as_str())).chain(signed.headers())
+        for (name, value) in
+            call.headers.iter().map(|(name, value)| (*name, value.as_str())).chain(signed.headers())
         {
             request = request.header(name, value);
         }
@@ -168,9 +169,8 @@ impl Signed {
 
 fn send(agent: &ureq::Agent, request: ureq::http::Request<Vec<u8>>) -> Result<Answered, ureq::Error> {
     let mut answer = agent.run(request)?;
-    let header = |name: &str| {
-        answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-    };
+    let header =
+        |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (date, error) = (header("date"), header("x-amzn-errortype"));
     let status = answer.status().as_u16();
     let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
@@ -279,7 +279,11 @@ pub(super) mod tests {
     #[tokio::test]
     async fn a_refusal_has_its_code_and_reason() {
         let table = [
-            (400, json!({"__type": "com.amazonaws.logs#ResourceNotFoundException", "message": "gone"}), "gone"),
+            (
+                400,
+                json!({"__type": "com.amazonaws.logs#ResourceNotFoundException", "message": "gone"}),
+                "gone",
+            ),
             (403, json!({"Message": "no"}), "no"),
         ];
         for (status, body, message) in table {

@@ -202,7 +202,10 @@ mod tests {
             (200, json!({"StreamDescriptionSummary": {"StreamStatus": "ACTIVE"}})),
             (200, json!({"EventSourceMappings": [{"State": "Enabled"}]})),
             (200, json!({"EventSourceMappings": []})),
-            (200, json!({"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 900}})),
+            (
+                200,
+                json!({"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 900}}),
+            ),
             (400, json!({"__type": "NoSuchResourceException", "message": "none"})),
             (200, json!({"Quota": {"Value": 10_000.0}})),
             (200, json!({"subscriptionFilters": [{"destinationArn": "arn", "filterPattern": "p"}]})),
@@ -219,16 +222,18 @@ mod tests {
         let absent = there(subscription(&signed, region, "g").await, region);
         assert_eq!(absent, Ok(None));
         let asked = thread.join().expect("requests");
-        assert!(asked[1].starts_with("GET /2015-03-31/event-source-mappings/?FunctionName=f"), "{}", asked[1]);
+        assert!(
+            asked[1].starts_with("GET /2015-03-31/event-source-mappings/?FunctionName=f"),
+            "{}",
+            asked[1]
+        );
         assert!(asked[5].contains("ServiceQuotasV20190624.GetAWSDefaultServiceQuota"), "{}", asked[5]);
     }
 
     #[tokio::test]
     async fn the_certificate_that_serves_is_the_one_that_counts() {
         let now = Timestamp::from_second(1_000_000).expect("a time");
-        let one = |domain: &str, status: &str, in_use: bool, days: i64| {
-            json!({"DomainName": domain, "Status": status, "InUse": in_use, "NotAfter": 1_000_000 + days * DAY_S})
-        };
+        let one = |domain: &str, status: &str, in_use: bool, days: i64| json!({"DomainName": domain, "Status": status, "InUse": in_use, "NotAfter": 1_000_000 + days * DAY_S});
         let (signed, thread) = server(vec![
             (
                 200,

@@ -98,7 +98,9 @@ fn no_credentials(error: &anyhow::Error) -> Check {
         region: None,
         mark: Mark::Fail,
         found: error.root_cause().to_string(),
-        remedy: Some("set AWS_PROFILE, or sign in: aws sso login; `--dev` is for the world on this machine".to_owned()),
+        remedy: Some(
+            "set AWS_PROFILE, or sign in: aws sso login; `--dev` is for the world on this machine".to_owned(),
+        ),
     }
 }
 
@@ -145,7 +147,9 @@ async fn online_in_world(
     let logs = WorldLogs::of(&shared.state);
     let home = match Home::of_world(world) {
         Ok(home) => home,
-        Err(error) => return vec![unready(&CloudError { what: error.to_string(), remedy: "start it again".into() })],
+        Err(error) => {
+            return vec![unready(&CloudError { what: error.to_string(), remedy: "start it again".into() })];
+        }
     };
     match Marked::new(home, config, &logs, targets, measurer, Some(world)).await {
         Ok(path) => follow(&path, regions, pace(args, true)).await,
@@ -191,7 +195,8 @@ async fn follow<P: UsagePath>(path: &P, regions: &[String], pace: Pace) -> Vec<C
     } else {
         ProgressBar::hidden()
     };
-    let traced = trace(path, regions, pace, Timestamp::now(), &|counted| bar.set_position(counted as u64)).await;
+    let traced =
+        trace(path, regions, pace, Timestamp::now(), &|counted| bar.set_position(counted as u64)).await;
     bar.finish_and_clear();
     match traced {
         Ok(traced) => judge_path(&traced, pace),

@@ -14,10 +14,10 @@ use std::sync::Mutex;
 use super::{geo_rollout as rollout, load_config};
 use crate::artifacts::purge_artifacts;
 use crate::cli::Shared;
-use crate::geo::{Phase, Progress};
 use crate::config::Config;
 use crate::fetch::{self, Lock, LockedDatabase, Places};
 use crate::geo;
+use crate::geo::{Phase, Progress};
 use crate::licence::{Copy, Standing, Terms, standing};
 use crate::output::{self, Column, Exit, Format, grouped};
 
@@ -254,7 +254,8 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
         }
     };
     if before.is_some_and(|(before, _)| before != sha256) {
-        std::fs::rename(&held, fetch::previous_of(&out)).with_context(|| format!("keep {}", held.display()))?;
+        std::fs::rename(&held, fetch::previous_of(&out))
+            .with_context(|| format!("keep {}", held.display()))?;
     } else {
         let _removed_or_none = std::fs::remove_file(&held);
     }
@@ -282,7 +283,10 @@ fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let new = args.new.unwrap_or_else(|| served(&shared.state));
     let old = args.old.unwrap_or_else(|| fetch::previous_of(&new));
     if !old.is_file() {
-        bail!("{} is not there: no database was compiled before this one; name two with OLD and NEW", old.display());
+        bail!(
+            "{} is not there: no database was compiled before this one; name two with OLD and NEW",
+            old.display()
+        );
     }
     let found = geo::diff(&old, &new, args.samples, args.seed)?;
     if shared.format() == Format::Json {
@@ -318,7 +322,10 @@ fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
     }
     match args.check {
         Some(most) if found.country_percent_max() > most => {
-            output::say(&format!("{:.2} % have another country, more than {most} %", found.country_percent_max()));
+            output::say(&format!(
+                "{:.2} % have another country, more than {most} %",
+                found.country_percent_max()
+            ));
             Ok(Exit::Changes)
         }
         _ => Ok(Exit::Done),

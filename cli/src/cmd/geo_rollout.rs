@@ -124,7 +124,8 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
     });
     let address = geo::served(&shared.state);
     let probe = ProbeSpec { country_code: None, ..probe_of(&config, &address).unwrap_or_default() };
-    let probe = if probe.address.is_empty() { ProbeSpec { address: "8.8.8.8".into(), ..probe } } else { probe };
+    let probe =
+        if probe.address.is_empty() { ProbeSpec { address: "8.8.8.8".into(), ..probe } } else { probe };
     let wanted = Wanted {
         artifact: artifact.clone(),
         description: before.description.clone(),
@@ -141,7 +142,9 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
 /// Makes a database of before the served one, and the locked one; the one that was served is kept beside.
 fn restore(zip: Option<&Path>, before: &Rollout, served: &Path, lock_path: &Path) -> anyhow::Result<()> {
     let Some(zip) = zip else {
-        output::say("the database of before is not on this machine: the next `ipgeo deploy` would give the newer one again");
+        output::say(
+            "the database of before is not on this machine: the next `ipgeo deploy` would give the newer one again",
+        );
         return Ok(());
     };
     if served.is_file() {
@@ -160,7 +163,8 @@ fn checked(database: &Path, lock: &Lock) -> anyhow::Result<LockedDatabase> {
     }
     let info = Database::open(database)?.info().clone();
     may_serve(geo::copy_of(&info), geo::today())?;
-    let (sha256, bytes) = fetch::sha256_of(database).with_context(|| format!("read {}", database.display()))?;
+    let (sha256, bytes) =
+        fetch::sha256_of(database).with_context(|| format!("read {}", database.display()))?;
     lock.verify_database(database, &sha256)?;
     Ok(lock.database.clone().unwrap_or(LockedDatabase {
         name: info.name,
@@ -183,7 +187,9 @@ fn gate(database: &Path, most: f64) -> anyhow::Result<()> {
     let found = crate::geo::diff(&before, database, GATE_SAMPLES, 1)?;
     let share = found.country_percent_max();
     if share > most {
-        bail!("{share:.2} % have another country than in the database before, more than {most} %; `ipgeo geo diff` shows more");
+        bail!(
+            "{share:.2} % have another country than in the database before, more than {most} %; `ipgeo geo diff` shows more"
+        );
     }
     output::say(&format!("{share:.2} % have another country than in the database before"));
     Ok(())
@@ -211,7 +217,8 @@ fn running_code(config: &Config, observed: &Observed) -> anyhow::Result<BTreeMap
             bail!("regions run different code; `ipgeo deploy` makes them alike first");
         }
     }
-    let missing = config.regions.iter().find(|region| !code.contains_key(region.runtime.architecture.as_str()));
+    let missing =
+        config.regions.iter().find(|region| !code.contains_key(region.runtime.architecture.as_str()));
     match missing {
         Some(region) => bail!("{} has no edge yet; `ipgeo deploy` makes it", region.name),
         None => Ok(code),
@@ -250,7 +257,10 @@ async fn give(
     };
     let beside = beside_database(&plan);
     if !beside.is_empty() {
-        bail!("more than the database would change: {}; `ipgeo plan` shows it, `ipgeo deploy` does it", beside.join(", "));
+        bail!(
+            "more than the database would change: {}; `ipgeo plan` shows it, `ipgeo deploy` does it",
+            beside.join(", ")
+        );
     }
     if shared.format() == Format::Table || plan.is_empty() {
         print(&plan, false)?;

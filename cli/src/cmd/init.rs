@@ -7,10 +7,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::cli::Shared;
+use crate::config;
 use crate::output::{self, printable};
 use crate::setup::{Ask, Data, Known, interview, render};
 use crate::whole::{Replace, write_whole};
-use crate::config;
 
 /// Flags of `ipgeo init`.
 #[derive(Debug, Args)]

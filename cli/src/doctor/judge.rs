@@ -65,7 +65,11 @@ fn home(home: &HomeFacts, config: &Config, dev: bool, checks: &mut Vec<Check>) {
     });
     checks.push(of("stream", home.stream.as_ref(), dev, |status| match status.as_deref() {
         Some("ACTIVE") => Check::ok("stream", "active"),
-        Some(other) => Check::fail("stream", format!("it is {other}"), "wait for it; calls are kept in the logs for a day"),
+        Some(other) => Check::fail(
+            "stream",
+            format!("it is {other}"),
+            "wait for it; calls are kept in the logs for a day",
+        ),
         None => Check::fail("stream", "there is no stream: calls are not counted", REDEPLOY),
     }));
     checks.push(of("counter", home.counter.as_ref(), dev, |state| match state.as_deref() {
@@ -127,7 +131,9 @@ fn judge_edge(region: &Region, edge: &EdgeFacts, config: &Config, dev: bool, che
     }));
     add(of("replica", edge.replica.as_ref(), false, |status| match status.as_deref() {
         Some("ACTIVE") => Check::ok("replica", "the access table is there"),
-        Some(other) => Check::fail("replica", format!("the access table is {other}"), "wait for it, or `ipgeo deploy`"),
+        Some(other) => {
+            Check::fail("replica", format!("the access table is {other}"), "wait for it, or `ipgeo deploy`")
+        }
         None => Check::fail("replica", "it has no access table: API keys are refused", REDEPLOY),
     }));
 }
@@ -135,14 +141,18 @@ fn judge_edge(region: &Region, edge: &EdgeFacts, config: &Config, dev: bool, che
 fn stack(status: Option<&str>) -> Check {
     match status {
         None => Check::fail("edge", "it is in regions.toml and not deployed", "`ipgeo deploy` makes it"),
-        Some("CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE") => Check::ok("edge", "its stack is whole"),
+        Some("CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE") => {
+            Check::ok("edge", "its stack is whole")
+        }
         Some("UPDATE_ROLLBACK_COMPLETE") => {
             let found = "its last change failed and was taken back";
             Check::warn("edge", found, "`ipgeo deploy` tries again and names the reason")
         }
-        Some(status) if status.ends_with("_IN_PROGRESS") => {
-            Check::warn("edge", format!("its stack is being changed ({status})"), "look again when that is over")
-        }
+        Some(status) if status.ends_with("_IN_PROGRESS") => Check::warn(
+            "edge",
+            format!("its stack is being changed ({status})"),
+            "look again when that is over",
+        ),
         Some(status) => Check::fail("edge", format!("its stack is {status}"), REDEPLOY),
     }
 }
@@ -152,9 +162,11 @@ fn health(health: Option<&Result<Option<String>, String>>) -> Check {
         None => Check::not_checked("health", "there was no way to ask"),
         Some(Ok(Some(date))) => Check::ok("health", format!("it answers, with data of {date}")),
         Some(Ok(None)) => Check::ok("health", "it answers"),
-        Some(Err(why)) => {
-            Check::fail("health", format!("it does not answer: {why}"), "`ipgeo logs` may say why; `ipgeo traffic drain` takes it out")
-        }
+        Some(Err(why)) => Check::fail(
+            "health",
+            format!("it does not answer: {why}"),
+            "`ipgeo logs` may say why; `ipgeo traffic drain` takes it out",
+        ),
     }
 }
 
@@ -169,9 +181,11 @@ fn certificate(status: &str, days_left: Option<i64>) -> Check {
             Check::warn(name, found, "check that its validation record is in the zone")
         }
         ("ISSUED", _) => Check::ok(name, "it is issued"),
-        ("PENDING_VALIDATION", _) => {
-            Check::fail(name, "it waits for its validation record", "check that the domain's name servers are the zone's")
-        }
+        ("PENDING_VALIDATION", _) => Check::fail(
+            name,
+            "it waits for its validation record",
+            "check that the domain's name servers are the zone's",
+        ),
         (other, _) => Check::fail(name, format!("it is {other}"), "see it in AWS Certificate Manager"),
     }
 }
@@ -187,7 +201,11 @@ fn concurrency(found: Concurrency, region: &Region) -> Check {
         return Check::fail(name, found, raise);
     }
     if found.unreserved < CONCURRENCY_MIN {
-        return Check::warn(name, format!("{told}, {} of them for all functions without a reserve", found.unreserved), raise);
+        return Check::warn(
+            name,
+            format!("{told}, {} of them for all functions without a reserve", found.unreserved),
+            raise,
+        );
     }
     Check::ok(name, told)
 }
@@ -195,7 +213,8 @@ fn concurrency(found: Concurrency, region: &Region) -> Check {
 fn rate(limit: f64, region: &Region) -> Check {
     let wanted = f64::from(region.runtime.throttle_rate);
     if wanted > limit {
-        let found = format!("regions.toml lets {wanted:.0} requests a second through, the account has {limit:.0}");
+        let found =
+            format!("regions.toml lets {wanted:.0} requests a second through, the account has {limit:.0}");
         return Check::warn("rate", found, "ask for more: Service Quotas, Amazon API Gateway, Throttle rate");
     }
     Check::ok("rate", format!("{limit:.0} requests a second"))
@@ -214,7 +233,8 @@ fn database(facts: &Facts, today: Date, checks: &mut Vec<Check>) {
         }
         Some(Ok(copy)) => copy,
     };
-    let age = copy.date.parse::<Date>().ok().and_then(|date| today.since(date).ok()).map(|span| span.get_days());
+    let age =
+        copy.date.parse::<Date>().ok().and_then(|date| today.since(date).ok()).map(|span| span.get_days());
     checks.push(match age {
         Some(days) if i64::from(days) > DATABASE_WARN_DAYS => {
             Check::warn("database", format!("{} of {}: {days} days old", copy.name, copy.date), renew)
@@ -308,7 +328,8 @@ mod tests {
     }
 
     fn worst<'a>(checks: &'a [Check], name: &str) -> &'a Check {
-        let rank = |mark: Mark| [Mark::NotChecked, Mark::Ok, Mark::Warn, Mark::Fail].iter().position(|m| *m == mark);
+        let rank =
+            |mark: Mark| [Mark::NotChecked, Mark::Ok, Mark::Warn, Mark::Fail].iter().position(|m| *m == mark);
         let of = checks.iter().filter(|check| check.check == name);
         of.max_by_key(|check| rank(check.mark)).unwrap_or_else(|| panic!("no check {name}: {checks:?}"))
     }
@@ -348,15 +369,35 @@ mod tests {
             (|f| edge(f).open = Some(Err(error())), "region", Mark::Fail, "grant it"),
             (|f| edge(f).stack = Some(Ok(None)), "edge", Mark::Fail, "not deployed"),
             (|f| edge(f).stack = Some(Ok(Some("ROLLBACK_COMPLETE".into()))), "edge", Mark::Fail, "ROLLBACK"),
-            (|f| edge(f).stack = Some(Ok(Some("UPDATE_ROLLBACK_COMPLETE".into()))), "edge", Mark::Warn, "taken back"),
-            (|f| edge(f).stack = Some(Ok(Some("UPDATE_IN_PROGRESS".into()))), "edge", Mark::Warn, "being changed"),
+            (
+                |f| edge(f).stack = Some(Ok(Some("UPDATE_ROLLBACK_COMPLETE".into()))),
+                "edge",
+                Mark::Warn,
+                "taken back",
+            ),
+            (
+                |f| edge(f).stack = Some(Ok(Some("UPDATE_IN_PROGRESS".into()))),
+                "edge",
+                Mark::Warn,
+                "being changed",
+            ),
             (|f| edge(f).health = Some(Err("no answer".into())), "health", Mark::Fail, "drain"),
-            (|f| edge(f).concurrency = Some(Ok(Concurrency { limit: 10, unreserved: 10 })), "concurrency", Mark::Warn, "Service Quotas"),
+            (
+                |f| edge(f).concurrency = Some(Ok(Concurrency { limit: 10, unreserved: 10 })),
+                "concurrency",
+                Mark::Warn,
+                "Service Quotas",
+            ),
             (|f| edge(f).rate = Some(Ok(10.0)), "rate", Mark::Warn, "Throttle rate"),
             (|f| edge(f).subscription = Some(Ok(None)), "subscription", Mark::Fail, "not counted"),
             (|f| edge(f).replica = Some(Ok(None)), "replica", Mark::Fail, "API keys are refused"),
             (|f| edge(f).replica = Some(Ok(Some("CREATING".into()))), "replica", Mark::Fail, "CREATING"),
-            (|f| edge(f).health = Some(Ok(Some("2026-10-01".into()))), "served data", Mark::Warn, "2026-10-01 and 2026-11-01"),
+            (
+                |f| edge(f).health = Some(Ok(Some("2026-10-01".into()))),
+                "served data",
+                Mark::Warn,
+                "2026-10-01 and 2026-11-01",
+            ),
             (|f| f.database = None, "database", Mark::Warn, "none is built"),
             (|f| f.database = Some(Err("broken".into())), "database", Mark::Fail, "broken"),
             (|f| copy(f).date = "2026-09-01".into(), "database", Mark::Warn, "85 days old"),

@@ -20,11 +20,8 @@ pub trait UsagePath: Sync {
     fn call(&self, region: &str) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Whether a region's log has a marked call since an instant.
-    fn logged(
-        &self,
-        region: &str,
-        since: Timestamp,
-    ) -> impl Future<Output = Result<bool, CloudError>> + Send;
+    fn logged(&self, region: &str, since: Timestamp)
+    -> impl Future<Output = Result<bool, CloudError>> + Send;
 
     /// Marked calls that the ledger has counted, by region.
     fn counted(&self) -> impl Future<Output = Result<BTreeMap<String, u64>, CloudError>> + Send;

@@ -72,7 +72,8 @@ mod tests {
         std::fs::create_dir_all(&folder).expect("a folder");
         let of = |date: &str| {
             let at: jiff::Timestamp = format!("{date}T00:00:00Z").parse().expect("a time");
-            let about = About { build_epoch: u64::try_from(at.as_second()).expect("after 1970"), ..About::default() };
+            let about =
+                About { build_epoch: u64::try_from(at.as_second()).expect("after 1970"), ..About::default() };
             sample_of("8.8.8.0/24 | US | | | | | | | |", &about).expect("it compiles")
         };
         let write = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).expect("written");

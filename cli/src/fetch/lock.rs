@@ -164,7 +164,9 @@ impl Lock {
         match std::fs::metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
-            Ok(metadata) if metadata.len() > BYTES_MAX => return Err(broken("it is larger than 1 MiB".into())),
+            Ok(metadata) if metadata.len() > BYTES_MAX => {
+                return Err(broken("it is larger than 1 MiB".into()));
+            }
             Ok(_) => {}
         }
         let text = std::fs::read_to_string(path).map_err(failed)?;
@@ -221,11 +223,9 @@ impl Lock {
         match self.files_of(source).find(|locked| locked.file == name) {
             None => Err(LockError::Unlocked { file }),
             Some(locked) if locked.sha256 == sha256 => Ok(()),
-            Some(locked) => Err(LockError::Changed {
-                file,
-                locked: locked.sha256.clone(),
-                found: sha256.to_owned(),
-            }),
+            Some(locked) => {
+                Err(LockError::Changed { file, locked: locked.sha256.clone(), found: sha256.to_owned() })
+            }
         }
     }
 

@@ -21,8 +21,8 @@ use crate::licence::{self, LicenceError};
 
 pub use keep::{keep_previous, previous_of, purge};
 pub use lock::{LOCK_NAME, Lock, LockError, LockedDatabase, LockedSource, Pin};
-pub use rollouts::{Rollout, Rollouts};
 pub use place::{Fetched, Outcome, sha256_of};
+pub use rollouts::{Rollout, Rollouts};
 
 /// A source database is at most this large; more is a mistake, or somebody's bad joke.
 const BYTES_MAX: u64 = 4 << 30;
@@ -282,7 +282,8 @@ pub fn verify(config: &Config, state: &Path, lock: &Lock) -> Result<Vec<String>,
     let mut digests = Vec::new();
     for source in &config.geo.sources {
         for file in files(state, source) {
-            let read = sha256_of(&file).map_err(|error| FetchError::Read { path: file.clone(), source: error });
+            let read =
+                sha256_of(&file).map_err(|error| FetchError::Read { path: file.clone(), source: error });
             let (sha256, _) = read?;
             lock.verify_source(&source.name, &file, &sha256)?;
             digests.push(sha256);

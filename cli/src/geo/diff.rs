@@ -215,7 +215,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("s.mmdb");
         write_sample(&path).expect("written");
-        let (networks, database) = (Networks::open(&path).expect("opened"), Database::open(&path).expect("opened"));
+        let (networks, database) =
+            (Networks::open(&path).expect("opened"), Database::open(&path).expect("opened"));
         for ipv6 in [false, true] {
             assert!(networks.len(ipv6) > 50, "{}", networks.len(ipv6));
             for number in 0..networks.len(ipv6) {

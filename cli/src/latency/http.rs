@@ -51,9 +51,10 @@ pub fn read_reply(bytes: &[u8]) -> Result<Reply, ReplyError> {
     let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.")).and_then(|rest| rest.get(2..5));
     let status = status.and_then(|digits| digits.parse().ok()).ok_or(ReplyError::NotHttp)?;
     let header = |name: &str| {
-        head.split("\r\n").skip(1).filter_map(|line| line.split_once(':')).find_map(|(found, value)| {
-            found.eq_ignore_ascii_case(name).then(|| value.trim())
-        })
+        head.split("\r\n")
+            .skip(1)
+            .filter_map(|line| line.split_once(':'))
+            .find_map(|(found, value)| found.eq_ignore_ascii_case(name).then(|| value.trim()))
     };
     let body = &bytes[end + 4..];
     let chunked = header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
@@ -63,12 +64,7 @@ pub fn read_reply(bytes: &[u8]) -> Result<Reply, ReplyError> {
         None => body.to_vec(),
     };
     let health: Health = serde_json::from_slice(&body).unwrap_or_default();
-    Ok(Reply {
-        status,
-        region: health.region,
-        database_date: health.database_date,
-        version: health.version,
-    })
+    Ok(Reply { status, region: health.region, database_date: health.database_date, version: health.version })
 }
 
 fn unchunked(mut rest: &[u8]) -> Result<Vec<u8>, ReplyError> {

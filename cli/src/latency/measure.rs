@@ -99,7 +99,8 @@ impl Measurer {
     /// Trusts what this machine trusts.
     pub fn of_machine(timeout: Duration) -> Self {
         let mut roots = RootCertStore::empty();
-        let (_added, _unreadable) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let (_added, _unreadable) =
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         Self::new(roots, timeout)
     }
 

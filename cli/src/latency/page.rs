@@ -96,13 +96,20 @@ fn banner(out: &mut String, rows: &[Row]) {
     } else if down == rows.len() {
         ("down", "No region answers".to_owned())
     } else if down > 0 {
-        ("down", format!("{down} of {} regions {} not answer", rows.len(), if down == 1 { "does" } else { "do" }))
+        (
+            "down",
+            format!("{down} of {} regions {} not answer", rows.len(), if down == 1 { "does" } else { "do" }),
+        )
     } else if shaky > 0 {
-        ("shaky", format!("{shaky} of {} regions {} unsteady", rows.len(), if shaky == 1 { "is" } else { "are" }))
+        (
+            "shaky",
+            format!("{shaky} of {} regions {} unsteady", rows.len(), if shaky == 1 { "is" } else { "are" }),
+        )
     } else {
         ("up", "All regions answer".to_owned())
     };
-    let _ = writeln!(out, "<p class=\"banner {class}\" role=\"status\"><span class=\"dot\"></span>{text}</p>");
+    let _ =
+        writeln!(out, "<p class=\"banner {class}\" role=\"status\"><span class=\"dot\"></span>{text}</p>");
 }
 
 fn region(out: &mut String, row: &Row, history: &History, slowest: f64) {
@@ -130,8 +137,12 @@ fn region(out: &mut String, row: &Row, history: &History, slowest: f64) {
 fn bars(out: &mut String, row: &Row, history: &History) {
     let states = history.last_states(&row.region, BARS);
     let share = history.answered_share(&row.region);
-    let label = share.map_or_else(|| "no runs yet".to_owned(), |share| format!("{:.2} % answered", share * 100.0));
-    let _ = write!(out, "<div class=\"history\"><div class=\"bars\" role=\"img\" aria-label=\"Last runs: {label}\">");
+    let label =
+        share.map_or_else(|| "no runs yet".to_owned(), |share| format!("{:.2} % answered", share * 100.0));
+    let _ = write!(
+        out,
+        "<div class=\"history\"><div class=\"bars\" role=\"img\" aria-label=\"Last runs: {label}\">"
+    );
     for _ in states.len()..BARS {
         out.push_str("<i></i>");
     }
@@ -171,7 +182,11 @@ fn phases(out: &mut String, row: &Row, slowest: f64) {
     for ((class, name), value) in PHASES.iter().zip(medians(row)) {
         if let Some(value) = value {
             let width = value * scale;
-            let _ = write!(out, "<b class=\"{class}\" style=\"width:{width:.2}%\" title=\"{name} {}\"></b>", ms(Some(value)));
+            let _ = write!(
+                out,
+                "<b class=\"{class}\" style=\"width:{width:.2}%\" title=\"{name} {}\"></b>",
+                ms(Some(value))
+            );
         }
     }
     let _ = writeln!(out, "</div><span class=\"total\">{}</span></div>", ms(row.total_p50_ms));
@@ -209,7 +224,12 @@ fn footer(out: &mut String, about: &About, rows: &[Row]) {
     dates.dedup();
     let _ = write!(out, "<footer>");
     if let Some(newest) = dates.last() {
-        let _ = write!(out, "<p>Geo data of {}{}.</p>", html(newest), if dates.len() > 1 { ", older in some regions" } else { "" });
+        let _ = write!(
+            out,
+            "<p>Geo data of {}{}.</p>",
+            html(newest),
+            if dates.len() > 1 { ", older in some regions" } else { "" }
+        );
     }
     if !about.attribution.is_empty() {
         let text = html(&about.attribution);

@@ -21,7 +21,8 @@ impl Quantiles {
         let mut sorted: Vec<f64> = values.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len().checked_sub(1)?;
-        let rank = |percent: usize| sorted[(sorted.len() * percent).div_ceil(100).saturating_sub(1).min(last)];
+        let rank =
+            |percent: usize| sorted[(sorted.len() * percent).div_ceil(100).saturating_sub(1).min(last)];
         Some(Self { p50: rank(50), p95: rank(95), p99: rank(99) })
     }
 }
@@ -187,7 +188,8 @@ pub(super) mod tests {
     #[test]
     fn a_row_tells_what_answered_and_what_did_not() {
         let failed = |why: &str| Sample { outcome: Err(why.to_owned()) };
-        let row = summarise(&edge("eu-west-1"), &[sample(10.0), failed("first"), sample(20.0), failed("last")]);
+        let row =
+            summarise(&edge("eu-west-1"), &[sample(10.0), failed("first"), sample(20.0), failed("last")]);
         assert_eq!((row.state, row.samples, row.failed), (State::Shaky, 4, 2));
         assert_eq!(row.failure.as_deref(), Some("last"));
         assert_eq!((row.first_byte_p50_ms, row.total_p99_ms), (Some(10.0), Some(26.0)));

@@ -86,7 +86,8 @@ mod tests {
     async fn whole_lines_since_an_instant_are_read() {
         let state = tempfile::tempdir().expect("a folder");
         std::fs::create_dir_all(state.path().join("stores")).expect("a folder");
-        let text = format!("{}\n{}\n{}", usage(2_000, "allowed"), usage(1_000, "over_quota"), usage(3_000, "al"));
+        let text =
+            format!("{}\n{}\n{}", usage(2_000, "allowed"), usage(1_000, "over_quota"), usage(3_000, "al"));
         std::fs::write(state.path().join("stores/a.log"), text).expect("written");
         let logs = WorldLogs::of(state.path());
         let read = async |since: i64, filter| {

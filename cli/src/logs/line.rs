@@ -46,7 +46,8 @@ const KEY_CHARS_MIN: usize = 36;
 const HASH_CHARS: usize = 12;
 
 fn who(identity: &Identity) -> String {
-    let name: String = identity.name().chars().take(if is_hash(identity) { HASH_CHARS } else { 200 }).collect();
+    let name: String =
+        identity.name().chars().take(if is_hash(identity) { HASH_CHARS } else { 200 }).collect();
     format!("{}#{name}", identity.kind().as_str())
 }
 

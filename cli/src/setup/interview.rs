@@ -78,10 +78,13 @@ fn regions_of(patterns: &[String]) -> Result<Vec<String>, String> {
     if regions.is_empty() { Err("at least one region is needed".to_owned()) } else { Ok(regions) }
 }
 
-/// The parser's first fault of the file that these answers make, without its place.
+/// The parser's first fault of the file that these answers make, without its place; a region that there is
+/// none of comes before what follows from it.
 fn fault(answers: &Answers) -> Option<String> {
     let problems = config::parse("regions.toml", &render(answers)).err()?;
-    problems.problems.into_iter().next().map(|problem| problem.message)
+    let mut faults: Vec<String> = problems.problems.into_iter().map(|problem| problem.message).collect();
+    let root = faults.iter().position(|fault| fault.contains("is not a region of AWS")).unwrap_or(0);
+    (root < faults.len()).then(|| faults.swap_remove(root))
 }
 
 fn list(text: &str) -> Vec<String> {
@@ -217,10 +220,15 @@ fn settle_regions(
         },
     )?;
     let first = home.clone().unwrap_or_else(|| talk.answers.regions[0].clone());
-    talk.settle(home, "Home region: ledger, stream and counter; it can't be moved", &first, |answers, text| {
-        text.clone_into(&mut answers.home);
-        Ok(())
-    })
+    talk.settle(
+        home,
+        "Home region: ledger, stream and counter; it can't be moved",
+        &first,
+        |answers, text| {
+            text.clone_into(&mut answers.home);
+            Ok(())
+        },
+    )
 }
 
 fn settle_domain(
@@ -299,7 +307,10 @@ mod tests {
             (Known { domain: Some("localhost".into()), ..Known::default() }, "is a domain"),
             (Known { hosted_zone: Some("a.test".into()), ..Known::default() }, "without --domain"),
             (Known { anonymous: Some("5/month".into()), ..Known::default() }, "by day"),
-            (Known { tiers: Some(vec![("Big Co".into(), "5/day".into())]), ..Known::default() }, "name of a tier"),
+            (
+                Known { tiers: Some(vec![("Big Co".into(), "5/day".into())]), ..Known::default() },
+                "name of a tier",
+            ),
         ];
         for (known, says) in table {
             let error = interview(known.clone(), None).expect_err(says).to_string();

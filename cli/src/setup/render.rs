@@ -47,7 +47,8 @@ pub fn render(answers: &Answers) -> String {
     let _ = writeln!(out, "home = {}", quoted(&answers.home));
     match &answers.domain {
         Some((domain, zone)) => {
-            let _ = writeln!(out, "# Latency records in this Route 53 zone lead callers to the nearest region.");
+            let _ =
+                writeln!(out, "# Latency records in this Route 53 zone lead callers to the nearest region.");
             let _ = writeln!(out, "domain = {}", quoted(domain));
             let _ = writeln!(out, "hosted_zone = {}", quoted(zone));
         }
@@ -121,8 +122,9 @@ file = "GeoLite2-City.mmdb"
     }
 }
 
+/// A text as a basic string of TOML: JSON's escapes are among its own, and it also wants DEL escaped.
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 /// A name as a key of TOML: bare where that is allowed.

@@ -415,7 +415,8 @@ pub(crate) mod tests {
             config.geo.licence = licence.to_owned();
             let renderer = Renderer::new(&config, &artifacts).expect("templates");
             let stack = renderer.artifacts("eu-west-1").expect("rendered");
-            let rules = &stack.template.resources["ArtifactBucket"].properties["LifecycleConfiguration"]["Rules"];
+            let rules =
+                &stack.template.resources["ArtifactBucket"].properties["LifecycleConfiguration"]["Rules"];
             let rule = rules.as_array().expect("rules").iter().find(|rule| rule["Prefix"] == "geo/");
             assert_eq!(rule.and_then(|rule| rule["ExpirationInDays"].as_i64()), days, "{licence}");
         }
