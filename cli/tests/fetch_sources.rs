@@ -324,7 +324,9 @@ fn a_pinned_source_does_not_move() {
 #[test]
 fn a_password_in_an_address_is_told_to_nobody() {
     let place = Place::new();
-    let url = serve(vec![("/city.mmdb", 200, of_day("2026-10-01"), 0)]);
+    let bytes = of_day("2026-10-01");
+    let length = bytes.len();
+    let url = serve(vec![("/city.mmdb?license_key=hush", 200, bytes, length)]);
     let secret = config(&format!("url = \"{url}/city.mmdb?license_key=hush\""));
     let mut lock = Lock::default();
     place.fetch_locked(&secret, no_npm(), &mut lock).expect("fetched");
@@ -363,7 +365,8 @@ fn a_licence_that_has_ended_compiles_nothing_and_the_same_sources_give_the_same_
 /// A source of ip-location-db's flat layout, of a day.
 fn flat_city(day: &str) -> Vec<u8> {
     let at: Timestamp = format!("{day}T00:00:00Z").parse().expect("a timestamp");
-    let mut writer = Writer::builder("City").ip_version(IpVersion::V6).build_epoch(at.into()).build();
+    let epoch = std::time::UNIX_EPOCH + std::time::Duration::from_secs(at.as_second().unsigned_abs());
+    let mut writer = Writer::builder("City").ip_version(IpVersion::V6).build_epoch(epoch).build();
     let texts = [("country_code", "US"), ("state1", "California"), ("city", "Berkeley")];
     let record = texts.into_iter().map(|(name, text)| (name.to_owned(), Value::String(text.to_owned())));
     let numbers = [("latitude", 37.9), ("longitude", -122.3)];
