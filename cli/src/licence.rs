@@ -8,7 +8,7 @@ use serde::Serialize;
 pub struct Terms {
     /// Whether a credit must be shown.
     pub credit: bool,
-    /// Days that a copy may be kept beyond its own date; none: for ever. GeoLite's licence counts from the
+    /// Days that a copy may be kept beyond its own date; none: for ever. `GeoLite`'s licence counts from the
     /// release of a newer one, which follows within days: counting from the copy's own date is on the safe side.
     pub keep_days: Option<i64>,
     /// Whether the file may be given to others.

@@ -97,7 +97,7 @@ async fn a_plain_edge_has_no_tls_phase_and_an_address_no_dns_phase() {
         Manner { before_tls: Duration::ZERO, before_answer: Duration::from_millis(40), answer: WELL };
     let port = server(None, manner, Arc::clone(&seen)).await;
     let edges = [edge(&format!("127.0.0.1:{port}"), None, false)];
-    let measurer = Measurer::new(RootCertStore::empty(), PATIENCE);
+    let measurer = Measurer::new(RootCertStore::empty(), PATIENCE).expect("TLS");
     let told = Mutex::new(0);
     let samples = measure_all(&measurer, &edges, 3, &|_| *told.lock().expect("a lock") += 1).await;
     let row = summarise(&edges[0], &samples[0]);
@@ -124,7 +124,7 @@ async fn every_phase_is_where_its_wait_is() {
     let port = server(Some(acceptor), manner, Arc::clone(&seen)).await;
     // The name is the domain's, the connection goes to the region's own name.
     let edges = [edge("a.test", Some(format!("localhost:{port}")), true)];
-    let measurer = Measurer::new(roots, PATIENCE);
+    let measurer = Measurer::new(roots, PATIENCE).expect("TLS");
     let samples = measure_all(&measurer, &edges, 2, &|_| ()).await;
     let row = summarise(&edges[0], &samples[0]);
     assert_eq!((row.state, row.samples), (State::Up, 2), "{row:?}");
@@ -161,7 +161,7 @@ async fn what_goes_wrong_is_told_and_the_other_samples_go_on() {
         (plain(closed), "can't be connected to"),
         (edge("no-such-host.invalid", None, false), "can't be looked up"),
     ];
-    let measurer = Measurer::new(RootCertStore::empty(), Duration::from_secs(1));
+    let measurer = Measurer::new(RootCertStore::empty(), Duration::from_secs(1)).expect("TLS");
     let edges: Vec<Edge> = table.iter().map(|(edge, _)| edge.clone()).collect();
     let samples = measure_all(&measurer, &edges, 1, &|_| ()).await;
     for ((edge, says), samples) in table.iter().zip(&samples) {

@@ -67,7 +67,7 @@ impl LogSource for Aws {
             let mut error = refusal.for_reading(region);
             if refusal.is_absent() {
                 error.what = format!("there is no edge in {region}: it has no log");
-                error.remedy = "`ipgeo deploy` makes it, `ipgeo status` shows what is there".to_owned();
+                "`ipgeo deploy` makes it, `ipgeo status` shows what is there".clone_into(&mut error.remedy);
             }
             error
         })

@@ -58,7 +58,7 @@ async fn clock_ahead_s(signed: &Signed, region: &str) -> Result<f64, Refusal> {
         message: "the answer has no date".to_owned(),
     })?;
     // AWS wrote its date somewhere between; it has whole seconds.
-    let ours = (asked.as_millisecond() + answered.as_millisecond()) / 2;
+    let ours = asked.as_millisecond().midpoint(answered.as_millisecond());
     let ahead_ms = ours - theirs.timestamp().as_millisecond() - 500;
     #[expect(clippy::cast_precision_loss, reason = "seconds")]
     Ok(ahead_ms as f64 / 1_000.0)

@@ -15,8 +15,8 @@ Examples:
   zsh     echo 'source <(ipgeo completions zsh)' >> ~/.zshrc, below compinit
   fish    ipgeo completions fish > ~/.config/fish/completions/ipgeo.fish
 
-The lines ask ipgeo itself with every TAB: regions and tiers come from regions.toml, API keys by their hint
-from the running world (with --dev) or from AWS, read at most once a minute.")]
+They ask ipgeo itself with every TAB: regions and tiers come from regions.toml, hints of API
+keys from the running world (with --dev) or from AWS, read at most once a minute.")]
 pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum, value_name = "SHELL")]

@@ -29,12 +29,12 @@ const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 /// Flags of `ipgeo doctor`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Changes nothing. Exit status: 0 nothing fails, 1 something does. What could not be looked at is `not checked`,
-with the reason.
+Changes nothing. What could not be looked at is `not checked`, with the reason.
+Exit status: 0 nothing fails, 1 something does.
 
 Examples:
   ipgeo doctor
-  ipgeo doctor --online                      also follows one call through each region into the ledger
+  ipgeo doctor --online      also follows one call through each region into the ledger
   ipgeo doctor --json | jq '.[] | select(.mark == \"fail\")'")]
 pub struct DoctorArgs {
     #[command(flatten)]
@@ -55,7 +55,7 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
     let scope = args.regions.scope(&config)?;
     let regions: Vec<String> = config.regions.iter().map(|region| region.name.clone()).collect();
     let regions: Vec<String> = regions.into_iter().filter(|name| scope.regions.contains(name)).collect();
-    let measurer = Measurer::of_machine(REQUEST_WITHIN);
+    let measurer = Measurer::of_machine(REQUEST_WITHIN)?;
     let database = copy(&geo::served(&shared.state), &Lock::path(&file));
     let mut checks;
     if args.target.dev {

@@ -73,12 +73,12 @@ pub struct InspectArgs {
 /// Flags of `ipgeo geo diff`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Addresses are drawn from a seed. Drawn from networks, every announced network of either database counts alike;
-drawn from addresses, every address of IPv4 does.
+Addresses are drawn from a seed. Drawn from networks, every announced network of either
+database counts alike; drawn from addresses, every address of IPv4 does.
 
 Examples:
   ipgeo geo diff                             the compiled one, against the one before
-  ipgeo geo diff --check 5                   for CI: status 3 when more than 5 % moved to another country")]
+  ipgeo geo diff --check 5                   for CI: status 3 when over 5 % changed country")]
 pub struct DiffArgs {
     /// The old database; else the one that was compiled before
     #[arg(value_name = "OLD", requires = "new")]

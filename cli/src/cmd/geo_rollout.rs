@@ -40,12 +40,12 @@ pub struct Flags {
 /// Flags of `ipgeo geo rollout`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Goes in the waves of a deploy: one region first, asked whether it answers, then the others. It refuses when
-regions.toml or the function has changed too: that is for `ipgeo deploy`.
+Goes in the waves of a deploy: one region first, asked whether it answers, then the others.
+It refuses when regions.toml has changed too: that is for `ipgeo deploy`.
 
 Examples:
   ipgeo geo rollout
-  ipgeo geo rollout --yes --max-change 5     for cron: stops when more than 5 % moved to another country")]
+  ipgeo geo rollout --yes --max-change 5     for cron: not when over 5 % changed country")]
 pub struct RolloutArgs {
     #[command(flatten)]
     flags: Flags,

@@ -23,8 +23,8 @@ const AWS_PAUSE: Duration = Duration::from_secs(5);
 /// Flags of `ipgeo logs`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A usage line is shown as: time, region, verdict, calls charged, tier, who was charged. No line has an
-address or an API key.
+A usage line is shown as: time, region, verdict, calls charged, tier, who was charged.
+No line has an address or an API key.
 
 Examples:
   ipgeo logs --dev -f

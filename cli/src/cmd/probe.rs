@@ -23,13 +23,14 @@ use crate::world::WorldFile;
 /// Flags of `ipgeo probe`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every sample is a new caller's: a connection of its own, without anything resumed. DNS is as fast as this
-machine's resolver, which may remember. Exit status: 0 all regions answer, 4 some do not, 1 none does.
+Every sample is a new caller's: a connection of its own, with nothing resumed.
+DNS is as fast as this machine's resolver, which may remember.
+Exit status: 0 all regions answer, 4 some do not, 1 none does.
 
 Examples:
   ipgeo probe --dev
   ipgeo probe -n 50 --regions eu-*
-  ipgeo probe --html status.html             for cron: also keeps the runs of before")]
+  ipgeo probe --html status.html      for cron: the page shows the runs of before too")]
 pub struct ProbeArgs {
     #[command(flatten)]
     regions: RegionArgs,
@@ -55,7 +56,7 @@ pub(crate) async fn run(args: ProbeArgs, shared: &Shared) -> anyhow::Result<Exit
     } else {
         ProgressBar::hidden()
     };
-    let measurer = Measurer::of_machine(Duration::from_secs(args.timeout_s));
+    let measurer = Measurer::of_machine(Duration::from_secs(args.timeout_s))?;
     let now = Timestamp::now();
     let samples = measure_all(&measurer, &edges, args.samples, &|_| bar.inc(1)).await;
     bar.finish_and_clear();

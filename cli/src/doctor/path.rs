@@ -231,7 +231,7 @@ mod tests {
             counted_after_s: Some(300.0),
             unread: None,
         };
-        let pace = Pace { pause: Duration::ZERO, patience: Duration::from_secs(600) };
+        let pace = Pace { pause: Duration::ZERO, patience: Duration::from_mins(10) };
         assert_eq!(judge_path(&[one], pace)[0].mark, Mark::Warn);
     }
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self as tls, ClientConfig, RootCertStore};
 
 use super::http::{REPLY_BYTES_MAX, Reply, read_reply};
 use crate::cloud::ProbeTarget;
@@ -82,22 +82,20 @@ fn ms(since: Instant) -> f64 {
 
 impl Measurer {
     /// Trusts these roots; a request that takes longer than `timeout` has failed.
-    pub fn new(roots: RootCertStore, timeout: Duration) -> Self {
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        #[expect(clippy::expect_used, reason = "ring has both versions of TLS: the error can't happen")]
+    pub fn new(roots: RootCertStore, timeout: Duration) -> Result<Self, tls::Error> {
+        let provider = Arc::new(tls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions of TLS")
+            .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
         // A session that is resumed would be no new caller's.
-        config.resumption = tokio_rustls::rustls::client::Resumption::disabled();
+        config.resumption = tls::client::Resumption::disabled();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { tls: TlsConnector::from(Arc::new(config)), timeout }
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)), timeout })
     }
 
     /// Trusts what this machine trusts.
-    pub fn of_machine(timeout: Duration) -> Self {
+    pub fn of_machine(timeout: Duration) -> Result<Self, tls::Error> {
         let mut roots = RootCertStore::empty();
         let (_added, _unreadable) =
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
