@@ -28,6 +28,7 @@ struct Cli {
 
 /// Flags of every verb.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every verb")]
 pub struct Shared {
     /// The regions.toml to use; else the nearest one above this folder
     #[arg(long, global = true, value_name = "FILE", env = "IPGEO_CONFIG")]

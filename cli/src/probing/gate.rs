@@ -39,9 +39,7 @@ impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
                 Ok(_) => return Ok(Done::AlreadySo),
                 Err(why) if began.elapsed() + PAUSE > PATIENCE => {
                     return Err(StepError {
-                        remedy: Some(format!(
-                            "look at its log: /aws/lambda/… in {region}, then deploy again"
-                        )),
+                        remedy: Some(format!("see what it logs: ipgeo logs --regions {region}")),
                         ..StepError::of(why)
                     });
                 }

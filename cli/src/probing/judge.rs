@@ -27,7 +27,8 @@ impl Question {
 
     pub(super) fn path(self, spec: &ProbeSpec) -> String {
         match self {
-            Self::Health => "/health".to_owned(),
+            // The same to an edge; emulators keep the path without the last stroke for themselves.
+            Self::Health => "/health/".to_owned(),
             Self::Lookup | Self::WithKey => format!("/{}", spec.address),
         }
     }
@@ -78,15 +79,15 @@ mod tests {
                 &known,
                 200,
                 r#"{"region":"us-east-1"}"#,
-                Some("/health says region us-east-1, and eu-west-1 is right"),
+                Some("/health/ says region us-east-1, and eu-west-1 is right"),
             ),
-            (Question::Health, &known, 200, "<html>", Some("/health says no region")),
+            (Question::Health, &known, 200, "<html>", Some("/health/ says no region")),
             (
                 Question::Health,
                 &known,
                 500,
                 r#"{"message":"Internal Server Error"}"#,
-                Some("/health answers 500: Internal Server Error"),
+                Some("/health/ answers 500: Internal Server Error"),
             ),
             (Question::Lookup, &known, 200, r#"{"country_code":"US"}"#, None),
             (
