@@ -29,7 +29,7 @@ pub(super) async fn lines(
         lines.extend(
             events
                 .iter()
-                .filter_map(|event| line(event, region))
+                .flat_map(|event| lines_of(event, region))
                 .filter(|line| filter.is_none_or(|filter| line.text.contains(filter))),
         );
         match page["nextToken"].as_str() {
@@ -46,13 +46,20 @@ pub(super) async fn lines(
     })
 }
 
-fn line(event: &Value, region: &str) -> Option<Line> {
-    Some(Line {
-        time: Timestamp::from_millisecond(event["timestamp"].as_i64()?).ok()?,
+/// The lines of an event: one, unless a function wrote several at once.
+fn lines_of(event: &Value, region: &str) -> Vec<Line> {
+    let time = event["timestamp"].as_i64().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let (Some(time), Some(id), Some(message)) = (time, event["eventId"].as_str(), event["message"].as_str())
+    else {
+        return Vec::new();
+    };
+    let line = |(index, text): (usize, &str)| Line {
+        time,
         region: region.to_owned(),
-        id: event["eventId"].as_str()?.to_owned(),
-        text: event["message"].as_str()?.trim_end().to_owned(),
-    })
+        id: format!("{id} {index:04}"),
+        text: text.to_owned(),
+    };
+    message.lines().filter(|text| !text.trim().is_empty()).enumerate().map(line).collect()
 }
 
 impl LogSource for Aws {
@@ -86,14 +93,15 @@ mod tests {
         let (signed, thread) = server(vec![
             (
                 200,
-                json!({"events": [event("2", 2_000, "two\n"), event("3", 3_000, "other")], "nextToken": "t"}),
+                json!({"events": [event("2", 2_000, "two\n"), event("3", 3_000, "other\ntwo too\n")], "nextToken": "t"}),
             ),
             (200, json!({"events": [event("1", 1_000, "two"), {"eventId": "4"}]})),
         ]);
         let since = Timestamp::from_millisecond(500).expect("a time");
         let lines = lines(&signed, "eu-west-1", "/aws/lambda/geo-prod-lookup", since, Some("two")).await;
         let told: Vec<_> = lines.expect("read").into_iter().map(|line| (line.id, line.text)).collect();
-        assert_eq!(told, [("1".to_owned(), "two".to_owned()), ("2".to_owned(), "two".to_owned())]);
+        let expected = [("1 0000", "two"), ("2 0000", "two"), ("3 0001", "two too")];
+        assert_eq!(told, expected.map(|(id, text)| (id.to_owned(), text.to_owned())));
         let asked = thread.join().expect("requests");
         assert!(asked[0].contains(r#""startTime":500"#) && !asked[0].contains("nextToken"), "{}", asked[0]);
         assert!(asked[1].contains(r#""nextToken":"t""#), "{}", asked[1]);

@@ -130,7 +130,7 @@ fn follow(
                 after: Some(Value::String(format!("(the new {source})"))),
             };
             match known {
-                Some(change) if change.properties.contains(&detail) => continue,
+                Some(change) if change.properties.contains(&detail) => {}
                 Some(change) => {
                     if op == Op::Replace && change.op == Op::Modify {
                         change.op = Op::Replace;

@@ -15,4 +15,4 @@ pub(crate) use template::references;
 pub use template::{INLINE_BYTES_MAX, Resource, Template, TemplateError};
 
 #[cfg(test)]
-pub(crate) use render::tests::config as test_config;
+pub(crate) use render::tests::{artifacts as test_artifacts, config as test_config};
