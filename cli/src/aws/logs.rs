@@ -46,15 +46,15 @@ pub(super) async fn lines(
     })
 }
 
-/// The lines of an event: one, unless a function wrote several at once.
+/// The lines of an event: one, unless a function wrote several at once. A usage line carries its own time,
+/// which is before the log's.
 fn lines_of(event: &Value, region: &str) -> Vec<Line> {
     let time = event["timestamp"].as_i64().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    let (Some(time), Some(id), Some(message)) = (time, event["eventId"].as_str(), event["message"].as_str())
-    else {
-        return Vec::new();
-    };
+    let (Some(time), Some(message)) = (time, event["message"].as_str()) else { return Vec::new() };
+    // Emulators number no events: what an event is then tells it from the others.
+    let id = event["eventId"].as_str().map_or_else(|| format!("{time} {message}"), str::to_owned);
     let line = |(index, text): (usize, &str)| Line {
-        time,
+        time: Line::time_of(text).unwrap_or(time),
         region: region.to_owned(),
         id: format!("{id} {index:04}"),
         text: text.to_owned(),

@@ -44,12 +44,10 @@ pub(super) async fn state(
     prefix: &str,
     limits: bool,
 ) -> Result<Option<AccessState>, CloudError> {
-    let exists = replicas(client, table).await.map_err(|refusal| refusal.for_reading("the home region"))?;
-    if exists.is_none() {
-        return Ok(None);
-    }
+    let there = replicas(client, table).await.map_err(|refusal| refusal.for_reading("the home region"))?;
+    let Some(there) = there else { return Ok(None) };
     let access = AccessTable::new(client.clone(), table);
-    let mut state = AccessState::default();
+    let mut state = AccessState { replicas: there.into_keys().collect(), ..AccessState::default() };
     if let Some(secret) = access.address_secret().await.map_err(|error| unread(&error))? {
         let key = probe_api_key(prefix, &secret).map_err(|error| CloudError {
             what: format!("the probes' API key can't be made: {error}"),

@@ -84,7 +84,7 @@ async fn roll_back(
     args: &ExecuteArgs,
     shared: &Shared,
 ) -> anyhow::Result<()> {
-    let back = plan::rollback(plan, &run.changed);
+    let back = plan::rollback(plan, &run.changed, &run.failed);
     if back.is_empty() {
         output::say("nothing is left to return");
         return Ok(());

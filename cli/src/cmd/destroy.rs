@@ -42,7 +42,7 @@ pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Ex
     let (artifacts, _) = built_set(&shared.state);
     let renderer = Renderer::new(&config, &artifacts)?;
     let options = DestroyOptions { delete_data: args.delete_data };
-    let plan = match plan::destroy(&config, &renderer, &observed, options)? {
+    let plan = match plan::destroy(&config, &renderer, &observed, options) {
         Ok(plan) => plan,
         Err(faults) => return tell_faults(&faults, shared),
     };

@@ -13,6 +13,11 @@ use super::outcome::{Failure, Run};
 use crate::cloud::{CloudWrite, Done, Progress, StepError, waits};
 use crate::plan::{Plan, Step, Wave};
 
+/// The first pause after AWS has asked for patience, s; each further one is twice as long.
+const BACK_OFF_S: u64 = 2;
+/// The longest such pause, s; after it a step has failed. Calls by themselves were tried again before.
+const BACK_OFF_S_MAX: u64 = 64;
+
 /// How a plan is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExecuteOptions {
@@ -58,7 +63,7 @@ struct Execution<'a, W> {
 /// What became of one step.
 enum Ended {
     Done(usize, Done),
-    Failed(Failure),
+    Failed(usize, Failure),
 }
 
 /// Carries a plan out. A failure lets the wave's other regions finish and stops before the next wave.
@@ -121,7 +126,10 @@ impl<W: CloudWrite> Execution<'_, W> {
                         run.changed.insert((index, step));
                     }
                 }
-                Ended::Failed(failure) => run.failures.push(failure),
+                Ended::Failed(step, failure) => {
+                    run.failed.insert((index, step));
+                    run.failures.push(failure);
+                }
             }
         }
         run.failures.sort_by(|a, b| a.region.cmp(&b.region));
@@ -150,7 +158,8 @@ impl<W: CloudWrite> Execution<'_, W> {
                         error: error.clone(),
                     });
                     let region = region.to_owned();
-                    ended.push(Ended::Failed(Failure { wave: wave.wave, region, step: title, error }));
+                    let failure = Failure { wave: wave.wave, region, step: title, error };
+                    ended.push(Ended::Failed(index, failure));
                     break;
                 }
                 None => break,
@@ -171,8 +180,33 @@ impl<W: CloudWrite> Execution<'_, W> {
             let (region, step) = (step.region.clone(), title.to_owned());
             self.tell(&Event::Progress { region, step, progress });
         };
-        Some(self.cloud.ensure(&step.region, &step.action, &tell).await)
+        let mut pause_s = BACK_OFF_S;
+        loop {
+            let ended = self.cloud.ensure(&step.region, &step.action, &tell).await;
+            let throttled = ended.as_ref().is_err_and(is_throttled);
+            if !throttled || pause_s > BACK_OFF_S_MAX || self.stop.is_wanted() {
+                return Some(ended);
+            }
+            tell(Progress { phase: format!("throttled, again in {pause_s} s"), done: 0, total: 0 });
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(pause_s)) => pause_s *= 2,
+                () = self.stop.wanted() => return Some(ended),
+            }
+        }
     }
+}
+
+/// Whether AWS has only asked for patience: a step may be begun again at any time.
+fn is_throttled(error: &StepError) -> bool {
+    let codes = [
+        "PriorRequestNotComplete",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    ];
+    error.code.as_deref().is_some_and(|code| codes.contains(&code)) || error.message.contains("Rate exceeded")
 }
 
 fn by_region(steps: &[Step]) -> Vec<(&str, Vec<(usize, &Step)>)> {

@@ -10,4 +10,4 @@ pub use execute::{ExecuteOptions, Stop, execute};
 pub use outcome::{Failure, Outcome, Run};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

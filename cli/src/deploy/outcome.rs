@@ -43,7 +43,9 @@ pub struct Run {
     pub done: BTreeSet<(usize, usize)>,
     /// Finished steps that have changed something.
     pub changed: BTreeSet<(usize, usize)>,
-    /// Failed steps.
+    /// Failed steps: wave index and step index.
+    pub failed: BTreeSet<(usize, usize)>,
+    /// Why they failed, by region.
     pub failures: Vec<Failure>,
     /// Whether the operator has stopped it before its end.
     pub interrupted: bool,
@@ -97,7 +99,7 @@ impl Run {
             Outcome::Failed | Outcome::Halted => {
                 let regions: BTreeSet<&str> = self.failures.iter().map(|f| f.region.as_str()).collect();
                 let verb =
-                    if self.outcome() == Outcome::Halted { "did not answer its probe" } else { "failed" };
+                    if self.outcome() == Outcome::Halted { "did not pass the probe" } else { "failed" };
                 let _ = write!(
                     text,
                     "{} {verb}; {done} steps are done, {left} not begun\ncontinue with: {again}",

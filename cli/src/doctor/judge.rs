@@ -125,7 +125,11 @@ fn judge_edge(region: &Region, edge: &EdgeFacts, config: &Config, dev: bool, che
     });
     add(of("concurrency", edge.concurrency.as_ref(), dev, |found| concurrency(*found, region)));
     add(of("rate", edge.rate.as_ref(), dev, |limit| rate(*limit, region)));
+    let no_pipe = config.emulator.as_ref().is_some_and(|emulator| !emulator.log_pipe);
     add(of("subscription", edge.subscription.as_ref(), dev, |found| match found {
+        None if no_pipe => {
+            Check::not_checked("subscription", "regions.toml says that the emulator has no log pipe")
+        }
         Some(_) => Check::ok("subscription", "the log is sent to the stream"),
         None => Check::fail("subscription", "the log is sent nowhere: calls are not counted", REDEPLOY),
     }));

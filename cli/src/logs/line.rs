@@ -131,7 +131,7 @@ impl Told {
     pub fn text(&self, width: usize) -> String {
         let time = self.time.strftime("%Y-%m-%d %H:%M:%S%.3fZ");
         let said = match &self.text {
-            Some(text) => text.trim_end().to_owned(),
+            Some(text) => text.trim_end().replace('\t', "  "),
             None => format!(
                 "{:<10} {:>3}  {:<10} {}",
                 self.verdict.as_deref().unwrap_or_default(),

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::faults::Fault;
+use super::edit;
+use super::faults::{self, Fault};
 use super::lifecycle::{bucket_removals, deletions, push_wait};
 use super::model::{Action, BucketKind, Plan, ProbeSpec, RecordChange, Step, WaveKind};
 use super::observed::{Observed, StackState};
-use super::planner::{PlanOptions, Planner, Scope, replicas_of_regions};
+use super::planner::{PlanOptions, Planner, Scope};
 use crate::config::Config;
-use crate::stacks::{DataPolicy, RenderError, Renderer, StackKind};
+use crate::stacks::{Renderer, StackKind};
 
 /// How a service is taken down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,13 +18,13 @@ pub struct DestroyOptions {
     pub delete_data: bool,
 }
 
-/// The plan that takes a service down, or what forbids it.
+/// The plan that takes a service down, or everything that forbids it.
 pub fn destroy(
     config: &Config,
     renderer: &Renderer<'_>,
     observed: &Observed,
     options: DestroyOptions,
-) -> Result<Result<Plan, Vec<Fault>>, RenderError> {
+) -> Result<Plan, Vec<Fault>> {
     let everywhere = observed.deployed_regions();
     let plan_options = PlanOptions {
         scope: Scope { regions: everywhere.clone(), whole: true },
@@ -38,12 +39,13 @@ pub fn destroy(
     plan.push(WaveKind::Records, detach_all(config, observed));
     push_wait(&mut plan, observed, &everywhere);
     plan.push(WaveKind::RemoveEdges, deletions(observed, renderer.names(), &everywhere, StackKind::Edge));
-    let steps = home_removal(&mut planner, options)?;
-    plan.push(WaveKind::RemoveHome, steps);
+    plan.push(WaveKind::RemoveHome, home_removal(&mut planner, options));
     plan.push(WaveKind::RemoveBuckets, bucket_removals(&planner, &everywhere));
     note_data(&mut plan, &planner, options);
+    planner.note_unread(&mut plan.notes, &everywhere);
+    planner.check_home();
     planner.faults.extend(busy(observed));
-    Ok(if planner.faults.is_empty() { Ok(plan) } else { Err(planner.faults) })
+    if planner.faults.is_empty() { Ok(plan) } else { Err(planner.faults) }
 }
 
 fn detach_all(config: &Config, observed: &Observed) -> Vec<Step> {
@@ -62,25 +64,33 @@ fn detach_all(config: &Config, observed: &Observed) -> Vec<Step> {
     vec![Step::new(&config.service.home, Action::Records(change))]
 }
 
-fn home_removal(planner: &mut Planner<'_>, options: DestroyOptions) -> Result<Vec<Step>, RenderError> {
+fn home_removal(planner: &mut Planner<'_>, options: DestroyOptions) -> Vec<Step> {
     let home = planner.home_region().to_owned();
     let names = planner.renderer.names().clone();
     let regions = BTreeSet::from([home.clone()]);
     let deletion = deletions(planner.observed, &names, &regions, StackKind::Home);
-    let Some(there) = planner.observed.stack(&home, StackKind::Home).filter(|_| options.delete_data) else {
-        return Ok(deletion);
+    let Some(there) = planner.observed.home_stack(&home).filter(|_| options.delete_data) else {
+        return deletion;
     };
+    // The stack deletes its data by itself once it is declared so and nothing protects it. All else stays as it
+    // is deployed: what is here may name artifacts that are not there.
+    let released = edit::all_released(&there.text).and_then(|text| planner.home_stack_of(text));
     let mut steps = Vec::new();
-    if there.state() == StackState::Settled {
-        // The stack deletes its data by itself once it is declared so and nothing protects it.
-        let replicas = planner.observed.replicas(&home);
-        let released = planner.renderer.home(&replicas_of_regions(&replicas), DataPolicy::Delete)?;
-        let text = there.text.clone();
-        steps.extend(planner.stack_step_from(released, &text, BTreeMap::new()));
+    match released {
+        Some(stack) => steps.extend(planner.stack_step_from(stack, &there.text, BTreeMap::new())),
+        None => planner.faults.push(Fault::new(
+            &home,
+            "the home stack's template can't be read, so its data can't be released",
+            "bring it up to date first: ipgeo deploy",
+        )),
+    }
+    if !steps.is_empty() {
+        let name = names.stack(StackKind::Home);
+        planner.faults.extend(faults::of_state(&home, StackKind::Home, &name, there, true));
     }
     steps.push(Step::new(&home, Action::EmptyBucket { bucket: BucketKind::Failures }));
     steps.extend(deletion);
-    Ok(steps)
+    steps
 }
 
 fn busy(observed: &Observed) -> Vec<Fault> {

@@ -1,14 +1,15 @@
 //! Regions that are deployed and no longer in the file: records first, then time for resolvers to forget,
 //! then the edge, the replica (released, then removed; one a stack update), the bucket.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::faults::Fault;
+use super::home::replica_list;
 use super::model::{Action, BucketKind, Plan, Step, WaveKind};
-use super::observed::{Observed, StackState};
-use super::planner::{Planner, replicas_of_regions};
+use super::observed::{Observed, StackState, alias_of, replica_states};
+use super::planner::Planner;
 use crate::config::Config;
-use crate::stacks::{DataPolicy, RenderError, Replica, StackKind};
+use crate::stacks::{DataPolicy, RenderError, StackKind};
 
 /// Seconds that a resolver may keep an alias record's answer (Route 53 gives alias records of AWS services
 /// their target's: 60).
@@ -56,13 +57,17 @@ pub(super) fn push_removals(
     Ok(())
 }
 
-/// Time for resolvers, if any record goes.
+/// Time for resolvers, if an edge goes that records may have led to: they may have gone a moment ago, in a run
+/// that did not come to its end.
 pub(super) fn push_wait(plan: &mut Plan, observed: &Observed, removed: &BTreeSet<String>) {
-    let had_records: Vec<&String> = removed.iter().filter(|r| observed.attached().contains(*r)).collect();
+    let has_address = |region: &&String| {
+        observed.attached().contains(*region)
+            || observed.stack(region, StackKind::Edge).and_then(alias_of).is_some()
+    };
     let why = "resolvers forget the removed records".to_owned();
-    let wait = |region: &&String| Step::new(region, Action::Wait { seconds: RECORD_TTL_S, why: why.clone() });
+    let wait = |region: &String| Step::new(region, Action::Wait { seconds: RECORD_TTL_S, why });
     // One wait is enough for all.
-    plan.push(WaveKind::Drain, had_records.first().map(wait).into_iter().collect());
+    plan.push(WaveKind::Drain, removed.iter().find(has_address).map(wait).into_iter().collect());
 }
 
 fn push_edges(plan: &mut Plan, planner: &Planner<'_>, removed: &BTreeSet<String>) {
@@ -113,27 +118,21 @@ fn replica_removals(
             Action::Stack(stack) => Some(stack.text.clone()),
             _ => None,
         });
-    let observed = planner.observed.stack(home, StackKind::Home).map(|stack| stack.text.clone());
+    let observed = planner.observed.home_stack(home).map(|stack| stack.text.clone());
     let Some(mut now) = left.last().or(observed) else { return Ok(Vec::new()) };
-    let mut regions = super::observed::replicas_of(&match crate::stacks::Template::parse(&now) {
-        Ok(template) => template,
-        Err(_) => return Ok(Vec::new()),
-    });
+    let mut replicas = replica_states(&now);
     let mut steps = Vec::new();
     for region in removed.iter().filter(|region| *region != home) {
-        if !regions.contains(region) {
+        if !replicas.contains_key(region) {
             continue;
         }
-        let mut replicas: Vec<Replica> = replicas_of_regions(&regions);
-        for replica in replicas.iter_mut().filter(|replica| replica.region == *region) {
-            replica.protected = false;
-        }
-        let released = planner.renderer.home(&replicas, DataPolicy::Keep)?;
-        regions.remove(region);
-        let without = planner.renderer.home(&replicas_of_regions(&regions), DataPolicy::Keep)?;
+        replicas.insert(region.clone(), false);
+        let released = planner.renderer.home(&replica_list(&replicas), DataPolicy::Keep)?;
+        replicas.remove(region);
+        let without = planner.renderer.home(&replica_list(&replicas), DataPolicy::Keep)?;
         for stack in [released, without] {
             let text = stack.text.clone();
-            steps.extend(planner.stack_step_from(stack, &now, std::collections::BTreeMap::new()));
+            steps.extend(planner.stack_step_from(stack, &now, BTreeMap::new()));
             now = text;
         }
     }

@@ -1,17 +1,21 @@
 //! What a deploy would do, as a value. Pure: it compares what should be with what was observed, and holds no
 //! handle to change anything.
 //!
-//! `observed` is what there is, `diff` compares two templates, `planner` makes the steps, `lifecycle` those
-//! that add and remove regions, `faults` tells what forbids a deploy, `show` prints a plan.
+//! `observed` is what there is, `diff` compares two templates, `planner` makes the steps, `home` those of home,
+//! `records` those of DNS, `lifecycle` those that remove regions, `faults` tells what forbids a deploy, `show`
+//! prints a plan.
 
 mod database;
 mod destroy;
 mod diff;
+mod edit;
 mod faults;
+mod home;
 mod lifecycle;
 mod model;
 mod observed;
 mod planner;
+mod records;
 mod replacement;
 mod rollback;
 mod show;

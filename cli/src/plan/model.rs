@@ -321,17 +321,24 @@ impl Step {
 
     /// What it does, in few words.
     pub fn title(&self) -> String {
-        match &self.action {
-            Action::Stack(stack) => format!("{} stack", stack.kind),
-            Action::DeleteStack { kind, .. } => format!("remove {kind} stack"),
-            Action::Upload(file) => format!("upload {}", short_key(&file.artifact)),
-            Action::Copy { artifact, .. } => format!("copy {}", short_key(artifact)),
-            Action::Secret => "address secret and probe API key".to_owned(),
-            Action::Tier(tier) => format!("limit of tier {}", tier.tier),
-            Action::Probe(_) => "probe".to_owned(),
-            Action::Records(_) => "records".to_owned(),
-            Action::Wait { seconds, .. } => format!("wait {seconds} s"),
-            Action::EmptyBucket { .. } => "empty bucket".to_owned(),
+        self.action.title()
+    }
+}
+
+impl Action {
+    /// What it does, in few words.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Stack(stack) => format!("{} stack", stack.kind),
+            Self::DeleteStack { kind, .. } => format!("remove {kind} stack"),
+            Self::Upload(file) => format!("upload {}", short_key(&file.artifact)),
+            Self::Copy { artifact, .. } => format!("copy {}", short_key(artifact)),
+            Self::Secret => "address secret and probe API key".to_owned(),
+            Self::Tier(tier) => format!("limit of tier {}", tier.tier),
+            Self::Probe(_) => "probe".to_owned(),
+            Self::Records(_) => "records".to_owned(),
+            Self::Wait { seconds, .. } => format!("wait {seconds} s"),
+            Self::EmptyBucket { .. } => "empty bucket".to_owned(),
         }
     }
 }

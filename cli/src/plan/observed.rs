@@ -82,6 +82,8 @@ pub struct AccessState {
     pub ready: bool,
     /// How many API keys have a tier and a limit: `(tier, limit) → count`.
     pub limits: BTreeMap<(String, String), u64>,
+    /// Regions that have a replica beside home, as the table itself says; home's stack may say otherwise.
+    pub replicas: BTreeSet<String>,
 }
 
 /// A zone, as far as it concerns the domain.
@@ -166,23 +168,39 @@ impl Observed {
     pub fn deployed_regions(&self) -> BTreeSet<String> {
         let with_stack = self.regions.iter().filter(|(_, region)| !region.stacks.is_empty());
         let mut regions: BTreeSet<String> = with_stack.map(|(name, _)| name.clone()).collect();
-        let homes = self.regions_with(StackKind::Home).map(str::to_owned).collect::<Vec<_>>();
-        for home in homes {
-            regions.extend(self.replicas(&home));
+        let homes: Vec<String> = self.regions_with(StackKind::Home).map(str::to_owned).collect();
+        regions.extend(homes.iter().flat_map(|home| self.replicas(home)));
+        if homes.is_empty() {
+            regions.extend(self.access.iter().flat_map(|access| access.replicas.clone()));
         }
-        regions.extend(self.zone.iter().flat_map(|zone| &zone.records).map(|record| record.region.clone()));
+        regions.extend(self.attached());
         regions
     }
 
-    /// The regions of the access table, as home's stack declares them.
-    pub fn replicas(&self, home: &str) -> BTreeSet<String> {
-        let text = self.stack(home, StackKind::Home).map(|stack| stack.text.as_str());
-        text.and_then(|text| Template::parse(text).ok())
-            .map(|template| replicas_of(&template))
-            .unwrap_or_default()
+    /// Home's stack, if it holds something.
+    pub fn home_stack(&self, home: &str) -> Option<&ObservedStack> {
+        self.stack(home, StackKind::Home).filter(|stack| stack.state() != StackState::NeverCreated)
     }
 
-    /// The regions that the domain's records lead to with both types.
+    /// The regions of the access table: as home's stack declares them, else as the table itself has them that
+    /// an earlier stack has kept.
+    pub fn replicas(&self, home: &str) -> BTreeSet<String> {
+        match (self.home_stack(home), &self.access) {
+            (Some(stack), _) => replica_states(&stack.text).into_keys().collect(),
+            (None, Some(kept)) => kept.replicas.iter().cloned().chain([home.to_owned()]).collect(),
+            (None, None) => BTreeSet::new(),
+        }
+    }
+
+    /// Replicas that the access table has and home's stack does not know: what an addition that has failed
+    /// may leave.
+    pub fn undeclared_replicas(&self, home: &str) -> BTreeSet<String> {
+        let declared = self.replicas(home);
+        let there = self.access.iter().flat_map(|access| &access.replicas);
+        there.filter(|region| *region != home && !declared.contains(*region)).cloned().collect()
+    }
+
+    /// The regions that the domain's records lead to.
     pub fn attached(&self) -> BTreeSet<String> {
         let records = self.zone.iter().flat_map(|zone| &zone.records);
         records.map(|record| record.region.clone()).collect()
@@ -194,6 +212,18 @@ pub fn replicas_of(home: &Template) -> BTreeSet<String> {
     let replicas = home.resources.get("AccessTable").and_then(|table| table.property("Replicas"));
     let replicas = replicas.and_then(|replicas| replicas.as_array()).into_iter().flatten();
     replicas.filter_map(|replica| Some(replica.get("Region")?.as_str()?.to_owned())).collect()
+}
+
+/// The same of a template's text, with whether each is protected; empty when it is no home template.
+pub(super) fn replica_states(text: &str) -> BTreeMap<String, bool> {
+    let Ok(home) = Template::parse(text) else { return BTreeMap::new() };
+    let replicas = home.resources.get("AccessTable").and_then(|table| table.property("Replicas"));
+    let replicas = replicas.and_then(|replicas| replicas.as_array()).into_iter().flatten();
+    let state = |replica: &serde_json::Value| {
+        let protected = replica.get("DeletionProtectionEnabled").is_some_and(|value| value == true);
+        Some((replica.get("Region")?.as_str()?.to_owned(), protected))
+    };
+    replicas.filter_map(state).collect()
 }
 
 /// Where an edge's records must lead, by its outputs.

@@ -2,17 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::diff::{Op, compare};
+use super::diff::compare;
 use super::faults::{self, Fault};
 use super::lifecycle;
-use super::model::{
-    Action, ArtifactFile, Before, Plan, ProbeSpec, RecordChange, StackChange, Step, TierLimit, WaveKind,
-};
-use super::observed::{Observed, ObservedStack, RecordKind, StackState, alias_of, replicas_of};
+use super::model::{Action, ArtifactFile, Before, Plan, ProbeSpec, StackChange, Step, WaveKind};
+use super::observed::{Observed, StackState, replicas_of};
 use crate::config::Config;
-use crate::stacks::{
-    ArtifactRef, DataPolicy, RenderError, Renderer, Replica, Stack, StackKind, Template, tier_limits,
-};
+use crate::stacks::{ArtifactRef, RenderError, Renderer, Stack, StackKind, Template};
 
 /// The regions that a deploy is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +49,8 @@ pub fn plan(
         home: config.service.home.clone(),
         ..Plan::default()
     };
+    let orphans = lifecycle::orphans(config, observed);
+    let removed = if options.scope.whole { orphans.clone() } else { BTreeSet::new() };
     let buckets = planner.buckets()?;
     let home = planner.home(&mut plan.notes)?;
     let edges = planner.edges()?;
@@ -62,12 +60,12 @@ pub fn plan(
     plan.push(WaveKind::Copy, copies);
     plan.push(WaveKind::Home, home);
     let attach = planner.to_attach(&edges);
+    planner.note_left_domains(&edges, &mut plan.notes);
     planner.push_edges(&mut plan, edges, &attach);
-    let orphans = lifecycle::orphans(config, observed);
-    let removed = if options.scope.whole { orphans.clone() } else { BTreeSet::new() };
     plan.push(WaveKind::Records, planner.records(attach, &removed));
     lifecycle::push_removals(&mut plan, &mut planner, &removed)?;
     planner.note_orphans(&mut plan.notes, orphans.difference(&removed));
+    planner.note_unread(&mut plan.notes, &removed);
     planner.faults.sort_by(|a, b| a.region.cmp(&b.region));
     Ok(if planner.faults.is_empty() { Ok(plan) } else { Err(planner.faults) })
 }
@@ -81,7 +79,7 @@ pub(super) struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn selected(&self) -> impl Iterator<Item = &crate::config::Region> {
+    pub(super) fn selected(&self) -> impl Iterator<Item = &crate::config::Region> {
         self.config.regions.iter().filter(|region| self.options.scope.regions.contains(&region.name))
     }
 
@@ -99,13 +97,6 @@ impl Planner<'_> {
             if let Some(Some((what, remedy))) = closed {
                 faults.push(Fault::new(&region, what.clone(), remedy.clone()));
             }
-        }
-        for other in self.observed.regions_with(StackKind::Home).filter(|region| *region != home) {
-            faults.push(Fault::new(
-                &home,
-                format!("`home` is {home}, and this service's home is {other}; it can't be moved"),
-                format!("set `home = \"{other}\"` in regions.toml, or name another `environment`"),
-            ));
         }
         if let (Some(domain), Some(name)) = (&self.config.service.domain, &self.config.service.hosted_zone) {
             match &self.observed.zone {
@@ -126,6 +117,19 @@ impl Planner<'_> {
             }
         }
         self.faults.extend(faults);
+        self.check_home();
+    }
+
+    /// Home can't be moved: what exists once is where it is.
+    pub(super) fn check_home(&mut self) {
+        let home = self.home_region().to_owned();
+        for other in self.observed.regions_with(StackKind::Home).filter(|region| *region != home) {
+            self.faults.push(Fault::new(
+                &home,
+                format!("`home` is {home}, and this service's home is {other}; it can't be moved"),
+                format!("set `home = \"{other}\"` in regions.toml, or name another `environment`"),
+            ));
+        }
     }
 
     fn buckets(&mut self) -> Result<Vec<Step>, RenderError> {
@@ -140,72 +144,6 @@ impl Planner<'_> {
             steps.extend(self.stack_step(stack, BTreeMap::new()));
         }
         Ok(steps)
-    }
-
-    /// Home's steps: limits of tiers, the stack, replicas one at a time, secrets.
-    fn home(&mut self, notes: &mut Vec<String>) -> Result<Vec<Step>, RenderError> {
-        let home = self.home_region().to_owned();
-        let there = self.observed.stack(&home, StackKind::Home).cloned();
-        let there = there.filter(|stack| stack.state() != StackState::NeverCreated);
-        let wanted: BTreeSet<String> = self.selected().map(|region| region.name.clone()).collect();
-        let current = self.observed.replicas(&home);
-        let missing: Vec<String> =
-            wanted.difference(&current).filter(|region| **region != home).cloned().collect();
-        if there.is_some() && missing.is_empty() && !wanted.contains(&home) {
-            return Ok(Vec::new());
-        }
-        let mut steps = self.tier_steps(there.as_ref(), notes);
-        let mut before = there.as_ref().map(|stack| (stack.text.clone(), stack.parameters.clone()));
-        let mut replicas = match there {
-            None => wanted.iter().cloned().chain([home.clone()]).collect(),
-            Some(_) => current,
-        };
-        let first = self.renderer.home(&replicas_of_regions(&replicas), DataPolicy::Keep)?;
-        let mut now = first.text.clone();
-        if let Some(step) = self.stack_step(first, BTreeMap::new()) {
-            before = Some((now.clone(), BTreeMap::new()));
-            steps.push(step);
-        } else if let Some((text, _)) = &before {
-            now.clone_from(text);
-        }
-        if before.is_some() {
-            for region in missing.iter().filter(|region| !replicas.contains(*region)).collect::<Vec<_>>() {
-                replicas.insert(region.clone());
-                let stack = self.renderer.home(&replicas_of_regions(&replicas), DataPolicy::Keep)?;
-                let text = stack.text.clone();
-                steps.extend(self.stack_step_from(stack, &now, BTreeMap::new()));
-                now = text;
-            }
-        }
-        if !self.observed.access.as_ref().is_some_and(|access| access.ready) {
-            steps.push(Step::new(&home, Action::Secret));
-        }
-        Ok(steps)
-    }
-
-    fn tier_steps(&self, home: Option<&ObservedStack>, notes: &mut Vec<String>) -> Vec<Step> {
-        let told = home.and_then(|stack| stack.outputs.get("Tiers")).map(String::as_str).unwrap_or_default();
-        let wanted = tier_limits(&self.config.tiers);
-        let wanted: BTreeMap<&str, &str> =
-            wanted.split(' ').filter_map(|tier| tier.split_once('=')).collect();
-        let limits = self.observed.access.as_ref().map(|access| &access.limits);
-        let mut steps = Vec::new();
-        for (tier, from) in told.split(' ').filter_map(|tier| tier.split_once('=')) {
-            let key = (tier.to_owned(), from.to_owned());
-            let api_keys = limits.and_then(|limits| limits.get(&key)).copied().unwrap_or(0);
-            match wanted.get(tier) {
-                Some(to) if *to != from && api_keys > 0 => {
-                    let (tier, from, to) = (tier.to_owned(), from.to_owned(), (*to).to_owned());
-                    let limit = TierLimit { tier, from, to, api_keys };
-                    steps.push(Step::new(self.home_region(), Action::Tier(limit)));
-                }
-                None if api_keys > 0 => notes.push(format!(
-                    "tier `{tier}` is no longer in the file; its {api_keys} API keys keep {from}"
-                )),
-                _ => {}
-            }
-        }
-        steps
     }
 
     fn edges(&mut self) -> Result<Vec<Step>, RenderError> {
@@ -271,44 +209,21 @@ impl Planner<'_> {
         self.observed.regions.get(region).is_some_and(|region| region.artifacts.contains(&artifact.key))
     }
 
-    /// Regions whose records are missing or lead elsewhere, or whose edge gets another address.
-    fn to_attach(&self, edges: &[Step]) -> BTreeSet<String> {
-        let (Some(_), Some(zone)) = (&self.config.service.domain, &self.observed.zone) else {
-            return BTreeSet::new();
-        };
-        let moves = |region: &str| {
-            edges.iter().filter(|step| step.region == region).any(|step| match &step.action {
-                Action::Stack(stack) => {
-                    stack.changes.iter().any(|c| c.name == "Domain" && c.op != Op::Modify)
-                }
-                _ => false,
-            })
-        };
-        let right = |region: &str| {
-            let alias = self.observed.stack(region, StackKind::Edge).and_then(alias_of);
-            RecordKind::ALL.iter().all(|kind| {
-                zone.records.iter().any(|record| {
-                    record.region == *region
-                        && record.kind == *kind
-                        && record.evaluates_health
-                        && Some(&record.alias) == alias.as_ref()
-                })
-            })
-        };
-        self.selected()
-            .map(|region| region.name.clone())
-            .filter(|region| !zone.drained.contains(region) && (moves(region) || !right(region)))
-            .collect()
-    }
-
-    /// The canary, its probe, the other edges, their probes.
+    /// The canary, its probe, the other edges, their probes. When home's edge is as it should be already, it is
+    /// asked first: after a canary that did not answer, a second try must not do the next region the same harm.
     fn push_edges(&self, plan: &mut Plan, mut edges: Vec<Step>, attach: &BTreeSet<String>) {
         let home = self.home_region();
         let probe = |region: &str| Step::new(region, Action::Probe(self.options.probe.clone()));
-        let canary = edges.iter().position(|step| step.region == home).unwrap_or(0);
+        let has_edge = self.observed.stack(home, StackKind::Edge).is_some();
+        let home_is_asked = self.selected().any(|region| region.name == home) && has_edge;
+        let at_home = edges.iter().position(|step| step.region == home);
         let mut probed: BTreeSet<String> = BTreeSet::new();
         if !edges.is_empty() {
-            let canary = edges.remove(canary);
+            if at_home.is_none() && home_is_asked {
+                probed.insert(home.to_owned());
+                plan.push(WaveKind::CanaryProbe, vec![probe(home)]);
+            }
+            let canary = edges.remove(at_home.unwrap_or(0));
             probed.insert(canary.region.clone());
             let check = probe(&canary.region);
             plan.push(WaveKind::Canary, vec![canary]);
@@ -322,27 +237,6 @@ impl Planner<'_> {
             .collect();
         plan.push(WaveKind::Edges, edges);
         plan.push(WaveKind::Probe, others.iter().map(|region| probe(region)).collect());
-    }
-
-    /// One change batch for all that is attached and removed.
-    fn records(&self, attach: BTreeSet<String>, removed: &BTreeSet<String>) -> Vec<Step> {
-        let (Some(domain), Some(zone)) = (&self.config.service.domain, &self.observed.zone) else {
-            return Vec::new();
-        };
-        let detach: BTreeSet<String> = self.observed.attached().intersection(removed).cloned().collect();
-        let drained: BTreeSet<String> = zone.drained.difference(removed).cloned().collect();
-        if attach.is_empty() && detach.is_empty() && drained == zone.drained {
-            return Vec::new();
-        }
-        let change = RecordChange {
-            domain: domain.clone(),
-            zone: zone.id.clone(),
-            attach,
-            detach,
-            drained,
-            drained_before: zone.drained.clone(),
-        };
-        vec![Step::new(self.home_region(), Action::Records(change))]
     }
 
     fn note_orphans<'o>(&self, notes: &mut Vec<String>, orphans: impl Iterator<Item = &'o String>) {
@@ -360,8 +254,18 @@ impl Planner<'_> {
         }
     }
 
+    /// Regions that go and can't be read: what else is there stays there.
+    pub(super) fn note_unread(&self, notes: &mut Vec<String>, removed: &BTreeSet<String>) {
+        for region in removed {
+            let observed = self.observed.regions.get(region);
+            if let Some((what, _)) = observed.and_then(|observed| observed.closed.as_ref()) {
+                notes.push(format!("stacks of {region} are not known, and stay: {what}"));
+            }
+        }
+    }
+
     /// The step from what was observed to a stack, if there is anything to do.
-    fn stack_step(&mut self, stack: Stack, parameters: BTreeMap<String, String>) -> Option<Step> {
+    pub(super) fn stack_step(&mut self, stack: Stack, parameters: BTreeMap<String, String>) -> Option<Step> {
         let observed = self.observed.regions.get(&stack.region).and_then(|r| r.stacks.get(&stack.kind));
         let observed = observed.filter(|there| there.state() != StackState::Hollow);
         if let Some(there) = observed {
@@ -431,8 +335,4 @@ impl Planner<'_> {
 /// Outputs without the digest, which also moves when a comment does.
 fn outputs(template: &Template) -> BTreeMap<&String, &serde_json::Value> {
     template.outputs.iter().filter(|(name, _)| *name != "Digest").collect()
-}
-
-pub(super) fn replicas_of_regions(regions: &BTreeSet<String>) -> Vec<Replica> {
-    regions.iter().map(|region| Replica { region: region.clone(), protected: true }).collect()
 }

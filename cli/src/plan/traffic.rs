@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::model::{Action, Plan, RecordChange, Step, WaveKind};
 use super::observed::{Observed, Zone, alias_of};
+use super::records::are_right;
 use crate::config::Config;
 use crate::stacks::StackKind;
 
@@ -63,7 +64,7 @@ pub fn drain_or_attach(
             if edge.is_none() {
                 return Err(TrafficError::NoEdge(region.to_owned()));
             }
-            (one, BTreeSet::new())
+            (if are_right(observed, region) { BTreeSet::new() } else { one }, BTreeSet::new())
         }
         TrafficChange::Drain => {
             let others = attached.iter().filter(|other| *other != region && healthy.contains(*other));
