@@ -114,6 +114,7 @@ fn a_running_world_is_measured_looked_through_and_listened_to() {
     );
     let page = fs::read_to_string(&page).expect("a page");
     assert!(page.contains("All regions answer") && page.contains("Frankfurt"));
+    seen_in_a_browser(&state.join("status.html"), 10);
 
     // The doctor follows a call through each region into the ledger.
     let checks = done(state, &["doctor", "--dev", "--online", "--regions", "eu-*,us-east-1", "--json"]);
@@ -126,6 +127,35 @@ fn a_running_world_is_measured_looked_through_and_listened_to() {
     assert_eq!(dev.stop(), Some(0));
     let gone = run(state, &["doctor", "--dev"]);
     assert!(gone.status.code() == Some(1) && stderr(&gone).contains("no world is running"));
+}
+
+/// Opens a page in headless Chromium, as wide as a phone: no error on its console, a row for each region, and
+/// nothing wider than the window but what scrolls by itself. Without Chromium it says that it was left out.
+#[expect(clippy::print_stderr, reason = "a part of a test that is left out must say so")]
+fn seen_in_a_browser(page: &Path, regions: usize) {
+    let profile = tempfile::tempdir().expect("a folder");
+    // The page has no script: what is measured is measured by one of the test's own.
+    let measured = profile.path().join("measured.html");
+    let text = fs::read_to_string(page).expect("a page");
+    let script = "<script>document.title=[document.documentElement.scrollWidth,innerWidth,\
+                  document.querySelectorAll('article').length].join(' ')</script></body>";
+    fs::write(&measured, text.replace("</body>", script)).expect("written");
+    let mut command = Command::new("chromium");
+    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]);
+    command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
+    command.args(["--enable-logging=stderr", "--window-size=500,900", "--dump-dom"]);
+    command.arg(format!("--user-data-dir={}", profile.path().display()));
+    let Ok(output) = command.arg(format!("file://{}", measured.display())).output() else {
+        eprintln!("LEFT OUT: there is no Chromium to look at the status page with");
+        return;
+    };
+    assert!(!stderr(&output).contains("CONSOLE"), "{}", stderr(&output));
+    let dom = stdout(&output);
+    let title = dom.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
+    let numbers: Vec<usize> =
+        title.unwrap_or_default().split(' ').filter_map(|number| number.parse().ok()).collect();
+    let [wide, window, rows] = numbers.as_slice() else { panic!("{dom}") };
+    assert!(wide <= window && *rows == regions, "{numbers:?}");
 }
 
 #[test]
