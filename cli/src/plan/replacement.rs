@@ -10,7 +10,7 @@ pub const CREATE_ONLY: &[(&str, &[&str])] = &[
     ("AWS::ApiGatewayV2::Integration", &["ApiId"]),
     ("AWS::ApiGatewayV2::Route", &["ApiId"]),
     ("AWS::ApiGatewayV2::Stage", &["ApiId", "StageName"]),
-    ("AWS::CertificateManager::Certificate", &["DomainName", "DomainValidationOptions", "ValidationMethod"]),
+    ("AWS::CertificateManager::Certificate", &["DomainName", "DomainValidationOptions"]),
     ("AWS::CloudWatch::Alarm", &["AlarmName"]),
     ("AWS::DynamoDB::GlobalTable", &["KeySchema", "TableName"]),
     ("AWS::DynamoDB::Table", &["KeySchema", "TableName"]),

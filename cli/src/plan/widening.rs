@@ -53,7 +53,12 @@ fn collect(value: &Value, rights: &mut BTreeSet<String>) {
                 }
             }
         }
-        Value::Object(members) => members.values().for_each(|member| collect(member, rights)),
+        // What is denied is no right, and neither is the name in a function such as `Fn::GetAtt`.
+        Value::Object(members) if members.contains_key("Effect") => {}
+        Value::Object(members) => {
+            let others = members.iter().filter(|(name, _)| !name.starts_with("Fn::"));
+            others.for_each(|(_, member)| collect(member, rights));
+        }
         Value::Array(items) => items.iter().for_each(|item| match item {
             // A managed policy by its name.
             Value::String(text) => drop(rights.insert(text.clone())),
@@ -90,6 +95,7 @@ mod tests {
             ("{Effect: Allow, Action: a:Read, Resource: x}", vec![]),
             ("{Effect: Allow, Action: a:Read, Resource: [x, y]}", vec!["a:Read on y"]),
             ("{Effect: Deny, Action: a:Read, Resource: z}", vec![]),
+            ("{Effect: Deny, Action: [a:Read], Resource: [{'Fn::GetAtt': [Z, Arn]}, 'z/*']}", vec![]),
             (
                 "{Effect: Allow, Action: a:Read, Resource: x, Condition: {Bool: {c: 'true'}}}",
                 vec![r#"a:Read on x if {"Bool":{"c":"true"}}"#],

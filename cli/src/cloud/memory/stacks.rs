@@ -128,7 +128,7 @@ impl World {
         sabotage: Option<BreakKind>,
     ) -> Result<Done, StepError> {
         let id: StackId = (region.to_owned(), work.change.name.clone());
-        let before = self.facts.clone();
+        let (before, effects_before) = (self.facts.clone(), self.log.effects.len());
         let rules = Rules::of(&self.names, &self.closed, &self.taken_buckets, &self.zones, now);
         let mut site = Site { facts: &mut self.facts, log: &mut self.log, rules: &rules, id: &id };
         let ended = if work.creates {
@@ -159,7 +159,9 @@ impl World {
                         stack.status = failed("ROLLBACK", sabotage);
                     }
                 } else {
+                    // What was undone has not happened.
                     self.facts = before;
+                    self.log.effects.truncate(effects_before);
                     if let Some(stack) = self.facts.stacks.get_mut(&id) {
                         stack.status = failed("UPDATE_ROLLBACK", sabotage);
                     }

@@ -272,16 +272,16 @@ async fn who_stops_a_deploy_lets_what_is_under_way_finish() {
     cloud.set_latency(Latency { stack: Duration::from_secs(30), other: Duration::from_secs(1) });
     let plan = planned(&cloud, &file).await.expect("a plan");
     // In the buckets, in home's stack, in the canary, in the edges, and in an upload.
-    for (after_s, begun) in [(5, 4), (40, 13), (80, 15), (110, 18), (31, 5)] {
+    for (after_ms, begun) in [(5_000, 4), (40_000, 13), (80_000, 15), (110_000, 19), (30_500, 5)] {
         let (cloud, stop, told) = (cloud.fork(), Stop::default(), Kept::default());
         let run = async { execute(&plan, &cloud, TOGETHER, &stop, &told).await };
         let stopping = async {
-            tokio::time::sleep(Duration::from_secs(after_s)).await;
+            tokio::time::sleep(Duration::from_millis(after_ms)).await;
             stop.stop();
         };
         let (run, ()) = futures_util::join!(run, stopping);
-        assert_eq!((run.outcome(), run.failures.len()), (Outcome::Interrupted, 0), "{after_s}");
-        assert_eq!(run.done.len(), begun, "{after_s}");
+        assert_eq!((run.outcome(), run.failures.len()), (Outcome::Interrupted, 0), "{after_ms}");
+        assert_eq!(run.done.len(), begun, "{after_ms}");
         assert_eq!(cloud.log().calls.len(), begun, "nothing more was asked for");
         assert!(run.report(&plan, "ipgeo deploy").contains("nothing is half done"));
         let all = told.0.into_inner().expect("told");

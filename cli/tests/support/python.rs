@@ -1,0 +1,71 @@
+//! Python programs that tests hold this project against, each set in a virtual environment of its own below the
+//! build's folder: made once, at pinned versions, and shared by all test programs.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// With this set, a test that wants Python fails without it; else it says so and leaves itself out.
+const REQUIRE: &str = "IPGEO_REQUIRE_EMULATOR";
+
+/// A virtual environment.
+#[derive(Debug, Clone)]
+pub(crate) struct Venv {
+    folder: PathBuf,
+}
+
+impl Venv {
+    /// The environment `name` with these packages (`name==version`). None: it can't be made here, which was
+    /// said, and the caller leaves the rest of its test out.
+    #[expect(clippy::print_stderr, reason = "a test that leaves itself out must say so")]
+    pub(crate) fn with(name: &str, packages: &[&str]) -> Option<Self> {
+        match Self::made(name, packages) {
+            Ok(venv) => Some(venv),
+            Err(why) if std::env::var_os(REQUIRE).is_none() => {
+                eprintln!(
+                    "\nLEFT OUT: no Python with {}: {why}\n({REQUIRE}=1 makes this a failure)\n",
+                    packages.join(", ")
+                );
+                None
+            }
+            Err(why) => panic!("no Python with {}: {why}", packages.join(", ")),
+        }
+    }
+
+    fn made(name: &str, packages: &[&str]) -> Result<Self, String> {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let (ready, wanted) = (folder.join("ready"), packages.join("\n"));
+        let lock = File::create(folder.with_extension("lock")).map_err(|error| error.to_string())?;
+        // Test programs run side by side: the first makes it, the others wait.
+        lock.lock().map_err(|error| error.to_string())?;
+        let venv = Self { folder };
+        if std::fs::read_to_string(&ready).is_ok_and(|found| found == wanted) {
+            return Ok(venv);
+        }
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv.folder))?;
+        run(venv
+            .python()
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(packages))?;
+        std::fs::write(&ready, wanted).map_err(|error| error.to_string())?;
+        Ok(venv)
+    }
+
+    /// Its interpreter.
+    pub(crate) fn python(&self) -> Command {
+        Command::new(self.folder.join("bin").join("python"))
+    }
+}
+
+/// Runs a command to its end; its standard output, or what it complained of.
+pub(crate) fn run(command: &mut Command) -> Result<String, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    match command.output() {
+        Ok(Output { status, stdout, .. }) if status.success() => Ok(text(&stdout)),
+        Ok(Output { status, stdout, stderr }) => {
+            Err(format!("{program}: {status}\n{}\n{}", text(&stdout), text(&stderr)))
+        }
+        Err(error) => Err(format!("{program}: {error}")),
+    }
+}

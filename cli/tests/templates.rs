@@ -1,0 +1,321 @@
+//! Rendered stacks against what AWS says of them: cfn-lint's rules for every region, the registry's schemas, and
+//! a security scanner whose every finding has an answer in docs/SECURITY.md.
+
+#[path = "support/python.rs"]
+mod python;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use ipgeo::config::{self, Config, PLACES};
+use ipgeo::plan::CREATE_ONLY;
+use ipgeo::stacks::{ArtifactRef, ArtifactSet, Renderer, Stack, StackKind};
+use serde_json::{Value, json};
+
+use python::{Venv, run};
+
+/// cfn-lint; it carries the registry's schemas of every region.
+const LINT: [&str; 1] = ["cfn-lint==1.58.0"];
+const LINT_SCRIPT: &str = include_str!("support/lint.py");
+const SCANNER: [&str; 1] = ["checkov==3.3.30"];
+
+/// What a rendered service may have and may lack.
+#[derive(Debug, Clone, Copy, Default)]
+struct Options {
+    domain: bool,
+    alarms: bool,
+    email: bool,
+    reserved: bool,
+    x86: bool,
+}
+
+impl Options {
+    /// Everything on.
+    const FULL: Self = Self { domain: true, alarms: true, email: true, reserved: true, x86: true };
+
+    /// Every combination.
+    fn all() -> impl Iterator<Item = Self> {
+        (0_u8..32).map(|bits| Self {
+            domain: bits & 1 != 0,
+            alarms: bits & 2 != 0,
+            email: bits & 4 != 0,
+            reserved: bits & 8 != 0,
+            x86: bits & 16 != 0,
+        })
+    }
+}
+
+fn config_of(options: Options, regions: &[&str]) -> Config {
+    let mut text = "[service]\nname = \"ipgeo\"\nhome = \"eu-central-1\"\n".to_owned();
+    if options.domain {
+        text += "domain = \"api.example.com\"\nhosted_zone = \"example.com\"\n";
+    }
+    let _ = write!(text, "[alarms]\nedges = {}\n", options.alarms);
+    if options.email {
+        text += "email = \"ops@example.com\"\n";
+    }
+    let _ = write!(text, "[runtime]\narchitecture = \"{}\"\n", if options.x86 { "x86_64" } else { "arm64" });
+    if options.reserved {
+        text += "reserved_concurrency = 50\n";
+    }
+    text += "[tiers.anonymous]\nlimit = \"1500/day\"\nsite_limit = \"50k/day\"\n[tiers.startup]\nlimit = \"100k/month\"\n";
+    for region in regions {
+        let _ = writeln!(text, "[regions.{region}]");
+    }
+    config::parse("regions.toml", &text).expect("a sound file")
+}
+
+fn render(config: &Config) -> Vec<Stack> {
+    let code = ["arm64", "x86_64"].map(|name| (name, ArtifactRef::new("code", &"5".repeat(64))));
+    let artifacts = ArtifactSet {
+        code: code.into(),
+        geo: ArtifactRef::new("geo", &"9".repeat(64)),
+        geo_description: "DB-IP City Lite 2026-11".to_owned(),
+    };
+    Renderer::new(config, &artifacts).and_then(|renderer| renderer.all()).expect("rendered")
+}
+
+/// Templates in a folder, each with the regions that it is linted for.
+#[derive(Debug)]
+struct Jobs {
+    folder: tempfile::TempDir,
+    jobs: Vec<(PathBuf, Vec<String>)>,
+}
+
+impl Jobs {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder"), jobs: Vec::new() }
+    }
+
+    fn add(&mut self, name: &str, text: &str, regions: &[&str]) {
+        let path = self.folder.path().join(format!("{}-{name}.yaml", self.jobs.len()));
+        std::fs::write(&path, text).expect("a file");
+        self.jobs.push((path, regions.iter().map(|region| (*region).to_owned()).collect()));
+    }
+
+    /// Findings, each as `file rule line message`.
+    fn lint(&self, venv: &Venv) -> Vec<String> {
+        let mut child = venv
+            .python()
+            .args(["-c", LINT_SCRIPT])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("Python runs");
+        let mut input = child.stdin.take().expect("a pipe");
+        for (path, regions) in &self.jobs {
+            writeln!(input, "{}", json!({ "path": path, "regions": regions })).expect("written");
+        }
+        drop(input);
+        let output = child.wait_with_output().expect("an end");
+        assert!(output.status.success(), "cfn-lint did not run to its end");
+        let told = String::from_utf8(output.stdout).expect("text");
+        let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let (done, found): (Vec<_>, Vec<_>) = told.into_iter().partition(|line| line.get("done").is_some());
+        assert_eq!(done.len(), self.jobs.len(), "every template was looked at");
+        found
+            .iter()
+            .map(|finding| {
+                let path = Path::new(finding["path"].as_str().unwrap_or_default()).file_name();
+                let file = path.unwrap_or_default().to_string_lossy().into_owned();
+                format!("{file} {} line {}: {}", finding["rule"], finding["line"], finding["message"])
+            })
+            .collect()
+    }
+}
+
+fn everywhere() -> Vec<&'static str> {
+    PLACES.iter().map(|place| place.name).collect()
+}
+
+#[test]
+fn ten_regions_have_no_finding_each_by_its_own_rules() {
+    let Some(venv) = Venv::with("cfn-lint", &LINT) else { return };
+    let config = config::parse("regions.toml", include_str!("../../regions.toml")).expect("a sound file");
+    let mut jobs = Jobs::new();
+    for stack in render(&config) {
+        jobs.add(&format!("{}-{}", stack.kind, stack.region), &stack.text, &[&stack.region]);
+    }
+    assert_eq!(jobs.jobs.len(), 21);
+    assert_eq!(jobs.lint(&venv), Vec::<String>::new());
+}
+
+#[test]
+fn every_option_has_no_finding_in_every_region() {
+    let Some(venv) = Venv::with("cfn-lint", &LINT) else { return };
+    let mut jobs = Jobs::new();
+    let mut seen = BTreeSet::new();
+    for options in Options::all() {
+        for stack in render(&config_of(options, &["eu-central-1"])) {
+            // Many options leave a stack as it is.
+            if seen.insert(stack.text.clone()) {
+                jobs.add(&format!("{}-{}", stack.kind, stack.region), &stack.text, &[&stack.region]);
+            }
+        }
+    }
+    // One of a kind stands for all regions: see below.
+    let mut kinds = BTreeSet::new();
+    for stack in render(&config_of(Options::FULL, &everywhere())) {
+        if stack.region != "eu-central-1" && kinds.insert(stack.kind) || stack.kind == StackKind::Home {
+            jobs.add(&format!("{}-everywhere", stack.kind), &stack.text, &everywhere());
+        }
+    }
+    assert_eq!(jobs.lint(&venv), Vec::<String>::new());
+}
+
+/// What makes it enough to lint one edge against every region's rules.
+#[test]
+fn edges_differ_by_their_region_name_alone() {
+    let stacks = render(&config_of(Options::FULL, &everywhere()));
+    assert_eq!(stacks.len(), 2 * PLACES.len() + 1);
+    for kind in [StackKind::Artifacts, StackKind::Edge] {
+        // Home's edge names its own region as home's too; it is linted by itself.
+        let others = stacks.iter().filter(|stack| stack.kind == kind && stack.region != "eu-central-1");
+        let plain = others.map(|stack| {
+            let digest = stack.template.output("Digest").expect("a digest");
+            stack.text.replace(digest, "DIGEST").replace(&stack.region, "REGION")
+        });
+        assert_eq!(plain.collect::<BTreeSet<_>>().len(), 1, "{kind}");
+    }
+}
+
+#[test]
+fn the_linter_finds_what_is_wrong_in_every_region() {
+    let Some(venv) = Venv::with("cfn-lint", &LINT) else { return };
+    let stacks = render(&config_of(Options::default(), &["eu-central-1"]));
+    let edge = stacks.iter().find(|stack| stack.kind == StackKind::Edge).expect("an edge");
+    let faults = [
+        ("MemorySize:", "MemorySise:"),
+        ("RetentionInDays: 1", "RetentionInDays: 2"),
+        ("provided.al2023", "provided.al1999"),
+    ];
+    let mut jobs = Jobs::new();
+    for (right, wrong) in faults {
+        let text = edge.text.replace(right, wrong);
+        assert_ne!(text, edge.text, "{right}");
+        jobs.add("fault", &text, &["eu-central-1"]);
+    }
+    let misspelt = edge.text.replace("MemorySize:", "MemorySise:");
+    for region in everywhere() {
+        jobs.add(region, &misspelt, &[region]);
+    }
+    let found = jobs.lint(&venv);
+    for (path, _) in &jobs.jobs {
+        let file = path.file_name().expect("a name").to_string_lossy();
+        assert!(found.iter().any(|line| line.starts_with(&*file)), "nothing is found in {file}");
+    }
+}
+
+/// Schemas of resource types, as cfn-lint carries them.
+fn schemas(venv: &Venv, kinds: &[&str]) -> Value {
+    let script = "import json, sys\nfrom cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER as manager\n\
+                  print(json.dumps({k: manager.get_resource_schema('us-east-1', k).schema for k in sys.argv[1:]}))";
+    let text = run(venv.python().args(["-c", script]).args(kinds)).expect("schemas");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// The planner tells what an update would replace before AWS is asked, by a table; this is the table's source.
+#[test]
+fn what_is_replaced_is_what_the_registry_says() {
+    let Some(venv) = Venv::with("cfn-lint", &LINT) else { return };
+    let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for options in [Options::FULL, Options::default()] {
+        for stack in render(&config_of(options, &["eu-central-1", "us-east-1"])) {
+            for resource in stack.template.resources.values() {
+                let properties = resource.properties.as_object().expect("properties").keys().cloned();
+                used.entry(resource.kind.clone()).or_default().extend(properties);
+            }
+        }
+    }
+    let known: BTreeSet<&str> = CREATE_ONLY.iter().map(|(kind, _)| *kind).collect();
+    let rendered: BTreeSet<&str> = used.keys().map(String::as_str).collect();
+    assert_eq!(known, rendered, "the table has the types that are rendered");
+    let schemas = schemas(&venv, &known.into_iter().collect::<Vec<_>>());
+    for (kind, table) in CREATE_ONLY {
+        let schema = &schemas[kind];
+        let listed = |name: &str| schema.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+        let pointers = [listed("createOnlyProperties"), listed("conditionalCreateOnlyProperties")].concat();
+        let top = |pointer: &Value| {
+            let path = pointer.as_str().and_then(|pointer| pointer.strip_prefix("/properties/"));
+            path.and_then(|path| path.split('/').next()).expect("a pointer").to_owned()
+        };
+        let registry: BTreeSet<String> = pointers.iter().map(top).collect();
+        let rendered: BTreeSet<String> = registry.intersection(&used[*kind]).cloned().collect();
+        let table: BTreeSet<String> = table.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(table, rendered, "{kind}: left the table, right the registry");
+    }
+}
+
+/// `check resource` of every finding of the scanner.
+fn scan(venv: &Venv, folder: &Path) -> BTreeSet<String> {
+    let output = venv
+        .python()
+        .args([
+            "-m",
+            "checkov.main",
+            "--framework",
+            "cloudformation",
+            "--skip-download",
+            "--quiet",
+            "--output",
+            "json",
+        ])
+        .arg("--directory")
+        .arg(folder)
+        .output()
+        .expect("Python runs");
+    let told: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let number = |name: &str| told["summary"][name].as_u64().unwrap_or_default();
+    assert!(number("passed") > 50 && number("parsing_errors") == 0, "{}", told["summary"]);
+    let failed = told["results"]["failed_checks"].as_array().expect("findings");
+    failed
+        .iter()
+        .map(|finding| {
+            let resource = finding["resource"].as_str().unwrap_or_default();
+            let check = finding["check_id"].as_str().unwrap_or_default();
+            format!("{check} {}", resource.rsplit('.').next().unwrap_or_default())
+        })
+        .collect()
+}
+
+/// The rows of the table of answers.
+fn answered() -> BTreeSet<String> {
+    let rows = include_str!("../../docs/SECURITY.md").lines().filter(|line| line.starts_with("| CKV"));
+    let mut answered = BTreeSet::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [check, resources, answer] = cells[..] else { panic!("a row of three cells: {row}") };
+        assert!(answer.len() > 40, "an answer, not a shrug: {row}");
+        for resource in resources.split(',').map(|resource| resource.trim().trim_matches('`')) {
+            assert!(answered.insert(format!("{check} {resource}")), "twice: {check} {resource}");
+        }
+    }
+    answered
+}
+
+#[test]
+#[ignore = "installs a security scanner, about a minute; .ci/run asks for it"]
+fn what_the_scanner_finds_is_answered() {
+    let Some(venv) = Venv::with("checkov", &SCANNER) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut seen = BTreeSet::new();
+    for options in [Options::default(), Options { reserved: false, ..Options::FULL }, Options::FULL] {
+        for stack in render(&config_of(options, &["eu-central-1"])) {
+            if seen.insert(stack.text.clone()) {
+                let file = folder.path().join(format!("{}-{}.yaml", stack.kind, seen.len()));
+                std::fs::write(file, &stack.text).expect("a file");
+            }
+        }
+    }
+    let (found, answered) = (scan(&venv, folder.path()), answered());
+    let unanswered: Vec<_> = found.difference(&answered).collect();
+    let stale: Vec<_> = answered.difference(&found).collect();
+    assert!(
+        unanswered.is_empty() && stale.is_empty(),
+        "without an answer: {unanswered:#?}\nno longer found: {stale:#?}"
+    );
+}
