@@ -92,7 +92,7 @@ fn a_running_world_is_measured_looked_through_and_listened_to() {
     // Completion knows the API key by its hint.
     let hint = format!("ipg_…{}", &key[key.len() - 4..]);
     let words = ["ipgeo", "--state", state.to_str().expect("UTF-8"), "keys", "show", "--dev", "ipg_"];
-    assert_eq!(offered(&mut ipgeo(state), &words), [hint.clone()]);
+    assert_eq!(offered(&mut ipgeo(state), &words), [hint]);
 
     // Logs: in words, in order, with nothing secret.
     wait_for(|| done(state, &["logs", "--dev", "--filter", "startup"]).lines().count() == 3);

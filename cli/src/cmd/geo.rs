@@ -163,8 +163,8 @@ pub(crate) async fn run(verb: GeoVerb, shared: &Shared) -> anyhow::Result<Exit> 
         GeoVerb::Inspect(args) => inspect(args, shared)?,
         GeoVerb::Pin(args) => pin(&args, shared)?,
         GeoVerb::Diff(args) => return diff(args, shared),
-        GeoVerb::Rollout(args) => return rollout::rollout(args, shared).await,
-        GeoVerb::Rollback(args) => return rollout::rollback(args, shared).await,
+        GeoVerb::Rollout(args) => return Box::pin(rollout::rollout(args, shared)).await,
+        GeoVerb::Rollback(args) => return Box::pin(rollout::rollback(args, shared)).await,
     }
     Ok(Exit::Done)
 }
@@ -246,14 +246,14 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     }
     let bar = Bar::default();
     let built = fetch::compile(&config, &sources, &out, Timestamp::now(), &bar);
-    let (sha256, bytes) = match built {
+    let digest = match built {
         Ok(_) => fetch::sha256_of(&out).with_context(|| format!("read {}", out.display()))?,
         Err(error) => {
             let _removed_or_none = std::fs::remove_file(&held);
             return Err(error.into());
         }
     };
-    if before.is_some_and(|(before, _)| before != sha256) {
+    if before.is_some_and(|(before, _)| before != digest.0) {
         std::fs::rename(&held, fetch::previous_of(&out))
             .with_context(|| format!("keep {}", held.display()))?;
     } else {
@@ -262,15 +262,7 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     // A file that was named is not the one that is served: the lock stays.
     if !named {
         let info = Database::open(&out)?.info().clone();
-        lock.database = Some(LockedDatabase {
-            name: info.name,
-            sha256,
-            bytes,
-            date: info.date,
-            licence: info.licence,
-            attribution: info.attribution,
-            from: digests,
-        });
+        lock.database = Some(LockedDatabase::of(&info, digest, digests));
         lock.write(&lock_path)?;
     } else if !Terms::of(&config.geo.licence, &config.geo.name).pass_on {
         output::say("the licence does not let this file be given to others");

@@ -107,13 +107,7 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
     let Some(before) = known.before(&digests).cloned() else {
         bail!("no database is remembered that was given to the regions before the one that they have")
     };
-    let copy = crate::licence::Copy {
-        name: &before.database.name,
-        licence: &before.database.licence,
-        attribution: &before.database.attribution,
-        date: &before.database.date,
-    };
-    may_serve(copy, geo::today())?;
+    may_serve(before.database.copy(), geo::today())?;
     output::say(&format!("back to {}", before.description));
     let artifact = ArtifactRef::new("geo", &before.digest);
     let zip = database_zip(&shared.state, &before.digest);
@@ -163,18 +157,9 @@ fn checked(database: &Path, lock: &Lock) -> anyhow::Result<LockedDatabase> {
     }
     let info = Database::open(database)?.info().clone();
     may_serve(geo::copy_of(&info), geo::today())?;
-    let (sha256, bytes) =
-        fetch::sha256_of(database).with_context(|| format!("read {}", database.display()))?;
-    lock.verify_database(database, &sha256)?;
-    Ok(lock.database.clone().unwrap_or(LockedDatabase {
-        name: info.name,
-        sha256,
-        bytes,
-        date: info.date,
-        licence: info.licence,
-        attribution: info.attribution,
-        from: Vec::new(),
-    }))
+    let digest = fetch::sha256_of(database).with_context(|| format!("read {}", database.display()))?;
+    lock.verify_database(database, &digest.0)?;
+    Ok(lock.database.clone().unwrap_or_else(|| LockedDatabase::of(&info, digest, Vec::new())))
 }
 
 /// Refuses a database that differs too much from the one before; without one there is nothing to hold it against.

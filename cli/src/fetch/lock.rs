@@ -3,9 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use ipgeo_runtime::geo::Info;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::licence::Copy;
 use crate::whole::{Replace, write_whole};
 
 /// The file's name.
@@ -84,6 +86,26 @@ pub struct LockedDatabase {
     pub attribution: String,
     /// SHA-256 of the sources that it was compiled from, the most trusted first.
     pub from: Vec<String>,
+}
+
+impl LockedDatabase {
+    /// A database as it says of itself, with its digest and what it was compiled from.
+    pub fn of(info: &Info, (sha256, bytes): (String, u64), from: Vec<String>) -> Self {
+        Self {
+            name: info.name.clone(),
+            sha256,
+            bytes,
+            date: info.date.clone(),
+            licence: info.licence.clone(),
+            attribution: info.attribution.clone(),
+            from,
+        }
+    }
+
+    /// As its licence is judged by.
+    pub fn copy(&self) -> Copy<'_> {
+        Copy { name: &self.name, licence: &self.licence, attribution: &self.attribution, date: &self.date }
+    }
 }
 
 /// Why the lock does not let something pass.
