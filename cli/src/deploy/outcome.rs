@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::cloud::StepError;
-use crate::plan::{Plan, WaveKind};
+use crate::plan::{Plan, WaveKind, counted};
 
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -91,10 +91,10 @@ impl Run {
                 let _ = writeln!(text, "  {remedy}");
             }
         }
-        let (done, left) = (self.done.len(), self.left(plan));
+        let (done, left) = (counted(self.done.len(), "step"), self.left(plan));
         match self.outcome() {
             Outcome::Done => {
-                let _ = write!(text, "done: {done} steps, {} of them changed something", self.changed.len());
+                let _ = write!(text, "done: {done}, {} of them changed something", self.changed.len());
             }
             Outcome::Failed | Outcome::Halted => {
                 let regions: BTreeSet<&str> = self.failures.iter().map(|f| f.region.as_str()).collect();
@@ -102,14 +102,14 @@ impl Run {
                     if self.outcome() == Outcome::Halted { "did not pass the probe" } else { "failed" };
                 let _ = write!(
                     text,
-                    "{} {verb}; {done} steps are done, {left} not begun\ncontinue with: {again}",
+                    "{} {verb}; {done} done, {left} not begun\ncontinue with: {again}",
                     regions.into_iter().collect::<Vec<_>>().join(", "),
                 );
             }
             Outcome::Interrupted => {
                 let _ = write!(
                     text,
-                    "stopped: {done} steps are done, {left} not begun; nothing is half done\ncontinue with: {again}"
+                    "stopped: {done} done, {left} not begun; nothing is half done\ncontinue with: {again}"
                 );
             }
         }

@@ -253,8 +253,7 @@ Resources:
             told(BASE, &BASE.replace("{Region: b, P: 1}", "{Region: b, P: 2}, {Region: c}")),
             ["~ Table Replicas[b].P,Replicas[c]"]
         );
-        let renamed = told(BASE, &BASE.replace("  Role: {Type", "  Role2: {Type"));
-        assert_eq!(renamed, ["- Role ", "+ Role2 "]);
+        assert_eq!(told(BASE, &BASE.replace("  Role: {Type", "  Role2: {Type")), ["- Role ", "+ Role2 "]);
         let both = told(BASE, &BASE.replace("RoleName: r", "RoleName: q"));
         assert_eq!(both, ["~ Fn Role", "-/+ Role RoleName"]);
     }

@@ -37,6 +37,7 @@ pub use observed::{
 pub use planner::{PlanOptions, Scope, plan};
 pub use replacement::{CREATE_ONLY, replaces};
 pub use rollback::rollback;
+pub(crate) use show::counted;
 pub use show::{Shown, show};
 pub use traffic::{TrafficChange, TrafficError, drain_or_attach, drained_after};
 pub use widening::Widening;

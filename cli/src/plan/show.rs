@@ -64,7 +64,7 @@ fn last_line(empty: bool, summary: &Summary) -> String {
     )
 }
 
-fn counted(count: usize, what: &str) -> String {
+pub(crate) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
@@ -97,14 +97,10 @@ fn lines(step: &Step, verbose: bool) -> Vec<String> {
         Action::Upload(file) => vec![format!("+ {}, {}", short_key(&file.artifact), size(file.bytes))],
         Action::Copy { artifact, from } => vec![format!("+ {} from {from}", short_key(artifact))],
         Action::Secret => vec!["+ address secret and the probes' API key, unless there".to_owned()],
-        Action::Tier(tier) => vec![format!(
-            "~ tier {}: {} of {} from {} to {}",
-            tier.tier,
-            counted(usize::try_from(tier.api_keys).unwrap_or(usize::MAX), "API key"),
-            "its limit",
-            tier.from,
-            tier.to
-        )],
+        Action::Tier(tier) => {
+            let api_keys = counted(usize::try_from(tier.api_keys).unwrap_or(usize::MAX), "API key");
+            vec![format!("~ limit of {api_keys} of tier {}: {} → {}", tier.tier, tier.from, tier.to)]
+        }
         Action::Probe(probe) => vec![format!("? /health, /{} and an API key", probe.address)],
         Action::Records(change) => record_lines(change),
         Action::Wait { seconds, why } => vec![format!("wait {seconds} s: {why}")],
@@ -153,6 +149,12 @@ fn resource_line(stack: &StackChange, change: &ResourceChange) -> String {
 }
 
 fn property(change: &PropertyChange) -> String {
+    let region = change.path.strip_prefix("Replicas[").and_then(|rest| rest.strip_suffix(']'));
+    match (region, &change.before, &change.after) {
+        (Some(region), None, Some(_)) => return format!("a replica in {region}"),
+        (Some(region), Some(_), None) => return format!("no replica in {region} any more"),
+        _ => {}
+    }
     let text = |value: &Option<Value>| {
         value
             .as_ref()

@@ -64,10 +64,11 @@ async fn an_artifact_that_is_nowhere_forbids_the_deploy() {
 
 /// Each row of what may be wrong with an account: known before anything is changed, and told with a remedy.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn what_is_wrong_is_told_before_anything_is_changed() {
     type Spoil = fn(&Memory);
-    let bucket = "ipgeo-prod-123456789012-sa-east-1";
-    let table: [(&str, Spoil, &str, &str, &str); 14] = [
+    let bucket = "ipgeo-prod-123456789012-eu-west-1";
+    let table: [(&str, Spoil, &str, &str, &str); 13] = [
         (
             "a region that is not enabled",
             |cloud| cloud.close("sa-east-1", "InvalidClientTokenId", "The security token is invalid"),
@@ -98,8 +99,8 @@ async fn what_is_wrong_is_told_before_anything_is_changed() {
         ),
         (
             "a bucket of somebody else",
-            |cloud| cloud.take_bucket("ipgeo-prod-123456789012-sa-east-1"),
-            "sa-east-1",
+            |cloud| cloud.take_bucket("ipgeo-prod-123456789012-eu-west-1"),
+            "eu-west-1",
             "is taken by another account",
             "choose another `name` or `environment`",
         ),
@@ -153,13 +154,6 @@ async fn what_is_wrong_is_told_before_anything_is_changed() {
             "wait until that is done",
         ),
         (
-            "home's region closed",
-            |cloud| cloud.take_bucket("ipgeo-prod-123456789012-eu-central-1"),
-            HOME,
-            "is taken by another account",
-            "choose another",
-        ),
-        (
             "a region that is to be added and is not enabled",
             |cloud| cloud.close("eu-west-1", "OptInRequired", "opt in"),
             "eu-west-1",
@@ -171,7 +165,7 @@ async fn what_is_wrong_is_told_before_anything_is_changed() {
     // One more, one less, and a change for every edge.
     let file = File::of(&[HOME, "eu-west-1", "sa-east-1", "us-east-1"]).with(|file| file.memory_mb = 512);
     let names = Names::of(&file.config());
-    assert_eq!(names.bucket(ACCOUNT, "sa-east-1"), bucket);
+    assert_eq!(names.bucket(ACCOUNT, "eu-west-1"), bucket);
     for (row, spoil, region, what, remedy) in table {
         let cloud = before.fork();
         spoil(&cloud);

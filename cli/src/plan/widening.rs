@@ -34,6 +34,8 @@ fn rights(resource: &Resource) -> BTreeSet<String> {
     for property in known.map_or(&[][..], |(_, properties)| properties) {
         match resource.property(property) {
             Some(Value::String(text)) => drop(rights.insert(text.clone())),
+            // Managed policies, by name.
+            Some(value) if *property == "ManagedPolicyArns" => rights.extend(list(Some(value))),
             Some(value) => collect(value, &mut rights),
             None => {}
         }
@@ -41,10 +43,13 @@ fn rights(resource: &Resource) -> BTreeSet<String> {
     rights
 }
 
-/// Every `Allow` statement, an action and a resource at a time.
+/// Every `Allow` statement, an action and a resource at a time. What only denies gives no right.
 fn collect(value: &Value, rights: &mut BTreeSet<String>) {
     match value {
-        Value::Object(members) if members.get("Effect").is_some_and(|effect| effect == "Allow") => {
+        Value::Object(members) if members.contains_key("Effect") => {
+            if members["Effect"] != "Allow" {
+                return;
+            }
             let conditions = members.get("Condition").map(|c| format!(" if {c}")).unwrap_or_default();
             let targets = list(members.get("Resource").or_else(|| members.get("Principal")));
             for action in list(members.get("Action")) {
@@ -53,17 +58,16 @@ fn collect(value: &Value, rights: &mut BTreeSet<String>) {
                 }
             }
         }
-        // What is denied is no right, and neither is the name in a function such as `Fn::GetAtt`.
-        Value::Object(members) if members.contains_key("Effect") => {}
-        Value::Object(members) => {
-            let others = members.iter().filter(|(name, _)| !name.starts_with("Fn::"));
-            others.for_each(|(_, member)| collect(member, rights));
+        // A policy that is a text of JSON.
+        Value::Object(members) if members.get("Fn::Sub").is_some_and(Value::is_string) => {
+            let text = members["Fn::Sub"].as_str().unwrap_or_default();
+            match serde_json::from_str(text) {
+                Ok(policy @ Value::Object(_)) => collect(&policy, rights),
+                _ => drop(rights.insert(text.to_owned())),
+            }
         }
-        Value::Array(items) => items.iter().for_each(|item| match item {
-            // A managed policy by its name.
-            Value::String(text) => drop(rights.insert(text.clone())),
-            other => collect(other, rights),
-        }),
+        Value::Object(members) => members.values().for_each(|member| collect(member, rights)),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, rights)),
         _ => {}
     }
 }
@@ -95,7 +99,7 @@ mod tests {
             ("{Effect: Allow, Action: a:Read, Resource: x}", vec![]),
             ("{Effect: Allow, Action: a:Read, Resource: [x, y]}", vec!["a:Read on y"]),
             ("{Effect: Deny, Action: a:Read, Resource: z}", vec![]),
-            ("{Effect: Deny, Action: [a:Read], Resource: [{'Fn::GetAtt': [Z, Arn]}, 'z/*']}", vec![]),
+            ("{Effect: Deny, Action: a:Read, Resource: [{'Fn::GetAtt': [Bucket, Arn]}, z]}", vec![]),
             (
                 "{Effect: Allow, Action: a:Read, Resource: x, Condition: {Bool: {c: 'true'}}}",
                 vec![r#"a:Read on x if {"Bool":{"c":"true"}}"#],
@@ -107,5 +111,22 @@ mod tests {
             assert_eq!(told, expected, "{policy}");
         }
         assert_eq!(widened(None, &old).len(), 2);
+    }
+
+    #[test]
+    fn policies_of_every_form_are_read() {
+        let table = [
+            (
+                r#"{Type: 'AWS::Logs::Destination', Properties: {DestinationPolicy: {'Fn::Sub': '{"Statement":[{"Effect":"Allow","Principal":"*","Action":"logs:Put"}]}'}}}"#,
+                "logs:Put on *",
+            ),
+            ("{Type: 'AWS::IAM::Role', Properties: {ManagedPolicyArns: [x]}}", "x"),
+            ("{Type: 'AWS::Lambda::Permission', Properties: {Principal: y}}", "y"),
+        ];
+        for (text, expected) in table {
+            let resource: Resource = serde_yaml::from_str(text).expect("a resource");
+            let told: Vec<String> = widened(None, &resource).into_iter().map(|w| w.right).collect();
+            assert_eq!(told, [expected], "{text}");
+        }
     }
 }

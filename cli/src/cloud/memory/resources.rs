@@ -12,7 +12,7 @@ use crate::plan::replaces;
 use crate::stacks::{Names, Resource};
 
 /// Seconds that a resolver may keep an answer.
-const RESOLVERS_KEEP: Duration = Duration::from_secs(60);
+const RESOLVERS_KEEP: Duration = Duration::from_mins(1);
 
 /// Types whose resources a creation adopts when they are there and nobody's (`ImportExistingResources`).
 const ADOPTED: &[&str] =

@@ -124,22 +124,22 @@ impl World {
         &mut self,
         now: Duration,
         region: &str,
-        work: StackWork,
+        work: &StackWork,
         sabotage: Option<BreakKind>,
     ) -> Result<Done, StepError> {
         let id: StackId = (region.to_owned(), work.change.name.clone());
-        let (before, effects_before) = (self.facts.clone(), self.log.effects.len());
+        let (before, effects) = (self.facts.clone(), self.log.effects.len());
         let rules = Rules::of(&self.names, &self.closed, &self.taken_buckets, &self.zones, now);
         let mut site = Site { facts: &mut self.facts, log: &mut self.log, rules: &rules, id: &id };
         let ended = if work.creates {
             let mut made = BTreeMap::new();
-            let ended = site.create(&work, sabotage, &mut made);
+            let ended = site.create(work, sabotage, &mut made);
             if ended.is_err() {
                 site.undo_creation(&work.template, &made);
             }
             ended
         } else {
-            site.update(&work, sabotage)
+            site.update(work, sabotage)
         };
         match ended {
             Ok(()) => {
@@ -151,6 +151,8 @@ impl World {
                 Ok(Done::Changed)
             }
             Err(failure) => {
+                // What is undone was not done.
+                self.log.effects.truncate(effects);
                 if work.creates {
                     let gone = self.failed_creations_deleted && sabotage != Some(BreakKind::Stick);
                     if gone {
@@ -159,9 +161,7 @@ impl World {
                         stack.status = failed("ROLLBACK", sabotage);
                     }
                 } else {
-                    // What was undone has not happened.
                     self.facts = before;
-                    self.log.effects.truncate(effects_before);
                     if let Some(stack) = self.facts.stacks.get_mut(&id) {
                         stack.status = failed("UPDATE_ROLLBACK", sabotage);
                     }

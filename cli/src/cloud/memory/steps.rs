@@ -45,8 +45,7 @@ impl World {
             other => (Work::Other(other.clone()), "changing", 0),
         };
         let takes = match &work {
-            Work::Nothing => Duration::ZERO,
-            Work::Other(Action::Probe(_)) => Duration::ZERO,
+            Work::Nothing | Work::Other(Action::Probe(_)) => Duration::ZERO,
             Work::Other(_) => self.latency.other,
             _ => self.latency.stack,
         };
@@ -100,7 +99,7 @@ impl World {
         let result = match operation.work {
             Work::Nothing => Ok(Done::AlreadySo),
             Work::Other(action) => self.other(at, &operation.region, &action),
-            Work::Stack(work) => self.finish_stack(at, &operation.region, *work, operation.sabotage),
+            Work::Stack(work) => self.finish_stack(at, &operation.region, &work, operation.sabotage),
             Work::Deletion(name) => self.finish_deletion(at, &operation.region, &name, operation.sabotage),
         };
         let result = if operation.loses_answer {

@@ -186,7 +186,7 @@ impl World {
             observed.stacks.insert(stack.kind, seen);
         }
         let bucket = self.names.bucket(ACCOUNT, region);
-        if self.taken_buckets.contains(&bucket) {
+        if self.taken_buckets.contains(&bucket) && !observed.stacks.contains_key(&StackKind::Artifacts) {
             observed.closed = Some((
                 format!("the bucket name {bucket} is taken by another account"),
                 "choose another `name` or `environment` in regions.toml".to_owned(),

@@ -20,7 +20,7 @@ fn break_at(cloud: &Memory, region: &str, step: &str, kind: BreakKind) {
     cloud.break_step(Break { region, step, nth: 0, kind });
 }
 
-fn regions_of<'p>(plan: &'p Plan, wanted: impl Fn(&Step) -> bool) -> Vec<&'p str> {
+fn regions_of(plan: &Plan, wanted: impl Fn(&Step) -> bool) -> Vec<&str> {
     plan.steps().filter(|(_, step)| wanted(step)).map(|(_, step)| step.region.as_str()).collect()
 }
 

@@ -70,7 +70,7 @@ impl File {
 
     pub(crate) fn text(&self) -> String {
         let domain = if self.has_domain { ZONE } else { "" };
-        let regions: String = self.regions.iter().map(|name| format!("[regions.{name}]\n")).collect();
+        let regions = self.regions.iter().fold(String::new(), |text, name| text + "[regions." + name + "]\n");
         format!(
             "[service]\nname = \"ipgeo\"\nenvironment = \"{}\"\nhome = \"{}\"\n{domain}\
              [runtime]\nmemory_mb = {}\n\
@@ -214,7 +214,7 @@ pub(crate) async fn converge(cloud: &Memory, goal: &Goal) -> usize {
             Err(faults) => {
                 let told = crate::cloud::faults_text(&faults);
                 if told.contains("being changed") {
-                    tokio::time::sleep(Duration::from_secs(60)).await;
+                    tokio::time::sleep(Duration::from_mins(1)).await;
                 } else if told.contains("stuck") {
                     cloud.repair_stuck_stacks();
                 } else {

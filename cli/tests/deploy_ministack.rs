@@ -1,0 +1,417 @@
+//! The program as its operator runs it, against an emulator of AWS: ten regions from nothing to nothing, through
+//! API Gateway and the function that Lambda would run.
+
+#[path = "support/ministack.rs"]
+mod ministack;
+#[path = "support/python.rs"]
+mod python;
+#[path = "support/raw.rs"]
+mod raw;
+#[path = "support/recorder.rs"]
+mod recorder;
+#[path = "support/replicas.rs"]
+mod replicas;
+#[path = "support/service.rs"]
+mod service;
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use ministack::Ministack;
+use python::Venv;
+use recorder::{Need, Recorder};
+use replicas::Replicas;
+use service::{HOME, NAME, Service, Wish, until};
+
+const TEN: [&str; 10] = [
+    "us-east-1",
+    "us-west-2",
+    "sa-east-1",
+    "eu-west-1",
+    "eu-central-1",
+    "af-south-1",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-northeast-1",
+    "ap-southeast-2",
+];
+
+/// An emulator with a service on it, and what the emulator leaves out.
+struct Stage {
+    service: Service,
+    _replicas: Replicas,
+    // The last to go: the others speak to it.
+    _ministack: Ministack,
+}
+
+impl Stage {
+    fn set() -> Option<Self> {
+        let venv = Venv::with("ministack", &ministack::PACKAGES)?;
+        let ministack = Ministack::start(&venv);
+        let service = Service::on(&ministack, &ministack.endpoint());
+        let regions = TEN.map(str::to_owned);
+        let replicas = Replicas::keep(&service.raw, NAME, HOME, &regions);
+        Some(Self { service, _replicas: replicas, _ministack: ministack })
+    }
+}
+
+/// What is there of a service in these regions, without a domain.
+fn whole(regions: &[&str]) -> BTreeSet<String> {
+    let mut there: BTreeSet<String> = kept(regions);
+    there.insert(format!("{HOME} stack {NAME}-home"));
+    for what in ["usage-behind", "usage-errors", "usage-failures"] {
+        there.insert(format!("{HOME} alarm {NAME}-{what}"));
+    }
+    there.insert(format!("{HOME} function {NAME}-usage"));
+    there.insert(format!("{HOME} log group /aws/lambda/{NAME}-usage"));
+    there.insert(format!("{HOME} mapping arn:aws:lambda:{HOME}:{}:function:{NAME}-usage", recorder::ACCOUNT));
+    for role in ["log-pipe", "usage"] {
+        there.insert(format!("- role {NAME}-{role}"));
+    }
+    for region in regions {
+        there.insert(format!("- bucket {NAME}-{}-{region}", recorder::ACCOUNT));
+        there.insert(format!("- role {NAME}-lookup-{region}"));
+        there.insert(format!("{region} api {NAME}"));
+        there.insert(format!("{region} function {NAME}-lookup"));
+        there.insert(format!("{region} layer {NAME}-geo"));
+        there.insert(format!("{region} log group /aws/lambda/{NAME}-lookup"));
+        for kind in ["artifacts", "edge"] {
+            there.insert(format!("{region} stack {NAME}-{kind}"));
+        }
+    }
+    there
+}
+
+/// What a service leaves when its data is kept.
+fn kept(regions: &[&str]) -> BTreeSet<String> {
+    let mut there: BTreeSet<String> =
+        regions.iter().map(|region| format!("{region} table {NAME}-access")).collect();
+    there.insert(format!("{HOME} table {NAME}-ledger"));
+    there.insert(format!("{HOME} stream {NAME}-usage"));
+    there.insert(format!("- bucket {NAME}-failures-{}", recorder::ACCOUNT));
+    there
+}
+
+/// The memory of every lookup function, by region.
+fn memory(service: &Service, regions: &[&str]) -> Vec<u64> {
+    let path = format!("/2015-03-31/functions/{NAME}-lookup/configuration");
+    let ask = |region: &&str| {
+        let told = service.raw.rest(region, "lambda", "GET", &path, "").expect("a function");
+        serde_json::from_str::<Value>(&told).expect("JSON")["MemorySize"].as_u64().unwrap_or_default()
+    };
+    regions.iter().map(ask).collect()
+}
+
+/// Usage lines that the functions of these regions have written.
+fn usage_lines(service: &Service, regions: &[&str]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for region in regions {
+        let body = json!({ "logGroupName": format!("/aws/lambda/{NAME}-lookup") });
+        let told = service.raw.json(region, "logs", "Logs_20140328.FilterLogEvents", &body).expect("events");
+        let events = told["events"].as_array().cloned().unwrap_or_default();
+        let text = events.iter().filter_map(|event| event["message"].as_str()).flat_map(str::lines);
+        lines.extend(text.filter(|line| line.starts_with("{\"ipgeo\":1")).map(str::to_owned));
+    }
+    lines
+}
+
+/// Puts lines on the usage stream, as CloudWatch Logs does: one gzipped envelope.
+fn put_on_stream(service: &Service, lines: &[String]) {
+    let events: Vec<Value> = lines
+        .iter()
+        .enumerate()
+        .map(|(index, line)| json!({ "id": index.to_string(), "timestamp": 0, "message": line }))
+        .collect();
+    let envelope = json!({
+        "messageType": "DATA_MESSAGE", "owner": recorder::ACCOUNT, "logGroup": "lookup", "logStream": "1",
+        "subscriptionFilters": ["usage"], "logEvents": events,
+    });
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(envelope.to_string().as_bytes()).expect("written");
+    let data = base64::engine::general_purpose::STANDARD.encode(gzip.finish().expect("a member"));
+    let body = json!({ "StreamName": format!("{NAME}-usage"), "PartitionKey": "1", "Data": data });
+    service.raw.json(HOME, "kinesis", "Kinesis_20131202.PutRecord", &body).expect("put");
+}
+
+/// The country that an edge tells of an address, and the region that answered.
+fn answers(service: &Service, region: &str, api_key: Option<&str>) -> Result<(), String> {
+    let answer = service.get(region, "/8.8.8.8", api_key);
+    if answer.status != 200 || answer.json["country_code"] != "US" {
+        return Err(format!("{region}: {} {}", answer.status, answer.json));
+    }
+    let health = service.get(region, "/health/", None);
+    if health.json["region"] == region { Ok(()) } else { Err(format!("{region}: {}", health.json)) }
+}
+
+/// `add change replace remove` of a plan.
+fn summary(plan: &Value) -> Vec<u64> {
+    let number = |name: &str| plan["summary"][name].as_u64().expect("a number");
+    ["add", "change", "replace", "remove"].map(number).to_vec()
+}
+
+/// Every change of a resource that a plan has: `region logical-name`.
+fn changes(plan: &Value) -> Vec<String> {
+    let waves = plan["plan"]["waves"].as_array().expect("waves");
+    let steps = waves.iter().flat_map(|wave| wave["steps"].as_array().expect("steps"));
+    let mut found = Vec::new();
+    for step in steps {
+        let region = step["region"].as_str().unwrap_or_default();
+        let changes = step["changes"].as_array().into_iter().flatten();
+        found.extend(
+            changes.map(|change| format!("{region} {}", change["name"].as_str().unwrap_or_default())),
+        );
+    }
+    found
+}
+
+#[test]
+fn ten_regions_from_nothing_to_nothing() {
+    let Some(stage) = Stage::set() else { return };
+    let service = &stage.service;
+    let mut wish = Wish { regions: TEN.to_vec(), memory_mb: 256, domain: false };
+    service.wish(&wish);
+    assert_eq!(service.census(&TEN), BTreeSet::new());
+    assert!(!service.plan().1);
+    assert_eq!(service.census(&TEN), BTreeSet::new(), "a plan changes nothing");
+    service.deploy();
+    assert_eq!(service.census(&TEN), whole(&TEN));
+    assert_eq!(memory(service, &TEN), [256; 10]);
+    let key = service
+        .exits(0, &["keys", "create", "--owner", "acme", "--tier", "startup"])
+        .stdout
+        .trim()
+        .to_owned();
+    for region in TEN {
+        answers(service, region, None).expect("an answer");
+        until("the API key is known", || answers(service, region, Some(&key)));
+        assert_eq!(service.get(region, "/8.8.8.8", Some("ipg_unknown")).status, 401);
+    }
+    usage_is_counted(service, &key);
+
+    let (plan, empty) = service.plan();
+    assert!(empty, "{plan:#}");
+    assert!(service.deploy().stdout.contains("Nothing to do"));
+
+    wish.memory_mb = 512;
+    service.wish(&wish);
+    let (plan, _) = service.plan();
+    assert_eq!(summary(&plan), [0, 10, 0, 0]);
+    let functions: BTreeSet<String> = TEN.iter().map(|region| format!("{region} LookupFunction")).collect();
+    assert_eq!(changes(&plan).into_iter().collect::<BTreeSet<_>>(), functions);
+    service.deploy();
+    assert_eq!(memory(service, &TEN), [512; 10]);
+    assert_eq!(service.census(&TEN), whole(&TEN));
+
+    wish.regions.retain(|region| *region != "sa-east-1");
+    service.wish(&wish);
+    service.deploy();
+    assert_eq!(service.census(&TEN), whole(&wish.regions), "nine regions, and no orphan");
+    assert!(service.plan().1);
+
+    kept_and_adopted(service, &wish, &key);
+    service.exits(0, &["destroy", "--confirm", NAME, "--delete-data", "--no-input"]);
+    assert_eq!(service.census(&TEN), BTreeSet::new());
+}
+
+/// What every edge has written about an API key reaches the report, once.
+fn usage_is_counted(service: &Service, key: &str) {
+    let lines = until("a line for every call", || {
+        let lines = usage_lines(service, &TEN);
+        let keyed = lines.iter().filter(|line| line.contains("\"p\":\"startup\"")).count();
+        if keyed >= TEN.len() { Ok(lines) } else { Err(format!("{keyed} lines")) }
+    });
+    let calls: u64 = lines.iter().filter(|line| line.contains("\"p\":\"startup\"")).count() as u64;
+    // Logs may deliver twice: the second envelope is the first once more.
+    put_on_stream(service, &lines);
+    put_on_stream(service, &lines);
+    let report = |part: &str| {
+        let ran = service.exits(0, &["usage", "report", "--json", "--by", part, "--kind", "key"]);
+        serde_json::from_str::<Value>(&ran.stdout).expect("JSON").as_array().cloned().expect("rows")
+    };
+    until("the usage is counted", || {
+        let rows = report("key");
+        let row = rows.iter().find(|row| row["owner"] == "acme").ok_or("no row")?;
+        if row["calls"] == calls { Ok(()) } else { Err(format!("{row}, not {calls}")) }
+    });
+    let regions: BTreeSet<String> =
+        report("region").iter().filter_map(|row| row["part"].as_str()).map(str::to_owned).collect();
+    assert_eq!(regions, TEN.iter().map(|region| (*region).to_owned()).collect());
+    let answer = service.get(HOME, "/8.8.8.8", Some(key));
+    assert_eq!(answer.json["count"], json!((calls + 1).to_string()), "the edge knows what was counted");
+}
+
+/// Without `--delete-data` the data stays, and the next deploy takes it over.
+fn kept_and_adopted(service: &Service, wish: &Wish, key: &str) {
+    let wrong = service.exits(2, &["destroy", "--confirm", "another", "--no-input"]);
+    assert!(wrong.stderr.contains(NAME), "{}", wrong.stderr);
+    assert_eq!(service.census(&TEN), whole(&wish.regions));
+    service.exits(0, &["destroy", "--confirm", NAME, "--no-input"]);
+    assert_eq!(service.census(&TEN), kept(&wish.regions));
+    service.deploy();
+    assert_eq!(service.census(&TEN), whole(&wish.regions));
+    for region in &wish.regions {
+        until("the API key is known still", || answers(service, region, Some(key)));
+    }
+    assert!(service.plan().1);
+}
+
+const THREE: [&str; 3] = [HOME, "us-east-1", "ap-south-1"];
+
+/// The public zone `example.com`, with records of somebody else: beside the domain's, and under its name.
+fn make_zone(service: &Service) -> String {
+    let namespace = "xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"";
+    let zone = format!(
+        "<CreateHostedZoneRequest {namespace}><Name>example.com</Name><CallerReference>1</CallerReference>\
+         </CreateHostedZoneRequest>"
+    );
+    let made =
+        service.raw.rest("us-east-1", "route53", "POST", "/2013-04-01/hostedzone", &zone).expect("a zone");
+    let id = made
+        .split("/hostedzone/")
+        .nth(1)
+        .and_then(|rest| rest.split('<').next())
+        .expect("its name")
+        .to_owned();
+    let record = |name: &str, kind: &str, value: &str| {
+        format!(
+            "<Change><Action>CREATE</Action><ResourceRecordSet><Name>{name}</Name><Type>{kind}</Type><TTL>60</TTL>\
+             <ResourceRecords><ResourceRecord><Value>{value}</Value></ResourceRecord></ResourceRecords>\
+             </ResourceRecordSet></Change>"
+        )
+    };
+    let changes = format!(
+        "<ChangeResourceRecordSetsRequest {namespace}><ChangeBatch><Changes>{}{}</Changes></ChangeBatch>\
+         </ChangeResourceRecordSetsRequest>",
+        record("www.example.com", "A", "192.0.2.1"),
+        record("api.example.com", "MX", "10 mail.example.com"),
+    );
+    let path = format!("/2013-04-01/hostedzone/{id}/rrset");
+    service.raw.rest("us-east-1", "route53", "POST", &path, &changes).expect("records");
+    id
+}
+
+/// The zone's records beside its own two: `name type region`.
+fn records(service: &Service, zone: &str) -> BTreeSet<String> {
+    let path = format!("/2013-04-01/hostedzone/{zone}/rrset");
+    let told = service.raw.rest("us-east-1", "route53", "GET", &path, "").expect("records");
+    let one = |set: &str, element: &str| raw::texts(set, element).pop().unwrap_or_default();
+    raw::texts(&told, "ResourceRecordSet")
+        .iter()
+        .map(|set| {
+            format!("{} {} {}", one(set, "Name").trim_end_matches('.'), one(set, "Type"), one(set, "Region"))
+        })
+        .filter(|record| !record.starts_with("example.com "))
+        .collect()
+}
+
+/// The records that there should be, with these regions attached and perhaps a note of drained ones.
+fn expected_records(regions: &[&str], drained: bool) -> BTreeSet<String> {
+    let mut records = BTreeSet::from(["www.example.com A ".to_owned(), "api.example.com MX ".to_owned()]);
+    for region in regions {
+        records.extend(["A", "AAAA"].map(|kind| format!("api.example.com {kind} {region}")));
+    }
+    if drained {
+        records.insert("_ipgeo-drained.api.example.com TXT ".to_owned());
+    }
+    records
+}
+
+/// What was needed and the printed policy does not allow.
+fn forbidden(policy: &Value, needs: &BTreeSet<Need>) -> Vec<String> {
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    };
+    let fits = |patterns: &Value, text: &str| {
+        texts(patterns).iter().any(|pattern| glob::Pattern::new(pattern).expect("a pattern").matches(text))
+    };
+    let allowed = |need: &Need| {
+        policy["Statement"].as_array().expect("statements").iter().any(|statement| {
+            fits(&statement["Action"], &need.action)
+                && (need.resource.is_empty() || fits(&statement["Resource"], &need.resource))
+        })
+    };
+    needs.iter().filter(|need| !allowed(need)).map(|need| format!("{need:?}")).collect()
+}
+
+#[test]
+fn a_domain_has_its_records_and_nobody_elses_are_touched() {
+    let Some(venv) = Venv::with("ministack", &ministack::PACKAGES) else { return };
+    let ministack = Ministack::start(&venv);
+    let recorder = Recorder::before(&ministack.endpoint());
+    let service = Service::on(&ministack, &recorder.endpoint());
+    let _replicas = Replicas::keep(&service.raw, NAME, HOME, &THREE.map(str::to_owned));
+    service.wish(&Wish { regions: THREE.to_vec(), memory_mb: 256, domain: true });
+    let told = service.exits(1, &service.deploy_arguments()).stderr;
+    assert!(
+        told.contains("no public Route 53 zone `example.com`") && told.contains("nothing was changed"),
+        "{told}"
+    );
+    assert_eq!(service.census(&THREE), BTreeSet::new());
+
+    let zone = make_zone(&service);
+    service.deploy();
+    assert_eq!(records(&service, &zone), expected_records(&THREE, false));
+    let quietly = ["--yes", "--no-input", "--progress", "none"];
+    let traffic = |code: i32, verb: &str, region: &str| {
+        service.exits(code, &[&["traffic", verb, region][..], &quietly].concat()).stderr
+    };
+    traffic(0, "drain", "us-east-1");
+    assert_eq!(records(&service, &zone), expected_records(&[HOME, "ap-south-1"], true));
+    assert!(service.plan().1, "a drained region stays drained");
+    traffic(0, "drain", "ap-south-1");
+    let refused = traffic(1, "drain", HOME);
+    assert!(refused.contains("the last region that is routed"), "{refused}");
+    assert_eq!(records(&service, &zone), expected_records(&[HOME], true));
+    traffic(0, "attach", "us-east-1");
+    traffic(0, "attach", "ap-south-1");
+    assert_eq!(records(&service, &zone), expected_records(&THREE, false));
+    assert!(traffic(0, "attach", "ap-south-1").contains("so already"));
+
+    service.exits(0, &["destroy", "--confirm", NAME, "--delete-data", "--no-input"]);
+    assert_eq!(records(&service, &zone), expected_records(&[], false));
+    assert_eq!(service.census(&THREE), BTreeSet::new());
+
+    let policy = service.exits(0, &["iam", "policy", "--account", recorder::ACCOUNT]).stdout;
+    let policy: Value = serde_json::from_str(&policy).expect("JSON");
+    let needs = recorder.needs();
+    for known in ["cloudformation:CreateChangeSet", "route53:ChangeResourceRecordSets", "s3:PutObject"] {
+        assert!(needs.iter().any(|need| need.action == known), "{known} was not recorded");
+    }
+    assert_eq!(forbidden(&policy, &needs), Vec::<String>::new());
+}
+
+/// Moments of a deploy at which it is killed.
+const KILLS: u64 = 20;
+
+#[test]
+fn a_deploy_that_is_killed_is_continued_by_the_next() {
+    let Some(stage) = Stage::set() else { return };
+    let service = &stage.service;
+    let mut random = fastrand::Rng::with_seed(20_261_125);
+    for round in 0..KILLS {
+        // A change in every round; now and then from nothing, and with a region more or less.
+        let regions = if round % 2 == 0 { &THREE[..] } else { &THREE[..2] };
+        service.wish(&Wish {
+            regions: regions.to_vec(),
+            memory_mb: 256 + u32::try_from(round).expect("small"),
+            domain: false,
+        });
+        let pause = std::time::Duration::from_millis(random.u64(100..2_500));
+        let mut killed = service.start(&service.deploy_arguments());
+        std::thread::sleep(pause);
+        // It may have ended by itself.
+        let _ = killed.kill();
+        let ended = killed.wait().expect("it ends");
+        service.deploy();
+        let place = format!("round {round}, killed after {pause:?} ({ended})");
+        assert!(service.plan().1, "{place}");
+        assert_eq!(service.census(&THREE), whole(regions), "{place}");
+        assert_eq!(memory(service, regions), vec![256 + round; regions.len()], "{place}");
+        if round % 5 == 4 {
+            service.exits(0, &["destroy", "--confirm", NAME, "--delete-data", "--no-input"]);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What the emulator leaves out of a global table: its replicas. A thread does what CloudFormation would, from the
+//! template of home's stack as it stands; when the table is gone, its replicas go too.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ipgeo::plan::replicas_of;
+use ipgeo::stacks::Template;
+use serde_json::json;
+
+use crate::raw::{Raw, texts};
+
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The thread; it ends with this.
+#[derive(Debug)]
+pub(crate) struct Replicas {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Replicas {
+    /// Keeps the access table of a service as home's stack declares it, in any of `regions`.
+    pub(crate) fn keep(raw: &Raw, service: &str, home: &str, regions: &[String]) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut keeper = Keeper {
+            raw: raw.clone(),
+            stack: format!("{service}-home"),
+            table: format!("{service}-access"),
+            home: home.to_owned(),
+            regions: regions.to_vec(),
+            seen: false,
+        };
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                keeper.once();
+                std::thread::sleep(PAUSE);
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Replicas {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Keeper {
+    raw: Raw,
+    stack: String,
+    table: String,
+    home: String,
+    regions: Vec<String>,
+    seen: bool,
+}
+
+impl Keeper {
+    fn once(&mut self) {
+        let Some(there) = self.replicas() else {
+            if std::mem::take(&mut self.seen) {
+                self.forget();
+            }
+            return;
+        };
+        self.seen = true;
+        let Some(wanted) = self.wanted() else { return };
+        for (regions, action) in
+            [(wanted.difference(&there), "Create"), (there.difference(&wanted), "Delete")]
+        {
+            for region in regions {
+                let update = json!({ "TableName": self.table, "ReplicaUpdates": [{ action: { "RegionName": region } }] });
+                // The table may be gone by now: the next round sees it.
+                let _ = self.raw.json(&self.home, "dynamodb", "DynamoDB_20120810.UpdateTable", &update);
+                if action == "Delete" {
+                    let body = json!({ "TableName": self.table });
+                    let _ = self.raw.json(region, "dynamodb", "DynamoDB_20120810.DeleteTable", &body);
+                }
+            }
+        }
+    }
+
+    /// Where the table is, beside home; none: it is gone.
+    fn replicas(&self) -> Option<BTreeSet<String>> {
+        let body = json!({ "TableName": self.table });
+        let table = self.raw.json(&self.home, "dynamodb", "DynamoDB_20120810.DescribeTable", &body).ok()?;
+        let replicas = table["Table"]["Replicas"].as_array().cloned().unwrap_or_default();
+        let names = replicas.iter().filter_map(|replica| replica["RegionName"].as_str()).map(str::to_owned);
+        Some(names.filter(|region| *region != self.home).collect())
+    }
+
+    /// Where it should be, beside home; none: the stack does not say.
+    fn wanted(&self) -> Option<BTreeSet<String>> {
+        let form = |action: &str| format!("Action={action}&Version=2010-05-15&StackName={}", self.stack);
+        let state = self.raw.form(&self.home, "cloudformation", &form("DescribeStacks")).ok()?;
+        if !texts(&state, "StackStatus").first()?.ends_with("_COMPLETE") {
+            return None;
+        }
+        let answer = self.raw.form(&self.home, "cloudformation", &form("GetTemplate")).ok()?;
+        let text = texts(&answer, "TemplateBody").pop()?;
+        let text =
+            text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
+        let mut wanted = replicas_of(&Template::parse(&text).ok()?);
+        wanted.remove(&self.home);
+        Some(wanted)
+    }
+
+    fn forget(&self) {
+        for region in &self.regions {
+            let body = json!({ "TableName": self.table });
+            let _ = self.raw.json(region, "dynamodb", "DynamoDB_20120810.DeleteTable", &body);
+        }
+    }
+}
