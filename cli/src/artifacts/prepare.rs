@@ -18,7 +18,9 @@ use crate::stacks::{ArtifactRef, ArtifactSet};
 /// What code and layer may have together, unpacked (Lambda quotas: 250 MB).
 pub const UNPACKED_BYTES_MAX: u64 = 250 * 1024 * 1024;
 /// The database's name in its layer; functions find it below `/opt`.
-const DATABASE_NAME: &str = "ipgeo.mmdb";
+pub(super) const DATABASE_NAME: &str = "ipgeo.mmdb";
+/// The name of the note beside it: what it is, under which licence, of which date.
+pub(super) const NOTE_NAME: &str = "ipgeo.txt";
 
 /// Where artifacts come from.
 #[derive(Debug, Clone)]
@@ -143,7 +145,7 @@ pub fn prepare(
     Ok(Prepared { set, files })
 }
 
-fn file_of(kind: &str, built: &Built, folder: &Path) -> ArtifactFile {
+pub(super) fn file_of(kind: &str, built: &Built, folder: &Path) -> ArtifactFile {
     let file = folder.join(format!("{}.zip", built.digest));
     let bytes = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
     ArtifactFile { artifact: ArtifactRef::new(kind, &built.digest), file, bytes }
@@ -154,7 +156,7 @@ fn known(before: Option<Built>, input: &str, folder: &Path) -> Option<Built> {
     before.filter(|built| built.input == input && folder.join(format!("{}.zip", built.digest)).is_file())
 }
 
-fn geo_zip(
+pub(super) fn geo_zip(
     config: &Config,
     database: &Path,
     before: Option<Built>,
@@ -175,7 +177,7 @@ fn geo_zip(
     tell("zipping the geo database");
     let description = format!("{} {}", info.name, info.date);
     let unpacked_bytes = length(database)? + about.len() as u64;
-    let entries = vec![Entry::file(DATABASE_NAME, database, false), Entry::text("ipgeo.txt", about)];
+    let entries = vec![Entry::file(DATABASE_NAME, database, false), Entry::text(NOTE_NAME, about)];
     let (digest, _) = bundle(entries, folder)?;
     Ok(Built { input, digest, unpacked_bytes, description })
 }

@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 use super::buckets::Bucket;
 use super::refusal::Refusal;
 use super::session::Session;
+use super::signed::Signed;
 use super::tables::Replicas;
 use super::{dns, stacks, tables};
 use crate::cloud::{
@@ -79,6 +80,23 @@ impl Aws {
         let drifts = stacks::drifts(&self.session, region, &self.names.stack(kind)).await?;
         let drift = |(resource, status, properties)| Drift { resource, status, properties };
         Ok(drifts.into_iter().map(drift).collect())
+    }
+
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(super) fn signed(&self) -> Signed {
+        self.session.signed()
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The log of every edge's function.
+    pub(super) fn lookup_log_group(&self) -> String {
+        format!("/aws/lambda/{}", self.names.lookup_function)
     }
 
     async fn account_number(&self) -> Result<&str, Refusal> {

@@ -2,16 +2,20 @@
 //! AWS crate.
 //!
 //! `session` makes clients, `cloud` implements the cloud's traits by `stacks`, `buckets`, `tables` and `dns`;
-//! `refusal` is a failed call of any of them.
+//! `refusal` is a failed call of any of them. `signed` makes the calls of services that have no SDK crate here:
+//! `logs` and `vitals` are by it.
 
 mod buckets;
 mod cloud;
 mod dns;
+mod logs;
 mod refusal;
 mod session;
+mod signed;
 mod stacks;
 mod stream;
 mod tables;
+mod vitals;
 
 pub use cloud::{Aws, Drift};
 pub use stream::UsageStream;

@@ -11,6 +11,7 @@ use aws_sdk_cloudformation::config::retry::RetryConfig;
 use aws_sdk_cloudformation::config::timeout::TimeoutConfig;
 use aws_smithy_http_client::tls;
 
+use super::signed::Signed;
 use crate::config::Config;
 
 /// Tries of a call: CloudFormation says `Rate exceeded` when several regions' stacks are watched.
@@ -23,6 +24,7 @@ const UPLOAD_MAX: Duration = Duration::from_hours(1);
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     shared: SdkConfig,
+    provider: SharedCredentialsProvider,
     /// Between two looks at something that is under way.
     pub(super) poll: Duration,
     /// Until something that is under way is given up.
@@ -68,7 +70,12 @@ impl Session {
         } else {
             (Duration::from_secs(3), Duration::from_hours(2))
         };
-        Ok(Self { shared, poll, patience, emulated })
+        Ok(Self { shared, provider, poll, patience, emulated })
+    }
+
+    /// Calls that are signed here.
+    pub(super) fn signed(&self) -> Signed {
+        Signed::new(self.provider.clone(), self.shared.endpoint_url().map(str::to_owned))
     }
 
     pub(super) fn cloudformation(&self, region: &str) -> aws_sdk_cloudformation::Client {

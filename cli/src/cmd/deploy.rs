@@ -55,6 +55,7 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
         output::say("nothing was changed");
         return Ok(Exit::Failed);
     }
+    deployment.remember_database(&shared.state)?;
     let run = carry_out(&plan, &deployment.aws, &args.execute, shared).await?;
     output::say(&run.report(&plan, &again()));
     if args.rollback && matches!(run.outcome(), Outcome::Failed | Outcome::Halted) {

@@ -4,17 +4,19 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use ipgeo_runtime::geo::Database;
 
 use super::cloud_args::{ArtifactArgs, RegionArgs};
+use super::geo_rollout::{for_deploy, remember};
 use super::load_config;
 use crate::artifacts::{Prepared, Sources, prepare};
 use crate::aws::Aws;
 use crate::cli::Shared;
 use crate::cloud::{Ask, CloudRead as _, observe};
 use crate::config::Config;
+use crate::fetch::{Lock, LockedDatabase};
 use crate::output;
 use crate::plan::{self, Fault, Observed, Plan, PlanOptions, ProbeSpec};
 use crate::stacks::{ArtifactSet, Renderer};
@@ -45,6 +47,7 @@ pub(super) struct Deployment {
     pub(super) config: Config,
     pub(super) aws: Aws,
     prepared: Prepared,
+    database: LockedDatabase,
     pub(super) options: PlanOptions,
 }
 
@@ -56,7 +59,8 @@ impl Deployment {
         check_allowed(&flags.allow_replace)?;
         let aws = Aws::of(&config, flags.profile.as_deref()).await?.with_limits();
         aws.account().await?;
-        let database = database(shared, flags.artifacts.database.as_deref())?;
+        let lock = Lock::path(&file);
+        let (database, locked) = for_deploy(&shared.state, flags.artifacts.database.as_deref(), &lock)?;
         let sources = Sources {
             state: &shared.state,
             artifact: flags.artifacts.artifact.as_deref(),
@@ -72,12 +76,18 @@ impl Deployment {
             files: prepared.files.clone(),
             probe,
         };
-        Ok(Self { config, aws, prepared, options })
+        Ok(Self { config, aws, prepared, database: locked, options })
     }
 
     /// The artifacts that stacks name.
     pub(super) fn artifacts(&self) -> &ArtifactSet {
         &self.prepared.set
+    }
+
+    /// Remembers the database that the regions are given, so that `geo rollback` knows it.
+    pub(super) fn remember_database(&self, state: &Path) -> anyhow::Result<()> {
+        let set = self.artifacts();
+        remember(state, &set.geo, &set.geo_description, self.database.clone())
     }
 
     /// Reads what there is.
@@ -98,19 +108,6 @@ fn check_allowed(names: &[String]) -> Result<(), output::UsageError> {
         let known = plan::PROTECTED.join(", ");
         Err(output::UsageError(format!("--allow-replace: `{name}` is not protected; those are: {known}")))
     })
-}
-
-fn database(shared: &Shared, named: Option<&Path>) -> anyhow::Result<PathBuf> {
-    if let Some(named) = named {
-        return Ok(named.to_owned());
-    }
-    let built = shared.state.join("geo").join("ipgeo.mmdb");
-    if !built.is_file() {
-        bail!(
-            "no geo database is built; do so first: ipgeo geo fetch && ipgeo geo build (or name one with --database FILE)"
-        );
-    }
-    Ok(built)
 }
 
 /// The folder of ipgeo's own sources at or above `regions.toml`, or above this folder.

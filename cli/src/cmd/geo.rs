@@ -1,19 +1,25 @@
-//! `ipgeo geo`: fetch, build, inspect.
+//! `ipgeo geo`: fetch, build, inspect, diff, pin; `rollout` is a file of its own.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use ipgeo_runtime::geo::Database;
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use std::sync::Mutex;
 
-use super::load_config;
+use super::{geo_rollout as rollout, load_config};
+use crate::artifacts::purge_artifacts;
 use crate::cli::Shared;
+use crate::config::Config;
+use crate::fetch::{self, Lock, LockedDatabase, Places};
+use crate::geo;
 use crate::geo::{Phase, Progress};
-use crate::output::{self, Column, Format, grouped};
-use crate::{fetch, geo};
+use crate::licence::{Copy, Standing, Terms, standing};
+use crate::output::{self, Column, Exit, Format, grouped};
 
 /// Verbs of `ipgeo geo`.
 #[derive(Debug, Subcommand)]
@@ -24,6 +30,14 @@ pub enum GeoVerb {
     Build(BuildArgs),
     /// Say what a compiled database says of itself
     Inspect(InspectArgs),
+    /// Say how much a compiled database differs from another
+    Diff(DiffArgs),
+    /// Keep a source as it is: fetch won't move it
+    Pin(PinArgs),
+    /// Give the regions the compiled database, and nothing else
+    Rollout(rollout::RolloutArgs),
+    /// Give the regions the database that they had before
+    Rollback(rollout::RollbackArgs),
 }
 
 /// Flags of `ipgeo geo fetch`.
@@ -56,8 +70,54 @@ pub struct InspectArgs {
     file: Option<PathBuf>,
 }
 
+/// Flags of `ipgeo geo diff`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Addresses are drawn from a seed. Drawn from networks, every announced network of either
+database counts alike; drawn from addresses, every address of IPv4 does.
+
+Examples:
+  ipgeo geo diff                             the compiled one, against the one before
+  ipgeo geo diff --check 5                   for CI: status 3 when over 5 % changed country")]
+pub struct DiffArgs {
+    /// The old database; else the one that was compiled before
+    #[arg(value_name = "OLD", requires = "new")]
+    old: Option<PathBuf>,
+    /// The new database; else the compiled one
+    #[arg(value_name = "NEW")]
+    new: Option<PathBuf>,
+    /// Addresses for each way of drawing
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    samples: u32,
+    /// The seed that addresses are drawn from
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    seed: u64,
+    /// Exit with status 3 when more than this share has another country
+    #[arg(long, value_name = "PERCENT")]
+    check: Option<f64>,
+}
+
+/// Flags of `ipgeo geo pin`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ipgeo geo pin dbip-city                    the files of now, by their digests
+  ipgeo geo pin dbip-city --date 2026-06-30  data of this day or before
+  ipgeo geo pin dbip-city --release")]
+pub struct PinArgs {
+    /// The source; else the pins are listed
+    #[arg(value_name = "SOURCE")]
+    source: Option<String>,
+    /// Data of this day or before may be fetched; else the files of now and no others
+    #[arg(long, value_name = "DATE", requires = "source")]
+    date: Option<Date>,
+    /// Let it move again
+    #[arg(long, requires = "source", conflicts_with = "date")]
+    release: bool,
+}
+
 /// Where the compiled database is, below the state folder.
-fn served(state: &Path) -> PathBuf {
+pub(super) fn served(state: &Path) -> PathBuf {
     state.join("geo").join("ipgeo.mmdb")
 }
 
@@ -96,47 +156,200 @@ impl Progress for Bar {
 }
 
 /// Runs a verb.
-pub(crate) fn run(verb: GeoVerb, shared: &Shared) -> anyhow::Result<()> {
+pub(crate) async fn run(verb: GeoVerb, shared: &Shared) -> anyhow::Result<Exit> {
     match verb {
-        GeoVerb::Fetch(args) => fetch_sources(&args, shared),
-        GeoVerb::Build(args) => build(args, shared),
-        GeoVerb::Inspect(args) => inspect(args, shared),
+        GeoVerb::Fetch(args) => fetch_sources(&args, shared)?,
+        GeoVerb::Build(args) => build(args, shared)?,
+        GeoVerb::Inspect(args) => inspect(args, shared)?,
+        GeoVerb::Pin(args) => pin(&args, shared)?,
+        GeoVerb::Diff(args) => return diff(args, shared),
+        GeoVerb::Rollout(args) => return Box::pin(rollout::rollout(args, shared)).await,
+        GeoVerb::Rollback(args) => return Box::pin(rollout::rollback(args, shared)).await,
     }
+    Ok(Exit::Done)
+}
+
+/// The day by UTC.
+pub(super) fn today() -> Date {
+    TimeZone::UTC.to_datetime(Timestamp::now()).date()
+}
+
+/// Removes copies of before that the licence lets nobody keep.
+pub(super) fn purge(config: &Config, shared: &Shared) -> anyhow::Result<()> {
+    let terms = Terms::of(&config.geo.licence, &config.geo.name);
+    for file in fetch::purge(&shared.state, terms, today()).context("remove old copies")? {
+        output::say(&format!("removed {}: its licence lets nobody keep it longer", file.display()));
+    }
+    for file in purge_artifacts(&shared.state, today()).context("remove old copies")? {
+        output::say(&format!("removed {}: its licence lets nobody keep it longer", file.display()));
+    }
+    Ok(())
 }
 
 fn fetch_sources(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     let (config, path) = load_config(shared)?;
     let here = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let lock_path = Lock::path(&path);
+    let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
     output::say("fetching the source databases of regions.toml");
-    let fetched = fetch::fetch(&config, here, &shared.state, &args.npm, Timestamp::now())?;
-    let columns = [Column::text("source"), Column::text("file"), Column::number("bytes"), Column::text("")];
+    let places = Places { here, state: &shared.state, npm: &args.npm };
+    let fetched = fetch::fetch(&config, places, &mut lock, Timestamp::now())?;
+    lock.write(&lock_path)?;
+    purge(&config, shared)?;
+    let columns = [
+        Column::text("source"),
+        Column::text("file"),
+        Column::number("bytes"),
+        Column::text("sha-256"),
+        Column::text(""),
+    ];
     let text = output::rows(shared.format(), &columns, &fetched, |file| {
         let outcome = format!("{:?}", file.outcome).to_lowercase();
-        vec![file.source.clone(), file.file.display().to_string(), grouped(file.bytes), outcome]
+        let digest = file.sha256.get(..12).unwrap_or_default().to_owned();
+        vec![file.source.clone(), file.file.display().to_string(), grouped(file.bytes), digest, outcome]
     })?;
     output::data(&text)?;
-    output::say("now `ipgeo geo build` compiles them");
+    output::say(&format!("{} names them; now `ipgeo geo build` compiles them", lock_path.display()));
     Ok(())
 }
 
 fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
+    let named = args.out.is_some();
     let out = args.out.unwrap_or_else(|| served(&shared.state));
     if args.sample {
         geo::write_sample(&out)?;
         return inspect(InspectArgs { file: Some(out) }, shared);
     }
-    let (config, _) = load_config(shared)?;
-    let sources = if args.sources.is_empty() {
+    let (config, path) = load_config(shared)?;
+    let lock_path = Lock::path(&path);
+    let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
+    let (sources, digests) = if args.sources.is_empty() {
         let Some(fetched) = fetch::fetched(&config, &shared.state) else {
             bail!("the sources of regions.toml are not here; `ipgeo geo fetch` gets them")
         };
-        fetched
+        let digests = fetch::verify(&config, &shared.state, &lock)?;
+        (fetched, digests)
     } else {
-        args.sources
+        let digest = |file: &PathBuf| {
+            let read = fetch::sha256_of(file).with_context(|| format!("read {}", file.display()))?;
+            Ok(read.0)
+        };
+        let digests = args.sources.iter().map(digest).collect::<anyhow::Result<_>>()?;
+        (args.sources, digests)
     };
+    let before = fetch::sha256_of(&out).ok();
+    // The one of before gets a second name before the new one takes its first.
+    let held = out.with_extension("mmdb.held");
+    let _removed_or_none = std::fs::remove_file(&held);
+    if before.is_some() {
+        std::fs::hard_link(&out, &held).with_context(|| format!("keep {}", out.display()))?;
+    }
     let bar = Bar::default();
-    fetch::compile(&config, &sources, &out, Timestamp::now(), &bar)?;
+    let built = fetch::compile(&config, &sources, &out, Timestamp::now(), &bar);
+    let digest = match built {
+        Ok(_) => fetch::sha256_of(&out).with_context(|| format!("read {}", out.display()))?,
+        Err(error) => {
+            let _removed_or_none = std::fs::remove_file(&held);
+            return Err(error.into());
+        }
+    };
+    if before.is_some_and(|(before, _)| before != digest.0) {
+        std::fs::rename(&held, fetch::previous_of(&out))
+            .with_context(|| format!("keep {}", held.display()))?;
+    } else {
+        let _removed_or_none = std::fs::remove_file(&held);
+    }
+    // A file that was named is not the one that is served: the lock stays.
+    if !named {
+        let info = Database::open(&out)?.info().clone();
+        lock.database = Some(LockedDatabase::of(&info, digest, digests));
+        lock.write(&lock_path)?;
+    } else if !Terms::of(&config.geo.licence, &config.geo.name).pass_on {
+        output::say("the licence does not let this file be given to others");
+    }
+    purge(&config, shared)?;
     inspect(InspectArgs { file: Some(out) }, shared)
+}
+
+fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
+    let new = args.new.unwrap_or_else(|| served(&shared.state));
+    let old = args.old.unwrap_or_else(|| fetch::previous_of(&new));
+    if !old.is_file() {
+        bail!(
+            "{} is not there: no database was compiled before this one; name two with OLD and NEW",
+            old.display()
+        );
+    }
+    let found = geo::diff(&old, &new, args.samples, args.seed)?;
+    if shared.format() == Format::Json {
+        output::data(&serde_json::to_string_pretty(&found)?)?;
+    } else {
+        let columns = [
+            Column::text("drawn from"),
+            Column::text("ip"),
+            Column::number("drawn"),
+            Column::number("known to both"),
+            Column::number("other country"),
+            Column::number("other city"),
+            Column::number("gained"),
+            Column::number("lost"),
+        ];
+        let text = output::rows(shared.format(), &columns, &found.sampled, |one| {
+            vec![
+                one.drawn_from.to_owned(),
+                format!("v{}", one.ip_version),
+                grouped(one.drawn),
+                grouped(one.known),
+                format!("{:.2} %", one.country_percent),
+                format!("{:.2} %", one.city_percent),
+                grouped(one.gained),
+                grouped(one.lost),
+            ]
+        })?;
+        output::data(&text)?;
+    }
+    output::say(&format!("{} against {}, seed {}", found.old_date, found.new_date, found.seed));
+    for one in &found.moves {
+        output::say(&format!("{} to {}: {} of the drawn addresses", one.from, one.to, grouped(one.count)));
+    }
+    match args.check {
+        Some(most) if found.country_percent_max() > most => {
+            output::say(&format!(
+                "{:.2} % have another country, more than {most} %",
+                found.country_percent_max()
+            ));
+            Ok(Exit::Changes)
+        }
+        _ => Ok(Exit::Done),
+    }
+}
+
+fn pin(args: &PinArgs, shared: &Shared) -> anyhow::Result<()> {
+    let (config, path) = load_config(shared)?;
+    let lock_path = Lock::path(&path);
+    let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
+    if let Some(source) = &args.source {
+        if args.release {
+            lock.pins.retain(|pin| pin.source != *source);
+        } else {
+            fetch::pin(&config, &mut lock, source, args.date)?;
+        }
+        lock.write(&lock_path)?;
+    }
+    if lock.pins.is_empty() {
+        output::say("no source is pinned");
+    }
+    let columns = [Column::text("source"), Column::text("pinned to")];
+    let text = output::rows(shared.format(), &columns, &lock.pins, |pin| {
+        let files: Vec<String> =
+            lock.files_of(&pin.source).map(|file| file.sha256.chars().take(12).collect()).collect();
+        let until = pin.until.map(|date| format!("{date} or before")).unwrap_or_default();
+        vec![pin.source.clone(), [until, files.join(" ")].join(" ").trim().to_owned()]
+    })?;
+    if !lock.pins.is_empty() || shared.format() != Format::Table {
+        output::data(&text)?;
+    }
+    Ok(())
 }
 
 fn inspect(args: InspectArgs, shared: &Shared) -> anyhow::Result<()> {
@@ -147,13 +360,22 @@ fn inspect(args: InspectArgs, shared: &Shared) -> anyhow::Result<()> {
         return Ok(output::data(&serde_json::to_string_pretty(info)?)?);
     }
     let built = i64::try_from(info.build_epoch).ok().and_then(|s| Timestamp::from_second(s).ok());
+    let terms = match standing(copy_of(info), today()) {
+        Standing::Kept => "kept".to_owned(),
+        Standing::Unnamed => "none named".to_owned(),
+        Standing::EndsSoon { last_day } => format!("may be used until {last_day}"),
+        Standing::Ended { last_day } => format!("could be used until {last_day}"),
+        Standing::NoCredit => "a credit is asked for, and missing".to_owned(),
+        Standing::NoDate => "days are counted, and the date is missing".to_owned(),
+    };
     let lines = [
         ("file", file.display().to_string()),
         ("name", info.name.clone()),
         ("date", info.date.clone()),
         ("licence", info.licence.clone()),
+        ("terms", terms),
         ("credit", format!("{} {}", info.attribution, info.attribution_link)),
-        ("built", built.map(|built| built.to_string()).unwrap_or_default()),
+        ("made", built.map(|built| built.to_string()).unwrap_or_default()),
         ("records", grouped(info.records)),
         ("nodes", grouped(info.nodes.into())),
         ("bytes", grouped(info.bytes)),
@@ -161,4 +383,9 @@ fn inspect(args: InspectArgs, shared: &Shared) -> anyhow::Result<()> {
     let text: Vec<String> =
         lines.iter().map(|(name, value)| format!("{name:<8}  {}", value.trim())).collect();
     Ok(output::data(&text.join("\n"))?)
+}
+
+/// What a database says of itself, as its licence is judged by.
+pub(super) fn copy_of(info: &ipgeo_runtime::geo::Info) -> Copy<'_> {
+    Copy { name: &info.name, licence: &info.licence, attribution: &info.attribution, date: &info.date }
 }

@@ -1,17 +1,25 @@
 //! The verbs: one file each, its arguments beside its `run`.
 
+mod checkup;
 pub mod cloud_args;
+pub mod completions;
 pub mod cost;
 pub mod deploy;
 pub mod deployment;
 pub mod destroy;
 pub mod dev;
+pub mod doctor;
 pub mod drift;
 mod execution;
 pub mod geo;
+pub mod geo_rollout;
 pub mod iam;
+pub mod init;
 pub mod keys;
+pub mod logs;
+pub mod man;
 pub mod plan;
+pub mod probe;
 pub mod quota;
 pub mod render;
 pub mod schema;

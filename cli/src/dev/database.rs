@@ -4,10 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use ipgeo_runtime::geo::Database;
+use jiff::tz::TimeZone;
 
 use crate::config::Config;
 use crate::fetch;
 use crate::geo::{self, Progress};
+use crate::licence::{Copy, may_serve};
 
 /// The database that is served, and what to say of it.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub(super) fn compiled_path(state: &Path) -> PathBuf {
     state.join("geo").join("ipgeo.mmdb")
 }
 
-/// Finds or makes the database to serve.
+/// Finds or makes the database to serve; one whose licence has ended is refused.
 pub fn serve_database(
     config: &Config,
     state: &Path,
@@ -34,7 +36,16 @@ pub fn serve_database(
     progress: &dyn Progress,
 ) -> anyhow::Result<Served> {
     let open = |path: PathBuf, is_sample| -> anyhow::Result<Served> {
-        Ok(Served { database: Database::open(&path)?, path, is_sample })
+        let database = Database::open(&path)?;
+        let info = database.info();
+        let copy = Copy {
+            name: &info.name,
+            licence: &info.licence,
+            attribution: &info.attribution,
+            date: &info.date,
+        };
+        may_serve(copy, TimeZone::UTC.to_datetime(now).date())?;
+        Ok(Served { database, path, is_sample })
     };
     if let Some(named) = named {
         return open(named.to_owned(), false);

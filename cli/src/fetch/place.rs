@@ -10,6 +10,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
+use super::keep::keep_previous;
 use super::{BYTES_MAX, FetchError};
 
 /// A new file may be this much smaller than the old one before it is taken for a cut one.
@@ -40,6 +41,8 @@ pub enum Outcome {
     New,
     /// It is the same as before.
     Unchanged,
+    /// It is pinned, and was not asked for.
+    Pinned,
 }
 
 pub(super) fn map(path: &Path) -> io::Result<Mmap> {
@@ -110,7 +113,8 @@ pub(super) fn verify(file: &Path, target: &Path, name: &str) -> Result<(), Fetch
     Ok(())
 }
 
-fn sha256(path: &Path) -> io::Result<(String, u64)> {
+/// A file's SHA-256, hex, and its bytes.
+pub fn sha256_of(path: &Path) -> io::Result<(String, u64)> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let bytes = io::copy(&mut file, &mut HashWriter(&mut hasher))?;
@@ -133,7 +137,7 @@ impl io::Write for HashWriter<'_> {
 /// Puts a verified file where it belongs; the old one becomes `<file>.previous`.
 pub(super) fn swap_in(file: NamedTempFile, target: &Path, name: &str) -> Result<Fetched, FetchError> {
     let failed = |source| FetchError::Write { path: target.to_owned(), source };
-    let (new, bytes) = sha256(file.path()).map_err(failed)?;
+    let (new, bytes) = sha256_of(file.path()).map_err(failed)?;
     let fetched = |outcome| Fetched {
         source: name.to_owned(),
         file: target.to_owned(),
@@ -141,17 +145,14 @@ pub(super) fn swap_in(file: NamedTempFile, target: &Path, name: &str) -> Result<
         sha256: new.clone(),
         outcome,
     };
-    let outcome = match sha256(target) {
+    let outcome = match sha256_of(target) {
         Ok((old, _)) if old == new => return Ok(fetched(Outcome::Unchanged)),
         Ok(_) => Outcome::Updated,
         Err(_) => Outcome::New,
     };
     file.as_file().sync_all().map_err(failed)?;
     if outcome == Outcome::Updated {
-        // A hard link keeps the old file under its second name; the rename below then takes the first.
-        let previous = target.with_extension("mmdb.previous");
-        let _removed_or_none = std::fs::remove_file(&previous);
-        std::fs::hard_link(target, &previous).map_err(failed)?;
+        keep_previous(target).map_err(failed)?;
     }
     file.persist(target).map_err(|error| failed(error.error))?;
     Ok(fetched(outcome))

@@ -20,6 +20,11 @@ fn of_month(pattern: &str, month: Month) -> String {
     pattern.replace("{YYYY}", &text[..4]).replace("{MM}", &text[5..])
 }
 
+/// An address without what follows its `?`: a licence key may be there, which nobody is to read.
+pub(super) fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
+}
+
 /// The addresses to try, the newest first.
 fn addresses(pattern: &str, now: Timestamp) -> Vec<String> {
     let this = Month::of(now);
@@ -42,6 +47,7 @@ pub(super) fn download(pattern: &str, folder: &Path, now: Timestamp) -> Result<N
             Ok(file) => return Ok(file),
             Err(source) => {
                 // The newest address is the one that an operator will look for.
+                let url = without_query(&url).to_owned();
                 failure.get_or_insert(FetchError::Download { url, source });
             }
         }

@@ -22,7 +22,8 @@ pub struct About {
     pub attribution: String,
     /// Where the credit leads.
     pub attribution_link: String,
-    /// When it was compiled, Unix seconds: part of the result, so that the same input gives the same bytes.
+    /// When the newest of its sources was made, Unix seconds: not the hour of the build, so that the same
+    /// sources give the same bytes.
     pub build_epoch: u64,
 }
 

@@ -22,7 +22,7 @@ pub struct Checked {
 const DIFFERENCES_MAX: usize = 10;
 
 /// Country code, city, latitude and longitude of an address.
-type Facts = (Option<String>, Option<String>, Option<f64>, Option<f64>);
+pub(super) type Facts = (Option<String>, Option<String>, Option<f64>, Option<f64>);
 
 /// Compares `count` random addresses of a seed: of IPv4 when `ipv6` is false, else of the parts of IPv6
 /// that are given out.
@@ -83,7 +83,7 @@ fn source_facts(value: &Value) -> Facts {
     )
 }
 
-fn our_facts(compiled: &Database, address: IpAddr) -> Option<Facts> {
+pub(super) fn our_facts(compiled: &Database, address: IpAddr) -> Option<Facts> {
     let mut members = String::from("{");
     compiled.lookup(address)?.write_static(&mut members);
     members.push('}');

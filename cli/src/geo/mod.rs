@@ -7,10 +7,12 @@
 
 mod build;
 mod check;
+mod diff;
 mod error;
 mod extract;
 mod facts;
 mod merge;
+mod networks;
 mod record;
 mod sample;
 mod source;
@@ -20,6 +22,9 @@ mod zone;
 
 pub use build::{About, Built, Phase, Progress, Quiet, build, build_bytes};
 pub use check::{Checked, check};
+pub use diff::{Diff, DiffError, Move, Sampled, diff};
 pub use error::BuildError;
+#[cfg(test)]
+pub(crate) use sample::sample_of;
 pub use sample::{SAMPLE_NAME, sample, write_sample};
 pub use source::Source;

@@ -20,7 +20,6 @@ const COLUMNS: usize = 10;
 
 /// Compiles the sample database.
 pub fn sample() -> Result<Vec<u8>, BuildError> {
-    let (trie, said) = read(TEXT)?;
     let about = About {
         name: SAMPLE_NAME.to_owned(),
         date: "2026-11-24".to_owned(),
@@ -28,7 +27,13 @@ pub fn sample() -> Result<Vec<u8>, BuildError> {
         build_epoch: 1_795_478_400,
         ..About::default()
     };
-    build_made(&trie, &said, &about)
+    sample_of(TEXT, &about)
+}
+
+/// Compiles a text of the sample's form.
+pub(crate) fn sample_of(text: &str, about: &About) -> Result<Vec<u8>, BuildError> {
+    let (trie, said) = read(text)?;
+    build_made(&trie, &said, about)
 }
 
 /// Compiles the sample database into a file; whole or not at all.

@@ -54,6 +54,7 @@ pub fn deployer_policy(config: &Config, account: &str) -> Policy {
         stream(&names, account),
         functions(&names, account),
         source_mappings(),
+        limits(),
         roles(&names),
         pass_roles(&names),
         logs(&names, account),
@@ -214,6 +215,19 @@ fn source_mappings() -> Statement {
     )
 }
 
+/// What `ipgeo doctor` asks of the account as a whole.
+fn limits() -> Statement {
+    allow(
+        "AskLimits",
+        &[
+            "lambda:GetAccountSettings",
+            "servicequotas:GetAWSDefaultServiceQuota",
+            "servicequotas:GetServiceQuota",
+        ],
+        vec!["*".to_owned()],
+    )
+}
+
 fn roles(names: &Names) -> Statement {
     allow(
         "Roles",
@@ -332,6 +346,7 @@ fn domain() -> Vec<Statement> {
                 "acm:AddTagsToCertificate",
                 "acm:DeleteCertificate",
                 "acm:DescribeCertificate",
+                "acm:ListCertificates",
                 "acm:ListTagsForCertificate",
                 "acm:RequestCertificate",
             ],
@@ -399,6 +414,31 @@ mod tests {
                 }
             }
         }
+        found.extend(signed_calls());
+        found
+    }
+
+    /// The same of the calls that the adapter signs itself.
+    fn signed_calls() -> BTreeSet<String> {
+        let services = [
+            ("Service::Acm", "acm"),
+            ("Service::Kinesis", "kinesis"),
+            ("Service::Logs", "logs"),
+            ("Service::Quotas", "servicequotas"),
+        ];
+        let mut found = BTreeSet::from(
+            ["lambda:GetAccountSettings", "lambda:ListEventSourceMappings"].map(str::to_owned),
+        );
+        for source in [include_str!("../aws/logs.rs"), include_str!("../aws/vitals.rs")] {
+            let code: String = source.split_whitespace().collect();
+            for (word, service) in services {
+                let call = format!("signed.json({word},region,\"");
+                for (at, _) in code.match_indices(&call) {
+                    let operation = code[at + call.len()..].split('"').next().unwrap_or_default();
+                    found.insert(format!("{service}:{operation}"));
+                }
+            }
+        }
         found
     }
 
@@ -415,6 +455,8 @@ mod tests {
         let calls = calls();
         for known in [
             "cloudformation:CreateChangeSet",
+            "logs:FilterLogEvents",
+            "servicequotas:GetServiceQuota",
             "route53:ChangeResourceRecordSets",
             "s3:PutObject",
             "sts:GetCallerIdentity",
@@ -438,7 +480,7 @@ mod tests {
     fn nothing_is_allowed_beyond_the_service() {
         let policy = deployer_policy(&crate::stacks::test_config(), "123456789012");
         // What AWS can't narrow, by name.
-        let wide = ["FindStacks", "SourceMappings", "WhoAmI"];
+        let wide = ["AskLimits", "FindStacks", "SourceMappings", "WhoAmI"];
         for statement in &policy.statement {
             let narrow = statement.resource.iter().all(|resource| {
                 resource.contains("ipgeo-prod")

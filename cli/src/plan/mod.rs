@@ -5,6 +5,7 @@
 //! `records` those of DNS, `lifecycle` those that remove regions, `faults` tells what forbids a deploy, `show`
 //! prints a plan.
 
+mod database;
 mod destroy;
 mod diff;
 mod edit;
@@ -21,6 +22,7 @@ mod show;
 mod traffic;
 mod widening;
 
+pub use database::beside_database;
 pub use destroy::{DestroyOptions, destroy};
 pub use diff::{Op, PropertyChange, ResourceChange, compare};
 pub use faults::{Fault, PROTECTED};

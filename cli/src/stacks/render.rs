@@ -14,6 +14,7 @@ use tera::{Context, Kwargs, State, Tera};
 use super::names::{Names, StackKind};
 use super::template::{Template, TemplateError};
 use crate::config::{Architecture, Config, Emulator, Region, Tiers};
+use crate::licence::Terms;
 
 /// Where a function finds the layer's geo database.
 pub const FUNCTION_DATABASE: &str = "/opt/ipgeo.mmdb";
@@ -36,6 +37,9 @@ const RETRIES: u32 = 100;
 const USAGE_MEMORY_MB: u32 = 512;
 /// Seconds that one batch may take.
 const USAGE_TIMEOUT_S: u32 = 300;
+
+/// Days that S3 may take to remove what has expired: it looks once a day, and then takes the version of before.
+const EXPIRY_TAKES_DAYS: i64 = 2;
 
 /// An artifact by its content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -195,7 +199,10 @@ impl<'a> Renderer<'a> {
 
     /// A region's bucket of artifacts.
     pub fn artifacts(&self, region: &str) -> Result<Stack, RenderError> {
-        let context = self.context("artifacts");
+        let mut context = self.context("artifacts");
+        let terms = Terms::of(&self.config.geo.licence, &self.config.geo.name);
+        let geo_days = terms.keep_days.map(|days| (days - EXPIRY_TAKES_DAYS).max(1));
+        context.insert("geo_days", &geo_days);
         self.fill(StackKind::Artifacts, region, &context)
     }
 
@@ -435,6 +442,21 @@ pub(crate) mod tests {
         insta::assert_snapshot!("edge", edge.text);
         insta::assert_snapshot!("home", stacks[10].text);
         insta::assert_snapshot!("artifacts", stacks[0].text);
+    }
+
+    #[test]
+    fn buckets_forget_geo_data_that_nobody_may_keep() {
+        let mut config = config();
+        let artifacts = artifacts();
+        for (licence, days) in [("CC BY 4.0", None), ("GeoLite End User License Agreement", Some(28))] {
+            config.geo.licence = licence.to_owned();
+            let renderer = Renderer::new(&config, &artifacts).expect("templates");
+            let stack = renderer.artifacts("eu-west-1").expect("rendered");
+            let rules =
+                &stack.template.resources["ArtifactBucket"].properties["LifecycleConfiguration"]["Rules"];
+            let rule = rules.as_array().expect("rules").iter().find(|rule| rule["Prefix"] == "geo/");
+            assert_eq!(rule.and_then(|rule| rule["ExpirationInDays"].as_i64()), days, "{licence}");
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub struct Info {
     pub attribution: String,
     /// Where the credit leads; may be empty.
     pub attribution_link: String,
-    /// When it was compiled, Unix seconds.
+    /// When the newest of its sources was made, Unix seconds.
     pub build_epoch: u64,
     /// Distinct records.
     pub records: u64,

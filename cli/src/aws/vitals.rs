@@ -1,0 +1,250 @@
+//! What `ipgeo doctor` asks AWS beside stacks and tables.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::cloud::Aws;
+use super::dns;
+use super::refusal::Refusal;
+use super::signed::{Service, Signed};
+use crate::cloud::CloudRead as _;
+use crate::config::{Config, Region};
+use crate::doctor::{Certificate, Concurrency, EdgeFacts, HomeFacts, Read, Subscription};
+use crate::stacks::StackKind;
+
+/// API Gateway's quota of requests a second of an account in a region.
+const RATE_QUOTA: &str = "L-8A5B8E43";
+/// Pages of certificates that are looked through.
+const PAGES_MAX: usize = 20;
+const DAY_S: i64 = 86_400;
+
+/// What is not there is a fact; what can't be read is none.
+fn there<T>(read: Result<T, Refusal>, region: &str) -> Read<Option<T>> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(refusal) if refusal.is_absent() => Ok(None),
+        Err(refusal) => Err(refusal.for_reading(region)),
+    }
+}
+
+/// A text of an answer that must be there.
+fn text(value: &Value, name: &str) -> Result<String, Refusal> {
+    value.as_str().map(str::to_owned).ok_or_else(|| Refusal {
+        code: Some("Answer".to_owned()),
+        message: format!("the answer has no {name}"),
+    })
+}
+
+async fn stream(signed: &Signed, region: &str, name: &str) -> Result<String, Refusal> {
+    let input = json!({ "StreamName": name });
+    let answer = signed.json(Service::Kinesis, region, "DescribeStreamSummary", &input).await?;
+    text(&answer["StreamDescriptionSummary"]["StreamStatus"], "stream status")
+}
+
+/// The state of what feeds a function from a stream; none: nothing does.
+async fn mapping(signed: &Signed, region: &str, function: &str) -> Result<Option<String>, Refusal> {
+    let path = format!("/2015-03-31/event-source-mappings/?FunctionName={function}");
+    let answer = signed.get(Service::Lambda, region, &path).await?;
+    Ok(answer["EventSourceMappings"][0]["State"].as_str().map(str::to_owned))
+}
+
+async fn clock_ahead_s(signed: &Signed, region: &str) -> Result<f64, Refusal> {
+    let asked = Timestamp::now();
+    let date = signed.date(Service::Kinesis, region).await?;
+    let answered = Timestamp::now();
+    let theirs = date.and_then(|date| jiff::fmt::rfc2822::parse(&date).ok());
+    let theirs = theirs.ok_or_else(|| Refusal {
+        code: Some("Answer".to_owned()),
+        message: "the answer has no date".to_owned(),
+    })?;
+    // AWS wrote its date somewhere between; it has whole seconds.
+    let ours = asked.as_millisecond().midpoint(answered.as_millisecond());
+    let ahead_ms = ours - theirs.timestamp().as_millisecond() - 500;
+    #[expect(clippy::cast_precision_loss, reason = "seconds")]
+    Ok(ahead_ms as f64 / 1_000.0)
+}
+
+/// The certificate of a domain that serves, or the newest state of one that does not yet.
+async fn certificate(
+    signed: &Signed,
+    region: &str,
+    domain: &str,
+    now: Timestamp,
+) -> Result<Option<Certificate>, Refusal> {
+    let mut input = json!({ "MaxItems": 100 });
+    let mut found: Option<(bool, Certificate)> = None;
+    for _page in 0..PAGES_MAX {
+        let page = signed.json(Service::Acm, region, "ListCertificates", &input).await?;
+        let list = page["CertificateSummaryList"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for one in list.iter().filter(|one| one["DomainName"].as_str() == Some(domain)) {
+            let in_use = one["InUse"].as_bool().unwrap_or(false);
+            if found.as_ref().is_none_or(|(used, _)| in_use && !used) {
+                #[expect(clippy::cast_possible_truncation, reason = "whole seconds")]
+                let ends = one["NotAfter"].as_f64().map(|ends| ends as i64);
+                let certificate = Certificate {
+                    status: one["Status"].as_str().unwrap_or("UNKNOWN").to_owned(),
+                    days_left: ends.map(|ends| (ends - now.as_second()).div_euclid(DAY_S)),
+                };
+                found = Some((in_use, certificate));
+            }
+        }
+        match page["NextToken"].as_str() {
+            Some(token) => input["NextToken"] = token.into(),
+            None => break,
+        }
+    }
+    Ok(found.map(|(_, certificate)| certificate))
+}
+
+async fn concurrency(signed: &Signed, region: &str) -> Result<Concurrency, Refusal> {
+    let answer = signed.get(Service::Lambda, region, "/2016-08-19/account-settings/").await?;
+    let limit = &answer["AccountLimit"];
+    let number = |name: &str| limit[name].as_u64();
+    let found = number("ConcurrentExecutions").zip(number("UnreservedConcurrentExecutions"));
+    let (limit, unreserved) = found.ok_or_else(|| Refusal {
+        code: Some("Answer".to_owned()),
+        message: "the answer has no limits".to_owned(),
+    })?;
+    Ok(Concurrency { limit, unreserved })
+}
+
+async fn rate(signed: &Signed, region: &str) -> Result<f64, Refusal> {
+    let input = json!({ "ServiceCode": "apigateway", "QuotaCode": RATE_QUOTA });
+    let applied = signed.json(Service::Quotas, region, "GetServiceQuota", &input).await;
+    let answer = match applied {
+        // Nobody has asked for more yet: the default holds.
+        Err(refusal) if refusal.is("NoSuchResourceException") => {
+            signed.json(Service::Quotas, region, "GetAWSDefaultServiceQuota", &input).await?
+        }
+        other => other?,
+    };
+    answer["Quota"]["Value"].as_f64().ok_or_else(|| Refusal {
+        code: Some("Answer".to_owned()),
+        message: "the answer has no value".to_owned(),
+    })
+}
+
+async fn subscription(signed: &Signed, region: &str, group: &str) -> Result<Option<Subscription>, Refusal> {
+    let input = json!({ "logGroupName": group });
+    let answer = signed.json(Service::Logs, region, "DescribeSubscriptionFilters", &input).await?;
+    let first = &answer["subscriptionFilters"][0];
+    Ok(first["destinationArn"].as_str().map(|destination| Subscription {
+        destination: destination.to_owned(),
+        pattern: first["filterPattern"].as_str().unwrap_or_default().to_owned(),
+    }))
+}
+
+impl Aws {
+    /// What is known of home.
+    pub async fn home_facts(&self, config: &Config) -> HomeFacts {
+        let (signed, home) = (self.signed(), config.service.home.as_str());
+        let zone = async {
+            let (zone, domain) = (config.service.hosted_zone.as_ref()?, config.service.domain.as_ref()?);
+            let read = dns::read(self.session(), zone, domain).await;
+            Some(read.map(|zone| zone.is_some()).map_err(|refusal| refusal.for_reading("Route 53")))
+        };
+        let names = self.names();
+        let (stream, counter, clock, zone) = futures_util::join!(
+            stream(&signed, home, &names.stream),
+            mapping(&signed, home, &names.usage_function),
+            clock_ahead_s(&signed, home),
+            zone
+        );
+        HomeFacts {
+            stream: Some(there(stream, home)),
+            counter: Some(there(counter, home).map(Option::flatten)),
+            zone,
+            clock_ahead_s: Some(clock.map_err(|refusal| refusal.for_reading(home))),
+        }
+    }
+
+    /// What is known of a region's edge, but how it answers.
+    pub async fn edge_facts(&self, region: &Region, domain: Option<&str>, account: &str) -> EdgeFacts {
+        let (signed, name) = (self.signed(), region.name.as_str());
+        let observed = self.region(name, account, &[]).await;
+        if let Some((what, remedy)) = observed.closed {
+            let closed = Err(crate::cloud::CloudError { what, remedy });
+            return EdgeFacts { open: Some(closed), ..EdgeFacts::default() };
+        }
+        let certificate = async {
+            let read = certificate(&signed, name, domain?, Timestamp::now()).await;
+            Some(there(read, name).map(Option::flatten))
+        };
+        let group = self.lookup_log_group();
+        let (certificate, concurrency, rate, subscription) = futures_util::join!(
+            certificate,
+            concurrency(&signed, name),
+            rate(&signed, name),
+            subscription(&signed, name, &group)
+        );
+        let stack = observed.stacks.get(&StackKind::Edge).map(|stack| stack.status.clone());
+        EdgeFacts {
+            open: Some(Ok(())),
+            stack: Some(Ok(stack)),
+            certificate,
+            concurrency: Some(concurrency.map_err(|refusal| refusal.for_reading(name))),
+            rate: Some(rate.map_err(|refusal| refusal.for_reading(name))),
+            subscription: Some(there(subscription, name).map(Option::flatten)),
+            ..EdgeFacts::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::signed::tests::server;
+    use super::*;
+
+    #[tokio::test]
+    async fn answers_are_read_as_facts() {
+        let region = "eu-west-1";
+        let (signed, thread) = server(vec![
+            (200, json!({"StreamDescriptionSummary": {"StreamStatus": "ACTIVE"}})),
+            (200, json!({"EventSourceMappings": [{"State": "Enabled"}]})),
+            (200, json!({"EventSourceMappings": []})),
+            (
+                200,
+                json!({"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 900}}),
+            ),
+            (400, json!({"__type": "NoSuchResourceException", "message": "none"})),
+            (200, json!({"Quota": {"Value": 10_000.0}})),
+            (200, json!({"subscriptionFilters": [{"destinationArn": "arn", "filterPattern": "p"}]})),
+            (400, json!({"__type": "ResourceNotFoundException", "message": "no group"})),
+        ]);
+        assert_eq!(stream(&signed, region, "s").await.as_deref(), Ok("ACTIVE"));
+        assert_eq!(mapping(&signed, region, "f").await.expect("read").as_deref(), Some("Enabled"));
+        assert_eq!(mapping(&signed, region, "f").await.expect("read"), None);
+        let found = concurrency(&signed, region).await.expect("read");
+        assert_eq!(found, Concurrency { limit: 1_000, unreserved: 900 });
+        assert_eq!(rate(&signed, region).await, Ok(10_000.0));
+        let found = subscription(&signed, region, "g").await.expect("read").expect("one");
+        assert_eq!((found.destination.as_str(), found.pattern.as_str()), ("arn", "p"));
+        let absent = there(subscription(&signed, region, "g").await, region);
+        assert_eq!(absent, Ok(None));
+        let asked = thread.join().expect("requests");
+        assert!(
+            asked[1].starts_with("GET /2015-03-31/event-source-mappings/?FunctionName=f"),
+            "{}",
+            asked[1]
+        );
+        assert!(asked[5].contains("ServiceQuotasV20190624.GetAWSDefaultServiceQuota"), "{}", asked[5]);
+    }
+
+    #[tokio::test]
+    async fn the_certificate_that_serves_is_the_one_that_counts() {
+        let now = Timestamp::from_second(1_000_000).expect("a time");
+        let one = |domain: &str, status: &str, in_use: bool, days: i64| json!({"DomainName": domain, "Status": status, "InUse": in_use, "NotAfter": 1_000_000 + days * DAY_S});
+        let (signed, thread) = server(vec![
+            (
+                200,
+                json!({"CertificateSummaryList": [one("a.test", "EXPIRED", false, -9), one("b.test", "ISSUED", true, 1)], "NextToken": "t"}),
+            ),
+            (200, json!({"CertificateSummaryList": [one("a.test", "ISSUED", true, 90)]})),
+            (200, json!({"CertificateSummaryList": []})),
+        ]);
+        let found = certificate(&signed, "eu-west-1", "a.test", now).await.expect("read");
+        assert_eq!(found, Some(Certificate { status: "ISSUED".into(), days_left: Some(90) }));
+        assert_eq!(certificate(&signed, "eu-west-1", "a.test", now).await, Ok(None));
+        thread.join().expect("requests");
+    }
+}

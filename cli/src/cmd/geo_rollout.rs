@@ -1,0 +1,296 @@
+//! `ipgeo geo rollout` and `rollback`: the regions get a database, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use ipgeo_runtime::geo::Database;
+use jiff::Timestamp;
+
+use super::cloud_args::{ExecuteArgs, RegionArgs, again, agreed};
+use super::deployment::probe_of;
+use super::execution::{carry_out, exit_of};
+use super::plan::{print, tell_faults};
+use super::{geo, load_config};
+use crate::artifacts::{database_zip, prepare_database, unzip_database};
+use crate::aws::Aws;
+use crate::cli::Shared;
+use crate::cloud::{Ask, CloudRead as _, observe};
+use crate::config::Config;
+use crate::deploy::Outcome;
+use crate::fetch::{self, Lock, LockedDatabase, Rollout, Rollouts};
+use crate::licence::may_serve;
+use crate::output::{self, Exit, Format};
+use crate::plan::{self, ArtifactFile, Observed, Plan, PlanOptions, ProbeSpec, beside_database};
+use crate::stacks::{ArtifactRef, ArtifactSet, Renderer, StackKind};
+
+/// Flags that a rollout and a rollback share.
+#[derive(Debug, Args)]
+pub struct Flags {
+    #[command(flatten)]
+    regions: RegionArgs,
+    #[command(flatten)]
+    execute: ExecuteArgs,
+    /// The AWS profile to use
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+}
+
+/// Flags of `ipgeo geo rollout`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Goes in the waves of a deploy: one region first, asked whether it answers, then the others.
+It refuses when regions.toml has changed too: that is for `ipgeo deploy`.
+
+Examples:
+  ipgeo geo rollout
+  ipgeo geo rollout --yes --max-change 5     for cron: not when over 5 % changed country")]
+pub struct RolloutArgs {
+    #[command(flatten)]
+    flags: Flags,
+    /// Refuse when more than this share has another country than in the database before
+    #[arg(long, value_name = "PERCENT")]
+    max_change: Option<f64>,
+}
+
+/// Flags of `ipgeo geo rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Addresses that a gate draws.
+const GATE_SAMPLES: u32 = 100_000;
+
+/// A database, ready for the regions.
+struct Wanted {
+    artifact: ArtifactRef,
+    description: String,
+    files: Vec<ArtifactFile>,
+    probe: ProbeSpec,
+}
+
+/// Gives the regions the compiled database.
+pub(crate) async fn rollout(args: RolloutArgs, shared: &Shared) -> anyhow::Result<Exit> {
+    let (config, file) = load_config(shared)?;
+    let database = geo::served(&shared.state);
+    let locked = checked(&database, &Lock::read(&Lock::path(&file))?.unwrap_or_default())?;
+    if let Some(most) = args.max_change {
+        gate(&database, most)?;
+    }
+    let made = tokio::task::block_in_place(|| {
+        prepare_database(&config, &shared.state, &database, &|line| output::say(line))
+    })?;
+    let artifact = made.file.artifact.clone();
+    let wanted = Wanted {
+        artifact: artifact.clone(),
+        description: made.description.clone(),
+        files: vec![made.file],
+        probe: probe_of(&config, &database)?,
+    };
+    let begin = || remember(&shared.state, &artifact, &made.description, locked);
+    let done = give(&config, wanted, &args.flags, shared, begin).await?;
+    geo::purge(&config, shared)?;
+    Ok(done)
+}
+
+/// Gives the regions what they had before, and makes it the served database here.
+pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Result<Exit> {
+    let (config, file) = load_config(shared)?;
+    let aws = Aws::of(&config, args.flags.profile.as_deref()).await?;
+    let account = aws.account().await?;
+    let served = served_digests(&aws, &config, &account).await;
+    let known = Rollouts::read(&shared.state);
+    let digests: Vec<&str> = served.iter().map(String::as_str).collect();
+    let Some(before) = known.before(&digests).cloned() else {
+        bail!("no database is remembered that was given to the regions before the one that they have")
+    };
+    may_serve(before.database.copy(), geo::today())?;
+    output::say(&format!("back to {}", before.description));
+    let artifact = ArtifactRef::new("geo", &before.digest);
+    let zip = database_zip(&shared.state, &before.digest);
+    let files = zip.iter().map(|file| ArtifactFile {
+        artifact: artifact.clone(),
+        file: file.clone(),
+        bytes: std::fs::metadata(file).map_or(0, |metadata| metadata.len()),
+    });
+    let address = geo::served(&shared.state);
+    let probe = ProbeSpec { country_code: None, ..probe_of(&config, &address).unwrap_or_default() };
+    let probe =
+        if probe.address.is_empty() { ProbeSpec { address: "8.8.8.8".into(), ..probe } } else { probe };
+    let wanted = Wanted {
+        artifact: artifact.clone(),
+        description: before.description.clone(),
+        files: files.collect(),
+        probe: ProbeSpec { domain: config.service.domain.clone(), ..probe },
+    };
+    let begin = || {
+        restore(zip.as_deref(), &before, &geo::served(&shared.state), &Lock::path(&file))?;
+        remember(&shared.state, &artifact, &before.description, before.database.clone())
+    };
+    give(&config, wanted, &args.flags, shared, begin).await
+}
+
+/// Makes a database of before the served one, and the locked one; the one that was served is kept beside.
+fn restore(zip: Option<&Path>, before: &Rollout, served: &Path, lock_path: &Path) -> anyhow::Result<()> {
+    let Some(zip) = zip else {
+        output::say(
+            "the database of before is not on this machine: the next `ipgeo deploy` would give the newer one again",
+        );
+        return Ok(());
+    };
+    if served.is_file() {
+        fetch::keep_previous(served).with_context(|| format!("keep {}", served.display()))?;
+    }
+    unzip_database(zip, served).with_context(|| format!("take the database out of {}", zip.display()))?;
+    let mut lock = Lock::read(lock_path)?.unwrap_or_default();
+    lock.database = Some(before.database.clone());
+    Ok(lock.write(lock_path)?)
+}
+
+/// A compiled database that may be given to the regions: its licence is kept, and the lock names it.
+fn checked(database: &Path, lock: &Lock) -> anyhow::Result<LockedDatabase> {
+    if !database.is_file() {
+        bail!("no geo database is built; do so first: ipgeo geo fetch && ipgeo geo build");
+    }
+    let info = Database::open(database)?.info().clone();
+    may_serve(geo::copy_of(&info), geo::today())?;
+    let digest = fetch::sha256_of(database).with_context(|| format!("read {}", database.display()))?;
+    lock.verify_database(database, &digest.0)?;
+    Ok(lock.database.clone().unwrap_or_else(|| LockedDatabase::of(&info, digest, Vec::new())))
+}
+
+/// Refuses a database that differs too much from the one before; without one there is nothing to hold it against.
+fn gate(database: &Path, most: f64) -> anyhow::Result<()> {
+    let before = fetch::previous_of(database);
+    if !before.is_file() {
+        output::say("no database was compiled before this one: --max-change has nothing to compare with");
+        return Ok(());
+    }
+    let found = crate::geo::diff(&before, database, GATE_SAMPLES, 1)?;
+    let share = found.country_percent_max();
+    if share > most {
+        bail!(
+            "{share:.2} % have another country than in the database before, more than {most} %; `ipgeo geo diff` shows more"
+        );
+    }
+    output::say(&format!("{share:.2} % have another country than in the database before"));
+    Ok(())
+}
+
+/// Digests of the databases that regions have.
+async fn served_digests(aws: &Aws, config: &Config, account: &str) -> BTreeSet<String> {
+    let reads = config.regions.iter().map(|region| aws.region(&region.name, account, &[]));
+    let regions = futures_util::future::join_all(reads).await;
+    regions
+        .iter()
+        .filter_map(|region| region.stacks.get(&StackKind::Edge)?.outputs.get("Geo").cloned())
+        .collect()
+}
+
+/// The code that the regions run, by architecture: a rollout leaves it as it is.
+fn running_code(config: &Config, observed: &Observed) -> anyhow::Result<BTreeMap<&'static str, ArtifactRef>> {
+    let mut code: BTreeMap<&'static str, ArtifactRef> = BTreeMap::new();
+    for region in &config.regions {
+        let edge = observed.regions.get(&region.name).and_then(|region| region.stacks.get(&StackKind::Edge));
+        let Some(digest) = edge.and_then(|edge| edge.outputs.get("Code")) else { continue };
+        let running = ArtifactRef::new("code", digest);
+        let known = code.entry(region.runtime.architecture.as_str()).or_insert_with(|| running.clone());
+        if *known != running {
+            bail!("regions run different code; `ipgeo deploy` makes them alike first");
+        }
+    }
+    let missing =
+        config.regions.iter().find(|region| !code.contains_key(region.runtime.architecture.as_str()));
+    match missing {
+        Some(region) => bail!("{} has no edge yet; `ipgeo deploy` makes it", region.name),
+        None => Ok(code),
+    }
+}
+
+/// Plans, asks, calls `begin` and carries out.
+async fn give(
+    config: &Config,
+    wanted: Wanted,
+    flags: &Flags,
+    shared: &Shared,
+    begin: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<Exit> {
+    let scope = flags.regions.scope(config)?;
+    let regions = scope.regions.len();
+    let aws = Aws::of(config, flags.profile.as_deref()).await?;
+    let first = observe(&aws, &Ask::everywhere(config, None)).await?;
+    let set = ArtifactSet {
+        code: running_code(config, &first)?,
+        geo: wanted.artifact,
+        geo_description: wanted.description,
+    };
+    let observed = observe(&aws, &Ask::everywhere(config, Some(&set))).await?;
+    let options = PlanOptions {
+        scope,
+        allow_replace: BTreeSet::new(),
+        recreate_failed: false,
+        files: wanted.files,
+        probe: wanted.probe,
+    };
+    let renderer = Renderer::new(config, &set)?;
+    let plan: Plan = match plan::plan(config, &renderer, &observed, &options)? {
+        Ok(plan) => plan,
+        Err(faults) => return tell_faults(&faults, shared),
+    };
+    let beside = beside_database(&plan);
+    if !beside.is_empty() {
+        bail!(
+            "more than the database would change: {}; `ipgeo plan` shows it, `ipgeo deploy` does it",
+            beside.join(", ")
+        );
+    }
+    if shared.format() == Format::Table || plan.is_empty() {
+        print(&plan, false)?;
+    }
+    if plan.is_empty() {
+        return Ok(Exit::Done);
+    }
+    if !agreed("make these changes?", &flags.execute)? {
+        output::say("nothing was changed");
+        return Ok(Exit::Failed);
+    }
+    begin()?;
+    let run = carry_out(&plan, &aws, &flags.execute, shared).await?;
+    output::say(&run.report(&plan, &again()));
+    if run.outcome() == Outcome::Halted {
+        output::say("`ipgeo geo rollback` gives the regions back what they had");
+    }
+    Ok(exit_of(&run, regions))
+}
+
+/// The database that a deploy gives the regions: the named one, else the built one, which must be the locked one.
+pub(super) fn for_deploy(
+    state: &Path,
+    named: Option<&Path>,
+    lock_path: &Path,
+) -> anyhow::Result<(PathBuf, LockedDatabase)> {
+    match named {
+        // A database that is named is the operator's choice: only its licence is held.
+        Some(named) => Ok((named.to_owned(), checked(named, &Lock::default())?)),
+        None => {
+            let built = geo::served(state);
+            let locked = checked(&built, &Lock::read(lock_path)?.unwrap_or_default())?;
+            Ok((built, locked))
+        }
+    }
+}
+
+/// Remembers a database that regions are given, for a way back.
+pub(super) fn remember(
+    state: &Path,
+    artifact: &ArtifactRef,
+    description: &str,
+    database: LockedDatabase,
+) -> anyhow::Result<()> {
+    let (digest, description) = (artifact.digest.clone(), description.to_owned());
+    let rollout = Rollout { at: Timestamp::now(), digest, description, database };
+    Rollouts::read(state).add(rollout, state).context("remember what the regions are given")
+}

@@ -1,0 +1,113 @@
+//! `ipgeo init`.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::cli::Shared;
+use crate::config;
+use crate::output::{self, printable};
+use crate::setup::{Ask, Data, Known, interview, render};
+use crate::whole::{Replace, write_whole};
+
+/// Flags of `ipgeo init`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ipgeo init
+  ipgeo init --no-input --name geo --regions 'us-*,eu-central-1' --home eu-central-1
+  ipgeo init --domain api.example.com --tier startup=100k/month --tier business=2.5M/month")]
+pub struct InitArgs {
+    /// The service's name; begins the name of everything that is made
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Tells several services of one account apart: prod, staging
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+    /// The home region; it can't be moved later
+    #[arg(long, value_name = "REGION")]
+    home: Option<String>,
+    /// The regions, the first is home unless --home says otherwise; `eu-*` means all of Europe
+    #[arg(long, value_name = "REGIONS", value_delimiter = ',')]
+    regions: Option<Vec<String>>,
+    /// The API's domain
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<String>,
+    /// The Route 53 zone of the domain; else the domain without its first part
+    #[arg(long, value_name = "ZONE")]
+    hosted_zone: Option<String>,
+    /// Calls of an address without an API key
+    #[arg(long, value_name = "LIMIT")]
+    anonymous: Option<String>,
+    /// A tier of API keys, such as startup=100k/month; may be given several times
+    #[arg(long = "tier", value_name = "NAME=LIMIT", value_parser = tier)]
+    tiers: Option<Vec<(String, String)>>,
+    /// Where locations come from
+    #[arg(long, value_enum, value_name = "DATA")]
+    data: Option<Data>,
+    /// Ask nothing: what no flag says is the default
+    #[arg(long)]
+    no_input: bool,
+    /// Replace a regions.toml that is there
+    #[arg(long)]
+    force: bool,
+}
+
+fn tier(text: &str) -> Result<(String, String), String> {
+    let (name, limit) = text.split_once('=').ok_or("a tier is NAME=LIMIT, such as startup=100k/month")?;
+    Ok((name.trim().to_owned(), limit.trim().to_owned()))
+}
+
+/// Questions on standard error, answers from standard input.
+struct Terminal;
+
+impl Ask for Terminal {
+    fn ask(&mut self, question: &str, default: &str) -> std::io::Result<Option<String>> {
+        let mut err = std::io::stderr();
+        write!(err, "{} [{}]: ", printable(question), printable(default))?;
+        err.flush()?;
+        let mut line = String::new();
+        let read = std::io::stdin().lock().read_line(&mut line)?;
+        Ok((read > 0).then_some(line))
+    }
+
+    fn say(&mut self, line: &str) {
+        output::say(&format!("  {line}"));
+    }
+}
+
+/// Writes a first `regions.toml`.
+pub(crate) fn run(args: InitArgs, shared: &Shared) -> anyhow::Result<()> {
+    let path = shared.config.clone().unwrap_or_else(|| PathBuf::from(config::FILE_NAME));
+    if path.exists() && !args.force {
+        bail!("{} is there already; --force replaces it", path.display());
+    }
+    let known = Known {
+        name: args.name,
+        environment: args.environment,
+        home: args.home,
+        regions: args.regions,
+        domain: args.domain,
+        hosted_zone: args.hosted_zone,
+        anonymous: args.anonymous,
+        tiers: args.tiers,
+        data: args.data,
+    };
+    let asks = !args.no_input && std::io::stdin().is_terminal() && output::stderr_is_terminal();
+    let mut terminal = Terminal;
+    let answers = interview(known, if asks { Some(&mut terminal) } else { None })?;
+    let text = render(&answers);
+    let config = config::parse(&path.display().to_string(), &text)?;
+    let replace = if args.force { Replace::Yes } else { Replace::No };
+    write_whole(&path, text.as_bytes(), replace).with_context(|| format!("write {}", path.display()))?;
+    output::data(&path.display().to_string())?;
+    let regions = config.regions.len();
+    output::say(&format!(
+        "{regions} {}, home is {}; `ipgeo dev` runs it on this machine",
+        if regions == 1 { "region" } else { "regions" },
+        config.service.home
+    ));
+    Ok(())
+}

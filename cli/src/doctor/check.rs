@@ -1,0 +1,152 @@
+//! Findings, and how they are shown.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::cloud::CloudError;
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// All is well.
+    Ok,
+    /// It works, and should be looked at.
+    Warn,
+    /// It does not work, or must not go on.
+    Fail,
+    /// It was not looked at.
+    NotChecked,
+}
+
+impl Mark {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+            Self::NotChecked => "not checked",
+        }
+    }
+}
+
+/// A finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at: `stream`, `certificate`, …
+    pub check: &'static str,
+    /// Where; none: it is of the whole service.
+    pub region: Option<String>,
+    /// How it ended.
+    pub mark: Mark,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+impl Check {
+    fn new(check: &'static str, mark: Mark, found: impl Into<String>) -> Self {
+        Self { check, region: None, mark, found: found.into(), remedy: None }
+    }
+
+    pub(super) fn ok(check: &'static str, found: impl Into<String>) -> Self {
+        Self::new(check, Mark::Ok, found)
+    }
+
+    pub(super) fn warn(check: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { remedy: Some(remedy.into()), ..Self::new(check, Mark::Warn, found) }
+    }
+
+    pub(super) fn fail(check: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { remedy: Some(remedy.into()), ..Self::new(check, Mark::Fail, found) }
+    }
+
+    pub(super) fn not_checked(check: &'static str, why: impl Into<String>) -> Self {
+        Self::new(check, Mark::NotChecked, why)
+    }
+
+    /// What could not be read is no verdict about it.
+    pub(super) fn unread(check: &'static str, error: &CloudError) -> Self {
+        Self { remedy: Some(error.remedy.clone()), ..Self::not_checked(check, error.what.clone()) }
+    }
+
+    pub(super) fn at(mut self, region: &str) -> Self {
+        self.region = Some(region.to_owned());
+        self
+    }
+}
+
+/// A finding of one or of several regions that found the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folded<'a> {
+    /// The first of them.
+    pub check: &'a Check,
+    /// Where; empty: it is of the whole service.
+    pub regions: Vec<&'a str>,
+}
+
+/// Findings that differ in nothing but their region, as one; in the order of the first.
+pub fn fold(checks: &[Check]) -> Vec<Folded<'_>> {
+    let mut folded: Vec<Folded<'_>> = Vec::new();
+    for check in checks {
+        let same = |known: &&mut Folded<'_>| {
+            let first = known.check;
+            (first.check, first.mark, &first.found) == (check.check, check.mark, &check.found)
+                && first.region.is_some() == check.region.is_some()
+        };
+        match folded.iter_mut().find(same) {
+            Some(known) => known.regions.extend(check.region.as_deref()),
+            None => folded.push(Folded { check, regions: check.region.as_deref().into_iter().collect() }),
+        }
+    }
+    folded
+}
+
+/// Findings for people; `regions` is how many there are in all.
+pub fn text(checks: &[Check], regions: usize) -> String {
+    let mut out = String::new();
+    for one in fold(checks) {
+        let place = match one.regions.as_slice() {
+            [] => String::new(),
+            all if all.len() == regions && regions > 1 => format!(" (all {regions} regions)"),
+            some if some.len() > 4 => format!(" ({} and {} more)", some[..3].join(", "), some.len() - 3),
+            some => format!(" ({})", some.join(", ")),
+        };
+        let check = one.check;
+        // Writing to a String can't fail.
+        let _ = writeln!(out, "{:<11}  {:<13}  {}{place}", check.mark.as_str(), check.check, check.found);
+        if let Some(remedy) = &check.remedy {
+            let _ = writeln!(out, "{:<11}  {:<13}  → {remedy}", "", "");
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_of_several_regions_is_told_once() {
+        let mut checks = vec![Check::ok("credentials", "account 1")];
+        for region in ["a", "b", "c"] {
+            checks.push(Check::ok("edge", "it answers").at(region));
+        }
+        checks.push(Check::fail("stream", "it is gone", "deploy").at("a"));
+        assert_eq!(
+            text(&checks, 3),
+            "\
+ok           credentials    account 1
+ok           edge           it answers (all 3 regions)
+fail         stream         it is gone (a)
+                            → deploy"
+        );
+        let many: Vec<Check> =
+            ["a", "b", "c", "d", "e"].iter().map(|region| Check::ok("edge", "x").at(region)).collect();
+        assert_eq!(text(&many, 9), "ok           edge           x (a, b, c and 2 more)");
+    }
+}

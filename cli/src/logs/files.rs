@@ -1,0 +1,103 @@
+//! The logs of a running world: `<region>.log` in its stores.
+
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::LogSource;
+use super::line::Line;
+use crate::cloud::CloudError;
+
+/// Bytes from a log's end that are read: some hundred thousand lines.
+const BYTES_MAX: u64 = 64 << 20;
+
+/// The logs of the world in a state folder.
+#[derive(Debug, Clone)]
+pub struct WorldLogs {
+    folder: PathBuf,
+}
+
+impl WorldLogs {
+    /// Of a state folder.
+    pub fn of(state: &Path) -> Self {
+        Self { folder: state.join("stores") }
+    }
+
+    fn read(&self, region: &str, since: Timestamp, filter: Option<&str>) -> std::io::Result<Vec<Line>> {
+        let path = self.folder.join(format!("{region}.log"));
+        let mut file = match std::fs::File::open(&path) {
+            Ok(file) => file,
+            // A region that nobody has called has no log.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let skipped = file.metadata()?.len().saturating_sub(BYTES_MAX);
+        file.seek(SeekFrom::Start(skipped))?;
+        let mut lines = Vec::new();
+        let mut at = skipped;
+        let mut reader = BufReader::new(file);
+        let mut text = Vec::new();
+        while reader.read_until(b'\n', &mut text)? > 0 {
+            let id = format!("{at:020}");
+            at += text.len() as u64;
+            // The first line after a jump is cut; one without an end is being written.
+            let whole = text.ends_with(b"\n") && (skipped == 0 || id != format!("{skipped:020}"));
+            if whole {
+                let line = String::from_utf8_lossy(&text).trim_end().to_owned();
+                let time = Line::time_of(&line).unwrap_or(since);
+                if time >= since && filter.is_none_or(|filter| line.contains(filter)) {
+                    lines.push(Line { time, region: region.to_owned(), id, text: line });
+                }
+            }
+            text.clear();
+        }
+        lines.sort();
+        Ok(lines)
+    }
+}
+
+impl LogSource for WorldLogs {
+    async fn lines(
+        &self,
+        region: &str,
+        since: Timestamp,
+        filter: Option<&str>,
+    ) -> Result<Vec<Line>, CloudError> {
+        let (logs, name, text) = (self.clone(), region.to_owned(), filter.map(str::to_owned));
+        let read = tokio::task::spawn_blocking(move || logs.read(&name, since, text.as_deref())).await;
+        let failed = |why: String| CloudError {
+            what: format!("the log of {region} can't be read: {why}"),
+            remedy: "look at the files in the state folder's `stores`".to_owned(),
+        };
+        read.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(ms: i64, verdict: &str) -> String {
+        format!(r#"{{"ipgeo":1,"t":{ms},"v":"{verdict}","n":1,"r":"a","q":"q","p":"startup","c":[]}}"#)
+    }
+
+    #[tokio::test]
+    async fn whole_lines_since_an_instant_are_read() {
+        let state = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir_all(state.path().join("stores")).expect("a folder");
+        let text =
+            format!("{}\n{}\n{}", usage(2_000, "allowed"), usage(1_000, "over_quota"), usage(3_000, "al"));
+        std::fs::write(state.path().join("stores/a.log"), text).expect("written");
+        let logs = WorldLogs::of(state.path());
+        let read = async |since: i64, filter| {
+            let since = Timestamp::from_second(since).expect("a time");
+            let lines = logs.lines("a", since, filter).await.expect("read");
+            lines.iter().map(|line| line.time.as_millisecond()).collect::<Vec<_>>()
+        };
+        assert_eq!(read(0, None).await, [1_000, 2_000]);
+        assert_eq!(read(2, None).await, [2_000]);
+        assert_eq!(read(0, Some("over_quota")).await, [1_000]);
+        assert!(logs.lines("b", Timestamp::UNIX_EPOCH, None).await.expect("read").is_empty());
+    }
+}

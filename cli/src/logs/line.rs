@@ -1,0 +1,190 @@
+//! A line of a log: usage lines are told in words, everything else as it is, without anything personal.
+
+use ipgeo_contract::{Identity, UsageEvent};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// A line, as it was read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    /// When.
+    pub time: Timestamp,
+    /// The region.
+    pub region: String,
+    /// What tells it from every other line.
+    pub id: String,
+    /// The text.
+    pub text: String,
+}
+
+/// A line, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// When.
+    pub time: Timestamp,
+    /// The region.
+    pub region: String,
+    /// `usage`, or `log` for everything else.
+    pub kind: &'static str,
+    /// The verdict of a usage line.
+    pub verdict: Option<String>,
+    /// Calls that were charged.
+    pub cost: Option<u64>,
+    /// The tier.
+    pub tier: Option<String>,
+    /// Who was charged: the kind, and the beginning of a hash or the site; joined by spaces.
+    pub who: Option<String>,
+    /// API Gateway's request id.
+    pub request_id: Option<String>,
+    /// The text of any other line.
+    pub text: Option<String>,
+}
+
+/// An API key is not shorter: 36 characters follow its prefix.
+const KEY_CHARS_MIN: usize = 36;
+/// Characters of a hash that are enough to tell two apart.
+const HASH_CHARS: usize = 12;
+
+fn who(identity: &Identity) -> String {
+    let name: String =
+        identity.name().chars().take(if is_hash(identity) { HASH_CHARS } else { 200 }).collect();
+    format!("{}#{name}", identity.kind().as_str())
+}
+
+fn is_hash(identity: &Identity) -> bool {
+    identity.kind() != ipgeo_contract::IdentityKind::Site
+}
+
+impl Line {
+    /// The instant of a text: a usage line carries its own.
+    pub fn time_of(text: &str) -> Option<Timestamp> {
+        UsageEvent::parse(text).ok().map(|event| event.time)
+    }
+
+    /// As it is shown.
+    pub fn told(&self) -> Told {
+        let mut told = Told {
+            time: self.time,
+            region: self.region.clone(),
+            kind: "log",
+            verdict: None,
+            cost: None,
+            tier: None,
+            who: None,
+            request_id: None,
+            text: None,
+        };
+        match UsageEvent::parse(&self.text) {
+            Ok(event) => {
+                told.kind = "usage";
+                told.verdict = Some(event.verdict.as_str().to_owned());
+                told.cost = Some(event.cost);
+                told.tier = Some(event.tier);
+                let all: Vec<String> = event.charges.iter().map(|charge| who(&charge.identity)).collect();
+                told.who = (!all.is_empty()).then(|| all.join(" "));
+                told.request_id = Some(event.request_id);
+            }
+            Err(_) => told.text = Some(without_secrets(&self.text)),
+        }
+        told
+    }
+}
+
+/// A text without addresses and API keys. Our own lines have none; a platform's line, or a message of a
+/// library, might.
+fn without_secrets(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let in_word = |c: char| c.is_ascii_alphanumeric() || ".:_%".contains(c);
+        let end = rest.find(|c| !in_word(c)).unwrap_or(rest.len());
+        if end > 0 {
+            out.push_str(&masked(&rest[..end]));
+            rest = &rest[end..];
+        }
+        let next = rest.chars().next().map_or(0, char::len_utf8);
+        out.push_str(&rest[..next]);
+        rest = &rest[next..];
+    }
+    out
+}
+
+fn masked(word: &str) -> String {
+    let core = word.trim_matches(['.', ':']);
+    let address = core.parse::<std::net::IpAddr>().is_ok()
+        || core.parse::<std::net::SocketAddr>().is_ok()
+        || core.rsplit_once(':').is_some_and(|(host, port)| {
+            port.bytes().all(|b| b.is_ascii_digit()) && host.parse::<std::net::IpAddr>().is_ok()
+        });
+    // `::` alone is punctuation of a path in code.
+    if address && core.chars().any(|c| c.is_ascii_hexdigit()) {
+        return word.replace(core, "(address)");
+    }
+    if core.len() >= KEY_CHARS_MIN && core.parse::<ipgeo_contract::ApiKey>().is_ok() {
+        return word.replace(core, "(API key)");
+    }
+    word.to_owned()
+}
+
+impl Told {
+    /// For people.
+    pub fn text(&self, width: usize) -> String {
+        let time = self.time.strftime("%Y-%m-%d %H:%M:%S%.3fZ");
+        let said = match &self.text {
+            Some(text) => text.trim_end().replace('\t', "  "),
+            None => format!(
+                "{:<10} {:>3}  {:<10} {}",
+                self.verdict.as_deref().unwrap_or_default(),
+                self.cost.unwrap_or_default(),
+                self.tier.as_deref().unwrap_or_default(),
+                self.who.as_deref().unwrap_or("-")
+            ),
+        };
+        format!("{time}  {:<width$}  {said}", self.region)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ipgeo_contract::ApiKey;
+
+    use super::*;
+
+    fn line(text: &str) -> Line {
+        let time = "2026-11-25T10:00:00.125Z".parse().expect("a time");
+        Line { time, region: "eu-west-1".into(), id: "1".into(), text: text.into() }
+    }
+
+    #[test]
+    fn a_usage_line_is_told_in_words() {
+        let hash = "ab".repeat(32);
+        let text = format!(
+            r#"{{"ipgeo":1,"t":1795600800125,"v":"allowed","n":2,"r":"eu-west-1","q":"req-1","p":"startup","c":[{{"i":"key#{hash}","l":"100000/month"}},{{"i":"site#a.test","l":"5/day"}}]}}"#
+        );
+        let told = line(&text).told();
+        assert_eq!((told.kind, told.cost, told.text.as_deref()), ("usage", Some(2), None));
+        assert_eq!(told.who.as_deref(), Some("key#abababababab site#a.test"));
+        assert_eq!(
+            told.text(14),
+            "2026-11-25 10:00:00.125Z  eu-west-1       allowed      2  startup    key#abababababab site#a.test"
+        );
+        assert_eq!(Line::time_of(&text).map(Timestamp::as_millisecond), Some(1_795_600_800_125));
+    }
+
+    #[test]
+    fn nothing_personal_is_shown() {
+        let key = ApiKey::generate("ipg", |bytes| bytes.fill(7)).expect("an API key");
+        let table = [
+            ("from 203.0.113.9: no".to_owned(), "from (address): no"),
+            ("peer 203.0.113.9:443.".to_owned(), "peer (address)."),
+            ("[2001:db8::1]:443 closed".to_owned(), "[(address)]:443 closed"),
+            (format!("x-api-key={}", key.expose()), "x-api-key=(API key)"),
+            (format!("\"{}\"", key.expose()), "\"(API key)\""),
+            ("ipgeo::lookup at 1.5 in 3 ms, v0.1.0".to_owned(), "ipgeo::lookup at 1.5 in 3 ms, v0.1.0"),
+            ("Gruß — 10:00:00 ::".to_owned(), "Gruß — 10:00:00 ::"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(line(&text).told().text.as_deref(), Some(expected), "{text}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! A first `regions.toml`: from answers to a commented file that the parser takes. Pure.
+
+mod interview;
+mod render;
+
+pub use interview::{Ask, Known, interview};
+pub use render::{Answers, Data, render};

@@ -1,0 +1,202 @@
+//! The operator's day: a first file, a look at the world, its logs, its data.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use support::{Dev, done, get, ipgeo, run, stderr, stdout, wait_for};
+use serde_json::Value;
+
+/// The program in a folder, without the shipped file.
+fn there(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
+    command.args(args).current_dir(folder).env_remove("AWS_PROFILE").env_remove("IPGEO_CONFIG");
+    command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", folder);
+    command.output().expect("it runs")
+}
+
+/// What a shell is offered for the last of these words.
+fn offered(command: &mut Command, words: &[&str]) -> Vec<String> {
+    let index = (words.len() - 1).to_string();
+    let output = command
+        .arg("--")
+        .args(words)
+        .env("IPGEO_COMPLETE", "bash")
+        .env("_CLAP_COMPLETE_INDEX", index)
+        .env("_CLAP_COMPLETE_COMP_TYPE", "9")
+        .env("_CLAP_IFS", "\n")
+        .output()
+        .expect("it runs");
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
+    stdout(&output).split(['\n', '\u{b}']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_first_file_is_written_whole_and_never_over_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let init = |args: &[&str]| there(folder.path(), &[&["init", "--no-input"], args].concat());
+    let wrong = init(&["--regions", "us-eats-1"]);
+    assert!(wrong.status.code() == Some(1) && stderr(&wrong).contains("did you mean `us-east-1`?"));
+    assert!(!folder.path().join("regions.toml").exists());
+    let written = init(&["--name", "geo", "--regions", "eu-west-*,us-east-1", "--tier", "a=5k/day"]);
+    assert_eq!(written.status.code(), Some(0), "{}", stderr(&written));
+    let text = fs::read_to_string(folder.path().join("regions.toml")).expect("a file");
+    for part in ["home = \"eu-west-1\"", "[regions.eu-west-3]", "[tiers.a]\nlimit = \"5k/day\""] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let again = init(&["--name", "other"]);
+    assert!(again.status.code() == Some(1) && stderr(&again).contains("--force replaces it"));
+    assert_eq!(fs::read_to_string(folder.path().join("regions.toml")).expect("a file"), text);
+    assert_eq!(init(&["--name", "other", "--force"]).status.code(), Some(0));
+    // Every verb takes it.
+    let listed = there(folder.path(), &["geo", "pin"]);
+    assert_eq!(listed.status.code(), Some(0), "{}", stderr(&listed));
+}
+
+#[test]
+fn manual_pages_and_completion_come_from_the_program() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = done(folder.path(), &["man"]);
+    assert!(page.contains(".TH ipgeo 1") && page.contains("ipgeo\\-keys(1)"), "{page}");
+    let out = folder.path().join("man1");
+    done(folder.path(), &["man", "--out", out.to_str().expect("UTF-8")]);
+    for verb in ["ipgeo.1", "ipgeo-dev.1", "ipgeo-keys-create.1", "ipgeo-geo-rollout.1"] {
+        let page = fs::read_to_string(out.join(verb)).expect(verb);
+        assert!(page.contains(".SH SYNOPSIS"), "{verb}: {page}");
+    }
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(done(folder.path(), &["completions", shell]).contains("IPGEO_COMPLETE"), "{shell}");
+    }
+    let offer = |words: &[&str]| offered(&mut ipgeo(folder.path()), words);
+    assert!(offer(&["ipgeo", "pro"]).contains(&"probe".to_owned()));
+    assert_eq!(offer(&["ipgeo", "--config", running::CONFIG, "probe", "--regions", "sa"]), ["sa-east-1"]);
+    let second = offer(&["ipgeo", "--config", running::CONFIG, "probe", "--regions", "sa-east-1,af"]);
+    assert_eq!(second, ["sa-east-1,af-south-1"]);
+    assert_eq!(offer(&["ipgeo", "init", "--home", "il-"]), ["il-central-1"]);
+    let tiers = offer(&["ipgeo", "--config", running::CONFIG, "keys", "create", "--tier", "bus"]);
+    assert_eq!(tiers, ["business"]);
+}
+
+#[test]
+fn a_running_world_is_measured_looked_through_and_listened_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path();
+    let dev = Dev::start(state);
+    let key = done(state, &["keys", "create", "--dev", "--owner", "acme", "--tier", "startup"]);
+    for _ in 0..3 {
+        assert_eq!(get(&format!("{}/1.1.1.1/city", dev.nearest()), Some(&key)).0, 200);
+    }
+
+    // Completion knows the API key by its hint.
+    let hint = format!("ipg_…{}", &key[key.len() - 4..]);
+    let words = ["ipgeo", "--state", state.to_str().expect("UTF-8"), "keys", "show", "--dev", "ipg_"];
+    assert_eq!(offered(&mut ipgeo(state), &words), [hint]);
+
+    // Logs: in words, in order, with nothing secret.
+    wait_for(|| done(state, &["logs", "--dev", "--filter", "startup"]).lines().count() == 3);
+    let lines = done(state, &["logs", "--dev", "-o", "jsonl"]);
+    let told: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let times: Vec<&str> = told.iter().map(|line| line["time"].as_str().expect("a time")).collect();
+    assert!(times.is_sorted() && told.iter().all(|line| line["verdict"] == "allowed"), "{lines}");
+    assert!(!lines.contains(&key) && !lines.contains("1.1.1.1") && !lines.contains("81.2.69.142"), "{lines}");
+    let none = run(state, &["logs", "--dev", "--regions", "af-*"]);
+    assert!(none.stdout.is_empty() && stderr(&none).contains("no line"), "{}", stderr(&none));
+
+    // Latency, and the status page.
+    let page = state.join("status.html");
+    let rows = done(state, &["probe", "--dev", "-n", "2", "--json", "--html", page.to_str().expect("UTF-8")]);
+    let rows: Vec<Value> = serde_json::from_str(&rows).expect("JSON");
+    assert_eq!(rows.len(), 10);
+    assert!(
+        rows.iter().all(|row| row["state"] == "up" && row["samples"] == 2 && row["tls_p50_ms"].is_null())
+    );
+    let page = fs::read_to_string(&page).expect("a page");
+    assert!(page.contains("All regions answer") && page.contains("Frankfurt"));
+    seen_in_a_browser(&state.join("status.html"), 10);
+
+    // The doctor follows a call through each region into the ledger.
+    let checks = done(state, &["doctor", "--dev", "--online", "--regions", "eu-*,us-east-1", "--json"]);
+    let checks: Vec<Value> = serde_json::from_str(&checks).expect("JSON");
+    let path: Vec<&Value> = checks.iter().filter(|check| check["check"] == "usage path").collect();
+    assert_eq!(path.len(), 3, "{checks:?}");
+    assert!(path.iter().all(|check| check["mark"] == "ok"), "{path:?}");
+    assert!(checks.iter().all(|check| check["mark"] != "fail"), "{checks:?}");
+
+    assert_eq!(dev.stop(), Some(0));
+    let gone = run(state, &["doctor", "--dev"]);
+    assert!(gone.status.code() == Some(1) && stderr(&gone).contains("no world is running"));
+}
+
+/// Opens a page in headless Chromium, as wide as a phone: no error on its console, a row for each region, and
+/// nothing wider than the window but what scrolls by itself. Without Chromium it says that it was left out.
+#[expect(clippy::print_stderr, reason = "a part of a test that is left out must say so")]
+fn seen_in_a_browser(page: &Path, regions: usize) {
+    let profile = tempfile::tempdir().expect("a folder");
+    // The page has no script: what is measured is measured by one of the test's own.
+    let measured = profile.path().join("measured.html");
+    let text = fs::read_to_string(page).expect("a page");
+    let script = "<script>document.title=[document.documentElement.scrollWidth,innerWidth,\
+                  document.querySelectorAll('article').length].join(' ')</script></body>";
+    fs::write(&measured, text.replace("</body>", script)).expect("written");
+    let mut command = Command::new("chromium");
+    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]);
+    command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
+    command.args(["--enable-logging=stderr", "--window-size=500,900", "--dump-dom"]);
+    command.arg(format!("--user-data-dir={}", profile.path().display()));
+    let Ok(output) = command.arg(format!("file://{}", measured.display())).output() else {
+        eprintln!("LEFT OUT: there is no Chromium to look at the status page with");
+        return;
+    };
+    assert!(!stderr(&output).contains("CONSOLE"), "{}", stderr(&output));
+    let dom = stdout(&output);
+    let title = dom.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
+    let numbers: Vec<usize> =
+        title.unwrap_or_default().split(' ').filter_map(|number| number.parse().ok()).collect();
+    let [wide, window, rows] = numbers.as_slice() else { panic!("{dom}") };
+    assert!(wide <= window && *rows == regions, "{numbers:?}");
+}
+
+#[test]
+fn a_doctor_without_credentials_says_so_as_a_finding() {
+    let folder = tempfile::tempdir().expect("a folder");
+    there(folder.path(), &["init", "--no-input"]);
+    let asked = there(folder.path(), &["doctor", "--json"]);
+    let checks: Vec<Value> = serde_json::from_str(&stdout(&asked)).expect("JSON");
+    assert_eq!((asked.status.code(), checks[0]["mark"].as_str()), (Some(1), Some("fail")));
+    assert_eq!(checks[0]["check"], "credentials");
+}
+
+#[test]
+fn data_is_built_locked_compared_and_pinned() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = folder.path();
+    assert_eq!(there(here, &["init", "--no-input", "--data", "sample"]).status.code(), Some(0));
+    let ok = |args: &[&str]| {
+        let output = there(here, args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", stderr(&output));
+        stdout(&output)
+    };
+    ok(&["geo", "build", "--sample"]);
+    let sample = here.join(".ipgeo/geo/ipgeo.mmdb");
+    let told = ok(&[
+        "geo",
+        "diff",
+        sample.to_str().expect("UTF-8"),
+        sample.to_str().expect("UTF-8"),
+        "-n",
+        "2000",
+        "--json",
+    ]);
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(told["sampled"].as_array().map(Vec::len), Some(3));
+    assert!(
+        told["sampled"].as_array().expect("rows").iter().all(|row| row["country_percent"] == 0.0),
+        "{told}"
+    );
+    let alone = there(here, &["geo", "diff"]);
+    assert!(stderr(&alone).contains("no database was compiled before"), "{}", stderr(&alone));
+    let pinned = there(here, &["geo", "pin", "none"]);
+    assert!(stderr(&pinned).contains("regions.toml has no source `none`"), "{}", stderr(&pinned));
+}
