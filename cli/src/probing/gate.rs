@@ -18,12 +18,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub struct Gated<'a, C, P> {
     cloud: &'a C,
     probe: &'a P,
+    log_group: String,
 }
 
 impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
-    /// Leads a plan's probes to `probe` and everything else to `cloud`.
-    pub fn new(cloud: &'a C, probe: &'a P) -> Self {
-        Self { cloud, probe }
+    /// Leads a plan's probes to `probe` and everything else to `cloud`; `log_group` is where edges say what is
+    /// wrong with them.
+    pub fn new(cloud: &'a C, probe: &'a P, log_group: String) -> Self {
+        Self { cloud, probe, log_group }
     }
 
     async fn ask(
@@ -33,13 +35,23 @@ impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
         tell: &(dyn Fn(Progress) + Sync),
     ) -> Result<Done, StepError> {
         let target = self.cloud.target(region, spec.domain.as_deref()).await?;
+        if target.api_key.is_none() {
+            // An edge that was not asked with an API key has not shown that it can read the access table.
+            return Err(StepError {
+                remedy: Some("deploy again: it is made anew when it is missing".to_owned()),
+                ..StepError::of("the probes' API key is not in the access table")
+            });
+        }
         let began = Instant::now();
         loop {
             match self.probe.probe(&target, spec).await {
                 Ok(_) => return Ok(Done::AlreadySo),
                 Err(why) if began.elapsed() + PAUSE > PATIENCE => {
                     return Err(StepError {
-                        remedy: Some(format!("see what it logs: ipgeo logs --regions {region}")),
+                        remedy: Some(format!(
+                            "see what it logs: aws logs tail {} --region {region}",
+                            self.log_group
+                        )),
                         ..StepError::of(why)
                     });
                 }
@@ -62,6 +74,79 @@ impl<C: CloudWrite + ProbeTargets, P: Probe> CloudWrite for Gated<'_, C, P> {
         match action {
             Action::Probe(spec) => self.ask(region, spec, tell).await,
             other => self.cloud.ensure(region, other, tell).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use ipgeo_contract::{AddressSecret, ApiKey, probe_api_key};
+
+    use super::*;
+    use crate::cloud::ProbeTarget;
+
+    /// An edge that fails so often before it answers, and a cloud that has the API key or not.
+    struct Edge {
+        api_key: Option<ApiKey>,
+        fails: Mutex<u32>,
+    }
+
+    impl CloudWrite for Edge {
+        async fn ensure(
+            &self,
+            _: &str,
+            _: &Action,
+            _: &(dyn Fn(Progress) + Sync),
+        ) -> Result<Done, StepError> {
+            Ok(Done::Changed)
+        }
+    }
+
+    impl ProbeTargets for Edge {
+        async fn target(&self, region: &str, _: Option<&str>) -> Result<ProbeTarget, StepError> {
+            let (region, host) = (region.to_owned(), "api.example.com".to_owned());
+            Ok(ProbeTarget { region, host, connect: None, tls: true, api_key: self.api_key.clone() })
+        }
+    }
+
+    impl Probe for Edge {
+        async fn probe(&self, target: &ProbeTarget, _: &ProbeSpec) -> Result<f64, String> {
+            assert!(target.api_key.is_some());
+            let mut fails = self.fails.lock().expect("no panic");
+            if *fails == 0 {
+                return Ok(1.0);
+            }
+            *fails -= 1;
+            Err("/health/ answers 500".to_owned())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_edge_gets_time_and_is_asked_with_an_api_key() {
+        let key = || probe_api_key("ipg", &AddressSecret::new([1; 32])).ok();
+        let table = [
+            (key(), 0, None),
+            (key(), 59, None),
+            (key(), 61, Some(("/health/ answers 500", "aws logs tail /aws/lambda/x --region eu-west-1"))),
+            (None, 0, Some(("the probes' API key is not in the access table", "deploy again"))),
+        ];
+        for (api_key, fails, expected) in table {
+            let edge = Edge { api_key, fails: Mutex::new(fails) };
+            let gated = Gated::new(&edge, &edge, "/aws/lambda/x".to_owned());
+            let action = Action::Probe(ProbeSpec::default());
+            let ended = gated.ensure("eu-west-1", &action, &|_| {}).await;
+            match (ended, expected) {
+                (Ok(done), None) => assert_eq!(done, Done::AlreadySo),
+                (Err(error), Some((message, remedy))) => {
+                    assert_eq!(error.message, message);
+                    assert!(error.remedy.is_some_and(|told| told.contains(remedy)), "{remedy}");
+                }
+                (ended, expected) => panic!("{fails}: {ended:?}, not {expected:?}"),
+            }
+            let other = gated.ensure("eu-west-1", &Action::Secret, &|_| {}).await;
+            assert_eq!(other, Ok(Done::Changed), "all else goes to the cloud");
         }
     }
 }

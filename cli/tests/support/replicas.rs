@@ -73,19 +73,24 @@ impl Keeper {
         };
         self.seen = true;
         let Some(wanted) = self.wanted() else { return };
-        for (regions, action) in
-            [(wanted.difference(&there), "Create"), (there.difference(&wanted), "Delete")]
-        {
-            for region in regions {
-                let update = json!({ "TableName": self.table, "ReplicaUpdates": [{ action: { "RegionName": region } }] });
-                // The table may be gone by now: the next round sees it.
-                let _ = self.raw.json(&self.home, "dynamodb", "DynamoDB_20120810.UpdateTable", &update);
-                if action == "Delete" {
-                    let body = json!({ "TableName": self.table });
-                    let _ = self.raw.json(region, "dynamodb", "DynamoDB_20120810.DeleteTable", &body);
-                }
+        // What fails now, for the table may be gone by now, the next round does.
+        for region in wanted.difference(&there) {
+            let _ = self.update("Create", region);
+        }
+        for region in there.difference(&wanted) {
+            let body = json!({ "TableName": self.table });
+            let _ = self.raw.json(region, "dynamodb", "DynamoDB_20120810.DeleteTable", &body);
+            let gone = self.raw.json(region, "dynamodb", "DynamoDB_20120810.DescribeTable", &body).is_err();
+            if gone {
+                let _ = self.update("Delete", region);
             }
         }
+    }
+
+    fn update(&self, action: &str, region: &str) -> Result<serde_json::Value, String> {
+        let update =
+            json!({ "TableName": self.table, "ReplicaUpdates": [{ action: { "RegionName": region } }] });
+        self.raw.json(&self.home, "dynamodb", "DynamoDB_20120810.UpdateTable", &update)
     }
 
     /// Where the table is, beside home; none: it is gone.

@@ -200,6 +200,19 @@ impl Service {
     pub(crate) fn census(&self, regions: &[&str]) -> BTreeSet<String> {
         self.raw.census(NAME, regions.iter().copied())
     }
+
+    /// Waits until this is there and nothing else: replicas follow the stack a moment later.
+    pub(crate) fn settles(&self, regions: &[&str], expected: &BTreeSet<String>) {
+        until("what there should be, and nothing else", || {
+            let there = self.census(regions);
+            let missing: Vec<_> = expected.difference(&there).collect();
+            let orphans: Vec<_> = there.difference(expected).collect();
+            if missing.is_empty() && orphans.is_empty() {
+                return Ok(());
+            }
+            Err(format!("missing {missing:?}, too many {orphans:?}"))
+        });
+    }
 }
 
 /// Asks until it is so.
