@@ -62,11 +62,6 @@ impl Aws {
         self
     }
 
-    /// Where lookup functions say what is wrong with them, in every region.
-    pub fn lookup_log_group(&self) -> String {
-        format!("/aws/lambda/{}", self.names.lookup_function)
-    }
-
     /// The probes' API key, when the secret that it follows from is there.
     pub async fn probe_key(&self) -> Option<ApiKey> {
         let client = self.session.dynamodb(&self.home);

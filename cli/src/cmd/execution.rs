@@ -21,7 +21,7 @@ pub(super) async fn carry_out(
 ) -> anyhow::Result<Run> {
     let sink = progress::sink(args.progress, shared.format() != Format::Table);
     let options = ExecuteOptions { concurrency: usize::from(args.concurrency) };
-    let (stop, cloud) = (Stop::default(), Gated::new(aws, &HttpProbe, aws.lookup_log_group()));
+    let (stop, cloud) = (Stop::default(), Gated::new(aws, &HttpProbe));
     let listen = |kind| signal(kind).context("listen for Ctrl-C");
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let began = std::time::Instant::now();

@@ -18,14 +18,12 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub struct Gated<'a, C, P> {
     cloud: &'a C,
     probe: &'a P,
-    log_group: String,
 }
 
 impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
-    /// Leads a plan's probes to `probe` and everything else to `cloud`; `log_group` is where edges say what is
-    /// wrong with them.
-    pub fn new(cloud: &'a C, probe: &'a P, log_group: String) -> Self {
-        Self { cloud, probe, log_group }
+    /// Leads a plan's probes to `probe` and everything else to `cloud`.
+    pub fn new(cloud: &'a C, probe: &'a P) -> Self {
+        Self { cloud, probe }
     }
 
     async fn ask(
@@ -48,10 +46,7 @@ impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
                 Ok(_) => return Ok(Done::AlreadySo),
                 Err(why) if began.elapsed() + PAUSE > PATIENCE => {
                     return Err(StepError {
-                        remedy: Some(format!(
-                            "see what it logs: aws logs tail {} --region {region}",
-                            self.log_group
-                        )),
+                        remedy: Some(format!("see what it logs: ipgeo logs --regions {region}")),
                         ..StepError::of(why)
                     });
                 }
@@ -129,12 +124,12 @@ mod tests {
         let table = [
             (key(), 0, None),
             (key(), 59, None),
-            (key(), 61, Some(("/health/ answers 500", "aws logs tail /aws/lambda/x --region eu-west-1"))),
+            (key(), 61, Some(("/health/ answers 500", "ipgeo logs --regions eu-west-1"))),
             (None, 0, Some(("the probes' API key is not in the access table", "deploy again"))),
         ];
         for (api_key, fails, expected) in table {
             let edge = Edge { api_key, fails: Mutex::new(fails) };
-            let gated = Gated::new(&edge, &edge, "/aws/lambda/x".to_owned());
+            let gated = Gated::new(&edge, &edge);
             let action = Action::Probe(ProbeSpec::default());
             let ended = gated.ensure("eu-west-1", &action, &|_| {}).await;
             match (ended, expected) {
