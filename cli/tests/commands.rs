@@ -190,7 +190,10 @@ fn a_month_is_reckoned_before_it_is_run_and_held_to_a_budget() {
     let last = told["beyond"].as_array().and_then(|list| list.last()).expect("a rate");
     assert_eq!(last["calls"], 4960.0);
     let played = json(&["simulate", "--span", "2h", "--calls", "1M", "--keys", "20"]);
-    assert_eq!((&played["bound_holds"], &played["counted_exactly"]), (&Value::from(true), &Value::from(true)));
+    assert_eq!(
+        (&played["bound_holds"], &played["counted_exactly"]),
+        (&Value::from(true), &Value::from(true))
+    );
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use support::{Dev, done, get, ipgeo, run, stderr, stdout, wait_for};
 use serde_json::Value;
+use support::{Dev, done, get, ipgeo, run, stderr, stdout, wait_for};
 
 /// The program in a folder, without the shipped file.
 fn there(folder: &Path, args: &[&str]) -> Output {
@@ -71,11 +71,11 @@ fn manual_pages_and_completion_come_from_the_program() {
     }
     let offer = |words: &[&str]| offered(&mut ipgeo(folder.path()), words);
     assert!(offer(&["ipgeo", "pro"]).contains(&"probe".to_owned()));
-    assert_eq!(offer(&["ipgeo", "--config", running::CONFIG, "probe", "--regions", "sa"]), ["sa-east-1"]);
-    let second = offer(&["ipgeo", "--config", running::CONFIG, "probe", "--regions", "sa-east-1,af"]);
+    assert_eq!(offer(&["ipgeo", "--config", support::CONFIG, "probe", "--regions", "sa"]), ["sa-east-1"]);
+    let second = offer(&["ipgeo", "--config", support::CONFIG, "probe", "--regions", "sa-east-1,af"]);
     assert_eq!(second, ["sa-east-1,af-south-1"]);
     assert_eq!(offer(&["ipgeo", "init", "--home", "il-"]), ["il-central-1"]);
-    let tiers = offer(&["ipgeo", "--config", running::CONFIG, "keys", "create", "--tier", "bus"]);
+    let tiers = offer(&["ipgeo", "--config", support::CONFIG, "keys", "create", "--tier", "bus"]);
     assert_eq!(tiers, ["business"]);
 }
 

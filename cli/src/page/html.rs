@@ -26,8 +26,7 @@ pub fn page(facts: &Facts) -> Result<String, PageError> {
     };
     let mut tera = Tera::new();
     tera.add_raw_template(TEMPLATE, include_str!("page.html")).map_err(failed)?;
-    let sections =
-        [by_day(facts)?, by_region(facts), by_key(facts)?, headroom(facts)?, by_verdict(facts)?, lag(facts)?];
+    let sections = sections(facts)?;
     let mut context = Context::new();
     context.insert("service", &facts.service);
     context.insert("month", &facts.month);

@@ -78,9 +78,10 @@ pub(super) async fn import(
     shared: &Shared,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let name = args.file.display();
-    let imported =
-        read_csv(&bytes_of(&args.file)?, config, now).with_context(|| format!("import of {name}"))?;
+    let name =
+        if args.file.as_os_str() == "-" { "stdin".to_owned() } else { args.file.display().to_string() };
+    let told = |faults: ImportFaults| anyhow!(faults.of(&name));
+    let imported = read_csv(&bytes_of(&args.file)?, config, now).map_err(told)?;
     let home = args.target.home(shared, config).await?;
     let known: HashMap<_, _> = home.list().await?.into_iter().collect();
     let plan = plan_import(imported, &known).map_err(told)?;

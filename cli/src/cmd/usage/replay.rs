@@ -80,7 +80,7 @@ pub(super) async fn replay(args: ReplayArgs, shared: &Shared, now: Timestamp) ->
     let home = args.target.home(shared, &config).await?;
     let work = Work::new(&home, &args.target, &config, shared, now);
     let done = match &args.into {
-        None => work.into_ledger(from).await?,
+        None => work.to_ledger(from).await?,
         Some(generation) => {
             let table = generation_table(&home, generation);
             let fresh = table.is_active().await?.is_none();
@@ -89,7 +89,7 @@ pub(super) async fn replay(args: ReplayArgs, shared: &Shared, now: Timestamp) ->
             if fresh {
                 table.set_since(from).await?;
             }
-            work.into_generation(&table, from).await?
+            work.to_generation(&table, from).await?
         }
     };
     print(&done, shared)?;
@@ -104,7 +104,7 @@ pub(super) async fn rebuild(args: RebuildArgs, shared: &Shared, now: Timestamp) 
     let home = args.target.home(shared, &config).await?;
     let work = Work::new(&home, &args.target, &config, shared, now);
     let done = match &args.into {
-        None => work.into_ledger(stands_at(&home.ledger).await?).await?,
+        None => work.to_ledger(stands_at(&home.ledger).await?).await?,
         Some(generation) => {
             let table = generation_table(&home, generation);
             if table.is_active().await?.is_none() {
@@ -139,15 +139,15 @@ impl<'a> Work<'a> {
 
     /// Counts into a generation what came since its newest count.
     pub(super) async fn catch_up(&self, table: &LedgerTable) -> anyhow::Result<Replayed> {
-        self.into_generation(table, stands_at(table).await?).await
+        self.to_generation(table, stands_at(table).await?).await
     }
 
-    async fn into_ledger(&self, from: Timestamp) -> anyhow::Result<Replayed> {
+    async fn to_ledger(&self, from: Timestamp) -> anyhow::Result<Replayed> {
         let counter = UsageHandler::new(self.home.ledger.clone(), self.home.access.clone());
         self.run(&counter.with_alerts(self.config.alerts.thresholds.clone()), from).await
     }
 
-    async fn into_generation(&self, table: &LedgerTable, from: Timestamp) -> anyhow::Result<Replayed> {
+    async fn to_generation(&self, table: &LedgerTable, from: Timestamp) -> anyhow::Result<Replayed> {
         self.run(&UsageHandler::new(table.clone(), Unpublished), from).await
     }
 
