@@ -2,32 +2,17 @@
 
 #![expect(clippy::print_stdout, reason = "what was measured is the point")]
 
-use std::fmt::Write as _;
+#[path = "support/file.rs"]
+mod file;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use file::{median, regions_toml};
 use ipgeo::config::PLACES;
 
 const RUNS: usize = 25;
-
-/// A file of so many regions; home first.
-fn regions_toml(count: usize) -> String {
-    let mut text = String::from(
-        "[service]\nname = \"ipgeo\"\nhome = \"eu-central-1\"\ndomain = \"api.example.com\"\n\
-         hosted_zone = \"example.com\"\n[tiers.anonymous]\nlimit = \"1500/day\"\n[tiers.startup]\n\
-         limit = \"100_000/month\"\n[regions.eu-central-1]\n",
-    );
-    for place in PLACES.iter().filter(|place| place.name != "eu-central-1").take(count - 1) {
-        let _ = writeln!(text, "[regions.{}]", place.name);
-    }
-    text
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
 
 fn render(folder: &Path) -> Duration {
     let begun = Instant::now();

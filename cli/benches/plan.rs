@@ -1,0 +1,94 @@
+//! Planning against the cloud in memory: from the text of `regions.toml` to the plan, what AWS takes to answer left
+//! out. From nothing, with nothing to do, and with every function to change.
+
+#![expect(clippy::print_stdout, reason = "what was measured is the point")]
+
+#[path = "support/file.rs"]
+mod file;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use file::{median, regions_toml};
+use ipgeo::cloud::memory::Memory;
+use ipgeo::cloud::{Ask, observe};
+use ipgeo::config::{Config, PLACES, parse};
+use ipgeo::deploy::{Event, ExecuteOptions, Sink, Stop, execute};
+use ipgeo::plan::{ArtifactFile, Plan, PlanOptions, ProbeSpec, Scope, plan};
+use ipgeo::stacks::{ArtifactRef, ArtifactSet, Renderer};
+
+const RUNS: usize = 25;
+
+/// Nobody listens.
+struct Silent;
+
+impl Sink for Silent {
+    fn tell(&self, _: u64, _: &Event) {}
+}
+
+fn artifacts() -> ArtifactSet {
+    let zip = |folder: &str, digit: &str| ArtifactRef::new(folder, &digit.repeat(64));
+    ArtifactSet {
+        code: BTreeMap::from([("arm64", zip("code", "a"))]),
+        geo: zip("geo", "b"),
+        geo_description: "a database".to_owned(),
+    }
+}
+
+fn options(config: &Config, artifacts: &ArtifactSet) -> PlanOptions {
+    let file = |artifact: &ArtifactRef| ArtifactFile {
+        artifact: artifact.clone(),
+        file: PathBuf::from("an.zip"),
+        bytes: 2_500_000,
+    };
+    let regions = config.regions.iter().map(|region| region.name.clone()).collect();
+    PlanOptions {
+        scope: Scope { regions, whole: true },
+        allow_replace: BTreeSet::new(),
+        recreate_failed: false,
+        files: artifacts.code.values().chain([&artifacts.geo]).map(file).collect(),
+        probe: ProbeSpec { address: "8.8.8.8".to_owned(), ..ProbeSpec::default() },
+    }
+}
+
+async fn planned(cloud: &Memory, text: &str, artifacts: &ArtifactSet) -> Plan {
+    let config = parse("regions.toml", text).expect("a sound file");
+    let renderer = Renderer::new(&config, artifacts).expect("templates");
+    let observed = observe(cloud, &Ask::everywhere(&config, Some(artifacts))).await.expect("it can be read");
+    let planned = plan(&config, &renderer, &observed, &options(&config, artifacts));
+    planned.expect("rendered").expect("nothing forbids it")
+}
+
+async fn measured(cloud: &Memory, text: &str, artifacts: &ArtifactSet) -> (Duration, usize) {
+    let (mut times, mut steps) = (Vec::with_capacity(RUNS), 0);
+    for _ in 0..RUNS {
+        let begun = Instant::now();
+        steps = planned(cloud, text, artifacts).await.steps().count();
+        times.push(begun.elapsed());
+    }
+    (median(&mut times), steps)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    println!("planning against the cloud in memory; medians of {RUNS} runs");
+    println!("  regions  from nothing       nothing to do      every function changes");
+    let artifacts = artifacts();
+    for count in [1, 2, 5, 10, 20, PLACES.len()] {
+        let text = regions_toml(count);
+        let cloud = Memory::new(&parse("regions.toml", &text).expect("a sound file"));
+        let mut told = vec![measured(&cloud, &text, &artifacts).await];
+        let first = planned(&cloud, &text, &artifacts).await;
+        let run = execute(&first, &cloud, ExecuteOptions { concurrency: 34 }, &Stop::default(), &Silent).await;
+        assert_eq!(run.failures, []);
+        told.push(measured(&cloud, &text, &artifacts).await);
+        assert_eq!(told[1].1, 0, "the second plan is empty");
+        told.push(measured(&cloud, &(text + "[runtime]\nmemory_mb = 512\n"), &artifacts).await);
+        let cells: Vec<String> = told
+            .iter()
+            .map(|(time, steps)| format!("{:>5.1} ms {steps:>3} steps", time.as_secs_f64() * 1e3))
+            .collect();
+        println!("  {count:>7}  {}", cells.join("  "));
+    }
+}
