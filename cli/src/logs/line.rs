@@ -61,6 +61,11 @@ impl Line {
         UsageEvent::parse(text).ok().map(|event| event.time)
     }
 
+    /// Whether a text is in it, as it was written or as it is shown to people.
+    pub fn has(&self, text: &str) -> bool {
+        self.text.contains(text) || self.told().text(0).contains(text)
+    }
+
     /// As it is shown.
     pub fn told(&self) -> Told {
         let mut told = Told {
@@ -194,6 +199,8 @@ mod tests {
             "{}",
             told.text(14)
         );
+        let shown = line(&text);
+        assert!(shown.has("key#abab") && shown.has("ipgeo") && !shown.has("over_quota"));
         assert_eq!(Line::time_of(&text).map(Timestamp::as_millisecond), Some(1_795_600_800_125));
     }
 
