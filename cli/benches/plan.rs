@@ -80,7 +80,8 @@ async fn main() {
         let cloud = Memory::new(&parse("regions.toml", &text).expect("a sound file"));
         let mut told = vec![measured(&cloud, &text, &artifacts).await];
         let first = planned(&cloud, &text, &artifacts).await;
-        let run = execute(&first, &cloud, ExecuteOptions { concurrency: 34 }, &Stop::default(), &Silent).await;
+        let run =
+            execute(&first, &cloud, ExecuteOptions { concurrency: 34 }, &Stop::default(), &Silent).await;
         assert_eq!(run.failures, []);
         told.push(measured(&cloud, &text, &artifacts).await);
         assert_eq!(told[1].1, 0, "the second plan is empty");

@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use base64::Engine as _;
+use ipgeo_contract::{ApiKey, Identity, UsageEvent};
 use serde_json::{Value, json};
 
 use ministack::Ministack;
@@ -216,12 +217,14 @@ fn ten_regions_from_nothing_to_nothing() {
 
 /// What every edge has written about an API key reaches the report, once.
 fn usage_is_counted(service: &Service, key: &str) {
+    let mark = UsageEvent::mark(&Identity::key(&key.parse::<ApiKey>().expect("an API key").hash()));
+    let keyed = |lines: &[String]| lines.iter().filter(|line| line.contains(&mark)).count();
     let lines = until("a line for every call", || {
         let lines = usage_lines(service, &TEN);
-        let keyed = lines.iter().filter(|line| line.contains("\"p\":\"startup\"")).count();
+        let keyed = keyed(&lines);
         if keyed >= TEN.len() { Ok(lines) } else { Err(format!("{keyed} lines")) }
     });
-    let calls: u64 = lines.iter().filter(|line| line.contains("\"p\":\"startup\"")).count() as u64;
+    let calls = keyed(&lines) as u64;
     // Logs may deliver twice: the second envelope is the first once more.
     put_on_stream(service, &lines);
     put_on_stream(service, &lines);

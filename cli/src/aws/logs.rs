@@ -30,7 +30,7 @@ pub(super) async fn lines(
             events
                 .iter()
                 .flat_map(|event| lines_of(event, region))
-                .filter(|line| filter.is_none_or(|filter| line.text.contains(filter))),
+                .filter(|line| filter.is_none_or(|filter| line.has(filter))),
         );
         match page["nextToken"].as_str() {
             Some(token) => input["nextToken"] = token.into(),

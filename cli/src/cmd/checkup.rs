@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ipgeo_contract::{ApiKey, Identity, Month, probe_api_key, probe_record};
+use ipgeo_contract::{ApiKey, Identity, Month, UsageEvent, probe_api_key, probe_record};
 use ipgeo_runtime::store::{AccessRead as _, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
@@ -198,8 +198,8 @@ impl<L: LogSource> UsagePath for Marked<'_, L> {
 
     async fn logged(&self, region: &str, since: Timestamp) -> Result<bool, CloudError> {
         let since = since.checked_sub(CLOCK_SLACK).unwrap_or(since);
-        let identity = self.identity();
-        Ok(!self.logs.lines(region, since, Some(identity.as_str())).await?.is_empty())
+        let mark = UsageEvent::mark(&self.identity());
+        Ok(!self.logs.lines(region, since, Some(&mark)).await?.is_empty())
     }
 
     async fn counted(&self) -> Result<BTreeMap<String, u64>, CloudError> {

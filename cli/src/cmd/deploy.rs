@@ -16,6 +16,9 @@ use crate::plan::{self, Observed, Plan};
 /// Between two looks at stacks that somebody else changes.
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
 
+/// Calls a month whose bill is told before the question; `ipgeo plan --calls` tells another's.
+const CALLS_TOLD: f64 = 25e6;
+
 /// Flags of `ipgeo deploy`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -40,10 +43,13 @@ pub struct DeployArgs {
 pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let deployment = Deployment::prepare(&args.flags, shared).await?;
     let observed = settled(&deployment).await?;
-    let plan = match deployment.plan(&observed)? {
+    let mut plan = match deployment.plan(&observed)? {
         Ok(plan) => plan,
         Err(faults) => return tell_faults(&faults, shared),
     };
+    if !plan.is_empty() {
+        plan.notes.push(deployment.cost(&observed, &plan, CALLS_TOLD)?.told());
+    }
     let for_people = shared.format() == Format::Table;
     if for_people || plan.is_empty() {
         print(&plan, args.verbose)?;

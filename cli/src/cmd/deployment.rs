@@ -16,9 +16,10 @@ use crate::aws::Aws;
 use crate::cli::Shared;
 use crate::cloud::{Ask, CloudRead as _, observe};
 use crate::config::Config;
+use crate::cost::{CostChange, Model, change};
 use crate::fetch::{Lock, LockedDatabase};
 use crate::output;
-use crate::plan::{self, Fault, Observed, Plan, PlanOptions, ProbeSpec};
+use crate::plan::{self, Fault, Observed, Plan, PlanOptions, ProbeSpec, templates_after, templates_now};
 use crate::stacks::{ArtifactSet, Renderer};
 
 /// The address that edges are asked for: in every database, and nobody's.
@@ -99,6 +100,14 @@ impl Deployment {
     pub(super) fn plan(&self, observed: &Observed) -> anyhow::Result<Result<Plan, Vec<Fault>>> {
         let renderer = Renderer::new(&self.config, self.artifacts())?.for_account(&observed.account);
         Ok(plan::plan(&self.config, &renderer, observed, &self.options)?)
+    }
+}
+
+impl Deployment {
+    /// What a plan does to the bill of so many calls a month.
+    pub(super) fn cost(&self, observed: &Observed, plan: &Plan, calls: f64) -> anyhow::Result<CostChange> {
+        let (before, after) = (templates_now(observed), templates_after(observed, plan));
+        change(&self.config.service.home, &before, &after, &Model::of_calls(calls)).context("reckon the bill")
     }
 }
 

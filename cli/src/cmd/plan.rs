@@ -3,8 +3,10 @@
 use clap::Args;
 use serde_json::json;
 
+use super::cost::parse_calls;
 use super::deployment::{Deployment, PlanFlags};
 use crate::cli::Shared;
+use crate::cost::CostChange;
 use crate::output::{self, Exit, Format, Paint, painted};
 use crate::plan::{Fault, Plan, SCHEMA, show};
 
@@ -24,27 +26,32 @@ pub struct PlanArgs {
     /// End with status 3 when anything would change
     #[arg(long)]
     check: bool,
+    /// Calls a month whose bill is told: 25M, 1B
+    #[arg(long, default_value = "25M", value_name = "CALLS", value_parser = parse_calls)]
+    calls: f64,
 }
 
 /// Shows what a deploy would change.
 pub(crate) async fn run(args: PlanArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let deployment = Deployment::prepare(&args.flags, shared).await?;
     let observed = deployment.observe().await?;
-    let plan = match deployment.plan(&observed)? {
+    let mut plan = match deployment.plan(&observed)? {
         Ok(plan) => plan,
         Err(faults) => return tell_faults(&faults, shared),
     };
+    let cost = deployment.cost(&observed, &plan, args.calls)?;
     if shared.format() == Format::Table {
+        plan.notes.push(cost.told());
         print(&plan, args.verbose)?;
     } else {
-        output::data(&json_of(&plan)?)?;
+        output::data(&json_of(&plan, &cost)?)?;
     }
     Ok(if args.check && !plan.is_empty() { Exit::Changes } else { Exit::Done })
 }
 
 /// A plan as one JSON value.
-pub(super) fn json_of(plan: &Plan) -> anyhow::Result<String> {
-    let value = json!({ "schema": SCHEMA, "summary": plan.summary(), "plan": plan });
+fn json_of(plan: &Plan, cost: &CostChange) -> anyhow::Result<String> {
+    let value = json!({ "schema": SCHEMA, "summary": plan.summary(), "plan": plan, "cost": cost });
     Ok(serde_json::to_string_pretty(&value)?)
 }
 

@@ -194,20 +194,37 @@ pub(crate) fn price(
     design: &Design,
     allowances: Allowances,
 ) -> Result<Bill, PriceError> {
+    price_part(prices, model, design, allowances, 1.0)
+}
+
+/// The same of the first part of a month, 0 to 1, that `model` is the whole of. What is free for a month is all
+/// free in its first part, and a zone is charged for the month on its first day.
+pub(crate) fn price_part(
+    prices: &Prices,
+    model: &Model,
+    design: &Design,
+    allowances: Allowances,
+    part: f64,
+) -> Result<Bill, PriceError> {
     let mut writer = Writer { prices, entries: Vec::new() };
     let traffic = Traffic::of(model, design);
     serving(&mut writer, model, design, &traffic)?;
     logs(&mut writer, model, design, &traffic)?;
     counting(&mut writer, model, design, &traffic)?;
     standing(&mut writer, model, design, &traffic)?;
+    for entry in writer.entries.iter_mut().filter(|entry| entry.line != Line::DnsZone) {
+        entry.amount *= part;
+        entry.units *= part;
+        entry.usd *= part;
+    }
     writer.allow(allowances)?;
     writer.entries.sort_by(|a, b| (a.line, &a.region).cmp(&(b.line, &b.region)));
     Ok(Bill {
         entries: writer.entries,
         shards_needed: shards(&traffic),
         window_s: traffic.window_s,
-        ledger_writes: traffic.updates,
-        publications: traffic.publications,
+        ledger_writes: traffic.updates * part,
+        publications: traffic.publications * part,
     })
 }
 

@@ -2,15 +2,16 @@
 //! deployed, and the design of 2018 to compare it with.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
-use ipgeo_contract::{Limit, Window};
+use ipgeo_contract::{Limit, Window, env};
 use serde_json::Value;
 
 use super::measure::{Caller, ledger_item_bytes, line_bytes};
 use super::model::MONTH_DAYS;
 use super::occupancy::{to_f64, to_u64};
-use crate::config::{Architecture, Config, Tiers};
-use crate::stacks::{ArtifactRef, ArtifactSet, RenderError, Renderer, Stack, StackKind};
+use crate::config::{Anonymous, Architecture, Config, Tier, Tiers};
+use crate::stacks::{ArtifactRef, ArtifactSet, RenderError, Renderer, StackKind, Template};
 
 /// Bytes that CloudWatch Logs adds to each event.
 pub(crate) const LOG_EVENT_BYTES: f64 = 26.0;
@@ -90,16 +91,44 @@ pub(crate) struct Design {
     pub(crate) zone: bool,
 }
 
-/// A number of a rendered template; `otherwise` when it is not there.
-fn number(stack: &Stack, resource: &str, property: &str, otherwise: f64) -> f64 {
-    let found = stack.template.resources.get(resource).and_then(|resource| resource.property(property));
-    found.and_then(Value::as_f64).unwrap_or(otherwise)
+/// A stack's template.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part<'a> {
+    /// Where it is.
+    pub(crate) region: &'a str,
+    /// Its kind.
+    pub(crate) kind: StackKind,
+    /// What it says.
+    pub(crate) template: &'a Template,
 }
 
-fn alarms(stack: &Stack) -> f64 {
-    let alarms =
-        stack.template.resources.values().filter(|resource| resource.kind == "AWS::CloudWatch::Alarm");
-    to_f64(alarms.count() as u64)
+impl Part<'_> {
+    fn property(&self, resource: &str, property: &str) -> Option<&Value> {
+        self.template.resources.get(resource).and_then(|resource| resource.property(property))
+    }
+
+    /// A number; `otherwise` when it is not there.
+    fn number(&self, resource: &str, property: &str, otherwise: f64) -> f64 {
+        self.property(resource, property).and_then(Value::as_f64).unwrap_or(otherwise)
+    }
+
+    /// The processor of a function.
+    fn architecture(&self, function: &str) -> Architecture {
+        let named = self.property(function, "Architectures").and_then(|list| list.get(0));
+        let is_x86 = named.and_then(Value::as_str) == Some(Architecture::X86_64.as_str());
+        if is_x86 { Architecture::X86_64 } else { Architecture::Arm64 }
+    }
+
+    /// A variable that the lookup function is given.
+    fn variable<T: FromStr>(&self, name: &str) -> Option<T> {
+        let variables = self.property("LookupFunction", "Environment")?.get("Variables")?;
+        variables.get(name)?.as_str()?.parse().ok()
+    }
+
+    fn alarms(&self) -> f64 {
+        let resources = self.template.resources.values();
+        to_f64(resources.filter(|resource| resource.kind == "AWS::CloudWatch::Alarm").count() as u64)
+    }
 }
 
 /// Artifacts that nobody made: a bill depends on the shape of the stacks alone.
@@ -114,57 +143,41 @@ fn no_artifacts() -> ArtifactSet {
 }
 
 impl Design {
-    /// Our own, as a configuration says and the templates render it.
+    /// Our own, as a configuration would be deployed.
     pub(crate) fn of(config: &Config) -> Result<Self, RenderError> {
         let artifacts = no_artifacts();
         let stacks = Renderer::new(config, &artifacts)?.all()?;
-        let mut edges = Vec::new();
-        let mut home = None;
-        for stack in &stacks {
-            match stack.kind {
-                StackKind::Artifacts => {}
-                StackKind::Home => home = Some(stack),
-                StackKind::Edge => edges.extend(edge(config, stack)),
-            }
-        }
-        let names = || config.regions.iter().map(|region| region.name.as_str());
-        let usage = config.usage;
-        let (counting, home_alarms) = home.map_or((None, 0.0), |stack| {
-            let shards = number(stack, "UsageStream", "ShardCount", 1.0);
-            let shards = u32::try_from(to_u64(shards)).unwrap_or(1).max(1);
-            let counting = Counting {
-                window_s: number(stack, "UsageSource", "MaximumBatchingWindowInSeconds", 0.0),
-                batch_records: number(stack, "UsageSource", "BatchSize", 100.0),
-                shards,
-                memory_mb: number(stack, "UsageFunction", "MemorySize", 128.0),
-                architecture: config.home().map_or(Architecture::Arm64, |home| home.runtime.architecture),
-                quiet_permille: usage.quiet_permille,
-                replicated: Replicated::Decisions,
-                item_bytes: ledger_item_bytes(names(), shards),
-            };
-            (Some(counting), alarms(stack))
+        let parts = stacks.iter().map(|stack| Part {
+            region: &stack.region,
+            kind: stack.kind,
+            template: &stack.template,
         });
-        for edge in edges.iter_mut().filter(|edge| edge.region == config.service.home) {
-            edge.alarms += home_alarms;
-        }
-        let first_edge = stacks.iter().find(|stack| stack.kind == StackKind::Edge);
+        Ok(Self::of_parts(&config.service.home, &parts.collect::<Vec<_>>()))
+    }
+
+    /// Our own, as these templates say; what is not among them is not billed.
+    pub(crate) fn of_parts(home: &str, parts: &[Part<'_>]) -> Self {
+        let of_kind = |kind| parts.iter().filter(move |part| part.kind == kind);
+        let mut edges: Vec<Edge> = of_kind(StackKind::Edge).map(edge).collect();
+        let names = || edges.iter().map(|edge| edge.region.as_str());
+        let first = of_kind(StackKind::Edge).find(|part| part.region == home);
+        let first = first.or_else(|| of_kind(StackKind::Edge).next());
         let lines = Lines {
             keyed: line_bytes(Caller::Keyed, names()),
             crowd: [false, true].map(|site| line_bytes(Caller::Crowd { site }, names())),
             named: [false, true].map(|site| line_bytes(Caller::Address { site }, names())),
             calls: 1.0,
             beside: 0.0,
-            kept_days: first_edge.map_or(1.0, |stack| number(stack, "LogGroup", "RetentionInDays", 1.0)),
+            kept_days: first.map_or(1.0, |part| part.number("LogGroup", "RetentionInDays", 1.0)),
         };
-        Ok(Self {
-            front: Front::Http,
-            home: config.service.home.clone(),
-            edges,
-            lines,
-            counting: counting.unwrap_or(NOTHING_COUNTED),
-            tiers: config.tiers.clone(),
-            zone: config.service.domain.is_some(),
-        })
+        let stack = of_kind(StackKind::Home).next();
+        let counting = stack.map_or(NOTHING_COUNTED, |stack| counting(stack, first, names()));
+        let zone = first.is_some_and(|part| part.template.resources.contains_key("Domain"));
+        let tiers = tiers(stack, first);
+        if let (Some(stack), Some(edge)) = (stack, edges.iter_mut().find(|edge| edge.region == home)) {
+            edge.alarms += stack.alarms();
+        }
+        Self { front: Front::Http, home: home.to_owned(), edges, lines, counting, tiers, zone }
     }
 
     /// The design of 2018 in the same regions: a REST API, `print(event)` for a usage line, every count
@@ -230,13 +243,47 @@ pub(crate) fn windows_of(window: Window) -> f64 {
     }
 }
 
-fn edge(config: &Config, stack: &Stack) -> Option<Edge> {
-    let region = config.regions.iter().find(|region| region.name == stack.region)?;
-    Some(Edge {
-        region: stack.region.clone(),
-        memory_mb: number(stack, "LookupFunction", "MemorySize", 128.0),
-        architecture: region.runtime.architecture,
-        cache_s: f64::from(region.runtime.access_cache_s),
-        alarms: alarms(stack),
-    })
+fn edge(part: &Part<'_>) -> Edge {
+    Edge {
+        region: part.region.to_owned(),
+        memory_mb: part.number("LookupFunction", "MemorySize", 128.0),
+        architecture: part.architecture("LookupFunction"),
+        cache_s: part.variable(env::ACCESS_CACHE_S).unwrap_or(0.0),
+        alarms: part.alarms(),
+    }
 }
+
+fn counting<'a>(
+    home: &Part<'_>,
+    edge: Option<&Part<'_>>,
+    regions: impl ExactSizeIterator<Item = &'a str>,
+) -> Counting {
+    let shards = u32::try_from(to_u64(home.number("UsageStream", "ShardCount", 1.0))).unwrap_or(1).max(1);
+    Counting {
+        window_s: home.number("UsageSource", "MaximumBatchingWindowInSeconds", 0.0),
+        batch_records: home.number("UsageSource", "BatchSize", 100.0),
+        shards,
+        memory_mb: home.number("UsageFunction", "MemorySize", 128.0),
+        architecture: home.architecture("UsageFunction"),
+        quiet_permille: edge.and_then(|edge| edge.variable(env::QUIET_PERMILLE)).unwrap_or(0),
+        replicated: Replicated::Decisions,
+        item_bytes: ledger_item_bytes(regions, shards),
+    }
+}
+
+/// The tiers as home's stack and an edge tell them.
+fn tiers(home: Option<&Part<'_>>, edge: Option<&Part<'_>>) -> Tiers {
+    let limit = |name| edge.and_then(|edge| edge.variable::<Limit>(name)).unwrap_or(NO_LIMIT);
+    let anonymous =
+        Anonymous { limit: limit(env::ANONYMOUS_LIMIT), site_limit: limit(env::ANONYMOUS_SITE_LIMIT) };
+    let told = home.and_then(|home| home.template.outputs.get("Tiers"));
+    let told = told.and_then(|output| output.get("Value")).and_then(Value::as_str).unwrap_or_default();
+    let tier = |text: &str| {
+        let (name, limit) = text.split_once('=')?;
+        Some(Tier { name: name.to_owned(), limit: limit.parse().ok()? })
+    };
+    Tiers { anonymous, paid: told.split(' ').filter_map(tier).collect() }
+}
+
+/// Stands for the limit of a stack that tells none.
+const NO_LIMIT: Limit = Limit { calls: 1, window: Window::Day };

@@ -3,9 +3,10 @@
 //!
 //! `model` is the traffic; `design` reads what would be deployed from the rendered templates, `measure` the
 //! sizes from the encoders; `traffic` is what that traffic makes the design do, by `occupancy`; `bill` prices
-//! it by `prices`; `rows` is what is shown.
+//! it by `prices`; `rows` is what is shown, and `change` what a deploy does to it.
 
 mod bill;
+mod change;
 mod design;
 mod measure;
 mod model;
@@ -17,7 +18,9 @@ mod rows;
 mod traffic;
 
 pub use bill::{Allowances, Bill, Entry, Line};
+pub use change::{CostChange, LineChange, change};
 pub use model::{AddressClass, Model, Stated};
+use occupancy::to_f64;
 pub(crate) use occupancy::zipf;
 pub use prices::{Item, Price, PriceError, Prices};
 pub use rows::{By, Row, rows};
@@ -40,6 +43,31 @@ pub enum CostError {
 /// A month's bill of a configuration under a traffic, with what every account has for nothing.
 pub fn monthly(config: &Config, model: &Model) -> Result<Bill, CostError> {
     priced(config, model, &Prices::committed()?, Allowances::All)
+}
+
+/// What was counted in the first part of a month.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Counted {
+    /// Calls charged, each once.
+    pub calls: u64,
+    /// Those of them with an API key.
+    pub keyed: u64,
+    /// API keys that called.
+    pub keys: u32,
+    /// The part of the month that has passed, 0 to 1.
+    pub part: f64,
+}
+
+/// What a month has cost so far: the calls that were counted, and what stands for as long as it has stood. What the
+/// ledger does not know, such as the bytes of answers, is as [`Model::of_calls`] has it.
+pub fn so_far(config: &Config, counted: Counted, prices: &Prices) -> Result<Bill, CostError> {
+    // Nothing has passed in the month's first moment; a share of it can still be divided by.
+    let part = counted.part.clamp(1e-6, 1.0);
+    let calls = to_f64(counted.calls);
+    let mut model = Model::of_calls(calls / part);
+    model.keys = counted.keys.max(1);
+    model.keyed_share = if counted.calls == 0 { 0.0 } else { to_f64(counted.keyed) / calls };
+    Ok(bill::price_part(prices, &model, &Design::of(config)?, Allowances::All, part)?)
 }
 
 /// The same by other prices, with other allowances.
@@ -78,6 +106,26 @@ mod tests {
             let total = bill.total() - if allowances == Allowances::None { free_transfer } else { 0.0 };
             assert!(total <= 50.0, "{allowances:?}: {total}\n{:#?}", rows(&bill, &bill, &[]));
         }
+    }
+
+    #[test]
+    fn a_month_so_far_grows_to_the_month() {
+        let (config, prices) = (test_config(), Prices::committed().expect("prices"));
+        let at = |calls: u64, part: f64| {
+            let counted = Counted { calls, keyed: calls / 10 * 8, keys: 500, part };
+            so_far(&config, counted, &prices).expect("a bill").total()
+        };
+        let whole = monthly(&config, &Model::of_calls(25e6)).expect("a bill").total();
+        assert!((at(25_000_000, 1.0) - whole).abs() < 1e-6);
+        let days: Vec<f64> =
+            (0..=30).map(|day| at(25_000_000 / 30 * day, f64::from(day as u32) / 30.0)).collect();
+        assert!(days.is_sorted(), "{days:?}");
+        let (first, half) = (days[0], days[15]);
+        assert!((0.0..1.0).contains(&first), "the zone alone: {first}");
+        assert!(
+            (0.2 * whole..0.6 * whole).contains(&half),
+            "what is free is used up first: {half} of {whole}"
+        );
     }
 
     #[test]

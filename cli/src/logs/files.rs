@@ -46,8 +46,9 @@ impl WorldLogs {
             if whole {
                 let line = String::from_utf8_lossy(&text).trim_end().to_owned();
                 let time = Line::time_of(&line).unwrap_or(since);
-                if time >= since && filter.is_none_or(|filter| line.contains(filter)) {
-                    lines.push(Line { time, region: region.to_owned(), id, text: line });
+                let line = Line { time, region: region.to_owned(), id, text: line };
+                if time >= since && filter.is_none_or(|filter| line.has(filter)) {
+                    lines.push(line);
                 }
             }
             text.clear();

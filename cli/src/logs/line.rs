@@ -30,11 +30,11 @@ pub struct Told {
     pub verdict: Option<String>,
     /// Calls that were charged.
     pub cost: Option<u64>,
-    /// The tier.
+    /// The tier; lines of calls that were let through leave it out.
     pub tier: Option<String>,
     /// Who was charged: the kind, and the beginning of a hash or the site; joined by spaces.
     pub who: Option<String>,
-    /// API Gateway's request id.
+    /// API Gateway's request id; left out as the tier is.
     pub request_id: Option<String>,
     /// The text of any other line.
     pub text: Option<String>,
@@ -61,6 +61,11 @@ impl Line {
         UsageEvent::parse(text).ok().map(|event| event.time)
     }
 
+    /// Whether a text is in it, as it was written or as it is shown to people.
+    pub fn has(&self, text: &str) -> bool {
+        self.text.contains(text) || self.told().text(0).contains(text)
+    }
+
     /// As it is shown.
     pub fn told(&self) -> Told {
         let mut told = Told {
@@ -79,15 +84,19 @@ impl Line {
                 told.kind = "usage";
                 told.verdict = Some(event.verdict.as_str().to_owned());
                 told.cost = Some(event.cost);
-                told.tier = Some(event.tier);
+                told.tier = said(event.tier);
                 let all: Vec<String> = event.charges.iter().map(|charge| who(&charge.identity)).collect();
                 told.who = (!all.is_empty()).then(|| all.join(" "));
-                told.request_id = Some(event.request_id);
+                told.request_id = said(event.request_id);
             }
             Err(_) => told.text = Some(without_secrets(&self.text)),
         }
         told
     }
+}
+
+fn said(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
 }
 
 /// A text without addresses and API keys. Our own lines have none; a platform's line, or a message of a
@@ -133,11 +142,11 @@ impl Told {
         let said = match &self.text {
             Some(text) => text.trim_end().replace('\t', "  "),
             None => format!(
-                "{:<10} {:>3}  {:<10} {}",
+                "{:<10} {:>3}  {}{}",
                 self.verdict.as_deref().unwrap_or_default(),
                 self.cost.unwrap_or_default(),
-                self.tier.as_deref().unwrap_or_default(),
-                self.who.as_deref().unwrap_or("-")
+                self.who.as_deref().unwrap_or("-"),
+                self.tier.as_ref().map(|tier| format!("  ({tier})")).unwrap_or_default()
             ),
         };
         format!("{time}  {:<width$}  {said}", self.region)
@@ -146,7 +155,7 @@ impl Told {
 
 #[cfg(test)]
 mod tests {
-    use ipgeo_contract::ApiKey;
+    use ipgeo_contract::{ApiKey, Charge, Verdict};
 
     use super::*;
 
@@ -157,17 +166,41 @@ mod tests {
 
     #[test]
     fn a_usage_line_is_told_in_words() {
-        let hash = "ab".repeat(32);
-        let text = format!(
-            r#"{{"ipgeo":1,"t":1795600800125,"v":"allowed","n":2,"r":"eu-west-1","q":"req-1","p":"startup","c":[{{"i":"key#{hash}","l":"100000/month"}},{{"i":"site#a.test","l":"5/day"}}]}}"#
-        );
+        let charge = |identity: &str, limit: &str| Charge {
+            identity: identity.parse().expect("an identity"),
+            limit: limit.parse().expect("a limit"),
+        };
+        let text = UsageEvent {
+            time: "2026-11-25T10:00:00.125Z".parse().expect("a time"),
+            verdict: Verdict::Allowed,
+            cost: 2,
+            region: "eu-west-1".to_owned(),
+            request_id: "req-1".to_owned(),
+            tier: "startup".to_owned(),
+            charges: vec![
+                charge(&format!("key#{}", "ab".repeat(32)), "100000/month"),
+                charge("site#a.test", "5/day"),
+            ],
+        }
+        .to_line();
         let told = line(&text).told();
         assert_eq!((told.kind, told.cost, told.text.as_deref()), ("usage", Some(2), None));
         assert_eq!(told.who.as_deref(), Some("key#abababababab site#a.test"));
         assert_eq!(
             told.text(14),
-            "2026-11-25 10:00:00.125Z  eu-west-1       allowed      2  startup    key#abababababab site#a.test"
+            "2026-11-25 10:00:00.125Z  eu-west-1       allowed      2  key#abababababab site#a.test"
         );
+        let refused =
+            text.replacen("\"n\":2,", "\"v\":\"over_quota\",\"n\":0,\"q\":\"req-1\",\"p\":\"startup\",", 1);
+        let told = line(&refused).told();
+        assert_eq!((told.request_id.as_deref(), told.tier.as_deref()), (Some("req-1"), Some("startup")));
+        assert!(
+            told.text(14).ends_with("over_quota   0  key#abababababab site#a.test  (startup)"),
+            "{}",
+            told.text(14)
+        );
+        let shown = line(&text);
+        assert!(shown.has("key#abab") && shown.has("ipgeo") && !shown.has("over_quota"));
         assert_eq!(Line::time_of(&text).map(Timestamp::as_millisecond), Some(1_795_600_800_125));
     }
 

@@ -22,7 +22,7 @@ use crate::cloud::CloudError;
 /// Where logs are read from.
 pub trait LogSource: Sync {
     /// Lines of a region from an instant on, in the order of time; a line that came late may be in an
-    /// answer though it is older than one that was read before. `filter` must be in a line.
+    /// answer though it is older than one that was read before. `filter` must be in a line, as [`Line::has`] looks.
     fn lines(
         &self,
         region: &str,

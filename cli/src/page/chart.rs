@@ -60,7 +60,7 @@ pub(super) fn short(number: f64) -> String {
 fn axis_end(most: u64) -> f64 {
     let most = (most as f64).max(4.0);
     let power = 10_f64.powf(most.log10().floor());
-    [1.0, 2.0, 4.0, 5.0, 8.0, 10.0]
+    [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0]
         .map(|step| step * power)
         .into_iter()
         .find(|end| *end >= most)

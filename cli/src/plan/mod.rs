@@ -3,7 +3,7 @@
 //!
 //! `observed` is what there is, `diff` compares two templates, `planner` makes the steps, `home` those of home,
 //! `records` those of DNS, `lifecycle` those that remove regions, `faults` tells what forbids a deploy, `show`
-//! prints a plan.
+//! prints a plan, `templates` tells what it leaves.
 
 mod database;
 mod destroy;
@@ -19,6 +19,7 @@ mod records;
 mod replacement;
 mod rollback;
 mod show;
+mod templates;
 mod traffic;
 mod widening;
 
@@ -39,6 +40,7 @@ pub use replacement::{CREATE_ONLY, replaces};
 pub use rollback::rollback;
 pub(crate) use show::counted;
 pub use show::{Shown, show};
+pub use templates::{Templates, templates_after, templates_now};
 pub use traffic::{TrafficChange, TrafficError, drain_or_attach, drained_after};
 pub use widening::Widening;
 

@@ -59,6 +59,11 @@ impl Month {
         self.first.checked_add(1.month()).map_or(self, Self::of_date)
     }
 
+    /// Its first moment.
+    pub fn begin(self) -> Timestamp {
+        midnight(self.first)
+    }
+
     /// The first instant after this month.
     pub fn end(self) -> Timestamp {
         midnight(self.next().first)

@@ -180,6 +180,11 @@ struct Version {
 }
 
 impl UsageEvent {
+    /// What every line that is charged to an identity has in it, and no line that is not.
+    pub fn mark(identity: &Identity) -> String {
+        serde_json::Value::from(pack(identity)).to_string()
+    }
+
     /// The line, without its line feed.
     pub fn to_line(&self) -> String {
         let refused = self.verdict != Verdict::Allowed;

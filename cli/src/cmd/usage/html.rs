@@ -15,8 +15,9 @@ use super::{days, read};
 use crate::cli::Shared;
 use crate::cmd::{Target, load_config};
 use crate::config::{Config, PLACES};
+use crate::cost::{Counted, Model, Prices, so_far};
 use crate::output;
-use crate::page::{Facts, KeyCalls, RegionCalls, headroom, page};
+use crate::page::{Bill, Facts, KeyCalls, RegionCalls, headroom, page};
 use crate::report::{By, Row, lags, report, top};
 
 /// API keys that the page shows.
@@ -52,11 +53,33 @@ pub(super) async fn write_page(
         headroom: headroom(&items, &keys, now, KEYS_SHOWN),
         thresholds: config.alerts.thresholds.percents().to_vec(),
         lag: lags(&home.ledger.newest().await?, &regions, now),
-        bill: None,
+        bill: Some(bill(&config, months[0], &once, now)?),
     };
     write_whole(file, &page(&facts)?)?;
     output::say(&format!("wrote {}", file.display()));
     Ok(())
+}
+
+/// What a month has cost until now, by the calls that were counted in it.
+fn bill(config: &Config, month: Month, once: &[LedgerItem], now: Timestamp) -> anyhow::Result<Bill> {
+    let keyed = || once.iter().filter(|item| item.identity.kind() == IdentityKind::Key);
+    let (begin, end) = (month.begin(), month.end());
+    let passed = now.duration_since(begin).as_secs_f64() / end.duration_since(begin).as_secs_f64();
+    let counted = Counted {
+        calls: once.iter().map(|item| item.charged).sum(),
+        keyed: keyed().map(|item| item.charged).sum(),
+        keys: u32::try_from(keyed().count()).unwrap_or(u32::MAX),
+        part: passed.clamp(0.0, 1.0),
+    };
+    let prices = Prices::committed()?;
+    let bill = so_far(config, counted, &prices).context("reckon the bill")?;
+    let estimated = if bill.is_exact() { String::new() } else { format!("; {}", prices.estimate) };
+    let basis = format!(
+        "the counted calls at prices of {}, answers of {} bytes{estimated}",
+        prices.date,
+        Model::of_calls(1.0).answer_bytes
+    );
+    Ok(Bill { so_far_usd: bill.total(), basis })
 }
 
 /// Every day of a month until now, those without a call too.
