@@ -117,8 +117,8 @@ mod tests {
         };
         let whole = monthly(&config, &Model::of_calls(25e6)).expect("a bill").total();
         assert!((at(25_000_000, 1.0) - whole).abs() < 1e-6);
-        let days: Vec<f64> =
-            (0..=30).map(|day| at(25_000_000 / 30 * day, f64::from(day as u32) / 30.0)).collect();
+        let at_day = |day: u32| at(25_000_000 / 30 * u64::from(day), f64::from(day) / 30.0);
+        let days: Vec<f64> = (0..=30).map(at_day).collect();
         assert!(days.is_sorted(), "{days:?}");
         let (first, half) = (days[0], days[15]);
         assert!((0.0..1.0).contains(&first), "the zone alone: {first}");
