@@ -71,6 +71,19 @@ pub enum Line {
 }
 
 impl Line {
+    /// The line that an allowance is taken off; any other line itself.
+    pub fn charged(self) -> Self {
+        match self {
+            Self::FreeFunctionRequests => Self::FunctionRequests,
+            Self::FreeFunctionTime => Self::FunctionTime,
+            Self::FreeLogs => Self::Logs,
+            Self::FreeTableStorage => Self::TableStorage,
+            Self::FreeAlarms => Self::Alarms,
+            Self::FreeInternet => Self::Internet,
+            line => line,
+        }
+    }
+
     /// What people read.
     pub fn label(self) -> &'static str {
         match self {

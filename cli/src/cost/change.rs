@@ -19,11 +19,11 @@ pub struct CostChange {
     pub before: Option<f64>,
     /// USD a month afterwards; none: nothing answers any more.
     pub after: Option<f64>,
-    /// Lines that change by half a cent or more.
+    /// Lines that change by half a cent or more, allowances taken off.
     pub lines: Vec<LineChange>,
 }
 
-/// A line of the bill that changes.
+/// A line of the bill that changes, with what is free of it taken off.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LineChange {
     /// Its label.
@@ -72,7 +72,7 @@ fn changed_lines(before: Option<&Bill>, after: Option<&Bill>) -> Vec<LineChange>
     let mut lines = BTreeMap::new();
     for (bill, is_after) in [(before, false), (after, true)] {
         for entry in bill.into_iter().flat_map(|bill| &bill.entries) {
-            let sums: &mut (f64, f64) = lines.entry(entry.line).or_default();
+            let sums: &mut (f64, f64) = lines.entry(entry.line.charged()).or_default();
             *(if is_after { &mut sums.1 } else { &mut sums.0 }) += entry.usd;
         }
     }
