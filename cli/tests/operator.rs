@@ -95,7 +95,9 @@ fn a_running_world_is_measured_looked_through_and_listened_to() {
     assert_eq!(offered(&mut ipgeo(state), &words), [hint]);
 
     // Logs: in words, in order, with nothing secret.
-    wait_for(|| done(state, &["logs", "--dev", "--filter", "allowed      1  key#"]).lines().count() == 3);
+    wait_for(|| {
+        done(state, &["logs", "--dev", "--filter", "allowed           1  key#"]).lines().count() == 3
+    });
     let lines = done(state, &["logs", "--dev", "-o", "jsonl"]);
     let told: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let times: Vec<&str> = told.iter().map(|line| line["time"].as_str().expect("a time")).collect();

@@ -209,7 +209,7 @@ fn api_keys_move_in_and_out_and_are_known_everywhere() {
     let looked = with_input(state, &["keys", "import", "-", "--dev", "--check"], &csv);
     assert!(stderr(&looked).contains("2 API keys would be stored"), "{}", stderr(&looked));
     assert_eq!(json_of(state, &["keys", "list", "--dev"]), json!([]));
-    for says in ["2 API keys stored, 0 were there already", "0 API keys stored, 2 were there already"] {
+    for says in ["stored: 2, there already: 0", "stored: 0, there already: 2"] {
         let stored = with_input(state, &["keys", "import", "-", "--dev"], &csv);
         assert_eq!(stored.status.code(), Some(0), "{}", stderr(&stored));
         assert!(stderr(&stored).contains(says), "{}", stderr(&stored));
@@ -242,7 +242,7 @@ fn api_keys_move_in_and_out_and_are_known_everywhere() {
     let out = done(state, &["keys", "export", "--dev"]);
     assert!(out.starts_with("hash,hint,owner,tier,limit") && !out.contains(moved.expose()), "{out}");
     let again = with_input(state, &["keys", "import", "-", "--dev"], &out);
-    assert!(stderr(&again).contains("0 API keys stored, 2 were there already"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("stored: 0, there already: 2"), "{}", stderr(&again));
     assert_eq!(done(state, &["keys", "export", "--dev", "-o", "jsonl", "--owner", "b"]).lines().count(), 1);
     assert_eq!(dev.stop(), Some(0));
 }

@@ -70,6 +70,27 @@ async fn health(measurer: &Measurer, target: &ProbeTarget) -> Result<Option<Stri
     measurer.sample(target).await.outcome.map(|(_, reply)| reply.database_date)
 }
 
+/// AWS, without a way to ask it.
+pub(super) struct NobodySignedIn(pub(super) CloudError);
+
+impl Examine for NobodySignedIn {
+    async fn account(&self) -> Read<Option<String>> {
+        Err(self.0.clone())
+    }
+
+    async fn home(&self) -> HomeFacts {
+        HomeFacts::default()
+    }
+
+    async fn replicas(&self) -> Option<Read<BTreeMap<String, String>>> {
+        None
+    }
+
+    async fn edge(&self, _: &str) -> EdgeFacts {
+        EdgeFacts::default()
+    }
+}
+
 /// A world on this machine.
 pub(super) struct InWorld<'a> {
     pub(super) world: &'a WorldFile,

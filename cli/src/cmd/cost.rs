@@ -1,10 +1,11 @@
 //! `ipgeo cost`.
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, value_parser};
 use serde::Serialize;
 
 use super::load_config;
+use super::numbers::{bytes, milliseconds, percent, usd};
 use crate::cli::Shared;
 use crate::config::Config;
 use crate::cost::{self, Allowances, Bill, By, Line, Model, Prices, Row};
@@ -30,7 +31,7 @@ pub struct CostArgs {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS", default_value = "line")]
     by: Vec<By>,
     /// End with status 6 when a month costs more, USD
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", value_parser = usd)]
     max_monthly: Option<f64>,
     /// Leave out what every AWS account has for nothing
     #[arg(long)]
@@ -46,19 +47,19 @@ pub struct CostArgs {
 #[derive(Debug, Clone, Args)]
 pub struct Shape {
     /// Percent of the calls that have an API key
-    #[arg(long, default_value_t = 80.0, value_name = "PERCENT")]
+    #[arg(long, default_value = "80", value_name = "PERCENT", value_parser = percent)]
     keyed: f64,
     /// API keys that call; by Zipf's law
-    #[arg(long, default_value_t = 500, value_name = "N")]
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
     keys: u32,
     /// Bytes of an answer on the wire
-    #[arg(long, default_value_t = 1_000.0, value_name = "BYTES")]
+    #[arg(long, default_value = "1000", value_name = "BYTES", value_parser = bytes)]
     answer_bytes: f64,
     /// Milliseconds of a request that reads the access table
-    #[arg(long, default_value_t = 5.0, value_name = "MS")]
+    #[arg(long, default_value = "5", value_name = "MS", value_parser = milliseconds)]
     read_ms: f64,
     /// Milliseconds of a request that reads nothing
-    #[arg(long, default_value_t = 2.0, value_name = "MS")]
+    #[arg(long, default_value = "2", value_name = "MS", value_parser = milliseconds)]
     memory_ms: f64,
 }
 
@@ -66,11 +67,11 @@ impl Shape {
     /// The traffic of so many calls a month.
     fn model(&self, calls: f64) -> Model {
         Model {
-            keyed_share: self.keyed.clamp(0.0, 100.0) / 100.0,
-            keys: self.keys.clamp(1, 1_000_000),
-            answer_bytes: self.answer_bytes.max(0.0),
-            read_ms: self.read_ms.max(0.0),
-            memory_ms: self.memory_ms.max(0.0),
+            keyed_share: self.keyed / 100.0,
+            keys: self.keys,
+            answer_bytes: self.answer_bytes,
+            read_ms: self.read_ms,
+            memory_ms: self.memory_ms,
             ..Model::of_calls(calls)
         }
     }
@@ -196,7 +197,8 @@ pub(crate) fn run(args: &CostArgs, shared: &Shared) -> anyhow::Result<Exit> {
 fn accuracy(config: &Config, bill: &Bill, replicas: f64) -> Accuracy {
     Accuracy {
         counts: "exact",
-        holds_within_s: Pipeline::of(config).lag_s(),
+        // A batch that is full is counted before its window is over.
+        holds_within_s: Pipeline { window_s: bill.window_s, ..Pipeline::of(config) }.lag_s(),
         quiet_permille: config.usage.quiet_permille,
         window_s: bill.window_s,
         ledger_writes: bill.ledger_writes,
@@ -265,8 +267,8 @@ fn tell(quotation: &Quotation<'_>, bill: &Bill) {
         output::say(&format!("what every account has for nothing takes off ${:.2}", -taken));
     }
     output::say(&format!(
-        "counts are exact; a limit that is reached holds everywhere within {} s, so that a caller at 1 call/s gets at \
-         most {} calls more; each environment lets {} thousandths of an anonymous limit through unread",
+        "counts are exact; a limit that is reached holds everywhere within {:.0} s, so that a caller at 1 call/s gets at \
+         most {:.0} calls more; each environment lets {} thousandths of an anonymous limit through unread",
         accuracy.holds_within_s, accuracy.holds_within_s, accuracy.quiet_permille
     ));
     if accuracy.shards_needed > STREAM_SHARDS {

@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use ipgeo_runtime::geo::Database;
 use jiff::Timestamp;
 
-use super::checkup::{InWorld, Marked, OnAws, world_target};
+use super::checkup::{InWorld, Marked, NobodySignedIn, OnAws, world_target};
 use super::cloud_args::RegionArgs;
 use super::{Target, geo, load_config};
 use crate::aws::{Aws, Home};
@@ -70,7 +70,11 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
         let aws = match Aws::of(&config, args.target.profile.as_deref()).await {
             Ok(aws) => aws,
             // That nobody is signed in is a finding like any other.
-            Err(error) => return finish(&[no_credentials(&error)], regions.len(), shared),
+            Err(error) => {
+                let facts = examine(&NobodySignedIn(no_credentials(&error)), &[], database).await;
+                let checks = judge(&config, &facts, geo::today(), false);
+                return finish(&checks, regions.len(), shared);
+            }
         };
         let service = OnAws { aws: &aws, config: &config, measurer: &measurer };
         let facts = examine(&service, &regions, database).await;
@@ -92,16 +96,12 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
     finish(&checks, regions.len(), shared)
 }
 
-fn no_credentials(error: &anyhow::Error) -> Check {
-    Check {
-        check: "credentials",
-        region: None,
-        mark: Mark::Fail,
-        found: error.root_cause().to_string(),
-        remedy: Some(
-            "set AWS_PROFILE, or sign in: aws sso login; `--dev` is for the world on this machine".to_owned(),
-        ),
-    }
+fn no_credentials(error: &anyhow::Error) -> CloudError {
+    // The first line says it; the reasons below it are of every place that was looked at.
+    let what = error.to_string().lines().next().unwrap_or_default().to_owned();
+    let remedy =
+        "set AWS_PROFILE, or sign in: aws sso login; `--dev` is for the world on this machine".to_owned();
+    CloudError { what, remedy }
 }
 
 /// The database here, as a check reads it; none: there is none.
@@ -171,7 +171,7 @@ async fn online_on_aws(
     }
     let home = match Home::of_account(config, args.target.profile.as_deref()).await {
         Ok(home) => home,
-        Err(error) => return vec![no_credentials(&error)],
+        Err(error) => return vec![unready(&no_credentials(&error))],
     };
     match Marked::new(home, config, aws, targets, measurer, None).await {
         Ok(path) => follow(&path, regions, pace(args, false)).await,

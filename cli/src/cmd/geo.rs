@@ -11,6 +11,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use std::sync::Mutex;
 
+use super::numbers::percent;
 use super::{geo_rollout as rollout, load_config};
 use crate::artifacts::purge_artifacts;
 use crate::cli::Shared;
@@ -54,7 +55,7 @@ pub struct BuildArgs {
     /// Source databases, the most trusted first; else those that were fetched
     #[arg(value_name = "SOURCE")]
     sources: Vec<PathBuf>,
-    /// The file to write; else the one that `ipgeo dev` serves
+    /// The file to write; else the compiled one
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Build the sample database
@@ -65,7 +66,7 @@ pub struct BuildArgs {
 /// Flags of `ipgeo geo inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// The compiled database; else the one that `ipgeo dev` serves
+    /// The compiled database; else the one that `ipgeo geo build` has made
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -93,7 +94,7 @@ pub struct DiffArgs {
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     seed: u64,
     /// Exit with status 3 when more than this share has another country
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
     check: Option<f64>,
 }
 
@@ -109,11 +110,15 @@ pub struct PinArgs {
     #[arg(value_name = "SOURCE")]
     source: Option<String>,
     /// Data of this day or before may be fetched; else the files of now and no others
-    #[arg(long, value_name = "DATE", requires = "source")]
+    #[arg(long, value_name = "DATE", requires = "source", value_parser = day)]
     date: Option<Date>,
     /// Let it move again
     #[arg(long, requires = "source", conflicts_with = "date")]
     release: bool,
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a day; write it as `2026-06-30`"))
 }
 
 /// Where the compiled database is, below the state folder.
@@ -354,6 +359,12 @@ fn pin(args: &PinArgs, shared: &Shared) -> anyhow::Result<()> {
 
 fn inspect(args: InspectArgs, shared: &Shared) -> anyhow::Result<()> {
     let file = args.file.unwrap_or_else(|| served(&shared.state));
+    if !file.is_file() {
+        bail!(
+            "there is no geo database {}; `ipgeo geo build` makes one, `--sample` a small one",
+            file.display()
+        );
+    }
     let database = Database::open(&file)?;
     let info = database.info();
     if shared.format() != Format::Table {
@@ -368,13 +379,17 @@ fn inspect(args: InspectArgs, shared: &Shared) -> anyhow::Result<()> {
         Standing::NoCredit => "a credit is asked for, and missing".to_owned(),
         Standing::NoDate => "days are counted, and the date is missing".to_owned(),
     };
+    let credit = match info.attribution.as_str() {
+        "" => "none is asked for".to_owned(),
+        text => format!("{text} {}", info.attribution_link),
+    };
     let lines = [
         ("file", file.display().to_string()),
         ("name", info.name.clone()),
         ("date", info.date.clone()),
         ("licence", info.licence.clone()),
         ("terms", terms),
-        ("credit", format!("{} {}", info.attribution, info.attribution_link)),
+        ("credit", credit),
         ("made", built.map(|built| built.to_string()).unwrap_or_default()),
         ("records", grouped(info.records)),
         ("nodes", grouped(info.nodes.into())),

@@ -50,7 +50,7 @@ pub struct RolloutArgs {
     #[command(flatten)]
     flags: Flags,
     /// Refuse when more than this share has another country than in the database before
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = super::numbers::percent)]
     max_change: Option<f64>,
 }
 

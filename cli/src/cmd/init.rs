@@ -8,8 +8,8 @@ use clap::Args;
 
 use crate::cli::Shared;
 use crate::config;
-use crate::output::{self, printable};
-use crate::setup::{Ask, Data, Known, interview, render};
+use crate::output::{self, UsageError, printable};
+use crate::setup::{Ask, Data, InterviewError, Known, interview, render};
 use crate::whole::{Replace, write_whole};
 
 /// Flags of `ipgeo init`.
@@ -97,7 +97,11 @@ pub(crate) fn run(args: InitArgs, shared: &Shared) -> anyhow::Result<()> {
     };
     let asks = !args.no_input && std::io::stdin().is_terminal() && output::stderr_is_terminal();
     let mut terminal = Terminal;
-    let answers = interview(known, if asks { Some(&mut terminal) } else { None })?;
+    let answers = interview(known, if asks { Some(&mut terminal) } else { None });
+    let answers = answers.map_err(|error| match error {
+        InterviewError::Wrong(why) => UsageError(why).into(),
+        error => anyhow::Error::from(error),
+    })?;
     let text = render(&answers);
     let config = config::parse(&path.display().to_string(), &text)?;
     let replace = if args.force { Replace::Yes } else { Replace::No };

@@ -11,7 +11,7 @@ use super::{Target, load_config};
 use crate::aws::Aws;
 use crate::cli::Shared;
 use crate::cloud::CloudError;
-use crate::keys::parse_grace;
+use crate::keys::{Grace, parse_grace};
 use crate::logs::{Follow, Line, LogSource, Told, WorldLogs, read_once};
 use crate::output::{self, Exit, Format};
 use crate::world::WorldFile;
@@ -23,13 +23,13 @@ const AWS_PAUSE: Duration = Duration::from_secs(5);
 /// Flags of `ipgeo logs`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A usage line is shown as: time, region, verdict, calls charged, tier, who was charged.
-No line has an address or an API key.
+A usage line is shown as: time, region, verdict, calls charged, who was charged, and the tier of a refused call.
+No line has an address or an API key. With --follow, JSON is one object a line.
 
 Examples:
   ipgeo logs --dev -f
   ipgeo logs --since 10m --regions eu-* --filter over_quota
-  ipgeo logs --since 2h -o jsonl | jq .tier")]
+  ipgeo logs --since 2h -o jsonl | jq .verdict")]
 pub struct LogsArgs {
     #[command(flatten)]
     regions: RegionArgs,
@@ -37,9 +37,9 @@ pub struct LogsArgs {
     #[arg(short, long)]
     follow: bool,
     /// How far back: 10m, 2h, 1d; edges keep their logs for one day
-    #[arg(long, value_name = "DURATION", default_value = "1h")]
-    since: String,
-    /// Only lines with this text in them
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_grace)]
+    since: Grace,
+    /// Only lines with this text in them, as written or as shown
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: LogsArgs, shared: &Shared) -> anyhow::Result<Exit>
     let scope = args.regions.scope(&config)?;
     let regions: Vec<String> = config.regions.iter().map(|region| region.name.clone()).collect();
     let regions: Vec<String> = regions.into_iter().filter(|name| scope.regions.contains(name)).collect();
-    let since = Timestamp::now().checked_sub(parse_grace(&args.since)?).context("that is too long ago")?;
+    let since = Timestamp::now().checked_sub(args.since).context("that is too long ago")?;
     if args.target.dev {
         WorldFile::find(&shared.state)?;
         return show(&WorldLogs::of(&shared.state), &regions, since, DEV_PAUSE, &args, shared).await;
@@ -72,7 +72,7 @@ async fn show<S: LogSource>(
     let filter = args.filter.as_deref();
     if !args.follow {
         let (lines, failed) = read_once(source, regions, since, filter).await;
-        print(&lines, shared)?;
+        print(&lines, shared.format())?;
         tell(&failed);
         if lines.is_empty() && failed.is_empty() {
             output::say("no line; --since goes further back, `ipgeo doctor` looks at the pipe");
@@ -87,7 +87,8 @@ async fn show<S: LogSource>(
     let mut told = Vec::new();
     loop {
         let (lines, failed) = follow.next(source, regions, filter).await;
-        print(&lines, shared)?;
+        // There is no end to wait for, so JSON is lines too.
+        print(&lines, if shared.format() == Format::Json { Format::Jsonl } else { shared.format() })?;
         // A region that stays closed is told of once.
         if failed != told {
             tell(&failed);
@@ -109,19 +110,17 @@ fn tell(failed: &[(String, CloudError)]) {
     }
 }
 
-/// Prints lines: for people, or one JSON object each. There is no end to wait for, so JSON is lines too.
-fn print(lines: &[Line], shared: &Shared) -> anyhow::Result<()> {
-    if lines.is_empty() {
+fn print(lines: &[Line], format: Format) -> anyhow::Result<()> {
+    if lines.is_empty() && format != Format::Json {
         return Ok(());
     }
     let told: Vec<Told> = lines.iter().map(Line::told).collect();
-    let text = match shared.format() {
+    let text = match format {
         Format::Table => {
             let width = told.iter().map(|told| told.region.len()).max().unwrap_or(0).max(14);
             told.iter().map(|told| output::printable(&told.text(width))).collect::<Vec<_>>().join("\n")
         }
-        Format::Json | Format::Jsonl => output::rows(Format::Jsonl, &[], &told, |_| Vec::new())?,
-        Format::Csv => output::rows(Format::Csv, &[], &told, |_| Vec::new())?,
+        other => output::rows(other, &[], &told, |_| Vec::new())?,
     };
     Ok(output::data(&text)?)
 }

@@ -18,6 +18,7 @@ pub mod init;
 pub mod keys;
 pub mod logs;
 pub mod man;
+mod numbers;
 pub mod plan;
 pub mod probe;
 pub mod quota;

@@ -152,11 +152,12 @@ fn publish(
     let path = History::path(&shared.state, &service);
     let mut history = History::read(&path);
     history.add(Run::of(now, rows), &path).with_context(|| format!("write {}", path.display()))?;
+    let credit = rows.iter().find_map(|row| row.attribution.clone());
     let about = About {
         title: config.service.domain.clone().unwrap_or_else(|| config.service.name.clone()),
         at: now,
-        attribution: config.geo.attribution.clone(),
-        attribution_link: config.geo.attribution_link.clone(),
+        attribution: credit.as_ref().map(|credit| credit.text.clone()).unwrap_or_default(),
+        attribution_link: credit.map(|credit| credit.link).unwrap_or_default(),
     };
     let text = page(&about, rows, &history);
     write_whole(file, text.as_bytes(), Replace::Yes).with_context(|| format!("write {}", file.display()))?;

@@ -1,6 +1,5 @@
 //! `ipgeo quota`.
 
-use anyhow::bail;
 use clap::{Args, Subcommand};
 use ipgeo_contract::{IdentityKind, Limit, Month, Period};
 use jiff::Timestamp;
@@ -28,7 +27,7 @@ Examples:
   ipgeo quota explain --tier anonymous --json")]
 pub struct ExplainArgs {
     /// An API key: its hint, last four characters, or hash; `-` reads it from standard input
-    #[arg(value_name = "KEY", required_unless_present = "tier", conflicts_with = "tier")]
+    #[arg(value_name = "KEY", conflicts_with = "tier")]
     key: Option<String>,
     /// A tier of regions.toml
     #[arg(long, value_name = "TIER")]
@@ -51,7 +50,7 @@ pub(crate) async fn run(verb: QuotaVerb, shared: &Shared) -> anyhow::Result<()> 
     let told = match (&args.tier, &args.key) {
         (Some(tier), _) => of_tier(tier, &config, args.rate, now)?,
         (None, Some(key)) => vec![of_key(key, &args, &config, shared, now).await?],
-        (None, None) => bail!("name an API key, or a tier with --tier"),
+        (None, None) => return Err(UsageError("name an API key, or a tier with --tier".to_owned()).into()),
     };
     print(&told, shared)
 }

@@ -1,14 +1,19 @@
 //! `ipgeo simulate`.
 
+use std::io::IsTerminal as _;
+
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, value_parser};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::cost::{first_regions, parse_calls};
 use super::load_config;
+use super::numbers::percent;
 use crate::cli::Shared;
-use crate::keys::parse_grace;
-use crate::output::{self, Column, Exit, Format};
+use crate::config::Config;
+use crate::keys::{Grace, parse_grace};
+use crate::output::{self, Column, Exit, Format, UsageError};
 use crate::simulate::{Outage, Outcome, Scenario, run as simulate};
 
 /// Flags of `ipgeo simulate`.
@@ -26,70 +31,64 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "N")]
     regions: Option<usize>,
     /// How long is simulated
-    #[arg(long, default_value = "24h", value_name = "DURATION")]
-    span: String,
+    #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = parse_grace)]
+    span: Grace,
     /// API keys that call; by Zipf's law
-    #[arg(long, default_value_t = 500, value_name = "N")]
+    #[arg(long, default_value_t = 500, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
     keys: u32,
     /// Percent of the API keys that ask for more than their limit of the day
-    #[arg(long, default_value_t = 10.0, value_name = "PERCENT")]
+    #[arg(long, default_value = "10", value_name = "PERCENT", value_parser = percent)]
     over: f64,
     /// The longest time that a log line takes to the stream; else 180s
-    #[arg(long, value_name = "DURATION")]
-    log_lag: Option<String>,
+    #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
+    log_lag: Option<Grace>,
     /// How long home gathers lines; else as regions.toml says
-    #[arg(long, value_name = "DURATION")]
-    window: Option<String>,
+    #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
+    window: Option<Grace>,
     /// How long replication takes; else 1s
-    #[arg(long, value_name = "DURATION")]
-    replication_lag: Option<String>,
+    #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
+    replication_lag: Option<Grace>,
     /// Percent of the records that are in the stream twice
-    #[arg(long, default_value_t = 0.1, value_name = "PERCENT")]
+    #[arg(long, default_value = "0.1", value_name = "PERCENT", value_parser = percent)]
     duplicates: f64,
     /// Percent of the batches that are delivered again after they were counted
-    #[arg(long, default_value_t = 1.0, value_name = "PERCENT")]
+    #[arg(long, default_value = "1", value_name = "PERCENT", value_parser = percent)]
     redelivered: f64,
     /// Lose a region for so long, a quarter into the span
-    #[arg(long, value_name = "DURATION")]
-    region_loss: Option<String>,
+    #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
+    region_loss: Option<Grace>,
     /// Lose home's counting for so long, a quarter into the span
-    #[arg(long, value_name = "DURATION")]
-    home_loss: Option<String>,
+    #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
+    home_loss: Option<Grace>,
     /// The same seed gives the same run
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
 }
 
-fn seconds(text: &str) -> anyhow::Result<f64> {
-    Ok(parse_grace(text)?.as_secs_f64())
-}
-
 impl SimulateArgs {
-    fn scenario(&self, config: &crate::config::Config) -> anyhow::Result<Scenario> {
+    fn scenario(&self, config: &Config) -> Scenario {
         let mut scenario = Scenario::of(config, self.calls);
-        scenario.hours = seconds(&self.span)? / 3_600.0;
+        scenario.hours = self.span.as_secs_f64() / 3_600.0;
         scenario.keys = self.keys;
-        scenario.over_share = self.over.clamp(0.0, 100.0) / 100.0;
-        scenario.duplicates = self.duplicates.clamp(0.0, 100.0) / 100.0;
-        scenario.redelivered = self.redelivered.clamp(0.0, 100.0) / 100.0;
+        scenario.over_share = self.over / 100.0;
+        scenario.duplicates = self.duplicates / 100.0;
+        scenario.redelivered = self.redelivered / 100.0;
         scenario.seed = self.seed;
         let way = &mut scenario.pipeline;
         for (flag, part) in [
-            (&self.log_lag, &mut way.log_s),
-            (&self.window, &mut way.window_s),
-            (&self.replication_lag, &mut way.replication_s),
+            (self.log_lag, &mut way.log_s),
+            (self.window, &mut way.window_s),
+            (self.replication_lag, &mut way.replication_s),
         ] {
-            if let Some(text) = flag {
-                *part = seconds(text)?;
+            if let Some(time) = flag {
+                *part = time.as_secs_f64();
             }
         }
         let from_s = scenario.hours * 900.0;
-        let away = |text: &Option<String>| -> anyhow::Result<Option<Outage>> {
-            text.as_deref().map(|text| Ok(Outage { from_s, for_s: seconds(text)? })).transpose()
-        };
-        scenario.region_loss = away(&self.region_loss)?;
-        scenario.home_loss = away(&self.home_loss)?;
-        Ok(scenario)
+        let away = |time: Option<Grace>| time.map(|time| Outage { from_s, for_s: time.as_secs_f64() });
+        scenario.region_loss = away(self.region_loss);
+        scenario.home_loss = away(self.home_loss);
+        scenario
     }
 }
 
@@ -103,10 +102,14 @@ struct Row {
 pub(crate) async fn run(args: SimulateArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let mut config = first_regions(config, args.regions)?;
-    let scenario = args.scenario(&config)?;
+    let scenario = args.scenario(&config);
     if let Some(window) = &args.window {
         // The bill is of the same window.
-        config.usage.window_s = parse_grace(window)?.as_secs().try_into().unwrap_or(0);
+        config.usage.window_s = window.as_secs().try_into().unwrap_or(0);
+    }
+    scenario.check().map_err(|why| UsageError(why.to_owned()))?;
+    if std::io::stderr().is_terminal() {
+        output::say("simulating, which may take a minute");
     }
     let outcome = simulate(&scenario, &config).await.context("simulate")?;
     print(&outcome, shared)?;
@@ -114,19 +117,62 @@ pub(crate) async fn run(args: SimulateArgs, shared: &Shared) -> anyhow::Result<E
 }
 
 fn print(outcome: &Outcome, shared: &Shared) -> anyhow::Result<()> {
-    match shared.format() {
-        Format::Json => return Ok(output::data(&serde_json::to_string_pretty(outcome)?)?),
-        Format::Jsonl => return Ok(output::data(&serde_json::to_string(outcome)?)?),
-        Format::Table | Format::Csv => {}
-    }
-    let rows: Vec<Row> =
-        outcome.rows().into_iter().map(|(what, value)| Row { what: what.to_owned(), value }).collect();
-    let columns = [Column::text("what"), Column::number("value")];
-    let table =
-        output::rows(shared.format(), &columns, &rows, |row| vec![row.what.clone(), row.value.clone()])?;
-    output::data(&table)?;
-    for line in outcome.approximated() {
-        output::say(&format!("approximated: {line}"));
+    let mut value = serde_json::to_value(outcome)?;
+    value["approximated"] = outcome.approximated().into();
+    let text = match shared.format() {
+        Format::Json => serde_json::to_string_pretty(&value)?,
+        Format::Jsonl => value.to_string(),
+        Format::Csv => table_of(&flat(&value), Format::Csv)?,
+        Format::Table => {
+            let rows = outcome.rows().into_iter();
+            table_of(
+                &rows.map(|(what, value)| Row { what: what.to_owned(), value }).collect::<Vec<_>>(),
+                Format::Table,
+            )?
+        }
+    };
+    output::data(&text)?;
+    if shared.format() == Format::Table {
+        for line in outcome.approximated() {
+            output::say(&format!("approximated: {line}"));
+        }
     }
     Ok(())
+}
+
+fn table_of(rows: &[Row], format: Format) -> anyhow::Result<String> {
+    let columns = [Column::text("what"), Column::number("value")];
+    output::rows(format, &columns, rows, |row| vec![row.what.clone(), row.value.clone()])
+}
+
+/// The figures of an object and of the objects in it, for machines: `overshoot.mean`, `12.5`.
+fn flat(value: &Value) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (name, value) in value.as_object().into_iter().flatten() {
+        match value {
+            Value::Object(_) => rows.extend(
+                flat(value).into_iter().map(|row| Row { what: format!("{name}.{}", row.what), ..row }),
+            ),
+            Value::Array(_) | Value::Null => {}
+            Value::String(text) => rows.push(Row { what: name.clone(), value: text.clone() }),
+            _ => rows.push(Row { what: name.clone(), value: value.to_string() }),
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn figures_are_flat_for_machines() {
+        let value =
+            json!({ "asked": 4663, "each": [1], "lost": null, "holds": true, "way": { "log_s": 180.0 } });
+        let rows: Vec<String> =
+            flat(&value).into_iter().map(|row| format!("{} {}", row.what, row.value)).collect();
+        assert_eq!(rows, ["asked 4663", "holds true", "way.log_s 180.0"]);
+    }
 }

@@ -72,6 +72,7 @@ pub enum Line {
 
 impl Line {
     /// The line that an allowance is taken off; any other line itself.
+    #[must_use]
     pub fn charged(self) -> Self {
         match self {
             Self::FreeFunctionRequests => Self::FunctionRequests,
@@ -299,7 +300,7 @@ impl Writer<'_> {
 }
 
 /// Stands for the region of what an account has once.
-const ALL_REGIONS: &str = "all";
+pub(super) const ALL_REGIONS: &str = "all";
 
 fn time_of(architecture: Architecture) -> Item {
     match architecture {

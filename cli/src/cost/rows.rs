@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::bill::{Bill, Entry, Line};
+use super::bill::{ALL_REGIONS, Bill, Entry, Line};
 
 /// What rows are by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -78,6 +78,8 @@ pub fn rows(ours: &Bill, of_2018: &Bill, by: &[By]) -> Vec<Row> {
     let mut rows: Vec<Row> = sums.into_iter().map(row).collect();
     // What rounds to nothing on both sides says nothing.
     rows.retain(|row| row.usd.abs() >= 0.005 || row.usd_2018.abs() >= 0.005);
+    // What is free in all regions together comes after the regions.
+    rows.sort_by_key(|row| row.region == ALL_REGIONS);
     rows.push(Row {
         line: "total".to_owned(),
         region: String::new(),

@@ -108,7 +108,23 @@ pub fn fold(checks: &[Check]) -> Vec<Folded<'_>> {
 /// Findings for people; `regions` is how many there are in all.
 pub fn text(checks: &[Check], regions: usize) -> String {
     let mut out = String::new();
-    for one in fold(checks) {
+    let folded = fold(checks);
+    let unasked = |one: &Folded<'_>| one.check.mark == Mark::NotChecked && one.check.remedy.is_none();
+    let alike = |one: &Folded<'_>, other: &Folded<'_>| {
+        unasked(one) && unasked(other) && one.check.found == other.check.found
+    };
+    for (index, one) in folded.iter().enumerate() {
+        // What was not looked at for one reason is told in one line.
+        if folded[..index].iter().any(|before| alike(before, one)) {
+            continue;
+        }
+        let names: Vec<&str> =
+            folded[index..].iter().filter(|after| alike(after, one)).map(|after| after.check.check).collect();
+        if names.len() > 1 {
+            let _ =
+                writeln!(out, "{:<11}  {}: {}", one.check.mark.as_str(), names.join(", "), one.check.found);
+            continue;
+        }
         let place = match one.regions.as_slice() {
             [] => String::new(),
             all if all.len() == regions && regions > 1 => format!(" (all {regions} regions)"),
@@ -144,6 +160,15 @@ ok           credentials    account 1
 ok           edge           it answers (all 3 regions)
 fail         stream         it is gone (a)
                             → deploy"
+        );
+        let mut unasked = vec![Check::not_checked("clock", "nobody is signed in")];
+        unasked.push(Check::not_checked("zone", "regions.toml names no domain"));
+        unasked.extend(["a", "b"].map(|region| Check::not_checked("rate", "nobody is signed in").at(region)));
+        assert_eq!(
+            text(&unasked, 2),
+            "\
+not checked  clock, rate: nobody is signed in
+not checked  zone           regions.toml names no domain"
         );
         let many: Vec<Check> =
             ["a", "b", "c", "d", "e"].iter().map(|region| Check::ok("edge", "x").at(region)).collect();

@@ -16,6 +16,17 @@ pub struct Reply {
     pub database_date: Option<String>,
     /// The version that it runs.
     pub version: Option<String>,
+    /// The credit that its geo data asks for.
+    pub attribution: Option<Attribution>,
+}
+
+/// A credit, and where it leads.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Attribution {
+    /// What it says.
+    pub text: String,
+    /// Where it leads.
+    pub link: String,
 }
 
 /// Why bytes are no answer.
@@ -38,6 +49,7 @@ struct Health {
     region: Option<String>,
     database_date: Option<String>,
     version: Option<String>,
+    attribution: Option<Attribution>,
 }
 
 /// Reads an answer from the bytes that came until the other end closed.
@@ -64,7 +76,13 @@ pub fn read_reply(bytes: &[u8]) -> Result<Reply, ReplyError> {
         None => body.to_vec(),
     };
     let health: Health = serde_json::from_slice(&body).unwrap_or_default();
-    Ok(Reply { status, region: health.region, database_date: health.database_date, version: health.version })
+    Ok(Reply {
+        status,
+        region: health.region,
+        database_date: health.database_date,
+        version: health.version,
+        attribution: health.attribution,
+    })
 }
 
 fn unchunked(mut rest: &[u8]) -> Result<Vec<u8>, ReplyError> {
@@ -91,14 +109,16 @@ mod tests {
 
     #[test]
     fn answers_are_read_or_told_apart() {
-        let health = r#"{"status":"ok","version":"0.1.0","region":"eu-west-1","database_date":"2026-11-01"}"#;
+        let health = r#"{"status":"ok","version":"0.1.0","region":"eu-west-1","database_date":"2026-11-01","attribution":{"text":"by us","link":"https://a.test"}}"#;
         let whole = Reply {
             status: 200,
             region: Some("eu-west-1".into()),
             database_date: Some("2026-11-01".into()),
             version: Some("0.1.0".into()),
+            attribution: Some(Attribution { text: "by us".into(), link: "https://a.test".into() }),
         };
-        let bare = |status| Reply { status, region: None, database_date: None, version: None };
+        let bare =
+            |status| Reply { status, region: None, database_date: None, version: None, attribution: None };
         let with_length = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{health}", health.len());
         let (first, second) = health.split_at(20);
         let chunked = format!(

@@ -10,7 +10,7 @@ mod page;
 mod summary;
 
 pub use history::{History, Run};
-pub use http::{Reply, ReplyError, read_reply};
+pub use http::{Attribution, Reply, ReplyError, read_reply};
 pub use measure::{Edge, Measurer, Phases, Sample, measure_all};
 pub use page::{About, page};
 pub use summary::{Quantiles, Row, State, summarise};

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::http::Attribution;
 use super::measure::{Edge, Phases, Sample};
 
 /// Half, most and nearly all of the samples were this fast, ms.
@@ -85,6 +86,9 @@ pub struct Row {
     pub database_date: Option<String>,
     /// The version that it runs.
     pub version: Option<String>,
+    /// The credit that its geo data asks for.
+    #[serde(skip)]
+    pub attribution: Option<Attribution>,
 }
 
 /// Tenths of a microsecond are noise.
@@ -138,6 +142,7 @@ pub fn summarise(edge: &Edge, samples: &[Sample]) -> Row {
         total_p99_ms,
         database_date: last.and_then(|reply| reply.database_date.clone()),
         version: last.and_then(|reply| reply.version.clone()),
+        attribution: last.and_then(|reply| reply.attribution.clone()),
     }
 }
 
@@ -167,6 +172,7 @@ pub(super) mod tests {
             region: None,
             database_date: Some("2026-11-01".into()),
             version: Some("0.1.0".into()),
+            attribution: None,
         };
         Sample { outcome: Ok((phases, reply)) }
     }

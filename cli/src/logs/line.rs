@@ -142,7 +142,7 @@ impl Told {
         let said = match &self.text {
             Some(text) => text.trim_end().replace('\t', "  "),
             None => format!(
-                "{:<10} {:>3}  {}{}",
+                "{:<15} {:>3}  {}{}",
                 self.verdict.as_deref().unwrap_or_default(),
                 self.cost.unwrap_or_default(),
                 self.who.as_deref().unwrap_or("-"),
@@ -188,14 +188,14 @@ mod tests {
         assert_eq!(told.who.as_deref(), Some("key#abababababab site#a.test"));
         assert_eq!(
             told.text(14),
-            "2026-11-25 10:00:00.125Z  eu-west-1       allowed      2  key#abababababab site#a.test"
+            "2026-11-25 10:00:00.125Z  eu-west-1       allowed           2  key#abababababab site#a.test"
         );
         let refused =
             text.replacen("\"n\":2,", "\"v\":\"over_quota\",\"n\":0,\"q\":\"req-1\",\"p\":\"startup\",", 1);
         let told = line(&refused).told();
         assert_eq!((told.request_id.as_deref(), told.tier.as_deref()), (Some("req-1"), Some("startup")));
         assert!(
-            told.text(14).ends_with("over_quota   0  key#abababababab site#a.test  (startup)"),
+            told.text(14).ends_with("over_quota        0  key#abababababab site#a.test  (startup)"),
             "{}",
             told.text(14)
         );

@@ -65,14 +65,12 @@ fn tiles(facts: &Facts) -> Vec<Tile> {
         let note = "from a call to its count, slowest region".to_owned();
         tiles.push(Tile { name: "Lag", figure: seconds(slowest), note });
     }
-    tiles.extend(bill(facts.bill.as_ref().map(|bill| bill.so_far_usd)));
+    tiles.extend(facts.bill.as_ref().map(|bill| Tile {
+        name: "Cost so far",
+        figure: format!("${:.2}", bill.so_far_usd),
+        note: format!("in {}, list prices", facts.month),
+    }));
     tiles
-}
-
-/// The cost so far, when it is known.
-fn bill(so_far_usd: Option<f64>) -> Option<Tile> {
-    let figure = format!("${:.2}", so_far_usd?);
-    Some(Tile { name: "Cost so far", figure, note: "this month, list prices".to_owned() })
 }
 
 #[cfg(test)]

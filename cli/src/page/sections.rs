@@ -55,18 +55,18 @@ fn table(heads: &[(&'static str, Kind)], rows: Vec<Vec<String>>) -> Table {
 
 /// All of them, in the page's order.
 pub(super) fn sections(facts: &Facts) -> Result<Vec<Section>, PageError> {
-    Ok(vec![
-        by_day(facts)?,
-        by_region(facts),
-        by_key(facts)?,
-        headroom(facts)?,
-        by_verdict(facts)?,
-        lag(facts)?,
-    ])
+    let mut sections =
+        vec![by_day(facts)?, by_region(facts), by_key(facts)?, headroom(facts)?, by_verdict(facts)?];
+    // Of a month that is over nothing is under way.
+    if !facts.lag.is_empty() {
+        sections.push(lag(facts)?);
+    }
+    Ok(sections)
 }
 
 pub(super) fn share(part: u64, whole: u64) -> String {
-    let tenths = u128::from(part) * 1_000 / u128::from(whole.max(1));
+    let whole = u128::from(whole.max(1));
+    let tenths = (u128::from(part) * 2_000 + whole) / (2 * whole);
     if part > 0 && tenths == 0 {
         return "<0.1 %".to_owned();
     }
@@ -154,7 +154,7 @@ fn length(number: u64) -> f64 {
 }
 
 fn of(name: &str, owner: &str) -> String {
-    if owner.is_empty() { name.to_owned() } else { format!("{name}  {owner}") }
+    if owner.is_empty() { name.to_owned() } else { format!("{name} · {owner}") }
 }
 
 fn by_key(facts: &Facts) -> Result<Section, PageError> {
@@ -255,7 +255,7 @@ fn by_verdict(facts: &Facts) -> Result<Section, PageError> {
         .iter()
         .map(|(verdict, n)| Bar {
             label: words(verdict),
-            value: format!("{}  {}", grouped(*n), share(*n, all)),
+            value: format!("{} · {}", grouped(*n), share(*n, all)),
             length: length(*n),
             warn: verdict != "allowed",
         })

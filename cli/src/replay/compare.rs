@@ -82,6 +82,15 @@ fn parts(item: &LedgerItem, since: Option<Timestamp>) -> Parts {
     parts
 }
 
+/// How many counts of either side [`differences`] looks at.
+pub fn compared(ledger: &[LedgerItem], generation: &[LedgerItem], since: Option<Timestamp>) -> u64 {
+    let named = |item: &LedgerItem| {
+        let who = (item.identity.clone(), item.month);
+        parts(item, since).into_keys().map(move |part| (who.clone(), part)).collect::<Vec<_>>()
+    };
+    ledger.iter().chain(generation).flat_map(named).collect::<BTreeSet<_>>().len() as u64
+}
+
 /// Every count that differs between the ledger and a generation, by identity and month.
 pub fn differences(
     ledger: &[LedgerItem],
@@ -168,7 +177,11 @@ pub(super) mod tests {
     fn a_generation_answers_for_whole_days_since_it_counts() {
         let ledger = [item("site#a.test", "2026-11", &[(3, 5), (4, 2), (5, 1)], 9)];
         let young = [item("site#a.test", "2026-11", &[(4, 1), (5, 1)], 8)];
+        let counts = |since: &str| compared(&ledger, &young, Some(since.parse().expect("a timestamp")));
         // It has a part of the fourth, and the fifth whole.
+        assert_eq!(counts("2026-11-04T10:00:00Z"), 1);
+        assert_eq!(counts("2026-11-05T10:00:00Z"), 0, "nothing is whole");
+        assert_eq!(compared(&ledger, &young, None), 6);
         assert!(told(&ledger, &young, Some("2026-11-04T10:00:00Z")).is_empty());
         assert_eq!(
             told(&ledger, &young, Some("2026-11-04T00:00:00Z")),

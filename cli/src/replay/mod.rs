@@ -8,7 +8,7 @@ mod compare;
 mod run;
 
 pub use adopt::{Adopted, Decision, adopt, decide};
-pub use compare::{Ahead, Difference, ahead, differences};
+pub use compare::{Ahead, Difference, ahead, compared, differences};
 pub use run::{Replayed, Unpublished, replay};
 
 use std::fmt;

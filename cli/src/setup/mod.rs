@@ -3,5 +3,5 @@
 mod interview;
 mod render;
 
-pub use interview::{Ask, Known, interview};
+pub use interview::{Ask, InterviewError, Known, interview};
 pub use render::{Answers, Data, render};

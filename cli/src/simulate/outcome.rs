@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::scenario::Scenario;
+use super::scenario::{Outage, Scenario};
 
 /// The mean and the worst of something.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
@@ -16,7 +16,11 @@ pub struct Spread {
 impl Spread {
     pub(super) fn of(values: &[f64]) -> Self {
         let count = u32::try_from(values.len()).map_or(1.0, f64::from).max(1.0);
-        Self { mean: values.iter().sum::<f64>() / count, worst: values.iter().copied().fold(0.0, f64::max) }
+        // A sum of nothing is -0.0 by itself.
+        Self {
+            mean: values.iter().fold(0.0, |sum, value| sum + value) / count,
+            worst: values.iter().copied().fold(0.0, f64::max),
+        }
     }
 }
 
@@ -86,8 +90,10 @@ pub struct Outcome {
     pub reads_a_month: f64,
     /// Shards that the busiest second needs.
     pub shards_needed: u32,
-    /// A month's bill, USD.
+    /// A month's bill as `ipgeo cost` reckons it, USD: by the file's tiers, and nothing goes wrong in it.
     pub bill: f64,
+    /// Replicated writes that this bill has.
+    pub billed_replicated_writes: f64,
     /// Every time that a limit was reached.
     #[serde(skip)]
     pub each: Vec<Crossing>,
@@ -98,7 +104,7 @@ impl Outcome {
     pub fn rows(&self) -> Vec<(&'static str, String)> {
         let count = crate::output::grouped;
         let whole = |number: f64| count(super::run::whole(number));
-        vec![
+        let mut rows = vec![
             ("calls with an API key", count(self.asked)),
             ("  let through", count(self.allowed)),
             ("  refused", count(self.refused)),
@@ -118,7 +124,10 @@ impl Outcome {
                 format!("{:.0} s of {:.0} s", self.enforced_s.worst, self.lag_s),
             ),
             ("of what rate x lag allows, worst", format!("{:.0} %", 100.0 * self.bound_used)),
-            ("the formula holds", yes(self.bound_holds)),
+            (
+                "the formula holds",
+                if self.crossings == 0 { "no limit was reached".to_owned() } else { yes(self.bound_holds) },
+            ),
             ("counted exactly", yes(self.counted_exactly)),
             (
                 "records in the stream",
@@ -129,22 +138,37 @@ impl Outcome {
             ("replicated writes a month", whole(self.replicated_writes_a_month)),
             ("table reads a month", whole(self.reads_a_month)),
             ("shards needed", count(u64::from(self.shards_needed))),
-            ("bill, $ a month", format!("{:.2}", self.bill)),
-        ]
+            ("bill by ipgeo cost, $ a month", format!("{:.2}", self.bill)),
+        ];
+        let scenario = &self.scenario;
+        for (what, outage) in [("region lost", scenario.region_loss), ("home lost", scenario.home_loss)] {
+            let told = |outage: Outage| format!("for {:.0} s, after {:.0} s", outage.for_s, outage.from_s);
+            rows.extend(outage.map(|outage| (what, told(outage))));
+        }
+        rows
     }
 
     /// What is not as in the world, for people.
     pub fn approximated(&self) -> Vec<String> {
         let mut told = vec![
-            "each region is one environment; anonymous callers are one crowd; calls are even over the day; limits are by \
-             day, so that more is published than with limits by month"
+            "each region is one environment, and the stream one shard; anonymous callers are one crowd; calls are even over \
+             the day"
                 .to_owned(),
+            format!(
+                "limits are by day and made for the simulation, so that more is replicated than the bill has: {} writes",
+                crate::output::grouped(super::run::whole(self.billed_replicated_writes))
+            ),
         ];
         if self.tick_s > 1.0 {
             told.push(format!(
                 "an API key that calls a region more than once in {:.0} s has {:.0} s of its calls decided at once; the \
                  lag counts that time too",
                 self.tick_s, self.tick_s
+            ));
+        } else {
+            told.push(format!(
+                "a region's lines leave together every {:.0} s; the lag counts that time too",
+                self.scenario.send_s()
             ));
         }
         told

@@ -91,7 +91,7 @@ fn instant(at_s: f64) -> Timestamp {
 
 /// Runs a scenario. The configuration gives the bill.
 pub async fn run(scenario: &Scenario, config: &Config) -> Result<Outcome, SimulateError> {
-    check(scenario)?;
+    scenario.check().map_err(SimulateError::Scenario)?;
     let mut world = World::new(scenario);
     let (end_s, gather_s, window_s) = (scenario.end_s(), world.send_s, scenario.pipeline.window_s.max(1.0));
     let regions = scenario.regions.len();
@@ -116,19 +116,6 @@ pub async fn run(scenario: &Scenario, config: &Config) -> Result<Outcome, Simula
     }
     world.close_days();
     world.outcome(config)
-}
-
-fn check(scenario: &Scenario) -> Result<(), SimulateError> {
-    if scenario.regions.is_empty() || scenario.keys == 0 {
-        return Err(SimulateError::Scenario("a simulation needs a region and an API key"));
-    }
-    if !(scenario.hours > 0.0 && scenario.hours <= 24.0 * 62.0) {
-        return Err(SimulateError::Scenario("a simulation is of some hours, at most 62 days"));
-    }
-    if scenario.region_loss.is_some() && scenario.regions.len() < 2 {
-        return Err(SimulateError::Scenario("a region beside home is needed to lose one"));
-    }
-    Ok(())
 }
 
 impl<'a> World<'a> {
@@ -269,6 +256,7 @@ impl<'a> World<'a> {
             reads_a_month: a_month(self.edges.reads),
             shards_needed: bill.shards_needed,
             bill: bill.total(),
+            billed_replicated_writes: bill.publications * scenario.places(),
             scenario: scenario.clone(),
             each: self.each,
         })

@@ -83,6 +83,23 @@ impl Scenario {
         }
     }
 
+    /// What a scenario can't be.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.regions.is_empty() || self.keys == 0 {
+            return Err("a simulation needs a region and an API key");
+        }
+        if !(self.hours > 0.0 && self.hours <= 24.0 * 62.0) {
+            return Err("a simulation is longer than nothing, and of 62 days at most");
+        }
+        if self.region_loss.is_some() && self.regions.len() < 2 {
+            return Err("a region beside home is needed to lose one");
+        }
+        if [self.region_loss, self.home_loss].into_iter().flatten().any(|away| away.end_s() > self.end_s()) {
+            return Err("what is lost a quarter into the simulation must be back before its end");
+        }
+        Ok(())
+    }
+
     pub(crate) fn end_s(&self) -> f64 {
         self.hours * 3_600.0
     }

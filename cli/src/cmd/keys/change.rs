@@ -11,6 +11,7 @@ use super::{KeyRow, OneArgs, find, print_one};
 use crate::cli::Shared;
 use crate::config::Config;
 use crate::keys::{KeyStore as _, parse_expiry, parse_quota, tier_of};
+use crate::output::UsageError;
 
 /// Flags of `ipgeo keys update`.
 #[derive(Debug, Args)]
@@ -78,7 +79,12 @@ pub(super) async fn update(
     shared: &Shared,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let tier = args.tier.as_deref().map(|name| tier_of(name, &config.tiers)).transpose()?;
+    let tier = args
+        .tier
+        .as_deref()
+        .map(|name| tier_of(name, &config.tiers))
+        .transpose()
+        .map_err(|error| UsageError(error.to_string()))?;
     let expires = args.expires.as_deref().map(|text| parse_expiry(text, now)).transpose()?;
     let change = KeyChange {
         owner: args.owner,

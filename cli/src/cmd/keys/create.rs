@@ -13,7 +13,7 @@ use crate::cli::Shared;
 use crate::cmd::Target;
 use crate::config::Config;
 use crate::keys::{KeyStore as _, parse_expiry, parse_grace, parse_quota, tier_of};
-use crate::output::{self, Format, instant};
+use crate::output::{self, Format, UsageError, instant};
 use crate::world::WorldFile;
 
 /// Flags of `ipgeo keys create`.
@@ -105,7 +105,7 @@ pub(super) async fn create(
     shared: &Shared,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let tier = tier_of(&args.tier, &config.tiers)?;
+    let tier = tier_of(&args.tier, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
     if args.owner.trim().is_empty() || args.owner.len() > 200 {
         bail!("an owner is a name of 1 to 200 bytes");
     }

@@ -87,11 +87,11 @@ pub(super) async fn import(
     let plan = plan_import(imported, &known).map_err(told)?;
     let (new, there) = (grouped(plan.new.len() as u64), grouped(plan.known));
     if args.check {
-        output::say(&format!("no fault; {new} API keys would be stored, {there} are there already"));
+        output::say(&format!("no fault; to be stored: {new}, there already: {there}"));
         return Ok(());
     }
     store(&home, plan).await?;
-    output::say(&format!("{new} API keys stored, {there} were there already"));
+    output::say(&format!("stored: {new}, there already: {there}"));
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::Shared;
+use crate::cmd::numbers::month;
 use crate::cmd::{Target, load_config};
 use crate::keys::KeyStore as _;
 use crate::output::{self, Column, Format, grouped};
@@ -20,7 +21,7 @@ Each threshold of [alerts] in regions.toml is told once for an API key and perio
 one that stands here unsent was lost between the two, or nobody is named to be told.")]
 pub struct AlertsArgs {
     /// A month, such as 2026-11; else this one
-    #[arg(long, value_name = "MONTH")]
+    #[arg(long, value_name = "MONTH", value_parser = month)]
     month: Option<Month>,
     #[command(flatten)]
     target: Target,

@@ -6,6 +6,7 @@ use ipgeo_contract::Month;
 
 use super::report::Kind;
 use crate::cli::Shared;
+use crate::cmd::numbers::month;
 use crate::cmd::{Target, load_config};
 use crate::output::{self, Format};
 use crate::report::export_rows;
@@ -20,7 +21,7 @@ Examples:
   ipgeo usage export -o jsonl | gzip > ledger.jsonl.gz")]
 pub struct ExportArgs {
     /// Only a month, such as 2026-11; else all that the ledger holds
-    #[arg(long, value_name = "MONTH")]
+    #[arg(long, value_name = "MONTH", value_parser = month)]
     month: Option<Month>,
     /// Only identities of a kind
     #[arg(long, value_enum, value_name = "KIND")]

@@ -16,7 +16,7 @@ use crate::cli::Shared;
 use crate::cmd::{Target, load_config};
 use crate::keys::KeyStore as _;
 use crate::output::{self, Column, Format, grouped};
-use crate::replay::{self, Adopted, Ahead, Generation, differences};
+use crate::replay::{self, Adopted, Ahead, Generation, compared, differences};
 use crate::report::name_of;
 
 /// Looks at a new table until it can be used, and the pause between two.
@@ -58,9 +58,13 @@ pub struct AdoptArgs {
 
 /// Flags of `ipgeo usage discard`.
 #[derive(Debug, Args)]
+#[command(after_help = "The ledger itself is not touched.")]
 pub struct DiscardArgs {
+    /// The generation
+    #[arg(value_name = "GENERATION")]
+    generation: Generation,
     #[command(flatten)]
-    one: DiffArgs,
+    target: Target,
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
@@ -76,7 +80,7 @@ async fn existing(home: &Home, generation: &Generation) -> anyhow::Result<Ledger
         return Ok(table);
     }
     bail!(
-        "there is no generation `{generation}` (table {}); `ipgeo usage replay --from TIME --into {generation}` makes it",
+        "there is no generation `{generation}`, for there is no table {}; `ipgeo usage replay --into` makes generations",
         table.name()
     )
 }
@@ -121,6 +125,14 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
     let since = table.since().await?;
     let (ours, theirs) = (home.ledger.everything().await?, table.everything().await?);
     let keys: HashMap<Identity, KeyRecord> = home.list().await?.into_iter().collect();
+    let compared = compared(&ours, &theirs, since);
+    if let (0, Some(since)) = (compared, since) {
+        bail!(
+            "nothing to compare: generation `{}` counts since {}, and no day is whole since then",
+            args.generation,
+            output::instant(since)
+        );
+    }
     let rows: Vec<DifferenceRow> = differences(&ours, &theirs, since)
         .into_iter()
         .map(|found| {
@@ -137,10 +149,12 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
             }
         })
         .collect();
-    let of =
-        since.map_or_else(|| "everything".to_owned(), |since| format!("whole days and months since {since}"));
+    let of = since.map_or_else(
+        || "everything".to_owned(),
+        |since| format!("whole days and months since {}", output::instant(since)),
+    );
     if shared.format() == Format::Table && rows.is_empty() {
-        output::say(&format!("no count differs; compared by {of}: {} items", grouped(theirs.len() as u64)));
+        output::say(&format!("no count differs; compared by {of}: {} counts", grouped(compared)));
         return Ok(());
     }
     let ahead = |ahead: Ahead| match ahead {
@@ -208,8 +222,8 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
 
 pub(super) async fn discard(args: DiscardArgs, shared: &Shared) -> anyhow::Result<()> {
     let (config, _) = load_config(shared)?;
-    let home = args.one.target.home(shared, &config).await?;
-    let table = existing(&home, &args.one.generation).await?;
+    let home = args.target.home(shared, &config).await?;
+    let table = existing(&home, &args.generation).await?;
     if !args.yes {
         bail!("this deletes the table {} for good; say so with --yes", table.name());
     }

@@ -1,8 +1,6 @@
 //! The page of `ipgeo usage report --html`.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::Context;
@@ -19,13 +17,14 @@ use crate::cost::{Counted, Model, Prices, so_far};
 use crate::output;
 use crate::page::{Bill, Facts, KeyCalls, RegionCalls, headroom, page};
 use crate::report::{By, Row, lags, report, top};
+use crate::whole::{Replace, write_whole};
 
 /// API keys that the page shows.
 const KEYS_SHOWN: usize = 12;
 
 pub(super) async fn write_page(
     file: &Path,
-    month: Option<&str>,
+    month: Option<Month>,
     target: &Target,
     shared: &Shared,
     now: Timestamp,
@@ -39,6 +38,7 @@ pub(super) async fn write_page(
         items.iter().filter(|item| item.identity.kind() != IdentityKind::Site).cloned().collect();
     let by = |part| report(&once, &keys, false, Some(part), span);
     let regions: Vec<&str> = config.regions.iter().map(|region| region.name.as_str()).collect();
+    let is_over = months[0].end() <= now;
     let facts = Facts {
         service: config.service.full_name(),
         month: months.first().map(Month::to_string).unwrap_or_default(),
@@ -52,10 +52,11 @@ pub(super) async fn write_page(
         verdicts: by(By::Verdict).into_iter().map(|row| (row.part, row.calls)).collect(),
         headroom: headroom(&items, &keys, now, KEYS_SHOWN),
         thresholds: config.alerts.thresholds.percents().to_vec(),
-        lag: lags(&home.ledger.newest().await?, &regions, now),
-        bill: Some(bill(&config, months[0], &once, now)?),
+        lag: if is_over { Vec::new() } else { lags(&home.ledger.newest().await?, &regions, now) },
+        bill: if is_over && once.is_empty() { None } else { Some(bill(&config, months[0], &once, now)?) },
     };
-    write_whole(file, &page(&facts)?)?;
+    write_whole(file, page(&facts)?.as_bytes(), Replace::Yes)
+        .with_context(|| format!("write {}", file.display()))?;
     output::say(&format!("wrote {}", file.display()));
     Ok(())
 }
@@ -113,20 +114,6 @@ fn every_region(config: &Config, rows: Vec<Row>) -> Vec<RegionCalls> {
             }
         })
         .collect()
-}
-
-/// Beside its place, then renamed: whoever reads the file sees a whole page.
-fn write_whole(file: &Path, text: &str) -> anyhow::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        // A page is for others to read; what a temporary file may be by default is not.
-        let readable = std::fs::Permissions::from_mode(0o644);
-        let mut beside = tempfile::Builder::new().permissions(readable).tempfile_in(folder)?;
-        beside.write_all(text.as_bytes())?;
-        beside.persist(file).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().with_context(|| format!("write {}", file.display()))
 }
 
 #[cfg(test)]

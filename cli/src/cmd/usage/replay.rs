@@ -12,9 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::generation::{generation_table, wait_until_active};
 use crate::aws::{Home, UsageStream};
 use crate::cli::Shared;
+use crate::cmd::numbers::since;
 use crate::cmd::{Target, load_config};
 use crate::config::Config;
-use crate::keys::parse_since;
 use crate::output::{self, Column, Format, grouped};
 use crate::replay::{self, Generation, Replayed, Unpublished};
 use crate::stream::KeptStream;
@@ -31,15 +31,17 @@ const TELL_EVERY: u64 = 5_000;
 #[command(after_help = "\
 Into the ledger: every item knows how far it is counted, so that a replay adds what comes after that and nothing
 twice; what an item has passed is not looked at again. Into a generation, another ledger beside it that is made when
-it is not there: everything is counted anew, nothing is published. The stream keeps a day.
+it is not there: everything is counted anew, nothing is published. The stream keeps a day. It is read from a quarter of
+an hour before TIME, because a line that stands in it twice is known by its first place; what is counted of that quarter
+is no whole day, so that `usage diff` leaves it out.
 Examples:
   ipgeo usage replay --dev --from 2h
   ipgeo usage replay --from 2026-11-24T00:00:00Z --into check
   ipgeo usage diff check")]
 pub struct ReplayArgs {
     /// From when on: 2h (ago), 2026-11-24 (its beginning, UTC), or an instant
-    #[arg(long, value_name = "TIME")]
-    from: String,
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    from: Timestamp,
     /// The generation to count into; else the ledger itself
     #[arg(long, value_name = "GENERATION")]
     into: Option<Generation>,
@@ -75,7 +77,7 @@ pub(super) struct Work<'a> {
 }
 
 pub(super) async fn replay(args: ReplayArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
-    let from = parse_since(&args.from, now)?;
+    let from = args.from;
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
     let work = Work::new(&home, &args.target, &config, shared, now);

@@ -3,16 +3,18 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use clap::{Args, ValueEnum};
-use ipgeo_contract::IdentityKind;
+use clap::{Args, ValueEnum, value_parser};
+use ipgeo_contract::{IdentityKind, Month};
 use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 
 use super::html::write_page;
 use super::{days, read};
 use crate::cli::Shared;
+use crate::cmd::numbers::month;
 use crate::cmd::{Target, load_config};
-use crate::output::{self, Column, Format, grouped};
+use crate::keys::{Grace, parse_grace};
+use crate::output::{self, Column, Format, UsageError, grouped};
 use crate::report::{By, Row, report, top};
 
 /// Flags of `ipgeo usage report`.
@@ -29,11 +31,11 @@ pub struct ReportArgs {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
     by: Vec<By>,
     /// A month, such as 2026-11; else this one
-    #[arg(long, value_name = "MONTH", conflicts_with = "since")]
-    month: Option<String>,
+    #[arg(long, value_name = "MONTH", conflicts_with = "since", value_parser = month)]
+    month: Option<Month>,
     /// From so long ago until now: 7d
-    #[arg(long, value_name = "DURATION")]
-    since: Option<String>,
+    #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
+    since: Option<Grace>,
     /// Only identities of a kind
     #[arg(long, value_enum, value_name = "KIND")]
     kind: Option<Kind>,
@@ -54,11 +56,11 @@ pub struct TopArgs {
     #[arg(long, value_enum, default_value_t = Kind::Key, value_name = "KIND")]
     by: Kind,
     /// How many
-    #[arg(short = 'n', long, default_value_t = 10, value_name = "N")]
-    count: usize,
+    #[arg(short = 'n', long, default_value_t = 10, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    count: u32,
     /// A month, such as 2026-11; else this one
-    #[arg(long, value_name = "MONTH")]
-    month: Option<String>,
+    #[arg(long, value_name = "MONTH", value_parser = month)]
+    month: Option<Month>,
     #[command(flatten)]
     target: Target,
 }
@@ -115,15 +117,23 @@ fn sections(by: &[By], days_only: bool) -> anyhow::Result<Vec<Section>> {
 }
 
 pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
+    if args.owner.is_some() && args.kind.is_some_and(|kind| kind != Kind::Key) {
+        return Err(
+            UsageError("only API keys have an owner: leave --kind out with --owner".to_owned()).into()
+        );
+    }
     if let Some(file) = &args.html {
-        return write_page(file, args.month.as_deref(), &args.target, shared, now).await;
+        return write_page(file, args.month, &args.target, shared, now).await;
     }
     let sections = sections(&args.by, args.since.is_some())?;
-    let (span, months) = days(args.month.as_deref(), args.since.as_deref(), now)?;
+    let (span, months) = days(args.month, args.since, now)?;
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
     let (mut items, keys) = read(&home, &months, args.kind.map(Into::into)).await?;
     if let Some(owner) = &args.owner {
+        if keys.values().all(|record| record.owner != *owner) {
+            bail!("no API key of owner `{owner}`; `ipgeo keys list` has the owners");
+        }
         items.retain(|item| keys.get(&item.identity).is_some_and(|record| record.owner == *owner));
     }
     // A call by an address with a Referer is charged to both: sums over all would count it twice.
@@ -138,6 +148,10 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
             (section, report(items, &keys, section.by_identity, section.part, span))
         })
         .collect();
+    if tables.iter().all(|(_, rows)| rows.is_empty()) && shared.format() == Format::Table {
+        output::say(&format!("no call was counted, {} to {}, UTC", span.from, span.to));
+        return Ok(());
+    }
     print(&tables, shared)?;
     if shared.format() == Format::Table {
         let calls: u64 = report(&once, &keys, false, None, span).iter().map(|row| row.calls).sum();
@@ -181,13 +195,13 @@ fn table(section: Section, rows: &[Row]) -> anyhow::Result<String> {
 }
 
 pub(super) async fn print_top(args: TopArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
-    let (span, months) = days(args.month.as_deref(), None, now)?;
+    let (span, months) = days(args.month, None, now)?;
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
     let kind = args.by.into();
     let (items, keys) = read(&home, &months, Some(kind)).await?;
     let section = Section { by_identity: true, part: None };
-    print(&[(section, top(&items, &keys, kind, args.count, span))], shared)
+    print(&[(section, top(&items, &keys, kind, args.count as usize, span))], shared)
 }
 
 #[cfg(test)]
