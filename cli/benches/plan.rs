@@ -5,18 +5,21 @@
 
 #[path = "support/file.rs"]
 mod file;
+#[path = "support/median.rs"]
+mod median;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use file::{median, regions_toml};
+use file::regions_toml;
 use ipgeo::cloud::memory::Memory;
 use ipgeo::cloud::{Ask, observe};
 use ipgeo::config::{Config, PLACES, parse};
 use ipgeo::deploy::{Event, ExecuteOptions, Sink, Stop, execute};
 use ipgeo::plan::{ArtifactFile, Plan, PlanOptions, ProbeSpec, Scope, plan};
 use ipgeo::stacks::{ArtifactRef, ArtifactSet, Renderer};
+use median::median;
 
 const RUNS: usize = 25;
 

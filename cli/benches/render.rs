@@ -5,13 +5,16 @@
 
 #[path = "support/file.rs"]
 mod file;
+#[path = "support/median.rs"]
+mod median;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use file::{median, regions_toml};
+use file::regions_toml;
 use ipgeo::config::PLACES;
+use median::median;
 
 const RUNS: usize = 25;
 /// A peer's run takes seconds.

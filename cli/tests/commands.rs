@@ -129,18 +129,22 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
     std::fs::write(&broken, "[service]\nnmae = \"x\"\n").expect("written");
     let broken = broken.to_str().expect("UTF-8");
     // (arguments, status, what standard error says)
-    let table: [(&[&str], i32, &str); 13] = [
+    let table: [(&[&str], i32, &str); 17] = [
         (&["keys", "create"], 2, "--owner <NAME>"),
         (&["frobnicate"], 2, "unrecognized subcommand"),
-        (&["keys", "create", "--owner", "a", "--tier", "statrup", "--dev"], 1, "did you mean `startup`?"),
-        (&["keys", "create", "--owner", "a", "--tier", "anonymous", "--dev"], 1, "have no API key"),
+        (&["keys", "create", "--owner", "a", "--tier", "statrup", "--dev"], 2, "did you mean `startup`?"),
+        (&["keys", "create", "--owner", "a", "--tier", "anonymous", "--dev"], 2, "have no API key"),
         (&["keys", "create", "--owner", "a", "--tier", "startup", "--quota", "5"], 2, "has no window"),
-        (&["usage", "report", "--by", "region", "--since", "7d"], 1, "by whole months"),
+        (&["usage", "report", "--by", "region", "--since", "7d"], 2, "by whole months"),
         (&["geo", "inspect", "none.mmdb"], 1, "geo database none.mmdb can't be opened"),
         (&["geo", "build"], 1, "`ipgeo geo fetch` gets them"),
         (&["cost", "--calls", "lots"], 2, "is not a number of calls"),
         (&["cost", "--regions", "11"], 2, "--regions is 1 to 10"),
-        (&["quota", "explain"], 2, "<KEY>"),
+        (&["quota", "explain"], 2, "or a tier with --tier"),
+        (&["cost", "--max-monthly", "nan"], 2, "`nan` is not an amount of US dollars"),
+        (&["cost", "--keyed", "120"], 2, "`120` is not a percentage, 0 to 100"),
+        (&["usage", "report", "--month", "2026-13"], 2, "write it as `2026-11`"),
+        (&["simulate", "--span", "1h", "--home-loss", "2h"], 2, "must be back before its end"),
         (&["quota", "explain", "--tier", "gold"], 2, "the tiers are anonymous, startup"),
         (&["keys", "list", "--config", broken], 1, "unknown field `nmae` in [service]; did you mean `name`?"),
     ];

@@ -38,7 +38,7 @@ fn a_first_file_is_written_whole_and_never_over_another() {
     let folder = tempfile::tempdir().expect("a folder");
     let init = |args: &[&str]| there(folder.path(), &[&["init", "--no-input"], args].concat());
     let wrong = init(&["--regions", "us-eats-1"]);
-    assert!(wrong.status.code() == Some(1) && stderr(&wrong).contains("did you mean `us-east-1`?"));
+    assert!(wrong.status.code() == Some(2) && stderr(&wrong).contains("did you mean `us-east-1`?"));
     assert!(!folder.path().join("regions.toml").exists());
     let written = init(&["--name", "geo", "--regions", "eu-west-*,us-east-1", "--tier", "a=5k/day"]);
     assert_eq!(written.status.code(), Some(0), "{}", stderr(&written));

@@ -1,7 +1,6 @@
 //! What the benches of many regions have in common.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use ipgeo::config::PLACES;
 
@@ -16,10 +15,4 @@ pub(crate) fn regions_toml(count: usize) -> String {
         let _ = writeln!(text, "[regions.{}]", place.name);
     }
     text
-}
-
-/// The one in the middle.
-pub(crate) fn median(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
 }

@@ -152,7 +152,7 @@ mod tests {
         }
         let numbers = [
             "1,234",
-            "5.0 % of 1,300 requests",
+            "5.1 % of 1,300 requests",
             "61.5 s",
             "The busiest day was 2026-11-01 with 1,200 calls.",
         ];

@@ -105,7 +105,8 @@ fn sections(by: &[By], days_only: bool) -> anyhow::Result<Vec<Section>> {
         return Ok(std::iter::once(Section { by_identity: true, part: None }).chain(summary).collect());
     }
     if days_only && by.iter().any(monthly) {
-        bail!("the ledger holds regions and verdicts by whole months: use --month with them");
+        let why = "the ledger holds regions and verdicts by whole months: use --month with them";
+        return Err(UsageError(why.to_owned()).into());
     }
     let by_identity = by.contains(&By::Key);
     let mut parts: Vec<By> = by.iter().copied().filter(|part| *part != By::Key).collect();

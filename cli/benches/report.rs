@@ -1,0 +1,60 @@
+//! `ipgeo usage report` by the rows that it is of: what the ledger has told, folded into the summary that is printed.
+
+#![expect(clippy::print_stdout, reason = "what was measured is the point")]
+
+#[path = "support/median.rs"]
+mod median;
+
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use ipgeo::report::{By, Span, report};
+use ipgeo_contract::Verdict;
+use ipgeo_runtime::dynamo::LedgerItem;
+use median::median;
+
+const RUNS: usize = 9;
+
+/// A month of an API key that is used every day in ten regions.
+fn item(number: u64) -> LedgerItem {
+    let regions = (0..10).map(|region| (format!("region-{region}"), number % 97 + region)).collect();
+    LedgerItem {
+        identity: format!("key#{number:064x}").parse().expect("an identity"),
+        month: "2026-11".parse().expect("a month"),
+        charged: number % 1_000,
+        days: (1..=30).map(|day| (day, number % 89)).collect(),
+        regions,
+        verdicts: [(Verdict::Allowed, number % 1_000), (Verdict::OverQuota, 3)].into(),
+        watermarks: [("shardId-000000000000".to_owned(), format!("{number:064}"))].into(),
+    }
+}
+
+/// What `ipgeo usage report` folds: who, then by day, by region, by verdict.
+fn summary(items: &[LedgerItem]) -> usize {
+    let keys = HashMap::new();
+    let (from, to) = ("2026-11-01".parse().expect("a day"), "2026-11-30".parse().expect("a day"));
+    let by = |by_identity, part| report(items, &keys, by_identity, part, Span { from, to }).len();
+    by(true, None) + by(false, Some(By::Day)) + by(false, Some(By::Region)) + by(false, Some(By::Verdict))
+}
+
+fn main() {
+    println!("the summary of `ipgeo usage report`, without reading the ledger; medians of {RUNS} runs");
+    let mut before: Option<f64> = None;
+    for count in [1_000_u64, 10_000, 100_000, 1_000_000] {
+        let items: Vec<LedgerItem> = (0..count).map(item).collect();
+        let mut times: Vec<Duration> = (0..RUNS)
+            .map(|_| {
+                let begun = Instant::now();
+                black_box(summary(&items));
+                begun.elapsed()
+            })
+            .collect();
+        let ms = median(&mut times).as_secs_f64() * 1e3;
+        // Ten times the rows: the logarithm of how much longer it takes is the exponent.
+        let exponent =
+            before.map_or(String::new(), |before| format!("exponent {:.2}", (ms / before).log10()));
+        println!("  {count:>8} items  {ms:>9.2} ms  {exponent}");
+        before = Some(ms);
+    }
+}
