@@ -136,7 +136,7 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
         (&["keys", "create", "--owner", "a", "--tier", "anonymous", "--dev"], 2, "have no API key"),
         (&["keys", "create", "--owner", "a", "--tier", "startup", "--quota", "5"], 2, "has no window"),
         (&["usage", "report", "--by", "region", "--since", "7d"], 2, "by whole months"),
-        (&["geo", "inspect", "none.mmdb"], 1, "geo database none.mmdb can't be opened"),
+        (&["geo", "inspect", "none.mmdb"], 1, "there is no geo database none.mmdb"),
         (&["geo", "build"], 1, "`ipgeo geo fetch` gets them"),
         (&["cost", "--calls", "lots"], 2, "is not a number of calls"),
         (&["cost", "--regions", "11"], 2, "--regions is 1 to 10"),

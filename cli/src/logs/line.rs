@@ -20,7 +20,8 @@ pub struct Line {
 /// A line, as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Told {
-    /// When.
+    /// When; written with three digits of the second always, so that the order of texts is that of times.
+    #[serde(serialize_with = "to_the_millisecond")]
     pub time: Timestamp,
     /// The region.
     pub region: String,
@@ -44,6 +45,10 @@ pub struct Told {
 const KEY_CHARS_MIN: usize = 36;
 /// Characters of a hash that are enough to tell two apart.
 const HASH_CHARS: usize = 12;
+
+fn to_the_millisecond<S: serde::Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"))
+}
 
 fn who(identity: &Identity) -> String {
     let name: String =
@@ -199,6 +204,8 @@ mod tests {
             "{}",
             told.text(14)
         );
+        let json = serde_json::to_value(line(&text).told()).expect("JSON");
+        assert_eq!(json["time"], "2026-11-25T10:00:00.125Z");
         let shown = line(&text);
         assert!(shown.has("key#abab") && shown.has("ipgeo") && !shown.has("over_quota"));
         assert_eq!(Line::time_of(&text).map(Timestamp::as_millisecond), Some(1_795_600_800_125));
