@@ -1,5 +1,6 @@
 //! A compiled geo database, opened.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -8,10 +9,11 @@ use memmap2::Mmap;
 
 use super::format::{
     ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FORMAT, FORMAT_VERSION, LICENCE, NAME,
-    RECORDS, number_address,
+    RECORDS, TRUNK, number_address,
 };
-use super::location::{self, Location};
+use super::location::{self, Location, Names};
 use super::raw::{Layout, RawError, Value};
+use super::trace::{Pages, Silent, Trace};
 use super::zones::Zones;
 
 /// Why a geo database can't be used.
@@ -70,9 +72,24 @@ pub struct Info {
     pub bytes: u64,
 }
 
+/// Bytes of the tree's start that are read ahead at most.
+const AHEAD_BYTES_MAX: usize = 4 << 20;
+
 enum Bytes {
     Mapped(Mmap),
     Owned(Vec<u8>),
+}
+
+impl Bytes {
+    /// Has the system begin to read the first `length` bytes, all at once, and doesn't wait for them.
+    fn read_ahead(&self, length: usize) {
+        #[cfg(unix)]
+        if let Self::Mapped(mapped) = self {
+            let length = length.min(AHEAD_BYTES_MAX).min(mapped.len());
+            // Without it the first lookups read the same, page by page.
+            let _ = mapped.advise_range(memmap2::Advice::WillNeed, 0, length);
+        }
+    }
 }
 
 /// A compiled geo database: mapped into memory, or held in it.
@@ -80,6 +97,7 @@ pub struct Database {
     bytes: Bytes,
     layout: Layout,
     info: Info,
+    names: Names,
     zones: Zones,
 }
 
@@ -98,6 +116,9 @@ impl Database {
         #[expect(unsafe_code, reason = "mapping a file; every read of it is checked, see `raw`")]
         // SAFETY: nobody writes to a database file in place: it is replaced by a rename.
         let mapped = unsafe { Mmap::map(&file) }.map_err(failed)?;
+        // A lookup reads single pages far apart: what the system would read around each is read in vain.
+        #[cfg(unix)]
+        let _ = mapped.advise(memmap2::Advice::Random);
         Self::from(Bytes::Mapped(mapped), path)
     }
 
@@ -119,7 +140,11 @@ impl Database {
             return Err(GeoError::Foreign { path: path.to_owned(), found: found.to_owned() });
         }
         let info = read_info(&metadata, &layout, file.len() as u64);
-        Ok(Self { layout, info, zones: Zones::new(), bytes })
+        let names = Names::read(layout.data(file));
+        let trunk = metadata.at(&[DESCRIPTION, TRUNK]).and_then(Value::text);
+        let trunk = trunk.and_then(|nodes| nodes.parse().ok()).unwrap_or(0_u32).min(layout.node_count);
+        bytes.read_ahead(trunk as usize * usize::from(layout.record_bits / 4));
+        Ok(Self { layout, info, names, zones: Zones::new(), bytes })
     }
 
     #[inline]
@@ -138,9 +163,22 @@ impl Database {
     /// What is known of an address; an IPv4 address in IPv6 form is the IPv4 address.
     #[inline]
     pub fn lookup(&self, address: IpAddr) -> Option<Location<'_>> {
+        self.lookup_traced(address, Silent)
+    }
+
+    #[inline]
+    fn lookup_traced<T: Trace>(&self, address: IpAddr, trace: T) -> Option<Location<'_>> {
         let file = self.file();
-        let (offset, _) = self.layout.find(file, address.to_canonical())?;
-        Location::read(self.layout.data(file), offset, &self.zones)
+        let (offset, _) = self.layout.find_traced(file, address.to_canonical(), trace)?;
+        Location::read(self.layout.data_traced(file, trace), offset, &self.names, &self.zones)
+    }
+
+    /// The pages of the file, by number, that [`Self::lookup`] and writing the location read: what a lookup costs
+    /// where nothing of the file is in memory yet.
+    pub fn pages(&self, address: IpAddr) -> BTreeSet<usize> {
+        let pages = Pages::default();
+        self.lookup_traced(address, &pages);
+        pages.into_set()
     }
 
     /// What is known of a network number, as a JSON object.

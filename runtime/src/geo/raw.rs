@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use super::trace::{Silent, Trace};
+
 /// What comes before the metadata, by the format's specification.
 const METADATA_MARKER: &[u8] = b"\xab\xcd\xefMaxMind.com";
 /// The metadata starts within the last 128 KiB, by the specification.
@@ -129,7 +131,7 @@ impl Layout {
             .ok_or(RawError::NoMetadata)?;
         let data_end = tail_start + marker;
         let section = &file[data_end + METADATA_MARKER.len()..];
-        let (metadata, _) = Data(section).value(0)?;
+        let (metadata, _) = Data::new(section).value(0)?;
         let field =
             |name: &'static str| metadata.get(name).and_then(Value::uint).ok_or(RawError::Metadata(name));
         let node_count = u32::try_from(field("node_count")?).map_err(|_| RawError::Metadata("node_count"))?;
@@ -205,6 +207,12 @@ impl Layout {
     /// Walks the tree: the offset of the address's data, and the length of the prefix that it is of.
     #[inline]
     pub fn find(&self, file: &[u8], address: IpAddr) -> Option<(usize, u8)> {
+        self.find_traced(file, address, Silent)
+    }
+
+    /// [`Self::find`], each read told to `trace`.
+    #[inline]
+    pub fn find_traced<T: Trace>(&self, file: &[u8], address: IpAddr, trace: T) -> Option<(usize, u8)> {
         let (bits, length, mut record) = match address {
             IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 32_u8, self.ipv4_start),
             IpAddr::V6(_) if self.ip_version == 4 => return None,
@@ -216,6 +224,7 @@ impl Layout {
             if depth == length {
                 return None;
             }
+            trace.read(record as usize * (self.record_bits as usize / 4), 8);
             record = self.record(file, record, u8::from(bits >> 127 != 0));
             bits <<= 1;
             depth += 1;
@@ -227,14 +236,27 @@ impl Layout {
     }
 
     /// The data section.
+    #[inline]
     pub fn data<'a>(&self, file: &'a [u8]) -> Data<'a> {
-        Data(file.get(self.data_start..self.data_end).unwrap_or_default())
+        self.data_traced(file, Silent)
+    }
+
+    /// The data section, each read of it told to `trace`.
+    #[inline]
+    pub fn data_traced<'a, T: Trace>(&self, file: &'a [u8], trace: T) -> Data<'a, T> {
+        let bytes = file.get(self.data_start..self.data_end).unwrap_or_default();
+        Data { bytes, start: self.data_start, trace }
     }
 }
 
 /// A data section.
 #[derive(Debug, Clone, Copy)]
-pub struct Data<'a>(pub &'a [u8]);
+pub struct Data<'a, T = Silent> {
+    bytes: &'a [u8],
+    /// Where in the file it starts.
+    start: usize,
+    trace: T,
+}
 
 /// The kind of a value, by the format's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,12 +281,29 @@ struct Head {
 }
 
 impl<'a> Data<'a> {
+    /// These bytes.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, start: 0, trace: Silent }
+    }
+}
+
+impl<'a, T: Trace> Data<'a, T> {
+    #[inline]
     fn byte(self, at: usize) -> Option<usize> {
-        self.0.get(at).map(|byte| usize::from(*byte))
+        self.trace.read(self.start.saturating_add(at), 1);
+        self.bytes.get(at).map(|byte| usize::from(*byte))
     }
 
+    #[inline]
+    fn bytes(self, at: usize, length: usize) -> Option<&'a [u8]> {
+        let bytes = self.bytes.get(at..at.checked_add(length)?)?;
+        self.trace.read(self.start + at, length);
+        Some(bytes)
+    }
+
+    #[inline]
     fn big_endian(self, at: usize, length: usize) -> Option<usize> {
-        let bytes = self.0.get(at..at.checked_add(length)?)?;
+        let bytes = self.bytes(at, length)?;
         Some(bytes.iter().fold(0, |number, byte| (number << 8) | usize::from(*byte)))
     }
 
@@ -320,9 +359,8 @@ impl<'a> Data<'a> {
         if head.kind != Kind::Text {
             return None;
         }
-        let end = head.payload.checked_add(head.size)?;
-        let text = std::str::from_utf8(self.0.get(head.payload..end)?).ok()?;
-        Some((text, next.unwrap_or(end)))
+        let text = std::str::from_utf8(self.bytes(head.payload, head.size)?).ok()?;
+        Some((text, next.unwrap_or(head.payload + head.size)))
     }
 
     /// The map at `at`, through a pointer or not: how many entries, where the first starts, and where
@@ -337,6 +375,13 @@ impl<'a> Data<'a> {
             head = self.head(target)?;
         }
         (head.kind == Kind::Map).then_some((head.size, head.payload, next))
+    }
+
+    /// Where the pointer at `at` points to, and where what follows it starts; `None` when there is none.
+    #[inline]
+    pub fn pointed(self, at: usize) -> Option<(usize, usize)> {
+        let head = self.head(at)?;
+        if head.kind == Kind::Pointer { self.pointer(&head) } else { None }
     }
 
     /// Where a pointer at `at` points to; `at` itself when there is none.
@@ -390,8 +435,7 @@ impl<'a> Data<'a> {
     }
 
     fn plain(self, head: &Head) -> Option<(Value<'a>, usize)> {
-        let end = head.payload.checked_add(head.size)?;
-        let bytes = self.0.get(head.payload..end)?;
+        let bytes = self.bytes(head.payload, head.size)?;
         let value = match head.kind {
             Kind::Text => Value::Text(std::str::from_utf8(bytes).ok()?),
             Kind::Double => Value::Double(f64::from_be_bytes(bytes.try_into().ok()?)),
@@ -405,7 +449,7 @@ impl<'a> Data<'a> {
             }
             _ => Value::Bytes(bytes),
         };
-        Some((value, end))
+        Some((value, head.payload + head.size))
     }
 }
 
