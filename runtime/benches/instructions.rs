@@ -55,8 +55,7 @@ fn work(path: &str, case: &str, times: usize) -> usize {
 fn counted(path: &Path, case: &str, times: usize, folder: &Path) -> u64 {
     let out = folder.join("callgrind.out");
     let status = Command::new("valgrind")
-        .args(["--tool=callgrind", "-q", "--callgrind-out-file"])
-        .arg(&out)
+        .args(["--tool=callgrind", "-q", &format!("--callgrind-out-file={}", out.display())])
         .arg(std::env::current_exe().expect("this program"))
         .arg(INNER)
         .arg(path)
@@ -91,7 +90,9 @@ fn main() -> ExitCode {
         .filter_map(|line| line.rsplit_once(' '))
         .filter_map(|(case, count)| Some((case.to_owned(), count.parse().ok()?)))
         .collect();
-    println!("instructions a time, sample database, Callgrind\n\n| what | now | kept |\n| --- | ---: | ---: |");
+    println!(
+        "instructions a time, sample database, Callgrind\n\n| what | now | kept |\n| --- | ---: | ---: |"
+    );
     let (mut text, mut grown) = (String::new(), false);
     for case in CASES {
         let [all, half] = [LOOKUPS, LOOKUPS / 2].map(|times| counted(&sample, case, times, folder.path()));

@@ -16,13 +16,14 @@
 mod addresses;
 #[path = "support/city.rs"]
 mod city;
+#[path = "support/clock.rs"]
+mod clock;
 #[path = "support/peer.rs"]
 mod peer;
 
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use addresses::{Random, any_ipv4};
 use ipgeo_runtime::geo::Database;
@@ -81,11 +82,11 @@ impl Set {
 
 fn timed(set: &Set, round: usize, mut lookup: impl FnMut(IpAddr) -> usize) -> f64 {
     let addresses: Vec<IpAddr> = set.round(round, LOOKUPS).collect();
-    let begun = Instant::now();
+    let begun = clock::cpu();
     for address in &addresses {
         black_box(lookup(black_box(*address)));
     }
-    begun.elapsed().as_nanos() as f64 / addresses.len() as f64
+    (clock::cpu() - begun).as_nanos() as f64 / addresses.len() as f64
 }
 
 fn ours<'a>(database: &'a Database, file: &'a [u8]) -> Vec<(&'static str, Run<'a>)> {
@@ -171,7 +172,9 @@ fn summary(times: &mut [f64]) -> [f64; 3] {
 }
 
 fn measure(contestants: &mut [(String, Run<'_>)], sets: &[Set; 2]) {
-    println!("nanoseconds for a lookup with its answer; {ROUNDS} rounds, each of {LOOKUPS} lookups ({LOOKUPS_OF_PEERS} of");
+    println!(
+        "nanoseconds of processor time for a lookup with its answer; {ROUNDS} rounds, each of {LOOKUPS} lookups ({LOOKUPS_OF_PEERS} of"
+    );
     println!("Python's and Node's), everybody in turn; median (least to most), and by how much it is ours");
     println!();
     println!("| what | random addresses | | {BUSY} busy addresses | |\n| --- | ---: | ---: | ---: | ---: |");
@@ -199,14 +202,29 @@ fn measure(contestants: &mut [(String, Run<'_>)], sets: &[Set; 2]) {
     }
 }
 
+/// The readers of other languages that are installed, each on both sets.
+fn peers(sets: &[Set; 2], target: &Path, path: &Path, database: &Database) -> Vec<(&'static str, [Peer; 2])> {
+    for set in sets {
+        let lines: Vec<String> = set.addresses.iter().map(ToString::to_string).collect();
+        std::fs::write(target.join(set.name), lines.join("\n")).expect("written");
+    }
+    let mut peers = Vec::new();
+    for language in ["Python", "Node"] {
+        peer::agrees(language, target, path, database, &sets[0].addresses);
+        let start = |set: &Set| Peer::start(language, target, &target.join("city.mmdb"), set.name);
+        if let [Some(random), Some(busy)] = sets.each_ref().map(start) {
+            peers.push((language, [random, busy]));
+        }
+    }
+    peers
+}
+
 fn main() {
     let Some(path) = named("IPGEO_BENCH_DATABASE") else { return };
     let database = Database::open(&path).expect("a compiled database");
     let file = std::fs::read(&path).expect("the same file");
     let sets = sets();
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers");
-    let mut contestants: Vec<(String, Run<'_>)> = Vec::new();
-    contestants.extend(ours(&database, &file).into_iter().map(|(name, run)| (name.to_owned(), run)));
     let readers = named("IPGEO_BENCH_SOURCE").map(|source| {
         let flat = std::fs::read(source).expect("the source");
         let city = city::in_city_layout(&flat, &database);
@@ -214,21 +232,11 @@ fn main() {
         std::fs::write(target.join("city.mmdb"), &city).expect("written");
         [city, flat].map(|bytes| Reader::from_source(bytes).expect("a database"))
     });
-    let mut peers = Vec::new();
+    let mut peers = if readers.is_some() { peers(&sets, &target, &path, &database) } else { Vec::new() };
+    let mut contestants: Vec<(String, Run<'_>)> = Vec::new();
+    contestants.extend(ours(&database, &file).into_iter().map(|(name, run)| (name.to_owned(), run)));
     if let Some([city, flat]) = &readers {
         contestants.extend(common(city, flat).into_iter().map(|(name, run)| (name.to_owned(), run)));
-        for set in &sets {
-            let lines: Vec<String> = set.addresses.iter().map(ToString::to_string).collect();
-            std::fs::write(target.join(set.name), lines.join("\n")).expect("written");
-        }
-        for language in ["Python", "Node"] {
-            peer::agrees(language, &target, &path, &database, &sets[0].addresses);
-            let started =
-                sets.each_ref().map(|set| Peer::start(language, &target, &target.join("city.mmdb"), set.name));
-            if let [Some(random), Some(busy)] = started {
-                peers.push((language, [random, busy]));
-            }
-        }
     }
     for (language, pair) in &mut peers {
         let run: Run<'_> = Box::new(move |set: &Set, round| {

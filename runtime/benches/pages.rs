@@ -91,14 +91,13 @@ fn count_source(path: &Path) {
 /// Sizes of the parts of a file.
 fn parts(path: &Path) {
     let file = std::fs::read(path).expect("the file");
-    let (layout, metadata) = Layout::read(&file).expect("a database");
-    let trunk = metadata.at(&["description", "ipgeo_trunk"]).and_then(|value| value.text()).unwrap_or("none");
+    let (layout, _) = Layout::read(&file).expect("a database");
     let leaves = (0..layout.node_count)
         .flat_map(|node| [0, 1].map(|bit| layout.step(layout.record(&file, node, bit))))
         .filter(|step| matches!(step, Step::Data(_)))
         .count();
     println!(
-        "{} bytes: {} of {} nodes, {} of data; {leaves} leaves; trunk: {trunk} nodes",
+        "{} bytes: {} of {} nodes, {} of data; {leaves} leaves",
         file.len(),
         layout.data_start,
         layout.node_count,
@@ -109,8 +108,7 @@ fn parts(path: &Path) {
 fn cold_row(what: &str, path: &Path, pause: Duration, run: impl Fn(&Path, IpAddr, Duration) -> cold::Run) {
     let mut random = Random::new(3);
     let device = cold::device(path, COLD_RUNS);
-    let mut runs: Vec<cold::Run> =
-        (0..COLD_RUNS).map(|_| run(path, any_ipv4(&mut random), pause)).collect();
+    let mut runs: Vec<cold::Run> = (0..COLD_RUNS).map(|_| run(path, any_ipv4(&mut random), pause)).collect();
     runs.sort_by(|a, b| a.lookup.cmp(&b.lookup));
     let middle = &runs[runs.len() / 2];
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
@@ -148,18 +146,22 @@ fn main() {
     before.iter().for_each(|before| count("compiled before", before));
     source.iter().for_each(|source| count_source(source));
 
-    println!("\nthe first lookup of a random address with nothing of the file in memory, microseconds; {COLD_RUNS} runs\n");
-    println!("| how | opening | first lookup (least to most) | reads waited for | one read of the device | beyond the device |");
+    println!(
+        "\nthe first lookup of a random address with nothing of the file in memory, microseconds; {COLD_RUNS} runs\n"
+    );
+    println!(
+        "| how | opening | first lookup (least to most) | reads waited for | one read of the device | beyond the device |"
+    );
     println!("| --- | ---: | ---: | ---: | ---: | ---: |");
     let (none, some) = (Duration::ZERO, Duration::from_millis(5));
     cold_row("ours", &path, none, cold::ours);
     cold_row("ours, 5 ms after opening", &path, some, cold::ours);
     cold_row("`maxminddb` crate on our file, mapped", &path, none, cold::theirs);
-    for before in &before {
+    if let Some(before) = &before {
         cold_row("our reader on the file compiled before", before, none, cold::ours);
         cold_row("`maxminddb` crate on the file compiled before", before, none, cold::theirs);
     }
-    for source in &source {
+    if let Some(source) = &source {
         cold_row("`maxminddb` crate on the source, mapped", source, none, cold::theirs);
     }
 }

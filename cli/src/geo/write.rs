@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use ipgeo_runtime::geo::format::{
     AREA, ASN, ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FORMAT, FORMAT_VERSION,
-    LICENCE, NAME, NUMBER, PLACE, RECORDS, TEXT, TRUNK, ZONE,
+    LICENCE, NAME, NUMBER, PLACE, RECORDS, TEXT, ZONE,
 };
 
 use super::build::About;
@@ -214,16 +214,15 @@ impl File {
         for record_bits in [28_u16, 32] {
             let node_bytes = usize::from(record_bits) / 4;
             let laid = pages::lay_out(&tree.nodes, tree.root, node_bytes);
-            let nodes = laid.nodes.len();
+            let nodes = laid.len();
             let mut data = Data::new(records, nodes * node_bytes + SEPARATOR_BYTES);
             let at = records.records.values().iter().map(|record| data.record(record));
             let offsets = at.map(|at| u32::try_from(at).unwrap_or(u32::MAX)).collect();
             let data = data.section.bytes;
             largest = (nodes + SEPARATOR_BYTES + data.len()) as u64;
             if largest < 1 << record_bits {
-                let size = Size { nodes, trunk: laid.trunk, records: records.records.values().len() };
-                let metadata = metadata(&size, record_bits, about);
-                return Ok(Self { nodes: laid.nodes, offsets, data, metadata, record_bits });
+                let metadata = metadata(nodes, record_bits, records.records.values().len(), about);
+                return Ok(Self { nodes: laid, offsets, data, metadata, record_bits });
             }
         }
         Err(BuildError::TooLarge(largest))
@@ -258,14 +257,7 @@ impl File {
     }
 }
 
-/// How much there is of everything.
-struct Size {
-    nodes: usize,
-    trunk: usize,
-    records: usize,
-}
-
-fn metadata(size: &Size, record_bits: u16, about: &About) -> Vec<u8> {
+fn metadata(nodes: usize, record_bits: u16, records: usize, about: &About) -> Vec<u8> {
     let mut section = Section::default();
     section.control(MAP, 9);
     let number = |section: &mut Section, name: &str, kind: u8, number: u64| {
@@ -281,8 +273,7 @@ fn metadata(size: &Size, record_bits: u16, about: &About) -> Vec<u8> {
     let texts = [
         ("en", format!("{}, compiled by ipgeo", about.name)),
         (FORMAT, FORMAT_VERSION.to_owned()),
-        (RECORDS, size.records.to_string()),
-        (TRUNK, size.trunk.to_string()),
+        (RECORDS, records.to_string()),
         (NAME, about.name.clone()),
         (DATE, about.date.clone()),
         (LICENCE, about.licence.clone()),
@@ -297,7 +288,7 @@ fn metadata(size: &Size, record_bits: u16, about: &About) -> Vec<u8> {
     number(&mut section, "ip_version", UINT16, 6);
     section.text("languages");
     section.control(ARRAY, 0);
-    number(&mut section, "node_count", UINT32, size.nodes as u64);
+    number(&mut section, "node_count", UINT32, nodes as u64);
     number(&mut section, "record_size", UINT16, u64::from(record_bits));
     section.bytes
 }

@@ -5,14 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipgeo::geo::Networks;
 
 /// A fixed generator (xorshift64), so that runs compare.
-pub struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub fn bits(&mut self) -> u64 {
+    pub(super) fn bits(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -30,26 +30,26 @@ impl Random {
 }
 
 /// Any address of IPv4 but for the first /8 and from 224.0.0.0 on.
-pub fn any_ipv4(random: &mut Random) -> IpAddr {
+pub(super) fn any_ipv4(random: &mut Random) -> IpAddr {
     Ipv4Addr::from_bits(0x0100_0000 + random.below(0xdf00_0000) as u32).into()
 }
 
 /// Any address of the blocks of IPv6 that registries give out of.
-pub fn any_ipv6(random: &mut Random) -> IpAddr {
+pub(super) fn any_ipv6(random: &mut Random) -> IpAddr {
     let block = [0x2001, 0x2400, 0x2600, 0x2800, 0x2a00, 0x2c00][random.below(6) as usize];
     let block = block | u128::from(random.below(0x10));
     Ipv6Addr::from_bits(block << 112 | random.bits128() >> 16).into()
 }
 
 /// An address of a network of the database, each network as likely as any other: the deepest walks there are.
-pub fn of_a_network(random: &mut Random, networks: &Networks, ipv6: bool) -> Option<IpAddr> {
+pub(super) fn of_a_network(random: &mut Random, networks: &Networks, ipv6: bool) -> Option<IpAddr> {
     let number = random.below(networks.len(ipv6).max(1));
     networks.address(ipv6, number, random.bits128())
 }
 
 /// Addresses as a service meets them: a third by IPv6; networks where the data has many, for that is where
 /// people are, and a few of them (by Zipf's law) over and over.
-pub fn traffic(random: &mut Random, networks: &Networks) -> Option<IpAddr> {
+pub(super) fn traffic(random: &mut Random, networks: &Networks) -> Option<IpAddr> {
     let ipv6 = random.below(3) == 0;
     let count = networks.len(ipv6).max(1);
     // The rank by Zipf's law with exponent 1, by inversion; ranks are spread over all networks by a fixed factor.

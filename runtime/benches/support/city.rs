@@ -36,14 +36,14 @@ fn uint(out: &mut Vec<u8>, kind: u8, number: u64) {
 }
 
 /// A file of 28-bit nodes. A half below the number of nodes is a node; `None` is empty.
-pub struct File {
-    pub nodes: Vec<[Half; 2]>,
-    pub data: Vec<u8>,
-    pub ip_version: u64,
+pub(super) struct File {
+    pub(super) nodes: Vec<[Half; 2]>,
+    pub(super) data: Vec<u8>,
+    pub(super) ip_version: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Half {
+pub(super) enum Half {
     Empty,
     Node(u32),
     Data(u32),
@@ -51,7 +51,7 @@ pub enum Half {
 
 impl File {
     /// The bytes of the file.
-    pub fn bytes(&self, database_type: &str) -> Vec<u8> {
+    pub(super) fn bytes(&self, database_type: &str) -> Vec<u8> {
         let count = self.nodes.len() as u32;
         let mut out = Vec::with_capacity(self.nodes.len() * 7 + self.data.len() + 400);
         for node in &self.nodes {
@@ -164,8 +164,7 @@ impl City {
         let subdivision = named(&[("iso_code", said("region_code"))], said("region"));
         let (latitude, longitude) = (number("latitude"), number("longitude"));
         let zone = zone.map_or_else(Vec::new, |zone| self.text(zone));
-        let location =
-            self.map(&[("latitude", latitude), ("longitude", longitude), ("time_zone", zone)]);
+        let location = self.map(&[("latitude", latitude), ("longitude", longitude), ("time_zone", zone)]);
         let postal = said("postal");
         let postal = if postal.is_empty() {
             Vec::new()
@@ -190,7 +189,7 @@ impl City {
 }
 
 /// The IPv4 source `source` in MaxMind's City layout: the same networks, and of each what the compiled database says of it.
-pub fn in_city_layout(source: &[u8], compiled: &Database) -> Vec<u8> {
+pub(super) fn in_city_layout(source: &[u8], compiled: &Database) -> Vec<u8> {
     let (layout, _) = Layout::read(source).expect("a source");
     let mut city = City::default();
     let mut records: HashMap<usize, u32> = HashMap::new();
@@ -223,7 +222,7 @@ pub fn in_city_layout(source: &[u8], compiled: &Database) -> Vec<u8> {
 }
 
 /// A source told more coarsely: below `depth` bits one of the networks there stands for all.
-pub fn coarser(source: &[u8], depth: u32) -> Vec<u8> {
+pub(super) fn coarser(source: &[u8], depth: u32) -> Vec<u8> {
     let (layout, _) = Layout::read(source).expect("a source");
     let mut nodes: Vec<[Half; 2]> = vec![[Half::Empty; 2]];
     let mut waiting = vec![(layout.ipv4_start, 0_usize, 0_u32)];
@@ -233,7 +232,8 @@ pub fn coarser(source: &[u8], depth: u32) -> Vec<u8> {
             if level + 1 >= depth {
                 while let Step::Node(next) = step {
                     let left = layout.step(layout.record(source, next, 0));
-                    step = if left == Step::Empty { layout.step(layout.record(source, next, 1)) } else { left };
+                    step =
+                        if left == Step::Empty { layout.step(layout.record(source, next, 1)) } else { left };
                 }
             }
             nodes[new][usize::from(bit)] = match step {

@@ -9,19 +9,19 @@ use ipgeo_runtime::geo::Database;
 use serde_json::Value;
 
 /// Lookups of a round: theirs take longer.
-pub const LOOKUPS_OF_PEERS: usize = 10_000;
+pub(super) const LOOKUPS_OF_PEERS: usize = 10_000;
 /// Addresses of which each reader must tell what we tell.
 const COMPARED: usize = 1_000;
 
 /// A running peer; it ends when its input does.
-pub struct Peer {
+pub(super) struct Peer {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
 /// What is measured, in words.
-pub fn title(language: &str) -> &'static str {
+pub(super) fn title(language: &str) -> &'static str {
     if language == "Python" {
         "Python maxminddb (C extension) and json.dumps"
     } else {
@@ -31,13 +31,14 @@ pub fn title(language: &str) -> &'static str {
 
 impl Peer {
     /// Starts a peer on a database and the addresses of `set`; `None`, and a word, when it isn't installed.
-    pub fn start(language: &str, target: &Path, database: &Path, set: &str) -> Option<Self> {
+    pub(super) fn start(language: &str, target: &Path, database: &Path, set: &str) -> Option<Self> {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers");
         let (program, script) = match language {
             "Python" => (target.join("python/bin/python"), "lookup.py"),
             _ => ("node".into(), "lookup.js"),
         };
-        let installed = if language == "Python" { program.clone() } else { target.join("node/node_modules/maxmind") };
+        let installed =
+            if language == "Python" { program.clone() } else { target.join("node/node_modules/maxmind") };
         if !installed.exists() {
             eprintln!("{language} is left out: runtime/benches/peers/install.sh installs it");
             return None;
@@ -67,7 +68,7 @@ impl Peer {
     }
 
     /// Nanoseconds a lookup of the addresses from one on.
-    pub fn time(&mut self, from: usize) -> f64 {
+    pub(super) fn time(&mut self, from: usize) -> f64 {
         self.ask("time", from, LOOKUPS_OF_PEERS);
         self.line().trim().parse().expect("a number")
     }
@@ -81,7 +82,7 @@ impl Drop for Peer {
 }
 
 /// Holds a peer's reading of the compiled database itself against ours.
-pub fn agrees(language: &str, target: &Path, path: &Path, database: &Database, addresses: &[IpAddr]) {
+pub(super) fn agrees(language: &str, target: &Path, path: &Path, database: &Database, addresses: &[IpAddr]) {
     let Some(mut peer) = Peer::start(language, target, path, "random") else { return };
     peer.ask("tell", 0, COMPARED);
     for address in &addresses[..COMPARED] {

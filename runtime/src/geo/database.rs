@@ -9,12 +9,11 @@ use memmap2::Mmap;
 
 use super::format::{
     ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FORMAT, FORMAT_VERSION, LICENCE, NAME,
-    RECORDS, TRUNK, number_address,
+    RECORDS, number_address,
 };
-use super::location::{self, Location, Names};
+use super::location::{self, Known, Location};
 use super::raw::{Layout, RawError, Value};
 use super::trace::{Pages, Silent, Trace};
-use super::zones::Zones;
 
 /// Why a geo database can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -72,24 +71,27 @@ pub struct Info {
     pub bytes: u64,
 }
 
-/// Bytes of the tree's start that are read ahead at most.
-const AHEAD_BYTES_MAX: usize = 4 << 20;
+/// Bytes of the tree's start that are read ahead: the heaviest pages of what every walk passes. Reading all of that
+/// ahead takes longer than opening may take, for pages most of which an environment never needs.
+#[cfg(unix)]
+const AHEAD_BYTES: usize = 64 << 10;
 
 enum Bytes {
     Mapped(Mmap),
     Owned(Vec<u8>),
 }
 
-impl Bytes {
-    /// Has the system begin to read the first `length` bytes, all at once, and doesn't wait for them.
-    fn read_ahead(&self, length: usize) {
-        #[cfg(unix)]
-        if let Self::Mapped(mapped) = self {
-            let length = length.min(AHEAD_BYTES_MAX).min(mapped.len());
-            // Without it the first lookups read the same, page by page.
-            let _ = mapped.advise_range(memmap2::Advice::WillNeed, 0, length);
-        }
+/// Tells the system how the file will be read. It is advice: without it lookups are slower at first, no more.
+fn advise(mapped: &Mmap) {
+    #[cfg(unix)]
+    {
+        // A lookup reads single pages far apart: what would be read around each is read in vain.
+        let _ = mapped.advise(memmap2::Advice::Random);
+        // All at once, and nobody waits for it.
+        let _ = mapped.advise_range(memmap2::Advice::WillNeed, 0, AHEAD_BYTES.min(mapped.len()));
     }
+    #[cfg(not(unix))]
+    let _ = mapped;
 }
 
 /// A compiled geo database: mapped into memory, or held in it.
@@ -97,8 +99,7 @@ pub struct Database {
     bytes: Bytes,
     layout: Layout,
     info: Info,
-    names: Names,
-    zones: Zones,
+    known: Known,
 }
 
 impl std::fmt::Debug for Database {
@@ -116,9 +117,7 @@ impl Database {
         #[expect(unsafe_code, reason = "mapping a file; every read of it is checked, see `raw`")]
         // SAFETY: nobody writes to a database file in place: it is replaced by a rename.
         let mapped = unsafe { Mmap::map(&file) }.map_err(failed)?;
-        // A lookup reads single pages far apart: what the system would read around each is read in vain.
-        #[cfg(unix)]
-        let _ = mapped.advise(memmap2::Advice::Random);
+        advise(&mapped);
         Self::from(Bytes::Mapped(mapped), path)
     }
 
@@ -140,11 +139,8 @@ impl Database {
             return Err(GeoError::Foreign { path: path.to_owned(), found: found.to_owned() });
         }
         let info = read_info(&metadata, &layout, file.len() as u64);
-        let names = Names::read(layout.data(file));
-        let trunk = metadata.at(&[DESCRIPTION, TRUNK]).and_then(Value::text);
-        let trunk = trunk.and_then(|nodes| nodes.parse().ok()).unwrap_or(0_u32).min(layout.node_count);
-        bytes.read_ahead(trunk as usize * usize::from(layout.record_bits / 4));
-        Ok(Self { layout, info, names, zones: Zones::new(), bytes })
+        let known = Known::new(layout.data(file));
+        Ok(Self { layout, info, known, bytes })
     }
 
     #[inline]
@@ -170,7 +166,7 @@ impl Database {
     fn lookup_traced<T: Trace>(&self, address: IpAddr, trace: T) -> Option<Location<'_>> {
         let file = self.file();
         let (offset, _) = self.layout.find_traced(file, address.to_canonical(), trace)?;
-        Location::read(self.layout.data_traced(file, trace), offset, &self.names, &self.zones)
+        Location::read(self.layout.data_traced(file, trace), offset, &self.known)
     }
 
     /// The pages of the file, by number, that [`Self::lookup`] and writing the location read: what a lookup costs

@@ -31,8 +31,6 @@ pub const ATTRIBUTION: &str = "ipgeo_attribution";
 pub const ATTRIBUTION_LINK: &str = "ipgeo_attribution_link";
 /// Description: distinct records, in digits.
 pub const RECORDS: &str = "ipgeo_records";
-/// Description: how many nodes at the start of the tree are its trunk, in digits: what nearly every walk passes.
-pub const TRUNK: &str = "ipgeo_trunk";
 /// Record entry: the members that differ from place to place.
 pub const PLACE: &str = "place";
 /// Record entry: what many places share.

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::checked::Checked;
 use super::format::{AREA, ASN, NUMBER, PLACE, TEXT, ZONE};
 use super::raw::Data;
 use super::trace::Trace;
@@ -35,11 +36,11 @@ enum Name {
 /// The names of entries, and where they stand in a database: learnt once, so that a lookup knows a name by what
 /// points to it and does not read it.
 #[derive(Debug, Clone)]
-pub(super) struct Names([(usize, Name); 5]);
+struct Names([(usize, Name); 5]);
 
 impl Names {
     /// Reads the names with which a compiled database's data starts.
-    pub(super) fn read(data: Data<'_>) -> Self {
+    fn read(data: Data<'_>) -> Self {
         let mut names = Self([(usize::MAX, Name::Other); 5]);
         let mut at = 0;
         for _ in 0..ENTRIES_MAX {
@@ -79,21 +80,30 @@ impl Names {
     }
 }
 
+/// What is learnt of a database once, or little by little.
+pub(super) struct Known {
+    names: Names,
+    checked: Checked,
+    zones: Zones,
+}
+
+impl Known {
+    /// What is known of a database whose data this is, before the first lookup.
+    pub(super) fn new(data: Data<'_>) -> Self {
+        Self { names: Names::read(data), checked: Checked::new(), zones: Zones::new() }
+    }
+}
+
 impl<'a> Location<'a> {
     /// Reads the record at `offset`; `None` when it is not one of ours, or empty.
     #[inline]
-    pub(super) fn read<T: Trace>(
-        data: Data<'a, T>,
-        offset: usize,
-        names: &Names,
-        zones: &'a Zones,
-    ) -> Option<Self> {
-        let mut location = Self { zones, place: None, area: None, zone: None, asn: None };
+    pub(super) fn read<T: Trace>(data: Data<'a, T>, offset: usize, known: &'a Known) -> Option<Self> {
+        let mut location = Self { zones: &known.zones, place: None, area: None, zone: None, asn: None };
         let (entries, mut at, _) = data.map(offset)?;
         for _ in 0..entries.min(ENTRIES_MAX) {
-            let (name, value) = names.at(data, at)?;
+            let (name, value) = known.names.at(data, at)?;
             if name == Name::Area {
-                at = location.read_area(data, value, names)?;
+                at = location.read_area(data, value, known)?;
                 continue;
             }
             let (text, next) = data.text(value)?;
@@ -104,16 +114,17 @@ impl<'a> Location<'a> {
             }
             at = next;
         }
-        let known = location.place.is_some() || location.area.is_some() || location.asn.is_some();
-        known.then_some(location)
+        let found = location.place.is_some() || location.area.is_some() || location.asn.is_some();
+        found.then_some(location)
     }
 
     #[inline]
-    fn read_area<T: Trace>(&mut self, data: Data<'a, T>, at: usize, names: &Names) -> Option<usize> {
+    fn read_area<T: Trace>(&mut self, data: Data<'a, T>, at: usize, known: &Known) -> Option<usize> {
         let (entries, mut entry, next) = data.map(at)?;
         for _ in 0..entries.min(ENTRIES_MAX) {
-            let (name, value) = names.at(data, entry)?;
-            let (text, after) = data.text(value)?;
+            let (name, value) = known.names.at(data, entry)?;
+            let (start, bytes, after) = data.text_bytes(value)?;
+            let text = known.checked.text(start, bytes)?;
             match name {
                 Name::Text => self.area = Some(text),
                 Name::Zone => self.zone = Some((text, data.target(value)?)),

@@ -4,6 +4,7 @@
 //! `location` read the files that `ipgeo geo build` compiles; `format` names what both agree on, `trace` counts what a
 //! lookup reads.
 
+mod checked;
 mod database;
 pub mod format;
 mod location;

@@ -176,19 +176,12 @@ impl Layout {
         let Some(bytes) = file.get(node_at..node_at + 8).and_then(|b| <[u8; 8]>::try_from(b).ok()) else {
             return self.node_count;
         };
-        let word = u64::from_be_bytes(bytes);
-        let record = match (self.record_bits, bit) {
-            (24, 0) => word >> 40,
-            (24, _) => (word >> 16) & 0xff_ffff,
-            (28, 0) => (word >> 40) | ((word >> 12) & 0x0f00_0000),
-            (28, _) => (word >> 8) & 0x0fff_ffff,
-            (_, 0) => word >> 32,
-            _ => word & 0xffff_ffff,
-        };
-        // At most 32 bits remain by construction.
-        #[expect(clippy::cast_possible_truncation, reason = "masked to 32 bits above")]
-        let record = record as u32;
-        record
+        let (word, bit) = (u64::from_be_bytes(bytes), u64::from(bit != 0));
+        match self.record_bits {
+            24 => half_of::<24>(word, bit),
+            28 => half_of::<28>(word, bit),
+            _ => half_of::<32>(word, bit),
+        }
     }
 
     /// What a raw record says.
@@ -214,25 +207,49 @@ impl Layout {
     #[inline]
     pub fn find_traced<T: Trace>(&self, file: &[u8], address: IpAddr, trace: T) -> Option<(usize, u8)> {
         let (bits, length, mut record) = match address {
-            IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 32_u8, self.ipv4_start),
+            IpAddr::V4(v4) => ([u64::from(v4.to_bits()) << 32, 0], 32_u8, self.ipv4_start),
             IpAddr::V6(_) if self.ip_version == 4 => return None,
-            IpAddr::V6(v6) => (v6.to_bits(), 128, 0),
+            IpAddr::V6(v6) => (halves(v6.to_bits()), 128, 0),
         };
-        let mut bits = bits;
-        let mut depth = 0;
-        while record < self.node_count {
-            if depth == length {
-                return None;
-            }
-            trace.read(record as usize * (self.record_bits as usize / 4), 8);
-            record = self.record(file, record, u8::from(bits >> 127 != 0));
-            bits <<= 1;
-            depth += 1;
-        }
+        let depth = match self.record_bits {
+            24 => self.descend::<24, T>(file, bits, length, &mut record, trace)?,
+            28 => self.descend::<28, T>(file, bits, length, &mut record, trace)?,
+            _ => self.descend::<32, T>(file, bits, length, &mut record, trace)?,
+        };
         match self.step(record) {
             Step::Data(offset) => Some((offset, depth)),
             Step::Empty | Step::Node(_) => None,
         }
+    }
+
+    /// Follows the bits of an address from a node downwards until there is no node; how many bits that took. `None` when
+    /// the address is at its end and the tree is not.
+    #[inline]
+    fn descend<const RECORD_BITS: usize, T: Trace>(
+        &self,
+        file: &[u8],
+        [mut bits, mut later]: [u64; 2],
+        length: u8,
+        record: &mut u32,
+        trace: T,
+    ) -> Option<u8> {
+        let mut depth = 0;
+        while *record < self.node_count {
+            if depth == length {
+                return None;
+            }
+            let at = *record as usize * (RECORD_BITS / 4);
+            trace.read(at, 8);
+            // Every node is followed by at least sixteen bytes, so that eight can always be read at once.
+            let word = u64::from_be_bytes(*file.get(at..)?.first_chunk()?);
+            *record = half_of::<RECORD_BITS>(word, bits >> 63);
+            bits <<= 1;
+            depth += 1;
+            if depth == 64 {
+                (bits, later) = (later, 0);
+            }
+        }
+        Some(depth)
     }
 
     /// The data section.
@@ -247,6 +264,27 @@ impl Layout {
         let bytes = file.get(self.data_start..self.data_end).unwrap_or_default();
         Data { bytes, start: self.data_start, trace }
     }
+}
+
+fn halves(bits: u128) -> [u64; 2] {
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
+    let lower = bits as u64;
+    [u64::try_from(bits >> 64).unwrap_or(0), lower]
+}
+
+/// The record for a bit (0 or 1) of a node that starts with `word`. Both are computed and one is taken: an address's
+/// bits can't be foreseen, and a jump guessed wrong costs more than either.
+#[inline]
+fn half_of<const RECORD_BITS: usize>(word: u64, bit: u64) -> u32 {
+    let [left, right] = match RECORD_BITS {
+        24 => [word >> 40, (word >> 16) & 0xff_ffff],
+        28 => [(word >> 40) | ((word >> 12) & 0x0f00_0000), (word >> 8) & 0x0fff_ffff],
+        _ => [word >> 32, word & 0xffff_ffff],
+    };
+    // At most 32 bits remain by construction.
+    #[expect(clippy::cast_possible_truncation, reason = "masked to 32 bits above")]
+    let record = (left ^ ((left ^ right) & bit.wrapping_neg())) as u32;
+    record
 }
 
 /// A data section.
@@ -349,6 +387,13 @@ impl<'a, T: Trace> Data<'a, T> {
     /// The text at `at`, through a pointer or not, and where what follows starts.
     #[inline]
     pub fn text(self, at: usize) -> Option<(&'a str, usize)> {
+        let (_, bytes, next) = self.text_bytes(at)?;
+        Some((std::str::from_utf8(bytes).ok()?, next))
+    }
+
+    /// The bytes of the text at `at`, which may not be UTF-8: where they start, they, and where what follows starts.
+    #[inline]
+    pub fn text_bytes(self, at: usize) -> Option<(usize, &'a [u8], usize)> {
         let mut head = self.head(at)?;
         let mut next = None;
         if head.kind == Kind::Pointer {
@@ -359,8 +404,8 @@ impl<'a, T: Trace> Data<'a, T> {
         if head.kind != Kind::Text {
             return None;
         }
-        let text = std::str::from_utf8(self.bytes(head.payload, head.size)?).ok()?;
-        Some((text, next.unwrap_or(head.payload + head.size)))
+        let bytes = self.bytes(head.payload, head.size)?;
+        Some((head.payload, bytes, next.unwrap_or(head.payload + head.size)))
     }
 
     /// The map at `at`, through a pointer or not: how many entries, where the first starts, and where
