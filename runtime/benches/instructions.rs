@@ -5,6 +5,12 @@
 //! counted, and the bench says so.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what was measured is the point")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "numbers of a bench are far from their types' ends"
+)]
 
 #[path = "support/addresses.rs"]
 #[expect(dead_code, reason = "shared with benches that need more of it")]
@@ -101,7 +107,7 @@ fn main() -> ExitCode {
         let kept = before.get(case);
         println!("| {case} | {count} | {} |", kept.map_or("none".to_owned(), ToString::to_string));
         grown |= kept.is_some_and(|kept| count * 100 > kept * (100 + GROWTH_MAX_PERCENT));
-        text.push_str(&format!("{case} {count}\n"));
+        text.extend([case, " ", &count.to_string(), "\n"]);
     }
     if arguments.iter().any(|argument| argument == "--bless") {
         std::fs::write(kept, text).expect("written");

@@ -25,7 +25,7 @@ impl Random {
 
     fn below(&mut self, end: u64) -> u64 {
         // The high bits are the better ones; the bias of so few is none that a measurement shows.
-        (u128::from(self.bits()) * u128::from(end) >> 64) as u64
+        ((u128::from(self.bits()) * u128::from(end)) >> 64) as u64
     }
 }
 

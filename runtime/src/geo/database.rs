@@ -140,7 +140,7 @@ impl Database {
         }
         let info = read_info(&metadata, &layout, file.len() as u64);
         let known = Known::new(layout.data(file));
-        Ok(Self { layout, info, known, bytes })
+        Ok(Self { bytes, layout, info, known })
     }
 
     #[inline]
