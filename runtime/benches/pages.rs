@@ -109,7 +109,7 @@ fn cold_row(what: &str, path: &Path, pause: Duration, run: impl Fn(&Path, IpAddr
     let mut random = Random::new(3);
     let device = cold::device(path, COLD_RUNS);
     let mut runs: Vec<cold::Run> = (0..COLD_RUNS).map(|_| run(path, any_ipv4(&mut random), pause)).collect();
-    runs.sort_by(|a, b| a.lookup.cmp(&b.lookup));
+    runs.sort_by_key(|run| run.lookup);
     let middle = &runs[runs.len() / 2];
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
     let mut faults: Vec<u64> = runs.iter().map(|run| run.major).collect();
@@ -143,8 +143,12 @@ fn main() {
     println!("\ndistinct pages of 4 KiB that a lookup reads, {LOOKUPS} lookups each\n");
     println!("| file | addresses | mean | median | p99 | most |\n| --- | --- | ---: | ---: | ---: | ---: |");
     count("compiled", &path);
-    before.iter().for_each(|before| count("compiled before", before));
-    source.iter().for_each(|source| count_source(source));
+    if let Some(before) = &before {
+        count("compiled before", before);
+    }
+    if let Some(source) = &source {
+        count_source(source);
+    }
 
     println!(
         "\nthe first lookup of a random address with nothing of the file in memory, microseconds; {COLD_RUNS} runs\n"
