@@ -248,6 +248,27 @@ fn any_reader_of_the_format_opens_the_result() {
     reader.verify().expect("it is sound");
 }
 
+#[test]
+fn a_lookup_reads_few_pages_and_as_many_as_it_says() {
+    let database = Database::from_bytes(sample().expect("it compiles")).expect("it opens");
+    let mut random = fastrand::Rng::with_seed(4);
+    let mut most = 0;
+    for _ in 0..20_000 {
+        let address: IpAddr = if random.bool() {
+            std::net::Ipv4Addr::from_bits(random.u32(..)).into()
+        } else {
+            std::net::Ipv6Addr::from_bits(0x2 << 124 | random.u128(..) >> 4).into()
+        };
+        let pages = database.pages(address);
+        assert!(pages.iter().all(|page| *page as u64 * 4_096 < database.info().bytes));
+        // A record, its area and its network lie in pages of their own at most; the walk before them takes one at least.
+        let known = database.lookup(address).is_some();
+        assert!((if known { 2 } else { 1 }..=6).contains(&pages.len()), "{address}: {pages:?}");
+        most = most.max(pages.len());
+    }
+    assert!(most >= 3, "{most}");
+}
+
 /// Looks everything up that can be; whatever comes is UTF-8 by its type.
 fn look_around(database: &Database) {
     let now = "2026-11-24T12:00:00Z".parse().expect("a timestamp");

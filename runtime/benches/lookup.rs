@@ -1,22 +1,49 @@
-//! A lookup with its JSON answer, beside the ordinary way: the `maxminddb` crate decoding its City struct,
-//! and `serde_json`, in the same run.
+//! A lookup with its answer as JSON, beside the readers that others use, in one run: round by round, each in turn.
 //!
-//! `IPGEO_BENCH_DATABASE` names a compiled database (else the benches build nothing and say so),
-//! `IPGEO_BENCH_SOURCE` a MaxMind-layout or flat source of IPv4 for the ordinary way.
+//! `IPGEO_BENCH_DATABASE` names a compiled database and `IPGEO_BENCH_SOURCE` the IPv4 source that it was compiled
+//! from. `runtime/benches/peers/install.sh` installs the readers of other languages. What is not there is left out, and
+//! the bench says so.
 
-#![expect(clippy::print_stderr, reason = "a bench says what it leaves out")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what was measured is the point")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "numbers of a bench are far from their types' ends"
+)]
+
+#[path = "support/addresses.rs"]
+#[expect(dead_code, reason = "shared with benches that need more of it")]
+mod addresses;
+#[path = "support/city.rs"]
+#[expect(dead_code, reason = "shared with a bench that needs more of it")]
+mod city;
+#[path = "support/clock.rs"]
+mod clock;
+#[path = "support/peer.rs"]
+mod peer;
 
 use std::hint::black_box;
-use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use addresses::{Random, any_ipv4};
 use ipgeo_runtime::geo::Database;
 use ipgeo_runtime::geo::raw::Layout;
 use jiff::Timestamp;
+use maxminddb::Reader;
+use peer::{LOOKUPS_OF_PEERS, Peer};
 use serde::{Deserialize, Serialize};
 
-/// A flat record, decoded whole: what a service on the `maxminddb` crate does for this source.
+const ROUNDS: usize = 15;
+/// Lookups of a round.
+const LOOKUPS: usize = 100_000;
+/// Addresses in all: no round meets those of the last one again.
+const ADDRESSES: usize = 1_500_000;
+/// Addresses that are asked for over and over.
+const BUSY: usize = 1_000;
+
+/// A record of the source as it is, decoded whole.
 #[derive(Serialize, Deserialize)]
 struct FlatCity<'a> {
     #[serde(borrow)]
@@ -30,90 +57,194 @@ struct FlatCity<'a> {
     timezone: Option<&'a str>,
 }
 
-/// Random public-looking IPv4 addresses; a fixed generator, so that runs compare.
-fn addresses() -> impl Iterator<Item = IpAddr> {
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    std::iter::repeat_with(move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let bits = (state >> 32) as u32 % 0xdf00_0000 + 0x0100_0000;
-        IpAddr::V4(Ipv4Addr::from_bits(bits))
-    })
-}
-
 fn named(variable: &str) -> Option<PathBuf> {
-    std::env::var_os(variable).map(PathBuf::from)
+    let path = std::env::var_os(variable).map(PathBuf::from);
+    if path.is_none() {
+        eprintln!("{variable} is not set: what it is needed for is left out");
+    }
+    path
 }
 
-fn ours(c: &mut Criterion) {
-    let Some(path) = named("IPGEO_BENCH_DATABASE") else {
-        eprintln!("IPGEO_BENCH_DATABASE is not set: no lookup is measured");
-        return;
-    };
-    let database = Database::open(&path).expect("a compiled database");
+/// Something that is measured: nanoseconds a lookup over so many addresses from one on.
+type Run<'a> = Box<dyn FnMut(&Set, usize) -> f64 + 'a>;
+
+/// Addresses, as values and in a file for the peers.
+struct Set {
+    name: &'static str,
+    addresses: Vec<IpAddr>,
+}
+
+impl Set {
+    /// The addresses of a round, over and over where there are few.
+    fn round(&self, round: usize, count: usize) -> impl Iterator<Item = IpAddr> {
+        let start = round * count % self.addresses.len();
+        self.addresses.iter().cycle().skip(start).take(count).copied()
+    }
+}
+
+fn timed(set: &Set, round: usize, mut lookup: impl FnMut(IpAddr) -> usize) -> f64 {
+    let addresses: Vec<IpAddr> = set.round(round, LOOKUPS).collect();
+    let begun = clock::cpu_ns();
+    for address in &addresses {
+        black_box(lookup(black_box(*address)));
+    }
+    (clock::cpu_ns() - begun) as f64 / addresses.len() as f64
+}
+
+fn ours<'a>(database: &'a Database, file: &'a [u8]) -> Vec<(&'static str, Run<'a>)> {
     let now: Timestamp = "2026-11-24T12:00:00Z".parse().expect("a timestamp");
+    let (layout, _) = Layout::read(file).expect("a database");
+    let (mut plain, mut timely) = (String::with_capacity(4_096), String::with_capacity(4_096));
+    vec![
+        (
+            "ipgeo, all fields as JSON",
+            Box::new(move |set: &Set, round| {
+                timed(set, round, |address| {
+                    plain.clear();
+                    plain.push('{');
+                    if let Some(location) = database.lookup(address) {
+                        location.write_static(&mut plain);
+                    }
+                    plain.push('}');
+                    plain.len()
+                })
+            }) as Run<'a>,
+        ),
+        (
+            "ipgeo, and the time of day there",
+            Box::new(move |set: &Set, round| {
+                timed(set, round, |address| {
+                    timely.clear();
+                    timely.push('{');
+                    if let Some(location) = database.lookup(address) {
+                        location.write_static(&mut timely);
+                        timely.push(',');
+                        location.write_time_zone(now, &mut timely);
+                    }
+                    timely.push('}');
+                    timely.len()
+                })
+            }),
+        ),
+        (
+            "ipgeo, the walk through the tree alone",
+            Box::new(move |set: &Set, round| {
+                timed(set, round, |address| layout.find(file, address).map_or(0, |(at, _)| at))
+            }),
+        ),
+    ]
+}
+
+fn common<'a>(city: &'a Reader<Vec<u8>>, flat: &'a Reader<Vec<u8>>) -> Vec<(&'static str, Run<'a>)> {
+    vec![
+        (
+            "Rust maxminddb, City struct and serde_json",
+            Box::new(move |set: &Set, round| {
+                timed(set, round, |address| {
+                    let found = city.lookup(address).expect("a lookup");
+                    let city: Option<maxminddb::geoip2::City<'_>> = found.decode().expect("a record");
+                    serde_json::to_string(&city).expect("JSON").len()
+                })
+            }) as Run<'a>,
+        ),
+        (
+            "Rust maxminddb, the source's flat 8 fields and serde_json",
+            Box::new(move |set: &Set, round| {
+                timed(set, round, |address| {
+                    let found = flat.lookup(address).expect("a lookup");
+                    let city: Option<FlatCity<'_>> = found.decode().expect("a record");
+                    serde_json::to_string(&city).expect("JSON").len()
+                })
+            }),
+        ),
+    ]
+}
+
+fn sets() -> [Set; 2] {
+    let mut random = Random::new(7);
+    let addresses: Vec<IpAddr> = (0..ADDRESSES).map(|_| any_ipv4(&mut random)).collect();
+    let busy = addresses[..BUSY].to_vec();
+    [Set { name: "random", addresses }, Set { name: "busy", addresses: busy }]
+}
+
+/// Middle, least and most.
+fn summary(times: &mut [f64]) -> [f64; 3] {
+    times.sort_by(f64::total_cmp);
+    [times[times.len() / 2], times[0], times[times.len() - 1]]
+}
+
+fn measure(contestants: &mut [(String, Run<'_>)], sets: &[Set; 2]) {
+    println!(
+        "nanoseconds of processor time for a lookup with its answer; {ROUNDS} rounds, each of {LOOKUPS} lookups ({LOOKUPS_OF_PEERS} of"
+    );
+    println!("Python's and Node's), everybody in turn; median (least to most), and by how much it is ours");
+    println!();
+    println!("| what | random addresses | | {BUSY} busy addresses | |\n| --- | ---: | ---: | ---: | ---: |");
+    let mut times = vec![[const { Vec::new() }; 2]; contestants.len()];
+    // The first round warms up.
+    for round in 0..=ROUNDS {
+        for (index, (_, run)) in contestants.iter_mut().enumerate() {
+            for (times, set) in times[index].iter_mut().zip(sets) {
+                let time = run(set, round);
+                if round > 0 {
+                    times.push(time);
+                }
+            }
+        }
+    }
+    let mut first = None;
+    for ((name, _), times) in contestants.iter().zip(&mut times) {
+        let summaries = times.each_mut().map(|times| summary(times));
+        let base = *first.get_or_insert(summaries);
+        let cells = [0, 1].map(|set| {
+            let [median, least, most] = summaries[set];
+            format!("{median:.0} ({least:.0} to {most:.0}) | {:.2} ×", median / base[set][0])
+        });
+        println!("| {name} | {} | {} |", cells[0], cells[1]);
+    }
+}
+
+/// The readers of other languages that are installed, each on both sets.
+fn peers(sets: &[Set; 2], target: &Path, path: &Path, database: &Database) -> Vec<(&'static str, [Peer; 2])> {
+    for set in sets {
+        let lines: Vec<String> = set.addresses.iter().map(ToString::to_string).collect();
+        std::fs::write(target.join(set.name), lines.join("\n")).expect("written");
+    }
+    let mut peers = Vec::new();
+    for language in ["Python", "Node"] {
+        peer::agrees(language, target, path, database, &sets[0].addresses);
+        let start = |set: &Set| Peer::start(language, target, &target.join("city.mmdb"), set.name);
+        if let [Some(random), Some(busy)] = sets.each_ref().map(start) {
+            peers.push((language, [random, busy]));
+        }
+    }
+    peers
+}
+
+fn main() {
+    let Some(path) = named("IPGEO_BENCH_DATABASE") else { return };
+    let database = Database::open(&path).expect("a compiled database");
     let file = std::fs::read(&path).expect("the same file");
-    let (layout, _) = Layout::read(&file).expect("a database");
-    let mut group = c.benchmark_group("lookup");
-    let mut next = addresses();
-    group.bench_function("tree walk alone", |b| {
-        b.iter_batched(
-            || next.next().expect("endless"),
-            |address| layout.find(&file, black_box(address)),
-            BatchSize::SmallInput,
-        );
+    let sets = sets();
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers");
+    let readers = named("IPGEO_BENCH_SOURCE").map(|source| {
+        let flat = std::fs::read(source).expect("the source");
+        let city = city::in_city_layout(&flat, &database);
+        std::fs::create_dir_all(&target).expect("a folder");
+        std::fs::write(target.join("city.mmdb"), &city).expect("written");
+        [city, flat].map(|bytes| Reader::from_source(bytes).expect("a database"))
     });
-    let mut out = String::with_capacity(4_096);
-    group.bench_function("all fields, without the clock", |b| {
-        b.iter_batched(
-            || next.next().expect("endless"),
-            |address| {
-                out.clear();
-                if let Some(location) = database.lookup(black_box(address)) {
-                    location.write_static(&mut out);
-                }
-                out.len()
-            },
-            BatchSize::SmallInput,
-        );
-    });
-    let mut out = String::with_capacity(4_096);
-    group.bench_function("all fields, time_zone as of now", |b| {
-        b.iter_batched(
-            || next.next().expect("endless"),
-            |address| {
-                out.clear();
-                if let Some(location) = database.lookup(black_box(address)) {
-                    location.write_static(&mut out);
-                    location.write_time_zone(black_box(now), &mut out);
-                }
-                out.len()
-            },
-            BatchSize::SmallInput,
-        );
-    });
+    let mut peers = if readers.is_some() { peers(&sets, &target, &path, &database) } else { Vec::new() };
+    let mut contestants: Vec<(String, Run<'_>)> = Vec::new();
+    contestants.extend(ours(&database, &file).into_iter().map(|(name, run)| (name.to_owned(), run)));
+    if let Some([city, flat]) = &readers {
+        contestants.extend(common(city, flat).into_iter().map(|(name, run)| (name.to_owned(), run)));
+    }
+    for (language, pair) in &mut peers {
+        let run: Run<'_> = Box::new(move |set: &Set, round| {
+            pair[usize::from(set.name == "busy")].time(round * LOOKUPS_OF_PEERS)
+        });
+        contestants.push((peer::title(language).to_owned(), run));
+    }
+    measure(&mut contestants, &sets);
 }
-
-fn theirs(c: &mut Criterion) {
-    let Some(path) = named("IPGEO_BENCH_SOURCE") else {
-        eprintln!("IPGEO_BENCH_SOURCE is not set: the ordinary way is not measured");
-        return;
-    };
-    let reader = maxminddb::Reader::open_readfile(path).expect("a source database");
-    let mut next = addresses();
-    c.benchmark_group("lookup").bench_function("maxminddb crate, struct and serde_json", |b| {
-        b.iter_batched(
-            || next.next().expect("endless"),
-            |address| {
-                let found = reader.lookup(black_box(address)).expect("a lookup");
-                let city: Option<FlatCity<'_>> = found.decode().expect("a record");
-                serde_json::to_string(&city).expect("json").len()
-            },
-            BatchSize::SmallInput,
-        );
-    });
-}
-
-criterion_group!(benches, ours, theirs);
-criterion_main!(benches);

@@ -72,7 +72,7 @@ fn merged(
 ) -> Result<(File, usize), BuildError> {
     progress.begin(Phase::Merge, total);
     let (nodes, records) = Merger::new(inputs, progress).run()?;
-    let file = File::new(nodes, &records, about)?;
+    let file = File::new(&nodes, &records, about)?;
     Ok((file, records.records.values().len()))
 }
 

@@ -7,7 +7,7 @@ use super::error::BuildError;
 use super::extract::{Network, Place, Said, Shape};
 use super::record::Records;
 use super::source::{Cursor, Source, Trie};
-use super::tree::{Code, Tree};
+use super::tree::{Code, Nodes, Tree};
 
 /// One tree to merge.
 pub(super) enum Input<'a> {
@@ -84,8 +84,8 @@ impl<'a> Merger<'a> {
         }
     }
 
-    /// Walks everything; the nodes in file order, and the records that the leaves stand for.
-    pub(super) fn run(mut self) -> Result<(Vec<[Code; 2]>, Records), BuildError> {
+    /// Walks everything; the nodes and which of them is the root, and the records that the leaves stand for.
+    pub(super) fn run(mut self) -> Result<(Nodes, Records), BuildError> {
         let mut root = self.walk(0, 0)?;
         let numbers: Vec<(u32, Code)> =
             self.records.numbers().into_iter().map(|(number, record)| (number, Code::leaf(record))).collect();
@@ -95,7 +95,7 @@ impl<'a> Merger<'a> {
             root = self.tree.graft(root, prefix, 96, graft);
         }
         self.progress.done(self.steps % STEPS_A_WORD);
-        Ok((self.tree.ordered(root)?, self.records))
+        Ok((self.tree.finish(root)?, self.records))
     }
 
     fn walk(&mut self, depth: u8, path: u128) -> Result<Code, BuildError> {

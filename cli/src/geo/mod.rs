@@ -3,7 +3,7 @@
 //! Sources are search trees already, so they are not taken apart and inserted anew: `merge` walks all of
 //! them at once, and each place where all of them have said their word becomes one leaf of the result.
 //! `extract` reads what a source says of a place, `facts` adds what is known of its country, `record`
-//! turns both into the texts that are served, `write` lays the file out.
+//! turns both into the texts that are served, `pages` orders the nodes, `write` writes the file.
 
 mod build;
 mod check;
@@ -13,6 +13,7 @@ mod extract;
 mod facts;
 mod merge;
 mod networks;
+mod pages;
 mod record;
 mod sample;
 mod source;
@@ -24,6 +25,7 @@ pub use build::{About, Built, Phase, Progress, Quiet, build, build_bytes};
 pub use check::{Checked, check};
 pub use diff::{Diff, DiffError, Move, Sampled, diff};
 pub use error::BuildError;
+pub use networks::Networks;
 #[cfg(test)]
 pub(crate) use sample::sample_of;
 pub use sample::{SAMPLE_NAME, sample, write_sample};

@@ -16,7 +16,7 @@ const NUMBERS: (u128, u8) = (0x0100_u128 << 112, 64);
 const UNKNOWN: u64 = u64::MAX;
 
 /// A database's networks.
-pub(super) struct Networks {
+pub struct Networks {
     map: Mmap,
     layout: Layout,
     counts: Vec<u64>,
@@ -24,7 +24,7 @@ pub(super) struct Networks {
 
 impl Networks {
     /// Maps a database and counts its networks.
-    pub(super) fn open(path: &Path) -> Result<Self, BuildError> {
+    pub fn open(path: &Path) -> Result<Self, BuildError> {
         let failed = |source| BuildError::Open { path: path.to_owned(), source };
         let file = File::open(path).map_err(failed)?;
         #[expect(unsafe_code, reason = "mapping a file; every read of it is checked, see `raw`")]
@@ -113,7 +113,7 @@ impl Networks {
     }
 
     /// Networks of a family. Those of IPv6 are without IPv4's.
-    pub(super) fn len(&self, ipv6: bool) -> u64 {
+    pub fn len(&self, ipv6: bool) -> u64 {
         match (ipv6, self.layout.ip_version) {
             (true, 4) => 0,
             (true, _) => self.total(0),
@@ -122,7 +122,7 @@ impl Networks {
     }
 
     /// An address of the network with this number, counted from 0; `random` fills the bits after its prefix.
-    pub(super) fn address(&self, ipv6: bool, mut number: u64, random: u128) -> Option<IpAddr> {
+    pub fn address(&self, ipv6: bool, mut number: u64, random: u128) -> Option<IpAddr> {
         let length = if ipv6 { 128_u8 } else { 32 };
         let mut node = if ipv6 { 0 } else { self.layout.ipv4_start };
         let mut bits = 0_u128;

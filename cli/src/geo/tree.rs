@@ -12,8 +12,6 @@ use super::error::BuildError;
 pub(super) struct Code(u32);
 
 const LEAF: u32 = 1 << 31;
-/// A node that has no place in the file yet.
-const UNSEEN: u32 = u32::MAX;
 
 /// What a [`Code`] stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +30,11 @@ impl Code {
         Self(LEAF | record)
     }
 
+    /// The node of this number.
+    pub(super) fn node(number: u32) -> Self {
+        Self(number)
+    }
+
     pub(super) fn meaning(self) -> Meaning {
         match self.0 {
             u32::MAX => Meaning::Empty,
@@ -39,6 +42,13 @@ impl Code {
             node => Meaning::Node(node),
         }
     }
+}
+
+/// All nodes, each after those that it leads to; and which of them is the root.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    pub(super) nodes: Vec<[Code; 2]>,
+    pub(super) root: u32,
 }
 
 /// Nodes made so far.
@@ -64,7 +74,7 @@ impl Tree {
             // Half a million million bytes of nodes would come before this wraps.
             u32::try_from(nodes.len() - 1).unwrap_or(u32::MAX)
         });
-        Code(id)
+        Code::node(id)
     }
 
     /// `code` with the tree at the first `length` bits of `bits` replaced by `graft`.
@@ -108,9 +118,8 @@ impl Tree {
         }
     }
 
-    /// The nodes below `root` in the order that they are written in: each before those below it, the
-    /// left half's right after it, so that a walk moves forward through memory. The root is first.
-    pub(super) fn ordered(mut self, root: Code) -> Result<Vec<[Code; 2]>, BuildError> {
+    /// What was made, from `root` downwards.
+    pub(super) fn finish(mut self, root: Code) -> Result<Nodes, BuildError> {
         let root = match root.meaning() {
             Meaning::Node(node) => node,
             Meaning::Empty => return Err(BuildError::Empty),
@@ -120,26 +129,6 @@ impl Tree {
                 _ => return Err(BuildError::Empty),
             },
         };
-        drop(self.known);
-        let mut place = vec![UNSEEN; self.nodes.len()];
-        let mut order = Vec::with_capacity(self.nodes.len());
-        let mut waiting = vec![root];
-        while let Some(node) = waiting.pop() {
-            if place[node as usize] != UNSEEN {
-                continue;
-            }
-            place[node as usize] = u32::try_from(order.len()).unwrap_or(UNSEEN);
-            order.push(node);
-            for half in self.nodes[node as usize].into_iter().rev() {
-                if let Meaning::Node(below) = half.meaning() {
-                    waiting.push(below);
-                }
-            }
-        }
-        let moved = |code: Code| match code.meaning() {
-            Meaning::Node(node) => Code(place[node as usize]),
-            Meaning::Empty | Meaning::Leaf(_) => code,
-        };
-        Ok(order.into_iter().map(|node| self.nodes[node as usize].map(moved)).collect())
+        Ok(Nodes { nodes: self.nodes, root })
     }
 }

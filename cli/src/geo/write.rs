@@ -9,8 +9,9 @@ use ipgeo_runtime::geo::format::{
 
 use super::build::About;
 use super::error::BuildError;
-use super::record::{Record, Records};
-use super::tree::{Code, Meaning};
+use super::pages::{self, PAGE_BYTES};
+use super::record::{Area, Record, Records};
+use super::tree::{Code, Meaning, Nodes};
 
 const MAP: u8 = 7;
 const TEXT_KIND: u8 = 2;
@@ -19,17 +20,32 @@ const UINT32: u8 = 6;
 const UINT64: u8 = 9;
 const ARRAY: u8 = 11;
 const METADATA_MARKER: &[u8] = b"\xab\xcd\xefMaxMind.com";
-const SEPARATOR_BYTES: u64 = 16;
+const SEPARATOR_BYTES: usize = 16;
+/// An empty text: a value, so that whoever reads the section from end to end finds nothing else in it.
+const FILLER: u8 = TEXT_KIND << 5;
 
 /// A data section under construction.
 #[derive(Default)]
 struct Section {
     bytes: Vec<u8>,
+    /// Where in the file it starts.
+    start: usize,
 }
 
 impl Section {
     fn at(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Moves what was written since `from` to the next page if it lies in two and can lie in one; by how much.
+    fn keep_together(&mut self, from: usize) -> usize {
+        let (first, last) = (self.start + from, self.start + self.at().max(from + 1) - 1);
+        let left = PAGE_BYTES - first % PAGE_BYTES;
+        if first / PAGE_BYTES == last / PAGE_BYTES || self.at() - from > PAGE_BYTES {
+            return 0;
+        }
+        self.bytes.splice(from..from, std::iter::repeat_n(FILLER, left));
+        left
     }
 
     fn control(&mut self, kind: u8, size: usize) {
@@ -78,35 +94,41 @@ impl Section {
     }
 }
 
-/// Where texts stand that are pointed to.
+/// Where texts stand that are pointed to. Nothing that is read at once lies in two pages if it has room in one.
 struct Data<'a> {
     section: Section,
     records: &'a Records,
     keys: [usize; 6],
     places: Vec<Option<usize>>,
-    areas: Vec<Option<usize>>,
+    areas: Vec<usize>,
     asns: Vec<Option<usize>>,
 }
 
 const KEYS: [&str; 6] = [PLACE, AREA, TEXT, ZONE, ASN, NUMBER];
 
 impl<'a> Data<'a> {
-    /// Starts with the names of all entries, so that they are two bytes away from anywhere.
-    fn new(records: &'a Records) -> Self {
-        let mut section = Section::default();
+    /// Starts with the names of all entries, so that they are two bytes away from anywhere, and with the
+    /// areas, each of which many records share. `start` is where in the file the section will be.
+    fn new(records: &'a Records, start: usize) -> Self {
+        let mut section = Section { bytes: Vec::new(), start };
         let keys = KEYS.map(|key| {
             let at = section.at();
             section.text(key);
             at
         });
-        Self {
+        let mut data = Self {
             section,
             records,
             keys,
             places: vec![None; records.places.values().len()],
-            areas: vec![None; records.areas.values().len()],
+            areas: Vec::with_capacity(records.areas.values().len()),
             asns: vec![None; records.asns.values().len()],
+        };
+        for area in records.areas.values() {
+            let at = data.area(area);
+            data.areas.push(at);
         }
+        data
     }
 
     fn key(&mut self, name: &str) {
@@ -114,11 +136,12 @@ impl<'a> Data<'a> {
         self.section.pointer(self.keys[index]);
     }
 
-    /// Writes a record, and before it what it points to and nobody has written yet; where it stands.
+    /// Writes a record, and before it the network that nobody has written yet; where it stands.
     fn record(&mut self, record: &Record) -> usize {
-        let area = record.area.map(|area| self.area(area as usize));
+        let area = record.area.map(|area| self.areas[area as usize]);
         let asn = record.asn.map(|asn| self.asn(asn as usize));
         let at = self.section.at();
+        let mut own_place = None;
         let entries = [record.place, record.area, record.asn, record.number].iter().flatten().count();
         self.section.control(MAP, entries);
         if let Some(place) = record.place {
@@ -127,7 +150,7 @@ impl<'a> Data<'a> {
             if let Some(at) = self.places[place] {
                 self.section.pointer(at);
             } else {
-                self.places[place] = Some(self.section.at());
+                own_place = Some((place, self.section.at()));
                 self.section.text(&self.records.places.values()[place]);
             }
         }
@@ -141,7 +164,11 @@ impl<'a> Data<'a> {
             self.key(NUMBER);
             self.section.text(&self.records.numbers.values()[number as usize]);
         }
-        at
+        let moved = self.section.keep_together(at);
+        if let Some((place, at)) = own_place {
+            self.places[place] = Some(at + moved);
+        }
+        at + moved
     }
 
     fn asn(&mut self, asn: usize) -> usize {
@@ -150,18 +177,15 @@ impl<'a> Data<'a> {
         }
         let at = self.section.at();
         self.section.text(&self.records.asns.values()[asn]);
+        let at = at + self.section.keep_together(at);
         self.asns[asn] = Some(at);
         at
     }
 
-    fn area(&mut self, area: usize) -> usize {
-        if let Some(at) = self.areas[area] {
-            return at;
-        }
+    fn area(&mut self, area: &Area) -> usize {
         let at = self.section.at();
-        let value = &self.records.areas.values()[area];
-        let zone = (!value.zone.is_empty()).then_some(value.zone.as_str());
-        let text = (!value.text.is_empty()).then_some(value.text.as_str());
+        let zone = (!area.zone.is_empty()).then_some(area.zone.as_str());
+        let text = (!area.text.is_empty()).then_some(area.text.as_str());
         self.section.control(MAP, text.iter().count() + zone.iter().count());
         if let Some(text) = text {
             self.key(TEXT);
@@ -171,8 +195,7 @@ impl<'a> Data<'a> {
             self.key(ZONE);
             self.section.text(zone);
         }
-        self.areas[area] = Some(at);
-        at
+        at + self.section.keep_together(at)
     }
 }
 
@@ -186,18 +209,23 @@ pub(super) struct File {
 }
 
 impl File {
-    pub(super) fn new(nodes: Vec<[Code; 2]>, records: &Records, about: &About) -> Result<Self, BuildError> {
-        let mut data = Data::new(records);
-        let offsets: Vec<usize> = records.records.values().iter().map(|record| data.record(record)).collect();
-        let data = data.section.bytes;
-        let largest = nodes.len() as u64 + SEPARATOR_BYTES + data.len() as u64;
-        let record_bits = if largest < 1 << 28 { 28 } else { 32 };
-        if largest >= 1 << 32 {
-            return Err(BuildError::TooLarge(largest));
+    pub(super) fn new(tree: &Nodes, records: &Records, about: &About) -> Result<Self, BuildError> {
+        let mut largest = 0;
+        for record_bits in [28_u16, 32] {
+            let node_bytes = usize::from(record_bits) / 4;
+            let laid = pages::lay_out(&tree.nodes, tree.root, node_bytes);
+            let nodes = laid.len();
+            let mut data = Data::new(records, nodes * node_bytes + SEPARATOR_BYTES);
+            let at = records.records.values().iter().map(|record| data.record(record));
+            let offsets = at.map(|at| u32::try_from(at).unwrap_or(u32::MAX)).collect();
+            let data = data.section.bytes;
+            largest = (nodes + SEPARATOR_BYTES + data.len()) as u64;
+            if largest < 1 << record_bits {
+                let metadata = metadata(nodes, record_bits, records.records.values().len(), about);
+                return Ok(Self { nodes: laid, offsets, data, metadata, record_bits });
+            }
         }
-        let offsets = offsets.into_iter().map(|at| u32::try_from(at).unwrap_or(u32::MAX)).collect();
-        let metadata = metadata(nodes.len(), record_bits, records.records.values().len(), about);
-        Ok(Self { nodes, offsets, data, metadata, record_bits })
+        Err(BuildError::TooLarge(largest))
     }
 
     /// Nodes of the tree.

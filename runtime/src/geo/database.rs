@@ -1,5 +1,6 @@
 //! A compiled geo database, opened.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,9 @@ use super::format::{
     ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FORMAT, FORMAT_VERSION, LICENCE, NAME,
     RECORDS, number_address,
 };
-use super::location::{self, Location};
+use super::location::{self, Known, Location};
 use super::raw::{Layout, RawError, Value};
-use super::zones::Zones;
+use super::trace::{Pages, Silent, Trace};
 
 /// Why a geo database can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -70,9 +71,27 @@ pub struct Info {
     pub bytes: u64,
 }
 
+/// Bytes of the tree's start that are read ahead: the heaviest pages of what every walk passes. Reading all of that
+/// ahead takes longer than opening may take, for pages most of which an environment never needs.
+#[cfg(unix)]
+const AHEAD_BYTES: usize = 64 << 10;
+
 enum Bytes {
     Mapped(Mmap),
     Owned(Vec<u8>),
+}
+
+/// Tells the system how the file will be read. It is advice: without it lookups are slower at first, no more.
+fn advise(mapped: &Mmap) {
+    #[cfg(unix)]
+    {
+        // A lookup reads single pages far apart: what would be read around each is read in vain.
+        let _ = mapped.advise(memmap2::Advice::Random);
+        // All at once, and nobody waits for it.
+        let _ = mapped.advise_range(memmap2::Advice::WillNeed, 0, AHEAD_BYTES.min(mapped.len()));
+    }
+    #[cfg(not(unix))]
+    let _ = mapped;
 }
 
 /// A compiled geo database: mapped into memory, or held in it.
@@ -80,7 +99,7 @@ pub struct Database {
     bytes: Bytes,
     layout: Layout,
     info: Info,
-    zones: Zones,
+    known: Known,
 }
 
 impl std::fmt::Debug for Database {
@@ -98,6 +117,7 @@ impl Database {
         #[expect(unsafe_code, reason = "mapping a file; every read of it is checked, see `raw`")]
         // SAFETY: nobody writes to a database file in place: it is replaced by a rename.
         let mapped = unsafe { Mmap::map(&file) }.map_err(failed)?;
+        advise(&mapped);
         Self::from(Bytes::Mapped(mapped), path)
     }
 
@@ -119,7 +139,8 @@ impl Database {
             return Err(GeoError::Foreign { path: path.to_owned(), found: found.to_owned() });
         }
         let info = read_info(&metadata, &layout, file.len() as u64);
-        Ok(Self { layout, info, zones: Zones::new(), bytes })
+        let known = Known::new(layout.data(file));
+        Ok(Self { bytes, layout, info, known })
     }
 
     #[inline]
@@ -138,9 +159,22 @@ impl Database {
     /// What is known of an address; an IPv4 address in IPv6 form is the IPv4 address.
     #[inline]
     pub fn lookup(&self, address: IpAddr) -> Option<Location<'_>> {
+        self.lookup_traced(address, Silent)
+    }
+
+    #[inline]
+    fn lookup_traced<T: Trace>(&self, address: IpAddr, trace: T) -> Option<Location<'_>> {
         let file = self.file();
-        let (offset, _) = self.layout.find(file, address.to_canonical())?;
-        Location::read(self.layout.data(file), offset, &self.zones)
+        let (offset, _) = self.layout.find_traced(file, address.to_canonical(), trace)?;
+        Location::read(self.layout.data_traced(file, trace), offset, &self.known)
+    }
+
+    /// The pages of the file, by number, that [`Self::lookup`] and writing the location read: what a lookup costs
+    /// where nothing of the file is in memory yet.
+    pub fn pages(&self, address: IpAddr) -> BTreeSet<usize> {
+        let pages = Pages::default();
+        self.lookup_traced(address, &pages);
+        pages.into_set()
     }
 
     /// What is known of a network number, as a JSON object.

@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 
+use super::checked::Checked;
 use super::format::{AREA, ASN, NUMBER, PLACE, TEXT, ZONE};
 use super::raw::Data;
+use super::trace::Trace;
 use super::zones::{self, Zones};
 
 /// Entries of a record that are looked at: a sound one has at most four.
@@ -20,39 +22,112 @@ pub struct Location<'a> {
     asn: Option<&'a str>,
 }
 
+/// A name of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    Place,
+    Area,
+    Text,
+    Zone,
+    Asn,
+    Other,
+}
+
+/// The names of entries, and where they stand in a database: learnt once, so that a lookup knows a name by what
+/// points to it and does not read it.
+#[derive(Debug, Clone)]
+struct Names([(usize, Name); 5]);
+
+impl Names {
+    /// Reads the names with which a compiled database's data starts.
+    fn read(data: Data<'_>) -> Self {
+        let mut names = Self([(usize::MAX, Name::Other); 5]);
+        let mut at = 0;
+        for _ in 0..ENTRIES_MAX {
+            let Some((text, next)) = data.text(at) else { break };
+            let name = Self::of(text);
+            if name != Name::Other
+                && let Some(free) = names.0.iter_mut().find(|(_, name)| *name == Name::Other)
+            {
+                *free = (at, name);
+            }
+            at = next;
+        }
+        names
+    }
+
+    fn of(text: &str) -> Name {
+        match text {
+            PLACE => Name::Place,
+            AREA => Name::Area,
+            TEXT => Name::Text,
+            ZONE => Name::Zone,
+            ASN => Name::Asn,
+            _ => Name::Other,
+        }
+    }
+
+    /// The name at `at` and where its value starts.
+    #[inline]
+    fn at<T: Trace>(&self, data: Data<'_, T>, at: usize) -> Option<(Name, usize)> {
+        if let Some((target, next)) = data.pointed(at)
+            && let Some((_, name)) = self.0.iter().find(|(known, _)| *known == target)
+        {
+            return Some((*name, next));
+        }
+        let (text, next) = data.text(at)?;
+        Some((Self::of(text), next))
+    }
+}
+
+/// What is learnt of a database once, or little by little.
+pub(super) struct Known {
+    names: Names,
+    checked: Checked,
+    zones: Zones,
+}
+
+impl Known {
+    /// What is known of a database whose data this is, before the first lookup.
+    pub(super) fn new(data: Data<'_>) -> Self {
+        Self { names: Names::read(data), checked: Checked::new(), zones: Zones::new() }
+    }
+}
+
 impl<'a> Location<'a> {
     /// Reads the record at `offset`; `None` when it is not one of ours, or empty.
     #[inline]
-    pub(super) fn read(data: Data<'a>, offset: usize, zones: &'a Zones) -> Option<Self> {
-        let mut location = Self { zones, place: None, area: None, zone: None, asn: None };
+    pub(super) fn read<T: Trace>(data: Data<'a, T>, offset: usize, known: &'a Known) -> Option<Self> {
+        let mut location = Self { zones: &known.zones, place: None, area: None, zone: None, asn: None };
         let (entries, mut at, _) = data.map(offset)?;
         for _ in 0..entries.min(ENTRIES_MAX) {
-            let (key, value) = data.text(at)?;
-            if key == AREA {
-                at = location.read_area(data, value)?;
+            let (name, value) = known.names.at(data, at)?;
+            if name == Name::Area {
+                at = location.read_area(data, value, known)?;
                 continue;
             }
             let (text, next) = data.text(value)?;
-            match key {
-                PLACE => location.place = Some(text),
-                ASN => location.asn = Some(text),
+            match name {
+                Name::Place => location.place = Some(text),
+                Name::Asn => location.asn = Some(text),
                 _ => {}
             }
             at = next;
         }
-        let known = location.place.is_some() || location.area.is_some() || location.asn.is_some();
-        known.then_some(location)
+        let found = location.place.is_some() || location.area.is_some() || location.asn.is_some();
+        found.then_some(location)
     }
 
     #[inline]
-    fn read_area(&mut self, data: Data<'a>, at: usize) -> Option<usize> {
+    fn read_area<T: Trace>(&mut self, data: Data<'a, T>, at: usize, known: &Known) -> Option<usize> {
         let (entries, mut entry, next) = data.map(at)?;
         for _ in 0..entries.min(ENTRIES_MAX) {
-            let (key, value) = data.text(entry)?;
-            let (text, after) = data.text(value)?;
-            match key {
-                TEXT => self.area = Some(text),
-                ZONE => self.zone = Some((text, data.target(value)?)),
+            let (name, value) = known.names.at(data, entry)?;
+            let (start, bytes, after) = data.text_bytes(value)?;
+            let text = known.checked.text(start, bytes)?;
+            match name {
+                Name::Text => self.area = Some(text),
+                Name::Zone => self.zone = Some((text, data.target(value)?)),
                 _ => {}
             }
             entry = after;

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use super::trace::{Silent, Trace};
+
 /// What comes before the metadata, by the format's specification.
 const METADATA_MARKER: &[u8] = b"\xab\xcd\xefMaxMind.com";
 /// The metadata starts within the last 128 KiB, by the specification.
@@ -129,7 +131,7 @@ impl Layout {
             .ok_or(RawError::NoMetadata)?;
         let data_end = tail_start + marker;
         let section = &file[data_end + METADATA_MARKER.len()..];
-        let (metadata, _) = Data(section).value(0)?;
+        let (metadata, _) = Data::new(section).value(0)?;
         let field =
             |name: &'static str| metadata.get(name).and_then(Value::uint).ok_or(RawError::Metadata(name));
         let node_count = u32::try_from(field("node_count")?).map_err(|_| RawError::Metadata("node_count"))?;
@@ -174,19 +176,12 @@ impl Layout {
         let Some(bytes) = file.get(node_at..node_at + 8).and_then(|b| <[u8; 8]>::try_from(b).ok()) else {
             return self.node_count;
         };
-        let word = u64::from_be_bytes(bytes);
-        let record = match (self.record_bits, bit) {
-            (24, 0) => word >> 40,
-            (24, _) => (word >> 16) & 0xff_ffff,
-            (28, 0) => (word >> 40) | ((word >> 12) & 0x0f00_0000),
-            (28, _) => (word >> 8) & 0x0fff_ffff,
-            (_, 0) => word >> 32,
-            _ => word & 0xffff_ffff,
-        };
-        // At most 32 bits remain by construction.
-        #[expect(clippy::cast_possible_truncation, reason = "masked to 32 bits above")]
-        let record = record as u32;
-        record
+        let (word, bit) = (u64::from_be_bytes(bytes), u64::from(bit != 0));
+        match self.record_bits {
+            24 => half_of::<24>(word, bit),
+            28 => half_of::<28>(word, bit),
+            _ => half_of::<32>(word, bit),
+        }
     }
 
     /// What a raw record says.
@@ -205,36 +200,101 @@ impl Layout {
     /// Walks the tree: the offset of the address's data, and the length of the prefix that it is of.
     #[inline]
     pub fn find(&self, file: &[u8], address: IpAddr) -> Option<(usize, u8)> {
+        self.find_traced(file, address, Silent)
+    }
+
+    /// [`Self::find`], each read told to `trace`.
+    #[inline]
+    pub fn find_traced<T: Trace>(&self, file: &[u8], address: IpAddr, trace: T) -> Option<(usize, u8)> {
         let (bits, length, mut record) = match address {
-            IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, 32_u8, self.ipv4_start),
+            IpAddr::V4(v4) => ([u64::from(v4.to_bits()) << 32, 0], 32_u8, self.ipv4_start),
             IpAddr::V6(_) if self.ip_version == 4 => return None,
-            IpAddr::V6(v6) => (v6.to_bits(), 128, 0),
+            IpAddr::V6(v6) => (halves(v6.to_bits()), 128, 0),
         };
-        let mut bits = bits;
-        let mut depth = 0;
-        while record < self.node_count {
-            if depth == length {
-                return None;
-            }
-            record = self.record(file, record, u8::from(bits >> 127 != 0));
-            bits <<= 1;
-            depth += 1;
-        }
+        let depth = match self.record_bits {
+            24 => self.descend::<24, T>(file, bits, length, &mut record, trace)?,
+            28 => self.descend::<28, T>(file, bits, length, &mut record, trace)?,
+            _ => self.descend::<32, T>(file, bits, length, &mut record, trace)?,
+        };
         match self.step(record) {
             Step::Data(offset) => Some((offset, depth)),
             Step::Empty | Step::Node(_) => None,
         }
     }
 
-    /// The data section.
-    pub fn data<'a>(&self, file: &'a [u8]) -> Data<'a> {
-        Data(file.get(self.data_start..self.data_end).unwrap_or_default())
+    /// Follows the bits of an address from a node downwards until there is no node; how many bits that took. `None` when
+    /// the address is at its end and the tree is not.
+    #[inline]
+    fn descend<const RECORD_BITS: usize, T: Trace>(
+        &self,
+        file: &[u8],
+        [mut bits, mut later]: [u64; 2],
+        length: u8,
+        record: &mut u32,
+        trace: T,
+    ) -> Option<u8> {
+        let mut depth = 0;
+        while *record < self.node_count {
+            if depth == length {
+                return None;
+            }
+            let at = *record as usize * (RECORD_BITS / 4);
+            trace.read(at, 8);
+            // Every node is followed by at least sixteen bytes, so that eight can always be read at once.
+            let word = u64::from_be_bytes(*file.get(at..)?.first_chunk()?);
+            *record = half_of::<RECORD_BITS>(word, bits >> 63);
+            bits <<= 1;
+            depth += 1;
+            if depth == 64 {
+                (bits, later) = (later, 0);
+            }
+        }
+        Some(depth)
     }
+
+    /// The data section.
+    #[inline]
+    pub fn data<'a>(&self, file: &'a [u8]) -> Data<'a> {
+        self.data_traced(file, Silent)
+    }
+
+    /// The data section, each read of it told to `trace`.
+    #[inline]
+    pub fn data_traced<'a, T: Trace>(&self, file: &'a [u8], trace: T) -> Data<'a, T> {
+        let bytes = file.get(self.data_start..self.data_end).unwrap_or_default();
+        Data { bytes, start: self.data_start, trace }
+    }
+}
+
+fn halves(bits: u128) -> [u64; 2] {
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
+    let lower = bits as u64;
+    [u64::try_from(bits >> 64).unwrap_or(0), lower]
+}
+
+/// The record for a bit (0 or 1) of a node that starts with `word`. Both are computed and one is taken: an address's
+/// bits can't be foreseen, and a jump guessed wrong costs more than either.
+#[inline]
+fn half_of<const RECORD_BITS: usize>(word: u64, bit: u64) -> u32 {
+    let [left, right] = match RECORD_BITS {
+        24 => [word >> 40, (word >> 16) & 0xff_ffff],
+        28 => [(word >> 40) | ((word >> 12) & 0x0f00_0000), (word >> 8) & 0x0fff_ffff],
+        _ => [word >> 32, word & 0xffff_ffff],
+    };
+    // At most 32 bits remain by construction.
+    #[expect(clippy::cast_possible_truncation, reason = "masked to 32 bits above")]
+    let record = (left ^ ((left ^ right) & bit.wrapping_neg())) as u32;
+    record
 }
 
 /// A data section.
 #[derive(Debug, Clone, Copy)]
-pub struct Data<'a>(pub &'a [u8]);
+pub struct Data<'a, T = Silent> {
+    bytes: &'a [u8],
+    /// Where in the file it starts.
+    start: usize,
+    trace: T,
+}
 
 /// The kind of a value, by the format's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,12 +319,29 @@ struct Head {
 }
 
 impl<'a> Data<'a> {
+    /// These bytes.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, start: 0, trace: Silent }
+    }
+}
+
+impl<'a, T: Trace> Data<'a, T> {
+    #[inline]
     fn byte(self, at: usize) -> Option<usize> {
-        self.0.get(at).map(|byte| usize::from(*byte))
+        self.trace.read(self.start.saturating_add(at), 1);
+        self.bytes.get(at).map(|byte| usize::from(*byte))
     }
 
+    #[inline]
+    fn bytes(self, at: usize, length: usize) -> Option<&'a [u8]> {
+        let bytes = self.bytes.get(at..at.checked_add(length)?)?;
+        self.trace.read(self.start + at, length);
+        Some(bytes)
+    }
+
+    #[inline]
     fn big_endian(self, at: usize, length: usize) -> Option<usize> {
-        let bytes = self.0.get(at..at.checked_add(length)?)?;
+        let bytes = self.bytes(at, length)?;
         Some(bytes.iter().fold(0, |number, byte| (number << 8) | usize::from(*byte)))
     }
 
@@ -310,6 +387,13 @@ impl<'a> Data<'a> {
     /// The text at `at`, through a pointer or not, and where what follows starts.
     #[inline]
     pub fn text(self, at: usize) -> Option<(&'a str, usize)> {
+        let (_, bytes, next) = self.text_bytes(at)?;
+        Some((std::str::from_utf8(bytes).ok()?, next))
+    }
+
+    /// The bytes of the text at `at`, which may not be UTF-8: where they start, they, and where what follows starts.
+    #[inline]
+    pub fn text_bytes(self, at: usize) -> Option<(usize, &'a [u8], usize)> {
         let mut head = self.head(at)?;
         let mut next = None;
         if head.kind == Kind::Pointer {
@@ -320,9 +404,8 @@ impl<'a> Data<'a> {
         if head.kind != Kind::Text {
             return None;
         }
-        let end = head.payload.checked_add(head.size)?;
-        let text = std::str::from_utf8(self.0.get(head.payload..end)?).ok()?;
-        Some((text, next.unwrap_or(end)))
+        let bytes = self.bytes(head.payload, head.size)?;
+        Some((head.payload, bytes, next.unwrap_or(head.payload + head.size)))
     }
 
     /// The map at `at`, through a pointer or not: how many entries, where the first starts, and where
@@ -337,6 +420,13 @@ impl<'a> Data<'a> {
             head = self.head(target)?;
         }
         (head.kind == Kind::Map).then_some((head.size, head.payload, next))
+    }
+
+    /// Where the pointer at `at` points to, and where what follows it starts; `None` when there is none.
+    #[inline]
+    pub fn pointed(self, at: usize) -> Option<(usize, usize)> {
+        let head = self.head(at)?;
+        if head.kind == Kind::Pointer { self.pointer(&head) } else { None }
     }
 
     /// Where a pointer at `at` points to; `at` itself when there is none.
@@ -390,8 +480,7 @@ impl<'a> Data<'a> {
     }
 
     fn plain(self, head: &Head) -> Option<(Value<'a>, usize)> {
-        let end = head.payload.checked_add(head.size)?;
-        let bytes = self.0.get(head.payload..end)?;
+        let bytes = self.bytes(head.payload, head.size)?;
         let value = match head.kind {
             Kind::Text => Value::Text(std::str::from_utf8(bytes).ok()?),
             Kind::Double => Value::Double(f64::from_be_bytes(bytes.try_into().ok()?)),
@@ -405,7 +494,7 @@ impl<'a> Data<'a> {
             }
             _ => Value::Bytes(bytes),
         };
-        Some((value, end))
+        Some((value, head.payload + head.size))
     }
 }
 

@@ -1,0 +1,60 @@
+//! Addresses to look up: the same ones in every run.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipgeo::geo::Networks;
+
+/// A fixed generator (xorshift64), so that runs compare.
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(super) fn bits(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn bits128(&mut self) -> u128 {
+        u128::from(self.bits()) << 64 | u128::from(self.bits())
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        // The high bits are the better ones; the bias of so few is none that a measurement shows.
+        ((u128::from(self.bits()) * u128::from(end)) >> 64) as u64
+    }
+}
+
+/// Any address of IPv4 but for the first /8 and from 224.0.0.0 on.
+pub(super) fn any_ipv4(random: &mut Random) -> IpAddr {
+    Ipv4Addr::from_bits(0x0100_0000 + random.below(0xdf00_0000) as u32).into()
+}
+
+/// Any address of the blocks of IPv6 that registries give out of.
+pub(super) fn any_ipv6(random: &mut Random) -> IpAddr {
+    let block = [0x2001, 0x2400, 0x2600, 0x2800, 0x2a00, 0x2c00][random.below(6) as usize];
+    let block = block | u128::from(random.below(0x10));
+    Ipv6Addr::from_bits(block << 112 | random.bits128() >> 16).into()
+}
+
+/// An address of a network of the database, each network as likely as any other: the deepest walks there are.
+pub(super) fn of_a_network(random: &mut Random, networks: &Networks, ipv6: bool) -> Option<IpAddr> {
+    let number = random.below(networks.len(ipv6).max(1));
+    networks.address(ipv6, number, random.bits128())
+}
+
+/// Addresses as a service meets them: a third by IPv6; networks where the data has many, for that is where
+/// people are, and a few of them (by Zipf's law) over and over.
+pub(super) fn traffic(random: &mut Random, networks: &Networks) -> Option<IpAddr> {
+    let ipv6 = random.below(3) == 0;
+    let count = networks.len(ipv6).max(1);
+    // The rank by Zipf's law with exponent 1, by inversion; ranks are spread over all networks by a fixed factor.
+    let unit = random.bits() as f64 / u64::MAX as f64;
+    let rank = ((count as f64).powf(unit) as u64).min(count) - 1;
+    let number = (u128::from(rank) * 0x9e37_79b9_7f4a_7c15 % u128::from(count)) as u64;
+    networks.address(ipv6, number, random.bits128())
+}
