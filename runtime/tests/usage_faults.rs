@@ -8,7 +8,7 @@ mod support;
 
 use std::time::Instant;
 
-use ipgeo_contract::{Identity, padded_sequence};
+use ipgeo_contract::Identity;
 use ipgeo_runtime::usage::{BatchResponse, KinesisEvent, KinesisRecord, UsageHandler};
 use support::flaky::{Done, FlakyStore, Rates};
 use support::ledger::{counted, publications_are_right, without_watermarks};
@@ -58,22 +58,6 @@ impl Run {
         self.handlers = (0..count).map(|_| UsageHandler::new(self.store, self.store)).collect();
     }
 
-    /// A batch of a shard: from where its poller is or before, as long as it likes, in any order, with doubles.
-    fn batch(&mut self, shard: usize) -> Vec<KinesisRecord> {
-        let shard = &self.stream.shards[shard];
-        let back = if self.rng.u8(0..3) == 0 { self.rng.usize(0..6) } else { 0 };
-        let first = shard.done.saturating_sub(back);
-        let end = (shard.done + self.rng.usize(1..9)).min(shard.records.len());
-        let mut batch = shard.records[first..end].to_vec();
-        if self.rng.u8(0..4) == 0 {
-            batch.push(batch[self.rng.usize(0..batch.len())].clone());
-        }
-        if self.rng.bool() {
-            self.rng.shuffle(&mut batch);
-        }
-        batch
-    }
-
     fn deliveries(&mut self) -> Vec<Delivery> {
         let mut ready = self.stream.ready();
         self.rng.shuffle(&mut ready);
@@ -82,7 +66,8 @@ impl Run {
         for shard in ready {
             for stray in [true, false] {
                 if !stray || (self.kills && self.rng.u8(0..4) == 0) {
-                    let (batch, handler) = (self.batch(shard), self.rng.usize(0..self.handlers.len()));
+                    let batch = self.stream.batch(&mut self.rng, shard);
+                    let handler = self.rng.usize(0..self.handlers.len());
                     deliveries.push(Delivery { shard, batch, handler, stray });
                 }
             }
@@ -90,7 +75,7 @@ impl Run {
         deliveries
     }
 
-    /// Delivers at once; `None` for what nobody reads.
+    /// Delivers all at once.
     async fn deliver(&self, deliveries: &[Delivery]) -> Vec<BatchResponse> {
         let mut under_way = futures_util::stream::FuturesOrdered::new();
         for delivery in deliveries {
@@ -99,23 +84,6 @@ impl Run {
             under_way.push_back(async move { handler.handle(&event).await.0 });
         }
         futures_util::StreamExt::collect(under_way).await
-    }
-
-    /// Where the poller of a shard is after an answer: behind the batch, or at its lowest failure.
-    fn settle(&mut self, delivery: &Delivery, response: &BatchResponse) {
-        let of = |text: &str| padded_sequence(text).expect("a sequence number");
-        let shard = &mut self.stream.shards[delivery.shard];
-        let place = |sequence: &str| {
-            let found =
-                shard.records.iter().position(|record| of(&record.kinesis.sequence_number) == sequence);
-            found.expect("a record of the shard")
-        };
-        let failures = response.batch_item_failures.iter().map(|failure| of(&failure.item_identifier));
-        let last = delivery.batch.iter().map(|record| of(&record.kinesis.sequence_number)).max();
-        shard.done = match failures.min() {
-            Some(lowest) => place(&lowest),
-            None => last.map_or(shard.done, |last| place(&last) + 1),
-        };
     }
 
     async fn drain(&mut self) -> Result<(), String> {
@@ -138,7 +106,7 @@ impl Run {
                 Some(responses) => {
                     for (delivery, response) in deliveries.iter().zip(&responses) {
                         if !delivery.stray {
-                            self.settle(delivery, response);
+                            self.stream.settle(delivery.shard, &delivery.batch, response);
                         }
                     }
                 }

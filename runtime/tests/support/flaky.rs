@@ -64,7 +64,7 @@ struct Chance {
 #[derive(Debug)]
 pub struct FlakyStore {
     pub memory: MemoryStore,
-    pub rates: Rates,
+    pub rates: Mutex<Rates>,
     pub killed: Notify,
     pub done: Mutex<Done>,
     chance: Mutex<Chance>,
@@ -88,7 +88,7 @@ impl FlakyStore {
     pub fn leaked(seed: u64, rates: Rates) -> &'static Self {
         Box::leak(Box::new(Self {
             memory: MemoryStore::default(),
-            rates,
+            rates: Mutex::new(rates),
             killed: Notify::new(),
             done: Mutex::default(),
             chance: Mutex::new(Chance { rng: fastrand::Rng::with_seed(seed), kill_in: None }),
@@ -99,6 +99,11 @@ impl FlakyStore {
     /// Kills whoever writes the `writes`-th write from now on, in the middle of it.
     pub fn kill_after(&self, writes: u32) {
         self.chance.lock().unwrap().kill_in = Some(writes);
+    }
+
+    /// From now on nothing is written at all, or everything is.
+    pub fn set_gone(&self, gone: bool) {
+        *self.rates.lock().unwrap() = Rates { refused: if gone { 1_000 } else { 0 }, ..Rates::default() };
     }
 
     /// Nobody is killed any more, and nothing fails: what is late arrives.
@@ -120,7 +125,7 @@ impl FlakyStore {
             }
         }
         let (before, after) = (chance.rng.u32(0..3), chance.rng.u32(0..3));
-        let Rates { refused, lost, late, garbled } = self.rates;
+        let Rates { refused, lost, late, garbled } = *self.rates.lock().unwrap();
         let drawn = chance.rng.u32(0..1_000);
         let (way, count) = match drawn {
             n if n < refused => (Way::Refused, &mut done.refused),

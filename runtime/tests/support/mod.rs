@@ -8,6 +8,7 @@
     reason = "each test file uses its part"
 )]
 
+pub mod edge;
 pub mod flaky;
 pub mod ledger;
 pub mod stream;

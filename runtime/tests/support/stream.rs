@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ipgeo_contract::{UsageEvent, Verdict};
-use ipgeo_runtime::usage::{KinesisRecord, LogEvent, envelope};
+use ipgeo_contract::{UsageEvent, Verdict, padded_sequence};
+use ipgeo_runtime::usage::{BatchResponse, KinesisRecord, LogEvent, envelope};
 
 use super::event;
 
@@ -164,21 +164,52 @@ impl Stream {
         self.repeated += 1;
     }
 
-    /// The shards that may be read: not done, and no parent is behind.
-    pub fn ready(&self) -> Vec<usize> {
-        let done = |shard: &Shard| shard.done == shard.records.len();
-        let ready =
-            |shard: &Shard| !done(shard) && shard.parents.iter().all(|parent| done(&self.shards[*parent]));
-        (0..self.shards.len())
-            .filter(|shard| self.ancestors_done(*shard) && ready(&self.shards[*shard]))
-            .collect()
+    /// A batch of a shard: from where its poller is or before, as long as it likes, in any order, with doubles.
+    pub fn batch(&self, rng: &mut fastrand::Rng, shard: usize) -> Vec<KinesisRecord> {
+        let shard = &self.shards[shard];
+        let back = if rng.u8(0..3) == 0 { rng.usize(0..6) } else { 0 };
+        let first = shard.done.saturating_sub(back);
+        let end = (shard.done + rng.usize(1..9)).min(shard.records.len());
+        let mut batch = shard.records[first..end].to_vec();
+        if rng.u8(0..4) == 0 {
+            batch.push(batch[rng.usize(0..batch.len())].clone());
+        }
+        if rng.bool() {
+            rng.shuffle(&mut batch);
+        }
+        batch
     }
 
-    fn ancestors_done(&self, shard: usize) -> bool {
-        self.shards[shard].parents.iter().all(|parent| {
-            let parent_shard = &self.shards[*parent];
-            parent_shard.done == parent_shard.records.len() && self.ancestors_done(*parent)
-        })
+    /// Where the poller of a shard is after an answer to a batch: behind the batch, or at its lowest failure.
+    pub fn settle(&mut self, shard: usize, batch: &[KinesisRecord], response: &BatchResponse) {
+        let of = |text: &str| padded_sequence(text).expect("a sequence number");
+        let shard = &mut self.shards[shard];
+        let place = |sequence: &str| {
+            let found =
+                shard.records.iter().position(|record| of(&record.kinesis.sequence_number) == sequence);
+            found.expect("a record of the shard")
+        };
+        let failures = response.batch_item_failures.iter().map(|failure| of(&failure.item_identifier));
+        let last = batch.iter().map(|record| of(&record.kinesis.sequence_number)).max();
+        shard.done = match failures.min() {
+            Some(lowest) => place(&lowest),
+            None => last.map_or(shard.done, |last| place(&last) + 1),
+        };
+    }
+
+    /// The shards that may be read: not done, and no parent is behind.
+    pub fn ready(&self) -> Vec<usize> {
+        let is_ready = |shard: &usize| !self.is_done(*shard) && self.parents_are_done(*shard);
+        (0..self.shards.len()).filter(is_ready).collect()
+    }
+
+    fn is_done(&self, shard: usize) -> bool {
+        self.shards[shard].done == self.shards[shard].records.len()
+    }
+
+    fn parents_are_done(&self, shard: usize) -> bool {
+        let parents = &self.shards[shard].parents;
+        parents.iter().all(|parent| self.is_done(*parent) && self.parents_are_done(*parent))
     }
 }
 
