@@ -96,8 +96,8 @@ impl UsageSink for Log {
 }
 
 /// One environment of a region.
-pub struct Edge {
-    pub lookup: Lookup<&'static Replica, OnePlace, Log>,
+pub struct Edge<G = OnePlace> {
+    pub lookup: Lookup<&'static Replica, G, Log>,
     pub replica: &'static Replica,
     pub log: Log,
 }
@@ -105,6 +105,13 @@ pub struct Edge {
 impl Edge {
     /// An edge with an empty memory, over a replica of its own.
     pub fn new(region: &str) -> Self {
+        Self::over(region, OnePlace)
+    }
+}
+
+impl<G: Geo> Edge<G> {
+    /// An edge of another world.
+    pub fn over(region: &str, geo: G) -> Self {
         let settings = Settings {
             region: region.into(),
             access_cache_s: 10,
@@ -116,7 +123,12 @@ impl Edge {
             foreign_api_keys: false,
         };
         let (replica, log): (&'static Replica, _) = (Box::leak(Box::default()), Log::default());
-        Self { lookup: Lookup::new(replica, OnePlace, log.clone(), settings), replica, log }
+        Self { lookup: Lookup::new(replica, geo, log.clone(), settings), replica, log }
+    }
+
+    /// Makes an API key known.
+    pub fn knows(&self, key: &ApiKey, record: KeyRecord) {
+        self.replica.keys.lock().unwrap().insert(Identity::key(&key.hash()), record);
     }
 
     pub async fn get(&self, key: Option<&ApiKey>, caller: &str, now: Timestamp) -> Answer {

@@ -11,6 +11,7 @@
 pub mod edge;
 pub mod flaky;
 pub mod ledger;
+pub mod schema;
 pub mod stream;
 
 use std::collections::{BTreeMap, HashMap};
