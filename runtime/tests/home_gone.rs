@@ -88,7 +88,9 @@ impl World {
 
     fn answered(&self, key: usize, minutes: std::ops::Range<u64>) -> (u32, u32) {
         let minutes = usize::try_from(minutes.start).unwrap()..usize::try_from(minutes.end).unwrap();
-        self.answers[minutes].iter().fold((0, 0), |sum, minute| (sum.0 + minute[key].0, sum.1 + minute[key].1))
+        self.answers[minutes]
+            .iter()
+            .fold((0, 0), |sum, minute| (sum.0 + minute[key].0, sum.1 + minute[key].1))
     }
 }
 
@@ -126,7 +128,10 @@ async fn edges_answer_for_an_hour_without_home_and_nothing_is_lost() {
     )
     .expect("few");
     let let_through = world.answered(2, 0..MINUTES).0;
-    assert!((1_200..=known + 3 * (1_200 - known)).contains(&let_through), "{let_through} of 1200, {known} known");
+    assert!(
+        (1_200..=known + 3 * (1_200 - known)).contains(&let_through),
+        "{let_through} of 1200, {known} known"
+    );
     assert_eq!(world.answered(2, HOME_GONE.end + 2..MINUTES).0, 0);
     assert!(world.edges[2].log.warnings.lock().unwrap().len() > 20, "a replica that is gone is noticed");
 

@@ -92,7 +92,10 @@ fn examples(method: &str, path: &str, operation: &Value) -> Vec<Event> {
         Some(content) => values(content).into_iter().map(|body| Some(body.to_string())).collect(),
     };
     let of = |(path, query): &(String, String)| {
-        bodies.iter().map(|body| event(method, path, query.trim_start_matches('&'), body.clone())).collect::<Vec<_>>()
+        bodies
+            .iter()
+            .map(|body| event(method, path, query.trim_start_matches('&'), body.clone()))
+            .collect::<Vec<_>>()
     };
     requests.iter().flat_map(of).collect()
 }
@@ -102,7 +105,9 @@ fn described(document: &Value, operation: &Value, answer: &Answer, what: &str) -
     let status = answer.status_code.to_string();
     let response = &operation["responses"][&status];
     let response = match response.get("$ref") {
-        Some(path) => document.pointer(path.as_str().unwrap_or_default().trim_start_matches('#')).expect("a target"),
+        Some(path) => {
+            document.pointer(path.as_str().unwrap_or_default().trim_start_matches('#')).expect("a target")
+        }
         None => response,
     };
     assert!(response.is_object(), "{what}: {status} is not described");
@@ -144,7 +149,10 @@ fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
     let paths = members(document, "paths").into_iter();
     paths
         .flat_map(|(path, item)| {
-            item.as_object().into_iter().flatten().map(move |(method, op)| (method.as_str(), path.as_str(), op))
+            item.as_object()
+                .into_iter()
+                .flatten()
+                .map(move |(method, op)| (method.as_str(), path.as_str(), op))
         })
         .collect()
 }
@@ -189,7 +197,8 @@ fn every_example_is_answered_as_the_description_says() {
         *edge.replica.gone.lock().expect("unpoisoned") = true;
         ask(&with_key(first.clone(), &api_key(9)));
 
-        let named: BTreeSet<String> = members(operation, "responses").iter().map(|(s, _)| (*s).clone()).collect();
+        let named: BTreeSet<String> =
+            members(operation, "responses").iter().map(|(s, _)| (*s).clone()).collect();
         assert_eq!(seen, named, "{method} {path}: the statuses that happen, and those that are described");
     }
 }
@@ -198,14 +207,16 @@ fn every_example_is_answered_as_the_description_says() {
 fn other_methods_are_refused_with_those_that_are_described() {
     let document = document();
     for (path, item) in members(&document, "paths") {
-        let filled = path.replace("{subject}", "8.8.8.8").replace("{ip}", "8.8.8.8").replace("{field}", "city");
+        let filled =
+            path.replace("{subject}", "8.8.8.8").replace("{ip}", "8.8.8.8").replace("{field}", "city");
         for method in METHODS {
             let answer = send(&edge(), &event(method, &filled, "", Some("[]".into())));
             let described = item.get(method).is_some();
             assert_eq!(answer.status_code == 405, !described, "{method} {path}: {}", answer.status_code);
             if !described {
                 let allowed = answer.headers["allow"].to_ascii_lowercase();
-                let named: Vec<&str> = METHODS.into_iter().filter(|method| allowed.contains(method)).collect();
+                let named: Vec<&str> =
+                    METHODS.into_iter().filter(|method| allowed.contains(method)).collect();
                 let described: Vec<&str> = METHODS.into_iter().filter(|m| item.get(m).is_some()).collect();
                 assert_eq!(named, described, "{path}");
             }
@@ -217,7 +228,8 @@ fn other_methods_are_refused_with_those_that_are_described() {
 fn the_description_has_the_fields_of_a_location_and_costs_nothing() {
     let document = document();
     let location = &document["components"]["schemas"]["Location"];
-    let described: BTreeSet<&str> = members(location, "properties").iter().map(|(name, _)| name.as_str()).collect();
+    let described: BTreeSet<&str> =
+        members(location, "properties").iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(described, BTreeSet::from(FIELDS));
     assert_eq!(document["openapi"], "3.1.0");
 

@@ -29,7 +29,9 @@ pub fn check(document: &Value, schema: &Value, value: &Value, at: &str) -> Resul
             "maxItems" => list(value).len() as u64 <= wanted.as_u64().unwrap_or(0),
             "minimum" => value.as_f64() >= wanted.as_f64(),
             "maximum" => value.as_f64() <= wanted.as_f64(),
-            "required" => list(wanted).iter().all(|name| value.get(name.as_str().unwrap_or_default()).is_some()),
+            "required" => {
+                list(wanted).iter().all(|name| value.get(name.as_str().unwrap_or_default()).is_some())
+            }
             "properties" => {
                 for (name, schema) in wanted.as_object().into_iter().flatten() {
                     if let Some(value) = value.get(name) {
