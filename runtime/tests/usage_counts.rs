@@ -134,6 +134,23 @@ fn a_publication_lost_in_a_crash_is_made_on_redelivery() {
 }
 
 #[test]
+fn a_publication_lost_in_a_crash_is_made_on_redelivery_with_more_behind_it() {
+    let (store, handler) = memory_handler();
+    let calls =
+        |sequence, count| record(SHARDS[0], sequence, &vec![event(TIMES[0], "key#0a", "1000/month"); count]);
+    // Ten calls cross one percent, and are in the ledger when the publication fails; the one after crosses nothing.
+    let (crossing, after) = (calls(1, 10), calls(2, 1));
+    store.faults.lock().unwrap().insert(1, Fault::Refused);
+    run(async {
+        handler.handle(&KinesisEvent { records: vec![crossing.clone()] }).await;
+        assert!(store.published.lock().unwrap().is_empty());
+        deliver(&handler, vec![crossing, after], 1).await;
+    });
+    let identity: Identity = "key#0a".parse().unwrap();
+    assert_eq!(store.published.lock().unwrap()[&identity].last().map(|p| p.used), Some(11));
+}
+
+#[test]
 fn the_lowest_failure_names_where_to_begin_again() {
     let (store, handler) = memory_handler();
     let events = |who: &str| vec![event(TIMES[0], who, "100/month")];
