@@ -41,7 +41,7 @@ impl World {
         for edge in &edges {
             for (key, limit) in keys.iter().zip(LIMITS) {
                 let record = key_record(key, limit);
-                edge.replica.keys.lock().unwrap().insert(Identity::key(&key.hash()), record);
+                edge.replica.keys.lock().expect("unpoisoned").insert(Identity::key(&key.hash()), record);
             }
         }
         let home = FlakyStore::leaked(1, Rates::default());
@@ -66,7 +66,7 @@ impl World {
         }
         self.answers.push(answers);
         for (region, edge) in (0_u64..).zip(&self.edges) {
-            let lines: Vec<String> = edge.log.lines.lock().unwrap().drain(..).collect();
+            let lines: Vec<String> = edge.log.lines.lock().expect("unpoisoned").drain(..).collect();
             let events: Vec<UsageEvent> =
                 lines.iter().map(|line| UsageEvent::parse(line).expect("a usage line")).collect();
             self.waiting.push(record(SHARD, 1_000 + minute * 10 + region, &events));
@@ -81,13 +81,14 @@ impl World {
         assert_eq!(response.batch_item_failures.is_empty(), home_is_there);
         if home_is_there {
             self.waiting.clear();
-            let published = self.home.memory.published.lock().unwrap();
+            let published = self.home.memory.published.lock().expect("unpoisoned");
             self.edges.iter().for_each(|edge| edge.replica.replicate(&published));
         }
     }
 
     fn answered(&self, key: usize, minutes: std::ops::Range<u64>) -> (u32, u32) {
-        let minutes = usize::try_from(minutes.start).unwrap()..usize::try_from(minutes.end).unwrap();
+        let minutes =
+            usize::try_from(minutes.start).expect("few")..usize::try_from(minutes.end).expect("few");
         self.answers[minutes]
             .iter()
             .fold((0, 0), |sum, minute| (sum.0 + minute[key].0, sum.1 + minute[key].1))
@@ -100,10 +101,10 @@ async fn edges_answer_for_an_hour_without_home_and_nothing_is_lost() {
     let mut world = World::new(&keys);
     let begin: Timestamp = BEGIN.parse().expect("a timestamp");
     for minute in 0..MINUTES {
-        let now = begin + SignedDuration::from_mins(i64::try_from(minute).unwrap());
+        let now = begin + SignedDuration::from_mins(i64::try_from(minute).expect("few"));
         let home_is_there = !HOME_GONE.contains(&minute);
         world.home.set_gone(!home_is_there);
-        *world.edges[2].replica.gone.lock().unwrap() = REPLICA_GONE.contains(&minute);
+        *world.edges[2].replica.gone.lock().expect("unpoisoned") = REPLICA_GONE.contains(&minute);
         world.calls(minute, &keys, now).await;
         if minute == REPLICA_GONE.start {
             // An API key that this environment has never seen can't be vouched for.
@@ -119,7 +120,7 @@ async fn edges_answer_for_an_hour_without_home_and_nothing_is_lost() {
     assert_eq!(world.answered(1, HOME_GONE), (0, of_hour));
     // The third reaches its limit meanwhile: no edge lets more through than it knows to be left.
     let known = u32::try_from(
-        world.home.memory.published.lock().unwrap()[&Identity::key(&keys[2].hash())]
+        world.home.memory.published.lock().expect("unpoisoned")[&Identity::key(&keys[2].hash())]
             .iter()
             .filter(|published| published.as_of < begin + SignedDuration::from_mins(60))
             .map(|published| published.used)
@@ -133,15 +134,19 @@ async fn edges_answer_for_an_hour_without_home_and_nothing_is_lost() {
         "{let_through} of 1200, {known} known"
     );
     assert_eq!(world.answered(2, HOME_GONE.end + 2..MINUTES).0, 0);
-    assert!(world.edges[2].log.warnings.lock().unwrap().len() > 20, "a replica that is gone is noticed");
+    assert!(
+        world.edges[2].log.warnings.lock().expect("unpoisoned").len() > 20,
+        "a replica that is gone is noticed"
+    );
 
     // And it is all counted.
     assert!(world.waiting.is_empty());
     let events: Vec<UsageEvent> =
         world.lines.iter().map(|line| UsageEvent::parse(line).expect("a usage line")).collect();
-    let ledger = without_watermarks(world.home.memory.ledger.lock().unwrap().clone()).expect("watermarks");
+    let ledger =
+        without_watermarks(world.home.memory.ledger.lock().expect("unpoisoned").clone()).expect("watermarks");
     assert_eq!(ledger, counted(&events));
-    let published = world.home.memory.published.lock().unwrap();
+    let published = world.home.memory.published.lock().expect("unpoisoned");
     for (key, limit) in keys.iter().zip(LIMITS) {
         let identity = Identity::key(&key.hash());
         let history = &published[&identity];

@@ -40,7 +40,7 @@ impl Dice {
                 1 => {
                     text.push_str(self.one_of(&[
                         "%", "%2", "%00", "%ff", "%2f..", "\r\n", "\0", "\u{202e}", "'", "\"", "\\",
-                    ]))
+                    ]));
                 }
                 2 => text.push(char::from(self.0.u8(b'0'..=b'9'))),
                 3 => text.push_str(
@@ -144,7 +144,7 @@ impl Dice {
             _ => self.one_of(&CALLERS).to_owned(),
         };
         event.request_context.request_id = self.junk(16);
-        event.request_context.stage = self.one_of(&["", "$default", "v1", "/"]).to_owned();
+        event.request_context.stage = self.one_of(&["", "$default", "v1", "/"]).into();
         for name in
             ["x-api-key", "authorization", "referer", "accept", "user-agent", "x-forwarded-for", "cookie"]
         {
@@ -164,7 +164,7 @@ impl Dice {
                     ("accept", 0) => "text/plain".to_owned(),
                     _ => self.junk(60),
                 };
-                event.headers.insert(name.to_owned(), value);
+                event.headers.insert(name.into(), value);
             }
         }
         (event.body, event.is_base64_encoded) = self.body();
@@ -241,9 +241,9 @@ fn send(count: u64, seed: u64) -> Sent {
         };
         check_answer(&answer, &event);
         *sent.statuses.entry(answer.status_code).or_default() += 1;
-        let lines: Vec<String> = edge.log.lines.lock().unwrap().drain(..).collect();
+        let lines: Vec<String> = edge.log.lines.lock().expect("unpoisoned").drain(..).collect();
         check_log(&lines, &keys);
-        check_log(&edge.log.warnings.lock().unwrap().drain(..).collect::<Vec<_>>(), &keys);
+        check_log(&edge.log.warnings.lock().expect("unpoisoned").drain(..).collect::<Vec<_>>(), &keys);
         sent.lines += lines.len() as u64;
     }
     sent

@@ -116,12 +116,12 @@ impl Run {
     }
 
     fn check(&self) -> Result<(), String> {
-        let ledger = without_watermarks(self.store.memory.ledger.lock().unwrap().clone())?;
+        let ledger = without_watermarks(self.store.memory.ledger.lock().expect("unpoisoned").clone())?;
         let expected = counted(&self.stream.events);
         if ledger != expected {
             return Err(format!("the ledger is\n{ledger:#?}\nand the events are\n{expected:#?}"));
         }
-        let published = self.store.memory.published.lock().unwrap();
+        let published = self.store.memory.published.lock().expect("unpoisoned");
         for (identity, limit) in IDENTITIES {
             let identity: Identity = identity.parse().expect("an identity");
             let history = published.get(&identity).map(Vec::as_slice).unwrap_or_default();
@@ -147,7 +147,7 @@ fn the_ledger_equals_the_events_under_every_fault() {
         if let Err(fault) = result {
             panic!("run {seed}: {fault}");
         }
-        let of_run = *run.store.done.lock().unwrap();
+        let of_run = *run.store.done.lock().expect("unpoisoned");
         done.add(of_run);
         events += run.stream.events.len();
         poisoned += run.stream.poisoned;

@@ -20,7 +20,7 @@ use super::request::{Metered, Part, Route, route};
 use super::settings::Settings;
 use crate::store::{AccessRead, StoreError};
 
-/// The API, in the words of OpenAPI 3.1: the same at every edge.
+/// The API, described: the same at every edge.
 const DESCRIPTION: &str = include_str!("openapi.json");
 
 /// Room for a location's JSON, so that it is written without growing.
