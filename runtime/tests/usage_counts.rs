@@ -2,12 +2,11 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-
-use ipgeo_contract::{Identity, IdentityKind, Month, Period, UsageEvent, Verdict, Window, publish_step};
+use ipgeo_contract::{Identity, IdentityKind, UsageEvent, Verdict};
 use ipgeo_runtime::usage::{BatchResponse, KinesisEvent, KinesisRecord};
 use proptest::prelude::*;
-use support::{Fault, MemoryItem, deliver, event, memory_handler, record};
+use support::ledger::{counted, publications_are_right, without_watermarks};
+use support::{Fault, deliver, event, memory_handler, record};
 
 const SHARDS: [&str; 2] = ["shardId-000000000000", "shardId-000000000001"];
 const IDENTITIES: [(&str, &str); 5] = [
@@ -22,25 +21,6 @@ const TIMES: [&str; 4] =
 
 fn run<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
-}
-
-/// What the ledger must hold, counted the plain way.
-fn counted<'a>(events: impl IntoIterator<Item = &'a UsageEvent>) -> BTreeMap<(Identity, Month), MemoryItem> {
-    let mut ledger: BTreeMap<(Identity, Month), MemoryItem> = BTreeMap::new();
-    for event in events {
-        for charge in &event.charges {
-            let month = Month::of(event.time);
-            let item = ledger.entry((charge.identity.clone(), month)).or_default();
-            item.charged += event.cost;
-            *item.verdicts.entry(event.verdict).or_default() += 1;
-            if event.cost > 0 {
-                let Period::Day(date) = Period::of(Window::Day, event.time) else { unreachable!() };
-                *item.days.entry(date.day()).or_default() += event.cost;
-                *item.regions.entry(event.region.clone()).or_default() += event.cost;
-            }
-        }
-    }
-    ledger
 }
 
 fn any_event() -> impl Strategy<Value = UsageEvent> {
@@ -120,33 +100,17 @@ proptest! {
                 }
             }
         });
-        let mut ledger = store.ledger.lock().unwrap().clone();
-        for item in ledger.values_mut() {
-            prop_assert!(!item.watermarks.is_empty());
-            item.watermarks.clear();
-        }
+        let ledger = without_watermarks(store.ledger.lock().unwrap().clone());
+        let ledger = ledger.map_err(TestCaseError::fail)?;
         prop_assert_eq!(&ledger, &counted(run_of.records.iter().flatten()));
 
         // What is published never falls within a period, and ends on the step where the ledger stands.
         let published = store.published.lock().unwrap();
         for (identity, limit) in IDENTITIES {
             let identity: Identity = identity.parse().expect("an identity");
-            let limit: ipgeo_contract::Limit = limit.parse().expect("a limit");
-            let history = published.get(&identity).cloned().unwrap_or_default();
-            prop_assert!(!identity.is_crowd() || history.is_empty(), "the crowd has no limit");
-            for pair in history.windows(2) {
-                prop_assert!(pair[0].period < pair[1].period || pair[0].used < pair[1].used);
-            }
-            let Some(period) = history.last().map(|last| last.period) else { continue };
-            let month = Month::of(period.start());
-            let item = &ledger[&(identity.clone(), month)];
-            let used = match period {
-                Period::Day(date) => item.days[&date.day()],
-                Period::Month(_) => item.charged,
-            };
-            let shown = history.last().map_or(0, |last| last.used);
-            let step = |used| publish_step(identity.kind(), used, limit);
-            prop_assert_eq!(step(shown), step(used), "{} {} {}", identity, shown, used);
+            let history = published.get(&identity).map(Vec::as_slice).unwrap_or_default();
+            let limit = limit.parse().expect("a limit");
+            publications_are_right(&ledger, &identity, limit, history).map_err(TestCaseError::fail)?;
         }
     }
 }
@@ -167,6 +131,23 @@ fn a_publication_lost_in_a_crash_is_made_on_redelivery() {
     assert_eq!(store.published.lock().unwrap()[&identity].last().map(|p| p.used), Some(4));
     let ledger = store.ledger.lock().unwrap();
     assert_eq!(ledger.values().map(|item| item.charged).collect::<Vec<_>>(), [4]);
+}
+
+#[test]
+fn a_publication_lost_in_a_crash_is_made_on_redelivery_with_more_behind_it() {
+    let (store, handler) = memory_handler();
+    let calls =
+        |sequence, count| record(SHARDS[0], sequence, &vec![event(TIMES[0], "key#0a", "1000/month"); count]);
+    // Ten calls cross one percent, and are in the ledger when the publication fails; the one after crosses nothing.
+    let (crossing, after) = (calls(1, 10), calls(2, 1));
+    store.faults.lock().unwrap().insert(1, Fault::Refused);
+    run(async {
+        handler.handle(&KinesisEvent { records: vec![crossing.clone()] }).await;
+        assert!(store.published.lock().unwrap().is_empty());
+        deliver(&handler, vec![crossing, after], 1).await;
+    });
+    let identity: Identity = "key#0a".parse().unwrap();
+    assert_eq!(store.published.lock().unwrap()[&identity].last().map(|p| p.used), Some(11));
 }
 
 #[test]

@@ -189,7 +189,18 @@ fn totals(item: &Item, update: &LedgerUpdate) -> (MonthTotals, Option<String>) {
 impl LedgerWrite for LedgerTable {
     async fn apply(&self, update: &LedgerUpdate) -> Result<Applied, StoreError> {
         match self.write(update).send().await {
-            Ok(answer) => Ok(Applied::Added(totals(&answer.attributes.unwrap_or_default(), update).0)),
+            Ok(answer) => {
+                let (totals, watermark) = totals(&answer.attributes.unwrap_or_default(), update);
+                // An answer without the item says nothing of the month: what it crossed would stay unpublished.
+                // Delivered again, it reads as "behind".
+                if watermark.as_ref() != Some(&update.last) {
+                    return Err(StoreError {
+                        action: self.write_action(),
+                        source: "an applied write did not return the item that it made".into(),
+                    });
+                }
+                Ok(Applied::Added(totals))
+            }
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
                     let item = refused.item.clone().unwrap_or_default();

@@ -20,6 +20,9 @@ use super::request::{Metered, Part, Route, route};
 use super::settings::Settings;
 use crate::store::{AccessRead, StoreError};
 
+/// The API, described: the same at every edge.
+const DESCRIPTION: &str = include_str!("openapi.json");
+
 /// Room for a location's JSON, so that it is written without growing.
 const LOCATION_BYTES: usize = 1_536;
 
@@ -89,12 +92,13 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
     }
 
     /// Answers an event at `now`, and writes its usage line when it is metered: a location, a bulk or a
-    /// network number is; health, preflight and requests that ask for nothing known are not.
+    /// network number is; health, the API's description, preflight and requests that ask for nothing known are not.
     pub async fn handle(&self, event: &Event, now: Timestamp) -> Answer {
         let mut answer = match route(event) {
             Err(problem) => Answer::problem(&problem),
             Ok(Route::Preflight) => Answer::preflight(),
             Ok(Route::Health) => self.health(),
+            Ok(Route::Description) => Answer::json(DESCRIPTION.to_owned()),
             Ok(Route::Metered(metered)) => self.metered(event, metered, now).await,
         };
         if event.request_context.http.method == "HEAD" {

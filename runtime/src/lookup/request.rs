@@ -23,6 +23,8 @@ pub(super) enum Route {
     Metered(Metered),
     /// Whether this edge is well.
     Health,
+    /// The document that describes the API.
+    Description,
     /// May a page of another origin ask?
     Preflight,
 }
@@ -89,6 +91,7 @@ fn get(event: &Event, segments: &[&str]) -> Result<Route, Problem> {
     match *segments {
         [] => location(None, part(event)?),
         ["health"] => Ok(Route::Health),
+        ["openapi.json"] => Ok(Route::Description),
         ["bulk"] => Err(Problem::method("POST, OPTIONS")),
         [one] if is_field(one) => location(None, field(one)),
         [one] => match as_number(one) {
@@ -208,6 +211,7 @@ mod tests {
             ("GET", "/AS", "", location(Some("AS"), Part::All)),
             ("GET", "/äS1", "", location(Some("äS1"), Part::All)),
             ("GET", "/health", "", Ok(Route::Health)),
+            ("GET", "/openapi.json", "", Ok(Route::Description)),
             ("OPTIONS", "/anything/at/all", "", Ok(Route::Preflight)),
             ("GET", "/bulk", "", Err(405)),
             ("PUT", "/bulk", "", Err(405)),

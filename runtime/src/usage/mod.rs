@@ -8,6 +8,8 @@ mod envelope;
 mod flush;
 mod handler;
 mod message;
+#[cfg(test)]
+mod model;
 mod newest;
 mod repeats;
 mod totals;

@@ -102,9 +102,10 @@ impl IdentityMonth {
     }
 
     /// What to publish once the ledger holds `totals`, of which `added` came from `events`: for every
-    /// period and limit among the events, the usage that crossed a step. When nothing was added (a
-    /// redelivery), what stands above step 0 is published again: a crash may have come between the
-    /// ledger's write and the publication, and publishing twice is harmless. The crowd is never published.
+    /// period and limit among the events, the usage that crossed a step. When some of them were in it
+    /// already (a redelivery, perhaps cut anew), what stands above step 0 is published again: a crash may
+    /// have come between the ledger's write and the publication, and publishing twice is harmless. The
+    /// crowd is never published.
     pub(super) fn publications(
         &self,
         totals: &MonthTotals,
@@ -132,7 +133,7 @@ impl IdentityMonth {
                     .filter(|event| Period::of(limit.window, event.time) == period)
                     .map(|event| event.cost)
                     .sum();
-                let crossed = if added.is_empty() {
+                let crossed = if added.len() < events.len() {
                     publish_step(kind, used, limit) > 0
                 } else {
                     publish_steps_crossed(kind, used.saturating_sub(fresh), used, limit)

@@ -8,6 +8,12 @@
     reason = "each test file uses its part"
 )]
 
+pub mod edge;
+pub mod flaky;
+pub mod ledger;
+pub mod schema;
+pub mod stream;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
@@ -56,7 +62,8 @@ impl MemoryStore {
         fault
     }
 
-    fn add(&self, update: &LedgerUpdate) -> Applied {
+    /// Adds an update as the ledger's condition allows.
+    pub fn add(&self, update: &LedgerUpdate) -> Applied {
         let mut ledger = self.ledger.lock().unwrap();
         let item = ledger.entry((update.identity.clone(), update.month)).or_default();
         let totals = |item: &MemoryItem| MonthTotals { charged: item.charged, days: item.days.clone() };
@@ -79,7 +86,8 @@ impl MemoryStore {
         Applied::Added(totals(item))
     }
 
-    fn set(&self, identity: &Identity, published: Published) {
+    /// Sets published usage as the access table's condition allows.
+    pub fn set(&self, identity: &Identity, published: Published) {
         let mut all = self.published.lock().unwrap();
         let history = all.entry(identity.clone()).or_default();
         let newer = history.last().is_none_or(|last| {

@@ -1,0 +1,39 @@
+//! The description at `/openapi.json`, put to the test by `schemathesis`: it makes requests of the description's own, good
+//! and bad, sends them to `ipgeo dev`, and holds every answer against what the description says.
+//!
+//! It wants `python3` with `venv` and a way to Python's package index; where there is none it says so and is left out.
+
+#[path = "support/python.rs"]
+mod python;
+mod support;
+
+use python::Venv;
+use support::Dev;
+
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+
+/// Requests made of each operation.
+const EXAMPLES: &str = "60";
+/// What is held against each answer. Left out are the two checks that take every text that fits a parameter's form for a good
+/// one: `10.0.0.1` is an address, and still has no location.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
+                      response_schema_conformance,unsupported_method";
+
+#[test]
+fn every_answer_is_as_the_description_says() {
+    let Some(venv) = Venv::with("schemathesis", &[SCHEMATHESIS]) else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let dev = Dev::start(folder.path());
+    let description = format!("{}/openapi.json", dev.nearest().trim_end_matches('/'));
+    let mut command = venv.python();
+    command
+        .current_dir(folder.path())
+        .args(["-c", "from schemathesis.cli import schemathesis; schemathesis()", "run", &description])
+        .args(["--checks", CHECKS, "--max-examples", EXAMPLES, "--seed", "1", "--mode", "all"])
+        .args(["--phases", "examples,coverage,fuzzing", "--workers", "1", "--no-color"])
+        .args(["--generation-database", "none"]);
+    if let Err(told) = python::run(&mut command) {
+        panic!("{told}");
+    }
+    assert_eq!(dev.stop(), Some(0));
+}

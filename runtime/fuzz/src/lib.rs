@@ -1,0 +1,14 @@
+//! The rooms that take foreign bytes, compiled from their own sources.
+#![allow(missing_docs, reason = "said where they are")]
+
+#[path = "../../src/geo/mod.rs"]
+pub mod geo;
+#[path = "../../src/lookup/mod.rs"]
+pub mod lookup;
+#[path = "../../src/store.rs"]
+pub mod store;
+#[path = "../../src/usage/mod.rs"]
+pub mod usage;
+
+#[path = "../../../cli/src/config/mod.rs"]
+pub mod config;

@@ -1,0 +1,345 @@
+//! A model of counting, explored in every order that its parts can happen in: two writers over a shard that splits in two,
+//! batches cut anywhere and given out again, writers that die at any step, writes that arrive when nobody waits any more.
+//!
+//! What the counter decides by is its own code ([`IdentityMonth::update`], [`IdentityMonth::publications`]); the model
+//! has the store's conditions, the poller and the faults. Broken protocols stand beside the right one: a check that
+//! could not fail would show nothing.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use ipgeo_contract::{IdentityKind, Limit, Month, Verdict, padded_sequence, publish_step};
+use jiff::Timestamp;
+use stateright::{Checker as _, HasDiscoveries, Model, Property};
+
+use super::totals::{CountedEvent, IdentityMonth};
+use crate::store::{LedgerUpdate, MonthTotals};
+
+/// Events of the parent and of its two children. Each is a record of its own, all of one identity.
+const EVENTS: [u8; 3] = [3, 1, 1];
+const EVENTS_ALL: usize = 5;
+/// The second of five calls reaches the limit: nothing before it is published, nothing after it must be.
+const LIMIT_TEXT: &str = "2/day";
+
+/// What is changed in the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    /// Nothing.
+    Right,
+    /// The ledger's write has no condition.
+    NoCondition,
+    /// One watermark for all shards.
+    OneWatermark,
+    /// The watermark is the first sequence number of a write in place of the last.
+    FirstAsWatermark,
+    /// Whoever is behind takes all of its batch for counted.
+    RestForgotten,
+    /// Publications are decided by what was added alone, as if nothing could be lost in between.
+    AddedAlonePublished,
+    /// The access table's write has no condition.
+    AnyPublication,
+    /// A batch is done as soon as its write is sent.
+    DoneUnanswered,
+}
+
+/// A batch, as a writer has it: records `from..to` of a shard, of which those from `left` on are to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Write {
+    shard: u8,
+    from: u8,
+    left: u8,
+    to: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Writer {
+    Idle,
+    Writes(Write),
+    Publishes(Write, u8),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Shard {
+    /// Records that the poller is done with.
+    done: u8,
+    /// Records that the ledger's item has passed.
+    watermark: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct State {
+    shards: [Shard; 3],
+    /// How often each event is in the ledger.
+    counted: [u8; EVENTS_ALL],
+    charged: u8,
+    published: u8,
+    fell: bool,
+    writers: [Writer; 2],
+    late: Option<Write>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Action {
+    /// Hands records `from..to` of a shard to a writer.
+    Deliver { writer: usize, shard: u8, from: u8, to: u8 },
+    /// A writer's write is applied and answered.
+    Step { writer: usize },
+    /// A writer's write is applied, and the writer never knows: killed, or the answer lost.
+    StepAndDie { writer: usize },
+    /// A writer dies before its write arrives.
+    Die { writer: usize },
+    /// A writer dies and its write arrives later.
+    DieWithWriteUnderWay { writer: usize },
+    /// The write that was under way arrives.
+    Arrive,
+}
+
+struct Counting(Protocol);
+
+fn sequence(record: u8) -> String {
+    padded_sequence(&(u32::from(record) + 1).to_string()).expect("a sequence number")
+}
+
+/// The record that a sequence number names.
+fn record_of(sequence: &str) -> u8 {
+    let number: u8 = sequence.trim_start_matches('0').parse().expect("a small number");
+    number - 1
+}
+
+static ITEM: LazyLock<IdentityMonth> = LazyLock::new(|| IdentityMonth {
+    identity: "site#a.test".parse().expect("an identity"),
+    month: Month::of(*TIME),
+});
+static LIMIT: LazyLock<Limit> = LazyLock::new(|| LIMIT_TEXT.parse().expect("a limit"));
+static TIME: LazyLock<Timestamp> = LazyLock::new(|| "2026-11-24T12:00:00Z".parse().expect("a timestamp"));
+
+fn events(records: std::ops::Range<u8>) -> Vec<CountedEvent> {
+    let event = |record| CountedEvent {
+        sequence: sequence(record),
+        time: *TIME,
+        cost: 1,
+        region: "eu-central-1".into(),
+        verdict: Verdict::Allowed,
+        limit: *LIMIT,
+    };
+    records.map(event).collect()
+}
+
+fn step(used: u8) -> u8 {
+    publish_step(IdentityKind::Site, used.into(), *LIMIT)
+}
+
+impl State {
+    fn totals(&self) -> MonthTotals {
+        let charged = u64::from(self.charged);
+        MonthTotals { charged, days: BTreeMap::from([(24, charged)]) }
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let done = self.shards.iter().zip(EVENTS).all(|(shard, events)| shard.done == events);
+        done && self.late.is_none() && self.writers == [Writer::Idle; 2]
+    }
+}
+
+impl Counting {
+    fn update(write: Write) -> LedgerUpdate {
+        ITEM.update("shard", &events(write.left..write.to)).expect("events")
+    }
+
+    /// The ledger's conditional write; `Err` with the records passed when it is refused.
+    fn apply(&self, state: &mut State, write: Write) -> Result<(), u8> {
+        let shard = usize::from(write.shard);
+        let update = Self::update(write);
+        let held = if self.0 == Protocol::OneWatermark { 0 } else { shard };
+        let passed = state.shards[held].watermark;
+        if self.0 != Protocol::NoCondition && passed > 0 && sequence(passed - 1) >= update.first {
+            return Err(passed);
+        }
+        let first_of_shard: u8 = EVENTS[..shard].iter().sum();
+        for record in record_of(&update.first)..=record_of(&update.last) {
+            let times = &mut state.counted[usize::from(first_of_shard + record)];
+            *times = (*times + 1).min(2);
+        }
+        state.charged = (state.charged + u8::try_from(update.charged).expect("few")).min(9);
+        let mark = if self.0 == Protocol::FirstAsWatermark { &update.first } else { &update.last };
+        state.shards[held].watermark = record_of(mark) + 1;
+        Ok(())
+    }
+
+    fn publish(&self, state: &mut State, used: u8) {
+        if self.0 == Protocol::AnyPublication || used > state.published {
+            state.fell |= used < state.published;
+            state.published = used;
+        }
+    }
+
+    /// One write of a writer, answered: what it does next, as `flush` does.
+    fn step(&self, state: &mut State, writer: Writer) -> Writer {
+        match writer {
+            Writer::Idle => Writer::Idle,
+            Writer::Publishes(write, used) => {
+                self.publish(state, used);
+                Self::finish(state, write)
+            }
+            Writer::Writes(write) => match self.apply(state, write) {
+                Ok(()) => self.after_ledger(state, write, write.left),
+                Err(passed) if self.0 != Protocol::RestForgotten && passed < write.to => {
+                    Writer::Writes(Write { left: passed, ..write })
+                }
+                Err(_) => self.after_ledger(state, write, write.to),
+            },
+        }
+    }
+
+    /// The ledger has all of the batch; what is from `added` on was added by this writer.
+    fn after_ledger(&self, state: &mut State, write: Write, added: u8) -> Writer {
+        let (all, added) = (events(write.from..write.to), events(added..write.to));
+        let seen = if self.0 == Protocol::AddedAlonePublished { &added } else { &all };
+        match ITEM.publications(&state.totals(), &added, seen).first() {
+            Some((_, published)) => Writer::Publishes(write, u8::try_from(published.used).expect("few")),
+            None => Self::finish(state, write),
+        }
+    }
+
+    /// The poller reads the answer, unless it has given the batch up and is elsewhere.
+    fn finish(state: &mut State, write: Write) -> Writer {
+        let shard = &mut state.shards[usize::from(write.shard)];
+        if write.from <= shard.done {
+            shard.done = shard.done.max(write.to);
+        }
+        Writer::Idle
+    }
+}
+
+impl Model for Counting {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State {
+            shards: Default::default(),
+            counted: [0; EVENTS_ALL],
+            charged: 0,
+            published: 0,
+            fell: false,
+            writers: [Writer::Idle; 2],
+            late: None,
+        }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        for (writer, at) in state.writers.iter().enumerate() {
+            if *at != Writer::Idle {
+                actions.extend([
+                    Action::Step { writer },
+                    Action::StepAndDie { writer },
+                    Action::Die { writer },
+                ]);
+                if state.late.is_none() && matches!(at, Writer::Writes(_)) {
+                    actions.push(Action::DieWithWriteUnderWay { writer });
+                }
+                continue;
+            }
+            for (shard, events) in (0_u8..).zip(EVENTS) {
+                let done = state.shards[usize::from(shard)].done;
+                // Children are read when their parent is done with.
+                if done == events || (shard > 0 && state.shards[0].done < EVENTS[0]) {
+                    continue;
+                }
+                for from in done.saturating_sub(1)..=done {
+                    let deliver = |to| Action::Deliver { writer, shard, from, to };
+                    actions.extend((done + 1..=events).map(deliver));
+                }
+            }
+        }
+        if state.late.is_some() {
+            actions.push(Action::Arrive);
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        match action {
+            Action::Deliver { writer, shard, from, to } => {
+                let write = Write { shard, from, left: from, to };
+                state.writers[writer] = Writer::Writes(write);
+                if self.0 == Protocol::DoneUnanswered {
+                    Self::finish(&mut state, write);
+                }
+            }
+            Action::Step { writer } => {
+                state.writers[writer] = self.step(&mut state, last.writers[writer]);
+            }
+            Action::StepAndDie { writer } => {
+                // The step's answer is never read: what the poller is done with stays.
+                let done = last.shards.each_ref().map(|shard| shard.done);
+                self.step(&mut state, last.writers[writer]);
+                for (shard, done) in state.shards.iter_mut().zip(done) {
+                    shard.done = done;
+                }
+                state.writers[writer] = Writer::Idle;
+            }
+            Action::Die { writer } => state.writers[writer] = Writer::Idle,
+            Action::DieWithWriteUnderWay { writer } => {
+                let Writer::Writes(write) = last.writers[writer] else { return None };
+                (state.late, state.writers[writer]) = (Some(write), Writer::Idle);
+            }
+            Action::Arrive => drop(self.apply(&mut state, last.late?)),
+        }
+        if action == Action::Arrive {
+            state.late = None;
+        }
+        // Two writers in the same places are the same whichever is which.
+        state.writers.sort_unstable();
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(TWICE, |_, state: &State| {
+                state.counted.iter().all(|times| *times <= 1)
+                    && state.counted.iter().sum::<u8>() == state.charged
+            }),
+            Property::always(LOST, |_, state: &State| {
+                !state.is_at_rest() || state.counted == [1; EVENTS_ALL]
+            }),
+            Property::always(FALLS, |_, state: &State| !state.fell && state.published <= state.charged),
+            Property::always(STALE, |_, state: &State| {
+                !state.is_at_rest() || step(state.published) == step(state.charged)
+            }),
+            Property::sometimes(ENDS, |_, state: &State| state.is_at_rest()),
+        ]
+    }
+}
+
+const TWICE: &str = "no event is counted twice";
+const LOST: &str = "no event is lost";
+const FALLS: &str = "published usage never falls and never says more than the ledger";
+const STALE: &str = "in the end the edges know the step that the ledger stands on";
+const ENDS: &str = "it ends";
+
+#[test]
+#[expect(clippy::print_stderr, reason = "how much was explored is the result")]
+fn every_order_of_events_counts_exactly_once() {
+    let checked = Counting(Protocol::Right).checker().spawn_bfs().join();
+    eprintln!("{} states, {} steps between them", checked.unique_state_count(), checked.state_count());
+    checked.assert_properties();
+    assert!(checked.is_done() && checked.unique_state_count() > 10_000);
+}
+
+#[test]
+fn the_model_catches_broken_protocols() {
+    for (protocol, broken) in [
+        (Protocol::NoCondition, TWICE),
+        (Protocol::OneWatermark, LOST),
+        (Protocol::FirstAsWatermark, TWICE),
+        (Protocol::RestForgotten, LOST),
+        (Protocol::AddedAlonePublished, STALE),
+        (Protocol::AnyPublication, FALLS),
+        (Protocol::DoneUnanswered, LOST),
+    ] {
+        let checked =
+            Counting(protocol).checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+        assert!(checked.discovery(broken).is_some(), "{protocol:?} is not caught: {broken}");
+    }
+}

@@ -1,0 +1,244 @@
+//! The description at `/openapi.json` against the handler itself: every example is sent, and what comes back is as it
+//! says; every status that it names can happen, and no other does.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ipgeo_contract::{ApiKey, Identity, Period, Published, Status, Window};
+use ipgeo_runtime::geo::Database;
+use ipgeo_runtime::lookup::{Answer, Event, FIELDS};
+use jiff::Timestamp;
+use serde_json::Value;
+use support::edge::{Edge, api_key, key_record};
+use support::schema;
+
+const CALLER: &str = "81.2.69.142";
+const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
+
+fn now() -> Timestamp {
+    "2026-11-24T12:00:00Z".parse().expect("a timestamp")
+}
+
+/// An edge that knows four API keys: a good one, one that is switched off, one that is used up, and one that it
+/// forgets before it is asked.
+fn edge() -> Edge<Arc<Database>> {
+    let sample = Database::from_bytes(ipgeo::geo::sample().expect("it compiles")).expect("it opens");
+    let edge = Edge::over("eu-central-1", Arc::new(sample));
+    edge.knows(&api_key(1), key_record(&api_key(1), "100000/month"));
+    let mut off = key_record(&api_key(2), "100000/month");
+    off.status = Status::Disabled;
+    edge.knows(&api_key(2), off);
+    let mut used_up = key_record(&api_key(3), "100/month");
+    let period = Period::of(Window::Month, now());
+    used_up.published = Some(Published { period, used: 100, as_of: now() });
+    edge.knows(&api_key(3), used_up);
+    edge
+}
+
+fn event(method: &str, path: &str, query: &str, body: Option<String>) -> Event {
+    let mut event = Event { raw_path: path.into(), raw_query_string: query.into(), body, ..Event::default() };
+    event.request_context.http.method = method.to_ascii_uppercase();
+    event.request_context.http.source_ip = CALLER.into();
+    event
+}
+
+fn send(edge: &Edge<Arc<Database>>, event: &Event) -> Answer {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(edge.lookup.handle(event, now()))
+}
+
+fn document() -> Value {
+    let answer = send(&edge(), &event("GET", "/openapi.json", "", None));
+    serde_json::from_str(&answer.body).expect("JSON")
+}
+
+fn with_key(mut event: Event, key: &ApiKey) -> Event {
+    event.headers.insert("x-api-key".into(), key.expose().into());
+    event
+}
+
+/// The named member's members, in order.
+fn members<'a>(value: &'a Value, name: &str) -> Vec<(&'a String, &'a Value)> {
+    value.get(name).and_then(Value::as_object).into_iter().flatten().collect()
+}
+
+fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Every request that an operation's examples make, each of one parameter with each of the others; a parameter that may be
+/// missing also is.
+fn examples(method: &str, path: &str, operation: &Value) -> Vec<Event> {
+    let values = |holder: &Value| -> Vec<Value> {
+        members(holder, "examples").into_iter().map(|(_, example)| example["value"].clone()).collect()
+    };
+    let mut requests = vec![(path.to_owned(), String::new())];
+    for parameter in list(operation, "parameters") {
+        let name = parameter["name"].as_str().expect("a name");
+        let of = |(path, query): &(String, String), value: &str| match parameter["in"].as_str() {
+            Some("path") => (path.replace(&format!("{{{name}}}"), value), query.clone()),
+            _ => (path.clone(), format!("{query}&{name}={value}")),
+        };
+        let without = if parameter["required"] == true { Vec::new() } else { requests.clone() };
+        let texts: Vec<String> =
+            values(parameter).iter().map(|value| value.as_str().expect("text").to_owned()).collect();
+        let with = requests.iter().flat_map(|request| texts.iter().map(|text| of(request, text)));
+        requests = with.collect::<Vec<_>>().into_iter().chain(without).collect();
+    }
+    let bodies: Vec<Option<String>> = match operation.pointer("/requestBody/content/application~1json") {
+        None => vec![None],
+        Some(content) => values(content).into_iter().map(|body| Some(body.to_string())).collect(),
+    };
+    let of = |(path, query): &(String, String)| {
+        bodies
+            .iter()
+            .map(|body| event(method, path, query.trim_start_matches('&'), body.clone()))
+            .collect::<Vec<_>>()
+    };
+    requests.iter().flat_map(of).collect()
+}
+
+/// The response that an operation describes for an answer, which must be as it says; its status.
+fn described(document: &Value, operation: &Value, answer: &Answer, what: &str) -> String {
+    let status = answer.status_code.to_string();
+    let response = &operation["responses"][&status];
+    let response = match response.get("$ref") {
+        Some(path) => {
+            document.pointer(path.as_str().unwrap_or_default().trim_start_matches('#')).expect("a target")
+        }
+        None => response,
+    };
+    assert!(response.is_object(), "{what}: {status} is not described");
+    let kind = answer.headers["content-type"].split(';').next().unwrap_or_default();
+    let content = &response["content"][kind];
+    assert!(content.is_object(), "{what}: {status} is not described as {kind}");
+    let value = if kind == "text/plain" { Value::from(answer.body.as_str()) } else { json(answer) };
+    if let Err(fault) = schema::check(document, &content["schema"], &value, "body") {
+        panic!("{what}: {fault}");
+    }
+    check_headers(document, response, answer, what);
+    status
+}
+
+fn json(answer: &Answer) -> Value {
+    serde_json::from_str(&answer.body).unwrap_or_else(|error| panic!("{error}: {}", answer.body))
+}
+
+fn check_headers(document: &Value, response: &Value, answer: &Answer, what: &str) {
+    let mut known = BTreeSet::new();
+    for (name, header) in members(response, "headers") {
+        let path = header["$ref"].as_str().unwrap_or_default().trim_start_matches('#');
+        let header = document.pointer(path).expect("a target");
+        let found = answer.headers.get(&name.to_ascii_lowercase());
+        assert!(found.is_some() || header["required"] != true, "{what}: {name} is missing");
+        if let Some(text) = found {
+            schema::check(document, &header["schema"], &Value::from(text.as_str()), name).expect(what);
+        }
+        known.insert(name.to_ascii_lowercase());
+    }
+    for name in answer.headers.keys() {
+        let ours = ["ratelimit", "x-ratelimit", "retry-after"].iter().any(|start| name.starts_with(start));
+        assert!(!ours || known.contains(name), "{what}: {name} is not described");
+    }
+}
+
+/// An operation and what it is, for messages.
+fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
+    let paths = members(document, "paths").into_iter();
+    paths
+        .flat_map(|(path, item)| {
+            item.as_object()
+                .into_iter()
+                .flatten()
+                .map(move |(method, op)| (method.as_str(), path.as_str(), op))
+        })
+        .collect()
+}
+
+#[test]
+fn every_example_is_answered_as_the_description_says() {
+    let document = document();
+    for (method, path, operation) in operations(&document) {
+        let edge = edge();
+        let mut seen = BTreeSet::new();
+        let mut ask = |event: &Event| {
+            let what = format!("{method} {}?{} {:?}", event.raw_path, event.raw_query_string, event.body);
+            seen.insert(described(&document, operation, &send(&edge, event), &what));
+        };
+        let examples = examples(method, path, operation);
+        for event in &examples {
+            ask(event);
+            ask(&with_key(event.clone(), &api_key(1)));
+            let mut plain = event.clone();
+            plain.headers.insert("accept".into(), "text/plain".into());
+            ask(&plain);
+        }
+        // What no example can say: who asks, and in what state the world is.
+        let first = &examples[0];
+        for key in [&api_key(2), &api_key(3), &api_key(8)] {
+            ask(&with_key(first.clone(), key));
+        }
+        let mut junk = first.clone();
+        junk.raw_query_string = "api-key=junk".into();
+        ask(&junk);
+        for caller in ["10.0.0.1", "3000::1"] {
+            let mut event = first.clone();
+            event.request_context.http.source_ip = caller.into();
+            ask(&event);
+        }
+        let mut unknown_field = first.clone();
+        unknown_field.raw_query_string = "fields=planet".into();
+        ask(&unknown_field);
+        if first.body.is_some() {
+            ask(&Event { body: Some("x".repeat(100_000)), ..first.clone() });
+        }
+        *edge.replica.gone.lock().expect("unpoisoned") = true;
+        ask(&with_key(first.clone(), &api_key(9)));
+
+        let named: BTreeSet<String> =
+            members(operation, "responses").iter().map(|(s, _)| (*s).clone()).collect();
+        assert_eq!(seen, named, "{method} {path}: the statuses that happen, and those that are described");
+    }
+}
+
+#[test]
+fn other_methods_are_refused_with_those_that_are_described() {
+    let document = document();
+    for (path, item) in members(&document, "paths") {
+        let filled =
+            path.replace("{subject}", "8.8.8.8").replace("{ip}", "8.8.8.8").replace("{field}", "city");
+        for method in METHODS {
+            let answer = send(&edge(), &event(method, &filled, "", Some("[]".into())));
+            let described = item.get(method).is_some();
+            assert_eq!(answer.status_code == 405, !described, "{method} {path}: {}", answer.status_code);
+            if !described {
+                let allowed = answer.headers["allow"].to_ascii_lowercase();
+                let named: Vec<&str> =
+                    METHODS.into_iter().filter(|method| allowed.contains(method)).collect();
+                let described: Vec<&str> = METHODS.into_iter().filter(|m| item.get(m).is_some()).collect();
+                assert_eq!(named, described, "{path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_description_has_the_fields_of_a_location_and_costs_nothing() {
+    let document = document();
+    let location = &document["components"]["schemas"]["Location"];
+    let described: BTreeSet<&str> =
+        members(location, "properties").iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(described, BTreeSet::from(FIELDS));
+    assert_eq!(document["openapi"], "3.1.0");
+
+    let edge = edge();
+    let asked = with_key(event("GET", "/openapi.json", "", None), &api_key(1));
+    let answer = send(&edge, &asked);
+    assert_eq!((answer.status_code, answer.headers["content-type"].as_str()), (200, "application/json"));
+    assert!(!answer.headers.contains_key("ratelimit"), "it has no quota");
+    assert!(edge.log.lines.lock().expect("unpoisoned").is_empty(), "it is not metered");
+    let id = Identity::key(&api_key(1).hash());
+    assert_eq!(edge.replica.keys.lock().expect("unpoisoned")[&id].published, None);
+}

@@ -1,0 +1,178 @@
+//! What Lambda is to the real binary: a Runtime API that hands out events, tables to speak to, and how it is started.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::allow_attributes,
+    reason = "each test file uses its part"
+)]
+
+use std::collections::VecDeque;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::Credentials;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use ipgeo_contract::{AddressSecret, env};
+use ipgeo_runtime::dynamo::{AccessTable, Effort, LedgerTable, client, create_tables};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::Notify;
+
+pub const TOPIC: &str = "arn:aws:sns:eu-central-1:000000000000:ipgeo-prod-quota-alerts";
+/// Where nobody listens.
+pub const NO_SNS: &str = "http://127.0.0.1:9";
+
+/// The part of Lambda's Runtime API that a function speaks to.
+#[derive(Default)]
+pub struct RuntimeApi {
+    events: Mutex<VecDeque<String>>,
+    answers: Mutex<VecDeque<Value>>,
+    changed: Notify,
+}
+
+async fn next(State(api): State<Arc<RuntimeApi>>) -> Response {
+    loop {
+        let waiting = api.changed.notified();
+        let event = api.events.lock().expect("unpoisoned").pop_front();
+        if let Some(event) = event {
+            let deadline = (Timestamp::now().as_millisecond() + 60_000).to_string();
+            let headers = [
+                ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned()),
+                ("lambda-runtime-deadline-ms", deadline),
+                (
+                    "lambda-runtime-invoked-function-arn",
+                    "arn:aws:lambda:eu-central-1:0:function:f".to_owned(),
+                ),
+            ];
+            return (headers, event).into_response();
+        }
+        waiting.await;
+    }
+}
+
+async fn answered(State(api): State<Arc<RuntimeApi>>, Path(_id): Path<String>, body: Bytes) -> Response {
+    let answer = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    api.answers.lock().expect("unpoisoned").push_back(answer);
+    api.changed.notify_waiters();
+    axum::http::StatusCode::ACCEPTED.into_response()
+}
+
+async fn failed(State(api): State<Arc<RuntimeApi>>, _headers: HeaderMap, body: Bytes) -> Response {
+    let error = json!({ "failed": String::from_utf8_lossy(&body) });
+    api.answers.lock().expect("unpoisoned").push_back(error);
+    api.changed.notify_waiters();
+    axum::http::StatusCode::ACCEPTED.into_response()
+}
+
+impl RuntimeApi {
+    /// Serves it on loopback; also where.
+    pub async fn serve() -> (Arc<Self>, String) {
+        let api = Arc::new(Self::default());
+        let router = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(answered))
+            .route("/2018-06-01/runtime/invocation/{id}/error", post(failed))
+            .with_state(Arc::clone(&api));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (api, address)
+    }
+
+    /// Sends an event and waits for what the function answers.
+    pub async fn invoke(&self, event: &str) -> Value {
+        self.events.lock().expect("unpoisoned").push_back(event.to_owned());
+        self.changed.notify_waiters();
+        let answer = async {
+            loop {
+                let waiting = self.changed.notified();
+                let answer = self.answers.lock().expect("unpoisoned").pop_front();
+                if let Some(answer) = answer {
+                    return answer;
+                }
+                waiting.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), answer).await.expect("an answer within twenty seconds")
+    }
+}
+
+/// Tables served on loopback, and clients of them.
+pub struct Tables {
+    pub endpoint: String,
+    pub access: AccessTable,
+    pub ledger: LedgerTable,
+}
+
+pub async fn tables() -> Tables {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().expect("a store")));
+    let credentials = Credentials::new("test", "test", None, None, "tests");
+    let client = client(Some(&endpoint), "eu-central-1", credentials, Effort::Patient);
+    create_tables(&client, "access", "ledger").await.expect("tables");
+    let access = AccessTable::new(client.clone(), "access");
+    access.ensure_address_secret(AddressSecret::new([7; 32])).await.expect("a secret");
+    Tables { endpoint, access, ledger: LedgerTable::new(client, "ledger") }
+}
+
+/// A topic that takes what is published, as SNS answers.
+pub async fn sns() -> (Arc<Mutex<Vec<String>>>, String) {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&taken);
+    let router = Router::new().fallback(move |body: String| async move {
+        kept.lock().expect("unpoisoned").push(body);
+        "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult><MessageId>1</MessageId>\
+         </PublishResult></PublishResponse>"
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (taken, endpoint)
+}
+
+/// Starts the binary as Lambda does, and the lines of its log.
+pub fn start(
+    handler: &str,
+    api: &str,
+    tables: &Tables,
+    sns: &str,
+    database: &std::path::Path,
+) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bootstrap"))
+        .env_clear()
+        .env("AWS_LAMBDA_RUNTIME_API", api)
+        .env("AWS_LAMBDA_FUNCTION_NAME", "ipgeo")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+        .env("AWS_LAMBDA_LOG_STREAM_NAME", "s")
+        .env("AWS_LAMBDA_LOG_GROUP_NAME", "g")
+        .env("AWS_REGION", "eu-central-1")
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env(env::ENDPOINT_DYNAMODB, &tables.endpoint)
+        .env(env::HANDLER, handler)
+        .env(env::ACCESS_TABLE, "access")
+        .env(env::LEDGER_TABLE, "ledger")
+        .env(env::GEO_DATABASE, database)
+        .env(env::ANONYMOUS_LIMIT, "2/day")
+        .env(env::ANONYMOUS_SITE_LIMIT, "100/day")
+        .env(env::ALERT_THRESHOLDS, "80,100")
+        .env(env::ALERT_TOPIC, TOPIC)
+        .env(env::ENDPOINT_SNS, sns)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("bootstrap starts");
+    let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    (child, lines)
+}
