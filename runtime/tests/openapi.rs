@@ -4,7 +4,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ipgeo_contract::{ApiKey, Identity, Period, Published, Status, Window};
 use ipgeo_runtime::geo::Database;
@@ -24,8 +24,10 @@ fn now() -> Timestamp {
 /// An edge that knows four API keys: a good one, one that is switched off, one that is used up, and one that it
 /// forgets before it is asked.
 fn edge() -> Edge<Arc<Database>> {
-    let sample = Database::from_bytes(ipgeo::geo::sample().expect("it compiles")).expect("it opens");
-    let edge = Edge::over("eu-central-1", Arc::new(sample));
+    static SAMPLE: LazyLock<Arc<Database>> = LazyLock::new(|| {
+        Arc::new(Database::from_bytes(ipgeo::geo::sample().expect("it compiles")).expect("it opens"))
+    });
+    let edge = Edge::over("eu-central-1", Arc::clone(&SAMPLE));
     edge.knows(&api_key(1), key_record(&api_key(1), "100000/month"));
     let mut off = key_record(&api_key(2), "100000/month");
     off.status = Status::Disabled;
