@@ -8,7 +8,6 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::config::Credentials;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -16,10 +15,10 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use ipgeo_contract::{AddressSecret, ApiKey, Identity, KeyRecord, Month, Status, UsageEvent, Verdict, env};
-use ipgeo_runtime::dynamo::{AccessTable, Effort, LedgerTable, client, create_tables};
 use ipgeo_runtime::store::AccessRead as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use support::Tables;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::Notify;
@@ -98,23 +97,11 @@ impl RuntimeApi {
     }
 }
 
-/// Tables served on loopback, and clients of them.
-struct Tables {
-    endpoint: String,
-    access: AccessTable,
-    ledger: LedgerTable,
-}
-
+/// Tables with an address secret.
 async fn tables() -> Tables {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-    tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().expect("a store")));
-    let credentials = Credentials::new("test", "test", None, None, "tests");
-    let client = client(Some(&endpoint), "eu-central-1", credentials, Effort::Patient);
-    create_tables(&client, "access", "ledger").await.expect("tables");
-    let access = AccessTable::new(client.clone(), "access");
-    access.ensure_address_secret(AddressSecret::new([7; 32])).await.expect("a secret");
-    Tables { endpoint, access, ledger: LedgerTable::new(client, "ledger") }
+    let tables = Tables::serve().await;
+    tables.access.ensure_address_secret(AddressSecret::new([7; 32])).await.expect("a secret");
+    tables
 }
 
 fn key_record(key: &ApiKey, owner: &str, limit: &str) -> KeyRecord {
