@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 /// What a room may only use if the table grants it: a word as it stands in the table, and the beginnings
 /// of paths that mean it. Everything else from outside is free to all.
 const GRANTS: &[(&str, &[&str])] = &[
-    ("aws", &["aws_sdk_", "aws_config::", "aws_smithy_", "aws_credential_types::"]),
+    ("aws", &["aws_sdk_", "aws_config::", "aws_smithy_", "aws_credential_types::", "aws_sigv4::"]),
     ("clap", &["clap::"]),
     ("clock", &["Timestamp::now(", "SystemTime::now(", "Instant::now(", "Zoned::now("]),
     ("env", &["std::env", "env::var"]),
     ("files", &["std::fs", "fs::File", "tokio::fs", "tempfile::", "memmap2::"]),
-    ("http", &["axum::", "ureq::", "tokio_rustls::"]),
+    ("http", &["axum::", "hyper::", "hyper_util::", "ureq::", "tokio_rustls::"]),
     ("lambda", &["lambda_runtime::"]),
     ("process", &["std::process", "process::Command"]),
     ("random", &["getrandom::", "fastrand::"]),

@@ -1,18 +1,15 @@
 //! `bootstrap`: what Lambda starts. `IPGEO_HANDLER` picks the handler: `lookup` at the edges, `usage` at home.
 
-// The SDK's futures are nested deeper than the compiler's default patience.
-#![recursion_limit = "256"]
-
 use std::io::Write as _;
 use std::sync::Arc;
 
 use ipgeo_contract::{Thresholds, env};
-use ipgeo_runtime::dynamo::{AccessTable, Effort, LedgerTable, client_from_env};
 use ipgeo_runtime::geo::Database;
 use ipgeo_runtime::lookup::{Lookup, Settings, UsageSink};
-use ipgeo_runtime::sns::Topic;
 use ipgeo_runtime::store::AccessRead as _;
+use ipgeo_runtime::tables::{AccessTable, Effort, LedgerTable};
 use ipgeo_runtime::usage::{AlertMessage, KinesisEvent, Report, UsageHandler};
+use ipgeo_runtime::wire::{Account, Client, Topic};
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::json;
@@ -57,7 +54,11 @@ async fn main() -> Result<(), Error> {
 
 async fn serve_lookup() -> Result<(), Error> {
     let (settings, database) = Settings::from_env(var)?;
-    let access = AccessTable::new(client_from_env(var, Effort::Quick)?, needed(env::ACCESS_TABLE)?);
+    let client = Client::new(&Account::from_env(var)?, Effort::Quick)?;
+    // The way to the store is made while the database is opened and the first event is on its way.
+    let early = client.clone();
+    tokio::spawn(async move { early.open_early().await });
+    let access = AccessTable::new(client, needed(env::ACCESS_TABLE)?);
     let lookup = Arc::new(Lookup::new(access, Database::open(&database)?, Stdout, settings));
     // The event is taken as text: one that is not what API Gateway sends is answered all the same.
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
@@ -71,11 +72,12 @@ async fn serve_lookup() -> Result<(), Error> {
 }
 
 async fn serve_usage() -> Result<(), Error> {
-    let client = client_from_env(var, Effort::Patient)?;
+    let account = Account::from_env(var)?;
+    let client = Client::new(&account, Effort::Patient)?;
     let ledger = LedgerTable::new(client.clone(), needed(env::LEDGER_TABLE)?);
     let access = AccessTable::new(client, needed(env::ACCESS_TABLE)?);
     let thresholds: Thresholds = var(env::ALERT_THRESHOLDS).unwrap_or_default().parse()?;
-    let topic = var(env::ALERT_TOPIC).map(|arn| Topic::from_env(var, arn)).transpose()?;
+    let topic = var(env::ALERT_TOPIC).map(|arn| Topic::new(&account, arn)).transpose()?;
     let home = Arc::new(Home {
         usage: UsageHandler::new(ledger.clone(), access.clone()).with_alerts(thresholds),
         ledger,
@@ -97,9 +99,9 @@ async fn serve_usage() -> Result<(), Error> {
 
 /// What home does beside counting. None of it may fail a batch.
 struct Home {
-    usage: UsageHandler<LedgerTable, AccessTable>,
-    ledger: LedgerTable,
-    access: AccessTable,
+    usage: UsageHandler<LedgerTable<Client>, AccessTable<Client>>,
+    ledger: LedgerTable<Client>,
+    access: AccessTable<Client>,
     topic: Option<Topic>,
 }
 

@@ -1,4 +1,5 @@
-//! The adapter against a real DynamoDB API: an embedded one, over HTTP on loopback.
+//! The tables against a real DynamoDB API: an embedded one, over HTTP on loopback. What the Lambda does with them runs
+//! through its own client and through the operator's SDK alike.
 
 mod support;
 
@@ -6,28 +7,14 @@ use aws_sdk_dynamodb::config::Credentials;
 use ipgeo_contract::{
     AddressSecret, Identity, IdentityKind, KeyRecord, Limit, Month, Period, Published, Status, Verdict,
 };
-use ipgeo_runtime::dynamo::{
-    AccessTable, Effort, KeyChange, KeyWriteError, LedgerTable, client, create_tables,
-};
+use ipgeo_runtime::dynamo::{AccessTable, Effort, KeyChange, KeyWriteError, LedgerTable, client};
 use ipgeo_runtime::store::{AccessRead, Applied, LedgerUpdate, LedgerWrite, PublishWrite};
+use ipgeo_runtime::tables::{self, Calls};
 use ipgeo_runtime::usage::UsageHandler;
 use jiff::Timestamp;
-use support::{deliver, event, record};
+use support::{Tables, deliver, event, record};
 
 const SHARD: &str = "shardId-000000000000";
-
-/// An empty pair of tables, served until the test's runtime ends.
-async fn tables() -> (AccessTable, LedgerTable) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-    let database = dynoxide::Database::memory().expect("a store in memory");
-    tokio::spawn(dynoxide::server::serve_on(listener, database));
-    let credentials = Credentials::new("test", "test", None, None, "tests");
-    let client = client(Some(&endpoint), "eu-central-1", credentials, Effort::Patient);
-    create_tables(&client, "access", "ledger").await.expect("tables");
-    create_tables(&client, "access", "ledger").await.expect("made once, and no harm in asking again");
-    (AccessTable::new(client.clone(), "access"), LedgerTable::new(client, "ledger"))
-}
 
 fn identity(text: &str) -> Identity {
     text.parse().expect("an identity")
@@ -62,7 +49,7 @@ fn published(period: &str, used: u64) -> Published {
 
 #[tokio::test]
 async fn an_api_key_is_stored_read_changed_and_listed() {
-    let (access, _) = tables().await;
+    let Tables { access, .. } = Tables::serve().await;
     let (key, other) = (identity("key#01"), identity("key#02"));
     assert_eq!(access.key(&key).await.expect("a read"), None);
     let stored = record_of("100/month");
@@ -98,16 +85,24 @@ async fn an_api_key_is_stored_read_changed_and_listed() {
 
 #[tokio::test]
 async fn the_address_secret_is_made_once() {
-    let (access, _) = tables().await;
+    let Tables { access, own_access, .. } = Tables::serve().await;
     assert_eq!(access.address_secret().await.expect("a read"), None);
+    assert_eq!(own_access.address_secret().await.expect("a read"), None);
     let (first, second) = (AddressSecret::new([1; 32]), AddressSecret::new([2; 32]));
     assert_eq!(access.ensure_address_secret(first.clone()).await.expect("made"), first);
     assert_eq!(access.ensure_address_secret(second).await.expect("kept"), first);
-    assert_eq!(access.address_secret().await.expect("a read"), Some(first));
+    assert_eq!(access.address_secret().await.expect("a read"), Some(first.clone()));
+    assert_eq!(own_access.address_secret().await.expect("a read"), Some(first));
 }
 
 #[tokio::test]
 async fn publication_only_ever_goes_forward() {
+    let (sdk, own) = (Tables::serve().await, Tables::serve().await);
+    goes_forward(&sdk.access, &sdk.access).await;
+    goes_forward(&own.access, &own.own_access).await;
+}
+
+async fn goes_forward<C: Calls>(operator: &AccessTable, access: &tables::AccessTable<C>) {
     // (identity, limit, what is published in turn, what stands then)
     type Row<'a> = (&'a str, &'a str, &'a [(&'a str, u64)], Option<(&'a str, u64)>);
     let table: [Row<'_>; 8] = [
@@ -122,8 +117,7 @@ async fn publication_only_ever_goes_forward() {
         // A late line of the window that the API key had before.
         ("key#01", "100/day", &[("2026-11-24", 99)], Some(("2026-11", 60))),
     ];
-    let (access, _) = tables().await;
-    access.put_key(&identity("key#01"), &record_of("100/month")).await.expect("an API key");
+    operator.put_key(&identity("key#01"), &record_of("100/month")).await.expect("an API key");
     for (who, limit_text, turns, expected) in table {
         for (period, used) in turns {
             let outcome = access.publish(&identity(who), limit(limit_text), published(period, *used)).await;
@@ -136,7 +130,11 @@ async fn publication_only_ever_goes_forward() {
 
 #[tokio::test]
 async fn a_deleted_api_key_is_not_brought_back_and_absence_is_read_in_order() {
-    let (access, _) = tables().await;
+    absence(&Tables::serve().await.access).await;
+    absence(&Tables::serve().await.own_access).await;
+}
+
+async fn absence<C: Calls>(access: &tables::AccessTable<C>) {
     access.publish(&identity("key#09"), limit("5/day"), published("2026-11-24", 5)).await.expect("nothing");
     assert_eq!(access.key(&identity("key#09")).await.expect("a read"), None);
     access.publish(&identity("site#x.test"), limit("5/day"), published("2026-11-24", 5)).await.expect("one");
@@ -147,7 +145,7 @@ async fn a_deleted_api_key_is_not_brought_back_and_absence_is_read_in_order() {
 
 #[tokio::test]
 async fn a_change_of_window_clears_what_was_published() {
-    let (access, _) = tables().await;
+    let Tables { access, own_access, .. } = Tables::serve().await;
     let key = identity("key#01");
     access.put_key(&key, &record_of("100/month")).await.expect("an API key");
     access.publish(&key, limit("100/month"), published("2026-11", 70)).await.expect("a publication");
@@ -156,6 +154,9 @@ async fn a_change_of_window_clears_what_was_published() {
     assert_eq!(same_window.published, Some(published("2026-11", 70)));
     let other_window = access.update_key(&key, &change("10/day")).await.expect("a change");
     assert_eq!((other_window.limit, other_window.published), (limit("10/day"), None));
+    // Both clients read one record alike.
+    assert_eq!(own_access.key(&key).await.expect("a read"), Some(other_window));
+    assert_eq!(own_access.key(&identity("key#02")).await.expect("a read"), None);
 }
 
 fn update(first: &str, last: &str, charged: u64) -> LedgerUpdate {
@@ -174,7 +175,12 @@ fn update(first: &str, last: &str, charged: u64) -> LedgerUpdate {
 
 #[tokio::test]
 async fn the_watermark_admits_each_record_once() {
-    let (_, ledger) = tables().await;
+    let (sdk, own) = (Tables::serve().await, Tables::serve().await);
+    admits_once(&sdk.ledger, &sdk.ledger).await;
+    admits_once(&own.ledger, &own.own_ledger).await;
+}
+
+async fn admits_once<C: Calls>(operator: &LedgerTable, ledger: &tables::LedgerTable<C>) {
     let added = |charged| Applied::Added(totals(charged));
     let behind =
         |watermark: &str, charged| Applied::Behind { watermark: watermark.into(), totals: totals(charged) };
@@ -191,13 +197,13 @@ async fn the_watermark_admits_each_record_once() {
         assert_eq!(ledger.apply(&update).await.expect("a write"), expected, "{update:?}");
     }
     let month: Month = "2026-11".parse().expect("a month");
-    let items = ledger.month(month, Some(IdentityKind::Address)).await.expect("a read");
+    let items = operator.month(month, Some(IdentityKind::Address)).await.expect("a read");
     assert_eq!(items.len(), 1);
     assert_eq!((items[0].charged, &items[0].days[&24]), (6, &6));
     assert_eq!(items[0].verdicts, [(Verdict::Allowed, 6)].into());
     assert_eq!(items[0].watermarks[SHARD], "09");
     assert_eq!(ledger.item(&identity("addr#0a"), month).await.expect("a read"), Some(items[0].clone()));
-    assert_eq!(ledger.month(month, Some(IdentityKind::Key)).await.expect("a read"), []);
+    assert_eq!(operator.month(month, Some(IdentityKind::Key)).await.expect("a read"), []);
 }
 
 fn totals(charged: u64) -> ipgeo_runtime::store::MonthTotals {
@@ -206,9 +212,18 @@ fn totals(charged: u64) -> ipgeo_runtime::store::MonthTotals {
 
 #[tokio::test]
 async fn a_stream_is_counted_and_published_through_the_real_api() {
-    let (access, ledger) = tables().await;
+    let (sdk, own) = (Tables::serve().await, Tables::serve().await);
+    counts_and_publishes(&sdk.access, &sdk.access, &sdk.ledger).await;
+    counts_and_publishes(&own.access, &own.own_access, &own.own_ledger).await;
+}
+
+async fn counts_and_publishes<C: Calls + Clone + 'static>(
+    operator: &AccessTable,
+    access: &tables::AccessTable<C>,
+    ledger: &tables::LedgerTable<C>,
+) {
     let key = identity("key#0a");
-    access.put_key(&key, &record_of("50/month")).await.expect("an API key");
+    operator.put_key(&key, &record_of("50/month")).await.expect("an API key");
     let handler = UsageHandler::new(ledger.clone(), access.clone());
     let batches: Vec<_> = (0..10)
         .map(|n| record(SHARD, 100 + n, &vec![event("2026-11-24T10:00:00Z", "key#0a", "50/month"); 5]))

@@ -60,7 +60,7 @@ pub fn build_command(
     target_folder: &str,
 ) -> Result<BuildCommand, ToolchainError> {
     let target = target(architecture);
-    let package = ["--release", "--locked", "--package", "ipgeo-runtime", "--bin", "bootstrap"];
+    let package = ["--profile", "lambda", "--locked", "--package", "ipgeo-runtime", "--bin", "bootstrap"];
     let folder = ["--target-dir", target_folder];
     let command = |head: &[&str], program: String| BuildCommand {
         arguments: head.iter().chain(&package).chain(&folder).map(|text| (*text).to_owned()).collect(),
@@ -71,10 +71,10 @@ pub fn build_command(
             return Err(ToolchainError::NoTarget(target));
         }
         let versioned = format!("{target}.{}.{}", GLIBC.0, GLIBC.1);
-        return Ok(command(&["zigbuild", "--target", &versioned], format!("{target}/release/bootstrap")));
+        return Ok(command(&["zigbuild", "--target", &versioned], format!("{target}/lambda/bootstrap")));
     }
     if facts.host == target {
-        return Ok(command(&["build"], "release/bootstrap".to_owned()));
+        return Ok(command(&["build"], "lambda/bootstrap".to_owned()));
     }
     Err(ToolchainError::NoCross { host: facts.host.clone(), wanted: target })
 }
@@ -93,15 +93,15 @@ mod tests {
                 Architecture::Arm64,
                 facts(X86, true, true),
                 Ok(
-                    "zigbuild --target aarch64-unknown-linux-gnu.2.34 --release --locked --package ipgeo-runtime \
-                    --bin bootstrap --target-dir t => aarch64-unknown-linux-gnu/release/bootstrap",
+                    "zigbuild --target aarch64-unknown-linux-gnu.2.34 --profile lambda --locked --package ipgeo-runtime \
+                    --bin bootstrap --target-dir t => aarch64-unknown-linux-gnu/lambda/bootstrap",
                 ),
             ),
             (
                 Architecture::X86_64,
                 facts(X86, false, true),
                 Ok(
-                    "build --release --locked --package ipgeo-runtime --bin bootstrap --target-dir t => release/bootstrap",
+                    "build --profile lambda --locked --package ipgeo-runtime --bin bootstrap --target-dir t => lambda/bootstrap",
                 ),
             ),
             (

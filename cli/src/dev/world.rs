@@ -14,7 +14,9 @@ use ipgeo_contract::AddressSecret;
 use ipgeo_runtime::dynamo::{AccessTable, Effort, LedgerTable, client, create_access_table, create_tables};
 use ipgeo_runtime::geo::Database;
 use ipgeo_runtime::lookup::{Lookup, Settings};
+use ipgeo_runtime::tables;
 use ipgeo_runtime::usage::UsageHandler;
+use ipgeo_runtime::wire::{Account, Client};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -70,7 +72,9 @@ const STREAM_FOLDER: &str = "stream";
 /// How long open connections may hold up the end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-type Edge = Lookup<AccessTable, Arc<Database>, RegionLog>;
+/// An edge reads through the Lambda's own client, as on AWS.
+type EdgeTable = tables::AccessTable<Client>;
+type Edge = Lookup<EdgeTable, Arc<Database>, RegionLog>;
 
 /// A running world.
 pub struct World {
@@ -98,12 +102,11 @@ impl World {
         let listeners = listen(options.port, config.regions.len() + 1).await?;
         let stores = open_stores(config, options, &stores_stopped).await?;
         let home = home_index(config);
-        let (access, ledger) = make_tables(config, &stores, home).await?;
+        let (access, home_access, ledger) = make_tables(config, &stores, home).await?;
 
         let replication = replicate(config, &stores, home, options.replication_lag)?;
-        let alerts =
-            Arc::new(AlertSink::new(ledger.clone(), access[home].clone(), options.stores.as_deref()));
-        let handler = UsageHandler::new(ledger, access[home].clone());
+        let alerts = Arc::new(AlertSink::new(ledger.clone(), home_access.clone(), options.stores.as_deref()));
+        let handler = UsageHandler::new(ledger, home_access);
         let handler: Arc<Handler> = Arc::new(handler.with_alerts(config.alerts.thresholds.clone()));
         let kept = options.stores.as_ref().map(|folder| folder.join(STREAM_FOLDER));
         let keeper = kept.as_ref().map(|folder| Keeper::open(folder, Timestamp::now())).transpose();
@@ -191,26 +194,29 @@ async fn open_stores(
     Ok(stores)
 }
 
-/// Makes the tables that are not there yet; every region's access table, and home's ledger.
+/// Makes the tables that are not there yet: every region's access table as its edge reads it, and home's two as home
+/// writes them.
 async fn make_tables(
     config: &Config,
     stores: &[RegionStore],
     home: usize,
-) -> anyhow::Result<(Vec<AccessTable>, LedgerTable)> {
+) -> anyhow::Result<(Vec<EdgeTable>, AccessTable, LedgerTable)> {
     let (access_name, ledger_name) = (config.service.access_table(), config.service.ledger_table());
     let credentials = || Credentials::new("dev", "dev", None, None, "ipgeo dev");
     let mut access = Vec::with_capacity(stores.len());
     for (region, store) in config.regions.iter().zip(stores) {
         let client = client(Some(&store.endpoint), &region.name, credentials(), Effort::Patient);
         create_access_table(&client, &access_name).await?;
-        access.push(AccessTable::new(client, &access_name));
+        let edge = Client::new(&Account::at(&store.endpoint, &region.name, credentials()), Effort::Patient)?;
+        access.push(EdgeTable::new(edge, &access_name));
     }
     let client = client(Some(&stores[home].endpoint), &config.service.home, credentials(), Effort::Patient);
     create_tables(&client, &access_name, &ledger_name).await?;
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
-    access[home].ensure_address_secret(AddressSecret::new(secret)).await?;
-    Ok((access, LedgerTable::new(client, &ledger_name)))
+    let home_access = AccessTable::new(client.clone(), &access_name);
+    home_access.ensure_address_secret(AddressSecret::new(secret)).await?;
+    Ok((access, home_access, LedgerTable::new(client, &ledger_name)))
 }
 
 fn replicate(

@@ -37,3 +37,5 @@ pub const ENDPOINT_SNS: &str = "AWS_ENDPOINT_URL_SNS";
 pub const ENDPOINT_DYNAMODB: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 /// Another endpoint for all services, as every AWS tool reads it (both handlers).
 pub const ENDPOINT: &str = "AWS_ENDPOINT_URL";
+/// A file of certificates that are trusted in place of the built-in roots, as AWS tools read it (both handlers).
+pub const CA_BUNDLE: &str = "AWS_CA_BUNDLE";

@@ -1,29 +1,22 @@
-//! The access table: what edges read, what home publishes, what the operator's verbs write.
+//! The access table: what the operator's verbs read and write.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use ipgeo_contract::{
-    AddressSecret, Identity, IdentityKind, KeyRecord, Limit, Published, SECRET_ID, SitePattern, Status,
-    access_attr as attr,
+    AddressSecret, Identity, KeyRecord, Limit, SECRET_ID, SitePattern, Status, access_attr as attr,
 };
 use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::failed;
-use super::items::{self, Item, ItemError, number, string, strings};
-use crate::store::{AccessRead, PublishWrite, StoreError};
+use super::values::{number, ours, string, strings, theirs};
+use crate::store::StoreError;
+use crate::tables;
 
-/// Rounds of `BatchGetItem` before its unprocessed keys are given up.
-const BATCH_ROUNDS_MAX: usize = 3;
-
-/// One region's access table. Every write goes to home's.
-#[derive(Clone, Debug)]
-pub struct AccessTable {
-    client: Client,
-    table: String,
-}
+/// One region's access table, through the SDK.
+pub type AccessTable = tables::AccessTable<Client>;
 
 /// What to change in an API key's record; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,40 +52,10 @@ pub enum KeyWriteError {
 }
 
 impl AccessTable {
-    /// A table by name, through a client of its region.
-    pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into() }
-    }
-
-    fn read_action(&self) -> String {
-        format!("read of access table {}", self.table)
-    }
-
-    fn write_action(&self) -> String {
-        format!("write to access table {}", self.table)
-    }
-
-    fn unreadable(&self, identity: &str, error: ItemError) -> StoreError {
-        let kind = identity.split('#').next().unwrap_or_default();
-        StoreError { action: format!("{} (a `{kind}#` item)", self.read_action()), source: Box::new(error) }
-    }
-
-    async fn item(&self, id: &str, consistent: bool) -> Result<Option<Item>, StoreError> {
-        self.client
-            .get_item()
-            .table_name(&self.table)
-            .key(attr::ID, string(id))
-            .consistent_read(consistent)
-            .send()
-            .await
-            .map(|answer| answer.item)
-            .map_err(|error| failed(self.read_action(), error))
-    }
-
     /// The record of an API key as this region holds it now, read consistently.
     pub async fn key_now(&self, identity: &Identity) -> Result<Option<KeyRecord>, StoreError> {
         let item = self.item(identity.as_str(), true).await?;
-        item.map(|item| items::key_record(&item))
+        item.map(|item| tables::key_record(&item))
             .transpose()
             .map_err(|error| self.unreadable(identity.as_str(), error))
     }
@@ -103,15 +66,16 @@ impl AccessTable {
         identity: &Identity,
     ) -> Result<Option<(KeyRecord, Option<Timestamp>)>, StoreError> {
         let Some(item) = self.item(identity.as_str(), true).await? else { return Ok(None) };
-        let read = items::key_record(&item).and_then(|record| Ok((record, items::time(&item, attr::MARK)?)));
+        let read =
+            tables::key_record(&item).and_then(|record| Ok((record, tables::time(&item, attr::MARK)?)));
         read.map(Some).map_err(|error| self.unreadable(identity.as_str(), error))
     }
 
     /// Sets a mark in an API key's record, by which the way to other regions is measured.
     pub async fn mark_key(&self, identity: &Identity, at: Timestamp) -> Result<(), StoreError> {
-        self.client
+        self.client()
             .update_item()
-            .table_name(&self.table)
+            .table_name(self.name())
             .key(attr::ID, string(identity.as_str()))
             .update_expression("SET #mark = :mark")
             .condition_expression("attribute_exists(#id)")
@@ -127,10 +91,10 @@ impl AccessTable {
     /// Stores a new API key's record; never over another.
     pub async fn put_key(&self, identity: &Identity, record: &KeyRecord) -> Result<(), KeyWriteError> {
         let put = self
-            .client
+            .client()
             .put_item()
-            .table_name(&self.table)
-            .set_item(Some(items::key_item(identity, record)))
+            .table_name(self.name())
+            .set_item(Some(theirs(tables::key_item(identity, record))))
             .condition_expression("attribute_not_exists(#id)")
             .expression_attribute_names("#id", attr::ID);
         match put.send().await {
@@ -154,9 +118,9 @@ impl AccessTable {
         let old = self.key_now(identity).await?.ok_or(KeyWriteError::Missing)?;
         let update = Update::of(change, &old);
         let call = self
-            .client
+            .client()
             .update_item()
-            .table_name(&self.table)
+            .table_name(self.name())
             .key(attr::ID, string(identity.as_str()))
             .update_expression(update.expression())
             .condition_expression("attribute_exists(#id)")
@@ -164,7 +128,7 @@ impl AccessTable {
             .set_expression_attribute_values((!update.values.is_empty()).then_some(update.values))
             .return_values(ReturnValue::AllNew);
         match call.send().await {
-            Ok(answer) => items::key_record(&answer.attributes.unwrap_or_default())
+            Ok(answer) => tables::key_record(&answer.attributes.map(ours).unwrap_or_default())
                 .map_err(|error| self.unreadable(identity.as_str(), error).into()),
             Err(error)
                 if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
@@ -178,9 +142,9 @@ impl AccessTable {
     /// Every API key's record, in no order.
     pub async fn list_keys(&self) -> Result<Vec<(Identity, KeyRecord)>, StoreError> {
         let mut pages = self
-            .client
+            .client()
             .scan()
-            .table_name(&self.table)
+            .table_name(self.name())
             .filter_expression("begins_with(#id, :key)")
             .expression_attribute_names("#id", attr::ID)
             .expression_attribute_values(":key", string("key#"))
@@ -189,8 +153,8 @@ impl AccessTable {
             .send();
         let mut keys = Vec::new();
         while let Some(item) = pages.next().await {
-            let item = item.map_err(|error| failed(self.read_action(), error))?;
-            let key = items::identity(&item).and_then(|id| Ok((id, items::key_record(&item)?)));
+            let item = ours(item.map_err(|error| failed(self.read_action(), error))?);
+            let key = tables::identity(&item).and_then(|id| Ok((id, tables::key_record(&item)?)));
             keys.push(key.map_err(|error| self.unreadable("key#", error))?);
         }
         Ok(keys)
@@ -199,9 +163,9 @@ impl AccessTable {
     /// Stores `secret` unless there is one already; returns the one that holds.
     pub async fn ensure_address_secret(&self, secret: AddressSecret) -> Result<AddressSecret, StoreError> {
         let put = self
-            .client
+            .client()
             .put_item()
-            .table_name(&self.table)
+            .table_name(self.name())
             .item(attr::ID, string(SECRET_ID))
             .item(attr::SECRET, string(secret.to_hex()))
             .condition_expression("attribute_not_exists(#id)")
@@ -215,18 +179,6 @@ impl AccessTable {
                 Ok(found.unwrap_or(secret))
             }
             Err(error) => Err(failed(self.write_action(), error)),
-        }
-    }
-
-    async fn secret(&self, consistent: bool) -> Result<Option<AddressSecret>, StoreError> {
-        let Some(item) = self.item(SECRET_ID, consistent).await? else { return Ok(None) };
-        let text = items::text_of(&item, attr::SECRET).map_err(|error| self.unreadable(SECRET_ID, error))?;
-        match text.as_deref().and_then(AddressSecret::from_hex) {
-            Some(secret) => Ok(Some(secret)),
-            None => Err(StoreError {
-                action: self.read_action(),
-                source: format!("item `{SECRET_ID}` holds no secret of 64 hex digits").into(),
-            }),
         }
     }
 }
@@ -288,88 +240,5 @@ impl Update {
             parts => format!("{word} {} ", parts.join(", ")),
         };
         clause("SET", &self.set) + &clause("REMOVE", &self.remove)
-    }
-}
-
-impl AccessRead for AccessTable {
-    async fn key(&self, identity: &Identity) -> Result<Option<KeyRecord>, StoreError> {
-        let item = self.item(identity.as_str(), false).await?;
-        item.map(|item| items::key_record(&item))
-            .transpose()
-            .map_err(|error| self.unreadable(identity.as_str(), error))
-    }
-
-    async fn published(&self, identities: &[Identity]) -> Result<Vec<Option<Published>>, StoreError> {
-        let key = |identity: &Identity| HashMap::from([(attr::ID.to_owned(), string(identity.as_str()))]);
-        let keys = KeysAndAttributes::builder()
-            .set_keys(Some(identities.iter().map(key).collect()))
-            .build()
-            .map_err(|error| failed(self.read_action(), error))?;
-        let mut found: HashMap<Identity, Option<Published>> = HashMap::new();
-        let mut pending = Some(HashMap::from([(self.table.clone(), keys)]));
-        for _round in 0..BATCH_ROUNDS_MAX {
-            let Some(request) = pending.take().filter(|pending| !pending.is_empty()) else { break };
-            let answer = self.client.batch_get_item().set_request_items(Some(request)).send().await;
-            let answer = answer.map_err(|error| failed(self.read_action(), error))?;
-            for item in answer.responses.into_iter().flatten().flat_map(|(_, items)| items) {
-                let read = items::identity(&item).and_then(|id| Ok((id, items::published(&item)?)));
-                let (identity, published) = read.map_err(|error| self.unreadable("addr#", error))?;
-                found.insert(identity, published);
-            }
-            pending = answer.unprocessed_keys;
-        }
-        if pending.is_some_and(|pending| !pending.is_empty()) {
-            return Err(StoreError { action: self.read_action(), source: "throttled".into() });
-        }
-        Ok(identities.iter().map(|identity| found.get(identity).copied().flatten()).collect())
-    }
-
-    async fn address_secret(&self) -> Result<Option<AddressSecret>, StoreError> {
-        self.secret(false).await
-    }
-}
-
-impl PublishWrite for AccessTable {
-    async fn publish(
-        &self,
-        identity: &Identity,
-        limit: Limit,
-        published: Published,
-    ) -> Result<(), StoreError> {
-        let period = published.period.to_string();
-        // A period of another length (`2026-11` after `2026-11-24`) belongs to another window: it is
-        // neither earlier nor later, it is obsolete.
-        let newer = "attribute_not_exists(#period) OR size(#period) <> :length OR #period < :period \
-                     OR (#period = :period AND #used < :used)";
-        let mut update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .key(attr::ID, string(identity.as_str()))
-            .update_expression("SET #period = :period, #used = :used, #as_of = :as_of")
-            .expression_attribute_names("#period", attr::PERIOD)
-            .expression_attribute_names("#used", attr::USED)
-            .expression_attribute_names("#as_of", attr::AS_OF)
-            .expression_attribute_values(":length", number(period.len()))
-            .expression_attribute_values(":period", string(period))
-            .expression_attribute_values(":used", number(published.used))
-            .expression_attribute_values(":as_of", number(published.as_of.as_millisecond()));
-        update = match identity.kind() {
-            IdentityKind::Key => update
-                .condition_expression(format!("attribute_exists(#id) AND #window = :window AND ({newer})"))
-                .expression_attribute_names("#id", attr::ID)
-                .expression_attribute_names("#window", attr::WINDOW)
-                .expression_attribute_values(":window", string(limit.window.as_str())),
-            IdentityKind::Address | IdentityKind::Site => update.condition_expression(newer),
-        };
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error)
-                if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(failed(self.write_action(), error)),
-        }
     }
 }

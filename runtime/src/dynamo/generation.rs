@@ -3,15 +3,16 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, TableStatus};
+use aws_sdk_dynamodb::types::TableStatus;
 use ipgeo_contract::{IdentityKind, LedgerAttr, Verdict, ledger_attr as attr, ledger_row as row};
 use jiff::Timestamp;
 
-use super::items::{Item, number, string};
-use super::ledger::{LedgerItem, LedgerTable, address_ttl};
+use super::ledger::{LedgerItem, LedgerTable};
 use super::tables::create_ledger_table;
+use super::values::{SdkItem, number, string};
 use super::{failed, held};
 use crate::store::StoreError;
+use crate::tables::address_ttl;
 
 /// What became of [`LedgerTable::replace`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,10 +116,10 @@ impl LedgerTable {
     }
 }
 
-fn item_of(item: &LedgerItem) -> Item {
+fn item_of(item: &LedgerItem) -> SdkItem {
     let text = |name: &str, value: &str| (name.to_owned(), string(value));
     let count = |attr: LedgerAttr, n: u64| (attr.name(), number(n));
-    let mut out: HashMap<String, AttributeValue> = HashMap::from([
+    let mut out: SdkItem = HashMap::from([
         text(attr::ID, item.identity.as_str()),
         text(attr::MONTH, &item.month.to_string()),
         (attr::CHARGED.to_owned(), number(item.charged)),

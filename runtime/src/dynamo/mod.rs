@@ -1,16 +1,17 @@
-//! The DynamoDB adapter: the store's traits against the real API. With `sns`, the
-//! only room of this crate that imports an AWS crate; `ipgeo dev`, the tests and AWS all run through it.
+//! The two tables through the SDK: what the operator's tool and `ipgeo dev` use, with the verbs that the Lambda has no
+//! need of. Behind the feature `operator`, so that the Lambda is built without the SDK.
 
 mod access;
 mod client;
 mod generation;
-mod items;
 mod ledger;
 mod notes;
 mod tables;
+mod values;
 
+pub use crate::tables::Effort;
 pub use access::{AccessTable, KeyChange, KeyWriteError};
-pub use client::{ClientError, Effort, client, client_from_env};
+pub use client::client;
 pub use generation::Replaced;
 pub use ledger::{LedgerItem, LedgerTable};
 pub use notes::{RecordedAlert, RegionNewest, ShardNewest};

@@ -12,7 +12,6 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::config::Credentials;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -20,12 +19,13 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use ipgeo_contract::{AddressSecret, env};
-use ipgeo_runtime::dynamo::{AccessTable, Effort, LedgerTable, client, create_tables};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::Notify;
+
+pub use crate::support::Tables;
 
 pub const TOPIC: &str = "arn:aws:sns:eu-central-1:000000000000:ipgeo-prod-quota-alerts";
 /// Where nobody listens.
@@ -106,23 +106,11 @@ impl RuntimeApi {
     }
 }
 
-/// Tables served on loopback, and clients of them.
-pub struct Tables {
-    pub endpoint: String,
-    pub access: AccessTable,
-    pub ledger: LedgerTable,
-}
-
+/// Tables with an address secret.
 pub async fn tables() -> Tables {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-    tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().expect("a store")));
-    let credentials = Credentials::new("test", "test", None, None, "tests");
-    let client = client(Some(&endpoint), "eu-central-1", credentials, Effort::Patient);
-    create_tables(&client, "access", "ledger").await.expect("tables");
-    let access = AccessTable::new(client.clone(), "access");
-    access.ensure_address_secret(AddressSecret::new([7; 32])).await.expect("a secret");
-    Tables { endpoint, access, ledger: LedgerTable::new(client, "ledger") }
+    let tables = Tables::serve().await;
+    tables.access.ensure_address_secret(AddressSecret::new([7; 32])).await.expect("a secret");
+    tables
 }
 
 /// A topic that takes what is published, as SNS answers.

@@ -17,9 +17,13 @@ pub mod stream;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
+use aws_sdk_dynamodb::config::Credentials;
 use ipgeo_contract::{Charge, Identity, Limit, Month, Published, UsageEvent, Verdict, padded_sequence};
+use ipgeo_runtime::dynamo::{AccessTable, Effort, LedgerTable, client, create_tables};
 use ipgeo_runtime::store::{Applied, LedgerUpdate, LedgerWrite, MonthTotals, PublishWrite, StoreError};
+use ipgeo_runtime::tables;
 use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, LogEvent, UsageHandler, envelope};
+use ipgeo_runtime::wire::{Account, Client};
 use jiff::Timestamp;
 
 /// What a write does instead of succeeding.
@@ -138,6 +142,36 @@ impl PublishWrite for &'static MemoryStore {
 pub fn memory_handler() -> (&'static MemoryStore, UsageHandler<&'static MemoryStore, &'static MemoryStore>) {
     let store: &'static MemoryStore = Box::leak(Box::default());
     (store, UsageHandler::new(store, store))
+}
+
+/// An empty pair of tables, served until the test's runtime ends: through the SDK, and through the Lambda's own client.
+pub struct Tables {
+    pub endpoint: String,
+    pub access: AccessTable,
+    pub ledger: LedgerTable,
+    pub own_access: tables::AccessTable<Client>,
+    pub own_ledger: tables::LedgerTable<Client>,
+}
+
+impl Tables {
+    pub async fn serve() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().expect("a store")));
+        let credentials = Credentials::new("test", "test", None, None, "tests");
+        let sdk = client(Some(&endpoint), "eu-central-1", credentials.clone(), Effort::Patient);
+        create_tables(&sdk, "access", "ledger").await.expect("tables");
+        create_tables(&sdk, "access", "ledger").await.expect("made once, and no harm in asking again");
+        let account = Account::at(&endpoint, "eu-central-1", credentials);
+        let own = Client::new(&account, Effort::Patient).expect("a client");
+        Self {
+            endpoint,
+            access: AccessTable::new(sdk.clone(), "access"),
+            ledger: LedgerTable::new(sdk, "ledger"),
+            own_access: tables::AccessTable::new(own.clone(), "access"),
+            own_ledger: tables::LedgerTable::new(own, "ledger"),
+        }
+    }
 }
 
 /// An allowed event of one call.

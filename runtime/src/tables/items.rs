@@ -1,20 +1,17 @@
 //! Items of the access table, to and from the contract's types: the one place that knows both.
 
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use ipgeo_contract::{Identity, KeyRecord, Limit, Published, access_attr as attr};
 use jiff::Timestamp;
 
-/// An item as the API carries it.
-pub(super) type Item = HashMap<String, AttributeValue>;
+use super::value::{Item, Value, number, string};
 
 /// An attribute that is missing or not what it should be.
 #[derive(Debug, thiserror::Error)]
 #[error("attribute `{name}` {fault}")]
-pub(super) struct ItemError {
+pub struct ItemError {
     name: &'static str,
     fault: String,
 }
@@ -25,26 +22,16 @@ impl ItemError {
     }
 }
 
-/// A string attribute.
-pub(super) fn string(text: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(text.into())
-}
-
-/// A number attribute.
-pub(super) fn number(value: impl Display) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
 /// An attribute that holds a list of strings, or none for an empty list.
-pub(super) fn strings<T: Display>(list: &[T]) -> Option<AttributeValue> {
-    let list: Vec<AttributeValue> = list.iter().map(|item| string(item.to_string())).collect();
-    (!list.is_empty()).then_some(AttributeValue::L(list))
+pub fn strings<T: Display>(list: &[T]) -> Option<Value> {
+    let list: Vec<Value> = list.iter().map(|item| string(item.to_string())).collect();
+    (!list.is_empty()).then_some(Value::L(list))
 }
 
 fn text<'a>(item: &'a Item, name: &'static str) -> Result<Option<&'a str>, ItemError> {
     match item.get(name) {
         None => Ok(None),
-        Some(AttributeValue::S(text)) => Ok(Some(text)),
+        Some(Value::S(text)) => Ok(Some(text)),
         Some(_) => Err(ItemError::new(name, "is not a string")),
     }
 }
@@ -60,13 +47,13 @@ fn parsed<T: FromStr<Err: Display>>(name: &'static str, text: &str) -> Result<T,
 fn integer<T: FromStr<Err: Display>>(item: &Item, name: &'static str) -> Result<Option<T>, ItemError> {
     match item.get(name) {
         None => Ok(None),
-        Some(AttributeValue::N(digits)) => parsed(name, digits).map(Some),
+        Some(Value::N(digits)) => parsed(name, digits).map(Some),
         Some(_) => Err(ItemError::new(name, "is not a number")),
     }
 }
 
 /// An instant in an attribute, Unix milliseconds.
-pub(super) fn time(item: &Item, name: &'static str) -> Result<Option<Timestamp>, ItemError> {
+pub fn time(item: &Item, name: &'static str) -> Result<Option<Timestamp>, ItemError> {
     let Some(ms) = integer::<i64>(item, name)? else { return Ok(None) };
     Timestamp::from_millisecond(ms).map(Some).map_err(|error| ItemError::new(name, error.to_string()))
 }
@@ -74,10 +61,10 @@ pub(super) fn time(item: &Item, name: &'static str) -> Result<Option<Timestamp>,
 fn list<T: FromStr<Err: Display>>(item: &Item, name: &'static str) -> Result<Vec<T>, ItemError> {
     match item.get(name) {
         None => Ok(Vec::new()),
-        Some(AttributeValue::L(values)) => values
+        Some(Value::L(values)) => values
             .iter()
             .map(|value| match value {
-                AttributeValue::S(text) => parsed(name, text),
+                Value::S(text) => parsed(name, text),
                 _ => Err(ItemError::new(name, "holds something that is not a string")),
             })
             .collect(),
@@ -96,7 +83,7 @@ pub(super) fn published(item: &Item) -> Result<Option<Published>, ItemError> {
 }
 
 /// The record of an API key in an item.
-pub(super) fn key_record(item: &Item) -> Result<KeyRecord, ItemError> {
+pub fn key_record(item: &Item) -> Result<KeyRecord, ItemError> {
     let word = |name| text(item, name).and_then(|found| needed(name, found));
     Ok(KeyRecord {
         owner: word(attr::OWNER)?.to_owned(),
@@ -116,18 +103,18 @@ pub(super) fn key_record(item: &Item) -> Result<KeyRecord, ItemError> {
 }
 
 /// The identity that an item belongs to.
-pub(super) fn identity(item: &Item) -> Result<Identity, ItemError> {
+pub fn identity(item: &Item) -> Result<Identity, ItemError> {
     let id = needed(attr::ID, text(item, attr::ID)?)?;
     parsed(attr::ID, id)
 }
 
 /// The text of an attribute, or nothing.
-pub(super) fn text_of(item: &Item, name: &'static str) -> Result<Option<String>, ItemError> {
+pub fn text_of(item: &Item, name: &'static str) -> Result<Option<String>, ItemError> {
     Ok(text(item, name)?.map(str::to_owned))
 }
 
 /// The item of an API key's record.
-pub(super) fn key_item(identity: &Identity, record: &KeyRecord) -> Item {
+pub fn key_item(identity: &Identity, record: &KeyRecord) -> Item {
     let mut item: Item = [
         (attr::ID, string(identity.as_str())),
         (attr::OWNER, string(&record.owner)),
@@ -140,7 +127,7 @@ pub(super) fn key_item(identity: &Identity, record: &KeyRecord) -> Item {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    let mut add = |name: &str, value: Option<AttributeValue>| {
+    let mut add = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
             item.insert(name.to_owned(), value);
         }
@@ -218,7 +205,7 @@ mod tests {
             let mut item = key_item(&identity_of_tests(), &record);
             item.remove(names[which]);
             if as_bool {
-                item.insert(names[which].to_owned(), AttributeValue::Bool(true));
+                item.insert(names[which].to_owned(), Value::Foreign);
             }
             let error = key_record(&item).expect_err("a damaged item").to_string();
             prop_assert!(error.contains(names[which]), "{}", error);
