@@ -119,7 +119,7 @@ async fn run(seed: u64, sns: &str) -> network::Done {
     put_keys(&direct).await;
     let server = direct.endpoint.trim_start_matches("http://").parse().expect("an address");
     let (network, endpoint) = Network::before(server, seed).await;
-    let through = Tables { endpoint, access: direct.access.clone(), ledger: direct.ledger.clone() };
+    let through = Tables { endpoint, ..direct.clone() };
 
     let mut histories = Histories::default();
     let mut kills_left = rng.u32(1..5);

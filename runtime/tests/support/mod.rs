@@ -145,6 +145,7 @@ pub fn memory_handler() -> (&'static MemoryStore, UsageHandler<&'static MemorySt
 }
 
 /// An empty pair of tables, served until the test's runtime ends: through the SDK, and through the Lambda's own client.
+#[derive(Clone)]
 pub struct Tables {
     pub endpoint: String,
     pub access: AccessTable,
