@@ -46,6 +46,7 @@ fn options(stream_faults: Option<u64>) -> Options {
         replication_lag: Duration::from_millis(100),
         shards: 2,
         stream_faults,
+        throttled: false,
     }
 }
 

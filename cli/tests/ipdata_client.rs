@@ -120,6 +120,7 @@ async fn ipdatas_python_client_works_unchanged() {
         replication_lag: Duration::ZERO,
         shards: 1,
         stream_faults: None,
+        throttled: false,
     };
     let world = World::start(&config, Arc::new(database), &options).await.expect("a world");
     let key = make_key(&Home::of_world(&world.file).expect("home")).await;

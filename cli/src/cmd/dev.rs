@@ -51,6 +51,9 @@ pub struct DevArgs {
     /// Repeat, cut and shuffle the usage stream, from this seed
     #[arg(long, value_name = "SEED")]
     stream_faults: Option<u64>,
+    /// Let everything through; else a region refuses what its API and function would
+    #[arg(long)]
+    no_throttle: bool,
 }
 
 /// Runs the world until Ctrl-C.
@@ -79,6 +82,7 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<()> {
         replication_lag: Duration::from_millis(args.replication_lag_ms),
         shards: args.shards,
         stream_faults: args.stream_faults,
+        throttled: !args.no_throttle,
     };
     let world = World::start(&config, Arc::new(served.database), &options).await?;
     world.file.write(state)?;

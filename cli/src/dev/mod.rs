@@ -10,7 +10,9 @@ mod nearest;
 mod pipe;
 mod replication;
 mod screen;
+mod serve;
 mod store;
+mod throttle;
 mod world;
 
 pub use database::{Served, serve_database};

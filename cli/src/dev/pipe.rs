@@ -111,24 +111,25 @@ pub(crate) async fn carry(
             // Everybody is gone: nobody waits for the lag.
             () = closed(&lines) => {}
         }
-        let mut batch = vec![first];
-        while batch.len() < LINES_MAX
-            && let Ok(line) = lines.try_recv()
-        {
-            batch.push(line);
+        // All that waits goes now: the lag is how long a line waits, not how many go at a time.
+        let mut waiting = vec![first];
+        while let Ok(line) = lines.try_recv() {
+            waiting.push(line);
         }
-        if let Some(file) = &file {
-            append(file, &batch).await;
-        }
-        let now = Timestamp::now().as_millisecond();
-        let events = batch.into_iter().map(|message| {
-            let id = format!("{now:016}{:016}", IDS.fetch_add(1, Ordering::Relaxed));
-            LogEvent { id, timestamp: now, message }
-        });
-        match envelope("/aws/lambda/ipgeo-dev", &log_stream, events.collect()) {
-            Ok(data) => stream.put(&log_stream, &data),
-            Err(error) => {
-                crate::output::say(&format!("{region}: a batch of usage lines could not be packed: {error}"));
+        for batch in waiting.chunks(LINES_MAX) {
+            if let Some(file) = &file {
+                append(file, batch).await;
+            }
+            let now = Timestamp::now().as_millisecond();
+            let events = batch.iter().map(|message| {
+                let id = format!("{now:016}{:016}", IDS.fetch_add(1, Ordering::Relaxed));
+                LogEvent { id, timestamp: now, message: message.clone() }
+            });
+            match envelope("/aws/lambda/ipgeo-dev", &log_stream, events.collect()) {
+                Ok(data) => stream.put(&log_stream, &data),
+                Err(error) => {
+                    crate::output::say(&format!("{region}: usage lines could not be packed: {error}"));
+                }
             }
         }
     }

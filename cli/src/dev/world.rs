@@ -1,20 +1,17 @@
 //! Putting the world together, and taking it apart without losing a line.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use aws_credential_types::Credentials;
-use axum::Router;
-use axum::extract::{ConnectInfo, Request};
 use ipgeo_contract::AddressSecret;
 use ipgeo_runtime::dynamo::{AccessTable, Effort, LedgerTable, client, create_access_table, create_tables};
 use ipgeo_runtime::geo::Database;
 use ipgeo_runtime::lookup::{Lookup, Settings};
-use ipgeo_runtime::tables;
 use ipgeo_runtime::usage::UsageHandler;
 use ipgeo_runtime::wire::{Account, Client};
 use jiff::Timestamp;
@@ -25,11 +22,13 @@ use tokio::task::JoinHandle;
 use super::alerts::AlertSink;
 use super::delivery::{Handler, deliver};
 use super::faults::Faults;
-use super::front::{self, CallerRule};
-use super::nearest::{Point, nearest};
+use super::front::CallerRule;
+use super::nearest::Point;
 use super::pipe::{RegionLog, Stream, carry};
 use super::replication::Replication;
+use super::serve::{Edge, EdgeTable, serve, told};
 use super::store::RegionStore;
+use super::throttle::Throttle;
 use crate::config::{Config, Region};
 use crate::stream::Keeper;
 use crate::world::{WorldFile, WorldRegion};
@@ -53,6 +52,8 @@ pub struct Options {
     pub shards: usize,
     /// Makes the stream repeat, cut and shuffle, from this seed.
     pub stream_faults: Option<u64>,
+    /// Whether a region lets through only as much as its API and function would.
+    pub throttled: bool,
 }
 
 /// Why a world did not start.
@@ -69,13 +70,6 @@ pub enum StartError {
 /// Below the stores: the copy of the usage stream.
 const STREAM_FOLDER: &str = "stream";
 
-/// How long open connections may hold up the end.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// An edge reads through the Lambda's own client, as on AWS.
-type EdgeTable = tables::AccessTable<Client>;
-type Edge = Lookup<EdgeTable, Arc<Database>, RegionLog>;
-
 /// A running world.
 pub struct World {
     /// Where everything is.
@@ -87,11 +81,6 @@ pub struct World {
     replication: (Sender<()>, std::thread::JoinHandle<anyhow::Result<()>>),
     stores: Vec<RegionStore>,
     stop_stores: watch::Sender<bool>,
-}
-
-/// Resolves when `stop` turns true, or nobody holds it any more.
-async fn told(mut stop: watch::Receiver<bool>) {
-    let _told_or_gone = stop.wait_for(|stop| *stop).await;
 }
 
 impl World {
@@ -133,11 +122,17 @@ impl World {
                 options.log_lag,
                 file,
             )));
-            edges.push(Arc::new(Lookup::new(access, Arc::clone(&database), log, settings(config, region))));
+            edges.push(Edge {
+                lookup: Lookup::new(access, Arc::clone(&database), log, settings(config, region)),
+                name: region.name.clone(),
+                point: Point { latitude: region.latitude, longitude: region.longitude },
+                throttle: options.throttled.then(|| Throttle::new(&region.runtime, Instant::now())),
+            });
         }
         drop(stream);
         let file = world_file(config, &listeners, &stores, kept)?;
-        let fronts = serve(config, edges, listeners, &database, options, &stop);
+        let rule = CallerRule { loopback_as: options.caller, simulate: options.simulate_address };
+        let fronts = serve(edges, listeners, &database, rule, &stop);
         Ok(Self { file, stop, fronts, pipes, deliveries, replication, stores, stop_stores })
     }
 
@@ -293,75 +288,4 @@ fn world_file(
         stream,
         regions,
     })
-}
-
-/// Serves the nearest-region port and every region's, each on a task of its own.
-fn serve(
-    config: &Config,
-    edges: Vec<Arc<Edge>>,
-    listeners: Vec<TcpListener>,
-    database: &Arc<Database>,
-    options: &Options,
-    stop: &watch::Sender<bool>,
-) -> Vec<JoinHandle<()>> {
-    let rule = CallerRule { loopback_as: options.caller, simulate: options.simulate_address };
-    let names: Arc<[String]> = config.regions.iter().map(|region| region.name.clone()).collect();
-    let points: Arc<[Point]> = config
-        .regions
-        .iter()
-        .map(|region| Point { latitude: region.latitude, longitude: region.longitude })
-        .collect();
-    let edges: Arc<[Arc<Edge>]> = edges.into();
-    let mut fronts = Vec::with_capacity(listeners.len());
-    for (index, listener) in listeners.into_iter().enumerate() {
-        let (edges, names, points) = (Arc::clone(&edges), Arc::clone(&names), Arc::clone(&points));
-        let database = Arc::clone(database);
-        let handler = move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
-            let caller = rule.address(peer, request.headers());
-            let region = match index.checked_sub(1) {
-                Some(region) => region,
-                None => nearest_region(&database, caller, &points),
-            };
-            let (edge, name) = (Arc::clone(&edges[region]), names[region].clone());
-            async move {
-                match front::event(request, caller).await {
-                    Some(event) => front::response(edge.handle(&event, Timestamp::now()).await, &name),
-                    None => front::too_large(),
-                }
-            }
-        };
-        let service = Router::new().fallback(handler).into_make_service_with_connect_info::<SocketAddr>();
-        let (stopped, patience) = (told(stop.subscribe()), told(stop.subscribe()));
-        fronts.push(tokio::spawn(async move {
-            let served = axum::serve(listener, service).with_graceful_shutdown(stopped).into_future();
-            // A client that keeps its connection open must not keep the world.
-            let given_up = async {
-                patience.await;
-                tokio::time::sleep(PATIENCE).await;
-            };
-            tokio::select! {
-                ended = served => if let Err(error) = ended {
-                    crate::output::say(&format!("a port is served no more: {error}"));
-                },
-                () = given_up => {}
-            }
-        }));
-    }
-    fronts
-}
-
-fn nearest_region(database: &Database, caller: IpAddr, points: &[Point]) -> usize {
-    let mut members = String::from("{");
-    let Some(location) = database.lookup(caller) else { return 0 };
-    location.write_static(&mut members);
-    members.push('}');
-    let read: Option<Located> = serde_json::from_str(&members).ok();
-    let at = read.and_then(|read| Some(Point { latitude: read.latitude?, longitude: read.longitude? }));
-    at.map_or(0, |at| nearest(at, points))
-}
-
-#[derive(serde::Deserialize)]
-struct Located {
-    latitude: Option<f64>,
-    longitude: Option<f64>,
 }
