@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Month, Verdict};
 use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::civil::Date;
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 /// What a report is by. The ledger holds sums by day, by region and by verdict, each by itself: it can
@@ -98,24 +99,68 @@ pub fn name_of(identity: &Identity, keys: &HashMap<Identity, KeyRecord>) -> (&'s
     (kind, name, owner)
 }
 
-/// The parts of an item that a report by `part` counts, within the days of `span`. Sums by region and
-/// verdict are of whole months.
-fn parts(item: &LedgerItem, part: Option<By>, span: Span) -> Vec<(String, u64)> {
+/// What a row counts, of a report by one part. Days sort as days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Cell<'a> {
+    All,
+    Day(Date),
+    Region(&'a str),
+    Verdict(Verdict),
+}
+
+impl Cell<'_> {
+    fn text(self) -> String {
+        match self {
+            Self::All => String::new(),
+            Self::Day(day) => day.to_string(),
+            Self::Region(region) => region.to_owned(),
+            Self::Verdict(verdict) => verdict.to_string(),
+        }
+    }
+}
+
+/// Calls of an item by the cells of a report by `part`, within the days of `span`. Sums by region and verdict are of
+/// whole months.
+fn count<'a>(item: &'a LedgerItem, part: Option<By>, span: Span, mut add: impl FnMut(Cell<'a>, u64)) {
+    let days = || {
+        let dated = item.days.iter().filter_map(|(day, n)| Some((date(item.month, *day)?, *n)));
+        dated.filter(|(date, _)| (span.from..=span.to).contains(date))
+    };
     match part {
-        Some(By::Region) => item.regions.iter().map(|(region, n)| (region.clone(), *n)).collect(),
-        Some(By::Verdict) => item.verdicts.iter().map(|(verdict, n)| (verdict.to_string(), *n)).collect(),
-        by => item
-            .days
-            .iter()
-            .filter_map(|(day, n)| Some((date(item.month, *day)?, *n)))
-            .filter(|(date, _)| (span.from..=span.to).contains(date))
-            .map(|(date, n)| (if by == Some(By::Day) { date.to_string() } else { String::new() }, n))
-            .collect(),
+        Some(By::Region) => item.regions.iter().for_each(|(region, n)| add(Cell::Region(region), *n)),
+        Some(By::Verdict) => item.verdicts.iter().for_each(|(verdict, n)| add(Cell::Verdict(*verdict), *n)),
+        Some(By::Day) => days().for_each(|(date, n)| add(Cell::Day(date), n)),
+        Some(By::Key) | None => {
+            if let Some(calls) = days().map(|(_, n)| n).reduce(|sum, n| sum + n) {
+                add(Cell::All, calls);
+            }
+        }
     }
 }
 
 fn date(month: Month, day: i8) -> Option<Date> {
-    month.first().with().day(day).build().ok()
+    let first = month.first();
+    Date::new(first.year(), first.month(), day).ok()
+}
+
+/// What is counted, by whom (when `by_identity`) and by cell. Names and texts come after: a row is told once, a ledger
+/// counts for it in many items.
+fn sums(
+    items: &[LedgerItem],
+    by_identity: bool,
+    part: Option<By>,
+    span: Span,
+) -> FxHashMap<(Option<&Identity>, Cell<'_>), u64> {
+    let mut sums = FxHashMap::default();
+    for item in items {
+        let whose = by_identity.then_some(&item.identity);
+        count(item, part, span, |cell, n| *sums.entry((whose, cell)).or_default() += n);
+        if by_identity && part.is_none() && item.days.is_empty() && !item.verdicts.is_empty() {
+            // Only refused so far: no calls, and still worth a row.
+            sums.entry((whose, Cell::All)).or_default();
+        }
+    }
+    sums
 }
 
 /// A report's rows: by identity when `by_identity`, and by one part more; without either, one row of all.
@@ -126,22 +171,10 @@ pub fn report(
     part: Option<By>,
     span: Span,
 ) -> Vec<Row> {
-    let mut sums: BTreeMap<(Who, String), u64> = BTreeMap::new();
-    for item in items {
-        let whose = if by_identity { who(&item.identity, keys) } else { Who::default() };
-        let found = parts(item, part, span);
-        if found.is_empty()
-            && by_identity
-            && part.is_none()
-            && !item.verdicts.is_empty()
-            && item.days.is_empty()
-        {
-            // Only refused so far: no calls, and still worth a row.
-            sums.entry((whose.clone(), String::new())).or_default();
-        }
-        for (part, n) in found {
-            *sums.entry((whose.clone(), part)).or_default() += n;
-        }
+    let mut told: BTreeMap<(Who, String), u64> = BTreeMap::new();
+    for ((identity, cell), calls) in sums(items, by_identity, part, span) {
+        let whose = identity.map(|identity| who(identity, keys)).unwrap_or_default();
+        *told.entry((whose, cell.text())).or_default() += calls;
     }
     let part_word = part.map_or("", By::word);
     let row = |(((kind, name, owner, tier, limit), part), calls): ((Who, String), u64)| Row {
@@ -154,7 +187,7 @@ pub fn report(
         calls,
         limit,
     };
-    let mut rows: Vec<Row> = sums.into_iter().map(row).collect();
+    let mut rows: Vec<Row> = told.into_iter().map(row).collect();
     if part.is_none() || part == Some(By::Region) {
         rows.sort_by_key(|row| std::cmp::Reverse(row.calls));
     }
