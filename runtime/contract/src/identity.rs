@@ -8,6 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use jiff::civil::Date;
 use sha2::Sha256;
 
+use crate::hex_text::hex_text;
 use crate::{KeyHash, Site};
 
 /// Bytes of the address HMAC that are kept: enough that no two addresses of a day ever meet.
@@ -51,7 +52,23 @@ pub struct IdentityError;
 
 impl Identity {
     fn new(kind: IdentityKind, rest: &str) -> Self {
-        Self { text: format!("{}#{rest}", kind.as_str()), kind }
+        let word = kind.as_str();
+        let mut text = String::with_capacity(word.len() + 1 + rest.len());
+        text.push_str(word);
+        text.push('#');
+        text.push_str(rest);
+        Self { text, kind }
+    }
+
+    /// One whose name is the hex of a hash or tag.
+    pub(crate) fn of_hash(kind: IdentityKind, hash: &[u8]) -> Self {
+        Self::new(kind, &hex_text(hash))
+    }
+
+    /// One of a name that may be anything.
+    pub(crate) fn of_name(kind: IdentityKind, name: &str) -> Result<Self, IdentityError> {
+        let sound = (1..=253).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic());
+        sound.then(|| Self::new(kind, name)).ok_or(IdentityError)
     }
 
     /// The identity of an API key.
@@ -68,7 +85,7 @@ impl Identity {
             IpAddr::V6(v6) => mac.update(&v6.octets()[..8]),
         }
         let tag = mac.finalize().into_bytes();
-        Self::new(IdentityKind::Address, &hex::encode(&tag[..ADDRESS_TAG_BYTES]))
+        Self::of_hash(IdentityKind::Address, &tag[..ADDRESS_TAG_BYTES])
     }
 
     /// The identity of a site.
@@ -112,8 +129,7 @@ impl FromStr for Identity {
             .into_iter()
             .find(|known| known.as_str() == kind)
             .ok_or(IdentityError)?;
-        let sound = (1..=253).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_graphic());
-        sound.then(|| Self::new(kind, rest)).ok_or(IdentityError)
+        Self::of_name(kind, rest)
     }
 }
 
@@ -146,7 +162,7 @@ impl AddressSecret {
 
     /// The hex text for its item.
     pub fn to_hex(&self) -> String {
-        hex::encode(self.0)
+        hex_text(&self.0)
     }
 
     /// The secret of a date, UTC.

@@ -10,6 +10,7 @@ mod alert;
 mod api_key;
 mod decide;
 pub mod env;
+mod hex_text;
 mod identity;
 mod ledger;
 mod limit;

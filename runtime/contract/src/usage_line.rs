@@ -78,8 +78,12 @@ struct Wire<'a> {
     p: &'a str,
     /// Identity, limit, identity, limit.
     #[serde(borrow)]
-    c: Vec<Cow<'a, str>>,
+    c: Vec<Text<'a>>,
 }
+
+/// A text of a list, borrowed from the line where it has no escapes: serde borrows texts of fields alone by itself.
+#[derive(Serialize, Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn allowed() -> &'static str {
     Verdict::Allowed.as_str()
@@ -123,12 +127,14 @@ fn pack(identity: &Identity) -> String {
     match name_bytes(kind) {
         None if name.contains('#') => identity.as_str().to_owned(),
         None => format!("{}{name}", letter(kind)),
-        Some(bytes) => match hex::decode(name) {
-            Ok(hash) if hash.len() == bytes && hex::encode(&hash) == name => {
-                format!("{}{}", letter(kind), URL_SAFE_NO_PAD.encode(hash))
+        Some(bytes) => {
+            let mut hash = [0; 32];
+            let hash = &mut hash[..bytes];
+            if name.bytes().any(|b| b.is_ascii_uppercase()) || hex::decode_to_slice(name, hash).is_err() {
+                return identity.as_str().to_owned();
             }
-            _ => identity.as_str().to_owned(),
-        },
+            format!("{}{}", letter(kind), URL_SAFE_NO_PAD.encode(hash))
+        }
     }
 }
 
@@ -142,14 +148,17 @@ fn unpack(text: &str) -> Result<Identity, LineError> {
         .find(|kind| text.starts_with(letter(*kind)))
         .ok_or_else(broken)?;
     let name = &text[1..];
-    let name = match name_bytes(kind) {
-        None => name.to_owned(),
+    match name_bytes(kind) {
+        None => Identity::of_name(kind, name).map_err(|_| broken()),
         Some(bytes) => {
-            let hash = URL_SAFE_NO_PAD.decode(name).ok().filter(|hash| hash.len() == bytes);
-            hex::encode(hash.ok_or_else(broken)?)
+            // Room for what base64 of the longest hash may be taken for before it is known.
+            let mut hash = [0; 48];
+            match URL_SAFE_NO_PAD.decode_slice(name, &mut hash) {
+                Ok(length) if length == bytes => Ok(Identity::of_hash(kind, &hash[..bytes])),
+                _ => Err(broken()),
+            }
         }
-    };
-    format!("{}#{name}", kind.as_str()).parse().map_err(|_| broken())
+    }
 }
 
 /// A limit in fewer bytes: `1500d`, `100000m`.
@@ -162,15 +171,20 @@ fn pack_limit(limit: Limit) -> String {
 }
 
 fn unpack_limit(text: &str) -> Result<Limit, LineError> {
-    let long = match text.as_bytes().last() {
-        Some(b'd') => text.strip_suffix('d').map(|calls| format!("{calls}/{}", Window::Day)),
-        Some(b'm') => text.strip_suffix('m').map(|calls| format!("{calls}/{}", Window::Month)),
-        _ => None,
+    let broken = || LineError::Broken(format!("c: `{}` is not a limit", text.escape_debug()));
+    let (calls, window) = match text.as_bytes().last() {
+        Some(b'd') => (&text[..text.len() - 1], Window::Day),
+        Some(b'm') => (&text[..text.len() - 1], Window::Month),
+        _ => return Err(broken()),
     };
-    field(&long.unwrap_or_default(), "c")
+    if !calls.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(broken());
+    }
+    let calls = calls.parse().ok().filter(|calls| (1..=Limit::CALLS_MAX).contains(calls));
+    Ok(Limit { calls: calls.ok_or_else(broken)?, window })
 }
 
-fn charge((identity, limit): (&str, &str)) -> Result<Charge, LineError> {
+fn charge(identity: &str, limit: &str) -> Result<Charge, LineError> {
     Ok(Charge { identity: unpack(identity)?, limit: unpack_limit(limit)? })
 }
 
@@ -199,7 +213,8 @@ impl UsageEvent {
             c: self
                 .charges
                 .iter()
-                .flat_map(|charge| [pack(&charge.identity).into(), pack_limit(charge.limit).into()])
+                .flat_map(|charge| [pack(&charge.identity), pack_limit(charge.limit)])
+                .map(|text| Text(text.into()))
                 .collect(),
         };
         serde_json::to_string(&wire).unwrap_or_default()
@@ -220,7 +235,7 @@ impl UsageEvent {
             return Err(LineError::Broken("c: an identity without a limit".into()));
         }
         let charges =
-            pairs.iter().map(|[identity, limit]| charge((identity, limit))).collect::<Result<_, _>>()?;
+            pairs.iter().map(|[identity, limit]| charge(&identity.0, &limit.0)).collect::<Result<_, _>>()?;
         Ok(Self {
             time: Timestamp::from_millisecond(wire.t).map_err(|_| LineError::Broken("t".into()))?,
             verdict: field(wire.v, "v")?,

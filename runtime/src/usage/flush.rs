@@ -94,7 +94,7 @@ async fn add<'a, L: LedgerWrite>(
             Applied::Added(totals) => return Ok((totals, left)),
             Applied::Behind { watermark, totals } => {
                 found = totals;
-                left = &left[left.partition_point(|event| event.sequence <= watermark)..];
+                left = &left[left.partition_point(|event| *event.sequence <= *watermark)..];
             }
         }
     }

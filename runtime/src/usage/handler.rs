@@ -183,7 +183,7 @@ where
 }
 
 fn first_sequence(events: &[CountedEvent]) -> Option<String> {
-    events.first().map(|event| event.sequence.clone())
+    events.first().map(|event| event.sequence.as_ref().to_owned())
 }
 
 impl Report {

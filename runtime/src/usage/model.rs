@@ -115,7 +115,7 @@ static TIME: LazyLock<Timestamp> = LazyLock::new(|| "2026-11-24T12:00:00Z".parse
 
 fn events(records: std::ops::Range<u8>) -> Vec<CountedEvent> {
     let event = |record| CountedEvent {
-        sequence: sequence(record),
+        sequence: sequence(record).into(),
         time: *TIME,
         cost: 1,
         region: "eu-central-1".into(),

@@ -1,8 +1,9 @@
 //! Usage events to totals: a pure fold, and folding again what a watermark leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use ipgeo_contract::{Charge, Identity, Limit, Month, Published, UsageEvent, Verdict, publish_step};
+use ipgeo_contract::{Identity, Limit, Month, Published, Verdict, publish_step};
 use ipgeo_contract::{Period, publish_steps_crossed};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -24,13 +25,13 @@ pub struct IdentityMonth {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountedEvent {
     /// Padded sequence number of the record that it came in.
-    pub sequence: String,
+    pub sequence: Arc<str>,
     /// When the request was answered.
     pub time: Timestamp,
     /// Calls charged.
     pub cost: u64,
     /// The region that answered.
-    pub region: String,
+    pub region: Arc<str>,
     /// Allowed, or refused and why.
     pub verdict: Verdict,
     /// The limit that held for this identity.
@@ -44,6 +45,14 @@ pub struct Totals {
     pub items: BTreeMap<IdentityMonth, Vec<CountedEvent>>,
 }
 
+/// Adds to the count of a name, which is only copied when it is new.
+fn add(counts: &mut BTreeMap<String, u64>, name: &str, calls: u64) {
+    match counts.get_mut(name) {
+        Some(count) => *count += calls,
+        None => drop(counts.insert(name.to_owned(), calls)),
+    }
+}
+
 fn date_of(time: Timestamp) -> Date {
     TimeZone::UTC.to_datetime(time).date()
 }
@@ -51,27 +60,31 @@ fn date_of(time: Timestamp) -> Date {
 impl Totals {
     /// Folds records of one shard, which must be in order.
     pub fn fold<'a>(records: impl IntoIterator<Item = &'a EventRecord>) -> Self {
-        let mut totals = Self::default();
+        let mut items: HashMap<(&Identity, Month), Vec<CountedEvent>> = HashMap::new();
+        // Lines of a record are of one environment, and so of one region: its name is kept once.
+        let mut region: Arc<str> = Arc::from("");
         for record in records {
+            let sequence: Arc<str> = Arc::from(record.sequence.as_str());
             for event in &record.events {
+                if *region != *event.region {
+                    region = Arc::from(event.region.as_str());
+                }
+                let month = Month::of(event.time);
                 for charge in &event.charges {
-                    totals.add(&record.sequence, event, charge);
+                    items.entry((&charge.identity, month)).or_default().push(CountedEvent {
+                        sequence: Arc::clone(&sequence),
+                        time: event.time,
+                        cost: event.cost,
+                        region: Arc::clone(&region),
+                        verdict: event.verdict,
+                        limit: charge.limit,
+                    });
                 }
             }
         }
-        totals
-    }
-
-    fn add(&mut self, sequence: &str, event: &UsageEvent, charge: &Charge) {
-        let item = IdentityMonth { identity: charge.identity.clone(), month: Month::of(event.time) };
-        self.items.entry(item).or_default().push(CountedEvent {
-            sequence: sequence.to_owned(),
-            time: event.time,
-            cost: event.cost,
-            region: event.region.clone(),
-            verdict: event.verdict,
-            limit: charge.limit,
-        });
+        let item =
+            |(identity, month): (&Identity, Month)| IdentityMonth { identity: identity.clone(), month };
+        Self { items: items.into_iter().map(|(key, events)| (item(key), events)).collect() }
     }
 }
 
@@ -83,8 +96,8 @@ impl IdentityMonth {
             identity: self.identity.clone(),
             month: self.month,
             shard: shard.to_owned(),
-            first: first.sequence.clone(),
-            last: last.sequence.clone(),
+            first: first.sequence.as_ref().to_owned(),
+            last: last.sequence.as_ref().to_owned(),
             charged: 0,
             days: BTreeMap::new(),
             regions: BTreeMap::new(),
@@ -95,7 +108,7 @@ impl IdentityMonth {
             if event.cost > 0 {
                 update.charged = update.charged.saturating_add(event.cost);
                 *update.days.entry(date_of(event.time).day()).or_default() += event.cost;
-                *update.regions.entry(event.region.clone()).or_default() += event.cost;
+                add(&mut update.regions, &event.region, event.cost);
             }
         }
         Some(update)
