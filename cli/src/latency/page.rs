@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::history::{History, Seen};
 use super::summary::{Row, State};
+use crate::output::escaped;
 
 /// Runs that are shown as bars.
 const BARS: usize = 60;
@@ -21,22 +22,6 @@ pub struct About {
     pub attribution: String,
     /// Where the credit leads; may be empty.
     pub attribution_link: String,
-}
-
-/// A text in HTML.
-fn html(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// To the minute: nobody reads more of a status page.
@@ -63,7 +48,7 @@ fn word(state: State) -> &'static str {
 /// The page.
 pub fn page(about: &About, rows: &[Row], history: &History) -> String {
     let mut out = String::new();
-    let title = html(&about.title);
+    let title = escaped(&about.title);
     // Writing to a String can't fail.
     let _ = write!(
         out,
@@ -118,8 +103,8 @@ fn region(out: &mut String, row: &Row, history: &History, slowest: f64) {
         out,
         "<article class=\"{state}\">\n<div class=\"name\"><h2>{}</h2><span class=\"code\">{}</span></div>\n\
          <p class=\"state\"><span class=\"dot\"></span>{}</p>\n",
-        html(&row.near),
-        html(&row.region),
+        escaped(&row.near),
+        escaped(&row.region),
         word(row.state)
     );
     bars(out, row, history);
@@ -127,7 +112,7 @@ fn region(out: &mut String, row: &Row, history: &History, slowest: f64) {
         Some(_) => phases(out, row, slowest),
         None => {
             let why = row.failure.as_deref().unwrap_or("nothing was measured");
-            let _ = writeln!(out, "<p class=\"why\">{}</p>", html(why));
+            let _ = writeln!(out, "<p class=\"why\">{}</p>", escaped(why));
         }
     }
     let _ = writeln!(out, "</article>");
@@ -208,7 +193,7 @@ fn times(out: &mut String, rows: &[Row]) {
          <th>Failed</th></tr></thead>\n<tbody>\n"
     );
     for row in rows {
-        let _ = write!(out, "<tr><th>{}</th>", html(&row.region));
+        let _ = write!(out, "<tr><th>{}</th>", escaped(&row.region));
         let quantiles = [row.total_p50_ms, row.total_p95_ms, row.total_p99_ms];
         for value in medians(row).into_iter().chain(quantiles) {
             let _ = write!(out, "<td>{}</td>", ms(value));
@@ -227,14 +212,14 @@ fn footer(out: &mut String, about: &About, rows: &[Row]) {
         let _ = write!(
             out,
             "<p>Geo data of {}{}.</p>",
-            html(newest),
+            escaped(newest),
             if dates.len() > 1 { ", older in some regions" } else { "" }
         );
     }
     if !about.attribution.is_empty() {
-        let text = html(&about.attribution);
+        let text = escaped(&about.attribution);
         if about.attribution_link.starts_with("https://") || about.attribution_link.starts_with("http://") {
-            let _ = write!(out, "<p><a href=\"{}\">{text}</a></p>", html(&about.attribution_link));
+            let _ = write!(out, "<p><a href=\"{}\">{text}</a></p>", escaped(&about.attribution_link));
         } else {
             let _ = write!(out, "<p>{text}</p>");
         }

@@ -1,6 +1,7 @@
 //! What the operator sees: data on standard output, talk on standard error, in the form asked for.
 
 mod error;
+mod html;
 mod table;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -8,6 +9,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use serde::Serialize;
 
 pub use error::{Exit, UsageError, report_error};
+pub use html::escaped;
 pub use table::{Align, Column, grouped, printable};
 
 /// A form of output.

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::facts::RegionCalls;
-use super::paint::escaped;
+use crate::output::escaped;
 
 const LAND: &str = include_str!("land.path");
 /// The map's size: two units a degree, from 84° north to 60° south.
