@@ -6,8 +6,9 @@ mod support;
 use ipgeo_contract::{ApiKey, Identity, UsageEvent};
 use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, UsageHandler};
 use jiff::{SignedDuration, Timestamp};
-use support::edge::{Edge, api_key, key_record};
+use support::edge::{Edge, key_record};
 use support::flaky::{FlakyStore, Rates};
+use support::hostile::api_key;
 use support::ledger::{counted, publications_are_right, without_watermarks};
 use support::record;
 

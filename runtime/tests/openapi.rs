@@ -11,7 +11,8 @@ use ipgeo_runtime::geo::Database;
 use ipgeo_runtime::lookup::{Answer, Event, FIELDS};
 use jiff::Timestamp;
 use serde_json::Value;
-use support::edge::{Edge, api_key, key_record};
+use support::edge::{Edge, key_record};
+use support::hostile::api_key;
 use support::schema;
 
 const CALLER: &str = "81.2.69.142";

@@ -142,11 +142,6 @@ impl<G: Geo> Edge<G> {
     }
 }
 
-/// The `number`th API key.
-pub fn api_key(number: u8) -> ApiKey {
-    ApiKey::generate("ipg", |bytes| bytes.fill(number)).expect("an API key")
-}
-
 /// A sound record of an API key.
 pub fn key_record(key: &ApiKey, limit: &str) -> KeyRecord {
     KeyRecord {

@@ -10,6 +10,7 @@
 
 pub mod edge;
 pub mod flaky;
+pub mod hostile;
 pub mod ledger;
 pub mod schema;
 pub mod stream;
