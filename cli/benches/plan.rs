@@ -7,6 +7,8 @@
 mod file;
 #[path = "support/median.rs"]
 mod median;
+#[path = "support/plot.rs"]
+mod plot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -20,6 +22,7 @@ use ipgeo::deploy::{Event, ExecuteOptions, Sink, Stop, execute};
 use ipgeo::plan::{ArtifactFile, Plan, PlanOptions, ProbeSpec, Scope, plan};
 use ipgeo::stacks::{ArtifactRef, ArtifactSet, Renderer};
 use median::median;
+use plot::{Curve, draw};
 
 const RUNS: usize = 25;
 
@@ -78,6 +81,8 @@ async fn main() {
     println!("planning against the cloud in memory; medians of {RUNS} runs");
     println!("  regions  from nothing       nothing to do      every function changes");
     let artifacts = artifacts();
+    let names = ["from nothing", "nothing to do", "every function changes"];
+    let mut curves = names.map(|name| Curve { name, points: Vec::new() });
     for count in [1, 2, 5, 10, 20, PLACES.len()] {
         let text = regions_toml(count);
         let cloud = Memory::new(&parse("regions.toml", &text).expect("a sound file"));
@@ -94,5 +99,12 @@ async fn main() {
             .map(|(time, steps)| format!("{:>5.1} ms {steps:>3} steps", time.as_secs_f64() * 1e3))
             .collect();
         println!("  {count:>7}  {}", cells.join("  "));
+        let regions = f64::from(u32::try_from(count).expect("few"));
+        for (curve, (time, _)) in curves.iter_mut().zip(&told) {
+            curve.points.push((regions, time.as_secs_f64() * 1e3));
+        }
     }
+    let told = curves.each_ref().map(|curve| format!("{:.2} ({})", curve.exponent(), curve.name));
+    println!("exponents: {}; drawn: docs/growth-plan.svg", told.join(", "));
+    draw("growth-plan.svg", "Planning, from the file to the plan", ["regions", "ms"], &curves);
 }

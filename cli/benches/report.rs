@@ -4,6 +4,8 @@
 
 #[path = "support/median.rs"]
 mod median;
+#[path = "support/plot.rs"]
+mod plot;
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -13,6 +15,7 @@ use ipgeo::report::{By, Span, report};
 use ipgeo_contract::Verdict;
 use ipgeo_runtime::dynamo::LedgerItem;
 use median::median;
+use plot::{Curve, draw};
 
 const RUNS: usize = 9;
 
@@ -38,23 +41,29 @@ fn summary(items: &[LedgerItem]) -> usize {
     by(true, None) + by(false, Some(By::Day)) + by(false, Some(By::Region)) + by(false, Some(By::Verdict))
 }
 
+/// Milliseconds of `work`, the median of all runs.
+fn ms(mut work: impl FnMut()) -> f64 {
+    let mut times: Vec<Duration> = (0..RUNS)
+        .map(|_| {
+            let begun = Instant::now();
+            work();
+            begun.elapsed()
+        })
+        .collect();
+    median(&mut times).as_secs_f64() * 1e3
+}
+
 fn main() {
     println!("the summary of `ipgeo usage report`, without reading the ledger; medians of {RUNS} runs");
-    let mut before: Option<f64> = None;
-    for count in [1_000_u64, 10_000, 100_000, 1_000_000] {
-        let items: Vec<LedgerItem> = (0..count).map(item).collect();
-        let mut times: Vec<Duration> = (0..RUNS)
-            .map(|_| {
-                let begun = Instant::now();
-                black_box(summary(&items));
-                begun.elapsed()
-            })
-            .collect();
-        let ms = median(&mut times).as_secs_f64() * 1e3;
-        // Ten times the rows: the logarithm of how much longer it takes is the exponent.
-        let exponent =
-            before.map_or(String::new(), |before| format!("exponent {:.2}", (ms / before).log10()));
-        println!("  {count:>8} items  {ms:>9.2} ms  {exponent}");
-        before = Some(ms);
+    let mut curve = Curve { name: "the summary", points: Vec::new() };
+    for count in [1_000_u32, 10_000, 100_000, 1_000_000] {
+        let items: Vec<LedgerItem> = (0..u64::from(count)).map(item).collect();
+        let ms = ms(|| {
+            black_box(summary(&items));
+        });
+        println!("  {count:>8} items  {ms:>9.2} ms  {:.2} us an item", ms * 1e3 / f64::from(count));
+        curve.points.push((f64::from(count), ms));
     }
+    println!("exponent {:.2}; drawn: docs/growth-report.svg", curve.exponent());
+    draw("growth-report.svg", "The summary of ipgeo usage report", ["ledger items", "ms"], &[curve]);
 }

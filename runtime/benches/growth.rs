@@ -19,6 +19,8 @@ mod addresses;
 mod city;
 #[path = "support/clock.rs"]
 mod clock;
+#[path = "../../cli/benches/support/plot.rs"]
+mod plot;
 
 use std::hint::black_box;
 use std::net::IpAddr;
@@ -27,15 +29,12 @@ use std::path::Path;
 use addresses::{Random, any_ipv4, of_a_network};
 use ipgeo::geo::{About, Networks, Quiet, Source, build};
 use ipgeo_runtime::geo::Database;
-use plotters::prelude::*;
+use plot::{Curve, draw};
 
 const ROUNDS: usize = 9;
 const LOOKUPS: usize = 100_000;
 /// Bits below which a network stands for all: about 10³ networks to all 6.3 million.
 const DEPTHS: [u32; 7] = [10, 13, 15, 17, 20, 22, 32];
-
-/// A cost of a point.
-type Cost = fn(&Point) -> f64;
 
 struct Point {
     networks: f64,
@@ -93,49 +92,6 @@ fn measure(source: &Path, depth: u32, folder: &Path) -> Point {
     }
 }
 
-/// The slope of the line through points on logarithmic scales, by least squares.
-fn exponent(points: &[Point], cost: impl Fn(&Point) -> f64) -> f64 {
-    let points: Vec<(f64, f64)> =
-        points.iter().map(|point| (point.networks.ln(), cost(point).ln())).collect();
-    let count = points.len() as f64;
-    let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));
-    let (above, below) = points.iter().fold((0.0, 0.0), |(above, below), point| {
-        (above + (point.0 - x) * (point.1 - y), below + (point.0 - x).powi(2))
-    });
-    above / below
-}
-
-fn draw(points: &[Point], out: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let root = SVGBackend::new(out, (640, 360)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let title = format!(
-        "A lookup with its answer: cost ~ networks^{:.2} (random), networks^{:.2} (any network)",
-        exponent(points, |point| point.random_ns),
-        exponent(points, |point| point.network_ns)
-    );
-    let top = points.iter().map(|point| point.random_ns.max(point.network_ns)).fold(0.0, f64::max) * 1.3;
-    let mut chart = ChartBuilder::on(&root)
-        .caption(title, ("sans-serif", 14))
-        .margin(12)
-        .x_label_area_size(36)
-        .y_label_area_size(52)
-        .build_cartesian_2d((500.0..1e7_f64).log_scale(), (10.0..top.max(1_000.0)).log_scale())?;
-    chart.configure_mesh().x_desc("networks").y_desc("ns").draw()?;
-    let lines: [(_, _, Cost); 2] =
-        [("random addresses", BLUE, |point| point.random_ns), ("any network", RED, |point| point.network_ns)];
-    for (name, colour, cost) in lines {
-        let at = || points.iter().map(|point| (point.networks, cost(point)));
-        chart
-            .draw_series([PathElement::new(at().collect::<Vec<_>>(), colour.stroke_width(2))])?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour));
-        chart.draw_series(at().map(|at| Circle::new(at, 3, colour.filled())))?;
-    }
-    chart.configure_series_labels().border_style(BLACK).background_style(WHITE).draw()?;
-    root.present()?;
-    Ok(())
-}
-
 fn main() {
     let Some(source) = std::env::var_os("IPGEO_BENCH_SOURCE") else {
         eprintln!("IPGEO_BENCH_SOURCE is not set: nothing is measured");
@@ -163,13 +119,15 @@ fn main() {
             point.pages
         );
     }
-    println!(
-        "\nexponents: {:.2} (random), {:.2} (any network), {:.2} (pages)",
-        exponent(&points, |point| point.random_ns),
-        exponent(&points, |point| point.network_ns),
-        exponent(&points, |point| point.pages)
-    );
-    let out = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/growth-lookup.svg");
-    draw(&points, &out).expect("the plot is drawn");
+    let curve = |name, cost: fn(&Point) -> f64| Curve {
+        name,
+        points: points.iter().map(|point| (point.networks, cost(point))).collect(),
+    };
+    let pages = curve("pages", |point| point.pages);
+    let curves =
+        [curve("random addresses", |point| point.random_ns), curve("any network", |point| point.network_ns)];
+    let [random, any] = [&curves[0], &curves[1]].map(Curve::exponent);
+    println!("\nexponents: {random:.2} (random), {any:.2} (any network), {:.2} (pages)", pages.exponent());
+    draw("growth-lookup.svg", "A lookup with its answer", ["networks", "ns"], &curves);
     println!("drawn: docs/growth-lookup.svg");
 }

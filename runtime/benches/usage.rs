@@ -3,6 +3,11 @@
 
 #![expect(clippy::print_stdout, reason = "what was measured is the point")]
 
+#[path = "../../cli/benches/support/median.rs"]
+mod median;
+#[path = "../../cli/benches/support/plot.rs"]
+mod plot;
+
 use std::hint::black_box;
 use std::io::Read as _;
 use std::time::{Duration, Instant};
@@ -13,6 +18,8 @@ use flate2::read::MultiGzDecoder;
 use ipgeo_contract::{Charge, Identity, Limit, Published, UsageEvent, Verdict};
 use ipgeo_runtime::store::{Applied, LedgerUpdate, LedgerWrite, MonthTotals, PublishWrite, StoreError};
 use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, LogEvent, Totals, UsageHandler, decode, envelope};
+use median::median;
+use plot::{Curve, draw};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -20,6 +27,8 @@ use serde_json::Value;
 const RUNS: usize = 15;
 const RECORDS: u64 = 200;
 const LINES: u64 = 250;
+/// Records of the batch that grows in identities: a million events.
+const GROWN: u64 = 4_000;
 
 /// A store that takes everything at once.
 #[derive(Clone, Copy)]
@@ -39,8 +48,8 @@ impl PublishWrite for Nothing {
 
 /// A usage line of one of so many API keys.
 fn line(event: u64, identities: u64) -> String {
-    // Spread by a fixed hash, so that runs compare.
-    let who = event.wrapping_mul(0x9e37_79b9_7f4a_7c15) % identities;
+    // Each identity as often as any other; spread by a fixed hash, so that runs compare.
+    let who = (event % identities).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let charge = Charge {
         identity: format!("key#{who:064x}").parse().expect("an identity"),
         limit: "2500000/month".parse().expect("a limit"),
@@ -121,11 +130,6 @@ fn totals(event: &KinesisEvent) {
     black_box(Totals::fold(&decode(event).records));
 }
 
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
 type Work = (&'static str, fn(&KinesisEvent));
 
 fn beside() {
@@ -158,22 +162,26 @@ fn beside() {
 
 fn growth() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    println!("a batch of 200000 events through the handler, by identities; medians of 5 runs");
-    for identities in [100, 1_000, 10_000, 100_000, 1_000_000_u64] {
-        let event = batch(800, LINES, identities);
+    println!("a batch of {} events through the handler, by identities; medians of 5 runs", GROWN * LINES);
+    let mut curve = Curve { name: "a million events", points: Vec::new() };
+    for identities in [100, 1_000, 10_000, 100_000, 1_000_000_u32] {
+        let event = batch(GROWN, LINES, identities.into());
         let handler = || UsageHandler::new(Nothing, Nothing);
         let mut times: Vec<Duration> = (0..5)
             .map(|_| {
                 let handler = handler();
                 let begun = Instant::now();
                 let (answer, report) = runtime.block_on(handler.handle(&event));
-                assert!(answer.batch_item_failures.is_empty() && report.added == 800 * LINES);
+                assert!(answer.batch_item_failures.is_empty() && report.added == GROWN * LINES);
                 begun.elapsed()
             })
             .collect();
         let seconds = median(&mut times).as_secs_f64();
-        println!("  {identities:>8} identities  {:>7.1} ms  {:.2} us an event", seconds * 1e3, seconds * 5.0);
+        println!("  {identities:>8} identities  {:>7.1} ms  {:.2} us an event", seconds * 1e3, seconds);
+        curve.points.push((f64::from(identities), seconds * 1e3));
     }
+    println!("exponent {:.2}; drawn: docs/growth-flush.svg", curve.exponent());
+    draw("growth-flush.svg", "A batch counted and flushed", ["identities", "ms"], &[curve]);
 }
 
 fn main() {
