@@ -1,7 +1,7 @@
 //! Bad requests by the thousand over real connections to `ipgeo dev`: it stays up, no answer is a 5xx, and nothing that it
 //! logs or keeps shows an API key, a caller's address or an address that was asked for.
 //!
-//! `cargo test --release --workspace --test hostile_dev -- --ignored --nocapture` sends more than a million.
+//! `cargo test --workspace --test hostile_dev -- --ignored --nocapture` sends more than a million.
 
 #![expect(clippy::print_stderr, reason = "the figures of the run are its result")]
 
