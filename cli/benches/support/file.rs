@@ -6,7 +6,7 @@ use ipgeo::config::PLACES;
 pub(crate) fn regions(count: usize) -> String {
     let others = PLACES.iter().map(|place| place.name).filter(|name| *name != "eu-central-1");
     let names = ["eu-central-1"].into_iter().chain(others).take(count);
-    names.map(|name| format!("[regions.{name}]\n")).collect()
+    names.map(|name| ["[regions.", name, "]\n"].concat()).collect()
 }
 
 /// A file of so many regions.
