@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "what was measured is the point")]
 
 #[path = "support/file.rs"]
+#[expect(dead_code, reason = "shared with benches that need more of it")]
 mod file;
 #[path = "support/median.rs"]
 mod median;

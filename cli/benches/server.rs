@@ -10,6 +10,9 @@
 #[path = "support/callers.rs"]
 #[expect(dead_code, reason = "shared with a bench that needs more of it")]
 mod callers;
+#[path = "support/file.rs"]
+#[expect(dead_code, reason = "shared with benches that need more of it")]
+mod file;
 #[path = "support/running.rs"]
 #[expect(dead_code, reason = "shared with benches that need more of it")]
 mod running;
@@ -20,6 +23,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use callers::{Caller, Pace, all_call, at_permille};
+use file::generous_toml;
 use running::Dev;
 
 /// Every server in turn, so often.
@@ -29,10 +33,6 @@ const SECONDS: u64 = 8;
 /// Requests a second of all callers together, at which every server keeps up.
 const EQUAL: u32 = 1_000;
 const ADDRESSES: usize = 2_000;
-
-/// One region that limits nobody.
-const CONFIG: &str = "[service]\nname = \"ipgeo\"\nhome = \"eu-central-1\"\n[tiers.anonymous]\nlimit = \"1500/day\"\n\
-    [tiers.large]\nlimit = \"1000M/month\"\n[regions.eu-central-1]\n";
 
 /// What is measured.
 struct Subject {
@@ -199,7 +199,7 @@ fn main() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("regions.toml");
-    std::fs::write(&config, CONFIG).expect("a file");
+    std::fs::write(&config, generous_toml(1, "")).expect("a file");
     let dev = Dev::start(&config, &["--no-throttle"]);
     let api_key = dev.ipgeo(&["keys", "create", "--owner", "bench", "--tier", "large"]);
     let (paths, python) = (paths(), peers().join("python/bin/python"));

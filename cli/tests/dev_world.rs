@@ -308,6 +308,36 @@ async fn a_world_keeps_its_counts_over_a_restart() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_region_throttles_is_refused_by_its_api_and_never_counted() {
+    let text = SHIPPED.replace("[runtime]\n", "[runtime]\nthrottle_rate = 1\nthrottle_burst = 5\n");
+    let config = config::parse("regions.toml", &text).expect("the shipped file is sound");
+    let options = Options { throttled: true, ..options(None) };
+    let world = World::start(&config, sample(), &options).await.expect("a world");
+    let home = Home::of_world(&world.file).expect("home");
+    let url = |region: usize| format!("{}/8.8.8.8", world.file.regions[region].url);
+    let (throttled, other) = (url(0), url(1));
+    let told = tokio::task::spawn_blocking(move || {
+        let agent = agent();
+        let mut statuses: Vec<u16> = (0..30).map(|_| get(&agent, &throttled, None, "51.38.0.1")).collect();
+        statuses.push(get(&agent, &other, None, "51.38.0.1"));
+        statuses
+    });
+    let told = told.await.expect("answers");
+    assert_eq!(told[..5], [200; 5], "the burst is let through");
+    assert_eq!(told[30], 200, "another region has a throttle of its own");
+    let answered = told.iter().filter(|status| **status == 200).count() as u64;
+    assert!(answered < 20 && told.iter().all(|status| [200, 429].contains(status)), "{told:?}");
+    until(async || {
+        let items =
+            home.ledger.month(Month::of(Timestamp::now()), None).await.map_err(|error| error.to_string())?;
+        let requests: u64 = items.iter().flat_map(|item| item.verdicts.values()).sum();
+        if requests == answered { Ok(()) } else { Err(format!("{requests} counted, {answered} answered")) }
+    })
+    .await;
+    world.stop().await.expect("it stops");
+}
+
 #[tokio::test]
 async fn a_port_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -196,6 +196,8 @@ fn hammered(requests: u64) -> BTreeMap<u16, u64> {
     dev.end();
     let texts = kept(dev.folder.path());
     assert!(texts.iter().any(|text| text.contains("\"ipgeo\":1")), "nothing was kept");
+    // A handler that panics closes its connection, which alone would look like a caller's fault.
+    assert!(!texts.iter().any(|text| text.contains("panicked")), "it has panicked");
     check_log(texts.iter().map(String::as_str), &whole_keys());
     eprintln!("{statuses:?} in {:.0} s; {} lines and pages kept", begun.elapsed().as_secs_f64(), texts.len());
     statuses

@@ -19,7 +19,7 @@ use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Limit, Published, Status
 use ipgeo_runtime::store::AccessRead as _;
 use ipgeo_runtime::usage::BatchResponse;
 use jiff::Timestamp;
-use lambda::{RuntimeApi, Tables, sns, start, tables};
+use lambda::{RuntimeApi, Tables, next_line, sns, start, tables};
 use network::Network;
 use serde_json::json;
 use support::MemoryItem;
@@ -41,7 +41,7 @@ impl Counter {
         let (api, address) = RuntimeApi::serve().await;
         let (child, mut log) = start(env::HANDLER_USAGE, &address, tables, sns, Path::new("none"));
         // A full pipe would stop the process.
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        tokio::spawn(async move { while let Ok(Some(_)) = next_line(&mut log).await {} });
         Self { child, api }
     }
 }

@@ -3,10 +3,17 @@
 use ipgeo::config::PLACES;
 
 /// The tables of so many regions; home, which is `eu-central-1`, first.
-pub(crate) fn regions(count: usize) -> String {
+fn regions(count: usize) -> String {
     let others = PLACES.iter().map(|place| place.name).filter(|name| *name != "eu-central-1");
     let names = ["eu-central-1"].into_iter().chain(others).take(count);
     names.map(|name| ["[regions.", name, "]\n"].concat()).collect()
+}
+
+/// A file of so many regions, with a tier that nobody uses up, and `more` tables.
+pub(crate) fn generous_toml(count: usize, more: &str) -> String {
+    let head = "[service]\nname = \"ipgeo\"\nhome = \"eu-central-1\"\n[tiers.anonymous]\nlimit = \"1500/day\"\n\
+        [tiers.large]\nlimit = \"1000M/month\"\n";
+    [head, more, &regions(count)].concat()
 }
 
 /// A file of so many regions.

@@ -88,7 +88,8 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<()> {
     world.file.write(state)?;
     if shared.format() == Format::Table {
         let lags = (options.log_lag, options.replication_lag);
-        output::data(&welcome(&config, &world.file, &info, served.is_sample, args.caller, lags))?;
+        let throttled = options.throttled;
+        output::data(&welcome(&config, &world.file, &info, served.is_sample, args.caller, lags, throttled))?;
     } else {
         output::data(&ready_json(&world.file))?;
     }

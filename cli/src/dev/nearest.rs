@@ -20,12 +20,12 @@ impl Point {
     }
 }
 
-/// The index of the point nearest to `from`; 0 when `points` is empty.
-pub(crate) fn nearest(from: Point, points: &[Point]) -> usize {
+/// The index of the point nearest to `from`; 0 when there are no `points`.
+pub(crate) fn nearest(from: Point, points: impl IntoIterator<Item = Point>) -> usize {
     points
-        .iter()
+        .into_iter()
         .enumerate()
-        .min_by(|(_, a), (_, b)| from.angle_to(**a).total_cmp(&from.angle_to(**b)))
+        .min_by(|(_, a), (_, b)| from.angle_to(*a).total_cmp(&from.angle_to(*b)))
         .map_or(0, |(index, _)| index)
 }
 
@@ -50,8 +50,8 @@ mod tests {
             ("Honolulu, nearer across the date line", point(21.3, -157.9), 2),
         ];
         for (city, from, expected) in table {
-            assert_eq!(nearest(from, &regions), expected, "{city}");
+            assert_eq!(nearest(from, regions), expected, "{city}");
         }
-        assert_eq!(nearest(virginia, &[]), 0);
+        assert_eq!(nearest(virginia, []), 0);
     }
 }

@@ -116,14 +116,16 @@ pub(crate) async fn carry(
         while let Ok(line) = lines.try_recv() {
             waiting.push(line);
         }
-        for batch in waiting.chunks(LINES_MAX) {
+        let mut waiting = waiting.into_iter();
+        while waiting.len() > 0 {
+            let batch: Vec<String> = waiting.by_ref().take(LINES_MAX).collect();
             if let Some(file) = &file {
-                append(file, batch).await;
+                append(file, &batch).await;
             }
             let now = Timestamp::now().as_millisecond();
-            let events = batch.iter().map(|message| {
+            let events = batch.into_iter().map(|message| {
                 let id = format!("{now:016}{:016}", IDS.fetch_add(1, Ordering::Relaxed));
-                LogEvent { id, timestamp: now, message: message.clone() }
+                LogEvent { id, timestamp: now, message }
             });
             match envelope("/aws/lambda/ipgeo-dev", &log_stream, events.collect()) {
                 Ok(data) => stream.put(&log_stream, &data),
@@ -154,5 +156,37 @@ pub(super) async fn append(file: &std::path::Path, lines: &[String]) {
     };
     if let Err(error) = written {
         crate::output::say(&format!("{} can't be written: {error}", file.display()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ipgeo_runtime::usage::{KinesisEvent, decode};
+
+    use super::*;
+
+    const LAG: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn all_lines_that_have_waited_for_the_lag_go_on_however_many_they_are() {
+        let (stream, mut shards) = Stream::new(1, Timestamp::UNIX_EPOCH, None);
+        let (log, lines) = RegionLog::new("eu-central-1");
+        let carrying = tokio::spawn(carry("eu-central-1".to_owned(), lines, Arc::new(stream), LAG, None));
+        let count = 4 * LINES_MAX + 7;
+        for _ in 0..count {
+            log.usage(r#"{"ipgeo":1,"t":1795522627042,"r":"eu-central-1","c":[]}"#.to_owned());
+        }
+        tokio::time::sleep(LAG * 2).await;
+        let mut records = Vec::new();
+        while let Ok(record) = shards[0].1.try_recv() {
+            records.push(record);
+        }
+        assert_eq!(records.len(), 5);
+        let decoded = decode(&KinesisEvent { records });
+        assert_eq!(decoded.records.iter().map(|record| record.events.len()).sum::<usize>(), count);
+        drop(log);
+        carrying.await.expect("it ends with its region");
     }
 }

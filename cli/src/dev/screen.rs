@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipgeo_runtime::geo::Info;
 use serde_json::json;
 
-use crate::config::Config;
+use crate::config::{Config, RuntimeSettings};
 use crate::world::WorldFile;
 
 /// The line for scripts: `{"ready":true,…}`.
@@ -25,6 +25,7 @@ pub fn welcome(
     is_sample: bool,
     caller: IpAddr,
     lags: (Duration, Duration),
+    throttled: bool,
 ) -> String {
     let mut out = String::new();
     // Writing to a String can't fail.
@@ -47,11 +48,26 @@ pub fn welcome(
     let _ = writeln!(out, "caller    you are presented as {caller}");
     let _ = writeln!(
         out,
-        "lags      {} ms from a request to the counter, {} ms from home to the other regions\n",
+        "lags      {} ms from a request to the counter, {} ms from home to the other regions",
         lags.0.as_millis(),
         lags.1.as_millis()
     );
+    let throttle = if throttled { throttle(config) } else { "none".to_owned() };
+    let _ = writeln!(out, "throttle  {throttle}\n");
     let _ = writeln!(out, "try       curl {}/8.8.8.8", world.nearest);
     let _ = write!(out, "stop      Ctrl-C");
     out
+}
+
+/// What regions let through, in words: one number where all have the same.
+fn throttle(config: &Config) -> String {
+    let of = |number: fn(&RuntimeSettings) -> u32| {
+        let numbers = || config.regions.iter().map(|region| number(&region.runtime));
+        match (numbers().min(), numbers().max()) {
+            (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
+            (least, _) => least.unwrap_or_default().to_string(),
+        }
+    };
+    let (rate, burst) = (of(|runtime| runtime.throttle_rate), of(|runtime| runtime.throttle_burst));
+    format!("{rate} requests/s in each region, {burst} at once, as on AWS; --no-throttle lets all through")
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -42,7 +42,7 @@ pub(crate) struct Edge {
 
 impl Edge {
     async fn answer(&self, request: Request, caller: IpAddr) -> Response<Body> {
-        let passage = self.throttle.as_ref().map(|throttle| throttle.pass(Instant::now())).transpose();
+        let passage = self.throttle.as_ref().map(|throttle| throttle.pass()).transpose();
         let _passage = match passage {
             Ok(passage) => passage,
             Err(refused) => return refused.response(),
@@ -104,8 +104,7 @@ fn nearest_region(database: &Database, caller: IpAddr, edges: &[Edge]) -> usize 
     members.push('}');
     let read: Option<Located> = serde_json::from_str(&members).ok();
     let at = read.and_then(|read| Some(Point { latitude: read.latitude?, longitude: read.longitude? }));
-    let points: Vec<Point> = edges.iter().map(|edge| edge.point).collect();
-    at.map_or(0, |at| nearest(at, &points))
+    at.map_or(0, |at| nearest(at, edges.iter().map(|edge| edge.point)))
 }
 
 #[derive(serde::Deserialize)]

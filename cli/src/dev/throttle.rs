@@ -1,32 +1,28 @@
 //! What API Gateway and Lambda let through to a region: requests a second with a burst, and so many at once. What is
 //! more is refused before any handler sees it, and leaves no usage line: as on AWS.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::num::NonZeroU32;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode};
+use governor::clock::{Clock, MonotonicClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::config::RuntimeSettings;
 
 /// Executions at once that an account has when nothing is reserved.
 const CONCURRENCY: u32 = 1_000;
 
+type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
 /// The throttle of one region's stage and function.
 #[derive(Debug)]
-pub(crate) struct Throttle {
-    per_second: f64,
-    burst: f64,
-    bucket: Mutex<Bucket>,
-    concurrency: u32,
-    running: AtomicU32,
-}
-
-#[derive(Debug)]
-struct Bucket {
-    tokens: f64,
-    filled: Instant,
+pub(crate) struct Throttle<C: Clock = MonotonicClock> {
+    rate: Limiter<C>,
+    places: Semaphore,
 }
 
 /// Why a request is not let through.
@@ -38,49 +34,30 @@ pub(crate) enum Refused {
     Concurrency,
 }
 
-/// A request that was let through; over when dropped.
-#[derive(Debug)]
-pub(crate) struct Passage<'a>(&'a AtomicU32);
-
-impl Drop for Passage<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl Throttle {
+    /// What `runtime` says.
+    pub(crate) fn new(runtime: &RuntimeSettings) -> Self {
+        Self::with_clock(runtime, MonotonicClock)
     }
 }
 
-impl Throttle {
-    /// What `runtime` says, with a full bucket at `now`.
-    pub(crate) fn new(runtime: &RuntimeSettings, now: Instant) -> Self {
-        let burst = f64::from(runtime.throttle_burst);
+impl<C: Clock> Throttle<C> {
+    fn with_clock(runtime: &RuntimeSettings, clock: C) -> Self {
+        // The file has no zeros here; one would let through as little as there is.
+        let number = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let quota =
+            Quota::per_second(number(runtime.throttle_rate)).allow_burst(number(runtime.throttle_burst));
+        let places = runtime.reserved_concurrency.unwrap_or(CONCURRENCY);
         Self {
-            per_second: f64::from(runtime.throttle_rate),
-            burst,
-            bucket: Mutex::new(Bucket { tokens: burst, filled: now }),
-            concurrency: runtime.reserved_concurrency.unwrap_or(CONCURRENCY),
-            running: AtomicU32::new(0),
+            rate: RateLimiter::direct_with_clock(quota, clock),
+            places: Semaphore::new(places.try_into().unwrap_or(Semaphore::MAX_PERMITS)),
         }
     }
 
-    /// Lets a request at `now` through, or not.
-    pub(crate) fn pass(&self, now: Instant) -> Result<Passage<'_>, Refused> {
-        if !self.take(now) {
-            return Err(Refused::Rate);
-        }
-        let running = self.running.fetch_add(1, Ordering::Relaxed);
-        let passage = Passage(&self.running);
-        if running < self.concurrency { Ok(passage) } else { Err(Refused::Concurrency) }
-    }
-
-    fn take(&self, now: Instant) -> bool {
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        let passed = now.checked_duration_since(bucket.filled).unwrap_or(Duration::ZERO);
-        bucket.tokens = (bucket.tokens + passed.as_secs_f64() * self.per_second).min(self.burst);
-        bucket.filled = bucket.filled.max(now);
-        if bucket.tokens < 1.0 {
-            return false;
-        }
-        bucket.tokens -= 1.0;
-        true
+    /// Lets a request through, which is over when its permit is dropped, or not.
+    pub(crate) fn pass(&self) -> Result<SemaphorePermit<'_>, Refused> {
+        self.rate.check().map_err(|_until| Refused::Rate)?;
+        self.places.try_acquire().map_err(|_none_left| Refused::Concurrency)
     }
 }
 
@@ -100,54 +77,62 @@ impl Refused {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use governor::clock::FakeRelativeClock;
+
     use super::*;
 
-    fn throttle(rate: u32, burst: u32, reserved: Option<u32>) -> (Throttle, Instant) {
-        let text = format!(
-            "[service]\nname = \"ipgeo\"\nhome = \"eu-central-1\"\n[runtime]\nthrottle_rate = {rate}\n\
-             throttle_burst = {burst}\n[tiers.anonymous]\nlimit = \"1500/day\"\n\
-             [tiers.startup]\nlimit = \"10/day\"\n[regions.eu-central-1]\n"
-        );
-        let config = crate::config::parse("regions.toml", &text).expect("a sound file");
-        let runtime = RuntimeSettings { reserved_concurrency: reserved, ..config.regions[0].runtime.clone() };
-        let now = Instant::now();
-        (Throttle::new(&runtime, now), now)
+    fn throttle(
+        rate: u32,
+        burst: u32,
+        reserved: Option<u32>,
+    ) -> (Throttle<FakeRelativeClock>, FakeRelativeClock) {
+        let config = include_str!("../../../regions.toml");
+        let config = crate::config::parse("regions.toml", config).expect("the shipped file is sound");
+        let runtime = RuntimeSettings {
+            throttle_rate: rate,
+            throttle_burst: burst,
+            reserved_concurrency: reserved,
+            ..config.regions[0].runtime.clone()
+        };
+        let clock = FakeRelativeClock::default();
+        (Throttle::with_clock(&runtime, clock.clone()), clock)
     }
 
     #[test]
     fn a_burst_and_then_the_rate() {
-        let (throttle, begun) = throttle(10, 3, None);
-        let at = |ms| throttle.pass(begun + Duration::from_millis(ms)).map(drop);
+        let (throttle, clock) = throttle(10, 3, None);
+        // Milliseconds that pass before the request, and whether it is let through.
         let table = [
             (0, Ok(())),
             (0, Ok(())),
             (0, Ok(())),
             (0, Err(Refused::Rate)),
             (99, Err(Refused::Rate)),
-            (101, Ok(())),
-            (101, Err(Refused::Rate)),
-            // Time that goes back gives nothing, and takes nothing.
-            (50, Err(Refused::Rate)),
-            (201, Ok(())),
-            // A long pause fills the bucket, and no more than that.
+            (2, Ok(())),
+            (0, Err(Refused::Rate)),
+            (100, Ok(())),
+            // A long pause fills the burst, and no more than that.
             (60_000, Ok(())),
-            (60_000, Ok(())),
-            (60_000, Ok(())),
-            (60_000, Err(Refused::Rate)),
+            (0, Ok(())),
+            (0, Ok(())),
+            (0, Err(Refused::Rate)),
         ];
         for (step, (ms, expected)) in table.into_iter().enumerate() {
-            assert_eq!(at(ms), expected, "step {step}");
+            clock.advance(Duration::from_millis(ms));
+            assert_eq!(throttle.pass().map(drop), expected, "step {step}");
         }
     }
 
     #[test]
     fn so_many_at_once() {
-        let (throttle, begun) = throttle(1_000, 1_000, Some(2));
-        let first = throttle.pass(begun).expect("the first");
-        let _second = throttle.pass(begun).expect("the second");
-        assert_eq!(throttle.pass(begun).map(drop), Err(Refused::Concurrency));
+        let (throttle, _clock) = throttle(1_000, 1_000, Some(2));
+        let first = throttle.pass().expect("the first");
+        let _second = throttle.pass().expect("the second");
+        assert_eq!(throttle.pass().map(drop), Err(Refused::Concurrency));
         drop(first);
-        assert_eq!(throttle.pass(begun).map(drop), Ok(()));
+        assert_eq!(throttle.pass().map(drop), Ok(()));
     }
 
     #[test]

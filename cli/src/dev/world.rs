@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use aws_credential_types::Credentials;
@@ -126,7 +126,7 @@ impl World {
                 lookup: Lookup::new(access, Arc::clone(&database), log, settings(config, region)),
                 name: region.name.clone(),
                 point: Point { latitude: region.latitude, longitude: region.longitude },
-                throttle: options.throttled.then(|| Throttle::new(&region.runtime, Instant::now())),
+                throttle: options.throttled.then(|| Throttle::new(&region.runtime)),
             });
         }
         drop(stream);

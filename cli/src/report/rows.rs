@@ -99,7 +99,7 @@ pub fn name_of(identity: &Identity, keys: &HashMap<Identity, KeyRecord>) -> (&'s
     (kind, name, owner)
 }
 
-/// What a row counts, of a report by one part. Days sort as days.
+/// What a row counts, of a report by one part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Cell<'a> {
     All,

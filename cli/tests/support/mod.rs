@@ -8,7 +8,7 @@
     reason = "each test file uses its part"
 )]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -24,7 +24,14 @@ pub fn ipgeo(state: &Path) -> Command {
 }
 
 pub fn run(state: &Path, args: &[&str]) -> Output {
-    ipgeo(state).args(args).output().expect("it runs")
+    printed(ipgeo(state).args(args).output().expect("it runs"))
+}
+
+/// What a program said is said again, to be searched for API keys with all else that the tests print. An API key that is made
+/// stands on standard output.
+fn printed(output: Output) -> Output {
+    let _ = std::io::stderr().write_all(&output.stderr);
+    output
 }
 
 pub fn stdout(output: &Output) -> String {
@@ -54,7 +61,6 @@ impl Dev {
             .args(["dev", "--json", "--port", "0", "--simulate-address", "--log-lag-ms", "50"])
             .args(["--replication-lag-ms", "50"])
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
             .spawn()
             .expect("it starts");
         let mut line = String::new();
@@ -108,7 +114,6 @@ pub fn get(url: &str, key: Option<&str>) -> (u16, String) {
 
 /// Runs a verb with a text on its standard input.
 pub fn with_input(state: &Path, args: &[&str], input: &str) -> Output {
-    use std::io::Write as _;
     let mut child = ipgeo(state)
         .args(args)
         .stdin(Stdio::piped())
@@ -117,5 +122,5 @@ pub fn with_input(state: &Path, args: &[&str], input: &str) -> Output {
         .spawn()
         .expect("it starts");
     child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("written");
-    child.wait_with_output().expect("it ends")
+    printed(child.wait_with_output().expect("it ends"))
 }

@@ -137,7 +137,10 @@ impl Service {
             }
             std::thread::sleep(Duration::from_millis(10));
         };
-        Ran { status, stdout: self.said("stdout"), stderr: self.said("stderr") }
+        let ran = Ran { status, stdout: self.said("stdout"), stderr: self.said("stderr") };
+        // Searched for API keys with all else that the tests print.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), ran.stderr.as_bytes());
+        ran
     }
 
     fn said(&self, name: &str) -> String {

@@ -8,6 +8,7 @@
 )]
 
 use std::collections::VecDeque;
+use std::io::Write as _;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -163,4 +164,13 @@ pub fn start(
         .expect("bootstrap starts");
     let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     (child, lines)
+}
+
+/// The next line of a function's log. It is printed too, to be searched for API keys with all else that the tests print.
+pub async fn next_line(lines: &mut Lines<BufReader<ChildStdout>>) -> std::io::Result<Option<String>> {
+    let line = lines.next_line().await?;
+    if let Some(line) = &line {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    }
+    Ok(line)
 }
