@@ -295,7 +295,7 @@ impl Cells<'_> {
             Err(error @ ApiKeyError::Checksum) if ours => self.fault(format!("`api_key`: {error}")),
             Err(_) if config.compat.foreign_api_keys => match foreign_key_hash(text) {
                 Some(hash) => Some((hash, format!("…{}", &text[text.len() - 4..]))),
-                None => self.fault("`api_key` is 8 to 128 characters of ASCII without spaces"),
+                None => self.fault("`api_key` is 16 to 128 characters of ASCII without spaces: a shorter one could be guessed"),
             },
             Err(_) => self.fault(
                 "`api_key` is not of ipgeo's form; with `foreign_api_keys = true` under [compat] in regions.toml, \

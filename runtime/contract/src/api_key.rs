@@ -25,10 +25,11 @@ pub struct ApiKey {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyHash([u8; 32]);
 
-/// Shortest and longest API key of another form than ours.
-const FOREIGN_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
+/// Shortest and longest API key of another form than ours. A shorter one could be guessed: 16 hex digits are 64 bits,
+/// which thousands of guesses a second do not find in a lifetime, and 8 are 32, found within days.
+const FOREIGN_CHARS: std::ops::RangeInclusive<usize> = 16..=128;
 
-/// The hash of a text that may be an API key of another form than ours (from another service): 8 to 128
+/// The hash of a text that may be an API key of another form than ours (from another service): 16 to 128
 /// printable ASCII characters without a space. `None` when it can't be one.
 pub fn foreign_key_hash(text: &str) -> Option<KeyHash> {
     let sound = FOREIGN_CHARS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -191,12 +192,13 @@ mod tests {
         let key = key_from(3);
         assert_eq!(foreign_key_hash(key.expose()), Some(key.hash()));
         for (text, sound) in [
-            ("a1b2c3d4", true),
+            ("a1b2c3d4e5f60718", true),
             (&"f".repeat(128), true),
-            ("a1b2c3d", false),
+            ("a1b2c3d4e5f6071", false),
+            ("a1b2c3d4", false),
             (&"f".repeat(129), false),
-            ("a1b2 c3d4", false),
-            ("ключключ", false),
+            ("a1b2c3d4 e5f60718", false),
+            ("ключключключключ", false),
         ] {
             assert_eq!(foreign_key_hash(text).is_some(), sound, "{text}");
         }
