@@ -41,8 +41,8 @@ impl LedgerWrite for Nothing {
 }
 
 impl PublishWrite for Nothing {
-    async fn publish(&self, _: &Identity, _: Limit, _: Published) -> Result<(), StoreError> {
-        Ok(())
+    async fn publish(&self, _: &Identity, _: Limit, _: Published) -> Result<Option<Limit>, StoreError> {
+        Ok(None)
     }
 }
 

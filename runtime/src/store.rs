@@ -65,6 +65,16 @@ pub struct MonthTotals {
     pub days: BTreeMap<i8, u64>,
 }
 
+impl MonthTotals {
+    /// Calls charged in a period, which must be of this month.
+    pub fn used_in(&self, period: Period) -> u64 {
+        match period {
+            Period::Month(_) => self.charged,
+            Period::Day(date) => self.days.get(&date.day()).copied().unwrap_or(0),
+        }
+    }
+}
+
 /// What became of a [`LedgerUpdate`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
@@ -113,7 +123,8 @@ pub trait LedgerWrite: Send + Sync {
     /// Adds `update` if the item's watermark for the shard is below `update.first`, else tells how far it is.
     fn apply(&self, update: &LedgerUpdate) -> impl Future<Output = Result<Applied, StoreError>> + Send;
 
-    /// Records an alert unless it is recorded already; whether it was new. A store without alerts has none.
+    /// Records an alert unless it is recorded already, by the same limit; whether it was new. A store without alerts
+    /// has none.
     fn record_alert(&self, _alert: &Alert) -> impl Future<Output = Result<bool, StoreError>> + Send {
         async { Ok(false) }
     }
@@ -132,11 +143,12 @@ pub trait LedgerWrite: Send + Sync {
 /// Publishing usage to the access table, at home.
 pub trait PublishWrite: Send + Sync {
     /// Sets an identity's published usage, unless a later period or a higher count is there already. An
-    /// API key's item must exist and have the window of `limit`; otherwise nothing is written.
+    /// API key's item must exist and have the window of `limit`; otherwise nothing is written. Returns the limit
+    /// that an API key's item holds now, whether written or not; `None` when nothing is known of it.
     fn publish(
         &self,
         identity: &Identity,
         limit: Limit,
         published: Published,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<Limit>, StoreError>> + Send;
 }

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::config::Credentials;
 use ipgeo_contract::{
     AddressSecret, Identity, IdentityKind, KeyRecord, Limit, Month, Period, Published, Status, Verdict,
@@ -49,7 +51,8 @@ fn published(period: &str, used: u64) -> Published {
 
 #[tokio::test]
 async fn an_api_key_is_stored_read_changed_and_listed() {
-    let Tables { access, .. } = Tables::serve().await;
+    let Tables { access, ledger, .. } = Tables::serve().await;
+    let now = at("2026-11-24T12:00:00Z");
     let (key, other) = (identity("key#01"), identity("key#02"));
     assert_eq!(access.key(&key).await.expect("a read"), None);
     let stored = record_of("100/month");
@@ -64,7 +67,7 @@ async fn an_api_key_is_stored_read_changed_and_listed() {
         sites: Some(vec![]),
         ..KeyChange::default()
     };
-    let changed = access.update_key(&key, &change).await.expect("a change");
+    let changed = access.update_key(&ledger, &key, &change, now).await.expect("a change");
     let expected = KeyRecord {
         owner: "acme ltd".into(),
         status: Status::Disabled,
@@ -73,8 +76,10 @@ async fn an_api_key_is_stored_read_changed_and_listed() {
         ..stored.clone()
     };
     assert_eq!(changed, expected);
-    assert_eq!(access.update_key(&key, &KeyChange::default()).await.expect("no change"), expected);
-    assert!(matches!(access.update_key(&other, &change).await, Err(KeyWriteError::Missing)));
+    let unchanged = access.update_key(&ledger, &key, &KeyChange::default(), now).await;
+    assert_eq!(unchanged.expect("no change"), expected);
+    let missing = access.update_key(&ledger, &other, &change, now).await;
+    assert!(matches!(missing, Err(KeyWriteError::Missing)));
 
     access.put_key(&other, &stored).await.expect("a second API key");
     access.ensure_address_secret(AddressSecret::new([1; 32])).await.expect("a secret");
@@ -144,19 +149,82 @@ async fn absence<C: Calls>(access: &tables::AccessTable<C>) {
 }
 
 #[tokio::test]
-async fn a_change_of_window_clears_what_was_published() {
-    let Tables { access, own_access, .. } = Tables::serve().await;
-    let key = identity("key#01");
+async fn a_change_of_limit_publishes_exact_usage_with_it() {
+    let Tables { access, own_access, ledger, .. } = Tables::serve().await;
+    let now = at("2026-11-24T13:00:00Z");
+    let exact = |period: &str, used| Some(Published { as_of: now, ..published(period, used) });
+    // (counted this month and on this day, published before, the new limit, what is published then)
+    type Row<'a> = (Option<(u64, u64)>, Option<u64>, &'a str, Option<Published>);
+    let table: [Row<'_>; 9] = [
+        (Some((60, 10)), None, "50/month", exact("2026-11", 60)),
+        (Some((60, 10)), Some(55), "50/month", exact("2026-11", 60)),
+        // What is published says as much: it knows of when.
+        (Some((60, 10)), Some(60), "50/month", Some(published("2026-11", 60))),
+        // A ledger from a backup: published usage never falls.
+        (Some((60, 10)), Some(70), "50/month", Some(published("2026-11", 70))),
+        // Another window has another period.
+        (Some((60, 10)), Some(60), "50/day", exact("2026-11-24", 10)),
+        (Some((60, 10)), None, "5/day", exact("2026-11-24", 10)),
+        (Some((60, 0)), Some(60), "50/day", None),
+        (None, None, "50/day", None),
+        (None, Some(70), "500/month", Some(published("2026-11", 70))),
+    ];
+    for (row, (counted, before, new, expected)) in table.into_iter().enumerate() {
+        let key = identity(&format!("key#{row:02}"));
+        access.put_key(&key, &record_of("100000/month")).await.expect("an API key");
+        if let Some((month, day)) = counted {
+            let days = BTreeMap::from([(23, month - day), (24, day)]);
+            let update = LedgerUpdate { identity: key.clone(), days, ..update("1", "1", month) };
+            ledger.apply(&update).await.expect("a write");
+        }
+        if let Some(used) = before {
+            let outcome = access.publish(&key, limit("100000/month"), published("2026-11", used)).await;
+            assert_eq!(outcome.expect("a publication"), Some(limit("100000/month")));
+        }
+        let change = KeyChange { limit: Some(limit(new)), ..KeyChange::default() };
+        let changed = access.update_key(&ledger, &key, &change, now).await.expect("a change");
+        assert_eq!((changed.limit, changed.published), (limit(new), expected), "row {row}");
+        // Both clients read one record alike, and a late publication by the old window learns of the new limit.
+        assert_eq!(own_access.key(&key).await.expect("a read"), Some(changed));
+        for late in [
+            access.publish(&key, limit("100000/month"), published("2026-10", 1)).await,
+            own_access.publish(&key, limit("100000/month"), published("2026-10", 1)).await,
+        ] {
+            assert_eq!(late.expect("none"), Some(limit(new)), "row {row}");
+        }
+    }
+    assert_eq!(own_access.key(&identity("key#99")).await.expect("a read"), None);
+}
+
+#[tokio::test]
+async fn a_publication_meanwhile_is_not_undone_by_a_change_of_limit() {
+    let Tables { access, ledger, .. } = Tables::serve().await;
+    let (key, old) = (identity("key#01"), limit("100/month"));
     access.put_key(&key, &record_of("100/month")).await.expect("an API key");
-    access.publish(&key, limit("100/month"), published("2026-11", 70)).await.expect("a publication");
-    let change = |text| KeyChange { limit: Some(limit(text)), ..KeyChange::default() };
-    let same_window = access.update_key(&key, &change("500/month")).await.expect("a change");
-    assert_eq!(same_window.published, Some(published("2026-11", 70)));
-    let other_window = access.update_key(&key, &change("10/day")).await.expect("a change");
-    assert_eq!((other_window.limit, other_window.published), (limit("10/day"), None));
-    // Both clients read one record alike.
-    assert_eq!(own_access.key(&key).await.expect("a read"), Some(other_window));
-    assert_eq!(own_access.key(&identity("key#02")).await.expect("a read"), None);
+    let counter = async {
+        for used in 1..=40_u64 {
+            let sequence = format!("{used:02}");
+            let update = LedgerUpdate { identity: key.clone(), ..update(&sequence, &sequence, 1) };
+            ledger.apply(&update).await.expect("a write");
+            access.publish(&key, old, published("2026-11", used)).await.expect("a publication");
+        }
+    };
+    let operator = async {
+        for calls in 101..=120 {
+            let change =
+                KeyChange { limit: Some(Limit { calls, window: old.window }), ..KeyChange::default() };
+            let now = at("2026-11-24T13:00:00Z");
+            // Usage may be published as often as it takes to give up.
+            match access.update_key(&ledger, &key, &change, now).await {
+                Ok(_) | Err(KeyWriteError::Store(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(counter, operator);
+    let record = access.key_now(&key).await.expect("a read").expect("a record");
+    assert_eq!(record.published.map(|published| published.used), Some(40));
 }
 
 fn update(first: &str, last: &str, charged: u64) -> LedgerUpdate {

@@ -3,10 +3,11 @@
 mod support;
 
 use ipgeo_contract::{Identity, IdentityKind, UsageEvent, Verdict};
-use ipgeo_runtime::usage::{BatchResponse, KinesisEvent, KinesisRecord};
+use ipgeo_runtime::store::Alert;
+use ipgeo_runtime::usage::{BatchResponse, KinesisEvent, KinesisRecord, UsageHandler};
 use proptest::prelude::*;
 use support::ledger::{counted, publications_are_right, without_watermarks};
-use support::{Fault, deliver, event, memory_handler, record};
+use support::{Fault, MemoryStore, deliver, event, memory_handler, record};
 
 const SHARDS: [&str; 2] = ["shardId-000000000000", "shardId-000000000001"];
 const IDENTITIES: [(&str, &str); 5] = [
@@ -196,4 +197,107 @@ fn an_anonymous_call_is_charged_to_its_address_and_its_site() {
     // 4 of 5 is the 80 % step; 4 of 10 is below it and stays unpublished.
     let published = store.published.lock().unwrap();
     assert_eq!(published.keys().map(|id| id.kind()).collect::<Vec<_>>(), [IdentityKind::Address]);
+}
+
+fn told_of(alert: &Alert) -> String {
+    format!("{} of {} at {}", alert.percent, alert.limit, alert.used)
+}
+
+/// A handler whose store tells the limit that an API key's record holds now.
+fn after_a_change(
+    limit: &str,
+) -> (&'static MemoryStore, UsageHandler<&'static MemoryStore, &'static MemoryStore>) {
+    let (store, handler) = memory_handler();
+    *store.limit.lock().unwrap() = Some(limit.parse().expect("a limit"));
+    (store, handler.with_alerts("80,100".parse().expect("thresholds")))
+}
+
+#[test]
+fn a_call_beyond_a_lowered_limit_is_published_though_it_crosses_nothing() {
+    // (who, the limit of 60 calls, the lowered limit of the next call, what is published then)
+    let table = [
+        ("key#0a", "100000/month", "50/month", Some(61)),
+        ("key#0a", "100000/month", "50/day", Some(61)),
+        ("key#0a", "100000/month", "70/month", Some(61)),
+        ("key#0a", "100000/month", "100000/month", None),
+        ("addr#00ff", "1500/day", "50/day", Some(61)),
+        ("site#a.test", "50000/day", "50/month", Some(61)),
+        ("site#a.test", "50000/day", "500/month", None),
+        ("addr#*", "1500/day", "50/day", None),
+    ];
+    for (who, old, new, expected) in table {
+        let (store, handler) = memory_handler();
+        run(async {
+            deliver(&handler, vec![record(SHARDS[0], 1, &vec![event(TIMES[0], who, old); 60])], 1).await;
+            assert!(store.published.lock().unwrap().is_empty(), "{who} {old}");
+            deliver(&handler, vec![record(SHARDS[0], 2, &[event(TIMES[0], who, new)])], 1).await;
+        });
+        let published = store.published.lock().unwrap();
+        let last = published.get(&who.parse().expect("an identity")).and_then(|history| history.last());
+        assert_eq!(last.map(|published| published.used), expected, "{who} {old} {new}");
+    }
+}
+
+#[test]
+fn a_refusal_by_a_lowered_limit_alerts_once_and_by_the_limit_that_holds_now() {
+    let (store, handler) = after_a_change("50/month");
+    let mut refused = event(TIMES[0], "key#0a", "50/month");
+    (refused.verdict, refused.cost) = (Verdict::OverQuota, 0);
+    run(async {
+        deliver(
+            &handler,
+            vec![record(SHARDS[0], 1, &vec![event(TIMES[0], "key#0a", "100000/month"); 60])],
+            1,
+        )
+        .await;
+        for sequence in 2..5 {
+            let batch = vec![record(SHARDS[0], sequence, std::slice::from_ref(&refused))];
+            handler.handle(&KinesisEvent { records: batch }).await;
+        }
+    });
+    let told: Vec<_> = store.alerts.lock().unwrap().iter().map(told_of).collect();
+    assert_eq!(told, ["80 of 50/month at 60", "100 of 50/month at 60"]);
+}
+
+#[test]
+fn a_raised_limit_alerts_anew_and_late_calls_by_the_old_one_do_not() {
+    let (store, handler) = after_a_change("50/month");
+    let calls = |sequence, count, limit: &str| {
+        vec![record(SHARDS[0], sequence, &vec![event(TIMES[0], "key#0a", limit); count])]
+    };
+    run(async {
+        deliver(&handler, calls(1, 45, "50/month"), 1).await;
+        *store.limit.lock().unwrap() = Some("100/month".parse().expect("a limit"));
+        // These were let through before the limit was raised, and are counted after it.
+        deliver(&handler, calls(2, 10, "50/month"), 1).await;
+        deliver(&handler, calls(3, 40, "100/month"), 1).await;
+    });
+    let told: Vec<_> = store.alerts.lock().unwrap().iter().map(told_of).collect();
+    assert_eq!(told, ["80 of 50/month at 45", "80 of 100/month at 95"]);
+}
+
+#[test]
+fn late_calls_by_another_window_are_published_by_the_one_that_holds_now() {
+    let (store, handler) = after_a_change("50/day");
+    // 40 calls of an earlier day, 10 of this one.
+    run(async {
+        let month = |time| event(time, "key#0a", "50/month");
+        deliver(&handler, vec![record(SHARDS[0], 1, &vec![month("2026-11-28T10:00:00Z"); 40])], 1).await;
+        deliver(&handler, vec![record(SHARDS[0], 2, &vec![month(TIMES[0]); 10])], 1).await;
+    });
+    let published = store.published.lock().unwrap();
+    let last = published[&"key#0a".parse().unwrap()].last().copied().expect("a publication");
+    assert_eq!((last.period.to_string(), last.used), ("2026-11-29".to_owned(), 10));
+}
+
+#[test]
+fn a_refused_api_key_is_counted_by_its_verdict_at_its_address() {
+    let (store, handler) = memory_handler();
+    let mut refused = event(TIMES[0], "addr#00ff", "5/day");
+    refused.verdict = Verdict::UnknownKey;
+    run(deliver(&handler, vec![record(SHARDS[0], 1, &vec![refused; 5])], 1));
+    let ledger = store.ledger.lock().unwrap();
+    let item = ledger.values().next().expect("an item");
+    assert_eq!((item.charged, item.verdicts.get(&Verdict::UnknownKey)), (5, Some(&5)));
+    assert_eq!(store.published.lock().unwrap().values().flatten().last().map(|p| p.used), Some(5));
 }

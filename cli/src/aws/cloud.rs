@@ -245,7 +245,8 @@ impl CloudWrite for Aws {
             }
             Action::Tier(tier) => {
                 let client = session.dynamodb(region);
-                tables::ensure_tier(&client, &names.access_table, tier, tell).await
+                let home = super::Home::new(client, &names.access_table, &names.ledger_table);
+                tables::ensure_tier(&home, tier, tell).await
             }
             Action::Records(change) => dns::ensure(session, change, &self.aliases(change).await?).await,
             Action::EmptyBucket { bucket } => {

@@ -26,6 +26,7 @@ use aws_sdk_dynamodb::Client;
 use ipgeo_contract::{Identity, KeyRecord};
 use ipgeo_runtime::dynamo::{AccessTable, Effort, KeyChange, KeyWriteError, LedgerTable, client};
 use ipgeo_runtime::store::StoreError;
+use jiff::Timestamp;
 
 use crate::config::Config;
 use crate::keys::KeyStore;
@@ -95,6 +96,6 @@ impl KeyStore for Home {
     }
 
     async fn change(&self, identity: &Identity, change: &KeyChange) -> Result<KeyRecord, KeyWriteError> {
-        self.access.update_key(identity, change).await
+        self.access.update_key(&self.ledger, identity, change, Timestamp::now()).await
     }
 }

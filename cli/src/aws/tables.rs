@@ -6,14 +6,16 @@ use std::time::Instant;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::ReplicaStatus;
 use ipgeo_contract::{AddressSecret, ApiKey, Identity, Limit, probe_api_key, probe_record};
-use ipgeo_runtime::dynamo::{AccessTable, KeyChange, KeyWriteError};
+use ipgeo_runtime::dynamo::{AccessTable, KeyWriteError};
 use ipgeo_runtime::store::{AccessRead as _, StoreError};
 use jiff::Timestamp;
 
+use super::Home;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::stacks::pause;
 use crate::cloud::{CloudError, Done, Progress, StepError};
+use crate::keys::change_tier;
 use crate::plan::{AccessState, TierLimit};
 
 /// A replica's region and DynamoDB's word for its state.
@@ -99,10 +101,9 @@ pub(super) async fn ensure_secret(client: &Client, table: &str, prefix: &str) ->
     }
 }
 
-/// Gives the API keys that have a tier's old limit its new one.
+/// Gives the API keys that have a tier's old limit its new one, each with its exact usage.
 pub(super) async fn ensure_tier(
-    client: &Client,
-    table: &str,
+    home: &Home,
     tier: &TierLimit,
     tell: &(dyn Fn(Progress) + Sync),
 ) -> Result<Done, StepError> {
@@ -110,16 +111,10 @@ pub(super) async fn ensure_tier(
         text.parse().map_err(|error: ipgeo_contract::LimitError| StepError::of(error.to_string()))
     };
     let (from, to) = (parse(&tier.from)?, parse(&tier.to)?);
-    let access = AccessTable::new(client.clone(), table);
-    let keys = access.list_keys().await.map_err(|error| unwritten(&error))?;
-    let theirs: Vec<_> =
-        keys.into_iter().filter(|(_, key)| key.tier == tier.tier && key.limit == from).collect();
-    for (done, (identity, _)) in theirs.iter().enumerate() {
-        tell(Progress { phase: "API keys".to_owned(), done, total: theirs.len() });
-        let change = KeyChange { limit: Some(to), ..KeyChange::default() };
-        access.update_key(identity, &change).await.map_err(|error| unwritten(&error))?;
-    }
-    Ok(if theirs.is_empty() { Done::AlreadySo } else { Done::Changed })
+    let phase = |done, total| tell(Progress { phase: "API keys".to_owned(), done, total });
+    let changed = change_tier(home, &tier.tier, from, to, phase).await;
+    let changed = changed.map_err(|error| unwritten(error.as_ref()))?;
+    Ok(if changed == 0 { Done::AlreadySo } else { Done::Changed })
 }
 
 /// Waits until exactly these regions have the table and answer.

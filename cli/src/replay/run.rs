@@ -19,8 +19,8 @@ const TRIES: usize = 5;
 pub struct Unpublished;
 
 impl PublishWrite for Unpublished {
-    async fn publish(&self, _: &Identity, _: Limit, _: Published) -> Result<(), StoreError> {
-        Ok(())
+    async fn publish(&self, _: &Identity, _: Limit, _: Published) -> Result<Option<Limit>, StoreError> {
+        Ok(None)
     }
 }
 

@@ -13,6 +13,8 @@ use crate::{KeyRecord, Limit, Period, Published, Site, Status, site_is_allowed};
 pub enum Verdict {
     /// Go on.
     Allowed,
+    /// Let through by the quota, and not a request that can be answered: nothing is charged.
+    BadRequest,
     /// The window's limit is used up.
     OverQuota,
     /// Not of the form of an API key: refused without a read.
@@ -33,8 +35,9 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict, in the order of reports.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Allowed,
+        Self::BadRequest,
         Self::OverQuota,
         Self::MalformedKey,
         Self::UnknownKey,
@@ -45,10 +48,16 @@ impl Verdict {
         Self::NetworkDenied,
     ];
 
+    /// Whether the quota let the request through: the edge that says so took the limit for not reached.
+    pub fn is_admitted(self) -> bool {
+        matches!(self, Self::Allowed | Self::BadRequest)
+    }
+
     /// The word in usage lines, ledger attributes and reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",
+            Self::BadRequest => "bad_request",
             Self::OverQuota => "over_quota",
             Self::MalformedKey => "malformed_key",
             Self::UnknownKey => "unknown_key",

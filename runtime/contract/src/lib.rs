@@ -32,7 +32,7 @@ pub use limit::{Limit, LimitError, Window};
 pub use notes::{alert_sort_key, alerts_of, counted_attr, ledger_row, newest_attr, parse_alert_sort_key};
 pub use period::{Month, Period, PeriodError};
 pub use probe::{PROBE_OWNER, PROBE_TIER, probe_api_key, probe_record};
-pub use publish::{publish_step, publish_steps_crossed};
+pub use publish::{is_to_publish, publish_step};
 pub use quiet::{QUIET_PERMILLE_MAX, quiet_calls};
 pub use site::{Site, SitePattern, SitePatternError, site_is_allowed};
 pub use usage_line::{Charge, LineError, USAGE_LINE_VERSION, UsageEvent};

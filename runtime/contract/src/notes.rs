@@ -1,7 +1,7 @@
 //! Rows of the ledger that are not an identity's month: what the counter notes beside its counts. Their
 //! partition keys are plain words, which no identity is; each is read by one query of its partition.
 
-use crate::{Identity, Month, Period};
+use crate::{Identity, Limit, Month, Period};
 
 /// Partition keys and attributes of these rows. The sort key is [`crate::ledger_attr::MONTH`], as of all.
 pub mod ledger_row {
@@ -36,15 +36,21 @@ pub fn counted_attr(region: &str) -> String {
     format!("c#{region}")
 }
 
-/// Sort key of an alert: `2026-11-24#080#key#<hash>`, so that a query reads a period's alerts in order.
-pub fn alert_sort_key(period: Period, percent: u8, identity: &Identity) -> String {
-    format!("{period}#{percent:03}#{identity}")
+/// Sort key of an alert: `2026-11-24#080#key#<hash>#1500/day`, so that a query reads a period's alerts in order. It
+/// has the limit in it: 80 % of another limit is another alert.
+pub fn alert_sort_key(period: Period, percent: u8, identity: &Identity, limit: Limit) -> String {
+    format!("{period}#{percent:03}#{identity}#{limit}")
 }
 
-/// Reads a sort key back; `None` when it is not one.
+/// Reads a sort key back, but for its limit, which the row has too; `None` when it is not one.
 pub fn parse_alert_sort_key(text: &str) -> Option<(Period, u8, Identity)> {
     let (period, rest) = text.split_once('#')?;
-    let (percent, identity) = rest.split_once('#')?;
+    let (percent, rest) = rest.split_once('#')?;
+    // Rows of earlier versions have no limit in their key.
+    let identity = match rest.rsplit_once('#') {
+        Some((identity, limit)) if limit.parse::<Limit>().is_ok() => identity,
+        _ => rest,
+    };
     Some((period.parse().ok()?, percent.parse().ok()?, identity.parse().ok()?))
 }
 
@@ -60,11 +66,15 @@ mod tests {
     #[test]
     fn an_alerts_sort_key_reads_back() {
         let identity: Identity = "key#00ff".parse().expect("an identity");
-        for (period, key) in [("2026-11-24", "2026-11-24#080#key#00ff"), ("2026-11", "2026-11#080#key#00ff")]
-        {
+        for (period, limit, key) in [
+            ("2026-11-24", "5/day", "2026-11-24#080#key#00ff#5/day"),
+            ("2026-11", "50k/month", "2026-11#080#key#00ff#50000/month"),
+        ] {
             let period: Period = period.parse().expect("a period");
-            assert_eq!(alert_sort_key(period, 80, &identity), key);
+            assert_eq!(alert_sort_key(period, 80, &identity, limit.parse().expect("a limit")), key);
             assert_eq!(parse_alert_sort_key(key), Some((period, 80, identity.clone())));
+            let earlier = key.rsplit_once('#').expect("a limit").0;
+            assert_eq!(parse_alert_sort_key(earlier), Some((period, 80, identity.clone())));
             assert!(key.starts_with(&alerts_of("2026-11".parse().expect("a month"))));
         }
         for junk in ["", "2026-11", "2026-11#x#key#1", "2026-11#080", "2026-11#300#key#1", "x#080#key#1"] {

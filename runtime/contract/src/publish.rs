@@ -1,6 +1,7 @@
 //! Publishing: decisions are replicated, not counts. Home writes an identity's usage to the access table
-//! only when it crosses a step of its limit, so that replicated writes are bounded by identities × 100
-//! in a period, whatever the traffic.
+//! when it crosses a step of its limit, and when a call shows that an edge does not know that the limit is
+//! reached. So replicated writes are bounded by identities × 100 in a period and one a batch for as long as
+//! calls go beyond a limit, whatever the traffic.
 
 use crate::{IdentityKind, Limit};
 
@@ -19,9 +20,12 @@ pub fn publish_step(kind: IdentityKind, used: u64, limit: Limit) -> u8 {
     }
 }
 
-/// Whether going from `before` to `after` calls crosses a step: whether to publish.
-pub fn publish_steps_crossed(kind: IdentityKind, before: u64, after: u64, limit: Limit) -> bool {
-    publish_step(kind, before, limit) < publish_step(kind, after, limit)
+/// Whether going from `before` to `after` calls of a limit is to be published. It is when a step is crossed. And
+/// it is at 100 % of the limit when an edge has `admitted` one of the calls: it knows nothing of what home
+/// knows. That happens when the limit was lowered, so that no call has crossed anything of it.
+pub fn is_to_publish(kind: IdentityKind, before: u64, after: u64, limit: Limit, admitted: bool) -> bool {
+    let (step_before, step) = (publish_step(kind, before, limit), publish_step(kind, after, limit));
+    step_before < step || (admitted && step == 100)
 }
 
 #[cfg(test)]
@@ -57,6 +61,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_call_that_is_let_through_beyond_a_limit_shows_that_an_edge_does_not_know() {
+        // (before, after, limit, admitted, published)
+        let table = [
+            (60, 61, 100_000, true, false),
+            (60, 61, 50, true, true),
+            (60, 60, 50, true, true),
+            (60, 60, 50, false, false),
+            (50, 51, 50, true, true),
+            (49, 50, 50, false, true),
+            (40, 41, 50, true, true),
+            (40, 40, 50, true, false),
+        ];
+        for (before, after, calls, admitted, published) in table {
+            let found = is_to_publish(IdentityKind::Key, before, after, limit(calls), admitted);
+            assert_eq!(found, published, "{before} {after}/{calls} {admitted}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_period_publishes_at_most_a_hundred_times(calls in 1_u64..5_000, deltas in prop::collection::vec(1_u64..80, 1..400)) {
@@ -65,7 +88,7 @@ mod tests {
             let mut shown = 0;
             for delta in deltas {
                 let after = used + delta;
-                if publish_steps_crossed(IdentityKind::Key, used, after, limit(calls)) {
+                if is_to_publish(IdentityKind::Key, used, after, limit(calls), false) {
                     published += 1;
                     shown = after;
                 }

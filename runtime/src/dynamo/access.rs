@@ -5,18 +5,22 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use ipgeo_contract::{
-    AddressSecret, Identity, KeyRecord, Limit, SECRET_ID, SitePattern, Status, access_attr as attr,
+    AddressSecret, Identity, KeyRecord, Limit, Month, Period, Published, SECRET_ID, SitePattern, Status,
+    access_attr as attr,
 };
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::failed;
 use super::values::{number, ours, string, strings, theirs};
-use crate::store::StoreError;
-use crate::tables;
+use super::{LedgerTable, failed};
+use crate::store::{MonthTotals, StoreError};
+use crate::tables::{self, Item};
 
 /// One region's access table, through the SDK.
 pub type AccessTable = tables::AccessTable<Client>;
+
+/// Times that a change may find usage published meanwhile: each time means that the counter has just written.
+const CHANGE_ROUNDS_MAX: usize = 8;
 
 /// What to change in an API key's record; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,34 +112,54 @@ impl AccessTable {
         }
     }
 
-    /// Changes an API key's record and returns it as it is then. A change of window clears the
-    /// published usage: it was counted in another kind of period.
+    /// Changes an API key's record and returns it as it is then. A change of limit writes the ledger's exact usage
+    /// in the limit's period with it: what was published so far follows the steps of the old limit, and below
+    /// the first of them nothing was.
     pub async fn update_key(
         &self,
+        ledger: &LedgerTable,
         identity: &Identity,
         change: &KeyChange,
+        now: Timestamp,
     ) -> Result<KeyRecord, KeyWriteError> {
-        let old = self.key_now(identity).await?.ok_or(KeyWriteError::Missing)?;
-        let update = Update::of(change, &old);
+        for _round in 0..CHANGE_ROUNDS_MAX {
+            let old = self.key_now(identity).await?.ok_or(KeyWriteError::Missing)?;
+            let usage = match change.limit {
+                Some(limit) => exact_usage(ledger, identity, &old, limit, now).await?,
+                None => None,
+            };
+            if let Some(item) = self.write_change(identity, Update::of(change, &old, usage)).await? {
+                return tables::key_record(&item)
+                    .map_err(|error| self.unreadable(identity.as_str(), error).into());
+            }
+        }
+        Err(StoreError {
+            action: self.write_action(),
+            source: format!("usage was published {CHANGE_ROUNDS_MAX} times meanwhile").into(),
+        }
+        .into())
+    }
+
+    /// The item after the change; `None`: it is gone, or usage was published meanwhile.
+    async fn write_change(&self, identity: &Identity, update: Update) -> Result<Option<Item>, StoreError> {
         let call = self
             .client()
             .update_item()
             .table_name(self.name())
             .key(attr::ID, string(identity.as_str()))
             .update_expression(update.expression())
-            .condition_expression("attribute_exists(#id)")
+            .condition_expression(update.condition())
             .set_expression_attribute_names(Some(update.names))
             .set_expression_attribute_values((!update.values.is_empty()).then_some(update.values))
             .return_values(ReturnValue::AllNew);
         match call.send().await {
-            Ok(answer) => tables::key_record(&answer.attributes.map(ours).unwrap_or_default())
-                .map_err(|error| self.unreadable(identity.as_str(), error).into()),
+            Ok(answer) => Ok(Some(answer.attributes.map(ours).unwrap_or_default())),
             Err(error)
                 if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
             {
-                Err(KeyWriteError::Missing)
+                Ok(None)
             }
-            Err(error) => Err(failed(self.write_action(), error).into()),
+            Err(error) => Err(failed(self.write_action(), error)),
         }
     }
 
@@ -183,9 +207,30 @@ impl AccessTable {
     }
 }
 
+/// What an API key has used by the ledger in the period of a limit, to be published with the limit; `None` when nothing
+/// is used, or when what is published says as much. The ledger does not know when its latest usage event was; as of
+/// now no call within the limit is refused for what an edge has counted itself.
+async fn exact_usage(
+    ledger: &LedgerTable,
+    identity: &Identity,
+    old: &KeyRecord,
+    limit: Limit,
+    now: Timestamp,
+) -> Result<Option<Published>, StoreError> {
+    let period = Period::of(limit.window, now);
+    let item = ledger.item(identity, Month::of(now)).await?;
+    let totals = item.map(|item| MonthTotals { charged: item.charged, days: item.days }).unwrap_or_default();
+    let used = totals.used_in(period);
+    let same_window = old.published.filter(|_| old.limit.window == limit.window);
+    let is_known = same_window.is_some_and(|known| (known.period, known.used) >= (period, used));
+    Ok((used > 0 && !is_known).then_some(Published { period, used, as_of: now }))
+}
+
 /// An update expression under construction.
 #[derive(Default)]
 struct Update {
+    /// What it found published, if it writes usage: another publication meanwhile is not to be undone.
+    found: Option<Option<Published>>,
     set: Vec<String>,
     remove: Vec<String>,
     names: HashMap<String, String>,
@@ -193,7 +238,7 @@ struct Update {
 }
 
 impl Update {
-    fn of(change: &KeyChange, old: &KeyRecord) -> Self {
+    fn of(change: &KeyChange, old: &KeyRecord, usage: Option<Published>) -> Self {
         let mut update = Self::default();
         update.names.insert("#id".to_owned(), attr::ID.to_owned());
         update.change(attr::OWNER, change.owner.as_ref().map(|owner| Some(string(owner))));
@@ -208,10 +253,8 @@ impl Update {
         if let Some(limit) = change.limit {
             update.change(attr::LIMIT, Some(Some(number(limit.calls))));
             update.change(attr::WINDOW, Some(Some(string(limit.window.as_str()))));
-            if limit.window != old.limit.window {
-                for name in [attr::PERIOD, attr::USED, attr::AS_OF] {
-                    update.change(name, Some(None));
-                }
+            if usage.is_some() || limit.window != old.limit.window {
+                update.publish(usage, old.published);
             }
         }
         if update.set.is_empty() && update.remove.is_empty() {
@@ -219,6 +262,26 @@ impl Update {
             update.change(attr::OWNER, Some(Some(string(&old.owner))));
         }
         update
+    }
+
+    /// Sets published usage, or removes it, unless it is no longer what was found.
+    fn publish(&mut self, usage: Option<Published>, found: Option<Published>) {
+        self.change(attr::PERIOD, Some(usage.map(|usage| string(usage.period.to_string()))));
+        self.change(attr::USED, Some(usage.map(|usage| number(usage.used))));
+        self.change(attr::AS_OF, Some(usage.map(|usage| number(usage.as_of.as_millisecond()))));
+        if let Some(found) = found {
+            self.values.insert(":found_period".to_owned(), string(found.period.to_string()));
+            self.values.insert(":found_used".to_owned(), number(found.used));
+        }
+        self.found = Some(found);
+    }
+
+    fn condition(&self) -> &'static str {
+        match self.found {
+            None => "attribute_exists(#id)",
+            Some(None) => "attribute_exists(#id) AND attribute_not_exists(#period)",
+            Some(Some(_)) => "attribute_exists(#id) AND #period = :found_period AND #used = :found_used",
+        }
     }
 
     /// `Some(Some(value))` sets, `Some(None)` removes, `None` leaves the attribute alone.

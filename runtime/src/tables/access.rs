@@ -116,9 +116,9 @@ impl<C: Calls> PublishWrite for AccessTable<C> {
         identity: &Identity,
         limit: Limit,
         published: Published,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Limit>, StoreError> {
         match self.client.update(&self.table, publication(identity, limit, published)).await {
-            Ok(Updated::Done(_) | Updated::Refused(_)) => Ok(()),
+            Ok(Updated::Done(item) | Updated::Refused(item)) => Ok(items::limit(&item).ok()),
             Err(cause) => Err(failed(self.write_action(), cause)),
         }
     }
@@ -140,7 +140,7 @@ fn publication(identity: &Identity, limit: Limit, published: Published) -> Chang
             .value(":used", number(published.used))
             .value(":as_of", number(published.as_of.as_millisecond()));
     match identity.kind() {
-        IdentityKind::Key => change
+        IdentityKind::Key => Change { returns_item: true, ..change }
             .when(format!("attribute_exists(#id) AND #window = :window AND ({newer})"))
             .name("#id", attr::ID)
             .name("#window", attr::WINDOW)

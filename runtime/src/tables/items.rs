@@ -82,16 +82,22 @@ pub(super) fn published(item: &Item) -> Result<Option<Published>, ItemError> {
     }))
 }
 
+/// The effective limit in an API key's item.
+pub(super) fn limit(item: &Item) -> Result<Limit, ItemError> {
+    let window = text(item, attr::WINDOW).and_then(|found| needed(attr::WINDOW, found))?;
+    Ok(Limit {
+        calls: needed(attr::LIMIT, integer(item, attr::LIMIT)?)?,
+        window: parsed(attr::WINDOW, window)?,
+    })
+}
+
 /// The record of an API key in an item.
 pub fn key_record(item: &Item) -> Result<KeyRecord, ItemError> {
     let word = |name| text(item, name).and_then(|found| needed(name, found));
     Ok(KeyRecord {
         owner: word(attr::OWNER)?.to_owned(),
         tier: word(attr::TIER)?.to_owned(),
-        limit: Limit {
-            calls: needed(attr::LIMIT, integer(item, attr::LIMIT)?)?,
-            window: parsed(attr::WINDOW, word(attr::WINDOW)?)?,
-        },
+        limit: limit(item)?,
         status: parsed(attr::STATUS, word(attr::STATUS)?)?,
         expires: time(item, attr::EXPIRES)?,
         sites: list(item, attr::SITES)?,

@@ -13,7 +13,7 @@ use crate::store::{Alert, Newest, StoreError};
 const ALERT_KEPT_S: i64 = 35 * 86_400;
 
 fn key_of_alert(alert: &Alert) -> Item {
-    key_of(row::ALERT, alert_sort_key(alert.period, alert.percent, &alert.identity))
+    key_of(row::ALERT, alert_sort_key(alert.period, alert.percent, &alert.identity, alert.limit))
 }
 
 impl<C: Calls> LedgerTable<C> {

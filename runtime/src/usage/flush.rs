@@ -1,8 +1,7 @@
-//! Totals to the ledger, and what crossed a step to the access table: the effects of the usage handler.
+//! Totals to the ledger, and what edges may not know to the access table: the effects of the usage handler.
 
-use ipgeo_contract::{IdentityKind, Limit, Published, Thresholds};
-
-use super::totals::{CountedEvent, IdentityMonth};
+use super::alerts::Alerts;
+use super::totals::{CountedEvent, IdentityMonth, Publication};
 use crate::store::{Alert, Applied, LedgerWrite, MonthTotals, PublishWrite, StoreError};
 
 /// Times that one item may be found behind before its record is handed back to the stream: each time
@@ -22,61 +21,38 @@ pub struct Flushed {
     pub alerts: Vec<Alert>,
 }
 
-/// Adds an item's events to the ledger, then publishes what crossed a step. Whatever fails, doing it
+/// Adds an item's events to the ledger, then publishes what edges may not know. Whatever fails, doing it
 /// again with the same events is right.
 pub(super) async fn flush<L: LedgerWrite, P: PublishWrite>(
     ledger: &L,
     publish: &P,
-    thresholds: &Thresholds,
+    alerts: &Alerts,
     shard: &str,
     item: &IdentityMonth,
     events: &[CountedEvent],
 ) -> Result<Flushed, StoreError> {
     let (totals, added) = add(ledger, shard, item, events).await?;
-    let publications = item.publications(&totals, added, events);
-    let mut alerts = Vec::new();
-    for (limit, published) in &publications {
-        publish_one(publish, item, *limit, *published).await?;
-        alerts.extend(alert(ledger, thresholds, item, *limit, *published).await?);
-    }
-    Ok(Flushed {
+    let mut flushed = Flushed {
         added: added.len() as u64,
         known: (events.len() - added.len()) as u64,
-        publications: publications.len() as u64,
-        alerts,
-    })
-}
-
-/// Records the thresholds that published usage of an API key has reached; returns those that are new. All that
-/// are reached are tried every time: the condition of the write keeps each to once in a period, whatever
-/// was redelivered, and none is lost in a crash between publication and alert.
-async fn alert<L: LedgerWrite>(
-    ledger: &L,
-    thresholds: &Thresholds,
-    item: &IdentityMonth,
-    limit: Limit,
-    published: Published,
-) -> Result<Vec<Alert>, StoreError> {
-    let mut new = Vec::new();
-    if item.identity.kind() == IdentityKind::Key {
-        let Published { period, used, as_of } = published;
-        for percent in thresholds.reached(used, limit) {
-            let alert = Alert { identity: item.identity.clone(), period, percent, limit, used, as_of };
-            if ledger.record_alert(&alert).await? {
-                new.push(alert);
-            }
+        ..Flushed::default()
+    };
+    let identity = &item.identity;
+    for Publication { limit, published, known } in item.publications(&totals, added, events) {
+        if known && alerts.due(identity, limit, published).is_empty() {
+            continue;
         }
+        // One of another window than the API key's is not taken, and an alert is of the limit that holds now.
+        let holds = publish.publish(identity, limit, published).await?.unwrap_or(limit);
+        let mut current = published;
+        if holds.window != limit.window {
+            current = IdentityMonth::published(&totals, holds.window, published.as_of);
+            publish.publish(identity, holds, current).await?;
+        }
+        flushed.publications += 1;
+        flushed.alerts.extend(alerts.record(ledger, identity, holds, current).await?);
     }
-    Ok(new)
-}
-
-async fn publish_one<P: PublishWrite>(
-    publish: &P,
-    item: &IdentityMonth,
-    limit: Limit,
-    published: Published,
-) -> Result<(), StoreError> {
-    publish.publish(&item.identity, limit, published).await
+    Ok(flushed)
 }
 
 /// Adds what of `events` the ledger does not have; returns the totals now and the events that were added.

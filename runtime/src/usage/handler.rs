@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::alerts::Alerts;
 use super::decode::{Decoded, EventRecord, Skipped, decode};
 use super::envelope::KinesisEvent;
 use super::flush::{Flushed, flush};
@@ -66,12 +67,12 @@ pub struct Report {
 /// Failures that a report spells out.
 const FAILURES_TOLD_MAX: usize = 3;
 
-/// Counts usage events into a ledger and publishes what crosses a step.
+/// Counts usage events into a ledger and publishes what edges may not know.
 #[derive(Debug)]
 pub struct UsageHandler<L, P> {
     ledger: Arc<L>,
     publish: Arc<P>,
-    thresholds: Arc<Thresholds>,
+    alerts: Arc<Alerts>,
     repeats: Mutex<Repeats>,
 }
 
@@ -85,7 +86,7 @@ where
         Self {
             ledger: Arc::new(ledger),
             publish: Arc::new(publish),
-            thresholds: Arc::default(),
+            alerts: Arc::default(),
             repeats: Mutex::default(),
         }
     }
@@ -93,7 +94,7 @@ where
     /// The same handler, which records an alert when an API key reaches a threshold.
     #[must_use]
     pub fn with_alerts(mut self, thresholds: Thresholds) -> Self {
-        self.thresholds = Arc::new(thresholds);
+        self.alerts = Arc::new(Alerts::new(thresholds));
         self
     }
 
@@ -154,11 +155,11 @@ where
         for (item, events) in totals.items {
             let (ledger, publish) = (Arc::clone(&self.ledger), Arc::clone(&self.publish));
             let (places, shard) = (Arc::clone(&places), shard.to_owned());
-            let thresholds = Arc::clone(&self.thresholds);
+            let alerts = Arc::clone(&self.alerts);
             flushes.spawn(async move {
                 // The semaphore is never closed; without a place the write would still be right.
                 let _place = places.acquire_owned().await;
-                let result = flush(&*ledger, &*publish, &thresholds, &shard, &item, &events).await;
+                let result = flush(&*ledger, &*publish, &alerts, &shard, &item, &events).await;
                 (first_sequence(&events), item, result)
             });
         }

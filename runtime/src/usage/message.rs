@@ -39,7 +39,7 @@ impl AlertMessage {
         let short: String = alert.identity.name().chars().take(12).collect();
         Self {
             event: "quota.threshold",
-            id: ipgeo_contract::alert_sort_key(alert.period, alert.percent, &alert.identity),
+            id: ipgeo_contract::alert_sort_key(alert.period, alert.percent, &alert.identity, alert.limit),
             api_key: record.map_or(short, |record| record.hint.clone()),
             owner: record.map(|record| record.owner.clone()).unwrap_or_default(),
             tier: record.map(|record| record.tier.clone()).unwrap_or_default(),
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(message.subject(), "ipgeo: API key ipg_..x3Kq has reached 80 % of its quota");
         let json: serde_json::Value = serde_json::from_str(&message.to_json()).expect("JSON");
         assert_eq!((&json["event"], &json["percent"]), (&"quota.threshold".into(), &80.into()));
-        assert_eq!(json["id"], format!("2026-11#080#key#{}", "0f".repeat(32)));
+        assert_eq!(json["id"], format!("2026-11#080#key#{}#100000/month", "0f".repeat(32)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! `decode` and `totals` are pure; `flush` has the effects. A record that can't be read is counted and
 //! skipped; a write that fails is retried by the stream.
 
+mod alerts;
 mod decode;
 mod envelope;
 mod flush;

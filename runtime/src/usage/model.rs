@@ -1,5 +1,7 @@
 //! A model of counting, explored in every order that its parts can happen in: two writers over a shard that splits in two,
 //! batches cut anywhere and given out again, writers that die at any step, writes that arrive when nobody waits any more.
+//! In two more the limit is lowered or raised meanwhile, by an operator who reads the ledger and writes what it says: the
+//! first calls were let through by the old limit, the others by the new one.
 //!
 //! What the counter decides by is its own code ([`IdentityMonth::update`], [`IdentityMonth::publications`]); the model
 //! has the store's conditions, the poller and the faults. Broken protocols stand beside the right one: a check that
@@ -8,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use ipgeo_contract::{IdentityKind, Limit, Month, Verdict, padded_sequence, publish_step};
+use ipgeo_contract::{IdentityKind, Limit, Month, Verdict, Window, padded_sequence, publish_step};
 use jiff::Timestamp;
 use stateright::{Checker as _, HasDiscoveries, Model, Property};
 
@@ -18,8 +20,37 @@ use crate::store::{LedgerUpdate, MonthTotals};
 /// Events of the parent and of its two children. Each is a record of its own, all of one identity.
 const EVENTS: [u8; 3] = [3, 1, 1];
 const EVENTS_ALL: usize = 5;
-/// The second of five calls reaches the limit: nothing before it is published, nothing after it must be.
-const LIMIT_TEXT: &str = "2/day";
+/// Records that were decided by the old limit, when it is changed: the first of the parent.
+const OLD_EVENTS: u8 = 2;
+
+/// What becomes of the limit meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// The second of five calls reaches it: nothing before it is published.
+    Nothing,
+    /// It is lowered from one of which five calls cross no step.
+    Lowered,
+    /// It is raised when two calls may have reached it.
+    Raised,
+}
+
+impl Change {
+    const ALL: [Self; 3] = [Self::Nothing, Self::Lowered, Self::Raised];
+
+    /// The limit before and after.
+    fn limits(self) -> [Limit; 2] {
+        let calls = match self {
+            Self::Nothing => [2, 2],
+            Self::Lowered => [9, 2],
+            Self::Raised => [2, 4],
+        };
+        calls.map(|calls| Limit { calls, window: Window::Day })
+    }
+
+    fn step(self, used: u8) -> u8 {
+        publish_step(IdentityKind::Site, used.into(), self.limits()[1])
+    }
+}
 
 /// What is changed in the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +71,12 @@ enum Protocol {
     AnyPublication,
     /// A batch is done as soon as its write is sent.
     DoneUnanswered,
+    /// Only what crosses a step is published: a call beyond the limit shows nothing.
+    CrossedAlonePublished,
+    /// A limit is changed without the usage that it has by then.
+    ChangedWithoutUsage,
+    /// A change of limit writes what it has read, whatever was published meanwhile.
+    ChangedUnseen,
 }
 
 /// A batch, as a writer has it: records `from..to` of a shard, of which those from `left` on are to be written.
@@ -56,6 +93,23 @@ enum Writer {
     Idle,
     Writes(Write),
     Publishes(Write, u8),
+}
+
+/// Whoever changes the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Operator {
+    /// Nobody does.
+    Absent,
+    Waits,
+    /// Has read the ledger and the record.
+    Read {
+        used: u8,
+        published: u8,
+    },
+    /// The new limit is written; the ledger had so many calls.
+    Done {
+        used: u8,
+    },
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -76,6 +130,7 @@ struct State {
     fell: bool,
     writers: [Writer; 2],
     late: Option<Write>,
+    operator: Operator,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,9 +147,13 @@ enum Action {
     DieWithWriteUnderWay { writer: usize },
     /// The write that was under way arrives.
     Arrive,
+    /// The operator reads the record and the ledger.
+    ReadUsage,
+    /// The operator writes the new limit, or finds that usage was published meanwhile and begins anew.
+    WriteLimit,
 }
 
-struct Counting(Protocol);
+struct Counting(Protocol, Change);
 
 fn sequence(record: u8) -> String {
     padded_sequence(&(u32::from(record) + 1).to_string()).expect("a sequence number")
@@ -110,23 +169,11 @@ static ITEM: LazyLock<IdentityMonth> = LazyLock::new(|| IdentityMonth {
     identity: "site#a.test".parse().expect("an identity"),
     month: Month::of(*TIME),
 });
-static LIMIT: LazyLock<Limit> = LazyLock::new(|| LIMIT_TEXT.parse().expect("a limit"));
 static TIME: LazyLock<Timestamp> = LazyLock::new(|| "2026-11-24T12:00:00Z".parse().expect("a timestamp"));
 
-fn events(records: std::ops::Range<u8>) -> Vec<CountedEvent> {
-    let event = |record| CountedEvent {
-        sequence: sequence(record).into(),
-        time: *TIME,
-        cost: 1,
-        region: "eu-central-1".into(),
-        verdict: Verdict::Allowed,
-        limit: *LIMIT,
-    };
-    records.map(event).collect()
-}
-
-fn step(used: u8) -> u8 {
-    publish_step(IdentityKind::Site, used.into(), *LIMIT)
+/// Whether a record was decided by the limit that was changed then.
+fn is_old(shard: u8, record: u8) -> bool {
+    shard == 0 && record < OLD_EVENTS
 }
 
 impl State {
@@ -137,19 +184,33 @@ impl State {
 
     fn is_at_rest(&self) -> bool {
         let done = self.shards.iter().zip(EVENTS).all(|(shard, events)| shard.done == events);
-        done && self.late.is_none() && self.writers == [Writer::Idle; 2]
+        let changed = matches!(self.operator, Operator::Absent | Operator::Done { .. });
+        done && changed && self.late.is_none() && self.writers == [Writer::Idle; 2]
     }
 }
 
 impl Counting {
-    fn update(write: Write) -> LedgerUpdate {
-        ITEM.update("shard", &events(write.left..write.to)).expect("events")
+    fn events(&self, shard: u8, records: std::ops::Range<u8>) -> Vec<CountedEvent> {
+        let [old, new] = self.1.limits();
+        let event = |record| CountedEvent {
+            sequence: sequence(record).into(),
+            time: *TIME,
+            cost: 1,
+            region: "eu-central-1".into(),
+            verdict: Verdict::Allowed,
+            limit: if is_old(shard, record) { old } else { new },
+        };
+        records.map(event).collect()
+    }
+
+    fn update(&self, write: Write) -> LedgerUpdate {
+        ITEM.update("shard", &self.events(write.shard, write.left..write.to)).expect("events")
     }
 
     /// The ledger's conditional write; `Err` with the records passed when it is refused.
     fn apply(&self, state: &mut State, write: Write) -> Result<(), u8> {
         let shard = usize::from(write.shard);
-        let update = Self::update(write);
+        let update = self.update(write);
         let held = if self.0 == Protocol::OneWatermark { 0 } else { shard };
         let passed = state.shards[held].watermark;
         if self.0 != Protocol::NoCondition && passed > 0 && sequence(passed - 1) >= update.first {
@@ -193,12 +254,37 @@ impl Counting {
 
     /// The ledger has all of the batch; what is from `added` on was added by this writer.
     fn after_ledger(&self, state: &mut State, write: Write, added: u8) -> Writer {
-        let (all, added) = (events(write.from..write.to), events(added..write.to));
+        let all = self.events(write.shard, write.from..write.to);
+        let added = self.events(write.shard, added..write.to);
+        let before = state.charged.saturating_sub(u8::try_from(added.len()).expect("few"));
+        if self.0 == Protocol::CrossedAlonePublished
+            && added.len() == all.len()
+            && self.1.step(before) == self.1.step(state.charged)
+        {
+            return Self::finish(state, write);
+        }
         let seen = if self.0 == Protocol::AddedAlonePublished { &added } else { &all };
         match ITEM.publications(&state.totals(), &added, seen).first() {
-            Some((_, published)) => Writer::Publishes(write, u8::try_from(published.used).expect("few")),
+            Some(one) => Writer::Publishes(write, u8::try_from(one.published.used).expect("few")),
             None => Self::finish(state, write),
         }
+    }
+
+    /// The operator's write: on the condition that what is published is what was read.
+    fn write_limit(&self, state: &mut State, used: u8, published: u8) {
+        match self.0 {
+            Protocol::ChangedWithoutUsage => {}
+            Protocol::ChangedUnseen => {
+                state.fell |= used < state.published;
+                state.published = used;
+            }
+            _ if state.published != published => {
+                state.operator = Operator::Waits;
+                return;
+            }
+            _ => state.published = used.max(published),
+        }
+        state.operator = Operator::Done { used };
     }
 
     /// The poller reads the answer, unless it has given the batch up and is elsewhere.
@@ -224,6 +310,7 @@ impl Model for Counting {
             fell: false,
             writers: [Writer::Idle; 2],
             late: None,
+            operator: if self.1 == Change::Nothing { Operator::Absent } else { Operator::Waits },
         }]
     }
 
@@ -246,14 +333,25 @@ impl Model for Counting {
                 if done == events || (shard > 0 && state.shards[0].done < EVENTS[0]) {
                     continue;
                 }
+                // Nobody decides by a limit that is not written yet.
+                let is_changed = matches!(state.operator, Operator::Absent | Operator::Done { .. });
+                let end = if is_changed { events } else { events.min(OLD_EVENTS) };
+                if shard > 0 && !is_changed {
+                    continue;
+                }
                 for from in done.saturating_sub(1)..=done {
                     let deliver = |to| Action::Deliver { writer, shard, from, to };
-                    actions.extend((done + 1..=events).map(deliver));
+                    actions.extend((done + 1..=end).map(deliver));
                 }
             }
         }
         if state.late.is_some() {
             actions.push(Action::Arrive);
+        }
+        match state.operator {
+            Operator::Waits => actions.push(Action::ReadUsage),
+            Operator::Read { .. } => actions.push(Action::WriteLimit),
+            Operator::Absent | Operator::Done { .. } => {}
         }
     }
 
@@ -285,6 +383,13 @@ impl Model for Counting {
                 (state.late, state.writers[writer]) = (Some(write), Writer::Idle);
             }
             Action::Arrive => drop(self.apply(&mut state, last.late?)),
+            Action::ReadUsage => {
+                state.operator = Operator::Read { used: last.charged, published: last.published };
+            }
+            Action::WriteLimit => {
+                let Operator::Read { used, published } = last.operator else { return None };
+                self.write_limit(&mut state, used, published);
+            }
         }
         if action == Action::Arrive {
             state.late = None;
@@ -304,8 +409,12 @@ impl Model for Counting {
                 !state.is_at_rest() || state.counted == [1; EVENTS_ALL]
             }),
             Property::always(FALLS, |_, state: &State| !state.fell && state.published <= state.charged),
-            Property::always(STALE, |_, state: &State| {
-                !state.is_at_rest() || step(state.published) == step(state.charged)
+            Property::always(STALE, |model: &Self, state: &State| {
+                !state.is_at_rest() || model.1.step(state.published) == model.1.step(state.charged)
+            }),
+            Property::always(CHANGED, |model: &Self, state: &State| match state.operator {
+                Operator::Done { used } => model.1.step(state.published) >= model.1.step(used),
+                _ => true,
             }),
             Property::sometimes(ENDS, |_, state: &State| state.is_at_rest()),
         ]
@@ -316,30 +425,37 @@ const TWICE: &str = "no event is counted twice";
 const LOST: &str = "no event is lost";
 const FALLS: &str = "published usage never falls and never says more than the ledger";
 const STALE: &str = "in the end the edges know the step that the ledger stands on";
+const CHANGED: &str = "with a new limit the edges know the step that the ledger stands on by it";
 const ENDS: &str = "it ends";
 
 #[test]
 #[expect(clippy::print_stderr, reason = "how much was explored is the result")]
 fn every_order_of_events_counts_exactly_once() {
-    let checked = Counting(Protocol::Right).checker().spawn_bfs().join();
-    eprintln!("{} states, {} steps between them", checked.unique_state_count(), checked.state_count());
-    checked.assert_properties();
-    assert!(checked.is_done() && checked.unique_state_count() > 10_000);
+    for change in Change::ALL {
+        let checked = Counting(Protocol::Right, change).checker().spawn_bfs().join();
+        let (states, steps) = (checked.unique_state_count(), checked.state_count());
+        eprintln!("{change:?}: {states} states, {steps} steps between them");
+        checked.assert_properties();
+        assert!(checked.is_done() && states > 10_000);
+    }
 }
 
 #[test]
 fn the_model_catches_broken_protocols() {
-    for (protocol, broken) in [
-        (Protocol::NoCondition, TWICE),
-        (Protocol::OneWatermark, LOST),
-        (Protocol::FirstAsWatermark, TWICE),
-        (Protocol::RestForgotten, LOST),
-        (Protocol::AddedAlonePublished, STALE),
-        (Protocol::AnyPublication, FALLS),
-        (Protocol::DoneUnanswered, LOST),
+    for (protocol, change, broken) in [
+        (Protocol::NoCondition, Change::Nothing, TWICE),
+        (Protocol::OneWatermark, Change::Nothing, LOST),
+        (Protocol::FirstAsWatermark, Change::Nothing, TWICE),
+        (Protocol::RestForgotten, Change::Nothing, LOST),
+        (Protocol::AddedAlonePublished, Change::Nothing, STALE),
+        (Protocol::AnyPublication, Change::Nothing, FALLS),
+        (Protocol::DoneUnanswered, Change::Nothing, LOST),
+        (Protocol::CrossedAlonePublished, Change::Lowered, STALE),
+        (Protocol::ChangedWithoutUsage, Change::Lowered, CHANGED),
+        (Protocol::ChangedUnseen, Change::Raised, FALLS),
     ] {
         let checked =
-            Counting(protocol).checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+            Counting(protocol, change).checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
         assert!(checked.discovery(broken).is_some(), "{protocol:?} is not caught: {broken}");
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use ipgeo_contract::{Identity, Limit, Month, Published, Verdict, publish_step};
-use ipgeo_contract::{Period, publish_steps_crossed};
+use ipgeo_contract::{
+    Identity, Limit, Month, Period, Published, Verdict, Window, is_to_publish, publish_step,
+};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -115,51 +116,92 @@ impl IdentityMonth {
     }
 
     /// What to publish once the ledger holds `totals`, of which `added` came from `events`: for every
-    /// period and limit among the events, the usage that crossed a step. When some of them were in it
-    /// already (a redelivery, perhaps cut anew), what stands above step 0 is published again: a crash may
-    /// have come between the ledger's write and the publication, and publishing twice is harmless. The
-    /// crowd is never published.
+    /// period among the events, the usage that crossed a step of a limit that they were decided by, or that an
+    /// edge does not know (see [`is_to_publish`]). When some of them were in it already (a redelivery, perhaps cut
+    /// anew), what stands above step 0 is published again: a crash may have come between the ledger's write and
+    /// the publication, and publishing twice is harmless. The crowd is never published.
     pub(super) fn publications(
         &self,
         totals: &MonthTotals,
         added: &[CountedEvent],
         events: &[CountedEvent],
-    ) -> Vec<(Limit, Published)> {
+    ) -> Vec<Publication> {
         if self.identity.is_crowd() {
             // Nobody's limit: no edge asks for it.
             return Vec::new();
         }
         let kind = self.identity.kind();
-        let mut latest: BTreeMap<Period, (Limit, Timestamp)> = BTreeMap::new();
-        for event in events {
-            let entry =
-                latest.entry(Period::of(event.limit.window, event.time)).or_insert((event.limit, event.time));
-            // The limit that held last is the one that holds now.
-            *entry = (event.limit, entry.1.max(event.time));
-        }
-        latest
-            .into_iter()
-            .filter_map(|(period, (limit, as_of))| {
-                let used = used_in(totals, period);
-                let fresh: u64 = added
-                    .iter()
-                    .filter(|event| Period::of(limit.window, event.time) == period)
-                    .map(|event| event.cost)
-                    .sum();
-                let crossed = if added.len() < events.len() {
-                    publish_step(kind, used, limit) > 0
-                } else {
-                    publish_steps_crossed(kind, used.saturating_sub(fresh), used, limit)
-                };
-                crossed.then_some((limit, Published { period, used, as_of }))
-            })
-            .collect()
+        let redelivered = added.len() < events.len();
+        let due = |(period, decided): (Period, Decided)| {
+            let published = Published { period, used: totals.used_in(period), as_of: decided.as_of };
+            let in_period = |event: &&CountedEvent| Period::of(event.limit.window, event.time) == period;
+            let fresh: u64 = added.iter().filter(in_period).map(|event| event.cost).sum();
+            let before = published.used.saturating_sub(fresh);
+            // Edges may have decided by several limits while one was changed. The last is the one that holds now.
+            let mut limits = decided.limits.iter().rev();
+            let crossed = limits.clone().find(|by| {
+                let first = if redelivered { 0 } else { before };
+                is_to_publish(kind, first, published.used, by.limit, by.admitted)
+            });
+            let mut refused =
+                || limits.find(|by| by.refused && publish_step(kind, published.used, by.limit) == 100);
+            match crossed {
+                Some(by) => Some(Publication { limit: by.limit, published, known: false }),
+                None => refused().map(|by| Publication { limit: by.limit, published, known: true }),
+            }
+        };
+        Decided::by_period(events).into_iter().filter_map(due).collect()
+    }
+
+    /// The usage of an instant's period, when `totals` are of its month.
+    pub(super) fn published(totals: &MonthTotals, window: Window, as_of: Timestamp) -> Published {
+        let period = Period::of(window, as_of);
+        Published { period, used: totals.used_in(period), as_of }
     }
 }
 
-fn used_in(totals: &MonthTotals, period: Period) -> u64 {
-    match period {
-        Period::Month(_) => totals.charged,
-        Period::Day(date) => totals.days.get(&date.day()).copied().unwrap_or(0),
+/// Usage of a period, as it is to be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Publication {
+    /// The limit that edges decided by.
+    pub(super) limit: Limit,
+    pub(super) published: Published,
+    /// Edges refuse by it already: only alerts may be missing.
+    pub(super) known: bool,
+}
+
+/// What edges decided in a period.
+struct Decided {
+    /// The limits that they decided by, in stream order.
+    limits: Vec<DecidedBy>,
+    /// The latest usage event.
+    as_of: Timestamp,
+}
+
+struct DecidedBy {
+    limit: Limit,
+    /// A call was let through, or charged all the same.
+    admitted: bool,
+    /// A call was refused because of it.
+    refused: bool,
+}
+
+impl Decided {
+    fn by_period(events: &[CountedEvent]) -> BTreeMap<Period, Self> {
+        let mut periods: BTreeMap<Period, Self> = BTreeMap::new();
+        for event in events {
+            let decided = periods
+                .entry(Period::of(event.limit.window, event.time))
+                .or_insert(Self { limits: Vec::new(), as_of: event.time });
+            decided.as_of = decided.as_of.max(event.time);
+            let at = decided.limits.iter().position(|by| by.limit == event.limit).unwrap_or_else(|| {
+                decided.limits.push(DecidedBy { limit: event.limit, admitted: false, refused: false });
+                decided.limits.len() - 1
+            });
+            let by = &mut decided.limits[at];
+            by.admitted |= event.cost > 0 || event.verdict.is_admitted();
+            by.refused |= event.verdict == Verdict::OverQuota;
+        }
+        periods
     }
 }

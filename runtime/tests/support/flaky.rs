@@ -197,8 +197,8 @@ impl PublishWrite for &'static FlakyStore {
         identity: &Identity,
         _limit: Limit,
         published: Published,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Limit>, StoreError> {
         let set = || self.memory.set(identity, published);
-        self.write(set, Late::Published(identity.clone(), published)).await
+        self.write(set, Late::Published(identity.clone(), published)).await.map(|()| None)
     }
 }

@@ -21,7 +21,9 @@ use std::sync::Mutex;
 use aws_sdk_dynamodb::config::Credentials;
 use ipgeo_contract::{Charge, Identity, Limit, Month, Published, UsageEvent, Verdict, padded_sequence};
 use ipgeo_runtime::dynamo::{AccessTable, Effort, LedgerTable, client, create_tables};
-use ipgeo_runtime::store::{Applied, LedgerUpdate, LedgerWrite, MonthTotals, PublishWrite, StoreError};
+use ipgeo_runtime::store::{
+    Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, PublishWrite, StoreError,
+};
 use ipgeo_runtime::tables;
 use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, LogEvent, UsageHandler, envelope};
 use ipgeo_runtime::wire::{Account, Client};
@@ -53,6 +55,10 @@ pub struct MemoryStore {
     pub published: Mutex<BTreeMap<Identity, Vec<Published>>>,
     pub faults: Mutex<HashMap<usize, Fault>>,
     pub writes: Mutex<usize>,
+    /// The limit that every API key's record holds, when that is of matter.
+    pub limit: Mutex<Option<Limit>>,
+    /// Alerts recorded, each once.
+    pub alerts: Mutex<Vec<Alert>>,
 }
 
 fn lost() -> StoreError {
@@ -116,15 +122,28 @@ impl LedgerWrite for &'static MemoryStore {
             None => Ok(self.add(update)),
         }
     }
+
+    async fn record_alert(&self, alert: &Alert) -> Result<bool, StoreError> {
+        let mut alerts = self.alerts.lock().unwrap();
+        let same = |known: &Alert| {
+            (&known.identity, known.period, known.percent, known.limit)
+                == (&alert.identity, alert.period, alert.percent, alert.limit)
+        };
+        let is_new = !alerts.iter().any(same);
+        if is_new {
+            alerts.push(alert.clone());
+        }
+        Ok(is_new)
+    }
 }
 
 impl PublishWrite for &'static MemoryStore {
     async fn publish(
         &self,
         identity: &Identity,
-        _limit: Limit,
+        limit: Limit,
         published: Published,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Limit>, StoreError> {
         match self.next_fault() {
             Some(Fault::Refused) => Err(lost()),
             Some(Fault::AppliedThenLost) => {
@@ -132,8 +151,11 @@ impl PublishWrite for &'static MemoryStore {
                 Err(lost())
             }
             None => {
-                self.set(identity, published);
-                Ok(())
+                let holds = *self.limit.lock().unwrap();
+                if holds.is_none_or(|holds| holds.window == limit.window) {
+                    self.set(identity, published);
+                }
+                Ok(holds)
             }
         }
     }
