@@ -14,7 +14,7 @@ use ipgeo::world::WorldFile;
 use ipgeo_contract::{
     ApiKey, Identity, IdentityKind, KeyRecord, Limit, Month, Period, Status, Verdict, publish_step,
 };
-use ipgeo_runtime::dynamo::{AccessTable, Effort, client};
+use ipgeo_runtime::dynamo::{AccessTable, Effort, KeyChange, client};
 use ipgeo_runtime::geo::Database;
 use ipgeo_runtime::store::AccessRead as _;
 use jiff::Timestamp;
@@ -306,6 +306,105 @@ async fn a_world_keeps_its_counts_over_a_restart() {
         assert_eq!(item.map(|item| item.charged), Some(round * 10));
         reopened.stop().await.expect("it stops");
     }
+}
+
+/// The shipped file with a limit of the tier `startup` and one of addresses.
+fn with_limits(startup: &str, anonymous: &str) -> Config {
+    let text = SHIPPED
+        .replace("access_cache_s = 10", "access_cache_s = 1")
+        .replace("quiet_permille = 4", "quiet_permille = 1")
+        .replace("limit = \"100_000/month\"", &format!("limit = \"{startup}\""))
+        .replace("limit = \"1500/day\"", &format!("limit = \"{anonymous}\""));
+    let config = config::parse("regions.toml", &text).expect("sound");
+    let limit = |text: &str| text.parse::<Limit>().expect("a limit");
+    assert_eq!(config.tiers.find("startup").map(|tier| tier.limit), Some(limit(startup)));
+    assert_eq!(config.tiers.anonymous.limit, limit(anonymous));
+    config
+}
+
+/// Statuses of `count` calls in each region in turn, as an API key or from an address.
+async fn statuses(world: &World, key: Option<&ApiKey>, count: usize) -> Vec<u16> {
+    let urls: Vec<String> =
+        world.file.regions.iter().map(|region| format!("{}/1.1.1.1", region.url)).collect();
+    let key = key.cloned();
+    let calls = tokio::task::spawn_blocking(move || {
+        let agent = agent();
+        let urls = urls.iter().cycle().take(count);
+        urls.map(|url| get(&agent, url, key.as_ref(), "51.38.0.1")).collect()
+    });
+    calls.await.expect("answers")
+}
+
+async fn counted_calls(home: &Home, identity: &Identity) -> u64 {
+    let item = home.ledger.item(identity, Month::of(Timestamp::now())).await.expect("a read");
+    item.map_or(0, |item| item.charged)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_holds_after_every_change_of_it_and_over_restarts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options { stores: Some(folder.path().to_owned()), ..options(None) };
+    let (all, loose, tight) =
+        (config_regions(), with_limits("1000/month", "1500/day"), with_limits("50/month", "5/day"));
+    let new_key =
+        || ApiKey::generate("ipg", |bytes| getrandom::fill(bytes).expect("random bytes")).expect("a key");
+    // One gets a limit of its own by a verb, the other its tier's by a start; both have used 60.
+    let (own, of_tier) = (new_key(), new_key());
+    let ids = [&own, &of_tier].map(|key| Identity::key(&key.hash()));
+
+    let world = World::start(&loose, sample(), &options).await.expect("a world");
+    let home = Home::of_world(&world.file).expect("home");
+    for (key, calls) in [(&own, 100_000), (&of_tier, 1_000)] {
+        home.put(&Identity::key(&key.hash()), &record(key, calls)).await.expect("stored");
+    }
+    for region in 0..all {
+        let access = access_of(&world.file, region);
+        until(async || match access.key(&ids[1]).await {
+            Ok(Some(_)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+    }
+    for key in [Some(&own), Some(&of_tier), None] {
+        assert_eq!(statuses(&world, key, 60).await, [200; 60]);
+    }
+    until(async || match counted_calls(&home, &ids[0]).await {
+        60 => Ok(()),
+        other => Err(format!("{other} counted")),
+    })
+    .await;
+    let change = KeyChange { limit: Some("50/month".parse().expect("a limit")), ..KeyChange::default() };
+    let changed = home.change(&ids[0], &change).await.expect("a change");
+    assert_eq!(changed.published.map(|published| published.used), Some(60));
+    world.stop().await.expect("it stops");
+
+    let mut let_through = Vec::new();
+    for round in 0..3 {
+        let world = World::start(&tight, sample(), &options).await.expect("a world");
+        let home = Home::of_world(&world.file).expect("home");
+        let record = home.access.key_now(&ids[1]).await.expect("a read").expect("a record");
+        assert_eq!(record.limit.to_string(), "50/month");
+        assert_eq!(record.published.map(|published| published.used), Some(60));
+        // The change may be on its way to the replicas for a moment after a start.
+        until(async || match access_of(&world.file, all - 1).key(&ids[1]).await {
+            Ok(Some(shown)) if shown == record => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
+        for key in [&own, &of_tier] {
+            assert_eq!(statuses(&world, Some(key), 2 * all).await, vec![429; 2 * all], "round {round}");
+        }
+        // No record says what an address has used. What it is let through shows that.
+        let anonymous = statuses(&world, None, 2 * all).await;
+        let_through.push(anonymous.iter().filter(|status| **status == 200).count());
+        // Stopping counts what is on its way.
+        world.stop().await.expect("it stops");
+    }
+    assert_eq!(let_through[1..], [0, 0], "{let_through:?}");
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("tiers")).expect("a file").lines().next(),
+        Some("startup 50/month")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

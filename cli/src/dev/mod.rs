@@ -13,6 +13,7 @@ mod screen;
 mod serve;
 mod store;
 mod throttle;
+mod tiers;
 mod world;
 
 pub use database::{Served, serve_database};

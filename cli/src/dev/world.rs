@@ -29,6 +29,8 @@ use super::replication::Replication;
 use super::serve::{Edge, EdgeTable, serve, told};
 use super::store::RegionStore;
 use super::throttle::Throttle;
+use super::tiers;
+use crate::aws::Home;
 use crate::config::{Config, Region};
 use crate::stream::Keeper;
 use crate::world::{WorldFile, WorldRegion};
@@ -94,6 +96,14 @@ impl World {
         let (access, home_access, ledger) = make_tables(config, &stores, home).await?;
 
         let replication = replicate(config, &stores, home, options.replication_lag)?;
+        if let Some(folder) = &options.stores {
+            tiers::follow(
+                folder,
+                &config.tiers,
+                &Home { access: home_access.clone(), ledger: ledger.clone() },
+            )
+            .await?;
+        }
         let alerts = Arc::new(AlertSink::new(ledger.clone(), home_access.clone(), options.stores.as_deref()));
         let handler = UsageHandler::new(ledger, home_access);
         let handler: Arc<Handler> = Arc::new(handler.with_alerts(config.alerts.thresholds.clone()));

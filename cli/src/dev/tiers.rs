@@ -1,0 +1,54 @@
+//! Tiers over restarts: when a tier of regions.toml has another limit than at the last start, its API keys get it, as
+//! a deploy gives it to them.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use ipgeo_contract::Limit;
+
+use crate::aws::Home;
+use crate::config::Tiers;
+use crate::keys::change_tier;
+use crate::output::{grouped, say};
+use crate::whole::{Replace, write_whole};
+
+/// Below the stores: the limits at the last start, `startup 100000/month`, a line each.
+const FILE_NAME: &str = "tiers";
+
+/// Gives API keys the new limits of their tiers. The limits are noted after that, so that a start that was cut off is
+/// made good by the next one.
+pub(crate) async fn follow(folder: &Path, tiers: &Tiers, home: &Home) -> anyhow::Result<()> {
+    let file = folder.join(FILE_NAME);
+    let before = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| format!("read {}", file.display())),
+    };
+    for (name, from) in before.lines().filter_map(read_line) {
+        let Some(tier) = tiers.find(name).filter(|tier| tier.limit != from) else { continue };
+        let changed = change_tier(home, name, from, tier.limit, |_, _| ()).await;
+        let count = changed
+            .map_err(|error| anyhow::anyhow!(error))
+            .with_context(|| format!("give the API keys of tier `{name}` its new limit"))?;
+        if count > 0 {
+            let keys = if count == 1 { "API key" } else { "API keys" };
+            say(&format!(
+                "tier `{name}`: {} {keys} changed from {from} to {}",
+                grouped(count as u64),
+                tier.limit
+            ));
+        }
+    }
+    let now: String = tiers.paid.iter().map(|tier| format!("{} {}\n", tier.name, tier.limit)).collect();
+    if now != before {
+        write_whole(&file, now.as_bytes(), Replace::Yes)
+            .with_context(|| format!("write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// A line that can't be read says nothing of a tier.
+fn read_line(line: &str) -> Option<(&str, Limit)> {
+    let (name, limit) = line.split_once(' ')?;
+    Some((name, limit.parse().ok()?))
+}
