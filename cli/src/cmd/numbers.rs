@@ -19,6 +19,11 @@ pub(super) fn percent(text: &str) -> Result<f64, String> {
     within(text, "a percentage", 0.0, 100.0)
 }
 
+/// Percent of a limit, which may be raised too.
+pub(super) fn percent_of_limit(text: &str) -> Result<f64, String> {
+    within(text, "a percentage", 0.001, 100_000.0)
+}
+
 /// US dollars.
 pub(super) fn usd(text: &str) -> Result<f64, String> {
     within(text, "an amount of US dollars", 0.0, 1e12)

@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use super::cost::{first_regions, parse_calls};
 use super::load_config;
-use super::numbers::percent;
+use super::numbers::{percent, percent_of_limit};
 use crate::cli::Shared;
 use crate::config::Config;
 use crate::keys::{Grace, parse_grace};
 use crate::output::{self, Column, Exit, Format, UsageError};
-use crate::simulate::{Outage, Outcome, Scenario, run as simulate};
+use crate::simulate::{LimitChange, Outage, Outcome, Scenario, run as simulate};
 
 /// Flags of `ipgeo simulate`.
 #[derive(Debug, Args)]
@@ -60,6 +60,9 @@ pub struct SimulateArgs {
     /// Lose home's counting for so long, a quarter into the span
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     home_loss: Option<Grace>,
+    /// Change every limit to this percent of it, halfway through the span
+    #[arg(long, value_name = "PERCENT", value_parser = percent_of_limit)]
+    change_limits: Option<f64>,
     /// The same seed gives the same run
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
@@ -88,6 +91,9 @@ impl SimulateArgs {
         let away = |time: Option<Grace>| time.map(|time| Outage { from_s, for_s: time.as_secs_f64() });
         scenario.region_loss = away(self.region_loss);
         scenario.home_loss = away(self.home_loss);
+        let at_s = 2.0 * from_s;
+        scenario.limit_change =
+            self.change_limits.map(|percent| LimitChange { at_s, share: percent / 100.0 });
         scenario
     }
 }

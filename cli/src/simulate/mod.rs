@@ -17,4 +17,4 @@ mod tests;
 
 pub use outcome::{Outcome, Spread};
 pub use run::{SimulateError, run};
-pub use scenario::{Outage, Scenario};
+pub use scenario::{LimitChange, Outage, Scenario};

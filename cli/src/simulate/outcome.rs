@@ -145,6 +145,10 @@ impl Outcome {
             let told = |outage: Outage| format!("for {:.0} s, after {:.0} s", outage.for_s, outage.from_s);
             rows.extend(outage.map(|outage| (what, told(outage))));
         }
+        rows.extend(scenario.limit_change.map(|change| {
+            let told = format!("to {:.1} %, after {:.0} s", 100.0 * change.share, change.at_s);
+            ("limits changed", told)
+        }));
         rows
     }
 

@@ -13,7 +13,7 @@ use super::arrivals::{Arrival, Arrivals, ms, poisson};
 use super::edges::Edges;
 use super::outcome::{Crossing, Outcome, Spread};
 use super::pipe::{LOST, Pipe};
-use super::scenario::Scenario;
+use super::scenario::{LimitChange, Scenario};
 use super::store::Store;
 use crate::config::Config;
 use crate::cost::{self, CostError, Model};
@@ -38,6 +38,8 @@ pub enum SimulateError {
 struct Key {
     identity: Identity,
     record: KeyRecord,
+    /// The record before its limit was changed, for as long as the regions do not show the change.
+    before: Option<(u64, KeyRecord)>,
     rate: f64,
     today: Today,
 }
@@ -63,6 +65,8 @@ struct World<'a> {
     store: Store,
     handler: UsageHandler<Store, Store>,
     random: Rng,
+    /// The change of limits that is still to come.
+    change: Option<LimitChange>,
     each: Vec<Crossing>,
     asked: u64,
     allowed: u64,
@@ -135,6 +139,7 @@ impl<'a> World<'a> {
             handler: UsageHandler::new(store.clone(), store.clone()),
             store,
             random,
+            change: scenario.limit_change,
             each: Vec::new(),
             asked: 0,
             allowed: 0,
@@ -148,6 +153,9 @@ impl<'a> World<'a> {
         let lost = |region| {
             region == LOST && self.scenario.region_loss.is_some_and(|outage| outage.holds(arrival.at_s))
         };
+        if let Some(change) = self.change.take_if(|change| change.at_s <= arrival.at_s) {
+            self.change_limits(change);
+        }
         let regions = self.scenario.regions.len();
         let region = if lost(arrival.region) { (arrival.region + 1) % regions } else { arrival.region };
         let now = instant(arrival.at_s);
@@ -159,11 +167,12 @@ impl<'a> World<'a> {
         }
         let key = &mut self.keys[arrival.key];
         let replica = (&self.store, ms(arrival.at_s));
-        let decided = self.edges.decide(region, &key.identity, &key.record, arrival.calls, now, replica);
+        let record = key.shown(ms(arrival.at_s));
+        let decided = self.edges.decide(region, &key.identity, record, arrival.calls, now, replica);
+        let charges = vec![Charge { identity: key.identity.clone(), limit: record.limit }];
         self.asked += arrival.calls;
         self.allowed += decided.allowed;
         key.today.count(arrival, decided.allowed, key.record.limit.calls, self.lag_s);
-        let charges = vec![Charge { identity: key.identity.clone(), limit: key.record.limit }];
         for (verdict, cost, some) in [
             (Verdict::Allowed, decided.allowed, decided.allowed > 0),
             (Verdict::OverQuota, 0, decided.refused > 0),
@@ -171,6 +180,21 @@ impl<'a> World<'a> {
             if some {
                 self.pipe.write(region, event(self.scenario, region, now, verdict, cost, charges.clone()));
             }
+        }
+    }
+
+    /// Every API key gets its new limit at home, with its exact usage; regions show both when they are replicated.
+    /// What was let through before is measured by the limit of then.
+    fn change_limits(&mut self, change: LimitChange) {
+        let shown_at = ms(change.at_s + self.scenario.pipeline.replication_s);
+        for (rank, key) in self.keys.iter_mut().enumerate() {
+            let today = Today { period: key.today.period, allowed: key.today.allowed, ..Today::default() };
+            let today = std::mem::replace(&mut key.today, today);
+            self.each.extend(crossing(rank, key, &today, self.lag_s));
+            key.before = Some((shown_at, key.record.clone()));
+            let calls = whole(number(key.record.limit.calls) * change.share).clamp(1, Limit::CALLS_MAX);
+            key.record.limit.calls = calls;
+            self.store.publish_exactly(&key.identity, key.record.limit, instant(change.at_s), shown_at);
         }
     }
 
@@ -263,6 +287,16 @@ impl<'a> World<'a> {
     }
 }
 
+impl Key {
+    /// The record as the regions show it.
+    fn shown(&self, at_ms: u64) -> &KeyRecord {
+        match &self.before {
+            Some((until_ms, before)) if at_ms < *until_ms => before,
+            _ => &self.record,
+        }
+    }
+}
+
 impl Today {
     fn count(&mut self, arrival: Arrival, allowed: u64, limit: u64, lag_s: f64) {
         let before = self.allowed;
@@ -312,7 +346,8 @@ fn keys(scenario: &Scenario, random: &mut Rng) -> Vec<Key> {
         };
         let limit = Limit { calls: whole(day * share).max(1), window: Window::Day };
         let identity = format!("{}#{rank:064x}", IdentityKind::Key.as_str()).parse().ok()?;
-        Some(Key { identity, record: record(limit), rate: calls / MONTH_S, today: Today::default() })
+        let rate = calls / MONTH_S;
+        Some(Key { identity, record: record(limit), before: None, rate, today: Today::default() })
     };
     calls.into_iter().enumerate().filter_map(key).collect()
 }

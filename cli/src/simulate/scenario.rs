@@ -26,6 +26,15 @@ impl Outage {
     }
 }
 
+/// A moment at which every API key gets another limit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct LimitChange {
+    /// Seconds from the start.
+    pub at_s: f64,
+    /// The new limit, by the old one.
+    pub share: f64,
+}
+
 /// What is simulated.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Scenario {
@@ -51,6 +60,8 @@ pub struct Scenario {
     pub region_loss: Option<Outage>,
     /// Home counts nothing; every region goes on answering.
     pub home_loss: Option<Outage>,
+    /// A change of every limit.
+    pub limit_change: Option<LimitChange>,
     /// Shards of the stream.
     pub shards: u32,
     /// The seed.
@@ -77,6 +88,7 @@ impl Scenario {
             redelivered: 0.01,
             region_loss: None,
             home_loss: None,
+            limit_change: None,
             shards: 1,
             seed: 1,
             decisions_max: DECISIONS_MAX,

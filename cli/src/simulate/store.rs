@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ipgeo_contract::{Identity, Limit, Month, Published};
+use ipgeo_contract::{Identity, Limit, Month, Period, Published};
 use ipgeo_runtime::store::{Applied, LedgerUpdate, LedgerWrite, MonthTotals, PublishWrite, StoreError};
+use jiff::Timestamp;
 
 /// An identity's month.
 #[derive(Debug, Default)]
@@ -21,6 +22,19 @@ type Shown = (u64, Published);
 struct Tables {
     ledger: HashMap<(Identity, Month), Item>,
     published: HashMap<Identity, Vec<Shown>>,
+}
+
+impl Tables {
+    /// Publishes, unless as much is published already.
+    fn show(&mut self, identity: &Identity, published: Published, shown_at: u64) {
+        let history = self.published.entry(identity.clone()).or_default();
+        let newer = history.last().is_none_or(|(_, last)| {
+            last.period < published.period || (last.period == published.period && last.used < published.used)
+        });
+        if newer {
+            history.push((shown_at, published));
+        }
+    }
 }
 
 /// The tables; clones are the same ones.
@@ -61,6 +75,16 @@ impl Store {
         history.iter().rev().find(|(shown_at, _)| *shown_at <= at_ms).map(|(_, published)| *published)
     }
 
+    /// Writes an identity's exact usage of an instant's period with a new limit, as a change of an API key does.
+    pub(super) fn publish_exactly(&self, identity: &Identity, limit: Limit, now: Timestamp, shown_at: u64) {
+        let mut tables = self.tables();
+        let Some(item) = tables.ledger.get(&(identity.clone(), Month::of(now))) else { return };
+        let period = Period::of(limit.window, now);
+        let published = Published { period, used: item.totals.used_in(period), as_of: now };
+        tables.show(identity, published, shown_at);
+        self.counts.publications.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Calls charged to an identity in all months.
     pub(super) fn charged(&self, identity: &Identity) -> u64 {
         let tables = self.tables();
@@ -89,17 +113,15 @@ impl LedgerWrite for Store {
 }
 
 impl PublishWrite for Store {
-    async fn publish(&self, identity: &Identity, _: Limit, published: Published) -> Result<(), StoreError> {
+    async fn publish(
+        &self,
+        identity: &Identity,
+        _: Limit,
+        published: Published,
+    ) -> Result<Option<Limit>, StoreError> {
         self.counts.publications.fetch_add(1, Ordering::Relaxed);
         let shown_at = self.counts.shown_at.load(Ordering::Relaxed);
-        let mut tables = self.tables();
-        let history = tables.published.entry(identity.clone()).or_default();
-        let newer = history.last().is_none_or(|(_, last)| {
-            last.period < published.period || (last.period == published.period && last.used < published.used)
-        });
-        if newer {
-            history.push((shown_at, published));
-        }
-        Ok(())
+        self.tables().show(identity, published, shown_at);
+        Ok(None)
     }
 }

@@ -1,6 +1,6 @@
 //! The formula against the simulation, and the simulation against itself.
 
-use super::{Outage, Outcome, Scenario, run};
+use super::{LimitChange, Outage, Outcome, Scenario, run};
 use crate::stacks::test_config;
 
 fn simulate(calls: f64, change: impl Fn(&mut Scenario)) -> Outcome {
@@ -46,6 +46,29 @@ fn nobody_gets_more_than_rate_times_lag_whatever_goes_wrong() {
             assert!(overshoot <= most, "{name}: {one:?}");
         }
     }
+}
+
+#[test]
+fn a_lowered_limit_holds_within_the_same_lag() {
+    // From 60 % of its day's calls to a hundredth: every API key is beyond its new limit when it is changed, and none has
+    // crossed a step of it. Then to half, which some reach later on.
+    for (name, share, redelivered) in [("far beyond", 0.01, 0.0), ("later on", 0.5, 0.3)] {
+        let outcome = small(|scenario| {
+            scenario.limit_change = Some(LimitChange { at_s: 8.0 * 3_600.0, share });
+            scenario.redelivered = redelivered;
+        });
+        assert!(outcome.crossings > 12, "{name}: {}", outcome.crossings);
+        assert!(outcome.bound_holds, "{name}: {:#?}", outcome.each);
+        assert!(outcome.counted_exactly, "{name}");
+    }
+}
+
+#[test]
+fn a_raised_limit_is_known_within_the_same_lag() {
+    let usual = small(|_| ());
+    let raised =
+        small(|scenario| scenario.limit_change = Some(LimitChange { at_s: 8.0 * 3_600.0, share: 10.0 }));
+    assert!(raised.allowed > usual.allowed && raised.bound_holds && raised.counted_exactly);
 }
 
 #[test]
