@@ -46,8 +46,9 @@ impl UsageSink for Stdout {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     match needed(env::HANDLER)?.as_str() {
-        env::HANDLER_LOOKUP => serve_lookup().await,
-        env::HANDLER_USAGE => serve_usage().await,
+        // Boxed once: compilers bound how deep a future is.
+        env::HANDLER_LOOKUP => Box::pin(serve_lookup()).await,
+        env::HANDLER_USAGE => Box::pin(serve_usage()).await,
         other => Err(format!("{} is `{other}`; it is `lookup` or `usage`", env::HANDLER).into()),
     }
 }

@@ -63,7 +63,7 @@ async fn the_lookup_function_answers_and_leaves_a_line_for_each_request() {
     // (event, status, what the body holds, verdict, calls charged)
     let table = [
         (http_event("/8.8.8.8", &keyed), 200, "Mountain View", Verdict::Allowed, 1),
-        (http_event("/10.0.0.1", &keyed), 400, "10.0.0.1 is a private IP address", Verdict::Allowed, 0),
+        (http_event("/10.0.0.1", &keyed), 400, "10.0.0.1 is a private IP address", Verdict::BadRequest, 0),
         (http_event("/1.1.1.1/city", &json!({})), 200, "\"Brisbane\"", Verdict::Allowed, 1),
         (http_event("/", &json!({ "h\u{e9}ader": "\u{1F30D}" })), 200, "81.2.69.142", Verdict::Allowed, 1),
         (http_event("/8.8.8.8", &json!({})), 429, "limit of 2 requests a day", Verdict::OverQuota, 0),
@@ -72,7 +72,7 @@ async fn the_lookup_function_answers_and_leaves_a_line_for_each_request() {
             401,
             "valid API Key",
             Verdict::MalformedKey,
-            0,
+            1,
         ),
     ];
     for (event, status, holds, verdict, cost) in table {

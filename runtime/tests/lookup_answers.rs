@@ -235,8 +235,9 @@ fn every_route_answers_as_the_contract_says() {
         ("GET", "/8.8.8.8?fields=city,carrier", 200, r#"{"city":"Mountain View"}"#, Some(1)),
         ("GET", "/8.8.8.8/carrier", 404, "The carrier of this address is not known.", Some(0)),
         ("GET", "/3000::1/city", 404, "3000::1 is not in the database.", Some(0)),
-        ("GET", "/8.8.8.8?fields=planet", 400, "planet is not a field", None),
-        ("GET", "/8.8.8.8/planet", 400, "planet is not a field", None),
+        ("GET", "/8.8.8.8?fields=planet", 400, "planet is not a field", Some(0)),
+        ("GET", "/8.8.8.8/planet", 400, "planet is not a field", Some(0)),
+        ("POST", "/bulk", 400, "The body should be a JSON array", Some(0)),
         ("GET", "/a/b/c", 404, "There is nothing at this path", None),
         ("GET", "/health", 200, r#""status":"ok""#, None),
         ("OPTIONS", "/8.8.8.8", 204, "", None),
@@ -251,7 +252,8 @@ fn every_route_answers_as_the_contract_says() {
         assert!(answer.body.contains(holds), "{method} {path}: {}", answer.body);
         assert_eq!(edge.lines(), usize::from(cost.is_some()), "{method} {path}");
         if let Some(cost) = cost {
-            assert_eq!((edge.last_line().verdict, edge.last_line().cost), (Verdict::Allowed, cost), "{path}");
+            let verdict = if status == 400 { Verdict::BadRequest } else { Verdict::Allowed };
+            assert_eq!((edge.last_line().verdict, edge.last_line().cost), (verdict, cost), "{path}");
         }
         assert_eq!(answer.headers["access-control-allow-origin"], "*");
         assert_eq!(answer.headers["x-database-date"], "2026-11-24");
@@ -369,21 +371,22 @@ fn an_api_key_is_found_where_clients_put_it() {
     ] {
         assert_eq!((answer.status_code, answer.headers["x-ratelimit-limit"].as_str()), (200, "100"));
     }
-    // Empty is none; a malformed one is refused without a read, an unknown one with one read for all.
+    // Empty is none; a malformed one is refused without a read of it, an unknown one with one read for all. What others
+    // have counted of the address is read once for all, too.
     assert_eq!(edge.get("/8.8.8.8?api-key=", &[]).headers["x-ratelimit-limit"], "5");
     let before = edge.reads();
     for junk in ["test", "ipg_", "\u{1F511}", &key.expose().replace("ipg", "ipx")] {
         let answer = edge.get("/8.8.8.8", &[("x-api-key", junk)]);
         assert_eq!((answer.status_code, edge.last_line().verdict), (401, Verdict::MalformedKey));
         assert_eq!(json(&answer)["message"], "You have not provided a valid API Key.");
-        assert!(edge.last_line().charges.is_empty());
-    }
-    assert_eq!(edge.reads(), before);
-    let unknown = ApiKey::generate("ipg", |bytes| bytes.fill(200)).expect("an API key");
-    for _ in 0..3 {
-        assert_eq!(edge.get("/8.8.8.8", &[("x-api-key", unknown.expose())]).status_code, 401);
+        assert_eq!(charged(&edge), ["addr"]);
     }
     assert_eq!(edge.reads(), before + 1);
+    let unknown = ApiKey::generate("ipg", |bytes| bytes.fill(200)).expect("an API key");
+    for _ in 0..3 {
+        edge.get("/8.8.8.8", &[("x-api-key", unknown.expose())]);
+    }
+    assert_eq!((edge.reads(), edge.last_line().verdict), (before + 2, Verdict::OverQuota));
     let strict = Edge::with(|settings| (settings.unknown_key_status, settings.quota_status) = (403, 403));
     assert_eq!(strict.get("/8.8.8.8", &[("x-api-key", "test")]).status_code, 403);
     for status in [200, 200, 200, 200, 200, 403] {
@@ -403,7 +406,7 @@ fn api_keys_of_another_form_are_known_where_they_are_wanted() {
         (foreign, 200, Verdict::Allowed),
         (ours.expose(), 200, Verdict::Allowed),
         ("0123456789abcdef", 401, Verdict::UnknownKey),
-        ("short", 401, Verdict::MalformedKey),
+        ("0123456789abcde", 401, Verdict::MalformedKey),
     ] {
         let answer = wanting.get("/8.8.8.8", &[("x-api-key", key)]);
         assert_eq!((answer.status_code, wanting.last_line().verdict), (status, verdict), "{key}");
@@ -411,6 +414,133 @@ fn api_keys_of_another_form_are_known_where_they_are_wanted() {
     let edge = Edge::new();
     assert_eq!(edge.get("/8.8.8.8", &[("x-api-key", foreign)]).status_code, 401);
     assert_eq!(edge.last_line().verdict, Verdict::MalformedKey);
+}
+
+/// An edge that takes API keys of another form, with two of them and one of ours.
+fn edge_of_foreign_keys() -> (Edge, [&'static str; 2], ApiKey) {
+    let edge = Edge::with(|settings| settings.foreign_api_keys = true);
+    let ours = edge.key(|_| ());
+    let foreign = ["customer-acme-0001", "customer-acme-0002"];
+    let mut keys = edge.table.keys.lock().expect("unpoisoned");
+    let record = keys[&Identity::key(&ours.hash())].clone();
+    for text in foreign {
+        let hash = ipgeo_contract::foreign_key_hash(text).expect("a hash");
+        keys.insert(Identity::key(&hash), record.clone());
+    }
+    drop(keys);
+    (edge, foreign, ours)
+}
+
+#[test]
+fn guesses_are_bounded_by_the_limit_of_their_address_and_refuse_nobody_who_is_known() {
+    let (mut edge, [known, other], ours) = edge_of_foreign_keys();
+    let as_key = |edge: &Edge, key: &str| edge.get("/8.8.8.8", &[("x-api-key", key)]);
+    assert_eq!(as_key(&edge, known).status_code, 200);
+    // Five a day, as many as anonymous calls, malformed and unknown alike.
+    for guess in ["guess-number-00001", "short", "guess-number-00002", "ipg_", "guess-number-00003"] {
+        let answer = as_key(&edge, guess);
+        assert_eq!((answer.status_code, edge.last_line().cost), (401, 1), "{guess}");
+        assert!(!answer.headers.contains_key("x-ratelimit-remaining"));
+    }
+    // From then on nothing is told of a text, right or wrong, that this environment does not know; nor is it read.
+    let reads = edge.reads();
+    let wrong = as_key(&edge, "guess-number-00004");
+    for guess in [other, "short"] {
+        assert_eq!(as_key(&edge, guess), wrong, "{guess}");
+        let line = edge.last_line();
+        assert_eq!((line.verdict, line.cost, line.charges.len()), (Verdict::OverQuota, 0, 1));
+    }
+    assert_eq!((wrong.status_code, wrong.headers["retry-after"].as_str()), (429, "43200"));
+    let message = "Too many requests with API keys that are not valid came from your address. Try again in 43200 seconds.";
+    assert_eq!(json(&wrong)["message"], message);
+    assert_eq!(edge.reads(), reads);
+    // Who is known goes on, and so do API keys of ours, which nobody guesses, and anonymous callers.
+    for key in [known, ours.expose()] {
+        assert_eq!(as_key(&edge, key).status_code, 200, "{key}");
+    }
+    edge.now += SignedDuration::from_secs(60);
+    assert_eq!(as_key(&edge, known).status_code, 200, "it is read anew");
+    for status in [200, 200, 200, 200, 200, 429] {
+        assert_eq!(edge.get("/8.8.8.8", &[]).status_code, status);
+    }
+    let mut elsewhere = event("GET", "/8.8.8.8", &[("x-api-key", other)]);
+    "9.9.9.9".clone_into(&mut elsewhere.request_context.http.source_ip);
+    assert_eq!(edge.send(&elsewhere).status_code, 200);
+    edge.now = at("2026-11-25T00:00:00Z");
+    assert_eq!(as_key(&edge, "guess-number-00005").status_code, 401);
+}
+
+#[test]
+fn guesses_in_other_environments_count_too_and_a_known_api_key_costs_one_read() {
+    let (edge, [known, other], _) = edge_of_foreign_keys();
+    assert_eq!(edge.get("/8.8.8.8", &[("x-api-key", known)]).status_code, 200);
+    assert_eq!(edge.reads(), 1);
+    assert_eq!(edge.get("/8.8.8.8", &[("x-api-key", "guess-number-00001")]).status_code, 401);
+    let charge = edge.last_line().charges.remove(0);
+    let period = Period::of(charge.limit.window, edge.now);
+    let published = Published { period, used: 5, as_of: edge.now };
+    edge.table.published.lock().expect("unpoisoned").insert(charge.identity, published);
+    assert_eq!(edge.get("/8.8.8.8", &[("x-api-key", other)]).status_code, 429);
+    // The guess read its API key, the next only the address's count.
+    assert_eq!(edge.reads(), 3);
+}
+
+#[test]
+fn a_quiet_caller_with_a_wrong_api_key_is_charged_to_the_crowd() {
+    let edge = Edge::with(|settings| {
+        settings.anonymous_limit = limit("30/day");
+        settings.quiet_permille = 100;
+    });
+    for (crowd, reads) in [("addr*", 0), ("addr*", 0), ("addr*", 0), ("addr", 1)] {
+        assert_eq!(edge.get("/8.8.8.8", &[("x-api-key", "wrong")]).status_code, 401);
+        assert_eq!((charged(&edge), edge.reads()), (vec![crowd.to_owned()], reads));
+    }
+}
+
+#[test]
+fn a_bad_request_is_counted_as_one_and_costs_nothing() {
+    let edge = Edge::new();
+    let key = edge.key(|record| record.limit = limit("2/day"));
+    let ask = |path: &str| edge.get(path, &[("x-api-key", key.expose())]);
+    for path in ["/10.0.0.1", "/bleh", "/8.8.8.8?fields=planet", "/8.8.8.8/planet"] {
+        let answer = ask(path);
+        assert_eq!(
+            (answer.status_code, answer.headers["x-ratelimit-remaining"].as_str()),
+            (400, "2"),
+            "{path}"
+        );
+        let line = edge.last_line();
+        assert_eq!((line.verdict, line.cost, line.charges.len()), (Verdict::BadRequest, 0, 1), "{path}");
+    }
+    for _ in 0..2 {
+        assert_eq!((ask("/8.8.8.8").status_code, edge.last_line().verdict), (200, Verdict::Allowed));
+    }
+    // Whoever is refused hears why, and not what else is wrong.
+    assert_eq!(
+        (ask("/8.8.8.8?fields=planet").status_code, edge.last_line().verdict),
+        (429, Verdict::OverQuota)
+    );
+    let unknown = edge.get("/8.8.8.8?fields=planet", &[("x-api-key", "wrong")]);
+    assert_eq!((unknown.status_code, edge.last_line().verdict), (401, Verdict::MalformedKey));
+}
+
+#[test]
+fn a_bulk_that_does_not_fit_is_told_what_is_left() {
+    let edge = Edge::new();
+    let key = edge.key(|record| record.limit = limit("10/month"));
+    let bulk = |count: usize| {
+        let mut event = event("POST", "/bulk", &[("x-api-key", key.expose())]);
+        event.body = Some(serde_json::to_string(&vec!["8.8.8.8"; count]).expect("JSON"));
+        edge.send(&event)
+    };
+    assert_eq!(bulk(7).status_code, 200);
+    let refused = bulk(5);
+    assert_eq!((refused.status_code, refused.headers["x-ratelimit-remaining"].as_str()), (429, "3"));
+    let message = "You have 3 of 10 requests a month left, and this one counts as 5. The limit resets in 561600 seconds.";
+    assert_eq!(json(&refused)["message"], message);
+    assert_eq!(bulk(3).status_code, 200);
+    let message = "You have reached your limit of 10 requests a month. It resets in 561600 seconds.";
+    assert_eq!(json(&bulk(1))["message"], message);
 }
 
 #[test]

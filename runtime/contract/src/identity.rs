@@ -13,6 +13,8 @@ use crate::{KeyHash, Site};
 
 /// Bytes of the address HMAC that are kept: enough that no two addresses of a day ever meet.
 const ADDRESS_TAG_BYTES: usize = 16;
+/// Sets the tag of an address's refused API keys apart from its own: no address is so long.
+const REFUSED_KEYS: &[u8] = b"refused API keys of ";
 /// The name of the identity that stands for the quiet callers of a kind.
 const CROWD: &str = "*";
 
@@ -79,7 +81,18 @@ impl Identity {
     /// The identity of an anonymous caller's address on the secret's day: an HMAC that can't be turned
     /// back. IPv6 addresses of one /64 are one caller; an IPv4 address in IPv6 form is itself.
     pub fn address(secret: &DaySecret, address: IpAddr) -> Self {
+        Self::address_tag(secret, &[], address)
+    }
+
+    /// The identity that an address's requests with unknown and malformed API keys are charged to: another one than
+    /// its anonymous calls', so that whoever guesses uses up nobody's calls, and nobody's calls use up the guesses.
+    pub fn refused_keys(secret: &DaySecret, address: IpAddr) -> Self {
+        Self::address_tag(secret, REFUSED_KEYS, address)
+    }
+
+    fn address_tag(secret: &DaySecret, label: &[u8], address: IpAddr) -> Self {
         let mut mac = hmac(&secret.0);
+        mac.update(label);
         match address.to_canonical() {
             IpAddr::V4(v4) => mac.update(&v4.octets()),
             IpAddr::V6(v6) => mac.update(&v6.octets()[..8]),
@@ -208,6 +221,16 @@ mod tests {
         assert_ne!(first, address("2026-11-24", "203.0.113.10"));
         assert_eq!(first.name().len(), 32);
         assert!(!first.as_str().contains("203"));
+    }
+
+    #[test]
+    fn refused_api_keys_are_charged_to_the_address_and_not_to_its_calls() {
+        let secret = AddressSecret::new([7; 32]).day("2026-11-24".parse().expect("a date"));
+        let refused = |address: &str| Identity::refused_keys(&secret, address.parse().expect("an address"));
+        assert_eq!(refused("203.0.113.9"), refused("::ffff:203.0.113.9"));
+        assert_ne!(refused("203.0.113.9"), refused("203.0.113.10"));
+        assert_ne!(refused("203.0.113.9"), address("2026-11-24", "203.0.113.9"));
+        assert_eq!(refused("203.0.113.9").kind(), IdentityKind::Address);
     }
 
     #[test]

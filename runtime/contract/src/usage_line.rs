@@ -26,7 +26,7 @@ pub struct UsageEvent {
     pub time: Timestamp,
     /// Allowed, or refused and why.
     pub verdict: Verdict,
-    /// Calls to charge: 0 for refusals and for errors.
+    /// Calls to charge: 0 for refusals and for errors, 1 for an API key that is malformed or unknown.
     pub cost: u64,
     /// The region that answered.
     pub region: String,
@@ -34,8 +34,8 @@ pub struct UsageEvent {
     pub request_id: String,
     /// The tier of the caller; on the line of a refusal only.
     pub tier: String,
-    /// Who is charged `cost`, each in full: an API key alone, or an address and perhaps a site. Empty
-    /// when the API key is malformed or unknown.
+    /// Who is charged `cost`, each in full: an API key alone, or an address and perhaps a site. When the API
+    /// key is malformed or unknown: the caller's address, by an identity of its own.
     pub charges: Vec<Charge>,
 }
 

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipgeo_contract::{
-    ApiKey, Caller, Charge, DaySecret, Identity, KeyHash, KeyRecord, Limit, Period, Published, QuotaState,
-    Site, Verdict, decide_key, foreign_key_hash, quiet_calls,
+    ApiKey, Caller, Charge, DaySecret, Identity, KeyHash, KeyRecord, Period, Published, QuotaState, Site,
+    Verdict, decide_key, foreign_key_hash, quiet_calls,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -25,12 +25,16 @@ pub(super) struct Decision {
     pub(super) verdict: Verdict,
     /// The caller's tier; empty when no API key was recognised.
     pub(super) tier: String,
-    /// Who is charged; empty when no API key was recognised.
+    /// Who is charged; empty when the API key is not known and the address secret neither.
     pub(super) charges: Vec<Charge>,
     /// Whom the usage line charges for each of them: the same, or the crowd.
     pub(super) line: Vec<Charge>,
     /// The quota that is nearest to its limit, as it was before this request.
     pub(super) quota: Option<QuotaState>,
+    /// Calls charged whatever the answer: one for an API key that is malformed or unknown.
+    pub(super) cost: u64,
+    /// Whether the caller's API key is why it was refused: malformed, unknown, or one too many of those.
+    pub(super) is_of_key: bool,
     /// Usage after this request, of the API key or the address.
     pub(super) count: u64,
 }
@@ -67,6 +71,13 @@ fn key_text(event: &Event) -> Option<String> {
     found.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
+/// A text that may be an API key.
+struct Claimed {
+    hash: KeyHash,
+    /// Of another form than ours: somebody may have chosen it, and others may guess it. Ours are random.
+    is_foreign: bool,
+}
+
 /// Whom the usage line charges.
 fn charge_of_line(charge: &Charge, quiet: bool) -> Charge {
     let identity = if quiet { Identity::crowd(charge.identity.kind()) } else { charge.identity.clone() };
@@ -92,26 +103,93 @@ impl<A: AccessRead> Gate<'_, A> {
         now: Timestamp,
         warn: &mut Vec<StoreError>,
     ) -> Result<Decision, Undecided> {
-        match asked.key.as_deref().map(|text| self.key_hash(text)) {
-            Some(None) => Ok(Decision::unrecognised(Verdict::MalformedKey)),
-            Some(Some(hash)) => {
-                let identity = Identity::key(&hash);
-                let record = self.key_record(&identity, now, warn).await?;
-                Ok(record.map_or(Decision::unrecognised(Verdict::UnknownKey), |record| {
-                    self.decide_key(&identity, &record, asked, now)
-                }))
-            }
-            None => Ok(self.decide_anonymous(asked, now, warn).await),
+        let Some(text) = asked.key.as_deref() else {
+            return Ok(self.decide_anonymous(asked, now, warn).await);
+        };
+        let Some(Claimed { hash, is_foreign }) = self.claimed(text) else {
+            return Ok(self.refuse_key(Verdict::MalformedKey, asked, now, warn).await);
+        };
+        let identity = Identity::key(&hash);
+        // Whoever has used up the guesses of an address is not told by the next one whether it is right. What this
+        // environment knows as an API key is not guessed.
+        let is_guess = is_foreign && self.memory().key(&identity, now, Age::Any).flatten().is_none();
+        if is_guess && let Some(refusal) = self.refuse_guess(asked, now, warn).await {
+            return Ok(refusal);
+        }
+        match self.key_record(&identity, now, warn).await? {
+            Some(record) => Ok(self.decide_key(&identity, &record, asked, now)),
+            None => Ok(self.refuse_key(Verdict::UnknownKey, asked, now, warn).await),
         }
     }
 
-    /// The hash of a text that may be an API key; `None` when its form alone says that it is none.
-    fn key_hash(&self, text: &str) -> Option<KeyHash> {
+    /// Reads a text that may be an API key; `None` when its form alone says that it is none.
+    fn claimed(&self, text: &str) -> Option<Claimed> {
         match text.parse::<ApiKey>() {
-            Ok(key) => Some(key.hash()),
-            Err(_) if self.settings.foreign_api_keys => foreign_key_hash(text),
+            Ok(key) => Some(Claimed { hash: key.hash(), is_foreign: false }),
+            Err(_) if self.settings.foreign_api_keys => {
+                foreign_key_hash(text).map(|hash| Claimed { hash, is_foreign: true })
+            }
             Err(_) => None,
         }
+    }
+
+    /// Refuses a request whose API key is malformed or unknown, and charges it to the caller's address.
+    async fn refuse_key(
+        &self,
+        verdict: Verdict,
+        asked: &Asked,
+        now: Timestamp,
+        warn: &mut Vec<StoreError>,
+    ) -> Decision {
+        let Some((charge, used, quiet)) = self.refused_keys(asked, now, warn).await else {
+            return Decision::of_key(verdict, None, false);
+        };
+        let quota = QuotaState { limit: charge.limit, used };
+        if !quota.admits(1) {
+            return Decision::of_key(Verdict::OverQuota, Some((charge, quota)), quiet);
+        }
+        self.memory().count(&charge.identity, now, 1);
+        Decision::of_key(verdict, Some((charge, quota)), quiet)
+    }
+
+    /// Refuses a request unread if the guesses of its address are used up.
+    async fn refuse_guess(
+        &self,
+        asked: &Asked,
+        now: Timestamp,
+        warn: &mut Vec<StoreError>,
+    ) -> Option<Decision> {
+        let (charge, used, quiet) = self.refused_keys(asked, now, warn).await?;
+        let quota = QuotaState { limit: charge.limit, used };
+        (!quota.admits(1)).then(|| Decision::of_key(Verdict::OverQuota, Some((charge, quota)), quiet))
+    }
+
+    /// Whom a request with a malformed or unknown API key is charged to, how many such there were, and whether the
+    /// caller is quiet. What other environments counted is only read for an address that has sent one here: a
+    /// request with an API key that is known is one read.
+    async fn refused_keys(
+        &self,
+        asked: &Asked,
+        now: Timestamp,
+        warn: &mut Vec<StoreError>,
+    ) -> Option<(Charge, u64, bool)> {
+        let secret = self.day_secret(now, warn).await?;
+        let identity = Identity::refused_keys(&secret, asked.caller.address);
+        let charge = Charge { identity, limit: self.settings.anonymous_limit };
+        let period = Period::of(charge.limit.window, now);
+        let quiet = self.is_quiet(&charge, 1, now);
+        let own = self.memory().used(&charge.identity, period, None);
+        let published = if quiet || own == 0 {
+            None
+        } else {
+            self.published(std::slice::from_ref(&charge.identity), now, warn)
+                .await
+                .into_iter()
+                .next()
+                .flatten()
+        };
+        let used = self.memory().used(&charge.identity, period, published.as_ref());
+        Some((charge, used, quiet))
     }
 
     async fn key_record(
@@ -152,6 +230,8 @@ impl<A: AccessRead> Gate<'_, A> {
             line: vec![Charge { identity: identity.clone(), limit: record.limit }],
             charges: vec![Charge { identity: identity.clone(), limit: record.limit }],
             quota: Some(QuotaState { limit: record.limit, used }),
+            cost: 0,
+            is_of_key: false,
             count: used.saturating_add(asked.cost),
         }
     }
@@ -189,6 +269,8 @@ impl<A: AccessRead> Gate<'_, A> {
             line: charges.iter().zip(quiet).map(|(charge, quiet)| charge_of_line(charge, quiet)).collect(),
             charges,
             quota: quotas.into_iter().min_by_key(QuotaState::remaining),
+            cost: 0,
+            is_of_key: false,
             count,
         }
     }
@@ -285,12 +367,25 @@ impl<A: AccessRead> Gate<'_, A> {
 }
 
 impl Decision {
-    fn unrecognised(verdict: Verdict) -> Self {
-        Self { verdict, tier: String::new(), charges: Vec::new(), line: Vec::new(), quota: None, count: 0 }
+    /// A refusal because of the API key. Nobody is charged when addresses can't be told apart yet; how many are left
+    /// is not told before none is.
+    fn of_key(verdict: Verdict, charged: Option<(Charge, QuotaState)>, quiet: bool) -> Self {
+        let (charge, quota) = charged.unzip();
+        let is_over = verdict == Verdict::OverQuota;
+        Self {
+            verdict,
+            tier: String::new(),
+            line: charge.iter().map(|charge| charge_of_line(charge, quiet)).collect(),
+            cost: u64::from(charge.is_some() && !is_over),
+            charges: charge.into_iter().collect(),
+            quota: quota.filter(|_| is_over),
+            is_of_key: true,
+            count: 0,
+        }
     }
 
-    /// The limit that refused, for the message; of no matter for the other refusals.
-    pub(super) fn limit(&self, settings: &Settings) -> Limit {
-        self.quota.map_or(settings.anonymous_limit, |quota| quota.limit)
+    /// The quota that refused, for the message; of no matter for the other refusals.
+    pub(super) fn refused_by(&self, settings: &Settings) -> QuotaState {
+        self.quota.unwrap_or(QuotaState { limit: settings.anonymous_limit, used: 0 })
     }
 }

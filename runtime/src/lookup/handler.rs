@@ -15,7 +15,7 @@ use super::charge::{Asked, Decision, Gate, Undecided};
 use super::event::Event;
 use super::fields;
 use super::geo::Geo;
-use super::problem::Problem;
+use super::problem::{OverQuota, Problem, is_bad_request};
 use super::request::{Metered, Part, Route, route};
 use super::settings::Settings;
 use crate::store::{AccessRead, StoreError};
@@ -46,9 +46,18 @@ pub struct Lookup<A, G, S> {
 
 /// What was asked for, with its addresses read.
 enum Work {
-    Location { address: Result<IpAddr, AddressFault>, part: Part },
-    Bulk { addresses: Vec<Result<IpAddr, (String, AddressFault)>>, part: Part, wrap: bool },
+    Location {
+        address: Result<IpAddr, AddressFault>,
+        part: Part,
+    },
+    Bulk {
+        addresses: Vec<Result<IpAddr, (String, AddressFault)>>,
+        part: Part,
+        wrap: bool,
+    },
     Asn(u32),
+    /// Nothing that can be answered.
+    Bad(Problem),
 }
 
 impl Work {
@@ -72,6 +81,7 @@ impl Work {
             Self::Location { address, .. } => u64::from(address.is_ok()),
             Self::Bulk { addresses, .. } => addresses.iter().filter(|address| address.is_ok()).count() as u64,
             Self::Asn(_) => 1,
+            Self::Bad(_) => 0,
         }
     }
 }
@@ -91,15 +101,17 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         }
     }
 
-    /// Answers an event at `now`, and writes its usage line when it is metered: a location, a bulk or a
-    /// network number is; health, the API's description, preflight and requests that ask for nothing known are not.
+    /// Answers an event at `now`, and writes its usage line when it is metered: a location, a bulk, a network
+    /// number, and what is badly asked of those; health, the API's description, preflight and paths and methods that
+    /// there are not are not.
     pub async fn handle(&self, event: &Event, now: Timestamp) -> Answer {
         let mut answer = match route(event) {
+            Err(problem) if problem.is_bad_request() => self.metered(event, Work::Bad(problem), now).await,
             Err(problem) => Answer::problem(&problem),
             Ok(Route::Preflight) => Answer::preflight(),
             Ok(Route::Health) => self.health(),
             Ok(Route::Description) => Answer::json(DESCRIPTION.to_owned()),
-            Ok(Route::Metered(metered)) => self.metered(event, metered, now).await,
+            Ok(Route::Metered(metered)) => self.metered(event, Work::read(metered, event), now).await,
         };
         if event.request_context.http.method == "HEAD" {
             answer.body.clear();
@@ -107,8 +119,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         self.finish(answer)
     }
 
-    async fn metered(&self, event: &Event, metered: Metered, now: Timestamp) -> Answer {
-        let work = Work::read(metered, event);
+    async fn metered(&self, event: &Event, work: Work, now: Timestamp) -> Answer {
         let Some(asked) = Asked::read(event, work.cost()) else {
             return Answer::problem(&Problem::bad_event());
         };
@@ -118,7 +129,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         for error in &warnings {
             self.warn(error);
         }
-        let decision = match decided {
+        let mut decision = match decided {
             Ok(decision) => decision,
             Err(Undecided(error)) => {
                 self.warn(&error);
@@ -128,6 +139,9 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         let (mut answer, cost) = self.answer(&work, &decision, now);
         if decision.verdict == Verdict::Allowed {
             gate.take_back(&decision, now, asked.cost.saturating_sub(cost));
+            if is_bad_request(answer.status_code) {
+                decision.verdict = Verdict::BadRequest;
+            }
         }
         if let Some(quota) = decision.quota {
             answer.quota(QuotaState { used: quota.used.saturating_add(cost), ..quota }, now);
@@ -139,11 +153,15 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
     /// The answer and what it costs.
     fn answer(&self, work: &Work, decision: &Decision, now: Timestamp) -> (Answer, u64) {
         if decision.verdict != Verdict::Allowed {
-            let limit = decision.limit(&self.settings);
-            let reset_s = Period::of(limit.window, now).seconds_left(now);
-            let statuses = self.settings.refusal_statuses();
-            let problem = Problem::refused(decision.verdict, statuses, limit, reset_s);
-            return (Answer::problem(&problem), 0);
+            let quota = decision.refused_by(&self.settings);
+            let over = OverQuota {
+                quota,
+                cost: work.cost(),
+                of_keys: decision.is_of_key,
+                reset_s: Period::of(quota.limit.window, now).seconds_left(now),
+            };
+            let problem = Problem::refused(decision.verdict, self.settings.refusal_statuses(), over);
+            return (Answer::problem(&problem), decision.cost);
         }
         match work {
             Work::Location { address, part } => match self.location(address, part, decision.count, now) {
@@ -157,6 +175,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
                 Some(known) => (Answer::json(known), 1),
                 None => (Answer::problem(&Problem::asn_not_found(*number)), 0),
             },
+            Work::Bad(problem) => (Answer::problem(problem), 0),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Refusals and faults as answers: problem details (RFC 9457), with the `message` that ipdata's clients
 //! read beside.
 
-use ipgeo_contract::{Limit, Verdict};
+use ipgeo_contract::{QuotaState, Verdict};
 use serde::Serialize;
 
 use super::address::AddressFault;
@@ -95,18 +95,19 @@ impl Problem {
         problem
     }
 
-    /// A refusal. `limit` and `reset_s` are of the quota that refused.
-    pub(super) fn refused(verdict: Verdict, statuses: RefusalStatuses, limit: Limit, reset_s: u64) -> Self {
+    /// Whether the request asks for something of ours in a way that can't be answered.
+    pub(super) fn is_bad_request(&self) -> bool {
+        is_bad_request(self.status)
+    }
+
+    /// A refusal. `over` is of matter when a quota refused.
+    pub(super) fn refused(verdict: Verdict, statuses: RefusalStatuses, over: OverQuota) -> Self {
         match verdict {
             Verdict::OverQuota => {
-                let window = limit.window.as_str();
-                let message = format!(
-                    "You have reached your limit of {} requests a {window}. It resets in {reset_s} seconds.",
-                    limit.calls
-                );
-                let mut problem = Self::new(statuses.over_quota, message);
-                (problem.kind, problem.violated) = (QUOTA_EXCEEDED, Some(window));
-                problem.retry_after_s = Some(reset_s);
+                let mut problem = Self::new(statuses.over_quota, over.message());
+                problem.kind = QUOTA_EXCEEDED;
+                problem.violated = Some(over.quota.limit.window.as_str());
+                problem.retry_after_s = Some(over.reset_s);
                 problem
             }
             Verdict::Disabled => Self::new(403, "This API key is disabled. Please ask who gave it to you."),
@@ -114,7 +115,7 @@ impl Problem {
             Verdict::Expired => Self::new(403, "This API key has expired. Please renew it."),
             Verdict::SiteDenied => Self::new(403, "This API key may not be used from this site."),
             Verdict::NetworkDenied => Self::new(403, "This API key may not be used from this network."),
-            Verdict::MalformedKey | Verdict::UnknownKey | Verdict::Allowed => {
+            Verdict::MalformedKey | Verdict::UnknownKey | Verdict::Allowed | Verdict::BadRequest => {
                 Self::new(statuses.unknown_key, "You have not provided a valid API Key.")
             }
         }
@@ -130,6 +131,46 @@ impl Problem {
             violated_policies: self.violated.map(|policy| [policy]),
         };
         serde_json::to_string(&body).unwrap_or_default()
+    }
+}
+
+/// Whether a status says that a metered route was asked badly. Paths and methods that there are not are no route's.
+pub(super) fn is_bad_request(status: u16) -> bool {
+    matches!(status, 400 | 413 | 415)
+}
+
+/// A quota that refused a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OverQuota {
+    /// The quota before the request.
+    pub(super) quota: QuotaState,
+    /// Calls that the request would have cost.
+    pub(super) cost: u64,
+    /// Whether it is that of an address's malformed and unknown API keys.
+    pub(super) of_keys: bool,
+    /// Seconds until it begins anew.
+    pub(super) reset_s: u64,
+}
+
+impl OverQuota {
+    fn message(self) -> String {
+        let Self { quota, cost, of_keys, reset_s } = self;
+        let (calls, window, left) = (quota.limit.calls, quota.limit.window, quota.remaining());
+        if of_keys {
+            return format!(
+                "Too many requests with API keys that are not valid came from your address. Try again in \
+                 {reset_s} seconds."
+            );
+        }
+        if left == 0 {
+            return format!(
+                "You have reached your limit of {calls} requests a {window}. It resets in {reset_s} seconds."
+            );
+        }
+        format!(
+            "You have {left} of {calls} requests a {window} left, and this one counts as {cost}. The limit resets in \
+             {reset_s} seconds."
+        )
     }
 }
 
