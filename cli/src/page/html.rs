@@ -1,5 +1,6 @@
 //! The page from its parts.
 
+use ipgeo_contract::Verdict;
 use serde::Serialize;
 use tera::{Context, Tera};
 
@@ -38,14 +39,19 @@ pub fn page(facts: &Facts) -> Result<String, PageError> {
     tera.render(TEMPLATE, &context).map_err(failed)
 }
 
+/// Whether a verdict is no refusal: a bad request is the caller's own fault, and no limit's.
+fn is_admitted(verdict: &str) -> bool {
+    verdict.parse().is_ok_and(Verdict::is_admitted)
+}
+
 fn calls(facts: &Facts) -> u64 {
     facts.days.iter().map(|(_, n)| n).sum()
 }
 
 fn tiles(facts: &Facts) -> Vec<Tile> {
     let requests: u64 = facts.verdicts.iter().map(|(_, n)| n).sum();
-    let allowed = facts.verdicts.iter().find(|(verdict, _)| verdict == "allowed").map_or(0, |(_, n)| *n);
-    let refused = requests - allowed;
+    let admitted = facts.verdicts.iter().filter(|(verdict, _)| is_admitted(verdict)).map(|(_, n)| n).sum();
+    let refused = requests.saturating_sub(admitted);
     let near = facts.headroom.iter().filter(|key| warns(key, facts)).count();
     let first = facts.thresholds.first().copied().unwrap_or(100);
     let mut tiles = vec![

@@ -43,6 +43,13 @@ pub struct Span {
     pub to: Date,
 }
 
+impl Span {
+    /// Whether months are covered from their first day to their last: requests are counted by month alone.
+    fn is_of_whole_months(self) -> bool {
+        self.from.day() == 1 && self.to == self.to.last_of_month()
+    }
+}
+
 /// A row of a report. Cells that a report is not by are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
@@ -58,8 +65,11 @@ pub struct Row {
     pub tier: String,
     /// Day, region or verdict.
     pub part: String,
-    /// Calls charged, or requests in a report by verdict.
-    pub calls: u64,
+    /// Requests, answered or refused; `None` where the ledger has none: by day and by region, and of days that are
+    /// no whole month.
+    pub requests: Option<u64>,
+    /// Calls charged; `None` by verdict.
+    pub calls: Option<u64>,
     /// The API key's limit.
     pub limit: String,
 }
@@ -119,20 +129,55 @@ impl Cell<'_> {
     }
 }
 
-/// Calls of an item by the cells of a report by `part`, within the days of `span`. Sums by region and verdict are of
+/// What a row counts.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    requests: Option<u64>,
+    calls: Option<u64>,
+}
+
+impl Counts {
+    fn of_calls(calls: u64) -> Self {
+        Self { calls: Some(calls), requests: None }
+    }
+
+    fn of_requests(requests: u64) -> Self {
+        Self { calls: None, requests: Some(requests) }
+    }
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
+            (one, None) | (None, one) => one,
+        };
+        *self = Self { requests: sum(self.requests, other.requests), calls: sum(self.calls, other.calls) };
+    }
+}
+
+/// Counts of an item by the cells of a report by `part`, within the days of `span`. Sums by region and verdict are of
 /// whole months.
-fn count<'a>(item: &'a LedgerItem, part: Option<By>, span: Span, mut add: impl FnMut(Cell<'a>, u64)) {
+fn count<'a>(item: &'a LedgerItem, part: Option<By>, span: Span, mut add: impl FnMut(Cell<'a>, Counts)) {
     let days = || {
         let dated = item.days.iter().filter_map(|(day, n)| Some((date(item.month, *day)?, *n)));
         dated.filter(|(date, _)| (span.from..=span.to).contains(date))
     };
     match part {
-        Some(By::Region) => item.regions.iter().for_each(|(region, n)| add(Cell::Region(region), *n)),
-        Some(By::Verdict) => item.verdicts.iter().for_each(|(verdict, n)| add(Cell::Verdict(*verdict), *n)),
-        Some(By::Day) => days().for_each(|(date, n)| add(Cell::Day(date), n)),
+        Some(By::Region) => {
+            item.regions.iter().for_each(|(region, n)| add(Cell::Region(region), Counts::of_calls(*n)));
+        }
+        Some(By::Verdict) => {
+            let verdicts = item.verdicts.iter();
+            verdicts.for_each(|(verdict, n)| add(Cell::Verdict(*verdict), Counts::of_requests(*n)));
+        }
+        Some(By::Day) => days().for_each(|(date, n)| add(Cell::Day(date), Counts::of_calls(n))),
         Some(By::Key) | None => {
             if let Some(calls) = days().map(|(_, n)| n).reduce(|sum, n| sum + n) {
-                add(Cell::All, calls);
+                add(Cell::All, Counts::of_calls(calls));
+            }
+            if span.is_of_whole_months() && !item.verdicts.is_empty() {
+                add(Cell::All, Counts::of_requests(item.verdicts.values().sum()));
             }
         }
     }
@@ -150,14 +195,14 @@ fn sums(
     by_identity: bool,
     part: Option<By>,
     span: Span,
-) -> FxHashMap<(Option<&Identity>, Cell<'_>), u64> {
-    let mut sums = FxHashMap::default();
+) -> FxHashMap<(Option<&Identity>, Cell<'_>), Counts> {
+    let mut sums: FxHashMap<_, Counts> = FxHashMap::default();
     for item in items {
         let whose = by_identity.then_some(&item.identity);
         count(item, part, span, |cell, n| *sums.entry((whose, cell)).or_default() += n);
         if by_identity && part.is_none() && item.days.is_empty() && !item.verdicts.is_empty() {
             // Only refused so far: no calls, and still worth a row.
-            sums.entry((whose, Cell::All)).or_default();
+            *sums.entry((whose, Cell::All)).or_default() += Counts::of_calls(0);
         }
     }
     sums
@@ -171,20 +216,21 @@ pub fn report(
     part: Option<By>,
     span: Span,
 ) -> Vec<Row> {
-    let mut told: BTreeMap<(Who, String), u64> = BTreeMap::new();
-    for ((identity, cell), calls) in sums(items, by_identity, part, span) {
+    let mut told: BTreeMap<(Who, String), Counts> = BTreeMap::new();
+    for ((identity, cell), counts) in sums(items, by_identity, part, span) {
         let whose = identity.map(|identity| who(identity, keys)).unwrap_or_default();
-        *told.entry((whose, cell.text())).or_default() += calls;
+        *told.entry((whose, cell.text())).or_default() += counts;
     }
     let part_word = part.map_or("", By::word);
-    let row = |(((kind, name, owner, tier, limit), part), calls): ((Who, String), u64)| Row {
+    let row = |(((kind, name, owner, tier, limit), part), counts): ((Who, String), Counts)| Row {
         by: part_word,
         kind,
         name,
         owner,
         tier,
         part,
-        calls,
+        requests: counts.requests,
+        calls: counts.calls,
         limit,
     };
     let mut rows: Vec<Row> = told.into_iter().map(row).collect();
@@ -248,7 +294,10 @@ mod tests {
     fn told(by_identity: bool, part: Option<By>, from: &str) -> Vec<String> {
         report(&items(), &HashMap::new(), by_identity, part, span(from))
             .into_iter()
-            .map(|row| format!("{} {} {} {}", row.kind, row.name, row.part, row.calls))
+            .map(|row| {
+                let count = row.calls.or(row.requests).expect("a count");
+                format!("{} {} {} {count}", row.kind, row.name, row.part)
+            })
             .collect()
     }
 
@@ -270,6 +319,22 @@ mod tests {
             told(true, Some(By::Day), "2026-11-24"),
             ["site a.test 2026-11-24 1", "site b.test 2026-11-24 9"]
         );
+    }
+
+    #[test]
+    fn requests_are_no_calls_and_are_told_where_the_ledger_has_them() {
+        let counts = |by_identity, part, from| -> Vec<(Option<u64>, Option<u64>)> {
+            let rows = report(&items(), &HashMap::new(), by_identity, part, span(from)).into_iter();
+            rows.map(|row| (row.requests, row.calls)).collect()
+        };
+        // 12 requests of which 9 were charged, 6 of 6, and 4 that were refused.
+        let of_all = [(Some(12), Some(9)), (Some(6), Some(6)), (Some(4), Some(0))];
+        assert_eq!(counts(true, None, "2026-11-01"), of_all);
+        assert_eq!(counts(false, None, "2026-11-01"), [(Some(22), Some(15))]);
+        // Part of a month has no requests of its own.
+        assert_eq!(counts(false, None, "2026-11-24"), [(None, Some(10))]);
+        assert_eq!(counts(false, Some(By::Verdict), "2026-11-01"), [(Some(15), None), (Some(7), None)]);
+        assert_eq!(counts(false, Some(By::Region), "2026-11-01"), [(None, Some(8)), (None, Some(7))]);
     }
 
     #[test]

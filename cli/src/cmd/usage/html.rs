@@ -47,9 +47,14 @@ pub(super) async fn write_page(
         regions: every_region(&config, by(By::Region)),
         keys: top(&items, &keys, IdentityKind::Key, KEYS_SHOWN, span)
             .into_iter()
-            .map(|row| KeyCalls { name: row.name, owner: row.owner, tier: row.tier, calls: row.calls })
+            .map(|row| KeyCalls {
+                name: row.name,
+                owner: row.owner,
+                tier: row.tier,
+                calls: row.calls.unwrap_or(0),
+            })
             .collect(),
-        verdicts: by(By::Verdict).into_iter().map(|row| (row.part, row.calls)).collect(),
+        verdicts: by(By::Verdict).into_iter().map(|row| (row.part, row.requests.unwrap_or(0))).collect(),
         headroom: headroom(&items, &keys, now, KEYS_SHOWN),
         thresholds: config.alerts.thresholds.percents().to_vec(),
         lag: if is_over { Vec::new() } else { lags(&home.ledger.newest().await?, &regions, now) },
@@ -86,7 +91,8 @@ fn bill(config: &Config, month: Month, once: &[LedgerItem], now: Timestamp) -> a
 /// Every day of a month until now, those without a call too.
 fn every_day(month: Month, rows: &[Row], now: Timestamp) -> Vec<(String, u64)> {
     let today = TimeZone::UTC.to_datetime(now).date();
-    let calls: BTreeMap<&str, u64> = rows.iter().map(|row| (row.part.as_str(), row.calls)).collect();
+    let calls: BTreeMap<&str, u64> =
+        rows.iter().map(|row| (row.part.as_str(), row.calls.unwrap_or(0))).collect();
     let days = month.first().series(jiff::Span::new().days(1));
     days.take_while(|day| Month::of_date(*day) == month && *day <= today)
         .map(|day| {
@@ -101,7 +107,7 @@ fn every_day(month: Month, rows: &[Row], now: Timestamp) -> Vec<(String, u64)> {
 fn every_region(config: &Config, rows: Vec<Row>) -> Vec<RegionCalls> {
     let silent = config.regions.iter().map(|region| region.name.clone());
     let silent: Vec<String> = silent.filter(|name| rows.iter().all(|row| row.part != *name)).collect();
-    let counted = rows.into_iter().map(|row| (row.part, row.calls));
+    let counted = rows.into_iter().map(|row| (row.part, row.calls.unwrap_or(0)));
     counted
         .chain(silent.into_iter().map(|name| (name, 0)))
         .map(|(region, calls)| {
@@ -129,7 +135,8 @@ mod tests {
             owner: String::new(),
             tier: String::new(),
             part: part.into(),
-            calls,
+            requests: None,
+            calls: Some(calls),
             limit: String::new(),
         };
         let now = "2026-11-03T00:30:00Z".parse().expect("a timestamp");

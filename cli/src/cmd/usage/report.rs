@@ -155,7 +155,7 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
     }
     print(&tables, shared)?;
     if shared.format() == Format::Table {
-        let calls: u64 = report(&once, &keys, false, None, span).iter().map(|row| row.calls).sum();
+        let calls: u64 = report(&once, &keys, false, None, span).iter().filter_map(|row| row.calls).sum();
         output::say(&format!("{} calls in all, {} to {}, UTC", grouped(calls), span.from, span.to));
     }
     Ok(())
@@ -190,7 +190,7 @@ fn table(section: Section, rows: &[Row]) -> anyhow::Result<String> {
             cells.extend([row.kind.to_owned(), row.name.clone(), row.owner.clone(), row.tier.clone()]);
         }
         cells.extend(section.part.map(|_| row.part.clone()));
-        cells.push(grouped(row.calls));
+        cells.push(grouped(row.calls.or(row.requests).unwrap_or(0)));
         cells
     })
 }
