@@ -141,9 +141,10 @@ impl<A: AccessRead> Gate<'_, A> {
         now: Timestamp,
         warn: &mut Vec<StoreError>,
     ) -> Decision {
-        let Some((charge, used, quiet)) = self.refused_keys(asked, now, warn).await else {
+        let Some(secret) = self.day_secret(now, warn).await else {
             return Decision::of_key(verdict, None, false);
         };
+        let (charge, used, quiet) = self.refused_keys(&secret, asked, now, warn).await;
         let quota = QuotaState { limit: charge.limit, used };
         if !quota.admits(1) {
             return Decision::of_key(Verdict::OverQuota, Some((charge, quota)), quiet);
@@ -152,14 +153,16 @@ impl<A: AccessRead> Gate<'_, A> {
         Decision::of_key(verdict, Some((charge, quota)), quiet)
     }
 
-    /// Refuses a request unread if the guesses of its address are used up.
+    /// Refuses a request unread if the guesses of its address are used up. An environment without the address secret
+    /// has counted none, and does not read it for this.
     async fn refuse_guess(
         &self,
         asked: &Asked,
         now: Timestamp,
         warn: &mut Vec<StoreError>,
     ) -> Option<Decision> {
-        let (charge, used, quiet) = self.refused_keys(asked, now, warn).await?;
+        let secret = self.memory().day_secret(TimeZone::UTC.to_datetime(now).date())?;
+        let (charge, used, quiet) = self.refused_keys(&secret, asked, now, warn).await;
         let quota = QuotaState { limit: charge.limit, used };
         (!quota.admits(1)).then(|| Decision::of_key(Verdict::OverQuota, Some((charge, quota)), quiet))
     }
@@ -169,12 +172,12 @@ impl<A: AccessRead> Gate<'_, A> {
     /// request with an API key that is known is one read.
     async fn refused_keys(
         &self,
+        secret: &DaySecret,
         asked: &Asked,
         now: Timestamp,
         warn: &mut Vec<StoreError>,
-    ) -> Option<(Charge, u64, bool)> {
-        let secret = self.day_secret(now, warn).await?;
-        let identity = Identity::refused_keys(&secret, asked.caller.address);
+    ) -> (Charge, u64, bool) {
+        let identity = Identity::refused_keys(secret, asked.caller.address);
         let charge = Charge { identity, limit: self.settings.anonymous_limit };
         let period = Period::of(charge.limit.window, now);
         let quiet = self.is_quiet(&charge, 1, now);
@@ -189,7 +192,7 @@ impl<A: AccessRead> Gate<'_, A> {
                 .flatten()
         };
         let used = self.memory().used(&charge.identity, period, published.as_ref());
-        Some((charge, used, quiet))
+        (charge, used, quiet)
     }
 
     async fn key_record(
