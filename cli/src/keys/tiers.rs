@@ -34,3 +34,79 @@ pub async fn change_tier(
     }
     Ok(total)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    use ipgeo_contract::{Identity, Status};
+    use ipgeo_runtime::dynamo::KeyWriteError;
+    use ipgeo_runtime::store::StoreError;
+
+    use super::*;
+
+    /// Records in memory.
+    struct Records(Mutex<BTreeMap<Identity, KeyRecord>>);
+
+    impl KeyStore for Records {
+        async fn list(&self) -> Result<Vec<(Identity, KeyRecord)>, StoreError> {
+            Ok(self.0.lock().expect("unpoisoned").clone().into_iter().collect())
+        }
+
+        async fn put(&self, identity: &Identity, record: &KeyRecord) -> Result<(), KeyWriteError> {
+            self.0.lock().expect("unpoisoned").insert(identity.clone(), record.clone());
+            Ok(())
+        }
+
+        async fn change(&self, identity: &Identity, change: &KeyChange) -> Result<KeyRecord, KeyWriteError> {
+            let mut records = self.0.lock().expect("unpoisoned");
+            let record = records.get_mut(identity).ok_or(KeyWriteError::Missing)?;
+            record.limit = change.limit.unwrap_or(record.limit);
+            Ok(record.clone())
+        }
+    }
+
+    fn limit(text: &str) -> Limit {
+        text.parse().expect("a limit")
+    }
+
+    #[tokio::test]
+    async fn a_tiers_api_keys_get_its_limit_and_those_with_their_own_keep_it() {
+        let store = Records(Mutex::default());
+        // (API key, tier, limit, limit then)
+        let table = [
+            ("key#01", "startup", "100/month", "50/day"),
+            ("key#02", "startup", "100/month", "50/day"),
+            ("key#03", "startup", "70/month", "70/month"),
+            ("key#04", "business", "100/month", "100/month"),
+        ];
+        for (key, tier, calls, _) in table {
+            let record = KeyRecord {
+                owner: "acme".into(),
+                tier: tier.into(),
+                limit: limit(calls),
+                status: Status::Active,
+                expires: None,
+                sites: vec![],
+                networks: vec![],
+                hint: "ipg_…x3Kq".into(),
+                created: jiff::Timestamp::UNIX_EPOCH,
+                published: None,
+            };
+            store.put(&key.parse().expect("an identity"), &record).await.expect("stored");
+        }
+        let heard = Mutex::new(Vec::new());
+        let tell = |done, total| heard.lock().expect("unpoisoned").push((done, total));
+        let change = |from, to| change_tier(&store, "startup", limit(from), limit(to), &tell);
+        assert_eq!(change("100/month", "50/day").await.expect("changed"), 2);
+        // Whoever begins again finds nothing left to do.
+        assert_eq!(change("100/month", "50/day").await.expect("changed"), 0);
+        assert_eq!(*heard.lock().expect("unpoisoned"), [(1, 2), (2, 2)]);
+        let records = store.0.lock().expect("unpoisoned");
+        for (key, _, _, then) in table {
+            let identity: Identity = key.parse().expect("an identity");
+            assert_eq!(records[&identity].limit, limit(then), "{key}");
+        }
+    }
+}
