@@ -482,7 +482,9 @@ fn guesses_in_other_environments_count_too_and_a_known_api_key_costs_one_read() 
     let period = Period::of(charge.limit.window, edge.now);
     let published = Published { period, used: 5, as_of: edge.now };
     edge.table.published.lock().expect("unpoisoned").insert(charge.identity, published);
-    assert_eq!(edge.get("/8.8.8.8", &[("x-api-key", other)]).status_code, 429);
+    for _ in 0..2 {
+        assert_eq!(edge.get("/8.8.8.8", &[("x-api-key", other)]).status_code, 429);
+    }
     // The guess read its API key, the next only the address's count.
     assert_eq!(edge.reads(), 3);
 }

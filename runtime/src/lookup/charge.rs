@@ -181,8 +181,12 @@ impl<A: AccessRead> Gate<'_, A> {
         let charge = Charge { identity, limit: self.settings.anonymous_limit };
         let period = Period::of(charge.limit.window, now);
         let quiet = self.is_quiet(&charge, 1, now);
-        let own = self.memory().used(&charge.identity, period, None);
-        let published = if quiet || own == 0 {
+        let is_first = {
+            let mut memory = self.memory();
+            let known = memory.published(&charge.identity, now, Age::Any).flatten();
+            known.is_none() && memory.used(&charge.identity, period, None) == 0
+        };
+        let published = if quiet || is_first {
             None
         } else {
             self.published(std::slice::from_ref(&charge.identity), now, warn)
