@@ -28,7 +28,7 @@ pub fn judge(config: &Config, facts: &Facts, today: Date, dev: bool) -> Vec<Chec
             judge_edge(region, edge, config, dev, &mut checks);
         }
     }
-    database(facts, today, &mut checks);
+    database(facts, config, today, &mut checks);
     checks
 }
 
@@ -224,11 +224,17 @@ fn rate(limit: f64, region: &Region) -> Check {
     Check::ok("rate", format!("{limit:.0} requests a second"))
 }
 
-fn database(facts: &Facts, today: Date, checks: &mut Vec<Check>) {
+fn database(facts: &Facts, config: &Config, today: Date, checks: &mut Vec<Check>) {
     let renew = "ipgeo geo fetch && ipgeo geo build && ipgeo geo rollout";
     let copy = match &facts.database {
         None => {
-            checks.push(Check::warn("database", "none is built here", "ipgeo geo fetch && ipgeo geo build"));
+            // Without sources there is nothing to fetch.
+            let remedy = if config.geo.sources.is_empty() {
+                "name a source under [[geo.sources]] in regions.toml, or ipgeo geo build --sample"
+            } else {
+                "ipgeo geo fetch && ipgeo geo build"
+            };
+            checks.push(Check::warn("database", "none is built here", remedy));
             return;
         }
         Some(Err(why)) => {
