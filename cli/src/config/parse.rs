@@ -71,7 +71,8 @@ fn read<'a>(document: &'a DeTable<'a>, seen: Seen<'_>, out: &mut Collector) -> O
     let (service, home_span) = service?;
     if !service.home.is_empty() && !regions.is_empty() && !regions.iter().any(|r| r.name == service.home) {
         let hint = suggestion(&service.home, regions.iter().map(|region| region.name.as_str()));
-        out.add(&home_span, format!("`home` is `{}`, which is not in [regions]{hint}", service.home));
+        let told = format!("`home` is `{}`, which is not in [regions]{hint}", service.home);
+        out.add(&home_span, other_partition(&service.home).unwrap_or(told));
     }
     Some(Config { service, compat, geo, tiers: tiers?, usage, alarms, alerts, emulator, regions })
 }
@@ -542,6 +543,11 @@ memory_mb = 512
                 "us-east-1",
                 "us-gov-west-1",
                 "r.toml:10:10: `us-gov-west-1` is a region of AWS GovCloud (US), partition `aws-us-gov`; only the partition `aws` is supported, so far",
+            ),
+            (
+                "home = \"eu-central-1\"",
+                "home = \"us-gov-east-1\"",
+                "r.toml:4:8: `us-gov-east-1` is a region of AWS GovCloud (US), partition `aws-us-gov`; only the partition `aws` is supported, so far",
             ),
             (
                 "us-east-1",

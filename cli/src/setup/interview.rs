@@ -1,13 +1,14 @@
 //! Asking for what the flags did not say. Each answer is judged by the parser at once, in the file that it
 //! would make.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use glob::Pattern;
 use ipgeo_contract::Limit;
 
 use super::render::{Answers, Data, render};
-use crate::config::{self, PLACES};
+use crate::config::{self, PLACES, other_partition};
 
 /// Wrong answers to one question before the interview ends.
 const TRIES: usize = 5;
@@ -66,7 +67,8 @@ fn regions_of(patterns: &[String]) -> Result<Vec<String>, String> {
         let found: Vec<&str> =
             PLACES.iter().map(|place| place.name).filter(|name| matching.matches(name)).collect();
         if found.is_empty() && is_pattern {
-            return Err(format!("no region of AWS is named `{pattern}`"));
+            let none = || format!("no region of AWS is named `{pattern}`");
+            return Err(other_partition(pattern).unwrap_or_else(none));
         }
         // A name that is none goes into the file: the parser knows what was meant.
         let found = if found.is_empty() { vec![pattern] } else { found };
@@ -234,7 +236,8 @@ fn faults_of_flags(known: &Known) -> Vec<String> {
         }
     }
     found.extend(faults(&answers));
-    found.dedup();
+    let mut told = BTreeSet::new();
+    found.retain(|fault| told.insert(fault.clone()));
     found
 }
 
