@@ -10,6 +10,7 @@ use crate::cmd::{
     quota, render, schema, simulate, status, traffic, usage,
 };
 use crate::complete::with_candidates;
+use crate::config::state_folder;
 use crate::output::{Color, Exit, Format, report_error};
 
 /// The variable by which a shell asks for completion.
@@ -33,8 +34,11 @@ pub struct Shared {
     /// The regions.toml to use; else the nearest one above this folder
     #[arg(long, global = true, value_name = "FILE", env = "IPGEO_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Where `ipgeo dev` keeps its state, and the geo databases are
-    #[arg(long, global = true, value_name = "FOLDER", default_value = ".ipgeo", env = "IPGEO_STATE")]
+    /// Where `ipgeo dev` keeps its state, and the geo databases are [default: .ipgeo beside regions.toml]
+    #[arg(long = "state", global = true, value_name = "FOLDER", env = "IPGEO_STATE")]
+    state_flag: Option<PathBuf>,
+    /// The same, settled: see [`Shared::settled`].
+    #[arg(skip)]
     pub state: PathBuf,
     /// The form of the output
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORM")]
@@ -48,6 +52,15 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// With the state folder: the flag's, by a path from this folder, or the one beside the `regions.toml` in use, so
+    /// that every verb finds it from any folder below.
+    fn settled(mut self) -> Self {
+        let here = std::env::current_dir().unwrap_or_default();
+        let beside = || state_folder(self.config.as_deref(), &here);
+        self.state = self.state_flag.clone().unwrap_or_else(beside);
+        self
+    }
+
     /// The form of the output.
     pub fn format(&self) -> Format {
         if self.json { Format::Json } else { self.output }
@@ -60,7 +73,7 @@ enum Verb {
     Render(render::RenderArgs),
     /// Show what a deploy would change; changes nothing
     Plan(plan::PlanArgs),
-    /// Make every region as regions.toml says
+    /// Deploy every region in regions.toml
     Deploy(deploy::DeployArgs),
     /// Show every region: stacks, code, database, replica, record, latency
     Status(status::StatusArgs),
@@ -126,7 +139,7 @@ pub fn main() -> Exit {
     if completed() {
         return Exit::Done;
     }
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // What can't be printed can't be told about either.
@@ -134,6 +147,7 @@ pub fn main() -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
+    cli.shared = cli.shared.settled();
     cli.shared.color.choose();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -182,8 +196,102 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
 
 #[cfg(test)]
 mod tests {
+    use ipgeo_contract::Limit;
+
+    use super::*;
+
+    const DOCS: [&str; 4] = [
+        include_str!("../../README.md"),
+        include_str!("../../docs/COMMANDS.md"),
+        include_str!("../../docs/COST.md"),
+        include_str!("../../docs/SECURITY.md"),
+    ];
+
     #[test]
     fn the_command_line_is_sound() {
-        super::command().debug_assert();
+        command().debug_assert();
+    }
+
+    /// The help of a command and of all below it.
+    fn helps(mut command: Command, out: &mut Vec<String>) {
+        out.push(command.render_long_help().to_string());
+        for below in command.get_subcommands() {
+            helps(below.clone(), out);
+        }
+    }
+
+    /// The words of a line of a shell, up to what is not ipgeo's any more.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quoted, mut started) = (Vec::new(), String::new(), false, false);
+        for c in line.chars() {
+            match c {
+                '\'' => (quoted, started) = (!quoted, true),
+                '|' | '>' | '<' | '#' | '&' | ';' if !quoted => break,
+                ' ' if !quoted => {
+                    if started {
+                        words.push(std::mem::take(&mut word));
+                    }
+                    started = false;
+                }
+                c => {
+                    word.push(c);
+                    started = true;
+                }
+            }
+        }
+        if started {
+            words.push(word);
+        }
+        words
+    }
+
+    /// Every example of the help texts and of the documents is a line that the program takes: its verbs, its flags
+    /// and its numbers.
+    #[test]
+    fn every_example_of_help_and_documents_is_taken() {
+        let mut texts: Vec<String> = DOCS.map(str::to_owned).to_vec();
+        helps(command(), &mut texts);
+        let mut count = 0;
+        for line in texts.iter().flat_map(|text| text.lines()) {
+            let line = line.trim_start();
+            let Some(rest) = line.strip_prefix("$ ipgeo ").or_else(|| line.strip_prefix("ipgeo ")) else {
+                continue;
+            };
+            // Three spaces part a command from its explanation.
+            let rest = rest.split("   ").next().unwrap_or(rest);
+            if rest.contains('…') || rest.contains('[') || !rest.starts_with(|c: char| c.is_ascii_lowercase())
+            {
+                continue;
+            }
+            let words = std::iter::once("ipgeo".to_owned()).chain(words(rest));
+            let taken = command().try_get_matches_from(words);
+            assert!(
+                taken.is_ok(),
+                "{line}: {}",
+                taken.err().map(|error| error.to_string()).unwrap_or_default()
+            );
+            count += 1;
+        }
+        assert!(count > 40, "{count} examples");
+    }
+
+    /// Every limit that help, documents and the shipped file write is one.
+    #[test]
+    fn every_limit_of_help_and_documents_is_taken() {
+        let mut texts: Vec<String> = DOCS.map(str::to_owned).to_vec();
+        texts.push(include_str!("../../regions.toml").to_owned());
+        helps(command(), &mut texts);
+        let mut count = 0;
+        let part = |c: char| !(c.is_ascii_alphanumeric() || "_./".contains(c));
+        for word in texts.iter().flat_map(|text| text.split(part)) {
+            let word = word.trim_end_matches('.');
+            let Some((calls, "day" | "month")) = word.split_once('/') else { continue };
+            if !calls.starts_with(|c: char| c.is_ascii_digit()) {
+                continue;
+            }
+            assert!(word.parse::<Limit>().is_ok(), "{word}");
+            count += 1;
+        }
+        assert!(count > 12, "{count} limits");
     }
 }

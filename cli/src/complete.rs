@@ -89,12 +89,14 @@ impl Typed {
         let mut typed = Self::read(&words[after..]);
         let path = |name| std::env::var_os(name).map(PathBuf::from);
         typed.config = typed.config.or_else(|| path("IPGEO_CONFIG"));
-        typed.state = typed.state.or_else(|| path("IPGEO_STATE"));
+        let here = std::env::current_dir().unwrap_or_default();
+        let beside = || config::state_folder(typed.config.as_deref(), &here);
+        typed.state = Some(typed.state.clone().or_else(|| path("IPGEO_STATE")).unwrap_or_else(beside));
         typed
     }
 
     fn state(&self) -> &Path {
-        self.state.as_deref().unwrap_or(Path::new(".ipgeo"))
+        self.state.as_deref().unwrap_or(Path::new(config::STATE_NAME))
     }
 
     fn config(&self) -> Option<Config> {

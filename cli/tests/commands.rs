@@ -73,7 +73,19 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     assert!(rotated.starts_with("ipg_") && rotated != key);
     assert_eq!(get(&format!("{}/1.1.1.1/city", dev.nearest()), Some(&rotated)).0, 200);
     let new_hint = format!("ipg_…{}", &rotated[rotated.len() - 4..]);
+    // What was rotated, or is switched off, would give an API key that is refused.
+    let again = run(state, &["keys", "rotate", "--dev", &hint]);
+    assert!(
+        stderr(&again).contains("was rotated already") && stdout(&again).is_empty(),
+        "{}",
+        stderr(&again)
+    );
+    let nobody = run(state, &["keys", "list", "--dev", "--owner", "amce"]);
+    assert!(stderr(&nobody).contains("no API key has the owner `amce`; did you mean `acme`?"));
+    assert_eq!(run(state, &["keys", "list", "--dev", "--tier", "statrup"]).status.code(), Some(2));
     assert!(done(state, &["keys", "disable", "--dev", &new_hint]).contains("status      disabled"));
+    let off = run(state, &["keys", "rotate", "--dev", &new_hint]);
+    assert!(stderr(&off).contains(&format!("`ipgeo keys enable {new_hint}` first")), "{}", stderr(&off));
     assert!(done(state, &["keys", "enable", "--dev", &new_hint]).contains("status      active"));
     let unsure = run(state, &["keys", "revoke", "--dev", &new_hint]);
     assert!(unsure.status.code() == Some(1) && stderr(&unsure).contains("say so with --yes"));
@@ -122,6 +134,43 @@ fn the_same_verbs_speak_to_any_dynamodb_as_every_aws_tool_does() {
     assert_eq!(dev.stop(), Some(0));
 }
 
+/// Without credentials, wherever the test runs.
+fn signed_out(command: &mut Command) {
+    for name in ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_WEB_IDENTITY_TOKEN_FILE"] {
+        command.env_remove(name);
+    }
+    command
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_CONFIG_FILE", "none")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "none");
+}
+
+#[test]
+fn the_state_folder_is_found_from_any_folder_below_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deep = folder.path().join("a/b");
+    std::fs::create_dir_all(&deep).expect("folders");
+    let ipgeo = |here: &std::path::Path, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
+        command.env_remove("IPGEO_STATE").env_remove("IPGEO_CONFIG");
+        command.current_dir(here).args(args).output().expect("it runs")
+    };
+    let made = ipgeo(folder.path(), &["init", "--no-input", "--data", "sample"]);
+    assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+    let schema = std::fs::read_to_string(folder.path().join("docs/regions.schema.json")).expect("a schema");
+    assert_eq!(schema.trim_end(), stdout(&ipgeo(&deep, &["schema"])).trim_end());
+    let built = ipgeo(&deep, &["geo", "build", "--sample"]);
+    assert_eq!(built.status.code(), Some(0), "{}", stderr(&built));
+    assert!(folder.path().join(".ipgeo/geo/ipgeo.mmdb").is_file() && !deep.join(".ipgeo").exists());
+    for here in [folder.path(), &deep] {
+        let inspected = ipgeo(here, &["geo", "inspect"]);
+        assert!(stdout(&inspected).contains("ipgeo sample"), "{}", stderr(&inspected));
+    }
+    // A flag's path is one from where it is typed.
+    let other = ipgeo(&deep, &["geo", "build", "--sample", "--state", "own"]);
+    assert!(other.status.success() && deep.join("own/geo/ipgeo.mmdb").is_file(), "{}", stderr(&other));
+}
+
 #[test]
 fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -129,7 +178,7 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
     std::fs::write(&broken, "[service]\nnmae = \"x\"\n").expect("written");
     let broken = broken.to_str().expect("UTF-8");
     // (arguments, status, what standard error says)
-    let table: [(&[&str], i32, &str); 17] = [
+    let table: [(&[&str], i32, &str); 22] = [
         (&["keys", "create"], 2, "--owner <NAME>"),
         (&["frobnicate"], 2, "unrecognized subcommand"),
         (&["keys", "create", "--owner", "a", "--tier", "statrup", "--dev"], 2, "did you mean `startup`?"),
@@ -138,14 +187,23 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
         (&["usage", "report", "--by", "region", "--since", "7d"], 2, "by whole months"),
         (&["geo", "inspect", "none.mmdb"], 1, "there is no geo database none.mmdb"),
         (&["geo", "build"], 1, "`ipgeo geo fetch` gets them"),
-        (&["cost", "--calls", "lots"], 2, "is not a number of calls"),
+        (&["cost", "--calls", "lots"], 2, "`lots` is not a number; write digits"),
         (&["cost", "--regions", "11"], 2, "--regions is 1 to 10"),
         (&["quota", "explain"], 2, "or a tier with --tier"),
-        (&["cost", "--max-monthly", "nan"], 2, "`nan` is not an amount of US dollars"),
+        (&["cost", "--max-monthly", "nan"], 2, "`nan` is not a number"),
+        (&["plan"], 1, "no AWS credentials: set AWS_PROFILE, or run `aws sso login`\n"),
+        (&["keys", "list"], 1, "`aws sso login`; `--dev` speaks to `ipgeo dev` on this machine"),
+        (&["keys", "create", "--owner", " a", "--tier", "startup", "--dev"], 2, "without spaces around it"),
+        (&["keys", "update", "x", "--owner", "", "--dev"], 2, "an owner is a name of 1 to 200 bytes"),
+        (
+            &["keys", "create", "--owner", "a", "--tier", "startup", "--expires", "9999-12-31", "--dev"],
+            2,
+            "`9999-12-31` is too far ahead: the latest time is 9999-12-29",
+        ),
         (&["cost", "--keyed", "120"], 2, "`120` is not a percentage, 0 to 100"),
         (&["usage", "report", "--month", "2026-13"], 2, "write it as `2026-11`"),
         (&["simulate", "--span", "1h", "--home-loss", "2h"], 2, "must be back before its end"),
-        (&["quota", "explain", "--tier", "gold"], 2, "the tiers are anonymous, startup"),
+        (&["quota", "explain", "--tier", "statrup"], 2, "did you mean `startup`?"),
         (&["keys", "list", "--config", broken], 1, "unknown field `nmae` in [service]; did you mean `name`?"),
     ];
     for (args, status, says) in table {
@@ -153,6 +211,7 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
         if !args.contains(&"--config") {
             command.args(["--config", CONFIG]);
         }
+        signed_out(&mut command);
         let output = command.args(["--state"]).arg(folder.path()).args(args).output().expect("it runs");
         assert_eq!(output.status.code(), Some(status), "{args:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(says), "{args:?}: {}", stderr(&output));

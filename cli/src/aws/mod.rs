@@ -18,6 +18,7 @@ mod tables;
 mod vitals;
 
 pub use cloud::{Aws, Drift};
+pub use session::NoCredentials;
 pub use stream::UsageStream;
 
 use anyhow::bail;

@@ -2,7 +2,7 @@
 
 use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
-use crate::cloud::{CloudError, StepError, explain};
+use crate::cloud::{CloudError, NO_REASON, StepError, explain};
 
 /// A failed call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +55,9 @@ where
         match error.as_service_error() {
             Some(service) => {
                 let code = service.code().map(str::to_owned);
-                let message = service.message().map_or_else(
-                    || code.clone().unwrap_or_else(|| "no reason was given".to_owned()),
-                    str::to_owned,
-                );
+                let message = service
+                    .message()
+                    .map_or_else(|| code.clone().unwrap_or_else(|| NO_REASON.to_owned()), str::to_owned);
                 // An answer without a code is an answer all the same.
                 Self { code: Some(code.unwrap_or_else(|| "Unknown".to_owned())), message }
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sdk_cloudformation::config::Region;
 use aws_sdk_cloudformation::config::retry::RetryConfig;
@@ -19,6 +20,25 @@ const ATTEMPTS: u32 = 10;
 
 /// One upload at most.
 const UPLOAD_MAX: Duration = Duration::from_hours(1);
+
+/// Nobody is signed in to AWS.
+#[derive(Debug, thiserror::Error)]
+#[error("no AWS credentials: set AWS_PROFILE, or run `aws sso login`{also}")]
+pub struct NoCredentials {
+    #[source]
+    source: CredentialsError,
+    also: &'static str,
+}
+
+impl NoCredentials {
+    /// The same error of a verb that has `--dev`; any other error as it is.
+    pub fn or_dev(error: anyhow::Error) -> anyhow::Error {
+        match error.downcast::<Self>() {
+            Ok(nobody) => Self { also: "; `--dev` speaks to `ipgeo dev` on this machine", ..nobody }.into(),
+            Err(error) => error,
+        }
+    }
+}
 
 /// Credentials, endpoints and the pace of looking again.
 #[derive(Debug, Clone)]
@@ -61,9 +81,7 @@ impl Session {
         let shared = loader.load().await;
         let provider = shared.credentials_provider().context("no AWS credentials are set up")?;
         // Asked for once here, so that their lack is told as what it is.
-        provider.provide_credentials().await.context(
-            "no AWS credentials: set AWS_PROFILE, run `aws sso login`, or use `--dev` for the world on this machine",
-        )?;
+        provider.provide_credentials().await.map_err(|source| NoCredentials { source, also: "" })?;
         let emulated = config.emulator.is_some();
         let (poll, patience) = if emulated {
             (Duration::from_millis(100), Duration::from_mins(2))

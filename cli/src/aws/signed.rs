@@ -9,6 +9,7 @@ use aws_sigv4::sign::v4;
 use serde_json::Value;
 
 use super::refusal::Refusal;
+use crate::cloud::NO_REASON;
 
 /// Tries of a call that AWS is too busy for.
 const TRIES: u32 = 5;
@@ -187,7 +188,7 @@ fn error_of(answered: &Answered) -> Option<(String, String)> {
     let code = text(["__type", "code"]).or_else(|| answered.error.clone());
     let code = code.unwrap_or_else(|| format!("status {}", answered.status));
     let code = code.rsplit('#').next().unwrap_or_default().split(':').next().unwrap_or_default().to_owned();
-    let message = text(["message", "Message"]).unwrap_or_else(|| "no reason was given".to_owned());
+    let message = text(["message", "Message"]).unwrap_or_else(|| NO_REASON.to_owned());
     Some((code, message))
 }
 

@@ -68,10 +68,13 @@ pub(super) async fn state(
 
 fn unread(error: &StoreError) -> CloudError {
     let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    CloudError {
-        what: format!("{error}: {why}"),
-        remedy: "compare the deployer's policy with `ipgeo iam policy`".to_owned(),
-    }
+    let denied = why.contains("AccessDenied") || why.contains("not authorized");
+    let remedy = if denied {
+        "compare the deployer's policy with `ipgeo iam policy`"
+    } else {
+        "check the network and the credentials, then run the same command again"
+    };
+    CloudError { what: format!("{error}: {why}"), remedy: remedy.to_owned() }
 }
 
 fn unwritten(error: &(dyn std::error::Error + 'static)) -> StepError {

@@ -9,6 +9,9 @@ pub struct Remedied {
     pub remedy: String,
 }
 
+/// The message of a refusal that came without one.
+pub const NO_REASON: &str = "no reason was given";
+
 /// Explains a failed call to a region by its code (none: nobody answered) and message.
 pub fn explain(region: &str, code: Option<&str>, message: &str) -> Remedied {
     let (what, remedy) = match code {
@@ -47,7 +50,15 @@ pub fn explain(region: &str, code: Option<&str>, message: &str) -> Remedied {
             format!("a permission is missing: {message}"),
             "compare the deployer's policy with `ipgeo iam policy`".to_owned(),
         ),
-        Some(code) => (format!("{message} ({code})"), "see the reason; nothing was changed by it".to_owned()),
+        Some(code) if message == NO_REASON || message == code => (
+            format!("AWS gave no reason ({code})"),
+            "try again; when it stays so, check that the account and AWS_ENDPOINT_URL have this service"
+                .to_owned(),
+        ),
+        Some(code) => (
+            format!("{message} ({code})"),
+            "correct what it names, then run the same command again; nothing was changed by it".to_owned(),
+        ),
     };
     Remedied { what, remedy }
 }
@@ -87,12 +98,16 @@ mod tests {
                 "s3:PutObject",
                 "ipgeo iam policy",
             ),
+            (Some("status 400"), NO_REASON, "gave no reason (status 400)", "try again"),
+            (Some("Surprise"), "Surprise", "gave no reason (Surprise)", "try again"),
             (Some("Surprise"), "boo", "boo (Surprise)", "nothing was changed"),
         ];
         for (code, message, what, remedy) in table {
             let told = explain("eu-west-1", code, message);
             assert!(told.what.contains(what), "{told:?}");
             assert!(told.remedy.contains(remedy), "{told:?}");
+            // A remedy never sends its reader to a reason that is not there.
+            assert!(!told.remedy.contains("reason"), "{told:?}");
         }
     }
 }

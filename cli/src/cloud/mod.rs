@@ -6,7 +6,7 @@ pub mod memory;
 mod observe;
 mod probing;
 
-pub use explain::{Remedied, explain};
+pub use explain::{NO_REASON, Remedied, explain};
 pub use observe::{Ask, KeyLimits, observe};
 pub use probing::{Probe, ProbeTarget, ProbeTargets};
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::checkup::{InWorld, Marked, NobodySignedIn, OnAws, world_target};
 use super::cloud_args::RegionArgs;
 use super::{Target, geo, load_config};
-use crate::aws::{Aws, Home};
+use crate::aws::{Aws, Home, NoCredentials};
 use crate::cli::Shared;
 use crate::cloud::{CloudError, ProbeTarget, ProbeTargets as _};
 use crate::config::Config;
@@ -97,11 +97,12 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
 }
 
 fn no_credentials(error: &anyhow::Error) -> CloudError {
-    // The first line says it; the reasons below it are of every place that was looked at.
+    if error.is::<NoCredentials>() {
+        let remedy = "set AWS_PROFILE, or sign in: aws sso login; `--dev` checks `ipgeo dev` on this machine";
+        return CloudError { what: "no AWS credentials".to_owned(), remedy: remedy.to_owned() };
+    }
     let what = error.to_string().lines().next().unwrap_or_default().to_owned();
-    let remedy =
-        "set AWS_PROFILE, or sign in: aws sso login; `--dev` is for the world on this machine".to_owned();
-    CloudError { what, remedy }
+    CloudError { what, remedy: "check the profile and ~/.aws/config".to_owned() }
 }
 
 /// The database here, as a check reads it; none: there is none.

@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use std::sync::Mutex;
 
-use super::numbers::percent;
+use super::numbers::{addresses, percent};
 use super::{geo_rollout as rollout, load_config};
 use crate::artifacts::purge_artifacts;
 use crate::cli::Shared;
@@ -88,7 +88,7 @@ pub struct DiffArgs {
     #[arg(value_name = "NEW")]
     new: Option<PathBuf>,
     /// Addresses for each way of drawing
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(short = 'n', long, value_name = "N", default_value = "100_000", value_parser = addresses)]
     samples: u32,
     /// The seed that addresses are drawn from
     #[arg(long, value_name = "SEED", default_value_t = 1)]

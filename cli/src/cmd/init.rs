@@ -1,7 +1,7 @@
 //! `ipgeo init`.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -9,7 +9,7 @@ use clap::Args;
 use crate::cli::Shared;
 use crate::config;
 use crate::output::{self, UsageError, printable};
-use crate::setup::{Ask, Data, InterviewError, Known, interview, render};
+use crate::setup::{Ask, Data, InterviewError, Known, SCHEMA, interview, render};
 use crate::whole::{Replace, write_whole};
 
 /// Flags of `ipgeo init`.
@@ -78,6 +78,17 @@ impl Ask for Terminal {
     }
 }
 
+/// Writes the schema that the file's first line names; one that is there is kept, as the file is.
+fn write_schema(file: &Path, replace: Replace) -> anyhow::Result<()> {
+    let path = file.parent().unwrap_or(Path::new("")).join(SCHEMA);
+    match write_whole(&path, config::schema_json().as_bytes(), replace) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(error).with_context(|| format!("write {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes a first `regions.toml`.
 pub(crate) fn run(args: InitArgs, shared: &Shared) -> anyhow::Result<()> {
     let path = shared.config.clone().unwrap_or_else(|| PathBuf::from(config::FILE_NAME));
@@ -106,6 +117,7 @@ pub(crate) fn run(args: InitArgs, shared: &Shared) -> anyhow::Result<()> {
     let config = config::parse(&path.display().to_string(), &text)?;
     let replace = if args.force { Replace::Yes } else { Replace::No };
     write_whole(&path, text.as_bytes(), replace).with_context(|| format!("write {}", path.display()))?;
+    write_schema(&path, replace)?;
     output::data(&path.display().to_string())?;
     let regions = config.regions.len();
     output::say(&format!(

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::cloud_args::RegionArgs;
 use super::{Target, load_config};
-use crate::aws::Aws;
+use crate::aws::{Aws, NoCredentials};
 use crate::cli::Shared;
 use crate::cloud::CloudError;
 use crate::keys::{Grace, parse_grace};
@@ -57,7 +57,7 @@ pub(crate) async fn run(args: LogsArgs, shared: &Shared) -> anyhow::Result<Exit>
         WorldFile::find(&shared.state)?;
         return show(&WorldLogs::of(&shared.state), &regions, since, DEV_PAUSE, &args, shared).await;
     }
-    let aws = Aws::of(&config, args.target.profile.as_deref()).await?;
+    let aws = Aws::of(&config, args.target.profile.as_deref()).await.map_err(NoCredentials::or_dev)?;
     show(&aws, &regions, since, AWS_PAUSE, &args, shared).await
 }
 

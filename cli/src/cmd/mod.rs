@@ -34,7 +34,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
-use crate::aws::Home;
+use crate::aws::{Home, NoCredentials};
 use crate::cli::Shared;
 use crate::config::{self, Config};
 use crate::world::WorldFile;
@@ -56,7 +56,7 @@ impl Target {
         if self.dev {
             return Home::of_world(&WorldFile::find(&shared.state)?);
         }
-        Home::of_account(config, self.profile.as_deref()).await
+        Home::of_account(config, self.profile.as_deref()).await.map_err(NoCredentials::or_dev)
     }
 }
 

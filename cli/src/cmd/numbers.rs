@@ -1,17 +1,49 @@
-//! What flags take: numbers that are finite and within what makes sense, months and times. What is wrong is wrong
+//! What flags take: numbers as [`Number`] reads them and within what makes sense, months and times. What is wrong is wrong
 //! usage, told with the flag.
 
-use ipgeo_contract::Month;
+use ipgeo_contract::{Month, Number, NumberError};
 use jiff::Timestamp;
 
 use crate::keys::parse_since;
 
 fn within(text: &str, what: &str, least: f64, most: f64) -> Result<f64, String> {
-    let number = text.trim().replace('_', "").parse::<f64>().ok();
-    // NaN is within nothing.
+    let number: Number = text.parse().map_err(|error: NumberError| error.to_string())?;
+    let number = number.to_f64();
+    let sound = (least..=most).contains(&number);
+    sound.then_some(number).ok_or_else(|| format!("`{text}` is not {what}, {least} to {most}"))
+}
+
+fn whole(text: &str, most: u32) -> Result<u32, String> {
+    let number: Number = text.parse().map_err(|error: NumberError| error.to_string())?;
+    let number = number.whole().and_then(|number| u32::try_from(number).ok());
     number
-        .filter(|number| (least..=most).contains(number))
-        .ok_or_else(|| format!("`{text}` is not {what}, {least} to {most}"))
+        .filter(|number| (1..=most).contains(number))
+        .ok_or_else(|| format!("`{text}` is not a whole number, 1 to {most}"))
+}
+
+/// Calls a month: `25M`, `1.5B`, `800_000`.
+pub(super) fn calls(text: &str) -> Result<f64, String> {
+    within(text, "a number of calls", 1.0, 1e13)
+}
+
+/// Calls a second.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    within(text, "a number of calls a second", 0.0, 1e9)
+}
+
+/// API keys that call.
+pub(super) fn api_keys(text: &str) -> Result<u32, String> {
+    whole(text, 1_000_000)
+}
+
+/// Addresses that are drawn.
+pub(super) fn addresses(text: &str) -> Result<u32, String> {
+    whole(text, 10_000_000)
+}
+
+/// Rows that are shown.
+pub(super) fn rows(text: &str) -> Result<u32, String> {
+    whole(text, u32::MAX)
 }
 
 /// Percent, 0 to 100.
@@ -53,17 +85,64 @@ pub(super) fn since(text: &str) -> Result<Timestamp, String> {
 mod tests {
     use super::*;
 
+    /// One table for every flag that takes a number: what one of them takes, all of them take.
     #[test]
-    fn numbers_are_finite_and_within_what_makes_sense() {
-        for (text, number) in [("0", 0.0), ("80", 80.0), ("100", 100.0), ("12.5", 12.5)] {
-            assert_eq!(percent(text), Ok(number));
+    fn every_flag_reads_numbers_alike() {
+        type Parser = fn(&str) -> Result<f64, String>;
+        fn of_whole(parsed: Result<u32, String>) -> Result<f64, String> {
+            parsed.map(f64::from)
         }
-        for junk in ["NaN", "inf", "-1", "101", "", "many", "1e300"] {
-            assert!(percent(junk).is_err(), "{junk}");
-            assert!(junk == "101" || usd(junk).is_err(), "{junk}");
-            assert!(junk == "101" || milliseconds(junk).is_err(), "{junk}");
-            assert!(junk == "101" || bytes(junk).is_err(), "{junk}");
+        let parsers: [(&str, f64, Parser); 10] = [
+            ("percent", 100.0, percent),
+            ("usd", 1e12, usd),
+            ("milliseconds", 900_000.0, milliseconds),
+            ("bytes", 6e6, bytes),
+            ("calls", 1e13, calls),
+            ("rate", 1e9, rate),
+            ("api_keys", 1e6, |text| of_whole(api_keys(text))),
+            ("addresses", 1e7, |text| of_whole(addresses(text))),
+            ("rows", f64::from(u32::MAX), |text| of_whole(rows(text))),
+            ("limit", 1e12, |text| {
+                let limit = format!("{text}/day").parse::<ipgeo_contract::Limit>();
+                let calls = limit.map_err(|error| error.to_string())?.calls.to_string();
+                calls.parse::<f64>().map_err(|error| error.to_string())
+            }),
+        ];
+        let numbers = [
+            ("80", 80.0),
+            ("1_000", 1e3),
+            ("5k", 5e3),
+            ("5K", 5e3),
+            ("2.5M", 2.5e6),
+            ("1B", 1e9),
+            ("0.001M", 1e3),
+        ];
+        for (name, most, parse) in parsers {
+            for (text, number) in numbers {
+                match parse(text) {
+                    Ok(read) => assert!((read - number).abs() < 1e-9 && number <= most, "{name}: {text}"),
+                    // What is too large is told as that, not as junk.
+                    Err(told) => {
+                        assert!(number > most && !told.contains("write digits"), "{name}: {text}: {told}")
+                    }
+                }
+            }
+            for junk in ["NaN", "inf", "-1", "+1", "", "many", "1e3", "1__0", "5kk", "2,5", "0x10"] {
+                assert!(parse(junk).is_err_and(|told| told.contains("write digits")), "{name}: {junk}");
+            }
         }
+        assert_eq!((percent("12.5"), calls("1.5B")), (Ok(12.5), Ok(1.5e9)));
+        for (refused, told) in [
+            (percent("101").err(), "`101` is not a percentage, 0 to 100"),
+            (calls("0").err(), "`0` is not a number of calls, 1 to 10000000000000"),
+            (api_keys("0.5").err(), "`0.5` is not a whole number, 1 to 1000000"),
+        ] {
+            assert_eq!(refused.as_deref(), Some(told));
+        }
+    }
+
+    #[test]
+    fn months_and_times_are_read_or_told() {
         assert!(month("2026-11").is_ok());
         for junk in ["2026-13", "2026-11-24", "november"] {
             assert!(month(junk).is_err_and(|told| told.contains("2026-11")), "{junk}");

@@ -3,8 +3,8 @@
 use clap::Args;
 use serde_json::json;
 
-use super::cost::parse_calls;
 use super::deployment::{Deployment, PlanFlags};
+use super::numbers::calls;
 use crate::cli::Shared;
 use crate::cost::CostChange;
 use crate::output::{self, Exit, Format, Paint, painted};
@@ -27,7 +27,7 @@ pub struct PlanArgs {
     #[arg(long)]
     check: bool,
     /// Calls a month whose bill is told: 25M, 1B
-    #[arg(long, default_value = "25M", value_name = "CALLS", value_parser = parse_calls)]
+    #[arg(long, default_value = "25M", value_name = "CALLS", value_parser = calls)]
     calls: f64,
 }
 

@@ -5,9 +5,11 @@ use ipgeo_contract::{IdentityKind, Limit, Month, Period};
 use jiff::Timestamp;
 
 use super::keys::find;
+use super::numbers::rate;
 use super::{Target, load_config};
 use crate::cli::Shared;
 use crate::config::Config;
+use crate::keys::tier_of;
 use crate::output::{self, Format, UsageError};
 use crate::quota::{Counted, Explanation, Pipeline, Subject, explain};
 
@@ -33,7 +35,7 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "TIER")]
     tier: Option<String>,
     /// A rate to reckon with, calls a second
-    #[arg(long, value_name = "CALLS")]
+    #[arg(long, value_name = "CALLS", value_parser = rate)]
     rate: Option<f64>,
     #[command(flatten)]
     target: Target,
@@ -42,9 +44,6 @@ pub struct ExplainArgs {
 /// Runs a verb.
 pub(crate) async fn run(verb: QuotaVerb, shared: &Shared) -> anyhow::Result<()> {
     let QuotaVerb::Explain(args) = verb;
-    if args.rate.is_some_and(|rate| !(0.0..=1e9).contains(&rate)) {
-        return Err(UsageError("--rate is 0 to a thousand million calls a second".to_owned()).into());
-    }
     let (config, _) = load_config(shared)?;
     let now = Timestamp::now();
     let told = match (&args.tier, &args.key) {
@@ -67,15 +66,9 @@ fn of_tier(
             ("tier anonymous, one address".to_owned(), IdentityKind::Address, anonymous.limit),
             ("tier anonymous, one site".to_owned(), IdentityKind::Site, anonymous.site_limit),
         ]
-    } else if let Some(tier) = config.tiers.find(name) {
-        vec![(format!("tier {name}"), IdentityKind::Key, tier.limit)]
     } else {
-        let names: Vec<&str> = config.tiers.paid.iter().map(|tier| tier.name.as_str()).collect();
-        return Err(UsageError(format!(
-            "there is no tier `{name}`; the tiers are anonymous, {}",
-            names.join(", ")
-        ))
-        .into());
+        let tier = tier_of(name, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
+        vec![(format!("tier {name}"), IdentityKind::Key, tier.limit)]
     };
     let told = limits.into_iter().map(|(title, kind, limit)| {
         let subject = Subject { name: title, tier: name.to_owned(), kind, limit };

@@ -3,13 +3,13 @@
 use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
-use clap::{Args, value_parser};
+use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::cost::{first_regions, parse_calls};
+use super::cost::first_regions;
 use super::load_config;
-use super::numbers::{percent, percent_of_limit};
+use super::numbers::{api_keys, calls, percent, percent_of_limit};
 use crate::cli::Shared;
 use crate::config::Config;
 use crate::keys::{Grace, parse_grace};
@@ -25,7 +25,7 @@ Examples:
   ipgeo simulate --window 60s --over 30 --home-loss 30m --json")]
 pub struct SimulateArgs {
     /// Calls a month: 25M, 10B
-    #[arg(long, default_value = "25M", value_name = "CALLS", value_parser = parse_calls)]
+    #[arg(long, default_value = "25M", value_name = "CALLS", value_parser = calls)]
     calls: f64,
     /// Only so many regions of the file, home first
     #[arg(long, value_name = "N")]
@@ -34,7 +34,7 @@ pub struct SimulateArgs {
     #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = parse_grace)]
     span: Grace,
     /// API keys that call; by Zipf's law
-    #[arg(long, default_value_t = 500, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, default_value = "500", value_name = "N", value_parser = api_keys)]
     keys: u32,
     /// Percent of the API keys that ask for more than their limit of the day
     #[arg(long, default_value = "10", value_name = "PERCENT", value_parser = percent)]

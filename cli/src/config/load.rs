@@ -8,6 +8,8 @@ use super::problems::Problems;
 
 /// The file's name.
 pub const FILE_NAME: &str = "regions.toml";
+/// The name of the state folder beside it.
+pub const STATE_NAME: &str = ".ipgeo";
 /// A file larger than this is not ours.
 const BYTES_MAX: u64 = 1 << 20;
 
@@ -39,6 +41,14 @@ pub fn find(start: &Path) -> Option<PathBuf> {
     start.ancestors().map(|folder| folder.join(FILE_NAME)).find(|file| file.is_file())
 }
 
+/// The state folder beside the file in use: the one that is named, or the nearest at or above `here`; without any, in
+/// `here`. By a path from `here` where that is shorter.
+pub fn state_folder(named: Option<&Path>, here: &Path) -> PathBuf {
+    let file = named.map(Path::to_owned).or_else(|| find(here));
+    let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+    folder.strip_prefix(here).unwrap_or(folder).join(STATE_NAME)
+}
+
 /// Reads and checks a file.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
     let failed = |source| LoadError::Read { path: path.to_owned(), source };
@@ -64,6 +74,26 @@ mod tests {
         assert_eq!(find(&deep), Some(file.clone()));
         let told = load(&file).expect_err("faults").to_string();
         assert!(told.contains(&format!("{}:1:1: ", file.display())), "{told}");
+    }
+
+    #[test]
+    fn the_state_folder_is_beside_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (top, deep) = (folder.path(), folder.path().join("a/b"));
+        std::fs::create_dir_all(&deep).expect("folders");
+        // Without a file: here.
+        assert_eq!(state_folder(None, &deep), Path::new(".ipgeo"));
+        std::fs::write(top.join(FILE_NAME), "").expect("a file");
+        assert_eq!(state_folder(None, top), Path::new(".ipgeo"));
+        assert_eq!(state_folder(None, &deep), top.join(".ipgeo"));
+        for (named, state) in [
+            ("regions.toml", ".ipgeo"),
+            ("x/staging.toml", "x/.ipgeo"),
+            ("../regions.toml", "../.ipgeo"),
+            ("/etc/ipgeo/regions.toml", "/etc/ipgeo/.ipgeo"),
+        ] {
+            assert_eq!(state_folder(Some(Path::new(named)), &deep), Path::new(state), "{named}");
+        }
     }
 
     #[test]

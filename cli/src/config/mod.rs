@@ -15,13 +15,15 @@ mod rules;
 mod schema;
 mod select;
 
-pub use load::{FILE_NAME, LoadError, find, load};
+pub use load::{FILE_NAME, LoadError, STATE_NAME, find, load, state_folder};
 pub use model::{
     Alarms, Alerts, Anonymous, Architecture, Compat, Config, Emulator, Geo, GeoSource, Origin, Region,
     RuntimeSettings, Service, Tier, Tiers, Usage,
 };
 pub use parse::parse;
-pub use places::{PLACES, Place};
+pub use places::{PLACES, Place, other_partition};
 pub use problems::{Problem, Problems};
+pub(crate) use reader::did_you_mean;
+pub(crate) use rules::is_invisible;
 pub use schema::schema_json;
 pub use select::{SelectError, Selection, select};

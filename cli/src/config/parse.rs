@@ -9,7 +9,7 @@ use super::model::{
     Alarms, Alerts, Anonymous, Architecture, Compat, Config, Emulator, Geo, GeoSource, Origin, Region,
     RuntimeSettings, Service, Tier, Tiers, Usage,
 };
-use super::places::PLACES;
+use super::places::{PLACES, other_partition};
 use super::problems::{Collector, Problems};
 use super::reader::{Table, did_you_mean, suggestion, tables};
 use super::rules;
@@ -71,7 +71,8 @@ fn read<'a>(document: &'a DeTable<'a>, seen: Seen<'_>, out: &mut Collector) -> O
     let (service, home_span) = service?;
     if !service.home.is_empty() && !regions.is_empty() && !regions.iter().any(|r| r.name == service.home) {
         let hint = suggestion(&service.home, regions.iter().map(|region| region.name.as_str()));
-        out.add(&home_span, format!("`home` is `{}`, which is not in [regions]{hint}", service.home));
+        let told = format!("`home` is `{}`, which is not in [regions]{hint}", service.home);
+        out.add(&home_span, other_partition(&service.home).unwrap_or(told));
     }
     Some(Config { service, compat, geo, tiers: tiers?, usage, alarms, alerts, emulator, regions })
 }
@@ -94,11 +95,12 @@ fn read_service(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> (S
     table.need("name", out);
     table.need("home", out);
     let name = table.text("name", out);
-    let name = ruled("name", name, |text| rules::resource_name(text, 20), out);
+    let named = |text: &str, most| rules::resource_name(text, most).and_then(|()| rules::bucket_part(text));
+    let name = ruled("name", name, |text| named(text, 20), out);
     let environment = table.text("environment", out);
-    let environment = ruled("environment", environment, |text| rules::resource_name(text, 12), out);
+    let environment = ruled("environment", environment, |text| named(text, 12), out);
     let domain_found = table.text("domain", out);
-    let domain = ruled("domain", domain_found.clone(), rules::domain, out);
+    let domain = ruled("domain", domain_found.clone(), rules::certified_domain, out);
     let zone_found = table.text("hosted_zone", out);
     let hosted_zone = ruled("hosted_zone", zone_found.clone(), rules::domain, out);
     match (&domain_found, &zone_found) {
@@ -112,6 +114,12 @@ fn read_service(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> (S
         _ => {}
     }
     let home = table.text("home", out);
+    let home = home.filter(|(text, span)| {
+        if text.trim().is_empty() {
+            out.add(span, "`home` is empty; name one of [regions], such as `eu-central-1`");
+        }
+        !text.trim().is_empty()
+    });
     let home_span = home.as_ref().map_or_else(|| table.span.clone(), |(_, span)| span.clone());
     let key_prefix = table.text("key_prefix", out);
     if let Some((text, span)) = &key_prefix
@@ -263,7 +271,9 @@ fn read_geo(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> Geo {
         table.text(field, out).map(|(text, _)| text.to_owned()).unwrap_or_default()
     };
     let (name, licence) = (text("name", out), text("licence", out));
-    let (attribution, attribution_link) = (text("attribution", out), text("attribution_link", out));
+    let attribution = text("attribution", out);
+    let link = table.text("attribution_link", out).filter(|(link, _)| !link.is_empty());
+    let attribution_link = ruled("attribution_link", link, rules::web_url, out).unwrap_or_default();
     let mut sources: Vec<GeoSource> = Vec::new();
     for source in tables(table.find("sources"), "[[geo.sources]]", out) {
         let span = source.span.clone();
@@ -372,6 +382,9 @@ fn read_regions(
                 longitude: place.longitude,
                 runtime,
             }),
+            None if other_partition(name).is_some() => {
+                out.add(&span, other_partition(name).unwrap_or_default());
+            }
             None => {
                 let hint = suggestion(name, PLACES.iter().map(|place| place.name));
                 out.add(&span, format!("`{name}` is not a region of AWS{hint}"));
@@ -521,11 +534,149 @@ memory_mb = 512
                 "[alerts]\nwebhook = \"http://a.test/\"\n[tiers.startup]",
                 "r.toml:8:11: `webhook` is an address that starts with `https://`, such as `https://example.com/alerts`",
             ),
+            (
+                "home = \"eu-central-1\"",
+                "home = \"\"",
+                "r.toml:4:8: `home` is empty; name one of [regions], such as `eu-central-1`",
+            ),
+            (
+                "us-east-1",
+                "us-gov-west-1",
+                "r.toml:10:10: `us-gov-west-1` is a region of AWS GovCloud (US), partition `aws-us-gov`; only the partition `aws` is supported, so far",
+            ),
+            (
+                "home = \"eu-central-1\"",
+                "home = \"us-gov-east-1\"",
+                "r.toml:4:8: `us-gov-east-1` is a region of AWS GovCloud (US), partition `aws-us-gov`; only the partition `aws` is supported, so far",
+            ),
+            (
+                "us-east-1",
+                "cn-north-1",
+                "r.toml:10:10: `cn-north-1` is a region of AWS China, partition `aws-cn`; only the partition `aws` is supported, so far",
+            ),
+            (
+                "name = \"geo\"",
+                "name = \"sthree\"",
+                "r.toml:3:8: `name` begins with `sthree-`, which S3 reserves in the names of buckets; choose another",
+            ),
+            (
+                "name = \"geo\"",
+                "name = \"geo-s3alias\"",
+                "r.toml:3:8: `name` ends with `-s3alias`, which S3 reserves in the names of buckets; choose another",
+            ),
+            (
+                "name = \"geo\"",
+                "name = \"geo\"\nenvironment = \"xn--a\"",
+                "r.toml:4:15: `environment` begins with `xn--`, which S3 reserves in the names of buckets; choose another",
+            ),
+            (
+                "[tiers.startup]",
+                "[geo]\nattribution = \"a\\u0007b\"\n[tiers.startup]",
+                "r.toml:8:15: `attribution` has the invisible character U+0007; write it without",
+            ),
+            (
+                "[tiers.startup]",
+                "[geo]\nattribution_link = \"javascript:alert(1)\"\n[tiers.startup]",
+                "r.toml:8:20: `attribution_link` is an address such as `https://example.com`",
+            ),
             ("[service]", "service = 3\n[other]", "r.toml:2:11: [service] is a table, not an integer"),
         ];
         for (from, to, expected) in table {
             let told = told(from, to);
             assert!(told.lines().any(|line| line == expected), "{from} -> {to}\n{told}\nwanted: {expected}");
+        }
+    }
+
+    /// Faults of the small file with `[service]` having these lines too.
+    fn service_faults(lines: &str) -> String {
+        match parse("r.toml", &SMALL.replacen("[service]", &format!("[service]\n{lines}"), 1)) {
+            Ok(_) => String::new(),
+            Err(problems) => problems.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_domain_is_one_that_dns_and_a_certificate_take() {
+        let of =
+            |domain: &str| service_faults(&format!("domain = \"{domain}\"\nhosted_zone = \"example.com\""));
+        let at_most = format!("{}.{}.example.com", "a".repeat(25), "b".repeat(26));
+        assert_eq!((at_most.len(), of(&at_most).as_str()), (64, ""));
+        assert!(
+            of(&format!("x{at_most}"))
+                .contains("`domain` has 65 characters; a certificate of AWS takes 64 at most")
+        );
+        let label = format!("{}.example.com", "a".repeat(64));
+        assert!(
+            of(&label)
+                .contains("`domain` has a part of 64 characters between two dots; DNS takes 63 at most")
+        );
+        // A zone has no certificate.
+        let zone = format!("{}.{}.example.com", "a".repeat(30), "b".repeat(30));
+        let told = service_faults(&format!("domain = \"{zone}\"\nhosted_zone = \"{zone}\""));
+        assert!(told.matches("a certificate of AWS").count() == 1, "{told}");
+        let long = ["a"; 130].join(".");
+        let told = service_faults(&format!("domain = \"{long}\"\nhosted_zone = \"{long}\""));
+        assert!(told.contains("`hosted_zone` has 259 characters; DNS takes 253 at most"), "{told}");
+    }
+
+    #[test]
+    fn names_that_s3_keeps_for_itself_are_found_here() {
+        for name in ["xn--a", "sthree", "sthree-x", "amzn-s3-demo", "amzn-s3-demo-x"] {
+            let told = parse("r.toml", &SMALL.replacen("\"geo\"", &format!("\"{name}\""), 1))
+                .expect_err(name)
+                .to_string();
+            assert!(told.contains("`name` begins with") && told.contains("S3 reserves"), "{name}: {told}");
+        }
+        for name in ["a-s3alias", "a--ol-s3", "a--x-s3", "a--table-s3", "s3alias"] {
+            let told = parse("r.toml", &SMALL.replacen("\"geo\"", &format!("\"{name}\""), 1))
+                .expect_err(name)
+                .to_string();
+            assert!(told.contains("`name` ends with") && told.contains("S3 reserves"), "{name}: {told}");
+        }
+        for name in ["xn-a", "sthreex", "amzn-s3", "geo-s3", "mrap"] {
+            assert!(parse("r.toml", &SMALL.replacen("\"geo\"", &format!("\"{name}\""), 1)).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_text_of_the_file_has_invisible_characters() {
+        // Every field that is a text, each with a bell in it.
+        let fields = [
+            ("service", "name"),
+            ("service", "environment"),
+            ("service", "domain"),
+            ("service", "hosted_zone"),
+            ("service", "home"),
+            ("service", "key_prefix"),
+            ("runtime", "architecture"),
+            ("geo", "name"),
+            ("geo", "licence"),
+            ("geo", "attribution"),
+            ("geo", "attribution_link"),
+            ("alarms", "email"),
+            ("alerts", "email"),
+            ("alerts", "webhook"),
+            ("emulator", "endpoint"),
+            ("emulator", "geo_database"),
+        ];
+        for (table, field) in fields {
+            for bad in ["\\u0007", "\\n", "\\u001b[31m", "\\u007f", "\\u202e", "\\u2028"] {
+                let text = format!("[{table}]\n{field} = \"a{bad}b\"\n");
+                let told = parse("r.toml", &text).expect_err("a fault").to_string();
+                let place = format!("r.toml:2:{}: `{field}` has the invisible character U+", field.len() + 4);
+                assert!(told.contains(&place), "{table}.{field} {bad}: {told}");
+            }
+        }
+        for origin in [
+            "file = \"a\\u0007\"",
+            "url = \"https://a.test/\\u0007\"",
+            "npm = \"a\\u0007\"\nfiles = [\"a.mmdb\"]",
+            "npm = \"a\"\nfiles = [\"\\u0007.mmdb\"]",
+        ] {
+            let told = parse("r.toml", &format!("[[geo.sources]]\nname = \"x\"\n{origin}\n"))
+                .expect_err("a fault")
+                .to_string();
+            assert!(told.contains("has the invisible character U+0007"), "{origin}: {told}");
         }
     }
 

@@ -17,6 +17,26 @@ const fn place(name: &'static str, city: &'static str, latitude: f64, longitude:
     Place { name, city, latitude, longitude }
 }
 
+/// Regions of another partition than `aws`, by how their names begin: accounts, credentials and addresses of their
+/// own. Source: the AWS documentation's list of partitions.
+const PARTITIONS: [(&str, &str, &str); 7] = [
+    ("us-gov-", "AWS GovCloud (US)", "aws-us-gov"),
+    ("cn-", "AWS China", "aws-cn"),
+    ("eusc-", "the AWS European Sovereign Cloud", "aws-eusc"),
+    ("us-isob-", "AWS Secret Region (US)", "aws-iso-b"),
+    ("us-iso-", "AWS Top Secret Region (US)", "aws-iso"),
+    ("us-isof-", "AWS ISOF (US)", "aws-iso-f"),
+    ("eu-isoe-", "AWS ISOE (Europe)", "aws-iso-e"),
+];
+
+/// What is told of a region that ipgeo does not deploy to because it is of another partition.
+pub fn other_partition(name: &str) -> Option<String> {
+    let (_, title, partition) = PARTITIONS.iter().find(|(prefix, ..)| name.starts_with(prefix))?;
+    Some(format!(
+        "`{name}` is a region of {title}, partition `{partition}`; only the partition `aws` is supported, so far"
+    ))
+}
+
 /// All of them. Sources: the AWS documentation's list of regions; positions are the cities'.
 pub const PLACES: [Place; 34] = [
     place("af-south-1", "Cape Town", -33.9, 18.4),

@@ -10,12 +10,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problems::Collector;
+use super::rules;
 
 /// Similarity from which a name is suggested for another (0 to 1).
 const ALIKE: f64 = 0.7;
 
 /// The known name that `unknown` is most like, if any is like it.
-pub(super) fn did_you_mean<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn did_you_mean<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|name| (strsim::jaro_winkler(unknown, name), name))
@@ -70,8 +71,10 @@ impl<'a> Table<'a> {
     ) -> Option<(&'a str, Range<usize>)> {
         let (value, span) = self.find(field)?;
         let text = value.as_str();
-        if text.is_none() {
-            out.add(&span, wrong_type(field, "a text in quotes", value));
+        match text.map(rules::visible) {
+            None => out.add(&span, wrong_type(field, "a text in quotes", value)),
+            Some(Err(fault)) => out.add(&span, format!("`{field}` {fault}")),
+            Some(Ok(())) => {}
         }
         text.map(|text| (text, span))
     }
@@ -86,8 +89,10 @@ impl<'a> Table<'a> {
         list.iter()
             .filter_map(|item| {
                 let text = item.get_ref().as_str();
-                if text.is_none() {
-                    out.add(&item.span(), wrong_type(field, "a list of texts", item.get_ref()));
+                match text.map(rules::visible) {
+                    None => out.add(&item.span(), wrong_type(field, "a list of texts", item.get_ref())),
+                    Some(Err(fault)) => out.add(&item.span(), format!("`{field}` {fault}")),
+                    Some(Ok(())) => {}
                 }
                 text.map(|text| (text, item.span()))
             })

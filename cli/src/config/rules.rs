@@ -1,5 +1,42 @@
 //! What names and addresses must look like, so that AWS takes them.
 
+/// Whether a character can't be seen, or turns what stands beside it: no text of a person needs it, and it does
+/// harm in headers, terminals and reports.
+pub(crate) fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A text that people read.
+pub(super) fn visible(text: &str) -> Result<(), String> {
+    match text.chars().find(|c| is_invisible(*c)) {
+        Some(c) => Err(format!("has the invisible character U+{:04X}; write it without", u32::from(c))),
+        None => Ok(()),
+    }
+}
+
+/// What S3 keeps for itself at the beginning and the end of a bucket's name (AWS, "General purpose bucket naming
+/// rules"). Buckets begin with `<name>-<environment>-`.
+const BUCKET_PREFIXES: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
+const BUCKET_SUFFIXES: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
+
+/// A service's name or environment, as far as the names of buckets allow it.
+pub(super) fn bucket_part(text: &str) -> Result<(), String> {
+    let joined = format!("{text}-");
+    if let Some(prefix) = BUCKET_PREFIXES.iter().find(|prefix| joined.starts_with(**prefix)) {
+        return Err(format!(
+            "begins with `{prefix}`, which S3 reserves in the names of buckets; choose another"
+        ));
+    }
+    let joined = format!("-{text}");
+    if let Some(suffix) = BUCKET_SUFFIXES.iter().find(|suffix| joined.ends_with(**suffix)) {
+        return Err(format!(
+            "ends with `{suffix}`, which S3 reserves in the names of buckets; choose another"
+        ));
+    }
+    Ok(())
+}
+
 /// A name that begins AWS's names of things: 2 to `most` of `a-z 0-9 -`, a letter first, no `-` last.
 pub(super) fn resource_name(text: &str, most: usize) -> Result<(), String> {
     let sound = (2..=most).contains(&text.len())
@@ -9,16 +46,52 @@ pub(super) fn resource_name(text: &str, most: usize) -> Result<(), String> {
     if sound { Ok(()) } else { Err(format!("is 2 to {most} of a-z, 0-9 and -, with a letter first")) }
 }
 
+/// Longest label and longest name of DNS (RFC 1035), and longest name that a certificate of AWS is issued for: it is
+/// the certificate's common name.
+const LABEL_CHARS_MAX: usize = 63;
+const NAME_CHARS_MAX: usize = 253;
+const CERTIFICATE_CHARS_MAX: usize = 64;
+
 /// A domain of at least two labels.
 pub(super) fn domain(text: &str) -> Result<(), String> {
     let label = |label: &str| {
-        (1..=63).contains(&label.len())
+        !label.is_empty()
             && !label.starts_with('-')
             && !label.ends_with('-')
             && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
-    let sound = text.len() <= 253 && text.split('.').count() >= 2 && text.split('.').all(label);
-    if sound { Ok(()) } else { Err("is a domain in lower case, such as `api.example.com`".to_owned()) }
+    if text.split('.').count() < 2 || !text.split('.').all(label) {
+        return Err("is a domain in lower case, such as `api.example.com`".to_owned());
+    }
+    if let Some(label) = text.split('.').find(|label| label.len() > LABEL_CHARS_MAX) {
+        let long = label.len();
+        return Err(format!(
+            "has a part of {long} characters between two dots; DNS takes {LABEL_CHARS_MAX} at most"
+        ));
+    }
+    if text.len() > NAME_CHARS_MAX {
+        return Err(format!("has {} characters; DNS takes {NAME_CHARS_MAX} at most", text.len()));
+    }
+    Ok(())
+}
+
+/// A domain that a certificate is issued for.
+pub(super) fn certified_domain(text: &str) -> Result<(), String> {
+    domain(text)?;
+    if text.len() > CERTIFICATE_CHARS_MAX {
+        let long = text.len();
+        return Err(format!(
+            "has {long} characters; a certificate of AWS takes {CERTIFICATE_CHARS_MAX} at most; choose a shorter one"
+        ));
+    }
+    Ok(())
+}
+
+/// Where a credit leads: an address for a browser.
+pub(super) fn web_url(text: &str) -> Result<(), String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let sound = rest.is_some_and(|rest| !rest.is_empty()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if sound { Ok(()) } else { Err("is an address such as `https://example.com`".to_owned()) }
 }
 
 /// Whether a domain is of a zone.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use glob::Pattern;
 
 use super::model::Config;
-use super::places::PLACES;
+use super::places::{PLACES, other_partition};
 use super::reader::suggestion;
 
 /// Regions of the file that were selected.
@@ -31,6 +31,9 @@ pub enum SelectError {
     /// A region that the file does not have.
     #[error("{0} is not in regions.toml; add `[regions.{0}]`")]
     NotInFile(String),
+    /// A region of another partition than `aws`.
+    #[error("{0}")]
+    Partition(String),
     /// Not a pattern.
     #[error("`{0}` is no pattern of names: `eu-*`, `us-west-?`")]
     Pattern(String),
@@ -67,6 +70,9 @@ fn matching<'a>(all: &BTreeSet<&'a str>, name: &str) -> Result<Vec<&'a str>, Sel
     if PLACES.iter().any(|place| place.name == name) {
         return Err(SelectError::NotInFile(name.to_owned()));
     }
+    if let Some(told) = other_partition(name) {
+        return Err(SelectError::Partition(told));
+    }
     let suggestion = suggestion(name, all.iter().copied());
     Err(SelectError::Unknown { name: name.to_owned(), suggestion })
 }
@@ -89,7 +95,7 @@ mod tests {
                 Err(error) => error.to_string(),
             }
         };
-        let table: [(&[&str], &[&str], &str); 9] = [
+        let table: [(&[&str], &[&str], &str); 10] = [
             (&["eu-*"], &[], "eu-central-1 eu-west-1"),
             (&["us-west-?", "us-west-2"], &[], "us-west-2"),
             (&["eu-*", "us-*"], &["*-west-*"], "eu-central-1 us-east-1"),
@@ -100,6 +106,11 @@ mod tests {
             ),
             (&["eu-wset-1"], &[], "no region of regions.toml is `eu-wset-1`; did you mean `eu-west-1`?"),
             (&["eu-north-1"], &[], "eu-north-1 is not in regions.toml; add `[regions.eu-north-1]`"),
+            (
+                &["cn-north-1"],
+                &[],
+                "`cn-north-1` is a region of AWS China, partition `aws-cn`; only the partition `aws` is supported, so far",
+            ),
             (&["mars-1"], &[], "no region of regions.toml is `mars-1`"),
             (&["[eu"], &[], "`[eu` is no pattern of names: `eu-*`, `us-west-?`"),
             (&["eu-*"], &["eu-*"], "no region is left"),

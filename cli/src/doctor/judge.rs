@@ -28,7 +28,7 @@ pub fn judge(config: &Config, facts: &Facts, today: Date, dev: bool) -> Vec<Chec
             judge_edge(region, edge, config, dev, &mut checks);
         }
     }
-    database(facts, today, &mut checks);
+    database(facts, config, today, dev, &mut checks);
     checks
 }
 
@@ -115,7 +115,7 @@ fn judge_edge(region: &Region, edge: &EdgeFacts, config: &Config, dev: bool, che
     if !deployed {
         return;
     }
-    add(health(edge.health.as_ref()));
+    add(health(edge.health.as_ref(), dev));
     add(match &config.service.domain {
         None => Check::not_checked("certificate", "regions.toml names no domain"),
         Some(_) => of("certificate", edge.certificate.as_ref(), dev, |found| match found {
@@ -138,7 +138,10 @@ fn judge_edge(region: &Region, edge: &EdgeFacts, config: &Config, dev: bool, che
         Some(other) => {
             Check::fail("replica", format!("the access table is {other}"), "wait for it, or `ipgeo deploy`")
         }
-        None => Check::fail("replica", "it has no access table: API keys are refused", REDEPLOY),
+        None => {
+            let remedy = if dev { "stop and start `ipgeo dev`" } else { REDEPLOY };
+            Check::fail("replica", "it has no access table: API keys are refused", remedy)
+        }
     }));
 }
 
@@ -157,11 +160,18 @@ fn stack(status: Option<&str>) -> Check {
             format!("its stack is being changed ({status})"),
             "look again when that is over",
         ),
-        Some(status) => Check::fail("edge", format!("its stack is {status}"), REDEPLOY),
+        Some("ROLLBACK_COMPLETE") => Check::fail(
+            "edge",
+            "its stack never came up (ROLLBACK_COMPLETE)",
+            "`ipgeo deploy --recreate-failed` removes it and makes it anew",
+        ),
+        Some(status) => {
+            Check::fail("edge", format!("its stack is {status}"), "`ipgeo plan` says what to do about it")
+        }
     }
 }
 
-fn health(health: Option<&Result<Option<String>, String>>) -> Check {
+fn health(health: Option<&Result<Option<String>, String>>, dev: bool) -> Check {
     match health {
         None => Check::not_checked("health", "there was no way to ask"),
         Some(Ok(Some(date))) => Check::ok("health", format!("it answers, with data of {date}")),
@@ -169,7 +179,11 @@ fn health(health: Option<&Result<Option<String>, String>>) -> Check {
         Some(Err(why)) => Check::fail(
             "health",
             format!("it does not answer: {why}"),
-            "`ipgeo logs` may say why; `ipgeo traffic drain` takes it out",
+            if dev {
+                "`ipgeo logs --dev` may say why; else stop and start `ipgeo dev`"
+            } else {
+                "`ipgeo logs` may say why; `ipgeo traffic drain` takes it out"
+            },
         ),
     }
 }
@@ -224,11 +238,21 @@ fn rate(limit: f64, region: &Region) -> Check {
     Check::ok("rate", format!("{limit:.0} requests a second"))
 }
 
-fn database(facts: &Facts, today: Date, checks: &mut Vec<Check>) {
-    let renew = "ipgeo geo fetch && ipgeo geo build && ipgeo geo rollout";
+fn database(facts: &Facts, config: &Config, today: Date, dev: bool, checks: &mut Vec<Check>) {
+    let renew = if dev {
+        "ipgeo geo fetch && ipgeo geo build, then stop and start `ipgeo dev`"
+    } else {
+        "ipgeo geo fetch && ipgeo geo build && ipgeo geo rollout"
+    };
     let copy = match &facts.database {
         None => {
-            checks.push(Check::warn("database", "none is built here", "ipgeo geo fetch && ipgeo geo build"));
+            // Without sources there is nothing to fetch.
+            let remedy = if config.geo.sources.is_empty() {
+                "name a source under [[geo.sources]] in regions.toml, or ipgeo geo build --sample"
+            } else {
+                "ipgeo geo fetch && ipgeo geo build"
+            };
+            checks.push(Check::warn("database", "none is built here", remedy));
             return;
         }
         Some(Err(why)) => {
@@ -429,6 +453,33 @@ mod tests {
             assert!(found.mark == mark && told.contains(says), "{name}: {found:?}");
             assert!(mark != Mark::Fail || found.remedy.is_some(), "{name} has no remedy");
         }
+    }
+
+    #[test]
+    fn no_remedy_names_a_verb_that_does_not_fit() {
+        let mut config = test_config();
+        let mut facts = well(&config);
+        facts.edges[0].1.health = Some(Err("no answer".into()));
+        facts.edges[1].1.replica = Some(Ok(None));
+        facts.edges[2].1.stack = Some(Ok(Some("ROLLBACK_COMPLETE".into())));
+        facts.database.as_mut().expect("a database").as_mut().expect("read").date = "2026-09-01".into();
+        let remedies = |facts: &Facts, config: &Config, dev| {
+            let checks = judge(config, facts, today(), dev);
+            checks.into_iter().filter_map(|check| check.remedy).collect::<Vec<_>>().join("\n")
+        };
+        // `ipgeo dev` is neither deployed, nor drained, nor rolled out to.
+        let mut local = facts.clone();
+        local.edges[2].1.stack = None;
+        let told = remedies(&local, &config, true);
+        for verb in ["ipgeo deploy", "ipgeo plan", "traffic", "rollout"] {
+            assert!(!told.contains(verb), "{told}");
+        }
+        assert!(remedies(&facts, &config, false).contains("--recreate-failed"));
+        // Without sources there is nothing to fetch.
+        config.geo.sources.clear();
+        facts.database = None;
+        let told = remedies(&facts, &config, false);
+        assert!(told.contains("[[geo.sources]]") && !told.contains("geo fetch"), "{told}");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Naming an API key without writing it: by its hash, the beginning of it, its hint or its last four.
 
-use ipgeo_contract::{ApiKey, Identity, KeyRecord};
+use ipgeo_contract::{Identity, KeyRecord, foreign_key_hash};
+
+use super::secret::is_api_key;
 
 /// Characters of a hash that are enough to try.
 const HASH_CHARS_MIN: usize = 8;
@@ -32,7 +34,9 @@ pub fn choose<'a>(
     text: &str,
     keys: &'a [(Identity, KeyRecord)],
 ) -> Result<&'a (Identity, KeyRecord), ChooseError> {
-    if text.parse::<ApiKey>().is_ok() {
+    let hash = foreign_key_hash(text).map(|hash| Identity::key(&hash));
+    let is_one = || keys.iter().any(|(identity, _)| Some(identity) == hash.as_ref());
+    if is_api_key(text) || is_one() {
         return Err(ChooseError::Secret);
     }
     let names = |(identity, record): &&'a (Identity, KeyRecord)| {
@@ -56,7 +60,7 @@ pub fn choose<'a>(
 
 #[cfg(test)]
 mod tests {
-    use ipgeo_contract::{Limit, Status, Window};
+    use ipgeo_contract::{ApiKey, Limit, Status, Window};
 
     use super::*;
 
@@ -95,5 +99,9 @@ mod tests {
         let secret = ApiKey::generate("ipg", |bytes| bytes.fill(9)).expect("an API key");
         let refused = choose(secret.expose(), &keys).expect_err("refused");
         assert!(refused == ChooseError::Secret && !refused.to_string().contains(secret.expose()));
+        // One of another form is known by its hash.
+        let foreign = "0123456789abcdef0123";
+        let hash = foreign_key_hash(foreign).expect("a hash").to_string();
+        assert_eq!(choose(foreign, &[key(&hash, "…0123")]).map(drop), Err(ChooseError::Secret));
     }
 }

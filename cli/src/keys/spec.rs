@@ -1,9 +1,15 @@
 //! What an operator writes about an API key: tiers, quotas, dates.
 
-use ipgeo_contract::Limit;
-use jiff::{SignedDuration, Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
+use ipgeo_contract::{Limit, Number};
+use jiff::civil::{self, Date};
+use jiff::{SignedDuration, Timestamp, ToSpan as _, tz::TimeZone};
 
-use crate::config::{Tier, Tiers};
+use crate::config::{Tier, Tiers, did_you_mean};
+
+/// The longest duration, days: a hundred years.
+const DAYS_MAX: u64 = 36_500;
+/// The last day whose end is an instant that programs can hold.
+const LAST_DAY: &str = "9999-12-29";
 
 /// A moment of expiry.
 pub type Expiry = Timestamp;
@@ -29,11 +35,22 @@ pub enum SpecError {
     /// Not a duration or date.
     #[error("`{0}` is not a time; write `90d`, `12h`, `2027-01-31` or `2027-01-31T12:00:00Z`")]
     Time(String),
+    /// A time that the calendar does not have.
+    #[error("`{0}` is not in the calendar")]
+    Calendar(String),
+    /// A time later than any that is stored.
+    #[error(
+        "`{0}` is too far ahead: the latest time is {LAST_DAY}; leave it out for an API key that does not expire"
+    )]
+    TooLate(String),
+    /// A duration longer than any that makes sense.
+    #[error("`{0}` is too long: a duration is at most {DAYS_MAX}d")]
+    TooLong(String),
     /// A moment that is not yet.
     #[error("`{0}` is in the future")]
     Future(String),
-    /// A moment that is over.
-    #[error("`{0}` is in the past")]
+    /// A moment that is over, or now.
+    #[error("`{0}` is not in the future")]
     Past(String),
     /// Not a duration.
     #[error("`{0}` is not a duration; write `7d`, `12h`, `30m`, or `0` for at once")]
@@ -47,10 +64,7 @@ pub fn tier_of<'a>(name: &str, tiers: &'a Tiers) -> Result<&'a Tier, SpecError> 
     }
     tiers.find(name).ok_or_else(|| {
         let names: Vec<&str> = tiers.paid.iter().map(|tier| tier.name.as_str()).collect();
-        let alike = names
-            .iter()
-            .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
-        let alike = alike.filter(|alike| strsim::jaro_winkler(name, alike) > 0.7);
+        let alike = did_you_mean(name, names.iter().copied());
         SpecError::Tier {
             name: name.to_owned(),
             known: names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
@@ -59,32 +73,52 @@ pub fn tier_of<'a>(name: &str, tiers: &'a Tiers) -> Result<&'a Tier, SpecError> 
     })
 }
 
-/// `90d`, `12h`, `30m`, `45s`.
-fn duration(text: &str) -> Option<SignedDuration> {
-    let unit = text.chars().last()?;
-    let number: i64 =
-        text[..text.len() - unit.len_utf8()].parse().ok().filter(|n| (0..=36_500).contains(n))?;
-    match unit {
-        'd' => Some(SignedDuration::from_hours(number * 24)),
-        'h' => Some(SignedDuration::from_hours(number)),
-        'm' => Some(SignedDuration::from_mins(number)),
-        's' => Some(SignedDuration::from_secs(number)),
-        _ => None,
-    }
+/// `90d`, `12h`, `30m`, `45s`; none: it has another form.
+fn duration(text: &str) -> Option<Result<SignedDuration, SpecError>> {
+    let unit = text.chars().last().filter(|unit| "dhms".contains(*unit))?;
+    let seconds: u64 = match unit {
+        'd' => 86_400,
+        'h' => 3_600,
+        'm' => 60,
+        _ => 1,
+    };
+    let number: Number = text[..text.len() - 1].parse().ok()?;
+    let too_long = || SpecError::TooLong(text.to_owned());
+    let total =
+        number.whole().map(|number| number.checked_mul(seconds).filter(|s| *s <= DAYS_MAX * 86_400))?;
+    let total = total.and_then(|seconds| i64::try_from(seconds).ok()).ok_or_else(too_long);
+    Some(total.map(SignedDuration::from_secs))
+}
+
+/// A day of the calendar, `2027-01-31`; none: it has another form.
+fn day(text: &str) -> Option<Result<Date, SpecError>> {
+    let shaped = text.len() == 10
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(at, b)| if [4, 7].contains(&at) { b == b'-' } else { b.is_ascii_digit() });
+    shaped.then(|| text.parse().map_err(|_| SpecError::Calendar(text.to_owned())))
+}
+
+/// An instant, `2027-01-31T12:00:00Z`.
+fn instant(text: &str) -> Result<Timestamp, SpecError> {
+    text.parse().map_err(|_| match text.get(..10).and_then(day) {
+        Some(Err(_)) => SpecError::Calendar(text.to_owned()),
+        Some(Ok(date)) if date >= civil::date(9999, 12, 30) => SpecError::TooLate(text.to_owned()),
+        _ => SpecError::Time(text.to_owned()),
+    })
 }
 
 /// From when on an API key is refused: a duration from now, a day (its end, UTC), or an instant.
 pub fn parse_expiry(text: &str, now: Timestamp) -> Result<Expiry, SpecError> {
-    let bad = || SpecError::Time(text.to_owned());
+    let late = || SpecError::TooLate(text.to_owned());
     let expiry = if let Some(duration) = duration(text) {
-        now.checked_add(duration).map_err(|_| bad())?
-    } else if text.len() == 10
-        && let Ok(date) = text.parse::<Date>()
-    {
-        let next = date.checked_add(1.day()).map_err(|_| bad())?;
-        TimeZone::UTC.to_timestamp(next.at(0, 0, 0, 0)).map_err(|_| bad())?
+        now.checked_add(duration?).map_err(|_| late())?
+    } else if let Some(date) = day(text) {
+        let next = date?.checked_add(1.day()).map_err(|_| late())?;
+        TimeZone::UTC.to_timestamp(next.at(0, 0, 0, 0)).map_err(|_| late())?
     } else {
-        text.parse().map_err(|_| bad())?
+        instant(text)?
     };
     if expiry > now { Ok(expiry) } else { Err(SpecError::Past(text.to_owned())) }
 }
@@ -93,13 +127,12 @@ pub fn parse_expiry(text: &str, now: Timestamp) -> Result<Expiry, SpecError> {
 pub fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, SpecError> {
     let bad = || SpecError::Time(text.to_owned());
     let since = if let Some(duration) = duration(text) {
-        now.checked_sub(duration).map_err(|_| bad())?
-    } else if text.len() == 10
-        && let Ok(date) = text.parse::<Date>()
-    {
-        TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).map_err(|_| bad())?
+        now.checked_sub(duration?).map_err(|_| bad())?
+    } else if let Some(date) = day(text) {
+        // A day that no instant lies in is in the future.
+        TimeZone::UTC.to_timestamp(date?.at(0, 0, 0, 0)).unwrap_or(Timestamp::MAX)
     } else {
-        text.parse().map_err(|_| bad())?
+        instant(text)?
     };
     if since <= now { Ok(since) } else { Err(SpecError::Future(text.to_owned())) }
 }
@@ -109,7 +142,7 @@ pub fn parse_grace(text: &str) -> Result<Grace, SpecError> {
     if text == "0" {
         return Ok(SignedDuration::ZERO);
     }
-    duration(text).ok_or_else(|| SpecError::Duration(text.to_owned()))
+    duration(text).unwrap_or_else(|| Err(SpecError::Duration(text.to_owned())))
 }
 
 /// A limit as an operator writes it; kept here so that every verb reads it alike.
@@ -136,7 +169,28 @@ mod tests {
             ("", Err(SpecError::Time(String::new()))),
             ("é", Err(SpecError::Time("é".into()))),
             ("-5d", Err(SpecError::Time("-5d".into()))),
-            ("99999999d", Err(SpecError::Time("99999999d".into()))),
+            ("+5d", Err(SpecError::Time("+5d".into()))),
+            ("5", Err(SpecError::Time("5".into()))),
+            ("1_000d", Ok("2029-08-20T12:00:00Z")),
+            ("99999999d", Err(SpecError::TooLong("99999999d".into()))),
+            ("36501d", Err(SpecError::TooLong("36501d".into()))),
+            ("99999999999999999999h", Err(SpecError::Time("99999999999999999999h".into()))),
+            // The last days that there are, and those that there are not.
+            ("9999-12-29", Ok("9999-12-30T00:00:00Z")),
+            ("9999-12-30", Err(SpecError::TooLate("9999-12-30".into()))),
+            ("9999-12-31", Err(SpecError::TooLate("9999-12-31".into()))),
+            ("9999-12-31T23:59:59Z", Err(SpecError::TooLate("9999-12-31T23:59:59Z".into()))),
+            ("2027-02-29", Err(SpecError::Calendar("2027-02-29".into()))),
+            ("2028-02-29", Ok("2028-03-01T00:00:00Z")),
+            ("2027-13-01", Err(SpecError::Calendar("2027-13-01".into()))),
+            ("2027-02-29T12:00:00Z", Err(SpecError::Calendar("2027-02-29T12:00:00Z".into()))),
+            ("0000-00-00", Err(SpecError::Calendar("0000-00-00".into()))),
+            ("0000-01-01", Err(SpecError::Past("0000-01-01".into()))),
+            ("2027-1-31", Err(SpecError::Time("2027-1-31".into()))),
+            ("2027-01-31T12:00", Err(SpecError::Time("2027-01-31T12:00".into()))),
+            ("31.01.2027", Err(SpecError::Time("31.01.2027".into()))),
+            ("2027/01/31", Err(SpecError::Time("2027/01/31".into()))),
+            ("never", Err(SpecError::Time("never".into()))),
         ];
         for (text, expected) in table {
             assert_eq!(parse_expiry(text, now).map(|t| t.to_string()), expected.map(str::to_owned), "{text}");
@@ -146,6 +200,10 @@ mod tests {
             ("2026-11-24", Ok("2026-11-24T00:00:00Z")),
             ("2026-11-24T12:00:00Z", Ok("2026-11-24T12:00:00Z")),
             ("2026-11-25", Err(SpecError::Future("2026-11-25".into()))),
+            ("9999-12-31", Err(SpecError::Future("9999-12-31".into()))),
+            ("2026-11-31", Err(SpecError::Calendar("2026-11-31".into()))),
+            ("0001-01-01", Ok("0001-01-01T00:00:00Z")),
+            ("36501d", Err(SpecError::TooLong("36501d".into()))),
             ("yesterday", Err(SpecError::Time("yesterday".into()))),
         ] {
             assert_eq!(parse_since(text, now).map(|t| t.to_string()), expected.map(str::to_owned), "{text}");
@@ -153,6 +211,24 @@ mod tests {
         assert_eq!(parse_grace("0"), Ok(SignedDuration::ZERO));
         assert_eq!(parse_grace("7d"), Ok(SignedDuration::from_hours(168)));
         assert_eq!(parse_grace("7"), Err(SpecError::Duration("7".into())));
+    }
+
+    #[test]
+    fn a_time_that_no_program_holds_is_refused_in_the_right_words() {
+        let now: Timestamp = "2026-11-24T12:00:00Z".parse().expect("a timestamp");
+        let told = parse_expiry("9999-12-31", now).expect_err("too late").to_string();
+        assert_eq!(
+            told,
+            "`9999-12-31` is too far ahead: the latest time is 9999-12-29; leave it out for an API key that does not expire"
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_answered_without_panic(text in "\\PC{0,25}|[0-9TZ:+.dhms-]{0,25}|[09]{4}-[0-9]{2}-[0-9]{2}") {
+            let now = Timestamp::UNIX_EPOCH;
+            let _told = (parse_expiry(&text, now), parse_since(&text, now), parse_grace(&text));
+        }
     }
 
     #[test]

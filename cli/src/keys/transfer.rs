@@ -5,13 +5,17 @@ use std::fmt::{self, Write as _};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 use ipgeo_contract::{
-    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, Status, foreign_key_hash,
+    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, SitePattern, Status, foreign_hint,
+    foreign_key_hash, hash_hint, is_hint,
 };
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::owner::{check_owner, repaired_owner};
+use super::secret::{parse_site, without_runs_of};
 use super::spec::{parse_expiry, tier_of};
 use crate::config::Config;
+use crate::output::unescaped;
 
 /// The columns that are read; the names of a record's row, and `api_key` in place of `hash`.
 const COLUMNS: [&str; 11] = [
@@ -45,14 +49,15 @@ pub struct TransferRow {
     pub created: String,
 }
 
-/// The rows of all API keys but the probes' own, by owner.
+/// The rows of all API keys but the probes' own, by owner, each as `import` takes it: an owner that today's rules
+/// refuse is written as they allow it.
 pub fn export_rows(mut keys: Vec<(Identity, KeyRecord)>) -> Vec<TransferRow> {
     keys.retain(|(_, record)| record.tier != PROBE_TIER);
     keys.sort_by(|(a_id, a), (b_id, b)| (&a.owner, a.created, a_id).cmp(&(&b.owner, b.created, b_id)));
     let row = |(identity, record): (Identity, KeyRecord)| TransferRow {
         hash: identity.name().to_owned(),
         hint: record.hint,
-        owner: record.owner,
+        owner: repaired_owner(&record.owner, identity.name().parse().ok().as_ref()).into_owned(),
         tier: record.tier,
         limit: record.limit.to_string(),
         status: record.status.to_string(),
@@ -157,11 +162,12 @@ fn check_heads(heads: &StringRecord, faults: &mut ImportFaults) {
     let mut seen = BTreeMap::new();
     for head in heads {
         if !COLUMNS.contains(&head) {
-            faults.add(1, format!("there is no column `{head}`; columns are {}", COLUMNS.join(", ")));
+            let told = format!("there is no column `{head}`; columns are {}", COLUMNS.join(", "));
+            faults.add(1, without_runs_of(head, &told));
         }
         *seen.entry(head).or_insert(0) += 1;
     }
-    for (head, _) in seen.iter().filter(|(_, count)| **count > 1) {
+    for (head, _) in seen.iter().filter(|(head, count)| **count > 1 && COLUMNS.contains(head)) {
         faults.add(1, format!("column `{head}` stands there twice"));
     }
     if !has("api_key") && !has("hash") {
@@ -186,7 +192,7 @@ impl Cells<'_> {
     /// A cell's text; an empty one is none.
     fn cell(&self, name: &str) -> Option<&str> {
         let at = self.heads.iter().position(|head| head == name)?;
-        self.row.get(at).filter(|text| !text.is_empty())
+        self.row.get(at).map(unescaped).filter(|text| !text.is_empty())
     }
 
     fn fault<T>(&mut self, what: impl Into<String>) -> Option<T> {
@@ -194,22 +200,24 @@ impl Cells<'_> {
         None
     }
 
+    /// A fault that repeats a part of a cell, which may be an API key that stands in the wrong column.
+    fn fault_of<T>(&mut self, cell: &str, what: &str) -> Result<T, ()> {
+        self.faults.add(self.line, without_runs_of(cell, what));
+        Err(())
+    }
+
     fn parsed<T: std::str::FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Result<Option<T>, ()> {
-        let Some(text) = self.cell(name) else { return Ok(None) };
-        text.parse().map(Some).map_err(|error: T::Err| {
-            self.faults.add(self.line, format!("`{name}`: {error}"));
-        })
+        let Some(text) = self.cell(name).map(str::to_owned) else { return Ok(None) };
+        text.parse().map(Some).or_else(|error: T::Err| self.fault_of(&text, &format!("`{name}`: {error}")))
     }
 
     /// A cell that lists things, with spaces, commas or semicolons between.
-    fn list<T: std::str::FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Result<Vec<T>, ()> {
+    fn list<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, ()> {
         let text = self.cell(name).unwrap_or_default().to_owned();
         let words = text.split([' ', ',', ';']).filter(|word| !word.is_empty());
         words
             .map(|word| {
-                word.parse().map_err(|error: T::Err| {
-                    self.faults.add(self.line, format!("`{name}`: `{word}`: {error}"));
-                })
+                parse(word).or_else(|error| self.fault_of(word, &format!("`{name}`: `{word}`: {error}")))
             })
             .collect()
     }
@@ -221,19 +229,23 @@ impl Cells<'_> {
             return self.fault(format!("it has {cells} cells, the head has {heads}"));
         }
         let key = self.key(config);
-        let owner = self.cell("owner").filter(|owner| owner.len() <= 200).map(str::to_owned);
-        if owner.is_none() {
-            self.faults.add(self.line, "`owner` is a name of 1 to 200 bytes");
+        let owner = self.cell("owner").unwrap_or_default().to_owned();
+        if let Err(error) = check_owner(&owner, key.as_ref().map(|(hash, _)| hash)) {
+            self.faults.add(self.line, format!("`owner`: {error}"));
         }
-        let tier = match self.cell("tier").map(|name| tier_of(name, &config.tiers).cloned()) {
-            Some(Ok(tier)) => Some(tier),
-            Some(Err(error)) => self.fault(error.to_string()),
+        let tier = match self.cell("tier").map(str::to_owned) {
+            Some(name) => match tier_of(&name, &config.tiers) {
+                Ok(tier) => Some(tier.clone()),
+                Err(error) => self.fault_of(&name, &error.to_string()).ok(),
+            },
             None => self.fault("`tier` is empty"),
         };
         let limit = self.parsed("limit");
         let status = self.parsed::<Status>("status");
         let expires = self.expires(now);
-        let (sites, networks) = (self.list("sites"), self.list("networks"));
+        let sites: Result<Vec<SitePattern>, ()> = self.list("sites", parse_site);
+        let networks = self
+            .list("networks", |word| word.parse().map_err(|error: ipnet::AddrParseError| error.to_string()));
         let created = self.parsed::<Timestamp>("created");
         let (hash, hint) = key?;
         let (tier, limit) = (tier?, limit.ok()?);
@@ -241,7 +253,7 @@ impl Cells<'_> {
             line: self.line,
             identity: Identity::key(&hash),
             record: KeyRecord {
-                owner: owner?,
+                owner,
                 limit: limit.unwrap_or(tier.limit),
                 tier: tier.name,
                 status: status.ok()?.unwrap_or(Status::Active),
@@ -249,7 +261,7 @@ impl Cells<'_> {
                 sites: sites.ok()?,
                 networks: networks.ok()?,
                 hint,
-                created: created.ok()?.unwrap_or(now),
+                created: to_the_millisecond(created.ok()?.unwrap_or(now)),
                 published: None,
             },
         })
@@ -257,35 +269,35 @@ impl Cells<'_> {
 
     /// An instant may be over: an expired API key moves too.
     fn expires(&mut self, now: Timestamp) -> Result<Option<Timestamp>, ()> {
-        let Some(text) = self.cell("expires") else { return Ok(None) };
-        match text.parse().or_else(|_| parse_expiry(text, now)) {
-            Ok(time) => Ok(Some(time)),
-            Err(error) => {
-                self.faults.add(self.line, format!("`expires`: {error}"));
-                Err(())
-            }
+        let Some(text) = self.cell("expires").map(str::to_owned) else { return Ok(None) };
+        match text.parse().or_else(|_| parse_expiry(&text, now)) {
+            Ok(time) => Ok(Some(to_the_millisecond(time))),
+            Err(error) => self.fault_of(&text, &format!("`expires`: {error}")),
         }
     }
 
-    /// The hash and the hint of the line's API key.
+    /// The hash and the hint of the line's API key. A hint is stored and shown in clear, so that only the forms
+    /// that ipgeo itself derives are taken.
     fn key(&mut self, config: &Config) -> Option<(KeyHash, String)> {
         let (key, hash) = (self.cell("api_key").map(str::to_owned), self.cell("hash").map(str::to_owned));
-        let named = self.cell("hint").filter(|hint| hint.len() <= 64).map(str::to_owned);
-        match (key, hash) {
-            (Some(key), None) => {
-                let (hash, hint) = self.of_key(&key, config)?;
-                Some((hash, named.unwrap_or(hint)))
-            }
+        let named = self.cell("hint").map(str::to_owned);
+        let (hash, hint) = match (key, hash) {
+            (Some(key), None) => self.of_key(&key, config)?,
             (None, Some(hash)) => match hash.to_ascii_lowercase().parse::<KeyHash>() {
-                Ok(hash) => {
-                    let short = format!("sha256 {}", &hash.to_string()[..8]);
-                    Some((hash, named.unwrap_or(short)))
-                }
-                Err(_) => self.fault("`hash` is the SHA-256 of an API key, 64 hex digits"),
+                Ok(hash) if named.as_deref().is_some_and(is_hint) => (hash, named.clone()?),
+                Ok(hash) => (hash, hash_hint(&hash)),
+                Err(_) => return self.fault("`hash` is the SHA-256 of an API key, 64 hex digits"),
             },
-            (Some(_), Some(_)) => self.fault("it has both `api_key` and `hash`; one is enough"),
-            (None, None) => self.fault("it has neither `api_key` nor `hash`"),
+            (Some(_), Some(_)) => return self.fault("it has both `api_key` and `hash`; one is enough"),
+            (None, None) => return self.fault("it has neither `api_key` nor `hash`"),
+        };
+        if named.is_some_and(|named| named != hint) {
+            return self.fault(
+                "`hint` is shown in clear and is not a text of your own: leave it empty, and it is made from the \
+                 API key (`ipg_…x3Kq`, `…x3Kq`) or its hash (`sha256 5e884898`)",
+            );
         }
+        Some((hash, hint))
     }
 
     fn of_key(&mut self, text: &str, config: &Config) -> Option<(KeyHash, String)> {
@@ -294,7 +306,7 @@ impl Cells<'_> {
             Ok(key) => Some((key.hash(), key.hint())),
             Err(error @ ApiKeyError::Checksum) if ours => self.fault(format!("`api_key`: {error}")),
             Err(_) if config.compat.foreign_api_keys => match foreign_key_hash(text) {
-                Some(hash) => Some((hash, format!("…{}", &text[text.len() - 4..]))),
+                Some(hash) => Some((hash, foreign_hint(text))),
                 None => self.fault("`api_key` is 16 to 128 characters of ASCII without spaces: a shorter one could be guessed"),
             },
             Err(_) => self.fault(
@@ -303,6 +315,11 @@ impl Cells<'_> {
             ),
         }
     }
+}
+
+/// As it is stored: so that what is imported again is the same.
+fn to_the_millisecond(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
 
 /// What an import would do.
@@ -322,7 +339,7 @@ pub fn plan_import(
 ) -> Result<ImportPlan, ImportFaults> {
     let (mut plan, mut faults) = (ImportPlan::default(), ImportFaults::default());
     for one in imported {
-        match known.get(&one.identity).map(|there| difference(there, &one.record)) {
+        match known.get(&one.identity).map(|there| difference(&one.identity, there, &one.record)) {
             None => plan.new.push(one),
             Some(None) => plan.known += 1,
             Some(Some(what)) => faults.add(
@@ -338,9 +355,10 @@ pub fn plan_import(
 }
 
 /// The first setting that differs.
-fn difference(there: &KeyRecord, wanted: &KeyRecord) -> Option<String> {
+fn difference(identity: &Identity, there: &KeyRecord, wanted: &KeyRecord) -> Option<String> {
+    let owner = repaired_owner(&there.owner, identity.name().parse().ok().as_ref());
     let differs = [
-        ("owner", there.owner != wanted.owner),
+        ("owner", owner != wanted.owner),
         ("tier", there.tier != wanted.tier),
         ("limit", there.limit != wanted.limit),
         ("status", there.status != wanted.status),
@@ -434,7 +452,7 @@ mod tests {
         k.csv:6: `status`: `gone` is not a status; it is `active`, `disabled` or `revoked`
         k.csv:6: `networks`: `10.0.0.0/33`: invalid IP address syntax
         k.csv:7: it has neither `api_key` nor `hash`
-        k.csv:7: `owner` is a name of 1 to 200 bytes
+        k.csv:7: `owner`: an owner is a name of 1 to 200 bytes, without control characters and without spaces around it
         k.csv:7: `tier` is empty
         k.csv:8: it has both `api_key` and `hash`; one is enough
         k.csv:8: callers of the tier `anonymous` have no API key; name another tier
@@ -472,11 +490,8 @@ mod tests {
         let first = read(&text, false).expect("sound");
         let keys: Vec<(Identity, KeyRecord)> =
             first.iter().map(|one| (one.identity.clone(), one.record.clone())).collect();
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        for row in export_rows(keys.clone()) {
-            writer.serialize(row).expect("a row");
-        }
-        let exported = String::from_utf8(writer.into_inner().expect("bytes")).expect("UTF-8");
+        let rows = export_rows(keys.clone());
+        let exported = crate::output::rows(crate::output::Format::Csv, &[], &rows, |_| vec![]).expect("CSV");
         let again = read(&exported, false).expect("sound");
         let records = |rows: &[Imported]| rows.iter().map(|row| row.record.clone()).collect::<Vec<_>>();
         assert_eq!(records(&again), records(&first));

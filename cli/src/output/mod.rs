@@ -1,5 +1,6 @@
 //! What the operator sees: data on standard output, talk on standard error, in the form asked for.
 
+mod cells;
 mod error;
 mod html;
 mod table;
@@ -8,6 +9,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
+pub use cells::unescaped;
 pub use error::{Exit, UsageError, report_error};
 pub use html::escaped;
 pub use table::{Align, Column, grouped, printable};
@@ -140,14 +142,7 @@ pub fn rows<T: Serialize>(
             let lines: Result<Vec<String>, _> = rows.iter().map(serde_json::to_string).collect();
             Ok(lines?.join("\n"))
         }
-        Format::Csv => {
-            let mut writer = csv::Writer::from_writer(Vec::new());
-            for row in rows {
-                writer.serialize(row)?;
-            }
-            let bytes = writer.into_inner().map_err(|error| error.into_error())?;
-            Ok(String::from_utf8(bytes)?.trim_end().to_owned())
-        }
+        Format::Csv => cells::csv_of(rows),
     }
 }
 

@@ -46,7 +46,10 @@ pub fn show(plan: &Plan, verbose: bool) -> Shown {
 
 fn last_line(empty: bool, summary: &Summary) -> String {
     if empty {
-        return "Nothing to do: every region is as regions.toml says.".to_owned();
+        // No more than was compared: what somebody has changed behind CloudFormation's back is not read here.
+        return "Nothing to do: the deployed templates, artifacts, limits and records are those of regions.toml. Changes \
+                made outside CloudFormation are not looked for here; `ipgeo drift` finds them."
+            .to_owned();
     }
     let stacks = match summary.stacks_to_remove {
         0 => String::new(),

@@ -63,6 +63,8 @@ pub struct Explanation {
     pub resets_in_s: u64,
     /// Calls that the ledger has of this period; null when no API key was named.
     pub counted: Option<u64>,
+    /// Counted calls beyond the limit; null when no API key was named, or below the limit.
+    pub beyond_by: Option<u64>,
     /// Calls of this period that edges were told; null when none.
     pub edges_know: Option<u64>,
     /// The time of the latest call in that; null when none.
@@ -110,6 +112,7 @@ pub fn explain(
         resets: period.end().to_string(),
         resets_in_s: period.seconds_left(now),
         counted: counted.map(|counted| counted.ledger),
+        beyond_by: counted.and_then(|counted| counted.ledger.checked_sub(limit.calls)),
         edges_know: known.map(|known| known.used),
         edges_know_as_of: known.map(|known| known.as_of.to_string()),
         edges_told_at: counted.and_then(|counted| next_step(subject.kind, counted.ledger, limit)),
@@ -159,17 +162,25 @@ impl Explanation {
             self.period
         ));
         if let Some(counted) = self.counted {
-            lines.push(format!("  counted     {} calls in {}, exactly", grouped(counted), self.period));
-            lines.push(format!("  edges know  {}", self.known()));
+            let calls = grouped(counted);
+            lines.push(format!("  counted     {calls} calls in {}, exactly{}", self.period, self.reached()));
+            lines.push(format!("  edges know  {}", self.known(counted)));
         }
-        lines.push(format!("  an edge adds its own calls since then at once{}", self.quiet()));
-        let way = self.pipeline;
+        if self.refused {
+            lines.push(format!("  an edge refuses every call until {}", self.resets));
+        } else {
+            let since = if self.counted.is_some() { " since then" } else { "" };
+            lines.push(format!("  an edge adds its own calls{since} at once{}", self.quiet()));
+        }
+        let (way, reaches) = (self.pipeline, if self.is_reached() { "reached" } else { "reaches" });
         lines.push(format!(
-            "  holds       everywhere within {} s of the call that reaches it: log {} + gathering {} + counting {} + \
+            "  holds       everywhere within {} s of the call that {reaches} it: log {} + gathering {} + counting {} + \
              replication {} + memory {}",
             self.holds_within_s, way.log_s, way.window_s, way.count_s, way.replication_s, way.cache_s
         ));
-        lines.push("  beyond it, at worst (rate x that time):".to_owned());
+        // What has come beyond the limit was counted above; the formula is of a limit that is yet to be reached.
+        let when = if self.is_reached() { "in a period to come, " } else { "" };
+        lines.push(format!("  {when}beyond it, at worst (rate x that time):"));
         for excess in &self.beyond {
             lines.push(format!(
                 "    {:<26} {:>9.4} calls/s  {:>9} calls  {:>8.3} %",
@@ -179,15 +190,30 @@ impl Explanation {
         lines.join("\n")
     }
 
-    fn known(&self) -> String {
-        let told = match (&self.edges_know, &self.edges_know_as_of) {
-            (Some(used), Some(as_of)) => format!("{} of them, as of {as_of}", grouped(*used)),
+    fn is_reached(&self) -> bool {
+        self.refused || self.beyond_by.is_some()
+    }
+
+    fn reached(&self) -> String {
+        match self.beyond_by {
+            None => String::new(),
+            Some(0) => "; the limit is reached".to_owned(),
+            Some(calls) => format!("; {} beyond the limit", grouped(calls)),
+        }
+    }
+
+    fn known(&self, counted: u64) -> String {
+        let told = match (self.edges_know, &self.edges_know_as_of) {
+            (Some(used), Some(as_of)) if used > counted => {
+                format!("{}, more than is counted, as of {as_of}", grouped(used))
+            }
+            (Some(used), Some(as_of)) => format!("{} of them, as of {as_of}", grouped(used)),
             _ => "none of them yet".to_owned(),
         };
         match self.edges_told_at {
             _ if self.refused => format!("{told}; they refuse"),
             Some(at) => format!("{told}; told next at {}", grouped(at)),
-            None => told,
+            None => format!("{told}; not yet that the limit is reached, so that they let calls through"),
         }
     }
 
@@ -250,6 +276,44 @@ mod tests {
         let told = explain(&subject(IdentityKind::Address, "1500/day"), None, PIPELINE, 4, None, now);
         insta::assert_snapshot!(told.text());
         assert_eq!((told.resets_in_s, told.quiet_calls, told.edges_told_at), (60, 6, None));
+    }
+
+    /// Below, at and beyond a limit, by day and by month, with edges that know, know less, or know nothing.
+    #[test]
+    fn no_line_contradicts_another_at_and_beyond_a_limit() {
+        let now = at("2026-11-25T18:00:00Z");
+        let mut texts = Vec::new();
+        for (limit, window) in
+            [("100/day", ipgeo_contract::Window::Day), ("1000/month", ipgeo_contract::Window::Month)]
+        {
+            let subject = subject(IdentityKind::Key, limit);
+            let calls = subject.limit.calls;
+            let period = Period::of(window, now);
+            for (ledger, known) in [
+                (0, None),
+                (calls - 1, Some(calls - 1)),
+                (calls, Some(calls)),
+                (calls + 20, Some(calls + 20)),
+                (calls + 20, Some(calls - 1)),
+                (calls + 20, None),
+                (calls - 10, Some(calls)),
+            ] {
+                let published =
+                    known.map(|used| Published { period, used, as_of: at("2026-11-25T17:50:00Z") });
+                let told = explain(&subject, Some(Counted { ledger, published }), PIPELINE, 4, None, now);
+                let text = told.text();
+                let refuses = known.is_some_and(|known| known >= calls);
+                assert_eq!(text.contains("refuse"), refuses, "{text}");
+                assert_eq!(text.contains("told next at"), !refuses && ledger < calls, "{text}");
+                assert_eq!(text.contains("beyond the limit"), ledger > calls, "{text}");
+                assert_eq!(text.contains("let calls through"), !refuses && ledger >= calls, "{text}");
+                texts.push(format!("{ledger} counted, {known:?} known\n{text}"));
+            }
+        }
+        for kind in [IdentityKind::Address, IdentityKind::Site] {
+            texts.push(explain(&subject(kind, "1500/day"), None, PIPELINE, 4, None, now).text());
+        }
+        insta::assert_snapshot!(texts.join("\n\n"));
     }
 
     #[test]

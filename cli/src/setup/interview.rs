@@ -1,12 +1,14 @@
 //! Asking for what the flags did not say. Each answer is judged by the parser at once, in the file that it
 //! would make.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use glob::Pattern;
+use ipgeo_contract::Limit;
 
 use super::render::{Answers, Data, render};
-use crate::config::{self, PLACES};
+use crate::config::{self, PLACES, other_partition};
 
 /// Wrong answers to one question before the interview ends.
 const TRIES: usize = 5;
@@ -65,7 +67,8 @@ fn regions_of(patterns: &[String]) -> Result<Vec<String>, String> {
         let found: Vec<&str> =
             PLACES.iter().map(|place| place.name).filter(|name| matching.matches(name)).collect();
         if found.is_empty() && is_pattern {
-            return Err(format!("no region of AWS is named `{pattern}`"));
+            let none = || format!("no region of AWS is named `{pattern}`");
+            return Err(other_partition(pattern).unwrap_or_else(none));
         }
         // A name that is none goes into the file: the parser knows what was meant.
         let found = if found.is_empty() { vec![pattern] } else { found };
@@ -78,13 +81,18 @@ fn regions_of(patterns: &[String]) -> Result<Vec<String>, String> {
     if regions.is_empty() { Err("at least one region is needed".to_owned()) } else { Ok(regions) }
 }
 
-/// The parser's first fault of the file that these answers make, without its place; a region that there is
-/// none of comes before what follows from it.
-fn fault(answers: &Answers) -> Option<String> {
-    let problems = config::parse("regions.toml", &render(answers)).err()?;
-    let mut faults: Vec<String> = problems.problems.into_iter().map(|problem| problem.message).collect();
-    let root = faults.iter().position(|fault| fault.contains("is not a region of AWS")).unwrap_or(0);
-    (root < faults.len()).then(|| faults.swap_remove(root))
+/// The parser's faults of the file that these answers make, without their places; a region that there is none of
+/// comes alone, without what follows from it.
+fn faults(answers: &Answers) -> Vec<String> {
+    let problems =
+        config::parse("regions.toml", &render(answers)).err().map(|all| all.problems).unwrap_or_default();
+    let mut faults: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
+    let known = |name: &String| PLACES.iter().any(|place| place.name == *name);
+    if !answers.regions.iter().all(known) {
+        // Home is then often missed for no other reason.
+        faults.retain(|fault| !fault.contains("which is not in [regions]"));
+    }
+    faults
 }
 
 fn list(text: &str) -> Vec<String> {
@@ -133,7 +141,7 @@ impl Interview<'_> {
         let judge = |answers: &Answers, text: &str| -> Result<Answers, String> {
             let mut next = answers.clone();
             set(&mut next, text)?;
-            match fault(&next) {
+            match faults(&next).into_iter().next() {
                 Some(fault) => Err(fault),
                 None => Ok(next),
             }
@@ -161,8 +169,85 @@ impl Interview<'_> {
     }
 }
 
-/// Answers from flags, and from whoever is asked for the rest; without anybody the defaults stand.
+/// Everything that is wrong with the flags, each fault once; none: they are sound.
+fn faults_of_flags(known: &Known) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut answers = defaults();
+    let take = |text: &Option<String>, to: &mut String| {
+        if let Some(text) = text {
+            text.clone_into(to);
+        }
+    };
+    take(&known.name, &mut answers.name);
+    take(&known.environment, &mut answers.environment);
+    if let Some(patterns) = &known.regions {
+        let (mut sound, before) = (Vec::new(), found.len());
+        for pattern in patterns.iter().filter(|pattern| !pattern.trim().is_empty()) {
+            match regions_of(std::slice::from_ref(pattern)) {
+                Ok(_) => sound.push(pattern.clone()),
+                Err(fault) => found.push(format!("--regions: {fault}")),
+            }
+        }
+        match regions_of(&sound) {
+            Ok(regions) => {
+                answers.home.clone_from(&regions[0]);
+                answers.regions = regions;
+            }
+            Err(fault) if found.len() == before => found.push(format!("--regions: {fault}")),
+            Err(_) => {}
+        }
+    }
+    if let Some(home) = &known.home {
+        answers.home.clone_from(home);
+        // Without sound regions of its own, the file has those that are asked for, and home among them.
+        if (known.regions.is_none() || !found.is_empty()) && !answers.regions.contains(home) {
+            answers.regions.insert(0, home.clone());
+        }
+    }
+    match (&known.domain, &known.hosted_zone) {
+        (None, Some(_)) => found.push("--hosted-zone is of no use without --domain".to_owned()),
+        (Some(domain), zone) if domain != "none" => {
+            answers.domain = Some((domain.clone(), zone.clone().unwrap_or_else(|| zone_of(domain))));
+        }
+        _ => {}
+    }
+    match known.anonymous.as_ref().map(|text| (text, text.parse::<Limit>())) {
+        Some((text, Ok(_))) => answers.anonymous.clone_from(text),
+        Some((_, Err(error))) => found.push(format!("--anonymous: {error}")),
+        None => {}
+    }
+    if let Some(tiers) = &known.tiers {
+        for (name, limit) in tiers {
+            if let Err(error) = limit.parse::<Limit>() {
+                found.push(format!("--tier {name}={limit}: {error}"));
+            }
+        }
+        for (at, (name, _)) in tiers.iter().enumerate() {
+            if tiers[..at].iter().any(|(before, _)| before == name) {
+                found.push(format!("--tier {name} is given twice"));
+            }
+        }
+        // Names are judged by the parser, and limits were judged here.
+        answers.tiers.clear();
+        for (name, _) in tiers {
+            if !answers.tiers.iter().any(|(before, _)| before == name) {
+                answers.tiers.push((name.clone(), "1/day".to_owned()));
+            }
+        }
+    }
+    found.extend(faults(&answers));
+    let mut told = BTreeSet::new();
+    found.retain(|fault| told.insert(fault.clone()));
+    found
+}
+
+/// Answers from flags, and from whoever is asked for the rest; without anybody the defaults stand. All that is wrong
+/// with the flags is told together, before anything is asked.
 pub fn interview(known: Known, ask: Option<&mut dyn Ask>) -> Result<Answers, InterviewError> {
+    let wrong = faults_of_flags(&known);
+    if !wrong.is_empty() {
+        return Err(InterviewError::Wrong(wrong.join("\n")));
+    }
     let mut talk = Interview { answers: defaults(), ask };
     talk.settle(known.name, "Name of the service (begins every AWS name)", "ipgeo", |answers, text| {
         text.clone_into(&mut answers.name);
@@ -191,9 +276,9 @@ pub fn interview(known: Known, ask: Option<&mut dyn Ask>) -> Result<Answers, Int
             Ok(())
         })?;
     }
-    match fault(&talk.answers) {
-        Some(fault) => Err(InterviewError::Wrong(fault)),
-        None => Ok(talk.answers),
+    match faults(&talk.answers).as_slice() {
+        [] => Ok(talk.answers),
+        wrong => Err(InterviewError::Wrong(wrong.join("\n"))),
     }
 }
 
@@ -236,9 +321,6 @@ fn settle_domain(
     domain: Option<String>,
     zone: Option<String>,
 ) -> Result<(), InterviewError> {
-    if domain.is_none() && zone.is_some() {
-        return Err(InterviewError::Wrong("--hosted-zone is of no use without --domain".to_owned()));
-    }
     talk.settle(domain, "Domain of the API, or none", "none", |answers, text| {
         answers.domain = (text != "none").then(|| (text.to_owned(), zone_of(text)));
         Ok(())
@@ -316,6 +398,46 @@ mod tests {
             let error = interview(known.clone(), None).expect_err(says).to_string();
             assert!(error.contains(says), "{known:?}: {error}");
         }
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_the_flags_is_told_at_once_and_before_anything_is_asked() {
+        let known = Known {
+            name: Some("Geo!".into()),
+            environment: Some("production-of-ours".into()),
+            home: Some("us-gov-west-1".into()),
+            regions: Some(vec!["us-eats-1".into(), "moon-*".into()]),
+            domain: Some("localhost".into()),
+            hosted_zone: None,
+            anonymous: Some("5".into()),
+            tiers: Some(vec![("Big Co".into(), "2.5x/month".into()), ("big".into(), "2.5M/week".into())]),
+            data: None,
+        };
+        let mut silent = Script::default();
+        let told = interview(known, Some(&mut silent)).expect_err("faults").to_string();
+        insta::assert_snapshot!(told);
+        assert!(silent.heard.is_empty(), "{:?}", silent.heard);
+        let twice = Known {
+            tiers: Some(vec![("a".into(), "5/day".into()), ("a".into(), "6/day".into())]),
+            ..Known::default()
+        };
+        assert_eq!(interview(twice, None).expect_err("twice").to_string(), "--tier a is given twice");
+    }
+
+    #[test]
+    fn the_example_of_the_help_works() {
+        let known = Known {
+            domain: Some("api.example.com".into()),
+            tiers: Some(vec![
+                ("startup".into(), "100k/month".into()),
+                ("business".into(), "2.5M/month".into()),
+            ]),
+            ..Known::default()
+        };
+        let config =
+            config::parse("regions.toml", &render(&interview(known, None).expect("sound"))).expect("sound");
+        let calls: Vec<u64> = config.tiers.paid.iter().map(|tier| tier.limit.calls).collect();
+        assert_eq!(calls, [100_000, 2_500_000]);
     }
 
     #[test]

@@ -4,4 +4,4 @@ mod interview;
 mod render;
 
 pub use interview::{Ask, InterviewError, Known, interview};
-pub use render::{Answers, Data, render};
+pub use render::{Answers, Data, SCHEMA, render};

@@ -34,10 +34,14 @@ pub enum Data {
     Sample,
 }
 
+/// Where an editor finds the fields of the file, as the shipped file names it: `ipgeo init` writes the schema there.
+pub const SCHEMA: &str = "docs/regions.schema.json";
+
 /// The file's text. Every text of the operator is quoted, so that it can't be read as anything else.
 pub fn render(answers: &Answers) -> String {
     let mut out = String::new();
     // Writing to a String can't fail.
+    let _ = writeln!(out, "#:schema {SCHEMA}");
     let _ = writeln!(out, "# One service, every region. `ipgeo dev` runs all of this on this machine, and");
     let _ = writeln!(out, "# `ipgeo schema` prints the JSON Schema that tells an editor every field.\n");
     let _ = writeln!(out, "[service]");

@@ -46,6 +46,8 @@ pub mod access_attr {
     pub const AS_OF: &str = "as_of";
     /// Number, Unix milliseconds: a mark by which its operator measures the way to a region.
     pub const MARK: &str = "mark";
+    /// String: the [`crate::Identity`] that this API key was rotated to. Absent: it was not.
+    pub const SUCCESSOR: &str = "successor";
     /// String, 64 hex digits, of the secret's item only.
     pub const SECRET: &str = "secret";
 }

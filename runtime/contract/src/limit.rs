@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::Number;
+
 /// The calendar window that a limit counts in, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Window {
@@ -40,7 +42,7 @@ impl FromStr for Window {
     }
 }
 
-/// So many calls a window; written `1500/day`, `100_000/month`, `50k/day`, `25M/month`.
+/// So many calls a window; written `1500/day`, `100_000/month`, `50k/day`, `2.5M/month`, `1B/month`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limit {
     /// Calls allowed in one window; 1 to [`Limit::CALLS_MAX`].
@@ -61,11 +63,11 @@ pub enum LimitError {
     /// There is no `/` between calls and window.
     #[error("`{0}` has no window; write calls/window, such as `1500/day` or `100_000/month`")]
     NoWindow(String),
-    /// The part before the `/` is not a number with an optional `k` or `M`.
-    #[error("`{0}` is not a number of calls; write digits with `_` between, or `50k`, `25M`")]
+    /// The part before the `/` is not a [`Number`].
+    #[error("`{0}` is not a number of calls; write digits with `_` between, or `50k`, `2.5M`, `1B`")]
     Calls(String),
-    /// The number is zero or above [`Limit::CALLS_MAX`].
-    #[error("`{0}` calls is out of range; a limit is 1 to {max} calls", max = Limit::CALLS_MAX)]
+    /// The number is zero, above [`Limit::CALLS_MAX`] or not whole.
+    #[error("`{0}` calls is out of range; a limit is a whole number of calls, 1 to {max}", max = Limit::CALLS_MAX)]
     Range(String),
     /// The part after the `/` is not a window.
     #[error("`{0}` is not a window; the windows are `day` and `month`")]
@@ -82,20 +84,10 @@ impl FromStr for Limit {
 }
 
 fn parse_calls(text: &str) -> Result<u64, LimitError> {
-    let (digits, factor) = match text.as_bytes().last() {
-        Some(b'k' | b'K') => (&text[..text.len() - 1], 1_000),
-        Some(b'M') => (&text[..text.len() - 1], 1_000_000),
-        _ => (text, 1),
-    };
-    let digits = digits.replace('_', "");
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(LimitError::Calls(text.to_owned()));
-    }
-    digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|n| n.checked_mul(factor))
-        .filter(|n| (1..=Limit::CALLS_MAX).contains(n))
+    let number: Number = text.parse().map_err(|_| LimitError::Calls(text.to_owned()))?;
+    number
+        .whole()
+        .filter(|calls| (1..=Limit::CALLS_MAX).contains(calls))
         .ok_or_else(|| LimitError::Range(text.to_owned()))
 }
 
@@ -116,6 +108,10 @@ mod tests {
             ("100_000/month", Ok((100_000, Window::Month))),
             ("50k/day", Ok((50_000, Window::Day))),
             ("25M/month", Ok((25_000_000, Window::Month))),
+            ("2.5M/month", Ok((2_500_000, Window::Month))),
+            ("1B/month", Ok((1_000_000_000, Window::Month))),
+            ("1.5/day", Err(LimitError::Range("1.5".into()))),
+            ("1__0/day", Err(LimitError::Calls("1__0".into()))),
             (" 10 / day ", Ok((10, Window::Day))),
             ("1500", Err(LimitError::NoWindow("1500".into()))),
             ("/day", Err(LimitError::Calls(String::new()))),

@@ -92,6 +92,39 @@ impl AccessTable {
             .map_err(|error| failed(self.write_action(), error))
     }
 
+    /// The API key that this one was rotated to, as this region holds it now.
+    pub async fn successor(&self, identity: &Identity) -> Result<Option<Identity>, StoreError> {
+        let Some(item) = self.item(identity.as_str(), true).await? else { return Ok(None) };
+        let text = tables::text_of(&item, attr::SUCCESSOR);
+        let text = text.map_err(|error| self.unreadable(identity.as_str(), error))?;
+        // What can't be read names nobody, and must not keep an API key from being rotated.
+        Ok(text.and_then(|text| text.parse().ok()))
+    }
+
+    /// Notes the API key that this one was rotated to, and when this one ends, in one write.
+    pub async fn supersede(
+        &self,
+        identity: &Identity,
+        successor: &Identity,
+        expires: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.client()
+            .update_item()
+            .table_name(self.name())
+            .key(attr::ID, string(identity.as_str()))
+            .update_expression("SET #successor = :successor, #expires = :expires")
+            .condition_expression("attribute_exists(#id)")
+            .expression_attribute_names("#id", attr::ID)
+            .expression_attribute_names("#successor", attr::SUCCESSOR)
+            .expression_attribute_names("#expires", attr::EXPIRES)
+            .expression_attribute_values(":successor", string(successor.as_str()))
+            .expression_attribute_values(":expires", number(expires.as_millisecond()))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| failed(self.write_action(), error))
+    }
+
     /// Stores a new API key's record; never over another.
     pub async fn put_key(&self, identity: &Identity, record: &KeyRecord) -> Result<(), KeyWriteError> {
         let put = self

@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use ipgeo_contract::{Identity, KeyRecord, Limit, Published, access_attr as attr};
+use ipgeo_contract::{
+    Identity, KeyHash, KeyRecord, Limit, Published, access_attr as attr, hash_hint, is_hint,
+};
 use jiff::Timestamp;
 
 use super::value::{Item, Value, number, string};
@@ -102,10 +104,19 @@ pub fn key_record(item: &Item) -> Result<KeyRecord, ItemError> {
         expires: time(item, attr::EXPIRES)?,
         sites: list(item, attr::SITES)?,
         networks: list(item, attr::NETWORKS)?,
-        hint: word(attr::HINT)?.to_owned(),
+        hint: safe_hint(item, word(attr::HINT)?),
         created: needed(attr::CREATED, time(item, attr::CREATED)?)?,
         published: published(item)?,
     })
+}
+
+/// A stored hint; one that could hold an API key, as an import once let through, is derived anew from the hash.
+fn safe_hint(item: &Item, stored: &str) -> String {
+    if is_hint(stored) {
+        return stored.to_owned();
+    }
+    let hash = identity(item).ok().and_then(|identity| identity.name().parse::<KeyHash>().ok());
+    hash.map_or_else(|| "…".to_owned(), |hash| hash_hint(&hash))
 }
 
 /// The identity that an item belongs to.
@@ -195,6 +206,26 @@ mod tests {
                     }),
                 }
             })
+    }
+
+    #[test]
+    fn a_stored_hint_that_may_hold_an_api_key_is_never_read() {
+        let record = KeyRecord {
+            owner: "acme".into(),
+            tier: "startup".into(),
+            limit: Limit { calls: 1, window: Window::Day },
+            status: Status::Active,
+            expires: None,
+            sites: vec![],
+            networks: vec![],
+            hint: "sk_live_51aBcDeFgHiJ".into(),
+            created: Timestamp::UNIX_EPOCH,
+            published: None,
+        };
+        let mut item = key_item(&identity_of_tests(), &record);
+        assert_eq!(key_record(&item).expect("a record").hint, "sha256 0f0f0f0f");
+        item.insert(attr::HINT.to_owned(), string("…HiJ0"));
+        assert_eq!(key_record(&item).expect("a record").hint, "…HiJ0");
     }
 
     proptest! {

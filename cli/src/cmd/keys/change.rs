@@ -7,10 +7,11 @@ use ipgeo_runtime::dynamo::KeyChange;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use super::create::expires;
 use super::{KeyRow, OneArgs, find, print_one};
 use crate::cli::Shared;
 use crate::config::Config;
-use crate::keys::{KeyStore as _, parse_expiry, parse_quota, tier_of};
+use crate::keys::{KeyStore as _, parse_owner, parse_quota, parse_site, tier_of};
 use crate::output::UsageError;
 
 /// Flags of `ipgeo keys update`.
@@ -19,7 +20,7 @@ pub struct UpdateArgs {
     #[command(flatten)]
     one: OneArgs,
     /// Who it is for
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_owner)]
     owner: Option<String>,
     /// A tier of regions.toml; its limit comes with it
     #[arg(long, value_name = "TIER")]
@@ -34,7 +35,7 @@ pub struct UpdateArgs {
     #[arg(long, conflicts_with = "expires")]
     never: bool,
     /// The sites it may be used from
-    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',', value_parser = parse_site)]
     sites: Option<Vec<SitePattern>>,
     /// It may be used from any site
     #[arg(long, conflicts_with = "sites")]
@@ -85,7 +86,7 @@ pub(super) async fn update(
         .map(|name| tier_of(name, &config.tiers))
         .transpose()
         .map_err(|error| UsageError(error.to_string()))?;
-    let expires = args.expires.as_deref().map(|text| parse_expiry(text, now)).transpose()?;
+    let expires = expires(args.expires.as_deref(), now)?;
     let change = KeyChange {
         owner: args.owner,
         tier: tier.map(|tier| tier.name.clone()),
@@ -96,7 +97,9 @@ pub(super) async fn update(
         networks: if args.any_network { Some(Vec::new()) } else { args.networks },
     };
     if change == KeyChange::default() {
-        bail!("nothing to change; `ipgeo keys update --help` lists what can be");
+        return Err(
+            UsageError("nothing to change; `ipgeo keys update --help` lists what can be".to_owned()).into()
+        );
     }
     changed(&args.one, change, config, shared, now).await
 }

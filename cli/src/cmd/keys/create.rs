@@ -3,7 +3,6 @@
 use anyhow::{Context, bail};
 use clap::Args;
 use ipgeo_contract::{ApiKey, Identity, KeyRecord, Limit, SitePattern, Status};
-use ipgeo_runtime::dynamo::KeyChange;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
@@ -12,7 +11,9 @@ use crate::aws::Home;
 use crate::cli::Shared;
 use crate::cmd::Target;
 use crate::config::Config;
-use crate::keys::{KeyStore as _, parse_expiry, parse_grace, parse_quota, tier_of};
+use crate::keys::{
+    KeyStore as _, check_rotation, parse_expiry, parse_grace, parse_owner, parse_quota, parse_site, tier_of,
+};
 use crate::output::{self, Format, UsageError, instant};
 use crate::world::WorldFile;
 
@@ -24,7 +25,7 @@ Examples:
   ipgeo keys create --owner acme --tier business --quota 50k/day --expires 90d --sites '*.acme.com'")]
 pub struct CreateArgs {
     /// Who it is for
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = parse_owner)]
     owner: String,
     /// A tier of regions.toml
     #[arg(long, value_name = "TIER")]
@@ -36,7 +37,7 @@ pub struct CreateArgs {
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
     /// The sites it may be used from: example.com, *.example.com
-    #[arg(long, value_name = "HOSTS", value_delimiter = ',')]
+    #[arg(long, value_name = "HOSTS", value_delimiter = ',', value_parser = parse_site)]
     sites: Vec<SitePattern>,
     /// The networks it may be used from: 203.0.113.0/24
     #[arg(long, value_name = "CIDRS", value_delimiter = ',')]
@@ -106,10 +107,7 @@ pub(super) async fn create(
     now: Timestamp,
 ) -> anyhow::Result<()> {
     let tier = tier_of(&args.tier, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
-    if args.owner.trim().is_empty() || args.owner.len() > 200 {
-        bail!("an owner is a name of 1 to 200 bytes");
-    }
-    let expires = args.expires.as_deref().map(|text| parse_expiry(text, now)).transpose()?;
+    let expires = expires(args.expires.as_deref(), now)?;
     let key = new_key(&config.service.key_prefix)?;
     let record = KeyRecord {
         owner: args.owner,
@@ -127,6 +125,12 @@ pub(super) async fn create(
     home.put(&Identity::key(&key.hash()), &record).await?;
     known_everywhere(&key, shared, &args.target).await;
     reveal(&key, &record, shared, &args.target, now)
+}
+
+/// The value of `--expires`.
+pub(super) fn expires(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, UsageError> {
+    let parsed = text.map(|text| parse_expiry(text, now)).transpose();
+    parsed.map_err(|error| UsageError(format!("--expires: {error}")))
 }
 
 /// In a running world: waits until every region knows a new API key, so that the next line of a script
@@ -150,25 +154,31 @@ async fn known_everywhere(key: &ApiKey, shared: &Shared, target: &Target) {
     }
 }
 
+/// The API key that this one was rotated to, unless that was revoked since.
+async fn living_successor(home: &Home, old: &Identity) -> anyhow::Result<Option<Identity>> {
+    let Some(successor) = home.access.successor(old).await? else { return Ok(None) };
+    let record = home.access.key_now(&successor).await?;
+    Ok(record.filter(|record| record.status != Status::Revoked).map(|_| successor))
+}
+
 pub(super) async fn rotate(
     args: RotateArgs,
     config: &Config,
     shared: &Shared,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let grace = parse_grace(&args.grace)?;
+    let grace = parse_grace(&args.grace).map_err(|error| UsageError(format!("--grace: {error}")))?;
     let home = args.one.target.home(shared, config).await?;
     let (old, record) = find(&args.one.key, &home).await?;
-    if record.status == Status::Revoked {
-        bail!("{} is revoked, and that is for good; make a new API key", record.hint);
-    }
+    check_rotation(&record, living_successor(&home, &old).await?.as_ref(), now)?;
     let key = new_key(&config.service.key_prefix)?;
     let fresh = KeyRecord { hint: key.hint(), created: now, published: None, ..record.clone() };
+    let identity = Identity::key(&key.hash());
     // The new one first: if the second write fails, both work and the verb may be run again.
-    home.put(&Identity::key(&key.hash()), &fresh).await?;
+    home.put(&identity, &fresh).await?;
     let end = now.checked_add(grace).context("the grace is too long")?;
     let end = record.expires.map_or(end, |expires| expires.min(end));
-    home.change(&old, &KeyChange { expires: Some(Some(end)), ..KeyChange::default() }).await?;
+    home.access.supersede(&old, &identity, end).await?;
     known_everywhere(&key, shared, &args.one.target).await;
     reveal(&key, &fresh, shared, &args.one.target, now)?;
     output::say(&format!("{} ends at {}", record.hint, instant(end)));

@@ -8,8 +8,8 @@ use super::{KeyRow, OneArgs, find, print_one};
 use crate::cli::Shared;
 use crate::cmd::Target;
 use crate::config::Config;
-use crate::keys::KeyStore as _;
-use crate::output::{self, Column, Format, grouped};
+use crate::keys::{KeyFilter, KeyStore as _};
+use crate::output::{self, Column, Format, UsageError, grouped};
 
 /// Flags of `ipgeo keys list`.
 #[derive(Debug, Args)]
@@ -40,17 +40,17 @@ pub(super) async fn list(
     shared: &Shared,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let mut keys = args.target.home(shared, config).await?.list().await?;
-    keys.retain(|(_, record)| {
-        args.owner.as_ref().is_none_or(|owner| *owner == record.owner)
-            && args.tier.as_ref().is_none_or(|tier| *tier == record.tier)
-    });
-    keys.sort_by(|(a_id, a), (b_id, b)| (&a.owner, a.created, a_id).cmp(&(&b.owner, b.created, b_id)));
+    let all = args.target.home(shared, config).await?.list().await?;
+    let filter = KeyFilter { owner: args.owner, tier: args.tier };
+    let mut keys = filter.apply(all, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
+    keys.found.sort_by(|(a_id, a), (b_id, b)| (&a.owner, a.created, a_id).cmp(&(&b.owner, b.created, b_id)));
     let rows: Vec<KeyRow> =
-        keys.iter().map(|(identity, record)| KeyRow::new(identity, record, now)).collect();
-    if rows.is_empty() && shared.format() == Format::Table {
-        output::say("there is no API key; `ipgeo keys create` makes one");
-        return Ok(());
+        keys.found.iter().map(|(identity, record)| KeyRow::new(identity, record, now)).collect();
+    if let Some(told) = keys.nothing() {
+        output::say(&told);
+        if shared.format() == Format::Table {
+            return Ok(());
+        }
     }
     let text = output::rows(shared.format(), &COLUMNS, &rows, |row| {
         vec![

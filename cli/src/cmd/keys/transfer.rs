@@ -14,8 +14,10 @@ use crate::aws::Home;
 use crate::cli::Shared;
 use crate::cmd::Target;
 use crate::config::Config;
-use crate::keys::{ImportFaults, ImportPlan, Imported, KeyStore as _, export_rows, plan_import, read_csv};
-use crate::output::{self, Format, grouped};
+use crate::keys::{
+    ImportFaults, ImportPlan, Imported, KeyFilter, KeyStore as _, export_rows, plan_import, read_csv,
+};
+use crate::output::{self, Format, UsageError, grouped};
 
 /// Largest file that is read.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -26,7 +28,8 @@ const WRITES_AT_ONCE: usize = 16;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The first line names the columns: `owner`, `tier`, and `api_key` or `hash` (its SHA-256 in hex); perhaps `limit`,
-`expires`, `status`, `sites`, `networks`, `created`, `hint`. Only hashes are stored. All faults are told together with
+`expires`, `status`, `sites`, `networks`, `created`, and `hint` as `export` writes it (it is shown in clear, so that no
+text of your own is taken). Only hashes are stored. All faults are told together with
 their lines, and nothing is written unless there is none. What is there already is left, so that it may be run again.
 API keys of another form than ipgeo's need `foreign_api_keys = true` under [compat] in regions.toml.
 Examples:
@@ -113,11 +116,27 @@ async fn store(home: &Home, plan: ImportPlan) -> anyhow::Result<()> {
 }
 
 pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -> anyhow::Result<()> {
-    let mut keys = args.target.home(shared, config).await?.list().await?;
-    keys.retain(|(_, record)| args.owner.as_ref().is_none_or(|owner| *owner == record.owner));
-    let rows = export_rows(keys);
+    let all = args.target.home(shared, config).await?.list().await?;
+    let filter = KeyFilter { owner: args.owner, tier: None };
+    let keys = filter.apply(all, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
+    if let Some(told) = keys.nothing() {
+        bail!("nothing to export: {told}");
+    }
+    let owners: HashMap<_, _> = keys
+        .found
+        .iter()
+        .map(|(identity, record)| (identity.name().to_owned(), record.owner.clone()))
+        .collect();
+    let rows = export_rows(keys.found);
     if rows.is_empty() {
-        bail!("there is no API key to export");
+        bail!("nothing to export: the only API key is that of the probes");
+    }
+    let repaired = rows.iter().filter(|row| owners.get(&row.hash) != Some(&row.owner)).count();
+    if repaired > 0 {
+        output::say(&format!(
+            "{repaired} owners are written as `import` takes them: without control characters, without spaces around, 200 \
+             bytes at most; `ipgeo keys update --owner` changes them here too"
+        ));
     }
     let format = if shared.format() == Format::Table { Format::Csv } else { shared.format() };
     Ok(output::data(&output::rows(format, &[], &rows, |_| Vec::new())?)?)

@@ -10,7 +10,7 @@ use ipgeo_runtime::usage::UsageHandler;
 use jiff::{SignedDuration, Timestamp};
 
 use super::generation::{generation_table, wait_until_active};
-use crate::aws::{Home, UsageStream};
+use crate::aws::{Home, NoCredentials, UsageStream};
 use crate::cli::Shared;
 use crate::cmd::numbers::since;
 use crate::cmd::{Target, load_config};
@@ -171,7 +171,9 @@ impl<'a> Work<'a> {
             let folder = world.stream.context("this world keeps no copy of its stream")?;
             return Ok(replay::replay(&KeptStream::at(folder), counter, from, self.until, &tell).await?);
         }
-        let stream = UsageStream::of_account(self.config, self.target.profile.as_deref()).await?;
+        let stream = UsageStream::of_account(self.config, self.target.profile.as_deref())
+            .await
+            .map_err(NoCredentials::or_dev)?;
         Ok(replay::replay(&stream, counter, from, self.until, &tell).await?)
     }
 }

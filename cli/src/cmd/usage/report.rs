@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use clap::{Args, ValueEnum, value_parser};
+use clap::{Args, ValueEnum};
 use ipgeo_contract::{IdentityKind, Month};
 use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::html::write_page;
 use super::{days, read};
 use crate::cli::Shared;
-use crate::cmd::numbers::month;
+use crate::cmd::numbers::{month, rows};
 use crate::cmd::{Target, load_config};
 use crate::keys::{Grace, parse_grace};
 use crate::output::{self, Column, Format, UsageError, grouped};
@@ -56,7 +56,7 @@ pub struct TopArgs {
     #[arg(long, value_enum, default_value_t = Kind::Key, value_name = "KIND")]
     by: Kind,
     /// How many
-    #[arg(short = 'n', long, default_value_t = 10, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    #[arg(short = 'n', long, default_value = "10", value_name = "N", value_parser = rows)]
     count: u32,
     /// A month, such as 2026-11; else this one
     #[arg(long, value_name = "MONTH", value_parser = month)]

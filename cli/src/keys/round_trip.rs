@@ -1,0 +1,142 @@
+//! What is exported is imported again, whatever was stored; and no column of an import leaks an API key.
+
+use std::collections::HashMap;
+
+use ipgeo_contract::{ApiKey, Identity, KeyHash, KeyRecord, Limit, Status, Window};
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::{export_rows, plan_import, read_csv, repaired_owner};
+use crate::config::{Config, parse};
+use crate::output::{Format, rows};
+
+fn config() -> Config {
+    let compat = "[compat]\nforeign_api_keys = true\n";
+    parse("regions.toml", &(include_str!("../../../regions.toml").to_owned() + compat)).expect("sound")
+}
+
+fn now() -> Timestamp {
+    "2026-11-24T12:00:00Z".parse().expect("a timestamp")
+}
+
+fn faults(csv: &str) -> String {
+    read_csv(csv.as_bytes(), &config(), now()).expect_err("faults").of("k.csv")
+}
+
+/// A record as a store may hold it; times are kept in milliseconds.
+fn any_record() -> impl Strategy<Value = KeyRecord> {
+    let owner =
+        prop_oneof!["\\PC{0,12}", "[=+@\\-' ,\";\t\r\na-z]{0,12}", "[a-zä]{150,300}", Just(String::new())];
+    let time = (0_i64..253_402_200_000_000).prop_map(|ms| Timestamp::from_millisecond(ms).expect("in range"));
+    let hint = prop_oneof!["ipg_…[a-zA-Z0-9]{4}", "…[!-~]{4}", Just("sha256 0a0a0a0a".to_owned())];
+    let status = prop_oneof![Just(Status::Active), Just(Status::Disabled), Just(Status::Revoked)];
+    let sites = prop::collection::vec("(\\*\\.)?[a-z]{1,8}\\.test", 0..3);
+    let networks = prop::collection::vec(
+        prop_oneof![Just("203.0.113.0/24"), Just("10.0.0.1/8"), Just("2001:db8::/32")],
+        0..3,
+    );
+    let window = prop_oneof![Just(Window::Day), Just(Window::Month)];
+    let limit = (1..=Limit::CALLS_MAX, window).prop_map(|(calls, window)| Limit { calls, window });
+    let tier = prop_oneof![Just("startup"), Just("enterprise")];
+    (owner, tier, limit, status, prop::option::of(time.clone()), sites, networks, hint, time).prop_map(
+        |(owner, tier, limit, status, expires, sites, networks, hint, created)| KeyRecord {
+            owner,
+            tier: tier.to_owned(),
+            limit,
+            status,
+            expires,
+            sites: sites.iter().map(|site| site.parse().expect("a site")).collect(),
+            networks: networks.iter().map(|network| network.parse().expect("a network")).collect(),
+            hint,
+            created,
+            published: None,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn the_export_of_anything_stored_can_be_imported_again(
+        records in prop::collection::btree_map(any::<[u8; 32]>(), any_record(), 1..6),
+    ) {
+        let hash = |bytes: &[u8; 32]| hex::encode(bytes).parse::<KeyHash>().expect("a hash");
+        let stored: HashMap<Identity, KeyRecord> =
+            records.iter().map(|(bytes, record)| (Identity::key(&hash(bytes)), record.clone())).collect();
+        let exported = export_rows(stored.clone().into_iter().collect());
+        let csv = rows(Format::Csv, &[], &exported, |_| Vec::new()).expect("CSV");
+        let imported = read_csv(csv.as_bytes(), &config(), now()).map_err(|faults| faults.of("k.csv"));
+        let imported = imported.map_err(TestCaseError::fail)?;
+        prop_assert_eq!(imported.len(), stored.len());
+        for one in &imported {
+            let before = &stored[&one.identity];
+            let owner = repaired_owner(&before.owner, None).into_owned();
+            prop_assert_eq!(&one.record, &KeyRecord { owner, ..before.clone() });
+        }
+        // To where it came from it brings nothing, and elsewhere all of it.
+        prop_assert_eq!(plan_import(imported.clone(), &stored).map_err(|f| TestCaseError::fail(f.of("k.csv")))?.new.len(), 0);
+        prop_assert_eq!(plan_import(imported, &HashMap::new()).expect("a plan").new.len(), stored.len());
+    }
+}
+
+#[test]
+fn a_hint_is_derived_and_never_a_text_of_the_file() {
+    let key = ApiKey::generate("ipg", |bytes| bytes.fill(3)).expect("an API key");
+    let (text, hash) = (key.expose(), key.hash());
+    let foreign = "sk_live_51aBcDeFgHiJ";
+    let refused = [
+        format!("api_key,hint,owner,tier\n{text},{text},acme,startup\n"),
+        format!("hash,hint,owner,tier\n{hash},{text},acme,startup\n"),
+        format!("api_key,hint,owner,tier\n{foreign},{foreign},acme,startup\n"),
+        format!("api_key,hint,owner,tier\n{foreign},production,acme,startup\n"),
+        format!("hash,hint,owner,tier\n{hash},{},acme,startup\n", "x".repeat(5_000)),
+    ];
+    for csv in &refused {
+        let told = faults(csv);
+        assert!(told.starts_with("k.csv:2: `hint` is shown in clear"), "{told}");
+        assert!(!told.contains(text) && !told.contains(foreign), "{told}");
+    }
+    let taken = [
+        (format!("api_key,hint,owner,tier\n{text},{},acme,startup\n", key.hint()), key.hint()),
+        (format!("api_key,hint,owner,tier\n{foreign},,acme,startup\n"), "…gHiJ".to_owned()),
+        (format!("hash,hint,owner,tier\n{hash},ipg_…x3Kq,acme,startup\n"), "ipg_…x3Kq".to_owned()),
+        (format!("hash,owner,tier\n{hash},acme,startup\n"), format!("sha256 {}", &hash.to_string()[..8])),
+    ];
+    for (csv, hint) in taken {
+        let read = read_csv(csv.as_bytes(), &config(), now()).expect("sound");
+        assert_eq!(read[0].record.hint, hint, "{csv}");
+    }
+}
+
+#[test]
+fn an_api_key_in_the_wrong_column_is_neither_stored_nor_printed() {
+    let key = ApiKey::generate("ipg", |bytes| bytes.fill(3)).expect("an API key");
+    let hash = "0a".repeat(32);
+    for secret in [key.expose(), "sk_live_51aBcDeFgHiJ"] {
+        let files = [
+            // Without a header row: the first row is taken for one.
+            format!("{secret},acme,startup\n{secret},acme,startup\n"),
+            format!("hash,owner,tier\n{secret},acme,startup\n"),
+            format!("hash,owner,tier\n{hash},acme,{secret}\n"),
+            format!("hash,owner,tier,limit\n{hash},acme,startup,{secret}\n"),
+            format!("hash,owner,tier,limit\n{hash},acme,startup,{secret}/day\n"),
+            format!("hash,owner,tier,status\n{hash},acme,startup,{secret}\n"),
+            format!("hash,owner,tier,expires\n{hash},acme,startup,{secret}\n"),
+            format!("hash,owner,tier,created\n{hash},acme,startup,{secret}\n"),
+            format!("hash,owner,tier,networks\n{hash},acme,startup,{secret}\n"),
+        ];
+        for csv in files {
+            let told = faults(&csv);
+            assert!(!told.contains(secret), "{csv}\n{told}");
+        }
+    }
+    let (text, foreign) = (key.expose(), "sk_live_51aBcDeFgHiJ");
+    for csv in [
+        format!("hash,owner,tier\n{hash},{text},startup\n"),
+        format!("hash,owner,tier,sites\n{hash},acme,startup,{text}\n"),
+        format!("api_key,owner,tier\n{foreign},{foreign},startup\n"),
+        format!("api_key,owner,tier\n{foreign},acme {foreign},startup\n"),
+    ] {
+        let told = faults(&csv);
+        assert!(told.contains("must not hold an API key") && !told.contains(text), "{csv}\n{told}");
+    }
+}

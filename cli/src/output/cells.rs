@@ -1,0 +1,101 @@
+//! Cells of CSV. A spreadsheet takes a cell that begins like a formula for one, whoever has typed it; every CSV that
+//! leaves the program is written here, with `'` before such a cell, and what we read takes that `'` off again.
+
+use csv::{ReaderBuilder, Writer};
+use serde::Serialize;
+
+/// What a spreadsheet takes for the beginning of a formula, also of full width.
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
+/// Whether a spreadsheet would run a cell, were it not for quotes before it. A number is none.
+fn is_formula(text: &str) -> bool {
+    let bare = text.trim_start_matches('\'');
+    let is_number = || bare.parse::<f64>().is_ok_and(f64::is_finite);
+    bare.starts_with(['\t', '\r', '\n']) || (bare.trim_start().starts_with(FORMULA) && !is_number())
+}
+
+/// The text of a cell that was written by us, or by hand.
+pub fn unescaped(cell: &str) -> &str {
+    cell.strip_prefix('\'').filter(|rest| is_formula(rest)).unwrap_or(cell)
+}
+
+/// Rows as CSV with a header row.
+pub(super) fn csv_of<T: Serialize>(rows: &[T]) -> anyhow::Result<String> {
+    let mut plain = Writer::from_writer(Vec::new());
+    for row in rows {
+        plain.serialize(row)?;
+    }
+    let plain = plain.into_inner().map_err(|error| error.into_error())?;
+    let mut escaped = Writer::from_writer(Vec::new());
+    let mut reader = ReaderBuilder::new().has_headers(false).from_reader(plain.as_slice());
+    for record in reader.records() {
+        let record = record?;
+        let cells =
+            record.iter().map(|cell| if is_formula(cell) { format!("'{cell}") } else { cell.to_owned() });
+        escaped.write_record(cells)?;
+    }
+    let mut text = String::from_utf8(escaped.into_inner().map_err(|error| error.into_error())?)?;
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Row<'a> {
+        owner: &'a str,
+        usd: f64,
+    }
+
+    fn cells_of(csv: &str) -> Vec<Vec<String>> {
+        let mut reader = ReaderBuilder::new().has_headers(false).from_reader(csv.as_bytes());
+        let record =
+            |record: csv::StringRecord| record.iter().map(|cell| unescaped(cell).to_owned()).collect();
+        reader.records().map(|row| record(row.expect("a record"))).collect()
+    }
+
+    #[test]
+    fn no_cell_is_a_formula() {
+        let table = [
+            ("acme", "acme,-1.5"),
+            ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0,-1.5"),
+            ("=1,2", "\"'=1,2\",-1.5"),
+            ("+49 123", "'+49 123,-1.5"),
+            ("-acme", "'-acme,-1.5"),
+            ("-5", "-5,-1.5"),
+            ("@SUM(A1)", "'@SUM(A1),-1.5"),
+            (" =x", "' =x,-1.5"),
+            ("\t=x", "'\t=x,-1.5"),
+            ("\rx", "\"'\rx\",-1.5"),
+            ("＝x", "'＝x,-1.5"),
+            ("'=x", "''=x,-1.5"),
+            ("'quoted'", "'quoted',-1.5"),
+            ("-inf", "'-inf,-1.5"),
+            ("x ", "x ,-1.5"),
+        ];
+        for (owner, expected) in table {
+            let csv = csv_of(&[Row { owner, usd: -1.5 }]).expect("CSV");
+            assert_eq!(csv, format!("owner,usd\n{expected}"), "{owner:?}");
+            assert_eq!(cells_of(&csv)[1][0], owner);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_cell_comes_back_as_it_was(owner in "[ '=+\\-@\t\ra-z0-9,\"\n]{0,12}|\\PC{0,8}") {
+            let csv = csv_of(&[Row { owner: &owner, usd: 1.0 }]).expect("CSV");
+            prop_assert_eq!(&cells_of(&csv)[1][0], &owner);
+            // Whatever a reader shows, it begins like no formula.
+            let mut reader = ReaderBuilder::new().has_headers(false).from_reader(csv.as_bytes());
+            let rows: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().expect("records");
+            let shown = rows[1].get(0).unwrap_or_default();
+            prop_assert!(!shown.starts_with(['=', '@', '\t', '\r']) && (!shown.starts_with(['+', '-']) || shown.parse::<f64>().is_ok()));
+        }
+    }
+}
