@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::failed;
-use super::values::{number, ours, string, strings, theirs};
+use super::values::{networks, number, ours, string, strings, theirs};
 use crate::store::StoreError;
 use crate::tables;
 
@@ -204,7 +204,7 @@ impl Update {
             change.expires.map(|expires| expires.map(|time| number(time.as_millisecond()))),
         );
         update.change(attr::SITES, change.sites.as_ref().map(|sites| strings(sites)));
-        update.change(attr::NETWORKS, change.networks.as_ref().map(|networks| strings(networks)));
+        update.change(attr::NETWORKS, change.networks.as_ref().map(|list| networks(list)));
         if let Some(limit) = change.limit {
             update.change(attr::LIMIT, Some(Some(number(limit.calls))));
             update.change(attr::WINDOW, Some(Some(string(limit.window.as_str()))));
