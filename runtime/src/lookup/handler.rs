@@ -18,6 +18,7 @@ use super::geo::Geo;
 use super::problem::Problem;
 use super::request::{Metered, Part, Route, route};
 use super::settings::Settings;
+use super::special::located;
 use crate::store::{AccessRead, StoreError};
 
 /// The API, described: the same at every edge.
@@ -184,7 +185,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         let mut out = String::with_capacity(LOCATION_BYTES);
         // Writing to a String can't fail.
         let _ = write!(out, "{{\"ip\":\"{address}\",");
-        if !self.geo.write_location(address, now, &mut out) {
+        if !self.geo.write_location(located(address), now, &mut out) {
             return None;
         }
         // Addresses that are not public never come this far: no location is a bogon's.

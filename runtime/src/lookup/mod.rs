@@ -15,6 +15,7 @@ mod own_count;
 mod problem;
 mod request;
 mod settings;
+mod special;
 
 pub use answer::Answer;
 pub use cache::{Age, Memory};
