@@ -1,10 +1,14 @@
-//! ipdata's own Python client, unchanged, against a world on this machine.
+//! ipdata's own clients for Python and Node, unchanged, against a service on this machine.
 //!
-//! It wants `python3` with `venv` and a way to Python's package index. Where there is none it says so and leaves the rest out,
-//! except where `CI` is set: there it must run.
+//! They want `python3` with `venv`, `npm`, and a way to their package indexes; where there is none a test says so and is
+//! left out.
+
+#[path = "support/npm.rs"]
+mod npm;
+#[path = "support/python.rs"]
+mod python;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +20,12 @@ use ipgeo::keys::KeyStore as _;
 use ipgeo_contract::{ApiKey, Identity, KeyRecord, Status};
 use ipgeo_runtime::geo::Database;
 use jiff::Timestamp;
+use python::{Venv, run};
 
-const CLIENT: &str = "ipdata==4.0.9";
+const PYTHON_CLIENT: &str = "ipdata==4.0.9";
+const NODE_CLIENT: &str = "ipdata@2.2.4";
 
-const SCRIPT: &str = r#"
+const PYTHON: &str = r#"
 import sys, ipdata
 url, key = sys.argv[1:]
 api = ipdata.IPData(key, endpoint=url, retry_limit=0)
@@ -30,21 +36,27 @@ assert google.city == "Mountain View" and google.country_code == "US" and google
 assert google.asn.asn == "AS15169" and google.currency.code == "USD", google
 assert google.languages[0].native == "English" and google.time_zone.name == "America/Los_Angeles", google
 assert google.threat.is_bogon is False and google.count == "1", google
+assert google.company is None and google.carrier is None and "carrier" in google, google
 
 me = api.lookup()
 assert me.status == 200 and me.ip == "81.2.69.142" and me.city == "London", me
 
 some = api.lookup("1.1.1.1", fields=["ip", "city", "carrier"])
-assert some == {"ip": "1.1.1.1", "city": "Brisbane", "status": 200}, some
+assert some == {"ip": "1.1.1.1", "city": "Brisbane", "carrier": None, "status": 200}, some
 one = api.lookup("1.1.1.1", select_field="country_name")
 assert one == {"country_name": "Australia", "status": 200}, one
 asn = api.lookup("as15169")
 assert asn.status == 200 and asn.name == "Google LLC", asn
+asn = api.lookup("AS15169", fields=["asn"])
+assert asn == {"asn": "AS15169", "status": 200}, asn
 
 many = api.bulk(["8.8.8.8", "1.1.1.1", "3000::1"], fields=["ip", "city"])
 assert many.status == 200 and len(many.responses) == 3, many
 assert [item.city for item in many.responses[:2]] == ["Mountain View", "Brisbane"], many
 assert many.responses[2] == {"ip": "3000::1", "message": "3000::1 is not in the database."}, many
+networks = api.bulk(["AS15169", "AS13335"])
+assert networks.status == 200, networks
+assert [item.name for item in networks.responses] == ["Google LLC", "Cloudflare, Inc."], networks
 too_many = api.bulk(["8.8.8.8"] * 101)
 assert too_many["status"] == 400, too_many
 assert too_many["message"] == "Bulk requests should not contain more than 100 IP addresses.", too_many
@@ -54,35 +66,50 @@ assert wrong.status == 401 and wrong.message == "You have not provided a valid A
 print("all as expected")
 "#;
 
-/// A Python with the client, in a folder of the build's own; made once.
-fn python() -> Result<PathBuf, String> {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("ipdata-client");
-    let python = folder.join("bin/python");
-    let run = |command: &mut Command| match command.output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-        Err(error) => Err(error.to_string()),
-    };
-    if run(Command::new(&python).args(["-c", "import ipdata"])).is_ok() {
-        return Ok(python);
-    }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    run(Command::new(&python).args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        CLIENT,
-    ]))?;
-    Ok(python)
-}
+const NODE: &str = r#"
+const assert = require("node:assert");
+const axios = require("axios");
+const { default: IPData } = require("ipdata");
+const [url, key] = process.argv.slice(2);
+// The client can't be told where the service is.
+axios.interceptors.request.use((request) => {
+  request.url = request.url.replace("https://api.ipdata.co", url);
+  return request;
+});
+// Each with a memory of its own: the client remembers answers by address alone.
+const client = (of = key) => new IPData(of);
+
+(async () => {
+  const google = await client().lookup("8.8.8.8");
+  assert.strictEqual(google.status, 200);
+  assert.strictEqual(google.city, "Mountain View");
+  assert.strictEqual(google.currency.code, "USD");
+  assert.strictEqual(google.company, null);
+  assert.strictEqual((await client().lookup()).city, "London");
+  const one = await client().lookup("1.1.1.1", "city");
+  assert.deepStrictEqual(one, { city: "Brisbane", status: 200 });
+  const some = await client().lookup("1.1.1.1", undefined, ["ip", "city"]);
+  assert.deepStrictEqual(some, { ip: "1.1.1.1", city: "Brisbane", status: 200 });
+  const many = await client().bulkLookup(["8.8.8.8", "2606:4700:4700::1111"], ["ip", "city"]);
+  assert.deepStrictEqual(many.map((item) => item.city), ["Mountain View", "San Francisco"]);
+  const wrong = await client("test").lookup("8.8.8.8");
+  assert.strictEqual(wrong.status, 401);
+  assert.strictEqual(wrong.message, "You have not provided a valid API Key.");
+  const bogon = await client().lookup("10.0.0.1");
+  assert.strictEqual(bogon.message, "10.0.0.1 is a private IP address");
+  console.log("all as expected");
+})().catch((error) => {
+  // An error of the client's has the API key in it.
+  console.error(error.message);
+  process.exit(1);
+});
+"#;
 
 async fn make_key(home: &Home) -> ApiKey {
     let key =
         ApiKey::generate("ipg", |bytes| getrandom::fill(bytes).expect("random bytes")).expect("an API key");
     let record = KeyRecord {
-        owner: "python".into(),
+        owner: "client".into(),
         tier: "startup".into(),
         limit: "1000/month".parse().expect("a limit"),
         status: Status::Active,
@@ -97,17 +124,8 @@ async fn make_key(home: &Home) -> ApiKey {
     key
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stderr, reason = "a test that leaves itself out must say so")]
-async fn ipdatas_python_client_works_unchanged() {
-    let python = match python() {
-        Ok(python) => python,
-        Err(why) if std::env::var_os("CI").is_none() => {
-            eprintln!("left out: no Python with ipdata's client can be made here: {why}");
-            return;
-        }
-        Err(why) => panic!("{why}"),
-    };
+/// Runs a script against a service of its own; it gets the URL and an API key as its last arguments.
+async fn is_content(mut command: Command) {
     let config = config::parse("regions.toml", include_str!("../../regions.toml")).expect("a sound file");
     let database = Database::from_bytes(ipgeo::geo::sample().expect("it compiles")).expect("it opens");
     let caller: IpAddr = "81.2.69.142".parse().expect("an address");
@@ -125,12 +143,25 @@ async fn ipdatas_python_client_works_unchanged() {
     let world = World::start(&config, Arc::new(database), &options).await.expect("a world");
     let key = make_key(&Home::of_world(&world.file).expect("home")).await;
     let home = world.file.regions.iter().find(|region| region.region == world.file.home).expect("home");
-    let url = home.url.clone();
-    let told = tokio::task::spawn_blocking(move || {
-        Command::new(python).args(["-c", SCRIPT, &url, key.expose()]).output().expect("Python runs")
-    });
-    let told = told.await.expect("a run");
-    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-    assert_eq!(String::from_utf8_lossy(&told.stdout).trim(), "all as expected");
+    command.args([&home.url, key.expose()]);
+    let told = tokio::task::spawn_blocking(move || run(&mut command)).await.expect("a run");
+    assert_eq!(told.unwrap_or_else(|told| panic!("{told}")), "all as expected");
     world.stop().await.expect("it stops");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ipdatas_python_client_works_unchanged() {
+    let Some(venv) = Venv::with("ipdata-client", &[PYTHON_CLIENT]) else { return };
+    let mut command = venv.python();
+    command.args(["-c", PYTHON]);
+    is_content(command).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ipdatas_node_client_works_unchanged() {
+    let Some(folder) = npm::folder("ipdata-node", &[NODE_CLIENT]) else { return };
+    std::fs::write(folder.join("client.cjs"), NODE).expect("a file");
+    let mut command = Command::new("node");
+    command.current_dir(&folder).arg("client.cjs");
+    is_content(command).await;
 }

@@ -61,7 +61,7 @@ fn send(count: u64, seed: u64) -> Sent {
 #[test]
 fn bad_requests_are_answered_and_leave_nothing_in_the_log() {
     let sent = send(20_000, 1);
-    for status in [200, 204, 400, 401, 404, 405, 413, 429] {
+    for status in [200, 204, 400, 401, 404, 405, 413, 415, 429] {
         assert!(sent.statuses.contains_key(&status), "{status} never happened: {sent:?}");
     }
     assert!(sent.lines > 1_000, "{sent:?}");

@@ -1,6 +1,6 @@
 //! The HTTP contract, request by request: routes, fields, headers, refusals, charges and usage lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -203,9 +203,32 @@ fn a_location_has_the_fields_of_the_contract() {
             "current_time": "2026-11-24T04:00:00-08:00",
         },
         "threat": { "is_bogon": false }, "count": "1",
+        "region_type": null, "company": null, "carrier": null,
     });
     assert_eq!(location, expected);
-    assert!(!answer.body.contains("null"));
+}
+
+#[test]
+fn what_is_not_known_is_null() {
+    let edge = Edge::new();
+    // A city of a state without regions, in a network; and a city in a network that nobody announces.
+    for (path, unknown) in [
+        ("/139.162.0.1", &["region", "region_code", "region_type", "company", "carrier"][..]),
+        ("/1.2.3.4", &["asn", "region_type", "company", "carrier"][..]),
+    ] {
+        let location = json(&edge.get(path, &[]));
+        let nulls: Vec<&str> = location
+            .as_object()
+            .expect("an object")
+            .iter()
+            .filter(|(_, value)| value.is_null())
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(BTreeSet::from_iter(nulls), unknown.iter().copied().collect(), "{path}");
+        let fields = json(&edge.get(&format!("{path}?fields=city,{}", unknown.join(",")), &[]));
+        assert!(unknown.iter().all(|name| fields.get(name).is_some_and(Value::is_null)), "{fields}");
+    }
+    assert_eq!(edge.get("/1.2.3.4/asn", &[]).status_code, 404);
 }
 
 #[test]
@@ -228,13 +251,37 @@ fn every_route_answers_as_the_contract_says() {
         ),
         ("GET", "/8.8.8.8?fields=", 200, r#""postal":"94043""#, Some(1)),
         ("GET", "/AS15169", 200, r#"{"asn":"AS15169","name":"Google LLC","routes":3}"#, Some(1)),
+        ("GET", "/AS15169?fields=name,domain", 200, r#"{"name":"Google LLC"}"#, Some(1)),
+        ("GET", "/AS15169?fields=city", 400, "city is not a field", None),
+        (
+            "GET",
+            "/asn/8.8.8.8",
+            200,
+            r#"{"asn":"AS15169","name":"Google LLC","route":"8.8.8.0/24"}"#,
+            Some(1),
+        ),
+        ("GET", "/asn/10.0.0.1", 400, "10.0.0.1 is a private IP address", Some(0)),
+        ("GET", "/8.8.8.8/fr-FR?fields=city", 200, r#"{"city":"Mountain View"}"#, Some(1)),
+        ("GET", "/fr-FR?fields=city", 200, r#"{"city":"London"}"#, Some(1)),
+        ("GET", "/8.8.8.8/region_type", 404, "The region_type of this address is not known.", Some(0)),
+        ("GET", "/8.8.8.0/24", 400, "8.8.8.0/24 is a network, not an IP address", Some(0)),
+        ("GET", "/%5B2606:4700:4700::1111%5D", 200, r#""ip":"2606:4700:4700::1111""#, Some(1)),
+        ("GET", "/%5B8.8.8.8", 400, "[8.8.8.8 does not appear to be an IPv4 or IPv6 address", Some(0)),
+        (
+            "GET",
+            "/2002:808:808::1?fields=ip,city",
+            200,
+            r#"{"ip":"2002:808:808::1","city":"Mountain View"}"#,
+            Some(1),
+        ),
+        ("GET", "/2002:a00:1::1", 400, "2002:a00:1::1 is a private IP address", Some(0)),
         ("GET", "/AS4200000000", 404, "AS4200000000 is not in the database.", Some(0)),
         ("GET", "/10.0.0.1", 400, "10.0.0.1 is a private IP address", Some(0)),
         ("GET", "/240.0.0.1", 400, "240.0.0.1 is a reserved IP address", Some(0)),
         ("GET", "/bleh", 400, "bleh does not appear to be an IPv4 or IPv6 address", Some(0)),
         ("GET", "/3000::1", 404, "3000::1 is not in the database.", Some(0)),
         ("GET", "/2606:4700::1/postal", 200, "94107", Some(1)),
-        ("GET", "/8.8.8.8?fields=city,carrier", 200, r#"{"city":"Mountain View"}"#, Some(1)),
+        ("GET", "/8.8.8.8?fields=city,carrier", 200, r#"{"city":"Mountain View","carrier":null}"#, Some(1)),
         ("GET", "/8.8.8.8/carrier", 404, "The carrier of this address is not known.", Some(0)),
         ("GET", "/3000::1/city", 404, "3000::1 is not in the database.", Some(0)),
         ("GET", "/8.8.8.8?fields=planet", 400, "planet is not a field", Some(0)),
@@ -245,7 +292,6 @@ fn every_route_answers_as_the_contract_says() {
         ("OPTIONS", "/8.8.8.8", 204, "", None),
         ("DELETE", "/8.8.8.8", 405, "This path answers GET, HEAD, OPTIONS.", None),
         ("GET", "/bulk", 405, "This path answers POST, OPTIONS.", None),
-        ("HEAD", "/8.8.8.8", 200, "", Some(1)),
     ];
     for (method, path, status, holds, cost) in table {
         let edge = Edge::new();
@@ -265,6 +311,62 @@ fn every_route_answers_as_the_contract_says() {
             assert_eq!((&problem["status"], &problem["message"]), (&status.into(), &problem["detail"]));
             assert_eq!(answer.headers.contains_key("allow"), status == 405);
         }
+    }
+}
+
+#[test]
+fn head_is_answered_as_get_and_costs_the_same() {
+    for path in ["/8.8.8.8", "/8.8.8.8/city", "/bleh", "/health", "/bulk", "/a/b/c"] {
+        let [get, head] = ["GET", "HEAD"].map(|method| {
+            let edge = Edge::new();
+            (edge.send(&event(method, path, &[])), edge.lines())
+        });
+        assert_eq!(get, head, "{path}");
+        assert!(
+            head.0.headers.get("content-length").is_none_or(|length| *length == get.0.body.len().to_string())
+        );
+    }
+}
+
+#[test]
+fn a_refusal_without_a_good_api_key_says_how_to_send_one() {
+    let edge = Edge::new();
+    let answer = edge.get("/8.8.8.8", &[("x-api-key", "test")]);
+    assert_eq!(answer.headers["www-authenticate"], "Bearer realm=\"ipgeo\"");
+    assert!(!edge.get("/bleh", &[]).headers.contains_key("www-authenticate"));
+    let strict = Edge::with(|settings| settings.unknown_key_status = 403);
+    assert!(!strict.get("/8.8.8.8", &[("x-api-key", "test")]).headers.contains_key("www-authenticate"));
+}
+
+#[test]
+fn problems_are_called_what_the_client_reads() {
+    let edge = Edge::new();
+    for (headers, kind) in [
+        (&[][..], "application/problem+json"),
+        (&[("accept", "*/*"), ("user-agent", "curl/8.9.1")][..], "application/problem+json"),
+        (&[("accept", "application/json")][..], "application/json"),
+        (&[("accept", "application/json, application/problem+json")][..], "application/problem+json"),
+        (&[("user-agent", "GuzzleHttp/7")][..], "application/json"),
+        (&[("user-agent", "Symfony HttpClient/Curl"), ("accept", "*/*")][..], "application/json"),
+    ] {
+        let problem = edge.get("/bleh", headers);
+        assert_eq!(problem.headers["content-type"], kind, "{headers:?}");
+        assert_eq!(problem.body, edge.get("/bleh", &[]).body);
+        assert_eq!(edge.get("/health", headers).headers["content-type"], "application/json");
+    }
+}
+
+#[test]
+fn a_text_is_plain_for_ipdatas_java_client() {
+    let edge = Edge::new();
+    let headers = &[("user-agent", "io.ipdata.client.java.0.2.0"), ("accept", "application/json")][..];
+    for (path, body) in [
+        ("/8.8.8.8/city", "Mountain View"),
+        ("/8.8.8.8/is_eu", "false"),
+        ("/8.8.8.8/latitude", "37.422"),
+        ("/8.8.8.8/asn", r#"{"asn":"AS15169","name":"Google LLC","route":"8.8.8.0/24"}"#),
+    ] {
+        assert_eq!(edge.get(path, headers).body, body, "{path}");
     }
 }
 
@@ -300,6 +402,29 @@ fn bulk_answers_in_order_and_costs_its_valid_addresses() {
     event.body = Some("[]".into());
     assert_eq!(json(&edge.send(&event)), serde_json::json!({ "responses": [] }));
     assert_eq!(edge.last_line().cost, 0);
+}
+
+#[test]
+fn bulk_takes_network_numbers_and_says_what_is_wrong_with_other_items() {
+    let edge = Edge::new();
+    let key = edge.key(|_| ());
+    let mut event = event("POST", "/bulk?fields=ip,asn", &[("x-api-key", key.expose())]);
+    event.body = Some("\u{feff}[\"8.8.8.8\", \"as15169\", \"AS4200000000\", 1, null, [\"8.8.8.8\"]]".into());
+    let other = |item: &str| serde_json::json!({ "ip": item, "message": "An item should be an IP address, as a string." });
+    let answer = edge.send(&event);
+    let expected = serde_json::json!([
+        { "ip": "8.8.8.8", "asn": { "asn": "AS15169", "name": "Google LLC", "route": "8.8.8.0/24" } },
+        { "asn": "AS15169" },
+        { "ip": "AS4200000000", "message": "AS4200000000 is not in the database." },
+        other("1"),
+        other("null"),
+        other("[\"8.8.8.8\"]"),
+    ]);
+    assert_eq!((answer.status_code, json(&answer)), (200, expected));
+    assert_eq!(edge.last_line().cost, 3);
+    event.headers.insert("content-encoding".into(), "gzip".into());
+    let refused = edge.send(&event);
+    assert_eq!((refused.status_code, refused.headers["accept-encoding"].as_str()), (415, "identity"));
 }
 
 #[test]
@@ -373,6 +498,24 @@ fn an_api_key_is_found_where_clients_put_it() {
     ] {
         assert_eq!((answer.status_code, answer.headers["x-ratelimit-limit"].as_str()), (200, "100"));
     }
+    // The first that is not empty counts.
+    let unknown = ApiKey::generate("ipg", |bytes| bytes.fill(201)).expect("an API key");
+    for (headers, path, status) in [
+        (&[("x-api-key", ""), ("authorization", bearer.as_str())][..], "/8.8.8.8", 200),
+        (&[("x-api-key", "  "), ("authorization", "Bearer ")][..], query.as_str(), 200),
+        (&[("authorization", "Basic dTpw")][..], query.as_str(), 200),
+        (&[("authorization", "bearer   "), ("x-api-key", "")][..], &query.replace('?', "?api-key=&"), 200),
+        (&[("x-api-key", unknown.expose()), ("authorization", bearer.as_str())][..], query.as_str(), 401),
+        (&[("authorization", "Bearer junk")][..], query.as_str(), 401),
+    ] {
+        assert_eq!(edge.get(path, headers).status_code, status, "{headers:?}");
+    }
+}
+
+#[test]
+fn a_refused_api_key_is_charged_to_the_callers_address() {
+    let edge = Edge::new();
+    let key = edge.key(|_| ());
     // Empty is none; a malformed one is refused without a read of it, an unknown one with one read for all. What others
     // have counted of the address is read once for all, too.
     assert_eq!(edge.get("/8.8.8.8?api-key=", &[]).headers["x-ratelimit-limit"], "5");
@@ -750,7 +893,7 @@ proptest! {
             event.request_context.http.source_ip = source;
         }
         let answer = edge.send(&event);
-        prop_assert!([200, 204, 400, 401, 403, 404, 405, 413, 429].contains(&answer.status_code), "{:?}", answer);
+        prop_assert!([200, 204, 400, 401, 403, 404, 405, 413, 415, 429].contains(&answer.status_code), "{:?}", answer);
         prop_assert!(edge.lines() <= 1);
         if answer.status_code >= 400 {
             prop_assert_eq!(&json(&answer)["status"], answer.status_code);

@@ -93,12 +93,25 @@ pub(crate) fn response(answer: Answer, region: &str) -> Response<Body> {
     response
 }
 
+/// What is answered before any handler sees a request; pages of any origin may read it.
+pub(crate) fn refusal(status: StatusCode, body: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        ("content-type", "application/json"),
+        ("cache-control", "no-store"),
+        ("access-control-allow-origin", "*"),
+        ("access-control-expose-headers", "Retry-After"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
 /// What API Gateway says when a body is too large.
 pub(crate) fn too_large() -> Response<Body> {
-    let mut response = Response::new(Body::from(r#"{"message":"Request Entity Too Large"}"#));
-    *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-    response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
-    response
+    refusal(StatusCode::PAYLOAD_TOO_LARGE, r#"{"message":"Request Entity Too Large"}"#)
 }
 
 #[cfg(test)]
@@ -154,5 +167,12 @@ mod tests {
         for (rule, peer, headers, expected) in table {
             assert_eq!(rule.address(peer, headers).to_string(), expected);
         }
+    }
+
+    #[test]
+    fn a_page_of_any_origin_may_read_that_a_body_is_too_large() {
+        let response = too_large();
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(response.headers()["access-control-allow-origin"], "*");
     }
 }

@@ -11,6 +11,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::front::refusal;
 use crate::config::RuntimeSettings;
 
 /// Executions at once that an account has when nothing is reserved.
@@ -62,15 +63,15 @@ impl<C: Clock> Throttle<C> {
 }
 
 impl Refused {
-    /// What API Gateway answers.
+    /// What API Gateway answers, and that a second later there may be room.
     pub(crate) fn response(self) -> Response<Body> {
-        let (status, message) = match self {
-            Self::Rate => (StatusCode::TOO_MANY_REQUESTS, r#"{"message":"Too Many Requests"}"#),
-            Self::Concurrency => (StatusCode::SERVICE_UNAVAILABLE, r#"{"message":"Service Unavailable"}"#),
+        let mut response = match self {
+            Self::Rate => refusal(StatusCode::TOO_MANY_REQUESTS, r#"{"message":"Too Many Requests"}"#),
+            Self::Concurrency => {
+                refusal(StatusCode::SERVICE_UNAVAILABLE, r#"{"message":"Service Unavailable"}"#)
+            }
         };
-        let mut response = Response::new(Body::from(message));
-        *response.status_mut() = status;
-        response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+        response.headers_mut().insert("retry-after", HeaderValue::from_static("1"));
         response
     }
 }
@@ -138,7 +139,11 @@ mod tests {
     #[test]
     fn what_a_refused_caller_is_told() {
         for (refused, status) in [(Refused::Rate, 429), (Refused::Concurrency, 503)] {
-            assert_eq!(refused.response().status().as_u16(), status);
+            let response = refused.response();
+            assert_eq!(response.status().as_u16(), status);
+            assert_eq!(response.headers()["access-control-allow-origin"], "*");
+            assert_eq!(response.headers()["access-control-expose-headers"], "Retry-After");
+            assert_eq!(response.headers()["retry-after"], "1");
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
 
 use crate::{Limit, Period, SitePattern};
@@ -130,4 +130,13 @@ pub struct KeyRecord {
     pub created: Timestamp,
     /// Usage as last published; none before the first publication.
     pub published: Option<Published>,
+}
+
+/// A network in its one form: a network of IPv4 addresses in IPv6 form, such as `::ffff:203.0.113.0/120`, is the
+/// network of IPv4, for a caller's address comes in that form too.
+pub fn canonical_network(network: IpNet) -> IpNet {
+    let IpNet::V6(v6) = network else { return network };
+    let length = v6.prefix_len().checked_sub(128 - 32);
+    let v4 = length.zip(v6.addr().to_ipv4_mapped()).and_then(|(length, v4)| Ipv4Net::new(v4, length).ok());
+    v4.map_or(network, IpNet::V4)
 }

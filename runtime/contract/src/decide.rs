@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use crate::{KeyRecord, Limit, Period, Published, Site, Status, site_is_allowed};
+use crate::{KeyRecord, Limit, Period, Published, Site, Status, canonical_network, site_is_allowed};
 
 /// Allowed, or refused and why. A refusal is a value, not an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -147,7 +147,8 @@ pub fn decide_key(record: &KeyRecord, caller: &Caller, used: u64, cost: u64, now
 
 fn network_is_allowed(record: &KeyRecord, address: IpAddr) -> bool {
     let address = address.to_canonical();
-    record.networks.is_empty() || record.networks.iter().any(|network| network.contains(&address))
+    record.networks.is_empty()
+        || record.networks.iter().any(|network| canonical_network(*network).contains(&address))
 }
 
 #[cfg(test)]
@@ -205,6 +206,29 @@ mod tests {
             change(&mut record);
             let now = at("2026-11-24T12:00:00Z");
             assert_eq!(decide_key(&record, &caller, used, cost, now), verdict, "row {row}");
+        }
+    }
+
+    #[test]
+    fn a_network_of_ipv4_in_ipv6_form_is_the_network_of_ipv4() {
+        // (the network as it is written, as it is kept, a caller, whether he is in it)
+        let table = [
+            ("::ffff:203.0.113.0/120", "203.0.113.0/24", "203.0.113.5", true),
+            ("::ffff:203.0.113.0/120", "203.0.113.0/24", "::ffff:203.0.113.5", true),
+            ("::ffff:203.0.113.0/120", "203.0.113.0/24", "203.0.114.5", false),
+            ("::ffff:203.0.113.7/128", "203.0.113.7/32", "203.0.113.7", true),
+            ("::ffff:0:0/96", "0.0.0.0/0", "8.8.8.8", true),
+            ("::ffff:0:0/96", "0.0.0.0/0", "2001:db8::1", false),
+            ("::fffe:0:0/95", "::fffe:0:0/95", "8.8.8.8", false),
+            ("2001:db8::/32", "2001:db8::/32", "2001:db8::1", true),
+            ("203.0.113.0/24", "203.0.113.0/24", "::ffff:203.0.113.5", true),
+        ];
+        for (written, kept, caller, allowed) in table {
+            let network = written.parse().expect("a network");
+            assert_eq!(canonical_network(network).to_string(), kept);
+            let record = KeyRecord { networks: vec![network], ..record() };
+            let caller = caller.parse().expect("an address");
+            assert_eq!(network_is_allowed(&record, caller), allowed, "{caller} in {written}");
         }
     }
 

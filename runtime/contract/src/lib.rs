@@ -24,7 +24,7 @@ mod quiet;
 mod site;
 mod usage_line;
 
-pub use access::{KeyRecord, Published, SECRET_ID, Status, StatusError, access_attr};
+pub use access::{KeyRecord, Published, SECRET_ID, Status, StatusError, access_attr, canonical_network};
 pub use alert::{Thresholds, ThresholdsError};
 pub use api_key::{ApiKey, ApiKeyError, KeyHash, KeyHashError, foreign_key_hash, prefix_is_valid};
 pub use decide::{Caller, QuotaState, Verdict, VerdictError, decide_key, effective_usage};

@@ -11,7 +11,7 @@ use ipgeo_contract::{
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::values::{number, ours, string, strings, theirs};
+use super::values::{networks, number, ours, string, strings, theirs};
 use super::{LedgerTable, failed};
 use crate::store::{MonthTotals, StoreError};
 use crate::tables::{self, Item};
@@ -282,7 +282,7 @@ impl Update {
             change.expires.map(|expires| expires.map(|time| number(time.as_millisecond()))),
         );
         update.change(attr::SITES, change.sites.as_ref().map(|sites| strings(sites)));
-        update.change(attr::NETWORKS, change.networks.as_ref().map(|networks| strings(networks)));
+        update.change(attr::NETWORKS, change.networks.as_ref().map(|list| networks(list)));
         if let Some(limit) = change.limit {
             update.change(attr::LIMIT, Some(Some(number(limit.calls))));
             update.change(attr::WINDOW, Some(Some(string(limit.window.as_str()))));

@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
+use ipnet::IpNet;
 
 use super::Described;
 use crate::tables::{self, Calls, Cause, Change, Found, Item, Updated, Value};
@@ -28,6 +29,10 @@ pub(super) fn number(value: impl Display) -> AttributeValue {
 /// An attribute that holds a list of strings, or none for an empty list.
 pub(super) fn strings<T: Display>(list: &[T]) -> Option<AttributeValue> {
     tables::strings(list).map(their_value)
+}
+
+pub(super) fn networks(list: &[IpNet]) -> Option<AttributeValue> {
+    tables::networks(list).map(their_value)
 }
 
 fn their_value(value: Value) -> AttributeValue {

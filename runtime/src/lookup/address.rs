@@ -1,6 +1,8 @@
 //! Addresses as callers write them: parsed, and told apart by whether they can have a location.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::special::kind;
 
 /// Characters of a caller's text that an answer repeats.
 const ECHO_CHARS_MAX: usize = 64;
@@ -11,6 +13,9 @@ pub(super) enum AddressFault {
     /// Not an address.
     #[error("{0} does not appear to be an IPv4 or IPv6 address")]
     NotAnAddress(String),
+    /// An address with a prefix length.
+    #[error("{0} is a network, not an IP address; ask for one of its addresses, such as {1}")]
+    Network(String, IpAddr),
     /// An address that is not of the public internet.
     #[error("{0} is a {1} IP address")]
     NotPublic(IpAddr, &'static str),
@@ -31,10 +36,17 @@ pub(super) fn looks_like_address(text: &str) -> bool {
 }
 
 /// The canonical address of a text, if it is one and of the public internet. An IPv4 address in IPv6
-/// form is the IPv4 address.
+/// form is the IPv4 address; an IPv6 address may be in brackets, as in a URL.
 pub(super) fn public_address(text: &str) -> Result<IpAddr, AddressFault> {
-    let bare = text.trim().trim_start_matches('[').trim_end_matches(']');
-    let address: IpAddr = bare.parse().map_err(|_| AddressFault::NotAnAddress(echo(text)))?;
+    let bare = text.trim();
+    let address = match bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inner) => inner.parse::<Ipv6Addr>().map(IpAddr::V6),
+        None => bare.parse::<IpAddr>(),
+    };
+    let address = address.map_err(|_| match network_address(bare) {
+        Some(first) => AddressFault::Network(echo(bare), first),
+        None => AddressFault::NotAnAddress(echo(text)),
+    })?;
     let address = address.to_canonical();
     match kind(address) {
         None => Ok(address),
@@ -42,45 +54,13 @@ pub(super) fn public_address(text: &str) -> Result<IpAddr, AddressFault> {
     }
 }
 
-fn kind(address: IpAddr) -> Option<&'static str> {
-    match address {
-        IpAddr::V4(v4) => kind_v4(v4),
-        IpAddr::V6(v6) => kind_v6(v6),
-    }
-}
-
-/// By the IANA registry of special-purpose IPv4 addresses.
-fn kind_v4(address: Ipv4Addr) -> Option<&'static str> {
-    let [a, b, c, _] = address.octets();
-    match (a, b, c) {
-        _ if address.is_loopback() => Some("loopback"),
-        _ if address.is_private() => Some("private"),
-        _ if address.is_link_local() => Some("link local"),
-        _ if address.is_multicast() => Some("multicast"),
-        (0 | 240..=255, ..)             // this network; class E and broadcast
-        | (100, 64..=127, _)            // shared by carriers
-        | (192, 0, 0 | 2)               // protocol assignments; documentation
-        | (192, 88, 99)                 // 6to4 relays, ended
-        | (198, 18 | 19, _)             // benchmarks
-        | (198, 51, 100)                // documentation
-        | (203, 0, 113) => Some("reserved"),
-        _ => None,
-    }
-}
-
-/// By the IANA registry of special-purpose IPv6 addresses; outside `2000::/3` nothing is given out.
-fn kind_v6(address: Ipv6Addr) -> Option<&'static str> {
-    let [a, b, ..] = address.segments();
-    match (a, b) {
-        _ if address.is_loopback() => Some("loopback"),
-        _ if address.is_multicast() => Some("multicast"),
-        (0xfc00..=0xfdff, _) => Some("private"),
-        (0xfe80..=0xfebf, _) => Some("link local"),
-        // Documentation, benchmarks and identifiers inside 2001::/23, and documentation of 2024.
-        (0x2001, 0x0db8 | 0x0002 | 0x0010..=0x003f) | (0x3fff, 0x0000..=0x0fff) => Some("reserved"),
-        (0x2000..=0x3fff, _) => None,
-        _ => Some("reserved"),
-    }
+/// The address before the prefix length of a text such as `8.8.8.0/24`.
+pub(super) fn network_address(text: &str) -> Option<IpAddr> {
+    let (address, length) = text.split_once('/')?;
+    let address: IpAddr = address.parse().ok()?;
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let digits = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
+    (digits && length.parse::<u8>().is_ok_and(|length| length <= bits)).then_some(address)
 }
 
 #[cfg(test)]
@@ -118,7 +98,33 @@ mod tests {
             ("", Err(" does not appear to be an IPv4 or IPv6 address")),
             ("1.2.3", Err("1.2.3 does not appear to be an IPv4 or IPv6 address")),
             ("08.8.8.8", Err("08.8.8.8 does not appear to be an IPv4 or IPv6 address")),
-            ("1.2.3.4/24", Err("1.2.3.4/24 does not appear to be an IPv4 or IPv6 address")),
+            (
+                "1.2.3.4/24",
+                Err(
+                    "1.2.3.4/24 is a network, not an IP address; ask for one of its addresses, such as 1.2.3.4",
+                ),
+            ),
+            (
+                "2001:db8::/32",
+                Err(
+                    "2001:db8::/32 is a network, not an IP address; ask for one of its addresses, such as 2001:db8::",
+                ),
+            ),
+            ("1.2.3.4/33", Err("1.2.3.4/33 does not appear to be an IPv4 or IPv6 address")),
+            ("1.2.3.4/+4", Err("1.2.3.4/+4 does not appear to be an IPv4 or IPv6 address")),
+            ("1.2.3.4/", Err("1.2.3.4/ does not appear to be an IPv4 or IPv6 address")),
+            ("[::ffff:8.8.8.8]", Ok("8.8.8.8")),
+            (" 8.8.8.8 ", Ok("8.8.8.8")),
+            ("[8.8.8.8]", Err("[8.8.8.8] does not appear to be an IPv4 or IPv6 address")),
+            ("[8.8.8.8", Err("[8.8.8.8 does not appear to be an IPv4 or IPv6 address")),
+            ("8.8.8.8]]]", Err("8.8.8.8]]] does not appear to be an IPv4 or IPv6 address")),
+            ("[[2001:4860::1]]", Err("[[2001:4860::1]] does not appear to be an IPv4 or IPv6 address")),
+            ("[2001:4860::1", Err("[2001:4860::1 does not appear to be an IPv4 or IPv6 address")),
+            ("2001:4860::1]", Err("2001:4860::1] does not appear to be an IPv4 or IPv6 address")),
+            ("[]", Err("[] does not appear to be an IPv4 or IPv6 address")),
+            ("2002:a00:1::1", Err("2002:a00:1::1 is a private IP address")),
+            ("2001:5::1", Err("2001:5::1 is a reserved IP address")),
+            ("192.0.0.9", Ok("192.0.0.9")),
         ];
         for (text, expected) in table {
             let found = public_address(text).map(|a| a.to_string()).map_err(|e| e.to_string());

@@ -36,7 +36,7 @@ impl Answer {
         answer.header(
             "access-control-expose-headers",
             "RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, \
-             X-RateLimit-Reset, X-Database-Date, X-Database-Attribution",
+             X-RateLimit-Reset, WWW-Authenticate, X-Database-Date, X-Database-Attribution",
         );
         answer
     }
@@ -51,6 +51,12 @@ impl Answer {
 
     pub(super) fn problem(problem: &Problem) -> Self {
         let mut answer = Self::new(problem.status, PROBLEM_JSON, problem.json());
+        match problem.status {
+            401 => answer.header("www-authenticate", "Bearer realm=\"ipgeo\""),
+            // RFC 9110 15.5.16: the codings that are read.
+            415 => answer.header("accept-encoding", "identity"),
+            _ => {}
+        }
         if let Some(allow) = problem.allow {
             answer.header("allow", allow);
         }
@@ -58,6 +64,13 @@ impl Answer {
             answer.header("retry-after", seconds.to_string());
         }
         answer
+    }
+
+    /// The same problem for a client that reads it only as `application/json`.
+    pub(super) fn as_plain_json(&mut self) {
+        if self.headers.get("content-type").is_some_and(|kind| kind == PROBLEM_JSON) {
+            self.header("content-type", JSON);
+        }
     }
 
     pub(super) fn preflight() -> Self {

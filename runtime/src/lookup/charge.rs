@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::cache::{Age, Memory};
 use super::event::Event;
-use super::request::query;
+use super::request::queries;
 use super::settings::Settings;
 use crate::store::{AccessRead, StoreError};
 
@@ -60,15 +60,15 @@ impl Asked {
     }
 }
 
-/// The API key of a request: `x-api-key`, else `Authorization: Bearer`, else `?api-key=`; an empty one is
-/// none.
+/// The API key of a request: the first that is not empty of `x-api-key`, `Authorization: Bearer` and `?api-key=`.
 fn key_text(event: &Event) -> Option<String> {
     let bearer = event.header("authorization").and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
+        let (scheme, token) = value.trim_start().split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token)
     });
-    let found = event.header("x-api-key").or(bearer).map(str::to_owned).or_else(|| query(event, "api-key"));
-    found.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    let filled = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    let in_header = [event.header("x-api-key"), bearer].into_iter().flatten().find_map(filled);
+    in_header.or_else(|| queries(event, "api-key").find_map(|text| filled(&text)))
 }
 
 /// A text that may be an API key.

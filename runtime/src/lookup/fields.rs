@@ -1,16 +1,20 @@
 //! The fields of a location: the names that ipdata's clients know, and choosing among them.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Every field that an answer may have, in the order of the contract.
-pub const FIELDS: [&str; 22] = [
+pub const FIELDS: [&str; 25] = [
     "ip",
     "is_eu",
     "city",
     "region",
     "region_code",
+    "region_type",
     "postal",
     "country_name",
     "country_code",
@@ -23,6 +27,8 @@ pub const FIELDS: [&str; 22] = [
     "emoji_flag",
     "emoji_unicode",
     "asn",
+    "company",
+    "carrier",
     "languages",
     "currency",
     "time_zone",
@@ -30,12 +36,65 @@ pub const FIELDS: [&str; 22] = [
     "count",
 ];
 
-/// Fields that ipdata's clients may ask for and that no answer of ours has: absent, not unknown.
-const NEVER_KNOWN: [&str; 4] = ["carrier", "company", "organisation", "status"];
+/// Fields that ipdata's clients may ask for and that no answer of ours has.
+const NEVER_KNOWN: [&str; 2] = ["organisation", "status"];
 
-/// Whether `name` is a field.
+/// The members of what is known of a network number.
+const NETWORK_FIELDS: [&str; 5] = ["asn", "name", "domain", "type", "routes"];
+
+/// Fields that are `null` when they are not known, in the order in which a compiled database has them: ipdata's Ruby
+/// client fails on members that are left out. Its Rust client fails on `null` for the others, which are left out:
+/// `is_eu`, `latitude`, `longitude`, `languages`.
+const NULL_WHEN_UNKNOWN: [&str; 18] = [
+    "city",
+    "postal",
+    "region",
+    "region_code",
+    "country_name",
+    "country_code",
+    "continent_name",
+    "continent_code",
+    "calling_code",
+    "flag",
+    "emoji_flag",
+    "emoji_unicode",
+    "currency",
+    "asn",
+    "time_zone",
+    "region_type",
+    "company",
+    "carrier",
+];
+
+/// Appends those fields of [`NULL_WHEN_UNKNOWN`] that a location does not have, as `null`. The location has no closing
+/// brace yet, and a member before those of the database.
+///
+/// A member is found by `,"name":`. No text can hold that, for its quote would be escaped, and no member of a member
+/// has such a name.
+pub(super) fn write_unknown(location: &mut String) {
+    static MEMBERS: LazyLock<[(&str, Finder<'static>); NULL_WHEN_UNKNOWN.len()]> = LazyLock::new(|| {
+        NULL_WHEN_UNKNOWN.map(|name| (name, Finder::new(&format!(",\"{name}\":")).into_owned()))
+    });
+    let known = location.len();
+    let mut at = 0;
+    for (name, member) in &*MEMBERS {
+        let bytes = &location.as_bytes()[..known];
+        // Each after the one before, as a rule: so all are found in one pass.
+        match member.find(&bytes[at..]).map(|found| at + found).or_else(|| member.find(&bytes[..at])) {
+            Some(found) => at = found,
+            None => location.extend([",\"", name, "\":null"]),
+        }
+    }
+}
+
+/// Whether `name` is a field of a location.
 pub(super) fn is_field(name: &str) -> bool {
     FIELDS.contains(&name) || NEVER_KNOWN.contains(&name)
+}
+
+/// Whether `name` is a field of a network number.
+pub(super) fn is_network_field(name: &str) -> bool {
+    NETWORK_FIELDS.contains(&name)
 }
 
 /// The members of a location, in order, each value as it was written: `1.50` stays `1.50`.
@@ -69,12 +128,13 @@ fn members(location: &str) -> Vec<(&str, &str)> {
     read.map(|read| read.0).unwrap_or_default().into_iter().map(|(name, value)| (name, value.get())).collect()
 }
 
-/// The value of one field, as JSON; `None` when the location does not have it.
+/// The value of one field, as JSON; `None` when it is not known.
 pub(super) fn one(location: &str, field: &str) -> Option<String> {
-    members(location).into_iter().find(|(name, _)| *name == field).map(|(_, value)| value.to_owned())
+    let found = members(location).into_iter().find(|(name, _)| *name == field);
+    found.map(|(_, value)| value.to_owned()).filter(|value| value != "null")
 }
 
-/// The location with these fields only.
+/// The location, or what is known of a network number, with these fields only.
 pub(super) fn some(location: &str, fields: &[String]) -> String {
     let chosen: Vec<String> = members(location)
         .into_iter()
@@ -87,18 +147,55 @@ pub(super) fn some(location: &str, fields: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
-    const LOCATION: &str =
-        r#"{"ip":"8.8.8.8","latitude":37.50,"asn":{"asn":"AS15169","name":"a,\"b\""},"count":"3"}"#;
+    const LOCATION: &str = r#"{"ip":"8.8.8.8","latitude":37.50,"postal":null,"asn":{"asn":"AS15169","name":"a,\"b\""},"count":"3"}"#;
 
     #[test]
     fn fields_are_chosen_as_they_are_written() {
         assert_eq!(one(LOCATION, "latitude").as_deref(), Some("37.50"));
         assert_eq!(one(LOCATION, "asn").as_deref(), Some(r#"{"asn":"AS15169","name":"a,\"b\""}"#));
         assert_eq!(one(LOCATION, "city"), None);
-        let chosen = some(LOCATION, &["count".to_owned(), "city".to_owned(), "latitude".to_owned()]);
-        assert_eq!(chosen, r#"{"latitude":37.50,"count":"3"}"#);
+        assert_eq!(one(LOCATION, "postal"), None);
+        let chosen = some(LOCATION, &["count", "city", "latitude", "postal"].map(str::to_owned));
+        assert_eq!(chosen, r#"{"latitude":37.50,"postal":null,"count":"3"}"#);
         assert_eq!(some(LOCATION, &[]), "{}");
         assert_eq!(some("broken", &["ip".to_owned()]), "{}");
+    }
+
+    fn completed(location: &str) -> serde_json::Value {
+        let mut location = location.strip_suffix('}').expect("an object").to_owned();
+        write_unknown(&mut location);
+        serde_json::from_str(&(location + "}")).expect("JSON")
+    }
+
+    #[test]
+    fn what_is_not_known_is_null_or_left_out() {
+        let nothing = completed(r#"{"ip":"8.8.8.8"}"#);
+        let members: Vec<&String> = nothing.as_object().expect("an object").keys().collect();
+        assert_eq!(members.len(), 1 + NULL_WHEN_UNKNOWN.len(), "{members:?}");
+        assert!(NULL_WHEN_UNKNOWN.iter().all(|name| nothing[name].is_null() && is_field(name)));
+        for name in ["is_eu", "latitude", "longitude", "languages"] {
+            assert!(nothing.get(name).is_none(), "{name}");
+        }
+        // In whatever order the members come.
+        let some = completed(
+            r#"{"ip":"8.8.8.8","time_zone":1,"asn":{"asn":"AS1"},"company":2,"region_code":"CA","city":"a"}"#,
+        );
+        let expected = serde_json::json!({ "asn": "AS1" });
+        assert_eq!((&some["asn"], &some["company"], &some["city"]), (&expected, &2.into(), &"a".into()));
+        assert_eq!((&some["region"], &some["carrier"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_taken_for_a_member(text in "(,?\"?(city|asn|region)\"?:?|[\\\\\",{}:]){0,8}") {
+            let given = serde_json::json!({ "country_name": text, "currency": { "name": text } });
+            let members = given.to_string();
+            let found = completed(&format!("{{\"ip\":{},{}", serde_json::json!(text), &members[1..]));
+            for name in NULL_WHEN_UNKNOWN {
+                prop_assert_eq!(&found[name], &given[name], "{}", name);
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use ipgeo_contract::{Period, QuotaState, UsageEvent, Verdict};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::address::{AddressFault, public_address};
+use super::address::{AddressFault, echo, public_address};
 use super::answer::Answer;
 use super::cache::Memory;
 use super::charge::{Asked, Decision, Gate, Undecided};
@@ -16,8 +16,9 @@ use super::event::Event;
 use super::fields;
 use super::geo::Geo;
 use super::problem::{OverQuota, Problem, is_bad_request};
-use super::request::{Metered, Part, Route, route};
+use super::request::{Form, Item, Metered, Part, Route, reads_json_only, route};
 use super::settings::Settings;
+use super::special::located;
 use crate::store::{AccessRead, StoreError};
 
 /// The API, described: the same at every edge.
@@ -46,18 +47,38 @@ pub struct Lookup<A, G, S> {
 
 /// What was asked for, with its addresses read.
 enum Work {
-    Location {
-        address: Result<IpAddr, AddressFault>,
-        part: Part,
-    },
-    Bulk {
-        addresses: Vec<Result<IpAddr, (String, AddressFault)>>,
-        part: Part,
-        wrap: bool,
-    },
-    Asn(u32),
+    Location { address: Result<IpAddr, AddressFault>, part: Part },
+    Bulk { items: Vec<Result<Subject, BadItem>>, part: Part, wrap: bool },
+    Asn { number: u32, part: Part },
     /// Nothing that can be answered.
     Bad(Problem),
+}
+
+/// An item of a bulk request that can be looked up.
+enum Subject {
+    Address(IpAddr),
+    Asn(u32),
+}
+
+/// An item of a bulk request that can't: what was sent, and why not.
+struct BadItem {
+    sent: String,
+    why: String,
+}
+
+impl Subject {
+    fn read(item: Item) -> Result<Self, BadItem> {
+        match item {
+            Item::Asn(number) => Ok(Self::Asn(number)),
+            Item::Other(sent) => Err(BadItem {
+                sent: echo(&sent),
+                why: "An item should be an IP address, as a string.".into(),
+            }),
+            Item::Address(text) => public_address(&text)
+                .map(Self::Address)
+                .map_err(|fault| BadItem { sent: echo(&text), why: fault.to_string() }),
+        }
+    }
 }
 
 impl Work {
@@ -67,20 +88,19 @@ impl Work {
                 let text = address.as_deref().unwrap_or(&event.request_context.http.source_ip);
                 Self::Location { address: public_address(text), part }
             }
-            Metered::Bulk { addresses, part, wrap } => {
-                let read = |text: String| public_address(&text).map_err(|fault| (text, fault));
-                Self::Bulk { addresses: addresses.into_iter().map(read).collect(), part, wrap }
+            Metered::Bulk { items, part, wrap } => {
+                Self::Bulk { items: items.into_iter().map(Subject::read).collect(), part, wrap }
             }
-            Metered::Asn(number) => Self::Asn(number),
+            Metered::Asn { number, part } => Self::Asn { number, part },
         }
     }
 
-    /// Calls that the work costs if all of it is answered: the valid public addresses in it.
+    /// Calls that the work costs if all of it is answered: the valid public addresses and network numbers in it.
     fn cost(&self) -> u64 {
         match self {
             Self::Location { address, .. } => u64::from(address.is_ok()),
-            Self::Bulk { addresses, .. } => addresses.iter().filter(|address| address.is_ok()).count() as u64,
-            Self::Asn(_) => 1,
+            Self::Bulk { items, .. } => items.iter().filter(|item| item.is_ok()).count() as u64,
+            Self::Asn { .. } => 1,
             Self::Bad(_) => 0,
         }
     }
@@ -113,9 +133,10 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
             Ok(Route::Description) => Answer::json(DESCRIPTION.to_owned()),
             Ok(Route::Metered(metered)) => self.metered(event, Work::read(metered, event), now).await,
         };
-        if event.request_context.http.method == "HEAD" {
-            answer.body.clear();
+        if reads_json_only(event) {
+            answer.as_plain_json();
         }
+        // An answer to HEAD is GET's: whoever speaks HTTP sends its length, and leaves the body out.
         self.finish(answer)
     }
 
@@ -168,11 +189,11 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
                 Ok(answer) => (answer, 1),
                 Err(problem) => (Answer::problem(&problem), 0),
             },
-            Work::Bulk { addresses, part, wrap } => {
-                (self.bulk(addresses, part, *wrap, decision.count, now), work.cost())
+            Work::Bulk { items, part, wrap } => {
+                (self.bulk(items, part, *wrap, decision.count, now), work.cost())
             }
-            Work::Asn(number) => match self.geo.asn(*number) {
-                Some(known) => (Answer::json(known), 1),
+            Work::Asn { number, part } => match self.geo.asn(*number) {
+                Some(known) => (Answer::json(chosen(known, part)), 1),
                 None => (Answer::problem(&Problem::asn_not_found(*number)), 0),
             },
             Work::Bad(problem) => (Answer::problem(problem), 0),
@@ -188,14 +209,13 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
     ) -> Result<Answer, Problem> {
         let address = address.as_ref().map_err(Problem::address)?;
         let location = self.compose(*address, count, now).ok_or_else(|| Problem::not_found(address))?;
-        match part {
-            Part::All => Ok(Answer::json(location)),
-            Part::Fields(names) => Ok(Answer::json(fields::some(&location, names))),
-            Part::Field { name, plain } => {
-                let value = fields::one(&location, name).ok_or_else(|| Problem::field_not_known(name))?;
-                Ok(if *plain { Answer::plain(unquoted(value)) } else { Answer::json(value) })
-            }
-        }
+        let Part::Field { name, form } = part else { return Ok(Answer::json(chosen(location, part))) };
+        let value = fields::one(&location, name).ok_or_else(|| Problem::field_not_known(name))?;
+        Ok(match (form, serde_json::from_str::<String>(&value)) {
+            (Form::Plain | Form::PlainTexts, Ok(text)) => Answer::plain(text),
+            (Form::Plain, Err(_)) => Answer::plain(value),
+            _ => Answer::json(value),
+        })
     }
 
     /// A location's JSON; `None` when the address is not in the database.
@@ -203,9 +223,10 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         let mut out = String::with_capacity(LOCATION_BYTES);
         // Writing to a String can't fail.
         let _ = write!(out, "{{\"ip\":\"{address}\",");
-        if !self.geo.write_location(address, now, &mut out) {
+        if !self.geo.write_location(located(address), now, &mut out) {
             return None;
         }
+        fields::write_unknown(&mut out);
         // Addresses that are not public never come this far: no location is a bogon's.
         let _ = write!(out, ",\"threat\":{{\"is_bogon\":false}},\"count\":\"{count}\"}}");
         Some(out)
@@ -213,23 +234,24 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
 
     fn bulk(
         &self,
-        addresses: &[Result<IpAddr, (String, AddressFault)>],
+        items: &[Result<Subject, BadItem>],
         part: &Part,
         wrap: bool,
         count: u64,
         now: Timestamp,
     ) -> Answer {
-        let items: Vec<String> = addresses
-            .iter()
-            .map(|address| match address {
-                Err((text, fault)) => refused_item(&super::address::echo(text), &fault.to_string()),
-                Ok(address) => match (self.compose(*address, count, now), part) {
-                    (None, _) => refused_item(&address.to_string(), &Problem::not_found(address).message),
-                    (Some(location), Part::Fields(names)) => fields::some(&location, names),
-                    (Some(location), _) => location,
-                },
-            })
-            .collect();
+        let answer = |item: &Result<Subject, BadItem>| match item {
+            Err(BadItem { sent, why }) => refused_item(sent, why),
+            Ok(Subject::Address(address)) => match self.compose(*address, count, now) {
+                Some(location) => chosen(location, part),
+                None => refused_item(&address.to_string(), &Problem::not_found(address).message),
+            },
+            Ok(Subject::Asn(number)) => match self.geo.asn(*number) {
+                Some(known) => chosen(known, part),
+                None => refused_item(&format!("AS{number}"), &Problem::asn_not_found(*number).message),
+            },
+        };
+        let items: Vec<String> = items.iter().map(answer).collect();
         let list = format!("[{}]", items.join(","));
         Answer::json(if wrap { format!("{{\"responses\":{list}}}") } else { list })
     }
@@ -279,7 +301,10 @@ fn refused_item(ip: &str, message: &str) -> String {
     json!({ "ip": ip, "message": message }).to_string()
 }
 
-/// A field's value as plain text: a JSON string without its quotes, anything else as it is.
-fn unquoted(value: String) -> String {
-    serde_json::from_str::<String>(&value).unwrap_or(value)
+/// A location or a network number, or the fields of it that are asked for.
+fn chosen(object: String, part: &Part) -> String {
+    match part {
+        Part::Fields(names) => fields::some(&object, names),
+        _ => object,
+    }
 }

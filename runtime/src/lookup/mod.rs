@@ -3,10 +3,12 @@
 //! `request`, `address`, `answer` are pure; `cache` holds what an environment remembers; `handler` puts
 //! them in a row.
 
+mod accept;
 mod address;
 mod answer;
 mod cache;
 mod charge;
+mod culture;
 mod event;
 mod fields;
 mod geo;
@@ -15,6 +17,7 @@ mod own_count;
 mod problem;
 mod request;
 mod settings;
+mod special;
 
 pub use answer::Answer;
 pub use cache::{Age, Memory};

@@ -56,11 +56,15 @@ impl Problem {
     }
 
     pub(super) fn bad_body() -> Self {
-        Self::new(400, "The body should be a JSON array of IP addresses, as strings.")
+        Self::new(400, "The body should be a JSON array of IP addresses or network numbers, as strings.")
     }
 
     pub(super) fn too_many(most: usize) -> Self {
         Self::new(400, format!("Bulk requests should not contain more than {most} IP addresses."))
+    }
+
+    pub(super) fn unknown_coding(coding: &str) -> Self {
+        Self::new(415, format!("The content coding {coding} can't be read; send the body as it is."))
     }
 
     pub(super) fn body_too_large(bytes: usize) -> Self {
@@ -68,7 +72,7 @@ impl Problem {
     }
 
     pub(super) fn no_route() -> Self {
-        Self::new(404, "There is nothing at this path; ask for /{ip}, /{ip}/{field} or /bulk.")
+        Self::new(404, "There is nothing at this path; ask for /{ip}, /{ip}/{field}, /AS15169 or /bulk.")
     }
 
     pub(super) fn method(allow: &'static str) -> Self {
@@ -191,6 +195,7 @@ fn title(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         413 => "Content Too Large",
+        415 => "Unsupported Media Type",
         429 => "Too Many Requests",
         503 => "Service Unavailable",
         _ => "Error",

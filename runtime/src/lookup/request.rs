@@ -3,16 +3,21 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
+use serde_json::value::RawValue;
 
-use super::address::{echo, looks_like_address};
+use super::accept::Accept;
+use super::address::{echo, looks_like_address, network_address};
+use super::culture::is_culture;
 use super::event::Event;
-use super::fields::is_field;
+use super::fields::{is_field, is_network_field};
 use super::problem::Problem;
 
 /// Addresses in one bulk request.
 pub(super) const BULK_MAX: usize = 100;
 /// Bytes of a bulk body: a hundred of the longest addresses fit in a tenth of it.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
+/// What some programs put before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Characters of the longest AS number, `AS4294967295`.
 const AS_CHARS_MAX: usize = 12;
 
@@ -39,17 +44,33 @@ pub(super) enum Metered {
         /// Which part.
         part: Part,
     },
-    /// Locations of many addresses.
+    /// What is known of many addresses and network numbers.
     Bulk {
-        /// The texts that are meant as addresses, in order.
-        addresses: Vec<String>,
+        /// What was sent, in order.
+        items: Vec<Item>,
         /// The fields of each.
         part: Part,
         /// Whether the answer is wrapped in `{"responses":…}`.
         wrap: bool,
     },
     /// What is known of a network number.
+    Asn {
+        /// The number.
+        number: u32,
+        /// Which part.
+        part: Part,
+    },
+}
+
+/// An item of a bulk request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    /// A text that is meant as an address.
+    Address(String),
+    /// A network number.
     Asn(u32),
+    /// JSON of another type.
+    Other(String),
 }
 
 /// Which part of a location.
@@ -63,9 +84,20 @@ pub(super) enum Part {
     Field {
         /// Its name.
         name: String,
-        /// Whether the value is wanted as plain text.
-        plain: bool,
+        /// How its value is written.
+        form: Form,
     },
+}
+
+/// How one field's value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As JSON.
+    Json,
+    /// As plain text.
+    Plain,
+    /// A text as plain text, all else as JSON.
+    PlainTexts,
 }
 
 /// Reads what an event asks for.
@@ -83,22 +115,31 @@ pub(super) fn route(event: &Event) -> Result<Route, Problem> {
 }
 
 fn get(event: &Event, segments: &[&str]) -> Result<Route, Problem> {
-    let part = |event| Ok(fields(event)?.map_or(Part::All, Part::Fields));
+    let part = || Ok(fields(event, is_field)?.map_or(Part::All, Part::Fields));
     let location = |address: Option<&str>, part| {
         Ok(Route::Metered(Metered::Location { address: address.map(str::to_owned), part }))
     };
-    let field = |name: &str| Part::Field { name: name.to_owned(), plain: wants_plain(event) };
+    let field = |name: &str| Part::Field { name: name.to_owned(), form: form(event) };
     match *segments {
-        [] => location(None, part(event)?),
+        [] => location(None, part()?),
         ["health"] => Ok(Route::Health),
         ["openapi.json"] => Ok(Route::Description),
         ["bulk"] => Err(Problem::method("POST, OPTIONS")),
         [one] if is_field(one) => location(None, field(one)),
         [one] => match as_number(one) {
-            Some(number) => Ok(Route::Metered(Metered::Asn(number))),
-            None => location(Some(one), part(event)?),
+            Some(number) => {
+                let part = fields(event, is_network_field)?.map_or(Part::All, Part::Fields);
+                Ok(Route::Metered(Metered::Asn { number, part }))
+            }
+            None if is_culture(one) => location(None, part()?),
+            None => location(Some(one), part()?),
         },
+        ["asn", address] => location(Some(address), field("asn")),
         [address, name] if is_field(name) => location(Some(address), field(name)),
+        [address, culture] if is_culture(culture) => location(Some(address), part()?),
+        [address, length, ..] if network_address(&format!("{address}/{length}")).is_some() => {
+            location(Some(&format!("{address}/{length}")), Part::All)
+        }
         [address, name] if looks_like_address(address) => Err(Problem::unknown_field(&echo(name))),
         _ => Err(Problem::no_route()),
     }
@@ -115,32 +156,72 @@ fn as_number(text: &str) -> Option<u32> {
     shaped.then(|| digits.parse().ok()).flatten()
 }
 
-fn wants_plain(event: &Event) -> bool {
-    let accept = event.header("accept").unwrap_or_default();
-    let mut kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim());
-    kinds.next() == Some("text/plain")
+/// The caller's program.
+fn agent(event: &Event) -> &str {
+    event.header("user-agent").unwrap_or(&event.request_context.http.user_agent)
+}
+
+fn accept(event: &Event) -> Accept {
+    Accept::read(event.header("accept").unwrap_or_default())
+}
+
+fn form(event: &Event) -> Form {
+    // ipdata's Java client asks for JSON and hands a text on as it came, with its quotes.
+    if agent(event).starts_with("io.ipdata.client.java") {
+        Form::PlainTexts
+    } else if accept(event).prefers_plain() {
+        Form::Plain
+    } else {
+        Form::Json
+    }
+}
+
+/// Programs that send the requests of ipdata's PHP client, which has no name of its own and fails on any answer that is
+/// not `application/json`.
+const PHP_AGENTS: [&str; 3] = ["GuzzleHttp/", "Symfony HttpClient", "PHP/"];
+
+/// Whether the caller reads problems only when they are called `application/json`.
+pub(super) fn reads_json_only(event: &Event) -> bool {
+    PHP_AGENTS.iter().any(|program| agent(event).starts_with(program)) || accept(event).takes_json_only()
 }
 
 /// The value of a query parameter, by name; the first wins.
-pub(super) fn query(event: &Event, name: &str) -> Option<String> {
+fn query(event: &Event, name: &str) -> Option<String> {
+    queries(event, name).next()
+}
+
+/// The values of a query parameter, by name.
+pub(super) fn queries(event: &Event, name: &str) -> impl Iterator<Item = String> {
     form_urlencoded::parse(event.raw_query_string.as_bytes())
-        .find(|(found, _)| found == name)
+        .filter(move |(found, _)| found == name)
         .map(|(_, value)| value.into_owned())
 }
 
-/// The fields asked for; none when the parameter is missing or empty, which means all.
-fn fields(event: &Event) -> Result<Option<Vec<String>>, Problem> {
+/// The fields asked for, of those that are `known`; none when the parameter is missing or empty, which means all.
+fn fields(event: &Event, known: impl Fn(&str) -> bool) -> Result<Option<Vec<String>>, Problem> {
     let Some(list) = query(event, "fields") else { return Ok(None) };
     let names: Vec<String> =
         list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    if let Some(unknown) = names.iter().find(|name| !is_field(name)) {
+    if let Some(unknown) = names.iter().find(|name| !known(name)) {
         return Err(Problem::unknown_field(&echo(unknown)));
     }
     Ok((!names.is_empty()).then_some(names))
 }
 
 fn bulk(event: &Event) -> Result<Route, Problem> {
-    let part = fields(event)?.map_or(Part::All, Part::Fields);
+    let coding = event.header("content-encoding").unwrap_or_default().trim();
+    if !coding.is_empty() && !coding.eq_ignore_ascii_case("identity") {
+        return Err(Problem::unknown_coding(&echo(coding)));
+    }
+    let items = bulk_items(event)?;
+    let networks = items.iter().any(|item| matches!(item, Item::Asn(_)));
+    let known = |name: &str| is_field(name) || (networks && is_network_field(name));
+    let part = fields(event, known)?.map_or(Part::All, Part::Fields);
+    let wrap = agent(event).starts_with("ipdata-rust/") || query(event, "wrap").as_deref() == Some("1");
+    Ok(Route::Metered(Metered::Bulk { items, part, wrap }))
+}
+
+fn bulk_items(event: &Event) -> Result<Vec<Item>, Problem> {
     let body = event.body.as_deref().unwrap_or_default();
     // Base64 is a third longer than what it carries.
     if body.len() > BODY_BYTES_MAX * 4 / 3 + 4 {
@@ -156,13 +237,17 @@ fn bulk(event: &Event) -> Result<Route, Problem> {
     if body.len() > BODY_BYTES_MAX {
         return Err(Problem::body_too_large(BODY_BYTES_MAX));
     }
-    let addresses: Vec<String> = serde_json::from_slice(body).map_err(|_| Problem::bad_body())?;
-    if addresses.len() > BULK_MAX {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let items: Vec<&RawValue> = serde_json::from_slice(body).map_err(|_| Problem::bad_body())?;
+    if items.len() > BULK_MAX {
         return Err(Problem::too_many(BULK_MAX));
     }
-    let agent = event.header("user-agent").unwrap_or(&event.request_context.http.user_agent);
-    let wrap = agent.starts_with("ipdata-rust/") || query(event, "wrap").as_deref() == Some("1");
-    Ok(Route::Metered(Metered::Bulk { addresses, part, wrap }))
+    Ok(items.into_iter().map(|item| bulk_item(item.get())).collect())
+}
+
+fn bulk_item(json: &str) -> Item {
+    let Ok(text) = serde_json::from_str::<String>(json) else { return Item::Other(json.to_owned()) };
+    as_number(text.trim()).map_or(Item::Address(text), Item::Asn)
 }
 
 #[cfg(test)]
@@ -181,7 +266,12 @@ mod tests {
     }
 
     fn field(name: &str) -> Part {
-        Part::Field { name: name.into(), plain: false }
+        Part::Field { name: name.into(), form: Form::Json }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "it stands beside statuses in a table")]
+    fn network(number: u32, part: Part) -> Result<Route, u16> {
+        Ok(Route::Metered(Metered::Asn { number, part }))
     }
 
     #[test]
@@ -196,7 +286,7 @@ mod tests {
             ("HEAD", "/8.8.8.8", "", location(Some("8.8.8.8"), Part::All)),
             ("GET", "/2001%3A4860%3A%3A1", "", location(Some("2001:4860::1"), Part::All)),
             ("GET", "/8.8.8.8", "fields=city,asn", location(Some("8.8.8.8"), two.clone())),
-            ("GET", "/8.8.8.8", "fields=city%2C+asn,", location(Some("8.8.8.8"), two)),
+            ("GET", "/8.8.8.8", "fields=city%2C+asn,", location(Some("8.8.8.8"), two.clone())),
             ("GET", "/8.8.8.8", "fields=", location(Some("8.8.8.8"), Part::All)),
             ("GET", "/8.8.8.8", "fields=city,planet", Err(400)),
             ("GET", "/8.8.8.8/city", "", location(Some("8.8.8.8"), field("city"))),
@@ -205,8 +295,26 @@ mod tests {
             ("GET", "/bleh", "", location(Some("bleh"), Part::All)),
             ("GET", "/%ff%fe", "", location(Some("\u{fffd}\u{fffd}"), Part::All)),
             ("GET", &long, "", location(Some(&long[1..]), Part::All)),
-            ("GET", "/AS15169", "", Ok(Route::Metered(Metered::Asn(15_169)))),
-            ("GET", "/as15169", "", Ok(Route::Metered(Metered::Asn(15_169)))),
+            ("GET", "/8.8.8.8/region_type", "", location(Some("8.8.8.8"), field("region_type"))),
+            ("GET", "/8.8.8.8/fr-FR", "fields=city,asn", location(Some("8.8.8.8"), two.clone())),
+            ("GET", "/8.8.8.8/fr", "", location(Some("8.8.8.8"), Part::All)),
+            ("GET", "/8.8.8.8/xx", "", Err(400)),
+            ("GET", "/zh-Hans-CN", "", location(None, Part::All)),
+            ("GET", "/asn/8.8.8.8", "", location(Some("8.8.8.8"), field("asn"))),
+            ("GET", "/asn/city", "", location(Some("city"), field("asn"))),
+            ("GET", "/8.8.8.0/24", "", location(Some("8.8.8.0/24"), Part::All)),
+            ("GET", "/8.8.8.0%2F24/city", "", location(Some("8.8.8.0/24"), Part::All)),
+            ("GET", "/2001:db8::/32", "", location(Some("2001:db8::/32"), Part::All)),
+            ("GET", "/8.8.8.0/33", "", Err(400)),
+            ("GET", "/AS15169", "", network(15_169, Part::All)),
+            ("GET", "/as15169", "fields=", network(15_169, Part::All)),
+            (
+                "GET",
+                "/AS15169",
+                "fields=name,asn",
+                network(15_169, Part::Fields(vec!["name".into(), "asn".into()])),
+            ),
+            ("GET", "/AS15169", "fields=city", Err(400)),
             ("GET", "/AS4294967296", "", location(Some("AS4294967296"), Part::All)),
             ("GET", "/AS", "", location(Some("AS"), Part::All)),
             ("GET", "/äS1", "", location(Some("äS1"), Part::All)),
@@ -237,7 +345,12 @@ mod tests {
             (many(101), false, Err(400)),
             (String::new(), false, Err(400)),
             ("{}".to_owned(), false, Err(400)),
-            ("[1]".to_owned(), false, Err(400)),
+            (r#"[1, null, {"a": [2]}, true, "8.8.8.8", 1e999, "\ud800"]"#.to_owned(), false, Ok(7)),
+            ("\u{feff}[\"8.8.8.8\"]".to_owned(), false, Ok(1)),
+            (STANDARD.encode("\u{feff}[\"8.8.8.8\"]"), true, Ok(1)),
+            ("\u{feff}\u{feff}[]".to_owned(), false, Err(400)),
+            ("null".to_owned(), false, Err(400)),
+            ("[\"8.8.8.8\",]".to_owned(), false, Err(400)),
             ("[[[".to_owned(), false, Err(400)),
             ("***".to_owned(), true, Err(400)),
             ("x".repeat(BODY_BYTES_MAX + 1), false, Err(413)),
@@ -248,7 +361,7 @@ mod tests {
             event.body = Some(body.clone());
             event.is_base64_encoded = base64;
             let found = route(&event).map_err(|problem| problem.status).map(|route| match route {
-                Route::Metered(Metered::Bulk { addresses, wrap: false, .. }) => addresses.len(),
+                Route::Metered(Metered::Bulk { items, wrap: false, .. }) => items.len(),
                 other => panic!("{other:?}"),
             });
             assert_eq!(found, expected, "{}", &body[..body.len().min(80)]);
@@ -265,16 +378,76 @@ mod tests {
         for event in [asked, rust] {
             assert!(matches!(route(&event), Ok(Route::Metered(Metered::Bulk { wrap: true, .. }))));
         }
-        for (accept, expected) in [
-            ("text/plain", true),
-            ("text/plain;q=0.9", true),
-            ("*/*", false),
-            ("application/json, text/plain", false),
+        for (accept, agent, expected) in [
+            ("text/plain", "", Form::Plain),
+            ("*/*", "curl/8", Form::Json),
+            ("application/json", "io.ipdata.client.java.0.2.0", Form::PlainTexts),
         ] {
             let mut event = event("GET", "/city", "");
             event.headers.insert("accept".into(), accept.into());
-            let part = Part::Field { name: "city".into(), plain: expected };
+            event.request_context.http.user_agent = agent.into();
+            let part = Part::Field { name: "city".into(), form: expected };
             assert_eq!(route(&event).map_err(|p| p.status), location(None, part));
+        }
+    }
+
+    #[test]
+    fn bulk_items_are_told_apart() {
+        let table = [
+            (r#""8.8.8.8""#, Item::Address("8.8.8.8".into())),
+            (r#""AS15169""#, Item::Asn(15_169)),
+            (r#"" as15169 ""#, Item::Asn(15_169)),
+            (r#""AS4294967296""#, Item::Address("AS4294967296".into())),
+            ("15169", Item::Other("15169".into())),
+            ("null", Item::Other("null".into())),
+            (r#"["8.8.8.8"]"#, Item::Other(r#"["8.8.8.8"]"#.into())),
+        ];
+        for (json, expected) in table {
+            assert_eq!(bulk_item(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn fields_of_networks_are_known_in_bulk_where_a_network_is_asked_for() {
+        for (body, fields, expected) in [
+            (r#"["8.8.8.8"]"#, "city,name", Some(400)),
+            (r#"["8.8.8.8","AS1"]"#, "city,name", None),
+            (r#"["AS1"]"#, "planet", Some(400)),
+        ] {
+            let mut event = event("POST", "/bulk", &format!("fields={fields}"));
+            event.body = Some(body.into());
+            assert_eq!(route(&event).err().map(|problem| problem.status), expected, "{body} {fields}");
+        }
+    }
+
+    #[test]
+    fn a_content_coding_that_can_not_be_read_is_said_to_be_so() {
+        for (coding, expected) in
+            [("", None), ("identity", None), ("Identity", None), ("gzip", Some(415)), ("br, gzip", Some(415))]
+        {
+            let mut event = event("POST", "/bulk", "");
+            event.body = Some("[]".into());
+            event.headers.insert("content-encoding".into(), coding.into());
+            assert_eq!(route(&event).err().map(|problem| problem.status), expected, "{coding}");
+        }
+    }
+
+    #[test]
+    fn who_reads_problems_as_plain_json_only() {
+        let table = [
+            ("", "", false),
+            ("curl/8.9", "*/*", false),
+            ("okhttp", "application/json", true),
+            ("axios/1", "application/json, text/plain, */*", false),
+            ("GuzzleHttp/7", "", true),
+            ("Symfony HttpClient/Curl", "*/*", true),
+            ("PHP/8.3", "*/*", true),
+        ];
+        for (agent, accept, expected) in table {
+            let mut event = event("GET", "/bleh", "");
+            event.headers.insert("user-agent".into(), agent.into());
+            event.headers.insert("accept".into(), accept.into());
+            assert_eq!(reads_json_only(&event), expected, "{agent} {accept}");
         }
     }
 }

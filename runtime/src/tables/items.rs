@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use ipgeo_contract::{
-    Identity, KeyHash, KeyRecord, Limit, Published, access_attr as attr, hash_hint, is_hint,
+    Identity, KeyHash, KeyRecord, Limit, Published, access_attr as attr, canonical_network, hash_hint, is_hint,
 };
+use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::value::{Item, Value, number, string};
@@ -28,6 +29,12 @@ impl ItemError {
 pub fn strings<T: Display>(list: &[T]) -> Option<Value> {
     let list: Vec<Value> = list.iter().map(|item| string(item.to_string())).collect();
     (!list.is_empty()).then_some(Value::L(list))
+}
+
+/// An attribute that holds networks, each in its one form, or none for an empty list.
+pub fn networks(list: &[IpNet]) -> Option<Value> {
+    let list: Vec<IpNet> = list.iter().copied().map(canonical_network).collect();
+    strings(&list)
 }
 
 fn text<'a>(item: &'a Item, name: &'static str) -> Result<Option<&'a str>, ItemError> {
@@ -151,7 +158,7 @@ pub fn key_item(identity: &Identity, record: &KeyRecord) -> Item {
     };
     add(attr::EXPIRES, record.expires.map(|expires| number(expires.as_millisecond())));
     add(attr::SITES, strings(&record.sites));
-    add(attr::NETWORKS, strings(&record.networks));
+    add(attr::NETWORKS, networks(&record.networks));
     if let Some(published) = record.published {
         add(attr::PERIOD, Some(string(published.period.to_string())));
         add(attr::USED, Some(number(published.used)));
@@ -247,5 +254,14 @@ mod tests {
             let error = key_record(&item).expect_err("a damaged item").to_string();
             prop_assert!(error.contains(names[which]), "{}", error);
         }
+    }
+
+    #[test]
+    fn networks_are_stored_in_their_one_form() {
+        let written =
+            ["::ffff:203.0.113.0/120", "2001:db8::/32"].map(|text| text.parse().expect("a network"));
+        let kept = ["203.0.113.0/24", "2001:db8::/32"].map(string).to_vec();
+        assert_eq!(networks(&written), Some(Value::L(kept)));
+        assert_eq!(networks(&[]), None);
     }
 }

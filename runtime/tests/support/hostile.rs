@@ -68,7 +68,11 @@ impl Dice {
         match self.0.u8(0..12) {
             0..4 => format!("/{}", self.asked()),
             4 => {
-                format!("/{}/{}", self.asked(), self.one_of(&["city", "asn", "carrier", "planet", "", "ip"]))
+                format!(
+                    "/{}/{}",
+                    self.asked(),
+                    self.one_of(&["city", "asn", "carrier", "planet", "", "ip", "fr-FR", "24"])
+                )
             }
             5 => format!("/AS{}", self.junk(14)),
             6 => "/bulk".to_owned(),
@@ -113,7 +117,7 @@ impl Dice {
             3 => format!("{}{}", "{\"a\":".repeat(500), "1"),
             4 => "x".repeat(self.0.usize(0..100_000)),
             5 => STANDARD.encode(format!("[\"{}\"]", self.one_of(&ASKED))),
-            6 => "[null,1,{},[]]".to_owned(),
+            6 => "[null,1,{},[],1e999,\"\\ud800\",\"AS1\",\"AS2\"]".to_owned(),
             7 => return (None, self.0.bool()),
             _ => self.junk(200),
         };
@@ -138,6 +142,9 @@ impl Dice {
         };
         event.request_context.request_id = self.junk(16);
         event.request_context.stage = self.one_of(&["", "$default", "v1", "/"]).into();
+        if self.0.u8(0..16) == 0 {
+            event.headers.insert("content-encoding".into(), self.one_of(&["gzip", "identity", "\0"]).into());
+        }
         for name in
             ["x-api-key", "authorization", "referer", "accept", "user-agent", "x-forwarded-for", "cookie"]
         {
@@ -153,8 +160,12 @@ impl Dice {
                     ("x-forwarded-for" | "user-agent" | "cookie", 0) => {
                         format!("{} {key}", self.one_of(&CALLERS))
                     }
-                    ("user-agent", 1) => "ipdata-rust/1".to_owned(),
-                    ("accept", 0) => "text/plain".to_owned(),
+                    ("user-agent", 1) => {
+                        self.one_of(&["ipdata-rust/1", "GuzzleHttp/7", "io.ipdata.client.java.1"]).to_owned()
+                    }
+                    ("accept", 0) => {
+                        self.one_of(&["text/plain", "application/json", "*/*;q=0.1, text/*"]).to_owned()
+                    }
                     _ => self.junk(60),
                 };
                 event.headers.insert(name.into(), value);

@@ -16,7 +16,12 @@ pub fn check(document: &Value, schema: &Value, value: &Value, at: &str) -> Resul
                 check(document, target, value, at)?;
                 true
             }
-            "type" => is_of_type(value, wanted.as_str().unwrap_or_default()),
+            "type" => match wanted {
+                Value::Array(names) => {
+                    names.iter().any(|name| is_of_type(value, name.as_str().unwrap_or_default()))
+                }
+                name => is_of_type(value, name.as_str().unwrap_or_default()),
+            },
             "const" => value == wanted,
             "enum" => list(wanted).contains(value),
             "anyOf" => list(wanted).iter().any(|schema| check(document, schema, value, at).is_ok()),
@@ -67,6 +72,7 @@ fn is_of_type(value: &Value, name: &str) -> bool {
         "boolean" => value.is_boolean(),
         "object" => value.is_object(),
         "array" => value.is_array(),
+        "null" => value.is_null(),
         _ => false,
     }
 }

@@ -1,0 +1,201 @@
+//! The `Accept` header, by RFC 9110 12.4.2 and 12.5.1: which of two forms a caller prefers.
+//!
+//! Own code: the crates that parse the header bring a whole framework's types with them, for these few lines.
+
+/// A media range of the header, in lower case, with what follows it.
+#[derive(Debug, PartialEq, Eq)]
+struct Range {
+    kind: String,
+    subtype: String,
+    /// Parameters before the weight, such as `charset=utf-8`.
+    parameters: Vec<String>,
+    /// The weight in thousandths.
+    weight: u16,
+}
+
+/// A header's ranges. Ranges that can't be read are skipped; a header without any accepts everything.
+#[derive(Debug)]
+pub(super) struct Accept(Vec<Range>);
+
+impl Accept {
+    pub(super) fn read(header: &str) -> Self {
+        Self(split_outside_quotes(header, ',').filter_map(Range::read).collect())
+    }
+
+    /// Whether the caller would rather have plain text than JSON; JSON wins a tie.
+    pub(super) fn prefers_plain(&self) -> bool {
+        self.weight("text", "plain") > self.weight("application", "json")
+    }
+
+    /// Whether `application/json` is named, and neither `application/problem+json` nor `*/*`.
+    pub(super) fn takes_json_only(&self) -> bool {
+        let named = |kind: &str, subtype: &str| {
+            self.0.iter().any(|range| range.kind == kind && range.subtype == subtype && range.weight > 0)
+        };
+        named("application", "json") && !named("application", "problem+json") && !named("*", "*")
+    }
+
+    /// The weight of a form of ours, in thousandths, by the range that says the most about it.
+    fn weight(&self, kind: &str, subtype: &str) -> u16 {
+        if self.0.is_empty() {
+            return 1_000;
+        }
+        let matching =
+            self.0.iter().filter_map(|range| Some((range.precision(kind, subtype)?, range.weight)));
+        // Of several that say as much, the most favourable.
+        matching.max().map_or(0, |(_, weight)| weight)
+    }
+}
+
+impl Range {
+    fn read(text: &str) -> Option<Self> {
+        let mut parts = split_outside_quotes(text, ';').map(|part| part.trim().to_ascii_lowercase());
+        let name = parts.next()?;
+        let (kind, subtype) = name.split_once('/')?;
+        let is_token = |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace());
+        if !is_token(kind) || !is_token(subtype) || (kind == "*" && subtype != "*") {
+            return None;
+        }
+        let mut range = Self {
+            kind: kind.to_owned(),
+            subtype: subtype.to_owned(),
+            parameters: Vec::new(),
+            weight: 1_000,
+        };
+        for part in parts.filter(|part| !part.is_empty()) {
+            match part.strip_prefix("q=") {
+                // What follows the weight says nothing about the form.
+                Some(weight) => {
+                    range.weight = thousandths(weight)?;
+                    break;
+                }
+                None => range.parameters.push(part.replace('"', "")),
+            }
+        }
+        Some(range)
+    }
+
+    /// How precisely the range names a form of ours: 0 for `*/*`; `None` when it does not match. Our texts are UTF-8 and
+    /// have no other parameters.
+    fn precision(&self, kind: &str, subtype: &str) -> Option<u8> {
+        let parameters = self.parameters.iter().all(|parameter| parameter == "charset=utf-8");
+        match (self.kind.as_str(), self.subtype.as_str()) {
+            _ if !parameters => None,
+            ("*", "*") => Some(0),
+            (found, "*") if found == kind => Some(1),
+            (found, sub) if found == kind && sub == subtype => {
+                Some(2 + u8::from(!self.parameters.is_empty()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A weight as RFC 9110 writes it: 0 to 1 with up to three digits after the point.
+fn thousandths(text: &str) -> Option<u16> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let decimals: u16 = format!("{decimals:0<3}").parse().ok()?;
+    match whole {
+        "0" => Some(decimals),
+        "1" if decimals == 0 => Some(1_000),
+        _ => None,
+    }
+}
+
+/// The parts between separators that are not in a quoted text.
+fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |c: char| {
+        let was_escaped = escaped;
+        escaped = quoted && !was_escaped && c == '\\';
+        if c == '"' && !was_escaped {
+            quoted = !quoted;
+        }
+        c == separator && !quoted
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn plain_text_is_for_those_who_prefer_it() {
+        let table = [
+            ("", false),
+            ("*/*", false),
+            ("text/plain", true),
+            ("TEXT/Plain", true),
+            ("text/*", true),
+            ("text/plain;q=0.9", true),
+            ("text/plain; q=0.001", true),
+            ("text/plain;q=0", false),
+            ("text/plain;charset=utf-8", true),
+            ("text/plain; charset=\"UTF-8\"", true),
+            ("text/plain;charset=latin1", false),
+            ("text/plain, application/json", false),
+            ("application/json, text/plain", false),
+            ("application/json;q=0.5, text/plain", true),
+            ("application/json;q=0.5, text/plain;q=0.4", false),
+            ("text/plain;q=0.5, */*;q=0.1", true),
+            ("text/plain, */*;q=0.8", true),
+            ("text/plain, */*", false),
+            ("text/plain;q=0.3, */*;q=0.7", false),
+            ("application/*, text/plain;q=0.5", false),
+            ("application/json;q=0, */*", true),
+            ("application/json;q=0", false),
+            ("text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8", false),
+            ("text/html", false),
+            ("image/png", false),
+            ("*/plain", false),
+            ("text/plain;q=2", false),
+            ("text/plain;q=high, application/json;q=0.1", false),
+            ("text/plain;q=0.1234", false),
+            ("text/plain;note=\"a,b;q=0\", application/json;q=0.1", false),
+            ("application/json;note=\"text/plain, \\\"x\", text/plain;q=0.2", true),
+            (" , ,text/plain,,", true),
+            ("plain", false),
+            ("text/ plain", false),
+            ("text/plain;q=0.5;level=1, application/json;q=0.4", true),
+            ("text/plain;q=1.000, application/json;q=0.999", true),
+            ("text/plain;Q=0.1, application/json;Q=0.2", false),
+        ];
+        for (header, expected) in table {
+            assert_eq!(Accept::read(header).prefers_plain(), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn who_reads_errors_as_plain_json_only() {
+        let table = [
+            ("", false),
+            ("*/*", false),
+            ("application/json", true),
+            ("Application/JSON", true),
+            ("application/json, text/plain;q=0.5", true),
+            ("application/json, text/plain, */*", false),
+            ("application/json, */*;q=0", true),
+            ("application/json, application/problem+json", false),
+            ("application/json, application/problem+json;q=0", true),
+            ("application/problem+json", false),
+            ("application/json;q=0", false),
+            ("text/plain", false),
+            ("application/*", false),
+        ];
+        for (header, expected) in table {
+            assert_eq!(Accept::read(header).takes_json_only(), expected, "{header}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read(header: String, list in "([a-z*]{1,4}/[a-z*]{1,5}(;q=[0-9.]{0,5})?,?){0,5}") {
+            let _ = (Accept::read(&header).prefers_plain(), Accept::read(&list).takes_json_only());
+        }
+    }
+}
