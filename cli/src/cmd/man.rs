@@ -7,7 +7,7 @@ use clap::{Args, Command};
 use clap_mangen::Man;
 
 use crate::output;
-use crate::whole::{Replace, write_whole};
+use crate::whole::write_own;
 
 /// Flags of `ipgeo man`.
 #[derive(Debug, Args)]
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &ManArgs, mut command: Command) -> anyhow::Result<()> {
     pages(&command, &mut all)?;
     for (name, text) in &all {
         let path = folder.join(name);
-        write_whole(&path, text, Replace::Yes).with_context(|| format!("write {}", path.display()))?;
+        write_own(&path, text).with_context(|| format!("write {}", path.display()))?;
     }
     output::say(&format!("{} pages in {}", all.len(), folder.display()));
     Ok(())
