@@ -1,8 +1,9 @@
-//! What was published while this machine's clock stood ahead. A publication is never replaced by one of an earlier period, so
-//! that one of next January would switch a limit off until then. A start removes such publications and writes what the
-//! ledger has of the period that is now.
+//! What was published while this machine's clock stood ahead. A publication is never replaced by one of an earlier period:
+//! one of next January would switch a limit off until then. At a start, and when the clock is set back meanwhile, such
+//! publications are removed, and what the ledger has of the present period is published.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhow::Context;
 use dynoxide::actions::scan::ScanRequest;
@@ -12,36 +13,69 @@ use ipgeo_contract::{Identity, IdentityKind, Limit, Month, Period, Published, ac
 use ipgeo_runtime::dynamo::{AccessTable, LedgerTable};
 use ipgeo_runtime::store::PublishWrite as _;
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
-use crate::config::Config;
+use crate::config::Anonymous;
 
-/// A clock may be corrected by so much without anything being said of it.
+/// A clock may be corrected by so much without anything being done.
 const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(1);
+/// How often the clock is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// Publishes anew, as of `now`, what home's access table has of a time to come.
-pub(super) async fn publish_anew(
-    config: &Config,
-    home: &Database,
-    access: &AccessTable,
-    ledger: &LedgerTable,
-    now: Timestamp,
-) -> anyhow::Result<()> {
-    let table = config.service.access_table();
-    for id in published_ahead(home, &table, now)? {
-        remove_publication(home, &table, &id)?;
-        let Ok(identity) = id.parse::<Identity>() else { continue };
-        let limit = match identity.kind() {
-            IdentityKind::Key => access.key_now(&identity).await?.map(|record| record.limit),
-            IdentityKind::Address => Some(config.tiers.anonymous.limit),
-            IdentityKind::Site => Some(config.tiers.anonymous.site_limit),
-        };
-        let Some(limit) = limit else { continue };
-        let item = ledger.item(&identity, Month::of(now)).await?;
-        let used = item.map_or(0, |item| used(limit, &item, now));
-        let published = Published { period: Period::of(limit.window, now), used, as_of: now };
-        access.publish(&identity, limit, published).await?;
+/// What is published, and what is counted.
+pub(super) struct Publications {
+    /// Home's store.
+    pub(super) home: Database,
+    /// Home's access table in it.
+    pub(super) access: AccessTable,
+    /// The ledger in it.
+    pub(super) ledger: LedgerTable,
+    /// Limits of callers without an API key.
+    pub(super) anonymous: Anonymous,
+}
+
+impl Publications {
+    /// Publishes anew, as of `now`, what home's access table has of a time to come.
+    pub(super) async fn anew(&self, now: Timestamp) -> anyhow::Result<()> {
+        let table = self.access.name();
+        for id in published_ahead(&self.home, table, now)? {
+            remove_publication(&self.home, table, &id)?;
+            let Ok(identity) = id.parse::<Identity>() else { continue };
+            let limit = match identity.kind() {
+                IdentityKind::Key => self.access.key_now(&identity).await?.map(|record| record.limit),
+                IdentityKind::Address => Some(self.anonymous.limit),
+                IdentityKind::Site => Some(self.anonymous.site_limit),
+            };
+            let Some(limit) = limit else { continue };
+            let item = self.ledger.item(&identity, Month::of(now)).await?;
+            let used = item.map_or(0, |item| used(limit, &item, now));
+            let published = Published { period: Period::of(limit.window, now), used, as_of: now };
+            self.access.publish(&identity, limit, published).await?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Does so whenever the clock is set back, for ever.
+    pub(super) async fn watch(self) {
+        let mut last = (Timestamp::now(), Instant::now());
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let now = (Timestamp::now(), Instant::now());
+            if was_set_back(last.0, now.0, now.1 - last.1) {
+                crate::output::say("the clock was set back; usage of a time to come is published anew");
+                if let Err(error) = self.anew(now.0).await {
+                    crate::output::say(&format!("usage: {error:#}"));
+                }
+            }
+            last = now;
+        }
+    }
+}
+
+/// Whether a clock shows less than what has passed, by more than a correction.
+fn was_set_back(before: Timestamp, now: Timestamp, passed: Duration) -> bool {
+    let passed = SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
+    passed.saturating_sub(now.duration_since(before)) > AHEAD_MAX
 }
 
 fn used(limit: Limit, item: &ipgeo_runtime::dynamo::LedgerItem, now: Timestamp) -> u64 {
@@ -98,4 +132,28 @@ fn remove_publication(home: &Database, table: &str, id: &str) -> anyhow::Result<
         ..UpdateItemRequest::default()
     };
     home.update_item(request).map(drop).context("remove a publication of a time to come")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_corrected_is_not_set_back() {
+        let at = |seconds| Timestamp::from_second(1_800_000_000 + seconds).expect("in range");
+        let table = [
+            (0, 10, 10, false),
+            (0, 9, 10, false),
+            (0, -3_000, 10, false),
+            (0, -3_600, 10, true),
+            (0, 5_000_000, 10, false),
+            (5_000_000, 0, 10, true),
+            // The machine has slept: its clocks need not agree.
+            (0, 90_000, 10, false),
+        ];
+        for (before, now, passed, expected) in table {
+            let passed = Duration::from_secs(passed);
+            assert_eq!(was_set_back(at(before), at(now), passed), expected, "{before} to {now}");
+        }
+    }
 }

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::ahead::publish_anew;
+use super::ahead::Publications;
 use super::alerts::AlertSink;
 use super::counting::Counting;
 use super::delivery::Handler;
@@ -112,6 +112,7 @@ pub struct World {
     stop: watch::Sender<bool>,
     fronts: Vec<JoinHandle<()>>,
     counting: Counting,
+    clock: JoinHandle<()>,
     /// Logs and stream of a world whose stores are in memory.
     _folder: Option<tempfile::TempDir>,
     replication: (Sender<()>, std::thread::JoinHandle<anyhow::Result<()>>),
@@ -128,7 +129,14 @@ impl World {
         let stores = open_stores(config, options, &stores_stopped).await?;
         let home = home_index(config);
         let (access, home_access, ledger) = make_tables(config, &stores, home).await?;
-        publish_anew(config, &stores[home].database, &home_access, &ledger, Timestamp::now()).await?;
+        let published = Publications {
+            home: stores[home].database.clone(),
+            access: home_access.clone(),
+            ledger: ledger.clone(),
+            anonymous: config.tiers.anonymous,
+        };
+        published.anew(Timestamp::now()).await?;
+        let clock = tokio::spawn(published.watch());
 
         let replication = replicate(config, &stores, home, options.replication_lag)?;
         let alerts = Arc::new(AlertSink::new(ledger.clone(), home_access.clone(), options.stores.as_deref()));
@@ -146,7 +154,7 @@ impl World {
         let file = world_file(config, &listeners, &stores, Some(counting.kept.clone()))?;
         let rule = CallerRule { loopback_as: options.caller, simulate: options.simulate_address };
         let fronts = serve(edges, listeners, &database, rule, &stop);
-        Ok(Self { file, stop, fronts, counting, _folder: temporary, replication, stores, stop_stores })
+        Ok(Self { file, stop, fronts, counting, clock, _folder: temporary, replication, stores, stop_stores })
     }
 
     /// Stops: callers first, then what they left is counted, published and replicated, then the stores.
@@ -156,6 +164,7 @@ impl World {
             front.await.context("a port ended badly")?;
         }
         self.counting.stop().await?;
+        self.clock.abort();
         let (stop, thread) = self.replication;
         drop(stop);
         tokio::task::spawn_blocking(|| thread.join())
