@@ -12,15 +12,15 @@ pub enum Replace {
     No,
 }
 
-/// The folder that a file is in.
-fn folder_of(path: &Path) -> &Path {
+/// The folder that a file stands in.
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Writes `bytes` to a file of our own; folders above it are made.
-pub fn write_own(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_private(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
     std::fs::create_dir_all(folder_of(path))?;
-    write_whole(path, bytes, Replace::Yes)
+    write_whole(path, bytes, replace)
 }
 
 /// Fails when there is no folder for a file that somebody has named.
@@ -65,7 +65,7 @@ mod tests {
         let missing = write_whole(&path, b"none", Replace::Yes).expect_err("refused");
         assert!(missing.to_string().starts_with("there is no folder "), "{missing}");
         assert!(!folder.path().join("a").exists(), "no folder is made");
-        write_own(&path, b"none").expect("written");
+        write_private(&path, b"none", Replace::No).expect("written");
         std::fs::remove_file(&path).expect("removed");
         write_whole(&path, b"one", Replace::No).expect("written");
         let refused = write_whole(&path, b"two", Replace::No).expect_err("refused");

@@ -6,6 +6,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -195,7 +196,8 @@ impl StateLock {
     pub fn take(state: &Path, nonce: String) -> Result<Self, WorldError> {
         let path = state.join(LOCK_NAME);
         let failed = |source| WorldError::Lock { path: path.clone(), source };
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut options = OpenOptions::new();
+        let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = opened.map_err(failed)?;
         let mut tries_left = LOCK_TRIES;
         while let Err(error) = file.try_lock() {

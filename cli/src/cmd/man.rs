@@ -7,7 +7,7 @@ use clap::{Args, Command};
 use clap_mangen::Man;
 
 use crate::output;
-use crate::whole::write_own;
+use crate::whole::{Replace, write_whole};
 
 /// Flags of `ipgeo man`.
 #[derive(Debug, Args)]
@@ -45,11 +45,12 @@ pub(crate) fn run(args: &ManArgs, mut command: Command) -> anyhow::Result<()> {
         let (_, text) = page(command)?;
         return Ok(output::data(String::from_utf8(text)?.trim_end())?);
     };
+    std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     let mut all = Vec::new();
     pages(&command, &mut all)?;
     for (name, text) in &all {
         let path = folder.join(name);
-        write_own(&path, text).with_context(|| format!("write {}", path.display()))?;
+        write_whole(&path, text, Replace::Yes).with_context(|| format!("write {}", path.display()))?;
     }
     output::say(&format!("{} pages in {}", all.len(), folder.display()));
     Ok(())

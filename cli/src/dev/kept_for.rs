@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::world::StartError;
 use crate::config::Config;
-use crate::whole::write_own;
+use crate::whole::{Replace, write_private};
 
 const FILE_NAME: &str = "service.json";
 
@@ -28,7 +28,8 @@ pub(super) fn check_kept_for(stores: &Path, config: &Config) -> anyhow::Result<(
         })?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let json = serde_json::to_vec(&wanted)?;
-            return write_own(&path, &json).with_context(|| format!("write {}", path.display()));
+            return write_private(&path, &json, Replace::Yes)
+                .with_context(|| format!("write {}", path.display()));
         }
         Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
     };

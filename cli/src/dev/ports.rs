@@ -3,13 +3,14 @@
 use tokio::net::TcpListener;
 
 use super::world::StartError;
+use crate::output::UsageError;
 
 /// Takes the ports from `port` on, all of them or none; 0: any free ones.
 pub(super) async fn listen(port: u16, count: usize) -> anyhow::Result<Vec<TcpListener>> {
     let last = usize::from(port) + count.saturating_sub(1);
     if port != 0 && last > usize::from(u16::MAX) {
         let highest = usize::from(u16::MAX) + 1 - count;
-        return Err(StartError::PortsBeyond { port, count, highest }.into());
+        return Err(UsageError(StartError::PortsBeyond { port, count, highest }.to_string()).into());
     }
     let mut listeners = Vec::with_capacity(count);
     let mut taken = Vec::new();

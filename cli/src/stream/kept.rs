@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek as _, Write as _};
 use std::ops::ControlFlow;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ipgeo_runtime::store::StoreError;
@@ -207,7 +208,8 @@ impl Counted {
     /// ledger knows what it has.
     pub fn open(folder: &Path, shard: &str) -> io::Result<Self> {
         let path = folder.join(format!("{shard}.counted"));
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut options = OpenOptions::new();
+        let mut file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         let text = io::read_to_string(&mut file).unwrap_or_default();
         Ok(Self { file, position: text.trim().parse().unwrap_or(0) })
     }
