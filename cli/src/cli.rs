@@ -156,7 +156,10 @@ pub fn main() -> Exit {
             return Exit::Failed;
         }
     };
-    match runtime.block_on(run(cli)) {
+    let ended = runtime.block_on(run(cli));
+    // What still blocks a thread must not hold up the end of the program: whoever needed it has waited for it.
+    runtime.shutdown_background();
+    match ended {
         Ok(exit) => exit,
         Err(error) => {
             report_error(&error);
@@ -179,7 +182,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Render(args) => render::run(&args, shared)?,
         Verb::Status(args) => Box::pin(status::run(args, shared)).await?,
         Verb::Iam(verb) => iam::run(verb, shared)?,
-        Verb::Dev(args) => dev::run(args, shared).await?,
+        Verb::Dev(args) => return Box::pin(dev::run(args, shared)).await,
         Verb::Keys(verb) => keys::run(verb, shared).await?,
         Verb::Usage(verb) => usage::run(verb, shared).await?,
         Verb::Geo(verb) => return Box::pin(geo::run(verb, shared)).await,

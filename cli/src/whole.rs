@@ -12,10 +12,30 @@ pub enum Replace {
     No,
 }
 
-/// Writes `bytes` to `path`; folders above it are made.
+/// The folder that a file stands in.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Writes `bytes` to a file of our own; folders above it are made.
+pub fn write_private(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
+    std::fs::create_dir_all(folder_of(path))?;
+    write_whole(path, bytes, replace)
+}
+
+/// Fails when there is no folder for a file that somebody has named.
+pub fn in_a_folder(path: &Path) -> io::Result<()> {
+    let folder = folder_of(path);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no folder {}", folder.display())))
+}
+
+/// Writes `bytes` to `path`, in a folder that is there: one that is not is most often a mistyped one.
 pub fn write_whole(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
+    in_a_folder(path)?;
+    let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     {
@@ -42,6 +62,11 @@ mod tests {
     fn a_file_is_written_whole_and_kept_when_it_must_be() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a/b.txt");
+        let missing = write_whole(&path, b"none", Replace::Yes).expect_err("refused");
+        assert!(missing.to_string().starts_with("there is no folder "), "{missing}");
+        assert!(!folder.path().join("a").exists(), "no folder is made");
+        write_private(&path, b"none", Replace::No).expect("written");
+        std::fs::remove_file(&path).expect("removed");
         write_whole(&path, b"one", Replace::No).expect("written");
         let refused = write_whole(&path, b"two", Replace::No).expect_err("refused");
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);

@@ -1,13 +1,24 @@
-//! The file by which the operator's verbs find a running `ipgeo dev`: `world.json` in the state folder.
+//! How the operator's verbs find a running `ipgeo dev`: `world.json` in the state folder says where everything is, and the
+//! lock on `world.lock` beside it says whether its process runs.
+//!
+//! The system takes the lock from a process that ends in whatever way. So nothing is concluded from a port that answers,
+//! which may be another program's by now. A random text in both files tells one run from another.
 
-use std::io::Write as _;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 /// Version of the file's shape.
 pub const SCHEMA: u32 = 1;
 const FILE_NAME: &str = "world.json";
+const LOCK_NAME: &str = "world.lock";
+/// Tries to take the lock, and the pause between two: a verb that looks whether a world runs holds it for a moment.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
 /// A running world.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +27,9 @@ pub struct WorldFile {
     pub schema: u32,
     /// The process that runs it.
     pub pid: u32,
+    /// A random text: that of the lock's holder.
+    #[serde(default)]
+    pub nonce: String,
     /// URL of the nearest-region port.
     pub nearest: String,
     /// The home region.
@@ -48,9 +62,29 @@ pub enum WorldError {
     /// There is no file.
     #[error("no world is running in {0}; start one with `ipgeo dev`")]
     None(PathBuf),
-    /// The file is there and nobody answers.
+    /// The file is there and its process has ended.
     #[error("the world of {0} has ended without a word; start it again with `ipgeo dev`")]
     Gone(PathBuf),
+    /// Another process has the folder.
+    #[error(
+        "`ipgeo dev` runs in {} already, as {holder}\nhelp: stop it, or name another folder with `--state`",
+        state.display()
+    )]
+    Running {
+        /// The state folder.
+        state: PathBuf,
+        /// Which process.
+        holder: String,
+    },
+    /// The folder can't be locked.
+    #[error("{path} can't be locked")]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The file is there and is not ours.
     #[error("{path} can't be read; remove it, and start a world with `ipgeo dev`")]
     Broken {
@@ -77,10 +111,13 @@ impl WorldFile {
         self.regions.iter().find(|region| region.region == self.home).map(|region| region.dynamodb.as_str())
     }
 
-    /// The world that runs in a state folder, if it still answers.
+    /// The world that runs in a state folder, if its process still does.
     pub fn find(state: &Path) -> Result<Self, WorldError> {
         let world = Self::read(state)?;
-        if world.answers() { Ok(world) } else { Err(WorldError::Gone(state.to_owned())) }
+        match Holder::of(state) {
+            Some(holder) if holder.nonce == world.nonce => Ok(world),
+            _ => Err(WorldError::Gone(state.to_owned())),
+        }
     }
 
     fn read(state: &Path) -> Result<Self, WorldError> {
@@ -104,14 +141,6 @@ impl WorldFile {
         }
     }
 
-    /// Whether somebody listens where the world was.
-    fn answers(&self) -> bool {
-        let address = self.nearest.trim_start_matches("http://").parse();
-        address.is_ok_and(|address: std::net::SocketAddr| {
-            std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_secs(1)).is_ok()
-        })
-    }
-
     /// Writes the file, whole or not at all.
     pub fn write(&self, state: &Path) -> Result<(), WorldError> {
         let path = state.join(FILE_NAME);
@@ -129,32 +158,126 @@ impl WorldFile {
     }
 }
 
+/// Who holds the lock; the lock's file says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Holder {
+    pid: u32,
+    nonce: String,
+}
+
+impl Holder {
+    /// The process that holds a folder's lock, if one does.
+    fn of(state: &Path) -> Option<Self> {
+        let mut file = File::open(state.join(LOCK_NAME)).ok()?;
+        // Shared: verbs that look at once do not see each other. It ends with the file.
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Self::read(&mut file),
+            _ => None,
+        }
+    }
+
+    /// `None`: whoever holds the lock has not written yet who it is.
+    fn read(file: &mut File) -> Option<Self> {
+        let mut text = Vec::new();
+        file.rewind().and_then(|()| file.read_to_end(&mut text)).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+}
+
+/// A state folder, held by this process until the value is dropped or the process ends in whatever way.
+#[derive(Debug)]
+pub struct StateLock {
+    _file: File,
+    nonce: String,
+}
+
+impl StateLock {
+    /// Takes a folder, or says which process has it. `nonce` is a random text. A file of a world that has ended goes.
+    pub fn take(state: &Path, nonce: String) -> Result<Self, WorldError> {
+        let path = state.join(LOCK_NAME);
+        let failed = |source| WorldError::Lock { path: path.clone(), source };
+        let mut options = OpenOptions::new();
+        let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let mut file = opened.map_err(failed)?;
+        let mut tries_left = LOCK_TRIES;
+        while let Err(error) = file.try_lock() {
+            match error {
+                TryLockError::Error(source) => return Err(failed(source)),
+                TryLockError::WouldBlock if tries_left == 0 => {
+                    let holder = Holder::read(&mut file);
+                    let holder = holder
+                        .map_or("another process".to_owned(), |holder| format!("process {}", holder.pid));
+                    return Err(WorldError::Running { state: state.to_owned(), holder });
+                }
+                TryLockError::WouldBlock => {
+                    tries_left -= 1;
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+            }
+        }
+        let holder = Holder { pid: std::process::id(), nonce };
+        let json = serde_json::to_vec(&holder).map_err(|error| failed(error.into()))?;
+        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(&json));
+        written.map_err(failed)?;
+        WorldFile::remove(state);
+        Ok(Self { _file: file, nonce: holder.nonce })
+    }
+
+    /// The random text of this run.
+    pub fn nonce(&self) -> &str {
+        &self.nonce
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_world_is_found_while_it_answers() {
-        let state = tempfile::tempdir().expect("a folder");
-        assert!(matches!(WorldFile::find(state.path()), Err(WorldError::None(_))));
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let world = WorldFile {
+    fn world(nonce: &str) -> WorldFile {
+        WorldFile {
             schema: SCHEMA,
             pid: 1,
-            nearest: format!("http://{}", listener.local_addr().expect("an address")),
+            nonce: nonce.to_owned(),
+            nearest: "http://127.0.0.1:9".into(),
             home: "eu-central-1".into(),
             access_table: "a".into(),
             ledger_table: "l".into(),
             stream: None,
             regions: vec![],
-        };
-        world.write(state.path()).expect("it writes");
-        assert_eq!(WorldFile::find(state.path()).expect("it answers"), world);
-        drop(listener);
-        assert!(matches!(WorldFile::find(state.path()), Err(WorldError::Gone(_))));
+        }
+    }
+
+    #[test]
+    fn a_world_is_found_while_its_process_holds_the_folder_and_no_other_world_is_taken_for_it() {
+        let state = tempfile::tempdir().expect("a folder");
+        let find = || WorldFile::find(state.path());
+        assert!(matches!(find(), Err(WorldError::None(_))));
+        let lock = StateLock::take(state.path(), "one".into()).expect("it is free");
+        world("one").write(state.path()).expect("it writes");
+        assert_eq!(find().expect("it runs"), world("one"));
+        drop(lock);
+        // Killed: the file is left.
+        assert!(matches!(find(), Err(WorldError::Gone(_))));
+        let lock = StateLock::take(state.path(), "two".into()).expect("it is free");
+        assert!(matches!(find(), Err(WorldError::None(_))), "the new one is not ready");
+        world("one").write(state.path()).expect("it writes");
+        assert!(matches!(find(), Err(WorldError::Gone(_))), "that is another run's");
         std::fs::write(state.path().join(FILE_NAME), "{").expect("a file");
-        assert!(matches!(WorldFile::find(state.path()), Err(WorldError::Broken { .. })));
+        assert!(matches!(find(), Err(WorldError::Broken { .. })));
+        drop(lock);
         WorldFile::remove(state.path());
-        assert!(matches!(WorldFile::find(state.path()), Err(WorldError::None(_))));
+        assert!(matches!(find(), Err(WorldError::None(_))));
+    }
+
+    #[test]
+    fn a_folder_has_one_holder_and_the_second_is_told_which() {
+        let state = tempfile::tempdir().expect("a folder");
+        let lock = StateLock::take(state.path(), "one".into()).expect("it is free");
+        let refused = StateLock::take(state.path(), "two".into()).expect_err("it is taken");
+        let expected = format!("as process {}", std::process::id());
+        assert!(refused.to_string().contains(&expected), "{refused}");
+        drop(lock);
+        StateLock::take(state.path(), "two".into()).expect("it is free");
+        assert!(StateLock::take(&state.path().join("none"), "x".into()).is_err());
     }
 }

@@ -18,7 +18,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
         (&true.into(), Some(10))
     );
     let second = run(state, &["dev", "--port", "0"]);
-    assert!(stderr(&second).contains("a world is already running"), "{}", stderr(&second));
+    assert!(stderr(&second).contains("already, as process"), "{}", stderr(&second));
 
     // Created, and known in every region at once.
     let created =

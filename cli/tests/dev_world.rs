@@ -438,13 +438,133 @@ async fn what_a_region_throttles_is_refused_by_its_api_and_never_counted() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_named() {
+async fn ports_in_use_are_named_and_so_are_those_that_are_needed() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port();
-    let options = Options { port, ..options(None) };
-    let error = World::start(&shipped(), sample(), &options).await.map(|_| ()).expect_err("refused");
-    assert_eq!(
-        error.to_string(),
-        format!("port {port} is in use; name others with `--port`, or let the system choose with `--port 0`")
+    let count = u16::try_from(config_regions()).expect("few") + 1;
+    let refused = async |port| {
+        let options = Options { port, ..options(None) };
+        World::start(&shipped(), sample(), &options).await.map(|_| ()).expect_err("refused").to_string()
+    };
+    let told = refused(port).await;
+    assert!(told.contains(&format!("{port}")) && told.contains("in use; `ipgeo dev` needs"), "{told}");
+    assert!(told.contains("or let the system choose with `--port 0`"), "{told}");
+    let told = refused(u16::MAX - count + 2).await;
+    let highest = u32::from(u16::MAX) + 1 - u32::from(count);
+    assert!(
+        told.starts_with(&format!("{count} ports are needed")) && told.contains(&highest.to_string()),
+        "{told}"
     );
+}
+
+/// A clock that goes back, and one that stood two months ahead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_published_of_a_time_to_come_switches_no_limit_off() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = shipped();
+    let options = Options { stores: Some(folder.path().to_owned()), ..options(None) };
+    let key = ApiKey::generate("ipg", |bytes| getrandom::fill(bytes).expect("random bytes")).expect("a key");
+    let identity = Identity::key(&key.hash());
+    let limit = Limit { calls: 20, window: ipgeo_contract::Window::Month };
+    let world = World::start(&config, sample(), &options).await.expect("a world");
+    let home = Home::of_world(&world.file).expect("home");
+    home.put(&identity, &record(&key, limit.calls)).await.expect("stored");
+    wait_for_replicas(&world.file, &vec![(key.clone(), limit.calls); KEYS]).await;
+    let (url, caller) = (format!("{}/1.1.1.1", world.file.regions[0].url), key.clone());
+    let call = move || (0..20).map(|_| get(&agent(), &url, Some(&caller), "51.38.0.1")).collect::<Vec<_>>();
+    assert_eq!(tokio::task::spawn_blocking(call).await.expect("answers"), [200; 20]);
+    until(async || {
+        let item =
+            home.ledger.item(&identity, Month::of(Timestamp::now())).await.map_err(|e| e.to_string())?;
+        if item.is_some_and(|item| item.charged == 20) { Ok(()) } else { Err("not counted".to_owned()) }
+    })
+    .await;
+    let ahead = Timestamp::now() + jiff::SignedDuration::from_hours(24 * 62);
+    let published =
+        ipgeo_contract::Published { period: Period::of(limit.window, ahead), used: 1, as_of: ahead };
+    ipgeo_runtime::store::PublishWrite::publish(&home.access, &identity, limit, published)
+        .await
+        .expect("published");
+    world.stop().await.expect("it stops");
+
+    let world = World::start(&config, sample(), &options).await.expect("a world");
+    for region in 0..world.file.regions.len() {
+        let access = access_of(&world.file, region);
+        until(async || {
+            let record = access.key(&identity).await.map_err(|error| error.to_string())?;
+            let published = record.and_then(|record| record.published);
+            let now = Period::of(limit.window, Timestamp::now());
+            match published {
+                Some(published) if (published.period, published.used) == (now, 20) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    }
+    refused_everywhere(&world.file, &vec![(key, limit.calls); SMALL_KEYS]).await;
+    world.stop().await.expect("it stops");
+}
+
+/// Sequence numbers of an earlier run, far beyond what any clock says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_are_counted_after_the_clock_was_set_back_even_without_the_kept_stream() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = shipped();
+    let options = Options { stores: Some(folder.path().to_owned()), shards: 1, ..options(None) };
+    let key = ApiKey::generate("ipg", |bytes| getrandom::fill(bytes).expect("random bytes")).expect("a key");
+    let identity = Identity::key(&key.hash());
+    let world = World::start(&config, sample(), &options).await.expect("a world");
+    let home = Home::of_world(&world.file).expect("home");
+    home.put(&identity, &record(&key, 1_000)).await.expect("stored");
+    // As a run leaves it whose clock stands in the year 2100.
+    count_far_ahead(&home, &identity).await;
+    world.stop().await.expect("it stops");
+    for round in 1..=4_u64 {
+        let world = World::start(&config, sample(), &options).await.expect("a world");
+        let home = Home::of_world(&world.file).expect("home");
+        let (url, caller) = (format!("{}/1.1.1.1", world.file.regions[0].url), key.clone());
+        let call =
+            move || (0..10).map(|_| get(&agent(), &url, Some(&caller), "51.38.0.1")).collect::<Vec<_>>();
+        assert_eq!(tokio::task::spawn_blocking(call).await.expect("answers"), [200; 10]);
+        until(async || {
+            let item =
+                home.ledger.item(&identity, Month::of(Timestamp::now())).await.map_err(|e| e.to_string())?;
+            let charged = item.map(|item| item.charged);
+            if charged == Some(1 + round * 10) {
+                Ok(())
+            } else {
+                Err(format!("{charged:?} in round {round}"))
+            }
+        })
+        .await;
+        world.stop().await.expect("it stops");
+        if round == 2 {
+            std::fs::remove_dir_all(folder.path().join("stream")).expect("removed");
+        }
+    }
+}
+
+/// Counts one call under a sequence number of the year 2100.
+async fn count_far_ahead(home: &Home, identity: &Identity) {
+    use ipgeo_runtime::usage::{Decoded, EventRecord, UsageHandler};
+    let now = Timestamp::now();
+    let event = ipgeo_contract::UsageEvent {
+        time: now,
+        verdict: Verdict::Allowed,
+        cost: 1,
+        region: "eu-central-1".to_owned(),
+        request_id: String::new(),
+        tier: String::new(),
+        charges: vec![ipgeo_contract::Charge {
+            identity: identity.clone(),
+            limit: Limit { calls: 1_000, window: ipgeo_contract::Window::Month },
+        }],
+    };
+    let sequence = "4102444800000000000";
+    let record = EventRecord::new("shardId-000000000000", sequence, 1, vec![event]).expect("a record");
+    let handler = UsageHandler::new(home.ledger.clone(), home.access.clone());
+    let decoded = Decoded { records: vec![record], ..Decoded::default() };
+    let (response, report) = handler.count(decoded).await;
+    assert!(response.batch_item_failures.is_empty() && report.added == 1);
+    handler.note(&report, now).await.expect("noted");
 }

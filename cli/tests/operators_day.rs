@@ -316,7 +316,8 @@ fn the_same_verbs_read_kinesis() {
     used_key(state, &dev, "100/month", 5);
     // The records that the world kept of its stream, as Kinesis would give them.
     let kept =
-        std::fs::read_to_string(state.join("stores/stream/shardId-000000000000.jsonl")).expect("a file");
+        std::fs::read_to_string(state.join("stores/stream/shardId-000000000000.00000000000000000000.jsonl"))
+            .expect("a file");
     let records = kept.lines().map(|line| {
         let line: Value = serde_json::from_str(line).expect("JSON");
         let payload = &line["record"]["kinesis"];

@@ -5,16 +5,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use clap::Args;
+use anyhow::Context;
+use clap::{Args, value_parser};
 use jiff::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::geo::Bar;
 use super::load_config;
 use crate::cli::Shared;
-use crate::dev::{Options, World, ready_json, serve_database, welcome};
-use crate::output::{self, Format};
-use crate::world::WorldFile;
+use crate::dev::{Options, World, has_location, ready_json, serve_database, welcome};
+use crate::output::{self, Exit, Format, UsageError};
+use crate::world::{StateLock, WorldFile};
+
+/// The longest lag: a day.
+const LAG_MS_MAX: u64 = 86_400_000;
 
 /// Flags of `ipgeo dev`.
 #[derive(Debug, Args)]
@@ -40,14 +44,14 @@ pub struct DevArgs {
     #[arg(long, value_name = "FILE")]
     database: Option<PathBuf>,
     /// Milliseconds from a request to the usage counter
-    #[arg(long, value_name = "MS", default_value_t = 1_000)]
+    #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = value_parser!(u64).range(..=LAG_MS_MAX))]
     log_lag_ms: u64,
     /// Milliseconds from home's access table to the other regions
-    #[arg(long, value_name = "MS", default_value_t = 500)]
+    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = value_parser!(u64).range(..=LAG_MS_MAX))]
     replication_lag_ms: u64,
     /// Shards of the usage stream
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    shards: usize,
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u16).range(1..=100))]
+    shards: u16,
     /// Repeat, cut and shuffle the usage stream, from this seed
     #[arg(long, value_name = "SEED")]
     stream_faults: Option<u64>,
@@ -57,20 +61,23 @@ pub struct DevArgs {
 }
 
 /// Runs the world until Ctrl-C.
-pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<()> {
+pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
-    let state = &shared.state;
-    if WorldFile::find(state).is_ok() {
-        bail!(
-            "a world is already running in {}; stop it, or name another folder with --state",
-            state.display()
-        );
+    if !has_location(args.caller) {
+        return Err(UsageError(format!(
+            "{} is not an address of the public internet, so it has no location\n\
+             help: pass a public address, such as `--caller 81.2.69.142`",
+            args.caller
+        ))
+        .into());
     }
+    let state = &shared.state;
+    std::fs::create_dir_all(state).with_context(|| format!("create {}", state.display()))?;
+    let lock = StateLock::take(state, nonce()?)?;
     let stores = state.join("stores");
     if args.fresh && stores.exists() {
         std::fs::remove_dir_all(&stores).with_context(|| format!("empty {}", stores.display()))?;
     }
-    std::fs::create_dir_all(state).with_context(|| format!("create {}", state.display()))?;
     let served = serve_database(&config, state, args.database.as_deref(), Timestamp::now(), &Bar::default())?;
     let info = served.database.info().clone();
     let options = Options {
@@ -80,11 +87,14 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<()> {
         simulate_address: args.simulate_address,
         log_lag: Duration::from_millis(args.log_lag_ms),
         replication_lag: Duration::from_millis(args.replication_lag_ms),
-        shards: args.shards,
+        shards: args.shards.into(),
         stream_faults: args.stream_faults,
         throttled: !args.no_throttle,
     };
-    let world = World::start(&config, Arc::new(served.database), &options).await?;
+    let mut world = World::start(&config, Arc::new(served.database), &options).await?;
+    lock.nonce().clone_into(&mut world.file.nonce);
+    // Before anybody is told that it runs: a signal that follows at once is heard.
+    let mut signals = Signals::listen()?;
     world.file.write(state)?;
     if shared.format() == Format::Table {
         let lags = (options.log_lag, options.replication_lag);
@@ -93,18 +103,55 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<()> {
     } else {
         output::data(&ready_json(&world.file))?;
     }
-    stopped().await?;
-    output::say("stopping: counting what is left");
+    signals.end().await;
+    output::say("stopping: counting what is left; Ctrl-C again stops at once, and the next start counts it");
     WorldFile::remove(state);
-    world.stop().await
+    tokio::select! {
+        stopped = world.stop() => stopped.map(|()| Exit::Done),
+        () = signals.end_at_once() => Ok(Exit::Interrupted),
+    }
 }
 
-/// Resolves at Ctrl-C, or when the system asks the program to end.
-async fn stopped() -> anyhow::Result<()> {
-    let mut ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .context("listen for the system's signal to end")?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("listen for Ctrl-C"),
-        _ = ended.recv() => Ok(()),
+/// A random text.
+fn nonce() -> anyhow::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
+    Ok(hex::encode(bytes))
+}
+
+/// The signals that end a world.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// The terminal was closed.
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("listen for signals to end");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Resolves at the first signal.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
+
+    /// Resolves at a second one. Not at a second hang-up: a closing terminal may send two, without anybody being in a
+    /// hurry.
+    async fn end_at_once(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }

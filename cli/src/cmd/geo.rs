@@ -21,6 +21,7 @@ use crate::geo;
 use crate::geo::{Phase, Progress};
 use crate::licence::{Copy, Standing, Terms, standing};
 use crate::output::{self, Column, Exit, Format, grouped};
+use crate::whole::in_a_folder;
 
 /// Verbs of `ipgeo geo`.
 #[derive(Debug, Subcommand)]
@@ -221,6 +222,9 @@ fn fetch_sources(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
 fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     let named = args.out.is_some();
     let out = args.out.unwrap_or_else(|| served(&shared.state));
+    if named {
+        in_a_folder(&out).with_context(|| format!("write {}", out.display()))?;
+    }
     if args.sample {
         geo::write_sample(&out)?;
         return inspect(InspectArgs { file: Some(out) }, shared);

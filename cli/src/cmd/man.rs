@@ -45,6 +45,7 @@ pub(crate) fn run(args: &ManArgs, mut command: Command) -> anyhow::Result<()> {
         let (_, text) = page(command)?;
         return Ok(output::data(String::from_utf8(text)?.trim_end())?);
     };
+    std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     let mut all = Vec::new();
     pages(&command, &mut all)?;
     for (name, text) in &all {

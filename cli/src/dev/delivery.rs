@@ -1,16 +1,19 @@
 //! The event source mapping on a laptop: a shard's records go to the usage handler in batches, again and
-//! again until nothing of a batch fails.
+//! again until nothing of a batch fails. How far that is, is noted, and the next run goes on from there.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipgeo_contract::padded_sequence;
 use ipgeo_runtime::dynamo::{AccessTable, LedgerTable};
 use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, UsageHandler};
 use jiff::Timestamp;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 
 use super::alerts::AlertSink;
 use super::faults::Faults;
+use crate::stream::{Counted, KeptStream};
 
 /// Records in one batch.
 const BATCH_MAX: usize = 100;
@@ -20,37 +23,79 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// The handler as it runs here.
 pub(crate) type Handler = UsageHandler<LedgerTable, AccessTable>;
 
-/// Delivers a shard's records until the stream has ended.
-pub(crate) async fn deliver(
-    handler: std::sync::Arc<Handler>,
-    alerts: std::sync::Arc<AlertSink>,
-    mut records: UnboundedReceiver<KinesisRecord>,
-    mut faults: Faults<KinesisRecord>,
-) {
-    let mut batch = Vec::new();
-    while records.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        for delivery in faults.deliveries(std::mem::take(&mut batch)) {
-            until_counted(&handler, &alerts, delivery).await;
-        }
-    }
+/// Delivers one shard's records.
+pub(crate) struct Delivery {
+    pub(crate) handler: Arc<Handler>,
+    pub(crate) alerts: Arc<AlertSink>,
+    /// The folder of the kept stream.
+    pub(crate) folder: PathBuf,
+    pub(crate) shard: String,
+    pub(crate) faults: Faults<KinesisRecord>,
 }
 
-async fn until_counted(handler: &Handler, alerts: &AlertSink, mut batch: Vec<KinesisRecord>) {
-    loop {
-        let (response, report) = handler.handle(&KinesisEvent { records: batch.clone() }).await;
-        for failure in &report.failures {
-            crate::output::say(&format!("usage: {failure}"));
+impl Delivery {
+    /// Delivers what is in the shard and not noted as counted, until the stream has ended.
+    pub(crate) async fn run(mut self, mut kept: watch::Receiver<()>) {
+        let mut counted = loop {
+            match Counted::open(&self.folder, &self.shard) {
+                Ok(counted) => break counted,
+                Err(error) => self.wait(&error).await,
+            }
+        };
+        let stream = KeptStream::at(&self.folder);
+        let mut position = counted.position;
+        loop {
+            kept.mark_unchanged();
+            let (records, after) = match stream.records(&self.shard, position) {
+                Ok(page) => page,
+                Err(error) => {
+                    self.wait(&error).await;
+                    continue;
+                }
+            };
+            if records.is_empty() {
+                if kept.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            let records: Vec<KinesisRecord> = records.into_iter().map(|kept| kept.record).collect();
+            for batch in records.chunks(BATCH_MAX) {
+                for delivery in self.faults.deliveries(batch.to_vec()) {
+                    self.until_counted(delivery).await;
+                }
+            }
+            position = after;
+            if let Err(error) = counted.note(position) {
+                // What is noted late is counted again by the next run, and found counted.
+                crate::output::say(&format!("usage: what is counted can't be noted: {error}"));
+            }
         }
-        if let Err(error) = handler.note(&report, Timestamp::now()).await {
-            crate::output::say(&format!("usage: {error}"));
+    }
+
+    async fn wait(&self, error: &std::io::Error) {
+        crate::output::say(&format!("usage: {} can't be read: {error}", self.shard));
+        tokio::time::sleep(RETRY_AFTER * 5).await;
+    }
+
+    async fn until_counted(&self, mut batch: Vec<KinesisRecord>) {
+        loop {
+            let (response, report) = self.handler.handle(&KinesisEvent { records: batch.clone() }).await;
+            for failure in &report.failures {
+                crate::output::say(&format!("usage: {failure}"));
+            }
+            if let Err(error) = self.handler.note(&report, Timestamp::now()).await {
+                crate::output::say(&format!("usage: {error}"));
+            }
+            for alert in &report.alerts {
+                self.alerts.send(alert).await;
+            }
+            let sequence = |text: &str| padded_sequence(text).unwrap_or_default();
+            let failed =
+                response.batch_item_failures.iter().map(|failure| sequence(&failure.item_identifier));
+            let Some(lowest) = failed.min() else { return };
+            batch.retain(|record| sequence(&record.kinesis.sequence_number) >= lowest);
+            tokio::time::sleep(RETRY_AFTER).await;
         }
-        for alert in &report.alerts {
-            alerts.send(alert).await;
-        }
-        let sequence = |text: &str| padded_sequence(text).unwrap_or_default();
-        let failed = response.batch_item_failures.iter().map(|failure| sequence(&failure.item_identifier));
-        let Some(lowest) = failed.min() else { return };
-        batch.retain(|record| sequence(&record.kinesis.sequence_number) >= lowest);
-        tokio::time::sleep(RETRY_AFTER).await;
     }
 }

@@ -1,17 +1,23 @@
 //! The whole world on a laptop: every region of `regions.toml` in one process on loopback, with the same
 //! handlers, the same adapter and the same envelopes as on AWS.
 
+mod ahead;
 mod alerts;
+mod connections;
+mod counting;
 mod database;
 mod delivery;
 mod faults;
 mod front;
+mod kept_for;
 mod nearest;
 mod pipe;
+mod ports;
 mod replication;
 mod screen;
 mod serve;
 mod store;
+mod stream;
 mod throttle;
 mod tiers;
 mod world;
@@ -19,3 +25,8 @@ mod world;
 pub use database::{Served, serve_database};
 pub use screen::{ready_json, welcome};
 pub use world::{Options, StartError, World};
+
+/// Whether an address can have a location: whether it is of the public internet.
+pub fn has_location(address: std::net::IpAddr) -> bool {
+    ipgeo_runtime::lookup::is_public(address)
+}

@@ -1,39 +1,100 @@
-//! The log pipe on a laptop: usage lines of a region wait for the log lag, then go into the stream in the
-//! envelope of CloudWatch Logs, one record a batch.
+//! The log pipe on a laptop: a usage line is in its region's log file before its call is answered. The pipe reads the
+//! file, lets lines wait for the log lag, and puts them into the stream in the envelope of CloudWatch Logs.
 
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipgeo_runtime::lookup::UsageSink;
-use ipgeo_runtime::usage::{KinesisRecord, LogEvent, envelope};
+use ipgeo_runtime::usage::{LogEvent, envelope};
 use jiff::Timestamp;
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
-use crate::stream::Keeper;
+use super::stream::Stream;
+use crate::stream::{LogPosition, SEGMENT_BYTES, SegmentWriter, SegmentedLog};
 
 /// Lines in one record.
 const LINES_MAX: usize = 500;
+/// How the logs' files end.
+pub(super) const EXTENSION: &str = "log";
+/// Bytes of a region's log that are kept for people to read, at least; older lines are in the stream already.
+const KEPT_BYTES: u64 = 3 * SEGMENT_BYTES;
+/// Wait before what could not be written is written again.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// Tries to write the last lines once everybody is gone: the log has them, and the next start goes on with it.
+const LAST_TRIES: u32 = 5;
+
+/// A region's log.
+pub(crate) fn region_log(folder: &Path, region: &str) -> SegmentedLog {
+    SegmentedLog::new(folder, region, EXTENSION)
+}
+
+/// The file, and what could not be written to it.
+#[derive(Debug)]
+struct LogFile {
+    writer: SegmentWriter,
+    unwritten: Vec<u8>,
+}
+
+impl LogFile {
+    /// Writes what is not written yet.
+    fn flush(&mut self) -> std::io::Result<()> {
+        if !self.unwritten.is_empty() {
+            self.writer.append(&self.unwritten)?;
+            self.unwritten.clear();
+        }
+        Ok(())
+    }
+
+    /// The position after the last line, once all is written.
+    fn due(&self) -> u64 {
+        self.writer.end() + self.unwritten.len() as u64
+    }
+}
 
 /// One region's standard output, as its handler sees it.
 pub(crate) struct RegionLog {
     region: String,
-    lines: UnboundedSender<String>,
+    file: Arc<Mutex<LogFile>>,
+    due: watch::Sender<u64>,
+}
+
+/// The other end of a region's log: what carries it into the stream.
+pub(crate) struct LogReader {
+    region: String,
+    file: Arc<Mutex<LogFile>>,
+    due: watch::Receiver<u64>,
+    position: u64,
+}
+
+fn locked(file: &Mutex<LogFile>) -> MutexGuard<'_, LogFile> {
+    file.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RegionLog {
-    pub(crate) fn new(region: &str) -> (Self, UnboundedReceiver<String>) {
-        let (lines, waiting) = unbounded_channel();
-        (Self { region: region.to_owned(), lines }, waiting)
+    /// The log of a region in a folder, and its reader, which goes on at `position`.
+    pub(crate) fn open(folder: &Path, region: &str, position: u64) -> std::io::Result<(Self, LogReader)> {
+        let writer = SegmentWriter::open(region_log(folder, region), position, SEGMENT_BYTES)?;
+        let (due, waiting) = watch::channel(writer.end());
+        let file = Arc::new(Mutex::new(LogFile { writer, unwritten: Vec::new() }));
+        let reader = LogReader { region: region.to_owned(), file: Arc::clone(&file), due: waiting, position };
+        Ok((Self { region: region.to_owned(), file, due }, reader))
     }
 }
 
 impl UsageSink for RegionLog {
-    fn usage(&self, line: String) {
-        // The other end outlives every handler; at its very end nobody asks any more.
-        let _sent_or_ending = self.lines.send(line);
+    fn usage(&self, mut line: String) {
+        line.push('\n');
+        let mut file = locked(&self.file);
+        file.unwritten.extend_from_slice(line.as_bytes());
+        // What can't be written now stays where it is, in order; the reader tries again and tells of it.
+        let _written_or_later = file.flush();
+        let due = file.due();
+        drop(file);
+        // Of two calls at once, the later line's may tell first.
+        self.due.send_modify(|known| *known = due.max(*known));
     }
 
     fn warn(&self, message: String) {
@@ -41,110 +102,94 @@ impl UsageSink for RegionLog {
     }
 }
 
-/// The stream: shards, each with the records put into it in order.
-pub(crate) struct Stream {
-    shards: Vec<(String, UnboundedSender<KinesisRecord>)>,
-    head: Mutex<Head>,
-}
-
-/// Where the stream stands, and the copy that is kept of it.
-struct Head {
-    sequence: u128,
-    keeper: Option<Keeper>,
-}
-
-impl Stream {
-    /// A stream of `shards` shards, and where each shard's records come out; a copy goes to `keeper`. Sequence numbers go on from
-    /// the time of day in nanoseconds, so that a later run's are higher than all of the runs before.
-    pub(crate) fn new(
-        shards: usize,
-        now: Timestamp,
-        keeper: Option<Keeper>,
-    ) -> (Self, Vec<(String, UnboundedReceiver<KinesisRecord>)>) {
-        let (mut ins, mut outs) = (Vec::new(), Vec::new());
-        for shard in 0..shards.max(1) {
-            let name = format!("shardId-{shard:012}");
-            let (put, get) = unbounded_channel();
-            ins.push((name.clone(), put));
-            outs.push((name, get));
-        }
-        let head = Mutex::new(Head { sequence: now.as_nanosecond().unsigned_abs(), keeper });
-        (Self { shards: ins, head }, outs)
-    }
-
-    /// Puts a record; its log stream decides the shard, as a partition key does.
-    fn put(&self, log_stream: &str, data: &[u8]) {
-        let hash =
-            log_stream.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
-        let (shard, records) = &self.shards[hash % self.shards.len()];
-        // Numbering and sending are one step: a shard's records come out in the order of their numbers.
-        let mut head = self.head.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        head.sequence += 1;
-        let record = KinesisRecord::new(shard, &head.sequence.to_string(), data);
-        // Kept before it is counted: what was counted can be counted again.
-        if let Some(keeper) = &mut head.keeper
-            && let Err(error) = keeper.keep(shard, Timestamp::now(), &record)
-        {
-            crate::output::say(&format!(
-                "the stream is kept no more, `usage replay` will miss this: {error}"
-            ));
-            head.keeper = None;
-        }
-        let _sent_or_ending = records.send(record);
-    }
-}
-
-/// Carries a region's lines into the stream until the region's handler is gone; also appends them to
-/// `file`, where a person may read them.
-pub(crate) async fn carry(
-    region: String,
-    mut lines: UnboundedReceiver<String>,
-    stream: std::sync::Arc<Stream>,
-    lag: Duration,
-    file: Option<PathBuf>,
-) {
-    static IDS: AtomicU64 = AtomicU64::new(0);
-    let log_stream = format!("{region}/dev");
-    while let Some(first) = lines.recv().await {
-        tokio::select! {
-            () = tokio::time::sleep(lag) => {}
-            // Everybody is gone: nobody waits for the lag.
-            () = closed(&lines) => {}
-        }
-        // All that waits goes now: the lag is how long a line waits, not how many go at a time.
-        let mut waiting = vec![first];
-        while let Ok(line) = lines.try_recv() {
-            waiting.push(line);
-        }
-        let mut waiting = waiting.into_iter();
-        while waiting.len() > 0 {
-            let batch: Vec<String> = waiting.by_ref().take(LINES_MAX).collect();
-            if let Some(file) = &file {
-                append(file, &batch).await;
+impl LogReader {
+    /// Puts the log's lines into the stream until the region's handler is gone and there are no more.
+    pub(crate) async fn carry(mut self, stream: Arc<Stream>, lag: Duration) {
+        let (mut tries_left, mut last_told) = (LAST_TRIES, String::new());
+        loop {
+            if *self.due.borrow_and_update() <= self.position {
+                if self.due.changed().await.is_err() {
+                    return;
+                }
+                continue;
             }
-            let now = Timestamp::now().as_millisecond();
-            let events = batch.into_iter().map(|message| {
-                let id = format!("{now:016}{:016}", IDS.fetch_add(1, Ordering::Relaxed));
-                LogEvent { id, timestamp: now, message }
-            });
-            match envelope("/aws/lambda/ipgeo-dev", &log_stream, events.collect()) {
-                Ok(data) => stream.put(&log_stream, &data),
+            tokio::select! {
+                () = tokio::time::sleep(lag) => {}
+                // Everybody is gone: nobody waits for the lag.
+                () = self.closed() => {}
+            }
+            // All that waits goes now: the lag is how long a line waits, not how many go at a time.
+            match self.carry_all(&stream) {
+                Ok(()) => last_told.clear(),
                 Err(error) => {
-                    crate::output::say(&format!("{region}: usage lines could not be packed: {error}"));
+                    let told = format!("{}: usage waits, because it can't be written: {error}", self.region);
+                    if told != last_told {
+                        crate::output::say(&told);
+                        last_told = told;
+                    }
+                    if self.is_ended() {
+                        tries_left -= 1;
+                        if tries_left == 0 {
+                            return;
+                        }
+                    }
+                    tokio::time::sleep(RETRY_AFTER).await;
                 }
             }
         }
     }
-}
 
-async fn closed(lines: &UnboundedReceiver<String>) {
-    while !lines.is_closed() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    /// Whether the region's handler is gone.
+    fn is_ended(&self) -> bool {
+        Arc::strong_count(&self.file) == 1
+    }
+
+    async fn closed(&self) {
+        while !self.is_ended() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn carry_all(&mut self, stream: &Stream) -> std::io::Result<()> {
+        let (log, end) = {
+            let mut file = locked(&self.file);
+            file.flush()?;
+            (file.writer.log().clone(), file.writer.end())
+        };
+        loop {
+            let (events, after) = next_lines(&log, self.position)?;
+            if events.is_empty() {
+                break;
+            }
+            let log_stream = format!("{}/dev", self.region);
+            let data = envelope("/aws/lambda/ipgeo-dev", &log_stream, events)?;
+            stream.put(&log_stream, &data, LogPosition { region: self.region.clone(), after })?;
+            self.position = after;
+        }
+        // Lines that somebody has deleted are nowhere.
+        self.position = self.position.max(end);
+        // What is not deleted now is deleted after the next lines.
+        let _deleted_or_later = log.delete_old(self.position, |bytes_after, _| bytes_after >= KEPT_BYTES);
+        Ok(())
     }
 }
 
-/// A log that can't be written to must not stop the counting.
-pub(super) async fn append(file: &std::path::Path, lines: &[String]) {
+/// The lines of one record, from a position of a log on, and the position after them. A line's id is its position, so
+/// that it is the same whenever it is read.
+fn next_lines(log: &SegmentedLog, from: u64) -> std::io::Result<(Vec<LogEvent>, u64)> {
+    let (mut events, mut position) = (Vec::new(), from);
+    let timestamp = Timestamp::now().as_millisecond();
+    log.read(from, |line, after| {
+        let message = String::from_utf8_lossy(line).into_owned();
+        events.push(LogEvent { id: format!("{after:032}"), timestamp, message });
+        position = after;
+        if events.len() < LINES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    Ok((events, position))
+}
+
+/// A file that can't be written to must not stop anything else.
+pub(super) async fn append(file: &Path, lines: &[String]) {
     let text = lines.join("\n") + "\n";
     let opened = tokio::fs::OpenOptions::new().create(true).append(true).open(file).await;
     let written = match opened {
@@ -161,32 +206,121 @@ pub(super) async fn append(file: &std::path::Path, lines: &[String]) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use ipgeo_runtime::usage::{KinesisEvent, decode};
 
     use super::*;
+    use crate::stream::{Keeper, KeptStream};
 
     const LAG: Duration = Duration::from_secs(1);
+    const REGION: &str = "eu-central-1";
+
+    fn keeper(folder: &Path) -> Keeper {
+        Keeper::open(&folder.join("stream"), Timestamp::UNIX_EPOCH).expect("a keeper")
+    }
+
+    /// The usage events of each record in the stream.
+    fn kept(folder: &Path) -> Vec<usize> {
+        let stream = KeptStream::at(folder.join("stream"));
+        let (records, _) = stream.records("shardId-000000000000", 0).expect("read");
+        let records = records.into_iter().map(|kept| kept.record).collect();
+        decode(&KinesisEvent { records }).records.iter().map(|record| record.events.len()).collect()
+    }
+
+    fn line(number: usize) -> String {
+        format!(r#"{{"ipgeo":1,"t":{},"r":"eu-central-1","c":[]}}"#, 1_795_522_627_042 + number)
+    }
 
     #[tokio::test(start_paused = true)]
     async fn all_lines_that_have_waited_for_the_lag_go_on_however_many_they_are() {
-        let (stream, mut shards) = Stream::new(1, Timestamp::UNIX_EPOCH, None);
-        let (log, lines) = RegionLog::new("eu-central-1");
-        let carrying = tokio::spawn(carry("eu-central-1".to_owned(), lines, Arc::new(stream), LAG, None));
+        let folder = tempfile::tempdir().expect("a folder");
+        let (stream, _shards) = Stream::new(1, 0, keeper(folder.path()));
+        let (log, reader) = RegionLog::open(folder.path(), REGION, 0).expect("a log");
+        let carrying = tokio::spawn(reader.carry(Arc::new(stream), LAG));
         let count = 4 * LINES_MAX + 7;
-        for _ in 0..count {
-            log.usage(r#"{"ipgeo":1,"t":1795522627042,"r":"eu-central-1","c":[]}"#.to_owned());
+        for number in 0..count {
+            log.usage(line(number));
         }
         tokio::time::sleep(LAG * 2).await;
-        let mut records = Vec::new();
-        while let Ok(record) = shards[0].1.try_recv() {
-            records.push(record);
-        }
-        assert_eq!(records.len(), 5);
-        let decoded = decode(&KinesisEvent { records });
-        assert_eq!(decoded.records.iter().map(|record| record.events.len()).sum::<usize>(), count);
+        assert_eq!(kept(folder.path()), [500, 500, 500, 500, 7]);
         drop(log);
         carrying.await.expect("it ends with its region");
+    }
+
+    /// A kill at every place: of the log, half a line may be there; of the stream, half a record.
+    #[tokio::test(start_paused = true)]
+    async fn wherever_a_kill_cuts_log_and_stream_every_whole_line_goes_on_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut whole = 0;
+        for kill in 0..40_u64 {
+            let kept_before = keeper(folder.path());
+            let position = kept_before.log_position(REGION);
+            let (log, reader) = RegionLog::open(folder.path(), REGION, position).expect("a log");
+            let (stream, _shards) = Stream::new(1, 0, kept_before);
+            for number in 0..usize::try_from(kill % 7).expect("few") {
+                log.usage(line(number));
+                whole += 1;
+            }
+            if kill % 3 != 0 {
+                drop(log);
+                reader.carry(Arc::new(stream), LAG).await;
+            }
+            for (extension, below) in [("log", "."), ("jsonl", "stream")] {
+                let torn =
+                    std::fs::read_dir(folder.path().join(below)).expect("a folder").filter_map(|entry| {
+                        let path = entry.expect("an entry").path();
+                        (path.extension()?.to_str()? == extension).then_some(path)
+                    });
+                if let Some(torn) = torn.max() {
+                    let mut file = std::fs::OpenOptions::new().append(true).open(torn).expect("open");
+                    std::io::Write::write_all(&mut file, &line(0).as_bytes()[..1 + kill as usize % 20])
+                        .expect("written");
+                }
+            }
+        }
+        let last = keeper(folder.path());
+        let (log, reader) = RegionLog::open(folder.path(), REGION, last.log_position(REGION)).expect("a log");
+        drop(log);
+        reader.carry(Arc::new(Stream::new(1, 0, last).0), LAG).await;
+        assert_eq!(kept(folder.path()).into_iter().sum::<usize>(), whole);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_written_for_a_while_goes_on_later_in_order() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (stream, _shards) = Stream::new(1, 0, keeper(folder.path()));
+        let (log, reader) = RegionLog::open(folder.path(), REGION, 0).expect("a log");
+        // A file that is open for reading only fails every write.
+        let broken =
+            std::fs::File::open(folder.path().join(format!("{REGION}.{:020}.log", 0))).expect("a file");
+        let sound = locked(&log.file).writer.swap_file(broken);
+        let carrying = tokio::spawn(reader.carry(Arc::new(stream), LAG));
+        (0..3).for_each(|number| log.usage(line(number)));
+        tokio::time::sleep(LAG * 5).await;
+        assert!(kept(folder.path()).is_empty());
+        locked(&log.file).writer.swap_file(sound);
+        tokio::time::sleep(LAG * 5).await;
+        assert_eq!(kept(folder.path()), [3]);
+        log.usage(line(3));
+        drop(log);
+        carrying.await.expect("it ends with its region");
+        assert_eq!(kept(folder.path()), [3, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_is_bounded() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (stream, _shards) = Stream::new(1, 0, keeper(folder.path()));
+        let (log, reader) = RegionLog::open(folder.path(), REGION, 0).expect("a log");
+        let carrying = tokio::spawn(reader.carry(Arc::new(stream), LAG));
+        let padded = format!("{} {}", line(0), "x".repeat(1 << 20));
+        for _ in 0..60 {
+            log.usage(padded.clone());
+            tokio::time::sleep(LAG * 2).await;
+        }
+        drop(log);
+        carrying.await.expect("it ends with its region");
+        let files = std::fs::read_dir(folder.path()).expect("a folder");
+        let bytes: u64 = files.map(|entry| entry.expect("an entry").metadata().expect("a size").len()).sum();
+        assert!(bytes >= KEPT_BYTES && bytes <= KEPT_BYTES + 3 * SEGMENT_BYTES, "{bytes} bytes");
     }
 }

@@ -1,22 +1,28 @@
 //! The ports: each is a region's, or the one of the region that is nearest to the caller.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
-use axum::http::Response;
+use axum::extract::Request;
+use axum::http::{HeaderValue, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use ipgeo_runtime::geo::Database;
 use ipgeo_runtime::lookup::Lookup;
 use ipgeo_runtime::tables;
 use ipgeo_runtime::wire::Client;
 use jiff::Timestamp;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
+use super::connections::{Connections, Ticket, connections_max};
 use super::front::{self, CallerRule};
 use super::nearest::{Point, nearest};
 use super::pipe::RegionLog;
@@ -24,6 +30,10 @@ use super::throttle::Throttle;
 
 /// How long open connections may hold up the end.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the rest of a request may take once its head is there; API Gateway's integrations have as long.
+const REQUEST_MAX: Duration = Duration::from_secs(30);
+/// Wait before another connection is taken when one could not be.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// An edge reads through the Lambda's own client, as on AWS.
 pub(crate) type EdgeTable = tables::AccessTable<Client>;
@@ -42,16 +52,28 @@ pub(crate) struct Edge {
 
 impl Edge {
     async fn answer(&self, request: Request, caller: IpAddr) -> Response<Body> {
+        // Read before a place is taken: a body that comes slowly must not hold one.
+        let event = match tokio::time::timeout(REQUEST_MAX, front::event(request, caller)).await {
+            Ok(Some(event)) => event,
+            Ok(None) => return front::too_large(),
+            Err(_) => return too_slow(),
+        };
         let passage = self.throttle.as_ref().map(|throttle| throttle.pass()).transpose();
         let _passage = match passage {
             Ok(passage) => passage,
             Err(refused) => return refused.response(),
         };
-        match front::event(request, caller).await {
-            Some(event) => front::response(self.lookup.handle(&event, Timestamp::now()).await, &self.name),
-            None => front::too_large(),
-        }
+        front::response(self.lookup.handle(&event, Timestamp::now()).await, &self.name)
     }
+}
+
+/// What is said when a body does not come.
+fn too_slow() -> Response<Body> {
+    let mut response = Response::new(Body::from(r#"{"message":"Request Timeout"}"#));
+    *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+    response.headers_mut().insert("connection", HeaderValue::from_static("close"));
+    response
 }
 
 /// Resolves when `stop` turns true, or nobody holds it any more.
@@ -68,33 +90,92 @@ pub(crate) fn serve(
     stop: &watch::Sender<bool>,
 ) -> Vec<JoinHandle<()>> {
     let edges: Arc<[Edge]> = edges.into();
-    let mut fronts = Vec::with_capacity(listeners.len());
+    let connections = Arc::new(Connections::new(connections_max()));
+    let mut fronts = Vec::with_capacity(listeners.len() + 1);
     for (index, listener) in listeners.into_iter().enumerate() {
         let (edges, database) = (Arc::clone(&edges), Arc::clone(database));
-        let handler = move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
+        let handler = move |peer: SocketAddr, request: Request| {
             let caller = rule.address(peer, request.headers());
             let region = index.checked_sub(1).unwrap_or_else(|| nearest_region(&database, caller, &edges));
             let edges = Arc::clone(&edges);
             async move { edges[region].answer(request, caller).await }
         };
-        let service = Router::new().fallback(handler).into_make_service_with_connect_info::<SocketAddr>();
-        let (stopped, patience) = (told(stop.subscribe()), told(stop.subscribe()));
-        fronts.push(tokio::spawn(async move {
-            let served = axum::serve(listener, service).with_graceful_shutdown(stopped).into_future();
-            // A client that keeps its connection open must not keep the world.
-            let given_up = async {
-                patience.await;
-                tokio::time::sleep(PATIENCE).await;
-            };
-            tokio::select! {
-                ended = served => if let Err(error) = ended {
-                    crate::output::say(&format!("a port is served no more: {error}"));
-                },
-                () = given_up => {}
-            }
-        }));
+        fronts.push(tokio::spawn(serve_port(listener, Arc::clone(&connections), stop.subscribe(), handler)));
     }
+    let stopped = told(stop.subscribe());
+    fronts.push(tokio::spawn(async move {
+        tokio::select! {
+            () = connections.close_late() => {}
+            () = stopped => {}
+        }
+    }));
     fronts
+}
+
+/// Serves a port until `stop` turns true. Then requests under way are answered, for as long as patience lasts; when this
+/// returns, no connection is open and nobody holds the handler.
+async fn serve_port<H, F>(
+    listener: TcpListener,
+    connections: Arc<Connections>,
+    stop: watch::Receiver<bool>,
+    handler: H,
+) where
+    H: Fn(SocketAddr, Request) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    let mut stopped = pin!(told(stop.clone()));
+    loop {
+        tokio::select! {
+            () = &mut stopped => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    // Without a place the connection is closed at once.
+                    if let Some(ticket) = connections.admit() {
+                        let handler = handler.clone();
+                        let answer = move |request| handler(peer, request);
+                        tasks.spawn(serve_connection(stream, ticket, stop.clone(), answer));
+                    }
+                }
+                Err(_) => {
+                    // Most often this program may open no more files.
+                    connections.close_longest_waiting();
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+            },
+            Some(_) = tasks.join_next() => {}
+        }
+    }
+    drop(listener);
+    let all_answered = async { while tasks.join_next().await.is_some() {} };
+    // A client that keeps its connection open must not keep the world.
+    let _answered_or_late = tokio::time::timeout(PATIENCE, all_answered).await;
+    tasks.shutdown().await;
+}
+
+async fn serve_connection<H, F>(stream: TcpStream, ticket: Ticket, stop: watch::Receiver<bool>, answer: H)
+where
+    H: Fn(Request) -> F,
+    F: Future<Output = Response<Body>>,
+{
+    let ticket = &ticket;
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        ticket.is_busy();
+        let answered = answer(request.map(Body::new));
+        async move {
+            let answered = answered.await;
+            ticket.waits();
+            Ok::<_, Infallible>(answered)
+        }
+    });
+    let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        // What ends badly, a caller has ended.
+        _ended = connection.as_mut() => return,
+        () = ticket.closed() => return,
+        () = told(stop) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ended = connection.await;
 }
 
 fn nearest_region(database: &Database, caller: IpAddr, edges: &[Edge]) -> usize {
@@ -111,4 +192,104 @@ fn nearest_region(database: &Database, caller: IpAddr, edges: &[Edge]) -> usize 
 struct Located {
     latitude: Option<f64>,
     longitude: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    struct Port {
+        address: SocketAddr,
+        stop: watch::Sender<bool>,
+        served: JoinHandle<()>,
+        looking: JoinHandle<()>,
+    }
+
+    /// A port that answers what it is sent.
+    async fn port(most: usize) -> Port {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let connections = Arc::new(Connections::new(most));
+        let (stop, stopped) = watch::channel(false);
+        let echo = |_: SocketAddr, request: Request| async {
+            let read = axum::body::to_bytes(request.into_body(), 1_000);
+            match tokio::time::timeout(REQUEST_MAX, read).await {
+                Ok(body) => Response::new(Body::from(body.expect("a body"))),
+                Err(_) => too_slow(),
+            }
+        };
+        let served = tokio::spawn(serve_port(listener, Arc::clone(&connections), stopped, echo));
+        let looking = tokio::spawn(async move { connections.close_late().await });
+        Port { address, stop, served, looking }
+    }
+
+    async fn sent(port: &Port, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(port.address).await.expect("it listens");
+        stream.write_all(text.as_bytes()).await.expect("sent");
+        stream
+    }
+
+    /// All that comes until the other side closes.
+    async fn read(stream: &mut TcpStream) -> String {
+        let mut bytes = Vec::new();
+        // A reset is an end too.
+        let _ended = stream.read_to_end(&mut bytes).await;
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
+    /// Every way to hold a connection without a whole request on it.
+    const HALF: [(&str, &str); 5] = [
+        ("nothing", ""),
+        ("half a head", "GET / HTTP/1.1\r\nhost: a"),
+        ("half a body", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nabc"),
+        ("half a chunk", "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n9\r\nabc"),
+        ("half a preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM"),
+    ];
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_request_is_closed_after_a_while() {
+        let port = port(100).await;
+        for (what, text) in HALF {
+            let mut stream = sent(&port, text).await;
+            let told = tokio::time::timeout(REQUEST_MAX * 2, read(&mut stream)).await;
+            let told = told.unwrap_or_else(|_| panic!("{what} is still open"));
+            assert_eq!(
+                told.contains(" 408 "),
+                what.contains("body") || what.contains("chunk"),
+                "{what}: {told}"
+            );
+        }
+        port.looking.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_nobody_who_holds_half_a_request() {
+        let port = port(100).await;
+        let mut open = Vec::new();
+        for (_, text) in HALF {
+            open.push(sent(&port, text).await);
+        }
+        let mut whole = sent(&port, "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nok").await;
+        let mut answer = [0; 12];
+        whole.read_exact(&mut answer).await.expect("an answer");
+        port.stop.send_replace(true);
+        tokio::time::timeout(PATIENCE * 3, port.served).await.expect("it ends").expect("it ends well");
+        port.looking.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_connections_make_room_for_new_ones() {
+        let port = port(8).await;
+        let mut open = Vec::new();
+        for _ in 0..40 {
+            open.push(sent(&port, "").await);
+        }
+        let mut asking =
+            sent(&port, "POST / HTTP/1.1\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok").await;
+        let told = read(&mut asking).await;
+        assert!(told.starts_with("HTTP/1.1 200") && told.ends_with("ok"), "{told}");
+        port.looking.abort();
+    }
 }

@@ -19,12 +19,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::ahead::Publications;
 use super::alerts::AlertSink;
-use super::delivery::{Handler, deliver};
-use super::faults::Faults;
+use super::counting::Counting;
+use super::delivery::Handler;
 use super::front::CallerRule;
+use super::kept_for::check_kept_for;
 use super::nearest::Point;
-use super::pipe::{RegionLog, Stream, carry};
+use super::ports::listen;
 use super::replication::Replication;
 use super::serve::{Edge, EdgeTable, serve, told};
 use super::store::RegionStore;
@@ -32,7 +34,6 @@ use super::throttle::Throttle;
 use super::tiers;
 use crate::aws::Home;
 use crate::config::{Config, Region};
-use crate::stream::Keeper;
 use crate::world::{WorldFile, WorldRegion};
 
 /// How a world is to be.
@@ -61,16 +62,50 @@ pub struct Options {
 /// Why a world did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A port is taken.
-    #[error("port {port} is in use; name others with `--port`, or let the system choose with `--port 0`")]
-    PortInUse {
-        /// The port.
+    /// Some ports are taken.
+    #[error(
+        "{taken} in use; `ipgeo dev` needs {port} to {last}\n\
+         help: name others with `--port`, or let the system choose with `--port 0`"
+    )]
+    PortsInUse {
+        /// Those that are taken, with a verb.
+        taken: String,
+        /// The first that is needed.
         port: u16,
+        /// The last.
+        last: usize,
+    },
+    /// There are too few ports after the first.
+    #[error(
+        "{count} ports are needed from {port} on, and 65535 is the last one\n\
+         help: name {highest} or a lower one with `--port`, or let the system choose with `--port 0`"
+    )]
+    PortsBeyond {
+        /// The first.
+        port: u16,
+        /// How many are needed.
+        count: usize,
+        /// The highest that can be the first.
+        highest: usize,
+    },
+    /// The state that is kept is another service's.
+    #[error(
+        "the stores in {} were made with {what} `{was}`, and regions.toml says `{is}`\n\
+         help: set {what} back, name another folder with `--state`, or start over with `--fresh`, which deletes \
+         API keys and usage of before",
+        stores.display()
+    )]
+    KeptForAnother {
+        /// `home` or `service`.
+        what: &'static str,
+        /// As it was.
+        was: String,
+        /// As the file says.
+        is: String,
+        /// The folder.
+        stores: PathBuf,
     },
 }
-
-/// Below the stores: the copy of the usage stream.
-const STREAM_FOLDER: &str = "stream";
 
 /// A running world.
 pub struct World {
@@ -78,8 +113,10 @@ pub struct World {
     pub file: WorldFile,
     stop: watch::Sender<bool>,
     fronts: Vec<JoinHandle<()>>,
-    pipes: Vec<JoinHandle<()>>,
-    deliveries: Vec<JoinHandle<()>>,
+    counting: Counting,
+    clock: JoinHandle<()>,
+    /// Logs and stream of a world whose stores are in memory.
+    _folder: Option<tempfile::TempDir>,
     replication: (Sender<()>, std::thread::JoinHandle<anyhow::Result<()>>),
     stores: Vec<RegionStore>,
     stop_stores: watch::Sender<bool>,
@@ -94,6 +131,14 @@ impl World {
         let stores = open_stores(config, options, &stores_stopped).await?;
         let home = home_index(config);
         let (access, home_access, ledger) = make_tables(config, &stores, home).await?;
+        let published = Publications {
+            home: stores[home].database.clone(),
+            access: home_access.clone(),
+            ledger: ledger.clone(),
+            anonymous: config.tiers.anonymous,
+        };
+        published.anew(Timestamp::now()).await?;
+        let clock = tokio::spawn(published.watch());
 
         let replication = replicate(config, &stores, home, options.replication_lag)?;
         if let Some(folder) = &options.stores {
@@ -105,53 +150,31 @@ impl World {
             .await?;
         }
         let alerts = Arc::new(AlertSink::new(ledger.clone(), home_access.clone(), options.stores.as_deref()));
-        let handler = UsageHandler::new(ledger, home_access);
+        let handler = UsageHandler::new(ledger.clone(), home_access);
         let handler: Arc<Handler> = Arc::new(handler.with_alerts(config.alerts.thresholds.clone()));
-        let kept = options.stores.as_ref().map(|folder| folder.join(STREAM_FOLDER));
-        let keeper = kept.as_ref().map(|folder| Keeper::open(folder, Timestamp::now())).transpose();
-        let keeper = keeper.context("open the copy of the usage stream")?;
-        let (stream, shards) = Stream::new(options.shards, Timestamp::now(), keeper);
-        let stream = Arc::new(stream);
-        let deliveries = shards
-            .into_iter()
-            .zip(0_u64..)
-            .map(|((_, records), shard)| {
-                let faults = Faults::new(options.stream_faults.map(|seed| seed.wrapping_add(shard)));
-                tokio::spawn(deliver(Arc::clone(&handler), Arc::clone(&alerts), records, faults))
-            })
-            .collect();
-
-        let (mut edges, mut pipes) = (Vec::new(), Vec::new());
-        for (region, access) in config.regions.iter().zip(access) {
-            let (log, lines) = RegionLog::new(&region.name);
-            let file = options.stores.as_ref().map(|folder| folder.join(format!("{}.log", region.name)));
-            pipes.push(tokio::spawn(carry(
-                region.name.clone(),
-                lines,
-                Arc::clone(&stream),
-                options.log_lag,
-                file,
-            )));
-            edges.push(Edge {
-                lookup: Lookup::new(access, Arc::clone(&database), log, settings(config, region)),
-                name: region.name.clone(),
-                point: Point { latitude: region.latitude, longitude: region.longitude },
-                throttle: options.throttled.then(|| Throttle::new(&region.runtime)),
-            });
-        }
-        drop(stream);
-        let file = world_file(config, &listeners, &stores, kept)?;
+        let (folder, temporary) = log_folder(options)?;
+        let (counting, logs) = Counting::start(config, options, &folder, &ledger, &handler, &alerts).await?;
+        let edges = config.regions.iter().zip(access).zip(logs).map(|((region, access), log)| Edge {
+            lookup: Lookup::new(access, Arc::clone(&database), log, settings(config, region)),
+            name: region.name.clone(),
+            point: Point { latitude: region.latitude, longitude: region.longitude },
+            throttle: options.throttled.then(|| Throttle::new(&region.runtime)),
+        });
+        let edges = edges.collect();
+        let file = world_file(config, &listeners, &stores, Some(counting.kept.clone()))?;
         let rule = CallerRule { loopback_as: options.caller, simulate: options.simulate_address };
         let fronts = serve(edges, listeners, &database, rule, &stop);
-        Ok(Self { file, stop, fronts, pipes, deliveries, replication, stores, stop_stores })
+        Ok(Self { file, stop, fronts, counting, clock, _folder: temporary, replication, stores, stop_stores })
     }
 
     /// Stops: callers first, then what they left is counted, published and replicated, then the stores.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
-        for task in self.fronts.into_iter().chain(self.pipes).chain(self.deliveries) {
-            task.await.context("a part of the world ended badly")?;
+        for front in self.fronts {
+            front.await.context("a port ended badly")?;
         }
+        self.counting.stop().await?;
+        self.clock.abort();
         let (stop, thread) = self.replication;
         drop(stop);
         tokio::task::spawn_blocking(|| thread.join())
@@ -169,18 +192,13 @@ fn home_index(config: &Config) -> usize {
     config.regions.iter().position(|region| region.name == config.service.home).unwrap_or(0)
 }
 
-/// Takes the ports: the nearest-region port first, then one for each region.
-async fn listen(port: u16, count: usize) -> anyhow::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::with_capacity(count);
-    for offset in 0..u16::try_from(count).unwrap_or(u16::MAX) {
-        let port = if port == 0 { 0 } else { port.saturating_add(offset) };
-        let listener = TcpListener::bind(("127.0.0.1", port)).await;
-        listeners.push(listener.map_err(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => anyhow::Error::from(StartError::PortInUse { port }),
-            _ => anyhow::Error::from(error).context(format!("listen on port {port}")),
-        })?);
+/// Where logs and stream are: with the stores, or in a folder that goes with the world.
+fn log_folder(options: &Options) -> anyhow::Result<(PathBuf, Option<tempfile::TempDir>)> {
+    if let Some(folder) = &options.stores {
+        return Ok((folder.clone(), None));
     }
-    Ok(listeners)
+    let folder = tempfile::tempdir().context("make a folder for logs")?;
+    Ok((folder.path().to_owned(), Some(folder)))
 }
 
 async fn open_stores(
@@ -190,6 +208,7 @@ async fn open_stores(
 ) -> anyhow::Result<Vec<RegionStore>> {
     if let Some(folder) = &options.stores {
         std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+        check_kept_for(folder, config)?;
     }
     let mut stores = Vec::with_capacity(config.regions.len());
     for region in &config.regions {
@@ -291,6 +310,7 @@ fn world_file(
     Ok(WorldFile {
         schema: crate::world::SCHEMA,
         pid: std::process::id(),
+        nonce: String::new(),
         nearest: url(&listeners[0])?,
         home: config.service.home.clone(),
         access_table: config.service.access_table(),

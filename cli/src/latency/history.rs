@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::summary::{Row, State};
-use crate::whole::{Replace, write_whole};
+use crate::whole::{Replace, write_private};
 
 /// Runs that are kept; one every five minutes for five days.
 const RUNS_MAX: usize = 1_440;
@@ -81,7 +81,7 @@ impl History {
             text.push_str(&serde_json::to_string(run)?);
             text.push('\n');
         }
-        write_whole(path, text.as_bytes(), Replace::Yes)
+        write_private(path, text.as_bytes(), Replace::Yes)
     }
 
     /// The last `count` states of a region, the oldest first; none where it was not asked.

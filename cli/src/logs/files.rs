@@ -1,6 +1,6 @@
-//! The logs of a running world: `<region>.log` in its stores.
+//! The logs of a running world: `<region>.<position>.log` in its stores, as `dev` writes them.
 
-use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -8,9 +8,7 @@ use jiff::Timestamp;
 use super::LogSource;
 use super::line::Line;
 use crate::cloud::CloudError;
-
-/// Bytes from a log's end that are read: some hundred thousand lines.
-const BYTES_MAX: u64 = 64 << 20;
+use crate::stream::SegmentedLog;
 
 /// The logs of the world in a state folder.
 #[derive(Debug, Clone)]
@@ -25,34 +23,16 @@ impl WorldLogs {
     }
 
     fn read(&self, region: &str, since: Timestamp, filter: Option<&str>) -> std::io::Result<Vec<Line>> {
-        let path = self.folder.join(format!("{region}.log"));
-        let mut file = match std::fs::File::open(&path) {
-            Ok(file) => file,
-            // A region that nobody has called has no log.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let skipped = file.metadata()?.len().saturating_sub(BYTES_MAX);
-        file.seek(SeekFrom::Start(skipped))?;
         let mut lines = Vec::new();
-        let mut at = skipped;
-        let mut reader = BufReader::new(file);
-        let mut text = Vec::new();
-        while reader.read_until(b'\n', &mut text)? > 0 {
-            let id = format!("{at:020}");
-            at += text.len() as u64;
-            // The first line after a jump is cut; one without an end is being written.
-            let whole = text.ends_with(b"\n") && (skipped == 0 || id != format!("{skipped:020}"));
-            if whole {
-                let line = String::from_utf8_lossy(&text).trim_end().to_owned();
-                let time = Line::time_of(&line).unwrap_or(since);
-                let line = Line { time, region: region.to_owned(), id, text: line };
-                if time >= since && filter.is_none_or(|filter| line.has(filter)) {
-                    lines.push(line);
-                }
+        SegmentedLog::new(&self.folder, region, "log").read(0, |text, after| {
+            let text = String::from_utf8_lossy(text).into_owned();
+            let time = Line::time_of(&text).unwrap_or(since);
+            let line = Line { time, region: region.to_owned(), id: format!("{after:020}"), text };
+            if time >= since && filter.is_none_or(|filter| line.has(filter)) {
+                lines.push(line);
             }
-            text.clear();
-        }
+            ControlFlow::Continue(())
+        })?;
         lines.sort();
         Ok(lines)
     }
@@ -89,7 +69,7 @@ mod tests {
         std::fs::create_dir_all(state.path().join("stores")).expect("a folder");
         let text =
             format!("{}\n{}\n{}", usage(2_000, "allowed"), usage(1_000, "over_quota"), usage(3_000, "al"));
-        std::fs::write(state.path().join("stores/a.log"), text).expect("written");
+        std::fs::write(state.path().join("stores/a.00000000000000000000.log"), text).expect("written");
         let logs = WorldLogs::of(state.path());
         let read = async |since: i64, filter| {
             let since = Timestamp::from_second(since).expect("a time");

@@ -1,8 +1,14 @@
-//! A copy of a stream in a folder: a file for each shard, a line for each record. `ipgeo dev` writes it as the
-//! stream runs; a verb in another process reads it. Kept as long as Kinesis keeps records by default.
+//! A copy of a stream in a folder: a segmented log for each shard, a line for each record. `ipgeo dev` writes it before a
+//! record is counted, counts what is in it, and goes on from it after a restart; a verb in another process reads it.
+//!
+//! A line also says how far its region's log is in the stream with it. Both are one write, so that a kill leaves a log
+//! line either in the stream or to be read from the log again, never both and never neither.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Seek as _, Write as _};
+use std::ops::ControlFlow;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ipgeo_runtime::store::StoreError;
@@ -10,86 +16,212 @@ use ipgeo_runtime::usage::KinesisRecord;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::segments::{SEGMENT_BYTES, SegmentWriter, SegmentedLog};
 use super::{Arrived, Page, Place, StreamRead};
 
-/// How long records are kept.
+/// How long records are kept, as Kinesis keeps them by default.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// Bytes that are kept of a shard at most; older ones go, once they are counted.
+const KEPT_BYTES_MAX: u64 = 256 << 20;
 /// Records of one page.
 const PAGE_RECORDS: usize = 500;
+/// How the shards' files end.
+const EXTENSION: &str = "jsonl";
+/// What is known of the stream up to the beginning of the newest segments.
+const SUMMARY: &str = "summary.json";
 
 #[derive(Serialize, Deserialize)]
 struct Line {
     /// Unix milliseconds.
     arrived: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    log: Option<LogPosition>,
     record: KinesisRecord,
+}
+
+/// How far a region's log is in the stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPosition {
+    /// The region.
+    pub region: String,
+    /// The position after the last line.
+    pub after: u64,
+}
+
+/// What must be known of a stream to go on with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Summary {
+    /// The highest sequence number; a text, because it is longer than JSON's numbers.
+    sequence: String,
+    /// How far each region's log is in the stream.
+    logs: BTreeMap<String, u64>,
+    /// How far each shard's file is summed up here.
+    shards: BTreeMap<String, u64>,
+}
+
+impl Summary {
+    /// Adds what came after the summary was written.
+    fn catch_up(&mut self, folder: &Path) -> io::Result<()> {
+        for shard in SegmentedLog::names(folder, EXTENSION)? {
+            let mut at = self.shards.get(&shard).copied().unwrap_or(0);
+            shard_log(folder, &shard).read(at, |line, after| {
+                at = after;
+                if let Ok(line) = serde_json::from_slice::<Line>(line) {
+                    self.add(&line);
+                }
+                ControlFlow::Continue(())
+            })?;
+            self.shards.insert(shard, at);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, line: &Line) {
+        let sequence = line.record.kinesis.sequence_number.parse().unwrap_or(0);
+        self.sequence = self.highest_sequence().max(sequence).to_string();
+        if let Some(LogPosition { region, after }) = &line.log {
+            let known = self.logs.entry(region.clone()).or_default();
+            *known = (*known).max(*after);
+        }
+    }
+
+    fn highest_sequence(&self) -> u128 {
+        self.sequence.parse().unwrap_or(0)
+    }
+
+    fn write(&self, folder: &Path) -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.persist(folder.join(SUMMARY)).map(drop).map_err(|error| error.error)
+    }
+}
+
+fn shard_log(folder: &Path, shard: &str) -> SegmentedLog {
+    SegmentedLog::new(folder, shard, EXTENSION)
 }
 
 /// Writes the copy.
 #[derive(Debug)]
 pub struct Keeper {
     folder: PathBuf,
-    files: Vec<(String, File)>,
+    writers: BTreeMap<String, SegmentWriter>,
+    summary: Summary,
+    segment_bytes: u64,
 }
 
 impl Keeper {
-    /// A copy in `folder`, which is made; what is older than a day at `now` is dropped.
+    /// A copy in `folder`, which is made; what is older than a day at `now`, and counted, is deleted.
     pub fn open(folder: &Path, now: Timestamp) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let oldest = now.saturating_sub(KEPT).map_or(0, Timestamp::as_millisecond);
-        for file in shard_files(folder)? {
-            drop_older(&file, oldest)?;
-        }
-        Ok(Self { folder: folder.to_owned(), files: Vec::new() })
+        let mut summary = match std::fs::read(folder.join(SUMMARY)) {
+            // One that can't be read is made again from the records.
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Summary::default(),
+            Err(error) => return Err(error),
+        };
+        summary.catch_up(folder)?;
+        let keeper = Self {
+            folder: folder.to_owned(),
+            writers: BTreeMap::new(),
+            summary,
+            segment_bytes: SEGMENT_BYTES,
+        };
+        keeper.delete_old(now)?;
+        Ok(keeper)
     }
 
-    /// Appends a record of a shard: its line in one write, so that a reader never sees half of one followed by
-    /// another.
-    pub fn keep(&mut self, shard: &str, arrived: Timestamp, record: &KinesisRecord) -> io::Result<()> {
-        let line = Line { arrived: arrived.as_millisecond(), record: record.clone() };
+    /// The shards that there are records of, those of earlier runs too.
+    pub fn shards(&self) -> BTreeSet<String> {
+        self.summary.shards.keys().cloned().collect()
+    }
+
+    /// The highest sequence number in the copy, or ever in it; 0: none.
+    pub fn highest_sequence(&self) -> u128 {
+        self.summary.highest_sequence()
+    }
+
+    /// How far a region's log is in the stream.
+    pub fn log_position(&self, region: &str) -> u64 {
+        self.summary.logs.get(region).copied().unwrap_or(0)
+    }
+
+    /// Appends a record of a shard and how far it brings a region's log, in one write: all of it, or nothing when it
+    /// fails.
+    pub fn keep(
+        &mut self,
+        shard: &str,
+        arrived: Timestamp,
+        record: &KinesisRecord,
+        log: Option<LogPosition>,
+    ) -> io::Result<()> {
+        let line = Line { arrived: arrived.as_millisecond(), log, record: record.clone() };
         let mut text = serde_json::to_string(&line)?;
         text.push('\n');
-        self.file(shard)?.write_all(text.as_bytes())
-    }
-
-    fn file(&mut self, shard: &str) -> io::Result<&mut File> {
-        let at = match self.files.iter().position(|(name, _)| name == shard) {
-            Some(at) => at,
-            None => {
-                let path = self.folder.join(format!("{shard}.jsonl"));
-                let file = OpenOptions::new().create(true).append(true).open(path)?;
-                self.files.push((shard.to_owned(), file));
-                self.files.len() - 1
-            }
+        let (begun, end) = {
+            let writer = self.writer(shard)?;
+            (writer.append(text.as_bytes())?, writer.end())
         };
-        Ok(&mut self.files[at].1)
-    }
-}
-
-fn shard_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "jsonl") {
-            files.push(path);
+        self.summary.add(&line);
+        self.summary.shards.insert(shard.to_owned(), end);
+        if begun {
+            // The record is kept: what fails here is tried again with the next segment.
+            let _deleted_or_later = self.delete_old(arrived);
         }
+        Ok(())
     }
-    files.sort();
-    Ok(files)
+
+    fn writer(&mut self, shard: &str) -> io::Result<&mut SegmentWriter> {
+        if !self.writers.contains_key(shard) {
+            let at_least = self.summary.shards.get(shard).copied().unwrap_or(0);
+            let writer = SegmentWriter::open(shard_log(&self.folder, shard), at_least, self.segment_bytes)?;
+            self.writers.insert(shard.to_owned(), writer);
+        }
+        self.writers.get_mut(shard).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Deletes segments that are counted and either older than a day or beyond what is kept. What is known of them is
+    /// written to the summary first.
+    fn delete_old(&self, now: Timestamp) -> io::Result<()> {
+        self.summary.write(&self.folder)?;
+        let oldest = now.saturating_sub(KEPT).map_or(0, Timestamp::as_millisecond);
+        for shard in self.summary.shards.keys() {
+            let counted = Counted::open(&self.folder, shard)?.position;
+            shard_log(&self.folder, shard).delete_old(counted, |bytes_after, next| {
+                let is_late = serde_json::from_slice::<Line>(next).is_ok_and(|line| line.arrived < oldest);
+                is_late || bytes_after >= KEPT_BYTES_MAX
+            })?;
+        }
+        Ok(())
+    }
 }
 
-/// Drops the lines that arrived before `oldest`, and a last one that is not whole.
-fn drop_older(path: &Path, oldest: i64) -> io::Result<()> {
-    let text = std::fs::read_to_string(path)?;
-    let young = |line: &&str| serde_json::from_str::<Line>(line).is_ok_and(|line| line.arrived >= oldest);
-    let kept: String = text.lines().filter(young).flat_map(|line| [line, "\n"]).collect();
-    if kept.len() == text.len() {
-        return Ok(());
+/// How far a shard's copy is counted; kept in a file of its own, `<shard>.counted`.
+#[derive(Debug)]
+pub struct Counted {
+    file: File,
+    /// The position after the last record that is counted.
+    pub position: u64,
+}
+
+impl Counted {
+    /// What is noted of a shard. A note that is missing or can't be read is 0: to count again is harmless, because the
+    /// ledger knows what it has.
+    pub fn open(folder: &Path, shard: &str) -> io::Result<Self> {
+        let path = folder.join(format!("{shard}.counted"));
+        let mut options = OpenOptions::new();
+        let mut file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let text = io::read_to_string(&mut file).unwrap_or_default();
+        Ok(Self { file, position: text.trim().parse().unwrap_or(0) })
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-    beside.write_all(kept.as_bytes())?;
-    beside.persist(path).map_err(|error| error.error)?;
-    Ok(())
+
+    /// Notes a position.
+    pub fn note(&mut self, position: u64) -> io::Result<()> {
+        // One write of always the same length: there is never half a number.
+        self.file.rewind()?;
+        self.file.write_all(format!("{position:020}\n").as_bytes())?;
+        self.position = position;
+        Ok(())
+    }
 }
 
 /// Reads the copy.
@@ -111,60 +243,50 @@ impl KeptStream {
         }
     }
 
-    /// The lines of a shard from a byte on, each with the byte after it, until `wanted` says stop.
-    fn lines(&self, shard: &str, from: u64, mut wanted: impl FnMut(Line, u64) -> bool) -> io::Result<()> {
-        let mut file = BufReader::new(File::open(self.folder.join(format!("{shard}.jsonl")))?);
-        let mut at = file.seek(SeekFrom::Start(from))?;
-        let mut text = String::new();
-        loop {
-            text.clear();
-            let length = file.read_line(&mut text)?;
-            // A line without an end is being written.
-            if !text.ends_with('\n') {
-                return Ok(());
-            }
-            at += length as u64;
-            let line = serde_json::from_str(&text).map_err(io::Error::other)?;
-            if !wanted(line, at) {
-                return Ok(());
-            }
-        }
+    /// The records of a shard from a position on, a page at most, and the position after the last.
+    pub fn records(&self, shard: &str, from: u64) -> io::Result<(Vec<Arrived>, u64)> {
+        let (mut records, mut position) = (Vec::new(), from);
+        shard_log(&self.folder, shard).read(from, |line, after| {
+            position = after;
+            records.push(match serde_json::from_slice::<Line>(line) {
+                Ok(line) => {
+                    let at = Timestamp::from_millisecond(line.arrived).unwrap_or_default();
+                    Arrived { at, record: line.record }
+                }
+                // An empty record: the counter counts it as one that can't be read, and goes on.
+                Err(_) => Arrived { at: Timestamp::default(), record: KinesisRecord::default() },
+            });
+            if records.len() < PAGE_RECORDS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok((records, position))
     }
 }
 
 impl StreamRead for KeptStream {
     async fn shards(&self) -> Result<Vec<String>, StoreError> {
-        let files = shard_files(&self.folder).map_err(|error| self.failed(error))?;
-        let name = |path: &PathBuf| Some(path.file_stem()?.to_str()?.to_owned());
-        Ok(files.iter().filter_map(name).collect())
+        let names = SegmentedLog::names(&self.folder, EXTENSION).map_err(|error| self.failed(error))?;
+        Ok(names.into_iter().collect())
     }
 
     async fn begin(&self, shard: &str, from: Timestamp) -> Result<Place, StoreError> {
         let mut place = 0;
-        let before = |line: Line, after: u64| {
-            let earlier = line.arrived < from.as_millisecond();
-            if earlier {
-                place = after;
+        let before = |line: &[u8], after: u64| {
+            let arrived = serde_json::from_slice::<Line>(line).map_or(i64::MIN, |line| line.arrived);
+            if arrived >= from.as_millisecond() {
+                return ControlFlow::Break(());
             }
-            earlier
+            place = after;
+            ControlFlow::Continue(())
         };
-        self.lines(shard, 0, before).map_err(|error| self.failed(error))?;
+        shard_log(&self.folder, shard).read(0, before).map_err(|error| self.failed(error))?;
         Ok(Place(place.to_string()))
     }
 
     async fn read(&self, shard: &str, place: Place) -> Result<Page, StoreError> {
         let from = place.0.parse().map_err(|_| self.failed("that is no place of this stream"))?;
-        let mut page = Page::default();
-        let mut next = from;
-        let take = |line: Line, after: u64| {
-            let at = Timestamp::from_millisecond(line.arrived).unwrap_or_default();
-            page.records.push(Arrived { at, record: line.record });
-            next = after;
-            page.records.len() < PAGE_RECORDS
-        };
-        self.lines(shard, from, take).map_err(|error| self.failed(error))?;
-        page.next = (page.records.len() == PAGE_RECORDS).then(|| Place(next.to_string()));
-        Ok(page)
+        let (records, after) = self.records(shard, from).map_err(|error| self.failed(error))?;
+        let next = (records.len() == PAGE_RECORDS).then(|| Place(after.to_string()));
+        Ok(Page { records, next })
     }
 }
 
@@ -172,12 +294,25 @@ impl StreamRead for KeptStream {
 mod tests {
     use super::*;
 
+    const SHARD: &str = "shardId-0";
+    const HOUR: i64 = 3_600_000;
+
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_millisecond(ms).expect("in range")
     }
 
     fn record(number: i64) -> KinesisRecord {
-        KinesisRecord::new("shardId-0", &number.to_string(), b"data")
+        KinesisRecord::new(SHARD, &number.to_string(), b"data")
+    }
+
+    fn log(region: &str, after: u64) -> Option<LogPosition> {
+        Some(LogPosition { region: region.to_owned(), after })
+    }
+
+    /// A keeper whose segments hold one record.
+    fn keeper(folder: &Path, now: i64) -> Keeper {
+        let keeper = Keeper::open(folder, at(now)).expect("a keeper");
+        Keeper { segment_bytes: 1, ..keeper }
     }
 
     async fn read_all(stream: &KeptStream, from: i64) -> Vec<String> {
@@ -198,7 +333,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut keeper = Keeper::open(folder.path(), at(0)).expect("a keeper");
         for number in 0..1_234 {
-            keeper.keep("shardId-0", at(number * 10), &record(number)).expect("kept");
+            keeper.keep(SHARD, at(number * 10), &record(number), None).expect("kept");
         }
         let stream = KeptStream::at(folder.path());
         for (from, first) in [(0, 0), (1, 1), (10, 1), (7_995, 800), (12_330, 1_233)] {
@@ -210,28 +345,74 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn half_a_line_is_left_for_later_and_a_day_old_one_is_dropped() {
+    async fn half_a_line_is_left_for_later_and_what_is_a_day_old_and_counted_is_deleted() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut keeper = Keeper::open(folder.path(), at(0)).expect("a keeper");
-        let hour = 3_600_000;
-        for (number, arrived) in [(1, 0), (2, 2 * hour), (3, 30 * hour)] {
-            keeper.keep("shardId-0", at(arrived), &record(number)).expect("kept");
+        let mut kept = keeper(folder.path(), 0);
+        for (number, arrived) in [(1, 0), (2, HOUR), (3, 2 * HOUR), (4, 30 * HOUR)] {
+            kept.keep(SHARD, at(arrived), &record(number), None).expect("kept");
         }
-        keeper.file("shardId-0").expect("a file").write_all(b"{\"arrived\":1").expect("written");
+        let newest = std::fs::read_dir(folder.path()).expect("a folder").filter_map(|entry| {
+            let path = entry.expect("an entry").path();
+            (path.extension()? == "jsonl").then_some(path)
+        });
+        let mut newest = OpenOptions::new().append(true).open(newest.max().expect("a file")).expect("open");
+        newest.write_all(b"{\"arrived\":1").expect("written");
         let stream = KeptStream::at(folder.path());
-        assert_eq!(read_all(&stream, 0).await, ["1", "2", "3"]);
-        Keeper::open(folder.path(), at(25 * hour)).expect("a keeper");
-        assert_eq!(read_all(&stream, 0).await, ["2", "3"]);
-        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
+        assert_eq!(read_all(&stream, 0).await, ["1", "2", "3", "4"]);
+        keeper(folder.path(), 27 * HOUR);
+        assert_eq!(read_all(&stream, 0).await, ["1", "2", "3", "4"], "nothing of it is counted");
+        let (_, after) = stream.records(SHARD, 0).expect("read");
+        Counted::open(folder.path(), SHARD).expect("a note").note(after).expect("noted");
+        keeper(folder.path(), 27 * HOUR);
+        // The third is old too; but when it arrived is known by the one after it, which is young.
+        assert_eq!(read_all(&stream, 0).await, ["3", "4"]);
+    }
+
+    #[test]
+    fn a_stream_goes_on_from_what_is_kept_and_from_what_was_deleted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut kept = keeper(folder.path(), 0);
+        assert_eq!((kept.highest_sequence(), kept.log_position("a")), (0, 0));
+        kept.keep(SHARD, at(0), &record(7), log("a", 100)).expect("kept");
+        kept.keep("shardId-1", at(0), &record(8), log("b", 10)).expect("kept");
+        // The clock was set back, and the sequence number is far beyond it.
+        kept.keep(SHARD, at(-5 * HOUR), &record(i64::MAX), log("a", 200)).expect("kept");
+        kept.keep(SHARD, at(0), &record(9), None).expect("kept");
+        for shard in [SHARD, "shardId-1"] {
+            Counted::open(folder.path(), shard).expect("a note").note(u64::MAX).expect("noted");
+        }
+        for _restart in 0..3 {
+            let kept = keeper(folder.path(), 1_000 * HOUR);
+            assert_eq!(kept.highest_sequence(), u128::from(i64::MAX.unsigned_abs()));
+            assert_eq!((kept.log_position("a"), kept.log_position("b")), (200, 10));
+            assert_eq!(kept.shards().len(), 2);
+        }
+        std::fs::write(folder.path().join(SUMMARY), "{").expect("written");
+        assert_eq!(keeper(folder.path(), 0).log_position("b"), 10, "made again from the records");
+    }
+
+    #[test]
+    fn a_note_of_what_is_counted_is_kept_and_a_broken_one_is_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut counted = Counted::open(folder.path(), SHARD).expect("a note");
+        for position in [u64::MAX, 5] {
+            counted.note(position).expect("noted");
+            assert_eq!(Counted::open(folder.path(), SHARD).expect("a note").position, position);
+        }
+        std::fs::write(folder.path().join(format!("{SHARD}.counted")), b"\xff").expect("written");
+        assert_eq!(Counted::open(folder.path(), SHARD).expect("a note").position, 0);
     }
 
     #[tokio::test]
-    async fn a_place_or_a_file_that_is_none_is_an_error() {
+    async fn junk_is_a_record_that_cannot_be_read_and_a_place_that_is_none_is_an_error() {
         let folder = tempfile::tempdir().expect("a folder");
+        let mut kept = Keeper::open(folder.path(), at(0)).expect("a keeper");
+        kept.keep("s", at(0), &record(1), None).expect("kept");
+        kept.writer("s").expect("a writer").append(b"junk\n\xff\n").expect("written");
+        kept.keep("s", at(0), &record(2), None).expect("kept");
         let stream = KeptStream::at(folder.path());
-        assert!(stream.begin("nope", at(0)).await.is_err());
-        std::fs::write(folder.path().join("s.jsonl"), "junk\n").expect("written");
-        assert!(stream.read("s", Place("0".into())).await.is_err());
+        assert_eq!(read_all(&stream, 0).await, ["1", "", "", "2"]);
         assert!(stream.read("s", Place("x".into())).await.is_err());
+        assert!(KeptStream::at(folder.path().join("none")).begin("s", at(0)).await.is_err());
     }
 }

@@ -1,6 +1,8 @@
-//! The usage stream, read again from a time: what a reader must offer, and the copy that `ipgeo dev` keeps.
+//! The usage stream, read again from a time: what a reader must offer, and the copy that `ipgeo dev` keeps; and the
+//! segmented logs that the copy and the regions' logs are written to.
 
 mod kept;
+mod segments;
 
 use std::future::Future;
 
@@ -8,7 +10,8 @@ use ipgeo_runtime::store::StoreError;
 use ipgeo_runtime::usage::KinesisRecord;
 use jiff::Timestamp;
 
-pub use kept::{Keeper, KeptStream};
+pub use kept::{Counted, Keeper, KeptStream, LogPosition};
+pub use segments::{SEGMENT_BYTES, SegmentWriter, SegmentedLog};
 
 /// A record and when it reached the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,197 @@
+//! Open connections, bounded in number and in how long one may wait: nobody who connects and says nothing, or only half of
+//! something, keeps others out.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How long a connection may be without a whole head of a request.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How often waiting connections are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What a connection has instead of a time while it is being answered.
+const BUSY: u64 = u64::MAX;
+/// Files that a program may open where the system does not say: macOS's default.
+const FILES_DEFAULT: usize = 256;
+
+/// All connections of a world, on all of its ports.
+pub(crate) struct Connections {
+    began: Instant,
+    most: usize,
+    ids: AtomicU64,
+    open: Mutex<HashMap<u64, Arc<Connection>>>,
+}
+
+/// One connection.
+pub(crate) struct Connection {
+    /// Since when it waits for a request, in milliseconds; or [`BUSY`].
+    waits_since: AtomicU64,
+    close: Notify,
+}
+
+/// A place among the open connections; free again when dropped.
+pub(crate) struct Ticket {
+    id: u64,
+    connections: Arc<Connections>,
+    connection: Arc<Connection>,
+}
+
+impl Connections {
+    /// No connections yet, and `most` at once.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { began: Instant::now(), most, ids: AtomicU64::new(0), open: Mutex::default() }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(BUSY - 1)
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a new connection. When all are taken, the one that has waited longest is closed for it; `None`: all are
+    /// being answered.
+    pub(crate) fn admit(self: &Arc<Self>) -> Option<Ticket> {
+        if self.open().len() >= self.most && !self.close_longest_waiting() {
+            return None;
+        }
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let connection =
+            Arc::new(Connection { waits_since: AtomicU64::new(self.now()), close: Notify::new() });
+        self.open().insert(id, Arc::clone(&connection));
+        Some(Ticket { id, connections: Arc::clone(self), connection })
+    }
+
+    /// Closes the connection that has waited longest, if any waits.
+    pub(crate) fn close_longest_waiting(&self) -> bool {
+        let mut open = self.open();
+        let waits = |(id, connection): (&u64, &Arc<Connection>)| {
+            (connection.waits_since.load(Ordering::Relaxed), *id)
+        };
+        let longest = open.iter().map(waits).min().filter(|(since, _)| *since != BUSY);
+        let closed = longest.and_then(|(_, id)| open.remove(&id));
+        if let Some(closed) = &closed {
+            closed.close.notify_one();
+        }
+        closed.is_some()
+    }
+
+    /// Closes connections that have waited too long, for ever.
+    pub(crate) async fn close_late(&self) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let (now, wait_max) = (self.now(), u64::try_from(WAIT_MAX.as_millis()).unwrap_or(BUSY));
+            for connection in self.open().values() {
+                let since = connection.waits_since.load(Ordering::Relaxed);
+                if since != BUSY && now.saturating_sub(since) > wait_max {
+                    connection.close.notify_one();
+                }
+            }
+        }
+    }
+}
+
+impl Ticket {
+    /// A request has come.
+    pub(crate) fn is_busy(&self) {
+        self.connection.waits_since.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// The request is answered: the connection waits for another.
+    pub(crate) fn waits(&self) {
+        self.connection.waits_since.store(self.connections.now(), Ordering::Relaxed);
+    }
+
+    /// Resolves when the connection is to be closed.
+    pub(crate) async fn closed(&self) {
+        self.connection.close.notified().await;
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.connections.open().remove(&self.id);
+    }
+}
+
+/// How many connections there may be: half of the files that this program may open. The rest is for stores, logs and the
+/// edges' own connections.
+pub(crate) fn connections_max() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    files_max(&limits).unwrap_or(FILES_DEFAULT) / 2
+}
+
+/// Files that a program may open, from what Linux says of its limits.
+fn files_max(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_open_files_is_read() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                      Max processes             7823                 7823                 processes \n\
+                      Max open files            1024                 524288               files     \n";
+        assert_eq!(files_max(limits), Some(1_024));
+        assert_eq!((files_max(""), files_max("Max open files unlimited")), (None, None));
+        assert!(connections_max() >= 100);
+    }
+
+    async fn is_closed(ticket: &Ticket) -> bool {
+        tokio::time::timeout(Duration::from_millis(1), ticket.closed()).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_waiting_goes_for_a_new_one_and_a_busy_one_never() {
+        let connections = Arc::new(Connections::new(3));
+        let mut tickets = Vec::new();
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            tickets.push(connections.admit().expect("a place"));
+        }
+        tickets[0].is_busy();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let fourth = connections.admit().expect("a place");
+        assert!(
+            !is_closed(&tickets[0]).await && is_closed(&tickets[1]).await && !is_closed(&tickets[2]).await
+        );
+        tickets[0].waits();
+        tickets[2].is_busy();
+        fourth.is_busy();
+        let fifth = connections.admit().expect("a place");
+        assert!(is_closed(&tickets[0]).await);
+        fifth.is_busy();
+        assert!(connections.admit().is_none(), "all are being answered");
+        drop(tickets);
+        assert!(connections.admit().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_too_long_is_closed_and_who_asks_now_and_then_is_not() {
+        let connections = Arc::new(Connections::new(10));
+        let (silent, busy, asking) = (
+            connections.admit().expect("a place"),
+            connections.admit().expect("a place"),
+            connections.admit().expect("a place"),
+        );
+        busy.is_busy();
+        let late = Arc::clone(&connections);
+        let looking = tokio::spawn(async move { late.close_late().await });
+        for _ in 0..8 {
+            tokio::time::sleep(WAIT_MAX / 4).await;
+            asking.is_busy();
+            asking.waits();
+        }
+        assert!(is_closed(&silent).await && !is_closed(&busy).await && !is_closed(&asking).await);
+        looking.abort();
+    }
+}

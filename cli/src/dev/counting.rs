@@ -1,0 +1,110 @@
+//! From a region's log to the ledger: logs, pipes, stream and deliveries put together, each going on where the last run
+//! has left it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use ipgeo_runtime::dynamo::LedgerTable;
+use jiff::Timestamp;
+use tokio::task::JoinHandle;
+
+use super::alerts::AlertSink;
+use super::delivery::{Delivery, Handler};
+use super::faults::Faults;
+use super::pipe::{EXTENSION, LogReader, RegionLog, region_log};
+use super::stream::Stream;
+use super::world::Options;
+use crate::config::Config;
+use crate::stream::{Keeper, SegmentedLog};
+
+/// Below the stores: the copy of the usage stream.
+const STREAM_FOLDER: &str = "stream";
+/// How long counting may hold up the end; the next run counts what is left.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// All that counts.
+pub(super) struct Counting {
+    /// The folder of the copy that is kept of the stream.
+    pub(super) kept: PathBuf,
+    pipes: Vec<JoinHandle<()>>,
+    deliveries: Vec<JoinHandle<()>>,
+}
+
+impl Counting {
+    /// Starts counting what the regions log in `folder`; returns each region's log.
+    pub(super) async fn start(
+        config: &Config,
+        options: &Options,
+        folder: &Path,
+        ledger: &LedgerTable,
+        handler: &Arc<Handler>,
+        alerts: &Arc<AlertSink>,
+    ) -> anyhow::Result<(Self, Vec<RegionLog>)> {
+        let kept = folder.join(STREAM_FOLDER);
+        let is_new = !kept.exists();
+        let keeper = Keeper::open(&kept, Timestamp::now()).context("open the copy of the usage stream")?;
+        let mut logs = Vec::new();
+        let mut readers = Vec::new();
+        for name in log_names(config, folder)? {
+            let position = if is_new {
+                // Whoever has deleted the copy has deleted what says how far each log is counted: to count lines twice
+                // would be worse than to take them for counted.
+                region_log(folder, &name).end().context("find the end of a log")?
+            } else {
+                keeper.log_position(&name)
+            };
+            let (log, reader) = RegionLog::open(folder, &name, position)
+                .with_context(|| format!("open the log of {name} in {}", folder.display()))?;
+            logs.push(log);
+            readers.push(reader);
+        }
+        // The rest are regions that the file no longer has: what they have left is counted, and nobody calls them.
+        logs.truncate(config.regions.len());
+        let (stream, shards) = Stream::new(options.shards, counted_up_to(ledger).await?, keeper);
+        let stream = Arc::new(stream);
+        let carry = |reader: LogReader| tokio::spawn(reader.carry(Arc::clone(&stream), options.log_lag));
+        let pipes = readers.into_iter().map(carry).collect();
+        let deliveries = shards.into_iter().zip(0_u64..).map(|((shard, records), number)| {
+            let faults = Faults::new(options.stream_faults.map(|seed| seed.wrapping_add(number)));
+            let (handler, alerts, folder) = (Arc::clone(handler), Arc::clone(alerts), kept.clone());
+            tokio::spawn(Delivery { handler, alerts, folder, shard, faults }.run(records))
+        });
+        Ok((Self { deliveries: deliveries.collect(), kept, pipes }, logs))
+    }
+
+    /// Counts what is left. Nobody may hold a region's log any more.
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        for pipe in self.pipes {
+            pipe.await.context("a log pipe ended badly")?;
+        }
+        let end = tokio::time::Instant::now() + PATIENCE;
+        for mut delivery in self.deliveries {
+            match tokio::time::timeout_at(end, &mut delivery).await {
+                Ok(ended) => ended.context("a delivery ended badly")?,
+                Err(_) => {
+                    delivery.abort();
+                    crate::output::say("not all is counted yet; the next start goes on with it");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The regions of the file, in its order, then others that have left a log.
+fn log_names(config: &Config, folder: &Path) -> anyhow::Result<Vec<String>> {
+    let mut names: Vec<String> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let left = SegmentedLog::names(folder, EXTENSION).context("look for logs")?;
+    let others: Vec<String> = left.into_iter().filter(|name| !names.contains(name)).collect();
+    names.extend(others);
+    Ok(names)
+}
+
+/// The highest sequence number that the ledger notes as counted; 0: none. The copy of the stream says it too, unless
+/// somebody has deleted it.
+async fn counted_up_to(ledger: &LedgerTable) -> anyhow::Result<u128> {
+    let shards = ledger.newest().await.context("read how far the ledger is")?;
+    Ok(shards.iter().filter_map(|shard| shard.sequence.parse().ok()).max().unwrap_or(0))
+}

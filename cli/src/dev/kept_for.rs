@@ -1,0 +1,44 @@
+//! What kept state was made for: a service's name and its home. Another service on the same stores would silently start
+//! from nothing, because tables have the service's name and the ledger is in the home region's store.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::world::StartError;
+use crate::config::Config;
+use crate::whole::{Replace, write_private};
+
+const FILE_NAME: &str = "service.json";
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct KeptFor {
+    service: String,
+    home: String,
+}
+
+/// Refuses stores that were made for another service or another home; notes in new ones what they are for.
+pub(super) fn check_kept_for(stores: &Path, config: &Config) -> anyhow::Result<()> {
+    let path = stores.join(FILE_NAME);
+    let wanted = KeptFor { service: config.service.full_name(), home: config.service.home.clone() };
+    let kept: KeptFor = match std::fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| {
+            format!("read {}; `ipgeo dev --fresh` starts over with empty stores", path.display())
+        })?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let json = serde_json::to_vec(&wanted)?;
+            return write_private(&path, &json, Replace::Yes)
+                .with_context(|| format!("write {}", path.display()));
+        }
+        Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+    };
+    let (what, was, is) = if kept.home != wanted.home {
+        ("home", kept.home, wanted.home)
+    } else if kept.service != wanted.service {
+        ("service", kept.service, wanted.service)
+    } else {
+        return Ok(());
+    };
+    Err(StartError::KeptForAnother { what, was, is, stores: stores.to_owned() }.into())
+}
