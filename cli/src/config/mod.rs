@@ -23,5 +23,6 @@ pub use model::{
 pub use parse::parse;
 pub use places::{PLACES, Place};
 pub use problems::{Problem, Problems};
+pub(crate) use reader::suggestion;
 pub use schema::schema_json;
 pub use select::{SelectError, Selection, select};

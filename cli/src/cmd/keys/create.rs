@@ -1,11 +1,12 @@
 //! `ipgeo keys create` and `rotate`: the two verbs that show a new API key.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use ipgeo_contract::{ApiKey, Identity, KeyRecord, Limit, SitePattern, Status};
 use ipgeo_runtime::dynamo::KeyChange;
 use ipnet::IpNet;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::{KeyRow, OneArgs, find};
 use crate::aws::Home;
@@ -13,7 +14,7 @@ use crate::cli::Shared;
 use crate::cmd::Target;
 use crate::config::Config;
 use crate::keys::{KeyStore as _, parse_expiry, parse_grace, parse_quota, tier_of};
-use crate::output::{self, Format, UsageError, instant};
+use crate::output::{self, UsageError, instant};
 use crate::world::WorldFile;
 
 /// Flags of `ipgeo keys create`.
@@ -73,6 +74,14 @@ fn new_key(prefix: &str) -> anyhow::Result<ApiKey> {
     }
 }
 
+/// A row that has the API key itself, once.
+#[derive(Serialize)]
+struct NewKey<'a> {
+    #[serde(flatten)]
+    row: KeyRow,
+    api_key: &'a str,
+}
+
 /// Shows a new API key: alone on standard output, or in one JSON object.
 fn reveal(
     key: &ApiKey,
@@ -82,13 +91,8 @@ fn reveal(
     now: Timestamp,
 ) -> anyhow::Result<()> {
     let identity = Identity::key(&key.hash());
-    if shared.format() == Format::Table {
-        output::data(key.expose())?;
-    } else {
-        let mut row = serde_json::to_value(KeyRow::new(&identity, record, now))?;
-        row["api_key"] = key.expose().into();
-        output::data(&row.to_string())?;
-    }
+    let new = NewKey { row: KeyRow::new(&identity, record, None, now), api_key: key.expose() };
+    output::data(&output::one(shared.format(), &new, || key.expose().to_owned())?)?;
     output::say(&format!("{} for {}: {}, {}", record.hint, record.owner, record.tier, record.limit));
     output::say("this is the only time that it is shown: only its hash is stored");
     if target.dev
@@ -107,9 +111,10 @@ pub(super) async fn create(
 ) -> anyhow::Result<()> {
     let tier = tier_of(&args.tier, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
     if args.owner.trim().is_empty() || args.owner.len() > 200 {
-        bail!("an owner is a name of 1 to 200 bytes");
+        bail!(UsageError::of("an owner is a name of 1 to 200 bytes"));
     }
-    let expires = args.expires.as_deref().map(|text| parse_expiry(text, now)).transpose()?;
+    let expires =
+        args.expires.as_deref().map(|text| parse_expiry(text, now)).transpose().map_err(UsageError::of)?;
     let key = new_key(&config.service.key_prefix)?;
     let record = KeyRecord {
         owner: args.owner,
@@ -156,7 +161,7 @@ pub(super) async fn rotate(
     shared: &Shared,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let grace = parse_grace(&args.grace)?;
+    let grace = parse_grace(&args.grace).map_err(UsageError::of)?;
     let home = args.one.target.home(shared, config).await?;
     let (old, record) = find(&args.one.key, &home).await?;
     if record.status == Status::Revoked {
@@ -166,7 +171,7 @@ pub(super) async fn rotate(
     let fresh = KeyRecord { hint: key.hint(), created: now, published: None, ..record.clone() };
     // The new one first: if the second write fails, both work and the verb may be run again.
     home.put(&Identity::key(&key.hash()), &fresh).await?;
-    let end = now.checked_add(grace).context("the grace is too long")?;
+    let end = now.checked_add(grace).map_err(|_| UsageError::of("--grace is too long"))?;
     let end = record.expires.map_or(end, |expires| expires.min(end));
     home.change(&old, &KeyChange { expires: Some(Some(end)), ..KeyChange::default() }).await?;
     known_everywhere(&key, shared, &args.one.target).await;

@@ -9,6 +9,7 @@ use clap::Args;
 use futures_util::StreamExt as _;
 use ipgeo_runtime::dynamo::KeyWriteError;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::aws::Home;
 use crate::cli::Shared;
@@ -56,6 +57,17 @@ pub struct ExportArgs {
     target: Target,
 }
 
+/// What an import did, for machines.
+#[derive(Debug, Serialize)]
+struct ImportRow {
+    /// API keys that were not there.
+    new: usize,
+    /// API keys that were there already.
+    known: u64,
+    /// Whether the new ones are stored now; with --check they are not.
+    stored: bool,
+}
+
 fn bytes_of(file: &PathBuf) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if file.as_os_str() == "-" {
@@ -86,11 +98,14 @@ pub(super) async fn import(
     let known: HashMap<_, _> = home.list().await?.into_iter().collect();
     let plan = plan_import(imported, &known).map_err(told)?;
     let (new, there) = (grouped(plan.new.len() as u64), grouped(plan.known));
+    let row = ImportRow { new: plan.new.len(), known: plan.known, stored: !args.check };
     if args.check {
+        output::data(&output::one(shared.format(), &row, String::new)?)?;
         output::say(&format!("no fault; to be stored: {new}, there already: {there}"));
         return Ok(());
     }
     store(&home, plan).await?;
+    output::data(&output::one(shared.format(), &row, String::new)?)?;
     output::say(&format!("stored: {new}, there already: {there}"));
     Ok(())
 }
@@ -117,7 +132,7 @@ pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -
     keys.retain(|(_, record)| args.owner.as_ref().is_none_or(|owner| *owner == record.owner));
     let rows = export_rows(keys);
     if rows.is_empty() {
-        bail!("there is no API key to export");
+        output::say("there is no API key to export");
     }
     let format = if shared.format() == Format::Table { Format::Csv } else { shared.format() };
     Ok(output::data(&output::rows(format, &[], &rows, |_| Vec::new())?)?)
