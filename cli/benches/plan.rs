@@ -21,7 +21,7 @@ use ipgeo::cloud::{Ask, observe};
 use ipgeo::config::{Config, PLACES, parse};
 use ipgeo::deploy::{Event, ExecuteOptions, Sink, Stop, execute};
 use ipgeo::plan::{ArtifactFile, Plan, PlanOptions, ProbeSpec, Scope, plan};
-use ipgeo::stacks::{ArtifactRef, ArtifactSet, Renderer};
+use ipgeo::stacks::{ArtifactRef, ArtifactSet};
 use median::median;
 use plot::{Curve, draw};
 
@@ -61,9 +61,8 @@ fn options(config: &Config, artifacts: &ArtifactSet) -> PlanOptions {
 
 async fn planned(cloud: &Memory, text: &str, artifacts: &ArtifactSet) -> Plan {
     let config = parse("regions.toml", text).expect("a sound file");
-    let renderer = Renderer::new(&config, artifacts).expect("templates");
     let observed = observe(cloud, &Ask::everywhere(&config, Some(artifacts))).await.expect("it can be read");
-    let planned = plan(&config, &renderer, &observed, &options(&config, artifacts));
+    let planned = plan(&config, artifacts, &observed, &options(&config, artifacts));
     planned.expect("rendered").expect("nothing forbids it")
 }
 

@@ -11,7 +11,7 @@ use crate::cmd::{
 };
 use crate::complete::with_candidates;
 use crate::config::state_folder;
-use crate::output::{Color, Exit, Format, report_error};
+use crate::output::{Color, Exit, Format, Forms, report_error};
 
 /// The variable by which a shell asks for completion.
 pub const COMPLETE_VARIABLE: &str = "IPGEO_COMPLETE";
@@ -121,6 +121,31 @@ enum Verb {
     Man(man::ManArgs),
 }
 
+impl Verb {
+    /// The forms that its output has.
+    fn forms(&self) -> Forms {
+        match self {
+            Self::Keys(_)
+            | Self::Plan(_)
+            | Self::Drift(_)
+            | Self::Cost(_)
+            | Self::Simulate(_)
+            | Self::Quota(_)
+            | Self::Probe(_)
+            | Self::Doctor(_) => Forms::ALL,
+            Self::Render(args) => args.forms(),
+            Self::Status(args) => args.forms(),
+            Self::Traffic(verb) => verb.forms(),
+            Self::Usage(verb) => verb.forms(),
+            Self::Geo(verb) => verb.forms(),
+            Self::Logs(args) => args.forms(),
+            Self::Deploy(_) | Self::Destroy(_) | Self::Dev(_) => Forms::EVENTS,
+            Self::Iam(_) | Self::Schema => Forms::DOCUMENT,
+            Self::Init(_) | Self::Completions(_) | Self::Man(_) => Forms::TEXT,
+        }
+    }
+}
+
 /// The whole command line.
 fn command() -> Command {
     with_candidates(Cli::command())
@@ -170,6 +195,7 @@ pub fn main() -> Exit {
 
 async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let shared = &cli.shared;
+    cli.verb.forms().check(shared.format())?;
     match cli.verb {
         Verb::Plan(args) => return Box::pin(plan::run(args, shared)).await,
         Verb::Deploy(args) => return Box::pin(deploy::run(args, shared)).await,
@@ -180,7 +206,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Simulate(args) => return Box::pin(simulate::run(args, shared)).await,
         Verb::Quota(verb) => Box::pin(quota::run(verb, shared)).await?,
         Verb::Render(args) => render::run(&args, shared)?,
-        Verb::Status(args) => Box::pin(status::run(args, shared)).await?,
+        Verb::Status(args) => return Box::pin(status::run(args, shared)).await,
         Verb::Iam(verb) => iam::run(verb, shared)?,
         Verb::Dev(args) => return Box::pin(dev::run(args, shared)).await,
         Verb::Keys(verb) => keys::run(verb, shared).await?,

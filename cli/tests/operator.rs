@@ -201,4 +201,6 @@ fn data_is_built_locked_compared_and_pinned() {
     assert!(stderr(&alone).contains("no database was compiled before"), "{}", stderr(&alone));
     let pinned = there(here, &["geo", "pin", "none"]);
     assert!(stderr(&pinned).contains("regions.toml has no source `none`"), "{}", stderr(&pinned));
+    let released = there(here, &["geo", "pin", "none", "--release"]);
+    assert_eq!((pinned.status.code(), released.status.code()), (Some(2), Some(2)), "{}", stderr(&released));
 }

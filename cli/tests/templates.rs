@@ -56,7 +56,7 @@ fn config_of(options: Options, regions: &[&str]) -> Config {
     }
     let _ = write!(text, "[alarms]\nedges = {}\n", options.alarms);
     if options.email {
-        text += "email = \"ops@example.com\"\n";
+        text += "email = \"ops@example.com\"\n[alerts]\nemail = \"ops@example.com\"\n";
     }
     let _ = write!(text, "[runtime]\narchitecture = \"{}\"\n", if options.x86 { "x86_64" } else { "arm64" });
     if options.reserved {

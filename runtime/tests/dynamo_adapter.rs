@@ -274,6 +274,25 @@ async fn admits_once<C: Calls>(operator: &LedgerTable, ledger: &tables::LedgerTa
     assert_eq!(operator.month(month, Some(IdentityKind::Key)).await.expect("a read"), []);
 }
 
+/// More identities than a call takes, some of which have called in another month or never.
+#[tokio::test]
+async fn many_identities_are_read_by_their_names() {
+    let Tables { ledger, .. } = Tables::serve().await;
+    let named: Vec<Identity> = (0..250).map(|n| identity(&format!("key#{n:04x}"))).collect();
+    for (n, identity) in (1..).zip(&named).filter(|(n, _)| n % 3 == 0) {
+        let this = LedgerUpdate { identity: identity.clone(), ..update("01", "01", n) };
+        let other = LedgerUpdate { month: "2026-10".parse().expect("a month"), ..this.clone() };
+        for update in [this, other] {
+            ledger.apply(&update).await.expect("a write");
+        }
+    }
+    let mut found = ledger.items(&named, "2026-11".parse().expect("a month")).await.expect("a read");
+    found.sort_by(|a, b| a.identity.cmp(&b.identity));
+    let told: Vec<u64> = found.iter().map(|item| item.charged).collect();
+    assert_eq!(told, (1..=250).filter(|n| n % 3 == 0).collect::<Vec<u64>>());
+    assert_eq!(ledger.items(&[], "2026-11".parse().expect("a month")).await.expect("a read"), []);
+}
+
 fn totals(charged: u64) -> ipgeo_runtime::store::MonthTotals {
     ipgeo_runtime::store::MonthTotals { charged, days: [(24, charged)].into() }
 }

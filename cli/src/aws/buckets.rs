@@ -35,6 +35,26 @@ impl Bucket<'_> {
         Ok(held)
     }
 
+    /// Whether it is there and ours.
+    pub(super) async fn exists(&self) -> Result<bool, Refusal> {
+        let head = self.session.s3(self.region).head_bucket().bucket(&self.name);
+        match head.expected_bucket_owner(self.account).send().await.map_err(Refusal::from) {
+            Ok(_) => Ok(true),
+            Err(refusal) if refusal.is_absent() => Ok(false),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Removes it; it must be empty.
+    pub(super) async fn remove(&self) -> Result<Done, StepError> {
+        let call = self.session.s3(self.region).delete_bucket().bucket(&self.name);
+        match call.expected_bucket_owner(self.account).send().await.map_err(Refusal::from) {
+            Ok(_) => Ok(Done::Changed),
+            Err(refusal) if refusal.is_absent() => Ok(Done::AlreadySo),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
     /// Whether the name is taken by somebody else.
     pub(super) async fn is_anothers(&self) -> bool {
         let head = self.session.s3(self.region).head_bucket().bucket(&self.name);

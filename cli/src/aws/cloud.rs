@@ -6,16 +6,19 @@ use ipgeo_contract::ApiKey;
 use tokio::sync::OnceCell;
 
 use super::buckets::Bucket;
+use super::kept::Kept;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::signed::Signed;
 use super::tables::Replicas;
-use super::{dns, stacks, tables};
+use super::{dns, kept, stacks, tables};
 use crate::cloud::{
     CloudError, CloudRead, CloudWrite, Done, ProbeTarget, ProbeTargets, Progress, StepError, explain,
 };
 use crate::config::Config;
-use crate::plan::{AccessState, Action, Alias, BucketKind, ObservedRegion, RecordChange, Zone, alias_of};
+use crate::plan::{
+    AccessState, Action, Alias, BucketKind, KeptData, ObservedRegion, RecordChange, Zone, alias_of,
+};
 use crate::stacks::{Names, StackKind};
 
 /// AWS, or an emulator of it.
@@ -209,6 +212,11 @@ impl CloudRead for Aws {
         tables::state(&client, &self.names.access_table, &self.key_prefix, self.limits).await
     }
 
+    async fn kept(&self, account: &str) -> Result<KeptData, CloudError> {
+        let read = kept::read(&self.session, &self.home, account, &self.names).await;
+        read.map_err(|refusal| refusal.for_reading(&self.home))
+    }
+
     async fn zone(&self, zone: &str, domain: &str) -> Result<Option<Zone>, CloudError> {
         let read = dns::read(&self.session, zone, domain).await;
         read.map_err(|refusal| refusal.for_reading("Route 53"))
@@ -255,6 +263,10 @@ impl CloudWrite for Aws {
                     target.name = names.failure_bucket(account);
                 }
                 target.empty().await
+            }
+            Action::DeleteData { data, name, replica } => {
+                let target = Kept { session, home: region, account, name };
+                target.delete(*data, replica.as_deref(), tell).await
             }
             // Probes are asked for by whoever holds one; time passes without AWS.
             Action::Probe(_) | Action::Wait { .. } => Ok(Done::AlreadySo),

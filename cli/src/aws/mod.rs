@@ -8,6 +8,7 @@
 mod buckets;
 mod cloud;
 mod dns;
+mod kept;
 mod logs;
 mod refusal;
 mod session;

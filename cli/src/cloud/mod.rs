@@ -14,7 +14,7 @@ use std::future::Future;
 
 use serde::Serialize;
 
-use crate::plan::{AccessState, Action, Fault, ObservedRegion, Step, Zone};
+use crate::plan::{AccessState, Action, Fault, KeptData, ObservedRegion, Step, Zone};
 
 /// Why the cloud can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +42,9 @@ pub trait CloudRead: Sync {
 
     /// The access table at home, if it is there.
     fn access(&self) -> impl Future<Output = Result<Option<AccessState>, CloudError>> + Send;
+
+    /// What there is at home of the service's data, whether a stack manages it or not.
+    fn kept(&self, account: &str) -> impl Future<Output = Result<KeptData, CloudError>> + Send;
 
     /// The domain's public zone, if the account has it.
     fn zone(&self, zone: &str, domain: &str)

@@ -8,7 +8,7 @@ use futures_util::stream;
 
 use super::{CloudError, CloudRead};
 use crate::config::Config;
-use crate::plan::Observed;
+use crate::plan::{KeptData, Observed};
 use crate::stacks::ArtifactSet;
 
 /// API keys by tier and limit.
@@ -23,6 +23,8 @@ pub struct Ask<'a> {
     pub artifacts: Vec<String>,
     /// Regions to ask.
     pub regions: BTreeSet<String>,
+    /// Whether home is asked for data that a stack may have left.
+    pub kept: bool,
 }
 
 impl<'a> Ask<'a> {
@@ -33,7 +35,15 @@ impl<'a> Ask<'a> {
             config,
             artifacts: keys.unwrap_or_default(),
             regions: crate::config::PLACES.iter().map(|place| place.name.to_owned()).collect(),
+            kept: false,
         }
+    }
+
+    /// Asks for data too that a stack may have left.
+    #[must_use]
+    pub fn with_kept_data(mut self) -> Self {
+        self.kept = true;
+        self
     }
 }
 
@@ -57,6 +67,8 @@ pub async fn observe<C: CloudRead>(cloud: &C, ask: &Ask<'_>) -> Result<Observed,
             _ => Ok(None),
         }
     };
-    let (regions, access, zone) = futures_util::join!(regions, cloud.access(), zone);
-    Ok(Observed { account, regions, access: access?, zone: zone? })
+    let kept = async { if ask.kept { cloud.kept(&account).await } else { Ok(KeptData::default()) } };
+    let (regions, access, zone, kept) = futures_util::join!(regions, cloud.access(), zone, kept);
+    let (access, zone, kept) = (access?, zone?, kept?);
+    Ok(Observed { account, regions, access, zone, kept })
 }

@@ -194,7 +194,7 @@ fn accuracy(config: &Config, bill: &Bill, replicas: f64) -> Accuracy {
 
 fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Result<()> {
     if shared.format() == Format::Json {
-        return Ok(output::data(&serde_json::to_string_pretty(quotation)?)?);
+        return Ok(output::data(&output::json(quotation)?)?);
     }
     let rows = quotation.rows;
     let has = |text: fn(&Row) -> &str| rows.iter().any(|row| !text(row).is_empty());

@@ -6,11 +6,10 @@ use clap::Args;
 
 use super::cloud_args::{ExecuteArgs, again, agreed};
 use super::deployment::{Deployment, PlanFlags, busy};
-use super::execution::{carry_out, exit_of};
-use super::plan::{print, tell_faults};
+use super::execution::{carry_out, exit_of, refused, shown};
 use crate::cli::Shared;
 use crate::deploy::{Outcome, Run};
-use crate::output::{self, Exit, Format};
+use crate::output::{self, Exit};
 use crate::plan::{self, Observed, Plan};
 
 /// Between two looks at stacks that somebody else changes.
@@ -45,16 +44,12 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
     let observed = settled(&deployment).await?;
     let mut plan = match deployment.plan(&observed)? {
         Ok(plan) => plan,
-        Err(faults) => return tell_faults(&faults, shared),
+        Err(faults) => return Ok(refused(faults, shared)),
     };
     if !plan.is_empty() {
         plan.notes.push(deployment.cost(&observed, &plan, CALLS_TOLD)?.told());
     }
-    let for_people = shared.format() == Format::Table;
-    if for_people || plan.is_empty() {
-        print(&plan, args.verbose)?;
-    }
-    if plan.is_empty() {
+    if !shown(&plan, args.verbose, shared)? {
         return Ok(Exit::Done);
     }
     if !agreed("make these changes?", &args.execute)? {

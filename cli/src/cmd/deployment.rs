@@ -20,7 +20,7 @@ use crate::cost::{CostChange, Model, change};
 use crate::fetch::{Lock, LockedDatabase};
 use crate::output;
 use crate::plan::{self, Fault, Observed, Plan, PlanOptions, ProbeSpec, templates_after, templates_now};
-use crate::stacks::{ArtifactSet, Renderer};
+use crate::stacks::ArtifactSet;
 
 /// The address that edges are asked for: in every database, and nobody's.
 const PROBE_ADDRESS: &str = "8.8.8.8";
@@ -98,8 +98,7 @@ impl Deployment {
 
     /// The plan, or what forbids it.
     pub(super) fn plan(&self, observed: &Observed) -> anyhow::Result<Result<Plan, Vec<Fault>>> {
-        let renderer = Renderer::new(&self.config, self.artifacts())?.for_account(&observed.account);
-        Ok(plan::plan(&self.config, &renderer, observed, &self.options)?)
+        Ok(plan::plan(&self.config, self.artifacts(), observed, &self.options)?)
     }
 }
 

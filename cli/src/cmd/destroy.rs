@@ -3,23 +3,21 @@
 use clap::Args;
 
 use super::cloud_args::{ExecuteArgs, again, named};
-use super::execution::{carry_out, exit_of};
+use super::execution::{carry_out, exit_of, refused, shown};
 use super::load_config;
-use super::plan::{print, tell_faults};
 use crate::artifacts::built_set;
 use crate::aws::Aws;
 use crate::cli::Shared;
 use crate::cloud::{Ask, observe};
-use crate::output::{self, Exit};
+use crate::output::{self, Exit, Format};
 use crate::plan::{self, DestroyOptions};
-use crate::stacks::Renderer;
 
 /// Flags of `ipgeo destroy`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   ipgeo destroy                              asks for the service's name; tables, stream and failures stay
-  ipgeo destroy --confirm ipgeo-staging --delete-data")]
+  ipgeo destroy --confirm ipgeo-staging --delete-data    also deletes what an earlier destroy has kept")]
 pub struct DestroyArgs {
     /// The service's name, `<name>-<environment>`, instead of typing it
     #[arg(long, value_name = "NAME")]
@@ -38,23 +36,20 @@ pub struct DestroyArgs {
 pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let aws = Aws::of(&config, args.profile.as_deref()).await?;
-    let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
+    let observed = observe(&aws, &Ask::everywhere(&config, None).with_kept_data()).await?;
     let (artifacts, _) = built_set(&shared.state);
-    let renderer = Renderer::new(&config, &artifacts)?.for_account(&observed.account);
     let options = DestroyOptions { delete_data: args.delete_data };
-    let plan = match plan::destroy(&config, &renderer, &observed, options) {
+    let plan = match plan::destroy(&config, &artifacts, &observed, options)? {
         Ok(plan) => plan,
-        Err(faults) => return tell_faults(&faults, shared),
+        Err(faults) => return Ok(refused(faults, shared)),
     };
-    if plan.is_empty() {
-        for note in &plan.notes {
-            output::say(&format!("note: {note}"));
-        }
+    if plan.is_empty() && shared.format() == Format::Table {
+        plan.notes.iter().for_each(|note| output::say(&format!("note: {note}")));
         output::say("nothing of it is deployed");
         return Ok(Exit::Done);
     }
-    if shared.format() == output::Format::Table {
-        print(&plan, false)?;
+    if !shown(&plan, false, shared)? {
+        return Ok(Exit::Done);
     }
     if !named(&plan.service, args.confirm.as_deref(), args.execute.no_input)? {
         output::say("nothing was changed");

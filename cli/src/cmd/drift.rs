@@ -25,10 +25,10 @@ pub struct DriftArgs {
     profile: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Row {
     region: String,
-    stack: StackKind,
+    stack: String,
     resource: String,
     status: String,
     properties: Vec<String>,
@@ -51,7 +51,7 @@ pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit
         match found {
             Ok(drifts) => rows.extend(drifts.into_iter().map(|drift| Row {
                 region: region.to_owned(),
-                stack,
+                stack: stack.to_string(),
                 resource: drift.resource,
                 status: drift.status,
                 properties: drift.properties,
@@ -85,7 +85,7 @@ fn print(rows: &[Row], shared: &Shared) -> anyhow::Result<()> {
     let text = output::rows(shared.format(), &columns, rows, |row| {
         vec![
             row.region.clone(),
-            row.stack.to_string(),
+            row.stack.clone(),
             row.resource.clone(),
             row.status.clone(),
             row.properties.join("; "),

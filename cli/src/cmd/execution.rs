@@ -4,11 +4,12 @@ use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::cloud_args::ExecuteArgs;
+use super::plan::{print, tell_faults};
 use crate::aws::Aws;
 use crate::cli::Shared;
 use crate::deploy::{Event, ExecuteOptions, Outcome, Run, Stop, execute};
-use crate::output::{Exit, Format};
-use crate::plan::Plan;
+use crate::output::{self, Exit, Format};
+use crate::plan::{Fault, Plan};
 use crate::probing::{Gated, HttpProbe};
 use crate::progress;
 
@@ -40,6 +41,32 @@ pub(super) async fn carry_out(
             }
         }
     }
+}
+
+/// Tells what forbids a plan: people on standard error, machines as an event too.
+pub(super) fn refused(faults: Vec<Fault>, shared: &Shared) -> Exit {
+    let exit = tell_faults(&faults);
+    if shared.format() != Format::Table {
+        progress::sink(None, true).tell(0, &Event::Refused { faults });
+    }
+    exit
+}
+
+/// Shows people a plan before they are asked; an empty one is a run of no step to machines. Whether there is anything
+/// to do.
+pub(super) fn shown(plan: &Plan, verbose: bool, shared: &Shared) -> anyhow::Result<bool> {
+    if shared.format() == Format::Table {
+        print(plan, verbose)?;
+    } else if plan.is_empty() {
+        for note in &plan.notes {
+            output::say(&format!("note: {note}"));
+        }
+        let sink = progress::sink(None, true);
+        sink.tell(0, &Event::Started { service: plan.service.clone(), steps: 0, waves: 0 });
+        let outcome = Outcome::Done.as_str();
+        sink.tell(0, &Event::Finished { outcome, done: 0, left: 0, took_ms: 0 });
+    }
+    Ok(!plan.is_empty())
 }
 
 async fn said(interrupt: &mut Signal, terminate: &mut Signal) {

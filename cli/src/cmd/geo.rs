@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use ipgeo_runtime::geo::Database;
+use ipgeo_runtime::geo::{Database, Info};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 use std::sync::Mutex;
 
 use super::numbers::{addresses, percent};
@@ -16,11 +17,11 @@ use super::{geo_rollout as rollout, load_config};
 use crate::artifacts::purge_artifacts;
 use crate::cli::Shared;
 use crate::config::Config;
-use crate::fetch::{self, Lock, LockedDatabase, Places};
+use crate::fetch::{self, Lock, LockError, LockedDatabase, Places};
 use crate::geo;
 use crate::geo::{Phase, Progress};
 use crate::licence::{Copy, Standing, Terms, standing};
-use crate::output::{self, Column, Exit, Format, grouped};
+use crate::output::{self, Column, Exit, Format, Forms, UsageError, grouped};
 use crate::whole::in_a_folder;
 
 /// Verbs of `ipgeo geo`.
@@ -116,6 +117,22 @@ pub struct PinArgs {
     /// Let it move again
     #[arg(long, requires = "source", conflicts_with = "date")]
     release: bool,
+}
+
+impl GeoVerb {
+    /// The forms that its output has.
+    pub(crate) fn forms(&self) -> Forms {
+        if matches!(self, Self::Rollout(_) | Self::Rollback(_)) { Forms::EVENTS } else { Forms::ALL }
+    }
+}
+
+/// A pin, and what it holds.
+#[derive(Debug, Default, Serialize)]
+struct PinRow {
+    source: String,
+    /// Data of this day or before may be fetched; none: the files of now.
+    until: Option<Date>,
+    sha256: Vec<String>,
 }
 
 fn day(text: &str) -> Result<Date, String> {
@@ -291,7 +308,7 @@ fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
     }
     let found = geo::diff(&old, &new, args.samples, args.seed)?;
     if shared.format() == Format::Json {
-        output::data(&serde_json::to_string_pretty(&found)?)?;
+        output::data(&output::json(&found)?)?;
     } else {
         let columns = [
             Column::text("drawn from"),
@@ -338,6 +355,9 @@ fn pin(args: &PinArgs, shared: &Shared) -> anyhow::Result<()> {
     let lock_path = Lock::path(&path);
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
     if let Some(source) = &args.source {
+        if lock.pin(source).is_none() && config.geo.sources.iter().all(|known| known.name != *source) {
+            bail!(UsageError::of(LockError::NoSource(source.clone())));
+        }
         if args.release {
             lock.pins.retain(|pin| pin.source != *source);
         } else {
@@ -349,9 +369,14 @@ fn pin(args: &PinArgs, shared: &Shared) -> anyhow::Result<()> {
         output::say("no source is pinned");
     }
     let columns = [Column::text("source"), Column::text("pinned to")];
-    let text = output::rows(shared.format(), &columns, &lock.pins, |pin| {
-        let files: Vec<String> =
-            lock.files_of(&pin.source).map(|file| file.sha256.chars().take(12).collect()).collect();
+    let row = |pin: &fetch::Pin| PinRow {
+        source: pin.source.clone(),
+        until: pin.until,
+        sha256: lock.files_of(&pin.source).map(|file| file.sha256.clone()).collect(),
+    };
+    let pins: Vec<PinRow> = lock.pins.iter().map(row).collect();
+    let text = output::rows(shared.format(), &columns, &pins, |pin| {
+        let files: Vec<&str> = pin.sha256.iter().filter_map(|digest| digest.get(..12)).collect();
         let until = pin.until.map(|date| format!("{date} or before")).unwrap_or_default();
         vec![pin.source.clone(), [until, files.join(" ")].join(" ").trim().to_owned()]
     })?;
@@ -371,9 +396,11 @@ fn inspect(args: InspectArgs, shared: &Shared) -> anyhow::Result<()> {
     }
     let database = Database::open(&file)?;
     let info = database.info();
-    if shared.format() != Format::Table {
-        return Ok(output::data(&serde_json::to_string_pretty(info)?)?);
-    }
+    Ok(output::data(&output::one(shared.format(), info, || told(&file, info))?)?)
+}
+
+/// What a database says of itself, for people.
+fn told(file: &Path, info: &Info) -> String {
     let built = i64::try_from(info.build_epoch).ok().and_then(|s| Timestamp::from_second(s).ok());
     let terms = match standing(copy_of(info), today()) {
         Standing::Kept => "kept".to_owned(),
@@ -401,10 +428,10 @@ fn inspect(args: InspectArgs, shared: &Shared) -> anyhow::Result<()> {
     ];
     let text: Vec<String> =
         lines.iter().map(|(name, value)| format!("{name:<8}  {}", value.trim())).collect();
-    Ok(output::data(&text.join("\n"))?)
+    text.join("\n")
 }
 
 /// What a database says of itself, as its licence is judged by.
-pub(super) fn copy_of(info: &ipgeo_runtime::geo::Info) -> Copy<'_> {
+pub(super) fn copy_of(info: &Info) -> Copy<'_> {
     Copy { name: &info.name, licence: &info.licence, attribution: &info.attribution, date: &info.date }
 }

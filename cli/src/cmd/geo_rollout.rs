@@ -10,20 +10,21 @@ use jiff::Timestamp;
 
 use super::cloud_args::{ExecuteArgs, RegionArgs, again, agreed};
 use super::deployment::probe_of;
-use super::execution::{carry_out, exit_of};
-use super::plan::{print, tell_faults};
+use super::execution::{carry_out, exit_of, refused, shown};
 use super::{geo, load_config};
 use crate::artifacts::{database_zip, prepare_database, unzip_database};
 use crate::aws::Aws;
 use crate::cli::Shared;
-use crate::cloud::{Ask, CloudRead as _, observe};
+use crate::cloud::{Ask, CloudRead, observe};
 use crate::config::Config;
 use crate::deploy::Outcome;
 use crate::fetch::{self, Lock, LockedDatabase, Rollout, Rollouts};
 use crate::licence::may_serve;
-use crate::output::{self, Exit, Format};
-use crate::plan::{self, ArtifactFile, Observed, Plan, PlanOptions, ProbeSpec, beside_database};
-use crate::stacks::{ArtifactRef, ArtifactSet, Renderer, StackKind};
+use crate::output::{self, Exit};
+use crate::plan::{
+    self, ArtifactFile, Fault, Observed, Plan, PlanOptions, ProbeSpec, Scope, beside_database,
+};
+use crate::stacks::{ArtifactRef, ArtifactSet, StackKind};
 
 /// Flags that a rollout and a rollback share.
 #[derive(Debug, Args)]
@@ -181,8 +182,8 @@ fn gate(database: &Path, most: f64) -> anyhow::Result<()> {
 }
 
 /// Digests of the databases that regions have.
-async fn served_digests(aws: &Aws, config: &Config, account: &str) -> BTreeSet<String> {
-    let reads = config.regions.iter().map(|region| aws.region(&region.name, account, &[]));
+async fn served_digests<C: CloudRead>(cloud: &C, config: &Config, account: &str) -> BTreeSet<String> {
+    let reads = config.regions.iter().map(|region| cloud.region(&region.name, account, &[]));
     let regions = futures_util::future::join_all(reads).await;
     regions
         .iter()
@@ -210,6 +211,41 @@ fn running_code(config: &Config, observed: &Observed) -> anyhow::Result<BTreeMap
     }
 }
 
+/// The plan that gives regions a database, or what forbids it; an error when more than the database would change.
+async fn planned<C: CloudRead>(
+    cloud: &C,
+    config: &Config,
+    wanted: Wanted,
+    scope: Scope,
+) -> anyhow::Result<Result<Plan, Vec<Fault>>> {
+    let first = observe(cloud, &Ask::everywhere(config, None)).await?;
+    let set = ArtifactSet {
+        code: running_code(config, &first)?,
+        geo: wanted.artifact,
+        geo_description: wanted.description,
+    };
+    let observed = observe(cloud, &Ask::everywhere(config, Some(&set))).await?;
+    let options = PlanOptions {
+        scope,
+        allow_replace: BTreeSet::new(),
+        recreate_failed: false,
+        files: wanted.files,
+        probe: wanted.probe,
+    };
+    let plan = match plan::plan(config, &set, &observed, &options)? {
+        Ok(plan) => plan,
+        Err(faults) => return Ok(Err(faults)),
+    };
+    let beside = beside_database(&plan);
+    if !beside.is_empty() {
+        bail!(
+            "more than the database would change: {}; `ipgeo plan` shows it, `ipgeo deploy` does it",
+            beside.join(", ")
+        );
+    }
+    Ok(Ok(plan))
+}
+
 /// Plans, asks, calls `begin` and carries out.
 async fn give(
     config: &Config,
@@ -221,36 +257,11 @@ async fn give(
     let scope = flags.regions.scope(config)?;
     let regions = scope.regions.len();
     let aws = Aws::of(config, flags.profile.as_deref()).await?;
-    let first = observe(&aws, &Ask::everywhere(config, None)).await?;
-    let set = ArtifactSet {
-        code: running_code(config, &first)?,
-        geo: wanted.artifact,
-        geo_description: wanted.description,
-    };
-    let observed = observe(&aws, &Ask::everywhere(config, Some(&set))).await?;
-    let options = PlanOptions {
-        scope,
-        allow_replace: BTreeSet::new(),
-        recreate_failed: false,
-        files: wanted.files,
-        probe: wanted.probe,
-    };
-    let renderer = Renderer::new(config, &set)?;
-    let plan: Plan = match plan::plan(config, &renderer, &observed, &options)? {
+    let plan = match planned(&aws, config, wanted, scope).await? {
         Ok(plan) => plan,
-        Err(faults) => return tell_faults(&faults, shared),
+        Err(faults) => return Ok(refused(faults, shared)),
     };
-    let beside = beside_database(&plan);
-    if !beside.is_empty() {
-        bail!(
-            "more than the database would change: {}; `ipgeo plan` shows it, `ipgeo deploy` does it",
-            beside.join(", ")
-        );
-    }
-    if shared.format() == Format::Table || plan.is_empty() {
-        print(&plan, false)?;
-    }
-    if plan.is_empty() {
+    if !shown(&plan, false, shared)? {
         return Ok(Exit::Done);
     }
     if !agreed("make these changes?", &flags.execute)? {
@@ -293,4 +304,60 @@ pub(super) fn remember(
     let (digest, description) = (artifact.digest.clone(), description.to_owned());
     let rollout = Rollout { at: Timestamp::now(), digest, description, database };
     Rollouts::read(state).add(rollout, state).context("remember what the regions are given")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::memory::{ACCOUNT, Memory};
+    use crate::deploy::tests::harness::{FOUR, File, deployed, finish, options};
+    use crate::stacks::test_artifacts;
+
+    /// The plan that gives every region of a file the database with this digest.
+    async fn given(cloud: &Memory, file: &File, digest: &str) -> anyhow::Result<Plan> {
+        let config = file.config();
+        let artifact = ArtifactRef::new("geo", digest);
+        let files = vec![ArtifactFile { artifact: artifact.clone(), file: "x.zip".into(), bytes: 1 }];
+        let description = format!("database {digest:.8}");
+        let options = options(&config, &test_artifacts());
+        let wanted = Wanted { artifact, description, files, probe: options.probe };
+        Ok(planned(cloud, &config, wanted, options.scope).await?.expect("nothing forbids it"))
+    }
+
+    async fn served(cloud: &Memory, file: &File) -> Vec<String> {
+        served_digests(cloud, &file.config(), ACCOUNT).await.into_iter().collect()
+    }
+
+    /// What was deployed for an account is compared with what is rendered for it: a rollout and the way back find nothing
+    /// to replace, and every region has the database afterwards.
+    #[tokio::test(start_paused = true)]
+    async fn a_deployed_service_gets_a_database_and_the_one_before_again() {
+        for has_domain in [true, false] {
+            let file = File::of(&FOUR).with(|file| file.has_domain = has_domain);
+            let cloud = deployed(&file).await;
+            let before = served(&cloud, &file).await;
+            let newer = "7".repeat(64);
+            let plan = given(&cloud, &file, &newer).await.expect("a plan");
+            finish(&cloud, &plan).await;
+            assert_eq!(served(&cloud, &file).await, [newer.as_str()]);
+            assert!(given(&cloud, &file, &newer).await.expect("a plan").is_empty(), "twice is once");
+            // The way back: the file's own database again, which the buckets still hold.
+            let back = given(&cloud, &file, &before[0]).await.expect("a plan");
+            assert!(!back.steps().any(|(_, step)| step.title().starts_with("upload")), "{back:?}");
+            finish(&cloud, &back).await;
+            assert_eq!(served(&cloud, &file).await, before);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_file_is_for_a_deploy() {
+        let file = File::of(&FOUR);
+        let cloud = deployed(&file).await;
+        let changed = file.with(|file| file.memory_mb = 512);
+        let refused = given(&cloud, &changed, &"7".repeat(64)).await.expect_err("more would change");
+        assert!(refused.to_string().contains("edge LookupFunction"), "{refused:#}");
+        let nowhere = Memory::new(&file.config());
+        let refused = given(&nowhere, &file, &"7".repeat(64)).await.expect_err("nothing is deployed");
+        assert!(refused.to_string().contains("has no edge yet"), "{refused:#}");
+    }
 }

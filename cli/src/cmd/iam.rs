@@ -31,5 +31,5 @@ pub(crate) fn run(verb: IamVerb, shared: &Shared) -> anyhow::Result<()> {
     let IamVerb::Policy(args) = verb;
     let (config, _) = load_config(shared)?;
     let policy = deployer_policy(&config, &args.account);
-    Ok(output::data(&serde_json::to_string_pretty(&policy)?)?)
+    Ok(output::data(&output::json(&policy)?)?)
 }

@@ -13,7 +13,7 @@ use crate::cli::Shared;
 use crate::cloud::CloudError;
 use crate::keys::{Grace, parse_grace};
 use crate::logs::{Follow, Line, LogSource, Told, WorldLogs, read_once};
-use crate::output::{self, Exit, Format};
+use crate::output::{self, Exit, Format, Forms, UsageError};
 use crate::world::WorldFile;
 
 /// Between two looks: on this machine, and at AWS, which is asked once for each region.
@@ -46,13 +46,21 @@ pub struct LogsArgs {
     target: Target,
 }
 
+impl LogsArgs {
+    /// What has no end has no header row.
+    pub(crate) fn forms(&self) -> Forms {
+        if self.follow { Forms::EVENTS } else { Forms::ALL }
+    }
+}
+
 /// Shows the logs of all regions as one.
 pub(crate) async fn run(args: LogsArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
     let regions: Vec<String> = config.regions.iter().map(|region| region.name.clone()).collect();
     let regions: Vec<String> = regions.into_iter().filter(|name| scope.regions.contains(name)).collect();
-    let since = Timestamp::now().checked_sub(args.since).context("that is too long ago")?;
+    let since = Timestamp::now().checked_sub(args.since);
+    let since = since.map_err(|_| UsageError::of("--since is too long ago"))?;
     if args.target.dev {
         WorldFile::find(&shared.state)?;
         return show(&WorldLogs::of(&shared.state), &regions, since, DEV_PAUSE, &args, shared).await;
@@ -111,7 +119,7 @@ fn tell(failed: &[(String, CloudError)]) {
 }
 
 fn print(lines: &[Line], format: Format) -> anyhow::Result<()> {
-    if lines.is_empty() && format != Format::Json {
+    if lines.is_empty() && format == Format::Table {
         return Ok(());
     }
     let told: Vec<Told> = lines.iter().map(Line::told).collect();

@@ -1,6 +1,7 @@
 //! `ipgeo plan`.
 
 use clap::Args;
+use serde::Serialize;
 use serde_json::json;
 
 use super::deployment::{Deployment, PlanFlags};
@@ -8,7 +9,7 @@ use super::numbers::calls;
 use crate::cli::Shared;
 use crate::cost::CostChange;
 use crate::output::{self, Exit, Format, Paint, painted};
-use crate::plan::{Fault, Plan, SCHEMA, show};
+use crate::plan::{Action, Fault, Op, Plan, SCHEMA, Summary, show};
 
 /// Flags of `ipgeo plan`.
 #[derive(Debug, Args)]
@@ -37,22 +38,87 @@ pub(crate) async fn run(args: PlanArgs, shared: &Shared) -> anyhow::Result<Exit>
     let observed = deployment.observe().await?;
     let mut plan = match deployment.plan(&observed)? {
         Ok(plan) => plan,
-        Err(faults) => return tell_faults(&faults, shared),
+        Err(faults) => {
+            output::data(&faults_document(&faults, shared.format())?)?;
+            return Ok(tell_faults(&faults));
+        }
     };
     let cost = deployment.cost(&observed, &plan, args.calls)?;
     if shared.format() == Format::Table {
         plan.notes.push(cost.told());
         print(&plan, args.verbose)?;
     } else {
-        output::data(&json_of(&plan, &cost)?)?;
+        output::data(&document(&plan, &cost, shared.format())?)?;
     }
     Ok(if args.check && !plan.is_empty() { Exit::Changes } else { Exit::Done })
 }
 
-/// A plan as one JSON value.
-fn json_of(plan: &Plan, cost: &CostChange) -> anyhow::Result<String> {
-    let value = json!({ "schema": SCHEMA, "summary": plan.summary(), "plan": plan, "cost": cost });
-    Ok(serde_json::to_string_pretty(&value)?)
+/// A plan for machines: one JSON value, else a row for each step, and for each resource of a stack that changes.
+fn document(plan: &Plan, cost: &CostChange, format: Format) -> anyhow::Result<String> {
+    if format == Format::Json {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            schema: u32,
+            summary: Summary,
+            plan: &'a Plan,
+            cost: &'a CostChange,
+        }
+        return output::json(&Document { schema: SCHEMA, summary: plan.summary(), plan, cost });
+    }
+    output::rows(format, &[], &change_rows(plan), |_| Vec::new())
+}
+
+/// What forbids a plan, for machines; nothing for people, who read it on standard error.
+fn faults_document(faults: &[Fault], format: Format) -> anyhow::Result<String> {
+    match format {
+        Format::Table => Ok(String::new()),
+        Format::Json => output::json(&json!({ "schema": SCHEMA, "faults": faults })),
+        Format::Jsonl | Format::Csv => output::rows(format, &[], faults, |_| Vec::new()),
+    }
+}
+
+/// A change of a plan.
+#[derive(Debug, Default, Serialize)]
+struct ChangeRow {
+    wave: &'static str,
+    region: String,
+    step: String,
+    /// `add`, `modify`, `replace` or `remove`; none: the step changes no stack.
+    op: Option<Op>,
+    resource: Option<String>,
+    kind: Option<String>,
+    /// Paths of the properties that change.
+    properties: Vec<String>,
+    /// Rights that are new.
+    widens: Vec<String>,
+}
+
+fn change_rows(plan: &Plan) -> Vec<ChangeRow> {
+    let mut rows = Vec::new();
+    for (wave, step) in plan.steps() {
+        let row = || ChangeRow {
+            wave: wave.title(),
+            region: step.region.clone(),
+            step: step.title(),
+            ..ChangeRow::default()
+        };
+        let changes = match &step.action {
+            Action::Stack(stack) => stack.changes.as_slice(),
+            _ => &[],
+        };
+        if changes.is_empty() {
+            rows.push(row());
+        }
+        rows.extend(changes.iter().map(|change| ChangeRow {
+            op: Some(change.op),
+            resource: Some(change.name.clone()),
+            kind: Some(change.kind.clone()),
+            properties: change.properties.iter().map(|property| property.path.clone()).collect(),
+            widens: change.widens.iter().map(|widening| widening.right.clone()).collect(),
+            ..row()
+        }));
+    }
+    rows
 }
 
 /// Prints a plan for people.
@@ -84,10 +150,7 @@ fn painted_line(line: &str) -> String {
 }
 
 /// Tells what forbids a plan.
-pub(super) fn tell_faults(faults: &[Fault], shared: &Shared) -> anyhow::Result<Exit> {
-    if shared.format() != Format::Table {
-        output::data(&serde_json::to_string_pretty(&json!({ "schema": SCHEMA, "faults": faults }))?)?;
-    }
+pub(super) fn tell_faults(faults: &[Fault]) -> Exit {
     for fault in faults {
         output::say(&format!("error: {fault}"));
     }
@@ -96,12 +159,60 @@ pub(super) fn tell_faults(faults: &[Fault], shared: &Shared) -> anyhow::Result<E
         "{count} {} in the way; nothing was changed",
         if count == 1 { "thing" } else { "things" }
     ));
-    Ok(Exit::Failed)
+    Exit::Failed
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cloud::memory::Memory;
+    use crate::cost::{Model, change};
+    use crate::deploy::tests::harness::{FOUR, File, HOME, deployed, observed, planned};
+    use crate::plan::{templates_after, templates_now};
+
+    /// A plan of a file in every form, from nothing, with nothing to do, and with something that forbids it.
+    #[tokio::test(start_paused = true)]
+    async fn a_plan_is_a_document_in_every_form() {
+        let file = File::of(&FOUR);
+        let (fresh, done) = (Memory::new(&file.config()), deployed(&file).await);
+        for (cloud, is_empty) in [(&fresh, false), (&done, true)] {
+            let plan = planned(cloud, &file).await.expect("a plan");
+            let seen = observed(cloud, &file.config()).await.expect("read");
+            let (before, after) = (templates_now(&seen), templates_after(&seen, &plan));
+            let cost = change(HOME, &before, &after, &Model::of_calls(25e6)).expect("a bill");
+            let printed = |format| document(&plan, &cost, format).expect("printed");
+            let json: serde_json::Value = serde_json::from_str(&printed(Format::Json)).expect("JSON");
+            assert_eq!((&json["schema"], &json["plan"]["service"]), (&1.into(), &"ipgeo-prod".into()));
+            let rows = change_rows(&plan).len();
+            assert_eq!(rows == 0, is_empty);
+            let lines = printed(Format::Jsonl);
+            assert_eq!(lines.lines().count(), rows);
+            for line in lines.lines() {
+                let row: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+                assert!(row["region"].is_string() && row["step"].is_string(), "{row}");
+            }
+            let csv = printed(Format::Csv);
+            assert!(csv.starts_with("wave,region,step,op,resource,kind,properties,widens"), "{csv}");
+            assert_eq!(
+                csv::Reader::from_reader(csv.as_bytes()).records().map_while(Result::ok).count(),
+                rows
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_forbids_a_plan_is_a_document_in_every_form() {
+        let file = File::of(&FOUR);
+        let cloud = Memory::new(&file.config());
+        cloud.remove_zone();
+        let faults = planned(&cloud, &file).await.expect_err("no zone");
+        let printed = |format| faults_document(&faults, format).expect("printed");
+        let json: serde_json::Value = serde_json::from_str(&printed(Format::Json)).expect("JSON");
+        assert_eq!(json["faults"].as_array().map(Vec::len), Some(faults.len()));
+        assert_eq!(printed(Format::Jsonl).lines().count(), faults.len());
+        assert!(printed(Format::Csv).starts_with("region,what,remedy"));
+        assert_eq!(printed(Format::Table), "");
+    }
 
     #[test]
     fn a_line_has_the_colour_of_its_sign() {

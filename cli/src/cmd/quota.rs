@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use ipgeo_contract::{IdentityKind, Limit, Month, Period};
 use jiff::Timestamp;
 
-use super::keys::find;
+use super::keys::{find, used_in};
 use super::numbers::rate;
 use super::{Target, load_config};
 use crate::cli::Shared;
@@ -87,10 +87,7 @@ async fn of_key(
     let home = args.target.home(shared, config).await?;
     let (identity, record) = find(key, &home).await?;
     let item = home.ledger.item(&identity, Month::of(now)).await?;
-    let ledger = item.map_or(0, |item| match Period::of(record.limit.window, now) {
-        Period::Month(_) => item.charged,
-        Period::Day(date) => item.days.get(&date.day()).copied().unwrap_or(0),
-    });
+    let ledger = item.map_or(0, |item| used_in(&item, Period::of(record.limit.window, now)));
     let counted = Counted { ledger, published: record.published };
     let subject = Subject {
         name: format!("{} of {}, tier {}", record.hint, record.owner, record.tier),
@@ -109,10 +106,10 @@ fn print(told: &[Explanation], shared: &Shared) -> anyhow::Result<()> {
             output::data(&texts.join("\n\n"))?;
         }
         // One limit is one object; an address's and a site's are a list.
-        (Format::Json, [one]) => output::data(&serde_json::to_string_pretty(one)?)?,
-        (Format::Json, several) => output::data(&serde_json::to_string_pretty(several)?)?,
+        (Format::Json, [one]) => output::data(&output::json(one)?)?,
+        (Format::Json, several) => output::data(&output::json(several)?)?,
         (Format::Jsonl, told) => {
-            let lines: Result<Vec<String>, _> = told.iter().map(serde_json::to_string).collect();
+            let lines: anyhow::Result<Vec<String>> = told.iter().map(output::json_line).collect();
             output::data(&lines?.join("\n"))?;
         }
         (Format::Csv, told) => output::data(&csv(told)?)?,
@@ -121,7 +118,7 @@ fn print(told: &[Explanation], shared: &Shared) -> anyhow::Result<()> {
 }
 
 /// A row for each rate of each limit.
-#[derive(serde::Serialize)]
+#[derive(Default, serde::Serialize)]
 struct CsvRow<'a> {
     name: &'a str,
     kind: &'a str,

@@ -11,7 +11,7 @@ use super::cloud_args::RegionArgs;
 use super::load_config;
 use crate::artifacts::built_set;
 use crate::cli::Shared;
-use crate::output::{self, Column, Format};
+use crate::output::{self, Column, Format, Forms};
 use crate::stacks::{Renderer, Stack};
 
 /// Flags of `ipgeo render`.
@@ -32,7 +32,14 @@ pub struct RenderArgs {
     regions: RegionArgs,
 }
 
-#[derive(Debug, Serialize)]
+impl RenderArgs {
+    /// The templates themselves are YAML; the list of stacks has every form.
+    pub(crate) fn forms(&self) -> Forms {
+        if self.stdout { Forms::TEXT } else { Forms::ALL }
+    }
+}
+
+#[derive(Debug, Default, Serialize)]
 struct Row {
     region: String,
     stack: String,

@@ -98,7 +98,7 @@ impl SimulateArgs {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Row {
     what: String,
     value: String,
@@ -126,8 +126,8 @@ fn print(outcome: &Outcome, shared: &Shared) -> anyhow::Result<()> {
     let mut value = serde_json::to_value(outcome)?;
     value["approximated"] = outcome.approximated().into();
     let text = match shared.format() {
-        Format::Json => serde_json::to_string_pretty(&value)?,
-        Format::Jsonl => value.to_string(),
+        Format::Json => output::json(&value)?,
+        Format::Jsonl => output::json_line(&value)?,
         Format::Csv => table_of(&flat(&value), Format::Csv)?,
         Format::Table => {
             let rows = outcome.rows().into_iter();
@@ -161,7 +161,7 @@ fn flat(value: &Value) -> Vec<Row> {
             ),
             Value::Array(_) | Value::Null => {}
             Value::String(text) => rows.push(Row { what: name.clone(), value: text.clone() }),
-            _ => rows.push(Row { what: name.clone(), value: value.to_string() }),
+            _ => rows.push(Row { what: name.clone(), value: output::json_line(value).unwrap_or_default() }),
         }
     }
     rows

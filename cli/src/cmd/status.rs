@@ -12,7 +12,7 @@ use crate::aws::Aws;
 use crate::cli::Shared;
 use crate::cloud::{Ask, Probe as _, ProbeTargets as _, observe};
 use crate::config::Config;
-use crate::output::{self, Column};
+use crate::output::{self, Column, Exit, Format, Forms};
 use crate::plan::ProbeSpec;
 use crate::probing::HttpProbe;
 use crate::standing::{Asked, Standing, standings};
@@ -20,6 +20,8 @@ use crate::standing::{Asked, Standing, standings};
 /// Flags of `ipgeo status`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit status: 0 every region that was asked answers, 4 some do not.
+
 Examples:
   ipgeo status
   ipgeo status --watch 10s
@@ -38,16 +40,28 @@ pub struct StatusArgs {
     profile: Option<String>,
 }
 
+impl StatusArgs {
+    /// What is printed again and again has no header row.
+    pub(crate) fn forms(&self) -> Forms {
+        if self.watch.is_some() { Forms::EVENTS } else { Forms::ALL }
+    }
+}
+
 /// Shows a line for each region.
-pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<()> {
+pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
     let aws = Aws::of(&config, args.profile.as_deref()).await?;
     loop {
         let mut rows = Box::pin(read(&config, &aws, args.no_probe)).await?;
         rows.retain(|row| scope.whole || scope.regions.contains(&row.region));
-        let text = table(&rows, shared)?;
-        let Some(pause) = args.watch else { return Ok(output::data(&text)?) };
+        // What is printed again and again is a line at a time.
+        let watched = args.watch.is_some() && shared.format() == Format::Json;
+        let text = table(&rows, if watched { Format::Jsonl } else { shared.format() })?;
+        let Some(pause) = args.watch else {
+            output::data(&text)?;
+            return Ok(exit_of(&rows));
+        };
         if output::stdout_is_terminal() {
             // Home and erase below: the table is redrawn in its place.
             output::data(&format!(
@@ -60,7 +74,7 @@ pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<()>
         let pause = Duration::try_from(pause)?.max(Duration::from_secs(1));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
         }
     }
 }
@@ -93,7 +107,12 @@ pub(super) async fn probe(config: &Config, aws: &Aws, region: &str) -> Asked {
     }
 }
 
-fn table(rows: &[Standing], shared: &Shared) -> anyhow::Result<String> {
+/// Whether every region that was asked has answered.
+fn exit_of(rows: &[Standing]) -> Exit {
+    if rows.iter().any(|row| row.probe_error.is_some()) { Exit::SomeFailed } else { Exit::Done }
+}
+
+fn table(rows: &[Standing], format: Format) -> anyhow::Result<String> {
     let columns = [
         Column::text("region"),
         Column::text("stacks"),
@@ -104,7 +123,7 @@ fn table(rows: &[Standing], shared: &Shared) -> anyhow::Result<String> {
         Column::number("probe"),
         Column::text("endpoint"),
     ];
-    output::rows(shared.format(), &columns, rows, |row| {
+    output::rows(format, &columns, rows, |row| {
         let home = if row.home { " (home)" } else { "" };
         vec![
             format!("{}{home}", row.region),
@@ -121,4 +140,32 @@ fn table(rows: &[Standing], shared: &Shared) -> anyhow::Result<String> {
             row.endpoint.clone().unwrap_or_default(),
         ]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::tests::harness::{FOUR, File, deployed, observed};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_region_that_does_not_answer_is_a_status_of_its_own_in_every_form() {
+        let file = File::of(&FOUR);
+        let (cloud, config) = (deployed(&file).await, file.config());
+        let seen = observed(&cloud, &config).await.expect("read");
+        let well = |region: &str| (region.to_owned(), Ok(12.25));
+        let mut asked: BTreeMap<String, Asked> = FOUR.into_iter().map(well).collect();
+        let rows = |asked: &BTreeMap<String, Asked>| standings(&config, &seen, &BTreeMap::new(), asked);
+        assert_eq!(exit_of(&rows(&asked)), Exit::Done);
+        assert_eq!(exit_of(&rows(&BTreeMap::new())), Exit::Done, "nobody was asked");
+        asked.insert("us-east-1".to_owned(), Err("no answer".to_owned()));
+        let rows = rows(&asked);
+        assert_eq!(exit_of(&rows), Exit::SomeFailed);
+        let json: serde_json::Value =
+            serde_json::from_str(&table(&rows, Format::Json).expect("printed")).expect("JSON");
+        assert_eq!(json.as_array().map(Vec::len), Some(FOUR.len()));
+        assert_eq!(table(&rows, Format::Jsonl).expect("printed").lines().count(), FOUR.len());
+        let csv = table(&rows, Format::Csv).expect("printed");
+        assert!(csv.starts_with("region,home,in_file,stacks,") && csv.contains("no answer"), "{csv}");
+        assert!(table(&[], Format::Csv).expect("printed").starts_with("region,home,"));
+    }
 }

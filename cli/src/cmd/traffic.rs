@@ -8,15 +8,14 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::cloud_args::{ExecuteArgs, again, agreed};
-use super::execution::{carry_out, exit_of};
+use super::execution::{carry_out, exit_of, shown};
 use super::load_config;
-use super::plan::print;
 use super::status::probe;
 use crate::aws::Aws;
 use crate::cli::Shared;
 use crate::cloud::{Ask, observe};
-use crate::config::{Config, PLACES};
-use crate::output::{self, Column, Exit, UsageError};
+use crate::config::Config;
+use crate::output::{self, Column, Exit, Format, Forms, UsageError};
 use crate::plan::{Observed, TrafficChange, TrafficError, drain_or_attach};
 use crate::standing::{Asked, standings};
 
@@ -29,6 +28,13 @@ pub enum TrafficVerb {
     Drain(ChangeArgs),
     /// Send callers to a region again, once its edge answers
     Attach(ChangeArgs),
+}
+
+impl TrafficVerb {
+    /// The forms that its output has.
+    pub(crate) fn forms(&self) -> Forms {
+        if matches!(self, Self::Show(_)) { Forms::ALL } else { Forms::EVENTS }
+    }
 }
 
 /// Flags of `ipgeo traffic show`.
@@ -55,7 +61,7 @@ pub struct ChangeArgs {
     profile: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Row {
     region: String,
     record: String,
@@ -120,11 +126,6 @@ fn leads_to(observed: &Observed, region: &str) -> String {
 
 async fn change(args: ChangeArgs, change: TrafficChange, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
-    if !PLACES.iter().any(|place| place.name == args.region) {
-        return Err(
-            UsageError(format!("AWS has no region `{}`; see `ipgeo traffic show`", args.region)).into()
-        );
-    }
     let aws = Aws::of(&config, args.profile.as_deref()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
     let regions = match change {
@@ -133,15 +134,22 @@ async fn change(args: ChangeArgs, change: TrafficChange, shared: &Shared) -> any
     };
     let asked = ask(&config, &aws, regions).await;
     let healthy = asked.iter().filter(|(_, asked)| asked.is_ok()).map(|(region, _)| region.clone()).collect();
-    let plan = drain_or_attach(&config, &observed, change, &args.region, &healthy, args.force)?;
+    let plan = drain_or_attach(&config, &observed, change, &args.region, &healthy, args.force);
+    let plan = plan.map_err(|error| match error {
+        TrafficError::Unknown { .. } => UsageError::of(error).into(),
+        error => anyhow::Error::from(error),
+    })?;
     if let (TrafficChange::Attach, Some(Err(why))) = (change, asked.get(&args.region)) {
         bail!(TrafficError::Unhealthy(args.region.clone(), why.clone()));
     }
     if plan.is_empty() {
+        if shared.format() != Format::Table {
+            shown(&plan, false, shared)?;
+        }
         output::say(&format!("{} is so already", args.region));
         return Ok(Exit::Done);
     }
-    print(&plan, false)?;
+    shown(&plan, false, shared)?;
     if !agreed("change the records?", &args.execute)? {
         output::say("nothing was changed");
         return Ok(Exit::Failed);

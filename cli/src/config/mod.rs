@@ -23,7 +23,7 @@ pub use model::{
 pub use parse::parse;
 pub use places::{PLACES, Place, other_partition};
 pub use problems::{Problem, Problems};
-pub(crate) use reader::did_you_mean;
+pub(crate) use reader::{did_you_mean, suggestion};
 pub(crate) use rules::is_invisible;
 pub use schema::schema_json;
 pub use select::{SelectError, Selection, select};

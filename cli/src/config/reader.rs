@@ -26,7 +26,7 @@ pub(crate) fn did_you_mean<'a>(unknown: &str, known: impl IntoIterator<Item = &'
 }
 
 /// `; did you mean …?`, or nothing.
-pub(super) fn suggestion<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn suggestion<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     did_you_mean(unknown, known).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 

@@ -16,7 +16,7 @@ pub enum By {
 }
 
 /// A row of a bill. Cells that the rows are not by are empty.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Row {
     /// What is charged for; `total` in the last row.
     pub line: String,

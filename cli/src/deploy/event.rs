@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cloud::{Done, Progress, StepError};
-use crate::plan::WaveKind;
+use crate::plan::{Fault, WaveKind};
 
 /// Version of the JSON form.
 pub const SCHEMA: u32 = 1;
@@ -65,6 +65,11 @@ pub enum Event {
         /// Why.
         #[serde(flatten)]
         error: StepError,
+    },
+    /// Something forbids the plan: nothing is begun.
+    Refused {
+        /// What, each with its remedy.
+        faults: Vec<Fault>,
     },
     /// The operator wants to stop; what is under way is finished.
     Stopping,

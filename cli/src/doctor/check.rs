@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cloud::CloudError;
 
 /// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mark {
     /// All is well.
@@ -17,6 +17,7 @@ pub enum Mark {
     /// It does not work, or must not go on.
     Fail,
     /// It was not looked at.
+    #[default]
     NotChecked,
 }
 
@@ -33,7 +34,7 @@ impl Mark {
 }
 
 /// A finding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// What was looked at: `stream`, `certificate`, …
     pub check: &'static str,

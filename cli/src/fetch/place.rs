@@ -17,7 +17,7 @@ use super::{BYTES_MAX, FetchError};
 const SHRINK_MAX: f64 = 0.5;
 
 /// What became of a source's file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Fetched {
     /// The source.
     pub source: String,
@@ -32,7 +32,7 @@ pub struct Fetched {
 }
 
 /// Whether a fetched file is new.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It replaced another, which is kept as `.previous`.
@@ -40,6 +40,7 @@ pub enum Outcome {
     /// It is the first.
     New,
     /// It is the same as before.
+    #[default]
     Unchanged,
     /// It is pinned, and was not asked for.
     Pinned,

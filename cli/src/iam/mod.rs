@@ -120,6 +120,7 @@ fn tables(names: &Names, account: &str) -> Statement {
     allow(
         "Tables",
         &[
+            "dynamodb:BatchGetItem",
             "dynamodb:BatchWriteItem",
             "dynamodb:CreateGlobalTable",
             "dynamodb:CreateTable",
@@ -319,6 +320,7 @@ fn alarms(names: &Names, account: &str) -> Statement {
             "sns:GetTopicAttributes",
             "sns:ListSubscriptionsByTopic",
             "sns:ListTagsForResource",
+            "sns:SetTopicAttributes",
             "sns:Subscribe",
             "sns:TagResource",
             "sns:Unsubscribe",

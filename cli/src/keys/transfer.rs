@@ -25,7 +25,7 @@ const COLUMNS: [&str; 11] = [
 const FAULTS_TOLD_MAX: usize = 50;
 
 /// A record as `export` writes and `import` reads it. Never an API key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct TransferRow {
     /// SHA-256 of the API key, 64 hex digits.
     pub hash: String,

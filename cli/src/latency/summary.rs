@@ -29,7 +29,7 @@ impl Quantiles {
 }
 
 /// How a region is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Every request was answered.
@@ -37,6 +37,7 @@ pub enum State {
     /// Some were.
     Shaky,
     /// None was.
+    #[default]
     Down,
 }
 
@@ -52,7 +53,7 @@ impl State {
 }
 
 /// One region's row; flat, so that every form of output has it. Times are ms.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the names say it: a phase and a quantile of it")]
 pub struct Row {
     /// The region.

@@ -18,7 +18,7 @@ pub struct Line {
 }
 
 /// A line, as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Told {
     /// When; written with three digits of the second always, so that the order of texts is that of times.
     #[serde(serialize_with = "to_the_millisecond")]

@@ -1,8 +1,7 @@
 //! Cells of CSV. A spreadsheet takes a cell that begins like a formula for one, whoever has typed it; every CSV that
 //! leaves the program is written here, with `'` before such a cell, and what we read takes that `'` off again.
 
-use csv::{ReaderBuilder, Writer};
-use serde::Serialize;
+use std::borrow::Cow;
 
 /// What a spreadsheet takes for the beginning of a formula, also of full width.
 const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
@@ -19,32 +18,18 @@ pub fn unescaped(cell: &str) -> &str {
     cell.strip_prefix('\'').filter(|rest| is_formula(rest)).unwrap_or(cell)
 }
 
-/// Rows as CSV with a header row.
-pub(super) fn csv_of<T: Serialize>(rows: &[T]) -> anyhow::Result<String> {
-    let mut plain = Writer::from_writer(Vec::new());
-    for row in rows {
-        plain.serialize(row)?;
-    }
-    let plain = plain.into_inner().map_err(|error| error.into_error())?;
-    let mut escaped = Writer::from_writer(Vec::new());
-    let mut reader = ReaderBuilder::new().has_headers(false).from_reader(plain.as_slice());
-    for record in reader.records() {
-        let record = record?;
-        let cells =
-            record.iter().map(|cell| if is_formula(cell) { format!("'{cell}") } else { cell.to_owned() });
-        escaped.write_record(cells)?;
-    }
-    let mut text = String::from_utf8(escaped.into_inner().map_err(|error| error.into_error())?)?;
-    if text.ends_with('\n') {
-        text.pop();
-    }
-    Ok(text)
+/// A text as a cell: what a spreadsheet would run has `'` before it.
+pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+    if is_formula(text) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 
 #[cfg(test)]
 mod tests {
+    use csv::ReaderBuilder;
     use proptest::prelude::*;
+    use serde::Serialize;
 
+    use super::super::document::csv as csv_document;
     use super::*;
 
     #[derive(Serialize)]
@@ -80,7 +65,7 @@ mod tests {
             ("x ", "x ,-1.5"),
         ];
         for (owner, expected) in table {
-            let csv = csv_of(&[Row { owner, usd: -1.5 }]).expect("CSV");
+            let csv = csv_document(&[Row { owner, usd: -1.5 }], None).expect("CSV");
             assert_eq!(csv, format!("owner,usd\n{expected}"), "{owner:?}");
             assert_eq!(cells_of(&csv)[1][0], owner);
         }
@@ -89,7 +74,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_cell_comes_back_as_it_was(owner in "[ '=+\\-@\t\ra-z0-9,\"\n]{0,12}|\\PC{0,8}") {
-            let csv = csv_of(&[Row { owner: &owner, usd: 1.0 }]).expect("CSV");
+            let csv = csv_document(&[Row { owner: &owner, usd: 1.0 }], None).expect("CSV");
             prop_assert_eq!(&cells_of(&csv)[1][0], &owner);
             // Whatever a reader shows, it begins like no formula.
             let mut reader = ReaderBuilder::new().has_headers(false).from_reader(csv.as_bytes());

@@ -28,6 +28,13 @@ pub enum Exit {
 #[error("{0}")]
 pub struct UsageError(pub String);
 
+impl UsageError {
+    /// A reason that an argument is wrong.
+    pub fn of(why: impl std::fmt::Display) -> Self {
+        Self(why.to_string())
+    }
+}
+
 impl Exit {
     /// The status of a program that ends with an error.
     pub fn of(error: &anyhow::Error) -> Self {

@@ -1,7 +1,9 @@
 //! What the operator sees: data on standard output, talk on standard error, in the form asked for.
 
 mod cells;
+mod document;
 mod error;
+mod form;
 mod html;
 mod table;
 
@@ -10,23 +12,11 @@ use std::io::{self, IsTerminal as _, Write as _};
 use serde::Serialize;
 
 pub use cells::unescaped;
+pub use document::{json, json_line, one};
 pub use error::{Exit, UsageError, report_error};
+pub use form::{Format, Forms};
 pub use html::escaped;
 pub use table::{Align, Column, grouped, printable};
-
-/// A form of output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Format {
-    /// Aligned columns for people.
-    #[default]
-    Table,
-    /// One JSON value.
-    Json,
-    /// One JSON object a line.
-    Jsonl,
-    /// Comma-separated values with a head line.
-    Csv,
-}
 
 /// Prints one line of talk on standard error.
 pub fn say(line: &str) {
@@ -34,8 +24,11 @@ pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{}", printable(line));
 }
 
-/// Prints data on standard output; a reader who has left (`| head`) is no error.
+/// Prints data on standard output, an empty text as nothing; a reader who has left (`| head`) is no error.
 pub fn data(text: &str) -> io::Result<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -125,8 +118,8 @@ pub fn instant(time: jiff::Timestamp) -> String {
 }
 
 /// Rows in the form asked for. `cells` gives a row's texts for the columns of a table; the other forms
-/// are of the row itself.
-pub fn rows<T: Serialize>(
+/// are of the row itself. Without rows, CSV has the header of an empty row.
+pub fn rows<T: Serialize + Default>(
     format: Format,
     columns: &[Column],
     rows: &[T],
@@ -137,12 +130,9 @@ pub fn rows<T: Serialize>(
             let width = terminal_width();
             Ok(table::render(columns, &rows.iter().map(cells).collect::<Vec<_>>(), width))
         }
-        Format::Json => Ok(serde_json::to_string_pretty(rows)?),
-        Format::Jsonl => {
-            let lines: Result<Vec<String>, _> = rows.iter().map(serde_json::to_string).collect();
-            Ok(lines?.join("\n"))
-        }
-        Format::Csv => cells::csv_of(rows),
+        Format::Json => json(rows),
+        Format::Jsonl => document::json_lines(rows),
+        Format::Csv => document::csv(rows, rows.is_empty().then(T::default).as_ref()),
     }
 }
 

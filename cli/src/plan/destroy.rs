@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::edit;
 use super::faults::{self, Fault};
+use super::kept;
 use super::lifecycle::{bucket_removals, deletions, push_wait};
 use super::model::{Action, BucketKind, Plan, ProbeSpec, RecordChange, Step, WaveKind};
 use super::observed::{Observed, StackState};
 use super::planner::{PlanOptions, Planner, Scope};
 use crate::config::Config;
-use crate::stacks::{Renderer, StackKind};
+use crate::stacks::{ArtifactSet, RenderError, Renderer, StackKind};
 
 /// How a service is taken down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +22,11 @@ pub struct DestroyOptions {
 /// The plan that takes a service down, or everything that forbids it.
 pub fn destroy(
     config: &Config,
-    renderer: &Renderer<'_>,
+    artifacts: &ArtifactSet,
     observed: &Observed,
     options: DestroyOptions,
-) -> Result<Plan, Vec<Fault>> {
+) -> Result<Result<Plan, Vec<Fault>>, RenderError> {
+    let renderer = &Renderer::new(config, artifacts)?.for_account(&observed.account);
     let everywhere = observed.deployed_regions();
     let plan_options = PlanOptions {
         scope: Scope { regions: everywhere.clone(), whole: true },
@@ -41,11 +43,20 @@ pub fn destroy(
     plan.push(WaveKind::RemoveEdges, deletions(observed, renderer.names(), &everywhere, StackKind::Edge));
     plan.push(WaveKind::RemoveHome, home_removal(&mut planner, options));
     plan.push(WaveKind::RemoveBuckets, bucket_removals(&planner, &everywhere));
-    note_data(&mut plan, &planner, options);
+    // A stack that never came up manages nothing: what is there is kept from an earlier one.
+    let owned = observed.home_stack(&home).is_some();
+    if !options.delete_data {
+        plan.notes.extend(kept::notes(observed, renderer.names(), &home, owned));
+    } else if let Some((what, remedy)) = observed.regions.get(&home).and_then(|home| home.closed.clone()) {
+        // Without a look at home's stack nobody knows whether it still has the data.
+        planner.faults.push(Fault::new(&home, what, remedy));
+    } else if !owned {
+        kept::push_deletions(&mut plan, observed, renderer.names());
+    }
     planner.note_unread(&mut plan.notes, &everywhere);
     planner.check_home();
     planner.faults.extend(busy(observed));
-    if planner.faults.is_empty() { Ok(plan) } else { Err(planner.faults) }
+    Ok(if planner.faults.is_empty() { Ok(plan) } else { Err(planner.faults) })
 }
 
 fn detach_all(config: &Config, observed: &Observed) -> Vec<Step> {
@@ -105,25 +116,4 @@ fn busy(observed: &Observed) -> Vec<Fault> {
         }
     }
     faults
-}
-
-fn note_data(plan: &mut Plan, planner: &Planner<'_>, options: DestroyOptions) {
-    let (names, home) = (planner.renderer.names(), planner.home_region());
-    let data = format!(
-        "tables {} and {}, stream {}, bucket {}",
-        names.access_table,
-        names.ledger_table,
-        names.stream,
-        names.failure_bucket(&planner.observed.account)
-    );
-    let has_home = planner.observed.stack(home, StackKind::Home).is_some();
-    if options.delete_data && !has_home && planner.observed.access.is_some() {
-        plan.notes.push(format!(
-            "home's stack is gone and its data is kept in {home}: {data}; deploy once more to adopt it, then destroy"
-        ));
-    } else if !options.delete_data && has_home {
-        plan.notes.push(format!(
-            "kept in {home}: {data}; a later deploy adopts them; until then the stream alone costs about $11 a month"
-        ));
-    }
 }

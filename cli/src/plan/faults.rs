@@ -23,7 +23,7 @@ pub const PROTECTED: &[&str] = &[
 ];
 
 /// What forbids a deploy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// Where.
     pub region: String,

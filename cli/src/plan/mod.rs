@@ -2,7 +2,7 @@
 //! handle to change anything.
 //!
 //! `observed` is what there is, `diff` compares two templates, `planner` makes the steps, `home` those of home,
-//! `records` those of DNS, `lifecycle` those that remove regions, `faults` tells what forbids a deploy, `show`
+//! `kept` those of data that has outlived home's stack, `records` those of DNS, `lifecycle` those that remove regions, `faults` tells what forbids a deploy, `show`
 //! prints a plan, `templates` tells what it leaves.
 
 mod database;
@@ -11,6 +11,7 @@ mod diff;
 mod edit;
 mod faults;
 mod home;
+mod kept;
 mod lifecycle;
 mod model;
 mod observed;
@@ -28,12 +29,12 @@ pub use destroy::{DestroyOptions, destroy};
 pub use diff::{Op, PropertyChange, ResourceChange, compare};
 pub use faults::{Fault, PROTECTED};
 pub use model::{
-    Action, ArtifactFile, Before, BucketKind, Plan, ProbeSpec, RecordChange, SCHEMA, StackChange, Step,
-    Summary, TierLimit, Wave, WaveKind,
+    Action, ArtifactFile, Before, BucketKind, DataKind, Plan, ProbeSpec, RecordChange, SCHEMA, StackChange,
+    Step, Summary, TierLimit, Wave, WaveKind,
 };
 pub use observed::{
-    AccessState, Alias, Foreign, Observed, ObservedRegion, ObservedStack, Record, RecordKind, StackState,
-    Zone, alias_of, replicas_of,
+    AccessState, Alias, Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Record, RecordKind,
+    StackState, Zone, alias_of, replicas_of,
 };
 pub use planner::{PlanOptions, Scope, plan};
 pub use replacement::{CREATE_ONLY, replaces};

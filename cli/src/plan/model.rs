@@ -147,6 +147,45 @@ pub enum Action {
         /// Which.
         bucket: BucketKind,
     },
+    /// Data that no stack manages any more is gone, whatever protected it.
+    DeleteData {
+        /// What.
+        data: DataKind,
+        /// Its name.
+        name: String,
+        /// Where it is, when that is not the step's region: a replica's region.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replica: Option<String>,
+    },
+}
+
+/// Data that outlives home's stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataKind {
+    /// The access table in a region that is not home.
+    Replica,
+    /// The access table at home.
+    AccessTable,
+    /// The ledger.
+    Ledger,
+    /// The usage stream.
+    Stream,
+    /// The bucket of batches that could not be counted.
+    FailureBucket,
+}
+
+impl DataKind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Replica => "replica",
+            Self::AccessTable => "access table",
+            Self::Ledger => "ledger",
+            Self::Stream => "stream",
+            Self::FailureBucket => "failure bucket",
+        }
+    }
 }
 
 /// The buckets of a service.
@@ -339,6 +378,10 @@ impl Action {
             Self::Records(_) => "records".to_owned(),
             Self::Wait { seconds, .. } => format!("wait {seconds} s"),
             Self::EmptyBucket { .. } => "empty bucket".to_owned(),
+            Self::DeleteData { data, replica: Some(region), .. } => {
+                format!("delete {} in {region}", data.as_str())
+            }
+            Self::DeleteData { data, .. } => format!("delete {}", data.as_str()),
         }
     }
 }

@@ -17,6 +17,19 @@ pub struct Observed {
     pub access: Option<AccessState>,
     /// The domain's zone; none when there is no domain, or no such zone.
     pub zone: Option<Zone>,
+    /// What is at home of the service's other data, when it was asked for.
+    pub kept: KeptData,
+}
+
+/// Data at home beside the access table, whether a stack manages it or not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeptData {
+    /// The ledger.
+    pub ledger: bool,
+    /// The usage stream.
+    pub stream: bool,
+    /// The failure bucket.
+    pub failure_bucket: bool,
 }
 
 /// A region.

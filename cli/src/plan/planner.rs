@@ -8,7 +8,7 @@ use super::lifecycle;
 use super::model::{Action, ArtifactFile, Before, Plan, ProbeSpec, StackChange, Step, WaveKind};
 use super::observed::{Observed, StackState, replicas_of};
 use crate::config::Config;
-use crate::stacks::{ArtifactRef, RenderError, Renderer, Stack, StackKind, Template};
+use crate::stacks::{ArtifactRef, ArtifactSet, RenderError, Renderer, Stack, StackKind, Template};
 
 /// The regions that a deploy is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,13 +35,15 @@ pub struct PlanOptions {
 }
 
 /// A plan, or everything that forbids it. Rendering fails only by a fault of this program or a template that
-/// has grown too large.
+/// has grown too large. The templates are rendered here, for the account that was observed: rendered for no account,
+/// they would differ from every deployed one.
 pub fn plan(
     config: &Config,
-    renderer: &Renderer<'_>,
+    artifacts: &ArtifactSet,
     observed: &Observed,
     options: &PlanOptions,
 ) -> Result<Result<Plan, Vec<Fault>>, RenderError> {
+    let renderer = &Renderer::new(config, artifacts)?.for_account(&observed.account);
     let mut planner = Planner { config, renderer, observed, options, faults: Vec::new() };
     planner.check_surroundings();
     let mut plan = Plan {

@@ -108,6 +108,10 @@ fn lines(step: &Step, verbose: bool) -> Vec<String> {
         Action::Records(change) => record_lines(change),
         Action::Wait { seconds, why } => vec![format!("wait {seconds} s: {why}")],
         Action::EmptyBucket { .. } => vec!["- all objects of the bucket".to_owned()],
+        Action::DeleteData { data, name, replica } => {
+            let place = replica.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
+            vec![format!("- {} {name}{place}  [DATA OR PIPE]", data.as_str())]
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::deploy::tests::harness::{
     planned_with, set,
 };
 use crate::plan::{Fault, plan};
-use crate::stacks::{Names, RenderError, Renderer, StackKind, test_artifacts};
+use crate::stacks::{Names, RenderError, StackKind, test_artifacts};
 
 fn text(plan: &Plan, verbose: bool) -> String {
     let shown = show(plan, verbose);
@@ -39,9 +39,8 @@ async fn rights_and_replacements_stand_out() {
     // Another geo database: a new layer version in the place of the old one.
     let (config, mut artifacts) = (file.config(), test_artifacts());
     artifacts.geo = crate::stacks::ArtifactRef::new("geo", &"8".repeat(64));
-    let renderer = Renderer::new(&config, &artifacts).expect("templates");
     let seen = observed(&cloud, &config).await.expect("read");
-    let plan = plan(&config, &renderer, &seen, &options(&config, &artifacts)).expect("rendered");
+    let plan = plan(&config, &artifacts, &seen, &options(&config, &artifacts)).expect("rendered");
     insta::assert_snapshot!("another_database", text(&plan.expect("a plan"), false));
 }
 
@@ -239,9 +238,8 @@ async fn a_template_over_the_limit_is_told_before_anything_is_changed() {
     let (mut config, artifacts) = (file.config(), test_artifacts());
     config.alarms.email = Some(format!("{}@example.com", "x".repeat(60_000)));
     let cloud = Memory::new(&config);
-    let renderer = Renderer::new(&config, &artifacts).expect("templates");
     let seen = observed(&cloud, &config).await.expect("read");
-    let error = plan(&config, &renderer, &seen, &options(&config, &artifacts)).expect_err("too large");
+    let error = plan(&config, &artifacts, &seen, &options(&config, &artifacts)).expect_err("too large");
     assert!(matches!(error, RenderError::Unsound { kind: StackKind::Home, .. }), "{error:?}");
     let cause = std::error::Error::source(&error).expect("a cause").to_string();
     assert!(cause.contains("CloudFormation takes 51200"), "{cause}");
@@ -288,10 +286,9 @@ async fn data_pipe_and_domain_are_lost_only_by_name() {
     ];
     for (row, text, names) in table {
         let (config, artifacts) = (parse("regions.toml", &text).expect("sound"), test_artifacts());
-        let renderer = Renderer::new(&config, &artifacts).expect("templates");
         let seen = observed(&cloud, &config).await.expect("read");
         let mut options = options(&config, &artifacts);
-        let faults = plan(&config, &renderer, &seen, &options).expect("rendered").expect_err(row);
+        let faults = plan(&config, &artifacts, &seen, &options).expect("rendered").expect_err(row);
         let asked: BTreeSet<String> = faults
             .iter()
             .filter_map(|fault| fault.remedy.split("--allow-replace ").nth(1)?.split(' ').next())
@@ -301,10 +298,10 @@ async fn data_pipe_and_domain_are_lost_only_by_name() {
         assert_eq!(faults.len(), names.len() * FOUR.len(), "{row}");
         // One name of two is not enough; both are.
         options.allow_replace = set(&names[..1]);
-        let left = plan(&config, &renderer, &seen, &options).expect("rendered");
+        let left = plan(&config, &artifacts, &seen, &options).expect("rendered");
         assert_eq!(left.is_err(), names.len() > 1, "{row}");
         options.allow_replace = set(&names);
-        let plan = plan(&config, &renderer, &seen, &options).expect("rendered").expect(row);
+        let plan = plan(&config, &artifacts, &seen, &options).expect("rendered").expect(row);
         let told = show(&plan, false).body;
         assert!(told.contains("[DATA OR PIPE]"), "{told}");
         let leaves = told.contains("records of api.example.com are left as they are");

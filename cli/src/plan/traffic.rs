@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::model::{Action, Plan, RecordChange, Step, WaveKind};
 use super::observed::{Observed, Zone, alias_of};
 use super::records::are_right;
-use crate::config::Config;
+use crate::config::{Config, suggestion};
 use crate::stacks::StackKind;
 
 /// What is wanted.
@@ -29,6 +29,16 @@ pub enum TrafficError {
     /// The zone is not there.
     #[error("the account has no public Route 53 zone `{0}`; correct `hosted_zone`")]
     NoZone(String),
+    /// Nothing of the service is there, and the file does not have it.
+    #[error("{region} is not a region of this service{suggestion}; its regions: {}", .known.join(", "))]
+    Unknown {
+        /// What was asked for.
+        region: String,
+        /// `; did you mean …?`, or nothing.
+        suggestion: String,
+        /// The regions that there are.
+        known: Vec<String>,
+    },
     /// No edge.
     #[error("{0} has no edge to send callers to; deploy it first: ipgeo deploy --regions {0}")]
     NoEdge(String),
@@ -56,6 +66,7 @@ pub fn drain_or_attach(
         return Err(TrafficError::NoDomain);
     };
     let zone = observed.zone.as_ref().ok_or_else(|| TrafficError::NoZone(name.clone()))?;
+    check_known(config, observed, zone, region)?;
     let attached = observed.attached();
     let one = BTreeSet::from([region.to_owned()]);
     let (attach, detach) = match change {
@@ -90,6 +101,19 @@ pub fn drain_or_attach(
         plan.push(WaveKind::Records, vec![Step::new(region, Action::Records(change))]);
     }
     Ok(plan)
+}
+
+/// Refuses a region that the file does not have and in which nothing is deployed, routed or drained: a note about it
+/// would stay in DNS for ever.
+fn check_known(config: &Config, observed: &Observed, zone: &Zone, region: &str) -> Result<(), TrafficError> {
+    let mut known = observed.deployed_regions();
+    known.extend(zone.drained.iter().cloned());
+    known.extend(config.regions.iter().map(|region| region.name.clone()));
+    if known.contains(region) {
+        return Ok(());
+    }
+    let suggestion = suggestion(region, known.iter().map(String::as_str));
+    Err(TrafficError::Unknown { region: region.to_owned(), suggestion, known: known.into_iter().collect() })
 }
 
 /// The drained regions after a change.

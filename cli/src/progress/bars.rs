@@ -83,7 +83,7 @@ impl Sink for Bars {
                 drawn.head("stopping: what is under way is finished first (Ctrl-C again: at once)");
             }
             Event::Finished { .. } => drawn.settle(),
-            Event::Started { .. } => {}
+            Event::Started { .. } | Event::Refused { .. } => {}
         }
     }
 }

@@ -7,7 +7,7 @@ pub(super) struct Json;
 
 impl Sink for Json {
     fn tell(&self, at_ms: u64, event: &Event) {
-        if let Ok(line) = serde_json::to_string(&Told { schema: SCHEMA, at_ms, event }) {
+        if let Ok(line) = output::json_line(&Told { schema: SCHEMA, at_ms, event }) {
             // A reader who has left does not stop a deploy.
             let _ = output::data(&line);
         }

@@ -44,7 +44,11 @@ impl Lines {
             }
             Event::StepFailed { region, step, error } => format!("  {region}: {step}: FAILED: {error}"),
             Event::Stopping => "stopping: what is under way is finished first".to_owned(),
-            Event::Started { .. } | Event::Step { .. } | Event::Progress { .. } | Event::Finished { .. } => {
+            Event::Refused { .. }
+            | Event::Started { .. }
+            | Event::Step { .. }
+            | Event::Progress { .. }
+            | Event::Finished { .. } => {
                 return None;
             }
         })

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 /// Which of two items has counted more of the stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ahead {
     /// Both have counted the same.
+    #[default]
     Neither,
     /// The ledger has counted events that the generation has not yet.
     Ledger,

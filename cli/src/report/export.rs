@@ -4,7 +4,7 @@ use ipgeo_runtime::dynamo::LedgerItem;
 use serde::Serialize;
 
 /// One count.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CountRow {
     /// `key#<hash>`, `site#<host>`, `addr#<tag>`.
     pub identity: String,

@@ -23,10 +23,10 @@ pub enum By {
 }
 
 impl By {
-    /// The word in rows and heads; empty for identities, which have columns of their own.
+    /// The word in rows and heads; identities have columns of their own.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Key => "",
+            Self::Key => TOTAL,
             Self::Day => "day",
             Self::Region => "region",
             Self::Verdict => "verdict",
@@ -51,9 +51,9 @@ impl Span {
 }
 
 /// A row of a report. Cells that a report is not by are empty.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// What `part` is: `day`, `region`, `verdict`, or empty.
+    /// What `part` is: `day`, `region`, `verdict`; `total`: there is no part.
     pub by: &'static str,
     /// `key`, `site`, `addr`; empty for all together.
     pub kind: &'static str,
@@ -73,6 +73,9 @@ pub struct Row {
     /// The API key's limit.
     pub limit: String,
 }
+
+/// The word for a row that is by no part.
+const TOTAL: &str = "total";
 
 /// The name of the row of all quiet callers of a kind.
 const CROWD: &str = "(quiet callers)";
@@ -221,7 +224,7 @@ pub fn report(
         let whose = identity.map(|identity| who(identity, keys)).unwrap_or_default();
         *told.entry((whose, cell.text())).or_default() += counts;
     }
-    let part_word = part.map_or("", By::word);
+    let part_word = part.map_or(TOTAL, By::word);
     let row = |(((kind, name, owner, tier, limit), part), counts): ((Who, String), Counts)| Row {
         by: part_word,
         kind,

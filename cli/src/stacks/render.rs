@@ -146,7 +146,8 @@ pub struct Renderer<'a> {
 }
 
 impl<'a> Renderer<'a> {
-    /// A renderer for a configuration and the artifacts that its stacks name.
+    /// A renderer for a configuration and the artifacts that its stacks name. Its templates are for reading and pricing:
+    /// what they are deployed as also depends on the account, which `plan` knows.
     pub fn new(config: &'a Config, artifacts: &'a ArtifactSet) -> Result<Self, RenderError> {
         let mut tera = Tera::new();
         tera.register_filter("json", |value: &tera::Value, _: Kwargs, _: &State| -> tera::TeraResult<_> {
@@ -164,9 +165,9 @@ impl<'a> Renderer<'a> {
         Ok(Self { config, artifacts, names: Names::of(config), account: None, tera })
     }
 
-    /// The same for an account that is known, by its number.
+    /// The same for the account that stacks are deployed to, by its number.
     #[must_use]
-    pub fn for_account(mut self, account: &str) -> Self {
+    pub(crate) fn for_account(mut self, account: &str) -> Self {
         self.account = Some(account.to_owned());
         self
     }

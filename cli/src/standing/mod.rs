@@ -15,7 +15,7 @@ pub type Asked = Result<f64, String>;
 const DIGEST_CHARS: usize = 8;
 
 /// A region.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Standing {
     /// Its name.
     pub region: String,

@@ -1,7 +1,10 @@
 //! The ledger table: what reports read.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::Client;
-use ipgeo_contract::{IdentityKind, Month, ledger_attr as attr};
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+use ipgeo_contract::{Identity, IdentityKind, Month, ledger_attr as attr};
 
 use super::failed;
 use super::values::{ours, string};
@@ -12,7 +15,44 @@ pub use crate::tables::LedgerItem;
 /// Home's ledger, through the SDK.
 pub type LedgerTable = tables::LedgerTable<Client>;
 
+/// Items that one call may read (DynamoDB API).
+const BATCH_MAX: usize = 100;
+/// Times that what a call has left out is asked for again; the client itself waits when all of it is.
+const PASSES_MAX: usize = 16;
+
 impl LedgerTable {
+    /// The items of a month of these identities, in no order; who has none is left out. Half a read unit for an
+    /// identity and a call for a hundred of them, and an answer that may be a second old.
+    pub async fn items(&self, identities: &[Identity], month: Month) -> Result<Vec<LedgerItem>, StoreError> {
+        let month = month.to_string();
+        let mut found = Vec::with_capacity(identities.len());
+        for chunk in identities.chunks(BATCH_MAX) {
+            let key = |identity: &Identity| {
+                HashMap::from([
+                    (attr::ID.to_owned(), string(identity.as_str())),
+                    (attr::MONTH.to_owned(), string(&month)),
+                ])
+            };
+            let keys = KeysAndAttributes::builder().set_keys(Some(chunk.iter().map(key).collect())).build();
+            let keys = keys.map_err(|error| failed(self.read_action(), error))?;
+            let mut left = Some(HashMap::from([(self.name().to_owned(), keys)]));
+            for _pass in 0..PASSES_MAX {
+                let Some(wanted) = left.take().filter(|left| !left.is_empty()) else { break };
+                let call = self.client().batch_get_item().set_request_items(Some(wanted));
+                let answer = call.send().await.map_err(|error| failed(self.read_action(), error))?;
+                for item in answer.responses.into_iter().flatten().flat_map(|(_, items)| items) {
+                    found.push(self.read(&ours(item))?);
+                }
+                left = answer.unprocessed_keys;
+            }
+            if left.is_some_and(|left| !left.is_empty()) {
+                let why = std::io::Error::other("DynamoDB leaves items out however often it is asked");
+                return Err(failed(self.read_action(), why));
+            }
+        }
+        Ok(found)
+    }
+
     /// Every identity's item of every month, in no order.
     pub async fn everything(&self) -> Result<Vec<LedgerItem>, StoreError> {
         // Rows that are not an identity's month have no `#` in their partition key.

@@ -106,16 +106,24 @@ fn count(value: &Value) -> u64 {
     value.digits().and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
+impl LedgerItem {
+    /// A month in which nothing was counted.
+    pub fn empty(identity: Identity, month: Month) -> Self {
+        Self {
+            identity,
+            month,
+            charged: 0,
+            days: BTreeMap::new(),
+            regions: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            watermarks: BTreeMap::new(),
+        }
+    }
+}
+
 fn read_counts(item: &Item, identity: Identity, month: Month) -> LedgerItem {
-    let mut read = LedgerItem {
-        identity,
-        month,
-        charged: item.get(attr::CHARGED).map_or(0, count),
-        days: BTreeMap::new(),
-        regions: BTreeMap::new(),
-        verdicts: BTreeMap::new(),
-        watermarks: BTreeMap::new(),
-    };
+    let charged = item.get(attr::CHARGED).map_or(0, count);
+    let mut read = LedgerItem { charged, ..LedgerItem::empty(identity, month) };
     for (name, value) in item {
         match LedgerAttr::parse(name) {
             Some(LedgerAttr::Day(day)) => drop(read.days.insert(day, count(value))),

@@ -3,13 +3,14 @@
 //!
 //! `world` is what there is, `values` resolves a template's functions, `stacks` creates, updates and deletes
 //! stacks, `resources` holds the rules of each resource type and `tables` those of tables, `records` is DNS,
-//! `breaks` makes steps fail on purpose, `log` counts what was asked and what was done, `picture` tells what
+//! `data` deletes what no stack manages, `breaks` makes steps fail on purpose, `log` counts what was asked and what was done, `picture` tells what
 //! there is.
 //!
 //! Time is tokio's: with its clock paused, half an hour of stacks passes in a moment. A step whose future is
 //! dropped goes on: CloudFormation finishes by itself what it has begun.
 
 mod breaks;
+mod data;
 mod log;
 mod picture;
 mod records;
@@ -34,7 +35,7 @@ use super::{
     CloudError, CloudRead, CloudWrite, Done, Probe, ProbeTarget, ProbeTargets, Progress, StepError, explain,
 };
 use crate::config::Config;
-use crate::plan::{AccessState, Action, Foreign, ObservedRegion, ProbeSpec, Zone};
+use crate::plan::{AccessState, Action, Foreign, KeptData, ObservedRegion, ProbeSpec, Zone};
 use crate::stacks::Names;
 use world::{Closed, HostedZone, World};
 
@@ -251,6 +252,11 @@ impl CloudRead for Memory {
     async fn access(&self) -> Result<Option<AccessState>, CloudError> {
         let home = self.now().home.clone();
         Ok(self.read(&home)?.access())
+    }
+
+    async fn kept(&self, _account: &str) -> Result<KeptData, CloudError> {
+        let home = self.now().home.clone();
+        Ok(self.read(&home)?.kept())
     }
 
     async fn zone(&self, zone: &str, domain: &str) -> Result<Option<Zone>, CloudError> {

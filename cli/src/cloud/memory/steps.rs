@@ -148,6 +148,9 @@ impl World {
                     _ => Ok(Done::AlreadySo),
                 }
             }
+            Action::DeleteData { data, name, replica } => {
+                self.delete_data(region, *data, name, replica.as_deref())
+            }
             Action::Wait { .. } | Action::Stack(_) | Action::DeleteStack { .. } => Ok(Done::AlreadySo),
         }
     }

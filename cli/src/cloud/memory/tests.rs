@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Break, BreakKind, Memory};
+use super::{ACCOUNT, Break, BreakKind, Memory};
 use crate::cloud::{CloudWrite as _, Done, StepError};
 use crate::config::Config;
 use crate::deploy::tests::harness::{File, HOME, deployed, observed};
@@ -30,7 +30,7 @@ fn stack(stack: Stack, zone: bool) -> Action {
 
 fn home(config: &Config, replicas: &[(&str, bool)], data: DataPolicy) -> Action {
     let artifacts = test_artifacts();
-    let renderer = Renderer::new(config, &artifacts).expect("templates");
+    let renderer = Renderer::new(config, &artifacts).expect("templates").for_account(ACCOUNT);
     let replica =
         |(region, protected): &(&str, bool)| Replica { region: (*region).to_owned(), protected: *protected };
     let replicas: Vec<Replica> = replicas.iter().map(replica).collect();

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::create::expires;
-use super::{KeyRow, OneArgs, find, print_one};
+use super::{OneArgs, find, print_changed};
 use crate::cli::Shared;
 use crate::config::Config;
 use crate::keys::{KeyStore as _, parse_owner, parse_quota, parse_site, tier_of};
@@ -71,7 +71,7 @@ async fn changed(
         bail!("{} is revoked, and that is for good; make a new API key", record.hint);
     }
     let record = home.change(&identity, &change).await?;
-    print_one(&KeyRow::new(&identity, &record, now), &[], shared)
+    print_changed(&home, &identity, &record, shared, now).await
 }
 
 pub(super) async fn update(
@@ -97,9 +97,7 @@ pub(super) async fn update(
         networks: if args.any_network { Some(Vec::new()) } else { args.networks },
     };
     if change == KeyChange::default() {
-        return Err(
-            UsageError("nothing to change; `ipgeo keys update --help` lists what can be".to_owned()).into()
-        );
+        bail!(UsageError::of("nothing to change; `ipgeo keys update --help` lists what can be"));
     }
     changed(&args.one, change, config, shared, now).await
 }
@@ -123,9 +121,10 @@ pub(super) async fn revoke(
     let home = args.one.target.home(shared, config).await?;
     let (identity, record) = find(&args.one.key, &home).await?;
     if !args.yes {
-        bail!("this ends {} of {} for good; say so with --yes", record.hint, record.owner);
+        let what = format!("this ends {} of {} for good; say so with --yes", record.hint, record.owner);
+        bail!(UsageError(what));
     }
     let change = KeyChange { status: Some(Status::Revoked), ..KeyChange::default() };
     let record = home.change(&identity, &change).await?;
-    print_one(&KeyRow::new(&identity, &record, now), &[], shared)
+    print_changed(&home, &identity, &record, shared, now).await
 }

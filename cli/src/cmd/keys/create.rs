@@ -1,10 +1,11 @@
 //! `ipgeo keys create` and `rotate`: the two verbs that show a new API key.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use ipgeo_contract::{ApiKey, Identity, KeyRecord, Limit, SitePattern, Status};
 use ipnet::IpNet;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::{KeyRow, OneArgs, find};
 use crate::aws::Home;
@@ -14,7 +15,7 @@ use crate::config::Config;
 use crate::keys::{
     KeyStore as _, check_rotation, parse_expiry, parse_grace, parse_owner, parse_quota, parse_site, tier_of,
 };
-use crate::output::{self, Format, UsageError, instant};
+use crate::output::{self, UsageError, instant};
 use crate::world::WorldFile;
 
 /// Flags of `ipgeo keys create`.
@@ -74,6 +75,14 @@ fn new_key(prefix: &str) -> anyhow::Result<ApiKey> {
     }
 }
 
+/// A row that has the API key itself, once.
+#[derive(Serialize)]
+struct NewKey<'a> {
+    #[serde(flatten)]
+    row: KeyRow,
+    api_key: &'a str,
+}
+
 /// Shows a new API key: alone on standard output, or in one JSON object.
 fn reveal(
     key: &ApiKey,
@@ -83,13 +92,8 @@ fn reveal(
     now: Timestamp,
 ) -> anyhow::Result<()> {
     let identity = Identity::key(&key.hash());
-    if shared.format() == Format::Table {
-        output::data(key.expose())?;
-    } else {
-        let mut row = serde_json::to_value(KeyRow::new(&identity, record, now))?;
-        row["api_key"] = key.expose().into();
-        output::data(&row.to_string())?;
-    }
+    let new = NewKey { row: KeyRow::new(&identity, record, None, now), api_key: key.expose() };
+    output::data(&output::one(shared.format(), &new, || key.expose().to_owned())?)?;
     output::say(&format!("{} for {}: {}, {}", record.hint, record.owner, record.tier, record.limit));
     output::say("this is the only time that it is shown: only its hash is stored");
     if target.dev
@@ -176,7 +180,7 @@ pub(super) async fn rotate(
     let identity = Identity::key(&key.hash());
     // The new one first: if the second write fails, both work and the verb may be run again.
     home.put(&identity, &fresh).await?;
-    let end = now.checked_add(grace).context("the grace is too long")?;
+    let end = now.checked_add(grace).map_err(|_| UsageError::of("--grace is too long"))?;
     let end = record.expires.map_or(end, |expires| expires.min(end));
     home.access.supersede(&old, &identity, end).await?;
     known_everywhere(&key, shared, &args.one.target).await;

@@ -10,7 +10,8 @@ use std::io::Read as _;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use ipgeo_contract::{ApiKey, Identity, KeyRecord, Period, Status, foreign_key_hash};
+use ipgeo_contract::{ApiKey, Identity, KeyRecord, Month, Period, Status, foreign_key_hash};
+use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -23,8 +24,8 @@ pub use verify::VerifyArgs;
 use super::{Target, load_config};
 use crate::aws::Home;
 use crate::cli::Shared;
-use crate::keys::{KeyStore as _, choose};
-use crate::output::{self, Format, grouped, instant};
+use crate::keys::{ChooseError, KeyStore as _, choose};
+use crate::output::{self, UsageError, grouped, instant};
 
 /// Verbs of `ipgeo keys`.
 #[derive(Debug, Subcommand)]
@@ -64,14 +65,19 @@ pub struct OneArgs {
 }
 
 /// An API key's row: everything about it but itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct KeyRow {
     hint: String,
     owner: String,
     tier: String,
     limit: String,
+    /// Calls charged in the period, exactly.
     used: u64,
     period: String,
+    /// The day of its newest counted call, as far as it was looked for: this month and the one before.
+    last_used: Option<String>,
+    /// Of the calls charged, how many the edges were told of.
+    published: u64,
     status: String,
     expires: Option<String>,
     sites: String,
@@ -85,8 +91,11 @@ fn joined<T: ToString>(list: &[T]) -> String {
 }
 
 impl KeyRow {
-    fn new(identity: &Identity, record: &KeyRecord, now: Timestamp) -> Self {
+    /// The row of a record and of its ledger's newest item.
+    fn new(identity: &Identity, record: &KeyRecord, item: Option<&LedgerItem>, now: Timestamp) -> Self {
         let period = Period::of(record.limit.window, now);
+        let last_used =
+            item.and_then(|item| Some(format!("{}-{:02}", item.month, item.days.last_key_value()?.0)));
         let published = record.published.filter(|published| published.period == period);
         let expired = record.expires.is_some_and(|expires| expires <= now);
         let status =
@@ -96,8 +105,10 @@ impl KeyRow {
             owner: record.owner.clone(),
             tier: record.tier.clone(),
             limit: record.limit.to_string(),
-            used: published.map_or(0, |published| published.used),
+            used: item.map_or(0, |item| used_in(item, period)),
             period: period.to_string(),
+            last_used,
+            published: published.map_or(0, |published| published.used),
             status: status.to_owned(),
             expires: record.expires.map(instant),
             sites: joined(&record.sites),
@@ -105,6 +116,17 @@ impl KeyRow {
             created: instant(record.created),
             hash: identity.name().to_owned(),
         }
+    }
+}
+
+/// Calls that an item has charged in a period.
+pub(super) fn used_in(item: &LedgerItem, period: Period) -> u64 {
+    match period {
+        Period::Month(month) if month == item.month => item.charged,
+        Period::Day(day) if Month::of_date(day) == item.month => {
+            item.days.get(&day.day()).copied().unwrap_or(0)
+        }
+        Period::Month(_) | Period::Day(_) => 0,
     }
 }
 
@@ -131,10 +153,18 @@ pub(crate) async fn run(verb: KeysVerb, shared: &Shared) -> anyhow::Result<()> {
 pub(super) async fn find(text: &str, home: &Home) -> anyhow::Result<(Identity, KeyRecord)> {
     let keys = home.list().await?;
     if text != "-" {
-        return Ok(choose(text, &keys)?.clone());
+        return Ok(choose(text, &keys).map_err(wrong_name)?.clone());
     }
     let identity = identity_from_stdin()?;
     keys.into_iter().find(|(known, _)| *known == identity).context("this API key is not known")
+}
+
+/// What names no one API key is wrong usage; that there is none of this name is not.
+fn wrong_name(error: ChooseError) -> anyhow::Error {
+    match error {
+        ChooseError::None(_) => error.into(),
+        ChooseError::Secret | ChooseError::Several { .. } => UsageError::of(error).into(),
+    }
 }
 
 /// The API key on standard input, in whatever form.
@@ -146,17 +176,32 @@ fn identity_from_stdin() -> anyhow::Result<Identity> {
     Ok(Identity::key(&hash.context("what came on standard input is no API key")?))
 }
 
-fn print_one(row: &KeyRow, more: &[(&str, String)], shared: &Shared) -> anyhow::Result<()> {
-    if shared.format() != Format::Table {
-        return Ok(output::data(&serde_json::to_string_pretty(row)?)?);
-    }
+/// Prints an API key that was changed, with its exact usage.
+async fn print_changed(
+    home: &Home,
+    identity: &Identity,
+    record: &KeyRecord,
+    shared: &Shared,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let item = home.ledger.item(identity, Month::of(now)).await?;
+    let row = KeyRow::new(identity, record, item.as_ref(), now);
+    Ok(output::data(&output::one(shared.format(), &row, || lines_of(&row, &[]))?)?)
+}
+
+/// An API key for people.
+fn lines_of(row: &KeyRow, more: &[(&str, String)]) -> String {
     let any = |text: &str| if text.is_empty() { "any".to_owned() } else { text.to_owned() };
     let lines = [
         ("API key", row.hint.clone()),
         ("owner", row.owner.clone()),
         ("tier", row.tier.clone()),
         ("limit", row.limit.clone()),
-        ("used", format!("{} in {}, as published", grouped(row.used), row.period)),
+        (
+            "used",
+            format!("{} in {}; edges were told {}", grouped(row.used), row.period, grouped(row.published)),
+        ),
+        ("last used", row.last_used.clone().unwrap_or_else(|| "not in this month".to_owned())),
         ("status", row.status.clone()),
         ("expires", row.expires.clone().unwrap_or_else(|| "never".to_owned())),
         ("sites", any(&row.sites)),
@@ -169,5 +214,5 @@ fn print_one(row: &KeyRow, more: &[(&str, String)], shared: &Shared) -> anyhow::
         .chain(more)
         .map(|(name, value)| format!("{name:<10}  {}", output::printable(value)))
         .collect();
-    Ok(output::data(&text.join("\n"))?)
+    text.join("\n")
 }

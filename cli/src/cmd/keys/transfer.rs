@@ -9,6 +9,7 @@ use clap::Args;
 use futures_util::StreamExt as _;
 use ipgeo_runtime::dynamo::KeyWriteError;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::aws::Home;
 use crate::cli::Shared;
@@ -59,6 +60,17 @@ pub struct ExportArgs {
     target: Target,
 }
 
+/// What an import did, for machines.
+#[derive(Debug, Serialize)]
+struct ImportRow {
+    /// API keys that were not there.
+    new: usize,
+    /// API keys that were there already.
+    known: u64,
+    /// Whether the new ones are stored now; with --check they are not.
+    stored: bool,
+}
+
 fn bytes_of(file: &PathBuf) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if file.as_os_str() == "-" {
@@ -89,11 +101,14 @@ pub(super) async fn import(
     let known: HashMap<_, _> = home.list().await?.into_iter().collect();
     let plan = plan_import(imported, &known).map_err(told)?;
     let (new, there) = (grouped(plan.new.len() as u64), grouped(plan.known));
+    let row = ImportRow { new: plan.new.len(), known: plan.known, stored: !args.check };
     if args.check {
+        output::data(&output::one(shared.format(), &row, String::new)?)?;
         output::say(&format!("no fault; to be stored: {new}, there already: {there}"));
         return Ok(());
     }
     store(&home, plan).await?;
+    output::data(&output::one(shared.format(), &row, String::new)?)?;
     output::say(&format!("stored: {new}, there already: {there}"));
     Ok(())
 }
@@ -119,8 +134,9 @@ pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -
     let all = args.target.home(shared, config).await?.list().await?;
     let filter = KeyFilter { owner: args.owner, tier: None };
     let keys = filter.apply(all, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
-    if let Some(told) = keys.nothing() {
-        bail!("nothing to export: {told}");
+    let nothing = keys.nothing();
+    if let Some(told) = &nothing {
+        output::say(&format!("nothing to export: {told}"));
     }
     let owners: HashMap<_, _> = keys
         .found
@@ -128,8 +144,8 @@ pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -
         .map(|(identity, record)| (identity.name().to_owned(), record.owner.clone()))
         .collect();
     let rows = export_rows(keys.found);
-    if rows.is_empty() {
-        bail!("nothing to export: the only API key is that of the probes");
+    if rows.is_empty() && nothing.is_none() {
+        output::say("nothing to export: the only API key is that of the probes");
     }
     let repaired = rows.iter().filter(|row| owners.get(&row.hash) != Some(&row.owner)).count();
     if repaired > 0 {

@@ -10,7 +10,7 @@ use ipgeo_runtime::dynamo::AccessTable;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{OneArgs, identity_from_stdin};
+use super::{OneArgs, identity_from_stdin, wrong_name};
 use crate::aws::Home;
 use crate::cli::Shared;
 use crate::config::Config;
@@ -42,7 +42,7 @@ pub struct VerifyArgs {
 }
 
 /// What one region knows of an API key.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Sight {
     region: String,
     /// `yes`, `no`, or `older`: known with other settings than home's.
@@ -91,7 +91,7 @@ pub(super) async fn verify(
     let home = args.one.target.home(shared, config).await?;
     let identity = match args.one.key.as_str() {
         "-" => identity_from_stdin()?,
-        text => choose(text, &home.list().await?)?.0.clone(),
+        text => choose(text, &home.list().await?).map_err(wrong_name)?.0.clone(),
     };
     let there = home.access.key_now(&identity).await?;
     let mark = there.is_some() && args.all_regions && !args.read_only;

@@ -27,7 +27,7 @@ pub struct AlertsArgs {
     target: Target,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct AlertRow {
     period: String,
     percent: u8,

@@ -1,6 +1,5 @@
 //! `ipgeo usage export`.
 
-use anyhow::bail;
 use clap::Args;
 use ipgeo_contract::Month;
 
@@ -41,7 +40,7 @@ pub(super) async fn run(args: ExportArgs, shared: &Shared) -> anyhow::Result<()>
     items.retain(|item| kind.is_none_or(|kind| item.identity.kind() == kind));
     items.sort_by(|a, b| (a.month, &a.identity).cmp(&(b.month, &b.identity)));
     if items.is_empty() {
-        bail!("the ledger has counted nothing there yet");
+        output::say("no call was counted there yet");
     }
     let format = if shared.format() == Format::Table { Format::Csv } else { shared.format() };
     Ok(output::data(&output::rows(format, &[], &export_rows(&items), |_| Vec::new())?)?)

@@ -15,7 +15,7 @@ use crate::aws::Home;
 use crate::cli::Shared;
 use crate::cmd::{Target, load_config};
 use crate::keys::KeyStore as _;
-use crate::output::{self, Column, Format, grouped};
+use crate::output::{self, Column, Format, UsageError, grouped};
 use crate::replay::{self, Adopted, Ahead, Generation, compared, differences};
 use crate::report::name_of;
 
@@ -95,7 +95,7 @@ pub(super) async fn wait_until_active(table: &LedgerTable) -> anyhow::Result<()>
     bail!("table {} is not ready after two minutes; run the same again later", table.name())
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct DifferenceRow {
     kind: &'static str,
     name: String,
@@ -185,11 +185,10 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
     let home = args.target.home(shared, &config).await?;
     let table = existing(&home, &args.generation).await?;
     if !args.yes {
-        bail!(
-            "this puts counts of generation `{}` in the place of the ledger's; look at `ipgeo usage diff {}`, then say so with --yes",
-            args.generation,
-            args.generation
-        );
+        let (generation, diff) = (&args.generation, format!("ipgeo usage diff {}", args.generation));
+        bail!(UsageError(format!(
+            "this puts counts of generation `{generation}` in the place of the ledger's; look at `{diff}`, then say so with --yes"
+        )));
     }
     let (mut taken, mut last) = (0, Adopted::default());
     for round in 0..ADOPT_ROUNDS {
@@ -220,14 +219,23 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
     Ok(())
 }
 
+/// What was deleted.
+#[derive(Debug, Serialize)]
+struct Discarded {
+    generation: String,
+    table: String,
+}
+
 pub(super) async fn discard(args: DiscardArgs, shared: &Shared) -> anyhow::Result<()> {
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
     let table = existing(&home, &args.generation).await?;
     if !args.yes {
-        bail!("this deletes the table {} for good; say so with --yes", table.name());
+        bail!(UsageError(format!("this deletes the table {} for good; say so with --yes", table.name())));
     }
     table.delete().await?;
-    output::say(&format!("deleted {}", table.name()));
+    let deleted = Discarded { generation: args.generation.to_string(), table: table.name().to_owned() };
+    output::data(&output::one(shared.format(), &deleted, String::new)?)?;
+    output::say(&format!("deleted {}", deleted.table));
     Ok(())
 }

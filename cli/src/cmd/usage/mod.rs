@@ -10,7 +10,6 @@ mod report;
 
 use std::collections::HashMap;
 
-use anyhow::Context;
 use clap::Subcommand;
 use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Month};
 use ipgeo_runtime::dynamo::LedgerItem;
@@ -27,6 +26,7 @@ pub use report::{Kind, ReportArgs, TopArgs};
 use crate::aws::Home;
 use crate::cli::Shared;
 use crate::keys::{Grace, KeyStore};
+use crate::output::{Forms, UsageError};
 use crate::report::Span;
 
 /// Verbs of `ipgeo usage`.
@@ -54,6 +54,13 @@ pub enum UsageVerb {
     Discard(DiscardArgs),
 }
 
+impl UsageVerb {
+    /// The forms that its output has.
+    pub(crate) fn forms(&self) -> Forms {
+        if let Self::Report(args) = self { args.forms() } else { Forms::ALL }
+    }
+}
+
 /// Runs a verb.
 pub(crate) async fn run(verb: UsageVerb, shared: &Shared) -> anyhow::Result<()> {
     let now = Timestamp::now();
@@ -77,7 +84,7 @@ fn days(month: Option<Month>, since: Option<Grace>, now: Timestamp) -> anyhow::R
     let (from, to) = match (month, since) {
         (Some(month), _) => (month.first(), month.first().last_of_month()),
         (None, Some(since)) => {
-            let from = now.checked_sub(since).context("that is too long ago")?;
+            let from = now.checked_sub(since).map_err(|_| UsageError::of("--since is too long ago"))?;
             (TimeZone::UTC.to_datetime(from).date(), today)
         }
         (None, None) => (today.first_of_month(), today.last_of_month()),

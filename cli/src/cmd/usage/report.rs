@@ -14,7 +14,7 @@ use crate::cli::Shared;
 use crate::cmd::numbers::{month, rows};
 use crate::cmd::{Target, load_config};
 use crate::keys::{Grace, parse_grace};
-use crate::output::{self, Column, Format, UsageError, grouped};
+use crate::output::{self, Column, Format, Forms, UsageError, grouped};
 use crate::report::{By, Row, report, top};
 
 /// Flags of `ipgeo usage report`.
@@ -47,6 +47,13 @@ pub struct ReportArgs {
     html: Option<PathBuf>,
     #[command(flatten)]
     target: Target,
+}
+
+impl ReportArgs {
+    /// A page is a file of its own, and nothing is printed beside it.
+    pub(crate) fn forms(&self) -> Forms {
+        if self.html.is_some() { Forms::TEXT } else { Forms::ALL }
+    }
 }
 
 /// Flags of `ipgeo usage top`.
@@ -164,7 +171,7 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
 /// Tables one below the other for people; for programs all rows together.
 fn print(tables: &[(Section, Vec<Row>)], shared: &Shared) -> anyhow::Result<()> {
     if shared.format() != Format::Table {
-        let rows: Vec<&Row> = tables.iter().flat_map(|(_, rows)| rows).collect();
+        let rows: Vec<Row> = tables.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
         return Ok(output::data(&output::rows(shared.format(), &[], &rows, |_| Vec::new())?)?);
     }
     let texts: Vec<String> =

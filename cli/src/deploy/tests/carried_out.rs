@@ -8,10 +8,11 @@ use super::harness::{
     observed, planned, planned_destroy, planned_for, planned_with, set,
 };
 use crate::cloud::memory::{Break, BreakKind, Latency, Memory};
-use crate::cloud::{Probe as _, ProbeTarget};
+use crate::cloud::{Ask, Probe as _, ProbeTarget, observe};
 use crate::deploy::{Event, ExecuteOptions, Outcome, Stop, execute};
 use crate::plan::{
-    Action, Plan, ProbeSpec, Step, TrafficChange, TrafficError, WaveKind, drain_or_attach, rollback, show,
+    Action, DestroyOptions, Plan, ProbeSpec, Step, TrafficChange, TrafficError, WaveKind, destroy,
+    drain_or_attach, rollback, show,
 };
 use crate::stacks::{ArtifactRef, StackKind, test_artifacts};
 
@@ -442,10 +443,22 @@ async fn traffic_is_drained_and_attached_in_one_batch() {
     let last = change(TrafficChange::Drain, HOME, false).await;
     assert_eq!(last, Err(TrafficError::Last(HOME.to_owned())));
     assert_eq!(change(TrafficChange::Drain, HOME, true).await.expect("forced").steps().count(), 1);
-    assert_eq!(
-        change(TrafficChange::Attach, "eu-west-1", false).await,
-        Err(TrafficError::NoEdge("eu-west-1".to_owned()))
-    );
+    // What is no region of the service is neither attached nor noted as drained.
+    for (region, meant) in
+        [("us-esat-1", "did you mean `us-east-1`?"), ("eu-west-1", "its regions: ap-south-1, ")]
+    {
+        for wanted in [TrafficChange::Attach, TrafficChange::Drain] {
+            let refused = change(wanted, region, true).await.expect_err(region);
+            assert!(matches!(refused, TrafficError::Unknown { .. }), "{refused}");
+            assert!(refused.to_string().contains(meant), "{refused}");
+        }
+    }
+    // A region of the file may be drained before it is deployed; there is nothing to attach.
+    let more = file.with(|file| file.regions.extend(["eu-west-1".to_owned()])).config();
+    let seen = observed(&cloud, &more).await.expect("read");
+    let planned = |change| drain_or_attach(&more, &seen, change, "eu-west-1", &all, false);
+    assert_eq!(planned(TrafficChange::Drain).expect("a plan").steps().count(), 1);
+    assert_eq!(planned(TrafficChange::Attach), Err(TrafficError::NoEdge("eu-west-1".to_owned())));
     for region in ["ap-south-1", "sa-east-1", "us-east-1"] {
         finish(&cloud, &change(TrafficChange::Attach, region, false).await.expect("a plan")).await;
         assert!(change(TrafficChange::Attach, region, false).await.expect("a plan").is_empty());
@@ -509,6 +522,48 @@ async fn a_destroy_with_all_data_leaves_nothing() {
         }
         finish(&cloud, &plan).await;
         assert_eq!(cloud.picture(), Vec::<String>::new());
+        deploy(&cloud, &file).await;
+    }
+}
+
+/// What a plain destroy has kept is found and deleted by a later one: with replicas, without, and after a deploy that
+/// never came up.
+#[tokio::test(start_paused = true)]
+async fn kept_data_is_found_and_deleted_by_a_later_destroy() {
+    for regions in [&FOUR[..], &[HOME]] {
+        let file = File::of(regions);
+        let cloud = deployed(&file).await;
+        cloud.put_object("ipgeo-prod-failures-123456789012", "batch");
+        finish(&cloud, &planned_destroy(&cloud, &file, false).await.expect("a plan")).await;
+        // Asked once more, it tells what is there and what to do about it.
+        let again = planned_destroy(&cloud, &file, false).await.expect("a plan");
+        assert!(
+            again.is_empty() && again.notes.iter().any(|note| note.contains("--delete-data")),
+            "{again:?}"
+        );
+        let plan = planned_destroy(&cloud, &file, true).await.expect("a plan");
+        if regions.len() > 1 {
+            insta::assert_snapshot!("kept_deleted", text(&plan));
+        }
+        // Whoever can't see whether home's stack is there deletes nothing.
+        let artifacts = test_artifacts();
+        let config = file.config();
+        let ask = Ask::everywhere(&config, None).with_kept_data();
+        let mut seen = observe(&cloud, &ask).await.expect("read");
+        seen.regions.get_mut(HOME).expect("home").closed = Some(("not allowed".into(), "allow it".into()));
+        let faults = destroy(&config, &artifacts, &seen, DestroyOptions { delete_data: true });
+        assert_eq!(faults.expect("rendered").expect_err("closed")[0].what, "not allowed");
+        // A run that stops anywhere is continued by the same command.
+        let some = cloud.fork();
+        break_at(&some, HOME, "delete ledger", BreakKind::Fail);
+        assert_eq!(carried_out(&some, &plan).await.outcome(), Outcome::Failed);
+        let rest = planned_destroy(&some, &file, true).await.expect("a plan");
+        assert!(!rest.is_empty());
+        for (cloud, plan) in [(&cloud, &plan), (&some, &rest)] {
+            finish(cloud, plan).await;
+            assert_eq!(cloud.picture(), Vec::<String>::new());
+            assert!(planned_destroy(cloud, &file, true).await.expect("a plan").is_empty());
+        }
         deploy(&cloud, &file).await;
     }
 }

@@ -12,7 +12,7 @@ use crate::deploy::{Event, ExecuteOptions, Run, Sink, Stop, execute};
 use crate::plan::{
     ArtifactFile, DestroyOptions, Fault, Observed, Plan, PlanOptions, ProbeSpec, Scope, destroy, plan, show,
 };
-use crate::stacks::{ArtifactSet, Renderer, test_artifacts};
+use crate::stacks::{ArtifactSet, test_artifacts};
 
 pub(crate) const HOME: &str = "eu-central-1";
 pub(crate) const TEN: [&str; 10] = [
@@ -115,11 +115,10 @@ pub(crate) async fn planned_with(
     change: impl FnOnce(&mut PlanOptions),
 ) -> Result<Plan, Vec<Fault>> {
     let (config, artifacts) = (file.config(), test_artifacts());
-    let renderer = Renderer::new(&config, &artifacts).expect("templates");
     let mut options = options(&config, &artifacts);
     change(&mut options);
     let observed = observed(cloud, &config).await.expect("a cloud that can be read");
-    plan(&config, &renderer, &observed, &options).expect("rendered")
+    plan(&config, &artifacts, &observed, &options).expect("rendered")
 }
 
 pub(crate) async fn planned(cloud: &Memory, file: &File) -> Result<Plan, Vec<Fault>> {
@@ -138,9 +137,9 @@ pub(crate) async fn planned_destroy(
     delete_data: bool,
 ) -> Result<Plan, Vec<Fault>> {
     let (config, artifacts) = (file.config(), test_artifacts());
-    let renderer = Renderer::new(&config, &artifacts).expect("templates");
-    let observed = observed(cloud, &config).await.expect("a cloud that can be read");
-    destroy(&config, &renderer, &observed, DestroyOptions { delete_data })
+    let ask = Ask::everywhere(&config, Some(&artifacts)).with_kept_data();
+    let observed = observe(cloud, &ask).await.expect("a cloud that can be read");
+    destroy(&config, &artifacts, &observed, DestroyOptions { delete_data }).expect("rendered")
 }
 
 /// Keeps what it is told.

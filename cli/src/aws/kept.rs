@@ -1,0 +1,148 @@
+//! Data that has outlived home's stack: whether it is there, and deleting it.
+
+use std::time::Instant;
+
+use aws_sdk_dynamodb::types::{
+    DeleteReplicationGroupMemberAction, ReplicationGroupUpdate, TableDescription, TableStatus,
+};
+
+use super::buckets::Bucket;
+use super::refusal::Refusal;
+use super::session::Session;
+use super::stacks::pause;
+use super::tables::replicas;
+use crate::cloud::{Done, Progress, StepError};
+use crate::plan::{DataKind, KeptData};
+use crate::stacks::Names;
+
+/// What there is at home beside the access table.
+pub(super) async fn read(
+    session: &Session,
+    home: &str,
+    account: &str,
+    names: &Names,
+) -> Result<KeptData, Refusal> {
+    let bucket = Bucket { session, region: home, name: names.failure_bucket(account), account };
+    let (ledger, stream, bucket) = futures_util::join!(
+        table(session, home, &names.ledger_table),
+        stream_is_there(session, home, &names.stream),
+        bucket.exists(),
+    );
+    Ok(KeptData { ledger: ledger?.is_some(), stream: stream?, failure_bucket: bucket? })
+}
+
+async fn table(session: &Session, region: &str, name: &str) -> Result<Option<TableDescription>, Refusal> {
+    let described = session.dynamodb(region).describe_table().table_name(name).send().await;
+    match described.map_err(Refusal::from) {
+        Ok(found) => Ok(found.table),
+        Err(refusal) if refusal.is_absent() => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+async fn stream_is_there(session: &Session, region: &str, name: &str) -> Result<bool, Refusal> {
+    let described = session.kinesis(region).describe_stream_summary().stream_name(name).send().await;
+    match described.map_err(Refusal::from) {
+        Ok(_) => Ok(true),
+        Err(refusal) if refusal.is_absent() => Ok(false),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// A piece of data, by its name.
+pub(super) struct Kept<'a> {
+    pub(super) session: &'a Session,
+    pub(super) home: &'a str,
+    pub(super) account: &'a str,
+    pub(super) name: &'a str,
+}
+
+impl Kept<'_> {
+    pub(super) async fn delete(
+        &self,
+        data: DataKind,
+        replica: Option<&str>,
+        tell: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Done, StepError> {
+        match data {
+            DataKind::Replica => self.replica(replica.unwrap_or_default(), tell).await,
+            DataKind::AccessTable | DataKind::Ledger => self.table(tell).await,
+            DataKind::Stream => self.stream(tell).await,
+            DataKind::FailureBucket => {
+                let (session, region, account) = (self.session, self.home, self.account);
+                Bucket { session, region, name: self.name.to_owned(), account }.remove().await
+            }
+        }
+    }
+
+    /// Takes a table's protection in a region away, and waits until the table may be changed; whether it is there.
+    async fn release(&self, region: &str, tell: &(dyn Fn(Progress) + Sync)) -> Result<bool, StepError> {
+        let began = Instant::now();
+        loop {
+            let Some(table) = table(self.session, region, self.name).await? else { return Ok(false) };
+            let protected = table.deletion_protection_enabled == Some(true);
+            match table.table_status {
+                Some(TableStatus::Active) if protected => {
+                    let update = self.session.dynamodb(region).update_table().table_name(self.name);
+                    update.deletion_protection_enabled(false).send().await.map_err(Refusal::from)?;
+                }
+                Some(TableStatus::Active) => return Ok(true),
+                _ => {}
+            }
+            tell(Progress { phase: "releasing".to_owned(), done: 0, total: 0 });
+            pause(self.session, began, self.name).await?;
+        }
+    }
+
+    async fn replica(&self, region: &str, tell: &(dyn Fn(Progress) + Sync)) -> Result<Done, StepError> {
+        let client = self.session.dynamodb(self.home);
+        let there = replicas(&client, self.name).await?.unwrap_or_default();
+        if !there.contains_key(region) {
+            return Ok(Done::AlreadySo);
+        }
+        self.release(region, tell).await?;
+        // Home's table may be busy with the replica before.
+        self.release(self.home, tell).await?;
+        let gone = DeleteReplicationGroupMemberAction::builder().region_name(region).build();
+        let gone = gone.map_err(|error| StepError::of(error.to_string()))?;
+        let update = ReplicationGroupUpdate::builder().delete(gone).build();
+        let call = client.update_table().table_name(self.name).replica_updates(update);
+        call.send().await.map_err(Refusal::from)?;
+        let began = Instant::now();
+        while replicas(&client, self.name).await?.is_some_and(|there| there.contains_key(region)) {
+            tell(Progress { phase: "removing".to_owned(), done: 0, total: 0 });
+            pause(self.session, began, "the removal of a replica").await?;
+        }
+        Ok(Done::Changed)
+    }
+
+    async fn table(&self, tell: &(dyn Fn(Progress) + Sync)) -> Result<Done, StepError> {
+        if !self.release(self.home, tell).await? {
+            return Ok(Done::AlreadySo);
+        }
+        let client = self.session.dynamodb(self.home);
+        client.delete_table().table_name(self.name).send().await.map_err(Refusal::from)?;
+        let began = Instant::now();
+        while table(self.session, self.home, self.name).await?.is_some() {
+            tell(Progress { phase: "removing".to_owned(), done: 0, total: 0 });
+            pause(self.session, began, "the removal of a table").await?;
+        }
+        Ok(Done::Changed)
+    }
+
+    async fn stream(&self, tell: &(dyn Fn(Progress) + Sync)) -> Result<Done, StepError> {
+        let client = self.session.kinesis(self.home);
+        let call = client.delete_stream().stream_name(self.name).enforce_consumer_deletion(true);
+        match call.send().await.map_err(Refusal::from) {
+            Ok(_) => {}
+            Err(refusal) if refusal.is_absent() => return Ok(Done::AlreadySo),
+            Err(refusal) => return Err(refusal.into()),
+        }
+        let began = Instant::now();
+        while stream_is_there(self.session, self.home, self.name).await? {
+            tell(Progress { phase: "removing".to_owned(), done: 0, total: 0 });
+            pause(self.session, began, "the removal of the stream").await?;
+        }
+        Ok(Done::Changed)
+    }
+}
