@@ -3,6 +3,7 @@
 use ipgeo_runtime::geo::raw::Value;
 
 use super::error::BuildError;
+use super::facts::Facts;
 use super::source::Source;
 
 /// What is known of a place; an empty text or `None` is "not known".
@@ -53,7 +54,7 @@ pub(super) enum Shape {
 }
 
 fn text(value: &Value<'_>, name: &str) -> String {
-    value.get(name).and_then(Value::text).unwrap_or_default().trim().to_owned()
+    value.get(name).and_then(Value::text).unwrap_or_default().to_owned()
 }
 
 fn name_in_english(value: Option<&Value<'_>>) -> String {
@@ -75,8 +76,11 @@ fn coordinate(value: Option<&Value<'_>>) -> String {
 
 /// `AS15169` or `15169`.
 pub(super) fn network_number(text: &str) -> Option<u32> {
-    let digits = text.trim_start_matches(['A', 'a']).trim_start_matches(['S', 's']);
-    digits.parse().ok().filter(|number| *number != 0)
+    let text = text.trim();
+    let named = text.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("as"));
+    let digits = if named { &text[2..] } else { text };
+    let sound = digits.bytes().all(|digit| digit.is_ascii_digit());
+    digits.parse().ok().filter(|number| sound && *number != 0)
 }
 
 impl Shape {
@@ -101,11 +105,11 @@ impl Shape {
         Err(BuildError::Layout { path: source.path().to_owned() })
     }
 
-    /// Reads a record.
-    pub(super) fn read(self, value: &Value<'_>) -> Said {
+    /// What a record says, as it stands there: see [`Said::cleaned`].
+    pub(super) fn read(self, value: &Value<'_>, facts: &Facts) -> Said {
         match self {
             Self::Flat => Said { place: Some(flat(value)), network: None },
-            Self::MaxMindPlace => Said { place: Some(maxmind(value)), network: None },
+            Self::MaxMindPlace => Said { place: Some(maxmind(value, facts)), network: None },
             Self::Asn => Said { place: None, network: asn(value) },
             Self::IpInfo => ipinfo(value),
         }
@@ -125,9 +129,11 @@ fn flat(value: &Value<'_>) -> Place {
     }
 }
 
-fn maxmind(value: &Value<'_>) -> Place {
+fn maxmind(value: &Value<'_>, facts: &Facts) -> Place {
     // Where the address is; where there is nothing better, where it is registered.
-    let country = value.get("country").or_else(|| value.get("registered_country"));
+    let known = |country: &&Value<'_>| facts.code_of(&text(country, "iso_code")).is_some();
+    let [country, registered] = ["country", "registered_country"].map(|name| value.get(name));
+    let country = country.filter(known).or_else(|| registered.filter(known)).or(country);
     let subdivision = match value.get("subdivisions") {
         Some(Value::Array(divisions)) => divisions.first(),
         _ => None,
@@ -176,7 +182,7 @@ fn ipinfo(value: &Value<'_>) -> Said {
         continent_code: text(value, "continent_code"),
         ..Place::default()
     };
-    Said { place: (!place.country_code.is_empty()).then_some(place), network }
+    Said { place: Some(place), network }
 }
 
 impl Place {
@@ -266,9 +272,19 @@ mod tests {
 
     #[test]
     fn network_numbers() {
-        for (text, expected) in
-            [("AS15169", Some(15_169)), ("15169", Some(15_169)), ("AS0", None), ("ASX", None)]
-        {
+        for (text, expected) in [
+            ("AS15169", Some(15_169)),
+            ("15169", Some(15_169)),
+            (" as15169 ", Some(15_169)),
+            ("AS0", None),
+            ("ASX", None),
+            ("AASS1", None),
+            ("AS+1", None),
+            ("AS-", None),
+            ("AS", None),
+            ("", None),
+            ("é1", None),
+        ] {
             assert_eq!(network_number(text), expected, "{text}");
         }
     }
