@@ -54,7 +54,12 @@ pub(super) enum Shape {
 }
 
 fn text(value: &Value<'_>, name: &str) -> String {
-    value.get(name).and_then(Value::text).unwrap_or_default().to_owned()
+    match value.get(name) {
+        Some(Value::Text(text)) => (*text).to_owned(),
+        // A postal code, or whatever else somebody's tool took for a number.
+        Some(Value::Uint(number)) => number.to_string(),
+        _ => String::new(),
+    }
 }
 
 fn name_in_english(value: Option<&Value<'_>>) -> String {
@@ -67,6 +72,8 @@ fn coordinate(value: Option<&Value<'_>>) -> String {
     match value {
         Some(Value::Double(number)) if number.is_finite() => number.to_string(),
         Some(Value::Float(number)) if number.is_finite() => number.to_string(),
+        Some(Value::Uint(number)) => number.to_string(),
+        Some(Value::Int(number)) => number.to_string(),
         Some(Value::Text(text)) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
             text.parse::<f64>().unwrap_or_default().to_string()
         }
@@ -235,6 +242,8 @@ mod tests {
             (Value::Float(-122.085_f32), "-122.085"),
             (Value::Double(51.5142), "51.5142"),
             (Value::Double(0.0), "0"),
+            (Value::Uint(52), "52"),
+            (Value::Int(-13), "-13"),
             (Value::Text("52.5200"), "52.52"),
             (Value::Text("north"), ""),
             (Value::Double(f64::NAN), ""),
@@ -245,6 +254,13 @@ mod tests {
             assert_eq!(coordinate(Some(&value)), expected, "{value:?}");
         }
         assert_eq!(coordinate(None), "");
+    }
+
+    #[test]
+    fn a_postal_code_may_be_a_number() {
+        let record = Value::Map(vec![("postcode", Value::Uint(94_043)), ("city", Value::Bool(true))]);
+        let place = flat(&record);
+        assert_eq!((place.postal.as_str(), place.city.as_str()), ("94043", ""));
     }
 
     #[test]
