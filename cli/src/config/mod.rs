@@ -14,6 +14,7 @@ mod reader;
 mod rules;
 mod schema;
 mod select;
+mod sources;
 
 pub use load::{FILE_NAME, LoadError, find, load};
 pub use model::{
@@ -25,3 +26,4 @@ pub use places::{PLACES, Place};
 pub use problems::{Problem, Problems};
 pub use schema::schema_json;
 pub use select::{SelectError, Selection, select};
+pub use sources::{is_registry_package, names_of_files};
