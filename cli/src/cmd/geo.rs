@@ -243,10 +243,10 @@ fn sources_of(
 fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     let named = args.out.is_some();
     let out = args.out.unwrap_or_else(|| served(&shared.state));
-    if named {
-        fetch::spares_others(&out)?;
-    }
     if args.sample {
+        if named {
+            fetch::spares_others(&out)?;
+        }
         geo::write_sample(&out)?;
         return inspect(InspectArgs { file: Some(out) }, shared);
     }
@@ -255,6 +255,9 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
     let (sources, digests) = sources_of(args.sources, &config, &lock, shared)?;
     fetch::spares_sources(&out, &sources)?;
+    if named {
+        fetch::spares_others(&out)?;
+    }
     let before = fetch::sha256_of(&out).ok();
     // The one of before gets a second name before the new one takes its first.
     let held = fetch::held_of(&out);

@@ -15,7 +15,7 @@ use super::place;
 pub enum OutError {
     /// It is read by the same build.
     #[error(
-        "{out} would be written over {source_file}, which is a source of this build; name another with --out"
+        "{source_file} is a source of this build, which would write {out} over it; name another file with --out"
     )]
     Source {
         /// What would be written.

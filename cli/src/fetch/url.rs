@@ -38,8 +38,8 @@ impl Default for Web {
         Self {
             connect: Duration::from_secs(30),
             answer: Duration::from_secs(30),
-            idle: Duration::from_secs(60),
-            whole: Duration::from_secs(6 * 3_600),
+            idle: Duration::from_mins(1),
+            whole: Duration::from_hours(6),
             loopback_http: false,
         }
     }

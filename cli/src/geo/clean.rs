@@ -18,13 +18,13 @@ impl Said {
     /// What is known of what a source says.
     pub(super) fn cleaned(self, facts: &Facts) -> Self {
         Self {
-            place: self.place.map(|place| place_of(place, facts)),
-            network: self.network.and_then(network),
+            place: self.place.map(|place| place_of(&place, facts)),
+            network: self.network.and_then(|said| network(&said)),
         }
     }
 }
 
-fn place_of(place: Place, facts: &Facts) -> Place {
+fn place_of(place: &Place, facts: &Facts) -> Place {
     let written = text(&place.country_code);
     let country = facts.code_of(&written);
     // What a source says of a country that is none is not said of another.
@@ -45,7 +45,7 @@ fn place_of(place: Place, facts: &Facts) -> Place {
     }
 }
 
-fn network(network: Network) -> Option<Network> {
+fn network(network: &Network) -> Option<Network> {
     (network.number != 0).then(|| Network {
         number: network.number,
         name: text(&network.name),
@@ -185,6 +185,6 @@ mod tests {
         assert_eq!(place("ZZ", "Unknown or invalid", "-", "-"), ["", "", "", "", "None"]);
         assert_eq!(place("", "Somewhere", "AN", ""), ["", "Somewhere", "AN", "", "Some(true)"]);
         let none = Network { number: 0, name: "-".into(), ..Network::default() };
-        assert_eq!(network(none), None);
+        assert_eq!(network(&none), None);
     }
 }

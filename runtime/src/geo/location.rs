@@ -98,7 +98,7 @@ impl Known {
 
 /// The bytes of a text that is not too long to be ours: where they start, they, and where what follows starts.
 #[inline]
-fn short_text<'a, T: Trace>(data: Data<'a, T>, at: usize) -> Option<(usize, &'a [u8], usize)> {
+fn short_text<T: Trace>(data: Data<'_, T>, at: usize) -> Option<(usize, &[u8], usize)> {
     data.text_bytes(at).filter(|(_, bytes, _)| bytes.len() <= TEXT_BYTES_MAX)
 }
 

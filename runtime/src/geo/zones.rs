@@ -8,12 +8,15 @@ use jiff::tz::{Dst, TimeZone};
 /// Places for zones: half as many again as IANA has names, so that probing stays short.
 const PLACES: usize = 1_024;
 
+/// A name and its zone.
+type Known = (Box<str>, TimeZone);
+
 /// Zones by their names as IANA writes them. Filled on first use, never emptied, read without a lock. Only a name that is
 /// known takes a place, so that no file can fill them; and what has no place is looked up each time, so that an answer
 /// does not depend on those before it.
 #[derive(Debug)]
 pub(super) struct Zones {
-    places: Box<[OnceLock<(Box<str>, TimeZone)>]>,
+    places: Box<[OnceLock<Known>]>,
 }
 
 /// Where to look for a name first.
