@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -270,4 +271,74 @@ fn the_schema_and_the_sample_come_from_the_program() {
     let json: Value =
         serde_json::from_str(&done(folder.path(), &["geo", "inspect", "--json"])).expect("JSON");
     assert_eq!(json["date"], "2026-11-24");
+}
+
+/// A source of two networks, written as `geo fetch` would leave it.
+fn source(path: &Path) {
+    use mmdb_writer::{IpVersion, Value, Writer};
+    let mut writer = Writer::builder("city").ip_version(IpVersion::V4).build();
+    for (network, code) in [("5.0.0.0/8", "DE"), ("6.0.0.0/8", "US")] {
+        let record = [("country_code".to_owned(), Value::String(code.to_owned()))];
+        let network: ipnet::IpNet = network.parse().expect("a network");
+        writer.insert_value(network, Value::Map(record.into_iter().collect())).expect("inserted");
+    }
+    std::fs::write(path, writer.to_bytes().expect("bytes")).expect("written");
+}
+
+#[test]
+fn a_geo_build_never_writes_over_what_it_reads_or_what_is_not_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    source(&at("x.mmdb"));
+    source(&at("old.mmdb.previous"));
+    std::fs::hard_link(at("x.mmdb"), at("hard.mmdb")).expect("a link");
+    std::os::unix::fs::symlink(at("x.mmdb"), at("soft.mmdb")).expect("a link");
+    std::fs::write(at("letter.txt"), "dear all").expect("written");
+    let names = ["x.mmdb", "old.mmdb.previous", "hard.mmdb", "soft.mmdb", "letter.txt"];
+    let read = || names.map(|name| std::fs::read(at(name)).expect("a file"));
+    let before = read();
+    let state = at("state");
+    let build = |source: &str, out: &str| {
+        let (source, out) = (at(source).display().to_string(), at(out).display().to_string());
+        let output = run(&state, &["geo", "build", &source, "--out", &out]);
+        (output.status.code(), stderr(&output))
+    };
+    for out in ["x.mmdb", "./x.mmdb", "hard.mmdb", "soft.mmdb"] {
+        let (status, told) = build("x.mmdb", out);
+        assert!(status == Some(1) && told.contains("is a source of this build"), "{out}: {told}");
+    }
+    let (status, told) = build("x.mmdb", "letter.txt");
+    assert!(status == Some(1) && told.contains("is not a compiled geo database"), "{told}");
+    let (status, told) = build("old.mmdb.previous", "old.mmdb");
+    assert!(status == Some(1) && told.contains("is a source of this build"), "{told}");
+    let sample = run(&state, &["geo", "build", "--sample", "--out", &at("letter.txt").display().to_string()]);
+    assert!(stderr(&sample).contains("is not a compiled geo database"), "{}", stderr(&sample));
+    assert_eq!(read(), before);
+    // Its own may be: one source after another, and the same again.
+    for round in 0..2 {
+        let (status, told) = build("x.mmdb", "out.mmdb");
+        assert_eq!(status, Some(0), "{round}: {told}");
+    }
+    let _ = std::fs::remove_file(at("self.mmdb"));
+    std::fs::hard_link(at("out.mmdb"), at("self.mmdb")).expect("a link");
+    let (status, told) = build("self.mmdb", "out.mmdb");
+    assert!(status == Some(1) && told.contains("is a source of this build"), "{told}");
+}
+
+#[test]
+fn what_a_database_says_of_itself_does_not_move_the_cursor() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (from, file) = (folder.path().join("x.mmdb"), folder.path().join("y.mmdb"));
+    source(&from);
+    let about =
+        ipgeo::geo::About { name: "\u{1b}[2J\u{9b}31mX".into(), date: "\u{7}".into(), ..Default::default() };
+    let opened = [ipgeo::geo::Source::open(&from).expect("it opens")];
+    ipgeo::geo::build(&opened, &about, &file, &ipgeo::geo::Quiet).expect("it compiles");
+    let file = file.display().to_string();
+    for args in [&["geo", "inspect", &file][..], &["geo", "diff", &file, &file]] {
+        let output = run(folder.path(), args);
+        let all = stdout(&output) + &stderr(&output);
+        assert_eq!(output.status.code(), Some(0), "{all}");
+        assert!(!all.contains(|c: char| c.is_control() && c != '\n'), "{all:?}");
+    }
 }

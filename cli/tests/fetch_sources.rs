@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ipgeo::config::{self, Config};
 use ipgeo::fetch::{
-    FetchError, Lock, LockError, Outcome, Places, compile, fetch, fetched, pin, sha256_of, verify,
+    FetchError, Lock, LockError, Outcome, Places, Web, compile, fetch, fetched, pin, sha256_of, verify,
 };
 use ipgeo::geo::sample;
 use jiff::Timestamp;
@@ -40,11 +40,12 @@ fn now() -> Timestamp {
 
 struct Place {
     folder: tempfile::TempDir,
+    web: Web,
 }
 
 impl Place {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder") }
+        Self { folder: tempfile::tempdir().expect("a folder"), web: Web::default() }
     }
 
     fn state(&self) -> PathBuf {
@@ -61,7 +62,8 @@ impl Place {
 
     fn fetch_locked(&self, config: &Config, npm: &Path, lock: &mut Lock) -> Result<Vec<Outcome>, FetchError> {
         let state = self.state();
-        let places = Places { here: self.folder.path(), state: &state, npm };
+        let web = Web { loopback_http: true, ..self.web };
+        let places = Places { here: self.folder.path(), state: &state, npm, web };
         let all = fetch(config, places, lock, now())?;
         Ok(all.into_iter().map(|one| one.outcome).collect())
     }
@@ -321,6 +323,131 @@ fn a_pinned_source_does_not_move() {
     assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("it moves"), [Outcome::Updated]);
 }
 
+/// A server that answers every connection with these bytes, and then holds its tongue or hangs up.
+fn raw(answer: Vec<u8>, hold: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in listener.incoming().take(20) {
+            let mut stream = stream.expect("a connection");
+            let mut request = [0; 2_048];
+            let _ = std::io::Read::read(&mut stream, &mut request);
+            let _ = stream.write_all(&answer);
+            if hold {
+                held.push(stream);
+            }
+        }
+    });
+    url
+}
+
+#[test]
+fn a_server_that_stalls_is_given_up_and_a_slow_one_is_not() {
+    let good = sample().expect("it compiles");
+    let head = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n", good.len());
+    let mut place = Place::new();
+    let moment = std::time::Duration::from_millis(300);
+    place.web = Web { connect: moment, answer: moment, idle: moment, ..place.web };
+    for (answer, why) in [
+        (Vec::new(), "took too long"),
+        (head.as_bytes()[..20].to_vec(), "took too long"),
+        (head.clone().into_bytes(), "no more bytes came"),
+        ([head.as_bytes(), &good[..1_000]].concat(), "no more bytes came"),
+    ] {
+        let url = raw(answer, true);
+        let error = place.fetch(&config(&format!("url = \"{url}/x.mmdb\"")), no_npm()).expect_err("refused");
+        let cause = std::error::Error::source(&error).expect("a cause").to_string();
+        assert!(cause.contains(why) || cause.contains("no more bytes came"), "{cause}");
+    }
+    // Longer in all than any one wait may be.
+    place.web = Web { idle: std::time::Duration::from_secs(20), ..Web::default() };
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let bytes = good.clone();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut request = [0; 2_048];
+        let _ = std::io::Read::read(&mut stream, &mut request);
+        let _ = stream.write_all(head.as_bytes());
+        for part in bytes.chunks(bytes.len() / 8 + 1) {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            let _ = stream.write_all(part);
+        }
+    });
+    assert_eq!(
+        place.fetch(&config(&format!("url = \"{url}/x.mmdb\"")), no_npm()).expect("fetched"),
+        [Outcome::New]
+    );
+}
+
+#[test]
+fn without_tls_nothing_is_asked_and_redirects_are_held_to_the_same() {
+    let good = sample().expect("it compiles");
+    let place = Place::new();
+    let state = place.state();
+    let url = serve(vec![("/x.mmdb", 200, good.clone(), good.len())]);
+    // As an operator runs it.
+    let places = Places { here: place.folder.path(), state: &state, npm: no_npm(), web: Web::default() };
+    let config_of = |url: &str| config(&format!("url = \"{url}\""));
+    let error = fetch(&config_of(&format!("{url}/x.mmdb?key=hush")), places, &mut Lock::default(), now())
+        .expect_err("refused");
+    let told = format!("{:#}", anyhow::Error::from(error));
+    assert!(told.contains("is not https") && !told.contains("hush"), "{told}");
+
+    let redirect = |to: &str| {
+        raw(
+            format!("HTTP/1.1 302 X\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                .into_bytes(),
+            false,
+        )
+    };
+    let followed = redirect(&format!("{url}/x.mmdb"));
+    assert_eq!(place.fetch(&config_of(&format!("{followed}/a")), no_npm()).expect("fetched"), [Outcome::New]);
+    for (to, why) in [
+        (
+            "http://user:hush@example.invalid/x.mmdb?key=hush#hush",
+            "http://example.invalid/x.mmdb is not https",
+        ),
+        ("file:///etc/passwd", "is not https"),
+        ("ftp://127.0.0.1/x", "is not https"),
+        ("/again", "redirects more than 5 times"),
+    ] {
+        let error =
+            place.fetch(&config_of(&format!("{}/a?key=hush", redirect(to))), no_npm()).expect_err("refused");
+        let told = format!("{:#}", anyhow::Error::from(error));
+        assert!(told.contains(why) && !told.contains("hush"), "{told}");
+    }
+}
+
+#[test]
+fn nothing_of_a_package_is_run_and_files_of_one_name_are_both_kept() {
+    let place = Place::new();
+    let good = sample().expect("it compiles");
+    let second = of_day("2026-10-01");
+    let entries: [(&str, &[u8]); 2] = [("package/v4/a.mmdb", &good), ("package/v6/a.mmdb", &second)];
+    let program = npm(place.folder.path(), &entries, 0);
+    let script = fs::read_to_string(&program).expect("a script");
+    let words = place.folder.path().join("words");
+    fs::write(&program, script.replace("cp '", &format!("echo \"$@\" > '{}'\ncp '", words.display())))
+        .expect("written");
+    let config = config("npm = \"@scope/pkg\"\nfiles = [\"v4/a.mmdb\", \"v6/a.mmdb\"]");
+    assert_eq!(place.fetch(&config, &program).expect("fetched"), [Outcome::New, Outcome::New]);
+    assert_eq!(fs::read(place.source("v4-a.mmdb")).expect("a file"), good);
+    assert_eq!(fs::read(place.source("v6-a.mmdb")).expect("a file"), second);
+    let told = fs::read_to_string(&words).expect("its words");
+    assert_eq!(told.trim(), "pack --silent --ignore-scripts -- @scope/pkg");
+}
+
+#[test]
+fn a_source_that_is_no_file_is_not_waited_for() {
+    let place = Place::new();
+    for path in ["/dev/zero", "."] {
+        let error = place.fetch(&config(&format!("file = \"{path}\"")), no_npm()).expect_err("refused");
+        assert!(format!("{:#}", anyhow::Error::from(error)).contains("it is not a file"));
+    }
+}
+
 #[test]
 fn a_password_in_an_address_is_told_to_nobody() {
     let place = Place::new();
@@ -331,9 +458,15 @@ fn a_password_in_an_address_is_told_to_nobody() {
     let mut lock = Lock::default();
     place.fetch_locked(&secret, no_npm(), &mut lock).expect("fetched");
     assert!(lock.sources[0].from.ends_with("/city.mmdb"), "{:?}", lock.sources);
-    let closed = config("url = \"http://127.0.0.1:9/city.mmdb?license_key=hush\"");
-    let told = format!("{:#}", anyhow::Error::from(place.fetch(&closed, no_npm()).expect_err("refused")));
-    assert!(!told.contains("hush"), "{told}");
+    for closed in [
+        "http://127.0.0.1:9/city.mmdb?license_key=hush",
+        "http://127.0.0.1:9/city.mmdb#key=hush",
+        "https://user:hush@127.0.0.1:9/city.mmdb",
+    ] {
+        let closed = config(&format!("url = \"{closed}\""));
+        let told = format!("{:#}", anyhow::Error::from(place.fetch(&closed, no_npm()).expect_err("refused")));
+        assert!(told.contains("127.0.0.1:9/city.mmdb") && !told.contains("hush"), "{told}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::net::IpAddr;
 
-use ipgeo::geo::{Networks, sample};
+use ipgeo::geo::{About, BuildError, Networks, Quiet, Source, build, diff, sample};
 use ipgeo_runtime::geo::Database;
 use proptest::prelude::*;
 
@@ -252,6 +252,65 @@ fn a_file_of_gigabytes_of_nothing_is_opened_and_knows_nothing() {
     file.write_all(&made.metadata()).expect("written");
     let database = Database::open(&path).expect("it opens");
     assert_eq!(look_around(&database), None);
+    let networks = Networks::open(&path).expect("it opens");
+    assert_eq!((networks.len(false), networks.len(true)), (0, 0));
+    assert_eq!(diff(&path, &path, 100, 1).expect("compared").sampled.len(), 3);
+}
+
+/// A source of the flat layout, whose nodes are these.
+fn source(nodes: Vec<[u32; 2]>, ip_version: u64) -> Made {
+    let data = map(&[("country_code", text("US")), ("city", text("Berkeley"))]);
+    Made::of(data).with(|made| {
+        (made.node_count, made.nodes, made.ip_version) = (nodes.len() as u64, nodes, ip_version);
+    })
+}
+
+#[test]
+fn a_source_whose_nodes_are_shared_or_lead_back_is_refused_and_an_odd_one_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, out) = (folder.path().join("source.mmdb"), folder.path().join("out.mmdb"));
+    // What leads to the data of a tree of so many nodes.
+    let leaf = |nodes: u32| nodes + 16;
+    let chain = |length: u32, both: bool| -> Vec<[u32; 2]> {
+        let mut nodes: Vec<[u32; 2]> =
+            (1..length).map(|next| [next, if both { next } else { length }]).collect();
+        nodes.push([leaf(length); 2]);
+        nodes
+    };
+    let table = [
+        ("two that lead to each other", source(vec![[1, 1], [0, leaf(2)]], 6), false),
+        ("two that lead to each other, in IPv4", source(vec![[1, 1], [0, leaf(2)]], 4), false),
+        ("one that leads to itself", source(vec![[0, leaf(1)]], 6), true),
+        ("one that leads to itself twice", source(vec![[1, 1], [1, 1], [leaf(3); 2]], 4), false),
+        ("three in a ring", source(vec![[1, 2], [2, 0], [leaf(3), 1]], 6), false),
+        ("halves that are one, all the way down", source(chain(128, true), 6), false),
+        ("halves that are one, in IPv4", source(chain(32, true), 4), false),
+        ("halves that are one, seven times", source(chain(7, true), 6), true),
+        ("a chain", source(chain(128, false), 6), true),
+        ("a chain in IPv4", source(chain(32, false), 4), true),
+    ];
+    for (what, made, sound) in table {
+        std::fs::write(&path, made.bytes()).expect("written");
+        let opened = [Source::open(&path).expect("it opens")];
+        match build(&opened, &About::default(), &out, &Quiet) {
+            Ok(_) => assert!(sound, "{what}"),
+            Err(BuildError::Tangled { path: named }) => assert!(!sound && named == path, "{what}"),
+            Err(error) => panic!("{what}: {error}"),
+        }
+        assert_eq!(out.exists(), sound, "{what}");
+        let _ = std::fs::remove_file(&out);
+    }
+}
+
+#[test]
+fn texts_of_megabytes_are_not_read_for_every_address() {
+    let long = "x".repeat(200_000);
+    for data in
+        [place(text(&long)), map(&[("area", map(&[("text", text(&long))]))]), map(&[("asn", text(&long))])]
+    {
+        let database = Database::from_bytes(Made::of(data).bytes()).expect("it opens");
+        assert_eq!(look_around(&database), None);
+    }
 }
 
 #[test]

@@ -168,6 +168,143 @@ fn ipinfo_lite_gives_country_and_network_at_once() {
 }
 
 #[test]
+fn what_sources_write_where_they_know_nothing_is_not_served() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut dirty = flat("uk", "-", " New\u{a0}Town ", 91.0, 0.0);
+    dirty["postcode"] = json!("N/A");
+    dirty["timezone"] = json!("europe/london");
+    let maxmind = json!({
+        "city": { "names": { "en": "Unknown" } },
+        "continent": { "code": "eu" },
+        "country": { "iso_code": "zz", "names": { "en": "Nowhere" }, "is_in_european_union": true },
+        "registered_country": { "iso_code": "fr", "names": { "en": "France" } },
+        "location": { "latitude": 0.0, "longitude": 0.0, "time_zone": "-" },
+        "postal": { "code": " 75001 " },
+        "subdivisions": [{ "iso_code": "fr-idf", "names": { "en": "Île-de-France\t" } }],
+    });
+    let ipinfo = json!({ "asn": "as64496", "as_name": "-", "as_domain": "", "country": "Unknown", "country_code": "ZZ",
+                         "continent": "Nowhere", "continent_code": "XX" });
+    let networks = [
+        (
+            "8.0.0.0/24",
+            json!({ "autonomous_system_number": 0, "autonomous_system_organization": "Not routed" }),
+        ),
+        (
+            "8.1.0.0/24",
+            json!({ "autonomous_system_number": 64_497, "autonomous_system_organization": " - " }),
+        ),
+    ];
+    let null_island = flat("de", "", "", 0.0, 0.0);
+    let nothing = flat("-", " ", "", 200.0, 500.0);
+    let write =
+        |name: &str, records: &[(&str, Json)]| write(folder.path(), name, IpVersion::V6, name, records);
+    let database = compiled(&[
+        write("flat.mmdb", &[("1.0.0.0/8", dirty), ("2.0.0.0/8", null_island), ("3.0.0.0/8", nothing)]),
+        write("maxmind.mmdb", &[("4.0.0.0/8", maxmind)]),
+        write("ipinfo.mmdb", &[("5.0.0.0/8", ipinfo)]),
+        write("asn.mmdb", &networks),
+    ]);
+    let of = |address: &str, names: &[&str]| {
+        let location = told(&database, address);
+        names.iter().map(|name| location[name].clone()).collect::<Vec<Json>>()
+    };
+    let place = [
+        "country_code",
+        "country_name",
+        "continent_code",
+        "region",
+        "region_code",
+        "city",
+        "postal",
+        "latitude",
+    ];
+    let null = Json::Null;
+    assert_eq!(
+        of("1.1.1.1", &place),
+        [
+            json!("GB"),
+            json!("United Kingdom"),
+            json!("EU"),
+            null.clone(),
+            null.clone(),
+            json!("New Town"),
+            null.clone(),
+            null.clone()
+        ]
+    );
+    assert_eq!(
+        of("2.1.1.1", &["country_code", "latitude", "longitude"]),
+        [json!("DE"), null.clone(), null.clone()]
+    );
+    assert_eq!(told(&database, "3.1.1.1"), null);
+    assert_eq!(
+        of("4.1.1.1", &place),
+        [
+            json!("FR"),
+            json!("France"),
+            json!("EU"),
+            json!("Île-de-France"),
+            json!("IDF"),
+            null.clone(),
+            json!("75001"),
+            null.clone()
+        ]
+    );
+    assert_eq!(told(&database, "5.1.1.1"), json!({ "asn": { "asn": "AS64496", "route": "5.0.0.0/8" } }));
+    assert_eq!(told(&database, "8.0.0.1"), null);
+    assert_eq!(told(&database, "8.1.0.1"), json!({ "asn": { "asn": "AS64497", "route": "8.1.0.0/24" } }));
+    let zone = |address: &str| database.lookup(address.parse().unwrap()).and_then(|found| found.time_zone());
+    assert_eq!((zone("1.1.1.1"), zone("2.1.1.1"), zone("4.1.1.1")), (Some("Europe/London"), None, None));
+}
+
+/// All that is said of an address at an instant.
+fn answer(database: &Database, address: IpAddr) -> Option<String> {
+    let mut out = String::new();
+    let location = database.lookup(address)?;
+    location.write_static(&mut out);
+    out.push('|');
+    location.write_time_zone("2026-11-24T12:00:00Z".parse().expect("a timestamp"), &mut out);
+    Some(out)
+}
+
+#[test]
+fn an_answer_does_not_depend_on_those_before_it() {
+    // More areas than anything that remembers has places for, and every zone of the world.
+    const AREAS: u32 = 12_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let zones: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+    assert!(zones.len() > 400, "{}", zones.len());
+    let zone_of = |area: u32| &zones[area as usize % zones.len()];
+    let record = |area: u32| json!({ "country_code": "DE", "state1": format!("R{area}"), "city": "", "timezone": zone_of(area) });
+    let address = |area: u32| IpAddr::from(std::net::Ipv4Addr::from_bits((20 << 24) + (area << 8) + 7));
+    let records: Vec<(String, Json)> = (0..AREAS)
+        .map(|area| (format!("{}/24", std::net::Ipv4Addr::from_bits((20 << 24) + (area << 8))), record(area)))
+        .collect();
+    let records: Vec<(&str, Json)> =
+        records.iter().map(|(network, json)| (network.as_str(), json.clone())).collect();
+    let path = write(folder.path(), "areas.mmdb", IpVersion::V4, "city", &records);
+    let bytes = build_bytes(&open(&[path]), &About::default()).expect("it compiles");
+    let old = Database::from_bytes(bytes.clone()).expect("it opens");
+    for round in 0..2 {
+        for area in 0..AREAS {
+            let told = answer(&old, address(area)).expect("known");
+            let name = old.lookup(address(area)).and_then(|found| found.time_zone()).map(str::to_owned);
+            assert!(told.starts_with(&format!("\"region\":\"R{area}\",")), "{round} {area}: {told}");
+            assert!(
+                told.contains(&format!("|\"time_zone\":{{\"name\":\"{}\"", name.expect("a zone"))),
+                "{round} {area}: {told}"
+            );
+        }
+    }
+    let mut random = fastrand::Rng::with_seed(6);
+    for _ in 0..40 {
+        let fresh = Database::from_bytes(bytes.clone()).expect("it opens");
+        let some = address(random.u32(0..AREAS + 100));
+        assert_eq!(answer(&old, some), answer(&fresh, some), "{some}");
+    }
+}
+
+#[test]
 fn the_same_sources_give_the_same_bytes() {
     let folder = tempfile::tempdir().expect("a folder");
     let records: Vec<(String, Json)> = (0..200_u8)

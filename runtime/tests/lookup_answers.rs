@@ -197,7 +197,7 @@ fn a_location_has_the_fields_of_the_contract() {
         "flag": "https://flagcdn.com/w80/us.png", "emoji_flag": "🇺🇸", "emoji_unicode": "U+1F1FA U+1F1F8",
         "asn": { "asn": "AS15169", "name": "Google LLC", "route": "8.8.8.0/24" },
         "languages": [{ "name": "English", "native": "English", "code": "en" }],
-        "currency": { "name": "United States dollar", "code": "USD", "symbol": "$", "native": "$" },
+        "currency": { "name": "US Dollar", "code": "USD", "symbol": "$", "native": "$", "plural": "US dollars" },
         "time_zone": {
             "name": "America/Los_Angeles", "abbr": "PST", "offset": "-0800", "is_dst": false,
             "current_time": "2026-11-24T04:00:00-08:00",

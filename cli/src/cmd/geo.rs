@@ -17,7 +17,7 @@ use super::{geo_rollout as rollout, load_config};
 use crate::artifacts::purge_artifacts;
 use crate::cli::Shared;
 use crate::config::Config;
-use crate::fetch::{self, Lock, LockError, LockedDatabase, Places};
+use crate::fetch::{self, Lock, LockError, LockedDatabase, Places, Web};
 use crate::geo;
 use crate::geo::{Phase, Progress};
 use crate::licence::{Copy, Standing, Terms, standing};
@@ -215,7 +215,7 @@ fn fetch_sources(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     let lock_path = Lock::path(&path);
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
     output::say("fetching the source databases of regions.toml");
-    let places = Places { here, state: &shared.state, npm: &args.npm };
+    let places = Places { here, state: &shared.state, npm: &args.npm, web: Web::default() };
     let fetched = fetch::fetch(&config, places, &mut lock, Timestamp::now())?;
     lock.write(&lock_path)?;
     purge(&config, shared)?;
@@ -236,6 +236,28 @@ fn fetch_sources(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The source databases of a build and their digests: those that are named, else those that were fetched.
+fn sources_of(
+    named: Vec<PathBuf>,
+    config: &Config,
+    lock: &Lock,
+    shared: &Shared,
+) -> anyhow::Result<(Vec<PathBuf>, Vec<String>)> {
+    if named.is_empty() {
+        let Some(fetched) = fetch::fetched(config, &shared.state) else {
+            bail!("the sources of regions.toml are not here; `ipgeo geo fetch` gets them")
+        };
+        let digests = fetch::verify(config, &shared.state, lock)?;
+        return Ok((fetched, digests));
+    }
+    let digest = |file: &PathBuf| {
+        let read = fetch::sha256_of(file).with_context(|| format!("read {}", file.display()))?;
+        Ok(read.0)
+    };
+    let digests = named.iter().map(digest).collect::<anyhow::Result<_>>()?;
+    Ok((named, digests))
+}
+
 fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     let named = args.out.is_some();
     let out = args.out.unwrap_or_else(|| served(&shared.state));
@@ -243,29 +265,23 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
         in_a_folder(&out).with_context(|| format!("write {}", out.display()))?;
     }
     if args.sample {
+        if named {
+            fetch::spares_others(&out)?;
+        }
         geo::write_sample(&out)?;
         return inspect(InspectArgs { file: Some(out) }, shared);
     }
     let (config, path) = load_config(shared)?;
     let lock_path = Lock::path(&path);
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
-    let (sources, digests) = if args.sources.is_empty() {
-        let Some(fetched) = fetch::fetched(&config, &shared.state) else {
-            bail!("the sources of regions.toml are not here; `ipgeo geo fetch` gets them")
-        };
-        let digests = fetch::verify(&config, &shared.state, &lock)?;
-        (fetched, digests)
-    } else {
-        let digest = |file: &PathBuf| {
-            let read = fetch::sha256_of(file).with_context(|| format!("read {}", file.display()))?;
-            Ok(read.0)
-        };
-        let digests = args.sources.iter().map(digest).collect::<anyhow::Result<_>>()?;
-        (args.sources, digests)
-    };
+    let (sources, digests) = sources_of(args.sources, &config, &lock, shared)?;
+    fetch::spares_sources(&out, &sources)?;
+    if named {
+        fetch::spares_others(&out)?;
+    }
     let before = fetch::sha256_of(&out).ok();
     // The one of before gets a second name before the new one takes its first.
-    let held = out.with_extension("mmdb.held");
+    let held = fetch::held_of(&out);
     let _removed_or_none = std::fs::remove_file(&held);
     if before.is_some() {
         std::fs::hard_link(&out, &held).with_context(|| format!("keep {}", out.display()))?;
@@ -427,7 +443,7 @@ fn told(file: &Path, info: &Info) -> String {
         ("bytes", grouped(info.bytes)),
     ];
     let text: Vec<String> =
-        lines.iter().map(|(name, value)| format!("{name:<8}  {}", value.trim())).collect();
+        lines.iter().map(|(name, value)| format!("{name:<8}  {}", output::printable(value.trim()))).collect();
     text.join("\n")
 }
 

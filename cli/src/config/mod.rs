@@ -14,6 +14,7 @@ mod reader;
 mod rules;
 mod schema;
 mod select;
+mod sources;
 
 pub use load::{FILE_NAME, LoadError, STATE_NAME, find, load, state_folder};
 pub use model::{
@@ -27,3 +28,4 @@ pub(crate) use reader::{did_you_mean, suggestion};
 pub(crate) use rules::is_invisible;
 pub use schema::schema_json;
 pub use select::{SelectError, Selection, select};
+pub use sources::{is_registry_package, names_of_files};

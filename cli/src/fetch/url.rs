@@ -1,5 +1,6 @@
 //! Sources at an address: this month's, or, early in a month, the last one's.
 
+use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,12 +8,42 @@ use flate2::read::GzDecoder;
 use ipgeo_contract::Month;
 use jiff::{Timestamp, ToSpan as _};
 use tempfile::NamedTempFile;
+use ureq::http::Response;
 
 use super::FetchError;
 use super::place::received;
 
-/// Patience for the first byte; a large file may take as long as it needs after that.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Redirects that are followed.
+const REDIRECTS_MAX: usize = 5;
+
+/// How addresses are asked. Each wait is bounded; a large file may take as long as its bytes keep coming.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Web {
+    /// Patience for a connection, with its name looked up and TLS agreed on.
+    pub connect: Duration,
+    /// For the answer's head.
+    pub answer: Duration,
+    /// For the next byte.
+    pub idle: Duration,
+    /// For the whole file: a server that sends a byte now and then must end too.
+    pub whole: Duration,
+    /// Whether `http` of this machine will do: tests have servers without a certificate. No flag or file sets this.
+    pub loopback_http: bool,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(30),
+            answer: Duration::from_secs(30),
+            idle: Duration::from_mins(1),
+            whole: Duration::from_hours(6),
+            loopback_http: false,
+        }
+    }
+}
 
 /// The address of a month.
 fn of_month(pattern: &str, month: Month) -> String {
@@ -20,9 +51,19 @@ fn of_month(pattern: &str, month: Month) -> String {
     pattern.replace("{YYYY}", &text[..4]).replace("{MM}", &text[5..])
 }
 
-/// An address without what follows its `?`: a licence key may be there, which nobody is to read.
-pub(super) fn without_query(url: &str) -> &str {
-    url.split('?').next().unwrap_or_default()
+/// Scheme, authority and the rest of an address.
+fn parts(url: &str) -> (&str, &str, &str) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+    (scheme, &rest[..end], &rest[end..])
+}
+
+/// An address for people: scheme, host and path. A password or a licence key may stand before an `@`, behind a `?` or a `#`.
+pub(super) fn shown(url: &str) -> String {
+    let (scheme, authority, rest) = parts(url);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
 }
 
 /// The addresses to try, the newest first.
@@ -35,38 +76,109 @@ fn addresses(pattern: &str, now: Timestamp) -> Vec<String> {
 }
 
 /// Downloads the newest that is there; a `.gz` is unpacked on the way.
-pub(super) fn download(pattern: &str, folder: &Path, now: Timestamp) -> Result<NamedTempFile, FetchError> {
+pub(super) fn download(
+    pattern: &str,
+    folder: &Path,
+    now: Timestamp,
+    web: Web,
+) -> Result<NamedTempFile, FetchError> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_connect(Some(ANSWER_WITHIN))
-        .timeout_recv_response(Some(ANSWER_WITHIN))
+        .https_only(!web.loopback_http)
+        // Followed here, each held to the same rule as the first.
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_resolve(Some(web.connect))
+        .timeout_connect(Some(web.connect))
+        .timeout_recv_response(Some(web.answer))
+        .timeout_per_read(Some(web.idle))
+        .timeout_recv_body(Some(web.whole))
         .build()
         .into();
     let mut failure = None;
     for url in addresses(pattern, now) {
-        match get(&agent, &url, folder) {
+        match get(&agent, &url, folder, web) {
             Ok(file) => return Ok(file),
+            // The newest address is the one that an operator will look for.
             Err(source) => {
-                // The newest address is the one that an operator will look for.
-                let url = without_query(&url).to_owned();
-                failure.get_or_insert(FetchError::Download { url, source });
+                failure.get_or_insert(FetchError::Download { url: shown(&url), source });
             }
         }
     }
     Err(failure.unwrap_or(FetchError::NoSource))
 }
 
-fn get(
-    agent: &ureq::Agent,
-    url: &str,
-    folder: &Path,
-) -> Result<NamedTempFile, Box<dyn std::error::Error + Send + Sync>> {
-    let body = agent.get(url).call()?.into_body();
+/// Why an address did not answer, without the address: it may hold a secret.
+fn reason(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::StatusCode(status) => format!("the server answered with status {status}"),
+        ureq::Error::Timeout(ureq::Timeout::PerRead) => "no more bytes came".to_owned(),
+        ureq::Error::Timeout(timeout) => format!("it took too long ({timeout})"),
+        ureq::Error::RequireHttpsOnly(_) => "its address is not https".to_owned(),
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => "it is not a sound address".to_owned(),
+        ureq::Error::ConnectProxyFailed(_) | ureq::Error::InvalidProxyUrl => "the proxy refused".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Whether an address may be asked: with TLS, or, in tests, on this machine.
+fn allowed(url: &str, web: Web) -> Result<(), BoxError> {
+    let (scheme, authority, _) = parts(url);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    if scheme == "https" || (web.loopback_http && scheme == "http" && host == "127.0.0.1") {
+        return Ok(());
+    }
+    Err(format!("{} is not https", shown(url)).into())
+}
+
+/// Where a redirect leads from an address.
+fn joined(url: &str, location: &str) -> String {
+    let (scheme, authority, rest) = parts(url);
+    // The password of one place is not another's.
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    if location.contains("://") {
+        location.to_owned()
+    } else if let Some(other) = location.strip_prefix("//") {
+        format!("{scheme}://{other}")
+    } else if location.starts_with('/') {
+        format!("{scheme}://{host}{location}")
+    } else {
+        let path = rest.split(['?', '#']).next().unwrap_or_default();
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        format!("{scheme}://{host}{folder}/{location}")
+    }
+}
+
+/// Asks an address, and where it leads.
+fn answer(agent: &ureq::Agent, url: &str, web: Web) -> Result<Response<ureq::Body>, BoxError> {
+    let mut url = url.to_owned();
+    for _ in 0..=REDIRECTS_MAX {
+        allowed(&url, web)?;
+        let response = agent.get(&url).call().map_err(|error| reason(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let location = response.headers().get("location").and_then(|location| location.to_str().ok());
+        let Some(location) = location.filter(|_| response.status().is_redirection()) else {
+            return Err(format!("the server answered with status {}", response.status().as_u16()).into());
+        };
+        url = joined(&url, location);
+    }
+    Err(format!("it redirects more than {REDIRECTS_MAX} times").into())
+}
+
+fn get(agent: &ureq::Agent, url: &str, folder: &Path, web: Web) -> Result<NamedTempFile, BoxError> {
+    let body = answer(agent, url, web)?.into_body();
     let length = body.content_length();
     let reader = body.into_with_config().limit(super::BYTES_MAX).reader();
-    let packed = url.split('?').next().is_some_and(|path| {
-        Path::new(path).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"))
-    });
-    let file = if packed { received(GzDecoder::new(reader), folder)? } else { received(reader, folder)? };
+    let packed =
+        Path::new(&shown(url)).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+    let told = |error: std::io::Error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(inner) => reason(inner),
+        None => error.to_string(),
+    };
+    let file = if packed { received(GzDecoder::new(reader), folder) } else { received(reader, folder) };
+    let file = file.map_err(told)?;
     let got = file.as_file().metadata()?.len();
     match length {
         Some(length) if !packed && got != length => {
@@ -87,5 +199,48 @@ mod tests {
         let expected = ["http://a.test/city-2026-01.mmdb.gz", "http://a.test/city-2025-12.mmdb.gz"];
         assert_eq!(addresses(pattern, now), expected);
         assert_eq!(addresses("http://a.test/city.mmdb", now), ["http://a.test/city.mmdb"]);
+    }
+
+    #[test]
+    fn no_secret_of_an_address_is_shown() {
+        for (url, expected) in [
+            ("https://a.test/city.mmdb", "https://a.test/city.mmdb"),
+            ("https://user:KEY@a.test:8443/c.mmdb?key=KEY#key=KEY", "https://a.test:8443/c.mmdb"),
+            ("https://KEY@a.test", "https://a.test"),
+            ("https://a.test?KEY", "https://a.test"),
+            ("https://a.test#KEY@b.test/", "https://a.test"),
+            ("https://a.test/c@d.mmdb#KEY?x", "https://a.test/c@d.mmdb"),
+            ("https://u:KEY@KEY@a.test/", "https://a.test/"),
+        ] {
+            assert_eq!(shown(url), expected);
+        }
+    }
+
+    #[test]
+    fn redirects_lead_where_browsers_would_go_and_only_with_tls() {
+        let from = "https://user:KEY@a.test/data/city.mmdb?key=KEY";
+        for (location, expected) in [
+            ("https://b.test/x", "https://b.test/x"),
+            ("//b.test/x", "https://b.test/x"),
+            ("/x", "https://a.test/x"),
+            ("x?y=z", "https://a.test/data/x?y=z"),
+        ] {
+            assert_eq!(joined(from, location), expected);
+        }
+        let (users, tests) = (Web::default(), Web { loopback_http: true, ..Web::default() });
+        for (url, by_users, by_tests) in [
+            ("https://a.test/", true, true),
+            ("http://127.0.0.1:9/x", false, true),
+            ("http://127.0.0.1:9@a.test/x", false, false),
+            ("http://a.test/", false, false),
+            ("ftp://a.test/", false, false),
+            ("a.test", false, false),
+        ] {
+            assert_eq!(
+                (allowed(url, users).is_ok(), allowed(url, tests).is_ok()),
+                (by_users, by_tests),
+                "{url}"
+            );
+        }
     }
 }

@@ -7,6 +7,9 @@ use std::path::Path;
 use ipgeo_runtime::geo::Database;
 use serde_json::Value;
 
+use super::clean;
+use super::facts::Facts;
+
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checked {
@@ -22,7 +25,7 @@ pub struct Checked {
 const DIFFERENCES_MAX: usize = 10;
 
 /// Country code, city, latitude and longitude of an address.
-pub(super) type Facts = (Option<String>, Option<String>, Option<f64>, Option<f64>);
+pub(super) type Found = (Option<String>, Option<String>, Option<f64>, Option<f64>);
 
 /// Compares `count` random addresses of a seed: of IPv4 when `ipv6` is false, else of the parts of IPv6
 /// that are given out.
@@ -34,6 +37,7 @@ pub fn check(
     seed: u64,
 ) -> Result<Checked, maxminddb::MaxMindDbError> {
     let reader = maxminddb::Reader::open_readfile(source)?;
+    let countries = Facts::new();
     let mut random = fastrand::Rng::with_seed(seed);
     let mut checked = Checked::default();
     for _ in 0..count {
@@ -45,7 +49,8 @@ pub fn check(
             Ipv4Addr::from_bits(random.u32(0x0100_0000..0xe000_0000)).into()
         };
         let theirs: Option<Value> = reader.lookup(address)?.decode()?;
-        let theirs = theirs.as_ref().map(source_facts).filter(|facts| *facts != Facts::default());
+        let theirs = theirs.as_ref().map(|value| known(source_facts(value), &countries));
+        let theirs = theirs.filter(|facts| *facts != Found::default());
         let ours = our_facts(compiled, address);
         match (&theirs, &ours) {
             (None, None) => checked.unknown += 1,
@@ -63,7 +68,7 @@ fn text(value: Option<&Value>) -> Option<String> {
     value.and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-fn source_facts(value: &Value) -> Facts {
+fn source_facts(value: &Value) -> Found {
     if value.get("country_code").is_some() {
         let number = |name| value.get(name).and_then(Value::as_f64);
         return (
@@ -83,7 +88,19 @@ fn source_facts(value: &Value) -> Facts {
     )
 }
 
-pub(super) fn our_facts(compiled: &Database, address: IpAddr) -> Option<Facts> {
+/// What of a source's word is known: its placeholders are not.
+fn known((country, city, latitude, longitude): Found, countries: &Facts) -> Found {
+    let number = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let point = clean::point(&number(latitude), &number(longitude));
+    (
+        country.and_then(|code| countries.code_of(&code)).map(str::to_owned),
+        city.map(|city| clean::text(&city)).filter(|city| !city.is_empty()),
+        latitude.filter(|_| point.is_some()),
+        longitude.filter(|_| point.is_some()),
+    )
+}
+
+pub(super) fn our_facts(compiled: &Database, address: IpAddr) -> Option<Found> {
     let mut members = String::from("{");
     compiled.lookup(address)?.write_static(&mut members);
     members.push('}');
@@ -91,11 +108,11 @@ pub(super) fn our_facts(compiled: &Database, address: IpAddr) -> Option<Facts> {
     let number = |name| value.get(name).and_then(Value::as_f64);
     let facts =
         (text(value.get("country_code")), text(value.get("city")), number("latitude"), number("longitude"));
-    (facts != Facts::default()).then_some(facts)
+    (facts != Found::default()).then_some(facts)
 }
 
 /// Equal; a coordinate that the source holds in single precision is equal when it rounds to it.
-fn same(theirs: &Facts, ours: &Facts) -> bool {
+fn same(theirs: &Found, ours: &Found) -> bool {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::float_cmp,

@@ -34,6 +34,15 @@ pub enum BuildError {
         /// The file.
         path: PathBuf,
     },
+    /// A source's tree has nodes that are shared, or that lead back: walking it would never end.
+    #[error(
+        "source database {path} has a search tree whose nodes are reached again and again; fetch it again with \
+         `ipgeo geo fetch`, or leave it out"
+    )]
+    Tangled {
+        /// The file.
+        path: PathBuf,
+    },
     /// A line of a sample's text is wrong.
     #[error("line {line} of the sample: {fault}")]
     Sample {

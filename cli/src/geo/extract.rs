@@ -3,6 +3,7 @@
 use ipgeo_runtime::geo::raw::Value;
 
 use super::error::BuildError;
+use super::facts::Facts;
 use super::source::Source;
 
 /// What is known of a place; an empty text or `None` is "not known".
@@ -53,7 +54,12 @@ pub(super) enum Shape {
 }
 
 fn text(value: &Value<'_>, name: &str) -> String {
-    value.get(name).and_then(Value::text).unwrap_or_default().trim().to_owned()
+    match value.get(name) {
+        Some(Value::Text(text)) => (*text).to_owned(),
+        // A postal code, or whatever else somebody's tool took for a number.
+        Some(Value::Uint(number)) => number.to_string(),
+        _ => String::new(),
+    }
 }
 
 fn name_in_english(value: Option<&Value<'_>>) -> String {
@@ -66,6 +72,8 @@ fn coordinate(value: Option<&Value<'_>>) -> String {
     match value {
         Some(Value::Double(number)) if number.is_finite() => number.to_string(),
         Some(Value::Float(number)) if number.is_finite() => number.to_string(),
+        Some(Value::Uint(number)) => number.to_string(),
+        Some(Value::Int(number)) => number.to_string(),
         Some(Value::Text(text)) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
             text.parse::<f64>().unwrap_or_default().to_string()
         }
@@ -75,8 +83,11 @@ fn coordinate(value: Option<&Value<'_>>) -> String {
 
 /// `AS15169` or `15169`.
 pub(super) fn network_number(text: &str) -> Option<u32> {
-    let digits = text.trim_start_matches(['A', 'a']).trim_start_matches(['S', 's']);
-    digits.parse().ok().filter(|number| *number != 0)
+    let text = text.trim();
+    let named = text.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("as"));
+    let digits = if named { &text[2..] } else { text };
+    let sound = digits.bytes().all(|digit| digit.is_ascii_digit());
+    digits.parse().ok().filter(|number| sound && *number != 0)
 }
 
 impl Shape {
@@ -101,11 +112,11 @@ impl Shape {
         Err(BuildError::Layout { path: source.path().to_owned() })
     }
 
-    /// Reads a record.
-    pub(super) fn read(self, value: &Value<'_>) -> Said {
+    /// What a record says, as it stands there: see [`Said::cleaned`].
+    pub(super) fn read(self, value: &Value<'_>, facts: &Facts) -> Said {
         match self {
             Self::Flat => Said { place: Some(flat(value)), network: None },
-            Self::MaxMindPlace => Said { place: Some(maxmind(value)), network: None },
+            Self::MaxMindPlace => Said { place: Some(maxmind(value, facts)), network: None },
             Self::Asn => Said { place: None, network: asn(value) },
             Self::IpInfo => ipinfo(value),
         }
@@ -125,9 +136,11 @@ fn flat(value: &Value<'_>) -> Place {
     }
 }
 
-fn maxmind(value: &Value<'_>) -> Place {
+fn maxmind(value: &Value<'_>, facts: &Facts) -> Place {
     // Where the address is; where there is nothing better, where it is registered.
-    let country = value.get("country").or_else(|| value.get("registered_country"));
+    let known = |country: &&Value<'_>| facts.code_of(&text(country, "iso_code")).is_some();
+    let [country, registered] = ["country", "registered_country"].map(|name| value.get(name));
+    let country = country.filter(known).or_else(|| registered.filter(known)).or(country);
     let subdivision = match value.get("subdivisions") {
         Some(Value::Array(divisions)) => divisions.first(),
         _ => None,
@@ -176,7 +189,7 @@ fn ipinfo(value: &Value<'_>) -> Said {
         continent_code: text(value, "continent_code"),
         ..Place::default()
     };
-    Said { place: (!place.country_code.is_empty()).then_some(place), network }
+    Said { place: Some(place), network }
 }
 
 impl Place {
@@ -229,6 +242,8 @@ mod tests {
             (Value::Float(-122.085_f32), "-122.085"),
             (Value::Double(51.5142), "51.5142"),
             (Value::Double(0.0), "0"),
+            (Value::Uint(52), "52"),
+            (Value::Int(-13), "-13"),
             (Value::Text("52.5200"), "52.52"),
             (Value::Text("north"), ""),
             (Value::Double(f64::NAN), ""),
@@ -239,6 +254,13 @@ mod tests {
             assert_eq!(coordinate(Some(&value)), expected, "{value:?}");
         }
         assert_eq!(coordinate(None), "");
+    }
+
+    #[test]
+    fn a_postal_code_may_be_a_number() {
+        let record = Value::Map(vec![("postcode", Value::Uint(94_043)), ("city", Value::Bool(true))]);
+        let place = flat(&record);
+        assert_eq!((place.postal.as_str(), place.city.as_str()), ("94043", ""));
     }
 
     #[test]
@@ -266,9 +288,19 @@ mod tests {
 
     #[test]
     fn network_numbers() {
-        for (text, expected) in
-            [("AS15169", Some(15_169)), ("15169", Some(15_169)), ("AS0", None), ("ASX", None)]
-        {
+        for (text, expected) in [
+            ("AS15169", Some(15_169)),
+            ("15169", Some(15_169)),
+            (" as15169 ", Some(15_169)),
+            ("AS0", None),
+            ("ASX", None),
+            ("AASS1", None),
+            ("AS+1", None),
+            ("AS-", None),
+            ("AS", None),
+            ("", None),
+            ("é1", None),
+        ] {
             assert_eq!(network_number(text), expected, "{text}");
         }
     }

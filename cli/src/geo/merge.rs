@@ -1,10 +1,13 @@
 //! Merging: all sources' trees walked at once, bit by bit, until all of them have said their word.
 
+use std::path::Path;
+
 use rustc_hash::FxHashMap;
 
 use super::build::Progress;
 use super::error::BuildError;
 use super::extract::{Network, Place, Said, Shape};
+use super::facts::Facts;
 use super::record::Records;
 use super::source::{Cursor, Source, Trie};
 use super::tree::{Code, Nodes, Tree};
@@ -36,10 +39,27 @@ impl Input<'_> {
         }
     }
 
-    fn said(&self, data: usize) -> Result<Said, BuildError> {
+    fn said(&self, data: usize, facts: &Facts) -> Result<Said, BuildError> {
+        let said = match self {
+            Self::File(source, shape) => shape.read(&source.value(data)?, facts),
+            Self::Made(_, said) => said.get(data).cloned().unwrap_or_default(),
+        };
+        Ok(said.cleaned(facts))
+    }
+
+    /// Places that a walk of its tree may come to: each node once, and the bits above IPv4. Twice as many leave room for a
+    /// tree that is odd and honest; one whose nodes are shared or lead back has no end of them.
+    fn visits_max(&self) -> u64 {
         match self {
-            Self::File(source, shape) => Ok(shape.read(&source.value(data)?)),
-            Self::Made(_, said) => Ok(said.get(data).cloned().unwrap_or_default()),
+            Self::File(source, _) => 2 * (u64::from(source.nodes()) + 96),
+            Self::Made(..) => u64::MAX,
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::File(source, _) => source.path(),
+            Self::Made(..) => Path::new("(made here)"),
         }
     }
 
@@ -57,6 +77,8 @@ pub(super) struct Merger<'a> {
     inputs: &'a [Input<'a>],
     /// The cursors of every depth, one behind the other.
     cursors: Vec<Cursor>,
+    /// Places of each input's tree that may still be come to.
+    visits_left: Vec<u64>,
     tree: Tree,
     records: Records,
     /// Leaves met: which data of which input, and for networks the prefix.
@@ -75,6 +97,7 @@ impl<'a> Merger<'a> {
         Self {
             inputs,
             cursors,
+            visits_left: inputs.iter().map(Input::visits_max).collect(),
             tree: Tree::default(),
             records: Records::new(),
             known: FxHashMap::default(),
@@ -103,6 +126,12 @@ impl<'a> Merger<'a> {
         let settled = |cursor: &Cursor| matches!(cursor, Cursor::Empty | Cursor::Leaf { .. });
         if depth == 128 || self.cursors[here..here + count].iter().all(settled) {
             return self.leaf(here, path);
+        }
+        for (index, left) in self.visits_left.iter_mut().enumerate() {
+            if !settled(&self.cursors[here + index]) {
+                let path = || self.inputs[index].path().to_owned();
+                *left = left.checked_sub(1).ok_or_else(|| BuildError::Tangled { path: path() })?;
+            }
         }
         self.steps += 1;
         if self.steps.is_multiple_of(STEPS_A_WORD) {
@@ -142,7 +171,7 @@ impl<'a> Merger<'a> {
         let (mut place, mut network): (Option<Place>, Option<(Network, String)>) = (None, None);
         for (input, cursor) in self.inputs.iter().zip(cursors) {
             let Cursor::Leaf { data, length } = cursor else { continue };
-            let said = input.said(*data)?;
+            let said = input.said(*data, self.records.facts())?;
             match (&mut place, said.place) {
                 (Some(place), Some(other)) => place.fill(other),
                 (None, other) => place = other,

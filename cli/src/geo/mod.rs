@@ -2,11 +2,13 @@
 //!
 //! Sources are search trees already, so they are not taken apart and inserted anew: `merge` walks all of
 //! them at once, and each place where all of them have said their word becomes one leaf of the result.
-//! `extract` reads what a source says of a place, `facts` adds what is known of its country, `record`
+//! `extract` reads what a source says of a place, `clean` leaves out what that does not know, `facts` adds what is known of
+//! its country, `record`
 //! turns both into the texts that are served, `pages` orders the nodes, `write` writes the file.
 
 mod build;
 mod check;
+mod clean;
 mod diff;
 mod error;
 mod extract;
@@ -25,6 +27,7 @@ pub use build::{About, Built, Phase, Progress, Quiet, build, build_bytes};
 pub use check::{Checked, check};
 pub use diff::{Diff, DiffError, Move, Sampled, diff};
 pub use error::BuildError;
+pub use facts::{CountryFacts, CurrencyFacts, Facts, LanguageFacts};
 pub use networks::Networks;
 #[cfg(test)]
 pub(crate) use sample::sample_of;

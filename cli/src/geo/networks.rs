@@ -15,11 +15,41 @@ const NUMBERS: (u128, u8) = (0x0100_u128 << 112, 64);
 /// Stands for a node that is not counted yet.
 const UNKNOWN: u64 = u64::MAX;
 
+/// Nodes of a block of counts.
+const BLOCK: usize = 4_096;
+
+/// Counts by node, in blocks that are made when they are first written to: a file may have hundreds of millions of nodes that
+/// nothing leads to, and take no room on the disk.
+#[derive(Default)]
+struct Counts {
+    blocks: Vec<Option<Box<[u64]>>>,
+    nodes: u32,
+}
+
+impl Counts {
+    fn new(nodes: u32) -> Self {
+        Self { blocks: vec![None; (nodes as usize).div_ceil(BLOCK)], nodes }
+    }
+
+    /// The count of a node, [`UNKNOWN`] or known; `None` when there is no such node.
+    fn get(&self, node: u32) -> Option<u64> {
+        let block = self.blocks.get(node as usize / BLOCK).filter(|_| node < self.nodes)?;
+        Some(block.as_ref().map_or(UNKNOWN, |block| block[node as usize % BLOCK]))
+    }
+
+    fn set(&mut self, node: u32, count: u64) {
+        if let Some(block) = self.blocks.get_mut(node as usize / BLOCK) {
+            let block = block.get_or_insert_with(|| vec![UNKNOWN; BLOCK].into());
+            block[node as usize % BLOCK] = count;
+        }
+    }
+}
+
 /// A database's networks.
 pub struct Networks {
     map: Mmap,
     layout: Layout,
-    counts: Vec<u64>,
+    counts: Counts,
 }
 
 impl Networks {
@@ -34,7 +64,7 @@ impl Networks {
             Ok((layout, _)) => layout,
             Err(source) => return Err(BuildError::Source { path: path.to_owned(), source }),
         };
-        let mut networks = Self { map, layout, counts: Vec::new() };
+        let mut networks = Self { map, layout, counts: Counts::default() };
         networks.count();
         Ok(networks)
     }
@@ -57,25 +87,19 @@ impl Networks {
 
     /// Counts the networks below every node that IPv6 or IPv4 addresses lead to.
     fn count(&mut self) {
-        self.counts = vec![UNKNOWN; self.layout.node_count as usize];
+        self.counts = Counts::new(self.layout.node_count);
         let roots = [self.layout.ipv4_start, 0];
         let numbers = (self.layout.ip_version == 6).then(|| self.node_of(NUMBERS.0, NUMBERS.1)).flatten();
         if let Some(node) = numbers {
-            self.set(node, 0);
+            self.counts.set(node, 0);
         }
         self.count_below(roots[0]);
         if self.layout.ip_version == 6 {
             // IPv4 is drawn from by itself: to IPv6 it is empty.
             let ipv4 = self.total(roots[0]);
-            self.set(roots[0], 0);
+            self.counts.set(roots[0], 0);
             self.count_below(roots[1]);
-            self.set(roots[0], ipv4);
-        }
-    }
-
-    fn set(&mut self, node: u32, count: u64) {
-        if let Some(place) = self.counts.get_mut(node as usize) {
-            *place = count;
+            self.counts.set(roots[0], ipv4);
         }
     }
 
@@ -88,7 +112,7 @@ impl Networks {
                 match self.step(node, bit) {
                     Step::Empty => {}
                     Step::Data(_) => sum += 1,
-                    Step::Node(next) => match self.counts.get(next as usize).copied() {
+                    Step::Node(next) => match self.counts.get(next) {
                         // A damaged tree may lead back to a node above: the walk is as deep as an
                         // address is long, and no deeper.
                         Some(UNKNOWN) if stack.len() <= 128 => {
@@ -102,14 +126,14 @@ impl Networks {
                 }
             }
             if !waits {
-                self.set(node, sum.min(UNKNOWN - 1));
+                self.counts.set(node, sum.min(UNKNOWN - 1));
                 stack.pop();
             }
         }
     }
 
     fn total(&self, root: u32) -> u64 {
-        self.counts.get(root as usize).copied().filter(|count| *count != UNKNOWN).unwrap_or(0)
+        self.counts.get(root).filter(|count| *count != UNKNOWN).unwrap_or(0)
     }
 
     /// Networks of a family. Those of IPv6 are without IPv4's.

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::extract::{Network, Place};
-use super::facts::{self, CountryFacts};
+use super::facts::{self, CountryFacts, Facts};
 use super::zone::ZoneFinder;
 
 /// A record of the result, by the places of its texts.
@@ -62,7 +62,7 @@ pub(super) struct Records {
     pub(super) numbers: Pool<String>,
     /// Networks met, and in how many prefixes.
     networks: BTreeMap<u32, (Network, u64)>,
-    countries: FxHashMap<String, Option<CountryFacts>>,
+    facts: Facts,
     zones: ZoneFinder,
 }
 
@@ -121,9 +121,14 @@ impl Records {
             asns: Pool::new(),
             numbers: Pool::new(),
             networks: BTreeMap::new(),
-            countries: FxHashMap::default(),
+            facts: Facts::new(),
             zones: ZoneFinder::new(),
         }
+    }
+
+    /// What is known of countries.
+    pub(super) fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     /// The index of the record of a place and a network with its route; `None` when nothing is known.
@@ -164,9 +169,7 @@ impl Records {
         } else {
             place.time_zone.clone()
         };
-        let code = &place.country_code;
-        let facts = self.countries.entry(code.clone()).or_insert_with(|| facts::country(code)).as_ref();
-        let text = area_text(place, facts);
+        let text = area_text(place, self.facts.country(&place.country_code));
         (!text.is_empty() || !zone.is_empty()).then(|| self.areas.index(Area { text, zone }))
     }
 
@@ -208,7 +211,7 @@ fn area_text(place: &Place, facts: Option<&CountryFacts>) -> String {
     if let Some(is_eu) = place.is_eu.or(facts.map(|facts| facts.is_eu)) {
         members.add("is_eu", &is_eu);
     }
-    let name = facts.map_or(place.country_name.as_str(), |facts| &facts.name);
+    let name = facts.map_or(place.country_name.as_str(), |facts| facts.name);
     members.add_known("country_name", name);
     members.add_known("country_code", &place.country_code);
     let continent_code = facts.map_or(place.continent_code.as_str(), |facts| facts.continent_code);

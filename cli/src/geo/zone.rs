@@ -37,6 +37,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_zone_that_can_be_found_is_known_to_the_reader() {
+        let finder = DefaultFinder::new();
+        let names = finder.timezonenames();
+        let unknown: Vec<&&str> =
+            names.iter().filter(|name| jiff::tz::TimeZone::get(name).is_err()).collect();
+        assert!(names.len() > 400 && unknown.is_empty(), "{} names, unknown: {unknown:?}", names.len());
+    }
+
+    #[test]
     fn points_have_zones() {
         let mut finder = ZoneFinder::new();
         let table = [

@@ -10,6 +10,8 @@ use super::zones::{self, Zones};
 
 /// Entries of a record that are looked at: a sound one has at most four.
 const ENTRIES_MAX: usize = 8;
+/// Bytes of a text that is looked at: a sound one lies in a page. A hostile file may have megabytes for every address.
+const TEXT_BYTES_MAX: usize = 64 << 10;
 
 /// What the database knows of an address.
 #[derive(Debug, Clone, Copy)]
@@ -17,8 +19,8 @@ pub struct Location<'a> {
     zones: &'a Zones,
     place: Option<&'a str>,
     area: Option<&'a str>,
-    /// The zone's name and where it stands.
-    zone: Option<(&'a str, usize)>,
+    /// The zone's name.
+    zone: Option<&'a str>,
     asn: Option<&'a str>,
 }
 
@@ -94,6 +96,12 @@ impl Known {
     }
 }
 
+/// The bytes of a text that is not too long to be ours: where they start, they, and where what follows starts.
+#[inline]
+fn short_text<T: Trace>(data: Data<'_, T>, at: usize) -> Option<(usize, &[u8], usize)> {
+    data.text_bytes(at).filter(|(_, bytes, _)| bytes.len() <= TEXT_BYTES_MAX)
+}
+
 impl<'a> Location<'a> {
     /// Reads the record at `offset`; `None` when it is not one of ours, or empty.
     #[inline]
@@ -106,7 +114,8 @@ impl<'a> Location<'a> {
                 at = location.read_area(data, value, known)?;
                 continue;
             }
-            let (text, next) = data.text(value)?;
+            let (_, bytes, next) = short_text(data, value)?;
+            let text = std::str::from_utf8(bytes).ok()?;
             match name {
                 Name::Place => location.place = Some(text),
                 Name::Asn => location.asn = Some(text),
@@ -123,11 +132,11 @@ impl<'a> Location<'a> {
         let (entries, mut entry, next) = data.map(at)?;
         for _ in 0..entries.min(ENTRIES_MAX) {
             let (name, value) = known.names.at(data, entry)?;
-            let (start, bytes, after) = data.text_bytes(value)?;
+            let (start, bytes, after) = short_text(data, value)?;
             let text = known.checked.text(start, bytes)?;
             match name {
                 Name::Text => self.area = Some(text),
-                Name::Zone => self.zone = Some((text, data.target(value)?)),
+                Name::Zone => self.zone = Some(text),
                 _ => {}
             }
             entry = after;
@@ -150,15 +159,14 @@ impl<'a> Location<'a> {
     /// Appends the member `time_zone` as it is at `now`; false and nothing when the zone is not known.
     #[inline]
     pub fn write_time_zone(&self, now: Timestamp, out: &mut String) -> bool {
-        let Some((name, offset)) = self.zone else { return false };
-        let Some(zone) = self.zones.get(offset, name) else { return false };
-        zones::write(name, zone, now, out);
+        let Some(zone) = self.zone.and_then(|name| self.zones.get(name)) else { return false };
+        zones::write(&zone, now, out);
         true
     }
 
     /// The name of the time zone.
     pub fn time_zone(&self) -> Option<&'a str> {
-        self.zone.map(|(name, _)| name)
+        self.zone
     }
 }
 

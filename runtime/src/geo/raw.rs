@@ -429,13 +429,6 @@ impl<'a, T: Trace> Data<'a, T> {
         if head.kind == Kind::Pointer { self.pointer(&head) } else { None }
     }
 
-    /// Where a pointer at `at` points to; `at` itself when there is none.
-    #[inline]
-    pub fn target(self, at: usize) -> Option<usize> {
-        let head = self.head(at)?;
-        if head.kind == Kind::Pointer { self.pointer(&head).map(|(target, _)| target) } else { Some(at) }
-    }
-
     /// Any value at `at`, whole, and where what follows starts.
     pub fn value(self, at: usize) -> Result<(Value<'a>, usize), RawError> {
         let mut budget = ENTRIES_MAX;

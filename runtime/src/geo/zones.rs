@@ -1,20 +1,32 @@
-//! Time zones of a database, each parsed once, and the member `time_zone` at an instant.
+//! Time zones, each parsed once in a process, and the member `time_zone` at an instant.
 
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use jiff::tz::{Dst, TimeZone};
 
-/// Places for zones: twice as many as the world has, so that probing stays short.
+/// Places for zones: half as many again as IANA has names, so that probing stays short.
 const PLACES: usize = 1_024;
 
-/// Where a name stands, and the zone of that name.
-type Known = (usize, Option<TimeZone>);
+/// A name and its zone.
+type Known = (Box<str>, TimeZone);
 
-/// Zones by where their name stands in the file. Filled on first use, never emptied, read without a lock.
+/// Zones by their names as IANA writes them. Filled on first use, never emptied, read without a lock. Only a name that is
+/// known takes a place, so that no file can fill them; and what has no place is looked up each time, so that an answer
+/// does not depend on those before it.
 #[derive(Debug)]
 pub(super) struct Zones {
     places: Box<[OnceLock<Known>]>,
+}
+
+/// Where to look for a name first.
+#[inline]
+fn hash(name: &str) -> usize {
+    // FNV-1a: names are short, and differ in their last letters.
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    usize::try_from(hash >> 32).unwrap_or(0) % PLACES
 }
 
 impl Zones {
@@ -22,19 +34,35 @@ impl Zones {
         Self { places: (0..PLACES).map(|_| OnceLock::new()).collect() }
     }
 
-    /// The zone whose name stands at `offset`; `None` when nobody knows the name, or when a hostile file
-    /// has more names than there are places.
+    /// The zone of a name; `None` when IANA has none.
     #[inline]
-    pub(super) fn get(&self, offset: usize, name: &str) -> Option<&TimeZone> {
-        // Multiplicative hashing spreads neighbouring offsets.
-        let start = offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
+    pub(super) fn get(&self, name: &str) -> Option<TimeZone> {
+        let start = hash(name);
         for place in (start..start + PLACES).map(|place| &self.places[place % PLACES]) {
-            let (known, zone) = place.get_or_init(|| (offset, TimeZone::get(name).ok()));
-            if *known == offset {
-                return zone.as_ref();
+            match place.get() {
+                Some((known, zone)) if **known == *name => return Some(zone.clone()),
+                Some(_) => {}
+                None => break,
             }
         }
-        None
+        self.learn(name)
+    }
+
+    /// Looks a name up, and remembers its zone.
+    #[cold]
+    fn learn(&self, name: &str) -> Option<TimeZone> {
+        let zone = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown())?;
+        // Names are known in any case of their letters; one form of each is remembered.
+        if zone.iana_name() == Some(name) {
+            let start = hash(name);
+            for place in (start..start + PLACES).map(|place| &self.places[place % PLACES]) {
+                // Another thread may have taken the place, for this name or for another.
+                if place.get_or_init(|| (name.into(), zone.clone())).0.as_ref() == name {
+                    break;
+                }
+            }
+        }
+        Some(zone)
     }
 }
 
@@ -45,8 +73,8 @@ fn two(out: &mut String, number: u32) {
     out.push(char::from(b'0' + u8::try_from(number % 10).unwrap_or(0)));
 }
 
-/// Appends `"time_zone":{…}` for `name` at `now`.
-pub(super) fn write(name: &str, zone: &TimeZone, now: Timestamp, out: &mut String) {
+/// Appends `"time_zone":{…}` at `now`, with the zone's name as IANA writes it.
+pub(super) fn write(zone: &TimeZone, now: Timestamp, out: &mut String) {
     let info = zone.to_offset_info(now);
     let seconds = info.offset().seconds();
     let local = info.offset().to_datetime(now);
@@ -54,7 +82,7 @@ pub(super) fn write(name: &str, zone: &TimeZone, now: Timestamp, out: &mut Strin
     let minutes = seconds.unsigned_abs() / 60;
 
     out.push_str("\"time_zone\":{\"name\":\"");
-    out.push_str(name);
+    out.push_str(zone.iana_name().unwrap_or_default());
     out.push_str("\",\"abbr\":\"");
     out.push_str(info.abbreviation());
     out.push_str("\",\"offset\":\"");
@@ -91,8 +119,8 @@ mod tests {
     fn written(name: &str, now: &str) -> String {
         let zones = Zones::new();
         let mut out = String::new();
-        let zone = zones.get(7, name).expect("a zone");
-        write(name, zone, now.parse().expect("a timestamp"), &mut out);
+        let zone = zones.get(name).expect("a zone");
+        write(&zone, now.parse().expect("a timestamp"), &mut out);
         out
     }
 
@@ -126,12 +154,22 @@ mod tests {
     }
 
     #[test]
-    fn every_name_has_its_place_and_a_hostile_file_does_no_harm() {
+    fn every_name_of_iana_has_its_place_whatever_comes_before() {
         let zones = Zones::new();
-        for offset in 0..3 * PLACES {
-            let found = zones.get(offset, if offset == 5 { "Europe/Paris" } else { "No/Such" });
-            assert_eq!(found.is_some(), offset == 5, "{offset}");
+        let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        assert!(names.len() > 400 && names.len() < PLACES * 3 / 4, "{}", names.len());
+        for round in 0..2 {
+            for number in 0..3 * PLACES {
+                assert!(zones.get(&format!("No/Such{number}")).is_none());
+            }
+            for name in &names {
+                let found = zones.get(name).map(|zone| zone.iana_name().map(str::to_owned));
+                let known = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown());
+                assert_eq!(found, known.map(|zone| zone.iana_name().map(str::to_owned)), "{name} {round}");
+                assert_eq!(zones.get(&name.to_ascii_lowercase()), zones.get(name), "{name}");
+            }
         }
-        assert!(zones.get(5, "Europe/Paris").is_some());
+        let taken = zones.places.iter().filter(|place| place.get().is_some()).count();
+        assert!(taken <= names.len() && taken > 400, "{taken} of {}", names.len());
     }
 }
