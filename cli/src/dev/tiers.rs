@@ -39,7 +39,8 @@ pub(crate) async fn follow(folder: &Path, tiers: &Tiers, home: &Home) -> anyhow:
             ));
         }
     }
-    let now: String = tiers.paid.iter().map(|tier| format!("{} {}\n", tier.name, tier.limit)).collect();
+    let now: Vec<String> = tiers.paid.iter().map(|tier| format!("{} {}", tier.name, tier.limit)).collect();
+    let now = now.join("\n");
     if now != before {
         write_whole(&file, now.as_bytes(), Replace::Yes)
             .with_context(|| format!("write {}", file.display()))?;
