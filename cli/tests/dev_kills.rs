@@ -118,10 +118,7 @@ impl Place {
         let files = std::fs::read_dir(self.state().join("stores")).expect("a folder");
         let logs = files.map(|entry| entry.expect("an entry").path());
         let logs = logs.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
-        logs.map(|path| {
-            std::fs::read(path).expect("a log").iter().filter(|byte| **byte == b'\n').count() as u64
-        })
-        .sum()
+        logs.map(|path| std::fs::read_to_string(path).expect("a log").matches('\n').count() as u64).sum()
     }
 }
 
@@ -310,7 +307,9 @@ fn a_second_ctrl_c_ends_at_once_and_what_was_answered_is_counted_by_the_next_run
     let mut dev = place.late_dev();
     let key = new_key(&place);
     let agent = agent();
-    (0..20).for_each(|_| assert_eq!(call(&agent, &dev.url(0), &key), Some(200)));
+    for _ in 0..20 {
+        assert_eq!(call(&agent, &dev.url(0), &key), Some(200));
+    }
     // Holds up the end for long enough that the second one finds it.
     let mut held = TcpStream::connect(dev.address(0)).expect("it listens");
     held.write_all(b"POST /bulk HTTP/1.1\r\nhost: a\r\ncontent-length: 20\r\n\r\n[").expect("sent");
@@ -400,7 +399,9 @@ fn what_cannot_work_is_refused_with_a_reason_and_a_remedy() {
     for (args, status, told) in table {
         let output = place.run(&[&["dev"], args].concat());
         assert_eq!(output.status.code(), Some(status), "{args:?}: {}", said(&output));
-        told.iter().for_each(|text| assert!(said(&output).contains(text), "{args:?}: {}", said(&output)));
+        for text in told {
+            assert!(said(&output).contains(text), "{args:?}: {}", said(&output));
+        }
     }
     place.set_home("us-east-1");
     let output = place.run(&["dev", "--port", "0"]);
@@ -462,7 +463,9 @@ fn what_a_removed_region_has_logged_is_counted() {
     let dev = place.late_dev();
     let key = new_key(&place);
     let agent = agent();
-    (0..10).for_each(|_| assert_eq!(call(&agent, &dev.url(1), &key), Some(200)));
+    for _ in 0..10 {
+        assert_eq!(call(&agent, &dev.url(1), &key), Some(200));
+    }
     dev.kill();
     let text = config("eu-central-1").replace("[regions.sa-east-1]\n", "");
     std::fs::write(place.0.path().join("regions.toml"), text).expect("a file");
@@ -478,7 +481,9 @@ fn half_lines_at_the_end_of_every_file_are_counted_never_or_once() {
     let dev = place.late_dev();
     let key = new_key(&place);
     let agent = agent();
-    (0..30).for_each(|number| assert_eq!(call(&agent, &dev.url(number % 3), &key), Some(200)));
+    for number in 0..30 {
+        assert_eq!(call(&agent, &dev.url(number % 3), &key), Some(200));
+    }
     dev.kill();
     for run in 0..3 {
         tear(&place.state().join("stores"));

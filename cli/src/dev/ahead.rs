@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_corrected_is_not_set_back() {
-        let at = |seconds| Timestamp::from_second(1_800_000_000 + seconds).expect("in range");
+        let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).expect("in range");
         let table = [
             (0, 10, 10, false),
             (0, 9, 10, false),

@@ -305,8 +305,8 @@ mod tests {
         KinesisRecord::new(SHARD, &number.to_string(), b"data")
     }
 
-    fn log(region: &str, after: u64) -> Option<LogPosition> {
-        Some(LogPosition { region: region.to_owned(), after })
+    fn log(region: &str, after: u64) -> LogPosition {
+        LogPosition { region: region.to_owned(), after }
     }
 
     /// A keeper whose segments hold one record.
@@ -373,10 +373,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut kept = keeper(folder.path(), 0);
         assert_eq!((kept.highest_sequence(), kept.log_position("a")), (0, 0));
-        kept.keep(SHARD, at(0), &record(7), log("a", 100)).expect("kept");
-        kept.keep("shardId-1", at(0), &record(8), log("b", 10)).expect("kept");
+        kept.keep(SHARD, at(0), &record(7), Some(log("a", 100))).expect("kept");
+        kept.keep("shardId-1", at(0), &record(8), Some(log("b", 10))).expect("kept");
         // The clock was set back, and the sequence number is far beyond it.
-        kept.keep(SHARD, at(-5 * HOUR), &record(i64::MAX), log("a", 200)).expect("kept");
+        kept.keep(SHARD, at(-5 * HOUR), &record(i64::MAX), Some(log("a", 200))).expect("kept");
         kept.keep(SHARD, at(0), &record(9), None).expect("kept");
         for shard in [SHARD, "shardId-1"] {
             Counted::open(folder.path(), shard).expect("a note").note(u64::MAX).expect("noted");
