@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::aws::Home;
 use crate::config::{self, Config, PLACES};
 use crate::keys::KeyStore as _;
-use crate::whole::{Replace, write_whole};
+use crate::whole::{Replace, write_private};
 use crate::world::WorldFile;
 
 /// How long API keys may take to be read before completion goes without.
@@ -181,7 +181,7 @@ fn offers(typed: &Typed, now: Timestamp) -> Option<Vec<Offer>> {
     let offers = within(Box::pin(account)).unwrap_or_default();
     if let Ok(json) = serde_json::to_vec(&Cache { of, at: now, offers: offers.clone() }) {
         // What can't be remembered is read again.
-        let _written_or_not = write_whole(&typed.state().join(CACHE), &json, Replace::Yes);
+        let _written_or_not = write_private(&typed.state().join(CACHE), &json, Replace::Yes);
     }
     Some(offers)
 }

@@ -48,7 +48,7 @@ fn runtime() -> tokio::runtime::Runtime {
 /// Takes an identity's item out of a ledger, as an accident would.
 fn lose(state: &Path, identity: &Identity) {
     let world = WorldFile::find(state).expect("a world");
-    let credentials = Credentials::new("test", "test", None, None, "tests");
+    let credentials = Credentials::new(&world.key.access, &world.key.secret, None, None, "tests");
     let client = client(world.home_dynamodb(), &world.home, credentials, Effort::Patient);
     let text = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
     let delete = client

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::lock::LockedDatabase;
-use crate::whole::{Replace, write_whole};
+use crate::whole::{Replace, write_private};
 
 const SCHEMA: u32 = 1;
 /// Databases that are remembered.
@@ -53,7 +53,7 @@ impl Rollouts {
         self.rollouts.push(rollout);
         let surplus = self.rollouts.len().saturating_sub(ROLLOUTS_MAX);
         self.rollouts.drain(..surplus);
-        write_whole(&Self::path(state), &serde_json::to_vec_pretty(self)?, Replace::Yes)
+        write_private(&Self::path(state), &serde_json::to_vec_pretty(self)?, Replace::Yes)
     }
 
     /// The newest that is none of these: what was there before them.
