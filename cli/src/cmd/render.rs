@@ -12,7 +12,7 @@ use crate::artifacts::built_set;
 use crate::cli::Shared;
 use crate::output::{self, Column, Format};
 use crate::stacks::{Renderer, Stack};
-use crate::whole::{Replace, write_whole};
+use crate::whole::{Replace, folder_of, write_whole};
 
 /// Flags of `ipgeo render`.
 #[derive(Debug, Args)]
@@ -74,7 +74,8 @@ fn path(stack: &Stack) -> PathBuf {
 /// Writes a stack's template; whole or not at all.
 fn write(folder: &Path, stack: &Stack) -> anyhow::Result<()> {
     let path = folder.join(path(stack));
-    let written = write_whole(&path, stack.text.as_bytes(), Replace::Yes);
+    let written = std::fs::create_dir_all(folder_of(&path))
+        .and_then(|()| write_whole(&path, stack.text.as_bytes(), Replace::Yes));
     written.with_context(|| format!("write {}", path.display()))
 }
 

@@ -28,7 +28,8 @@ const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
 /// A region's store and the task that serves it.
 pub(crate) struct RegionStore {
-    database: Database,
+    /// The store itself.
+    pub(crate) database: Database,
     /// `http://127.0.0.1:<port>`.
     pub(crate) endpoint: String,
     server: JoinHandle<std::io::Result<()>>,

@@ -171,7 +171,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_busy_store_and_lost_answers_delay_and_lose_nothing() {
         let records = records(1_000);
-        let fake = Fake::of(State { busy_every: 3, lost_every: 7, ..State::default() });
+        let fake = Fake::of(State { busy_every: 10, lost_every: 7, ..State::default() });
         let stored = Cell::new(0);
         store_all(&fake, &records, || stored.set(stored.get() + 1)).await.expect("stored");
         assert_eq!(stored.get(), 1_000);
