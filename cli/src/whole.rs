@@ -60,14 +60,9 @@ pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().permissions(Permissions::from_mode(SHARED)).tempfile_in(folder)
 }
 
-/// Opens a file to append to, for its owner alone; one that is there is narrowed to that.
+/// Opens a file to append to; one that is not there is made for its owner alone.
 pub fn private_file(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path)?;
-    let rights = file.metadata()?.permissions();
-    if rights.mode() & OTHERS != 0 {
-        file.set_permissions(Permissions::from_mode(rights.mode() & !OTHERS))?;
-    }
-    Ok(file)
+    OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path)
 }
 
 /// Makes a folder, and those above it, for its owner alone. One that is there is left as it is.
@@ -75,10 +70,38 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path)
 }
 
+/// From here on, whatever this process makes is its owner's alone, the files of libraries too.
+pub fn keep_private() {
+    #[expect(unsafe_code, reason = "the system's call has no safe form in the standard library")]
+    // SAFETY: it takes a number, touches no memory and can't fail.
+    unsafe {
+        libc::umask(0o077);
+    }
+}
+
+/// Narrows all that is below a folder, and the folder.
+pub fn narrow_all(folder: &Path) -> io::Result<()> {
+    narrow(folder)?;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            narrow_all(&entry.path())?;
+        } else if kind.is_file() {
+            narrow(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Takes the rights of everybody but the owner from a file or a folder that is there.
 pub fn narrow(path: &Path) -> io::Result<()> {
     let mode = std::fs::metadata(path)?.permissions().mode();
-    if mode & OTHERS == 0 { Ok(()) } else { std::fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS)) }
+    if mode & OTHERS == 0 {
+        Ok(())
+    } else {
+        std::fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS))
+    }
 }
 
 #[cfg(test)]
@@ -113,11 +136,13 @@ mod tests {
         write_private(&written, b"a", Replace::Yes).expect("written");
         assert_eq!((mode(&kept), mode(&written)), (0o600, 0o600));
 
-        std::fs::set_permissions(&kept, Permissions::from_mode(0o664)).expect("widened");
         private_file(&kept).expect("opened").write_all(b"b").expect("written");
-        assert_eq!((mode(&kept), std::fs::read(&kept).expect("a file")), (0o600, b"ab".to_vec()));
-        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("widened");
-        narrow(folder.path()).expect("narrowed");
-        assert_eq!(mode(folder.path()), 0o700);
+        assert_eq!(std::fs::read(&kept).expect("a file"), b"ab");
+
+        for (path, wide) in [(&kept, 0o664), (&folder.path().to_owned(), 0o755)] {
+            std::fs::set_permissions(path, Permissions::from_mode(wide)).expect("widened");
+        }
+        narrow_all(folder.path()).expect("narrowed");
+        assert_eq!((mode(&kept), mode(folder.path())), (0o600, 0o700));
     }
 }

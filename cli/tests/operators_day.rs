@@ -335,8 +335,8 @@ fn the_same_verbs_read_kinesis() {
             .arg("--json")
             .env("AWS_ENDPOINT_URL_KINESIS", &endpoint)
             .env("AWS_ENDPOINT_URL_DYNAMODB", world.home_dynamodb().expect("home"))
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_ACCESS_KEY_ID", &world.key.access)
+            .env("AWS_SECRET_ACCESS_KEY", &world.key.secret)
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .output()
             .expect("it runs");

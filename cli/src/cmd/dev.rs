@@ -14,6 +14,7 @@ use super::load_config;
 use crate::cli::Shared;
 use crate::dev::{Options, World, ready_json, serve_database, welcome};
 use crate::output::{self, Format};
+use crate::whole::keep_private;
 use crate::world::{WorldFile, make_state};
 
 /// Flags of `ipgeo dev`.
@@ -70,6 +71,7 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<()> {
     if args.fresh && stores.exists() {
         std::fs::remove_dir_all(&stores).with_context(|| format!("empty {}", stores.display()))?;
     }
+    keep_private();
     make_state(state).with_context(|| format!("create {}", state.display()))?;
     let served = serve_database(&config, state, args.database.as_deref(), Timestamp::now(), &Bar::default())?;
     let info = served.database.info().clone();

@@ -76,12 +76,7 @@ impl<'a> Authorization<'a> {
             fields.find(|(known, _)| *known == name).map(|(_, value)| value)
         };
         let (access, scope) = field("Credential")?.split_once('/')?;
-        Some(Self {
-            access,
-            scope,
-            signed_headers: field("SignedHeaders")?,
-            signature: field("Signature")?,
-        })
+        Some(Self { access, scope, signed_headers: field("SignedHeaders")?, signature: field("Signature")? })
     }
 }
 
@@ -94,7 +89,8 @@ pub(super) fn signed(request: &Parts, body: &[u8], key: &WorldKey) -> Result<(),
         return Err(Refused::AccessKey);
     }
     let expected = signature(request, body, &authorization, key).ok_or(Refused::Signature)?;
-    let differing = expected.bytes().zip(authorization.signature.bytes()).fold(0, |all, (a, b)| all | (a ^ b));
+    let differing =
+        expected.bytes().zip(authorization.signature.bytes()).fold(0, |all, (a, b)| all | (a ^ b));
     if differing == 0 && expected.len() == authorization.signature.len() {
         Ok(())
     } else {
@@ -111,9 +107,11 @@ fn signature(request: &Parts, body: &[u8], by: &Authorization<'_>, key: &WorldKe
     if !time.starts_with(date) || !["host", "x-amz-target"].iter().all(|name| names.contains(name)) {
         return None;
     }
-    let mut canonical = format!("{}\n{}\n{}\n", request.method, request.uri.path(), request.uri.query().unwrap_or(""));
+    let mut canonical =
+        format!("{}\n{}\n{}\n", request.method, request.uri.path(), request.uri.query().unwrap_or(""));
     for name in names {
-        let values: Option<Vec<&str>> = request.headers.get_all(name).iter().map(|value| value.to_str().ok()).collect();
+        let values: Option<Vec<&str>> =
+            request.headers.get_all(name).iter().map(|value| value.to_str().ok()).collect();
         let values = values?.into_iter().map(|value| value.split_whitespace().collect::<Vec<_>>().join(" "));
         // Writing to a String can't fail.
         let _ = writeln!(canonical, "{name}:{}", values.collect::<Vec<_>>().join(","));
@@ -202,7 +200,11 @@ mod tests {
             (with(mine(), "x-amz-target", "DynamoDB_20120810.DeleteTable"), BODY, Refused::Signature),
             (with(mine(), "host", "evil.example:4242"), BODY, Refused::Signature),
             (with(mine(), "x-amz-date", "20000101T000000Z"), BODY, Refused::Signature),
-            (with(mine(), "authorization", &authorization[..authorization.len() - 1]), BODY, Refused::Signature),
+            (
+                with(mine(), "authorization", &authorization[..authorization.len() - 1]),
+                BODY,
+                Refused::Signature,
+            ),
             (
                 with(mine(), "authorization", &authorization.replace(";x-amz-target", "")),
                 BODY,

@@ -33,7 +33,8 @@ fn key(id: &str) -> Item {
 
 impl Table {
     fn get(&self, id: &str) -> anyhow::Result<Option<Item>> {
-        let request = GetItemRequest { table_name: self.name.clone(), key: key(id), ..GetItemRequest::default() };
+        let request =
+            GetItemRequest { table_name: self.name.clone(), key: key(id), ..GetItemRequest::default() };
         Ok(self.database.get_item(request).context("read an item")?.item)
     }
 
@@ -92,7 +93,8 @@ impl Table {
         })?;
         tally.add(same.len());
         gone.iter().try_for_each(|id| self.delete(id))?;
-        let mut differing = home.iter().filter(|(id, _)| !same.contains(id.as_str())).map(|(_, item)| item.clone());
+        let mut differing =
+            home.iter().filter(|(id, _)| !same.contains(id.as_str())).map(|(_, item)| item.clone());
         loop {
             let batch: Vec<Item> = differing.by_ref().take(BATCH).collect();
             if batch.is_empty() {
@@ -114,8 +116,10 @@ impl Source for Table {
 impl Target for Table {
     fn apply(&self, changes: &[Arc<Change>]) -> anyhow::Result<()> {
         // What an item became last; the others of one batch nobody could tell apart.
-        let last: HashMap<&str, &Change> = changes.iter().map(|change| (change.id.as_str(), &**change)).collect();
-        let (put, deleted): (Vec<&Change>, Vec<&Change>) = last.into_values().partition(|change| change.item.is_some());
+        let last: HashMap<&str, &Change> =
+            changes.iter().map(|change| (change.id.as_str(), &**change)).collect();
+        let (put, deleted): (Vec<&Change>, Vec<&Change>) =
+            last.into_values().partition(|change| change.item.is_some());
         deleted.into_iter().try_for_each(|change| self.delete(&change.id))?;
         self.put(put.into_iter().filter_map(|change| change.item.clone()).collect())
     }
@@ -148,4 +152,96 @@ pub(crate) fn end_stream(table: &Table) -> anyhow::Result<()> {
         ..UpdateTableRequest::default()
     };
     table.database.update_table(request).map(drop).context("end the change stream of the access table")
+}
+
+#[cfg(test)]
+mod tests {
+    use dynoxide::actions::create_table::CreateTableRequest;
+    use dynoxide::actions::delete_table::DeleteTableRequest;
+
+    use super::*;
+
+    fn create(table: &Table, stream: bool) {
+        let request = serde_json::json!({
+            "TableName": table.name,
+            "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+            "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
+            "StreamSpecification": { "StreamEnabled": stream, "StreamViewType": stream.then_some("NEW_AND_OLD_IMAGES") },
+        });
+        let request: CreateTableRequest = serde_json::from_value(request).expect("a request");
+        table.database.create_table(request).expect("made");
+    }
+
+    fn table() -> Table {
+        let table = Table { database: Database::memory().expect("a store"), name: "access".to_owned() };
+        create(&table, false);
+        table
+    }
+
+    fn item(number: usize, owner: &str) -> Item {
+        let mut item = key(&format!("key#{number:05}"));
+        item.insert("owner".to_owned(), AttributeValue::S(owner.repeat(100)));
+        item
+    }
+
+    #[test]
+    fn a_copy_becomes_the_same_as_home_whatever_it_was() {
+        let home = table();
+        home.put((0..5_000).map(|number| item(number, "new")).collect()).expect("put");
+        let copies: Vec<(String, Table)> =
+            ["empty", "old", "same"].map(|name| (name.to_owned(), table())).into();
+        copies[1].1.put((2_500..6_000).map(|number| item(number, "old")).collect()).expect("put");
+        copies[2].1.put((0..5_000).map(|number| item(number, "new")).collect()).expect("put");
+        level(&home, &copies).expect("level");
+        let expected = home.all().expect("items");
+        assert_eq!(expected.len(), 5_000);
+        for (name, copy) in &copies {
+            assert!(copy.all().expect("items") == expected, "{name}");
+        }
+        copies[0]
+            .1
+            .database
+            .delete_table(DeleteTableRequest { table_name: "access".to_owned() })
+            .expect("deleted");
+        let told = format!("{:#}", level(&home, &copies).expect_err("there is no table"));
+        assert!(told.starts_with("copy home's access table to empty: "), "{told}");
+    }
+
+    #[test]
+    fn the_last_of_an_items_changes_is_applied() {
+        let copy = table();
+        copy.put(vec![item(1, "a"), item(2, "a")]).expect("put");
+        let change = |number, owner: Option<&str>| {
+            Arc::new(Change::new(&format!("key#{number:05}"), owner.map(|owner| item(number, owner))))
+        };
+        let changes = [
+            change(1, Some("b")),
+            change(2, Some("c")),
+            change(1, None),
+            change(3, None),
+            change(3, Some("d")),
+        ];
+        for _ in 0..2 {
+            copy.apply(&changes).expect("applied");
+            assert_eq!(copy.get("key#00001").expect("read"), None);
+            assert_eq!(copy.get("key#00002").expect("read"), Some(item(2, "c")));
+            assert_eq!(copy.get("key#00003").expect("read"), Some(item(3, "d")));
+        }
+    }
+
+    #[test]
+    fn the_stream_of_an_earlier_version_is_ended_and_its_items_are_kept() {
+        let table = Table { database: Database::memory().expect("a store"), name: "access".to_owned() };
+        create(&table, true);
+        table.put(vec![item(1, "a")]).expect("put");
+        let has_stream =
+            || table.database.get_table_metadata("access").expect("read").expect("there").stream_enabled;
+        assert!(has_stream());
+        for _ in 0..2 {
+            end_stream(&table).expect("ended");
+            assert!(!has_stream());
+        }
+        assert_eq!(table.all().expect("items").len(), 1);
+    }
 }

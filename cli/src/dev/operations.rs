@@ -164,7 +164,8 @@ mod tests {
         let (feed, writes) = Feed::new("access");
         let operations = Operations { database: Database::memory().expect("a store"), feed: Some(feed) };
         let run = |operation: &str, body: &serde_json::Value| {
-            let (status, answer) = operations.run(&format!("{TARGET}{operation}"), body.to_string().as_bytes());
+            let (status, answer) =
+                operations.run(&format!("{TARGET}{operation}"), body.to_string().as_bytes());
             assert_eq!(status, 200, "{operation}: {answer}");
         };
         for table in ["access", "ledger"] {

@@ -146,7 +146,7 @@ async fn closed(lines: &UnboundedReceiver<String>) {
 /// A log that can't be written to must not stop the counting.
 pub(super) async fn append(file: &std::path::Path, lines: &[String]) {
     let text = lines.join("\n") + "\n";
-    let opened = tokio::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(file).await;
+    let opened = tokio::fs::OpenOptions::new().create(true).append(true).open(file).await;
     let written = match opened {
         Ok(mut opened) => match opened.write_all(text.as_bytes()).await {
             Ok(()) => opened.flush().await,

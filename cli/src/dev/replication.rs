@@ -191,12 +191,16 @@ impl<S: Source, T: Target> Replication<S, T> {
             if count == 0 {
                 continue;
             }
-            crate::output::say(&format!("{count} changes of home are not in {region} yet; the next start copies them"));
+            crate::output::say(&format!(
+                "{count} changes of home are not in {region} yet; the next start copies them"
+            ));
         }
     }
 
     fn is_done(&self) -> bool {
-        self.unread.is_empty() && self.waiting.is_empty() && self.copies.iter().all(|copy| copy.due.is_empty())
+        self.unread.is_empty()
+            && self.waiting.is_empty()
+            && self.copies.iter().all(|copy| copy.due.is_empty())
     }
 
     /// Reads what was written, and copies what is due.

@@ -23,8 +23,6 @@ use crate::world::WorldKey;
 
 /// The largest request that DynamoDB takes.
 const BODY_BYTES_MAX: usize = 16 << 20;
-/// What SQLite keeps beside a file of its own while it is open.
-const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
 /// A region's store and the task that serves it.
 pub(crate) struct RegionStore {
@@ -80,12 +78,6 @@ fn open_file(file: &Path) -> anyhow::Result<Database> {
     let text = file.to_str().ok_or_else(|| anyhow!("the path of {} is not UTF-8", file.display()))?;
     let failed = || format!("open {}; `ipgeo dev --fresh` starts over with empty stores", file.display());
     private_file(file).with_context(failed)?;
-    for ending in BESIDE {
-        let beside = format!("{text}{ending}");
-        if Path::new(&beside).exists() {
-            private_file(Path::new(&beside)).with_context(failed)?;
-        }
-    }
     Database::new(text).with_context(failed)
 }
 

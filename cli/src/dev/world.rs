@@ -31,7 +31,7 @@ use super::store::RegionStore;
 use super::throttle::Throttle;
 use crate::config::{Config, Region};
 use crate::stream::Keeper;
-use crate::whole::{narrow, private_folder};
+use crate::whole::{narrow_all, private_folder};
 use crate::world::{RANDOM_BYTES, WorldFile, WorldKey, WorldRegion};
 
 /// How a world is to be.
@@ -180,7 +180,7 @@ fn access_key(options: &Options) -> anyhow::Result<WorldKey> {
     let new = WorldKey::new(random);
     let Some(folder) = &options.stores else { return Ok(new) };
     private_folder(folder).with_context(|| format!("create {}", folder.display()))?;
-    narrow(folder).with_context(|| format!("make {} private", folder.display()))?;
+    narrow_all(folder).with_context(|| format!("make {} private", folder.display()))?;
     WorldKey::ensure(folder, new).context("make the access key of the stores")
 }
 

@@ -28,7 +28,9 @@ impl Tally {
         Self(match style.unwrap_or_else(fitting) {
             Style::Bars => {
                 let bar = ProgressBar::new(total as u64).with_message(what.to_owned());
-                if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:40}] {human_pos}/{human_len} {eta}") {
+                if let Ok(style) =
+                    ProgressStyle::with_template("{msg} [{bar:40}] {human_pos}/{human_len} {eta}")
+                {
                     bar.set_style(style);
                 }
                 Shown::Bar(bar)

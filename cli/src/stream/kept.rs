@@ -1,7 +1,7 @@
 //! A copy of a stream in a folder: a file for each shard, a line for each record. `ipgeo dev` writes it as the
 //! stream runs; a verb in another process reads it. Kept as long as Kinesis keeps records by default.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Arrived, Page, Place, StreamRead};
-use crate::whole::private_file;
 
 /// How long records are kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
@@ -57,7 +56,7 @@ impl Keeper {
             Some(at) => at,
             None => {
                 let path = self.folder.join(format!("{shard}.jsonl"));
-                let file = private_file(&path)?;
+                let file = OpenOptions::new().create(true).append(true).open(path)?;
                 self.files.push((shard.to_owned(), file));
                 self.files.len() - 1
             }

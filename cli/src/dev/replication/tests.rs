@@ -64,6 +64,12 @@ impl Writes {
     }
 }
 
+impl Change {
+    pub(crate) fn new(id: &str, item: Option<Item>) -> Self {
+        Self { id: id.to_owned(), item, due: Instant::now() }
+    }
+}
+
 fn item(value: u32) -> Item {
     HashMap::from([("n".to_owned(), AttributeValue::N(value.to_string()))])
 }
