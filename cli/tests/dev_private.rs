@@ -1,4 +1,5 @@
-//! What a running `ipgeo dev` keeps to itself: its stores from web pages and strangers, its files from other users.
+//! What a running `ipgeo dev` keeps: to itself, its stores from web pages and strangers, its files from other users; and
+//! over a kill, every API key in every region.
 
 mod support;
 
@@ -8,8 +9,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use ipgeo::aws::Home;
 use ipgeo::world::WorldFile;
-use support::{CONFIG, Dev, done};
+use support::{CONFIG, Dev, done, stderr, wait_for, with_input};
 
 /// The whole answer to a request of these headers.
 fn asked(address: &str, method: &str, headers: &[(&str, &str)], body: &str) -> String {
@@ -150,4 +152,49 @@ fn state_is_its_owners_alone_and_what_was_asked_for_is_by_the_umask() {
             assert_eq!(mode(&path), file_mode, "{umask}: {}", path.display());
         }
     }
+}
+
+#[test]
+fn thousands_of_api_keys_are_in_every_region_soon_and_after_a_kill() {
+    const COUNT: usize = 3_000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path();
+    let csv = |keys: std::ops::Range<usize>| {
+        keys.fold("hash,owner,tier\n".to_owned(), |csv, key| {
+            csv + &format!("{key:064x},owner {key},startup\n")
+        })
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let all = || {
+        let world = WorldFile::find(state).expect("a world");
+        let mut tables = Home::replicas_of_world(&world);
+        tables.push((world.home.clone(), Home::of_world(&world).expect("home").access));
+        let of = |(region, table): (String, ipgeo_runtime::dynamo::AccessTable)| {
+            let mut keys = runtime.block_on(table.list_keys()).expect("API keys");
+            keys.sort_by(|(a, _), (b, _)| a.cmp(b));
+            (region, keys)
+        };
+        tables.into_iter().map(of).collect::<Vec<_>>()
+    };
+    let are_everywhere = |count: usize| {
+        let tables = all();
+        assert_eq!(tables.len(), 10);
+        let (_, home) = tables.last().expect("home");
+        assert_eq!(home.len(), count);
+        tables.iter().all(|(_, keys)| keys == home)
+    };
+    let import = |keys| {
+        let done = with_input(state, &["keys", "import", "-", "--dev", "--progress", "lines"], &csv(keys));
+        assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+    };
+
+    let dev = Dev::start(state);
+    import(0..COUNT / 2);
+    wait_for(|| are_everywhere(COUNT / 2));
+    import(0..COUNT);
+    // Dropped, it is killed: what was still to be copied is copied by the next start, before it is ready.
+    drop(dev);
+    let dev = Dev::start(state);
+    assert!(are_everywhere(COUNT), "a region lacks API keys, or has others");
+    assert_eq!(dev.stop(), Some(0));
 }
