@@ -19,7 +19,7 @@ fn asked(address: &str, method: &str, headers: &[(&str, &str)], body: &str) -> S
     let mut request =
         format!("{method} / HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
+        request.extend([*name, ": ", *value, "\r\n"]);
     }
     stream.write_all(format!("{request}\r\n{body}").as_bytes()).expect("sent");
     let mut answer = String::new();

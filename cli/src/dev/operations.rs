@@ -1,4 +1,4 @@
-//! DynamoDB's operations on a region's store: a request's JSON in, the answer's out. Tables' streams and PartiQL are
+//! DynamoDB's operations on a region's store: a request's JSON in, the answer's out. Tables' streams and `PartiQL` are
 //! not among them: replication hears of every write to home's access table here, and nothing else would be heard.
 
 use std::time::Instant;

@@ -19,7 +19,7 @@ use dynoxide::Item;
 /// After a write, until its items are read: others come meanwhile, and many cost hardly more than one.
 const GATHER: Duration = Duration::from_millis(20);
 /// Between two looks when nothing waits.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// Items of one transaction; an edge waits for it when it reads.
 const BATCH: usize = 200;
 /// After a failure, until the next try: doubled each time, up to the second.

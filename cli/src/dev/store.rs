@@ -73,7 +73,7 @@ impl RegionStore {
     }
 }
 
-/// The store of a file that nobody but its owner can read. SQLite gives what it keeps beside the file the same rights.
+/// The store of a file that nobody but its owner can read. `SQLite` gives what it keeps beside the file the same rights.
 fn open_file(file: &Path) -> anyhow::Result<Database> {
     let text = file.to_str().ok_or_else(|| anyhow!("the path of {} is not UTF-8", file.display()))?;
     let failed = || format!("open {}; `ipgeo dev --fresh` starts over with empty stores", file.display());

@@ -34,8 +34,12 @@ pub async fn store_all<S: KeyStore>(
     records: &[Imported],
     stored: impl Fn(),
 ) -> Result<(), StoringError> {
-    let writes = futures_util::stream::iter(records).map(|record| put(store, record));
-    let mut writes = writes.buffer_unordered(AT_ONCE);
+    let Some((first, rest)) = records.split_first() else { return Ok(()) };
+    // Who may not write is told so at once.
+    put(store, first, 1).await?;
+    stored();
+    let mut writes =
+        futures_util::stream::iter(rest).map(|record| put(store, record, TRIES)).buffer_unordered(AT_ONCE);
     while let Some(written) = writes.next().await {
         written?;
         stored();
@@ -43,9 +47,9 @@ pub async fn store_all<S: KeyStore>(
     Ok(())
 }
 
-async fn put<S: KeyStore>(store: &S, record: &Imported) -> Result<(), StoringError> {
+async fn put<S: KeyStore>(store: &S, record: &Imported, tries: u32) -> Result<(), StoringError> {
     let mut pause = PAUSE;
-    for _try in 1..TRIES {
+    for _try in 1..tries {
         if written(store.put(&record.identity, &record.record).await).is_ok() {
             return Ok(());
         }
@@ -178,6 +182,13 @@ mod tests {
         assert!(is_whole(&fake, &records));
         let most = fake.state().most_at_once;
         assert!((2..=AT_ONCE).contains(&most), "{most} at once");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_refuses_the_first_is_not_tried_again() {
+        let fake = Fake::of(State { busy_every: 1, ..State::default() });
+        let error = store_all(&fake, &records(100), || {}).await.expect_err("refused");
+        assert_eq!((error.line, fake.state().puts), (1, 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -46,9 +46,7 @@ impl WorldKey {
             return Ok(kept);
         }
         match write_private(&path, new.text().as_bytes(), Replace::No) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Self::read(&path)?.ok_or_else(|| error)
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::read(&path)?.ok_or(error),
             written => written.map(|()| new),
         }
     }
