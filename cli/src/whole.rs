@@ -1,7 +1,20 @@
-//! Writing a file whole or not at all: beside its place, then renamed.
+//! Writing a file whole or not at all: beside its place, then renamed. And who may read it: what a person asked for is
+//! made by the umask like every program's files; what `ipgeo` keeps for itself is its owner's alone, from the moment
+//! that it is made.
 
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// Rights before the umask takes its part.
+const SHARED: u32 = 0o666;
+const PRIVATE: u32 = 0o600;
+const PRIVATE_FOLDER: u32 = 0o700;
+/// The rights of everybody but the owner.
+const OTHERS: u32 = 0o077;
 
 /// Whether a file that is there may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,17 +23,6 @@ pub enum Replace {
     Yes,
     /// It is kept, and the write fails with `AlreadyExists`.
     No,
-}
-
-/// The folder that a file stands in.
-pub fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Writes `bytes` to a file of our own; folders above it are made.
-pub fn write_private(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
-    std::fs::create_dir_all(folder_of(path))?;
-    write_whole(path, bytes, replace)
 }
 
 /// Fails when there is no folder for a file that somebody has named.
@@ -32,18 +34,21 @@ pub fn in_a_folder(path: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no folder {}", folder.display())))
 }
 
-/// Writes `bytes` to `path`, in a folder that is there: one that is not is most often a mistyped one.
+/// Writes `bytes` to `path`, in a folder that is there: one that is not is most often a mistyped one. For what a person
+/// asked for.
 pub fn write_whole(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
     in_a_folder(path)?;
+    write(temporary(folder_of(path))?, path, bytes, replace)
+}
+
+/// Writes `bytes` to `path`, for its owner alone; folders above it are made.
+pub fn write_private(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
     let folder = folder_of(path);
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        // A file that people share, not a secret.
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(std::fs::Permissions::from_mode(0o644));
-    }
-    let mut file = builder.tempfile_in(folder)?;
+    private_folder(folder)?;
+    write(NamedTempFile::new_in(folder)?, path, bytes, replace)
+}
+
+fn write(mut file: NamedTempFile, path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     match replace {
@@ -54,9 +59,67 @@ pub fn write_whole(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()
     .map_err(|error| error.error)
 }
 
+/// The folder that a file stands in.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file in a folder, to be renamed once it is whole; for what a person asked for.
+pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().permissions(Permissions::from_mode(SHARED)).tempfile_in(folder)
+}
+
+/// Opens a file to append to; one that is not there is made for its owner alone.
+pub fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path)
+}
+
+/// Makes a folder, and those above it, for its owner alone. One that is there is left as it is.
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path)
+}
+
+/// From here on, whatever this process makes is its owner's alone, the files of libraries too.
+pub fn keep_private() {
+    #[expect(unsafe_code, reason = "the system's call has no safe form in the standard library")]
+    // SAFETY: it takes a number, touches no memory and can't fail.
+    unsafe {
+        libc::umask(0o077);
+    }
+}
+
+/// Narrows all that is below a folder, and the folder.
+pub fn narrow_all(folder: &Path) -> io::Result<()> {
+    narrow(folder)?;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            narrow_all(&entry.path())?;
+        } else if kind.is_file() {
+            narrow(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes the rights of everybody but the owner from a file or a folder that is there.
+pub fn narrow(path: &Path) -> io::Result<()> {
+    let mode = std::fs::metadata(path)?.permissions().mode();
+    if mode & OTHERS == 0 {
+        Ok(())
+    } else {
+        std::fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).expect("a file").permissions().mode() & 0o777
+    }
 
     #[test]
     fn a_file_is_written_whole_and_kept_when_it_must_be() {
@@ -75,5 +138,25 @@ mod tests {
         assert_eq!(std::fs::read(&path).expect("a file"), b"two");
         let left = std::fs::read_dir(path.parent().expect("a folder")).expect("a folder").count();
         assert_eq!(left, 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn what_is_kept_for_the_owner_is_the_owners_from_the_first_and_narrowed_when_it_was_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (kept, written) = (folder.path().join("kept/log"), folder.path().join("written/key"));
+        private_folder(kept.parent().expect("a folder")).expect("made");
+        assert_eq!(mode(kept.parent().expect("a folder")), 0o700);
+        private_file(&kept).expect("made").write_all(b"a").expect("written");
+        write_private(&written, b"a", Replace::Yes).expect("written");
+        assert_eq!((mode(&kept), mode(&written)), (0o600, 0o600));
+
+        private_file(&kept).expect("opened").write_all(b"b").expect("written");
+        assert_eq!(std::fs::read(&kept).expect("a file"), b"ab");
+
+        for (path, wide) in [(&kept, 0o664), (&folder.path().to_owned(), 0o755)] {
+            std::fs::set_permissions(path, Permissions::from_mode(wide)).expect("widened");
+        }
+        narrow_all(folder.path()).expect("narrowed");
+        assert_eq!((mode(&kept), mode(folder.path())), (0o600, 0o700));
     }
 }

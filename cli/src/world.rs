@@ -12,6 +12,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::whole::{narrow, private_folder};
+
+mod key;
+
+pub use key::{RANDOM_BYTES, WorldKey};
+
 /// Version of the file's shape.
 pub const SCHEMA: u32 = 1;
 const FILE_NAME: &str = "world.json";
@@ -41,6 +47,9 @@ pub struct WorldFile {
     /// The folder of the copy that is kept of the usage stream; none: the world is in memory only.
     #[serde(default)]
     pub stream: Option<PathBuf>,
+    /// What its stores are called with; so this file is its owner's alone.
+    #[serde(default)]
+    pub key: WorldKey,
     /// Every region, in the file's order.
     pub regions: Vec<WorldRegion>,
 }
@@ -54,6 +63,16 @@ pub struct WorldRegion {
     pub url: String,
     /// URL of its DynamoDB.
     pub dynamodb: String,
+}
+
+/// The name of a state folder that nobody has named otherwise.
+const STATE: &str = ".ipgeo";
+
+/// Makes the state folder, for its owner alone. One that is there and bears our own name is made so; another, such as
+/// `/tmp`, is somebody's, and what lies below it is private by itself.
+pub fn make_state(state: &Path) -> std::io::Result<()> {
+    private_folder(state)?;
+    if state.file_name().is_some_and(|name| name == STATE) { narrow(state) } else { Ok(()) }
 }
 
 /// Why there is no running world to talk to.
@@ -243,6 +262,7 @@ mod tests {
             access_table: "a".into(),
             ledger_table: "l".into(),
             stream: None,
+            key: WorldKey::new([1; RANDOM_BYTES]),
             regions: vec![],
         }
     }

@@ -98,7 +98,7 @@ async fn make_keys(home: &Home) -> Vec<(ApiKey, u64)> {
 
 /// A region's own access table.
 fn access_of(world: &WorldFile, region: usize) -> AccessTable {
-    let credentials = Credentials::new("dev", "dev", None, None, "tests");
+    let credentials = Credentials::new(&world.key.access, &world.key.secret, None, None, "tests");
     let region = &world.regions[region];
     let client = client(Some(&region.dynamodb), &region.region, credentials, Effort::Patient);
     AccessTable::new(client, &world.access_table)

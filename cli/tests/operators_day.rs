@@ -48,7 +48,7 @@ fn runtime() -> tokio::runtime::Runtime {
 /// Takes an identity's item out of a ledger, as an accident would.
 fn lose(state: &Path, identity: &Identity) {
     let world = WorldFile::find(state).expect("a world");
-    let credentials = Credentials::new("test", "test", None, None, "tests");
+    let credentials = Credentials::new(&world.key.access, &world.key.secret, None, None, "tests");
     let client = client(world.home_dynamodb(), &world.home, credentials, Effort::Patient);
     let text = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
     let delete = client
@@ -336,8 +336,8 @@ fn the_same_verbs_read_kinesis() {
             .arg("--json")
             .env("AWS_ENDPOINT_URL_KINESIS", &endpoint)
             .env("AWS_ENDPOINT_URL_DYNAMODB", world.home_dynamodb().expect("home"))
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_ACCESS_KEY_ID", &world.key.access)
+            .env("AWS_SECRET_ACCESS_KEY", &world.key.secret)
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .output()
             .expect("it runs");

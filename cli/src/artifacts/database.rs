@@ -12,6 +12,7 @@ use super::prepare::{DATABASE_NAME, NOTE_NAME, PrepareError, file_of, geo_zip};
 use crate::config::Config;
 use crate::licence::Terms;
 use crate::plan::ArtifactFile;
+use crate::whole::{folder_of, temporary};
 
 /// The zip of a compiled database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,9 +48,9 @@ pub fn database_zip(state: &Path, digest: &str) -> Option<PathBuf> {
 pub fn unzip_database(zip: &Path, out: &Path) -> io::Result<()> {
     let mut archive = ZipArchive::new(File::open(zip)?).map_err(io::Error::other)?;
     let mut entry = archive.by_name(DATABASE_NAME).map_err(io::Error::other)?;
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(out);
     std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut file = temporary(folder)?;
     io::copy(&mut entry, file.as_file_mut())?;
     file.as_file().sync_all()?;
     file.persist(out).map(drop).map_err(|error| error.error)

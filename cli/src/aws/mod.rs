@@ -47,8 +47,7 @@ impl Home {
     /// The tables of a running `ipgeo dev`.
     pub fn of_world(world: &WorldFile) -> anyhow::Result<Self> {
         let Some(endpoint) = world.home_dynamodb() else { bail!("the running world has no home region") };
-        let credentials = Credentials::new("dev", "dev", None, None, "ipgeo dev");
-        let client = client(Some(endpoint), &world.home, credentials, Effort::Patient);
+        let client = client(Some(endpoint), &world.home, credentials_of(world), Effort::Patient);
         Ok(Self::new(client, &world.access_table, &world.ledger_table))
     }
 
@@ -63,8 +62,8 @@ impl Home {
         let others = world.regions.iter().filter(|region| region.region != world.home);
         others
             .map(|region| {
-                let credentials = Credentials::new("dev", "dev", None, None, "ipgeo dev");
-                let client = client(Some(&region.dynamodb), &region.region, credentials, Effort::Patient);
+                let at = Some(region.dynamodb.as_str());
+                let client = client(at, &region.region, credentials_of(world), Effort::Patient);
                 (region.region.clone(), AccessTable::new(client, &world.access_table))
             })
             .collect()
@@ -86,6 +85,11 @@ impl Home {
     fn new(client: Client, access: &str, ledger: &str) -> Self {
         Self { access: AccessTable::new(client.clone(), access), ledger: LedgerTable::new(client, ledger) }
     }
+}
+
+/// What a running `ipgeo dev` lets in.
+fn credentials_of(world: &WorldFile) -> Credentials {
+    Credentials::new(&world.key.access, &world.key.secret, None, None, "ipgeo dev")
 }
 
 impl KeyStore for Home {

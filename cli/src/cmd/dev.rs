@@ -15,7 +15,8 @@ use super::load_config;
 use crate::cli::Shared;
 use crate::dev::{Options, World, has_location, ready_json, serve_database, welcome};
 use crate::output::{self, Exit, Format, UsageError};
-use crate::world::{StateLock, WorldFile};
+use crate::whole::keep_private;
+use crate::world::{StateLock, WorldFile, make_state};
 
 /// The longest lag: a day.
 const LAG_MS_MAX: u64 = 86_400_000;
@@ -72,7 +73,8 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
         .into());
     }
     let state = &shared.state;
-    std::fs::create_dir_all(state).with_context(|| format!("create {}", state.display()))?;
+    keep_private();
+    make_state(state).with_context(|| format!("create {}", state.display()))?;
     let lock = StateLock::take(state, nonce()?)?;
     let stores = state.join("stores");
     if args.fresh && stores.exists() {

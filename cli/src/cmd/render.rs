@@ -1,6 +1,5 @@
 //! `ipgeo render`.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -13,6 +12,7 @@ use crate::artifacts::built_set;
 use crate::cli::Shared;
 use crate::output::{self, Column, Format, Forms};
 use crate::stacks::{Renderer, Stack};
+use crate::whole::{Replace, folder_of, write_whole};
 
 /// Flags of `ipgeo render`.
 #[derive(Debug, Args)]
@@ -81,13 +81,9 @@ fn path(stack: &Stack) -> PathBuf {
 /// Writes a stack's template; whole or not at all.
 fn write(folder: &Path, stack: &Stack) -> anyhow::Result<()> {
     let path = folder.join(path(stack));
-    let parent = path.parent().unwrap_or(folder);
-    let written = std::fs::create_dir_all(parent).and_then(|()| {
-        let mut file = tempfile::NamedTempFile::new_in(parent)?;
-        file.write_all(stack.text.as_bytes())?;
-        file.persist(&path).map_err(|error| error.error)
-    });
-    written.map(drop).with_context(|| format!("write {}", path.display()))
+    let written = std::fs::create_dir_all(folder_of(&path))
+        .and_then(|()| write_whole(&path, stack.text.as_bytes(), Replace::Yes));
+    written.with_context(|| format!("write {}", path.display()))
 }
 
 fn list(stacks: &[Stack], out: Option<&Path>, format: Format) -> anyhow::Result<()> {

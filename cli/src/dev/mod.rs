@@ -1,9 +1,11 @@
 //! The whole world on a laptop: every region of `regions.toml` in one process on loopback, with the same
 //! handlers, the same adapter and the same envelopes as on AWS.
 
+mod admission;
 mod ahead;
 mod alerts;
 mod connections;
+mod copies;
 mod counting;
 mod database;
 mod delivery;
@@ -11,6 +13,7 @@ mod faults;
 mod front;
 mod kept_for;
 mod nearest;
+mod operations;
 mod pipe;
 mod ports;
 mod replication;

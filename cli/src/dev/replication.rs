@@ -1,136 +1,313 @@
 //! The global table on a laptop: what changes in home's access table is put into every other region's,
 //! a visible lag later.
 //!
-//! It follows the table's own change stream, as DynamoDB does, and puts whole items. Nothing but home is
-//! ever written to by a handler or a verb, so there is nothing to resolve.
+//! Home's store tells which items it has written; they are read back and put into the copies whole, many in one
+//! transaction, in the order of their writing. A copy that can't be written to keeps what waits for it and is tried
+//! again from the front, and the others go on. Nothing but home is ever written to by a handler or a verb, so there is
+//! nothing to resolve. What was written while nobody listened is found by comparing the tables at the start
+//! ([`super::copies`]); the table's own change stream is not used: the embedded store finds each of its sequence
+//! numbers by a scan.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
-use dynoxide::actions::delete_item::DeleteItemRequest;
-use dynoxide::actions::describe_table::DescribeTableRequest;
-use dynoxide::actions::get_records::{GetRecordsRequest, Record};
-use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
-use dynoxide::actions::put_item::PutItemRequest;
-use dynoxide::actions::scan::ScanRequest;
-use dynoxide::{Database, Item};
+use anyhow::Context;
+use dynoxide::Item;
 
-/// How often the change stream is looked at.
-const POLL: Duration = Duration::from_millis(25);
+/// After a write, until its items are read: others come meanwhile, and many cost hardly more than one.
+const GATHER: Duration = Duration::from_millis(20);
+/// Between two looks when nothing waits.
+const IDLE: Duration = Duration::from_mins(1);
+/// Items of one transaction; an edge waits for it when it reads.
+const BATCH: usize = 200;
+/// After a failure, until the next try: doubled each time, up to the second.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How long the end waits for a copy that can't be written to.
+const END: Duration = Duration::from_secs(2);
 
-/// Home's table, its copies, and where in home's change stream the copying stands.
-pub(crate) struct Replication {
-    table: String,
-    home: Database,
-    copies: Vec<Database>,
-    lag: Duration,
-    iterator: String,
-    waiting: VecDeque<(Instant, Record)>,
+enum Heard {
+    Wrote(Instant, Vec<String>),
+    Stop,
 }
 
-impl Replication {
-    /// Copies home's items to every other region at once and takes its place in the change stream.
-    pub(crate) fn start(
-        table: &str,
-        home: Database,
-        copies: Vec<Database>,
-        lag: Duration,
-    ) -> anyhow::Result<Self> {
-        let iterator = latest_position(&home, table)?;
-        let replication =
-            Self { table: table.to_owned(), home, copies, lag, iterator, waiting: VecDeque::new() };
-        replication.copy_all()?;
-        Ok(replication)
+/// Where home's store tells what it has written.
+#[derive(Clone)]
+pub(crate) struct Feed {
+    table: String,
+    heard: Sender<Heard>,
+}
+
+/// The other end of a feed.
+pub(crate) struct Writes(Receiver<Heard>);
+
+impl Feed {
+    /// A feed of the writes to a table.
+    pub(crate) fn new(table: &str) -> (Self, Writes) {
+        let (heard, hears) = channel();
+        (Self { table: table.to_owned(), heard }, Writes(hears))
     }
 
-    /// Follows the stream until `stop` is dropped or sent to; then copies what still waits, without lag.
-    /// Blocks: run it on a thread of its own.
-    pub(crate) fn run(mut self, stop: &Receiver<()>) -> anyhow::Result<()> {
-        while matches!(stop.recv_timeout(POLL), Err(RecvTimeoutError::Timeout)) {
-            self.look()?;
-            self.copy_due(Instant::now())?;
+    /// The table whose writes it hears of.
+    pub(crate) fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// Tells of items that were written, by their partition keys.
+    pub(crate) fn wrote(&self, at: Instant, ids: Vec<String>) {
+        if !ids.is_empty() {
+            self.tell(Heard::Wrote(at, ids));
         }
-        self.look()?;
-        self.copy_due(Instant::now() + self.lag)
     }
 
-    fn look(&mut self) -> anyhow::Result<()> {
-        let request = GetRecordsRequest { shard_iterator: self.iterator.clone(), limit: None };
-        let answer = self.home.get_records(request).context("read the change stream of the access table")?;
-        let due = Instant::now() + self.lag;
-        self.waiting.extend(answer.records.into_iter().map(|record| (due, record)));
-        if let Some(next) = answer.next_shard_iterator {
-            self.iterator = next;
+    fn tell(&self, heard: Heard) {
+        // At the very end nobody listens any more; the next start compares the tables.
+        let _heard_or_ending = self.heard.send(heard);
+    }
+}
+
+/// The table that is copied.
+pub(crate) trait Source: Send + 'static {
+    /// An item as it is now.
+    fn item(&self, id: &str) -> anyhow::Result<Option<Item>>;
+}
+
+/// A table that is a copy.
+pub(crate) trait Target: Send + 'static {
+    /// Puts and deletes items. It may be done again: a change is a whole item.
+    fn apply(&self, changes: &[Arc<Change>]) -> anyhow::Result<()>;
+}
+
+/// What an item has become.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Change {
+    pub(crate) id: String,
+    /// `None`: it was deleted.
+    pub(crate) item: Option<Item>,
+    due: Instant,
+}
+
+/// A replication that runs.
+pub(crate) struct Running {
+    feed: Feed,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Running {
+    /// Copies what still waits, without lag, and ends.
+    pub(crate) fn stop(self) -> anyhow::Result<()> {
+        self.feed.tell(Heard::Stop);
+        self.thread.join().map_err(|_| anyhow::anyhow!("replication panicked"))
+    }
+}
+
+/// Home's table, its copies, and what waits to be copied.
+pub(crate) struct Replication<S, T> {
+    home: S,
+    copies: Vec<Copy<T>>,
+    lag: Duration,
+    /// Written, and not read back yet.
+    unread: VecDeque<(Instant, String)>,
+    reading: Outage,
+    waiting: VecDeque<Arc<Change>>,
+}
+
+/// A region's copy, and what is due there.
+struct Copy<T> {
+    region: String,
+    table: T,
+    due: VecDeque<Arc<Change>>,
+    outage: Outage,
+}
+
+impl<S: Source, T: Target> Replication<S, T> {
+    /// Of `home` to each region's copy.
+    pub(crate) fn new(home: S, copies: impl IntoIterator<Item = (String, T)>, lag: Duration) -> Self {
+        let copies = copies.into_iter().map(|(region, table)| Copy {
+            region,
+            table,
+            due: VecDeque::new(),
+            outage: Outage::default(),
+        });
+        Self {
+            home,
+            copies: copies.collect(),
+            lag,
+            unread: VecDeque::new(),
+            reading: Outage::default(),
+            waiting: VecDeque::new(),
         }
-        Ok(())
     }
 
-    fn copy_due(&mut self, now: Instant) -> anyhow::Result<()> {
-        while self.waiting.front().is_some_and(|(due, _)| *due <= now) {
-            let Some((_, record)) = self.waiting.pop_front() else { break };
-            for copy in &self.copies {
-                apply(copy, &self.table, &record)?;
-            }
-        }
-        Ok(())
+    /// Follows a feed on a thread of its own.
+    pub(crate) fn follow(self, feed: Feed, writes: Writes) -> anyhow::Result<Running> {
+        let thread = std::thread::Builder::new().name("replication".to_owned());
+        let thread = thread.spawn(move || self.run(&writes)).context("start the replication thread")?;
+        Ok(Running { feed, thread })
     }
 
-    /// What was written while no world ran, or into a world with fewer regions.
-    fn copy_all(&self) -> anyhow::Result<()> {
-        let mut after = None;
-        loop {
-            let request = ScanRequest {
-                table_name: self.table.clone(),
-                exclusive_start_key: after,
-                ..ScanRequest::default()
+    fn run(mut self, writes: &Writes) {
+        let mut going = true;
+        while going {
+            let first = match writes.0.recv_timeout(self.pause(Instant::now())) {
+                Ok(heard) => {
+                    std::thread::sleep(GATHER);
+                    Some(heard)
+                }
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(Heard::Stop),
             };
-            let page = self.home.scan(request).context("read home's access table")?;
-            for item in page.items.unwrap_or_default() {
-                for copy in &self.copies {
-                    put(copy, &self.table, item.clone())?;
+            for heard in first.into_iter().chain(writes.0.try_iter()) {
+                match heard {
+                    Heard::Wrote(at, ids) => self.unread.extend(ids.into_iter().map(|id| (at, id))),
+                    Heard::Stop => going = false,
                 }
             }
-            after = page.last_evaluated_key;
-            if after.is_none() {
-                return Ok(());
+            self.step(Instant::now());
+        }
+        self.end();
+    }
+
+    /// Copies what waits, without lag; what can't be copied is left to the next start.
+    fn end(mut self) {
+        self.lag = Duration::ZERO;
+        let latest = Instant::now() + END;
+        self.reading.hurry(Instant::now());
+        self.copies.iter_mut().for_each(|copy| copy.outage.hurry(Instant::now()));
+        loop {
+            let now = Instant::now();
+            // Due or not: nobody waits for the lag.
+            self.step(now);
+            self.hand_out(None);
+            self.step(now);
+            if self.is_done() || now >= latest {
+                break;
+            }
+            std::thread::sleep(PAUSE.0);
+        }
+        for copy in &self.copies {
+            let (count, region) = (copy.due.len() + self.unread.len(), &copy.region);
+            if count == 0 {
+                continue;
+            }
+            crate::output::say(&format!(
+                "{count} changes of home are not in {region} yet; the next start copies them"
+            ));
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.unread.is_empty()
+            && self.waiting.is_empty()
+            && self.copies.iter().all(|copy| copy.due.is_empty())
+    }
+
+    /// Reads what was written, and copies what is due.
+    fn step(&mut self, now: Instant) {
+        self.read(now);
+        self.hand_out(Some(now));
+        for copy in &mut self.copies {
+            copy.write(now);
+        }
+    }
+
+    fn read(&mut self, now: Instant) {
+        while let Some((at, id)) = self.unread.front() {
+            if !self.reading.may_try(now) {
+                return;
+            }
+            match self.home.item(id) {
+                Ok(item) => {
+                    let change = Change { id: id.clone(), item, due: *at + self.lag };
+                    self.waiting.push_back(Arc::new(change));
+                    self.unread.pop_front();
+                    self.reading.works("reading home's access table");
+                }
+                Err(error) => self.reading.fails(now, "reading home's access table", &error),
+            }
+        }
+    }
+
+    /// Gives every copy what is due; `None`: all that waits.
+    fn hand_out(&mut self, now: Option<Instant>) {
+        while let Some(change) = self.waiting.pop_front_if(|change| now.is_none_or(|now| change.due <= now)) {
+            for copy in &mut self.copies {
+                copy.due.push_back(Arc::clone(&change));
+            }
+        }
+    }
+
+    /// Until there is something to do.
+    fn pause(&self, now: Instant) -> Duration {
+        let reading = (!self.unread.is_empty()).then_some(self.reading.next);
+        let due = self.waiting.front().map(|change| Some(change.due));
+        let writing = self.copies.iter().filter(|copy| !copy.due.is_empty()).map(|copy| copy.outage.next);
+        let next = reading.into_iter().chain(due).chain(writing).flatten().min();
+        next.map_or(IDLE, |next| next.saturating_duration_since(now))
+    }
+}
+
+impl<T: Target> Copy<T> {
+    fn write(&mut self, now: Instant) {
+        while !self.due.is_empty() && self.outage.may_try(now) {
+            let count = self.due.len().min(BATCH);
+            let batch = &self.due.make_contiguous()[..count];
+            let what = format!("replication to {}", self.region);
+            match self.table.apply(batch) {
+                Ok(()) => {
+                    self.due.drain(..count);
+                    self.outage.works(&what);
+                }
+                Err(error) => self.outage.fails(now, &what, &error),
             }
         }
     }
 }
 
-fn latest_position(home: &Database, table: &str) -> anyhow::Result<String> {
-    let described = home
-        .describe_table(DescribeTableRequest { table_name: table.to_owned() })
-        .context("describe the access table")?;
-    let stream_arn = described
-        .table
-        .latest_stream_arn
-        .ok_or_else(|| anyhow!("the access table of an older world has no change stream; use --fresh"))?;
-    let request = GetShardIteratorRequest {
-        stream_arn,
-        shard_id: dynoxide::streams::shard_id(table),
-        shard_iterator_type: "LATEST".to_owned(),
-        sequence_number: None,
-    };
-    let answer = home.get_shard_iterator(request).context("find the end of the change stream")?;
-    answer.shard_iterator.ok_or_else(|| anyhow!("the change stream of the access table has no end"))
+/// Tries of what fails, further and further apart.
+#[derive(Debug, Default)]
+struct Outage {
+    /// When it may be tried again; `None`: it works.
+    next: Option<Instant>,
+    pause: Duration,
 }
 
-fn apply(copy: &Database, table: &str, record: &Record) -> anyhow::Result<()> {
-    match &record.dynamodb.new_image {
-        Some(item) => put(copy, table, item.clone()),
-        None => {
-            let key = record.dynamodb.keys.clone();
-            let request =
-                DeleteItemRequest { table_name: table.to_owned(), key, ..DeleteItemRequest::default() };
-            copy.delete_item(request).map(drop).context("delete a copied item")
+impl Outage {
+    fn may_try(&self, now: Instant) -> bool {
+        self.next.is_none_or(|next| next <= now)
+    }
+
+    /// Says so once, however often it is tried.
+    fn fails(&mut self, now: Instant, what: &str, error: &anyhow::Error) {
+        if self.failed(now) {
+            crate::output::say(&format!("{what} fails and is retried: {error:#}"));
         }
+    }
+
+    fn works(&mut self, what: &str) {
+        if self.ended() {
+            crate::output::say(&format!("{what} works again"));
+        }
+    }
+
+    /// Notes a failure; whether it is the first of an outage.
+    fn failed(&mut self, now: Instant) -> bool {
+        self.pause = (self.pause * 2).clamp(PAUSE.0, PAUSE.1);
+        self.next.replace(now + self.pause).is_none()
+    }
+
+    /// Notes a success; whether it is the first after an outage.
+    fn ended(&mut self) -> bool {
+        self.pause = Duration::ZERO;
+        self.next.take().is_some()
+    }
+
+    /// Waits no longer.
+    fn hurry(&mut self, now: Instant) {
+        self.next = self.next.map(|next| next.min(now));
     }
 }
 
-fn put(copy: &Database, table: &str, item: Item) -> anyhow::Result<()> {
-    let request = PutItemRequest { table_name: table.to_owned(), item, ..PutItemRequest::default() };
-    copy.put_item(request).map(drop).context("put a copied item")
-}
+#[cfg(test)]
+mod tests;

@@ -1,51 +1,116 @@
 //! One region's DynamoDB: an embedded one, served on loopback, so that the handlers, the operator's
-//! verbs and AWS all speak through the same adapter.
+//! verbs and AWS all speak through the same adapter. It answers what is signed with the world's own access key.
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderValue, Response, StatusCode};
 use dynoxide::Database;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::admission::{self, Refused};
+use super::copies::Table;
+use super::operations::{Answer, Operations, refusal};
+use super::replication::Feed;
+use crate::whole::private_file;
+use crate::world::WorldKey;
+
+/// The largest request that DynamoDB takes.
+const BODY_BYTES_MAX: usize = 16 << 20;
+
 /// A region's store and the task that serves it.
 pub(crate) struct RegionStore {
-    /// The store itself, for replication.
+    /// The store itself.
     pub(crate) database: Database,
     /// `http://127.0.0.1:<port>`.
     pub(crate) endpoint: String,
-    server: JoinHandle<Result<(), String>>,
+    server: JoinHandle<std::io::Result<()>>,
 }
 
 impl RegionStore {
-    /// Opens the store of `file`, or one in memory, and serves it on a free loopback port until
-    /// `stop` resolves.
+    /// Opens the store of `file`, or one in memory, and serves it on a free loopback port to those who have `key`,
+    /// until `stop` resolves. `feed` hears of its writes.
     pub(crate) async fn open(
         file: Option<&Path>,
+        key: &WorldKey,
+        feed: Option<Feed>,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<Self> {
         let database = match file {
-            Some(file) => {
-                let text =
-                    file.to_str().ok_or_else(|| anyhow!("the path of {} is not UTF-8", file.display()))?;
-                Database::new(text).with_context(|| {
-                    format!("open {}; `ipgeo dev --fresh` starts over with empty stores", file.display())
-                })?
-            }
+            Some(file) => open_file(file)?,
             None => Database::memory().context("open a store in memory")?,
         };
         // No fsync for every write: what a laptop loses in a power cut, `dev` may lose too.
         database.enable_bulk_loading().context("prepare the store")?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("find a free loopback port")?;
-        let endpoint = format!("http://{}", listener.local_addr().context("read the store's port")?);
-        let server = tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database.clone(), stop));
-        Ok(Self { database, endpoint, server })
+        let port = listener.local_addr().context("read the store's port")?.port();
+        let operations = Operations { database: database.clone(), feed };
+        let door = Arc::new(Door { operations, key: key.clone(), port });
+        let handler = move |request: Request| {
+            let door = Arc::clone(&door);
+            async move { door.answer(request).await }
+        };
+        let served = axum::serve(listener, Router::new().fallback(handler)).with_graceful_shutdown(stop);
+        let server = tokio::spawn(served.into_future());
+        Ok(Self { database, endpoint: format!("http://127.0.0.1:{port}"), server })
+    }
+
+    /// A table of it.
+    pub(crate) fn table(&self, name: &str) -> Table {
+        Table { database: self.database.clone(), name: name.to_owned() }
     }
 
     /// Waits until the server has ended; call after `stop` has resolved. A client that keeps its
     /// connection open would hold it for ever, so the wait is bounded.
     pub(crate) async fn closed(self) {
         let _ended_or_not = tokio::time::timeout(std::time::Duration::from_millis(300), self.server).await;
+    }
+}
+
+/// The store of a file that nobody but its owner can read. `SQLite` gives what it keeps beside the file the same rights.
+fn open_file(file: &Path) -> anyhow::Result<Database> {
+    let text = file.to_str().ok_or_else(|| anyhow!("the path of {} is not UTF-8", file.display()))?;
+    let failed = || format!("open {}; `ipgeo dev --fresh` starts over with empty stores", file.display());
+    private_file(file).with_context(failed)?;
+    Database::new(text).with_context(failed)
+}
+
+/// What stands before a store.
+struct Door {
+    operations: Operations,
+    key: WorldKey,
+    port: u16,
+}
+
+impl Door {
+    async fn answer(&self, request: Request) -> Response<Body> {
+        let (status, json) = self.answered(request).await;
+        let mut response = Response::new(Body::from(json));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let json = HeaderValue::from_static("application/x-amz-json-1.0");
+        response.headers_mut().insert("content-type", json);
+        response
+    }
+
+    async fn answered(&self, request: Request) -> Answer {
+        let refused = |refused: Refused| refusal(403, refused.code(), &refused.to_string());
+        let (head, body) = request.into_parts();
+        if let Err(error) = admission::from_here(&head.headers, self.port) {
+            return refused(error);
+        }
+        let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
+            return refusal(413, "RequestEntityTooLarge", "a request has 16 MiB at most");
+        };
+        if let Err(error) = admission::signed(&head, &body, &self.key) {
+            return refused(error);
+        }
+        let target = head.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+        self.operations.run(target.unwrap_or_default(), &body)
     }
 }

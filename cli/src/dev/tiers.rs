@@ -10,7 +10,7 @@ use crate::aws::Home;
 use crate::config::Tiers;
 use crate::keys::change_tier;
 use crate::output::{grouped, say};
-use crate::whole::{Replace, write_whole};
+use crate::whole::{Replace, write_private};
 
 /// Below the stores: the limits at the last start, `startup 100000/month`, a line each.
 const FILE_NAME: &str = "tiers";
@@ -42,7 +42,7 @@ pub(crate) async fn follow(folder: &Path, tiers: &Tiers, home: &Home) -> anyhow:
     let now: Vec<String> = tiers.paid.iter().map(|tier| format!("{} {}", tier.name, tier.limit)).collect();
     let now = now.join("\n");
     if now != before {
-        write_whole(&file, now.as_bytes(), Replace::Yes)
+        write_private(&file, now.as_bytes(), Replace::Yes)
             .with_context(|| format!("write {}", file.display()))?;
     }
     Ok(())

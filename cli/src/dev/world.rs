@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -21,20 +20,22 @@ use tokio::task::JoinHandle;
 
 use super::ahead::Publications;
 use super::alerts::AlertSink;
+use super::copies::{self, Table};
 use super::counting::Counting;
 use super::delivery::Handler;
 use super::front::CallerRule;
 use super::kept_for::check_kept_for;
 use super::nearest::Point;
 use super::ports::listen;
-use super::replication::Replication;
+use super::replication::{Feed, Replication, Running, Writes};
 use super::serve::{Edge, EdgeTable, serve, told};
 use super::store::RegionStore;
 use super::throttle::Throttle;
 use super::tiers;
 use crate::aws::Home;
 use crate::config::{Config, Region};
-use crate::world::{WorldFile, WorldRegion};
+use crate::whole::{narrow_all, private_folder};
+use crate::world::{RANDOM_BYTES, WorldFile, WorldKey, WorldRegion};
 
 /// How a world is to be.
 #[derive(Debug, Clone)]
@@ -117,7 +118,7 @@ pub struct World {
     clock: JoinHandle<()>,
     /// Logs and stream of a world whose stores are in memory.
     _folder: Option<tempfile::TempDir>,
-    replication: (Sender<()>, std::thread::JoinHandle<anyhow::Result<()>>),
+    replication: Running,
     stores: Vec<RegionStore>,
     stop_stores: watch::Sender<bool>,
 }
@@ -128,9 +129,11 @@ impl World {
         let (stop, _) = watch::channel(false);
         let (stop_stores, stores_stopped) = watch::channel(false);
         let listeners = listen(options.port, config.regions.len() + 1).await?;
-        let stores = open_stores(config, options, &stores_stopped).await?;
+        let key = access_key(options)?;
+        let (feed, writes) = Feed::new(&config.service.access_table());
+        let stores = open_stores(config, options, &key, &feed, &stores_stopped).await?;
         let home = home_index(config);
-        let (access, home_access, ledger) = make_tables(config, &stores, home).await?;
+        let (access, home_access, ledger) = make_tables(config, &stores, home, &key).await?;
         let published = Publications {
             home: stores[home].database.clone(),
             access: home_access.clone(),
@@ -140,7 +143,7 @@ impl World {
         published.anew(Timestamp::now()).await?;
         let clock = tokio::spawn(published.watch());
 
-        let replication = replicate(config, &stores, home, options.replication_lag)?;
+        let replication = replicate(config, &stores, home, options.replication_lag, (feed, writes)).await?;
         if let Some(folder) = &options.stores {
             tiers::follow(
                 folder,
@@ -161,7 +164,7 @@ impl World {
             throttle: options.throttled.then(|| Throttle::new(&region.runtime)),
         });
         let edges = edges.collect();
-        let file = world_file(config, &listeners, &stores, Some(counting.kept.clone()))?;
+        let file = world_file(config, &listeners, &stores, Some(counting.kept.clone()), key)?;
         let rule = CallerRule { loopback_as: options.caller, simulate: options.simulate_address };
         let fronts = serve(edges, listeners, &database, rule, &stop);
         Ok(Self { file, stop, fronts, counting, clock, _folder: temporary, replication, stores, stop_stores })
@@ -175,11 +178,8 @@ impl World {
         }
         self.counting.stop().await?;
         self.clock.abort();
-        let (stop, thread) = self.replication;
-        drop(stop);
-        tokio::task::spawn_blocking(|| thread.join())
-            .await?
-            .map_err(|_| anyhow::anyhow!("replication panicked"))??;
+        let replication = self.replication;
+        tokio::task::spawn_blocking(|| replication.stop()).await??;
         self.stop_stores.send_replace(true);
         for store in self.stores {
             store.closed().await;
@@ -201,19 +201,36 @@ fn log_folder(options: &Options) -> anyhow::Result<(PathBuf, Option<tempfile::Te
     Ok((folder.path().to_owned(), Some(folder)))
 }
 
+/// The access key of the stores: the one that is kept beside them, or a new one.
+fn access_key(options: &Options) -> anyhow::Result<WorldKey> {
+    let mut random = [0; RANDOM_BYTES];
+    fill_random(&mut random)?;
+    let new = WorldKey::new(random);
+    let Some(folder) = &options.stores else { return Ok(new) };
+    private_folder(folder).with_context(|| format!("create {}", folder.display()))?;
+    narrow_all(folder).with_context(|| format!("make {} private", folder.display()))?;
+    WorldKey::ensure(folder, new).context("make the access key of the stores")
+}
+
+fn fill_random(bytes: &mut [u8]) -> anyhow::Result<()> {
+    getrandom::fill(bytes).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))
+}
+
 async fn open_stores(
     config: &Config,
     options: &Options,
+    key: &WorldKey,
+    feed: &Feed,
     stopped: &watch::Receiver<bool>,
 ) -> anyhow::Result<Vec<RegionStore>> {
     if let Some(folder) = &options.stores {
-        std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
         check_kept_for(folder, config)?;
     }
     let mut stores = Vec::with_capacity(config.regions.len());
     for region in &config.regions {
         let file = options.stores.as_ref().map(|folder| folder.join(format!("{}.sqlite", region.name)));
-        stores.push(RegionStore::open(file.as_deref(), told(stopped.clone())).await?);
+        let feed = (region.name == config.service.home).then(|| feed.clone());
+        stores.push(RegionStore::open(file.as_deref(), key, feed, told(stopped.clone())).await?);
     }
     Ok(stores)
 }
@@ -224,51 +241,48 @@ async fn make_tables(
     config: &Config,
     stores: &[RegionStore],
     home: usize,
+    key: &WorldKey,
 ) -> anyhow::Result<(Vec<EdgeTable>, AccessTable, LedgerTable)> {
     let (access_name, ledger_name) = (config.service.access_table(), config.service.ledger_table());
-    let credentials = || Credentials::new("dev", "dev", None, None, "ipgeo dev");
+    let credentials = || Credentials::new(&key.access, &key.secret, None, None, "ipgeo dev");
     let mut access = Vec::with_capacity(stores.len());
     for (region, store) in config.regions.iter().zip(stores) {
         let client = client(Some(&store.endpoint), &region.name, credentials(), Effort::Patient);
         create_access_table(&client, &access_name).await?;
+        copies::end_stream(&store.table(&access_name))?;
         let edge = Client::new(&Account::at(&store.endpoint, &region.name, credentials()), Effort::Patient)?;
         access.push(EdgeTable::new(edge, &access_name));
     }
     let client = client(Some(&stores[home].endpoint), &config.service.home, credentials(), Effort::Patient);
     create_tables(&client, &access_name, &ledger_name).await?;
     let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
+    fill_random(&mut secret)?;
     let home_access = AccessTable::new(client.clone(), &access_name);
     home_access.ensure_address_secret(AddressSecret::new(secret)).await?;
     Ok((access, home_access, LedgerTable::new(client, &ledger_name)))
 }
 
-fn replicate(
+/// Makes the other regions' access tables the same as home's, and keeps them so.
+async fn replicate(
     config: &Config,
     stores: &[RegionStore],
     home: usize,
     lag: Duration,
-) -> anyhow::Result<(Sender<()>, std::thread::JoinHandle<anyhow::Result<()>>)> {
-    let copies = stores
+    (feed, writes): (Feed, Writes),
+) -> anyhow::Result<Running> {
+    let name = config.service.access_table();
+    let mut tables: Vec<(String, Table)> = config
+        .regions
         .iter()
-        .enumerate()
-        .filter(|(index, _)| *index != home)
-        .map(|(_, store)| store.database.clone())
+        .zip(stores)
+        .map(|(region, store)| (region.name.clone(), store.table(&name)))
         .collect();
-    let table = config.service.access_table();
-    let replication = Replication::start(&table, stores[home].database.clone(), copies, lag)?;
-    let (stop, stopped) = channel();
-    let thread = std::thread::Builder::new()
-        .name("replication".to_owned())
-        .spawn(move || {
-            let ended = replication.run(&stopped);
-            if let Err(error) = &ended {
-                crate::output::say(&format!("replication ended: {error:#}"));
-            }
-            ended
-        })
-        .context("start the replication thread")?;
-    Ok((stop, thread))
+    let (_, home) = tables.remove(home);
+    let levelled = tokio::task::spawn_blocking(move || {
+        copies::level(&home, &tables)?;
+        anyhow::Ok(Replication::new(home, tables, lag))
+    });
+    levelled.await??.follow(feed, writes)
 }
 
 fn settings(config: &Config, region: &Region) -> Settings {
@@ -293,6 +307,7 @@ fn world_file(
     listeners: &[TcpListener],
     stores: &[RegionStore],
     stream: Option<PathBuf>,
+    key: WorldKey,
 ) -> anyhow::Result<WorldFile> {
     let regions = config
         .regions
@@ -316,6 +331,7 @@ fn world_file(
         access_table: config.service.access_table(),
         ledger_table: config.service.ledger_table(),
         stream,
+        key,
         regions,
     })
 }

@@ -8,6 +8,7 @@ use super::extract::{Said, Shape};
 use super::merge::{Input, Merger};
 use super::source::{Source, Trie};
 use super::write::File;
+use crate::whole::temporary;
 
 /// What the result says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -107,7 +108,7 @@ pub(super) fn write_whole(
 ) -> Result<(), BuildError> {
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(BuildError::write(folder))?;
-    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(BuildError::write(folder))?;
+    let mut temporary = temporary(folder).map_err(BuildError::write(folder))?;
     write(temporary.as_file_mut())?;
     temporary.as_file().sync_all().map_err(BuildError::write(out))?;
     temporary.persist(out).map_err(|error| BuildError::write(out)(error.error))?;

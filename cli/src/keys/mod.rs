@@ -9,6 +9,7 @@ mod round_trip;
 mod secret;
 mod spec;
 mod store;
+mod storing;
 mod tiers;
 mod transfer;
 
@@ -22,4 +23,5 @@ pub(crate) use spec::parse_quota;
 pub use spec::{Expiry, Grace, SpecError, parse_expiry, parse_grace, parse_since, tier_of};
 pub use store::KeyStore;
 pub use tiers::change_tier;
+pub use storing::{StoringError, store_all};
 pub use transfer::{ImportFaults, ImportPlan, Imported, TransferRow, export_rows, plan_import, read_csv};

@@ -3,9 +3,11 @@
 mod bars;
 mod json;
 mod lines;
+mod tally;
 
 use crate::deploy::Sink;
 use crate::output;
+pub use tally::Tally;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -24,12 +26,15 @@ pub fn sink(style: Option<Style>, json: bool) -> Box<dyn Sink + Send> {
     if json {
         return Box::new(json::Json);
     }
-    let fitting = if output::stderr_is_terminal() { Style::Bars } else { Style::Lines };
-    match style.unwrap_or(fitting) {
+    match style.unwrap_or_else(fitting) {
         Style::Bars => Box::new(bars::Bars::default()),
         Style::Lines => Box::new(lines::Lines::default()),
         Style::None => Box::new(Silent),
     }
+}
+
+fn fitting() -> Style {
+    if output::stderr_is_terminal() { Style::Bars } else { Style::Lines }
 }
 
 struct Silent;

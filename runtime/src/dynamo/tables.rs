@@ -3,15 +3,14 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, StreamSpecification,
-    StreamViewType,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use ipgeo_contract::{access_attr, ledger_attr};
 
 use super::failed;
 use crate::store::StoreError;
 
-/// Makes home's two tables, unless they are there: the access table with its change stream, and the ledger.
+/// Makes home's two tables, unless they are there: the access table and the ledger.
 pub async fn create_tables(client: &Client, access: &str, ledger: &str) -> Result<(), StoreError> {
     create_access_table(client, access).await?;
     create_ledger_table(client, ledger).await
@@ -25,13 +24,7 @@ pub(super) async fn create_ledger_table(client: &Client, ledger: &str) -> Result
 
 /// Makes a region's access table, unless it is there.
 pub async fn create_access_table(client: &Client, access: &str) -> Result<(), StoreError> {
-    let stream = StreamSpecification::builder()
-        .stream_enabled(true)
-        .stream_view_type(StreamViewType::NewAndOldImages)
-        .build()
-        .map_err(|error| failed("description of the change stream", error))?;
-    let table = keyed(client, access, &[access_attr::ID]).stream_specification(stream);
-    ensure(table, access).await
+    ensure(keyed(client, access, &[access_attr::ID]), access).await
 }
 
 /// A table on demand whose keys are strings: the partition key, and perhaps the sort key.

@@ -6,24 +6,18 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use futures_util::StreamExt as _;
-use ipgeo_runtime::dynamo::KeyWriteError;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::aws::Home;
 use crate::cli::Shared;
 use crate::cmd::Target;
 use crate::config::Config;
-use crate::keys::{
-    ImportFaults, ImportPlan, Imported, KeyFilter, KeyStore as _, export_rows, plan_import, read_csv,
-};
+use crate::keys::{ImportFaults, KeyFilter, KeyStore as _, export_rows, plan_import, read_csv, store_all};
 use crate::output::{self, Format, UsageError, grouped};
+use crate::progress::{Style, Tally};
 
 /// Largest file that is read.
 const FILE_BYTES_MAX: u64 = 64 << 20;
-/// Records stored at once.
-const WRITES_AT_ONCE: usize = 16;
 
 /// Flags of `ipgeo keys import`.
 #[derive(Debug, Args)]
@@ -43,6 +37,9 @@ pub struct ImportArgs {
     /// Only look for faults
     #[arg(long)]
     check: bool,
+    /// How progress is shown; else a bar on a terminal and lines elsewhere
+    #[arg(long, value_enum, value_name = "HOW")]
+    progress: Option<Style>,
     #[command(flatten)]
     target: Target,
 }
@@ -107,26 +104,11 @@ pub(super) async fn import(
         output::say(&format!("no fault; to be stored: {new}, there already: {there}"));
         return Ok(());
     }
-    store(&home, plan).await?;
+    let tally = Tally::new(args.progress, "storing API keys", plan.new.len());
+    store_all(&home, &plan.new, || tally.add(1)).await?;
+    drop(tally);
     output::data(&output::one(shared.format(), &row, String::new)?)?;
     output::say(&format!("stored: {new}, there already: {there}"));
-    Ok(())
-}
-
-async fn store(home: &Home, plan: ImportPlan) -> anyhow::Result<()> {
-    let put = |one: Imported| async move {
-        match home.put(&one.identity, &one.record).await {
-            // Somebody else has just stored it; the next run compares the two.
-            Ok(()) | Err(KeyWriteError::Exists) => Ok(()),
-            Err(error) => Err(error).with_context(|| {
-                format!("store the API key of line {}; run the same again to go on from there", one.line)
-            }),
-        }
-    };
-    let mut puts = futures_util::stream::iter(plan.new.into_iter().map(put)).buffer_unordered(WRITES_AT_ONCE);
-    while let Some(stored) = puts.next().await {
-        stored?;
-    }
     Ok(())
 }
 

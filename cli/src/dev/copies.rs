@@ -1,0 +1,247 @@
+//! A region's access table in its embedded store: as the source of copies, as a copy, and compared with another whole.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Context, anyhow};
+use dynoxide::actions::create_table::StreamSpecification;
+use dynoxide::actions::delete_item::DeleteItemRequest;
+use dynoxide::actions::get_item::GetItemRequest;
+use dynoxide::actions::scan::ScanRequest;
+use dynoxide::actions::update_table::UpdateTableRequest;
+use dynoxide::{AttributeValue, Database, ImportOptions, Item};
+use ipgeo_contract::access_attr;
+
+use super::operations::id;
+use super::replication::{Change, Source, Target};
+use crate::progress::Tally;
+
+/// Items of one transaction while a table is brought level.
+const BATCH: usize = 1_000;
+
+/// An access table.
+#[derive(Clone)]
+pub(crate) struct Table {
+    pub(crate) database: Database,
+    pub(crate) name: String,
+}
+
+fn key(id: &str) -> Item {
+    HashMap::from([(access_attr::ID.to_owned(), AttributeValue::S(id.to_owned()))])
+}
+
+impl Table {
+    fn get(&self, id: &str) -> anyhow::Result<Option<Item>> {
+        let request =
+            GetItemRequest { table_name: self.name.clone(), key: key(id), ..GetItemRequest::default() };
+        Ok(self.database.get_item(request).context("read an item")?.item)
+    }
+
+    /// Puts items in one transaction, which either all are in or none.
+    fn put(&self, items: Vec<Item>) -> anyhow::Result<()> {
+        let imported = self.database.import_items(&self.name, items, ImportOptions::default());
+        imported.map(drop).context("put copied items")
+    }
+
+    fn delete(&self, id: &str) -> anyhow::Result<()> {
+        let request =
+            DeleteItemRequest { table_name: self.name.clone(), key: key(id), ..DeleteItemRequest::default() };
+        self.database.delete_item(request).map(drop).context("delete a copied item")
+    }
+
+    /// Every item, a page at a time.
+    fn pages(&self, mut page: impl FnMut(Vec<Item>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let mut after = None;
+        loop {
+            let request = ScanRequest {
+                table_name: self.name.clone(),
+                exclusive_start_key: after,
+                ..ScanRequest::default()
+            };
+            let answer = self.database.scan(request).context("read a table")?;
+            page(answer.items.unwrap_or_default())?;
+            after = answer.last_evaluated_key;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn all(&self) -> anyhow::Result<HashMap<String, Item>> {
+        let mut items = HashMap::new();
+        self.pages(|page| {
+            items.extend(page.into_iter().filter_map(|item| Some((id(&item)?.to_owned(), item))));
+            Ok(())
+        })?;
+        Ok(items)
+    }
+
+    /// Makes this table the same as `home`; only what differs is written.
+    fn level(&self, home: &HashMap<String, Item>, tally: &Tally) -> anyhow::Result<()> {
+        let (mut same, mut gone) = (HashSet::new(), Vec::new());
+        self.pages(|page| {
+            for item in &page {
+                let Some(id) = id(item) else { continue };
+                match home.get_key_value(id) {
+                    Some((id, there)) if there == item => drop(same.insert(id.as_str())),
+                    Some(_) => {}
+                    None => gone.push(id.to_owned()),
+                }
+            }
+            Ok(())
+        })?;
+        tally.add(same.len());
+        gone.iter().try_for_each(|id| self.delete(id))?;
+        let mut differing =
+            home.iter().filter(|(id, _)| !same.contains(id.as_str())).map(|(_, item)| item.clone());
+        loop {
+            let batch: Vec<Item> = differing.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let count = batch.len();
+            self.put(batch)?;
+            tally.add(count);
+        }
+    }
+}
+
+impl Source for Table {
+    fn item(&self, id: &str) -> anyhow::Result<Option<Item>> {
+        self.get(id)
+    }
+}
+
+impl Target for Table {
+    fn apply(&self, changes: &[Arc<Change>]) -> anyhow::Result<()> {
+        // What an item became last; the others of one batch nobody could tell apart.
+        let last: HashMap<&str, &Change> =
+            changes.iter().map(|change| (change.id.as_str(), &**change)).collect();
+        let (put, deleted): (Vec<&Change>, Vec<&Change>) =
+            last.into_values().partition(|change| change.item.is_some());
+        deleted.into_iter().try_for_each(|change| self.delete(&change.id))?;
+        self.put(put.into_iter().filter_map(|change| change.item.clone()).collect())
+    }
+}
+
+/// Makes every copy the same as home's table: what was written while no world ran, or into a world with fewer regions.
+pub(crate) fn level(home: &Table, copies: &[(String, Table)]) -> anyhow::Result<()> {
+    let items = home.all().context("read home's access table")?;
+    let tally = Tally::new(None, "copying API keys to the regions", items.len() * copies.len());
+    thread::scope(|scope| {
+        let (items, tally) = (&items, &tally);
+        let level = |(region, copy): &'_ (String, Table)| {
+            copy.level(items, tally).with_context(|| format!("copy home's access table to {region}"))
+        };
+        let threads: Vec<_> = copies.iter().map(|copy| scope.spawn(move || level(copy))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a copy panicked"))?)
+    })
+}
+
+/// Ends a table's change stream: earlier versions had one, nobody reads it any more, and with it each write scans the
+/// writes before it.
+pub(crate) fn end_stream(table: &Table) -> anyhow::Result<()> {
+    let found = table.database.get_table_metadata(&table.name).context("describe the access table")?;
+    if !found.is_some_and(|found| found.stream_enabled) {
+        return Ok(());
+    }
+    let request = UpdateTableRequest {
+        table_name: table.name.clone(),
+        stream_specification: Some(StreamSpecification { stream_enabled: false, stream_view_type: None }),
+        ..UpdateTableRequest::default()
+    };
+    table.database.update_table(request).map(drop).context("end the change stream of the access table")
+}
+
+#[cfg(test)]
+mod tests {
+    use dynoxide::actions::create_table::CreateTableRequest;
+    use dynoxide::actions::delete_table::DeleteTableRequest;
+
+    use super::*;
+
+    fn create(table: &Table, stream: bool) {
+        let request = serde_json::json!({
+            "TableName": table.name,
+            "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
+            "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
+            "StreamSpecification": { "StreamEnabled": stream, "StreamViewType": stream.then_some("NEW_AND_OLD_IMAGES") },
+        });
+        let request: CreateTableRequest = serde_json::from_value(request).expect("a request");
+        table.database.create_table(request).expect("made");
+    }
+
+    fn table() -> Table {
+        let table = Table { database: Database::memory().expect("a store"), name: "access".to_owned() };
+        create(&table, false);
+        table
+    }
+
+    fn item(number: usize, owner: &str) -> Item {
+        let mut item = key(&format!("key#{number:05}"));
+        item.insert("owner".to_owned(), AttributeValue::S(owner.repeat(100)));
+        item
+    }
+
+    #[test]
+    fn a_copy_becomes_the_same_as_home_whatever_it_was() {
+        let home = table();
+        home.put((0..5_000).map(|number| item(number, "new")).collect()).expect("put");
+        let copies: Vec<(String, Table)> =
+            ["empty", "old", "same"].map(|name| (name.to_owned(), table())).into();
+        copies[1].1.put((2_500..6_000).map(|number| item(number, "old")).collect()).expect("put");
+        copies[2].1.put((0..5_000).map(|number| item(number, "new")).collect()).expect("put");
+        level(&home, &copies).expect("level");
+        let expected = home.all().expect("items");
+        assert_eq!(expected.len(), 5_000);
+        for (name, copy) in &copies {
+            assert!(copy.all().expect("items") == expected, "{name}");
+        }
+        copies[0]
+            .1
+            .database
+            .delete_table(DeleteTableRequest { table_name: "access".to_owned() })
+            .expect("deleted");
+        let told = format!("{:#}", level(&home, &copies).expect_err("there is no table"));
+        assert!(told.starts_with("copy home's access table to empty: "), "{told}");
+    }
+
+    #[test]
+    fn the_last_of_an_items_changes_is_applied() {
+        let copy = table();
+        copy.put(vec![item(1, "a"), item(2, "a")]).expect("put");
+        let change = |number, owner: Option<&str>| {
+            Arc::new(Change::new(&format!("key#{number:05}"), owner.map(|owner| item(number, owner))))
+        };
+        let changes = [
+            change(1, Some("b")),
+            change(2, Some("c")),
+            change(1, None),
+            change(3, None),
+            change(3, Some("d")),
+        ];
+        for _ in 0..2 {
+            copy.apply(&changes).expect("applied");
+            assert_eq!(copy.get("key#00001").expect("read"), None);
+            assert_eq!(copy.get("key#00002").expect("read"), Some(item(2, "c")));
+            assert_eq!(copy.get("key#00003").expect("read"), Some(item(3, "d")));
+        }
+    }
+
+    #[test]
+    fn the_stream_of_an_earlier_version_is_ended_and_its_items_are_kept() {
+        let table = Table { database: Database::memory().expect("a store"), name: "access".to_owned() };
+        create(&table, true);
+        table.put(vec![item(1, "a")]).expect("put");
+        let has_stream =
+            || table.database.get_table_metadata("access").expect("read").expect("there").stream_enabled;
+        assert!(has_stream());
+        for _ in 0..2 {
+            end_stream(&table).expect("ended");
+            assert!(!has_stream());
+        }
+        assert_eq!(table.all().expect("items").len(), 1);
+    }
+}
