@@ -167,9 +167,8 @@ fn ipinfo_lite_gives_country_and_network_at_once() {
     );
 }
 
-#[test]
-fn what_sources_write_where_they_know_nothing_is_not_served() {
-    let folder = tempfile::tempdir().expect("a folder");
+/// A database of sources of every layout, with what they write where they know nothing.
+fn of_dirty_sources(folder: &Path) -> Database {
     let mut dirty = flat("uk", "-", " New\u{a0}Town ", 91.0, 0.0);
     dirty["postcode"] = json!("N/A");
     dirty["timezone"] = json!("europe/london");
@@ -196,14 +195,19 @@ fn what_sources_write_where_they_know_nothing_is_not_served() {
     ];
     let null_island = flat("de", "", "", 0.0, 0.0);
     let nothing = flat("-", " ", "", 200.0, 500.0);
-    let write =
-        |name: &str, records: &[(&str, Json)]| write(folder.path(), name, IpVersion::V6, name, records);
-    let database = compiled(&[
+    let write = |name: &str, records: &[(&str, Json)]| write(folder, name, IpVersion::V6, name, records);
+    compiled(&[
         write("flat.mmdb", &[("1.0.0.0/8", dirty), ("2.0.0.0/8", null_island), ("3.0.0.0/8", nothing)]),
         write("maxmind.mmdb", &[("4.0.0.0/8", maxmind)]),
         write("ipinfo.mmdb", &[("5.0.0.0/8", ipinfo)]),
         write("asn.mmdb", &networks),
-    ]);
+    ])
+}
+
+#[test]
+fn what_sources_write_where_they_know_nothing_is_not_served() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let database = of_dirty_sources(folder.path());
     let of = |address: &str, names: &[&str]| {
         let location = told(&database, address);
         names.iter().map(|name| location[name].clone()).collect::<Vec<Json>>()
