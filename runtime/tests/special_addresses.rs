@@ -42,7 +42,9 @@ fn is_in(address: IpAddr, block: &str, length: u32) -> bool {
 /// The IPv4 addresses that an IPv6 address carries, by the layout of 6to4, Teredo and NAT64.
 fn carried(address: IpAddr) -> Vec<IpAddr> {
     let IpAddr::V6(v6) = address else { return Vec::new() };
-    let part = |shift: u32| Ipv4Addr::from_bits((v6.to_bits() >> shift) as u32);
+    let part = |shift: u32| {
+        Ipv4Addr::from_bits(u32::try_from(v6.to_bits() >> shift & u128::from(u32::MAX)).expect("32 bits"))
+    };
     let carried = if is_in(address, "2002::", 16) {
         vec![part(80)]
     } else if is_in(address, "2001::", 32) {
