@@ -257,8 +257,8 @@ mod tests {
             DOCS.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("$ ipgeo "));
         let mut count = 0;
         for line in of_help.chain(of_docs) {
-            // Three spaces part a command from its explanation.
-            let rest = line.split("   ").next().unwrap_or(line);
+            // Two spaces part a command from its explanation.
+            let rest = line.split("  ").next().unwrap_or(line);
             let words = std::iter::once("ipgeo".to_owned()).chain(words(rest));
             let taken = command().try_get_matches_from(words);
             assert!(
