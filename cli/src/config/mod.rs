@@ -11,6 +11,8 @@ mod parse;
 mod places;
 mod problems;
 mod reader;
+#[cfg(test)]
+mod refused;
 mod rules;
 mod schema;
 mod select;

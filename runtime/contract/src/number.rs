@@ -24,7 +24,7 @@ impl Number {
     /// The number if it is whole.
     pub fn whole(self) -> Option<u64> {
         let scale = 10_u128.pow(self.places);
-        (self.units % scale == 0).then(|| u64::try_from(self.units / scale).ok()).flatten()
+        self.units.is_multiple_of(scale).then(|| u64::try_from(self.units / scale).ok()).flatten()
     }
 
     /// The number as a float, the nearest one.
