@@ -67,7 +67,9 @@ pub async fn observe<C: CloudRead>(cloud: &C, ask: &Ask<'_>) -> Result<Observed,
             _ => Ok(None),
         }
     };
-    let kept = async { if ask.kept { cloud.kept(&account).await } else { Ok(KeptData::default()) } };
+    // Boxed: all who read the cloud would carry along what a destroy alone asks for.
+    let kept =
+        async { if ask.kept { Box::pin(cloud.kept(&account)).await } else { Ok(KeptData::default()) } };
     let (regions, access, zone, kept) = futures_util::join!(regions, cloud.access(), zone, kept);
     let (access, zone, kept) = (access?, zone?, kept?);
     Ok(Observed { account, regions, access, zone, kept })
