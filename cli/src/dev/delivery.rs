@@ -37,7 +37,8 @@ pub(crate) async fn deliver(
 
 async fn until_counted(handler: &Handler, alerts: &AlertSink, mut batch: Vec<KinesisRecord>) {
     loop {
-        let (response, report) = handler.handle(&KinesisEvent { records: batch.clone() }).await;
+        let (response, report) =
+            handler.handle(&KinesisEvent { records: batch.clone() }, Timestamp::now()).await;
         for failure in &report.failures {
             crate::output::say(&format!("usage: {failure}"));
         }

@@ -184,7 +184,7 @@ mod tests {
             records.push(record);
         }
         assert_eq!(records.len(), 5);
-        let decoded = decode(&KinesisEvent { records });
+        let decoded = decode(&KinesisEvent { records }, Timestamp::MAX);
         assert_eq!(decoded.records.iter().map(|record| record.events.len()).sum::<usize>(), count);
         drop(log);
         carrying.await.expect("it ends with its region");

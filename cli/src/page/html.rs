@@ -39,11 +39,11 @@ pub fn page(facts: &Facts) -> Result<String, PageError> {
 }
 
 fn calls(facts: &Facts) -> u64 {
-    facts.days.iter().map(|(_, n)| n).sum()
+    facts.days.iter().fold(0, |sum: u64, (_, n)| sum.saturating_add(*n))
 }
 
 fn tiles(facts: &Facts) -> Vec<Tile> {
-    let requests: u64 = facts.verdicts.iter().map(|(_, n)| n).sum();
+    let requests = facts.verdicts.iter().fold(0, |sum: u64, (_, n)| sum.saturating_add(*n));
     let allowed = facts.verdicts.iter().find(|(verdict, _)| verdict == "allowed").map_or(0, |(_, n)| *n);
     let refused = requests - allowed;
     let near = facts.headroom.iter().filter(|key| warns(key, facts)).count();

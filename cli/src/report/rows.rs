@@ -131,7 +131,7 @@ fn count<'a>(item: &'a LedgerItem, part: Option<By>, span: Span, mut add: impl F
         Some(By::Verdict) => item.verdicts.iter().for_each(|(verdict, n)| add(Cell::Verdict(*verdict), *n)),
         Some(By::Day) => days().for_each(|(date, n)| add(Cell::Day(date), n)),
         Some(By::Key) | None => {
-            if let Some(calls) = days().map(|(_, n)| n).reduce(|sum, n| sum + n) {
+            if let Some(calls) = days().map(|(_, n)| n).reduce(u64::saturating_add) {
                 add(Cell::All, calls);
             }
         }
@@ -154,7 +154,10 @@ fn sums(
     let mut sums = FxHashMap::default();
     for item in items {
         let whose = by_identity.then_some(&item.identity);
-        count(item, part, span, |cell, n| *sums.entry((whose, cell)).or_default() += n);
+        count(item, part, span, |cell, n| {
+            let sum: &mut u64 = sums.entry((whose, cell)).or_default();
+            *sum = sum.saturating_add(n);
+        });
         if by_identity && part.is_none() && item.days.is_empty() && !item.verdicts.is_empty() {
             // Only refused so far: no calls, and still worth a row.
             sums.entry((whose, Cell::All)).or_default();
@@ -174,7 +177,8 @@ pub fn report(
     let mut told: BTreeMap<(Who, String), u64> = BTreeMap::new();
     for ((identity, cell), calls) in sums(items, by_identity, part, span) {
         let whose = identity.map(|identity| who(identity, keys)).unwrap_or_default();
-        *told.entry((whose, cell.text())).or_default() += calls;
+        let sum = told.entry((whose, cell.text())).or_default();
+        *sum = sum.saturating_add(calls);
     }
     let part_word = part.map_or("", By::word);
     let row = |(((kind, name, owner, tier, limit), part), calls): ((Who, String), u64)| Row {
@@ -230,6 +234,7 @@ mod tests {
                 .filter(|(_, n)| *n > 0)
                 .collect(),
             watermarks: BTreeMap::new(),
+            before_gaps: BTreeMap::new(),
         }
     }
 
