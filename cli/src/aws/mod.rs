@@ -8,6 +8,7 @@
 mod buckets;
 mod cloud;
 mod dns;
+mod failures;
 mod logs;
 mod refusal;
 mod session;
@@ -18,6 +19,7 @@ mod tables;
 mod vitals;
 
 pub use cloud::{Aws, Drift};
+pub use failures::FailureBucket;
 pub use stream::UsageStream;
 
 use anyhow::bail;

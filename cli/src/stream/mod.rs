@@ -1,5 +1,6 @@
 //! The usage stream, read again from a time: what a reader must offer, and the copy that `ipgeo dev` keeps.
 
+mod failed;
 mod kept;
 
 use std::future::Future;
@@ -8,6 +9,7 @@ use ipgeo_runtime::store::StoreError;
 use ipgeo_runtime::usage::KinesisRecord;
 use jiff::Timestamp;
 
+pub use failed::{FailedBatches, FailedFolder};
 pub use kept::{Keeper, KeptStream};
 
 /// A record and when it reached the stream.
