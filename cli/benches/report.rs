@@ -30,6 +30,7 @@ fn item(number: u64) -> LedgerItem {
         regions,
         verdicts: [(Verdict::Allowed, number % 1_000), (Verdict::OverQuota, 3)].into(),
         watermarks: [("shardId-000000000000".to_owned(), format!("{number:064}"))].into(),
+        before_gaps: std::collections::BTreeMap::new(),
     }
 }
 

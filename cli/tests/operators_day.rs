@@ -128,6 +128,46 @@ fn the_stream_is_counted_again_and_nothing_twice() {
 }
 
 #[test]
+fn what_was_given_up_is_recovered_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path();
+    let dev = Dev::start(state);
+    let key = used_key(state, &dev, "100/month", 5);
+    let identity = Identity::key(&key.parse::<ApiKey>().expect("an API key").hash());
+    let month = Month::of(Timestamp::now());
+    let counted = |calls: u64| exported(state).contains(&format!("{identity},{month},calls,,{calls}\n"));
+    assert_eq!(json_of(state, &["usage", "recover", "--dev"])[0]["objects"], 0);
+
+    // The first record that was kept, as if one like it had been given up before it.
+    let kept =
+        std::fs::read_to_string(state.join("stores/stream/shardId-000000000000.jsonl")).expect("a file");
+    let mut line: Value = serde_json::from_str(kept.lines().next().expect("a line")).expect("JSON");
+    let record = line["record"].take();
+    let data = &record["kinesis"]["data"];
+    let event = json!({ "Records": [{ "eventID": "shardId-000000000000:1", "kinesis": { "sequenceNumber": "1", "data": data } }] });
+    let object = json!({ "version": "1.0", "payload": event.to_string() }).to_string();
+    let place = state.join("stores/failures/aws/lambda/esm/shardId-000000000000/2026/11/24");
+    std::fs::create_dir_all(&place).expect("folders");
+    std::fs::write(place.join("batch"), object).expect("written");
+    std::fs::write(place.join("junk"), "not JSON").expect("written");
+
+    let preview = json_of(state, &["usage", "recover", "--dev", "--dry-run"]);
+    let calls = preview[0]["added"].as_u64().expect("a number");
+    assert!((1..=5).contains(&calls) && counted(5), "{preview}");
+    let added = json_of(state, &["usage", "recover", "--dev"]);
+    assert_eq!((&added[0]["added"], &added[0]["unreadable"]), (&calls.into(), &1.into()), "{added}");
+    assert!(counted(5 + calls));
+    let again = run(state, &["usage", "recover", "--dev", "--delete"]);
+    assert!(stderr(&again).contains("0 charges added"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("junk: not an object that Lambda writes"), "{}", stderr(&again));
+    // Only what is not read is left.
+    assert_eq!(std::fs::read_dir(&place).expect("a folder").count(), 1);
+    assert_eq!(json_of(state, &["usage", "replay", "--dev", "--from", "1h"])[0]["added"], 0);
+    assert!(counted(5 + calls));
+    assert_eq!(dev.stop(), Some(0));
+}
+
+#[test]
 fn how_far_the_counting_is_and_who_nears_a_limit() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path();

@@ -88,7 +88,7 @@ async fn serve_usage() -> Result<(), Error> {
     lambda_runtime::run(service_fn(move |event: LambdaEvent<KinesisEvent>| {
         let home = Arc::clone(&home);
         async move {
-            let (response, report) = home.usage.handle(&event.payload).await;
+            let (response, report) = home.usage.handle(&event.payload, Timestamp::now()).await;
             let level = if report.failures.is_empty() { "INFO" } else { "ERROR" };
             write_line(json!({ "level": level, "message": "batch counted", "batch": report }).to_string());
             home.follow_up(&report).await;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
-use ipgeo_contract::{AddressSecret, Identity, KeyRecord, Limit, Month, Period, Published, Verdict};
+use ipgeo_contract::{AddressSecret, Gap, Identity, KeyRecord, Limit, Month, Period, Published, Verdict};
 use jiff::Timestamp;
 
 /// A read or write that did not succeed. Whether a write was applied all the same is not known.
@@ -54,6 +54,9 @@ pub struct LedgerUpdate {
     pub regions: BTreeMap<String, u64>,
     /// Requests to add, by verdict.
     pub verdicts: BTreeMap<Verdict, u64>,
+    /// The last gap of the shard, by its number, when events of the month may be in it: the item keeps the watermark that it
+    /// had before the gap.
+    pub gap: Option<u32>,
 }
 
 /// An identity's month after an update, or as it was found.
@@ -116,6 +119,21 @@ pub struct Newest {
     pub sequence: String,
     /// The newest usage event, by region.
     pub regions: BTreeMap<String, Timestamp>,
+    /// Fingerprints of the log lines that were counted last, as one text.
+    pub fingerprints: String,
+}
+
+/// What the ledger notes of a shard, as it is read before a batch of it is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardNote {
+    /// Padded sequence number of the last record of the last batch that was counted whole.
+    pub sequence: String,
+    /// The newest usage event among all that were counted, or when it was counted if that was earlier.
+    pub newest: Option<Timestamp>,
+    /// Fingerprints of the log lines that were counted last, as one text.
+    pub fingerprints: String,
+    /// The gaps of the shard, in order: the first has number 1.
+    pub gaps: Vec<Gap>,
 }
 
 /// Writing the ledger, at home.
@@ -127,6 +145,21 @@ pub trait LedgerWrite: Send + Sync {
     /// has none.
     fn record_alert(&self, _alert: &Alert) -> impl Future<Output = Result<bool, StoreError>> + Send {
         async { Ok(false) }
+    }
+
+    /// What is noted of a shard; `None` when nothing is. A store without such notes has none.
+    fn shard_note(&self, _shard: &str) -> impl Future<Output = Result<Option<ShardNote>, StoreError>> + Send {
+        async { Ok(None) }
+    }
+
+    /// Notes a gap of a shard by its number, unless another is noted by that number; whether it is noted now.
+    fn note_gap(
+        &self,
+        _shard: &str,
+        _number: u32,
+        _gap: &Gap,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        async { Ok(true) }
     }
 
     /// Notes how far a shard is counted, and when; an earlier batch never takes a later one's place. A

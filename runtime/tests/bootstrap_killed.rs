@@ -80,6 +80,7 @@ async fn ledger(tables: &Tables) -> Ledger {
             regions: item.regions,
             verdicts: item.verdicts,
             watermarks: item.watermarks,
+            before_gaps: item.before_gaps,
         };
         ((item.identity, item.month), kept)
     };

@@ -238,6 +238,7 @@ fn update(first: &str, last: &str, charged: u64) -> LedgerUpdate {
         days: [(24, charged)].into(),
         regions: [("eu-central-1".to_owned(), charged)].into(),
         verdicts: [(Verdict::Allowed, charged)].into(),
+        gap: None,
     }
 }
 

@@ -78,7 +78,7 @@ impl World {
     /// Home counts what waits, if it is there, and every edge's replica takes over what is published.
     async fn count(&mut self, home_is_there: bool) {
         let batch = KinesisEvent { records: self.waiting.clone() };
-        let (response, _) = self.counter.handle(&batch).await;
+        let (response, _) = self.counter.handle(&batch, support::now()).await;
         assert_eq!(response.batch_item_failures.is_empty(), home_is_there);
         if home_is_there {
             self.waiting.clear();

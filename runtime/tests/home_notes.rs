@@ -3,13 +3,14 @@
 
 mod support;
 
-use ipgeo_contract::{Identity, KeyRecord, Month, Status, Thresholds};
+use aws_sdk_dynamodb::types::AttributeValue;
+use ipgeo_contract::{Identity, KeyRecord, Month, Status, Thresholds, UsageEvent};
 use ipgeo_runtime::dynamo::{LedgerTable, Replaced};
 use ipgeo_runtime::store::{LedgerWrite as _, Newest};
 use ipgeo_runtime::tables::{self, Calls};
-use ipgeo_runtime::usage::{AlertMessage, KinesisEvent, KinesisRecord, UsageHandler};
+use ipgeo_runtime::usage::{AlertMessage, KinesisEvent, KinesisRecord, LogEvent, UsageHandler, envelope};
 use jiff::Timestamp;
-use support::{Tables, event, record};
+use support::{NOW, Tables, event, record};
 
 const SHARD: &str = "shardId-000000000000";
 
@@ -32,7 +33,7 @@ fn counter<C: Calls + Clone + 'static>(pair: &Pair<C>) -> Counter<C> {
 }
 
 async fn told<C: Calls + Clone + 'static>(pair: &Pair<C>, batch: &[KinesisRecord]) -> Vec<(String, u8)> {
-    let (response, report) = counter(pair).handle(&KinesisEvent { records: batch.to_vec() }).await;
+    let (response, report) = counter(pair).handle(&KinesisEvent { records: batch.to_vec() }, at(NOW)).await;
     assert!(response.batch_item_failures.is_empty(), "{:?}", report.failures);
     report.alerts.iter().map(|alert| (alert.period.to_string(), alert.percent)).collect()
 }
@@ -87,7 +88,7 @@ async fn tells_once<C: Calls + Clone + 'static>(operator: &Tables, pair: &Pair<C
     let site = record(SHARD, 9, &vec![event("2026-11-24T12:00:00Z", "site#a.test", "10/day"); 10]);
     assert!(told(pair, &[site]).await.is_empty());
     let silent = UsageHandler::new(pair.1.clone(), pair.0.clone());
-    let (_, report) = silent.handle(&KinesisEvent { records: vec![calls(12, "26", 10)] }).await;
+    let (_, report) = silent.handle(&KinesisEvent { records: vec![calls(12, "26", 10)] }, at(NOW)).await;
     assert!(report.alerts.is_empty() && report.publications > 0);
     // None of these rows is mistaken for a count.
     assert_eq!(operator.ledger.everything().await.expect("a read").len(), 2);
@@ -104,6 +105,7 @@ async fn notes_go_forward<C: Calls + Clone + 'static>(operator: &LedgerTable, pa
     let newest = |sequence: &str, region: &str, time: &str| Newest {
         shard: SHARD.into(),
         sequence: format!("{sequence:0>64}"),
+        fingerprints: String::new(),
         regions: [(region.to_owned(), at(time))].into(),
     };
     for (sequence, region, time) in [
@@ -124,11 +126,103 @@ async fn notes_go_forward<C: Calls + Clone + 'static>(operator: &LedgerTable, pa
     // The counter notes what it has counted, and nothing of a batch that is to come again.
     let counter = counter(pair);
     let batch = record(SHARD, 20, &[event("2026-11-24T13:00:00Z", "site#a.test", "10/day")]);
-    let (_, report) = counter.handle(&KinesisEvent { records: vec![batch] }).await;
+    let (_, report) = counter.handle(&KinesisEvent { records: vec![batch] }, at(NOW)).await;
     assert_eq!(report.newest.len(), 1);
     counter.note(&report, at("2026-11-24T13:00:30Z")).await.expect("noted");
     let newest = operator.newest().await.expect("a read")[0].regions["eu-central-1"];
     assert_eq!((newest.event, newest.counted), (at("2026-11-24T13:00:00Z"), at("2026-11-24T13:00:30Z")));
+}
+
+/// A record of lines by their ids: CloudWatch Logs sends lines again in other batches than before.
+fn cut(sequence: u64, ids: std::ops::Range<u64>) -> KinesisRecord {
+    let line = |id: u64| LogEvent {
+        id: id.to_string(),
+        timestamp: 0,
+        message: event("2026-11-24T12:00:00Z", "site#a.test", "10000/day").to_line(),
+    };
+    let data = envelope("group", "stream", ids.map(line).collect()).expect("packs");
+    KinesisRecord::new(SHARD, &sequence.to_string(), &data)
+}
+
+#[tokio::test]
+async fn lines_that_are_sent_again_in_other_batches_count_once_across_restarts() {
+    let (sdk, own) = (Tables::serve().await, Tables::serve().await);
+    repeats_count_once(&sdk.ledger, &(sdk.access.clone(), sdk.ledger.clone())).await;
+    repeats_count_once(&own.ledger, &(own.own_access.clone(), own.own_ledger.clone())).await;
+}
+
+async fn repeats_count_once<C: Calls + Clone + 'static>(operator: &LedgerTable, pair: &Pair<C>) {
+    let id: Identity = "site#a.test".parse().expect("an identity");
+    let charged = async || operator.item(&id, month()).await.expect("a read").map(|item| item.charged);
+    // (the records of a batch, whether the counter lives to note it, what is counted then)
+    let table: [(&[(u64, std::ops::Range<u64>)], bool, u64); 6] = [
+        (&[(1, 0..10), (2, 10..20)], true, 20),
+        // Killed between counting and the note: delivered again as it was.
+        (&[(3, 20..30)], false, 30),
+        (&[(3, 20..30)], true, 30),
+        // The lines of 1 to 3 once more, cut anew and with new ones between, under new numbers.
+        (&[(4, 5..15), (5, 15..35)], true, 35),
+        (&[(6, 0..36)], true, 36),
+        // Delivered again although it is noted.
+        (&[(5, 15..35), (6, 0..36)], true, 36),
+    ];
+    for (records, noted, expected) in table {
+        let counter = counter(pair);
+        let records = records.iter().map(|(sequence, ids)| cut(*sequence, ids.clone())).collect();
+        let (response, report) = counter.handle(&KinesisEvent { records }, at(NOW)).await;
+        assert!(response.batch_item_failures.is_empty(), "{:?}", report.failures);
+        if noted {
+            counter.note(&report, at(NOW)).await.expect("noted");
+        }
+        assert_eq!(charged().await, Some(expected), "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn absurd_rows_are_left_out_or_read_as_far_as_they_go() {
+    let Tables { ledger, .. } = Tables::serve().await;
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let number = |digits: &str| AttributeValue::N(digits.to_owned());
+    let many = "9".repeat(38);
+    for (id, month, calls) in [
+        ("site#a.test", "-9999-01", "1"),
+        ("site#b.test", "2026-13", "1"),
+        ("user#c", "2026-11", "1"),
+        ("site#d.test", "2026-11", many.as_str()),
+        ("site#e.test", "2026-11", "-7"),
+        ("site#f.test", "2026-11", "2.5"),
+    ] {
+        let put = ledger.client().put_item().table_name(ledger.name()).item("id", text(id));
+        let put = put.item("month", text(month)).item("n", number(calls)).item("d#31", number(calls));
+        put.send().await.expect("stored");
+    }
+    let (mut items, mut unreadable) = ledger.everything_and_unreadable().await.expect("a read");
+    items.sort_by(|a, b| a.identity.cmp(&b.identity));
+    let counts: Vec<_> = items.iter().map(|item| (item.identity.name(), item.charged)).collect();
+    assert_eq!(counts, [("d.test", u64::MAX), ("e.test", 0), ("f.test", 2)]);
+    unreadable.sort();
+    assert_eq!(unreadable, ["site#a.test -9999-01", "site#b.test 2026-13", "user#c 2026-11"]);
+    assert_eq!(ledger.month(month(), None).await.expect("a read").len(), 3);
+}
+
+#[tokio::test]
+async fn a_batch_with_thousands_of_regions_is_counted() {
+    let Tables { access, ledger, .. } = Tables::serve().await;
+    let counter = UsageHandler::new(ledger.clone(), access);
+    let events: Vec<_> = (0..5_000)
+        .map(|n| UsageEvent {
+            region: format!("xx-east-{n}"),
+            ..event("2026-11-24T12:00:00Z", "site#a.test", "10000/day")
+        })
+        .collect();
+    let records = events.chunks(500).zip(1..).map(|(events, n)| record(SHARD, n, events)).collect();
+    let (response, report) = counter.handle(&KinesisEvent { records }, at(NOW)).await;
+    assert!(response.batch_item_failures.is_empty(), "{:?}", report.failures);
+    counter.note(&report, at(NOW)).await.expect("noted");
+    let id: Identity = "site#a.test".parse().expect("an identity");
+    let item = ledger.item(&id, month()).await.expect("a read").expect("an item");
+    assert_eq!((item.charged, item.regions.values().sum()), (5_000, 5_000_u64));
+    assert!(item.regions.len() <= 51 && item.regions["other"] > 4_900, "{}", item.regions.len());
 }
 
 #[tokio::test]
@@ -147,7 +241,7 @@ async fn an_item_is_replaced_only_as_it_was_seen() {
     let count = async |into: &LedgerTable, sequence, calls| {
         let batch = record(SHARD, sequence, &vec![event("2026-11-24T12:00:00Z", id, "100/day"); calls]);
         let handler = UsageHandler::new(into.clone(), access.clone());
-        handler.handle(&KinesisEvent { records: vec![batch] }).await;
+        handler.handle(&KinesisEvent { records: vec![batch] }, at(NOW)).await;
     };
     count(&ledger, 1, 3).await;
     count(&other, 1, 5).await;

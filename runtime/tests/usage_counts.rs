@@ -7,7 +7,7 @@ use ipgeo_runtime::store::Alert;
 use ipgeo_runtime::usage::{BatchResponse, KinesisEvent, KinesisRecord, UsageHandler};
 use proptest::prelude::*;
 use support::ledger::{counted, publications_are_right, without_watermarks};
-use support::{Fault, MemoryStore, deliver, event, memory_handler, record};
+use support::{Fault, MemoryStore, deliver, event, memory_handler, now, record};
 
 const SHARDS: [&str; 2] = ["shardId-000000000000", "shardId-000000000001"];
 const IDENTITIES: [(&str, &str); 5] = [
@@ -123,7 +123,7 @@ fn a_publication_lost_in_a_crash_is_made_on_redelivery() {
     // Write 0 is the ledger's, write 1 the publication.
     store.faults.lock().unwrap().insert(1, Fault::Refused);
     run(async {
-        let (response, _) = handler.handle(&KinesisEvent { records: batch.clone() }).await;
+        let (response, _) = handler.handle(&KinesisEvent { records: batch.clone() }, now()).await;
         assert_eq!(response.batch_item_failures[0].item_identifier, "1");
         assert!(store.published.lock().unwrap().is_empty());
         deliver(&handler, batch, 1).await;
@@ -143,7 +143,7 @@ fn a_publication_lost_in_a_crash_is_made_on_redelivery_with_more_behind_it() {
     let (crossing, after) = (calls(1, 10), calls(2, 1));
     store.faults.lock().unwrap().insert(1, Fault::Refused);
     run(async {
-        handler.handle(&KinesisEvent { records: vec![crossing.clone()] }).await;
+        handler.handle(&KinesisEvent { records: vec![crossing.clone()] }, now()).await;
         assert!(store.published.lock().unwrap().is_empty());
         deliver(&handler, vec![crossing, after], 1).await;
     });
@@ -162,7 +162,7 @@ fn the_lowest_failure_names_where_to_begin_again() {
     ];
     // Items are written in the order of their identities, one after another on one thread: a, then b.
     store.faults.lock().unwrap().insert(0, Fault::Refused);
-    let (response, report) = run(handler.handle(&KinesisEvent { records: batch }));
+    let (response, report) = run(handler.handle(&KinesisEvent { records: batch }, now()));
     let json = serde_json::to_string(&response).expect("json");
     assert_eq!(json, r#"{"batchItemFailures":[{"itemIdentifier":"11"}]}"#);
     assert_eq!((report.records, report.events, report.added), (3, 3, 1));
@@ -178,9 +178,9 @@ fn the_same_lines_under_another_number_count_once() {
     "9".clone_into(&mut again.kinesis.sequence_number);
     run(async {
         deliver(&handler, vec![first.clone()], 1).await;
-        let (response, report) = handler.handle(&KinesisEvent { records: vec![first, again] }).await;
+        let (response, report) = handler.handle(&KinesisEvent { records: vec![first, again] }, now()).await;
         assert_eq!(response, BatchResponse::default());
-        assert_eq!((report.records, report.repeated_records, report.added, report.known), (2, 1, 0, 1));
+        assert_eq!((report.records, report.repeated_events, report.added, report.known), (2, 1, 0, 1));
     });
     assert_eq!(store.ledger.lock().unwrap().values().map(|item| item.charged).sum::<u64>(), 1);
 }

@@ -40,9 +40,9 @@ struct Run {
 impl Run {
     fn new(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
-        // Repeats by CloudWatch Logs are known by an environment's memory, which a kill takes: see `usage/repeats.rs`.
         let kills = rng.bool();
         let records = rng.usize(1..40);
+        // What a new environment knows of repeats is by the shard.
         let stream = Stream::written(&mut rng, records, !kills);
         let mut rate = |most| rng.u32(0..most);
         let rates = Rates { refused: rate(80), lost: rate(60), late: rate(50), garbled: rate(40) };
@@ -81,7 +81,11 @@ impl Run {
         for delivery in deliveries {
             let event = KinesisEvent { records: delivery.batch.clone() };
             let handler = &self.handlers[delivery.handler];
-            under_way.push_back(async move { handler.handle(&event).await.0 });
+            under_way.push_back(async move {
+                let (response, report) = handler.handle(&event, support::now()).await;
+                handler.note(&report, support::now()).await.expect("noted");
+                response
+            });
         }
         futures_util::StreamExt::collect(under_way).await
     }

@@ -105,6 +105,40 @@ impl Bucket<'_> {
         Ok(Done::Changed)
     }
 
+    /// The keys of everything that it holds, in order; none when there is no bucket.
+    pub(super) async fn list(&self) -> Result<Vec<String>, Refusal> {
+        let (mut keys, mut next) = (Vec::new(), None::<String>);
+        loop {
+            let list = self.session.s3(self.region).list_objects_v2().bucket(&self.name);
+            let list = list.expected_bucket_owner(self.account).set_continuation_token(next.take());
+            let page = match list.send().await.map_err(Refusal::from) {
+                Ok(page) => page,
+                Err(refusal) if refusal.is_absent() => return Ok(keys),
+                Err(refusal) => return Err(refusal),
+            };
+            keys.extend(page.contents().iter().filter_map(|object| object.key().map(str::to_owned)));
+            next = page.next_continuation_token;
+            if next.is_none() {
+                return Ok(keys);
+            }
+        }
+    }
+
+    /// What an object holds.
+    pub(super) async fn read(&self, key: &str) -> Result<Vec<u8>, Refusal> {
+        let get = self.session.s3(self.region).get_object().bucket(&self.name).key(key);
+        let answer = get.expected_bucket_owner(self.account).send().await?;
+        let body = answer.body.collect().await;
+        body.map(|body| body.to_vec()).map_err(|error| Refusal { code: None, message: error.to_string() })
+    }
+
+    /// Removes an object; its version stays for as long as the bucket keeps those.
+    pub(super) async fn remove(&self, key: &str) -> Result<(), Refusal> {
+        let delete = self.session.s3(self.region).delete_object().bucket(&self.name).key(key);
+        delete.expected_bucket_owner(self.account).send().await?;
+        Ok(())
+    }
+
     /// Removes every object and every version of it.
     pub(super) async fn empty(&self) -> Result<Done, StepError> {
         let client = self.session.s3(self.region);

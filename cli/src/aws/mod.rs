@@ -8,6 +8,7 @@
 mod buckets;
 mod cloud;
 mod dns;
+mod failures;
 mod kept;
 mod logs;
 mod refusal;
@@ -19,6 +20,7 @@ mod tables;
 mod vitals;
 
 pub use cloud::{Aws, Drift};
+pub use failures::FailureBucket;
 pub use session::NoCredentials;
 pub use stream::UsageStream;
 

@@ -80,7 +80,8 @@ impl Delivery {
 
     async fn until_counted(&self, mut batch: Vec<KinesisRecord>) {
         loop {
-            let (response, report) = self.handler.handle(&KinesisEvent { records: batch.clone() }).await;
+            let event = KinesisEvent { records: batch.clone() };
+            let (response, report) = self.handler.handle(&event, Timestamp::now()).await;
             for failure in &report.failures {
                 crate::output::say(&format!("usage: {failure}"));
             }

@@ -376,11 +376,13 @@ mod tests {
     const OTHERWISE: &[(&str, &[&str])] = &[
         // Edges alone read so, by their own role.
         ("dynamodb:BatchGetItem", &[]),
+        ("dynamodb:TransactWriteItems", &["dynamodb:PutItem", "dynamodb:UpdateItem"]),
         ("s3:CopyObject", &["s3:GetObject", "s3:PutObject"]),
         ("s3:DeleteObjects", &["s3:DeleteObject", "s3:DeleteObjectVersion"]),
         ("s3:HeadBucket", &["s3:ListBucket"]),
         ("s3:HeadObject", &["s3:GetObject"]),
         ("s3:ListObjectVersions", &["s3:ListBucketVersions"]),
+        ("s3:ListObjectsV2", &["s3:ListBucket"]),
     ];
 
     /// `service:Operation` of every call that the adapter's sources make through a client of the SDK.
@@ -392,6 +394,7 @@ mod tests {
             ("dynamodb", include_str!("../aws/tables.rs")),
             ("dynamodb", include_str!("../../../runtime/src/dynamo/access.rs")),
             ("dynamodb", include_str!("../../../runtime/src/dynamo/ledger.rs")),
+            ("dynamodb", include_str!("../../../runtime/src/dynamo/recovered.rs")),
             ("sts", include_str!("../aws/cloud.rs")),
         ];
         let mut found = BTreeSet::new();
@@ -461,6 +464,8 @@ mod tests {
             "servicequotas:GetServiceQuota",
             "route53:ChangeResourceRecordSets",
             "s3:PutObject",
+            "s3:ListObjectsV2",
+            "dynamodb:TransactWriteItems",
             "sts:GetCallerIdentity",
             "dynamodb:DescribeTable",
             "dynamodb:PutItem",

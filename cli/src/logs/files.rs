@@ -59,8 +59,14 @@ impl LogSource for WorldLogs {
 mod tests {
     use super::*;
 
+    /// 2026-11-24, in seconds.
+    const DAY_S: i64 = 1_795_478_400;
+
     fn usage(ms: i64, verdict: &str) -> String {
-        format!(r#"{{"ipgeo":1,"t":{ms},"v":"{verdict}","n":1,"r":"a","q":"q","p":"startup","c":[]}}"#)
+        let ms = DAY_S * 1_000 + ms;
+        format!(
+            r#"{{"ipgeo":1,"t":{ms},"v":"{verdict}","n":1,"r":"eu-west-1","q":"q","p":"startup","c":[]}}"#
+        )
     }
 
     #[tokio::test]
@@ -72,9 +78,9 @@ mod tests {
         std::fs::write(state.path().join("stores/a.00000000000000000000.log"), text).expect("written");
         let logs = WorldLogs::of(state.path());
         let read = async |since: i64, filter| {
-            let since = Timestamp::from_second(since).expect("a time");
+            let since = Timestamp::from_second(DAY_S + since).expect("a time");
             let lines = logs.lines("a", since, filter).await.expect("read");
-            lines.iter().map(|line| line.time.as_millisecond()).collect::<Vec<_>>()
+            lines.iter().map(|line| line.time.as_millisecond() - DAY_S * 1_000).collect::<Vec<_>>()
         };
         assert_eq!(read(0, None).await, [1_000, 2_000]);
         assert_eq!(read(2, None).await, [2_000]);

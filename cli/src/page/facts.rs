@@ -162,6 +162,7 @@ mod tests {
             regions: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             watermarks: BTreeMap::new(),
+            before_gaps: BTreeMap::new(),
         };
         let keys = [("key#1", "a", "100/month"), ("key#2", "b", "10/day"), ("key#3", "c", "1000/month")]
             .map(|(id, hint, limit)| (id.parse().expect("an identity"), record(hint, limit)))

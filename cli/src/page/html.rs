@@ -45,12 +45,13 @@ fn is_admitted(verdict: &str) -> bool {
 }
 
 fn calls(facts: &Facts) -> u64 {
-    facts.days.iter().map(|(_, n)| n).sum()
+    facts.days.iter().fold(0, |sum: u64, (_, n)| sum.saturating_add(*n))
 }
 
 fn tiles(facts: &Facts) -> Vec<Tile> {
-    let requests: u64 = facts.verdicts.iter().map(|(_, n)| n).sum();
-    let admitted = facts.verdicts.iter().filter(|(verdict, _)| is_admitted(verdict)).map(|(_, n)| n).sum();
+    let sum = |sum: u64, (_, n): &(String, u64)| sum.saturating_add(*n);
+    let requests = facts.verdicts.iter().fold(0, sum);
+    let admitted = facts.verdicts.iter().filter(|(verdict, _)| is_admitted(verdict)).fold(0, sum);
     let refused = requests.saturating_sub(admitted);
     let near = facts.headroom.iter().filter(|key| warns(key, facts)).count();
     let first = facts.thresholds.first().copied().unwrap_or(100);

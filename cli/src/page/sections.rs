@@ -103,7 +103,7 @@ fn by_day(facts: &Facts) -> Result<Section, PageError> {
 }
 
 fn by_region(facts: &Facts) -> Section {
-    let all: u64 = facts.regions.iter().map(|region| region.calls).sum();
+    let all = facts.regions.iter().map(|region| region.calls).fold(0, u64::saturating_add);
     let says = match facts.regions.first().filter(|region| region.calls > 0) {
         None => "No region has counted a call yet.".to_owned(),
         Some(first) => {
@@ -248,7 +248,7 @@ fn headroom(facts: &Facts) -> Result<Section, PageError> {
 }
 
 fn by_verdict(facts: &Facts) -> Result<Section, PageError> {
-    let all: u64 = facts.verdicts.iter().map(|(_, n)| n).sum();
+    let all = facts.verdicts.iter().fold(0, |sum: u64, (_, n)| sum.saturating_add(*n));
     let words = |verdict: &str| verdict.replace('_', " ");
     let rows: Vec<Bar> = facts
         .verdicts

@@ -137,6 +137,7 @@ pub(super) mod tests {
             regions: [("us-east-1".to_owned(), charged)].into(),
             verdicts: [(ipgeo_contract::Verdict::Allowed, charged)].into(),
             watermarks: [("s".to_owned(), format!("{counted_to:064}"))].into(),
+            before_gaps: BTreeMap::new(),
         }
     }
 

@@ -1,15 +1,20 @@
 //! Counting the stream again: into the ledger, or into a generation, which is another ledger beside it, filled from
-//! the stream or restored from a backup; comparing the two, and taking a generation's items over.
+//! the stream or restored from a backup; comparing the two, and taking a generation's items over. And counting what
+//! Lambda gave up, from the failure bucket.
 //!
 //! There is one counter, the runtime's. It is driven here by pages of the stream in place of Lambda's batches.
 
 mod adopt;
 mod compare;
+#[cfg(test)]
+mod memory;
+mod recover;
 mod run;
 
 pub use adopt::{Adopted, Decision, adopt, decide};
 pub use compare::{Ahead, Difference, ahead, compared, differences};
-pub use run::{Replayed, Unpublished, replay};
+pub use recover::{Recovered, recover};
+pub use run::{Replayed, Span, Unpublished, replay};
 
 use std::fmt;
 use std::str::FromStr;

@@ -176,11 +176,12 @@ fn count<'a>(item: &'a LedgerItem, part: Option<By>, span: Span, mut add: impl F
         }
         Some(By::Day) => days().for_each(|(date, n)| add(Cell::Day(date), Counts::of_calls(n))),
         Some(By::Key) | None => {
-            if let Some(calls) = days().map(|(_, n)| n).reduce(|sum, n| sum + n) {
+            if let Some(calls) = days().map(|(_, n)| n).reduce(u64::saturating_add) {
                 add(Cell::All, Counts::of_calls(calls));
             }
             if span.is_of_whole_months() && !item.verdicts.is_empty() {
-                add(Cell::All, Counts::of_requests(item.verdicts.values().sum()));
+                let requests = item.verdicts.values().fold(0, |sum: u64, n| sum.saturating_add(*n));
+                add(Cell::All, Counts::of_requests(requests));
             }
         }
     }
@@ -279,6 +280,7 @@ mod tests {
                 .filter(|(_, n)| *n > 0)
                 .collect(),
             watermarks: BTreeMap::new(),
+            before_gaps: BTreeMap::new(),
         }
     }
 

@@ -228,7 +228,7 @@ impl<'a> World<'a> {
             self.batches += 1;
             let mut records = records;
             records.sort_by(|a, b| (&a.shard, &a.sequence).cmp(&(&b.shard, &b.sequence)));
-            self.handler.count(Decoded { records, ..Decoded::default() }).await;
+            self.handler.count(Decoded { records, ..Decoded::default() }, instant(now_s)).await;
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use ipgeo_contract::{USAGE_LINE_VERSION, access_attr, env, ledger_attr};
+use ipgeo_contract::{RECORD_AGE_S, USAGE_LINE_VERSION, access_attr, env, ledger_attr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tera::{Context, Kwargs, State, Tera};
@@ -29,10 +29,9 @@ const STREAM_RETENTION_H: u32 = 24;
 pub(crate) const STREAM_SHARDS: u32 = 1;
 /// Records of a batch at most (Lambda's limit).
 const BATCH_RECORDS: u32 = 10_000;
-/// A record older than this goes to the failure bucket; half of what the stream keeps.
-const RECORD_AGE_S: u32 = 43_200;
-/// Tries of a batch before it is halved away and kept in the failure bucket.
-const RETRIES: u32 = 100;
+/// Tries of a batch: without limit, until its records are [`RECORD_AGE_S`] old. A limit would be a time too: of a small batch,
+/// a hundred tries are minutes.
+const RETRIES: i32 = -1;
 /// Memory of the usage function, MB.
 const USAGE_MEMORY_MB: u32 = 512;
 /// Seconds that one batch may take.
@@ -551,6 +550,22 @@ pub(crate) mod tests {
             let role = home.resources["UsageRole"].properties["Policies"].to_string();
             assert_eq!(role.contains("sns:Publish"), topic.is_some(), "{add}");
         }
+    }
+
+    #[test]
+    fn only_age_gives_a_batch_up_and_the_stream_still_has_it_then() {
+        let (config, artifacts) = (config(), artifacts());
+        let renderer = Renderer::new(&config, &artifacts).expect("templates");
+        let home = renderer.home(&[], DataPolicy::Keep).expect("rendered").template;
+        let source = &home.resources["UsageSource"].properties;
+        assert_eq!(source["MaximumRetryAttempts"], -1);
+        assert_eq!(source["StartingPosition"], "TRIM_HORIZON");
+        assert_eq!(source["ParallelizationFactor"], 1);
+        assert!(source["DestinationConfig"]["OnFailure"].to_string().contains("FailureBucket"));
+        let age_s = source["MaximumRecordAgeInSeconds"].as_u64().expect("a number");
+        let kept_h = home.resources["UsageStream"].properties["RetentionPeriodHours"].as_u64();
+        let kept_s = kept_h.expect("a number") * 3_600;
+        assert!(age_s < kept_s && age_s >= kept_s - 7_200, "{age_s} of {kept_s}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The usage stream, read again from a time: what a reader must offer, and the copy that `ipgeo dev` keeps; and the
 //! segmented logs that the copy and the regions' logs are written to.
 
+mod failed;
 mod kept;
 mod segments;
 
@@ -10,6 +11,7 @@ use ipgeo_runtime::store::StoreError;
 use ipgeo_runtime::usage::KinesisRecord;
 use jiff::Timestamp;
 
+pub use failed::{FailedBatches, FailedFolder};
 pub use kept::{Counted, Keeper, KeptStream, LogPosition};
 pub use segments::{SEGMENT_BYTES, SegmentWriter, SegmentedLog};
 

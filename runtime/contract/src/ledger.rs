@@ -33,6 +33,9 @@ pub enum LedgerAttr {
     Verdict(Verdict),
     /// `w#<shard>`: the last sequence number of that shard that is counted here, zero-padded.
     Watermark(String),
+    /// `g#<gap>#<shard>`: the watermark as it was when something that follows this gap of the shard was first counted
+    /// here. What of the gap is above it was never counted here. See [`crate::ledger_row`].
+    BeforeGap(u32, String),
 }
 
 impl LedgerAttr {
@@ -48,6 +51,7 @@ impl LedgerAttr {
             Self::Region(region) => format!("r#{region}"),
             Self::Verdict(verdict) => format!("v#{}", verdict.as_str()),
             Self::Watermark(shard) => format!("w#{shard}"),
+            Self::BeforeGap(gap, shard) => format!("g#{gap}#{shard}"),
         }
     }
 
@@ -59,6 +63,10 @@ impl LedgerAttr {
             "r" => Some(Self::Region(part.to_owned())),
             "v" => part.parse().ok().map(Self::Verdict),
             "w" => Some(Self::Watermark(part.to_owned())),
+            "g" => {
+                let (gap, shard) = part.split_once('#')?;
+                gap.parse().ok().map(|gap| Self::BeforeGap(gap, shard.to_owned()))
+            }
             _ => None,
         }
     }
@@ -82,12 +90,13 @@ mod tests {
             LedgerAttr::Region("eu-central-1".into()),
             LedgerAttr::Verdict(Verdict::OverQuota),
             LedgerAttr::Watermark("shardId-000000000000".into()),
+            LedgerAttr::BeforeGap(12, "shardId-000000000000".into()),
         ];
         for attr in attrs {
             assert_eq!(LedgerAttr::parse(&attr.name()), Some(attr));
         }
         assert_eq!(LedgerAttr::Day(4).name(), "d#04");
-        for name in ["id", "month", "n", "ttl", "d#", "d#0", "d#32", "v#maybe", "x#1"] {
+        for name in ["id", "month", "n", "ttl", "d#", "d#0", "d#32", "v#maybe", "x#1", "g#1", "g#x#s"] {
             assert_eq!(LedgerAttr::parse(name), None, "{name}");
         }
     }

@@ -32,11 +32,14 @@ pub use hint::{foreign_hint, hash_hint, is_hint};
 pub use identity::{AddressSecret, DaySecret, Identity, IdentityError, IdentityKind};
 pub use ledger::{LedgerAttr, ledger_attr, padded_sequence};
 pub use limit::{Limit, LimitError, Window};
-pub use notes::{alert_sort_key, alerts_of, counted_attr, ledger_row, newest_attr, parse_alert_sort_key};
+pub use notes::{
+    GAP_AGE_S, Gap, RECORD_AGE_S, alert_sort_key, alerts_of, counted_attr, gap_attr, ledger_row, newest_attr,
+    parse_alert_sort_key, recovered_sort_key,
+};
 pub use number::{Number, NumberError};
 pub use period::{Month, Period, PeriodError};
 pub use probe::{PROBE_OWNER, PROBE_TIER, probe_api_key, probe_record};
 pub use publish::{is_to_publish, publish_step};
 pub use quiet::{QUIET_PERMILLE_MAX, quiet_calls};
 pub use site::{Site, SitePattern, SitePatternError, site_is_allowed};
-pub use usage_line::{Charge, LineError, USAGE_LINE_VERSION, UsageEvent};
+pub use usage_line::{CHARGES_MAX, COST_MAX, Charge, LineError, USAGE_LINE_VERSION, UsageEvent};

@@ -1,6 +1,8 @@
 //! Rows of the ledger that are not an identity's month: what the counter notes beside its counts. Their
 //! partition keys are plain words, which no identity is; each is read by one query of its partition.
 
+use jiff::Timestamp;
+
 use crate::{Identity, Limit, Month, Period};
 
 /// Partition keys and attributes of these rows. The sort key is [`crate::ledger_attr::MONTH`], as of all.
@@ -12,8 +14,13 @@ pub mod ledger_row {
     /// Partition key and sort key: since when a table that is filled from the stream counts.
     pub const SINCE: &str = "since";
 
+    /// Partition key: what was recovered. Sort key: see [`super::recovered_sort_key`].
+    pub const RECOVERED: &str = "recovered";
+
     /// String: the last sequence number of the shard that was counted; of [`NEWEST`].
     pub const SEQUENCE: &str = "seq";
+    /// String: fingerprints of the log lines that were counted last, newest last; of [`NEWEST`].
+    pub const FINGERPRINTS: &str = "lines";
     /// Number, Unix milliseconds: since when; of [`SINCE`].
     pub const FROM: &str = "from";
     /// Number: calls used; of [`ALERT`].
@@ -34,6 +41,46 @@ pub fn newest_attr(region: &str) -> String {
 /// Of a [`ledger_row::NEWEST`] row: when that usage event was counted, Unix milliseconds.
 pub fn counted_attr(region: &str) -> String {
     format!("c#{region}")
+}
+
+/// Of a [`ledger_row::NEWEST`] row: a gap of the shard, by its number. Its value is a [`Gap`].
+pub fn gap_attr(number: u32) -> String {
+    format!("g#{number}")
+}
+
+/// A place where the counter may have jumped over records of a shard that were given up: Lambda hands on nothing that
+/// is older than [`RECORD_AGE_S`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Padded sequence number of the first record behind it.
+    pub behind: String,
+    /// When it was found. No event in it is younger.
+    pub found: Timestamp,
+}
+
+/// A record older than this goes to the failure bucket: an hour less than the stream keeps.
+pub const RECORD_AGE_S: u32 = 82_800;
+
+/// A shard that is not counted for so long may have lost records, seconds: sooner than Lambda gives any up.
+pub const GAP_AGE_S: i64 = 79_200;
+
+impl Gap {
+    /// The attribute's value: `<sequence number>@<Unix milliseconds>`.
+    pub fn to_text(&self) -> String {
+        format!("{}@{}", self.behind, self.found.as_millisecond())
+    }
+
+    /// Reads a value back.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (behind, found) = text.split_once('@')?;
+        let found = Timestamp::from_millisecond(found.parse().ok()?).ok()?;
+        Some(Self { behind: behind.to_owned(), found })
+    }
+}
+
+/// Sort key of what was recovered: one identity's events of one record.
+pub fn recovered_sort_key(shard: &str, sequence: &str, identity: &Identity, month: Month) -> String {
+    format!("{shard}#{sequence}#{month}#{identity}")
 }
 
 /// Sort key of an alert: `2026-11-24#080#key#<hash>#1500/day`, so that a query reads a period's alerts in order. It
@@ -83,8 +130,20 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_reads_back() {
+        let found = Timestamp::from_millisecond(1_795_522_627_042).expect("in range");
+        let gap = Gap { behind: format!("{:0>64}", "17"), found };
+        assert_eq!(Gap::parse(&gap.to_text()), Some(gap));
+        for junk in ["", "17", "17@", "17@x", "17@99999999999999999"] {
+            assert_eq!(Gap::parse(junk), None, "{junk}");
+        }
+        // Found before anything is given up.
+        assert!(GAP_AGE_S < i64::from(RECORD_AGE_S));
+    }
+
+    #[test]
     fn no_identity_is_named_as_these_rows_are() {
-        for word in [ledger_row::NEWEST, ledger_row::ALERT, ledger_row::SINCE] {
+        for word in [ledger_row::NEWEST, ledger_row::ALERT, ledger_row::SINCE, ledger_row::RECOVERED] {
             assert!(word.parse::<Identity>().is_err(), "{word}");
         }
     }

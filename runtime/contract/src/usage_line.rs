@@ -11,13 +11,24 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Identity, IdentityKind, Limit, Verdict, Window};
+use crate::{Identity, IdentityKind, Limit, Period, Verdict, Window};
 
 /// The version of the line written here; readers skip and count lines of any other.
 pub const USAGE_LINE_VERSION: u32 = 1;
+
+/// Calls that one line may charge: a bulk request has at most as many addresses.
+pub const COST_MAX: u64 = 100;
+/// Identities that one line may charge: an address and a site.
+pub const CHARGES_MAX: usize = 2;
+/// Bytes of the longest region name that is believed; AWS's longest has 14.
+const REGION_BYTES_MAX: usize = 32;
+/// 2020-01-01, Unix milliseconds: no line of ours is older.
+const TIME_MS_MIN: i64 = 1_577_836_800_000;
+/// How far the clock of an edge may be ahead of home's.
+const CLOCK_AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// One request, as its usage line tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +37,7 @@ pub struct UsageEvent {
     pub time: Timestamp,
     /// Allowed, or refused and why.
     pub verdict: Verdict,
-    /// Calls to charge: 0 for refusals and for errors, 1 for an API key that is malformed or unknown.
+    /// Calls to charge, at most [`COST_MAX`]: 0 for refusals and for errors, 1 for an API key that is malformed or unknown.
     pub cost: u64,
     /// The region that answered.
     pub region: String,
@@ -220,6 +231,13 @@ impl UsageEvent {
         serde_json::to_string(&wire).unwrap_or_default()
     }
 
+    /// Whether this falls in a day that has not begun at `now`: a clock was wrong, or the line is not ours. Such an
+    /// event would use up a limit of days to come.
+    pub fn is_of_the_future(&self, now: Timestamp) -> bool {
+        let now = now.saturating_add(CLOCK_AHEAD).unwrap_or(now);
+        Period::of(Window::Day, self.time).start() > now
+    }
+
     /// Reads a line back. The text comes from a log: it may be anything.
     pub fn parse(line: &str) -> Result<Self, LineError> {
         let line = line.trim();
@@ -230,14 +248,23 @@ impl UsageEvent {
         if wire.ipgeo != USAGE_LINE_VERSION {
             return Err(LineError::Version(wire.ipgeo));
         }
+        if wire.n > COST_MAX {
+            return Err(LineError::Broken(format!("n: {} calls are more than {COST_MAX}", wire.n)));
+        }
+        if !is_region(wire.r) {
+            return Err(LineError::Broken(format!("r: `{}` is not a region", wire.r.escape_debug())));
+        }
         let (pairs, odd) = wire.c.as_chunks::<2>();
+        if pairs.len() > CHARGES_MAX {
+            return Err(LineError::Broken(format!("c: more than {CHARGES_MAX} identities")));
+        }
         if !odd.is_empty() {
             return Err(LineError::Broken("c: an identity without a limit".into()));
         }
         let charges =
             pairs.iter().map(|[identity, limit]| charge(&identity.0, &limit.0)).collect::<Result<_, _>>()?;
         Ok(Self {
-            time: Timestamp::from_millisecond(wire.t).map_err(|_| LineError::Broken("t".into()))?,
+            time: time(wire.t)?,
             verdict: field(wire.v, "v")?,
             cost: wire.n,
             region: wire.r.to_owned(),
@@ -246,6 +273,23 @@ impl UsageEvent {
             charges,
         })
     }
+}
+
+/// Whether a text has the form of a region's name, such as `eu-central-1`. Which regions there are is not known here:
+/// AWS opens new ones.
+fn is_region(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    (5..=REGION_BYTES_MAX).contains(&bytes.len())
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+        && bytes.first().is_some_and(u8::is_ascii_lowercase)
+        && bytes.last().is_some_and(u8::is_ascii_digit)
+        && text.contains('-')
+        && !text.contains("--")
+}
+
+fn time(ms: i64) -> Result<Timestamp, LineError> {
+    let time = Timestamp::from_millisecond(ms).ok().filter(|_| ms >= TIME_MS_MIN);
+    time.ok_or_else(|| LineError::Broken(format!("t: {ms} is not a time of this service")))
 }
 
 fn field<T: FromStr<Err: std::fmt::Display>>(text: &str, name: &str) -> Result<T, LineError> {
@@ -343,7 +387,29 @@ mod tests {
             (r#"{"ipgeo":2,"whatever":true}"#.to_owned(), LineError::Version(2)),
             (good.replace("\"ipgeo\":1", "\"ipgeo\":7"), LineError::Version(7)),
             (good.replace("over_quota", "maybe"), broken("v: `maybe` is not a verdict")),
-            (good.replace("1795522627042", "9223372036854775807"), broken("t")),
+            (
+                good.replace("1795522627042", "9223372036854775807"),
+                broken("t: 9223372036854775807 is not a time of this service"),
+            ),
+            (
+                // The year -9999, which jiff can hold.
+                good.replace("1795522627042", "-377705023201000"),
+                broken("t: -377705023201000 is not a time of this service"),
+            ),
+            (
+                good.replace("1795522627042", "1577836799999"),
+                broken("t: 1577836799999 is not a time of this service"),
+            ),
+            (good.replace("\"n\":0", "\"n\":101"), broken("n: 101 calls are more than 100")),
+            (
+                good.replace("\"n\":0", "\"n\":9223372036854775807"),
+                broken("n: 9223372036854775807 calls are more than 100"),
+            ),
+            (good.replace("eu-central-1", ""), broken("r: `` is not a region")),
+            (good.replace("eu-central-1", "EU-1"), broken("r: `EU-1` is not a region")),
+            (good.replace("eu-central-1", "eu--central-1"), broken("r: `eu--central-1` is not a region")),
+            (good.replace("eu-central-1", "r#eu-1"), broken("r: `r#eu-1` is not a region")),
+            (good.replace("\"c\":[", "\"c\":[\"addr#*\",\"1500d\","), broken("c: more than 2 identities")),
             (good.replace("sshop", "user#"), broken("c: `user#.example` is not an identity")),
             (good.replace("sshop.example", "x"), broken("c: `x` is not an identity")),
             (good.replace("sshop.example", "é"), broken("c: `é` is not an identity")),
@@ -360,6 +426,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn regions_are_believed_by_their_form_and_times_up_to_the_day_that_is() {
+        for region in ["eu-central-1", "ap-southeast-7", "us-gov-west-1", "eusc-de-east-1", "mx-central-1"] {
+            let event = UsageEvent { region: region.into(), ..event(&[(KEY, "10/day")]) };
+            assert_eq!(UsageEvent::parse(&event.to_line()), Ok(event));
+        }
+        let now: Timestamp = "2026-11-24T23:50:00Z".parse().expect("a timestamp");
+        for (time, future) in [
+            ("2020-01-01T00:00:00Z", false),
+            ("2026-11-24T23:59:59.999Z", false),
+            ("2026-11-25T00:00:00Z", true),
+            ("2026-12-01T00:00:00Z", true),
+            ("9999-12-30T00:00:00Z", true),
+        ] {
+            let event = UsageEvent { time: time.parse().expect("a timestamp"), ..event(&[(KEY, "10/day")]) };
+            assert_eq!(event.is_of_the_future(now), future, "{time}");
+        }
+        // Midnight comes a little earlier to an edge whose clock is ahead.
+        let midnight =
+            UsageEvent { time: "2026-11-25T00:00:00Z".parse().expect("a timestamp"), ..event(&[]) };
+        assert!(!midnight.is_of_the_future("2026-11-24T23:55:00Z".parse().expect("a timestamp")));
+    }
+
     proptest! {
         #[test]
         fn any_text_is_answered_without_panic(text: String) {
@@ -368,14 +457,15 @@ mod tests {
 
         #[test]
         fn any_charge_is_answered_without_panic(identity: String, limit: String) {
-            let line = serde_json::json!({ "ipgeo": 1, "t": 1, "r": "x", "c": [identity, limit] }).to_string();
+            let line = serde_json::json!({ "ipgeo": 1, "t": TIME_MS_MIN, "r": "eu-central-1", "c": [identity, limit] });
+            let line = line.to_string();
             if let Ok(event) = UsageEvent::parse(&line) {
                 prop_assert_eq!(UsageEvent::parse(&event.to_line()), Ok(event));
             }
         }
 
         #[test]
-        fn any_request_id_of_a_refusal_survives(request_id: String, cost: u64) {
+        fn any_request_id_of_a_refusal_survives(request_id: String, cost in 0..=COST_MAX) {
             let event = UsageEvent { cost, request_id, ..refused() };
             prop_assert_eq!(UsageEvent::parse(&event.to_line()), Ok(event));
         }

@@ -129,6 +129,11 @@ fn item_of(item: &LedgerItem) -> SdkItem {
     out.extend(item.verdicts.iter().map(|(verdict, n)| count(LedgerAttr::Verdict(*verdict), *n)));
     let watermarks = item.watermarks.iter();
     out.extend(watermarks.map(|(shard, at)| text(&LedgerAttr::Watermark(shard.clone()).name(), at)));
+    out.extend(
+        item.before_gaps
+            .iter()
+            .map(|((shard, gap), at)| text(&LedgerAttr::BeforeGap(*gap, shard.clone()).name(), at)),
+    );
     if item.identity.kind() == IdentityKind::Address {
         out.insert(attr::TTL.to_owned(), number(address_ttl(item.month)));
     }

@@ -53,8 +53,13 @@ impl LedgerTable {
         Ok(found)
     }
 
-    /// Every identity's item of every month, in no order.
+    /// Every identity's item of every month, in no order. Rows that can't be read are left out.
     pub async fn everything(&self) -> Result<Vec<LedgerItem>, StoreError> {
+        Ok(self.everything_and_unreadable().await?.0)
+    }
+
+    /// The same, and the keys of the rows that can't be read: of a month that is none, or of nobody.
+    pub async fn everything_and_unreadable(&self) -> Result<(Vec<LedgerItem>, Vec<String>), StoreError> {
         // Rows that are not an identity's month have no `#` in their partition key.
         let mut pages = self
             .client()
@@ -66,15 +71,21 @@ impl LedgerTable {
             .into_paginator()
             .items()
             .send();
-        let mut found = Vec::new();
+        let (mut found, mut unreadable) = (Vec::new(), Vec::new());
         while let Some(item) = pages.next().await {
-            let item = item.map_err(|error| failed(self.read_action(), error))?;
-            found.push(self.read(&ours(item))?);
+            let item = ours(item.map_err(|error| failed(self.read_action(), error))?);
+            match self.read(&item) {
+                Ok(item) => found.push(item),
+                Err(_) => {
+                    let text = |name: &str| item.get(name).and_then(tables::Value::text).unwrap_or_default();
+                    unreadable.push(format!("{} {}", text(attr::ID), text(attr::MONTH)));
+                }
+            }
         }
-        Ok(found)
+        Ok((found, unreadable))
     }
 
-    /// Every identity's item of a month, in no order. `kind` leaves the others out.
+    /// Every identity's item of a month, in no order; rows that can't be read are left out. `kind` leaves the others out.
     pub async fn month(
         &self,
         month: Month,
@@ -97,7 +108,7 @@ impl LedgerTable {
         let mut found = Vec::new();
         while let Some(item) = pages.next().await {
             let item = item.map_err(|error| failed(self.read_action(), error))?;
-            found.push(self.read(&ours(item))?);
+            found.extend(self.read(&ours(item)).ok());
         }
         Ok(found)
     }

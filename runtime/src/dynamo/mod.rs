@@ -6,6 +6,7 @@ mod client;
 mod generation;
 mod ledger;
 mod notes;
+mod recovered;
 mod tables;
 mod values;
 
@@ -15,6 +16,7 @@ pub use client::client;
 pub use generation::Replaced;
 pub use ledger::{LedgerItem, LedgerTable};
 pub use notes::{RecordedAlert, RegionNewest, ShardNewest};
+pub use recovered::RecoveringLedger;
 pub use tables::{create_access_table, create_tables};
 
 use aws_sdk_dynamodb::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};

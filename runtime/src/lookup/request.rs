@@ -14,6 +14,8 @@ use super::problem::Problem;
 
 /// Addresses in one bulk request.
 pub(super) const BULK_MAX: usize = 100;
+// Else the lines of the largest bulk requests would not be believed.
+const _: () = assert!(BULK_MAX as u64 <= ipgeo_contract::COST_MAX);
 /// Bytes of a bulk body: a hundred of the longest addresses fit in a tenth of it.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// What some programs put before UTF-8.

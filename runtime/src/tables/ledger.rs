@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use ipgeo_contract::{Identity, IdentityKind, LedgerAttr, Month, Verdict, ledger_attr as attr};
+use ipgeo_contract::{Gap, Identity, IdentityKind, LedgerAttr, Month, Verdict, ledger_attr as attr};
 use jiff::Timestamp;
 
 use super::calls::{Calls, Change, Updated};
 use super::failed;
 use super::value::{Item, Value, number, string};
-use crate::store::{Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, Newest, StoreError};
+use crate::store::{Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, Newest, ShardNote, StoreError};
 
 /// Seconds after its month's end that an address's item is kept: until every report of the month is made.
 const ADDRESS_KEPT_S: i64 = 35 * 86_400;
+
+/// The watermark of an item that has counted nothing: below all sequence numbers.
+pub const NOTHING_COUNTED: &str = "0";
 
 /// When DynamoDB may delete an address's item of a month, Unix seconds.
 pub fn address_ttl(month: Month) -> i64 {
@@ -42,6 +45,8 @@ pub struct LedgerItem {
     pub verdicts: BTreeMap<Verdict, u64>,
     /// The last sequence number counted, by shard.
     pub watermarks: BTreeMap<String, String>,
+    /// The watermarks of before gaps, by shard and number of the gap.
+    pub before_gaps: BTreeMap<(String, u32), String>,
 }
 
 /// The key of a row.
@@ -102,8 +107,12 @@ impl<C: Calls> LedgerTable<C> {
     }
 }
 
+/// A count as it is stored: a DynamoDB number may have 38 digits, a sign and a fraction. Ours have not; whatever stands
+/// there, reading goes on.
 fn count(value: &Value) -> u64 {
-    value.digits().and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    let whole = value.digits().unwrap_or_default().split('.').next().unwrap_or_default();
+    let is_number = !whole.is_empty() && whole.bytes().all(|b| b.is_ascii_digit());
+    whole.parse().unwrap_or(if is_number { u64::MAX } else { 0 })
 }
 
 impl LedgerItem {
@@ -117,6 +126,7 @@ impl LedgerItem {
             regions: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             watermarks: BTreeMap::new(),
+            before_gaps: BTreeMap::new(),
         }
     }
 }
@@ -132,6 +142,11 @@ fn read_counts(item: &Item, identity: Identity, month: Month) -> LedgerItem {
             Some(LedgerAttr::Watermark(shard)) => {
                 if let Some(sequence) = value.text() {
                     read.watermarks.insert(shard, sequence.to_owned());
+                }
+            }
+            Some(LedgerAttr::BeforeGap(gap, shard)) => {
+                if let Some(sequence) = value.text() {
+                    read.before_gaps.insert((shard, gap), sequence.to_owned());
                 }
             }
             None => {}
@@ -173,6 +188,14 @@ impl<C: Calls> LedgerWrite for LedgerTable<C> {
         self.put_alert(alert).await
     }
 
+    async fn shard_note(&self, shard: &str) -> Result<Option<ShardNote>, StoreError> {
+        self.read_shard_note(shard).await
+    }
+
+    async fn note_gap(&self, shard: &str, number: u32, gap: &Gap) -> Result<bool, StoreError> {
+        self.put_gap(shard, number, gap).await
+    }
+
     async fn note_newest(&self, newest: &Newest, counted: Timestamp) -> Result<(), StoreError> {
         self.put_newest(newest, counted).await
     }
@@ -200,6 +223,12 @@ fn addition(update: &LedgerUpdate) -> Change {
     if update.identity.kind() == IdentityKind::Address && !update.identity.is_crowd() {
         set.push_str(", #ttl = :ttl");
         change = change.name("#ttl", attr::TTL).value(":ttl", number(address_ttl(update.month)));
+    }
+    if let Some(gap) = update.gap {
+        // The first write behind a gap keeps what the watermark was; an item that was not there has counted nothing.
+        set.push_str(", #g = if_not_exists(#g, if_not_exists(#w, :nothing))");
+        let before = LedgerAttr::BeforeGap(gap, update.shard.clone());
+        change = change.name("#g", before.name()).value(":nothing", string(NOTHING_COUNTED));
     }
     change.update_expression = format!("SET {set} ADD {}", adds.join(", "));
     Change { returns_item: true, ..change }

@@ -14,7 +14,7 @@ pub use access::AccessTable;
 pub use calls::{Calls, Cause, Change, Found, Updated};
 pub use effort::{Bounds, Effort};
 pub use items::{ItemError, identity, key_item, key_record, networks, strings, text_of, time};
-pub use ledger::{LedgerItem, LedgerTable, address_ttl};
+pub use ledger::{LedgerItem, LedgerTable, NOTHING_COUNTED, address_ttl};
 pub use value::{Item, Value, number, string};
 
 use crate::store::StoreError;

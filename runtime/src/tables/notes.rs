@@ -1,13 +1,18 @@
 //! What the counter notes in the ledger beside its counts: how far it is, and the alerts that were told.
 
-use ipgeo_contract::{alert_sort_key, counted_attr, ledger_attr as attr, ledger_row as row, newest_attr};
+use ipgeo_contract::{
+    Gap, alert_sort_key, counted_attr, gap_attr, ledger_attr as attr, ledger_row as row, newest_attr,
+};
 use jiff::Timestamp;
 
 use super::calls::{Calls, Change, Updated};
 use super::failed;
 use super::ledger::{LedgerTable, key_of};
-use super::value::{Item, number, string};
-use crate::store::{Alert, Newest, StoreError};
+use super::value::{Item, Value, number, string};
+use crate::store::{Alert, Newest, ShardNote, StoreError};
+
+/// Regions that one note names: there are fewer, and a write with thousands would be refused.
+const REGIONS_MAX: usize = 50;
 
 /// Seconds after its period's end that an alert is kept.
 const ALERT_KEPT_S: i64 = 35 * 86_400;
@@ -53,13 +58,15 @@ impl<C: Calls> LedgerTable<C> {
     }
 
     pub(super) async fn put_newest(&self, newest: &Newest, counted: Timestamp) -> Result<(), StoreError> {
-        let mut set = vec!["#seq = :seq".to_owned()];
+        let mut set = vec!["#seq = :seq".to_owned(), "#lines = :lines".to_owned()];
         let mut change = Change::of(key_of(row::NEWEST, &newest.shard), "")
             .when("attribute_not_exists(#seq) OR #seq < :seq")
             .name("#seq", row::SEQUENCE)
+            .name("#lines", row::FINGERPRINTS)
             .value(":seq", string(&newest.sequence))
+            .value(":lines", string(&newest.fingerprints))
             .value(":counted", number(counted.as_millisecond()));
-        for (index, (region, time)) in newest.regions.iter().enumerate() {
+        for (index, (region, time)) in newest.regions.iter().take(REGIONS_MAX).enumerate() {
             set.push(format!("#t{index} = :t{index}, #c{index} = :counted"));
             change = change
                 .name(format!("#t{index}"), newest_attr(region))
@@ -69,5 +76,35 @@ impl<C: Calls> LedgerTable<C> {
         change.update_expression = format!("SET {}", set.join(", "));
         // A redelivered batch finds that a later one was noted.
         self.held(change).await.map(drop)
+    }
+
+    pub(super) async fn read_shard_note(&self, shard: &str) -> Result<Option<ShardNote>, StoreError> {
+        let found = self.client().get(self.name(), key_of(row::NEWEST, shard), true).await;
+        Ok(found.map_err(|cause| failed(self.read_action(), cause))?.as_ref().map(shard_note))
+    }
+
+    pub(super) async fn put_gap(&self, shard: &str, number: u32, gap: &Gap) -> Result<bool, StoreError> {
+        let change = Change::of(key_of(row::NEWEST, shard), "SET #gap = :gap")
+            .when("attribute_not_exists(#gap) OR #gap = :gap")
+            .name("#gap", gap_attr(number))
+            .value(":gap", string(gap.to_text()));
+        self.held(change).await
+    }
+}
+
+/// What stands in a row; what can't be read is as if it were not there.
+fn shard_note(item: &Item) -> ShardNote {
+    let text = |name: &str| item.get(name).and_then(Value::text);
+    let millis = |name: &str| {
+        let ms = item.get(name).and_then(Value::digits)?.parse().ok()?;
+        Timestamp::from_millisecond(ms).ok()
+    };
+    // A clock that was ahead must not hide how long nothing was counted.
+    let of_region = |region: &str| Some(millis(&newest_attr(region))?.min(millis(&counted_attr(region))?));
+    ShardNote {
+        sequence: text(row::SEQUENCE).unwrap_or_default().to_owned(),
+        newest: item.keys().filter_map(|name| of_region(name.strip_prefix("t#")?)).max(),
+        fingerprints: text(row::FINGERPRINTS).unwrap_or_default().to_owned(),
+        gaps: (1..).map_while(|number| Gap::parse(text(&gap_attr(number))?)).collect(),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ipgeo_contract::{LineError, UsageEvent, padded_sequence};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::envelope::{
@@ -19,10 +20,10 @@ pub struct EventRecord {
     pub sequence: String,
     /// The number as it came: how a failure names it.
     pub raw_sequence: String,
-    /// What CloudWatch Logs would send again if it believed the first sending lost.
-    pub(super) fingerprint: Fingerprint,
     /// The usage events in it, in order.
     pub events: Vec<UsageEvent>,
+    /// What tells each of the events' log lines from every other line; as many as there are events.
+    pub(super) fingerprints: Vec<Option<Fingerprint>>,
 }
 
 impl EventRecord {
@@ -33,7 +34,9 @@ impl EventRecord {
             shard: shard.to_owned(),
             sequence: padded_sequence(sequence)?,
             raw_sequence: sequence.to_owned(),
-            fingerprint: Fingerprint::of_content(content),
+            fingerprints: (0..events.len())
+                .map(|index| Some(Fingerprint::of_content(content, index)))
+                .collect(),
             events,
         })
     }
@@ -61,13 +64,15 @@ pub struct Skipped {
     pub unknown_versions: u64,
     /// Usage lines with a field missing or wrong.
     pub broken_lines: u64,
+    /// Usage lines of a day that has not begun.
+    pub future_lines: u64,
 }
 
-/// Reads a batch; never fails. The same record twice in a batch is read once.
-pub fn decode(event: &KinesisEvent) -> Decoded {
+/// Reads a batch at the time `now`; never fails. The same record twice in a batch is read once.
+pub fn decode(event: &KinesisEvent, now: Timestamp) -> Decoded {
     let mut decoded = Decoded::default();
     for record in &event.records {
-        match read_record(record, &mut decoded.skipped) {
+        match read_record(record, now, &mut decoded.skipped) {
             Ok(Some(record)) => decoded.records.push(record),
             Ok(None) => decoded.skipped.control_messages += 1,
             Err(fault) => *decoded.skipped.records.entry(fault).or_default() += 1,
@@ -78,7 +83,19 @@ pub fn decode(event: &KinesisEvent) -> Decoded {
     decoded
 }
 
-fn read_record(record: &KinesisRecord, skipped: &mut Skipped) -> Result<Option<EventRecord>, RecordFault> {
+/// Whether a shard may be the sort key of a row and a part of an attribute's name.
+fn is_shard(name: &str) -> bool {
+    (1..=128).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+fn read_record(
+    record: &KinesisRecord,
+    now: Timestamp,
+    skipped: &mut Skipped,
+) -> Result<Option<EventRecord>, RecordFault> {
+    if !is_shard(record.shard()) {
+        return Err(RecordFault::Shard);
+    }
     let sequence = padded_sequence(&record.kinesis.sequence_number).ok_or(RecordFault::Sequence)?;
     let envelope = unpack(&record.kinesis.data)?;
     match envelope.message_type.as_str() {
@@ -86,20 +103,29 @@ fn read_record(record: &KinesisRecord, skipped: &mut Skipped) -> Result<Option<E
         CONTROL_MESSAGE => return Ok(None),
         _ => return Err(RecordFault::Envelope),
     }
+    let (events, fingerprints) = read_lines(&envelope, now, skipped).into_iter().unzip();
     Ok(Some(EventRecord {
         shard: record.shard().to_owned(),
         sequence,
         raw_sequence: record.kinesis.sequence_number.clone(),
-        fingerprint: Fingerprint::of(&envelope),
-        events: read_lines(&envelope, skipped),
+        events,
+        fingerprints,
     }))
 }
 
-fn read_lines(envelope: &Envelope, skipped: &mut Skipped) -> Vec<UsageEvent> {
+fn read_lines(
+    envelope: &Envelope,
+    now: Timestamp,
+    skipped: &mut Skipped,
+) -> Vec<(UsageEvent, Option<Fingerprint>)> {
     let mut events = Vec::with_capacity(envelope.log_events.len());
     for line in &envelope.log_events {
         match UsageEvent::parse(&line.message) {
-            Ok(event) => events.push(event),
+            Ok(event) if event.is_of_the_future(now) => skipped.future_lines += 1,
+            Ok(event) => {
+                let fingerprint = Fingerprint::of_line(&envelope.log_group, &envelope.log_stream, &line.id);
+                events.push((event, fingerprint));
+            }
             Err(LineError::NotOurs) => skipped.foreign_lines += 1,
             Err(LineError::Version(_)) => skipped.unknown_versions += 1,
             Err(LineError::Broken(_)) => skipped.broken_lines += 1,
@@ -121,6 +147,8 @@ mod tests {
 
     const GOOD: &str = r#"{"ipgeo":1,"t":1795522627042,"r":"eu-central-1","c":["sa.test","10d"]}"#;
 
+    const TOMORROW: &str = r#"{"ipgeo":1,"t":1795608000000,"r":"eu-central-1","c":["sa.test","10d"]}"#;
+
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
         packer.write_all(bytes).expect("packs");
@@ -140,6 +168,25 @@ mod tests {
         KinesisRecord::new("shardId-000000000000", sequence, data)
     }
 
+    fn now() -> Timestamp {
+        "2026-11-24T12:30:00Z".parse().expect("a timestamp")
+    }
+
+    #[test]
+    fn ids_of_lines_may_be_numbers_or_missing() {
+        let envelope = |id: &str| {
+            let line = serde_json::to_string(GOOD).expect("JSON");
+            let json = format!(
+                r#"{{"messageType":"DATA_MESSAGE","logGroup":"g","logStream":"s","logEvents":[{{{id}"timestamp":0,"message":{line}}}]}}"#
+            );
+            let records = vec![record("1", &gzip(json.as_bytes()))];
+            decode(&KinesisEvent { records }, now()).records.remove(0).fingerprints
+        };
+        assert_eq!(envelope(r#""id":17,"#), envelope(r#""id":"17","#));
+        assert_eq!(envelope(r#""id":"17","#), [Fingerprint::of_line("g", "s", "17")]);
+        assert_eq!(envelope(""), [None]);
+    }
+
     #[test]
     fn junk_is_counted_and_the_rest_is_read() {
         let mut not_base64 = record("5", b"");
@@ -147,7 +194,8 @@ mod tests {
         let cut = lines(&[GOOD]);
         let event = KinesisEvent {
             records: vec![
-                record("3", &lines(&[GOOD, "START", "{\"ipgeo\":2}", "{\"ipgeo\":1}", GOOD])),
+                record("3", &lines(&[GOOD, "START", "{\"ipgeo\":2}", "{\"ipgeo\":1}", GOOD, TOMORROW])),
+                KinesisRecord { event_id: ":4".into(), ..record("4", &lines(&[GOOD])) },
                 record("", &lines(&[GOOD])),
                 record("x1", &lines(&[GOOD])),
                 not_base64,
@@ -162,13 +210,14 @@ mod tests {
                 record("2", &lines(&[GOOD])),
             ],
         };
-        let decoded = decode(&event);
+        let decoded = decode(&event, now());
         let read: Vec<_> =
             decoded.records.iter().map(|r| (r.raw_sequence.as_str(), r.events.len())).collect();
         assert_eq!(read, [("2", 1), ("3", 2)]);
         let expected = Skipped {
             records: [
                 (RecordFault::Sequence, 2),
+                (RecordFault::Shard, 1),
                 (RecordFault::Base64, 1),
                 (RecordFault::Gzip, 4),
                 (RecordFault::Envelope, 2),
@@ -178,6 +227,7 @@ mod tests {
             foreign_lines: 1,
             unknown_versions: 1,
             broken_lines: 1,
+            future_lines: 1,
         };
         assert_eq!(decoded.skipped, expected);
     }
@@ -189,7 +239,7 @@ mod tests {
                 let mut record = record(&sequence, &data);
                 record.event_id.clone_from(&event_id);
                 let event = KinesisEvent { records: vec![record] };
-                prop_assert_eq!(decode(&event).records.len(), 0);
+                prop_assert_eq!(decode(&event, now()).records.len(), 0);
             }
         }
     }

@@ -68,12 +68,27 @@ impl KinesisRecord {
 /// One log line as CloudWatch Logs delivers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogEvent {
-    /// Unique for every log event.
+    /// Unique for every log event: a text of digits; a number from an emulator.
+    #[serde(default, deserialize_with = "text_or_number")]
     pub id: String,
     /// Unix milliseconds.
+    #[serde(default)]
     pub timestamp: i64,
     /// The line.
     pub message: String,
+}
+
+fn text_or_number<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Id {
+        Text(String),
+        Number(serde_json::Number),
+    }
+    Ok(match Id::deserialize(from)? {
+        Id::Text(text) => text,
+        Id::Number(number) => number.to_string(),
+    })
 }
 
 /// A batch of log lines, as CloudWatch Logs wraps it.
@@ -105,6 +120,9 @@ pub enum RecordFault {
     /// Its sequence number is not a number.
     #[error("the sequence number is not a number")]
     Sequence,
+    /// It does not say which shard it is from.
+    #[error("the shard is missing or not a name")]
+    Shard,
     /// Its payload is not base64.
     #[error("the payload is not base64")]
     Base64,

@@ -1,6 +1,7 @@
 //! Totals to the ledger, and what edges may not know to the access table: the effects of the usage handler.
 
 use super::alerts::Alerts;
+use super::shards::Shard;
 use super::totals::{CountedEvent, IdentityMonth, Publication};
 use crate::store::{Alert, Applied, LedgerWrite, MonthTotals, PublishWrite, StoreError};
 
@@ -27,7 +28,7 @@ pub(super) async fn flush<L: LedgerWrite, P: PublishWrite>(
     ledger: &L,
     publish: &P,
     alerts: &Alerts,
-    shard: &str,
+    shard: &Shard,
     item: &IdentityMonth,
     events: &[CountedEvent],
 ) -> Result<Flushed, StoreError> {
@@ -58,14 +59,15 @@ pub(super) async fn flush<L: LedgerWrite, P: PublishWrite>(
 /// Adds what of `events` the ledger does not have; returns the totals now and the events that were added.
 async fn add<'a, L: LedgerWrite>(
     ledger: &L,
-    shard: &str,
+    shard: &Shard,
     item: &IdentityMonth,
     events: &'a [CountedEvent],
 ) -> Result<(MonthTotals, &'a [CountedEvent]), StoreError> {
     let mut left = events;
     let mut found = MonthTotals::default();
     for _round in 0..BEHIND_ROUNDS_MAX {
-        let Some(update) = item.update(shard, left) else { return Ok((found, left)) };
+        let Some(mut update) = item.update(&shard.name, left) else { return Ok((found, left)) };
+        update.gap = shard.gap_of(item.month);
         match ledger.apply(&update).await? {
             Applied::Added(totals) => return Ok((totals, left)),
             Applied::Behind { watermark, totals } => {

@@ -15,8 +15,9 @@ use super::envelope::KinesisEvent;
 use super::flush::{Flushed, flush};
 use super::newest::newest;
 use super::repeats::Repeats;
-use super::totals::{CountedEvent, IdentityMonth, Totals};
-use crate::store::{Alert, LedgerWrite, Newest, PublishWrite, StoreError};
+use super::shards::Shard;
+use super::totals::{CountedEvent, Totals};
+use crate::store::{Alert, LedgerWrite, Newest, PublishWrite, ShardNote, StoreError};
 
 /// Writes under way at once: enough to hide the round trip, few enough to spare a new table.
 pub const WRITES_AT_ONCE: usize = 16;
@@ -44,8 +45,8 @@ pub struct Report {
     pub records: u64,
     /// Usage events in them.
     pub events: u64,
-    /// Records that stood in the stream before, under another sequence number.
-    pub repeated_records: u64,
+    /// Usage events whose log lines were counted before, in another record of the stream.
+    pub repeated_events: u64,
     /// What was skipped, and why.
     pub skipped: Skipped,
     /// Charges added to the ledger; one event has one charge, or two when it names an address and a site.
@@ -74,6 +75,8 @@ pub struct UsageHandler<L, P> {
     publish: Arc<P>,
     alerts: Arc<Alerts>,
     repeats: Mutex<Repeats>,
+    /// Whether the stream is counted once more.
+    again: bool,
 }
 
 impl<L, P> UsageHandler<L, P>
@@ -88,7 +91,21 @@ where
             publish: Arc::new(publish),
             alerts: Arc::default(),
             repeats: Mutex::default(),
+            again: false,
         }
+    }
+
+    /// The same handler, for counting a stream once more: log lines that are noted as counted are looked at again, since
+    /// the counts may have been lost. Repeats among what it reads itself are known all the same.
+    #[must_use]
+    pub fn counting_again(mut self) -> Self {
+        self.again = true;
+        self
+    }
+
+    /// How far a shard is counted; `None` when that is not known.
+    pub async fn shard_note(&self, shard: &str) -> Result<Option<ShardNote>, StoreError> {
+        self.ledger.shard_note(shard).await
     }
 
     /// The same handler, which records an alert when an API key reaches a threshold.
@@ -107,54 +124,71 @@ where
         Ok(())
     }
 
-    /// Counts a batch. Deliver it again from the lowest failure on, as often as it takes; what was counted
-    /// is not counted again.
-    pub async fn handle(&self, event: &KinesisEvent) -> (BatchResponse, Report) {
-        self.count(decode(event)).await
+    /// Counts a batch at the time `now`. Deliver it again from the lowest failure on, as often as it takes; what was
+    /// counted is not counted again.
+    pub async fn handle(&self, event: &KinesisEvent, now: Timestamp) -> (BatchResponse, Report) {
+        self.count(decode(event, now), now).await
     }
 
     /// Counts a batch that is read already.
-    pub async fn count(&self, decoded: Decoded) -> (BatchResponse, Report) {
+    pub async fn count(&self, decoded: Decoded, now: Timestamp) -> (BatchResponse, Report) {
         let mut report = Report {
             records: decoded.records.len() as u64,
             events: decoded.records.iter().map(|record| record.events.len() as u64).sum(),
             skipped: decoded.skipped,
             ..Report::default()
         };
-        let mut shards: BTreeMap<&str, Vec<&EventRecord>> = BTreeMap::new();
-        {
-            let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
-            for record in &decoded.records {
-                if repeats.is_repeat(record) {
-                    report.repeated_records += 1;
-                } else {
-                    shards.entry(&record.shard).or_default().push(record);
-                }
-            }
+        let mut shards: BTreeMap<String, Vec<EventRecord>> = BTreeMap::new();
+        for record in decoded.records {
+            shards.entry(record.shard.clone()).or_default().push(record);
         }
         let mut response = BatchResponse::default();
-        for (shard, records) in shards {
-            let totals = Totals::fold(records.iter().copied());
-            if let Some(sequence) = self.flush_shard(shard, totals, &mut report).await {
+        for (name, mut records) in shards {
+            if let Some(sequence) = self.count_shard(&name, &mut records, now, &mut report).await {
                 let raw = records.iter().find(|record| record.sequence == sequence);
                 response
                     .batch_item_failures
                     .extend(raw.map(|record| ItemFailure { item_identifier: record.raw_sequence.clone() }));
-            } else {
-                report.newest.extend(newest(shard, &records));
             }
         }
         (response, report)
     }
 
+    /// Counts a shard's records, which are in order; returns the lowest sequence number that failed.
+    async fn count_shard(
+        &self,
+        name: &str,
+        records: &mut [EventRecord],
+        now: Timestamp,
+        report: &mut Report,
+    ) -> Option<String> {
+        let first = records.first()?.sequence.clone();
+        let shard = match Shard::open(&*self.ledger, name, &first, now).await {
+            Ok(shard) => Arc::new(shard),
+            Err(error) => {
+                report.tell("shard", &error);
+                return Some(first);
+            }
+        };
+        {
+            let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
+            report.repeated_events += shard.without_repeats(records, &mut repeats, self.again);
+        }
+        let failed = self.flush_shard(&shard, Totals::fold(&*records), report).await;
+        if failed.is_none() {
+            report.newest.extend(newest(name, records, &shard.note.fingerprints));
+        }
+        failed
+    }
+
     /// Flushes a shard's items, several at once; returns the lowest sequence number that failed.
-    async fn flush_shard(&self, shard: &str, totals: Totals, report: &mut Report) -> Option<String> {
+    async fn flush_shard(&self, shard: &Arc<Shard>, totals: Totals, report: &mut Report) -> Option<String> {
         let places = Arc::new(Semaphore::new(WRITES_AT_ONCE));
         let mut flushes = JoinSet::new();
         let lowest_of_all = totals.items.values().filter_map(|events| first_sequence(events)).min();
         for (item, events) in totals.items {
             let (ledger, publish) = (Arc::clone(&self.ledger), Arc::clone(&self.publish));
-            let (places, shard) = (Arc::clone(&places), shard.to_owned());
+            let (places, shard) = (Arc::clone(&places), Arc::clone(shard));
             let alerts = Arc::clone(&self.alerts);
             flushes.spawn(async move {
                 // The semaphore is never closed; without a place the write would still be right.
@@ -174,7 +208,7 @@ where
             match result {
                 Ok(flushed) => report.add(flushed),
                 Err(error) => {
-                    report.tell(&item, &error);
+                    report.tell(&format!("{} item", item.identity.kind().as_str()), &error);
                     lowest = lowest.into_iter().chain(sequence).min();
                 }
             }
@@ -195,10 +229,10 @@ impl Report {
         self.alerts.extend(flushed.alerts);
     }
 
-    fn tell(&mut self, item: &IdentityMonth, error: &StoreError) {
+    fn tell(&mut self, what: &str, error: &StoreError) {
         if self.failures.len() < FAILURES_TOLD_MAX {
             let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-            self.failures.push(format!("{} item: {error}: {cause}", item.identity.kind().as_str()));
+            self.failures.push(format!("{what}: {error}: {cause}"));
         }
     }
 }

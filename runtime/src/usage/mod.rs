@@ -13,6 +13,7 @@ mod message;
 mod model;
 mod newest;
 mod repeats;
+mod shards;
 mod totals;
 
 pub use decode::{Decoded, EventRecord, decode};

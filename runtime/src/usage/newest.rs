@@ -1,17 +1,25 @@
-//! How far the counting is: the newest usage event of each region in a batch.
+//! How far the counting is: the newest usage event of each region in a batch, and the log lines counted last.
 
 use std::collections::BTreeMap;
 
 use super::decode::EventRecord;
+use super::repeats::{from_text, to_text};
 use crate::store::Newest;
 
-/// What a shard's records, which must be in order, bring the counting to; `None` without usage events.
-pub(super) fn newest(shard: &str, records: &[&EventRecord]) -> Option<Newest> {
+/// What a shard's records, which must be in order, bring the counting to; `None` without usage events. `before` are the
+/// fingerprints of the log lines that were counted before.
+pub(super) fn newest(shard: &str, records: &[EventRecord], before: &str) -> Option<Newest> {
     let mut regions = BTreeMap::new();
     for event in records.iter().flat_map(|record| &record.events) {
         let newest = regions.entry(event.region.clone()).or_insert(event.time);
         *newest = event.time.max(*newest);
     }
     let sequence = records.last()?.sequence.clone();
-    (!regions.is_empty()).then(|| Newest { shard: shard.to_owned(), sequence, regions })
+    if regions.is_empty() {
+        return None;
+    }
+    let added: Vec<_> =
+        records.iter().flat_map(|record| record.fingerprints.iter().flatten().copied()).collect();
+    let fingerprints = to_text(from_text(before).into_iter().chain(added));
+    Some(Newest { shard: shard.to_owned(), sequence, regions, fingerprints })
 }

@@ -1,58 +1,104 @@
-//! Records that are in the stream twice: CloudWatch Logs promises to deliver at least once, so that it
-//! may put the same batch of lines again, under a new sequence number that no watermark knows.
+//! Log lines that are in the stream twice: CloudWatch Logs promises to deliver at least once, so that it may put
+//! lines again, in other batches than before and under new sequence numbers that no watermark knows.
 //!
-//! The defence is a bounded memory of the batches seen lately. It does not outlive the environment: a
-//! repeat on the other side of a restart is counted twice. How often CloudWatch Logs repeats itself, and
-//! whether it does so to the byte, is not documented.
+//! Each line has an id of its own. An environment remembers the lines that it has seen, and the last of them stand in the
+//! row that is written with every batch anyway, so that a new environment knows them too. How often CloudWatch Logs
+//! repeats itself is not documented.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
-use super::decode::EventRecord;
-use super::envelope::Envelope;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Batches remembered: at one batch a second and region, the last quarter of an hour of ten regions.
-const REMEMBERED_MAX: usize = 10_000;
+/// Lines that an environment remembers: some minutes of a thousand million calls a month, in 10 MB.
+const REMEMBERED_MAX: usize = 200_000;
+/// Lines that outlive an environment: seven minutes of 25 M calls a month. Each kilobyte of the row is a write unit a batch.
+const KEPT_MAX: usize = 4_000;
+/// Bytes of a fingerprint: two lines of a month that are taken for one another are one in a thousand months.
+const BYTES: usize = 6;
+/// Characters of a fingerprint in the row.
+const CHARS: usize = 8;
 
-/// What makes a batch of lines itself: its log stream, the ids of its first and last line, its length.
+/// What makes a log line itself: its log group and stream, and its id. The same in every build of this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// Of a batch that came by no log.
-    pub(super) fn of_content(content: u64) -> Self {
-        Self(content)
+    /// Of the nth event of a batch that came by no log.
+    pub(super) fn of_content(content: u64, index: usize) -> Self {
+        Self::of(&[&content.to_le_bytes(), &index.to_le_bytes()])
     }
 
-    pub(super) fn of(envelope: &Envelope) -> Self {
-        let mut hasher = DefaultHasher::new();
-        let lines = &envelope.log_events;
-        let ends = (lines.first().map(|line| &line.id), lines.last().map(|line| &line.id));
-        (&envelope.log_group, &envelope.log_stream, ends, lines.len()).hash(&mut hasher);
-        Self(hasher.finish())
+    /// Of a line; `None` when it has no id.
+    pub(super) fn of_line(log_group: &str, log_stream: &str, id: &str) -> Option<Self> {
+        (!id.is_empty()).then(|| Self::of(&[log_group.as_bytes(), log_stream.as_bytes(), id.as_bytes()]))
+    }
+
+    /// FNV-1a over the parts and their lengths, mixed so that all bits that are kept depend on all that went in.
+    fn of(parts: &[&[u8]]) -> Self {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for part in parts {
+            let length = part.len() as u64;
+            for byte in length.to_le_bytes().iter().chain(*part) {
+                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            }
+        }
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        Self((hash ^ (hash >> 33)) >> (64 - 8 * BYTES))
     }
 }
 
-/// The batches seen lately, each with the place in the stream where it was seen first.
+/// The fingerprints of lines, as a ledger's row holds them: the newest are last, older ones are left out.
+pub(super) fn to_text(fingerprints: impl DoubleEndedIterator<Item = Fingerprint>) -> String {
+    let mut kept: Vec<Fingerprint> = fingerprints.rev().take(KEPT_MAX).collect();
+    kept.reverse();
+    let mut text = String::with_capacity(kept.len() * CHARS);
+    for Fingerprint(bits) in kept {
+        URL_SAFE_NO_PAD.encode_string(&bits.to_be_bytes()[8 - BYTES..], &mut text);
+    }
+    text
+}
+
+/// Reads them back; what is not of that form is left out.
+pub(super) fn from_text(text: &str) -> Vec<Fingerprint> {
+    let (chunks, _) = text.as_bytes().as_chunks::<CHARS>();
+    let read = |chunk: &[u8; CHARS]| {
+        let mut bytes = [0; 8];
+        let read = URL_SAFE_NO_PAD.decode_slice(chunk, &mut bytes[8 - BYTES..]);
+        read.ok().map(|_| Fingerprint(u64::from_be_bytes(bytes)))
+    };
+    chunks.iter().filter_map(read).collect()
+}
+
+/// Where a record stands: shard and sequence number.
+pub(super) type Position = Arc<(String, String)>;
+
+/// The lines seen lately, each with the record in which it was seen first.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
-    first_seen: HashMap<Fingerprint, (String, String)>,
+    first_seen: HashMap<Fingerprint, Position>,
     order: VecDeque<Fingerprint>,
 }
 
 impl Repeats {
-    /// Whether this record repeats one that stands earlier in the stream. A record that is delivered
-    /// again stands where it stood: it is no repeat, and its watermarks will tell what it still adds.
-    pub(super) fn is_repeat(&mut self, record: &EventRecord) -> bool {
-        if record.events.is_empty() {
-            return false;
+    /// Whether this line repeats one that stands elsewhere in the stream, or one of those that are `counted` already. A
+    /// record that is delivered again stands where it stood: it is no repeat, and its watermarks tell what it still adds.
+    pub(super) fn is_repeat(
+        &mut self,
+        fingerprint: Fingerprint,
+        position: &Position,
+        counted: &HashSet<Fingerprint>,
+    ) -> bool {
+        if let Some(first) = self.first_seen.get(&fingerprint) {
+            return first != position;
         }
-        let place = (record.shard.clone(), record.sequence.clone());
-        if let Some(first) = self.first_seen.get(&record.fingerprint) {
-            return *first != place;
+        if counted.contains(&fingerprint) {
+            return true;
         }
-        self.first_seen.insert(record.fingerprint, place);
-        self.order.push_back(record.fingerprint);
+        self.first_seen.insert(fingerprint, Arc::clone(position));
+        self.order.push_back(fingerprint);
         if self.order.len() > REMEMBERED_MAX
             && let Some(oldest) = self.order.pop_front()
         {
@@ -60,4 +106,36 @@ impl Repeats {
         }
         false
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_read_back_and_the_newest_are_kept() {
+        let all: Vec<Fingerprint> =
+            (0..KEPT_MAX + 7).map(|index| Fingerprint::of_content(1, index)).collect();
+        let text = to_text(all.iter().copied());
+        // A DynamoDB item has at most 400 KB.
+        assert_eq!(text.len(), KEPT_MAX * CHARS);
+        assert_eq!(from_text(&text), all[7..]);
+        assert_eq!(from_text("*******"), []);
+        assert_eq!(from_text("********AAAAAAAA"), [Fingerprint(0)]);
+        assert_eq!(HashSet::<Fingerprint>::from_iter(all.iter().copied()).len(), all.len());
+    }
+
+    #[test]
+    fn a_line_is_itself_by_its_stream_and_its_id() {
+        let of = |stream: &str, id: &str| Fingerprint::of_line("group", stream, id);
+        assert_eq!(of("a", "1"), of("a", "1"));
+        assert_ne!(of("a", "1"), of("a", "2"));
+        assert_ne!(of("a", "1"), of("b", "1"));
+        assert_ne!(of("a", "11"), of("a1", "1"));
+        assert_eq!(of("a", ""), None);
+        // What is written today is read by the next version.
+        assert_eq!(of("a", "1").map(|found| to_text([found].into_iter())).as_deref(), Some(STABLE));
+    }
+
+    const STABLE: &str = "cnfwri9p";
 }

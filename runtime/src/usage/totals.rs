@@ -46,10 +46,16 @@ pub struct Totals {
     pub items: BTreeMap<IdentityMonth, Vec<CountedEvent>>,
 }
 
+/// Regions that one write names. There are fewer; more are made up, and a write with thousands would be refused for ever.
+pub(super) const REGIONS_MAX: usize = 50;
+/// Stands for the regions beyond [`REGIONS_MAX`].
+const OTHER_REGIONS: &str = "other";
+
 /// Adds to the count of a name, which is only copied when it is new.
 fn add(counts: &mut BTreeMap<String, u64>, name: &str, calls: u64) {
+    let name = if counts.len() < REGIONS_MAX || counts.contains_key(name) { name } else { OTHER_REGIONS };
     match counts.get_mut(name) {
-        Some(count) => *count += calls,
+        Some(count) => *count = count.saturating_add(calls),
         None => drop(counts.insert(name.to_owned(), calls)),
     }
 }
@@ -103,12 +109,14 @@ impl IdentityMonth {
             days: BTreeMap::new(),
             regions: BTreeMap::new(),
             verdicts: BTreeMap::new(),
+            gap: None,
         };
         for event in events {
             *update.verdicts.entry(event.verdict).or_default() += 1;
             if event.cost > 0 {
                 update.charged = update.charged.saturating_add(event.cost);
-                *update.days.entry(date_of(event.time).day()).or_default() += event.cost;
+                let day = update.days.entry(date_of(event.time).day()).or_default();
+                *day = day.saturating_add(event.cost);
                 add(&mut update.regions, &event.region, event.cost);
             }
         }
@@ -135,7 +143,8 @@ impl IdentityMonth {
         let due = |(period, decided): (Period, Decided)| {
             let published = Published { period, used: totals.used_in(period), as_of: decided.as_of };
             let in_period = |event: &&CountedEvent| Period::of(event.limit.window, event.time) == period;
-            let fresh: u64 = added.iter().filter(in_period).map(|event| event.cost).sum();
+            let costs = added.iter().filter(in_period).map(|event| event.cost);
+            let fresh = costs.fold(0, u64::saturating_add);
             let before = published.used.saturating_sub(fresh);
             // Edges may have decided by several limits while one was changed. The last is the one that holds now.
             let mut limits = decided.limits.iter().rev();

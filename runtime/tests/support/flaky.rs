@@ -3,8 +3,9 @@
 
 use std::sync::Mutex;
 
-use ipgeo_contract::{Identity, Limit, Published};
-use ipgeo_runtime::store::{Applied, LedgerUpdate, LedgerWrite, PublishWrite, StoreError};
+use ipgeo_contract::{Gap, Identity, Limit, Published};
+use ipgeo_runtime::store::{Applied, LedgerUpdate, LedgerWrite, Newest, PublishWrite, ShardNote, StoreError};
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::MemoryStore;
@@ -188,6 +189,19 @@ async fn wait(turns: u32) {
 impl LedgerWrite for &'static FlakyStore {
     async fn apply(&self, update: &LedgerUpdate) -> Result<Applied, StoreError> {
         self.write(|| self.memory.add(update), Late::Ledger(update.clone())).await
+    }
+
+    async fn shard_note(&self, shard: &str) -> Result<Option<ShardNote>, StoreError> {
+        Ok(self.memory.shard_note(shard))
+    }
+
+    async fn note_gap(&self, shard: &str, number: u32, gap: &Gap) -> Result<bool, StoreError> {
+        Ok(self.memory.note_gap(shard, number, gap))
+    }
+
+    async fn note_newest(&self, newest: &Newest, counted: Timestamp) -> Result<(), StoreError> {
+        self.memory.note_newest(newest, counted);
+        Ok(())
     }
 }
 

@@ -31,6 +31,7 @@ pub fn counted<'a>(events: impl IntoIterator<Item = &'a UsageEvent>) -> Ledger {
 /// A ledger without its watermarks, each item of which must have one.
 pub fn without_watermarks(mut ledger: Ledger) -> Result<Ledger, String> {
     for ((identity, month), item) in &mut ledger {
+        item.before_gaps.clear();
         if std::mem::take(&mut item.watermarks).is_empty() {
             return Err(format!("{identity} of {month} has no watermark"));
         }

@@ -19,15 +19,22 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 use aws_sdk_dynamodb::config::Credentials;
-use ipgeo_contract::{Charge, Identity, Limit, Month, Published, UsageEvent, Verdict, padded_sequence};
+use ipgeo_contract::{Charge, Gap, Identity, Limit, Month, Published, UsageEvent, Verdict, padded_sequence};
 use ipgeo_runtime::dynamo::{AccessTable, Effort, LedgerTable, client, create_tables};
 use ipgeo_runtime::store::{
-    Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, PublishWrite, StoreError,
+    Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, Newest, PublishWrite, ShardNote, StoreError,
 };
 use ipgeo_runtime::tables;
 use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, LogEvent, UsageHandler, envelope};
 use ipgeo_runtime::wire::{Account, Client};
 use jiff::Timestamp;
+
+/// When the tests count: later than all of their events.
+pub const NOW: &str = "2026-12-02T00:00:00Z";
+
+pub fn now() -> Timestamp {
+    NOW.parse().expect("a timestamp")
+}
 
 /// What a write does instead of succeeding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +53,7 @@ pub struct MemoryItem {
     pub regions: BTreeMap<String, u64>,
     pub verdicts: BTreeMap<Verdict, u64>,
     pub watermarks: BTreeMap<String, String>,
+    pub before_gaps: BTreeMap<(String, u32), String>,
 }
 
 /// Ledger and access table in memory; the nth write (from 0) meets the fault at n.
@@ -59,6 +67,7 @@ pub struct MemoryStore {
     pub limit: Mutex<Option<Limit>>,
     /// Alerts recorded, each once.
     pub alerts: Mutex<Vec<Alert>>,
+    pub notes: Mutex<BTreeMap<String, ShardNote>>,
 }
 
 fn lost() -> StoreError {
@@ -93,8 +102,36 @@ impl MemoryStore {
         for (verdict, n) in &update.verdicts {
             *item.verdicts.entry(*verdict).or_default() += n;
         }
-        item.watermarks.insert(update.shard.clone(), update.last.clone());
+        let before = item.watermarks.insert(update.shard.clone(), update.last.clone());
+        if let Some(gap) = update.gap {
+            let place = (update.shard.clone(), gap);
+            item.before_gaps.entry(place).or_insert_with(|| before.unwrap_or_else(|| "0".into()));
+        }
         Applied::Added(totals(item))
+    }
+
+    pub fn shard_note(&self, shard: &str) -> Option<ShardNote> {
+        self.notes.lock().unwrap().get(shard).cloned()
+    }
+
+    pub fn note_gap(&self, shard: &str, number: u32, gap: &Gap) -> bool {
+        let mut notes = self.notes.lock().unwrap();
+        let note = notes.entry(shard.to_owned()).or_default();
+        if note.gaps.len() + 1 == number as usize {
+            note.gaps.push(gap.clone());
+        }
+        note.gaps.get(number as usize - 1) == Some(gap)
+    }
+
+    pub fn note_newest(&self, newest: &Newest, counted: Timestamp) {
+        let mut notes = self.notes.lock().unwrap();
+        let note = notes.entry(newest.shard.clone()).or_default();
+        if note.sequence < newest.sequence {
+            let event = newest.regions.values().max().map(|event| (*event).min(counted));
+            note.newest = note.newest.max(event);
+            note.sequence.clone_from(&newest.sequence);
+            note.fingerprints.clone_from(&newest.fingerprints);
+        }
     }
 
     /// Sets published usage as the access table's condition allows.
@@ -134,6 +171,19 @@ impl LedgerWrite for &'static MemoryStore {
             alerts.push(alert.clone());
         }
         Ok(is_new)
+    }
+
+    async fn shard_note(&self, shard: &str) -> Result<Option<ShardNote>, StoreError> {
+        Ok(MemoryStore::shard_note(self, shard))
+    }
+
+    async fn note_gap(&self, shard: &str, number: u32, gap: &Gap) -> Result<bool, StoreError> {
+        Ok(MemoryStore::note_gap(self, shard, number, gap))
+    }
+
+    async fn note_newest(&self, newest: &Newest, counted: Timestamp) -> Result<(), StoreError> {
+        MemoryStore::note_newest(self, newest, counted);
+        Ok(())
     }
 }
 
@@ -225,7 +275,7 @@ pub fn record(shard: &str, sequence: u64, events: &[UsageEvent]) -> KinesisRecor
     KinesisRecord::new(shard, &sequence.to_string(), &data)
 }
 
-/// Delivers a batch until nothing of it fails, as the stream's poller does; at most `tries` times.
+/// Delivers a batch until nothing of it fails, as the stream's poller does, and notes how far that is; at most `tries` times.
 pub async fn deliver<L: LedgerWrite + 'static, P: PublishWrite + 'static>(
     handler: &UsageHandler<L, P>,
     batch: Vec<KinesisRecord>,
@@ -233,7 +283,8 @@ pub async fn deliver<L: LedgerWrite + 'static, P: PublishWrite + 'static>(
 ) {
     let mut batch = batch;
     for _ in 0..tries {
-        let (response, _) = handler.handle(&KinesisEvent { records: batch.clone() }).await;
+        let (response, report) = handler.handle(&KinesisEvent { records: batch.clone() }, now()).await;
+        handler.note(&report, now()).await.expect("noted");
         let sequence = |text: &str| padded_sequence(text).expect("a sequence number");
         let lowest = response.batch_item_failures.iter().map(|f| sequence(&f.item_identifier)).min();
         let Some(lowest) = lowest else { return };

@@ -21,8 +21,9 @@ pub const IDENTITIES: [(&str, &str); 7] = [
     ("addr#0d", "9/day"),
     ("addr#*", "5/day"),
 ];
+/// Of the past: the counter's own program counts nothing of the future.
 const TIMES: [&str; 4] =
-    ["2026-11-29T10:00:00Z", "2026-11-30T23:59:59.999Z", "2026-12-01T00:00:00Z", "2026-12-01T12:00:00Z"];
+    ["2026-10-30T10:00:00Z", "2026-10-31T23:59:59.999Z", "2026-11-01T00:00:00Z", "2026-11-01T12:00:00Z"];
 /// The leading digits of sequence numbers as Kinesis gives them: more than 128 bits.
 const LONG: &str = "4959033827149025660855969253836157109592157598";
 
@@ -53,8 +54,9 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Writes a stream of so many records; `repeats` also puts some of them in twice.
-    pub fn written(rng: &mut fastrand::Rng, records: usize, repeats: bool) -> Self {
+    /// Writes a stream of so many records, some of which are in it twice: `anywhere`, or in the shard where they were first,
+    /// as CloudWatch Logs does until shards are split or merged.
+    pub fn written(rng: &mut fastrand::Rng, records: usize, anywhere: bool) -> Self {
         let (sequence, long) = (rng.u64(1..2_000), rng.bool());
         let mut stream =
             Self { shards: Vec::new(), events: Vec::new(), poisoned: 0, repeated: 0, sequence, long };
@@ -66,7 +68,7 @@ impl Stream {
                 0..3 => stream.split(rng),
                 3..6 => stream.merge(rng),
                 6..18 => stream.poison(rng),
-                18..26 if repeats => stream.repeat(rng),
+                18..26 => stream.repeat(rng, anywhere),
                 _ => stream.write(rng),
             }
         }
@@ -100,12 +102,20 @@ impl Stream {
     }
 
     fn put(&mut self, rng: &mut fastrand::Rng, data: &[u8]) {
+        let shard = self.open_shard(rng);
+        let record = KinesisRecord::new("", "", data);
+        self.put_in(rng, shard, record.kinesis.data);
+    }
+
+    /// Puts a payload, in base64, into a shard.
+    fn put_in(&mut self, rng: &mut fastrand::Rng, shard: usize, payload: String) {
         self.sequence += rng.u64(1..40);
         let digits =
             if self.long { format!("{LONG}{:010}", self.sequence) } else { self.sequence.to_string() };
-        let shard = self.open_shard(rng);
         let shard = &mut self.shards[shard];
-        shard.records.push(KinesisRecord::new(&shard.name, &digits, data));
+        let mut record = KinesisRecord::new(&shard.name, &digits, &[]);
+        record.kinesis.data = payload;
+        shard.records.push(record);
     }
 
     fn write(&mut self, rng: &mut fastrand::Rng) {
@@ -146,21 +156,15 @@ impl Stream {
     }
 
     /// Puts in once more what stands in an earlier place, as CloudWatch Logs may.
-    fn repeat(&mut self, rng: &mut fastrand::Rng) {
-        let shard = &self.shards[rng.usize(0..self.shards.len())];
-        if shard.records.is_empty() {
+    fn repeat(&mut self, rng: &mut fastrand::Rng, anywhere: bool) {
+        let first = rng.usize(0..self.shards.len());
+        let Shard { records, open, .. } = &self.shards[first];
+        if records.is_empty() || !(anywhere || *open) {
             return;
         }
-        let payload = &shard.records[rng.usize(0..shard.records.len())].kinesis.data;
-        let payload = payload.clone();
-        self.put(rng, b"");
-        let sequence = self.sequence.to_string();
-        let records = self.shards.iter_mut().filter_map(|shard| shard.records.last_mut());
-        for record in records.filter(|record| record.kinesis.sequence_number.ends_with(&sequence)) {
-            if record.kinesis.data.is_empty() {
-                record.kinesis.data.clone_from(&payload);
-            }
-        }
+        let payload = records[rng.usize(0..records.len())].kinesis.data.clone();
+        let shard = if anywhere { self.open_shard(rng) } else { first };
+        self.put_in(rng, shard, payload);
         self.repeated += 1;
     }
 

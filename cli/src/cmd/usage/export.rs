@@ -33,10 +33,13 @@ pub(super) async fn run(args: ExportArgs, shared: &Shared) -> anyhow::Result<()>
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
     let kind = args.kind.map(Into::into);
-    let mut items = match args.month {
-        Some(month) => home.ledger.month(month, kind).await?,
-        None => home.ledger.everything().await?,
+    let (mut items, unreadable) = match args.month {
+        Some(month) => (home.ledger.month(month, kind).await?, Vec::new()),
+        None => home.ledger.everything_and_unreadable().await?,
     };
+    for row in unreadable {
+        output::say(&format!("left out: row `{}` of the ledger can't be read", row.escape_debug()));
+    }
     items.retain(|item| kind.is_none_or(|kind| item.identity.kind() == kind));
     items.sort_by(|a, b| (a.month, &a.identity).cmp(&(b.month, &b.identity)));
     if items.is_empty() {

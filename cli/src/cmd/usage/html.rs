@@ -72,8 +72,8 @@ fn bill(config: &Config, month: Month, once: &[LedgerItem], now: Timestamp) -> a
     let (begin, end) = (month.begin(), month.end());
     let passed = now.duration_since(begin).as_secs_f64() / end.duration_since(begin).as_secs_f64();
     let counted = Counted {
-        calls: once.iter().map(|item| item.charged).sum(),
-        keyed: keyed().map(|item| item.charged).sum(),
+        calls: once.iter().map(|item| item.charged).fold(0, u64::saturating_add),
+        keyed: keyed().map(|item| item.charged).fold(0, u64::saturating_add),
         keys: u32::try_from(keyed().count()).unwrap_or(u32::MAX),
         part: passed.clamp(0.0, 1.0),
     };

@@ -5,6 +5,7 @@ mod export;
 mod generation;
 mod html;
 mod lag;
+mod recover;
 mod replay;
 mod report;
 
@@ -20,6 +21,7 @@ pub use alerts::AlertsArgs;
 pub use export::ExportArgs;
 pub use generation::{AdoptArgs, DiffArgs, DiscardArgs};
 pub use lag::LagArgs;
+pub use recover::RecoverArgs;
 pub use replay::{RebuildArgs, ReplayArgs};
 pub use report::{Kind, ReportArgs, TopArgs};
 
@@ -44,6 +46,8 @@ pub enum UsageVerb {
     Alerts(AlertsArgs),
     /// Count the stream again from a time; what is counted stays counted once
     Replay(ReplayArgs),
+    /// Count what Lambda gave up, from the failure bucket; each event once
+    Recover(RecoverArgs),
     /// Count what a restored ledger lacks
     Rebuild(RebuildArgs),
     /// Where the ledger and a generation differ
@@ -71,6 +75,7 @@ pub(crate) async fn run(verb: UsageVerb, shared: &Shared) -> anyhow::Result<()> 
         UsageVerb::Export(args) => export::run(args, shared).await,
         UsageVerb::Alerts(args) => alerts::run(args, shared, now).await,
         UsageVerb::Replay(args) => replay::replay(args, shared, now).await,
+        UsageVerb::Recover(args) => recover::run(args, shared, now).await,
         UsageVerb::Rebuild(args) => replay::rebuild(args, shared, now).await,
         UsageVerb::Diff(args) => generation::diff(args, shared).await,
         UsageVerb::Adopt(args) => generation::adopt(args, shared, now).await,

@@ -7,7 +7,7 @@ use clap::Args;
 use ipgeo_runtime::dynamo::LedgerTable;
 use ipgeo_runtime::store::{LedgerWrite, PublishWrite};
 use ipgeo_runtime::usage::UsageHandler;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::generation::{generation_table, wait_until_active};
 use crate::aws::{Home, NoCredentials, UsageStream};
@@ -16,12 +16,9 @@ use crate::cmd::numbers::since;
 use crate::cmd::{Target, load_config};
 use crate::config::Config;
 use crate::output::{self, Column, Format, grouped};
-use crate::replay::{self, Generation, Replayed, Unpublished};
+use crate::replay::{self, Generation, Replayed, Span, Unpublished};
 use crate::stream::KeptStream;
 use crate::world::WorldFile;
-
-/// A rebuild begins so long before the newest count of a ledger.
-const REBUILD_BEFORE: SignedDuration = SignedDuration::from_mins(15);
 
 /// Records between two words about progress.
 const TELL_EVERY: u64 = 5_000;
@@ -30,7 +27,8 @@ const TELL_EVERY: u64 = 5_000;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Into the ledger: every item knows how far it is counted, so that a replay adds what comes after that and nothing
-twice; what an item has passed is not looked at again. Into a generation, another ledger beside it that is made when
+twice; what an item has passed is not looked at again. A shard that is not counted until TIME is read from where it
+is counted, so that nothing between is passed. Into a generation, another ledger beside it that is made when
 it is not there: everything is counted anew, nothing is published. The stream keeps a day. It is read from a quarter of
 an hour before TIME, because a line that stands in it twice is known by its first place; what is counted of that quarter
 is no whole day, so that `usage diff` leaves it out.
@@ -105,8 +103,8 @@ pub(super) async fn rebuild(args: RebuildArgs, shared: &Shared, now: Timestamp) 
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
     let work = Work::new(&home, &args.target, &config, shared, now);
-    let done = match &args.into {
-        None => work.to_ledger(stands_at(&home.ledger).await?).await?,
+    let mut done = match &args.into {
+        None => work.to_ledger(now).await?,
         Some(generation) => {
             let table = generation_table(&home, generation);
             if table.is_active().await?.is_none() {
@@ -115,17 +113,9 @@ pub(super) async fn rebuild(args: RebuildArgs, shared: &Shared, now: Timestamp) 
             work.catch_up(&table).await?
         }
     };
+    // No time was asked for.
+    done.earlier_shards = 0;
     print(&done, shared)
-}
-
-/// From when on a ledger may lack counts: a little before its newest one. Without any, all that the stream keeps.
-async fn stands_at(ledger: &LedgerTable) -> anyhow::Result<Timestamp> {
-    let shards = ledger.newest().await?;
-    let newest =
-        |shard: &ipgeo_runtime::dynamo::ShardNewest| shard.regions.values().map(|region| region.event).max();
-    // The shard that is furthest behind; another's newest count says nothing of it.
-    let from = shards.iter().filter_map(newest).min();
-    Ok(from.map_or(Timestamp::UNIX_EPOCH, |time| time.saturating_sub(REBUILD_BEFORE).unwrap_or(time)))
 }
 
 impl<'a> Work<'a> {
@@ -139,24 +129,26 @@ impl<'a> Work<'a> {
         Self { home, target, config, shared, until }
     }
 
-    /// Counts into a generation what came since its newest count.
+    /// Counts into a generation what came since it was counted: each shard from its own place.
     pub(super) async fn catch_up(&self, table: &LedgerTable) -> anyhow::Result<Replayed> {
-        self.to_generation(table, stands_at(table).await?).await
+        self.to_generation(table, self.until).await
     }
 
     async fn to_ledger(&self, from: Timestamp) -> anyhow::Result<Replayed> {
         let counter = UsageHandler::new(self.home.ledger.clone(), self.home.access.clone());
-        self.run(&counter.with_alerts(self.config.alerts.thresholds.clone()), from).await
+        let span = Span { from, until: self.until, since: None };
+        self.run(&counter.with_alerts(self.config.alerts.thresholds.clone()).counting_again(), span).await
     }
 
     async fn to_generation(&self, table: &LedgerTable, from: Timestamp) -> anyhow::Result<Replayed> {
-        self.run(&UsageHandler::new(table.clone(), Unpublished), from).await
+        let span = Span { from, until: self.until, since: table.since().await? };
+        self.run(&UsageHandler::new(table.clone(), Unpublished).counting_again(), span).await
     }
 
     async fn run<L: LedgerWrite + 'static, P: PublishWrite + 'static>(
         &self,
         counter: &UsageHandler<L, P>,
-        from: Timestamp,
+        span: Span,
     ) -> anyhow::Result<Replayed> {
         let told = AtomicU64::new(0);
         let tell = |done: &Replayed| {
@@ -169,12 +161,12 @@ impl<'a> Work<'a> {
         if self.target.dev {
             let world = WorldFile::find(&self.shared.state)?;
             let folder = world.stream.context("this world keeps no copy of its stream")?;
-            return Ok(replay::replay(&KeptStream::at(folder), counter, from, self.until, &tell).await?);
+            return Ok(replay::replay(&KeptStream::at(folder), counter, span, &tell).await?);
         }
         let stream = UsageStream::of_account(self.config, self.target.profile.as_deref())
             .await
             .map_err(NoCredentials::or_dev)?;
-        Ok(replay::replay(&stream, counter, from, self.until, &tell).await?)
+        Ok(replay::replay(&stream, counter, span, &tell).await?)
     }
 }
 
@@ -189,7 +181,7 @@ const COLUMNS: [Column; 6] = [
 
 fn print(done: &Replayed, shared: &Shared) -> anyhow::Result<()> {
     let text = output::rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
-        [done.shards, done.records, done.events, done.added, done.known, done.repeated_records]
+        [done.shards, done.records, done.events, done.added, done.known, done.repeated_events]
             .map(grouped)
             .to_vec()
     })?;
@@ -204,6 +196,12 @@ fn print(done: &Replayed, shared: &Shared) -> anyhow::Result<()> {
             "{} charges added, {} were counted already{rest}",
             grouped(done.added),
             grouped(done.known)
+        ));
+    }
+    if done.earlier_shards > 0 {
+        output::say(&format!(
+            "{} shards were read from where they were counted, which is before the time asked for",
+            grouped(done.earlier_shards)
         ));
     }
     if !done.alerts.is_empty() {

@@ -162,7 +162,8 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
     }
     print(&tables, shared)?;
     if shared.format() == Format::Table {
-        let calls: u64 = report(&once, &keys, false, None, span).iter().filter_map(|row| row.calls).sum();
+        let rows = report(&once, &keys, false, None, span);
+        let calls = rows.iter().filter_map(|row| row.calls).fold(0, u64::saturating_add);
         output::say(&format!("{} calls in all, {} to {}, UTC", grouped(calls), span.from, span.to));
     }
     Ok(())

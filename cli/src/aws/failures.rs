@@ -1,0 +1,64 @@
+//! The failure bucket, read.
+
+use anyhow::Context;
+use ipgeo_runtime::store::StoreError;
+
+use super::buckets::Bucket;
+use super::refusal::Refusal;
+use super::session::Session;
+use crate::config::Config;
+use crate::stream::FailedBatches;
+
+/// Home's failure bucket: what Lambda gave up.
+#[derive(Debug, Clone)]
+pub struct FailureBucket {
+    session: Session,
+    region: String,
+    account: String,
+    name: String,
+}
+
+impl FailureBucket {
+    /// The bucket on AWS: credentials and endpoints as every AWS tool reads them, in the home region.
+    pub async fn of_account(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
+        let session = Session::of(config, profile).await?;
+        let answer = session.sts().get_caller_identity().send().await.map_err(|error| {
+            let refusal = Refusal::from(error).for_reading(&config.service.home);
+            anyhow::anyhow!("{}; {}", refusal.what, refusal.remedy)
+        })?;
+        let account = answer.account.context("AWS does not say which account this is")?;
+        let name = crate::stacks::Names::of(config).failure_bucket(&account);
+        Ok(Self { session, region: config.service.home.clone(), account, name })
+    }
+
+    fn bucket(&self) -> Bucket<'_> {
+        Bucket {
+            session: &self.session,
+            region: &self.region,
+            name: self.name.clone(),
+            account: &self.account,
+        }
+    }
+
+    fn failed(&self, action: &str, refusal: Refusal) -> StoreError {
+        let code = refusal.code.map(|code| format!(" ({code})")).unwrap_or_default();
+        StoreError {
+            action: format!("{action} the failure bucket {}", self.name),
+            source: format!("{}{code}", refusal.message).into(),
+        }
+    }
+}
+
+impl FailedBatches for FailureBucket {
+    async fn names(&self) -> Result<Vec<String>, StoreError> {
+        self.bucket().list().await.map_err(|refusal| self.failed("read of", refusal))
+    }
+
+    async fn read(&self, name: &str) -> Result<Vec<u8>, StoreError> {
+        self.bucket().read(name).await.map_err(|refusal| self.failed("read of", refusal))
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), StoreError> {
+        self.bucket().remove(name).await.map_err(|refusal| self.failed("removal of an object from", refusal))
+    }
+}

@@ -1,0 +1,133 @@
+//! `ipgeo usage recover`.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context;
+use clap::Args;
+use ipgeo_runtime::dynamo::RecoveringLedger;
+use jiff::Timestamp;
+
+use crate::aws::{FailureBucket, Home};
+use crate::cli::Shared;
+use crate::cmd::{Target, load_config};
+use crate::config::Config;
+use crate::output::{self, Column, Format, grouped};
+use crate::replay::{self, Recovered};
+use crate::stream::{FailedBatches, FailedFolder};
+use crate::world::WorldFile;
+
+/// Records between two lines about progress.
+const TELL_EVERY: u64 = 5_000;
+/// Beside the copy of the stream that `ipgeo dev` keeps.
+const DEV_FOLDER: &str = "failures";
+
+/// Flags of `ipgeo usage recover`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Lambda retries a batch until its records are 23 hours old, then puts it into the failure bucket and goes on. This counts
+what is in the bucket and was not counted before Lambda gave up. Each event is added once: run it again, or after it was
+stopped, and nothing is counted twice. The counter may run meanwhile. Usage that crosses a step is published.
+`ipgeo dev` never gives a batch up; with --dev, the folder `stores/failures` in the state folder is read.
+Examples:
+  ipgeo usage recover --dry-run
+  ipgeo usage recover --delete")]
+pub struct RecoverArgs {
+    /// Show what would be added; write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Delete each object of which everything is counted; old versions stay for 30 days
+    #[arg(long, conflicts_with = "dry_run")]
+    delete: bool,
+    /// Read a copy of the bucket from this folder
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
+    let (config, _) = load_config(shared)?;
+    let home = args.target.home(shared, &config).await?;
+    let folder = match (&args.folder, args.target.dev) {
+        (Some(folder), _) => Some(folder.clone()),
+        (None, true) => {
+            let stream = WorldFile::find(&shared.state)?.stream;
+            let stream = stream.context("this world keeps no state; pass --folder")?;
+            Some(stream.with_file_name(DEV_FOLDER))
+        }
+        (None, false) => None,
+    };
+    let done = match folder {
+        Some(folder) => recover(&args, &FailedFolder::at(folder), &home, &config, now).await?,
+        None => {
+            let bucket = FailureBucket::of_account(&config, args.target.profile.as_deref()).await?;
+            recover(&args, &bucket, &home, &config, now).await?
+        }
+    };
+    print(&args, &done, shared)
+}
+
+async fn recover<B: FailedBatches>(
+    args: &RecoverArgs,
+    batches: &B,
+    home: &Home,
+    config: &Config,
+    now: Timestamp,
+) -> anyhow::Result<Recovered> {
+    let told = AtomicU64::new(0);
+    let tell = |done: &Recovered| {
+        let thousands = done.records / TELL_EVERY;
+        if told.swap(thousands, Ordering::Relaxed) < thousands {
+            let (read, added) = (grouped(done.records), grouped(done.added));
+            output::say(&format!("{read} records read, {added} charges added"));
+        }
+    };
+    let ledger = RecoveringLedger::new(home.ledger.clone(), now, args.dry_run);
+    let publish = (!args.dry_run).then(|| home.access.clone());
+    let thresholds = config.alerts.thresholds.clone();
+    Ok(replay::recover(batches, ledger, publish, thresholds, now, args.delete, &tell).await?)
+}
+
+const COLUMNS: [Column; 6] = [
+    Column::number("objects"),
+    Column::number("records"),
+    Column::number("events"),
+    Column::number("added"),
+    Column::number("known"),
+    Column::number("removed"),
+];
+
+fn print(args: &RecoverArgs, done: &Recovered, shared: &Shared) -> anyhow::Result<()> {
+    let text = output::rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
+        [done.objects, done.records, done.events, done.added, done.known, done.removed].map(grouped).to_vec()
+    })?;
+    output::data(&text)?;
+    if shared.format() == Format::Table {
+        let added = if args.dry_run { "would be added" } else { "added" };
+        output::say(&format!(
+            "{} charges {added}, {} were counted already",
+            grouped(done.added),
+            grouped(done.known)
+        ));
+    }
+    if done.unreadable > 0 {
+        output::say(&format!("{} objects, records or lines can't be read", grouped(done.unreadable)));
+    }
+    for name in &done.unreadable_objects {
+        output::say(&format!("{name}: not an object that Lambda writes for a failed batch"));
+    }
+    if done.undecided_records > 0 {
+        output::say(&format!(
+            "{} records were passed by an older counter: what it may have counted of them was not added",
+            grouped(done.undecided_records)
+        ));
+    }
+    if !done.alerts.is_empty() {
+        output::say(&format!(
+            "{} alerts are new and were recorded, not sent: `ipgeo usage alerts` lists them",
+            grouped(done.alerts.len() as u64)
+        ));
+    }
+    Ok(())
+}

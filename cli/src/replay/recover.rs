@@ -1,0 +1,178 @@
+//! Failed batches through the counter. What Lambda gave up lies below the watermarks of what came later: what of it is
+//! counted, and that each event is added once, is known by [`RecoveringLedger`].
+
+use std::sync::Arc;
+
+use ipgeo_contract::{Identity, Limit, Published, Thresholds};
+use ipgeo_runtime::dynamo::RecoveringLedger;
+use ipgeo_runtime::store::{Alert, Applied, LedgerUpdate, LedgerWrite, PublishWrite, StoreError};
+use ipgeo_runtime::usage::{Decoded, KinesisEvent, Report, UsageHandler, decode};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::stream::FailedBatches;
+
+/// What was found and done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Recovered {
+    /// Objects read.
+    pub objects: u64,
+    /// Records read.
+    pub records: u64,
+    /// Usage events in them.
+    pub events: u64,
+    /// Charges that were not counted; one event has one, or two when it names an address and a site.
+    pub added: u64,
+    /// Charges that were counted before Lambda gave up, or recovered before.
+    pub known: u64,
+    /// Records that a counter of before gaps were noted has passed: what of them was counted can't be told, and what may be
+    /// counted is taken as counted.
+    pub undecided_records: u64,
+    /// Objects, records and lines that can't be read.
+    pub unreadable: u64,
+    /// Publications written.
+    pub publications: u64,
+    /// Objects removed.
+    pub removed: u64,
+    /// Objects that can't be read.
+    #[serde(skip)]
+    pub unreadable_objects: Vec<String>,
+    /// Alerts that are new.
+    #[serde(skip)]
+    pub alerts: Vec<Alert>,
+}
+
+/// What Lambda puts into the bucket: the whole event as a text of JSON, beside what it says of the failure.
+#[derive(Deserialize)]
+struct Invocation {
+    payload: Payload,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Payload {
+    Text(String),
+    Event(KinesisEvent),
+}
+
+/// The event of an object; `None` when it is not one that Lambda made.
+fn event_of(bytes: &[u8]) -> Option<KinesisEvent> {
+    match serde_json::from_slice::<Invocation>(bytes).ok()?.payload {
+        Payload::Event(event) => Some(event),
+        Payload::Text(text) => serde_json::from_str(&text).ok(),
+    }
+}
+
+/// A ledger that many writes share.
+struct Shared(Arc<RecoveringLedger>);
+
+impl LedgerWrite for Shared {
+    async fn apply(&self, update: &LedgerUpdate) -> Result<Applied, StoreError> {
+        self.0.apply(update).await
+    }
+
+    async fn record_alert(&self, alert: &Alert) -> Result<bool, StoreError> {
+        self.0.record_alert(alert).await
+    }
+}
+
+/// Publishes what was recovered; nothing, in a preview.
+struct Publish<P>(Option<P>);
+
+impl<P: PublishWrite> PublishWrite for Publish<P> {
+    async fn publish(
+        &self,
+        identity: &Identity,
+        limit: Limit,
+        published: Published,
+    ) -> Result<(), StoreError> {
+        match &self.0 {
+            Some(publish) => publish.publish(identity, limit, published).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Recovered {
+    fn count(&mut self, report: Report) {
+        self.records += report.records;
+        self.events += report.events;
+        self.added += report.added;
+        self.known += report.known;
+        self.publications += report.publications;
+        self.alerts.extend(report.alerts);
+    }
+}
+
+/// Counts all failed batches into a ledger; with `publish`, what crosses a step is published. `remove`: objects of which
+/// everything is counted are removed. Whatever fails, doing it again is right.
+pub async fn recover<B, P>(
+    batches: &B,
+    ledger: RecoveringLedger,
+    publish: Option<P>,
+    thresholds: Thresholds,
+    now: Timestamp,
+    remove: bool,
+    tell: &(dyn Fn(&Recovered) + Sync),
+) -> Result<Recovered, StoreError>
+where
+    B: FailedBatches,
+    P: PublishWrite + 'static,
+{
+    let ledger = Arc::new(ledger);
+    let counter = UsageHandler::new(Shared(Arc::clone(&ledger)), Publish(publish));
+    let counter = counter.with_alerts(thresholds).counting_again();
+    let mut done = Recovered::default();
+    for name in batches.names().await? {
+        done.objects += 1;
+        let Some(event) = event_of(&batches.read(&name).await?) else {
+            done.unreadable += 1;
+            done.unreadable_objects.push(name);
+            continue;
+        };
+        let before = (done.unreadable, done.undecided_records);
+        let decoded = decode(&event, now);
+        let skipped = &decoded.skipped;
+        done.unreadable += skipped.records.values().sum::<u64>()
+            + skipped.broken_lines
+            + skipped.unknown_versions
+            + skipped.future_lines;
+        // One by one: what is kept of each item is by the record.
+        for record in decoded.records {
+            done.undecided_records += u64::from(ledger.is_undecided(&record.shard, &record.sequence).await?);
+            let one = Decoded { records: vec![record], ..Decoded::default() };
+            let (response, report) = counter.count(one, now).await;
+            if !response.batch_item_failures.is_empty() {
+                let why = report.failures.join("; ");
+                return Err(StoreError { action: format!("counting of {name}"), source: why.into() });
+            }
+            done.count(report);
+            tell(&done);
+        }
+        if remove && before == (done.unreadable, done.undecided_records) {
+            batches.remove(&name).await?;
+            done.removed += 1;
+        }
+    }
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_read_as_lambda_writes_it() {
+        let event = r#"{"Records":[{"kinesis":{"kinesisSchemaVersion":"1.0","partitionKey":"p","sequenceNumber":"17","data":"aGk=","approximateArrivalTimestamp":1795522627.042},"eventSource":"aws:kinesis","eventID":"shardId-000000000001:17"}]}"#;
+        let about = r#""requestContext":{"requestId":"c9b8fa9f","functionArn":"arn:aws:lambda:eu-central-1:123456789012:function:ipgeo-prod-usage","condition":"RecordAgeExceeded","approximateInvokeCount":9},"version":"1.0","timestamp":"2026-11-24T12:00:00.021Z","KinesisBatchInfo":{"shardId":"shardId-000000000001","startSequenceNumber":"17","endSequenceNumber":"17","batchSize":1}"#;
+        let text = serde_json::to_string(event).expect("JSON");
+        for payload in [text.as_str(), event] {
+            let object = format!(r#"{{{about},"payload":{payload}}}"#);
+            let read = event_of(object.as_bytes()).expect("an event");
+            assert_eq!((read.records.len(), read.records[0].shard()), (1, "shardId-000000000001"));
+        }
+        for junk in ["", "[]", "{}", r#"{"payload":7}"#, r#"{"payload":"hi"}"#, &format!("{{{about}}}")] {
+            assert!(event_of(junk.as_bytes()).is_none(), "{junk}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Batches that Lambda gave up: where they are, and a folder of them.
+
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ipgeo_runtime::store::StoreError;
+
+/// A place with failed batches: the failure bucket, or a copy of it.
+pub trait FailedBatches {
+    /// The names of all, in order.
+    fn names(&self) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
+
+    /// What one holds.
+    fn read(&self, name: &str) -> impl Future<Output = Result<Vec<u8>, StoreError>> + Send;
+
+    /// Removes one.
+    fn remove(&self, name: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// A folder of failed batches, with the objects' keys as paths; there may be none.
+#[derive(Debug, Clone)]
+pub struct FailedFolder(PathBuf);
+
+impl FailedFolder {
+    /// The batches of a folder.
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        Self(folder.into())
+    }
+
+    fn failed(&self, action: &str, error: io::Error) -> StoreError {
+        StoreError { action: format!("{action} of {}", self.0.display()), source: error.into() }
+    }
+}
+
+fn collect(root: &Path, folder: &Path, names: &mut Vec<String>) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        // A link may lead in a circle.
+        if entry.file_type()?.is_dir() {
+            collect(root, &path, names)?;
+        } else if let Ok(name) = path.strip_prefix(root) {
+            names.push(name.to_string_lossy().into_owned());
+        }
+    }
+    Ok(())
+}
+
+impl FailedBatches for FailedFolder {
+    async fn names(&self) -> Result<Vec<String>, StoreError> {
+        let mut names = Vec::new();
+        collect(&self.0, &self.0, &mut names).map_err(|error| self.failed("read", error))?;
+        names.sort();
+        Ok(names)
+    }
+
+    async fn read(&self, name: &str) -> Result<Vec<u8>, StoreError> {
+        std::fs::read(self.0.join(name)).map_err(|error| self.failed("read", error))
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), StoreError> {
+        std::fs::remove_file(self.0.join(name)).map_err(|error| self.failed("removal of a file", error))
+    }
+}

@@ -1,0 +1,323 @@
+//! Counting what Lambda gave up: records that later batches have passed, so that watermarks tell nothing of them.
+//!
+//! Whether an item has an event of a gap is told by the watermark that it had before the gap, which its first write behind
+//! the gap keeps (`g#<gap>#<shard>`); an item that was not written since tells it by its watermark itself. Then this is the
+//! write behind the gap: the watermark is kept so, and moves on, so that no replay counts the event again. Each identity's events of a record are added together with a row that says
+//! so, in one transaction: done again, or killed in the middle, nothing is added twice. The counter may go on: what
+//! was decided by is a condition of the write.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
+use ipgeo_contract::{
+    Gap, Identity, IdentityKind, LedgerAttr, Month, ledger_attr as attr, ledger_row as row,
+    recovered_sort_key,
+};
+use jiff::Timestamp;
+
+use super::failed;
+use super::ledger::{LedgerItem, LedgerTable};
+use super::values::{SdkItem, number, string};
+use crate::store::{Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, StoreError};
+use crate::tables::{NOTHING_COUNTED, address_ttl};
+
+/// Seconds that it is remembered what was recovered: longer than the failure bucket keeps its objects.
+const REMEMBERED_S: i64 = 400 * 86_400;
+/// Gaps that one write names: an expression has 4 KB at most. A shard has so many of a month in years of idle days.
+const GAPS_MAX: u32 = 60;
+/// Times that an item may have changed between being read and being written.
+const ROUNDS_MAX: u32 = 12;
+
+/// A ledger that takes events of records that were given up, a record at a time.
+#[derive(Debug)]
+pub struct RecoveringLedger {
+    table: LedgerTable,
+    now: Timestamp,
+    /// Whether nothing is written.
+    preview: bool,
+    notes: Mutex<HashMap<String, (String, Vec<Gap>)>>,
+}
+
+/// Whether an item has the events of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Has {
+    Yes,
+    /// No, by the watermark of before this gap. The watermark is there, when it is still below the record.
+    NotBefore(u32, String, Option<String>),
+    /// No, by its watermark. The gaps are those behind the watermark, up to the next behind the record.
+    NotYet(u32, u32, Option<String>),
+}
+
+/// How far an item is in a shard, against a record of it.
+fn has(item: Option<&LedgerItem>, gaps: &[Gap], shard: &str, sequence: &str) -> Has {
+    let next_gap = |at: &str| {
+        let before = gaps.partition_point(|gap| gap.behind.as_str() <= at);
+        u32::try_from(before + 1).unwrap_or(u32::MAX)
+    };
+    let first = next_gap(sequence);
+    let watermark = item.and_then(|item| item.watermarks.get(shard));
+    let kept = item.and_then(|item| {
+        let mut kept = item.before_gaps.range((shard.to_owned(), first)..=(shard.to_owned(), u32::MAX));
+        kept.next()
+    });
+    if let Some(((_, gap), before)) = kept {
+        let below = watermark.filter(|watermark| watermark.as_str() < sequence).cloned();
+        let is_counted = before.as_str() >= sequence;
+        return if is_counted { Has::Yes } else { Has::NotBefore(*gap, before.clone(), below) };
+    }
+    if watermark.is_some_and(|watermark| watermark.as_str() >= sequence) {
+        return Has::Yes;
+    }
+    Has::NotYet(watermark.map_or(1, |at| next_gap(at)), first, watermark.cloned())
+}
+
+impl RecoveringLedger {
+    /// Over a ledger; `preview`: nothing is written.
+    pub fn new(table: LedgerTable, now: Timestamp, preview: bool) -> Self {
+        Self { table, now, preview, notes: Mutex::default() }
+    }
+
+    /// How far a shard is counted, and its gaps. A gap that is noted later lies behind all records that were given up so
+    /// far, so that reading once is enough.
+    async fn note(&self, shard: &str) -> Result<(String, Vec<Gap>), StoreError> {
+        if let Some(known) = self.notes.lock().unwrap_or_else(PoisonError::into_inner).get(shard) {
+            return Ok(known.clone());
+        }
+        let note = self.table.shard_note(shard).await?.unwrap_or_default();
+        let known = (note.sequence, note.gaps);
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.insert(shard.to_owned(), known.clone());
+        Ok(known)
+    }
+
+    /// Whether the counter has passed a record, by its padded sequence number, without noting a gap: what was counted of
+    /// it before can't be told, and it is taken as counted. Only counters of before gaps were noted did so.
+    pub async fn is_undecided(&self, shard: &str, sequence: &str) -> Result<bool, StoreError> {
+        let (counted, gaps) = self.note(shard).await?;
+        Ok(counted.as_str() > sequence && gaps.iter().all(|gap| gap.behind.as_str() <= sequence))
+    }
+
+    fn mark(update: &LedgerUpdate) -> String {
+        recovered_sort_key(&update.shard, &update.last, &update.identity, update.month)
+    }
+
+    async fn is_marked(&self, update: &LedgerUpdate) -> Result<bool, StoreError> {
+        let answer = self
+            .table
+            .client()
+            .get_item()
+            .table_name(self.table.name())
+            .key(attr::ID, string(row::RECOVERED))
+            .key(attr::MONTH, string(Self::mark(update)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| failed(self.table.read_action(), error))?;
+        Ok(answer.item.is_some())
+    }
+
+    /// Adds it with its mark; `false`: the item or the mark is no longer what it was.
+    async fn add(&self, update: &LedgerUpdate, has: &Has) -> Result<bool, StoreError> {
+        let broken = |error| failed(self.table.write_action(), error);
+        let mark = Put::builder()
+            .table_name(self.table.name())
+            .item(attr::ID, string(row::RECOVERED))
+            .item(attr::MONTH, string(Self::mark(update)))
+            .item(attr::TTL, number(self.now.as_second().saturating_add(REMEMBERED_S)))
+            .condition_expression("attribute_not_exists(#id)")
+            .expression_attribute_names("#id", attr::ID)
+            .build()
+            .map_err(broken)?;
+        let addition = addition(self.table.name(), update, has).build().map_err(broken)?;
+        let written = self
+            .table
+            .client()
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().put(mark).build())
+            .transact_items(TransactWriteItem::builder().update(addition).build())
+            .send()
+            .await;
+        match written {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(canceled))
+                    if canceled.cancellation_reasons().iter().all(|reason| is_passing(reason.code())) =>
+                {
+                    Ok(false)
+                }
+                _ => Err(failed(self.table.write_action(), error)),
+            },
+        }
+    }
+}
+
+/// Whether a reason for which a transaction was not carried out passes when the item is looked at again.
+fn is_passing(code: Option<&str>) -> bool {
+    matches!(code, None | Some("None" | "ConditionalCheckFailed" | "TransactionConflict"))
+}
+
+/// The write of one item: what is added, and on the condition that it is as it was seen.
+fn addition(
+    table: &str,
+    update: &LedgerUpdate,
+    has: &Has,
+) -> aws_sdk_dynamodb::types::builders::UpdateBuilder {
+    let mut add = vec![(attr::CHARGED.to_owned(), update.charged)];
+    add.extend(update.days.iter().map(|(day, n)| (LedgerAttr::Day(*day).name(), *n)));
+    add.extend(update.regions.iter().map(|(region, n)| (LedgerAttr::Region(region.clone()).name(), *n)));
+    add.extend(update.verdicts.iter().map(|(verdict, n)| (LedgerAttr::Verdict(*verdict).name(), *n)));
+    let key: SdkItem = HashMap::from([
+        (attr::ID.to_owned(), string(update.identity.as_str())),
+        (attr::MONTH.to_owned(), string(update.month.to_string())),
+    ]);
+    let mut builder = Update::builder().table_name(table).set_key(Some(key));
+    let (mut adds, mut sets) = (Vec::new(), Vec::new());
+    for (index, (name, n)) in add.into_iter().enumerate() {
+        adds.push(format!("#a{index} :a{index}"));
+        builder = builder
+            .expression_attribute_names(format!("#a{index}"), name)
+            .expression_attribute_values(format!(":a{index}"), number(n));
+    }
+    if update.identity.kind() == IdentityKind::Address && !update.identity.is_crowd() {
+        sets.push("#ttl = :ttl".to_owned());
+        builder = builder
+            .expression_attribute_names("#ttl", attr::TTL)
+            .expression_attribute_values(":ttl", number(address_ttl(update.month)));
+    }
+    let watermark = LedgerAttr::Watermark(update.shard.clone()).name();
+    builder = match has {
+        Has::NotBefore(gap, before, below) => {
+            let mut condition = "#g = :before".to_owned();
+            if let Some(below) = below {
+                // No replay may count it again.
+                sets.push("#w = :last".to_owned());
+                condition.push_str(" AND #w = :below");
+                builder = builder
+                    .expression_attribute_names("#w", watermark)
+                    .expression_attribute_values(":last", string(&update.last))
+                    .expression_attribute_values(":below", string(below));
+            }
+            builder
+                .condition_expression(condition)
+                .expression_attribute_names("#g", LedgerAttr::BeforeGap(*gap, update.shard.clone()).name())
+                .expression_attribute_values(":before", string(before))
+        }
+        Has::NotYet(first, last, seen) => {
+            sets.push("#w = :last".to_owned());
+            for gap in (*first).max(last.saturating_sub(GAPS_MAX))..=*last {
+                sets.push(format!("#g{gap} = if_not_exists(#g{gap}, :seen)"));
+                let before = LedgerAttr::BeforeGap(gap, update.shard.clone());
+                builder = builder.expression_attribute_names(format!("#g{gap}"), before.name());
+            }
+            let condition = if seen.is_some() { "#w = :seen" } else { "attribute_not_exists(#w)" };
+            builder
+                .condition_expression(condition)
+                .expression_attribute_names("#w", watermark)
+                .expression_attribute_values(":last", string(&update.last))
+                .expression_attribute_values(":seen", string(seen.as_deref().unwrap_or(NOTHING_COUNTED)))
+        }
+        Has::Yes => builder,
+    };
+    let set = if sets.is_empty() { String::new() } else { format!("SET {} ", sets.join(", ")) };
+    builder.update_expression(format!("{set}ADD {}", adds.join(", ")))
+}
+
+fn totals(item: Option<&LedgerItem>) -> MonthTotals {
+    item.map_or_else(MonthTotals::default, |item| MonthTotals {
+        charged: item.charged,
+        days: item.days.clone(),
+    })
+}
+
+impl LedgerWrite for RecoveringLedger {
+    async fn apply(&self, update: &LedgerUpdate) -> Result<Applied, StoreError> {
+        if update.first != update.last {
+            let why = "records that were given up are counted one by one";
+            return Err(StoreError { action: self.table.write_action(), source: why.into() });
+        }
+        let (_, gaps) = self.note(&update.shard).await?;
+        let month: (Identity, Month) = (update.identity.clone(), update.month);
+        for _round in 0..ROUNDS_MAX {
+            let item = self.table.item(&month.0, month.1).await?;
+            let has = has(item.as_ref(), &gaps, &update.shard, &update.last);
+            if has == Has::Yes || self.is_marked(update).await? {
+                let totals = totals(item.as_ref());
+                return Ok(Applied::Behind { watermark: update.last.clone(), totals });
+            }
+            if self.preview {
+                return Ok(Applied::Added(totals(item.as_ref())));
+            }
+            if self.add(update, &has).await? {
+                return Ok(Applied::Added(totals(self.table.item(&month.0, month.1).await?.as_ref())));
+            }
+        }
+        Err(StoreError {
+            action: self.table.write_action(),
+            source: format!("the item was written to {ROUNDS_MAX} times meanwhile").into(),
+        })
+    }
+
+    async fn record_alert(&self, alert: &Alert) -> Result<bool, StoreError> {
+        if self.preview { Ok(false) } else { self.table.record_alert(alert).await }
+    }
+}
+
+#[cfg(test)]
+#[path = "recovered_model.rs"]
+mod model;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn what_an_item_has_of_a_gap_is_told_by_its_watermark_of_before() {
+        let gap = |behind: &str| Gap { behind: behind.into(), found: Timestamp::UNIX_EPOCH };
+        // Records 05 and 06 were given up, and so were 15 and 16.
+        let gaps = [gap("07"), gap("17")];
+        let item = |watermark: Option<&str>, before: &[(u32, &str)]| LedgerItem {
+            identity: "site#a.test".parse().expect("an identity"),
+            month: "2026-11".parse().expect("a month"),
+            charged: 0,
+            days: BTreeMap::new(),
+            regions: BTreeMap::new(),
+            verdicts: BTreeMap::new(),
+            watermarks: watermark.map(|at| ("s".to_owned(), at.to_owned())).into_iter().collect(),
+            before_gaps: before.iter().map(|(gap, at)| (("s".to_owned(), *gap), (*at).to_owned())).collect(),
+        };
+        let not_yet = |first, last, seen: Option<&str>| Has::NotYet(first, last, seen.map(str::to_owned));
+        let not_before = |gap, before: &str| Has::NotBefore(gap, before.to_owned(), None);
+        let table = [
+            (None, "05", not_yet(1, 1, None)),
+            (Some(item(None, &[])), "05", not_yet(1, 1, None)),
+            // Nothing behind the gap was counted in it.
+            (Some(item(Some("04"), &[])), "05", not_yet(1, 1, Some("04"))),
+            (Some(item(Some("05"), &[])), "05", Has::Yes),
+            (Some(item(Some("05"), &[])), "06", not_yet(1, 1, Some("05"))),
+            (Some(item(Some("04"), &[])), "15", not_yet(1, 2, Some("04"))),
+            (Some(item(Some("09"), &[(1, "04")])), "15", not_yet(2, 2, Some("09"))),
+            // It went on behind the gap: with 5 counted, or without.
+            (Some(item(Some("09"), &[(1, "05")])), "05", Has::Yes),
+            (Some(item(Some("09"), &[(1, "05")])), "06", not_before(1, "05")),
+            (Some(item(Some("09"), &[(1, "00")])), "05", not_before(1, "00")),
+            // Another record of the gap was recovered, and nothing behind it was counted.
+            (
+                Some(item(Some("05"), &[(1, "04")])),
+                "06",
+                Has::NotBefore(1, "04".to_owned(), Some("05".to_owned())),
+            ),
+            // It was written behind the second gap only.
+            (Some(item(Some("09"), &[(2, "04")])), "05", not_before(2, "04")),
+            // Before the second gap it had passed the first.
+            (Some(item(Some("09"), &[(1, "04"), (2, "08")])), "06", not_before(1, "04")),
+            (Some(item(Some("09"), &[(1, "04"), (2, "08")])), "08", Has::Yes),
+        ];
+        for (item, sequence, expected) in table {
+            assert_eq!(has(item.as_ref(), &gaps, "s", sequence), expected, "{item:?} {sequence}");
+        }
+    }
+}
