@@ -97,7 +97,10 @@ impl Target for Fake {
         for change in &changes[..count] {
             state.set(&change.id, change.item.as_ref().map(value));
         }
-        if fails { bail!("database or disk is full") } else { Ok(()) }
+        if fails {
+            bail!("database or disk is full");
+        }
+        Ok(())
     }
 }
 
@@ -220,7 +223,7 @@ fn what_waits_at_the_end_is_copied_without_lag_and_a_dead_copy_holds_nobody_up()
     let (well, dead) = (Fake::default(), Fake::failing(u32::MAX));
     let mut home = Fake::default();
     let copies = [("well".to_owned(), well.clone()), ("dead".to_owned(), dead.clone())];
-    let replication = Replication::new(home.clone(), copies, Duration::from_secs(3_600));
+    let replication = Replication::new(home.clone(), copies, Duration::from_hours(1));
     let (feed, writes) = Feed::new("access");
     let running = replication.follow(feed.clone(), writes).expect("it runs");
     for written in 0..1_000 {
