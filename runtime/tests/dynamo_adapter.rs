@@ -150,11 +150,11 @@ async fn absence<C: Calls>(access: &tables::AccessTable<C>) {
 
 #[tokio::test]
 async fn a_change_of_limit_publishes_exact_usage_with_it() {
+    // (counted this month and on this day, published before, the new limit, what is published then)
+    type Row<'a> = (Option<(u64, u64)>, Option<u64>, &'a str, Option<Published>);
     let Tables { access, own_access, ledger, .. } = Tables::serve().await;
     let now = at("2026-11-24T13:00:00Z");
     let exact = |period: &str, used| Some(Published { as_of: now, ..published(period, used) });
-    // (counted this month and on this day, published before, the new limit, what is published then)
-    type Row<'a> = (Option<(u64, u64)>, Option<u64>, &'a str, Option<Published>);
     let table: [Row<'_>; 9] = [
         (Some((60, 10)), None, "50/month", exact("2026-11", 60)),
         (Some((60, 10)), Some(55), "50/month", exact("2026-11", 60)),

@@ -208,7 +208,7 @@ fn after_a_change(
     limit: &str,
 ) -> (&'static MemoryStore, UsageHandler<&'static MemoryStore, &'static MemoryStore>) {
     let (store, handler) = memory_handler();
-    *store.limit.lock().unwrap() = Some(limit.parse().expect("a limit"));
+    *store.limit.lock().expect("unpoisoned") = Some(limit.parse().expect("a limit"));
     (store, handler.with_alerts("80,100".parse().expect("thresholds")))
 }
 
