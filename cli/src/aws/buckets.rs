@@ -133,7 +133,7 @@ impl Bucket<'_> {
     }
 
     /// Removes an object; its version stays for as long as the bucket keeps those.
-    pub(super) async fn remove(&self, key: &str) -> Result<(), Refusal> {
+    pub(super) async fn remove_object(&self, key: &str) -> Result<(), Refusal> {
         let delete = self.session.s3(self.region).delete_object().bucket(&self.name).key(key);
         delete.expected_bucket_owner(self.account).send().await?;
         Ok(())

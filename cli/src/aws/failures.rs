@@ -59,6 +59,9 @@ impl FailedBatches for FailureBucket {
     }
 
     async fn remove(&self, name: &str) -> Result<(), StoreError> {
-        self.bucket().remove(name).await.map_err(|refusal| self.failed("removal of an object from", refusal))
+        self.bucket()
+            .remove_object(name)
+            .await
+            .map_err(|refusal| self.failed("removal of an object from", refusal))
     }
 }

@@ -223,7 +223,11 @@ mod tests {
         let stream = KeptStream::at(folder.join("stream"));
         let (records, _) = stream.records("shardId-000000000000", 0).expect("read");
         let records = records.into_iter().map(|kept| kept.record).collect();
-        decode(&KinesisEvent { records }).records.iter().map(|record| record.events.len()).collect()
+        decode(&KinesisEvent { records }, Timestamp::MAX)
+            .records
+            .iter()
+            .map(|record| record.events.len())
+            .collect()
     }
 
     fn line(number: usize) -> String {

@@ -22,6 +22,6 @@ pub(crate) use secret::parse_site;
 pub(crate) use spec::parse_quota;
 pub use spec::{Expiry, Grace, SpecError, parse_expiry, parse_grace, parse_since, tier_of};
 pub use store::KeyStore;
-pub use tiers::change_tier;
 pub use storing::{StoringError, store_all};
+pub use tiers::change_tier;
 pub use transfer::{ImportFaults, ImportPlan, Imported, TransferRow, export_rows, plan_import, read_csv};

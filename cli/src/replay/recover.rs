@@ -85,10 +85,10 @@ impl<P: PublishWrite> PublishWrite for Publish<P> {
         identity: &Identity,
         limit: Limit,
         published: Published,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Limit>, StoreError> {
         match &self.0 {
             Some(publish) => publish.publish(identity, limit, published).await,
-            None => Ok(()),
+            None => Ok(None),
         }
     }
 }

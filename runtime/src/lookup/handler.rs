@@ -47,9 +47,19 @@ pub struct Lookup<A, G, S> {
 
 /// What was asked for, with its addresses read.
 enum Work {
-    Location { address: Result<IpAddr, AddressFault>, part: Part },
-    Bulk { items: Vec<Result<Subject, BadItem>>, part: Part, wrap: bool },
-    Asn { number: u32, part: Part },
+    Location {
+        address: Result<IpAddr, AddressFault>,
+        part: Part,
+    },
+    Bulk {
+        items: Vec<Result<Subject, BadItem>>,
+        part: Part,
+        wrap: bool,
+    },
+    Asn {
+        number: u32,
+        part: Part,
+    },
     /// Nothing that can be answered.
     Bad(Problem),
 }

@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use ipgeo_contract::{
-    Identity, KeyHash, KeyRecord, Limit, Published, access_attr as attr, canonical_network, hash_hint, is_hint,
+    Identity, KeyHash, KeyRecord, Limit, Published, access_attr as attr, canonical_network, hash_hint,
+    is_hint,
 };
 use ipnet::IpNet;
 use jiff::Timestamp;

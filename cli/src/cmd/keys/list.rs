@@ -59,9 +59,8 @@ pub(super) async fn list(
     keys.found.sort_by(|(a_id, a), (b_id, b)| (&a.owner, a.created, a_id).cmp(&(&b.owner, b.created, b_id)));
     let wanted = keys.found.iter().map(|(identity, _)| identity.clone()).collect();
     let items = newest_items(&home, wanted, now).await?;
-    let row = |(identity, record): &(Identity, KeyRecord)| {
-        KeyRow::new(identity, record, items.get(identity), now)
-    };
+    let row =
+        |(identity, record): &(Identity, KeyRecord)| KeyRow::new(identity, record, items.get(identity), now);
     let rows: Vec<KeyRow> = keys.found.iter().map(row).collect();
     if let Some(told) = keys.nothing() {
         output::say(&told);
