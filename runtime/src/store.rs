@@ -54,9 +54,9 @@ pub struct LedgerUpdate {
     pub regions: BTreeMap<String, u64>,
     /// Requests to add, by verdict.
     pub verdicts: BTreeMap<Verdict, u64>,
-    /// The last gap of the shard, by its number, when events of the month may be in it: the item keeps the watermark that it
-    /// had before the gap.
-    pub gap: Option<u32>,
+    /// The gap that the events are behind, by its number, when events of the month may be in it: the item keeps the watermark
+    /// that it had before the gap. And the last gap of the shard: what is behind that may be in the item already.
+    pub gap: Option<(u32, u32)>,
 }
 
 /// An identity's month after an update, or as it was found.

@@ -99,8 +99,7 @@ async fn run(seed: u64) {
             let _killed = tokio::time::timeout(patience, recover(&tables, &failed, now, false)).await;
         }
     }
-    // In any order; what is recovered already is known.
-    rng.shuffle(&mut failed);
+    // What is recovered already is known.
     for record in &failed {
         recover(&tables, std::slice::from_ref(record), now, false).await;
     }

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use ipgeo_contract::{Identity, Limit, Published, Thresholds};
+use ipgeo_contract::{Identity, Limit, Published, Thresholds, padded_sequence};
 use ipgeo_runtime::dynamo::RecoveringLedger;
 use ipgeo_runtime::store::{Alert, Applied, LedgerUpdate, LedgerWrite, PublishWrite, StoreError};
-use ipgeo_runtime::usage::{Decoded, KinesisEvent, Report, UsageHandler, decode};
+use ipgeo_runtime::usage::{Decoded, KinesisEvent, KinesisRecord, Report, UsageHandler, decode};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +104,30 @@ impl Recovered {
     }
 }
 
+/// The names of the objects that can be read, in the order of their first records: Lambda's names are of the second. An
+/// item that was not written since takes events in the order of the shard.
+async fn in_order<B: FailedBatches>(batches: &B, done: &mut Recovered) -> Result<Vec<String>, StoreError> {
+    let mut found = Vec::new();
+    for name in batches.names().await? {
+        done.objects += 1;
+        match event_of(&batches.read(&name).await?) {
+            Some(event) => {
+                let place = |record: &KinesisRecord| {
+                    let sequence = padded_sequence(&record.kinesis.sequence_number);
+                    (record.shard().to_owned(), sequence.unwrap_or_default())
+                };
+                found.push((event.records.iter().map(place).min(), name));
+            }
+            None => {
+                done.unreadable += 1;
+                done.unreadable_objects.push(name);
+            }
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, name)| name).collect())
+}
+
 /// Counts all failed batches into a ledger; with `publish`, what crosses a step is published. `remove`: objects of which
 /// everything is counted are removed. Whatever fails, doing it again is right.
 pub async fn recover<B, P>(
@@ -123,13 +147,8 @@ where
     let counter = UsageHandler::new(Shared(Arc::clone(&ledger)), Publish(publish));
     let counter = counter.with_alerts(thresholds).counting_again();
     let mut done = Recovered::default();
-    for name in batches.names().await? {
-        done.objects += 1;
-        let Some(event) = event_of(&batches.read(&name).await?) else {
-            done.unreadable += 1;
-            done.unreadable_objects.push(name);
-            continue;
-        };
+    for name in in_order(batches, &mut done).await? {
+        let Some(event) = event_of(&batches.read(&name).await?) else { continue };
         let before = (done.unreadable, done.undecided_records);
         let decoded = decode(&event, now);
         let skipped = &decoded.skipped;

@@ -1,10 +1,10 @@
 //! Counting what Lambda gave up: records that later batches have passed, so that watermarks tell nothing of them.
 //!
 //! Whether an item has an event of a gap is told by the watermark that it had before the gap, which its first write behind
-//! the gap keeps (`g#<gap>#<shard>`); an item that was not written since tells it by its watermark itself. Then this is the
-//! write behind the gap: the watermark is kept so, and moves on, so that no replay counts the event again. Each identity's events of a record are added together with a row that says
-//! so, in one transaction: done again, or killed in the middle, nothing is added twice. The counter may go on: what
-//! was decided by is a condition of the write.
+//! the gap keeps (`g#<gap>#<shard>`). An item that was not written since tells it by its watermark itself: such events are
+//! counted as the counter would have counted them, in the order of the shard, and the watermark moves on. Each identity's
+//! events of a record are added together with a row that says so, in one transaction: done again, or killed in the middle,
+//! nothing is added twice. The counter may go on: what was decided by is a condition of the write.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -21,12 +21,10 @@ use super::failed;
 use super::ledger::{LedgerItem, LedgerTable};
 use super::values::{SdkItem, number, string};
 use crate::store::{Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, StoreError};
-use crate::tables::{NOTHING_COUNTED, address_ttl};
+use crate::tables::address_ttl;
 
 /// Seconds that it is remembered what was recovered: longer than the failure bucket keeps its objects.
 const REMEMBERED_S: i64 = 400 * 86_400;
-/// Gaps that one write names: an expression has 4 KB at most. A shard has so many of a month in years of idle days.
-const GAPS_MAX: u32 = 60;
 /// Times that an item may have changed between being read and being written.
 const ROUNDS_MAX: u32 = 12;
 
@@ -44,33 +42,28 @@ pub struct RecoveringLedger {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Has {
     Yes,
-    /// No, by the watermark of before this gap. The watermark is there, when it is still below the record.
-    NotBefore(u32, String, Option<String>),
-    /// No, by its watermark. The gaps are those behind the watermark, up to the next behind the record.
-    NotYet(u32, u32, Option<String>),
+    /// No, by the watermark of before this gap.
+    NotBefore(u32, String),
+    /// No, by its watermark.
+    NotYet(Option<String>),
 }
 
 /// How far an item is in a shard, against a record of it.
 fn has(item: Option<&LedgerItem>, gaps: &[Gap], shard: &str, sequence: &str) -> Has {
-    let next_gap = |at: &str| {
-        let before = gaps.partition_point(|gap| gap.behind.as_str() <= at);
-        u32::try_from(before + 1).unwrap_or(u32::MAX)
-    };
-    let first = next_gap(sequence);
-    let watermark = item.and_then(|item| item.watermarks.get(shard));
+    let before = gaps.partition_point(|gap| gap.behind.as_str() <= sequence);
+    let next_gap = u32::try_from(before + 1).unwrap_or(u32::MAX);
     let kept = item.and_then(|item| {
-        let mut kept = item.before_gaps.range((shard.to_owned(), first)..=(shard.to_owned(), u32::MAX));
+        let mut kept = item.before_gaps.range((shard.to_owned(), next_gap)..=(shard.to_owned(), u32::MAX));
         kept.next()
     });
     if let Some(((_, gap), before)) = kept {
-        let below = watermark.filter(|watermark| watermark.as_str() < sequence).cloned();
-        let is_counted = before.as_str() >= sequence;
-        return if is_counted { Has::Yes } else { Has::NotBefore(*gap, before.clone(), below) };
+        return if before.as_str() < sequence { Has::NotBefore(*gap, before.clone()) } else { Has::Yes };
     }
+    let watermark = item.and_then(|item| item.watermarks.get(shard));
     if watermark.is_some_and(|watermark| watermark.as_str() >= sequence) {
         return Has::Yes;
     }
-    Has::NotYet(watermark.map_or(1, |at| next_gap(at)), first, watermark.cloned())
+    Has::NotYet(watermark.cloned())
 }
 
 impl RecoveringLedger {
@@ -181,42 +174,28 @@ fn addition(
             .expression_attribute_values(format!(":a{index}"), number(n));
     }
     if update.identity.kind() == IdentityKind::Address && !update.identity.is_crowd() {
-        sets.push("#ttl = :ttl".to_owned());
+        sets.push("#ttl = :ttl");
         builder = builder
             .expression_attribute_names("#ttl", attr::TTL)
             .expression_attribute_values(":ttl", number(address_ttl(update.month)));
     }
     let watermark = LedgerAttr::Watermark(update.shard.clone()).name();
     builder = match has {
-        Has::NotBefore(gap, before, below) => {
-            let mut condition = "#g = :before".to_owned();
-            if let Some(below) = below {
-                // No replay may count it again.
-                sets.push("#w = :last".to_owned());
-                condition.push_str(" AND #w = :below");
-                builder = builder
-                    .expression_attribute_names("#w", watermark)
-                    .expression_attribute_values(":last", string(&update.last))
-                    .expression_attribute_values(":below", string(below));
-            }
-            builder
-                .condition_expression(condition)
-                .expression_attribute_names("#g", LedgerAttr::BeforeGap(*gap, update.shard.clone()).name())
-                .expression_attribute_values(":before", string(before))
-        }
-        Has::NotYet(first, last, seen) => {
-            sets.push("#w = :last".to_owned());
-            for gap in (*first).max(last.saturating_sub(GAPS_MAX))..=*last {
-                sets.push(format!("#g{gap} = if_not_exists(#g{gap}, :seen)"));
-                let before = LedgerAttr::BeforeGap(gap, update.shard.clone());
-                builder = builder.expression_attribute_names(format!("#g{gap}"), before.name());
-            }
-            let condition = if seen.is_some() { "#w = :seen" } else { "attribute_not_exists(#w)" };
-            builder
-                .condition_expression(condition)
+        Has::NotBefore(gap, before) => builder
+            .condition_expression("#g = :before")
+            .expression_attribute_names("#g", LedgerAttr::BeforeGap(*gap, update.shard.clone()).name())
+            .expression_attribute_values(":before", string(before)),
+        Has::NotYet(seen) => {
+            sets.push("#w = :last");
+            let builder = builder
                 .expression_attribute_names("#w", watermark)
-                .expression_attribute_values(":last", string(&update.last))
-                .expression_attribute_values(":seen", string(seen.as_deref().unwrap_or(NOTHING_COUNTED)))
+                .expression_attribute_values(":last", string(&update.last));
+            match seen {
+                None => builder.condition_expression("attribute_not_exists(#w)"),
+                Some(seen) => builder
+                    .condition_expression("#w = :seen")
+                    .expression_attribute_values(":seen", string(seen)),
+            }
         }
         Has::Yes => builder,
     };
@@ -289,27 +268,21 @@ mod tests {
             watermarks: watermark.map(|at| ("s".to_owned(), at.to_owned())).into_iter().collect(),
             before_gaps: before.iter().map(|(gap, at)| (("s".to_owned(), *gap), (*at).to_owned())).collect(),
         };
-        let not_yet = |first, last, seen: Option<&str>| Has::NotYet(first, last, seen.map(str::to_owned));
-        let not_before = |gap, before: &str| Has::NotBefore(gap, before.to_owned(), None);
+        let not_yet = |seen: Option<&str>| Has::NotYet(seen.map(str::to_owned));
+        let not_before = |gap, before: &str| Has::NotBefore(gap, before.to_owned());
         let table = [
-            (None, "05", not_yet(1, 1, None)),
-            (Some(item(None, &[])), "05", not_yet(1, 1, None)),
+            (None, "05", not_yet(None)),
+            (Some(item(None, &[])), "05", not_yet(None)),
             // Nothing behind the gap was counted in it.
-            (Some(item(Some("04"), &[])), "05", not_yet(1, 1, Some("04"))),
+            (Some(item(Some("04"), &[])), "05", not_yet(Some("04"))),
             (Some(item(Some("05"), &[])), "05", Has::Yes),
-            (Some(item(Some("05"), &[])), "06", not_yet(1, 1, Some("05"))),
-            (Some(item(Some("04"), &[])), "15", not_yet(1, 2, Some("04"))),
-            (Some(item(Some("09"), &[(1, "04")])), "15", not_yet(2, 2, Some("09"))),
+            (Some(item(Some("05"), &[])), "06", not_yet(Some("05"))),
+            (Some(item(Some("04"), &[])), "15", not_yet(Some("04"))),
+            (Some(item(Some("09"), &[(1, "04")])), "15", not_yet(Some("09"))),
             // It went on behind the gap: with 5 counted, or without.
             (Some(item(Some("09"), &[(1, "05")])), "05", Has::Yes),
             (Some(item(Some("09"), &[(1, "05")])), "06", not_before(1, "05")),
             (Some(item(Some("09"), &[(1, "00")])), "05", not_before(1, "00")),
-            // Another record of the gap was recovered, and nothing behind it was counted.
-            (
-                Some(item(Some("05"), &[(1, "04")])),
-                "06",
-                Has::NotBefore(1, "04".to_owned(), Some("05".to_owned())),
-            ),
             // It was written behind the second gap only.
             (Some(item(Some("09"), &[(2, "04")])), "05", not_before(2, "04")),
             // Before the second gap it had passed the first.

@@ -28,8 +28,10 @@ enum Protocol {
     NoCondition,
     /// The watermark stays where it was.
     WatermarkStays,
-    /// Of the gaps behind the watermark only the next behind the record is kept.
-    NextGapAlone,
+    /// Records are recovered in any order.
+    AnyOrder,
+    /// A write behind a gap does not ask whether the item was written behind a later one.
+    LaterGapsForgotten,
     /// A replay begins where it likes.
     ReplayAnywhere,
 }
@@ -61,8 +63,8 @@ struct State {
 /// [`Has`], with small numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Decision {
-    NotBefore(u32, u8, Option<u8>),
-    NotYet(u32, u32, u8),
+    NotBefore(u32, u8),
+    NotYet(u8),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,19 +113,16 @@ fn decide(state: &State, item: &Item, record: u8) -> Option<Decision> {
     let number = |text: String| text.parse().expect("a small number");
     match has(Some(&of_ledger), &gaps, SHARD, &sequence(record)) {
         Has::Yes => None,
-        Has::NotBefore(gap, before, below) => {
-            Some(Decision::NotBefore(gap, number(before), below.map(number)))
-        }
-        Has::NotYet(first, last, seen) => {
-            let seen = number(seen.unwrap_or_else(|| NOTHING_COUNTED.to_owned()));
-            Some(Decision::NotYet(first, last, seen))
+        Has::NotBefore(gap, before) => Some(Decision::NotBefore(gap, number(before))),
+        Has::NotYet(seen) => {
+            Some(Decision::NotYet(number(seen.unwrap_or_else(|| NOTHING_COUNTED.to_owned()))))
         }
     }
 }
 
 impl Recovery {
     /// The counter's write of an item's events of `from..=to`, on the condition of its watermark.
-    fn write(state: &mut State, item: u8, from: u8, to: u8) {
+    fn write(&self, state: &mut State, item: u8, from: u8, to: u8) {
         let gap = state.gaps.iter().filter(|behind| **behind <= from).count();
         let watermark = state.items[usize::from(item)].watermark;
         let events: Vec<u8> =
@@ -132,13 +131,25 @@ impl Recovery {
         let item = &mut state.items[usize::from(item)];
         if gap > 0 {
             let gap = u32::try_from(gap).expect("few");
-            item.before.entry(gap).or_insert(item.watermark);
+            let later = item.before.range(gap..).next().map(|(_, at)| *at);
+            let later = later.filter(|_| self.0 != Protocol::LaterGapsForgotten);
+            item.before.entry(gap).or_insert(later.unwrap_or(item.watermark));
         }
         for record in &events {
             let times = &mut item.counted[usize::from(*record) - 1];
             *times = (*times + 1).min(2);
         }
         item.watermark = *last;
+    }
+
+    /// Whether all that was given up before a record is recovered.
+    fn is_next(&self, state: &State, item: u8, record: u8) -> bool {
+        let of = &state.items[usize::from(item)];
+        self.0 == Protocol::AnyOrder
+            || (1..record).filter(|earlier| has_event(item, *earlier)).all(|earlier| {
+                let at = usize::from(earlier) - 1;
+                !state.given_up[at] || of.marked[at] || decide(state, of, earlier).is_none()
+            })
     }
 
     fn open(&self, state: &mut State) {
@@ -160,20 +171,8 @@ impl Recovery {
         }
         item.counted[at] = (item.counted[at] + 1).min(2);
         item.marked[at] = self.0 != Protocol::NoMark;
-        match decision {
-            _ if self.0 == Protocol::WatermarkStays => {}
-            Decision::NotBefore(_, _, below) => {
-                if below.is_some() {
-                    item.watermark = record;
-                }
-            }
-            Decision::NotYet(first, last, seen) => {
-                let first = if self.0 == Protocol::NextGapAlone { last } else { first };
-                for gap in first..=last {
-                    item.before.entry(gap).or_insert(seen);
-                }
-                item.watermark = record;
-            }
+        if matches!(decision, Decision::NotYet(_)) && self.0 != Protocol::WatermarkStays {
+            item.watermark = record;
         }
     }
 }
@@ -195,7 +194,8 @@ impl Model for Recovery {
             Some(_) => actions.extend([Action::Add, Action::Stop]),
             None => {
                 for record in (1..=RECORDS).filter(|record| state.given_up[usize::from(*record) - 1]) {
-                    let items = (0..2).filter(|item| has_event(*item, record));
+                    let items =
+                        (0..2).filter(|item| has_event(*item, record) && self.is_next(state, *item, record));
                     actions.extend(items.map(|item| Action::Look(item, record)));
                 }
             }
@@ -212,12 +212,12 @@ impl Model for Recovery {
         match action {
             Action::Count(to) => {
                 self.open(&mut state);
-                (0..2).for_each(|item| Self::write(&mut state, item, next, to));
+                (0..2).for_each(|item| self.write(&mut state, item, next, to));
                 (state.done, state.noted, state.aged) = (to, to.max(state.noted), false);
             }
             Action::CountPart(item, to) => {
                 self.open(&mut state);
-                Self::write(&mut state, item, next, to);
+                self.write(&mut state, item, next, to);
             }
             Action::GiveUp(to) => {
                 (next..=to).for_each(|record| state.given_up[usize::from(record) - 1] = true);
@@ -233,7 +233,7 @@ impl Model for Recovery {
             }
             Action::Stop => state.seen = None,
             Action::Replay(from) => {
-                (0..2).for_each(|item| Self::write(&mut state, item, from, RECORDS));
+                (0..2).for_each(|item| self.write(&mut state, item, from, RECORDS));
                 (state.noted, state.replays) = (RECORDS, state.replays + 1);
             }
         }
@@ -291,7 +291,8 @@ fn the_model_catches_broken_recoveries() {
         (Protocol::NoMark, TWICE),
         (Protocol::NoCondition, TWICE),
         (Protocol::WatermarkStays, TWICE),
-        (Protocol::NextGapAlone, LOST),
+        (Protocol::AnyOrder, LOST),
+        (Protocol::LaterGapsForgotten, LOST),
         (Protocol::ReplayAnywhere, LOST),
     ] {
         let checked =

@@ -13,6 +13,9 @@ use crate::store::{Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, Newes
 /// Seconds after its month's end that an address's item is kept: until every report of the month is made.
 const ADDRESS_KEPT_S: i64 = 35 * 86_400;
 
+/// Later gaps that a write behind a gap asks for: the stream keeps a day, and gaps are most of a day apart.
+const LATER_GAPS_MAX: u32 = 20;
+
 /// The watermark of an item that has counted nothing: below all sequence numbers.
 pub const NOTHING_COUNTED: &str = "0";
 
@@ -224,11 +227,18 @@ fn addition(update: &LedgerUpdate) -> Change {
         set.push_str(", #ttl = :ttl");
         change = change.name("#ttl", attr::TTL).value(":ttl", number(address_ttl(update.month)));
     }
-    if let Some(gap) = update.gap {
-        // The first write behind a gap keeps what the watermark was; an item that was not there has counted nothing.
-        set.push_str(", #g = if_not_exists(#g, if_not_exists(#w, :nothing))");
-        let before = LedgerAttr::BeforeGap(gap, update.shard.clone());
-        change = change.name("#g", before.name()).value(":nothing", string(NOTHING_COUNTED));
+    if let Some((gap, last)) = update.gap {
+        // The first write behind a gap keeps what the watermark was; an item that was not there has counted nothing. A replay
+        // may come to a gap when the item was written behind a later one: then it was what it was before that.
+        let last = last.min(gap.saturating_add(LATER_GAPS_MAX));
+        let mut kept = "if_not_exists(#w, :nothing)".to_owned();
+        for number in (gap..=last).rev() {
+            kept = format!("if_not_exists(#g{number}, {kept})");
+            let before = LedgerAttr::BeforeGap(number, update.shard.clone());
+            change = change.name(format!("#g{number}"), before.name());
+        }
+        set.push_str(&format!(", #g{gap} = {kept}"));
+        change = change.value(":nothing", string(NOTHING_COUNTED));
     }
     change.update_expression = format!("SET {set} ADD {}", adds.join(", "));
     Change { returns_item: true, ..change }

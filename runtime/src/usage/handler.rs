@@ -60,7 +60,7 @@ pub struct Report {
     /// Alerts that are new: whoever called the handler hands them on.
     #[serde(skip)]
     pub alerts: Vec<Alert>,
-    /// How far each shard of which nothing failed is counted now.
+    /// How far each shard is counted now: up to the first record that failed.
     #[serde(skip)]
     pub newest: Vec<Newest>,
 }
@@ -175,9 +175,11 @@ where
             report.repeated_events += shard.without_repeats(records, &mut repeats, self.again);
         }
         let failed = self.flush_shard(&shard, Totals::fold(&*records), report).await;
-        if failed.is_none() {
-            report.newest.extend(newest(name, records, &shard.note.fingerprints));
-        }
+        // What stands before the first failure is counted whole, and is not delivered again.
+        let whole = failed
+            .as_ref()
+            .map_or(records.len(), |failed| records.partition_point(|record| record.sequence < *failed));
+        report.newest.extend(newest(name, &records[..whole], &shard.note.fingerprints));
         failed
     }
 

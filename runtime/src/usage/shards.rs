@@ -56,10 +56,11 @@ impl Shard {
         Ok(shard)
     }
 
-    /// The last gap before the batch by its number, when events of `month` may be in it.
-    pub(super) fn gap_of(&self, month: Month) -> Option<u32> {
+    /// The last gap before the batch by its number, when events of `month` may be in it, and the last of all.
+    pub(super) fn gap_of(&self, month: Month) -> Option<(u32, u32)> {
         let gap = self.note.gaps.get(self.gaps.checked_sub(1)?)?;
-        (month <= Month::of(gap.found)).then(|| u32::try_from(self.gaps).unwrap_or(u32::MAX))
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        (month <= Month::of(gap.found)).then(|| (number(self.gaps), number(self.note.gaps.len())))
     }
 
     /// Takes the lines out of records of this shard that were counted elsewhere in the stream; how many they were. With
@@ -144,8 +145,8 @@ mod tests {
         let note = ShardNote { gaps: vec![gap], ..ShardNote::default() };
         let shard = Shard { name: "s".into(), note, gaps: 1 };
         let month = |text: &str| text.parse().expect("a month");
-        assert_eq!(shard.gap_of(month("2026-10")), Some(1));
-        assert_eq!(shard.gap_of(month("2026-11")), Some(1));
+        assert_eq!(shard.gap_of(month("2026-10")), Some((1, 1)));
+        assert_eq!(shard.gap_of(month("2026-11")), Some((1, 1)));
         assert_eq!(shard.gap_of(month("2026-12")), None);
         assert_eq!(Shard::default().gap_of(month("2026-11")), None);
     }

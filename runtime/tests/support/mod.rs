@@ -103,9 +103,11 @@ impl MemoryStore {
             *item.verdicts.entry(*verdict).or_default() += n;
         }
         let before = item.watermarks.insert(update.shard.clone(), update.last.clone());
-        if let Some(gap) = update.gap {
-            let place = (update.shard.clone(), gap);
-            item.before_gaps.entry(place).or_insert_with(|| before.unwrap_or_else(|| "0".into()));
+        if let Some((gap, _)) = update.gap {
+            let later = item.before_gaps.range((update.shard.clone(), gap)..);
+            let later = later.take_while(|((shard, _), _)| *shard == update.shard).map(|(_, at)| at.clone());
+            let kept = later.chain(before).next().unwrap_or_else(|| "0".into());
+            item.before_gaps.insert((update.shard.clone(), gap), kept);
         }
         Applied::Added(totals(item))
     }
