@@ -564,7 +564,7 @@ async fn count_far_ahead(home: &Home, identity: &Identity) {
     let record = EventRecord::new("shardId-000000000000", sequence, 1, vec![event]).expect("a record");
     let handler = UsageHandler::new(home.ledger.clone(), home.access.clone());
     let decoded = Decoded { records: vec![record], ..Decoded::default() };
-    let (response, report) = handler.count(decoded).await;
+    let (response, report) = handler.count(decoded, now).await;
     assert!(response.batch_item_failures.is_empty() && report.added == 1);
     handler.note(&report, now).await.expect("noted");
 }

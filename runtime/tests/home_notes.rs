@@ -151,11 +151,14 @@ async fn lines_that_are_sent_again_in_other_batches_count_once_across_restarts()
     repeats_count_once(&own.ledger, &(own.own_access.clone(), own.own_ledger.clone())).await;
 }
 
+/// A record's sequence number, and the numbers of its lines.
+type Lines = (u64, std::ops::Range<u64>);
+
 async fn repeats_count_once<C: Calls + Clone + 'static>(operator: &LedgerTable, pair: &Pair<C>) {
     let id: Identity = "site#a.test".parse().expect("an identity");
     let charged = async || operator.item(&id, month()).await.expect("a read").map(|item| item.charged);
     // (the records of a batch, whether the counter lives to note it, what is counted then)
-    let table: [(&[(u64, std::ops::Range<u64>)], bool, u64); 6] = [
+    let table: [(&[Lines], bool, u64); 6] = [
         (&[(1, 0..10), (2, 10..20)], true, 20),
         // Killed between counting and the note: delivered again as it was.
         (&[(3, 20..30)], false, 30),

@@ -252,7 +252,7 @@ fn a_refusal_by_a_lowered_limit_alerts_once_and_by_the_limit_that_holds_now() {
         .await;
         for sequence in 2..5 {
             let batch = vec![record(SHARDS[0], sequence, std::slice::from_ref(&refused))];
-            handler.handle(&KinesisEvent { records: batch }).await;
+            handler.handle(&KinesisEvent { records: batch }, now()).await;
         }
     });
     let told: Vec<_> = store.alerts.lock().unwrap().iter().map(told_of).collect();

@@ -123,7 +123,7 @@ mod tests {
                     Ok(read) => assert!((read - number).abs() < 1e-9 && number <= most, "{name}: {text}"),
                     // What is too large is told as that, not as junk.
                     Err(told) => {
-                        assert!(number > most && !told.contains("write digits"), "{name}: {text}: {told}")
+                        assert!(number > most && !told.contains("write digits"), "{name}: {text}: {told}");
                     }
                 }
             }

@@ -34,7 +34,7 @@ impl Filtered {
 impl KeyFilter {
     /// The API keys that match. A tier that neither the file nor any API key has is a fault: a misprint must not
     /// look like an empty list.
-    pub fn apply(&self, all: Vec<(Identity, KeyRecord)>, tiers: &Tiers) -> Result<Filtered, SpecError> {
+    pub fn apply(&self, all: &[(Identity, KeyRecord)], tiers: &Tiers) -> Result<Filtered, SpecError> {
         let of_tier = |record: &KeyRecord| self.tier.as_ref().is_none_or(|tier| *tier == record.tier);
         let of_owner = |record: &KeyRecord| self.owner.as_ref().is_none_or(|owner| *owner == record.owner);
         if let Some(tier) = &self.tier
@@ -44,7 +44,7 @@ impl KeyFilter {
         }
         let found: Vec<_> =
             all.iter().filter(|(_, record)| of_tier(record) && of_owner(record)).cloned().collect();
-        let nothing = found.is_empty().then(|| self.told(&all, &of_owner, &of_tier));
+        let nothing = found.is_empty().then(|| self.told(all, &of_owner, &of_tier));
         Ok(Filtered { found, nothing })
     }
 
@@ -123,13 +123,13 @@ mod tests {
         ];
         for (owner, tier, expected) in table {
             let filter = KeyFilter { owner: owner.map(str::to_owned), tier: tier.map(str::to_owned) };
-            let told = match filter.apply(keys.to_vec(), &tiers) {
+            let told = match filter.apply(&keys, &tiers) {
                 Ok(found) => found.nothing().unwrap_or_else(|| found.found.len().to_string()),
                 Err(error) => error.to_string(),
             };
             assert_eq!(told, expected, "{owner:?} {tier:?}");
         }
-        let none = KeyFilter::default().apply(Vec::new(), &tiers).expect("sound");
+        let none = KeyFilter::default().apply(&[], &tiers).expect("sound");
         assert_eq!(none.nothing().as_deref(), Some("there is no API key yet; `ipgeo keys create` makes one"));
     }
 }

@@ -237,7 +237,7 @@ fn addition(update: &LedgerUpdate) -> Change {
             let before = LedgerAttr::BeforeGap(number, update.shard.clone());
             change = change.name(format!("#g{number}"), before.name());
         }
-        set.push_str(&format!(", #g{gap} = {kept}"));
+        set = format!("{set}, #g{gap} = {kept}");
         change = change.value(":nothing", string(NOTHING_COUNTED));
     }
     change.update_expression = format!("SET {set} ADD {}", adds.join(", "));

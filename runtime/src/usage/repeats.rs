@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(from_text(&text), all[7..]);
         assert_eq!(from_text("*******"), []);
         assert_eq!(from_text("********AAAAAAAA"), [Fingerprint(0)]);
-        assert_eq!(HashSet::<Fingerprint>::from_iter(all.iter().copied()).len(), all.len());
+        assert_eq!(all.iter().copied().collect::<HashSet<Fingerprint>>().len(), all.len());
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(super) async fn list(
     let home = args.target.home(shared, config).await?;
     let filter = KeyFilter { owner: args.owner, tier: args.tier };
     let mut keys =
-        filter.apply(home.list().await?, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
+        filter.apply(&home.list().await?, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
     keys.found.sort_by(|(a_id, a), (b_id, b)| (&a.owner, a.created, a_id).cmp(&(&b.owner, b.created, b_id)));
     let wanted = keys.found.iter().map(|(identity, _)| identity.clone()).collect();
     let items = newest_items(&home, wanted, now).await?;

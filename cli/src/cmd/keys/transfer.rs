@@ -115,7 +115,7 @@ pub(super) async fn import(
 pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -> anyhow::Result<()> {
     let all = args.target.home(shared, config).await?.list().await?;
     let filter = KeyFilter { owner: args.owner, tier: None };
-    let keys = filter.apply(all, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
+    let keys = filter.apply(&all, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
     let nothing = keys.nothing();
     if let Some(told) = &nothing {
         output::say(&format!("nothing to export: {told}"));
