@@ -44,7 +44,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     );
     wait_for(|| {
         done(state, &["usage", "report", "--dev", "-o", "csv"])
-            .contains(&format!(",key,{hint},acme,startup,,3,3/day"))
+            .contains(&format!(",key,{hint},acme,startup,,3,3,3/day"))
     });
     let summary = done(state, &["usage", "report", "--dev"]);
     for head in ["who ", "\n\nday ", "\n\nregion ", "\n\nverdict "] {

@@ -81,6 +81,8 @@ const IN_WORLD: &[(&str, &str, Kind)] = &[
     ("usage export", "--month 2020-01", Kind::Rows),
     ("usage lag", "", Kind::Rows),
     ("usage rebuild", "", Kind::Rows),
+    ("usage recover", "", Kind::Rows),
+    ("usage recover", "--dry-run", Kind::Rows),
     ("usage replay", "--from 1h", Kind::Rows),
     ("usage replay", "--from 2020-01-01 --into check", Kind::Rows),
     ("usage diff", "check", Kind::Rows),

@@ -139,8 +139,13 @@ fn what_was_given_up_is_recovered_once() {
     assert_eq!(json_of(state, &["usage", "recover", "--dev"])[0]["objects"], 0);
 
     // The first record that was kept, as if one like it had been given up before it.
-    let kept =
-        std::fs::read_to_string(state.join("stores/stream/shardId-000000000000.jsonl")).expect("a file");
+    let mut segments: Vec<_> = std::fs::read_dir(state.join("stores/stream"))
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+        .collect();
+    segments.sort();
+    let kept = std::fs::read_to_string(&segments[0]).expect("a file");
     let mut line: Value = serde_json::from_str(kept.lines().next().expect("a line")).expect("JSON");
     let record = line["record"].take();
     let data = &record["kinesis"]["data"];

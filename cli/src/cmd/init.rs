@@ -10,7 +10,7 @@ use crate::cli::Shared;
 use crate::config;
 use crate::output::{self, UsageError, printable};
 use crate::setup::{Ask, Data, InterviewError, Known, SCHEMA, interview, render};
-use crate::whole::{Replace, write_whole};
+use crate::whole::{Replace, folder_of, write_whole};
 
 /// Flags of `ipgeo init`.
 #[derive(Debug, Args)]
@@ -80,8 +80,10 @@ impl Ask for Terminal {
 
 /// Writes the schema that the file's first line names; one that is there is kept, as the file is.
 fn write_schema(file: &Path, replace: Replace) -> anyhow::Result<()> {
-    let path = file.parent().unwrap_or(Path::new("")).join(SCHEMA);
-    match write_whole(&path, config::schema_json().as_bytes(), replace) {
+    let path = folder_of(file).join(SCHEMA);
+    let written = std::fs::create_dir_all(folder_of(&path))
+        .and_then(|()| write_whole(&path, config::schema_json().as_bytes(), replace));
+    match written {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             Err(error).with_context(|| format!("write {}", path.display()))
         }

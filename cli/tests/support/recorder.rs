@@ -163,6 +163,16 @@ fn needs_of(head: &Head, body: &str) -> Vec<Need> {
             };
             tables.iter().map(need).collect()
         }
+        "kinesis" => {
+            let operation =
+                head.value("x-amz-target").and_then(|target| target.split('.').nth(1)).unwrap_or_default();
+            let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+            let stream = body["StreamName"].as_str().unwrap_or_default();
+            vec![Need {
+                action: format!("kinesis:{operation}"),
+                resource: format!("arn:aws:kinesis:{region}:{ACCOUNT}:stream/{stream}"),
+            }]
+        }
         service => {
             let field =
                 |name: &str| body.split('&').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
