@@ -160,3 +160,25 @@ fn the_scan_sees_what_it_is_meant_to_see() {
     assert_eq!(room_of("cli", Path::new("world.rs")), "cli/world");
     assert_eq!(room_of("contract", Path::new("limit.rs")), "contract");
 }
+
+#[test]
+fn every_test_that_the_invariants_name_exists() {
+    let text = fs::read_to_string(root().join("docs/INVARIANTS.md")).expect("docs/INVARIANTS.md");
+    let sources: String = ["cli", "runtime"]
+        .iter()
+        .flat_map(|folder| rust_files(&root().join(folder)))
+        .map(|file| fs::read_to_string(file).expect("a source file"))
+        .collect();
+    let is_name = |word: &str| {
+        word.len() > 20 && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let named: BTreeSet<&str> = text.split('`').skip(1).step_by(2).filter(|word| is_name(word)).collect();
+    assert!(named.len() > 50, "only {} tests are named", named.len());
+    let missing: Vec<_> = named.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "docs/INVARIANTS.md names tests that do not exist: {missing:?}");
+    // A promise without a test is a wish.
+    for promise in text.split("\n\n**").skip(1) {
+        let end = promise.find("\n## ").unwrap_or(promise.len());
+        assert!(promise[..end].contains("\nTest"), "no test is named: {}", &promise[..end]);
+    }
+}

@@ -149,7 +149,7 @@ fn what_was_given_up_is_recovered_once() {
     let mut line: Value = serde_json::from_str(kept.lines().next().expect("a line")).expect("JSON");
     let record = line["record"].take();
     let data = &record["kinesis"]["data"];
-    let event = json!({ "Records": [{ "eventID": "shardId-000000000000:1", "kinesis": { "sequenceNumber": "1", "data": data } }] });
+    let event = json!({ "Records": [{ "eventID": "shardId-000000000000:0", "kinesis": { "sequenceNumber": "0", "data": data } }] });
     let object = json!({ "version": "1.0", "payload": event.to_string() }).to_string();
     let place = state.join("stores/failures/aws/lambda/esm/shardId-000000000000/2026/11/24");
     std::fs::create_dir_all(&place).expect("folders");
