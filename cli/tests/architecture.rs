@@ -68,11 +68,28 @@ fn room_of(crate_name: &str, below_src: &Path) -> String {
     if crate_name == "contract" { crate_name.to_owned() } else { format!("{crate_name}/{module}") }
 }
 
+/// The text up to its test module. Items that are for tests alone may stand anywhere; what follows them is checked.
+fn without_tests(text: &str) -> &str {
+    let mut from = 0;
+    while let Some(at) = text[from..].find("#[cfg(test)]").map(|at| from + at) {
+        let rest = text[at + "#[cfg(test)]".len()..].trim_start();
+        if rest.starts_with("mod ") && rest.lines().next().is_some_and(|line| line.trim_end().ends_with('{'))
+        {
+            return &text[..at];
+        }
+        from = at + 1;
+    }
+    text
+}
+
 /// The code of a file without comments and without its unit tests, which may use what they like.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("a source file");
-    let text = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
-    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    without_tests(&text)
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Every `<start><name>` in the code, and every name of `<start>{<name>, <name>::…}`.
@@ -99,7 +116,10 @@ fn observed() -> BTreeMap<String, Uses> {
         let src = root().join(folder);
         for file in rust_files(&src) {
             let below = file.strip_prefix(&src).expect("below src");
-            if below == Path::new("lib.rs") || below.ends_with("tests.rs") {
+            if below == Path::new("lib.rs")
+                || below.ends_with("tests.rs")
+                || below.iter().any(|part| part == "tests")
+            {
                 continue;
             }
             let room = room_of(crate_name, below);
@@ -156,6 +176,8 @@ fn the_scan_sees_what_it_is_meant_to_see() {
         names_after("use crate::{fetch, geo::Source};", "crate::").collect::<Vec<_>>(),
         ["fetch", "geo"]
     );
+    let text = "fn a() {}\n#[cfg(test)]\nfn b() {}\n#[cfg(test)]\nmod far;\nfn c() {}\n#[cfg(test)]\nmod tests {\nfn d() {}\n}";
+    assert!(without_tests(text).ends_with("fn c() {}\n"));
     assert_eq!(room_of("cli", Path::new("config/mod.rs")), "cli/config");
     assert_eq!(room_of("cli", Path::new("world.rs")), "cli/world");
     assert_eq!(room_of("contract", Path::new("limit.rs")), "contract");

@@ -89,7 +89,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     assert!(stderr(&off).contains(&format!("`ipgeo keys enable {new_hint}` first")), "{}", stderr(&off));
     assert!(done(state, &["keys", "enable", "--dev", &new_hint]).contains("status      active"));
     let unsure = run(state, &["keys", "revoke", "--dev", &new_hint]);
-    assert!(unsure.status.code() == Some(2) && stderr(&unsure).contains("say so with --yes"));
+    assert!(unsure.status.code() == Some(2) && stderr(&unsure).contains("pass --yes"));
     assert!(done(state, &["keys", "revoke", "--dev", &new_hint, "--yes"]).contains("status      revoked"));
     let again = run(state, &["keys", "enable", "--dev", &new_hint]);
     assert!(stderr(&again).contains("for good"), "{}", stderr(&again));

@@ -1,5 +1,5 @@
-//! What the handlers ask of a store, and how it may fail. The `dynamo` room implements these against
-//! the DynamoDB API; tests implement them in memory.
+//! What the handlers ask of a store, and how it may fail. The `tables` room implements these over
+//! a trait of a few calls, which the Lambda's own client (`wire`) and the SDK (`dynamo`) make; tests implement them in memory.
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -103,7 +103,7 @@ fn sort_in(zone: &mut Zone, set: &ResourceRecordSet, domain: &str) {
     }
 }
 
-/// Makes a change true: one batch. `alias_of` tells where a region's records must lead.
+/// Makes a change true in one batch. `aliases` are the targets of each region's records.
 pub(super) async fn ensure(
     session: &Session,
     change: &RecordChange,

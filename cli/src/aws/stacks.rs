@@ -326,7 +326,7 @@ pub(super) async fn delete(
     }
 }
 
-/// Whether any of a region's stacks is being changed.
+/// Runs CloudFormation's drift detection on a stack: each drifted resource, how it drifted, and the properties.
 pub(super) async fn drifts(
     session: &Session,
     region: &str,

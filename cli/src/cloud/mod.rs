@@ -7,14 +7,14 @@ mod observe;
 mod probing;
 
 pub use explain::{NO_REASON, Remedied, explain};
-pub use observe::{Ask, KeyLimits, observe};
+pub use observe::{Ask, observe};
 pub use probing::{Probe, ProbeTarget, ProbeTargets};
 
 use std::future::Future;
 
 use serde::Serialize;
 
-use crate::plan::{AccessState, Action, Fault, KeptData, ObservedRegion, Step, Zone};
+use crate::plan::{AccessState, Action, KeptData, ObservedRegion, Step, Zone};
 
 /// Why the cloud can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -108,11 +108,6 @@ pub trait CloudWrite: Sync {
         action: &Action,
         tell: &(dyn Fn(Progress) + Sync),
     ) -> impl Future<Output = Result<Done, StepError>> + Send;
-}
-
-/// A fault as text, with its place.
-pub fn faults_text(faults: &[Fault]) -> String {
-    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// Whether a step waits for time alone: the executor does that itself.

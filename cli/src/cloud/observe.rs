@@ -11,9 +11,6 @@ use crate::config::Config;
 use crate::plan::{KeptData, Observed};
 use crate::stacks::ArtifactSet;
 
-/// API keys by tier and limit.
-pub type KeyLimits = BTreeMap<(String, String), u64>;
-
 /// What to look for.
 #[derive(Debug, Clone)]
 pub struct Ask<'a> {

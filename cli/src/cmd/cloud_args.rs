@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::Args;
 
 use crate::config::{Config, select};
@@ -43,7 +44,7 @@ pub struct ArtifactArgs {
 /// How a plan is carried out.
 #[derive(Debug, Clone, Args)]
 pub struct ExecuteArgs {
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(short, long)]
     pub yes: bool,
     /// Never ask: what would need an answer fails
@@ -67,6 +68,18 @@ pub(super) fn agreed(question: &str, args: &ExecuteArgs) -> anyhow::Result<bool>
         return Err(UsageError("nobody is there to be asked: say --yes".to_owned()).into());
     };
     Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Asks before something that can't be undone, unless `yes`. An error when the operator declines or can't be asked.
+pub(crate) fn confirm(what: &str, yes: bool) -> anyhow::Result<()> {
+    if yes {
+        return Ok(());
+    }
+    match output::ask(&format!("{what}; go on? [y/N]"))? {
+        None => bail!(UsageError(format!("{what}: cannot prompt: stdin is not a terminal; pass --yes"))),
+        Some(answer) if matches!(answer.to_lowercase().as_str(), "y" | "yes") => Ok(()),
+        Some(_) => bail!("nothing was changed"),
+    }
 }
 
 /// Whether the operator has named what is destroyed: by `--confirm`, or typed.

@@ -1,4 +1,4 @@
-//! The verbs: one file each, its arguments beside its `run`.
+//! The verbs: their arguments beside their `run`, and what several of them share.
 
 mod checkup;
 pub mod cloud_args;

@@ -131,7 +131,9 @@ pub enum PriceError {
     #[error("the price table has no {0:?}")]
     NoItem(Item),
     /// The table lacks a region.
-    #[error("the price table has no region `{0}`; add a factor to cli/src/cost/prices.toml")]
+    #[error(
+        "this version of ipgeo has no prices for the region `{0}`; update ipgeo, or estimate with a copy of regions.toml without it"
+    )]
     NoRegion(String),
 }
 

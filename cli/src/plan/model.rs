@@ -344,12 +344,6 @@ impl Plan {
         }
         summary
     }
-
-    /// Regions whose stacks go.
-    pub fn removed_regions(&self) -> BTreeSet<&str> {
-        let steps = self.steps().filter(|(_, step)| matches!(step.action, Action::DeleteStack { .. }));
-        steps.map(|(_, step)| step.region.as_str()).collect()
-    }
 }
 
 impl Step {

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::create::expires;
 use super::{OneArgs, find, print_changed};
 use crate::cli::Shared;
+use crate::cmd::cloud_args::confirm;
 use crate::config::Config;
 use crate::keys::{KeyStore as _, parse_owner, parse_quota, parse_site, tier_of};
 use crate::output::UsageError;
@@ -53,7 +54,7 @@ pub struct UpdateArgs {
 pub struct RevokeArgs {
     #[command(flatten)]
     one: OneArgs,
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(short, long)]
     yes: bool,
 }
@@ -120,10 +121,7 @@ pub(super) async fn revoke(
 ) -> anyhow::Result<()> {
     let home = args.one.target.home(shared, config).await?;
     let (identity, record) = find(&args.one.key, &home).await?;
-    if !args.yes {
-        let what = format!("this ends {} of {} for good; say so with --yes", record.hint, record.owner);
-        bail!(UsageError(what));
-    }
+    confirm(&format!("this ends {} of {} for good", record.hint, record.owner), args.yes)?;
     let change = KeyChange { status: Some(Status::Revoked), ..KeyChange::default() };
     let record = home.change(&identity, &change).await?;
     print_changed(&home, &identity, &record, shared, now).await

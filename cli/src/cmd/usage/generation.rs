@@ -13,9 +13,10 @@ use serde::Serialize;
 use super::replay::Work;
 use crate::aws::Home;
 use crate::cli::Shared;
+use crate::cmd::cloud_args::confirm;
 use crate::cmd::{Target, load_config};
 use crate::keys::KeyStore as _;
-use crate::output::{self, Column, Format, UsageError, grouped};
+use crate::output::{self, Column, Format, grouped};
 use crate::replay::{self, Adopted, Ahead, Generation, compared, differences};
 use crate::report::name_of;
 
@@ -49,7 +50,7 @@ pub struct AdoptArgs {
     /// The generation
     #[arg(value_name = "GENERATION")]
     generation: Generation,
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
@@ -65,7 +66,7 @@ pub struct DiscardArgs {
     generation: Generation,
     #[command(flatten)]
     target: Target,
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(short, long)]
     yes: bool,
 }
@@ -184,12 +185,11 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
     let table = existing(&home, &args.generation).await?;
-    if !args.yes {
-        let (generation, diff) = (&args.generation, format!("ipgeo usage diff {}", args.generation));
-        bail!(UsageError(format!(
-            "this puts counts of generation `{generation}` in the place of the ledger's; look at `{diff}`, then say so with --yes"
-        )));
-    }
+    let generation = &args.generation;
+    let what = format!(
+        "this replaces the ledger's counts by those of generation `{generation}`; `ipgeo usage diff {generation}` compares them"
+    );
+    confirm(&what, args.yes)?;
     let (mut taken, mut last) = (0, Adopted::default());
     for round in 0..ADOPT_ROUNDS {
         let until = if round == 0 { now } else { Timestamp::now() };
@@ -230,9 +230,7 @@ pub(super) async fn discard(args: DiscardArgs, shared: &Shared) -> anyhow::Resul
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
     let table = existing(&home, &args.generation).await?;
-    if !args.yes {
-        bail!(UsageError(format!("this deletes the table {} for good; say so with --yes", table.name())));
-    }
+    confirm(&format!("this deletes the table {} for good", table.name()), args.yes)?;
     table.delete().await?;
     let deleted = Discarded { generation: args.generation.to_string(), table: table.name().to_owned() };
     output::data(&output::one(shared.format(), &deleted, String::new)?)?;

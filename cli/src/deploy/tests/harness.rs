@@ -211,7 +211,7 @@ pub(crate) async fn converge(cloud: &Memory, goal: &Goal) -> usize {
             Ok(plan) if plan.is_empty() => return runs,
             Ok(plan) => drop(carried_out(cloud, &plan).await),
             Err(faults) => {
-                let told = crate::cloud::faults_text(&faults);
+                let told = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
                 if told.contains("being changed") {
                     tokio::time::sleep(Duration::from_mins(1)).await;
                 } else if told.contains("stuck") {
