@@ -1,9 +1,11 @@
 //! The command line: verbs and the flags that all of them share.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use clap::{Args, Command, CommandFactory as _, Parser, Subcommand};
 use clap_complete::CompleteEnv;
+use ipgeo_contract::without_api_keys;
 
 use crate::cmd::{
     completions, cost, deploy, destroy, dev, doctor, drift, geo, iam, init, keys, logs, man, plan, probe,
@@ -11,7 +13,7 @@ use crate::cmd::{
 };
 use crate::complete::with_candidates;
 use crate::config::state_folder;
-use crate::output::{Color, Exit, Format, Forms, report_error};
+use crate::output::{self, Color, Exit, Format, Forms, report_error};
 
 /// The variable by which a shell asks for completion.
 pub const COMPLETE_VARIABLE: &str = "IPGEO_COMPLETE";
@@ -167,8 +169,13 @@ pub fn main() -> Exit {
     let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // What can't be printed can't be told about either.
-            let _ = error.print();
+            // An argument that is wrong is repeated, and may be an API key that stands in the wrong place.
+            let text = error.render().to_string();
+            match without_api_keys(&text) {
+                // What can't be printed can't be told about either.
+                Cow::Borrowed(_) => drop(error.print()),
+                Cow::Owned(masked) => output::say(masked.trim_end()),
+            }
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };

@@ -3,7 +3,7 @@
 //! that it is made.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -39,6 +39,22 @@ pub fn in_a_folder(path: &Path) -> io::Result<()> {
 pub fn write_whole(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
     in_a_folder(path)?;
     write(temporary(folder_of(path))?, path, bytes, replace)
+}
+
+/// How a page begins, however it is written.
+const PAGE: &[u8] = b"<!doctype html";
+
+/// Writes a page in the place of an earlier page, or of nothing: any other file was named by mistake.
+pub fn write_page(path: &Path, page: &str) -> io::Result<()> {
+    let mut head = [0; PAGE.len()];
+    match File::open(path).and_then(|mut file| file.read(&mut head)) {
+        Ok(read) if read > 0 && !head.eq_ignore_ascii_case(PAGE) => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "it is there already and is not an HTML page; name another file, or remove it first",
+        )),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => write_whole(path, page.as_bytes(), Replace::Yes),
+    }
 }
 
 /// Writes `bytes` to `path`, for its owner alone; folders above it are made.
@@ -138,6 +154,25 @@ mod tests {
         assert_eq!(std::fs::read(&path).expect("a file"), b"two");
         let left = std::fs::read_dir(path.parent().expect("a folder")).expect("a folder").count();
         assert_eq!(left, 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_page_replaces_a_page_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("usage.html");
+        for page in ["<!doctype html><p>1", "<!DOCTYPE html><p>2"] {
+            write_page(&path, page).expect("written");
+            assert_eq!(std::fs::read_to_string(&path).expect("a file"), page);
+        }
+        for other in ["home = \"eu-central-1\"\n", "x", "{}"] {
+            std::fs::write(&path, other).expect("written");
+            let refused = write_page(&path, "<!doctype html>").expect_err("refused").to_string();
+            assert!(refused.contains("not an HTML page"), "{refused}");
+            assert_eq!(std::fs::read_to_string(&path).expect("a file"), other);
+        }
+        std::fs::write(&path, "").expect("emptied");
+        write_page(&path, "<!doctype html>").expect("an empty file holds nothing");
+        assert!(write_page(folder.path(), "<!doctype html>").is_err(), "a folder is no page");
     }
 
     #[test]

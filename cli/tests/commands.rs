@@ -341,3 +341,26 @@ fn what_a_database_says_of_itself_does_not_move_the_cursor() {
         assert!(!all.contains(|c: char| c.is_control() && c != '\n'), "{all:?}");
     }
 }
+
+#[test]
+fn an_api_key_in_the_wrong_place_is_not_repeated() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = ipgeo_contract::ApiKey::generate("ipg", |bytes| bytes.fill(3)).expect("an API key");
+    let (text, site) = (key.expose(), format!("{}.com", key.expose()));
+    for args in [
+        &["keys", "create", "--dev", "--owner", text, "--tier", "startup"][..],
+        &["keys", "create", "--dev", "--owner", "acme", "--tier", text],
+        &["keys", "update", "--dev", "KEY", "--sites", &site],
+        &["keys", "list", "--dev", "--output", text],
+        &["quota", "explain", "--tier", text],
+        &[text],
+    ] {
+        let output = run(folder.path(), args);
+        assert!(!output.status.success(), "{args:?}");
+        assert!(
+            !stderr(&output).contains(text) && stdout(&output).is_empty(),
+            "{args:?}: {}",
+            stderr(&output)
+        );
+    }
+}

@@ -922,3 +922,24 @@ proptest! {
         prop_assert!([400, 405].contains(&answer.status_code));
     }
 }
+
+#[test]
+fn no_answer_repeats_an_api_key_wherever_it_stands() {
+    let edge = Edge::new();
+    let key = edge.key(|_| ());
+    let text = key.expose();
+    for path in [
+        format!("/{text}"),
+        format!("/8.8.8.8/{text}"),
+        format!("/8.8.8.8?fields=city,{text}"),
+        format!("/{text}/24"),
+        format!("/asn/{text}"),
+    ] {
+        let answer = edge.get(&path, &[]);
+        assert!((400..500).contains(&answer.status_code), "{path}");
+        assert!(!answer.body.contains(text), "{}", answer.body);
+    }
+    let bulk = format!("[\"8.8.8.8\",\"{text}\",{{\"key\":\"{text}\"}}]");
+    let answer = edge.send(&post("/bulk", &bulk, &[]));
+    assert!(answer.status_code == 200 && !answer.body.contains(text), "{}", answer.body);
+}

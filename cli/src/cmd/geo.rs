@@ -245,7 +245,9 @@ fn sources_of(
 ) -> anyhow::Result<(Vec<PathBuf>, Vec<String>)> {
     if named.is_empty() {
         let Some(fetched) = fetch::fetched(config, &shared.state) else {
-            bail!("the sources of regions.toml are not here; `ipgeo geo fetch` gets them")
+            bail!(
+                "the sources of regions.toml are not here; `ipgeo geo fetch` gets them, and `ipgeo geo build --sample` compiles a small sample instead"
+            )
         };
         let digests = fetch::verify(config, &shared.state, lock)?;
         return Ok((fetched, digests));
@@ -268,7 +270,10 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
         if named {
             fetch::spares_others(&out)?;
         }
+        let held = hold(&out)?;
         geo::write_sample(&out)?;
+        let digest = fetch::sha256_of(&out).with_context(|| format!("read {}", out.display()))?;
+        held.settle(digest.0)?;
         return inspect(InspectArgs { file: Some(out) }, shared);
     }
     let (config, path) = load_config(shared)?;
@@ -279,28 +284,10 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     if named {
         fetch::spares_others(&out)?;
     }
-    let before = fetch::sha256_of(&out).ok();
-    // The one of before gets a second name before the new one takes its first.
-    let held = fetch::held_of(&out);
-    let _removed_or_none = std::fs::remove_file(&held);
-    if before.is_some() {
-        std::fs::hard_link(&out, &held).with_context(|| format!("keep {}", out.display()))?;
-    }
-    let bar = Bar::default();
-    let built = fetch::compile(&config, &sources, &out, Timestamp::now(), &bar);
-    let digest = match built {
-        Ok(_) => fetch::sha256_of(&out).with_context(|| format!("read {}", out.display()))?,
-        Err(error) => {
-            let _removed_or_none = std::fs::remove_file(&held);
-            return Err(error.into());
-        }
-    };
-    if before.is_some_and(|(before, _)| before != digest.0) {
-        std::fs::rename(&held, fetch::previous_of(&out))
-            .with_context(|| format!("keep {}", held.display()))?;
-    } else {
-        let _removed_or_none = std::fs::remove_file(&held);
-    }
+    let held = hold(&out)?;
+    fetch::compile(&config, &sources, &out, Timestamp::now(), &Bar::default())?;
+    let digest = fetch::sha256_of(&out).with_context(|| format!("read {}", out.display()))?;
+    held.settle(digest.0.clone())?;
     // A file that was named is not the one that is served: the lock stays.
     if !named {
         let info = Database::open(&out)?.info().clone();
@@ -311,6 +298,42 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     }
     purge(&config, shared)?;
     inspect(InspectArgs { file: Some(out) }, shared)
+}
+
+/// A database that is about to be replaced, under a second name; it goes with this value unless it is settled.
+struct Held {
+    out: PathBuf,
+    /// Its digest; `None`: there was none.
+    before: Option<String>,
+}
+
+/// Gives the database of before a second name before the new one takes its first.
+fn hold(out: &Path) -> anyhow::Result<Held> {
+    let before = fetch::sha256_of(out).ok().map(|(digest, _)| digest);
+    let name = fetch::held_of(out);
+    let _removed_or_none = std::fs::remove_file(&name);
+    if before.is_some() {
+        std::fs::hard_link(out, &name).with_context(|| format!("keep {}", out.display()))?;
+    }
+    Ok(Held { out: out.to_owned(), before })
+}
+
+impl Held {
+    /// Keeps it as the previous database if the new one is another.
+    fn settle(self, digest: String) -> anyhow::Result<()> {
+        let name = fetch::held_of(&self.out);
+        if self.before.as_ref().is_some_and(|before| *before != digest) {
+            std::fs::rename(&name, fetch::previous_of(&self.out))
+                .with_context(|| format!("keep {}", name.display()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _removed_or_none = std::fs::remove_file(fetch::held_of(&self.out));
+    }
 }
 
 fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {

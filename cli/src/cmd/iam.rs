@@ -22,8 +22,16 @@ Examples:
   aws iam create-policy --policy-name ipgeo-deployer --policy-document file://deployer.json")]
 pub struct PolicyArgs {
     /// The account's number; else any account
-    #[arg(long, value_name = "NUMBER", default_value = "*")]
+    #[arg(long, value_name = "NUMBER", default_value = "*", value_parser = account)]
     account: String,
+}
+
+fn account(text: &str) -> Result<String, String> {
+    if text == "*" || (text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())) {
+        Ok(text.to_owned())
+    } else {
+        Err("an account number has 12 digits".to_owned())
+    }
 }
 
 /// Runs a verb.

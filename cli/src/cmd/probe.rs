@@ -17,7 +17,7 @@ use crate::cloud::{ProbeTarget, ProbeTargets as _};
 use crate::config::Config;
 use crate::latency::{About, Edge, History, Measurer, Row, Run, State, measure_all, page, summarise};
 use crate::output::{self, Column, Exit};
-use crate::whole::{Replace, write_whole};
+use crate::whole::write_page;
 use crate::world::WorldFile;
 
 /// Flags of `ipgeo probe`.
@@ -160,7 +160,7 @@ fn publish(
         attribution_link: credit.map(|credit| credit.link).unwrap_or_default(),
     };
     let text = page(&about, rows, &history);
-    write_whole(file, text.as_bytes(), Replace::Yes).with_context(|| format!("write {}", file.display()))?;
+    write_page(file, &text).with_context(|| format!("write {}", file.display()))?;
     output::say(&format!("the status page is {}", file.display()));
     Ok(())
 }

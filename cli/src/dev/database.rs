@@ -60,6 +60,9 @@ pub fn serve_database(
         return open(compiled, false);
     }
     let sample = state.join("geo").join("sample.mmdb");
-    geo::write_sample(&sample)?;
+    // A full disk is no reason not to start with the one that is there.
+    if std::fs::read(&sample).ok() != Some(geo::sample()?) {
+        geo::write_sample(&sample)?;
+    }
     open(sample, true)
 }

@@ -39,11 +39,43 @@ impl CallerRule {
     }
 }
 
-/// The event that API Gateway would make of a request; `None` when the body is larger than it takes.
-pub(crate) async fn event(request: Request, caller: IpAddr) -> Option<Event> {
+/// Why a body is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BadBody {
+    /// It is larger than API Gateway takes.
+    TooLarge,
+    /// It is not what its headers say.
+    Broken,
+}
+
+impl BadBody {
+    fn of(error: &axum::Error) -> Self {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if error.is::<http_body_util::LengthLimitError>() {
+                return Self::TooLarge;
+            }
+            cause = error.source();
+        }
+        Self::Broken
+    }
+
+    /// What API Gateway says.
+    pub(crate) fn response(self) -> Response<Body> {
+        match self {
+            Self::TooLarge => {
+                refusal(StatusCode::PAYLOAD_TOO_LARGE, r#"{"message":"Request Entity Too Large"}"#)
+            }
+            Self::Broken => refusal(StatusCode::BAD_REQUEST, r#"{"message":"Bad Request"}"#),
+        }
+    }
+}
+
+/// The event that API Gateway would make of a request.
+pub(crate) async fn event(request: Request, caller: IpAddr) -> Result<Event, BadBody> {
     static REQUESTS: AtomicU64 = AtomicU64::new(0);
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, BODY_BYTES_MAX).await.ok()?;
+    let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| BadBody::of(&error))?;
     let mut event = Event {
         version: "2.0".to_owned(),
         raw_path: parts.uri.path().to_owned(),
@@ -71,7 +103,7 @@ pub(crate) async fn event(request: Request, caller: IpAddr) -> Option<Event> {
         event.is_base64_encoded = text.is_err();
         event.body = Some(text.unwrap_or_else(|_| STANDARD.encode(&body)));
     }
-    Some(event)
+    Ok(event)
 }
 
 /// A header's value; bytes that are no UTF-8 become the replacement character.
@@ -109,9 +141,14 @@ pub(crate) fn refusal(status: StatusCode, body: &'static str) -> Response<Body> 
     response
 }
 
-/// What API Gateway says when a body is too large.
-pub(crate) fn too_large() -> Response<Body> {
-    refusal(StatusCode::PAYLOAD_TOO_LARGE, r#"{"message":"Request Entity Too Large"}"#)
+/// A call that could not be counted is not answered.
+pub(crate) fn not_counted() -> Response<Body> {
+    let mut response = refusal(
+        StatusCode::SERVICE_UNAVAILABLE,
+        r#"{"message":"ipgeo dev can't write its log, so this call would not be counted. Is the disk full?"}"#,
+    );
+    response.headers_mut().insert("retry-after", HeaderValue::from_static("1"));
+    response
 }
 
 #[cfg(test)]
@@ -147,7 +184,15 @@ mod tests {
         let address = "9.9.9.9".parse().expect("an address");
         let binary = event(request(vec![0xff, 0xfe]), address).await.expect("an event");
         assert_eq!((binary.body.as_deref(), binary.is_base64_encoded), (Some("//4="), true));
-        assert!(event(request(vec![0; BODY_BYTES_MAX + 1]), address).await.is_none());
+        assert_eq!(
+            event(request(vec![0; BODY_BYTES_MAX + 1]), address).await.unwrap_err(),
+            BadBody::TooLarge
+        );
+        let broken = Body::from_stream(futures_util::stream::once(async {
+            Err::<Vec<u8>, _>(std::io::Error::other("Invalid chunk size line"))
+        }));
+        let broken = Request::builder().body(broken).expect("a request");
+        assert_eq!(event(broken, address).await.unwrap_err(), BadBody::Broken);
     }
 
     #[test]
@@ -171,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_page_of_any_origin_may_read_that_a_body_is_too_large() {
-        let response = too_large();
+        let response = BadBody::TooLarge.response();
         assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(response.headers()["access-control-allow-origin"], "*");
     }

@@ -1,7 +1,7 @@
 //! What kept state was made for: a service's name and its home. Another service on the same stores would silently start
 //! from nothing, because tables have the service's name and the ledger is in the home region's store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,24 @@ pub(super) fn check_kept_for(stores: &Path, config: &Config) -> anyhow::Result<(
     } else if kept.service != wanted.service {
         ("service", kept.service, wanted.service)
     } else {
-        return Ok(());
+        return home_is_there(stores, config);
     };
     Err(StartError::KeptForAnother { what, was, is, stores: stores.to_owned() }.into())
+}
+
+/// Refuses to go on without home's store where there was one: API keys and counts would be gone without a word.
+fn home_is_there(stores: &Path, config: &Config) -> anyhow::Result<()> {
+    let store = store_file(stores, &config.service.home);
+    match std::fs::metadata(&store) {
+        Ok(found) if found.len() > 0 => Ok(()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("read {}", store.display()))
+        }
+        _ => Err(StartError::HomeStoreMissing { store }.into()),
+    }
+}
+
+/// The file of a region's store.
+pub(super) fn store_file(stores: &Path, region: &str) -> PathBuf {
+    stores.join(format!("{region}.sqlite"))
 }

@@ -84,6 +84,24 @@ impl RegionLog {
     }
 }
 
+/// Whether a region's log can be written: a call whose line is not in it must not be answered.
+#[derive(Clone)]
+pub(crate) struct LogGate(Arc<Mutex<LogFile>>);
+
+impl LogGate {
+    /// Tries to write what waits; whether nothing waits now.
+    pub(crate) fn is_open(&self) -> bool {
+        locked(&self.0).flush().is_ok()
+    }
+}
+
+impl RegionLog {
+    /// What tells whether its lines are written.
+    pub(crate) fn gate(&self) -> LogGate {
+        LogGate(Arc::clone(&self.file))
+    }
+}
+
 impl UsageSink for RegionLog {
     fn usage(&self, mut line: String) {
         line.push('\n');
@@ -130,12 +148,24 @@ impl LogReader {
                     if self.is_ended() {
                         tries_left -= 1;
                         if tries_left == 0 {
+                            self.say_lost();
                             return;
                         }
                     }
                     tokio::time::sleep(RETRY_AFTER).await;
                 }
             }
+        }
+    }
+
+    /// Says what is not even in the log file; its callers were answered 503.
+    fn say_lost(&self) {
+        let unwritten = locked(&self.file).unwritten.iter().filter(|byte| **byte == b'\n').count();
+        if unwritten > 0 {
+            crate::output::say(&format!(
+                "{}: {unwritten} calls that were answered 503 are not counted: their lines could not be written",
+                self.region
+            ));
         }
     }
 
@@ -297,12 +327,15 @@ mod tests {
             std::fs::File::open(folder.path().join(format!("{REGION}.{:020}.log", 0))).expect("a file");
         let sound = locked(&log.file).writer.swap_file(broken);
         let carrying = tokio::spawn(reader.carry(Arc::new(stream), LAG));
+        assert!(log.gate().is_open());
         for number in 0..3 {
             log.usage(line(number));
         }
+        assert!(!log.gate().is_open(), "nobody is answered whose line is not in the log");
         tokio::time::sleep(LAG * 5).await;
         assert!(kept(folder.path()).is_empty());
         locked(&log.file).writer.swap_file(sound);
+        assert!(log.gate().is_open());
         tokio::time::sleep(LAG * 5).await;
         assert_eq!(kept(folder.path()), [3]);
         log.usage(line(3));

@@ -25,7 +25,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::connections::{Connections, Ticket, connections_max};
 use super::front::{self, CallerRule};
 use super::nearest::{Point, nearest};
-use super::pipe::RegionLog;
+use super::pipe::{LogGate, RegionLog};
 use super::throttle::Throttle;
 
 /// How long open connections may hold up the end.
@@ -48,22 +48,29 @@ pub(crate) struct Edge {
     pub(crate) point: Point,
     /// What it lets through; `None`: everything.
     pub(crate) throttle: Option<Throttle>,
+    /// Whether its log can be written.
+    pub(crate) log: LogGate,
 }
 
 impl Edge {
     async fn answer(&self, request: Request, caller: IpAddr) -> Response<Body> {
         // Read before a place is taken: a body that comes slowly must not hold one.
         let event = match tokio::time::timeout(REQUEST_MAX, front::event(request, caller)).await {
-            Ok(Some(event)) => event,
-            Ok(None) => return front::too_large(),
+            Ok(Ok(event)) => event,
+            Ok(Err(refused)) => return refused.response(),
             Err(_) => return too_slow(),
         };
+        if !self.log.is_open() {
+            return front::not_counted();
+        }
         let passage = self.throttle.as_ref().map(|throttle| throttle.pass()).transpose();
         let _passage = match passage {
             Ok(passage) => passage,
             Err(refused) => return refused.response(),
         };
-        front::response(self.lookup.handle(&event, Timestamp::now()).await, &self.name)
+        let answer = self.lookup.handle(&event, Timestamp::now()).await;
+        // Its own line may be the first that can't be written. It is counted once it can be.
+        if self.log.is_open() { front::response(answer, &self.name) } else { front::not_counted() }
     }
 }
 

@@ -43,7 +43,7 @@ impl RegionStore {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<Self> {
         let database = match file {
-            Some(file) => open_file(file)?,
+            Some(file) => open_file(file, feed.is_some())?,
             None => Database::memory().context("open a store in memory")?,
         };
         // No fsync for every write: what a laptop loses in a power cut, `dev` may lose too.
@@ -74,9 +74,16 @@ impl RegionStore {
 }
 
 /// The store of a file that nobody but its owner can read. `SQLite` gives what it keeps beside the file the same rights.
-fn open_file(file: &Path) -> anyhow::Result<Database> {
+fn open_file(file: &Path, is_home: bool) -> anyhow::Result<Database> {
     let text = file.to_str().ok_or_else(|| anyhow!("the path of {} is not UTF-8", file.display()))?;
-    let failed = || format!("open {}; `ipgeo dev --fresh` starts over with empty stores", file.display());
+    let failed = || {
+        let help = if is_home {
+            "restore it from a backup, or start over with `--fresh`, which deletes API keys and usage"
+        } else {
+            "it is a copy of home's: remove the file and start again, and it is made anew"
+        };
+        format!("open the store {}; {help}", file.display())
+    };
     private_file(file).with_context(failed)?;
     Database::new(text).with_context(failed)
 }

@@ -25,6 +25,9 @@ pub(crate) async fn follow(folder: &Path, tiers: &Tiers, home: &Home) -> anyhow:
         Err(error) => return Err(error).with_context(|| format!("read {}", file.display())),
     };
     for (name, from) in before.lines().filter_map(read_line) {
+        if tiers.find(name).is_none() {
+            say(&format!("tier `{name}` is no longer in regions.toml; its API keys keep their limits"));
+        }
         let Some(tier) = tiers.find(name).filter(|tier| tier.limit != from) else { continue };
         let changed = change_tier(home, name, from, tier.limit, |_, _| ()).await;
         let count = changed

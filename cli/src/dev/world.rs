@@ -24,7 +24,7 @@ use super::copies::{self, Table};
 use super::counting::Counting;
 use super::delivery::Handler;
 use super::front::CallerRule;
-use super::kept_for::check_kept_for;
+use super::kept_for::{check_kept_for, store_file};
 use super::nearest::Point;
 use super::ports::listen;
 use super::replication::{Feed, Replication, Running, Writes};
@@ -88,6 +88,16 @@ pub enum StartError {
         count: usize,
         /// The highest that can be the first.
         highest: usize,
+    },
+    /// Home's store is gone, and the rest of the state is there.
+    #[error(
+        "home's store {} is missing or empty: it held the API keys and the ledger\n\
+         help: restore it from a backup, or start over with `--fresh`, which deletes the rest too",
+        store.display()
+    )]
+    HomeStoreMissing {
+        /// Its file.
+        store: PathBuf,
     },
     /// The state that is kept is another service's.
     #[error(
@@ -158,6 +168,7 @@ impl World {
         let (folder, temporary) = log_folder(options)?;
         let (counting, logs) = Counting::start(config, options, &folder, &ledger, &handler, &alerts).await?;
         let edges = config.regions.iter().zip(access).zip(logs).map(|((region, access), log)| Edge {
+            log: log.gate(),
             lookup: Lookup::new(access, Arc::clone(&database), log, settings(config, region)),
             name: region.name.clone(),
             point: Point { latitude: region.latitude, longitude: region.longitude },
@@ -228,7 +239,7 @@ async fn open_stores(
     }
     let mut stores = Vec::with_capacity(config.regions.len());
     for region in &config.regions {
-        let file = options.stores.as_ref().map(|folder| folder.join(format!("{}.sqlite", region.name)));
+        let file = options.stores.as_ref().map(|folder| store_file(folder, &region.name));
         let feed = (region.name == config.service.home).then(|| feed.clone());
         stores.push(RegionStore::open(file.as_deref(), key, feed, told(stopped.clone())).await?);
     }

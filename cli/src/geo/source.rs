@@ -36,6 +36,10 @@ impl Source {
     /// Maps a source database. It must not be changed in place meanwhile.
     pub fn open(path: &Path) -> Result<Self, BuildError> {
         let failed = |source| BuildError::Open { path: path.to_owned(), source };
+        // A pipe would be waited for, and a device has no end.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(failed(std::io::Error::other("it is not a file")));
+        }
         let file = File::open(path).map_err(failed)?;
         #[expect(unsafe_code, reason = "mapping a file; every read of it is checked, see `raw`")]
         // SAFETY: sources are replaced by renaming, never written to in place.

@@ -1,5 +1,7 @@
 //! Errors as people read them, and the exit status.
 
+use ipgeo_contract::without_api_keys;
+
 use super::say;
 
 /// The exit status; documented in `docs/COMMANDS.md`.
@@ -50,7 +52,7 @@ impl From<Exit> for std::process::ExitCode {
 
 /// Prints an error with its causes, none of them twice.
 pub fn report_error(error: &anyhow::Error) {
-    say(&format!("error: {}", chain(error)));
+    say(&without_api_keys(&format!("error: {}", chain(error))));
 }
 
 fn chain(error: &anyhow::Error) -> String {

@@ -245,12 +245,14 @@ impl KeptStream {
 
     /// The records of a shard from a position on, a page at most, and the position after the last.
     pub fn records(&self, shard: &str, from: u64) -> io::Result<(Vec<Arrived>, u64)> {
-        let (mut records, mut position) = (Vec::new(), from);
+        let (mut records, mut position, now) = (Vec::new(), from, Timestamp::now());
         shard_log(&self.folder, shard).read(from, |line, after| {
             position = after;
             records.push(match serde_json::from_slice::<Line>(line) {
                 Ok(line) => {
-                    let at = Timestamp::from_millisecond(line.arrived).unwrap_or_default();
+                    // A clock that stood ahead says nothing of when it came: it is no reason to read no further.
+                    let at = Timestamp::from_millisecond(line.arrived).ok().filter(|at| *at <= now);
+                    let at = at.unwrap_or_default();
                     Arrived { at, record: line.record }
                 }
                 // An empty record: the counter counts it as one that can't be read, and goes on.

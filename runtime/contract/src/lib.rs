@@ -15,6 +15,7 @@ mod hint;
 mod identity;
 mod ledger;
 mod limit;
+mod mask;
 mod notes;
 mod number;
 mod period;
@@ -32,6 +33,7 @@ pub use hint::{foreign_hint, hash_hint, is_hint};
 pub use identity::{AddressSecret, DaySecret, Identity, IdentityError, IdentityKind};
 pub use ledger::{LedgerAttr, ledger_attr, padded_sequence};
 pub use limit::{Limit, LimitError, Window};
+pub use mask::without_api_keys;
 pub use notes::{
     GAP_AGE_S, Gap, RECORD_AGE_S, alert_sort_key, alerts_of, counted_attr, gap_attr, ledger_row, newest_attr,
     parse_alert_sort_key, recovered_sort_key,

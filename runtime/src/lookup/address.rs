@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use ipgeo_contract::without_api_keys;
+
 use super::special::kind;
 
 /// Characters of a caller's text that an answer repeats.
@@ -21,8 +23,10 @@ pub(super) enum AddressFault {
     NotPublic(IpAddr, &'static str),
 }
 
-/// Cuts a caller's text to what an answer may repeat, without control characters.
+/// Cuts a caller's text to what an answer may repeat: without control characters, and without API keys, which clients put
+/// into the wrong places.
 pub(super) fn echo(text: &str) -> String {
+    let text = without_api_keys(text);
     let mut shown: String = text.chars().filter(|c| !c.is_control()).take(ECHO_CHARS_MAX).collect();
     if text.chars().count() > ECHO_CHARS_MAX {
         shown.push('…');

@@ -3,6 +3,7 @@
 use anyhow::bail;
 use clap::Args;
 use ipgeo_contract::{ApiKey, Identity, KeyRecord, Limit, SitePattern, Status};
+use ipgeo_runtime::dynamo::KeyChange;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -128,7 +129,22 @@ pub(super) async fn create(
     let home = args.target.home(shared, config).await?;
     home.put(&Identity::key(&key.hash()), &record).await?;
     known_everywhere(&key, shared, &args.target).await;
-    reveal(&key, &record, shared, &args.target, now)
+    let shown = reveal(&key, &record, shared, &args.target, now);
+    withdrawn_unless(shown, &home, &key).await
+}
+
+/// Revokes a new API key that could not be shown: nobody has it.
+async fn withdrawn_unless(shown: anyhow::Result<()>, home: &Home, key: &ApiKey) -> anyhow::Result<()> {
+    let Err(error) = shown else { return Ok(()) };
+    let change = KeyChange { status: Some(Status::Revoked), ..KeyChange::default() };
+    let revoked = home.change(&Identity::key(&key.hash()), &change).await;
+    Err(match revoked {
+        Ok(_) => error.context("the new API key could not be shown, so it was revoked; run the same again"),
+        Err(_) => error.context(format!(
+            "the new API key could not be shown, and could not be revoked either; run `ipgeo keys revoke {}`",
+            key.hint()
+        )),
+    })
 }
 
 /// The value of `--expires`.
@@ -182,9 +198,11 @@ pub(super) async fn rotate(
     home.put(&identity, &fresh).await?;
     let end = now.checked_add(grace).map_err(|_| UsageError::of("--grace is too long"))?;
     let end = record.expires.map_or(end, |expires| expires.min(end));
-    home.access.supersede(&old, &identity, end).await?;
     known_everywhere(&key, shared, &args.one.target).await;
-    reveal(&key, &fresh, shared, &args.one.target, now)?;
+    // Before the old one gets an end: an API key that nobody has seen must not take its place.
+    let shown = reveal(&key, &fresh, shared, &args.one.target, now);
+    withdrawn_unless(shown, &home, &key).await?;
+    home.access.supersede(&old, &identity, end).await?;
     output::say(&format!("{} ends at {}", record.hint, instant(end)));
     Ok(())
 }

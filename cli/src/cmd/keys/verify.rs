@@ -51,7 +51,7 @@ struct Sight {
     propagation_ms: Option<u64>,
     status: String,
     limit: String,
-    used: u64,
+    published: u64,
 }
 
 const COLUMNS: [Column; 7] = [
@@ -61,7 +61,7 @@ const COLUMNS: [Column; 7] = [
     Column::number("propagation"),
     Column::text("status"),
     Column::text("limit"),
-    Column::number("used"),
+    Column::number("published"),
 ];
 
 async fn regions(
@@ -157,7 +157,7 @@ fn sight(
         propagation_ms,
         status: record.map(|record| record.status.to_string()).unwrap_or_default(),
         limit: record.map(|record| record.limit.to_string()).unwrap_or_default(),
-        used: record.and_then(|record| record.published).map_or(0, |published| published.used),
+        published: record.and_then(|record| record.published).map_or(0, |published| published.used),
     }
 }
 
@@ -170,7 +170,7 @@ fn print(sights: &[Sight], shared: &Shared) -> anyhow::Result<()> {
             sight.propagation_ms.map(|ms| format!("{} ms", grouped(ms))).unwrap_or_default(),
             sight.status.clone(),
             sight.limit.clone(),
-            grouped(sight.used),
+            grouped(sight.published),
         ]
     })?;
     output::data(&text)?;

@@ -17,7 +17,7 @@ use crate::cost::{Counted, Model, Prices, so_far};
 use crate::output;
 use crate::page::{Bill, Facts, KeyCalls, RegionCalls, headroom, page};
 use crate::report::{By, Row, lags, report, top};
-use crate::whole::{Replace, write_whole};
+use crate::whole;
 
 /// API keys that the page shows.
 const KEYS_SHOWN: usize = 12;
@@ -60,8 +60,7 @@ pub(super) async fn write_page(
         lag: if is_over { Vec::new() } else { lags(&home.ledger.newest().await?, &regions, now) },
         bill: if is_over && once.is_empty() { None } else { Some(bill(&config, months[0], &once, now)?) },
     };
-    write_whole(file, page(&facts)?.as_bytes(), Replace::Yes)
-        .with_context(|| format!("write {}", file.display()))?;
+    whole::write_page(file, &page(&facts)?).with_context(|| format!("write {}", file.display()))?;
     output::say(&format!("wrote {}", file.display()));
     Ok(())
 }

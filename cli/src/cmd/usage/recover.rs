@@ -12,7 +12,7 @@ use crate::aws::{FailureBucket, Home};
 use crate::cli::Shared;
 use crate::cmd::{Target, load_config};
 use crate::config::Config;
-use crate::output::{self, Column, Format, grouped};
+use crate::output::{self, Column, Format, UsageError, grouped};
 use crate::replay::{self, Recovered};
 use crate::stream::{FailedBatches, FailedFolder};
 use crate::world::WorldFile;
@@ -50,6 +50,9 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
     let folder = match (&args.folder, args.target.dev) {
+        (Some(folder), _) if !folder.is_dir() => {
+            return Err(UsageError::of(format!("--folder: there is no folder {}", folder.display())).into());
+        }
         (Some(folder), _) => Some(folder.clone()),
         (None, true) => {
             let stream = WorldFile::find(&shared.state)?.stream;
