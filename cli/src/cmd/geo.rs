@@ -273,7 +273,7 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
         let held = hold(&out)?;
         geo::write_sample(&out)?;
         let digest = fetch::sha256_of(&out).with_context(|| format!("read {}", out.display()))?;
-        held.settle(digest.0)?;
+        held.settle(&digest.0)?;
         return inspect(InspectArgs { file: Some(out) }, shared);
     }
     let (config, path) = load_config(shared)?;
@@ -287,7 +287,7 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     let held = hold(&out)?;
     fetch::compile(&config, &sources, &out, Timestamp::now(), &Bar::default())?;
     let digest = fetch::sha256_of(&out).with_context(|| format!("read {}", out.display()))?;
-    held.settle(digest.0.clone())?;
+    held.settle(&digest.0)?;
     // A file that was named is not the one that is served: the lock stays.
     if !named {
         let info = Database::open(&out)?.info().clone();
@@ -320,9 +320,9 @@ fn hold(out: &Path) -> anyhow::Result<Held> {
 
 impl Held {
     /// Keeps it as the previous database if the new one is another.
-    fn settle(self, digest: String) -> anyhow::Result<()> {
+    fn settle(self, digest: &str) -> anyhow::Result<()> {
         let name = fetch::held_of(&self.out);
-        if self.before.as_ref().is_some_and(|before| *before != digest) {
+        if self.before.as_ref().is_some_and(|before| before != digest) {
             std::fs::rename(&name, fetch::previous_of(&self.out))
                 .with_context(|| format!("keep {}", name.display()))?;
         }

@@ -160,7 +160,7 @@ impl LogReader {
 
     /// Says what is not even in the log file; its callers were answered 503.
     fn say_lost(&self) {
-        let unwritten = locked(&self.file).unwritten.iter().filter(|byte| **byte == b'\n').count();
+        let unwritten = String::from_utf8_lossy(&locked(&self.file).unwritten).lines().count();
         if unwritten > 0 {
             crate::output::say(&format!(
                 "{}: {unwritten} calls that were answered 503 are not counted: their lines could not be written",
