@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use ipgeo::aws::Home;
 use ipgeo::world::WorldFile;
-use support::{CONFIG, Dev, done, stderr, wait_for, with_input};
+use support::{CONFIG, Dev, done, run, stderr, wait_for, with_input};
 
 /// The whole answer to a request of these headers.
 fn asked(address: &str, method: &str, headers: &[(&str, &str)], body: &str) -> String {
@@ -196,5 +196,71 @@ fn thousands_of_api_keys_are_in_every_region_soon_and_after_a_kill() {
     drop(dev);
     let dev = Dev::start(state);
     assert!(are_everywhere(COUNT), "a region lacks API keys, or has others");
+    assert_eq!(dev.stop(), Some(0));
+}
+
+#[test]
+fn a_damaged_store_is_never_replaced_by_an_empty_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path();
+    let dev = Dev::start(state);
+    done(state, &["keys", "create", "--dev", "--owner", "acme", "--tier", "startup"]);
+    let world = WorldFile::find(state).expect("a world");
+    let copy =
+        world.regions.iter().find(|region| region.region != world.home).expect("a copy").region.clone();
+    assert_eq!(dev.stop(), Some(0));
+    let store = |region: &str| state.join("stores").join(format!("{region}.sqlite"));
+    let refused = |advice: &str| {
+        let output = run(state, &["dev", "--port", "0"]);
+        assert!(output.status.code() == Some(1) && stderr(&output).contains(advice), "{}", stderr(&output));
+    };
+    let kept = std::fs::read(store(&copy)).expect("a store");
+    std::fs::write(store(&copy), "not a database, but some text that is longer than a header")
+        .expect("written");
+    refused("it is a copy of home's: remove the file and start again");
+    std::fs::remove_file(store(&copy)).expect("removed");
+    assert!(!kept.is_empty());
+
+    let home = std::fs::read(store(&world.home)).expect("a store");
+    std::fs::write(store(&world.home), "").expect("emptied");
+    refused("is missing or empty: it held the API keys and the ledger");
+    std::fs::remove_file(store(&world.home)).expect("removed");
+    refused("is missing or empty: it held the API keys and the ledger");
+    std::fs::write(store(&world.home), home).expect("restored");
+    let dev = Dev::start(state);
+    assert!(done(state, &["keys", "list", "--dev"]).contains("acme"));
+    assert_eq!(dev.stop(), Some(0));
+}
+
+#[test]
+fn an_api_key_that_nobody_saw_is_revoked_and_replaces_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path();
+    let dev = Dev::start(state);
+    let key = done(state, &["keys", "create", "--dev", "--owner", "acme", "--tier", "startup"]);
+    let hint = format!("ipg_…{}", &key[key.len() - 4..]);
+    let unseen = |args: &[&str]| {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device that is full");
+        let output =
+            support::ipgeo(state).args(args).stdout(full).stderr(Stdio::piped()).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("could not be shown, so it was revoked"), "{}", stderr(&output));
+    };
+    unseen(&["keys", "create", "--dev", "--owner", "zoo", "--tier", "startup"]);
+    unseen(&["keys", "rotate", "--dev", &hint, "--grace", "0"]);
+    let rows: serde_json::Value =
+        serde_json::from_str(&done(state, &["keys", "list", "--dev", "--json"])).expect("JSON");
+    let status = |owner: &str| -> Vec<String> {
+        let rows = rows.as_array().expect("rows").iter().filter(|row| row["owner"] == owner);
+        rows.map(|row| row["status"].as_str().expect("a status").to_owned()).collect()
+    };
+    assert_eq!((status("zoo"), status("acme").len()), (vec!["revoked".to_owned()], 2));
+    assert_eq!(
+        support::get(&format!("{}/1.1.1.1/city", dev.nearest()), Some(&key)).0,
+        200,
+        "the old one goes on"
+    );
+    // Once it can be shown, it takes the old one's place.
+    assert!(done(state, &["keys", "rotate", "--dev", &hint, "--grace", "0"]).starts_with("ipg_"));
     assert_eq!(dev.stop(), Some(0));
 }

@@ -94,7 +94,7 @@ fn the_stream_is_counted_again_and_nothing_twice() {
         (&0.into(), &12.into(), &"generation".into(), &"acme".into())
     );
     let unsure = run(state, &["usage", "adopt", "check", "--dev"]);
-    assert!(stderr(&unsure).contains("pass --yes"), "{}", stderr(&unsure));
+    assert!(stderr(&unsure).contains("pass --yes to confirm"), "{}", stderr(&unsure));
     let adopted = json_of(state, &["usage", "adopt", "check", "--dev", "--yes"]);
     assert_eq!(adopted, json!([{ "taken": 1, "same": 1, "ahead": 0, "partial": 0 }]));
     assert_eq!(exported(state), before);

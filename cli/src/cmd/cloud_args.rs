@@ -76,7 +76,9 @@ pub(crate) fn confirm(what: &str, yes: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     match output::ask(&format!("{what}; go on? [y/N]"))? {
-        None => bail!(UsageError(format!("{what}: cannot prompt: stdin is not a terminal; pass --yes"))),
+        None => bail!(UsageError(format!(
+            "{what}: cannot prompt: stdin is not a terminal; pass --yes to confirm"
+        ))),
         Some(answer) if matches!(answer.to_lowercase().as_str(), "y" | "yes") => Ok(()),
         Some(_) => bail!("nothing was changed"),
     }

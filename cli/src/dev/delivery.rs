@@ -34,7 +34,7 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// Delivers what is in the shard and not noted as counted, until the stream has ended.
+    /// Delivers records that are not marked as counted, until the stream ends.
     pub(crate) async fn run(mut self, mut kept: watch::Receiver<()>) {
         let mut counted = loop {
             match Counted::open(&self.folder, &self.shard) {
@@ -67,8 +67,8 @@ impl Delivery {
             }
             position = after;
             if let Err(error) = counted.note(position) {
-                // What is noted late is counted again by the next run, and found counted.
-                crate::output::say(&format!("usage: what is counted can't be noted: {error}"));
+                // Without a saved position the next run delivers these records again, and the ledger skips them.
+                crate::output::say(&format!("usage: can't save the counting position: {error}"));
             }
         }
     }

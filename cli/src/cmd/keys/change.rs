@@ -69,7 +69,7 @@ async fn changed(
     let home = one.target.home(shared, config).await?;
     let (identity, record) = find(&one.key, &home).await?;
     if record.status == Status::Revoked {
-        bail!("{} is revoked, and that is for good; make a new API key", record.hint);
+        bail!("{} is revoked, which is permanent; make a new API key", record.hint);
     }
     let record = home.change(&identity, &change).await?;
     print_changed(&home, &identity, &record, shared, now).await
@@ -98,7 +98,7 @@ pub(super) async fn update(
         networks: if args.any_network { Some(Vec::new()) } else { args.networks },
     };
     if change == KeyChange::default() {
-        bail!(UsageError::of("nothing to change; `ipgeo keys update --help` lists what can be"));
+        bail!(UsageError::of("nothing to change; see `ipgeo keys update --help` for what can be changed"));
     }
     changed(&args.one, change, config, shared, now).await
 }
@@ -121,7 +121,7 @@ pub(super) async fn revoke(
 ) -> anyhow::Result<()> {
     let home = args.one.target.home(shared, config).await?;
     let (identity, record) = find(&args.one.key, &home).await?;
-    confirm(&format!("this ends {} of {} for good", record.hint, record.owner), args.yes)?;
+    confirm(&format!("this permanently revokes {} of {}", record.hint, record.owner), args.yes)?;
     let change = KeyChange { status: Some(Status::Revoked), ..KeyChange::default() };
     let record = home.change(&identity, &change).await?;
     print_changed(&home, &identity, &record, shared, now).await

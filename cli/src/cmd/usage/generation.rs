@@ -187,7 +187,7 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
     let table = existing(&home, &args.generation).await?;
     let generation = &args.generation;
     let what = format!(
-        "this replaces the ledger's counts by those of generation `{generation}`; `ipgeo usage diff {generation}` compares them"
+        "this replaces the ledger's counts with those of generation `{generation}` (see `ipgeo usage diff {generation}`)"
     );
     confirm(&what, args.yes)?;
     let (mut taken, mut last) = (0, Adopted::default());
@@ -230,7 +230,7 @@ pub(super) async fn discard(args: DiscardArgs, shared: &Shared) -> anyhow::Resul
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
     let table = existing(&home, &args.generation).await?;
-    confirm(&format!("this deletes the table {} for good", table.name()), args.yes)?;
+    confirm(&format!("this permanently deletes the table {}", table.name()), args.yes)?;
     table.delete().await?;
     let deleted = Discarded { generation: args.generation.to_string(), table: table.name().to_owned() };
     output::data(&output::one(shared.format(), &deleted, String::new)?)?;
