@@ -385,7 +385,7 @@ fn what_cannot_work_is_refused_with_a_reason_and_a_remedy() {
     dev.signal("-INT");
     assert_eq!(dev.ended(), Some(0));
     let table: [(&[&str], i32, &[&str]); 6] = [
-        (&["--port", "65533"], 2, &["4 ports are needed from 65533 on", "name 65532 or a lower one"]),
+        (&["--port", "65533"], 2, &["4 ports are needed from 65533 on", "pass `--port 65532` or lower"]),
         (&["--shards", "0"], 2, &["--shards", "1..=100"]),
         (&["--log-lag-ms", "18446744073709551615"], 2, &["--log-lag-ms"]),
         (&["--replication-lag-ms", "18446744073709551615"], 2, &["--replication-lag-ms"]),

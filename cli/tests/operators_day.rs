@@ -164,7 +164,7 @@ fn what_was_given_up_is_recovered_once() {
     assert!(counted(5 + calls));
     let again = run(state, &["usage", "recover", "--dev", "--delete"]);
     assert!(stderr(&again).contains("0 charges added"), "{}", stderr(&again));
-    assert!(stderr(&again).contains("junk: not an object that Lambda writes"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("junk: not a failed batch written by Lambda"), "{}", stderr(&again));
     // Only what is not read is left.
     assert_eq!(std::fs::read_dir(&place).expect("a folder").count(), 1);
     assert_eq!(json_of(state, &["usage", "replay", "--dev", "--from", "1h"])[0]["added"], 0);
