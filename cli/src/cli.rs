@@ -34,10 +34,10 @@ pub struct Shared {
     /// The regions.toml to use; else the nearest one above this folder
     #[arg(long, global = true, value_name = "FILE", env = "IPGEO_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Where `ipgeo dev` keeps its state, and the geo databases are [default: .ipgeo beside regions.toml]
+    /// Folder for the state of `ipgeo dev` and the geo databases [default: .ipgeo beside regions.toml]
     #[arg(long = "state", global = true, value_name = "FOLDER", env = "IPGEO_STATE")]
     state_flag: Option<PathBuf>,
-    /// The same, settled: see [`Shared::settled`].
+    /// The state folder in use: see [`Shared::settled`].
     #[arg(skip)]
     pub state: PathBuf,
     /// The form of the output
@@ -52,8 +52,8 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// With the state folder: the flag's, by a path from this folder, or the one beside the `regions.toml` in use, so
-    /// that every verb finds it from any folder below.
+    /// Sets the state folder: the flag's, relative to the current folder, or the one beside the `regions.toml` in use,
+    /// so that every verb finds it from any subfolder.
     fn settled(mut self) -> Self {
         let here = std::env::current_dir().unwrap_or_default();
         let beside = || state_folder(self.config.as_deref(), &here);
@@ -122,7 +122,7 @@ enum Verb {
 }
 
 impl Verb {
-    /// The forms that its output has.
+    /// The output formats that the verb supports.
     fn forms(&self) -> Forms {
         match self {
             Self::Keys(_)
@@ -182,7 +182,7 @@ pub fn main() -> Exit {
         }
     };
     let ended = runtime.block_on(run(cli));
-    // What still blocks a thread must not hold up the end of the program: whoever needed it has waited for it.
+    // Don't wait for blocking tasks: every result that is needed has been awaited already.
     runtime.shutdown_background();
     match ended {
         Ok(exit) => exit,
@@ -241,7 +241,7 @@ mod tests {
         command().debug_assert();
     }
 
-    /// The help of a command and of all below it.
+    /// Collects the help of a command and its subcommands.
     fn helps(mut command: Command, out: &mut Vec<String>) {
         out.push(command.render_long_help().to_string());
         for below in command.get_subcommands() {
@@ -249,7 +249,7 @@ mod tests {
         }
     }
 
-    /// The words of a line of a shell, up to what is not ipgeo's any more.
+    /// The arguments of a shell line, up to the first pipe, redirection or comment.
     fn words(line: &str) -> Vec<String> {
         let (mut words, mut word, mut quoted, mut started) = (Vec::new(), String::new(), false, false);
         for c in line.chars() {
@@ -274,8 +274,7 @@ mod tests {
         words
     }
 
-    /// Every example of the help texts and of the documents is a line that the program takes: its verbs, its flags
-    /// and its numbers.
+    /// The program accepts every example of the help texts and the documents: verbs, flags and numbers.
     #[test]
     fn every_example_of_help_and_documents_is_taken() {
         let mut texts = Vec::new();
@@ -286,7 +285,7 @@ mod tests {
             DOCS.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("$ ipgeo "));
         let mut count = 0;
         for line in of_help.chain(of_docs) {
-            // Two spaces part a command from its explanation.
+            // Two spaces separate a command from its explanation.
             let rest = line.split("  ").next().unwrap_or(line);
             let words = std::iter::once("ipgeo".to_owned()).chain(words(rest));
             let taken = command().try_get_matches_from(words);
@@ -300,7 +299,7 @@ mod tests {
         assert!(count > 40, "{count} examples");
     }
 
-    /// Every limit that help, documents and the shipped file write is one.
+    /// Every limit in the help, the documents and the shipped file is valid.
     #[test]
     fn every_limit_of_help_and_documents_is_taken() {
         let mut texts: Vec<String> = DOCS.map(str::to_owned).to_vec();

@@ -1,6 +1,5 @@
-//! Writing a file whole or not at all: beside its place, then renamed. And who may read it: what a person asked for is
-//! made by the umask like every program's files; what `ipgeo` keeps for itself is its owner's alone, from the moment
-//! that it is made.
+//! Writes files atomically: to a temporary file, then renamed. It also sets permissions: requested output follows the
+//! umask; `ipgeo`'s own state is readable by its owner only, from creation.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -9,11 +8,11 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-/// Rights before the umask takes its part.
+/// Permissions before the umask.
 const SHARED: u32 = 0o666;
 const PRIVATE: u32 = 0o600;
 const PRIVATE_FOLDER: u32 = 0o700;
-/// The rights of everybody but the owner.
+/// Permission bits of group and others.
 const OTHERS: u32 = 0o077;
 
 /// Whether a file that is there may be replaced.
@@ -25,7 +24,7 @@ pub enum Replace {
     No,
 }
 
-/// Fails when there is no folder for a file that somebody has named.
+/// Fails if the folder of a requested file is missing.
 pub fn in_a_folder(path: &Path) -> io::Result<()> {
     let folder = folder_of(path);
     if folder.is_dir() {
@@ -34,14 +33,13 @@ pub fn in_a_folder(path: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no folder {}", folder.display())))
 }
 
-/// Writes `bytes` to `path`, in a folder that is there: one that is not is most often a mistyped one. For what a person
-/// asked for.
+/// Writes requested output to `path`. The folder must exist: a missing one is usually a typo.
 pub fn write_whole(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
     in_a_folder(path)?;
     write(temporary(folder_of(path))?, path, bytes, replace)
 }
 
-/// Writes `bytes` to `path`, for its owner alone; folders above it are made.
+/// Writes `bytes` to `path`, readable by the owner only; creates missing folders.
 pub fn write_private(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
     let folder = folder_of(path);
     private_folder(folder)?;
@@ -59,27 +57,27 @@ fn write(mut file: NamedTempFile, path: &Path, bytes: &[u8], replace: Replace) -
     .map_err(|error| error.error)
 }
 
-/// The folder that a file stands in.
+/// The folder of a file.
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A file in a folder, to be renamed once it is whole; for what a person asked for.
+/// A temporary file in a folder, for requested output; renamed once complete.
 pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().permissions(Permissions::from_mode(SHARED)).tempfile_in(folder)
 }
 
-/// Opens a file to append to; one that is not there is made for its owner alone.
+/// Opens a file for appending; a new one is readable by the owner only.
 pub fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path)
 }
 
-/// Makes a folder, and those above it, for its owner alone. One that is there is left as it is.
+/// Creates a folder and its parents, accessible by the owner only. An existing folder is not changed.
 pub fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path)
 }
 
-/// From here on, whatever this process makes is its owner's alone, the files of libraries too.
+/// Sets the umask so that all files this process creates, including those of libraries, are accessible by the owner only.
 pub fn keep_private() {
     #[expect(unsafe_code, reason = "the system's call has no safe form in the standard library")]
     // SAFETY: it takes a number, touches no memory and can't fail.
@@ -88,7 +86,7 @@ pub fn keep_private() {
     }
 }
 
-/// Narrows all that is below a folder, and the folder.
+/// Restricts a folder and everything in it to the owner.
 pub fn narrow_all(folder: &Path) -> io::Result<()> {
     narrow(folder)?;
     for entry in std::fs::read_dir(folder)? {
@@ -103,7 +101,7 @@ pub fn narrow_all(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes the rights of everybody but the owner from a file or a folder that is there.
+/// Removes the permissions of group and others from an existing file or folder.
 pub fn narrow(path: &Path) -> io::Result<()> {
     let mode = std::fs::metadata(path)?.permissions().mode();
     if mode & OTHERS == 0 {

@@ -1,8 +1,8 @@
-//! How the operator's verbs find a running `ipgeo dev`: `world.json` in the state folder says where everything is, and the
-//! lock on `world.lock` beside it says whether its process runs.
+//! How verbs find a running `ipgeo dev`: `world.json` in the state folder holds its endpoints, and the lock on `world.lock`
+//! beside it shows whether its process is running.
 //!
-//! The system takes the lock from a process that ends in whatever way. So nothing is concluded from a port that answers,
-//! which may be another program's by now. A random text in both files tells one run from another.
+//! The system releases the lock however the process ends. A port that answers proves nothing: another program may have it
+//! by now. A random nonce in both files distinguishes runs.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -22,7 +22,7 @@ pub use key::{RANDOM_BYTES, WorldKey};
 pub const SCHEMA: u32 = 1;
 const FILE_NAME: &str = "world.json";
 const LOCK_NAME: &str = "world.lock";
-/// Tries to take the lock, and the pause between two: a verb that looks whether a world runs holds it for a moment.
+/// Attempts to take the lock, and the delay between them: a verb that checks for a running `ipgeo dev` holds it briefly.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
@@ -33,7 +33,7 @@ pub struct WorldFile {
     pub schema: u32,
     /// The process that runs it.
     pub pid: u32,
-    /// A random text: that of the lock's holder.
+    /// The nonce of the lock's holder.
     #[serde(default)]
     pub nonce: String,
     /// URL of the nearest-region port.
@@ -47,7 +47,7 @@ pub struct WorldFile {
     /// The folder of the copy that is kept of the usage stream; none: the world is in memory only.
     #[serde(default)]
     pub stream: Option<PathBuf>,
-    /// What its stores are called with; so this file is its owner's alone.
+    /// The access key of its stores; so only the owner may read this file.
     #[serde(default)]
     pub key: WorldKey,
     /// Every region, in the file's order.
@@ -65,11 +65,11 @@ pub struct WorldRegion {
     pub dynamodb: String,
 }
 
-/// The name of a state folder that nobody has named otherwise.
+/// The default name of the state folder.
 const STATE: &str = ".ipgeo";
 
-/// Makes the state folder, for its owner alone. One that is there and bears our own name is made so; another, such as
-/// `/tmp`, is somebody's, and what lies below it is private by itself.
+/// Creates the state folder, accessible by the owner only. An existing folder with the default name is restricted too;
+/// others, such as `/tmp`, are left alone, because the files in them are private themselves.
 pub fn make_state(state: &Path) -> std::io::Result<()> {
     private_folder(state)?;
     if state.file_name().is_some_and(|name| name == STATE) { narrow(state) } else { Ok(()) }
@@ -81,12 +81,12 @@ pub enum WorldError {
     /// There is no file.
     #[error("no world is running in {0}; start one with `ipgeo dev`")]
     None(PathBuf),
-    /// The file is there and its process has ended.
+    /// The file exists but its process has ended.
     #[error("the world of {0} has ended without a word; start it again with `ipgeo dev`")]
     Gone(PathBuf),
     /// Another process has the folder.
     #[error(
-        "`ipgeo dev` runs in {} already, as {holder}\nhelp: stop it, or name another folder with `--state`",
+        "`ipgeo dev` is already running in {}, as {holder}\nhelp: stop it, or use another folder with `--state`",
         state.display()
     )]
     Running {
@@ -130,7 +130,7 @@ impl WorldFile {
         self.regions.iter().find(|region| region.region == self.home).map(|region| region.dynamodb.as_str())
     }
 
-    /// The world that runs in a state folder, if its process still does.
+    /// The `ipgeo dev` in a state folder, if its process is still running.
     pub fn find(state: &Path) -> Result<Self, WorldError> {
         let world = Self::read(state)?;
         match Holder::of(state) {
@@ -188,14 +188,14 @@ impl Holder {
     /// The process that holds a folder's lock, if one does.
     fn of(state: &Path) -> Option<Self> {
         let mut file = File::open(state.join(LOCK_NAME)).ok()?;
-        // Shared: verbs that look at once do not see each other. It ends with the file.
+        // A shared lock, so that verbs that check at the same time do not see each other. It is released with the file.
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Self::read(&mut file),
             _ => None,
         }
     }
 
-    /// `None`: whoever holds the lock has not written yet who it is.
+    /// `None`: the lock's holder has not written its details yet.
     fn read(file: &mut File) -> Option<Self> {
         let mut text = Vec::new();
         file.rewind().and_then(|()| file.read_to_end(&mut text)).ok()?;
@@ -203,7 +203,7 @@ impl Holder {
     }
 }
 
-/// A state folder, held by this process until the value is dropped or the process ends in whatever way.
+/// The lock on a state folder, held until dropped or until the process ends in any way.
 #[derive(Debug)]
 pub struct StateLock {
     _file: File,
@@ -211,7 +211,7 @@ pub struct StateLock {
 }
 
 impl StateLock {
-    /// Takes a folder, or says which process has it. `nonce` is a random text. A file of a world that has ended goes.
+    /// Locks a folder, or reports which process holds it. `nonce` is random. Removes the file of a run that has ended.
     pub fn take(state: &Path, nonce: String) -> Result<Self, WorldError> {
         let path = state.join(LOCK_NAME);
         let failed = |source| WorldError::Lock { path: path.clone(), source };
@@ -242,7 +242,7 @@ impl StateLock {
         Ok(Self { _file: file, nonce: holder.nonce })
     }
 
-    /// The random text of this run.
+    /// The nonce of this run.
     pub fn nonce(&self) -> &str {
         &self.nonce
     }

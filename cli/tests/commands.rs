@@ -19,7 +19,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
         (&true.into(), Some(10))
     );
     let second = run(state, &["dev", "--port", "0"]);
-    assert!(stderr(&second).contains("already, as process"), "{}", stderr(&second));
+    assert!(stderr(&second).contains(", as process"), "{}", stderr(&second));
 
     // Created, and known in every region at once.
     let created =
@@ -77,7 +77,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     // What was rotated, or is switched off, would give an API key that is refused.
     let again = run(state, &["keys", "rotate", "--dev", &hint]);
     assert!(
-        stderr(&again).contains("was rotated already") && stdout(&again).is_empty(),
+        stderr(&again).contains("was already rotated") && stdout(&again).is_empty(),
         "{}",
         stderr(&again)
     );
@@ -89,10 +89,10 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     assert!(stderr(&off).contains(&format!("`ipgeo keys enable {new_hint}` first")), "{}", stderr(&off));
     assert!(done(state, &["keys", "enable", "--dev", &new_hint]).contains("status      active"));
     let unsure = run(state, &["keys", "revoke", "--dev", &new_hint]);
-    assert!(unsure.status.code() == Some(2) && stderr(&unsure).contains("say so with --yes"));
+    assert!(unsure.status.code() == Some(2) && stderr(&unsure).contains("pass --yes to confirm"));
     assert!(done(state, &["keys", "revoke", "--dev", &new_hint, "--yes"]).contains("status      revoked"));
     let again = run(state, &["keys", "enable", "--dev", &new_hint]);
-    assert!(stderr(&again).contains("for good"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("permanent"), "{}", stderr(&again));
 
     // The API key itself: on standard input it names itself, as an argument it is refused and not repeated.
     let shown = with_input(state, &["keys", "show", "--dev", "-"], &format!("{key}\n"));
@@ -186,21 +186,21 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
         (&["keys", "create", "--owner", "a", "--tier", "startup", "--quota", "5"], 2, "has no window"),
         (&["usage", "report", "--by", "region", "--since", "7d"], 2, "by whole months"),
         (&["geo", "inspect", "none.mmdb"], 1, "there is no geo database none.mmdb"),
-        (&["geo", "build"], 1, "`ipgeo geo fetch` gets them"),
+        (&["geo", "build"], 1, "run `ipgeo geo fetch`"),
         (&["cost", "--calls", "lots"], 2, "`lots` is not a number; write digits"),
         (&["cost", "--regions", "11"], 2, "--regions is 1 to 10"),
         (&["quota", "explain"], 2, "or a tier with --tier"),
         (&["cost", "--max-monthly", "nan"], 2, "`nan` is not a number"),
         (&["plan"], 1, "no AWS credentials: set AWS_PROFILE, or run `aws sso login`\n"),
-        (&["keys", "list"], 1, "`aws sso login`; `--dev` speaks to `ipgeo dev` on this machine"),
-        (&["keys", "create", "--owner", " a", "--tier", "startup", "--dev"], 2, "without spaces around it"),
-        (&["keys", "update", "x", "--owner", "", "--dev"], 2, "an owner is a name of 1 to 200 bytes"),
+        (&["keys", "list"], 1, "`aws sso login`; pass `--dev` to use `ipgeo dev` on this machine"),
+        (&["keys", "create", "--owner", " a", "--tier", "startup", "--dev"], 2, "surrounding spaces"),
+        (&["keys", "update", "x", "--owner", "", "--dev"], 2, "an owner must be 1 to 200 bytes"),
         (
             &["keys", "create", "--owner", "a", "--tier", "startup", "--expires", "9999-12-31", "--dev"],
             2,
-            "`9999-12-31` is too far ahead: the latest time is 9999-12-29",
+            "`9999-12-31` is too far in the future: the latest time is 9999-12-29",
         ),
-        (&["cost", "--keyed", "120"], 2, "`120` is not a percentage, 0 to 100"),
+        (&["cost", "--keyed", "120"], 2, "`120` is not a percentage from 0 to 100"),
         (&["usage", "report", "--month", "2026-13"], 2, "write it as `2026-11`"),
         (&["simulate", "--span", "1h", "--home-loss", "2h"], 2, "must be back before its end"),
         (&["quota", "explain", "--tier", "statrup"], 2, "did you mean `startup`?"),

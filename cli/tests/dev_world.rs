@@ -448,7 +448,7 @@ async fn ports_in_use_are_named_and_so_are_those_that_are_needed() {
     };
     let told = refused(port).await;
     assert!(told.contains(&format!("{port}")) && told.contains("in use; `ipgeo dev` needs"), "{told}");
-    assert!(told.contains("or let the system choose with `--port 0`"), "{told}");
+    assert!(told.contains("or `--port 0` for any free ports"), "{told}");
     let told = refused(u16::MAX - count + 2).await;
     let highest = u32::from(u16::MAX) + 1 - u32::from(count);
     assert!(

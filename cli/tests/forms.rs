@@ -198,7 +198,7 @@ fn refused(output: &Output, kind: Kind, what: &str) {
     );
     let names = kind.forms().join(", ");
     assert!(
-        stderr(output).contains("does not print") && stderr(output).contains(&names),
+        stderr(output).contains("does not support") && stderr(output).contains(&names),
         "{what}: {}",
         stderr(output)
     );
@@ -342,14 +342,14 @@ fn wrong_usage_is_one_status() {
     let table: &[(&[&str], &str)] = &[
         (&["keys", "show", &key], "shell's history"),
         (&["keys", "verify", &key], "shell's history"),
-        (&["keys", "revoke", &hint], "say so with --yes"),
+        (&["keys", "revoke", &hint], "pass --yes to confirm"),
         (&["keys", "update", &hint], "nothing to change"),
         (&["keys", "update", &hint, "--expires", "yesterday"], "yesterday"),
         (&["keys", "rotate", &hint, "--grace", "soon"], "soon"),
         (&["keys", "create", "--owner", "a", "--tier", "startup", "--expires", "2020-01-01"], "2020-01-01"),
         (&["keys", "create", "--owner", "", "--tier", "startup"], "owner"),
-        (&["usage", "adopt", "check"], "say so with --yes"),
-        (&["usage", "discard", "check"], "say so with --yes"),
+        (&["usage", "adopt", "check"], "pass --yes to confirm"),
+        (&["usage", "discard", "check"], "pass --yes to confirm"),
         (&["usage", "report", "--owner", "a", "--kind", "site"], "only API keys have an owner"),
         (&["probe", "--regions", "us-esat-1"], "did you mean"),
         (&["logs", "--regions", "us-esat-1"], "did you mean"),

@@ -94,7 +94,7 @@ fn the_stream_is_counted_again_and_nothing_twice() {
         (&0.into(), &12.into(), &"generation".into(), &"acme".into())
     );
     let unsure = run(state, &["usage", "adopt", "check", "--dev"]);
-    assert!(stderr(&unsure).contains("say so with --yes"), "{}", stderr(&unsure));
+    assert!(stderr(&unsure).contains("pass --yes to confirm"), "{}", stderr(&unsure));
     let adopted = json_of(state, &["usage", "adopt", "check", "--dev", "--yes"]);
     assert_eq!(adopted, json!([{ "taken": 1, "same": 1, "ahead": 0, "partial": 0 }]));
     assert_eq!(exported(state), before);
@@ -164,7 +164,7 @@ fn what_was_given_up_is_recovered_once() {
     assert!(counted(5 + calls));
     let again = run(state, &["usage", "recover", "--dev", "--delete"]);
     assert!(stderr(&again).contains("0 charges added"), "{}", stderr(&again));
-    assert!(stderr(&again).contains("junk: not an object that Lambda writes"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("junk: not a failed batch written by Lambda"), "{}", stderr(&again));
     // Only what is not read is left.
     assert_eq!(std::fs::read_dir(&place).expect("a folder").count(), 1);
     assert_eq!(json_of(state, &["usage", "replay", "--dev", "--from", "1h"])[0]["added"], 0);

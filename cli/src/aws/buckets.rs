@@ -35,7 +35,7 @@ impl Bucket<'_> {
         Ok(held)
     }
 
-    /// Whether it is there and ours.
+    /// Whether the bucket exists and is ours.
     pub(super) async fn exists(&self) -> Result<bool, Refusal> {
         let head = self.session.s3(self.region).head_bucket().bucket(&self.name);
         match head.expected_bucket_owner(self.account).send().await.map_err(Refusal::from) {
@@ -45,7 +45,7 @@ impl Bucket<'_> {
         }
     }
 
-    /// Removes it; it must be empty.
+    /// Deletes the bucket, which must be empty.
     pub(super) async fn remove(&self) -> Result<Done, StepError> {
         let call = self.session.s3(self.region).delete_bucket().bucket(&self.name);
         match call.expected_bucket_owner(self.account).send().await.map_err(Refusal::from) {
@@ -105,7 +105,7 @@ impl Bucket<'_> {
         Ok(Done::Changed)
     }
 
-    /// The keys of everything that it holds, in order; none when there is no bucket.
+    /// The keys of all objects, in order; empty if there is no bucket.
     pub(super) async fn list(&self) -> Result<Vec<String>, Refusal> {
         let (mut keys, mut next) = (Vec::new(), None::<String>);
         loop {
@@ -124,7 +124,7 @@ impl Bucket<'_> {
         }
     }
 
-    /// What an object holds.
+    /// The content of an object.
     pub(super) async fn read(&self, key: &str) -> Result<Vec<u8>, Refusal> {
         let get = self.session.s3(self.region).get_object().bucket(&self.name).key(key);
         let answer = get.expected_bucket_owner(self.account).send().await?;
@@ -132,7 +132,7 @@ impl Bucket<'_> {
         body.map(|body| body.to_vec()).map_err(|error| Refusal { code: None, message: error.to_string() })
     }
 
-    /// Removes an object; its version stays for as long as the bucket keeps those.
+    /// Deletes an object; its old version stays for the bucket's retention time.
     pub(super) async fn remove_object(&self, key: &str) -> Result<(), Refusal> {
         let delete = self.session.s3(self.region).delete_object().bucket(&self.name).key(key);
         delete.expected_bucket_owner(self.account).send().await?;

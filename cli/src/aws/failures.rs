@@ -1,4 +1,4 @@
-//! The failure bucket, read.
+//! Reads the failure bucket.
 
 use anyhow::Context;
 use ipgeo_runtime::store::StoreError;
@@ -9,7 +9,7 @@ use super::session::Session;
 use crate::config::Config;
 use crate::stream::FailedBatches;
 
-/// Home's failure bucket: what Lambda gave up.
+/// Home's failure bucket: the batches that Lambda gave up.
 #[derive(Debug, Clone)]
 pub struct FailureBucket {
     session: Session,
@@ -26,7 +26,7 @@ impl FailureBucket {
             let refusal = Refusal::from(error).for_reading(&config.service.home);
             anyhow::anyhow!("{}; {}", refusal.what, refusal.remedy)
         })?;
-        let account = answer.account.context("AWS does not say which account this is")?;
+        let account = answer.account.context("AWS returned no account ID")?;
         let name = crate::stacks::Names::of(config).failure_bucket(&account);
         Ok(Self { session, region: config.service.home.clone(), account, name })
     }

@@ -1,4 +1,4 @@
-//! Data that has outlived home's stack: whether it is there, and deleting it.
+//! Finds and deletes data that was retained when home's stack was deleted.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::cloud::{Done, Progress, StepError};
 use crate::plan::{DataKind, KeptData};
 use crate::stacks::Names;
 
-/// What there is at home beside the access table.
+/// The data in the home region, apart from the access table.
 pub(super) async fn read(
     session: &Session,
     home: &str,
@@ -49,7 +49,7 @@ async fn stream_is_there(session: &Session, region: &str, name: &str) -> Result<
     }
 }
 
-/// A piece of data, by its name.
+/// Deletes one resource by name.
 pub(super) struct Kept<'a> {
     pub(super) session: &'a Session,
     pub(super) home: &'a str,
@@ -75,7 +75,8 @@ impl Kept<'_> {
         }
     }
 
-    /// Takes a table's protection in a region away, and waits until the table may be changed; whether it is there.
+    /// Turns off a table's deletion protection in a region and waits until the table can be changed. Returns whether it
+    /// exists.
     async fn release(&self, region: &str, tell: &(dyn Fn(Progress) + Sync)) -> Result<bool, StepError> {
         let began = Instant::now();
         loop {
@@ -101,7 +102,7 @@ impl Kept<'_> {
             return Ok(Done::AlreadySo);
         }
         self.release(region, tell).await?;
-        // Home's table may be busy with the replica before.
+        // Home's table may still be removing the previous replica.
         self.release(self.home, tell).await?;
         let gone = DeleteReplicationGroupMemberAction::builder().region_name(region).build();
         let gone = gone.map_err(|error| StepError::of(error.to_string()))?;

@@ -89,7 +89,7 @@ impl Home {
     }
 }
 
-/// What a running `ipgeo dev` lets in.
+/// The credentials of a running `ipgeo dev`.
 fn credentials_of(world: &WorldFile) -> Credentials {
     Credentials::new(&world.key.access, &world.key.secret, None, None, "ipgeo dev")
 }

@@ -21,7 +21,7 @@ const ATTEMPTS: u32 = 10;
 /// One upload at most.
 const UPLOAD_MAX: Duration = Duration::from_hours(1);
 
-/// Nobody is signed in to AWS.
+/// No AWS credentials were found.
 #[derive(Debug, thiserror::Error)]
 #[error("no AWS credentials: set AWS_PROFILE, or run `aws sso login`{also}")]
 pub struct NoCredentials {
@@ -31,10 +31,10 @@ pub struct NoCredentials {
 }
 
 impl NoCredentials {
-    /// The same error of a verb that has `--dev`; any other error as it is.
+    /// Adds the hint of verbs that have `--dev`; other errors are unchanged.
     pub fn or_dev(error: anyhow::Error) -> anyhow::Error {
         match error.downcast::<Self>() {
-            Ok(nobody) => Self { also: "; `--dev` speaks to `ipgeo dev` on this machine", ..nobody }.into(),
+            Ok(nobody) => Self { also: "; pass `--dev` to use `ipgeo dev` on this machine", ..nobody }.into(),
             Err(error) => error,
         }
     }

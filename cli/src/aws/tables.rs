@@ -104,7 +104,7 @@ pub(super) async fn ensure_secret(client: &Client, table: &str, prefix: &str) ->
     }
 }
 
-/// Gives the API keys that have a tier's old limit its new one, each with its exact usage.
+/// Changes API keys from a tier's old limit to its new one, each with its exact usage.
 pub(super) async fn ensure_tier(
     home: &Home,
     tier: &TierLimit,

@@ -52,12 +52,12 @@ pub fn explain(region: &str, code: Option<&str>, message: &str) -> Remedied {
         ),
         Some(code) if message == NO_REASON || message == code => (
             format!("AWS gave no reason ({code})"),
-            "try again; when it stays so, check that the account and AWS_ENDPOINT_URL have this service"
+            "try again; if it persists, check that the account and AWS_ENDPOINT_URL offer this service"
                 .to_owned(),
         ),
         Some(code) => (
             format!("{message} ({code})"),
-            "correct what it names, then run the same command again; nothing was changed by it".to_owned(),
+            "fix what the message names, then run the same command again; nothing was changed".to_owned(),
         ),
     };
     Remedied { what, remedy }
@@ -106,7 +106,7 @@ mod tests {
             let told = explain("eu-west-1", code, message);
             assert!(told.what.contains(what), "{told:?}");
             assert!(told.remedy.contains(remedy), "{told:?}");
-            // A remedy never sends its reader to a reason that is not there.
+            // A remedy must not refer to a reason that is missing.
             assert!(!told.remedy.contains("reason"), "{told:?}");
         }
     }

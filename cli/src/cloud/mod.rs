@@ -43,7 +43,7 @@ pub trait CloudRead: Sync {
     /// The access table at home, if it is there.
     fn access(&self) -> impl Future<Output = Result<Option<AccessState>, CloudError>> + Send;
 
-    /// What there is at home of the service's data, whether a stack manages it or not.
+    /// The service's data in the home region, whether a stack manages it or not.
     fn kept(&self, account: &str) -> impl Future<Output = Result<KeptData, CloudError>> + Send;
 
     /// The domain's public zone, if the account has it.

@@ -23,7 +23,7 @@ pub struct Ask<'a> {
     pub artifacts: Vec<String>,
     /// Regions to ask.
     pub regions: BTreeSet<String>,
-    /// Whether home is asked for data that a stack may have left.
+    /// Whether to look for data in home that a deleted stack may have left.
     pub kept: bool,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Asks for data too that a stack may have left.
+    /// Also looks for data that a deleted stack may have left.
     #[must_use]
     pub fn with_kept_data(mut self) -> Self {
         self.kept = true;
@@ -67,7 +67,7 @@ pub async fn observe<C: CloudRead>(cloud: &C, ask: &Ask<'_>) -> Result<Observed,
             _ => Ok(None),
         }
     };
-    // Boxed: all who read the cloud would carry along what a destroy alone asks for.
+    // Boxed: only a destroy needs this, and it would enlarge every other caller's future.
     let kept =
         async { if ask.kept { Box::pin(cloud.kept(&account)).await } else { Ok(KeptData::default()) } };
     let (regions, access, zone, kept) = futures_util::join!(regions, cloud.access(), zone, kept);

@@ -17,7 +17,7 @@ use crate::plan::{self, DestroyOptions};
 #[command(after_help = "\
 Examples:
   ipgeo destroy                              asks for the service's name; tables, stream and failures stay
-  ipgeo destroy --confirm ipgeo-staging --delete-data    also deletes what an earlier destroy has kept")]
+  ipgeo destroy --confirm ipgeo-staging --delete-data    also deletes data retained by an earlier destroy")]
 pub struct DestroyArgs {
     /// The service's name, `<name>-<environment>`, instead of typing it
     #[arg(long, value_name = "NAME")]

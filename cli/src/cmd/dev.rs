@@ -66,7 +66,7 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
     let (config, _) = load_config(shared)?;
     if !has_location(args.caller) {
         return Err(UsageError(format!(
-            "{} is not an address of the public internet, so it has no location\n\
+            "{} is not a public IP address, so it has no location\n\
              help: pass a public address, such as `--caller 81.2.69.142`",
             args.caller
         ))
@@ -95,7 +95,7 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
     };
     let mut world = World::start(&config, Arc::new(served.database), &options).await?;
     lock.nonce().clone_into(&mut world.file.nonce);
-    // Before anybody is told that it runs: a signal that follows at once is heard.
+    // Listen before `dev` reports that it is ready, so that an immediate signal is not missed.
     let mut signals = Signals::listen()?;
     world.file.write(state)?;
     if shared.format() == Format::Table {
@@ -106,7 +106,9 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
         output::data(&ready_json(&world.file))?;
     }
     signals.end().await;
-    output::say("stopping: counting what is left; Ctrl-C again stops at once, and the next start counts it");
+    output::say(
+        "stopping: counting the remaining usage; press Ctrl-C again to stop now and count it at the next start",
+    );
     WorldFile::remove(state);
     tokio::select! {
         stopped = world.stop() => stopped.map(|()| Exit::Done),
@@ -121,7 +123,7 @@ fn nonce() -> anyhow::Result<String> {
     Ok(hex::encode(bytes))
 }
 
-/// The signals that end a world.
+/// The signals that stop `ipgeo dev`.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -131,7 +133,7 @@ struct Signals {
 
 impl Signals {
     fn listen() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("listen for signals to end");
+        let listen = |kind| signal(kind).context("listen for termination signals");
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
@@ -148,8 +150,7 @@ impl Signals {
         }
     }
 
-    /// Resolves at a second one. Not at a second hang-up: a closing terminal may send two, without anybody being in a
-    /// hurry.
+    /// Resolves at a second signal. A second hang-up does not count: a closing terminal may send two.
     async fn end_at_once(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

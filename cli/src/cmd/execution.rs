@@ -43,7 +43,7 @@ pub(super) async fn carry_out(
     }
 }
 
-/// Tells what forbids a plan: people on standard error, machines as an event too.
+/// Reports why a plan is blocked: on standard error, and as an event with JSON output.
 pub(super) fn refused(faults: Vec<Fault>, shared: &Shared) -> Exit {
     let exit = tell_faults(&faults);
     if shared.format() != Format::Table {
@@ -52,8 +52,8 @@ pub(super) fn refused(faults: Vec<Fault>, shared: &Shared) -> Exit {
     exit
 }
 
-/// Shows people a plan before they are asked; an empty one is a run of no step to machines. Whether there is anything
-/// to do.
+/// Prints the plan before the confirmation prompt; with JSON output, an empty plan prints the events of a run without
+/// steps. Returns whether there is anything to do.
 pub(super) fn shown(plan: &Plan, verbose: bool, shared: &Shared) -> anyhow::Result<bool> {
     if shared.format() == Format::Table {
         print(plan, verbose)?;

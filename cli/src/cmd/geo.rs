@@ -120,17 +120,17 @@ pub struct PinArgs {
 }
 
 impl GeoVerb {
-    /// The forms that its output has.
+    /// The output formats that the verb supports.
     pub(crate) fn forms(&self) -> Forms {
         if matches!(self, Self::Rollout(_) | Self::Rollback(_)) { Forms::EVENTS } else { Forms::ALL }
     }
 }
 
-/// A pin, and what it holds.
+/// A pin and the files that it locks.
 #[derive(Debug, Default, Serialize)]
 struct PinRow {
     source: String,
-    /// Data of this day or before may be fetched; none: the files of now.
+    /// The newest data that may be fetched; `None`: the files that are locked now.
     until: Option<Date>,
     sha256: Vec<String>,
 }
@@ -236,7 +236,7 @@ fn fetch_sources(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The source databases of a build and their digests: those that are named, else those that were fetched.
+/// The source databases of a build and their digests: the ones given as arguments, otherwise the fetched ones.
 fn sources_of(
     named: Vec<PathBuf>,
     config: &Config,
@@ -245,7 +245,7 @@ fn sources_of(
 ) -> anyhow::Result<(Vec<PathBuf>, Vec<String>)> {
     if named.is_empty() {
         let Some(fetched) = fetch::fetched(config, &shared.state) else {
-            bail!("the sources of regions.toml are not here; `ipgeo geo fetch` gets them")
+            bail!("the source databases of regions.toml are missing; run `ipgeo geo fetch`")
         };
         let digests = fetch::verify(config, &shared.state, lock)?;
         return Ok((fetched, digests));
@@ -415,7 +415,7 @@ fn inspect(args: InspectArgs, shared: &Shared) -> anyhow::Result<()> {
     Ok(output::data(&output::one(shared.format(), info, || told(&file, info))?)?)
 }
 
-/// What a database says of itself, for people.
+/// A database's metadata as a table.
 fn told(file: &Path, info: &Info) -> String {
     let built = i64::try_from(info.build_epoch).ok().and_then(|s| Timestamp::from_second(s).ok());
     let terms = match standing(copy_of(info), today()) {

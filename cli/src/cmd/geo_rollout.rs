@@ -211,7 +211,7 @@ fn running_code(config: &Config, observed: &Observed) -> anyhow::Result<BTreeMap
     }
 }
 
-/// The plan that gives regions a database, or what forbids it; an error when more than the database would change.
+/// The plan that rolls a database out, or what blocks it; an error if anything but the database would change.
 async fn planned<C: CloudRead>(
     cloud: &C,
     config: &Config,
@@ -246,7 +246,7 @@ async fn planned<C: CloudRead>(
     Ok(Ok(plan))
 }
 
-/// Plans, asks, calls `begin` and carries out.
+/// Plans, asks for confirmation, calls `begin` and executes the plan.
 async fn give(
     config: &Config,
     wanted: Wanted,
@@ -313,7 +313,7 @@ mod tests {
     use crate::deploy::tests::harness::{FOUR, File, deployed, finish, options};
     use crate::stacks::test_artifacts;
 
-    /// The plan that gives every region of a file the database with this digest.
+    /// The plan that rolls the database with this digest out to every region of a file.
     async fn given(cloud: &Memory, file: &File, digest: &str) -> anyhow::Result<Plan> {
         let config = file.config();
         let artifact = ArtifactRef::new("geo", digest);
@@ -328,8 +328,8 @@ mod tests {
         served_digests(cloud, &file.config(), ACCOUNT).await.into_iter().collect()
     }
 
-    /// What was deployed for an account is compared with what is rendered for it: a rollout and the way back find nothing
-    /// to replace, and every region has the database afterwards.
+    /// Templates are rendered for the deployed account: a rollout and its rollback find nothing to replace, and afterwards
+    /// every region has the database.
     #[tokio::test(start_paused = true)]
     async fn a_deployed_service_gets_a_database_and_the_one_before_again() {
         for has_domain in [true, false] {

@@ -78,7 +78,7 @@ impl Ask for Terminal {
     }
 }
 
-/// Writes the schema that the file's first line names; one that is there is kept, as the file is.
+/// Writes the schema that the file's first line names; an existing one is kept, like the file itself.
 fn write_schema(file: &Path, replace: Replace) -> anyhow::Result<()> {
     let path = folder_of(file).join(SCHEMA);
     let written = std::fs::create_dir_all(folder_of(&path))

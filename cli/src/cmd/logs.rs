@@ -47,7 +47,7 @@ pub struct LogsArgs {
 }
 
 impl LogsArgs {
-    /// What has no end has no header row.
+    /// Output that never ends has no CSV form.
     pub(crate) fn forms(&self) -> Forms {
         if self.follow { Forms::EVENTS } else { Forms::ALL }
     }

@@ -1,5 +1,5 @@
-//! What flags take: numbers as [`Number`] reads them and within what makes sense, months and times. What is wrong is wrong
-//! usage, told with the flag.
+//! Value parsers of flags: numbers in [`Number`]'s syntax and within a range, months and times. An invalid value is a usage
+//! error that clap reports with the flag.
 
 use ipgeo_contract::{Month, Number, NumberError};
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ fn within(text: &str, what: &str, least: f64, most: f64) -> Result<f64, String> 
     let number: Number = text.parse().map_err(|error: NumberError| error.to_string())?;
     let number = number.to_f64();
     let sound = (least..=most).contains(&number);
-    sound.then_some(number).ok_or_else(|| format!("`{text}` is not {what}, {least} to {most}"))
+    sound.then_some(number).ok_or_else(|| format!("`{text}` is not {what} from {least} to {most}"))
 }
 
 fn whole(text: &str, most: u32) -> Result<u32, String> {
@@ -18,7 +18,7 @@ fn whole(text: &str, most: u32) -> Result<u32, String> {
     let number = number.whole().and_then(|number| u32::try_from(number).ok());
     number
         .filter(|number| (1..=most).contains(number))
-        .ok_or_else(|| format!("`{text}` is not a whole number, 1 to {most}"))
+        .ok_or_else(|| format!("`{text}` is not a whole number from 1 to {most}"))
 }
 
 /// Calls a month: `25M`, `1.5B`, `800_000`.
@@ -31,17 +31,17 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     within(text, "a number of calls a second", 0.0, 1e9)
 }
 
-/// API keys that call.
+/// Number of calling API keys.
 pub(super) fn api_keys(text: &str) -> Result<u32, String> {
     whole(text, 1_000_000)
 }
 
-/// Addresses that are drawn.
+/// Number of sampled addresses.
 pub(super) fn addresses(text: &str) -> Result<u32, String> {
     whole(text, 10_000_000)
 }
 
-/// Rows that are shown.
+/// Number of rows to show.
 pub(super) fn rows(text: &str) -> Result<u32, String> {
     whole(text, u32::MAX)
 }
@@ -51,7 +51,7 @@ pub(super) fn percent(text: &str) -> Result<f64, String> {
     within(text, "a percentage", 0.0, 100.0)
 }
 
-/// Percent of a limit, which may be raised too.
+/// Percentage of a limit; above 100 it raises the limit.
 pub(super) fn percent_of_limit(text: &str) -> Result<f64, String> {
     within(text, "a percentage", 0.001, 100_000.0)
 }
@@ -85,7 +85,7 @@ pub(super) fn since(text: &str) -> Result<Timestamp, String> {
 mod tests {
     use super::*;
 
-    /// One table for every flag that takes a number: what one of them takes, all of them take.
+    /// Every flag that takes a number accepts the same syntax.
     #[test]
     fn every_flag_reads_numbers_alike() {
         type Parser = fn(&str) -> Result<f64, String>;
@@ -121,7 +121,7 @@ mod tests {
             for (text, number) in numbers {
                 match parse(text) {
                     Ok(read) => assert!((read - number).abs() < 1e-9 && number <= most, "{name}: {text}"),
-                    // What is too large is told as that, not as junk.
+                    // A number that is too large is reported as out of range, not as malformed.
                     Err(told) => {
                         assert!(number > most && !told.contains("write digits"), "{name}: {text}: {told}");
                     }
@@ -133,9 +133,9 @@ mod tests {
         }
         assert_eq!((percent("12.5"), calls("1.5B")), (Ok(12.5), Ok(1.5e9)));
         for (refused, told) in [
-            (percent("101").err(), "`101` is not a percentage, 0 to 100"),
-            (calls("0").err(), "`0` is not a number of calls, 1 to 10000000000000"),
-            (api_keys("0.5").err(), "`0.5` is not a whole number, 1 to 1000000"),
+            (percent("101").err(), "`101` is not a percentage from 0 to 100"),
+            (calls("0").err(), "`0` is not a number of calls from 1 to 10000000000000"),
+            (api_keys("0.5").err(), "`0.5` is not a whole number from 1 to 1000000"),
         ] {
             assert_eq!(refused.as_deref(), Some(told));
         }

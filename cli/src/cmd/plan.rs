@@ -53,7 +53,7 @@ pub(crate) async fn run(args: PlanArgs, shared: &Shared) -> anyhow::Result<Exit>
     Ok(if args.check && !plan.is_empty() { Exit::Changes } else { Exit::Done })
 }
 
-/// A plan for machines: one JSON value, else a row for each step, and for each resource of a stack that changes.
+/// A plan for machines: one JSON value, or a row for each step and each changed resource of a stack.
 fn document(plan: &Plan, cost: &CostChange, format: Format) -> anyhow::Result<String> {
     if format == Format::Json {
         #[derive(Serialize)]
@@ -68,7 +68,7 @@ fn document(plan: &Plan, cost: &CostChange, format: Format) -> anyhow::Result<St
     output::rows(format, &[], &change_rows(plan), |_| Vec::new())
 }
 
-/// What forbids a plan, for machines; nothing for people, who read it on standard error.
+/// Why a plan is blocked, for machines; empty for the table format, which reports it on standard error.
 fn faults_document(faults: &[Fault], format: Format) -> anyhow::Result<String> {
     match format {
         Format::Table => Ok(String::new()),
@@ -83,13 +83,13 @@ struct ChangeRow {
     wave: &'static str,
     region: String,
     step: String,
-    /// `add`, `modify`, `replace` or `remove`; none: the step changes no stack.
+    /// `add`, `modify`, `replace` or `remove`; `None`: the step changes no stack.
     op: Option<Op>,
     resource: Option<String>,
     kind: Option<String>,
     /// Paths of the properties that change.
     properties: Vec<String>,
-    /// Rights that are new.
+    /// New rights.
     widens: Vec<String>,
 }
 

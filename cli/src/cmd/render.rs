@@ -33,7 +33,7 @@ pub struct RenderArgs {
 }
 
 impl RenderArgs {
-    /// The templates themselves are YAML; the list of stacks has every form.
+    /// With `--stdout` only YAML; the list of stacks supports every format.
     pub(crate) fn forms(&self) -> Forms {
         if self.stdout { Forms::TEXT } else { Forms::ALL }
     }

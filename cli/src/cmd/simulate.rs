@@ -60,7 +60,7 @@ pub struct SimulateArgs {
     /// Lose home's counting for so long, a quarter into the span
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     home_loss: Option<Grace>,
-    /// Change every limit to this percent of it, halfway through the span
+    /// Change every limit to this percentage of itself halfway through the span
     #[arg(long, value_name = "PERCENT", value_parser = percent_of_limit)]
     change_limits: Option<f64>,
     /// The same seed gives the same run

@@ -20,7 +20,7 @@ use crate::standing::{Asked, Standing, standings};
 /// Flags of `ipgeo status`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit status: 0 every region that was asked answers, 4 some do not.
+Exit status: 0 if every queried region answers, 4 if some do not.
 
 Examples:
   ipgeo status
@@ -41,7 +41,7 @@ pub struct StatusArgs {
 }
 
 impl StatusArgs {
-    /// What is printed again and again has no header row.
+    /// Repeated output has no CSV form.
     pub(crate) fn forms(&self) -> Forms {
         if self.watch.is_some() { Forms::EVENTS } else { Forms::ALL }
     }
@@ -55,7 +55,7 @@ pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exi
     loop {
         let mut rows = Box::pin(read(&config, &aws, args.no_probe)).await?;
         rows.retain(|row| scope.whole || scope.regions.contains(&row.region));
-        // What is printed again and again is a line at a time.
+        // Repeated output prints JSON lines.
         let watched = args.watch.is_some() && shared.format() == Format::Json;
         let text = table(&rows, if watched { Format::Jsonl } else { shared.format() })?;
         let Some(pause) = args.watch else {
@@ -107,7 +107,7 @@ pub(super) async fn probe(config: &Config, aws: &Aws, region: &str) -> Asked {
     }
 }
 
-/// Whether every region that was asked has answered.
+/// Whether every queried region has answered.
 fn exit_of(rows: &[Standing]) -> Exit {
     if rows.iter().any(|row| row.probe_error.is_some()) { Exit::SomeFailed } else { Exit::Done }
 }

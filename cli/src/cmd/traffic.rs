@@ -31,7 +31,7 @@ pub enum TrafficVerb {
 }
 
 impl TrafficVerb {
-    /// The forms that its output has.
+    /// The output formats that the verb supports.
     pub(crate) fn forms(&self) -> Forms {
         if matches!(self, Self::Show(_)) { Forms::ALL } else { Forms::EVENTS }
     }

@@ -41,8 +41,8 @@ pub fn find(start: &Path) -> Option<PathBuf> {
     start.ancestors().map(|folder| folder.join(FILE_NAME)).find(|file| file.is_file())
 }
 
-/// The state folder beside the file in use: the one that is named, or the nearest at or above `here`; without any, in
-/// `here`. By a path from `here` where that is shorter.
+/// The state folder beside the `regions.toml` in use: the given one, or the nearest in `here` or above; without any, in
+/// `here`. The path is relative to `here` where that is shorter.
 pub fn state_folder(named: Option<&Path>, here: &Path) -> PathBuf {
     let file = named.map(Path::to_owned).or_else(|| find(here));
     let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));

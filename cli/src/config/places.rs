@@ -17,8 +17,8 @@ const fn place(name: &'static str, city: &'static str, latitude: f64, longitude:
     Place { name, city, latitude, longitude }
 }
 
-/// Regions of another partition than `aws`, by how their names begin: accounts, credentials and addresses of their
-/// own. Source: the AWS documentation's list of partitions.
+/// Partitions other than `aws`, by prefix of their regions' names. Each has its own accounts, credentials and
+/// endpoints. Source: the AWS documentation's list of partitions.
 const PARTITIONS: [(&str, &str, &str); 7] = [
     ("us-gov-", "AWS GovCloud (US)", "aws-us-gov"),
     ("cn-", "AWS China", "aws-cn"),
@@ -29,7 +29,7 @@ const PARTITIONS: [(&str, &str, &str); 7] = [
     ("eu-isoe-", "AWS ISOE (Europe)", "aws-iso-e"),
 ];
 
-/// What is told of a region that ipgeo does not deploy to because it is of another partition.
+/// The error for a region in an unsupported partition.
 pub fn other_partition(name: &str) -> Option<String> {
     let (_, title, partition) = PARTITIONS.iter().find(|(prefix, ..)| name.starts_with(prefix))?;
     Some(format!(

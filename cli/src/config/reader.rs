@@ -72,7 +72,7 @@ impl<'a> Table<'a> {
         let (value, span) = self.find(field)?;
         let text = value.as_str();
         match text.map(rules::visible) {
-            None => out.add(&span, wrong_type(field, "a text in quotes", value)),
+            None => out.add(&span, wrong_type(field, "a quoted string", value)),
             Some(Err(fault)) => out.add(&span, format!("`{field}` {fault}")),
             Some(Ok(())) => {}
         }
@@ -83,14 +83,14 @@ impl<'a> Table<'a> {
     pub(super) fn texts(&mut self, field: &'static str, out: &mut Collector) -> Vec<(&'a str, Range<usize>)> {
         let Some((value, span)) = self.find(field) else { return Vec::new() };
         let Some(list) = value.as_array() else {
-            out.add(&span, wrong_type(field, "a list of texts", value));
+            out.add(&span, wrong_type(field, "a list of strings", value));
             return Vec::new();
         };
         list.iter()
             .filter_map(|item| {
                 let text = item.get_ref().as_str();
                 match text.map(rules::visible) {
-                    None => out.add(&item.span(), wrong_type(field, "a list of texts", item.get_ref())),
+                    None => out.add(&item.span(), wrong_type(field, "a list of strings", item.get_ref())),
                     Some(Err(fault)) => out.add(&item.span(), format!("`{field}` {fault}")),
                     Some(Ok(())) => {}
                 }

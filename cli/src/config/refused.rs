@@ -1,4 +1,4 @@
-//! What AWS or DNS would refuse later, or nobody would see: found by the parser, with its place and remedy.
+//! Tests: the parser rejects what AWS or DNS would refuse later, and invisible characters, with position and remedy.
 
 use super::parse::parse;
 
@@ -13,7 +13,7 @@ limit = "100_000/month"
 [regions.eu-central-1]
 "#;
 
-/// Faults of the small file with `[service]` having these lines too.
+/// Faults of the minimal file with these lines added to `[service]`.
 fn service_faults(lines: &str) -> String {
     match parse("r.toml", &SMALL.replacen("[service]", &format!("[service]\n{lines}"), 1)) {
         Ok(_) => String::new(),
@@ -28,19 +28,17 @@ fn a_domain_is_one_that_dns_and_a_certificate_take() {
     assert_eq!((at_most.len(), of(&at_most).as_str()), (64, ""));
     assert!(
         of(&format!("x{at_most}"))
-            .contains("`domain` has 65 characters; a certificate of AWS takes 64 at most")
+            .contains("`domain` has 65 characters; an AWS certificate allows at most 64")
     );
     let label = format!("{}.example.com", "a".repeat(64));
-    assert!(
-        of(&label).contains("`domain` has a part of 64 characters between two dots; DNS takes 63 at most")
-    );
-    // A zone has no certificate.
+    assert!(of(&label).contains("`domain` has a label of 64 characters; DNS allows at most 63"));
+    // A hosted zone needs no certificate.
     let zone = format!("{}.{}.example.com", "a".repeat(30), "b".repeat(30));
     let told = service_faults(&format!("domain = \"{zone}\"\nhosted_zone = \"{zone}\""));
-    assert!(told.matches("a certificate of AWS").count() == 1, "{told}");
+    assert!(told.matches("an AWS certificate").count() == 1, "{told}");
     let long = ["a"; 130].join(".");
     let told = service_faults(&format!("domain = \"{long}\"\nhosted_zone = \"{long}\""));
-    assert!(told.contains("`hosted_zone` has 259 characters; DNS takes 253 at most"), "{told}");
+    assert!(told.contains("`hosted_zone` has 259 characters; DNS allows at most 253"), "{told}");
 }
 
 #[test]
@@ -49,7 +47,7 @@ fn names_that_s3_keeps_for_itself_are_found_here() {
         let told = parse("r.toml", &SMALL.replacen("\"geo\"", &format!("\"{name}\""), 1))
             .expect_err(name)
             .to_string();
-        assert!(told.contains("`name` begins with") && told.contains("S3 reserves"), "{name}: {told}");
+        assert!(told.contains("`name` starts with") && told.contains("S3 reserves"), "{name}: {told}");
     }
     for name in ["a-s3alias", "a--ol-s3", "a--x-s3", "a--table-s3", "s3alias"] {
         let told = parse("r.toml", &SMALL.replacen("\"geo\"", &format!("\"{name}\""), 1))
@@ -87,7 +85,8 @@ fn no_text_of_the_file_has_invisible_characters() {
         for bad in ["\\u0007", "\\n", "\\u001b[31m", "\\u007f", "\\u202e", "\\u2028"] {
             let text = format!("[{table}]\n{field} = \"a{bad}b\"\n");
             let told = parse("r.toml", &text).expect_err("a fault").to_string();
-            let place = format!("r.toml:2:{}: `{field}` has the invisible character U+", field.len() + 4);
+            let place =
+                format!("r.toml:2:{}: `{field}` contains the invisible character U+", field.len() + 4);
             assert!(told.contains(&place), "{table}.{field} {bad}: {told}");
         }
     }
@@ -100,6 +99,6 @@ fn no_text_of_the_file_has_invisible_characters() {
         let told = parse("r.toml", &format!("[[geo.sources]]\nname = \"x\"\n{origin}\n"))
             .expect_err("a fault")
             .to_string();
-        assert!(told.contains("has the invisible character U+0007"), "{origin}: {told}");
+        assert!(told.contains("contains the invisible character U+0007"), "{origin}: {told}");
     }
 }

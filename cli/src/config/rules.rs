@@ -1,38 +1,34 @@
 //! What names and addresses must look like, so that AWS takes them.
 
-/// Whether a character can't be seen, or turns what stands beside it: no text of a person needs it, and it does
-/// harm in headers, terminals and reports.
+/// Whether a character is invisible or changes the text direction: no readable text needs it, and it does harm in
+/// headers, terminals and reports.
 pub(crate) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// A text that people read.
+/// Checks text that is shown to people.
 pub(super) fn visible(text: &str) -> Result<(), String> {
     match text.chars().find(|c| is_invisible(*c)) {
-        Some(c) => Err(format!("has the invisible character U+{:04X}; write it without", u32::from(c))),
+        Some(c) => Err(format!("contains the invisible character U+{:04X}; remove it", u32::from(c))),
         None => Ok(()),
     }
 }
 
-/// What S3 keeps for itself at the beginning and the end of a bucket's name (AWS, "General purpose bucket naming
+/// Prefixes and suffixes that S3 reserves in bucket names (AWS, "General purpose bucket naming
 /// rules"). Buckets begin with `<name>-<environment>-`.
 const BUCKET_PREFIXES: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
 const BUCKET_SUFFIXES: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
 
-/// A service's name or environment, as far as the names of buckets allow it.
+/// Checks that a service's name or environment is allowed in bucket names.
 pub(super) fn bucket_part(text: &str) -> Result<(), String> {
     let joined = format!("{text}-");
     if let Some(prefix) = BUCKET_PREFIXES.iter().find(|prefix| joined.starts_with(**prefix)) {
-        return Err(format!(
-            "begins with `{prefix}`, which S3 reserves in the names of buckets; choose another"
-        ));
+        return Err(format!("starts with `{prefix}`, which S3 reserves in bucket names; choose another"));
     }
     let joined = format!("-{text}");
     if let Some(suffix) = BUCKET_SUFFIXES.iter().find(|suffix| joined.ends_with(**suffix)) {
-        return Err(format!(
-            "ends with `{suffix}`, which S3 reserves in the names of buckets; choose another"
-        ));
+        return Err(format!("ends with `{suffix}`, which S3 reserves in bucket names; choose another"));
     }
     Ok(())
 }
@@ -61,37 +57,35 @@ pub(super) fn domain(text: &str) -> Result<(), String> {
             && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     if text.split('.').count() < 2 || !text.split('.').all(label) {
-        return Err("is a domain in lower case, such as `api.example.com`".to_owned());
+        return Err("must be a lowercase domain name, such as `api.example.com`".to_owned());
     }
     if let Some(label) = text.split('.').find(|label| label.len() > LABEL_CHARS_MAX) {
         let long = label.len();
-        return Err(format!(
-            "has a part of {long} characters between two dots; DNS takes {LABEL_CHARS_MAX} at most"
-        ));
+        return Err(format!("has a label of {long} characters; DNS allows at most {LABEL_CHARS_MAX}"));
     }
     if text.len() > NAME_CHARS_MAX {
-        return Err(format!("has {} characters; DNS takes {NAME_CHARS_MAX} at most", text.len()));
+        return Err(format!("has {} characters; DNS allows at most {NAME_CHARS_MAX}", text.len()));
     }
     Ok(())
 }
 
-/// A domain that a certificate is issued for.
+/// Checks a domain that needs a certificate.
 pub(super) fn certified_domain(text: &str) -> Result<(), String> {
     domain(text)?;
     if text.len() > CERTIFICATE_CHARS_MAX {
         let long = text.len();
         return Err(format!(
-            "has {long} characters; a certificate of AWS takes {CERTIFICATE_CHARS_MAX} at most; choose a shorter one"
+            "has {long} characters; an AWS certificate allows at most {CERTIFICATE_CHARS_MAX}; choose a shorter domain"
         ));
     }
     Ok(())
 }
 
-/// Where a credit leads: an address for a browser.
+/// Checks the link of an attribution: an `http` or `https` URL.
 pub(super) fn web_url(text: &str) -> Result<(), String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let sound = rest.is_some_and(|rest| !rest.is_empty()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if sound { Ok(()) } else { Err("is an address such as `https://example.com`".to_owned()) }
+    if sound { Ok(()) } else { Err("must be a URL, such as `https://example.com`".to_owned()) }
 }
 
 /// Whether a domain is of a zone.

@@ -101,8 +101,8 @@ struct CompatSchema {
     unknown_key_status: Option<u16>,
     /// Status for over quota: 429, or 403 as ipdata answers.
     quota_status: Option<u16>,
-    /// Whether API keys of another form than ipgeo's are known, such as those of a service that moves here: 16 to 128
-    /// printable ASCII characters. Then no such text is refused by its form, without a read. Default: false.
+    /// Accept API keys in other formats than ipgeo's, such as those of a service that moves here: 16 to 128 printable
+    /// ASCII characters. Such a text then costs a read before it can be refused. Default: false.
     foreign_api_keys: Option<bool>,
 }
 

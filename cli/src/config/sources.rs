@@ -1,26 +1,26 @@
-//! What a geo source may name: an address, an npm package, files in it.
+//! Rules for geo sources: URLs, npm packages and files in them.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
-/// An address that is asked: with TLS, or on this machine.
+/// Checks a source URL: HTTPS, or HTTP to this machine.
 pub(super) fn source_url(url: &str) -> Result<(), &'static str> {
     let rest = url.strip_prefix("https://").map(|rest| (rest, true));
     let (rest, secure) = rest
         .or_else(|| url.strip_prefix("http://").map(|rest| (rest, false)))
-        .ok_or("`url` starts with `https://`")?;
+        .ok_or("`url` must start with `https://`")?;
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
     if host.is_empty() || url.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("`url` is an address such as `https://example.com/city.mmdb`");
+        return Err("`url` must be a URL, such as `https://example.com/city.mmdb`");
     }
     let ours = ["127.0.0.1", "localhost", "[::1]"].contains(&host);
-    if secure || ours { Ok(()) } else { Err("`url` starts with `https://`") }
+    if secure || ours { Ok(()) } else { Err("`url` must start with `https://`") }
 }
 
-/// A package of the registry, perhaps with a version or a tag. npm itself would also take folders, archives, addresses and
-/// git repositories, whose scripts it runs.
+/// Checks the name of an npm package, optionally with a version or tag. npm itself also accepts folders, archives, URLs
+/// and git repositories, and runs their scripts.
 pub fn is_registry_package(text: &str) -> bool {
     let (scope, rest) = match text.strip_prefix('@').map(|text| text.split_once('/')) {
         Some(Some((scope, rest))) => (Some(scope), rest),
@@ -39,13 +39,13 @@ pub fn is_registry_package(text: &str) -> bool {
         && version.is_none_or(|version| of(version, "-._~^+<>=*"))
 }
 
-/// The name under which each file of a package is kept: its own, and with its folders (`v4-city.mmdb`) where two have one.
-/// An error says which files can't be kept apart.
+/// The name under which each file of a package is stored: its file name, prefixed with its folders (`v4-city.mmdb`) where
+/// two files share a name. An error names files that would still collide.
 pub fn names_of_files<T: AsRef<str>>(files: &[T]) -> Result<Vec<String>, String> {
     let last = |file: &str| file.rsplit('/').next().unwrap_or(file).to_owned();
     let mut names = Vec::with_capacity(files.len());
     for file in files.iter().map(AsRef::as_ref) {
-        // Some file systems take capitals and small letters for the same.
+        // Some file systems ignore case.
         let alike = files.iter().filter(|other| last(other.as_ref()).eq_ignore_ascii_case(&last(file)));
         names.push(if alike.count() > 1 { file.replace('/', "-") } else { last(file) });
         if !Path::new(file).components().all(|part| matches!(part, Component::Normal(_))) {
@@ -54,7 +54,7 @@ pub fn names_of_files<T: AsRef<str>>(files: &[T]) -> Result<Vec<String>, String>
     }
     let mut seen = BTreeSet::new();
     match names.iter().find(|name| !seen.insert(name.to_ascii_lowercase())) {
-        Some(name) => Err(format!("two of `files` would both be kept as `{name}`")),
+        Some(name) => Err(format!("two entries of `files` would both be stored as `{name}`")),
         None => Ok(names),
     }
 }
@@ -141,7 +141,7 @@ mod tests {
         for files in
             [&["a.mmdb", "a.mmdb"][..], &["v4/a.mmdb", "a.mmdb", "v4-a.mmdb"], &["x/a.mmdb", "X/a.mmdb"]]
         {
-            assert!(named(files).expect_err("refused").contains("would both be kept as"), "{files:?}");
+            assert!(named(files).expect_err("refused").contains("would both be stored as"), "{files:?}");
         }
         for file in ["../a.mmdb", "/a.mmdb", "x/../a.mmdb", "./a.mmdb"] {
             assert!(named(&[file]).expect_err("refused").contains("not a path inside"), "{file}");

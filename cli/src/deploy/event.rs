@@ -66,9 +66,9 @@ pub enum Event {
         #[serde(flatten)]
         error: StepError,
     },
-    /// Something forbids the plan: nothing is begun.
+    /// The plan is blocked; nothing was started.
     Refused {
-        /// What, each with its remedy.
+        /// The faults, each with its remedy.
         faults: Vec<Fault>,
     },
     /// The operator wants to stop; what is under way is finished.

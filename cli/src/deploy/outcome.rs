@@ -52,7 +52,7 @@ pub struct Run {
 }
 
 impl Outcome {
-    /// The word for it.
+    /// Its name in texts.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",

@@ -1,6 +1,5 @@
-//! Who may call a region's store: programs of this machine that hold its access key, and no web page. A browser sends
-//! requests of any page to loopback, with `Origin` or, after rebinding a name to 127.0.0.1, with a foreign `Host`;
-//! neither can sign. Pure.
+//! Access control of a region's store: only local programs that hold its access key, no web pages. A browser lets any
+//! page send requests to loopback, with an `Origin` or, after DNS rebinding, a foreign `Host`; it can't sign them. Pure.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -18,20 +17,20 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
-    #[error("a web page may not call this store")]
+    #[error("web pages may not call this store")]
     Origin,
-    #[error("this store is called at 127.0.0.1 or localhost, at its own port")]
+    #[error("the Host header must be 127.0.0.1 or localhost, with this store's port")]
     Host,
     #[error("the request is not signed; the access key is in the file `credentials` beside the stores")]
     Unsigned,
-    #[error("the access key is not this store's; it is in the file `credentials` beside the stores")]
+    #[error("wrong access key; the right one is in the file `credentials` beside the stores")]
     AccessKey,
-    #[error("the signature is not that of the request")]
+    #[error("the signature does not match the request")]
     Signature,
 }
 
 impl Refused {
-    /// What DynamoDB calls it.
+    /// DynamoDB's name for the error.
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::Origin | Self::Host => "AccessDeniedException",
@@ -46,7 +45,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Refuses what comes by way of a web page; before anything of the body is read.
+/// Refuses requests from web pages, before reading the body.
 pub(super) fn from_here(headers: &HeaderMap, port: u16) -> Result<(), Refused> {
     if headers.contains_key("origin") {
         return Err(Refused::Origin);
@@ -59,7 +58,7 @@ pub(super) fn from_here(headers: &HeaderMap, port: u16) -> Result<(), Refused> {
     if named_well && hosts.next().is_none() { Ok(()) } else { Err(Refused::Host) }
 }
 
-/// What a header `authorization` says.
+/// A parsed `authorization` header.
 struct Authorization<'a> {
     access: &'a str,
     /// `<date>/<region>/<service>/aws4_request`
@@ -80,8 +79,8 @@ impl<'a> Authorization<'a> {
     }
 }
 
-/// Refuses what is not signed with the access key (AWS signature version 4). How old a signature is does not matter:
-/// nobody listens on loopback, and a clock that is set back must not end the service.
+/// Refuses requests that are not signed with the access key (AWS signature version 4). The age of a signature is not
+/// checked: nobody can intercept loopback traffic, and a clock that is set back must not stop the service.
 pub(super) fn signed(request: &Parts, body: &[u8], key: &WorldKey) -> Result<(), Refused> {
     let authorization = text(&request.headers, "authorization").and_then(Authorization::read);
     let authorization = authorization.ok_or(Refused::Unsigned)?;
@@ -103,7 +102,7 @@ fn signature(request: &Parts, body: &[u8], by: &Authorization<'_>, key: &WorldKe
     let mut scope = by.scope.split('/');
     let (date, region, service) = (scope.next()?, scope.next()?, scope.next()?);
     let names: Vec<&str> = by.signed_headers.split(';').collect();
-    // What is not signed could be anybody's.
+    // Unsigned headers could come from anybody.
     if !time.starts_with(date) || !["host", "x-amz-target"].iter().all(|name| names.contains(name)) {
         return None;
     }

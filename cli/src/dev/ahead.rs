@@ -1,6 +1,6 @@
-//! What was published while this machine's clock stood ahead. A publication is never replaced by one of an earlier period:
-//! one of next January would switch a limit off until then. At a start, and when the clock is set back meanwhile, such
-//! publications are removed, and what the ledger has of the present period is published.
+//! Corrects publications made while this machine's clock was ahead. A publication is never replaced by one of an earlier
+//! period, so one dated next January would disable a limit until then. At start, and whenever the clock is set back, such
+//! publications are removed and the ledger's usage of the current period is published.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,12 +17,12 @@ use tokio::time::Instant;
 
 use crate::config::Anonymous;
 
-/// A clock may be corrected by so much without anything being done.
+/// Clock corrections up to this size are ignored.
 const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(1);
-/// How often the clock is looked at.
+/// Interval between clock checks.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// What is published, and what is counted.
+/// Access to published usage and to the ledger.
 pub(super) struct Publications {
     /// Home's store.
     pub(super) home: Database,
@@ -35,7 +35,7 @@ pub(super) struct Publications {
 }
 
 impl Publications {
-    /// Publishes anew, as of `now`, what home's access table has of a time to come.
+    /// Replaces publications in home's access table that are dated after `now`.
     pub(super) async fn anew(&self, now: Timestamp) -> anyhow::Result<()> {
         let table = self.access.name();
         for id in published_ahead(&self.home, table, now)? {
@@ -55,14 +55,16 @@ impl Publications {
         Ok(())
     }
 
-    /// Does so whenever the clock is set back, for ever.
+    /// Does so whenever the clock is set back; never returns.
     pub(super) async fn watch(self) {
         let mut last = (Timestamp::now(), Instant::now());
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let now = (Timestamp::now(), Instant::now());
             if was_set_back(last.0, now.0, now.1 - last.1) {
-                crate::output::say("the clock was set back; usage of a time to come is published anew");
+                crate::output::say(
+                    "the clock was set back: replacing published usage that is dated in the future",
+                );
                 if let Err(error) = self.anew(now.0).await {
                     crate::output::say(&format!("usage: {error:#}"));
                 }
@@ -72,7 +74,7 @@ impl Publications {
     }
 }
 
-/// Whether a clock shows less than what has passed, by more than a correction.
+/// Whether the wall clock advanced less than the elapsed time, by more than the tolerated correction.
 fn was_set_back(before: Timestamp, now: Timestamp, passed: Duration) -> bool {
     let passed = SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
     passed.saturating_sub(now.duration_since(before)) > AHEAD_MAX
@@ -85,7 +87,7 @@ fn used(limit: Limit, item: &ipgeo_runtime::dynamo::LedgerItem, now: Timestamp) 
     }
 }
 
-/// The ids of items whose publication is of a time to come.
+/// The ids of items whose publication is dated in the future.
 fn published_ahead(home: &Database, table: &str, now: Timestamp) -> anyhow::Result<Vec<String>> {
     let latest = now.saturating_add(AHEAD_MAX).unwrap_or(now).as_millisecond();
     let mut found = Vec::new();
@@ -102,7 +104,7 @@ fn published_ahead(home: &Database, table: &str, now: Timestamp) -> anyhow::Resu
             exclusive_start_key: after,
             ..ScanRequest::default()
         };
-        let page = home.scan(request).context("look for publications of a time to come")?;
+        let page = home.scan(request).context("find publications dated in the future")?;
         for item in page.items.unwrap_or_default() {
             if let Some(AttributeValue::S(id)) = item.get(attr::ID) {
                 found.push(id.clone());
@@ -131,7 +133,7 @@ fn remove_publication(home: &Database, table: &str, id: &str) -> anyhow::Result<
         ])),
         ..UpdateItemRequest::default()
     };
-    home.update_item(request).map(drop).context("remove a publication of a time to come")
+    home.update_item(request).map(drop).context("remove a publication dated in the future")
 }
 
 #[cfg(test)]
@@ -148,7 +150,7 @@ mod tests {
             (0, -3_600, 10, true),
             (0, 5_000_000, 10, false),
             (5_000_000, 0, 10, true),
-            // The machine has slept: its clocks need not agree.
+            // The machine was asleep: its clocks may disagree.
             (0, 90_000, 10, false),
         ];
         for (before, now, passed, expected) in table {

@@ -1,5 +1,5 @@
-//! Open connections, bounded in number and in how long one may wait: nobody who connects and says nothing, or only half of
-//! something, keeps others out.
+//! Limits the number of open connections and how long one may be idle, so that clients that connect and send nothing, or
+//! only half a request, can't lock others out.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,16 +9,16 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How long a connection may be without a whole head of a request.
+/// How long a connection may take to send a complete request head.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// How often waiting connections are looked at.
+/// Interval between checks of idle connections.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// What a connection has instead of a time while it is being answered.
+/// Marks a connection whose request is being answered; stored in place of a time.
 const BUSY: u64 = u64::MAX;
-/// Files that a program may open where the system does not say: macOS's default.
+/// Open-file limit where the system does not report one: macOS's default.
 const FILES_DEFAULT: usize = 256;
 
-/// All connections of a world, on all of its ports.
+/// All connections of one `ipgeo dev`, on all of its ports.
 pub(crate) struct Connections {
     began: Instant,
     most: usize,
@@ -28,12 +28,12 @@ pub(crate) struct Connections {
 
 /// One connection.
 pub(crate) struct Connection {
-    /// Since when it waits for a request, in milliseconds; or [`BUSY`].
+    /// When it began to wait for a request, in milliseconds; or [`BUSY`].
     waits_since: AtomicU64,
     close: Notify,
 }
 
-/// A place among the open connections; free again when dropped.
+/// A slot among the open connections; released when dropped.
 pub(crate) struct Ticket {
     id: u64,
     connections: Arc<Connections>,
@@ -41,7 +41,7 @@ pub(crate) struct Ticket {
 }
 
 impl Connections {
-    /// No connections yet, and `most` at once.
+    /// Allows at most `most` open connections.
     pub(crate) fn new(most: usize) -> Self {
         Self { began: Instant::now(), most, ids: AtomicU64::new(0), open: Mutex::default() }
     }
@@ -54,7 +54,7 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a new connection. When all are taken, the one that has waited longest is closed for it; `None`: all are
+    /// Takes a slot for a new connection. If all are taken, closes the one that has been idle longest; `None` if all are
     /// being answered.
     pub(crate) fn admit(self: &Arc<Self>) -> Option<Ticket> {
         if self.open().len() >= self.most && !self.close_longest_waiting() {
@@ -67,7 +67,7 @@ impl Connections {
         Some(Ticket { id, connections: Arc::clone(self), connection })
     }
 
-    /// Closes the connection that has waited longest, if any waits.
+    /// Closes the connection that has been idle longest, if any is idle.
     pub(crate) fn close_longest_waiting(&self) -> bool {
         let mut open = self.open();
         let waits = |(id, connection): (&u64, &Arc<Connection>)| {
@@ -81,7 +81,7 @@ impl Connections {
         closed.is_some()
     }
 
-    /// Closes connections that have waited too long, for ever.
+    /// Closes connections that have been idle too long; never returns.
     pub(crate) async fn close_late(&self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -97,7 +97,7 @@ impl Connections {
 }
 
 impl Ticket {
-    /// A request has come.
+    /// A request has arrived.
     pub(crate) fn is_busy(&self) {
         self.connection.waits_since.store(BUSY, Ordering::Relaxed);
     }
@@ -119,14 +119,14 @@ impl Drop for Ticket {
     }
 }
 
-/// How many connections there may be: half of the files that this program may open. The rest is for stores, logs and the
-/// edges' own connections.
+/// The maximum number of connections: half of the process's open-file limit. The rest is for stores, logs and the edges'
+/// own connections.
 pub(crate) fn connections_max() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     files_max(&limits).unwrap_or(FILES_DEFAULT) / 2
 }
 
-/// Files that a program may open, from what Linux says of its limits.
+/// The open-file limit, parsed from Linux's `/proc/self/limits`.
 fn files_max(limits: &str) -> Option<usize> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()

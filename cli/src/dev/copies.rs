@@ -1,4 +1,4 @@
-//! A region's access table in its embedded store: as the source of copies, as a copy, and compared with another whole.
+//! A region's access table in its embedded store: the source or target of replication, and full comparison of two tables.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::operations::id;
 use super::replication::{Change, Source, Target};
 use crate::progress::Tally;
 
-/// Items of one transaction while a table is brought level.
+/// Items per transaction while a table is synchronised.
 const BATCH: usize = 1_000;
 
 /// An access table.
@@ -38,7 +38,7 @@ impl Table {
         Ok(self.database.get_item(request).context("read an item")?.item)
     }
 
-    /// Puts items in one transaction, which either all are in or none.
+    /// Puts items in one transaction: all or none.
     fn put(&self, items: Vec<Item>) -> anyhow::Result<()> {
         let imported = self.database.import_items(&self.name, items, ImportOptions::default());
         imported.map(drop).context("put copied items")
@@ -77,7 +77,7 @@ impl Table {
         Ok(items)
     }
 
-    /// Makes this table the same as `home`; only what differs is written.
+    /// Makes this table equal to `home`; writes only the differences.
     fn level(&self, home: &HashMap<String, Item>, tally: &Tally) -> anyhow::Result<()> {
         let (mut same, mut gone) = (HashSet::new(), Vec::new());
         self.pages(|page| {
@@ -115,7 +115,7 @@ impl Source for Table {
 
 impl Target for Table {
     fn apply(&self, changes: &[Arc<Change>]) -> anyhow::Result<()> {
-        // What an item became last; the others of one batch nobody could tell apart.
+        // Only the last change of each item: earlier ones of the same batch are never visible.
         let last: HashMap<&str, &Change> =
             changes.iter().map(|change| (change.id.as_str(), &**change)).collect();
         let (put, deleted): (Vec<&Change>, Vec<&Change>) =
@@ -125,7 +125,7 @@ impl Target for Table {
     }
 }
 
-/// Makes every copy the same as home's table: what was written while no world ran, or into a world with fewer regions.
+/// Makes every copy equal to home's table. They differ by writes made while `ipgeo dev` was stopped or had fewer regions.
 pub(crate) fn level(home: &Table, copies: &[(String, Table)]) -> anyhow::Result<()> {
     let items = home.all().context("read home's access table")?;
     let tally = Tally::new(None, "copying API keys to the regions", items.len() * copies.len());
@@ -139,8 +139,8 @@ pub(crate) fn level(home: &Table, copies: &[(String, Table)]) -> anyhow::Result<
     })
 }
 
-/// Ends a table's change stream: earlier versions had one, nobody reads it any more, and with it each write scans the
-/// writes before it.
+/// Disables a table's change stream. Earlier versions enabled it; it is no longer read, and it makes each write scan all
+/// previous ones.
 pub(crate) fn end_stream(table: &Table) -> anyhow::Result<()> {
     let found = table.database.get_table_metadata(&table.name).context("describe the access table")?;
     if !found.is_some_and(|found| found.stream_enabled) {

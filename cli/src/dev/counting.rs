@@ -1,5 +1,5 @@
-//! From a region's log to the ledger: logs, pipes, stream and deliveries put together, each going on where the last run
-//! has left it.
+//! From a region's log to the ledger: wires up logs, pipes, stream and deliveries. Each continues where the last run
+//! stopped.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use super::world::Options;
 use crate::config::Config;
 use crate::stream::{Keeper, SegmentedLog};
 
-/// Below the stores: the copy of the usage stream.
+/// Folder inside the stores' folder: the copy of the usage stream.
 const STREAM_FOLDER: &str = "stream";
-/// How long counting may hold up the end; the next run counts what is left.
+/// How long shutdown waits for counting; the next run counts the rest.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// All that counts.
+/// The running counting pipeline.
 pub(super) struct Counting {
     /// The folder of the copy that is kept of the stream.
     pub(super) kept: PathBuf,
@@ -49,8 +49,8 @@ impl Counting {
         let mut readers = Vec::new();
         for name in log_names(config, folder)? {
             let position = if is_new {
-                // Whoever has deleted the copy has deleted what says how far each log is counted: to count lines twice
-                // would be worse than to take them for counted.
+                // If the stream's copy was deleted, the position of each log is lost with it. Counting lines twice would
+                // be worse than skipping them.
                 region_log(folder, &name).end().context("find the end of a log")?
             } else {
                 keeper.log_position(&name)
@@ -60,7 +60,7 @@ impl Counting {
             logs.push(log);
             readers.push(reader);
         }
-        // The rest are regions that the file no longer has: what they have left is counted, and nobody calls them.
+        // The rest are regions that are no longer in the file: their logs are counted, and they get no calls.
         logs.truncate(config.regions.len());
         let (stream, shards) = Stream::new(options.shards, counted_up_to(ledger).await?, keeper);
         let stream = Arc::new(stream);
@@ -74,18 +74,18 @@ impl Counting {
         Ok((Self { deliveries: deliveries.collect(), kept, pipes }, logs))
     }
 
-    /// Counts what is left. Nobody may hold a region's log any more.
+    /// Counts what is left. No region's log may be in use any more.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         for pipe in self.pipes {
-            pipe.await.context("a log pipe ended badly")?;
+            pipe.await.context("a log pipe failed")?;
         }
         let end = tokio::time::Instant::now() + PATIENCE;
         for mut delivery in self.deliveries {
             match tokio::time::timeout_at(end, &mut delivery).await {
-                Ok(ended) => ended.context("a delivery ended badly")?,
+                Ok(ended) => ended.context("a delivery failed")?,
                 Err(_) => {
                     delivery.abort();
-                    crate::output::say("not all is counted yet; the next start goes on with it");
+                    crate::output::say("some usage is not counted yet; the next start counts it");
                 }
             }
         }
@@ -102,9 +102,9 @@ fn log_names(config: &Config, folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// The highest sequence number that the ledger notes as counted; 0: none. The copy of the stream says it too, unless
-/// somebody has deleted it.
+/// The highest sequence number that the ledger records as counted; 0: none. The stream's copy has it too, unless it was
+/// deleted.
 async fn counted_up_to(ledger: &LedgerTable) -> anyhow::Result<u128> {
-    let shards = ledger.newest().await.context("read how far the ledger is")?;
+    let shards = ledger.newest().await.context("read the ledger's position")?;
     Ok(shards.iter().filter_map(|shard| shard.sequence.parse().ok()).max().unwrap_or(0))
 }

@@ -1,5 +1,5 @@
-//! The event source mapping on a laptop: a shard's records go to the usage handler in batches, again and
-//! again until nothing of a batch fails. How far that is, is noted, and the next run goes on from there.
+//! The event source mapping on a laptop: delivers a shard's records to the usage handler in batches, and retries each batch
+//! until nothing in it fails. The position is saved, and the next run continues from there.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// Delivers what is in the shard and not noted as counted, until the stream has ended.
+    /// Delivers records that are not marked as counted, until the stream ends.
     pub(crate) async fn run(mut self, mut kept: watch::Receiver<()>) {
         let mut counted = loop {
             match Counted::open(&self.folder, &self.shard) {
@@ -67,8 +67,8 @@ impl Delivery {
             }
             position = after;
             if let Err(error) = counted.note(position) {
-                // What is noted late is counted again by the next run, and found counted.
-                crate::output::say(&format!("usage: what is counted can't be noted: {error}"));
+                // Without a saved position the next run delivers these records again, and the ledger skips them.
+                crate::output::say(&format!("usage: can't save the counting position: {error}"));
             }
         }
     }

@@ -93,7 +93,7 @@ pub(crate) fn response(answer: Answer, region: &str) -> Response<Body> {
     response
 }
 
-/// What is answered before any handler sees a request; pages of any origin may read it.
+/// A refusal sent before any handler sees the request; pages of any origin may read it.
 pub(crate) fn refusal(status: StatusCode, body: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;

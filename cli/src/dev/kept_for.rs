@@ -1,5 +1,5 @@
-//! What kept state was made for: a service's name and its home. Another service on the same stores would silently start
-//! from nothing, because tables have the service's name and the ledger is in the home region's store.
+//! Records which service and home region the state belongs to. Another service on the same stores would silently start
+//! empty, because tables are named after the service and the ledger is in the home region's store.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ struct KeptFor {
     home: String,
 }
 
-/// Refuses stores that were made for another service or another home; notes in new ones what they are for.
+/// Refuses stores of another service or home region; marks new ones.
 pub(super) fn check_kept_for(stores: &Path, config: &Config) -> anyhow::Result<()> {
     let path = stores.join(FILE_NAME);
     let wanted = KeptFor { service: config.service.full_name(), home: config.service.home.clone() };

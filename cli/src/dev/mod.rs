@@ -29,7 +29,7 @@ pub use database::{Served, serve_database};
 pub use screen::{ready_json, welcome};
 pub use world::{Options, StartError, World};
 
-/// Whether an address can have a location: whether it is of the public internet.
+/// Whether an address is public and so can have a location.
 pub fn has_location(address: std::net::IpAddr) -> bool {
     ipgeo_runtime::lookup::is_public(address)
 }

@@ -1,5 +1,5 @@
-//! DynamoDB's operations on a region's store: a request's JSON in, the answer's out. Tables' streams and `PartiQL` are
-//! not among them: replication hears of every write to home's access table here, and nothing else would be heard.
+//! DynamoDB's operations on a region's store: request JSON in, response JSON out. Table streams and `PartiQL` are not
+//! supported: replication learns of writes to home's access table here, and would miss writes made any other way.
 
 use std::time::Instant;
 
@@ -15,17 +15,17 @@ use serde::de::DeserializeOwned;
 
 use super::replication::Feed;
 
-/// What is before the name of an operation.
+/// Prefix of an operation's name in `x-amz-target`.
 const TARGET: &str = "DynamoDB_20120810.";
 
-/// A region's store, and who hears of its writes.
+/// A region's store, and the feed that is notified of its writes.
 pub(super) struct Operations {
     pub(super) database: Database,
     /// Home's only.
     pub(super) feed: Option<Feed>,
 }
 
-/// What an operation answers: a status and JSON.
+/// A response: status and JSON.
 pub(super) type Answer = (u16, String);
 
 /// An error as DynamoDB writes it.
@@ -55,11 +55,11 @@ impl Operations {
             "DeleteTable" => call(body, |request| db.delete_table(request)),
             "DescribeTimeToLive" => call(body, |request| db.describe_time_to_live(request)),
             "UpdateTimeToLive" => call(body, |request| db.update_time_to_live(request)),
-            _ => refusal(400, "UnknownOperationException", "`ipgeo dev` has no such operation"),
+            _ => refusal(400, "UnknownOperationException", "`ipgeo dev` does not support this operation"),
         }
     }
 
-    /// A write, whose items are told to the feed once it is done. One that failed may have been done in part.
+    /// Runs a write and then notifies the feed of its items; also after a failure, which may have written a part.
     fn write<Q: DeserializeOwned + Writes, A: Serialize>(
         &self,
         body: &[u8],

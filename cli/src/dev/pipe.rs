@@ -1,5 +1,5 @@
-//! The log pipe on a laptop: a usage line is in its region's log file before its call is answered. The pipe reads the
-//! file, lets lines wait for the log lag, and puts them into the stream in the envelope of CloudWatch Logs.
+//! The log pipe on a laptop. A usage line is written to its region's log file before the call is answered. The pipe reads
+//! the file, delays lines by the log lag, and puts them into the stream in CloudWatch Logs' envelope.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -17,13 +17,13 @@ use crate::stream::{LogPosition, SEGMENT_BYTES, SegmentWriter, SegmentedLog};
 
 /// Lines in one record.
 const LINES_MAX: usize = 500;
-/// How the logs' files end.
+/// File extension of logs.
 pub(super) const EXTENSION: &str = "log";
-/// Bytes of a region's log that are kept for people to read, at least; older lines are in the stream already.
+/// Minimum bytes of a region's log to retain for `ipgeo logs`; older lines are in the stream already.
 const KEPT_BYTES: u64 = 3 * SEGMENT_BYTES;
-/// Wait before what could not be written is written again.
+/// Delay before a failed write is retried.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
-/// Tries to write the last lines once everybody is gone: the log has them, and the next start goes on with it.
+/// Attempts to write the last lines at shutdown; if they fail, the next start reads them from the log.
 const LAST_TRIES: u32 = 5;
 
 /// A region's log.
@@ -31,7 +31,7 @@ pub(crate) fn region_log(folder: &Path, region: &str) -> SegmentedLog {
     SegmentedLog::new(folder, region, EXTENSION)
 }
 
-/// The file, and what could not be written to it.
+/// The file, and lines that could not be written to it yet.
 #[derive(Debug)]
 struct LogFile {
     writer: SegmentWriter,
@@ -39,7 +39,7 @@ struct LogFile {
 }
 
 impl LogFile {
-    /// Writes what is not written yet.
+    /// Writes the pending lines.
     fn flush(&mut self) -> std::io::Result<()> {
         if !self.unwritten.is_empty() {
             self.writer.append(&self.unwritten)?;
@@ -61,7 +61,7 @@ pub(crate) struct RegionLog {
     due: watch::Sender<u64>,
 }
 
-/// The other end of a region's log: what carries it into the stream.
+/// Reads a region's log and carries it into the stream.
 pub(crate) struct LogReader {
     region: String,
     file: Arc<Mutex<LogFile>>,
@@ -74,7 +74,7 @@ fn locked(file: &Mutex<LogFile>) -> MutexGuard<'_, LogFile> {
 }
 
 impl RegionLog {
-    /// The log of a region in a folder, and its reader, which goes on at `position`.
+    /// Opens a region's log in a folder, and its reader, which continues at `position`.
     pub(crate) fn open(folder: &Path, region: &str, position: u64) -> std::io::Result<(Self, LogReader)> {
         let writer = SegmentWriter::open(region_log(folder, region), position, SEGMENT_BYTES)?;
         let (due, waiting) = watch::channel(writer.end());
@@ -89,11 +89,11 @@ impl UsageSink for RegionLog {
         line.push('\n');
         let mut file = locked(&self.file);
         file.unwritten.extend_from_slice(line.as_bytes());
-        // What can't be written now stays where it is, in order; the reader tries again and tells of it.
+        // Lines that can't be written now stay pending, in order; the reader retries and reports it.
         let _written_or_later = file.flush();
         let due = file.due();
         drop(file);
-        // Of two calls at once, the later line's may tell first.
+        // Of two parallel calls, the one with the later line may notify first.
         self.due.send_modify(|known| *known = due.max(*known));
     }
 
@@ -103,7 +103,7 @@ impl UsageSink for RegionLog {
 }
 
 impl LogReader {
-    /// Puts the log's lines into the stream until the region's handler is gone and there are no more.
+    /// Puts the log's lines into the stream until the region's handler is gone and no lines are left.
     pub(crate) async fn carry(mut self, stream: Arc<Stream>, lag: Duration) {
         let (mut tries_left, mut last_told) = (LAST_TRIES, String::new());
         loop {
@@ -115,14 +115,15 @@ impl LogReader {
             }
             tokio::select! {
                 () = tokio::time::sleep(lag) => {}
-                // Everybody is gone: nobody waits for the lag.
+                // Shutting down: skip the lag.
                 () = self.closed() => {}
             }
-            // All that waits goes now: the lag is how long a line waits, not how many go at a time.
+            // Send everything pending: the lag is a delay, not a rate limit.
             match self.carry_all(&stream) {
                 Ok(()) => last_told.clear(),
                 Err(error) => {
-                    let told = format!("{}: usage waits, because it can't be written: {error}", self.region);
+                    let told =
+                        format!("{}: can't write usage to the stream, will retry: {error}", self.region);
                     if told != last_told {
                         crate::output::say(&told);
                         last_told = told;
@@ -166,16 +167,16 @@ impl LogReader {
             stream.put(&log_stream, &data, LogPosition { region: self.region.clone(), after })?;
             self.position = after;
         }
-        // Lines that somebody has deleted are nowhere.
+        // Deleted lines are lost: skip them.
         self.position = self.position.max(end);
-        // What is not deleted now is deleted after the next lines.
+        // A failed deletion is retried after the next lines.
         let _deleted_or_later = log.delete_old(self.position, |bytes_after, _| bytes_after >= KEPT_BYTES);
         Ok(())
     }
 }
 
-/// The lines of one record, from a position of a log on, and the position after them. A line's id is its position, so
-/// that it is the same whenever it is read.
+/// The lines of one record from a position in a log, and the position after them. A line's id is its position, so it is
+/// the same on every read.
 fn next_lines(log: &SegmentedLog, from: u64) -> std::io::Result<(Vec<LogEvent>, u64)> {
     let (mut events, mut position) = (Vec::new(), from);
     let timestamp = Timestamp::now().as_millisecond();
@@ -188,7 +189,7 @@ fn next_lines(log: &SegmentedLog, from: u64) -> std::io::Result<(Vec<LogEvent>, 
     Ok((events, position))
 }
 
-/// A file that can't be written to must not stop anything else.
+/// A file that can't be written must not block anything else.
 pub(super) async fn append(file: &Path, lines: &[String]) {
     let text = lines.join("\n") + "\n";
     let opened = tokio::fs::OpenOptions::new().create(true).append(true).open(file).await;

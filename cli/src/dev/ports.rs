@@ -1,11 +1,11 @@
-//! The ports of a world: the nearest-region port first, then one for each region.
+//! The ports of `ipgeo dev`: first the one that routes to the nearest region, then one for each region.
 
 use tokio::net::TcpListener;
 
 use super::world::StartError;
 use crate::output::UsageError;
 
-/// Takes the ports from `port` on, all of them or none; 0: any free ones.
+/// Listens on consecutive ports from `port`, on all or none; 0: any free ports.
 pub(super) async fn listen(port: u16, count: usize) -> anyhow::Result<Vec<TcpListener>> {
     let last = usize::from(port) + count.saturating_sub(1);
     if port != 0 && last > usize::from(u16::MAX) {

@@ -1,12 +1,11 @@
 //! The global table on a laptop: what changes in home's access table is put into every other region's,
 //! a visible lag later.
 //!
-//! Home's store tells which items it has written; they are read back and put into the copies whole, many in one
-//! transaction, in the order of their writing. A copy that can't be written to keeps what waits for it and is tried
-//! again from the front, and the others go on. Nothing but home is ever written to by a handler or a verb, so there is
-//! nothing to resolve. What was written while nobody listened is found by comparing the tables at the start
-//! ([`super::copies`]); the table's own change stream is not used: the embedded store finds each of its sequence
-//! numbers by a scan.
+//! Home's store reports the items it has written; they are read back and put into the copies as whole items, many per
+//! transaction, in write order. A copy that can't be written keeps its queue and is retried from the front; the others
+//! continue. Handlers and verbs only ever write to home, so there are no conflicts to resolve. Writes made while nothing
+//! was listening are found by comparing the tables at start ([`super::copies`]). The table's own change stream is not
+//! used: the embedded store finds each sequence number by a scan.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,15 +15,15 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use dynoxide::Item;
 
-/// After a write, until its items are read: others come meanwhile, and many cost hardly more than one.
+/// Delay between a write and reading its items, to batch writes: many cost hardly more than one.
 const GATHER: Duration = Duration::from_millis(20);
-/// Between two looks when nothing waits.
+/// Poll interval while nothing is pending.
 const IDLE: Duration = Duration::from_mins(1);
-/// Items of one transaction; an edge waits for it when it reads.
+/// Items per transaction; an edge's read waits for a running one.
 const BATCH: usize = 200;
-/// After a failure, until the next try: doubled each time, up to the second.
+/// Delay before a retry: starts at the first value and doubles up to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// How long the end waits for a copy that can't be written to.
+/// How long shutdown waits for a copy that can't be written.
 const END: Duration = Duration::from_secs(2);
 
 enum Heard {
@@ -32,14 +31,14 @@ enum Heard {
     Stop,
 }
 
-/// Where home's store tells what it has written.
+/// Sender of the ids of items that home's store has written.
 #[derive(Clone)]
 pub(crate) struct Feed {
     table: String,
     heard: Sender<Heard>,
 }
 
-/// The other end of a feed.
+/// Receiver of a feed.
 pub(crate) struct Writes(Receiver<Heard>);
 
 impl Feed {
@@ -49,12 +48,12 @@ impl Feed {
         (Self { table: table.to_owned(), heard }, Writes(hears))
     }
 
-    /// The table whose writes it hears of.
+    /// The table whose writes it reports.
     pub(crate) fn table(&self) -> &str {
         &self.table
     }
 
-    /// Tells of items that were written, by their partition keys.
+    /// Reports written items by their partition keys.
     pub(crate) fn wrote(&self, at: Instant, ids: Vec<String>) {
         if !ids.is_empty() {
             self.tell(Heard::Wrote(at, ids));
@@ -62,7 +61,7 @@ impl Feed {
     }
 
     fn tell(&self, heard: Heard) {
-        // At the very end nobody listens any more; the next start compares the tables.
+        // At shutdown nothing receives any more; the next start compares the tables.
         let _heard_or_ending = self.heard.send(heard);
     }
 }
@@ -75,11 +74,11 @@ pub(crate) trait Source: Send + 'static {
 
 /// A table that is a copy.
 pub(crate) trait Target: Send + 'static {
-    /// Puts and deletes items. It may be done again: a change is a whole item.
+    /// Puts and deletes items. Idempotent: a change is a whole item.
     fn apply(&self, changes: &[Arc<Change>]) -> anyhow::Result<()>;
 }
 
-/// What an item has become.
+/// The new state of an item.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Change {
     pub(crate) id: String,
@@ -88,32 +87,32 @@ pub(crate) struct Change {
     due: Instant,
 }
 
-/// A replication that runs.
+/// A running replication.
 pub(crate) struct Running {
     feed: Feed,
     thread: std::thread::JoinHandle<()>,
 }
 
 impl Running {
-    /// Copies what still waits, without lag, and ends.
+    /// Copies what is pending, without lag, and stops.
     pub(crate) fn stop(self) -> anyhow::Result<()> {
         self.feed.tell(Heard::Stop);
         self.thread.join().map_err(|_| anyhow::anyhow!("replication panicked"))
     }
 }
 
-/// Home's table, its copies, and what waits to be copied.
+/// Home's table, its copies, and pending changes.
 pub(crate) struct Replication<S, T> {
     home: S,
     copies: Vec<Copy<T>>,
     lag: Duration,
-    /// Written, and not read back yet.
+    /// Items that were written and not read back yet.
     unread: VecDeque<(Instant, String)>,
     reading: Outage,
     waiting: VecDeque<Arc<Change>>,
 }
 
-/// A region's copy, and what is due there.
+/// A region's copy and its queue.
 struct Copy<T> {
     region: String,
     table: T,
@@ -169,7 +168,7 @@ impl<S: Source, T: Target> Replication<S, T> {
         self.end();
     }
 
-    /// Copies what waits, without lag; what can't be copied is left to the next start.
+    /// Copies what is pending, without lag; what can't be copied is left to the next start.
     fn end(mut self) {
         self.lag = Duration::ZERO;
         let latest = Instant::now() + END;
@@ -177,7 +176,7 @@ impl<S: Source, T: Target> Replication<S, T> {
         self.copies.iter_mut().for_each(|copy| copy.outage.hurry(Instant::now()));
         loop {
             let now = Instant::now();
-            // Due or not: nobody waits for the lag.
+            // Shutting down: skip the lag.
             self.step(now);
             self.hand_out(None);
             self.step(now);
@@ -192,7 +191,7 @@ impl<S: Source, T: Target> Replication<S, T> {
                 continue;
             }
             crate::output::say(&format!(
-                "{count} changes of home are not in {region} yet; the next start copies them"
+                "{count} changes are not replicated to {region} yet; the next start copies them"
             ));
         }
     }
@@ -229,7 +228,7 @@ impl<S: Source, T: Target> Replication<S, T> {
         }
     }
 
-    /// Gives every copy what is due; `None`: all that waits.
+    /// Applies to every copy what is due; `None`: everything pending.
     fn hand_out(&mut self, now: Option<Instant>) {
         while let Some(change) = self.waiting.pop_front_if(|change| now.is_none_or(|now| change.due <= now)) {
             for copy in &mut self.copies {
@@ -238,7 +237,7 @@ impl<S: Source, T: Target> Replication<S, T> {
         }
     }
 
-    /// Until there is something to do.
+    /// Time until there is work.
     fn pause(&self, now: Instant) -> Duration {
         let reading = (!self.unread.is_empty()).then_some(self.reading.next);
         let due = self.waiting.front().map(|change| Some(change.due));
@@ -265,10 +264,10 @@ impl<T: Target> Copy<T> {
     }
 }
 
-/// Tries of what fails, further and further apart.
+/// Retries with exponential backoff.
 #[derive(Debug, Default)]
 struct Outage {
-    /// When it may be tried again; `None`: it works.
+    /// Time of the next retry; `None`: no failure.
     next: Option<Instant>,
     pause: Duration,
 }
@@ -278,32 +277,32 @@ impl Outage {
         self.next.is_none_or(|next| next <= now)
     }
 
-    /// Says so once, however often it is tried.
+    /// Records a failure and reports it once per outage.
     fn fails(&mut self, now: Instant, what: &str, error: &anyhow::Error) {
         if self.failed(now) {
-            crate::output::say(&format!("{what} fails and is retried: {error:#}"));
+            crate::output::say(&format!("{what} failed, retrying: {error:#}"));
         }
     }
 
     fn works(&mut self, what: &str) {
         if self.ended() {
-            crate::output::say(&format!("{what} works again"));
+            crate::output::say(&format!("{what} recovered"));
         }
     }
 
-    /// Notes a failure; whether it is the first of an outage.
+    /// Records a failure; returns whether it is the first of an outage.
     fn failed(&mut self, now: Instant) -> bool {
         self.pause = (self.pause * 2).clamp(PAUSE.0, PAUSE.1);
         self.next.replace(now + self.pause).is_none()
     }
 
-    /// Notes a success; whether it is the first after an outage.
+    /// Records a success; returns whether it ends an outage.
     fn ended(&mut self) -> bool {
         self.pause = Duration::ZERO;
         self.next.take().is_some()
     }
 
-    /// Waits no longer.
+    /// Makes a pending retry due at once.
     fn hurry(&mut self, now: Instant) {
         self.next = self.next.map(|next| next.min(now));
     }

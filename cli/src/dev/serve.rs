@@ -30,9 +30,9 @@ use super::throttle::Throttle;
 
 /// How long open connections may hold up the end.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long the rest of a request may take once its head is there; API Gateway's integrations have as long.
+/// Timeout for the body once the head has arrived; the same as API Gateway's integration timeout.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
-/// Wait before another connection is taken when one could not be.
+/// Delay after a failed accept.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// An edge reads through the Lambda's own client, as on AWS.
@@ -52,7 +52,7 @@ pub(crate) struct Edge {
 
 impl Edge {
     async fn answer(&self, request: Request, caller: IpAddr) -> Response<Body> {
-        // Read before a place is taken: a body that comes slowly must not hold one.
+        // Read the body before taking a concurrency slot: a slow body must not hold one.
         let event = match tokio::time::timeout(REQUEST_MAX, front::event(request, caller)).await {
             Ok(Some(event)) => event,
             Ok(None) => return front::too_large(),
@@ -67,7 +67,7 @@ impl Edge {
     }
 }
 
-/// What is said when a body does not come.
+/// The response when a body does not arrive in time.
 fn too_slow() -> Response<Body> {
     let mut response = Response::new(Body::from(r#"{"message":"Request Timeout"}"#));
     *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
@@ -112,8 +112,8 @@ pub(crate) fn serve(
     fronts
 }
 
-/// Serves a port until `stop` turns true. Then requests under way are answered, for as long as patience lasts; when this
-/// returns, no connection is open and nobody holds the handler.
+/// Serves a port until `stop` turns true, then answers the requests in flight until the timeout. When this returns, no
+/// connection is open and the handler is not in use.
 async fn serve_port<H, F>(
     listener: TcpListener,
     connections: Arc<Connections>,
@@ -130,7 +130,7 @@ async fn serve_port<H, F>(
             () = &mut stopped => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    // Without a place the connection is closed at once.
+                    // Without a free slot the connection is closed at once.
                     if let Some(ticket) = connections.admit() {
                         let handler = handler.clone();
                         let answer = move |request| handler(peer, request);
@@ -138,7 +138,7 @@ async fn serve_port<H, F>(
                     }
                 }
                 Err(_) => {
-                    // Most often this program may open no more files.
+                    // Usually the open-file limit is reached.
                     connections.close_longest_waiting();
                     tokio::time::sleep(RETRY_AFTER).await;
                 }
@@ -148,7 +148,7 @@ async fn serve_port<H, F>(
     }
     drop(listener);
     let all_answered = async { while tasks.join_next().await.is_some() {} };
-    // A client that keeps its connection open must not keep the world.
+    // A client that keeps its connection open must not delay shutdown.
     let _answered_or_late = tokio::time::timeout(PATIENCE, all_answered).await;
     tasks.shutdown().await;
 }
@@ -170,7 +170,7 @@ where
     });
     let mut connection = pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     tokio::select! {
-        // What ends badly, a caller has ended.
+        // An error means that the client closed the connection.
         _ended = connection.as_mut() => return,
         () = ticket.closed() => return,
         () = told(stop) => connection.as_mut().graceful_shutdown(),

@@ -1,5 +1,5 @@
 //! One region's DynamoDB: an embedded one, served on loopback, so that the handlers, the operator's
-//! verbs and AWS all speak through the same adapter. It answers what is signed with the world's own access key.
+//! verbs and AWS all use the same adapter. It only answers requests that are signed with the state folder's access key.
 
 use std::future::Future;
 use std::path::Path;
@@ -21,7 +21,7 @@ use super::replication::Feed;
 use crate::whole::private_file;
 use crate::world::WorldKey;
 
-/// The largest request that DynamoDB takes.
+/// DynamoDB's maximum request size.
 const BODY_BYTES_MAX: usize = 16 << 20;
 
 /// A region's store and the task that serves it.
@@ -34,8 +34,8 @@ pub(crate) struct RegionStore {
 }
 
 impl RegionStore {
-    /// Opens the store of `file`, or one in memory, and serves it on a free loopback port to those who have `key`,
-    /// until `stop` resolves. `feed` hears of its writes.
+    /// Opens the store in `file`, or one in memory, and serves it on a free loopback port to clients that sign with `key`,
+    /// until `stop` resolves. `feed` is notified of writes.
     pub(crate) async fn open(
         file: Option<&Path>,
         key: &WorldKey,
@@ -73,7 +73,7 @@ impl RegionStore {
     }
 }
 
-/// The store of a file that nobody but its owner can read. `SQLite` gives what it keeps beside the file the same rights.
+/// Opens a store file that only its owner can read. `SQLite` gives its side files the same permissions.
 fn open_file(file: &Path) -> anyhow::Result<Database> {
     let text = file.to_str().ok_or_else(|| anyhow!("the path of {} is not UTF-8", file.display()))?;
     let failed = || format!("open {}; `ipgeo dev --fresh` starts over with empty stores", file.display());
@@ -81,7 +81,7 @@ fn open_file(file: &Path) -> anyhow::Result<Database> {
     Database::new(text).with_context(failed)
 }
 
-/// What stands before a store.
+/// The HTTP layer in front of a store.
 struct Door {
     operations: Operations,
     key: WorldKey,
@@ -105,7 +105,7 @@ impl Door {
             return refused(error);
         }
         let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
-            return refusal(413, "RequestEntityTooLarge", "a request has 16 MiB at most");
+            return refusal(413, "RequestEntityTooLarge", "the request is larger than 16 MiB");
         };
         if let Err(error) = admission::signed(&head, &body, &self.key) {
             return refused(error);

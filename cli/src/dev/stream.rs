@@ -1,4 +1,4 @@
-//! The stream on a laptop: shards, each a part of the kept copy, which is what is counted.
+//! The stream on a laptop: each shard is a part of the stream's copy on disk, from which records are counted.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -15,16 +15,16 @@ pub(crate) struct Stream {
     head: Mutex<Head>,
 }
 
-/// Where the stream stands.
+/// The state of the stream.
 struct Head {
     sequence: u128,
     keeper: Keeper,
 }
 
 impl Stream {
-    /// A stream of `shards` shards, and for each what tells that there are new records in the copy. Shards of which only an
-    /// earlier run has left records are among them, and end at once. Sequence numbers go on from the highest in the copy,
-    /// or from `at_least`: never from a clock, which may be set back.
+    /// A stream of `shards` shards, with a notifier of new records for each. It includes shards that only an earlier run
+    /// wrote; those end at once. Sequence numbers continue from the highest in the copy, or from `at_least`; they never
+    /// come from a clock, which may be set back.
     pub(crate) fn new(
         shards: usize,
         at_least: u128,
@@ -44,17 +44,17 @@ impl Stream {
         (Self { shards: ins, head: Mutex::new(head) }, outs)
     }
 
-    /// Puts a record; its log stream decides the shard, as a partition key does. `log` says how far the record brings its
-    /// region's log. When it fails, nothing was put.
+    /// Puts a record; its log stream selects the shard, like a partition key. `log` is the position in its region's log
+    /// after the record. On an error, nothing was written.
     pub(crate) fn put(&self, log_stream: &str, data: &[u8], log: LogPosition) -> io::Result<()> {
         let hash =
             log_stream.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
         let (shard, records) = &self.shards[hash % self.shards.len()];
-        // Numbering and keeping are one step: a shard's records stand in the order of their numbers.
+        // Number and write in one step, so that a shard's records are in the order of their numbers.
         let mut head = self.head.lock().unwrap_or_else(PoisonError::into_inner);
         let sequence = head.sequence + 1;
         let record = KinesisRecord::new(shard, &sequence.to_string(), data);
-        // Kept before it is counted: what was counted can be counted again.
+        // Written before it is counted, so that a counted record can be replayed.
         head.keeper.keep(shard, Timestamp::now(), &record, Some(log))?;
         head.sequence = sequence;
         records.send_replace(());

@@ -63,7 +63,7 @@ impl<C: Clock> Throttle<C> {
 }
 
 impl Refused {
-    /// What API Gateway answers, and that a second later there may be room.
+    /// API Gateway's response, with `Retry-After` of one second.
     pub(crate) fn response(self) -> Response<Body> {
         let mut response = match self {
             Self::Rate => refusal(StatusCode::TOO_MANY_REQUESTS, r#"{"message":"Too Many Requests"}"#),

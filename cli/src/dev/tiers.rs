@@ -1,5 +1,5 @@
-//! Tiers over restarts: when a tier of regions.toml has another limit than at the last start, its API keys get it, as
-//! a deploy gives it to them.
+//! Applies changed tier limits at start: if a tier in regions.toml has a different limit than at the last start, its API
+//! keys get the new one, as with a deploy.
 
 use std::path::Path;
 
@@ -12,11 +12,11 @@ use crate::keys::change_tier;
 use crate::output::{grouped, say};
 use crate::whole::{Replace, write_private};
 
-/// Below the stores: the limits at the last start, `startup 100000/month`, a line each.
+/// File in the stores' folder: the limits at the last start, one per line, such as `startup 100000/month`.
 const FILE_NAME: &str = "tiers";
 
-/// Gives API keys the new limits of their tiers. The limits are noted after that, so that a start that was cut off is
-/// made good by the next one.
+/// Gives API keys the new limits of their tiers. The limits are saved afterwards, so that the next start completes one
+/// that was interrupted.
 pub(crate) async fn follow(folder: &Path, tiers: &Tiers, home: &Home) -> anyhow::Result<()> {
     let file = folder.join(FILE_NAME);
     let before = match std::fs::read_to_string(&file) {
@@ -48,7 +48,7 @@ pub(crate) async fn follow(folder: &Path, tiers: &Tiers, home: &Home) -> anyhow:
     Ok(())
 }
 
-/// A line that can't be read says nothing of a tier.
+/// Malformed lines are skipped.
 fn read_line(line: &str) -> Option<(&str, Limit)> {
     let (name, limit) = line.split_once(' ')?;
     Some((name, limit.parse().ok()?))

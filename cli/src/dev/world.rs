@@ -65,11 +65,11 @@ pub struct Options {
 pub enum StartError {
     /// Some ports are taken.
     #[error(
-        "{taken} in use; `ipgeo dev` needs {port} to {last}\n\
-         help: name others with `--port`, or let the system choose with `--port 0`"
+        "{taken} in use; `ipgeo dev` needs ports {port} to {last}\n\
+         help: pass another first port with `--port`, or `--port 0` for any free ports"
     )]
     PortsInUse {
-        /// Those that are taken, with a verb.
+        /// The ports in use, with a verb.
         taken: String,
         /// The first that is needed.
         port: u16,
@@ -78,8 +78,8 @@ pub enum StartError {
     },
     /// There are too few ports after the first.
     #[error(
-        "{count} ports are needed from {port} on, and 65535 is the last one\n\
-         help: name {highest} or a lower one with `--port`, or let the system choose with `--port 0`"
+        "{count} ports are needed from {port} on, but the last port is 65535\n\
+         help: pass `--port {highest}` or lower, or `--port 0` for any free ports"
     )]
     PortsBeyond {
         /// The first.
@@ -89,11 +89,11 @@ pub enum StartError {
         /// The highest that can be the first.
         highest: usize,
     },
-    /// The state that is kept is another service's.
+    /// The state belongs to another service or home region.
     #[error(
-        "the stores in {} were made with {what} `{was}`, and regions.toml says `{is}`\n\
-         help: set {what} back, name another folder with `--state`, or start over with `--fresh`, which deletes \
-         API keys and usage of before",
+        "the stores in {} belong to {what} `{was}`, but regions.toml has `{is}`\n\
+         help: set {what} back, use another folder with `--state`, or start over with `--fresh`, which deletes all \
+         API keys and usage",
         stores.display()
     )]
     KeptForAnother {
@@ -116,7 +116,7 @@ pub struct World {
     fronts: Vec<JoinHandle<()>>,
     counting: Counting,
     clock: JoinHandle<()>,
-    /// Logs and stream of a world whose stores are in memory.
+    /// Temporary folder for logs and stream when the stores are in memory.
     _folder: Option<tempfile::TempDir>,
     replication: Running,
     stores: Vec<RegionStore>,
@@ -174,7 +174,7 @@ impl World {
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
         for front in self.fronts {
-            front.await.context("a port ended badly")?;
+            front.await.context("a port's server failed")?;
         }
         self.counting.stop().await?;
         self.clock.abort();
@@ -192,7 +192,7 @@ fn home_index(config: &Config) -> usize {
     config.regions.iter().position(|region| region.name == config.service.home).unwrap_or(0)
 }
 
-/// Where logs and stream are: with the stores, or in a folder that goes with the world.
+/// The folder of logs and stream: the stores' folder, or a temporary one.
 fn log_folder(options: &Options) -> anyhow::Result<(PathBuf, Option<tempfile::TempDir>)> {
     if let Some(folder) = &options.stores {
         return Ok((folder.clone(), None));
@@ -201,7 +201,7 @@ fn log_folder(options: &Options) -> anyhow::Result<(PathBuf, Option<tempfile::Te
     Ok((folder.path().to_owned(), Some(folder)))
 }
 
-/// The access key of the stores: the one that is kept beside them, or a new one.
+/// The access key of the stores: the saved one, or a new one.
 fn access_key(options: &Options) -> anyhow::Result<WorldKey> {
     let mut random = [0; RANDOM_BYTES];
     fill_random(&mut random)?;
@@ -262,7 +262,7 @@ async fn make_tables(
     Ok((access, home_access, LedgerTable::new(client, &ledger_name)))
 }
 
-/// Makes the other regions' access tables the same as home's, and keeps them so.
+/// Synchronises the other regions' access tables with home's and starts replication.
 async fn replicate(
     config: &Config,
     stores: &[RegionStore],

@@ -22,7 +22,7 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// The word for it.
+    /// Its name in texts.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",

@@ -139,7 +139,7 @@ fn judge_edge(region: &Region, edge: &EdgeFacts, config: &Config, dev: bool, che
             Check::fail("replica", format!("the access table is {other}"), "wait for it, or `ipgeo deploy`")
         }
         None => {
-            let remedy = if dev { "stop and start `ipgeo dev`" } else { REDEPLOY };
+            let remedy = if dev { "restart `ipgeo dev`" } else { REDEPLOY };
             Check::fail("replica", "it has no access table: API keys are refused", remedy)
         }
     }));
@@ -162,11 +162,11 @@ fn stack(status: Option<&str>) -> Check {
         ),
         Some("ROLLBACK_COMPLETE") => Check::fail(
             "edge",
-            "its stack never came up (ROLLBACK_COMPLETE)",
-            "`ipgeo deploy --recreate-failed` removes it and makes it anew",
+            "its stack could not be created (ROLLBACK_COMPLETE)",
+            "run `ipgeo deploy --recreate-failed` to delete and recreate it",
         ),
         Some(status) => {
-            Check::fail("edge", format!("its stack is {status}"), "`ipgeo plan` says what to do about it")
+            Check::fail("edge", format!("its stack is {status}"), "run `ipgeo plan` to see what to do")
         }
     }
 }
@@ -180,9 +180,9 @@ fn health(health: Option<&Result<Option<String>, String>>, dev: bool) -> Check {
             "health",
             format!("it does not answer: {why}"),
             if dev {
-                "`ipgeo logs --dev` may say why; else stop and start `ipgeo dev`"
+                "check `ipgeo logs --dev`, or restart `ipgeo dev`"
             } else {
-                "`ipgeo logs` may say why; `ipgeo traffic drain` takes it out"
+                "check `ipgeo logs`; `ipgeo traffic drain` stops its traffic"
             },
         ),
     }
@@ -240,19 +240,19 @@ fn rate(limit: f64, region: &Region) -> Check {
 
 fn database(facts: &Facts, config: &Config, today: Date, dev: bool, checks: &mut Vec<Check>) {
     let renew = if dev {
-        "ipgeo geo fetch && ipgeo geo build, then stop and start `ipgeo dev`"
+        "ipgeo geo fetch && ipgeo geo build, then restart `ipgeo dev`"
     } else {
         "ipgeo geo fetch && ipgeo geo build && ipgeo geo rollout"
     };
     let copy = match &facts.database {
         None => {
-            // Without sources there is nothing to fetch.
+            // There is nothing to fetch without sources.
             let remedy = if config.geo.sources.is_empty() {
-                "name a source under [[geo.sources]] in regions.toml, or ipgeo geo build --sample"
+                "add a source under [[geo.sources]] in regions.toml, or run ipgeo geo build --sample"
             } else {
                 "ipgeo geo fetch && ipgeo geo build"
             };
-            checks.push(Check::warn("database", "none is built here", remedy));
+            checks.push(Check::warn("database", "not built here", remedy));
             return;
         }
         Some(Err(why)) => {
@@ -426,7 +426,7 @@ mod tests {
                 Mark::Warn,
                 "2026-10-01 and 2026-11-01",
             ),
-            (|f| f.database = None, "database", Mark::Warn, "none is built"),
+            (|f| f.database = None, "database", Mark::Warn, "not built"),
             (|f| f.database = Some(Err("broken".into())), "database", Mark::Fail, "broken"),
             (|f| copy(f).date = "2026-09-01".into(), "database", Mark::Warn, "85 days old"),
             (|f| copy(f).lock = Err("another".into()), "lock", Mark::Fail, "another"),
@@ -475,7 +475,7 @@ mod tests {
             assert!(!told.contains(verb), "{told}");
         }
         assert!(remedies(&facts, &config, false).contains("--recreate-failed"));
-        // Without sources there is nothing to fetch.
+        // There is nothing to fetch without sources.
         config.geo.sources.clear();
         facts.database = None;
         let told = remedies(&facts, &config, false);

@@ -102,7 +102,7 @@ pub enum FetchError {
     /// The licence does not let it be used.
     #[error(transparent)]
     Licence(#[from] LicenceError),
-    /// The result would be written over a source.
+    /// The result would overwrite a source.
     #[error(transparent)]
     Out(#[from] OutError),
     /// It can't be compiled.
@@ -120,7 +120,7 @@ fn files(state: &Path, source: &GeoSource) -> Vec<PathBuf> {
     let folder = folder(state, source);
     match &source.origin {
         Origin::Npm { files, .. } => {
-            // `config` refuses files that can't be kept apart.
+            // `config` refuses files whose names collide.
             names_of_files(files).unwrap_or_default().into_iter().map(|name| folder.join(name)).collect()
         }
         Origin::File(_) | Origin::Url(_) => vec![folder.join(format!("{}.mmdb", source.name))],
@@ -133,7 +133,7 @@ pub fn fetched(config: &Config, state: &Path) -> Option<Vec<PathBuf>> {
     (!files.is_empty() && files.iter().all(|file| file.is_file())).then_some(files)
 }
 
-/// Where a source is from, for people; without the passwords and keys of an address.
+/// A source's origin for display, without passwords or keys of its URL.
 fn from_of(source: &GeoSource, here: &Path) -> String {
     match &source.origin {
         Origin::File(path) => format!("file {}", here.join(path).display()),
@@ -142,7 +142,7 @@ fn from_of(source: &GeoSource, here: &Path) -> String {
     }
 }
 
-/// Where things are, for a fetch, and how addresses are asked.
+/// The folders and HTTP settings of a fetch.
 #[derive(Debug, Clone, Copy)]
 pub struct Places<'a> {
     /// The folder that paths of `file` sources start from.
@@ -151,7 +151,7 @@ pub struct Places<'a> {
     pub state: &'a Path,
     /// The program to run for npm packages.
     pub npm: &'a Path,
-    /// How addresses are asked.
+    /// HTTP settings.
     pub web: Web,
 }
 

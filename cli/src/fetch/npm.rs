@@ -24,7 +24,7 @@ pub(super) fn pack(
         source,
     };
     if !is_registry_package(package) {
-        return Err(failed("it is not the name of a package in the registry".into()));
+        return Err(failed("it is not a valid npm package name".into()));
     }
     let packed = tempfile::tempdir_in(folder).map_err(|error| failed(error.into()))?;
     let output = Command::new(npm)

@@ -1,4 +1,4 @@
-//! What a build may write over: nothing that it reads, and nothing that is not its own.
+//! Protects files from a build: it never overwrites its sources, or a file that is not a compiled database.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -10,12 +10,12 @@ use ipgeo_runtime::geo::raw::{Layout, Value};
 use super::keep::previous_of;
 use super::place;
 
-/// Why a file is not written over.
+/// Why a file is not overwritten.
 #[derive(Debug, thiserror::Error)]
 pub enum OutError {
     /// It is read by the same build.
     #[error(
-        "{source_file} is a source of this build, which would write {out} over it; name another file with --out"
+        "{out} would overwrite {source_file}, which is a source of this build; pass another file with --out"
     )]
     Source {
         /// What would be written.
@@ -23,10 +23,10 @@ pub enum OutError {
         /// The source.
         source_file: PathBuf,
     },
-    /// It is something else.
-    #[error("{0} is not a compiled geo database; remove it, or name another file with --out")]
+    /// It is not a compiled database.
+    #[error("{0} is not a compiled geo database; remove it, or pass another file with --out")]
     Foreign(PathBuf),
-    /// Nobody can tell.
+    /// The file can't be examined.
     #[error("{path} can't be read")]
     Read {
         /// The file.
@@ -37,12 +37,12 @@ pub enum OutError {
     },
 }
 
-/// The second name of the database of before while the new one is compiled.
+/// The temporary name of the previous database while the new one is compiled.
 pub fn held_of(out: &Path) -> PathBuf {
     out.with_extension("mmdb.held")
 }
 
-/// Whether two files are one: whatever links lead to it.
+/// Whether two paths are the same file, through any links.
 fn same(one: &Path, other: &Path) -> bool {
     let files = [one, other].map(|path| std::fs::metadata(path).ok());
     let [Some(one_file), Some(other_file)] = files else { return false };
@@ -61,7 +61,7 @@ fn same_place(_one: &Metadata, _other: &Metadata) -> bool {
     false
 }
 
-/// Refuses to write over a source: by its own name, or by the names that the database of before takes.
+/// Refuses to overwrite a source, under the output's name or the temporary name of the previous database.
 pub fn spares_sources(out: &Path, sources: &[PathBuf]) -> Result<(), OutError> {
     for written in [out.to_owned(), held_of(out), previous_of(out)] {
         if let Some(source) = sources.iter().find(|source| same(source, &written)) {
@@ -71,7 +71,7 @@ pub fn spares_sources(out: &Path, sources: &[PathBuf]) -> Result<(), OutError> {
     Ok(())
 }
 
-/// Refuses to write over what is there and is not a compiled database.
+/// Refuses to overwrite an existing file that is not a compiled database.
 pub fn spares_others(out: &Path) -> Result<(), OutError> {
     let failed = |source| OutError::Read { path: out.to_owned(), source };
     match std::fs::metadata(out) {

@@ -58,7 +58,7 @@ pub(super) fn map(path: &Path) -> io::Result<Mmap> {
 /// Copies a file of this machine.
 pub(super) fn copied(from: &Path, folder: &Path) -> Result<NamedTempFile, FetchError> {
     let failed = |source| FetchError::Read { path: from.to_owned(), source };
-    // Opening a pipe would wait for its writer, and a device may have no end.
+    // Opening a pipe would block until it has a writer, and a device may never end.
     if !std::fs::metadata(from).map_err(failed)?.is_file() {
         return Err(failed(io::Error::other("it is not a file")));
     }

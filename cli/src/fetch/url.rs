@@ -15,21 +15,21 @@ use super::place::received;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Redirects that are followed.
+/// Maximum number of redirects.
 const REDIRECTS_MAX: usize = 5;
 
-/// How addresses are asked. Each wait is bounded; a large file may take as long as its bytes keep coming.
+/// HTTP settings. Each step has a timeout; a large file may take long while its data keeps arriving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Web {
-    /// Patience for a connection, with its name looked up and TLS agreed on.
+    /// Timeout for connecting, with DNS and TLS.
     pub connect: Duration,
-    /// For the answer's head.
+    /// Timeout for the response head.
     pub answer: Duration,
-    /// For the next byte.
+    /// Timeout for the next data.
     pub idle: Duration,
-    /// For the whole file: a server that sends a byte now and then must end too.
+    /// Timeout for the whole file, against servers that send a byte now and then.
     pub whole: Duration,
-    /// Whether `http` of this machine will do: tests have servers without a certificate. No flag or file sets this.
+    /// Whether HTTP to this machine is allowed: for tests, whose servers have no certificate. No flag or file sets this.
     pub loopback_http: bool,
 }
 
@@ -51,14 +51,14 @@ fn of_month(pattern: &str, month: Month) -> String {
     pattern.replace("{YYYY}", &text[..4]).replace("{MM}", &text[5..])
 }
 
-/// Scheme, authority and the rest of an address.
+/// Scheme, authority and rest of a URL.
 fn parts(url: &str) -> (&str, &str, &str) {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
     (scheme, &rest[..end], &rest[end..])
 }
 
-/// An address for people: scheme, host and path. A password or a licence key may stand before an `@`, behind a `?` or a `#`.
+/// A URL for display: scheme, host and path only. Parts before `@`, after `?` or after `#` may hold a password or key.
 pub(super) fn shown(url: &str) -> String {
     let (scheme, authority, rest) = parts(url);
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -84,7 +84,7 @@ pub(super) fn download(
 ) -> Result<NamedTempFile, FetchError> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .https_only(!web.loopback_http)
-        // Followed here, each held to the same rule as the first.
+        // Redirects are followed here so that each is checked by the same rules.
         .max_redirects(0)
         .max_redirects_will_error(false)
         .timeout_resolve(Some(web.connect))
@@ -98,7 +98,7 @@ pub(super) fn download(
     for url in addresses(pattern, now) {
         match get(&agent, &url, folder, web) {
             Ok(file) => return Ok(file),
-            // The newest address is the one that an operator will look for.
+            // Report the newest URL, which an operator would expect.
             Err(source) => {
                 failure.get_or_insert(FetchError::Download { url: shown(&url), source });
             }
@@ -107,20 +107,20 @@ pub(super) fn download(
     Err(failure.unwrap_or(FetchError::NoSource))
 }
 
-/// Why an address did not answer, without the address: it may hold a secret.
+/// Why a request failed, without the URL, which may hold a secret.
 fn reason(error: &ureq::Error) -> String {
     match error {
         ureq::Error::StatusCode(status) => format!("the server answered with status {status}"),
-        ureq::Error::Timeout(ureq::Timeout::PerRead) => "no more bytes came".to_owned(),
-        ureq::Error::Timeout(timeout) => format!("it took too long ({timeout})"),
-        ureq::Error::RequireHttpsOnly(_) => "its address is not https".to_owned(),
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => "it is not a sound address".to_owned(),
+        ureq::Error::Timeout(ureq::Timeout::PerRead) => "timed out: the server sent no more data".to_owned(),
+        ureq::Error::Timeout(timeout) => format!("timed out ({timeout})"),
+        ureq::Error::RequireHttpsOnly(_) => "its URL is not https".to_owned(),
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => "it is not a valid URL".to_owned(),
         ureq::Error::ConnectProxyFailed(_) | ureq::Error::InvalidProxyUrl => "the proxy refused".to_owned(),
         other => other.to_string(),
     }
 }
 
-/// Whether an address may be asked: with TLS, or, in tests, on this machine.
+/// Checks a URL: HTTPS, or in tests HTTP to this machine.
 fn allowed(url: &str, web: Web) -> Result<(), BoxError> {
     let (scheme, authority, _) = parts(url);
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -131,10 +131,10 @@ fn allowed(url: &str, web: Web) -> Result<(), BoxError> {
     Err(format!("{} is not https", shown(url)).into())
 }
 
-/// Where a redirect leads from an address.
+/// The target of a redirect from a URL.
 fn joined(url: &str, location: &str) -> String {
     let (scheme, authority, rest) = parts(url);
-    // The password of one place is not another's.
+    // Credentials are not sent to the redirect's target.
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     if location.contains("://") {
         location.to_owned()
@@ -149,7 +149,7 @@ fn joined(url: &str, location: &str) -> String {
     }
 }
 
-/// Asks an address, and where it leads.
+/// Requests a URL and follows its redirects.
 fn answer(agent: &ureq::Agent, url: &str, web: Web) -> Result<Response<ureq::Body>, BoxError> {
     let mut url = url.to_owned();
     for _ in 0..=REDIRECTS_MAX {
@@ -164,7 +164,7 @@ fn answer(agent: &ureq::Agent, url: &str, web: Web) -> Result<Response<ureq::Bod
         };
         url = joined(&url, location);
     }
-    Err(format!("it redirects more than {REDIRECTS_MAX} times").into())
+    Err(format!("more than {REDIRECTS_MAX} redirects").into())
 }
 
 fn get(agent: &ureq::Agent, url: &str, folder: &Path, web: Web) -> Result<NamedTempFile, BoxError> {

@@ -88,7 +88,7 @@ fn source_facts(value: &Value) -> Found {
     )
 }
 
-/// What of a source's word is known: its placeholders are not.
+/// A source's values without placeholders.
 fn known((country, city, latitude, longitude): Found, countries: &Facts) -> Found {
     let number = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
     let point = clean::point(&number(latitude), &number(longitude));

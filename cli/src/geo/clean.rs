@@ -1,21 +1,21 @@
-//! What sources write where they know nothing, and what can't be: placeholders, impossible coordinates, codes and names in
-//! forms of their own. Every record of every layout passes here, so that an answer has what is known or nothing.
+//! Cleans source data: removes placeholders and impossible values, and normalises codes and names. Every record of every
+//! layout passes through here, so a response holds known values or none.
 
 use jiff::tz::TimeZone;
 
 use super::extract::{Network, Place, Said};
 use super::facts::{self, Facts};
 
-/// A longer text is no name of a place or a network.
+/// Maximum length of the name of a place or network.
 const TEXT_BYTES_MAX: usize = 1_000;
 
-/// Words that stand for "not known", in lower case. A text without a letter or digit is none either. `None`, `Nan` and `NA` are
-/// places.
+/// Placeholders for "unknown", in lower case. A text without a letter or digit counts as one too. `None`, `Nan` and `NA`
+/// are real places.
 const PLACEHOLDERS: [&str; 8] =
     ["n/a", "#n/a", "null", "(null)", "unknown", "(unknown)", "undefined", "not available"];
 
 impl Said {
-    /// What is known of what a source says.
+    /// Returns the record without placeholders and invalid values.
     pub(super) fn cleaned(self, facts: &Facts) -> Self {
         Self {
             place: self.place.map(|place| place_of(&place, facts)),
@@ -27,7 +27,7 @@ impl Said {
 fn place_of(place: &Place, facts: &Facts) -> Place {
     let written = text(&place.country_code);
     let country = facts.code_of(&written);
-    // What a source says of a country that is none is not said of another.
+    // Values for an invalid country code must not be applied to another country.
     let strange = country.is_none() && !place.country_code.trim().is_empty();
     let (latitude, longitude) = point(&place.latitude, &place.longitude).unwrap_or_default();
     Place {
@@ -54,7 +54,7 @@ fn network(network: &Network) -> Option<Network> {
     })
 }
 
-/// A text in one line; empty when it is a placeholder.
+/// Normalises text to one line; empty if it is a placeholder.
 pub(super) fn text(text: &str) -> String {
     if text.len() > TEXT_BYTES_MAX || !text.contains(char::is_alphanumeric) {
         return String::new();
@@ -69,23 +69,22 @@ pub(super) fn text(text: &str) -> String {
     if PLACEHOLDERS.contains(&line.to_lowercase().as_str()) { String::new() } else { line }
 }
 
-/// The part of an ISO 3166-2 code behind its country: `CA` of `CA` and of `us-ca`.
+/// The subdivision part of an ISO 3166-2 code: `CA` for `CA` and for `us-ca`.
 fn region_code(code: &str, country: &str) -> String {
     let code = text(code).to_uppercase();
     let behind = code.split_once('-').filter(|(before, _)| before.eq_ignore_ascii_case(country));
     behind.map_or(code.as_str(), |(_, behind)| behind).to_owned()
 }
 
-/// Latitude and longitude in decimal text, when they are a point on the globe; (0, 0) is where sources put what they can't
-/// place.
+/// Latitude and longitude as decimal text, if valid; (0, 0) is a placeholder.
 pub(super) fn point(latitude: &str, longitude: &str) -> Option<(String, String)> {
     let number = |text: &str, most: f64| text.parse::<f64>().ok().filter(|number| number.abs() <= most);
     let (north, east) = (number(latitude, 90.0)?, number(longitude, 180.0)?);
-    // Nought plus minus nought is nought, which is written without a sign.
+    // Adding 0.0 turns -0.0 into 0.0, which is printed without a sign.
     (north != 0.0 || east != 0.0).then(|| ((north + 0.0).to_string(), (east + 0.0).to_string()))
 }
 
-/// The name of a time zone as IANA writes it.
+/// A time zone's name in IANA's spelling.
 fn zone(name: &str) -> Option<String> {
     let zone = TimeZone::get(name.trim()).ok().filter(|zone| !zone.is_unknown())?;
     zone.iana_name().map(str::to_owned)

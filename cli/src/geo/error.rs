@@ -34,9 +34,9 @@ pub enum BuildError {
         /// The file.
         path: PathBuf,
     },
-    /// A source's tree has nodes that are shared, or that lead back: walking it would never end.
+    /// A source's tree has shared or circular nodes: walking it might never end.
     #[error(
-        "source database {path} has a search tree whose nodes are reached again and again; fetch it again with \
+        "source database {path} has shared or circular nodes in its search tree; fetch it again with \
          `ipgeo geo fetch`, or leave it out"
     )]
     Tangled {

@@ -56,7 +56,7 @@ pub(super) enum Shape {
 fn text(value: &Value<'_>, name: &str) -> String {
     match value.get(name) {
         Some(Value::Text(text)) => (*text).to_owned(),
-        // A postal code, or whatever else somebody's tool took for a number.
+        // A postal code or other text that a tool stored as a number.
         Some(Value::Uint(number)) => number.to_string(),
         _ => String::new(),
     }
@@ -112,7 +112,7 @@ impl Shape {
         Err(BuildError::Layout { path: source.path().to_owned() })
     }
 
-    /// What a record says, as it stands there: see [`Said::cleaned`].
+    /// A record's raw values; see [`Said::cleaned`].
     pub(super) fn read(self, value: &Value<'_>, facts: &Facts) -> Said {
         match self {
             Self::Flat => Said { place: Some(flat(value)), network: None },

@@ -47,8 +47,8 @@ impl Input<'_> {
         Ok(said.cleaned(facts))
     }
 
-    /// Places that a walk of its tree may come to: each node once, and the bits above IPv4. Twice as many leave room for a
-    /// tree that is odd and honest; one whose nodes are shared or lead back has no end of them.
+    /// Maximum number of positions that a walk of its tree may visit: each node once, and the bits above IPv4. Twice that
+    /// number leaves room for unusual valid trees; a tree with shared or circular nodes exceeds it.
     fn visits_max(&self) -> u64 {
         match self {
             Self::File(source, _) => 2 * (u64::from(source.nodes()) + 96),
@@ -77,7 +77,7 @@ pub(super) struct Merger<'a> {
     inputs: &'a [Input<'a>],
     /// The cursors of every depth, one behind the other.
     cursors: Vec<Cursor>,
-    /// Places of each input's tree that may still be come to.
+    /// Remaining visits for each input's tree.
     visits_left: Vec<u64>,
     tree: Tree,
     records: Records,

@@ -18,8 +18,8 @@ const UNKNOWN: u64 = u64::MAX;
 /// Nodes of a block of counts.
 const BLOCK: usize = 4_096;
 
-/// Counts by node, in blocks that are made when they are first written to: a file may have hundreds of millions of nodes that
-/// nothing leads to, and take no room on the disk.
+/// Counts by node, in blocks allocated on first write: a sparse file may declare hundreds of millions of unreachable nodes
+/// without taking disk space.
 #[derive(Default)]
 struct Counts {
     blocks: Vec<Option<Box<[u64]>>>,

@@ -126,7 +126,7 @@ impl Records {
         }
     }
 
-    /// What is known of countries.
+    /// Facts about countries.
     pub(super) fn facts(&self) -> &Facts {
         &self.facts
     }

@@ -99,7 +99,7 @@ mod tests {
         let secret = ApiKey::generate("ipg", |bytes| bytes.fill(9)).expect("an API key");
         let refused = choose(secret.expose(), &keys).expect_err("refused");
         assert!(refused == ChooseError::Secret && !refused.to_string().contains(secret.expose()));
-        // One of another form is known by its hash.
+        // An API key in another format is identified by its hash.
         let foreign = "0123456789abcdef0123";
         let hash = foreign_key_hash(foreign).expect("a hash").to_string();
         assert_eq!(choose(foreign, &[key(&hash, "…0123")]).map(drop), Err(ChooseError::Secret));

@@ -1,4 +1,4 @@
-//! API keys by owner and tier; and which filter it was that matched nothing.
+//! Filters API keys by owner and tier, and says which filter matched nothing.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use ipgeo_contract::{Identity, KeyRecord};
 use super::spec::{SpecError, tier_of};
 use crate::config::{Tiers, did_you_mean};
 
-/// What is asked for; none: any.
+/// The filter; `None`: any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyFilter {
     /// An owner, in full.
@@ -25,14 +25,14 @@ pub struct Filtered {
 }
 
 impl Filtered {
-    /// What is told when nothing was found: whether there is nothing at all, or which filter matched nothing.
+    /// The message when nothing was found: there are no API keys at all, or which filter matched nothing.
     pub fn nothing(&self) -> Option<String> {
         self.nothing.clone()
     }
 }
 
 impl KeyFilter {
-    /// The API keys that match. A tier that neither the file nor any API key has is a fault: a misprint must not
+    /// The API keys that match. A tier that is neither in the file nor in any API key is an error: a typo must not
     /// look like an empty list.
     pub fn apply(&self, all: &[(Identity, KeyRecord)], tiers: &Tiers) -> Result<Filtered, SpecError> {
         let of_tier = |record: &KeyRecord| self.tier.as_ref().is_none_or(|tier| *tier == record.tier);
@@ -55,7 +55,7 @@ impl KeyFilter {
         of_tier: &dyn Fn(&KeyRecord) -> bool,
     ) -> String {
         if all.is_empty() {
-            return "there is no API key yet; `ipgeo keys create` makes one".to_owned();
+            return "there are no API keys yet; create one with `ipgeo keys create`".to_owned();
         }
         let any = |matches: &dyn Fn(&KeyRecord) -> bool| all.iter().any(|(_, record)| matches(record));
         let owner = self.owner.as_deref().unwrap_or_default();
@@ -130,6 +130,9 @@ mod tests {
             assert_eq!(told, expected, "{owner:?} {tier:?}");
         }
         let none = KeyFilter::default().apply(&[], &tiers).expect("sound");
-        assert_eq!(none.nothing().as_deref(), Some("there is no API key yet; `ipgeo keys create` makes one"));
+        assert_eq!(
+            none.nothing().as_deref(),
+            Some("there are no API keys yet; create one with `ipgeo keys create`")
+        );
     }
 }

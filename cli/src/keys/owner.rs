@@ -1,5 +1,5 @@
-//! Owners: who an API key was made for. The same rules for create, update, import and export, so that whatever is
-//! stored can be exported and imported again.
+//! Owners of API keys. Create, update, import and export use the same rules, so that every stored record can be exported
+//! and imported again.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use ipgeo_contract::KeyHash;
 use super::secret::holds_api_key;
 use crate::config::is_invisible;
 
-/// Longest owner, bytes.
+/// Maximum length of an owner in bytes.
 const BYTES_MAX: usize = 200;
 /// The owner of a record that has none.
 const NOBODY: &str = "unnamed";
@@ -18,16 +18,16 @@ const NOBODY: &str = "unnamed";
 pub enum OwnerError {
     /// Empty, padded, too long or with control characters.
     #[error(
-        "an owner is a name of 1 to {max} bytes, without control characters and without spaces around it",
+        "an owner must be 1 to {max} bytes, without control characters or surrounding spaces",
         max = BYTES_MAX
     )]
     Form,
     /// It holds an API key.
-    #[error("an owner must not hold an API key: owners are stored and shown in clear")]
+    #[error("an owner must not contain an API key: owners are stored and shown in plain text")]
     Secret,
 }
 
-/// Judges an owner. `hash`: of the API key that it is for, where that is known.
+/// Checks an owner. `hash` is that of its API key, if known.
 pub fn check_owner(text: &str, hash: Option<&KeyHash>) -> Result<(), OwnerError> {
     let sound = (1..=BYTES_MAX).contains(&text.len()) && text.trim() == text && !text.contains(is_invisible);
     match sound {
@@ -37,12 +37,12 @@ pub fn check_owner(text: &str, hash: Option<&KeyHash>) -> Result<(), OwnerError>
     }
 }
 
-/// An owner that a flag gives.
+/// Parses an owner from a flag.
 pub(crate) fn parse_owner(text: &str) -> Result<String, OwnerError> {
     check_owner(text, None).map(|()| text.to_owned())
 }
 
-/// A stored owner as the rules allow it: of before there were rules, or written by others.
+/// Adjusts a stored owner to the rules: it may predate them or come from another program.
 pub fn repaired_owner<'a>(text: &'a str, hash: Option<&KeyHash>) -> Cow<'a, str> {
     match check_owner(text, hash) {
         Ok(()) => return Cow::Borrowed(text),

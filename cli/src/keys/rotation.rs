@@ -1,20 +1,20 @@
-//! Which API keys may be replaced by a new one: a rotation of one that is refused would make another that is refused.
+//! Which API keys may be rotated: rotating one that is refused would create another that is refused.
 
 use ipgeo_contract::{Identity, KeyRecord, Status};
 use jiff::Timestamp;
 
-/// Why an API key is not rotated, and what to do.
+/// Why an API key can't be rotated, and what to do.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RotationError {
-    /// It has ended for good.
-    #[error("{0} is revoked, and that is for good; `ipgeo keys create` makes a new API key")]
+    /// It is revoked.
+    #[error("{0} is revoked, which is permanent; create a new API key with `ipgeo keys create`")]
     Revoked(String),
-    /// It is switched off.
-    #[error("{0} is disabled, and its successor would be too; `ipgeo keys enable {0}` first")]
+    /// It is disabled.
+    #[error("{0} is disabled, and its successor would be too; run `ipgeo keys enable {0}` first")]
     Disabled(String),
-    /// It was rotated before.
+    /// It was already rotated.
     #[error(
-        "{hint} was rotated already: hash {successor} is its successor, and what is left of {hint} is its grace; rotate the successor: \
+        "{hint} was already rotated: its successor has the hash {successor}, and {hint} is in its grace period; rotate the successor: \
          `ipgeo keys rotate {successor}`"
     )]
     Superseded {
@@ -25,7 +25,7 @@ pub enum RotationError {
     },
     /// It has expired.
     #[error(
-        "{hint} expired at {at}, and its successor would be expired too; move its end first: \
+        "{hint} expired at {at}, and its successor would be expired too; extend it first: \
          `ipgeo keys update {hint} --expires 90d`, or --never"
     )]
     Expired {
@@ -36,7 +36,7 @@ pub enum RotationError {
     },
 }
 
-/// Whether an API key may be rotated; `successor`: the one that it was rotated to before.
+/// Checks whether an API key may be rotated; `successor`: the one that it was rotated to earlier.
 pub fn check_rotation(
     record: &KeyRecord,
     successor: Option<&Identity>,

@@ -1,4 +1,4 @@
-//! What is exported is imported again, whatever was stored; and no column of an import leaks an API key.
+//! Tests: every stored record survives export and import, and no column of an import leaks an API key.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ fn faults(csv: &str) -> String {
     read_csv(csv.as_bytes(), &config(), now()).expect_err("faults").of("k.csv")
 }
 
-/// A record as a store may hold it; times are kept in milliseconds.
+/// Any record that a store may hold; times are in milliseconds.
 fn any_record() -> impl Strategy<Value = KeyRecord> {
     let owner =
         prop_oneof!["\\PC{0,12}", "[=+@\\-' ,\";\t\r\na-z]{0,12}", "[a-zä]{150,300}", Just(String::new())];
@@ -72,7 +72,7 @@ proptest! {
             let owner = repaired_owner(&before.owner, None).into_owned();
             prop_assert_eq!(&one.record, &KeyRecord { owner, ..before.clone() });
         }
-        // To where it came from it brings nothing, and elsewhere all of it.
+        // Importing into the same store changes nothing; into an empty one, it restores everything.
         prop_assert_eq!(plan_import(imported.clone(), &stored).map_err(|f| TestCaseError::fail(f.of("k.csv")))?.new.len(), 0);
         prop_assert_eq!(plan_import(imported, &HashMap::new()).expect("a plan").new.len(), stored.len());
     }
@@ -92,7 +92,7 @@ fn a_hint_is_derived_and_never_a_text_of_the_file() {
     ];
     for csv in &refused {
         let told = faults(csv);
-        assert!(told.starts_with("k.csv:2: `hint` is shown in clear"), "{told}");
+        assert!(told.starts_with("k.csv:2: `hint` is shown in plain text"), "{told}");
         assert!(!told.contains(text) && !told.contains(foreign), "{told}");
     }
     let taken = [
@@ -113,7 +113,7 @@ fn an_api_key_in_the_wrong_column_is_neither_stored_nor_printed() {
     let hash = "0a".repeat(32);
     for secret in [key.expose(), "sk_live_51aBcDeFgHiJ"] {
         let files = [
-            // Without a header row: the first row is taken for one.
+            // Without a header row, the first row is read as one.
             format!("{secret},acme,startup\n{secret},acme,startup\n"),
             format!("hash,owner,tier\n{secret},acme,startup\n"),
             format!("hash,owner,tier\n{hash},acme,{secret}\n"),
@@ -137,6 +137,6 @@ fn an_api_key_in_the_wrong_column_is_neither_stored_nor_printed() {
         format!("api_key,owner,tier\n{foreign},acme {foreign},startup\n"),
     ] {
         let told = faults(&csv);
-        assert!(told.contains("must not hold an API key") && !told.contains(text), "{csv}\n{told}");
+        assert!(told.contains("must not contain an API key") && !told.contains(text), "{csv}\n{told}");
     }
 }

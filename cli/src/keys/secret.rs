@@ -1,16 +1,16 @@
-//! What may be an API key, and how it is kept out of everything that is stored, shown or printed.
+//! Detects text that may be an API key and keeps it out of everything that is stored or printed.
 
 use ipgeo_contract::{ApiKey, ApiKeyError, KeyHash, SitePattern, foreign_key_hash};
 
-/// A run of so many characters may be an API key of any form.
+/// A run of at least this many characters may be an API key in any format.
 const RUN_CHARS_MIN: usize = 16;
 
-/// Whether a text is an API key of our form; one with a misprint is as good as one.
+/// Whether a text looks like an API key in ipgeo's format, even with a typo.
 pub(super) fn is_api_key(text: &str) -> bool {
     matches!(text.parse::<ApiKey>(), Ok(_) | Err(ApiKeyError::Checksum))
 }
 
-/// Whether a text that is stored in clear holds an API key: one of our form, or the one of this hash.
+/// Whether a text to be stored in plain text contains an API key: one in ipgeo's format, or the one with this hash.
 pub(super) fn holds_api_key(text: &str, hash: Option<&KeyHash>) -> bool {
     let is_key = |word: &str| is_api_key(word) || (hash.is_some() && foreign_key_hash(word).as_ref() == hash);
     is_key(text)
@@ -18,17 +18,17 @@ pub(super) fn holds_api_key(text: &str, hash: Option<&KeyHash>) -> bool {
         || text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(is_key)
 }
 
-/// A message without what may be an API key in the text that it is about.
+/// Removes what may be an API key from an error message about `text`.
 pub(super) fn without_runs_of(text: &str, message: &str) -> String {
     let part = |c: char| c.is_ascii_alphanumeric() || "_-+=~".contains(c);
     let runs = text.split(|c| !part(c)).filter(|run| run.len() >= RUN_CHARS_MIN);
     runs.fold(message.to_owned(), |message, run| message.replace(run, &format!("{}…", &run[..2])))
 }
 
-/// A site pattern that a flag or a cell gives.
+/// Parses a site pattern from a flag or a CSV cell.
 pub(crate) fn parse_site(text: &str) -> Result<SitePattern, String> {
     if holds_api_key(text, None) {
-        return Err("a site must not hold an API key: sites are stored and shown in clear".to_owned());
+        return Err("a site must not contain an API key: sites are stored and shown in plain text".to_owned());
     }
     text.parse::<SitePattern>().map_err(|error| error.to_string())
 }

@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp, ToSpan as _, tz::TimeZone};
 
 use crate::config::{Tier, Tiers, did_you_mean};
 
-/// The longest duration, days: a hundred years.
+/// The longest duration in days: a hundred years.
 const DAYS_MAX: u64 = 36_500;
-/// The last day whose end is an instant that programs can hold.
+/// The last day whose end can be represented as a timestamp.
 const LAST_DAY: &str = "9999-12-29";
 
 /// A moment of expiry.
@@ -35,21 +35,21 @@ pub enum SpecError {
     /// Not a duration or date.
     #[error("`{0}` is not a time; write `90d`, `12h`, `2027-01-31` or `2027-01-31T12:00:00Z`")]
     Time(String),
-    /// A time that the calendar does not have.
-    #[error("`{0}` is not in the calendar")]
+    /// A date or time that does not exist.
+    #[error("`{0}` is not a valid date")]
     Calendar(String),
-    /// A time later than any that is stored.
+    /// A time after the latest that can be stored.
     #[error(
-        "`{0}` is too far ahead: the latest time is {LAST_DAY}; leave it out for an API key that does not expire"
+        "`{0}` is too far in the future: the latest time is {LAST_DAY}; omit it for an API key that does not expire"
     )]
     TooLate(String),
-    /// A duration longer than any that makes sense.
-    #[error("`{0}` is too long: a duration is at most {DAYS_MAX}d")]
+    /// A duration above the maximum.
+    #[error("`{0}` is too long: the longest duration is {DAYS_MAX}d")]
     TooLong(String),
     /// A moment that is not yet.
     #[error("`{0}` is in the future")]
     Future(String),
-    /// A moment that is over, or now.
+    /// A time that is not in the future.
     #[error("`{0}` is not in the future")]
     Past(String),
     /// Not a duration.
@@ -73,7 +73,7 @@ pub fn tier_of<'a>(name: &str, tiers: &'a Tiers) -> Result<&'a Tier, SpecError> 
     })
 }
 
-/// `90d`, `12h`, `30m`, `45s`; none: it has another form.
+/// Parses `90d`, `12h`, `30m` or `45s`; `None` if the text has another form.
 fn duration(text: &str) -> Option<Result<SignedDuration, SpecError>> {
     let unit = text.chars().last().filter(|unit| "dhms".contains(*unit))?;
     let seconds: u64 = match unit {
@@ -90,7 +90,7 @@ fn duration(text: &str) -> Option<Result<SignedDuration, SpecError>> {
     Some(total.map(SignedDuration::from_secs))
 }
 
-/// A day of the calendar, `2027-01-31`; none: it has another form.
+/// Parses a date, `2027-01-31`; `None` if the text has another form.
 fn day(text: &str) -> Option<Result<Date, SpecError>> {
     let shaped = text.len() == 10
         && text
@@ -100,7 +100,7 @@ fn day(text: &str) -> Option<Result<Date, SpecError>> {
     shaped.then(|| text.parse().map_err(|_| SpecError::Calendar(text.to_owned())))
 }
 
-/// An instant, `2027-01-31T12:00:00Z`.
+/// Parses a timestamp, `2027-01-31T12:00:00Z`.
 fn instant(text: &str) -> Result<Timestamp, SpecError> {
     text.parse().map_err(|_| match text.get(..10).and_then(day) {
         Some(Err(_)) => SpecError::Calendar(text.to_owned()),
@@ -129,7 +129,7 @@ pub fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, SpecError> {
     let since = if let Some(duration) = duration(text) {
         now.checked_sub(duration?).map_err(|_| bad())?
     } else if let Some(date) = day(text) {
-        // A day that no instant lies in is in the future.
+        // A day beyond the last timestamp is in the future.
         TimeZone::UTC.to_timestamp(date?.at(0, 0, 0, 0)).unwrap_or(Timestamp::MAX)
     } else {
         instant(text)?
@@ -175,7 +175,7 @@ mod tests {
             ("99999999d", Err(SpecError::TooLong("99999999d".into()))),
             ("36501d", Err(SpecError::TooLong("36501d".into()))),
             ("99999999999999999999h", Err(SpecError::Time("99999999999999999999h".into()))),
-            // The last days that there are, and those that there are not.
+            // The last valid days, and the first invalid ones.
             ("9999-12-29", Ok("9999-12-30T00:00:00Z")),
             ("9999-12-30", Err(SpecError::TooLate("9999-12-30".into()))),
             ("9999-12-31", Err(SpecError::TooLate("9999-12-31".into()))),
@@ -219,7 +219,7 @@ mod tests {
         let told = parse_expiry("9999-12-31", now).expect_err("too late").to_string();
         assert_eq!(
             told,
-            "`9999-12-31` is too far ahead: the latest time is 9999-12-29; leave it out for an API key that does not expire"
+            "`9999-12-31` is too far in the future: the latest time is 9999-12-29; omit it for an API key that does not expire"
         );
     }
 

@@ -1,5 +1,5 @@
-//! Storing many new API keys: several writes at once, each tried again while the store is busy. Every write is one
-//! whole record and never over another, so that a run which ended anywhere is gone on with by running it again.
+//! Stores many new API keys: parallel writes, each retried while the store is busy. Each write puts one whole record and
+//! never overwrites another, so an interrupted run is continued by running it again.
 
 use std::time::Duration;
 
@@ -10,32 +10,32 @@ use ipgeo_runtime::store::StoreError;
 use super::store::KeyStore;
 use super::transfer::Imported;
 
-/// Writes at once. A new table on demand takes 4,000 a second, and 32 at 10 ms each are 3,200.
+/// Parallel writes. A new on-demand table takes 4,000 writes/s; 32 writers at 10 ms each make 3,200.
 const AT_ONCE: usize = 32;
-/// Tries of a write, beyond the client's own.
+/// Attempts per write, in addition to the client's own retries.
 const TRIES: u32 = 6;
-/// Until the second try; doubled each time. A table on demand that grows takes more after some seconds.
+/// Delay before the second attempt; doubles each time. A growing on-demand table accepts more after some seconds.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// A record that could not be stored.
 #[derive(Debug, thiserror::Error)]
-#[error("store the API key of line {line}; run the same again to go on from there")]
+#[error("store the API key of line {line}; run the same command again to continue")]
 pub struct StoringError {
-    /// Where it stands in the file.
+    /// Its line in the file.
     pub line: u64,
     /// Why.
     #[source]
     pub source: StoreError,
 }
 
-/// Stores every record; `stored` hears of each. The first that fails for good ends it.
+/// Stores every record and calls `stored` for each. The first permanent failure ends the run.
 pub async fn store_all<S: KeyStore>(
     store: &S,
     records: &[Imported],
     stored: impl Fn(),
 ) -> Result<(), StoringError> {
     let Some((first, rest)) = records.split_first() else { return Ok(()) };
-    // Who may not write is told so at once.
+    // Missing permission fails at once, without retries.
     put(store, first, 1).await?;
     stored();
     let mut writes =
@@ -60,8 +60,8 @@ async fn put<S: KeyStore>(store: &S, record: &Imported, tries: u32) -> Result<()
     written.map_err(|source| StoringError { line: record.line, source })
 }
 
-/// That it is there is as good: an earlier try has stored it whose answer was lost, or somebody else has just
-/// stored it, and the next run compares the two.
+/// An existing record counts as stored: an earlier attempt stored it and its response was lost, or another writer stored
+/// it, and the next run compares the two.
 fn written(written: Result<(), KeyWriteError>) -> Result<(), StoreError> {
     match written {
         Ok(()) | Err(KeyWriteError::Exists | KeyWriteError::Missing) => Ok(()),
@@ -94,9 +94,9 @@ mod tests {
         most_at_once: usize,
         /// Every such put is refused.
         busy_every: u64,
-        /// Every such put is done, and its answer lost.
+        /// Every such put succeeds, but its response is lost.
         lost_every: u64,
-        /// After so many puts all are refused.
+        /// After this many puts, all are refused.
         ends_after: u64,
     }
 

@@ -1,4 +1,4 @@
-//! A tier's limit in the records of its API keys: each record holds its effective limit, so that one read decides.
+//! Updates a tier's limit in the records of its API keys: each record holds its effective limit, so that one read decides.
 
 use futures_util::StreamExt as _;
 use ipgeo_contract::{KeyRecord, Limit};
@@ -6,11 +6,11 @@ use ipgeo_runtime::dynamo::KeyChange;
 
 use super::store::KeyStore;
 
-/// Records changed at once.
+/// Records changed in parallel.
 const CHANGES_AT_ONCE: usize = 16;
 
-/// Gives the API keys that have a tier's old limit its new one, and returns how many there were. One with a limit of
-/// its own keeps it. `tell` hears how many are done, and of how many.
+/// Changes the API keys with a tier's old limit to its new one, and returns how many there were. An API key with a limit
+/// of its own keeps it. `tell` is called with the number done and the total.
 pub async fn change_tier(
     home: &impl KeyStore,
     tier: &str,
@@ -100,7 +100,7 @@ mod tests {
         let tell = |done, total| heard.lock().expect("unpoisoned").push((done, total));
         let change = |from, to| change_tier(&store, "startup", limit(from), limit(to), &tell);
         assert_eq!(change("100/month", "50/day").await.expect("changed"), 2);
-        // Whoever begins again finds nothing left to do.
+        // A repeated run finds nothing to do.
         assert_eq!(change("100/month", "50/day").await.expect("changed"), 0);
         assert_eq!(*heard.lock().expect("unpoisoned"), [(1, 2), (2, 2)]);
         let records = store.0.lock().expect("unpoisoned");

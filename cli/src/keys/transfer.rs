@@ -49,8 +49,8 @@ pub struct TransferRow {
     pub created: String,
 }
 
-/// The rows of all API keys but the probes' own, by owner, each as `import` takes it: an owner that today's rules
-/// refuse is written as they allow it.
+/// The rows of all API keys except the probes' own, sorted by owner. Owners that today's rules refuse are adjusted, so
+/// that `import` accepts every row.
 pub fn export_rows(mut keys: Vec<(Identity, KeyRecord)>) -> Vec<TransferRow> {
     keys.retain(|(_, record)| record.tier != PROBE_TIER);
     keys.sort_by(|(a_id, a), (b_id, b)| (&a.owner, a.created, a_id).cmp(&(&b.owner, b.created, b_id)));
@@ -162,7 +162,7 @@ fn check_heads(heads: &StringRecord, faults: &mut ImportFaults) {
     let mut seen = BTreeMap::new();
     for head in heads {
         if !COLUMNS.contains(&head) {
-            let told = format!("there is no column `{head}`; columns are {}", COLUMNS.join(", "));
+            let told = format!("unknown column `{head}`; columns are {}", COLUMNS.join(", "));
             faults.add(1, without_runs_of(head, &told));
         }
         *seen.entry(head).or_insert(0) += 1;
@@ -175,7 +175,7 @@ fn check_heads(heads: &StringRecord, faults: &mut ImportFaults) {
     }
     for name in ["owner", "tier"] {
         if !has(name) {
-            faults.add(1, format!("there is no column `{name}`"));
+            faults.add(1, format!("unknown column `{name}`"));
         }
     }
 }
@@ -200,7 +200,7 @@ impl Cells<'_> {
         None
     }
 
-    /// A fault that repeats a part of a cell, which may be an API key that stands in the wrong column.
+    /// Records a fault that quotes a cell; the cell may be an API key in the wrong column.
     fn fault_of<T>(&mut self, cell: &str, what: &str) -> Result<T, ()> {
         self.faults.add(self.line, without_runs_of(cell, what));
         Err(())
@@ -276,8 +276,8 @@ impl Cells<'_> {
         }
     }
 
-    /// The hash and the hint of the line's API key. A hint is stored and shown in clear, so that only the forms
-    /// that ipgeo itself derives are taken.
+    /// The hash and hint of the row's API key. Hints are stored and shown in plain text, so only the formats that ipgeo
+    /// derives itself are accepted.
     fn key(&mut self, config: &Config) -> Option<(KeyHash, String)> {
         let (key, hash) = (self.cell("api_key").map(str::to_owned), self.cell("hash").map(str::to_owned));
         let named = self.cell("hint").map(str::to_owned);
@@ -286,14 +286,16 @@ impl Cells<'_> {
             (None, Some(hash)) => match hash.to_ascii_lowercase().parse::<KeyHash>() {
                 Ok(hash) if named.as_deref().is_some_and(is_hint) => (hash, named.clone()?),
                 Ok(hash) => (hash, hash_hint(&hash)),
-                Err(_) => return self.fault("`hash` is the SHA-256 of an API key, 64 hex digits"),
+                Err(_) => return self.fault("`hash` must be the SHA-256 of an API key: 64 hex digits"),
             },
-            (Some(_), Some(_)) => return self.fault("it has both `api_key` and `hash`; one is enough"),
-            (None, None) => return self.fault("it has neither `api_key` nor `hash`"),
+            (Some(_), Some(_)) => {
+                return self.fault("the row has both `api_key` and `hash`; keep one of them");
+            }
+            (None, None) => return self.fault("the row has neither `api_key` nor `hash`"),
         };
         if named.is_some_and(|named| named != hint) {
             return self.fault(
-                "`hint` is shown in clear and is not a text of your own: leave it empty, and it is made from the \
+                "`hint` is shown in plain text and can't be chosen: leave it empty to derive it from the \
                  API key (`ipg_…x3Kq`, `…x3Kq`) or its hash (`sha256 5e884898`)",
             );
         }
@@ -307,7 +309,7 @@ impl Cells<'_> {
             Err(error @ ApiKeyError::Checksum) if ours => self.fault(format!("`api_key`: {error}")),
             Err(_) if config.compat.foreign_api_keys => match foreign_key_hash(text) {
                 Some(hash) => Some((hash, foreign_hint(text))),
-                None => self.fault("`api_key` is 16 to 128 characters of ASCII without spaces: a shorter one could be guessed"),
+                None => self.fault("`api_key` must be 16 to 128 ASCII characters without spaces: a shorter one could be guessed"),
             },
             Err(_) => self.fault(
                 "`api_key` is not of ipgeo's form; with `foreign_api_keys = true` under [compat] in regions.toml, \
@@ -317,7 +319,7 @@ impl Cells<'_> {
     }
 }
 
-/// As it is stored: so that what is imported again is the same.
+/// Normalised as stored, so that a repeated import finds no difference.
 fn to_the_millisecond(time: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
@@ -446,15 +448,15 @@ mod tests {
         k.csv:3: the same API key stands on line 2
         k.csv:4: `api_key`: its checksum does not match: a character was changed, lost or swapped
         k.csv:5: `api_key` is not of ipgeo's form; with `foreign_api_keys = true` under [compat] in regions.toml, deployed, API keys of any form are known
-        k.csv:6: `hash` is the SHA-256 of an API key, 64 hex digits
+        k.csv:6: `hash` must be the SHA-256 of an API key: 64 hex digits
         k.csv:6: there is no tier `statrup` in regions.toml; there are `startup`, `business`, `enterprise`; did you mean `startup`?
         k.csv:6: `limit`: `week` is not a window; the windows are `day` and `month`
         k.csv:6: `status`: `gone` is not a status; it is `active`, `disabled` or `revoked`
         k.csv:6: `networks`: `10.0.0.0/33`: invalid IP address syntax
-        k.csv:7: it has neither `api_key` nor `hash`
-        k.csv:7: `owner`: an owner is a name of 1 to 200 bytes, without control characters and without spaces around it
+        k.csv:7: the row has neither `api_key` nor `hash`
+        k.csv:7: `owner`: an owner must be 1 to 200 bytes, without control characters or surrounding spaces
         k.csv:7: `tier` is empty
-        k.csv:8: it has both `api_key` and `hash`; one is enough
+        k.csv:8: the row has both `api_key` and `hash`; keep one of them
         k.csv:8: callers of the tier `anonymous` have no API key; name another tier
         k.csv:9: it has 2 cells, the head has 7
         14 faults in k.csv; nothing was written
@@ -469,7 +471,7 @@ mod tests {
     fn a_head_that_is_none_is_told_alone() {
         for (text, says) in [
             ("", "there is neither a column `api_key` nor `hash`"),
-            ("api_key,owner,teir\n", "there is no column `teir`; columns are api_key, hash"),
+            ("api_key,owner,teir\n", "unknown column `teir`; columns are api_key, hash"),
             ("hash,owner,tier,owner\n", "column `owner` stands there twice"),
             ("hash,owner,tier\n", "there is no API key in it"),
         ] {

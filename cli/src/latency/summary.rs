@@ -42,7 +42,7 @@ pub enum State {
 }
 
 impl State {
-    /// The word for it.
+    /// Its name in texts.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",

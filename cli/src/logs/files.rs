@@ -1,4 +1,4 @@
-//! The logs of a running world: `<region>.<position>.log` in its stores, as `dev` writes them.
+//! The logs of a running `ipgeo dev`: `<region>.<position>.log` in its stores.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

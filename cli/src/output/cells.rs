@@ -1,24 +1,24 @@
-//! Cells of CSV. A spreadsheet takes a cell that begins like a formula for one, whoever has typed it; every CSV that
-//! leaves the program is written here, with `'` before such a cell, and what we read takes that `'` off again.
+//! CSV cells. A spreadsheet runs a cell that starts like a formula, whoever wrote it. All CSV output is written here, with
+//! `'` before such cells; reading CSV removes that `'`.
 
 use std::borrow::Cow;
 
-/// What a spreadsheet takes for the beginning of a formula, also of full width.
+/// Characters that start a formula in a spreadsheet, including full-width ones.
 const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
-/// Whether a spreadsheet would run a cell, were it not for quotes before it. A number is none.
+/// Whether a spreadsheet would run a cell as a formula, ignoring leading quotes. Numbers are not formulas.
 fn is_formula(text: &str) -> bool {
     let bare = text.trim_start_matches('\'');
     let is_number = || bare.parse::<f64>().is_ok_and(f64::is_finite);
     bare.starts_with(['\t', '\r', '\n']) || (bare.trim_start().starts_with(FORMULA) && !is_number())
 }
 
-/// The text of a cell that was written by us, or by hand.
+/// The text of a cell, written by ipgeo or by hand.
 pub fn unescaped(cell: &str) -> &str {
     cell.strip_prefix('\'').filter(|rest| is_formula(rest)).unwrap_or(cell)
 }
 
-/// A text as a cell: what a spreadsheet would run has `'` before it.
+/// Writes text as a cell, with `'` before what a spreadsheet would run.
 pub(super) fn escaped(text: &str) -> Cow<'_, str> {
     if is_formula(text) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
@@ -76,7 +76,7 @@ mod tests {
         fn a_cell_comes_back_as_it_was(owner in "[ '=+\\-@\t\ra-z0-9,\"\n]{0,12}|\\PC{0,8}") {
             let csv = csv_document(&[Row { owner: &owner, usd: 1.0 }], None).expect("CSV");
             prop_assert_eq!(&cells_of(&csv)[1][0], &owner);
-            // Whatever a reader shows, it begins like no formula.
+            // Whatever a reader shows never starts like a formula.
             let mut reader = ReaderBuilder::new().has_headers(false).from_reader(csv.as_bytes());
             let rows: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().expect("records");
             let shown = rows[1].get(0).unwrap_or_default();

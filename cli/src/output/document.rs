@@ -1,5 +1,5 @@
-//! Documents for machines: JSON, JSON lines and CSV. All that is printed for machines is made here, so that numbers are
-//! rounded, cells are written and nothing at all is said in one way.
+//! Documents for machines: JSON, JSON lines and CSV. All machine-readable output is made here, so that rounding, CSV
+//! cells and empty results are the same everywhere.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -12,8 +12,7 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 use super::Format;
 use super::cells::escaped;
 
-/// Decimals of a fraction: a millionth of a dollar, a nanosecond of a millisecond. `11.374999999999998` says nothing
-/// that `11.375` does not.
+/// Maximum decimals: a millionth of a dollar, a nanosecond in milliseconds. Avoids output such as `11.374999999999998`.
 const UNITS: f64 = 1e6;
 
 fn rounded(number: f64) -> f64 {
@@ -21,7 +20,7 @@ fn rounded(number: f64) -> f64 {
     if scaled.is_finite() { scaled } else { number }
 }
 
-/// A formatter that rounds.
+/// A JSON formatter that rounds numbers.
 struct Rounding<F>(F);
 
 impl<F: Formatter> Formatter for Rounding<F> {
@@ -82,7 +81,7 @@ pub fn json_line<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<String> {
     written(value, CompactFormatter)
 }
 
-/// One value: an object as JSON, a line as JSON lines, a header and a row as CSV; `text` is for people.
+/// One value: a JSON object, one JSON line, or CSV with a header and one row; `text` makes the table format.
 pub fn one<T: Serialize>(format: Format, value: &T, text: impl FnOnce() -> String) -> anyhow::Result<String> {
     match format {
         Format::Table => Ok(text()),
@@ -97,12 +96,12 @@ pub(super) fn json_lines<T: Serialize>(rows: &[T]) -> anyhow::Result<String> {
     Ok(lines?.join("\n"))
 }
 
-/// A header row, and a row for each value; `empty` has the header's names when there is no row.
+/// CSV: a header row and a row for each value; without rows, the header's names come from `empty`.
 pub(super) fn csv<T: Serialize>(rows: &[T], empty: Option<&T>) -> anyhow::Result<String> {
     let read = |row: &T| -> anyhow::Result<Members> { Ok(serde_json::from_str(&json_line(row)?)?) };
     let read_rows: Vec<Members> = rows.iter().map(read).collect::<anyhow::Result<_>>()?;
     let empty = empty.map(read).transpose()?;
-    // A member that a row leaves out is a column all the same.
+    // A member that some row omits is still a column.
     let mut header: Vec<&str> = Vec::new();
     for (name, _) in read_rows.iter().chain(&empty).flat_map(|row| &row.0) {
         if !header.contains(&name.as_str()) {
@@ -124,7 +123,7 @@ pub(super) fn csv<T: Serialize>(rows: &[T], empty: Option<&T>) -> anyhow::Result
     Ok(text)
 }
 
-/// A value in a cell: a text as it is, nothing as nothing, texts of a list with `; ` between them, what has members as JSON.
+/// A value as cell text: strings unchanged, null empty, lists of strings joined with `; `, objects as JSON.
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -136,7 +135,7 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// The members of an object in their order, which a map of JSON values would lose.
+/// The members of an object in declaration order, which a JSON map would lose.
 struct Members(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Members {

@@ -1,8 +1,8 @@
-//! The forms of output, and which of them a verb has.
+//! Output formats, and which of them a verb supports.
 
 use super::UsageError;
 
-/// A form of output.
+/// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Format {
     /// Aligned columns for people.
@@ -28,29 +28,29 @@ impl Format {
     }
 }
 
-/// The forms that a verb prints.
+/// The formats that a verb supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forms(&'static [Format]);
 
 impl Forms {
-    /// Rows, or one value, in any form.
+    /// Rows or one value, in any format.
     pub const ALL: Self = Self(&[Format::Table, Format::Json, Format::Jsonl, Format::Csv]);
-    /// Events while a plan is carried out; both forms of JSON are an object a line.
+    /// Events of a running plan; both JSON formats print one object a line.
     pub const EVENTS: Self = Self(&[Format::Table, Format::Json, Format::Jsonl]);
-    /// A JSON document, whichever of the two is asked for.
+    /// A JSON document, as `table` or `json`.
     pub const DOCUMENT: Self = Self(&[Format::Table, Format::Json]);
-    /// A text, or nothing.
+    /// Text only.
     pub const TEXT: Self = Self(&[Format::Table]);
 
-    /// Wrong usage when a form is not one of them.
+    /// Usage error if a format is not supported.
     pub fn check(self, format: Format) -> Result<(), UsageError> {
         if self.0.contains(&format) {
             return Ok(());
         }
         let names: Vec<&str> = self.0.iter().map(|form| form.as_str()).collect();
-        let forms = if names.len() == 1 { "its only form is" } else { "its forms are" };
+        let forms = if names.len() == 1 { "its only format is" } else { "its formats are" };
         let asked = format.as_str();
-        Err(UsageError(format!("this verb does not print {asked}; {forms} {}", names.join(", "))))
+        Err(UsageError(format!("this command does not support `-o {asked}`; {forms} {}", names.join(", "))))
     }
 }
 
@@ -62,7 +62,10 @@ mod tests {
     fn a_missing_form_is_refused_with_those_that_there_are() {
         assert!(Forms::ALL.check(Format::Csv).is_ok());
         let told = |forms: Forms| forms.check(Format::Csv).expect_err("refused").to_string();
-        assert_eq!(told(Forms::EVENTS), "this verb does not print csv; its forms are table, json, jsonl");
-        assert_eq!(told(Forms::TEXT), "this verb does not print csv; its only form is table");
+        assert_eq!(
+            told(Forms::EVENTS),
+            "this command does not support `-o csv`; its formats are table, json, jsonl"
+        );
+        assert_eq!(told(Forms::TEXT), "this command does not support `-o csv`; its only format is table");
     }
 }

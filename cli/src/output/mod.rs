@@ -24,7 +24,7 @@ pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{}", printable(line));
 }
 
-/// Prints data on standard output, an empty text as nothing; a reader who has left (`| head`) is no error.
+/// Prints data on standard output, nothing if it is empty; a closed pipe (`| head`) is not an error.
 pub fn data(text: &str) -> io::Result<()> {
     if text.is_empty() {
         return Ok(());
@@ -118,7 +118,7 @@ pub fn instant(time: jiff::Timestamp) -> String {
 }
 
 /// Rows in the form asked for. `cells` gives a row's texts for the columns of a table; the other forms
-/// are of the row itself. Without rows, CSV has the header of an empty row.
+/// are of the row itself. Without rows, CSV has only the header.
 pub fn rows<T: Serialize + Default>(
     format: Format,
     columns: &[Column],

@@ -39,7 +39,7 @@ pub fn page(facts: &Facts) -> Result<String, PageError> {
     tera.render(TEMPLATE, &context).map_err(failed)
 }
 
-/// Whether a verdict is no refusal: a bad request is the caller's own fault, and no limit's.
+/// Whether a verdict is not a refusal: a bad request is the caller's mistake, not a limit.
 fn is_admitted(verdict: &str) -> bool {
     verdict.parse().is_ok_and(Verdict::is_admitted)
 }

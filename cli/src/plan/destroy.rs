@@ -43,12 +43,12 @@ pub fn destroy(
     plan.push(WaveKind::RemoveEdges, deletions(observed, renderer.names(), &everywhere, StackKind::Edge));
     plan.push(WaveKind::RemoveHome, home_removal(&mut planner, options));
     plan.push(WaveKind::RemoveBuckets, bucket_removals(&planner, &everywhere));
-    // A stack that never came up manages nothing: what is there is kept from an earlier one.
+    // A stack whose creation failed manages nothing: existing data was retained from an earlier one.
     let owned = observed.home_stack(&home).is_some();
     if !options.delete_data {
         plan.notes.extend(kept::notes(observed, renderer.names(), &home, owned));
     } else if let Some((what, remedy)) = observed.regions.get(&home).and_then(|home| home.closed.clone()) {
-        // Without a look at home's stack nobody knows whether it still has the data.
+        // Without access to home's stack it is unknown whether it still manages the data.
         planner.faults.push(Fault::new(&home, what, remedy));
     } else if !owned {
         kept::push_deletions(&mut plan, observed, renderer.names());

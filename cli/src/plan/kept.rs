@@ -1,19 +1,19 @@
-//! Data that has outlived home's stack: what it costs, and the steps that delete it.
+//! Data retained after home's stack was deleted: its cost, and the steps that delete it.
 
 use super::model::{Action, BucketKind, DataKind, Plan, Step, WaveKind};
 use super::observed::{KeptData, Observed};
 use crate::stacks::Names;
 
 impl Observed {
-    /// What is there of a service's data, with a stack or without: home's access table, its replicas' regions, the rest.
+    /// A service's existing data, with or without a stack: home's access table, its replicas' regions, and the rest.
     fn data(&self) -> (bool, Vec<&str>, KeptData) {
         let replicas = self.access.iter().flat_map(|access| &access.replicas);
         (self.access.is_some(), replicas.map(String::as_str).collect(), self.kept)
     }
 }
 
-/// Adds the waves that delete what is kept. Replicas go one after the other, for a table is changed once at a time, and the
-/// access table last: while it is there, a run that was stopped finds what is left.
+/// Adds the waves that delete retained data. Replicas go one by one, because a table allows one change at a time. The
+/// access table goes last: as long as it exists, a repeated run finds what is left.
 pub(super) fn push_deletions(plan: &mut Plan, observed: &Observed, names: &Names) {
     let home = plan.home.clone();
     let (access, replicas, kept) = observed.data();
@@ -43,8 +43,8 @@ pub(super) fn push_deletions(plan: &mut Plan, observed: &Observed, names: &Names
     plan.push(WaveKind::RemoveHome, steps);
 }
 
-/// What is kept, each with its price in us-east-1, which other regions exceed by up to a half; then what to do about it.
-/// `owned` is said of data that home's stack still has: all of it.
+/// Notes on retained data, each with its price in us-east-1 (up to half more elsewhere), then what to do about it.
+/// `owned`: home's stack still manages all of it.
 pub(super) fn notes(observed: &Observed, names: &Names, home: &str, owned: bool) -> Vec<String> {
     let (access, replicas, kept) = observed.data();
     let mut notes = Vec::new();
@@ -59,20 +59,21 @@ pub(super) fn notes(observed: &Observed, names: &Names, home: &str, owned: bool)
             regions => format!(", with replicas in {}", regions.join(", ")),
         };
         let each = if regions.is_empty() { "" } else { ", in each region" };
-        notes.push(format!("kept: table {} in {home}{replicas}: {per_gb}{each}", names.access_table));
+        notes.push(format!("retained: table {} in {home}{replicas}: {per_gb}{each}", names.access_table));
     }
     if owned || kept.ledger {
-        notes.push(format!("kept: table {} in {home}: {per_gb}", names.ledger_table));
+        notes.push(format!("retained: table {} in {home}: {per_gb}", names.ledger_table));
     }
     if owned || kept.stream {
-        notes.push(format!("kept: stream {} in {home}: about $11 a month, used or not", names.stream));
+        notes.push(format!("retained: stream {} in {home}: about $11 a month, even when idle", names.stream));
     }
     if owned || kept.failure_bucket {
         let bucket = names.failure_bucket(&observed.account);
-        notes.push(format!("kept: bucket {bucket} in {home}: about $0.02 per GB a month"));
+        notes.push(format!("retained: bucket {bucket} in {home}: about $0.02 per GB a month"));
     }
     if !notes.is_empty() {
-        notes.push("`ipgeo deploy` adopts what is kept; `ipgeo destroy --delete-data` deletes it".to_owned());
+        notes
+            .push("`ipgeo deploy` adopts retained data; `ipgeo destroy --delete-data` deletes it".to_owned());
     }
     notes
 }

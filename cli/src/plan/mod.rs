@@ -2,7 +2,7 @@
 //! handle to change anything.
 //!
 //! `observed` is what there is, `diff` compares two templates, `planner` makes the steps, `home` those of home,
-//! `kept` those of data that has outlived home's stack, `records` those of DNS, `lifecycle` those that remove regions, `faults` tells what forbids a deploy, `show`
+//! `kept` those that delete retained data, `records` those of DNS, `lifecycle` those that remove regions, `faults` lists what blocks a deploy, `show`
 //! prints a plan, `templates` tells what it leaves.
 
 mod database;

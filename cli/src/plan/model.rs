@@ -147,19 +147,19 @@ pub enum Action {
         /// Which.
         bucket: BucketKind,
     },
-    /// Data that no stack manages any more is gone, whatever protected it.
+    /// Deletes data that no stack manages, including its deletion protection.
     DeleteData {
         /// What.
         data: DataKind,
         /// Its name.
         name: String,
-        /// Where it is, when that is not the step's region: a replica's region.
+        /// The replica's region, if it is not the step's region.
         #[serde(skip_serializing_if = "Option::is_none")]
         replica: Option<String>,
     },
 }
 
-/// Data that outlives home's stack.
+/// Data that is retained when home's stack is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DataKind {
@@ -176,7 +176,7 @@ pub enum DataKind {
 }
 
 impl DataKind {
-    /// The word for it.
+    /// Its name in texts.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Replica => "replica",

@@ -17,7 +17,7 @@ pub struct Observed {
     pub access: Option<AccessState>,
     /// The domain's zone; none when there is no domain, or no such zone.
     pub zone: Option<Zone>,
-    /// What is at home of the service's other data, when it was asked for.
+    /// The service's other data at home, if requested.
     pub kept: KeptData,
 }
 

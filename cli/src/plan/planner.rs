@@ -35,8 +35,8 @@ pub struct PlanOptions {
 }
 
 /// A plan, or everything that forbids it. Rendering fails only by a fault of this program or a template that
-/// has grown too large. The templates are rendered here, for the account that was observed: rendered for no account,
-/// they would differ from every deployed one.
+/// has grown too large. The templates are rendered here for the observed account: without an account they would
+/// differ from every deployed one.
 pub fn plan(
     config: &Config,
     artifacts: &ArtifactSet,

@@ -46,9 +46,9 @@ pub fn show(plan: &Plan, verbose: bool) -> Shown {
 
 fn last_line(empty: bool, summary: &Summary) -> String {
     if empty {
-        // No more than was compared: what somebody has changed behind CloudFormation's back is not read here.
-        return "Nothing to do: the deployed templates, artifacts, limits and records are those of regions.toml. Changes \
-                made outside CloudFormation are not looked for here; `ipgeo drift` finds them."
+        // Claim only what was compared: changes made outside CloudFormation are not read here.
+        return "Nothing to do: the deployed templates, artifacts, limits and records match regions.toml. Changes \
+                made outside CloudFormation are not checked; run `ipgeo drift` for those."
             .to_owned();
     }
     let stacks = match summary.stacks_to_remove {

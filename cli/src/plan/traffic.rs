@@ -29,14 +29,14 @@ pub enum TrafficError {
     /// The zone is not there.
     #[error("the account has no public Route 53 zone `{0}`; correct `hosted_zone`")]
     NoZone(String),
-    /// Nothing of the service is there, and the file does not have it.
+    /// The region is not in the file, and nothing of the service is deployed there.
     #[error("{region} is not a region of this service{suggestion}; its regions: {}", .known.join(", "))]
     Unknown {
-        /// What was asked for.
+        /// The requested region.
         region: String,
         /// `; did you mean …?`, or nothing.
         suggestion: String,
-        /// The regions that there are.
+        /// The known regions.
         known: Vec<String>,
     },
     /// No edge.
@@ -103,8 +103,8 @@ pub fn drain_or_attach(
     Ok(plan)
 }
 
-/// Refuses a region that the file does not have and in which nothing is deployed, routed or drained: a note about it
-/// would stay in DNS for ever.
+/// Refuses a region that is not in the file and has nothing deployed, routed or drained: its drain note would stay in DNS
+/// forever.
 fn check_known(config: &Config, observed: &Observed, zone: &Zone, region: &str) -> Result<(), TrafficError> {
     let mut known = observed.deployed_regions();
     known.extend(zone.drained.iter().cloned());

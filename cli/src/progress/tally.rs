@@ -1,4 +1,4 @@
-//! How far a long list is: a bar on a terminal, a line every few seconds elsewhere.
+//! Progress through a long list: a bar on a terminal, otherwise a line every few seconds.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Style, fitting};
 use crate::output::{self, grouped};
 
-/// Until a line says how far it is; what takes less needs none.
+/// Interval between progress lines; shorter tasks print none.
 const LINE_EVERY: Duration = Duration::from_secs(2);
 
-/// Counts what is done of a list. Dropping it takes the bar off the screen.
+/// Counts finished items of a list. Dropping it removes the bar.
 #[derive(Debug)]
 pub struct Tally(Shown);
 
@@ -23,7 +23,7 @@ enum Shown {
 }
 
 impl Tally {
-    /// Of `total` things; `None`: a bar on a terminal, otherwise lines.
+    /// For `total` items; style `None`: a bar on a terminal, otherwise lines.
     pub fn new(style: Option<Style>, what: &str, total: usize) -> Self {
         Self(match style.unwrap_or_else(fitting) {
             Style::Bars => {
@@ -42,7 +42,7 @@ impl Tally {
         })
     }
 
-    /// So many more are done.
+    /// Adds finished items.
     pub fn add(&self, count: usize) {
         match &self.0 {
             Shown::Bar(bar) => bar.inc(count as u64),

@@ -63,7 +63,7 @@ pub struct Explanation {
     pub resets_in_s: u64,
     /// Calls that the ledger has of this period; null when no API key was named.
     pub counted: Option<u64>,
-    /// Counted calls beyond the limit; null when no API key was named, or below the limit.
+    /// Counted calls beyond the limit; null without an API key, or below the limit.
     pub beyond_by: Option<u64>,
     /// Calls of this period that edges were told; null when none.
     pub edges_know: Option<u64>,
@@ -178,8 +178,8 @@ impl Explanation {
              replication {} + memory {}",
             self.holds_within_s, way.log_s, way.window_s, way.count_s, way.replication_s, way.cache_s
         ));
-        // What has come beyond the limit was counted above; the formula is of a limit that is yet to be reached.
-        let when = if self.is_reached() { "in a period to come, " } else { "" };
+        // The actual excess is shown above; the formula is for a limit that is not reached yet.
+        let when = if self.is_reached() { "in a later period, " } else { "" };
         lines.push(format!("  {when}beyond it, at worst (rate x that time):"));
         for excess in &self.beyond {
             lines.push(format!(
@@ -205,15 +205,15 @@ impl Explanation {
     fn known(&self, counted: u64) -> String {
         let told = match (self.edges_know, &self.edges_know_as_of) {
             (Some(used), Some(as_of)) if used > counted => {
-                format!("{}, more than is counted, as of {as_of}", grouped(used))
+                format!("{} (more than counted), as of {as_of}", grouped(used))
             }
             (Some(used), Some(as_of)) => format!("{} of them, as of {as_of}", grouped(used)),
             _ => "none of them yet".to_owned(),
         };
         match self.edges_told_at {
             _ if self.refused => format!("{told}; they refuse"),
-            Some(at) => format!("{told}; told next at {}", grouped(at)),
-            None => format!("{told}; not yet that the limit is reached, so that they let calls through"),
+            Some(at) => format!("{told}; next update at {}", grouped(at)),
+            None => format!("{told}; they do not know yet that the limit is reached and let calls through"),
         }
     }
 
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!((told.resets_in_s, told.quiet_calls, told.edges_told_at), (60, 6, None));
     }
 
-    /// Below, at and beyond a limit, by day and by month, with edges that know, know less, or know nothing.
+    /// Usage below, at and beyond a daily or monthly limit, while the edges know all, some or none of it.
     #[test]
     fn no_line_contradicts_another_at_and_beyond_a_limit() {
         let now = at("2026-11-25T18:00:00Z");
@@ -304,7 +304,7 @@ mod tests {
                 let text = told.text();
                 let refuses = known.is_some_and(|known| known >= calls);
                 assert_eq!(text.contains("refuse"), refuses, "{text}");
-                assert_eq!(text.contains("told next at"), !refuses && ledger < calls, "{text}");
+                assert_eq!(text.contains("next update at"), !refuses && ledger < calls, "{text}");
                 assert_eq!(text.contains("beyond the limit"), ledger > calls, "{text}");
                 assert_eq!(text.contains("let calls through"), !refuses && ledger >= calls, "{text}");
                 texts.push(format!("{ledger} counted, {known:?} known\n{text}"));

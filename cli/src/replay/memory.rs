@@ -1,4 +1,4 @@
-//! Under `#[cfg(test)]`: a ledger and a stream in memory, with the conditions of the real ones.
+//! For tests: a ledger and a stream in memory, with the same write conditions as the real ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};

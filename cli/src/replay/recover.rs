@@ -1,5 +1,5 @@
-//! Failed batches through the counter. What Lambda gave up lies below the watermarks of what came later: what of it is
-//! counted, and that each event is added once, is known by [`RecoveringLedger`].
+//! Counts failed batches. Records that Lambda gave up are below the watermarks of later ones, so watermarks can't tell
+//! whether they were counted. [`RecoveringLedger`] can, and adds each event once.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::stream::FailedBatches;
 
-/// What was found and done.
+/// The result of a recovery.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Recovered {
     /// Objects read.
@@ -21,12 +21,12 @@ pub struct Recovered {
     pub records: u64,
     /// Usage events in them.
     pub events: u64,
-    /// Charges that were not counted; one event has one, or two when it names an address and a site.
+    /// Charges that were not counted yet; an event has one, or two if it names an address and a site.
     pub added: u64,
-    /// Charges that were counted before Lambda gave up, or recovered before.
+    /// Charges that were counted before Lambda gave up, or already recovered.
     pub known: u64,
-    /// Records that a counter of before gaps were noted has passed: what of them was counted can't be told, and what may be
-    /// counted is taken as counted.
+    /// Records passed by a counter version that did not record gaps: which of their events it counted is unknown, and what it
+    /// may have counted is treated as counted.
     pub undecided_records: u64,
     /// Objects, records and lines that can't be read.
     pub unreadable: u64,
@@ -37,12 +37,12 @@ pub struct Recovered {
     /// Objects that can't be read.
     #[serde(skip)]
     pub unreadable_objects: Vec<String>,
-    /// Alerts that are new.
+    /// New alerts.
     #[serde(skip)]
     pub alerts: Vec<Alert>,
 }
 
-/// What Lambda puts into the bucket: the whole event as a text of JSON, beside what it says of the failure.
+/// What Lambda writes to the bucket: the event as a JSON string, with details of the failure.
 #[derive(Deserialize)]
 struct Invocation {
     payload: Payload,
@@ -55,7 +55,7 @@ enum Payload {
     Event(KinesisEvent),
 }
 
-/// The event of an object; `None` when it is not one that Lambda made.
+/// The event in an object; `None` if Lambda did not write it.
 fn event_of(bytes: &[u8]) -> Option<KinesisEvent> {
     match serde_json::from_slice::<Invocation>(bytes).ok()?.payload {
         Payload::Event(event) => Some(event),
@@ -76,7 +76,7 @@ impl LedgerWrite for Shared {
     }
 }
 
-/// Publishes what was recovered; nothing, in a preview.
+/// Publishes what was recovered; does nothing in a preview.
 struct Publish<P>(Option<P>);
 
 impl<P: PublishWrite> PublishWrite for Publish<P> {
@@ -104,8 +104,8 @@ impl Recovered {
     }
 }
 
-/// The names of the objects that can be read, in the order of their first records: Lambda's names are of the second. An
-/// item that was not written since takes events in the order of the shard.
+/// The names of readable objects, in the order of their first records (Lambda's names only have a resolution of seconds).
+/// An item that was not written since accepts events only in shard order.
 async fn in_order<B: FailedBatches>(batches: &B, done: &mut Recovered) -> Result<Vec<String>, StoreError> {
     let mut found = Vec::new();
     for name in batches.names().await? {
@@ -128,8 +128,8 @@ async fn in_order<B: FailedBatches>(batches: &B, done: &mut Recovered) -> Result
     Ok(found.into_iter().map(|(_, name)| name).collect())
 }
 
-/// Counts all failed batches into a ledger; with `publish`, what crosses a step is published. `remove`: objects of which
-/// everything is counted are removed. Whatever fails, doing it again is right.
+/// Counts all failed batches into a ledger; with `publish`, publishes usage that crosses a step; with `remove`, deletes
+/// objects once all of them is counted. After any failure, it is safe to run again.
 pub async fn recover<B, P>(
     batches: &B,
     ledger: RecoveringLedger,
@@ -156,7 +156,7 @@ where
             + skipped.broken_lines
             + skipped.unknown_versions
             + skipped.future_lines;
-        // One by one: what is kept of each item is by the record.
+        // One at a time: markers are kept per item and record.
         for record in decoded.records {
             done.undecided_records += u64::from(ledger.is_undecided(&record.shard, &record.sequence).await?);
             let one = Decoded { records: vec![record], ..Decoded::default() };

@@ -1,7 +1,7 @@
 //! Pages of the stream through the counter.
 //!
-//! A replay must not begin behind the place where a shard is counted: the watermarks of what it counts would pass what lies
-//! between, and nobody would count that any more. So each shard begins where it is counted, or earlier.
+//! A replay must not start after the position up to which a shard is counted: its watermarks would pass the records in
+//! between, which would then never be counted. So each shard starts at that position or earlier.
 
 use ipgeo_contract::{Identity, Limit, Published, padded_sequence};
 use ipgeo_runtime::store::{Alert, LedgerWrite, PublishWrite, ShardNote, StoreError};
@@ -30,11 +30,11 @@ impl PublishWrite for Unpublished {
 /// What is to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// From when on; a shard that is not counted until then begins where it is counted.
+    /// Start time; a shard whose counting has not reached it starts where counting stopped.
     pub from: Timestamp,
-    /// Until when: now. A stream that goes on has an end all the same.
+    /// End time: now, so that a replay of a live stream ends.
     pub until: Timestamp,
-    /// Since when the table counts what it has no note of; `None`: since ever.
+    /// Since when the table has been counting shards without a note; `None`: always.
     pub since: Option<Timestamp>,
 }
 
@@ -43,7 +43,7 @@ pub struct Span {
 pub struct Replayed {
     /// Shards read.
     pub shards: u64,
-    /// Shards that were read from an earlier time than was asked for: they were not counted so far.
+    /// Shards that were read from before the requested time, because their counting had not reached it.
     pub earlier_shards: u64,
     /// Records read.
     pub records: u64,
@@ -53,13 +53,13 @@ pub struct Replayed {
     pub added: u64,
     /// Charges that were counted already.
     pub known: u64,
-    /// Usage events that stood in the stream before, in another record.
+    /// Usage events that repeat an earlier record of the stream.
     pub repeated_events: u64,
     /// Records and lines that can't be read.
     pub unreadable: u64,
     /// Publications written.
     pub publications: u64,
-    /// Alerts that are new.
+    /// New alerts.
     #[serde(skip)]
     pub alerts: Vec<Alert>,
 }
@@ -81,7 +81,7 @@ impl Replayed {
     }
 }
 
-/// Counts everything of a span. Whatever fails, doing it again is right.
+/// Counts everything in a span. After any failure, it is safe to run again.
 pub async fn replay<S, L, P>(
     stream: &S,
     counter: &UsageHandler<L, P>,
@@ -127,9 +127,9 @@ fn begin(note: Option<&ShardNote>, span: Span) -> Timestamp {
     begin.saturating_sub(BEFORE).unwrap_or(begin).max(Timestamp::UNIX_EPOCH)
 }
 
-/// The first page of a shard that has records, and whether it is of an earlier time than was asked for. Times are what
-/// clocks say: that nothing lies between what is counted and the page is known by its sequence numbers, else all that the
-/// stream keeps is read.
+/// The first page of a shard that has records, and whether it is from before the requested time. Times depend on clocks, so
+/// sequence numbers decide whether any record lies between the counted position and the page; if so, the whole retained
+/// stream is read.
 async fn first_page<S, L, P>(
     stream: &S,
     counter: &UsageHandler<L, P>,
@@ -219,9 +219,9 @@ mod tests {
 
     #[derive(Debug, Clone, Copy)]
     enum Step {
-        /// The counter takes so many records of a shard.
+        /// The counter takes this many records of a shard.
         Count(usize, usize),
-        /// Somebody replays from so many minutes ago.
+        /// A replay from this many minutes ago.
         Replay(u64),
     }
 
@@ -257,7 +257,7 @@ mod tests {
         (stream, counts, at(minute + 1))
     }
 
-    /// The counter and somebody who replays, one after the other, until the counter has come to the end.
+    /// Alternates the counter and replays until the counter reaches the end.
     async fn play(given: &[Given], steps: &[Step]) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
         let (stream, expected, now) = stream_of(given);
         let ledger = MemoryLedger::default();

@@ -23,7 +23,7 @@ pub enum By {
 }
 
 impl By {
-    /// The word in rows and heads; identities have columns of their own.
+    /// The name in rows and headings; identities have their own columns.
     pub fn word(self) -> &'static str {
         match self {
             Self::Key => TOTAL,
@@ -44,7 +44,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// Whether months are covered from their first day to their last: requests are counted by month alone.
+    /// Whether the span covers whole months: requests are only counted by month.
     fn is_of_whole_months(self) -> bool {
         self.from.day() == 1 && self.to == self.to.last_of_month()
     }
@@ -53,7 +53,7 @@ impl Span {
 /// A row of a report. Cells that a report is not by are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// What `part` is: `day`, `region`, `verdict`; `total`: there is no part.
+    /// The kind of `part`: `day`, `region`, `verdict`; `total` if there is none.
     pub by: &'static str,
     /// `key`, `site`, `addr`; empty for all together.
     pub kind: &'static str,
@@ -65,16 +65,16 @@ pub struct Row {
     pub tier: String,
     /// Day, region or verdict.
     pub part: String,
-    /// Requests, answered or refused; `None` where the ledger has none: by day and by region, and of days that are
-    /// no whole month.
+    /// Requests, answered or refused; `None` where the ledger does not hold them: by day, by region, and for part of a
+    /// month.
     pub requests: Option<u64>,
-    /// Calls charged; `None` by verdict.
+    /// Calls charged; `None` for verdicts.
     pub calls: Option<u64>,
     /// The API key's limit.
     pub limit: String,
 }
 
-/// The word for a row that is by no part.
+/// The name of a row without a part.
 const TOTAL: &str = "total";
 
 /// The name of the row of all quiet callers of a kind.
@@ -132,7 +132,7 @@ impl Cell<'_> {
     }
 }
 
-/// What a row counts.
+/// The counts of a row.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     requests: Option<u64>,
@@ -336,7 +336,7 @@ mod tests {
         let of_all = [(Some(12), Some(9)), (Some(6), Some(6)), (Some(4), Some(0))];
         assert_eq!(counts(true, None, "2026-11-01"), of_all);
         assert_eq!(counts(false, None, "2026-11-01"), [(Some(22), Some(15))]);
-        // Part of a month has no requests of its own.
+        // Requests are not known for part of a month.
         assert_eq!(counts(false, None, "2026-11-24"), [(None, Some(10))]);
         assert_eq!(counts(false, Some(By::Verdict), "2026-11-01"), [(Some(15), None), (Some(7), None)]);
         assert_eq!(counts(false, Some(By::Region), "2026-11-01"), [(None, Some(8)), (None, Some(7))]);

@@ -67,7 +67,7 @@ fn regions_of(patterns: &[String]) -> Result<Vec<String>, String> {
         let found: Vec<&str> =
             PLACES.iter().map(|place| place.name).filter(|name| matching.matches(name)).collect();
         if found.is_empty() && is_pattern {
-            let none = || format!("no region of AWS is named `{pattern}`");
+            let none = || format!("no AWS region matches `{pattern}`");
             return Err(other_partition(pattern).unwrap_or_else(none));
         }
         // A name that is none goes into the file: the parser knows what was meant.
@@ -81,15 +81,15 @@ fn regions_of(patterns: &[String]) -> Result<Vec<String>, String> {
     if regions.is_empty() { Err("at least one region is needed".to_owned()) } else { Ok(regions) }
 }
 
-/// The parser's faults of the file that these answers make, without their places; a region that there is none of
-/// comes alone, without what follows from it.
+/// The parser's faults for the file made from these answers, without positions. An unknown region is reported alone,
+/// without the faults that follow from it.
 fn faults(answers: &Answers) -> Vec<String> {
     let problems =
         config::parse("regions.toml", &render(answers)).err().map(|all| all.problems).unwrap_or_default();
     let mut faults: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
     let known = |name: &String| PLACES.iter().any(|place| place.name == *name);
     if !answers.regions.iter().all(known) {
-        // Home is then often missed for no other reason.
+        // The fault about home is often only a consequence.
         faults.retain(|fault| !fault.contains("which is not in [regions]"));
     }
     faults
@@ -169,7 +169,7 @@ impl Interview<'_> {
     }
 }
 
-/// Everything that is wrong with the flags, each fault once; none: they are sound.
+/// All faults in the flags, each once; empty if they are valid.
 fn faults_of_flags(known: &Known) -> Vec<String> {
     let mut found = Vec::new();
     let mut answers = defaults();
@@ -199,13 +199,13 @@ fn faults_of_flags(known: &Known) -> Vec<String> {
     }
     if let Some(home) = &known.home {
         answers.home.clone_from(home);
-        // Without sound regions of its own, the file has those that are asked for, and home among them.
+        // If the regions are invalid, check the rest with the requested regions, home included.
         if (known.regions.is_none() || !found.is_empty()) && !answers.regions.contains(home) {
             answers.regions.insert(0, home.clone());
         }
     }
     match (&known.domain, &known.hosted_zone) {
-        (None, Some(_)) => found.push("--hosted-zone is of no use without --domain".to_owned()),
+        (None, Some(_)) => found.push("--hosted-zone needs --domain".to_owned()),
         (Some(domain), zone) if domain != "none" => {
             answers.domain = Some((domain.clone(), zone.clone().unwrap_or_else(|| zone_of(domain))));
         }
@@ -227,7 +227,7 @@ fn faults_of_flags(known: &Known) -> Vec<String> {
                 found.push(format!("--tier {name} is given twice"));
             }
         }
-        // Names are judged by the parser, and limits were judged here.
+        // The parser checks names; limits were checked here.
         answers.tiers.clear();
         for (name, _) in tiers {
             if !answers.tiers.iter().any(|(before, _)| before == name) {
@@ -241,8 +241,8 @@ fn faults_of_flags(known: &Known) -> Vec<String> {
     found
 }
 
-/// Answers from flags, and from whoever is asked for the rest; without anybody the defaults stand. All that is wrong
-/// with the flags is told together, before anything is asked.
+/// Takes answers from flags and prompts for the rest; without a prompt, uses defaults. All invalid flags are reported
+/// together, before the first question.
 pub fn interview(known: Known, ask: Option<&mut dyn Ask>) -> Result<Answers, InterviewError> {
     let wrong = faults_of_flags(&known);
     if !wrong.is_empty() {
@@ -375,7 +375,7 @@ mod tests {
             ),
             (
                 Known { regions: Some(vec!["moon-*".into()]), ..Known::default() },
-                "no region of AWS is named `moon-*`",
+                "no AWS region matches `moon-*`",
             ),
             (Known { home: Some("eu-wset-1".into()), ..Known::default() }, "did you mean `eu-west-1`?"),
             (
@@ -386,8 +386,8 @@ mod tests {
                 },
                 "not in [regions]",
             ),
-            (Known { domain: Some("localhost".into()), ..Known::default() }, "is a domain"),
-            (Known { hosted_zone: Some("a.test".into()), ..Known::default() }, "without --domain"),
+            (Known { domain: Some("localhost".into()), ..Known::default() }, "lowercase domain"),
+            (Known { hosted_zone: Some("a.test".into()), ..Known::default() }, "needs --domain"),
             (Known { anonymous: Some("5/month".into()), ..Known::default() }, "by day"),
             (
                 Known { tiers: Some(vec![("Big Co".into(), "5/day".into())]), ..Known::default() },

@@ -34,7 +34,7 @@ pub enum Data {
     Sample,
 }
 
-/// Where an editor finds the fields of the file, as the shipped file names it: `ipgeo init` writes the schema there.
+/// Path of the schema for editors, as in the shipped file; `ipgeo init` writes the schema there.
 pub const SCHEMA: &str = "docs/regions.schema.json";
 
 /// The file's text. Every text of the operator is quoted, so that it can't be read as anything else.

@@ -38,7 +38,7 @@ pub enum SimulateError {
 struct Key {
     identity: Identity,
     record: KeyRecord,
-    /// The record before its limit was changed, for as long as the regions do not show the change.
+    /// The record before its limit was changed, until the regions show the change.
     before: Option<(u64, KeyRecord)>,
     rate: f64,
     today: Today,
@@ -65,7 +65,7 @@ struct World<'a> {
     store: Store,
     handler: UsageHandler<Store, Store>,
     random: Rng,
-    /// The change of limits that is still to come.
+    /// The pending change of limits.
     change: Option<LimitChange>,
     each: Vec<Crossing>,
     asked: u64,
@@ -183,8 +183,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Every API key gets its new limit at home, with its exact usage; regions show both when they are replicated.
-    /// What was let through before is measured by the limit of then.
+    /// Gives every API key its new limit at home, with its exact usage; regions see both after replication.
+    /// Calls admitted earlier are measured against the old limit.
     fn change_limits(&mut self, change: LimitChange) {
         let shown_at = ms(change.at_s + self.scenario.pipeline.replication_s);
         for (rank, key) in self.keys.iter_mut().enumerate() {
@@ -288,7 +288,7 @@ impl<'a> World<'a> {
 }
 
 impl Key {
-    /// The record as the regions show it.
+    /// The record as the regions see it.
     fn shown(&self, at_ms: u64) -> &KeyRecord {
         match &self.before {
             Some((until_ms, before)) if at_ms < *until_ms => before,

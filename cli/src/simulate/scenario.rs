@@ -26,12 +26,12 @@ impl Outage {
     }
 }
 
-/// A moment at which every API key gets another limit.
+/// When and how every API key's limit changes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LimitChange {
     /// Seconds from the start.
     pub at_s: f64,
-    /// The new limit, by the old one.
+    /// The new limit as a fraction of the old one.
     pub share: f64,
 }
 

@@ -25,7 +25,7 @@ struct Tables {
 }
 
 impl Tables {
-    /// Publishes, unless as much is published already.
+    /// Publishes unless at least as much is already published.
     fn show(&mut self, identity: &Identity, published: Published, shown_at: u64) {
         let history = self.published.entry(identity.clone()).or_default();
         let newer = history.last().is_none_or(|(_, last)| {
@@ -75,7 +75,7 @@ impl Store {
         history.iter().rev().find(|(shown_at, _)| *shown_at <= at_ms).map(|(_, published)| *published)
     }
 
-    /// Writes an identity's exact usage of an instant's period with a new limit, as a change of an API key does.
+    /// Writes a new limit with an identity's exact usage in the period of an instant, like a change of an API key.
     pub(super) fn publish_exactly(&self, identity: &Identity, limit: Limit, now: Timestamp, shown_at: u64) {
         let mut tables = self.tables();
         let Some(item) = tables.ledger.get(&(identity.clone(), Month::of(now))) else { return };

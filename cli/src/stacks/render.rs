@@ -29,8 +29,8 @@ const STREAM_RETENTION_H: u32 = 24;
 pub(crate) const STREAM_SHARDS: u32 = 1;
 /// Records of a batch at most (Lambda's limit).
 const BATCH_RECORDS: u32 = 10_000;
-/// Tries of a batch: without limit, until its records are [`RECORD_AGE_S`] old. A limit would be a time too: of a small batch,
-/// a hundred tries are minutes.
+/// Retries of a batch: unlimited, until its records are [`RECORD_AGE_S`] old. A number would limit the time too: for a
+/// small batch, a hundred retries take minutes.
 const RETRIES: i32 = -1;
 /// Memory of the usage function, MB.
 const USAGE_MEMORY_MB: u32 = 512;
@@ -145,8 +145,8 @@ pub struct Renderer<'a> {
 }
 
 impl<'a> Renderer<'a> {
-    /// A renderer for a configuration and the artifacts that its stacks name. Its templates are for reading and pricing:
-    /// what they are deployed as also depends on the account, which `plan` knows.
+    /// A renderer for a configuration and its artifacts. Its templates are for reading and pricing: the deployed ones also
+    /// depend on the account, which `plan` knows.
     pub fn new(config: &'a Config, artifacts: &'a ArtifactSet) -> Result<Self, RenderError> {
         let mut tera = Tera::new();
         tera.register_filter("json", |value: &tera::Value, _: Kwargs, _: &State| -> tera::TeraResult<_> {
@@ -164,7 +164,7 @@ impl<'a> Renderer<'a> {
         Ok(Self { config, artifacts, names: Names::of(config), account: None, tera })
     }
 
-    /// The same for the account that stacks are deployed to, by its number.
+    /// The same renderer for the account with this number.
     #[must_use]
     pub(crate) fn for_account(mut self, account: &str) -> Self {
         self.account = Some(account.to_owned());

@@ -1,4 +1,4 @@
-//! Batches that Lambda gave up: where they are, and a folder of them.
+//! Batches that Lambda gave up: the source trait, and a folder of them.
 
 use std::future::Future;
 use std::io;
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use ipgeo_runtime::store::StoreError;
 
-/// A place with failed batches: the failure bucket, or a copy of it.
+/// A source of failed batches: the failure bucket or a copy of it.
 pub trait FailedBatches {
-    /// The names of all, in order.
+    /// The names of all batches, in order.
     fn names(&self) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 
     /// What one holds.
@@ -18,7 +18,7 @@ pub trait FailedBatches {
     fn remove(&self, name: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// A folder of failed batches, with the objects' keys as paths; there may be none.
+/// A folder of failed batches, with the objects' keys as paths; it may be missing.
 #[derive(Debug, Clone)]
 pub struct FailedFolder(PathBuf);
 
@@ -41,7 +41,7 @@ fn collect(root: &Path, folder: &Path, names: &mut Vec<String>) -> io::Result<()
     for entry in entries {
         let entry = entry?;
         let path = entry.path();
-        // A link may lead in a circle.
+        // Symbolic links may be circular.
         if entry.file_type()?.is_dir() {
             collect(root, &path, names)?;
         } else if let Ok(name) = path.strip_prefix(root) {

@@ -1,8 +1,8 @@
-//! A copy of a stream in a folder: a segmented log for each shard, a line for each record. `ipgeo dev` writes it before a
-//! record is counted, counts what is in it, and goes on from it after a restart; a verb in another process reads it.
+//! A copy of the stream in a folder: a segmented log for each shard, a line for each record. `ipgeo dev` writes each record
+//! to it before counting, counts from it, and continues from it after a restart; verbs in other processes read it.
 //!
-//! A line also says how far its region's log is in the stream with it. Both are one write, so that a kill leaves a log
-//! line either in the stream or to be read from the log again, never both and never neither.
+//! Each line also holds the position in its region's log after the record. Both are one write, so after a kill a log line
+//! is either in the stream or still to be read from the log: never both, never neither.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
@@ -19,15 +19,15 @@ use serde::{Deserialize, Serialize};
 use super::segments::{SEGMENT_BYTES, SegmentWriter, SegmentedLog};
 use super::{Arrived, Page, Place, StreamRead};
 
-/// How long records are kept, as Kinesis keeps them by default.
+/// Retention of records; the same as Kinesis's default.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
-/// Bytes that are kept of a shard at most; older ones go, once they are counted.
+/// Maximum bytes to retain of a shard; older counted records are deleted.
 const KEPT_BYTES_MAX: u64 = 256 << 20;
 /// Records of one page.
 const PAGE_RECORDS: usize = 500;
-/// How the shards' files end.
+/// File extension of shards.
 const EXTENSION: &str = "jsonl";
-/// What is known of the stream up to the beginning of the newest segments.
+/// File with the summary of the stream up to the newest segments.
 const SUMMARY: &str = "summary.json";
 
 #[derive(Serialize, Deserialize)]
@@ -39,7 +39,7 @@ struct Line {
     record: KinesisRecord,
 }
 
-/// How far a region's log is in the stream.
+/// The position in a region's log up to which it is in the stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogPosition {
     /// The region.
@@ -48,19 +48,19 @@ pub struct LogPosition {
     pub after: u64,
 }
 
-/// What must be known of a stream to go on with it.
+/// The state that is needed to continue a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Summary {
-    /// The highest sequence number; a text, because it is longer than JSON's numbers.
+    /// The highest sequence number; a string, because it exceeds JSON's numbers.
     sequence: String,
-    /// How far each region's log is in the stream.
+    /// For each region's log, the position up to which it is in the stream.
     logs: BTreeMap<String, u64>,
-    /// How far each shard's file is summed up here.
+    /// For each shard's log, the position up to which this summary covers it.
     shards: BTreeMap<String, u64>,
 }
 
 impl Summary {
-    /// Adds what came after the summary was written.
+    /// Adds records written after the summary.
     fn catch_up(&mut self, folder: &Path) -> io::Result<()> {
         for shard in SegmentedLog::names(folder, EXTENSION)? {
             let mut at = self.shards.get(&shard).copied().unwrap_or(0);
@@ -110,11 +110,11 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// A copy in `folder`, which is made; what is older than a day at `now`, and counted, is deleted.
+    /// Opens the copy in `folder`, creating it if missing; deletes counted records older than a day at `now`.
     pub fn open(folder: &Path, now: Timestamp) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let mut summary = match std::fs::read(folder.join(SUMMARY)) {
-            // One that can't be read is made again from the records.
+            // An unreadable summary is rebuilt from the records.
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Summary::default(),
             Err(error) => return Err(error),
@@ -130,7 +130,7 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// The shards that there are records of, those of earlier runs too.
+    /// The shards with records, including those of earlier runs.
     pub fn shards(&self) -> BTreeSet<String> {
         self.summary.shards.keys().cloned().collect()
     }
@@ -140,13 +140,12 @@ impl Keeper {
         self.summary.highest_sequence()
     }
 
-    /// How far a region's log is in the stream.
+    /// The position in a region's log up to which it is in the stream.
     pub fn log_position(&self, region: &str) -> u64 {
         self.summary.logs.get(region).copied().unwrap_or(0)
     }
 
-    /// Appends a record of a shard and how far it brings a region's log, in one write: all of it, or nothing when it
-    /// fails.
+    /// Appends a record of a shard with the position in its region's log, in one write: all of it or, on failure, nothing.
     pub fn keep(
         &mut self,
         shard: &str,
@@ -164,7 +163,7 @@ impl Keeper {
         self.summary.add(&line);
         self.summary.shards.insert(shard.to_owned(), end);
         if begun {
-            // The record is kept: what fails here is tried again with the next segment.
+            // The record is written; a failure here is retried with the next segment.
             let _deleted_or_later = self.delete_old(arrived);
         }
         Ok(())
@@ -179,8 +178,7 @@ impl Keeper {
         self.writers.get_mut(shard).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Deletes segments that are counted and either older than a day or beyond what is kept. What is known of them is
-    /// written to the summary first.
+    /// Deletes counted segments that are older than a day or beyond the size limit. The summary is written first.
     fn delete_old(&self, now: Timestamp) -> io::Result<()> {
         self.summary.write(&self.folder)?;
         let oldest = now.saturating_sub(KEPT).map_or(0, Timestamp::as_millisecond);
@@ -195,7 +193,7 @@ impl Keeper {
     }
 }
 
-/// How far a shard's copy is counted; kept in a file of its own, `<shard>.counted`.
+/// The position up to which a shard's copy is counted, stored in `<shard>.counted`.
 #[derive(Debug)]
 pub struct Counted {
     file: File,
@@ -204,8 +202,8 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// What is noted of a shard. A note that is missing or can't be read is 0: to count again is harmless, because the
-    /// ledger knows what it has.
+    /// A shard's saved position; 0 if it is missing or unreadable. Counting again is harmless, because the ledger skips what
+    /// it has.
     pub fn open(folder: &Path, shard: &str) -> io::Result<Self> {
         let path = folder.join(format!("{shard}.counted"));
         let mut options = OpenOptions::new();
@@ -214,9 +212,9 @@ impl Counted {
         Ok(Self { file, position: text.trim().parse().unwrap_or(0) })
     }
 
-    /// Notes a position.
+    /// Saves a position.
     pub fn note(&mut self, position: u64) -> io::Result<()> {
-        // One write of always the same length: there is never half a number.
+        // One write of constant length, so that the number is never torn.
         self.file.rewind()?;
         self.file.write_all(format!("{position:020}\n").as_bytes())?;
         self.position = position;
@@ -253,7 +251,7 @@ impl KeptStream {
                     let at = Timestamp::from_millisecond(line.arrived).unwrap_or_default();
                     Arrived { at, record: line.record }
                 }
-                // An empty record: the counter counts it as one that can't be read, and goes on.
+                // Return an empty record: the counter reports it as unreadable and continues.
                 Err(_) => Arrived { at: Timestamp::default(), record: KinesisRecord::default() },
             });
             if records.len() < PAGE_RECORDS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

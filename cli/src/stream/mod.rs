@@ -1,5 +1,5 @@
-//! The usage stream, read again from a time: what a reader must offer, and the copy that `ipgeo dev` keeps; and the
-//! segmented logs that the copy and the regions' logs are written to.
+//! Reads the usage stream again from a given time: the reader trait, the copy that `ipgeo dev` keeps, and the segmented
+//! logs that hold the copy and the regions' logs.
 
 mod failed;
 mod kept;

@@ -1,8 +1,8 @@
 //! An append-only file of lines, cut into segments: `<name>.<position>.<extension>`, where the position is that of the
 //! segment's first byte, counted from the first byte ever written.
 //!
-//! A position never changes its meaning: old segments are deleted, never rewritten. So a reader can stop, and go on in
-//! another process. There is one writer; any number of readers may read meanwhile.
+//! A position never changes its meaning: old segments are deleted, never rewritten. So a reader can stop and continue in
+//! another process. There is one writer and any number of concurrent readers.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 
 /// Digits of a position in a file's name, so that names sort as positions do.
 const POSITION_DIGITS: usize = 20;
-/// Bytes after which a new segment begins, as a rule.
+/// Default segment size in bytes.
 pub const SEGMENT_BYTES: u64 = 8 << 20;
 
-/// Where a log is: a folder, and the beginning and the end of its files' names.
+/// The location of a log: a folder, and its files' name and extension.
 #[derive(Debug, Clone)]
 pub struct SegmentedLog {
     folder: PathBuf,
@@ -52,7 +52,7 @@ impl SegmentedLog {
         Self { folder: folder.to_owned(), name: name.to_owned(), extension }
     }
 
-    /// The names of all logs in a folder; none when there is no folder.
+    /// The names of all logs in a folder; empty if the folder is missing.
     pub fn names(folder: &Path, extension: &str) -> io::Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
         let entries = match std::fs::read_dir(folder) {
@@ -90,14 +90,14 @@ impl SegmentedLog {
         self.segments()?.last().map_or(Ok(0), Segment::end)
     }
 
-    /// Gives `take` every whole line from a position on, without its line feed, and the position after it, until `take`
-    /// breaks off or there are no more. Half a line at the end is being written: it is left for later.
+    /// Calls `take` with each complete line from a position on, without its line feed, and the position after it, until
+    /// `take` breaks or no lines are left. An incomplete last line is still being written and is left for later.
     pub fn read(&self, from: u64, mut take: impl FnMut(&[u8], u64) -> ControlFlow<()>) -> io::Result<()> {
         let segments = self.segments()?;
         let first = segments.iter().rposition(|segment| segment.start <= from).unwrap_or(0);
         for segment in &segments[first..] {
             let file = match File::open(&segment.path) {
-                // Deleted meanwhile, because it is old.
+                // Deleted in the meantime because of its age.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 file => file?,
             };
@@ -108,8 +108,8 @@ impl SegmentedLog {
         Ok(())
     }
 
-    /// Deletes segments from the oldest on, as long as they end at `until` or before and `is_old` says so of a segment by
-    /// the bytes and the first line that come after it. The newest segment stays.
+    /// Deletes the oldest segments that end at or before `until`, as long as `is_old` returns true for the number of bytes
+    /// and the first line after the segment. Never deletes the newest segment.
     pub fn delete_old(&self, until: u64, mut is_old: impl FnMut(u64, &[u8]) -> bool) -> io::Result<()> {
         let segments = self.segments()?;
         let end = segments.last().map_or(Ok(0), Segment::end)?;
@@ -147,22 +147,21 @@ fn read_segment(
     }
 }
 
-/// The one who appends.
+/// Appends to a log.
 #[derive(Debug)]
 pub struct SegmentWriter {
     log: SegmentedLog,
     file: File,
     start: u64,
     length: u64,
-    /// Whether half a line may stand at the end, because neither writing nor cutting it off succeeded.
+    /// Whether the file may end with an incomplete line, because a write and its truncation both failed.
     is_torn: bool,
     segment_bytes: u64,
 }
 
 impl SegmentWriter {
-    /// Goes on at the end of a log, but not before `at_least`: positions that were given away are never used again,
-    /// even when somebody deletes files. Half a line at the end, which a killed writer left, is cut off. A segment that
-    /// has `segment_bytes` is followed by a new one.
+    /// Continues at the end of a log, but not before `at_least`: positions are never reused, even if files were deleted. An
+    /// incomplete last line of a killed writer is cut off. A new segment starts after `segment_bytes`.
     pub fn open(log: SegmentedLog, at_least: u64, segment_bytes: u64) -> io::Result<Self> {
         std::fs::create_dir_all(&log.folder)?;
         let last = log.segments()?.pop();
@@ -183,7 +182,7 @@ impl SegmentWriter {
         self.start + self.length
     }
 
-    /// Appends whole lines in one write: all of them, or none when it fails. Whether a new segment was begun.
+    /// Appends complete lines in one write: all or, on failure, none. Returns whether a new segment was started.
     pub fn append(&mut self, lines: &[u8]) -> io::Result<bool> {
         if self.is_torn {
             self.file.set_len(self.length)?;
@@ -202,7 +201,7 @@ impl SegmentWriter {
         Ok(begins)
     }
 
-    /// Writes to another file from now on; returns the one of before.
+    /// Switches to another file; returns the previous one.
     #[cfg(test)]
     pub(crate) fn swap_file(&mut self, file: File) -> File {
         std::mem::replace(&mut self.file, file)

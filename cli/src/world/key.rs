@@ -1,5 +1,5 @@
 //! The access key of a local service's stores: `ipgeo dev` makes it at its first start and keeps it beside the stores,
-//! in the form in which AWS tools read credentials. Who can't read the state folder can't call the stores.
+//! in the format of AWS credentials files. Only those who can read the state folder can call the stores.
 
 use std::fmt;
 use std::io;
@@ -20,9 +20,9 @@ pub const RANDOM_BYTES: usize = 26;
 /// An access key: an ID that is sent, and a secret that signs.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorldKey {
-    /// What a request names as `Credential=`.
+    /// The ID that requests send in `Credential=`.
     pub access: String,
-    /// What it is signed with.
+    /// The secret that requests are signed with.
     pub secret: String,
 }
 
@@ -33,13 +33,13 @@ impl fmt::Debug for WorldKey {
 }
 
 impl WorldKey {
-    /// A new access key, of the lengths that AWS's have.
+    /// A new access key with the lengths of AWS's.
     pub fn new(random: [u8; RANDOM_BYTES]) -> Self {
         let (id, secret) = random.split_at(6);
         Self { access: format!("IPGEODEV{}", hex::encode_upper(id)), secret: hex::encode(secret) }
     }
 
-    /// The access key that is kept in a folder of stores; `new` is kept when there is none.
+    /// Reads the access key of a stores' folder; saves `new` if there is none.
     pub fn ensure(stores: &Path, new: Self) -> io::Result<Self> {
         let path = stores.join(FILE_NAME);
         if let Some(kept) = Self::read(&path)? {
@@ -67,7 +67,7 @@ impl WorldKey {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!(
-                    "{} has no {ACCESS} or no {SECRET}; remove the file for a new access key",
+                    "{} lacks {ACCESS} or {SECRET}; delete the file to get a new access key",
                     path.display()
                 ),
             ));
@@ -77,7 +77,7 @@ impl WorldKey {
 
     fn text(&self) -> String {
         format!(
-            "# The access key of the stores of `ipgeo dev` in this folder.\n\
+            "# Access key for the stores of `ipgeo dev` in this folder.\n\
              [default]\n{ACCESS} = {}\n{SECRET} = {}\n",
             self.access, self.secret
         )

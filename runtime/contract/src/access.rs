@@ -46,7 +46,7 @@ pub mod access_attr {
     pub const AS_OF: &str = "as_of";
     /// Number, Unix milliseconds: a mark by which its operator measures the way to a region.
     pub const MARK: &str = "mark";
-    /// String: the [`crate::Identity`] that this API key was rotated to. Absent: it was not.
+    /// String: the [`crate::Identity`] that this API key was rotated to. Absent: not rotated.
     pub const SUCCESSOR: &str = "successor";
     /// String, 64 hex digits, of the secret's item only.
     pub const SECRET: &str = "secret";
@@ -132,8 +132,8 @@ pub struct KeyRecord {
     pub published: Option<Published>,
 }
 
-/// A network in its one form: a network of IPv4 addresses in IPv6 form, such as `::ffff:203.0.113.0/120`, is the
-/// network of IPv4, for a caller's address comes in that form too.
+/// A network in canonical form: an IPv4-mapped network, such as `::ffff:203.0.113.0/120`, becomes the IPv4 network,
+/// because callers' addresses are canonicalised in the same way.
 pub fn canonical_network(network: IpNet) -> IpNet {
     let IpNet::V6(v6) = network else { return network };
     let length = v6.prefix_len().checked_sub(128 - 32);

@@ -25,11 +25,11 @@ pub struct ApiKey {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyHash([u8; 32]);
 
-/// Shortest and longest API key of another form than ours. A shorter one could be guessed: 16 hex digits are 64 bits,
-/// which thousands of guesses a second do not find in a lifetime, and 8 are 32, found within days.
+/// Minimum and maximum length of an API key in another format than ours. Shorter ones could be guessed: 16 hex digits are
+/// 64 bits, which thousands of guesses a second do not find in a lifetime; 8 are 32 bits, found within days.
 const FOREIGN_CHARS: std::ops::RangeInclusive<usize> = 16..=128;
 
-/// The hash of a text that may be an API key of another form than ours (from another service): 16 to 128
+/// The hash of a text that may be an API key in another format than ours (from another service): 16 to 128
 /// printable ASCII characters without a space. `None` when it can't be one.
 pub fn foreign_key_hash(text: &str) -> Option<KeyHash> {
     let sound = FOREIGN_CHARS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());

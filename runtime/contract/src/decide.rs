@@ -13,7 +13,7 @@ use crate::{KeyRecord, Limit, Period, Published, Site, Status, canonical_network
 pub enum Verdict {
     /// Go on.
     Allowed,
-    /// Let through by the quota, and not a request that can be answered: nothing is charged.
+    /// Within the quota, but a request that can't be answered: nothing is charged.
     BadRequest,
     /// The window's limit is used up.
     OverQuota,
@@ -48,7 +48,7 @@ impl Verdict {
         Self::NetworkDenied,
     ];
 
-    /// Whether the quota let the request through: the edge that says so took the limit for not reached.
+    /// Whether the quota admitted the request: the edge did not know that the limit was reached.
     pub fn is_admitted(self) -> bool {
         matches!(self, Self::Allowed | Self::BadRequest)
     }
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_network_of_ipv4_in_ipv6_form_is_the_network_of_ipv4() {
-        // (the network as it is written, as it is kept, a caller, whether he is in it)
+        // (the network as written, as stored, a caller, whether the caller is in it)
         let table = [
             ("::ffff:203.0.113.0/120", "203.0.113.0/24", "203.0.113.5", true),
             ("::ffff:203.0.113.0/120", "203.0.113.0/24", "::ffff:203.0.113.5", true),

@@ -1,14 +1,14 @@
-//! Hints: what a person recognises an API key by. A hint is stored, listed, mailed and posted in clear, so that it
-//! must never hold more of an API key than its prefix and its last four characters.
+//! Hints by which people recognise an API key. Hints are stored, listed, mailed and posted in plain text, so they must
+//! never contain more of an API key than its prefix and its last four characters.
 
 use crate::{KeyHash, prefix_is_valid};
 
-/// Characters of an API key that a hint may end with.
+/// Characters from the end of an API key in a hint.
 const LAST_CHARS_MAX: usize = 4;
-/// Digits of a hash that a hint may name.
+/// Hash digits in a hint.
 const HASH_DIGITS: usize = 8;
 
-/// Whether a text is of a form that [`crate::ApiKey::hint`], [`foreign_hint`] or [`hash_hint`] makes:
+/// Whether a text has a format made by [`crate::ApiKey::hint`], [`foreign_hint`] or [`hash_hint`]:
 /// `ipg_…x3Kq`, `…x3Kq`, `sha256 5e884898`.
 pub fn is_hint(text: &str) -> bool {
     if let Some(digits) = text.strip_prefix("sha256 ") {
@@ -21,7 +21,7 @@ pub fn is_hint(text: &str) -> bool {
         && last.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// The hint of an API key of another form than ours: its last four characters.
+/// The hint of an API key in another format than ours: its last four characters.
 pub fn foreign_hint(text: &str) -> String {
     let last: String = text.chars().rev().take(LAST_CHARS_MAX).collect();
     format!("…{}", last.chars().rev().collect::<String>())

@@ -13,7 +13,7 @@ use crate::{KeyHash, Site};
 
 /// Bytes of the address HMAC that are kept: enough that no two addresses of a day ever meet.
 const ADDRESS_TAG_BYTES: usize = 16;
-/// Sets the tag of an address's refused API keys apart from its own: no address is so long.
+/// Separates the tag of an address's refused API keys from the address's own: no address is this long.
 const REFUSED_KEYS: &[u8] = b"refused API keys of ";
 /// The name of the identity that stands for the quiet callers of a kind.
 const CROWD: &str = "*";
@@ -84,8 +84,8 @@ impl Identity {
         Self::address_tag(secret, &[], address)
     }
 
-    /// The identity that an address's requests with unknown and malformed API keys are charged to: another one than
-    /// its anonymous calls', so that whoever guesses uses up nobody's calls, and nobody's calls use up the guesses.
+    /// The identity charged for an address's requests with unknown and malformed API keys. It is separate from the identity
+    /// of its anonymous calls, so that guesses use up no calls and calls use up no guesses.
     pub fn refused_keys(secret: &DaySecret, address: IpAddr) -> Self {
         Self::address_tag(secret, REFUSED_KEYS, address)
     }

@@ -33,8 +33,8 @@ pub enum LedgerAttr {
     Verdict(Verdict),
     /// `w#<shard>`: the last sequence number of that shard that is counted here, zero-padded.
     Watermark(String),
-    /// `g#<gap>#<shard>`: the watermark as it was when something that follows this gap of the shard was first counted
-    /// here. What of the gap is above it was never counted here. See [`crate::ledger_row`].
+    /// `g#<gap>#<shard>`: the item's watermark just before its first event past this gap of the shard was counted. Events of
+    /// the gap above it were never counted in this item. See [`crate::ledger_row`].
     BeforeGap(u32, String),
 }
 

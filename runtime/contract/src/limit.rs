@@ -42,7 +42,7 @@ impl FromStr for Window {
     }
 }
 
-/// So many calls a window; written `1500/day`, `100_000/month`, `50k/day`, `2.5M/month`, `1B/month`.
+/// A number of calls per window; written `1500/day`, `100_000/month`, `50k/day`, `2.5M/month`, `1B/month`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limit {
     /// Calls allowed in one window; 1 to [`Limit::CALLS_MAX`].
@@ -64,10 +64,10 @@ pub enum LimitError {
     #[error("`{0}` has no window; write calls/window, such as `1500/day` or `100_000/month`")]
     NoWindow(String),
     /// The part before the `/` is not a [`Number`].
-    #[error("`{0}` is not a number of calls; write digits with `_` between, or `50k`, `2.5M`, `1B`")]
+    #[error("`{0}` is not a number of calls; write digits, such as `1_500`, or `50k`, `2.5M`, `1B`")]
     Calls(String),
     /// The number is zero, above [`Limit::CALLS_MAX`] or not whole.
-    #[error("`{0}` calls is out of range; a limit is a whole number of calls, 1 to {max}", max = Limit::CALLS_MAX)]
+    #[error("`{0}` calls is out of range; a limit must be a whole number from 1 to {max}", max = Limit::CALLS_MAX)]
     Range(String),
     /// The part after the `/` is not a window.
     #[error("`{0}` is not a window; the windows are `day` and `month`")]

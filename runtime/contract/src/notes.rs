@@ -14,12 +14,12 @@ pub mod ledger_row {
     /// Partition key and sort key: since when a table that is filled from the stream counts.
     pub const SINCE: &str = "since";
 
-    /// Partition key: what was recovered. Sort key: see [`super::recovered_sort_key`].
+    /// Partition key of recovery markers. Sort key: see [`super::recovered_sort_key`].
     pub const RECOVERED: &str = "recovered";
 
     /// String: the last sequence number of the shard that was counted; of [`NEWEST`].
     pub const SEQUENCE: &str = "seq";
-    /// String: fingerprints of the log lines that were counted last, newest last; of [`NEWEST`].
+    /// String: fingerprints of the log lines counted last, newest last; in rows of [`NEWEST`].
     pub const FINGERPRINTS: &str = "lines";
     /// Number, Unix milliseconds: since when; of [`SINCE`].
     pub const FROM: &str = "from";
@@ -43,25 +43,25 @@ pub fn counted_attr(region: &str) -> String {
     format!("c#{region}")
 }
 
-/// Of a [`ledger_row::NEWEST`] row: a gap of the shard, by its number. Its value is a [`Gap`].
+/// In a [`ledger_row::NEWEST`] row: a gap of the shard, by number. Its value is a [`Gap`].
 pub fn gap_attr(number: u32) -> String {
     format!("g#{number}")
 }
 
-/// A place where the counter may have jumped over records of a shard that were given up: Lambda hands on nothing that
-/// is older than [`RECORD_AGE_S`].
+/// A place where the counter may have skipped records of a shard because Lambda gave them up: Lambda delivers no records
+/// older than [`RECORD_AGE_S`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// Padded sequence number of the first record behind it.
+    /// Padded sequence number of the first record after it.
     pub behind: String,
-    /// When it was found. No event in it is younger.
+    /// When it was found. All events in it are older.
     pub found: Timestamp,
 }
 
 /// A record older than this goes to the failure bucket: an hour less than the stream keeps.
 pub const RECORD_AGE_S: u32 = 82_800;
 
-/// A shard that is not counted for so long may have lost records, seconds: sooner than Lambda gives any up.
+/// Seconds without counting after which a shard may have lost records; shorter than the age at which Lambda gives up.
 pub const GAP_AGE_S: i64 = 79_200;
 
 impl Gap {
@@ -70,7 +70,7 @@ impl Gap {
         format!("{}@{}", self.behind, self.found.as_millisecond())
     }
 
-    /// Reads a value back.
+    /// Parses the attribute's value.
     pub fn parse(text: &str) -> Option<Self> {
         let (behind, found) = text.split_once('@')?;
         let found = Timestamp::from_millisecond(found.parse().ok()?).ok()?;
@@ -78,18 +78,18 @@ impl Gap {
     }
 }
 
-/// Sort key of what was recovered: one identity's events of one record.
+/// Sort key of a recovery marker: one identity's events of one record.
 pub fn recovered_sort_key(shard: &str, sequence: &str, identity: &Identity, month: Month) -> String {
     format!("{shard}#{sequence}#{month}#{identity}")
 }
 
 /// Sort key of an alert: `2026-11-24#080#key#<hash>#1500/day`, so that a query reads a period's alerts in order. It
-/// has the limit in it: 80 % of another limit is another alert.
+/// includes the limit: 80 % of another limit is another alert.
 pub fn alert_sort_key(period: Period, percent: u8, identity: &Identity, limit: Limit) -> String {
     format!("{period}#{percent:03}#{identity}#{limit}")
 }
 
-/// Reads a sort key back, but for its limit, which the row has too; `None` when it is not one.
+/// Parses a sort key without its limit, which the row has too; `None` if it is malformed.
 pub fn parse_alert_sort_key(text: &str) -> Option<(Period, u8, Identity)> {
     let (period, rest) = text.split_once('#')?;
     let (percent, rest) = rest.split_once('#')?;
@@ -137,7 +137,7 @@ mod tests {
         for junk in ["", "17", "17@", "17@x", "17@99999999999999999"] {
             assert_eq!(Gap::parse(junk), None, "{junk}");
         }
-        // Found before anything is given up.
+        // Found before Lambda gives up anything.
         assert!(GAP_AGE_S < i64::from(RECORD_AGE_S));
     }
 

@@ -1,23 +1,23 @@
-//! Numbers as people write them: `1500`, `100_000`, `50k`, `2.5M`, `1B`. Every limit, flag and answer that takes
-//! a number is read here, so that what one of them takes the others take too.
+//! Human-friendly numbers: `1500`, `100_000`, `50k`, `2.5M`, `1B`. Every limit, flag and prompt that takes a number is
+//! parsed here, so that all accept the same syntax.
 
 use std::str::FromStr;
 
-/// More digits than this are no number of ours: with a suffix it still fits 128 bits.
+/// Maximum digits: with a suffix, the number still fits 128 bits.
 const DIGITS_MAX: usize = 28;
 
-/// A number, exactly as it was written: never negative, never infinite.
+/// An exact decimal number: never negative, never infinite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Number {
     /// The digits without their point, times the suffix.
     units: u128,
-    /// How many of the digits stood behind the point.
+    /// Number of digits after the point.
     places: u32,
 }
 
 /// Why a text is not a number.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a number; write digits with `_` between, or `50k`, `2.5M`, `1B`")]
+#[error("`{0}` is not a number; write digits, such as `1_500`, or `50k`, `2.5M`, `1B`")]
 pub struct NumberError(String);
 
 impl Number {
@@ -29,7 +29,7 @@ impl Number {
 
     /// The number as a float, the nearest one.
     pub fn to_f64(self) -> f64 {
-        // The standard library rounds a text rightly; a division of two rounded floats would not.
+        // Parsing rounds correctly; dividing two rounded floats would not.
         format!("{}e-{}", self.units, self.places).parse().unwrap_or(f64::MAX)
     }
 }
@@ -61,7 +61,7 @@ impl FromStr for Number {
     }
 }
 
-/// Digits with single `_` between them, without those.
+/// Removes single `_` between digits.
 fn grouped(text: &str) -> Option<String> {
     let sound = |group: &str| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit());
     text.split('_').all(sound).then(|| text.replace('_', ""))

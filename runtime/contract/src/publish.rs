@@ -1,7 +1,7 @@
 //! Publishing: decisions are replicated, not counts. Home writes an identity's usage to the access table
 //! when it crosses a step of its limit, and when a call shows that an edge does not know that the limit is
-//! reached. So replicated writes are bounded by identities × 100 in a period and one a batch for as long as
-//! calls go beyond a limit, whatever the traffic.
+//! reached. So, whatever the traffic, replicated writes are bounded by 100 per identity and period, plus one per batch
+//! while calls exceed a limit.
 
 use crate::{IdentityKind, Limit};
 
@@ -20,9 +20,9 @@ pub fn publish_step(kind: IdentityKind, used: u64, limit: Limit) -> u8 {
     }
 }
 
-/// Whether going from `before` to `after` calls of a limit is to be published. It is when a step is crossed. And
-/// it is at 100 % of the limit when an edge has `admitted` one of the calls: it knows nothing of what home
-/// knows. That happens when the limit was lowered, so that no call has crossed anything of it.
+/// Whether to publish when usage goes from `before` to `after` calls: if it crosses a step of the limit, or if it is at
+/// 100 % and an edge `admitted` one of the calls, because that edge does not know home's count. This happens after the
+/// limit was lowered, when no call crosses any of its steps.
 pub fn is_to_publish(kind: IdentityKind, before: u64, after: u64, limit: Limit, admitted: bool) -> bool {
     let (step_before, step) = (publish_step(kind, before, limit), publish_step(kind, after, limit));
     step_before < step || (admitted && step == 100)

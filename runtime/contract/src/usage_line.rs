@@ -19,15 +19,15 @@ use crate::{Identity, IdentityKind, Limit, Period, Verdict, Window};
 /// The version of the line written here; readers skip and count lines of any other.
 pub const USAGE_LINE_VERSION: u32 = 1;
 
-/// Calls that one line may charge: a bulk request has at most as many addresses.
+/// Maximum calls that one line may charge: the maximum number of addresses in a bulk request.
 pub const COST_MAX: u64 = 100;
-/// Identities that one line may charge: an address and a site.
+/// Maximum identities that one line may charge: an address and a site.
 pub const CHARGES_MAX: usize = 2;
-/// Bytes of the longest region name that is believed; AWS's longest has 14.
+/// Maximum length of a region's name; AWS's longest has 14 bytes.
 const REGION_BYTES_MAX: usize = 32;
-/// 2020-01-01, Unix milliseconds: no line of ours is older.
+/// 2020-01-01 in Unix milliseconds: lines with an earlier time are rejected.
 const TIME_MS_MIN: i64 = 1_577_836_800_000;
-/// How far the clock of an edge may be ahead of home's.
+/// Maximum lead of an edge's clock over home's.
 const CLOCK_AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
 /// One request, as its usage line tells it.
@@ -45,8 +45,8 @@ pub struct UsageEvent {
     pub request_id: String,
     /// The tier of the caller; on the line of a refusal only.
     pub tier: String,
-    /// Who is charged `cost`, each in full: an API key alone, or an address and perhaps a site. When the API
-    /// key is malformed or unknown: the caller's address, by an identity of its own.
+    /// Who is charged `cost`, each in full: one API key, or an address and optionally a site. If the API key is malformed or
+    /// unknown: the identity for refused API keys of the caller's address.
     pub charges: Vec<Charge>,
 }
 
@@ -231,8 +231,8 @@ impl UsageEvent {
         serde_json::to_string(&wire).unwrap_or_default()
     }
 
-    /// Whether this falls in a day that has not begun at `now`: a clock was wrong, or the line is not ours. Such an
-    /// event would use up a limit of days to come.
+    /// Whether this event is on a day that has not begun at `now`: a clock was wrong, or the line is forged. Such an event
+    /// would use up the limit of a future day.
     pub fn is_of_the_future(&self, now: Timestamp) -> bool {
         let now = now.saturating_add(CLOCK_AHEAD).unwrap_or(now);
         Period::of(Window::Day, self.time).start() > now
@@ -275,8 +275,8 @@ impl UsageEvent {
     }
 }
 
-/// Whether a text has the form of a region's name, such as `eu-central-1`. Which regions there are is not known here:
-/// AWS opens new ones.
+/// Whether a text is a well-formed region name, such as `eu-central-1`. There is no list of regions here, because AWS opens
+/// new ones.
 fn is_region(text: &str) -> bool {
     let bytes = text.as_bytes();
     (5..=REGION_BYTES_MAX).contains(&bytes.len())
@@ -443,7 +443,7 @@ mod tests {
             let event = UsageEvent { time: time.parse().expect("a timestamp"), ..event(&[(KEY, "10/day")]) };
             assert_eq!(event.is_of_the_future(now), future, "{time}");
         }
-        // Midnight comes a little earlier to an edge whose clock is ahead.
+        // For an edge whose clock is ahead, midnight comes a little earlier.
         let midnight =
             UsageEvent { time: "2026-11-25T00:00:00Z".parse().expect("a timestamp"), ..event(&[]) };
         assert!(!midnight.is_of_the_future("2026-11-24T23:55:00Z".parse().expect("a timestamp")));

@@ -1,4 +1,4 @@
-//! Deleting data that no stack manages: what AWS refuses, and what would harm somebody.
+//! Simulates deleting data that no stack manages: what AWS refuses, and what would do harm.
 
 use super::ACCOUNT;
 use super::resources::{self, Rules};
@@ -8,7 +8,7 @@ use crate::cloud::{Done, StepError};
 use crate::plan::{DataKind, KeptData};
 
 impl World {
-    /// What there is at home beside the access table.
+    /// The data in the home region, apart from the access table.
     pub(super) fn kept(&self) -> KeptData {
         let there = |data, name: &str| self.facts.things.contains_key(&self.thing(data, name));
         KeptData {
@@ -28,7 +28,7 @@ impl World {
         ThingId { scope: scope.to_owned(), kind: kind.to_owned(), name: name.to_owned() }
     }
 
-    /// Deletes a piece of data; the adapter takes its protection away before.
+    /// Deletes one resource; the adapter turns its protection off first.
     pub(super) fn delete_data(
         &mut self,
         region: &str,

@@ -86,10 +86,10 @@ pub(super) fn create(
 ) -> Result<ThingId, String> {
     let id = id_of(stack, logical, &resource.kind, &properties);
     if let Some(there) = facts.things.get(&id) {
-        // CloudFormation adopts what is named by a plain text, and nothing that a function names.
+        // CloudFormation adopts a resource named by a literal, not one named by a function.
         let named = name_property(&resource.kind).and_then(|property| resource.property(property));
         if !named.is_some_and(Value::is_string) {
-            return Err(format!("{} already exists, and is not named by a plain text", id.name));
+            return Err(format!("{} already exists, and is not named by a literal", id.name));
         }
         if there.owner.is_some() || !ADOPTED.contains(&resource.kind.as_str()) {
             return Err(format!("{} already exists", id.name));

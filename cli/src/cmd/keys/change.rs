@@ -68,7 +68,7 @@ async fn changed(
     let home = one.target.home(shared, config).await?;
     let (identity, record) = find(&one.key, &home).await?;
     if record.status == Status::Revoked {
-        bail!("{} is revoked, and that is for good; make a new API key", record.hint);
+        bail!("{} is revoked, which is permanent; make a new API key", record.hint);
     }
     let record = home.change(&identity, &change).await?;
     print_changed(&home, &identity, &record, shared, now).await
@@ -97,7 +97,7 @@ pub(super) async fn update(
         networks: if args.any_network { Some(Vec::new()) } else { args.networks },
     };
     if change == KeyChange::default() {
-        bail!(UsageError::of("nothing to change; `ipgeo keys update --help` lists what can be"));
+        bail!(UsageError::of("nothing to change; see `ipgeo keys update --help` for what can be changed"));
     }
     changed(&args.one, change, config, shared, now).await
 }
@@ -121,7 +121,8 @@ pub(super) async fn revoke(
     let home = args.one.target.home(shared, config).await?;
     let (identity, record) = find(&args.one.key, &home).await?;
     if !args.yes {
-        let what = format!("this ends {} of {} for good; say so with --yes", record.hint, record.owner);
+        let what =
+            format!("this permanently revokes {} of {}; pass --yes to confirm", record.hint, record.owner);
         bail!(UsageError(what));
     }
     let change = KeyChange { status: Some(Status::Revoked), ..KeyChange::default() };

@@ -75,7 +75,7 @@ fn new_key(prefix: &str) -> anyhow::Result<ApiKey> {
     }
 }
 
-/// A row that has the API key itself, once.
+/// A row that includes the API key itself; it is shown only once.
 #[derive(Serialize)]
 struct NewKey<'a> {
     #[serde(flatten)]
@@ -158,7 +158,7 @@ async fn known_everywhere(key: &ApiKey, shared: &Shared, target: &Target) {
     }
 }
 
-/// The API key that this one was rotated to, unless that was revoked since.
+/// The successor of this API key, unless it has been revoked.
 async fn living_successor(home: &Home, old: &Identity) -> anyhow::Result<Option<Identity>> {
     let Some(successor) = home.access.successor(old).await? else { return Ok(None) };
     let record = home.access.key_now(&successor).await?;

@@ -31,7 +31,7 @@ pub struct ListArgs {
     target: Target,
 }
 
-/// API keys of one call to the ledger, and calls at once.
+/// API keys per call to the ledger, and parallel calls.
 const ITEMS_A_CALL: usize = 100;
 const CALLS_AT_ONCE: usize = 8;
 
@@ -83,8 +83,8 @@ pub(super) async fn list(
     Ok(output::data(&text)?)
 }
 
-/// Each API key's item of this month; of who has not called in it, that of the month before. Ten thousand API keys are a
-/// hundred calls and 5,000 read units a month that is looked at.
+/// Each API key's item of this month, or of the previous month if it was not used in this one. 10,000 API keys take
+/// 100 calls and 5,000 read units for each month that is read.
 async fn newest_items(
     home: &Home,
     mut wanted: Vec<Identity>,
@@ -107,7 +107,7 @@ async fn newest_items(
     Ok(found)
 }
 
-/// An API key with its usage of this month, exactly.
+/// An API key with its exact usage of this month.
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]

@@ -71,12 +71,12 @@ struct KeyRow {
     owner: String,
     tier: String,
     limit: String,
-    /// Calls charged in the period, exactly.
+    /// Exact number of calls charged in the period.
     used: u64,
     period: String,
-    /// The day of its newest counted call, as far as it was looked for: this month and the one before.
+    /// The day of its newest counted call in this or the previous month; older months are not read.
     last_used: Option<String>,
-    /// Of the calls charged, how many the edges were told of.
+    /// The charged calls that were published to the edges.
     published: u64,
     status: String,
     expires: Option<String>,
@@ -91,7 +91,7 @@ fn joined<T: ToString>(list: &[T]) -> String {
 }
 
 impl KeyRow {
-    /// The row of a record and of its ledger's newest item.
+    /// The row of a record and its newest ledger item.
     fn new(identity: &Identity, record: &KeyRecord, item: Option<&LedgerItem>, now: Timestamp) -> Self {
         let period = Period::of(record.limit.window, now);
         let last_used =
@@ -119,7 +119,7 @@ impl KeyRow {
     }
 }
 
-/// Calls that an item has charged in a period.
+/// Calls charged in a period, by this item.
 pub(super) fn used_in(item: &LedgerItem, period: Period) -> u64 {
     match period {
         Period::Month(month) if month == item.month => item.charged,
@@ -159,7 +159,7 @@ pub(super) async fn find(text: &str, home: &Home) -> anyhow::Result<(Identity, K
     keys.into_iter().find(|(known, _)| *known == identity).context("this API key is not known")
 }
 
-/// What names no one API key is wrong usage; that there is none of this name is not.
+/// An ambiguous name is wrong usage; a name that matches no API key is an ordinary error.
 fn wrong_name(error: ChooseError) -> anyhow::Error {
     match error {
         ChooseError::None(_) => error.into(),
@@ -176,7 +176,7 @@ fn identity_from_stdin() -> anyhow::Result<Identity> {
     Ok(Identity::key(&hash.context("what came on standard input is no API key")?))
 }
 
-/// Prints an API key that was changed, with its exact usage.
+/// Prints a changed API key with its exact usage.
 async fn print_changed(
     home: &Home,
     identity: &Identity,
@@ -199,7 +199,12 @@ fn lines_of(row: &KeyRow, more: &[(&str, String)]) -> String {
         ("limit", row.limit.clone()),
         (
             "used",
-            format!("{} in {}; edges were told {}", grouped(row.used), row.period, grouped(row.published)),
+            format!(
+                "{} in {}; {} published to the edges",
+                grouped(row.used),
+                row.period,
+                grouped(row.published)
+            ),
         ),
         ("last used", row.last_used.clone().unwrap_or_else(|| "not in this month".to_owned())),
         ("status", row.status.clone()),

@@ -22,11 +22,12 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 /// Flags of `ipgeo keys import`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The first line names the columns: `owner`, `tier`, and `api_key` or `hash` (its SHA-256 in hex); perhaps `limit`,
-`expires`, `status`, `sites`, `networks`, `created`, and `hint` as `export` writes it (it is shown in clear, so that no
-text of your own is taken). Only hashes are stored. All faults are told together with
-their lines, and nothing is written unless there is none. What is there already is left, so that it may be run again.
-API keys of another form than ipgeo's need `foreign_api_keys = true` under [compat] in regions.toml.
+The first line names the columns: `owner`, `tier`, and `api_key` or `hash` (its SHA-256 in hex).
+Optional: `limit`, `expires`, `status`, `sites`, `networks`, `created`, and `hint` as written by
+`export` (hints are shown in plain text, so other texts are refused). Only hashes are stored.
+All errors are reported with their lines; if there is any, nothing is written. API keys that exist
+already are skipped, so the same import can run again.
+API keys in other formats than ipgeo's need `foreign_api_keys = true` under [compat] in regions.toml.
 Examples:
   ipgeo keys import customers.csv --check
   gpg -d customers.csv.gpg | ipgeo keys import -")]
@@ -37,7 +38,7 @@ pub struct ImportArgs {
     /// Only look for faults
     #[arg(long)]
     check: bool,
-    /// How progress is shown; else a bar on a terminal and lines elsewhere
+    /// Progress style [default: a bar on a terminal, otherwise lines]
     #[arg(long, value_enum, value_name = "HOW")]
     progress: Option<Style>,
     #[command(flatten)]
@@ -57,14 +58,14 @@ pub struct ExportArgs {
     target: Target,
 }
 
-/// What an import did, for machines.
+/// The result of an import, for JSON and CSV.
 #[derive(Debug, Serialize)]
 struct ImportRow {
-    /// API keys that were not there.
+    /// New API keys.
     new: usize,
-    /// API keys that were there already.
+    /// API keys that existed already.
     known: u64,
-    /// Whether the new ones are stored now; with --check they are not.
+    /// Whether the new API keys were stored; false with --check.
     stored: bool,
 }
 
@@ -127,13 +128,13 @@ pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -
         .collect();
     let rows = export_rows(keys.found);
     if rows.is_empty() && nothing.is_none() {
-        output::say("nothing to export: the only API key is that of the probes");
+        output::say("nothing to export: the only API key is the probes' own");
     }
     let repaired = rows.iter().filter(|row| owners.get(&row.hash) != Some(&row.owner)).count();
     if repaired > 0 {
         output::say(&format!(
-            "{repaired} owners are written as `import` takes them: without control characters, without spaces around, 200 \
-             bytes at most; `ipgeo keys update --owner` changes them here too"
+            "{repaired} owners were adjusted to what `import` accepts: at most 200 bytes, no control characters, no \
+             surrounding spaces; `ipgeo keys update --owner` changes the stored ones"
         ));
     }
     let format = if shared.format() == Format::Table { Format::Csv } else { shared.format() };

@@ -187,7 +187,7 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
     if !args.yes {
         let (generation, diff) = (&args.generation, format!("ipgeo usage diff {}", args.generation));
         bail!(UsageError(format!(
-            "this puts counts of generation `{generation}` in the place of the ledger's; look at `{diff}`, then say so with --yes"
+            "this replaces the ledger's counts with those of generation `{generation}`; check `{diff}`, then pass --yes to confirm"
         )));
     }
     let (mut taken, mut last) = (0, Adopted::default());
@@ -231,7 +231,10 @@ pub(super) async fn discard(args: DiscardArgs, shared: &Shared) -> anyhow::Resul
     let home = args.target.home(shared, &config).await?;
     let table = existing(&home, &args.generation).await?;
     if !args.yes {
-        bail!(UsageError(format!("this deletes the table {} for good; say so with --yes", table.name())));
+        bail!(UsageError(format!(
+            "this permanently deletes the table {}; pass --yes to confirm",
+            table.name()
+        )));
     }
     table.delete().await?;
     let deleted = Discarded { generation: args.generation.to_string(), table: table.name().to_owned() };

@@ -46,7 +46,7 @@ pub enum UsageVerb {
     Alerts(AlertsArgs),
     /// Count the stream again from a time; what is counted stays counted once
     Replay(ReplayArgs),
-    /// Count what Lambda gave up, from the failure bucket; each event once
+    /// Count the batches that Lambda gave up, from the failure bucket
     Recover(RecoverArgs),
     /// Count what a restored ledger lacks
     Rebuild(RebuildArgs),
@@ -59,7 +59,7 @@ pub enum UsageVerb {
 }
 
 impl UsageVerb {
-    /// The forms that its output has.
+    /// The output formats that the verb supports.
     pub(crate) fn forms(&self) -> Forms {
         if let Self::Report(args) = self { args.forms() } else { Forms::ALL }
     }

@@ -17,26 +17,27 @@ use crate::replay::{self, Recovered};
 use crate::stream::{FailedBatches, FailedFolder};
 use crate::world::WorldFile;
 
-/// Records between two lines about progress.
+/// Records between two progress lines.
 const TELL_EVERY: u64 = 5_000;
-/// Beside the copy of the stream that `ipgeo dev` keeps.
+/// Folder beside the copy of the stream that `ipgeo dev` keeps.
 const DEV_FOLDER: &str = "failures";
 
 /// Flags of `ipgeo usage recover`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Lambda retries a batch until its records are 23 hours old, then puts it into the failure bucket and goes on. This counts
-what is in the bucket and was not counted before Lambda gave up. Each event is added once: run it again, or after it was
-stopped, and nothing is counted twice. The counter may run meanwhile. Usage that crosses a step is published.
-`ipgeo dev` never gives a batch up; with --dev, the folder `stores/failures` in the state folder is read.
+Lambda retries a batch until its records are 23 hours old, then moves it to the failure bucket.
+This command counts the events in the bucket that were not counted before. Each event is added
+once: running it again, even after an interruption, counts nothing twice. The counter may keep
+running. Usage that crosses a step of its limit is published.
+`ipgeo dev` never gives up a batch; with --dev, this reads `stores/failures` in the state folder.
 Examples:
   ipgeo usage recover --dry-run
   ipgeo usage recover --delete")]
 pub struct RecoverArgs {
-    /// Show what would be added; write nothing
+    /// Preview what would be added
     #[arg(long)]
     dry_run: bool,
-    /// Delete each object of which everything is counted; old versions stay for 30 days
+    /// Delete each object once all of it is counted; its old versions stay for 30 days
     #[arg(long, conflicts_with = "dry_run")]
     delete: bool,
     /// Read a copy of the bucket from this folder
@@ -53,7 +54,7 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
         (Some(folder), _) => Some(folder.clone()),
         (None, true) => {
             let stream = WorldFile::find(&shared.state)?.stream;
-            let stream = stream.context("this world keeps no state; pass --folder")?;
+            let stream = stream.context("this `ipgeo dev` keeps no state on disk; pass --folder")?;
             Some(stream.with_file_name(DEV_FOLDER))
         }
         (None, false) => None,
@@ -106,7 +107,7 @@ fn print(args: &RecoverArgs, done: &Recovered, shared: &Shared) -> anyhow::Resul
     if shared.format() == Format::Table {
         let added = if args.dry_run { "would be added" } else { "added" };
         output::say(&format!(
-            "{} charges {added}, {} were counted already",
+            "{} charges {added}, {} already counted",
             grouped(done.added),
             grouped(done.known)
         ));
@@ -115,17 +116,17 @@ fn print(args: &RecoverArgs, done: &Recovered, shared: &Shared) -> anyhow::Resul
         output::say(&format!("{} objects, records or lines can't be read", grouped(done.unreadable)));
     }
     for name in &done.unreadable_objects {
-        output::say(&format!("{name}: not an object that Lambda writes for a failed batch"));
+        output::say(&format!("{name}: not a failed batch written by Lambda"));
     }
     if done.undecided_records > 0 {
         output::say(&format!(
-            "{} records were passed by an older counter: what it may have counted of them was not added",
+            "{} records were passed by an older version of the counter: events that it may have counted were not added",
             grouped(done.undecided_records)
         ));
     }
     if !done.alerts.is_empty() {
         output::say(&format!(
-            "{} alerts are new and were recorded, not sent: `ipgeo usage alerts` lists them",
+            "{} new alerts were recorded but not sent; list them with `ipgeo usage alerts`",
             grouped(done.alerts.len() as u64)
         ));
     }

@@ -26,12 +26,13 @@ const TELL_EVERY: u64 = 5_000;
 /// Flags of `ipgeo usage replay`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Into the ledger: every item knows how far it is counted, so that a replay adds what comes after that and nothing
-twice; what an item has passed is not looked at again. A shard that is not counted until TIME is read from where it
-is counted, so that nothing between is passed. Into a generation, another ledger beside it that is made when
-it is not there: everything is counted anew, nothing is published. The stream keeps a day. It is read from a quarter of
-an hour before TIME, because a line that stands in it twice is known by its first place; what is counted of that quarter
-is no whole day, so that `usage diff` leaves it out.
+Into the ledger: each item knows how far it is counted, so a replay adds only what comes after
+that and counts nothing twice. A shard whose counting has not reached TIME is read from where
+counting stopped, so that no event is passed over.
+Into a generation (a second ledger, created if missing): everything is counted from zero, and
+nothing is published.
+The stream keeps a day. Reading starts a quarter of an hour before TIME, to recognise lines that
+are in the stream twice. That quarter is not a whole day, so `usage diff` skips it.
 Examples:
   ipgeo usage replay --dev --from 2h
   ipgeo usage replay --from 2026-11-24T00:00:00Z --into check
@@ -113,7 +114,7 @@ pub(super) async fn rebuild(args: RebuildArgs, shared: &Shared, now: Timestamp) 
             work.catch_up(&table).await?
         }
     };
-    // No time was asked for.
+    // No start time was given.
     done.earlier_shards = 0;
     print(&done, shared)
 }
@@ -129,7 +130,7 @@ impl<'a> Work<'a> {
         Self { home, target, config, shared, until }
     }
 
-    /// Counts into a generation what came since it was counted: each shard from its own place.
+    /// Counts later records into a generation: each shard from where its counting stopped.
     pub(super) async fn catch_up(&self, table: &LedgerTable) -> anyhow::Result<Replayed> {
         self.to_generation(table, self.until).await
     }
@@ -193,14 +194,14 @@ fn print(done: &Replayed, shared: &Shared) -> anyhow::Result<()> {
             String::new()
         };
         output::say(&format!(
-            "{} charges added, {} were counted already{rest}",
+            "{} charges added, {} already counted{rest}",
             grouped(done.added),
             grouped(done.known)
         ));
     }
     if done.earlier_shards > 0 {
         output::say(&format!(
-            "{} shards were read from where they were counted, which is before the time asked for",
+            "{} shards were read from their last counted record, which is before the requested time",
             grouped(done.earlier_shards)
         ));
     }

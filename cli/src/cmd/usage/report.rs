@@ -50,7 +50,7 @@ pub struct ReportArgs {
 }
 
 impl ReportArgs {
-    /// A page is a file of its own, and nothing is printed beside it.
+    /// With `--html` the page is written to a file and nothing is printed.
     pub(crate) fn forms(&self) -> Forms {
         if self.html.is_some() { Forms::TEXT } else { Forms::ALL }
     }

@@ -443,7 +443,7 @@ async fn traffic_is_drained_and_attached_in_one_batch() {
     let last = change(TrafficChange::Drain, HOME, false).await;
     assert_eq!(last, Err(TrafficError::Last(HOME.to_owned())));
     assert_eq!(change(TrafficChange::Drain, HOME, true).await.expect("forced").steps().count(), 1);
-    // What is no region of the service is neither attached nor noted as drained.
+    // A region that is not part of the service is neither attached nor recorded as drained.
     for (region, meant) in
         [("us-esat-1", "did you mean `us-east-1`?"), ("eu-west-1", "its regions: ap-south-1, ")]
     {
@@ -526,8 +526,8 @@ async fn a_destroy_with_all_data_leaves_nothing() {
     }
 }
 
-/// What a plain destroy has kept is found and deleted by a later one: with replicas, without, and after a deploy that
-/// never came up.
+/// A later destroy finds and deletes data that an earlier one retained: with and without replicas, and after a failed
+/// deploy.
 #[tokio::test(start_paused = true)]
 async fn kept_data_is_found_and_deleted_by_a_later_destroy() {
     for regions in [&FOUR[..], &[HOME]] {
@@ -535,7 +535,7 @@ async fn kept_data_is_found_and_deleted_by_a_later_destroy() {
         let cloud = deployed(&file).await;
         cloud.put_object("ipgeo-prod-failures-123456789012", "batch");
         finish(&cloud, &planned_destroy(&cloud, &file, false).await.expect("a plan")).await;
-        // Asked once more, it tells what is there and what to do about it.
+        // Run again, it lists what is retained and what to do about it.
         let again = planned_destroy(&cloud, &file, false).await.expect("a plan");
         assert!(
             again.is_empty() && again.notes.iter().any(|note| note.contains("--delete-data")),
@@ -545,7 +545,7 @@ async fn kept_data_is_found_and_deleted_by_a_later_destroy() {
         if regions.len() > 1 {
             insta::assert_snapshot!("kept_deleted", text(&plan));
         }
-        // Whoever can't see whether home's stack is there deletes nothing.
+        // Without access to home's stack, nothing is deleted.
         let artifacts = test_artifacts();
         let config = file.config();
         let ask = Ask::everywhere(&config, None).with_kept_data();
@@ -553,7 +553,7 @@ async fn kept_data_is_found_and_deleted_by_a_later_destroy() {
         seen.regions.get_mut(HOME).expect("home").closed = Some(("not allowed".into(), "allow it".into()));
         let faults = destroy(&config, &artifacts, &seen, DestroyOptions { delete_data: true });
         assert_eq!(faults.expect("rendered").expect_err("closed")[0].what, "not allowed");
-        // A run that stops anywhere is continued by the same command.
+        // The same command continues an interrupted run.
         let some = cloud.fork();
         break_at(&some, HOME, "delete ledger", BreakKind::Fail);
         assert_eq!(carried_out(&some, &plan).await.outcome(), Outcome::Failed);

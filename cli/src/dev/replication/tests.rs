@@ -8,7 +8,7 @@ use super::*;
 
 const LAG: Duration = Duration::from_millis(500);
 
-/// A table in memory that fails as often as it is told to.
+/// A table in memory that fails a given number of times.
 #[derive(Clone, Default)]
 struct Fake(Arc<Mutex<State>>);
 
@@ -37,7 +37,7 @@ impl Fake {
 }
 
 impl State {
-    /// A disk that is full for a moment; the first half of a batch may be in.
+    /// A disk that is full for a moment; the first half of a batch may be written.
     fn fails(&mut self) -> bool {
         let fails = self.failures > 0;
         self.failures = self.failures.saturating_sub(1);
