@@ -46,7 +46,7 @@ impl UsageSink for Stdout {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     match needed(env::HANDLER)?.as_str() {
-        // Boxed once: compilers bound how deep a future is.
+        // Boxed, because compilers limit how deeply futures nest.
         env::HANDLER_LOOKUP => Box::pin(serve_lookup()).await,
         env::HANDLER_USAGE => Box::pin(serve_usage()).await,
         other => Err(format!("{} is `{other}`; it is `lookup` or `usage`", env::HANDLER).into()),

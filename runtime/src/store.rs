@@ -54,8 +54,8 @@ pub struct LedgerUpdate {
     pub regions: BTreeMap<String, u64>,
     /// Requests to add, by verdict.
     pub verdicts: BTreeMap<Verdict, u64>,
-    /// The gap that the events are behind, by its number, when events of the month may be in it: the item keeps the watermark
-    /// that it had before the gap. And the last gap of the shard: what is behind that may be in the item already.
+    /// The number of the gap before the events, if events of the month may be in it: the item then saves the watermark that it
+    /// had before the gap. And the shard's last gap: the item may already hold events after it.
     pub gap: Option<(u32, u32)>,
 }
 
@@ -69,7 +69,7 @@ pub struct MonthTotals {
 }
 
 impl MonthTotals {
-    /// Calls charged in a period, which must be of this month.
+    /// Calls charged in a period of this month.
     pub fn used_in(&self, period: Period) -> u64 {
         match period {
             Period::Month(_) => self.charged,
@@ -119,18 +119,18 @@ pub struct Newest {
     pub sequence: String,
     /// The newest usage event, by region.
     pub regions: BTreeMap<String, Timestamp>,
-    /// Fingerprints of the log lines that were counted last, as one text.
+    /// Fingerprints of the log lines counted last, as one string.
     pub fingerprints: String,
 }
 
-/// What the ledger notes of a shard, as it is read before a batch of it is counted.
+/// A shard's row in the ledger, read before each of its batches is counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardNote {
-    /// Padded sequence number of the last record of the last batch that was counted whole.
+    /// Padded sequence number of the last record of the last completely counted batch.
     pub sequence: String,
-    /// The newest usage event among all that were counted, or when it was counted if that was earlier.
+    /// The time of the newest counted usage event, or the time it was counted if that is earlier.
     pub newest: Option<Timestamp>,
-    /// Fingerprints of the log lines that were counted last, as one text.
+    /// Fingerprints of the log lines counted last, as one string.
     pub fingerprints: String,
     /// The gaps of the shard, in order: the first has number 1.
     pub gaps: Vec<Gap>,
@@ -141,18 +141,18 @@ pub trait LedgerWrite: Send + Sync {
     /// Adds `update` if the item's watermark for the shard is below `update.first`, else tells how far it is.
     fn apply(&self, update: &LedgerUpdate) -> impl Future<Output = Result<Applied, StoreError>> + Send;
 
-    /// Records an alert unless it is recorded already, by the same limit; whether it was new. A store without alerts
-    /// has none.
+    /// Records an alert unless it is already recorded for the same limit; returns whether it is new. The default is for
+    /// stores without alerts.
     fn record_alert(&self, _alert: &Alert) -> impl Future<Output = Result<bool, StoreError>> + Send {
         async { Ok(false) }
     }
 
-    /// What is noted of a shard; `None` when nothing is. A store without such notes has none.
+    /// A shard's row; `None` if there is none, and by default for stores without such rows.
     fn shard_note(&self, _shard: &str) -> impl Future<Output = Result<Option<ShardNote>, StoreError>> + Send {
         async { Ok(None) }
     }
 
-    /// Notes a gap of a shard by its number, unless another is noted by that number; whether it is noted now.
+    /// Records a gap of a shard under its number, unless a different one has that number; returns whether it is recorded.
     fn note_gap(
         &self,
         _shard: &str,
@@ -177,7 +177,7 @@ pub trait LedgerWrite: Send + Sync {
 pub trait PublishWrite: Send + Sync {
     /// Sets an identity's published usage, unless a later period or a higher count is there already. An
     /// API key's item must exist and have the window of `limit`; otherwise nothing is written. Returns the limit
-    /// that an API key's item holds now, whether written or not; `None` when nothing is known of it.
+    /// that an API key's item now holds, whether written or not; `None` if unknown.
     fn publish(
         &self,
         identity: &Identity,

@@ -19,7 +19,7 @@ use crate::tables::{self, Item};
 /// One region's access table, through the SDK.
 pub type AccessTable = tables::AccessTable<Client>;
 
-/// Times that a change may find usage published meanwhile: each time means that the counter has just written.
+/// Maximum attempts of a change that conflicts with a publication by the counter.
 const CHANGE_ROUNDS_MAX: usize = 8;
 
 /// What to change in an API key's record; `None` leaves a field as it is.
@@ -92,16 +92,16 @@ impl AccessTable {
             .map_err(|error| failed(self.write_action(), error))
     }
 
-    /// The API key that this one was rotated to, as this region holds it now.
+    /// The successor of this API key, as stored in this region.
     pub async fn successor(&self, identity: &Identity) -> Result<Option<Identity>, StoreError> {
         let Some(item) = self.item(identity.as_str(), true).await? else { return Ok(None) };
         let text = tables::text_of(&item, attr::SUCCESSOR);
         let text = text.map_err(|error| self.unreadable(identity.as_str(), error))?;
-        // What can't be read names nobody, and must not keep an API key from being rotated.
+        // An unreadable successor counts as none: it must not block a rotation.
         Ok(text.and_then(|text| text.parse().ok()))
     }
 
-    /// Notes the API key that this one was rotated to, and when this one ends, in one write.
+    /// Records the successor of this API key and this one's expiry, in one write.
     pub async fn supersede(
         &self,
         identity: &Identity,
@@ -145,9 +145,8 @@ impl AccessTable {
         }
     }
 
-    /// Changes an API key's record and returns it as it is then. A change of limit writes the ledger's exact usage
-    /// in the limit's period with it: what was published so far follows the steps of the old limit, and below
-    /// the first of them nothing was.
+    /// Changes an API key's record and returns the new one. A change of limit also writes the ledger's exact usage in the
+    /// limit's period: so far, usage was published at steps of the old limit, and not at all below the first.
     pub async fn update_key(
         &self,
         ledger: &LedgerTable,
@@ -168,12 +167,12 @@ impl AccessTable {
         }
         Err(StoreError {
             action: self.write_action(),
-            source: format!("usage was published {CHANGE_ROUNDS_MAX} times meanwhile").into(),
+            source: format!("usage was published {CHANGE_ROUNDS_MAX} times during the change").into(),
         }
         .into())
     }
 
-    /// The item after the change; `None`: it is gone, or usage was published meanwhile.
+    /// The item after the change; `None` if it is gone, or usage was published in the meantime.
     async fn write_change(&self, identity: &Identity, update: Update) -> Result<Option<Item>, StoreError> {
         let call = self
             .client()
@@ -240,9 +239,9 @@ impl AccessTable {
     }
 }
 
-/// What an API key has used by the ledger in the period of a limit, to be published with the limit; `None` when nothing
-/// is used, or when what is published says as much. The ledger does not know when its latest usage event was; as of
-/// now no call within the limit is refused for what an edge has counted itself.
+/// An API key's usage in the ledger for the period of a limit, to publish with the limit; `None` if there is none, or if it
+/// is published already. The ledger does not store the time of its latest event; with "as of now", no call within the limit
+/// is refused because of calls that an edge counted itself.
 async fn exact_usage(
     ledger: &LedgerTable,
     identity: &Identity,
@@ -262,7 +261,7 @@ async fn exact_usage(
 /// An update expression under construction.
 #[derive(Default)]
 struct Update {
-    /// What it found published, if it writes usage: another publication meanwhile is not to be undone.
+    /// The publication that it read, if it writes usage: a newer one must not be overwritten.
     found: Option<Option<Published>>,
     set: Vec<String>,
     remove: Vec<String>,
@@ -297,7 +296,7 @@ impl Update {
         update
     }
 
-    /// Sets published usage, or removes it, unless it is no longer what was found.
+    /// Sets or removes published usage, on the condition that it has not changed since it was read.
     fn publish(&mut self, usage: Option<Published>, found: Option<Published>) {
         self.change(attr::PERIOD, Some(usage.map(|usage| string(usage.period.to_string()))));
         self.change(attr::USED, Some(usage.map(|usage| number(usage.used))));

@@ -17,12 +17,12 @@ pub type LedgerTable = tables::LedgerTable<Client>;
 
 /// Items that one call may read (DynamoDB API).
 const BATCH_MAX: usize = 100;
-/// Times that what a call has left out is asked for again; the client itself waits when all of it is.
+/// Retries of unprocessed keys; the client itself backs off if a call returns no item at all.
 const PASSES_MAX: usize = 16;
 
 impl LedgerTable {
-    /// The items of a month of these identities, in no order; who has none is left out. Half a read unit for an
-    /// identity and a call for a hundred of them, and an answer that may be a second old.
+    /// The items of these identities in a month, unordered; identities without an item are omitted. Costs half a read unit
+    /// per identity and one call per hundred; results may be a second old.
     pub async fn items(&self, identities: &[Identity], month: Month) -> Result<Vec<LedgerItem>, StoreError> {
         let month = month.to_string();
         let mut found = Vec::with_capacity(identities.len());
@@ -46,19 +46,19 @@ impl LedgerTable {
                 left = answer.unprocessed_keys;
             }
             if left.is_some_and(|left| !left.is_empty()) {
-                let why = std::io::Error::other("DynamoDB leaves items out however often it is asked");
+                let why = std::io::Error::other("DynamoDB keeps returning unprocessed keys");
                 return Err(failed(self.read_action(), why));
             }
         }
         Ok(found)
     }
 
-    /// Every identity's item of every month, in no order. Rows that can't be read are left out.
+    /// Every identity's item of every month, unordered. Unreadable rows are skipped.
     pub async fn everything(&self) -> Result<Vec<LedgerItem>, StoreError> {
         Ok(self.everything_and_unreadable().await?.0)
     }
 
-    /// The same, and the keys of the rows that can't be read: of a month that is none, or of nobody.
+    /// The same, with the keys of unreadable rows: those with an invalid month or identity.
     pub async fn everything_and_unreadable(&self) -> Result<(Vec<LedgerItem>, Vec<String>), StoreError> {
         // Rows that are not an identity's month have no `#` in their partition key.
         let mut pages = self
@@ -85,7 +85,7 @@ impl LedgerTable {
         Ok((found, unreadable))
     }
 
-    /// Every identity's item of a month, in no order; rows that can't be read are left out. `kind` leaves the others out.
+    /// Every identity's item of a month, unordered; unreadable rows are skipped. `kind` filters.
     pub async fn month(
         &self,
         month: Month,

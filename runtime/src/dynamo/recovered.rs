@@ -1,10 +1,11 @@
-//! Counting what Lambda gave up: records that later batches have passed, so that watermarks tell nothing of them.
+//! Counts records that Lambda gave up. Later batches have moved past them, so the current watermarks can't tell whether
+//! they were counted.
 //!
-//! Whether an item has an event of a gap is told by the watermark that it had before the gap, which its first write behind
-//! the gap keeps (`g#<gap>#<shard>`). An item that was not written since tells it by its watermark itself: such events are
-//! counted as the counter would have counted them, in the order of the shard, and the watermark moves on. Each identity's
-//! events of a record are added together with a row that says so, in one transaction: done again, or killed in the middle,
-//! nothing is added twice. The counter may go on: what was decided by is a condition of the write.
+//! Whether an item has an event of a gap follows from the watermark that it had before the gap, which its first write past
+//! the gap saves (`g#<gap>#<shard>`). For an item that was not written since, its current watermark decides: such events
+//! are counted as the counter would have, in shard order, and move the watermark. Each identity's events of a record are
+//! added in one transaction with a marker row, so a repeated or interrupted run adds nothing twice. The counter may keep
+//! running: the state that a decision was based on is a condition of the write.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -23,12 +24,12 @@ use super::values::{SdkItem, number, string};
 use crate::store::{Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, StoreError};
 use crate::tables::address_ttl;
 
-/// Seconds that it is remembered what was recovered: longer than the failure bucket keeps its objects.
+/// Lifetime of recovery markers in seconds: longer than the failure bucket retains its objects.
 const REMEMBERED_S: i64 = 400 * 86_400;
-/// Times that an item may have changed between being read and being written.
+/// Maximum attempts when an item changes between read and write.
 const ROUNDS_MAX: u32 = 12;
 
-/// A ledger that takes events of records that were given up, a record at a time.
+/// A ledger that accepts events of records that Lambda gave up, one record at a time.
 #[derive(Debug)]
 pub struct RecoveringLedger {
     table: LedgerTable,
@@ -42,13 +43,13 @@ pub struct RecoveringLedger {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Has {
     Yes,
-    /// No, by the watermark of before this gap.
+    /// No, according to the watermark saved before this gap.
     NotBefore(u32, String),
-    /// No, by its watermark.
+    /// No, according to its current watermark.
     NotYet(Option<String>),
 }
 
-/// How far an item is in a shard, against a record of it.
+/// The counting position of an item in a shard, relative to a record.
 fn has(item: Option<&LedgerItem>, gaps: &[Gap], shard: &str, sequence: &str) -> Has {
     let before = gaps.partition_point(|gap| gap.behind.as_str() <= sequence);
     let next_gap = u32::try_from(before + 1).unwrap_or(u32::MAX);
@@ -67,13 +68,13 @@ fn has(item: Option<&LedgerItem>, gaps: &[Gap], shard: &str, sequence: &str) -> 
 }
 
 impl RecoveringLedger {
-    /// Over a ledger; `preview`: nothing is written.
+    /// Wraps a ledger; with `preview`, nothing is written.
     pub fn new(table: LedgerTable, now: Timestamp, preview: bool) -> Self {
         Self { table, now, preview, notes: Mutex::default() }
     }
 
-    /// How far a shard is counted, and its gaps. A gap that is noted later lies behind all records that were given up so
-    /// far, so that reading once is enough.
+    /// A shard's counting position and gaps. A gap recorded later comes after all records given up so far, so reading once
+    /// is enough.
     async fn note(&self, shard: &str) -> Result<(String, Vec<Gap>), StoreError> {
         if let Some(known) = self.notes.lock().unwrap_or_else(PoisonError::into_inner).get(shard) {
             return Ok(known.clone());
@@ -85,8 +86,8 @@ impl RecoveringLedger {
         Ok(known)
     }
 
-    /// Whether the counter has passed a record, by its padded sequence number, without noting a gap: what was counted of
-    /// it before can't be told, and it is taken as counted. Only counters of before gaps were noted did so.
+    /// Whether the counter passed a record, given by its padded sequence number, without recording a gap. Only counter
+    /// versions before gaps did so. Whether they counted it is unknown, so it is treated as counted.
     pub async fn is_undecided(&self, shard: &str, sequence: &str) -> Result<bool, StoreError> {
         let (counted, gaps) = self.note(shard).await?;
         Ok(counted.as_str() > sequence && gaps.iter().all(|gap| gap.behind.as_str() <= sequence))
@@ -111,7 +112,7 @@ impl RecoveringLedger {
         Ok(answer.item.is_some())
     }
 
-    /// Adds it with its mark; `false`: the item or the mark is no longer what it was.
+    /// Adds events with their marker; `false` if the item or the marker changed in the meantime.
     async fn add(&self, update: &LedgerUpdate, has: &Has) -> Result<bool, StoreError> {
         let broken = |error| failed(self.table.write_action(), error);
         let mark = Put::builder()
@@ -146,12 +147,12 @@ impl RecoveringLedger {
     }
 }
 
-/// Whether a reason for which a transaction was not carried out passes when the item is looked at again.
+/// Whether a cancelled transaction can succeed after reading the item again.
 fn is_passing(code: Option<&str>) -> bool {
     matches!(code, None | Some("None" | "ConditionalCheckFailed" | "TransactionConflict"))
 }
 
-/// The write of one item: what is added, and on the condition that it is as it was seen.
+/// The update of one item, on the condition that it has not changed since it was read.
 fn addition(
     table: &str,
     update: &LedgerUpdate,
@@ -213,7 +214,7 @@ fn totals(item: Option<&LedgerItem>) -> MonthTotals {
 impl LedgerWrite for RecoveringLedger {
     async fn apply(&self, update: &LedgerUpdate) -> Result<Applied, StoreError> {
         if update.first != update.last {
-            let why = "records that were given up are counted one by one";
+            let why = "records that Lambda gave up must be counted one at a time";
             return Err(StoreError { action: self.table.write_action(), source: why.into() });
         }
         let (_, gaps) = self.note(&update.shard).await?;
@@ -234,7 +235,7 @@ impl LedgerWrite for RecoveringLedger {
         }
         Err(StoreError {
             action: self.table.write_action(),
-            source: format!("the item was written to {ROUNDS_MAX} times meanwhile").into(),
+            source: format!("the item changed {ROUNDS_MAX} times before it could be written").into(),
         })
     }
 
@@ -273,17 +274,17 @@ mod tests {
         let table = [
             (None, "05", not_yet(None)),
             (Some(item(None, &[])), "05", not_yet(None)),
-            // Nothing behind the gap was counted in it.
+            // It was not written after the gap.
             (Some(item(Some("04"), &[])), "05", not_yet(Some("04"))),
             (Some(item(Some("05"), &[])), "05", Has::Yes),
             (Some(item(Some("05"), &[])), "06", not_yet(Some("05"))),
             (Some(item(Some("04"), &[])), "15", not_yet(Some("04"))),
             (Some(item(Some("09"), &[(1, "04")])), "15", not_yet(Some("09"))),
-            // It went on behind the gap: with 5 counted, or without.
+            // It was written after the gap: with 5 counted, or not.
             (Some(item(Some("09"), &[(1, "05")])), "05", Has::Yes),
             (Some(item(Some("09"), &[(1, "05")])), "06", not_before(1, "05")),
             (Some(item(Some("09"), &[(1, "00")])), "05", not_before(1, "00")),
-            // It was written behind the second gap only.
+            // It was only written after the second gap.
             (Some(item(Some("09"), &[(2, "04")])), "05", not_before(2, "04")),
             // Before the second gap it had passed the first.
             (Some(item(Some("09"), &[(1, "04"), (2, "08")])), "06", not_before(1, "04")),

@@ -1,7 +1,6 @@
-//! A model of what is given up and recovered, explored in every order: a counter that counts batches whole, in part or not
-//! at all before they are given up, somebody who recovers them, in between stopped and overtaken by the counter, and
-//! somebody who replays the stream. What is decided is decided by [`has`] itself; the model has the conditions of the writes.
-//! Broken protocols stand beside the right one.
+//! A model of giving up and recovering batches, explored in every order: a counter that counts batches whole, in part or
+//! not at all before Lambda gives them up; a recovery that can be interrupted and overtaken by the counter; and a replay of
+//! the stream. It calls the real [`has`] for decisions and models the conditions of writes. Broken protocols must fail.
 
 use std::collections::BTreeMap;
 
@@ -20,19 +19,19 @@ const SHARD: &str = "s";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
     Right,
-    /// The counter goes on behind what was given up without noting it.
+    /// The counter continues after given-up records without recording a gap.
     NoGap,
-    /// What was recovered is not marked.
+    /// Recovered events get no marker.
     NoMark,
-    /// What is recovered is written without looking whether the item is as it was seen.
+    /// Recovered events are written without the condition that the item has not changed.
     NoCondition,
     /// The watermark stays where it was.
     WatermarkStays,
     /// Records are recovered in any order.
     AnyOrder,
-    /// A write behind a gap does not ask whether the item was written behind a later one.
+    /// A write after a gap does not check whether the item was already written after a later gap.
     LaterGapsForgotten,
-    /// A replay begins where it likes.
+    /// A replay starts anywhere.
     ReplayAnywhere,
 }
 
@@ -47,15 +46,15 @@ struct Item {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct State {
     items: [Item; 2],
-    /// Records that the poller is done with, and the last that the counter has noted.
+    /// Records that the poller has finished, and the counter's last saved position.
     done: u8,
     noted: u8,
-    /// The first records behind gaps.
+    /// The first record after each gap.
     gaps: Vec<u8>,
     given_up: [bool; RECORDS as usize],
-    /// Whether something was given up since the last batch.
+    /// Whether records were given up since the last batch.
     aged: bool,
-    /// What is to be recovered, as it was seen: item, record, decision.
+    /// The pending recovery: item, record, decision.
     seen: Option<(u8, u8, Decision)>,
     replays: u8,
 }
@@ -75,7 +74,7 @@ enum Action {
     CountPart(u8, u8),
     /// The next records up to one are given up.
     GiveUp(u8),
-    /// Somebody looks at what an item has of a record, and writes later, or never.
+    /// The recovery reads an item for a record, and writes later or never.
     Look(u8, u8),
     Add,
     Stop,
@@ -245,7 +244,7 @@ impl Model for Recovery {
             Property::always(TWICE, |_, state: &State| {
                 state.items.iter().all(|item| item.counted.iter().all(|times| *times <= 1))
             }),
-            // What is not counted in the end can still be recovered, and only that.
+            // Exactly the events that are not counted at the end can still be recovered.
             Property::always(LOST, |_, state: &State| {
                 state.done < RECORDS
                     || (0_u8..).zip(&state.items).all(|(number, item)| {

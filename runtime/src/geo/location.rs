@@ -10,7 +10,7 @@ use super::zones::{self, Zones};
 
 /// Entries of a record that are looked at: a sound one has at most four.
 const ENTRIES_MAX: usize = 8;
-/// Bytes of a text that is looked at: a sound one lies in a page. A hostile file may have megabytes for every address.
+/// Maximum bytes of a text to read: a valid one fits in a page. A hostile file may have megabytes for every address.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
 /// What the database knows of an address.
@@ -96,7 +96,7 @@ impl Known {
     }
 }
 
-/// The bytes of a text that is not too long to be ours: where they start, they, and where what follows starts.
+/// A text within the maximum length: its offset, its bytes, and the offset after it.
 #[inline]
 fn short_text<T: Trace>(data: Data<'_, T>, at: usize) -> Option<(usize, &[u8], usize)> {
     data.text_bytes(at).filter(|(_, bytes, _)| bytes.len() <= TEXT_BYTES_MAX)

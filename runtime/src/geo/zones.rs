@@ -1,25 +1,24 @@
-//! Time zones, each parsed once in a process, and the member `time_zone` at an instant.
+//! Time zones, each parsed once per process, and the member `time_zone` at an instant.
 
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use jiff::tz::{Dst, TimeZone};
 
-/// Places for zones: half as many again as IANA has names, so that probing stays short.
+/// Slots for zones: 1.5 times the number of IANA names, so that probing stays short.
 const PLACES: usize = 1_024;
 
 /// A name and its zone.
 type Known = (Box<str>, TimeZone);
 
-/// Zones by their names as IANA writes them. Filled on first use, never emptied, read without a lock. Only a name that is
-/// known takes a place, so that no file can fill them; and what has no place is looked up each time, so that an answer
-/// does not depend on those before it.
+/// Zones by IANA name. Filled on first use, never emptied, read without a lock. Only valid names take a slot, so no file
+/// can fill the table; a zone without a slot is looked up each time, so responses never depend on earlier ones.
 #[derive(Debug)]
 pub(super) struct Zones {
     places: Box<[OnceLock<Known>]>,
 }
 
-/// Where to look for a name first.
+/// The first slot to probe for a name.
 #[inline]
 fn hash(name: &str) -> usize {
     // FNV-1a: names are short, and differ in their last letters.
@@ -34,7 +33,7 @@ impl Zones {
         Self { places: (0..PLACES).map(|_| OnceLock::new()).collect() }
     }
 
-    /// The zone of a name; `None` when IANA has none.
+    /// The zone of a name; `None` if IANA does not have it.
     #[inline]
     pub(super) fn get(&self, name: &str) -> Option<TimeZone> {
         let start = hash(name);
@@ -52,11 +51,11 @@ impl Zones {
     #[cold]
     fn learn(&self, name: &str) -> Option<TimeZone> {
         let zone = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown())?;
-        // Names are known in any case of their letters; one form of each is remembered.
+        // Names match in any case; only IANA's spelling is cached.
         if zone.iana_name() == Some(name) {
             let start = hash(name);
             for place in (start..start + PLACES).map(|place| &self.places[place % PLACES]) {
-                // Another thread may have taken the place, for this name or for another.
+                // Another thread may have taken the slot, for this or another name.
                 if place.get_or_init(|| (name.into(), zone.clone())).0.as_ref() == name {
                     break;
                 }

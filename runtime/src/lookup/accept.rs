@@ -1,8 +1,8 @@
-//! The `Accept` header, by RFC 9110 12.4.2 and 12.5.1: which of two forms a caller prefers.
+//! The `Accept` header (RFC 9110 12.4.2 and 12.5.1): which of two formats a caller prefers.
 //!
-//! Own code: the crates that parse the header bring a whole framework's types with them, for these few lines.
+//! Written here because the crates that parse this header depend on a web framework's types.
 
-/// A media range of the header, in lower case, with what follows it.
+/// A media range in lower case, with its parameters.
 #[derive(Debug, PartialEq, Eq)]
 struct Range {
     kind: String,
@@ -13,7 +13,7 @@ struct Range {
     weight: u16,
 }
 
-/// A header's ranges. Ranges that can't be read are skipped; a header without any accepts everything.
+/// Parses a header. Malformed ranges are skipped; a header without any valid one accepts everything.
 #[derive(Debug)]
 pub(super) struct Accept(Vec<Range>);
 
@@ -22,7 +22,7 @@ impl Accept {
         Self(split_outside_quotes(header, ',').filter_map(Range::read).collect())
     }
 
-    /// Whether the caller would rather have plain text than JSON; JSON wins a tie.
+    /// Whether the caller prefers plain text to JSON; JSON wins a tie.
     pub(super) fn prefers_plain(&self) -> bool {
         self.weight("text", "plain") > self.weight("application", "json")
     }
@@ -35,14 +35,14 @@ impl Accept {
         named("application", "json") && !named("application", "problem+json") && !named("*", "*")
     }
 
-    /// The weight of a form of ours, in thousandths, by the range that says the most about it.
+    /// The weight of one of our formats in thousandths, from the most specific matching range.
     fn weight(&self, kind: &str, subtype: &str) -> u16 {
         if self.0.is_empty() {
             return 1_000;
         }
         let matching =
             self.0.iter().filter_map(|range| Some((range.precision(kind, subtype)?, range.weight)));
-        // Of several that say as much, the most favourable.
+        // Of equally specific ranges, the highest weight.
         matching.max().map_or(0, |(_, weight)| weight)
     }
 }
@@ -64,7 +64,7 @@ impl Range {
         };
         for part in parts.filter(|part| !part.is_empty()) {
             match part.strip_prefix("q=") {
-                // What follows the weight says nothing about the form.
+                // Parameters after the weight do not select the format.
                 Some(weight) => {
                     range.weight = thousandths(weight)?;
                     break;
@@ -75,8 +75,8 @@ impl Range {
         Some(range)
     }
 
-    /// How precisely the range names a form of ours: 0 for `*/*`; `None` when it does not match. Our texts are UTF-8 and
-    /// have no other parameters.
+    /// Specificity of the range for one of our formats: 0 for `*/*`; `None` if it does not match. Our text is UTF-8 and has no
+    /// other parameters.
     fn precision(&self, kind: &str, subtype: &str) -> Option<u8> {
         let parameters = self.parameters.iter().all(|parameter| parameter == "charset=utf-8");
         match (self.kind.as_str(), self.subtype.as_str()) {
@@ -91,7 +91,7 @@ impl Range {
     }
 }
 
-/// A weight as RFC 9110 writes it: 0 to 1 with up to three digits after the point.
+/// Parses an RFC 9110 weight: 0 to 1 with up to three decimals.
 fn thousandths(text: &str) -> Option<u16> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -105,7 +105,7 @@ fn thousandths(text: &str) -> Option<u16> {
     }
 }
 
-/// The parts between separators that are not in a quoted text.
+/// Splits at separators outside quoted strings.
 fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c: char| {

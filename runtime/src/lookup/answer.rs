@@ -53,7 +53,7 @@ impl Answer {
         let mut answer = Self::new(problem.status, PROBLEM_JSON, problem.json());
         match problem.status {
             401 => answer.header("www-authenticate", "Bearer realm=\"ipgeo\""),
-            // RFC 9110 15.5.16: the codings that are read.
+            // RFC 9110 15.5.16: the supported codings.
             415 => answer.header("accept-encoding", "identity"),
             _ => {}
         }
@@ -66,7 +66,7 @@ impl Answer {
         answer
     }
 
-    /// The same problem for a client that reads it only as `application/json`.
+    /// The same problem for a client that only accepts `application/json`.
     pub(super) fn as_plain_json(&mut self) {
         if self.headers.get("content-type").is_some_and(|kind| kind == PROBLEM_JSON) {
             self.header("content-type", JSON);

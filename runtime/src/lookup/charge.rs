@@ -25,7 +25,7 @@ pub(super) struct Decision {
     pub(super) verdict: Verdict,
     /// The caller's tier; empty when no API key was recognised.
     pub(super) tier: String,
-    /// Who is charged; empty when the API key is not known and the address secret neither.
+    /// Who is charged; empty if neither the API key nor the address secret is known.
     pub(super) charges: Vec<Charge>,
     /// Whom the usage line charges for each of them: the same, or the crowd.
     pub(super) line: Vec<Charge>,
@@ -33,7 +33,7 @@ pub(super) struct Decision {
     pub(super) quota: Option<QuotaState>,
     /// Calls charged whatever the answer: one for an API key that is malformed or unknown.
     pub(super) cost: u64,
-    /// Whether the caller's API key is why it was refused: malformed, unknown, or one too many of those.
+    /// Whether the request was refused because of its API key: malformed, unknown, or too many of those.
     pub(super) is_of_key: bool,
     /// Usage after this request, of the API key or the address.
     pub(super) count: u64,
@@ -60,7 +60,7 @@ impl Asked {
     }
 }
 
-/// The API key of a request: the first that is not empty of `x-api-key`, `Authorization: Bearer` and `?api-key=`.
+/// The API key of a request: the first non-empty one of `x-api-key`, `Authorization: Bearer` and `?api-key=`.
 fn key_text(event: &Event) -> Option<String> {
     let bearer = event.header("authorization").and_then(|value| {
         let (scheme, token) = value.trim_start().split_once(' ')?;
@@ -74,7 +74,7 @@ fn key_text(event: &Event) -> Option<String> {
 /// A text that may be an API key.
 struct Claimed {
     hash: KeyHash,
-    /// Of another form than ours: somebody may have chosen it, and others may guess it. Ours are random.
+    /// In another format than ours: it may have been chosen by a person and be guessable. Ours are random.
     is_foreign: bool,
 }
 
@@ -110,8 +110,8 @@ impl<A: AccessRead> Gate<'_, A> {
             return Ok(self.refuse_key(Verdict::MalformedKey, asked, now, warn).await);
         };
         let identity = Identity::key(&hash);
-        // Whoever has used up the guesses of an address is not told by the next one whether it is right. What this
-        // environment knows as an API key is not guessed.
+        // Once an address's guesses are used up, the next response must not reveal whether a guess is right. An API key
+        // that this environment has already served is not a guess.
         let is_guess = is_foreign && self.memory().key(&identity, now, Age::Any).flatten().is_none();
         if is_guess && let Some(refusal) = self.refuse_guess(asked, now, warn).await {
             return Ok(refusal);
@@ -122,7 +122,7 @@ impl<A: AccessRead> Gate<'_, A> {
         }
     }
 
-    /// Reads a text that may be an API key; `None` when its form alone says that it is none.
+    /// Parses a text that may be an API key; `None` if its format rules it out.
     fn claimed(&self, text: &str) -> Option<Claimed> {
         match text.parse::<ApiKey>() {
             Ok(key) => Some(Claimed { hash: key.hash(), is_foreign: false }),
@@ -153,8 +153,8 @@ impl<A: AccessRead> Gate<'_, A> {
         Decision::of_key(verdict, Some((charge, quota)), quiet)
     }
 
-    /// Refuses a request unread if the guesses of its address are used up. An environment without the address secret
-    /// has counted none, and does not read it for this.
+    /// Refuses a request without a read if its address's guesses are used up. An environment that has not loaded the address
+    /// secret has counted no guesses, and does not load it for this.
     async fn refuse_guess(
         &self,
         asked: &Asked,
@@ -167,9 +167,9 @@ impl<A: AccessRead> Gate<'_, A> {
         (!quota.admits(1)).then(|| Decision::of_key(Verdict::OverQuota, Some((charge, quota)), quiet))
     }
 
-    /// Whom a request with a malformed or unknown API key is charged to, how many such there were, and whether the
-    /// caller is quiet. What other environments counted is only read for an address that has sent one here: a
-    /// request with an API key that is known is one read.
+    /// The identity charged for a request with a malformed or unknown API key, its count so far, and whether the caller is
+    /// quiet. Counts of other environments are only read for addresses that sent such a request here, so a request with a
+    /// known API key costs one read.
     async fn refused_keys(
         &self,
         secret: &DaySecret,
@@ -374,8 +374,8 @@ impl<A: AccessRead> Gate<'_, A> {
 }
 
 impl Decision {
-    /// A refusal because of the API key. Nobody is charged when addresses can't be told apart yet; how many are left
-    /// is not told before none is.
+    /// A refusal because of the API key. Nobody is charged while addresses can't be distinguished yet. The number of
+    /// remaining guesses is not shown until it is zero.
     fn of_key(verdict: Verdict, charged: Option<(Charge, QuotaState)>, quiet: bool) -> Self {
         let (charge, quota) = charged.unzip();
         let is_over = verdict == Verdict::OverQuota;
@@ -391,7 +391,7 @@ impl Decision {
         }
     }
 
-    /// The quota that refused, for the message; of no matter for the other refusals.
+    /// The quota that refused, for the message; unused for other refusals.
     pub(super) fn refused_by(&self, settings: &Settings) -> QuotaState {
         self.quota.unwrap_or(QuotaState { limit: settings.anonymous_limit, used: 0 })
     }

@@ -1,4 +1,4 @@
-//! Cultures such as `fr-FR`, which ipdata's .NET client puts behind an address: names of languages, by BCP 47.
+//! Cultures (BCP 47 language tags) such as `fr-FR`, which ipdata's .NET client appends to an address.
 
 /// Two-letter codes of languages, ISO 639-1.
 const LANGUAGES: &str = "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy \
@@ -8,8 +8,8 @@ const LANGUAGES: &str = "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn b
      sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh \
      zu";
 
-/// Whether a path segment is a culture as .NET writes it: `fr`, `fr-FR`, `es-419`, `zh-Hans-CN`, `ca-ES-valencia`.
-/// A language alone must be a known one, so that a wrong name of a field is not taken for it.
+/// Whether a path segment is a .NET culture: `fr`, `fr-FR`, `es-419`, `zh-Hans-CN`, `ca-ES-valencia`. A language alone
+/// must be known, so that a mistyped field name is not mistaken for one.
 pub(super) fn is_culture(text: &str) -> bool {
     let mut tags = text.split('-');
     let language = tags.next().unwrap_or_default();

@@ -36,14 +36,14 @@ pub const FIELDS: [&str; 25] = [
     "count",
 ];
 
-/// Fields that ipdata's clients may ask for and that no answer of ours has.
+/// Fields that ipdata's clients may request and that our responses never have.
 const NEVER_KNOWN: [&str; 2] = ["organisation", "status"];
 
-/// The members of what is known of a network number.
+/// The fields of a network number.
 const NETWORK_FIELDS: [&str; 5] = ["asn", "name", "domain", "type", "routes"];
 
-/// Fields that are `null` when they are not known, in the order in which a compiled database has them: ipdata's Ruby
-/// client fails on members that are left out. Its Rust client fails on `null` for the others, which are left out:
+/// Fields that are `null` when unknown, in the order of a compiled database: ipdata's Ruby client fails on missing
+/// members. Its Rust client fails on `null` for the others, which are omitted:
 /// `is_eu`, `latitude`, `longitude`, `languages`.
 const NULL_WHEN_UNKNOWN: [&str; 18] = [
     "city",
@@ -66,11 +66,11 @@ const NULL_WHEN_UNKNOWN: [&str; 18] = [
     "carrier",
 ];
 
-/// Appends those fields of [`NULL_WHEN_UNKNOWN`] that a location does not have, as `null`. The location has no closing
-/// brace yet, and a member before those of the database.
+/// Appends the fields of [`NULL_WHEN_UNKNOWN`] that a location lacks, as `null`. The location must have no closing brace
+/// yet, and a member before those of the database.
 ///
-/// A member is found by `,"name":`. No text can hold that, for its quote would be escaped, and no member of a member
-/// has such a name.
+/// A member is found by searching for `,"name":`. String values can't contain it, because their quotes are escaped, and
+/// nested objects have no members with these names.
 pub(super) fn write_unknown(location: &mut String) {
     static MEMBERS: LazyLock<[(&str, Finder<'static>); NULL_WHEN_UNKNOWN.len()]> = LazyLock::new(|| {
         NULL_WHEN_UNKNOWN.map(|name| (name, Finder::new(&format!(",\"{name}\":")).into_owned()))
@@ -79,7 +79,7 @@ pub(super) fn write_unknown(location: &mut String) {
     let mut at = 0;
     for (name, member) in &*MEMBERS {
         let bytes = &location.as_bytes()[..known];
-        // Each after the one before, as a rule: so all are found in one pass.
+        // Usually each comes after the previous one, so one pass finds all.
         match member.find(&bytes[at..]).map(|found| at + found).or_else(|| member.find(&bytes[..at])) {
             Some(found) => at = found,
             None => location.extend([",\"", name, "\":null"]),
@@ -128,13 +128,13 @@ fn members(location: &str) -> Vec<(&str, &str)> {
     read.map(|read| read.0).unwrap_or_default().into_iter().map(|(name, value)| (name, value.get())).collect()
 }
 
-/// The value of one field, as JSON; `None` when it is not known.
+/// The value of one field as JSON; `None` if unknown.
 pub(super) fn one(location: &str, field: &str) -> Option<String> {
     let found = members(location).into_iter().find(|(name, _)| *name == field);
     found.map(|(_, value)| value.to_owned()).filter(|value| value != "null")
 }
 
-/// The location, or what is known of a network number, with these fields only.
+/// A location or network with only these fields.
 pub(super) fn some(location: &str, fields: &[String]) -> String {
     let chosen: Vec<String> = members(location)
         .into_iter()

@@ -60,7 +60,7 @@ enum Work {
         number: u32,
         part: Part,
     },
-    /// Nothing that can be answered.
+    /// An invalid request.
     Bad(Problem),
 }
 
@@ -70,7 +70,7 @@ enum Subject {
     Asn(u32),
 }
 
-/// An item of a bulk request that can't: what was sent, and why not.
+/// An invalid item: what was sent, and why it is invalid.
 struct BadItem {
     sent: String,
     why: String,
@@ -105,7 +105,7 @@ impl Work {
         }
     }
 
-    /// Calls that the work costs if all of it is answered: the valid public addresses and network numbers in it.
+    /// Calls that the work costs if all of it is answered: its valid public addresses and network numbers.
     fn cost(&self) -> u64 {
         match self {
             Self::Location { address, .. } => u64::from(address.is_ok()),
@@ -131,9 +131,8 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         }
     }
 
-    /// Answers an event at `now`, and writes its usage line when it is metered: a location, a bulk, a network
-    /// number, and what is badly asked of those; health, the API's description, preflight and paths and methods that
-    /// there are not are not.
+    /// Answers an event at `now`, and writes its usage line if it is metered. Locations, bulk requests, network numbers and
+    /// invalid requests for them are metered; health, the API description, preflight, and unknown paths and methods are not.
     pub async fn handle(&self, event: &Event, now: Timestamp) -> Answer {
         let mut answer = match route(event) {
             Err(problem) if problem.is_bad_request() => self.metered(event, Work::Bad(problem), now).await,
@@ -146,7 +145,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         if reads_json_only(event) {
             answer.as_plain_json();
         }
-        // An answer to HEAD is GET's: whoever speaks HTTP sends its length, and leaves the body out.
+        // HEAD is answered like GET; the HTTP layer sends the length and omits the body.
         self.finish(answer)
     }
 
@@ -311,7 +310,7 @@ fn refused_item(ip: &str, message: &str) -> String {
     json!({ "ip": ip, "message": message }).to_string()
 }
 
-/// A location or a network number, or the fields of it that are asked for.
+/// A location or a network number, or the requested fields of it.
 fn chosen(object: String, part: &Part) -> String {
     match part {
         Part::Fields(names) => fields::some(&object, names),

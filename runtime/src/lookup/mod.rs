@@ -27,7 +27,7 @@ pub use geo::Geo;
 pub use handler::{Lookup, UsageSink};
 pub use settings::{Settings, SettingsError};
 
-/// Whether an address is of the public internet, so that it can have a location.
+/// Whether an address is public and so can have a location.
 pub fn is_public(address: std::net::IpAddr) -> bool {
     address::public_address(&address.to_string()).is_ok()
 }

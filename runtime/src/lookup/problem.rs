@@ -99,12 +99,12 @@ impl Problem {
         problem
     }
 
-    /// Whether the request asks for something of ours in a way that can't be answered.
+    /// Whether the request is an invalid request to a metered route.
     pub(super) fn is_bad_request(&self) -> bool {
         is_bad_request(self.status)
     }
 
-    /// A refusal. `over` is of matter when a quota refused.
+    /// A refusal. `over` is only used if a quota refused.
     pub(super) fn refused(verdict: Verdict, statuses: RefusalStatuses, over: OverQuota) -> Self {
         match verdict {
             Verdict::OverQuota => {
@@ -138,7 +138,7 @@ impl Problem {
     }
 }
 
-/// Whether a status says that a metered route was asked badly. Paths and methods that there are not are no route's.
+/// Whether a status means an invalid request to a metered route. Unknown paths and methods belong to no route.
 pub(super) fn is_bad_request(status: u16) -> bool {
     matches!(status, 400 | 413 | 415)
 }
@@ -148,11 +148,11 @@ pub(super) fn is_bad_request(status: u16) -> bool {
 pub(super) struct OverQuota {
     /// The quota before the request.
     pub(super) quota: QuotaState,
-    /// Calls that the request would have cost.
+    /// The cost of the refused request in calls.
     pub(super) cost: u64,
-    /// Whether it is that of an address's malformed and unknown API keys.
+    /// Whether it is the quota of an address's malformed and unknown API keys.
     pub(super) of_keys: bool,
-    /// Seconds until it begins anew.
+    /// Seconds until it resets.
     pub(super) reset_s: u64,
 }
 

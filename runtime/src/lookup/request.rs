@@ -14,11 +14,11 @@ use super::problem::Problem;
 
 /// Addresses in one bulk request.
 pub(super) const BULK_MAX: usize = 100;
-// Else the lines of the largest bulk requests would not be believed.
+// Otherwise the lines of the largest bulk requests would be rejected.
 const _: () = assert!(BULK_MAX as u64 <= ipgeo_contract::COST_MAX);
 /// Bytes of a bulk body: a hundred of the longest addresses fit in a tenth of it.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
-/// What some programs put before UTF-8.
+/// The byte order mark, which some programs put before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Characters of the longest AS number, `AS4294967295`.
 const AS_CHARS_MAX: usize = 12;
@@ -46,7 +46,7 @@ pub(super) enum Metered {
         /// Which part.
         part: Part,
     },
-    /// What is known of many addresses and network numbers.
+    /// A bulk request for addresses and network numbers.
     Bulk {
         /// What was sent, in order.
         items: Vec<Item>,
@@ -67,11 +67,11 @@ pub(super) enum Metered {
 /// An item of a bulk request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
-    /// A text that is meant as an address.
+    /// A string, to be parsed as an address.
     Address(String),
     /// A network number.
     Asn(u32),
-    /// JSON of another type.
+    /// Any other JSON value.
     Other(String),
 }
 
@@ -86,19 +86,19 @@ pub(super) enum Part {
     Field {
         /// Its name.
         name: String,
-        /// How its value is written.
+        /// The format of its value.
         form: Form,
     },
 }
 
-/// How one field's value is written.
+/// The format of a single field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// As JSON.
     Json,
     /// As plain text.
     Plain,
-    /// A text as plain text, all else as JSON.
+    /// Strings as plain text, everything else as JSON.
     PlainTexts,
 }
 
@@ -158,7 +158,7 @@ fn as_number(text: &str) -> Option<u32> {
     shaped.then(|| digits.parse().ok()).flatten()
 }
 
-/// The caller's program.
+/// The caller's `User-Agent`.
 fn agent(event: &Event) -> &str {
     event.header("user-agent").unwrap_or(&event.request_context.http.user_agent)
 }
@@ -168,7 +168,7 @@ fn accept(event: &Event) -> Accept {
 }
 
 fn form(event: &Event) -> Form {
-    // ipdata's Java client asks for JSON and hands a text on as it came, with its quotes.
+    // ipdata's Java client requests JSON but returns a string as received, with its quotes.
     if agent(event).starts_with("io.ipdata.client.java") {
         Form::PlainTexts
     } else if accept(event).prefers_plain() {
@@ -178,11 +178,11 @@ fn form(event: &Event) -> Form {
     }
 }
 
-/// Programs that send the requests of ipdata's PHP client, which has no name of its own and fails on any answer that is
-/// not `application/json`.
+/// User agents of ipdata's PHP client, which sets none of its own and fails on any response that is not
+/// `application/json`.
 const PHP_AGENTS: [&str; 3] = ["GuzzleHttp/", "Symfony HttpClient", "PHP/"];
 
-/// Whether the caller reads problems only when they are called `application/json`.
+/// Whether the caller only reads problems sent as `application/json`.
 pub(super) fn reads_json_only(event: &Event) -> bool {
     PHP_AGENTS.iter().any(|program| agent(event).starts_with(program)) || accept(event).takes_json_only()
 }
@@ -199,7 +199,7 @@ pub(super) fn queries(event: &Event, name: &str) -> impl Iterator<Item = String>
         .map(|(_, value)| value.into_owned())
 }
 
-/// The fields asked for, of those that are `known`; none when the parameter is missing or empty, which means all.
+/// The requested fields, of those that are `known`; empty (all) if the parameter is missing or empty.
 fn fields(event: &Event, known: impl Fn(&str) -> bool) -> Result<Option<Vec<String>>, Problem> {
     let Some(list) = query(event, "fields") else { return Ok(None) };
     let names: Vec<String> =

@@ -1,12 +1,12 @@
-//! IANA's registries of special-purpose addresses, as of 2025-10-09: which addresses can have a location.
+//! Which addresses can have a location, by IANA's registries of special-purpose addresses as of 2025-10-09.
 //!
-//! The longest prefix that holds an address decides, so that what is globally reachable inside a reserved block is
-//! public. Beyond the registries: multicast, `240.0.0.0/4` whole, and what lies outside of `2000::/3`, which IANA has
-//! given to nobody. An address that carries an IPv4 address (6to4, Teredo, NAT64) is as public as that one.
+//! The longest matching prefix decides, so globally reachable blocks inside a reserved one are public. In addition to the
+//! registries, multicast, all of `240.0.0.0/4`, and everything outside `2000::/3` (unallocated) are not public. An address
+//! that embeds an IPv4 address (6to4, Teredo, NAT64) is public if that one is.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What a block is for; `None`: it is reachable from anywhere.
+/// The purpose of a block; `None`: globally reachable.
 type Kind = Option<&'static str>;
 
 const PUBLIC: Kind = None;
@@ -16,7 +16,7 @@ const LINK_LOCAL: Kind = Some("link local");
 const MULTICAST: Kind = Some("multicast");
 const RESERVED: Kind = Some("reserved");
 
-/// Blocks of IPv4: the first address, bits of the prefix, what it is. Longer prefixes first.
+/// IPv4 blocks: first address, prefix length, kind. Longer prefixes first.
 const V4: [([u8; 4], u32, Kind); 26] = [
     ([0, 0, 0, 0], 32, RESERVED),         // this host
     ([192, 0, 0, 8], 32, RESERVED),       // dummy address
@@ -46,8 +46,8 @@ const V4: [([u8; 4], u32, Kind); 26] = [
     ([240, 0, 0, 0], 4, RESERVED), // for future use
 ];
 
-/// Blocks of IPv6: the first four segments, bits of the prefix, what it is. Longer prefixes first. Blocks of whole
-/// addresses are in [`V6_ADDRESSES`].
+/// IPv6 blocks: first four segments, prefix length, kind. Longer prefixes first. Blocks longer than 64 bits are in
+/// [`V6_ADDRESSES`].
 const V6: [([u16; 4], u32, Kind); 22] = [
     ([0x0100, 0, 0, 0], 64, RESERVED),       // discard
     ([0x0100, 0, 0, 1], 64, RESERVED),       // dummy prefix
@@ -73,7 +73,7 @@ const V6: [([u16; 4], u32, Kind); 22] = [
     ([0, 0, 0, 0], 0, RESERVED),    // not given out
 ];
 
-/// Blocks of IPv6 that are longer than 64 bits, longer prefixes first.
+/// IPv6 blocks longer than 64 bits, longer prefixes first.
 const V6_ADDRESSES: [(Ipv6Addr, u32, Kind); 7] = [
     (Ipv6Addr::UNSPECIFIED, 128, RESERVED),
     (Ipv6Addr::LOCALHOST, 128, LOOPBACK),
@@ -87,7 +87,7 @@ const V6_ADDRESSES: [(Ipv6Addr, u32, Kind); 7] = [
 /// The well-known prefix of NAT64, 96 bits.
 const NAT64: Ipv6Addr = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0);
 
-/// What an address is that can't have a location; `None`: it can.
+/// Why an address can't have a location; `None` if it can.
 pub(super) fn kind(address: IpAddr) -> Kind {
     match address {
         IpAddr::V4(v4) => kind_v4(v4),
@@ -95,8 +95,8 @@ pub(super) fn kind(address: IpAddr) -> Kind {
     }
 }
 
-/// Where to look for the location of an address: the IPv4 host behind a 6to4, Teredo or NAT64 address, whose own
-/// block belongs to no place; any other address itself.
+/// The address to look up: the IPv4 host embedded in a 6to4, Teredo or NAT64 address, whose own block has no location;
+/// otherwise the address itself.
 pub(super) fn located(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     embedded(v6)[0].map_or(address, IpAddr::V4)
@@ -141,8 +141,8 @@ mod tests {
         kind(text.parse().expect("an address"))
     }
 
-    /// The registries once more, row by row, as a reader of them writes it down: the first and last address of each block,
-    /// an address just outside, and what it is.
+    /// The registries row by row, independently of the tables above: first and last address of each block, an address just
+    /// outside, and the kind.
     #[test]
     fn every_row_of_the_registries_holds_from_its_first_address_to_its_last() {
         let table = [
@@ -171,7 +171,7 @@ mod tests {
             ("224.0.0.0", "239.255.255.255", MULTICAST),
             ("240.0.0.0", "255.255.255.254", RESERVED),
             ("255.255.255.255", "255.255.255.255", RESERVED),
-            // And what lies between them.
+            // And the ranges in between.
             ("1.0.0.0", "9.255.255.255", PUBLIC),
             ("11.0.0.0", "100.63.255.255", PUBLIC),
             ("100.128.0.0", "126.255.255.255", PUBLIC),
@@ -210,7 +210,7 @@ mod tests {
         let table = [
             ("::", "::".into(), RESERVED),
             ("::1", "::1".into(), LOOPBACK),
-            // The address form of before 2006, with an IPv4 address and no `ffff`.
+            // The IPv4-compatible form, deprecated in 2006: an IPv4 address without `ffff`.
             ("::2", "::fffe:ffff:ffff".into(), RESERVED),
             ("64:ff9b:0:0:0:1::", format!("64:ff9b:0:{f}:ffff"), RESERVED),
             ("64:ff9b:1::", format!("64:ff9b:1:ffff:{f}"), RESERVED),

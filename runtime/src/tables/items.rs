@@ -32,7 +32,7 @@ pub fn strings<T: Display>(list: &[T]) -> Option<Value> {
     (!list.is_empty()).then_some(Value::L(list))
 }
 
-/// An attribute that holds networks, each in its one form, or none for an empty list.
+/// An attribute of networks in canonical form; `None` for an empty list.
 pub fn networks(list: &[IpNet]) -> Option<Value> {
     let list: Vec<IpNet> = list.iter().copied().map(canonical_network).collect();
     strings(&list)
@@ -118,7 +118,7 @@ pub fn key_record(item: &Item) -> Result<KeyRecord, ItemError> {
     })
 }
 
-/// A stored hint; one that could hold an API key, as an import once let through, is derived anew from the hash.
+/// A stored hint. Earlier imports accepted any text; one that could contain an API key is replaced by the hash's hint.
 fn safe_hint(item: &Item, stored: &str) -> String {
     if is_hint(stored) {
         return stored.to_owned();

@@ -13,10 +13,10 @@ use crate::store::{Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, Newes
 /// Seconds after its month's end that an address's item is kept: until every report of the month is made.
 const ADDRESS_KEPT_S: i64 = 35 * 86_400;
 
-/// Later gaps that a write behind a gap asks for: the stream keeps a day, and gaps are most of a day apart.
+/// Number of later gaps that a write after a gap checks: the stream keeps a day, and gaps are almost a day apart.
 const LATER_GAPS_MAX: u32 = 20;
 
-/// The watermark of an item that has counted nothing: below all sequence numbers.
+/// The watermark of an item without events: below all sequence numbers.
 pub const NOTHING_COUNTED: &str = "0";
 
 /// When DynamoDB may delete an address's item of a month, Unix seconds.
@@ -48,7 +48,7 @@ pub struct LedgerItem {
     pub verdicts: BTreeMap<Verdict, u64>,
     /// The last sequence number counted, by shard.
     pub watermarks: BTreeMap<String, String>,
-    /// The watermarks of before gaps, by shard and number of the gap.
+    /// The watermarks saved before gaps, by shard and gap number.
     pub before_gaps: BTreeMap<(String, u32), String>,
 }
 
@@ -110,8 +110,8 @@ impl<C: Calls> LedgerTable<C> {
     }
 }
 
-/// A count as it is stored: a DynamoDB number may have 38 digits, a sign and a fraction. Ours have not; whatever stands
-/// there, reading goes on.
+/// Parses a stored count. A DynamoDB number may have 38 digits, a sign and a fraction; ours do not, but an unexpected value
+/// must not stop reading.
 fn count(value: &Value) -> u64 {
     let whole = value.digits().unwrap_or_default().split('.').next().unwrap_or_default();
     let is_number = !whole.is_empty() && whole.bytes().all(|b| b.is_ascii_digit());
@@ -228,8 +228,8 @@ fn addition(update: &LedgerUpdate) -> Change {
         change = change.name("#ttl", attr::TTL).value(":ttl", number(address_ttl(update.month)));
     }
     if let Some((gap, last)) = update.gap {
-        // The first write behind a gap keeps what the watermark was; an item that was not there has counted nothing. A replay
-        // may come to a gap when the item was written behind a later one: then it was what it was before that.
+        // The first write after a gap saves the previous watermark; a new item has counted nothing. A replay
+        // may reach a gap after the item was written past a later one: then the watermark saved there applies.
         let last = last.min(gap.saturating_add(LATER_GAPS_MAX));
         let mut kept = "if_not_exists(#w, :nothing)".to_owned();
         for number in (gap..=last).rev() {

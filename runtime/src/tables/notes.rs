@@ -11,7 +11,7 @@ use super::ledger::{LedgerTable, key_of};
 use super::value::{Item, Value, number, string};
 use crate::store::{Alert, Newest, ShardNote, StoreError};
 
-/// Regions that one note names: there are fewer, and a write with thousands would be refused.
+/// Maximum regions in one row: there are fewer, and a write with thousands would be rejected.
 const REGIONS_MAX: usize = 50;
 
 /// Seconds after its period's end that an alert is kept.
@@ -92,14 +92,14 @@ impl<C: Calls> LedgerTable<C> {
     }
 }
 
-/// What stands in a row; what can't be read is as if it were not there.
+/// Parses a row; unreadable attributes are ignored.
 fn shard_note(item: &Item) -> ShardNote {
     let text = |name: &str| item.get(name).and_then(Value::text);
     let millis = |name: &str| {
         let ms = item.get(name).and_then(Value::digits)?.parse().ok()?;
         Timestamp::from_millisecond(ms).ok()
     };
-    // A clock that was ahead must not hide how long nothing was counted.
+    // A clock that was ahead must not hide a pause in counting.
     let of_region = |region: &str| Some(millis(&newest_attr(region))?.min(millis(&counted_attr(region))?));
     ShardNote {
         sequence: text(row::SEQUENCE).unwrap_or_default().to_owned(),

@@ -1,5 +1,5 @@
-//! Alerts of one counter: the thresholds, and which alerts are known to be recorded, so that each is written once
-//! by it however long its API key stays beyond a limit. What is not remembered is only tried again.
+//! Quota alerts: the thresholds, and a cache of recorded alerts, so that a counter writes each once, however long its API key
+//! stays beyond a limit. An alert missing from the cache is merely written again, without effect.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use ipgeo_contract::{Identity, IdentityKind, Limit, Period, Published, Threshold
 
 use crate::store::{Alert, LedgerWrite, StoreError};
 
-/// Alerts remembered; beyond them all are forgotten.
+/// Maximum cached alerts; beyond that the cache is cleared.
 const KNOWN_MAX: usize = 10_000;
 
 type Known = HashSet<(Identity, Period, u8, Limit)>;
@@ -29,7 +29,7 @@ impl Alerts {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The alerts that usage has reached by a limit and that are not known to be recorded.
+    /// The alerts that usage has reached for a limit and that are not cached as recorded.
     pub(super) fn due(&self, identity: &Identity, limit: Limit, published: Published) -> Vec<Alert> {
         if identity.kind() != IdentityKind::Key {
             return Vec::new();
@@ -43,9 +43,9 @@ impl Alerts {
             .collect()
     }
 
-    /// Records the thresholds that usage has reached; returns those that are new. All that are reached and not known are
-    /// tried every time: the condition of the write keeps each to once in a period and limit, whatever was
-    /// redelivered, and none is lost in a crash between publication and alert.
+    /// Records the thresholds that usage has reached; returns the new ones. All that are reached and not cached are written
+    /// each time: a write condition keeps each to once per period and limit, whatever is redelivered, and a crash between
+    /// publication and alert loses none.
     pub(super) async fn record<L: LedgerWrite>(
         &self,
         ledger: &L,

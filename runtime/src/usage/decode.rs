@@ -22,7 +22,7 @@ pub struct EventRecord {
     pub raw_sequence: String,
     /// The usage events in it, in order.
     pub events: Vec<UsageEvent>,
-    /// What tells each of the events' log lines from every other line; as many as there are events.
+    /// Fingerprints of the events' log lines, one per event.
     pub(super) fingerprints: Vec<Option<Fingerprint>>,
 }
 
@@ -64,7 +64,7 @@ pub struct Skipped {
     pub unknown_versions: u64,
     /// Usage lines with a field missing or wrong.
     pub broken_lines: u64,
-    /// Usage lines of a day that has not begun.
+    /// Usage lines dated on a future day.
     pub future_lines: u64,
 }
 
@@ -83,7 +83,7 @@ pub fn decode(event: &KinesisEvent, now: Timestamp) -> Decoded {
     decoded
 }
 
-/// Whether a shard may be the sort key of a row and a part of an attribute's name.
+/// Whether a shard's name is safe as a sort key and in an attribute's name.
 fn is_shard(name: &str) -> bool {
     (1..=128).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }

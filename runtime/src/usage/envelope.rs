@@ -68,7 +68,7 @@ impl KinesisRecord {
 /// One log line as CloudWatch Logs delivers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogEvent {
-    /// Unique for every log event: a text of digits; a number from an emulator.
+    /// Unique per log event: a string of digits, or a number from emulators.
     #[serde(default, deserialize_with = "text_or_number")]
     pub id: String,
     /// Unix milliseconds.
@@ -120,7 +120,7 @@ pub enum RecordFault {
     /// Its sequence number is not a number.
     #[error("the sequence number is not a number")]
     Sequence,
-    /// It does not say which shard it is from.
+    /// The shard is missing or invalid.
     #[error("the shard is missing or not a name")]
     Shard,
     /// Its payload is not base64.

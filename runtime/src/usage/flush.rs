@@ -1,4 +1,4 @@
-//! Totals to the ledger, and what edges may not know to the access table: the effects of the usage handler.
+//! The effects of the usage handler: adds totals to the ledger, and publishes to the access table what edges may not know.
 
 use super::alerts::Alerts;
 use super::shards::Shard;
@@ -43,7 +43,7 @@ pub(super) async fn flush<L: LedgerWrite, P: PublishWrite>(
         if known && alerts.due(identity, limit, published).is_empty() {
             continue;
         }
-        // One of another window than the API key's is not taken, and an alert is of the limit that holds now.
+        // A limit with a different window than the API key's is ignored; alerts use the current limit.
         let holds = publish.publish(identity, limit, published).await?.unwrap_or(limit);
         let mut current = published;
         if holds.window != limit.window {

@@ -45,7 +45,7 @@ pub struct Report {
     pub records: u64,
     /// Usage events in them.
     pub events: u64,
-    /// Usage events whose log lines were counted before, in another record of the stream.
+    /// Usage events that repeat log lines counted in another record of the stream.
     pub repeated_events: u64,
     /// What was skipped, and why.
     pub skipped: Skipped,
@@ -60,7 +60,7 @@ pub struct Report {
     /// Alerts that are new: whoever called the handler hands them on.
     #[serde(skip)]
     pub alerts: Vec<Alert>,
-    /// How far each shard is counted now: up to the first record that failed.
+    /// The position up to which each shard is now counted: before the first failed record.
     #[serde(skip)]
     pub newest: Vec<Newest>,
 }
@@ -75,7 +75,7 @@ pub struct UsageHandler<L, P> {
     publish: Arc<P>,
     alerts: Arc<Alerts>,
     repeats: Mutex<Repeats>,
-    /// Whether the stream is counted once more.
+    /// Whether this is a replay.
     again: bool,
 }
 
@@ -95,15 +95,15 @@ where
         }
     }
 
-    /// The same handler, for counting a stream once more: log lines that are noted as counted are looked at again, since
-    /// the counts may have been lost. Repeats among what it reads itself are known all the same.
+    /// The same handler for a replay: it ignores saved fingerprints, since the counts may have been lost, but still recognises
+    /// repeats among the lines that it reads.
     #[must_use]
     pub fn counting_again(mut self) -> Self {
         self.again = true;
         self
     }
 
-    /// How far a shard is counted; `None` when that is not known.
+    /// The position up to which a shard is counted; `None` if unknown.
     pub async fn shard_note(&self, shard: &str) -> Result<Option<ShardNote>, StoreError> {
         self.ledger.shard_note(shard).await
     }
@@ -124,8 +124,8 @@ where
         Ok(())
     }
 
-    /// Counts a batch at the time `now`. Deliver it again from the lowest failure on, as often as it takes; what was
-    /// counted is not counted again.
+    /// Counts a batch at the time `now`. Redeliver from the lowest failure until nothing fails; events are never counted
+    /// twice.
     pub async fn handle(&self, event: &KinesisEvent, now: Timestamp) -> (BatchResponse, Report) {
         self.count(decode(event, now), now).await
     }
@@ -175,7 +175,7 @@ where
             report.repeated_events += shard.without_repeats(records, &mut repeats, self.again);
         }
         let failed = self.flush_shard(&shard, Totals::fold(&*records), report).await;
-        // What stands before the first failure is counted whole, and is not delivered again.
+        // Records before the first failure are completely counted and are not redelivered.
         let whole = failed
             .as_ref()
             .map_or(records.len(), |failed| records.partition_point(|record| record.sequence < *failed));

@@ -1,7 +1,7 @@
 //! A model of counting, explored in every order that its parts can happen in: two writers over a shard that splits in two,
 //! batches cut anywhere and given out again, writers that die at any step, writes that arrive when nobody waits any more.
-//! In two more the limit is lowered or raised meanwhile, by an operator who reads the ledger and writes what it says: the
-//! first calls were let through by the old limit, the others by the new one.
+//! In two more, an operator lowers or raises the limit meanwhile, by reading the ledger and writing its usage with the new
+//! limit: the first calls were admitted under the old limit, the others under the new one.
 //!
 //! What the counter decides by is its own code ([`IdentityMonth::update`], [`IdentityMonth::publications`]); the model
 //! has the store's conditions, the poller and the faults. Broken protocols stand beside the right one: a check that
@@ -20,10 +20,10 @@ use crate::store::{LedgerUpdate, MonthTotals};
 /// Events of the parent and of its two children. Each is a record of its own, all of one identity.
 const EVENTS: [u8; 3] = [3, 1, 1];
 const EVENTS_ALL: usize = 5;
-/// Records that were decided by the old limit, when it is changed: the first of the parent.
+/// Records decided under the old limit, if it changes: the first of the parent shard.
 const OLD_EVENTS: u8 = 2;
 
-/// What becomes of the limit meanwhile.
+/// How the limit changes during the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     /// The second of five calls reaches it: nothing before it is published.
@@ -71,11 +71,11 @@ enum Protocol {
     AnyPublication,
     /// A batch is done as soon as its write is sent.
     DoneUnanswered,
-    /// Only what crosses a step is published: a call beyond the limit shows nothing.
+    /// Only crossing a step publishes; an admitted call beyond the limit does not.
     CrossedAlonePublished,
-    /// A limit is changed without the usage that it has by then.
+    /// A limit is changed without writing the usage so far.
     ChangedWithoutUsage,
-    /// A change of limit writes what it has read, whatever was published meanwhile.
+    /// A change of limit writes the usage that it read, even if usage was published in the meantime.
     ChangedUnseen,
 }
 
@@ -95,10 +95,10 @@ enum Writer {
     Publishes(Write, u8),
 }
 
-/// Whoever changes the limit.
+/// The operator who changes the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Operator {
-    /// Nobody does.
+    /// The limit does not change.
     Absent,
     Waits,
     /// Has read the ledger and the record.
@@ -149,7 +149,7 @@ enum Action {
     Arrive,
     /// The operator reads the record and the ledger.
     ReadUsage,
-    /// The operator writes the new limit, or finds that usage was published meanwhile and begins anew.
+    /// The operator writes the new limit, or starts over because usage was published in the meantime.
     WriteLimit,
 }
 
@@ -270,7 +270,7 @@ impl Counting {
         }
     }
 
-    /// The operator's write: on the condition that what is published is what was read.
+    /// The operator's write, on the condition that the publication has not changed since it was read.
     fn write_limit(&self, state: &mut State, used: u8, published: u8) {
         match self.0 {
             Protocol::ChangedWithoutUsage => {}
@@ -333,7 +333,7 @@ impl Model for Counting {
                 if done == events || (shard > 0 && state.shards[0].done < EVENTS[0]) {
                     continue;
                 }
-                // Nobody decides by a limit that is not written yet.
+                // A limit is not used before it is written.
                 let is_changed = matches!(state.operator, Operator::Absent | Operator::Done { .. });
                 let end = if is_changed { events } else { events.min(OLD_EVENTS) };
                 if shard > 0 && !is_changed {

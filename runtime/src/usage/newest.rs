@@ -1,4 +1,4 @@
-//! How far the counting is: the newest usage event of each region in a batch, and the log lines counted last.
+//! Counting progress: the newest usage event of each region in a batch, and the log lines counted last.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use super::decode::EventRecord;
 use super::repeats::{from_text, to_text};
 use crate::store::Newest;
 
-/// What a shard's records, which must be in order, bring the counting to; `None` without usage events. `before` are the
-/// fingerprints of the log lines that were counted before.
+/// The progress after counting a shard's records, which must be in order; `None` without usage events. `before` holds the
+/// fingerprints of log lines counted earlier.
 pub(super) fn newest(shard: &str, records: &[EventRecord], before: &str) -> Option<Newest> {
     let mut regions = BTreeMap::new();
     for event in records.iter().flat_map(|record| &record.events) {

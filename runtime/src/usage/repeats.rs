@@ -1,9 +1,9 @@
-//! Log lines that are in the stream twice: CloudWatch Logs promises to deliver at least once, so that it may put
-//! lines again, in other batches than before and under new sequence numbers that no watermark knows.
+//! Recognises log lines that are in the stream twice. CloudWatch Logs delivers at least once, so it may put lines again, in
+//! different batches and under new sequence numbers that watermarks can't recognise.
 //!
-//! Each line has an id of its own. An environment remembers the lines that it has seen, and the last of them stand in the
-//! row that is written with every batch anyway, so that a new environment knows them too. How often CloudWatch Logs
-//! repeats itself is not documented.
+//! Each line has its own id. An environment remembers the lines that it has seen, and stores the latest in the row that it
+//! writes with every batch anyway, so that a new environment knows them too. AWS does not document how often lines are
+//! repeated.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -11,31 +11,31 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Lines that an environment remembers: some minutes of a thousand million calls a month, in 10 MB.
+/// Lines that an environment remembers: a few minutes at 1B calls a month, in 10 MB.
 const REMEMBERED_MAX: usize = 200_000;
-/// Lines that outlive an environment: seven minutes of 25 M calls a month. Each kilobyte of the row is a write unit a batch.
+/// Lines stored in the shard's row: seven minutes at 25M calls a month. Each kilobyte costs a write unit per batch.
 const KEPT_MAX: usize = 4_000;
-/// Bytes of a fingerprint: two lines of a month that are taken for one another are one in a thousand months.
+/// Bytes of a fingerprint: a collision between two lines is expected once in a thousand months.
 const BYTES: usize = 6;
 /// Characters of a fingerprint in the row.
 const CHARS: usize = 8;
 
-/// What makes a log line itself: its log group and stream, and its id. The same in every build of this program.
+/// Fingerprint of a log line: a hash of its log group, log stream and id. Stable across builds, because it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// Of the nth event of a batch that came by no log.
+    /// For the nth event of a batch that did not come from a log.
     pub(super) fn of_content(content: u64, index: usize) -> Self {
         Self::of(&[&content.to_le_bytes(), &index.to_le_bytes()])
     }
 
-    /// Of a line; `None` when it has no id.
+    /// For a line; `None` if it has no id.
     pub(super) fn of_line(log_group: &str, log_stream: &str, id: &str) -> Option<Self> {
         (!id.is_empty()).then(|| Self::of(&[log_group.as_bytes(), log_stream.as_bytes(), id.as_bytes()]))
     }
 
-    /// FNV-1a over the parts and their lengths, mixed so that all bits that are kept depend on all that went in.
+    /// FNV-1a over the parts and their lengths, with a final mix so that all retained bits depend on all input.
     fn of(parts: &[&[u8]]) -> Self {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         for part in parts {
@@ -50,7 +50,7 @@ impl Fingerprint {
     }
 }
 
-/// The fingerprints of lines, as a ledger's row holds them: the newest are last, older ones are left out.
+/// Encodes fingerprints for a ledger row: newest last, the oldest dropped.
 pub(super) fn to_text(fingerprints: impl DoubleEndedIterator<Item = Fingerprint>) -> String {
     let mut kept: Vec<Fingerprint> = fingerprints.rev().take(KEPT_MAX).collect();
     kept.reverse();
@@ -61,7 +61,7 @@ pub(super) fn to_text(fingerprints: impl DoubleEndedIterator<Item = Fingerprint>
     text
 }
 
-/// Reads them back; what is not of that form is left out.
+/// Decodes fingerprints; malformed ones are skipped.
 pub(super) fn from_text(text: &str) -> Vec<Fingerprint> {
     let (chunks, _) = text.as_bytes().as_chunks::<CHARS>();
     let read = |chunk: &[u8; CHARS]| {
@@ -72,7 +72,7 @@ pub(super) fn from_text(text: &str) -> Vec<Fingerprint> {
     chunks.iter().filter_map(read).collect()
 }
 
-/// Where a record stands: shard and sequence number.
+/// The position of a record: shard and sequence number.
 pub(super) type Position = Arc<(String, String)>;
 
 /// The lines seen lately, each with the record in which it was seen first.
@@ -83,8 +83,8 @@ pub(super) struct Repeats {
 }
 
 impl Repeats {
-    /// Whether this line repeats one that stands elsewhere in the stream, or one of those that are `counted` already. A
-    /// record that is delivered again stands where it stood: it is no repeat, and its watermarks tell what it still adds.
+    /// Whether this line repeats one elsewhere in the stream, or one of those `counted` already. A redelivered record has the
+    /// same position, so it is not a repeat: watermarks decide what it still adds.
     pub(super) fn is_repeat(
         &mut self,
         fingerprint: Fingerprint,
@@ -133,7 +133,7 @@ mod tests {
         assert_ne!(of("a", "1"), of("b", "1"));
         assert_ne!(of("a", "11"), of("a1", "1"));
         assert_eq!(of("a", ""), None);
-        // What is written today is read by the next version.
+        // The next version must read what this one writes.
         assert_eq!(of("a", "1").map(|found| to_text([found].into_iter())).as_deref(), Some(STABLE));
     }
 

@@ -1,11 +1,11 @@
-//! What a counter must know of a shard before it counts a batch of it: which log lines are counted already, and
-//! whether records before this batch may have been given up.
+//! A shard's state before a batch of it is counted: which log lines are counted already, and whether Lambda may have given
+//! up records before this batch.
 //!
-//! Lambda gives up records that are older than `RECORD_AGE_S`, without a word to the counter: they are in the failure bucket,
-//! and the watermarks of later batches pass them. Some of their items may have been counted before, others not. So a
-//! counter that finds its shard uncounted for nearly so long notes a *gap* before it counts on, and from then on every
-//! item keeps the watermark that it had when it was first written behind the gap. That tells for ever what of the
-//! gap it has. A gap that is noted where nothing was lost does no harm: it costs each item an attribute.
+//! Lambda gives up records older than `RECORD_AGE_S` without notifying the counter: they go to the failure bucket, and the
+//! watermarks of later batches pass them. Some of their items may have been counted before, others not. So a counter whose
+//! shard has not been counted for almost that long records a *gap* before it continues. From then on, each item's first
+//! write after the gap saves its previous watermark, which permanently tells what of the gap the item has. A gap where
+//! nothing was lost is harmless: it costs each item an attribute.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,15 +22,15 @@ use crate::store::{LedgerWrite, ShardNote, StoreError};
 pub(super) struct Shard {
     /// Its name.
     pub(super) name: String,
-    /// What was noted of it.
+    /// Its row in the ledger.
     pub(super) note: ShardNote,
-    /// The gaps that the batch is behind.
+    /// The gaps before the batch.
     gaps: usize,
 }
 
 impl Shard {
-    /// Reads what is noted of a shard; when records before `first` may have been given up, notes that. Without it no
-    /// record may be counted.
+    /// Reads a shard's row; if records before `first` may have been given up, records a gap. No record may be counted
+    /// without it.
     pub(super) async fn open<L: LedgerWrite>(
         ledger: &L,
         name: &str,
@@ -46,25 +46,25 @@ impl Shard {
             if !ledger.note_gap(name, number, &gap).await? {
                 return Err(StoreError {
                     action: format!("note of a gap in {name}"),
-                    source: "another counter has just noted one".into(),
+                    source: "another counter has just recorded one".into(),
                 });
             }
             shard.note.gaps.push(gap);
         }
-        // A batch of before, delivered again, is where it was.
+        // A redelivered batch is at its old position.
         shard.gaps = shard.note.gaps.partition_point(|gap| *gap.behind <= *first);
         Ok(shard)
     }
 
-    /// The last gap before the batch by its number, when events of `month` may be in it, and the last of all.
+    /// The number of the last gap before the batch, if events of `month` may be in it, and of the shard's last gap.
     pub(super) fn gap_of(&self, month: Month) -> Option<(u32, u32)> {
         let gap = self.note.gaps.get(self.gaps.checked_sub(1)?)?;
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         (month <= Month::of(gap.found)).then(|| (number(self.gaps), number(self.note.gaps.len())))
     }
 
-    /// Takes the lines out of records of this shard that were counted elsewhere in the stream; how many they were. With
-    /// `again`, the notes are not asked: the stream is counted once more.
+    /// Removes lines that were counted elsewhere in the stream from this shard's records; returns their number. With `again`
+    /// (a replay), saved fingerprints are ignored.
     pub(super) fn without_repeats(
         &self,
         records: &mut [EventRecord],
@@ -93,9 +93,9 @@ impl Shard {
     }
 }
 
-/// Whether records may have been given up between what was counted of a shard and its record `first`. A shard's records
-/// arrive in order, and an event is older than the arrival of its record: what follows the newest counted event arrived
-/// after it, and is given up `RECORD_AGE_S` later at the earliest.
+/// Whether records may have been given up between a shard's counted position and its record `first`. A shard's records
+/// arrive in order, and an event is older than its record's arrival. So records after the newest counted event arrived
+/// later than it, and are given up `RECORD_AGE_S` after that at the earliest.
 fn may_have_gap(note: Option<&ShardNote>, first: &str, now: Timestamp) -> bool {
     let Some(note) = note else { return true };
     let counted_until = note.newest.unwrap_or(Timestamp::MIN);
@@ -128,9 +128,9 @@ mod tests {
             (Some(note(Some("2026-11-24T00:00:01Z"), &[])), "6", false),
             (Some(note(Some("2026-11-24T00:00:00Z"), &[])), "6", true),
             (Some(note(None, &[])), "6", true),
-            // Delivered again, or counted again: nothing is passed.
+            // A redelivery or replay passes nothing.
             (Some(note(None, &[])), "5", false),
-            // It failed after the gap was noted.
+            // The batch failed after the gap was recorded.
             (Some(note(None, &["6"])), "6", false),
             (Some(note(None, &["6"])), "7", true),
         ];

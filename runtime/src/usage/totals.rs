@@ -46,9 +46,9 @@ pub struct Totals {
     pub items: BTreeMap<IdentityMonth, Vec<CountedEvent>>,
 }
 
-/// Regions that one write names. There are fewer; more are made up, and a write with thousands would be refused for ever.
+/// Maximum regions in one write. AWS has fewer; a forged batch with thousands would be rejected forever.
 pub(super) const REGIONS_MAX: usize = 50;
-/// Stands for the regions beyond [`REGIONS_MAX`].
+/// Name that replaces the regions beyond [`REGIONS_MAX`].
 const OTHER_REGIONS: &str = "other";
 
 /// Adds to the count of a name, which is only copied when it is new.
@@ -124,10 +124,10 @@ impl IdentityMonth {
     }
 
     /// What to publish once the ledger holds `totals`, of which `added` came from `events`: for every
-    /// period among the events, the usage that crossed a step of a limit that they were decided by, or that an
-    /// edge does not know (see [`is_to_publish`]). When some of them were in it already (a redelivery, perhaps cut
-    /// anew), what stands above step 0 is published again: a crash may have come between the ledger's write and
-    /// the publication, and publishing twice is harmless. The crowd is never published.
+    /// period among the events, the usage that crossed a step of a limit that edges used for them, or that an
+    /// edge does not know (see [`is_to_publish`]). If some were counted already (a redelivery, perhaps with other
+    /// batch bounds), usage above step 0 is published again: a crash may have come between the ledger's write and
+    /// the publication, and publishing twice is harmless. Pooled anonymous callers are never published.
     pub(super) fn publications(
         &self,
         totals: &MonthTotals,
@@ -146,7 +146,7 @@ impl IdentityMonth {
             let costs = added.iter().filter(in_period).map(|event| event.cost);
             let fresh = costs.fold(0, u64::saturating_add);
             let before = published.used.saturating_sub(fresh);
-            // Edges may have decided by several limits while one was changed. The last is the one that holds now.
+            // Edges may have used several limits while one was changed. The last is the current one.
             let mut limits = decided.limits.iter().rev();
             let crossed = limits.clone().find(|by| {
                 let first = if redelivered { 0 } else { before };
@@ -162,26 +162,26 @@ impl IdentityMonth {
         Decided::by_period(events).into_iter().filter_map(due).collect()
     }
 
-    /// The usage of an instant's period, when `totals` are of its month.
+    /// The usage in an instant's period, if `totals` are of its month.
     pub(super) fn published(totals: &MonthTotals, window: Window, as_of: Timestamp) -> Published {
         let period = Period::of(window, as_of);
         Published { period, used: totals.used_in(period), as_of }
     }
 }
 
-/// Usage of a period, as it is to be published.
+/// Usage of a period to publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Publication {
     /// The limit that edges decided by.
     pub(super) limit: Limit,
     pub(super) published: Published,
-    /// Edges refuse by it already: only alerts may be missing.
+    /// Edges already refuse because of it: only alerts may be missing.
     pub(super) known: bool,
 }
 
-/// What edges decided in a period.
+/// The edges' decisions in a period.
 struct Decided {
-    /// The limits that they decided by, in stream order.
+    /// The limits that they used, in stream order.
     limits: Vec<DecidedBy>,
     /// The latest usage event.
     as_of: Timestamp,
@@ -189,7 +189,7 @@ struct Decided {
 
 struct DecidedBy {
     limit: Limit,
-    /// A call was let through, or charged all the same.
+    /// A call was admitted, or charged anyway.
     admitted: bool,
     /// A call was refused because of it.
     refused: bool,
