@@ -328,8 +328,8 @@ mod tests {
         served_digests(cloud, &file.config(), ACCOUNT).await.into_iter().collect()
     }
 
-    /// What was deployed for an account is compared with what is rendered for it: a rollout and the way back find nothing
-    /// to replace, and every region has the database afterwards.
+    /// Templates are rendered for the deployed account: a rollout and its rollback find nothing to replace, and afterwards
+    /// every region has the database.
     #[tokio::test(start_paused = true)]
     async fn a_deployed_service_gets_a_database_and_the_one_before_again() {
         for has_domain in [true, false] {

@@ -1,5 +1,5 @@
-//! The event source mapping on a laptop: a shard's records go to the usage handler in batches, again and
-//! again until nothing of a batch fails. How far that is, is noted, and the next run goes on from there.
+//! The event source mapping on a laptop: delivers a shard's records to the usage handler in batches, and retries each batch
+//! until nothing in it fails. The position is saved, and the next run continues from there.
 
 use std::path::PathBuf;
 use std::sync::Arc;

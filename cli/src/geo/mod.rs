@@ -1,10 +1,10 @@
 //! The compiler of the geo database: source databases in, one compiled `.mmdb` out.
 //!
 //! Sources are search trees already, so they are not taken apart and inserted anew: `merge` walks all of
-//! them at once, and each place where all of them have said their word becomes one leaf of the result.
+//! them at once, and each place where every source has reached a leaf becomes one leaf of the result.
 //! `extract` reads a source's record, `clean` removes placeholders and invalid values, `facts` adds the facts of
-//! its country, `record`
-//! turns both into the texts that are served, `pages` orders the nodes, `write` writes the file.
+//! its country, `record` turns
+//! both into the texts that are served, `pages` orders the nodes, `write` writes the file.
 
 mod build;
 mod check;

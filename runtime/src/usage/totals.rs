@@ -124,9 +124,9 @@ impl IdentityMonth {
     }
 
     /// What to publish once the ledger holds `totals`, of which `added` came from `events`: for every
-    /// period among the events, the usage that crossed a step of a limit that they were decided by, or that an
-    /// edge does not know (see [`is_to_publish`]). When some of them were in it already (a redelivery, perhaps cut
-    /// anew), what stands above step 0 is published again: a crash may have come between the ledger's write and
+    /// period among the events, the usage that crossed a step of a limit that edges used for them, or that an
+    /// edge does not know (see [`is_to_publish`]). If some were counted already (a redelivery, perhaps with other
+    /// batch bounds), usage above step 0 is published again: a crash may have come between the ledger's write and
     /// the publication, and publishing twice is harmless. Pooled anonymous callers are never published.
     pub(super) fn publications(
         &self,

@@ -3,8 +3,8 @@
 //!
 //! `world` is what there is, `values` resolves a template's functions, `stacks` creates, updates and deletes
 //! stacks, `resources` holds the rules of each resource type and `tables` those of tables, `records` is DNS,
-//! `data` deletes what no stack manages, `breaks` makes steps fail on purpose, `log` counts what was asked and what was done, `picture` tells what
-//! there is.
+//! `data` deletes what no stack manages, `breaks` makes steps fail on purpose, `log` counts requests and effects,
+//! `picture` shows the resources.
 //!
 //! Time is tokio's: with its clock paused, half an hour of stacks passes in a moment. A step whose future is
 //! dropped goes on: CloudFormation finishes by itself what it has begun.
