@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::ControlFlow;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Digits of a position in a file's name, so that names sort as positions do.
@@ -188,7 +188,9 @@ impl SegmentWriter {
             self.file.set_len(self.length)?;
             self.is_torn = false;
         }
-        let begins = self.length >= self.segment_bytes;
+        // Lines in a deleted file would be lost without an error.
+        let is_deleted = self.file.metadata()?.nlink() == 0;
+        let begins = is_deleted || self.length >= self.segment_bytes;
         if begins {
             self.file = append_to(&self.log.path(self.end()))?;
             (self.start, self.length) = (self.end(), 0);
@@ -257,6 +259,18 @@ mod tests {
 
     fn files(folder: &Path) -> usize {
         std::fs::read_dir(folder).expect("a folder").count()
+    }
+
+    #[test]
+    fn lines_after_a_deletion_are_in_a_new_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut writer = SegmentWriter::open(log(folder.path()), 0, SEGMENT_BYTES).expect("a writer");
+        assert!(!writer.append(b"one\n").expect("written"));
+        for entry in std::fs::read_dir(folder.path()).expect("a folder") {
+            std::fs::remove_file(entry.expect("an entry").path()).expect("deleted");
+        }
+        assert!(writer.append(b"two\n").expect("written"));
+        assert_eq!(lines(writer.log(), 4), [("two".to_owned(), 8)]);
     }
 
     #[test]
