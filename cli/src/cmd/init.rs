@@ -55,8 +55,9 @@ pub struct InitArgs {
     force: bool,
 }
 
-fn tier(text: &str) -> Result<(String, String), String> {
-    let (name, limit) = text.split_once('=').ok_or("a tier is NAME=LIMIT, such as startup=100k/month")?;
+/// A tier's name and limit. One without a limit is reported with all else that is wrong, not here.
+fn tier(text: &str) -> Result<(String, String), std::convert::Infallible> {
+    let (name, limit) = text.split_once('=').unwrap_or((text, ""));
     Ok((name.trim().to_owned(), limit.trim().to_owned()))
 }
 

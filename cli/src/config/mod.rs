@@ -23,6 +23,7 @@ pub use model::{
     Alarms, Alerts, Anonymous, Architecture, Compat, Config, Emulator, Geo, GeoSource, Origin, Region,
     RuntimeSettings, Service, Tier, Tiers, Usage,
 };
+pub(crate) use parse::ANONYMOUS;
 pub use parse::parse;
 pub use places::{PLACES, Place, other_partition};
 pub use problems::{Problem, Problems};

@@ -15,7 +15,7 @@ use super::reader::{Table, did_you_mean, suggestion, tables};
 use super::{rules, sources};
 
 /// The tier of callers without an API key.
-const ANONYMOUS: &str = "anonymous";
+pub(crate) const ANONYMOUS: &str = "anonymous";
 
 /// Where parsed tables leave the names of the fields that they asked for; tests compare them with the schema.
 type Seen<'s> = &'s mut dyn FnMut(&str, &Table<'_>);

@@ -8,7 +8,7 @@ use glob::Pattern;
 use ipgeo_contract::Limit;
 
 use super::render::{Answers, Data, render};
-use crate::config::{self, PLACES, other_partition};
+use crate::config::{self, ANONYMOUS, PLACES, other_partition};
 
 /// Wrong answers to one question before the interview ends.
 const TRIES: usize = 5;
@@ -218,19 +218,25 @@ fn faults_of_flags(known: &Known) -> Vec<String> {
     }
     if let Some(tiers) = &known.tiers {
         for (name, limit) in tiers {
-            if let Err(error) = limit.parse::<Limit>() {
+            if limit.is_empty() {
+                found.push(format!("--tier {name}: a tier is NAME=LIMIT, such as startup=100k/month"));
+            } else if let Err(error) = limit.parse::<Limit>() {
                 found.push(format!("--tier {name}={limit}: {error}"));
             }
         }
         for (at, (name, _)) in tiers.iter().enumerate() {
-            if tiers[..at].iter().any(|(before, _)| before == name) {
+            if name == ANONYMOUS {
+                found.push(format!(
+                    "--tier {name}: use --anonymous for the limit of callers without an API key"
+                ));
+            } else if tiers[..at].iter().any(|(before, _)| before == name) {
                 found.push(format!("--tier {name} is given twice"));
             }
         }
         // The parser checks names; limits were checked here.
         answers.tiers.clear();
         for (name, _) in tiers {
-            if !answers.tiers.iter().any(|(before, _)| before == name) {
+            if name != ANONYMOUS && !answers.tiers.iter().any(|(before, _)| before == name) {
                 answers.tiers.push((name.clone(), "1/day".to_owned()));
             }
         }
@@ -422,6 +428,15 @@ mod tests {
             ..Known::default()
         };
         assert_eq!(interview(twice, None).expect_err("twice").to_string(), "--tier a is given twice");
+        let nameless = Known {
+            name: Some("A b".into()),
+            tiers: Some(vec![("foo".into(), String::new()), ("anonymous".into(), "5/day".into())]),
+            ..Known::default()
+        };
+        let told = interview(nameless, None).expect_err("faults").to_string();
+        for fault in ["--tier foo: a tier is NAME=LIMIT", "--tier anonymous: use --anonymous", "`name` is"] {
+            assert!(told.contains(fault), "{told}");
+        }
     }
 
     #[test]
