@@ -89,6 +89,7 @@ const IN_WORLD: &[(&str, &str, Kind)] = &[
     ("usage adopt", "check --yes", Kind::Rows),
     ("usage report", "", Kind::Rows),
     ("usage report", "--month 2020-01", Kind::Rows),
+    ("usage report", "--owner nobody", Kind::Rows),
     ("usage report", "--html OUT", Kind::Text),
     ("usage top", "--month 2020-01", Kind::Rows),
     ("usage top", "", Kind::Rows),

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use clap::{Args, ValueEnum};
 use ipgeo_contract::{IdentityKind, Month};
 use ipgeo_runtime::dynamo::LedgerItem;
@@ -140,7 +139,7 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
     let (mut items, keys) = read(&home, &months, args.kind.map(Into::into)).await?;
     if let Some(owner) = &args.owner {
         if keys.values().all(|record| record.owner != *owner) {
-            bail!("no API key of owner `{owner}`; `ipgeo keys list` has the owners");
+            output::say(&format!("no API key has the owner `{owner}`; `ipgeo keys list` shows the owners"));
         }
         items.retain(|item| keys.get(&item.identity).is_some_and(|record| record.owner == *owner));
     }
