@@ -39,7 +39,7 @@ pub struct Shared {
     /// Folder for the state of `ipgeo dev` and the geo databases [default: .ipgeo beside regions.toml]
     #[arg(long = "state", global = true, value_name = "FOLDER", env = "IPGEO_STATE")]
     state_flag: Option<PathBuf>,
-    /// The state folder in use: see [`Shared::settled`].
+    /// The state folder in use: see `Shared::settled`.
     #[arg(skip)]
     pub state: PathBuf,
     /// The form of the output
