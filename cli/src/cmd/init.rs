@@ -42,8 +42,8 @@ pub struct InitArgs {
     #[arg(long, value_name = "LIMIT")]
     anonymous: Option<String>,
     /// A tier of API keys, such as startup=100k/month; may be given several times
-    #[arg(long = "tier", value_name = "NAME=LIMIT", value_parser = tier)]
-    tiers: Option<Vec<(String, String)>>,
+    #[arg(long = "tier", value_name = "NAME=LIMIT")]
+    tiers: Option<Vec<String>>,
     /// Where locations come from
     #[arg(long, value_enum, value_name = "DATA")]
     data: Option<Data>,
@@ -56,9 +56,9 @@ pub struct InitArgs {
 }
 
 /// A tier's name and limit. One without a limit is reported with all else that is wrong, not here.
-fn tier(text: &str) -> Result<(String, String), std::convert::Infallible> {
+fn tier(text: &str) -> (String, String) {
     let (name, limit) = text.split_once('=').unwrap_or((text, ""));
-    Ok((name.trim().to_owned(), limit.trim().to_owned()))
+    (name.trim().to_owned(), limit.trim().to_owned())
 }
 
 /// Questions on standard error, answers from standard input.
@@ -106,7 +106,7 @@ pub(crate) fn run(args: InitArgs, shared: &Shared) -> anyhow::Result<()> {
         domain: args.domain,
         hosted_zone: args.hosted_zone,
         anonymous: args.anonymous,
-        tiers: args.tiers,
+        tiers: args.tiers.map(|tiers| tiers.iter().map(|text| tier(text)).collect()),
         data: args.data,
     };
     let asks = !args.no_input && std::io::stdin().is_terminal() && output::stderr_is_terminal();

@@ -169,6 +169,33 @@ impl Interview<'_> {
     }
 }
 
+/// Faults in `--tier` flags that the parser can't report; the others go into `answers`.
+fn faults_of_tiers(tiers: &[(String, String)], answers: &mut Vec<(String, String)>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, limit) in tiers {
+        if limit.is_empty() {
+            found.push(format!("--tier {name}: a tier is NAME=LIMIT, such as startup=100k/month"));
+        } else if let Err(error) = limit.parse::<Limit>() {
+            found.push(format!("--tier {name}={limit}: {error}"));
+        }
+    }
+    for (at, (name, _)) in tiers.iter().enumerate() {
+        if name == ANONYMOUS {
+            found.push(format!("--tier {name}: use --anonymous for the limit of callers without an API key"));
+        } else if tiers[..at].iter().any(|(before, _)| before == name) {
+            found.push(format!("--tier {name} is given twice"));
+        }
+    }
+    // The parser checks names; limits were checked here.
+    answers.clear();
+    for (name, _) in tiers {
+        if name != ANONYMOUS && !answers.iter().any(|(before, _)| before == name) {
+            answers.push((name.clone(), "1/day".to_owned()));
+        }
+    }
+    found
+}
+
 /// All faults in the flags, each once; empty if they are valid.
 fn faults_of_flags(known: &Known) -> Vec<String> {
     let mut found = Vec::new();
@@ -217,29 +244,7 @@ fn faults_of_flags(known: &Known) -> Vec<String> {
         None => {}
     }
     if let Some(tiers) = &known.tiers {
-        for (name, limit) in tiers {
-            if limit.is_empty() {
-                found.push(format!("--tier {name}: a tier is NAME=LIMIT, such as startup=100k/month"));
-            } else if let Err(error) = limit.parse::<Limit>() {
-                found.push(format!("--tier {name}={limit}: {error}"));
-            }
-        }
-        for (at, (name, _)) in tiers.iter().enumerate() {
-            if name == ANONYMOUS {
-                found.push(format!(
-                    "--tier {name}: use --anonymous for the limit of callers without an API key"
-                ));
-            } else if tiers[..at].iter().any(|(before, _)| before == name) {
-                found.push(format!("--tier {name} is given twice"));
-            }
-        }
-        // The parser checks names; limits were checked here.
-        answers.tiers.clear();
-        for (name, _) in tiers {
-            if name != ANONYMOUS && !answers.tiers.iter().any(|(before, _)| before == name) {
-                answers.tiers.push((name.clone(), "1/day".to_owned()));
-            }
-        }
+        found.extend(faults_of_tiers(tiers, &mut answers.tiers));
     }
     found.extend(faults(&answers));
     let mut told = BTreeSet::new();
