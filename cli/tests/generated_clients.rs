@@ -1,8 +1,8 @@
 //! Clients that others' programs generate from the description at `/openapi.json`: for Python by `openapi-python-client`,
 //! for TypeScript by `openapi-typescript`. Neither may warn, and what they make must work.
 //!
-//! They want `python3` with `venv`, `npm`, and a way to their package indexes; where there is none a test says so and is
-//! left out.
+//! They need `python3` with `venv`, `npm`, and access to the package indexes; without them, a test prints that it was
+//! skipped.
 
 #[path = "support/npm.rs"]
 mod npm;

@@ -1,7 +1,7 @@
 //! ipdata's own clients for Python and Node, unchanged, against a service on this machine.
 //!
-//! They want `python3` with `venv`, `npm`, and a way to their package indexes; where there is none a test says so and is
-//! left out.
+//! They need `python3` with `venv`, `npm`, and access to the package indexes; without them, a test prints that it was
+//! skipped.
 
 #[path = "support/npm.rs"]
 mod npm;

@@ -300,14 +300,14 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     inspect(InspectArgs { file: Some(out) }, shared)
 }
 
-/// A database that is about to be replaced, under a second name; it goes with this value unless it is settled.
+/// A second name for a database that is being replaced. Dropping this removes the name, unless `settle` kept it.
 struct Held {
     out: PathBuf,
     /// Its digest; `None`: there was none.
     before: Option<String>,
 }
 
-/// Gives the database of before a second name before the new one takes its first.
+/// Keeps the existing database under a second name while a new one takes its place.
 fn hold(out: &Path) -> anyhow::Result<Held> {
     let before = fetch::sha256_of(out).ok().map(|(digest, _)| digest);
     let name = fetch::held_of(out);

@@ -43,7 +43,7 @@ pub(super) fn check_kept_for(stores: &Path, config: &Config) -> anyhow::Result<(
     Err(StartError::KeptForAnother { what, was, is, stores: stores.to_owned() }.into())
 }
 
-/// Refuses to go on without home's store where there was one: API keys and counts would be gone without a word.
+/// Refuses to start if home's store is missing from kept state: API keys and counts would be lost silently.
 fn home_is_there(stores: &Path, config: &Config) -> anyhow::Result<()> {
     let store = store_file(stores, &config.service.home);
     match std::fs::metadata(&store) {

@@ -80,7 +80,7 @@ pub struct CurrencyFacts {
     pub name: &'static str,
     /// ISO 4217.
     pub code: &'static str,
-    /// Symbol in English text; the code if there is none.
+    /// Symbol in English text, or the code if the currency has no symbol.
     pub symbol: &'static str,
     /// Symbol as written in the country.
     pub native: &'static str,

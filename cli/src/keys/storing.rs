@@ -116,7 +116,7 @@ mod tests {
 
     impl KeyStore for Fake {
         async fn list(&self) -> Result<Vec<(Identity, KeyRecord)>, StoreError> {
-            unreachable!("storing asks for nothing")
+            unreachable!("storing never lists API keys")
         }
 
         async fn put(&self, identity: &Identity, record: &KeyRecord) -> Result<(), KeyWriteError> {

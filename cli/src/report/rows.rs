@@ -53,7 +53,7 @@ impl Span {
 /// A row of a report. Cells that a report is not by are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// The kind of `part`: `day`, `region`, `verdict`; `total` if there is none.
+    /// The kind of `part`: `day`, `region`, `verdict`; `total` for rows without a part.
     pub by: &'static str,
     /// `key`, `site`, `addr`; empty for all together.
     pub kind: &'static str,

@@ -39,7 +39,7 @@ impl WorldKey {
         Self { access: format!("IPGEODEV{}", hex::encode_upper(id)), secret: hex::encode(secret) }
     }
 
-    /// Reads the access key of a stores' folder; saves `new` if there is none.
+    /// Reads the access key of a stores' folder, or saves `new` if the file is missing.
     pub fn ensure(stores: &Path, new: Self) -> io::Result<Self> {
         let path = stores.join(FILE_NAME);
         if let Some(kept) = Self::read(&path)? {

@@ -7,12 +7,12 @@ use std::process::Command;
 
 use crate::python::run;
 
-/// With this set, a test that wants npm fails without it; else it says so and leaves itself out.
+/// If this is set, a test that needs npm fails without it; otherwise it prints that it was skipped.
 const REQUIRE: &str = "IPGEO_REQUIRE_EMULATOR";
 
 /// The folder `name` with these packages (`name@version`). None: it can't be made here, which was said, and the caller
 /// leaves the rest of its test out.
-#[expect(clippy::print_stderr, reason = "a test that leaves itself out must say so")]
+#[expect(clippy::print_stderr, reason = "a skipped test must report it")]
 pub(crate) fn folder(name: &str, packages: &[&str]) -> Option<PathBuf> {
     match made(name, packages) {
         Ok(folder) => Some(folder),

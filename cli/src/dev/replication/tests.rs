@@ -54,7 +54,7 @@ impl State {
 }
 
 impl Writes {
-    /// What was told of until now.
+    /// Items reported so far.
     pub(crate) fn so_far(&self) -> Vec<String> {
         let ids = |heard| match heard {
             Heard::Wrote(_, ids) => ids,
