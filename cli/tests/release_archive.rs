@@ -37,7 +37,7 @@ fn done(command: &mut Command) -> String {
     text(&output.stdout)
 }
 
-/// Makes the archives of one platform, of parts that lost their executable bit; returns where they are.
+/// Runs `.ci/archive`.
 fn archives(parts: &Path, out: &Path) -> Output {
     Command::new(root().join(".ci/archive"))
         .args([parts, out])
@@ -90,7 +90,7 @@ fn an_archive_is_whole_and_its_program_plans_with_the_bootstraps_beside_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let (parts, out) = (folder.path().join("parts"), folder.path().join("out"));
     std::fs::create_dir_all(parts.join(target())).expect("a folder");
-    // A copy of the right name: the tool is of any size, so it is linked where that is possible.
+    // A link where that is possible: a debug build has 100 MB.
     let program = parts.join(target()).join("ipgeo");
     std::fs::hard_link(env!("CARGO_BIN_EXE_ipgeo"), &program)
         .or_else(|_| std::fs::copy(env!("CARGO_BIN_EXE_ipgeo"), &program).map(drop))
