@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::{ApiKey, ApiKeyError};
+use crate::ApiKey;
+use crate::ApiKeyError;
 
 /// Characters of an API key after its prefix.
 const SECRET_CHARS: usize = 36;

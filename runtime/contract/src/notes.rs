@@ -3,7 +3,10 @@
 
 use jiff::Timestamp;
 
-use crate::{Identity, Limit, Month, Period};
+use crate::Identity;
+use crate::Limit;
+use crate::Month;
+use crate::Period;
 
 /// Partition keys and attributes of these rows. The sort key is [`crate::ledger_attr::MONTH`], as of all.
 pub mod ledger_row {

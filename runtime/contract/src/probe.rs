@@ -5,7 +5,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
 
-use crate::{AddressSecret, ApiKey, ApiKeyError, KeyRecord, Limit, Status, Window};
+use crate::AddressSecret;
+use crate::ApiKey;
+use crate::ApiKeyError;
+use crate::KeyRecord;
+use crate::Limit;
+use crate::Status;
+use crate::Window;
 
 /// The owner of the probes' API key.
 pub const PROBE_OWNER: &str = "ipgeo probe";
