@@ -236,11 +236,13 @@ mod tests {
 
     use super::*;
 
-    const DOCS: [&str; 4] = [
+    const DOCS: [&str; 6] = [
         include_str!("../../README.md"),
         include_str!("../../docs/COMMANDS.md"),
         include_str!("../../docs/COST.md"),
         include_str!("../../docs/SECURITY.md"),
+        include_str!("../../docs/CI.md"),
+        include_str!("../../CONTRIBUTING.md"),
     ];
 
     #[test]
@@ -304,6 +306,52 @@ mod tests {
             count += 1;
         }
         assert!(count > 40, "{count} examples");
+    }
+
+    /// Collects the scripts of a workflow's steps.
+    fn scripts(value: &serde_yaml::Value, out: &mut Vec<String>) {
+        if let Some(run) = value.get("run").and_then(|run| run.as_str()) {
+            out.push(run.to_owned());
+        }
+        let members = value.as_mapping().into_iter().flat_map(|members| members.values());
+        let items = value.as_sequence().into_iter().flatten();
+        members.chain(items).for_each(|below| scripts(below, out));
+    }
+
+    /// The program accepts every `ipgeo` command of the workflows, ours and those that `docs/CI.md` offers; each action is
+    /// pinned by a commit.
+    #[test]
+    fn every_workflow_is_sound_and_its_commands_are_taken() {
+        let offered = include_str!("../../docs/CI.md").split("```yaml\n").skip(1);
+        let workflows = offered.filter_map(|rest| rest.split("\n```\n").next()).chain([
+            include_str!("../../.github/workflows/ci.yml"),
+            include_str!("../../.github/workflows/release.yml"),
+        ]);
+        let (mut count, mut commands) = (0, 0);
+        for text in workflows {
+            let workflow: serde_yaml::Value = serde_yaml::from_str(text).expect("a workflow");
+            assert!(workflow["permissions"].is_mapping() && workflow["jobs"].is_mapping(), "{text}");
+            for line in
+                text.lines().filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("uses: "))
+            {
+                let commit = line.split_once('@').and_then(|(_, rest)| rest.split_once(" # v"));
+                let is_pinned = commit.is_some_and(|(commit, _)| commit.len() == 40);
+                assert!(is_pinned || line.starts_with("./"), "{line}");
+            }
+            let mut found = Vec::new();
+            scripts(&workflow, &mut found);
+            for line in found.iter().flat_map(|script| script.lines()).map(str::trim) {
+                let Some(rest) = line.strip_prefix("ipgeo ") else { continue };
+                // `2> FILE` is a redirection too.
+                let rest = rest.split(" 2>").next().unwrap_or(rest);
+                let words = std::iter::once("ipgeo".to_owned()).chain(words(rest));
+                let taken = command().try_get_matches_from(words);
+                assert!(taken.is_ok(), "{line}: {:?}", taken.err());
+                commands += 1;
+            }
+            count += 1;
+        }
+        assert_eq!((count, commands), (4, 8));
     }
 
     /// Every limit in the help, the documents and the shipped file is valid.

@@ -160,3 +160,10 @@ async fn the_usage_function_sends_an_alert_once_and_notes_how_far_it_is() {
     assert!(newest.counted >= newest.event);
     child.kill().await.expect("it ends");
 }
+
+/// `ipgeo deploy` tells by it which release a program is of.
+#[test]
+fn the_program_bears_its_release_mark() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_bootstrap")).expect("the program");
+    assert!(memchr::memmem::find(&program, ipgeo_contract::RELEASE_MARK.as_bytes()).is_some());
+}

@@ -69,6 +69,7 @@ impl Deployment {
             artifact: flags.artifacts.artifact.as_deref(),
             database: &database,
             project: project(&file),
+            executable: std::env::current_exe().and_then(std::fs::canonicalize).ok(),
         };
         let prepared = tokio::task::block_in_place(|| prepare(&config, &sources, &|line| output::say(line)))?;
         let probe = probe_of(&config, &database)?;

@@ -1,6 +1,7 @@
 //! What the Lambda at the edges, the usage function at home and the operator's command line must agree
 //! on, and nothing else: API keys, limits and periods, identities, table keys and attribute names, the
-//! usage line, the decision, the publication steps, quiet callers, and the names of environment variables.
+//! usage line, the decision, the publication steps, quiet callers, the release mark, and the names of environment
+//! variables.
 //!
 //! Everything here is pure. There is no clock, no environment, no file, no network and no randomness:
 //! the time is an argument, and so is the source of random bytes.
@@ -22,6 +23,7 @@ mod period;
 mod probe;
 mod publish;
 mod quiet;
+mod release;
 mod site;
 mod usage_line;
 
@@ -43,5 +45,6 @@ pub use period::{Month, Period, PeriodError};
 pub use probe::{PROBE_OWNER, PROBE_TIER, probe_api_key, probe_record};
 pub use publish::{is_to_publish, publish_step};
 pub use quiet::{QUIET_PERMILLE_MAX, quiet_calls};
+pub use release::RELEASE_MARK;
 pub use site::{Site, SitePattern, SitePatternError, site_is_allowed};
 pub use usage_line::{CHARGES_MAX, COST_MAX, Charge, LineError, USAGE_LINE_VERSION, UsageEvent};

@@ -61,7 +61,7 @@ fn glibc_minor(program: &[u8]) -> Option<u32> {
     const NAME: &[u8] = b"GLIBC_2.";
     let mut highest = None;
     let mut rest = program;
-    while let Some(at) = memchr_name(rest, NAME) {
+    while let Some(at) = position_of(rest, NAME) {
         rest = &rest[at + NAME.len()..];
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).take(3);
         let minor = digits
@@ -71,7 +71,8 @@ fn glibc_minor(program: &[u8]) -> Option<u32> {
     highest
 }
 
-fn memchr_name(bytes: &[u8], name: &[u8]) -> Option<usize> {
+/// Where a text first stands in a program.
+pub(super) fn position_of(bytes: &[u8], name: &[u8]) -> Option<usize> {
     let mut from = 0;
     while let Some(at) = bytes[from..].iter().position(|byte| *byte == name[0]) {
         if bytes[from + at..].starts_with(name) {

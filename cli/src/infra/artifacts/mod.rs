@@ -1,9 +1,10 @@
 //! What is uploaded: the function's code and the geo database, each a zip named by its SHA-256.
 //!
-//! `toolchain` decides how the code is built, `elf` reads what came out, `bundle` zips it reproducibly,
-//! `index` remembers what was zipped from what, `prepare` brings it together, `database` is the geo
+//! `bootstrap` decides where the code comes from, `toolchain` how it is built, `elf` reads what came out, `bundle` zips it
+//! reproducibly, `index` remembers what was zipped from what, `prepare` brings it together, `database` is the geo
 //! database's zip alone.
 
+mod bootstrap;
 mod bundle;
 mod database;
 mod elf;
@@ -11,6 +12,7 @@ mod index;
 mod prepare;
 mod toolchain;
 
+pub use bootstrap::{NoBootstrap, OtherRelease};
 pub use bundle::{BundleError, Entry, bundle};
 pub use database::{DatabaseArtifact, database_zip, prepare_database, purge_artifacts, unzip_database};
 pub use elf::{ElfError, check_bootstrap};

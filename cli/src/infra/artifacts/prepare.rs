@@ -7,6 +7,7 @@ use std::process::Command;
 
 use ipgeo_runtime::geo::{Database, GeoError};
 
+use super::bootstrap::{NoBootstrap, Origin, OtherRelease, check_release};
 use super::bundle::{BundleError, Entry, bundle, digest_of};
 use super::elf::{ElfError, check_bootstrap};
 use super::index::{Built, Index, IndexError};
@@ -33,6 +34,8 @@ pub struct Sources<'a> {
     pub database: &'a Path,
     /// A folder of this project's sources, to build the function from.
     pub project: Option<PathBuf>,
+    /// This program's file, symbolic links resolved: a release archive puts bootstraps beside it.
+    pub executable: Option<PathBuf>,
 }
 
 /// Artifacts, ready to be uploaded.
@@ -50,16 +53,17 @@ pub enum PrepareError {
     /// The function can't be built here.
     #[error(transparent)]
     Toolchain(#[from] ToolchainError),
-    /// No sources to build from.
-    #[error(
-        "the sources of ipgeo are not here, so the function can't be built; bring it with --artifact FILE"
-    )]
-    NoProject,
+    /// Nothing to build from, and no program that came with this one.
+    #[error(transparent)]
+    NoBootstrap(#[from] NoBootstrap),
+    /// The program that came with this one is of another release.
+    #[error(transparent)]
+    OtherRelease(#[from] OtherRelease),
     /// The build failed.
     #[error("`cargo {0}` failed")]
     Build(String),
     /// A program can't be started.
-    #[error("`{program}` can't be started")]
+    #[error("cannot start `{program}` to build the function; without Rust, pass --artifact FILE")]
     Start {
         /// Which.
         program: &'static str,
@@ -129,10 +133,10 @@ pub fn prepare(
         if !architectures.contains(name) {
             continue;
         }
-        let program = match sources.artifact {
-            Some(path) => path.to_owned(),
-            None => build(architecture, sources, tell)?,
-        };
+        let (project, executable) = (sources.project.as_deref(), sources.executable.as_deref());
+        let origin =
+            Origin::find(sources.artifact, project, executable, architecture, &|path| path.is_file())?;
+        let program = program(&origin, architecture, tell)?;
         let code = code_zip(&program, architecture, index.code.remove(name), &folder)?;
         if code.unpacked_bytes + geo_bytes > UNPACKED_BYTES_MAX {
             return Err(PrepareError::TooLarge(code.unpacked_bytes + geo_bytes));
@@ -187,25 +191,42 @@ fn length(path: &Path) -> Result<u64, BundleError> {
     metadata.map(|m| m.len()).map_err(|source| BundleError::File { path: path.to_owned(), source })
 }
 
+/// The function's program, checked.
+fn program(
+    origin: &Origin,
+    architecture: Architecture,
+    tell: &dyn Fn(&str),
+) -> Result<Vec<u8>, PrepareError> {
+    let path = match origin {
+        Origin::Given(path) | Origin::Shipped(path) => path.clone(),
+        Origin::Built(project) => build(architecture, project, tell)?,
+    };
+    let bytes = std::fs::read(&path).map_err(|source| BundleError::File { path: path.clone(), source })?;
+    let bytes = unzipped(bytes);
+    check_bootstrap(&bytes, architecture)
+        .map_err(|source| PrepareError::Program { path: path.clone(), source })?;
+    if let Origin::Shipped(path) = origin {
+        check_release(path, &bytes)?;
+    }
+    Ok(bytes)
+}
+
 fn code_zip(
-    program: &Path,
+    bytes: &[u8],
     architecture: Architecture,
     before: Option<Built>,
     folder: &Path,
 ) -> Result<Built, PrepareError> {
-    let unreadable = |source| BundleError::File { path: program.to_owned(), source };
-    let bytes = unzipped(std::fs::read(program).map_err(unreadable)?);
-    check_bootstrap(&bytes, architecture)
-        .map_err(|source| PrepareError::Program { path: program.to_owned(), source })?;
-    let input = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&bytes));
+    let input = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(bytes));
     if let Some(built) = known(before, &input, folder) {
         return Ok(built);
     }
     let unpacked_bytes = bytes.len() as u64;
     // The bytes may come out of a zip: they are zipped anew, so that the name depends on the program alone.
-    std::fs::create_dir_all(folder).map_err(unreadable)?;
-    let unpacked = tempfile::NamedTempFile::new_in(folder).map_err(unreadable)?;
-    std::fs::write(unpacked.path(), &bytes).map_err(unreadable)?;
+    let failed = |source| BundleError::File { path: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let unpacked = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    std::fs::write(unpacked.path(), bytes).map_err(failed)?;
     let (digest, _) = bundle(vec![Entry::file("bootstrap", unpacked.path(), true)], folder)?;
     let description = format!("ipgeo {} for {}", env!("CARGO_PKG_VERSION"), architecture.as_str());
     Ok(Built { input, digest, unpacked_bytes, description })
@@ -224,12 +245,7 @@ fn unzipped(bytes: Vec<u8>) -> Vec<u8> {
     program.unwrap_or(bytes)
 }
 
-fn build(
-    architecture: Architecture,
-    sources: &Sources<'_>,
-    tell: &dyn Fn(&str),
-) -> Result<PathBuf, PrepareError> {
-    let project = sources.project.as_deref().ok_or(PrepareError::NoProject)?;
+fn build(architecture: Architecture, project: &Path, tell: &dyn Fn(&str)) -> Result<PathBuf, PrepareError> {
     let facts = facts(architecture)?;
     let folder = project.join("target").join("lambda");
     let command = build_command(architecture, &facts, &folder.to_string_lossy())?;

@@ -123,4 +123,18 @@ mod tests {
             }
         }
     }
+
+    /// A release's bootstraps are built as `deploy` builds them.
+    #[test]
+    fn the_release_workflow_builds_with_the_same_commands() {
+        let workflow = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../.github/workflows/release.yml"));
+        for architecture in [Architecture::Arm64, Architecture::X86_64] {
+            let facts = ToolchainFacts { host: String::new(), zigbuild: true, has_target: true };
+            let command = build_command(architecture, &facts, "target").expect("a command");
+            let line = command.arguments.join(" ").replace(" --target-dir target", "");
+            assert!(workflow.contains(&format!("cargo {line}\n")), "cargo {line}");
+            let copy = format!("cp target/{} parts/bootstrap-{}\n", command.program, architecture.as_str());
+            assert!(workflow.contains(&copy), "{copy}");
+        }
+    }
 }
