@@ -22,6 +22,7 @@ mod period;
 mod probe;
 mod publish;
 mod quiet;
+mod region;
 mod site;
 mod usage_line;
 
@@ -43,5 +44,6 @@ pub use period::{Month, Period, PeriodError};
 pub use probe::{PROBE_OWNER, PROBE_TIER, probe_api_key, probe_record};
 pub use publish::{is_to_publish, publish_step};
 pub use quiet::{QUIET_PERMILLE_MAX, quiet_calls};
+pub use region::{RegionName, RegionNameError};
 pub use site::{Site, SitePattern, SitePatternError, site_is_allowed};
 pub use usage_line::{CHARGES_MAX, COST_MAX, Charge, LineError, USAGE_LINE_VERSION, UsageEvent};
