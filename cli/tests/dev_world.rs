@@ -552,7 +552,7 @@ async fn count_far_ahead(home: &Home, identity: &Identity) {
         time: now,
         verdict: Verdict::Allowed,
         cost: 1,
-        region: "eu-central-1".to_owned(),
+        region: ipgeo_contract::RegionName::new("eu-central-1"),
         request_id: String::new(),
         tier: String::new(),
         charges: vec![ipgeo_contract::Charge {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::MultiGzDecoder;
-use ipgeo_contract::{Charge, Identity, Limit, Published, UsageEvent, Verdict};
+use ipgeo_contract::{Charge, Identity, Limit, Published, RegionName, UsageEvent, Verdict};
 use ipgeo_runtime::store::{Applied, LedgerUpdate, LedgerWrite, MonthTotals, PublishWrite, StoreError};
 use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, LogEvent, Totals, UsageHandler, decode, envelope};
 use median::median;
@@ -58,7 +58,7 @@ fn line(event: u64, identities: u64) -> String {
         time: "2026-11-25T10:00:00Z".parse().expect("a time"),
         verdict: Verdict::Allowed,
         cost: 1,
-        region: "eu-central-1".to_owned(),
+        region: RegionName::new("eu-central-1"),
         request_id: String::new(),
         tier: String::new(),
         charges: vec![charge],

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
-use ipgeo_contract::{AddressSecret, Gap, Identity, KeyRecord, Limit, Month, Period, Published, Verdict};
+use ipgeo_contract::{
+    AddressSecret, Gap, Identity, KeyRecord, Limit, Month, Period, Published, RegionName, Verdict,
+};
 use jiff::Timestamp;
 
 /// A read or write that did not succeed. Whether a write was applied all the same is not known.
@@ -118,7 +120,7 @@ pub struct Newest {
     /// Padded sequence number of the last record of the batch.
     pub sequence: String,
     /// The newest usage event, by region.
-    pub regions: BTreeMap<String, Timestamp>,
+    pub regions: BTreeMap<RegionName, Timestamp>,
     /// Fingerprints of the log lines counted last, as one string.
     pub fingerprints: String,
 }

@@ -4,7 +4,7 @@
 mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use ipgeo_contract::{Identity, KeyRecord, Month, Status, Thresholds, UsageEvent};
+use ipgeo_contract::{Identity, KeyRecord, Month, RegionName, Status, Thresholds, UsageEvent};
 use ipgeo_runtime::dynamo::{LedgerTable, Replaced};
 use ipgeo_runtime::store::{LedgerWrite as _, Newest};
 use ipgeo_runtime::tables::{self, Calls};
@@ -106,7 +106,7 @@ async fn notes_go_forward<C: Calls + Clone + 'static>(operator: &LedgerTable, pa
         shard: SHARD.into(),
         sequence: format!("{sequence:0>64}"),
         fingerprints: String::new(),
-        regions: [(region.to_owned(), at(time))].into(),
+        regions: [(RegionName::new(region), at(time))].into(),
     };
     for (sequence, region, time) in [
         ("5", "us-east-1", "2026-11-24T12:00:00Z"),
@@ -214,7 +214,7 @@ async fn a_batch_with_thousands_of_regions_is_counted() {
     let counter = UsageHandler::new(ledger.clone(), access);
     let events: Vec<_> = (0..5_000)
         .map(|n| UsageEvent {
-            region: format!("xx-east-{n}"),
+            region: RegionName::new(format!("xx-east-{n}")),
             ..event("2026-11-24T12:00:00Z", "site#a.test", "10000/day")
         })
         .collect();

@@ -105,7 +105,7 @@ impl Edge {
 
     fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings {
-            region: "eu-central-1".into(),
+            region: ipgeo_contract::RegionName::new("eu-central-1"),
             access_cache_s: 10,
             anonymous_limit: limit("5/day"),
             anonymous_site_limit: limit("8/day"),

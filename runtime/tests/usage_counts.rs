@@ -31,7 +31,7 @@ fn any_event() -> impl Strategy<Value = UsageEvent> {
             let mut event = event(TIMES[when], identity, limit);
             event.cost = if allowed { cost } else { 0 };
             event.verdict = if allowed { Verdict::Allowed } else { Verdict::OverQuota };
-            ["us-east-1", "eu-central-1"][region].clone_into(&mut event.region);
+            event.region = ipgeo_contract::RegionName::new(["us-east-1", "eu-central-1"][region]);
             event
         },
     )

@@ -1,7 +1,7 @@
 //! How large things really are: usage lines and records of the stream, as the very encoders write them.
 
 use ipgeo_contract::{
-    Charge, Identity, IdentityKind, LedgerAttr, Limit, UsageEvent, Verdict, Window, ledger_attr,
+    Charge, Identity, IdentityKind, LedgerAttr, Limit, RegionName, UsageEvent, Verdict, Window, ledger_attr,
 };
 use ipgeo_runtime::usage::{LogEvent, envelope};
 use jiff::Timestamp;
@@ -70,7 +70,7 @@ pub(crate) fn line(caller: Caller, region: &str, seed: u64) -> String {
         time: time.unwrap_or_default(),
         verdict: Verdict::Allowed,
         cost: 1,
-        region: region.to_owned(),
+        region: RegionName::new(region),
         request_id: REQUEST_ID.to_owned(),
         tier: "business".to_owned(),
         charges,

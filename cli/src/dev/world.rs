@@ -298,7 +298,7 @@ async fn replicate(
 
 fn settings(config: &Config, region: &Region) -> Settings {
     Settings {
-        region: region.name.clone(),
+        region: ipgeo_contract::RegionName::new(region.name.as_str()),
         access_cache_s: region.runtime.access_cache_s,
         anonymous_limit: config.tiers.anonymous.limit,
         anonymous_site_limit: config.tiers.anonymous.site_limit,

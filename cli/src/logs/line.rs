@@ -179,7 +179,7 @@ mod tests {
             time: "2026-11-25T10:00:00.125Z".parse().expect("a time"),
             verdict: Verdict::Allowed,
             cost: 2,
-            region: "eu-west-1".to_owned(),
+            region: ipgeo_contract::RegionName::new("eu-west-1"),
             request_id: "req-1".to_owned(),
             tier: "startup".to_owned(),
             charges: vec![

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use fastrand::Rng;
 use ipgeo_contract::{
-    Charge, Identity, IdentityKind, KeyRecord, Limit, Period, Status, UsageEvent, Verdict, Window,
+    Charge, Identity, IdentityKind, KeyRecord, Limit, Period, RegionName, Status, UsageEvent, Verdict, Window,
 };
 use ipgeo_runtime::usage::{Decoded, UsageHandler};
 use jiff::{SignedDuration, Timestamp};
@@ -379,7 +379,7 @@ fn event(
         time,
         verdict,
         cost,
-        region: scenario.regions[region].clone(),
+        region: RegionName::new(scenario.regions[region].as_str()),
         request_id: String::new(),
         tier: String::new(),
         charges,

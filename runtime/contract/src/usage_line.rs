@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Identity, IdentityKind, Limit, Period, Verdict, Window};
+use crate::{Identity, IdentityKind, Limit, Period, RegionName, Verdict, Window};
 
 /// The version of the line written here; readers skip and count lines of any other.
 pub const USAGE_LINE_VERSION: u32 = 1;
@@ -23,8 +23,6 @@ pub const USAGE_LINE_VERSION: u32 = 1;
 pub const COST_MAX: u64 = 100;
 /// Maximum identities that one line may charge: an address and a site.
 pub const CHARGES_MAX: usize = 2;
-/// Maximum length of a region's name; AWS's longest has 14 bytes.
-const REGION_BYTES_MAX: usize = 32;
 /// 2020-01-01 in Unix milliseconds: lines with an earlier time are rejected.
 const TIME_MS_MIN: i64 = 1_577_836_800_000;
 /// Maximum lead of an edge's clock over home's.
@@ -40,7 +38,7 @@ pub struct UsageEvent {
     /// Calls to charge, at most [`COST_MAX`]: 0 for refusals and for errors, 1 for an API key that is malformed or unknown.
     pub cost: u64,
     /// The region that answered.
-    pub region: String,
+    pub region: RegionName,
     /// API Gateway's request id; on the line of a refusal only.
     pub request_id: String,
     /// The tier of the caller; on the line of a refusal only.
@@ -251,9 +249,7 @@ impl UsageEvent {
         if wire.n > COST_MAX {
             return Err(LineError::Broken(format!("n: {} calls are more than {COST_MAX}", wire.n)));
         }
-        if !is_region(wire.r) {
-            return Err(LineError::Broken(format!("r: `{}` is not a region", wire.r.escape_debug())));
-        }
+        let region = field(wire.r, "r")?;
         let (pairs, odd) = wire.c.as_chunks::<2>();
         if pairs.len() > CHARGES_MAX {
             return Err(LineError::Broken(format!("c: more than {CHARGES_MAX} identities")));
@@ -267,24 +263,12 @@ impl UsageEvent {
             time: time(wire.t)?,
             verdict: field(wire.v, "v")?,
             cost: wire.n,
-            region: wire.r.to_owned(),
+            region,
             request_id: wire.q.into_owned(),
             tier: wire.p.to_owned(),
             charges,
         })
     }
-}
-
-/// Whether a text is a well-formed region name, such as `eu-central-1`. There is no list of regions here, because AWS opens
-/// new ones.
-fn is_region(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    (5..=REGION_BYTES_MAX).contains(&bytes.len())
-        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
-        && bytes.first().is_some_and(u8::is_ascii_lowercase)
-        && bytes.last().is_some_and(u8::is_ascii_digit)
-        && text.contains('-')
-        && !text.contains("--")
 }
 
 fn time(ms: i64) -> Result<Timestamp, LineError> {
@@ -324,7 +308,7 @@ mod tests {
             time: Timestamp::from_millisecond(1_795_522_627_042).expect("in range"),
             verdict: Verdict::Allowed,
             cost: 1,
-            region: "eu-central-1".into(),
+            region: RegionName::new("eu-central-1"),
             request_id: String::new(),
             tier: String::new(),
             charges: charges.iter().map(|(identity, limit)| charged(identity, limit)).collect(),
@@ -429,7 +413,7 @@ mod tests {
     #[test]
     fn regions_are_believed_by_their_form_and_times_up_to_the_day_that_is() {
         for region in ["eu-central-1", "ap-southeast-7", "us-gov-west-1", "eusc-de-east-1", "mx-central-1"] {
-            let event = UsageEvent { region: region.into(), ..event(&[(KEY, "10/day")]) };
+            let event = UsageEvent { region: RegionName::new(region), ..event(&[(KEY, "10/day")]) };
             assert_eq!(UsageEvent::parse(&event.to_line()), Ok(event));
         }
         let now: Timestamp = "2026-11-24T23:50:00Z".parse().expect("a timestamp");

@@ -87,7 +87,7 @@ fn handler() -> Handler {
         published: None,
     };
     let settings = Settings {
-        region: "eu-central-1".into(),
+        region: ipgeo_contract::RegionName::new("eu-central-1"),
         access_cache_s: 10,
         anonymous_limit: "1000000000/day".parse().expect("a limit"),
         anonymous_site_limit: "1000000000/day".parse().expect("a limit"),

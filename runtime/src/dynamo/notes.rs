@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use ipgeo_contract::{
-    Month, alerts_of, counted_attr, ledger_attr as attr, ledger_row as row, newest_attr, parse_alert_sort_key,
+    Month, RegionName, alerts_of, counted_attr, ledger_attr as attr, ledger_row as row, newest_attr,
+    parse_alert_sort_key,
 };
 use jiff::Timestamp;
 
@@ -29,7 +30,7 @@ pub struct ShardNewest {
     /// Padded sequence number of the last record counted.
     pub sequence: String,
     /// By region.
-    pub regions: BTreeMap<String, RegionNewest>,
+    pub regions: BTreeMap<RegionName, RegionNewest>,
 }
 
 /// An alert that was told, and when it was handed on.
@@ -97,7 +98,7 @@ fn read_newest(item: &SdkItem) -> Option<ShardNewest> {
     let mut regions = BTreeMap::new();
     for region in item.keys().filter_map(|name| name.strip_prefix("t#")) {
         let (event, counted) = (millis(item, &newest_attr(region))?, millis(item, &counted_attr(region))?);
-        regions.insert(region.to_owned(), RegionNewest { event, counted });
+        regions.insert(RegionName::new(region), RegionNewest { event, counted });
     }
     let (shard, sequence) = (text(item, attr::MONTH)?, text(item, row::SEQUENCE)?);
     Some(ShardNewest { shard: shard.to_owned(), sequence: sequence.to_owned(), regions })

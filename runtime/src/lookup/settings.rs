@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use ipgeo_contract::{Limit, QUIET_PERMILLE_MAX, Window, env};
+use ipgeo_contract::{Limit, QUIET_PERMILLE_MAX, RegionName, Window, env};
 
 use super::problem::RefusalStatuses;
 
@@ -12,7 +12,7 @@ use super::problem::RefusalStatuses;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The edge's region.
-    pub region: String,
+    pub region: RegionName,
     /// Seconds that an access record is remembered.
     pub access_cache_s: u32,
     /// The anonymous tier's limit by address; by day, because an address's identity changes daily.
@@ -47,7 +47,7 @@ impl Settings {
         let mut faults = Vec::new();
         let mut reader = Reader { var: &var, faults: &mut faults };
         let settings = Self {
-            region: reader.needed("AWS_REGION").unwrap_or_default(),
+            region: reader.needed("AWS_REGION").map(RegionName::new).unwrap_or_default(),
             access_cache_s: reader.or(env::ACCESS_CACHE_S, 10),
             anonymous_limit: reader.or(env::ANONYMOUS_LIMIT, NOTHING_A_DAY),
             anonymous_site_limit: reader.or(env::ANONYMOUS_SITE_LIMIT, NOTHING_A_DAY),

@@ -196,7 +196,7 @@ impl Counting {
             sequence: sequence(record).into(),
             time: *TIME,
             cost: 1,
-            region: "eu-central-1".into(),
+            region: ipgeo_contract::RegionName::new("eu-central-1"),
             verdict: Verdict::Allowed,
             limit: if is_old(shard, record) { old } else { new },
         };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ipgeo_contract::{
-    Identity, Limit, Month, Period, Published, Verdict, Window, is_to_publish, publish_step,
+    Identity, Limit, Month, Period, Published, RegionName, Verdict, Window, is_to_publish, publish_step,
 };
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -32,7 +32,7 @@ pub struct CountedEvent {
     /// Calls charged.
     pub cost: u64,
     /// The region that answered.
-    pub region: Arc<str>,
+    pub region: RegionName,
     /// Allowed, or refused and why.
     pub verdict: Verdict,
     /// The limit that held for this identity.
@@ -69,20 +69,19 @@ impl Totals {
     pub fn fold<'a>(records: impl IntoIterator<Item = &'a EventRecord>) -> Self {
         let mut items: HashMap<(&Identity, Month), Vec<CountedEvent>> = HashMap::new();
         // Lines of a record are of one environment, and so of one region: its name is kept once.
-        let mut region: Arc<str> = Arc::from("");
+        let mut region: Option<&RegionName> = None;
         for record in records {
             let sequence: Arc<str> = Arc::from(record.sequence.as_str());
             for event in &record.events {
-                if *region != *event.region {
-                    region = Arc::from(event.region.as_str());
-                }
+                let name = region.filter(|name| **name == event.region).unwrap_or(&event.region);
+                region = Some(name);
                 let month = Month::of(event.time);
                 for charge in &event.charges {
                     items.entry((&charge.identity, month)).or_default().push(CountedEvent {
                         sequence: Arc::clone(&sequence),
                         time: event.time,
                         cost: event.cost,
-                        region: Arc::clone(&region),
+                        region: name.clone(),
                         verdict: event.verdict,
                         limit: charge.limit,
                     });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_credential_types::Credentials;
 use hyper::Uri;
-use ipgeo_contract::env;
+use ipgeo_contract::{RegionName, env};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -38,7 +38,7 @@ pub enum EndpointError {
 /// they are set, other endpoints and other roots of trust.
 #[derive(Clone, Debug)]
 pub struct Account {
-    pub(super) region: String,
+    pub(super) region: RegionName,
     pub(super) credentials: Credentials,
     dynamodb: Option<String>,
     sns: Option<String>,
@@ -49,7 +49,7 @@ impl Account {
     /// The account of Lambda's environment, whose variables `var` reads.
     pub fn from_env(var: impl Fn(&str) -> Option<String>) -> Result<Self, EndpointError> {
         let need = |name: &'static str| var(name).ok_or(EndpointError::Missing(name));
-        let region = need("AWS_REGION")?;
+        let region = RegionName::new(need("AWS_REGION")?);
         let (id, secret) = (need("AWS_ACCESS_KEY_ID")?, need("AWS_SECRET_ACCESS_KEY")?);
         let credentials = Credentials::new(id, secret, var("AWS_SESSION_TOKEN"), None, "Lambda environment");
         let other = |name| var(name).or_else(|| var(env::ENDPOINT));
@@ -61,7 +61,7 @@ impl Account {
     /// An account at an endpoint of `DynamoDB`, such as an emulator's.
     pub fn at(endpoint: &str, region: &str, credentials: Credentials) -> Self {
         let dynamodb = Some(endpoint.to_owned());
-        Self { region: region.to_owned(), credentials, dynamodb, sns: None, bundle: None }
+        Self { region: RegionName::new(region), credentials, dynamodb, sns: None, bundle: None }
     }
 
     pub(super) fn dynamodb(&self) -> Result<Endpoint, EndpointError> {

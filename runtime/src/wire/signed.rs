@@ -9,6 +9,7 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HOST};
+use ipgeo_contract::RegionName;
 
 use super::connections::Connections;
 use super::endpoint::Endpoint;
@@ -22,7 +23,7 @@ type ReadRefusal = fn(&[u8]) -> Option<(String, String)>;
 pub(super) struct Signed {
     connections: Connections,
     service: &'static str,
-    region: String,
+    region: RegionName,
     credentials: Credentials,
     bounds: Bounds,
     read_refusal: ReadRefusal,
@@ -40,7 +41,7 @@ impl Signed {
     pub(super) fn new(
         endpoint: Endpoint,
         service: &'static str,
-        region: String,
+        region: RegionName,
         credentials: Credentials,
         bounds: Bounds,
         read_refusal: ReadRefusal,

@@ -113,7 +113,7 @@ impl<G: Geo> Edge<G> {
     /// An edge of another world.
     pub fn over(region: &str, geo: G) -> Self {
         let settings = Settings {
-            region: region.into(),
+            region: ipgeo_contract::RegionName::new(region),
             access_cache_s: 10,
             anonymous_limit: "1500/day".parse().expect("a limit"),
             anonymous_site_limit: "50000/day".parse().expect("a limit"),

@@ -21,7 +21,7 @@ pub fn counted<'a>(events: impl IntoIterator<Item = &'a UsageEvent>) -> Ledger {
             if event.cost > 0 {
                 let Period::Day(date) = Period::of(Window::Day, event.time) else { unreachable!() };
                 *item.days.entry(date.day()).or_default() += event.cost;
-                *item.regions.entry(event.region.clone()).or_default() += event.cost;
+                *item.regions.entry(event.region.to_string()).or_default() += event.cost;
             }
         }
     }

@@ -19,7 +19,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 use aws_sdk_dynamodb::config::Credentials;
-use ipgeo_contract::{Charge, Gap, Identity, Limit, Month, Published, UsageEvent, Verdict, padded_sequence};
+use ipgeo_contract::{
+    Charge, Gap, Identity, Limit, Month, Published, RegionName, UsageEvent, Verdict, padded_sequence,
+};
 use ipgeo_runtime::dynamo::{AccessTable, Effort, LedgerTable, client, create_tables};
 use ipgeo_runtime::store::{
     Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, Newest, PublishWrite, ShardNote, StoreError,
@@ -256,7 +258,7 @@ pub fn event(time: &str, identity: &str, limit: &str) -> UsageEvent {
         time: time.parse::<Timestamp>().expect("a timestamp"),
         verdict: Verdict::Allowed,
         cost: 1,
-        region: "eu-central-1".into(),
+        region: RegionName::new("eu-central-1"),
         request_id: "r".into(),
         tier: "startup".into(),
         charges: vec![Charge {

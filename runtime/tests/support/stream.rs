@@ -242,6 +242,6 @@ fn any_event(rng: &mut fastrand::Rng) -> UsageEvent {
     } else {
         event.cost = rng.u64(0..4);
     }
-    ["us-east-1", "eu-central-1"][rng.usize(0..2)].clone_into(&mut event.region);
+    event.region = ipgeo_contract::RegionName::new(["us-east-1", "eu-central-1"][rng.usize(0..2)]);
     event
 }

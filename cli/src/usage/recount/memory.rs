@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ipgeo_contract::{Charge, Gap, Identity, Month, UsageEvent, Verdict, padded_sequence};
+use ipgeo_contract::{Charge, Gap, Identity, Month, RegionName, UsageEvent, Verdict, padded_sequence};
 use ipgeo_runtime::store::{Applied, LedgerUpdate, LedgerWrite, MonthTotals, Newest, ShardNote, StoreError};
 use ipgeo_runtime::usage::{KinesisRecord, LogEvent, envelope};
 use jiff::Timestamp;
@@ -117,7 +117,7 @@ pub(super) fn call(site: &str, time: Timestamp) -> UsageEvent {
         time,
         verdict: Verdict::Allowed,
         cost: 1,
-        region: "eu-central-1".into(),
+        region: RegionName::new("eu-central-1"),
         request_id: String::new(),
         tier: String::new(),
         charges: vec![Charge {

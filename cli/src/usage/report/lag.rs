@@ -53,7 +53,11 @@ mod tests {
         let shard = |shard: &str, region: &str, event: &str, counted: &str| ShardNewest {
             shard: shard.into(),
             sequence: "1".into(),
-            regions: [(region.to_owned(), RegionNewest { event: at(event), counted: at(counted) })].into(),
+            regions: [(
+                ipgeo_contract::RegionName::new(region),
+                RegionNewest { event: at(event), counted: at(counted) },
+            )]
+            .into(),
         };
         let shards = [
             shard("a", "us-east-1", "2026-11-24T12:00:00Z", "2026-11-24T12:01:30Z"),
