@@ -15,7 +15,6 @@ pub mod deploy;
 pub mod dev;
 pub mod doctor;
 pub mod fetch;
-pub mod geo;
 pub mod iam;
 pub mod keys;
 pub mod latency;
