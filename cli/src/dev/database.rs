@@ -8,8 +8,8 @@ use ipgeo_geo::compile::{self, BuildProgress};
 use jiff::tz::TimeZone;
 
 use crate::config::Config;
-use crate::fetch;
-use crate::licence::{Copy, may_serve};
+use crate::geo::licence::{Copy, may_serve};
+use crate::geo::sources;
 
 /// The database that is served, and what to say of it.
 #[derive(Debug)]
@@ -54,15 +54,15 @@ pub fn serve_database(
     if compiled.is_file() {
         return open(compiled, false);
     }
-    if let Some(sources) = fetch::fetched(config, state) {
-        crate::output::say("compiling the geo database, once");
-        fetch::compile(config, &sources, &compiled, now, progress)?;
+    if let Some(sources) = sources::fetched(config, state) {
+        crate::ui::output::say("compiling the geo database, once");
+        sources::compile(config, &sources, &compiled, now, progress)?;
         return open(compiled, false);
     }
     let sample = state.join("geo").join("sample.mmdb");
     // A full disk is no reason not to start with the one that is there.
     if std::fs::read(&sample).ok() != Some(compile::sample()?) {
-        fetch::write_sample(&sample)?;
+        sources::write_sample(&sample)?;
     }
     open(sample, true)
 }
