@@ -65,7 +65,11 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 fn room_of(crate_name: &str, below_src: &Path) -> String {
     let first = below_src.components().next().expect("a file").as_os_str().to_string_lossy();
     let module = first.trim_end_matches(".rs");
-    if crate_name == "contract" { crate_name.to_owned() } else { format!("{crate_name}/{module}") }
+    if ["contract", "geo"].contains(&crate_name) {
+        crate_name.to_owned()
+    } else {
+        format!("{crate_name}/{module}")
+    }
 }
 
 /// The text up to its test module. Items that are for tests alone may stand anywhere; what follows them is checked.
@@ -110,9 +114,13 @@ fn leading_name(text: &str) -> &str {
 
 fn observed() -> BTreeMap<String, Uses> {
     let mut rooms: BTreeMap<String, Uses> = BTreeMap::new();
-    for (crate_name, folder) in
-        [("cli", "cli/src"), ("runtime", "runtime/src"), ("contract", "runtime/contract/src")]
-    {
+    let crates = [
+        ("cli", "cli/src"),
+        ("runtime", "runtime/src"),
+        ("contract", "runtime/contract/src"),
+        ("geo", "runtime/geo/src"),
+    ];
+    for (crate_name, folder) in crates {
         let src = root().join(folder);
         for file in rust_files(&src) {
             let below = file.strip_prefix(&src).expect("below src");
@@ -129,7 +137,8 @@ fn observed() -> BTreeMap<String, Uses> {
             let runtime =
                 names_after(&code, "ipgeo_runtime::").map(|name| room_of("runtime", Path::new(name)));
             let contract = names_after(&code, "ipgeo_contract::").map(|_| "contract".to_owned());
-            let used: Vec<String> = own.chain(library).chain(runtime).chain(contract).collect();
+            let geo = names_after(&code, "ipgeo_geo::").map(|_| "geo".to_owned());
+            let used: Vec<String> = own.chain(library).chain(runtime).chain(contract).chain(geo).collect();
             let uses = rooms.entry(room.clone()).or_default();
             uses.rooms.extend(used.into_iter().filter(|used| *used != room));
             for (grant, starts) in GRANTS {
@@ -169,9 +178,9 @@ fn every_room_keeps_to_the_import_table() {
 
 #[test]
 fn the_scan_sees_what_it_is_meant_to_see() {
-    let code = "use crate::config::Config;\nuse ipgeo_runtime::geo::Database; crate::aws::client();";
+    let code = "use crate::config::Config;\nuse ipgeo_runtime::usage::Totals; crate::aws::client();";
     assert_eq!(names_after(code, "crate::").collect::<Vec<_>>(), ["config", "aws"]);
-    assert_eq!(names_after(code, "ipgeo_runtime::").collect::<Vec<_>>(), ["geo"]);
+    assert_eq!(names_after(code, "ipgeo_runtime::").collect::<Vec<_>>(), ["usage"]);
     assert_eq!(
         names_after("use crate::{fetch, geo::Source};", "crate::").collect::<Vec<_>>(),
         ["fetch", "geo"]
@@ -181,6 +190,7 @@ fn the_scan_sees_what_it_is_meant_to_see() {
     assert_eq!(room_of("cli", Path::new("config/mod.rs")), "cli/config");
     assert_eq!(room_of("cli", Path::new("world.rs")), "cli/world");
     assert_eq!(room_of("contract", Path::new("limit.rs")), "contract");
+    assert_eq!(room_of("geo", Path::new("compile/merge.rs")), "geo");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
+use ipgeo_geo::compile::{DataDescription, NoProgress, Source, build};
 use serde_json::Value;
 use support::{CONFIG, Dev, done, get, ipgeo, run, stderr, stdout, wait_for, with_input};
 
@@ -329,10 +330,11 @@ fn what_a_database_says_of_itself_does_not_move_the_cursor() {
     let folder = tempfile::tempdir().expect("a folder");
     let (from, file) = (folder.path().join("x.mmdb"), folder.path().join("y.mmdb"));
     source(&from);
-    let about =
-        ipgeo::geo::About { name: "\u{1b}[2J\u{9b}31mX".into(), date: "\u{7}".into(), ..Default::default() };
-    let opened = [ipgeo::geo::Source::open(&from).expect("it opens")];
-    ipgeo::geo::build(&opened, &about, &file, &ipgeo::geo::Quiet).expect("it compiles");
+    let description =
+        DataDescription { name: "\u{1b}[2J\u{9b}31mX".into(), date: "\u{7}".into(), ..Default::default() };
+    let opened = [Source::open(&from).expect("it opens")];
+    let compiled = build(&opened, &description, &NoProgress).expect("it compiles");
+    std::fs::write(&file, compiled.to_bytes()).expect("written");
     let file = file.display().to_string();
     for args in [&["geo", "inspect", &file][..], &["geo", "diff", &file, &file]] {
         let output = run(folder.path(), args);

@@ -14,8 +14,8 @@ use ipgeo::world::WorldFile;
 use ipgeo_contract::{
     ApiKey, Identity, IdentityKind, KeyRecord, Limit, Month, Period, Status, Verdict, publish_step,
 };
+use ipgeo_geo::Database;
 use ipgeo_runtime::dynamo::{AccessTable, Effort, KeyChange, client};
-use ipgeo_runtime::geo::Database;
 use ipgeo_runtime::store::AccessRead as _;
 use jiff::Timestamp;
 
@@ -51,7 +51,7 @@ fn options(stream_faults: Option<u64>) -> Options {
 }
 
 fn sample() -> Arc<Database> {
-    Arc::new(Database::from_bytes(ipgeo::geo::sample().expect("it compiles")).expect("it opens"))
+    Arc::new(Database::from_bytes(ipgeo_geo::compile::sample().expect("it compiles")).expect("it opens"))
 }
 
 fn agent() -> ureq::Agent {

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ipgeo::config::{self, Config};
-use ipgeo::geo::sample;
 use ipgeo::geo::sources::{
     FetchError, Lock, LockError, Outcome, Places, Web, compile, fetch, fetched, pin, sha256_of, verify,
 };
+use ipgeo_geo::compile::sample;
 use jiff::Timestamp;
 use mmdb_writer::{IpVersion, Value, Writer};
 
@@ -136,7 +136,7 @@ fn what_is_unsound_leaves_the_old_one() {
     for (bad, why) in [
         (b"<html>not found</html>".to_vec(), "no metadata"),
         (good[..good.len() / 2].to_vec(), "no metadata"),
-        (good[marker - 100..].to_vec(), "it is cut"),
+        (good[marker - 100..].to_vec(), "it is truncated"),
         (Vec::new(), "no metadata"),
     ] {
         fs::write(&mine, bad).expect("written");
@@ -482,7 +482,7 @@ fn a_licence_that_has_ended_compiles_nothing_and_the_same_sources_give_the_same_
     };
     let try_at = |config: &Config, now: &str, out: &Path| {
         let now = format!("{now}T00:00:00Z").parse().expect("a timestamp");
-        compile(config, std::slice::from_ref(&source), out, now, &ipgeo::geo::Quiet)
+        compile(config, std::slice::from_ref(&source), out, now, &ipgeo_geo::compile::NoProgress)
     };
     let lite = geo("GeoLite EULA", "MaxMind");
     let ended = try_at(&lite, "2026-11-01", &out).expect_err("ended").to_string();

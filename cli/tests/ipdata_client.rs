@@ -18,7 +18,7 @@ use ipgeo::config;
 use ipgeo::dev::{Options, World};
 use ipgeo::keys::KeyStore as _;
 use ipgeo_contract::{ApiKey, Identity, KeyRecord, Status};
-use ipgeo_runtime::geo::Database;
+use ipgeo_geo::Database;
 use jiff::Timestamp;
 use python::{Venv, run};
 
@@ -127,7 +127,8 @@ async fn make_key(home: &Home) -> ApiKey {
 /// Runs a script against a service of its own; it gets the URL and an API key as its last arguments.
 async fn is_content(mut command: Command) {
     let config = config::parse("regions.toml", include_str!("../../regions.toml")).expect("a sound file");
-    let database = Database::from_bytes(ipgeo::geo::sample().expect("it compiles")).expect("it opens");
+    let database =
+        Database::from_bytes(ipgeo_geo::compile::sample().expect("it compiles")).expect("it opens");
     let caller: IpAddr = "81.2.69.142".parse().expect("an address");
     let options = Options {
         stores: None,

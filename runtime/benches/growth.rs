@@ -27,8 +27,8 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use addresses::{Random, any_ipv4, of_a_network};
-use ipgeo::geo::{About, Networks, Quiet, Source, build};
-use ipgeo_runtime::geo::Database;
+use ipgeo_geo::Database;
+use ipgeo_geo::compile::{DataDescription, Networks, NoProgress, Source, build};
 use plot::{Curve, draw};
 
 const ROUNDS: usize = 9;
@@ -73,7 +73,8 @@ fn measure(source: &Path, depth: u32, folder: &Path) -> Point {
     std::fs::write(&cut, city::coarser(&file, depth)).expect("written");
     let path = folder.join("compiled.mmdb");
     let opened = [Source::open(&cut).expect("a source")];
-    build(&opened, &About::default(), &path, &Quiet).expect("it compiles");
+    let compiled = build(&opened, &DataDescription::default(), &NoProgress).expect("it compiles");
+    std::fs::write(&path, compiled.to_bytes()).expect("written");
     let database = Database::open(&path).expect("it opens");
     let networks = Networks::open(&path).expect("the same");
     let mut random = Random::new(9);

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use addresses::{Random, any_ipv4};
-use ipgeo_runtime::geo::Database;
+use ipgeo_geo::Database;
 use jiff::Timestamp;
 
 const CASES: [&str; 4] = ["open", "walk and read", "all fields as JSON", "and the time of day there"];
@@ -88,7 +88,7 @@ fn main() -> ExitCode {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let sample = folder.path().join("sample.mmdb");
-    ipgeo::geo::write_sample(&sample).expect("the sample");
+    std::fs::write(&sample, ipgeo_geo::compile::sample().expect("it compiles")).expect("the sample");
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions.txt");
     let before: BTreeMap<String, u64> = std::fs::read_to_string(&kept)
         .unwrap_or_default()

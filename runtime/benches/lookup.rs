@@ -28,8 +28,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use addresses::{Random, any_ipv4};
-use ipgeo_runtime::geo::Database;
-use ipgeo_runtime::geo::raw::Layout;
+use ipgeo_geo::Database;
+use ipgeo_geo::raw::Layout;
 use jiff::Timestamp;
 use maxminddb::Reader;
 use peer::{LOOKUPS_OF_PEERS, Peer};

@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use addresses::{Random, any_ipv4, any_ipv6, of_a_network, traffic};
-use ipgeo::geo::Networks;
-use ipgeo_runtime::geo::Database;
-use ipgeo_runtime::geo::raw::{Layout, Step};
-use ipgeo_runtime::geo::trace::Pages;
+use ipgeo_geo::Database;
+use ipgeo_geo::compile::Networks;
+use ipgeo_geo::raw::{Layout, Step};
+use ipgeo_geo::trace::Pages;
 
 const LOOKUPS: usize = 200_000;
 const COLD_RUNS: usize = 41;

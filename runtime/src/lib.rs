@@ -3,7 +3,6 @@
 
 #[cfg(feature = "operator")]
 pub mod dynamo;
-pub mod geo;
 pub mod lookup;
 pub mod store;
 pub mod tables;

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use ipgeo_contract::{RELEASE_MARK, Thresholds, env};
-use ipgeo_runtime::geo::Database;
+use ipgeo_geo::Database;
 use ipgeo_runtime::lookup::{Lookup, Settings, UsageSink};
 use ipgeo_runtime::store::AccessRead as _;
 use ipgeo_runtime::tables::{AccessTable, Effort, LedgerTable};

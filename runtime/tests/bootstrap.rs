@@ -51,7 +51,7 @@ async fn usage_line(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
 async fn the_lookup_function_answers_and_leaves_a_line_for_each_request() {
     let (folder, tables) = (tempfile::tempdir().expect("a folder"), tables().await);
     let database = folder.path().join("sample.mmdb");
-    std::fs::write(&database, ipgeo::geo::sample().expect("it compiles")).expect("written");
+    std::fs::write(&database, ipgeo_geo::compile::sample().expect("it compiles")).expect("written");
     let key = ApiKey::generate("ipg", |bytes| bytes.fill(99)).expect("an API key");
     let identity = Identity::key(&key.hash());
     let record = key_record(&key, "acme", "10/month");

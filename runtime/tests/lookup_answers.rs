@@ -8,7 +8,7 @@ use ipgeo_contract::{
     AddressSecret, ApiKey, Identity, IdentityKind, KeyRecord, Limit, Period, Published, Status, UsageEvent,
     Verdict,
 };
-use ipgeo_runtime::geo::Database;
+use ipgeo_geo::Database;
 use ipgeo_runtime::lookup::{Answer, Event, Lookup, Settings, UsageSink};
 use ipgeo_runtime::store::{AccessRead, StoreError};
 use jiff::{SignedDuration, Timestamp};
@@ -83,7 +83,8 @@ struct Edge {
 
 fn sample() -> Arc<Database> {
     static SAMPLE: OnceLock<Arc<Database>> = OnceLock::new();
-    let compile = || Database::from_bytes(ipgeo::geo::sample().expect("it compiles")).expect("it opens");
+    let compile =
+        || Database::from_bytes(ipgeo_geo::compile::sample().expect("it compiles")).expect("it opens");
     Arc::clone(SAMPLE.get_or_init(|| Arc::new(compile())))
 }
 

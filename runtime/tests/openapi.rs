@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use ipgeo_contract::{ApiKey, Identity, Period, Published, Status, Window};
-use ipgeo_runtime::geo::Database;
+use ipgeo_geo::Database;
 use ipgeo_runtime::lookup::{Answer, Event, FIELDS};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -29,7 +29,7 @@ fn now() -> Timestamp {
 /// forgets before it is asked.
 fn edge() -> Edge<Arc<Database>> {
     static SAMPLE: LazyLock<Arc<Database>> = LazyLock::new(|| {
-        Arc::new(Database::from_bytes(ipgeo::geo::sample().expect("it compiles")).expect("it opens"))
+        Arc::new(Database::from_bytes(ipgeo_geo::compile::sample().expect("it compiles")).expect("it opens"))
     });
     let edge = Edge::over("eu-central-1", Arc::clone(&SAMPLE));
     edge.knows(&api_key(1), key_record(&api_key(1), "100000/month"));
@@ -306,7 +306,7 @@ fn validate(database: &Arc<Database>, count: usize) -> usize {
 
 #[test]
 fn every_answer_about_any_address_is_as_the_description_says() {
-    let sample = Database::from_bytes(ipgeo::geo::sample().expect("it compiles")).expect("it opens");
+    let sample = Database::from_bytes(ipgeo_geo::compile::sample().expect("it compiles")).expect("it opens");
     assert!(validate(&Arc::new(sample), 2_000) > 500);
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use ipgeo_runtime::geo::Database;
+use ipgeo_geo::Database;
 
 use super::cloud_args::{ArtifactArgs, RegionArgs};
 use super::geo_rollout::{for_deploy, remember};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::ProgressBar;
-use ipgeo_runtime::geo::Database;
+use ipgeo_geo::Database;
 use jiff::Timestamp;
 
 use super::checkup::{InWorld, Marked, NobodySignedIn, OnAws, world_target};

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use ipgeo_runtime::geo::{Database, Info};
+use ipgeo_geo::compile::{BuildPhase, BuildProgress, diff as compare};
+use ipgeo_geo::{Database, DatabaseInfo};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -17,10 +18,8 @@ use super::{geo_rollout as rollout, load_config};
 use crate::cli::Shared;
 use crate::config::Config;
 use crate::fs::in_a_folder;
-use crate::geo;
 use crate::geo::licence::{Copy, Standing, Terms, standing};
 use crate::geo::sources::{self, Lock, LockError, LockedDatabase, Places, Web};
-use crate::geo::{Phase, Progress};
 use crate::infra::artifacts::purge_artifacts;
 use crate::ui::output::{self, Column, Exit, Format, Forms, UsageError, grouped};
 
@@ -148,11 +147,11 @@ pub(super) fn served(state: &Path) -> PathBuf {
 #[derive(Default)]
 pub(crate) struct Bar(Mutex<Option<ProgressBar>>);
 
-impl Progress for Bar {
-    fn begin(&self, phase: Phase, total: u64) {
+impl BuildProgress for Bar {
+    fn begin(&self, phase: BuildPhase, total: u64) {
         let word = match phase {
-            Phase::Merge => "merging",
-            Phase::Write => "writing",
+            BuildPhase::Merge => "merging",
+            BuildPhase::Write => "writing",
         };
         if !output::stderr_is_terminal() {
             output::say(&format!("{word} the geo database"));
@@ -271,7 +270,7 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
             sources::spares_others(&out)?;
         }
         let held = hold(&out)?;
-        geo::write_sample(&out)?;
+        sources::write_sample(&out)?;
         let digest = sources::sha256_of(&out).with_context(|| format!("read {}", out.display()))?;
         held.settle(&digest.0)?;
         return inspect(InspectArgs { file: Some(out) }, shared);
@@ -345,7 +344,7 @@ fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
             old.display()
         );
     }
-    let found = geo::diff(&old, &new, args.samples, args.seed)?;
+    let found = compare(&old, &new, args.samples, args.seed)?;
     if shared.format() == Format::Json {
         output::data(&output::json(&found)?)?;
     } else {
@@ -439,7 +438,7 @@ fn inspect(args: InspectArgs, shared: &Shared) -> anyhow::Result<()> {
 }
 
 /// A database's metadata as a table.
-fn told(file: &Path, info: &Info) -> String {
+fn told(file: &Path, info: &DatabaseInfo) -> String {
     let built = i64::try_from(info.build_epoch).ok().and_then(|s| Timestamp::from_second(s).ok());
     let terms = match standing(copy_of(info), today()) {
         Standing::Kept => "kept".to_owned(),
@@ -471,6 +470,6 @@ fn told(file: &Path, info: &Info) -> String {
 }
 
 /// What a database says of itself, as its licence is judged by.
-pub(super) fn copy_of(info: &Info) -> Copy<'_> {
+pub(super) fn copy_of(info: &DatabaseInfo) -> Copy<'_> {
     Copy { name: &info.name, licence: &info.licence, attribution: &info.attribution, date: &info.date }
 }

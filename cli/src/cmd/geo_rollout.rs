@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use ipgeo_runtime::geo::Database;
+use ipgeo_geo::Database;
 use jiff::Timestamp;
 
 use super::cloud_args::{ExecuteArgs, RegionArgs, again, agreed};
@@ -170,7 +170,7 @@ fn gate(database: &Path, most: f64) -> anyhow::Result<()> {
         output::say("no database was compiled before this one: --max-change has nothing to compare with");
         return Ok(());
     }
-    let found = crate::geo::diff(&before, database, GATE_SAMPLES, 1)?;
+    let found = ipgeo_geo::compile::diff(&before, database, GATE_SAMPLES, 1)?;
     let share = found.country_percent_max();
     if share > most {
         bail!(

@@ -3,13 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use ipgeo_runtime::geo::Database;
+use ipgeo_geo::Database;
+use ipgeo_geo::compile::{self, BuildProgress};
 use jiff::tz::TimeZone;
 
 use crate::config::Config;
 use crate::geo::licence::{Copy, may_serve};
 use crate::geo::sources;
-use crate::geo::{self, Progress};
 
 /// The database that is served, and what to say of it.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub fn serve_database(
     state: &Path,
     named: Option<&Path>,
     now: jiff::Timestamp,
-    progress: &dyn Progress,
+    progress: &dyn BuildProgress,
 ) -> anyhow::Result<Served> {
     let open = |path: PathBuf, is_sample| -> anyhow::Result<Served> {
         let database = Database::open(&path)?;
@@ -61,8 +61,8 @@ pub fn serve_database(
     }
     let sample = state.join("geo").join("sample.mmdb");
     // A full disk is no reason not to start with the one that is there.
-    if std::fs::read(&sample).ok() != Some(geo::sample()?) {
-        geo::write_sample(&sample)?;
+    if std::fs::read(&sample).ok() != Some(compile::sample()?) {
+        sources::write_sample(&sample)?;
     }
     open(sample, true)
 }

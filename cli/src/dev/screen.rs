@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ipgeo_runtime::geo::Info;
+use ipgeo_geo::DatabaseInfo;
 use serde_json::json;
 
 use crate::config::{Config, RuntimeSettings};
@@ -21,7 +21,7 @@ pub fn ready_json(world: &WorldFile) -> String {
 pub fn welcome(
     config: &Config,
     world: &WorldFile,
-    info: &Info,
+    info: &DatabaseInfo,
     is_sample: bool,
     caller: IpAddr,
     lags: (Duration, Duration),

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use ipgeo_runtime::geo::Database;
+use ipgeo_geo::Database;
 use ipgeo_runtime::lookup::Lookup;
 use ipgeo_runtime::tables;
 use ipgeo_runtime::wire::Client;

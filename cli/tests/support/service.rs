@@ -71,7 +71,7 @@ impl Service {
     /// A service that is not deployed yet. The program reaches the emulator by `endpoint`.
     pub(crate) fn on(ministack: &Ministack, endpoint: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let database = ipgeo::geo::sample().expect("it compiles");
+        let database = ipgeo_geo::compile::sample().expect("it compiles");
         std::fs::create_dir_all(folder.path().join("state/geo")).expect("a folder");
         std::fs::write(folder.path().join("state/geo/ipgeo.mmdb"), database).expect("a file");
         Self {

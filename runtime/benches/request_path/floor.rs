@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ipgeo_contract::{AddressSecret, Identity, KeyRecord, Limit, Published, Status, Window};
-use ipgeo_runtime::geo::Database;
+use ipgeo_geo::Database;
 use ipgeo_runtime::lookup::{Lookup, Settings, UsageSink};
 use ipgeo_runtime::store::{AccessRead, StoreError};
 use jiff::Timestamp;

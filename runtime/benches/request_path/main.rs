@@ -253,7 +253,7 @@ fn main() {
     let database = std::env::var_os("IPGEO_BENCH_DATABASE").map_or_else(
         || {
             let file = folder.path().join("sample.mmdb");
-            std::fs::write(&file, ipgeo::geo::sample().expect("it compiles")).expect("written");
+            std::fs::write(&file, ipgeo_geo::compile::sample().expect("it compiles")).expect("written");
             file
         },
         PathBuf::from,

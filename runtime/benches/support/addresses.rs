@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipgeo::geo::Networks;
+use ipgeo_geo::compile::Networks;
 
 /// A fixed generator (xorshift64), so that runs compare.
 pub(super) struct Random(u64);

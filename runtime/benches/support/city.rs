@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
-use ipgeo_runtime::geo::Database;
-use ipgeo_runtime::geo::raw::{Layout, Step};
+use ipgeo_geo::Database;
+use ipgeo_geo::raw::{Layout, Step};
 use serde_json::Value;
 
 /// A value of the format, encoded.

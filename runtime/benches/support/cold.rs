@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ipgeo_runtime::geo::Database;
+use ipgeo_geo::Database;
 use memmap2::Mmap;
 
 /// One first lookup.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use ipgeo_runtime::geo::Database;
+use ipgeo_geo::Database;
 use serde_json::Value;
 
 /// Lookups of a round: theirs take longer.

@@ -4,9 +4,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipgeo_fuzz::geo::Database;
-use ipgeo_fuzz::geo::raw::Layout;
 use ipgeo_fuzz::lookup::Geo as _;
+use ipgeo_geo::Database;
+use ipgeo_geo::raw::Layout;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 

@@ -1,8 +1,6 @@
 //! The rooms that take foreign bytes, compiled from their own sources.
 #![allow(missing_docs, reason = "said where they are")]
 
-#[path = "../../src/geo/mod.rs"]
-pub mod geo;
 #[path = "../../src/lookup/mod.rs"]
 pub mod lookup;
 #[path = "../../src/store.rs"]

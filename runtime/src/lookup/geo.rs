@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use crate::geo::Database;
+use ipgeo_geo::Database;
 
 /// A geo database, as the handler sees it.
 pub trait Geo: Send + Sync {

@@ -62,8 +62,9 @@ fn previous_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use ipgeo_geo::compile::{DataDescription, compile_text};
+
     use super::*;
-    use crate::geo::{About, sample_of};
 
     #[test]
     fn only_previous_copies_whose_time_is_over_go() {
@@ -72,9 +73,11 @@ mod tests {
         std::fs::create_dir_all(&folder).expect("a folder");
         let of = |date: &str| {
             let at: jiff::Timestamp = format!("{date}T00:00:00Z").parse().expect("a time");
-            let about =
-                About { build_epoch: u64::try_from(at.as_second()).expect("after 1970"), ..About::default() };
-            sample_of("8.8.8.0/24 | US | | | | | | | |", &about).expect("it compiles")
+            let description = DataDescription {
+                build_epoch: u64::try_from(at.as_second()).expect("after 1970"),
+                ..DataDescription::default()
+            };
+            compile_text("8.8.8.0/24 | US | | | | | | | |", &description).expect("it compiles")
         };
         let write = |name: &str, bytes: &[u8]| std::fs::write(folder.join(name), bytes).expect("written");
         write("old.mmdb", &of("2026-09-01"));

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ipgeo_runtime::geo::Info;
+use ipgeo_geo::DatabaseInfo;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -90,7 +90,7 @@ pub struct LockedDatabase {
 
 impl LockedDatabase {
     /// A database as it says of itself, with its digest and what it was compiled from.
-    pub fn of(info: &Info, (sha256, bytes): (String, u64), from: Vec<String>) -> Self {
+    pub fn of(info: &DatabaseInfo, (sha256, bytes): (String, u64), from: Vec<String>) -> Self {
         Self {
             name: info.name.clone(),
             sha256,

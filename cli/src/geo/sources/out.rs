@@ -4,8 +4,8 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ipgeo_runtime::geo::format::DATABASE_TYPE;
-use ipgeo_runtime::geo::raw::{Layout, Value};
+use ipgeo_geo::DATABASE_TYPE;
+use ipgeo_geo::raw::{Layout, Value};
 
 use super::keep::previous_of;
 use super::place;
@@ -120,7 +120,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         std::fs::write(at("letter.txt"), "dear all").expect("written");
         std::fs::write(at("empty"), "").expect("written");
-        crate::geo::write_sample(&at("ours.mmdb")).expect("written");
+        crate::geo::sources::write_sample(&at("ours.mmdb")).expect("written");
         assert!(spares_others(&at("new")).is_ok() && spares_others(&at("empty")).is_ok());
         assert!(spares_others(&at("ours.mmdb")).is_ok());
         for other in [at("letter.txt"), folder.path().to_owned()] {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ipgeo_runtime::geo::raw::{Layout, Step};
+use ipgeo_geo::raw::{Layout, Step};
 use memmap2::Mmap;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};

@@ -90,14 +90,16 @@ pub fn purge_artifacts(state: &Path, today: Date) -> io::Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use ipgeo_geo::compile::{DataDescription, compile_text};
+
     use super::*;
-    use crate::geo::{About, sample_of};
     use crate::infra::stacks::test_config;
 
     fn database(folder: &Path, date: &str) -> PathBuf {
         let path = folder.join(format!("{date}.mmdb"));
-        let about = About { name: "x".into(), date: date.into(), ..About::default() };
-        let bytes = sample_of("8.8.8.0/24 | US | | | | | | | |", &about).expect("it compiles");
+        let description =
+            DataDescription { name: "x".into(), date: date.into(), ..DataDescription::default() };
+        let bytes = compile_text("8.8.8.0/24 | US | | | | | | | |", &description).expect("it compiles");
         std::fs::write(&path, bytes).expect("written");
         path
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ipgeo_runtime::geo::{Database, GeoError};
+use ipgeo_geo::{Database, GeoError};
 
 use super::bootstrap::{NoBootstrap, Origin, OtherRelease, check_release};
 use super::bundle::{BundleError, Entry, bundle, digest_of};

@@ -1,0 +1,96 @@
+//! Compiles the fetched sources, or the sample, into a database file. The compiler itself is `ipgeo-geo`.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use ipgeo_geo::compile::{self, BuildError, BuildPhase, BuildProgress, DataDescription, Source};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::out::spares_sources;
+use super::{FetchError, made_at};
+use crate::config::Config;
+use crate::fs::{folder_of, temporary};
+use crate::geo::licence;
+
+/// Compiles sources into the database `out`. The same sources give the same bytes: the result bears the date of the newest
+/// source, and the time only if no source has a date. Data whose licence does not allow serving it is not compiled.
+pub fn compile(
+    config: &Config,
+    files: &[PathBuf],
+    out: &Path,
+    now: Timestamp,
+    progress: &dyn BuildProgress,
+) -> Result<(), FetchError> {
+    spares_sources(out, files)?;
+    let sources: Vec<Source> =
+        files.iter().map(|file| Source::open(file)).collect::<Result<_, BuildError>>()?;
+    let made = files.iter().filter_map(|file| made_at(file)).max().unwrap_or(now);
+    let description = DataDescription {
+        name: config.geo.name.clone(),
+        date: TimeZone::UTC.to_datetime(made).date().to_string(),
+        licence: config.geo.licence.clone(),
+        attribution: config.geo.attribution.clone(),
+        attribution_link: config.geo.attribution_link.clone(),
+        build_epoch: u64::try_from(made.as_second()).unwrap_or(0),
+    };
+    let copy = licence::Copy {
+        name: &description.name,
+        licence: &description.licence,
+        attribution: &description.attribution,
+        date: &description.date,
+    };
+    licence::may_serve(copy, TimeZone::UTC.to_datetime(now).date())?;
+    let compiled = compile::build(&sources, &description, progress)?;
+    progress.begin(BuildPhase::Write, 1);
+    write_database(out, |file| compiled.write(file))?;
+    progress.done(1);
+    Ok(())
+}
+
+/// Compiles the sample database into the file `out`.
+pub fn write_sample(out: &Path) -> Result<(), FetchError> {
+    let bytes = compile::sample()?;
+    write_database(out, |file| file.write_all(&bytes))
+}
+
+/// Writes a temporary file and renames it once it is complete, so that a failed build leaves the old file.
+fn write_database(
+    out: &Path,
+    write: impl FnOnce(&mut BufWriter<&mut std::fs::File>) -> io::Result<()>,
+) -> Result<(), FetchError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| FetchError::Write { path, source }
+    };
+    let folder = folder_of(out);
+    std::fs::create_dir_all(folder).map_err(failed(folder))?;
+    let mut file = temporary(folder).map_err(failed(folder))?;
+    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
+    write(&mut writer).and_then(|()| writer.flush()).map_err(failed(out))?;
+    drop(writer);
+    file.as_file().sync_all().map_err(failed(out))?;
+    file.persist(out).map_err(|error| failed(out)(error.error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_replaced_as_a_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let out = folder.path().join("geo/ipgeo.mmdb");
+        write_sample(&out).expect("written");
+        let before = std::fs::read(&out).expect("a file");
+        assert_eq!(before, compile::sample().expect("it compiles"));
+        let failed = write_database(&out, |file| {
+            file.write_all(b"half a database")?;
+            Err(io::Error::other("the disk is full"))
+        });
+        assert!(matches!(failed, Err(FetchError::Write { path, .. }) if path == out));
+        assert_eq!(std::fs::read(&out).expect("a file"), before);
+        assert_eq!(std::fs::read_dir(folder.path().join("geo")).expect("a folder").count(), 1);
+    }
+}

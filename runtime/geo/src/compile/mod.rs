@@ -1,0 +1,38 @@
+//! The compiler of the geo database: source databases in, one compiled `.mmdb` file out.
+//!
+//! Sources are search trees already, so no network is inserted one by one: `merge` walks all trees at once, and where every
+//! source has reached a leaf, the result gets a leaf. `extract` reads a source's record into one common shape, `clean`
+//! removes placeholders and invalid values, `countries` adds facts about the country, `record` turns it all into the texts
+//! that are served, `pages` orders the nodes, and `write` encodes the file.
+//!
+//! Nothing is written to disk here: [`CompiledDatabase::write`] takes any writer. The same sources always give the same
+//! bytes. Modules import only modules above them in that chain, never each other.
+
+mod build;
+mod clean;
+mod countries;
+mod diff;
+mod error;
+mod extract;
+mod merge;
+mod networks;
+mod pages;
+mod progress;
+mod record;
+mod sample;
+mod source;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod write;
+mod zone;
+
+pub use build::build;
+pub use countries::{CountryFacts, CountryTable, CurrencyFacts, LanguageFacts};
+pub use diff::{CountryMove, DatabaseDiff, DiffError, DiffSample, diff};
+pub use error::BuildError;
+pub use networks::Networks;
+pub use progress::{BuildPhase, BuildProgress, NoProgress};
+pub use sample::{SAMPLE_NAME, compile_text, sample};
+pub use source::Source;
+pub use write::{CompiledDatabase, DataDescription};

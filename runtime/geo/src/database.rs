@@ -1,0 +1,202 @@
+//! A compiled geo database, opened.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+use super::format::{
+    ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FORMAT, FORMAT_VERSION, LICENCE, NAME,
+    RECORDS, number_address,
+};
+use super::location::{self, Location, ReaderCaches};
+use super::raw::{Layout, RawError, Value};
+use super::trace::{Pages, Silent, Trace};
+
+/// Why a geo database can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum GeoError {
+    /// The file can't be opened or mapped.
+    #[error("cannot open geo database {path}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not a MaxMind DB file, or damaged.
+    #[error("cannot read geo database {path}; build it again with `ipgeo geo build`")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: RawError,
+    },
+    /// A MaxMind DB file, but not a compiled database of this format version.
+    #[error(
+        "{path} is a database of type `{found}`, not one compiled by this version of ipgeo; `ipgeo geo build` compiles it"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Its `database_type`.
+        found: String,
+    },
+}
+
+/// A compiled database's metadata.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct DatabaseInfo {
+    /// The name of the data, such as `DB-IP City Lite`.
+    pub name: String,
+    /// The date of the data, `2026-06-05`.
+    pub date: String,
+    /// The licence of the data.
+    pub licence: String,
+    /// The attribution that the licence requires; empty if it requires none.
+    pub attribution: String,
+    /// The link of the attribution; may be empty.
+    pub attribution_link: String,
+    /// When the newest source was made, Unix seconds.
+    pub build_epoch: u64,
+    /// Number of distinct records.
+    pub records: u64,
+    /// Number of nodes of the search tree.
+    pub nodes: u32,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+}
+
+/// Bytes at the start of the tree to read ahead: the pages that nearly every walk passes. Reading more ahead would delay
+/// the start for pages that most environments never need.
+#[cfg(unix)]
+const AHEAD_BYTES: usize = 64 << 10;
+
+enum FileBytes {
+    Mapped(Mmap),
+    Owned(Vec<u8>),
+}
+
+/// Tells the system how the file will be read. Failures are ignored: without the advice the first lookups are slower.
+fn advise(mapped: &Mmap) {
+    #[cfg(unix)]
+    {
+        // A lookup reads single pages far apart, so reading their neighbours too would be wasted.
+        let _ = mapped.advise(memmap2::Advice::Random);
+        // In one read in the background.
+        let _ = mapped.advise_range(memmap2::Advice::WillNeed, 0, AHEAD_BYTES.min(mapped.len()));
+    }
+    #[cfg(not(unix))]
+    let _ = mapped;
+}
+
+/// A compiled geo database, mapped from a file or held in memory.
+pub struct Database {
+    bytes: FileBytes,
+    layout: Layout,
+    info: DatabaseInfo,
+    known: ReaderCaches,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// Maps a compiled database. The file must not be changed in place while it is open; `ipgeo geo build` replaces it by
+    /// renaming, which leaves the mapped file unchanged.
+    pub fn open(path: &Path) -> Result<Self, GeoError> {
+        let failed = |source| GeoError::Open { path: path.to_owned(), source };
+        let file = File::open(path).map_err(failed)?;
+        #[expect(unsafe_code, reason = "mapping a file; every read of it is checked, see `raw`")]
+        // SAFETY: nobody writes to a database file in place: it is replaced by a rename.
+        let mapped = unsafe { Mmap::map(&file) }.map_err(failed)?;
+        advise(&mapped);
+        Self::from(FileBytes::Mapped(mapped), path)
+    }
+
+    /// Opens a compiled database from its bytes.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, GeoError> {
+        Self::from(FileBytes::Owned(bytes), Path::new("(in memory)"))
+    }
+
+    fn from(bytes: FileBytes, path: &Path) -> Result<Self, GeoError> {
+        let file: &[u8] = match &bytes {
+            FileBytes::Mapped(mapped) => mapped,
+            FileBytes::Owned(owned) => owned,
+        };
+        let (layout, metadata) =
+            Layout::read(file).map_err(|source| GeoError::Damaged { path: path.to_owned(), source })?;
+        let found = metadata.get("database_type").and_then(Value::text).unwrap_or_default();
+        let format = metadata.at(&[DESCRIPTION, FORMAT]).and_then(Value::text);
+        if found != DATABASE_TYPE || format != Some(FORMAT_VERSION) {
+            return Err(GeoError::Foreign { path: path.to_owned(), found: found.to_owned() });
+        }
+        let info = read_info(&metadata, &layout, file.len() as u64);
+        let known = ReaderCaches::new(layout.data(file));
+        Ok(Self { bytes, layout, info, known })
+    }
+
+    #[inline]
+    fn file(&self) -> &[u8] {
+        match &self.bytes {
+            FileBytes::Mapped(mapped) => mapped,
+            FileBytes::Owned(owned) => owned,
+        }
+    }
+
+    /// The database's metadata.
+    pub fn info(&self) -> &DatabaseInfo {
+        &self.info
+    }
+
+    /// The location of an address, if known. An IPv4-mapped IPv6 address is looked up as IPv4.
+    #[inline]
+    pub fn lookup(&self, address: IpAddr) -> Option<Location<'_>> {
+        self.lookup_traced(address, Silent)
+    }
+
+    #[inline]
+    fn lookup_traced<T: Trace>(&self, address: IpAddr, trace: T) -> Option<Location<'_>> {
+        let file = self.file();
+        let (offset, _) = self.layout.find_traced(file, address.to_canonical(), trace)?;
+        Location::read(self.layout.data_traced(file, trace), offset, &self.known)
+    }
+
+    /// The numbers of the pages of the file that [`Self::lookup`] and writing the location read: the cost of a lookup while
+    /// nothing of the file is in memory.
+    pub fn pages(&self, address: IpAddr) -> BTreeSet<usize> {
+        let pages = Pages::default();
+        self.lookup_traced(address, &pages);
+        pages.into_set()
+    }
+
+    /// The data about an AS number, as a JSON object.
+    pub fn asn(&self, number: u32) -> Option<&str> {
+        let file = self.file();
+        let (offset, length) = self.layout.find(file, number_address(number).into())?;
+        // A shorter prefix belongs to another record.
+        (length == 128).then(|| location::number(self.layout.data(file), offset)).flatten()
+    }
+}
+
+fn read_info(metadata: &Value<'_>, layout: &Layout, bytes: u64) -> DatabaseInfo {
+    let text = |name| metadata.at(&[DESCRIPTION, name]).and_then(Value::text).unwrap_or_default().to_owned();
+    DatabaseInfo {
+        name: text(NAME),
+        date: text(DATE),
+        licence: text(LICENCE),
+        attribution: text(ATTRIBUTION),
+        attribution_link: text(ATTRIBUTION_LINK),
+        build_epoch: metadata.get("build_epoch").and_then(Value::uint).unwrap_or(0),
+        records: text(RECORDS).parse().unwrap_or(0),
+        nodes: layout.node_count,
+        bytes,
+    }
+}
