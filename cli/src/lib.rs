@@ -29,7 +29,6 @@ pub mod progress;
 pub mod quota;
 pub mod replay;
 pub mod report;
-pub mod setup;
 pub mod simulate;
 pub mod stacks;
 pub mod standing;

@@ -8,8 +8,8 @@ use clap::Args;
 
 use crate::cli::Shared;
 use crate::config;
+use crate::config::init::{Ask, Data, InterviewError, Known, SCHEMA, interview, render};
 use crate::output::{self, UsageError, printable};
-use crate::setup::{Ask, Data, InterviewError, Known, SCHEMA, interview, render};
 use crate::whole::{Replace, folder_of, write_whole};
 
 /// Flags of `ipgeo init`.

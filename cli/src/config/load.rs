@@ -1,4 +1,4 @@
-//! Finding and reading the file: the only part that touches a disk.
+//! Finds and reads `regions.toml`: the only part of `config` that reads files.
 
 use std::path::{Path, PathBuf};
 
@@ -10,14 +10,14 @@ use super::problems::Problems;
 pub const FILE_NAME: &str = "regions.toml";
 /// The name of the state folder beside it.
 pub const STATE_NAME: &str = ".ipgeo";
-/// A file larger than this is not ours.
+/// A larger file is hardly a configuration.
 const BYTES_MAX: u64 = 1 << 20;
 
 /// Why the configuration could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The file can't be read.
-    #[error("{path} can't be read")]
+    /// Reading failed.
+    #[error("read {path}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -28,7 +28,7 @@ pub enum LoadError {
     /// The file is not text.
     #[error("{0} is not UTF-8 text")]
     NotText(PathBuf),
-    /// The file is too large to be one.
+    /// The file is too large.
     #[error("{0} is larger than 1 MiB; is it the right file?")]
     TooLarge(PathBuf),
     /// The file has faults.
