@@ -65,15 +65,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_file_above_is_found_and_told_by_its_path() {
+    fn the_nearest_file_above_is_found_and_faults_name_its_path() {
         let folder = tempfile::tempdir().expect("a folder");
         let deep = folder.path().join("a/b");
         std::fs::create_dir_all(&deep).expect("folders");
         let file = folder.path().join(FILE_NAME);
         std::fs::write(&file, "[service]\n").expect("a file");
         assert_eq!(find(&deep), Some(file.clone()));
-        let told = load(&file).expect_err("faults").to_string();
-        assert!(told.contains(&format!("{}:1:1: ", file.display())), "{told}");
+        let faults = load(&file).expect_err("faults").to_string();
+        assert!(faults.contains(&format!("{}:1:1: ", file.display())), "{faults}");
     }
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_none_are_told_apart() {
+    fn missing_binary_and_oversized_files_are_distinguished() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.toml");
         assert!(matches!(load(&file), Err(LoadError::Read { .. })));
