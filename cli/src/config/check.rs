@@ -35,7 +35,7 @@ pub(super) fn table(schema: &Value, path: &str, table: &DeTable<'_>, at: &Range<
         }
     }
     let required: Vec<&str> =
-        schema["required"].as_array().into_iter().flatten().flat_map(Value::as_str).collect();
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     for name in required.iter().copied().filter(|name| !table.contains_key(*name)) {
         let is_table = schema["properties"][name]["type"] == "object";
         let missing = match (path, is_table) {
@@ -92,7 +92,7 @@ fn string_fault(schema: &Value, text: &str) -> Option<String> {
         .as_array()
         .into_iter()
         .flatten()
-        .flat_map(|choice| choice["const"].as_str())
+        .filter_map(|choice| choice["const"].as_str())
         .collect();
     if !choices.is_empty() && !choices.contains(&text) {
         let hint = suggestion(text, choices.iter().copied());

@@ -150,7 +150,7 @@ fn check_sources(document: &DeTable<'_>, out: &mut Collector) {
         let files: Vec<&str> = list
             .into_iter()
             .flat_map(|files| files.iter())
-            .flat_map(|file| file.get_ref().as_str())
+            .filter_map(|file| file.get_ref().as_str())
             .collect();
         if files.is_empty() {
             out.add(&at, format!("{path}.npm: needs `files`, the `.mmdb` files in the package"));

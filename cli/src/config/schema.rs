@@ -73,7 +73,7 @@ mod tests {
             }
             for inner in ["additionalProperties", "propertyNames", "items"]
                 .iter()
-                .flat_map(|keyword| schema.get(keyword))
+                .filter_map(|keyword| schema.get(keyword))
             {
                 walk(path, inner);
             }

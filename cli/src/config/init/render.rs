@@ -1,5 +1,7 @@
 //! Renders answers as a `regions.toml`. Comments and defaults come from the schema.
 
+use std::fmt::Write as _;
+
 use crate::config::schema::field;
 
 /// The content of a first file. Texts are as typed; the parser checks them.
@@ -42,6 +44,7 @@ pub fn render(answers: &Answers) -> String {
     let mut out = format!(
         "#:schema {SCHEMA}\n# `ipgeo dev` runs this service locally. `ipgeo schema` prints the JSON Schema of all fields.\n"
     );
+    // Writing to a String cannot fail.
     open(&mut out, "service");
     set(&mut out, "service.name", &quoted(&answers.name));
     set(&mut out, "service.environment", &quoted(&answers.environment));
@@ -55,7 +58,7 @@ pub fn render(answers: &Answers) -> String {
         let example = out.split_off(start);
         for line in example.lines() {
             let mark = if line.starts_with('#') { "" } else { "# " };
-            out += &format!("{mark}{line}\n");
+            let _ = writeln!(out, "{mark}{line}");
         }
     }
     open(&mut out, "runtime");
@@ -66,14 +69,14 @@ pub fn render(answers: &Answers) -> String {
     geo(&mut out, answers.data);
     out.push('\n');
     comment(&mut out, "tiers.anonymous");
-    out += &format!("[tiers.anonymous]\nlimit = {}\n", quoted(&answers.anonymous));
+    let _ = writeln!(out, "[tiers.anonymous]\nlimit = {}", quoted(&answers.anonymous));
     for (name, limit) in &answers.tiers {
-        out += &format!("\n[tiers.{}]\nlimit = {}\n", quoted_key(name), quoted(limit));
+        let _ = writeln!(out, "\n[tiers.{}]\nlimit = {}", quoted_key(name), quoted(limit));
     }
     out.push('\n');
     comment(&mut out, "regions");
     for region in &answers.regions {
-        out += &format!("[regions.{}]\n", quoted_key(region));
+        let _ = writeln!(out, "[regions.{}]", quoted_key(region));
     }
     out
 }
@@ -81,7 +84,7 @@ pub fn render(answers: &Answers) -> String {
 /// Writes the description of a field as a comment.
 fn comment(out: &mut String, path: &str) {
     for line in field(path).map(|(description, _)| description).unwrap_or_default().lines() {
-        *out += &format!("# {line}\n");
+        let _ = writeln!(out, "# {line}");
     }
 }
 
@@ -89,13 +92,13 @@ fn comment(out: &mut String, path: &str) {
 fn open(out: &mut String, name: &str) {
     out.push('\n');
     comment(out, name);
-    *out += &format!("[{name}]\n");
+    let _ = writeln!(out, "[{name}]");
 }
 
 /// Writes a field and its description.
 fn set(out: &mut String, path: &str, value: &str) {
     comment(out, path);
-    *out += &format!("{} = {value}\n", path.rsplit('.').next().unwrap_or(path));
+    let _ = writeln!(out, "{} = {value}", path.rsplit('.').next().unwrap_or(path));
 }
 
 fn geo(out: &mut String, data: Data) {
@@ -129,7 +132,7 @@ fn geo(out: &mut String, data: Data) {
     set(out, "geo.licence", &quoted(licence));
     set(out, "geo.attribution", &quoted(attribution));
     set(out, "geo.attribution_link", &quoted(link));
-    *out += &format!("\n{source}");
+    let _ = write!(out, "\n{source}");
 }
 
 /// A TOML basic string: JSON's escapes are valid in TOML, which also requires DEL to be escaped.
