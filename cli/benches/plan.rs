@@ -16,12 +16,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use file::regions_toml;
-use ipgeo::cloud::memory::Memory;
-use ipgeo::cloud::{Ask, observe};
 use ipgeo::config::{Config, PLACES, parse};
-use ipgeo::deploy::{Event, ExecuteOptions, Sink, Stop, execute};
-use ipgeo::plan::{ArtifactFile, Plan, PlanOptions, ProbeSpec, Scope, plan};
-use ipgeo::stacks::{ArtifactRef, ArtifactSet};
+use ipgeo::infra::cloud::memory::Memory;
+use ipgeo::infra::cloud::{Ask, observe};
+use ipgeo::infra::deploy::{Event, ExecuteOptions, Sink, Stop, execute};
+use ipgeo::infra::plan::{ArtifactFile, Plan, PlanOptions, ProbeSpec, Scope, plan};
+use ipgeo::infra::stacks::{ArtifactRef, ArtifactSet};
 use median::median;
 use plot::{Curve, draw};
 

@@ -13,7 +13,7 @@ use crate::cmd::{
 };
 use crate::complete::with_candidates;
 use crate::config::state_folder;
-use crate::output::{self, Color, Exit, Format, Forms, report_error};
+use crate::ui::output::{self, Color, Exit, Format, Forms, report_error};
 
 /// The variable by which a shell asks for completion.
 pub const COMPLETE_VARIABLE: &str = "IPGEO_COMPLETE";

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::aws::Home;
 use crate::config::{self, Config, PLACES};
+use crate::fs::{Replace, write_private};
 use crate::keys::KeyStore as _;
-use crate::whole::{Replace, write_private};
 use crate::world::WorldFile;
 
 /// How long API keys may take to be read before completion goes without.

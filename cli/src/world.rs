@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::whole::{narrow, private_folder};
+use crate::fs::{narrow, private_folder};
 
 mod key;
 

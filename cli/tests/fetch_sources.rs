@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ipgeo::config::{self, Config};
-use ipgeo::fetch::{
+use ipgeo::geo::sample;
+use ipgeo::geo::sources::{
     FetchError, Lock, LockError, Outcome, Places, Web, compile, fetch, fetched, pin, sha256_of, verify,
 };
-use ipgeo::geo::sample;
 use jiff::Timestamp;
 use mmdb_writer::{IpVersion, Value, Writer};
 

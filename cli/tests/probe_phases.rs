@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ipgeo::cloud::ProbeTarget;
+use ipgeo::infra::cloud::ProbeTarget;
 use ipgeo::latency::{Edge, Measurer, State, measure_all, summarise};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;

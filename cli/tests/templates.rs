@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use ipgeo::config::{self, Config, PLACES};
-use ipgeo::plan::CREATE_ONLY;
-use ipgeo::stacks::{ArtifactRef, ArtifactSet, Renderer, Stack, StackKind};
+use ipgeo::infra::plan::CREATE_ONLY;
+use ipgeo::infra::stacks::{ArtifactRef, ArtifactSet, Renderer, Stack, StackKind};
 use serde_json::{Value, json};
 
 use python::{Venv, run};

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use ipgeo::page::{Bill, Facts, Headroom, KeyCalls, RegionCalls, page};
-use ipgeo::report::LagRow;
+use ipgeo::usage::report::LagRow;
+use ipgeo::usage::report_page::{Bill, Facts, Headroom, KeyCalls, RegionCalls, page};
 
 /// Names that Chromium goes by.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];

@@ -7,9 +7,9 @@ use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 
 use super::refusal::Refusal;
 use super::session::Session;
-use crate::cloud::{Done, Progress, StepError};
-use crate::plan::ArtifactFile;
-use crate::stacks::ArtifactRef;
+use crate::infra::cloud::{Done, Progress, StepError};
+use crate::infra::plan::ArtifactFile;
+use crate::infra::stacks::ArtifactRef;
 
 /// Objects that one call may remove (S3 API).
 const REMOVALS_MAX: i32 = 1_000;

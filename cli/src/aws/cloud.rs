@@ -12,14 +12,14 @@ use super::session::Session;
 use super::signed::Signed;
 use super::tables::Replicas;
 use super::{dns, kept, stacks, tables};
-use crate::cloud::{
+use crate::config::Config;
+use crate::infra::cloud::{
     CloudError, CloudRead, CloudWrite, Done, ProbeTarget, ProbeTargets, Progress, StepError, explain,
 };
-use crate::config::Config;
-use crate::plan::{
+use crate::infra::plan::{
     AccessState, Action, Alias, BucketKind, KeptData, ObservedRegion, RecordChange, Zone, alias_of,
 };
-use crate::stacks::{Names, StackKind};
+use crate::infra::stacks::{Names, StackKind};
 
 /// AWS, or an emulator of it.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use aws_sdk_route53::types::{
 use super::refusal::Refusal;
 use super::session::Session;
 use super::stacks::pause;
-use crate::cloud::{Done, StepError};
-use crate::plan::{Alias, Foreign, Record, RecordChange, RecordKind, Zone};
-use crate::stacks::drained_record;
+use crate::infra::cloud::{Done, StepError};
+use crate::infra::plan::{Alias, Foreign, Record, RecordChange, RecordKind, Zone};
+use crate::infra::stacks::drained_record;
 
 /// Seconds that resolvers may keep the list of drained regions.
 const DRAINED_TTL_S: i64 = 60;

@@ -7,7 +7,7 @@ use super::buckets::Bucket;
 use super::refusal::Refusal;
 use super::session::Session;
 use crate::config::Config;
-use crate::stream::FailedBatches;
+use crate::usage::stream::FailedBatches;
 
 /// Home's failure bucket: the batches that Lambda gave up.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ impl FailureBucket {
             anyhow::anyhow!("{}; {}", refusal.what, refusal.remedy)
         })?;
         let account = answer.account.context("AWS returned no account ID")?;
-        let name = crate::stacks::Names::of(config).failure_bucket(&account);
+        let name = crate::infra::stacks::Names::of(config).failure_bucket(&account);
         Ok(Self { session, region: config.service.home.clone(), account, name })
     }
 

@@ -11,9 +11,9 @@ use super::refusal::Refusal;
 use super::session::Session;
 use super::stacks::pause;
 use super::tables::replicas;
-use crate::cloud::{Done, Progress, StepError};
-use crate::plan::{DataKind, KeptData};
-use crate::stacks::Names;
+use crate::infra::cloud::{Done, Progress, StepError};
+use crate::infra::plan::{DataKind, KeptData};
+use crate::infra::stacks::Names;
 
 /// The data in the home region, apart from the access table.
 pub(super) async fn read(

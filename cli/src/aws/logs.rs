@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::cloud::Aws;
 use super::refusal::Refusal;
 use super::signed::{Service, Signed};
-use crate::cloud::CloudError;
+use crate::infra::cloud::CloudError;
 use crate::logs::{Line, LogSource};
 
 /// Pages of one read: some hundred thousand lines.

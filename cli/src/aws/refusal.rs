@@ -2,7 +2,7 @@
 
 use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
-use crate::cloud::{CloudError, NO_REASON, StepError, explain};
+use crate::infra::cloud::{CloudError, NO_REASON, StepError, explain};
 
 /// A failed call.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use aws_sigv4::sign::v4;
 use serde_json::Value;
 
 use super::refusal::Refusal;
-use crate::cloud::NO_REASON;
+use crate::infra::cloud::NO_REASON;
 
 /// Tries of a call that AWS is too busy for.
 const TRIES: u32 = 5;

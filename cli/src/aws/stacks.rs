@@ -11,9 +11,9 @@ use jiff::Timestamp;
 
 use super::refusal::Refusal;
 use super::session::Session;
-use crate::cloud::{Done, Progress, StepError};
-use crate::plan::{ObservedStack, PROTECTED, StackChange};
-use crate::stacks::{Names, StackKind};
+use crate::infra::cloud::{Done, Progress, StepError};
+use crate::infra::plan::{ObservedStack, PROTECTED, StackChange};
+use crate::infra::stacks::{Names, StackKind};
 
 type Tell<'a> = &'a (dyn Fn(Progress) + Sync);
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::refusal::Refusal;
 use super::session::Session;
 use crate::config::Config;
-use crate::stream::{Arrived, Page, Place, StreamRead};
+use crate::usage::stream::{Arrived, Page, Place, StreamRead};
 
 /// Home's stream.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ impl UsageStream {
     /// The stream on AWS: credentials and endpoints as every AWS tool reads them, in the home region.
     pub async fn of_account(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
         let client = Session::of(config, profile).await?.kinesis(&config.service.home);
-        Ok(Self { client, name: crate::stacks::Names::of(config).stream })
+        Ok(Self { client, name: crate::infra::stacks::Names::of(config).stream })
     }
 
     fn failed(&self, refusal: impl Into<Refusal>) -> StoreError {

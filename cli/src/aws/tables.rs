@@ -14,9 +14,9 @@ use super::Home;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::stacks::pause;
-use crate::cloud::{CloudError, Done, Progress, StepError};
+use crate::infra::cloud::{CloudError, Done, Progress, StepError};
+use crate::infra::plan::{AccessState, TierLimit};
 use crate::keys::change_tier;
-use crate::plan::{AccessState, TierLimit};
 
 /// A replica's region and DynamoDB's word for its state.
 pub(super) type Replicas = BTreeMap<String, String>;

@@ -7,10 +7,10 @@ use super::cloud::Aws;
 use super::dns;
 use super::refusal::Refusal;
 use super::signed::{Service, Signed};
-use crate::cloud::CloudRead as _;
 use crate::config::{Config, Region};
 use crate::doctor::{Certificate, Concurrency, EdgeFacts, HomeFacts, Read, Subscription};
-use crate::stacks::StackKind;
+use crate::infra::cloud::CloudRead as _;
+use crate::infra::stacks::StackKind;
 
 /// API Gateway's quota of requests a second of an account in a region.
 const RATE_QUOTA: &str = "L-8A5B8E43";
@@ -163,7 +163,7 @@ impl Aws {
         let (signed, name) = (self.signed(), region.name.as_str());
         let observed = self.region(name, account, &[]).await;
         if let Some((what, remedy)) = observed.closed {
-            let closed = Err(crate::cloud::CloudError { what, remedy });
+            let closed = Err(crate::infra::cloud::CloudError { what, remedy });
             return EdgeFacts { open: Some(closed), ..EdgeFacts::default() };
         }
         let certificate = async {

@@ -8,9 +8,9 @@ use ipgeo_runtime::store::{AccessRead as _, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::aws::{Aws, Home};
-use crate::cloud::{CloudError, CloudRead as _, ProbeTarget, ProbeTargets as _};
 use crate::config::Config;
 use crate::doctor::{EdgeFacts, Examine, HomeFacts, Read, UsagePath};
+use crate::infra::cloud::{CloudError, CloudRead as _, ProbeTarget, ProbeTargets as _};
 use crate::keys::KeyStore as _;
 use crate::latency::Measurer;
 use crate::logs::LogSource;

@@ -6,9 +6,9 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::config::{Config, select};
-use crate::output::{self, UsageError};
-use crate::plan::Scope;
-use crate::progress::Style;
+use crate::infra::plan::Scope;
+use crate::ui::output::{self, UsageError};
+use crate::ui::progress::Style;
 
 /// Which regions.
 #[derive(Debug, Clone, Default, Args)]

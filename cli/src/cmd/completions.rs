@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use clap_complete::env::Shells;
 
 use crate::cli::COMPLETE_VARIABLE;
-use crate::output;
+use crate::ui::output;
 
 /// Flags of `ipgeo completions`.
 #[derive(Debug, Args)]

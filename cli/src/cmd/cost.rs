@@ -9,9 +9,9 @@ use super::numbers::{api_keys, bytes, calls, milliseconds, percent, usd};
 use crate::cli::Shared;
 use crate::config::Config;
 use crate::cost::{self, Allowances, Bill, By, Line, Model, Prices, Row};
-use crate::output::{self, Column, Exit, Format, UsageError};
+use crate::infra::stacks::STREAM_SHARDS;
 use crate::quota::Pipeline;
-use crate::stacks::STREAM_SHARDS;
+use crate::ui::output::{self, Column, Exit, Format, UsageError};
 
 /// Flags of `ipgeo cost`.
 #[derive(Debug, Args)]
@@ -267,7 +267,7 @@ fn tell(quotation: &Quotation<'_>, bill: &Bill) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stacks::test_config;
+    use crate::infra::stacks::test_config;
 
     #[test]
     fn home_is_the_first_region_of_few() {

@@ -8,9 +8,9 @@ use super::cloud_args::{ExecuteArgs, again, agreed};
 use super::deployment::{Deployment, PlanFlags, busy};
 use super::execution::{carry_out, exit_of, refused, shown};
 use crate::cli::Shared;
-use crate::deploy::{Outcome, Run};
-use crate::output::{self, Exit};
-use crate::plan::{self, Observed, Plan};
+use crate::infra::deploy::{Outcome, Run};
+use crate::infra::plan::{self, Observed, Plan};
+use crate::ui::output::{self, Exit};
 
 /// Between two looks at stacks that somebody else changes.
 const BUSY_PAUSE: Duration = Duration::from_secs(5);

@@ -11,16 +11,18 @@ use ipgeo_runtime::geo::Database;
 use super::cloud_args::{ArtifactArgs, RegionArgs};
 use super::geo_rollout::{for_deploy, remember};
 use super::load_config;
-use crate::artifacts::{Prepared, Sources, prepare};
 use crate::aws::Aws;
 use crate::cli::Shared;
-use crate::cloud::{Ask, CloudRead as _, observe};
 use crate::config::Config;
 use crate::cost::{CostChange, Model, change};
-use crate::fetch::{Lock, LockedDatabase};
-use crate::output;
-use crate::plan::{self, Fault, Observed, Plan, PlanOptions, ProbeSpec, templates_after, templates_now};
-use crate::stacks::ArtifactSet;
+use crate::geo::sources::{Lock, LockedDatabase};
+use crate::infra::artifacts::{Prepared, Sources, prepare};
+use crate::infra::cloud::{Ask, CloudRead as _, observe};
+use crate::infra::plan::{
+    self, Fault, Observed, Plan, PlanOptions, ProbeSpec, templates_after, templates_now,
+};
+use crate::infra::stacks::ArtifactSet;
+use crate::ui::output;
 
 /// The address that edges are asked for: in every database, and nobody's.
 const PROBE_ADDRESS: &str = "8.8.8.8";

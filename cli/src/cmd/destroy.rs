@@ -5,12 +5,12 @@ use clap::Args;
 use super::cloud_args::{ExecuteArgs, again, named};
 use super::execution::{carry_out, exit_of, refused, shown};
 use super::load_config;
-use crate::artifacts::built_set;
 use crate::aws::Aws;
 use crate::cli::Shared;
-use crate::cloud::{Ask, observe};
-use crate::output::{self, Exit, Format};
-use crate::plan::{self, DestroyOptions};
+use crate::infra::artifacts::built_set;
+use crate::infra::cloud::{Ask, observe};
+use crate::infra::plan::{self, DestroyOptions};
+use crate::ui::output::{self, Exit, Format};
 
 /// Flags of `ipgeo destroy`.
 #[derive(Debug, Args)]

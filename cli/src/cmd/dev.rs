@@ -14,8 +14,8 @@ use super::geo::Bar;
 use super::load_config;
 use crate::cli::Shared;
 use crate::dev::{Options, World, has_location, ready_json, serve_database, welcome};
-use crate::output::{self, Exit, Format, UsageError};
-use crate::whole::keep_private;
+use crate::fs::keep_private;
+use crate::ui::output::{self, Exit, Format, UsageError};
 use crate::world::{StateLock, WorldFile, make_state};
 
 /// The longest lag: a day.

@@ -14,13 +14,13 @@ use super::cloud_args::RegionArgs;
 use super::{Target, geo, load_config};
 use crate::aws::{Aws, Home, NoCredentials};
 use crate::cli::Shared;
-use crate::cloud::{CloudError, ProbeTarget, ProbeTargets as _};
 use crate::config::Config;
 use crate::doctor::{Check, CopyFacts, Mark, Pace, UsagePath, examine, judge, judge_path, text, trace};
-use crate::fetch::{Lock, sha256_of};
+use crate::geo::sources::{Lock, sha256_of};
+use crate::infra::cloud::{CloudError, ProbeTarget, ProbeTargets as _};
 use crate::latency::Measurer;
 use crate::logs::WorldLogs;
-use crate::output::{self, Exit, Format};
+use crate::ui::output::{self, Exit, Format};
 use crate::world::WorldFile;
 
 /// One request of a check.

@@ -8,9 +8,9 @@ use super::cloud_args::RegionArgs;
 use super::load_config;
 use crate::aws::Aws;
 use crate::cli::Shared;
-use crate::cloud::{Ask, observe};
-use crate::output::{self, Column, Exit};
-use crate::stacks::StackKind;
+use crate::infra::cloud::{Ask, observe};
+use crate::infra::stacks::StackKind;
+use crate::ui::output::{self, Column, Exit};
 
 /// Flags of `ipgeo drift`.
 #[derive(Debug, Args)]

@@ -7,11 +7,11 @@ use super::cloud_args::ExecuteArgs;
 use super::plan::{print, tell_faults};
 use crate::aws::Aws;
 use crate::cli::Shared;
-use crate::deploy::{Event, ExecuteOptions, Outcome, Run, Stop, execute};
-use crate::output::{self, Exit, Format};
-use crate::plan::{Fault, Plan};
+use crate::infra::deploy::{Event, ExecuteOptions, Outcome, Run, Stop, execute};
+use crate::infra::plan::{Fault, Plan};
 use crate::probing::{Gated, HttpProbe};
-use crate::progress;
+use crate::ui::output::{self, Exit, Format};
+use crate::ui::progress;
 
 /// Carries a plan out. Ctrl-C finishes what is under way; a second one stops at once.
 pub(super) async fn carry_out(
@@ -91,9 +91,9 @@ pub(super) fn exit_of(run: &Run, regions: usize) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::StepError;
-    use crate::deploy::Failure;
-    use crate::plan::WaveKind;
+    use crate::infra::cloud::StepError;
+    use crate::infra::deploy::Failure;
+    use crate::infra::plan::WaveKind;
 
     #[test]
     fn how_a_run_ended_is_the_exit_status() {

@@ -14,15 +14,15 @@ use std::sync::Mutex;
 
 use super::numbers::{addresses, percent};
 use super::{geo_rollout as rollout, load_config};
-use crate::artifacts::purge_artifacts;
 use crate::cli::Shared;
 use crate::config::Config;
-use crate::fetch::{self, Lock, LockError, LockedDatabase, Places, Web};
+use crate::fs::in_a_folder;
 use crate::geo;
+use crate::geo::licence::{Copy, Standing, Terms, standing};
+use crate::geo::sources::{self, Lock, LockError, LockedDatabase, Places, Web};
 use crate::geo::{Phase, Progress};
-use crate::licence::{Copy, Standing, Terms, standing};
-use crate::output::{self, Column, Exit, Format, Forms, UsageError, grouped};
-use crate::whole::in_a_folder;
+use crate::infra::artifacts::purge_artifacts;
+use crate::ui::output::{self, Column, Exit, Format, Forms, UsageError, grouped};
 
 /// Verbs of `ipgeo geo`.
 #[derive(Debug, Subcommand)]
@@ -200,7 +200,7 @@ pub(super) fn today() -> Date {
 /// Removes copies of before that the licence lets nobody keep.
 pub(super) fn purge(config: &Config, shared: &Shared) -> anyhow::Result<()> {
     let terms = Terms::of(&config.geo.licence, &config.geo.name);
-    for file in fetch::purge(&shared.state, terms, today()).context("remove old copies")? {
+    for file in sources::purge(&shared.state, terms, today()).context("remove old copies")? {
         output::say(&format!("removed {}: its licence lets nobody keep it longer", file.display()));
     }
     for file in purge_artifacts(&shared.state, today()).context("remove old copies")? {
@@ -216,7 +216,7 @@ fn fetch_sources(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
     output::say("fetching the source databases of regions.toml");
     let places = Places { here, state: &shared.state, npm: &args.npm, web: Web::default() };
-    let fetched = fetch::fetch(&config, places, &mut lock, Timestamp::now())?;
+    let fetched = sources::fetch(&config, places, &mut lock, Timestamp::now())?;
     lock.write(&lock_path)?;
     purge(&config, shared)?;
     let columns = [
@@ -244,16 +244,16 @@ fn sources_of(
     shared: &Shared,
 ) -> anyhow::Result<(Vec<PathBuf>, Vec<String>)> {
     if named.is_empty() {
-        let Some(fetched) = fetch::fetched(config, &shared.state) else {
+        let Some(fetched) = sources::fetched(config, &shared.state) else {
             bail!(
                 "the source databases of regions.toml are missing; run `ipgeo geo fetch`, or `ipgeo geo build --sample` for a small sample"
             )
         };
-        let digests = fetch::verify(config, &shared.state, lock)?;
+        let digests = sources::verify(config, &shared.state, lock)?;
         return Ok((fetched, digests));
     }
     let digest = |file: &PathBuf| {
-        let read = fetch::sha256_of(file).with_context(|| format!("read {}", file.display()))?;
+        let read = sources::sha256_of(file).with_context(|| format!("read {}", file.display()))?;
         Ok(read.0)
     };
     let digests = named.iter().map(digest).collect::<anyhow::Result<_>>()?;
@@ -268,11 +268,11 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     }
     if args.sample {
         if named {
-            fetch::spares_others(&out)?;
+            sources::spares_others(&out)?;
         }
         let held = hold(&out)?;
         geo::write_sample(&out)?;
-        let digest = fetch::sha256_of(&out).with_context(|| format!("read {}", out.display()))?;
+        let digest = sources::sha256_of(&out).with_context(|| format!("read {}", out.display()))?;
         held.settle(&digest.0)?;
         return inspect(InspectArgs { file: Some(out) }, shared);
     }
@@ -280,13 +280,13 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     let lock_path = Lock::path(&path);
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
     let (sources, digests) = sources_of(args.sources, &config, &lock, shared)?;
-    fetch::spares_sources(&out, &sources)?;
+    sources::spares_sources(&out, &sources)?;
     if named {
-        fetch::spares_others(&out)?;
+        sources::spares_others(&out)?;
     }
     let held = hold(&out)?;
-    fetch::compile(&config, &sources, &out, Timestamp::now(), &Bar::default())?;
-    let digest = fetch::sha256_of(&out).with_context(|| format!("read {}", out.display()))?;
+    sources::compile(&config, &sources, &out, Timestamp::now(), &Bar::default())?;
+    let digest = sources::sha256_of(&out).with_context(|| format!("read {}", out.display()))?;
     held.settle(&digest.0)?;
     // A file that was named is not the one that is served: the lock stays.
     if !named {
@@ -309,8 +309,8 @@ struct Held {
 
 /// Keeps the existing database under a second name while a new one takes its place.
 fn hold(out: &Path) -> anyhow::Result<Held> {
-    let before = fetch::sha256_of(out).ok().map(|(digest, _)| digest);
-    let name = fetch::held_of(out);
+    let before = sources::sha256_of(out).ok().map(|(digest, _)| digest);
+    let name = sources::held_of(out);
     let _removed_or_none = std::fs::remove_file(&name);
     if before.is_some() {
         std::fs::hard_link(out, &name).with_context(|| format!("keep {}", out.display()))?;
@@ -321,9 +321,9 @@ fn hold(out: &Path) -> anyhow::Result<Held> {
 impl Held {
     /// Keeps it as the previous database if the new one is another.
     fn settle(self, digest: &str) -> anyhow::Result<()> {
-        let name = fetch::held_of(&self.out);
+        let name = sources::held_of(&self.out);
         if self.before.as_ref().is_some_and(|before| before != digest) {
-            std::fs::rename(&name, fetch::previous_of(&self.out))
+            std::fs::rename(&name, sources::previous_of(&self.out))
                 .with_context(|| format!("keep {}", name.display()))?;
         }
         Ok(())
@@ -332,13 +332,13 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let _removed_or_none = std::fs::remove_file(fetch::held_of(&self.out));
+        let _removed_or_none = std::fs::remove_file(sources::held_of(&self.out));
     }
 }
 
 fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let new = args.new.unwrap_or_else(|| served(&shared.state));
-    let old = args.old.unwrap_or_else(|| fetch::previous_of(&new));
+    let old = args.old.unwrap_or_else(|| sources::previous_of(&new));
     if !old.is_file() {
         bail!(
             "{} is not there: no database was compiled before this one; name two with OLD and NEW",
@@ -400,7 +400,7 @@ fn pin(args: &PinArgs, shared: &Shared) -> anyhow::Result<()> {
         if args.release {
             lock.pins.retain(|pin| pin.source != *source);
         } else {
-            fetch::pin(&config, &mut lock, source, args.date)?;
+            sources::pin(&config, &mut lock, source, args.date)?;
         }
         lock.write(&lock_path)?;
     }
@@ -408,7 +408,7 @@ fn pin(args: &PinArgs, shared: &Shared) -> anyhow::Result<()> {
         output::say("no source is pinned");
     }
     let columns = [Column::text("source"), Column::text("pinned to")];
-    let row = |pin: &fetch::Pin| PinRow {
+    let row = |pin: &sources::Pin| PinRow {
         source: pin.source.clone(),
         until: pin.until,
         sha256: lock.files_of(&pin.source).map(|file| file.sha256.clone()).collect(),

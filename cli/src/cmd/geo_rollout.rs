@@ -12,19 +12,19 @@ use super::cloud_args::{ExecuteArgs, RegionArgs, again, agreed};
 use super::deployment::probe_of;
 use super::execution::{carry_out, exit_of, refused, shown};
 use super::{geo, load_config};
-use crate::artifacts::{database_zip, prepare_database, unzip_database};
 use crate::aws::Aws;
 use crate::cli::Shared;
-use crate::cloud::{Ask, CloudRead, observe};
 use crate::config::Config;
-use crate::deploy::Outcome;
-use crate::fetch::{self, Lock, LockedDatabase, Rollout, Rollouts};
-use crate::licence::may_serve;
-use crate::output::{self, Exit};
-use crate::plan::{
+use crate::geo::licence::may_serve;
+use crate::geo::sources::{self, Lock, LockedDatabase, Rollout, Rollouts};
+use crate::infra::artifacts::{database_zip, prepare_database, unzip_database};
+use crate::infra::cloud::{Ask, CloudRead, observe};
+use crate::infra::deploy::Outcome;
+use crate::infra::plan::{
     self, ArtifactFile, Fault, Observed, Plan, PlanOptions, ProbeSpec, Scope, beside_database,
 };
-use crate::stacks::{ArtifactRef, ArtifactSet, StackKind};
+use crate::infra::stacks::{ArtifactRef, ArtifactSet, StackKind};
+use crate::ui::output::{self, Exit};
 
 /// Flags that a rollout and a rollback share.
 #[derive(Debug, Args)]
@@ -143,7 +143,7 @@ fn restore(zip: Option<&Path>, before: &Rollout, served: &Path, lock_path: &Path
         return Ok(());
     };
     if served.is_file() {
-        fetch::keep_previous(served).with_context(|| format!("keep {}", served.display()))?;
+        sources::keep_previous(served).with_context(|| format!("keep {}", served.display()))?;
     }
     unzip_database(zip, served).with_context(|| format!("take the database out of {}", zip.display()))?;
     let mut lock = Lock::read(lock_path)?.unwrap_or_default();
@@ -158,14 +158,14 @@ fn checked(database: &Path, lock: &Lock) -> anyhow::Result<LockedDatabase> {
     }
     let info = Database::open(database)?.info().clone();
     may_serve(geo::copy_of(&info), geo::today())?;
-    let digest = fetch::sha256_of(database).with_context(|| format!("read {}", database.display()))?;
+    let digest = sources::sha256_of(database).with_context(|| format!("read {}", database.display()))?;
     lock.verify_database(database, &digest.0)?;
     Ok(lock.database.clone().unwrap_or_else(|| LockedDatabase::of(&info, digest, Vec::new())))
 }
 
 /// Refuses a database that differs too much from the one before; without one there is nothing to hold it against.
 fn gate(database: &Path, most: f64) -> anyhow::Result<()> {
-    let before = fetch::previous_of(database);
+    let before = sources::previous_of(database);
     if !before.is_file() {
         output::say("no database was compiled before this one: --max-change has nothing to compare with");
         return Ok(());
@@ -309,9 +309,9 @@ pub(super) fn remember(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::memory::{ACCOUNT, Memory};
-    use crate::deploy::tests::harness::{FOUR, File, deployed, finish, options};
-    use crate::stacks::test_artifacts;
+    use crate::infra::cloud::memory::{ACCOUNT, Memory};
+    use crate::infra::deploy::tests::harness::{FOUR, File, deployed, finish, options};
+    use crate::infra::stacks::test_artifacts;
 
     /// The plan that rolls the database with this digest out to every region of a file.
     async fn given(cloud: &Memory, file: &File, digest: &str) -> anyhow::Result<Plan> {

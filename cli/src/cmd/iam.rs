@@ -4,8 +4,8 @@ use clap::{Args, Subcommand};
 
 use super::load_config;
 use crate::cli::Shared;
-use crate::iam::deployer_policy;
-use crate::output;
+use crate::infra::iam::deployer_policy;
+use crate::ui::output;
 
 /// Verbs of `ipgeo iam`.
 #[derive(Debug, Subcommand)]

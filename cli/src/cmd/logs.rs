@@ -10,10 +10,10 @@ use super::cloud_args::RegionArgs;
 use super::{Target, load_config};
 use crate::aws::{Aws, NoCredentials};
 use crate::cli::Shared;
-use crate::cloud::CloudError;
+use crate::infra::cloud::CloudError;
 use crate::keys::{Grace, parse_grace};
 use crate::logs::{Follow, Line, LogSource, Told, WorldLogs, read_once};
-use crate::output::{self, Exit, Format, Forms, UsageError};
+use crate::ui::output::{self, Exit, Format, Forms, UsageError};
 use crate::world::WorldFile;
 
 /// Between two looks: on this machine, and at AWS, which is asked once for each region.

@@ -6,8 +6,8 @@ use anyhow::Context;
 use clap::{Args, Command};
 use clap_mangen::Man;
 
-use crate::output;
-use crate::whole::{Replace, write_whole};
+use crate::fs::{Replace, write_whole};
+use crate::ui::output;
 
 /// Flags of `ipgeo man`.
 #[derive(Debug, Args)]

@@ -8,8 +8,8 @@ use super::deployment::{Deployment, PlanFlags};
 use super::numbers::calls;
 use crate::cli::Shared;
 use crate::cost::CostChange;
-use crate::output::{self, Exit, Format, Paint, painted};
-use crate::plan::{Action, Fault, Op, Plan, SCHEMA, Summary, show};
+use crate::infra::plan::{Action, Fault, Op, Plan, SCHEMA, Summary, show};
+use crate::ui::output::{self, Exit, Format, Paint, painted};
 
 /// Flags of `ipgeo plan`.
 #[derive(Debug, Args)]
@@ -165,10 +165,10 @@ pub(super) fn tell_faults(faults: &[Fault]) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::memory::Memory;
     use crate::cost::{Model, change};
-    use crate::deploy::tests::harness::{FOUR, File, HOME, deployed, observed, planned};
-    use crate::plan::{templates_after, templates_now};
+    use crate::infra::cloud::memory::Memory;
+    use crate::infra::deploy::tests::harness::{FOUR, File, HOME, deployed, observed, planned};
+    use crate::infra::plan::{templates_after, templates_now};
 
     /// A plan of a file in every form, from nothing, with nothing to do, and with something that forbids it.
     #[tokio::test(start_paused = true)]

@@ -13,11 +13,11 @@ use super::cloud_args::RegionArgs;
 use super::{Target, load_config};
 use crate::aws::{Aws, NoCredentials};
 use crate::cli::Shared;
-use crate::cloud::{ProbeTarget, ProbeTargets as _};
 use crate::config::Config;
+use crate::fs::write_page;
+use crate::infra::cloud::{ProbeTarget, ProbeTargets as _};
 use crate::latency::{About, Edge, History, Measurer, Row, Run, State, measure_all, page, summarise};
-use crate::output::{self, Column, Exit};
-use crate::whole::write_page;
+use crate::ui::output::{self, Column, Exit};
 use crate::world::WorldFile;
 
 /// Flags of `ipgeo probe`.

@@ -10,8 +10,8 @@ use super::{Target, load_config};
 use crate::cli::Shared;
 use crate::config::Config;
 use crate::keys::tier_of;
-use crate::output::{self, Format, UsageError};
 use crate::quota::{Counted, Explanation, Pipeline, Subject, explain};
+use crate::ui::output::{self, Format, UsageError};
 
 /// Verbs of `ipgeo quota`.
 #[derive(Debug, Subcommand)]

@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::cloud_args::RegionArgs;
 use super::load_config;
-use crate::artifacts::built_set;
 use crate::cli::Shared;
-use crate::output::{self, Column, Format, Forms};
-use crate::stacks::{Renderer, Stack};
-use crate::whole::{Replace, folder_of, write_whole};
+use crate::fs::{Replace, folder_of, write_whole};
+use crate::infra::artifacts::built_set;
+use crate::infra::stacks::{Renderer, Stack};
+use crate::ui::output::{self, Column, Format, Forms};
 
 /// Flags of `ipgeo render`.
 #[derive(Debug, Args)]

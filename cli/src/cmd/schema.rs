@@ -1,6 +1,7 @@
 //! `ipgeo schema`.
 
-use crate::{config, output};
+use crate::config;
+use crate::ui::output;
 
 /// Prints the schema.
 pub(crate) fn run() -> anyhow::Result<()> {

@@ -13,8 +13,8 @@ use super::numbers::{api_keys, calls, percent, percent_of_limit};
 use crate::cli::Shared;
 use crate::config::Config;
 use crate::keys::{Grace, parse_grace};
-use crate::output::{self, Column, Exit, Format, UsageError};
 use crate::simulate::{LimitChange, Outage, Outcome, Scenario, run as simulate};
+use crate::ui::output::{self, Column, Exit, Format, UsageError};
 
 /// Flags of `ipgeo simulate`.
 #[derive(Debug, Args)]

@@ -10,12 +10,12 @@ use super::cloud_args::RegionArgs;
 use super::load_config;
 use crate::aws::Aws;
 use crate::cli::Shared;
-use crate::cloud::{Ask, Probe as _, ProbeTargets as _, observe};
 use crate::config::Config;
-use crate::output::{self, Column, Exit, Format, Forms};
-use crate::plan::ProbeSpec;
+use crate::infra::cloud::{Ask, Probe as _, ProbeTargets as _, observe};
+use crate::infra::plan::ProbeSpec;
 use crate::probing::HttpProbe;
 use crate::standing::{Asked, Standing, standings};
+use crate::ui::output::{self, Column, Exit, Format, Forms};
 
 /// Flags of `ipgeo status`.
 #[derive(Debug, Args)]
@@ -87,7 +87,7 @@ async fn read(config: &Config, aws: &Aws, no_probe: bool) -> anyhow::Result<Vec<
     let mut asked: BTreeMap<String, Asked> = BTreeMap::new();
     if !no_probe {
         let edges: Vec<String> =
-            observed.regions_with(crate::stacks::StackKind::Edge).map(str::to_owned).collect();
+            observed.regions_with(crate::infra::stacks::StackKind::Edge).map(str::to_owned).collect();
         let answers = join_all(edges.iter().map(|region| probe(config, aws, region))).await;
         asked.extend(edges.into_iter().zip(answers));
     }
@@ -145,7 +145,7 @@ fn table(rows: &[Standing], format: Format) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::tests::harness::{FOUR, File, deployed, observed};
+    use crate::infra::deploy::tests::harness::{FOUR, File, deployed, observed};
 
     #[tokio::test(start_paused = true)]
     async fn a_region_that_does_not_answer_is_a_status_of_its_own_in_every_form() {

@@ -13,11 +13,11 @@ use super::load_config;
 use super::status::probe;
 use crate::aws::Aws;
 use crate::cli::Shared;
-use crate::cloud::{Ask, observe};
 use crate::config::Config;
-use crate::output::{self, Column, Exit, Format, Forms, UsageError};
-use crate::plan::{Observed, TrafficChange, TrafficError, drain_or_attach};
+use crate::infra::cloud::{Ask, observe};
+use crate::infra::plan::{Observed, TrafficChange, TrafficError, drain_or_attach};
 use crate::standing::{Asked, standings};
+use crate::ui::output::{self, Column, Exit, Format, Forms, UsageError};
 
 /// Verbs of `ipgeo traffic`.
 #[derive(Debug, Subcommand)]
@@ -92,7 +92,7 @@ async fn show(args: ShowArgs, shared: &Shared) -> anyhow::Result<Exit> {
     }
     let aws = Aws::of(&config, args.profile.as_deref()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
-    let edges = observed.regions_with(crate::stacks::StackKind::Edge).map(str::to_owned).collect();
+    let edges = observed.regions_with(crate::infra::stacks::StackKind::Edge).map(str::to_owned).collect();
     let asked = ask(&config, &aws, edges).await;
     let rows: Vec<Row> = standings(&config, &observed, &BTreeMap::new(), &asked)
         .into_iter()

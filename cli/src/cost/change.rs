@@ -8,7 +8,7 @@ use super::bill::{Allowances, Bill, price};
 use super::design::{Design, Part};
 use super::model::Model;
 use super::prices::{PriceError, Prices};
-use crate::stacks::{StackKind, Template};
+use crate::infra::stacks::{StackKind, Template};
 
 /// A month's bill of before and after.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -134,7 +134,7 @@ fn calls(calls: f64) -> String {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::stacks::{Renderer, test_artifacts, test_config};
+    use crate::infra::stacks::{Renderer, test_artifacts, test_config};
 
     fn templates(config: &Config) -> BTreeMap<(String, StackKind), Template> {
         let artifacts = test_artifacts();

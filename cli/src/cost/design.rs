@@ -11,7 +11,7 @@ use super::measure::{Caller, ledger_item_bytes, line_bytes};
 use super::model::MONTH_DAYS;
 use super::occupancy::{to_f64, to_u64};
 use crate::config::{Anonymous, Architecture, Config, Tier, Tiers};
-use crate::stacks::{ArtifactRef, ArtifactSet, RenderError, Renderer, StackKind, Template};
+use crate::infra::stacks::{ArtifactRef, ArtifactSet, RenderError, Renderer, StackKind, Template};
 
 /// Bytes that CloudWatch Logs adds to each event.
 pub(crate) const LOG_EVENT_BYTES: f64 = 26.0;

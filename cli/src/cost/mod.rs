@@ -26,7 +26,7 @@ pub use prices::{Item, Price, PriceError, Prices};
 pub use rows::{By, Row, rows};
 
 use crate::config::Config;
-use crate::stacks::RenderError;
+use crate::infra::stacks::RenderError;
 use design::Design;
 
 /// Why there is no bill.
@@ -94,7 +94,7 @@ pub fn priced_2018(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stacks::test_config;
+    use crate::infra::stacks::test_config;
 
     #[test]
     fn the_shipped_configuration_costs_what_was_meant() {

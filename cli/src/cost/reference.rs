@@ -11,7 +11,7 @@ use super::model::{Model, Stated};
 use super::prices::Prices;
 use super::traffic::Traffic;
 use crate::config::Architecture;
-use crate::stacks::test_config;
+use crate::infra::stacks::test_config;
 
 /// Lines of the reference bills, and which of ours make them.
 const GROUPS: [(&str, &[Line]); 10] = [

@@ -15,7 +15,7 @@ use ipgeo_contract::access_attr;
 
 use super::operations::id;
 use super::replication::{Change, Source, Target};
-use crate::progress::Tally;
+use crate::ui::progress::Tally;
 
 /// Items per transaction while a table is synchronised.
 const BATCH: usize = 1_000;

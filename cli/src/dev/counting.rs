@@ -17,7 +17,7 @@ use super::pipe::{EXTENSION, LogReader, RegionLog, region_log};
 use super::stream::Stream;
 use super::world::Options;
 use crate::config::Config;
-use crate::stream::{Keeper, SegmentedLog};
+use crate::usage::stream::{Keeper, SegmentedLog};
 
 /// Folder inside the stores' folder: the copy of the usage stream.
 const STREAM_FOLDER: &str = "stream";
@@ -85,7 +85,7 @@ impl Counting {
                 Ok(ended) => ended.context("a delivery failed")?,
                 Err(_) => {
                     delivery.abort();
-                    crate::output::say("some usage is not counted yet; the next start counts it");
+                    crate::ui::output::say("some usage is not counted yet; the next start counts it");
                 }
             }
         }

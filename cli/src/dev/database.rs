@@ -7,9 +7,9 @@ use ipgeo_runtime::geo::Database;
 use jiff::tz::TimeZone;
 
 use crate::config::Config;
-use crate::fetch;
+use crate::geo::licence::{Copy, may_serve};
+use crate::geo::sources;
 use crate::geo::{self, Progress};
-use crate::licence::{Copy, may_serve};
 
 /// The database that is served, and what to say of it.
 #[derive(Debug)]
@@ -54,9 +54,9 @@ pub fn serve_database(
     if compiled.is_file() {
         return open(compiled, false);
     }
-    if let Some(sources) = fetch::fetched(config, state) {
-        crate::output::say("compiling the geo database, once");
-        fetch::compile(config, &sources, &compiled, now, progress)?;
+    if let Some(sources) = sources::fetched(config, state) {
+        crate::ui::output::say("compiling the geo database, once");
+        sources::compile(config, &sources, &compiled, now, progress)?;
         return open(compiled, false);
     }
     let sample = state.join("geo").join("sample.mmdb");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::world::StartError;
 use crate::config::Config;
-use crate::whole::{Replace, write_private};
+use crate::fs::{Replace, write_private};
 
 const FILE_NAME: &str = "service.json";
 

@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
 use super::stream::Stream;
-use crate::stream::{LogPosition, SEGMENT_BYTES, SegmentWriter, SegmentedLog};
+use crate::usage::stream::{LogPosition, SEGMENT_BYTES, SegmentWriter, SegmentedLog};
 
 /// Lines in one record.
 const LINES_MAX: usize = 500;
@@ -116,7 +116,7 @@ impl UsageSink for RegionLog {
     }
 
     fn warn(&self, message: String) {
-        crate::output::say(&format!("{}: {message}", self.region));
+        crate::ui::output::say(&format!("{}: {message}", self.region));
     }
 }
 
@@ -143,7 +143,7 @@ impl LogReader {
                     let told =
                         format!("{}: can't write usage to the stream, will retry: {error}", self.region);
                     if told != last_told {
-                        crate::output::say(&told);
+                        crate::ui::output::say(&told);
                         last_told = told;
                     }
                     if self.is_ended() {
@@ -163,7 +163,7 @@ impl LogReader {
     fn say_lost(&self) {
         let unwritten = String::from_utf8_lossy(&locked(&self.file).unwritten).lines().count();
         if unwritten > 0 {
-            crate::output::say(&format!(
+            crate::ui::output::say(&format!(
                 "{}: {unwritten} calls that were answered 503 are not counted: their lines could not be written",
                 self.region
             ));
@@ -231,7 +231,7 @@ pub(super) async fn append(file: &Path, lines: &[String]) {
         Err(error) => Err(error),
     };
     if let Err(error) = written {
-        crate::output::say(&format!("{} can't be written: {error}", file.display()));
+        crate::ui::output::say(&format!("{} can't be written: {error}", file.display()));
     }
 }
 
@@ -240,7 +240,7 @@ mod tests {
     use ipgeo_runtime::usage::{KinesisEvent, decode};
 
     use super::*;
-    use crate::stream::{Keeper, KeptStream};
+    use crate::usage::stream::{Keeper, KeptStream};
 
     const LAG: Duration = Duration::from_secs(1);
     const REGION: &str = "eu-central-1";

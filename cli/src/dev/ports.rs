@@ -3,7 +3,7 @@
 use tokio::net::TcpListener;
 
 use super::world::StartError;
-use crate::output::UsageError;
+use crate::ui::output::UsageError;
 
 /// Listens on consecutive ports from `port`, on all or none; 0: any free ports.
 pub(super) async fn listen(port: u16, count: usize) -> anyhow::Result<Vec<TcpListener>> {

@@ -18,7 +18,7 @@ use super::admission::{self, Refused};
 use super::copies::Table;
 use super::operations::{Answer, Operations, refusal};
 use super::replication::Feed;
-use crate::whole::private_file;
+use crate::fs::private_file;
 use crate::world::WorldKey;
 
 /// DynamoDB's maximum request size.

@@ -7,7 +7,7 @@ use ipgeo_runtime::usage::KinesisRecord;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::stream::{Keeper, LogPosition};
+use crate::usage::stream::{Keeper, LogPosition};
 
 /// The stream: shards, each with the records put into it in order.
 pub(crate) struct Stream {

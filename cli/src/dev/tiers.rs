@@ -8,9 +8,9 @@ use ipgeo_contract::Limit;
 
 use crate::aws::Home;
 use crate::config::Tiers;
+use crate::fs::{Replace, write_private};
 use crate::keys::change_tier;
-use crate::output::{grouped, say};
-use crate::whole::{Replace, write_private};
+use crate::ui::output::{grouped, say};
 
 /// File in the stores' folder: the limits at the last start, one per line, such as `startup 100000/month`.
 const FILE_NAME: &str = "tiers";

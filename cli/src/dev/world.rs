@@ -34,7 +34,7 @@ use super::throttle::Throttle;
 use super::tiers;
 use crate::aws::Home;
 use crate::config::{Config, Region};
-use crate::whole::{narrow_all, private_folder};
+use crate::fs::{narrow_all, private_folder};
 use crate::world::{RANDOM_BYTES, WorldFile, WorldKey, WorldRegion};
 
 /// How a world is to be.

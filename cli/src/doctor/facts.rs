@@ -5,7 +5,7 @@ use std::future::Future;
 
 use futures_util::future::join_all;
 
-use crate::cloud::CloudError;
+use crate::infra::cloud::CloudError;
 
 /// A fact, or why it is not known.
 pub type Read<T> = Result<T, CloudError>;

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use super::check::Check;
 use super::facts::{Concurrency, CopyFacts, EdgeFacts, Facts, HomeFacts, Read};
 use crate::config::{Config, Region};
-use crate::licence::{Copy, Standing, standing};
+use crate::geo::licence::{Copy, Standing, standing};
 
 /// A clock that is off by so much is told, s; AWS refuses signatures from 300 on.
 const CLOCK_WARN_S: f64 = 30.0;
@@ -313,8 +313,8 @@ mod tests {
     use super::super::check::Mark;
     use super::super::facts::{Certificate, Subscription};
     use super::*;
-    use crate::cloud::CloudError;
-    use crate::stacks::test_config;
+    use crate::infra::cloud::CloudError;
+    use crate::infra::stacks::test_config;
 
     fn error() -> CloudError {
         CloudError { what: "a permission is missing".into(), remedy: "grant it".into() }

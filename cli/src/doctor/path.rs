@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use super::check::Check;
-use crate::cloud::CloudError;
+use crate::infra::cloud::CloudError;
 
 /// Sending marked calls and looking for them.
 pub trait UsagePath: Sync {

@@ -8,7 +8,7 @@ use super::extract::{Said, Shape};
 use super::merge::{Input, Merger};
 use super::source::{Source, Trie};
 use super::write::File;
-use crate::whole::temporary;
+use crate::fs::temporary;
 
 /// What the result says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

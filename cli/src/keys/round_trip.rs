@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{export_rows, plan_import, read_csv, repaired_owner};
 use crate::config::{Config, parse};
-use crate::output::{Format, rows};
+use crate::ui::output::{Format, rows};
 
 fn config() -> Config {
     let compat = "[compat]\nforeign_api_keys = true\n";

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::summary::{Row, State};
-use crate::whole::{Replace, write_private};
+use crate::fs::{Replace, write_private};
 
 /// Runs that are kept; one every five minutes for five days.
 const RUNS_MAX: usize = 1_440;

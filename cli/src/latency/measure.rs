@@ -14,7 +14,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self as tls, ClientConfig, RootCertStore};
 
 use super::http::{REPLY_BYTES_MAX, Reply, read_reply};
-use crate::cloud::ProbeTarget;
+use crate::infra::cloud::ProbeTarget;
 
 /// What is asked for: it needs no API key and is not counted.
 const HEALTH_PATH: &str = "/health";

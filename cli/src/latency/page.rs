@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::history::{History, Seen};
 use super::summary::{Row, State};
-use crate::output::escaped;
+use crate::ui::output::escaped;
 
 /// Runs that are shown as bars.
 const BARS: usize = 60;

@@ -153,7 +153,7 @@ pub(super) mod tests {
 
     use super::super::http::Reply;
     use super::*;
-    use crate::cloud::ProbeTarget;
+    use crate::infra::cloud::ProbeTarget;
 
     pub(in crate::latency) fn edge(region: &str) -> Edge {
         let target = ProbeTarget {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::LogSource;
 use super::line::Line;
-use crate::cloud::CloudError;
-use crate::stream::SegmentedLog;
+use crate::infra::cloud::CloudError;
+use crate::usage::stream::SegmentedLog;
 
 /// The logs of the world in a state folder.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::LogSource;
 use super::line::Line;
 use super::merge::merge;
-use crate::cloud::CloudError;
+use crate::infra::cloud::CloudError;
 
 /// Lines may come so much later than newer ones.
 const LATE: SignedDuration = SignedDuration::from_secs(120);

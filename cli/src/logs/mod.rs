@@ -17,7 +17,7 @@ use std::future::Future;
 
 use jiff::Timestamp;
 
-use crate::cloud::CloudError;
+use crate::infra::cloud::CloudError;
 
 /// Where logs are read from.
 pub trait LogSource: Sync {

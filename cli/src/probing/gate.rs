@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cloud::{CloudWrite, Done, Probe, ProbeTargets, Progress, StepError};
-use crate::plan::{Action, ProbeSpec};
+use crate::infra::cloud::{CloudWrite, Done, Probe, ProbeTargets, Progress, StepError};
+use crate::infra::plan::{Action, ProbeSpec};
 
 /// Between two tries of an edge.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -80,7 +80,7 @@ mod tests {
     use ipgeo_contract::{AddressSecret, ApiKey, probe_api_key};
 
     use super::*;
-    use crate::cloud::ProbeTarget;
+    use crate::infra::cloud::ProbeTarget;
 
     /// An edge that fails so often before it answers, and a cloud that has the API key or not.
     struct Edge {

@@ -9,8 +9,8 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use super::judge::{Answer, Question, judge};
-use crate::cloud::{Probe, ProbeTarget};
-use crate::plan::ProbeSpec;
+use crate::infra::cloud::{Probe, ProbeTarget};
+use crate::infra::plan::ProbeSpec;
 
 /// One request, whole.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::plan::ProbeSpec;
+use crate::infra::plan::ProbeSpec;
 
 /// An answer, as far as it is looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::stacks::batch_window_s;
+use crate::infra::stacks::batch_window_s;
 
 /// Seconds until CloudWatch Logs has handed a line on: AWS says "usually less than three minutes".
 const LOG_LAG_S: f64 = 180.0;
@@ -61,7 +61,7 @@ pub fn overshoot(rate: f64, lag_s: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stacks::test_config;
+    use crate::infra::stacks::test_config;
 
     #[test]
     fn a_limit_holds_after_the_whole_way() {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::bound::{Pipeline, overshoot};
-use crate::output::grouped;
+use crate::ui::output::grouped;
 
 /// Whose limit is explained.
 #[derive(Debug, Clone, PartialEq)]

@@ -102,7 +102,7 @@ pub struct Outcome {
 impl Outcome {
     /// Rows for people: what, and how much.
     pub fn rows(&self) -> Vec<(&'static str, String)> {
-        let count = crate::output::grouped;
+        let count = crate::ui::output::grouped;
         let whole = |number: f64| count(super::run::whole(number));
         let mut rows = vec![
             ("calls with an API key", count(self.asked)),
@@ -160,7 +160,7 @@ impl Outcome {
                 .to_owned(),
             format!(
                 "limits are by day and made for the simulation, so that more is replicated than the bill has: {} writes",
-                crate::output::grouped(super::run::whole(self.billed_replicated_writes))
+                crate::ui::output::grouped(super::run::whole(self.billed_replicated_writes))
             ),
         ];
         if self.tick_s > 1.0 {

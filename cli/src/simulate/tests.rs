@@ -1,7 +1,7 @@
 //! The formula against the simulation, and the simulation against itself.
 
 use super::{LimitChange, Outage, Outcome, Scenario, run};
-use crate::stacks::test_config;
+use crate::infra::stacks::test_config;
 
 fn simulate(calls: f64, change: impl Fn(&mut Scenario)) -> Outcome {
     let config = test_config();

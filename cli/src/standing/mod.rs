@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::plan::{Observed, ObservedRegion, RecordKind, StackState};
-use crate::stacks::StackKind;
+use crate::infra::plan::{Observed, ObservedRegion, RecordKind, StackState};
+use crate::infra::stacks::StackKind;
 
 /// How long an edge's answer took, ms, or what was wrong.
 pub type Asked = Result<f64, String>;
@@ -132,7 +132,7 @@ fn record(config: &Config, observed: &Observed, region: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Alias, ObservedStack, Record, Zone};
+    use crate::infra::plan::{Alias, ObservedStack, Record, Zone};
 
     fn stack(status: &str, outputs: &[(&str, &str)]) -> ObservedStack {
         ObservedStack {

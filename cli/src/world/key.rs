@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::whole::{Replace, write_private};
+use crate::fs::{Replace, write_private};
 
 /// In the folder of the stores; for AWS tools: `AWS_SHARED_CREDENTIALS_FILE`.
 const FILE_NAME: &str = "credentials";

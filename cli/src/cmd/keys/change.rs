@@ -13,7 +13,7 @@ use crate::cli::Shared;
 use crate::cmd::cloud_args::confirm;
 use crate::config::Config;
 use crate::keys::{KeyStore as _, parse_owner, parse_quota, parse_site, tier_of};
-use crate::output::UsageError;
+use crate::ui::output::UsageError;
 
 /// Flags of `ipgeo keys update`.
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::keys::{
     KeyStore as _, check_rotation, parse_expiry, parse_grace, parse_owner, parse_quota, parse_site, tier_of,
 };
-use crate::output::{self, UsageError, instant};
+use crate::ui::output::{self, UsageError, instant};
 use crate::world::WorldFile;
 
 /// Flags of `ipgeo keys create`.

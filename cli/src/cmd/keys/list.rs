@@ -16,7 +16,7 @@ use crate::cli::Shared;
 use crate::cmd::Target;
 use crate::config::Config;
 use crate::keys::{KeyFilter, KeyStore as _};
-use crate::output::{self, Column, Format, UsageError, grouped};
+use crate::ui::output::{self, Column, Format, UsageError, grouped};
 
 /// Flags of `ipgeo keys list`.
 #[derive(Debug, Args)]

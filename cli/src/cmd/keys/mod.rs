@@ -25,7 +25,7 @@ use super::{Target, load_config};
 use crate::aws::Home;
 use crate::cli::Shared;
 use crate::keys::{ChooseError, KeyStore as _, choose};
-use crate::output::{self, UsageError, grouped, instant};
+use crate::ui::output::{self, UsageError, grouped, instant};
 
 /// Verbs of `ipgeo keys`.
 #[derive(Debug, Subcommand)]

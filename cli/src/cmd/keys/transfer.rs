@@ -13,8 +13,8 @@ use crate::cli::Shared;
 use crate::cmd::Target;
 use crate::config::Config;
 use crate::keys::{ImportFaults, KeyFilter, KeyStore as _, export_rows, plan_import, read_csv, store_all};
-use crate::output::{self, Format, UsageError, grouped};
-use crate::progress::{Style, Tally};
+use crate::ui::output::{self, Format, UsageError, grouped};
+use crate::ui::progress::{Style, Tally};
 
 /// Largest file that is read.
 const FILE_BYTES_MAX: u64 = 64 << 20;

@@ -15,7 +15,7 @@ use crate::aws::Home;
 use crate::cli::Shared;
 use crate::config::Config;
 use crate::keys::{KeyStore as _, choose};
-use crate::output::{self, Column, Format, grouped, instant};
+use crate::ui::output::{self, Column, Format, grouped, instant};
 use crate::world::WorldFile;
 
 /// How long a mark is waited for in a region, and the pause between two looks.

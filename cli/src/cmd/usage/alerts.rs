@@ -12,7 +12,7 @@ use crate::cli::Shared;
 use crate::cmd::numbers::month;
 use crate::cmd::{Target, load_config};
 use crate::keys::KeyStore as _;
-use crate::output::{self, Column, Format, grouped};
+use crate::ui::output::{self, Column, Format, grouped};
 
 /// Flags of `ipgeo usage alerts`.
 #[derive(Debug, Args)]

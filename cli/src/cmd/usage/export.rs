@@ -7,8 +7,8 @@ use super::report::Kind;
 use crate::cli::Shared;
 use crate::cmd::numbers::month;
 use crate::cmd::{Target, load_config};
-use crate::output::{self, Format};
-use crate::report::export_rows;
+use crate::ui::output::{self, Format};
+use crate::usage::report::export_rows;
 
 /// Flags of `ipgeo usage export`.
 #[derive(Debug, Args)]

@@ -16,9 +16,9 @@ use crate::cli::Shared;
 use crate::cmd::cloud_args::confirm;
 use crate::cmd::{Target, load_config};
 use crate::keys::KeyStore as _;
-use crate::output::{self, Column, Format, grouped};
-use crate::replay::{self, Adopted, Ahead, Generation, compared, differences};
-use crate::report::name_of;
+use crate::ui::output::{self, Column, Format, grouped};
+use crate::usage::recount::{self, Adopted, Ahead, Generation, compared, differences};
+use crate::usage::report::name_of;
 
 /// Looks at a new table until it can be used, and the pause between two.
 const ACTIVE_LOOKS: u32 = 120;
@@ -194,7 +194,7 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
     for round in 0..ADOPT_ROUNDS {
         let until = if round == 0 { now } else { Timestamp::now() };
         Work::new(&home, &args.target, &config, shared, until).catch_up(&table).await?;
-        last = replay::adopt(&home.ledger, &table).await?;
+        last = recount::adopt(&home.ledger, &table).await?;
         taken += last.taken;
         if last.ahead == 0 {
             break;

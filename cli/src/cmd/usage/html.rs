@@ -14,10 +14,9 @@ use crate::cli::Shared;
 use crate::cmd::{Target, load_config};
 use crate::config::{Config, PLACES};
 use crate::cost::{Counted, Model, Prices, so_far};
-use crate::output;
-use crate::page::{Bill, Facts, KeyCalls, RegionCalls, headroom, page};
-use crate::report::{By, Row, lags, report, top};
-use crate::whole;
+use crate::ui::output;
+use crate::usage::report::{By, Row, lags, report, top};
+use crate::usage::report_page::{Bill, Facts, KeyCalls, RegionCalls, headroom, page};
 
 /// API keys that the page shows.
 const KEYS_SHOWN: usize = 12;
@@ -60,7 +59,7 @@ pub(super) async fn write_page(
         lag: if is_over { Vec::new() } else { lags(&home.ledger.newest().await?, &regions, now) },
         bill: if is_over && once.is_empty() { None } else { Some(bill(&config, months[0], &once, now)?) },
     };
-    whole::write_page(file, &page(&facts)?).with_context(|| format!("write {}", file.display()))?;
+    crate::fs::write_page(file, &page(&facts)?).with_context(|| format!("write {}", file.display()))?;
     output::say(&format!("wrote {}", file.display()));
     Ok(())
 }

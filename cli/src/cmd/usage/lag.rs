@@ -5,8 +5,8 @@ use jiff::Timestamp;
 
 use crate::cli::Shared;
 use crate::cmd::{Target, load_config};
-use crate::output::{self, Column, Format};
-use crate::report::{LagRow, lags};
+use crate::ui::output::{self, Column, Format};
+use crate::usage::report::{LagRow, lags};
 
 /// Flags of `ipgeo usage lag`.
 #[derive(Debug, Args)]

@@ -28,8 +28,8 @@ pub use report::{Kind, ReportArgs, TopArgs};
 use crate::aws::Home;
 use crate::cli::Shared;
 use crate::keys::{Grace, KeyStore};
-use crate::output::{Forms, UsageError};
-use crate::report::Span;
+use crate::ui::output::{Forms, UsageError};
+use crate::usage::report::Span;
 
 /// Verbs of `ipgeo usage`.
 #[derive(Debug, Subcommand)]

@@ -12,9 +12,9 @@ use crate::aws::{FailureBucket, Home};
 use crate::cli::Shared;
 use crate::cmd::{Target, load_config};
 use crate::config::Config;
-use crate::output::{self, Column, Format, UsageError, grouped};
-use crate::replay::{self, Recovered};
-use crate::stream::{FailedBatches, FailedFolder};
+use crate::ui::output::{self, Column, Format, UsageError, grouped};
+use crate::usage::recount::{self, Recovered};
+use crate::usage::stream::{FailedBatches, FailedFolder};
 use crate::world::WorldFile;
 
 /// Records between two progress lines.
@@ -90,7 +90,7 @@ async fn recover<B: FailedBatches>(
     let ledger = RecoveringLedger::new(home.ledger.clone(), now, args.dry_run);
     let publish = (!args.dry_run).then(|| home.access.clone());
     let thresholds = config.alerts.thresholds.clone();
-    Ok(replay::recover(batches, ledger, publish, thresholds, now, args.delete, &tell).await?)
+    Ok(recount::recover(batches, ledger, publish, thresholds, now, args.delete, &tell).await?)
 }
 
 const COLUMNS: [Column; 6] = [

@@ -15,9 +15,9 @@ use crate::cli::Shared;
 use crate::cmd::numbers::since;
 use crate::cmd::{Target, load_config};
 use crate::config::Config;
-use crate::output::{self, Column, Format, grouped};
-use crate::replay::{self, Generation, Replayed, Span, Unpublished};
-use crate::stream::KeptStream;
+use crate::ui::output::{self, Column, Format, grouped};
+use crate::usage::recount::{self, Generation, Replayed, Span, Unpublished};
+use crate::usage::stream::KeptStream;
 use crate::world::WorldFile;
 
 /// Records between two words about progress.
@@ -162,12 +162,12 @@ impl<'a> Work<'a> {
         if self.target.dev {
             let world = WorldFile::find(&self.shared.state)?;
             let folder = world.stream.context("this world keeps no copy of its stream")?;
-            return Ok(replay::replay(&KeptStream::at(folder), counter, span, &tell).await?);
+            return Ok(recount::replay(&KeptStream::at(folder), counter, span, &tell).await?);
         }
         let stream = UsageStream::of_account(self.config, self.target.profile.as_deref())
             .await
             .map_err(NoCredentials::or_dev)?;
-        Ok(replay::replay(&stream, counter, span, &tell).await?)
+        Ok(recount::replay(&stream, counter, span, &tell).await?)
     }
 }
 

@@ -13,8 +13,8 @@ use crate::cli::Shared;
 use crate::cmd::numbers::{month, rows};
 use crate::cmd::{Target, load_config};
 use crate::keys::{Grace, parse_grace};
-use crate::output::{self, Column, Format, Forms, UsageError, grouped};
-use crate::report::{By, Row, report, top};
+use crate::ui::output::{self, Column, Format, Forms, UsageError, grouped};
+use crate::usage::report::{By, Row, report, top};
 
 /// Flags of `ipgeo usage report`.
 #[derive(Debug, Args)]

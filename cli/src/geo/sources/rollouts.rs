@@ -1,0 +1,99 @@
+//! Databases that regions were given, the newest last, so that there is a way back. It is kept in the state
+//! folder; the files themselves are the zips of `artifacts`.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::lock::LockedDatabase;
+use crate::fs::{Replace, write_private};
+
+const SCHEMA: u32 = 1;
+/// Databases that are remembered.
+const ROLLOUTS_MAX: usize = 12;
+
+/// A database that regions were given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// When it began.
+    pub at: Timestamp,
+    /// SHA-256 of the zip, by which stacks name it.
+    pub digest: String,
+    /// What the layer says of it.
+    pub description: String,
+    /// The database in it.
+    pub database: LockedDatabase,
+}
+
+/// All that are remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollouts {
+    schema: u32,
+    /// The newest last; each zip once.
+    pub rollouts: Vec<Rollout>,
+}
+
+impl Rollouts {
+    /// Where they are remembered, below the state folder.
+    pub fn path(state: &Path) -> PathBuf {
+        state.join("geo").join("rollouts.json")
+    }
+
+    /// What is remembered; nothing, when the file is not there or not ours.
+    pub fn read(state: &Path) -> Self {
+        let bytes = std::fs::read(Self::path(state)).unwrap_or_default();
+        serde_json::from_slice(&bytes).ok().filter(|known: &Self| known.schema == SCHEMA).unwrap_or_default()
+    }
+
+    /// Remembers one more.
+    pub fn add(&mut self, rollout: Rollout, state: &Path) -> std::io::Result<()> {
+        self.schema = SCHEMA;
+        self.rollouts.retain(|known| known.digest != rollout.digest);
+        self.rollouts.push(rollout);
+        let surplus = self.rollouts.len().saturating_sub(ROLLOUTS_MAX);
+        self.rollouts.drain(..surplus);
+        write_private(&Self::path(state), &serde_json::to_vec_pretty(self)?, Replace::Yes)
+    }
+
+    /// The newest that is none of these: what was there before them.
+    pub fn before(&self, served: &[&str]) -> Option<&Rollout> {
+        self.rollouts.iter().rev().find(|known| !served.contains(&known.digest.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rollout(digest: &str) -> Rollout {
+        let database = LockedDatabase {
+            name: "City".into(),
+            sha256: "ee".into(),
+            bytes: 9,
+            date: "2026-11-01".into(),
+            licence: "CC BY 4.0".into(),
+            attribution: String::new(),
+            from: vec![],
+        };
+        Rollout { at: Timestamp::UNIX_EPOCH, digest: digest.into(), description: "City".into(), database }
+    }
+
+    #[test]
+    fn the_way_back_is_the_newest_that_is_not_served() {
+        let state = tempfile::tempdir().expect("a folder");
+        let mut known = Rollouts::read(state.path());
+        assert_eq!(known.before(&["a"]), None);
+        for digest in ["a", "b", "c", "b"] {
+            known.add(rollout(digest), state.path()).expect("written");
+        }
+        let known = Rollouts::read(state.path());
+        let order: Vec<&str> = known.rollouts.iter().map(|rollout| rollout.digest.as_str()).collect();
+        assert_eq!(order, ["a", "c", "b"]);
+        for (served, back) in [(&["b"][..], Some("c")), (&["b", "c"], Some("a")), (&["a", "b", "c"], None)] {
+            assert_eq!(known.before(served).map(|rollout| rollout.digest.as_str()), back);
+        }
+        std::fs::write(Rollouts::path(state.path()), "{").expect("written");
+        assert_eq!(Rollouts::read(state.path()), Rollouts::default());
+    }
+}

@@ -1,0 +1,130 @@
+//! The geo database's zip by itself: made, opened again, and removed when its licence says so.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+use zip::ZipArchive;
+
+use super::index::Index;
+use super::prepare::{DATABASE_NAME, NOTE_NAME, PrepareError, file_of, geo_zip};
+use crate::config::Config;
+use crate::fs::{folder_of, temporary};
+use crate::geo::licence::Terms;
+use crate::infra::plan::ArtifactFile;
+
+/// The zip of a compiled database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseArtifact {
+    /// The zip.
+    pub file: ArtifactFile,
+    /// What its layer says of it.
+    pub description: String,
+}
+
+/// Zips a compiled database, unless it was zipped before.
+pub fn prepare_database(
+    config: &Config,
+    state: &Path,
+    database: &Path,
+    tell: &dyn Fn(&str),
+) -> Result<DatabaseArtifact, PrepareError> {
+    let mut index = Index::read(state);
+    let folder = Index::folder(state);
+    let geo = geo_zip(config, database, index.geo.take(), &folder, tell)?;
+    let made = DatabaseArtifact { file: file_of("geo", &geo, &folder), description: geo.description.clone() };
+    index.geo = Some(geo);
+    index.write(state)?;
+    Ok(made)
+}
+
+/// The zip with this digest, if it is here.
+pub fn database_zip(state: &Path, digest: &str) -> Option<PathBuf> {
+    Some(Index::folder(state).join(format!("{digest}.zip"))).filter(|file| file.is_file())
+}
+
+/// Takes the database out of its zip, whole or not at all.
+pub fn unzip_database(zip: &Path, out: &Path) -> io::Result<()> {
+    let mut archive = ZipArchive::new(File::open(zip)?).map_err(io::Error::other)?;
+    let mut entry = archive.by_name(DATABASE_NAME).map_err(io::Error::other)?;
+    let folder = folder_of(out);
+    std::fs::create_dir_all(folder)?;
+    let mut file = temporary(folder)?;
+    io::copy(&mut entry, file.as_file_mut())?;
+    file.as_file().sync_all()?;
+    file.persist(out).map(drop).map_err(|error| error.error)
+}
+
+/// The terms and the date of the data in a zip, by the note in it; none: it is no database's.
+fn note(zip: &Path) -> Option<(Terms, Option<Date>)> {
+    let mut archive = ZipArchive::new(File::open(zip).ok()?).ok()?;
+    let mut text = String::new();
+    archive.by_name(NOTE_NAME).ok()?.take(10_000).read_to_string(&mut text).ok()?;
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    let terms = Terms::of(field("licence: "), text.lines().next().unwrap_or_default());
+    Some((terms, field("date: ").parse().ok()))
+}
+
+/// Removes zips of databases whose licence lets nobody keep them any longer; returns them.
+pub fn purge_artifacts(state: &Path, today: Date) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(Index::folder(state)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut removed = Vec::new();
+    for entry in entries {
+        let file = entry?.path();
+        let Some((terms, date)) = note(&file) else { continue };
+        if terms.keep_days.is_some()
+            && date.and_then(|date| terms.last_day(date)).is_none_or(|last| today > last)
+        {
+            std::fs::remove_file(&file)?;
+            removed.push(file);
+        }
+    }
+    removed.sort();
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geo::{About, sample_of};
+    use crate::infra::stacks::test_config;
+
+    fn database(folder: &Path, date: &str) -> PathBuf {
+        let path = folder.join(format!("{date}.mmdb"));
+        let about = About { name: "x".into(), date: date.into(), ..About::default() };
+        let bytes = sample_of("8.8.8.0/24 | US | | | | | | | |", &about).expect("it compiles");
+        std::fs::write(&path, bytes).expect("written");
+        path
+    }
+
+    #[test]
+    fn a_zip_is_made_opened_and_removed_in_time() {
+        let state = tempfile::tempdir().expect("a folder");
+        let mut config = test_config();
+        let out = state.path().join("out.mmdb");
+        let today = "2026-11-25".parse().expect("a date");
+        for (name, old_goes) in [("DB-IP City Lite", false), ("GeoLite City", true)] {
+            config.geo.name = name.into();
+            let zip = |date: &str| {
+                let made = prepare_database(&config, state.path(), &database(state.path(), date), &|_| ());
+                made.expect("zipped").file
+            };
+            let (old, new) = (zip("2026-09-01"), zip("2026-11-01"));
+            assert_eq!(database_zip(state.path(), &new.artifact.digest).as_deref(), Some(new.file.as_path()));
+            unzip_database(&old.file, &out).expect("unzipped");
+            assert_eq!(
+                std::fs::read(&out).expect("a file"),
+                std::fs::read(state.path().join("2026-09-01.mmdb")).expect("a file")
+            );
+            let removed = purge_artifacts(state.path(), today).expect("looked");
+            let expected = if old_goes { vec![old.file.clone()] } else { Vec::new() };
+            assert_eq!(removed, expected, "{name}");
+            assert!(new.file.is_file());
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The rules of DynamoDB's tables, the global one before all: a new one may have any number of replicas; after
+//! that one replica is added or removed in an update, never the one in the stack's own region, and never one
+//! that is protected from deletion.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::list;
+use super::log::Log;
+use super::resources::Rules;
+use super::world::{Facts, StackId, Table, ThingId};
+use crate::infra::stacks::Template;
+
+/// Regions of a table's declared replicas, and whether each is protected.
+fn declared(properties: &Value) -> BTreeMap<String, bool> {
+    let replicas = properties.get("Replicas").and_then(Value::as_array).into_iter().flatten();
+    let replica = |replica: &Value| {
+        let protected = replica.get("DeletionProtectionEnabled") == Some(&Value::Bool(true));
+        Some((replica.get("Region")?.as_str()?.to_owned(), protected))
+    };
+    replicas.filter_map(replica).collect()
+}
+
+fn name(properties: &Value) -> String {
+    properties.get("TableName").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn regions(replicas: &BTreeMap<String, bool>) -> BTreeSet<String> {
+    replicas.keys().cloned().collect()
+}
+
+pub(super) fn create_global(
+    facts: &mut Facts,
+    rules: &Rules<'_>,
+    stack: &StackId,
+    properties: &Value,
+) -> Result<(), String> {
+    let replicas = declared(properties);
+    if !replicas.contains_key(&stack.0) {
+        return Err(format!("the stack's own region {} must have a replica", stack.0));
+    }
+    if let Some(closed) = replicas.keys().find(|region| rules.closed.contains_key(*region)) {
+        return Err(format!("{closed} is not enabled"));
+    }
+    let table = Table { replicas, ready: false, limits: BTreeMap::new() };
+    facts.tables.insert(name(properties), table);
+    Ok(())
+}
+
+pub(super) fn create(facts: &mut Facts, stack: &StackId, properties: &Value) {
+    let replicas = BTreeMap::from([(stack.0.clone(), is_protected(properties))]);
+    facts.tables.insert(name(properties), Table { replicas, ready: false, limits: BTreeMap::new() });
+}
+
+fn is_protected(properties: &Value) -> bool {
+    properties.get("DeletionProtectionEnabled") == Some(&Value::Bool(true))
+}
+
+pub(super) fn update(facts: &mut Facts, stack: &StackId, properties: &Value) {
+    if let Some(table) = facts.tables.get_mut(&name(properties)) {
+        table.replicas.insert(stack.0.clone(), is_protected(properties));
+    }
+}
+
+/// A table is adopted as it is: a template that declares other replicas than it has is a lie from then on.
+pub(super) fn check_adopted(
+    facts: &Facts,
+    log: &mut Log,
+    name: &str,
+    properties: &Value,
+) -> Result<(), String> {
+    let there = facts.tables.get(name).map(|table| regions(&table.replicas)).unwrap_or_default();
+    let said = regions(&declared(properties));
+    if there == said {
+        return Ok(());
+    }
+    illegal(log, format!("{name} has replicas in {} and is declared with {}", list(&there), list(&said)))
+}
+
+/// What is refused and should never have been asked for.
+fn illegal(log: &mut Log, told: String) -> Result<(), String> {
+    log.harm.push(told.clone());
+    Err(told)
+}
+
+pub(super) fn update_global(
+    facts: &mut Facts,
+    log: &mut Log,
+    rules: &Rules<'_>,
+    stack: &StackId,
+    before: &Value,
+    after: &Value,
+) -> Result<(), String> {
+    let (old, new) = (declared(before), declared(after));
+    let added: BTreeSet<String> = regions(&new).difference(&regions(&old)).cloned().collect();
+    let removed: BTreeSet<String> = regions(&old).difference(&regions(&new)).cloned().collect();
+    let Some(table) = facts.tables.get_mut(&name(after)) else {
+        return Err("the table is not there".to_owned());
+    };
+    if added.len() + removed.len() > 1 {
+        let (added, removed) = (list(&added), list(&removed));
+        return illegal(log, format!("one replica in an update: +({added}) -({removed})"));
+    }
+    if removed.contains(&stack.0) {
+        return illegal(log, "home's own replica can't be removed".to_owned());
+    }
+    for region in &removed {
+        if table.replicas.get(region) == Some(&true) {
+            return illegal(log, format!("the replica in {region} is protected from deletion"));
+        }
+        let function = ThingId {
+            scope: region.clone(),
+            kind: "AWS::Lambda::Function".to_owned(),
+            name: rules.names.lookup_function.clone(),
+        };
+        if facts.things.contains_key(&function) {
+            return illegal(log, format!("the replica in {region} goes while an edge reads it"));
+        }
+        table.replicas.remove(region);
+        log.effect(&stack.0, format!("remove replica {region}"));
+    }
+    for region in &added {
+        if rules.closed.contains_key(region) {
+            return Err(format!("{region} is not enabled"));
+        }
+        if table.replicas.contains_key(region) {
+            return Err(format!("a replica already exists in {region}"));
+        }
+        log.effect(&stack.0, format!("add replica {region}"));
+    }
+    table.replicas.extend(new);
+    Ok(())
+}
+
+/// AWS: "we recommend submitting an update that contains only that change".
+pub(super) fn check_alone(log: &mut Log, before: &Template, after: &Template, changed: &[&str]) {
+    let of = |template: &Template| {
+        let table = template.resources.get("AccessTable");
+        table.map(|table| declared(&table.properties)).unwrap_or_default()
+    };
+    let (old, new) = (of(before), of(after));
+    if regions(&old) == regions(&new) {
+        return;
+    }
+    let others: Vec<&&str> = changed.iter().filter(|name| **name != "AccessTable").collect();
+    let settings = old.iter().any(|(region, protected)| new.get(region).is_some_and(|now| now != protected));
+    if !others.is_empty() || settings {
+        log.harm.push(format!("a replica is added or removed together with other changes: {others:?}"));
+    }
+}
+
+pub(super) fn delete(facts: &mut Facts, name: &str) -> Result<(), String> {
+    let protected = facts.tables.get(name).is_some_and(|table| table.replicas.values().any(|p| *p));
+    if protected {
+        return Err(format!("{name} is protected from deletion"));
+    }
+    facts.tables.remove(name);
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! The fold: wave after wave, regions of a wave together, steps of a region in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::event::{Event, Sink};
+use super::outcome::{Failure, Run};
+use crate::infra::cloud::{CloudWrite, Done, Progress, StepError, waits};
+use crate::infra::plan::{Plan, Step, Wave};
+
+/// The first pause after AWS has asked for patience, s; each further one is twice as long.
+const BACK_OFF_S: u64 = 2;
+/// The longest such pause, s; after it a step has failed. Calls by themselves were tried again before.
+const BACK_OFF_S_MAX: u64 = 64;
+
+/// How a plan is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExecuteOptions {
+    /// Regions at once.
+    pub concurrency: usize,
+}
+
+/// The operator's wish to stop, once said never taken back.
+#[derive(Debug, Clone)]
+pub struct Stop(Arc<watch::Sender<bool>>);
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+}
+
+impl Stop {
+    /// Says it.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Whether it was said.
+    pub fn is_wanted(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Resolves when it is said.
+    async fn wanted(&self) {
+        // The sender lives as long as this does: the wait can't fail.
+        let _ = self.0.subscribe().wait_for(|wanted| *wanted).await;
+    }
+}
+
+struct Execution<'a, W> {
+    cloud: &'a W,
+    sink: &'a dyn Sink,
+    stop: &'a Stop,
+    began: Instant,
+}
+
+/// What became of one step.
+enum Ended {
+    Done(usize, Done),
+    Failed(usize, Failure),
+}
+
+/// Carries a plan out. A failure lets the wave's other regions finish and stops before the next wave.
+pub async fn execute<W: CloudWrite>(
+    plan: &Plan,
+    cloud: &W,
+    options: ExecuteOptions,
+    stop: &Stop,
+    sink: &dyn Sink,
+) -> Run {
+    let execution = Execution { cloud, sink, stop, began: Instant::now() };
+    let summary = plan.summary();
+    execution.tell(&Event::Started {
+        service: plan.service.clone(),
+        steps: summary.steps,
+        waves: summary.waves,
+    });
+    let mut run = Run::default();
+    for (index, wave) in plan.waves.iter().enumerate() {
+        if stop.is_wanted() {
+            run.interrupted = true;
+            break;
+        }
+        execution.wave(index, wave, options, &mut run).await;
+        if !run.failures.is_empty() {
+            break;
+        }
+    }
+    run.interrupted |= stop.is_wanted() && run.left(plan) > 0;
+    execution.tell(&Event::Finished {
+        outcome: run.outcome().as_str(),
+        done: run.done.len(),
+        left: run.left(plan),
+        took_ms: millis(execution.began.elapsed()),
+    });
+    run
+}
+
+impl<W: CloudWrite> Execution<'_, W> {
+    fn tell(&self, event: &Event) {
+        self.sink.tell(millis(self.began.elapsed()), event);
+    }
+
+    async fn wave(&self, index: usize, wave: &Wave, options: ExecuteOptions, run: &mut Run) {
+        let groups = by_region(&wave.steps);
+        self.tell(&Event::Wave {
+            wave: wave.wave,
+            regions: groups.iter().map(|(region, _)| (*region).to_owned()).collect(),
+        });
+        let ended: Vec<Vec<Ended>> = stream::iter(groups)
+            .map(|(region, steps)| self.region(wave, region, steps))
+            .buffer_unordered(options.concurrency.max(1))
+            .collect()
+            .await;
+        for step in ended.into_iter().flatten() {
+            match step {
+                Ended::Done(step, done) => {
+                    run.done.insert((index, step));
+                    if done == Done::Changed {
+                        run.changed.insert((index, step));
+                    }
+                }
+                Ended::Failed(step, failure) => {
+                    run.failed.insert((index, step));
+                    run.failures.push(failure);
+                }
+            }
+        }
+        run.failures.sort_by(|a, b| a.region.cmp(&b.region));
+    }
+
+    /// A region's steps, until one fails or the operator wants to stop.
+    async fn region(&self, wave: &Wave, region: &str, steps: Vec<(usize, &Step)>) -> Vec<Ended> {
+        let mut ended = Vec::new();
+        for (index, step) in steps {
+            if self.stop.is_wanted() {
+                break;
+            }
+            let title = step.title();
+            self.tell(&Event::Step { region: region.to_owned(), step: title.clone() });
+            let began = Instant::now();
+            match self.step(step, &title).await {
+                Some(Ok(done)) => {
+                    let took_ms = millis(began.elapsed());
+                    self.tell(&Event::StepDone { region: region.to_owned(), step: title, done, took_ms });
+                    ended.push(Ended::Done(index, done));
+                }
+                Some(Err(error)) => {
+                    self.tell(&Event::StepFailed {
+                        region: region.to_owned(),
+                        step: title.clone(),
+                        error: error.clone(),
+                    });
+                    let region = region.to_owned();
+                    let failure = Failure { wave: wave.wave, region, step: title, error };
+                    ended.push(Ended::Failed(index, failure));
+                    break;
+                }
+                None => break,
+            }
+        }
+        ended
+    }
+
+    /// One step; none: it was a wait, and the operator did not want to wait.
+    async fn step(&self, step: &Step, title: &str) -> Option<Result<Done, StepError>> {
+        if let Some(seconds) = waits(step) {
+            return tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(seconds)) => Some(Ok(Done::Changed)),
+                () = self.stop.wanted() => None,
+            };
+        }
+        let tell = |progress: Progress| {
+            let (region, step) = (step.region.clone(), title.to_owned());
+            self.tell(&Event::Progress { region, step, progress });
+        };
+        let mut pause_s = BACK_OFF_S;
+        loop {
+            let ended = self.cloud.ensure(&step.region, &step.action, &tell).await;
+            let throttled = ended.as_ref().is_err_and(is_throttled);
+            if !throttled || pause_s > BACK_OFF_S_MAX || self.stop.is_wanted() {
+                return Some(ended);
+            }
+            tell(Progress { phase: format!("throttled, again in {pause_s} s"), done: 0, total: 0 });
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(pause_s)) => pause_s *= 2,
+                () = self.stop.wanted() => return Some(ended),
+            }
+        }
+    }
+}
+
+/// Whether AWS has only asked for patience: a step may be begun again at any time.
+fn is_throttled(error: &StepError) -> bool {
+    let codes = [
+        "PriorRequestNotComplete",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    ];
+    error.code.as_deref().is_some_and(|code| codes.contains(&code)) || error.message.contains("Rate exceeded")
+}
+
+fn by_region(steps: &[Step]) -> Vec<(&str, Vec<(usize, &Step)>)> {
+    let mut groups: Vec<(&str, Vec<(usize, &Step)>)> = Vec::new();
+    for (index, step) in steps.iter().enumerate() {
+        match groups.iter_mut().find(|(region, _)| *region == step.region) {
+            Some((_, group)) => group.push((index, step)),
+            None => groups.push((&step.region, vec![(index, step)])),
+        }
+    }
+    groups
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

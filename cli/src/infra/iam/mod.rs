@@ -1,0 +1,505 @@
+//! The rights that a deployer needs: one policy, as narrow as names allow. Pure.
+//!
+//! Stacks are changed with the deployer's own rights, so the policy has what CloudFormation does in its name,
+//! too. What AWS can't narrow to a resource (or names by chance, as API Gateway does) is narrowed to the kind.
+
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::infra::stacks::{Names, StackKind, role_arn_pattern};
+
+/// A policy document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Policy {
+    version: &'static str,
+    /// What is allowed.
+    pub statement: Vec<Statement>,
+}
+
+/// A statement of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Statement {
+    /// Names it.
+    pub sid: &'static str,
+    effect: &'static str,
+    /// `service:Action`, perhaps with `*` at the end.
+    pub action: Vec<&'static str>,
+    /// Patterns of ARNs.
+    pub resource: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<serde_json::Value>,
+}
+
+fn allow(sid: &'static str, action: &[&'static str], resource: Vec<String>) -> Statement {
+    Statement { sid, effect: "Allow", action: action.to_vec(), resource, condition: None }
+}
+
+/// The policy of whoever deploys a service; `account` is its number, or `*`.
+pub fn deployer_policy(config: &Config, account: &str) -> Policy {
+    let names = Names::of(config);
+    let mut statement = vec![
+        allow("WhoAmI", &["sts:GetCallerIdentity"], vec!["*".to_owned()]),
+        stacks(&names, account),
+        // Listing and drift detection know no narrower resource.
+        allow(
+            "FindStacks",
+            &["cloudformation:DescribeStacks", "cloudformation:DescribeStackDriftDetectionStatus"],
+            vec!["*".to_owned()],
+        ),
+        buckets(&names, account),
+        tables(&names, account),
+        replication(account),
+        stream(&names, account),
+        functions(&names, account),
+        source_mappings(),
+        limits(),
+        roles(&names),
+        pass_roles(&names),
+        logs(&names, account),
+        apis(),
+        alarms(&names, account),
+    ];
+    if config.service.domain.is_some() {
+        statement.extend(domain());
+    }
+    Policy { version: "2012-10-17", statement }
+}
+
+fn stacks(names: &Names, account: &str) -> Statement {
+    let of = |kind| format!("arn:aws:cloudformation:*:{account}:stack/{}/*", names.stack(kind));
+    allow(
+        "ChangeStacks",
+        &[
+            "cloudformation:CreateChangeSet",
+            "cloudformation:DeleteChangeSet",
+            "cloudformation:DeleteStack",
+            "cloudformation:DescribeChangeSet",
+            "cloudformation:DescribeStackEvents",
+            "cloudformation:DescribeStackResourceDrifts",
+            "cloudformation:DescribeStacks",
+            "cloudformation:DetectStackDrift",
+            "cloudformation:DetectStackResourceDrift",
+            "cloudformation:ExecuteChangeSet",
+            "cloudformation:GetTemplate",
+            "cloudformation:TagResource",
+            "cloudformation:UpdateTerminationProtection",
+        ],
+        StackKind::ALL.map(of).to_vec(),
+    )
+}
+
+fn buckets(names: &Names, account: &str) -> Statement {
+    let pattern = |bucket: String| [format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")];
+    let artifacts = pattern(names.bucket(account, "*"));
+    let failures = pattern(names.failure_bucket(account));
+    allow(
+        "Buckets",
+        &[
+            "s3:CreateBucket",
+            "s3:DeleteBucket",
+            "s3:DeleteBucketPolicy",
+            "s3:DeleteObject",
+            "s3:DeleteObjectVersion",
+            "s3:Get*",
+            "s3:ListBucket",
+            "s3:ListBucketVersions",
+            "s3:PutBucket*",
+            "s3:PutEncryptionConfiguration",
+            "s3:PutLifecycleConfiguration",
+            "s3:PutObject",
+            "s3:TagResource",
+        ],
+        artifacts.into_iter().chain(failures).collect(),
+    )
+}
+
+fn tables(names: &Names, account: &str) -> Statement {
+    let of = |table: &str| format!("arn:aws:dynamodb:*:{account}:table/{table}");
+    allow(
+        "Tables",
+        &[
+            "dynamodb:BatchGetItem",
+            "dynamodb:BatchWriteItem",
+            "dynamodb:CreateGlobalTable",
+            "dynamodb:CreateTable",
+            "dynamodb:CreateTableReplica",
+            "dynamodb:DeleteItem",
+            "dynamodb:DeleteTable",
+            "dynamodb:DeleteTableReplica",
+            "dynamodb:Describe*",
+            "dynamodb:GetItem",
+            "dynamodb:GetResourcePolicy",
+            "dynamodb:ListTagsOfResource",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            "dynamodb:Scan",
+            "dynamodb:TagResource",
+            "dynamodb:UntagResource",
+            "dynamodb:UpdateContinuousBackups",
+            "dynamodb:UpdateItem",
+            "dynamodb:UpdateTable",
+            "dynamodb:UpdateTimeToLive",
+        ],
+        vec![of(&names.access_table), of(&names.ledger_table)],
+    )
+}
+
+/// DynamoDB replicates by a role of its own, which the first global table of an account makes.
+fn replication(account: &str) -> Statement {
+    let role = format!("arn:aws:iam::{account}:role/aws-service-role/replication.dynamodb.amazonaws.com/*");
+    allow("ReplicationRole", &["iam:CreateServiceLinkedRole"], vec![role])
+}
+
+fn stream(names: &Names, account: &str) -> Statement {
+    allow(
+        "Stream",
+        &[
+            "kinesis:AddTagsToStream",
+            "kinesis:CreateStream",
+            "kinesis:DecreaseStreamRetentionPeriod",
+            "kinesis:DeleteStream",
+            "kinesis:Describe*",
+            "kinesis:IncreaseStreamRetentionPeriod",
+            "kinesis:List*",
+            "kinesis:StartStreamEncryption",
+            "kinesis:StopStreamEncryption",
+            "kinesis:TagResource",
+            "kinesis:UpdateShardCount",
+        ],
+        vec![format!("arn:aws:kinesis:*:{account}:stream/{}", names.stream)],
+    )
+}
+
+fn functions(names: &Names, account: &str) -> Statement {
+    let function = |name: &str| format!("arn:aws:lambda:*:{account}:function:{name}");
+    let layer = format!("arn:aws:lambda:*:{account}:layer:{}", names.geo_layer);
+    allow(
+        "Functions",
+        &[
+            "lambda:AddPermission",
+            "lambda:CreateFunction",
+            "lambda:DeleteFunction",
+            "lambda:DeleteFunctionConcurrency",
+            "lambda:DeleteLayerVersion",
+            "lambda:Get*",
+            "lambda:ListTags",
+            "lambda:PublishLayerVersion",
+            "lambda:PutFunctionConcurrency",
+            "lambda:RemovePermission",
+            "lambda:TagResource",
+            "lambda:UpdateFunctionCode",
+            "lambda:UpdateFunctionConfiguration",
+        ],
+        vec![
+            function(&names.usage_function),
+            function(&names.lookup_function),
+            layer.clone(),
+            format!("{layer}:*"),
+        ],
+    )
+}
+
+/// A mapping's name is made by Lambda.
+fn source_mappings() -> Statement {
+    allow(
+        "SourceMappings",
+        &[
+            "lambda:CreateEventSourceMapping",
+            "lambda:DeleteEventSourceMapping",
+            "lambda:GetEventSourceMapping",
+            "lambda:ListEventSourceMappings",
+            "lambda:UpdateEventSourceMapping",
+        ],
+        vec!["*".to_owned()],
+    )
+}
+
+/// What `ipgeo doctor` asks of the account as a whole.
+fn limits() -> Statement {
+    allow(
+        "AskLimits",
+        &[
+            "lambda:GetAccountSettings",
+            "servicequotas:GetAWSDefaultServiceQuota",
+            "servicequotas:GetServiceQuota",
+        ],
+        vec!["*".to_owned()],
+    )
+}
+
+fn roles(names: &Names) -> Statement {
+    allow(
+        "Roles",
+        &[
+            "iam:CreateRole",
+            "iam:DeleteRole",
+            "iam:DeleteRolePolicy",
+            "iam:GetRole",
+            "iam:GetRolePolicy",
+            "iam:ListAttachedRolePolicies",
+            "iam:ListRolePolicies",
+            "iam:PutRolePolicy",
+            "iam:TagRole",
+            "iam:UntagRole",
+            "iam:UpdateAssumeRolePolicy",
+        ],
+        vec![role_arn_pattern(&names.service)],
+    )
+}
+
+fn pass_roles(names: &Names) -> Statement {
+    let services = serde_json::json!({
+        "StringEquals": { "iam:PassedToService": ["lambda.amazonaws.com", "logs.amazonaws.com"] },
+    });
+    Statement {
+        condition: Some(services),
+        ..allow("HandRolesOn", &["iam:PassRole"], vec![role_arn_pattern(&names.service)])
+    }
+}
+
+fn logs(names: &Names, account: &str) -> Statement {
+    let group = |function: &str| format!("arn:aws:logs:*:{account}:log-group:/aws/lambda/{function}");
+    let (usage, lookup) = (group(&names.usage_function), group(&names.lookup_function));
+    allow(
+        "Logs",
+        &[
+            "logs:CreateLogGroup",
+            "logs:DeleteDestination",
+            "logs:DeleteLogGroup",
+            "logs:DeleteRetentionPolicy",
+            "logs:DeleteSubscriptionFilter",
+            "logs:Describe*",
+            "logs:FilterLogEvents",
+            "logs:ListTagsForResource",
+            "logs:PutDestination",
+            "logs:PutDestinationPolicy",
+            "logs:PutRetentionPolicy",
+            "logs:PutSubscriptionFilter",
+            "logs:TagResource",
+        ],
+        vec![
+            usage.clone(),
+            format!("{usage}:*"),
+            lookup.clone(),
+            format!("{lookup}:*"),
+            format!("arn:aws:logs:*:{account}:destination:{}", names.destination),
+        ],
+    )
+}
+
+/// An API's name is made by API Gateway.
+fn apis() -> Statement {
+    allow(
+        "Apis",
+        &[
+            "apigateway:DELETE",
+            "apigateway:GET",
+            "apigateway:PATCH",
+            "apigateway:POST",
+            "apigateway:PUT",
+            "apigateway:TagResource",
+        ],
+        ["apis", "apis/*", "domainnames", "domainnames/*", "tags/*"]
+            .map(|path| format!("arn:aws:apigateway:*::/{path}"))
+            .to_vec(),
+    )
+}
+
+fn alarms(names: &Names, account: &str) -> Statement {
+    allow(
+        "Alarms",
+        &[
+            "cloudwatch:DeleteAlarms",
+            "cloudwatch:DescribeAlarms",
+            "cloudwatch:PutMetricAlarm",
+            "cloudwatch:TagResource",
+            "sns:CreateTopic",
+            "sns:DeleteTopic",
+            "sns:GetTopicAttributes",
+            "sns:ListSubscriptionsByTopic",
+            "sns:ListTagsForResource",
+            "sns:SetTopicAttributes",
+            "sns:Subscribe",
+            "sns:TagResource",
+            "sns:Unsubscribe",
+        ],
+        vec![
+            format!("arn:aws:cloudwatch:*:{account}:alarm:{}-*", names.service),
+            format!("arn:aws:sns:*:{account}:{}-*", names.service),
+        ],
+    )
+}
+
+/// Zones and certificates have names made by chance.
+fn domain() -> Vec<Statement> {
+    vec![
+        allow("FindZone", &["route53:ListHostedZonesByName"], vec!["*".to_owned()]),
+        allow(
+            "Records",
+            &["route53:ChangeResourceRecordSets", "route53:GetHostedZone", "route53:ListResourceRecordSets"],
+            vec!["arn:aws:route53:::hostedzone/*".to_owned()],
+        ),
+        allow("RecordChanges", &["route53:GetChange"], vec!["arn:aws:route53:::change/*".to_owned()]),
+        allow(
+            "Certificates",
+            &[
+                "acm:AddTagsToCertificate",
+                "acm:DeleteCertificate",
+                "acm:DescribeCertificate",
+                "acm:ListCertificates",
+                "acm:ListTagsForCertificate",
+                "acm:RequestCertificate",
+            ],
+            vec!["*".to_owned()],
+        ),
+    ]
+}
+
+impl Policy {
+    /// Whether an action is allowed on anything.
+    pub fn allows(&self, action: &str) -> bool {
+        self.statement.iter().flat_map(|statement| &statement.action).any(|allowed| {
+            allowed.strip_suffix('*').map_or(*allowed == action, |beginning| action.starts_with(beginning))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Calls that need other rights than their own name says.
+    const OTHERWISE: &[(&str, &[&str])] = &[
+        // Edges alone read so, by their own role.
+        ("dynamodb:BatchGetItem", &[]),
+        ("dynamodb:TransactWriteItems", &["dynamodb:PutItem", "dynamodb:UpdateItem"]),
+        ("s3:CopyObject", &["s3:GetObject", "s3:PutObject"]),
+        ("s3:DeleteObjects", &["s3:DeleteObject", "s3:DeleteObjectVersion"]),
+        ("s3:HeadBucket", &["s3:ListBucket"]),
+        ("s3:HeadObject", &["s3:GetObject"]),
+        ("s3:ListObjectVersions", &["s3:ListBucketVersions"]),
+        ("s3:ListObjectsV2", &["s3:ListBucket"]),
+    ];
+
+    /// `service:Operation` of every call that the adapter's sources make through a client of the SDK.
+    fn calls() -> BTreeSet<String> {
+        let sources = [
+            ("cloudformation", include_str!("../../aws/stacks.rs")),
+            ("s3", include_str!("../../aws/buckets.rs")),
+            ("route53", include_str!("../../aws/dns.rs")),
+            ("dynamodb", include_str!("../../aws/tables.rs")),
+            ("dynamodb", include_str!("../../../../runtime/src/dynamo/access.rs")),
+            ("dynamodb", include_str!("../../../../runtime/src/dynamo/ledger.rs")),
+            ("dynamodb", include_str!("../../../../runtime/src/dynamo/recovered.rs")),
+            ("sts", include_str!("../../aws/cloud.rs")),
+        ];
+        let mut found = BTreeSet::new();
+        for (service, source) in sources {
+            let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+            let code: String = code.split_whitespace().collect();
+            for client in [
+                "client.",
+                "client().",
+                &format!("{service}().")[..],
+                &format!("{service}(self.region).")[..],
+            ] {
+                for (at, _) in code.match_indices(client) {
+                    let method: String = code[at + client.len()..]
+                        .chars()
+                        .take_while(|c| c.is_alphanumeric() || *c == '_')
+                        .collect();
+                    if !["clone", "config", ""].contains(&method.as_str()) {
+                        let operation: String = method.split('_').map(capital).collect();
+                        found.insert(format!("{service}:{operation}"));
+                    }
+                }
+            }
+        }
+        found.extend(signed_calls());
+        found
+    }
+
+    /// The same of the calls that the adapter signs itself.
+    fn signed_calls() -> BTreeSet<String> {
+        let services = [
+            ("Service::Acm", "acm"),
+            ("Service::Kinesis", "kinesis"),
+            ("Service::Logs", "logs"),
+            ("Service::Quotas", "servicequotas"),
+        ];
+        let mut found = BTreeSet::from(
+            ["lambda:GetAccountSettings", "lambda:ListEventSourceMappings"].map(str::to_owned),
+        );
+        for source in [include_str!("../../aws/logs.rs"), include_str!("../../aws/vitals.rs")] {
+            let code: String = source.split_whitespace().collect();
+            for (word, service) in services {
+                let call = format!("signed.json({word},region,\"");
+                for (at, _) in code.match_indices(&call) {
+                    let operation = code[at + call.len()..].split('"').next().unwrap_or_default();
+                    found.insert(format!("{service}:{operation}"));
+                }
+            }
+        }
+        found
+    }
+
+    fn capital(word: &str) -> String {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn every_call_of_the_adapter_is_allowed() {
+        let mut config = crate::infra::stacks::test_config();
+        config.service.domain = Some("api.example.com".to_owned());
+        let policy = deployer_policy(&config, "*");
+        let calls = calls();
+        for known in [
+            "cloudformation:CreateChangeSet",
+            "logs:FilterLogEvents",
+            "servicequotas:GetServiceQuota",
+            "route53:ChangeResourceRecordSets",
+            "s3:PutObject",
+            "s3:ListObjectsV2",
+            "dynamodb:TransactWriteItems",
+            "sts:GetCallerIdentity",
+            "dynamodb:DescribeTable",
+            "dynamodb:PutItem",
+        ] {
+            assert!(calls.contains(known), "the scan misses {known}: {calls:?}");
+        }
+        let missing: Vec<&str> = calls
+            .iter()
+            .flat_map(|call| {
+                let other = OTHERWISE.iter().find(|(name, _)| name == call);
+                other.map_or(vec![call.as_str()], |(_, needed)| needed.to_vec())
+            })
+            .filter(|action| !policy.allows(action))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn nothing_is_allowed_beyond_the_service() {
+        let policy = deployer_policy(&crate::infra::stacks::test_config(), "123456789012");
+        // What AWS can't narrow, by name.
+        let wide = ["AskLimits", "FindStacks", "SourceMappings", "WhoAmI"];
+        for statement in &policy.statement {
+            let narrow = statement.resource.iter().all(|resource| {
+                resource.contains("ipgeo-prod")
+                    || resource.contains("::/")
+                    || resource.contains("aws-service-role")
+            });
+            assert!(narrow || wide.contains(&statement.sid), "{statement:?}");
+            assert!(!statement.action.contains(&"*"));
+        }
+        assert!(!policy.allows("route53:ChangeResourceRecordSets"), "without a domain there are no records");
+        let bytes = serde_json::to_string(&policy).expect("JSON").len();
+        // A managed policy has at most 6,144 characters without white space (IAM quotas).
+        assert!(bytes <= 6_144, "{bytes}");
+    }
+}

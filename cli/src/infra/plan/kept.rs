@@ -1,0 +1,79 @@
+//! Data retained after home's stack was deleted: its cost, and the steps that delete it.
+
+use super::model::{Action, BucketKind, DataKind, Plan, Step, WaveKind};
+use super::observed::{KeptData, Observed};
+use crate::infra::stacks::Names;
+
+impl Observed {
+    /// A service's existing data, with or without a stack: home's access table, its replicas' regions, and the rest.
+    fn data(&self) -> (bool, Vec<&str>, KeptData) {
+        let replicas = self.access.iter().flat_map(|access| &access.replicas);
+        (self.access.is_some(), replicas.map(String::as_str).collect(), self.kept)
+    }
+}
+
+/// Adds the waves that delete retained data. Replicas go one by one, because a table allows one change at a time. The
+/// access table goes last: as long as it exists, a repeated run finds what is left.
+pub(super) fn push_deletions(plan: &mut Plan, observed: &Observed, names: &Names) {
+    let home = plan.home.clone();
+    let (access, replicas, kept) = observed.data();
+    let delete = |data: DataKind, name: &str, replica: Option<&str>| {
+        let (name, replica) = (name.to_owned(), replica.map(str::to_owned));
+        Step::new(&home, Action::DeleteData { data, name, replica })
+    };
+    let replicas = replicas.into_iter().filter(|region| *region != home);
+    let gone: Vec<Step> =
+        replicas.map(|region| delete(DataKind::Replica, &names.access_table, Some(region))).collect();
+    plan.push(WaveKind::RemoveReplicas, gone);
+    let mut steps = Vec::new();
+    if kept.stream {
+        steps.push(delete(DataKind::Stream, &names.stream, None));
+    }
+    if kept.failure_bucket {
+        let bucket = names.failure_bucket(&observed.account);
+        steps.push(Step::new(&home, Action::EmptyBucket { bucket: BucketKind::Failures }));
+        steps.push(delete(DataKind::FailureBucket, &bucket, None));
+    }
+    if kept.ledger {
+        steps.push(delete(DataKind::Ledger, &names.ledger_table, None));
+    }
+    if access {
+        steps.push(delete(DataKind::AccessTable, &names.access_table, None));
+    }
+    plan.push(WaveKind::RemoveHome, steps);
+}
+
+/// Notes on retained data, each with its price in us-east-1 (up to half more elsewhere), then what to do about it.
+/// `owned`: home's stack still manages all of it.
+pub(super) fn notes(observed: &Observed, names: &Names, home: &str, owned: bool) -> Vec<String> {
+    let (access, replicas, kept) = observed.data();
+    let mut notes = Vec::new();
+    let per_gb = "about $0.45 per GB a month (storage and point-in-time recovery)";
+    if owned || access {
+        let mut declared = observed.replicas(home);
+        declared.extend(replicas.into_iter().map(str::to_owned));
+        declared.remove(home);
+        let regions: Vec<String> = declared.into_iter().collect();
+        let replicas = match regions.as_slice() {
+            [] => String::new(),
+            regions => format!(", with replicas in {}", regions.join(", ")),
+        };
+        let each = if regions.is_empty() { "" } else { ", in each region" };
+        notes.push(format!("retained: table {} in {home}{replicas}: {per_gb}{each}", names.access_table));
+    }
+    if owned || kept.ledger {
+        notes.push(format!("retained: table {} in {home}: {per_gb}", names.ledger_table));
+    }
+    if owned || kept.stream {
+        notes.push(format!("retained: stream {} in {home}: about $11 a month, even when idle", names.stream));
+    }
+    if owned || kept.failure_bucket {
+        let bucket = names.failure_bucket(&observed.account);
+        notes.push(format!("retained: bucket {bucket} in {home}: about $0.02 per GB a month"));
+    }
+    if !notes.is_empty() {
+        notes
+            .push("`ipgeo deploy` adopts retained data; `ipgeo destroy --delete-data` deletes it".to_owned());
+    }
+    notes
+}

@@ -1,0 +1,387 @@
+//! The plan: waves of steps. Steps of a wave may run together, one after the other within a region; each says
+//! what must be true after it ("ensure"), so that it may run twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::diff::{Op, ResourceChange};
+use crate::infra::stacks::{ArtifactRef, StackKind};
+
+/// Version of the JSON form.
+pub const SCHEMA: u32 = 1;
+
+/// What a deploy would do.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Plan {
+    /// `ipgeo-prod`.
+    pub service: String,
+    /// The home region.
+    pub home: String,
+    /// In order; none is empty.
+    pub waves: Vec<Wave>,
+    /// What the operator should know beside.
+    pub notes: Vec<String>,
+}
+
+/// Steps that may run together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Wave {
+    /// Which.
+    pub wave: WaveKind,
+    /// Its steps; those of one region in order.
+    pub steps: Vec<Step>,
+}
+
+/// The waves, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaveKind {
+    /// Buckets.
+    Artifacts,
+    /// Artifacts into home's bucket.
+    Upload,
+    /// Artifacts from home's bucket into the others.
+    Copy,
+    /// What exists once.
+    Home,
+    /// The first edge.
+    Canary,
+    /// Whether it answers.
+    CanaryProbe,
+    /// The other edges.
+    Edges,
+    /// Whether they answer.
+    Probe,
+    /// DNS.
+    Records,
+    /// Until resolvers have forgotten removed records.
+    Drain,
+    /// Edges that go.
+    RemoveEdges,
+    /// Replicas that go.
+    RemoveReplicas,
+    /// Home, when everything goes.
+    RemoveHome,
+    /// Buckets that go.
+    RemoveBuckets,
+}
+
+impl WaveKind {
+    /// A head for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Artifacts => "artifact buckets",
+            Self::Upload => "upload",
+            Self::Copy => "copy",
+            Self::Home => "home",
+            Self::Canary => "canary",
+            Self::CanaryProbe => "canary probe",
+            Self::Edges => "edges",
+            Self::Probe => "probe",
+            Self::Records => "records",
+            Self::Drain => "drain",
+            Self::RemoveEdges => "remove edges",
+            Self::RemoveReplicas => "remove replicas",
+            Self::RemoveHome => "remove home",
+            Self::RemoveBuckets => "remove buckets",
+        }
+    }
+
+    /// Whether it is a health gate.
+    pub fn is_gate(self) -> bool {
+        matches!(self, Self::CanaryProbe | Self::Probe)
+    }
+}
+
+/// One change in one region.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Step {
+    /// Where.
+    pub region: String,
+    /// What.
+    #[serde(flatten)]
+    pub action: Action,
+}
+
+/// What a step ensures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum Action {
+    /// A stack is as its template says.
+    Stack(Box<StackChange>),
+    /// A stack is gone.
+    DeleteStack {
+        /// Its kind.
+        kind: StackKind,
+        /// Its name.
+        name: String,
+    },
+    /// A local artifact is in the region's bucket.
+    Upload(ArtifactFile),
+    /// An artifact is copied from home's bucket.
+    Copy {
+        /// What.
+        artifact: ArtifactRef,
+        /// The region that has it.
+        from: String,
+    },
+    /// The address secret and the probes' API key are in the access table.
+    Secret,
+    /// API keys that had a tier's old limit have its new one.
+    Tier(TierLimit),
+    /// The edge answers as it should.
+    Probe(ProbeSpec),
+    /// The domain's records are so; one change batch.
+    Records(RecordChange),
+    /// Time has passed.
+    Wait {
+        /// How much, s.
+        seconds: u64,
+        /// What for.
+        why: String,
+    },
+    /// A bucket holds nothing.
+    EmptyBucket {
+        /// Which.
+        bucket: BucketKind,
+    },
+    /// Deletes data that no stack manages, including its deletion protection.
+    DeleteData {
+        /// What.
+        data: DataKind,
+        /// Its name.
+        name: String,
+        /// The replica's region, if it is not the step's region.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replica: Option<String>,
+    },
+}
+
+/// Data that is retained when home's stack is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataKind {
+    /// The access table in a region that is not home.
+    Replica,
+    /// The access table at home.
+    AccessTable,
+    /// The ledger.
+    Ledger,
+    /// The usage stream.
+    Stream,
+    /// The bucket of batches that could not be counted.
+    FailureBucket,
+}
+
+impl DataKind {
+    /// Its name in texts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Replica => "replica",
+            Self::AccessTable => "access table",
+            Self::Ledger => "ledger",
+            Self::Stream => "stream",
+            Self::FailureBucket => "failure bucket",
+        }
+    }
+}
+
+/// The buckets of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BucketKind {
+    /// A region's artifacts.
+    Artifacts,
+    /// Home's batches that could not be counted.
+    Failures,
+}
+
+/// A stack that is created or updated.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StackChange {
+    /// Its kind.
+    pub kind: StackKind,
+    /// Its name.
+    pub name: String,
+    /// Its template.
+    #[serde(skip)]
+    pub text: String,
+    /// Its parameters.
+    pub parameters: BTreeMap<String, String>,
+    /// What was there; none: the stack is new.
+    #[serde(skip)]
+    pub before: Option<Before>,
+    /// What changes.
+    pub changes: Vec<ResourceChange>,
+    /// Whether a failed first creation is removed before.
+    pub recreate: bool,
+    /// Regions whose replica of the access table must answer afterwards; home's stack only.
+    pub replicas: BTreeSet<String>,
+    /// Logical names whose replacement was allowed.
+    pub allow_replace: BTreeSet<String>,
+}
+
+/// A stack as it was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Before {
+    /// Its template.
+    pub text: String,
+    /// Its parameters.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// An artifact and its file here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ArtifactFile {
+    /// The artifact.
+    #[serde(flatten)]
+    pub artifact: ArtifactRef,
+    /// The zip.
+    pub file: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A tier whose limit has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TierLimit {
+    /// The tier.
+    pub tier: String,
+    /// The limit that its API keys have.
+    pub from: String,
+    /// The limit that they get.
+    pub to: String,
+    /// How many have it.
+    pub api_keys: u64,
+}
+
+/// How an edge is asked, and what it must answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ProbeSpec {
+    /// The address to look up.
+    pub address: String,
+    /// The code of its country, when it is known.
+    pub country_code: Option<String>,
+    /// The domain that the request is for, when there is one.
+    pub domain: Option<String>,
+}
+
+/// What changes in the domain's records.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RecordChange {
+    /// The domain.
+    pub domain: String,
+    /// The zone's identifier.
+    pub zone: String,
+    /// Regions whose records lead to their edge afterwards.
+    pub attach: BTreeSet<String>,
+    /// Regions that have no record afterwards.
+    pub detach: BTreeSet<String>,
+    /// Regions that are noted as drained afterwards.
+    pub drained: BTreeSet<String>,
+    /// Regions that are noted as drained now.
+    pub drained_before: BTreeSet<String>,
+}
+
+/// How much a plan changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Resources to add.
+    pub add: usize,
+    /// Resources to change.
+    pub change: usize,
+    /// Resources to replace.
+    pub replace: usize,
+    /// Resources to remove.
+    pub remove: usize,
+    /// Stacks to remove.
+    pub stacks_to_remove: usize,
+    /// Steps in all.
+    pub steps: usize,
+    /// Waves.
+    pub waves: usize,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.waves.is_empty()
+    }
+
+    /// Every step, in order.
+    pub fn steps(&self) -> impl Iterator<Item = (WaveKind, &Step)> {
+        self.waves.iter().flat_map(|wave| wave.steps.iter().map(move |step| (wave.wave, step)))
+    }
+
+    /// Adds a wave, unless it would be empty.
+    pub(super) fn push(&mut self, wave: WaveKind, steps: Vec<Step>) {
+        if !steps.is_empty() {
+            self.waves.push(Wave { wave, steps });
+        }
+    }
+
+    /// How much changes.
+    pub fn summary(&self) -> Summary {
+        let mut summary =
+            Summary { steps: self.steps().count(), waves: self.waves.len(), ..Summary::default() };
+        for (_, step) in self.steps() {
+            match &step.action {
+                Action::Stack(stack) => {
+                    for change in &stack.changes {
+                        match change.op {
+                            Op::Add => summary.add += 1,
+                            Op::Modify => summary.change += 1,
+                            Op::Replace => summary.replace += 1,
+                            Op::Remove => summary.remove += 1,
+                        }
+                    }
+                }
+                Action::DeleteStack { .. } => summary.stacks_to_remove += 1,
+                _ => {}
+            }
+        }
+        summary
+    }
+}
+
+impl Step {
+    /// A step.
+    pub fn new(region: &str, action: Action) -> Self {
+        Self { region: region.to_owned(), action }
+    }
+
+    /// What it does, in few words.
+    pub fn title(&self) -> String {
+        self.action.title()
+    }
+}
+
+impl Action {
+    /// What it does, in few words.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Stack(stack) => format!("{} stack", stack.kind),
+            Self::DeleteStack { kind, .. } => format!("remove {kind} stack"),
+            Self::Upload(file) => format!("upload {}", short_key(&file.artifact)),
+            Self::Copy { artifact, .. } => format!("copy {}", short_key(artifact)),
+            Self::Secret => "address secret and probe API key".to_owned(),
+            Self::Tier(tier) => format!("limit of tier {}", tier.tier),
+            Self::Probe(_) => "probe".to_owned(),
+            Self::Records(_) => "records".to_owned(),
+            Self::Wait { seconds, .. } => format!("wait {seconds} s"),
+            Self::EmptyBucket { .. } => "empty bucket".to_owned(),
+            Self::DeleteData { data, replica: Some(region), .. } => {
+                format!("delete {} in {region}", data.as_str())
+            }
+            Self::DeleteData { data, .. } => format!("delete {}", data.as_str()),
+        }
+    }
+}
+
+/// `code 3f2a9c1b`: an artifact for people.
+pub(super) fn short_key(artifact: &ArtifactRef) -> String {
+    let kind = artifact.key.split('/').next().unwrap_or_default();
+    format!("{kind} {}", artifact.digest.get(..8).unwrap_or(&artifact.digest))
+}

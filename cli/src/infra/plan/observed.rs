@@ -1,0 +1,248 @@
+//! What there is, as it was read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::infra::stacks::{StackKind, Template};
+
+/// Everything that was read of one service.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observed {
+    /// The account's number.
+    pub account: String,
+    /// Every region that was asked, by name.
+    pub regions: BTreeMap<String, ObservedRegion>,
+    /// What the access table holds; none when it could not be asked for, because it is not there.
+    pub access: Option<AccessState>,
+    /// The domain's zone; none when there is no domain, or no such zone.
+    pub zone: Option<Zone>,
+    /// The service's other data at home, if requested.
+    pub kept: KeptData,
+}
+
+/// Data at home beside the access table, whether a stack manages it or not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeptData {
+    /// The ledger.
+    pub ledger: bool,
+    /// The usage stream.
+    pub stream: bool,
+    /// The failure bucket.
+    pub failure_bucket: bool,
+}
+
+/// A region.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ObservedRegion {
+    /// Why it could not be read: what, and the remedy.
+    pub closed: Option<(String, String)>,
+    /// Its stacks of this service.
+    pub stacks: BTreeMap<StackKind, ObservedStack>,
+    /// Keys of artifacts that its bucket holds, of those that were asked for.
+    pub artifacts: BTreeSet<String>,
+}
+
+/// A stack.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObservedStack {
+    /// CloudFormation's word for its state.
+    pub status: String,
+    /// Its template as it was sent.
+    pub text: String,
+    /// Its parameters.
+    pub parameters: BTreeMap<String, String>,
+    /// Its outputs.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// What a stack's state allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StackState {
+    /// It may be updated.
+    Settled,
+    /// It exists in name only: a change set was made and never executed.
+    Hollow,
+    /// An operation is under way.
+    Busy,
+    /// Its creation failed and was undone; it holds nothing and can't be updated.
+    NeverCreated,
+    /// An operation has failed half way; CloudFormation wants to be told what to do.
+    Stuck,
+}
+
+impl ObservedStack {
+    /// What its state allows.
+    pub fn state(&self) -> StackState {
+        match self.status.as_str() {
+            "CREATE_COMPLETE"
+            | "UPDATE_COMPLETE"
+            | "UPDATE_ROLLBACK_COMPLETE"
+            | "IMPORT_COMPLETE"
+            | "IMPORT_ROLLBACK_COMPLETE" => StackState::Settled,
+            "REVIEW_IN_PROGRESS" => StackState::Hollow,
+            "ROLLBACK_COMPLETE" => StackState::NeverCreated,
+            status if status.ends_with("_IN_PROGRESS") => StackState::Busy,
+            _ => StackState::Stuck,
+        }
+    }
+}
+
+/// What the access table holds beside API keys and usage.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccessState {
+    /// Whether the address secret and the probes' API key are there.
+    pub ready: bool,
+    /// How many API keys have a tier and a limit: `(tier, limit) → count`.
+    pub limits: BTreeMap<(String, String), u64>,
+    /// Regions that have a replica beside home, as the table itself says; home's stack may say otherwise.
+    pub replicas: BTreeSet<String>,
+}
+
+/// A zone, as far as it concerns the domain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Zone {
+    /// Its identifier, `Z…`.
+    pub id: String,
+    /// The domain's latency records.
+    pub records: Vec<Record>,
+    /// Regions that an operator has drained.
+    pub drained: BTreeSet<String>,
+    /// Records under the domain's name that are not ours and forbid ours.
+    pub foreign: Vec<Foreign>,
+}
+
+/// A record of somebody else under the domain's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    /// `A`, `CNAME`, …
+    pub kind: String,
+    /// What it is, for people.
+    pub what: String,
+}
+
+/// The two types of address record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum RecordKind {
+    /// IPv4.
+    A,
+    /// IPv6.
+    Aaaa,
+}
+
+impl RecordKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::A, Self::Aaaa];
+
+    /// DNS's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+        }
+    }
+}
+
+/// Where an alias leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Alias {
+    /// A domain of AWS.
+    pub domain: String,
+    /// The zone of it.
+    pub zone: String,
+}
+
+/// A latency record of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its region, and its set identifier.
+    pub region: String,
+    /// Its type.
+    pub kind: RecordKind,
+    /// Where it leads.
+    pub alias: Alias,
+    /// Whether Route 53 leaves it out when its target is down.
+    pub evaluates_health: bool,
+}
+
+impl Observed {
+    /// A region's stack of a kind, if there is one that holds something.
+    pub fn stack(&self, region: &str, kind: StackKind) -> Option<&ObservedStack> {
+        let stack = self.regions.get(region)?.stacks.get(&kind)?;
+        (stack.state() != StackState::Hollow).then_some(stack)
+    }
+
+    /// Regions that have a stack of a kind.
+    pub fn regions_with(&self, kind: StackKind) -> impl Iterator<Item = &str> {
+        self.regions.keys().map(String::as_str).filter(move |region| self.stack(region, kind).is_some())
+    }
+
+    /// Regions in which something of the service is, whatever its state.
+    pub fn deployed_regions(&self) -> BTreeSet<String> {
+        let with_stack = self.regions.iter().filter(|(_, region)| !region.stacks.is_empty());
+        let mut regions: BTreeSet<String> = with_stack.map(|(name, _)| name.clone()).collect();
+        let homes: Vec<String> = self.regions_with(StackKind::Home).map(str::to_owned).collect();
+        regions.extend(homes.iter().flat_map(|home| self.replicas(home)));
+        if homes.is_empty() {
+            regions.extend(self.access.iter().flat_map(|access| access.replicas.clone()));
+        }
+        regions.extend(self.attached());
+        regions
+    }
+
+    /// Home's stack, if it holds something.
+    pub fn home_stack(&self, home: &str) -> Option<&ObservedStack> {
+        self.stack(home, StackKind::Home).filter(|stack| stack.state() != StackState::NeverCreated)
+    }
+
+    /// The regions of the access table: as home's stack declares them, else as the table itself has them that
+    /// an earlier stack has kept.
+    pub fn replicas(&self, home: &str) -> BTreeSet<String> {
+        match (self.home_stack(home), &self.access) {
+            (Some(stack), _) => replica_states(&stack.text).into_keys().collect(),
+            (None, Some(kept)) => kept.replicas.iter().cloned().chain([home.to_owned()]).collect(),
+            (None, None) => BTreeSet::new(),
+        }
+    }
+
+    /// Replicas that the access table has and home's stack does not know: what an addition that has failed
+    /// may leave.
+    pub fn undeclared_replicas(&self, home: &str) -> BTreeSet<String> {
+        let declared = self.replicas(home);
+        let there = self.access.iter().flat_map(|access| &access.replicas);
+        there.filter(|region| *region != home && !declared.contains(*region)).cloned().collect()
+    }
+
+    /// The regions that the domain's records lead to.
+    pub fn attached(&self) -> BTreeSet<String> {
+        let records = self.zone.iter().flat_map(|zone| &zone.records);
+        records.map(|record| record.region.clone()).collect()
+    }
+}
+
+/// The regions in which a home template has the access table.
+pub fn replicas_of(home: &Template) -> BTreeSet<String> {
+    let replicas = home.resources.get("AccessTable").and_then(|table| table.property("Replicas"));
+    let replicas = replicas.and_then(|replicas| replicas.as_array()).into_iter().flatten();
+    replicas.filter_map(|replica| Some(replica.get("Region")?.as_str()?.to_owned())).collect()
+}
+
+/// The same of a template's text, with whether each is protected; empty when it is no home template.
+pub(super) fn replica_states(text: &str) -> BTreeMap<String, bool> {
+    let Ok(home) = Template::parse(text) else { return BTreeMap::new() };
+    let replicas = home.resources.get("AccessTable").and_then(|table| table.property("Replicas"));
+    let replicas = replicas.and_then(|replicas| replicas.as_array()).into_iter().flatten();
+    let state = |replica: &serde_json::Value| {
+        let protected = replica.get("DeletionProtectionEnabled").is_some_and(|value| value == true);
+        Some((replica.get("Region")?.as_str()?.to_owned(), protected))
+    };
+    replicas.filter_map(state).collect()
+}
+
+/// Where an edge's records must lead, by its outputs.
+pub fn alias_of(edge: &ObservedStack) -> Option<Alias> {
+    Some(Alias {
+        domain: edge.outputs.get("RegionalDomainName")?.clone(),
+        zone: edge.outputs.get("RegionalHostedZoneId")?.clone(),
+    })
+}

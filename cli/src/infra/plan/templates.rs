@@ -1,0 +1,44 @@
+//! The templates of every region, as they are and as a plan leaves them.
+
+use std::collections::BTreeMap;
+
+use super::model::{Action, Plan};
+use super::observed::{Observed, StackState};
+use crate::infra::stacks::{StackKind, Template};
+
+/// Stacks by region and kind.
+pub type Templates = BTreeMap<(String, StackKind), Template>;
+
+/// The templates of the stacks that there are; those that hold nothing, or that no template is read of, are left
+/// out.
+pub fn templates_now(observed: &Observed) -> Templates {
+    let mut found = Templates::new();
+    for (name, region) in &observed.regions {
+        for (kind, stack) in &region.stacks {
+            let holds = !matches!(stack.state(), StackState::Hollow | StackState::NeverCreated);
+            if let (true, Ok(template)) = (holds, Template::parse(&stack.text)) {
+                found.insert((name.clone(), *kind), template);
+            }
+        }
+    }
+    found
+}
+
+/// The same once a plan is carried out.
+pub fn templates_after(observed: &Observed, plan: &Plan) -> Templates {
+    let mut found = templates_now(observed);
+    for (_, step) in plan.steps() {
+        match &step.action {
+            Action::Stack(change) => {
+                if let Ok(template) = Template::parse(&change.text) {
+                    found.insert((step.region.clone(), change.kind), template);
+                }
+            }
+            Action::DeleteStack { kind, .. } => {
+                found.remove(&(step.region.clone(), *kind));
+            }
+            _ => {}
+        }
+    }
+    found
+}

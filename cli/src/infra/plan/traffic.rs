@@ -1,0 +1,127 @@
+//! Taking a region out of DNS and putting it back: one change batch, seconds, no stack.
+//!
+//! A drained region is noted in a TXT record beside the others, changed in the same batch: so a later deploy
+//! knows that the record is missing on purpose.
+
+use std::collections::BTreeSet;
+
+use super::model::{Action, Plan, RecordChange, Step, WaveKind};
+use super::observed::{Observed, Zone, alias_of};
+use super::records::are_right;
+use crate::config::{Config, suggestion};
+use crate::infra::stacks::StackKind;
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrafficChange {
+    /// No more callers are sent there.
+    Drain,
+    /// Callers near it are sent there.
+    Attach,
+}
+
+/// Why traffic is not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TrafficError {
+    /// Without a domain there are no records.
+    #[error("regions.toml has no `domain`: callers name a region's endpoint themselves, see `ipgeo status`")]
+    NoDomain,
+    /// The zone is not there.
+    #[error("the account has no public Route 53 zone `{0}`; correct `hosted_zone`")]
+    NoZone(String),
+    /// The region is not in the file, and nothing of the service is deployed there.
+    #[error("{region} is not a region of this service{suggestion}; its regions: {}", .known.join(", "))]
+    Unknown {
+        /// The requested region.
+        region: String,
+        /// `; did you mean …?`, or nothing.
+        suggestion: String,
+        /// The known regions.
+        known: Vec<String>,
+    },
+    /// No edge.
+    #[error("{0} has no edge to send callers to; deploy it first: ipgeo deploy --regions {0}")]
+    NoEdge(String),
+    /// The edge does not answer.
+    #[error("{0} does not answer its probe, so callers are not sent there: {1}")]
+    Unhealthy(String, String),
+    /// Nobody would be left.
+    #[error(
+        "{0} is the last region that is routed and answers; callers would get no address at all \
+         (--force does it all the same)"
+    )]
+    Last(String),
+}
+
+/// The plan of a traffic change; `healthy` are the regions that answered their probe just now.
+pub fn drain_or_attach(
+    config: &Config,
+    observed: &Observed,
+    change: TrafficChange,
+    region: &str,
+    healthy: &BTreeSet<String>,
+    force: bool,
+) -> Result<Plan, TrafficError> {
+    let (Some(domain), Some(name)) = (&config.service.domain, &config.service.hosted_zone) else {
+        return Err(TrafficError::NoDomain);
+    };
+    let zone = observed.zone.as_ref().ok_or_else(|| TrafficError::NoZone(name.clone()))?;
+    check_known(config, observed, zone, region)?;
+    let attached = observed.attached();
+    let one = BTreeSet::from([region.to_owned()]);
+    let (attach, detach) = match change {
+        TrafficChange::Attach => {
+            let edge = observed.stack(region, StackKind::Edge).and_then(alias_of);
+            if edge.is_none() {
+                return Err(TrafficError::NoEdge(region.to_owned()));
+            }
+            (if are_right(observed, region) { BTreeSet::new() } else { one }, BTreeSet::new())
+        }
+        TrafficChange::Drain => {
+            let others = attached.iter().filter(|other| *other != region && healthy.contains(*other));
+            if others.count() == 0 && attached.contains(region) && !force {
+                return Err(TrafficError::Last(region.to_owned()));
+            }
+            (BTreeSet::new(), attached.intersection(&one).cloned().collect())
+        }
+    };
+    let drained = drained_after(zone, change, region);
+    let mut plan =
+        Plan { service: config.service.full_name(), home: config.service.home.clone(), ..Plan::default() };
+    let (no_record, marked) = (detach.is_empty() && attach.is_empty(), drained == zone.drained);
+    if !(no_record && marked) {
+        let change = RecordChange {
+            domain: domain.clone(),
+            zone: zone.id.clone(),
+            attach,
+            detach,
+            drained,
+            drained_before: zone.drained.clone(),
+        };
+        plan.push(WaveKind::Records, vec![Step::new(region, Action::Records(change))]);
+    }
+    Ok(plan)
+}
+
+/// Refuses a region that is not in the file and has nothing deployed, routed or drained: its drain note would stay in DNS
+/// forever.
+fn check_known(config: &Config, observed: &Observed, zone: &Zone, region: &str) -> Result<(), TrafficError> {
+    let mut known = observed.deployed_regions();
+    known.extend(zone.drained.iter().cloned());
+    known.extend(config.regions.iter().map(|region| region.name.clone()));
+    if known.contains(region) {
+        return Ok(());
+    }
+    let suggestion = suggestion(region, known.iter().map(String::as_str));
+    Err(TrafficError::Unknown { region: region.to_owned(), suggestion, known: known.into_iter().collect() })
+}
+
+/// The drained regions after a change.
+pub fn drained_after(zone: &Zone, change: TrafficChange, region: &str) -> BTreeSet<String> {
+    let mut drained = zone.drained.clone();
+    match change {
+        TrafficChange::Drain => drop(drained.insert(region.to_owned())),
+        TrafficChange::Attach => drop(drained.remove(region)),
+    }
+    drained
+}

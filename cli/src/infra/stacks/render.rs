@@ -1,0 +1,588 @@
+//! Templates to text.
+//!
+//! Every value goes through a filter that writes it as JSON, which YAML contains: no text of a file is ever
+//! pasted raw. The result depends on the configuration and the artifacts alone, to the byte; what an account
+//! adds (its number, a zone's name) is left to CloudFormation.
+
+use std::collections::BTreeMap;
+
+use ipgeo_contract::{RECORD_AGE_S, USAGE_LINE_VERSION, access_attr, env, ledger_attr};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tera::{Context, Kwargs, State, Tera};
+
+use super::names::{Names, StackKind};
+use super::template::{Template, TemplateError};
+use crate::config::{Architecture, Config, Emulator, Region, Tiers};
+use crate::geo::licence::Terms;
+
+/// Where a function finds the layer's geo database.
+pub const FUNCTION_DATABASE: &str = "/opt/ipgeo.mmdb";
+/// Stands for the digest while it is computed.
+const NO_DIGEST: &str = "0000000000000000";
+/// Characters of the digest: enough to tell two templates apart.
+const DIGEST_CHARS: usize = 16;
+
+/// Hours that the stream keeps usage lines.
+const STREAM_RETENTION_H: u32 = 24;
+/// Shards: one takes 1,000 batches of lines a second.
+pub(crate) const STREAM_SHARDS: u32 = 1;
+/// Records of a batch at most (Lambda's limit).
+const BATCH_RECORDS: u32 = 10_000;
+/// Retries of a batch: unlimited, until its records are [`RECORD_AGE_S`] old. A number would limit the time too: for a
+/// small batch, a hundred retries take minutes.
+const RETRIES: i32 = -1;
+/// Memory of the usage function, MB.
+const USAGE_MEMORY_MB: u32 = 512;
+/// Seconds that one batch may take.
+const USAGE_TIMEOUT_S: u32 = 300;
+
+/// Days that S3 may take to remove what has expired: it looks once a day, and then takes the version of before.
+const EXPIRY_TAKES_DAYS: i64 = 2;
+
+/// An artifact by its content.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ArtifactRef {
+    /// SHA-256 of the zip, 64 hex digits.
+    pub digest: String,
+    /// Its key in every bucket: `code/<digest>.zip`, `geo/<digest>.zip`.
+    pub key: String,
+}
+
+impl ArtifactRef {
+    /// The artifact of a kind with a digest.
+    pub fn new(kind: &str, digest: &str) -> Self {
+        Self { digest: digest.to_owned(), key: format!("{kind}/{digest}.zip") }
+    }
+}
+
+/// The artifacts that stacks name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactSet {
+    /// The function's code, by architecture.
+    pub code: BTreeMap<&'static str, ArtifactRef>,
+    /// The geo database.
+    pub geo: ArtifactRef,
+    /// What the geo database is, for people.
+    pub geo_description: String,
+}
+
+/// A replica of the access table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Replica {
+    /// Its region.
+    pub region: String,
+    /// Whether it is protected from deletion; what is to be removed is released first.
+    pub protected: bool,
+}
+
+/// What becomes of home's data when its stack goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataPolicy {
+    /// It stays.
+    Keep,
+    /// It goes too.
+    Delete,
+}
+
+/// A stack as it should be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stack {
+    /// Its kind.
+    pub kind: StackKind,
+    /// Its region.
+    pub region: String,
+    /// Its name.
+    pub name: String,
+    /// Its template, YAML.
+    pub text: String,
+    /// The same, read back.
+    pub template: Template,
+}
+
+/// Why a stack can't be rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// A template is broken; a fault of this program.
+    #[error("the {kind} template can't be filled")]
+    Fill {
+        /// Which.
+        kind: StackKind,
+        /// Why.
+        #[source]
+        source: tera::Error,
+    },
+    /// What was rendered is no sound template.
+    #[error("the {kind} stack of {region}")]
+    Unsound {
+        /// Which.
+        kind: StackKind,
+        /// Where.
+        region: String,
+        /// Why.
+        #[source]
+        source: TemplateError,
+    },
+    /// No code for an architecture.
+    #[error("there is no code for {0}")]
+    NoCode(&'static str),
+}
+
+#[derive(Serialize)]
+struct Variable {
+    name: &'static str,
+    value: String,
+}
+
+/// Renders the stacks of a configuration.
+#[derive(Debug)]
+pub struct Renderer<'a> {
+    config: &'a Config,
+    artifacts: &'a ArtifactSet,
+    names: Names,
+    account: Option<String>,
+    tera: Tera,
+}
+
+impl<'a> Renderer<'a> {
+    /// A renderer for a configuration and its artifacts. Its templates are for reading and pricing: the deployed ones also
+    /// depend on the account, which `plan` knows.
+    pub fn new(config: &'a Config, artifacts: &'a ArtifactSet) -> Result<Self, RenderError> {
+        let mut tera = Tera::new();
+        tera.register_filter("json", |value: &tera::Value, _: Kwargs, _: &State| -> tera::TeraResult<_> {
+            let text = serde_json::to_string(value)
+                .map_err(|error| tera::Error::message(format!("a value has no JSON: {error}")))?;
+            Ok(tera::Value::safe_string(&text))
+        });
+        let templates = [
+            (StackKind::Artifacts.as_str(), include_str!("../../../../templates/artifacts.yaml.tera")),
+            (StackKind::Home.as_str(), include_str!("../../../../templates/home.yaml.tera")),
+            (StackKind::Edge.as_str(), include_str!("../../../../templates/edge.yaml.tera")),
+        ];
+        tera.add_raw_templates(templates)
+            .map_err(|source| RenderError::Fill { kind: StackKind::Home, source })?;
+        Ok(Self { config, artifacts, names: Names::of(config), account: None, tera })
+    }
+
+    /// The same renderer for the account with this number.
+    #[must_use]
+    pub(crate) fn for_account(mut self, account: &str) -> Self {
+        self.account = Some(account.to_owned());
+        self
+    }
+
+    /// The names of everything.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The artifacts that stacks name.
+    pub fn artifact_set(&self) -> &ArtifactSet {
+        self.artifacts
+    }
+
+    /// Every stack, in the order of deploying: artifacts, home, edges.
+    pub fn all(&self) -> Result<Vec<Stack>, RenderError> {
+        let regions = &self.config.regions;
+        let replicas: Vec<Replica> =
+            regions.iter().map(|region| Replica { region: region.name.clone(), protected: true }).collect();
+        let mut stacks = Vec::with_capacity(2 * regions.len() + 1);
+        for region in regions {
+            stacks.push(self.artifacts(&region.name)?);
+        }
+        stacks.push(self.home(&replicas, DataPolicy::Keep)?);
+        for region in regions {
+            stacks.push(self.edge(region)?);
+        }
+        Ok(stacks)
+    }
+
+    /// A region's bucket of artifacts.
+    pub fn artifacts(&self, region: &str) -> Result<Stack, RenderError> {
+        let mut context = self.context("artifacts");
+        let terms = Terms::of(&self.config.geo.licence, &self.config.geo.name);
+        let geo_days = terms.keep_days.map(|days| (days - EXPIRY_TAKES_DAYS).max(1));
+        context.insert("geo_days", &geo_days);
+        self.fill(StackKind::Artifacts, region, &context)
+    }
+
+    /// What exists once, with the access table in these regions (home first, the others by name).
+    pub fn home(&self, replicas: &[Replica], data: DataPolicy) -> Result<Stack, RenderError> {
+        let home = &self.config.service.home;
+        let mut replicas = replicas.to_vec();
+        replicas.sort_by_key(|replica| (replica.region != *home, replica.region.clone()));
+        let architecture = self.config.home().map_or(Architecture::Arm64, |home| home.runtime.architecture);
+        let code = self.code(architecture)?;
+        let mut context = self.context("tables, stream and counter");
+        let kept = data == DataPolicy::Keep;
+        if !kept {
+            for replica in &mut replicas {
+                replica.protected = false;
+            }
+        }
+        context.insert("data_policy", if kept { "Retain" } else { "Delete" });
+        context.insert("data_protected", &kept);
+        context.insert("replicas", &replicas);
+        context.insert("access_key", access_attr::ID);
+        context.insert("ledger_key", ledger_attr::ID);
+        context.insert("ledger_sort", ledger_attr::MONTH);
+        context.insert("ledger_ttl", ledger_attr::TTL);
+        context.insert("failure_bucket", &self.failure_bucket());
+        context.insert("usage_log_group", &format!("/aws/lambda/{}", self.names.usage_function));
+        context.insert("stream_retention_h", &STREAM_RETENTION_H);
+        context.insert("stream_shards", &STREAM_SHARDS);
+        context.insert("architecture", architecture.as_str());
+        context.insert("code_key", &code.key);
+        context.insert("code_digest", &code.digest);
+        context.insert("usage_memory_mb", &USAGE_MEMORY_MB);
+        context.insert("usage_timeout_s", &USAGE_TIMEOUT_S);
+        context.insert("usage_environment", &self.usage_environment());
+        self.insert_alerts(&mut context);
+        context.insert("batch_records", &BATCH_RECORDS);
+        context.insert("batch_window_s", &batch_window_s(self.config));
+        context.insert("record_age_s", &RECORD_AGE_S);
+        context.insert("retries", &RETRIES);
+        context.insert("tiers", &tier_limits(&self.config.tiers));
+        self.fill(StackKind::Home, home, &context)
+    }
+
+    /// A region's API, function and log pipe.
+    pub fn edge(&self, region: &Region) -> Result<Stack, RenderError> {
+        let (names, runtime) = (&self.names, &region.runtime);
+        let code = self.code(runtime.architecture)?;
+        let mut context = self.context("API, function and log pipe");
+        context.insert("domain", &self.config.service.domain);
+        context.insert("has_domain", &self.config.service.domain.is_some());
+        context.insert("lookup_log_group", &format!("/aws/lambda/{}", names.lookup_function));
+        context.insert("lookup_role", &names.lookup_role(&region.name));
+        let table = format!(
+            "arn:${{AWS::Partition}}:dynamodb:${{AWS::Region}}:${{AWS::AccountId}}:table/{}",
+            names.access_table
+        );
+        context.insert("access_table_arn", &table);
+        context.insert("architecture", runtime.architecture.as_str());
+        context.insert("code_key", &code.key);
+        context.insert("code_digest", &code.digest);
+        context.insert("geo_key", &self.artifacts.geo.key);
+        context.insert("geo_digest", &self.artifacts.geo.digest);
+        context.insert("geo_description", &self.artifacts.geo_description);
+        context.insert("lookup_environment", &self.lookup_environment(region));
+        context.insert("memory_mb", &runtime.memory_mb);
+        context.insert("reserved_concurrency", &runtime.reserved_concurrency);
+        context.insert("timeout_s", &runtime.timeout_s);
+        context.insert("throttle_burst", &runtime.throttle_burst);
+        context.insert("throttle_rate", &runtime.throttle_rate);
+        context.insert("edge_alarms", &self.config.alarms.edges);
+        self.insert_log_pipe(&mut context);
+        self.fill(StackKind::Edge, &region.name, &context)
+    }
+
+    /// The name of the failure bucket: a text when the account is known, else left to CloudFormation.
+    fn failure_bucket(&self) -> serde_json::Value {
+        match &self.account {
+            Some(account) => self.names.failure_bucket(account).into(),
+            None => serde_json::json!({ "Fn::Sub": self.names.failure_bucket("${AWS::AccountId}") }),
+        }
+    }
+
+    fn insert_log_pipe(&self, context: &mut Context) {
+        let (names, home) = (&self.names, &self.config.service.home);
+        let role = format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{}", names.log_pipe_role);
+        let stream =
+            format!("arn:${{AWS::Partition}}:kinesis:{home}:${{AWS::AccountId}}:stream/{}", names.stream);
+        let policy = serde_json::json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow",
+                "Principal": {"AWS": "${AWS::AccountId}"},
+                "Action": "logs:PutSubscriptionFilter",
+                "Resource": format!(
+                    "arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:destination:{}",
+                    names.destination
+                ),
+            }],
+        });
+        let wanted = self.config.emulator.as_ref().is_none_or(|emulator| emulator.log_pipe);
+        context.insert("log_pipe", &wanted);
+        context.insert("log_pipe_role_arn", &role);
+        context.insert("stream_arn", &stream);
+        context.insert("destination_policy", &policy.to_string());
+        context.insert("filter_pattern", &format!("{{ $.ipgeo = {USAGE_LINE_VERSION} }}"));
+    }
+
+    fn insert_alerts(&self, context: &mut Context) {
+        let alerts = &self.config.alerts;
+        let target = |protocol: &str, endpoint: &Option<String>| {
+            let endpoint = endpoint.as_ref()?;
+            Some(serde_json::json!({ "protocol": protocol, "endpoint": endpoint }))
+        };
+        let targets = [target("email", &alerts.email), target("https", &alerts.webhook)];
+        let targets: Vec<_> = targets.into_iter().flatten().filter(|_| alerts.are_sent()).collect();
+        context.insert("alert_targets", &targets);
+        context.insert("alert_topic_variable", env::ALERT_TOPIC);
+    }
+
+    fn code(&self, architecture: Architecture) -> Result<&ArtifactRef, RenderError> {
+        let name = architecture.as_str();
+        self.artifacts.code.get(name).ok_or(RenderError::NoCode(name))
+    }
+
+    fn usage_environment(&self) -> Vec<Variable> {
+        let mut variables = vec![
+            Variable { name: env::ACCESS_TABLE, value: self.names.access_table.clone() },
+            Variable { name: env::ALERT_THRESHOLDS, value: self.config.alerts.thresholds.to_string() },
+            Variable { name: env::HANDLER, value: env::HANDLER_USAGE.to_owned() },
+            Variable { name: env::LEDGER_TABLE, value: self.names.ledger_table.clone() },
+        ];
+        variables.extend(self.emulator().map(endpoint_variable));
+        variables
+    }
+
+    fn lookup_environment(&self, region: &Region) -> Vec<Variable> {
+        let (tiers, compat) = (&self.config.tiers, &self.config.compat);
+        let database = self.emulator().and_then(|emulator| emulator.geo_database.as_ref());
+        let database = database.map_or(FUNCTION_DATABASE.to_owned(), |path| path.display().to_string());
+        let mut variables = vec![
+            Variable { name: env::ACCESS_CACHE_S, value: region.runtime.access_cache_s.to_string() },
+            Variable { name: env::ACCESS_TABLE, value: self.names.access_table.clone() },
+            Variable { name: env::ANONYMOUS_LIMIT, value: tiers.anonymous.limit.to_string() },
+            Variable { name: env::ANONYMOUS_SITE_LIMIT, value: tiers.anonymous.site_limit.to_string() },
+            Variable { name: env::GEO_DATABASE, value: database },
+            Variable { name: env::HANDLER, value: env::HANDLER_LOOKUP.to_owned() },
+            Variable { name: env::QUIET_PERMILLE, value: self.config.usage.quiet_permille.to_string() },
+            Variable { name: env::QUOTA_STATUS, value: compat.quota_status.to_string() },
+            Variable { name: env::UNKNOWN_KEY_STATUS, value: compat.unknown_key_status.to_string() },
+        ];
+        if compat.foreign_api_keys {
+            variables.push(Variable { name: env::FOREIGN_API_KEYS, value: "1".to_owned() });
+        }
+        variables.extend(self.emulator().map(endpoint_variable));
+        variables
+    }
+
+    fn emulator(&self) -> Option<&Emulator> {
+        self.config.emulator.as_ref()
+    }
+
+    fn context(&self, what: &str) -> Context {
+        let mut context = Context::new();
+        let service = &self.names.service;
+        context.insert("head", "Rendered by ipgeo: change regions.toml, not this.");
+        context.insert("description", &format!("{service}: {what}"));
+        context.insert("service", service);
+        context.insert("names", &self.names);
+        context.insert("bucket", &self.names.bucket("${AWS::AccountId}", "${AWS::Region}"));
+        context.insert("email", &self.config.alarms.email);
+        context.insert("digest", NO_DIGEST);
+        context
+    }
+
+    fn fill(&self, kind: StackKind, region: &str, context: &Context) -> Result<Stack, RenderError> {
+        let text =
+            self.tera.render(kind.as_str(), context).map_err(|source| RenderError::Fill { kind, source })?;
+        // The digest is an output, not a tag: CloudFormation hands a stack's tags on to every resource, and
+        // each new digest would update all of them.
+        let digest = hex::encode(Sha256::digest(text.as_bytes()));
+        let text = text.replace(NO_DIGEST, &digest[..DIGEST_CHARS]);
+        let unsound = |source| RenderError::Unsound { kind, region: region.to_owned(), source };
+        let template = Template::parse(&text).map_err(unsound)?;
+        template.check(&text).map_err(unsound)?;
+        Ok(Stack { kind, region: region.to_owned(), name: self.names.stack(kind), text, template })
+    }
+}
+
+/// Seconds that home gathers a batch for; an emulator's waits for nothing.
+pub(crate) fn batch_window_s(config: &Config) -> u32 {
+    if config.emulator.is_some() { 0 } else { config.usage.window_s }
+}
+
+fn endpoint_variable(emulator: &Emulator) -> Variable {
+    Variable { name: env::ENDPOINT, value: emulator.endpoint.clone() }
+}
+
+/// The limits of all tiers in one text, as home's stack tells them: `business=2500000/month startup=…`.
+pub fn tier_limits(tiers: &Tiers) -> String {
+    let mut limits: Vec<String> =
+        tiers.paid.iter().map(|tier| format!("{}={}", tier.name, tier.limit)).collect();
+    limits.sort();
+    limits.join(" ")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    pub(crate) fn config() -> Config {
+        parse("regions.toml", include_str!("../../../../regions.toml")).expect("the shipped file is sound")
+    }
+
+    pub(crate) fn artifacts() -> ArtifactSet {
+        let code = ["arm64", "x86_64"].map(|name| (name, ArtifactRef::new("code", &name.repeat(8))));
+        ArtifactSet {
+            code: code.into(),
+            geo: ArtifactRef::new("geo", &"9".repeat(64)),
+            geo_description: "test data".to_owned(),
+        }
+    }
+
+    fn with(add: &str) -> Config {
+        let text = include_str!("../../../../regions.toml").to_owned() + add;
+        parse("regions.toml", &text).expect("sound")
+    }
+
+    #[test]
+    fn the_shipped_file_renders_as_committed() {
+        let config = with("");
+        let artifacts = artifacts();
+        let renderer = Renderer::new(&config, &artifacts).expect("templates");
+        let stacks = renderer.all().expect("rendered");
+        assert_eq!(stacks.len(), 21);
+        let edge = stacks.iter().find(|stack| stack.kind == StackKind::Edge).expect("an edge");
+        insta::assert_snapshot!("edge", edge.text);
+        insta::assert_snapshot!("home", stacks[10].text);
+        insta::assert_snapshot!("artifacts", stacks[0].text);
+    }
+
+    #[test]
+    fn buckets_forget_geo_data_that_nobody_may_keep() {
+        let mut config = config();
+        let artifacts = artifacts();
+        for (licence, days) in [("CC BY 4.0", None), ("GeoLite End User License Agreement", Some(28))] {
+            config.geo.licence = licence.to_owned();
+            let renderer = Renderer::new(&config, &artifacts).expect("templates");
+            let stack = renderer.artifacts("eu-west-1").expect("rendered");
+            let rules =
+                &stack.template.resources["ArtifactBucket"].properties["LifecycleConfiguration"]["Rules"];
+            let rule = rules.as_array().expect("rules").iter().find(|rule| rule["Prefix"] == "geo/");
+            assert_eq!(rule.and_then(|rule| rule["ExpirationInDays"].as_i64()), days, "{licence}");
+        }
+    }
+
+    #[test]
+    fn rendering_is_the_same_to_the_byte_and_free_of_the_order_of_replicas() {
+        let (config, artifacts) = (config(), artifacts());
+        let once = Renderer::new(&config, &artifacts).and_then(|r| r.all()).expect("rendered");
+        let twice = Renderer::new(&config, &artifacts).and_then(|r| r.all()).expect("rendered");
+        assert_eq!(once, twice);
+        let renderer = Renderer::new(&config, &artifacts).expect("templates");
+        let replica = |name: &str| Replica { region: name.to_owned(), protected: true };
+        let mut replicas = vec![replica("us-east-1"), replica("eu-central-1"), replica("af-south-1")];
+        let forward = renderer.home(&replicas, DataPolicy::Keep).expect("rendered");
+        replicas.reverse();
+        assert_eq!(forward, renderer.home(&replicas, DataPolicy::Keep).expect("rendered"));
+    }
+
+    #[test]
+    fn no_text_of_the_file_is_pasted_raw() {
+        let mut config = config();
+        let nasty = "x\"\n  Evil: {{ 7 }} # ' %}\t\u{1F600}";
+        config.alarms.email = Some(nasty.to_owned());
+        let mut artifacts = artifacts();
+        artifacts.geo_description = nasty.to_owned();
+        let renderer = Renderer::new(&config, &artifacts).expect("templates");
+        let edge = renderer.edge(&config.regions[0]).expect("rendered");
+        let layer = edge.template.resources["GeoLayer"].property("Description").expect("a description");
+        assert_eq!(layer, nasty);
+        let home = renderer.home(&[], DataPolicy::Keep).expect("rendered");
+        let topic = &home.template.resources["AlarmTopic"].properties["Subscription"][0]["Endpoint"];
+        assert_eq!(topic, nasty);
+        config.alerts.webhook = Some(nasty.to_owned());
+        let renderer = Renderer::new(&config, &artifacts).expect("templates");
+        let home = renderer.home(&[], DataPolicy::Keep).expect("rendered");
+        let topic = &home.template.resources["AlertTopic"].properties["Subscription"][0]["Endpoint"];
+        assert_eq!(topic, nasty);
+    }
+
+    #[test]
+    fn options_add_and_leave_out_what_they_say() {
+        let domain =
+            "[service]\nname = \"ipgeo\"\ndomain = \"api.example.com\"\nhosted_zone = \"example.com\"";
+        let text = include_str!("../../../../regions.toml").replace("[service]\nname = \"ipgeo\"", domain)
+            + "[alarms]\nedges = true\nemail = \"ops@example.com\"\n";
+        let with_domain = parse("regions.toml", &text).expect("sound");
+        let emulated = with("[emulator]\nendpoint = \"http://127.0.0.1:4566\"\nlog_pipe = false\n");
+        let artifacts = artifacts();
+        let kinds = |config: &Config| -> Vec<String> {
+            let renderer = Renderer::new(config, &artifacts).expect("templates");
+            renderer.edge(&config.regions[0]).expect("rendered").template.resources.into_keys().collect()
+        };
+        let has = |kinds: &[String], name: &str| kinds.iter().any(|kind| kind == name);
+        let (plain, named, local) = (kinds(&config()), kinds(&with_domain), kinds(&emulated));
+        for name in ["Certificate", "Domain", "DomainMapping", "AlarmTopic", "LookupErrorsAlarm"] {
+            assert!(has(&named, name) && !has(&plain, name), "{name}");
+        }
+        for name in ["UsageDestination", "UsageSubscription"] {
+            assert!(has(&plain, name) && !has(&local, name), "{name}");
+        }
+        let renderer = Renderer::new(&emulated, &artifacts).expect("templates");
+        let edge = renderer.edge(&emulated.regions[0]).expect("rendered").text;
+        assert!(edge.contains("AWS_ENDPOINT_URL: \"http://127.0.0.1:4566\""), "{edge}");
+    }
+
+    #[test]
+    fn alerts_have_a_topic_when_somebody_is_to_be_told() {
+        let artifacts = artifacts();
+        // (what the file says, protocols of the topic's subscriptions)
+        let table: [(&str, &[&str]); 4] = [
+            ("", &[]),
+            ("[alerts]\nthresholds = []\nemail = \"ops@example.com\"\n", &[]),
+            ("[alerts]\nemail = \"ops@example.com\"\n", &["email"]),
+            (
+                "[alerts]\nemail = \"ops@example.com\"\nwebhook = \"https://example.com/hook\"\n",
+                &["email", "https"],
+            ),
+        ];
+        for (add, protocols) in table {
+            let config = with(add);
+            let renderer = Renderer::new(&config, &artifacts).expect("templates");
+            let home = renderer.home(&[], DataPolicy::Keep).expect("rendered").template;
+            let topic = home.resources.get("AlertTopic");
+            let found: Vec<&str> = topic
+                .and_then(|topic| topic.properties["Subscription"].as_array())
+                .into_iter()
+                .flatten()
+                .filter_map(|subscription| subscription["Protocol"].as_str())
+                .collect();
+            assert_eq!(found, protocols, "{add}");
+            let variables = &home.resources["UsageFunction"].properties["Environment"]["Variables"];
+            assert_eq!(variables.get(env::ALERT_TOPIC).is_some(), topic.is_some(), "{add}");
+            let role = home.resources["UsageRole"].properties["Policies"].to_string();
+            assert_eq!(role.contains("sns:Publish"), topic.is_some(), "{add}");
+        }
+    }
+
+    #[test]
+    fn only_age_gives_a_batch_up_and_the_stream_still_has_it_then() {
+        let (config, artifacts) = (config(), artifacts());
+        let renderer = Renderer::new(&config, &artifacts).expect("templates");
+        let home = renderer.home(&[], DataPolicy::Keep).expect("rendered").template;
+        let source = &home.resources["UsageSource"].properties;
+        assert_eq!(source["MaximumRetryAttempts"], -1);
+        assert_eq!(source["StartingPosition"], "TRIM_HORIZON");
+        assert_eq!(source["ParallelizationFactor"], 1);
+        assert!(source["DestinationConfig"]["OnFailure"].to_string().contains("FailureBucket"));
+        let age_s = source["MaximumRecordAgeInSeconds"].as_u64().expect("a number");
+        let kept_h = home.resources["UsageStream"].properties["RetentionPeriodHours"].as_u64();
+        let kept_s = kept_h.expect("a number") * 3_600;
+        assert!(age_s < kept_s && age_s >= kept_s - 7_200, "{age_s} of {kept_s}");
+    }
+
+    #[test]
+    fn data_is_kept_unless_told_otherwise() {
+        let (config, artifacts) = (config(), artifacts());
+        let renderer = Renderer::new(&config, &artifacts).expect("templates");
+        let replicas = [Replica { region: "eu-central-1".into(), protected: true }];
+        for (policy, word, protected) in
+            [(DataPolicy::Keep, "Retain", true), (DataPolicy::Delete, "Delete", false)]
+        {
+            let home = renderer.home(&replicas, policy).expect("rendered").template;
+            for name in ["AccessTable", "Ledger", "UsageStream", "FailureBucket"] {
+                assert_eq!(home.resources[name].deletion_policy.as_deref(), Some(word), "{name}");
+            }
+            assert_eq!(home.resources["Ledger"].properties["DeletionProtectionEnabled"], protected);
+            let replica = &home.resources["AccessTable"].properties["Replicas"][0];
+            assert_eq!(replica["DeletionProtectionEnabled"], protected);
+        }
+    }
+}
