@@ -19,7 +19,6 @@ pub mod latency;
 pub mod logs;
 pub mod probing;
 pub mod quota;
-pub mod setup;
 pub mod simulate;
 pub mod standing;
 pub mod ui;

@@ -8,8 +8,8 @@ use clap::Args;
 
 use crate::cli::Shared;
 use crate::config;
+use crate::config::init::{Ask, Data, InterviewError, Known, SCHEMA, interview, render};
 use crate::fs::{Replace, folder_of, write_whole};
-use crate::setup::{Ask, Data, InterviewError, Known, SCHEMA, interview, render};
 use crate::ui::output::{self, UsageError, printable};
 
 /// Flags of `ipgeo init`.

@@ -1,4 +1,4 @@
-//! Finding and reading the file: the only part that touches a disk.
+//! Finds and reads `regions.toml`: the only part of `config` that reads files.
 
 use std::path::{Path, PathBuf};
 
@@ -10,14 +10,14 @@ use super::problems::Problems;
 pub const FILE_NAME: &str = "regions.toml";
 /// The name of the state folder beside it.
 pub const STATE_NAME: &str = ".ipgeo";
-/// A file larger than this is not ours.
+/// A larger file is hardly a configuration.
 const BYTES_MAX: u64 = 1 << 20;
 
 /// Why the configuration could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The file can't be read.
-    #[error("{path} can't be read")]
+    /// Reading failed.
+    #[error("read {path}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -28,7 +28,7 @@ pub enum LoadError {
     /// The file is not text.
     #[error("{0} is not UTF-8 text")]
     NotText(PathBuf),
-    /// The file is too large to be one.
+    /// The file is too large.
     #[error("{0} is larger than 1 MiB; is it the right file?")]
     TooLarge(PathBuf),
     /// The file has faults.
@@ -65,15 +65,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_file_above_is_found_and_told_by_its_path() {
+    fn the_nearest_file_above_is_found_and_faults_name_its_path() {
         let folder = tempfile::tempdir().expect("a folder");
         let deep = folder.path().join("a/b");
         std::fs::create_dir_all(&deep).expect("folders");
         let file = folder.path().join(FILE_NAME);
         std::fs::write(&file, "[service]\n").expect("a file");
         assert_eq!(find(&deep), Some(file.clone()));
-        let told = load(&file).expect_err("faults").to_string();
-        assert!(told.contains(&format!("{}:1:1: ", file.display())), "{told}");
+        let faults = load(&file).expect_err("faults").to_string();
+        assert!(faults.contains(&format!("{}:1:1: ", file.display())), "{faults}");
     }
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_none_are_told_apart() {
+    fn missing_binary_and_oversized_files_are_distinguished() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.toml");
         assert!(matches!(load(&file), Err(LoadError::Read { .. })));

@@ -1,22 +1,21 @@
-//! `regions.toml`: read once into types that can't be wrong, all faults told together.
-//!
-//! `reader` walks the file and collects faults with their places, `parse` and `rules` know what belongs
-//! where, `model` is the result, `schema` tells editors the same, `places` lists the regions there are, `select`
-//! picks some of the file's.
-//! Only `load` touches a disk.
+//! `regions.toml`: what it may contain, its checks and its JSON Schema. `parse` turns text into a [`Config`] that is
+//! valid by construction, or into all faults of the file at once, each with line and column. `init` writes a first file.
+//! Only `load` reads from disk. A new field needs one description, in `model`; everything else is derived from it.
 
+mod check;
+pub mod init;
 mod load;
 mod model;
 mod parse;
 mod places;
 mod problems;
-mod reader;
-#[cfg(test)]
-mod refused;
 mod rules;
 mod schema;
 mod select;
 mod sources;
+mod suggest;
+#[cfg(test)]
+mod tests;
 
 pub use load::{FILE_NAME, LoadError, STATE_NAME, find, load, state_folder};
 pub use model::{
@@ -27,8 +26,8 @@ pub(crate) use parse::ANONYMOUS;
 pub use parse::parse;
 pub use places::{PLACES, Place, other_partition};
 pub use problems::{Problem, Problems};
-pub(crate) use reader::{did_you_mean, suggestion};
 pub(crate) use rules::is_invisible;
 pub use schema::schema_json;
 pub use select::{SelectError, Selection, select};
 pub use sources::{is_registry_package, names_of_files};
+pub(crate) use suggest::suggestion;

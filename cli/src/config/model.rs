@@ -1,51 +1,113 @@
-//! The checked result: whatever is in here is sound.
+//! What `regions.toml` may contain. Each field is described once, here: its name, type, default, range, format and
+//! documentation. The checks with places (`check`), the JSON Schema for editors (`schema`) and the comments that
+//! `ipgeo init` writes are derived from these structs, so a new field needs no second entry anywhere.
+//!
+//! Defaults and ranges must be written as serde and schemars attributes or in `Default`, not in the text.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use ipgeo_contract::{Limit, Thresholds};
+use ipgeo_contract::{Limit, QUIET_PERMILLE_MAX, Thresholds};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-/// Everything that `regions.toml` says.
+/// Settings of an ipgeo service.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "regions.toml")]
+pub(super) struct File {
+    pub service: Service,
+    // Kept as a table: each region's own fields override it.
+    #[serde(default)]
+    #[schemars(with = "RuntimeSettings")]
+    pub runtime: toml::Table,
+    #[serde(default)]
+    pub compat: Compat,
+    #[serde(default)]
+    pub geo: Geo,
+    pub tiers: Tiers,
+    #[serde(default)]
+    pub usage: Usage,
+    #[serde(default)]
+    pub alarms: Alarms,
+    #[serde(default)]
+    pub alerts: Alerts,
+    pub emulator: Option<Emulator>,
+    /// The AWS regions to deploy to, by AWS name. Fields of a region override those of [runtime].
+    #[schemars(
+        with = "BTreeMap<String, RuntimeSettings>",
+        extend("minProperties" = 1, "propertyNames" = {"format": "aws-region"})
+    )]
+    pub regions: BTreeMap<String, toml::Table>,
+}
+
+/// A valid `regions.toml`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// What is run, and where it is at home.
+    /// `[service]`.
     pub service: Service,
-    /// How strictly ipdata's behaviour is kept.
+    /// `[compat]`.
     pub compat: Compat,
-    /// Where locations come from.
+    /// `[geo]`.
     pub geo: Geo,
-    /// Price tiers.
+    /// `[tiers]`.
     pub tiers: Tiers,
-    /// How usage is counted.
+    /// `[usage]`.
     pub usage: Usage,
-    /// Who is told when something is wrong.
+    /// `[alarms]`.
     pub alarms: Alarms,
-    /// Who is told when an API key nears its limit.
+    /// `[alerts]`.
     pub alerts: Alerts,
-    /// An emulator of AWS to speak to, in place of AWS.
+    /// `[emulator]`.
     pub emulator: Option<Emulator>,
-    /// Regions in file order, each with its settings resolved; home is one of them.
+    /// Regions in file order; the home region is one of them.
     pub regions: Vec<Region>,
 }
 
-/// What is run, and where it is at home.
-#[derive(Debug, Clone, PartialEq)]
+impl Config {
+    /// The home region.
+    pub fn home(&self) -> Option<&Region> {
+        self.regions.iter().find(|region| region.name == self.service.home)
+    }
+}
+
+/// The service: its names, domain and home region.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Service {
-    /// Begins the name of everything that is made.
+    /// Prefix of the name of every AWS resource.
+    #[schemars(length(min = 2, max = 20), extend("format" = "resource-name"))]
     pub name: String,
-    /// `prod`, `staging`, …: several may live in one account.
+    /// Separates services in one account, such as `prod` and `staging`.
+    #[serde(default = "prod")]
+    #[schemars(length(min = 2, max = 12), extend("format" = "resource-name"))]
     pub environment: String,
-    /// The API's domain; without one the edges keep their own endpoints.
+    /// Domain of the API, such as `api.example.com`. Without it, each region has only its own endpoint.
+    #[schemars(extend("format" = "certified-domain"))]
     pub domain: Option<String>,
-    /// The Route 53 zone of the domain.
+    /// Name of the Route 53 hosted zone that contains `domain`.
+    #[schemars(extend("format" = "domain"))]
     pub hosted_zone: Option<String>,
-    /// The home region's name.
+    /// Region of the ledger, the usage stream and the usage function. It cannot be changed later.
     pub home: String,
-    /// What every API key begins with.
+    /// Prefix of every API key.
+    #[serde(default = "ipg")]
+    #[schemars(length(min = 2, max = 16), extend("format" = "key-prefix"))]
     pub key_prefix: String,
 }
 
+fn prod() -> String {
+    "prod".to_owned()
+}
+
+fn ipg() -> String {
+    "ipg".to_owned()
+}
+
 impl Service {
-    /// What the names of everything that is made begin with: `ipgeo-prod`.
+    /// Prefix of the names of all resources: `ipgeo-prod`.
     pub fn full_name(&self) -> String {
         format!("{}-{}", self.name, self.environment)
     }
@@ -61,12 +123,16 @@ impl Service {
     }
 }
 
-/// How usage is counted: what counting costs against how late and how roughly a limit holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How usage is counted: lower cost against stricter and faster limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Usage {
-    /// Seconds that home gathers usage lines before it counts them; 0 to 300.
+    /// Seconds that usage lines are collected before they are counted. Limits take effect that much later.
+    #[schemars(range(min = 0, max = 300))]
     pub window_s: u32,
-    /// Thousandths of an anonymous limit that one environment charges to the crowd.
+    /// Share of an anonymous limit, in thousandths, that a function instance allows without reading the access table
+    /// and counts together with all other quiet callers. 0: every address and site is counted on its own.
+    #[schemars(range(min = 0, max = QUIET_PERMILLE_MAX))]
     pub quiet_permille: u32,
 }
 
@@ -76,55 +142,86 @@ impl Default for Usage {
     }
 }
 
-/// Who is told when something is wrong. Home's three alarms are always there.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// CloudWatch alarms. The three alarms of the home region are always created.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Alarms {
-    /// Whether every edge has alarms too; they are billed beyond the account's first ten.
+    /// Create alarms in every region too. The first ten alarms of an account are free.
     pub edges: bool,
-    /// Where alarms are sent to.
+    /// E-mail address that receives alarms. Without it, alarms only show in CloudWatch.
+    #[schemars(extend("format" = "email"))]
     pub email: Option<String>,
 }
 
-/// Who is told when an API key nears its limit, once for each threshold and period.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Percentages of a limit at which an alert is sent by default.
+const ALERT_PERCENTS: [u8; 2] = [80, 100];
+
+/// Alerts about API keys that approach their limit, one per threshold and period.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Alerts {
-    /// Percents of the limit; none: nobody is told.
+    /// Percentages of the limit; an empty list disables alerts.
+    #[serde(deserialize_with = "thresholds")]
+    #[schemars(
+        with = "Vec<u8>",
+        length(max = 10),
+        inner(range(min = 1, max = 100)),
+        extend("uniqueItems" = true, "default" = ALERT_PERCENTS)
+    )]
     pub thresholds: Thresholds,
-    /// Where alerts are mailed to.
+    /// E-mail address that receives alerts. Without it and `webhook`, alerts are only recorded.
+    #[schemars(extend("format" = "email"))]
     pub email: Option<String>,
-    /// The HTTPS address that alerts are posted to.
+    /// HTTPS URL that alerts are posted to as JSON.
+    #[schemars(extend("format" = "https-url"))]
     pub webhook: Option<String>,
 }
 
+impl Default for Alerts {
+    fn default() -> Self {
+        let thresholds = Thresholds::new(ALERT_PERCENTS.to_vec()).unwrap_or_default();
+        Self { thresholds, email: None, webhook: None }
+    }
+}
+
 impl Alerts {
-    /// Whether alerts are sent, and not only recorded.
+    /// Whether alerts are sent, not only recorded.
     pub fn are_sent(&self) -> bool {
         !self.thresholds.percents().is_empty() && (self.email.is_some() || self.webhook.is_some())
     }
 }
 
-/// An emulator of AWS on this machine, and what it lacks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An AWS emulator on this machine that is used instead of AWS.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Emulator {
-    /// Where all calls go, and the functions' too; always of this machine.
+    /// Loopback URL of the emulator, such as `http://127.0.0.1:4566`; functions use it too.
+    #[schemars(extend("format" = "loopback-url"))]
     pub endpoint: String,
-    /// The compiled geo database, where layers are not unpacked.
+    /// Path of the compiled geo database, for emulators that do not unpack layers.
     pub geo_database: Option<PathBuf>,
-    /// Whether log destinations are made.
+    /// Create log destinations and subscriptions.
+    #[serde(default = "yes")]
     pub log_pipe: bool,
 }
 
-/// The processor that the function is built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+fn yes() -> bool {
+    true
+}
+
+/// Processor architecture of the Lambda function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Architecture {
-    /// AWS Graviton; a fifth cheaper.
+    /// AWS Graviton; 20 % cheaper than `x86_64`.
+    #[serde(rename = "arm64")]
     Arm64,
     /// Intel and AMD.
+    #[serde(rename = "x86_64")]
     X86_64,
 }
 
 impl Architecture {
-    /// AWS's word for it: `arm64`, `x86_64`.
+    /// AWS's name: `arm64` or `x86_64`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Arm64 => "arm64",
@@ -133,53 +230,89 @@ impl Architecture {
     }
 }
 
-/// Settings of a region's function and API.
-#[derive(Debug, Clone, PartialEq)]
+/// The function and the API of every region. A region's own fields override these.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct RuntimeSettings {
-    /// Memory of the function, MB.
+    /// Memory of the function in MB.
+    #[schemars(range(min = 128, max = 10_240))]
     pub memory_mb: u32,
-    /// Its processor.
+    /// Processor architecture of the function.
     pub architecture: Architecture,
-    /// Seconds that it remembers an access record.
+    /// Seconds that a function instance caches an access record: the longest delay until a created or revoked API key
+    /// takes effect.
+    #[schemars(range(min = 0, max = 3_600))]
     pub access_cache_s: u32,
-    /// Seconds that one request may take.
+    /// Timeout of one request in seconds.
+    #[schemars(range(min = 1, max = 30))]
     pub timeout_s: u32,
-    /// Environments at most at once; none: the account's limit.
+    /// Maximum number of concurrent function instances; without it, the account's limit applies.
+    #[schemars(range(min = 1, max = 10_000))]
     pub reserved_concurrency: Option<u32>,
-    /// Requests a second that the API lets through.
+    /// Requests per second that the API accepts.
+    #[schemars(range(min = 1, max = 10_000))]
     pub throttle_rate: u32,
-    /// Requests at once above the rate.
+    /// Requests that the API accepts in a burst above `throttle_rate`.
+    #[schemars(range(min = 1, max = 5_000))]
     pub throttle_burst: u32,
 }
 
-/// How strictly ipdata's behaviour is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl Default for RuntimeSettings {
+    fn default() -> Self {
+        Self {
+            memory_mb: 256,
+            architecture: Architecture::Arm64,
+            access_cache_s: 10,
+            timeout_s: 5,
+            reserved_concurrency: None,
+            throttle_rate: 500,
+            throttle_burst: 250,
+        }
+    }
+}
+
+/// How strictly the API follows ipdata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Compat {
-    /// Status for an unknown API key: 401, or 403.
+    /// HTTP status for an unknown API key: 401, or 403 as ipdata answers.
+    #[schemars(extend("enum" = [401, 403]))]
     pub unknown_key_status: u16,
-    /// Status for over quota: 429, or 403.
+    /// HTTP status when the quota is exceeded: 429, or 403 as ipdata answers.
+    #[schemars(extend("enum" = [429, 403]))]
     pub quota_status: u16,
-    /// Whether API keys of another form than ours are known: those of a service that moved here.
+    /// Accept API keys in other formats, such as those of a service you migrate from: 16 to 128 printable ASCII
+    /// characters. Unknown keys in such a format then cost a table read before they are rejected.
     pub foreign_api_keys: bool,
 }
 
-/// Where locations come from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+impl Default for Compat {
+    fn default() -> Self {
+        Self { unknown_key_status: 401, quota_status: 429, foreign_api_keys: false }
+    }
+}
+
+/// The geo data. Without it, a small sample is served.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Geo {
-    /// The name of the data.
+    /// Name of the data set.
     pub name: String,
-    /// Its licence.
+    /// Licence of the data.
     pub licence: String,
-    /// The credit that the licence asks for; empty: none.
+    /// Attribution that the licence requires; sent with every response.
     pub attribution: String,
-    /// Where the credit leads; may be empty.
+    /// URL that the attribution links to.
+    #[schemars(extend("format" = "web-url"))]
     pub attribution_link: String,
-    /// Source databases, the most trusted first.
+    /// Source databases; earlier ones take precedence.
+    #[schemars(with = "Vec<SourceFields>")]
     pub sources: Vec<GeoSource>,
 }
 
 /// A source database.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "SourceFields")]
 pub struct GeoSource {
     /// Names its folder.
     pub name: String,
@@ -190,25 +323,60 @@ pub struct GeoSource {
 /// Where a source is fetched from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// A file of this machine, by a path from `regions.toml`.
+    /// A local file; the path is relative to `regions.toml`.
     File(PathBuf),
-    /// An address, with `{YYYY}` and `{MM}` for the month; `.mmdb` or `.mmdb.gz`.
+    /// A URL template.
     Url(String),
     /// Files of an npm package.
     Npm {
-        /// The package, perhaps with `@version`.
+        /// The package, optionally with `@version`.
         package: String,
-        /// The files in it.
+        /// Paths in the package.
         files: Vec<String>,
     },
 }
 
-/// Price tiers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A source database: exactly one of `file`, `url` and `npm`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SourceFields {
+    /// Name of the folder that the source is stored in.
+    #[schemars(extend("format" = "name"))]
+    name: String,
+    /// Path of a local .mmdb file, relative to regions.toml.
+    file: Option<PathBuf>,
+    /// URL of a .mmdb or .mmdb.gz file; {YYYY} and {MM} are replaced by the year and month.
+    #[schemars(extend("format" = "source-url"))]
+    url: Option<String>,
+    /// npm package, optionally with @version.
+    #[schemars(extend("format" = "npm-package"))]
+    npm: Option<String>,
+    /// Paths of the .mmdb files in the npm package.
+    #[serde(default)]
+    #[schemars(extend("items" = {"type": "string", "format": "mmdb-file"}))]
+    files: Vec<String>,
+}
+
+impl From<SourceFields> for GeoSource {
+    fn from(fields: SourceFields) -> Self {
+        let origin = match (fields.file, fields.url) {
+            (Some(path), _) => Origin::File(path),
+            (None, Some(url)) => Origin::Url(url),
+            (None, None) => Origin::Npm { package: fields.npm.unwrap_or_default(), files: fields.files },
+        };
+        Self { name: fields.name, origin }
+    }
+}
+
+/// Price tiers: `anonymous` and at least one tier of API keys.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(extend("minProperties" = 2, "propertyNames" = {"format": "name"}))]
 pub struct Tiers {
-    /// Callers without an API key.
+    /// Callers without an API key. They are counted by address and by site (the host of the Referer).
     pub anonymous: Anonymous,
     /// Tiers of API keys, in file order.
+    #[serde(flatten, deserialize_with = "named_tiers")]
+    #[schemars(with = "BTreeMap<String, Tier>")]
     pub paid: Vec<Tier>,
 }
 
@@ -219,42 +387,57 @@ impl Tiers {
     }
 }
 
-/// The limits of callers without an API key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Limits of callers without an API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Anonymous {
-    /// By address; a day's.
+    /// Calls per day and address, such as `1500/day`.
+    #[serde(deserialize_with = "parsed")]
+    #[schemars(with = "String", extend("format" = "limit"))]
     pub limit: Limit,
-    /// By site (the Referer's host).
+    /// Calls of all visitors of one site together, such as `50k/day`; without it, the same as `limit`.
+    #[serde(deserialize_with = "parsed")]
+    #[schemars(with = "Option<String>", extend("format" = "limit"))]
     pub site_limit: Limit,
 }
 
-/// A price tier.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A tier of API keys.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Tier {
     /// Its name.
+    #[serde(skip)]
     pub name: String,
-    /// Its limit.
+    /// Calls per day or month (UTC), such as `50k/day` or `100_000/month`.
+    #[serde(deserialize_with = "parsed")]
+    #[schemars(with = "String", extend("format" = "limit"))]
     pub limit: Limit,
 }
 
 /// A region.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Region {
-    /// AWS's name of it.
+    /// AWS's name.
     pub name: String,
-    /// The city that it is near.
+    /// The nearest city.
     pub city: &'static str,
     /// Degrees north.
     pub latitude: f64,
     /// Degrees east.
     pub longitude: f64,
-    /// Its settings: its own, else those of `[runtime]`.
+    /// Its settings: its own fields, then those of `[runtime]`, then defaults.
     pub runtime: RuntimeSettings,
 }
 
-impl Config {
-    /// The home region.
-    pub fn home(&self) -> Option<&Region> {
-        self.regions.iter().find(|region| region.name == self.service.home)
-    }
+fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(value: D) -> Result<T, D::Error> {
+    String::deserialize(value)?.parse().map_err(D::Error::custom)
+}
+
+fn thresholds<'de, D: Deserializer<'de>>(value: D) -> Result<Thresholds, D::Error> {
+    Thresholds::new(Vec::deserialize(value)?).map_err(D::Error::custom)
+}
+
+fn named_tiers<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<Tier>, D::Error> {
+    let tiers = BTreeMap::<String, Tier>::deserialize(value)?;
+    Ok(tiers.into_iter().map(|(name, tier)| Tier { name, ..tier }).collect())
 }

@@ -1,11 +1,12 @@
-//! The regions that AWS offers to everyone: names, and the cities that they are near.
+//! The AWS regions of the partition `aws`, with the city and coordinates of each, and how to recognise regions of other
+//! partitions.
 
-/// A region of AWS.
+/// An AWS region.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
-    /// AWS's name of it.
+    /// AWS's name.
     pub name: &'static str,
-    /// The city that it is near.
+    /// The nearest city.
     pub city: &'static str,
     /// Degrees north.
     pub latitude: f64,
@@ -17,8 +18,8 @@ const fn place(name: &'static str, city: &'static str, latitude: f64, longitude:
     Place { name, city, latitude, longitude }
 }
 
-/// Partitions other than `aws`, by prefix of their regions' names. Each has its own accounts, credentials and
-/// endpoints. Source: the AWS documentation's list of partitions.
+/// Prefix of region names, title and name of every partition other than `aws` (AWS documentation). Each partition has
+/// its own accounts, credentials and endpoints.
 const PARTITIONS: [(&str, &str, &str); 7] = [
     ("us-gov-", "AWS GovCloud (US)", "aws-us-gov"),
     ("cn-", "AWS China", "aws-cn"),
@@ -33,11 +34,16 @@ const PARTITIONS: [(&str, &str, &str); 7] = [
 pub fn other_partition(name: &str) -> Option<String> {
     let (_, title, partition) = PARTITIONS.iter().find(|(prefix, ..)| name.starts_with(prefix))?;
     Some(format!(
-        "`{name}` is a region of {title}, partition `{partition}`; only the partition `aws` is supported, so far"
+        "`{name}` is a region of {title}, partition `{partition}`; only the partition `aws` is supported"
     ))
 }
 
-/// All of them. Sources: the AWS documentation's list of regions; positions are the cities'.
+/// A region by name.
+pub(crate) fn find(name: &str) -> Option<&'static Place> {
+    PLACES.iter().find(|place| place.name == name)
+}
+
+/// All regions, from the AWS documentation; coordinates are those of the city.
 pub const PLACES: [Place; 34] = [
     place("af-south-1", "Cape Town", -33.9, 18.4),
     place("ap-east-1", "Hong Kong", 22.3, 114.2),

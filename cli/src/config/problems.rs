@@ -1,4 +1,5 @@
-//! Faults of a file, each with its place.
+//! The faults of a file, each with line and column. They are collected by byte offset and converted once, so that a
+//! single run reports all of them in file order.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,7 +11,7 @@ pub struct Problem {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// What is wrong, and what would be right.
+    /// What is wrong and what is expected.
     pub message: String,
 }
 

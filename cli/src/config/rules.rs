@@ -1,7 +1,63 @@
-//! What names and addresses must look like, so that AWS takes them.
+//! The text formats that the schema names: each rule accepts what AWS, DNS or npm accept, and otherwise says what is
+//! wrong in words that follow `field: `.
 
-/// Whether a character is invisible or changes the text direction: no readable text needs it, and it does harm in
-/// headers, terminals and reports.
+use ipgeo_contract::{Limit, LimitError, prefix_is_valid};
+
+use super::places::{self, PLACES, other_partition};
+use super::sources::{is_registry_package, source_url};
+use super::suggest::suggestion;
+
+/// Checks a text; the number is the schema's `maxLength`.
+type Rule = fn(&str, usize) -> Result<(), String>;
+
+/// The rule for a `format` of the schema.
+pub(super) fn rule(format: &str) -> Option<Rule> {
+    let rule: Rule = match format {
+        "resource-name" => |text, chars_max| resource_name(text, chars_max).and_then(|()| bucket_part(text)),
+        "certified-domain" => |text, _| certified_domain(text),
+        "domain" => |text, _| domain(text),
+        "email" => |text, _| email(text),
+        "https-url" => |text, _| https_url(text),
+        "loopback-url" => |text, _| loopback_url(text),
+        "source-url" => |text, _| source_url(text).map_err(str::to_owned),
+        "web-url" => |text, _| web_url(text),
+        "name" => |text, _| name(text),
+        "aws-region" => |text, _| aws_region(text),
+        "limit" => |text, _| text.parse::<Limit>().map(drop).map_err(|error: LimitError| error.to_string()),
+        "key-prefix" => |text, chars_max| {
+            let fault = || {
+                format!(
+                    "expected 2 to {chars_max} of a-z, 0-9 and _, starting with a letter, not ending with _"
+                )
+            };
+            prefix_is_valid(text).then_some(()).ok_or_else(fault)
+        },
+        "npm-package" => |text, _| {
+            let fault =
+                || format!("expected an npm package name, optionally with `@version`, found `{text}`");
+            is_registry_package(text).then_some(()).ok_or_else(fault)
+        },
+        "mmdb-file" => |text, _| {
+            let fault = || format!("expected a `.mmdb` file, found `{text}`");
+            (std::path::Path::new(text).extension().is_some_and(|found| found == "mmdb"))
+                .then_some(())
+                .ok_or_else(fault)
+        },
+        _ => return None,
+    };
+    Some(rule)
+}
+
+fn aws_region(text: &str) -> Result<(), String> {
+    if places::find(text).is_some() {
+        return Ok(());
+    }
+    let hint = || suggestion(text, PLACES.iter().map(|place| place.name));
+    Err(other_partition(text).unwrap_or_else(|| format!("unknown AWS region{}", hint())))
+}
+
+/// Whether a character is invisible or changes the text direction. No readable text needs it, and it corrupts headers,
+/// terminals and reports.
 pub(crate) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
@@ -21,7 +77,7 @@ const BUCKET_PREFIXES: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
 const BUCKET_SUFFIXES: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
 
 /// Checks that a service's name or environment is allowed in bucket names.
-pub(super) fn bucket_part(text: &str) -> Result<(), String> {
+fn bucket_part(text: &str) -> Result<(), String> {
     let joined = format!("{text}-");
     if let Some(prefix) = BUCKET_PREFIXES.iter().find(|prefix| joined.starts_with(**prefix)) {
         return Err(format!("starts with `{prefix}`, which S3 reserves in bucket names; choose another"));
@@ -33,23 +89,27 @@ pub(super) fn bucket_part(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A name that begins AWS's names of things: 2 to `most` of `a-z 0-9 -`, a letter first, no `-` last.
-pub(super) fn resource_name(text: &str, most: usize) -> Result<(), String> {
-    let sound = (2..=most).contains(&text.len())
+/// Checks a part of resource names: 2 to `chars_max` of `a-z 0-9 -`, starting with a letter, not ending with `-`.
+fn resource_name(text: &str, chars_max: usize) -> Result<(), String> {
+    let valid = (2..=chars_max).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && !text.ends_with('-')
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if sound { Ok(()) } else { Err(format!("is 2 to {most} of a-z, 0-9 and -, with a letter first")) }
+    if valid {
+        Ok(())
+    } else {
+        Err(format!("expected 2 to {chars_max} of a-z, 0-9 and -, starting with a letter"))
+    }
 }
 
-/// Longest label and longest name of DNS (RFC 1035), and longest name that a certificate of AWS is issued for: it is
-/// the certificate's common name.
+/// Longest label and name in DNS (RFC 1035), and longest domain of an ACM certificate: it is the certificate's common
+/// name.
 const LABEL_CHARS_MAX: usize = 63;
 const NAME_CHARS_MAX: usize = 253;
 const CERTIFICATE_CHARS_MAX: usize = 64;
 
-/// A domain of at least two labels.
-pub(super) fn domain(text: &str) -> Result<(), String> {
+/// Checks a domain of at least two labels.
+fn domain(text: &str) -> Result<(), String> {
     let label = |label: &str| {
         !label.is_empty()
             && !label.starts_with('-')
@@ -57,7 +117,7 @@ pub(super) fn domain(text: &str) -> Result<(), String> {
             && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     if text.split('.').count() < 2 || !text.split('.').all(label) {
-        return Err("must be a lowercase domain name, such as `api.example.com`".to_owned());
+        return Err("expected a lowercase domain name, such as `api.example.com`".to_owned());
     }
     if let Some(label) = text.split('.').find(|label| label.len() > LABEL_CHARS_MAX) {
         let long = label.len();
@@ -70,7 +130,7 @@ pub(super) fn domain(text: &str) -> Result<(), String> {
 }
 
 /// Checks a domain that needs a certificate.
-pub(super) fn certified_domain(text: &str) -> Result<(), String> {
+fn certified_domain(text: &str) -> Result<(), String> {
     domain(text)?;
     if text.len() > CERTIFICATE_CHARS_MAX {
         let long = text.len();
@@ -81,56 +141,60 @@ pub(super) fn certified_domain(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks the link of an attribution: an `http` or `https` URL.
-pub(super) fn web_url(text: &str) -> Result<(), String> {
+/// Checks an `http` or `https` URL; it may be empty.
+fn web_url(text: &str) -> Result<(), String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let sound = rest.is_some_and(|rest| !rest.is_empty()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if sound { Ok(()) } else { Err("must be a URL, such as `https://example.com`".to_owned()) }
+    let valid = rest.is_some_and(|rest| !rest.is_empty()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if valid || text.is_empty() {
+        Ok(())
+    } else {
+        Err("expected a URL, such as `https://example.com`".to_owned())
+    }
 }
 
-/// Whether a domain is of a zone.
+/// Whether a domain is in a zone.
 pub(super) fn is_below(domain: &str, zone: &str) -> bool {
     domain == zone || domain.strip_suffix(zone).is_some_and(|rest| rest.ends_with('.'))
 }
 
-/// A name of a tier or a source: 1 to 32 of `a-z 0-9 - _`.
-pub(super) fn plain_name(text: &str) -> Result<(), String> {
-    let sound = (1..=32).contains(&text.len())
+/// Checks the name of a tier or a source.
+fn name(text: &str) -> Result<(), String> {
+    let valid = (1..=32).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
-    if sound { Ok(()) } else { Err("is 1 to 32 of a-z, 0-9, - and _".to_owned()) }
+    if valid { Ok(()) } else { Err("expected 1 to 32 of a-z, 0-9, - and _".to_owned()) }
 }
 
-/// A URL of a server on this machine: `http://127.0.0.1:4566`.
-pub(super) fn loopback_url(text: &str) -> Result<(), String> {
+/// Checks the URL of a server on this machine.
+fn loopback_url(text: &str) -> Result<(), String> {
     let authority = text.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
     let host = authority
         .and_then(|authority| authority.rsplit_once(':'))
         .filter(|(_, port)| port.parse::<u16>().is_ok());
     match host {
         Some(("127.0.0.1" | "localhost" | "[::1]", _)) => Ok(()),
-        _ => Err("is a URL of this machine, such as `http://127.0.0.1:4566`".to_owned()),
+        _ => Err("expected a URL on this machine, such as `http://127.0.0.1:4566`".to_owned()),
     }
 }
 
-/// An address that mail can be sent to, as far as its looks tell.
-pub(super) fn email(text: &str) -> Result<(), String> {
-    let sound = text.len() <= 254
+/// Checks the form of an e-mail address.
+fn email(text: &str) -> Result<(), String> {
+    let valid = text.len() <= 254
         && !text.contains(char::is_whitespace)
         && text
             .split_once('@')
             .is_some_and(|(name, host)| !name.is_empty() && domain(&host.to_lowercase()).is_ok());
-    if sound { Ok(()) } else { Err("is an e-mail address, such as `ops@example.com`".to_owned()) }
+    if valid { Ok(()) } else { Err("expected an e-mail address, such as `ops@example.com`".to_owned()) }
 }
 
-/// An address that a webhook may have, as far as its looks tell.
-pub(super) fn https_url(text: &str) -> Result<(), String> {
+/// Checks the form of a webhook URL.
+fn https_url(text: &str) -> Result<(), String> {
     let host = text.strip_prefix("https://").and_then(|rest| rest.split(['/', ':', '?']).next());
-    let sound = text.len() <= 2_000
+    let valid = text.len() <= 2_000
         && text.bytes().all(|byte| byte.is_ascii_graphic())
         && host.is_some_and(|host| domain(&host.to_lowercase()).is_ok());
-    if sound {
+    if valid {
         Ok(())
     } else {
-        Err("is an address that starts with `https://`, such as `https://example.com/alerts`".to_owned())
+        Err("expected a URL that starts with `https://`, such as `https://example.com/alerts`".to_owned())
     }
 }

@@ -1,48 +1,48 @@
-//! Regions of the file by name or pattern.
+//! Selects regions of the file by name or pattern, for `--regions` and `--exclude` of any verb.
 
 use std::collections::BTreeSet;
 
 use glob::Pattern;
 
 use super::model::Config;
-use super::places::{PLACES, other_partition};
-use super::reader::suggestion;
+use super::places::{find, other_partition};
+use super::suggest::suggestion;
 
 /// Regions of the file that were selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     /// Their names; at least one.
     pub regions: BTreeSet<String>,
-    /// Whether it is all of the file's.
+    /// Whether these are all regions of the file.
     pub whole: bool,
 }
 
 /// Why nothing was selected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
-    /// Not a region that there is.
-    #[error("no region of regions.toml is `{name}`{suggestion}")]
+    /// Not an AWS region.
+    #[error("no region in regions.toml matches `{name}`{suggestion}")]
     Unknown {
-        /// What was asked for.
+        /// The given name.
         name: String,
         /// `; did you mean …?`, or nothing.
         suggestion: String,
     },
-    /// A region that the file does not have.
+    /// An AWS region that is not in the file.
     #[error("{0} is not in regions.toml; add `[regions.{0}]`")]
     NotInFile(String),
-    /// A region of another partition than `aws`.
+    /// A region in another partition.
     #[error("{0}")]
     Partition(String),
-    /// Not a pattern.
-    #[error("`{0}` is no pattern of names: `eu-*`, `us-west-?`")]
+    /// Not a glob pattern.
+    #[error("`{0}` is not a valid name pattern; write names such as `eu-west-1`, `eu-*` or `us-west-?`")]
     Pattern(String),
-    /// Everything was left out.
-    #[error("no region is left")]
+    /// Everything is excluded.
+    #[error("all regions are excluded")]
     Nothing,
 }
 
-/// The regions that `include` names (none: all of them) and `exclude` does not, each by name or pattern.
+/// The regions matched by `include` (empty: all) and not by `exclude`; each entry is a name or a pattern.
 pub fn select(config: &Config, include: &[String], exclude: &[String]) -> Result<Selection, SelectError> {
     let all: BTreeSet<&str> = config.regions.iter().map(|region| region.name.as_str()).collect();
     let mut regions = if include.is_empty() { all.clone() } else { BTreeSet::new() };
@@ -67,11 +67,11 @@ fn matching<'a>(all: &BTreeSet<&'a str>, name: &str) -> Result<Vec<&'a str>, Sel
     if !found.is_empty() {
         return Ok(found);
     }
-    if PLACES.iter().any(|place| place.name == name) {
+    if find(name).is_some() {
         return Err(SelectError::NotInFile(name.to_owned()));
     }
-    if let Some(told) = other_partition(name) {
-        return Err(SelectError::Partition(told));
+    if let Some(fault) = other_partition(name) {
+        return Err(SelectError::Partition(fault));
     }
     let suggestion = suggestion(name, all.iter().copied());
     Err(SelectError::Unknown { name: name.to_owned(), suggestion })
@@ -84,8 +84,8 @@ mod tests {
     #[test]
     fn names_and_patterns_select_regions_of_the_file() {
         let config =
-            super::super::parse("regions.toml", include_str!("../../../regions.toml")).expect("sound");
-        let told = |include: &[&str], exclude: &[&str]| {
+            super::super::parse("regions.toml", include_str!("../../../regions.toml")).expect("valid");
+        let selected = |include: &[&str], exclude: &[&str]| {
             let owned = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
             match select(&config, &owned(include), &owned(exclude)) {
                 Ok(found) => {
@@ -104,19 +104,23 @@ mod tests {
                 &[],
                 "af-south-1 ap-northeast-1 ap-south-1 ap-southeast-1 ap-southeast-2 eu-central-1 eu-west-1 sa-east-1 us-east-1 us-west-2 (all)",
             ),
-            (&["eu-wset-1"], &[], "no region of regions.toml is `eu-wset-1`; did you mean `eu-west-1`?"),
+            (&["eu-wset-1"], &[], "no region in regions.toml matches `eu-wset-1`; did you mean `eu-west-1`?"),
             (&["eu-north-1"], &[], "eu-north-1 is not in regions.toml; add `[regions.eu-north-1]`"),
             (
                 &["cn-north-1"],
                 &[],
-                "`cn-north-1` is a region of AWS China, partition `aws-cn`; only the partition `aws` is supported, so far",
+                "`cn-north-1` is a region of AWS China, partition `aws-cn`; only the partition `aws` is supported",
             ),
-            (&["mars-1"], &[], "no region of regions.toml is `mars-1`"),
-            (&["[eu"], &[], "`[eu` is no pattern of names: `eu-*`, `us-west-?`"),
-            (&["eu-*"], &["eu-*"], "no region is left"),
+            (&["mars-1"], &[], "no region in regions.toml matches `mars-1`"),
+            (
+                &["[eu"],
+                &[],
+                "`[eu` is not a valid name pattern; write names such as `eu-west-1`, `eu-*` or `us-west-?`",
+            ),
+            (&["eu-*"], &["eu-*"], "all regions are excluded"),
         ];
         for (include, exclude, expected) in table {
-            assert_eq!(told(include, exclude), expected, "{include:?} {exclude:?}");
+            assert_eq!(selected(include, exclude), expected, "{include:?} {exclude:?}");
         }
     }
 }

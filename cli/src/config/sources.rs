@@ -8,15 +8,15 @@ pub(super) fn source_url(url: &str) -> Result<(), &'static str> {
     let rest = url.strip_prefix("https://").map(|rest| (rest, true));
     let (rest, secure) = rest
         .or_else(|| url.strip_prefix("http://").map(|rest| (rest, false)))
-        .ok_or("`url` must start with `https://`")?;
+        .ok_or("expected a URL that starts with `https://`")?;
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
     if host.is_empty() || url.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("`url` must be a URL, such as `https://example.com/city.mmdb`");
+        return Err("expected a URL, such as `https://example.com/city.mmdb`");
     }
     let ours = ["127.0.0.1", "localhost", "[::1]"].contains(&host);
-    if secure || ours { Ok(()) } else { Err("`url` must start with `https://`") }
+    if secure || ours { Ok(()) } else { Err("expected a URL that starts with `https://`") }
 }
 
 /// Checks the name of an npm package, optionally with a version or tag. npm itself also accepts folders, archives, URLs

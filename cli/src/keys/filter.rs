@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ipgeo_contract::{Identity, KeyRecord};
 
 use super::spec::{SpecError, tier_of};
-use crate::config::{Tiers, did_you_mean};
+use crate::config::{Tiers, suggestion};
 
 /// The filter; `None`: any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,8 +61,7 @@ impl KeyFilter {
         let owner = self.owner.as_deref().unwrap_or_default();
         if !any(of_owner) {
             let owners: BTreeSet<&str> = all.iter().map(|(_, record)| record.owner.as_str()).collect();
-            let hint = did_you_mean(owner, owners).map(|alike| format!("; did you mean `{alike}`?"));
-            return format!("no API key has the owner `{owner}`{}", hint.unwrap_or_default());
+            return format!("no API key has the owner `{owner}`{}", suggestion(owner, owners));
         }
         let tier = self.tier.as_deref().unwrap_or_default();
         if !any(of_tier) {

@@ -4,7 +4,7 @@ use ipgeo_contract::{Limit, Number};
 use jiff::civil::{self, Date};
 use jiff::{SignedDuration, Timestamp, ToSpan as _, tz::TimeZone};
 
-use crate::config::{Tier, Tiers, did_you_mean};
+use crate::config::{Tier, Tiers, suggestion};
 
 /// The longest duration in days: a hundred years.
 const DAYS_MAX: u64 = 36_500;
@@ -64,11 +64,10 @@ pub fn tier_of<'a>(name: &str, tiers: &'a Tiers) -> Result<&'a Tier, SpecError> 
     }
     tiers.find(name).ok_or_else(|| {
         let names: Vec<&str> = tiers.paid.iter().map(|tier| tier.name.as_str()).collect();
-        let alike = did_you_mean(name, names.iter().copied());
         SpecError::Tier {
             name: name.to_owned(),
             known: names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
-            hint: alike.map(|alike| format!("; did you mean `{alike}`?")).unwrap_or_default(),
+            hint: suggestion(name, names.iter().copied()),
         }
     })
 }

@@ -1,5 +1,5 @@
-//! Asking for what the flags did not say. Each answer is judged by the parser at once, in the file that it
-//! would make.
+//! Prompts for what the flags do not give. Each answer is checked at once by the real parser, on the file that it would
+//! produce. All invalid flags are reported together, before the first prompt.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -8,20 +8,21 @@ use glob::Pattern;
 use ipgeo_contract::Limit;
 
 use super::render::{Answers, Data, render};
-use crate::config::{self, ANONYMOUS, PLACES, other_partition};
+use crate::config::places::{PLACES, find, other_partition};
+use crate::config::{self, ANONYMOUS};
 
-/// Wrong answers to one question before the interview ends.
+/// Invalid answers to one question before `init` gives up.
 const TRIES: usize = 5;
 
-/// Somebody who can be asked.
+/// A user who can be prompted.
 pub trait Ask {
-    /// Puts a question; an empty answer means the default. `None`: nobody answers any more.
+    /// Asks a question; an empty answer selects the default. `None`: end of input.
     fn ask(&mut self, question: &str, default: &str) -> io::Result<Option<String>>;
-    /// Says something.
+    /// Prints a line.
     fn say(&mut self, line: &str);
 }
 
-/// What the flags said.
+/// The values given by flags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
     /// The service's name.
@@ -34,7 +35,7 @@ pub struct Known {
     pub regions: Option<Vec<String>>,
     /// The domain.
     pub domain: Option<String>,
-    /// Its zone.
+    /// Its hosted zone.
     pub hosted_zone: Option<String>,
     /// The limit of callers without an API key.
     pub anonymous: Option<String>,
@@ -44,33 +45,34 @@ pub struct Known {
     pub data: Option<Data>,
 }
 
-/// Why there are no answers.
+/// Why the interview failed.
 #[derive(Debug, thiserror::Error)]
 pub enum InterviewError {
-    /// A flag or an answer is wrong.
+    /// A flag or an answer is invalid.
     #[error("{0}")]
     Wrong(String),
-    /// Nobody answers.
+    /// The input ended, or a question got too many invalid answers.
     #[error("the questions were not answered; nothing was written")]
     Unanswered,
-    /// The terminal can't be read.
+    /// Reading an answer failed.
     #[error("read an answer")]
     Read(#[from] io::Error),
 }
 
-/// Regions by names and patterns (`eu-*`), in the order named, each once.
+/// Expands names and patterns (`eu-*`) to regions, in the given order, without duplicates.
 fn regions_of(patterns: &[String]) -> Result<Vec<String>, String> {
     let mut regions: Vec<String> = Vec::new();
     for pattern in patterns.iter().map(|pattern| pattern.trim()).filter(|pattern| !pattern.is_empty()) {
         let is_pattern = pattern.contains(['*', '?', '[']);
-        let matching = Pattern::new(pattern).map_err(|_| format!("`{pattern}` is no pattern of names"))?;
+        let matching =
+            Pattern::new(pattern).map_err(|_| format!("`{pattern}` is not a valid name pattern"))?;
         let found: Vec<&str> =
             PLACES.iter().map(|place| place.name).filter(|name| matching.matches(name)).collect();
         if found.is_empty() && is_pattern {
             let none = || format!("no AWS region matches `{pattern}`");
             return Err(other_partition(pattern).unwrap_or_else(none));
         }
-        // A name that is none goes into the file: the parser knows what was meant.
+        // The parser reports an unknown name, with a suggestion.
         let found = if found.is_empty() { vec![pattern] } else { found };
         for name in found {
             if !regions.iter().any(|known| known == name) {
@@ -87,10 +89,9 @@ fn faults(answers: &Answers) -> Vec<String> {
     let problems =
         config::parse("regions.toml", &render(answers)).err().map(|all| all.problems).unwrap_or_default();
     let mut faults: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
-    let known = |name: &String| PLACES.iter().any(|place| place.name == *name);
-    if !answers.regions.iter().all(known) {
+    if !answers.regions.iter().all(|name| find(name).is_some()) {
         // The fault about home is often only a consequence.
-        faults.retain(|fault| !fault.contains("which is not in [regions]"));
+        faults.retain(|fault| !fault.contains("is not in [regions]"));
     }
     faults
 }
@@ -99,7 +100,7 @@ fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
-/// The zone that a domain is likely to be in: all of it but its first label.
+/// The likely hosted zone of a domain: the domain without its first label.
 fn zone_of(domain: &str) -> String {
     match domain.split_once('.') {
         Some((_, zone)) if zone.contains('.') => zone.to_owned(),
@@ -107,7 +108,7 @@ fn zone_of(domain: &str) -> String {
     }
 }
 
-/// Sound answers to begin with; each is replaced by what is known or answered.
+/// The default answers.
 fn defaults() -> Answers {
     Answers {
         name: "ipgeo".to_owned(),
@@ -130,7 +131,7 @@ struct Interview<'a> {
 }
 
 impl Interview<'_> {
-    /// Takes a flag's value, or asks until the file with the answer has no fault.
+    /// Takes the value of a flag, or prompts until the resulting file is valid.
     fn settle(
         &mut self,
         known: Option<String>,
@@ -138,7 +139,7 @@ impl Interview<'_> {
         default: &str,
         set: impl Fn(&mut Answers, &str) -> Result<(), String>,
     ) -> Result<(), InterviewError> {
-        let judge = |answers: &Answers, text: &str| -> Result<Answers, String> {
+        let check = |answers: &Answers, text: &str| -> Result<Answers, String> {
             let mut next = answers.clone();
             set(&mut next, text)?;
             match faults(&next).into_iter().next() {
@@ -147,17 +148,17 @@ impl Interview<'_> {
             }
         };
         if let Some(text) = known {
-            self.answers = judge(&self.answers, &text).map_err(InterviewError::Wrong)?;
+            self.answers = check(&self.answers, &text).map_err(InterviewError::Wrong)?;
             return Ok(());
         }
         let Some(ask) = self.ask.as_deref_mut() else {
-            self.answers = judge(&self.answers, default).map_err(InterviewError::Wrong)?;
+            self.answers = check(&self.answers, default).map_err(InterviewError::Wrong)?;
             return Ok(());
         };
         for _try in 0..TRIES {
             let answer = ask.ask(question, default)?.ok_or(InterviewError::Unanswered)?;
             let answer = if answer.trim().is_empty() { default } else { answer.trim() };
-            match judge(&self.answers, answer) {
+            match check(&self.answers, answer) {
                 Ok(next) => {
                     self.answers = next;
                     return Ok(());
@@ -208,14 +209,14 @@ fn faults_of_flags(known: &Known) -> Vec<String> {
     take(&known.name, &mut answers.name);
     take(&known.environment, &mut answers.environment);
     if let Some(patterns) = &known.regions {
-        let (mut sound, before) = (Vec::new(), found.len());
+        let (mut valid, before) = (Vec::new(), found.len());
         for pattern in patterns.iter().filter(|pattern| !pattern.trim().is_empty()) {
             match regions_of(std::slice::from_ref(pattern)) {
-                Ok(_) => sound.push(pattern.clone()),
+                Ok(_) => valid.push(pattern.clone()),
                 Err(fault) => found.push(format!("--regions: {fault}")),
             }
         }
-        match regions_of(&sound) {
+        match regions_of(&valid) {
             Ok(regions) => {
                 answers.home.clone_from(&regions[0]);
                 answers.regions = regions;
@@ -247,8 +248,8 @@ fn faults_of_flags(known: &Known) -> Vec<String> {
         found.extend(faults_of_tiers(tiers, &mut answers.tiers));
     }
     found.extend(faults(&answers));
-    let mut told = BTreeSet::new();
-    found.retain(|fault| told.insert(fault.clone()));
+    let mut seen = BTreeSet::new();
+    found.retain(|fault| seen.insert(fault.clone()));
     found
 }
 
@@ -260,7 +261,7 @@ pub fn interview(known: Known, ask: Option<&mut dyn Ask>) -> Result<Answers, Int
         return Err(InterviewError::Wrong(wrong.join("\n")));
     }
     let mut talk = Interview { answers: defaults(), ask };
-    talk.settle(known.name, "Name of the service (begins every AWS name)", "ipgeo", |answers, text| {
+    talk.settle(known.name, "Service name (prefix of all AWS resource names)", "ipgeo", |answers, text| {
         text.clone_into(&mut answers.name);
         Ok(())
     })?;
@@ -270,7 +271,7 @@ pub fn interview(known: Known, ask: Option<&mut dyn Ask>) -> Result<Answers, Int
     })?;
     settle_regions(&mut talk, known.regions, known.home)?;
     settle_domain(&mut talk, known.domain, known.hosted_zone)?;
-    let question = "Calls of an address without an API key";
+    let question = "Limit per address without an API key";
     talk.settle(known.anonymous, question, "1500/day", |answers, text| {
         text.clone_into(&mut answers.anonymous);
         Ok(())
@@ -281,9 +282,9 @@ pub fn interview(known: Known, ask: Option<&mut dyn Ask>) -> Result<Answers, Int
     if let Some(data) = known.data {
         talk.answers.data = data;
     } else {
-        talk.settle(None, "Geo data: dbip, geolite or sample", "dbip", |answers, text| {
+        talk.settle(None, "Geo data (dbip, geolite or sample)", "dbip", |answers, text| {
             answers.data = <Data as clap::ValueEnum>::from_str(text, true)
-                .map_err(|_| format!("`{text}` is none of dbip, geolite and sample"))?;
+                .map_err(|_| format!("expected dbip, geolite or sample, found `{text}`"))?;
             Ok(())
         })?;
     }
@@ -299,7 +300,7 @@ fn settle_regions(
     home: Option<String>,
 ) -> Result<(), InterviewError> {
     let default = talk.answers.regions.join(",");
-    // With the home region given and no others, home is among them.
+    // If only --home is given, add it to the default regions.
     let default = match &home {
         Some(home) if !talk.answers.regions.contains(home) => format!("{home},{default}"),
         _ => default,
@@ -307,7 +308,7 @@ fn settle_regions(
     let wanted = home.clone();
     talk.settle(
         regions.map(|regions| regions.join(",")),
-        "Regions, the first is home; eu-* means all of Europe",
+        "Regions (the first is home; eu-* selects all of Europe)",
         &default,
         move |answers, text| {
             answers.regions = regions_of(&list(text))?;
@@ -318,7 +319,7 @@ fn settle_regions(
     let first = home.clone().unwrap_or_else(|| talk.answers.regions[0].clone());
     talk.settle(
         home,
-        "Home region: ledger, stream and counter; it can't be moved",
+        "Home region (ledger and usage stream; cannot be changed later)",
         &first,
         |answers, text| {
             text.clone_into(&mut answers.home);
@@ -332,12 +333,12 @@ fn settle_domain(
     domain: Option<String>,
     zone: Option<String>,
 ) -> Result<(), InterviewError> {
-    talk.settle(domain, "Domain of the API, or none", "none", |answers, text| {
+    talk.settle(domain, "Domain of the API (or none)", "none", |answers, text| {
         answers.domain = (text != "none").then(|| (text.to_owned(), zone_of(text)));
         Ok(())
     })?;
     let Some((_, likely)) = talk.answers.domain.clone() else { return Ok(()) };
-    talk.settle(zone, "Route 53 zone of the domain", &likely, |answers, text| {
+    talk.settle(zone, "Route 53 hosted zone of the domain", &likely, |answers, text| {
         if let Some((_, zone)) = &mut answers.domain {
             text.clone_into(zone);
         }
@@ -349,37 +350,37 @@ fn settle_domain(
 mod tests {
     use super::*;
 
-    /// Answers from a list, and what was said to it.
+    /// Answers from a list; records questions and messages.
     #[derive(Default)]
     struct Script {
         answers: Vec<&'static str>,
-        heard: Vec<String>,
+        printed: Vec<String>,
     }
 
     impl Ask for Script {
         fn ask(&mut self, question: &str, default: &str) -> io::Result<Option<String>> {
-            self.heard.push(format!("? {question} [{default}]"));
+            self.printed.push(format!("? {question} [{default}]"));
             if self.answers.is_empty() { Ok(None) } else { Ok(Some(self.answers.remove(0).to_owned())) }
         }
 
         fn say(&mut self, line: &str) {
-            self.heard.push(line.to_owned());
+            self.printed.push(line.to_owned());
         }
     }
 
     #[test]
-    fn without_anybody_to_ask_the_defaults_stand() {
-        let answers = interview(Known::default(), None).expect("sound");
+    fn without_a_terminal_defaults_are_used() {
+        let answers = interview(Known::default(), None).expect("valid");
         assert_eq!((answers.home.as_str(), answers.regions.len()), ("us-east-1", 3));
         let known = Known { home: Some("eu-west-1".into()), ..Known::default() };
-        let answers = interview(known, None).expect("sound");
+        let answers = interview(known, None).expect("valid");
         assert_eq!((answers.home.as_str(), answers.regions[0].as_str()), ("eu-west-1", "eu-west-1"));
     }
 
     #[test]
-    fn wrong_flags_are_told_as_the_parser_tells_them() {
+    fn invalid_flags_are_reported_in_the_words_of_the_parser() {
         let table = [
-            (Known { name: Some("Geo!".into()), ..Known::default() }, "`name` is 2 to 20 of"),
+            (Known { name: Some("Geo!".into()), ..Known::default() }, "service.name: expected 2 to 20 of"),
             (
                 Known { regions: Some(vec!["us-eats-1".into()]), ..Known::default() },
                 "did you mean `us-east-1`?",
@@ -399,10 +400,10 @@ mod tests {
             ),
             (Known { domain: Some("localhost".into()), ..Known::default() }, "lowercase domain"),
             (Known { hosted_zone: Some("a.test".into()), ..Known::default() }, "needs --domain"),
-            (Known { anonymous: Some("5/month".into()), ..Known::default() }, "by day"),
+            (Known { anonymous: Some("5/month".into()), ..Known::default() }, "per day"),
             (
                 Known { tiers: Some(vec![("Big Co".into(), "5/day".into())]), ..Known::default() },
-                "name of a tier",
+                "tiers.Big Co: expected 1 to 32 of",
             ),
         ];
         for (known, says) in table {
@@ -412,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_with_the_flags_is_told_at_once_and_before_anything_is_asked() {
+    fn all_invalid_flags_are_reported_together_before_the_first_prompt() {
         let known = Known {
             name: Some("Geo!".into()),
             environment: Some("production-of-ours".into()),
@@ -427,7 +428,7 @@ mod tests {
         let mut silent = Script::default();
         let told = interview(known, Some(&mut silent)).expect_err("faults").to_string();
         insta::assert_snapshot!(told);
-        assert!(silent.heard.is_empty(), "{:?}", silent.heard);
+        assert!(silent.printed.is_empty(), "{:?}", silent.printed);
         let twice = Known {
             tiers: Some(vec![("a".into(), "5/day".into()), ("a".into(), "6/day".into())]),
             ..Known::default()
@@ -439,7 +440,9 @@ mod tests {
             ..Known::default()
         };
         let told = interview(nameless, None).expect_err("faults").to_string();
-        for fault in ["--tier foo: a tier is NAME=LIMIT", "--tier anonymous: use --anonymous", "`name` is"] {
+        for fault in
+            ["--tier foo: a tier is NAME=LIMIT", "--tier anonymous: use --anonymous", "service.name: "]
+        {
             assert!(told.contains(fault), "{told}");
         }
     }
@@ -455,23 +458,23 @@ mod tests {
             ..Known::default()
         };
         let config =
-            config::parse("regions.toml", &render(&interview(known, None).expect("sound"))).expect("sound");
+            config::parse("regions.toml", &render(&interview(known, None).expect("valid"))).expect("valid");
         let calls: Vec<u64> = config.tiers.paid.iter().map(|tier| tier.limit.calls).collect();
         assert_eq!(calls, [100_000, 2_500_000]);
     }
 
     #[test]
-    fn a_wrong_answer_is_asked_again_and_silence_ends_it() {
+    fn an_invalid_answer_is_asked_again_and_end_of_input_fails() {
         let mut script = Script {
             answers: vec!["Bad Name", "geo", "", "eu-*,us-east-1", "", "api.a.test", "", "", "geolite"],
-            heard: Vec::new(),
+            printed: Vec::new(),
         };
-        let answers = interview(Known::default(), Some(&mut script)).expect("sound");
+        let answers = interview(Known::default(), Some(&mut script)).expect("valid");
         assert_eq!((answers.name.as_str(), answers.home.as_str()), ("geo", "eu-central-1"));
         assert!(answers.regions.contains(&"us-east-1".to_owned()) && answers.regions.len() > 5);
         assert_eq!(answers.domain, Some(("api.a.test".into(), "a.test".into())));
         assert_eq!(answers.data, Data::Geolite);
-        assert!(script.heard[1].contains("`name` is"), "{:?}", script.heard);
+        assert!(script.printed[1].contains("service.name: "), "{:?}", script.printed);
         let mut silent = Script::default();
         let ended = interview(Known::default(), Some(&mut silent));
         assert!(matches!(ended, Err(InterviewError::Unanswered)));

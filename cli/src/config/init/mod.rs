@@ -1,0 +1,8 @@
+//! A first `regions.toml` for `ipgeo init`: `interview` collects and checks answers, `render` writes them as a commented
+//! file. Pure: the terminal is behind [`Ask`], and the caller writes the file.
+
+mod interview;
+mod render;
+
+pub use interview::{Ask, InterviewError, Known, interview};
+pub use render::{Answers, Data, SCHEMA, render};
