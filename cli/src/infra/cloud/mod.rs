@@ -2,7 +2,6 @@
 //! memory. Whoever plans holds the first only, and so can't change anything.
 
 mod explain;
-pub mod memory;
 mod observe;
 mod probing;
 

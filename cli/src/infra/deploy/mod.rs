@@ -4,10 +4,9 @@
 mod event;
 mod execute;
 mod outcome;
+mod rollout;
 
 pub use event::{Event, SCHEMA, Sink, Told};
 pub use execute::{ExecuteOptions, Stop, execute};
 pub use outcome::{Failure, Outcome, Run};
-
-#[cfg(test)]
-pub(crate) mod tests;
+pub use rollout::{DatabaseRollout, plan_rollout, served_digests};

@@ -44,6 +44,3 @@ pub use show::{Shown, show};
 pub use templates::{Templates, templates_after, templates_now};
 pub use traffic::{TrafficChange, TrafficError, drain_or_attach, drained_after};
 pub use widening::Widening;
-
-#[cfg(test)]
-mod tests;

@@ -166,7 +166,7 @@ impl<'a> Renderer<'a> {
 
     /// The same renderer for the account with this number.
     #[must_use]
-    pub(crate) fn for_account(mut self, account: &str) -> Self {
+    pub fn for_account(mut self, account: &str) -> Self {
         self.account = Some(account.to_owned());
         self
     }
