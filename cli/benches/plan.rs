@@ -63,7 +63,7 @@ async fn planned(cloud: &MemoryCloud, text: &str, artifacts: &ArtifactSet) -> Pl
     let config = parse("regions.toml", text).expect("a sound file");
     let observed = observe(cloud, &Ask::everywhere(&config, Some(artifacts))).await.expect("it can be read");
     let planned = plan(&config, artifacts, &observed, &options(&config, artifacts));
-    planned.expect("rendered").expect("nothing forbids it")
+    planned.expect("nothing blocks it")
 }
 
 async fn measured(cloud: &MemoryCloud, text: &str, artifacts: &ArtifactSet) -> (Duration, usize) {

@@ -18,7 +18,7 @@ use crate::geo::licence::may_serve;
 use crate::geo::sources::{self, Lock, LockedDatabase, Rollout, Rollouts};
 use crate::infra::artifacts::{database_zip, prepare_database, unzip_database};
 use crate::infra::cloud::CloudRead as _;
-use crate::infra::deploy::{DatabaseRollout, Outcome, plan_rollout, served_digests};
+use crate::infra::deploy::{DatabaseRollout, DeployOutcome, RolloutError, plan_rollout, served_digests};
 use crate::infra::plan::{ArtifactFile, ProbeSpec};
 use crate::infra::stacks::ArtifactRef;
 use crate::ui::output::{self, Exit};
@@ -181,9 +181,10 @@ async fn give(
     let scope = flags.regions.scope(config)?;
     let regions = scope.regions.len();
     let aws = Aws::of(config, flags.profile.as_deref()).await?;
-    let plan = match plan_rollout(&aws, config, wanted, scope).await? {
+    let plan = match plan_rollout(&aws, config, wanted, scope).await {
         Ok(plan) => plan,
-        Err(faults) => return Ok(refused(faults, shared)),
+        Err(RolloutError::Plan(error)) => return Ok(refused(error.into_problems()?, shared)),
+        Err(error) => return Err(error.into()),
     };
     if !shown(&plan, false, shared)? {
         return Ok(Exit::Done);
@@ -195,7 +196,7 @@ async fn give(
     begin()?;
     let run = carry_out(&plan, &aws, &flags.execute, shared).await?;
     output::say(&run.report(&plan, &again()));
-    if run.outcome() == Outcome::Halted {
+    if run.outcome() == DeployOutcome::Halted {
         output::say("`ipgeo geo rollback` gives the regions back what they had");
     }
     Ok(exit_of(&run, regions))

@@ -8,7 +8,7 @@ use super::deployment::{Deployment, PlanFlags};
 use super::numbers::calls;
 use crate::cli::Shared;
 use crate::cost::CostChange;
-use crate::infra::plan::{Action, Fault, Op, Plan, SCHEMA, Summary, show};
+use crate::infra::plan::{Action, Op, Plan, Problem, SCHEMA, Summary, show};
 use crate::ui::output::{self, Exit, Format, Paint, painted};
 
 /// Flags of `ipgeo plan`.
@@ -36,9 +36,10 @@ pub struct PlanArgs {
 pub(crate) async fn run(args: PlanArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let deployment = Deployment::prepare(&args.flags, shared).await?;
     let observed = deployment.observe().await?;
-    let mut plan = match deployment.plan(&observed)? {
+    let mut plan = match deployment.plan(&observed) {
         Ok(plan) => plan,
-        Err(faults) => {
+        Err(error) => {
+            let faults = error.into_problems()?;
             output::data(&faults_document(&faults, shared.format())?)?;
             return Ok(tell_faults(&faults));
         }
@@ -69,7 +70,7 @@ fn document(plan: &Plan, cost: &CostChange, format: Format) -> anyhow::Result<St
 }
 
 /// Why a plan is blocked, for machines; empty for the table format, which reports it on standard error.
-fn faults_document(faults: &[Fault], format: Format) -> anyhow::Result<String> {
+fn faults_document(faults: &[Problem], format: Format) -> anyhow::Result<String> {
     match format {
         Format::Table => Ok(String::new()),
         Format::Json => output::json(&json!({ "schema": SCHEMA, "faults": faults })),
@@ -150,14 +151,14 @@ fn painted_line(line: &str) -> String {
 }
 
 /// Tells what forbids a plan.
-pub(super) fn tell_faults(faults: &[Fault]) -> Exit {
+pub(super) fn tell_faults(faults: &[Problem]) -> Exit {
     for fault in faults {
         output::say(&format!("error: {fault}"));
     }
     let count = faults.len();
     output::say(&format!(
-        "{count} {} in the way; nothing was changed",
-        if count == 1 { "thing" } else { "things" }
+        "{count} {} this plan; nothing was changed",
+        if count == 1 { "problem blocks" } else { "problems block" }
     ));
     Exit::Failed
 }
@@ -180,7 +181,7 @@ mod tests {
     }
 
     /// The plan of a first deploy to an account that has this zone.
-    fn first_plan(zone: Option<Zone>) -> Result<Plan, Vec<Fault>> {
+    fn first_plan(zone: Option<Zone>) -> Result<Plan, Vec<Problem>> {
         let (config, artifacts) = (config(), test_artifacts());
         let file = |artifact: &ArtifactRef| ArtifactFile {
             artifact: artifact.clone(),
@@ -198,7 +199,8 @@ mod tests {
             probe: ProbeSpec::default(),
         };
         let observed = Observed { account: "123456789012".to_owned(), zone, ..Observed::default() };
-        plan(&config, &artifacts, &observed, &options).expect("rendered")
+        plan(&config, &artifacts, &observed, &options)
+            .map_err(|error| error.into_problems().expect("rendered"))
     }
 
     /// A plan in every form: from nothing, and with nothing to do.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use ipgeo::config::Config;
 use ipgeo::infra::cloud::{
-    CloudError, CloudRead, CloudWrite, Done, Probe, ProbeTarget, ProbeTargets, Progress, StepError, explain,
+    CloudRead, CloudWrite, Done, Probe, ProbeTarget, ProbeTargets, Problem, Progress, StepError, explain,
 };
 use ipgeo::infra::plan::{AccessState, Action, Foreign, KeptData, ObservedRegion, ProbeSpec, Zone};
 use ipgeo::infra::stacks::Names;
@@ -181,15 +181,14 @@ impl MemoryCloud {
         state
     }
 
-    fn refusal(&self, region: &str) -> Option<CloudError> {
+    fn refusal(&self, region: &str) -> Option<Problem> {
         let state = self.now();
         let refusal = state.refused.as_ref().or_else(|| state.unreachable.get(region))?;
-        let explained = explain(region, Some(&refusal.code), &refusal.message);
-        Some(CloudError { what: explained.what, remedy: explained.remedy })
+        Some(explain(region, Some(&refusal.code), &refusal.message))
     }
 
     /// Counts a reading call.
-    fn read(&self, region: &str) -> Result<MutexGuard<'_, CloudState>, CloudError> {
+    fn read(&self, region: &str) -> Result<MutexGuard<'_, CloudState>, Problem> {
         self.now().log.reads += 1;
         match self.refusal(region) {
             Some(error) => Err(error),
@@ -199,7 +198,7 @@ impl MemoryCloud {
 }
 
 impl CloudRead for MemoryCloud {
-    async fn account(&self) -> Result<String, CloudError> {
+    async fn account(&self) -> Result<String, Problem> {
         let home = self.now().home.clone();
         drop(self.read(&home)?);
         Ok(ACCOUNT.to_owned())
@@ -208,23 +207,21 @@ impl CloudRead for MemoryCloud {
     async fn region(&self, region: &str, _account: &str, artifacts: &[String]) -> ObservedRegion {
         match self.read(region) {
             Ok(state) => state.observe(region, artifacts),
-            Err(error) => {
-                ObservedRegion { closed: Some((error.what, error.remedy)), ..ObservedRegion::default() }
-            }
+            Err(problem) => ObservedRegion { unreachable: Some(problem), ..ObservedRegion::default() },
         }
     }
 
-    async fn access(&self) -> Result<Option<AccessState>, CloudError> {
+    async fn access(&self) -> Result<Option<AccessState>, Problem> {
         let home = self.now().home.clone();
         Ok(self.read(&home)?.access())
     }
 
-    async fn kept(&self, _account: &str) -> Result<KeptData, CloudError> {
+    async fn kept(&self, _account: &str) -> Result<KeptData, Problem> {
         let home = self.now().home.clone();
         Ok(self.read(&home)?.kept())
     }
 
-    async fn zone(&self, zone: &str, domain: &str) -> Result<Option<Zone>, CloudError> {
+    async fn zone(&self, zone: &str, domain: &str) -> Result<Option<Zone>, Problem> {
         let state = self.read("Route 53")?;
         Ok(state.zones.iter().find(|known| known.name == zone).map(|known| known.observe(domain)))
     }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use crate::MemoryCloud;
 use ipgeo::config::{Config, parse};
-use ipgeo::infra::cloud::{Ask, CloudError, observe};
+use ipgeo::infra::cloud::{Ask, Problem, observe};
 use ipgeo::infra::deploy::{Event, ExecuteOptions, Run, Sink, Stop, execute};
 use ipgeo::infra::plan::{
-    ArtifactFile, DestroyOptions, Fault, Observed, Plan, PlanOptions, ProbeSpec, Scope, destroy, plan, show,
+    ArtifactFile, DestroyOptions, Observed, Plan, PlanError, PlanOptions, ProbeSpec, Scope, destroy, plan,
+    show,
 };
 use ipgeo::infra::stacks::{ArtifactRef, ArtifactSet};
 
@@ -131,8 +132,13 @@ pub fn test_artifacts() -> ArtifactSet {
 }
 
 /// What the cloud holds.
-pub async fn observed(cloud: &MemoryCloud, config: &Config) -> Result<Observed, CloudError> {
+pub async fn observed(cloud: &MemoryCloud, config: &Config) -> Result<Observed, Problem> {
     observe(cloud, &Ask::everywhere(config, Some(&test_artifacts()))).await
+}
+
+/// The plan, or the problems that block it.
+pub fn blocked(plan: Result<Plan, PlanError>) -> Result<Plan, Vec<Problem>> {
+    plan.map_err(|error| error.into_problems().expect("rendered"))
 }
 
 /// The plan of a deploy of everything, with options changed.
@@ -140,21 +146,21 @@ pub async fn planned_with(
     cloud: &MemoryCloud,
     file: &File,
     change: impl FnOnce(&mut PlanOptions),
-) -> Result<Plan, Vec<Fault>> {
+) -> Result<Plan, Vec<Problem>> {
     let (config, artifacts) = (file.config(), test_artifacts());
     let mut options = options(&config, &artifacts);
     change(&mut options);
     let observed = observed(cloud, &config).await.expect("a cloud that can be read");
-    plan(&config, &artifacts, &observed, &options).expect("rendered")
+    blocked(plan(&config, &artifacts, &observed, &options))
 }
 
 /// The plan of a deploy of everything.
-pub async fn planned(cloud: &MemoryCloud, file: &File) -> Result<Plan, Vec<Fault>> {
+pub async fn planned(cloud: &MemoryCloud, file: &File) -> Result<Plan, Vec<Problem>> {
     planned_with(cloud, file, |_| {}).await
 }
 
 /// The plan of a deploy of some regions.
-pub async fn planned_for(cloud: &MemoryCloud, file: &File, regions: &[&str]) -> Result<Plan, Vec<Fault>> {
+pub async fn planned_for(cloud: &MemoryCloud, file: &File, regions: &[&str]) -> Result<Plan, Vec<Problem>> {
     let scope = Scope { regions: set(regions), whole: false };
     planned_with(cloud, file, |options| options.scope = scope).await
 }
@@ -164,11 +170,11 @@ pub async fn planned_destroy(
     cloud: &MemoryCloud,
     file: &File,
     delete_data: bool,
-) -> Result<Plan, Vec<Fault>> {
+) -> Result<Plan, Vec<Problem>> {
     let (config, artifacts) = (file.config(), test_artifacts());
     let ask = Ask::everywhere(&config, Some(&artifacts)).with_kept_data();
     let observed = observe(cloud, &ask).await.expect("a cloud that can be read");
-    destroy(&config, &artifacts, &observed, DestroyOptions { delete_data }).expect("rendered")
+    blocked(destroy(&config, &artifacts, &observed, DestroyOptions { delete_data }))
 }
 
 /// Keeps what it is told.
@@ -230,7 +236,7 @@ pub enum Goal {
 
 impl Goal {
     /// The plan towards it.
-    pub async fn planned(&self, cloud: &MemoryCloud) -> Result<Plan, Vec<Fault>> {
+    pub async fn planned(&self, cloud: &MemoryCloud) -> Result<Plan, Vec<Problem>> {
         match self {
             Self::Deploy(file) => planned_with(cloud, file, |options| options.recreate_failed = true).await,
             Self::Destroy(file, delete_data) => planned_destroy(cloud, file, *delete_data).await,

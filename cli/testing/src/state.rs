@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::faults::InjectedFault;
 use crate::log::Log;
 use crate::operation::Operation;
-use ipgeo::infra::cloud::{Done, StepError};
+use ipgeo::infra::cloud::{Done, Problem, StepError};
 use ipgeo::infra::plan::{AccessState, Foreign, ObservedRegion, ObservedStack, Record, Zone};
 use ipgeo::infra::stacks::{Names, StackKind, Template};
 
@@ -198,9 +198,9 @@ impl CloudState {
         }
         let bucket = self.names.bucket(ACCOUNT, region);
         if self.taken_buckets.contains(&bucket) && !observed.stacks.contains_key(&StackKind::Artifacts) {
-            observed.closed = Some((
+            observed.unreachable = Some(Problem::new(
                 format!("the bucket name {bucket} is taken by another account"),
-                "choose another `name` or `environment` in regions.toml".to_owned(),
+                "choose another `name` or `environment` in regions.toml",
             ));
         }
         let held = self.contents.objects.get(&bucket);

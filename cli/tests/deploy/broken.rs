@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ipgeo::infra::deploy::{Outcome, Run};
+use ipgeo::infra::deploy::{DeployOutcome, Run};
 use ipgeo::infra::plan::{Action, Plan, WaveKind};
 use ipgeo_cli_testing::harness::{
     DOMAIN, FOUR, File, Goal, HOME, carried_out_or_killed, converge, deployed, finish,
@@ -32,13 +32,13 @@ fn check_run(plan: &Plan, wave: usize, broken: &InjectedFault, run: Option<&Run>
         return;
     };
     if let FaultKind::Throttle(_) = broken.kind {
-        assert_eq!((run.outcome(), run.left(plan)), (Outcome::Done, 0));
+        assert_eq!((run.outcome(), run.left(plan)), (DeployOutcome::Done, 0));
         return;
     }
     let [failure] = &run.failures[..] else { panic!("one failure, not {:?}", run.failures) };
     assert_eq!((&failure.region, &failure.step), (&broken.region, &broken.step));
     let halted = matches!(plan.waves[wave].wave, WaveKind::CanaryProbe | WaveKind::Probe);
-    assert_eq!(run.outcome(), if halted { Outcome::Halted } else { Outcome::Failed });
+    assert_eq!(run.outcome(), if halted { DeployOutcome::Halted } else { DeployOutcome::Failed });
     // Earlier waves are done, siblings have finished, later waves were not begun.
     for (index, planned) in plan.waves.iter().enumerate() {
         for (step_index, step) in planned.steps.iter().enumerate() {

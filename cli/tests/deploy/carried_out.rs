@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ipgeo::infra::cloud::{Probe as _, ProbeTarget};
-use ipgeo::infra::deploy::{Event, ExecuteOptions, Outcome, Stop, execute};
+use ipgeo::infra::deploy::{DeployOutcome, Event, ExecuteOptions, Stop, execute};
 use ipgeo::infra::plan::{Action, Plan, ProbeSpec, Step, WaveKind, rollback, show};
 use ipgeo::infra::stacks::{ArtifactRef, StackKind};
 use ipgeo_cli_testing::harness::{
@@ -178,7 +178,7 @@ async fn what_is_left_of_a_half_removed_region_goes_too() {
         let cloud = cloud.fork();
         break_at(&cloud, region, step, FaultKind::Refuse);
         let run = carried_out(&cloud, &planned(&cloud, &less).await.expect("a plan")).await;
-        assert_eq!(run.outcome(), Outcome::Failed, "{step}");
+        assert_eq!(run.outcome(), DeployOutcome::Failed, "{step}");
         assert_eq!(converge(&cloud, &Goal::Deploy(less.clone())).await, 1, "{step}");
         assert_eq!(cloud.picture(), deployed(&less).await.picture(), "{step}");
     }
@@ -239,12 +239,12 @@ async fn the_canary_goes_first_and_its_probe_halts_the_deploy() {
     cloud.set_unhealthy(HOME, Some("/health: 502 Bad Gateway"));
     let plan = planned(&cloud, &changed).await.expect("a plan");
     let run = carried_out(&cloud, &plan).await;
-    assert_eq!(run.outcome(), Outcome::Halted);
+    assert_eq!(run.outcome(), DeployOutcome::Halted);
     assert_eq!(cloud.log().effects.len(), 1, "the canary alone was changed");
     insta::assert_snapshot!("canary_halted", run.report(&plan, "ipgeo deploy"));
     // A second try harms no second region.
     let again = planned(&cloud, &changed).await.expect("a plan");
-    assert_eq!(carried_out(&cloud, &again).await.outcome(), Outcome::Halted);
+    assert_eq!(carried_out(&cloud, &again).await.outcome(), DeployOutcome::Halted);
     assert_eq!(cloud.log().effects.len(), 1);
     cloud.set_unhealthy(HOME, None);
     assert_eq!(converge(&cloud, &Goal::Deploy(changed)).await, 1);
@@ -256,7 +256,7 @@ async fn records_lead_only_to_edges_that_have_answered() {
     let cloud = MemoryCloud::new(&file.config());
     cloud.set_unhealthy("us-east-1", Some("a wrong answer"));
     let run = carried_out(&cloud, &planned(&cloud, &file).await.expect("a plan")).await;
-    assert_eq!(run.outcome(), Outcome::Halted);
+    assert_eq!(run.outcome(), DeployOutcome::Halted);
     assert_eq!(observed(&cloud, &file.config()).await.expect("read").attached(), set(&[]));
     cloud.set_unhealthy("us-east-1", None);
     // What is missing is asked again before it is routed.
@@ -281,7 +281,7 @@ async fn who_stops_a_deploy_lets_what_is_under_way_finish() {
             stop.stop();
         };
         let (run, ()) = futures_util::join!(run, stopping);
-        assert_eq!((run.outcome(), run.failures.len()), (Outcome::Interrupted, 0), "{after_ms}");
+        assert_eq!((run.outcome(), run.failures.len()), (DeployOutcome::Interrupted, 0), "{after_ms}");
         assert_eq!(run.done.len(), begun, "{after_ms}");
         assert_eq!(cloud.log().calls.len(), begun, "nothing more was asked for");
         assert!(run.report(&plan, "ipgeo deploy").contains("nothing is half done"));
@@ -304,7 +304,7 @@ async fn a_wait_for_resolvers_is_cut_short_and_waited_again() {
         stop.stop();
     };
     let (run, ()) = futures_util::join!(run, stopping);
-    assert_eq!(run.outcome(), Outcome::Interrupted);
+    assert_eq!(run.outcome(), DeployOutcome::Interrupted);
     // The records have gone; callers may still come.
     let rest = planned(&cloud, &less).await.expect("a plan");
     assert_eq!(rest.waves[0].wave, WaveKind::Drain);
@@ -317,7 +317,7 @@ async fn aws_is_given_time_when_it_asks_for_it() {
     let cloud = MemoryCloud::new(&file.config());
     let plan = planned(&cloud, &file).await.expect("a plan");
     for (times, outcome, waited_s) in
-        [(1, Outcome::Done, 2), (5, Outcome::Done, 62), (9, Outcome::Failed, 126)]
+        [(1, DeployOutcome::Done, 2), (5, DeployOutcome::Done, 62), (9, DeployOutcome::Failed, 126)]
     {
         let cloud = cloud.fork();
         break_at(&cloud, "sa-east-1", "edge stack", FaultKind::Throttle(times));
@@ -352,7 +352,7 @@ async fn a_rollback_returns_every_region_that_was_touched() {
         break_at(&cloud, region, step, kind);
         let plan = planned(&cloud, &after).await.expect("a plan");
         let run = carried_out(&cloud, &plan).await;
-        assert_ne!(run.outcome(), Outcome::Done, "{step}");
+        assert_ne!(run.outcome(), DeployOutcome::Done, "{step}");
         let back = rollback(&plan, &run.done, &run.failed);
         finish(&cloud, &back).await;
         // Buckets and what was copied into them stay; so do edges' log groups in none.
@@ -391,7 +391,7 @@ async fn a_rollback_returns_nothing_once_regions_have_begun_to_go() {
     let run = carried_out(&cloud, &plan).await;
     let back = rollback(&plan, &run.done, &run.failed);
     assert!(back.is_empty());
-    assert!(back.notes[0].starts_with("nothing is returned"), "{:?}", back.notes);
+    assert!(back.notes[0].starts_with("nothing to roll back"), "{:?}", back.notes);
     assert_eq!(converge(&cloud, &Goal::Deploy(less)).await, 1);
 }
 
@@ -414,7 +414,7 @@ async fn bad_code_reaches_the_canary_alone() {
     let code: &ArtifactRef = &test_artifacts().code["arm64"];
     cloud.set_bad_code(&code.digest);
     let run = carried_out(&cloud, &planned(&cloud, &file).await.expect("a plan")).await;
-    assert_eq!(run.outcome(), Outcome::Halted);
+    assert_eq!(run.outcome(), DeployOutcome::Halted);
     assert_eq!(cloud.log().effects_of("create edge").len(), 1);
 }
 
@@ -446,8 +446,11 @@ async fn events_tell_everything_in_order() {
         .expect("told")
         .iter()
         .map(|(at_ms, event)| {
-            let told =
-                ipgeo::infra::deploy::Told { schema: ipgeo::infra::deploy::SCHEMA, at_ms: *at_ms, event };
+            let told = ipgeo::infra::deploy::EventLine {
+                schema: ipgeo::infra::deploy::SCHEMA,
+                at_ms: *at_ms,
+                event,
+            };
             serde_json::to_string(&told).expect("JSON")
         })
         .collect();

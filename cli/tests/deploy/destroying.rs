@@ -1,12 +1,12 @@
 //! Deleting the service, with and without its data, and deploying it again.
 
 use ipgeo::infra::cloud::{Ask, observe};
-use ipgeo::infra::deploy::Outcome;
-use ipgeo::infra::plan::{DestroyOptions, destroy};
+use ipgeo::infra::deploy::DeployOutcome;
+use ipgeo::infra::plan::{DestroyOptions, Problem, destroy};
 use ipgeo_cli_testing::FaultKind;
 use ipgeo_cli_testing::harness::{
-    FOUR, File, HOME, carried_out, deploy, deployed, finish, observed, planned, planned_destroy, set,
-    test_artifacts,
+    FOUR, File, HOME, blocked, carried_out, deploy, deployed, finish, observed, planned, planned_destroy,
+    set, test_artifacts,
 };
 
 use super::carried_out::{break_at, text};
@@ -74,13 +74,13 @@ async fn kept_data_is_found_and_deleted_by_a_later_destroy() {
         let config = file.config();
         let ask = Ask::everywhere(&config, None).with_kept_data();
         let mut seen = observe(&cloud, &ask).await.expect("read");
-        seen.regions.get_mut(HOME).expect("home").closed = Some(("not allowed".into(), "allow it".into()));
-        let faults = destroy(&config, &artifacts, &seen, DestroyOptions { delete_data: true });
-        assert_eq!(faults.expect("rendered").expect_err("closed")[0].what, "not allowed");
+        seen.regions.get_mut(HOME).expect("home").unreachable = Some(Problem::new("not allowed", "allow it"));
+        let refused = destroy(&config, &artifacts, &seen, DestroyOptions { delete_data: true });
+        assert_eq!(blocked(refused).expect_err("unreachable")[0].what, "not allowed");
         // The same command continues an interrupted run.
         let some = cloud.fork();
         break_at(&some, HOME, "delete ledger", FaultKind::Fail);
-        assert_eq!(carried_out(&some, &plan).await.outcome(), Outcome::Failed);
+        assert_eq!(carried_out(&some, &plan).await.outcome(), DeployOutcome::Failed);
         let rest = planned_destroy(&some, &file, true).await.expect("a plan");
         assert!(!rest.is_empty());
         for (cloud, plan) in [(&cloud, &plan), (&some, &rest)] {

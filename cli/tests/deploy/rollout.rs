@@ -1,20 +1,20 @@
 //! A geo database is rolled out and back, and nothing else with it.
 
-use ipgeo::infra::deploy::{DatabaseRollout, plan_rollout, served_digests};
+use ipgeo::infra::deploy::{DatabaseRollout, RolloutError, plan_rollout, served_digests};
 use ipgeo::infra::plan::{ArtifactFile, Plan};
 use ipgeo::infra::stacks::ArtifactRef;
 use ipgeo_cli_testing::harness::{FOUR, File, deployed, finish, options, test_artifacts};
 use ipgeo_cli_testing::{ACCOUNT, MemoryCloud};
 
 /// The plan that rolls the database with this digest out to every region of a file.
-async fn given(cloud: &MemoryCloud, file: &File, digest: &str) -> anyhow::Result<Plan> {
+async fn given(cloud: &MemoryCloud, file: &File, digest: &str) -> Result<Plan, RolloutError> {
     let config = file.config();
     let artifact = ArtifactRef::new("geo", digest);
     let files = vec![ArtifactFile { artifact: artifact.clone(), file: "x.zip".into(), bytes: 1 }];
     let description = format!("database {digest:.8}");
     let options = options(&config, &test_artifacts());
     let wanted = DatabaseRollout { artifact, description, files, probe: options.probe };
-    Ok(plan_rollout(cloud, &config, wanted, options.scope).await?.expect("nothing forbids it"))
+    plan_rollout(cloud, &config, wanted, options.scope).await
 }
 
 async fn served(cloud: &MemoryCloud, file: &File) -> Vec<String> {
@@ -48,8 +48,8 @@ async fn a_changed_file_is_for_a_deploy() {
     let cloud = deployed(&file).await;
     let changed = file.with(|file| file.memory_mb = 512);
     let refused = given(&cloud, &changed, &"7".repeat(64)).await.expect_err("more would change");
-    assert!(refused.to_string().contains("edge LookupFunction"), "{refused:#}");
+    assert!(refused.to_string().contains("edge LookupFunction"), "{refused}");
     let nowhere = MemoryCloud::new(&file.config());
     let refused = given(&nowhere, &file, &"7".repeat(64)).await.expect_err("nothing is deployed");
-    assert!(refused.to_string().contains("has no edge yet"), "{refused:#}");
+    assert!(refused.to_string().contains("has no edge yet"), "{refused}");
 }

@@ -2,12 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::bail;
-
 use crate::config::Config;
 use crate::infra::cloud::{Ask, CloudRead, observe};
 use crate::infra::plan::{
-    self, ArtifactFile, Fault, Observed, Plan, PlanOptions, ProbeSpec, Scope, beside_database,
+    self, ArtifactFile, Observed, Plan, PlanError, PlanOptions, ProbeSpec, Problem, Scope, beside_database,
 };
 use crate::infra::stacks::{ArtifactRef, ArtifactSet, StackKind};
 
@@ -24,6 +22,26 @@ pub struct DatabaseRollout {
     pub probe: ProbeSpec,
 }
 
+/// Why a database can't be rolled out.
+#[derive(Debug, thiserror::Error)]
+pub enum RolloutError {
+    /// AWS can't be read.
+    #[error(transparent)]
+    Unreadable(#[from] Problem),
+    /// There is no plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A rollout leaves the code as it is, so there must be one code to leave.
+    #[error("regions run different code; run `ipgeo deploy` first")]
+    MixedCode,
+    /// A region of the file is not deployed.
+    #[error("{0} has no edge yet; `ipgeo deploy` creates it")]
+    NoEdge(String),
+    /// `regions.toml` has changed, too.
+    #[error("more than the database would change: {0}; see `ipgeo plan`, then run `ipgeo deploy`")]
+    MoreChanges(String),
+}
+
 /// Digests of the databases that the regions serve.
 pub async fn served_digests<C: CloudRead>(cloud: &C, config: &Config, account: &str) -> BTreeSet<String> {
     let reads = config.regions.iter().map(|region| cloud.region(&region.name, account, &[]));
@@ -35,7 +53,10 @@ pub async fn served_digests<C: CloudRead>(cloud: &C, config: &Config, account: &
 }
 
 /// The code that the regions run, by architecture: a rollout leaves it as it is.
-fn running_code(config: &Config, observed: &Observed) -> anyhow::Result<BTreeMap<&'static str, ArtifactRef>> {
+fn running_code(
+    config: &Config,
+    observed: &Observed,
+) -> Result<BTreeMap<&'static str, ArtifactRef>, RolloutError> {
     let mut code: BTreeMap<&'static str, ArtifactRef> = BTreeMap::new();
     for region in &config.regions {
         let edge = observed.regions.get(&region.name).and_then(|region| region.stacks.get(&StackKind::Edge));
@@ -43,24 +64,24 @@ fn running_code(config: &Config, observed: &Observed) -> anyhow::Result<BTreeMap
         let running = ArtifactRef::new("code", digest);
         let known = code.entry(region.runtime.architecture.as_str()).or_insert_with(|| running.clone());
         if *known != running {
-            bail!("regions run different code; `ipgeo deploy` makes them alike first");
+            return Err(RolloutError::MixedCode);
         }
     }
     let missing =
         config.regions.iter().find(|region| !code.contains_key(region.runtime.architecture.as_str()));
     match missing {
-        Some(region) => bail!("{} has no edge yet; `ipgeo deploy` makes it", region.name),
+        Some(region) => Err(RolloutError::NoEdge(region.name.clone())),
         None => Ok(code),
     }
 }
 
-/// The plan that rolls a database out, or what blocks it; an error if anything but the database would change.
+/// The plan that rolls a database out; an error if anything but the database would change.
 pub async fn plan_rollout<C: CloudRead>(
     cloud: &C,
     config: &Config,
     wanted: DatabaseRollout,
     scope: Scope,
-) -> anyhow::Result<Result<Plan, Vec<Fault>>> {
+) -> Result<Plan, RolloutError> {
     let first = observe(cloud, &Ask::everywhere(config, None)).await?;
     let set = ArtifactSet {
         code: running_code(config, &first)?,
@@ -75,16 +96,7 @@ pub async fn plan_rollout<C: CloudRead>(
         files: wanted.files,
         probe: wanted.probe,
     };
-    let plan = match plan::plan(config, &set, &observed, &options)? {
-        Ok(plan) => plan,
-        Err(faults) => return Ok(Err(faults)),
-    };
+    let plan = plan::plan(config, &set, &observed, &options)?;
     let beside = beside_database(&plan);
-    if !beside.is_empty() {
-        bail!(
-            "more than the database would change: {}; `ipgeo plan` shows it, `ipgeo deploy` does it",
-            beside.join(", ")
-        );
-    }
-    Ok(Ok(plan))
+    if beside.is_empty() { Ok(plan) } else { Err(RolloutError::MoreChanges(beside.join(", "))) }
 }

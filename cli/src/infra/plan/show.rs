@@ -1,4 +1,4 @@
-//! A plan for people: one line for what several regions have in common, the dangerous standing out.
+//! A plan for people: one line for what several regions have in common; dangerous changes stand out.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::diff::{Op, PropertyChange, ResourceChange};
-use super::faults::PROTECTED;
+use super::guards::PROTECTED;
 use super::model::{Action, Plan, RecordChange, StackChange, Step, Summary, short_key};
 
-/// Regions that are named one by one; more are counted.
+/// Up to so many regions are named one by one; more are counted.
 const REGIONS_NAMED_MAX: usize = 3;
-/// Characters of a value.
+/// Characters of a value; longer ones are cut.
 const VALUE_CHARS_MAX: usize = 40;
 
 /// A plan as text.
@@ -19,11 +19,11 @@ const VALUE_CHARS_MAX: usize = 40;
 pub struct Shown {
     /// The changes, a line each.
     pub body: String,
-    /// The count.
+    /// The summary.
     pub last_line: String,
 }
 
-/// Writes a plan; `verbose` lists every resource of new stacks too.
+/// Prints a plan; `verbose` also lists every resource of new stacks.
 pub fn show(plan: &Plan, verbose: bool) -> Shown {
     let mut body = String::new();
     for wave in &plan.waves {
