@@ -467,7 +467,7 @@ async fn a_stack_that_never_came_up_is_made_anew_when_that_is_said() {
     let faults = planned(&cloud, &file).await.expect_err("ROLLBACK_COMPLETE");
     assert!(faults[0].remedy.contains("--recreate-failed"), "{faults:?}");
     let plan = planned_with(&cloud, &file, |options| options.recreate_failed = true).await.expect("a plan");
-    assert!(text(&plan).contains("in place of the one that never came up"));
+    assert!(text(&plan).contains("replacing one whose creation failed"));
     finish(&cloud, &plan).await;
     assert!(planned(&cloud, &file).await.expect("a plan").is_empty());
 }

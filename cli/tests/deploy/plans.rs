@@ -1,4 +1,4 @@
-//! What plans say, and what forbids one.
+//! What plans say, and what blocks one.
 
 use std::collections::BTreeSet;
 
@@ -114,7 +114,7 @@ async fn what_is_wrong_is_told_before_anything_is_changed() {
             "choose another `name` or `environment`",
         ),
         (
-            "a stack that never came up",
+            "a stack that was never created",
             |cloud| cloud.set_stack_status("sa-east-1", "ipgeo-prod-edge", "ROLLBACK_COMPLETE"),
             "sa-east-1",
             "the edge stack was never created (ROLLBACK_COMPLETE)",
