@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 
 use file::regions_toml;
 use ipgeo::config::{Config, PLACES, parse};
-use ipgeo::infra::cloud::memory::Memory;
 use ipgeo::infra::cloud::{Ask, observe};
 use ipgeo::infra::deploy::{Event, ExecuteOptions, Sink, Stop, execute};
 use ipgeo::infra::plan::{ArtifactFile, Plan, PlanOptions, ProbeSpec, Scope, plan};
 use ipgeo::infra::stacks::{ArtifactRef, ArtifactSet};
+use ipgeo_cli_testing::MemoryCloud;
 use median::median;
 use plot::{Curve, draw};
 
@@ -59,14 +59,14 @@ fn options(config: &Config, artifacts: &ArtifactSet) -> PlanOptions {
     }
 }
 
-async fn planned(cloud: &Memory, text: &str, artifacts: &ArtifactSet) -> Plan {
+async fn planned(cloud: &MemoryCloud, text: &str, artifacts: &ArtifactSet) -> Plan {
     let config = parse("regions.toml", text).expect("a sound file");
     let observed = observe(cloud, &Ask::everywhere(&config, Some(artifacts))).await.expect("it can be read");
     let planned = plan(&config, artifacts, &observed, &options(&config, artifacts));
-    planned.expect("rendered").expect("nothing forbids it")
+    planned.expect("nothing blocks it")
 }
 
-async fn measured(cloud: &Memory, text: &str, artifacts: &ArtifactSet) -> (Duration, usize) {
+async fn measured(cloud: &MemoryCloud, text: &str, artifacts: &ArtifactSet) -> (Duration, usize) {
     let (mut times, mut steps) = (Vec::with_capacity(RUNS), 0);
     for _ in 0..RUNS {
         let begun = Instant::now();
@@ -85,7 +85,7 @@ async fn main() {
     let mut curves = names.map(|name| Curve { name, points: Vec::new() });
     for count in [1, 2, 5, 10, 20, PLACES.len()] {
         let text = regions_toml(count);
-        let cloud = Memory::new(&parse("regions.toml", &text).expect("a sound file"));
+        let cloud = MemoryCloud::new(&parse("regions.toml", &text).expect("a sound file"));
         let mut told = vec![measured(&cloud, &text, &artifacts).await];
         let first = planned(&cloud, &text, &artifacts).await;
         let run =

@@ -14,7 +14,7 @@ use super::tables::Replicas;
 use super::{dns, kept, stacks, tables};
 use crate::config::Config;
 use crate::infra::cloud::{
-    CloudError, CloudRead, CloudWrite, Done, ProbeTarget, ProbeTargets, Progress, StepError, explain,
+    CloudRead, CloudWrite, Done, ProbeTarget, ProbeTargets, Problem, Progress, StepError,
 };
 use crate::infra::plan::{
     AccessState, Action, Alias, BucketKind, KeptData, ObservedRegion, RecordChange, Zone, alias_of,
@@ -72,7 +72,7 @@ impl Aws {
     }
 
     /// The access table's replicas beside home and DynamoDB's words for their states.
-    pub async fn replicas(&self) -> Result<Replicas, CloudError> {
+    pub async fn replicas(&self) -> Result<Replicas, Problem> {
         let client = self.session.dynamodb(&self.home);
         let replicas = tables::replicas(&client, &self.names.access_table).await;
         Ok(replicas.map_err(|refusal| refusal.for_reading(&self.home))?.unwrap_or_default())
@@ -164,7 +164,7 @@ impl ProbeTargets for Aws {
 }
 
 impl CloudRead for Aws {
-    async fn account(&self) -> Result<String, CloudError> {
+    async fn account(&self) -> Result<String, Problem> {
         let account = self.account_number().await;
         account.map(str::to_owned).map_err(|refusal| {
             let mut error = refusal.for_reading(&self.home);
@@ -178,15 +178,14 @@ impl CloudRead for Aws {
     }
 
     async fn region(&self, region: &str, account: &str, artifacts: &[String]) -> ObservedRegion {
-        let closed = |refusal: &Refusal| {
-            let explained = explain(region, refusal.code.as_deref(), &refusal.message);
-            let closed = Some((explained.what, explained.remedy));
-            ObservedRegion { closed, ..ObservedRegion::default() }
+        let unreachable = |refusal: &Refusal| {
+            let unreachable = Some(refusal.for_reading(region));
+            ObservedRegion { unreachable, ..ObservedRegion::default() }
         };
         let client = self.session.cloudformation(region);
         let found = match stacks::read(&client, &self.names).await {
             Ok(found) => found,
-            Err(refusal) => return closed(&refusal),
+            Err(refusal) => return unreachable(&refusal),
         };
         let mut observed = ObservedRegion { stacks: found, ..ObservedRegion::default() };
         if artifacts.is_empty() {
@@ -196,28 +195,28 @@ impl CloudRead for Aws {
         if observed.stacks.contains_key(&StackKind::Artifacts) {
             match bucket.holds(artifacts).await {
                 Ok(held) => observed.artifacts = held,
-                Err(refusal) => return closed(&refusal),
+                Err(refusal) => return unreachable(&refusal),
             }
         } else if bucket.is_anothers().await {
-            observed.closed = Some((
+            observed.unreachable = Some(Problem::new(
                 format!("the bucket name {} is taken by another account", bucket.name),
-                "choose another `name` or `environment` in regions.toml".to_owned(),
+                "choose another `name` or `environment` in regions.toml",
             ));
         }
         observed
     }
 
-    async fn access(&self) -> Result<Option<AccessState>, CloudError> {
+    async fn access(&self) -> Result<Option<AccessState>, Problem> {
         let client = self.session.dynamodb(&self.home);
         tables::state(&client, &self.names.access_table, &self.key_prefix, self.limits).await
     }
 
-    async fn kept(&self, account: &str) -> Result<KeptData, CloudError> {
+    async fn kept(&self, account: &str) -> Result<KeptData, Problem> {
         let read = kept::read(&self.session, &self.home, account, &self.names).await;
         read.map_err(|refusal| refusal.for_reading(&self.home))
     }
 
-    async fn zone(&self, zone: &str, domain: &str) -> Result<Option<Zone>, CloudError> {
+    async fn zone(&self, zone: &str, domain: &str) -> Result<Option<Zone>, Problem> {
         let read = dns::read(&self.session, zone, domain).await;
         read.map_err(|refusal| refusal.for_reading("Route 53"))
     }

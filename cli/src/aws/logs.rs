@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::cloud::Aws;
 use super::refusal::Refusal;
 use super::signed::{Service, Signed};
-use crate::infra::cloud::CloudError;
+use crate::infra::cloud::Problem;
 use crate::logs::{Line, LogSource};
 
 /// Pages of one read: some hundred thousand lines.
@@ -68,7 +68,7 @@ impl LogSource for Aws {
         region: &str,
         since: Timestamp,
         filter: Option<&str>,
-    ) -> Result<Vec<Line>, CloudError> {
+    ) -> Result<Vec<Line>, Problem> {
         let read = lines(&self.signed(), region, &self.lookup_log_group(), since, filter).await;
         read.map_err(|refusal| {
             let mut error = refusal.for_reading(region);

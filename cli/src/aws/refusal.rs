@@ -2,7 +2,7 @@
 
 use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
-use crate::infra::cloud::{CloudError, NO_REASON, StepError, explain};
+use crate::infra::cloud::{NO_REASON, Problem, StepError, explain};
 
 /// A failed call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +26,8 @@ impl Refusal {
             || (self.is("ValidationError") && self.message.contains("does not exist"))
     }
 
-    pub(super) fn for_reading(&self, region: &str) -> CloudError {
-        let explained = explain(region, self.code.as_deref(), &self.message);
-        CloudError { what: explained.what, remedy: explained.remedy }
+    pub(super) fn for_reading(&self, region: &str) -> Problem {
+        explain(region, self.code.as_deref(), &self.message)
     }
 }
 

@@ -14,7 +14,7 @@ use super::Home;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::stacks::pause;
-use crate::infra::cloud::{CloudError, Done, Progress, StepError};
+use crate::infra::cloud::{Done, Problem, Progress, StepError};
 use crate::infra::plan::{AccessState, TierLimit};
 use crate::keys::change_tier;
 
@@ -45,15 +45,17 @@ pub(super) async fn state(
     table: &str,
     prefix: &str,
     limits: bool,
-) -> Result<Option<AccessState>, CloudError> {
+) -> Result<Option<AccessState>, Problem> {
     let there = replicas(client, table).await.map_err(|refusal| refusal.for_reading("the home region"))?;
     let Some(there) = there else { return Ok(None) };
     let access = AccessTable::new(client.clone(), table);
     let mut state = AccessState { replicas: there.into_keys().collect(), ..AccessState::default() };
     if let Some(secret) = access.address_secret().await.map_err(|error| unread(&error))? {
-        let key = probe_api_key(prefix, &secret).map_err(|error| CloudError {
-            what: format!("the probes' API key can't be made: {error}"),
-            remedy: "correct `key_prefix` in regions.toml".to_owned(),
+        let key = probe_api_key(prefix, &secret).map_err(|error| {
+            Problem::new(
+                format!("the probes' API key can't be made: {error}"),
+                "correct `key_prefix` in regions.toml".to_owned(),
+            )
         })?;
         state.ready =
             access.key_now(&Identity::key(&key.hash())).await.map_err(|error| unread(&error))?.is_some();
@@ -66,7 +68,7 @@ pub(super) async fn state(
     Ok(Some(state))
 }
 
-fn unread(error: &StoreError) -> CloudError {
+fn unread(error: &StoreError) -> Problem {
     let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     let denied = why.contains("AccessDenied") || why.contains("not authorized");
     let remedy = if denied {
@@ -74,7 +76,7 @@ fn unread(error: &StoreError) -> CloudError {
     } else {
         "check the network and the credentials, then run the same command again"
     };
-    CloudError { what: format!("{error}: {why}"), remedy: remedy.to_owned() }
+    Problem::new(format!("{error}: {why}"), remedy.to_owned())
 }
 
 fn unwritten(error: &(dyn std::error::Error + 'static)) -> StepError {

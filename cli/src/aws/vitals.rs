@@ -162,9 +162,8 @@ impl Aws {
     pub async fn edge_facts(&self, region: &Region, domain: Option<&str>, account: &str) -> EdgeFacts {
         let (signed, name) = (self.signed(), region.name.as_str());
         let observed = self.region(name, account, &[]).await;
-        if let Some((what, remedy)) = observed.closed {
-            let closed = Err(crate::infra::cloud::CloudError { what, remedy });
-            return EdgeFacts { open: Some(closed), ..EdgeFacts::default() };
+        if let Some(problem) = observed.unreachable {
+            return EdgeFacts { open: Some(Err(problem)), ..EdgeFacts::default() };
         }
         let certificate = async {
             let read = certificate(&signed, name, domain?, Timestamp::now()).await;

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::aws::{Aws, Home};
 use crate::config::Config;
 use crate::doctor::{EdgeFacts, Examine, HomeFacts, Read, UsagePath};
-use crate::infra::cloud::{CloudError, CloudRead as _, ProbeTarget, ProbeTargets as _};
+use crate::infra::cloud::{CloudRead as _, ProbeTarget, ProbeTargets as _, Problem};
 use crate::keys::KeyStore as _;
 use crate::latency::Measurer;
 use crate::logs::LogSource;
@@ -71,7 +71,7 @@ async fn health(measurer: &Measurer, target: &ProbeTarget) -> Result<Option<Stri
 }
 
 /// AWS, without a way to ask it.
-pub(super) struct NobodySignedIn(pub(super) CloudError);
+pub(super) struct NobodySignedIn(pub(super) Problem);
 
 impl Examine for NobodySignedIn {
     async fn account(&self) -> Read<Option<String>> {
@@ -147,12 +147,9 @@ pub(super) struct Marked<'a, L> {
     world: Option<&'a WorldFile>,
 }
 
-fn unread(error: &StoreError) -> CloudError {
+fn unread(error: &StoreError) -> Problem {
     let why = std::error::Error::source(error).map(|why| format!(": {why}")).unwrap_or_default();
-    CloudError {
-        what: format!("{error}{why}"),
-        remedy: "see the checks `credentials` and `replica`".to_owned(),
-    }
+    Problem::new(format!("{error}{why}"), "see the checks `credentials` and `replica`".to_owned())
 }
 
 impl<'a, L: LogSource> Marked<'a, L> {
@@ -164,15 +161,13 @@ impl<'a, L: LogSource> Marked<'a, L> {
         targets: BTreeMap<String, Result<ProbeTarget, String>>,
         measurer: &'a Measurer,
         world: Option<&'a WorldFile>,
-    ) -> Result<Self, CloudError> {
+    ) -> Result<Self, Problem> {
         let secret = home.access.address_secret().await.map_err(|error| unread(&error))?;
-        let secret = secret.ok_or_else(|| CloudError {
-            what: "the access table has no address secret".to_owned(),
-            remedy: "`ipgeo deploy` makes it".to_owned(),
+        let secret = secret.ok_or_else(|| {
+            Problem::new("the access table has no address secret", "`ipgeo deploy` makes it".to_owned())
         })?;
-        let key = probe_api_key(&config.service.key_prefix, &secret).map_err(|error| CloudError {
-            what: error.to_string(),
-            remedy: "correct `key_prefix` in regions.toml".to_owned(),
+        let key = probe_api_key(&config.service.key_prefix, &secret).map_err(|error| {
+            Problem::new(error.to_string(), "correct `key_prefix` in regions.toml".to_owned())
         })?;
         Ok(Self { home, key, logs, targets, measurer, world })
     }
@@ -183,21 +178,23 @@ impl<'a, L: LogSource> Marked<'a, L> {
 }
 
 impl<L: LogSource> UsagePath for Marked<'_, L> {
-    async fn ready(&self) -> Result<(), CloudError> {
+    async fn ready(&self) -> Result<(), Problem> {
         let identity = self.identity();
         if self.home.access.key_now(&identity).await.map_err(|error| unread(&error))?.is_some() {
             return Ok(());
         }
         let Some(world) = self.world else {
-            return Err(CloudError {
-                what: "the probes' API key is not in the access table".to_owned(),
-                remedy: "`ipgeo deploy` makes it".to_owned(),
-            });
+            return Err(Problem::new(
+                "the probes' API key is not in the access table",
+                "`ipgeo deploy` makes it".to_owned(),
+            ));
         };
         let record = probe_record(&self.key, Timestamp::now());
-        self.home.put(&identity, &record).await.map_err(|error| CloudError {
-            what: format!("the probes' API key can't be written: {error}"),
-            remedy: "start the world again with `ipgeo dev`".to_owned(),
+        self.home.put(&identity, &record).await.map_err(|error| {
+            Problem::new(
+                format!("the probes' API key can't be written: {error}"),
+                "start the world again with `ipgeo dev`".to_owned(),
+            )
         })?;
         for (_, access) in Home::replicas_of_world(world) {
             for _look in 0..KNOWN_LOOKS {
@@ -217,13 +214,13 @@ impl<L: LogSource> UsagePath for Marked<'_, L> {
         if reply.status == 200 { Ok(()) } else { Err(format!("{MARKED_PATH} answers {}", reply.status)) }
     }
 
-    async fn logged(&self, region: &str, since: Timestamp) -> Result<bool, CloudError> {
+    async fn logged(&self, region: &str, since: Timestamp) -> Result<bool, Problem> {
         let since = since.checked_sub(CLOCK_SLACK).unwrap_or(since);
         let mark = UsageEvent::mark(&self.identity());
         Ok(!self.logs.lines(region, since, Some(&mark)).await?.is_empty())
     }
 
-    async fn counted(&self) -> Result<BTreeMap<String, u64>, CloudError> {
+    async fn counted(&self) -> Result<BTreeMap<String, u64>, Problem> {
         let item = self.home.ledger.item(&self.identity(), Month::of(Timestamp::now())).await;
         Ok(item.map_err(|error| unread(&error))?.map(|item| item.regions).unwrap_or_default())
     }

@@ -8,7 +8,7 @@ use super::cloud_args::{ExecuteArgs, again, agreed};
 use super::deployment::{Deployment, PlanFlags, busy};
 use super::execution::{carry_out, exit_of, refused, shown};
 use crate::cli::Shared;
-use crate::infra::deploy::{Outcome, Run};
+use crate::infra::deploy::{DeployOutcome, Run};
 use crate::infra::plan::{self, Observed, Plan};
 use crate::ui::output::{self, Exit};
 
@@ -42,9 +42,9 @@ pub struct DeployArgs {
 pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let deployment = Deployment::prepare(&args.flags, shared).await?;
     let observed = settled(&deployment).await?;
-    let mut plan = match deployment.plan(&observed)? {
+    let mut plan = match deployment.plan(&observed) {
         Ok(plan) => plan,
-        Err(faults) => return Ok(refused(faults, shared)),
+        Err(error) => return Ok(refused(error.into_problems()?, shared)),
     };
     if !plan.is_empty() {
         plan.notes.push(deployment.cost(&observed, &plan, CALLS_TOLD)?.told());
@@ -59,7 +59,7 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
     deployment.remember_database(&shared.state)?;
     let run = carry_out(&plan, &deployment.aws, &args.execute, shared).await?;
     output::say(&run.report(&plan, &again()));
-    if args.rollback && matches!(run.outcome(), Outcome::Failed | Outcome::Halted) {
+    if args.rollback && matches!(run.outcome(), DeployOutcome::Failed | DeployOutcome::Halted) {
         roll_back(&plan, &run, &deployment, &args.execute, shared).await?;
     }
     Ok(exit_of(&run, deployment.options.scope.regions.len()))

@@ -19,7 +19,7 @@ use crate::geo::sources::{Lock, LockedDatabase};
 use crate::infra::artifacts::{Prepared, Sources, prepare};
 use crate::infra::cloud::{Ask, CloudRead as _, observe};
 use crate::infra::plan::{
-    self, Fault, Observed, Plan, PlanOptions, ProbeSpec, templates_after, templates_now,
+    self, Observed, Plan, PlanError, PlanOptions, ProbeSpec, templates_after, templates_now,
 };
 use crate::infra::stacks::ArtifactSet;
 use crate::ui::output;
@@ -99,9 +99,9 @@ impl Deployment {
         Ok(observe(&self.aws, &Ask::everywhere(&self.config, Some(self.artifacts()))).await?)
     }
 
-    /// The plan, or what forbids it.
-    pub(super) fn plan(&self, observed: &Observed) -> anyhow::Result<Result<Plan, Vec<Fault>>> {
-        Ok(plan::plan(&self.config, self.artifacts(), observed, &self.options)?)
+    /// The plan, or what blocks it.
+    pub(super) fn plan(&self, observed: &Observed) -> Result<Plan, PlanError> {
+        plan::plan(&self.config, self.artifacts(), observed, &self.options)
     }
 }
 

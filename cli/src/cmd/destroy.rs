@@ -39,9 +39,9 @@ pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Ex
     let observed = observe(&aws, &Ask::everywhere(&config, None).with_kept_data()).await?;
     let (artifacts, _) = built_set(&shared.state);
     let options = DestroyOptions { delete_data: args.delete_data };
-    let plan = match plan::destroy(&config, &artifacts, &observed, options)? {
+    let plan = match plan::destroy(&config, &artifacts, &observed, options) {
         Ok(plan) => plan,
-        Err(faults) => return Ok(refused(faults, shared)),
+        Err(error) => return Ok(refused(error.into_problems()?, shared)),
     };
     if plan.is_empty() && shared.format() == Format::Table {
         plan.notes.iter().for_each(|note| output::say(&format!("note: {note}")));

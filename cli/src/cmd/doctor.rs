@@ -17,7 +17,7 @@ use crate::cli::Shared;
 use crate::config::Config;
 use crate::doctor::{Check, CopyFacts, Mark, Pace, UsagePath, examine, judge, judge_path, text, trace};
 use crate::geo::sources::{Lock, sha256_of};
-use crate::infra::cloud::{CloudError, ProbeTarget, ProbeTargets as _};
+use crate::infra::cloud::{ProbeTarget, ProbeTargets as _, Problem};
 use crate::latency::Measurer;
 use crate::logs::WorldLogs;
 use crate::ui::output::{self, Exit, Format};
@@ -96,13 +96,13 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
     finish(&checks, regions.len(), shared)
 }
 
-fn no_credentials(error: &anyhow::Error) -> CloudError {
+fn no_credentials(error: &anyhow::Error) -> Problem {
     if error.is::<NoCredentials>() {
         let remedy = "set AWS_PROFILE, or sign in: aws sso login; `--dev` checks `ipgeo dev` on this machine";
-        return CloudError { what: "no AWS credentials".to_owned(), remedy: remedy.to_owned() };
+        return Problem::new("no AWS credentials", remedy.to_owned());
     }
     let what = error.to_string().lines().next().unwrap_or_default().to_owned();
-    CloudError { what, remedy: "check the profile and ~/.aws/config".to_owned() }
+    Problem::new(what, "check the profile and ~/.aws/config")
 }
 
 /// The database here, as a check reads it; none: there is none.
@@ -149,7 +149,7 @@ async fn online_in_world(
     let home = match Home::of_world(world) {
         Ok(home) => home,
         Err(error) => {
-            return vec![unready(&CloudError { what: error.to_string(), remedy: "start it again".into() })];
+            return vec![unready(&Problem::new(error.to_string(), "start it again"))];
         }
     };
     match Marked::new(home, config, &logs, targets, measurer, Some(world)).await {
@@ -180,7 +180,7 @@ async fn online_on_aws(
     }
 }
 
-fn unready(error: &CloudError) -> Check {
+fn unready(error: &Problem) -> Check {
     Check {
         check: "usage path",
         region: None,

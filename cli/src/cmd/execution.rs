@@ -7,8 +7,8 @@ use super::cloud_args::ExecuteArgs;
 use super::plan::{print, tell_faults};
 use crate::aws::Aws;
 use crate::cli::Shared;
-use crate::infra::deploy::{Event, ExecuteOptions, Outcome, Run, Stop, execute};
-use crate::infra::plan::{Fault, Plan};
+use crate::infra::deploy::{DeployOutcome, Event, ExecuteOptions, Run, Stop, execute};
+use crate::infra::plan::{Plan, Problem};
 use crate::probing::{Gated, HttpProbe};
 use crate::ui::output::{self, Exit, Format};
 use crate::ui::progress;
@@ -44,7 +44,7 @@ pub(super) async fn carry_out(
 }
 
 /// Reports why a plan is blocked: on standard error, and as an event with JSON output.
-pub(super) fn refused(faults: Vec<Fault>, shared: &Shared) -> Exit {
+pub(super) fn refused(faults: Vec<Problem>, shared: &Shared) -> Exit {
     let exit = tell_faults(&faults);
     if shared.format() != Format::Table {
         progress::sink(None, true).tell(0, &Event::Refused { faults });
@@ -63,7 +63,7 @@ pub(super) fn shown(plan: &Plan, verbose: bool, shared: &Shared) -> anyhow::Resu
         }
         let sink = progress::sink(None, true);
         sink.tell(0, &Event::Started { service: plan.service.clone(), steps: 0, waves: 0 });
-        let outcome = Outcome::Done.as_str();
+        let outcome = DeployOutcome::Done.as_str();
         sink.tell(0, &Event::Finished { outcome, done: 0, left: 0, took_ms: 0 });
     }
     Ok(!plan.is_empty())
@@ -80,11 +80,11 @@ async fn said(interrupt: &mut Signal, terminate: &mut Signal) {
 pub(super) fn exit_of(run: &Run, regions: usize) -> Exit {
     let failed: std::collections::BTreeSet<&str> = run.failures.iter().map(|f| f.region.as_str()).collect();
     match run.outcome() {
-        Outcome::Done => Exit::Done,
-        Outcome::Halted => Exit::Halted,
-        Outcome::Interrupted => Exit::Interrupted,
-        Outcome::Failed if failed.len() < regions => Exit::SomeFailed,
-        Outcome::Failed => Exit::Failed,
+        DeployOutcome::Done => Exit::Done,
+        DeployOutcome::Halted => Exit::Halted,
+        DeployOutcome::Interrupted => Exit::Interrupted,
+        DeployOutcome::Failed if failed.len() < regions => Exit::SomeFailed,
+        DeployOutcome::Failed => Exit::Failed,
     }
 }
 

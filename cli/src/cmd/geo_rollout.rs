@@ -1,6 +1,5 @@
 //! `ipgeo geo rollout` and `rollback`: the regions get a database, and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -18,12 +17,10 @@ use crate::config::Config;
 use crate::geo::licence::may_serve;
 use crate::geo::sources::{self, Lock, LockedDatabase, Rollout, Rollouts};
 use crate::infra::artifacts::{database_zip, prepare_database, unzip_database};
-use crate::infra::cloud::{Ask, CloudRead, observe};
-use crate::infra::deploy::Outcome;
-use crate::infra::plan::{
-    self, ArtifactFile, Fault, Observed, Plan, PlanOptions, ProbeSpec, Scope, beside_database,
-};
-use crate::infra::stacks::{ArtifactRef, ArtifactSet, StackKind};
+use crate::infra::cloud::CloudRead as _;
+use crate::infra::deploy::{DatabaseRollout, DeployOutcome, RolloutError, plan_rollout, served_digests};
+use crate::infra::plan::{ArtifactFile, ProbeSpec};
+use crate::infra::stacks::ArtifactRef;
 use crate::ui::output::{self, Exit};
 
 /// Flags that a rollout and a rollback share.
@@ -65,14 +62,6 @@ pub struct RollbackArgs {
 /// Addresses that a gate draws.
 const GATE_SAMPLES: u32 = 100_000;
 
-/// A database, ready for the regions.
-struct Wanted {
-    artifact: ArtifactRef,
-    description: String,
-    files: Vec<ArtifactFile>,
-    probe: ProbeSpec,
-}
-
 /// Gives the regions the compiled database.
 pub(crate) async fn rollout(args: RolloutArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, file) = load_config(shared)?;
@@ -85,7 +74,7 @@ pub(crate) async fn rollout(args: RolloutArgs, shared: &Shared) -> anyhow::Resul
         prepare_database(&config, &shared.state, &database, &|line| output::say(line))
     })?;
     let artifact = made.file.artifact.clone();
-    let wanted = Wanted {
+    let wanted = DatabaseRollout {
         artifact: artifact.clone(),
         description: made.description.clone(),
         files: vec![made.file],
@@ -121,7 +110,7 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
     let probe = ProbeSpec { country_code: None, ..probe_of(&config, &address).unwrap_or_default() };
     let probe =
         if probe.address.is_empty() { ProbeSpec { address: "8.8.8.8".into(), ..probe } } else { probe };
-    let wanted = Wanted {
+    let wanted = DatabaseRollout {
         artifact: artifact.clone(),
         description: before.description.clone(),
         files: files.collect(),
@@ -181,75 +170,10 @@ fn gate(database: &Path, most: f64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Digests of the databases that regions have.
-async fn served_digests<C: CloudRead>(cloud: &C, config: &Config, account: &str) -> BTreeSet<String> {
-    let reads = config.regions.iter().map(|region| cloud.region(&region.name, account, &[]));
-    let regions = futures_util::future::join_all(reads).await;
-    regions
-        .iter()
-        .filter_map(|region| region.stacks.get(&StackKind::Edge)?.outputs.get("Geo").cloned())
-        .collect()
-}
-
-/// The code that the regions run, by architecture: a rollout leaves it as it is.
-fn running_code(config: &Config, observed: &Observed) -> anyhow::Result<BTreeMap<&'static str, ArtifactRef>> {
-    let mut code: BTreeMap<&'static str, ArtifactRef> = BTreeMap::new();
-    for region in &config.regions {
-        let edge = observed.regions.get(&region.name).and_then(|region| region.stacks.get(&StackKind::Edge));
-        let Some(digest) = edge.and_then(|edge| edge.outputs.get("Code")) else { continue };
-        let running = ArtifactRef::new("code", digest);
-        let known = code.entry(region.runtime.architecture.as_str()).or_insert_with(|| running.clone());
-        if *known != running {
-            bail!("regions run different code; `ipgeo deploy` makes them alike first");
-        }
-    }
-    let missing =
-        config.regions.iter().find(|region| !code.contains_key(region.runtime.architecture.as_str()));
-    match missing {
-        Some(region) => bail!("{} has no edge yet; `ipgeo deploy` makes it", region.name),
-        None => Ok(code),
-    }
-}
-
-/// The plan that rolls a database out, or what blocks it; an error if anything but the database would change.
-async fn planned<C: CloudRead>(
-    cloud: &C,
-    config: &Config,
-    wanted: Wanted,
-    scope: Scope,
-) -> anyhow::Result<Result<Plan, Vec<Fault>>> {
-    let first = observe(cloud, &Ask::everywhere(config, None)).await?;
-    let set = ArtifactSet {
-        code: running_code(config, &first)?,
-        geo: wanted.artifact,
-        geo_description: wanted.description,
-    };
-    let observed = observe(cloud, &Ask::everywhere(config, Some(&set))).await?;
-    let options = PlanOptions {
-        scope,
-        allow_replace: BTreeSet::new(),
-        recreate_failed: false,
-        files: wanted.files,
-        probe: wanted.probe,
-    };
-    let plan = match plan::plan(config, &set, &observed, &options)? {
-        Ok(plan) => plan,
-        Err(faults) => return Ok(Err(faults)),
-    };
-    let beside = beside_database(&plan);
-    if !beside.is_empty() {
-        bail!(
-            "more than the database would change: {}; `ipgeo plan` shows it, `ipgeo deploy` does it",
-            beside.join(", ")
-        );
-    }
-    Ok(Ok(plan))
-}
-
 /// Plans, asks for confirmation, calls `begin` and executes the plan.
 async fn give(
     config: &Config,
-    wanted: Wanted,
+    wanted: DatabaseRollout,
     flags: &Flags,
     shared: &Shared,
     begin: impl FnOnce() -> anyhow::Result<()>,
@@ -257,9 +181,10 @@ async fn give(
     let scope = flags.regions.scope(config)?;
     let regions = scope.regions.len();
     let aws = Aws::of(config, flags.profile.as_deref()).await?;
-    let plan = match planned(&aws, config, wanted, scope).await? {
+    let plan = match plan_rollout(&aws, config, wanted, scope).await {
         Ok(plan) => plan,
-        Err(faults) => return Ok(refused(faults, shared)),
+        Err(RolloutError::Plan(error)) => return Ok(refused(error.into_problems()?, shared)),
+        Err(error) => return Err(error.into()),
     };
     if !shown(&plan, false, shared)? {
         return Ok(Exit::Done);
@@ -271,7 +196,7 @@ async fn give(
     begin()?;
     let run = carry_out(&plan, &aws, &flags.execute, shared).await?;
     output::say(&run.report(&plan, &again()));
-    if run.outcome() == Outcome::Halted {
+    if run.outcome() == DeployOutcome::Halted {
         output::say("`ipgeo geo rollback` gives the regions back what they had");
     }
     Ok(exit_of(&run, regions))
@@ -304,60 +229,4 @@ pub(super) fn remember(
     let (digest, description) = (artifact.digest.clone(), description.to_owned());
     let rollout = Rollout { at: Timestamp::now(), digest, description, database };
     Rollouts::read(state).add(rollout, state).context("remember what the regions are given")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::infra::cloud::memory::{ACCOUNT, Memory};
-    use crate::infra::deploy::tests::harness::{FOUR, File, deployed, finish, options};
-    use crate::infra::stacks::test_artifacts;
-
-    /// The plan that rolls the database with this digest out to every region of a file.
-    async fn given(cloud: &Memory, file: &File, digest: &str) -> anyhow::Result<Plan> {
-        let config = file.config();
-        let artifact = ArtifactRef::new("geo", digest);
-        let files = vec![ArtifactFile { artifact: artifact.clone(), file: "x.zip".into(), bytes: 1 }];
-        let description = format!("database {digest:.8}");
-        let options = options(&config, &test_artifacts());
-        let wanted = Wanted { artifact, description, files, probe: options.probe };
-        Ok(planned(cloud, &config, wanted, options.scope).await?.expect("nothing forbids it"))
-    }
-
-    async fn served(cloud: &Memory, file: &File) -> Vec<String> {
-        served_digests(cloud, &file.config(), ACCOUNT).await.into_iter().collect()
-    }
-
-    /// Templates are rendered for the deployed account: a rollout and its rollback find nothing to replace, and afterwards
-    /// every region has the database.
-    #[tokio::test(start_paused = true)]
-    async fn a_deployed_service_gets_a_database_and_the_one_before_again() {
-        for has_domain in [true, false] {
-            let file = File::of(&FOUR).with(|file| file.has_domain = has_domain);
-            let cloud = deployed(&file).await;
-            let before = served(&cloud, &file).await;
-            let newer = "7".repeat(64);
-            let plan = given(&cloud, &file, &newer).await.expect("a plan");
-            finish(&cloud, &plan).await;
-            assert_eq!(served(&cloud, &file).await, [newer.as_str()]);
-            assert!(given(&cloud, &file, &newer).await.expect("a plan").is_empty(), "twice is once");
-            // The way back: the file's own database again, which the buckets still hold.
-            let back = given(&cloud, &file, &before[0]).await.expect("a plan");
-            assert!(!back.steps().any(|(_, step)| step.title().starts_with("upload")), "{back:?}");
-            finish(&cloud, &back).await;
-            assert_eq!(served(&cloud, &file).await, before);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_changed_file_is_for_a_deploy() {
-        let file = File::of(&FOUR);
-        let cloud = deployed(&file).await;
-        let changed = file.with(|file| file.memory_mb = 512);
-        let refused = given(&cloud, &changed, &"7".repeat(64)).await.expect_err("more would change");
-        assert!(refused.to_string().contains("edge LookupFunction"), "{refused:#}");
-        let nowhere = Memory::new(&file.config());
-        let refused = given(&nowhere, &file, &"7".repeat(64)).await.expect_err("nothing is deployed");
-        assert!(refused.to_string().contains("has no edge yet"), "{refused:#}");
-    }
 }

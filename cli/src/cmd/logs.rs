@@ -10,7 +10,7 @@ use super::cloud_args::RegionArgs;
 use super::{Target, load_config};
 use crate::aws::{Aws, NoCredentials};
 use crate::cli::Shared;
-use crate::infra::cloud::CloudError;
+use crate::infra::cloud::Problem;
 use crate::keys::{Grace, parse_grace};
 use crate::logs::{Follow, Line, LogSource, Told, WorldLogs, read_once};
 use crate::ui::output::{self, Exit, Format, Forms, UsageError};
@@ -112,7 +112,7 @@ async fn show<S: LogSource>(
     }
 }
 
-fn tell(failed: &[(String, CloudError)]) {
+fn tell(failed: &[(String, Problem)]) {
     for (region, error) in failed {
         output::say(&format!("{region}: {error}"));
     }

@@ -8,7 +8,7 @@ use super::deployment::{Deployment, PlanFlags};
 use super::numbers::calls;
 use crate::cli::Shared;
 use crate::cost::CostChange;
-use crate::infra::plan::{Action, Fault, Op, Plan, SCHEMA, Summary, show};
+use crate::infra::plan::{Action, Op, Plan, Problem, SCHEMA, Summary, show};
 use crate::ui::output::{self, Exit, Format, Paint, painted};
 
 /// Flags of `ipgeo plan`.
@@ -36,9 +36,10 @@ pub struct PlanArgs {
 pub(crate) async fn run(args: PlanArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let deployment = Deployment::prepare(&args.flags, shared).await?;
     let observed = deployment.observe().await?;
-    let mut plan = match deployment.plan(&observed)? {
+    let mut plan = match deployment.plan(&observed) {
         Ok(plan) => plan,
-        Err(faults) => {
+        Err(error) => {
+            let faults = error.into_problems()?;
             output::data(&faults_document(&faults, shared.format())?)?;
             return Ok(tell_faults(&faults));
         }
@@ -69,7 +70,7 @@ fn document(plan: &Plan, cost: &CostChange, format: Format) -> anyhow::Result<St
 }
 
 /// Why a plan is blocked, for machines; empty for the table format, which reports it on standard error.
-fn faults_document(faults: &[Fault], format: Format) -> anyhow::Result<String> {
+fn faults_document(faults: &[Problem], format: Format) -> anyhow::Result<String> {
     match format {
         Format::Table => Ok(String::new()),
         Format::Json => output::json(&json!({ "schema": SCHEMA, "faults": faults })),
@@ -150,14 +151,14 @@ fn painted_line(line: &str) -> String {
 }
 
 /// Tells what forbids a plan.
-pub(super) fn tell_faults(faults: &[Fault]) -> Exit {
+pub(super) fn tell_faults(faults: &[Problem]) -> Exit {
     for fault in faults {
         output::say(&format!("error: {fault}"));
     }
     let count = faults.len();
     output::say(&format!(
-        "{count} {} in the way; nothing was changed",
-        if count == 1 { "thing" } else { "things" }
+        "{count} {} this plan; nothing was changed",
+        if count == 1 { "problem blocks" } else { "problems block" }
     ));
     Exit::Failed
 }
@@ -165,21 +166,52 @@ pub(super) fn tell_faults(faults: &[Fault]) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, parse};
     use crate::cost::{Model, change};
-    use crate::infra::cloud::memory::Memory;
-    use crate::infra::deploy::tests::harness::{FOUR, File, HOME, deployed, observed, planned};
-    use crate::infra::plan::{templates_after, templates_now};
+    use crate::infra::plan::{
+        ArtifactFile, Observed, PlanOptions, ProbeSpec, Scope, Templates, Zone, plan, templates_after,
+    };
+    use crate::infra::stacks::{ArtifactRef, test_artifacts};
 
-    /// A plan of a file in every form, from nothing, with nothing to do, and with something that forbids it.
-    #[tokio::test(start_paused = true)]
-    async fn a_plan_is_a_document_in_every_form() {
-        let file = File::of(&FOUR);
-        let (fresh, done) = (Memory::new(&file.config()), deployed(&file).await);
-        for (cloud, is_empty) in [(&fresh, false), (&done, true)] {
-            let plan = planned(cloud, &file).await.expect("a plan");
-            let seen = observed(cloud, &file.config()).await.expect("read");
-            let (before, after) = (templates_now(&seen), templates_after(&seen, &plan));
-            let cost = change(HOME, &before, &after, &Model::of_calls(25e6)).expect("a bill");
+    fn config() -> Config {
+        let domain =
+            "[service]\nname = \"ipgeo\"\ndomain = \"api.example.com\"\nhosted_zone = \"example.com\"";
+        let text = include_str!("../../../regions.toml").replace("[service]\nname = \"ipgeo\"", domain);
+        parse("regions.toml", &text).expect("a sound file")
+    }
+
+    /// The plan of a first deploy to an account that has this zone.
+    fn first_plan(zone: Option<Zone>) -> Result<Plan, Vec<Problem>> {
+        let (config, artifacts) = (config(), test_artifacts());
+        let file = |artifact: &ArtifactRef| ArtifactFile {
+            artifact: artifact.clone(),
+            file: "x.zip".into(),
+            bytes: 1,
+        };
+        let options = PlanOptions {
+            scope: Scope {
+                regions: config.regions.iter().map(|region| region.name.clone()).collect(),
+                whole: true,
+            },
+            allow_replace: std::collections::BTreeSet::new(),
+            recreate_failed: false,
+            files: artifacts.code.values().chain([&artifacts.geo]).map(file).collect(),
+            probe: ProbeSpec::default(),
+        };
+        let observed = Observed { account: "123456789012".to_owned(), zone, ..Observed::default() };
+        plan(&config, &artifacts, &observed, &options)
+            .map_err(|error| error.into_problems().expect("rendered"))
+    }
+
+    /// A plan in every form: from nothing, and with nothing to do.
+    #[test]
+    fn a_plan_is_a_document_in_every_form() {
+        let first = first_plan(Some(Zone::default())).expect("a plan");
+        let empty = Plan { waves: Vec::new(), ..first.clone() };
+        for (plan, is_empty) in [(first, false), (empty, true)] {
+            let after = templates_after(&Observed::default(), &plan);
+            let home = config().service.home;
+            let cost = change(&home, &Templates::new(), &after, &Model::of_calls(25e6)).expect("a bill");
             let printed = |format| document(&plan, &cost, format).expect("printed");
             let json: serde_json::Value = serde_json::from_str(&printed(Format::Json)).expect("JSON");
             assert_eq!((&json["schema"], &json["plan"]["service"]), (&1.into(), &"ipgeo-prod".into()));
@@ -200,12 +232,9 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_forbids_a_plan_is_a_document_in_every_form() {
-        let file = File::of(&FOUR);
-        let cloud = Memory::new(&file.config());
-        cloud.remove_zone();
-        let faults = planned(&cloud, &file).await.expect_err("no zone");
+    #[test]
+    fn what_forbids_a_plan_is_a_document_in_every_form() {
+        let faults = first_plan(None).expect_err("no zone");
         let printed = |format| faults_document(&faults, format).expect("printed");
         let json: serde_json::Value = serde_json::from_str(&printed(Format::Json)).expect("JSON");
         assert_eq!(json["faults"].as_array().map(Vec::len), Some(faults.len()));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::infra::cloud::CloudError;
+use crate::infra::cloud::Problem;
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -70,7 +70,7 @@ impl Check {
     }
 
     /// What could not be read is no verdict about it.
-    pub(super) fn unread(check: &'static str, error: &CloudError) -> Self {
+    pub(super) fn unread(check: &'static str, error: &Problem) -> Self {
         Self { remedy: Some(error.remedy.clone()), ..Self::not_checked(check, error.what.clone()) }
     }
 

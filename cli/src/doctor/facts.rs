@@ -5,10 +5,10 @@ use std::future::Future;
 
 use futures_util::future::join_all;
 
-use crate::infra::cloud::CloudError;
+use crate::infra::cloud::Problem;
 
 /// A fact, or why it is not known.
-pub type Read<T> = Result<T, CloudError>;
+pub type Read<T> = Result<T, Problem>;
 
 /// The state of an edge's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]

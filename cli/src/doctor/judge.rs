@@ -313,11 +313,11 @@ mod tests {
     use super::super::check::Mark;
     use super::super::facts::{Certificate, Subscription};
     use super::*;
-    use crate::infra::cloud::CloudError;
+    use crate::infra::cloud::Problem;
     use crate::infra::stacks::test_config;
 
-    fn error() -> CloudError {
-        CloudError { what: "a permission is missing".into(), remedy: "grant it".into() }
+    fn error() -> Problem {
+        Problem::new("a permission is missing", "grant it")
     }
 
     /// Everything is well.

@@ -9,22 +9,21 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use super::check::Check;
-use crate::infra::cloud::CloudError;
+use crate::infra::cloud::Problem;
 
 /// Sending marked calls and looking for them.
 pub trait UsagePath: Sync {
     /// Makes sure that every region knows the mark.
-    fn ready(&self) -> impl Future<Output = Result<(), CloudError>> + Send;
+    fn ready(&self) -> impl Future<Output = Result<(), Problem>> + Send;
 
     /// Makes a marked call to a region's edge.
     fn call(&self, region: &str) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Whether a region's log has a marked call since an instant.
-    fn logged(&self, region: &str, since: Timestamp)
-    -> impl Future<Output = Result<bool, CloudError>> + Send;
+    fn logged(&self, region: &str, since: Timestamp) -> impl Future<Output = Result<bool, Problem>> + Send;
 
     /// Marked calls that the ledger has counted, by region.
-    fn counted(&self) -> impl Future<Output = Result<BTreeMap<String, u64>, CloudError>> + Send;
+    fn counted(&self) -> impl Future<Output = Result<BTreeMap<String, u64>, Problem>> + Send;
 }
 
 /// How often to look, and for how long.
@@ -48,7 +47,7 @@ pub struct Traced {
     /// Seconds until the ledger had counted it; none: it has not.
     pub counted_after_s: Option<f64>,
     /// Why the ledger or the log could not be looked at.
-    pub unread: Option<CloudError>,
+    pub unread: Option<Problem>,
 }
 
 /// Sends a marked call through each region and follows all of them. `tell` is called with the number that are
@@ -59,7 +58,7 @@ pub async fn trace<P: UsagePath>(
     pace: Pace,
     now: Timestamp,
     tell: &(dyn Fn(usize) + Sync),
-) -> Result<Vec<Traced>, CloudError> {
+) -> Result<Vec<Traced>, Problem> {
     path.ready().await?;
     let before = path.counted().await?;
     let began = Instant::now();
@@ -176,7 +175,7 @@ mod tests {
     }
 
     impl UsagePath for Memory {
-        async fn ready(&self) -> Result<(), CloudError> {
+        async fn ready(&self) -> Result<(), Problem> {
             Ok(())
         }
 
@@ -185,15 +184,15 @@ mod tests {
             if region == "deaf" { Err("no answer".into()) } else { Ok(()) }
         }
 
-        async fn logged(&self, region: &str, _since: Timestamp) -> Result<bool, CloudError> {
+        async fn logged(&self, region: &str, _since: Timestamp) -> Result<bool, Problem> {
             match region {
-                "blind" => Err(CloudError { what: "no permission".into(), remedy: "grant it".into() }),
+                "blind" => Err(Problem::new("no permission", "grant it")),
                 "unlogged" => Ok(false),
                 _ => Ok(true),
             }
         }
 
-        async fn counted(&self) -> Result<BTreeMap<String, u64>, CloudError> {
+        async fn counted(&self) -> Result<BTreeMap<String, u64>, Problem> {
             let mut looks = self.looks.lock().expect("a lock");
             *looks += 1;
             // Calls of before are there from the first look; ours on the third.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::LogSource;
 use super::line::Line;
-use crate::infra::cloud::CloudError;
+use crate::infra::cloud::Problem;
 use crate::usage::stream::SegmentedLog;
 
 /// The logs of the world in a state folder.
@@ -44,12 +44,14 @@ impl LogSource for WorldLogs {
         region: &str,
         since: Timestamp,
         filter: Option<&str>,
-    ) -> Result<Vec<Line>, CloudError> {
+    ) -> Result<Vec<Line>, Problem> {
         let (logs, name, text) = (self.clone(), region.to_owned(), filter.map(str::to_owned));
         let read = tokio::task::spawn_blocking(move || logs.read(&name, since, text.as_deref())).await;
-        let failed = |why: String| CloudError {
-            what: format!("the log of {region} can't be read: {why}"),
-            remedy: "look at the files in the state folder's `stores`".to_owned(),
+        let failed = |why: String| {
+            Problem::new(
+                format!("the log of {region} can't be read: {why}"),
+                "look at the files in the state folder's `stores`".to_owned(),
+            )
         };
         read.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
     }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::LogSource;
 use super::line::Line;
 use super::merge::merge;
-use crate::infra::cloud::CloudError;
+use crate::infra::cloud::Problem;
 
 /// Lines may come so much later than newer ones.
 const LATE: SignedDuration = SignedDuration::from_secs(120);
@@ -21,7 +21,7 @@ pub async fn read_once<S: LogSource>(
     regions: &[String],
     since: Timestamp,
     filter: Option<&str>,
-) -> (Vec<Line>, Vec<(String, CloudError)>) {
+) -> (Vec<Line>, Vec<(String, Problem)>) {
     let reads = join_all(regions.iter().map(|region| source.lines(region, since, filter))).await;
     let (mut lines, mut failed) = (Vec::new(), Vec::new());
     for (region, read) in regions.iter().zip(reads) {
@@ -53,7 +53,7 @@ impl Follow {
         source: &S,
         regions: &[String],
         filter: Option<&str>,
-    ) -> (Vec<Line>, Vec<(String, CloudError)>) {
+    ) -> (Vec<Line>, Vec<(String, Problem)>) {
         let (mut lines, failed) = read_once(source, regions, self.since, filter).await;
         lines.retain(|line| self.shown.insert((line.region.clone(), line.id.clone())));
         for line in &lines {
@@ -99,9 +99,9 @@ mod tests {
             region: &str,
             since: Timestamp,
             filter: Option<&str>,
-        ) -> Result<Vec<Line>, CloudError> {
+        ) -> Result<Vec<Line>, Problem> {
             if region == "closed" {
-                return Err(CloudError { what: "it is closed".into(), remedy: "open it".into() });
+                return Err(Problem::new("it is closed", "open it"));
             }
             let lines = self.0.lock().expect("a lock");
             let wanted = |line: &&Line| {

@@ -17,7 +17,7 @@ use std::future::Future;
 
 use jiff::Timestamp;
 
-use crate::infra::cloud::CloudError;
+use crate::infra::cloud::Problem;
 
 /// Where logs are read from.
 pub trait LogSource: Sync {
@@ -28,5 +28,5 @@ pub trait LogSource: Sync {
         region: &str,
         since: Timestamp,
         filter: Option<&str>,
-    ) -> impl Future<Output = Result<Vec<Line>, CloudError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Line>, Problem>> + Send;
 }

@@ -94,8 +94,8 @@ fn standing(
 
 fn stacks(region: Option<&ObservedRegion>, home: bool, in_file: bool) -> String {
     let Some(region) = region else { return "none".to_owned() };
-    if let Some((what, _)) = &region.closed {
-        return what.clone();
+    if let Some(problem) = &region.unreachable {
+        return problem.what.clone();
     }
     if region.stacks.is_empty() {
         return "none".to_owned();
@@ -132,7 +132,7 @@ fn record(config: &Config, observed: &Observed, region: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infra::plan::{Alias, ObservedStack, Record, Zone};
+    use crate::infra::plan::{Alias, ObservedStack, Problem, Record, Zone};
 
     fn stack(status: &str, outputs: &[(&str, &str)]) -> ObservedStack {
         ObservedStack {
@@ -187,12 +187,12 @@ limit = "9/day"
         let edge = stack("CREATE_COMPLETE", &outputs);
         let busy = stack("UPDATE_IN_PROGRESS", &[]);
         let (artifacts, home) = ((StackKind::Artifacts, plain.clone()), (StackKind::Home, plain));
-        let closed = Some(("not enabled".into(), "enable it".into()));
+        let unreachable = Some(Problem::new("not enabled", "enable it"));
         let regions = [
             ("eu-west-1", region(&[artifacts.clone(), home, (StackKind::Edge, edge)])),
             ("us-east-1", region(&[artifacts.clone(), (StackKind::Edge, busy)])),
             ("ap-south-1", region(&[artifacts])),
-            ("af-south-1", ObservedRegion { closed, ..ObservedRegion::default() }),
+            ("af-south-1", ObservedRegion { unreachable, ..ObservedRegion::default() }),
         ];
         Observed {
             regions: regions.map(|(name, region)| (name.to_owned(), region)).into(),

@@ -1,19 +1,12 @@
-//! AWS's refusals in words that help: what is wrong, and what to do about it.
+//! Explains AWS's error codes: what is wrong, and what to do about it.
 
-/// What is wrong, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remedied {
-    /// What is wrong.
-    pub what: String,
-    /// What to do.
-    pub remedy: String,
-}
+use crate::infra::plan::Problem;
 
-/// The message of a refusal that came without one.
+/// The message of an error that came without one.
 pub const NO_REASON: &str = "no reason was given";
 
-/// Explains a failed call to a region by its code (none: nobody answered) and message.
-pub fn explain(region: &str, code: Option<&str>, message: &str) -> Remedied {
+/// Explains a failed call to a region by its error code (`None`: no answer) and message.
+pub fn explain(region: &str, code: Option<&str>, message: &str) -> Problem {
     let (what, remedy) = match code {
         None => (
             format!("AWS can't be reached in {region}: {message}"),
@@ -60,7 +53,7 @@ pub fn explain(region: &str, code: Option<&str>, message: &str) -> Remedied {
             "fix what the message names, then run the same command again; nothing was changed".to_owned(),
         ),
     };
-    Remedied { what, remedy }
+    Problem::new(what, remedy)
 }
 
 fn mentions_time(message: &str) -> bool {

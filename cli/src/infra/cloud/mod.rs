@@ -1,14 +1,15 @@
-//! Reading and changing the cloud, in our words: two traits that `aws` implements and tests implement in
-//! memory. Whoever plans holds the first only, and so can't change anything.
+//! Reading and changing the cloud: two traits, which `aws` implements for AWS and `ipgeo-cli-testing` in memory. Planning
+//! gets the reading one only, so it can't change anything.
 
 mod explain;
-pub mod memory;
 mod observe;
 mod probing;
 
-pub use explain::{NO_REASON, Remedied, explain};
+pub use explain::{NO_REASON, explain};
 pub use observe::{Ask, observe};
 pub use probing::{Probe, ProbeTarget, ProbeTargets};
+
+pub use crate::infra::plan::Problem;
 
 use std::future::Future;
 
@@ -16,23 +17,13 @@ use serde::Serialize;
 
 use crate::infra::plan::{AccessState, Action, KeptData, ObservedRegion, Step, Zone};
 
-/// Why the cloud can't be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}\n  {remedy}")]
-pub struct CloudError {
-    /// What is wrong.
-    pub what: String,
-    /// What to do.
-    pub remedy: String,
-}
-
 /// Reading the cloud.
 pub trait CloudRead: Sync {
     /// The account's number.
-    fn account(&self) -> impl Future<Output = Result<String, CloudError>> + Send;
+    fn account(&self) -> impl Future<Output = Result<String, Problem>> + Send;
 
-    /// A region: its stacks, and which of these artifacts its bucket holds. What can't be read is told in
-    /// the result.
+    /// A region: its stacks, and which of these artifacts its bucket holds. A failure is part of the result, so that one
+    /// unreachable region does not hide the others.
     fn region(
         &self,
         region: &str,
@@ -40,35 +31,34 @@ pub trait CloudRead: Sync {
         artifacts: &[String],
     ) -> impl Future<Output = ObservedRegion> + Send;
 
-    /// The access table at home, if it is there.
-    fn access(&self) -> impl Future<Output = Result<Option<AccessState>, CloudError>> + Send;
+    /// The access table at home, if it exists.
+    fn access(&self) -> impl Future<Output = Result<Option<AccessState>, Problem>> + Send;
 
     /// The service's data in the home region, whether a stack manages it or not.
-    fn kept(&self, account: &str) -> impl Future<Output = Result<KeptData, CloudError>> + Send;
+    fn kept(&self, account: &str) -> impl Future<Output = Result<KeptData, Problem>> + Send;
 
     /// The domain's public zone, if the account has it.
-    fn zone(&self, zone: &str, domain: &str)
-    -> impl Future<Output = Result<Option<Zone>, CloudError>> + Send;
+    fn zone(&self, zone: &str, domain: &str) -> impl Future<Output = Result<Option<Zone>, Problem>> + Send;
 }
 
 /// How far a step is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Progress {
-    /// What is happening, in few words.
+    /// What is happening, in a few words.
     pub phase: String,
     /// Parts that are done.
     pub done: usize,
-    /// Parts in all; 0: not known.
+    /// Total number of parts; 0: unknown.
     pub total: usize,
 }
 
-/// A step that is done.
+/// The effect of a step that succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Done {
     /// Something was changed.
     Changed,
-    /// It was so already.
+    /// Nothing had to be changed.
     AlreadySo,
 }
 
@@ -76,11 +66,11 @@ pub enum Done {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{}", self.told())]
 pub struct StepError {
-    /// AWS's code, when it was AWS that refused.
+    /// AWS's error code, if AWS refused.
     pub code: Option<String>,
     /// The reason.
     pub message: String,
-    /// The resource at the root of it, `LookupFunction (AWS::Lambda::Function)`.
+    /// The resource that failed first, `LookupFunction (AWS::Lambda::Function)`.
     pub resource: Option<String>,
     /// What to do.
     pub remedy: Option<String>,
@@ -99,9 +89,9 @@ impl StepError {
     }
 }
 
-/// Changing the cloud. Every step is "ensure": done twice, it is done once.
+/// Changing the cloud. Every step is idempotent: repeating it changes nothing.
 pub trait CloudWrite: Sync {
-    /// Makes an action of a plan true in a region. `tell` is called as it goes on.
+    /// Ensures an action of a plan in a region; `tell` reports progress.
     fn ensure(
         &self,
         region: &str,
@@ -110,7 +100,7 @@ pub trait CloudWrite: Sync {
     ) -> impl Future<Output = Result<Done, StepError>> + Send;
 }
 
-/// Whether a step waits for time alone: the executor does that itself.
+/// The seconds of a step that only waits: the executor does that itself.
 pub(crate) fn waits(step: &Step) -> Option<u64> {
     match step.action {
         Action::Wait { seconds, .. } => Some(seconds),

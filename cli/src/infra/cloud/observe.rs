@@ -1,17 +1,17 @@
-//! Everything that a plan must know, read at once: every region that AWS has is asked, so that nothing that
-//! is deployed can be forgotten.
+//! Reads everything that a plan must know. Every region that AWS has is asked, not only those of the file, so that no
+//! deployed region is forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::{CloudError, CloudRead};
+use super::{CloudRead, Problem};
 use crate::config::Config;
 use crate::infra::plan::{KeptData, Observed};
 use crate::infra::stacks::ArtifactSet;
 
-/// What to look for.
+/// What to read.
 #[derive(Debug, Clone)]
 pub struct Ask<'a> {
     /// The configuration.
@@ -20,12 +20,12 @@ pub struct Ask<'a> {
     pub artifacts: Vec<String>,
     /// Regions to ask.
     pub regions: BTreeSet<String>,
-    /// Whether to look for data in home that a deleted stack may have left.
+    /// Whether to look for data at home that a deleted stack has retained.
     pub kept: bool,
 }
 
 impl<'a> Ask<'a> {
-    /// Asks every region that AWS has for these artifacts.
+    /// Every region that AWS has, and these artifacts.
     pub fn everywhere(config: &'a Config, artifacts: Option<&ArtifactSet>) -> Self {
         let keys = artifacts.map(|set| set.code.values().chain([&set.geo]).map(|a| a.key.clone()).collect());
         Self {
@@ -36,7 +36,7 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Also looks for data that a deleted stack may have left.
+    /// Also looks for data that a deleted stack has retained.
     #[must_use]
     pub fn with_kept_data(mut self) -> Self {
         self.kept = true;
@@ -44,8 +44,8 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// Reads what there is, all regions at once.
-pub async fn observe<C: CloudRead>(cloud: &C, ask: &Ask<'_>) -> Result<Observed, CloudError> {
+/// Reads what is deployed, all regions in parallel.
+pub async fn observe<C: CloudRead>(cloud: &C, ask: &Ask<'_>) -> Result<Observed, Problem> {
     let account = cloud.account().await?;
     let regions = stream::iter(ask.regions.iter().cloned())
         .map(|region| {

@@ -1,4 +1,4 @@
-//! Asking an edge, as its callers do.
+//! Probing an edge the way its callers use it.
 
 use std::future::Future;
 
@@ -7,14 +7,14 @@ use ipgeo_contract::ApiKey;
 use super::StepError;
 use crate::infra::plan::ProbeSpec;
 
-/// Where an edge is reached.
+/// How to reach an edge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeTarget {
     /// Its region.
     pub region: String,
-    /// The host that is asked for: the domain, or the API's own endpoint.
+    /// The host of the request: the domain, or the API's own endpoint.
     pub host: String,
-    /// Where to connect to, when the host's name must not be looked up: `name:port`.
+    /// Connect to this `name:port` instead of resolving the host.
     pub connect: Option<String>,
     /// Whether it speaks TLS; an emulator does not.
     pub tls: bool,
@@ -22,9 +22,9 @@ pub struct ProbeTarget {
     pub api_key: Option<ApiKey>,
 }
 
-/// Asking edges.
+/// Probes edges.
 pub trait Probe: Sync {
-    /// Asks `/health`, an address and an API key; returns how long the last took, ms, or what was wrong.
+    /// Requests `/health`, an address and an address with the API key. Returns the time of the last, ms, or what was wrong.
     fn probe(
         &self,
         target: &ProbeTarget,
@@ -32,9 +32,9 @@ pub trait Probe: Sync {
     ) -> impl Future<Output = Result<f64, String>> + Send;
 }
 
-/// Knowing where edges are reached.
+/// Knows how to reach edges.
 pub trait ProbeTargets: Sync {
-    /// Where a region's edge is reached now, for a domain or at its own endpoint.
+    /// How to reach a region's edge now, for a domain or at its own endpoint.
     fn target(
         &self,
         region: &str,

@@ -1,9 +1,9 @@
-//! What is told while a plan is carried out. Bars, lines, JSON and the report are readers of this one stream.
+//! What happens while a plan is executed. Progress bars, lines, JSON and the report all read this one stream.
 
 use serde::Serialize;
 
 use crate::infra::cloud::{Done, Progress, StepError};
-use crate::infra::plan::{Fault, WaveKind};
+use crate::infra::plan::{Problem, WaveKind};
 
 /// Version of the JSON form.
 pub const SCHEMA: u32 = 1;
@@ -12,44 +12,44 @@ pub const SCHEMA: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// A plan is begun.
+    /// Execution starts.
     Started {
         /// `ipgeo-prod`.
         service: String,
-        /// Steps in all.
+        /// Total number of steps.
         steps: usize,
-        /// Waves in all.
+        /// Total number of waves.
         waves: usize,
     },
-    /// A wave is begun.
+    /// A wave starts.
     Wave {
-        /// Which.
+        /// The wave.
         wave: WaveKind,
-        /// Regions in it.
+        /// Its regions.
         regions: Vec<String>,
     },
-    /// A step is begun.
+    /// A step starts.
     Step {
-        /// Where.
+        /// The region.
         region: String,
-        /// What.
+        /// The step's title.
         step: String,
     },
-    /// A step goes on.
+    /// A step makes progress.
     Progress {
-        /// Where.
+        /// The region.
         region: String,
-        /// What.
+        /// The step's title.
         step: String,
-        /// How far.
+        /// How far it is.
         #[serde(flatten)]
         progress: Progress,
     },
-    /// A step is done.
+    /// A step has succeeded.
     StepDone {
-        /// Where.
+        /// The region.
         region: String,
-        /// What.
+        /// The step's title.
         step: String,
         /// Whether anything was changed.
         done: Done,
@@ -58,48 +58,48 @@ pub enum Event {
     },
     /// A step has failed.
     StepFailed {
-        /// Where.
+        /// The region.
         region: String,
-        /// What.
+        /// The step's title.
         step: String,
-        /// Why.
+        /// The reason.
         #[serde(flatten)]
         error: StepError,
     },
     /// The plan is blocked; nothing was started.
     Refused {
-        /// The faults, each with its remedy.
-        faults: Vec<Fault>,
+        /// The problems, each with its remedy.
+        faults: Vec<Problem>,
     },
-    /// The operator wants to stop; what is under way is finished.
+    /// The operator wants to stop; steps in progress are finished.
     Stopping,
-    /// All is done that will be.
+    /// Execution ends.
     Finished {
         /// `done`, `failed`, `halted` or `interrupted`.
         outcome: &'static str,
-        /// Steps that were done.
+        /// Steps that succeeded.
         done: usize,
-        /// Steps that were not begun.
+        /// Steps that were not started.
         left: usize,
         /// How long it took, ms.
         took_ms: u64,
     },
 }
 
-/// An event as it is told in JSON.
+/// An event as a line of JSON.
 #[derive(Debug, Serialize)]
-pub struct Told<'a> {
+pub struct EventLine<'a> {
     /// Version of this form.
     pub schema: u32,
-    /// Since the beginning, ms.
+    /// Since the start, ms.
     pub at_ms: u64,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub event: &'a Event,
 }
 
-/// Who is told.
+/// A reader of events.
 pub trait Sink: Sync {
-    /// Takes an event; `at_ms` since the beginning.
+    /// Takes an event; `at_ms` since the start.
     fn tell(&self, at_ms: u64, event: &Event);
 }

@@ -13,19 +13,19 @@ use super::outcome::{Failure, Run};
 use crate::infra::cloud::{CloudWrite, Done, Progress, StepError, waits};
 use crate::infra::plan::{Plan, Step, Wave};
 
-/// The first pause after AWS has asked for patience, s; each further one is twice as long.
+/// The first pause after AWS has throttled a step, s; each further one is twice as long.
 const BACK_OFF_S: u64 = 2;
-/// The longest such pause, s; after it a step has failed. Calls by themselves were tried again before.
+/// The longest such pause, s; after it the step has failed. The SDK has retried each call before.
 const BACK_OFF_S_MAX: u64 = 64;
 
-/// How a plan is carried out.
+/// How a plan is executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExecuteOptions {
-    /// Regions at once.
+    /// Maximum number of regions to work on in parallel.
     pub concurrency: usize,
 }
 
-/// The operator's wish to stop, once said never taken back.
+/// The operator's request to stop; it can't be taken back.
 #[derive(Debug, Clone)]
 pub struct Stop(Arc<watch::Sender<bool>>);
 
@@ -36,17 +36,17 @@ impl Default for Stop {
 }
 
 impl Stop {
-    /// Says it.
+    /// Requests the stop.
     pub fn stop(&self) {
         self.0.send_replace(true);
     }
 
-    /// Whether it was said.
+    /// Whether a stop was requested.
     pub fn is_wanted(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Resolves when it is said.
+    /// Resolves when a stop is requested.
     async fn wanted(&self) {
         // The sender lives as long as this does: the wait can't fail.
         let _ = self.0.subscribe().wait_for(|wanted| *wanted).await;
@@ -60,13 +60,14 @@ struct Execution<'a, W> {
     began: Instant,
 }
 
-/// What became of one step.
+/// The end of one step.
 enum Ended {
     Done(usize, Done),
     Failed(usize, Failure),
 }
 
-/// Carries a plan out. A failure lets the wave's other regions finish and stops before the next wave.
+/// Executes a plan. After a failure the wave's other regions finish, and the next wave does not start: stacks that are
+/// being updated can't be abandoned without leaving them half done.
 pub async fn execute<W: CloudWrite>(
     plan: &Plan,
     cloud: &W,
@@ -168,7 +169,7 @@ impl<W: CloudWrite> Execution<'_, W> {
         ended
     }
 
-    /// One step; none: it was a wait, and the operator did not want to wait.
+    /// One step; `None`: it was a wait, and the operator stopped it.
     async fn step(&self, step: &Step, title: &str) -> Option<Result<Done, StepError>> {
         if let Some(seconds) = waits(step) {
             return tokio::select! {
@@ -196,7 +197,7 @@ impl<W: CloudWrite> Execution<'_, W> {
     }
 }
 
-/// Whether AWS has only asked for patience: a step may be begun again at any time.
+/// Whether AWS has throttled the step: it is idempotent, so it may be repeated.
 fn is_throttled(error: &StepError) -> bool {
     let codes = [
         "PriorRequestNotComplete",

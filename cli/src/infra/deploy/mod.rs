@@ -1,13 +1,12 @@
-//! Doing what a plan says: a fold over its waves. Every choice was made in the plan; what is left is to
-//! start, to wait, to tell, and to stop when something fails.
+//! Executes plans: a fold over the waves. Every choice was made in the plan; what is left is to start steps, wait,
+//! report events, and stop when something fails.
 
 mod event;
 mod execute;
 mod outcome;
+mod rollout;
 
-pub use event::{Event, SCHEMA, Sink, Told};
+pub use event::{Event, EventLine, SCHEMA, Sink};
 pub use execute::{ExecuteOptions, Stop, execute};
-pub use outcome::{Failure, Outcome, Run};
-
-#[cfg(test)]
-pub(crate) mod tests;
+pub use outcome::{DeployOutcome, Failure, Run};
+pub use rollout::{DatabaseRollout, RolloutError, plan_rollout, served_digests};

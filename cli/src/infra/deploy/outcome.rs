@@ -1,4 +1,4 @@
-//! What became of a plan, and what the operator is told about it.
+//! How the execution of a plan ended, and the report for the operator.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,13 +11,13 @@ use crate::infra::plan::{Plan, WaveKind, counted};
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// In which wave.
+    /// The wave.
     pub wave: WaveKind,
-    /// Where.
+    /// The region.
     pub region: String,
-    /// What.
+    /// The step's title.
     pub step: String,
-    /// Why.
+    /// The reason.
     #[serde(flatten)]
     pub error: StepError,
 }
@@ -25,33 +25,33 @@ pub struct Failure {
 /// How a plan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// All of it was done.
+pub enum DeployOutcome {
+    /// Every step succeeded.
     Done,
     /// Some regions failed.
     Failed,
-    /// A health gate has halted it.
+    /// An edge failed its probe.
     Halted,
-    /// The operator has stopped it.
+    /// The operator stopped it.
     Interrupted,
 }
 
-/// What became of a plan.
+/// The result of an execution.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Run {
-    /// Finished steps: wave index and step index.
+    /// Steps that succeeded: wave index and step index.
     pub done: BTreeSet<(usize, usize)>,
-    /// Finished steps that have changed something.
+    /// Those of them that changed something.
     pub changed: BTreeSet<(usize, usize)>,
     /// Failed steps: wave index and step index.
     pub failed: BTreeSet<(usize, usize)>,
     /// Why they failed, by region.
     pub failures: Vec<Failure>,
-    /// Whether the operator has stopped it before its end.
+    /// Whether the operator stopped it before its end.
     pub interrupted: bool,
 }
 
-impl Outcome {
+impl DeployOutcome {
     /// Its name in texts.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -65,15 +65,15 @@ impl Outcome {
 
 impl Run {
     /// How it ended.
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> DeployOutcome {
         if self.failures.iter().any(|failure| failure.wave.is_gate()) {
-            Outcome::Halted
+            DeployOutcome::Halted
         } else if !self.failures.is_empty() {
-            Outcome::Failed
+            DeployOutcome::Failed
         } else if self.interrupted {
-            Outcome::Interrupted
+            DeployOutcome::Interrupted
         } else {
-            Outcome::Done
+            DeployOutcome::Done
         }
     }
 
@@ -93,20 +93,20 @@ impl Run {
         }
         let (done, left) = (counted(self.done.len(), "step"), self.left(plan));
         match self.outcome() {
-            Outcome::Done => {
+            DeployOutcome::Done => {
                 let _ = write!(text, "done: {done}, {} of them changed something", self.changed.len());
             }
-            Outcome::Failed | Outcome::Halted => {
+            DeployOutcome::Failed | DeployOutcome::Halted => {
                 let regions: BTreeSet<&str> = self.failures.iter().map(|f| f.region.as_str()).collect();
                 let verb =
-                    if self.outcome() == Outcome::Halted { "did not pass the probe" } else { "failed" };
+                    if self.outcome() == DeployOutcome::Halted { "did not pass the probe" } else { "failed" };
                 let _ = write!(
                     text,
                     "{} {verb}; {done} done, {left} not begun\ncontinue with: {again}",
                     regions.into_iter().collect::<Vec<_>>().join(", "),
                 );
             }
-            Outcome::Interrupted => {
+            DeployOutcome::Interrupted => {
                 let _ = write!(
                     text,
                     "stopped: {done} done, {left} not begun; nothing is half done\ncontinue with: {again}"

@@ -1,7 +1,7 @@
-//! The rights that a deployer needs: one policy, as narrow as names allow. Pure.
+//! The permissions that a deployer needs: one policy, as narrow as resource names allow. Pure.
 //!
-//! Stacks are changed with the deployer's own rights, so the policy has what CloudFormation does in its name,
-//! too. What AWS can't narrow to a resource (or names by chance, as API Gateway does) is narrowed to the kind.
+//! CloudFormation changes stacks with the deployer's own permissions, so the policy includes what CloudFormation does.
+//! Actions that AWS can't limit to a resource, and resources with generated names (API Gateway), are limited by kind.
 
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Statement {
-    /// Names it.
+    /// Its identifier.
     pub sid: &'static str,
     effect: &'static str,
     /// `service:Action`, perhaps with `*` at the end.
@@ -367,139 +367,4 @@ impl Policy {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    /// Calls that need other rights than their own name says.
-    const OTHERWISE: &[(&str, &[&str])] = &[
-        // Edges alone read so, by their own role.
-        ("dynamodb:BatchGetItem", &[]),
-        ("dynamodb:TransactWriteItems", &["dynamodb:PutItem", "dynamodb:UpdateItem"]),
-        ("s3:CopyObject", &["s3:GetObject", "s3:PutObject"]),
-        ("s3:DeleteObjects", &["s3:DeleteObject", "s3:DeleteObjectVersion"]),
-        ("s3:HeadBucket", &["s3:ListBucket"]),
-        ("s3:HeadObject", &["s3:GetObject"]),
-        ("s3:ListObjectVersions", &["s3:ListBucketVersions"]),
-        ("s3:ListObjectsV2", &["s3:ListBucket"]),
-    ];
-
-    /// `service:Operation` of every call that the adapter's sources make through a client of the SDK.
-    fn calls() -> BTreeSet<String> {
-        let sources = [
-            ("cloudformation", include_str!("../../aws/stacks.rs")),
-            ("s3", include_str!("../../aws/buckets.rs")),
-            ("route53", include_str!("../../aws/dns.rs")),
-            ("dynamodb", include_str!("../../aws/tables.rs")),
-            ("dynamodb", include_str!("../../../../runtime/src/dynamo/access.rs")),
-            ("dynamodb", include_str!("../../../../runtime/src/dynamo/ledger.rs")),
-            ("dynamodb", include_str!("../../../../runtime/src/dynamo/recovered.rs")),
-            ("sts", include_str!("../../aws/cloud.rs")),
-        ];
-        let mut found = BTreeSet::new();
-        for (service, source) in sources {
-            let code = source.split("#[cfg(test)]").next().unwrap_or_default();
-            let code: String = code.split_whitespace().collect();
-            for client in [
-                "client.",
-                "client().",
-                &format!("{service}().")[..],
-                &format!("{service}(self.region).")[..],
-            ] {
-                for (at, _) in code.match_indices(client) {
-                    let method: String = code[at + client.len()..]
-                        .chars()
-                        .take_while(|c| c.is_alphanumeric() || *c == '_')
-                        .collect();
-                    if !["clone", "config", ""].contains(&method.as_str()) {
-                        let operation: String = method.split('_').map(capital).collect();
-                        found.insert(format!("{service}:{operation}"));
-                    }
-                }
-            }
-        }
-        found.extend(signed_calls());
-        found
-    }
-
-    /// The same of the calls that the adapter signs itself.
-    fn signed_calls() -> BTreeSet<String> {
-        let services = [
-            ("Service::Acm", "acm"),
-            ("Service::Kinesis", "kinesis"),
-            ("Service::Logs", "logs"),
-            ("Service::Quotas", "servicequotas"),
-        ];
-        let mut found = BTreeSet::from(
-            ["lambda:GetAccountSettings", "lambda:ListEventSourceMappings"].map(str::to_owned),
-        );
-        for source in [include_str!("../../aws/logs.rs"), include_str!("../../aws/vitals.rs")] {
-            let code: String = source.split_whitespace().collect();
-            for (word, service) in services {
-                let call = format!("signed.json({word},region,\"");
-                for (at, _) in code.match_indices(&call) {
-                    let operation = code[at + call.len()..].split('"').next().unwrap_or_default();
-                    found.insert(format!("{service}:{operation}"));
-                }
-            }
-        }
-        found
-    }
-
-    fn capital(word: &str) -> String {
-        let mut letters = word.chars();
-        letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-    }
-
-    #[test]
-    fn every_call_of_the_adapter_is_allowed() {
-        let mut config = crate::infra::stacks::test_config();
-        config.service.domain = Some("api.example.com".to_owned());
-        let policy = deployer_policy(&config, "*");
-        let calls = calls();
-        for known in [
-            "cloudformation:CreateChangeSet",
-            "logs:FilterLogEvents",
-            "servicequotas:GetServiceQuota",
-            "route53:ChangeResourceRecordSets",
-            "s3:PutObject",
-            "s3:ListObjectsV2",
-            "dynamodb:TransactWriteItems",
-            "sts:GetCallerIdentity",
-            "dynamodb:DescribeTable",
-            "dynamodb:PutItem",
-        ] {
-            assert!(calls.contains(known), "the scan misses {known}: {calls:?}");
-        }
-        let missing: Vec<&str> = calls
-            .iter()
-            .flat_map(|call| {
-                let other = OTHERWISE.iter().find(|(name, _)| name == call);
-                other.map_or(vec![call.as_str()], |(_, needed)| needed.to_vec())
-            })
-            .filter(|action| !policy.allows(action))
-            .collect();
-        assert!(missing.is_empty(), "{missing:?}");
-    }
-
-    #[test]
-    fn nothing_is_allowed_beyond_the_service() {
-        let policy = deployer_policy(&crate::infra::stacks::test_config(), "123456789012");
-        // What AWS can't narrow, by name.
-        let wide = ["AskLimits", "FindStacks", "SourceMappings", "WhoAmI"];
-        for statement in &policy.statement {
-            let narrow = statement.resource.iter().all(|resource| {
-                resource.contains("ipgeo-prod")
-                    || resource.contains("::/")
-                    || resource.contains("aws-service-role")
-            });
-            assert!(narrow || wide.contains(&statement.sid), "{statement:?}");
-            assert!(!statement.action.contains(&"*"));
-        }
-        assert!(!policy.allows("route53:ChangeResourceRecordSets"), "without a domain there are no records");
-        let bytes = serde_json::to_string(&policy).expect("JSON").len();
-        // A managed policy has at most 6,144 characters without white space (IAM quotas).
-        assert!(bytes <= 6_144, "{bytes}");
-    }
-}
+mod tests;

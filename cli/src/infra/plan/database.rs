@@ -1,10 +1,10 @@
-//! Whether a plan gives regions a geo database and does nothing else.
+//! Whether a plan rolls out a geo database and changes nothing else.
 
 use super::diff::ResourceChange;
 use super::model::{Action, Plan};
 use crate::infra::stacks::StackKind;
 
-/// What a plan would do beside giving regions a database, in few words each; the same of several regions once.
+/// Titles of what a plan would change beside the database, each once.
 pub fn beside_database(plan: &Plan) -> Vec<String> {
     let mut beside = Vec::new();
     for (_, step) in plan.steps() {
@@ -28,7 +28,7 @@ fn is_database(key: &str) -> bool {
     key.starts_with("geo/")
 }
 
-/// The layer, and the function for nothing but its layer.
+/// The layer, and a function of which only the layers change.
 fn follows_database(change: &ResourceChange) -> bool {
     match change.name.as_str() {
         "GeoLayer" => true,

@@ -1,32 +1,37 @@
-//! Taking a service down: records, edges, home, buckets. Data stays unless it is told to go.
+//! Deleting the service: records, edges, home, buckets. Data is retained unless its deletion is asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::checks;
 use super::edit;
-use super::faults::{self, Fault};
+use super::guards::{home_template_unreadable, stack_not_updatable};
+use super::home::stack_from_text;
+use super::input::{Findings, PlanInput, PlanOptions, Scope};
 use super::kept;
-use super::lifecycle::{bucket_removals, deletions, push_wait};
+use super::lifecycle::{bucket_removals, check_busy, deletions, drain_wait};
 use super::model::{Action, BucketKind, Plan, ProbeSpec, RecordChange, Step, WaveKind};
-use super::observed::{Observed, StackState};
-use super::planner::{PlanOptions, Planner, Scope};
+use super::observed::Observed;
+use super::problem::PlanError;
+use super::stack_step;
 use crate::config::Config;
-use crate::infra::stacks::{ArtifactSet, RenderError, Renderer, StackKind};
+use crate::infra::stacks::{ArtifactSet, Renderer, StackKind};
 
-/// How a service is taken down.
+/// How a service is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DestroyOptions {
-    /// Whether tables, stream and failure bucket go too.
+    /// Whether tables, stream and failure bucket are deleted, too.
     pub delete_data: bool,
 }
 
-/// The plan that takes a service down, or everything that forbids it.
+/// Plans the deletion of a service, or reports every problem that blocks it.
 pub fn destroy(
     config: &Config,
     artifacts: &ArtifactSet,
     observed: &Observed,
     options: DestroyOptions,
-) -> Result<Result<Plan, Vec<Fault>>, RenderError> {
+) -> Result<Plan, PlanError> {
     let renderer = &Renderer::new(config, artifacts)?.for_account(&observed.account);
+    // Every region that AWS has was asked, so what a changed file no longer names is deleted, too.
     let everywhere = observed.deployed_regions();
     let plan_options = PlanOptions {
         scope: Scope { regions: everywhere.clone(), whole: true },
@@ -35,28 +40,32 @@ pub fn destroy(
         files: Vec::new(),
         probe: ProbeSpec::default(),
     };
-    let home = config.service.home.clone();
-    let mut planner = Planner { config, renderer, observed, options: &plan_options, faults: Vec::new() };
-    let mut plan = Plan { service: renderer.names().service.clone(), home: home.clone(), ..Plan::default() };
+    let input = PlanInput { config, renderer, observed, options: &plan_options };
+    let mut findings = Findings::default();
+    let (home, names) = (input.home(), input.names());
+    checks::home_elsewhere(&input, &mut findings);
+    check_busy(observed, &mut findings, &everywhere);
+
+    let mut plan = input.empty_plan();
+    // The order is that of removed regions: callers first, then what they call, then what that reads. Edges go before
+    // home: if stream or role vanish first, usage lines of calls that are still answered are lost.
     plan.push(WaveKind::Records, detach_all(config, observed));
-    push_wait(&mut plan, observed, &everywhere);
-    plan.push(WaveKind::RemoveEdges, deletions(observed, renderer.names(), &everywhere, StackKind::Edge));
-    plan.push(WaveKind::RemoveHome, home_removal(&mut planner, options));
-    plan.push(WaveKind::RemoveBuckets, bucket_removals(&planner, &everywhere));
+    plan.push(WaveKind::Drain, drain_wait(observed, &everywhere));
+    plan.push(WaveKind::RemoveEdges, deletions(observed, names, &everywhere, StackKind::Edge));
+    plan.push(WaveKind::RemoveHome, home_removal(&input, &mut findings, options));
+    plan.push(WaveKind::RemoveBuckets, bucket_removals(observed, names, &everywhere));
     // A stack whose creation failed manages nothing: existing data was retained from an earlier one.
-    let owned = observed.home_stack(&home).is_some();
+    let owned = observed.home_stack(home).is_some();
     if !options.delete_data {
-        plan.notes.extend(kept::notes(observed, renderer.names(), &home, owned));
-    } else if let Some((what, remedy)) = observed.regions.get(&home).and_then(|home| home.closed.clone()) {
+        findings.notes.extend(kept::notes(observed, names, home, owned));
+    } else if let Some(problem) = observed.regions.get(home).and_then(|region| region.unreachable.as_ref()) {
         // Without access to home's stack it is unknown whether it still manages the data.
-        planner.faults.push(Fault::new(&home, what, remedy));
+        findings.problems.push(problem.clone().in_region(home));
     } else if !owned {
-        kept::push_deletions(&mut plan, observed, renderer.names());
+        kept::push_deletions(&mut plan, observed, names);
     }
-    planner.note_unread(&mut plan.notes, &everywhere);
-    planner.check_home();
-    planner.faults.extend(busy(observed));
-    Ok(if planner.faults.is_empty() { Ok(plan) } else { Err(planner.faults) })
+    checks::note_unreachable(&input, &mut findings, &everywhere);
+    findings.conclude(plan)
 }
 
 fn detach_all(config: &Config, observed: &Observed) -> Vec<Step> {
@@ -75,45 +84,27 @@ fn detach_all(config: &Config, observed: &Observed) -> Vec<Step> {
     vec![Step::new(&config.service.home, Action::Records(change))]
 }
 
-fn home_removal(planner: &mut Planner<'_>, options: DestroyOptions) -> Vec<Step> {
-    let home = planner.home_region().to_owned();
-    let names = planner.renderer.names().clone();
-    let regions = BTreeSet::from([home.clone()]);
-    let deletion = deletions(planner.observed, &names, &regions, StackKind::Home);
-    let Some(there) = planner.observed.home_stack(&home).filter(|_| options.delete_data) else {
+fn home_removal(input: &PlanInput<'_>, findings: &mut Findings, options: DestroyOptions) -> Vec<Step> {
+    let home = input.home();
+    let regions = BTreeSet::from([home.to_owned()]);
+    let deletion = deletions(input.observed, input.names(), &regions, StackKind::Home);
+    let Some(deployed) = input.observed.home_stack(home).filter(|_| options.delete_data) else {
         return deletion;
     };
-    // The stack deletes its data by itself once it is declared so and nothing protects it. All else stays as it
-    // is deployed: what is here may name artifacts that are not there.
-    let released = edit::all_released(&there.text).and_then(|text| planner.home_stack_of(text));
+    // A stack retains what its template declares as `Retain` and can't delete what is protected. So an update first
+    // declares the data as deletable. The deployed template is edited, not rendered: this machine's artifacts may be
+    // others than those in the bucket, and an update that names a missing one fails.
+    let released = edit::all_released(&deployed.text).and_then(|text| stack_from_text(input, text));
     let mut steps = Vec::new();
     match released {
-        Some(stack) => steps.extend(planner.stack_step_from(stack, &there.text, BTreeMap::new())),
-        None => planner.faults.push(Fault::new(
-            &home,
-            "the home stack's template can't be read, so its data can't be released",
-            "bring it up to date first: ipgeo deploy",
-        )),
+        Some(stack) => steps.extend(stack_step::from_template(input, findings, stack, &deployed.text)),
+        None => findings.problems.push(home_template_unreadable(home)),
     }
     if !steps.is_empty() {
-        let name = names.stack(StackKind::Home);
-        planner.faults.extend(faults::of_state(&home, StackKind::Home, &name, there, true));
+        let name = input.names().stack(StackKind::Home);
+        findings.problems.extend(stack_not_updatable(home, StackKind::Home, &name, deployed, true));
     }
-    steps.push(Step::new(&home, Action::EmptyBucket { bucket: BucketKind::Failures }));
+    steps.push(Step::new(home, Action::EmptyBucket { bucket: BucketKind::Failures }));
     steps.extend(deletion);
     steps
-}
-
-fn busy(observed: &Observed) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for (name, region) in &observed.regions {
-        for (kind, stack) in region.stacks.iter().filter(|(_, stack)| stack.state() == StackState::Busy) {
-            faults.push(Fault::new(
-                name,
-                format!("the {kind} stack is being changed ({})", stack.status),
-                "wait until that is done",
-            ));
-        }
-    }
-    faults
 }

@@ -14,18 +14,18 @@ use crate::infra::stacks::{Resource, Template};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Op {
-    /// It is made.
+    /// It is created.
     Add,
     /// It is changed in place.
     Modify,
-    /// A new one is made and the old one removed.
+    /// A new one is created and the old one removed.
     Replace,
-    /// It is removed, or let go of when its policy says so.
+    /// It is removed, or retained if its policy says so.
     Remove,
 }
 
 impl Op {
-    /// The sign for people.
+    /// Its sign in a printed plan.
     pub fn sign(self) -> &'static str {
         match self {
             Self::Add => "+",
@@ -46,12 +46,12 @@ pub struct ResourceChange {
     pub kind: String,
     /// What happens to it.
     pub op: Op,
-    /// What changes in it, when it was there before.
+    /// What changes in it, if it existed before.
     pub properties: Vec<PropertyChange>,
-    /// Rights that it gives and did not give before.
+    /// Rights that it grants and did not grant before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub widens: Vec<Widening>,
-    /// Whether it stays when it is no longer declared.
+    /// Whether it is retained when it is no longer declared.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub kept: bool,
 }
@@ -61,13 +61,13 @@ pub struct ResourceChange {
 pub struct PropertyChange {
     /// Where in the resource: `MemorySize`, `Environment.Variables.X`.
     pub path: String,
-    /// What it was; none: it was not there.
+    /// Its value before; `None`: it was absent.
     pub before: Option<Value>,
-    /// What it is; none: it is not there any more.
+    /// Its value after; `None`: it is absent.
     pub after: Option<Value>,
 }
 
-/// What changes from one template (none: there is no stack) to another.
+/// What changes from one template (`None`: there is no stack) to another.
 pub fn compare(before: Option<&Template>, after: &Template) -> Vec<ResourceChange> {
     let none = BTreeMap::new();
     let old = before.map_or(&none, |template| &template.resources);
@@ -111,7 +111,7 @@ fn change(name: &str, old: Option<&Resource>, new: Option<&Resource>) -> Option<
     Some(ResourceChange { name: name.to_owned(), kind: resource.kind.clone(), op, properties, widens, kept })
 }
 
-/// Adds what refers to something that is replaced, until nothing more follows.
+/// Adds the resources that refer to a replaced one: its new name or ARN changes them, and may replace them in turn.
 fn follow(
     changes: &mut Vec<ResourceChange>,
     old: &BTreeMap<String, Resource>,
@@ -162,7 +162,7 @@ fn path_of_reference(resource: &Resource, to: &str) -> Option<String> {
     properties.iter().find(|(_, value)| refers(value)).map(|(name, _)| name.clone())
 }
 
-/// The smallest parts that differ. Lists of named things are compared by name, other lists as a whole.
+/// The smallest parts that differ. Lists of named items are compared by name, other lists as a whole.
 fn leaves(path: &str, old: Option<&Value>, new: Option<&Value>, out: &mut Vec<PropertyChange>) {
     if old == new {
         return;

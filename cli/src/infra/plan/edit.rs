@@ -1,5 +1,5 @@
-//! A deployed home template with one thing otherwise and all the rest as it is: what has to be changed in
-//! home's stack when home itself is not to be brought up to date, or can't be rendered as it was.
+//! A deployed home template with one change applied: for updates of home's stack that must not bring the rest of it
+//! up to date, or can't, because it was rendered from files that this machine does not have.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_yaml::Value;
 
 const PROTECTED: &str = "DeletionProtectionEnabled";
 
-/// With one more replica, which gets home's settings; none when the text is no home template.
+/// With one more replica, which gets home's settings; `None` if the text is no home template.
 pub(super) fn with_replica(text: &str, home: &str, region: &str) -> Option<String> {
     edited(text, |template| {
         let replicas = replicas(template)?;
@@ -24,7 +24,7 @@ pub(super) fn with_replica(text: &str, home: &str, region: &str) -> Option<Strin
     })
 }
 
-/// With these replicas free to be removed.
+/// With these replicas unprotected, so that they can be removed.
 pub(super) fn released(text: &str, regions: &BTreeSet<String>) -> Option<String> {
     edited(text, |template| {
         for replica in replicas(template)? {
@@ -36,7 +36,7 @@ pub(super) fn released(text: &str, regions: &BTreeSet<String>) -> Option<String>
     })
 }
 
-/// With all data declared to go with the stack, and nothing protecting it.
+/// With all data declared to be deleted with the stack, and unprotected.
 pub(super) fn all_released(text: &str) -> Option<String> {
     edited(text, |template| {
         for replica in replicas(template)? {

@@ -1,22 +1,30 @@
-//! Regions that are deployed and no longer in the file: records first, then time for resolvers to forget,
-//! then the edge, the replica (released, then removed; one a stack update), the bucket.
+//! Regions that are deployed and no longer in the file. They go in the order in which nothing is used that is gone:
+//!
+//! 1. records (in the wave of all records), so that no new caller is sent there;
+//! 2. a wait, until resolvers have forgotten the records;
+//! 3. the edge, which nobody calls now;
+//! 4. its replica of the access table, which only the edge reads;
+//! 5. its bucket. It goes last: until then, putting the region back into the file finds its artifacts.
+//!
+//! A run may stop between any two of them. What is left (a stack, a replica, a record) still shows that the region is
+//! deployed, so the next run plans the rest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::faults::Fault;
-use super::home::replica_list;
+use super::guards::stack_busy;
+use super::home;
+use super::input::{Findings, PlanInput};
 use super::model::{Action, BucketKind, Plan, Step, WaveKind};
-use super::observed::{Observed, StackState, alias_of, replica_states};
-use super::planner::Planner;
+use super::observed::{Observed, StackState, alias_of};
 use crate::config::Config;
-use crate::infra::stacks::{DataPolicy, RenderError, StackKind};
+use crate::infra::stacks::{Names, RenderError, StackKind};
 
 /// Seconds that a resolver may keep an alias record's answer (Route 53 gives alias records of AWS services
-/// their target's: 60).
+/// their target's TTL: 60).
 pub(super) const RECORD_TTL_S: u64 = 60;
 
-/// Regions in which something is deployed and that the file does not have. Home can't be one of them: the
-/// file always has it.
+/// Regions in which something is deployed and that the file does not have. Home is never one of them: the file always
+/// has it.
 pub(super) fn orphans(config: &Config, observed: &Observed) -> BTreeSet<String> {
     let mut deployed = observed.deployed_regions();
     for region in &config.regions {
@@ -25,62 +33,63 @@ pub(super) fn orphans(config: &Config, observed: &Observed) -> BTreeSet<String> 
     deployed
 }
 
-/// The waves that remove regions, after their records went.
+/// Adds the waves that remove regions, after their records went. `plan` has all other waves.
 pub(super) fn push_removals(
+    input: &PlanInput<'_>,
+    findings: &mut Findings,
     plan: &mut Plan,
-    planner: &mut Planner<'_>,
     removed: &BTreeSet<String>,
 ) -> Result<(), RenderError> {
     if removed.is_empty() {
         return Ok(());
     }
-    let observed = planner.observed;
-    for region in removed {
-        let stacks = observed.regions.get(region).map(|region| &region.stacks);
-        for (kind, stack) in stacks.into_iter().flatten() {
-            if stack.state() == StackState::Busy {
-                planner.faults.push(Fault::new(
-                    region,
-                    format!("the {kind} stack is being changed ({})", stack.status),
-                    "wait until that is done; `ipgeo deploy` does",
-                ));
-            }
-        }
+    check_busy(input.observed, findings, removed);
+    plan.push(WaveKind::Drain, drain_wait(input.observed, removed));
+    plan.push(WaveKind::RemoveEdges, deletions(input.observed, input.names(), removed, StackKind::Edge));
+    // The plan may itself update home's stack: the removals continue from there.
+    let left_by_plan = plan.steps().filter_map(|(wave, step)| match &step.action {
+        Action::Stack(stack) if wave == WaveKind::Home => Some(stack.text.clone()),
+        _ => None,
+    });
+    let deployed = input.observed.home_stack(input.home()).map(|stack| stack.text.clone());
+    if let Some(template) = left_by_plan.last().or(deployed) {
+        let steps = home::replica_removals(input, findings, template, removed)?;
+        plan.push(WaveKind::RemoveReplicas, steps);
     }
-    push_wait(plan, observed, removed);
-    push_edges(plan, planner, removed);
-    let home = planner.home_region().to_owned();
-    let steps = replica_removals(plan, planner, &home, removed)?;
-    plan.push(WaveKind::RemoveReplicas, steps);
-    let buckets = bucket_removals(planner, removed);
-    plan.push(WaveKind::RemoveBuckets, buckets);
+    plan.push(WaveKind::RemoveBuckets, bucket_removals(input.observed, input.names(), removed));
     Ok(())
 }
 
-/// Time for resolvers, if an edge goes that records may have led to: they may have gone a moment ago, in a run
-/// that did not come to its end.
-pub(super) fn push_wait(plan: &mut Plan, observed: &Observed, removed: &BTreeSet<String>) {
+/// CloudFormation refuses to delete a stack while an operation on it is under way.
+pub(super) fn check_busy(observed: &Observed, findings: &mut Findings, regions: &BTreeSet<String>) {
+    for (name, region) in observed.regions.iter().filter(|(name, _)| regions.contains(*name)) {
+        for (kind, stack) in region.stacks.iter().filter(|(_, stack)| stack.state() == StackState::Busy) {
+            findings.problems.push(stack_busy(*kind, stack).in_region(name));
+        }
+    }
+}
+
+/// The wait for resolvers, if a removed edge has an address that they may still know. Whether records are there now says
+/// too little: an interrupted run may have removed them a moment ago.
+pub(super) fn drain_wait(observed: &Observed, removed: &BTreeSet<String>) -> Vec<Step> {
+    let attached = observed.attached();
     let has_address = |region: &&String| {
-        observed.attached().contains(*region)
-            || observed.stack(region, StackKind::Edge).and_then(alias_of).is_some()
+        attached.contains(*region) || observed.stack(region, StackKind::Edge).and_then(alias_of).is_some()
     };
+    // All regions wait at the same time, so one step is enough.
+    removed.iter().find(has_address).map(|region| wait_step(region)).into_iter().collect()
+}
+
+/// Waits until no resolver knows the removed records any more.
+pub(super) fn wait_step(region: &str) -> Step {
     let why = "resolvers forget the removed records".to_owned();
-    let wait = |region: &String| Step::new(region, Action::Wait { seconds: RECORD_TTL_S, why });
-    // One wait is enough for all.
-    plan.push(WaveKind::Drain, removed.iter().find(has_address).map(wait).into_iter().collect());
+    Step::new(region, Action::Wait { seconds: RECORD_TTL_S, why })
 }
 
-fn push_edges(plan: &mut Plan, planner: &Planner<'_>, removed: &BTreeSet<String>) {
-    plan.push(
-        WaveKind::RemoveEdges,
-        deletions(planner.observed, planner.renderer.names(), removed, StackKind::Edge),
-    );
-}
-
-/// The deletion of a kind of stack wherever there is one, even in name only.
+/// The deletion of a kind of stack wherever there is one, even one that holds nothing.
 pub(super) fn deletions(
     observed: &Observed,
-    names: &crate::infra::stacks::Names,
+    names: &Names,
     regions: &BTreeSet<String>,
     kind: StackKind,
 ) -> Vec<Step> {
@@ -93,48 +102,13 @@ pub(super) fn deletions(
         .collect()
 }
 
-/// Buckets: emptied, then removed.
-pub(super) fn bucket_removals(planner: &Planner<'_>, removed: &BTreeSet<String>) -> Vec<Step> {
-    let deletions = deletions(planner.observed, planner.renderer.names(), removed, StackKind::Artifacts);
-    deletions
+/// Bucket stacks, each after its bucket was emptied: CloudFormation does not delete a bucket that holds objects.
+pub(super) fn bucket_removals(observed: &Observed, names: &Names, removed: &BTreeSet<String>) -> Vec<Step> {
+    deletions(observed, names, removed, StackKind::Artifacts)
         .into_iter()
         .flat_map(|deletion| {
             let empty = Action::EmptyBucket { bucket: BucketKind::Artifacts };
             [Step::new(&deletion.region, empty), deletion]
         })
         .collect()
-}
-
-/// Replicas that go: each is released from its protection and then removed, an update each.
-fn replica_removals(
-    plan: &Plan,
-    planner: &mut Planner<'_>,
-    home: &str,
-    removed: &BTreeSet<String>,
-) -> Result<Vec<Step>, RenderError> {
-    // What the home wave leaves is where this one begins.
-    let left =
-        plan.steps().filter(|(wave, _)| *wave == WaveKind::Home).filter_map(|(_, step)| match &step.action {
-            Action::Stack(stack) => Some(stack.text.clone()),
-            _ => None,
-        });
-    let observed = planner.observed.home_stack(home).map(|stack| stack.text.clone());
-    let Some(mut now) = left.last().or(observed) else { return Ok(Vec::new()) };
-    let mut replicas = replica_states(&now);
-    let mut steps = Vec::new();
-    for region in removed.iter().filter(|region| *region != home) {
-        if !replicas.contains_key(region) {
-            continue;
-        }
-        replicas.insert(region.clone(), false);
-        let released = planner.renderer.home(&replica_list(&replicas), DataPolicy::Keep)?;
-        replicas.remove(region);
-        let without = planner.renderer.home(&replica_list(&replicas), DataPolicy::Keep)?;
-        for stack in [released, without] {
-            let text = stack.text.clone();
-            steps.extend(planner.stack_step_from(stack, &now, BTreeMap::new()));
-            now = text;
-        }
-    }
-    Ok(steps)
 }

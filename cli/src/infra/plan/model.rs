@@ -21,14 +21,14 @@ pub struct Plan {
     pub home: String,
     /// In order; none is empty.
     pub waves: Vec<Wave>,
-    /// What the operator should know beside.
+    /// What an operator should know beside the steps.
     pub notes: Vec<String>,
 }
 
 /// Steps that may run together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Wave {
-    /// Which.
+    /// Its place in the order.
     pub wave: WaveKind,
     /// Its steps; those of one region in order.
     pub steps: Vec<Step>,
@@ -48,28 +48,28 @@ pub enum WaveKind {
     Home,
     /// The first edge.
     Canary,
-    /// Whether it answers.
+    /// Probes of the canary.
     CanaryProbe,
     /// The other edges.
     Edges,
-    /// Whether they answer.
+    /// Probes of the other edges.
     Probe,
     /// DNS.
     Records,
     /// Until resolvers have forgotten removed records.
     Drain,
-    /// Edges that go.
+    /// Edges that are removed.
     RemoveEdges,
-    /// Replicas that go.
+    /// Replicas that are removed.
     RemoveReplicas,
-    /// Home, when everything goes.
+    /// Home, when the service is deleted.
     RemoveHome,
-    /// Buckets that go.
+    /// Buckets that are removed.
     RemoveBuckets,
 }
 
 impl WaveKind {
-    /// A head for people.
+    /// Its heading in a printed plan.
     pub fn title(self) -> &'static str {
         match self {
             Self::Artifacts => "artifact buckets",
@@ -98,9 +98,9 @@ impl WaveKind {
 /// One change in one region.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Step {
-    /// Where.
+    /// The region that it changes.
     pub region: String,
-    /// What.
+    /// What it ensures.
     #[serde(flatten)]
     pub action: Action,
 }
@@ -111,7 +111,7 @@ pub struct Step {
 pub enum Action {
     /// A stack is as its template says.
     Stack(Box<StackChange>),
-    /// A stack is gone.
+    /// A stack is deleted.
     DeleteStack {
         /// Its kind.
         kind: StackKind,
@@ -122,7 +122,7 @@ pub enum Action {
     Upload(ArtifactFile),
     /// An artifact is copied from home's bucket.
     Copy {
-        /// What.
+        /// The artifact.
         artifact: ArtifactRef,
         /// The region that has it.
         from: String,
@@ -133,23 +133,23 @@ pub enum Action {
     Tier(TierLimit),
     /// The edge answers as it should.
     Probe(ProbeSpec),
-    /// The domain's records are so; one change batch.
+    /// The domain's records are as listed; one change batch.
     Records(RecordChange),
     /// Time has passed.
     Wait {
-        /// How much, s.
+        /// How long, s.
         seconds: u64,
-        /// What for.
+        /// The reason, for people.
         why: String,
     },
-    /// A bucket holds nothing.
+    /// A bucket is empty.
     EmptyBucket {
-        /// Which.
+        /// The bucket.
         bucket: BucketKind,
     },
     /// Deletes data that no stack manages, including its deletion protection.
     DeleteData {
-        /// What.
+        /// The kind of data.
         data: DataKind,
         /// Its name.
         name: String,
@@ -210,20 +210,20 @@ pub struct StackChange {
     pub text: String,
     /// Its parameters.
     pub parameters: BTreeMap<String, String>,
-    /// What was there; none: the stack is new.
+    /// What is deployed; `None`: the stack is new.
     #[serde(skip)]
     pub before: Option<Before>,
     /// What changes.
     pub changes: Vec<ResourceChange>,
-    /// Whether a failed first creation is removed before.
+    /// Whether a stack whose creation failed is deleted first.
     pub recreate: bool,
-    /// Regions whose replica of the access table must answer afterwards; home's stack only.
+    /// Regions whose replica of the access table must be active afterwards; home's stack only.
     pub replicas: BTreeSet<String>,
     /// Logical names whose replacement was allowed.
     pub allow_replace: BTreeSet<String>,
 }
 
-/// A stack as it was.
+/// A stack before a change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Before {
     /// Its template.
@@ -232,7 +232,7 @@ pub struct Before {
     pub parameters: BTreeMap<String, String>,
 }
 
-/// An artifact and its file here.
+/// An artifact and its file on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ArtifactFile {
     /// The artifact.
@@ -253,18 +253,18 @@ pub struct TierLimit {
     pub from: String,
     /// The limit that they get.
     pub to: String,
-    /// How many have it.
+    /// The number of API keys with the old limit.
     pub api_keys: u64,
 }
 
-/// How an edge is asked, and what it must answer.
+/// What an edge is asked, and what it must answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ProbeSpec {
     /// The address to look up.
     pub address: String,
-    /// The code of its country, when it is known.
+    /// The country code that the answer must have, if known.
     pub country_code: Option<String>,
-    /// The domain that the request is for, when there is one.
+    /// The domain that the request names, if there is one.
     pub domain: Option<String>,
 }
 
@@ -281,11 +281,11 @@ pub struct RecordChange {
     pub detach: BTreeSet<String>,
     /// Regions that are noted as drained afterwards.
     pub drained: BTreeSet<String>,
-    /// Regions that are noted as drained now.
+    /// Regions that are noted as drained before.
     pub drained_before: BTreeSet<String>,
 }
 
-/// How much a plan changes.
+/// Counts of a plan's changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Resources to add.
@@ -322,7 +322,7 @@ impl Plan {
         }
     }
 
-    /// How much changes.
+    /// Counts of the changes.
     pub fn summary(&self) -> Summary {
         let mut summary =
             Summary { steps: self.steps().count(), waves: self.waves.len(), ..Summary::default() };
@@ -347,19 +347,19 @@ impl Plan {
 }
 
 impl Step {
-    /// A step.
+    /// Creates a step.
     pub fn new(region: &str, action: Action) -> Self {
         Self { region: region.to_owned(), action }
     }
 
-    /// What it does, in few words.
+    /// A short title, also used in events.
     pub fn title(&self) -> String {
         self.action.title()
     }
 }
 
 impl Action {
-    /// What it does, in few words.
+    /// A short title, also used in events.
     pub fn title(&self) -> String {
         match self {
             Self::Stack(stack) => format!("{} stack", stack.kind),

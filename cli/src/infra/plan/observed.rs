@@ -1,9 +1,10 @@
-//! What there is, as it was read.
+//! What is deployed, as it was read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::problem::Problem;
 use crate::infra::stacks::{StackKind, Template};
 
 /// Everything that was read of one service.
@@ -13,9 +14,9 @@ pub struct Observed {
     pub account: String,
     /// Every region that was asked, by name.
     pub regions: BTreeMap<String, ObservedRegion>,
-    /// What the access table holds; none when it could not be asked for, because it is not there.
+    /// What the access table holds; `None`: the table does not exist.
     pub access: Option<AccessState>,
-    /// The domain's zone; none when there is no domain, or no such zone.
+    /// The domain's zone; `None`: there is no domain, or no such zone.
     pub zone: Option<Zone>,
     /// The service's other data at home, if requested.
     pub kept: KeptData,
@@ -35,8 +36,8 @@ pub struct KeptData {
 /// A region.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ObservedRegion {
-    /// Why it could not be read: what, and the remedy.
-    pub closed: Option<(String, String)>,
+    /// Why it could not be read, or can't be deployed to.
+    pub unreachable: Option<Problem>,
     /// Its stacks of this service.
     pub stacks: BTreeMap<StackKind, ObservedStack>,
     /// Keys of artifacts that its bucket holds, of those that were asked for.
@@ -46,7 +47,7 @@ pub struct ObservedRegion {
 /// A stack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObservedStack {
-    /// CloudFormation's word for its state.
+    /// Its status in CloudFormation.
     pub status: String,
     /// Its template as it was sent.
     pub text: String,
@@ -56,7 +57,7 @@ pub struct ObservedStack {
     pub outputs: BTreeMap<String, String>,
 }
 
-/// What a stack's state allows.
+/// What a stack's status allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StackState {
     /// It may be updated.
@@ -65,14 +66,14 @@ pub enum StackState {
     Hollow,
     /// An operation is under way.
     Busy,
-    /// Its creation failed and was undone; it holds nothing and can't be updated.
+    /// Its creation failed and was rolled back; it holds nothing and can't be updated.
     NeverCreated,
-    /// An operation has failed half way; CloudFormation wants to be told what to do.
+    /// An operation and its rollback failed; an operator must act.
     Stuck,
 }
 
 impl ObservedStack {
-    /// What its state allows.
+    /// What its status allows.
     pub fn state(&self) -> StackState {
         match self.status.as_str() {
             "CREATE_COMPLETE"
@@ -91,15 +92,15 @@ impl ObservedStack {
 /// What the access table holds beside API keys and usage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccessState {
-    /// Whether the address secret and the probes' API key are there.
+    /// Whether the address secret and the probes' API key exist.
     pub ready: bool,
     /// How many API keys have a tier and a limit: `(tier, limit) → count`.
     pub limits: BTreeMap<(String, String), u64>,
-    /// Regions that have a replica beside home, as the table itself says; home's stack may say otherwise.
+    /// Regions beside home in which the table has a replica; home's stack may declare others.
     pub replicas: BTreeSet<String>,
 }
 
-/// A zone, as far as it concerns the domain.
+/// A hosted zone, as far as it concerns the domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Zone {
     /// Its identifier, `Z…`.
@@ -112,7 +113,7 @@ pub struct Zone {
     pub foreign: Vec<Foreign>,
 }
 
-/// A record of somebody else under the domain's name.
+/// A record under the domain's name that this service did not make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
     /// `A`, `CNAME`, …
@@ -134,7 +135,7 @@ impl RecordKind {
     /// Both.
     pub const ALL: [Self; 2] = [Self::A, Self::Aaaa];
 
-    /// DNS's word for it.
+    /// Its name in DNS.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::A => "A",
@@ -143,12 +144,12 @@ impl RecordKind {
     }
 }
 
-/// Where an alias leads.
+/// The target of an alias record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Alias {
-    /// A domain of AWS.
+    /// A domain name of AWS.
     pub domain: String,
-    /// The zone of it.
+    /// Its hosted zone.
     pub zone: String,
 }
 
@@ -159,14 +160,14 @@ pub struct Record {
     pub region: String,
     /// Its type.
     pub kind: RecordKind,
-    /// Where it leads.
+    /// Its target.
     pub alias: Alias,
-    /// Whether Route 53 leaves it out when its target is down.
+    /// Whether Route 53 omits it while its target is unhealthy.
     pub evaluates_health: bool,
 }
 
 impl Observed {
-    /// A region's stack of a kind, if there is one that holds something.
+    /// A region's stack of a kind, unless it exists in name only.
     pub fn stack(&self, region: &str, kind: StackKind) -> Option<&ObservedStack> {
         let stack = self.regions.get(region)?.stacks.get(&kind)?;
         (stack.state() != StackState::Hollow).then_some(stack)
@@ -177,7 +178,7 @@ impl Observed {
         self.regions.keys().map(String::as_str).filter(move |region| self.stack(region, kind).is_some())
     }
 
-    /// Regions in which something of the service is, whatever its state.
+    /// Regions in which anything of the service is deployed, whatever its state.
     pub fn deployed_regions(&self) -> BTreeSet<String> {
         let with_stack = self.regions.iter().filter(|(_, region)| !region.stacks.is_empty());
         let mut regions: BTreeSet<String> = with_stack.map(|(name, _)| name.clone()).collect();
@@ -195,8 +196,7 @@ impl Observed {
         self.stack(home, StackKind::Home).filter(|stack| stack.state() != StackState::NeverCreated)
     }
 
-    /// The regions of the access table: as home's stack declares them, else as the table itself has them that
-    /// an earlier stack has kept.
+    /// The regions of the access table: those that home's stack declares, or without a stack those of a retained table.
     pub fn replicas(&self, home: &str) -> BTreeSet<String> {
         match (self.home_stack(home), &self.access) {
             (Some(stack), _) => replica_states(&stack.text).into_keys().collect(),
@@ -205,8 +205,7 @@ impl Observed {
         }
     }
 
-    /// Replicas that the access table has and home's stack does not know: what an addition that has failed
-    /// may leave.
+    /// Replicas that the access table has and home's stack does not declare: a failed addition may leave one.
     pub fn undeclared_replicas(&self, home: &str) -> BTreeSet<String> {
         let declared = self.replicas(home);
         let there = self.access.iter().flat_map(|access| &access.replicas);
@@ -227,7 +226,7 @@ pub fn replicas_of(home: &Template) -> BTreeSet<String> {
     replicas.filter_map(|replica| Some(replica.get("Region")?.as_str()?.to_owned())).collect()
 }
 
-/// The same of a template's text, with whether each is protected; empty when it is no home template.
+/// The same of a template's text, each with whether it is protected; empty if it is no home template.
 pub(super) fn replica_states(text: &str) -> BTreeMap<String, bool> {
     let Ok(home) = Template::parse(text) else { return BTreeMap::new() };
     let replicas = home.resources.get("AccessTable").and_then(|table| table.property("Replicas"));
@@ -239,7 +238,7 @@ pub(super) fn replica_states(text: &str) -> BTreeMap<String, bool> {
     replicas.filter_map(state).collect()
 }
 
-/// Where an edge's records must lead, by its outputs.
+/// The target of an edge's records, from its outputs.
 pub fn alias_of(edge: &ObservedStack) -> Option<Alias> {
     Some(Alias {
         domain: edge.outputs.get("RegionalDomainName")?.clone(),

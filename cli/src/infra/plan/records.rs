@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::diff::Op;
-use super::faults::Fault;
+use super::input::{Findings, PlanInput};
 use super::model::{Action, RecordChange, StackChange, Step};
 use super::observed::{Observed, RecordKind, alias_of};
-use super::planner::Planner;
+use super::problem::Problem;
 use crate::infra::stacks::{StackKind, Template};
 
 /// Whether both of a region's records lead to its edge.
@@ -23,70 +23,75 @@ pub(super) fn are_right(observed: &Observed, region: &str) -> bool {
     })
 }
 
-impl Planner<'_> {
-    /// Regions whose records are missing or lead elsewhere, or whose edge gets another address.
-    pub(super) fn to_attach(&self, edges: &[Step]) -> BTreeSet<String> {
-        let (Some(_), Some(zone)) = (&self.config.service.domain, &self.observed.zone) else {
-            return BTreeSet::new();
-        };
-        let moves = |region: &str| {
-            edges.iter().filter(|step| step.region == region).filter_map(stack_of).any(|stack| {
-                stack.changes.iter().any(|change| change.name == "Domain" && change.op != Op::Modify)
-            })
-        };
-        self.selected()
-            .map(|region| region.name.clone())
-            .filter(|region| !zone.drained.contains(region))
-            .filter(|region| moves(region) || !are_right(self.observed, region))
-            .collect()
-    }
+/// Regions whose records are missing or wrong, or whose edge gets another address.
+pub(super) fn to_attach(input: &PlanInput<'_>, edges: &[Step]) -> BTreeSet<String> {
+    let (Some(_), Some(zone)) = (&input.config.service.domain, &input.observed.zone) else {
+        return BTreeSet::new();
+    };
+    let gets_address = |region: &str| {
+        edges.iter().filter(|step| step.region == region).filter_map(stack_of).any(|stack| {
+            stack.changes.iter().any(|change| change.name == "Domain" && change.op != Op::Modify)
+        })
+    };
+    input
+        .selected()
+        .map(|region| region.name.clone())
+        .filter(|region| !zone.drained.contains(region))
+        .filter(|region| gets_address(region) || !are_right(input.observed, region))
+        .collect()
+}
 
-    /// One change batch for all that is attached and removed.
-    pub(super) fn records(&mut self, attach: BTreeSet<String>, removed: &BTreeSet<String>) -> Vec<Step> {
-        let (Some(domain), Some(zone)) = (&self.config.service.domain, &self.observed.zone) else {
-            return Vec::new();
-        };
-        let attached = self.observed.attached();
-        let detach: BTreeSet<String> = attached.intersection(removed).cloned().collect();
-        let nobody_left = attached.union(&attach).all(|region| detach.contains(region));
-        if let Some(last) = detach.first().filter(|_| nobody_left) {
-            self.faults.push(Fault::new(
-                last,
-                format!("{domain} would lead nowhere: no other region has records"),
-                "attach one that stays first: ipgeo traffic attach REGION",
-            ));
-        }
-        let in_file = |region: &&String| self.config.regions.iter().any(|known| known.name == **region);
-        let whole = self.options.scope.whole;
-        let drained: BTreeSet<String> =
-            zone.drained.iter().filter(|region| !whole || in_file(region)).cloned().collect();
-        if attach.is_empty() && detach.is_empty() && drained == zone.drained {
-            return Vec::new();
-        }
-        let change = RecordChange {
-            domain: domain.clone(),
-            zone: zone.id.clone(),
-            attach,
-            detach,
-            drained,
-            drained_before: zone.drained.clone(),
-        };
-        vec![Step::new(self.home_region(), Action::Records(change))]
+/// One change batch for all that is attached and removed: Route 53 applies a batch as a whole, so there is no moment at
+/// which callers are sent nowhere.
+pub(super) fn steps(
+    input: &PlanInput<'_>,
+    findings: &mut Findings,
+    attach: BTreeSet<String>,
+    removed: &BTreeSet<String>,
+) -> Vec<Step> {
+    let (Some(domain), Some(zone)) = (&input.config.service.domain, &input.observed.zone) else {
+        return Vec::new();
+    };
+    let attached = input.observed.attached();
+    let detach: BTreeSet<String> = attached.intersection(removed).cloned().collect();
+    let nobody_left = attached.union(&attach).all(|region| detach.contains(region));
+    if let Some(last) = detach.first().filter(|_| nobody_left) {
+        let problem = Problem::new(
+            format!("{domain} would lead nowhere: no other region has records"),
+            "attach one that stays first: ipgeo traffic attach REGION",
+        );
+        findings.problems.push(problem.in_region(last));
     }
+    let in_file = |region: &&String| input.config.regions.iter().any(|known| known.name == **region);
+    let whole = input.options.scope.whole;
+    let drained: BTreeSet<String> =
+        zone.drained.iter().filter(|region| !whole || in_file(region)).cloned().collect();
+    if attach.is_empty() && detach.is_empty() && drained == zone.drained {
+        return Vec::new();
+    }
+    let change = RecordChange {
+        domain: domain.clone(),
+        zone: zone.id.clone(),
+        attach,
+        detach,
+        drained,
+        drained_before: zone.drained.clone(),
+    };
+    vec![Step::new(input.home(), Action::Records(change))]
+}
 
-    /// Domains that edges leave: their records are in nobody's care any more.
-    pub(super) fn note_left_domains(&self, edges: &[Step], notes: &mut Vec<String>) {
-        let now = self.config.service.domain.as_deref();
-        let left: BTreeSet<String> = edges
-            .iter()
-            .filter_map(stack_of)
-            .filter_map(|stack| domain_of(&stack.before.as_ref()?.text))
-            .filter(|domain| Some(domain.as_str()) != now)
-            .collect();
-        notes.extend(left.iter().map(|domain| {
-            format!("records of {domain} are left as they are; remove them when nobody asks for it any more")
-        }));
-    }
+/// Notes domains that edges stop serving. Their records stay: nobody says that this service made them.
+pub(super) fn note_left_domains(input: &PlanInput<'_>, findings: &mut Findings, edges: &[Step]) {
+    let now = input.config.service.domain.as_deref();
+    let left: BTreeSet<String> = edges
+        .iter()
+        .filter_map(stack_of)
+        .filter_map(|stack| domain_of(&stack.before.as_ref()?.text))
+        .filter(|domain| Some(domain.as_str()) != now)
+        .collect();
+    findings.notes.extend(left.iter().map(|domain| {
+        format!("records of {domain} are left as they are; remove them when nobody uses the domain any more")
+    }));
 }
 
 fn stack_of(step: &Step) -> Option<&StackChange> {

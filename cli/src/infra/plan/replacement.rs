@@ -2,7 +2,7 @@
 //! the old one. Source: `createOnlyProperties` of each type's schema in the CloudFormation registry; held
 //! against those schemas by a test.
 
-/// A resource type, and its properties that only a new resource can have otherwise.
+/// Resource types, each with the properties whose change replaces the resource.
 pub const CREATE_ONLY: &[(&str, &[&str])] = &[
     ("AWS::ApiGatewayV2::Api", &["ProtocolType"]),
     ("AWS::ApiGatewayV2::ApiMapping", &["DomainName"]),
@@ -32,7 +32,7 @@ pub const CREATE_ONLY: &[(&str, &[&str])] = &[
 ];
 
 /// Whether a change of a property (a path such as `Content.S3Key`) replaces a resource of a type. An unknown
-/// type counts as replaced: better told of than missed.
+/// type counts as replaced: a false alarm is better than a missed one.
 pub fn replaces(kind: &str, path: &str) -> bool {
     let top = path.split(['.', '[']).next().unwrap_or(path);
     match CREATE_ONLY.iter().find(|(known, _)| *known == kind) {

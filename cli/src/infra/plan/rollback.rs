@@ -1,30 +1,31 @@
-//! Returning every region that a run has touched: its changes in reverse, from what was there before.
+//! Rolling back every region that a run has changed: its changes in reverse order, to the state before.
 
 use std::collections::BTreeSet;
 
 use super::diff::{Op, compare};
 use super::edit;
-use super::lifecycle::RECORD_TTL_S;
+use super::lifecycle::wait_step;
 use super::model::{Action, Before, Plan, RecordChange, StackChange, Step, WaveKind};
 use super::observed::replica_states;
 use crate::infra::stacks::{StackKind, Template};
 
-/// The plan that undoes a run, from its steps (wave index and step index) that were done and that have failed. A
-/// failed step may have done its work all the same; CloudFormation undoes a failed change of home by itself.
+/// The plan that rolls a run back, from its steps (wave index and step index) that succeeded and that failed. A failed
+/// step may have had its effect all the same (its answer was lost), so it is rolled back, too; except for home, where
+/// CloudFormation rolls a failed update back by itself.
 ///
-/// Artifacts, secrets and limits of tiers stay: they harm nobody. So does a home stack that is new: it holds
-/// data. Once a run has begun to remove regions, all that it brought up has answered: nothing is returned then.
+/// Artifacts, secrets and limits of tiers stay: they do no harm. So does a new home stack: it holds data. Once a run has
+/// begun to remove regions, everything that it deployed has answered, so there is nothing to roll back.
 pub fn rollback(plan: &Plan, done: &BTreeSet<(usize, usize)>, failed: &BTreeSet<(usize, usize)>) -> Plan {
     let mut undone = Plan { service: plan.service.clone(), home: plan.home.clone(), ..Plan::default() };
     let touched: BTreeSet<(usize, usize)> = done.union(failed).copied().collect();
     if touched.iter().any(|(wave, _)| plan.waves.get(*wave).is_some_and(|wave| removes(wave.wave))) {
         undone.notes.push(
-            "nothing is returned: every region that was changed answers, and what is left is to remove regions"
+            "nothing to roll back: every changed region answers, and what is left is to remove regions"
                 .to_owned(),
         );
         return undone;
     }
-    undone.notes.push(format!("returns what this run has changed in {}", plan.service));
+    undone.notes.push(format!("rolls back what this run has changed in {}", plan.service));
     for (wave_index, wave) in plan.waves.iter().enumerate().rev() {
         let mut steps: Vec<Step> = Vec::new();
         for (step_index, step) in wave.steps.iter().enumerate().rev() {
@@ -37,11 +38,7 @@ pub fn rollback(plan: &Plan, done: &BTreeSet<(usize, usize)>, failed: &BTreeSet<
         let wave = if wave.wave == WaveKind::Canary { WaveKind::Edges } else { wave.wave };
         undone.push(wave, steps);
         if loses_records {
-            let why = "resolvers forget the removed records".to_owned();
-            undone.push(
-                WaveKind::Drain,
-                vec![Step::new(&plan.home, Action::Wait { seconds: RECORD_TTL_S, why })],
-            );
+            undone.push(WaveKind::Drain, vec![wait_step(&plan.home)]);
         }
     }
     undone
@@ -78,7 +75,7 @@ fn undo_stack(stack: &StackChange) -> Vec<Action> {
         return goes.then_some(Action::DeleteStack { kind, name }).into_iter().collect();
     };
     let now = Before { text: stack.text.clone(), parameters: stack.parameters.clone() };
-    // A replica that was added is protected: it is released, and then it goes.
+    // An added replica is protected from deletion, so an update of its own releases it first.
     let declared = replica_states(&before.text);
     let added = replica_states(&stack.text).into_keys().filter(|region| !declared.contains_key(region));
     let released = edit::released(&stack.text, &added.collect())
@@ -93,14 +90,14 @@ fn undo_stack(stack: &StackChange) -> Vec<Action> {
     actions
 }
 
-/// The change from one state of a stack to another; none when nothing differs.
+/// The change from one state of a stack to another; `None` if nothing differs.
 fn change(stack: &StackChange, from: &Before, to: &Before) -> Option<StackChange> {
     let (old, new) = (Template::parse(&from.text).ok()?, Template::parse(&to.text).ok()?);
     if old == new && from.parameters == to.parameters {
         return None;
     }
     let changes = compare(Some(&old), &new);
-    // What this run has made goes as it came.
+    // What this run has created may be removed again without being named.
     let gone = changes.iter().filter(|change| change.op != Op::Modify).map(|change| change.name.clone());
     Some(StackChange {
         kind: stack.kind,

@@ -1,4 +1,4 @@
-//! A plan for people: one line for what several regions have in common, the dangerous standing out.
+//! A plan for people: one line for what several regions have in common; dangerous changes stand out.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::diff::{Op, PropertyChange, ResourceChange};
-use super::faults::PROTECTED;
+use super::guards::PROTECTED;
 use super::model::{Action, Plan, RecordChange, StackChange, Step, Summary, short_key};
 
-/// Regions that are named one by one; more are counted.
+/// Up to so many regions are named one by one; more are counted.
 const REGIONS_NAMED_MAX: usize = 3;
-/// Characters of a value.
+/// Characters of a value; longer ones are cut.
 const VALUE_CHARS_MAX: usize = 40;
 
 /// A plan as text.
@@ -19,11 +19,11 @@ const VALUE_CHARS_MAX: usize = 40;
 pub struct Shown {
     /// The changes, a line each.
     pub body: String,
-    /// The count.
+    /// The summary.
     pub last_line: String,
 }
 
-/// Writes a plan; `verbose` lists every resource of new stacks too.
+/// Prints a plan; `verbose` also lists every resource of new stacks.
 pub fn show(plan: &Plan, verbose: bool) -> Shown {
     let mut body = String::new();
     for wave in &plan.waves {
@@ -117,7 +117,7 @@ fn lines(step: &Step, verbose: bool) -> Vec<String> {
 
 fn stack_lines(stack: &StackChange, verbose: bool) -> Vec<String> {
     if stack.before.is_none() {
-        let again = if stack.recreate { ", in place of the one that never came up" } else { "" };
+        let again = if stack.recreate { ", replacing one whose creation failed" } else { "" };
         let mut lines = vec![format!(
             "+ {} stack: {}{again}{}",
             stack.kind,
@@ -130,7 +130,7 @@ fn stack_lines(stack: &StackChange, verbose: bool) -> Vec<String> {
         return lines;
     }
     if stack.changes.is_empty() {
-        return vec![format!("~ {} stack: what it tells (outputs, parameters)", stack.kind)];
+        return vec![format!("~ {} stack: outputs or parameters only", stack.kind)];
     }
     stack.changes.iter().map(|change| resource_line(stack, change)).collect()
 }
@@ -139,7 +139,7 @@ fn resource_line(stack: &StackChange, change: &ResourceChange) -> String {
     let mut line = format!("{} {} {}", change.op.sign(), stack.kind, change.name);
     match change.op {
         Op::Add => {}
-        Op::Remove if change.kept => line.push_str(": let go of, and kept"),
+        Op::Remove if change.kept => line.push_str(": no longer managed, retained"),
         Op::Remove => line.push_str(": removed"),
         Op::Modify | Op::Replace => {
             let properties: Vec<String> = change.properties.iter().map(property).collect();
@@ -158,8 +158,8 @@ fn resource_line(stack: &StackChange, change: &ResourceChange) -> String {
 fn property(change: &PropertyChange) -> String {
     let region = change.path.strip_prefix("Replicas[").and_then(|rest| rest.strip_suffix(']'));
     match (region, &change.before, &change.after) {
-        (Some(region), None, Some(_)) => return format!("a replica in {region}"),
-        (Some(region), Some(_), None) => return format!("no replica in {region} any more"),
+        (Some(region), None, Some(_)) => return format!("new replica in {region}"),
+        (Some(region), Some(_), None) => return format!("replica in {region} removed"),
         _ => {}
     }
     let text = |value: &Option<Value>| {

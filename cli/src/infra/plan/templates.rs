@@ -1,4 +1,4 @@
-//! The templates of every region, as they are and as a plan leaves them.
+//! The templates of every region, before and after a plan: what `cost` prices.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,7 @@ use crate::infra::stacks::{StackKind, Template};
 /// Stacks by region and kind.
 pub type Templates = BTreeMap<(String, StackKind), Template>;
 
-/// The templates of the stacks that there are; those that hold nothing, or that no template is read of, are left
-/// out.
+/// The templates of the deployed stacks. Stacks that hold nothing or have no readable template are omitted.
 pub fn templates_now(observed: &Observed) -> Templates {
     let mut found = Templates::new();
     for (name, region) in &observed.regions {
@@ -24,7 +23,7 @@ pub fn templates_now(observed: &Observed) -> Templates {
     found
 }
 
-/// The same once a plan is carried out.
+/// The same after a plan was executed.
 pub fn templates_after(observed: &Observed, plan: &Plan) -> Templates {
     let mut found = templates_now(observed);
     for (_, step) in plan.steps() {

@@ -1,4 +1,4 @@
-//! Taking a region out of DNS and putting it back: one change batch, seconds, no stack.
+//! Draining and attaching regions in DNS: one change batch, seconds, no stack.
 //!
 //! A drained region is noted in a TXT record beside the others, changed in the same batch: so a later deploy
 //! knows that the record is missing on purpose.
@@ -11,12 +11,12 @@ use super::records::are_right;
 use crate::config::{Config, suggestion};
 use crate::infra::stacks::StackKind;
 
-/// What is wanted.
+/// The requested change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrafficChange {
-    /// No more callers are sent there.
+    /// Send no callers there.
     Drain,
-    /// Callers near it are sent there.
+    /// Send callers near it there.
     Attach,
 }
 
@@ -26,7 +26,7 @@ pub enum TrafficError {
     /// Without a domain there are no records.
     #[error("regions.toml has no `domain`: callers name a region's endpoint themselves, see `ipgeo status`")]
     NoDomain,
-    /// The zone is not there.
+    /// The zone does not exist.
     #[error("the account has no public Route 53 zone `{0}`; correct `hosted_zone`")]
     NoZone(String),
     /// The region is not in the file, and nothing of the service is deployed there.
@@ -39,16 +39,16 @@ pub enum TrafficError {
         /// The known regions.
         known: Vec<String>,
     },
-    /// No edge.
-    #[error("{0} has no edge to send callers to; deploy it first: ipgeo deploy --regions {0}")]
+    /// The region has no edge.
+    #[error("{0} has no edge; deploy it first: ipgeo deploy --regions {0}")]
     NoEdge(String),
     /// The edge does not answer.
-    #[error("{0} does not answer its probe, so callers are not sent there: {1}")]
+    #[error("{0} does not answer its probe, so it is not attached: {1}")]
     Unhealthy(String, String),
-    /// Nobody would be left.
+    /// No other region would be left to answer.
     #[error(
-        "{0} is the last region that is routed and answers; callers would get no address at all \
-         (--force does it all the same)"
+        "{0} is the last attached region that answers; without it callers get no address at all \
+         (pass --force to drain it all the same)"
     )]
     Last(String),
 }

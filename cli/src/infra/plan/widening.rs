@@ -1,4 +1,4 @@
-//! Rights that a change gives and that were not given before: what an operator must see at once.
+//! Rights that a change grants and that were not granted before: an operator must see them at once.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::infra::stacks::Resource;
 
-/// A right that is new.
+/// A new right.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Widening {
     /// Who or what for: `dynamodb:GetItem on …`.
@@ -43,7 +43,7 @@ fn rights(resource: &Resource) -> BTreeSet<String> {
     rights
 }
 
-/// Every `Allow` statement, an action and a resource at a time. What only denies gives no right.
+/// Every `Allow` statement, split by action and resource. A `Deny` grants nothing.
 fn collect(value: &Value, rights: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) if members.contains_key("Effect") => {
@@ -58,7 +58,7 @@ fn collect(value: &Value, rights: &mut BTreeSet<String>) {
                 }
             }
         }
-        // A policy that is a text of JSON.
+        // A policy as JSON text.
         Value::Object(members) if members.get("Fn::Sub").is_some_and(Value::is_string) => {
             let text = members["Fn::Sub"].as_str().unwrap_or_default();
             match serde_json::from_str(text) {

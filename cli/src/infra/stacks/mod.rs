@@ -1,6 +1,4 @@
 //! The stacks that should exist: tera templates to CloudFormation YAML. Pure: no clock, no files, no AWS.
-//!
-//! `names` knows what everything is called, `render` fills the templates, `template` reads a template back.
 
 mod names;
 mod render;

@@ -1,5 +1,5 @@
-//! What everything that is made is called. Names are the same in every region; what IAM and S3 keep in one
-//! space for the whole account or world has the region or the account in its name.
+//! The names of all resources. They are the same in every region, except where a name must be unique in the account
+//! (IAM roles) or in the world (S3 buckets): those contain the region or the account.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl StackKind {
     /// All of them, in the order of deploying.
     pub const ALL: [Self; 3] = [Self::Artifacts, Self::Home, Self::Edge];
 
-    /// The word for it: `artifacts`, `home`, `edge`.
+    /// `artifacts`, `home`, `edge`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Artifacts => "artifacts",
@@ -39,7 +39,7 @@ impl fmt::Display for StackKind {
     }
 }
 
-/// The names of one service's things.
+/// The names of a service's resources.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Names {
     /// `<name>-<environment>`: what all names begin with.

@@ -1,4 +1,4 @@
-//! Templates to text.
+//! Renders stacks from templates.
 //!
 //! Every value goes through a filter that writes it as JSON, which YAML contains: no text of a file is ever
 //! pasted raw. The result depends on the configuration and the artifacts alone, to the byte; what an account
@@ -76,12 +76,12 @@ pub struct Replica {
     pub protected: bool,
 }
 
-/// What becomes of home's data when its stack goes.
+/// What happens to home's data when its stack is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DataPolicy {
-    /// It stays.
+    /// It is retained.
     Keep,
-    /// It goes too.
+    /// It is deleted, too.
     Delete,
 }
 
@@ -103,8 +103,8 @@ pub struct Stack {
 /// Why a stack can't be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// A template is broken; a fault of this program.
-    #[error("the {kind} template can't be filled")]
+    /// A template is broken: a bug in this program.
+    #[error("the {kind} template can't be rendered")]
     Fill {
         /// Which.
         kind: StackKind,
@@ -112,7 +112,7 @@ pub enum RenderError {
         #[source]
         source: tera::Error,
     },
-    /// What was rendered is no sound template.
+    /// The result is not a valid template.
     #[error("the {kind} stack of {region}")]
     Unsound {
         /// Which.
@@ -166,7 +166,7 @@ impl<'a> Renderer<'a> {
 
     /// The same renderer for the account with this number.
     #[must_use]
-    pub(crate) fn for_account(mut self, account: &str) -> Self {
+    pub fn for_account(mut self, account: &str) -> Self {
         self.account = Some(account.to_owned());
         self
     }
@@ -391,7 +391,7 @@ impl<'a> Renderer<'a> {
     }
 }
 
-/// Seconds that home gathers a batch for; an emulator's waits for nothing.
+/// Seconds that home gathers a batch for; an emulator does not wait.
 pub(crate) fn batch_window_s(config: &Config) -> u32 {
     if config.emulator.is_some() { 0 } else { config.usage.window_s }
 }
@@ -409,180 +409,4 @@ pub fn tier_limits(tiers: &Tiers) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::config::parse;
-
-    pub(crate) fn config() -> Config {
-        parse("regions.toml", include_str!("../../../../regions.toml")).expect("the shipped file is sound")
-    }
-
-    pub(crate) fn artifacts() -> ArtifactSet {
-        let code = ["arm64", "x86_64"].map(|name| (name, ArtifactRef::new("code", &name.repeat(8))));
-        ArtifactSet {
-            code: code.into(),
-            geo: ArtifactRef::new("geo", &"9".repeat(64)),
-            geo_description: "test data".to_owned(),
-        }
-    }
-
-    fn with(add: &str) -> Config {
-        let text = include_str!("../../../../regions.toml").to_owned() + add;
-        parse("regions.toml", &text).expect("sound")
-    }
-
-    #[test]
-    fn the_shipped_file_renders_as_committed() {
-        let config = with("");
-        let artifacts = artifacts();
-        let renderer = Renderer::new(&config, &artifacts).expect("templates");
-        let stacks = renderer.all().expect("rendered");
-        assert_eq!(stacks.len(), 21);
-        let edge = stacks.iter().find(|stack| stack.kind == StackKind::Edge).expect("an edge");
-        insta::assert_snapshot!("edge", edge.text);
-        insta::assert_snapshot!("home", stacks[10].text);
-        insta::assert_snapshot!("artifacts", stacks[0].text);
-    }
-
-    #[test]
-    fn buckets_forget_geo_data_that_nobody_may_keep() {
-        let mut config = config();
-        let artifacts = artifacts();
-        for (licence, days) in [("CC BY 4.0", None), ("GeoLite End User License Agreement", Some(28))] {
-            config.geo.licence = licence.to_owned();
-            let renderer = Renderer::new(&config, &artifacts).expect("templates");
-            let stack = renderer.artifacts("eu-west-1").expect("rendered");
-            let rules =
-                &stack.template.resources["ArtifactBucket"].properties["LifecycleConfiguration"]["Rules"];
-            let rule = rules.as_array().expect("rules").iter().find(|rule| rule["Prefix"] == "geo/");
-            assert_eq!(rule.and_then(|rule| rule["ExpirationInDays"].as_i64()), days, "{licence}");
-        }
-    }
-
-    #[test]
-    fn rendering_is_the_same_to_the_byte_and_free_of_the_order_of_replicas() {
-        let (config, artifacts) = (config(), artifacts());
-        let once = Renderer::new(&config, &artifacts).and_then(|r| r.all()).expect("rendered");
-        let twice = Renderer::new(&config, &artifacts).and_then(|r| r.all()).expect("rendered");
-        assert_eq!(once, twice);
-        let renderer = Renderer::new(&config, &artifacts).expect("templates");
-        let replica = |name: &str| Replica { region: name.to_owned(), protected: true };
-        let mut replicas = vec![replica("us-east-1"), replica("eu-central-1"), replica("af-south-1")];
-        let forward = renderer.home(&replicas, DataPolicy::Keep).expect("rendered");
-        replicas.reverse();
-        assert_eq!(forward, renderer.home(&replicas, DataPolicy::Keep).expect("rendered"));
-    }
-
-    #[test]
-    fn no_text_of_the_file_is_pasted_raw() {
-        let mut config = config();
-        let nasty = "x\"\n  Evil: {{ 7 }} # ' %}\t\u{1F600}";
-        config.alarms.email = Some(nasty.to_owned());
-        let mut artifacts = artifacts();
-        artifacts.geo_description = nasty.to_owned();
-        let renderer = Renderer::new(&config, &artifacts).expect("templates");
-        let edge = renderer.edge(&config.regions[0]).expect("rendered");
-        let layer = edge.template.resources["GeoLayer"].property("Description").expect("a description");
-        assert_eq!(layer, nasty);
-        let home = renderer.home(&[], DataPolicy::Keep).expect("rendered");
-        let topic = &home.template.resources["AlarmTopic"].properties["Subscription"][0]["Endpoint"];
-        assert_eq!(topic, nasty);
-        config.alerts.webhook = Some(nasty.to_owned());
-        let renderer = Renderer::new(&config, &artifacts).expect("templates");
-        let home = renderer.home(&[], DataPolicy::Keep).expect("rendered");
-        let topic = &home.template.resources["AlertTopic"].properties["Subscription"][0]["Endpoint"];
-        assert_eq!(topic, nasty);
-    }
-
-    #[test]
-    fn options_add_and_leave_out_what_they_say() {
-        let domain =
-            "[service]\nname = \"ipgeo\"\ndomain = \"api.example.com\"\nhosted_zone = \"example.com\"";
-        let text = include_str!("../../../../regions.toml").replace("[service]\nname = \"ipgeo\"", domain)
-            + "[alarms]\nedges = true\nemail = \"ops@example.com\"\n";
-        let with_domain = parse("regions.toml", &text).expect("sound");
-        let emulated = with("[emulator]\nendpoint = \"http://127.0.0.1:4566\"\nlog_pipe = false\n");
-        let artifacts = artifacts();
-        let kinds = |config: &Config| -> Vec<String> {
-            let renderer = Renderer::new(config, &artifacts).expect("templates");
-            renderer.edge(&config.regions[0]).expect("rendered").template.resources.into_keys().collect()
-        };
-        let has = |kinds: &[String], name: &str| kinds.iter().any(|kind| kind == name);
-        let (plain, named, local) = (kinds(&config()), kinds(&with_domain), kinds(&emulated));
-        for name in ["Certificate", "Domain", "DomainMapping", "AlarmTopic", "LookupErrorsAlarm"] {
-            assert!(has(&named, name) && !has(&plain, name), "{name}");
-        }
-        for name in ["UsageDestination", "UsageSubscription"] {
-            assert!(has(&plain, name) && !has(&local, name), "{name}");
-        }
-        let renderer = Renderer::new(&emulated, &artifacts).expect("templates");
-        let edge = renderer.edge(&emulated.regions[0]).expect("rendered").text;
-        assert!(edge.contains("AWS_ENDPOINT_URL: \"http://127.0.0.1:4566\""), "{edge}");
-    }
-
-    #[test]
-    fn alerts_have_a_topic_when_somebody_is_to_be_told() {
-        let artifacts = artifacts();
-        // (what the file says, protocols of the topic's subscriptions)
-        let table: [(&str, &[&str]); 4] = [
-            ("", &[]),
-            ("[alerts]\nthresholds = []\nemail = \"ops@example.com\"\n", &[]),
-            ("[alerts]\nemail = \"ops@example.com\"\n", &["email"]),
-            (
-                "[alerts]\nemail = \"ops@example.com\"\nwebhook = \"https://example.com/hook\"\n",
-                &["email", "https"],
-            ),
-        ];
-        for (add, protocols) in table {
-            let config = with(add);
-            let renderer = Renderer::new(&config, &artifacts).expect("templates");
-            let home = renderer.home(&[], DataPolicy::Keep).expect("rendered").template;
-            let topic = home.resources.get("AlertTopic");
-            let found: Vec<&str> = topic
-                .and_then(|topic| topic.properties["Subscription"].as_array())
-                .into_iter()
-                .flatten()
-                .filter_map(|subscription| subscription["Protocol"].as_str())
-                .collect();
-            assert_eq!(found, protocols, "{add}");
-            let variables = &home.resources["UsageFunction"].properties["Environment"]["Variables"];
-            assert_eq!(variables.get(env::ALERT_TOPIC).is_some(), topic.is_some(), "{add}");
-            let role = home.resources["UsageRole"].properties["Policies"].to_string();
-            assert_eq!(role.contains("sns:Publish"), topic.is_some(), "{add}");
-        }
-    }
-
-    #[test]
-    fn only_age_gives_a_batch_up_and_the_stream_still_has_it_then() {
-        let (config, artifacts) = (config(), artifacts());
-        let renderer = Renderer::new(&config, &artifacts).expect("templates");
-        let home = renderer.home(&[], DataPolicy::Keep).expect("rendered").template;
-        let source = &home.resources["UsageSource"].properties;
-        assert_eq!(source["MaximumRetryAttempts"], -1);
-        assert_eq!(source["StartingPosition"], "TRIM_HORIZON");
-        assert_eq!(source["ParallelizationFactor"], 1);
-        assert!(source["DestinationConfig"]["OnFailure"].to_string().contains("FailureBucket"));
-        let age_s = source["MaximumRecordAgeInSeconds"].as_u64().expect("a number");
-        let kept_h = home.resources["UsageStream"].properties["RetentionPeriodHours"].as_u64();
-        let kept_s = kept_h.expect("a number") * 3_600;
-        assert!(age_s < kept_s && age_s >= kept_s - 7_200, "{age_s} of {kept_s}");
-    }
-
-    #[test]
-    fn data_is_kept_unless_told_otherwise() {
-        let (config, artifacts) = (config(), artifacts());
-        let renderer = Renderer::new(&config, &artifacts).expect("templates");
-        let replicas = [Replica { region: "eu-central-1".into(), protected: true }];
-        for (policy, word, protected) in
-            [(DataPolicy::Keep, "Retain", true), (DataPolicy::Delete, "Delete", false)]
-        {
-            let home = renderer.home(&replicas, policy).expect("rendered").template;
-            for name in ["AccessTable", "Ledger", "UsageStream", "FailureBucket"] {
-                assert_eq!(home.resources[name].deletion_policy.as_deref(), Some(word), "{name}");
-            }
-            assert_eq!(home.resources["Ledger"].properties["DeletionProtectionEnabled"], protected);
-            let replica = &home.resources["AccessTable"].properties["Replicas"][0];
-            assert_eq!(replica["DeletionProtectionEnabled"], protected);
-        }
-    }
-}
+pub(crate) mod tests;

@@ -1,4 +1,4 @@
-//! A CloudFormation template, read back: what it declares, as values that can be compared.
+//! A parsed CloudFormation template: what it declares, as values that can be compared.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub const INLINE_BYTES_MAX: usize = 51_200;
 pub struct Template {
     /// What it declares, by logical name.
     pub resources: BTreeMap<String, Resource>,
-    /// What it tells, by name.
+    /// Its outputs, by name.
     #[serde(default)]
     pub outputs: BTreeMap<String, Value>,
 }
@@ -29,15 +29,15 @@ pub struct Resource {
     /// Its properties, with `Ref` and `Fn::…` in their long form.
     #[serde(default)]
     pub properties: Value,
-    /// What becomes of it when it is no longer declared.
+    /// What happens to it when it is no longer declared.
     #[serde(default)]
     pub deletion_policy: Option<String>,
 }
 
-/// Why a text is no template.
+/// Why a text is not a valid template.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// It is not YAML of a template's shape.
+    /// It is not YAML, or not a template.
     #[error("not a CloudFormation template")]
     Shape(#[from] serde_yaml::Error),
     /// It is too large to be sent.
@@ -62,8 +62,8 @@ impl Template {
         Ok(serde_yaml::from_str(text)?)
     }
 
-    /// Whether CloudFormation would take it, as far as can be told without asking: its size, and that what
-    /// it refers to is declared.
+    /// Checks what CloudFormation would refuse, as far as is known without asking it: the size, and references to
+    /// undeclared resources.
     pub fn check(&self, text: &str) -> Result<(), TemplateError> {
         if text.len() > INLINE_BYTES_MAX {
             return Err(TemplateError::Large { bytes: text.len() });
@@ -79,7 +79,7 @@ impl Template {
         Ok(())
     }
 
-    /// An output's value when it is a plain text.
+    /// An output's value, if it is plain text.
     pub fn output(&self, name: &str) -> Option<&str> {
         self.outputs.get(name)?.get("Value")?.as_str()
     }

@@ -1,13 +1,13 @@
 //! An event, a line of JSON on standard output.
 
-use crate::infra::deploy::{Event, SCHEMA, Sink, Told};
+use crate::infra::deploy::{Event, EventLine, SCHEMA, Sink};
 use crate::ui::output;
 
 pub(super) struct Json;
 
 impl Sink for Json {
     fn tell(&self, at_ms: u64, event: &Event) {
-        if let Ok(line) = output::json_line(&Told { schema: SCHEMA, at_ms, event }) {
+        if let Ok(line) = output::json_line(&EventLine { schema: SCHEMA, at_ms, event }) {
             // A reader who has left does not stop a deploy.
             let _ = output::data(&line);
         }

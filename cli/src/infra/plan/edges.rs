@@ -1,0 +1,64 @@
+//! Edges: their stacks, and the waves in which they are updated and probed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::input::{Findings, PlanInput};
+use super::model::{Action, Plan, Step, WaveKind};
+use super::stack_step;
+use crate::infra::stacks::{RenderError, StackKind};
+
+/// The edge stacks of the selected regions.
+pub(super) fn stacks(input: &PlanInput<'_>, findings: &mut Findings) -> Result<Vec<Step>, RenderError> {
+    let zone = input.observed.zone.as_ref().map(|zone| zone.id.clone());
+    let mut steps = Vec::new();
+    for region in input.selected() {
+        let stack = input.renderer.edge(region)?;
+        let mut parameters = BTreeMap::new();
+        if input.config.service.domain.is_some() {
+            parameters.extend(zone.clone().map(|id| ("HostedZoneId".to_owned(), id)));
+        }
+        steps.extend(stack_step::from_observed(input, findings, stack, parameters));
+    }
+    Ok(steps)
+}
+
+/// Adds the waves: the canary, its probe, the other edges, their probes. The canary is home's edge if it changes, else
+/// the first one.
+///
+/// If home's edge is up to date already, it is probed before another canary. After a canary that did not answer, home
+/// is up to date but broken; without this probe a second try would take the next region as its canary and break it,
+/// too.
+pub(super) fn push_waves(
+    input: &PlanInput<'_>,
+    plan: &mut Plan,
+    mut edges: Vec<Step>,
+    attach: &BTreeSet<String>,
+) {
+    let home = input.home();
+    let probe = |region: &str| Step::new(region, Action::Probe(input.options.probe.clone()));
+    let mut probed: BTreeSet<String> = BTreeSet::new();
+    if !edges.is_empty() {
+        let at_home = edges.iter().position(|step| step.region == home);
+        let home_is_selected = input.selected().any(|region| region.name == home);
+        let home_has_edge = input.observed.stack(home, StackKind::Edge).is_some();
+        if at_home.is_none() && home_is_selected && home_has_edge {
+            probed.insert(home.to_owned());
+            plan.push(WaveKind::CanaryProbe, vec![probe(home)]);
+        }
+        let canary = edges.remove(at_home.unwrap_or(0));
+        probed.insert(canary.region.clone());
+        let check = probe(&canary.region);
+        plan.push(WaveKind::Canary, vec![canary]);
+        plan.push(WaveKind::CanaryProbe, vec![check]);
+    }
+    // An unchanged edge is probed, too, before records lead to it.
+    let others: Vec<Step> = input
+        .selected()
+        .map(|region| &region.name)
+        .filter(|region| edges.iter().any(|step| step.region == **region) || attach.contains(*region))
+        .filter(|region| !probed.contains(*region))
+        .map(|region| probe(region))
+        .collect();
+    plan.push(WaveKind::Edges, edges);
+    plan.push(WaveKind::Probe, others);
+}

@@ -1,0 +1,247 @@
+//! What there is: stacks, resources, objects, tables, zones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::faults::InjectedFault;
+use crate::log::Log;
+use crate::operation::Operation;
+use ipgeo::infra::cloud::{Done, Problem, StepError};
+use ipgeo::infra::plan::{AccessState, Foreign, ObservedRegion, ObservedStack, Record, Zone};
+use ipgeo::infra::stacks::{Names, StackKind, Template};
+
+/// The account's number.
+pub const ACCOUNT: &str = "123456789012";
+
+/// How long operations take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Latency {
+    /// A stack's creation, update or removal.
+    pub stack: Duration,
+    /// An upload, a copy, a change of records or items.
+    pub other: Duration,
+}
+
+/// Region and name of a stack.
+pub(crate) type StackId = (String, String);
+
+/// The cloud and everything about it.
+#[derive(Debug, Clone)]
+pub(crate) struct CloudState {
+    pub(crate) names: Names,
+    pub(crate) home: String,
+    pub(crate) contents: Contents,
+    pub(crate) zones: Vec<HostedZone>,
+    pub(crate) latency: Latency,
+    pub(crate) failed_creations_deleted: bool,
+    pub(crate) unreachable: BTreeMap<String, Refusal>,
+    pub(crate) refused: Option<Refusal>,
+    pub(crate) taken_buckets: BTreeSet<String>,
+    pub(crate) unhealthy: BTreeMap<String, String>,
+    pub(crate) bad_code: BTreeSet<String>,
+    pub(crate) faults: Vec<InjectedFault>,
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) ended: BTreeMap<u64, Result<Done, StepError>>,
+    pub(crate) next_operation: u64,
+    pub(crate) log: Log,
+}
+
+/// What stacks make and change; undone as a whole when a stack's update is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Contents {
+    pub(crate) stacks: BTreeMap<StackId, Stack>,
+    pub(crate) resources: BTreeMap<ResourceId, HeldResource>,
+    pub(crate) tables: BTreeMap<String, Table>,
+    /// Objects by bucket.
+    pub(crate) objects: BTreeMap<String, BTreeSet<String>>,
+    /// The next identifier that AWS makes up.
+    pub(crate) next_id: u64,
+}
+
+/// A refusal of every call.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+/// A stack.
+#[derive(Debug, Clone)]
+pub(crate) struct Stack {
+    pub(crate) kind: StackKind,
+    pub(crate) status: String,
+    pub(crate) text: Arc<str>,
+    pub(crate) template: Arc<Template>,
+    pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) outputs: BTreeMap<String, String>,
+    pub(crate) resources: BTreeMap<String, ResourceId>,
+    /// Whether it is protected from being deleted.
+    pub(crate) protected: bool,
+}
+
+/// A resource by what must be unique: where (`global` for roles and buckets), type, name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ResourceId {
+    pub(crate) scope: String,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+}
+
+/// A resource.
+#[derive(Debug, Clone)]
+pub(crate) struct HeldResource {
+    pub(crate) properties: Value,
+    /// The stack that manages it; none: it was kept when its stack went.
+    pub(crate) owner: Option<StackId>,
+    /// What AWS has made up for it.
+    pub(crate) id: u64,
+}
+
+/// A table.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    /// Regions that have it, and whether each is protected from deletion.
+    pub(crate) replicas: BTreeMap<String, bool>,
+    /// Whether secret and probes' API key are in it.
+    pub(crate) ready: bool,
+    pub(crate) limits: BTreeMap<(String, String), u64>,
+}
+
+/// A hosted zone.
+#[derive(Debug, Clone)]
+pub(crate) struct HostedZone {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    /// Our latency records, by domain.
+    pub(crate) records: Vec<(String, Record)>,
+    pub(crate) drained: BTreeSet<String>,
+    /// Records of others, by name.
+    pub(crate) foreign: Vec<(String, Foreign)>,
+    /// When records led to a target for the last time.
+    pub(crate) led_until: BTreeMap<String, Duration>,
+}
+
+impl HostedZone {
+    pub(crate) fn new(name: &str) -> Self {
+        let record = |kind: &str| {
+            (format!("www.{name}"), Foreign { kind: kind.to_owned(), what: "somebody's".to_owned() })
+        };
+        Self {
+            name: name.to_owned(),
+            id: "Z0123456789".to_owned(),
+            records: Vec::new(),
+            drained: BTreeSet::new(),
+            foreign: vec![record("A"), record("TXT")],
+            led_until: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn observe(&self, domain: &str) -> Zone {
+        let ours = self.records.iter().filter(|(name, _)| name == domain);
+        // Other types may stand beside latency records.
+        let forbids = |foreign: &Foreign| matches!(foreign.kind.as_str(), "A" | "AAAA" | "CNAME");
+        let foreign = self.foreign.iter().filter(|(name, foreign)| name == domain && forbids(foreign));
+        Zone {
+            id: self.id.clone(),
+            records: ours.map(|(_, record)| record.clone()).collect(),
+            drained: self.drained.clone(),
+            foreign: foreign.map(|(_, foreign)| foreign.clone()).collect(),
+        }
+    }
+}
+
+impl CloudState {
+    pub(crate) fn new(names: Names, home: &str) -> Self {
+        Self {
+            names,
+            home: home.to_owned(),
+            contents: Contents::default(),
+            zones: Vec::new(),
+            latency: Latency::default(),
+            failed_creations_deleted: true,
+            unreachable: BTreeMap::new(),
+            refused: None,
+            taken_buckets: BTreeSet::new(),
+            unhealthy: BTreeMap::new(),
+            bad_code: BTreeSet::new(),
+            faults: Vec::new(),
+            operations: Vec::new(),
+            ended: BTreeMap::new(),
+            next_operation: 0,
+            log: Log::default(),
+        }
+    }
+
+    /// Begins time anew, `passed` after it began.
+    pub(crate) fn fork_at(&mut self, passed: Duration) {
+        for operation in &mut self.operations {
+            operation.ends = operation.ends.saturating_sub(passed);
+        }
+        for zone in &mut self.zones {
+            zone.led_until.clear();
+        }
+    }
+
+    pub(crate) fn observe(&self, region: &str, artifacts: &[String]) -> ObservedRegion {
+        let mut observed = ObservedRegion::default();
+        for ((_, _), stack) in self.contents.stacks.iter().filter(|((place, _), _)| place == region) {
+            let seen = ObservedStack {
+                status: stack.status.clone(),
+                text: stack.text.to_string(),
+                parameters: stack.parameters.clone(),
+                outputs: stack.outputs.clone(),
+            };
+            observed.stacks.insert(stack.kind, seen);
+        }
+        let bucket = self.names.bucket(ACCOUNT, region);
+        if self.taken_buckets.contains(&bucket) && !observed.stacks.contains_key(&StackKind::Artifacts) {
+            observed.unreachable = Some(Problem::new(
+                format!("the bucket name {bucket} is taken by another account"),
+                "choose another `name` or `environment` in regions.toml",
+            ));
+        }
+        let held = self.contents.objects.get(&bucket);
+        observed.artifacts =
+            artifacts.iter().filter(|key| held.is_some_and(|held| held.contains(*key))).cloned().collect();
+        observed
+    }
+
+    pub(crate) fn access(&self) -> Option<AccessState> {
+        let table = self.contents.tables.get(&self.names.access_table)?;
+        table.replicas.get(&self.home)?;
+        Some(AccessState {
+            ready: table.ready,
+            limits: table
+                .limits
+                .iter()
+                .filter(|(_, count)| **count > 0)
+                .map(|(k, n)| (k.clone(), *n))
+                .collect(),
+            replicas: table.replicas.keys().filter(|region| **region != self.home).cloned().collect(),
+        })
+    }
+
+    /// What an edge answers to a probe.
+    pub(crate) fn probe(&self, region: &str) -> Result<f64, String> {
+        if let Some(why) = self.unhealthy.get(region) {
+            return Err(why.clone());
+        }
+        let id = (region.to_owned(), self.names.stack(StackKind::Edge));
+        let stack = self.contents.stacks.get(&id).ok_or("nobody answers")?;
+        let table =
+            self.contents.tables.get(&self.names.access_table).ok_or("the access table is not there")?;
+        if !table.replicas.contains_key(region) {
+            return Err(format!("/health: the access table has no replica in {region}"));
+        }
+        if !table.ready {
+            return Err("the probes' API key is unknown".to_owned());
+        }
+        if stack.outputs.get("Code").is_some_and(|code| self.bad_code.contains(code)) {
+            return Err("/health: 502 Bad Gateway".to_owned());
+        }
+        Ok(12.0)
+    }
+}

@@ -1,0 +1,188 @@
+//! Steps: begun, checked, and brought to their end when their time has come.
+
+use std::time::Duration;
+
+use crate::faults::FaultKind;
+use crate::operation::{Operation, Work, refused};
+use crate::records;
+use crate::state::{ACCOUNT, CloudState};
+use ipgeo::infra::cloud::{Done, StepError};
+use ipgeo::infra::plan::{Action, BucketKind, TierLimit};
+use ipgeo::infra::stacks::ArtifactRef;
+
+/// A step that goes on.
+pub(crate) struct Begun {
+    pub(crate) operation: u64,
+    pub(crate) takes: Duration,
+    /// Whether whoever waits for it dies.
+    pub(crate) dies: bool,
+    pub(crate) phase: &'static str,
+    pub(crate) parts: usize,
+}
+
+impl CloudState {
+    /// Begins a step, or refuses it.
+    pub(crate) fn begin(&mut self, now: Duration, region: &str, action: &Action) -> Result<Begun, StepError> {
+        let title = action.title();
+        let broken = self.take_fault(region, &title);
+        self.log.calls.push((region.to_owned(), title));
+        let is_stack = matches!(action, Action::Stack(_) | Action::DeleteStack { .. });
+        match broken {
+            Some(FaultKind::Refuse) => return Err(refused("InternalFailure", "broken on purpose")),
+            Some(FaultKind::Fail | FaultKind::Stick) if !is_stack => {
+                return Err(refused("InternalFailure", "broken on purpose"));
+            }
+            Some(FaultKind::Throttle(_)) => return Err(refused("ThrottlingException", "Rate exceeded")),
+            _ => {}
+        }
+        let (work, phase, parts) = match action {
+            Action::Stack(change) => (self.begin_stack(region, change)?, "updating", change.changes.len()),
+            Action::DeleteStack { kind, name } => (self.begin_deletion(region, *kind, name)?, "removing", 0),
+            other => (Work::Other(other.clone()), "changing", 0),
+        };
+        let takes = match &work {
+            Work::Nothing | Work::Other(Action::Probe(_)) => Duration::ZERO,
+            Work::Other(_) => self.latency.other,
+            _ => self.latency.stack,
+        };
+        let id = self.next_operation;
+        self.next_operation += 1;
+        self.operations.push(Operation {
+            id,
+            region: region.to_owned(),
+            ends: now + takes,
+            work,
+            fault: broken.filter(|kind| matches!(kind, FaultKind::Fail | FaultKind::Stick)),
+            loses_answer: broken == Some(FaultKind::LoseAnswer),
+        });
+        Ok(Begun { operation: id, takes, dies: broken == Some(FaultKind::Kill), phase, parts })
+    }
+
+    /// The break of this call, if there is one.
+    fn take_fault(&mut self, region: &str, title: &str) -> Option<FaultKind> {
+        let nth = self.log.calls.iter().filter(|(at, step)| at == region && step == title).count();
+        let is_it = |index: &usize| {
+            let broken = &self.faults[*index];
+            broken.region == region && broken.step == title && broken.nth == nth
+        };
+        let index = (0..self.faults.len()).find(is_it)?;
+        let kind = self.faults[index].kind;
+        match &mut self.faults[index] {
+            broken if matches!(broken.kind, FaultKind::Throttle(left) if left > 1) => {
+                if let FaultKind::Throttle(left) = &mut broken.kind {
+                    *left -= 1;
+                }
+                broken.nth += 1;
+            }
+            _ => drop(self.faults.remove(index)),
+        }
+        Some(kind)
+    }
+
+    /// Finishes everything whose time has come.
+    pub(crate) fn settle(&mut self, now: Duration) {
+        while let Some(index) = (0..self.operations.len())
+            .filter(|index| self.operations[*index].ends <= now)
+            .min_by_key(|index| (self.operations[*index].ends, self.operations[*index].id))
+        {
+            let operation = self.operations.remove(index);
+            self.finish(operation);
+        }
+    }
+
+    fn finish(&mut self, operation: Operation) {
+        let at = operation.ends;
+        let result = match operation.work {
+            Work::Nothing => Ok(Done::AlreadySo),
+            Work::Other(action) => self.other(at, &operation.region, &action),
+            Work::Stack(work) => self.finish_stack(at, &operation.region, &work, operation.fault),
+            Work::Deletion(name) => self.finish_deletion(at, &operation.region, &name, operation.fault),
+        };
+        let result = if operation.loses_answer {
+            Err(StepError::of("the connection was lost before an answer came"))
+        } else {
+            result
+        };
+        self.ended.insert(operation.id, result);
+    }
+
+    /// The answer to a step.
+    pub(crate) fn end(&mut self, id: u64) -> Result<Done, StepError> {
+        if let Some(index) = self.operations.iter().position(|operation| operation.id == id) {
+            // A timer may wake a moment early.
+            let operation = self.operations.remove(index);
+            self.finish(operation);
+        }
+        self.ended.remove(&id).unwrap_or(Ok(Done::AlreadySo))
+    }
+
+    fn other(&mut self, now: Duration, region: &str, action: &Action) -> Result<Done, StepError> {
+        match action {
+            Action::Upload(file) => self.put(region, &file.artifact, "upload"),
+            Action::Copy { artifact, from } => {
+                let source = self.contents.objects.get(&self.names.bucket(ACCOUNT, from));
+                if !source.is_some_and(|held| held.contains(&artifact.key)) {
+                    return Err(refused("NoSuchKey", format!("{} is not in {from}", artifact.key)));
+                }
+                self.put(region, artifact, "copy")
+            }
+            Action::Secret => self.secret(region),
+            Action::Tier(tier) => self.tier(region, tier),
+            Action::Probe(_) => self.probe(region).map(|_| Done::AlreadySo).map_err(StepError::of),
+            Action::Records(change) => records::ensure(self, now, change),
+            Action::EmptyBucket { bucket } => {
+                let name = match bucket {
+                    BucketKind::Artifacts => self.names.bucket(ACCOUNT, region),
+                    BucketKind::Failures => self.names.failure_bucket(ACCOUNT),
+                };
+                match self.contents.objects.get_mut(&name) {
+                    Some(held) if !held.is_empty() => {
+                        held.clear();
+                        self.log.effect(region, format!("empty {name}"));
+                        Ok(Done::Changed)
+                    }
+                    _ => Ok(Done::AlreadySo),
+                }
+            }
+            Action::DeleteData { data, name, replica } => {
+                self.delete_data(region, *data, name, replica.as_deref())
+            }
+            Action::Wait { .. } | Action::Stack(_) | Action::DeleteStack { .. } => Ok(Done::AlreadySo),
+        }
+    }
+
+    fn put(&mut self, region: &str, artifact: &ArtifactRef, how: &str) -> Result<Done, StepError> {
+        let bucket = self.names.bucket(ACCOUNT, region);
+        let held = self.contents.objects.get_mut(&bucket);
+        let held = held.ok_or_else(|| refused("NoSuchBucket", format!("{bucket} does not exist")))?;
+        if !held.insert(artifact.key.clone()) {
+            return Ok(Done::AlreadySo);
+        }
+        self.log.effect(region, format!("{how} {}", artifact.key));
+        Ok(Done::Changed)
+    }
+
+    fn secret(&mut self, region: &str) -> Result<Done, StepError> {
+        let table = self.contents.tables.get_mut(&self.names.access_table);
+        let table = table.filter(|table| table.replicas.contains_key(region));
+        let table =
+            table.ok_or_else(|| refused("ResourceNotFoundException", "the access table is not there"))?;
+        if std::mem::replace(&mut table.ready, true) {
+            return Ok(Done::AlreadySo);
+        }
+        self.log.effect(region, "secret");
+        Ok(Done::Changed)
+    }
+
+    fn tier(&mut self, region: &str, tier: &TierLimit) -> Result<Done, StepError> {
+        let table = self.contents.tables.get_mut(&self.names.access_table);
+        let table =
+            table.ok_or_else(|| refused("ResourceNotFoundException", "the access table is not there"))?;
+        let Some(count) = table.limits.remove(&(tier.tier.clone(), tier.from.clone())) else {
+            return Ok(Done::AlreadySo);
+        };
+        *table.limits.entry((tier.tier.clone(), tier.to.clone())).or_default() += count;
+        self.log.effect(region, format!("tier {} from {} to {}", tier.tier, tier.from, tier.to));
+        Ok(Done::Changed)
+    }
+}

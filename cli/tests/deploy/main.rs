@@ -1,0 +1,11 @@
+//! Plans and deploys against the cloud in memory: what they say, what they leave, and what they leave when any step
+//! fails.
+
+mod broken;
+mod carried_out;
+mod destroying;
+mod plans;
+mod random;
+mod rollout;
+mod time;
+mod traffic;

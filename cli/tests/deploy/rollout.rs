@@ -1,0 +1,55 @@
+//! A geo database is rolled out and back, and nothing else with it.
+
+use ipgeo::infra::deploy::{DatabaseRollout, RolloutError, plan_rollout, served_digests};
+use ipgeo::infra::plan::{ArtifactFile, Plan};
+use ipgeo::infra::stacks::ArtifactRef;
+use ipgeo_cli_testing::harness::{FOUR, File, deployed, finish, options, test_artifacts};
+use ipgeo_cli_testing::{ACCOUNT, MemoryCloud};
+
+/// The plan that rolls the database with this digest out to every region of a file.
+async fn given(cloud: &MemoryCloud, file: &File, digest: &str) -> Result<Plan, RolloutError> {
+    let config = file.config();
+    let artifact = ArtifactRef::new("geo", digest);
+    let files = vec![ArtifactFile { artifact: artifact.clone(), file: "x.zip".into(), bytes: 1 }];
+    let description = format!("database {digest:.8}");
+    let options = options(&config, &test_artifacts());
+    let wanted = DatabaseRollout { artifact, description, files, probe: options.probe };
+    plan_rollout(cloud, &config, wanted, options.scope).await
+}
+
+async fn served(cloud: &MemoryCloud, file: &File) -> Vec<String> {
+    served_digests(cloud, &file.config(), ACCOUNT).await.into_iter().collect()
+}
+
+/// Templates are rendered for the deployed account: a rollout and its rollback find nothing to replace, and afterwards
+/// every region has the database.
+#[tokio::test(start_paused = true)]
+async fn a_deployed_service_gets_a_database_and_the_one_before_again() {
+    for has_domain in [true, false] {
+        let file = File::of(&FOUR).with(|file| file.has_domain = has_domain);
+        let cloud = deployed(&file).await;
+        let before = served(&cloud, &file).await;
+        let newer = "7".repeat(64);
+        let plan = given(&cloud, &file, &newer).await.expect("a plan");
+        finish(&cloud, &plan).await;
+        assert_eq!(served(&cloud, &file).await, [newer.as_str()]);
+        assert!(given(&cloud, &file, &newer).await.expect("a plan").is_empty(), "twice is once");
+        // The way back: the file's own database again, which the buckets still hold.
+        let back = given(&cloud, &file, &before[0]).await.expect("a plan");
+        assert!(!back.steps().any(|(_, step)| step.title().starts_with("upload")), "{back:?}");
+        finish(&cloud, &back).await;
+        assert_eq!(served(&cloud, &file).await, before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_file_is_for_a_deploy() {
+    let file = File::of(&FOUR);
+    let cloud = deployed(&file).await;
+    let changed = file.with(|file| file.memory_mb = 512);
+    let refused = given(&cloud, &changed, &"7".repeat(64)).await.expect_err("more would change");
+    assert!(refused.to_string().contains("edge LookupFunction"), "{refused}");
+    let nowhere = MemoryCloud::new(&file.config());
+    let refused = given(&nowhere, &file, &"7".repeat(64)).await.expect_err("nothing is deployed");
+    assert!(refused.to_string().contains("has no edge yet"), "{refused}");
+}
