@@ -1,17 +1,17 @@
-//! Measuring a region by its phases, against servers on loopback that wait where they are told to.
+//! Measuring a region by its phases, against servers on loopback that wait at chosen points.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ipgeo::infra::cloud::ProbeTarget;
-use ipgeo::latency::{Edge, Measurer, State, measure_all, summarise};
+use ipgeo::observe::probe::{ProbeClient, ProbeState, ProbedEdge, measure_all, summarise};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-/// What a server saw, in its order.
+/// What a server saw, in order.
 type Seen = Arc<Mutex<Vec<String>>>;
 
 /// What a server does.
@@ -52,7 +52,7 @@ async fn server(tls: Option<TlsAcceptor>, manner: Manner, seen: Seen) -> u16 {
             match &tls {
                 Some(acceptor) => {
                     tokio::time::sleep(manner.before_tls).await;
-                    // A caller that does not trust us goes away here.
+                    // A caller that does not trust us leaves here.
                     if let Ok(stream) = acceptor.accept(stream).await {
                         see(&seen, "tls");
                         answer(stream, manner, Arc::clone(&seen)).await;
@@ -82,10 +82,10 @@ fn certificate() -> (TlsAcceptor, RootCertStore) {
     (TlsAcceptor::from(Arc::new(config)), roots)
 }
 
-fn edge(host: &str, connect: Option<String>, tls: bool) -> Edge {
+fn edge(host: &str, connect: Option<String>, tls: bool) -> ProbedEdge {
     let target =
         ProbeTarget { region: "eu-west-1".into(), host: host.to_owned(), connect, tls, api_key: None };
-    Edge { target, near: "Dublin".into() }
+    ProbedEdge { target, near: "Dublin".into() }
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -97,15 +97,15 @@ async fn a_plain_edge_has_no_tls_phase_and_an_address_no_dns_phase() {
         Manner { before_tls: Duration::ZERO, before_answer: Duration::from_millis(40), answer: WELL };
     let port = server(None, manner, Arc::clone(&seen)).await;
     let edges = [edge(&format!("127.0.0.1:{port}"), None, false)];
-    let measurer = Measurer::new(RootCertStore::empty(), PATIENCE).expect("TLS");
-    let told = Mutex::new(0);
-    let samples = measure_all(&measurer, &edges, 3, &|_| *told.lock().expect("a lock") += 1).await;
+    let client = ProbeClient::new(RootCertStore::empty(), PATIENCE).expect("TLS");
+    let finished = Mutex::new(0);
+    let samples = measure_all(&client, &edges, 3, &|_| *finished.lock().expect("a lock") += 1).await;
     let row = summarise(&edges[0], &samples[0]);
-    assert_eq!((row.state, row.samples, row.failed), (State::Up, 3, 0), "{row:?}");
+    assert_eq!((row.state, row.samples, row.failed), (ProbeState::Up, 3, 0), "{row:?}");
     assert_eq!((row.dns_p50_ms, row.tls_p50_ms), (None, None));
     assert!(row.first_byte_p50_ms.expect("a time") >= 40.0, "{row:?}");
     assert_eq!(row.database_date.as_deref(), Some("2026-11-01"));
-    assert_eq!(*told.lock().expect("a lock"), 3);
+    assert_eq!(*finished.lock().expect("a lock"), 3);
     // A connection for each sample, one request on it.
     let host = format!("host: 127.0.0.1:{port}");
     let one = ["connected", "GET /health HTTP/1.1", host.as_str()];
@@ -122,12 +122,12 @@ async fn every_phase_is_where_its_wait_is() {
         answer: WELL,
     };
     let port = server(Some(acceptor), manner, Arc::clone(&seen)).await;
-    // The name is the domain's, the connection goes to the region's own name.
+    // The request names the domain, the connection goes to the region's own name.
     let edges = [edge("a.test", Some(format!("localhost:{port}")), true)];
-    let measurer = Measurer::new(roots, PATIENCE).expect("TLS");
-    let samples = measure_all(&measurer, &edges, 2, &|_| ()).await;
+    let client = ProbeClient::new(roots, PATIENCE).expect("TLS");
+    let samples = measure_all(&client, &edges, 2, &|_| ()).await;
     let row = summarise(&edges[0], &samples[0]);
-    assert_eq!((row.state, row.samples), (State::Up, 2), "{row:?}");
+    assert_eq!((row.state, row.samples), (ProbeState::Up, 2), "{row:?}");
     let (dns, tls, first) = (row.dns_p50_ms, row.tls_p50_ms, row.first_byte_p50_ms);
     assert!(dns.is_some() && tls.expect("TLS") >= 60.0 && first.expect("an answer") >= 120.0, "{row:?}");
     assert!(row.total_p50_ms.expect("all") >= 180.0);
@@ -136,7 +136,7 @@ async fn every_phase_is_where_its_wait_is() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_is_told_and_the_other_samples_go_on() {
+async fn each_failure_has_its_reason_and_the_others_continue() {
     let (acceptor, _) = certificate();
     let still = Manner { before_tls: Duration::ZERO, before_answer: Duration::ZERO, answer: WELL };
     let untrusted = server(Some(acceptor), still, Seen::default()).await;
@@ -161,12 +161,12 @@ async fn what_goes_wrong_is_told_and_the_other_samples_go_on() {
         (plain(closed), "can't be connected to"),
         (edge("no-such-host.invalid", None, false), "can't be looked up"),
     ];
-    let measurer = Measurer::new(RootCertStore::empty(), Duration::from_secs(1)).expect("TLS");
-    let edges: Vec<Edge> = table.iter().map(|(edge, _)| edge.clone()).collect();
-    let samples = measure_all(&measurer, &edges, 1, &|_| ()).await;
+    let client = ProbeClient::new(RootCertStore::empty(), Duration::from_secs(1)).expect("TLS");
+    let edges: Vec<ProbedEdge> = table.iter().map(|(edge, _)| edge.clone()).collect();
+    let samples = measure_all(&client, &edges, 1, &|_| ()).await;
     for ((edge, says), samples) in table.iter().zip(&samples) {
         let row = summarise(edge, samples);
-        assert_eq!(row.state, State::Down, "{says}");
+        assert_eq!(row.state, ProbeState::Down, "{says}");
         assert!(row.failure.as_deref().is_some_and(|failure| failure.contains(says)), "{says}: {row:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use ipgeo::usage::report::LagRow;
-use ipgeo::usage::report_page::{Bill, Facts, Headroom, KeyCalls, RegionCalls, page};
+use ipgeo::usage::report_page::{Bill, Headroom, KeyCalls, PageFacts, RegionCalls, page};
 
 /// Names that Chromium goes by.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
@@ -21,14 +21,14 @@ fn chromium() -> Option<&'static str> {
     assert!(found.is_some() || !required, "IPGEO_REQUIRE_CHROMIUM=1, and there is no Chromium");
     if found.is_none() {
         // Straight to the terminal, past the capturing of tests.
-        let told = "NOT TESTED: the usage page in a browser, for there is no Chromium (Debian: apt-get install chromium)\n";
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes());
+        let note = "NOT TESTED: the usage page in a browser, for there is no Chromium (Debian: apt-get install chromium)\n";
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), note.as_bytes());
     }
     found
 }
 
-/// A month of a service in ten regions, with texts that mean harm.
-fn facts() -> Facts {
+/// A month of a service in ten regions, with hostile texts.
+fn facts() -> PageFacts {
     let places = [
         ("eu-west-1", "Dublin", (53.3, -6.3)),
         ("us-east-1", "Virginia", (39.0, -77.5)),
@@ -46,7 +46,7 @@ fn facts() -> Facts {
         |day: u64| (format!("2026-11-{day:02}"), 180_000 + (day * 7_919) % 90_000 - day % 7 / 5 * 120_000);
     let key = |n: u64| KeyCalls {
         name: format!("ipg_…k{n:03}"),
-        owner: if n == 2 { "<img src=x onerror=alert(1)> & sons".into() } else { format!("customer {n}") },
+        owner: if n == 2 { "\"><img src=x onerror=alert(1)> & sons".into() } else { format!("customer {n}") },
         tier: "business".into(),
         calls: 900_000 / (n + 1),
     };
@@ -57,7 +57,7 @@ fn facts() -> Facts {
         limit: 100_000,
         period: "2026-11".into(),
     };
-    Facts {
+    PageFacts {
         service: "ipgeo-prod".into(),
         month: "2026-11".into(),
         made: "2026-11-24T12:00:00Z".parse().expect("a timestamp"),
@@ -110,13 +110,13 @@ fn browse(chromium: &str, folder: &Path, args: &[&str], url: &str) -> Output {
         .env("HOME", folder)
         .output()
         .expect("it runs");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{chromium}: {:?}: {told}", output.status);
-    assert!(!told.contains("CONSOLE"), "the page has said something to the console: {told}");
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{chromium}: {:?}: {log}", output.status);
+    assert!(!log.contains("CONSOLE"), "the page wrote to the console: {log}");
     output
 }
 
-/// Width and height of a PNG, and whether it is of one colour alone.
+/// Width, height and size in bytes of a PNG.
 fn size(png: &Path) -> (u32, u32, u64) {
     let bytes = std::fs::read(png).expect("a screenshot");
     assert_eq!(&bytes[..8], b"\x89PNG\r\n\x1a\n");
@@ -127,14 +127,14 @@ fn size(png: &Path) -> (u32, u32, u64) {
 #[test]
 fn the_page_shows_its_charts_in_a_browser_of_any_size_and_light() {
     let Some(chromium) = chromium() else { return };
-    // Screenshots stay where a person may look at them.
+    // Screenshots are kept for people to look at.
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("usage-page");
     std::fs::create_dir_all(&folder).expect("a folder");
     let file = folder.join("usage.html");
     std::fs::write(&file, page(&facts()).expect("a page")).expect("written");
     let url = format!("file://{}", file.display());
 
-    // A script that would run if a text of others were not escaped would show in the document.
+    // An element from an unescaped text would be in the document.
     let dom = browse(chromium, &folder, &["--dump-dom"], &url).stdout;
     let dom = String::from_utf8(dom).expect("UTF-8");
     for section in SECTIONS {
@@ -144,7 +144,7 @@ fn the_page_shows_its_charts_in_a_browser_of_any_size_and_light() {
         assert!(text.matches("<rect").count() + text.matches("<circle").count() >= 4, "{section}");
         assert!(text.matches("<tr").count() > 3 && text.contains("role=\"img\""), "{section}");
     }
-    assert!(!dom.contains("<img") && dom.contains("&lt;img src=x"), "a text of others became a tag");
+    assert!(!dom.contains("<img") && dom.contains("&lt;img src=x"), "a text became a tag");
 
     for (name, width, height, more) in [
         ("desktop", 1_280, 3_600, None),

@@ -7,7 +7,7 @@ use super::cloud::Aws;
 use super::refusal::Refusal;
 use super::signed::{Service, Signed};
 use crate::infra::cloud::Problem;
-use crate::logs::{Line, LogSource};
+use crate::observe::logs::{LogLine, LogSource};
 
 /// Pages of one read: some hundred thousand lines.
 const PAGES_MAX: usize = 100;
@@ -20,7 +20,7 @@ pub(super) async fn lines(
     group: &str,
     since: Timestamp,
     filter: Option<&str>,
-) -> Result<Vec<Line>, Refusal> {
+) -> Result<Vec<LogLine>, Refusal> {
     let mut input = json!({ "logGroupName": group, "startTime": since.as_millisecond() });
     let mut lines = Vec::new();
     for _page in 0..PAGES_MAX {
@@ -30,7 +30,7 @@ pub(super) async fn lines(
             events
                 .iter()
                 .flat_map(|event| lines_of(event, region))
-                .filter(|line| filter.is_none_or(|filter| line.has(filter))),
+                .filter(|line| filter.is_none_or(|filter| line.contains(filter))),
         );
         match page["nextToken"].as_str() {
             Some(token) => input["nextToken"] = token.into(),
@@ -48,13 +48,13 @@ pub(super) async fn lines(
 
 /// The lines of an event: one, unless a function wrote several at once. A usage line carries its own time,
 /// which is before the log's.
-fn lines_of(event: &Value, region: &str) -> Vec<Line> {
+fn lines_of(event: &Value, region: &str) -> Vec<LogLine> {
     let time = event["timestamp"].as_i64().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let (Some(time), Some(message)) = (time, event["message"].as_str()) else { return Vec::new() };
     // Emulators number no events: what an event is then tells it from the others.
     let id = event["eventId"].as_str().map_or_else(|| format!("{time} {message}"), str::to_owned);
-    let line = |(index, text): (usize, &str)| Line {
-        time: Line::time_of(text).unwrap_or(time),
+    let line = |(index, text): (usize, &str)| LogLine {
+        time: LogLine::event_time(text).unwrap_or(time),
         region: region.to_owned(),
         id: format!("{id} {index:04}"),
         text: text.to_owned(),
@@ -68,7 +68,7 @@ impl LogSource for Aws {
         region: &str,
         since: Timestamp,
         filter: Option<&str>,
-    ) -> Result<Vec<Line>, Problem> {
+    ) -> Result<Vec<LogLine>, Problem> {
         let read = lines(&self.signed(), region, &self.lookup_log_group(), since, filter).await;
         read.map_err(|refusal| {
             let mut error = refusal.for_reading(region);

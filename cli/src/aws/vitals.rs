@@ -8,9 +8,9 @@ use super::dns;
 use super::refusal::Refusal;
 use super::signed::{Service, Signed};
 use crate::config::{Config, Region};
-use crate::doctor::{Certificate, Concurrency, EdgeFacts, HomeFacts, Read, Subscription};
 use crate::infra::cloud::CloudRead as _;
 use crate::infra::stacks::StackKind;
+use crate::observe::doctor::{Certificate, Concurrency, EdgeFacts, HomeFacts, Read, Subscription};
 
 /// API Gateway's quota of requests a second of an account in a region.
 const RATE_QUOTA: &str = "L-8A5B8E43";
@@ -18,7 +18,7 @@ const RATE_QUOTA: &str = "L-8A5B8E43";
 const PAGES_MAX: usize = 20;
 const DAY_S: i64 = 86_400;
 
-/// What is not there is a fact; what can't be read is none.
+/// A missing resource is a result; a failed read is an error.
 fn there<T>(read: Result<T, Refusal>, region: &str) -> Read<Option<T>> {
     match read {
         Ok(found) => Ok(Some(found)),

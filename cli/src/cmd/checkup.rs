@@ -1,4 +1,4 @@
-//! Where `ipgeo doctor` reads its facts: AWS, or a world on this machine.
+//! Where `ipgeo doctor` reads its facts: AWS, or the local service.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::aws::{Aws, Home};
 use crate::config::Config;
-use crate::doctor::{EdgeFacts, Examine, HomeFacts, Read, UsagePath};
 use crate::infra::cloud::{CloudRead as _, ProbeTarget, ProbeTargets as _, Problem};
 use crate::keys::KeyStore as _;
-use crate::latency::Measurer;
-use crate::logs::LogSource;
+use crate::observe::doctor::{EdgeFacts, Examine, HomeFacts, Read, UsagePath};
+use crate::observe::logs::LogSource;
+use crate::observe::probe::ProbeClient;
 use crate::world::WorldFile;
 
-/// The call that is marked: one lookup, charged to the probes' API key.
+/// The marked call: one lookup, charged to the probes' API key.
 const MARKED_PATH: &str = "/8.8.8.8";
-/// A clock may be so far behind that a call seems to be of before it was made.
+/// A clock may lag: a call may seem older than it is.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(60);
-/// Looks at a region for the probes' API key, and the pause between two.
+/// Tries to find the probes' API key in a region, and the pause between two.
 const KNOWN_LOOKS: u32 = 100;
 const KNOWN_PAUSE: Duration = Duration::from_millis(50);
 
@@ -28,7 +28,7 @@ const KNOWN_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct OnAws<'a> {
     pub(super) aws: &'a Aws,
     pub(super) config: &'a Config,
-    pub(super) measurer: &'a Measurer,
+    pub(super) client: &'a ProbeClient,
 }
 
 impl Examine for OnAws<'_> {
@@ -58,7 +58,7 @@ impl Examine for OnAws<'_> {
         let mut facts = self.aws.edge_facts(region, domain, &account).await;
         if matches!(facts.stack, Some(Ok(Some(_)))) {
             facts.health = Some(match self.aws.target(&region.name, domain).await {
-                Ok(target) => health(self.measurer, &ProbeTarget { api_key: None, ..target }).await,
+                Ok(target) => health(self.client, &ProbeTarget { api_key: None, ..target }).await,
                 Err(error) => Err(error.to_string()),
             });
         }
@@ -66,14 +66,14 @@ impl Examine for OnAws<'_> {
     }
 }
 
-async fn health(measurer: &Measurer, target: &ProbeTarget) -> Result<Option<String>, String> {
-    measurer.sample(target).await.outcome.map(|(_, reply)| reply.database_date)
+async fn health(client: &ProbeClient, target: &ProbeTarget) -> Result<Option<String>, String> {
+    client.health(target).await.map(|(_, health)| health.database_date)
 }
 
-/// AWS, without a way to ask it.
-pub(super) struct NobodySignedIn(pub(super) Problem);
+/// AWS without credentials.
+pub(super) struct NoAccount(pub(super) Problem);
 
-impl Examine for NobodySignedIn {
+impl Examine for NoAccount {
     async fn account(&self) -> Read<Option<String>> {
         Err(self.0.clone())
     }
@@ -91,16 +91,16 @@ impl Examine for NobodySignedIn {
     }
 }
 
-/// A world on this machine.
+/// The local service.
 pub(super) struct InWorld<'a> {
     pub(super) world: &'a WorldFile,
-    pub(super) measurer: &'a Measurer,
+    pub(super) client: &'a ProbeClient,
 }
 
-/// Where a region of a world is reached.
+/// Where a region of the local service is reached.
 pub(super) fn world_target(world: &WorldFile, region: &str) -> Result<ProbeTarget, String> {
     let there = world.regions.iter().find(|there| there.region == region);
-    let there = there.ok_or_else(|| format!("the running world has no {region}; start it again"))?;
+    let there = there.ok_or_else(|| format!("`ipgeo dev` runs no {region}; restart it"))?;
     let host = there.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
     Ok(ProbeTarget { region: region.to_owned(), host, connect: None, tls: false, api_key: None })
 }
@@ -115,7 +115,7 @@ impl Examine for InWorld<'_> {
     }
 
     async fn replicas(&self) -> Option<Read<BTreeMap<String, String>>> {
-        // A replica that answers a read is one that is there.
+        // A replica that answers a read exists.
         let mut states = BTreeMap::from([(self.world.home.clone(), "ACTIVE".to_owned())]);
         for (region, access) in Home::replicas_of_world(self.world) {
             let state = match access.address_secret().await {
@@ -130,20 +130,20 @@ impl Examine for InWorld<'_> {
 
     async fn edge(&self, region: &str) -> EdgeFacts {
         let health = match world_target(self.world, region) {
-            Ok(target) => health(self.measurer, &target).await,
+            Ok(target) => health(self.client, &target).await,
             Err(why) => Err(why),
         };
         EdgeFacts { open: Some(Ok(())), health: Some(health), ..EdgeFacts::default() }
     }
 }
 
-/// The path of a marked call, wherever it is.
+/// The path of a marked call.
 pub(super) struct Marked<'a, L> {
     home: Home,
     key: ApiKey,
     logs: &'a L,
     targets: BTreeMap<String, Result<ProbeTarget, String>>,
-    measurer: &'a Measurer,
+    client: &'a ProbeClient,
     world: Option<&'a WorldFile>,
 }
 
@@ -159,17 +159,20 @@ impl<'a, L: LogSource> Marked<'a, L> {
         config: &Config,
         logs: &'a L,
         targets: BTreeMap<String, Result<ProbeTarget, String>>,
-        measurer: &'a Measurer,
+        client: &'a ProbeClient,
         world: Option<&'a WorldFile>,
     ) -> Result<Self, Problem> {
         let secret = home.access.address_secret().await.map_err(|error| unread(&error))?;
         let secret = secret.ok_or_else(|| {
-            Problem::new("the access table has no address secret", "`ipgeo deploy` makes it".to_owned())
+            Problem::new(
+                "the access table has no address secret".to_owned(),
+                "run `ipgeo deploy` to create it".to_owned(),
+            )
         })?;
         let key = probe_api_key(&config.service.key_prefix, &secret).map_err(|error| {
             Problem::new(error.to_string(), "correct `key_prefix` in regions.toml".to_owned())
         })?;
-        Ok(Self { home, key, logs, targets, measurer, world })
+        Ok(Self { home, key, logs, targets, client, world })
     }
 
     fn identity(&self) -> Identity {
@@ -185,15 +188,15 @@ impl<L: LogSource> UsagePath for Marked<'_, L> {
         }
         let Some(world) = self.world else {
             return Err(Problem::new(
-                "the probes' API key is not in the access table",
-                "`ipgeo deploy` makes it".to_owned(),
+                "the probes' API key is not in the access table".to_owned(),
+                "run `ipgeo deploy` to create it".to_owned(),
             ));
         };
         let record = probe_record(&self.key, Timestamp::now());
         self.home.put(&identity, &record).await.map_err(|error| {
             Problem::new(
-                format!("the probes' API key can't be written: {error}"),
-                "start the world again with `ipgeo dev`".to_owned(),
+                format!("cannot write the probes' API key: {error}"),
+                "restart `ipgeo dev`".to_owned(),
             )
         })?;
         for (_, access) in Home::replicas_of_world(world) {
@@ -210,7 +213,7 @@ impl<L: LogSource> UsagePath for Marked<'_, L> {
     async fn call(&self, region: &str) -> Result<(), String> {
         let target = self.targets.get(region).cloned().unwrap_or_else(|| Err("it has no edge".to_owned()))?;
         let target = ProbeTarget { api_key: Some(self.key.clone()), ..target };
-        let (_, reply) = self.measurer.get(&target, MARKED_PATH).await.outcome?;
+        let reply = self.client.get(&target, MARKED_PATH).await?;
         if reply.status == 200 { Ok(()) } else { Err(format!("{MARKED_PATH} answers {}", reply.status)) }
     }
 

@@ -9,28 +9,30 @@ use indicatif::ProgressBar;
 use ipgeo_geo::Database;
 use jiff::Timestamp;
 
-use super::checkup::{InWorld, Marked, NobodySignedIn, OnAws, world_target};
+use super::checkup::{InWorld, Marked, NoAccount, OnAws, world_target};
 use super::cloud_args::RegionArgs;
 use super::{Target, geo, load_config};
 use crate::aws::{Aws, Home, NoCredentials};
 use crate::cli::Shared;
 use crate::config::Config;
-use crate::doctor::{Check, CopyFacts, Mark, Pace, UsagePath, examine, judge, judge_path, text, trace};
 use crate::geo::sources::{Lock, sha256_of};
 use crate::infra::cloud::{ProbeTarget, ProbeTargets as _, Problem};
-use crate::latency::Measurer;
-use crate::logs::WorldLogs;
+use crate::observe::doctor::{
+    Check, CopyFacts, Mark, TracePace, UsagePath, examine, judge, judge_path, text, trace,
+};
+use crate::observe::logs::LocalLogs;
+use crate::observe::probe::ProbeClient;
 use crate::ui::output::{self, Exit, Format};
 use crate::world::WorldFile;
 
-/// One request of a check.
+/// The timeout of one request.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 
 /// Flags of `ipgeo doctor`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Changes nothing. What could not be looked at is `not checked`, with the reason.
-Exit status: 0 nothing fails, 1 something does.
+Changes nothing. What cannot be checked is `not checked`, with the reason.
+Exit status: 0 if nothing fails, 1 otherwise.
 
 Examples:
   ipgeo doctor
@@ -39,49 +41,49 @@ Examples:
 pub struct DoctorArgs {
     #[command(flatten)]
     regions: RegionArgs,
-    /// Make one marked call through each region, and follow it into the ledger; each is charged to the probes' API key
+    /// Send one marked call through each region and follow it into the ledger; charged to the probes' API key
     #[arg(long)]
     online: bool,
-    /// With --online: seconds until a call that is not counted is given up; else 300, in `dev` 30
+    /// With --online: seconds to wait until a call is counted [default: 300, with --dev 30]
     #[arg(long, value_name = "S", requires = "online", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     patience_s: Option<u64>,
     #[command(flatten)]
     target: Target,
 }
 
-/// Looks whether everything is well.
+/// Runs the checks and prints the findings.
 pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, file) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
     let regions: Vec<String> = config.regions.iter().map(|region| region.name.clone()).collect();
     let regions: Vec<String> = regions.into_iter().filter(|name| scope.regions.contains(name)).collect();
-    let measurer = Measurer::of_machine(REQUEST_WITHIN)?;
+    let client = ProbeClient::with_native_roots(REQUEST_WITHIN)?;
     let database = copy(&geo::served(&shared.state), &Lock::path(&file));
     let mut checks;
     if args.target.dev {
         let world = WorldFile::find(&shared.state)?;
-        let service = InWorld { world: &world, measurer: &measurer };
+        let service = InWorld { world: &world, client: &client };
         let facts = examine(&service, &regions, database).await;
         checks = judge(&config, &facts, geo::today(), true);
         if args.online {
-            checks.extend(online_in_world(&args, &config, &world, &regions, &measurer, shared).await);
+            checks.extend(online_in_world(&args, &config, &world, &regions, &client, shared).await);
         }
     } else {
         let aws = match Aws::of(&config, args.target.profile.as_deref()).await {
             Ok(aws) => aws,
-            // That nobody is signed in is a finding like any other.
+            // Missing credentials are a finding like any other.
             Err(error) => {
-                let facts = examine(&NobodySignedIn(no_credentials(&error)), &[], database).await;
+                let facts = examine(&NoAccount(no_credentials(&error)), &[], database).await;
                 let checks = judge(&config, &facts, geo::today(), false);
                 return finish(&checks, regions.len(), shared);
             }
         };
-        let service = OnAws { aws: &aws, config: &config, measurer: &measurer };
+        let service = OnAws { aws: &aws, config: &config, client: &client };
         let facts = examine(&service, &regions, database).await;
         let signed_in = facts.account.is_ok();
         checks = judge(&config, &facts, geo::today(), false);
         if args.online && signed_in {
-            checks.extend(online_on_aws(&args, &config, &aws, &regions, &measurer).await);
+            checks.extend(online_on_aws(&args, &config, &aws, &regions, &client).await);
         }
     }
     if !args.online {
@@ -89,7 +91,7 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
             check: "usage path",
             region: None,
             mark: Mark::NotChecked,
-            found: "--online follows a call through each region".to_owned(),
+            found: "pass --online to follow a call through each region".to_owned(),
             remedy: None,
         });
     }
@@ -105,7 +107,7 @@ fn no_credentials(error: &anyhow::Error) -> Problem {
     Problem::new(what, "check the profile and ~/.aws/config")
 }
 
-/// The database here, as a check reads it; none: there is none.
+/// The facts of the compiled database; `None`: not built.
 fn copy(file: &Path, lock_path: &Path) -> Option<Result<CopyFacts, String>> {
     if !file.is_file() {
         return None;
@@ -128,9 +130,9 @@ fn copy(file: &Path, lock_path: &Path) -> Option<Result<CopyFacts, String>> {
     Some(read().map_err(|error| error.to_string()))
 }
 
-fn pace(args: &DoctorArgs, dev: bool) -> Pace {
+fn pace(args: &DoctorArgs, dev: bool) -> TracePace {
     let (pause_ms, patience_s) = if dev { (100, 30) } else { (3_000, 300) };
-    Pace {
+    TracePace {
         pause: Duration::from_millis(pause_ms),
         patience: Duration::from_secs(args.patience_s.unwrap_or(patience_s)),
     }
@@ -141,18 +143,18 @@ async fn online_in_world(
     config: &Config,
     world: &WorldFile,
     regions: &[String],
-    measurer: &Measurer,
+    client: &ProbeClient,
     shared: &Shared,
 ) -> Vec<Check> {
     let targets = regions.iter().map(|region| (region.clone(), world_target(world, region))).collect();
-    let logs = WorldLogs::of(&shared.state);
+    let logs = LocalLogs::new(&shared.state);
     let home = match Home::of_world(world) {
         Ok(home) => home,
         Err(error) => {
-            return vec![unready(&Problem::new(error.to_string(), "start it again"))];
+            return vec![unready(&Problem::new(error.to_string(), "restart `ipgeo dev`"))];
         }
     };
-    match Marked::new(home, config, &logs, targets, measurer, Some(world)).await {
+    match Marked::new(home, config, &logs, targets, client, Some(world)).await {
         Ok(path) => follow(&path, regions, pace(args, true)).await,
         Err(error) => vec![unready(&error)],
     }
@@ -163,7 +165,7 @@ async fn online_on_aws(
     config: &Config,
     aws: &Aws,
     regions: &[String],
-    measurer: &Measurer,
+    client: &ProbeClient,
 ) -> Vec<Check> {
     let domain = config.service.domain.as_deref();
     let mut targets: BTreeMap<String, Result<ProbeTarget, String>> = BTreeMap::new();
@@ -174,7 +176,7 @@ async fn online_on_aws(
         Ok(home) => home,
         Err(error) => return vec![unready(&no_credentials(&error))],
     };
-    match Marked::new(home, config, aws, targets, measurer, None).await {
+    match Marked::new(home, config, aws, targets, client, None).await {
         Ok(path) => follow(&path, regions, pace(args, false)).await,
         Err(error) => vec![unready(&error)],
     }
@@ -190,7 +192,7 @@ fn unready(error: &Problem) -> Check {
     }
 }
 
-async fn follow<P: UsagePath>(path: &P, regions: &[String], pace: Pace) -> Vec<Check> {
+async fn follow<P: UsagePath>(path: &P, regions: &[String], pace: TracePace) -> Vec<Check> {
     let bar = if output::stderr_is_terminal() {
         ProgressBar::new(regions.len() as u64).with_message("counted")
     } else {
@@ -205,7 +207,7 @@ async fn follow<P: UsagePath>(path: &P, regions: &[String], pace: Pace) -> Vec<C
     }
 }
 
-/// Shows findings; something that fails fails the program.
+/// Prints the findings; the exit status is 1 if one fails.
 fn finish(checks: &[Check], regions: usize, shared: &Shared) -> anyhow::Result<Exit> {
     if shared.format() == Format::Table {
         output::data(&output::printable(&text(checks, regions)))?;
@@ -215,7 +217,7 @@ fn finish(checks: &[Check], regions: usize, shared: &Shared) -> anyhow::Result<E
     let count = |mark| checks.iter().filter(|check| check.mark == mark).count();
     let failed = count(Mark::Fail);
     output::say(&format!(
-        "{} ok, {} to look at, {failed} failed, {} not checked",
+        "{} ok, {} warn, {failed} fail, {} not checked",
         count(Mark::Ok),
         count(Mark::Warn),
         count(Mark::NotChecked)

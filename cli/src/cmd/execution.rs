@@ -5,11 +5,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::cloud_args::ExecuteArgs;
 use super::plan::{print, tell_faults};
+use super::status::PROBE_TIMEOUT;
 use crate::aws::Aws;
 use crate::cli::Shared;
 use crate::infra::deploy::{DeployOutcome, Event, ExecuteOptions, Run, Stop, execute};
 use crate::infra::plan::{Plan, Problem};
-use crate::probing::{Gated, HttpProbe};
+use crate::observe::probe::{Gated, ProbeClient};
 use crate::ui::output::{self, Exit, Format};
 use crate::ui::progress;
 
@@ -22,7 +23,8 @@ pub(super) async fn carry_out(
 ) -> anyhow::Result<Run> {
     let sink = progress::sink(args.progress, shared.format() != Format::Table);
     let options = ExecuteOptions { concurrency: usize::from(args.concurrency) };
-    let (stop, cloud) = (Stop::default(), Gated::new(aws, &HttpProbe));
+    let client = ProbeClient::with_native_roots(PROBE_TIMEOUT)?;
+    let (stop, cloud) = (Stop::default(), Gated::new(aws, &client));
     let listen = |kind| signal(kind).context("listen for Ctrl-C");
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let began = std::time::Instant::now();

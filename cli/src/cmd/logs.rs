@@ -12,11 +12,11 @@ use crate::aws::{Aws, NoCredentials};
 use crate::cli::Shared;
 use crate::infra::cloud::Problem;
 use crate::keys::{Grace, parse_grace};
-use crate::logs::{Follow, Line, LogSource, Told, WorldLogs, read_once};
+use crate::observe::logs::{LocalLogs, LogFollower, LogLine, LogSource, ShownLine, read_once};
 use crate::ui::output::{self, Exit, Format, Forms, UsageError};
 use crate::world::WorldFile;
 
-/// Between two looks: on this machine, and at AWS, which is asked once for each region.
+/// Between two reads: on this machine, and from AWS, where each region is one request.
 const DEV_PAUSE: Duration = Duration::from_millis(500);
 const AWS_PAUSE: Duration = Duration::from_secs(5);
 
@@ -33,13 +33,13 @@ Examples:
 pub struct LogsArgs {
     #[command(flatten)]
     regions: RegionArgs,
-    /// Go on: show lines as they come, until Ctrl-C
+    /// Print new lines as they arrive, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
-    /// How far back: 10m, 2h, 1d; edges keep their logs for one day
+    /// Start this long ago: 10m, 2h, 1d; edges keep their logs for one day
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_grace)]
     since: Grace,
-    /// Only lines with this text in them, as written or as shown
+    /// Print only lines that contain this text, as written or as shown
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
     #[command(flatten)]
@@ -47,13 +47,13 @@ pub struct LogsArgs {
 }
 
 impl LogsArgs {
-    /// Output that never ends has no CSV form.
+    /// Endless output has no CSV form.
     pub(crate) fn forms(&self) -> Forms {
         if self.follow { Forms::EVENTS } else { Forms::ALL }
     }
 }
 
-/// Shows the logs of all regions as one.
+/// Prints the logs of all regions as one.
 pub(crate) async fn run(args: LogsArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
@@ -63,7 +63,7 @@ pub(crate) async fn run(args: LogsArgs, shared: &Shared) -> anyhow::Result<Exit>
     let since = since.map_err(|_| UsageError::of("--since is too long ago"))?;
     if args.target.dev {
         WorldFile::find(&shared.state)?;
-        return show(&WorldLogs::of(&shared.state), &regions, since, DEV_PAUSE, &args, shared).await;
+        return show(&LocalLogs::new(&shared.state), &regions, since, DEV_PAUSE, &args, shared).await;
     }
     let aws = Aws::of(&config, args.target.profile.as_deref()).await.map_err(NoCredentials::or_dev)?;
     show(&aws, &regions, since, AWS_PAUSE, &args, shared).await
@@ -81,9 +81,9 @@ async fn show<S: LogSource>(
     if !args.follow {
         let (lines, failed) = read_once(source, regions, since, filter).await;
         print(&lines, shared.format())?;
-        tell(&failed);
+        report(&failed);
         if lines.is_empty() && failed.is_empty() {
-            output::say("no line; --since goes further back, `ipgeo doctor` looks at the pipe");
+            output::say("no lines found; try an earlier --since, or check the log pipe with `ipgeo doctor`");
         }
         return Ok(match failed.len() {
             0 => Exit::Done,
@@ -91,16 +91,16 @@ async fn show<S: LogSource>(
             _ => Exit::SomeFailed,
         });
     }
-    let mut follow = Follow::new(since);
-    let mut told = Vec::new();
+    let mut follow = LogFollower::new(since);
+    let mut reported = Vec::new();
     loop {
         let (lines, failed) = follow.next(source, regions, filter).await;
-        // There is no end to wait for, so JSON is lines too.
+        // An array would never end: JSON is printed as lines.
         print(&lines, if shared.format() == Format::Json { Format::Jsonl } else { shared.format() })?;
-        // A region that stays closed is told of once.
-        if failed != told {
-            tell(&failed);
-            told = failed;
+        // A region that stays unreachable is reported once.
+        if failed != reported {
+            report(&failed);
+            reported = failed;
         }
         tokio::select! {
             interrupted = tokio::signal::ctrl_c() => {
@@ -112,23 +112,23 @@ async fn show<S: LogSource>(
     }
 }
 
-fn tell(failed: &[(String, Problem)]) {
+fn report(failed: &[(String, Problem)]) {
     for (region, error) in failed {
         output::say(&format!("{region}: {error}"));
     }
 }
 
-fn print(lines: &[Line], format: Format) -> anyhow::Result<()> {
+fn print(lines: &[LogLine], format: Format) -> anyhow::Result<()> {
     if lines.is_empty() && format == Format::Table {
         return Ok(());
     }
-    let told: Vec<Told> = lines.iter().map(Line::told).collect();
+    let shown: Vec<ShownLine> = lines.iter().map(LogLine::shown).collect();
     let text = match format {
         Format::Table => {
-            let width = told.iter().map(|told| told.region.len()).max().unwrap_or(0).max(14);
-            told.iter().map(|told| output::printable(&told.text(width))).collect::<Vec<_>>().join("\n")
+            let width = shown.iter().map(|line| line.region.len()).max().unwrap_or(0).max(14);
+            shown.iter().map(|line| output::printable(&line.text(width))).collect::<Vec<_>>().join("\n")
         }
-        other => output::rows(other, &[], &told, |_| Vec::new())?,
+        other => output::rows(other, &[], &shown, |_| Vec::new())?,
     };
     Ok(output::data(&text)?)
 }

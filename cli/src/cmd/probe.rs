@@ -16,28 +16,30 @@ use crate::cli::Shared;
 use crate::config::Config;
 use crate::fs::write_page;
 use crate::infra::cloud::{ProbeTarget, ProbeTargets as _};
-use crate::latency::{About, Edge, History, Measurer, Row, Run, State, measure_all, page, summarise};
+use crate::observe::probe::{
+    ProbeClient, ProbeHistory, ProbeRow, ProbeRun, ProbeState, ProbedEdge, StatusPage, measure_all, summarise,
+};
 use crate::ui::output::{self, Column, Exit};
 use crate::world::WorldFile;
 
 /// Flags of `ipgeo probe`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every sample is a new caller's: a connection of its own, with nothing resumed.
-DNS is as fast as this machine's resolver, which may remember.
+Each sample is a new caller's request: a new connection, no resumed TLS session.
+DNS times are those of this machine's resolver, which may cache.
 Exit status: 0 all regions answer, 4 some do not, 1 none does.
 
 Examples:
   ipgeo probe --dev
   ipgeo probe -n 50 --regions eu-*
-  ipgeo probe --html status.html      for cron: the page shows the runs of before too")]
+  ipgeo probe --html status.html      for cron: the page also shows previous runs")]
 pub struct ProbeArgs {
     #[command(flatten)]
     regions: RegionArgs,
     /// Requests to each region
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
     samples: u32,
-    /// Seconds before a request has failed
+    /// Seconds after which a request has failed
     #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
     timeout_s: u64,
     /// Write a status page to this file
@@ -47,7 +49,7 @@ pub struct ProbeArgs {
     target: Target,
 }
 
-/// Measures every region from here.
+/// Measures every region from this machine.
 pub(crate) async fn run(args: ProbeArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let edges = edges(&args, &config, shared).await?;
@@ -56,16 +58,17 @@ pub(crate) async fn run(args: ProbeArgs, shared: &Shared) -> anyhow::Result<Exit
     } else {
         ProgressBar::hidden()
     };
-    let measurer = Measurer::of_machine(Duration::from_secs(args.timeout_s))?;
+    let client = ProbeClient::with_native_roots(Duration::from_secs(args.timeout_s))?;
     let now = Timestamp::now();
-    let samples = measure_all(&measurer, &edges, args.samples, &|_| bar.inc(1)).await;
+    let samples = measure_all(&client, &edges, args.samples, &|_| bar.inc(1)).await;
     bar.finish_and_clear();
-    let rows: Vec<Row> = edges.iter().zip(&samples).map(|(edge, samples)| summarise(edge, samples)).collect();
+    let rows: Vec<ProbeRow> =
+        edges.iter().zip(&samples).map(|(edge, samples)| summarise(edge, samples)).collect();
     print(&rows, shared)?;
     if let Some(file) = &args.html {
         publish(file, &config, args.target.dev, &rows, now, shared)?;
     }
-    let down = rows.iter().filter(|row| row.state == State::Down).count();
+    let down = rows.iter().filter(|row| row.state == ProbeState::Down).count();
     Ok(match down {
         0 => Exit::Done,
         down if down == rows.len() => Exit::Failed,
@@ -73,8 +76,8 @@ pub(crate) async fn run(args: ProbeArgs, shared: &Shared) -> anyhow::Result<Exit
     })
 }
 
-/// Where the regions' edges are reached.
-async fn edges(args: &ProbeArgs, config: &Config, shared: &Shared) -> anyhow::Result<Vec<Edge>> {
+/// The edges of the chosen regions.
+async fn edges(args: &ProbeArgs, config: &Config, shared: &Shared) -> anyhow::Result<Vec<ProbedEdge>> {
     let scope = args.regions.scope(config)?;
     let wanted: Vec<_> =
         config.regions.iter().filter(|region| scope.regions.contains(&region.name)).collect();
@@ -83,7 +86,7 @@ async fn edges(args: &ProbeArgs, config: &Config, shared: &Shared) -> anyhow::Re
         let world = WorldFile::find(&shared.state)?;
         for region in wanted {
             let target = world_target(&world, &region.name).map_err(anyhow::Error::msg)?;
-            edges.push(Edge { target, near: region.city.to_owned() });
+            edges.push(ProbedEdge { target, near: region.city.to_owned() });
         }
         return Ok(edges);
     }
@@ -91,9 +94,9 @@ async fn edges(args: &ProbeArgs, config: &Config, shared: &Shared) -> anyhow::Re
     let targets = wanted.iter().map(|region| aws.target(&region.name, config.service.domain.as_deref()));
     for (region, target) in wanted.iter().zip(futures_util::future::join_all(targets).await) {
         let target = target.with_context(|| format!("find the edge of {}", region.name))?;
-        // A health check needs none.
+        // A health check needs no API key.
         let target = ProbeTarget { api_key: None, ..target };
-        edges.push(Edge { target, near: region.city.to_owned() });
+        edges.push(ProbedEdge { target, near: region.city.to_owned() });
     }
     Ok(edges)
 }
@@ -112,7 +115,7 @@ const COLUMNS: [Column; 11] = [
     Column::number("failed"),
 ];
 
-fn print(rows: &[Row], shared: &Shared) -> anyhow::Result<()> {
+fn print(rows: &[ProbeRow], shared: &Shared) -> anyhow::Result<()> {
     let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
     let text = output::rows(shared.format(), &COLUMNS, rows, |row| {
         let mut cells = vec![row.region.clone(), row.near.clone(), row.state.as_str().to_owned()];
@@ -135,32 +138,31 @@ fn print(rows: &[Row], shared: &Shared) -> anyhow::Result<()> {
             output::say(&format!("{}: {failure}", row.region));
         }
     }
-    output::say("milliseconds; the phases are medians, p50 to p99 are of whole requests");
+    output::say("times in ms; phases are medians, p50 to p99 are of complete requests");
     Ok(())
 }
 
-/// Adds this run to the history, and writes the page.
+/// Adds this run to the history and writes the page.
 fn publish(
     file: &Path,
     config: &Config,
     dev: bool,
-    rows: &[Row],
+    rows: &[ProbeRow],
     now: Timestamp,
     shared: &Shared,
 ) -> anyhow::Result<()> {
     let service = if dev { "dev".to_owned() } else { config.service.full_name() };
-    let path = History::path(&shared.state, &service);
-    let mut history = History::read(&path);
-    history.add(Run::of(now, rows), &path).with_context(|| format!("write {}", path.display()))?;
-    let credit = rows.iter().find_map(|row| row.attribution.clone());
-    let about = About {
-        title: config.service.domain.clone().unwrap_or_else(|| config.service.name.clone()),
+    let path = ProbeHistory::path(&shared.state, &service);
+    let mut history = ProbeHistory::read(&path);
+    history.add(ProbeRun::new(now, rows), &path).with_context(|| format!("write {}", path.display()))?;
+    let page = StatusPage {
+        title: config.service.domain.as_ref().unwrap_or(&config.service.name),
         at: now,
-        attribution: credit.as_ref().map(|credit| credit.text.clone()).unwrap_or_default(),
-        attribution_link: credit.map(|credit| credit.link).unwrap_or_default(),
+        credit: rows.iter().find_map(|row| row.attribution.as_ref()),
+        rows,
+        history: &history,
     };
-    let text = page(&about, rows, &history);
-    write_page(file, &text).with_context(|| format!("write {}", file.display()))?;
-    output::say(&format!("the status page is {}", file.display()));
+    write_page(file, &page.html()?).with_context(|| format!("write {}", file.display()))?;
+    output::say(&format!("wrote the status page to {}", file.display()));
     Ok(())
 }

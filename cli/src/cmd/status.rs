@@ -1,6 +1,6 @@
 //! `ipgeo status`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clap::Args;
@@ -13,9 +13,12 @@ use crate::cli::Shared;
 use crate::config::Config;
 use crate::infra::cloud::{Ask, Probe as _, ProbeTargets as _, observe};
 use crate::infra::plan::ProbeSpec;
-use crate::probing::HttpProbe;
-use crate::standing::{Asked, Standing, standings};
+use crate::observe::probe::ProbeClient;
+use crate::observe::status::{EdgeAnswer, RegionStatus, region_statuses};
 use crate::ui::output::{self, Column, Exit, Format, Forms};
+
+/// One request of a probe.
+pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Flags of `ipgeo status`.
 #[derive(Debug, Args)]
@@ -29,10 +32,10 @@ Examples:
 pub struct StatusArgs {
     #[command(flatten)]
     regions: RegionArgs,
-    /// Look again, so often: 10s, 1m
-    #[arg(long, value_name = "PAUSE", num_args = 0..=1, default_missing_value = "10s", value_parser = crate::keys::parse_grace)]
+    /// Refresh every DURATION (10s, 1m)
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "10s", value_parser = crate::keys::parse_grace)]
     watch: Option<jiff::SignedDuration>,
-    /// Do not ask the edges
+    /// Skip probing the edges
     #[arg(long)]
     no_probe: bool,
     /// The AWS profile to use
@@ -47,7 +50,7 @@ impl StatusArgs {
     }
 }
 
-/// Shows a line for each region.
+/// Shows a row for each region.
 pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
@@ -79,40 +82,42 @@ pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exi
     }
 }
 
-/// Reads everything and asks every edge.
-async fn read(config: &Config, aws: &Aws, no_probe: bool) -> anyhow::Result<Vec<Standing>> {
+/// Reads the deployment and probes every edge.
+async fn read(config: &Config, aws: &Aws, no_probe: bool) -> anyhow::Result<Vec<RegionStatus>> {
     let ask = Ask::everywhere(config, None);
     let (observed, replicas) = futures_util::join!(observe(aws, &ask), aws.replicas());
     let (observed, replicas) = (observed?, replicas?);
-    let mut asked: BTreeMap<String, Asked> = BTreeMap::new();
-    if !no_probe {
-        let edges: Vec<String> =
-            observed.regions_with(crate::infra::stacks::StackKind::Edge).map(str::to_owned).collect();
-        let answers = join_all(edges.iter().map(|region| probe(config, aws, region))).await;
-        asked.extend(edges.into_iter().zip(answers));
-    }
-    Ok(standings(config, &observed, &replicas, &asked))
+    let edges = observed.regions_with(crate::infra::stacks::StackKind::Edge).map(str::to_owned).collect();
+    let answers = if no_probe { BTreeMap::new() } else { probe_edges(config, aws, edges).await? };
+    Ok(region_statuses(config, &observed, &replicas, &answers))
 }
 
-/// Asks an edge whatever it may answer.
-pub(super) async fn probe(config: &Config, aws: &Aws, region: &str) -> Asked {
+/// Probes the edges of these regions, whatever country they answer.
+pub(super) async fn probe_edges(
+    config: &Config,
+    aws: &Aws,
+    regions: BTreeSet<String>,
+) -> anyhow::Result<BTreeMap<String, EdgeAnswer>> {
+    let client = ProbeClient::with_native_roots(PROBE_TIMEOUT)?;
     let spec = ProbeSpec {
         address: "8.8.8.8".to_owned(),
         country_code: None,
         domain: config.service.domain.clone(),
     };
-    match aws.target(region, spec.domain.as_deref()).await {
-        Ok(target) => HttpProbe.probe(&target, &spec).await,
-        Err(error) => Err(error.to_string()),
-    }
+    let answers = join_all(regions.iter().map(async |region| {
+        let target = aws.target(region, spec.domain.as_deref()).await.map_err(|error| error.to_string())?;
+        client.probe(&target, &spec).await
+    }))
+    .await;
+    Ok(regions.into_iter().zip(answers).collect())
 }
 
-/// Whether every queried region has answered.
-fn exit_of(rows: &[Standing]) -> Exit {
+/// Whether every probed region answers.
+fn exit_of(rows: &[RegionStatus]) -> Exit {
     if rows.iter().any(|row| row.probe_error.is_some()) { Exit::SomeFailed } else { Exit::Done }
 }
 
-fn table(rows: &[Standing], format: Format) -> anyhow::Result<String> {
+fn table(rows: &[RegionStatus], format: Format) -> anyhow::Result<String> {
     let columns = [
         Column::text("region"),
         Column::text("stacks"),
@@ -149,16 +154,18 @@ mod tests {
     use crate::infra::stacks::test_config;
 
     #[test]
-    fn a_region_that_does_not_answer_is_a_status_of_its_own_in_every_form() {
+    fn a_region_that_does_not_answer_has_its_own_exit_status_in_every_format() {
         let (seen, config) = (Observed::default(), test_config());
         let names: Vec<&str> = config.regions.iter().map(|region| region.name.as_str()).collect();
         let well = |region: &str| (region.to_owned(), Ok(12.25));
-        let mut asked: BTreeMap<String, Asked> = names.iter().copied().map(well).collect();
-        let rows = |asked: &BTreeMap<String, Asked>| standings(&config, &seen, &BTreeMap::new(), asked);
-        assert_eq!(exit_of(&rows(&asked)), Exit::Done);
-        assert_eq!(exit_of(&rows(&BTreeMap::new())), Exit::Done, "nobody was asked");
-        asked.insert("us-east-1".to_owned(), Err("no answer".to_owned()));
-        let rows = rows(&asked);
+        let mut answers: BTreeMap<String, EdgeAnswer> = names.iter().copied().map(well).collect();
+        let rows = |answers: &BTreeMap<String, EdgeAnswer>| {
+            region_statuses(&config, &seen, &BTreeMap::new(), answers)
+        };
+        assert_eq!(exit_of(&rows(&answers)), Exit::Done);
+        assert_eq!(exit_of(&rows(&BTreeMap::new())), Exit::Done, "no region was probed");
+        answers.insert("us-east-1".to_owned(), Err("no answer".to_owned()));
+        let rows = rows(&answers);
         assert_eq!(exit_of(&rows), Exit::SomeFailed);
         let json: serde_json::Value =
             serde_json::from_str(&table(&rows, Format::Json).expect("printed")).expect("JSON");

@@ -4,19 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::cloud_args::{ExecuteArgs, again, agreed};
 use super::execution::{carry_out, exit_of, shown};
 use super::load_config;
-use super::status::probe;
+use super::status::probe_edges;
 use crate::aws::Aws;
 use crate::cli::Shared;
-use crate::config::Config;
 use crate::infra::cloud::{Ask, observe};
 use crate::infra::plan::{Observed, TrafficChange, TrafficError, drain_or_attach};
-use crate::standing::{Asked, standings};
+use crate::observe::status::region_statuses;
 use crate::ui::output::{self, Column, Exit, Format, Forms, UsageError};
 
 /// Verbs of `ipgeo traffic`.
@@ -79,12 +77,6 @@ pub(crate) async fn run(verb: TrafficVerb, shared: &Shared) -> anyhow::Result<Ex
     }
 }
 
-/// Asks the edges of regions.
-async fn ask(config: &Config, aws: &Aws, regions: BTreeSet<String>) -> BTreeMap<String, Asked> {
-    let answers = join_all(regions.iter().map(|region| probe(config, aws, region))).await;
-    regions.into_iter().zip(answers).collect()
-}
-
 async fn show(args: ShowArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     if config.service.domain.is_none() {
@@ -93,15 +85,15 @@ async fn show(args: ShowArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let aws = Aws::of(&config, args.profile.as_deref()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
     let edges = observed.regions_with(crate::infra::stacks::StackKind::Edge).map(str::to_owned).collect();
-    let asked = ask(&config, &aws, edges).await;
-    let rows: Vec<Row> = standings(&config, &observed, &BTreeMap::new(), &asked)
+    let asked = probe_edges(&config, &aws, edges).await?;
+    let rows: Vec<Row> = region_statuses(&config, &observed, &BTreeMap::new(), &asked)
         .into_iter()
-        .map(|standing| Row {
-            leads_to: leads_to(&observed, &standing.region),
-            region: standing.region,
-            record: standing.record,
-            probe_ms: standing.probe_ms,
-            probe_error: standing.probe_error,
+        .map(|status| Row {
+            leads_to: leads_to(&observed, &status.region),
+            region: status.region,
+            record: status.record,
+            probe_ms: status.probe_ms,
+            probe_error: status.probe_error,
         })
         .collect();
     let columns =
@@ -132,7 +124,7 @@ async fn change(args: ChangeArgs, change: TrafficChange, shared: &Shared) -> any
         TrafficChange::Drain => observed.attached(),
         TrafficChange::Attach => BTreeSet::from([args.region.clone()]),
     };
-    let asked = ask(&config, &aws, regions).await;
+    let asked = probe_edges(&config, &aws, regions).await?;
     let healthy = asked.iter().filter(|(_, asked)| asked.is_ok()).map(|(region, _)| region.clone()).collect();
     let plan = drain_or_attach(&config, &observed, change, &args.region, &healthy, args.force);
     let plan = plan.map_err(|error| match error {

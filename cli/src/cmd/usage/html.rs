@@ -16,7 +16,7 @@ use crate::config::{Config, PLACES};
 use crate::cost::{Counted, Model, Prices, so_far};
 use crate::ui::output;
 use crate::usage::report::{By, Row, lags, report, top};
-use crate::usage::report_page::{Bill, Facts, KeyCalls, RegionCalls, headroom, page};
+use crate::usage::report_page::{Bill, KeyCalls, PageFacts, RegionCalls, headroom, page};
 
 /// API keys that the page shows.
 const KEYS_SHOWN: usize = 12;
@@ -38,7 +38,7 @@ pub(super) async fn write_page(
     let by = |part| report(&once, &keys, false, Some(part), span);
     let regions: Vec<&str> = config.regions.iter().map(|region| region.name.as_str()).collect();
     let is_over = months[0].end() <= now;
-    let facts = Facts {
+    let facts = PageFacts {
         service: config.service.full_name(),
         month: months.first().map(Month::to_string).unwrap_or_default(),
         made: now,

@@ -1,28 +1,26 @@
-//! Text in a page.
+//! The HTML pages, from templates that escape every text. All of them share one layout: colours for light, dark and
+//! paper, and nothing loaded from elsewhere.
 
-/// A text as it may stand in an attribute or between tags; characters that no page may have become U+FFFD.
-pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
-}
+use tera::{Context, Tera};
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A page that cannot be rendered: a bug in this program.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot render the page: {0}")]
+pub struct PageError(pub String);
 
-    #[test]
-    fn nothing_in_a_text_is_markup() {
-        assert_eq!(escaped("<b a='1'>&\u{7}\""), "&lt;b a=&#39;1&#39;&gt;&amp;\u{fffd}&quot;");
-    }
+/// The pages; names in `.html` turn the escaping on.
+const TEMPLATES: [(&str, &str); 3] = [
+    ("base.html", include_str!("../../../../templates/pages/base.html")),
+    ("usage.html", include_str!("../../../../templates/pages/usage.html")),
+    ("status.html", include_str!("../../../../templates/pages/status.html")),
+];
+
+/// Renders the page of a template's name.
+pub fn html_page(template: &str, context: &Context) -> Result<String, PageError> {
+    let mut tera = Tera::new();
+    let rendered = tera.add_raw_templates(TEMPLATES).and_then(|()| tera.render(template, context));
+    rendered.map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        PageError(format!("{error}{cause}"))
+    })
 }

@@ -15,7 +15,7 @@ pub use cells::unescaped;
 pub use document::{json, json_line, one};
 pub use error::{Exit, UsageError, report_error};
 pub use form::{Format, Forms};
-pub use html::escaped;
+pub use html::{PageError, html_page};
 pub use table::{Align, Column, grouped, printable};
 
 /// Prints one line of talk on standard error.

@@ -1,11 +1,13 @@
-//! Columns and bars, by the plotting crate's SVG backend. Each is drawn twice, for a desk and for a phone, so that its
+//! Columns and bars, by the plotting crate's SVG backend. Each is drawn twice, for wide and narrow screens, so that its
 //! texts keep their size.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+use serde::Serialize;
 
-use super::PageError;
-use super::paint::{BAR, GRID, INK, SOFT, TRACK, WARN, finish};
+use super::map::Map;
+use super::paint::{BAR, GRID, INK, SOFT, TRACK, WARN, shapes};
+use crate::ui::output::PageError;
 
 /// Widths that charts are drawn for.
 #[derive(Clone, Copy)]
@@ -17,14 +19,32 @@ pub(super) struct Width {
 pub(super) const WIDE: Width = Width { class: "wide", pixels: 640 };
 pub(super) const NARROW: Width = Width { class: "narrow", pixels: 340 };
 
+/// A drawing for one width of screen; the template puts the `svg` element around it.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Drawing {
+    pub(super) class: &'static str,
+    pub(super) view_box: String,
+    /// SVG by the plotting crate, which escapes the labels.
+    pub(super) shapes: String,
+    /// The map, in place of shapes.
+    pub(super) map: Option<Map>,
+}
+
+impl Drawing {
+    fn of_chart(width: Width, height: u32, svg: &str) -> Self {
+        let view_box = format!("0 0 {} {height}", width.pixels);
+        Self { class: width.class, view_box, shapes: shapes(svg), map: None }
+    }
+}
+
 /// Height of a chart of columns.
 const COLUMNS_HEIGHT: u32 = 300;
-/// Height of one bar with its label above, and of the space below the last.
+/// Height of one bar with its label above it, and of the space below the last.
 const ROW: u32 = 40;
 const FOOT: u32 = 6;
 /// Size of texts.
 const TEXT: f64 = 13.0;
-/// Width of a character in pixels, about.
+/// Approximate width of a character, pixels.
 const CHARACTER: u32 = 7;
 
 fn failed(error: impl std::fmt::Display) -> PageError {
@@ -55,7 +75,7 @@ pub(super) fn short(number: f64) -> String {
     }
 }
 
-/// The end of an axis: a round number, not below `most`.
+/// The end of an axis: a round number, at least `most`.
 #[expect(clippy::cast_precision_loss, reason = "an axis is not exact to the call")]
 fn axis_end(most: u64) -> f64 {
     let most = (most as f64).max(4.0);
@@ -68,8 +88,8 @@ fn axis_end(most: u64) -> f64 {
 }
 
 /// A column for each day.
-#[expect(clippy::cast_precision_loss, reason = "a picture is not exact to the call")]
-pub(super) fn columns(days: &[(String, u64)], width: Width, name: &str) -> Result<String, PageError> {
+#[expect(clippy::cast_precision_loss, reason = "a drawing is not exact to the call")]
+pub(super) fn columns(days: &[(String, u64)], width: Width) -> Result<Drawing, PageError> {
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, (width.pixels, COLUMNS_HEIGHT)).into_drawing_area();
@@ -111,10 +131,10 @@ pub(super) fn columns(days: &[(String, u64)], width: Width, name: &str) -> Resul
         }
         root.present().map_err(failed)?;
     }
-    Ok(finish(&svg, width.class, name))
+    Ok(Drawing::of_chart(width, COLUMNS_HEIGHT, &svg))
 }
 
-/// A bar: its label, what stands at its end, its length, and whether it needs a look.
+/// A bar: its label, the text at its end, its length, and whether it needs attention.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Bar {
     pub(super) label: String,
@@ -124,17 +144,11 @@ pub(super) struct Bar {
 }
 
 /// Bars, one below the other, on a scale from 0 to `end`, with a line across at each of `lines`.
-pub(super) fn bars(
-    rows: &[Bar],
-    end: f64,
-    lines: &[f64],
-    width: Width,
-    name: &str,
-) -> Result<String, PageError> {
+pub(super) fn bars(rows: &[Bar], end: f64, lines: &[f64], width: Width) -> Result<Drawing, PageError> {
     let mut svg = String::new();
-    let count = u32::try_from(rows.len()).unwrap_or(u32::MAX).clamp(1, 1_000);
+    let height = u32::try_from(rows.len()).unwrap_or(u32::MAX).clamp(1, 1_000) * ROW + FOOT;
     {
-        let root = SVGBackend::with_string(&mut svg, (width.pixels, count * ROW + FOOT)).into_drawing_area();
+        let root = SVGBackend::with_string(&mut svg, (width.pixels, height)).into_drawing_area();
         let end = end.max(f64::MIN_POSITIVE);
         let right = f64::from(width.pixels) - 2.0;
         let x = |value: f64| pixel(2.0 + (value / end).clamp(0.0, 1.0) * (right - 2.0));
@@ -148,7 +162,7 @@ pub(super) fn bars(
             root.draw(&label).and_then(|()| root.draw(&value)).map_err(failed)?;
             let track = Rectangle::new([(x(0.0), bar_top), (x(end), bar_bottom)], TRACK.filled());
             let color = if row.warn { WARN } else { BAR };
-            // Something that is not nothing is seen.
+            // The smallest number is visible too.
             let to = if row.length > 0.0 { x(row.length).max(x(0.0) + 2) } else { x(0.0) };
             let bar = Rectangle::new([(x(0.0), bar_top), (to, bar_bottom)], color.filled());
             root.draw(&track).and_then(|()| root.draw(&bar)).map_err(failed)?;
@@ -159,7 +173,7 @@ pub(super) fn bars(
         }
         root.present().map_err(failed)?;
     }
-    Ok(finish(&svg, width.class, name))
+    Ok(Drawing::of_chart(width, height, &svg))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a chart is some hundred pixels wide")]
@@ -167,7 +181,7 @@ fn pixel(x: f64) -> i32 {
     x.round() as i32
 }
 
-/// A text that fits, with an ellipsis when it had to be cut.
+/// A text that fits, cut off with an ellipsis.
 fn cut(text: &str, room: usize) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if clean.chars().count() <= room {
@@ -197,17 +211,17 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_has_its_bars_and_keeps_texts_of_others_texts() {
+    fn a_chart_has_its_bars_and_escapes_its_labels() {
         let row =
             |label: &str, length| Bar { label: label.into(), value: "7 calls".into(), length, warn: false };
         let rows = [row("<script>alert(1)</script>", 7.0), row(&"long ".repeat(50), 0.0)];
-        let svg = bars(&rows, 10.0, &[8.0], NARROW, "API keys & calls").expect("drawn");
+        let svg = bars(&rows, 10.0, &[8.0], NARROW).expect("drawn").shapes;
         assert!(svg.contains("&lt;script&gt;") && !svg.contains("<script"), "{svg}");
-        assert!(svg.contains("aria-label=\"API keys &amp; calls\"") && svg.contains("var(--bar)"), "{svg}");
+        assert!(svg.contains("var(--bar)") && !svg.contains("<svg"), "{svg}");
         assert!(svg.contains('…') && !svg.contains("#0"), "{svg}");
         let days = vec![("2026-11-01".to_owned(), 5), ("2026-11-02".to_owned(), 0)];
-        let svg = columns(&days, WIDE, "calls").expect("drawn");
+        let svg = columns(&days, WIDE).expect("drawn").shapes;
         assert!(svg.contains(">\n01\n<") || svg.contains(">01<"), "{svg}");
-        assert!(columns(&[], WIDE, "calls").is_ok() && bars(&[], 0.0, &[], WIDE, "none").is_ok());
+        assert!(columns(&[], WIDE).is_ok() && bars(&[], 0.0, &[], WIDE).is_ok());
     }
 }

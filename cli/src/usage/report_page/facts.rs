@@ -13,7 +13,7 @@ use crate::usage::report::LagRow;
 pub struct Bill {
     /// US dollars.
     pub so_far_usd: f64,
-    /// What the figure rests on, for the page's small print.
+    /// What the figure is based on, for the footer.
     pub basis: String,
 }
 
@@ -22,9 +22,9 @@ pub struct Bill {
 pub struct RegionCalls {
     /// Its name.
     pub region: String,
-    /// The city that it is near; empty: not known.
+    /// The city that it is near; empty if unknown.
     pub city: String,
-    /// Degrees north and east; none: not known, and not on the map.
+    /// Degrees north and east; `None` if unknown: not on the map.
     pub place: Option<(f64, f64)>,
     /// Calls charged.
     pub calls: u64,
@@ -35,7 +35,7 @@ pub struct RegionCalls {
 pub struct KeyCalls {
     /// Its hint.
     pub name: String,
-    /// Who it was made for.
+    /// Its owner.
     pub owner: String,
     /// Its tier.
     pub tier: String,
@@ -43,16 +43,16 @@ pub struct KeyCalls {
     pub calls: u64,
 }
 
-/// How near an API key is to its limit, in its period of now.
+/// How close an API key is to its limit in its current period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Headroom {
     /// Its hint.
     pub name: String,
-    /// Who it was made for.
+    /// Its owner.
     pub owner: String,
     /// Calls used in the period.
     pub used: u64,
-    /// Calls that the limit allows.
+    /// Calls that its limit allows.
     pub limit: u64,
     /// The period: `2026-11-24` or `2026-11`.
     pub period: String,
@@ -67,14 +67,14 @@ impl Headroom {
 
 /// Everything that the page shows.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Facts {
+pub struct PageFacts {
     /// Name of the service.
     pub service: String,
     /// The month, `2026-11`.
     pub month: String,
-    /// When the page was made.
+    /// When the page was created.
     pub made: Timestamp,
-    /// Calls charged, by day; every day of the month until now, in order.
+    /// Calls charged by day: every day of the month until now, in order.
     pub days: Vec<(String, u64)>,
     /// By region, the busiest first.
     pub regions: Vec<RegionCalls>,
@@ -82,17 +82,17 @@ pub struct Facts {
     pub keys: Vec<KeyCalls>,
     /// Requests by verdict, allowed first.
     pub verdicts: Vec<(String, u64)>,
-    /// API keys by how near they are to their limit, the nearest first.
+    /// API keys by how close they are to their limit, the closest first.
     pub headroom: Vec<Headroom>,
-    /// Percents of a limit from which on a key is marked, rising.
+    /// Percentages of a limit from which a key is marked, ascending.
     pub thresholds: Vec<u8>,
-    /// How far every region is counted.
+    /// How far each region's calls are counted.
     pub lag: Vec<LagRow>,
-    /// What the month has cost so far; none: not known, and not shown.
+    /// The cost of the month so far; `None` if unknown: not shown.
     pub bill: Option<Bill>,
 }
 
-/// The API keys in use that are nearest to their limits, by the exact counts of the ledger.
+/// The API keys in use that are closest to their limits, by the exact counts of the ledger.
 pub fn headroom(
     items: &[LedgerItem],
     keys: &HashMap<Identity, KeyRecord>,
@@ -122,7 +122,7 @@ pub fn headroom(
         })
         .filter(|key| key.used > 0)
         .collect();
-    // By the exact share, without a division: a/b > c/d when a·d > c·b.
+    // By the exact share, without a division: a/b > c/d if a·d > c·b.
     found.sort_by(|a, b| {
         let (left, right) =
             (u128::from(b.used) * u128::from(a.limit), u128::from(a.used) * u128::from(b.limit));
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_nearest_to_their_limit_come_first_by_their_own_period() {
+    fn keys_closest_to_their_limit_come_first_by_their_own_period() {
         let record = |hint: &str, limit: &str| KeyRecord {
             owner: "acme".into(),
             tier: "startup".into(),
@@ -175,10 +175,10 @@ mod tests {
             item("site#a.test", &[(24, 5)]),
         ];
         let now = "2026-11-24T12:00:00Z".parse().expect("a timestamp");
-        let told: Vec<_> = headroom(&items, &keys, now, 5)
+        let found: Vec<_> = headroom(&items, &keys, now, 5)
             .into_iter()
             .map(|key| format!("{} {} % in {}", key.name, key.percent(), key.period))
             .collect();
-        assert_eq!(told, ["c 150 % in 2026-11", "a 90 % in 2026-11", "b 80 % in 2026-11-24"]);
+        assert_eq!(found, ["c 150 % in 2026-11", "a 90 % in 2026-11", "b 80 % in 2026-11-24"]);
     }
 }

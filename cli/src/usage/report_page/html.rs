@@ -1,15 +1,12 @@
-//! The page from its parts.
+//! The page's figures, and the page itself.
 
 use ipgeo_contract::Verdict;
 use serde::Serialize;
-use tera::{Context, Tera};
+use tera::Context;
 
-use super::PageError;
-use super::facts::Facts;
+use super::facts::PageFacts;
 use super::sections::{clock, seconds, sections, share, warns};
-use crate::ui::output::{grouped, instant};
-
-const TEMPLATE: &str = "page.html";
+use crate::ui::output::{PageError, grouped, html_page, instant};
 
 /// A figure at the head of the page.
 #[derive(Serialize)]
@@ -19,14 +16,8 @@ struct Tile {
     note: String,
 }
 
-/// Draws the page.
-pub fn page(facts: &Facts) -> Result<String, PageError> {
-    let failed = |error: tera::Error| {
-        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-        PageError(format!("{error}: {cause}"))
-    };
-    let mut tera = Tera::new();
-    tera.add_raw_template(TEMPLATE, include_str!("page.html")).map_err(failed)?;
+/// Renders the page.
+pub fn page(facts: &PageFacts) -> Result<String, PageError> {
     let sections = sections(facts)?;
     let mut context = Context::new();
     context.insert("service", &facts.service);
@@ -36,19 +27,19 @@ pub fn page(facts: &Facts) -> Result<String, PageError> {
     context.insert("tiles", &tiles(facts));
     context.insert("sections", &sections);
     context.insert("basis", &facts.bill.as_ref().map(|bill| &bill.basis));
-    tera.render(TEMPLATE, &context).map_err(failed)
+    html_page("usage.html", &context)
 }
 
-/// Whether a verdict is not a refusal: a bad request is the caller's mistake, not a limit.
+/// Whether a verdict is not a refusal. A bad request is none: it is the caller's mistake, not a limit.
 fn is_admitted(verdict: &str) -> bool {
     verdict.parse().is_ok_and(Verdict::is_admitted)
 }
 
-fn calls(facts: &Facts) -> u64 {
+fn calls(facts: &PageFacts) -> u64 {
     facts.days.iter().fold(0, |sum: u64, (_, n)| sum.saturating_add(*n))
 }
 
-fn tiles(facts: &Facts) -> Vec<Tile> {
+fn tiles(facts: &PageFacts) -> Vec<Tile> {
     let sum = |sum: u64, (_, n): &(String, u64)| sum.saturating_add(*n);
     let requests = facts.verdicts.iter().fold(0, sum);
     let admitted = facts.verdicts.iter().filter(|(verdict, _)| is_admitted(verdict)).fold(0, sum);
@@ -86,15 +77,15 @@ mod tests {
     use super::*;
     use crate::usage::report::LagRow;
 
-    fn facts() -> Facts {
-        Facts {
+    fn facts() -> PageFacts {
+        PageFacts {
             service: "ipgeo-<prod>".into(),
             month: "2026-11".into(),
             made: "2026-11-03T12:00:00Z".parse().expect("a timestamp"),
             days: vec![("2026-11-01".into(), 1_200), ("2026-11-02".into(), 0), ("2026-11-03".into(), 34)],
             regions: vec![RegionCalls {
                 region: "us-east-1".into(),
-                city: "Virginia".into(),
+                city: "<City>".into(),
                 place: Some((39.0, -77.5)),
                 calls: 1_234,
             }],
@@ -108,7 +99,7 @@ mod tests {
             headroom: vec![
                 Headroom {
                     name: "ipg_…x3Kq".into(),
-                    owner: "\"a\"".into(),
+                    owner: "\"><img onerror=alert(1)>".into(),
                     used: 900,
                     limit: 1_000,
                     period: "2026-11".into(),
@@ -133,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn every_chart_has_its_table_and_texts_of_others_stay_texts() {
+    fn every_chart_has_its_table_and_every_text_is_escaped() {
         let html = page(&facts()).expect("a page");
         for id in ["days", "regions", "keys", "headroom", "verdicts", "lag"] {
             let at = html.find(&format!("<section id=\"{id}\"")).unwrap_or_else(|| panic!("no section {id}"));
@@ -144,7 +135,17 @@ mod tests {
                 assert_eq!(section.matches(part).count().min(1), 1, "{id}: {part}");
             }
         }
-        assert!(!html.contains("<script") && !html.contains("ipgeo-<prod>"), "a text was not escaped");
+        // In tables, in labels of charts, in names of drawings and in the titles of the map.
+        for raw in ["<script", "<img", "ipgeo-<prod>", "<City>"] {
+            assert!(!html.contains(raw), "{raw} was not escaped");
+        }
+        for escaped in [
+            "us-east-1 &lt;City&gt;: 1234 calls</title>",
+            "aria-label=\"Bars: Calls by API key. ipg_…x3Kq of &lt;script&gt;",
+        ] {
+            assert!(html.contains(escaped), "{escaped}");
+        }
+        assert!(html.matches("&lt;img ").count() >= 2, "in both widths of the chart of limits");
         assert!(
             html.contains("&lt;script&gt;")
                 && html.contains("near its limit")
@@ -177,8 +178,8 @@ mod tests {
     }
 
     #[test]
-    fn a_month_without_a_call_is_a_page_too() {
-        let empty = Facts {
+    fn a_month_without_calls_has_a_page() {
+        let empty = PageFacts {
             days: vec![],
             regions: vec![],
             keys: vec![],

@@ -1,20 +1,19 @@
-//! Colours that follow the reader's: the plotting crate paints in stand-ins, which become CSS variables of the page.
+//! Colours that follow the reader's light or dark scheme: the plotting crate paints in placeholders, which become CSS
+//! variables of the page.
 
 use plotters::style::RGBColor;
 
-use crate::ui::output::escaped;
-
-/// Texts and axes.
+/// Texts.
 pub(super) const INK: RGBColor = RGBColor(1, 2, 3);
-/// Lesser texts.
+/// Secondary texts.
 pub(super) const SOFT: RGBColor = RGBColor(2, 3, 4);
-/// Lines behind.
+/// Grid lines.
 pub(super) const GRID: RGBColor = RGBColor(3, 4, 5);
-/// What is counted.
+/// Bars.
 pub(super) const BAR: RGBColor = RGBColor(4, 5, 6);
-/// What is counted and needs a look; its label says why.
+/// Bars that need attention; their labels say why.
 pub(super) const WARN: RGBColor = RGBColor(5, 6, 7);
-/// Behind a bar: all that there could be.
+/// The rest of a bar's scale.
 pub(super) const TRACK: RGBColor = RGBColor(6, 7, 8);
 
 const VARIABLES: [(RGBColor, &str); 6] = [
@@ -26,16 +25,15 @@ const VARIABLES: [(RGBColor, &str); 6] = [
     (TRACK, "--track"),
 ];
 
-/// A drawing with the page's colours, as wide as its place, and with a name for those who do not see it.
-pub(super) fn finish(svg: &str, class: &str, name: &str) -> String {
-    let mut svg = svg.to_owned();
+/// The shapes of a drawing in the page's colours, without the `svg` element around them: its size in pixels would not
+/// shrink with the screen.
+pub(super) fn shapes(svg: &str) -> String {
+    let inner = svg.split_once('>').and_then(|(_, rest)| rest.rsplit_once("</svg>"));
+    let mut shapes = inner.map_or("", |(inner, _)| inner).trim().to_owned();
     for (RGBColor(r, g, b), variable) in VARIABLES {
-        svg = svg.replace(&format!("\"#{r:02X}{g:02X}{b:02X}\""), &format!("\"var({variable})\""));
+        shapes = shapes.replace(&format!("\"#{r:02X}{g:02X}{b:02X}\""), &format!("\"var({variable})\""));
     }
-    let svg = svg.replace("font-family=\"sans-serif\"", "font-family=\"inherit\"");
-    // The size in pixels would not shrink with the place; the view box does.
-    let body = svg.find("viewBox").map_or(svg.as_str(), |at| &svg[at..]);
-    format!("<svg class=\"{class}\" role=\"img\" aria-label=\"{}\" {body}", escaped(name))
+    shapes.replace("font-family=\"sans-serif\"", "font-family=\"inherit\"")
 }
 
 #[cfg(test)]
@@ -43,12 +41,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stand_ins_become_variables_and_the_size_goes() {
-        let svg = "<svg width=\"10\" height=\"5\" viewBox=\"0 0 10 5\"><rect fill=\"#040506\" stroke=\"#010203\"/></svg>";
-        assert_eq!(
-            finish(svg, "wide", "a \"name\""),
-            "<svg class=\"wide\" role=\"img\" aria-label=\"a &quot;name&quot;\" viewBox=\"0 0 10 5\">\
-             <rect fill=\"var(--bar)\" stroke=\"var(--ink)\"/></svg>"
-        );
+    fn placeholders_become_variables_and_the_size_goes() {
+        let svg = "<svg width=\"10\" height=\"5\" viewBox=\"0 0 10 5\">\n<rect fill=\"#040506\" stroke=\"#010203\"/>\n</svg>\n";
+        assert_eq!(shapes(svg), "<rect fill=\"var(--bar)\" stroke=\"var(--ink)\"/>");
     }
 }

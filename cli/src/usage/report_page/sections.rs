@@ -1,22 +1,23 @@
-//! The sections of the page: what each says, its drawing in both widths, and the table that it is drawn from.
+//! The sections of the page: each has a summary, its drawing for both widths, and the table that it is drawn from.
 
 use serde::Serialize;
 
-use super::PageError;
-use super::chart::{self, Bar, bars, columns};
-use super::facts::{Facts, Headroom};
+use super::chart::{self, Bar, Drawing, bars, columns};
+use super::facts::{Headroom, PageFacts};
 use super::map::{self, map};
-use crate::ui::output::{grouped, instant};
+use crate::ui::output::{PageError, grouped, instant};
 use crate::usage::report::LagRow;
 
-/// A drawing in both widths, and the table that it is drawn from.
+/// A section of the page.
 #[derive(Serialize)]
 pub(super) struct Section {
     id: &'static str,
     title: &'static str,
     /// What there is to see, in a sentence.
-    says: String,
-    drawings: Vec<String>,
+    summary: String,
+    /// The drawings in words, for readers who do not see them.
+    alt: String,
+    drawings: Vec<Drawing>,
     table: Table,
 }
 
@@ -54,10 +55,10 @@ fn table(heads: &[(&'static str, Kind)], rows: Vec<Vec<String>>) -> Table {
 }
 
 /// All of them, in the page's order.
-pub(super) fn sections(facts: &Facts) -> Result<Vec<Section>, PageError> {
+pub(super) fn sections(facts: &PageFacts) -> Result<Vec<Section>, PageError> {
     let mut sections =
         vec![by_day(facts)?, by_region(facts), by_key(facts)?, headroom(facts)?, by_verdict(facts)?];
-    // Of a month that is over nothing is under way.
+    // Nothing lags in a month that is over.
     if !facts.lag.is_empty() {
         sections.push(lag(facts)?);
     }
@@ -73,7 +74,7 @@ pub(super) fn share(part: u64, whole: u64) -> String {
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
-/// An instant in a table; the page says that it is UTC.
+/// An instant in a table; the page states that times are UTC.
 pub(super) fn clock(time: jiff::Timestamp) -> String {
     instant(time).replace('T', " ").trim_end_matches('Z').to_owned()
 }
@@ -82,35 +83,34 @@ pub(super) fn seconds(ms: i64) -> String {
     format!("{}.{} s", ms / 1_000, ms % 1_000 / 100)
 }
 
-fn by_day(facts: &Facts) -> Result<Section, PageError> {
+fn by_day(facts: &PageFacts) -> Result<Section, PageError> {
     let busiest = facts.days.iter().max_by_key(|(_, n)| *n).filter(|(_, n)| *n > 0);
-    let says = busiest.map_or_else(
+    let summary = busiest.map_or_else(
         || "No call was counted yet.".to_owned(),
         |(day, n)| format!("The busiest day was {day} with {} calls.", grouped(*n)),
     );
-    let name = format!("Columns: calls by day in {}. {says}", facts.month);
-    let draw = |width| columns(&facts.days, width, &name);
+    let draw = |width| columns(&facts.days, width);
     Ok(Section {
         id: "days",
         title: "Calls over time",
+        alt: format!("Columns: calls by day in {}. {summary}", facts.month),
         drawings: vec![draw(chart::WIDE)?, draw(chart::NARROW)?],
         table: table(
             &[("Day, UTC", Short), ("Calls", Number)],
             facts.days.iter().rev().map(|(day, n)| vec![day.clone(), grouped(*n)]).collect(),
         ),
-        says,
+        summary,
     })
 }
 
-fn by_region(facts: &Facts) -> Section {
+fn by_region(facts: &PageFacts) -> Section {
     let all = facts.regions.iter().map(|region| region.calls).fold(0, u64::saturating_add);
-    let says = match facts.regions.first().filter(|region| region.calls > 0) {
+    let summary = match facts.regions.first().filter(|region| region.calls > 0) {
         None => "No region has counted a call yet.".to_owned(),
         Some(first) => {
             format!("{} leads with {} of all calls.", first.region, share(first.calls, all))
         }
     };
-    let name = format!("Map of the world: calls by region. {says}");
     let row = |(index, region): (usize, &super::RegionCalls)| {
         let (number, calls) = ((index + 1).to_string(), grouped(region.calls));
         vec![number, region.region.clone(), region.city.clone(), calls, share(region.calls, all)]
@@ -118,20 +118,21 @@ fn by_region(facts: &Facts) -> Section {
     Section {
         id: "regions",
         title: "Calls by region",
-        drawings: [map::WIDE, map::NARROW].map(|scale| map(&facts.regions, scale, &name)).to_vec(),
+        alt: format!("World map: calls by region. {summary}"),
+        drawings: vec![map(&facts.regions, map::WIDE), map(&facts.regions, map::NARROW)],
         table: table(
             &[("No.", Number), ("Region", Short), ("Near", Long), ("Calls", Number), ("Share", Number)],
             facts.regions.iter().enumerate().map(row).collect(),
         ),
-        says,
+        summary,
     }
 }
 
-/// A section of bars, a bar a row.
+/// A section of bars, one for each row.
 struct Bars<'a> {
     id: &'static str,
     title: &'static str,
-    says: String,
+    summary: String,
     rows: Vec<Bar>,
     end: f64,
     lines: &'a [f64],
@@ -140,35 +141,42 @@ struct Bars<'a> {
 
 impl Bars<'_> {
     fn section(self) -> Result<Section, PageError> {
-        let name = format!("Bars: {}. {}", self.title, self.says);
-        let draw = |width| bars(&self.rows, self.end, self.lines, width, &name);
+        let alt = format!("Bars: {}. {}", self.title, self.summary);
+        let draw = |width| bars(&self.rows, self.end, self.lines, width);
         let drawings =
             if self.rows.is_empty() { Vec::new() } else { vec![draw(chart::WIDE)?, draw(chart::NARROW)?] };
-        Ok(Section { id: self.id, title: self.title, says: self.says, drawings, table: self.table })
+        Ok(Section {
+            id: self.id,
+            title: self.title,
+            summary: self.summary,
+            alt,
+            drawings,
+            table: self.table,
+        })
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a picture is not exact to the call")]
+#[expect(clippy::cast_precision_loss, reason = "a drawing is not exact to the call")]
 fn length(number: u64) -> f64 {
     number as f64
 }
 
-fn of(name: &str, owner: &str) -> String {
+fn key_label(name: &str, owner: &str) -> String {
     if owner.is_empty() { name.to_owned() } else { format!("{name} · {owner}") }
 }
 
-fn by_key(facts: &Facts) -> Result<Section, PageError> {
+fn by_key(facts: &PageFacts) -> Result<Section, PageError> {
     let rows: Vec<Bar> = facts
         .keys
         .iter()
         .map(|key| Bar {
-            label: of(&key.name, &key.owner),
+            label: key_label(&key.name, &key.owner),
             value: grouped(key.calls),
             length: length(key.calls),
             warn: false,
         })
         .collect();
-    let says = match facts.keys.first() {
+    let summary = match facts.keys.first() {
         None => "No API key was used yet.".to_owned(),
         Some(first) => {
             format!("{} of {} leads with {} calls.", first.name, first.owner, grouped(first.calls))
@@ -180,7 +188,7 @@ fn by_key(facts: &Facts) -> Result<Section, PageError> {
     Bars {
         id: "keys",
         title: "Calls by API key",
-        says,
+        summary,
         end: rows.iter().map(|row| row.length).fold(0.0, f64::max),
         rows,
         lines: &[],
@@ -192,12 +200,12 @@ fn by_key(facts: &Facts) -> Result<Section, PageError> {
     .section()
 }
 
-pub(super) fn warns(key: &Headroom, facts: &Facts) -> bool {
+pub(super) fn warns(key: &Headroom, facts: &PageFacts) -> bool {
     key.percent() >= u64::from(facts.thresholds.first().copied().unwrap_or(100))
 }
 
-/// In words, because a colour alone tells nothing to many.
-fn state(key: &Headroom, facts: &Facts) -> &'static str {
+/// In words: colour alone is not readable for everyone.
+fn state(key: &Headroom, facts: &PageFacts) -> &'static str {
     match key.percent() {
         100.. => "at its limit",
         _ if warns(key, facts) => "near its limit",
@@ -205,7 +213,7 @@ fn state(key: &Headroom, facts: &Facts) -> &'static str {
     }
 }
 
-fn headroom(facts: &Facts) -> Result<Section, PageError> {
+fn headroom(facts: &PageFacts) -> Result<Section, PageError> {
     let rows: Vec<Bar> = facts
         .headroom
         .iter()
@@ -213,15 +221,15 @@ fn headroom(facts: &Facts) -> Result<Section, PageError> {
             let warn = warns(key, facts);
             let mark = if warn { "▲ " } else { "" };
             Bar {
-                label: of(&key.name, &key.owner),
+                label: key_label(&key.name, &key.owner),
                 value: format!("{mark}{} % {}", key.percent(), state(key, facts)).trim_end().to_owned(),
                 length: length(key.percent()),
                 warn,
             }
         })
         .collect();
-    let says = match facts.headroom.iter().filter(|key| warns(key, facts)).count() {
-        _ if rows.is_empty() => "No API key was used in its period of now.".to_owned(),
+    let summary = match facts.headroom.iter().filter(|key| warns(key, facts)).count() {
+        _ if rows.is_empty() => "No API key was used in its current period.".to_owned(),
         0 => "No API key is near its limit.".to_owned(),
         1 => "One API key is near its limit or at it.".to_owned(),
         near => format!("{near} API keys are near their limits or at them."),
@@ -235,7 +243,7 @@ fn headroom(facts: &Facts) -> Result<Section, PageError> {
     Bars {
         id: "headroom",
         title: "Quota headroom",
-        says,
+        summary,
         rows,
         end: 100.0,
         lines: &lines,
@@ -247,7 +255,7 @@ fn headroom(facts: &Facts) -> Result<Section, PageError> {
     .section()
 }
 
-fn by_verdict(facts: &Facts) -> Result<Section, PageError> {
+fn by_verdict(facts: &PageFacts) -> Result<Section, PageError> {
     let all = facts.verdicts.iter().fold(0, |sum: u64, (_, n)| sum.saturating_add(*n));
     let words = |verdict: &str| verdict.replace('_', " ");
     let rows: Vec<Bar> = facts
@@ -261,7 +269,7 @@ fn by_verdict(facts: &Facts) -> Result<Section, PageError> {
         })
         .collect();
     let allowed = facts.verdicts.iter().find(|(verdict, _)| verdict == "allowed").map_or(0, |(_, n)| *n);
-    let says = if all == 0 {
+    let summary = if all == 0 {
         "No request was counted yet.".to_owned()
     } else {
         format!("{} of {} requests were allowed.", share(allowed, all), grouped(all))
@@ -269,7 +277,7 @@ fn by_verdict(facts: &Facts) -> Result<Section, PageError> {
     Bars {
         id: "verdicts",
         title: "Requests by verdict",
-        says,
+        summary,
         rows,
         end: length(all),
         lines: &[],
@@ -285,7 +293,7 @@ fn by_verdict(facts: &Facts) -> Result<Section, PageError> {
     .section()
 }
 
-fn lag(facts: &Facts) -> Result<Section, PageError> {
+fn lag(facts: &PageFacts) -> Result<Section, PageError> {
     let known = facts.lag.iter().filter_map(|row| Some((row, row.took_ms?)));
     let rows: Vec<Bar> = known
         .clone()
@@ -296,22 +304,22 @@ fn lag(facts: &Facts) -> Result<Section, PageError> {
             warn: false,
         })
         .collect();
-    let says = match known.max_by_key(|(_, ms)| *ms) {
-        None => "How far the counting is was not noted yet.".to_owned(),
+    let summary = match known.max_by_key(|(_, ms)| *ms) {
+        None => "No region has reported its lag yet.".to_owned(),
         Some((row, ms)) => {
             format!("The newest calls were counted within {}; {} took longest.", seconds(ms), row.region)
         }
     };
-    let told = |ms: Option<i64>| ms.map_or_else(|| "–".to_owned(), seconds);
+    let after = |ms: Option<i64>| ms.map_or_else(|| "–".to_owned(), seconds);
     let cells = |row: &LagRow| {
         let newest =
             row.newest.as_deref().and_then(|text| text.parse().ok()).map_or("none".to_owned(), clock);
-        vec![row.region.clone(), newest, told(row.took_ms)]
+        vec![row.region.clone(), newest, after(row.took_ms)]
     };
     Bars {
         id: "lag",
-        title: "Lag of the counting",
-        says,
+        title: "Counting lag",
+        summary,
         end: rows.iter().map(|row| row.length).fold(0.0, f64::max),
         rows,
         lines: &[],

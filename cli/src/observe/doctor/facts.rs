@@ -1,4 +1,4 @@
-//! What can be known of a service; every fact, or why it could not be read.
+//! The facts that are checked. Each is the value that was read, or why the read failed.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -7,24 +7,24 @@ use futures_util::future::join_all;
 
 use crate::infra::cloud::Problem;
 
-/// A fact, or why it is not known.
+/// A fact, or why it could not be read.
 pub type Read<T> = Result<T, Problem>;
 
 /// The state of an edge's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// AWS's word for its state: `ISSUED`, `PENDING_VALIDATION`, …
+    /// Its state, as AWS names it: `ISSUED`, `PENDING_VALIDATION`, …
     pub status: String,
-    /// Days that it is still valid, when it is issued.
+    /// Days until it expires, once it is issued.
     pub days_left: Option<i64>,
 }
 
-/// Environments of functions that a region's account may run at once.
+/// The Lambda environments that an account may run at the same time in a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Concurrency {
-    /// In all.
+    /// All of them.
     pub limit: u64,
-    /// Those that no function has reserved.
+    /// Not reserved for a function.
     pub unreserved: u64,
 }
 
@@ -33,40 +33,39 @@ pub struct Concurrency {
 pub struct Subscription {
     /// The destination.
     pub destination: String,
-    /// The pattern that picks lines.
+    /// The pattern that lines must match.
     pub pattern: String,
 }
 
-/// What is known of one region. A fact that is `None` does not apply: a world on this machine has no
-/// certificate.
+/// The facts of one region. A fact that is `None` does not apply: a local service has no certificate.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EdgeFacts {
-    /// Whether the region can be spoken to.
+    /// Whether the region is enabled and reachable.
     pub open: Option<Read<()>>,
-    /// CloudFormation's word for the state of its stack; none in it: there is no stack.
+    /// The state of its stack, as CloudFormation names it; `None` inside: no stack.
     pub stack: Option<Read<Option<String>>>,
-    /// How it answers `/health`: the date of its database.
+    /// Its answer to `/health`: the date of its database.
     pub health: Option<Result<Option<String>, String>>,
-    /// Its certificate; none in it: there is none.
+    /// Its certificate; `None` inside: no certificate.
     pub certificate: Option<Read<Option<Certificate>>>,
-    /// Environments at once.
+    /// Lambda concurrency.
     pub concurrency: Option<Read<Concurrency>>,
-    /// Requests a second that the account's APIs may have.
+    /// The account's API throttle rate, requests per second.
     pub rate: Option<Read<f64>>,
-    /// Where its log goes; none in it: nowhere.
+    /// Where its log is sent; `None` inside: nowhere.
     pub subscription: Option<Read<Option<Subscription>>>,
-    /// DynamoDB's word for its replica of the access table; none in it: there is none.
+    /// The state of its replica of the access table, as DynamoDB names it; `None` inside: no replica.
     pub replica: Option<Read<Option<String>>>,
 }
 
-/// What is known of home.
+/// The facts of home.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HomeFacts {
-    /// The stream's state; none in it: there is none.
+    /// The stream's state; `None` inside: no stream.
     pub stream: Option<Read<Option<String>>>,
-    /// The state of what feeds the counter from the stream; none in it: there is nothing.
+    /// The state of the counter's event source mapping; `None` inside: no mapping.
     pub counter: Option<Read<Option<String>>>,
-    /// Whether the zone of the domain is there.
+    /// Whether the domain's hosted zone exists.
     pub zone: Option<Read<bool>>,
     /// Seconds that this machine's clock is ahead of AWS's.
     pub clock_ahead_s: Option<Read<f64>>,
@@ -83,60 +82,60 @@ pub struct CopyFacts {
     pub licence: String,
     /// Its credit.
     pub attribution: String,
-    /// What the lock has against it.
+    /// Whether it matches geo.lock, or why not.
     pub lock: Result<(), String>,
 }
 
-/// Everything that was read.
+/// All facts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Facts {
-    /// Who we are; none in it: nobody, as in a world on this machine.
+pub struct DoctorFacts {
+    /// The AWS account; `None` inside: not needed, as for a local service.
     pub account: Read<Option<String>>,
     /// Home.
     pub home: HomeFacts,
-    /// Every region of the file, in its order.
+    /// The regions in the order of regions.toml.
     pub edges: Vec<(String, EdgeFacts)>,
-    /// The compiled database here; none: there is none.
+    /// The compiled database on this machine; `None`: not built.
     pub database: Option<Result<CopyFacts, String>>,
 }
 
 /// Reading facts.
 pub trait Examine: Sync {
-    /// Who we are.
+    /// The AWS account.
     fn account(&self) -> impl Future<Output = Read<Option<String>>> + Send;
 
-    /// What is known of home.
+    /// The facts of home.
     fn home(&self) -> impl Future<Output = HomeFacts> + Send;
 
-    /// The access table's replicas, by region; none: this is not asked here.
+    /// The states of the access table's replicas, by region; `None`: cannot be read.
     fn replicas(&self) -> impl Future<Output = Option<Read<BTreeMap<String, String>>>> + Send;
 
-    /// What is known of a region, but for its replica.
+    /// The facts of a region, without its replica.
     fn edge(&self, region: &str) -> impl Future<Output = EdgeFacts> + Send;
 }
 
-/// Reads everything, all regions at once. Without an account nothing else is asked for.
+/// Reads all facts, regions in parallel. Without an account nothing else is read.
 pub async fn examine<E: Examine>(
     service: &E,
     regions: &[String],
     database: Option<Result<CopyFacts, String>>,
-) -> Facts {
+) -> DoctorFacts {
     let account = service.account().await;
     if account.is_err() {
         let edges = regions.iter().map(|region| (region.clone(), EdgeFacts::default())).collect();
-        return Facts { account, home: HomeFacts::default(), edges, database };
+        return DoctorFacts { account, home: HomeFacts::default(), edges, database };
     }
     let read = join_all(regions.iter().map(|region| service.edge(region)));
     let (home, replicas, edges) = futures_util::join!(service.home(), service.replicas(), read);
-    let of = |region: &String| {
+    let replica = |region: &String| {
         replicas.as_ref().map(|read| match read {
             Ok(replicas) => Ok(replicas.get(region).cloned()),
             Err(error) => Err(error.clone()),
         })
     };
     let edges = regions.iter().zip(edges).map(|(region, mut edge)| {
-        edge.replica = of(region);
+        edge.replica = replica(region);
         (region.clone(), edge)
     });
-    Facts { account, home, edges: edges.collect(), database }
+    DoctorFacts { account, home, edges: edges.collect(), database }
 }

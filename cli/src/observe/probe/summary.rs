@@ -1,24 +1,24 @@
-//! Samples to quantiles. Pure.
+//! Folds a region's samples into quantiles. Pure.
 
 use serde::Serialize;
 
-use super::http::Attribution;
-use super::measure::{Edge, Phases, Sample};
+use super::client::PhaseTimes;
+use super::measure::{Attribution, Health, ProbeSample, ProbedEdge};
 
-/// Half, most and nearly all of the samples were this fast, ms.
+/// Quantiles of a time, ms.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quantiles {
-    /// Half.
+    /// The median.
     pub p50: f64,
-    /// 95 of 100.
+    /// 95 of 100 are not above it.
     pub p95: f64,
-    /// 99 of 100.
+    /// 99 of 100 are not above it.
     pub p99: f64,
 }
 
 impl Quantiles {
-    /// By nearest rank: each is a value that was measured. `None` without values.
-    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+    /// By nearest rank: each is a measured value. `None` without values.
+    pub fn from_values(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = values.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len().checked_sub(1)?;
@@ -28,10 +28,10 @@ impl Quantiles {
     }
 }
 
-/// How a region is.
+/// Whether a region answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum ProbeState {
     /// Every request was answered.
     Up,
     /// Some were.
@@ -41,7 +41,7 @@ pub enum State {
     Down,
 }
 
-impl State {
+impl ProbeState {
     /// Its name in texts.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -55,18 +55,18 @@ impl State {
 /// One region's row; flat, so that every form of output has it. Times are ms.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "the names say it: a phase and a quantile of it")]
-pub struct Row {
+pub struct ProbeRow {
     /// The region.
     pub region: String,
     /// The city that it is near.
     pub near: String,
-    /// How it is.
-    pub state: State,
+    /// Whether it answers.
+    pub state: ProbeState,
     /// Requests made.
     pub samples: usize,
     /// Requests that failed.
     pub failed: usize,
-    /// Why the last one that failed did.
+    /// Why the last failed request failed.
     pub failure: Option<String>,
     pub dns_p50_ms: Option<f64>,
     pub dns_p95_ms: Option<f64>,
@@ -92,36 +92,35 @@ pub struct Row {
     pub attribution: Option<Attribution>,
 }
 
-/// Tenths of a microsecond are noise.
+/// To the microsecond: less is noise.
 fn rounded(value: f64) -> f64 {
     (value * 1_000.0).round() / 1_000.0
 }
 
-/// A region's samples as its row.
-pub fn summarise(edge: &Edge, samples: &[Sample]) -> Row {
-    let answered: Vec<&Phases> =
-        samples.iter().filter_map(|sample| sample.outcome.as_ref().ok()).map(|(phases, _)| phases).collect();
+/// Summarises a region's samples as one row.
+pub fn summarise(edge: &ProbedEdge, samples: &[ProbeSample]) -> ProbeRow {
+    let answered: Vec<&(PhaseTimes, Health)> = samples.iter().flatten().collect();
     let failed = samples.len() - answered.len();
-    let failure = samples.iter().rev().find_map(|sample| sample.outcome.as_ref().err().cloned());
-    let last = samples.iter().rev().find_map(|sample| sample.outcome.as_ref().ok()).map(|(_, reply)| reply);
-    let of = |phase: fn(&Phases) -> Option<f64>| -> [Option<f64>; 3] {
-        match Quantiles::of(answered.iter().filter_map(|phases| phase(phases))) {
+    let failure = samples.iter().rev().find_map(|sample| sample.as_ref().err().cloned());
+    let last = answered.last().map(|(_, health)| health.clone()).unwrap_or_default();
+    let quantiles = |phase: fn(&PhaseTimes) -> Option<f64>| -> [Option<f64>; 3] {
+        match Quantiles::from_values(answered.iter().filter_map(|(times, _)| phase(times))) {
             Some(found) => [found.p50, found.p95, found.p99].map(|value| Some(rounded(value))),
             None => [None; 3],
         }
     };
-    let [dns_p50_ms, dns_p95_ms, dns_p99_ms] = of(|phases| phases.dns);
-    let [connect_p50_ms, connect_p95_ms, connect_p99_ms] = of(|phases| Some(phases.connect));
-    let [tls_p50_ms, tls_p95_ms, tls_p99_ms] = of(|phases| phases.tls);
-    let [first_byte_p50_ms, first_byte_p95_ms, first_byte_p99_ms] = of(|phases| Some(phases.first_byte));
-    let [total_p50_ms, total_p95_ms, total_p99_ms] = of(|phases| Some(phases.total()));
-    Row {
+    let [dns_p50_ms, dns_p95_ms, dns_p99_ms] = quantiles(|times| times.dns);
+    let [connect_p50_ms, connect_p95_ms, connect_p99_ms] = quantiles(|times| Some(times.connect));
+    let [tls_p50_ms, tls_p95_ms, tls_p99_ms] = quantiles(|times| times.tls);
+    let [first_byte_p50_ms, first_byte_p95_ms, first_byte_p99_ms] = quantiles(|times| Some(times.first_byte));
+    let [total_p50_ms, total_p95_ms, total_p99_ms] = quantiles(|times| Some(times.total()));
+    ProbeRow {
         region: edge.target.region.clone(),
         near: edge.near.clone(),
         state: match (failed, answered.len()) {
-            (0, 1..) => State::Up,
-            (_, 0) => State::Down,
-            _ => State::Shaky,
+            (0, 1..) => ProbeState::Up,
+            (_, 0) => ProbeState::Down,
+            _ => ProbeState::Shaky,
         },
         samples: samples.len(),
         failed,
@@ -141,9 +140,9 @@ pub fn summarise(edge: &Edge, samples: &[Sample]) -> Row {
         total_p50_ms,
         total_p95_ms,
         total_p99_ms,
-        database_date: last.and_then(|reply| reply.database_date.clone()),
-        version: last.and_then(|reply| reply.version.clone()),
-        attribution: last.and_then(|reply| reply.attribution.clone()),
+        database_date: last.database_date,
+        version: last.version,
+        attribution: last.attribution,
     }
 }
 
@@ -151,11 +150,10 @@ pub fn summarise(edge: &Edge, samples: &[Sample]) -> Row {
 pub(super) mod tests {
     use proptest::prelude::*;
 
-    use super::super::http::Reply;
     use super::*;
     use crate::infra::cloud::ProbeTarget;
 
-    pub(in crate::latency) fn edge(region: &str) -> Edge {
+    pub(in crate::observe::probe) fn edge(region: &str) -> ProbedEdge {
         let target = ProbeTarget {
             region: region.into(),
             host: "a.test".into(),
@@ -163,19 +161,17 @@ pub(super) mod tests {
             tls: true,
             api_key: None,
         };
-        Edge { target, near: "Somewhere".into() }
+        ProbedEdge { target, near: "Somewhere".into() }
     }
 
-    pub(in crate::latency) fn sample(first_byte: f64) -> Sample {
-        let phases = Phases { dns: Some(1.0), connect: 2.0, tls: Some(3.0), first_byte };
-        let reply = Reply {
-            status: 200,
-            region: None,
+    pub(in crate::observe::probe) fn sample(first_byte: f64) -> ProbeSample {
+        let times = PhaseTimes { dns: Some(1.0), connect: 2.0, tls: Some(3.0), first_byte };
+        let health = Health {
             database_date: Some("2026-11-01".into()),
             version: Some("0.1.0".into()),
-            attribution: None,
+            ..Health::default()
         };
-        Sample { outcome: Ok((phases, reply)) }
+        Ok((times, health))
     }
 
     #[test]
@@ -187,28 +183,28 @@ pub(super) mod tests {
             ((1..=10).rev().map(f64::from).collect(), Some((5.0, 10.0, 10.0))),
         ];
         for (values, expected) in table {
-            let found = Quantiles::of(values).map(|found| (found.p50, found.p95, found.p99));
+            let found = Quantiles::from_values(values).map(|found| (found.p50, found.p95, found.p99));
             assert_eq!(found, expected);
         }
     }
 
     #[test]
-    fn a_row_tells_what_answered_and_what_did_not() {
-        let failed = |why: &str| Sample { outcome: Err(why.to_owned()) };
+    fn a_row_counts_answers_and_failures() {
+        let failed = |why: &str| -> ProbeSample { Err(why.to_owned()) };
         let row =
             summarise(&edge("eu-west-1"), &[sample(10.0), failed("first"), sample(20.0), failed("last")]);
-        assert_eq!((row.state, row.samples, row.failed), (State::Shaky, 4, 2));
+        assert_eq!((row.state, row.samples, row.failed), (ProbeState::Shaky, 4, 2));
         assert_eq!(row.failure.as_deref(), Some("last"));
         assert_eq!((row.first_byte_p50_ms, row.total_p99_ms), (Some(10.0), Some(26.0)));
         let down = summarise(&edge("eu-west-1"), &[failed("no")]);
-        assert_eq!((down.state, down.total_p50_ms), (State::Down, None));
-        assert_eq!(summarise(&edge("eu-west-1"), &[sample(1.0)]).state, State::Up);
+        assert_eq!((down.state, down.total_p50_ms), (ProbeState::Down, None));
+        assert_eq!(summarise(&edge("eu-west-1"), &[sample(1.0)]).state, ProbeState::Up);
     }
 
     proptest! {
         #[test]
         fn quantiles_are_in_order(values in prop::collection::vec(0.0..1e6_f64, 1..300)) {
-            let found = Quantiles::of(values.clone()).expect("values");
+            let found = Quantiles::from_values(values.clone()).expect("values");
             prop_assert!(found.p50 <= found.p95 && found.p95 <= found.p99);
             prop_assert!([found.p50, found.p95, found.p99].iter().all(|value| values.contains(value)));
         }

@@ -1,4 +1,4 @@
-//! How every region stands, a line each: from what was observed and asked. Pure.
+//! The status of every region, one row each, from what was observed and what its edge answered. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,45 +9,45 @@ use crate::infra::plan::{Observed, ObservedRegion, RecordKind, StackState};
 use crate::infra::stacks::StackKind;
 
 /// How long an edge's answer took, ms, or what was wrong.
-pub type Asked = Result<f64, String>;
+pub type EdgeAnswer = Result<f64, String>;
 
 /// Characters of a digest that are shown.
 const DIGEST_CHARS: usize = 8;
 
-/// A region.
+/// The status of a region.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Standing {
+pub struct RegionStatus {
     /// Its name.
     pub region: String,
     /// Whether it is home.
     pub home: bool,
-    /// Whether the file has it.
+    /// Whether regions.toml has it.
     pub in_file: bool,
-    /// `ok`, or the states that are not; `none` when nothing is deployed.
+    /// `ok`, or what is wrong with its stacks; `none` if nothing is deployed.
     pub stacks: String,
-    /// Digest of the function's code, its beginning.
+    /// The first characters of the code artifact's digest.
     pub code: Option<String>,
-    /// Digest of the geo database's artifact, its beginning.
+    /// The first characters of the geo database artifact's digest.
     pub database: Option<String>,
-    /// DynamoDB's word for the access table's replica; `home` for the first.
+    /// The state of the access table's replica, as DynamoDB names it; `home` at home.
     pub replica: Option<String>,
-    /// `A AAAA`, what of them there is, `drained`, or `none`; empty without a domain.
+    /// The DNS records that exist (`A AAAA`), `drained`, or `none`; empty without a domain.
     pub record: String,
     /// Where callers reach it.
     pub endpoint: Option<String>,
-    /// How long an answer took, ms.
+    /// How long the answer to a probe took, ms.
     pub probe_ms: Option<f64>,
-    /// What was wrong with the answer.
+    /// Why the probe failed.
     pub probe_error: Option<String>,
 }
 
-/// A line for each region of the file, and for each that is deployed and not in it.
-pub fn standings(
+/// A row for each region in regions.toml, then for each deployed region that is not in it.
+pub fn region_statuses(
     config: &Config,
     observed: &Observed,
     replicas: &BTreeMap<String, String>,
-    asked: &BTreeMap<String, Asked>,
-) -> Vec<Standing> {
+    answers: &BTreeMap<String, EdgeAnswer>,
+) -> Vec<RegionStatus> {
     let in_file: Vec<String> = config.regions.iter().map(|region| region.name.clone()).collect();
     let known: BTreeSet<&String> = in_file.iter().collect();
     let mut deployed = observed.deployed_regions();
@@ -57,24 +57,26 @@ pub fn standings(
         .iter()
         .map(|region| (region, true))
         .chain(orphans.iter().map(|region| (region, false)))
-        .map(|(region, in_file)| standing(config, observed, replicas, asked.get(region), region, in_file))
+        .map(|(region, in_file)| {
+            region_status(config, observed, replicas, answers.get(region), region, in_file)
+        })
         .collect()
 }
 
-fn standing(
+fn region_status(
     config: &Config,
     observed: &Observed,
     replicas: &BTreeMap<String, String>,
-    asked: Option<&Asked>,
+    answer: Option<&EdgeAnswer>,
     region: &str,
     in_file: bool,
-) -> Standing {
+) -> RegionStatus {
     let home = config.service.home == region;
     let edge = observed.stack(region, StackKind::Edge);
     let output = |name: &str| edge.and_then(|edge| edge.outputs.get(name)).cloned();
     let digest = |name: &str| output(name).map(|digest| digest.chars().take(DIGEST_CHARS).collect());
     let has_home = home && observed.stack(region, StackKind::Home).is_some();
-    Standing {
+    RegionStatus {
         region: region.to_owned(),
         home,
         in_file,
@@ -87,8 +89,8 @@ fn standing(
             (Some(domain), Some(_)) => Some(format!("https://{domain}")),
             _ => output("ApiEndpoint"),
         },
-        probe_ms: asked.and_then(|asked| asked.as_ref().ok()).copied(),
-        probe_error: asked.and_then(|asked| asked.as_ref().err()).cloned(),
+        probe_ms: answer.and_then(|answer| answer.as_ref().ok()).copied(),
+        probe_error: answer.and_then(|answer| answer.as_ref().err()).cloned(),
     }
 }
 
@@ -100,19 +102,19 @@ fn stacks(region: Option<&ObservedRegion>, home: bool, in_file: bool) -> String 
     if region.stacks.is_empty() {
         return "none".to_owned();
     }
-    let mut told: Vec<String> = Vec::new();
+    let mut faults: Vec<String> = Vec::new();
     for kind in StackKind::ALL {
         match region.stacks.get(&kind) {
             Some(stack) if stack.state() == StackState::Settled => {}
-            Some(stack) => told.push(format!("{kind} {}", stack.status)),
-            None if in_file && (kind != StackKind::Home || home) => told.push(format!("no {kind}")),
+            Some(stack) => faults.push(format!("{kind} {}", stack.status)),
+            None if in_file && (kind != StackKind::Home || home) => faults.push(format!("no {kind}")),
             None => {}
         }
     }
     if !in_file {
-        told.push("not in the file".to_owned());
+        faults.push("not in the file".to_owned());
     }
-    if told.is_empty() { "ok".to_owned() } else { told.join(", ") }
+    if faults.is_empty() { "ok".to_owned() } else { faults.join(", ") }
 }
 
 fn record(config: &Config, observed: &Observed, region: &str) -> String {
@@ -201,7 +203,7 @@ limit = "9/day"
         }
     }
 
-    fn line(s: &Standing) -> String {
+    fn line(s: &RegionStatus) -> String {
         let of = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let probe = s.probe_ms.map_or_else(|| of(&s.probe_error), |ms| format!("{ms:.0} ms"));
         let (code, database, replica) = (of(&s.code), of(&s.database), of(&s.replica));
@@ -209,14 +211,15 @@ limit = "9/day"
     }
 
     #[test]
-    fn each_region_is_told_as_it_stands() {
+    fn each_region_has_its_status() {
         let config = crate::config::parse("regions.toml", FILE).expect("sound");
         let replicas = BTreeMap::from([("us-east-1".to_owned(), "ACTIVE".to_owned())]);
-        let asked = BTreeMap::from([
+        let answers = BTreeMap::from([
             ("eu-west-1".to_owned(), Ok(12.4)),
             ("us-east-1".to_owned(), Err("no answer".to_owned())),
         ]);
-        let told: Vec<String> = standings(&config, &observed(), &replicas, &asked).iter().map(line).collect();
+        let lines: Vec<String> =
+            region_statuses(&config, &observed(), &replicas, &answers).iter().map(line).collect();
         let expected = [
             "eu-west-1 | ok | 01234567 abcdefgh | home | A AAAA | 12 ms",
             "us-east-1 | edge UPDATE_IN_PROGRESS | - - | ACTIVE | drained | no answer",
@@ -224,6 +227,6 @@ limit = "9/day"
             "af-south-1 | not enabled | - - | - | none | -",
             "ap-south-1 | not in the file | - - | - | A | -",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(lines, expected);
     }
 }

@@ -1,4 +1,4 @@
-//! Findings, and how they are shown.
+//! Findings, and how they are printed.
 
 use std::fmt::Write as _;
 
@@ -10,13 +10,13 @@ use crate::infra::cloud::Problem;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mark {
-    /// All is well.
+    /// Nothing is wrong.
     Ok,
-    /// It works, and should be looked at.
+    /// It works but needs attention.
     Warn,
-    /// It does not work, or must not go on.
+    /// It does not work, or must not continue.
     Fail,
-    /// It was not looked at.
+    /// It could not be checked.
     #[default]
     NotChecked,
 }
@@ -36,9 +36,9 @@ impl Mark {
 /// A finding.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was looked at: `stream`, `certificate`, …
+    /// What was checked: `stream`, `certificate`, …
     pub check: &'static str,
-    /// Where; none: it is of the whole service.
+    /// The region; `None` for the whole service.
     pub region: Option<String>,
     /// How it ended.
     pub mark: Mark,
@@ -69,7 +69,7 @@ impl Check {
         Self::new(check, Mark::NotChecked, why)
     }
 
-    /// What could not be read is no verdict about it.
+    /// A failed read says nothing about the thing itself.
     pub(super) fn unread(check: &'static str, error: &Problem) -> Self {
         Self { remedy: Some(error.remedy.clone()), ..Self::not_checked(check, error.what.clone()) }
     }
@@ -80,16 +80,16 @@ impl Check {
     }
 }
 
-/// A finding of one or of several regions that found the same.
+/// The same finding in one or several regions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folded<'a> {
     /// The first of them.
     pub check: &'a Check,
-    /// Where; empty: it is of the whole service.
+    /// The regions; empty for the whole service.
     pub regions: Vec<&'a str>,
 }
 
-/// Findings that differ in nothing but their region, as one; in the order of the first.
+/// Merges findings that differ only in their region, in the order of the first.
 pub fn fold(checks: &[Check]) -> Vec<Folded<'_>> {
     let mut folded: Vec<Folded<'_>> = Vec::new();
     for check in checks {
@@ -106,16 +106,16 @@ pub fn fold(checks: &[Check]) -> Vec<Folded<'_>> {
     folded
 }
 
-/// Findings for people; `regions` is how many there are in all.
+/// Prints findings for people; `regions` is the number of all regions.
 pub fn text(checks: &[Check], regions: usize) -> String {
     let mut out = String::new();
     let folded = fold(checks);
-    let unasked = |one: &Folded<'_>| one.check.mark == Mark::NotChecked && one.check.remedy.is_none();
+    let skipped = |one: &Folded<'_>| one.check.mark == Mark::NotChecked && one.check.remedy.is_none();
     let alike = |one: &Folded<'_>, other: &Folded<'_>| {
-        unasked(one) && unasked(other) && one.check.found == other.check.found
+        skipped(one) && skipped(other) && one.check.found == other.check.found
     };
     for (index, one) in folded.iter().enumerate() {
-        // What was not looked at for one reason is told in one line.
+        // Checks that were skipped for the same reason share a line.
         if folded[..index].iter().any(|before| alike(before, one)) {
             continue;
         }
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_of_several_regions_is_told_once() {
+    fn the_same_finding_of_several_regions_is_printed_once() {
         let mut checks = vec![Check::ok("credentials", "account 1")];
         for region in ["a", "b", "c"] {
             checks.push(Check::ok("edge", "it answers").at(region));
@@ -162,13 +162,13 @@ ok           edge           it answers (all 3 regions)
 fail         stream         it is gone (a)
                             → deploy"
         );
-        let mut unasked = vec![Check::not_checked("clock", "nobody is signed in")];
-        unasked.push(Check::not_checked("zone", "regions.toml names no domain"));
-        unasked.extend(["a", "b"].map(|region| Check::not_checked("rate", "nobody is signed in").at(region)));
+        let mut skipped = vec![Check::not_checked("clock", "no AWS credentials")];
+        skipped.push(Check::not_checked("zone", "regions.toml names no domain"));
+        skipped.extend(["a", "b"].map(|region| Check::not_checked("rate", "no AWS credentials").at(region)));
         assert_eq!(
-            text(&unasked, 2),
+            text(&skipped, 2),
             "\
-not checked  clock, rate: nobody is signed in
+not checked  clock, rate: no AWS credentials
 not checked  zone           regions.toml names no domain"
         );
         let many: Vec<Check> =

@@ -1,4 +1,4 @@
-//! Reading once, and going on: a line that comes late is shown late, and no line is shown twice.
+//! Reads logs once, or again and again: a line that arrives late is shown late, and no line is shown twice.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -6,22 +6,22 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use super::LogSource;
-use super::line::Line;
+use super::line::LogLine;
 use super::merge::merge;
 use crate::infra::cloud::Problem;
 
-/// Lines may come so much later than newer ones.
+/// How late a line may arrive after newer ones.
 const LATE: SignedDuration = SignedDuration::from_secs(120);
-/// Ids of shown lines that are remembered for each region.
+/// Ids of shown lines that are remembered, per region.
 const SHOWN_MAX: usize = 50_000;
 
-/// Lines of all regions, merged; and the regions that could not be read.
+/// The lines of all regions, merged, and the regions that could not be read.
 pub async fn read_once<S: LogSource>(
     source: &S,
     regions: &[String],
     since: Timestamp,
     filter: Option<&str>,
-) -> (Vec<Line>, Vec<(String, Problem)>) {
+) -> (Vec<LogLine>, Vec<(String, Problem)>) {
     let reads = join_all(regions.iter().map(|region| source.lines(region, since, filter))).await;
     let (mut lines, mut failed) = (Vec::new(), Vec::new());
     for (region, read) in regions.iter().zip(reads) {
@@ -33,16 +33,16 @@ pub async fn read_once<S: LogSource>(
     (merge(lines), failed)
 }
 
-/// Goes on from where it was.
+/// Reads what is new since the last read.
 #[derive(Debug)]
-pub struct Follow {
+pub struct LogFollower {
     since: Timestamp,
     shown: HashSet<(String, String)>,
     order: VecDeque<(String, String)>,
 }
 
-impl Follow {
-    /// From an instant on.
+impl LogFollower {
+    /// Starts at an instant.
     pub fn new(since: Timestamp) -> Self {
         Self { since, shown: HashSet::new(), order: VecDeque::new() }
     }
@@ -53,14 +53,13 @@ impl Follow {
         source: &S,
         regions: &[String],
         filter: Option<&str>,
-    ) -> (Vec<Line>, Vec<(String, Problem)>) {
+    ) -> (Vec<LogLine>, Vec<(String, Problem)>) {
         let (mut lines, failed) = read_once(source, regions, self.since, filter).await;
         lines.retain(|line| self.shown.insert((line.region.clone(), line.id.clone())));
         for line in &lines {
             self.order.push_back((line.region.clone(), line.id.clone()));
         }
-        // What is older than this is not asked for again. A region that could not be read must be asked
-        // for all of it.
+        // Older lines are not read again, unless a region failed: it must be read from the same instant.
         if failed.is_empty()
             && let Some(newest) = lines.last().map(|line| line.time)
         {
@@ -83,12 +82,12 @@ mod tests {
 
     /// Logs in memory; a region named `closed` can't be read.
     #[derive(Default)]
-    struct Memory(Mutex<Vec<Line>>);
+    struct Memory(Mutex<Vec<LogLine>>);
 
     impl Memory {
         fn put(&self, region: &str, second: i64, id: &str) {
             let time = Timestamp::from_second(second).expect("a time");
-            let line = Line { time, region: region.into(), id: id.into(), text: id.into() };
+            let line = LogLine { time, region: region.into(), id: id.into(), text: id.into() };
             self.0.lock().expect("a lock").push(line);
         }
     }
@@ -99,21 +98,21 @@ mod tests {
             region: &str,
             since: Timestamp,
             filter: Option<&str>,
-        ) -> Result<Vec<Line>, Problem> {
+        ) -> Result<Vec<LogLine>, Problem> {
             if region == "closed" {
                 return Err(Problem::new("it is closed", "open it"));
             }
             let lines = self.0.lock().expect("a lock");
-            let wanted = |line: &&Line| {
+            let wanted = |line: &&LogLine| {
                 line.region == region && line.time >= since && filter.is_none_or(|f| line.text.contains(f))
             };
-            let mut found: Vec<Line> = lines.iter().filter(wanted).cloned().collect();
+            let mut found: Vec<LogLine> = lines.iter().filter(wanted).cloned().collect();
             found.sort();
             Ok(found)
         }
     }
 
-    fn ids(lines: &[Line]) -> Vec<&str> {
+    fn ids(lines: &[LogLine]) -> Vec<&str> {
         lines.iter().map(|line| line.id.as_str()).collect()
     }
 
@@ -123,7 +122,7 @@ mod tests {
         let regions = ["a".to_owned(), "b".to_owned()];
         memory.put("a", 1_000, "a1");
         memory.put("b", 999, "b1");
-        let mut follow = Follow::new(Timestamp::from_second(500).expect("a time"));
+        let mut follow = LogFollower::new(Timestamp::from_second(500).expect("a time"));
         let (lines, failed) = follow.next(&memory, &regions, None).await;
         assert_eq!((ids(&lines), failed.len()), (vec!["b1", "a1"], 0));
         memory.put("a", 1_001, "a2");
@@ -134,11 +133,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_region_that_is_closed_hides_no_other_and_misses_nothing() {
+    async fn an_unreachable_region_hides_no_other_and_misses_nothing() {
         let memory = Memory::default();
         memory.put("a", 1_000, "a1");
         let regions = ["a".to_owned(), "closed".to_owned()];
-        let mut follow = Follow::new(Timestamp::from_second(10).expect("a time"));
+        let mut follow = LogFollower::new(Timestamp::from_second(10).expect("a time"));
         let (lines, failed) = follow.next(&memory, &regions, Some("a1")).await;
         assert_eq!((ids(&lines), failed[0].0.as_str()), (vec!["a1"], "closed"));
         assert_eq!(follow.since, Timestamp::from_second(10).expect("a time"));

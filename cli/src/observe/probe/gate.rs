@@ -1,4 +1,4 @@
-//! A cloud whose probes really ask: a new edge gets time to come up before it is called down.
+//! A deploy's gates: a plan's probe steps are sent to the edge, which gets a minute to come up before the step fails.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use tokio::time::Instant;
 use crate::infra::cloud::{CloudWrite, Done, Probe, ProbeTargets, Progress, StepError};
 use crate::infra::plan::{Action, ProbeSpec};
 
-/// Between two tries of an edge.
+/// Between two probes of an edge.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Until an edge is called down. A new API key is in every replica within seconds, a new certificate's
-/// endpoint within about half a minute.
+/// Until an edge has failed. A new API key reaches every replica within seconds, and a new certificate's endpoint works
+/// after about half a minute.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A cloud and who asks its edges.
+/// A cloud and the probe of its edges.
 #[derive(Debug)]
 pub struct Gated<'a, C, P> {
     cloud: &'a C,
@@ -21,12 +21,12 @@ pub struct Gated<'a, C, P> {
 }
 
 impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
-    /// Leads a plan's probes to `probe` and everything else to `cloud`.
+    /// Sends a plan's probes to `probe` and everything else to `cloud`.
     pub fn new(cloud: &'a C, probe: &'a P) -> Self {
         Self { cloud, probe }
     }
 
-    async fn ask(
+    async fn pass(
         &self,
         region: &str,
         spec: &ProbeSpec,
@@ -34,19 +34,19 @@ impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
     ) -> Result<Done, StepError> {
         let target = self.cloud.target(region, spec.domain.as_deref()).await?;
         if target.api_key.is_none() {
-            // An edge that was not asked with an API key has not shown that it can read the access table.
+            // Without an API key the probe does not show that the edge can read the access table.
             return Err(StepError {
-                remedy: Some("deploy again: it is made anew when it is missing".to_owned()),
+                remedy: Some("deploy again: a missing key is recreated".to_owned()),
                 ..StepError::of("the probes' API key is not in the access table")
             });
         }
-        let began = Instant::now();
+        let started = Instant::now();
         loop {
             match self.probe.probe(&target, spec).await {
                 Ok(_) => return Ok(Done::AlreadySo),
-                Err(why) if began.elapsed() + PAUSE > PATIENCE => {
+                Err(why) if started.elapsed() + PAUSE > PATIENCE => {
                     return Err(StepError {
-                        remedy: Some(format!("see what it logs: ipgeo logs --regions {region}")),
+                        remedy: Some(format!("check its log: ipgeo logs --regions {region}")),
                         ..StepError::of(why)
                     });
                 }
@@ -67,7 +67,7 @@ impl<C: CloudWrite + ProbeTargets, P: Probe> CloudWrite for Gated<'_, C, P> {
         tell: &(dyn Fn(Progress) + Sync),
     ) -> Result<Done, StepError> {
         match action {
-            Action::Probe(spec) => self.ask(region, spec, tell).await,
+            Action::Probe(spec) => self.pass(region, spec, tell).await,
             other => self.cloud.ensure(region, other, tell).await,
         }
     }
@@ -136,12 +136,12 @@ mod tests {
                 (Ok(done), None) => assert_eq!(done, Done::AlreadySo),
                 (Err(error), Some((message, remedy))) => {
                     assert_eq!(error.message, message);
-                    assert!(error.remedy.is_some_and(|told| told.contains(remedy)), "{remedy}");
+                    assert!(error.remedy.is_some_and(|text| text.contains(remedy)), "{remedy}");
                 }
                 (ended, expected) => panic!("{fails}: {ended:?}, not {expected:?}"),
             }
             let other = gated.ensure("eu-west-1", &Action::Secret, &|_| {}).await;
-            assert_eq!(other, Ok(Done::Changed), "all else goes to the cloud");
+            assert_eq!(other, Ok(Done::Changed), "everything else goes to the cloud");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The usage path, end to end: one marked call through each region, followed until the ledger has counted it,
-//! or to where it got stuck.
+//! The usage path, end to end: one marked call through each region, followed until the ledger has counted it or to where
+//! it is stuck.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,60 +13,59 @@ use crate::infra::cloud::Problem;
 
 /// Sending marked calls and looking for them.
 pub trait UsagePath: Sync {
-    /// Makes sure that every region knows the mark.
+    /// Makes sure that every region knows the probes' API key, which marks the calls.
     fn ready(&self) -> impl Future<Output = Result<(), Problem>> + Send;
 
-    /// Makes a marked call to a region's edge.
+    /// Sends a marked call to a region's edge.
     fn call(&self, region: &str) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Whether a region's log has a marked call since an instant.
     fn logged(&self, region: &str, since: Timestamp) -> impl Future<Output = Result<bool, Problem>> + Send;
 
-    /// Marked calls that the ledger has counted, by region.
+    /// The number of marked calls in the ledger, by region.
     fn counted(&self) -> impl Future<Output = Result<BTreeMap<String, u64>, Problem>> + Send;
 }
 
-/// How often to look, and for how long.
+/// How often and how long to check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// Between two looks.
+pub struct TracePace {
+    /// Between two checks.
     pub pause: Duration,
-    /// Until a call that is not counted is given up.
+    /// How long to wait until a call is counted.
     pub patience: Duration,
 }
 
-/// What became of a region's marked call.
+/// How far a region's marked call got.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Traced {
+pub struct TracedCall {
     /// The region.
     pub region: String,
     /// Whether it was answered.
     pub answered: Result<(), String>,
-    /// Seconds until its line was in the log; none: it was not seen there.
+    /// Seconds until its line was in the log; `None`: not seen there.
     pub logged_after_s: Option<f64>,
-    /// Seconds until the ledger had counted it; none: it has not.
+    /// Seconds until the ledger had counted it; `None`: not counted.
     pub counted_after_s: Option<f64>,
-    /// Why the ledger or the log could not be looked at.
+    /// Why the ledger or the log could not be read.
     pub unread: Option<Problem>,
 }
 
-/// Sends a marked call through each region and follows all of them. `tell` is called with the number that are
-/// counted.
+/// Sends a marked call through each region and follows them all. `progress` is called with the number of counted calls.
 pub async fn trace<P: UsagePath>(
     path: &P,
     regions: &[String],
-    pace: Pace,
+    pace: TracePace,
     now: Timestamp,
-    tell: &(dyn Fn(usize) + Sync),
-) -> Result<Vec<Traced>, Problem> {
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<Vec<TracedCall>, Problem> {
     path.ready().await?;
     let before = path.counted().await?;
-    let began = Instant::now();
+    let started = Instant::now();
     let answers = join_all(regions.iter().map(|region| path.call(region))).await;
-    let mut traced: Vec<Traced> = regions
+    let mut traced: Vec<TracedCall> = regions
         .iter()
         .zip(answers)
-        .map(|(region, answered)| Traced {
+        .map(|(region, answered)| TracedCall {
             region: region.clone(),
             answered,
             logged_after_s: None,
@@ -75,43 +74,43 @@ pub async fn trace<P: UsagePath>(
         })
         .collect();
     loop {
-        look(path, &mut traced, &before, began, now).await;
-        let waits = |one: &Traced| one.answered.is_ok() && one.counted_after_s.is_none();
-        tell(traced.iter().filter(|one| one.counted_after_s.is_some()).count());
-        if !traced.iter().any(waits) || began.elapsed() >= pace.patience {
+        check(path, &mut traced, &before, started, now).await;
+        let waits = |one: &TracedCall| one.answered.is_ok() && one.counted_after_s.is_none();
+        progress(traced.iter().filter(|one| one.counted_after_s.is_some()).count());
+        if !traced.iter().any(waits) || started.elapsed() >= pace.patience {
             return Ok(traced);
         }
         tokio::time::sleep(pace.pause).await;
     }
 }
 
-/// Looks once for every call that is still on its way.
-async fn look<P: UsagePath>(
+/// Checks once where every call is that has not arrived.
+async fn check<P: UsagePath>(
     path: &P,
-    traced: &mut [Traced],
+    traced: &mut [TracedCall],
     before: &BTreeMap<String, u64>,
-    began: Instant,
+    started: Instant,
     since: Timestamp,
 ) {
     let counted = path.counted().await;
-    let elapsed = began.elapsed().as_secs_f64();
+    let elapsed = started.elapsed().as_secs_f64();
     for one in traced.iter_mut().filter(|one| one.answered.is_ok() && one.counted_after_s.is_none()) {
         match &counted {
             Ok(counted) => {
-                let of = |counts: &BTreeMap<String, u64>| counts.get(&one.region).copied().unwrap_or(0);
-                if of(counted) > of(before) {
+                let calls = |counts: &BTreeMap<String, u64>| counts.get(&one.region).copied().unwrap_or(0);
+                if calls(counted) > calls(before) {
                     one.counted_after_s = Some(elapsed);
                 }
             }
             Err(error) => one.unread = Some(error.clone()),
         }
     }
-    let unseen: Vec<&mut Traced> = traced
+    let unseen: Vec<&mut TracedCall> = traced
         .iter_mut()
         .filter(|one| one.answered.is_ok() && one.counted_after_s.is_none() && one.logged_after_s.is_none())
         .collect();
     let logs = join_all(unseen.iter().map(|one| path.logged(&one.region, since))).await;
-    let elapsed = began.elapsed().as_secs_f64();
+    let elapsed = started.elapsed().as_secs_f64();
     for (one, logged) in unseen.into_iter().zip(logs) {
         match logged {
             Ok(true) => one.logged_after_s = Some(elapsed),
@@ -121,11 +120,11 @@ async fn look<P: UsagePath>(
     }
 }
 
-/// CloudWatch Logs passes lines on within three minutes, it says; later is worth a look.
+/// CloudWatch Logs documents that it delivers lines within three minutes; later is a warning.
 const LATE_S: f64 = 240.0;
 
-/// Findings of followed calls.
-pub fn judge_path(traced: &[Traced], pace: Pace) -> Vec<Check> {
+/// The findings of traced calls.
+pub fn judge_path(traced: &[TracedCall], pace: TracePace) -> Vec<Check> {
     let patience = pace.patience.as_secs();
     traced
         .iter()
@@ -134,23 +133,23 @@ pub fn judge_path(traced: &[Traced], pace: Pace) -> Vec<Check> {
             let check = match (&one.answered, one.counted_after_s, one.logged_after_s) {
                 (Err(why), _, _) => {
                     let found = format!("the marked call was not answered: {why}");
-                    Check::fail(name, found, "`ipgeo probe` and `ipgeo status` show how the edge is")
+                    Check::fail(name, found, "check the edge with `ipgeo probe` and `ipgeo status`")
                 }
                 (Ok(()), Some(after), _) if after > LATE_S => {
-                    let found = format!("counted after {after:.0} s: limits are held late");
-                    Check::warn(name, found, "look at the checks `stream` and `counter`, and at the stream's iterator age")
+                    let found = format!("counted after {after:.0} s: limits are enforced late");
+                    Check::warn(name, found, "see the checks `stream` and `counter`, and the stream's iterator age")
                 }
                 (Ok(()), Some(after), _) => Check::ok(name, format!("counted after {after:.1} s")),
                 (Ok(()), None, Some(after)) => Check::fail(
                     name,
                     format!("in the log after {after:.1} s, not in the ledger after {patience} s: stuck between log and ledger"),
-                    "look at the checks `subscription`, `stream` and `counter`; then at the counter's errors",
+                    "see the checks `subscription`, `stream` and `counter`, then the counter's errors",
                 ),
                 (Ok(()), None, None) => match &one.unread {
                     Some(error) => Check::unread(name, error),
                     None => Check::fail(
                         name,
-                        format!("answered, and its line is not in the log after {patience} s: stuck before the log"),
+                        format!("answered, but its line is not in the log after {patience} s: stuck before the log"),
                         "the function's role may lack logs:PutLogEvents, or its log level hides INFO; see `ipgeo drift`",
                     ),
                 },
@@ -171,7 +170,7 @@ mod tests {
     #[derive(Default)]
     struct Memory {
         calls: Mutex<Vec<String>>,
-        looks: Mutex<u64>,
+        checks: Mutex<u64>,
     }
 
     impl UsagePath for Memory {
@@ -193,10 +192,10 @@ mod tests {
         }
 
         async fn counted(&self) -> Result<BTreeMap<String, u64>, Problem> {
-            let mut looks = self.looks.lock().expect("a lock");
-            *looks += 1;
-            // Calls of before are there from the first look; ours on the third.
-            let ours = u64::from(*looks >= 3);
+            let mut checks = self.checks.lock().expect("a lock");
+            *checks += 1;
+            // Earlier calls are there from the first check; ours at the third.
+            let ours = u64::from(*checks >= 3);
             Ok(BTreeMap::from([("well".into(), 7 + ours), ("uncounted".into(), 3)]))
         }
     }
@@ -205,7 +204,7 @@ mod tests {
     async fn a_call_is_followed_to_the_ledger_or_to_where_it_is_stuck() {
         let memory = Memory::default();
         let regions = ["well", "deaf", "unlogged", "uncounted", "blind"].map(str::to_owned);
-        let pace = Pace { pause: Duration::from_millis(1), patience: Duration::from_millis(60) };
+        let pace = TracePace { pause: Duration::from_millis(1), patience: Duration::from_millis(60) };
         let traced = trace(&memory, &regions, pace, Timestamp::UNIX_EPOCH, &|_| ()).await.expect("traced");
         assert_eq!(*memory.calls.lock().expect("a lock"), regions, "one call to each");
         let checks = judge_path(&traced, pace);
@@ -223,14 +222,14 @@ mod tests {
 
     #[test]
     fn a_late_count_is_a_warning() {
-        let one = Traced {
+        let one = TracedCall {
             region: "a".into(),
             answered: Ok(()),
             logged_after_s: Some(1.0),
             counted_after_s: Some(300.0),
             unread: None,
         };
-        let pace = Pace { pause: Duration::ZERO, patience: Duration::from_mins(10) };
+        let pace = TracePace { pause: Duration::ZERO, patience: Duration::from_mins(10) };
         assert_eq!(judge_path(&[one], pace)[0].mark, Mark::Warn);
     }
 }

@@ -1,11 +1,10 @@
-//! Several regions' lines as one sequence.
+//! Merges the lines of several regions.
 
-use super::line::Line;
+use super::line::LogLine;
 
-/// Lines of regions, each in the order of time, as one in the order of time; of the same instant, by region
-/// and then by id.
-pub fn merge(regions: Vec<Vec<Line>>) -> Vec<Line> {
-    let mut all: Vec<Line> = regions.into_iter().flatten().collect();
+/// All lines in the order of time; lines of the same instant by region, then by id.
+pub fn merge(regions: Vec<Vec<LogLine>>) -> Vec<LogLine> {
+    let mut all: Vec<LogLine> = regions.into_iter().flatten().collect();
     all.sort_by(|a, b| (a.time, &a.region, &a.id).cmp(&(b.time, &b.region, &b.id)));
     all
 }
@@ -20,13 +19,13 @@ mod tests {
     proptest! {
         #[test]
         fn no_line_is_lost_and_all_are_in_order(times in prop::collection::vec(prop::collection::vec(0_i64..50, 0..20), 0..5)) {
-            let regions: Vec<Vec<Line>> = times
+            let regions: Vec<Vec<LogLine>> = times
                 .iter()
                 .enumerate()
                 .map(|(region, times)| {
                     let mut times = times.clone();
                     times.sort_unstable();
-                    let line = |(index, time): (usize, &i64)| Line {
+                    let line = |(index, time): (usize, &i64)| LogLine {
                         time: Timestamp::from_second(*time).expect("a time"),
                         region: format!("r{region}"),
                         id: format!("{index:03}"),

@@ -6,29 +6,29 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::LogSource;
-use super::line::Line;
+use super::line::LogLine;
 use crate::infra::cloud::Problem;
 use crate::usage::stream::SegmentedLog;
 
-/// The logs of the world in a state folder.
+/// The logs of the local service in a state folder.
 #[derive(Debug, Clone)]
-pub struct WorldLogs {
+pub struct LocalLogs {
     folder: PathBuf,
 }
 
-impl WorldLogs {
-    /// Of a state folder.
-    pub fn of(state: &Path) -> Self {
+impl LocalLogs {
+    /// The logs in a state folder.
+    pub fn new(state: &Path) -> Self {
         Self { folder: state.join("stores") }
     }
 
-    fn read(&self, region: &str, since: Timestamp, filter: Option<&str>) -> std::io::Result<Vec<Line>> {
+    fn read(&self, region: &str, since: Timestamp, filter: Option<&str>) -> std::io::Result<Vec<LogLine>> {
         let mut lines = Vec::new();
         SegmentedLog::new(&self.folder, region, "log").read(0, |text, after| {
             let text = String::from_utf8_lossy(text).into_owned();
-            let time = Line::time_of(&text).unwrap_or(since);
-            let line = Line { time, region: region.to_owned(), id: format!("{after:020}"), text };
-            if time >= since && filter.is_none_or(|filter| line.has(filter)) {
+            let time = LogLine::event_time(&text).unwrap_or(since);
+            let line = LogLine { time, region: region.to_owned(), id: format!("{after:020}"), text };
+            if time >= since && filter.is_none_or(|filter| line.contains(filter)) {
                 lines.push(line);
             }
             ControlFlow::Continue(())
@@ -38,19 +38,19 @@ impl WorldLogs {
     }
 }
 
-impl LogSource for WorldLogs {
+impl LogSource for LocalLogs {
     async fn lines(
         &self,
         region: &str,
         since: Timestamp,
         filter: Option<&str>,
-    ) -> Result<Vec<Line>, Problem> {
+    ) -> Result<Vec<LogLine>, Problem> {
         let (logs, name, text) = (self.clone(), region.to_owned(), filter.map(str::to_owned));
         let read = tokio::task::spawn_blocking(move || logs.read(&name, since, text.as_deref())).await;
         let failed = |why: String| {
             Problem::new(
                 format!("the log of {region} can't be read: {why}"),
-                "look at the files in the state folder's `stores`".to_owned(),
+                "check the files in the state folder's `stores`".to_owned(),
             )
         };
         read.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
@@ -78,7 +78,7 @@ mod tests {
         let text =
             format!("{}\n{}\n{}", usage(2_000, "allowed"), usage(1_000, "over_quota"), usage(3_000, "al"));
         std::fs::write(state.path().join("stores/a.00000000000000000000.log"), text).expect("written");
-        let logs = WorldLogs::of(state.path());
+        let logs = LocalLogs::new(state.path());
         let read = async |since: i64, filter| {
             let since = Timestamp::from_second(DAY_S + since).expect("a time");
             let lines = logs.lines("a", since, filter).await.expect("read");

@@ -1,26 +1,26 @@
-//! From facts to findings. Pure.
+//! Turns facts into findings. Pure.
 
 use jiff::civil::Date;
 
 use super::check::Check;
-use super::facts::{Concurrency, CopyFacts, EdgeFacts, Facts, HomeFacts, Read};
+use super::facts::{Concurrency, CopyFacts, DoctorFacts, EdgeFacts, HomeFacts, Read};
 use crate::config::{Config, Region};
 use crate::geo::licence::{Copy, Standing, standing};
 
-/// A clock that is off by so much is told, s; AWS refuses signatures from 300 on.
+/// The clock error that is reported, s; AWS rejects signatures from 300 s on.
 const CLOCK_WARN_S: f64 = 30.0;
 const CLOCK_FAIL_S: f64 = 300.0;
-/// A certificate that is not renewed by then is not going to be: AWS renews 60 days ahead.
+/// AWS renews 60 days ahead: a certificate that was not renewed by then has a problem.
 const CERTIFICATE_WARN_DAYS: i64 = 30;
-/// Data that is older than this is told, days; sources come out monthly.
+/// The age of data that is reported, days; sources are published monthly.
 const DATABASE_WARN_DAYS: i64 = 45;
-/// Of a new account's limit of ten environments nothing is left for bursts.
+/// A new account's limit of 10 environments leaves nothing for bursts.
 const CONCURRENCY_MIN: u64 = 100;
 
-const REDEPLOY: &str = "`ipgeo plan` shows what is missing, `ipgeo deploy` makes it";
+const REDEPLOY: &str = "run `ipgeo plan` to see what is missing, `ipgeo deploy` to create it";
 
-/// Findings of everything that was read. `dev`: of a world on this machine.
-pub fn judge(config: &Config, facts: &Facts, today: Date, dev: bool) -> Vec<Check> {
+/// The findings of all facts. `dev`: of a local service.
+pub fn judge(config: &Config, facts: &DoctorFacts, today: Date, dev: bool) -> Vec<Check> {
     let mut checks = vec![account(&facts.account)];
     home(&facts.home, config, dev, &mut checks);
     for (name, edge) in &facts.edges {
@@ -35,18 +35,18 @@ pub fn judge(config: &Config, facts: &Facts, today: Date, dev: bool) -> Vec<Chec
 fn account(account: &Read<Option<String>>) -> Check {
     match account {
         Ok(Some(number)) => Check::ok("credentials", format!("account {number}")),
-        Ok(None) => Check::not_checked("credentials", "a world on this machine needs none"),
+        Ok(None) => Check::not_checked("credentials", "not needed for the local service"),
         Err(error) => Check::fail("credentials", error.what.clone(), error.remedy.clone()),
     }
 }
 
-/// The finding of a fact: none of it when it does not apply.
+/// The finding of a fact, or why there is none.
 fn of<T>(name: &'static str, fact: Option<&Read<T>>, dev: bool, judge: impl FnOnce(&T) -> Check) -> Check {
     match fact {
         Some(Ok(value)) => judge(value),
         Some(Err(error)) => Check::unread(name, error),
-        None if dev => Check::not_checked(name, "a world on this machine has none"),
-        None => Check::not_checked(name, "there was no way to ask"),
+        None if dev => Check::not_checked(name, "the local service has none"),
+        None => Check::not_checked(name, "could not be read"),
     }
 }
 
@@ -59,7 +59,7 @@ fn home(home: &HomeFacts, config: &Config, dev: bool, checks: &mut Vec<Check>) {
                 Check::ok("zone", format!("{zone} is in this account"))
             } else {
                 let found = format!("this account has no public zone {zone}");
-                Check::fail("zone", found, "make it in Route 53 and lead the domain's name servers to it")
+                Check::fail("zone", found, "create it in Route 53 and point the domain's name servers to it")
             }
         }),
     });
@@ -68,31 +68,31 @@ fn home(home: &HomeFacts, config: &Config, dev: bool, checks: &mut Vec<Check>) {
         Some(other) => Check::fail(
             "stream",
             format!("it is {other}"),
-            "wait for it; calls are kept in the logs for a day",
+            "wait until it is active; calls stay in the logs for one day",
         ),
-        None => Check::fail("stream", "there is no stream: calls are not counted", REDEPLOY),
+        None => Check::fail("stream", "the stream is missing: calls are not counted", REDEPLOY),
     }));
     checks.push(of("counter", home.counter.as_ref(), dev, |state| match state.as_deref() {
-        Some("Enabled") => Check::ok("counter", "the stream feeds it"),
+        Some("Enabled") => Check::ok("counter", "it reads the stream"),
         Some(state @ ("Creating" | "Enabling" | "Updating")) => {
-            Check::warn("counter", format!("its mapping is {state}"), "look again in a minute")
+            Check::warn("counter", format!("its event source mapping is {state}"), "check again in a minute")
         }
         Some(other) => Check::fail(
             "counter",
-            format!("its mapping is {other}: calls wait in the stream, for a day at most"),
+            format!("its event source mapping is {other}: calls stay in the stream for one day at most"),
             "enable it: aws lambda update-event-source-mapping --enabled --uuid …",
         ),
-        None => Check::fail("counter", "nothing feeds the counter: calls are not counted", REDEPLOY),
+        None => Check::fail("counter", "nothing reads the stream: calls are not counted", REDEPLOY),
     }));
 }
 
 fn clock(ahead_s: f64) -> Check {
     let off = ahead_s.abs();
-    let way = if ahead_s < 0.0 { "behind" } else { "ahead" };
+    let direction = if ahead_s < 0.0 { "behind" } else { "ahead" };
     if off < CLOCK_WARN_S {
-        return Check::ok("clock", "right to within half a minute");
+        return Check::ok("clock", "less than 30 s off");
     }
-    let found = format!("this machine's clock is {off:.0} s {way}");
+    let found = format!("this machine's clock is {off:.0} s {direction}");
     let remedy = "set it: timedatectl set-ntp true";
     if off < CLOCK_FAIL_S { Check::warn("clock", found, remedy) } else { Check::fail("clock", found, remedy) }
 }
@@ -101,11 +101,11 @@ fn judge_edge(region: &Region, edge: &EdgeFacts, config: &Config, dev: bool, che
     let mut add = |check: Check| checks.push(check.at(&region.name));
     match &edge.open {
         Some(Err(error)) => {
-            // A closed region has nothing more to tell.
+            // Nothing else can be read of an unreachable region.
             return add(Check::fail("region", error.what.clone(), error.remedy.clone()));
         }
-        Some(Ok(())) => add(Check::ok("region", "it is enabled and answers")),
-        None => add(Check::not_checked("region", "there was no way to ask")),
+        Some(Ok(())) => add(Check::ok("region", "enabled and reachable")),
+        None => add(Check::not_checked("region", "could not be read")),
     }
     let mut deployed = dev;
     add(of("edge", edge.stack.as_ref(), dev, |status| {
@@ -120,7 +120,7 @@ fn judge_edge(region: &Region, edge: &EdgeFacts, config: &Config, dev: bool, che
         None => Check::not_checked("certificate", "regions.toml names no domain"),
         Some(_) => of("certificate", edge.certificate.as_ref(), dev, |found| match found {
             Some(found) => certificate(&found.status, found.days_left),
-            None => Check::fail("certificate", "there is none", REDEPLOY),
+            None => Check::fail("certificate", "missing", REDEPLOY),
         }),
     });
     add(of("concurrency", edge.concurrency.as_ref(), dev, |found| concurrency(*found, region)));
@@ -131,34 +131,36 @@ fn judge_edge(region: &Region, edge: &EdgeFacts, config: &Config, dev: bool, che
             Check::not_checked("subscription", "regions.toml says that the emulator has no log pipe")
         }
         Some(_) => Check::ok("subscription", "the log is sent to the stream"),
-        None => Check::fail("subscription", "the log is sent nowhere: calls are not counted", REDEPLOY),
+        None => {
+            Check::fail("subscription", "the log is not sent to the stream: calls are not counted", REDEPLOY)
+        }
     }));
     add(of("replica", edge.replica.as_ref(), false, |status| match status.as_deref() {
-        Some("ACTIVE") => Check::ok("replica", "the access table is there"),
+        Some("ACTIVE") => Check::ok("replica", "the access table is active"),
         Some(other) => {
-            Check::fail("replica", format!("the access table is {other}"), "wait for it, or `ipgeo deploy`")
+            Check::fail("replica", format!("the access table is {other}"), "wait, or run `ipgeo deploy`")
         }
         None => {
             let remedy = if dev { "restart `ipgeo dev`" } else { REDEPLOY };
-            Check::fail("replica", "it has no access table: API keys are refused", remedy)
+            Check::fail("replica", "the access table is missing: API keys are refused", remedy)
         }
     }));
 }
 
 fn stack(status: Option<&str>) -> Check {
     match status {
-        None => Check::fail("edge", "it is in regions.toml and not deployed", "`ipgeo deploy` makes it"),
+        None => Check::fail("edge", "in regions.toml but not deployed", "run `ipgeo deploy`"),
         Some("CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE") => {
-            Check::ok("edge", "its stack is whole")
+            Check::ok("edge", "its stack is complete")
         }
         Some("UPDATE_ROLLBACK_COMPLETE") => {
-            let found = "its last change failed and was taken back";
-            Check::warn("edge", found, "`ipgeo deploy` tries again and names the reason")
+            let found = "its last update failed and was rolled back";
+            Check::warn("edge", found, "run `ipgeo deploy` to retry; it names the reason")
         }
         Some(status) if status.ends_with("_IN_PROGRESS") => Check::warn(
             "edge",
-            format!("its stack is being changed ({status})"),
-            "look again when that is over",
+            format!("its stack is being updated ({status})"),
+            "check again when that has finished",
         ),
         Some("ROLLBACK_COMPLETE") => Check::fail(
             "edge",
@@ -173,8 +175,8 @@ fn stack(status: Option<&str>) -> Check {
 
 fn health(health: Option<&Result<Option<String>, String>>, dev: bool) -> Check {
     match health {
-        None => Check::not_checked("health", "there was no way to ask"),
-        Some(Ok(Some(date))) => Check::ok("health", format!("it answers, with data of {date}")),
+        None => Check::not_checked("health", "could not be read"),
+        Some(Ok(Some(date))) => Check::ok("health", format!("it answers with data of {date}")),
         Some(Ok(None)) => Check::ok("health", "it answers"),
         Some(Err(why)) => Check::fail(
             "health",
@@ -182,7 +184,7 @@ fn health(health: Option<&Result<Option<String>, String>>, dev: bool) -> Check {
             if dev {
                 "check `ipgeo logs --dev`, or restart `ipgeo dev`"
             } else {
-                "check `ipgeo logs`; `ipgeo traffic drain` stops its traffic"
+                "check `ipgeo logs`; drain it with `ipgeo traffic drain`"
             },
         ),
     }
@@ -192,26 +194,26 @@ fn certificate(status: &str, days_left: Option<i64>) -> Check {
     let name = "certificate";
     match (status, days_left) {
         ("ISSUED", Some(days)) if days < 0 => {
-            Check::fail(name, "it has ended", "check that its validation record is in the zone")
+            Check::fail(name, "it has expired", "check that its validation record is in the zone")
         }
         ("ISSUED", Some(days)) if days < CERTIFICATE_WARN_DAYS => {
-            let found = format!("it ends in {days} days and was not renewed");
+            let found = format!("it expires in {days} days and was not renewed");
             Check::warn(name, found, "check that its validation record is in the zone")
         }
-        ("ISSUED", _) => Check::ok(name, "it is issued"),
+        ("ISSUED", _) => Check::ok(name, "issued"),
         ("PENDING_VALIDATION", _) => Check::fail(
             name,
-            "it waits for its validation record",
+            "it is waiting for its validation record",
             "check that the domain's name servers are the zone's",
         ),
-        (other, _) => Check::fail(name, format!("it is {other}"), "see it in AWS Certificate Manager"),
+        (other, _) => Check::fail(name, format!("it is {other}"), "check it in AWS Certificate Manager"),
     }
 }
 
 fn concurrency(found: Concurrency, region: &Region) -> Check {
     let name = "concurrency";
-    let told = format!("{} environments at once", found.limit);
-    let raise = "ask for more: Service Quotas, AWS Lambda, Concurrent executions";
+    let limit = format!("{} concurrent environments", found.limit);
+    let raise = "raise the quota: Service Quotas, AWS Lambda, Concurrent executions";
     if let Some(reserved) = region.runtime.reserved_concurrency
         && u64::from(reserved) > found.limit
     {
@@ -219,26 +221,25 @@ fn concurrency(found: Concurrency, region: &Region) -> Check {
         return Check::fail(name, found, raise);
     }
     if found.unreserved < CONCURRENCY_MIN {
-        return Check::warn(
-            name,
-            format!("{told}, {} of them for all functions without a reserve", found.unreserved),
-            raise,
-        );
+        return Check::warn(name, format!("{limit}, {} of them unreserved", found.unreserved), raise);
     }
-    Check::ok(name, told)
+    Check::ok(name, limit)
 }
 
 fn rate(limit: f64, region: &Region) -> Check {
     let wanted = f64::from(region.runtime.throttle_rate);
     if wanted > limit {
-        let found =
-            format!("regions.toml lets {wanted:.0} requests a second through, the account has {limit:.0}");
-        return Check::warn("rate", found, "ask for more: Service Quotas, Amazon API Gateway, Throttle rate");
+        let found = format!("regions.toml allows {wanted:.0} requests/s, the account {limit:.0}");
+        return Check::warn(
+            "rate",
+            found,
+            "raise the quota: Service Quotas, Amazon API Gateway, Throttle rate",
+        );
     }
-    Check::ok("rate", format!("{limit:.0} requests a second"))
+    Check::ok("rate", format!("{limit:.0} requests/s"))
 }
 
-fn database(facts: &Facts, config: &Config, today: Date, dev: bool, checks: &mut Vec<Check>) {
+fn database(facts: &DoctorFacts, config: &Config, today: Date, dev: bool, checks: &mut Vec<Check>) {
     let renew = if dev {
         "ipgeo geo fetch && ipgeo geo build, then restart `ipgeo dev`"
     } else {
@@ -246,7 +247,7 @@ fn database(facts: &Facts, config: &Config, today: Date, dev: bool, checks: &mut
     };
     let copy = match &facts.database {
         None => {
-            // There is nothing to fetch without sources.
+            // Without sources there is nothing to fetch.
             let remedy = if config.geo.sources.is_empty() {
                 "add a source under [[geo.sources]] in regions.toml, or run ipgeo geo build --sample"
             } else {
@@ -281,7 +282,7 @@ fn database(facts: &Facts, config: &Config, today: Date, dev: bool, checks: &mut
     if let Err(why) = &copy.lock {
         checks.push(Check::fail("lock", why.clone(), "ipgeo geo build"));
     } else {
-        checks.push(Check::ok("lock", "the database is the one that geo.lock names"));
+        checks.push(Check::ok("lock", "the database matches geo.lock"));
     }
 }
 
@@ -301,10 +302,12 @@ fn licence(copy: &CopyFacts, today: Date, renew: &str) -> Check {
         }
         Standing::NoCredit => Check::fail(
             "licence",
-            "it asks for a credit, and none is sent",
+            "it requires a credit and none is sent",
             "set `attribution` in [geo] of regions.toml, then ipgeo geo build",
         ),
-        Standing::NoDate => Check::fail("licence", "it counts days, and the data has no date", renew),
+        Standing::NoDate => {
+            Check::fail("licence", "it limits the days of use and the data has no date", renew)
+        }
     }
 }
 
@@ -320,8 +323,8 @@ mod tests {
         Problem::new("a permission is missing", "grant it")
     }
 
-    /// Everything is well.
-    fn well(config: &Config) -> Facts {
+    /// Facts without a fault.
+    fn well(config: &Config) -> DoctorFacts {
         let edge = EdgeFacts {
             open: Some(Ok(())),
             stack: Some(Ok(Some("UPDATE_COMPLETE".into()))),
@@ -332,7 +335,7 @@ mod tests {
             subscription: Some(Ok(Some(Subscription { destination: "d".into(), pattern: "p".into() }))),
             replica: Some(Ok(Some("ACTIVE".into()))),
         };
-        Facts {
+        DoctorFacts {
             account: Ok(Some("123456789012".into())),
             home: HomeFacts {
                 stream: Some(Ok(Some("ACTIVE".into()))),
@@ -363,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn when_all_is_well_every_check_says_so() {
+    fn without_a_fault_every_check_is_ok() {
         let config = test_config();
         let checks = judge(&config, &well(&config), today(), false);
         let bad: Vec<&Check> = checks.iter().filter(|check| check.mark != Mark::Ok).collect();
@@ -371,23 +374,23 @@ mod tests {
         assert!(bad.iter().all(|check| !domain && ["zone", "certificate"].contains(&check.check)), "{bad:?}");
     }
 
-    /// A change to the facts, the check that must notice, its mark, and a word of what it says or advises.
-    type Case = (fn(&mut Facts), &'static str, Mark, &'static str);
+    /// A change to the facts, the check that must notice it, its mark, and a part of its text or remedy.
+    type Case = (fn(&mut DoctorFacts), &'static str, Mark, &'static str);
 
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table, a line a fault")]
     fn each_fault_is_found_and_has_a_remedy() {
-        fn edge(facts: &mut Facts) -> &mut EdgeFacts {
+        fn edge(facts: &mut DoctorFacts) -> &mut EdgeFacts {
             &mut facts.edges[0].1
         }
-        fn copy(facts: &mut Facts) -> &mut CopyFacts {
+        fn copy(facts: &mut DoctorFacts) -> &mut CopyFacts {
             facts.database.as_mut().expect("a database").as_mut().expect("read")
         }
         let table: [Case; 30] = [
             (|f| f.account = Err(error()), "credentials", Mark::Fail, "grant it"),
             (|f| f.home.clock_ahead_s = Some(Ok(-45.0)), "clock", Mark::Warn, "45 s behind"),
             (|f| f.home.clock_ahead_s = Some(Ok(301.0)), "clock", Mark::Fail, "301 s ahead"),
-            (|f| f.home.clock_ahead_s = None, "clock", Mark::NotChecked, "no way"),
+            (|f| f.home.clock_ahead_s = None, "clock", Mark::NotChecked, "could not be read"),
             (|f| f.home.stream = Some(Ok(Some("UPDATING".into()))), "stream", Mark::Fail, "UPDATING"),
             (|f| f.home.stream = Some(Ok(None)), "stream", Mark::Fail, "not counted"),
             (|f| f.home.stream = Some(Err(error())), "stream", Mark::NotChecked, "a permission"),
@@ -401,13 +404,13 @@ mod tests {
                 |f| edge(f).stack = Some(Ok(Some("UPDATE_ROLLBACK_COMPLETE".into()))),
                 "edge",
                 Mark::Warn,
-                "taken back",
+                "rolled back",
             ),
             (
                 |f| edge(f).stack = Some(Ok(Some("UPDATE_IN_PROGRESS".into()))),
                 "edge",
                 Mark::Warn,
-                "being changed",
+                "being updated",
             ),
             (|f| edge(f).health = Some(Err("no answer".into())), "health", Mark::Fail, "drain"),
             (
@@ -449,8 +452,8 @@ mod tests {
             change(&mut facts);
             let checks = judge(&config, &facts, today(), false);
             let found = worst(&checks, name);
-            let told = format!("{} {}", found.found, found.remedy.as_deref().unwrap_or_default());
-            assert!(found.mark == mark && told.contains(says), "{name}: {found:?}");
+            let text = format!("{} {}", found.found, found.remedy.as_deref().unwrap_or_default());
+            assert!(found.mark == mark && text.contains(says), "{name}: {found:?}");
             assert!(mark != Mark::Fail || found.remedy.is_some(), "{name} has no remedy");
         }
     }
@@ -463,23 +466,23 @@ mod tests {
         facts.edges[1].1.replica = Some(Ok(None));
         facts.edges[2].1.stack = Some(Ok(Some("ROLLBACK_COMPLETE".into())));
         facts.database.as_mut().expect("a database").as_mut().expect("read").date = "2026-09-01".into();
-        let remedies = |facts: &Facts, config: &Config, dev| {
+        let remedies = |facts: &DoctorFacts, config: &Config, dev| {
             let checks = judge(config, facts, today(), dev);
             checks.into_iter().filter_map(|check| check.remedy).collect::<Vec<_>>().join("\n")
         };
-        // `ipgeo dev` is neither deployed, nor drained, nor rolled out to.
+        // A local service is not deployed, drained or rolled out to.
         let mut local = facts.clone();
         local.edges[2].1.stack = None;
-        let told = remedies(&local, &config, true);
+        let text = remedies(&local, &config, true);
         for verb in ["ipgeo deploy", "ipgeo plan", "traffic", "rollout"] {
-            assert!(!told.contains(verb), "{told}");
+            assert!(!text.contains(verb), "{text}");
         }
         assert!(remedies(&facts, &config, false).contains("--recreate-failed"));
-        // There is nothing to fetch without sources.
+        // Without sources there is nothing to fetch.
         config.geo.sources.clear();
         facts.database = None;
-        let told = remedies(&facts, &config, false);
-        assert!(told.contains("[[geo.sources]]") && !told.contains("geo fetch"), "{told}");
+        let text = remedies(&facts, &config, false);
+        assert!(text.contains("[[geo.sources]]") && !text.contains("geo fetch"), "{text}");
     }
 
     #[test]

@@ -1,26 +1,26 @@
-//! A line of a log: usage lines are told in words, everything else as it is, without anything personal.
+//! A line of a log, and how it is shown: usage lines in words, other lines as they are, without addresses and API keys.
 
 use ipgeo_contract::{Identity, UsageEvent};
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// A line, as it was read.
+/// A line as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Line {
-    /// When.
+pub struct LogLine {
+    /// Its time.
     pub time: Timestamp,
     /// The region.
     pub region: String,
-    /// What tells it from every other line.
+    /// Unique in its region.
     pub id: String,
     /// The text.
     pub text: String,
 }
 
-/// A line, as it is shown.
+/// A line as it is shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Told {
-    /// When; written with three digits of the second always, so that the order of texts is that of times.
+pub struct ShownLine {
+    /// Its time, always with three digits of the second, so that texts sort by time.
     #[serde(serialize_with = "to_the_millisecond")]
     pub time: Timestamp,
     /// The region.
@@ -31,19 +31,19 @@ pub struct Told {
     pub verdict: Option<String>,
     /// Calls that were charged.
     pub cost: Option<u64>,
-    /// The tier; lines of calls that were let through leave it out.
+    /// The tier; only in lines of refused calls.
     pub tier: Option<String>,
-    /// Who was charged: the kind, and the beginning of a hash or the site; joined by spaces.
+    /// Who was charged: kind and shortened hash or site, joined by spaces.
     pub who: Option<String>,
-    /// API Gateway's request id; left out as the tier is.
+    /// API Gateway's request id; only in lines of refused calls.
     pub request_id: Option<String>,
     /// The text of any other line.
     pub text: Option<String>,
 }
 
-/// An API key is not shorter: 36 characters follow its prefix.
+/// The shortest API key: 36 characters follow its prefix.
 const KEY_CHARS_MIN: usize = 36;
-/// Characters of a hash that are enough to tell two apart.
+/// Characters of a hash that distinguish it in practice.
 const HASH_CHARS: usize = 12;
 
 fn to_the_millisecond<S: serde::Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
@@ -60,52 +60,42 @@ fn is_hash(identity: &Identity) -> bool {
     identity.kind() != ipgeo_contract::IdentityKind::Site
 }
 
-impl Line {
-    /// The instant of a text: a usage line carries its own.
-    pub fn time_of(text: &str) -> Option<Timestamp> {
+impl LogLine {
+    /// The time in a usage line; `None` for other lines.
+    pub fn event_time(text: &str) -> Option<Timestamp> {
         UsageEvent::parse(text).ok().map(|event| event.time)
     }
 
-    /// Whether a text is in it, as it was written or as it is shown to people.
-    pub fn has(&self, text: &str) -> bool {
-        self.text.contains(text) || self.told().text(0).contains(text)
+    /// Whether it contains a text, as written or as shown.
+    pub fn contains(&self, text: &str) -> bool {
+        self.text.contains(text) || self.shown().text(0).contains(text)
     }
 
-    /// As it is shown.
-    pub fn told(&self) -> Told {
-        let mut told = Told {
-            time: self.time,
-            region: self.region.clone(),
-            kind: "log",
-            verdict: None,
-            cost: None,
-            tier: None,
-            who: None,
-            request_id: None,
-            text: None,
-        };
+    /// The line as it is shown.
+    pub fn shown(&self) -> ShownLine {
+        let mut shown =
+            ShownLine { time: self.time, region: self.region.clone(), kind: "log", ..ShownLine::default() };
         match UsageEvent::parse(&self.text) {
             Ok(event) => {
-                told.kind = "usage";
-                told.verdict = Some(event.verdict.as_str().to_owned());
-                told.cost = Some(event.cost);
-                told.tier = said(event.tier);
+                shown.kind = "usage";
+                shown.verdict = Some(event.verdict.as_str().to_owned());
+                shown.cost = Some(event.cost);
+                shown.tier = non_empty(event.tier);
                 let all: Vec<String> = event.charges.iter().map(|charge| who(&charge.identity)).collect();
-                told.who = (!all.is_empty()).then(|| all.join(" "));
-                told.request_id = said(event.request_id);
+                shown.who = (!all.is_empty()).then(|| all.join(" "));
+                shown.request_id = non_empty(event.request_id);
             }
-            Err(_) => told.text = Some(without_secrets(&self.text)),
+            Err(_) => shown.text = Some(without_secrets(&self.text)),
         }
-        told
+        shown
     }
 }
 
-fn said(text: String) -> Option<String> {
+fn non_empty(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// A text without addresses and API keys. Our own lines have none; a platform's line, or a message of a
-/// library, might.
+/// A text without addresses and API keys. Our own lines have none; lines of the platform or of a library might.
 fn without_secrets(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -130,7 +120,7 @@ fn masked(word: &str) -> String {
         || core.rsplit_once(':').is_some_and(|(host, port)| {
             port.bytes().all(|b| b.is_ascii_digit()) && host.parse::<std::net::IpAddr>().is_ok()
         });
-    // `::` alone is punctuation of a path in code.
+    // `::` alone is part of a path in code.
     if address && core.chars().any(|c| c.is_ascii_hexdigit()) {
         return word.replace(core, "(address)");
     }
@@ -140,11 +130,11 @@ fn masked(word: &str) -> String {
     word.to_owned()
 }
 
-impl Told {
+impl ShownLine {
     /// For people.
     pub fn text(&self, width: usize) -> String {
         let time = self.time.strftime("%Y-%m-%d %H:%M:%S%.3fZ");
-        let said = match &self.text {
+        let text = match &self.text {
             Some(text) => text.trim_end().replace('\t', "  "),
             None => format!(
                 "{:<15} {:>3}  {}{}",
@@ -154,7 +144,7 @@ impl Told {
                 self.tier.as_ref().map(|tier| format!("  ({tier})")).unwrap_or_default()
             ),
         };
-        format!("{time}  {:<width$}  {said}", self.region)
+        format!("{time}  {:<width$}  {text}", self.region)
     }
 }
 
@@ -164,13 +154,13 @@ mod tests {
 
     use super::*;
 
-    fn line(text: &str) -> Line {
+    fn line(text: &str) -> LogLine {
         let time = "2026-11-25T10:00:00.125Z".parse().expect("a time");
-        Line { time, region: "eu-west-1".into(), id: "1".into(), text: text.into() }
+        LogLine { time, region: "eu-west-1".into(), id: "1".into(), text: text.into() }
     }
 
     #[test]
-    fn a_usage_line_is_told_in_words() {
+    fn a_usage_line_is_shown_in_words() {
         let charge = |identity: &str, limit: &str| Charge {
             identity: identity.parse().expect("an identity"),
             limit: limit.parse().expect("a limit"),
@@ -188,27 +178,27 @@ mod tests {
             ],
         }
         .to_line();
-        let told = line(&text).told();
-        assert_eq!((told.kind, told.cost, told.text.as_deref()), ("usage", Some(2), None));
-        assert_eq!(told.who.as_deref(), Some("key#abababababab site#a.test"));
+        let shown = line(&text).shown();
+        assert_eq!((shown.kind, shown.cost, shown.text.as_deref()), ("usage", Some(2), None));
+        assert_eq!(shown.who.as_deref(), Some("key#abababababab site#a.test"));
         assert_eq!(
-            told.text(14),
+            shown.text(14),
             "2026-11-25 10:00:00.125Z  eu-west-1       allowed           2  key#abababababab site#a.test"
         );
         let refused =
             text.replacen("\"n\":2,", "\"v\":\"over_quota\",\"n\":0,\"q\":\"req-1\",\"p\":\"startup\",", 1);
-        let told = line(&refused).told();
-        assert_eq!((told.request_id.as_deref(), told.tier.as_deref()), (Some("req-1"), Some("startup")));
+        let shown = line(&refused).shown();
+        assert_eq!((shown.request_id.as_deref(), shown.tier.as_deref()), (Some("req-1"), Some("startup")));
         assert!(
-            told.text(14).ends_with("over_quota        0  key#abababababab site#a.test  (startup)"),
+            shown.text(14).ends_with("over_quota        0  key#abababababab site#a.test  (startup)"),
             "{}",
-            told.text(14)
+            shown.text(14)
         );
-        let json = serde_json::to_value(line(&text).told()).expect("JSON");
+        let json = serde_json::to_value(line(&text).shown()).expect("JSON");
         assert_eq!(json["time"], "2026-11-25T10:00:00.125Z");
-        let shown = line(&text);
-        assert!(shown.has("key#abab") && shown.has("ipgeo") && !shown.has("over_quota"));
-        assert_eq!(Line::time_of(&text).map(Timestamp::as_millisecond), Some(1_795_600_800_125));
+        let read = line(&text);
+        assert!(read.contains("key#abab") && read.contains("ipgeo") && !read.contains("over_quota"));
+        assert_eq!(LogLine::event_time(&text).map(Timestamp::as_millisecond), Some(1_795_600_800_125));
     }
 
     #[test]
@@ -224,7 +214,7 @@ mod tests {
             ("Gruß — 10:00:00 ::".to_owned(), "Gruß — 10:00:00 ::"),
         ];
         for (text, expected) in table {
-            assert_eq!(line(&text).told().text.as_deref(), Some(expected), "{text}");
+            assert_eq!(line(&text).shown().text.as_deref(), Some(expected), "{text}");
         }
     }
 }

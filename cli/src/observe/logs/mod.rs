@@ -1,0 +1,29 @@
+//! The logs of several regions as one, in the order of time. No line is shown with an address or an API key.
+
+mod files;
+mod follow;
+mod line;
+mod merge;
+
+pub use files::LocalLogs;
+pub use follow::{LogFollower, read_once};
+pub use line::{LogLine, ShownLine};
+pub use merge::merge;
+
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use crate::infra::cloud::Problem;
+
+/// A source of logs.
+pub trait LogSource: Sync {
+    /// A region's lines since an instant, in the order of time. A line that arrives late may be older than lines of an
+    /// earlier read. Only lines that contain `filter` are read, see [`LogLine::contains`].
+    fn lines(
+        &self,
+        region: &str,
+        since: Timestamp,
+        filter: Option<&str>,
+    ) -> impl Future<Output = Result<Vec<LogLine>, Problem>> + Send;
+}
