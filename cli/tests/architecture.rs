@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 /// What a room may only use if the table grants it: a word as it stands in the table, and the beginnings
 /// of paths that mean it. Everything else from outside is free to all.
 const GRANTS: &[(&str, &[&str])] = &[
-    ("aws", &["aws_sdk_", "aws_config::", "aws_smithy_", "aws_credential_types::", "aws_sigv4::"]),
+    (
+        "aws",
+        &["aws_sdk_", "aws_config::", "aws_smithy_", "aws_credential_types::", "aws_sigv4::", "aws_types::"],
+    ),
     ("clap", &["clap::"]),
     ("clock", &["Timestamp::now(", "SystemTime::now(", "Instant::now(", "Zoned::now("]),
     ("env", &["std::env", "env::var"]),

@@ -2,17 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
 
 use super::refusal::Refusal;
+use super::s3;
 use super::session::Session;
+use super::signed::{Answered, Body, Call, Service};
 use crate::infra::cloud::{Done, Progress, StepError};
 use crate::infra::plan::ArtifactFile;
 use crate::infra::stacks::ArtifactRef;
 
 /// Objects that one call may remove (S3 API).
-const REMOVALS_MAX: i32 = 1_000;
+const REMOVALS_MAX: &str = "1000";
+const TIMEOUT: Duration = Duration::from_mins(2);
+/// S3 answers a copy when it is made; an ocean may lie between.
+const COPY_TIMEOUT: Duration = Duration::from_hours(1);
+/// The slowest line that an upload is made for: a hundred megabytes in an hour.
+const UPLOAD_BYTES_S: u64 = 30_000;
 
 /// A bucket of ours.
 #[derive(Debug, Clone)]
@@ -35,10 +45,31 @@ impl Bucket<'_> {
         Ok(held)
     }
 
+    /// A call without a body.
+    fn call(&self, method: &'static str, path: String) -> Call<'_> {
+        Call {
+            service: Service::S3,
+            region: self.region,
+            bucket: Some(&self.name),
+            method,
+            path,
+            headers: vec![("x-amz-expected-bucket-owner", self.account.to_owned())],
+            body: Body::Bytes(Vec::new()),
+            timeout: TIMEOUT,
+        }
+    }
+
+    async fn send(&self, call: &Call<'_>) -> Result<Answered, Refusal> {
+        self.session.signed().send(call).await
+    }
+
     /// Whether the bucket exists and is ours.
     pub(super) async fn exists(&self) -> Result<bool, Refusal> {
-        let head = self.session.s3(self.region).head_bucket().bucket(&self.name);
-        match head.expected_bucket_owner(self.account).send().await.map_err(Refusal::from) {
+        self.finds("/".to_owned()).await
+    }
+
+    async fn finds(&self, path: String) -> Result<bool, Refusal> {
+        match s3::accept(self.send(&self.call("HEAD", path)).await?) {
             Ok(_) => Ok(true),
             Err(refusal) if refusal.is_absent() => Ok(false),
             Err(refusal) => Err(refusal),
@@ -47,30 +78,21 @@ impl Bucket<'_> {
 
     /// Deletes the bucket, which must be empty.
     pub(super) async fn remove(&self) -> Result<Done, StepError> {
-        let call = self.session.s3(self.region).delete_bucket().bucket(&self.name);
-        match call.expected_bucket_owner(self.account).send().await.map_err(Refusal::from) {
+        match s3::accept(self.send(&self.call("DELETE", "/".to_owned())).await?) {
             Ok(_) => Ok(Done::Changed),
             Err(refusal) if refusal.is_absent() => Ok(Done::AlreadySo),
             Err(refusal) => Err(refusal.into()),
         }
     }
 
-    /// Whether the name is taken by somebody else.
+    /// Whether the name is taken by somebody else: S3 refuses the owner, or names another region.
     pub(super) async fn is_anothers(&self) -> bool {
-        let head = self.session.s3(self.region).head_bucket().bucket(&self.name);
-        match head.expected_bucket_owner(self.account).send().await {
-            Ok(_) => false,
-            Err(error) => error.raw_response().is_some_and(|response| response.status().as_u16() == 403),
-        }
+        let answered = self.send(&self.call("HEAD", "/".to_owned())).await;
+        answered.is_ok_and(|answered| matches!(answered.status, 301 | 403))
     }
 
     async fn has(&self, key: &str) -> Result<bool, Refusal> {
-        let head = self.session.s3(self.region).head_object().bucket(&self.name).key(key);
-        match head.expected_bucket_owner(self.account).send().await.map_err(Refusal::from) {
-            Ok(_) => Ok(true),
-            Err(refusal) if refusal.is_absent() => Ok(false),
-            Err(refusal) => Err(refusal),
-        }
+        self.finds(s3::key_path(key)).await
     }
 
     /// Puts a local artifact in, unless it is there.
@@ -83,11 +105,17 @@ impl Bucket<'_> {
             return Ok(Done::AlreadySo);
         }
         tell(Progress { phase: "uploading".to_owned(), done: 0, total: 0 });
-        let body = ByteStream::from_path(&file.file).await;
-        let body = body.map_err(|error| StepError::of(format!("{}: {error}", file.file.display())))?;
-        let put = self.session.s3(self.region).put_object().bucket(&self.name).key(&file.artifact.key);
-        let put = put.expected_bucket_owner(self.account).body(body);
-        put.send().await.map_err(Refusal::from)?;
+        let path = file.file.clone();
+        let hashed = tokio::task::spawn_blocking(move || s3::hash_file(&path)).await;
+        let failed = |why: String| StepError::of(format!("{}: {why}", file.file.display()));
+        let hash = hashed.map_err(|error| failed(error.to_string()))?;
+        let hash = hash.map_err(|error| failed(error.to_string()))?;
+        let mut put = self.call("PUT", s3::key_path(&file.artifact.key));
+        // S3 checks the content by it, keeps it, and copies it with the object.
+        put.headers.push(("x-amz-checksum-sha256", STANDARD.encode(hash)));
+        put.body = Body::File { path: file.file.clone(), sha256: hex::encode(hash) };
+        put.timeout += Duration::from_secs(file.bytes / UPLOAD_BYTES_S);
+        s3::accept(self.send(&put).await?)?;
         Ok(Done::Changed)
     }
 
@@ -96,12 +124,11 @@ impl Bucket<'_> {
         if self.has(&artifact.key).await? {
             return Ok(Done::AlreadySo);
         }
-        let copy = self.session.s3(self.region).copy_object().bucket(&self.name).key(&artifact.key);
-        let copy = copy
-            .copy_source(format!("{from}/{}", artifact.key))
-            .expected_bucket_owner(self.account)
-            .expected_source_bucket_owner(self.account);
-        copy.send().await.map_err(Refusal::from)?;
+        let mut copy = self.call("PUT", s3::key_path(&artifact.key));
+        copy.headers.push(("x-amz-copy-source", format!("{from}{}", s3::key_path(&artifact.key))));
+        copy.headers.push(("x-amz-source-expected-bucket-owner", self.account.to_owned()));
+        copy.timeout = COPY_TIMEOUT;
+        s3::accept(self.send(&copy).await?)?;
         Ok(Done::Changed)
     }
 
@@ -109,15 +136,16 @@ impl Bucket<'_> {
     pub(super) async fn list(&self) -> Result<Vec<String>, Refusal> {
         let (mut keys, mut next) = (Vec::new(), None::<String>);
         loop {
-            let list = self.session.s3(self.region).list_objects_v2().bucket(&self.name);
-            let list = list.expected_bucket_owner(self.account).set_continuation_token(next.take());
-            let page = match list.send().await.map_err(Refusal::from) {
-                Ok(page) => page,
+            let mut pairs = vec![("list-type", "2")];
+            pairs.extend(next.as_deref().map(|next| ("continuation-token", next)));
+            let body = match s3::accept(self.send(&self.call("GET", s3::query(&pairs))).await?) {
+                Ok(body) => body,
                 Err(refusal) if refusal.is_absent() => return Ok(keys),
                 Err(refusal) => return Err(refusal),
             };
-            keys.extend(page.contents().iter().filter_map(|object| object.key().map(str::to_owned)));
-            next = page.next_continuation_token;
+            let page = s3::keys(&body)?;
+            keys.extend(page.keys);
+            next = page.next;
             if next.is_none() {
                 return Ok(keys);
             }
@@ -126,55 +154,109 @@ impl Bucket<'_> {
 
     /// The content of an object.
     pub(super) async fn read(&self, key: &str) -> Result<Vec<u8>, Refusal> {
-        let get = self.session.s3(self.region).get_object().bucket(&self.name).key(key);
-        let answer = get.expected_bucket_owner(self.account).send().await?;
-        let body = answer.body.collect().await;
-        body.map(|body| body.to_vec()).map_err(|error| Refusal { code: None, message: error.to_string() })
+        s3::accept(self.send(&self.call("GET", s3::key_path(key))).await?)
     }
 
     /// Deletes an object; its old version stays for the bucket's retention time.
     pub(super) async fn remove_object(&self, key: &str) -> Result<(), Refusal> {
-        let delete = self.session.s3(self.region).delete_object().bucket(&self.name).key(key);
-        delete.expected_bucket_owner(self.account).send().await?;
+        s3::accept(self.send(&self.call("DELETE", s3::key_path(key))).await?)?;
         Ok(())
     }
 
     /// Removes every object and every version of it.
     pub(super) async fn empty(&self) -> Result<Done, StepError> {
-        let client = self.session.s3(self.region);
-        let mut removed = false;
+        let list = self.call("GET", s3::query(&[("versions", ""), ("max-keys", REMOVALS_MAX)]));
+        let mut done = Done::AlreadySo;
         loop {
-            let list = client.list_object_versions().bucket(&self.name).max_keys(REMOVALS_MAX);
-            let listed = list.expected_bucket_owner(self.account).send().await.map_err(Refusal::from);
-            let page = match listed {
-                Ok(page) => page,
+            let body = match s3::accept(self.send(&list).await?) {
+                Ok(body) => body,
                 Err(refusal) if refusal.is_absent() => return Ok(Done::AlreadySo),
                 Err(refusal) => return Err(refusal.into()),
             };
-            let versions = page.versions().iter().map(|v| (v.key(), v.version_id()));
-            let markers = page.delete_markers().iter().map(|m| (m.key(), m.version_id()));
-            let objects: Vec<ObjectIdentifier> = versions
-                .chain(markers)
-                .filter_map(|(key, version)| {
-                    ObjectIdentifier::builder()
-                        .key(key?)
-                        .set_version_id(version.map(str::to_owned))
-                        .build()
-                        .ok()
-                })
-                .collect();
-            if objects.is_empty() {
-                return Ok(if removed { Done::Changed } else { Done::AlreadySo });
+            let versions = s3::versions(&body)?;
+            if versions.is_empty() {
+                return Ok(done);
             }
-            let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build();
-            let delete = delete.map_err(|error| StepError::of(error.to_string()))?;
-            let call = client.delete_objects().bucket(&self.name).delete(delete);
-            let answer = call.expected_bucket_owner(self.account).send().await.map_err(Refusal::from)?;
-            if let Some(error) = answer.errors().first() {
-                let (key, why) = (error.key().unwrap_or_default(), error.message().unwrap_or_default());
+            let body = s3::deletion(&versions);
+            let mut delete = self.call("POST", s3::query(&[("delete", "")]));
+            delete.headers.push(("content-type", "application/xml".to_owned()));
+            // S3 demands a checksum of this call.
+            delete.headers.push(("x-amz-checksum-sha256", STANDARD.encode(Sha256::digest(&body))));
+            delete.body = Body::Bytes(body.into_bytes());
+            let answer = s3::accept(self.send(&delete).await?)?;
+            if let Some((key, why)) = s3::undeleted(&answer)? {
                 return Err(StepError::of(format!("{key} can't be removed: {why}")));
             }
-            removed = true;
+            done = Done::Changed;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::signed::tests::text_server;
+    use super::*;
+
+    fn artifact() -> ArtifactRef {
+        ArtifactRef { digest: "d".to_owned(), key: "geo/a b.zip".to_owned() }
+    }
+
+    #[tokio::test]
+    async fn requests_say_what_s3_must_check() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "content").expect("written");
+        let (signed, thread) = text_server(vec![
+            (404, String::new()),
+            (503, "<Error><Code>SlowDown</Code></Error>".to_owned()),
+            (200, String::new()),
+            (0, String::new()),
+            (404, String::new()),
+            // A copy that fails after S3 has answered.
+            (200, "<?xml version=\"1.0\"?>\n  <Error><Code>InternalError</Code></Error>".to_owned()),
+            (200, "<CopyObjectResult/>".to_owned()),
+        ]);
+        let session = Session::for_tests(signed);
+        let bucket = Bucket { session: &session, region: "eu-west-1", name: "b".into(), account: "123" };
+        let upload = ArtifactFile { artifact: artifact(), file: file.path().to_owned(), bytes: 7 };
+        assert_eq!(bucket.upload(&upload, &|_| {}).await.expect("uploaded"), Done::Changed);
+        assert_eq!(bucket.copy(&artifact(), "a").await.expect("copied"), Done::Changed);
+        let asked = thread.join().expect("requests");
+        let hash = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73";
+        for part in [
+            "PUT /b/geo/a%20b.zip HTTP/1.1",
+            "content-length: 7",
+            "x-amz-expected-bucket-owner: 123",
+            "x-amz-checksum-sha256: 7XACtDnprIRfIjV9giusFERzD722AW0+yUMil7nsn3M=",
+            &format!("x-amz-content-sha256: {hash}"),
+            "/eu-west-1/s3/aws4_request",
+        ] {
+            assert!(asked[2].contains(part), "{part}: {}", asked[2]);
+        }
+        assert!(asked[2].ends_with("\r\n\r\ncontent"), "{}", asked[2]);
+        assert!(asked[6].contains("x-amz-copy-source: a/geo/a%20b.zip"), "{}", asked[6]);
+        assert!(asked[6].contains("x-amz-source-expected-bucket-owner: 123"), "{}", asked[6]);
+    }
+
+    #[tokio::test]
+    async fn a_bucket_is_emptied_version_by_version() {
+        let versions = "<R><Version><Key>k</Key><VersionId>1</VersionId></Version></R>";
+        let (signed, thread) = text_server(vec![
+            (200, versions.to_owned()),
+            (200, "<DeleteResult/>".to_owned()),
+            (200, "<R/>".to_owned()),
+            (200, versions.to_owned()),
+            (200, "<R><Error><Key>k</Key><Code>C</Code><Message>kept</Message></Error></R>".to_owned()),
+            (403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>".to_owned()),
+            (404, "<Error><Code>NoSuchBucket</Code></Error>".to_owned()),
+        ]);
+        let session = Session::for_tests(signed);
+        let bucket = Bucket { session: &session, region: "eu-west-1", name: "b".into(), account: "123" };
+        assert_eq!(bucket.empty().await.expect("emptied"), Done::Changed);
+        assert_eq!(bucket.empty().await.expect_err("kept").message, "k can't be removed: kept");
+        assert_eq!(bucket.empty().await.expect_err("refused").code.as_deref(), Some("AccessDenied"));
+        assert_eq!(bucket.empty().await.expect("no bucket"), Done::AlreadySo);
+        let asked = thread.join().expect("requests");
+        assert!(asked[0].starts_with("GET /b/?versions=&max-keys=1000 "), "{}", asked[0]);
+        assert!(asked[1].contains("<Key>k</Key><VersionId>1</VersionId>"), "{}", asked[1]);
     }
 }

@@ -5,12 +5,15 @@ use std::time::Instant;
 use aws_sdk_dynamodb::types::{
     DeleteReplicationGroupMemberAction, ReplicationGroupUpdate, TableDescription, TableStatus,
 };
+use serde_json::json;
 
 use super::buckets::Bucket;
 use super::refusal::Refusal;
 use super::session::Session;
+use super::signed::Service;
 use super::stacks::pause;
 use super::tables::replicas;
+use super::vitals;
 use crate::infra::cloud::{Done, Progress, StepError};
 use crate::infra::plan::{DataKind, KeptData};
 use crate::infra::stacks::Names;
@@ -41,8 +44,7 @@ async fn table(session: &Session, region: &str, name: &str) -> Result<Option<Tab
 }
 
 async fn stream_is_there(session: &Session, region: &str, name: &str) -> Result<bool, Refusal> {
-    let described = session.kinesis(region).describe_stream_summary().stream_name(name).send().await;
-    match described.map_err(Refusal::from) {
+    match vitals::stream(&session.signed(), region, name).await {
         Ok(_) => Ok(true),
         Err(refusal) if refusal.is_absent() => Ok(false),
         Err(refusal) => Err(refusal),
@@ -132,9 +134,8 @@ impl Kept<'_> {
     }
 
     async fn stream(&self, tell: &(dyn Fn(Progress) + Sync)) -> Result<Done, StepError> {
-        let client = self.session.kinesis(self.home);
-        let call = client.delete_stream().stream_name(self.name).enforce_consumer_deletion(true);
-        match call.send().await.map_err(Refusal::from) {
+        let input = json!({ "StreamName": self.name, "EnforceConsumerDeletion": true });
+        match self.session.signed().json(Service::Kinesis, self.home, "DeleteStream", &input).await {
             Ok(_) => {}
             Err(refusal) if refusal.is_absent() => return Ok(Done::AlreadySo),
             Err(refusal) => return Err(refusal.into()),

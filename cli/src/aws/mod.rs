@@ -2,16 +2,18 @@
 //! AWS crate.
 //!
 //! `session` makes clients, `cloud` implements the cloud's traits by `stacks`, `buckets`, `tables` and `dns`;
-//! `refusal` is a failed call of any of them. `signed` makes the calls of services that have no SDK crate here:
-//! `logs` and `vitals` are by it.
+//! `refusal` is a failed call of any of them. `signed` makes the calls of services that have no SDK crate here,
+//! to the addresses of `endpoints`: `buckets`, `stream`, `logs` and `vitals` are by it.
 
 mod buckets;
 mod cloud;
 mod dns;
+mod endpoints;
 mod failures;
 mod kept;
 mod logs;
 mod refusal;
+mod s3;
 mod session;
 mod signed;
 mod stacks;

@@ -12,14 +12,12 @@ use aws_sdk_cloudformation::config::retry::RetryConfig;
 use aws_sdk_cloudformation::config::timeout::TimeoutConfig;
 use aws_smithy_http_client::tls;
 
+use super::endpoints::Endpoints;
 use super::signed::Signed;
 use crate::config::Config;
 
 /// Tries of a call: CloudFormation says `Rate exceeded` when several regions' stacks are watched.
 const ATTEMPTS: u32 = 10;
-
-/// One upload at most.
-const UPLOAD_MAX: Duration = Duration::from_hours(1);
 
 /// No AWS credentials were found.
 #[derive(Debug, thiserror::Error)]
@@ -44,13 +42,11 @@ impl NoCredentials {
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     shared: SdkConfig,
-    provider: SharedCredentialsProvider,
+    signed: Signed,
     /// Between two looks at something that is under way.
     pub(super) poll: Duration,
     /// Until something that is under way is given up.
     pub(super) patience: Duration,
-    /// Whether this is an emulator of this machine.
-    pub(super) emulated: bool,
 }
 
 impl Session {
@@ -88,12 +84,19 @@ impl Session {
         } else {
             (Duration::from_secs(3), Duration::from_hours(2))
         };
-        Ok(Self { shared, provider, poll, patience, emulated })
+        let signed = Signed::new(provider, Endpoints::new(&shared, emulated));
+        Ok(Self { shared, signed, poll, patience })
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests(signed: Signed) -> Self {
+        let shared = SdkConfig::builder().build();
+        Self { shared, signed, poll: Duration::ZERO, patience: Duration::ZERO }
     }
 
     /// Calls that are signed here.
     pub(super) fn signed(&self) -> Signed {
-        Signed::new(self.provider.clone(), self.shared.endpoint_url().map(str::to_owned))
+        self.signed.clone()
     }
 
     pub(super) fn cloudformation(&self, region: &str) -> aws_sdk_cloudformation::Client {
@@ -101,24 +104,9 @@ impl Session {
         aws_sdk_cloudformation::Client::from_conf(config.region(Region::new(region.to_owned())).build())
     }
 
-    pub(super) fn s3(&self, region: &str) -> aws_sdk_s3::Client {
-        let config = aws_sdk_s3::config::Builder::from(&self.shared)
-            .region(aws_sdk_s3::config::Region::new(region.to_owned()))
-            // A geo database of a hundred megabytes takes its time on an ordinary line.
-            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(UPLOAD_MAX).build())
-            .force_path_style(self.emulated);
-        aws_sdk_s3::Client::from_conf(config.build())
-    }
-
     pub(super) fn dynamodb(&self, region: &str) -> aws_sdk_dynamodb::Client {
         let config = aws_sdk_dynamodb::config::Builder::from(&self.shared);
         aws_sdk_dynamodb::Client::from_conf(config.region(Region::new(region.to_owned())).build())
-    }
-
-    pub(super) fn kinesis(&self, region: &str) -> aws_sdk_kinesis::Client {
-        let config = aws_sdk_kinesis::config::Builder::from(&self.shared);
-        let config = config.region(aws_sdk_kinesis::config::Region::new(region.to_owned()));
-        aws_sdk_kinesis::Client::from_conf(config.build())
     }
 
     pub(super) fn route53(&self) -> aws_sdk_route53::Client {

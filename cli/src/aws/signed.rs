@@ -1,41 +1,76 @@
-//! Calls of services that are asked a handful of questions: signed by the SDK's own signer and sent as JSON.
-//! An SDK crate for each would cost a minute of building, for one or two operations.
+//! Calls of services that are asked a handful of questions: signed by the SDK's own signer, sent by `ureq`.
+//! An SDK crate for each would cost up to a minute of building, for a few operations. `s3` builds on this for buckets.
 
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
 use aws_sigv4::sign::v4;
 use serde_json::Value;
+use tokio::sync::Mutex;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+use super::endpoints::Endpoints;
 use super::refusal::Refusal;
+use super::s3;
 use crate::infra::cloud::NO_REASON;
 
 /// Tries of a call that AWS is too busy for.
-const TRIES: u32 = 5;
+const TRIES: u32 = 10;
+/// Tries of a call that was not answered: a network that is down stays down.
+const TRIES_UNANSWERED: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes of an answer that are read; a page of log events has 1 MB.
-const ANSWER_BYTES_MAX: u64 = 16 << 20;
+/// Credentials that expire sooner are renewed before they are used.
+const EXPIRY_MARGIN: Duration = Duration::from_mins(2);
+/// Bytes of an answer that are read; a page of log events has 1 MB, of stream records 14 MB.
+const ANSWER_BYTES_MAX: u64 = 32 << 20;
 
 /// A service, as its host and its signatures name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Service {
     Acm,
     Kinesis,
     Lambda,
     Logs,
     Quotas,
+    S3,
 }
 
 impl Service {
-    fn name(self) -> &'static str {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Acm, Self::Kinesis, Self::Lambda, Self::Logs, Self::Quotas, Self::S3];
+
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Acm => "acm",
             Self::Kinesis => "kinesis",
             Self::Lambda => "lambda",
             Self::Logs => "logs",
             Self::Quotas => "servicequotas",
+            Self::S3 => "s3",
+        }
+    }
+
+    /// The name that variables and profiles of endpoints are made of.
+    pub(super) fn id(self) -> &'static str {
+        match self {
+            Self::Acm => "ACM",
+            Self::Kinesis => "Kinesis",
+            Self::Lambda => "Lambda",
+            Self::Logs => "CloudWatch Logs",
+            Self::Quotas => "Service Quotas",
+            Self::S3 => "S3",
         }
     }
 
@@ -44,11 +79,22 @@ impl Service {
         match self {
             Self::Acm => ("CertificateManager", "1.1"),
             Self::Kinesis => ("Kinesis_20131202", "1.1"),
-            // It has paths in place of operations.
-            Self::Lambda => ("", ""),
+            // They have paths in place of operations.
+            Self::Lambda | Self::S3 => ("", ""),
             Self::Logs => ("Logs_20140328", "1.1"),
             Self::Quotas => ("ServiceQuotasV20190624", "1.1"),
         }
+    }
+
+    fn signing(self) -> SigningSettings {
+        let mut settings = SigningSettings::default();
+        if self == Self::S3 {
+            // S3 signs paths as they are sent, and wants the content's hash beside the signature.
+            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+            settings.percent_encoding_mode = PercentEncodingMode::Single;
+            settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        }
+        settings
     }
 }
 
@@ -57,37 +103,63 @@ impl Service {
 pub(super) struct Signed {
     agent: ureq::Agent,
     provider: SharedCredentialsProvider,
-    endpoint: Option<String>,
+    /// What the provider gave last: a login would answer every question over the network.
+    kept: Arc<Mutex<Option<Credentials>>>,
+    endpoints: Endpoints,
+}
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub(super) enum Body {
+    Bytes(Vec<u8>),
+    /// A file, with the hash of its content in hexadecimal.
+    File {
+        path: PathBuf,
+        sha256: String,
+    },
 }
 
 /// One call.
-struct Call<'a> {
-    service: Service,
-    region: &'a str,
-    method: &'static str,
-    path: &'a str,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
+#[derive(Debug, Clone)]
+pub(super) struct Call<'a> {
+    pub(super) service: Service,
+    pub(super) region: &'a str,
+    pub(super) bucket: Option<&'a str>,
+    pub(super) method: &'static str,
+    /// Path and query, encoded.
+    pub(super) path: String,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Body,
+    pub(super) timeout: Duration,
+}
+
+impl<'a> Call<'a> {
+    fn get(service: Service, region: &'a str, path: &str) -> Self {
+        let (path, headers, body) = (path.to_owned(), Vec::new(), Body::Bytes(Vec::new()));
+        Self { service, region, bucket: None, method: "GET", path, headers, body, timeout: TIMEOUT }
+    }
 }
 
 /// An answer, and what the clock of AWS said.
-struct Answered {
-    status: u16,
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) status: u16,
     date: Option<String>,
     error: Option<String>,
-    body: Vec<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Signed {
-    pub(super) fn new(provider: SharedCredentialsProvider, endpoint: Option<String>) -> Self {
+    pub(super) fn new(provider: SharedCredentialsProvider, endpoints: Endpoints) -> Self {
         let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(TIMEOUT))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
             .http_status_as_error(false)
             .max_redirects(0)
             .user_agent(concat!("ipgeo/", env!("CARGO_PKG_VERSION")))
+            .tls_config(TlsConfig::builder().root_certs(roots(&endpoints)).build())
             .build()
             .into();
-        Self { agent, provider, endpoint }
+        Self { agent, provider, kept: Arc::default(), endpoints }
     }
 
     /// An operation of a service that speaks JSON.
@@ -103,73 +175,116 @@ impl Signed {
             ("content-type", format!("application/x-amz-json-{version}")),
             ("x-amz-target", format!("{prefix}.{operation}")),
         ];
-        let body = input.to_string().into_bytes();
-        let call = Call { service, region, method: "POST", path: "/", headers, body };
-        read(&self.patiently(&call).await?)
+        let body = Body::Bytes(input.to_string().into_bytes());
+        read(&self.send(&Call { method: "POST", headers, body, ..Call::get(service, region, "/") }).await?)
     }
 
     /// What a path of a service answers.
     pub(super) async fn get(&self, service: Service, region: &str, path: &str) -> Result<Value, Refusal> {
-        let call = Call { service, region, method: "GET", path, headers: Vec::new(), body: Vec::new() };
-        read(&self.patiently(&call).await?)
+        read(&self.send(&Call::get(service, region, path)).await?)
     }
 
     /// The date that a service writes on its answers, whatever they are.
     pub(super) async fn date(&self, service: Service, region: &str) -> Result<Option<String>, Refusal> {
-        let call = Call { service, region, method: "GET", path: "/", headers: Vec::new(), body: Vec::new() };
-        Ok(self.once(&call).await?.date)
+        Ok(self.once(&Call::get(service, region, "/")).await?.date)
     }
 
-    async fn patiently(&self, call: &Call<'_>) -> Result<Answered, Refusal> {
+    /// Sends a call until AWS has time for it. Every call here may be sent twice.
+    pub(super) async fn send(&self, call: &Call<'_>) -> Result<Answered, Refusal> {
         let mut pause = FIRST_PAUSE;
-        for _try in 1..TRIES {
+        for done in 1..TRIES {
             match self.once(call).await {
                 Ok(answered) if is_busy(&answered) => {}
+                Err(refusal) if refusal.code.is_none() && done < TRIES_UNANSWERED => {}
                 other => return other,
             }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
+            // Regions that were refused together come back one by one.
+            tokio::time::sleep(pause.mul_f64(fastrand::f64().midpoint(1.0))).await;
+            pause = (pause * 2).min(PAUSE_MAX);
         }
         self.once(call).await
     }
 
+    async fn credentials(&self) -> Result<Credentials, CredentialsError> {
+        let mut kept = self.kept.lock().await;
+        let lasts = |found: &&Credentials| {
+            found.expiry().is_none_or(|expiry| expiry > SystemTime::now() + EXPIRY_MARGIN)
+        };
+        if let Some(found) = kept.as_ref().filter(lasts) {
+            return Ok(found.clone());
+        }
+        let renewed = self.provider.provide_credentials().await?;
+        *kept = Some(renewed.clone());
+        Ok(renewed)
+    }
+
     async fn once(&self, call: &Call<'_>) -> Result<Answered, Refusal> {
         let unsent = |why: String| Refusal { code: None, message: why };
-        let url = match &self.endpoint {
-            Some(endpoint) => format!("{}{}", endpoint.trim_end_matches('/'), call.path),
-            None => format!("https://{}.{}.amazonaws.com{}", call.service.name(), call.region, call.path),
-        };
-        let credentials = self.provider.provide_credentials().await;
-        let identity = credentials.map_err(|error| unsent(error.to_string()))?.into();
+        let base = self.endpoints.url(call.service, call.region, call.bucket);
+        let url = format!("{base}{}", call.path);
+        let identity = self.credentials().await.map_err(|error| unsent(error.to_string()))?.into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(call.region)
             .name(call.service.name())
             .time(SystemTime::now())
-            .settings(SigningSettings::default())
+            .settings(call.service.signing())
             .build()
             .map_err(|error| unsent(error.to_string()))?
             .into();
         let headers = call.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let signable = SignableRequest::new(call.method, &url, headers, SignableBody::Bytes(&call.body))
+        let body = match &call.body {
+            Body::Bytes(bytes) => SignableBody::Bytes(bytes),
+            Body::File { sha256, .. } => SignableBody::Precomputed(sha256.clone()),
+        };
+        let signable = SignableRequest::new(call.method, &url, headers.clone(), body)
             .map_err(|error| unsent(error.to_string()))?;
         let (signed, _) =
             sign(signable, &parameters).map_err(|error| unsent(error.to_string()))?.into_parts();
         let mut request = ureq::http::Request::builder().method(call.method).uri(&url);
-        for (name, value) in
-            call.headers.iter().map(|(name, value)| (*name, value.as_str())).chain(signed.headers())
-        {
+        for (name, value) in headers.chain(signed.headers()) {
             request = request.header(name, value);
         }
         let request = request.body(call.body.clone()).map_err(|error| unsent(error.to_string()))?;
-        let agent = self.agent.clone();
-        let sent = tokio::task::spawn_blocking(move || send(&agent, request)).await;
-        sent.map_err(|error| unsent(error.to_string()))?.map_err(|error| unsent(error.to_string()))
+        let (agent, timeout) = (self.agent.clone(), call.timeout);
+        let sent = tokio::task::spawn_blocking(move || transmit(&agent, request, timeout)).await;
+        let sent = sent.map_err(|error| unsent(error.to_string()))?;
+        let mut answered = sent.map_err(|error| unsent(error.to_string()))?;
+        // S3 answers 200 before it has done what takes long, and then says why it failed.
+        let long = call.service == Service::S3 && call.method != "GET" && answered.status == 200;
+        if let Some((code, _)) = s3::error_in(&answered.body).filter(|_| long) {
+            answered.status = if code == "InternalError" { 500 } else { 400 };
+        }
+        Ok(answered)
     }
 }
 
-fn send(agent: &ureq::Agent, request: ureq::http::Request<Vec<u8>>) -> Result<Answered, ureq::Error> {
-    let mut answer = agent.run(request)?;
+/// What this machine trusts, as SDK clients do; Mozilla's roots where it has none.
+fn roots(endpoints: &Endpoints) -> RootCerts {
+    if endpoints.all.as_ref().is_some_and(|url| url.starts_with("http://")) && endpoints.own.is_empty() {
+        return RootCerts::WebPki;
+    }
+    let found = rustls_native_certs::load_native_certs().certs;
+    let found: Vec<_> = found.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
+    if found.is_empty() { RootCerts::WebPki } else { RootCerts::new_with_certs(&found) }
+}
+
+fn transmit(
+    agent: &ureq::Agent,
+    request: ureq::http::Request<Body>,
+    timeout: Duration,
+) -> Result<Answered, ureq::Error> {
+    let (parts, body) = request.into_parts();
+    let mut answer = match body {
+        Body::Bytes(bytes) => {
+            let request = ureq::http::Request::from_parts(parts, bytes);
+            agent.run(agent.configure_request(request).timeout_global(Some(timeout)).build())
+        }
+        Body::File { path, .. } => {
+            let request = ureq::http::Request::from_parts(parts, File::open(path)?);
+            agent.run(agent.configure_request(request).timeout_global(Some(timeout)).build())
+        }
+    }?;
     let header =
         |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (date, error) = (header("date"), header("x-amzn-errortype"));
@@ -179,9 +294,12 @@ fn send(agent: &ureq::Agent, request: ureq::http::Request<Vec<u8>>) -> Result<An
 }
 
 /// The error's name, without the shape and the address around it.
-fn error_of(answered: &Answered) -> Option<(String, String)> {
-    if answered.status < 400 {
+pub(super) fn error_of(answered: &Answered) -> Option<(String, String)> {
+    if answered.status < 300 {
         return None;
+    }
+    if let Some(found) = s3::error_in(&answered.body) {
+        return Some(found);
     }
     let body: Value = serde_json::from_slice(&answered.body).unwrap_or_default();
     let text = |names: [&str; 2]| names.into_iter().find_map(|name| body[name].as_str().map(str::to_owned));
@@ -196,13 +314,18 @@ fn is_busy(answered: &Answered) -> bool {
     answered.status == 429
         || answered.status >= 500
         || error_of(answered).is_some_and(|(code, _)| {
-            code.contains("Throttl") || code.contains("LimitExceeded") || code == "TooManyRequestsException"
+            let busy = ["RequestTimeout", "SlowDown", "TooManyRequestsException"];
+            code.contains("Throttl")
+                || code.contains("LimitExceeded")
+                || code.starts_with("ProvisionedThroughputExceeded")
+                || busy.contains(&code.as_str())
         })
 }
 
 fn read(answered: &Answered) -> Result<Value, Refusal> {
     match error_of(answered) {
         Some((code, message)) => Err(Refusal { code: Some(code), message }),
+        None if answered.body.is_empty() => Ok(Value::Null),
         None => serde_json::from_slice(&answered.body).map_err(|error| Refusal {
             code: Some("Answer".to_owned()),
             message: format!("the answer is not JSON: {error}"),
@@ -224,6 +347,13 @@ pub(super) mod tests {
     pub(in crate::aws) fn server(
         answers: Vec<(u16, Value)>,
     ) -> (Signed, std::thread::JoinHandle<Vec<String>>) {
+        text_server(answers.into_iter().map(|(status, body)| (status, body.to_string())).collect())
+    }
+
+    /// The same, with answers as they are. Status 0 closes the connection in place of an answer.
+    pub(in crate::aws) fn text_server(
+        answers: Vec<(u16, String)>,
+    ) -> (Signed, std::thread::JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
         let thread = std::thread::spawn(move || {
@@ -244,7 +374,9 @@ pub(super) mod tests {
                     }
                 };
                 asked.push(wanted);
-                let body = body.to_string();
+                if status == 0 {
+                    continue;
+                }
                 let date = "Wed, 25 Nov 2026 10:00:00 GMT";
                 let head = format!(
                     "HTTP/1.1 {status} x\r\ndate: {date}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
@@ -255,7 +387,8 @@ pub(super) mod tests {
             asked
         });
         let nobody = SharedCredentialsProvider::new(Credentials::new("AKID", "secret", None, None, "test"));
-        (Signed::new(nobody, Some(endpoint)), thread)
+        let endpoints = Endpoints { all: Some(endpoint), ..Endpoints::default() };
+        (Signed::new(nobody, endpoints), thread)
     }
 
     #[tokio::test]

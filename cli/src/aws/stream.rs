@@ -1,38 +1,58 @@
 //! The usage stream on Kinesis, read again.
 
-use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::primitives::DateTime;
-use aws_sdk_kinesis::types::ShardIteratorType;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ipgeo_runtime::store::StoreError;
 use ipgeo_runtime::usage::KinesisRecord;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::session::Session;
+use super::signed::{Service, Signed};
 use crate::config::Config;
 use crate::usage::stream::{Arrived, Page, Place, StreamRead};
 
 /// Home's stream.
 #[derive(Debug, Clone)]
 pub struct UsageStream {
-    client: Client,
+    signed: Signed,
+    region: String,
     name: String,
 }
 
 impl UsageStream {
     /// The stream on AWS: credentials and endpoints as every AWS tool reads them, in the home region.
     pub async fn of_account(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
-        let client = Session::of(config, profile).await?.kinesis(&config.service.home);
-        Ok(Self { client, name: crate::infra::stacks::Names::of(config).stream })
+        let signed = Session::of(config, profile).await?.signed();
+        let name = crate::infra::stacks::Names::of(config).stream;
+        Ok(Self { signed, region: config.service.home.clone(), name })
     }
 
-    fn failed(&self, refusal: impl Into<Refusal>) -> StoreError {
-        let Refusal { code, message } = refusal.into();
-        let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
-        StoreError {
-            action: format!("read of the stream {}", self.name),
-            source: format!("{message}{code}").into(),
-        }
+    async fn ask(&self, operation: &str, input: &Value) -> Result<Value, StoreError> {
+        let answer = self.signed.json(Service::Kinesis, &self.region, operation, input).await;
+        answer.map_err(|Refusal { code, message }| {
+            let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+            self.failed(format!("{message}{code}"))
+        })
+    }
+
+    fn failed(&self, why: String) -> StoreError {
+        StoreError { action: format!("read of the stream {}", self.name), source: why.into() }
+    }
+
+    /// A record of an answer.
+    fn record(&self, shard: &str, record: &Value) -> Result<Arrived, StoreError> {
+        let number = record["SequenceNumber"].as_str();
+        let data = record["Data"].as_str().and_then(|data| STANDARD.decode(data).ok());
+        let (number, data) = number
+            .zip(data)
+            .ok_or_else(|| self.failed(format!("a record of shard {shard} has no number or no data")))?;
+        // Without a time it is as old as can be: it is counted.
+        let at = record["ApproximateArrivalTimestamp"].as_f64().unwrap_or_default();
+        #[expect(clippy::cast_possible_truncation, reason = "milliseconds")]
+        let at = Timestamp::from_millisecond((at * 1_000.0).round() as i64).unwrap_or_default();
+        Ok(Arrived { at, record: KinesisRecord::new(shard, number, &data) })
     }
 }
 
@@ -41,14 +61,14 @@ impl StreamRead for UsageStream {
         let (mut names, mut next) = (Vec::new(), None::<String>);
         loop {
             // The second page is asked for by its token alone.
-            let call = self.client.list_shards();
-            let call = match next.take() {
-                None => call.stream_name(&self.name),
-                Some(token) => call.next_token(token),
+            let input = match next.take() {
+                None => json!({ "StreamName": self.name }),
+                Some(token) => json!({ "NextToken": token }),
             };
-            let page = call.send().await.map_err(|error| self.failed(error))?;
-            names.extend(page.shards.unwrap_or_default().into_iter().map(|shard| shard.shard_id));
-            next = page.next_token;
+            let page = self.ask("ListShards", &input).await?;
+            let shards = page["Shards"].as_array().into_iter().flatten();
+            names.extend(shards.filter_map(|shard| shard["ShardId"].as_str().map(str::to_owned)));
+            next = page["NextToken"].as_str().map(str::to_owned);
             if next.is_none() {
                 // Ids rise with time: a shard's parents stand before it.
                 names.sort();
@@ -58,38 +78,63 @@ impl StreamRead for UsageStream {
     }
 
     async fn begin(&self, shard: &str, from: Timestamp) -> Result<Place, StoreError> {
-        let answer = self
-            .client
-            .get_shard_iterator()
-            .stream_name(&self.name)
-            .shard_id(shard)
-            .shard_iterator_type(ShardIteratorType::AtTimestamp)
-            .timestamp(DateTime::from_millis(from.as_millisecond()))
-            .send()
-            .await
-            .map_err(|error| self.failed(error))?;
-        answer.shard_iterator.map(Place).ok_or_else(|| StoreError {
-            action: format!("read of the stream {}", self.name),
-            source: format!("shard {shard} has no place at that time").into(),
-        })
+        #[expect(clippy::cast_precision_loss, reason = "53 bits of milliseconds reach far")]
+        let from_s = from.as_millisecond() as f64 / 1_000.0;
+        let input = json!({
+            "StreamName": self.name, "ShardId": shard, "ShardIteratorType": "AT_TIMESTAMP", "Timestamp": from_s,
+        });
+        let answer = self.ask("GetShardIterator", &input).await?;
+        let place = answer["ShardIterator"].as_str().map(|place| Place(place.to_owned()));
+        place.ok_or_else(|| self.failed(format!("shard {shard} has no place at that time")))
     }
 
     async fn read(&self, shard: &str, place: Place) -> Result<Page, StoreError> {
-        let call = self.client.get_records().shard_iterator(place.0);
-        let answer = call.send().await.map_err(|error| self.failed(error))?;
-        let at_the_end = answer.millis_behind_latest.unwrap_or(0) == 0;
-        let records = answer.records.into_iter().map(|record| Arrived {
-            // Without a time it is as old as can be: it is counted.
-            at: record
-                .approximate_arrival_timestamp
-                .and_then(|time| time.to_millis().ok())
-                .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-                .unwrap_or_default(),
-            record: KinesisRecord::new(shard, &record.sequence_number, record.data.as_ref()),
-        });
+        let answer = self.ask("GetRecords", &json!({ "ShardIterator": place.0 })).await?;
+        let at_the_end = answer["MillisBehindLatest"].as_i64().unwrap_or(0) == 0;
+        let records = answer["Records"].as_array().into_iter().flatten();
+        let next = answer["NextShardIterator"].as_str().filter(|_| !at_the_end);
         Ok(Page {
-            records: records.collect(),
-            next: answer.next_shard_iterator.filter(|_| !at_the_end).map(Place),
+            records: records.map(|record| self.record(shard, record)).collect::<Result<_, _>>()?,
+            next: next.map(|next| Place(next.to_owned())),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::signed::tests::server;
+    use super::*;
+
+    #[tokio::test]
+    async fn shards_and_records_are_read_to_the_end() {
+        let record = |number: &str, at: Value| json!({"SequenceNumber": number, "Data": STANDARD.encode("x"), "ApproximateArrivalTimestamp": at});
+        let (signed, thread) = server(vec![
+            (200, json!({"Shards": [{"ShardId": "s-2"}], "NextToken": "t"})),
+            (200, json!({"Shards": [{"ShardId": "s-1"}]})),
+            (200, json!({"ShardIterator": "i-1"})),
+            (
+                200,
+                json!({"Records": [record("1", json!(1_764_000_000.25))], "NextShardIterator": "i-2", "MillisBehindLatest": 5}),
+            ),
+            (
+                200,
+                json!({"Records": [record("2", Value::Null)], "NextShardIterator": "i-3", "MillisBehindLatest": 0}),
+            ),
+            (400, json!({"__type": "ExpiredIteratorException", "message": "too late"})),
+        ]);
+        let stream = UsageStream { signed, region: "eu-west-1".into(), name: "s".into() };
+        assert_eq!(stream.shards().await.expect("shards"), ["s-1", "s-2"]);
+        let from = Timestamp::from_millisecond(1_764_000_000_125).expect("a time");
+        let place = stream.begin("s-1", from).await.expect("a place");
+        let page = stream.read("s-1", place).await.expect("a page");
+        assert_eq!(page.records[0].at.as_millisecond(), 1_764_000_000_250);
+        let page = stream.read("s-1", page.next.expect("more")).await.expect("a page");
+        assert_eq!((page.records[0].at, page.next.is_none()), (Timestamp::UNIX_EPOCH, true));
+        let error = stream.read("s-1", Place("old".into())).await.expect_err("refused");
+        assert_eq!(error.source.to_string(), "too late (ExpiredIteratorException)");
+        let asked = thread.join().expect("requests");
+        assert!(asked[1].ends_with(r#"{"NextToken":"t"}"#), "{}", asked[1]);
+        assert!(asked[2].contains(r#""Timestamp":1764000000.125"#), "{}", asked[2]);
+        assert!(asked[4].contains(r#"{"ShardIterator":"i-2"}"#), "{}", asked[4]);
     }
 }

@@ -35,7 +35,8 @@ fn text(value: &Value, name: &str) -> Result<String, Refusal> {
     })
 }
 
-async fn stream(signed: &Signed, region: &str, name: &str) -> Result<String, Refusal> {
+/// The state of a stream.
+pub(super) async fn stream(signed: &Signed, region: &str, name: &str) -> Result<String, Refusal> {
     let input = json!({ "StreamName": name });
     let answer = signed.json(Service::Kinesis, region, "DescribeStreamSummary", &input).await?;
     text(&answer["StreamDescriptionSummary"]["StreamStatus"], "stream status")
