@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipgeo_contract::RegionName;
 use serde::{Deserialize, Serialize};
 
 use crate::fs::{narrow, private_folder};
@@ -39,7 +40,7 @@ pub struct WorldFile {
     /// URL of the nearest-region port.
     pub nearest: String,
     /// The home region.
-    pub home: String,
+    pub home: RegionName,
     /// Name of the access table.
     pub access_table: String,
     /// Name of the ledger.
@@ -58,7 +59,7 @@ pub struct WorldFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorldRegion {
     /// Its name.
-    pub region: String,
+    pub region: RegionName,
     /// URL of its API.
     pub url: String,
     /// URL of its DynamoDB.
@@ -258,7 +259,7 @@ mod tests {
             pid: 1,
             nonce: nonce.to_owned(),
             nearest: "http://127.0.0.1:9".into(),
-            home: "eu-central-1".into(),
+            home: RegionName::new("eu-central-1"),
             access_table: "a".into(),
             ledger_table: "l".into(),
             stream: None,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipgeo::infra::cloud::ProbeTarget;
 use ipgeo::observe::probe::{ProbeClient, ProbeState, ProbedEdge, measure_all, summarise};
+use ipgeo_contract::RegionName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -83,8 +84,13 @@ fn certificate() -> (TlsAcceptor, RootCertStore) {
 }
 
 fn edge(host: &str, connect: Option<String>, tls: bool) -> ProbedEdge {
-    let target =
-        ProbeTarget { region: "eu-west-1".into(), host: host.to_owned(), connect, tls, api_key: None };
+    let target = ProbeTarget {
+        region: RegionName::new("eu-west-1"),
+        host: host.to_owned(),
+        connect,
+        tls,
+        api_key: None,
+    };
     ProbedEdge { target, near: "Dublin".into() }
 }
 

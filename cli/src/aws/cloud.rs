@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ipgeo_contract::ApiKey;
+use ipgeo_contract::{ApiKey, RegionName};
 use tokio::sync::OnceCell;
 
 use super::buckets::Bucket;
@@ -26,7 +26,7 @@ use crate::infra::stacks::{Names, StackKind};
 pub struct Aws {
     session: Session,
     names: Names,
-    home: String,
+    home: RegionName,
     key_prefix: String,
     account: OnceCell<String>,
     limits: bool,
@@ -115,7 +115,7 @@ impl Aws {
     }
 
     /// Where the records of regions must lead, by their edges' outputs now.
-    async fn aliases(&self, change: &RecordChange) -> Result<Vec<(String, Alias)>, StepError> {
+    async fn aliases(&self, change: &RecordChange) -> Result<Vec<(RegionName, Alias)>, StepError> {
         let mut aliases = Vec::new();
         for region in &change.attach {
             let client = self.session.cloudformation(region);
@@ -130,12 +130,12 @@ impl Aws {
 
 /// Where an edge is reached by its stack's outputs; none: it does not tell.
 fn endpoint(
-    region: &str,
+    region: &RegionName,
     outputs: &BTreeMap<String, String>,
     domain: Option<&str>,
     emulator: Option<&str>,
 ) -> Option<ProbeTarget> {
-    let (region, api_key) = (region.to_owned(), None);
+    let (region, api_key) = (region.clone(), None);
     if let Some(emulator) = emulator {
         // An emulator knows an API by the name that it is asked for.
         let place = emulator.trim_start_matches("http://").trim_end_matches('/').to_owned();
@@ -152,7 +152,7 @@ fn endpoint(
 }
 
 impl ProbeTargets for Aws {
-    async fn target(&self, region: &str, domain: Option<&str>) -> Result<ProbeTarget, StepError> {
+    async fn target(&self, region: &RegionName, domain: Option<&str>) -> Result<ProbeTarget, StepError> {
         let client = self.session.cloudformation(region);
         let read = stacks::read(&client, &self.names).await?;
         let outputs = read.get(&StackKind::Edge).map(|edge| &edge.outputs);
@@ -225,7 +225,7 @@ impl CloudRead for Aws {
 impl CloudWrite for Aws {
     async fn ensure(
         &self,
-        region: &str,
+        region: &RegionName,
         action: &Action,
         tell: &(dyn Fn(Progress) + Sync),
     ) -> Result<Done, StepError> {

@@ -6,6 +6,7 @@ use aws_sdk_route53::types::{
     AliasTarget, Change, ChangeAction, ChangeBatch, ChangeStatus, ResourceRecord, ResourceRecordSet,
     ResourceRecordSetRegion, RrType,
 };
+use ipgeo_contract::RegionName;
 
 use super::refusal::Refusal;
 use super::session::Session;
@@ -71,7 +72,7 @@ fn sort_in(zone: &mut Zone, set: &ResourceRecordSet, domain: &str) {
     let name = set.name().trim_end_matches('.');
     if name == drained_record(domain) {
         let texts = set.resource_records().iter().map(|record| record.value().trim_matches('"'));
-        zone.drained.extend(texts.flat_map(str::split_whitespace).map(str::to_owned));
+        zone.drained.extend(texts.flat_map(str::split_whitespace).map(RegionName::new));
         return;
     }
     let kind = match set.r#type() {
@@ -87,7 +88,7 @@ fn sort_in(zone: &mut Zone, set: &ResourceRecordSet, domain: &str) {
     match (set.region(), set.set_identifier(), set.alias_target()) {
         (Some(region), Some(identifier), Some(alias)) if region.as_str() == identifier => {
             zone.records.push(Record {
-                region: identifier.to_owned(),
+                region: RegionName::new(identifier),
                 kind,
                 alias: Alias {
                     domain: alias.dns_name().trim_end_matches('.').to_owned(),
@@ -107,7 +108,7 @@ fn sort_in(zone: &mut Zone, set: &ResourceRecordSet, domain: &str) {
 pub(super) async fn ensure(
     session: &Session,
     change: &RecordChange,
-    aliases: &[(String, Alias)],
+    aliases: &[(RegionName, Alias)],
 ) -> Result<Done, StepError> {
     let mut changes = Vec::new();
     for (region, alias) in aliases {
@@ -149,7 +150,7 @@ async fn drained(session: &Session, change: &RecordChange) -> Result<Option<Chan
     let name = drained_record(&change.domain);
     let there = record_sets(session, &change.zone, &name).await?;
     let there = there.into_iter().find(|set| *set.r#type() == RrType::Txt);
-    let list = |regions: &BTreeSet<String>| regions.iter().cloned().collect::<Vec<_>>().join(" ");
+    let list = |regions: &BTreeSet<RegionName>| regions.iter().cloned().collect::<Vec<_>>().join(" ");
     if change.drained.is_empty() {
         return there
             .map(|set| one(ChangeAction::Delete, Some(set)).map_err(|error| built(&error)))
@@ -241,7 +242,10 @@ mod tests {
         assert_eq!(zone.records.len(), 1);
         assert_eq!(zone.records[0].alias, alias);
         assert!(zone.records[0].evaluates_health);
-        assert_eq!(zone.drained, BTreeSet::from(["eu-west-1".to_owned(), "us-east-1".to_owned()]));
+        assert_eq!(
+            zone.drained,
+            BTreeSet::from([RegionName::new("eu-west-1"), RegionName::new("us-east-1")])
+        );
         let foreign: Vec<String> = zone.foreign.iter().map(|f| format!("{} {}", f.kind, f.what)).collect();
         assert_eq!(foreign, ["A api.example.com (blue)", "CNAME api.example.com"]);
     }

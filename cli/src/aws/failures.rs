@@ -1,6 +1,7 @@
 //! Reads the failure bucket.
 
 use anyhow::Context;
+use ipgeo_contract::RegionName;
 use ipgeo_runtime::store::StoreError;
 
 use super::buckets::Bucket;
@@ -13,7 +14,7 @@ use crate::usage::stream::FailedBatches;
 #[derive(Debug, Clone)]
 pub struct FailureBucket {
     session: Session,
-    region: String,
+    region: RegionName,
     account: String,
     name: String,
 }

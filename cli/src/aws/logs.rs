@@ -1,5 +1,6 @@
 //! Edges' logs, from CloudWatch Logs.
 
+use ipgeo_contract::RegionName;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ const PAGES_MAX: usize = 100;
 /// not texts.
 pub(super) async fn lines(
     signed: &Signed,
-    region: &str,
+    region: &RegionName,
     group: &str,
     since: Timestamp,
     filter: Option<&str>,
@@ -48,14 +49,14 @@ pub(super) async fn lines(
 
 /// The lines of an event: one, unless a function wrote several at once. A usage line carries its own time,
 /// which is before the log's.
-fn lines_of(event: &Value, region: &str) -> Vec<LogLine> {
+fn lines_of(event: &Value, region: &RegionName) -> Vec<LogLine> {
     let time = event["timestamp"].as_i64().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let (Some(time), Some(message)) = (time, event["message"].as_str()) else { return Vec::new() };
     // Emulators number no events: what an event is then tells it from the others.
     let id = event["eventId"].as_str().map_or_else(|| format!("{time} {message}"), str::to_owned);
     let line = |(index, text): (usize, &str)| LogLine {
         time: LogLine::event_time(text).unwrap_or(time),
-        region: region.to_owned(),
+        region: region.clone(),
         id: format!("{id} {index:04}"),
         text: text.to_owned(),
     };
@@ -65,7 +66,7 @@ fn lines_of(event: &Value, region: &str) -> Vec<LogLine> {
 impl LogSource for Aws {
     async fn lines(
         &self,
-        region: &str,
+        region: &RegionName,
         since: Timestamp,
         filter: Option<&str>,
     ) -> Result<Vec<LogLine>, Problem> {
@@ -98,7 +99,9 @@ mod tests {
             (200, json!({"events": [event("1", 1_000, "two"), {"eventId": "4"}]})),
         ]);
         let since = Timestamp::from_millisecond(500).expect("a time");
-        let lines = lines(&signed, "eu-west-1", "/aws/lambda/geo-prod-lookup", since, Some("two")).await;
+        let lines =
+            lines(&signed, &RegionName::new("eu-west-1"), "/aws/lambda/geo-prod-lookup", since, Some("two"))
+                .await;
         let told: Vec<_> = lines.expect("read").into_iter().map(|line| (line.id, line.text)).collect();
         let expected = [("1 0000", "two"), ("2 0000", "two"), ("3 0001", "two too")];
         assert_eq!(told, expected.map(|(id, text)| (id.to_owned(), text.to_owned())));

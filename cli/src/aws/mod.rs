@@ -29,7 +29,7 @@ pub use stream::UsageStream;
 use anyhow::bail;
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::Client;
-use ipgeo_contract::{Identity, KeyRecord};
+use ipgeo_contract::{Identity, KeyRecord, RegionName};
 use ipgeo_runtime::dynamo::{AccessTable, Effort, KeyChange, KeyWriteError, LedgerTable, client};
 use ipgeo_runtime::store::StoreError;
 use jiff::Timestamp;
@@ -62,7 +62,7 @@ impl Home {
     }
 
     /// The access tables of a running world's other regions, by region.
-    pub fn replicas_of_world(world: &WorldFile) -> Vec<(String, AccessTable)> {
+    pub fn replicas_of_world(world: &WorldFile) -> Vec<(RegionName, AccessTable)> {
         let others = world.regions.iter().filter(|region| region.region != world.home);
         others
             .map(|region| {
@@ -77,12 +77,12 @@ impl Home {
     pub async fn replicas_of_account(
         config: &Config,
         profile: Option<&str>,
-    ) -> anyhow::Result<Vec<(String, AccessTable)>> {
+    ) -> anyhow::Result<Vec<(RegionName, AccessTable)>> {
         let session = session::Session::of(config, profile).await?;
         let table = config.service.access_table();
-        let mut names: Vec<&String> = config.regions.iter().map(|region| &region.name).collect();
+        let mut names: Vec<&RegionName> = config.regions.iter().map(|region| &region.name).collect();
         names.sort_by_key(|name| **name != config.service.home);
-        let of = |name: &String| (name.clone(), AccessTable::new(session.dynamodb(name), &table));
+        let of = |name: &RegionName| (name.clone(), AccessTable::new(session.dynamodb(name), &table));
         Ok(names.into_iter().map(of).collect())
     }
 

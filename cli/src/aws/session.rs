@@ -64,7 +64,7 @@ impl Session {
             .http_client(http)
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .region(Region::new(config.service.home.clone()));
+            .region(Region::new(config.service.home.to_string()));
         if let Some(profile) = profile {
             loader = loader.profile_name(profile);
         }

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ipgeo_contract::RegionName;
 use ipgeo_runtime::store::StoreError;
 use ipgeo_runtime::usage::KinesisRecord;
 use jiff::Timestamp;
@@ -17,7 +18,7 @@ use crate::usage::stream::{Arrived, Page, Place, StreamRead};
 #[derive(Debug, Clone)]
 pub struct UsageStream {
     signed: Signed,
-    region: String,
+    region: RegionName,
     name: String,
 }
 
@@ -122,7 +123,7 @@ mod tests {
             ),
             (400, json!({"__type": "ExpiredIteratorException", "message": "too late"})),
         ]);
-        let stream = UsageStream { signed, region: "eu-west-1".into(), name: "s".into() };
+        let stream = UsageStream { signed, region: RegionName::new("eu-west-1"), name: "s".into() };
         assert_eq!(stream.shards().await.expect("shards"), ["s-1", "s-2"]);
         let from = Timestamp::from_millisecond(1_764_000_000_125).expect("a time");
         let place = stream.begin("s-1", from).await.expect("a place");

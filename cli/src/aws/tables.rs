@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::ReplicaStatus;
-use ipgeo_contract::{AddressSecret, ApiKey, Identity, Limit, probe_api_key, probe_record};
+use ipgeo_contract::{AddressSecret, ApiKey, Identity, Limit, RegionName, probe_api_key, probe_record};
 use ipgeo_runtime::dynamo::{AccessTable, KeyWriteError};
 use ipgeo_runtime::store::{AccessRead as _, StoreError};
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use crate::infra::plan::{AccessState, TierLimit};
 use crate::keys::change_tier;
 
 /// A replica's region and DynamoDB's word for its state.
-pub(super) type Replicas = BTreeMap<String, String>;
+pub(super) type Replicas = BTreeMap<RegionName, String>;
 
 /// The table's replicas beside home; none: there is no table.
 pub(super) async fn replicas(client: &Client, table: &str) -> Result<Option<Replicas>, Refusal> {
@@ -30,7 +30,7 @@ pub(super) async fn replicas(client: &Client, table: &str) -> Result<Option<Repl
                 status.map_or_else(|| "UNKNOWN".to_owned(), |status| status.as_str().to_owned())
             };
             let of = |replica: &aws_sdk_dynamodb::types::ReplicaDescription| {
-                Some((replica.region_name()?.to_owned(), state(replica.replica_status())))
+                Some((RegionName::new(replica.region_name()?), state(replica.replica_status())))
             };
             Ok(Some(replicas.filter_map(of).collect()))
         }
@@ -127,7 +127,7 @@ pub(super) async fn await_replicas(
     session: &Session,
     home: &str,
     table: &str,
-    wanted: &BTreeSet<String>,
+    wanted: &BTreeSet<RegionName>,
     tell: &(dyn Fn(Progress) + Sync),
 ) -> Result<(), StepError> {
     let client = session.dynamodb(home);

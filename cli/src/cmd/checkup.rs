@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ipgeo_contract::{ApiKey, Identity, Month, UsageEvent, probe_api_key, probe_record};
+use ipgeo_contract::{ApiKey, Identity, Month, RegionName, UsageEvent, probe_api_key, probe_record};
 use ipgeo_runtime::store::{AccessRead as _, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
@@ -40,7 +40,7 @@ impl Examine for OnAws<'_> {
         self.aws.home_facts(self.config).await
     }
 
-    async fn replicas(&self) -> Option<Read<BTreeMap<String, String>>> {
+    async fn replicas(&self) -> Option<Read<BTreeMap<RegionName, String>>> {
         let mut replicas = self.aws.replicas().await;
         if let Ok(replicas) = &mut replicas {
             // DynamoDB lists the others: where the list is read from is the first of them.
@@ -82,7 +82,7 @@ impl Examine for NoAccount {
         HomeFacts::default()
     }
 
-    async fn replicas(&self) -> Option<Read<BTreeMap<String, String>>> {
+    async fn replicas(&self) -> Option<Read<BTreeMap<RegionName, String>>> {
         None
     }
 
@@ -102,7 +102,7 @@ pub(super) fn world_target(world: &WorldFile, region: &str) -> Result<ProbeTarge
     let there = world.regions.iter().find(|there| there.region == region);
     let there = there.ok_or_else(|| format!("`ipgeo dev` runs no {region}; restart it"))?;
     let host = there.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-    Ok(ProbeTarget { region: region.to_owned(), host, connect: None, tls: false, api_key: None })
+    Ok(ProbeTarget { region: there.region.clone(), host, connect: None, tls: false, api_key: None })
 }
 
 impl Examine for InWorld<'_> {
@@ -114,7 +114,7 @@ impl Examine for InWorld<'_> {
         HomeFacts::default()
     }
 
-    async fn replicas(&self) -> Option<Read<BTreeMap<String, String>>> {
+    async fn replicas(&self) -> Option<Read<BTreeMap<RegionName, String>>> {
         // A replica that answers a read exists.
         let mut states = BTreeMap::from([(self.world.home.clone(), "ACTIVE".to_owned())]);
         for (region, access) in Home::replicas_of_world(self.world) {
@@ -142,7 +142,7 @@ pub(super) struct Marked<'a, L> {
     home: Home,
     key: ApiKey,
     logs: &'a L,
-    targets: BTreeMap<String, Result<ProbeTarget, String>>,
+    targets: BTreeMap<RegionName, Result<ProbeTarget, String>>,
     client: &'a ProbeClient,
     world: Option<&'a WorldFile>,
 }
@@ -158,7 +158,7 @@ impl<'a, L: LogSource> Marked<'a, L> {
         home: Home,
         config: &Config,
         logs: &'a L,
-        targets: BTreeMap<String, Result<ProbeTarget, String>>,
+        targets: BTreeMap<RegionName, Result<ProbeTarget, String>>,
         client: &'a ProbeClient,
         world: Option<&'a WorldFile>,
     ) -> Result<Self, Problem> {
@@ -217,7 +217,7 @@ impl<L: LogSource> UsagePath for Marked<'_, L> {
         if reply.status == 200 { Ok(()) } else { Err(format!("{MARKED_PATH} answers {}", reply.status)) }
     }
 
-    async fn logged(&self, region: &str, since: Timestamp) -> Result<bool, Problem> {
+    async fn logged(&self, region: &RegionName, since: Timestamp) -> Result<bool, Problem> {
         let since = since.checked_sub(CLOCK_SLACK).unwrap_or(since);
         let mark = UsageEvent::mark(&self.identity());
         Ok(!self.logs.lines(region, since, Some(&mark)).await?.is_empty())

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use ipgeo_contract::RegionName;
 use ipgeo_geo::Database;
 
 use super::cloud_args::{ArtifactArgs, RegionArgs};
@@ -149,7 +150,7 @@ pub(super) fn probe_of(config: &Config, database: &Path) -> anyhow::Result<Probe
 }
 
 /// Stacks of these regions that are being changed by somebody: `edge stack of eu-west-1 (…)`.
-pub(super) fn busy(observed: &Observed, regions: &BTreeSet<String>) -> Vec<String> {
+pub(super) fn busy(observed: &Observed, regions: &BTreeSet<RegionName>) -> Vec<String> {
     let mut found = Vec::new();
     for (name, region) in observed.regions.iter().filter(|(name, _)| regions.contains(*name)) {
         for (kind, stack) in &region.stacks {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::ProgressBar;
+use ipgeo_contract::RegionName;
 use ipgeo_geo::Database;
 use jiff::Timestamp;
 
@@ -55,8 +56,8 @@ pub struct DoctorArgs {
 pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, file) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
-    let regions: Vec<String> = config.regions.iter().map(|region| region.name.clone()).collect();
-    let regions: Vec<String> = regions.into_iter().filter(|name| scope.regions.contains(name)).collect();
+    let regions: Vec<RegionName> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let regions: Vec<RegionName> = regions.into_iter().filter(|name| scope.regions.contains(name)).collect();
     let client = ProbeClient::with_native_roots(REQUEST_WITHIN)?;
     let database = copy(&geo::served(&shared.state), &Lock::path(&file));
     let mut checks;
@@ -142,7 +143,7 @@ async fn online_in_world(
     args: &DoctorArgs,
     config: &Config,
     world: &WorldFile,
-    regions: &[String],
+    regions: &[RegionName],
     client: &ProbeClient,
     shared: &Shared,
 ) -> Vec<Check> {
@@ -164,11 +165,11 @@ async fn online_on_aws(
     args: &DoctorArgs,
     config: &Config,
     aws: &Aws,
-    regions: &[String],
+    regions: &[RegionName],
     client: &ProbeClient,
 ) -> Vec<Check> {
     let domain = config.service.domain.as_deref();
-    let mut targets: BTreeMap<String, Result<ProbeTarget, String>> = BTreeMap::new();
+    let mut targets: BTreeMap<RegionName, Result<ProbeTarget, String>> = BTreeMap::new();
     for region in regions {
         targets.insert(region.clone(), aws.target(region, domain).await.map_err(|error| error.to_string()));
     }
@@ -192,7 +193,7 @@ fn unready(error: &Problem) -> Check {
     }
 }
 
-async fn follow<P: UsagePath>(path: &P, regions: &[String], pace: TracePace) -> Vec<Check> {
+async fn follow<P: UsagePath>(path: &P, regions: &[RegionName], pace: TracePace) -> Vec<Check> {
     let bar = if output::stderr_is_terminal() {
         ProgressBar::new(regions.len() as u64).with_message("counted")
     } else {

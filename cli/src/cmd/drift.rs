@@ -2,6 +2,7 @@
 
 use clap::Args;
 use futures_util::future::join_all;
+use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use super::cloud_args::RegionArgs;
@@ -27,7 +28,7 @@ pub struct DriftArgs {
 
 #[derive(Debug, Default, Serialize)]
 struct Row {
-    region: String,
+    region: RegionName,
     stack: String,
     resource: String,
     status: String,
@@ -41,16 +42,15 @@ pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit
     let aws = Aws::of(&config, args.profile.as_deref()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
     let stacks = observed.regions.iter().filter(|(name, _)| scope.whole || scope.regions.contains(*name));
-    let stacks: Vec<(&str, StackKind)> = stacks
-        .flat_map(|(name, region)| region.stacks.keys().map(move |kind| (name.as_str(), *kind)))
-        .collect();
+    let stacks: Vec<(&RegionName, StackKind)> =
+        stacks.flat_map(|(name, region)| region.stacks.keys().map(move |kind| (name, *kind))).collect();
     output::say(&format!("looking at {} stacks", stacks.len()));
     let looked = join_all(stacks.iter().map(|(region, kind)| aws.drift(region, *kind))).await;
     let (mut rows, mut unread) = (Vec::new(), 0);
     for ((region, stack), found) in stacks.into_iter().zip(looked) {
         match found {
             Ok(drifts) => rows.extend(drifts.into_iter().map(|drift| Row {
-                region: region.to_owned(),
+                region: region.clone(),
                 stack: stack.to_string(),
                 resource: drift.resource,
                 status: drift.status,
@@ -84,7 +84,7 @@ fn print(rows: &[Row], shared: &Shared) -> anyhow::Result<()> {
     }
     let text = output::rows(shared.format(), &columns, rows, |row| {
         vec![
-            row.region.clone(),
+            row.region.to_string(),
             row.stack.clone(),
             row.resource.clone(),
             row.status.clone(),

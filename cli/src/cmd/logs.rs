@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use ipgeo_contract::RegionName;
 use jiff::Timestamp;
 
 use super::cloud_args::RegionArgs;
@@ -57,8 +58,8 @@ impl LogsArgs {
 pub(crate) async fn run(args: LogsArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
-    let regions: Vec<String> = config.regions.iter().map(|region| region.name.clone()).collect();
-    let regions: Vec<String> = regions.into_iter().filter(|name| scope.regions.contains(name)).collect();
+    let regions: Vec<RegionName> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let regions: Vec<RegionName> = regions.into_iter().filter(|name| scope.regions.contains(name)).collect();
     let since = Timestamp::now().checked_sub(args.since);
     let since = since.map_err(|_| UsageError::of("--since is too long ago"))?;
     if args.target.dev {
@@ -71,7 +72,7 @@ pub(crate) async fn run(args: LogsArgs, shared: &Shared) -> anyhow::Result<Exit>
 
 async fn show<S: LogSource>(
     source: &S,
-    regions: &[String],
+    regions: &[RegionName],
     since: Timestamp,
     pause: Duration,
     args: &LogsArgs,
@@ -112,7 +113,7 @@ async fn show<S: LogSource>(
     }
 }
 
-fn report(failed: &[(String, Problem)]) {
+fn report(failed: &[(RegionName, Problem)]) {
     for (region, error) in failed {
         output::say(&format!("{region}: {error}"));
     }

@@ -1,6 +1,7 @@
 //! `ipgeo plan`.
 
 use clap::Args;
+use ipgeo_contract::RegionName;
 use serde::Serialize;
 use serde_json::json;
 
@@ -82,7 +83,7 @@ fn faults_document(faults: &[Problem], format: Format) -> anyhow::Result<String>
 #[derive(Debug, Default, Serialize)]
 struct ChangeRow {
     wave: &'static str,
-    region: String,
+    region: RegionName,
     step: String,
     /// `add`, `modify`, `replace` or `remove`; `None`: the step changes no stack.
     op: Option<Op>,

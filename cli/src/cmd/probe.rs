@@ -118,7 +118,7 @@ const COLUMNS: [Column; 11] = [
 fn print(rows: &[ProbeRow], shared: &Shared) -> anyhow::Result<()> {
     let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
     let text = output::rows(shared.format(), &COLUMNS, rows, |row| {
-        let mut cells = vec![row.region.clone(), row.near.clone(), row.state.as_str().to_owned()];
+        let mut cells = vec![row.region.to_string(), row.near.clone(), row.state.as_str().to_owned()];
         let times = [
             row.dns_p50_ms,
             row.connect_p50_ms,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use super::cloud_args::RegionArgs;
@@ -41,7 +42,7 @@ impl RenderArgs {
 
 #[derive(Debug, Default, Serialize)]
 struct Row {
-    region: String,
+    region: RegionName,
     stack: String,
     resources: usize,
     bytes: usize,
@@ -75,7 +76,7 @@ pub(crate) fn run(args: &RenderArgs, shared: &Shared) -> anyhow::Result<()> {
 }
 
 fn path(stack: &Stack) -> PathBuf {
-    Path::new(&stack.region).join(format!("{}.yaml", stack.kind))
+    Path::new(stack.region.as_str()).join(format!("{}.yaml", stack.kind))
 }
 
 /// Writes a stack's template; whole or not at all.
@@ -106,7 +107,7 @@ fn list(stacks: &[Stack], out: Option<&Path>, format: Format) -> anyhow::Result<
     columns.extend(out.map(|_| Column::text("file")));
     let text = output::rows(format, &columns, &rows, |row| {
         let mut cells = vec![
-            row.region.clone(),
+            row.region.to_string(),
             row.stack.clone(),
             row.resources.to_string(),
             output::grouped(row.bytes as u64),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use futures_util::future::join_all;
+use ipgeo_contract::RegionName;
 
 use super::cloud_args::RegionArgs;
 use super::load_config;
@@ -87,7 +88,7 @@ async fn read(config: &Config, aws: &Aws, no_probe: bool) -> anyhow::Result<Vec<
     let ask = Ask::everywhere(config, None);
     let (observed, replicas) = futures_util::join!(observe(aws, &ask), aws.replicas());
     let (observed, replicas) = (observed?, replicas?);
-    let edges = observed.regions_with(crate::infra::stacks::StackKind::Edge).map(str::to_owned).collect();
+    let edges = observed.regions_with(crate::infra::stacks::StackKind::Edge).cloned().collect();
     let answers = if no_probe { BTreeMap::new() } else { probe_edges(config, aws, edges).await? };
     Ok(region_statuses(config, &observed, &replicas, &answers))
 }
@@ -96,8 +97,8 @@ async fn read(config: &Config, aws: &Aws, no_probe: bool) -> anyhow::Result<Vec<
 pub(super) async fn probe_edges(
     config: &Config,
     aws: &Aws,
-    regions: BTreeSet<String>,
-) -> anyhow::Result<BTreeMap<String, EdgeAnswer>> {
+    regions: BTreeSet<RegionName>,
+) -> anyhow::Result<BTreeMap<RegionName, EdgeAnswer>> {
     let client = ProbeClient::with_native_roots(PROBE_TIMEOUT)?;
     let spec = ProbeSpec {
         address: "8.8.8.8".to_owned(),
@@ -158,13 +159,13 @@ mod tests {
         let (seen, config) = (Observed::default(), test_config());
         let names: Vec<&str> = config.regions.iter().map(|region| region.name.as_str()).collect();
         let well = |region: &str| (region.to_owned(), Ok(12.25));
-        let mut answers: BTreeMap<String, EdgeAnswer> = names.iter().copied().map(well).collect();
-        let rows = |answers: &BTreeMap<String, EdgeAnswer>| {
+        let mut answers: BTreeMap<RegionName, EdgeAnswer> = names.iter().copied().map(well).collect();
+        let rows = |answers: &BTreeMap<RegionName, EdgeAnswer>| {
             region_statuses(&config, &seen, &BTreeMap::new(), answers)
         };
         assert_eq!(exit_of(&rows(&answers)), Exit::Done);
         assert_eq!(exit_of(&rows(&BTreeMap::new())), Exit::Done, "no region was probed");
-        answers.insert("us-east-1".to_owned(), Err("no answer".to_owned()));
+        answers.insert(RegionName::new("us-east-1"), Err("no answer".to_owned()));
         let rows = rows(&answers);
         assert_eq!(exit_of(&rows), Exit::SomeFailed);
         let json: serde_json::Value =

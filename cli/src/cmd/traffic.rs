@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use super::cloud_args::{ExecuteArgs, again, agreed};
@@ -61,7 +62,7 @@ pub struct ChangeArgs {
 
 #[derive(Debug, Default, Serialize)]
 struct Row {
-    region: String,
+    region: RegionName,
     record: String,
     leads_to: String,
     probe_ms: Option<f64>,
@@ -84,7 +85,7 @@ async fn show(args: ShowArgs, shared: &Shared) -> anyhow::Result<Exit> {
     }
     let aws = Aws::of(&config, args.profile.as_deref()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
-    let edges = observed.regions_with(crate::infra::stacks::StackKind::Edge).map(str::to_owned).collect();
+    let edges = observed.regions_with(crate::infra::stacks::StackKind::Edge).cloned().collect();
     let asked = probe_edges(&config, &aws, edges).await?;
     let rows: Vec<Row> = region_statuses(&config, &observed, &BTreeMap::new(), &asked)
         .into_iter()
@@ -103,7 +104,7 @@ async fn show(args: ShowArgs, shared: &Shared) -> anyhow::Result<Exit> {
             (Some(ms), _) => format!("{ms:.0} ms"),
             (None, error) => error.clone().unwrap_or_default(),
         };
-        vec![row.region.clone(), row.record.clone(), probe, row.leads_to.clone()]
+        vec![row.region.to_string(), row.record.clone(), probe, row.leads_to.clone()]
     })?;
     output::data(&text)?;
     Ok(Exit::Done)
@@ -122,7 +123,7 @@ async fn change(args: ChangeArgs, change: TrafficChange, shared: &Shared) -> any
     let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
     let regions = match change {
         TrafficChange::Drain => observed.attached(),
-        TrafficChange::Attach => BTreeSet::from([args.region.clone()]),
+        TrafficChange::Attach => BTreeSet::from([RegionName::new(args.region.as_str())]),
     };
     let asked = probe_edges(&config, &aws, regions).await?;
     let healthy = asked.iter().filter(|(_, asked)| asked.is_ok()).map(|(region, _)| region.clone()).collect();
@@ -131,8 +132,10 @@ async fn change(args: ChangeArgs, change: TrafficChange, shared: &Shared) -> any
         TrafficError::Unknown { .. } => UsageError::of(error).into(),
         error => anyhow::Error::from(error),
     })?;
-    if let (TrafficChange::Attach, Some(Err(why))) = (change, asked.get(&args.region)) {
-        bail!(TrafficError::Unhealthy(args.region.clone(), why.clone()));
+    if let (TrafficChange::Attach, Some((region, Err(why)))) =
+        (change, asked.get_key_value(args.region.as_str()))
+    {
+        bail!(TrafficError::Unhealthy(region.clone(), why.clone()));
     }
     if plan.is_empty() {
         if shared.format() != Format::Table {

@@ -9,7 +9,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use ipgeo_contract::{Limit, QUIET_PERMILLE_MAX, Thresholds};
+use ipgeo_contract::{Limit, QUIET_PERMILLE_MAX, RegionName, Thresholds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
@@ -91,7 +91,8 @@ pub struct Service {
     #[schemars(extend("format" = "domain"))]
     pub hosted_zone: Option<String>,
     /// Region of the ledger, the usage stream and the usage function. It cannot be changed later.
-    pub home: String,
+    #[schemars(with = "String")]
+    pub home: RegionName,
     /// Prefix of every API key.
     #[serde(default = "ipg")]
     #[schemars(length(min = 2, max = 16), extend("format" = "key-prefix"))]
@@ -418,7 +419,7 @@ pub struct Tier {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Region {
     /// AWS's name.
-    pub name: String,
+    pub name: RegionName,
     /// The nearest city.
     pub city: &'static str,
     /// Degrees north.

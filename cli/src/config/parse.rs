@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use ipgeo_contract::{Limit, Window};
+use ipgeo_contract::{Limit, RegionName, Window};
 use serde::Deserialize as _;
 use toml::de::{DeTable, DeValue, Error};
 use toml::{Spanned, Value};
@@ -68,7 +68,7 @@ fn build(document: Spanned<DeTable<'_>>) -> Result<Config, Error> {
         let mut fields = runtime.clone();
         fields.extend(regions.remove(place.name).unwrap_or_default());
         let runtime = fields.try_into()?;
-        let (name, city) = (place.name.to_owned(), place.city);
+        let (name, city) = (RegionName::new(place.name), place.city);
         Ok(Region { name, city, latitude: place.latitude, longitude: place.longitude, runtime })
     });
     let regions = regions.collect::<Result<_, Error>>()?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use glob::Pattern;
+use ipgeo_contract::RegionName;
 
 use super::model::Config;
 use super::places::{find, other_partition};
@@ -12,7 +13,7 @@ use super::suggest::suggestion;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     /// Their names; at least one.
-    pub regions: BTreeSet<String>,
+    pub regions: BTreeSet<RegionName>,
     /// Whether these are all regions of the file.
     pub whole: bool,
 }
@@ -58,7 +59,7 @@ pub fn select(config: &Config, include: &[String], exclude: &[String]) -> Result
         return Err(SelectError::Nothing);
     }
     let whole = regions.len() == all.len();
-    Ok(Selection { regions: regions.into_iter().map(str::to_owned).collect(), whole })
+    Ok(Selection { regions: regions.into_iter().map(RegionName::new).collect(), whole })
 }
 
 fn matching<'a>(all: &BTreeSet<&'a str>, name: &str) -> Result<Vec<&'a str>, SelectError> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use super::bill::{Allowances, Bill, price};
@@ -39,9 +40,9 @@ const SEEN_USD: f64 = 0.005;
 
 /// Prices the templates of before and after, by region and kind, with what every account has for nothing.
 pub fn change(
-    home: &str,
-    before: &BTreeMap<(String, StackKind), Template>,
-    after: &BTreeMap<(String, StackKind), Template>,
+    home: &RegionName,
+    before: &BTreeMap<(RegionName, StackKind), Template>,
+    after: &BTreeMap<(RegionName, StackKind), Template>,
     model: &Model,
 ) -> Result<CostChange, PriceError> {
     let prices = Prices::committed()?;
@@ -54,8 +55,8 @@ pub fn change(
 
 /// The bill of templates; none without an edge that answers.
 fn bill(
-    home: &str,
-    templates: &BTreeMap<(String, StackKind), Template>,
+    home: &RegionName,
+    templates: &BTreeMap<(RegionName, StackKind), Template>,
     model: &Model,
     prices: &Prices,
 ) -> Result<Option<Bill>, PriceError> {
@@ -136,7 +137,7 @@ mod tests {
     use crate::config::Config;
     use crate::infra::stacks::{Renderer, test_artifacts, test_config};
 
-    fn templates(config: &Config) -> BTreeMap<(String, StackKind), Template> {
+    fn templates(config: &Config) -> BTreeMap<(RegionName, StackKind), Template> {
         let artifacts = test_artifacts();
         let stacks = Renderer::new(config, &artifacts).and_then(|renderer| renderer.all()).expect("rendered");
         stacks.into_iter().map(|stack| ((stack.region, stack.kind), stack.template)).collect()

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use ipgeo_contract::{Limit, Window, env};
+use ipgeo_contract::{Limit, RegionName, Window, env};
 use serde_json::Value;
 
 use super::measure::{Caller, ledger_item_bytes, line_bytes};
@@ -41,7 +41,7 @@ pub(crate) enum Replicated {
 /// One region's part.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Edge {
-    pub(crate) region: String,
+    pub(crate) region: RegionName,
     pub(crate) memory_mb: f64,
     pub(crate) architecture: Architecture,
     pub(crate) cache_s: f64,
@@ -83,7 +83,7 @@ pub(crate) struct Counting {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Design {
     pub(crate) front: Front,
-    pub(crate) home: String,
+    pub(crate) home: RegionName,
     pub(crate) edges: Vec<Edge>,
     pub(crate) lines: Lines,
     pub(crate) counting: Counting,
@@ -95,7 +95,7 @@ pub(crate) struct Design {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part<'a> {
     /// Where it is.
-    pub(crate) region: &'a str,
+    pub(crate) region: &'a RegionName,
     /// Its kind.
     pub(crate) kind: StackKind,
     /// What it says.
@@ -156,11 +156,11 @@ impl Design {
     }
 
     /// Our own, as these templates say; what is not among them is not billed.
-    pub(crate) fn of_parts(home: &str, parts: &[Part<'_>]) -> Self {
+    pub(crate) fn of_parts(home: &RegionName, parts: &[Part<'_>]) -> Self {
         let of_kind = |kind| parts.iter().filter(move |part| part.kind == kind);
         let mut edges: Vec<Edge> = of_kind(StackKind::Edge).map(edge).collect();
         let names = || edges.iter().map(|edge| edge.region.as_str());
-        let first = of_kind(StackKind::Edge).find(|part| part.region == home);
+        let first = of_kind(StackKind::Edge).find(|part| *part.region == *home);
         let first = first.or_else(|| of_kind(StackKind::Edge).next());
         let lines = Lines {
             keyed: line_bytes(Caller::Keyed, names()),
@@ -174,10 +174,10 @@ impl Design {
         let counting = stack.map_or(NOTHING_COUNTED, |stack| counting(stack, first, names()));
         let zone = first.is_some_and(|part| part.template.resources.contains_key("Domain"));
         let tiers = tiers(stack, first);
-        if let (Some(stack), Some(edge)) = (stack, edges.iter_mut().find(|edge| edge.region == home)) {
+        if let (Some(stack), Some(edge)) = (stack, edges.iter_mut().find(|edge| edge.region == *home)) {
             edge.alarms += stack.alarms();
         }
-        Self { front: Front::Http, home: home.to_owned(), edges, lines, counting, tiers, zone }
+        Self { front: Front::Http, home: home.clone(), edges, lines, counting, tiers, zone }
     }
 
     /// The design of 2018 in the same regions: a REST API, `print(event)` for a usage line, every count
@@ -245,7 +245,7 @@ pub(crate) fn windows_of(window: Window) -> f64 {
 
 fn edge(part: &Part<'_>) -> Edge {
     Edge {
-        region: part.region.to_owned(),
+        region: part.region.clone(),
         memory_mb: part.number("LookupFunction", "MemorySize", 128.0),
         architecture: part.architecture("LookupFunction"),
         cache_s: part.variable(env::ACCESS_CACHE_S).unwrap_or(0.0),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ipgeo_contract::RegionName;
 use serde::{Deserialize, Serialize};
 
 /// What is charged for.
@@ -80,13 +81,13 @@ pub struct Prices {
     /// `USD`.
     pub currency: String,
     /// The region whose prices are exact.
-    pub base_region: String,
+    pub base_region: RegionName,
     /// Where they are from.
     pub source: String,
     /// How the others are made.
     pub estimate: String,
     items: BTreeMap<Item, Entry>,
-    regions: BTreeMap<String, Factor>,
+    regions: BTreeMap<RegionName, Factor>,
     /// Whether every region is priced as the base region: nothing is estimated then, and nothing is regional.
     #[serde(skip)]
     base_only: bool,

@@ -11,7 +11,7 @@ use dynoxide::actions::get_item::GetItemRequest;
 use dynoxide::actions::scan::ScanRequest;
 use dynoxide::actions::update_table::UpdateTableRequest;
 use dynoxide::{AttributeValue, Database, ImportOptions, Item};
-use ipgeo_contract::access_attr;
+use ipgeo_contract::{RegionName, access_attr};
 
 use super::operations::id;
 use super::replication::{Change, Source, Target};
@@ -126,12 +126,12 @@ impl Target for Table {
 }
 
 /// Makes every copy equal to home's table. They differ by writes made while `ipgeo dev` was stopped or had fewer regions.
-pub(crate) fn level(home: &Table, copies: &[(String, Table)]) -> anyhow::Result<()> {
+pub(crate) fn level(home: &Table, copies: &[(RegionName, Table)]) -> anyhow::Result<()> {
     let items = home.all().context("read home's access table")?;
     let tally = Tally::new(None, "copying API keys to the regions", items.len() * copies.len());
     thread::scope(|scope| {
         let (items, tally) = (&items, &tally);
-        let level = |(region, copy): &'_ (String, Table)| {
+        let level = |(region, copy): &'_ (RegionName, Table)| {
             copy.level(items, tally).with_context(|| format!("copy home's access table to {region}"))
         };
         let threads: Vec<_> = copies.iter().map(|copy| scope.spawn(move || level(copy))).collect();
@@ -189,7 +189,7 @@ mod tests {
     fn a_copy_becomes_the_same_as_home_whatever_it_was() {
         let home = table();
         home.put((0..5_000).map(|number| item(number, "new")).collect()).expect("put");
-        let copies: Vec<(String, Table)> =
+        let copies: Vec<(RegionName, Table)> =
             ["empty", "old", "same"].map(|name| (name.to_owned(), table())).into();
         copies[1].1.put((2_500..6_000).map(|number| item(number, "old")).collect()).expect("put");
         copies[2].1.put((0..5_000).map(|number| item(number, "new")).collect()).expect("put");

@@ -95,7 +95,7 @@ impl Counting {
 
 /// The regions of the file, in its order, then others that have left a log.
 fn log_names(config: &Config, folder: &Path) -> anyhow::Result<Vec<String>> {
-    let mut names: Vec<String> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let mut names: Vec<String> = config.regions.iter().map(|region| region.name.to_string()).collect();
     let left = SegmentedLog::names(folder, EXTENSION).context("look for logs")?;
     let others: Vec<String> = left.into_iter().filter(|name| !names.contains(name)).collect();
     names.extend(others);

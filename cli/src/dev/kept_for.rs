@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use ipgeo_contract::RegionName;
 use serde::{Deserialize, Serialize};
 
 use super::world::StartError;
@@ -15,7 +16,7 @@ const FILE_NAME: &str = "service.json";
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct KeptFor {
     service: String,
-    home: String,
+    home: RegionName,
 }
 
 /// Refuses stores of another service or home region; marks new ones.
@@ -34,7 +35,7 @@ pub(super) fn check_kept_for(stores: &Path, config: &Config) -> anyhow::Result<(
         Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
     };
     let (what, was, is) = if kept.home != wanted.home {
-        ("home", kept.home, wanted.home)
+        ("home", kept.home.to_string(), wanted.home.to_string())
     } else if kept.service != wanted.service {
         ("service", kept.service, wanted.service)
     } else {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use dynoxide::Item;
+use ipgeo_contract::RegionName;
 
 /// Delay between a write and reading its items, to batch writes: many cost hardly more than one.
 const GATHER: Duration = Duration::from_millis(20);
@@ -114,7 +115,7 @@ pub(crate) struct Replication<S, T> {
 
 /// A region's copy and its queue.
 struct Copy<T> {
-    region: String,
+    region: RegionName,
     table: T,
     due: VecDeque<Arc<Change>>,
     outage: Outage,
@@ -122,7 +123,7 @@ struct Copy<T> {
 
 impl<S: Source, T: Target> Replication<S, T> {
     /// Of `home` to each region's copy.
-    pub(crate) fn new(home: S, copies: impl IntoIterator<Item = (String, T)>, lag: Duration) -> Self {
+    pub(crate) fn new(home: S, copies: impl IntoIterator<Item = (RegionName, T)>, lag: Duration) -> Self {
         let copies = copies.into_iter().map(|(region, table)| Copy {
             region,
             table,

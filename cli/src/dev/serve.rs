@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use ipgeo_contract::RegionName;
 use ipgeo_geo::Database;
 use ipgeo_runtime::lookup::Lookup;
 use ipgeo_runtime::tables;
@@ -43,7 +44,7 @@ pub(crate) struct Edge {
     /// The handler.
     pub(crate) lookup: Lookup<EdgeTable, Arc<Database>, RegionLog>,
     /// The region's name.
-    pub(crate) name: String,
+    pub(crate) name: RegionName,
     /// Where it is.
     pub(crate) point: Point,
     /// What it lets through; `None`: everything.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use aws_credential_types::Credentials;
-use ipgeo_contract::AddressSecret;
+use ipgeo_contract::{AddressSecret, RegionName};
 use ipgeo_geo::Database;
 use ipgeo_runtime::dynamo::{AccessTable, Effort, LedgerTable, client, create_access_table, create_tables};
 use ipgeo_runtime::lookup::{Lookup, Settings};
@@ -282,7 +282,7 @@ async fn replicate(
     (feed, writes): (Feed, Writes),
 ) -> anyhow::Result<Running> {
     let name = config.service.access_table();
-    let mut tables: Vec<(String, Table)> = config
+    let mut tables: Vec<(RegionName, Table)> = config
         .regions
         .iter()
         .zip(stores)
@@ -298,7 +298,7 @@ async fn replicate(
 
 fn settings(config: &Config, region: &Region) -> Settings {
     Settings {
-        region: ipgeo_contract::RegionName::new(region.name.as_str()),
+        region: region.name.clone(),
         access_cache_s: region.runtime.access_cache_s,
         anonymous_limit: config.tiers.anonymous.limit,
         anonymous_site_limit: config.tiers.anonymous.site_limit,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use crate::config::Config;
@@ -18,7 +19,7 @@ const DIGEST_CHARS: usize = 8;
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct RegionStatus {
     /// Its name.
-    pub region: String,
+    pub region: RegionName,
     /// Whether it is home.
     pub home: bool,
     /// Whether regions.toml has it.
@@ -45,14 +46,14 @@ pub struct RegionStatus {
 pub fn region_statuses(
     config: &Config,
     observed: &Observed,
-    replicas: &BTreeMap<String, String>,
-    answers: &BTreeMap<String, EdgeAnswer>,
+    replicas: &BTreeMap<RegionName, String>,
+    answers: &BTreeMap<RegionName, EdgeAnswer>,
 ) -> Vec<RegionStatus> {
-    let in_file: Vec<String> = config.regions.iter().map(|region| region.name.clone()).collect();
-    let known: BTreeSet<&String> = in_file.iter().collect();
+    let in_file: Vec<RegionName> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let known: BTreeSet<&RegionName> = in_file.iter().collect();
     let mut deployed = observed.deployed_regions();
     deployed.extend(replicas.keys().cloned());
-    let orphans: Vec<String> = deployed.into_iter().filter(|region| !known.contains(region)).collect();
+    let orphans: Vec<RegionName> = deployed.into_iter().filter(|region| !known.contains(region)).collect();
     in_file
         .iter()
         .map(|region| (region, true))
@@ -66,18 +67,18 @@ pub fn region_statuses(
 fn region_status(
     config: &Config,
     observed: &Observed,
-    replicas: &BTreeMap<String, String>,
+    replicas: &BTreeMap<RegionName, String>,
     answer: Option<&EdgeAnswer>,
-    region: &str,
+    region: &RegionName,
     in_file: bool,
 ) -> RegionStatus {
-    let home = config.service.home == region;
+    let home = config.service.home == *region;
     let edge = observed.stack(region, StackKind::Edge);
     let output = |name: &str| edge.and_then(|edge| edge.outputs.get(name)).cloned();
     let digest = |name: &str| output(name).map(|digest| digest.chars().take(DIGEST_CHARS).collect());
     let has_home = home && observed.stack(region, StackKind::Home).is_some();
     RegionStatus {
-        region: region.to_owned(),
+        region: region.clone(),
         home,
         in_file,
         stacks: stacks(observed.regions.get(region), home, in_file),
@@ -167,7 +168,7 @@ limit = "9/day"
 
     fn zone() -> Zone {
         let record = |region: &str, kind| Record {
-            region: region.to_owned(),
+            region: region.clone(),
             kind,
             alias: Alias { domain: "d".into(), zone: "Z".into() },
             evaluates_health: true,
@@ -178,7 +179,7 @@ limit = "9/day"
                 record("eu-west-1", RecordKind::Aaaa),
                 record("ap-south-1", RecordKind::A),
             ],
-            drained: BTreeSet::from(["us-east-1".to_owned()]),
+            drained: BTreeSet::from([RegionName::new("us-east-1")]),
             ..Zone::default()
         }
     }
@@ -213,10 +214,10 @@ limit = "9/day"
     #[test]
     fn each_region_has_its_status() {
         let config = crate::config::parse("regions.toml", FILE).expect("sound");
-        let replicas = BTreeMap::from([("us-east-1".to_owned(), "ACTIVE".to_owned())]);
+        let replicas = BTreeMap::from([(RegionName::new("us-east-1"), "ACTIVE".to_owned())]);
         let answers = BTreeMap::from([
-            ("eu-west-1".to_owned(), Ok(12.4)),
-            ("us-east-1".to_owned(), Err("no answer".to_owned())),
+            (RegionName::new("eu-west-1"), Ok(12.4)),
+            (RegionName::new("us-east-1"), Err("no answer".to_owned())),
         ]);
         let lines: Vec<String> =
             region_statuses(&config, &observed(), &replicas, &answers).iter().map(line).collect();

@@ -1,5 +1,6 @@
 //! What is simulated.
 
+use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use crate::config::Config;
@@ -51,7 +52,7 @@ pub struct Scenario {
     /// The way of a count; the log's lag is drawn between a tenth of it and all of it.
     pub pipeline: Pipeline,
     /// Regions, home first.
-    pub regions: Vec<String>,
+    pub regions: Vec<RegionName>,
     /// The share of the stream's records that are in it twice, 0 to 1.
     pub duplicates: f64,
     /// The share of batches that are delivered again after they were counted, 0 to 1.
@@ -74,7 +75,7 @@ impl Scenario {
     /// A usual day of a configuration.
     pub fn of(config: &Config, calls: f64) -> Self {
         let home = &config.service.home;
-        let mut regions: Vec<String> = config.regions.iter().map(|region| region.name.clone()).collect();
+        let mut regions: Vec<RegionName> = config.regions.iter().map(|region| region.name.clone()).collect();
         regions.sort_by_key(|name| name != home);
         Self {
             calls,

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use ipgeo_contract::RegionName;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -105,7 +106,7 @@ impl MemoryCloud {
         let mut state = self.now();
         let name = state.names.access_table.clone();
         if let Some(table) = state.contents.tables.get_mut(&name) {
-            table.replicas.insert(region.to_owned(), false);
+            table.replicas.insert(RegionName::new(region), false);
         }
     }
 
@@ -113,7 +114,7 @@ impl MemoryCloud {
     pub fn set_unhealthy(&self, region: &str, why: Option<&str>) {
         let mut state = self.now();
         match why {
-            Some(why) => drop(state.unhealthy.insert(region.to_owned(), why.to_owned())),
+            Some(why) => drop(state.unhealthy.insert(RegionName::new(region), why.to_owned())),
             None => drop(state.unhealthy.remove(region)),
         }
     }
@@ -230,7 +231,7 @@ impl CloudRead for MemoryCloud {
 impl CloudWrite for MemoryCloud {
     async fn ensure(
         &self,
-        region: &str,
+        region: &RegionName,
         action: &Action,
         tell: &(dyn Fn(Progress) + Sync),
     ) -> Result<Done, StepError> {
@@ -257,8 +258,8 @@ impl Probe for MemoryCloud {
 }
 
 impl ProbeTargets for MemoryCloud {
-    async fn target(&self, region: &str, domain: Option<&str>) -> Result<ProbeTarget, StepError> {
+    async fn target(&self, region: &RegionName, domain: Option<&str>) -> Result<ProbeTarget, StepError> {
         let host = domain.map_or_else(|| format!("edge.{region}.example"), str::to_owned);
-        Ok(ProbeTarget { region: region.to_owned(), host, connect: None, tls: true, api_key: None })
+        Ok(ProbeTarget { region: region.clone(), host, connect: None, tls: true, api_key: None })
     }
 }

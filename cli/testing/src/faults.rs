@@ -1,10 +1,12 @@
 //! Steps that fail on purpose.
 
+use ipgeo_contract::RegionName;
+
 /// A step that fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InjectedFault {
     /// Where.
-    pub region: String,
+    pub region: RegionName,
     /// The step by its title.
     pub step: String,
     /// Which of several calls of that title, from 0.

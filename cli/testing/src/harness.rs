@@ -14,6 +14,7 @@ use ipgeo::infra::plan::{
     show,
 };
 use ipgeo::infra::stacks::{ArtifactRef, ArtifactSet};
+use ipgeo_contract::RegionName;
 
 /// The home region of [`File::of`].
 pub const HOME: &str = "eu-central-1";
@@ -41,9 +42,9 @@ const ZONE: &str = "domain = \"api.example.com\"\nhosted_zone = \"example.com\"\
 #[derive(Debug, Clone)]
 pub struct File {
     /// The home region.
-    pub home: String,
+    pub home: RegionName,
     /// Regions, home among them.
-    pub regions: BTreeSet<String>,
+    pub regions: BTreeSet<RegionName>,
     /// Memory of the lookup functions, MB.
     pub memory_mb: u32,
     /// Whether it has [`DOMAIN`].
@@ -60,7 +61,7 @@ impl File {
     /// A file with these regions, and all else as in production.
     pub fn of(regions: &[&str]) -> Self {
         Self {
-            home: HOME.to_owned(),
+            home: RegionName::new(HOME),
             regions: set(regions),
             memory_mb: 256,
             has_domain: true,
@@ -98,8 +99,8 @@ impl File {
 }
 
 /// Names as a set.
-pub fn set(names: &[&str]) -> BTreeSet<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
+pub fn set(names: &[&str]) -> BTreeSet<RegionName> {
+    names.iter().map(|name| RegionName::new(*name)).collect()
 }
 
 /// Options of a deploy of everything, with every artifact at hand.

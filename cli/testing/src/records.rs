@@ -16,7 +16,7 @@ pub(crate) fn ensure(
 ) -> Result<Done, StepError> {
     let mut aliases = Vec::new();
     for region in &change.attach {
-        let id = (region.clone(), state.names.stack(StackKind::Edge));
+        let id = (region.to_string(), state.names.stack(StackKind::Edge));
         let alias = state.contents.stacks.get(&id).and_then(alias_of);
         let alias = alias.ok_or_else(|| StepError::of(format!("the edge of {region} has no domain")))?;
         aliases.push((region.clone(), alias));

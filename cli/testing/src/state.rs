@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipgeo_contract::RegionName;
 use serde_json::Value;
 
 use crate::faults::InjectedFault;
@@ -32,7 +33,7 @@ pub(crate) type StackId = (String, String);
 #[derive(Debug, Clone)]
 pub(crate) struct CloudState {
     pub(crate) names: Names,
-    pub(crate) home: String,
+    pub(crate) home: RegionName,
     pub(crate) contents: Contents,
     pub(crate) zones: Vec<HostedZone>,
     pub(crate) latency: Latency,
@@ -40,7 +41,7 @@ pub(crate) struct CloudState {
     pub(crate) unreachable: BTreeMap<String, Refusal>,
     pub(crate) refused: Option<Refusal>,
     pub(crate) taken_buckets: BTreeSet<String>,
-    pub(crate) unhealthy: BTreeMap<String, String>,
+    pub(crate) unhealthy: BTreeMap<RegionName, String>,
     pub(crate) bad_code: BTreeSet<String>,
     pub(crate) faults: Vec<InjectedFault>,
     pub(crate) operations: Vec<Operation>,
@@ -104,7 +105,7 @@ pub(crate) struct HeldResource {
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     /// Regions that have it, and whether each is protected from deletion.
-    pub(crate) replicas: BTreeMap<String, bool>,
+    pub(crate) replicas: BTreeMap<RegionName, bool>,
     /// Whether secret and probes' API key are in it.
     pub(crate) ready: bool,
     pub(crate) limits: BTreeMap<(String, String), u64>,
@@ -117,7 +118,7 @@ pub(crate) struct HostedZone {
     pub(crate) id: String,
     /// Our latency records, by domain.
     pub(crate) records: Vec<(String, Record)>,
-    pub(crate) drained: BTreeSet<String>,
+    pub(crate) drained: BTreeSet<RegionName>,
     /// Records of others, by name.
     pub(crate) foreign: Vec<(String, Foreign)>,
     /// When records led to a target for the last time.
@@ -157,7 +158,7 @@ impl CloudState {
     pub(crate) fn new(names: Names, home: &str) -> Self {
         Self {
             names,
-            home: home.to_owned(),
+            home: RegionName::new(home),
             contents: Contents::default(),
             zones: Vec::new(),
             latency: Latency::default(),

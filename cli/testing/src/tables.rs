@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipgeo_contract::RegionName;
 use serde_json::Value;
 
 use crate::log::Log;
@@ -13,11 +14,11 @@ use crate::text::list;
 use ipgeo::infra::stacks::Template;
 
 /// Regions of a table's declared replicas, and whether each is protected.
-fn declared(properties: &Value) -> BTreeMap<String, bool> {
+fn declared(properties: &Value) -> BTreeMap<RegionName, bool> {
     let replicas = properties.get("Replicas").and_then(Value::as_array).into_iter().flatten();
     let replica = |replica: &Value| {
         let protected = replica.get("DeletionProtectionEnabled") == Some(&Value::Bool(true));
-        Some((replica.get("Region")?.as_str()?.to_owned(), protected))
+        Some((RegionName::new(replica.get("Region")?.as_str()?), protected))
     };
     replicas.filter_map(replica).collect()
 }
@@ -26,7 +27,7 @@ fn name(properties: &Value) -> String {
     properties.get("TableName").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-fn regions(replicas: &BTreeMap<String, bool>) -> BTreeSet<String> {
+fn regions(replicas: &BTreeMap<RegionName, bool>) -> BTreeSet<RegionName> {
     replicas.keys().cloned().collect()
 }
 
@@ -37,10 +38,10 @@ pub(crate) fn create_global(
     properties: &Value,
 ) -> Result<(), String> {
     let replicas = declared(properties);
-    if !replicas.contains_key(&stack.0) {
+    if !replicas.contains_key(stack.0.as_str()) {
         return Err(format!("the stack's own region {} must have a replica", stack.0));
     }
-    if let Some(region) = replicas.keys().find(|region| rules.unreachable.contains_key(*region)) {
+    if let Some(region) = replicas.keys().find(|region| rules.unreachable.contains_key(region.as_str())) {
         return Err(format!("{region} is not enabled"));
     }
     let table = Table { replicas, ready: false, limits: BTreeMap::new() };
@@ -49,7 +50,7 @@ pub(crate) fn create_global(
 }
 
 pub(crate) fn create(contents: &mut Contents, stack: &StackId, properties: &Value) {
-    let replicas = BTreeMap::from([(stack.0.clone(), is_protected(properties))]);
+    let replicas = BTreeMap::from([(RegionName::new(stack.0.as_str()), is_protected(properties))]);
     contents.tables.insert(name(properties), Table { replicas, ready: false, limits: BTreeMap::new() });
 }
 
@@ -59,7 +60,7 @@ fn is_protected(properties: &Value) -> bool {
 
 pub(crate) fn update(contents: &mut Contents, stack: &StackId, properties: &Value) {
     if let Some(table) = contents.tables.get_mut(&name(properties)) {
-        table.replicas.insert(stack.0.clone(), is_protected(properties));
+        table.replicas.insert(RegionName::new(stack.0.as_str()), is_protected(properties));
     }
 }
 
@@ -93,8 +94,8 @@ pub(crate) fn update_global(
     after: &Value,
 ) -> Result<(), String> {
     let (old, new) = (declared(before), declared(after));
-    let added: BTreeSet<String> = regions(&new).difference(&regions(&old)).cloned().collect();
-    let removed: BTreeSet<String> = regions(&old).difference(&regions(&new)).cloned().collect();
+    let added: BTreeSet<RegionName> = regions(&new).difference(&regions(&old)).cloned().collect();
+    let removed: BTreeSet<RegionName> = regions(&old).difference(&regions(&new)).cloned().collect();
     let Some(table) = contents.tables.get_mut(&name(after)) else {
         return Err("the table is not there".to_owned());
     };
@@ -102,7 +103,7 @@ pub(crate) fn update_global(
         let (added, removed) = (list(&added), list(&removed));
         return illegal(log, format!("one replica in an update: +({added}) -({removed})"));
     }
-    if removed.contains(&stack.0) {
+    if removed.contains(stack.0.as_str()) {
         return illegal(log, "home's own replica can't be removed".to_owned());
     }
     for region in &removed {
@@ -110,7 +111,7 @@ pub(crate) fn update_global(
             return illegal(log, format!("the replica in {region} is protected from deletion"));
         }
         let function = ResourceId {
-            scope: region.clone(),
+            scope: region.to_string(),
             kind: "AWS::Lambda::Function".to_owned(),
             name: rules.names.lookup_function.clone(),
         };
@@ -121,7 +122,7 @@ pub(crate) fn update_global(
         log.effect(&stack.0, format!("remove replica {region}"));
     }
     for region in &added {
-        if rules.unreachable.contains_key(region) {
+        if rules.unreachable.contains_key(region.as_str()) {
             return Err(format!("{region} is not enabled"));
         }
         if table.replicas.contains_key(region) {

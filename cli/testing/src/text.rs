@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use ipgeo_contract::RegionName;
+
 /// The names of regions, for messages.
-pub(crate) fn list(regions: &BTreeSet<String>) -> String {
-    regions.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+pub(crate) fn list(regions: &BTreeSet<RegionName>) -> String {
+    regions.iter().map(RegionName::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Enough of a digest to tell two texts apart.

@@ -8,9 +8,10 @@ use ipgeo::infra::plan::{Action, BucketKind, RecordChange, StackChange};
 use ipgeo::infra::stacks::{ArtifactRef, DataPolicy, Renderer, Replica, Stack, StackKind};
 use ipgeo_cli_testing::harness::{File, HOME, deployed, observed, test_artifacts};
 use ipgeo_cli_testing::{ACCOUNT, FaultKind, InjectedFault, MemoryCloud};
+use ipgeo_contract::RegionName;
 
 async fn ensure(cloud: &MemoryCloud, region: &str, action: Action) -> Result<Done, StepError> {
-    cloud.ensure(region, &action, &|_| {}).await
+    cloud.ensure(&RegionName::new(region), &action, &|_| {}).await
 }
 
 fn stack(stack: Stack, zone: bool) -> Action {
@@ -31,8 +32,10 @@ fn stack(stack: Stack, zone: bool) -> Action {
 fn home(config: &Config, replicas: &[(&str, bool)], data: DataPolicy) -> Action {
     let artifacts = test_artifacts();
     let renderer = Renderer::new(config, &artifacts).expect("templates").for_account(ACCOUNT);
-    let replica =
-        |(region, protected): &(&str, bool)| Replica { region: (*region).to_owned(), protected: *protected };
+    let replica = |(region, protected): &(&str, bool)| Replica {
+        region: RegionName::new(*region),
+        protected: *protected,
+    };
     let replicas: Vec<Replica> = replicas.iter().map(replica).collect();
     stack(renderer.home(&replicas, data).expect("rendered"), false)
 }
@@ -84,7 +87,7 @@ async fn stacks_need_what_they_name() {
         stack(renderer.edge(region).expect("rendered"), zone)
     };
     let cloud = MemoryCloud::new(&config);
-    let bucket = |region: &str| stack(renderer.artifacts(region).expect("rendered"), false);
+    let bucket = |region: &str| stack(renderer.artifacts(&RegionName::new(region)).expect("rendered"), false);
     // No bucket, then no code in it.
     for _ in 0..2 {
         let refused = ensure(&cloud, HOME, home(&config, &[(HOME, true)], DataPolicy::Keep)).await;
@@ -163,7 +166,7 @@ async fn both_ends_of_a_failed_creation_can_be_had() {
     for (deleted, kind, status) in table {
         let cloud = MemoryCloud::new(&config);
         cloud.set_failed_creations_deleted(deleted);
-        let (region, step) = (HOME.to_owned(), "artifacts stack".to_owned());
+        let (region, step) = (RegionName::new(HOME), "artifacts stack".to_owned());
         cloud.inject(InjectedFault { region, step, nth: 0, kind });
         let bucket = || stack(renderer.artifacts(HOME).expect("rendered"), false);
         ensure(&cloud, HOME, bucket()).await.expect_err("broken");

@@ -49,7 +49,7 @@ fn check_run(plan: &Plan, wave: usize, broken: &InjectedFault, run: Option<&Run>
     }
     assert_eq!(run.done.len() + 1 + run.left(plan), plan.summary().steps);
     let report = run.report(plan, "ipgeo deploy");
-    for part in [&broken.region, &broken.step, &failure.error.message, &"ipgeo deploy".to_owned()] {
+    for part in [broken.region.as_str(), &broken.step, &failure.error.message, "ipgeo deploy"] {
         assert!(report.contains(part.as_str()), "{part} in {report}");
     }
 }

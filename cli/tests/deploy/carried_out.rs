@@ -12,9 +12,10 @@ use ipgeo_cli_testing::harness::{
     observed, planned, planned_destroy, planned_for, planned_with, set, test_artifacts,
 };
 use ipgeo_cli_testing::{FaultKind, InjectedFault, Latency, MemoryCloud};
+use ipgeo_contract::RegionName;
 
 pub(crate) fn break_at(cloud: &MemoryCloud, region: &str, step: &str, kind: FaultKind) {
-    let (region, step) = (region.to_owned(), step.to_owned());
+    let (region, step) = (RegionName::new(region), step.to_owned());
     cloud.inject(InjectedFault { region, step, nth: 0, kind });
 }
 
@@ -34,13 +35,13 @@ async fn a_second_deploy_plans_nothing() {
         let again = planned(&cloud, &file).await.expect("a plan");
         assert_eq!(
             again,
-            Plan { service: "ipgeo-prod".to_owned(), home: HOME.to_owned(), ..Plan::default() }
+            Plan { service: "ipgeo-prod".to_owned(), home: RegionName::new(HOME), ..Plan::default() }
         );
         let told = show(&again, false);
         assert_eq!((told.body.as_str(), told.last_line.contains("Nothing to do")), ("", true));
         for region in TEN {
             let target = ProbeTarget {
-                region: region.to_owned(),
+                region: RegionName::new(region),
                 host: DOMAIN.to_owned(),
                 connect: None,
                 tls: true,
@@ -107,7 +108,7 @@ async fn regions_that_are_not_named_are_left_alone() {
     let changed = file.with(|file| {
         file.memory_mb = 512;
         file.startup = "1/day".to_owned();
-        file.regions.insert("eu-west-1".to_owned());
+        file.regions.insert(RegionName::new("eu-west-1"));
         file.regions.remove("us-east-1");
     });
     // Home is not named: nothing but the new edge's replica changes in it.
@@ -191,8 +192,10 @@ async fn an_edge_that_is_gone_is_made_again_and_its_records_follow() {
     // Somebody has deleted the stack by hand; replica, bucket and records are still there.
     let step = Action::DeleteStack { kind: StackKind::Edge, name: "ipgeo-prod-edge".to_owned() };
     let gone = Plan { waves: vec![], ..planned(&cloud, &file).await.expect("a plan") };
-    let wave =
-        ipgeo::infra::plan::Wave { wave: WaveKind::RemoveEdges, steps: vec![Step::new("sa-east-1", step)] };
+    let wave = ipgeo::infra::plan::Wave {
+        wave: WaveKind::RemoveEdges,
+        steps: vec![Step::new(&RegionName::new("sa-east-1"), step)],
+    };
     carried_out(&cloud, &Plan { waves: vec![wave], ..gone }).await;
     cloud.clear_log();
     let plan = planned(&cloud, &file).await.expect("a plan");
@@ -332,7 +335,7 @@ async fn a_rollback_returns_every_region_that_was_touched() {
     let before = File::of(&[HOME, "us-east-1", "us-west-2"]);
     let after = File::of(&FOUR).with(|file| {
         file.memory_mb = 512;
-        file.regions.insert("us-west-2".to_owned());
+        file.regions.insert(RegionName::new("us-west-2"));
         file.startup = "2/day".to_owned();
     });
     let cloud = deployed(&before).await;

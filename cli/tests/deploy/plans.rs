@@ -11,6 +11,7 @@ use ipgeo_cli_testing::harness::{
     planned_for, planned_with, set, test_artifacts,
 };
 use ipgeo_cli_testing::{ACCOUNT, MemoryCloud};
+use ipgeo_contract::RegionName;
 
 fn text(plan: &Plan, verbose: bool) -> String {
     let shown = show(plan, verbose);
@@ -57,7 +58,7 @@ async fn an_artifact_that_is_nowhere_forbids_the_deploy() {
     // What home's bucket holds need not be here.
     let cloud = deployed(&file).await;
     let more = file.with(|file| {
-        file.regions.insert("eu-west-1".to_owned());
+        file.regions.insert(RegionName::new("eu-west-1"));
     });
     let plan = planned_with(&cloud, &more, |options| options.files.clear()).await.expect("a plan");
     assert!(!plan.is_empty());

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ipgeo_contract::RegionName;
 use proptest::prelude::*;
 use tokio::runtime::Builder;
 
@@ -21,20 +22,20 @@ const EDGES: [&str; 5] = ["ap-south-1", "eu-west-1", "sa-east-1", "us-east-1", "
 #[derive(Debug, Clone)]
 enum Turn {
     /// The file gets other regions.
-    Regions(BTreeSet<String>),
+    Regions(BTreeSet<RegionName>),
     /// The file gets another memory size.
     Memory(u32),
     /// All of it is deployed, and this step is broken so.
     Deploy(Option<(usize, FaultKind)>),
     /// Some regions are deployed, and this step is broken so.
-    DeploySome(BTreeSet<String>, Option<(usize, FaultKind)>),
+    DeploySome(BTreeSet<RegionName>, Option<(usize, FaultKind)>),
     /// A region is taken out of DNS, or put back.
-    Traffic(TrafficChange, String),
+    Traffic(TrafficChange, RegionName),
 }
 
-fn some_regions() -> impl Strategy<Value = BTreeSet<String>> {
+fn some_regions() -> impl Strategy<Value = BTreeSet<RegionName>> {
     proptest::collection::btree_set(proptest::sample::select(EDGES.to_vec()), 0..=EDGES.len())
-        .prop_map(|regions| regions.into_iter().map(str::to_owned).collect())
+        .prop_map(|regions| regions.into_iter().map(RegionName::new).collect())
 }
 
 fn break_of_a_step() -> impl Strategy<Value = Option<(usize, FaultKind)>> {
@@ -43,7 +44,7 @@ fn break_of_a_step() -> impl Strategy<Value = Option<(usize, FaultKind)>> {
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
-    let region = proptest::sample::select(EDGES.to_vec()).prop_map(str::to_owned);
+    let region = proptest::sample::select(EDGES.to_vec()).prop_map(RegionName::new);
     let change = proptest::sample::select(vec![TrafficChange::Drain, TrafficChange::Attach]);
     prop_oneof![
         3 => some_regions().prop_map(Turn::Regions),
@@ -75,7 +76,7 @@ async fn take(cloud: &MemoryCloud, file: &mut File, turn: &Turn) {
     match turn {
         Turn::Regions(regions) => {
             file.regions.clone_from(regions);
-            file.regions.insert(HOME.to_owned());
+            file.regions.insert(RegionName::new(HOME));
         }
         Turn::Memory(memory_mb) => file.memory_mb = *memory_mb,
         Turn::Deploy(broken) => {

@@ -2,6 +2,7 @@
 
 use ipgeo::infra::plan::{TrafficChange, TrafficError, drain_or_attach};
 use ipgeo_cli_testing::harness::{FOUR, File, HOME, deployed, finish, observed, planned, set};
+use ipgeo_contract::RegionName;
 
 #[tokio::test(start_paused = true)]
 async fn traffic_is_drained_and_attached_in_one_batch() {
@@ -39,7 +40,7 @@ async fn traffic_is_drained_and_attached_in_one_batch() {
         }
     }
     // A region of the file may be drained before it is deployed; there is nothing to attach.
-    let more = file.with(|file| file.regions.extend(["eu-west-1".to_owned()])).config();
+    let more = file.with(|file| file.regions.extend([RegionName::new("eu-west-1")])).config();
     let seen = observed(&cloud, &more).await.expect("read");
     let planned = |change| drain_or_attach(&more, &seen, change, "eu-west-1", &all, false);
     assert_eq!(planned(TrafficChange::Drain).expect("a plan").steps().count(), 1);

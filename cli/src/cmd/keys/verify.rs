@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use clap::Args;
 use futures_util::future::join_all;
-use ipgeo_contract::{Identity, KeyRecord};
+use ipgeo_contract::{Identity, KeyRecord, RegionName};
 use ipgeo_runtime::dynamo::AccessTable;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -44,7 +44,7 @@ pub struct VerifyArgs {
 /// What one region knows of an API key.
 #[derive(Debug, Default, Serialize)]
 struct Sight {
-    region: String,
+    region: RegionName,
     /// `yes`, `no`, or `older`: known with other settings than home's.
     known: &'static str,
     since: Option<String>,
@@ -69,7 +69,7 @@ async fn regions(
     home: &Home,
     config: &Config,
     shared: &Shared,
-) -> anyhow::Result<Vec<(String, AccessTable)>> {
+) -> anyhow::Result<Vec<(RegionName, AccessTable)>> {
     let target = &args.one.target;
     let here = (config.service.home.clone(), home.access.clone());
     if !args.all_regions {
@@ -113,7 +113,7 @@ pub(super) async fn verify(
 
 /// Reads one region until it shows the mark, or once when there is none to wait for.
 async fn look(
-    region: &str,
+    region: &RegionName,
     access: &AccessTable,
     identity: &Identity,
     home: Option<&KeyRecord>,
@@ -139,7 +139,7 @@ async fn look(
 }
 
 fn sight(
-    region: &str,
+    region: &RegionName,
     record: Option<&KeyRecord>,
     home: Option<&KeyRecord>,
     propagation_ms: Option<u64>,
@@ -151,7 +151,7 @@ fn sight(
         _ => "yes",
     };
     Sight {
-        region: region.to_owned(),
+        region: region.clone(),
         known,
         since: record.map(|record| instant(record.created)),
         propagation_ms,
@@ -164,7 +164,7 @@ fn sight(
 fn print(sights: &[Sight], shared: &Shared) -> anyhow::Result<()> {
     let text = output::rows(shared.format(), &COLUMNS, sights, |sight| {
         vec![
-            sight.region.clone(),
+            sight.region.to_string(),
             sight.known.to_owned(),
             sight.since.clone().unwrap_or_default(),
             sight.propagation_ms.map(|ms| format!("{} ms", grouped(ms))).unwrap_or_default(),

@@ -36,7 +36,7 @@ pub(super) async fn write_page(
     let once: Vec<LedgerItem> =
         items.iter().filter(|item| item.identity.kind() != IdentityKind::Site).cloned().collect();
     let by = |part| report(&once, &keys, false, Some(part), span);
-    let regions: Vec<&str> = config.regions.iter().map(|region| region.name.as_str()).collect();
+    let regions: Vec<_> = config.regions.iter().map(|region| region.name.clone()).collect();
     let is_over = months[0].end() <= now;
     let facts = PageFacts {
         service: config.service.full_name(),
@@ -103,7 +103,7 @@ fn every_day(month: Month, rows: &[Row], now: Timestamp) -> Vec<(String, u64)> {
 
 /// Every region of the file, those without a call too, and those that are no more.
 fn every_region(config: &Config, rows: Vec<Row>) -> Vec<RegionCalls> {
-    let silent = config.regions.iter().map(|region| region.name.clone());
+    let silent = config.regions.iter().map(|region| region.name.to_string());
     let silent: Vec<String> = silent.filter(|name| rows.iter().all(|row| row.part != *name)).collect();
     let counted = rows.into_iter().map(|row| (row.part, row.calls.unwrap_or(0)));
     counted

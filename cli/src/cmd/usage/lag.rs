@@ -38,13 +38,13 @@ const COLUMNS: [Column; 4] = [
 pub(super) async fn run(args: LagArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
-    let regions: Vec<&str> = config.regions.iter().map(|region| region.name.as_str()).collect();
+    let regions: Vec<_> = config.regions.iter().map(|region| region.name.clone()).collect();
     let rows = lags(&home.ledger.newest().await?, &regions, now);
     let told = |ms: Option<i64>| ms.map_or_else(|| "never".to_owned(), spoken);
     let text = output::rows(shared.format(), &COLUMNS, &rows, |row: &LagRow| {
         let newest = row.newest.as_deref().and_then(|text| text.parse().ok());
         let newest = newest.map_or_else(|| "none".to_owned(), output::instant);
-        vec![row.region.clone(), newest, told(row.behind_ms), told(row.took_ms)]
+        vec![row.region.to_string(), newest, told(row.behind_ms), told(row.took_ms)]
     })?;
     output::data(&text)?;
     if shared.format() == Format::Table

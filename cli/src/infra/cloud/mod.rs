@@ -13,6 +13,7 @@ pub use crate::infra::plan::Problem;
 
 use std::future::Future;
 
+use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use crate::infra::plan::{AccessState, Action, KeptData, ObservedRegion, Step, Zone};
@@ -94,7 +95,7 @@ pub trait CloudWrite: Sync {
     /// Ensures an action of a plan in a region; `tell` reports progress.
     fn ensure(
         &self,
-        region: &str,
+        region: &RegionName,
         action: &Action,
         tell: &(dyn Fn(Progress) + Sync),
     ) -> impl Future<Output = Result<Done, StepError>> + Send;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use ipgeo_contract::RegionName;
 
 use super::{CloudRead, Problem};
 use crate::config::Config;
@@ -19,7 +20,7 @@ pub struct Ask<'a> {
     /// Keys of artifacts that buckets may hold.
     pub artifacts: Vec<String>,
     /// Regions to ask.
-    pub regions: BTreeSet<String>,
+    pub regions: BTreeSet<RegionName>,
     /// Whether to look for data at home that a deleted stack has retained.
     pub kept: bool,
 }
@@ -31,7 +32,7 @@ impl<'a> Ask<'a> {
         Self {
             config,
             artifacts: keys.unwrap_or_default(),
-            regions: crate::config::PLACES.iter().map(|place| place.name.to_owned()).collect(),
+            regions: crate::config::PLACES.iter().map(|place| RegionName::new(place.name)).collect(),
             kept: false,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use ipgeo_contract::ApiKey;
+use ipgeo_contract::{ApiKey, RegionName};
 
 use super::StepError;
 use crate::infra::plan::ProbeSpec;
@@ -11,7 +11,7 @@ use crate::infra::plan::ProbeSpec;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeTarget {
     /// Its region.
-    pub region: String,
+    pub region: RegionName,
     /// The host of the request: the domain, or the API's own endpoint.
     pub host: String,
     /// Connect to this `name:port` instead of resolving the host.
@@ -37,7 +37,7 @@ pub trait ProbeTargets: Sync {
     /// How to reach a region's edge now, for a domain or at its own endpoint.
     fn target(
         &self,
-        region: &str,
+        region: &RegionName,
         domain: Option<&str>,
     ) -> impl Future<Output = Result<ProbeTarget, StepError>> + Send;
 }

@@ -1,5 +1,6 @@
 //! What happens while a plan is executed. Progress bars, lines, JSON and the report all read this one stream.
 
+use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use crate::infra::cloud::{Done, Progress, StepError};
@@ -26,19 +27,19 @@ pub enum Event {
         /// The wave.
         wave: WaveKind,
         /// Its regions.
-        regions: Vec<String>,
+        regions: Vec<RegionName>,
     },
     /// A step starts.
     Step {
         /// The region.
-        region: String,
+        region: RegionName,
         /// The step's title.
         step: String,
     },
     /// A step makes progress.
     Progress {
         /// The region.
-        region: String,
+        region: RegionName,
         /// The step's title.
         step: String,
         /// How far it is.
@@ -48,7 +49,7 @@ pub enum Event {
     /// A step has succeeded.
     StepDone {
         /// The region.
-        region: String,
+        region: RegionName,
         /// The step's title.
         step: String,
         /// Whether anything was changed.
@@ -59,7 +60,7 @@ pub enum Event {
     /// A step has failed.
     StepFailed {
         /// The region.
-        region: String,
+        region: RegionName,
         /// The step's title.
         step: String,
         /// The reason.

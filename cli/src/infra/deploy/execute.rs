@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use ipgeo_contract::RegionName;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -112,7 +113,7 @@ impl<W: CloudWrite> Execution<'_, W> {
         let groups = by_region(&wave.steps);
         self.tell(&Event::Wave {
             wave: wave.wave,
-            regions: groups.iter().map(|(region, _)| (*region).to_owned()).collect(),
+            regions: groups.iter().map(|(region, _)| (*region).clone()).collect(),
         });
         let ended: Vec<Vec<Ended>> = stream::iter(groups)
             .map(|(region, steps)| self.region(wave, region, steps))
@@ -137,28 +138,28 @@ impl<W: CloudWrite> Execution<'_, W> {
     }
 
     /// A region's steps, until one fails or the operator wants to stop.
-    async fn region(&self, wave: &Wave, region: &str, steps: Vec<(usize, &Step)>) -> Vec<Ended> {
+    async fn region(&self, wave: &Wave, region: &RegionName, steps: Vec<(usize, &Step)>) -> Vec<Ended> {
         let mut ended = Vec::new();
         for (index, step) in steps {
             if self.stop.is_wanted() {
                 break;
             }
             let title = step.title();
-            self.tell(&Event::Step { region: region.to_owned(), step: title.clone() });
+            self.tell(&Event::Step { region: region.clone(), step: title.clone() });
             let began = Instant::now();
             match self.step(step, &title).await {
                 Some(Ok(done)) => {
                     let took_ms = millis(began.elapsed());
-                    self.tell(&Event::StepDone { region: region.to_owned(), step: title, done, took_ms });
+                    self.tell(&Event::StepDone { region: region.clone(), step: title, done, took_ms });
                     ended.push(Ended::Done(index, done));
                 }
                 Some(Err(error)) => {
                     self.tell(&Event::StepFailed {
-                        region: region.to_owned(),
+                        region: region.clone(),
                         step: title.clone(),
                         error: error.clone(),
                     });
-                    let region = region.to_owned();
+                    let region = region.clone();
                     let failure = Failure { wave: wave.wave, region, step: title, error };
                     ended.push(Ended::Failed(index, failure));
                     break;
@@ -210,10 +211,10 @@ fn is_throttled(error: &StepError) -> bool {
     error.code.as_deref().is_some_and(|code| codes.contains(&code)) || error.message.contains("Rate exceeded")
 }
 
-fn by_region(steps: &[Step]) -> Vec<(&str, Vec<(usize, &Step)>)> {
-    let mut groups: Vec<(&str, Vec<(usize, &Step)>)> = Vec::new();
+fn by_region(steps: &[Step]) -> Vec<(&RegionName, Vec<(usize, &Step)>)> {
+    let mut groups: Vec<(&RegionName, Vec<(usize, &Step)>)> = Vec::new();
     for (index, step) in steps.iter().enumerate() {
-        match groups.iter_mut().find(|(region, _)| *region == step.region) {
+        match groups.iter_mut().find(|(region, _)| **region == step.region) {
             Some((_, group)) => group.push((index, step)),
             None => groups.push((&step.region, vec![(index, step)])),
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use crate::infra::cloud::StepError;
@@ -14,7 +15,7 @@ pub struct Failure {
     /// The wave.
     pub wave: WaveKind,
     /// The region.
-    pub region: String,
+    pub region: RegionName,
     /// The step's title.
     pub step: String,
     /// The reason.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipgeo_contract::RegionName;
+
 use crate::config::Config;
 use crate::infra::cloud::{Ask, CloudRead, observe};
 use crate::infra::plan::{
@@ -36,7 +38,7 @@ pub enum RolloutError {
     MixedCode,
     /// A region of the file is not deployed.
     #[error("{0} has no edge yet; `ipgeo deploy` creates it")]
-    NoEdge(String),
+    NoEdge(RegionName),
     /// `regions.toml` has changed, too.
     #[error("more than the database would change: {0}; see `ipgeo plan`, then run `ipgeo deploy`")]
     MoreChanges(String),

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipgeo_contract::RegionName;
+
 use super::input::{Findings, PlanInput};
 use super::model::{Action, Step};
 use super::problem::Problem;
@@ -14,8 +16,8 @@ pub(super) fn bucket_stacks(
     input: &PlanInput<'_>,
     findings: &mut Findings,
 ) -> Result<Vec<Step>, RenderError> {
-    let home = input.home().to_owned();
-    let mut regions: Vec<String> = input.selected().map(|region| region.name.clone()).collect();
+    let home = input.home().clone();
+    let mut regions: Vec<RegionName> = input.selected().map(|region| region.name.clone()).collect();
     if !regions.contains(&home) {
         regions.insert(0, home);
     }
@@ -42,8 +44,8 @@ pub(super) fn transfers(
         let Action::Stack(stack) = &step.action else { continue };
         for artifact in named_artifacts(input, &stack.text) {
             let lacks = !bucket_holds(input, &step.region, &artifact);
-            if step.region != home && lacks {
-                let action = Action::Copy { artifact: artifact.clone(), from: home.to_owned() };
+            if step.region != *home && lacks {
+                let action = Action::Copy { artifact: artifact.clone(), from: home.clone() };
                 copies.push(Step::new(&step.region, action));
             }
             if lacks && !bucket_holds(input, home, &artifact) {

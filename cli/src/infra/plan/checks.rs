@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use ipgeo_contract::RegionName;
+
 use super::input::{Findings, PlanInput};
 use super::problem::Problem;
 use crate::infra::stacks::StackKind;
@@ -9,7 +11,7 @@ use crate::infra::stacks::StackKind;
 /// Unreachable regions, the zone, records in the way, a home elsewhere.
 pub(super) fn surroundings(input: &PlanInput<'_>, findings: &mut Findings) {
     let home = input.home();
-    let regions: BTreeSet<&str> = input.selected().map(|region| region.name.as_str()).chain([home]).collect();
+    let regions: BTreeSet<&RegionName> = input.selected().map(|region| &region.name).chain([home]).collect();
     for region in regions {
         let observed = input.observed.regions.get(region);
         if let Some(problem) = observed.and_then(|observed| observed.unreachable.as_ref()) {
@@ -67,14 +69,18 @@ pub(super) fn note_orphans(findings: &mut Findings, kept: &BTreeSet<&str>) {
 /// Notes regions that an operator has drained: a deploy leaves them so.
 pub(super) fn note_drained(input: &PlanInput<'_>, findings: &mut Findings) {
     let drained = input.observed.zone.iter().flat_map(|zone| &zone.drained);
-    let drained: Vec<&str> = drained.map(String::as_str).collect();
+    let drained: Vec<&str> = drained.map(RegionName::as_str).collect();
     if !drained.is_empty() {
         findings.notes.push(format!("drained, and left so: {}", drained.join(", ")));
     }
 }
 
 /// Notes regions that are removed and can't be read: their stacks stay.
-pub(super) fn note_unreachable(input: &PlanInput<'_>, findings: &mut Findings, removed: &BTreeSet<String>) {
+pub(super) fn note_unreachable(
+    input: &PlanInput<'_>,
+    findings: &mut Findings,
+    removed: &BTreeSet<RegionName>,
+) {
     for region in removed {
         let observed = input.observed.regions.get(region);
         if let Some(problem) = observed.and_then(|observed| observed.unreachable.as_ref()) {

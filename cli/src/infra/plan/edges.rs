@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipgeo_contract::RegionName;
+
 use super::input::{Findings, PlanInput};
 use super::model::{Action, Plan, Step, WaveKind};
 use super::stack_step;
@@ -32,17 +34,17 @@ pub(super) fn push_waves(
     input: &PlanInput<'_>,
     plan: &mut Plan,
     mut edges: Vec<Step>,
-    attach: &BTreeSet<String>,
+    attach: &BTreeSet<RegionName>,
 ) {
     let home = input.home();
-    let probe = |region: &str| Step::new(region, Action::Probe(input.options.probe.clone()));
-    let mut probed: BTreeSet<String> = BTreeSet::new();
+    let probe = |region: &RegionName| Step::new(region, Action::Probe(input.options.probe.clone()));
+    let mut probed: BTreeSet<RegionName> = BTreeSet::new();
     if !edges.is_empty() {
-        let at_home = edges.iter().position(|step| step.region == home);
-        let home_is_selected = input.selected().any(|region| region.name == home);
+        let at_home = edges.iter().position(|step| step.region == *home);
+        let home_is_selected = input.selected().any(|region| region.name == *home);
         let home_has_edge = input.observed.stack(home, StackKind::Edge).is_some();
         if at_home.is_none() && home_is_selected && home_has_edge {
-            probed.insert(home.to_owned());
+            probed.insert(home.clone());
             plan.push(WaveKind::CanaryProbe, vec![probe(home)]);
         }
         let canary = edges.remove(at_home.unwrap_or(0));
@@ -57,7 +59,7 @@ pub(super) fn push_waves(
         .map(|region| &region.name)
         .filter(|region| edges.iter().any(|step| step.region == **region) || attach.contains(*region))
         .filter(|region| !probed.contains(*region))
-        .map(|region| probe(region))
+        .map(probe)
         .collect();
     plan.push(WaveKind::Edges, edges);
     plan.push(WaveKind::Probe, others);

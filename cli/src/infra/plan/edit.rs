@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use ipgeo_contract::RegionName;
 use serde_yaml::Value;
 
 const PROTECTED: &str = "DeletionProtectionEnabled";
@@ -25,7 +26,7 @@ pub(super) fn with_replica(text: &str, home: &str, region: &str) -> Option<Strin
 }
 
 /// With these replicas unprotected, so that they can be removed.
-pub(super) fn released(text: &str, regions: &BTreeSet<String>) -> Option<String> {
+pub(super) fn released(text: &str, regions: &BTreeSet<RegionName>) -> Option<String> {
     edited(text, |template| {
         for replica in replicas(template)? {
             if regions.iter().any(|region| is_in(replica, region)) {
@@ -94,7 +95,7 @@ mod tests {
         let two = keep(&[(home, true), ("af-south-1", true)]);
         let free = keep(&[(home, true), ("af-south-1", false)]);
         let gone = render(&[(home, true), ("af-south-1", true)], DataPolicy::Delete);
-        let south = BTreeSet::from(["af-south-1".to_owned()]);
+        let south = BTreeSet::from([RegionName::new("af-south-1")]);
         let table = [
             ("added", with_replica(&one, home, "af-south-1"), two.clone()),
             ("released", released(&two, &south), free),

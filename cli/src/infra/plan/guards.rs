@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use ipgeo_contract::RegionName;
+
 use super::diff::{Op, ResourceChange};
 use super::observed::{ObservedStack, StackState};
 use super::problem::Problem;
@@ -22,7 +24,7 @@ pub const PROTECTED: &[&str] = &[
 
 /// Why a stack can't be updated in its present state, if so.
 pub(super) fn stack_not_updatable(
-    region: &str,
+    region: &RegionName,
     kind: StackKind,
     name: &str,
     stack: &ObservedStack,
@@ -61,12 +63,16 @@ pub(super) fn stack_busy(kind: StackKind, stack: &ObservedStack) -> Problem {
 }
 
 /// The template of home's stack is not one of ours, so nothing in it can be edited.
-pub(super) fn home_template_unreadable(home: &str) -> Problem {
+pub(super) fn home_template_unreadable(home: &RegionName) -> Problem {
     Problem::new("the home stack's template can't be read", "update it first: ipgeo deploy").in_region(home)
 }
 
 /// Changes that would lose what must not be lost.
-pub(super) fn losses(region: &str, changes: &[ResourceChange], allowed: &BTreeSet<String>) -> Vec<Problem> {
+pub(super) fn losses(
+    region: &RegionName,
+    changes: &[ResourceChange],
+    allowed: &BTreeSet<String>,
+) -> Vec<Problem> {
     let dangerous = |change: &&ResourceChange| {
         matches!(change.op, Op::Replace | Op::Remove)
             && PROTECTED.contains(&change.name.as_str())

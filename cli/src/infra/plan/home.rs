@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipgeo_contract::RegionName;
+
 use super::edit;
 use super::guards::{home_template_unreadable, stack_not_updatable};
 use super::input::{Findings, PlanInput};
@@ -17,7 +19,7 @@ use super::stack_step;
 use crate::infra::stacks::{DataPolicy, RenderError, Replica, Stack, StackKind, Template, tier_limits};
 
 /// Regions of the access table and whether each is protected from deletion.
-type Replicas = BTreeMap<String, bool>;
+type Replicas = BTreeMap<RegionName, bool>;
 
 /// Home's steps. An edge needs a replica in its region, so a deploy of some regions changes home's stack even if home is
 /// not one of them; then only the replicas are edited into the deployed template, and the rest of home stays as it was
@@ -25,9 +27,9 @@ type Replicas = BTreeMap<String, bool>;
 pub(super) fn steps(input: &PlanInput<'_>, findings: &mut Findings) -> Result<Vec<Step>, RenderError> {
     let home = input.home();
     let deployed = input.observed.home_stack(home);
-    let wanted: BTreeSet<String> = input.selected().map(|region| region.name.clone()).collect();
+    let wanted: BTreeSet<RegionName> = input.selected().map(|region| region.name.clone()).collect();
     let replicas = initial_replicas(input, deployed, &wanted);
-    let missing: Vec<String> =
+    let missing: Vec<RegionName> =
         wanted.iter().filter(|region| !replicas.contains_key(*region)).cloned().collect();
     let mut steps = Vec::new();
     match deployed.filter(|_| !wanted.contains(home)) {
@@ -74,7 +76,7 @@ pub(super) fn steps(input: &PlanInput<'_>, findings: &mut Findings) -> Result<Ve
 fn initial_replicas(
     input: &PlanInput<'_>,
     deployed: Option<&ObservedStack>,
-    wanted: &BTreeSet<String>,
+    wanted: &BTreeSet<RegionName>,
 ) -> Replicas {
     let home = input.home();
     let mut replicas = match deployed {
@@ -100,7 +102,7 @@ fn added_by_editing(
     input: &PlanInput<'_>,
     findings: &mut Findings,
     deployed: &ObservedStack,
-    missing: &[String],
+    missing: &[RegionName],
 ) -> Vec<Step> {
     let (home, mut now, mut steps) = (input.home(), deployed.text.clone(), Vec::new());
     for region in missing {
@@ -121,7 +123,7 @@ fn added_by_rendering(
     findings: &mut Findings,
     mut now: String,
     mut replicas: Replicas,
-    missing: Vec<String>,
+    missing: Vec<RegionName>,
 ) -> Result<Vec<Step>, RenderError> {
     let mut steps = Vec::new();
     for region in missing {
@@ -138,13 +140,13 @@ fn added_by_rendering(
 pub(super) fn stack_from_text(input: &PlanInput<'_>, text: String) -> Option<Stack> {
     let template = Template::parse(&text).ok()?;
     let name = input.names().stack(StackKind::Home);
-    Some(Stack { kind: StackKind::Home, region: input.home().to_owned(), name, text, template })
+    Some(Stack { kind: StackKind::Home, region: input.home().clone(), name, text, template })
 }
 
 /// A replica that the table has and the stack does not declare: a failed update may leave one, because CloudFormation
 /// does not roll back a replica that was created. It does no harm until its region is added: then CloudFormation fails
 /// with "a replica already exists", and only an operator can remove it.
-fn check_undeclared(input: &PlanInput<'_>, findings: &mut Findings, missing: &[String]) {
+fn check_undeclared(input: &PlanInput<'_>, findings: &mut Findings, missing: &[RegionName]) {
     let home = input.home();
     let table = &input.names().access_table;
     for region in input.observed.undeclared_replicas(home) {
@@ -190,7 +192,7 @@ fn tier_steps(input: &PlanInput<'_>, findings: &mut Findings, deployed: Option<&
 
 fn replica_list(replicas: &Replicas) -> Vec<Replica> {
     let replica =
-        |(region, protected): (&String, &bool)| Replica { region: region.clone(), protected: *protected };
+        |(region, protected): (&RegionName, &bool)| Replica { region: region.clone(), protected: *protected };
     replicas.iter().map(replica).collect()
 }
 
@@ -201,7 +203,7 @@ pub(super) fn replica_removals(
     input: &PlanInput<'_>,
     findings: &mut Findings,
     mut now: String,
-    removed: &BTreeSet<String>,
+    removed: &BTreeSet<RegionName>,
 ) -> Result<Vec<Step>, RenderError> {
     let mut replicas = replica_states(&now);
     let mut steps = Vec::new();

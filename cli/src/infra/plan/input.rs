@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use ipgeo_contract::RegionName;
+
 use super::model::{ArtifactFile, Plan, ProbeSpec};
 use super::observed::Observed;
 use super::problem::{PlanError, Problem};
@@ -12,7 +14,7 @@ use crate::infra::stacks::{Names, Renderer};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     /// Regions of the file.
-    pub regions: BTreeSet<String>,
+    pub regions: BTreeSet<RegionName>,
     /// Whether it is all of them: only then are regions removed that the file no longer has.
     pub whole: bool,
 }
@@ -43,7 +45,7 @@ pub(super) struct PlanInput<'a> {
 
 impl PlanInput<'_> {
     /// The name of the home region.
-    pub(super) fn home(&self) -> &str {
+    pub(super) fn home(&self) -> &RegionName {
         &self.config.service.home
     }
 

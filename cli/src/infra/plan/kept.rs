@@ -1,14 +1,16 @@
 //! Data retained after home's stack was deleted: its cost, and the steps that delete it.
 
+use ipgeo_contract::RegionName;
+
 use super::model::{Action, BucketKind, DataKind, Plan, Step, WaveKind};
 use super::observed::{KeptData, Observed};
 use crate::infra::stacks::Names;
 
 impl Observed {
     /// A service's existing data, with or without a stack: home's access table, its replicas' regions, and the rest.
-    fn data(&self) -> (bool, Vec<&str>, KeptData) {
+    fn data(&self) -> (bool, Vec<&RegionName>, KeptData) {
         let replicas = self.access.iter().flat_map(|access| &access.replicas);
-        (self.access.is_some(), replicas.map(String::as_str).collect(), self.kept)
+        (self.access.is_some(), replicas.collect(), self.kept)
     }
 }
 
@@ -17,11 +19,11 @@ impl Observed {
 pub(super) fn push_deletions(plan: &mut Plan, observed: &Observed, names: &Names) {
     let home = plan.home.clone();
     let (access, replicas, kept) = observed.data();
-    let delete = |data: DataKind, name: &str, replica: Option<&str>| {
-        let (name, replica) = (name.to_owned(), replica.map(str::to_owned));
+    let delete = |data: DataKind, name: &str, replica: Option<&RegionName>| {
+        let (name, replica) = (name.to_owned(), replica.cloned());
         Step::new(&home, Action::DeleteData { data, name, replica })
     };
-    let replicas = replicas.into_iter().filter(|region| *region != home);
+    let replicas = replicas.into_iter().filter(|region| **region != home);
     let gone: Vec<Step> =
         replicas.map(|region| delete(DataKind::Replica, &names.access_table, Some(region))).collect();
     plan.push(WaveKind::RemoveReplicas, gone);
@@ -45,15 +47,15 @@ pub(super) fn push_deletions(plan: &mut Plan, observed: &Observed, names: &Names
 
 /// Notes on retained data, each with its price in us-east-1 (up to half more elsewhere), then what to do about it.
 /// `owned`: home's stack still manages all of it.
-pub(super) fn notes(observed: &Observed, names: &Names, home: &str, owned: bool) -> Vec<String> {
+pub(super) fn notes(observed: &Observed, names: &Names, home: &RegionName, owned: bool) -> Vec<String> {
     let (access, replicas, kept) = observed.data();
     let mut notes = Vec::new();
     let per_gb = "about $0.45 per GB a month (storage and point-in-time recovery)";
     if owned || access {
         let mut declared = observed.replicas(home);
-        declared.extend(replicas.into_iter().map(str::to_owned));
+        declared.extend(replicas.into_iter().cloned());
         declared.remove(home);
-        let regions: Vec<String> = declared.into_iter().collect();
+        let regions: Vec<RegionName> = declared.into_iter().collect();
         let replicas = match regions.as_slice() {
             [] => String::new(),
             regions => format!(", with replicas in {}", regions.join(", ")),

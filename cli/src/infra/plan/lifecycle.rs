@@ -11,6 +11,8 @@
 
 use std::collections::BTreeSet;
 
+use ipgeo_contract::RegionName;
+
 use super::guards::stack_busy;
 use super::home;
 use super::input::{Findings, PlanInput};
@@ -25,7 +27,7 @@ pub(super) const RECORD_TTL_S: u64 = 60;
 
 /// Regions in which something is deployed and that the file does not have. Home is never one of them: the file always
 /// has it.
-pub(super) fn orphans(config: &Config, observed: &Observed) -> BTreeSet<String> {
+pub(super) fn orphans(config: &Config, observed: &Observed) -> BTreeSet<RegionName> {
     let mut deployed = observed.deployed_regions();
     for region in &config.regions {
         deployed.remove(&region.name);
@@ -38,7 +40,7 @@ pub(super) fn push_removals(
     input: &PlanInput<'_>,
     findings: &mut Findings,
     plan: &mut Plan,
-    removed: &BTreeSet<String>,
+    removed: &BTreeSet<RegionName>,
 ) -> Result<(), RenderError> {
     if removed.is_empty() {
         return Ok(());
@@ -61,7 +63,7 @@ pub(super) fn push_removals(
 }
 
 /// CloudFormation refuses to delete a stack while an operation on it is under way.
-pub(super) fn check_busy(observed: &Observed, findings: &mut Findings, regions: &BTreeSet<String>) {
+pub(super) fn check_busy(observed: &Observed, findings: &mut Findings, regions: &BTreeSet<RegionName>) {
     for (name, region) in observed.regions.iter().filter(|(name, _)| regions.contains(*name)) {
         for (kind, stack) in region.stacks.iter().filter(|(_, stack)| stack.state() == StackState::Busy) {
             findings.problems.push(stack_busy(*kind, stack).in_region(name));
@@ -71,17 +73,17 @@ pub(super) fn check_busy(observed: &Observed, findings: &mut Findings, regions: 
 
 /// The wait for resolvers, if a removed edge has an address that they may still know. Whether records are there now says
 /// too little: an interrupted run may have removed them a moment ago.
-pub(super) fn drain_wait(observed: &Observed, removed: &BTreeSet<String>) -> Vec<Step> {
+pub(super) fn drain_wait(observed: &Observed, removed: &BTreeSet<RegionName>) -> Vec<Step> {
     let attached = observed.attached();
-    let has_address = |region: &&String| {
+    let has_address = |region: &&RegionName| {
         attached.contains(*region) || observed.stack(region, StackKind::Edge).and_then(alias_of).is_some()
     };
     // All regions wait at the same time, so one step is enough.
-    removed.iter().find(has_address).map(|region| wait_step(region)).into_iter().collect()
+    removed.iter().find(has_address).map(wait_step).into_iter().collect()
 }
 
 /// Waits until no resolver knows the removed records any more.
-pub(super) fn wait_step(region: &str) -> Step {
+pub(super) fn wait_step(region: &RegionName) -> Step {
     let why = "resolvers forget the removed records".to_owned();
     Step::new(region, Action::Wait { seconds: RECORD_TTL_S, why })
 }
@@ -90,10 +92,11 @@ pub(super) fn wait_step(region: &str) -> Step {
 pub(super) fn deletions(
     observed: &Observed,
     names: &Names,
-    regions: &BTreeSet<String>,
+    regions: &BTreeSet<RegionName>,
     kind: StackKind,
 ) -> Vec<Step> {
-    let has = |region: &&String| observed.regions.get(*region).is_some_and(|r| r.stacks.contains_key(&kind));
+    let has =
+        |region: &&RegionName| observed.regions.get(*region).is_some_and(|r| r.stacks.contains_key(&kind));
     let name = names.stack(kind);
     regions
         .iter()
@@ -103,7 +106,11 @@ pub(super) fn deletions(
 }
 
 /// Bucket stacks, each after its bucket was emptied: CloudFormation does not delete a bucket that holds objects.
-pub(super) fn bucket_removals(observed: &Observed, names: &Names, removed: &BTreeSet<String>) -> Vec<Step> {
+pub(super) fn bucket_removals(
+    observed: &Observed,
+    names: &Names,
+    removed: &BTreeSet<RegionName>,
+) -> Vec<Step> {
     deletions(observed, names, removed, StackKind::Artifacts)
         .into_iter()
         .flat_map(|deletion| {

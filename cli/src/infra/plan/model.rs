@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use super::diff::{Op, ResourceChange};
@@ -18,7 +19,7 @@ pub struct Plan {
     /// `ipgeo-prod`.
     pub service: String,
     /// The home region.
-    pub home: String,
+    pub home: RegionName,
     /// In order; none is empty.
     pub waves: Vec<Wave>,
     /// What an operator should know beside the steps.
@@ -99,7 +100,7 @@ impl WaveKind {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Step {
     /// The region that it changes.
-    pub region: String,
+    pub region: RegionName,
     /// What it ensures.
     #[serde(flatten)]
     pub action: Action,
@@ -125,7 +126,7 @@ pub enum Action {
         /// The artifact.
         artifact: ArtifactRef,
         /// The region that has it.
-        from: String,
+        from: RegionName,
     },
     /// The address secret and the probes' API key are in the access table.
     Secret,
@@ -155,7 +156,7 @@ pub enum Action {
         name: String,
         /// The replica's region, if it is not the step's region.
         #[serde(skip_serializing_if = "Option::is_none")]
-        replica: Option<String>,
+        replica: Option<RegionName>,
     },
 }
 
@@ -218,7 +219,7 @@ pub struct StackChange {
     /// Whether a stack whose creation failed is deleted first.
     pub recreate: bool,
     /// Regions whose replica of the access table must be active afterwards; home's stack only.
-    pub replicas: BTreeSet<String>,
+    pub replicas: BTreeSet<RegionName>,
     /// Logical names whose replacement was allowed.
     pub allow_replace: BTreeSet<String>,
 }
@@ -276,13 +277,13 @@ pub struct RecordChange {
     /// The zone's identifier.
     pub zone: String,
     /// Regions whose records lead to their edge afterwards.
-    pub attach: BTreeSet<String>,
+    pub attach: BTreeSet<RegionName>,
     /// Regions that have no record afterwards.
-    pub detach: BTreeSet<String>,
+    pub detach: BTreeSet<RegionName>,
     /// Regions that are noted as drained afterwards.
-    pub drained: BTreeSet<String>,
+    pub drained: BTreeSet<RegionName>,
     /// Regions that are noted as drained before.
-    pub drained_before: BTreeSet<String>,
+    pub drained_before: BTreeSet<RegionName>,
 }
 
 /// Counts of a plan's changes.
@@ -348,8 +349,8 @@ impl Plan {
 
 impl Step {
     /// Creates a step.
-    pub fn new(region: &str, action: Action) -> Self {
-        Self { region: region.to_owned(), action }
+    pub fn new(region: &RegionName, action: Action) -> Self {
+        Self { region: region.clone(), action }
     }
 
     /// A short title, also used in events.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use super::problem::Problem;
@@ -13,7 +14,7 @@ pub struct Observed {
     /// The account's number.
     pub account: String,
     /// Every region that was asked, by name.
-    pub regions: BTreeMap<String, ObservedRegion>,
+    pub regions: BTreeMap<RegionName, ObservedRegion>,
     /// What the access table holds; `None`: the table does not exist.
     pub access: Option<AccessState>,
     /// The domain's zone; `None`: there is no domain, or no such zone.
@@ -97,7 +98,7 @@ pub struct AccessState {
     /// How many API keys have a tier and a limit: `(tier, limit) → count`.
     pub limits: BTreeMap<(String, String), u64>,
     /// Regions beside home in which the table has a replica; home's stack may declare others.
-    pub replicas: BTreeSet<String>,
+    pub replicas: BTreeSet<RegionName>,
 }
 
 /// A hosted zone, as far as it concerns the domain.
@@ -108,7 +109,7 @@ pub struct Zone {
     /// The domain's latency records.
     pub records: Vec<Record>,
     /// Regions that an operator has drained.
-    pub drained: BTreeSet<String>,
+    pub drained: BTreeSet<RegionName>,
     /// Records under the domain's name that are not ours and forbid ours.
     pub foreign: Vec<Foreign>,
 }
@@ -157,7 +158,7 @@ pub struct Alias {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// Its region, and its set identifier.
-    pub region: String,
+    pub region: RegionName,
     /// Its type.
     pub kind: RecordKind,
     /// Its target.
@@ -174,15 +175,15 @@ impl Observed {
     }
 
     /// Regions that have a stack of a kind.
-    pub fn regions_with(&self, kind: StackKind) -> impl Iterator<Item = &str> {
-        self.regions.keys().map(String::as_str).filter(move |region| self.stack(region, kind).is_some())
+    pub fn regions_with(&self, kind: StackKind) -> impl Iterator<Item = &RegionName> {
+        self.regions.keys().filter(move |region| self.stack(region, kind).is_some())
     }
 
     /// Regions in which anything of the service is deployed, whatever its state.
-    pub fn deployed_regions(&self) -> BTreeSet<String> {
+    pub fn deployed_regions(&self) -> BTreeSet<RegionName> {
         let with_stack = self.regions.iter().filter(|(_, region)| !region.stacks.is_empty());
-        let mut regions: BTreeSet<String> = with_stack.map(|(name, _)| name.clone()).collect();
-        let homes: Vec<String> = self.regions_with(StackKind::Home).map(str::to_owned).collect();
+        let mut regions: BTreeSet<RegionName> = with_stack.map(|(name, _)| name.clone()).collect();
+        let homes: Vec<RegionName> = self.regions_with(StackKind::Home).cloned().collect();
         regions.extend(homes.iter().flat_map(|home| self.replicas(home)));
         if homes.is_empty() {
             regions.extend(self.access.iter().flat_map(|access| access.replicas.clone()));
@@ -197,43 +198,43 @@ impl Observed {
     }
 
     /// The regions of the access table: those that home's stack declares, or without a stack those of a retained table.
-    pub fn replicas(&self, home: &str) -> BTreeSet<String> {
+    pub fn replicas(&self, home: &RegionName) -> BTreeSet<RegionName> {
         match (self.home_stack(home), &self.access) {
             (Some(stack), _) => replica_states(&stack.text).into_keys().collect(),
-            (None, Some(kept)) => kept.replicas.iter().cloned().chain([home.to_owned()]).collect(),
+            (None, Some(kept)) => kept.replicas.iter().cloned().chain([home.clone()]).collect(),
             (None, None) => BTreeSet::new(),
         }
     }
 
     /// Replicas that the access table has and home's stack does not declare: a failed addition may leave one.
-    pub fn undeclared_replicas(&self, home: &str) -> BTreeSet<String> {
+    pub fn undeclared_replicas(&self, home: &RegionName) -> BTreeSet<RegionName> {
         let declared = self.replicas(home);
         let there = self.access.iter().flat_map(|access| &access.replicas);
         there.filter(|region| *region != home && !declared.contains(*region)).cloned().collect()
     }
 
     /// The regions that the domain's records lead to.
-    pub fn attached(&self) -> BTreeSet<String> {
+    pub fn attached(&self) -> BTreeSet<RegionName> {
         let records = self.zone.iter().flat_map(|zone| &zone.records);
         records.map(|record| record.region.clone()).collect()
     }
 }
 
 /// The regions in which a home template has the access table.
-pub fn replicas_of(home: &Template) -> BTreeSet<String> {
+pub fn replicas_of(home: &Template) -> BTreeSet<RegionName> {
     let replicas = home.resources.get("AccessTable").and_then(|table| table.property("Replicas"));
     let replicas = replicas.and_then(|replicas| replicas.as_array()).into_iter().flatten();
-    replicas.filter_map(|replica| Some(replica.get("Region")?.as_str()?.to_owned())).collect()
+    replicas.filter_map(|replica| Some(RegionName::new(replica.get("Region")?.as_str()?))).collect()
 }
 
 /// The same of a template's text, each with whether it is protected; empty if it is no home template.
-pub(super) fn replica_states(text: &str) -> BTreeMap<String, bool> {
+pub(super) fn replica_states(text: &str) -> BTreeMap<RegionName, bool> {
     let Ok(home) = Template::parse(text) else { return BTreeMap::new() };
     let replicas = home.resources.get("AccessTable").and_then(|table| table.property("Replicas"));
     let replicas = replicas.and_then(|replicas| replicas.as_array()).into_iter().flatten();
     let state = |replica: &serde_json::Value| {
         let protected = replica.get("DeletionProtectionEnabled").is_some_and(|value| value == true);
-        Some((replica.get("Region")?.as_str()?.to_owned(), protected))
+        Some((RegionName::new(replica.get("Region")?.as_str()?), protected))
     };
     replicas.filter_map(state).collect()
 }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use ipgeo_contract::RegionName;
+
 use super::input::{Findings, PlanInput, PlanOptions};
 use super::model::{Plan, WaveKind};
 use super::observed::Observed;
@@ -53,7 +55,7 @@ pub fn plan(
     // 5. Removals last, when everything that replaces them answers and no record leads to them.
     lifecycle::push_removals(&input, &mut findings, &mut plan, &removed)?;
 
-    let kept = orphans.difference(&removed).map(String::as_str).collect();
+    let kept = orphans.difference(&removed).map(RegionName::as_str).collect();
     checks::note_orphans(&mut findings, &kept);
     checks::note_drained(&input, &mut findings);
     checks::note_unreachable(&input, &mut findings, &removed);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use crate::infra::stacks::RenderError;
@@ -11,7 +12,7 @@ use crate::infra::stacks::RenderError;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// The region; `None` if the problem is the account's or the whole service's.
-    pub region: Option<String>,
+    pub region: Option<RegionName>,
     /// What is wrong.
     pub what: String,
     /// What to do.
@@ -37,8 +38,8 @@ impl Problem {
 
     /// The same as a problem of a region.
     #[must_use]
-    pub fn in_region(mut self, region: &str) -> Self {
-        self.region = Some(region.to_owned());
+    pub fn in_region(mut self, region: &RegionName) -> Self {
+        self.region = Some(region.clone());
         self
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use ipgeo_contract::RegionName;
+
 use super::diff::Op;
 use super::input::{Findings, PlanInput};
 use super::model::{Action, RecordChange, StackChange, Step};
@@ -24,7 +26,7 @@ pub(super) fn are_right(observed: &Observed, region: &str) -> bool {
 }
 
 /// Regions whose records are missing or wrong, or whose edge gets another address.
-pub(super) fn to_attach(input: &PlanInput<'_>, edges: &[Step]) -> BTreeSet<String> {
+pub(super) fn to_attach(input: &PlanInput<'_>, edges: &[Step]) -> BTreeSet<RegionName> {
     let (Some(_), Some(zone)) = (&input.config.service.domain, &input.observed.zone) else {
         return BTreeSet::new();
     };
@@ -46,14 +48,14 @@ pub(super) fn to_attach(input: &PlanInput<'_>, edges: &[Step]) -> BTreeSet<Strin
 pub(super) fn steps(
     input: &PlanInput<'_>,
     findings: &mut Findings,
-    attach: BTreeSet<String>,
-    removed: &BTreeSet<String>,
+    attach: BTreeSet<RegionName>,
+    removed: &BTreeSet<RegionName>,
 ) -> Vec<Step> {
     let (Some(domain), Some(zone)) = (&input.config.service.domain, &input.observed.zone) else {
         return Vec::new();
     };
     let attached = input.observed.attached();
-    let detach: BTreeSet<String> = attached.intersection(removed).cloned().collect();
+    let detach: BTreeSet<RegionName> = attached.intersection(removed).cloned().collect();
     let nobody_left = attached.union(&attach).all(|region| detach.contains(region));
     if let Some(last) = detach.first().filter(|_| nobody_left) {
         let problem = Problem::new(
@@ -62,9 +64,9 @@ pub(super) fn steps(
         );
         findings.problems.push(problem.in_region(last));
     }
-    let in_file = |region: &&String| input.config.regions.iter().any(|known| known.name == **region);
+    let in_file = |region: &&RegionName| input.config.regions.iter().any(|known| known.name == **region);
     let whole = input.options.scope.whole;
-    let drained: BTreeSet<String> =
+    let drained: BTreeSet<RegionName> =
         zone.drained.iter().filter(|region| !whole || in_file(region)).cloned().collect();
     if attach.is_empty() && detach.is_empty() && drained == zone.drained {
         return Vec::new();

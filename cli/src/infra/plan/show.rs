@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use ipgeo_contract::RegionName;
 use serde_json::Value;
 
 use super::diff::{Op, PropertyChange, ResourceChange};
@@ -185,8 +186,8 @@ fn shortened(text: &str) -> String {
 
 fn record_lines(change: &RecordChange) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    let list = |regions: &std::collections::BTreeSet<String>| {
-        regions.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+    let list = |regions: &std::collections::BTreeSet<RegionName>| {
+        regions.iter().map(RegionName::as_str).collect::<Vec<_>>().join(", ")
     };
     if !change.attach.is_empty() {
         lines.push(format!("+ {} A and AAAA, by latency: {}  [DNS]", change.domain, list(&change.attach)));

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use ipgeo_contract::RegionName;
+
 use super::model::{Action, Plan};
 use super::observed::{Observed, StackState};
 use crate::infra::stacks::{StackKind, Template};
 
 /// Stacks by region and kind.
-pub type Templates = BTreeMap<(String, StackKind), Template>;
+pub type Templates = BTreeMap<(RegionName, StackKind), Template>;
 
 /// The templates of the deployed stacks. Stacks that hold nothing or have no readable template are omitted.
 pub fn templates_now(observed: &Observed) -> Templates {

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use ipgeo_contract::RegionName;
+
 use super::model::{Action, Plan, RecordChange, Step, WaveKind};
 use super::observed::{Observed, Zone, alias_of};
 use super::records::are_right;
@@ -41,16 +43,16 @@ pub enum TrafficError {
     },
     /// The region has no edge.
     #[error("{0} has no edge; deploy it first: ipgeo deploy --regions {0}")]
-    NoEdge(String),
+    NoEdge(RegionName),
     /// The edge does not answer.
     #[error("{0} does not answer its probe, so it is not attached: {1}")]
-    Unhealthy(String, String),
+    Unhealthy(RegionName, String),
     /// No other region would be left to answer.
     #[error(
         "{0} is the last attached region that answers; without it callers get no address at all \
          (pass --force to drain it all the same)"
     )]
-    Last(String),
+    Last(RegionName),
 }
 
 /// The plan of a traffic change; `healthy` are the regions that answered their probe just now.
@@ -59,28 +61,28 @@ pub fn drain_or_attach(
     observed: &Observed,
     change: TrafficChange,
     region: &str,
-    healthy: &BTreeSet<String>,
+    healthy: &BTreeSet<RegionName>,
     force: bool,
 ) -> Result<Plan, TrafficError> {
     let (Some(domain), Some(name)) = (&config.service.domain, &config.service.hosted_zone) else {
         return Err(TrafficError::NoDomain);
     };
     let zone = observed.zone.as_ref().ok_or_else(|| TrafficError::NoZone(name.clone()))?;
-    check_known(config, observed, zone, region)?;
+    let region = &check_known(config, observed, zone, region)?;
     let attached = observed.attached();
-    let one = BTreeSet::from([region.to_owned()]);
+    let one = BTreeSet::from([region.clone()]);
     let (attach, detach) = match change {
         TrafficChange::Attach => {
             let edge = observed.stack(region, StackKind::Edge).and_then(alias_of);
             if edge.is_none() {
-                return Err(TrafficError::NoEdge(region.to_owned()));
+                return Err(TrafficError::NoEdge(region.clone()));
             }
             (if are_right(observed, region) { BTreeSet::new() } else { one }, BTreeSet::new())
         }
         TrafficChange::Drain => {
             let others = attached.iter().filter(|other| *other != region && healthy.contains(*other));
             if others.count() == 0 && attached.contains(region) && !force {
-                return Err(TrafficError::Last(region.to_owned()));
+                return Err(TrafficError::Last(region.clone()));
             }
             (BTreeSet::new(), attached.intersection(&one).cloned().collect())
         }
@@ -105,22 +107,31 @@ pub fn drain_or_attach(
 
 /// Refuses a region that is not in the file and has nothing deployed, routed or drained: its drain note would stay in DNS
 /// forever.
-fn check_known(config: &Config, observed: &Observed, zone: &Zone, region: &str) -> Result<(), TrafficError> {
+fn check_known(
+    config: &Config,
+    observed: &Observed,
+    zone: &Zone,
+    region: &str,
+) -> Result<RegionName, TrafficError> {
     let mut known = observed.deployed_regions();
     known.extend(zone.drained.iter().cloned());
     known.extend(config.regions.iter().map(|region| region.name.clone()));
-    if known.contains(region) {
-        return Ok(());
+    if let Some(region) = known.get(region) {
+        return Ok(region.clone());
     }
-    let suggestion = suggestion(region, known.iter().map(String::as_str));
-    Err(TrafficError::Unknown { region: region.to_owned(), suggestion, known: known.into_iter().collect() })
+    let suggestion = suggestion(region, known.iter().map(RegionName::as_str));
+    Err(TrafficError::Unknown {
+        region: region.to_owned(),
+        suggestion,
+        known: known.into_iter().map(String::from).collect(),
+    })
 }
 
 /// The drained regions after a change.
-pub fn drained_after(zone: &Zone, change: TrafficChange, region: &str) -> BTreeSet<String> {
+pub fn drained_after(zone: &Zone, change: TrafficChange, region: &RegionName) -> BTreeSet<RegionName> {
     let mut drained = zone.drained.clone();
     match change {
-        TrafficChange::Drain => drop(drained.insert(region.to_owned())),
+        TrafficChange::Drain => drop(drained.insert(region.clone())),
         TrafficChange::Attach => drop(drained.remove(region)),
     }
     drained

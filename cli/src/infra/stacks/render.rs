@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use ipgeo_contract::{RECORD_AGE_S, USAGE_LINE_VERSION, access_attr, env, ledger_attr};
+use ipgeo_contract::{RECORD_AGE_S, RegionName, USAGE_LINE_VERSION, access_attr, env, ledger_attr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tera::{Context, Kwargs, State, Tera};
@@ -71,7 +71,7 @@ pub struct ArtifactSet {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Replica {
     /// Its region.
-    pub region: String,
+    pub region: RegionName,
     /// Whether it is protected from deletion; what is to be removed is released first.
     pub protected: bool,
 }
@@ -91,7 +91,7 @@ pub struct Stack {
     /// Its kind.
     pub kind: StackKind,
     /// Its region.
-    pub region: String,
+    pub region: RegionName,
     /// Its name.
     pub name: String,
     /// Its template, YAML.
@@ -118,7 +118,7 @@ pub enum RenderError {
         /// Which.
         kind: StackKind,
         /// Where.
-        region: String,
+        region: RegionName,
         /// Why.
         #[source]
         source: TemplateError,
@@ -198,7 +198,7 @@ impl<'a> Renderer<'a> {
     }
 
     /// A region's bucket of artifacts.
-    pub fn artifacts(&self, region: &str) -> Result<Stack, RenderError> {
+    pub fn artifacts(&self, region: &RegionName) -> Result<Stack, RenderError> {
         let mut context = self.context("artifacts");
         let terms = Terms::of(&self.config.geo.licence, &self.config.geo.name);
         let geo_days = terms.keep_days.map(|days| (days - EXPIRY_TAKES_DAYS).max(1));
@@ -377,17 +377,17 @@ impl<'a> Renderer<'a> {
         context
     }
 
-    fn fill(&self, kind: StackKind, region: &str, context: &Context) -> Result<Stack, RenderError> {
+    fn fill(&self, kind: StackKind, region: &RegionName, context: &Context) -> Result<Stack, RenderError> {
         let text =
             self.tera.render(kind.as_str(), context).map_err(|source| RenderError::Fill { kind, source })?;
         // The digest is an output, not a tag: CloudFormation hands a stack's tags on to every resource, and
         // each new digest would update all of them.
         let digest = hex::encode(Sha256::digest(text.as_bytes()));
         let text = text.replace(NO_DIGEST, &digest[..DIGEST_CHARS]);
-        let unsound = |source| RenderError::Unsound { kind, region: region.to_owned(), source };
+        let unsound = |source| RenderError::Unsound { kind, region: region.clone(), source };
         let template = Template::parse(&text).map_err(unsound)?;
         template.check(&text).map_err(unsound)?;
-        Ok(Stack { kind, region: region.to_owned(), name: self.names.stack(kind), text, template })
+        Ok(Stack { kind, region: region.clone(), name: self.names.stack(kind), text, template })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use crate::infra::cloud::Problem;
@@ -39,7 +40,7 @@ pub struct Check {
     /// What was checked: `stream`, `certificate`, …
     pub check: &'static str,
     /// The region; `None` for the whole service.
-    pub region: Option<String>,
+    pub region: Option<RegionName>,
     /// How it ended.
     pub mark: Mark,
     /// What was found.
@@ -74,8 +75,8 @@ impl Check {
         Self { remedy: Some(error.remedy.clone()), ..Self::not_checked(check, error.what.clone()) }
     }
 
-    pub(super) fn at(mut self, region: &str) -> Self {
-        self.region = Some(region.to_owned());
+    pub(super) fn at(mut self, region: &RegionName) -> Self {
+        self.region = Some(region.clone());
         self
     }
 }

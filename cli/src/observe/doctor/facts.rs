@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use futures_util::future::join_all;
+use ipgeo_contract::RegionName;
 
 use crate::infra::cloud::Problem;
 
@@ -94,7 +95,7 @@ pub struct DoctorFacts {
     /// Home.
     pub home: HomeFacts,
     /// The regions in the order of regions.toml.
-    pub edges: Vec<(String, EdgeFacts)>,
+    pub edges: Vec<(RegionName, EdgeFacts)>,
     /// The compiled database on this machine; `None`: not built.
     pub database: Option<Result<CopyFacts, String>>,
 }
@@ -108,7 +109,7 @@ pub trait Examine: Sync {
     fn home(&self) -> impl Future<Output = HomeFacts> + Send;
 
     /// The states of the access table's replicas, by region; `None`: cannot be read.
-    fn replicas(&self) -> impl Future<Output = Option<Read<BTreeMap<String, String>>>> + Send;
+    fn replicas(&self) -> impl Future<Output = Option<Read<BTreeMap<RegionName, String>>>> + Send;
 
     /// The facts of a region, without its replica.
     fn edge(&self, region: &str) -> impl Future<Output = EdgeFacts> + Send;
@@ -117,7 +118,7 @@ pub trait Examine: Sync {
 /// Reads all facts, regions in parallel. Without an account nothing else is read.
 pub async fn examine<E: Examine>(
     service: &E,
-    regions: &[String],
+    regions: &[RegionName],
     database: Option<Result<CopyFacts, String>>,
 ) -> DoctorFacts {
     let account = service.account().await;
@@ -127,7 +128,7 @@ pub async fn examine<E: Examine>(
     }
     let read = join_all(regions.iter().map(|region| service.edge(region)));
     let (home, replicas, edges) = futures_util::join!(service.home(), service.replicas(), read);
-    let replica = |region: &String| {
+    let replica = |region: &RegionName| {
         replicas.as_ref().map(|read| match read {
             Ok(replicas) => Ok(replicas.get(region).cloned()),
             Err(error) => Err(error.clone()),

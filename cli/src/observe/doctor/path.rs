@@ -6,6 +6,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use ipgeo_contract::RegionName;
 use jiff::Timestamp;
 
 use super::check::Check;
@@ -20,7 +21,11 @@ pub trait UsagePath: Sync {
     fn call(&self, region: &str) -> impl Future<Output = Result<(), String>> + Send;
 
     /// Whether a region's log has a marked call since an instant.
-    fn logged(&self, region: &str, since: Timestamp) -> impl Future<Output = Result<bool, Problem>> + Send;
+    fn logged(
+        &self,
+        region: &RegionName,
+        since: Timestamp,
+    ) -> impl Future<Output = Result<bool, Problem>> + Send;
 
     /// The number of marked calls in the ledger, by region.
     fn counted(&self) -> impl Future<Output = Result<BTreeMap<String, u64>, Problem>> + Send;
@@ -39,7 +44,7 @@ pub struct TracePace {
 #[derive(Debug, Clone, PartialEq)]
 pub struct TracedCall {
     /// The region.
-    pub region: String,
+    pub region: RegionName,
     /// Whether it was answered.
     pub answered: Result<(), String>,
     /// Seconds until its line was in the log; `None`: not seen there.
@@ -53,7 +58,7 @@ pub struct TracedCall {
 /// Sends a marked call through each region and follows them all. `progress` is called with the number of counted calls.
 pub async fn trace<P: UsagePath>(
     path: &P,
-    regions: &[String],
+    regions: &[RegionName],
     pace: TracePace,
     now: Timestamp,
     progress: &(dyn Fn(usize) + Sync),
@@ -97,7 +102,8 @@ async fn check<P: UsagePath>(
     for one in traced.iter_mut().filter(|one| one.answered.is_ok() && one.counted_after_s.is_none()) {
         match &counted {
             Ok(counted) => {
-                let calls = |counts: &BTreeMap<String, u64>| counts.get(&one.region).copied().unwrap_or(0);
+                let calls =
+                    |counts: &BTreeMap<String, u64>| counts.get(one.region.as_str()).copied().unwrap_or(0);
                 if calls(counted) > calls(before) {
                     one.counted_after_s = Some(elapsed);
                 }
@@ -183,7 +189,7 @@ mod tests {
             if region == "deaf" { Err("no answer".into()) } else { Ok(()) }
         }
 
-        async fn logged(&self, region: &str, _since: Timestamp) -> Result<bool, Problem> {
+        async fn logged(&self, region: &RegionName, _since: Timestamp) -> Result<bool, Problem> {
             match region {
                 "blind" => Err(Problem::new("no permission", "grant it")),
                 "unlogged" => Ok(false),
@@ -223,7 +229,7 @@ mod tests {
     #[test]
     fn a_late_count_is_a_warning() {
         let one = TracedCall {
-            region: "a".into(),
+            region: RegionName::new("a"),
             answered: Ok(()),
             logged_after_s: Some(1.0),
             counted_after_s: Some(300.0),

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use ipgeo_contract::RegionName;
 use jiff::Timestamp;
 
 use super::LogSource;
@@ -22,12 +23,17 @@ impl LocalLogs {
         Self { folder: state.join("stores") }
     }
 
-    fn read(&self, region: &str, since: Timestamp, filter: Option<&str>) -> std::io::Result<Vec<LogLine>> {
+    fn read(
+        &self,
+        region: &RegionName,
+        since: Timestamp,
+        filter: Option<&str>,
+    ) -> std::io::Result<Vec<LogLine>> {
         let mut lines = Vec::new();
         SegmentedLog::new(&self.folder, region, "log").read(0, |text, after| {
             let text = String::from_utf8_lossy(text).into_owned();
             let time = LogLine::event_time(&text).unwrap_or(since);
-            let line = LogLine { time, region: region.to_owned(), id: format!("{after:020}"), text };
+            let line = LogLine { time, region: region.clone(), id: format!("{after:020}"), text };
             if time >= since && filter.is_none_or(|filter| line.contains(filter)) {
                 lines.push(line);
             }
@@ -41,7 +47,7 @@ impl LocalLogs {
 impl LogSource for LocalLogs {
     async fn lines(
         &self,
-        region: &str,
+        region: &RegionName,
         since: Timestamp,
         filter: Option<&str>,
     ) -> Result<Vec<LogLine>, Problem> {

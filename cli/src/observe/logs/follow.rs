@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use futures_util::future::join_all;
+use ipgeo_contract::RegionName;
 use jiff::{SignedDuration, Timestamp};
 
 use super::LogSource;
@@ -18,10 +19,10 @@ const SHOWN_MAX: usize = 50_000;
 /// The lines of all regions, merged, and the regions that could not be read.
 pub async fn read_once<S: LogSource>(
     source: &S,
-    regions: &[String],
+    regions: &[RegionName],
     since: Timestamp,
     filter: Option<&str>,
-) -> (Vec<LogLine>, Vec<(String, Problem)>) {
+) -> (Vec<LogLine>, Vec<(RegionName, Problem)>) {
     let reads = join_all(regions.iter().map(|region| source.lines(region, since, filter))).await;
     let (mut lines, mut failed) = (Vec::new(), Vec::new());
     for (region, read) in regions.iter().zip(reads) {
@@ -37,8 +38,8 @@ pub async fn read_once<S: LogSource>(
 #[derive(Debug)]
 pub struct LogFollower {
     since: Timestamp,
-    shown: HashSet<(String, String)>,
-    order: VecDeque<(String, String)>,
+    shown: HashSet<(RegionName, String)>,
+    order: VecDeque<(RegionName, String)>,
 }
 
 impl LogFollower {
@@ -51,9 +52,9 @@ impl LogFollower {
     pub async fn next<S: LogSource>(
         &mut self,
         source: &S,
-        regions: &[String],
+        regions: &[RegionName],
         filter: Option<&str>,
-    ) -> (Vec<LogLine>, Vec<(String, Problem)>) {
+    ) -> (Vec<LogLine>, Vec<(RegionName, Problem)>) {
         let (mut lines, failed) = read_once(source, regions, self.since, filter).await;
         lines.retain(|line| self.shown.insert((line.region.clone(), line.id.clone())));
         for line in &lines {

@@ -1,6 +1,6 @@
 //! A line of a log, and how it is shown: usage lines in words, other lines as they are, without addresses and API keys.
 
-use ipgeo_contract::{Identity, UsageEvent};
+use ipgeo_contract::{Identity, RegionName, UsageEvent};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ pub struct LogLine {
     /// Its time.
     pub time: Timestamp,
     /// The region.
-    pub region: String,
+    pub region: RegionName,
     /// Unique in its region.
     pub id: String,
     /// The text.
@@ -24,7 +24,7 @@ pub struct ShownLine {
     #[serde(serialize_with = "to_the_millisecond")]
     pub time: Timestamp,
     /// The region.
-    pub region: String,
+    pub region: RegionName,
     /// `usage`, or `log` for everything else.
     pub kind: &'static str,
     /// The verdict of a usage line.
@@ -156,7 +156,7 @@ mod tests {
 
     fn line(text: &str) -> LogLine {
         let time = "2026-11-25T10:00:00.125Z".parse().expect("a time");
-        LogLine { time, region: "eu-west-1".into(), id: "1".into(), text: text.into() }
+        LogLine { time, region: RegionName::new("eu-west-1"), id: "1".into(), text: text.into() }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod merge;
 
 pub use files::LocalLogs;
 pub use follow::{LogFollower, read_once};
+use ipgeo_contract::RegionName;
 pub use line::{LogLine, ShownLine};
 pub use merge::merge;
 
@@ -22,7 +23,7 @@ pub trait LogSource: Sync {
     /// earlier read. Only lines that contain `filter` are read, see [`LogLine::contains`].
     fn lines(
         &self,
-        region: &str,
+        region: &RegionName,
         since: Timestamp,
         filter: Option<&str>,
     ) -> impl Future<Output = Result<Vec<LogLine>, Problem>> + Send;

@@ -200,6 +200,8 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
+    use ipgeo_contract::RegionName;
+
     use super::*;
 
     /// The reply to a server that sends these bytes and closes.
@@ -213,8 +215,13 @@ mod tests {
             let _all_or_some = stream.write_all(&bytes).await;
             let _closed = stream.shutdown().await;
         };
-        let target =
-            ProbeTarget { region: "eu-west-1".into(), host, connect: None, tls: false, api_key: None };
+        let target = ProbeTarget {
+            region: RegionName::new("eu-west-1"),
+            host,
+            connect: None,
+            tls: false,
+            api_key: None,
+        };
         let client = ProbeClient::new(RootCertStore::empty(), Duration::from_secs(10)).expect("TLS");
         let (reply, ()) = tokio::join!(client.get(&target, "/health"), server);
         reply.map(|reply| (reply.status, reply.body))

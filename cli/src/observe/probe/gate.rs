@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ipgeo_contract::RegionName;
 use tokio::time::Instant;
 
 use crate::infra::cloud::{CloudWrite, Done, Probe, ProbeTargets, Progress, StepError};
@@ -28,7 +29,7 @@ impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
 
     async fn pass(
         &self,
-        region: &str,
+        region: &RegionName,
         spec: &ProbeSpec,
         tell: &(dyn Fn(Progress) + Sync),
     ) -> Result<Done, StepError> {
@@ -62,7 +63,7 @@ impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
 impl<C: CloudWrite + ProbeTargets, P: Probe> CloudWrite for Gated<'_, C, P> {
     async fn ensure(
         &self,
-        region: &str,
+        region: &RegionName,
         action: &Action,
         tell: &(dyn Fn(Progress) + Sync),
     ) -> Result<Done, StepError> {
@@ -91,7 +92,7 @@ mod tests {
     impl CloudWrite for Edge {
         async fn ensure(
             &self,
-            _: &str,
+            _: &RegionName,
             _: &Action,
             _: &(dyn Fn(Progress) + Sync),
         ) -> Result<Done, StepError> {
@@ -100,8 +101,8 @@ mod tests {
     }
 
     impl ProbeTargets for Edge {
-        async fn target(&self, region: &str, _: Option<&str>) -> Result<ProbeTarget, StepError> {
-            let (region, host) = (region.to_owned(), "api.example.com".to_owned());
+        async fn target(&self, region: &RegionName, _: Option<&str>) -> Result<ProbeTarget, StepError> {
+            let (region, host) = (region.clone(), "api.example.com".to_owned());
             Ok(ProbeTarget { region, host, connect: None, tls: true, api_key: self.api_key.clone() })
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ipgeo_contract::RegionName;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,7 @@ pub struct ProbeRun {
     /// When it started.
     pub at: Timestamp,
     /// The regions that it probed.
-    pub regions: BTreeMap<String, RegionRun>,
+    pub regions: BTreeMap<RegionName, RegionRun>,
 }
 
 /// A region in one run.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use ipgeo_contract::RegionName;
 use serde::Deserialize;
 
 use super::client::{PhaseTimes, ProbeClient};
@@ -29,7 +30,7 @@ pub struct ProbedEdge {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Health {
     /// The region that answered.
-    pub region: Option<String>,
+    pub region: Option<RegionName>,
     /// The date of its geo database.
     pub database_date: Option<String>,
     /// The version that it runs.
@@ -97,7 +98,7 @@ mod tests {
     fn what_health_says_is_read() {
         let text = r#"{"status":"ok","version":"0.1.0","region":"eu-west-1","database_date":"2026-11-01","attribution":{"text":"by us","link":"https://a.test"}}"#;
         let expected = Health {
-            region: Some("eu-west-1".into()),
+            region: Some(RegionName::new("eu-west-1")),
             database_date: Some("2026-11-01".into()),
             version: Some("0.1.0".into()),
             attribution: Some(Attribution { text: "by us".into(), link: "https://a.test".into() }),

@@ -1,5 +1,6 @@
 //! Folds a region's samples into quantiles. Pure.
 
+use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use super::client::PhaseTimes;
@@ -57,7 +58,7 @@ impl ProbeState {
 #[expect(missing_docs, reason = "the names say it: a phase and a quantile of it")]
 pub struct ProbeRow {
     /// The region.
-    pub region: String,
+    pub region: RegionName,
     /// The city that it is near.
     pub near: String,
     /// Whether it answers.

@@ -65,6 +65,8 @@ impl Sink for Lines {
 
 #[cfg(test)]
 mod tests {
+    use ipgeo_contract::RegionName;
+
     use super::*;
     use crate::infra::cloud::{Progress, StepError};
     use crate::infra::plan::WaveKind;
@@ -73,11 +75,11 @@ mod tests {
     fn what_is_new_is_told_once() {
         let lines = Lines::default();
         let progress = |phase: &str, done| Event::Progress {
-            region: "eu-west-1".into(),
+            region: RegionName::new("eu-west-1"),
             step: "edge stack".into(),
             progress: Progress { phase: phase.into(), done, total: 14 },
         };
-        let (region, step) = ("eu-west-1".to_owned(), "edge stack".to_owned());
+        let (region, step) = (RegionName::new("eu-west-1"), "edge stack".to_owned());
         let table = [
             (
                 0,

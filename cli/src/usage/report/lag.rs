@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ipgeo_contract::RegionName;
 use ipgeo_runtime::dynamo::{RegionNewest, ShardNewest};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,7 +11,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LagRow {
     /// The region.
-    pub region: String,
+    pub region: RegionName,
     /// The time of its newest counted call, RFC 3339, UTC; none: no call was counted yet.
     pub newest: Option<String>,
     /// From that call until now, milliseconds: what may not be counted yet is younger.
@@ -20,8 +21,8 @@ pub struct LagRow {
 }
 
 /// Every region's row: those of `regions` in their order, then those that are no more but were counted.
-pub fn lags(shards: &[ShardNewest], regions: &[&str], now: Timestamp) -> Vec<LagRow> {
-    let mut newest: BTreeMap<&str, RegionNewest> = BTreeMap::new();
+pub fn lags(shards: &[ShardNewest], regions: &[RegionName], now: Timestamp) -> Vec<LagRow> {
+    let mut newest: BTreeMap<&RegionName, RegionNewest> = BTreeMap::new();
     for (region, found) in shards.iter().flat_map(|shard| &shard.regions) {
         let known = newest.entry(region).or_insert(*found);
         if found.event > known.event {
@@ -29,12 +30,12 @@ pub fn lags(shards: &[ShardNewest], regions: &[&str], now: Timestamp) -> Vec<Lag
         }
     }
     let gone = newest.keys().copied().filter(|region| !regions.contains(region));
-    let names: Vec<&str> = regions.iter().copied().chain(gone).collect();
+    let names: Vec<&RegionName> = regions.iter().chain(gone).collect();
     let between = |from: Timestamp, to: Timestamp| (to.as_millisecond() - from.as_millisecond()).max(0);
-    let row = |region: &str| {
+    let row = |region: &RegionName| {
         let found = newest.get(region);
         LagRow {
-            region: region.to_owned(),
+            region: region.clone(),
             newest: found.map(|found| found.event.to_string()),
             behind_ms: found.map(|found| between(found.event, now)),
             took_ms: found.map(|found| between(found.event, found.counted)),
@@ -71,9 +72,9 @@ mod tests {
         assert_eq!(
             told,
             [
-                ("sa-east-1".to_owned(), None, None),
-                ("us-east-1".to_owned(), Some(60_000), Some(45_000)),
-                ("eu-old-1".to_owned(), Some(7_380_000), Some(1_000)),
+                (RegionName::new("sa-east-1"), None, None),
+                (RegionName::new("us-east-1"), Some(60_000), Some(45_000)),
+                (RegionName::new("eu-old-1"), Some(7_380_000), Some(1_000)),
             ]
         );
     }

@@ -114,7 +114,7 @@ mod tests {
             ],
             thresholds: vec![80, 100],
             lag: vec![LagRow {
-                region: "us-east-1".into(),
+                region: ipgeo_contract::RegionName::new("us-east-1"),
                 newest: Some("2026-11-03T11:58:00.123Z".into()),
                 behind_ms: Some(120_000),
                 took_ms: Some(61_500),

@@ -298,7 +298,7 @@ fn lag(facts: &PageFacts) -> Result<Section, PageError> {
     let rows: Vec<Bar> = known
         .clone()
         .map(|(row, ms)| Bar {
-            label: row.region.clone(),
+            label: row.region.to_string(),
             value: seconds(ms),
             length: length(u64::try_from(ms).unwrap_or(0)),
             warn: false,
@@ -314,7 +314,7 @@ fn lag(facts: &PageFacts) -> Result<Section, PageError> {
     let cells = |row: &LagRow| {
         let newest =
             row.newest.as_deref().and_then(|text| text.parse().ok()).map_or("none".to_owned(), clock);
-        vec![row.region.clone(), newest, after(row.took_ms)]
+        vec![row.region.to_string(), newest, after(row.took_ms)]
     };
     Bars {
         id: "lag",

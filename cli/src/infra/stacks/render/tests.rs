@@ -1,3 +1,5 @@
+use ipgeo_contract::RegionName;
+
 use super::*;
 use crate::config::parse;
 
@@ -158,7 +160,7 @@ fn only_age_gives_a_batch_up_and_the_stream_still_has_it_then() {
 fn data_is_kept_unless_told_otherwise() {
     let (config, artifacts) = (config(), artifacts());
     let renderer = Renderer::new(&config, &artifacts).expect("templates");
-    let replicas = [Replica { region: "eu-central-1".into(), protected: true }];
+    let replicas = [Replica { region: RegionName::new("eu-central-1"), protected: true }];
     for (policy, word, protected) in
         [(DataPolicy::Keep, "Retain", true), (DataPolicy::Delete, "Delete", false)]
     {
