@@ -169,7 +169,7 @@ fn thousands_of_api_keys_are_in_every_region_soon_and_after_a_kill() {
         let world = WorldFile::find(state).expect("a world");
         let mut tables = Home::replicas_of_world(&world);
         tables.push((world.home.clone(), Home::of_world(&world).expect("home").access));
-        let of = |(region, table): (String, ipgeo_runtime::dynamo::AccessTable)| {
+        let of = |(region, table): (ipgeo_contract::RegionName, ipgeo_runtime::dynamo::AccessTable)| {
             let mut keys = runtime.block_on(table.list_keys()).expect("API keys");
             keys.sort_by(|(a, _), (b, _)| a.cmp(b));
             (region, keys)

@@ -177,7 +177,7 @@ fn edges_differ_by_their_region_name_alone() {
         let others = stacks.iter().filter(|stack| stack.kind == kind && stack.region != "eu-central-1");
         let plain = others.map(|stack| {
             let digest = stack.template.output("Digest").expect("a digest");
-            stack.text.replace(digest, "DIGEST").replace(&stack.region, "REGION")
+            stack.text.replace(digest, "DIGEST").replace(stack.region.as_str(), "REGION")
         });
         assert_eq!(plain.collect::<BTreeSet<_>>().len(), 1, "{kind}");
     }

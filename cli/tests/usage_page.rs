@@ -85,7 +85,7 @@ fn facts() -> PageFacts {
             .iter()
             .zip([61_200, 58_000, 64_900, 70_100, 90_400, 88_000, 82_300, 75_500, 101_800])
             .map(|((region, ..), took)| LagRow {
-                region: (*region).into(),
+                region: ipgeo_contract::RegionName::new(*region),
                 newest: Some("2026-11-24T11:58:12.034Z".into()),
                 behind_ms: Some(107_966),
                 took_ms: Some(took),

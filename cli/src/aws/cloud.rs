@@ -301,7 +301,7 @@ mod tests {
             (&outputs(&[("ApiId", "abc")]), Some("api.example.com"), None, None),
         ];
         for (outputs, domain, emulator, expected) in table {
-            let told = endpoint("eu-west-1", outputs, domain, emulator).map(|target| {
+            let told = endpoint(&RegionName::new("eu-west-1"), outputs, domain, emulator).map(|target| {
                 let scheme = if target.tls { "https" } else { "http" };
                 let place = target.connect.unwrap_or_else(|| "itself".to_owned());
                 format!("{scheme}://{} at {place}", target.host)

@@ -92,6 +92,8 @@ pub(super) fn exit_of(run: &Run, regions: usize) -> Exit {
 
 #[cfg(test)]
 mod tests {
+    use ipgeo_contract::RegionName;
+
     use super::*;
     use crate::infra::cloud::StepError;
     use crate::infra::deploy::Failure;
@@ -104,7 +106,7 @@ mod tests {
                 .iter()
                 .map(|region| Failure {
                     wave,
-                    region: (*region).to_owned(),
+                    region: RegionName::new(*region),
                     step: "x".into(),
                     error: StepError::of("no"),
                 })

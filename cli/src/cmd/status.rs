@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn a_region_that_does_not_answer_has_its_own_exit_status_in_every_format() {
         let (seen, config) = (Observed::default(), test_config());
-        let names: Vec<&str> = config.regions.iter().map(|region| region.name.as_str()).collect();
-        let well = |region: &str| (region.to_owned(), Ok(12.25));
+        let names: Vec<&RegionName> = config.regions.iter().map(|region| &region.name).collect();
+        let well = |region: &RegionName| (region.clone(), Ok(12.25));
         let mut answers: BTreeMap<RegionName, EdgeAnswer> = names.iter().copied().map(well).collect();
         let rows = |answers: &BTreeMap<RegionName, EdgeAnswer>| {
             region_statuses(&config, &seen, &BTreeMap::new(), answers)

@@ -190,7 +190,7 @@ mod tests {
         let home = table();
         home.put((0..5_000).map(|number| item(number, "new")).collect()).expect("put");
         let copies: Vec<(RegionName, Table)> =
-            ["empty", "old", "same"].map(|name| (name.to_owned(), table())).into();
+            ["empty", "old", "same"].map(|name| (RegionName::new(name), table())).into();
         copies[1].1.put((2_500..6_000).map(|number| item(number, "old")).collect()).expect("put");
         copies[2].1.put((0..5_000).map(|number| item(number, "new")).collect()).expect("put");
         level(&home, &copies).expect("level");

@@ -168,7 +168,7 @@ limit = "9/day"
 
     fn zone() -> Zone {
         let record = |region: &str, kind| Record {
-            region: region.clone(),
+            region: RegionName::new(region),
             kind,
             alias: Alias { domain: "d".into(), zone: "Z".into() },
             evaluates_health: true,
@@ -198,7 +198,7 @@ limit = "9/day"
             ("af-south-1", ObservedRegion { unreachable, ..ObservedRegion::default() }),
         ];
         Observed {
-            regions: regions.map(|(name, region)| (name.to_owned(), region)).into(),
+            regions: regions.map(|(name, region)| (RegionName::new(name), region)).into(),
             zone: Some(zone()),
             ..Observed::default()
         }

@@ -67,7 +67,7 @@ async fn replicas_come_and_go_one_at_a_time() {
         let seen = observed(&cloud, &config).await.expect("read");
         let stack = seen.stack(HOME, StackKind::Home).expect("a stack");
         assert_eq!(stack.status, "UPDATE_ROLLBACK_COMPLETE");
-        assert_eq!(seen.replicas(HOME).len(), 3);
+        assert_eq!(seen.replicas(&config.service.home).len(), 3);
     }
     // Released, it still must not go while an edge reads it.
     let free = [(HOME, true), ("eu-west-1", true), ("us-east-1", false)];
@@ -95,8 +95,10 @@ async fn stacks_need_what_they_name() {
         ensure(&cloud, HOME, bucket(HOME)).await.expect("a bucket");
     }
     // A source that is not there can't be copied; a bucket that is not there can't be filled.
-    let copy =
-        |artifact: &ArtifactRef, from: &str| Action::Copy { artifact: artifact.clone(), from: from.into() };
+    let copy = |artifact: &ArtifactRef, from: &str| Action::Copy {
+        artifact: artifact.clone(),
+        from: RegionName::new(from),
+    };
     let refused = ensure(&cloud, "eu-west-1", copy(&artifacts.geo, HOME)).await.expect_err("no source");
     assert_eq!(refused.code.as_deref(), Some("NoSuchKey"));
     cloud.put_object("ipgeo-prod-123456789012-eu-central-1", &artifacts.geo.key);
@@ -168,7 +170,7 @@ async fn both_ends_of_a_failed_creation_can_be_had() {
         cloud.set_failed_creations_deleted(deleted);
         let (region, step) = (RegionName::new(HOME), "artifacts stack".to_owned());
         cloud.inject(InjectedFault { region, step, nth: 0, kind });
-        let bucket = || stack(renderer.artifacts(HOME).expect("rendered"), false);
+        let bucket = || stack(renderer.artifacts(&RegionName::new(HOME)).expect("rendered"), false);
         ensure(&cloud, HOME, bucket()).await.expect_err("broken");
         let seen = observed(&cloud, &config).await.expect("read");
         assert_eq!(seen.stack(HOME, StackKind::Artifacts).map(|s| s.status.as_str()), status);
@@ -187,7 +189,7 @@ async fn records_of_others_are_in_nobodys_hands() {
     let change = RecordChange {
         domain: "api.example.com".to_owned(),
         zone: seen.id,
-        attach: BTreeSet::from([HOME.to_owned()]),
+        attach: BTreeSet::from([RegionName::new(HOME)]),
         ..RecordChange::default()
     };
     let refused = ensure(&cloud, HOME, Action::Records(change.clone())).await.expect_err("in the way");

@@ -9,10 +9,11 @@ use ipgeo_cli_testing::harness::{
     DOMAIN, FOUR, File, Goal, HOME, carried_out_or_killed, converge, deployed, finish,
 };
 use ipgeo_cli_testing::{FaultKind, InjectedFault, Latency, MemoryCloud};
+use ipgeo_contract::RegionName;
 
 /// Every step that asks something of the cloud.
 fn places(plan: &Plan) -> Vec<(usize, InjectedFault)> {
-    let mut seen: Vec<(String, String)> = Vec::new();
+    let mut seen: Vec<(RegionName, String)> = Vec::new();
     let mut places = Vec::new();
     for (wave_index, wave) in plan.waves.iter().enumerate() {
         for step in wave.steps.iter().filter(|step| !matches!(step.action, Action::Wait { .. })) {
@@ -50,7 +51,7 @@ fn check_run(plan: &Plan, wave: usize, broken: &InjectedFault, run: Option<&Run>
     assert_eq!(run.done.len() + 1 + run.left(plan), plan.summary().steps);
     let report = run.report(plan, "ipgeo deploy");
     for part in [broken.region.as_str(), &broken.step, &failure.error.message, "ipgeo deploy"] {
-        assert!(report.contains(part.as_str()), "{part} in {report}");
+        assert!(report.contains(part), "{part} in {report}");
     }
 }
 

@@ -118,7 +118,7 @@ async fn regions_that_are_not_named_are_left_alone() {
     let config = changed.config();
     let seen = observed(&cloud, &config).await.expect("read");
     let replicas = set(&["ap-south-1", HOME, "eu-west-1", "sa-east-1", "us-east-1"]);
-    assert_eq!(seen.replicas(HOME), replicas);
+    assert_eq!(seen.replicas(&RegionName::new(HOME)), replicas);
     assert_eq!(seen.attached(), replicas);
     // The rest is still to be done, and is done.
     let rest = planned(&cloud, &changed).await.expect("a plan");
@@ -133,7 +133,7 @@ async fn a_first_deploy_of_one_region_makes_home_and_its_replica() {
     let cloud = MemoryCloud::new(&file.config());
     finish(&cloud, &planned_for(&cloud, &file, &["sa-east-1"]).await.expect("a plan")).await;
     let seen = observed(&cloud, &file.config()).await.expect("read");
-    assert_eq!(seen.replicas(HOME), set(&[HOME, "sa-east-1"]));
+    assert_eq!(seen.replicas(&RegionName::new(HOME)), set(&[HOME, "sa-east-1"]));
     assert_eq!(seen.attached(), set(&["sa-east-1"]));
     deploy(&cloud, &file).await;
     assert_eq!(cloud.picture(), deployed(&file).await.picture());

@@ -29,7 +29,7 @@ async fn a_destroy_keeps_data_and_a_later_deploy_adopts_it() {
     insta::assert_snapshot!("adopted", text(&plan));
     finish(&cloud, &plan).await;
     let seen = observed(&cloud, &other.config()).await.expect("read");
-    assert_eq!(seen.replicas(HOME), set(&[HOME, "us-east-1", "eu-west-1"]));
+    assert_eq!(seen.replicas(&other.home), set(&[HOME, "us-east-1", "eu-west-1"]));
     assert_eq!(cloud.log().effects_of("secret"), Vec::<String>::new(), "the secret was kept");
     assert!(planned(&cloud, &other).await.expect("a plan").is_empty());
 }

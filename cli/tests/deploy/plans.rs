@@ -8,7 +8,7 @@ use ipgeo::infra::plan::{Plan, PlanError, Problem, plan, show};
 use ipgeo::infra::stacks::{Names, RenderError, StackKind};
 use ipgeo_cli_testing::harness::{
     FOUR, File, HOME, TEN, blocked, carried_out, deployed, observed, options, planned, planned_destroy,
-    planned_for, planned_with, set, test_artifacts,
+    planned_for, planned_with, test_artifacts,
 };
 use ipgeo_cli_testing::{ACCOUNT, MemoryCloud};
 use ipgeo_contract::RegionName;
@@ -265,7 +265,7 @@ async fn home_can_be_neither_moved_nor_removed() {
     let cloud = deployed(&File::of(&FOUR)).await;
     for move_it in [true, false] {
         let moved = File::of(&FOUR).with(|file| {
-            file.home = "us-east-1".to_owned();
+            file.home = RegionName::new("us-east-1");
             if move_it {
                 file.regions.remove(HOME);
             }
@@ -304,18 +304,19 @@ async fn data_pipe_and_domain_are_lost_only_by_name() {
         let seen = observed(&cloud, &config).await.expect("read");
         let mut options = options(&config, &artifacts);
         let faults = blocked(plan(&config, &artifacts, &seen, &options)).expect_err(row);
+        let texts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
         let asked: BTreeSet<String> = faults
             .iter()
             .filter_map(|fault| fault.remedy.split("--allow-replace ").nth(1)?.split(' ').next())
             .map(str::to_owned)
             .collect();
-        assert_eq!(asked, set(&names), "{row}");
+        assert_eq!(asked, texts(&names), "{row}");
         assert_eq!(faults.len(), names.len() * FOUR.len(), "{row}");
         // One name of two is not enough; both are.
-        options.allow_replace = set(&names[..1]);
+        options.allow_replace = texts(&names[..1]);
         let left = plan(&config, &artifacts, &seen, &options);
         assert_eq!(left.is_err(), names.len() > 1, "{row}");
-        options.allow_replace = set(&names);
+        options.allow_replace = texts(&names);
         let plan = plan(&config, &artifacts, &seen, &options).expect(row);
         let told = show(&plan, false).body;
         assert!(told.contains("[DATA OR PIPE]"), "{told}");

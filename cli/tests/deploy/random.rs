@@ -61,7 +61,7 @@ async fn carry_out(cloud: &MemoryCloud, plan: &Plan, broken: Option<(usize, Faul
     if let Some((index, kind)) = broken.filter(|_| !steps.is_empty()) {
         let step = steps[index % steps.len()];
         let calls = cloud.log().calls;
-        let nth = calls.iter().filter(|(region, title)| *region == step.region && *title == step.title());
+        let nth = calls.iter().filter(|(region, title)| *region == *step.region && *title == step.title());
         let (region, title, nth) = (step.region.clone(), step.title(), nth.count());
         cloud.inject(InjectedFault { region, step: title, nth, kind });
     }
@@ -89,7 +89,7 @@ async fn take(cloud: &MemoryCloud, file: &mut File, turn: &Turn) {
         }
         Turn::DeploySome(some, broken) => {
             let some: Vec<&str> =
-                some.iter().filter(|name| file.regions.contains(*name)).map(String::as_str).collect();
+                some.iter().filter(|name| file.regions.contains(*name)).map(RegionName::as_str).collect();
             if let Ok(plan) = planned_for(cloud, file, &some).await {
                 check_replica_steps(&plan);
                 carry_out(cloud, &plan, *broken).await;
@@ -113,7 +113,7 @@ fn check_replica_steps(plan: &Plan) {
         let (old, new) = (Template::parse(&before.text), Template::parse(&stack.text));
         let (old, new) = (old.expect("a template"), new.expect("a template"));
         let (was, is) = (replicas_of(&old), replicas_of(&new));
-        let moved: Vec<&String> = was.symmetric_difference(&is).collect();
+        let moved: Vec<&RegionName> = was.symmetric_difference(&is).collect();
         assert!(moved.len() <= 1, "{moved:?}");
         assert!(is.contains(&plan.home));
         if let Some(gone) = was.difference(&is).next() {

@@ -27,7 +27,7 @@ async fn traffic_is_drained_and_attached_in_one_batch() {
     assert_eq!(observed(&cloud, &config).await.expect("read").attached(), set(&[HOME]));
 
     let last = change(TrafficChange::Drain, HOME, false).await;
-    assert_eq!(last, Err(TrafficError::Last(HOME.to_owned())));
+    assert_eq!(last, Err(TrafficError::Last(RegionName::new(HOME))));
     assert_eq!(change(TrafficChange::Drain, HOME, true).await.expect("forced").steps().count(), 1);
     // A region that is not part of the service is neither attached nor recorded as drained.
     for (region, meant) in
@@ -44,7 +44,7 @@ async fn traffic_is_drained_and_attached_in_one_batch() {
     let seen = observed(&cloud, &more).await.expect("read");
     let planned = |change| drain_or_attach(&more, &seen, change, "eu-west-1", &all, false);
     assert_eq!(planned(TrafficChange::Drain).expect("a plan").steps().count(), 1);
-    assert_eq!(planned(TrafficChange::Attach), Err(TrafficError::NoEdge("eu-west-1".to_owned())));
+    assert_eq!(planned(TrafficChange::Attach), Err(TrafficError::NoEdge(RegionName::new("eu-west-1"))));
     for region in ["ap-south-1", "sa-east-1", "us-east-1"] {
         finish(&cloud, &change(TrafficChange::Attach, region, false).await.expect("a plan")).await;
         assert!(change(TrafficChange::Attach, region, false).await.expect("a plan").is_empty());
@@ -54,7 +54,7 @@ async fn traffic_is_drained_and_attached_in_one_batch() {
     // Whoever does not answer does not count as left.
     let seen = observed(&cloud, &config).await.expect("read");
     let only = drain_or_attach(&config, &seen, TrafficChange::Drain, HOME, &set(&[HOME]), false);
-    assert_eq!(only, Err(TrafficError::Last(HOME.to_owned())));
+    assert_eq!(only, Err(TrafficError::Last(RegionName::new(HOME))));
     let nameless = file.with(|file| file.has_domain = false).config();
     let refused = drain_or_attach(&nameless, &seen, TrafficChange::Drain, HOME, &all, false);
     assert_eq!(refused, Err(TrafficError::NoDomain));

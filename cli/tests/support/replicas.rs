@@ -114,8 +114,8 @@ impl Keeper {
         let text =
             text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
         let mut wanted = replicas_of(&Template::parse(&text).ok()?);
-        wanted.remove(&self.home);
-        Some(wanted)
+        wanted.remove(self.home.as_str());
+        Some(wanted.into_iter().map(String::from).collect())
     }
 
     fn forget(&self) {

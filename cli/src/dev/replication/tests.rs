@@ -114,7 +114,8 @@ struct Scene {
 impl Scene {
     fn new(copies: Vec<Fake>) -> Self {
         let home = Fake::default();
-        let named = copies.iter().enumerate().map(|(index, copy)| (index.to_string(), copy.clone()));
+        let named =
+            copies.iter().enumerate().map(|(index, copy)| (RegionName::new(index.to_string()), copy.clone()));
         let replication = Replication::new(home.clone(), named, LAG);
         Self { replication, home, copies, now: Instant::now() }
     }
@@ -222,7 +223,7 @@ fn an_outage_is_told_once_and_tried_less_and_less_often() {
 fn what_waits_at_the_end_is_copied_without_lag_and_a_dead_copy_holds_nobody_up() {
     let (well, dead) = (Fake::default(), Fake::failing(u32::MAX));
     let mut home = Fake::default();
-    let copies = [("well".to_owned(), well.clone()), ("dead".to_owned(), dead.clone())];
+    let copies = [(RegionName::new("well"), well.clone()), (RegionName::new("dead"), dead.clone())];
     let replication = Replication::new(home.clone(), copies, Duration::from_hours(1));
     let (feed, writes) = Feed::new("access");
     let running = replication.follow(feed.clone(), writes).expect("it runs");

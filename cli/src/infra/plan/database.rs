@@ -41,6 +41,8 @@ fn follows_database(change: &ResourceChange) -> bool {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use ipgeo_contract::RegionName;
+
     use super::*;
     use crate::infra::plan::{ArtifactFile, Before, ProbeSpec, StackChange, Step, WaveKind, compare};
     use crate::infra::stacks::{ArtifactRef, Renderer, test_artifacts, test_config};
@@ -70,7 +72,7 @@ mod tests {
         };
         let file = ArtifactFile { artifact: artifacts.geo, file: "x.zip".into(), bytes: 1 };
         let mut plan = Plan::default();
-        plan.push(WaveKind::Upload, vec![Step::new("home", Action::Upload(file))]);
+        plan.push(WaveKind::Upload, vec![Step::new(&RegionName::new("home"), Action::Upload(file))]);
         plan.push(WaveKind::Canary, vec![Step::new(&edge.region, Action::Stack(Box::new(stack)))]);
         plan.push(WaveKind::CanaryProbe, vec![Step::new(&edge.region, Action::Probe(ProbeSpec::default()))]);
         plan
@@ -84,11 +86,14 @@ mod tests {
         let more = plan_between(memory_mb + 64, &"7".repeat(64));
         assert_eq!(beside_database(&more), ["edge LookupFunction"]);
         let mut secret = alone.clone();
-        secret.push(WaveKind::Home, vec![Step::new("home", Action::Secret)]);
+        secret.push(WaveKind::Home, vec![Step::new(&RegionName::new("home"), Action::Secret)]);
         assert_eq!(beside_database(&secret), ["address secret and probe API key"]);
         let mut code = alone;
         let artifact = ArtifactRef::new("code", &"5".repeat(64));
-        code.push(WaveKind::Copy, vec![Step::new("a", Action::Copy { artifact, from: "b".to_owned() })]);
+        code.push(
+            WaveKind::Copy,
+            vec![Step::new(&RegionName::new("a"), Action::Copy { artifact, from: RegionName::new("b") })],
+        );
         assert_eq!(beside_database(&code), ["copy code 55555555"]);
     }
 }

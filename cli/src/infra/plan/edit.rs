@@ -83,7 +83,7 @@ mod tests {
         let renderer = Renderer::new(&config, &artifacts).expect("templates");
         let render = |replicas: &[(&str, bool)], policy| {
             let replica = |(region, protected): &(&str, bool)| Replica {
-                region: (*region).to_owned(),
+                region: RegionName::new(*region),
                 protected: *protected,
             };
             let replicas: Vec<Replica> = replicas.iter().map(replica).collect();

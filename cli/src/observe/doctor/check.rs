@@ -152,9 +152,9 @@ mod tests {
     fn the_same_finding_of_several_regions_is_printed_once() {
         let mut checks = vec![Check::ok("credentials", "account 1")];
         for region in ["a", "b", "c"] {
-            checks.push(Check::ok("edge", "it answers").at(region));
+            checks.push(Check::ok("edge", "it answers").at(&RegionName::new(region)));
         }
-        checks.push(Check::fail("stream", "it is gone", "deploy").at("a"));
+        checks.push(Check::fail("stream", "it is gone", "deploy").at(&RegionName::new("a")));
         assert_eq!(
             text(&checks, 3),
             "\
@@ -165,15 +165,19 @@ fail         stream         it is gone (a)
         );
         let mut skipped = vec![Check::not_checked("clock", "no AWS credentials")];
         skipped.push(Check::not_checked("zone", "regions.toml names no domain"));
-        skipped.extend(["a", "b"].map(|region| Check::not_checked("rate", "no AWS credentials").at(region)));
+        skipped.extend(
+            ["a", "b"]
+                .map(|region| Check::not_checked("rate", "no AWS credentials").at(&RegionName::new(region))),
+        );
         assert_eq!(
             text(&skipped, 2),
             "\
 not checked  clock, rate: no AWS credentials
 not checked  zone           regions.toml names no domain"
         );
-        let many: Vec<Check> =
-            ["a", "b", "c", "d", "e"].iter().map(|region| Check::ok("edge", "x").at(region)).collect();
+        let many: Vec<Check> = ["a", "b", "c", "d", "e"]
+            .map(|region| Check::ok("edge", "x").at(&RegionName::new(region)))
+            .into();
         assert_eq!(text(&many, 9), "ok           edge           x (a, b, c and 2 more)");
     }
 }

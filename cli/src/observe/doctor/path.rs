@@ -175,7 +175,7 @@ mod tests {
     /// A path in memory that gets stuck where its region's name says.
     #[derive(Default)]
     struct Memory {
-        calls: Mutex<Vec<String>>,
+        calls: Mutex<Vec<RegionName>>,
         checks: Mutex<u64>,
     }
 
@@ -185,12 +185,12 @@ mod tests {
         }
 
         async fn call(&self, region: &str) -> Result<(), String> {
-            self.calls.lock().expect("a lock").push(region.to_owned());
+            self.calls.lock().expect("a lock").push(RegionName::new(region));
             if region == "deaf" { Err("no answer".into()) } else { Ok(()) }
         }
 
         async fn logged(&self, region: &RegionName, _since: Timestamp) -> Result<bool, Problem> {
-            match region {
+            match region.as_str() {
                 "blind" => Err(Problem::new("no permission", "grant it")),
                 "unlogged" => Ok(false),
                 _ => Ok(true),
@@ -209,7 +209,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_is_followed_to_the_ledger_or_to_where_it_is_stuck() {
         let memory = Memory::default();
-        let regions = ["well", "deaf", "unlogged", "uncounted", "blind"].map(str::to_owned);
+        let regions = ["well", "deaf", "unlogged", "uncounted", "blind"].map(RegionName::new);
         let pace = TracePace { pause: Duration::from_millis(1), patience: Duration::from_millis(60) };
         let traced = trace(&memory, &regions, pace, Timestamp::UNIX_EPOCH, &|_| ()).await.expect("traced");
         assert_eq!(*memory.calls.lock().expect("a lock"), regions, "one call to each");

@@ -87,12 +87,14 @@ mod tests {
         let logs = LocalLogs::new(state.path());
         let read = async |since: i64, filter| {
             let since = Timestamp::from_second(DAY_S + since).expect("a time");
-            let lines = logs.lines("a", since, filter).await.expect("read");
+            let lines = logs.lines(&RegionName::new("a"), since, filter).await.expect("read");
             lines.iter().map(|line| line.time.as_millisecond() - DAY_S * 1_000).collect::<Vec<_>>()
         };
         assert_eq!(read(0, None).await, [1_000, 2_000]);
         assert_eq!(read(2, None).await, [2_000]);
         assert_eq!(read(0, Some("over_quota")).await, [1_000]);
-        assert!(logs.lines("b", Timestamp::UNIX_EPOCH, None).await.expect("read").is_empty());
+        assert!(
+            logs.lines(&RegionName::new("b"), Timestamp::UNIX_EPOCH, None).await.expect("read").is_empty()
+        );
     }
 }

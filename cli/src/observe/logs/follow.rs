@@ -88,7 +88,7 @@ mod tests {
     impl Memory {
         fn put(&self, region: &str, second: i64, id: &str) {
             let time = Timestamp::from_second(second).expect("a time");
-            let line = LogLine { time, region: region.into(), id: id.into(), text: id.into() };
+            let line = LogLine { time, region: RegionName::new(region), id: id.into(), text: id.into() };
             self.0.lock().expect("a lock").push(line);
         }
     }
@@ -96,16 +96,16 @@ mod tests {
     impl LogSource for Memory {
         async fn lines(
             &self,
-            region: &str,
+            region: &RegionName,
             since: Timestamp,
             filter: Option<&str>,
         ) -> Result<Vec<LogLine>, Problem> {
-            if region == "closed" {
+            if *region == "closed" {
                 return Err(Problem::new("it is closed", "open it"));
             }
             let lines = self.0.lock().expect("a lock");
             let wanted = |line: &&LogLine| {
-                line.region == region && line.time >= since && filter.is_none_or(|f| line.text.contains(f))
+                line.region == *region && line.time >= since && filter.is_none_or(|f| line.text.contains(f))
             };
             let mut found: Vec<LogLine> = lines.iter().filter(wanted).cloned().collect();
             found.sort();
@@ -120,7 +120,7 @@ mod tests {
     #[tokio::test]
     async fn late_lines_are_shown_once_and_late() {
         let memory = Memory::default();
-        let regions = ["a".to_owned(), "b".to_owned()];
+        let regions = ["a", "b"].map(RegionName::new);
         memory.put("a", 1_000, "a1");
         memory.put("b", 999, "b1");
         let mut follow = LogFollower::new(Timestamp::from_second(500).expect("a time"));
@@ -137,7 +137,7 @@ mod tests {
     async fn an_unreachable_region_hides_no_other_and_misses_nothing() {
         let memory = Memory::default();
         memory.put("a", 1_000, "a1");
-        let regions = ["a".to_owned(), "closed".to_owned()];
+        let regions = ["a", "closed"].map(RegionName::new);
         let mut follow = LogFollower::new(Timestamp::from_second(10).expect("a time"));
         let (lines, failed) = follow.next(&memory, &regions, Some("a1")).await;
         assert_eq!((ids(&lines), failed[0].0.as_str()), (vec!["a1"], "closed"));

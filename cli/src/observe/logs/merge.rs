@@ -27,7 +27,7 @@ mod tests {
                     times.sort_unstable();
                     let line = |(index, time): (usize, &i64)| LogLine {
                         time: Timestamp::from_second(*time).expect("a time"),
-                        region: format!("r{region}"),
+                        region: ipgeo_contract::RegionName::new(format!("r{region}")),
                         id: format!("{index:03}"),
                         text: String::new(),
                     };

@@ -132,7 +132,7 @@ mod tests {
             let edge = Edge { api_key, fails: Mutex::new(fails) };
             let gated = Gated::new(&edge, &edge);
             let action = Action::Probe(ProbeSpec::default());
-            let ended = gated.ensure("eu-west-1", &action, &|_| {}).await;
+            let ended = gated.ensure(&RegionName::new("eu-west-1"), &action, &|_| {}).await;
             match (ended, expected) {
                 (Ok(done), None) => assert_eq!(done, Done::AlreadySo),
                 (Err(error), Some((message, remedy))) => {
@@ -141,7 +141,7 @@ mod tests {
                 }
                 (ended, expected) => panic!("{fails}: {ended:?}, not {expected:?}"),
             }
-            let other = gated.ensure("eu-west-1", &Action::Secret, &|_| {}).await;
+            let other = gated.ensure(&RegionName::new("eu-west-1"), &Action::Secret, &|_| {}).await;
             assert_eq!(other, Ok(Done::Changed), "everything else goes to the cloud");
         }
     }

@@ -156,7 +156,7 @@ pub(super) mod tests {
 
     pub(in crate::observe::probe) fn edge(region: &str) -> ProbedEdge {
         let target = ProbeTarget {
-            region: region.into(),
+            region: RegionName::new(region),
             host: "a.test".into(),
             connect: None,
             tls: true,

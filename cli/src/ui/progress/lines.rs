@@ -83,7 +83,7 @@ mod tests {
         let table = [
             (
                 0,
-                Event::Wave { wave: WaveKind::Edges, regions: vec!["a".into(), "b".into()] },
+                Event::Wave { wave: WaveKind::Edges, regions: ["a", "b"].map(RegionName::new).into() },
                 Some("edges: a, b"),
             ),
             (1, progress("creating", 1), Some("  eu-west-1: edge stack: creating 1/14")),

@@ -65,10 +65,11 @@ mod tests {
             shard("b", "us-east-1", "2026-11-24T12:02:00Z", "2026-11-24T12:02:45Z"),
             shard("c", "eu-old-1", "2026-11-24T10:00:00Z", "2026-11-24T10:00:01Z"),
         ];
-        let told: Vec<_> = lags(&shards, &["sa-east-1", "us-east-1"], at("2026-11-24T12:03:00Z"))
-            .into_iter()
-            .map(|row| (row.region, row.behind_ms, row.took_ms))
-            .collect();
+        let told: Vec<_> =
+            lags(&shards, &["sa-east-1", "us-east-1"].map(RegionName::new), at("2026-11-24T12:03:00Z"))
+                .into_iter()
+                .map(|row| (row.region, row.behind_ms, row.took_ms))
+                .collect();
         assert_eq!(
             told,
             [

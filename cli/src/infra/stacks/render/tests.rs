@@ -41,7 +41,7 @@ fn buckets_forget_geo_data_that_nobody_may_keep() {
     for (licence, days) in [("CC BY 4.0", None), ("GeoLite End User License Agreement", Some(28))] {
         config.geo.licence = licence.to_owned();
         let renderer = Renderer::new(&config, &artifacts).expect("templates");
-        let stack = renderer.artifacts("eu-west-1").expect("rendered");
+        let stack = renderer.artifacts(&RegionName::new("eu-west-1")).expect("rendered");
         let rules = &stack.template.resources["ArtifactBucket"].properties["LifecycleConfiguration"]["Rules"];
         let rule = rules.as_array().expect("rules").iter().find(|rule| rule["Prefix"] == "geo/");
         assert_eq!(rule.and_then(|rule| rule["ExpirationInDays"].as_i64()), days, "{licence}");
@@ -55,7 +55,7 @@ fn rendering_is_the_same_to_the_byte_and_free_of_the_order_of_replicas() {
     let twice = Renderer::new(&config, &artifacts).and_then(|r| r.all()).expect("rendered");
     assert_eq!(once, twice);
     let renderer = Renderer::new(&config, &artifacts).expect("templates");
-    let replica = |name: &str| Replica { region: name.to_owned(), protected: true };
+    let replica = |name: &str| Replica { region: RegionName::new(name), protected: true };
     let mut replicas = vec![replica("us-east-1"), replica("eu-central-1"), replica("af-south-1")];
     let forward = renderer.home(&replicas, DataPolicy::Keep).expect("rendered");
     replicas.reverse();
