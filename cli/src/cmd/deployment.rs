@@ -60,7 +60,7 @@ impl Deployment {
         let (config, file) = load_config(shared)?;
         let scope = flags.regions.scope(&config)?;
         check_allowed(&flags.allow_replace)?;
-        let aws = Aws::of(&config, flags.profile.as_deref()).await?.with_limits();
+        let aws = Aws::connect(&config, flags.profile.as_deref()).await?.with_limits();
         aws.account().await?;
         let lock = Lock::path(&file);
         let (database, locked) = for_deploy(&shared.state, flags.artifacts.database.as_deref(), &lock)?;

@@ -18,7 +18,7 @@ use super::{geo_rollout as rollout, load_config};
 use crate::cli::Shared;
 use crate::config::Config;
 use crate::fs::in_a_folder;
-use crate::geo::licence::{Copy, Standing, Terms, standing};
+use crate::geo::licence::{LicenceStatus, LicensedData, Terms, licence_status};
 use crate::geo::sources::{self, Lock, LockError, LockedDatabase, Places, Web};
 use crate::infra::artifacts::purge_artifacts;
 use crate::ui::output::{self, Column, Exit, Format, Forms, UsageError, grouped};
@@ -198,7 +198,7 @@ pub(super) fn today() -> Date {
 
 /// Removes copies of before that the licence lets nobody keep.
 pub(super) fn purge(config: &Config, shared: &Shared) -> anyhow::Result<()> {
-    let terms = Terms::of(&config.geo.licence, &config.geo.name);
+    let terms = Terms::new(&config.geo.licence, &config.geo.name);
     for file in sources::purge(&shared.state, terms, today()).context("remove old copies")? {
         output::say(&format!("removed {}: its licence lets nobody keep it longer", file.display()));
     }
@@ -214,7 +214,7 @@ fn fetch_sources(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     let lock_path = Lock::path(&path);
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
     output::say("fetching the source databases of regions.toml");
-    let places = Places { here, state: &shared.state, npm: &args.npm, web: Web::default() };
+    let places = Places { base: here, state: &shared.state, npm: &args.npm, web: Web::default() };
     let fetched = sources::fetch(&config, places, &mut lock, Timestamp::now())?;
     lock.write(&lock_path)?;
     purge(&config, shared)?;
@@ -267,7 +267,7 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     }
     if args.sample {
         if named {
-            sources::spares_others(&out)?;
+            sources::refuse_foreign_overwrite(&out)?;
         }
         let held = hold(&out)?;
         sources::write_sample(&out)?;
@@ -279,9 +279,9 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     let lock_path = Lock::path(&path);
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
     let (sources, digests) = sources_of(args.sources, &config, &lock, shared)?;
-    sources::spares_sources(&out, &sources)?;
+    sources::refuse_source_overwrite(&out, &sources)?;
     if named {
-        sources::spares_others(&out)?;
+        sources::refuse_foreign_overwrite(&out)?;
     }
     let held = hold(&out)?;
     sources::compile(&config, &sources, &out, Timestamp::now(), &Bar::default())?;
@@ -290,9 +290,9 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     // A file that was named is not the one that is served: the lock stays.
     if !named {
         let info = Database::open(&out)?.info().clone();
-        lock.database = Some(LockedDatabase::of(&info, digest, digests));
+        lock.database = Some(LockedDatabase::new(&info, digest, digests));
         lock.write(&lock_path)?;
-    } else if !Terms::of(&config.geo.licence, &config.geo.name).pass_on {
+    } else if !Terms::new(&config.geo.licence, &config.geo.name).redistributable {
         output::say("the licence does not let this file be given to others");
     }
     purge(&config, shared)?;
@@ -309,7 +309,7 @@ struct Held {
 /// Keeps the existing database under a second name while a new one takes its place.
 fn hold(out: &Path) -> anyhow::Result<Held> {
     let before = sources::sha256_of(out).ok().map(|(digest, _)| digest);
-    let name = sources::held_of(out);
+    let name = sources::held_path(out);
     let _removed_or_none = std::fs::remove_file(&name);
     if before.is_some() {
         std::fs::hard_link(out, &name).with_context(|| format!("keep {}", out.display()))?;
@@ -320,9 +320,9 @@ fn hold(out: &Path) -> anyhow::Result<Held> {
 impl Held {
     /// Keeps it as the previous database if the new one is another.
     fn settle(self, digest: &str) -> anyhow::Result<()> {
-        let name = sources::held_of(&self.out);
+        let name = sources::held_path(&self.out);
         if self.before.as_ref().is_some_and(|before| before != digest) {
-            std::fs::rename(&name, sources::previous_of(&self.out))
+            std::fs::rename(&name, sources::previous_path(&self.out))
                 .with_context(|| format!("keep {}", name.display()))?;
         }
         Ok(())
@@ -331,13 +331,13 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let _removed_or_none = std::fs::remove_file(sources::held_of(&self.out));
+        let _removed_or_none = std::fs::remove_file(sources::held_path(&self.out));
     }
 }
 
 fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let new = args.new.unwrap_or_else(|| served(&shared.state));
-    let old = args.old.unwrap_or_else(|| sources::previous_of(&new));
+    let old = args.old.unwrap_or_else(|| sources::previous_path(&new));
     if !old.is_file() {
         bail!(
             "{} is not there: no database was compiled before this one; name two with OLD and NEW",
@@ -440,13 +440,13 @@ fn inspect(args: InspectArgs, shared: &Shared) -> anyhow::Result<()> {
 /// A database's metadata as a table.
 fn told(file: &Path, info: &DatabaseInfo) -> String {
     let built = i64::try_from(info.build_epoch).ok().and_then(|s| Timestamp::from_second(s).ok());
-    let terms = match standing(copy_of(info), today()) {
-        Standing::Kept => "kept".to_owned(),
-        Standing::Unnamed => "none named".to_owned(),
-        Standing::EndsSoon { last_day } => format!("may be used until {last_day}"),
-        Standing::Ended { last_day } => format!("could be used until {last_day}"),
-        Standing::NoCredit => "a credit is asked for, and missing".to_owned(),
-        Standing::NoDate => "days are counted, and the date is missing".to_owned(),
+    let terms = match licence_status(copy_of(info), today()) {
+        LicenceStatus::Met => "kept".to_owned(),
+        LicenceStatus::Unnamed => "none named".to_owned(),
+        LicenceStatus::EndsSoon { last_day } => format!("may be used until {last_day}"),
+        LicenceStatus::Ended { last_day } => format!("could be used until {last_day}"),
+        LicenceStatus::NoCredit => "a credit is asked for, and missing".to_owned(),
+        LicenceStatus::NoDate => "days are counted, and the date is missing".to_owned(),
     };
     let credit = match info.attribution.as_str() {
         "" => "none is asked for".to_owned(),
@@ -470,6 +470,11 @@ fn told(file: &Path, info: &DatabaseInfo) -> String {
 }
 
 /// What a database says of itself, as its licence is judged by.
-pub(super) fn copy_of(info: &DatabaseInfo) -> Copy<'_> {
-    Copy { name: &info.name, licence: &info.licence, attribution: &info.attribution, date: &info.date }
+pub(super) fn copy_of(info: &DatabaseInfo) -> LicensedData<'_> {
+    LicensedData {
+        name: &info.name,
+        licence: &info.licence,
+        attribution: &info.attribution,
+        date: &info.date,
+    }
 }

@@ -89,7 +89,7 @@ pub(crate) async fn rollout(args: RolloutArgs, shared: &Shared) -> anyhow::Resul
 /// Gives the regions what they had before, and makes it the served database here.
 pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, file) = load_config(shared)?;
-    let aws = Aws::of(&config, args.flags.profile.as_deref()).await?;
+    let aws = Aws::connect(&config, args.flags.profile.as_deref()).await?;
     let account = aws.account().await?;
     let served = served_digests(&aws, &config, &account).await;
     let known = Rollouts::read(&shared.state);
@@ -97,7 +97,7 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
     let Some(before) = known.before(&digests).cloned() else {
         bail!("no database is remembered that was given to the regions before the one that they have")
     };
-    may_serve(before.database.copy(), geo::today())?;
+    may_serve(before.database.licensed_data(), geo::today())?;
     output::say(&format!("back to {}", before.description));
     let artifact = ArtifactRef::new("geo", &before.digest);
     let zip = database_zip(&shared.state, &before.digest);
@@ -149,12 +149,12 @@ fn checked(database: &Path, lock: &Lock) -> anyhow::Result<LockedDatabase> {
     may_serve(geo::copy_of(&info), geo::today())?;
     let digest = sources::sha256_of(database).with_context(|| format!("read {}", database.display()))?;
     lock.verify_database(database, &digest.0)?;
-    Ok(lock.database.clone().unwrap_or_else(|| LockedDatabase::of(&info, digest, Vec::new())))
+    Ok(lock.database.clone().unwrap_or_else(|| LockedDatabase::new(&info, digest, Vec::new())))
 }
 
 /// Refuses a database that differs too much from the one before; without one there is nothing to hold it against.
 fn gate(database: &Path, most: f64) -> anyhow::Result<()> {
-    let before = sources::previous_of(database);
+    let before = sources::previous_path(database);
     if !before.is_file() {
         output::say("no database was compiled before this one: --max-change has nothing to compare with");
         return Ok(());
@@ -180,7 +180,7 @@ async fn give(
 ) -> anyhow::Result<Exit> {
     let scope = flags.regions.scope(config)?;
     let regions = scope.regions.len();
-    let aws = Aws::of(config, flags.profile.as_deref()).await?;
+    let aws = Aws::connect(config, flags.profile.as_deref()).await?;
     let plan = match plan_rollout(&aws, config, wanted, scope).await {
         Ok(plan) => plan,
         Err(RolloutError::Plan(error)) => return Ok(refused(error.into_problems()?, shared)),

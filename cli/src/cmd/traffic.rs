@@ -82,7 +82,7 @@ async fn show(args: ShowArgs, shared: &Shared) -> anyhow::Result<Exit> {
     if config.service.domain.is_none() {
         bail!(TrafficError::NoDomain);
     }
-    let aws = Aws::of(&config, args.profile.as_deref()).await?;
+    let aws = Aws::connect(&config, args.profile.as_deref()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
     let edges = observed.regions_with(crate::infra::stacks::StackKind::Edge).map(str::to_owned).collect();
     let asked = probe_edges(&config, &aws, edges).await?;
@@ -118,7 +118,7 @@ fn leads_to(observed: &Observed, region: &str) -> String {
 
 async fn change(args: ChangeArgs, change: TrafficChange, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
-    let aws = Aws::of(&config, args.profile.as_deref()).await?;
+    let aws = Aws::connect(&config, args.profile.as_deref()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
     let regions = match change {
         TrafficChange::Drain => observed.attached(),

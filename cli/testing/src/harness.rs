@@ -15,7 +15,7 @@ use ipgeo::infra::plan::{
 };
 use ipgeo::infra::stacks::{ArtifactRef, ArtifactSet};
 
-/// The home region of [`File::of`].
+/// The home region of [`File::with_regions`].
 pub const HOME: &str = "eu-central-1";
 /// Ten regions, home among them.
 pub const TEN: [&str; 10] = [
@@ -58,7 +58,7 @@ pub struct File {
 
 impl File {
     /// A file with these regions, and all else as in production.
-    pub fn of(regions: &[&str]) -> Self {
+    pub fn with_regions(regions: &[&str]) -> Self {
         Self {
             home: HOME.to_owned(),
             regions: set(regions),
@@ -182,7 +182,7 @@ pub async fn planned_destroy(
 pub struct Kept(pub Mutex<Vec<(u64, Event)>>);
 
 impl Sink for Kept {
-    fn tell(&self, at_ms: u64, event: &Event) {
+    fn emit(&self, at_ms: u64, event: &Event) {
         self.0.lock().expect("nobody else panicked").push((at_ms, event.clone()));
     }
 }

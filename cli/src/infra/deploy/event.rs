@@ -101,5 +101,5 @@ pub struct EventLine<'a> {
 /// A reader of events.
 pub trait Sink: Sync {
     /// Takes an event; `at_ms` since the start.
-    fn tell(&self, at_ms: u64, event: &Event);
+    fn emit(&self, at_ms: u64, event: &Event);
 }

@@ -72,7 +72,7 @@ pub struct Names {
 
 impl Names {
     /// The names of a configuration's things.
-    pub fn of(config: &Config) -> Self {
+    pub fn new(config: &Config) -> Self {
         let service = config.service.full_name();
         let named = |what: &str| format!("{service}-{what}");
         Self {
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn the_longest_names_fit_what_aws_takes() {
         let config = super::super::test_config();
-        let mut names = Names::of(&config);
+        let mut names = Names::new(&config);
         names.service = format!("{}-{}", "n".repeat(20), "e".repeat(12));
         for place in PLACES {
             assert!(names.bucket("123456789012", place.name).len() <= 63, "{}", place.name);

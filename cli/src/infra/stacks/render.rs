@@ -161,7 +161,7 @@ impl<'a> Renderer<'a> {
         ];
         tera.add_raw_templates(templates)
             .map_err(|source| RenderError::Fill { kind: StackKind::Home, source })?;
-        Ok(Self { config, artifacts, names: Names::of(config), account: None, tera })
+        Ok(Self { config, artifacts, names: Names::new(config), account: None, tera })
     }
 
     /// The same renderer for the account with this number.
@@ -200,8 +200,8 @@ impl<'a> Renderer<'a> {
     /// A region's bucket of artifacts.
     pub fn artifacts(&self, region: &str) -> Result<Stack, RenderError> {
         let mut context = self.context("artifacts");
-        let terms = Terms::of(&self.config.geo.licence, &self.config.geo.name);
-        let geo_days = terms.keep_days.map(|days| (days - EXPIRY_TAKES_DAYS).max(1));
+        let terms = Terms::new(&self.config.geo.licence, &self.config.geo.name);
+        let geo_days = terms.retention_days.map(|days| (days - EXPIRY_TAKES_DAYS).max(1));
         context.insert("geo_days", &geo_days);
         self.fill(StackKind::Artifacts, region, &context)
     }

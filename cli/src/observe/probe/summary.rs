@@ -54,7 +54,6 @@ impl ProbeState {
 
 /// One region's row; flat, so that every form of output has it. Times are ms.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the names say it: a phase and a quantile of it")]
 pub struct ProbeRow {
     /// The region.
     pub region: String,
