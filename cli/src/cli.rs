@@ -1,22 +1,20 @@
 //! The command line: verbs and the flags that all of them share.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 
-use clap::{Args, Command, CommandFactory as _, Parser, Subcommand};
+use clap::{Command, CommandFactory as _, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 use ipgeo_contract::without_api_keys;
 
-use crate::cmd::{
-    completions, cost, deploy, destroy, dev, doctor, drift, geo, iam, init, keys, logs, man, plan, probe,
-    quota, render, schema, simulate, status, traffic, usage,
-};
-use crate::complete::with_candidates;
-use crate::config::state_folder;
-use crate::ui::output::{self, Color, Exit, Format, Forms, report_error};
-
-/// The variable by which a shell asks for completion.
-pub const COMPLETE_VARIABLE: &str = "IPGEO_COMPLETE";
+use crate::args::Shared;
+use crate::cmd::cost::{cost, quota, simulate};
+use crate::cmd::deploy::{deploy, destroy, drift, iam, plan, render, traffic};
+use crate::cmd::local::dev;
+use crate::cmd::observe::{doctor, logs, probe, status};
+use crate::cmd::setup::{completions, init, man, schema};
+use crate::cmd::{geo, keys, usage};
+use crate::completion::{COMPLETE_VARIABLE, with_candidates};
+use crate::ui::output::{self, Exit, Forms, report_error};
 
 /// Run a worldwide, metered IP-geolocation API from one regions.toml.
 #[derive(Debug, Parser)]
@@ -27,46 +25,6 @@ struct Cli {
     shared: Shared,
     #[command(subcommand)]
     verb: Verb,
-}
-
-/// Flags of every verb.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Options of every verb")]
-pub struct Shared {
-    /// The regions.toml to use; else the nearest one above this folder
-    #[arg(long, global = true, value_name = "FILE", env = "IPGEO_CONFIG")]
-    pub config: Option<PathBuf>,
-    /// Folder for the state of `ipgeo dev` and the geo databases [default: .ipgeo beside regions.toml]
-    #[arg(long = "state", global = true, value_name = "FOLDER", env = "IPGEO_STATE")]
-    state_flag: Option<PathBuf>,
-    /// The state folder in use: see `Shared::settled`.
-    #[arg(skip)]
-    pub state: PathBuf,
-    /// The form of the output
-    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORM")]
-    pub output: Format,
-    /// The same as --output json
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// When colours are used
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
-    pub color: Color,
-}
-
-impl Shared {
-    /// Sets the state folder: the flag's, relative to the current folder, or the one beside the `regions.toml` in use,
-    /// so that every verb finds it from any subfolder.
-    fn settled(mut self) -> Self {
-        let here = std::env::current_dir().unwrap_or_default();
-        let beside = || state_folder(self.config.as_deref(), &here);
-        self.state = self.state_flag.clone().unwrap_or_else(beside);
-        self
-    }
-
-    /// The form of the output.
-    pub fn format(&self) -> Format {
-        if self.json { Format::Json } else { self.output }
-    }
 }
 
 #[derive(Debug, Subcommand)]

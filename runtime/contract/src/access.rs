@@ -9,9 +9,7 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
 
-use crate::Limit;
-use crate::Period;
-use crate::SitePattern;
+use crate::{Limit, Period, SitePattern};
 
 /// Partition key of the item that holds the [`crate::AddressSecret`], in [`access_attr::SECRET`].
 pub const SECRET_ID: &str = "secret#address";

@@ -6,14 +6,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use crate::KeyRecord;
-use crate::Limit;
-use crate::Period;
-use crate::Published;
-use crate::Site;
-use crate::Status;
-use crate::canonical_network;
-use crate::site_is_allowed;
+use crate::{KeyRecord, Limit, Period, Published, Site, Status, canonical_network, site_is_allowed};
 
 /// Allowed, or refused and why. A refusal is a value, not an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

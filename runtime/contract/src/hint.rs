@@ -1,8 +1,7 @@
 //! Hints by which people recognise an API key. Hints are stored, listed, mailed and posted in plain text, so they must
 //! never contain more of an API key than its prefix and its last four characters.
 
-use crate::KeyHash;
-use crate::prefix_is_valid;
+use crate::{KeyHash, prefix_is_valid};
 
 /// Characters from the end of an API key in a hint.
 const LAST_CHARS_MAX: usize = 4;
@@ -38,8 +37,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ApiKey;
-    use crate::foreign_key_hash;
+    use crate::{ApiKey, foreign_key_hash};
 
     #[test]
     fn only_the_forms_that_we_make_are_hints() {

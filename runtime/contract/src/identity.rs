@@ -8,9 +8,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use jiff::civil::Date;
 use sha2::Sha256;
 
-use crate::KeyHash;
-use crate::Site;
 use crate::hex_text::hex_text;
+use crate::{KeyHash, Site};
 
 /// Bytes of the address HMAC that are kept: enough that no two addresses of a day ever meet.
 const ADDRESS_TAG_BYTES: usize = 16;

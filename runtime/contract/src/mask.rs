@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::ApiKey;
-use crate::ApiKeyError;
+use crate::{ApiKey, ApiKeyError};
 
 /// Characters of an API key after its prefix.
 const SECRET_CHARS: usize = 36;

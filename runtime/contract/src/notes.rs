@@ -3,10 +3,7 @@
 
 use jiff::Timestamp;
 
-use crate::Identity;
-use crate::Limit;
-use crate::Month;
-use crate::Period;
+use crate::{Identity, Limit, Month, Period};
 
 /// Partition keys and attributes of these rows. The sort key is [`crate::ledger_attr::MONTH`], as of all.
 pub mod ledger_row {

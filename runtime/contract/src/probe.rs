@@ -5,13 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
 
-use crate::AddressSecret;
-use crate::ApiKey;
-use crate::ApiKeyError;
-use crate::KeyRecord;
-use crate::Limit;
-use crate::Status;
-use crate::Window;
+use crate::{AddressSecret, ApiKey, ApiKeyError, KeyRecord, Limit, Status, Window};
 
 /// The owner of the probes' API key.
 pub const PROBE_OWNER: &str = "ipgeo probe";

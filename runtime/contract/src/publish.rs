@@ -3,8 +3,7 @@
 //! reached. So, whatever the traffic, replicated writes are bounded by 100 per identity and period, plus one per batch
 //! while calls exceed a limit.
 
-use crate::IdentityKind;
-use crate::Limit;
+use crate::{IdentityKind, Limit};
 
 /// The step that `used` calls stand on, 0 to 100: whole percents of the limit for an API key; 0, 80 or
 /// 100 for an address or a site. Usage beyond the limit stays on step 100.

@@ -7,8 +7,7 @@
 //! bounded: an identity may have [`quiet_calls`] more than its limit in each environment that serves it in
 //! a period.
 
-use crate::IdentityKind;
-use crate::Limit;
+use crate::{IdentityKind, Limit};
 
 /// The most that may be quiet, in thousandths of a limit.
 pub const QUIET_PERMILLE_MAX: u32 = 100;

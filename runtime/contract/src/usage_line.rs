@@ -14,12 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::Identity;
-use crate::IdentityKind;
-use crate::Limit;
-use crate::Period;
-use crate::Verdict;
-use crate::Window;
+use crate::{Identity, IdentityKind, Limit, Period, Verdict, Window};
 
 /// The version of the line written here; readers skip and count lines of any other.
 pub const USAGE_LINE_VERSION: u32 = 1;

@@ -7,10 +7,9 @@ use ipgeo_runtime::dynamo::KeyChange;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::create::expires;
-use super::{OneArgs, find, print_changed};
-use crate::cli::Shared;
-use crate::cmd::cloud_args::confirm;
+use super::row::print_changed;
+use crate::args::Shared;
+use crate::cmd::support::{OneArgs, confirm, find_key, numbers::expires};
 use crate::config::Config;
 use crate::keys::{KeyStore as _, parse_owner, parse_quota, parse_site, tier_of};
 use crate::ui::output::UsageError;
@@ -67,7 +66,7 @@ async fn changed(
     now: Timestamp,
 ) -> anyhow::Result<()> {
     let home = one.target.home(shared, config).await?;
-    let (identity, record) = find(&one.key, &home).await?;
+    let (identity, record) = find_key(&one.key, &home).await?;
     if record.status == Status::Revoked {
         bail!("{} is revoked, which is permanent; make a new API key", record.hint);
     }
@@ -120,7 +119,7 @@ pub(super) async fn revoke(
     now: Timestamp,
 ) -> anyhow::Result<()> {
     let home = args.one.target.home(shared, config).await?;
-    let (identity, record) = find(&args.one.key, &home).await?;
+    let (identity, record) = find_key(&args.one.key, &home).await?;
     confirm(&format!("this permanently revokes {} of {}", record.hint, record.owner), args.yes)?;
     let change = KeyChange { status: Some(Status::Revoked), ..KeyChange::default() };
     let record = home.change(&identity, &change).await?;

@@ -8,13 +8,13 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{KeyRow, OneArgs, find};
+use super::row::KeyRow;
+use crate::args::Shared;
 use crate::aws::Home;
-use crate::cli::Shared;
-use crate::cmd::Target;
+use crate::cmd::support::{OneArgs, Target, find_key, numbers::expires};
 use crate::config::Config;
 use crate::keys::{
-    KeyStore as _, check_rotation, parse_expiry, parse_grace, parse_owner, parse_quota, parse_site, tier_of,
+    KeyStore as _, check_rotation, parse_grace, parse_owner, parse_quota, parse_site, tier_of,
 };
 use crate::ui::output::{self, UsageError, instant};
 use crate::world::WorldFile;
@@ -147,12 +147,6 @@ async fn withdrawn_unless(shown: anyhow::Result<()>, home: &Home, key: &ApiKey) 
     })
 }
 
-/// The value of `--expires`.
-pub(super) fn expires(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, UsageError> {
-    let parsed = text.map(|text| parse_expiry(text, now)).transpose();
-    parsed.map_err(|error| UsageError(format!("--expires: {error}")))
-}
-
 /// In a running world: waits until every region knows a new API key, so that the next line of a script
 /// may use it anywhere. On AWS that takes about a second, and is not waited for.
 async fn known_everywhere(key: &ApiKey, shared: &Shared, target: &Target) {
@@ -189,7 +183,7 @@ pub(super) async fn rotate(
 ) -> anyhow::Result<()> {
     let grace = parse_grace(&args.grace).map_err(|error| UsageError(format!("--grace: {error}")))?;
     let home = args.one.target.home(shared, config).await?;
-    let (old, record) = find(&args.one.key, &home).await?;
+    let (old, record) = find_key(&args.one.key, &home).await?;
     check_rotation(&record, living_successor(&home, &old).await?.as_ref(), now)?;
     let key = new_key(&config.service.key_prefix)?;
     let fresh = KeyRecord { hint: key.hint(), created: now, published: None, ..record.clone() };

@@ -10,10 +10,10 @@ use ipgeo_runtime::store::StoreError;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{KeyRow, OneArgs, find, lines_of};
+use super::row::{KeyRow, lines_of};
+use crate::args::Shared;
 use crate::aws::Home;
-use crate::cli::Shared;
-use crate::cmd::Target;
+use crate::cmd::support::{OneArgs, Target, find_key};
 use crate::config::Config;
 use crate::keys::{KeyFilter, KeyStore as _};
 use crate::ui::output::{self, Column, Format, UsageError, grouped};
@@ -126,7 +126,7 @@ pub(super) async fn show(
     now: Timestamp,
 ) -> anyhow::Result<()> {
     let home = args.target.home(shared, config).await?;
-    let (identity, record) = find(&args.key, &home).await?;
+    let (identity, record) = find_key(&args.key, &home).await?;
     let month = Month::of(now);
     let item = home.ledger.item(&identity, month).await?;
     let row = KeyRow::new(&identity, &record, item.as_ref(), now);

@@ -9,8 +9,8 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::cli::Shared;
-use crate::cmd::Target;
+use crate::args::Shared;
+use crate::cmd::support::Target;
 use crate::config::Config;
 use crate::keys::{ImportFaults, KeyFilter, KeyStore as _, export_rows, plan_import, read_csv, store_all};
 use crate::ui::output::{self, Format, UsageError, grouped};

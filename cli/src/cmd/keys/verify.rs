@@ -10,9 +10,9 @@ use ipgeo_runtime::dynamo::AccessTable;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{OneArgs, identity_from_stdin, wrong_name};
+use crate::args::Shared;
 use crate::aws::Home;
-use crate::cli::Shared;
+use crate::cmd::support::{OneArgs, identity_from_stdin, wrong_name};
 use crate::config::Config;
 use crate::keys::{KeyStore as _, choose};
 use crate::ui::output::{self, Column, Format, grouped, instant};
@@ -79,7 +79,7 @@ async fn regions(
         let others = Home::replicas_of_world(&WorldFile::find(&shared.state)?);
         return Ok(std::iter::once(here).chain(others).collect());
     }
-    Home::replicas_of_account(config, target.profile.as_deref()).await
+    Home::replicas_of_account(config, target.profile.name()).await
 }
 
 pub(super) async fn verify(

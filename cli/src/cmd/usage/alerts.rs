@@ -8,9 +8,9 @@ use ipgeo_runtime::usage::AlertMessage;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::cli::Shared;
-use crate::cmd::numbers::month;
-use crate::cmd::{Target, load_config};
+use crate::args::Shared;
+use crate::cmd::support::numbers::month;
+use crate::cmd::support::{Target, load_config};
 use crate::keys::KeyStore as _;
 use crate::ui::output::{self, Column, Format, grouped};
 

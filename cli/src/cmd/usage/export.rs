@@ -3,10 +3,10 @@
 use clap::Args;
 use ipgeo_contract::Month;
 
-use super::report::Kind;
-use crate::cli::Shared;
-use crate::cmd::numbers::month;
-use crate::cmd::{Target, load_config};
+use super::selection::Kind;
+use crate::args::Shared;
+use crate::cmd::support::numbers::month;
+use crate::cmd::support::{Target, load_config};
 use crate::ui::output::{self, Format};
 use crate::usage::report::export_rows;
 

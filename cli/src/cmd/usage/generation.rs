@@ -1,7 +1,6 @@
 //! `ipgeo usage diff`, `adopt` and `discard`: a generation beside the ledger.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
@@ -10,19 +9,15 @@ use ipgeo_runtime::dynamo::LedgerTable;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::replay::Work;
+use super::recount::{Work, generation_table};
+use crate::args::Shared;
 use crate::aws::Home;
-use crate::cli::Shared;
-use crate::cmd::cloud_args::confirm;
-use crate::cmd::{Target, load_config};
+use crate::cmd::support::{Target, confirm, load_config};
 use crate::keys::KeyStore as _;
 use crate::ui::output::{self, Column, Format, grouped};
 use crate::usage::recount::{self, Adopted, Ahead, Generation, compared, differences};
 use crate::usage::report::name_of;
 
-/// Looks at a new table until it can be used, and the pause between two.
-const ACTIVE_LOOKS: u32 = 120;
-const ACTIVE_PAUSE: Duration = Duration::from_secs(1);
 /// Rounds of catching up and taking over, before busy items are left for another day.
 const ADOPT_ROUNDS: usize = 3;
 
@@ -71,10 +66,6 @@ pub struct DiscardArgs {
     yes: bool,
 }
 
-pub(super) fn generation_table(home: &Home, generation: &Generation) -> LedgerTable {
-    home.ledger.beside(generation.table(home.ledger.name()))
-}
-
 async fn existing(home: &Home, generation: &Generation) -> anyhow::Result<LedgerTable> {
     let table = generation_table(home, generation);
     if table.is_active().await? == Some(true) {
@@ -84,16 +75,6 @@ async fn existing(home: &Home, generation: &Generation) -> anyhow::Result<Ledger
         "there is no generation `{generation}`, for there is no table {}; `ipgeo usage replay --into` makes generations",
         table.name()
     )
-}
-
-pub(super) async fn wait_until_active(table: &LedgerTable) -> anyhow::Result<()> {
-    for _look in 0..ACTIVE_LOOKS {
-        if table.is_active().await? == Some(true) {
-            return Ok(());
-        }
-        tokio::time::sleep(ACTIVE_PAUSE).await;
-    }
-    bail!("table {} is not ready after two minutes; run the same again later", table.name())
 }
 
 #[derive(Debug, Default, Serialize)]

@@ -9,9 +9,9 @@ use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{days, read};
-use crate::cli::Shared;
-use crate::cmd::{Target, load_config};
+use super::selection::{days, read};
+use crate::args::Shared;
+use crate::cmd::support::{Target, load_config};
 use crate::config::{Config, PLACES};
 use crate::cost::{Counted, Model, Prices, so_far};
 use crate::ui::output;

@@ -3,8 +3,8 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::cli::Shared;
-use crate::cmd::{Target, load_config};
+use crate::args::Shared;
+use crate::cmd::support::{Target, load_config};
 use crate::ui::output::{self, Column, Format};
 use crate::usage::report::{LagRow, lags};
 

@@ -8,9 +8,9 @@ use clap::Args;
 use ipgeo_runtime::dynamo::RecoveringLedger;
 use jiff::Timestamp;
 
+use crate::args::Shared;
 use crate::aws::{FailureBucket, Home};
-use crate::cli::Shared;
-use crate::cmd::{Target, load_config};
+use crate::cmd::support::{Target, load_config};
 use crate::config::Config;
 use crate::ui::output::{self, Column, Format, UsageError, grouped};
 use crate::usage::recount::{self, Recovered};
@@ -65,7 +65,7 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
     let done = match folder {
         Some(folder) => recover(&args, &FailedFolder::at(folder), &home, &config, now).await?,
         None => {
-            let bucket = FailureBucket::of_account(&config, args.target.profile.as_deref()).await?;
+            let bucket = FailureBucket::of_account(&config, args.target.profile.name()).await?;
             recover(&args, &bucket, &home, &config, now).await?
         }
     };

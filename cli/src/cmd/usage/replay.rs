@@ -1,27 +1,15 @@
 //! `ipgeo usage replay` and `ipgeo usage rebuild`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
-use ipgeo_runtime::dynamo::LedgerTable;
-use ipgeo_runtime::store::{LedgerWrite, PublishWrite};
-use ipgeo_runtime::usage::UsageHandler;
 use jiff::Timestamp;
 
-use super::generation::{generation_table, wait_until_active};
-use crate::aws::{Home, NoCredentials, UsageStream};
-use crate::cli::Shared;
-use crate::cmd::numbers::since;
-use crate::cmd::{Target, load_config};
-use crate::config::Config;
+use super::recount::{Work, generation_table, wait_until_active};
+use crate::args::Shared;
+use crate::cmd::support::numbers::since;
+use crate::cmd::support::{Target, load_config};
 use crate::ui::output::{self, Column, Format, grouped};
-use crate::usage::recount::{self, Generation, Replayed, Span, Unpublished};
-use crate::usage::stream::KeptStream;
-use crate::world::WorldFile;
-
-/// Records between two words about progress.
-const TELL_EVERY: u64 = 5_000;
+use crate::usage::recount::{Generation, Replayed};
 
 /// Flags of `ipgeo usage replay`.
 #[derive(Debug, Args)]
@@ -66,15 +54,6 @@ pub struct RebuildArgs {
     target: Target,
 }
 
-/// What a replay is of: which world, which ledger, until when.
-pub(super) struct Work<'a> {
-    home: &'a Home,
-    target: &'a Target,
-    config: &'a Config,
-    shared: &'a Shared,
-    until: Timestamp,
-}
-
 pub(super) async fn replay(args: ReplayArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
     let from = args.from;
     let (config, _) = load_config(shared)?;
@@ -117,58 +96,6 @@ pub(super) async fn rebuild(args: RebuildArgs, shared: &Shared, now: Timestamp) 
     // No start time was given.
     done.earlier_shards = 0;
     print(&done, shared)
-}
-
-impl<'a> Work<'a> {
-    pub(super) fn new(
-        home: &'a Home,
-        target: &'a Target,
-        config: &'a Config,
-        shared: &'a Shared,
-        until: Timestamp,
-    ) -> Self {
-        Self { home, target, config, shared, until }
-    }
-
-    /// Counts later records into a generation: each shard from where its counting stopped.
-    pub(super) async fn catch_up(&self, table: &LedgerTable) -> anyhow::Result<Replayed> {
-        self.to_generation(table, self.until).await
-    }
-
-    async fn to_ledger(&self, from: Timestamp) -> anyhow::Result<Replayed> {
-        let counter = UsageHandler::new(self.home.ledger.clone(), self.home.access.clone());
-        let span = Span { from, until: self.until, since: None };
-        self.run(&counter.with_alerts(self.config.alerts.thresholds.clone()).counting_again(), span).await
-    }
-
-    async fn to_generation(&self, table: &LedgerTable, from: Timestamp) -> anyhow::Result<Replayed> {
-        let span = Span { from, until: self.until, since: table.since().await? };
-        self.run(&UsageHandler::new(table.clone(), Unpublished).counting_again(), span).await
-    }
-
-    async fn run<L: LedgerWrite + 'static, P: PublishWrite + 'static>(
-        &self,
-        counter: &UsageHandler<L, P>,
-        span: Span,
-    ) -> anyhow::Result<Replayed> {
-        let told = AtomicU64::new(0);
-        let tell = |done: &Replayed| {
-            let thousands = done.records / TELL_EVERY;
-            if told.swap(thousands, Ordering::Relaxed) < thousands {
-                let (read, added) = (grouped(done.records), grouped(done.added));
-                output::say(&format!("{read} records read, {added} charges added"));
-            }
-        };
-        if self.target.dev {
-            let world = WorldFile::find(&self.shared.state)?;
-            let folder = world.stream.context("this world keeps no copy of its stream")?;
-            return Ok(recount::replay(&KeptStream::at(folder), counter, span, &tell).await?);
-        }
-        let stream = UsageStream::of_account(self.config, self.target.profile.as_deref())
-            .await
-            .map_err(NoCredentials::or_dev)?;
-        Ok(recount::replay(&stream, counter, span, &tell).await?)
-    }
 }
 
 const COLUMNS: [Column; 6] = [

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use ipgeo_contract::{IdentityKind, Month};
 use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 
 use super::html::write_page;
-use super::{days, read};
-use crate::cli::Shared;
-use crate::cmd::numbers::{month, rows};
-use crate::cmd::{Target, load_config};
+use super::selection::{Kind, days, read};
+use crate::args::Shared;
+use crate::cmd::support::numbers::{month, rows};
+use crate::cmd::support::{Target, load_config};
 use crate::keys::{Grace, parse_grace};
 use crate::ui::output::{self, Column, Format, Forms, UsageError, grouped};
 use crate::usage::report::{By, Row, report, top};
@@ -69,27 +69,6 @@ pub struct TopArgs {
     month: Option<Month>,
     #[command(flatten)]
     target: Target,
-}
-
-/// A kind of identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
-    /// API keys
-    Key,
-    /// Sites of anonymous callers
-    Site,
-    /// Addresses of anonymous callers, by day
-    Addr,
-}
-
-impl From<Kind> for IdentityKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Key => Self::Key,
-            Kind::Site => Self::Site,
-            Kind::Addr => Self::Address,
-        }
-    }
 }
 
 /// One table of a report: for each identity or for all, by one part or by none.

@@ -1,0 +1,21 @@
+//! `ipgeo geo inspect`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::args::Shared;
+use crate::cmd::support::{print_database, served_database};
+
+/// Flags of `ipgeo geo inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The compiled database; else the one that `ipgeo geo build` has made
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// Prints a database's metadata.
+pub(super) fn run(args: InspectArgs, shared: &Shared) -> anyhow::Result<()> {
+    print_database(&args.file.unwrap_or_else(|| served_database(&shared.state)), shared)
+}

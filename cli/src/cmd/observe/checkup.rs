@@ -1,0 +1,223 @@
+//! Where `ipgeo doctor` reads its facts: AWS, or a world on this machine.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ipgeo_contract::{ApiKey, Identity, Month, UsageEvent, probe_api_key, probe_record};
+use ipgeo_runtime::store::{AccessRead as _, StoreError};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::aws::{Aws, Home};
+use crate::cmd::support::world_target;
+use crate::config::Config;
+use crate::doctor::{EdgeFacts, Examine, HomeFacts, Read, UsagePath};
+use crate::infra::cloud::{CloudError, CloudRead as _, ProbeTarget, ProbeTargets as _};
+use crate::keys::KeyStore as _;
+use crate::latency::Measurer;
+use crate::logs::LogSource;
+use crate::world::WorldFile;
+
+/// The call that is marked: one lookup, charged to the probes' API key.
+const MARKED_PATH: &str = "/8.8.8.8";
+/// A clock may be so far behind that a call seems to be of before it was made.
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(60);
+/// Looks at a region for the probes' API key, and the pause between two.
+const KNOWN_LOOKS: u32 = 100;
+const KNOWN_PAUSE: Duration = Duration::from_millis(50);
+
+/// A service on AWS.
+pub(super) struct OnAws<'a> {
+    pub(super) aws: &'a Aws,
+    pub(super) config: &'a Config,
+    pub(super) measurer: &'a Measurer,
+}
+
+impl Examine for OnAws<'_> {
+    async fn account(&self) -> Read<Option<String>> {
+        self.aws.account().await.map(Some)
+    }
+
+    async fn home(&self) -> HomeFacts {
+        self.aws.home_facts(self.config).await
+    }
+
+    async fn replicas(&self) -> Option<Read<BTreeMap<String, String>>> {
+        let mut replicas = self.aws.replicas().await;
+        if let Ok(replicas) = &mut replicas {
+            // DynamoDB lists the others: where the list is read from is the first of them.
+            replicas.insert(self.config.service.home.clone(), "ACTIVE".to_owned());
+        }
+        Some(replicas)
+    }
+
+    async fn edge(&self, region: &str) -> EdgeFacts {
+        let Some(region) = self.config.regions.iter().find(|known| known.name == region) else {
+            return EdgeFacts::default();
+        };
+        let account = self.aws.account().await.unwrap_or_default();
+        let domain = self.config.service.domain.as_deref();
+        let mut facts = self.aws.edge_facts(region, domain, &account).await;
+        if matches!(facts.stack, Some(Ok(Some(_)))) {
+            facts.health = Some(match self.aws.target(&region.name, domain).await {
+                Ok(target) => health(self.measurer, &ProbeTarget { api_key: None, ..target }).await,
+                Err(error) => Err(error.to_string()),
+            });
+        }
+        facts
+    }
+}
+
+async fn health(measurer: &Measurer, target: &ProbeTarget) -> Result<Option<String>, String> {
+    measurer.sample(target).await.outcome.map(|(_, reply)| reply.database_date)
+}
+
+/// AWS, without a way to ask it.
+pub(super) struct NobodySignedIn(pub(super) CloudError);
+
+impl Examine for NobodySignedIn {
+    async fn account(&self) -> Read<Option<String>> {
+        Err(self.0.clone())
+    }
+
+    async fn home(&self) -> HomeFacts {
+        HomeFacts::default()
+    }
+
+    async fn replicas(&self) -> Option<Read<BTreeMap<String, String>>> {
+        None
+    }
+
+    async fn edge(&self, _: &str) -> EdgeFacts {
+        EdgeFacts::default()
+    }
+}
+
+/// A world on this machine.
+pub(super) struct InWorld<'a> {
+    pub(super) world: &'a WorldFile,
+    pub(super) measurer: &'a Measurer,
+}
+
+impl Examine for InWorld<'_> {
+    async fn account(&self) -> Read<Option<String>> {
+        Ok(None)
+    }
+
+    async fn home(&self) -> HomeFacts {
+        HomeFacts::default()
+    }
+
+    async fn replicas(&self) -> Option<Read<BTreeMap<String, String>>> {
+        // A replica that answers a read is one that is there.
+        let mut states = BTreeMap::from([(self.world.home.clone(), "ACTIVE".to_owned())]);
+        for (region, access) in Home::replicas_of_world(self.world) {
+            let state = match access.address_secret().await {
+                Ok(Some(_)) => "ACTIVE",
+                Ok(None) => "EMPTY",
+                Err(_) => "UNREACHABLE",
+            };
+            states.insert(region, state.to_owned());
+        }
+        Some(Ok(states))
+    }
+
+    async fn edge(&self, region: &str) -> EdgeFacts {
+        let health = match world_target(self.world, region) {
+            Ok(target) => health(self.measurer, &target).await,
+            Err(why) => Err(why),
+        };
+        EdgeFacts { open: Some(Ok(())), health: Some(health), ..EdgeFacts::default() }
+    }
+}
+
+/// The path of a marked call, wherever it is.
+pub(super) struct Marked<'a, L> {
+    home: Home,
+    key: ApiKey,
+    logs: &'a L,
+    targets: BTreeMap<String, Result<ProbeTarget, String>>,
+    measurer: &'a Measurer,
+    world: Option<&'a WorldFile>,
+}
+
+fn unread(error: &StoreError) -> CloudError {
+    let why = std::error::Error::source(error).map(|why| format!(": {why}")).unwrap_or_default();
+    CloudError {
+        what: format!("{error}{why}"),
+        remedy: "see the checks `credentials` and `replica`".to_owned(),
+    }
+}
+
+impl<'a, L: LogSource> Marked<'a, L> {
+    /// Calls are marked by the probes' API key, which follows from the address secret at home.
+    pub(super) async fn new(
+        home: Home,
+        config: &Config,
+        logs: &'a L,
+        targets: BTreeMap<String, Result<ProbeTarget, String>>,
+        measurer: &'a Measurer,
+        world: Option<&'a WorldFile>,
+    ) -> Result<Self, CloudError> {
+        let secret = home.access.address_secret().await.map_err(|error| unread(&error))?;
+        let secret = secret.ok_or_else(|| CloudError {
+            what: "the access table has no address secret".to_owned(),
+            remedy: "`ipgeo deploy` makes it".to_owned(),
+        })?;
+        let key = probe_api_key(&config.service.key_prefix, &secret).map_err(|error| CloudError {
+            what: error.to_string(),
+            remedy: "correct `key_prefix` in regions.toml".to_owned(),
+        })?;
+        Ok(Self { home, key, logs, targets, measurer, world })
+    }
+
+    fn identity(&self) -> Identity {
+        Identity::key(&self.key.hash())
+    }
+}
+
+impl<L: LogSource> UsagePath for Marked<'_, L> {
+    async fn ready(&self) -> Result<(), CloudError> {
+        let identity = self.identity();
+        if self.home.access.key_now(&identity).await.map_err(|error| unread(&error))?.is_some() {
+            return Ok(());
+        }
+        let Some(world) = self.world else {
+            return Err(CloudError {
+                what: "the probes' API key is not in the access table".to_owned(),
+                remedy: "`ipgeo deploy` makes it".to_owned(),
+            });
+        };
+        let record = probe_record(&self.key, Timestamp::now());
+        self.home.put(&identity, &record).await.map_err(|error| CloudError {
+            what: format!("the probes' API key can't be written: {error}"),
+            remedy: "start the world again with `ipgeo dev`".to_owned(),
+        })?;
+        for (_, access) in Home::replicas_of_world(world) {
+            for _look in 0..KNOWN_LOOKS {
+                if access.key_now(&identity).await.is_ok_and(|found| found.is_some()) {
+                    break;
+                }
+                tokio::time::sleep(KNOWN_PAUSE).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn call(&self, region: &str) -> Result<(), String> {
+        let target = self.targets.get(region).cloned().unwrap_or_else(|| Err("it has no edge".to_owned()))?;
+        let target = ProbeTarget { api_key: Some(self.key.clone()), ..target };
+        let (_, reply) = self.measurer.get(&target, MARKED_PATH).await.outcome?;
+        if reply.status == 200 { Ok(()) } else { Err(format!("{MARKED_PATH} answers {}", reply.status)) }
+    }
+
+    async fn logged(&self, region: &str, since: Timestamp) -> Result<bool, CloudError> {
+        let since = since.checked_sub(CLOCK_SLACK).unwrap_or(since);
+        let mark = UsageEvent::mark(&self.identity());
+        Ok(!self.logs.lines(region, since, Some(&mark)).await?.is_empty())
+    }
+
+    async fn counted(&self) -> Result<BTreeMap<String, u64>, CloudError> {
+        let item = self.home.ledger.item(&self.identity(), Month::of(Timestamp::now())).await;
+        Ok(item.map_err(|error| unread(&error))?.map(|item| item.regions).unwrap_or_default())
+    }
+}

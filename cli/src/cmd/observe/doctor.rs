@@ -1,0 +1,223 @@
+//! `ipgeo doctor`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::ProgressBar;
+use ipgeo_runtime::geo::Database;
+use jiff::Timestamp;
+
+use super::checkup::{InWorld, Marked, NobodySignedIn, OnAws};
+use crate::args::Shared;
+use crate::aws::{Aws, Home, NoCredentials};
+use crate::cmd::support::{RegionArgs, Target, load_config, served_database, today, world_target};
+use crate::config::Config;
+use crate::doctor::{Check, CopyFacts, Mark, Pace, UsagePath, examine, judge, judge_path, text, trace};
+use crate::geo::sources::{Lock, sha256_of};
+use crate::infra::cloud::{CloudError, ProbeTarget, ProbeTargets as _};
+use crate::latency::Measurer;
+use crate::logs::WorldLogs;
+use crate::ui::output::{self, Exit, Format};
+use crate::world::WorldFile;
+
+/// One request of a check.
+const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+
+/// Flags of `ipgeo doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Changes nothing. What could not be looked at is `not checked`, with the reason.
+Exit status: 0 nothing fails, 1 something does.
+
+Examples:
+  ipgeo doctor
+  ipgeo doctor --online      also follows one call through each region into the ledger
+  ipgeo doctor --json | jq '.[] | select(.mark == \"fail\")'")]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    regions: RegionArgs,
+    /// Make one marked call through each region, and follow it into the ledger; each is charged to the probes' API key
+    #[arg(long)]
+    online: bool,
+    /// With --online: seconds until a call that is not counted is given up; else 300, in `dev` 30
+    #[arg(long, value_name = "S", requires = "online", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    patience_s: Option<u64>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Looks whether everything is well.
+pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exit> {
+    let (config, file) = load_config(shared)?;
+    let scope = args.regions.scope(&config)?;
+    let regions: Vec<String> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let regions: Vec<String> = regions.into_iter().filter(|name| scope.regions.contains(name)).collect();
+    let measurer = Measurer::of_machine(REQUEST_WITHIN)?;
+    let database = copy(&served_database(&shared.state), &Lock::path(&file));
+    let mut checks;
+    if args.target.dev {
+        let world = WorldFile::find(&shared.state)?;
+        let service = InWorld { world: &world, measurer: &measurer };
+        let facts = examine(&service, &regions, database).await;
+        checks = judge(&config, &facts, today(), true);
+        if args.online {
+            checks.extend(online_in_world(&args, &config, &world, &regions, &measurer, shared).await);
+        }
+    } else {
+        let aws = match Aws::of(&config, args.target.profile.name()).await {
+            Ok(aws) => aws,
+            // That nobody is signed in is a finding like any other.
+            Err(error) => {
+                let facts = examine(&NobodySignedIn(no_credentials(&error)), &[], database).await;
+                let checks = judge(&config, &facts, today(), false);
+                return finish(&checks, regions.len(), shared);
+            }
+        };
+        let service = OnAws { aws: &aws, config: &config, measurer: &measurer };
+        let facts = examine(&service, &regions, database).await;
+        let signed_in = facts.account.is_ok();
+        checks = judge(&config, &facts, today(), false);
+        if args.online && signed_in {
+            checks.extend(online_on_aws(&args, &config, &aws, &regions, &measurer).await);
+        }
+    }
+    if !args.online {
+        checks.push(Check {
+            check: "usage path",
+            region: None,
+            mark: Mark::NotChecked,
+            found: "--online follows a call through each region".to_owned(),
+            remedy: None,
+        });
+    }
+    finish(&checks, regions.len(), shared)
+}
+
+fn no_credentials(error: &anyhow::Error) -> CloudError {
+    if error.is::<NoCredentials>() {
+        let remedy = "set AWS_PROFILE, or sign in: aws sso login; `--dev` checks `ipgeo dev` on this machine";
+        return CloudError { what: "no AWS credentials".to_owned(), remedy: remedy.to_owned() };
+    }
+    let what = error.to_string().lines().next().unwrap_or_default().to_owned();
+    CloudError { what, remedy: "check the profile and ~/.aws/config".to_owned() }
+}
+
+/// The database here, as a check reads it; none: there is none.
+fn copy(file: &Path, lock_path: &Path) -> Option<Result<CopyFacts, String>> {
+    if !file.is_file() {
+        return None;
+    }
+    let read = || -> anyhow::Result<CopyFacts> {
+        let info = Database::open(file)?.info().clone();
+        let (sha256, _) = sha256_of(file)?;
+        let lock = Lock::read(lock_path).and_then(|lock| match lock {
+            Some(lock) => lock.verify_database(file, &sha256),
+            None => Ok(()),
+        });
+        Ok(CopyFacts {
+            name: info.name,
+            date: info.date,
+            licence: info.licence,
+            attribution: info.attribution,
+            lock: lock.map_err(|error| error.to_string()),
+        })
+    };
+    Some(read().map_err(|error| error.to_string()))
+}
+
+fn pace(args: &DoctorArgs, dev: bool) -> Pace {
+    let (pause_ms, patience_s) = if dev { (100, 30) } else { (3_000, 300) };
+    Pace {
+        pause: Duration::from_millis(pause_ms),
+        patience: Duration::from_secs(args.patience_s.unwrap_or(patience_s)),
+    }
+}
+
+async fn online_in_world(
+    args: &DoctorArgs,
+    config: &Config,
+    world: &WorldFile,
+    regions: &[String],
+    measurer: &Measurer,
+    shared: &Shared,
+) -> Vec<Check> {
+    let targets = regions.iter().map(|region| (region.clone(), world_target(world, region))).collect();
+    let logs = WorldLogs::of(&shared.state);
+    let home = match Home::of_world(world) {
+        Ok(home) => home,
+        Err(error) => {
+            return vec![unready(&CloudError { what: error.to_string(), remedy: "start it again".into() })];
+        }
+    };
+    match Marked::new(home, config, &logs, targets, measurer, Some(world)).await {
+        Ok(path) => follow(&path, regions, pace(args, true)).await,
+        Err(error) => vec![unready(&error)],
+    }
+}
+
+async fn online_on_aws(
+    args: &DoctorArgs,
+    config: &Config,
+    aws: &Aws,
+    regions: &[String],
+    measurer: &Measurer,
+) -> Vec<Check> {
+    let domain = config.service.domain.as_deref();
+    let mut targets: BTreeMap<String, Result<ProbeTarget, String>> = BTreeMap::new();
+    for region in regions {
+        targets.insert(region.clone(), aws.target(region, domain).await.map_err(|error| error.to_string()));
+    }
+    let home = match Home::of_account(config, args.target.profile.name()).await {
+        Ok(home) => home,
+        Err(error) => return vec![unready(&no_credentials(&error))],
+    };
+    match Marked::new(home, config, aws, targets, measurer, None).await {
+        Ok(path) => follow(&path, regions, pace(args, false)).await,
+        Err(error) => vec![unready(&error)],
+    }
+}
+
+fn unready(error: &CloudError) -> Check {
+    Check {
+        check: "usage path",
+        region: None,
+        mark: Mark::Fail,
+        found: error.what.clone(),
+        remedy: Some(error.remedy.clone()),
+    }
+}
+
+async fn follow<P: UsagePath>(path: &P, regions: &[String], pace: Pace) -> Vec<Check> {
+    let bar = if output::stderr_is_terminal() {
+        ProgressBar::new(regions.len() as u64).with_message("counted")
+    } else {
+        ProgressBar::hidden()
+    };
+    let traced =
+        trace(path, regions, pace, Timestamp::now(), &|counted| bar.set_position(counted as u64)).await;
+    bar.finish_and_clear();
+    match traced {
+        Ok(traced) => judge_path(&traced, pace),
+        Err(error) => vec![unready(&error)],
+    }
+}
+
+/// Shows findings; something that fails fails the program.
+fn finish(checks: &[Check], regions: usize, shared: &Shared) -> anyhow::Result<Exit> {
+    if shared.format() == Format::Table {
+        output::data(&output::printable(&text(checks, regions)))?;
+    } else {
+        output::data(&output::rows(shared.format(), &[], checks, |_| Vec::new())?)?;
+    }
+    let count = |mark| checks.iter().filter(|check| check.mark == mark).count();
+    let failed = count(Mark::Fail);
+    output::say(&format!(
+        "{} ok, {} to look at, {failed} failed, {} not checked",
+        count(Mark::Ok),
+        count(Mark::Warn),
+        count(Mark::NotChecked)
+    ));
+    Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
+}

@@ -1,0 +1,132 @@
+//! `ipgeo init`.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::args::Shared;
+use crate::config;
+use crate::fs::{Replace, folder_of, write_whole};
+use crate::setup::{Ask, Data, InterviewError, Known, SCHEMA, interview, render};
+use crate::ui::output::{self, UsageError, printable};
+
+/// Flags of `ipgeo init`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ipgeo init
+  ipgeo init --no-input --name geo --regions 'us-*,eu-central-1' --home eu-central-1
+  ipgeo init --domain api.example.com --tier startup=100k/month --tier business=2.5M/month")]
+pub struct InitArgs {
+    /// The service's name; begins the name of everything that is made
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Tells several services of one account apart: prod, staging
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+    /// The home region; it can't be moved later
+    #[arg(long, value_name = "REGION")]
+    home: Option<String>,
+    /// The regions, the first is home unless --home says otherwise; `eu-*` means all of Europe
+    #[arg(long, value_name = "REGIONS", value_delimiter = ',')]
+    regions: Option<Vec<String>>,
+    /// The API's domain
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<String>,
+    /// The Route 53 zone of the domain; else the domain without its first part
+    #[arg(long, value_name = "ZONE")]
+    hosted_zone: Option<String>,
+    /// Calls of an address without an API key
+    #[arg(long, value_name = "LIMIT")]
+    anonymous: Option<String>,
+    /// A tier of API keys, such as startup=100k/month; may be given several times
+    #[arg(long = "tier", value_name = "NAME=LIMIT")]
+    tiers: Option<Vec<String>>,
+    /// Where locations come from
+    #[arg(long, value_enum, value_name = "DATA")]
+    data: Option<Data>,
+    /// Ask nothing: what no flag says is the default
+    #[arg(long)]
+    no_input: bool,
+    /// Replace a regions.toml that is there
+    #[arg(long)]
+    force: bool,
+}
+
+/// A tier's name and limit. One without a limit is reported with all else that is wrong, not here.
+fn tier(text: &str) -> (String, String) {
+    let (name, limit) = text.split_once('=').unwrap_or((text, ""));
+    (name.trim().to_owned(), limit.trim().to_owned())
+}
+
+/// Questions on standard error, answers from standard input.
+struct Terminal;
+
+impl Ask for Terminal {
+    fn ask(&mut self, question: &str, default: &str) -> std::io::Result<Option<String>> {
+        let mut err = std::io::stderr();
+        write!(err, "{} [{}]: ", printable(question), printable(default))?;
+        err.flush()?;
+        let mut line = String::new();
+        let read = std::io::stdin().lock().read_line(&mut line)?;
+        Ok((read > 0).then_some(line))
+    }
+
+    fn say(&mut self, line: &str) {
+        output::say(&format!("  {line}"));
+    }
+}
+
+/// Writes the schema that the file's first line names; an existing one is kept, like the file itself.
+fn write_schema(file: &Path, replace: Replace) -> anyhow::Result<()> {
+    let path = folder_of(file).join(SCHEMA);
+    let written = std::fs::create_dir_all(folder_of(&path))
+        .and_then(|()| write_whole(&path, config::schema_json().as_bytes(), replace));
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(error).with_context(|| format!("write {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a first `regions.toml`.
+pub(crate) fn run(args: InitArgs, shared: &Shared) -> anyhow::Result<()> {
+    let path = shared.config.clone().unwrap_or_else(|| PathBuf::from(config::FILE_NAME));
+    if path.exists() && !args.force {
+        bail!("{} is there already; --force replaces it", path.display());
+    }
+    let known = Known {
+        name: args.name,
+        environment: args.environment,
+        home: args.home,
+        regions: args.regions,
+        domain: args.domain,
+        hosted_zone: args.hosted_zone,
+        anonymous: args.anonymous,
+        tiers: args.tiers.map(|tiers| tiers.iter().map(|text| tier(text)).collect()),
+        data: args.data,
+    };
+    let asks = !args.no_input && std::io::stdin().is_terminal() && output::stderr_is_terminal();
+    let mut terminal = Terminal;
+    let answers = interview(known, if asks { Some(&mut terminal) } else { None });
+    let answers = answers.map_err(|error| match error {
+        InterviewError::Wrong(why) => UsageError(why).into(),
+        error => anyhow::Error::from(error),
+    })?;
+    let text = render(&answers);
+    let config = config::parse(&path.display().to_string(), &text)?;
+    let replace = if args.force { Replace::Yes } else { Replace::No };
+    write_whole(&path, text.as_bytes(), replace).with_context(|| format!("write {}", path.display()))?;
+    write_schema(&path, replace)?;
+    output::data(&path.display().to_string())?;
+    let regions = config.regions.len();
+    output::say(&format!(
+        "{regions} {}, home is {}; `ipgeo dev` runs it on this machine",
+        if regions == 1 { "region" } else { "regions" },
+        config.service.home
+    ));
+    Ok(())
+}
