@@ -9,24 +9,24 @@ use crate::ui::output::{Color, Format};
 
 /// Flags of every verb.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Options of every verb")]
+#[command(next_help_heading = "Common options")]
 pub struct Shared {
-    /// The regions.toml to use; else the nearest one above this folder
-    #[arg(long, global = true, value_name = "FILE", env = "IPGEO_CONFIG")]
+    /// Configuration file [default: regions.toml in this folder or the nearest above]
+    #[arg(long, global = true, value_name = "FILE", env = "IPGEO_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
-    /// Folder for the state of `ipgeo dev` and the geo databases [default: .ipgeo beside regions.toml]
-    #[arg(long = "state", global = true, value_name = "FOLDER", env = "IPGEO_STATE")]
+    /// State of `ipgeo dev` and geo databases [default: .ipgeo beside regions.toml]
+    #[arg(long = "state", global = true, value_name = "FOLDER", env = "IPGEO_STATE", hide_env_values = true)]
     state_flag: Option<PathBuf>,
-    /// The state folder in use: see `Shared::settled`.
+    /// The state folder in use, set by `Shared::settled`.
     #[arg(skip)]
     pub state: PathBuf,
-    /// The form of the output
-    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    /// Output format
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
-    /// The same as --output json
+    /// Same as --output json
     #[arg(long, global = true)]
     pub json: bool,
-    /// When colours are used
+    /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
 }
@@ -36,13 +36,13 @@ impl Shared {
     /// so that every verb finds it from any subfolder.
     #[must_use]
     pub fn settled(mut self) -> Self {
-        let here = std::env::current_dir().unwrap_or_default();
-        let beside = || state_folder(self.config.as_deref(), &here);
+        let current = std::env::current_dir().unwrap_or_default();
+        let beside = || state_folder(self.config.as_deref(), &current);
         self.state = self.state_flag.clone().unwrap_or_else(beside);
         self
     }
 
-    /// The form of the output.
+    /// The output format.
     pub fn format(&self) -> Format {
         if self.json { Format::Json } else { self.output }
     }

@@ -4,6 +4,7 @@
 pub mod cost;
 pub mod deploy;
 pub mod geo;
+pub(crate) mod groups;
 pub mod keys;
 pub mod local;
 pub mod observe;

@@ -15,28 +15,28 @@ use crate::ui::output::{self, Column, Exit, Format};
 
 /// Flags of `ipgeo cost`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   ipgeo cost
   ipgeo cost --calls 1B --by line,region -o csv
-  ipgeo cost --max-monthly 60                exit status 6 when a month costs more")]
+  ipgeo cost --max-monthly 60                exit with status 6 if a month costs more")]
 pub struct CostArgs {
     /// Calls a month: 25M, 1B
     #[arg(long, default_value = "25M", value_name = "CALLS", value_parser = calls)]
     calls: f64,
-    /// Only so many regions of the file, home first
+    /// Price only the first N regions (home first)
     #[arg(long, value_name = "N")]
     regions: Option<usize>,
-    /// What rows are by
+    /// Break the bill down by
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS", default_value = "line")]
     by: Vec<By>,
-    /// End with status 6 when a month costs more, USD
+    /// Exit with status 6 if a month costs more than this
     #[arg(long, value_name = "USD", value_parser = usd)]
     max_monthly: Option<f64>,
-    /// Leave out what every AWS account has for nothing
+    /// Ignore the AWS free tier
     #[arg(long)]
     no_allowances: bool,
-    /// Bill every region at us-east-1's prices, which alone are all exact
+    /// Use us-east-1's prices, which are exact, for every region
     #[arg(long)]
     base_prices: bool,
     #[command(flatten)]
@@ -46,25 +46,25 @@ pub struct CostArgs {
 /// The shape of the traffic.
 #[derive(Debug, Clone, Args)]
 pub struct Shape {
-    /// Percent of the calls that have an API key
+    /// Percentage of calls with an API key
     #[arg(long, default_value = "80", value_name = "PERCENT", value_parser = percent)]
     keyed: f64,
-    /// API keys that call; by Zipf's law
+    /// Number of active API keys; their traffic follows Zipf's law
     #[arg(long, default_value = "500", value_name = "N", value_parser = api_keys)]
     keys: u32,
-    /// Bytes of an answer on the wire
+    /// Size of a response on the wire, in bytes
     #[arg(long, default_value = "1000", value_name = "BYTES", value_parser = bytes)]
     answer_bytes: f64,
-    /// Milliseconds of a request that reads the access table
+    /// Duration of a request that reads the access table, in milliseconds
     #[arg(long, default_value = "5", value_name = "MS", value_parser = milliseconds)]
     read_ms: f64,
-    /// Milliseconds of a request that reads nothing
+    /// Duration of a request that is answered from memory, in milliseconds
     #[arg(long, default_value = "2", value_name = "MS", value_parser = milliseconds)]
     memory_ms: f64,
 }
 
 impl Shape {
-    /// The traffic of so many calls a month.
+    /// The traffic at this number of calls a month.
     fn model(&self, calls: f64) -> Model {
         Model {
             keyed_share: self.keyed / 100.0,
@@ -77,7 +77,7 @@ impl Shape {
     }
 }
 
-/// A quotation: the bill and what it rests on.
+/// A quotation: the bill and its assumptions.
 #[derive(Serialize)]
 struct Quotation<'a> {
     calls: f64,
@@ -86,7 +86,7 @@ struct Quotation<'a> {
     total_2018: f64,
     /// The same at the base region's prices everywhere.
     total_at_base_prices: f64,
-    /// Whether `total` is so too.
+    /// Whether `total` is at those prices, too.
     base_prices: bool,
     max_monthly: Option<f64>,
     over_budget: bool,
@@ -113,7 +113,7 @@ struct Accuracy {
     counts: &'static str,
     /// Seconds until a reached limit holds everywhere.
     holds_within_s: f64,
-    /// Thousandths of an anonymous limit that each environment lets through unread.
+    /// Thousandths of an anonymous limit that each environment lets through without a read.
     quiet_permille: u32,
     /// Seconds that a batch of usage lines gathers, and ledger and replicated writes a month.
     window_s: f64,
@@ -130,18 +130,18 @@ pub(crate) fn run(args: &CostArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let listed = Prices::committed()?;
     let prices = if args.base_prices { listed.clone().at_base() } else { listed.clone() };
     let allowances = if args.no_allowances { Allowances::None } else { Allowances::All };
-    let ours = cost::priced(&config, &model, &prices, allowances).context("reckon the bill")?;
-    let of_2018 = cost::priced_2018(&config, &model, &prices, allowances)?;
+    let ours = cost::priced(&config, &model, &prices, allowances).context("estimate the bill")?;
+    let design_2018 = cost::priced_2018(&config, &model, &prices, allowances)?;
     let at_base = cost::priced(&config, &model, &listed.at_base(), allowances)?.total();
-    let rows = cost::rows(&ours, &of_2018, &args.by);
-    // A budget is held in cents, as it is shown.
+    let rows = cost::rows(&ours, &design_2018, &args.by);
+    // A budget is compared in cents, as it is shown.
     let over = args.max_monthly.is_some_and(|most| ours.total() > most + 0.005);
     let replicas = u32::try_from(config.regions.len()).unwrap_or(u32::MAX);
     let quotation = Quotation {
         calls: args.calls,
         currency: &prices.currency,
         total: ours.total(),
-        total_2018: of_2018.total(),
+        total_2018: design_2018.total(),
         total_at_base_prices: at_base,
         base_prices: args.base_prices,
         max_monthly: args.max_monthly,
@@ -159,7 +159,7 @@ pub(crate) fn run(args: &CostArgs, shared: &Shared) -> anyhow::Result<Exit> {
     };
     print(&quotation, &ours, shared)?;
     if let (true, Some(most)) = (over, args.max_monthly) {
-        output::say(&format!("over budget: a month costs ${:.2}, and ${most:.2} is the most", ours.total()));
+        output::say(&format!("over budget: a month costs ${:.2}, more than ${most:.2}", ours.total()));
     }
     Ok(if over { Exit::OverBudget } else { Exit::Done })
 }
@@ -215,13 +215,13 @@ fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Res
     })?;
     output::data(&table)?;
     if shared.format() == Format::Table {
-        tell(quotation, bill);
+        print_assumptions(quotation, bill);
     }
     Ok(())
 }
 
-/// What a bill rests on, for people.
-fn tell(quotation: &Quotation<'_>, bill: &Bill) {
+/// Prints the assumptions of a bill.
+fn print_assumptions(quotation: &Quotation<'_>, bill: &Bill) {
     let (prices, accuracy) = (&quotation.prices, &quotation.accuracy);
     output::say(&format!("prices of {}: {}", prices.date, prices.source));
     if quotation.base_prices {
@@ -234,16 +234,16 @@ fn tell(quotation: &Quotation<'_>, bill: &Bill) {
     let free = |line: &Line| *line >= Line::FreeFunctionRequests;
     let taken: f64 = bill.entries.iter().filter(|entry| free(&entry.line)).map(|entry| entry.usd).sum();
     if taken < 0.0 {
-        output::say(&format!("what every account has for nothing takes off ${:.2}", -taken));
+        output::say(&format!("the AWS free tier saves ${:.2}", -taken));
     }
     output::say(&format!(
-        "counts are exact; a limit that is reached holds everywhere within {:.0} s, so that a caller at 1 call/s gets at \
-         most {:.0} calls more; each environment lets {} thousandths of an anonymous limit through unread",
+        "counts are exact; a limit takes effect everywhere within {:.0} s, so a caller at 1 call/s exceeds it by at most \
+         {:.0} calls; each environment lets {} thousandths of an anonymous limit through without a read",
         accuracy.holds_within_s, accuracy.holds_within_s, accuracy.quiet_permille
     ));
     if accuracy.shards_needed > STREAM_SHARDS {
         output::say(&format!(
-            "the busiest second needs {} shards, which are billed; the home stack has {STREAM_SHARDS}",
+            "the busiest second needs {} shards, which are included in the bill; the home stack has {STREAM_SHARDS}",
             accuracy.shards_needed
         ));
     }

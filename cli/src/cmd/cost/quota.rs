@@ -15,25 +15,25 @@ use crate::ui::output::{self, Format, UsageError};
 /// Verbs of `ipgeo quota`.
 #[derive(Debug, Subcommand)]
 pub enum QuotaVerb {
-    /// Tell what a limit is, where its usage is known, and how far beyond it one may come
+    /// Explain a limit: its usage, its reset, its worst-case overshoot
     Explain(ExplainArgs),
 }
 
 /// Flags of `ipgeo quota explain`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   ipgeo quota explain 6XLr --dev
   ipgeo quota explain --tier startup --rate 20
   ipgeo quota explain --tier anonymous --json")]
 pub struct ExplainArgs {
-    /// An API key: its hint, last four characters, or hash; `-` reads it from standard input
+    /// API key: hint, last four characters or hash; `-` reads it from stdin
     #[arg(value_name = "KEY", conflicts_with = "tier")]
     key: Option<String>,
-    /// A tier of regions.toml
+    /// Tier in regions.toml, or `anonymous`
     #[arg(long, value_name = "TIER")]
     tier: Option<String>,
-    /// A rate to reckon with, calls a second
+    /// Also show the overshoot at this rate, in calls per second
     #[arg(long, value_name = "CALLS", value_parser = rate)]
     rate: Option<f64>,
     #[command(flatten)]
@@ -45,15 +45,20 @@ pub(crate) async fn run(verb: QuotaVerb, shared: &Shared) -> anyhow::Result<()> 
     let QuotaVerb::Explain(args) = verb;
     let (config, _) = load_config(shared)?;
     let now = Timestamp::now();
-    let told = match (&args.tier, &args.key) {
-        (Some(tier), _) => of_tier(tier, &config, args.rate, now)?,
-        (None, Some(key)) => vec![of_key(key, &args, &config, shared, now).await?],
-        (None, None) => return Err(UsageError("name an API key, or a tier with --tier".to_owned()).into()),
+    let explanations = match (&args.tier, &args.key) {
+        (Some(tier), _) => explain_tier(tier, &config, args.rate, now)?,
+        (None, Some(key)) => vec![explain_key(key, &args, &config, shared, now).await?],
+        (None, None) => {
+            return Err(UsageError(
+                "no API key or tier given; pass an API key, or a tier with --tier".to_owned(),
+            )
+            .into());
+        }
     };
-    print(&told, shared)
+    print(&explanations, shared)
 }
 
-fn of_tier(
+fn explain_tier(
     name: &str,
     config: &Config,
     rate: Option<f64>,
@@ -69,14 +74,14 @@ fn of_tier(
         let tier = tier_of(name, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
         vec![(format!("tier {name}"), IdentityKind::Key, tier.limit)]
     };
-    let told = limits.into_iter().map(|(title, kind, limit)| {
+    let explanations = limits.into_iter().map(|(title, kind, limit)| {
         let subject = Subject { name: title, tier: name.to_owned(), kind, limit };
         explain(&subject, None, Pipeline::of(config), config.usage.quiet_permille, rate, now)
     });
-    Ok(told.collect())
+    Ok(explanations.collect())
 }
 
-async fn of_key(
+async fn explain_key(
     key: &str,
     args: &ExplainArgs,
     config: &Config,
@@ -98,20 +103,20 @@ async fn of_key(
     Ok(explain(&subject, Some(counted), pipeline, config.usage.quiet_permille, args.rate, now))
 }
 
-fn print(told: &[Explanation], shared: &Shared) -> anyhow::Result<()> {
-    match (shared.format(), told) {
-        (Format::Table, told) => {
-            let texts: Vec<String> = told.iter().map(Explanation::text).collect();
+fn print(explanations: &[Explanation], shared: &Shared) -> anyhow::Result<()> {
+    match (shared.format(), explanations) {
+        (Format::Table, explanations) => {
+            let texts: Vec<String> = explanations.iter().map(Explanation::text).collect();
             output::data(&texts.join("\n\n"))?;
         }
         // One limit is one object; an address's and a site's are a list.
         (Format::Json, [one]) => output::data(&output::json(one)?)?,
         (Format::Json, several) => output::data(&output::json(several)?)?,
-        (Format::Jsonl, told) => {
-            let lines: anyhow::Result<Vec<String>> = told.iter().map(output::json_line).collect();
+        (Format::Jsonl, explanations) => {
+            let lines: anyhow::Result<Vec<String>> = explanations.iter().map(output::json_line).collect();
             output::data(&lines?.join("\n"))?;
         }
-        (Format::Csv, told) => output::data(&csv(told)?)?,
+        (Format::Csv, explanations) => output::data(&csv(explanations)?)?,
     }
     Ok(())
 }
@@ -134,8 +139,8 @@ struct CsvRow<'a> {
     beyond_percent: f64,
 }
 
-fn csv(told: &[Explanation]) -> anyhow::Result<String> {
-    let rows: Vec<CsvRow<'_>> = told
+fn csv(explanations: &[Explanation]) -> anyhow::Result<String> {
+    let rows: Vec<CsvRow<'_>> = explanations
         .iter()
         .flat_map(|one| {
             one.beyond.iter().map(move |excess| CsvRow {

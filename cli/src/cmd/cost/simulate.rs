@@ -17,7 +17,7 @@ use crate::ui::output::{self, Column, Exit, Format, UsageError};
 
 /// Flags of `ipgeo simulate`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   ipgeo simulate
   ipgeo simulate --calls 10B
@@ -26,43 +26,43 @@ pub struct SimulateArgs {
     /// Calls a month: 25M, 10B
     #[arg(long, default_value = "25M", value_name = "CALLS", value_parser = calls)]
     calls: f64,
-    /// Only so many regions of the file, home first
+    /// Simulate only the first N regions (home first)
     #[arg(long, value_name = "N")]
     regions: Option<usize>,
-    /// How long is simulated
+    /// Simulated time
     #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = parse_grace)]
     span: Grace,
-    /// API keys that call; by Zipf's law
+    /// Number of active API keys; their traffic follows Zipf's law
     #[arg(long, default_value = "500", value_name = "N", value_parser = api_keys)]
     keys: u32,
-    /// Percent of the API keys that ask for more than their limit of the day
+    /// Percentage of API keys that exceed their daily limit
     #[arg(long, default_value = "10", value_name = "PERCENT", value_parser = percent)]
     over: f64,
-    /// The longest time that a log line takes to the stream; else 180s
+    /// Maximum time from a log line to the stream [default: 180s]
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     log_lag: Option<Grace>,
-    /// How long home gathers lines; else as regions.toml says
+    /// Time that home collects a batch [default: from regions.toml]
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     window: Option<Grace>,
-    /// How long replication takes; else 1s
+    /// Replication time [default: 1s]
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     replication_lag: Option<Grace>,
-    /// Percent of the records that are in the stream twice
+    /// Percentage of records that are in the stream twice
     #[arg(long, default_value = "0.1", value_name = "PERCENT", value_parser = percent)]
     duplicates: f64,
-    /// Percent of the batches that are delivered again after they were counted
+    /// Percentage of batches that are delivered again after being counted
     #[arg(long, default_value = "1", value_name = "PERCENT", value_parser = percent)]
     redelivered: f64,
-    /// Lose a region for so long, a quarter into the span
+    /// Take a region down for this long, a quarter into the span
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     region_loss: Option<Grace>,
-    /// Lose home's counting for so long, a quarter into the span
+    /// Stop counting for this long, a quarter into the span
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     home_loss: Option<Grace>,
-    /// Change every limit to this percentage of itself halfway through the span
+    /// Change every limit to this percentage of it, halfway through the span
     #[arg(long, value_name = "PERCENT", value_parser = percent_of_limit)]
     change_limits: Option<f64>,
-    /// The same seed gives the same run
+    /// Random seed; the same seed gives the same run
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
 }
@@ -76,20 +76,20 @@ impl SimulateArgs {
         scenario.duplicates = self.duplicates / 100.0;
         scenario.redelivered = self.redelivered / 100.0;
         scenario.seed = self.seed;
-        let way = &mut scenario.pipeline;
+        let pipeline = &mut scenario.pipeline;
         for (flag, part) in [
-            (self.log_lag, &mut way.log_s),
-            (self.window, &mut way.window_s),
-            (self.replication_lag, &mut way.replication_s),
+            (self.log_lag, &mut pipeline.log_s),
+            (self.window, &mut pipeline.window_s),
+            (self.replication_lag, &mut pipeline.replication_s),
         ] {
             if let Some(time) = flag {
                 *part = time.as_secs_f64();
             }
         }
         let from_s = scenario.hours * 900.0;
-        let away = |time: Option<Grace>| time.map(|time| Outage { from_s, for_s: time.as_secs_f64() });
-        scenario.region_loss = away(self.region_loss);
-        scenario.home_loss = away(self.home_loss);
+        let outage = |time: Option<Grace>| time.map(|time| Outage { from_s, for_s: time.as_secs_f64() });
+        scenario.region_loss = outage(self.region_loss);
+        scenario.home_loss = outage(self.home_loss);
         let at_s = 2.0 * from_s;
         scenario.limit_change =
             self.change_limits.map(|percent| LimitChange { at_s, share: percent / 100.0 });

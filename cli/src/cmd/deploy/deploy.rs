@@ -12,33 +12,33 @@ use crate::infra::deploy::{Outcome, Run};
 use crate::infra::plan::{self, Observed, Plan};
 use crate::ui::output::{self, Exit};
 
-/// Between two looks at stacks that somebody else changes.
+/// Pause between two reads of stacks that somebody else is changing.
 const BUSY_PAUSE: Duration = Duration::from_secs(5);
 
-/// Calls a month whose bill is told before the question; `ipgeo plan --calls` tells another's.
-const CALLS_TOLD: f64 = 25e6;
+/// Calls a month of the bill that the prompt shows; `ipgeo plan --calls` shows others.
+const CALLS_SHOWN: f64 = 25e6;
 
 /// Flags of `ipgeo deploy`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
-  ipgeo deploy                               asks before it changes anything
+  ipgeo deploy                               asks for confirmation first
   ipgeo deploy --yes --regions eu-central-1,us-*
-  ipgeo deploy --yes --json --rollback       for CI: event lines, and back to before on a failure")]
+  ipgeo deploy --yes --json --rollback       for CI: events as JSON lines")]
 pub struct DeployArgs {
     #[command(flatten)]
     flags: PlanFlags,
     #[command(flatten)]
     execute: ExecuteArgs,
-    /// On a failure, return every region that this run has touched
+    /// Roll back every region this run changed if it fails
     #[arg(long)]
     rollback: bool,
-    /// List every resource of new stacks too
+    /// List every resource of new stacks
     #[arg(short, long)]
     verbose: bool,
 }
 
-/// Makes every region as the file says.
+/// Deploys the configuration.
 pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let deployment = Deployment::prepare(&args.flags, shared).await?;
     let observed = settled(&deployment).await?;
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
         Err(faults) => return Ok(refused(faults, shared)),
     };
     if !plan.is_empty() {
-        plan.notes.push(deployment.cost(&observed, &plan, CALLS_TOLD)?.told());
+        plan.notes.push(deployment.cost(&observed, &plan, CALLS_SHOWN)?.told());
     }
     if !shown(&plan, args.verbose, shared)? {
         return Ok(Exit::Done);
@@ -62,7 +62,7 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
     Ok(exit_of(&run, deployment.options.scope.regions.len()))
 }
 
-/// What there is, once nobody else changes it any more.
+/// What is deployed, once nobody else is changing it.
 async fn settled(deployment: &Deployment) -> anyhow::Result<Observed> {
     loop {
         let observed = deployment.observe().await?;
@@ -84,10 +84,10 @@ async fn roll_back(
 ) -> anyhow::Result<()> {
     let back = plan::rollback(plan, &run.changed, &run.failed);
     if back.is_empty() {
-        output::say("nothing is left to return");
+        output::say("nothing to roll back");
         return Ok(());
     }
-    output::say("returning what this run has changed");
+    output::say("rolling back the changes of this run");
     let returned = carry_out(&back, &deployment.aws, args, shared).await?;
     output::say(&returned.report(&back, &command_line()));
     Ok(())

@@ -14,15 +14,17 @@ use crate::ui::output::{self, Exit, Format};
 
 /// Flags of `ipgeo destroy`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
-  ipgeo destroy                              asks for the service's name; tables, stream and failures stay
-  ipgeo destroy --confirm ipgeo-staging --delete-data    also deletes data retained by an earlier destroy")]
+  ipgeo destroy                              asks for the service's name; retains data
+  ipgeo destroy --confirm ipgeo-staging --delete-data")]
 pub struct DestroyArgs {
-    /// The service's name, `<name>-<environment>`, instead of typing it
+    /// Name of the service, `<name>-<environment>`, to skip the prompt
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,
-    /// Delete tables, stream and failure bucket too: API keys and all counts are lost
+    /// Also delete tables, stream and failure bucket: all API keys and counts are lost
+    ///
+    /// This includes data that an earlier `ipgeo destroy` retained.
     #[arg(long)]
     delete_data: bool,
     #[command(flatten)]
@@ -31,7 +33,7 @@ pub struct DestroyArgs {
     profile: ProfileArgs,
 }
 
-/// Takes the service down.
+/// Deletes the service.
 pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let aws = Aws::of(&config, args.profile.name()).await?;
@@ -44,7 +46,7 @@ pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Ex
     };
     if plan.is_empty() && shared.format() == Format::Table {
         plan.notes.iter().for_each(|note| output::say(&format!("note: {note}")));
-        output::say("nothing of it is deployed");
+        output::say("nothing is deployed");
         return Ok(Exit::Done);
     }
     if !shown(&plan, false, shared)? {

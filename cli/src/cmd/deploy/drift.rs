@@ -6,17 +6,21 @@ use serde::Serialize;
 
 use crate::args::{ProfileArgs, Shared};
 use crate::aws::Aws;
-use crate::cmd::support::{RegionArgs, load_config};
+use crate::cmd::support::{RegionArgs, counted, load_config};
 use crate::infra::cloud::{Ask, observe};
 use crate::infra::stacks::StackKind;
 use crate::ui::output::{self, Column, Exit};
 
 /// Flags of `ipgeo drift`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  ipgeo drift
+  ipgeo drift --check --regions 'eu-*'        exit with status 3 if anything has drifted")]
 pub struct DriftArgs {
     #[command(flatten)]
     regions: RegionArgs,
-    /// End with status 3 when anything has drifted
+    /// Exit with status 3 if anything has drifted
     #[arg(long)]
     check: bool,
     #[command(flatten)]
@@ -24,7 +28,7 @@ pub struct DriftArgs {
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Row {
+struct DriftRow {
     region: String,
     stack: String,
     resource: String,
@@ -32,7 +36,7 @@ struct Row {
     properties: Vec<String>,
 }
 
-/// Finds what was changed behind the stacks' back.
+/// Detects changes made outside CloudFormation.
 pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
@@ -42,12 +46,12 @@ pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit
     let stacks: Vec<(&str, StackKind)> = stacks
         .flat_map(|(name, region)| region.stacks.keys().map(move |kind| (name.as_str(), *kind)))
         .collect();
-    output::say(&format!("looking at {} stacks", stacks.len()));
-    let looked = join_all(stacks.iter().map(|(region, kind)| aws.drift(region, *kind))).await;
-    let (mut rows, mut unread) = (Vec::new(), 0);
-    for ((region, stack), found) in stacks.into_iter().zip(looked) {
+    output::say(&format!("checking {}", counted(stacks.len(), "stack")));
+    let results = join_all(stacks.iter().map(|(region, kind)| aws.drift(region, *kind))).await;
+    let (mut rows, mut failed) = (Vec::new(), 0);
+    for ((region, stack), found) in stacks.into_iter().zip(results) {
         match found {
-            Ok(drifts) => rows.extend(drifts.into_iter().map(|drift| Row {
+            Ok(drifts) => rows.extend(drifts.into_iter().map(|drift| DriftRow {
                 region: region.to_owned(),
                 stack: stack.to_string(),
                 resource: drift.resource,
@@ -55,29 +59,29 @@ pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit
                 properties: drift.properties,
             })),
             Err(error) => {
-                unread += 1;
-                output::say(&format!("error: {region}: the {stack} stack can't be looked at: {error}"));
+                failed += 1;
+                output::say(&format!("error: {region}: cannot check the {stack} stack: {error}"));
             }
         }
     }
     print(&rows, shared)?;
-    Ok(match (unread, rows.is_empty()) {
+    Ok(match (failed, rows.is_empty()) {
         (0, false) if args.check => Exit::Changes,
         (0, _) => Exit::Done,
         _ => Exit::SomeFailed,
     })
 }
 
-fn print(rows: &[Row], shared: &Shared) -> anyhow::Result<()> {
+fn print(rows: &[DriftRow], shared: &Shared) -> anyhow::Result<()> {
     let columns = [
         Column::text("region"),
         Column::text("stack"),
         Column::text("resource"),
         Column::text("status"),
-        Column::text("what"),
+        Column::text("properties"),
     ];
     if rows.is_empty() && shared.format() == output::Format::Table {
-        output::say("nothing was changed behind the stacks' back");
+        output::say("no changes outside CloudFormation");
         return Ok(());
     }
     let text = output::rows(shared.format(), &columns, rows, |row| {

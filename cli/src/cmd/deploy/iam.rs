@@ -10,18 +10,18 @@ use crate::ui::output;
 /// Verbs of `ipgeo iam`.
 #[derive(Debug, Subcommand)]
 pub enum IamVerb {
-    /// Print the least-privilege policy of whoever deploys, as JSON
+    /// Print the least-privilege policy for deploying, as JSON
     Policy(PolicyArgs),
 }
 
 /// Flags of `ipgeo iam policy`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   ipgeo iam policy > deployer.json
   aws iam create-policy --policy-name ipgeo-deployer --policy-document file://deployer.json")]
 pub struct PolicyArgs {
-    /// The account's number; else any account
+    /// AWS account number, or `*` for any
     #[arg(long, value_name = "NUMBER", default_value = "*", value_parser = account)]
     account: String,
 }
@@ -30,7 +30,7 @@ fn account(text: &str) -> Result<String, String> {
     if text == "*" || (text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())) {
         Ok(text.to_owned())
     } else {
-        Err("an account number has 12 digits".to_owned())
+        Err("an account number has 12 digits, or is `*`".to_owned())
     }
 }
 

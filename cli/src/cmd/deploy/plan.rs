@@ -12,21 +12,21 @@ use crate::ui::output::{self, Exit, Format};
 
 /// Flags of `ipgeo plan`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   ipgeo plan
   ipgeo plan --regions 'eu-*' --verbose
-  ipgeo plan --check --json                  exit status 3 when anything would change")]
+  ipgeo plan --check --json                  exit with status 3 if there are changes")]
 pub struct PlanArgs {
     #[command(flatten)]
     flags: PlanFlags,
-    /// List every resource of new stacks too
+    /// List every resource of new stacks
     #[arg(short, long)]
     verbose: bool,
-    /// End with status 3 when anything would change
+    /// Exit with status 3 if there are changes
     #[arg(long)]
     check: bool,
-    /// Calls a month whose bill is told: 25M, 1B
+    /// Show the bill for this many calls a month: 25M, 1B
     #[arg(long, default_value = "25M", value_name = "CALLS", value_parser = calls)]
     calls: f64,
 }
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: PlanArgs, shared: &Shared) -> anyhow::Result<Exit>
     Ok(if args.check && !plan.is_empty() { Exit::Changes } else { Exit::Done })
 }
 
-/// A plan for machines: one JSON value, or a row for each step and each changed resource of a stack.
+/// A plan for programs: one JSON value, or a row for each step and each changed resource of a stack.
 fn document(plan: &Plan, cost: &CostChange, format: Format) -> anyhow::Result<String> {
     if format == Format::Json {
         #[derive(Serialize)]
@@ -67,7 +67,7 @@ fn document(plan: &Plan, cost: &CostChange, format: Format) -> anyhow::Result<St
     output::rows(format, &[], &change_rows(plan), |_| Vec::new())
 }
 
-/// Why a plan is blocked, for machines; empty for the table format, which reports it on standard error.
+/// What blocks a plan, for programs; empty for the table format, which reports it on standard error.
 fn faults_document(faults: &[Fault], format: Format) -> anyhow::Result<String> {
     match format {
         Format::Table => Ok(String::new()),
@@ -88,7 +88,7 @@ struct ChangeRow {
     kind: Option<String>,
     /// Paths of the properties that change.
     properties: Vec<String>,
-    /// New rights.
+    /// New IAM permissions.
     widens: Vec<String>,
 }
 

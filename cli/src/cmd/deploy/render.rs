@@ -15,16 +15,16 @@ use crate::ui::output::{self, Column, Format, Forms};
 
 /// Flags of `ipgeo render`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   ipgeo render                               list the stacks
   ipgeo render --out rendered                then: cfn-lint rendered/*/*.yaml
   ipgeo render --regions eu-central-1 --stdout")]
 pub struct RenderArgs {
-    /// The folder to write to: `REGION/STACK.yaml`
+    /// Write the templates to FOLDER/REGION/STACK.yaml
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Print the templates themselves, one YAML document each
+    /// Print the templates, one YAML document each
     #[arg(long, conflicts_with = "out")]
     stdout: bool,
     #[command(flatten)]
@@ -39,7 +39,7 @@ impl RenderArgs {
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Row {
+struct StackRow {
     region: String,
     stack: String,
     resources: usize,
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &RenderArgs, shared: &Shared) -> anyhow::Result<()> {
     }
     if unbuilt {
         output::say(
-            "artifacts are not built yet: their digests stand as `unbuilt`; `ipgeo plan` builds them",
+            "artifacts are not built yet, so templates have `unbuilt` in place of their digests; `ipgeo plan` builds them",
         );
     }
     Ok(())
@@ -77,7 +77,7 @@ fn path(stack: &Stack) -> PathBuf {
     Path::new(&stack.region).join(format!("{}.yaml", stack.kind))
 }
 
-/// Writes a stack's template; whole or not at all.
+/// Writes a stack's template atomically.
 fn write(folder: &Path, stack: &Stack) -> anyhow::Result<()> {
     let path = folder.join(path(stack));
     let written = std::fs::create_dir_all(folder_of(&path))
@@ -86,9 +86,9 @@ fn write(folder: &Path, stack: &Stack) -> anyhow::Result<()> {
 }
 
 fn list(stacks: &[Stack], out: Option<&Path>, format: Format) -> anyhow::Result<()> {
-    let rows: Vec<Row> = stacks
+    let rows: Vec<StackRow> = stacks
         .iter()
-        .map(|stack| Row {
+        .map(|stack| StackRow {
             region: stack.region.clone(),
             stack: stack.name.clone(),
             resources: stack.template.resources.len(),

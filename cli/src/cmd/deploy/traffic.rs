@@ -21,11 +21,21 @@ use crate::ui::output::{self, Column, Exit, Format, Forms, UsageError};
 /// Verbs of `ipgeo traffic`.
 #[derive(Debug, Subcommand)]
 pub enum TrafficVerb {
-    /// Show which regions callers are sent to
+    /// Show which regions DNS sends callers to
+    #[command(after_long_help = "\
+Examples:
+  ipgeo traffic show
+  ipgeo traffic show --json")]
     Show(ShowArgs),
-    /// Send no more callers to a region; its edge stays
+    /// Remove a region from DNS; its edge keeps running
+    #[command(after_long_help = "\
+Examples:
+  ipgeo traffic drain us-east-1")]
     Drain(ChangeArgs),
-    /// Send callers to a region again, once its edge answers
+    /// Add a region to DNS again, if its edge answers
+    #[command(after_long_help = "\
+Examples:
+  ipgeo traffic attach us-east-1")]
     Attach(ChangeArgs),
 }
 
@@ -46,10 +56,10 @@ pub struct ShowArgs {
 /// Flags of `ipgeo traffic drain` and `attach`.
 #[derive(Debug, Args)]
 pub struct ChangeArgs {
-    /// The region
+    /// Region to change
     #[arg(value_name = "REGION")]
     region: String,
-    /// Do it even if no other region that answers is left to callers
+    /// Change it even if no other healthy region is left in DNS
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -59,7 +69,7 @@ pub struct ChangeArgs {
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Row {
+struct TrafficRow {
     region: String,
     record: String,
     leads_to: String,
@@ -76,8 +86,8 @@ pub(crate) async fn run(verb: TrafficVerb, shared: &Shared) -> anyhow::Result<Ex
     }
 }
 
-/// Asks the edges of regions.
-async fn ask(config: &Config, aws: &Aws, regions: BTreeSet<String>) -> BTreeMap<String, Asked> {
+/// Probes the edges of regions.
+async fn probe_edges(config: &Config, aws: &Aws, regions: BTreeSet<String>) -> BTreeMap<String, Asked> {
     let answers = join_all(regions.iter().map(|region| probe_edge(config, aws, region))).await;
     regions.into_iter().zip(answers).collect()
 }
@@ -90,10 +100,10 @@ async fn show(args: ShowArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let aws = Aws::of(&config, args.profile.name()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
     let edges = observed.regions_with(crate::infra::stacks::StackKind::Edge).map(str::to_owned).collect();
-    let asked = ask(&config, &aws, edges).await;
-    let rows: Vec<Row> = standings(&config, &observed, &BTreeMap::new(), &asked)
+    let probes = probe_edges(&config, &aws, edges).await;
+    let rows: Vec<TrafficRow> = standings(&config, &observed, &BTreeMap::new(), &probes)
         .into_iter()
-        .map(|standing| Row {
+        .map(|standing| TrafficRow {
             leads_to: leads_to(&observed, &standing.region),
             region: standing.region,
             record: standing.record,
@@ -129,21 +139,26 @@ async fn change(args: ChangeArgs, change: TrafficChange, shared: &Shared) -> any
         TrafficChange::Drain => observed.attached(),
         TrafficChange::Attach => BTreeSet::from([args.region.clone()]),
     };
-    let asked = ask(&config, &aws, regions).await;
-    let healthy = asked.iter().filter(|(_, asked)| asked.is_ok()).map(|(region, _)| region.clone()).collect();
+    let probes = probe_edges(&config, &aws, regions).await;
+    let healthy =
+        probes.iter().filter(|(_, probe)| probe.is_ok()).map(|(region, _)| region.clone()).collect();
     let plan = drain_or_attach(&config, &observed, change, &args.region, &healthy, args.force);
     let plan = plan.map_err(|error| match error {
         TrafficError::Unknown { .. } => UsageError::of(error).into(),
         error => anyhow::Error::from(error),
     })?;
-    if let (TrafficChange::Attach, Some(Err(why))) = (change, asked.get(&args.region)) {
+    if let (TrafficChange::Attach, Some(Err(why))) = (change, probes.get(&args.region)) {
         bail!(TrafficError::Unhealthy(args.region.clone(), why.clone()));
     }
     if plan.is_empty() {
         if shared.format() != Format::Table {
             shown(&plan, false, shared)?;
         }
-        output::say(&format!("{} is so already", args.region));
+        let state = match change {
+            TrafficChange::Drain => "drained",
+            TrafficChange::Attach => "attached",
+        };
+        output::say(&format!("{} is already {state}", args.region));
         return Ok(Exit::Done);
     }
     shown(&plan, false, shared)?;
@@ -151,7 +166,7 @@ async fn change(args: ChangeArgs, change: TrafficChange, shared: &Shared) -> any
     let run = carry_out(&plan, &aws, &args.execute, shared).await?;
     output::say(&run.report(&plan, &command_line()));
     if change == TrafficChange::Drain {
-        output::say("resolvers forget the region within a minute; its edge goes on answering");
+        output::say("resolvers drop the region within a minute; until then its edge keeps answering");
     }
     Ok(exit_of(&run, 1))
 }

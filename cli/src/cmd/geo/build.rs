@@ -18,14 +18,19 @@ use crate::ui::output;
 
 /// Flags of `ipgeo geo build`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  ipgeo geo build
+  ipgeo geo build --sample
+  ipgeo geo build city.mmdb --out compiled.mmdb")]
 pub struct BuildArgs {
-    /// Source databases, the most trusted first; else those that were fetched
+    /// Source databases, most trusted first [default: the fetched ones]
     #[arg(value_name = "SOURCE")]
     sources: Vec<PathBuf>,
-    /// The file to write; else the compiled one
+    /// File to write [default: the database that is served and deployed]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Build the sample database
+    /// Build the small sample database
     #[arg(long, conflicts_with = "sources")]
     sample: bool,
 }
@@ -40,7 +45,7 @@ fn sources_to_compile(
     if named.is_empty() {
         let Some(fetched) = sources::fetched(config, &shared.state) else {
             bail!(
-                "the source databases of regions.toml are missing; run `ipgeo geo fetch`, or `ipgeo geo build --sample` for a small sample"
+                "the source databases in regions.toml are missing\nhelp: run `ipgeo geo fetch`, or `ipgeo geo build --sample` for a small sample"
             )
         };
         let digests = sources::verify(config, &shared.state, lock)?;
@@ -83,13 +88,13 @@ pub(super) fn run(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     sources::compile(&config, &sources, &out, Timestamp::now(), &Bar::default())?;
     let digest = sources::sha256_of(&out).with_context(|| format!("read {}", out.display()))?;
     held.settle(&digest.0)?;
-    // A file that was named is not the one that is served: the lock stays.
+    // A file named by --out is not served, so the lock does not change.
     if !named {
         let info = Database::open(&out)?.info().clone();
         lock.database = Some(LockedDatabase::of(&info, digest, digests));
         lock.write(&lock_path)?;
     } else if !Terms::of(&config.geo.licence, &config.geo.name).pass_on {
-        output::say("the licence does not let this file be given to others");
+        output::say("note: the licence does not allow passing this file on");
     }
     purge_databases(&config, shared)?;
     print_database(&out, shared)

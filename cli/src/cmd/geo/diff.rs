@@ -14,27 +14,27 @@ use crate::ui::output::{self, Column, Exit, Format, grouped};
 
 /// Flags of `ipgeo geo diff`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Addresses are drawn from a seed. Drawn from networks, every announced network of either
-database counts alike; drawn from addresses, every address of IPv4 does.
+#[command(after_long_help = "\
+Compares randomly drawn addresses. `networks` gives each announced network of either database the same
+weight, `addresses` each IPv4 address.
 
 Examples:
-  ipgeo geo diff                             the compiled one, against the one before
-  ipgeo geo diff --check 5                   for CI: status 3 when over 5 % changed country")]
+  ipgeo geo diff                             the compiled database with the previous one
+  ipgeo geo diff --check 5                   for CI: status 3 if over 5 % changed country")]
 pub struct DiffArgs {
-    /// The old database; else the one that was compiled before
+    /// Old database [default: the previously compiled one]
     #[arg(value_name = "OLD", requires = "new")]
     old: Option<PathBuf>,
-    /// The new database; else the compiled one
+    /// New database [default: the output of `ipgeo geo build`]
     #[arg(value_name = "NEW")]
     new: Option<PathBuf>,
-    /// Addresses for each way of drawing
+    /// Number of addresses to draw from each population
     #[arg(short = 'n', long, value_name = "N", default_value = "100_000", value_parser = addresses)]
     samples: u32,
-    /// The seed that addresses are drawn from
+    /// Random seed
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     seed: u64,
-    /// Exit with status 3 when more than this share has another country
+    /// Exit with status 3 if more than this share changed country
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     check: Option<f64>,
 }
@@ -45,7 +45,7 @@ pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let old = args.old.unwrap_or_else(|| sources::previous_of(&new));
     if !old.is_file() {
         bail!(
-            "{} is not there: no database was compiled before this one; name two with OLD and NEW",
+            "{} does not exist: no database was compiled before this one\nhelp: name two databases, OLD and NEW",
             old.display()
         );
     }
@@ -77,16 +77,13 @@ pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
         })?;
         output::data(&text)?;
     }
-    output::say(&format!("{} against {}, seed {}", found.old_date, found.new_date, found.seed));
+    output::say(&format!("{} compared with {}, seed {}", found.old_date, found.new_date, found.seed));
     for one in &found.moves {
         output::say(&format!("{} to {}: {} of the drawn addresses", one.from, one.to, grouped(one.count)));
     }
     match args.check {
         Some(most) if found.country_percent_max() > most => {
-            output::say(&format!(
-                "{:.2} % have another country, more than {most} %",
-                found.country_percent_max()
-            ));
+            output::say(&format!("{:.2} % changed country, more than {most} %", found.country_percent_max()));
             Ok(Exit::Changes)
         }
         _ => Ok(Exit::Done),

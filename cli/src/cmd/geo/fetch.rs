@@ -12,8 +12,12 @@ use crate::ui::output::{self, Column, grouped};
 
 /// Flags of `ipgeo geo fetch`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  ipgeo geo fetch
+  ipgeo geo fetch && ipgeo geo build")]
 pub struct FetchArgs {
-    /// The npm program, for sources that are npm packages
+    /// npm program, for sources that are npm packages
     #[arg(long, value_name = "PROGRAM", default_value = "npm")]
     npm: PathBuf,
 }
@@ -24,7 +28,7 @@ pub(super) fn run(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let lock_path = Lock::path(&path);
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
-    output::say("fetching the source databases of regions.toml");
+    output::say("fetching the source databases in regions.toml");
     let places = Places { here: folder, state: &shared.state, npm: &args.npm, web: Web::default() };
     let fetched = sources::fetch(&config, places, &mut lock, Timestamp::now())?;
     lock.write(&lock_path)?;
@@ -42,6 +46,6 @@ pub(super) fn run(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
         vec![file.source.clone(), file.file.display().to_string(), grouped(file.bytes), digest, outcome]
     })?;
     output::data(&text)?;
-    output::say(&format!("{} names them; now `ipgeo geo build` compiles them", lock_path.display()));
+    output::say(&format!("recorded in {}; compile them with `ipgeo geo build`", lock_path.display()));
     Ok(())
 }

@@ -9,8 +9,12 @@ use crate::cmd::support::{print_database, served_database};
 
 /// Flags of `ipgeo geo inspect`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  ipgeo geo inspect
+  ipgeo geo inspect other.mmdb --json")]
 pub struct InspectArgs {
-    /// The compiled database; else the one that `ipgeo geo build` has made
+    /// Compiled database [default: the output of `ipgeo geo build`]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 }

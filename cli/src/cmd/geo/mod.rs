@@ -22,19 +22,19 @@ use crate::ui::output::{Exit, Forms};
 /// Verbs of `ipgeo geo`.
 #[derive(Debug, Subcommand)]
 pub enum GeoVerb {
-    /// Get the source databases of regions.toml
+    /// Fetch the source databases in regions.toml
     Fetch(FetchArgs),
-    /// Compile source databases into the one that is served
+    /// Compile the source databases into one
     Build(BuildArgs),
-    /// Say what a compiled database says of itself
+    /// Show the metadata of a compiled database
     Inspect(InspectArgs),
-    /// Say how much a compiled database differs from another
+    /// Compare two compiled databases
     Diff(DiffArgs),
-    /// Keep a source as it is: fetch won't move it
+    /// Pin a source to its current files or to a date
     Pin(PinArgs),
-    /// Give the regions the compiled database, and nothing else
+    /// Deploy the compiled database to the regions, and nothing else
     Rollout(RolloutArgs),
-    /// Give the regions the database that they had before
+    /// Restore the previous database in the regions
     Rollback(RollbackArgs),
 }
 

@@ -12,19 +12,19 @@ use crate::ui::output::{self, Column, Format, UsageError};
 
 /// Flags of `ipgeo geo pin`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
-  ipgeo geo pin dbip-city                    the files of now, by their digests
-  ipgeo geo pin dbip-city --date 2026-06-30  data of this day or before
+  ipgeo geo pin dbip-city                    the current files, by digest
+  ipgeo geo pin dbip-city --date 2026-06-30  data of this day or earlier
   ipgeo geo pin dbip-city --release")]
 pub struct PinArgs {
-    /// The source; else the pins are listed
+    /// Source to pin [default: list the pins]
     #[arg(value_name = "SOURCE")]
     source: Option<String>,
-    /// Data of this day or before may be fetched; else the files of now and no others
+    /// Pin to data of this day or earlier [default: the current files]
     #[arg(long, value_name = "DATE", requires = "source", value_parser = day)]
     date: Option<Date>,
-    /// Let it move again
+    /// Remove the pin
     #[arg(long, requires = "source", conflicts_with = "date")]
     release: bool,
 }
@@ -70,7 +70,7 @@ pub(super) fn run(args: &PinArgs, shared: &Shared) -> anyhow::Result<()> {
     let pins: Vec<PinRow> = lock.pins.iter().map(row).collect();
     let text = output::rows(shared.format(), &columns, &pins, |pin| {
         let files: Vec<&str> = pin.sha256.iter().filter_map(|digest| digest.get(..12)).collect();
-        let until = pin.until.map(|date| format!("{date} or before")).unwrap_or_default();
+        let until = pin.until.map(|date| format!("{date} or earlier")).unwrap_or_default();
         vec![pin.source.clone(), [until, files.join(" ")].join(" ").trim().to_owned()]
     })?;
     if !lock.pins.is_empty() || shared.format() != Format::Table {

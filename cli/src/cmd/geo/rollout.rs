@@ -1,4 +1,4 @@
-//! `ipgeo geo rollout` and `rollback`: the regions get a database, and nothing else.
+//! `ipgeo geo rollout` and `rollback`: deploy a database, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -38,29 +38,33 @@ pub(super) struct Flags {
 
 /// Flags of `ipgeo geo rollout`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Goes in the waves of a deploy: one region first, asked whether it answers, then the others.
-It refuses when regions.toml has changed too: that is for `ipgeo deploy`.
+#[command(after_long_help = "\
+Deploys in waves like `ipgeo deploy`: one region first, then the others once it answers.
+Refuses if regions.toml has changed, too: use `ipgeo deploy` for that.
 
 Examples:
   ipgeo geo rollout
-  ipgeo geo rollout --yes --max-change 5     for cron: not when over 5 % changed country")]
+  ipgeo geo rollout --yes --max-change 5     for cron: refuse if over 5 % changed country")]
 pub struct RolloutArgs {
     #[command(flatten)]
     flags: Flags,
-    /// Refuse when more than this share has another country than in the database before
+    /// Refuse if more than this share changed country since the previous database
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     max_change: Option<f64>,
 }
 
 /// Flags of `ipgeo geo rollback`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  ipgeo geo rollback
+  ipgeo geo rollback --yes --json")]
 pub struct RollbackArgs {
     #[command(flatten)]
     flags: Flags,
 }
 
-/// Addresses that a gate draws.
+/// Number of addresses that --max-change compares.
 const GATE_SAMPLES: u32 = 100_000;
 
 /// A database, ready for the regions.
@@ -71,7 +75,7 @@ struct Wanted {
     probe: ProbeSpec,
 }
 
-/// Gives the regions the compiled database.
+/// Deploys the compiled database.
 pub(crate) async fn rollout(args: RolloutArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, file) = load_config(shared)?;
     let database = served_database(&shared.state);
@@ -90,12 +94,12 @@ pub(crate) async fn rollout(args: RolloutArgs, shared: &Shared) -> anyhow::Resul
         probe: probe_of(&config, &database)?,
     };
     let begin = || remember_database(&shared.state, &artifact, &made.description, locked);
-    let done = give(&config, wanted, &args.flags, shared, begin).await?;
+    let done = deploy_database(&config, wanted, &args.flags, shared, begin).await?;
     purge_databases(&config, shared)?;
     Ok(done)
 }
 
-/// Gives the regions what they had before, and makes it the served database here.
+/// Restores the previous database in the regions and on this machine.
 pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, file) = load_config(shared)?;
     let aws = Aws::of(&config, args.flags.profile.name()).await?;
@@ -104,10 +108,10 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
     let known = Rollouts::read(&shared.state);
     let digests: Vec<&str> = served.iter().map(String::as_str).collect();
     let Some(before) = known.before(&digests).cloned() else {
-        bail!("no database is remembered that was given to the regions before the one that they have")
+        bail!("roll back: no earlier database is recorded in the state folder")
     };
     may_serve(before.database.copy(), today())?;
-    output::say(&format!("back to {}", before.description));
+    output::say(&format!("rolling back to {}", before.description));
     let artifact = ArtifactRef::new("geo", &before.digest);
     let zip = database_zip(&shared.state, &before.digest);
     let files = zip.iter().map(|file| ArtifactFile {
@@ -129,21 +133,21 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
         restore(zip.as_deref(), &before, &served_database(&shared.state), &Lock::path(&file))?;
         remember_database(&shared.state, &artifact, &before.description, before.database.clone())
     };
-    give(&config, wanted, &args.flags, shared, begin).await
+    deploy_database(&config, wanted, &args.flags, shared, begin).await
 }
 
-/// Makes a database of before the served one, and the locked one; the one that was served is kept beside.
+/// Makes a previous database the served and locked one; the one that was served is kept beside it.
 fn restore(zip: Option<&Path>, before: &Rollout, served: &Path, lock_path: &Path) -> anyhow::Result<()> {
     let Some(zip) = zip else {
         output::say(
-            "the database of before is not on this machine: the next `ipgeo deploy` would give the newer one again",
+            "warning: the previous database is not on this machine, so the next `ipgeo deploy` deploys the newer one again",
         );
         return Ok(());
     };
     if served.is_file() {
         sources::keep_previous(served).with_context(|| format!("keep {}", served.display()))?;
     }
-    unzip_database(zip, served).with_context(|| format!("take the database out of {}", zip.display()))?;
+    unzip_database(zip, served).with_context(|| format!("extract the database from {}", zip.display()))?;
     let mut lock = Lock::read(lock_path)?.unwrap_or_default();
     lock.database = Some(before.database.clone());
     Ok(lock.write(lock_path)?)
@@ -153,17 +157,17 @@ fn restore(zip: Option<&Path>, before: &Rollout, served: &Path, lock_path: &Path
 fn gate(database: &Path, most: f64) -> anyhow::Result<()> {
     let before = sources::previous_of(database);
     if !before.is_file() {
-        output::say("no database was compiled before this one: --max-change has nothing to compare with");
+        output::say("no database was compiled before this one, so --max-change has nothing to compare with");
         return Ok(());
     }
     let found = crate::geo::diff(&before, database, GATE_SAMPLES, 1)?;
     let share = found.country_percent_max();
     if share > most {
         bail!(
-            "{share:.2} % have another country than in the database before, more than {most} %; `ipgeo geo diff` shows more"
+            "{share:.2} % changed country since the previous database, more than {most} %\nhelp: `ipgeo geo diff` shows the changes"
         );
     }
-    output::say(&format!("{share:.2} % have another country than in the database before"));
+    output::say(&format!("{share:.2} % changed country since the previous database"));
     Ok(())
 }
 
@@ -186,13 +190,13 @@ fn running_code(config: &Config, observed: &Observed) -> anyhow::Result<BTreeMap
         let running = ArtifactRef::new("code", digest);
         let known = code.entry(region.runtime.architecture.as_str()).or_insert_with(|| running.clone());
         if *known != running {
-            bail!("regions run different code; `ipgeo deploy` makes them alike first");
+            bail!("regions run different code\nhelp: run `ipgeo deploy` first");
         }
     }
     let missing =
         config.regions.iter().find(|region| !code.contains_key(region.runtime.architecture.as_str()));
     match missing {
-        Some(region) => bail!("{} has no edge yet; `ipgeo deploy` makes it", region.name),
+        Some(region) => bail!("{} has no edge yet\nhelp: run `ipgeo deploy` first", region.name),
         None => Ok(code),
     }
 }
@@ -225,7 +229,7 @@ async fn planned<C: CloudRead>(
     let beside = beside_database(&plan);
     if !beside.is_empty() {
         bail!(
-            "more than the database would change: {}; `ipgeo plan` shows it, `ipgeo deploy` does it",
+            "more than the database would change: {}\nhelp: review it with `ipgeo plan`, then run `ipgeo deploy`",
             beside.join(", ")
         );
     }
@@ -233,7 +237,7 @@ async fn planned<C: CloudRead>(
 }
 
 /// Plans, asks for confirmation, calls `begin` and executes the plan.
-async fn give(
+async fn deploy_database(
     config: &Config,
     wanted: Wanted,
     flags: &Flags,
@@ -255,7 +259,7 @@ async fn give(
     let run = carry_out(&plan, &aws, &flags.execute, shared).await?;
     output::say(&run.report(&plan, &command_line()));
     if run.outcome() == Outcome::Halted {
-        output::say("`ipgeo geo rollback` gives the regions back what they had");
+        output::say("help: `ipgeo geo rollback` restores the previous database");
     }
     Ok(exit_of(&run, regions))
 }

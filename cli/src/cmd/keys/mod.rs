@@ -23,27 +23,37 @@ use crate::cmd::support::{OneArgs, load_config};
 /// Verbs of `ipgeo keys`.
 #[derive(Debug, Subcommand)]
 pub enum KeysVerb {
-    /// Make an API key; it is shown once, alone on standard output
+    /// Create an API key and print it; it is shown only once
     Create(CreateArgs),
     /// List API keys
     List(ListArgs),
-    /// Show one API key and its usage of this month
+    /// Show an API key and its usage this month
+    #[command(after_long_help = "\
+Examples:
+  ipgeo keys show ipg_…x3Kq --dev
+  ipgeo keys show - < api-key.txt")]
     Show(OneArgs),
-    /// Change an API key
+    /// Change the settings of an API key
     Update(UpdateArgs),
-    /// Replace an API key by a new one with the same settings
+    /// Replace an API key with a new one that has the same settings
     Rotate(RotateArgs),
-    /// Switch an API key off
+    /// Disable an API key; `enable` reverses it
+    #[command(after_long_help = "\
+Examples:
+  ipgeo keys disable ipg_…x3Kq")]
     Disable(OneArgs),
-    /// Switch an API key on again
+    /// Enable a disabled API key
+    #[command(after_long_help = "\
+Examples:
+  ipgeo keys enable ipg_…x3Kq")]
     Enable(OneArgs),
-    /// End an API key for good
+    /// Revoke an API key permanently
     Revoke(RevokeArgs),
-    /// Where an API key is known, and how long a change takes to get there
+    /// Check where an API key is known, and measure the propagation
     Verify(VerifyArgs),
-    /// Store API keys from a CSV file
+    /// Import API keys from a CSV file
     Import(ImportArgs),
-    /// Write every API key's record, as `import` reads it; never an API key itself
+    /// Export the records of API keys for `import`
     Export(ExportArgs),
 }
 

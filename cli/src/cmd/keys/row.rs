@@ -10,7 +10,7 @@ use crate::aws::Home;
 use crate::cmd::support::used_in;
 use crate::ui::output::{self, grouped, instant};
 
-/// An API key's row: everything about it but itself.
+/// An API key's row: everything except the API key itself.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct KeyRow {
     pub(super) hint: String,
@@ -83,7 +83,7 @@ pub(super) async fn print_changed(
     Ok(output::data(&output::one(shared.format(), &row, || lines_of(&row, &[]))?)?)
 }
 
-/// An API key for people.
+/// An API key as lines of text.
 pub(super) fn lines_of(row: &KeyRow, more: &[(&str, String)]) -> String {
     let any = |text: &str| if text.is_empty() { "any".to_owned() } else { text.to_owned() };
     let lines = [

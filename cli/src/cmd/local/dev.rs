@@ -22,45 +22,45 @@ const LAG_MS_MAX: u64 = 86_400_000;
 
 /// Flags of `ipgeo dev`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   ipgeo dev
-  ipgeo dev --port 0 --json                  for scripts: any free ports, one line of JSON
+  ipgeo dev --port 0 --json                  for scripts: free ports, one line of JSON
   ipgeo dev --simulate-address               then: curl -H 'ipgeo-simulate-address: 1.1.1.1' URL/")]
 pub struct DevArgs {
-    /// The nearest-region port; the regions' ports follow it. 0: any free ports
+    /// Port of the nearest region; the regions' ports follow (0: any free ports)
     #[arg(long, value_name = "PORT", default_value_t = 4170)]
     port: u16,
     /// Start over with empty stores
     #[arg(long)]
     fresh: bool,
-    /// The public address that callers of this machine are presented as
+    /// Public address that requests from this machine appear to come from
     #[arg(long, value_name = "ADDRESS", default_value = "81.2.69.142")]
     caller: IpAddr,
-    /// Let a request name its address in the header ipgeo-simulate-address
+    /// Let requests set their address in the header ipgeo-simulate-address
     #[arg(long)]
     simulate_address: bool,
-    /// The compiled geo database to serve
+    /// Compiled geo database [default: the output of `ipgeo geo build`, otherwise the sample]
     #[arg(long, value_name = "FILE")]
     database: Option<PathBuf>,
-    /// Milliseconds from a request to the usage counter
+    /// Delay from a request to the usage counter, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = value_parser!(u64).range(..=LAG_MS_MAX))]
     log_lag_ms: u64,
-    /// Milliseconds from home's access table to the other regions
+    /// Delay from home's access table to the other regions, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 500, value_parser = value_parser!(u64).range(..=LAG_MS_MAX))]
     replication_lag_ms: u64,
-    /// Shards of the usage stream
+    /// Number of shards of the usage stream
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u16).range(1..=100))]
     shards: u16,
-    /// Repeat, cut and shuffle the usage stream, from this seed
+    /// Repeat, cut and shuffle the usage stream, by this random seed
     #[arg(long, value_name = "SEED")]
     stream_faults: Option<u64>,
-    /// Let everything through; else a region refuses what its API and function would
+    /// Do not enforce the rate and concurrency limits of the API and the function
     #[arg(long)]
     no_throttle: bool,
 }
 
-/// Runs the world until Ctrl-C.
+/// Runs the local service until Ctrl-C.
 pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     if !has_location(args.caller) {
@@ -77,7 +77,7 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
     let lock = StateLock::take(state, nonce()?)?;
     let stores = state.join("stores");
     if args.fresh && stores.exists() {
-        std::fs::remove_dir_all(&stores).with_context(|| format!("empty {}", stores.display()))?;
+        std::fs::remove_dir_all(&stores).with_context(|| format!("delete {}", stores.display()))?;
     }
     let served = serve_database(&config, state, args.database.as_deref(), Timestamp::now(), &Bar::default())?;
     let info = served.database.info().clone();
@@ -118,7 +118,7 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
 /// A random text.
 fn nonce() -> anyhow::Result<String> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("read random bytes: {error}"))?;
     Ok(hex::encode(bytes))
 }
 

@@ -1,4 +1,4 @@
-//! Where `ipgeo doctor` reads its facts: AWS, or a world on this machine.
+//! Where `ipgeo doctor` reads its facts: AWS, or `ipgeo dev` on this machine.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use crate::latency::Measurer;
 use crate::logs::LogSource;
 use crate::world::WorldFile;
 
-/// The call that is marked: one lookup, charged to the probes' API key.
+/// The traced call: one lookup, charged to the probes' API key.
 const MARKED_PATH: &str = "/8.8.8.8";
-/// A clock may be so far behind that a call seems to be of before it was made.
+/// Tolerance for a clock that is behind.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(60);
-/// Looks at a region for the probes' API key, and the pause between two.
+/// Reads of a region until it knows the probes' API key, and the pause between two.
 const KNOWN_LOOKS: u32 = 100;
 const KNOWN_PAUSE: Duration = Duration::from_millis(50);
 
@@ -71,7 +71,7 @@ async fn health(measurer: &Measurer, target: &ProbeTarget) -> Result<Option<Stri
     measurer.sample(target).await.outcome.map(|(_, reply)| reply.database_date)
 }
 
-/// AWS, without a way to ask it.
+/// AWS, without credentials.
 pub(super) struct NobodySignedIn(pub(super) CloudError);
 
 impl Examine for NobodySignedIn {
@@ -92,7 +92,7 @@ impl Examine for NobodySignedIn {
     }
 }
 
-/// A world on this machine.
+/// `ipgeo dev` on this machine.
 pub(super) struct InWorld<'a> {
     pub(super) world: &'a WorldFile,
     pub(super) measurer: &'a Measurer,
@@ -108,7 +108,7 @@ impl Examine for InWorld<'_> {
     }
 
     async fn replicas(&self) -> Option<Read<BTreeMap<String, String>>> {
-        // A replica that answers a read is one that is there.
+        // A replica that answers a read exists.
         let mut states = BTreeMap::from([(self.world.home.clone(), "ACTIVE".to_owned())]);
         for (region, access) in Home::replicas_of_world(self.world) {
             let state = match access.address_secret().await {
@@ -130,7 +130,7 @@ impl Examine for InWorld<'_> {
     }
 }
 
-/// The path of a marked call, wherever it is.
+/// The path of a traced call, on AWS or in `ipgeo dev`.
 pub(super) struct Marked<'a, L> {
     home: Home,
     key: ApiKey,
@@ -161,7 +161,7 @@ impl<'a, L: LogSource> Marked<'a, L> {
         let secret = home.access.address_secret().await.map_err(|error| unread(&error))?;
         let secret = secret.ok_or_else(|| CloudError {
             what: "the access table has no address secret".to_owned(),
-            remedy: "`ipgeo deploy` makes it".to_owned(),
+            remedy: "run `ipgeo deploy`, which creates it".to_owned(),
         })?;
         let key = probe_api_key(&config.service.key_prefix, &secret).map_err(|error| CloudError {
             what: error.to_string(),
@@ -184,13 +184,13 @@ impl<L: LogSource> UsagePath for Marked<'_, L> {
         let Some(world) = self.world else {
             return Err(CloudError {
                 what: "the probes' API key is not in the access table".to_owned(),
-                remedy: "`ipgeo deploy` makes it".to_owned(),
+                remedy: "run `ipgeo deploy`, which creates it".to_owned(),
             });
         };
         let record = probe_record(&self.key, Timestamp::now());
         self.home.put(&identity, &record).await.map_err(|error| CloudError {
-            what: format!("the probes' API key can't be written: {error}"),
-            remedy: "start the world again with `ipgeo dev`".to_owned(),
+            what: format!("store the probes' API key: {error}"),
+            remedy: "restart `ipgeo dev`".to_owned(),
         })?;
         for (_, access) in Home::replicas_of_world(world) {
             for _look in 0..KNOWN_LOOKS {

@@ -22,33 +22,33 @@ use crate::logs::WorldLogs;
 use crate::ui::output::{self, Exit, Format};
 use crate::world::WorldFile;
 
-/// One request of a check.
+/// Timeout of a request.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 
 /// Flags of `ipgeo doctor`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Changes nothing. What could not be looked at is `not checked`, with the reason.
-Exit status: 0 nothing fails, 1 something does.
+#[command(after_long_help = "\
+Changes nothing. Checks that could not run are shown as `not checked`, with the reason.
+Exit status: 0 if no check fails, 1 otherwise.
 
 Examples:
   ipgeo doctor
-  ipgeo doctor --online      also follows one call through each region into the ledger
+  ipgeo doctor --online      also traces a call from each region to the ledger
   ipgeo doctor --json | jq '.[] | select(.mark == \"fail\")'")]
 pub struct DoctorArgs {
     #[command(flatten)]
     regions: RegionArgs,
-    /// Make one marked call through each region, and follow it into the ledger; each is charged to the probes' API key
+    /// Trace one call from each region to the ledger, charged to the probes' API key
     #[arg(long)]
     online: bool,
-    /// With --online: seconds until a call that is not counted is given up; else 300, in `dev` 30
+    /// With --online: seconds to wait for a call to be counted [default: 300, with --dev 30]
     #[arg(long, value_name = "S", requires = "online", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     patience_s: Option<u64>,
     #[command(flatten)]
     target: Target,
 }
 
-/// Looks whether everything is well.
+/// Checks the deployment.
 pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, file) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
@@ -68,7 +68,7 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
     } else {
         let aws = match Aws::of(&config, args.target.profile.name()).await {
             Ok(aws) => aws,
-            // That nobody is signed in is a finding like any other.
+            // Missing credentials are a finding like any other.
             Err(error) => {
                 let facts = examine(&NobodySignedIn(no_credentials(&error)), &[], database).await;
                 let checks = judge(&config, &facts, today(), false);
@@ -88,7 +88,7 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
             check: "usage path",
             region: None,
             mark: Mark::NotChecked,
-            found: "--online follows a call through each region".to_owned(),
+            found: "pass --online to trace a call from each region to the ledger".to_owned(),
             remedy: None,
         });
     }
@@ -104,7 +104,7 @@ fn no_credentials(error: &anyhow::Error) -> CloudError {
     CloudError { what, remedy: "check the profile and ~/.aws/config".to_owned() }
 }
 
-/// The database here, as a check reads it; none: there is none.
+/// The local database for a check; `None`: there is none.
 fn copy(file: &Path, lock_path: &Path) -> Option<Result<CopyFacts, String>> {
     if !file.is_file() {
         return None;
@@ -148,7 +148,10 @@ async fn online_in_world(
     let home = match Home::of_world(world) {
         Ok(home) => home,
         Err(error) => {
-            return vec![unready(&CloudError { what: error.to_string(), remedy: "start it again".into() })];
+            return vec![unready(&CloudError {
+                what: error.to_string(),
+                remedy: "restart `ipgeo dev`".into(),
+            })];
         }
     };
     match Marked::new(home, config, &logs, targets, measurer, Some(world)).await {
@@ -204,7 +207,7 @@ async fn follow<P: UsagePath>(path: &P, regions: &[String], pace: Pace) -> Vec<C
     }
 }
 
-/// Shows findings; something that fails fails the program.
+/// Prints the findings; the exit status says whether a check failed.
 fn finish(checks: &[Check], regions: usize, shared: &Shared) -> anyhow::Result<Exit> {
     if shared.format() == Format::Table {
         output::data(&output::printable(&text(checks, regions)))?;
@@ -214,7 +217,7 @@ fn finish(checks: &[Check], regions: usize, shared: &Shared) -> anyhow::Result<E
     let count = |mark| checks.iter().filter(|check| check.mark == mark).count();
     let failed = count(Mark::Fail);
     output::say(&format!(
-        "{} ok, {} to look at, {failed} failed, {} not checked",
+        "{} ok, {} warnings, {failed} failed, {} not checked",
         count(Mark::Ok),
         count(Mark::Warn),
         count(Mark::NotChecked)

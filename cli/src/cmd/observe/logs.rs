@@ -15,15 +15,15 @@ use crate::logs::{Follow, Line, LogSource, Told, WorldLogs, read_once};
 use crate::ui::output::{self, Exit, Format, Forms, UsageError};
 use crate::world::WorldFile;
 
-/// Between two looks: on this machine, and at AWS, which is asked once for each region.
+/// Pause between two reads: on this machine, and at AWS, where each region is a request.
 const DEV_PAUSE: Duration = Duration::from_millis(500);
 const AWS_PAUSE: Duration = Duration::from_secs(5);
 
 /// Flags of `ipgeo logs`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-A usage line is shown as: time, region, verdict, calls charged, who was charged, and the tier of a refused call.
-No line has an address or an API key. With --follow, JSON is one object a line.
+#[command(after_long_help = "\
+A usage line shows time, region, verdict, calls charged, who was charged, and the tier of a
+refused call. Addresses and API keys are never shown. With --follow, JSON is one object a line.
 
 Examples:
   ipgeo logs --dev -f
@@ -32,13 +32,13 @@ Examples:
 pub struct LogsArgs {
     #[command(flatten)]
     regions: RegionArgs,
-    /// Go on: show lines as they come, until Ctrl-C
+    /// Show new lines as they arrive, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
-    /// How far back: 10m, 2h, 1d; edges keep their logs for one day
+    /// Start this long ago: 10m, 2h, 1d (logs are kept for one day)
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_grace)]
     since: Grace,
-    /// Only lines with this text in them, as written or as shown
+    /// Only lines that contain this text, as logged or as shown
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
     #[command(flatten)]
@@ -52,7 +52,7 @@ impl LogsArgs {
     }
 }
 
-/// Shows the logs of all regions as one.
+/// Shows the logs of all regions, merged by time.
 pub(crate) async fn run(args: LogsArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
@@ -80,9 +80,11 @@ async fn show<S: LogSource>(
     if !args.follow {
         let (lines, failed) = read_once(source, regions, since, filter).await;
         print(&lines, shared.format())?;
-        tell(&failed);
+        report(&failed);
         if lines.is_empty() && failed.is_empty() {
-            output::say("no line; --since goes further back, `ipgeo doctor` looks at the pipe");
+            output::say(
+                "no lines\nhelp: go further back with --since, or check the log pipe with `ipgeo doctor`",
+            );
         }
         return Ok(match failed.len() {
             0 => Exit::Done,
@@ -91,15 +93,15 @@ async fn show<S: LogSource>(
         });
     }
     let mut follow = Follow::new(since);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     loop {
         let (lines, failed) = follow.next(source, regions, filter).await;
-        // There is no end to wait for, so JSON is lines too.
+        // Output never ends, so JSON is printed as lines.
         print(&lines, if shared.format() == Format::Json { Format::Jsonl } else { shared.format() })?;
-        // A region that stays closed is told of once.
-        if failed != told {
-            tell(&failed);
-            told = failed;
+        // Report a region that stays unreachable once.
+        if failed != reported {
+            report(&failed);
+            reported = failed;
         }
         tokio::select! {
             interrupted = tokio::signal::ctrl_c() => {
@@ -111,7 +113,7 @@ async fn show<S: LogSource>(
     }
 }
 
-fn tell(failed: &[(String, CloudError)]) {
+fn report(failed: &[(String, CloudError)]) {
     for (region, error) in failed {
         output::say(&format!("{region}: {error}"));
     }
@@ -121,13 +123,13 @@ fn print(lines: &[Line], format: Format) -> anyhow::Result<()> {
     if lines.is_empty() && format == Format::Table {
         return Ok(());
     }
-    let told: Vec<Told> = lines.iter().map(Line::told).collect();
+    let shown: Vec<Told> = lines.iter().map(Line::told).collect();
     let text = match format {
         Format::Table => {
-            let width = told.iter().map(|told| told.region.len()).max().unwrap_or(0).max(14);
-            told.iter().map(|told| output::printable(&told.text(width))).collect::<Vec<_>>().join("\n")
+            let width = shown.iter().map(|line| line.region.len()).max().unwrap_or(0).max(14);
+            shown.iter().map(|line| output::printable(&line.text(width))).collect::<Vec<_>>().join("\n")
         }
-        other => output::rows(other, &[], &told, |_| Vec::new())?,
+        other => output::rows(other, &[], &shown, |_| Vec::new())?,
     };
     Ok(output::data(&text)?)
 }

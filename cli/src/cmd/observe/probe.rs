@@ -20,22 +20,22 @@ use crate::world::WorldFile;
 
 /// Flags of `ipgeo probe`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Every sample is a new caller's: a connection of its own, with nothing resumed.
-DNS is as fast as this machine's resolver, which may remember.
-Exit status: 0 all regions answer, 4 some do not, 1 none does.
+#[command(after_long_help = "\
+Each sample uses a new connection, as a new caller would. DNS times depend on this machine's
+resolver and its cache.
+Exit status: 0 if all regions answer, 4 if some do not, 1 if none does.
 
 Examples:
   ipgeo probe --dev
   ipgeo probe -n 50 --regions eu-*
-  ipgeo probe --html status.html      for cron: the page shows the runs of before too")]
+  ipgeo probe --html status.html      for cron: the page also shows previous runs")]
 pub struct ProbeArgs {
     #[command(flatten)]
     regions: RegionArgs,
-    /// Requests to each region
+    /// Number of requests to each region
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
     samples: u32,
-    /// Seconds before a request has failed
+    /// Timeout of a request, in seconds
     #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
     timeout_s: u64,
     /// Write a status page to this file
@@ -45,7 +45,7 @@ pub struct ProbeArgs {
     target: Target,
 }
 
-/// Measures every region from here.
+/// Measures each region's latency from this machine.
 pub(crate) async fn run(args: ProbeArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let edges = edges(&args, &config, shared).await?;
@@ -89,7 +89,7 @@ async fn edges(args: &ProbeArgs, config: &Config, shared: &Shared) -> anyhow::Re
     let targets = wanted.iter().map(|region| aws.target(&region.name, config.service.domain.as_deref()));
     for (region, target) in wanted.iter().zip(futures_util::future::join_all(targets).await) {
         let target = target.with_context(|| format!("find the edge of {}", region.name))?;
-        // A health check needs none.
+        // A health check needs no API key.
         let target = ProbeTarget { api_key: None, ..target };
         edges.push(Edge { target, near: region.city.to_owned() });
     }
@@ -133,7 +133,7 @@ fn print(rows: &[Row], shared: &Shared) -> anyhow::Result<()> {
             output::say(&format!("{}: {failure}", row.region));
         }
     }
-    output::say("milliseconds; the phases are medians, p50 to p99 are of whole requests");
+    output::say("times in milliseconds; dns to first byte are medians, p50 to p99 cover complete requests");
     Ok(())
 }
 
@@ -159,6 +159,6 @@ fn publish(
     };
     let text = page(&about, rows, &history);
     write_page(file, &text).with_context(|| format!("write {}", file.display()))?;
-    output::say(&format!("the status page is {}", file.display()));
+    output::say(&format!("wrote {}", file.display()));
     Ok(())
 }

@@ -16,8 +16,8 @@ use crate::ui::output::{self, Column, Exit, Format, Forms};
 
 /// Flags of `ipgeo status`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Exit status: 0 if every queried region answers, 4 if some do not.
+#[command(after_long_help = "\
+Exit status: 0 if every region answers, 4 if some do not.
 
 Examples:
   ipgeo status
@@ -26,10 +26,10 @@ Examples:
 pub struct StatusArgs {
     #[command(flatten)]
     regions: RegionArgs,
-    /// Look again, so often: 10s, 1m
-    #[arg(long, value_name = "PAUSE", num_args = 0..=1, default_missing_value = "10s", value_parser = crate::keys::parse_grace)]
+    /// Refresh every DURATION [default without a value: 10s]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "10s", value_parser = crate::keys::parse_grace)]
     watch: Option<jiff::SignedDuration>,
-    /// Do not ask the edges
+    /// Skip probing the edges
     #[arg(long)]
     no_probe: bool,
     #[command(flatten)]
@@ -43,7 +43,7 @@ impl StatusArgs {
     }
 }
 
-/// Shows a line for each region.
+/// Shows a row for each region.
 pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
@@ -75,19 +75,19 @@ pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exi
     }
 }
 
-/// Reads everything and asks every edge.
+/// Reads everything and probes every edge.
 async fn read(config: &Config, aws: &Aws, no_probe: bool) -> anyhow::Result<Vec<Standing>> {
     let ask = Ask::everywhere(config, None);
     let (observed, replicas) = futures_util::join!(observe(aws, &ask), aws.replicas());
     let (observed, replicas) = (observed?, replicas?);
-    let mut asked: BTreeMap<String, Asked> = BTreeMap::new();
+    let mut probes: BTreeMap<String, Asked> = BTreeMap::new();
     if !no_probe {
         let edges: Vec<String> =
             observed.regions_with(crate::infra::stacks::StackKind::Edge).map(str::to_owned).collect();
         let answers = join_all(edges.iter().map(|region| probe_edge(config, aws, region))).await;
-        asked.extend(edges.into_iter().zip(answers));
+        probes.extend(edges.into_iter().zip(answers));
     }
-    Ok(standings(config, &observed, &replicas, &asked))
+    Ok(standings(config, &observed, &replicas, &probes))
 }
 
 /// Whether every queried region has answered.
@@ -136,12 +136,12 @@ mod tests {
         let (cloud, config) = (deployed(&file).await, file.config());
         let seen = observed(&cloud, &config).await.expect("read");
         let well = |region: &str| (region.to_owned(), Ok(12.25));
-        let mut asked: BTreeMap<String, Asked> = FOUR.into_iter().map(well).collect();
-        let rows = |asked: &BTreeMap<String, Asked>| standings(&config, &seen, &BTreeMap::new(), asked);
-        assert_eq!(exit_of(&rows(&asked)), Exit::Done);
-        assert_eq!(exit_of(&rows(&BTreeMap::new())), Exit::Done, "nobody was asked");
-        asked.insert("us-east-1".to_owned(), Err("no answer".to_owned()));
-        let rows = rows(&asked);
+        let mut probes: BTreeMap<String, Asked> = FOUR.into_iter().map(well).collect();
+        let rows = |probes: &BTreeMap<String, Asked>| standings(&config, &seen, &BTreeMap::new(), probes);
+        assert_eq!(exit_of(&rows(&probes)), Exit::Done);
+        assert_eq!(exit_of(&rows(&BTreeMap::new())), Exit::Done, "nothing was probed");
+        probes.insert("us-east-1".to_owned(), Err("no answer".to_owned()));
+        let rows = rows(&probes);
         assert_eq!(exit_of(&rows), Exit::SomeFailed);
         let json: serde_json::Value =
             serde_json::from_str(&table(&rows, Format::Json).expect("printed")).expect("JSON");

@@ -9,21 +9,21 @@ use crate::ui::output;
 
 /// Flags of `ipgeo completions`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  bash    echo 'source <(ipgeo completions bash)' >> ~/.bashrc
-  zsh     echo 'source <(ipgeo completions zsh)' >> ~/.zshrc, below compinit
-  fish    ipgeo completions fish > ~/.config/fish/completions/ipgeo.fish
+#[command(after_long_help = "\
+The shell runs ipgeo for every TAB: regions and tiers come from regions.toml, hints of API keys from
+`ipgeo dev` (with --dev) or from AWS, read at most once a minute.
 
-They ask ipgeo itself with every TAB: regions and tiers come from regions.toml, hints of API
-keys from the running world (with --dev) or from AWS, read at most once a minute.")]
+Examples:
+  ipgeo completions bash > ~/.local/share/bash-completion/completions/ipgeo
+  ipgeo completions zsh >> ~/.zshrc          below compinit
+  ipgeo completions fish > ~/.config/fish/completions/ipgeo.fish")]
 pub struct CompletionsArgs {
-    /// The shell
+    /// Shell to generate for
     #[arg(value_enum, value_name = "SHELL")]
     shell: ShellName,
 }
 
-/// A shell that can be completed in.
+/// A supported shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ShellName {
     /// GNU Bash
@@ -50,7 +50,7 @@ impl ShellName {
     }
 }
 
-/// Prints what makes a shell complete.
+/// Prints the completion script of a shell.
 pub(crate) fn run(args: &CompletionsArgs) -> anyhow::Result<()> {
     let shells = Shells::builtins();
     let shell = shells.completer(args.shell.as_str()).context("no such shell")?;

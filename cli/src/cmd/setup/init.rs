@@ -14,48 +14,48 @@ use crate::ui::output::{self, UsageError, printable};
 
 /// Flags of `ipgeo init`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   ipgeo init
   ipgeo init --no-input --name geo --regions 'us-*,eu-central-1' --home eu-central-1
   ipgeo init --domain api.example.com --tier startup=100k/month --tier business=2.5M/month")]
 pub struct InitArgs {
-    /// The service's name; begins the name of everything that is made
+    /// Name of the service; prefix of every resource's name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Tells several services of one account apart: prod, staging
+    /// Environment: prod, staging; part of every resource's name
     #[arg(long, value_name = "NAME")]
     environment: Option<String>,
-    /// The home region; it can't be moved later
+    /// Home region, which cannot be changed later [default: the first region]
     #[arg(long, value_name = "REGION")]
     home: Option<String>,
-    /// The regions, the first is home unless --home says otherwise; `eu-*` means all of Europe
+    /// Regions, by name or pattern: eu-central-1,us-*
     #[arg(long, value_name = "REGIONS", value_delimiter = ',')]
     regions: Option<Vec<String>>,
-    /// The API's domain
+    /// Domain of the API
     #[arg(long, value_name = "DOMAIN")]
     domain: Option<String>,
-    /// The Route 53 zone of the domain; else the domain without its first part
+    /// Route 53 zone [default: the domain without its first label]
     #[arg(long, value_name = "ZONE")]
     hosted_zone: Option<String>,
-    /// Calls of an address without an API key
+    /// Limit of an address without an API key: 1500/day
     #[arg(long, value_name = "LIMIT")]
     anonymous: Option<String>,
-    /// A tier of API keys, such as startup=100k/month; may be given several times
+    /// Tier of API keys: startup=100k/month; repeatable
     #[arg(long = "tier", value_name = "NAME=LIMIT")]
     tiers: Option<Vec<String>>,
-    /// Where locations come from
+    /// Source of locations
     #[arg(long, value_enum, value_name = "DATA")]
     data: Option<Data>,
-    /// Ask nothing: what no flag says is the default
+    /// Use defaults instead of prompting
     #[arg(long)]
     no_input: bool,
-    /// Replace a regions.toml that is there
+    /// Replace an existing regions.toml
     #[arg(long)]
     force: bool,
 }
 
-/// A tier's name and limit. One without a limit is reported with all else that is wrong, not here.
+/// A tier's name and limit. A missing limit is reported later, together with all other errors.
 fn tier(text: &str) -> (String, String) {
     let (name, limit) = text.split_once('=').unwrap_or((text, ""));
     (name.trim().to_owned(), limit.trim().to_owned())
@@ -92,11 +92,11 @@ fn write_schema(file: &Path, replace: Replace) -> anyhow::Result<()> {
     }
 }
 
-/// Writes a first `regions.toml`.
+/// Creates a `regions.toml`.
 pub(crate) fn run(args: InitArgs, shared: &Shared) -> anyhow::Result<()> {
     let path = shared.config.clone().unwrap_or_else(|| PathBuf::from(config::FILE_NAME));
     if path.exists() && !args.force {
-        bail!("{} is there already; --force replaces it", path.display());
+        bail!("{} already exists\nhelp: --force replaces it", path.display());
     }
     let known = Known {
         name: args.name,
@@ -109,9 +109,9 @@ pub(crate) fn run(args: InitArgs, shared: &Shared) -> anyhow::Result<()> {
         tiers: args.tiers.map(|tiers| tiers.iter().map(|text| tier(text)).collect()),
         data: args.data,
     };
-    let asks = !args.no_input && std::io::stdin().is_terminal() && output::stderr_is_terminal();
+    let prompts = !args.no_input && std::io::stdin().is_terminal() && output::stderr_is_terminal();
     let mut terminal = Terminal;
-    let answers = interview(known, if asks { Some(&mut terminal) } else { None });
+    let answers = interview(known, if prompts { Some(&mut terminal) } else { None });
     let answers = answers.map_err(|error| match error {
         InterviewError::Wrong(why) => UsageError(why).into(),
         error => anyhow::Error::from(error),

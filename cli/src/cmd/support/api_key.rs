@@ -15,7 +15,7 @@ use crate::ui::output::UsageError;
 /// Which API key.
 #[derive(Debug, Args)]
 pub struct OneArgs {
-    /// Its hint, last four characters, or hash (8 digits or more); `-` reads the API key from standard input
+    /// Hint, last four characters or hash (8 or more digits); `-` reads the API key from stdin
     #[arg(value_name = "KEY")]
     pub(crate) key: String,
     #[command(flatten)]
@@ -29,7 +29,9 @@ pub(crate) async fn find_key(text: &str, home: &Home) -> anyhow::Result<(Identit
         return Ok(choose(text, &keys).map_err(wrong_name)?.clone());
     }
     let identity = identity_from_stdin()?;
-    keys.into_iter().find(|(known, _)| *known == identity).context("this API key is not known")
+    keys.into_iter()
+        .find(|(known, _)| *known == identity)
+        .context("this API key is unknown\nhelp: `ipgeo keys list` shows the known ones")
 }
 
 /// An ambiguous name is wrong usage; a name that matches no API key is an ordinary error.
@@ -40,16 +42,16 @@ pub(crate) fn wrong_name(error: ChooseError) -> anyhow::Error {
     }
 }
 
-/// The API key on standard input, in whatever form.
+/// The API key on standard input, in any format.
 pub(crate) fn identity_from_stdin() -> anyhow::Result<Identity> {
     let mut text = String::new();
     std::io::stdin().take(1_000).read_to_string(&mut text).context("read the API key from standard input")?;
     let text = text.trim();
     let hash = text.parse::<ApiKey>().map(|key| key.hash()).ok().or_else(|| foreign_key_hash(text));
-    Ok(Identity::key(&hash.context("what came on standard input is no API key")?))
+    Ok(Identity::key(&hash.context("standard input does not contain an API key")?))
 }
 
-/// Calls charged in a period, by this item.
+/// Calls charged in a period, according to this item.
 pub(crate) fn used_in(item: &LedgerItem, period: Period) -> u64 {
     match period {
         Period::Month(month) if month == item.month => item.charged,

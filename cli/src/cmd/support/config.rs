@@ -10,10 +10,10 @@ use crate::aws::{Home, NoCredentials};
 use crate::config::{self, Config};
 use crate::world::WorldFile;
 
-/// Which world a verb speaks to.
+/// AWS, or `ipgeo dev`.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
-    /// Speak to the world that `ipgeo dev` runs, instead of AWS
+    /// Use the service that `ipgeo dev` runs on this machine, not AWS
     #[arg(long)]
     pub dev: bool,
     /// With AWS: the profile.
@@ -36,11 +36,11 @@ pub(crate) fn load_config(shared: &Shared) -> anyhow::Result<(Config, PathBuf)> 
     let path = match &shared.config {
         Some(path) => path.clone(),
         None => {
-            let here = std::env::current_dir().context("find this folder")?;
-            let found = config::find(&here)
-                .with_context(|| format!("no {} here or above; name one with --config", config::FILE_NAME))?;
-            // A path from here reads better in messages.
-            found.strip_prefix(&here).map_or(found.clone(), PathBuf::from)
+            let current = std::env::current_dir().context("find the current folder")?;
+            let found = config::find(&current)
+                .with_context(|| format!("no {} in this folder or above\nhelp: create one with `ipgeo init`, or pass --config FILE", config::FILE_NAME))?;
+            // A relative path reads better in messages.
+            found.strip_prefix(&current).map_or(found.clone(), PathBuf::from)
         }
     };
     Ok((config::load(&path)?, path))

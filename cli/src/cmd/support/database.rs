@@ -58,19 +58,19 @@ impl Progress for Bar {
     }
 }
 
-/// The day by UTC.
+/// Today, UTC.
 pub(crate) fn today() -> Date {
     TimeZone::UTC.to_datetime(Timestamp::now()).date()
 }
 
-/// Removes copies of before that the licence lets nobody keep.
+/// Removes previous copies whose retention period has ended.
 pub(crate) fn purge_databases(config: &Config, shared: &Shared) -> anyhow::Result<()> {
     let terms = Terms::of(&config.geo.licence, &config.geo.name);
-    for file in sources::purge(&shared.state, terms, today()).context("remove old copies")? {
-        output::say(&format!("removed {}: its licence lets nobody keep it longer", file.display()));
+    for file in sources::purge(&shared.state, terms, today()).context("remove previous copies")? {
+        output::say(&format!("removed {}: its licence's retention period has ended", file.display()));
     }
-    for file in purge_artifacts(&shared.state, today()).context("remove old copies")? {
-        output::say(&format!("removed {}: its licence lets nobody keep it longer", file.display()));
+    for file in purge_artifacts(&shared.state, today()).context("remove previous copies")? {
+        output::say(&format!("removed {}: its licence's retention period has ended", file.display()));
     }
     Ok(())
 }
@@ -79,7 +79,7 @@ pub(crate) fn purge_databases(config: &Config, shared: &Shared) -> anyhow::Resul
 pub(crate) fn print_database(file: &Path, shared: &Shared) -> anyhow::Result<()> {
     if !file.is_file() {
         bail!(
-            "there is no geo database {}; `ipgeo geo build` makes one, `--sample` a small one",
+            "no geo database at {}\nhelp: run `ipgeo geo build`, or `ipgeo geo build --sample` for a small sample",
             file.display()
         );
     }
@@ -93,14 +93,14 @@ fn lines(file: &Path, info: &Info) -> String {
     let built = i64::try_from(info.build_epoch).ok().and_then(|s| Timestamp::from_second(s).ok());
     let terms = match standing(copy_of(info), today()) {
         Standing::Kept => "kept".to_owned(),
-        Standing::Unnamed => "none named".to_owned(),
+        Standing::Unnamed => "unknown licence".to_owned(),
         Standing::EndsSoon { last_day } => format!("may be used until {last_day}"),
-        Standing::Ended { last_day } => format!("could be used until {last_day}"),
-        Standing::NoCredit => "a credit is asked for, and missing".to_owned(),
-        Standing::NoDate => "days are counted, and the date is missing".to_owned(),
+        Standing::Ended { last_day } => format!("expired on {last_day}"),
+        Standing::NoCredit => "requires a credit, which is missing".to_owned(),
+        Standing::NoDate => "limits retention, but the date is missing".to_owned(),
     };
     let credit = match info.attribution.as_str() {
-        "" => "none is asked for".to_owned(),
+        "" => "not required".to_owned(),
         text => format!("{text} {}", info.attribution_link),
     };
     let lines = [
@@ -120,15 +120,15 @@ fn lines(file: &Path, info: &Info) -> String {
     text.join("\n")
 }
 
-/// What a database says of itself, as its licence is judged by.
+/// What a licence is checked against: the metadata of a database.
 pub(crate) fn copy_of(info: &Info) -> Copy<'_> {
     Copy { name: &info.name, licence: &info.licence, attribution: &info.attribution, date: &info.date }
 }
 
-/// A compiled database that may be given to the regions: its licence is kept, and the lock names it.
+/// The locked entry of a compiled database that may be deployed: its licence allows it, and geo.lock has its digest.
 pub(crate) fn checked_database(database: &Path, lock: &Lock) -> anyhow::Result<LockedDatabase> {
     if !database.is_file() {
-        bail!("no geo database is built; do so first: ipgeo geo fetch && ipgeo geo build");
+        bail!("no geo database at {}\nhelp: run `ipgeo geo fetch && ipgeo geo build`", database.display());
     }
     let info = Database::open(database)?.info().clone();
     may_serve(copy_of(&info), today())?;
@@ -137,14 +137,14 @@ pub(crate) fn checked_database(database: &Path, lock: &Lock) -> anyhow::Result<L
     Ok(lock.database.clone().unwrap_or_else(|| LockedDatabase::of(&info, digest, Vec::new())))
 }
 
-/// The database that a deploy gives the regions: the named one, else the built one, which must be the locked one.
+/// The database to deploy: the named one, otherwise the built one, which must be the one in geo.lock.
 pub(crate) fn database_to_deploy(
     state: &Path,
     named: Option<&Path>,
     lock_path: &Path,
 ) -> anyhow::Result<(PathBuf, LockedDatabase)> {
     match named {
-        // A database that is named is the operator's choice: only its licence is held.
+        // A named database is the operator's choice: only its licence is checked.
         Some(named) => Ok((named.to_owned(), checked_database(named, &Lock::default())?)),
         None => {
             let built = served_database(state);
@@ -154,7 +154,7 @@ pub(crate) fn database_to_deploy(
     }
 }
 
-/// Remembers a database that regions are given, for a way back.
+/// Records the database that regions get, so that `ipgeo geo rollback` finds it.
 pub(crate) fn remember_database(
     state: &Path,
     artifact: &ArtifactRef,
@@ -163,5 +163,5 @@ pub(crate) fn remember_database(
 ) -> anyhow::Result<()> {
     let (digest, description) = (artifact.digest.clone(), description.to_owned());
     let rollout = Rollout { at: Timestamp::now(), digest, description, database };
-    Rollouts::read(state).add(rollout, state).context("remember what the regions are given")
+    Rollouts::read(state).add(rollout, state).context("record the deployed database")
 }

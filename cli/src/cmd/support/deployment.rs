@@ -1,4 +1,4 @@
-//! What `plan`, `deploy` and their kin begin with: the file, the artifacts, what there is.
+//! How `plan` and `deploy` begin: configuration, artifacts, and what is deployed.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -24,27 +24,27 @@ use crate::infra::plan::{
 use crate::infra::stacks::ArtifactSet;
 use crate::ui::output;
 
-/// The address that edges are asked for: in every database, and nobody's.
+/// The address that probes look up: every database has it, and it is no person's.
 const PROBE_ADDRESS: &str = "8.8.8.8";
 
-/// Flags of whatever makes a plan.
+/// Flags of verbs that make a plan.
 #[derive(Debug, Clone, Args)]
 pub struct PlanFlags {
     #[command(flatten)]
     pub(crate) regions: RegionArgs,
     #[command(flatten)]
     pub(crate) artifacts: ArtifactArgs,
-    /// Let these be replaced or removed, by their logical names: data or pipe may be lost
+    /// Allow replacing or removing these resources, by logical name (data may be lost)
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     allow_replace: Vec<String>,
-    /// Remove stacks whose creation has failed, and make them anew
+    /// Delete and recreate stacks whose creation failed
     #[arg(long)]
     recreate_failed: bool,
     #[command(flatten)]
     profile: ProfileArgs,
 }
 
-/// A configuration, its artifacts, and a hand on the cloud.
+/// A configuration, its artifacts, and AWS.
 pub(crate) struct Deployment {
     pub(crate) config: Config,
     pub(crate) aws: Aws,
@@ -93,12 +93,12 @@ impl Deployment {
         remember_database(state, &set.geo, &set.geo_description, self.database.clone())
     }
 
-    /// Reads what there is.
+    /// Reads what is deployed.
     pub(crate) async fn observe(&self) -> anyhow::Result<Observed> {
         Ok(observe(&self.aws, &Ask::everywhere(&self.config, Some(self.artifacts()))).await?)
     }
 
-    /// The plan, or what forbids it.
+    /// The plan, or what blocks it.
     pub(crate) fn plan(&self, observed: &Observed) -> anyhow::Result<Result<Plan, Vec<Fault>>> {
         Ok(plan::plan(&self.config, self.artifacts(), observed, &self.options)?)
     }
@@ -106,7 +106,8 @@ impl Deployment {
     /// What a plan does to the bill of so many calls a month.
     pub(crate) fn cost(&self, observed: &Observed, plan: &Plan, calls: f64) -> anyhow::Result<CostChange> {
         let (before, after) = (templates_now(observed), templates_after(observed, plan));
-        change(&self.config.service.home, &before, &after, &Model::of_calls(calls)).context("reckon the bill")
+        change(&self.config.service.home, &before, &after, &Model::of_calls(calls))
+            .context("estimate the bill")
     }
 }
 
@@ -114,22 +115,24 @@ fn check_allowed(names: &[String]) -> Result<(), output::UsageError> {
     let unknown = names.iter().find(|name| !plan::PROTECTED.contains(&name.as_str()));
     unknown.map_or(Ok(()), |name| {
         let known = plan::PROTECTED.join(", ");
-        Err(output::UsageError(format!("--allow-replace: `{name}` is not protected; those are: {known}")))
+        Err(output::UsageError(format!(
+            "--allow-replace: `{name}` is not a protected resource; those are: {known}"
+        )))
     })
 }
 
 /// The folder of ipgeo's own sources at or above `regions.toml`, or above this folder.
 fn project(file: &Path) -> Option<PathBuf> {
-    let here = std::env::current_dir().ok()?;
-    let folder = here.join(file).parent()?.to_owned();
+    let current = std::env::current_dir().ok()?;
+    let folder = current.join(file).parent()?.to_owned();
     let is_ours = |folder: &&Path| {
         let manifest = std::fs::read_to_string(folder.join("runtime").join("Cargo.toml"));
         manifest.is_ok_and(|text| text.contains("name = \"ipgeo-runtime\""))
     };
-    folder.ancestors().chain(here.ancestors()).find(is_ours).map(Path::to_owned)
+    folder.ancestors().chain(current.ancestors()).find(is_ours).map(Path::to_owned)
 }
 
-/// How edges are asked: for an address whose country the database itself tells.
+/// How edges are probed: by an address whose country the database names.
 pub(crate) fn probe_of(config: &Config, database: &Path) -> anyhow::Result<ProbeSpec> {
     let opened = Database::open(database).with_context(|| format!("open {}", database.display()))?;
     let address: IpAddr = PROBE_ADDRESS.parse()?;
@@ -145,7 +148,7 @@ pub(crate) fn probe_of(config: &Config, database: &Path) -> anyhow::Result<Probe
     })
 }
 
-/// Stacks of these regions that are being changed by somebody: `edge stack of eu-west-1 (…)`.
+/// Stacks of these regions that somebody else is changing: `edge stack of eu-west-1 (…)`.
 pub(crate) fn busy(observed: &Observed, regions: &BTreeSet<String>) -> Vec<String> {
     let mut found = Vec::new();
     for (name, region) in observed.regions.iter().filter(|(name, _)| regions.contains(*name)) {

@@ -8,15 +8,15 @@ use crate::probing::HttpProbe;
 use crate::standing::Asked;
 use crate::world::WorldFile;
 
-/// Where a region of a world is reached.
+/// Where a region of `ipgeo dev` is reached.
 pub(crate) fn world_target(world: &WorldFile, region: &str) -> Result<ProbeTarget, String> {
-    let there = world.regions.iter().find(|there| there.region == region);
-    let there = there.ok_or_else(|| format!("the running world has no {region}; start it again"))?;
-    let host = there.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let edge = world.regions.iter().find(|edge| edge.region == region);
+    let edge = edge.ok_or_else(|| format!("the running `ipgeo dev` has no region {region}; restart it"))?;
+    let host = edge.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
     Ok(ProbeTarget { region: region.to_owned(), host, connect: None, tls: false, api_key: None })
 }
 
-/// Asks an edge whatever it may answer.
+/// Probes an edge; any country is a correct answer.
 pub(crate) async fn probe_edge(config: &Config, aws: &Aws, region: &str) -> Asked {
     let spec = ProbeSpec {
         address: "8.8.8.8".to_owned(),

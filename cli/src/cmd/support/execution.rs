@@ -1,4 +1,4 @@
-//! Carrying a plan out on a terminal: progress, Ctrl-C, the exit status.
+//! Executing a plan on a terminal: progress, Ctrl-C, the exit status.
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -13,7 +13,7 @@ use crate::probing::{Gated, HttpProbe};
 use crate::ui::output::{self, Exit, Format};
 use crate::ui::progress;
 
-/// Carries a plan out. Ctrl-C finishes what is under way; a second one stops at once.
+/// Executes a plan. Ctrl-C finishes the steps in flight; a second one stops at once.
 pub(crate) async fn carry_out(
     plan: &Plan,
     aws: &Aws,
@@ -76,7 +76,7 @@ async fn signalled(interrupt: &mut Signal, terminate: &mut Signal) {
     }
 }
 
-/// The exit status of a run over so many regions.
+/// The exit status of a run in this number of regions.
 pub(crate) fn exit_of(run: &Run, regions: usize) -> Exit {
     let failed: std::collections::BTreeSet<&str> = run.failures.iter().map(|f| f.region.as_str()).collect();
     match run.outcome() {
@@ -88,7 +88,7 @@ pub(crate) fn exit_of(run: &Run, regions: usize) -> Exit {
     }
 }
 
-/// This command once more, for a shell.
+/// This command line, quoted for a shell.
 pub(crate) fn command_line() -> String {
     let quoted = |word: String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=*@%+".contains(c);

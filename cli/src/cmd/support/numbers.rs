@@ -14,7 +14,7 @@ fn within(text: &str, what: &str, least: f64, most: f64) -> Result<f64, String> 
     sound.then_some(number).ok_or_else(|| format!("`{text}` is not {what} from {least} to {most}"))
 }
 
-fn whole(text: &str, most: u32) -> Result<u32, String> {
+fn integer(text: &str, most: u32) -> Result<u32, String> {
     let number: Number = text.parse().map_err(|error: NumberError| error.to_string())?;
     let number = number.whole().and_then(|number| u32::try_from(number).ok());
     number
@@ -34,17 +34,17 @@ pub(crate) fn rate(text: &str) -> Result<f64, String> {
 
 /// Number of calling API keys.
 pub(crate) fn api_keys(text: &str) -> Result<u32, String> {
-    whole(text, 1_000_000)
+    integer(text, 1_000_000)
 }
 
 /// Number of sampled addresses.
 pub(crate) fn addresses(text: &str) -> Result<u32, String> {
-    whole(text, 10_000_000)
+    integer(text, 10_000_000)
 }
 
 /// Number of rows to show.
 pub(crate) fn rows(text: &str) -> Result<u32, String> {
-    whole(text, u32::MAX)
+    integer(text, u32::MAX)
 }
 
 /// Percent, 0 to 100.
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn every_flag_reads_numbers_alike() {
         type Parser = fn(&str) -> Result<f64, String>;
-        fn of_whole(parsed: Result<u32, String>) -> Result<f64, String> {
+        fn of_integer(parsed: Result<u32, String>) -> Result<f64, String> {
             parsed.map(f64::from)
         }
         let parsers: [(&str, f64, Parser); 10] = [
@@ -106,9 +106,9 @@ mod tests {
             ("bytes", 6e6, bytes),
             ("calls", 1e13, calls),
             ("rate", 1e9, rate),
-            ("api_keys", 1e6, |text| of_whole(api_keys(text))),
-            ("addresses", 1e7, |text| of_whole(addresses(text))),
-            ("rows", f64::from(u32::MAX), |text| of_whole(rows(text))),
+            ("api_keys", 1e6, |text| of_integer(api_keys(text))),
+            ("addresses", 1e7, |text| of_integer(addresses(text))),
+            ("rows", f64::from(u32::MAX), |text| of_integer(rows(text))),
             ("limit", 1e12, |text| {
                 let limit = format!("{text}/day").parse::<ipgeo_contract::Limit>();
                 let calls = limit.map_err(|error| error.to_string())?.calls.to_string();
@@ -129,22 +129,22 @@ mod tests {
                 match parse(text) {
                     Ok(read) => assert!((read - number).abs() < 1e-9 && number <= most, "{name}: {text}"),
                     // A number that is too large is reported as out of range, not as malformed.
-                    Err(told) => {
-                        assert!(number > most && !told.contains("write digits"), "{name}: {text}: {told}");
+                    Err(error) => {
+                        assert!(number > most && !error.contains("write digits"), "{name}: {text}: {error}");
                     }
                 }
             }
             for junk in ["NaN", "inf", "-1", "+1", "", "many", "1e3", "1__0", "5kk", "2,5", "0x10"] {
-                assert!(parse(junk).is_err_and(|told| told.contains("write digits")), "{name}: {junk}");
+                assert!(parse(junk).is_err_and(|error| error.contains("write digits")), "{name}: {junk}");
             }
         }
         assert_eq!((percent("12.5"), calls("1.5B")), (Ok(12.5), Ok(1.5e9)));
-        for (refused, told) in [
+        for (refused, message) in [
             (percent("101").err(), "`101` is not a percentage from 0 to 100"),
             (calls("0").err(), "`0` is not a number of calls from 1 to 10000000000000"),
             (api_keys("0.5").err(), "`0.5` is not a whole number from 1 to 1000000"),
         ] {
-            assert_eq!(refused.as_deref(), Some(told));
+            assert_eq!(refused.as_deref(), Some(message));
         }
     }
 
@@ -152,7 +152,7 @@ mod tests {
     fn months_and_times_are_read_or_told() {
         assert!(month("2026-11").is_ok());
         for junk in ["2026-13", "2026-11-24", "november"] {
-            assert!(month(junk).is_err_and(|told| told.contains("2026-11")), "{junk}");
+            assert!(month(junk).is_err_and(|error| error.contains("2026-11")), "{junk}");
         }
         assert!(since("2h").is_ok() && since("foo").is_err());
     }

@@ -3,7 +3,7 @@
 use crate::infra::plan::{Fault, Plan, show};
 use crate::ui::output::{self, Exit, Paint, painted};
 
-/// Prints a plan for people.
+/// Prints a plan as a table.
 pub(crate) fn print_plan(plan: &Plan, verbose: bool) -> anyhow::Result<()> {
     let shown = show(plan, verbose);
     let mut text: String = shown.body.lines().map(|line| painted_line(line) + "\n").collect();
@@ -31,16 +31,16 @@ fn painted_line(line: &str) -> String {
     painted(paint, line)
 }
 
-/// Tells what forbids a plan.
+/// Prints what blocks a plan.
 pub(crate) fn report_faults(faults: &[Fault]) -> Exit {
     for fault in faults {
         output::say(&format!("error: {fault}"));
     }
-    let count = faults.len();
-    output::say(&format!(
-        "{count} {} in the way; nothing was changed",
-        if count == 1 { "thing" } else { "things" }
-    ));
+    let (count, block) = match faults.len() {
+        1 => ("1 problem".to_owned(), "blocks"),
+        count => (format!("{count} problems"), "block"),
+    };
+    output::say(&format!("{count} {block} this plan; nothing was changed"));
     Exit::Failed
 }
 
@@ -60,9 +60,9 @@ mod tests {
             ("note: drained, and left so: eu-west-1", None),
         ];
         for (line, code) in table {
-            let told = painted_line(line);
-            assert_eq!(told == line, code.is_none(), "{told:?}");
-            assert!(code.is_none_or(|code| told.contains(code)), "{told:?}");
+            let painted = painted_line(line);
+            assert_eq!(painted == line, code.is_none(), "{painted:?}");
+            assert!(code.is_none_or(|code| painted.contains(code)), "{painted:?}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::ui::progress::Style;
 /// Which regions.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RegionArgs {
-    /// Only these regions of the file, by name or pattern: eu-west-1,us-*
+    /// Only these regions, by name or pattern: eu-west-1,us-*
     #[arg(long, value_name = "REGIONS", value_delimiter = ',')]
     pub regions: Vec<String>,
     /// All but these regions
@@ -21,7 +21,7 @@ pub struct RegionArgs {
 }
 
 impl RegionArgs {
-    /// The regions of a file that are meant.
+    /// The selected regions of a configuration.
     pub fn scope(&self, config: &Config) -> Result<Scope, UsageError> {
         let selected = select(config, &self.regions, &self.exclude_regions);
         let selected = selected.map_err(|error| UsageError(error.to_string()))?;
@@ -32,39 +32,40 @@ impl RegionArgs {
 /// What is deployed.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ArtifactArgs {
-    /// The function's program or zip, instead of building it
+    /// Use this bootstrap binary or zip instead of building one
     #[arg(long, value_name = "FILE")]
     pub artifact: Option<PathBuf>,
-    /// The compiled geo database; else the one that `ipgeo geo build` has made
+    /// Compiled geo database [default: the output of `ipgeo geo build`]
     #[arg(long, value_name = "FILE")]
     pub database: Option<PathBuf>,
 }
 
-/// How a plan is carried out.
+/// How a plan is executed.
 #[derive(Debug, Clone, Args)]
 pub struct ExecuteArgs {
     /// Skip the confirmation prompt
     #[arg(short, long)]
     pub yes: bool,
-    /// Never ask: what would need an answer fails
+    /// Fail instead of prompting
     #[arg(long)]
     pub no_input: bool,
-    /// Regions at once
+    /// Maximum number of regions to work on in parallel
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub concurrency: u16,
-    /// How progress is shown; else bars on a terminal and lines elsewhere
-    #[arg(long, value_enum, value_name = "HOW")]
+    /// Progress style [default: bars on a terminal, otherwise lines]
+    #[arg(long, value_enum, value_name = "STYLE")]
     pub progress: Option<Style>,
 }
 
-/// The configuration with only so many of its regions, home first.
+/// The configuration with its first `count` regions, home first.
 pub(crate) fn first_regions(mut config: Config, count: Option<usize>) -> anyhow::Result<Config> {
     let Some(count) = count else { return Ok(config) };
     let all = config.regions.len();
     if !(1..=all).contains(&count) {
-        return Err(
-            UsageError(format!("--regions is 1 to {all}, the regions of the file; not {count}")).into()
-        );
+        return Err(UsageError(format!(
+            "--regions: {count} is not from 1 to {all}, the number of regions in regions.toml"
+        ))
+        .into());
     }
     let home = config.service.home.clone();
     config.regions.sort_by_key(|region| region.name != home);

@@ -1,4 +1,4 @@
-//! `ipgeo usage diff`, `adopt` and `discard`: a generation beside the ledger.
+//! `ipgeo usage diff`, `adopt` and `discard`: a shadow ledger beside the ledger.
 
 use std::collections::HashMap;
 
@@ -12,23 +12,28 @@ use serde::Serialize;
 use super::recount::{Work, generation_table};
 use crate::args::Shared;
 use crate::aws::Home;
-use crate::cmd::support::{Target, confirm, load_config};
+use crate::cmd::support::{Target, confirm, counted, load_config};
 use crate::keys::KeyStore as _;
 use crate::ui::output::{self, Column, Format, grouped};
 use crate::usage::recount::{self, Adopted, Ahead, Generation, compared, differences};
 use crate::usage::report::name_of;
 
-/// Rounds of catching up and taking over, before busy items are left for another day.
+/// Rounds of catching up and replacing, before busy items are skipped.
 const ADOPT_ROUNDS: usize = 3;
 
 /// Flags of `ipgeo usage diff`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-A generation that was filled since a time is compared by the days that it has whole; one that was restored by
-everything. `ahead` says who has counted more of the stream: such a difference may be time alone.")]
+#[command(after_long_help = "\
+A shadow ledger that `usage replay` filled from a time on is compared by complete days; a restored one
+is compared completely. `ahead` shows which ledger has counted more of the stream: such a difference may
+only be due to timing.
+
+Examples:
+  ipgeo usage diff check
+  ipgeo usage diff restored --json")]
 pub struct DiffArgs {
-    /// The generation
-    #[arg(value_name = "GENERATION")]
+    /// Name of the shadow ledger
+    #[arg(value_name = "NAME")]
     generation: Generation,
     #[command(flatten)]
     target: Target,
@@ -36,14 +41,19 @@ pub struct DiffArgs {
 
 /// Flags of `ipgeo usage adopt`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Counts what came since into the generation, then puts its items in the place of the ledger's: each whole, with its
-place in the stream, and only if the generation has counted all of it that the ledger has and the ledger's item has
-not changed meanwhile. So the counter may go on, no event is lost or counted twice, and it may be stopped and run
-again. What is left is told. Nothing is taken of a month that a generation has not whole.")]
+#[command(after_long_help = "\
+First counts newer events into the shadow ledger, then replaces items of the ledger: each completely,
+with its stream position, and only if the shadow ledger has counted everything that the ledger has and
+the ledger's item has not changed meanwhile. So the counter may keep running, no event is lost or counted
+twice, and the command can be stopped and repeated. Items that could not be replaced are reported. Months
+that the shadow ledger only has in part are skipped.
+
+Examples:
+  ipgeo usage adopt restored
+  ipgeo usage adopt check --dev --yes")]
 pub struct AdoptArgs {
-    /// The generation
-    #[arg(value_name = "GENERATION")]
+    /// Name of the shadow ledger
+    #[arg(value_name = "NAME")]
     generation: Generation,
     /// Skip the confirmation prompt
     #[arg(short, long)]
@@ -54,10 +64,14 @@ pub struct AdoptArgs {
 
 /// Flags of `ipgeo usage discard`.
 #[derive(Debug, Args)]
-#[command(after_help = "The ledger itself is not touched.")]
+#[command(after_long_help = "\
+The ledger itself is not changed.
+
+Examples:
+  ipgeo usage discard check")]
 pub struct DiscardArgs {
-    /// The generation
-    #[arg(value_name = "GENERATION")]
+    /// Name of the shadow ledger
+    #[arg(value_name = "NAME")]
     generation: Generation,
     #[command(flatten)]
     target: Target,
@@ -72,7 +86,7 @@ async fn existing(home: &Home, generation: &Generation) -> anyhow::Result<Ledger
         return Ok(table);
     }
     bail!(
-        "there is no generation `{generation}`, for there is no table {}; `ipgeo usage replay --into` makes generations",
+        "no shadow ledger `{generation}`: table {} does not exist\nhelp: create it with `ipgeo usage replay --into`, or restore a backup",
         table.name()
     )
 }
@@ -110,7 +124,7 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
     let compared = compared(&ours, &theirs, since);
     if let (0, Some(since)) = (compared, since) {
         bail!(
-            "nothing to compare: generation `{}` counts since {}, and no day is whole since then",
+            "nothing to compare: shadow ledger `{}` has no complete day since {}",
             args.generation,
             output::instant(since)
         );
@@ -131,12 +145,12 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
             }
         })
         .collect();
-    let of = since.map_or_else(
+    let basis = since.map_or_else(
         || "everything".to_owned(),
-        |since| format!("whole days and months since {}", output::instant(since)),
+        |since| format!("complete days and months since {}", output::instant(since)),
     );
     if shared.format() == Format::Table && rows.is_empty() {
-        output::say(&format!("no count differs; compared by {of}: {} counts", grouped(compared)));
+        output::say(&format!("no differences; compared {}: {basis}", counted(compared, "count")));
         return Ok(());
     }
     let ahead = |ahead: Ahead| match ahead {
@@ -158,7 +172,7 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
         ]
     })?;
     output::data(&text)?;
-    output::say(&format!("{} counts differ; compared by {of}", grouped(rows.len() as u64)));
+    output::say(&format!("{}; compared: {basis}", counted(rows.len(), "difference")));
     Ok(())
 }
 
@@ -168,7 +182,7 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
     let table = existing(&home, &args.generation).await?;
     let generation = &args.generation;
     let what = format!(
-        "this replaces the ledger's counts with those of generation `{generation}` (see `ipgeo usage diff {generation}`)"
+        "this replaces the ledger's counts with those of shadow ledger `{generation}` (see `ipgeo usage diff {generation}`)"
     );
     confirm(&what, args.yes)?;
     let (mut taken, mut last) = (0, Adopted::default());
@@ -188,13 +202,11 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
     })?;
     output::data(&text)?;
     if done.ahead > 0 {
-        output::say(
-            "the ledger was written to meanwhile: run the same again for the items that it is ahead of",
-        );
+        output::say("the ledger changed meanwhile: run the command again for the items under `ahead`");
     }
     if done.partial > 0 {
         output::say(
-            "items of a month that the generation has not whole were left; restore a backup as a generation for those",
+            "items of months that the shadow ledger only has in part were skipped; restore a backup as a shadow ledger for those",
         );
     }
     Ok(())

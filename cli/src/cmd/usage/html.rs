@@ -76,7 +76,7 @@ fn bill(config: &Config, month: Month, once: &[LedgerItem], now: Timestamp) -> a
         part: passed.clamp(0.0, 1.0),
     };
     let prices = Prices::committed()?;
-    let bill = so_far(config, counted, &prices).context("reckon the bill")?;
+    let bill = so_far(config, counted, &prices).context("estimate the bill")?;
     let estimated = if bill.is_exact() { String::new() } else { format!("; {}", prices.estimate) };
     let basis = format!(
         "the counted calls at prices of {}, answers of {} bytes{estimated}",

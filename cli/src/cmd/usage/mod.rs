@@ -29,27 +29,27 @@ use crate::ui::output::Forms;
 /// Verbs of `ipgeo usage`.
 #[derive(Debug, Subcommand)]
 pub enum UsageVerb {
-    /// Who used what, exactly: by API key, day, region or verdict
+    /// Report exact usage by API key, day, region or verdict
     Report(ReportArgs),
-    /// The busiest API keys, sites or addresses
+    /// List the busiest API keys, sites or addresses
     Top(TopArgs),
-    /// How far the counting is behind, by region
+    /// Show how far counting lags behind, by region
     Lag(LagArgs),
-    /// Every count of the ledger, for other programs
+    /// Export every count of the ledger
     Export(ExportArgs),
-    /// Quota alerts that were told, and whether they were sent
+    /// List quota alerts and whether they were sent
     Alerts(AlertsArgs),
-    /// Count the stream again from a time; what is counted stays counted once
+    /// Count the stream again from a time, without counting twice
     Replay(ReplayArgs),
-    /// Count the batches that Lambda gave up, from the failure bucket
+    /// Count failed batches from the failure bucket
     Recover(RecoverArgs),
-    /// Count what a restored ledger lacks
+    /// Count what is missing in a restored ledger
     Rebuild(RebuildArgs),
-    /// Where the ledger and a generation differ
+    /// Compare the ledger with a shadow ledger
     Diff(DiffArgs),
-    /// Take a generation's counts over into the ledger
+    /// Replace counts of the ledger with those of a shadow ledger
     Adopt(AdoptArgs),
-    /// Delete a generation
+    /// Delete a shadow ledger
     Discard(DiscardArgs),
 }
 

@@ -1,4 +1,4 @@
-//! Counting the stream again: into the ledger, or into a generation beside it.
+//! Counting the stream again: into the ledger, or into a shadow ledger beside it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,18 +11,23 @@ use jiff::Timestamp;
 
 use crate::args::Shared;
 use crate::aws::{Home, NoCredentials, UsageStream};
-use crate::cmd::support::Target;
+use crate::cmd::support::{Target, counted};
 use crate::config::Config;
-use crate::ui::output::{self, grouped};
+use crate::ui::output;
 use crate::usage::recount::{self, Generation, Replayed, Span, Unpublished};
 use crate::usage::stream::KeptStream;
 use crate::world::WorldFile;
 
-/// Records between two words about progress.
-const TELL_EVERY: u64 = 5_000;
-/// Looks at a new table until it can be used, and the pause between two.
+/// Records between two progress lines.
+const REPORT_EVERY: u64 = 5_000;
+/// Reads of a new table until it is active, and the pause between two.
 const ACTIVE_LOOKS: u32 = 120;
 const ACTIVE_PAUSE: Duration = Duration::from_secs(1);
+
+/// A line about progress.
+pub(super) fn progress(records: u64, added: u64) -> String {
+    format!("{} read, {} added", counted(records, "record"), counted(added, "charge"))
+}
 
 pub(super) fn generation_table(home: &Home, generation: &Generation) -> LedgerTable {
     home.ledger.beside(generation.table(home.ledger.name()))
@@ -35,10 +40,10 @@ pub(super) async fn wait_until_active(table: &LedgerTable) -> anyhow::Result<()>
         }
         tokio::time::sleep(ACTIVE_PAUSE).await;
     }
-    bail!("table {} is not ready after two minutes; run the same again later", table.name())
+    bail!("table {} is not ready after two minutes\nhelp: run the command again later", table.name())
 }
 
-/// What a replay is of: which world, which ledger, until when.
+/// A replay: of which stream, into which ledger, until when.
 pub(super) struct Work<'a> {
     home: &'a Home,
     target: &'a Target,
@@ -83,22 +88,21 @@ impl<'a> Work<'a> {
         counter: &UsageHandler<L, P>,
         span: Span,
     ) -> anyhow::Result<Replayed> {
-        let told = AtomicU64::new(0);
-        let tell = |done: &Replayed| {
-            let thousands = done.records / TELL_EVERY;
-            if told.swap(thousands, Ordering::Relaxed) < thousands {
-                let (read, added) = (grouped(done.records), grouped(done.added));
-                output::say(&format!("{read} records read, {added} charges added"));
+        let reported = AtomicU64::new(0);
+        let report = |done: &Replayed| {
+            let thousands = done.records / REPORT_EVERY;
+            if reported.swap(thousands, Ordering::Relaxed) < thousands {
+                output::say(&progress(done.records, done.added));
             }
         };
         if self.target.dev {
             let world = WorldFile::find(&self.shared.state)?;
-            let folder = world.stream.context("this world keeps no copy of its stream")?;
-            return Ok(recount::replay(&KeptStream::at(folder), counter, span, &tell).await?);
+            let folder = world.stream.context("this `ipgeo dev` keeps no copy of its stream")?;
+            return Ok(recount::replay(&KeptStream::at(folder), counter, span, &report).await?);
         }
         let stream = UsageStream::of_account(self.config, self.target.profile.name())
             .await
             .map_err(NoCredentials::or_dev)?;
-        Ok(recount::replay(&stream, counter, span, &tell).await?)
+        Ok(recount::replay(&stream, counter, span, &report).await?)
     }
 }
