@@ -1,5 +1,5 @@
-//! What a shell completes with: regions and tiers of `regions.toml`, hints of API keys. Completion runs the
-//! program for every TAB, so nothing here may be slow or say anything.
+//! Shell completion of values: regions and tiers from `regions.toml`, hints of API keys. The shell runs the program for
+//! every TAB, so this code must be fast and print no messages.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,16 +17,15 @@ use crate::world::WorldFile;
 
 /// The variable by which a shell asks for completion.
 pub const COMPLETE_VARIABLE: &str = "IPGEO_COMPLETE";
-/// How long API keys may take to be read before completion goes without.
+/// Timeout for reading API keys; completion then goes without them.
 const PATIENCE: Duration = Duration::from_millis(1_500);
-/// How long a list of API keys of AWS is used again; none is asked for with every TAB.
+/// How long a list of API keys from AWS is reused, so that not every TAB reads it.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
 const CACHE: &str = "completion.json";
-/// Candidates that are of use to anybody.
+/// Maximum number of candidates.
 const CANDIDATES_MAX: usize = 500;
 
-/// Gives the arguments of a command, and of all below it, what they can be completed with: by the names of
-/// their values, so that a new verb has it too.
+/// Adds candidates to the arguments of a command and its subcommands, by value name, so that new verbs have them, too.
 pub fn with_candidates(command: Command) -> Command {
     let anywhere = command.get_name() == "init";
     command
@@ -51,7 +50,7 @@ fn places() -> Vec<CompletionCandidate> {
     PLACES.iter().map(|place| candidate(place.name, place.city.to_owned())).collect()
 }
 
-/// What was typed so far, as far as it says where things are.
+/// The part of the typed line that says which configuration, state and account to use.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Typed {
     config: Option<PathBuf>,
@@ -84,15 +83,15 @@ impl Typed {
     }
 
     /// From this process's line and environment.
-    fn of_process() -> Self {
+    fn from_process() -> Self {
         let words: Vec<String> =
             std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
         let after = words.iter().position(|word| word == "--").map_or(0, |at| at + 1);
         let mut typed = Self::read(&words[after..]);
         let path = |name| std::env::var_os(name).map(PathBuf::from);
         typed.config = typed.config.or_else(|| path("IPGEO_CONFIG"));
-        let here = std::env::current_dir().unwrap_or_default();
-        let beside = || config::state_folder(typed.config.as_deref(), &here);
+        let current = std::env::current_dir().unwrap_or_default();
+        let beside = || config::state_folder(typed.config.as_deref(), &current);
         typed.state = Some(typed.state.clone().or_else(|| path("IPGEO_STATE")).unwrap_or_else(beside));
         typed
     }
@@ -111,29 +110,29 @@ impl Typed {
 }
 
 fn regions() -> Vec<CompletionCandidate> {
-    match Typed::of_process().config() {
+    match Typed::from_process().config() {
         Some(config) => config.regions.iter().map(|r| candidate(&r.name, r.city.to_owned())).collect(),
         None => places(),
     }
 }
 
 fn tiers() -> Vec<CompletionCandidate> {
-    let Some(config) = Typed::of_process().config() else { return Vec::new() };
+    let Some(config) = Typed::from_process().config() else { return Vec::new() };
     config.tiers.paid.iter().map(|tier| candidate(&tier.name, tier.limit.to_string())).collect()
 }
 
-/// An API key as it is offered: its hint, and whose it is.
+/// A candidate for an API key: its hint, and its owner, tier and status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Offer {
     hint: String,
     about: String,
 }
 
-/// API keys that were read lately.
+/// API keys that were read recently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Cache {
-    /// Which account's: the service, and the profile that was named.
-    of: String,
+    /// The service and the profile they belong to.
+    account: String,
     at: Timestamp,
     offers: Vec<Offer>,
 }
@@ -144,9 +143,9 @@ impl Cache {
     }
 
     /// The offers for an account, while they are fresh.
-    fn fresh(self, of: &str, now: Timestamp) -> Option<Vec<Offer>> {
+    fn fresh(self, account: &str, now: Timestamp) -> Option<Vec<Offer>> {
         let age = now.duration_since(self.at);
-        (self.of == of && !age.is_negative() && age < FRESH).then_some(self.offers)
+        (self.account == account && !age.is_negative() && age < FRESH).then_some(self.offers)
     }
 }
 
@@ -163,12 +162,12 @@ async fn read(home: anyhow::Result<Home>) -> Vec<Offer> {
 }
 
 fn hints() -> Vec<CompletionCandidate> {
-    let typed = Typed::of_process();
+    let typed = Typed::from_process();
     let offers = offers(&typed, Timestamp::now()).unwrap_or_default();
     offers.iter().map(|offer| candidate(&offer.hint, offer.about.clone())).collect()
 }
 
-/// API keys of the running world, or of the account: those are remembered for a minute, even when there are none.
+/// API keys of `ipgeo dev`, or of the account. Those are cached for a minute, even if there are none.
 fn offers(typed: &Typed, now: Timestamp) -> Option<Vec<Offer>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let within = |read| runtime.block_on(async { tokio::time::timeout(PATIENCE, read).await });
@@ -177,14 +176,15 @@ fn offers(typed: &Typed, now: Timestamp) -> Option<Vec<Offer>> {
         return within(Box::pin(read(Home::of_world(&world))) as Reading<'_>).ok();
     }
     let config = typed.config()?;
-    let of = format!("{} {}", config.service.full_name(), typed.profile.as_deref().unwrap_or_default());
-    if let Some(offers) = Cache::read(typed.state()).and_then(|cache| cache.fresh(&of, now)) {
+    let account_name =
+        format!("{} {}", config.service.full_name(), typed.profile.as_deref().unwrap_or_default());
+    if let Some(offers) = Cache::read(typed.state()).and_then(|cache| cache.fresh(&account_name, now)) {
         return Some(offers);
     }
     let account = async { read(Home::of_account(&config, typed.profile.as_deref()).await).await };
     let offers = within(Box::pin(account)).unwrap_or_default();
-    if let Ok(json) = serde_json::to_vec(&Cache { of, at: now, offers: offers.clone() }) {
-        // What can't be remembered is read again.
+    if let Ok(json) = serde_json::to_vec(&Cache { account: account_name, at: now, offers: offers.clone() }) {
+        // Without a cache they are read again.
         let _written_or_not = write_private(&typed.state().join(CACHE), &json, Replace::Yes);
     }
     Some(offers)
@@ -215,8 +215,8 @@ mod tests {
     #[test]
     fn remembered_api_keys_are_of_one_account_and_one_minute() {
         let at: Timestamp = "2026-11-25T10:00:00Z".parse().expect("a time");
-        let cache = Cache { of: "geo-prod ".into(), at, offers: vec![] };
-        for (of, seconds, fresh) in [
+        let cache = Cache { account: "geo-prod ".into(), at, offers: vec![] };
+        for (account, seconds, fresh) in [
             ("geo-prod ", 0, true),
             ("geo-prod ", 59, true),
             ("geo-prod ", 60, false),
@@ -224,7 +224,7 @@ mod tests {
             ("geo-prod ", -1, false),
         ] {
             let now = at + SignedDuration::from_secs(seconds);
-            assert_eq!(cache.clone().fresh(of, now).is_some(), fresh, "{of}{seconds}");
+            assert_eq!(cache.clone().fresh(account, now).is_some(), fresh, "{account}{seconds}");
         }
     }
 }

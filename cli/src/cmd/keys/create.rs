@@ -137,7 +137,7 @@ pub(super) async fn create(
     revoke_unless_shown(shown, &home, &key).await
 }
 
-/// Revokes a new API key that could not be shown: nobody has it.
+/// Revokes a new API key that could not be shown, because nobody has it.
 async fn revoke_unless_shown(shown: anyhow::Result<()>, home: &Home, key: &ApiKey) -> anyhow::Result<()> {
     let Err(error) = shown else { return Ok(()) };
     let change = KeyChange { status: Some(Status::Revoked), ..KeyChange::default() };

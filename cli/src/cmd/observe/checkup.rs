@@ -72,9 +72,9 @@ async fn health(measurer: &Measurer, target: &ProbeTarget) -> Result<Option<Stri
 }
 
 /// AWS, without credentials.
-pub(super) struct NobodySignedIn(pub(super) CloudError);
+pub(super) struct SignedOut(pub(super) CloudError);
 
-impl Examine for NobodySignedIn {
+impl Examine for SignedOut {
     async fn account(&self) -> Read<Option<String>> {
         Err(self.0.clone())
     }

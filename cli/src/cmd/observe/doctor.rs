@@ -9,10 +9,10 @@ use indicatif::ProgressBar;
 use ipgeo_runtime::geo::Database;
 use jiff::Timestamp;
 
-use super::checkup::{InWorld, Marked, NobodySignedIn, OnAws};
+use super::checkup::{InWorld, Marked, OnAws, SignedOut};
 use crate::args::Shared;
 use crate::aws::{Aws, Home, NoCredentials};
-use crate::cmd::support::{RegionArgs, Target, load_config, served_database, today, world_target};
+use crate::cmd::support::{RegionArgs, Target, counted, load_config, served_database, today, world_target};
 use crate::config::Config;
 use crate::doctor::{Check, CopyFacts, Mark, Pace, UsagePath, examine, judge, judge_path, text, trace};
 use crate::geo::sources::{Lock, sha256_of};
@@ -70,7 +70,7 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
             Ok(aws) => aws,
             // Missing credentials are a finding like any other.
             Err(error) => {
-                let facts = examine(&NobodySignedIn(no_credentials(&error)), &[], database).await;
+                let facts = examine(&SignedOut(no_credentials(&error)), &[], database).await;
                 let checks = judge(&config, &facts, today(), false);
                 return finish(&checks, regions.len(), shared);
             }
@@ -217,9 +217,9 @@ fn finish(checks: &[Check], regions: usize, shared: &Shared) -> anyhow::Result<E
     let count = |mark| checks.iter().filter(|check| check.mark == mark).count();
     let failed = count(Mark::Fail);
     output::say(&format!(
-        "{} ok, {} warnings, {failed} failed, {} not checked",
+        "{} ok, {}, {failed} failed, {} not checked",
         count(Mark::Ok),
-        count(Mark::Warn),
+        counted(count(Mark::Warn), "warning"),
         count(Mark::NotChecked)
     ));
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })

@@ -21,12 +21,12 @@ fn ask(question: &str, reason: &str, yes: bool, no_input: bool) -> anyhow::Resul
     }
     let answer = if no_input { None } else { output::ask(&format!("{question} [y/N]"))? };
     match answer {
-        None if no_input => {
-            bail!(UsageError::of(format!("{reason}cannot prompt with --no-input; pass --yes to confirm")))
+        None => {
+            bail!(UsageError::of(format!(
+                "{reason}cannot prompt: {}; pass --yes to confirm",
+                obstacle(no_input)
+            )))
         }
-        None => bail!(UsageError::of(format!(
-            "{reason}cannot prompt: stdin is not a terminal; pass --yes to confirm"
-        ))),
         Some(answer) if matches!(answer.to_lowercase().as_str(), "y" | "yes") => Ok(()),
         Some(_) => bail!("cancelled: nothing was changed"),
     }
@@ -44,11 +44,13 @@ pub(crate) fn confirm_name(name: &str, confirm: Option<&str>, no_input: bool) ->
     match answer {
         Some(answer) if answer == name => Ok(()),
         Some(_) => bail!("cancelled: nothing was changed"),
-        None if no_input => {
-            bail!(UsageError::of(format!("cannot prompt with --no-input; pass --confirm {name}")))
-        }
         None => {
-            bail!(UsageError::of(format!("cannot prompt: stdin is not a terminal; pass --confirm {name}")))
+            bail!(UsageError::of(format!("cannot prompt: {}; pass --confirm {name}", obstacle(no_input))))
         }
     }
+}
+
+/// Why there was no answer.
+fn obstacle(no_input: bool) -> &'static str {
+    if no_input { "--no-input was given" } else { "stdin is not a terminal" }
 }

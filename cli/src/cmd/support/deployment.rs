@@ -103,7 +103,7 @@ impl Deployment {
         Ok(plan::plan(&self.config, self.artifacts(), observed, &self.options)?)
     }
 
-    /// What a plan does to the bill of so many calls a month.
+    /// How a plan changes the bill at this number of calls a month.
     pub(crate) fn cost(&self, observed: &Observed, plan: &Plan, calls: f64) -> anyhow::Result<CostChange> {
         let (before, after) = (templates_now(observed), templates_after(observed, plan));
         change(&self.config.service.home, &before, &after, &Model::of_calls(calls))
