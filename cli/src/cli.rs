@@ -235,15 +235,15 @@ mod tests {
         command().debug_assert();
     }
 
-    /// A command and all its subcommands, as built by clap, at a width of 80 columns.
-    fn commands() -> Vec<Command> {
+    /// A command and all its subcommands, as built by clap, at a width.
+    fn commands(width: usize) -> Vec<Command> {
         fn collect(command: &Command, into: &mut Vec<Command>) {
             into.push(command.clone());
             for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
                 collect(below, into);
             }
         }
-        let (mut root, mut all) = (command().term_width(80), Vec::new());
+        let (mut root, mut all) = (command().term_width(width), Vec::new());
         root.build();
         collect(&root, &mut all);
         all
@@ -254,14 +254,14 @@ mod tests {
     }
 
     fn helps() -> Vec<String> {
-        commands().iter_mut().map(|command| command.render_long_help().to_string()).collect()
+        commands(200).iter_mut().map(|command| command.render_long_help().to_string()).collect()
     }
 
     /// What the help of every command says is reviewed as a snapshot, and fits a screen.
     #[test]
     fn short_help_fits_a_screen() {
         let mut all = String::new();
-        for mut command in commands() {
+        for mut command in commands(80) {
             let text = command.render_help().to_string();
             let name = name(&command);
             assert!(text.lines().count() <= 40, "{name}: {} lines", text.lines().count());
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn long_help_adds_details_and_examples() {
         let mut all = String::new();
-        for mut command in commands() {
+        for mut command in commands(80) {
             let text = command.render_long_help().to_string();
             let name = name(&command);
             assert!(
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(grouped, verbs, "the order is the one of the groups, for completions");
         for verb in command.get_subcommands() {
             let about = verb.get_about().expect("a description").to_string();
-            let ending = format!("{:<12}{about}", verb.get_name());
+            let ending = format!("{:<13}{about}", verb.get_name());
             assert_eq!(help.lines().filter(|line| line.ends_with(&ending)).count(), 1, "{ending}");
         }
     }

@@ -16,9 +16,9 @@ pub(crate) const GROUPS: [(&str, &[&str]); 7] = [
 ];
 
 /// Width of the column of groups, whose names are wrapped.
-const GROUP_WIDTH: usize = 10;
+const GROUP_WIDTH: usize = 11;
 /// Width of the column of verbs.
-const VERB_WIDTH: usize = 12;
+const VERB_WIDTH: usize = 13;
 
 const MORE: &str =
     "--help adds details, examples and common options: --config, --state, --output, --json, --color.";

@@ -19,7 +19,7 @@ use crate::ui::output::{self, Column, Exit, Format};
 Examples:
   ipgeo cost
   ipgeo cost --calls 1B --by line,region -o csv
-  ipgeo cost --max-monthly 60                exit with status 6 if a month costs more")]
+  ipgeo cost --max-monthly 60                status 6 if a month costs more")]
 pub struct CostArgs {
     /// Calls a month: 25M, 1B
     #[arg(long, default_value = "25M", value_name = "CALLS", value_parser = calls)]

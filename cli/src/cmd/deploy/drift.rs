@@ -16,7 +16,7 @@ use crate::ui::output::{self, Column, Exit};
 #[command(after_long_help = "\
 Examples:
   ipgeo drift
-  ipgeo drift --check --regions 'eu-*'        exit with status 3 if anything has drifted")]
+  ipgeo drift --check --regions 'eu-*'        status 3 if anything has drifted")]
 pub struct DriftArgs {
     #[command(flatten)]
     regions: RegionArgs,

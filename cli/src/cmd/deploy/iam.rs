@@ -19,7 +19,8 @@ pub enum IamVerb {
 #[command(after_long_help = "\
 Examples:
   ipgeo iam policy > deployer.json
-  aws iam create-policy --policy-name ipgeo-deployer --policy-document file://deployer.json")]
+  aws iam create-policy --policy-name ipgeo-deployer \\
+      --policy-document file://deployer.json")]
 pub struct PolicyArgs {
     /// AWS account number, or `*` for any
     #[arg(long, value_name = "NUMBER", default_value = "*", value_parser = account)]

@@ -16,7 +16,7 @@ use crate::ui::output::{self, Exit, Format};
 Examples:
   ipgeo plan
   ipgeo plan --regions 'eu-*' --verbose
-  ipgeo plan --check --json                  exit with status 3 if there are changes")]
+  ipgeo plan --check --json                  status 3 if there are changes")]
 pub struct PlanArgs {
     #[command(flatten)]
     flags: PlanFlags,

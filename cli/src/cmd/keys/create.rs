@@ -24,7 +24,7 @@ use crate::world::WorldFile;
 #[command(after_long_help = "\
 Examples:
   ipgeo keys create --dev --owner acme --tier startup
-  ipgeo keys create --owner acme --tier business --quota 50k/day --expires 90d --sites '*.acme.com'")]
+  ipgeo keys create --owner acme --tier business --quota 50k/day --expires 90d")]
 pub struct CreateArgs {
     /// Owner
     #[arg(long, value_name = "NAME", value_parser = parse_owner)]

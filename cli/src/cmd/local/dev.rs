@@ -26,7 +26,7 @@ const LAG_MS_MAX: u64 = 86_400_000;
 Examples:
   ipgeo dev
   ipgeo dev --port 0 --json                  for scripts: free ports, one line of JSON
-  ipgeo dev --simulate-address               then: curl -H 'ipgeo-simulate-address: 1.1.1.1' URL/")]
+  ipgeo dev --simulate-address               let requests set their address")]
 pub struct DevArgs {
     /// Port of the nearest region; the regions' ports follow (0: any free ports)
     #[arg(long, value_name = "PORT", default_value_t = 4170)]

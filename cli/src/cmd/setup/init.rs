@@ -17,8 +17,8 @@ use crate::ui::output::{self, UsageError, printable};
 #[command(after_long_help = "\
 Examples:
   ipgeo init
-  ipgeo init --no-input --name geo --regions 'us-*,eu-central-1' --home eu-central-1
-  ipgeo init --domain api.example.com --tier startup=100k/month --tier business=2.5M/month")]
+  ipgeo init --no-input --regions 'us-*,eu-central-1' --home eu-central-1
+  ipgeo init --domain api.example.com --tier startup=100k/month")]
 pub struct InitArgs {
     /// Name of the service; prefix of every resource's name
     #[arg(long, value_name = "NAME")]
