@@ -27,7 +27,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     let key = stdout(&created).trim().to_owned();
     assert!(key.starts_with("ipg_") && stdout(&created).lines().count() == 1);
     assert!(
-        !stderr(&created).contains(&key) && stderr(&created).contains("only time"),
+        !stderr(&created).contains(&key) && stderr(&created).contains("not shown again"),
         "{}",
         stderr(&created)
     );

@@ -20,8 +20,7 @@ const GROUP_WIDTH: usize = 11;
 /// Width of the column of verbs.
 const VERB_WIDTH: usize = 13;
 
-const MORE: &str =
-    "--help adds details, examples and common options: --config, --state, --output, --json, --color.";
+const MORE: &str = "See --help for details, examples and common options (--config, --json, ...).";
 
 /// The command with its verbs in groups. Common options are shown in the short help of `ipgeo` alone.
 pub(crate) fn with_groups(mut command: Command) -> Command {

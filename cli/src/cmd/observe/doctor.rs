@@ -41,7 +41,7 @@ pub struct DoctorArgs {
     /// Trace one call from each region to the ledger, charged to the probes' API key
     #[arg(long)]
     online: bool,
-    /// With --online: seconds to wait for a call to be counted [default: 300, with --dev 30]
+    /// With --online: seconds to wait until a call is counted [default: 300, or 30 with --dev]
     #[arg(long, value_name = "S", requires = "online", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     patience_s: Option<u64>,
     #[command(flatten)]

@@ -13,7 +13,7 @@ use crate::world::WorldFile;
 /// AWS, or `ipgeo dev`.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
-    /// Use the service that `ipgeo dev` runs on this machine, not AWS
+    /// Use the local `ipgeo dev` instead of AWS
     #[arg(long)]
     pub dev: bool,
     /// With AWS: the profile.
