@@ -13,12 +13,12 @@ use crate::ui::output::{Color, Format};
 pub struct Shared {
     /// Configuration file [default: the nearest regions.toml]
     ///
-    /// The nearest one is in this folder or above. The environment variable IPGEO_CONFIG sets it, too.
+    /// The nearest one is in this folder or above. The environment variable `IPGEO_CONFIG` sets it, too.
     #[arg(long, global = true, value_name = "FILE", env = "IPGEO_CONFIG", hide_env = true)]
     pub config: Option<PathBuf>,
     /// State folder [default: .ipgeo beside regions.toml]
     ///
-    /// It holds the state of `ipgeo dev` and the geo databases. The environment variable IPGEO_STATE sets it, too.
+    /// It holds the state of `ipgeo dev` and the geo databases. The environment variable `IPGEO_STATE` sets it, too.
     #[arg(long = "state", global = true, value_name = "FOLDER", env = "IPGEO_STATE", hide_env = true)]
     state_flag: Option<PathBuf>,
     /// The state folder in use, set by `Shared::settled`.

@@ -16,7 +16,7 @@ use crate::ui::output::{self, Exit, Format};
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  ipgeo destroy                              asks for the service's name; retains data
+  ipgeo destroy                              retains the data
   ipgeo destroy --confirm ipgeo-staging --delete-data")]
 pub struct DestroyArgs {
     /// Name of the service, `<name>-<environment>`, to skip the prompt

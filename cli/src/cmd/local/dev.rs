@@ -25,7 +25,7 @@ const LAG_MS_MAX: u64 = 86_400_000;
 #[command(after_long_help = "\
 Examples:
   ipgeo dev
-  ipgeo dev --port 0 --json                  for scripts: free ports, one line of JSON
+  ipgeo dev --port 0 --json                  for scripts: JSON when ready
   ipgeo dev --simulate-address               let requests set their address")]
 pub struct DevArgs {
     /// Port of the nearest region; the regions' ports follow (0: any free ports)
