@@ -283,7 +283,7 @@ mod tests {
             }
             !is_common
         });
-        own.map(|line| format!("{}\n", line.trim_end())).collect()
+        own.map(str::trim_end).collect::<Vec<_>>().join("\n") + "\n"
     }
 
     #[test]
