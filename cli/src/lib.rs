@@ -4,10 +4,11 @@
 #![recursion_limit = "256"]
 #![expect(missing_docs, reason = "a doc comment that only repeats the name and type is left out")]
 
+pub mod args;
 pub mod aws;
 pub mod cli;
 pub mod cmd;
-pub mod complete;
+pub mod completion;
 pub mod config;
 pub mod cost;
 pub mod dev;

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::refusal::Refusal;
-use super::s3;
+use super::s3::{self, Operation};
 use super::session::Session;
 use super::signed::{Answered, Body, Call, Service};
 use crate::fs::hash_file;
@@ -46,12 +46,12 @@ impl Bucket<'_> {
     }
 
     /// A request without a body.
-    fn call(&self, method: &'static str, path: String) -> Call<'_> {
+    fn call(&self, operation: Operation, path: String) -> Call<'_> {
         Call {
             service: Service::S3,
             region: self.region,
             bucket: Some(&self.name),
-            method,
+            method: operation.method(),
             path,
             headers: vec![("x-amz-expected-bucket-owner", self.account.to_owned())],
             body: Body::Bytes(Vec::new()),
@@ -65,28 +65,28 @@ impl Bucket<'_> {
 
     /// Whether the bucket exists and belongs to this account.
     pub(super) async fn exists(&self) -> Result<bool, Refusal> {
-        self.finds("/".to_owned()).await
+        self.finds(Operation::HeadBucket, "/".to_owned()).await
     }
 
-    async fn finds(&self, path: String) -> Result<bool, Refusal> {
-        let answer = s3::accept(self.send(&self.call("HEAD", path)).await?);
+    async fn finds(&self, operation: Operation, path: String) -> Result<bool, Refusal> {
+        let answer = s3::accept(self.send(&self.call(operation, path)).await?);
         Ok(Refusal::absent_as_none(answer)?.is_some())
     }
 
     /// Deletes the bucket, which must be empty.
     pub(super) async fn remove(&self) -> Result<Done, StepError> {
-        let answer = s3::accept(self.send(&self.call("DELETE", "/".to_owned())).await?);
+        let answer = s3::accept(self.send(&self.call(Operation::DeleteBucket, "/".to_owned())).await?);
         Ok(Refusal::absent_as_none(answer)?.map_or(Done::AlreadySo, |_| Done::Changed))
     }
 
     /// Whether another account owns this bucket name: S3 rejects the expected owner, or redirects to another region.
     pub(super) async fn belongs_to_other_account(&self) -> bool {
-        let answered = self.send(&self.call("HEAD", "/".to_owned())).await;
+        let answered = self.send(&self.call(Operation::HeadBucket, "/".to_owned())).await;
         answered.is_ok_and(|answered| matches!(answered.status, 301 | 403))
     }
 
     async fn has(&self, key: &str) -> Result<bool, Refusal> {
-        self.finds(s3::key_path(key)).await
+        self.finds(Operation::HeadObject, s3::key_path(key)).await
     }
 
     /// Uploads a local artifact unless it exists.
@@ -100,7 +100,7 @@ impl Bucket<'_> {
         let failed = |why: String| StepError::new(format!("cannot read {}: {why}", file.file.display()));
         let hash = hashed.map_err(|error| failed(error.to_string()))?;
         let (hash, _) = hash.map_err(|error| failed(error.to_string()))?;
-        let mut put = self.call("PUT", s3::key_path(&file.artifact.key));
+        let mut put = self.call(Operation::PutObject, s3::key_path(&file.artifact.key));
         // S3 verifies the content against it, stores it, and copies it with the object.
         put.headers.push(("x-amz-checksum-sha256", STANDARD.encode(hash)));
         put.body = Body::File { path: file.file.clone(), sha256: hex::encode(hash) };
@@ -114,7 +114,7 @@ impl Bucket<'_> {
         if self.has(&artifact.key).await? {
             return Ok(Done::AlreadySo);
         }
-        let mut copy = self.call("PUT", s3::key_path(&artifact.key));
+        let mut copy = self.call(Operation::CopyObject, s3::key_path(&artifact.key));
         copy.headers.push(("x-amz-copy-source", format!("{from}{}", s3::key_path(&artifact.key))));
         copy.headers.push(("x-amz-source-expected-bucket-owner", self.account.to_owned()));
         copy.timeout = COPY_TIMEOUT;
@@ -128,7 +128,8 @@ impl Bucket<'_> {
         loop {
             let mut pairs = vec![("list-type", "2")];
             pairs.extend(next.as_deref().map(|next| ("continuation-token", next)));
-            let answer = s3::accept(self.send(&self.call("GET", s3::query(&pairs))).await?);
+            let answer =
+                s3::accept(self.send(&self.call(Operation::ListObjectsV2, s3::query(&pairs))).await?);
             let Some(body) = Refusal::absent_as_none(answer)? else { return Ok(keys) };
             let page = s3::keys(&body)?;
             keys.extend(page.keys);
@@ -140,18 +141,19 @@ impl Bucket<'_> {
     }
 
     pub(super) async fn read(&self, key: &str) -> Result<Vec<u8>, Refusal> {
-        s3::accept(self.send(&self.call("GET", s3::key_path(key))).await?)
+        s3::accept(self.send(&self.call(Operation::GetObject, s3::key_path(key))).await?)
     }
 
     /// Deletes an object; its versions stay until the bucket's lifecycle rule expires them.
     pub(super) async fn remove_object(&self, key: &str) -> Result<(), Refusal> {
-        s3::accept(self.send(&self.call("DELETE", s3::key_path(key))).await?)?;
+        s3::accept(self.send(&self.call(Operation::DeleteObject, s3::key_path(key))).await?)?;
         Ok(())
     }
 
     /// Deletes all objects with all their versions.
     pub(super) async fn empty(&self) -> Result<Done, StepError> {
-        let list = self.call("GET", s3::query(&[("versions", ""), ("max-keys", REMOVALS_MAX)]));
+        let list = self
+            .call(Operation::ListObjectVersions, s3::query(&[("versions", ""), ("max-keys", REMOVALS_MAX)]));
         let mut done = Done::AlreadySo;
         loop {
             let answer = s3::accept(self.send(&list).await?);
@@ -161,7 +163,7 @@ impl Bucket<'_> {
                 return Ok(done);
             }
             let body = s3::deletion(&versions);
-            let mut delete = self.call("POST", s3::query(&[("delete", "")]));
+            let mut delete = self.call(Operation::DeleteObjects, s3::query(&[("delete", "")]));
             delete.headers.push(("content-type", "application/xml".to_owned()));
             // S3 requires a checksum for `DeleteObjects`.
             delete.headers.push(("x-amz-checksum-sha256", STANDARD.encode(Sha256::digest(&body))));

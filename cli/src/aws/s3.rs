@@ -28,6 +28,34 @@ pub(super) struct Version {
     pub(super) id: Option<String>,
 }
 
+/// The operations that the tool calls, by the names that the API reference and IAM use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    CopyObject,
+    DeleteBucket,
+    DeleteObject,
+    DeleteObjects,
+    GetObject,
+    HeadBucket,
+    HeadObject,
+    ListObjectVersions,
+    ListObjectsV2,
+    PutObject,
+}
+
+impl Operation {
+    /// The HTTP method.
+    pub(super) const fn method(self) -> &'static str {
+        match self {
+            Self::CopyObject | Self::PutObject => "PUT",
+            Self::DeleteBucket | Self::DeleteObject => "DELETE",
+            Self::DeleteObjects => "POST",
+            Self::GetObject | Self::ListObjectVersions | Self::ListObjectsV2 => "GET",
+            Self::HeadBucket | Self::HeadObject => "HEAD",
+        }
+    }
+}
+
 /// The path of an object in a bucket.
 pub(super) fn key_path(key: &str) -> String {
     format!("/{}", utf8_percent_encode(key, IN_PATH))

@@ -158,6 +158,8 @@ fn stream(names: &Names, account: &str) -> Statement {
             "kinesis:DecreaseStreamRetentionPeriod",
             "kinesis:DeleteStream",
             "kinesis:Describe*",
+            "kinesis:GetRecords",
+            "kinesis:GetShardIterator",
             "kinesis:IncreaseStreamRetentionPeriod",
             "kinesis:List*",
             "kinesis:StartStreamEncryption",

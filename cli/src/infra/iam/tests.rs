@@ -19,7 +19,6 @@ const RENAMED: &[(&str, &[&str])] = &[
 fn calls() -> BTreeSet<String> {
     let sources = [
         ("cloudformation", include_str!("../../aws/stacks.rs")),
-        ("s3", include_str!("../../aws/buckets.rs")),
         ("route53", include_str!("../../aws/dns.rs")),
         ("dynamodb", include_str!("../../aws/tables.rs")),
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/access.rs")),
@@ -70,6 +69,18 @@ fn signed_calls() -> BTreeSet<String> {
             }
         }
     }
+    let named = [
+        ("s3", "Operation::", include_str!("../../aws/buckets.rs")),
+        ("kinesis", "self.ask(\"", include_str!("../../aws/stream.rs")),
+    ];
+    for (service, before, source) in named {
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        for (at, _) in code.match_indices(before) {
+            let operation: String =
+                code[at + before.len()..].chars().take_while(char::is_ascii_alphanumeric).collect();
+            found.insert(format!("{service}:{operation}"));
+        }
+    }
     found
 }
 
@@ -89,6 +100,7 @@ fn every_call_of_the_adapter_is_allowed() {
         "logs:FilterLogEvents",
         "servicequotas:GetServiceQuota",
         "route53:ChangeResourceRecordSets",
+        "kinesis:GetRecords",
         "s3:PutObject",
         "s3:ListObjectsV2",
         "dynamodb:TransactWriteItems",
