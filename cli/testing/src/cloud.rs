@@ -139,7 +139,7 @@ impl MemoryCloud {
         self.killed.notified().await;
     }
 
-    /// What an operator does who is told that a stack is stuck: has it continue, or deletes it.
+    /// The operator's remedy for a stuck stack: continue its rollback, or delete it.
     pub fn repair_stuck_stacks(&self) {
         self.now().repair();
     }
@@ -152,12 +152,12 @@ impl MemoryCloud {
         }
     }
 
-    /// What was asked and what was done.
+    /// Calls and their effects so far.
     pub fn log(&self) -> Log {
         self.now().log.clone()
     }
 
-    /// Forgets what was asked and what was done.
+    /// Clears the log.
     pub fn clear_log(&self) {
         self.now().log = Log::default();
     }

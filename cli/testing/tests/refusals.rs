@@ -136,7 +136,7 @@ async fn what_is_protected_or_full_is_not_removed() {
 }
 
 #[tokio::test]
-async fn kept_data_is_adopted_as_it_is_or_not_at_all() {
+async fn retained_data_is_adopted_unchanged_or_not_at_all() {
     let file = File::with_regions(&[HOME, "eu-west-1"]);
     let (cloud, config) = (deployed(&file).await, file.config());
     let name = "ipgeo-prod-home".to_owned();

@@ -36,8 +36,8 @@ async fn a_second_deploy_plans_nothing() {
             again,
             Plan { service: "ipgeo-prod".to_owned(), home: HOME.to_owned(), ..Plan::default() }
         );
-        let told = show(&again, false);
-        assert_eq!((told.body.as_str(), told.last_line.contains("Nothing to do")), ("", true));
+        let events = show(&again, false);
+        assert_eq!((events.body.as_str(), events.last_line.contains("Nothing to do")), ("", true));
         for region in TEN {
             let target = ProbeTarget {
                 region: region.to_owned(),
@@ -216,7 +216,7 @@ async fn siblings_finish_and_the_next_wave_does_not_begin() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn code_that_is_not_there_is_named_as_the_root_cause() {
+async fn missing_code_is_reported_as_the_root_cause() {
     let file = File::with_regions(&FOUR);
     let cloud = MemoryCloud::new(&file.config());
     let mut plan = planned(&cloud, &file).await.expect("a plan");
@@ -274,8 +274,8 @@ async fn who_stops_a_deploy_lets_what_is_under_way_finish() {
     let plan = planned(&cloud, &file).await.expect("a plan");
     // In the buckets, in home's stack, in the canary, in the edges, and in an upload.
     for (after_ms, begun) in [(5_000, 4), (40_000, 13), (80_000, 15), (110_000, 19), (30_500, 5)] {
-        let (cloud, stop, told) = (cloud.fork(), Stop::default(), Kept::default());
-        let run = async { execute(&plan, &cloud, TOGETHER, &stop, &told).await };
+        let (cloud, stop, events) = (cloud.fork(), Stop::default(), Kept::default());
+        let run = async { execute(&plan, &cloud, TOGETHER, &stop, &events).await };
         let stopping = async {
             tokio::time::sleep(Duration::from_millis(after_ms)).await;
             stop.stop();
@@ -285,7 +285,7 @@ async fn who_stops_a_deploy_lets_what_is_under_way_finish() {
         assert_eq!(run.done.len(), begun, "{after_ms}");
         assert_eq!(cloud.log().calls.len(), begun, "nothing more was asked for");
         assert!(run.report(&plan, "ipgeo deploy").contains("nothing is half done"));
-        let all = told.0.into_inner().expect("told");
+        let all = events.0.into_inner().expect("events");
         assert!(matches!(all.last(), Some((_, Event::Finished { outcome: "interrupted", .. }))));
         assert_eq!(converge(&cloud, &Goal::Deploy(file.clone())).await, 1);
     }
@@ -297,8 +297,8 @@ async fn a_wait_for_resolvers_is_cut_short_and_waited_again() {
     let cloud = deployed(&File::with_regions(&FOUR)).await;
     let plan = planned(&cloud, &less).await.expect("a plan");
     let stop = Stop::default();
-    let told = Kept::default();
-    let run = async { execute(&plan, &cloud, TOGETHER, &stop, &told).await };
+    let events = Kept::default();
+    let run = async { execute(&plan, &cloud, TOGETHER, &stop, &events).await };
     let stopping = async {
         tokio::time::sleep(Duration::from_secs(10)).await;
         stop.stop();
@@ -438,27 +438,27 @@ async fn events_tell_everything_in_order() {
     let cloud = MemoryCloud::new(&file.config());
     cloud.set_latency(Latency { stack: Duration::from_secs(30), other: Duration::from_secs(1) });
     let plan = planned(&cloud, &file).await.expect("a plan");
-    let told = Kept::default();
-    execute(&plan, &cloud, ExecuteOptions { concurrency: 4 }, &Stop::default(), &told).await;
-    let lines: Vec<String> = told
+    let events = Kept::default();
+    execute(&plan, &cloud, ExecuteOptions { concurrency: 4 }, &Stop::default(), &events).await;
+    let lines: Vec<String> = events
         .0
         .into_inner()
-        .expect("told")
+        .expect("events")
         .iter()
         .map(|(at_ms, event)| {
-            let told = ipgeo::infra::deploy::EventLine {
+            let events = ipgeo::infra::deploy::EventLine {
                 schema: ipgeo::infra::deploy::SCHEMA,
                 at_ms: *at_ms,
                 event,
             };
-            serde_json::to_string(&told).expect("JSON")
+            serde_json::to_string(&events).expect("JSON")
         })
         .collect();
     insta::assert_snapshot!("events", lines.join("\n"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stack_that_never_came_up_is_made_anew_when_that_is_said() {
+async fn a_stack_whose_creation_failed_is_recreated_on_request() {
     let file = File::with_regions(&FOUR);
     let cloud = MemoryCloud::new(&file.config());
     cloud.set_failed_creations_deleted(false);

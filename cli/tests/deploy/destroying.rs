@@ -53,7 +53,7 @@ async fn a_destroy_with_all_data_leaves_nothing() {
 /// A later destroy finds and deletes data that an earlier one retained: with and without replicas, and after a failed
 /// deploy.
 #[tokio::test(start_paused = true)]
-async fn kept_data_is_found_and_deleted_by_a_later_destroy() {
+async fn retained_data_is_found_and_deleted_by_a_later_destroy() {
     for regions in [&FOUR[..], &[HOME]] {
         let file = File::with_regions(regions);
         let cloud = deployed(&file).await;

@@ -71,7 +71,6 @@ pub enum Done {
 pub struct StepError {
     /// AWS's error code, if AWS refused.
     pub code: Option<String>,
-    /// The reason.
     pub message: String,
     /// The resource that failed first, `LookupFunction (AWS::Lambda::Function)`.
     pub resource: Option<String>,

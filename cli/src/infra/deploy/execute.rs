@@ -1,4 +1,4 @@
-//! The fold: wave after wave, regions of a wave together, steps of a region in order.
+//! Executes waves one after the other: regions of a wave in parallel, steps of a region in order.
 
 use std::sync::Arc;
 use std::time::Duration;

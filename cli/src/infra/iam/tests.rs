@@ -71,7 +71,7 @@ fn signed_calls() -> BTreeSet<String> {
     }
     let named = [
         ("s3", "Operation::", include_str!("../../aws/buckets.rs")),
-        ("kinesis", "self.ask(\"", include_str!("../../aws/stream.rs")),
+        ("kinesis", "self.call(\"", include_str!("../../aws/stream.rs")),
     ];
     for (service, before, source) in named {
         let code = source.split("#[cfg(test)]").next().unwrap_or_default();

@@ -137,9 +137,7 @@ fn judge_edge(region: &Region, edge: &EdgeFacts, config: &Config, dev: bool, che
     add(value("rate", &edge.rate, dev, |limit| rate(*limit, region)));
     let no_pipe = config.emulator.as_ref().is_some_and(|emulator| !emulator.log_pipe);
     add(resource("subscription", &edge.subscription, dev, |found| match found {
-        None if no_pipe => {
-            Check::not_checked("subscription", "regions.toml says that the emulator has no log pipe")
-        }
+        None if no_pipe => Check::not_checked("subscription", "the emulator has no log pipe (regions.toml)"),
         Some(_) => Check::ok("subscription", "the log is sent to the stream"),
         None => {
             Check::fail("subscription", "the log is not sent to the stream: calls are not counted", REDEPLOY)

@@ -1,5 +1,5 @@
 //! The checks of `ipgeo doctor`. Facts are read through a trait, then judged without reading anything more; every finding
-//! that is not `ok` says what to do. With `--online`, marked calls are followed from the edges to the ledger.
+//! that is not `ok` has a remedy. With `--online`, marked calls are followed from the edges to the ledger.
 
 mod check;
 mod database;

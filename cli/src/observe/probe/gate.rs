@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_edge_gets_time_and_is_asked_with_an_api_key() {
+    async fn an_edge_is_retried_and_probed_with_an_api_key() {
         let key = || probe_api_key("ipg", &AddressSecret::new([1; 32])).ok();
         let table = [
             (key(), 0, None),

@@ -61,9 +61,7 @@ pub struct ProbeRow {
     pub near: String,
     /// Whether it answers.
     pub state: ProbeState,
-    /// Requests made.
     pub samples: usize,
-    /// Requests that failed.
     pub failed: usize,
     /// Why the last failed request failed.
     pub failure: Option<String>,
@@ -86,7 +84,7 @@ pub struct ProbeRow {
     pub database_date: Option<String>,
     /// The version that it runs.
     pub version: Option<String>,
-    /// The credit that its geo data asks for.
+    /// The attribution that its geo data requires.
     #[serde(skip)]
     pub attribution: Option<Attribution>,
 }
