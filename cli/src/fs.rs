@@ -6,6 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 /// Permissions before the umask.
@@ -71,6 +72,21 @@ fn write(mut file: NamedTempFile, path: &Path, bytes: &[u8], replace: Replace) -
     }
     .map(drop)
     .map_err(|error| error.error)
+}
+
+/// A file's SHA-256 and size.
+pub fn hash_file(path: &Path) -> io::Result<([u8; 32], u64)> {
+    let (mut file, mut hasher, mut bytes) = (File::open(path)?, Sha256::new(), 0);
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok((hasher.finalize().into(), bytes)),
+            count => {
+                hasher.update(&chunk[..count]);
+                bytes += count as u64;
+            }
+        }
+    }
 }
 
 /// The folder of a file.

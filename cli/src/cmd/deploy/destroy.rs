@@ -36,7 +36,7 @@ pub struct DestroyArgs {
 /// Deletes the service.
 pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
-    let aws = Aws::of(&config, args.profile.name()).await?;
+    let aws = Aws::connect(&config, args.profile.name()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None).with_kept_data()).await?;
     let (artifacts, _) = built_set(&shared.state);
     let options = DestroyOptions { delete_data: args.delete_data };

@@ -40,7 +40,7 @@ struct DriftRow {
 pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
-    let aws = Aws::of(&config, args.profile.name()).await?;
+    let aws = Aws::connect(&config, args.profile.name()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
     let stacks = observed.regions.iter().filter(|(name, _)| scope.whole || scope.regions.contains(*name));
     let stacks: Vec<(&str, StackKind)> = stacks

@@ -89,7 +89,7 @@ async fn show(args: ShowArgs, shared: &Shared) -> anyhow::Result<Exit> {
     if config.service.domain.is_none() {
         bail!(TrafficError::NoDomain);
     }
-    let aws = Aws::of(&config, args.profile.name()).await?;
+    let aws = Aws::connect(&config, args.profile.name()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
     let edges = observed.regions_with(crate::infra::stacks::StackKind::Edge).map(str::to_owned).collect();
     let probes = probe_edges(&config, &aws, edges).await?;
@@ -125,7 +125,7 @@ fn leads_to(observed: &Observed, region: &str) -> String {
 
 async fn change(args: ChangeArgs, change: TrafficChange, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
-    let aws = Aws::of(&config, args.profile.name()).await?;
+    let aws = Aws::connect(&config, args.profile.name()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
     let regions = match change {
         TrafficChange::Drain => observed.attached(),

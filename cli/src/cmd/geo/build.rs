@@ -67,7 +67,7 @@ pub(super) fn run(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     }
     if args.sample {
         if named {
-            sources::spares_others(&out)?;
+            sources::refuse_foreign_overwrite(&out)?;
         }
         let held = hold(&out)?;
         sources::write_sample(&out)?;
@@ -79,9 +79,9 @@ pub(super) fn run(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     let lock_path = Lock::path(&path);
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
     let (sources, digests) = sources_to_compile(args.sources, &config, &lock, shared)?;
-    sources::spares_sources(&out, &sources)?;
+    sources::refuse_source_overwrite(&out, &sources)?;
     if named {
-        sources::spares_others(&out)?;
+        sources::refuse_foreign_overwrite(&out)?;
     }
     let held = hold(&out)?;
     sources::compile(&config, &sources, &out, Timestamp::now(), &Bar::default())?;
@@ -90,9 +90,9 @@ pub(super) fn run(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     // A file named by --out is not served, so the lock does not change.
     if !named {
         let info = Database::open(&out)?.info().clone();
-        lock.database = Some(LockedDatabase::of(&info, digest, digests));
+        lock.database = Some(LockedDatabase::new(&info, digest, digests));
         lock.write(&lock_path)?;
-    } else if !Terms::of(&config.geo.licence, &config.geo.name).pass_on {
+    } else if !Terms::new(&config.geo.licence, &config.geo.name).redistributable {
         output::say("note: the licence does not allow passing this file on");
     }
     purge_databases(&config, shared)?;
@@ -109,7 +109,7 @@ struct Held {
 /// Keeps the existing database under a second name while a new one takes its place.
 fn hold(out: &Path) -> anyhow::Result<Held> {
     let before = sources::sha256_of(out).ok().map(|(digest, _)| digest);
-    let name = sources::held_of(out);
+    let name = sources::held_path(out);
     let _removed_or_none = std::fs::remove_file(&name);
     if before.is_some() {
         std::fs::hard_link(out, &name).with_context(|| format!("keep {}", out.display()))?;
@@ -120,9 +120,9 @@ fn hold(out: &Path) -> anyhow::Result<Held> {
 impl Held {
     /// Keeps it as the previous database if the new one is another.
     fn settle(self, digest: &str) -> anyhow::Result<()> {
-        let name = sources::held_of(&self.out);
+        let name = sources::held_path(&self.out);
         if self.before.as_ref().is_some_and(|before| before != digest) {
-            std::fs::rename(&name, sources::previous_of(&self.out))
+            std::fs::rename(&name, sources::previous_path(&self.out))
                 .with_context(|| format!("keep {}", name.display()))?;
         }
         Ok(())
@@ -131,6 +131,6 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let _removed_or_none = std::fs::remove_file(sources::held_of(&self.out));
+        let _removed_or_none = std::fs::remove_file(sources::held_path(&self.out));
     }
 }

@@ -41,7 +41,7 @@ pub struct DiffArgs {
 /// Compares two databases.
 pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let new = args.new.unwrap_or_else(|| served_database(&shared.state));
-    let old = args.old.unwrap_or_else(|| sources::previous_of(&new));
+    let old = args.old.unwrap_or_else(|| sources::previous_path(&new));
     if !old.is_file() {
         bail!(
             "{} does not exist: no database was compiled before this one\nhelp: name two databases, OLD and NEW",

@@ -29,7 +29,7 @@ pub(super) fn run(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     let lock_path = Lock::path(&path);
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
     output::say("fetching the source databases in regions.toml");
-    let places = Places { here: folder, state: &shared.state, npm: &args.npm, web: Web::default() };
+    let places = Places { base: folder, state: &shared.state, npm: &args.npm, web: Web::default() };
     let fetched = sources::fetch(&config, places, &mut lock, Timestamp::now())?;
     lock.write(&lock_path)?;
     purge_databases(&config, shared)?;

@@ -91,7 +91,7 @@ pub(crate) async fn rollout(args: RolloutArgs, shared: &Shared) -> anyhow::Resul
 /// Restores the previous database in the regions and on this machine.
 pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, file) = load_config(shared)?;
-    let aws = Aws::of(&config, args.flags.profile.name()).await?;
+    let aws = Aws::connect(&config, args.flags.profile.name()).await?;
     let account = aws.account().await?;
     let served = served_digests(&aws, &config, &account).await;
     let known = Rollouts::read(&shared.state);
@@ -99,7 +99,7 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
     let Some(before) = known.before(&digests).cloned() else {
         bail!("roll back: no earlier database is recorded in the state folder")
     };
-    may_serve(before.database.copy(), today())?;
+    may_serve(before.database.licensed_data(), today())?;
     output::say(&format!("rolling back to {}", before.description));
     let artifact = ArtifactRef::new("geo", &before.digest);
     let zip = database_zip(&shared.state, &before.digest);
@@ -144,7 +144,7 @@ fn restore(zip: Option<&Path>, before: &Rollout, served: &Path, lock_path: &Path
 
 /// Refuses a database that differs too much from the one before; without one there is nothing to hold it against.
 fn gate(database: &Path, most: f64) -> anyhow::Result<()> {
-    let before = sources::previous_of(database);
+    let before = sources::previous_path(database);
     if !before.is_file() {
         output::say("no database was compiled before this one, so --max-change has nothing to compare with");
         return Ok(());
@@ -170,7 +170,7 @@ async fn deploy_database(
 ) -> anyhow::Result<Exit> {
     let scope = flags.regions.scope(config)?;
     let regions = scope.regions.len();
-    let aws = Aws::of(config, flags.profile.name()).await?;
+    let aws = Aws::connect(config, flags.profile.name()).await?;
     let plan = match plan_rollout(&aws, config, wanted, scope).await {
         Ok(plan) => plan,
         Err(RolloutError::Plan(error)) => return Ok(refused(error.into_problems()?, shared)),

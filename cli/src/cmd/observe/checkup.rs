@@ -12,7 +12,7 @@ use crate::cmd::support::world_target;
 use crate::config::Config;
 use crate::infra::cloud::{CloudRead as _, ProbeTarget, ProbeTargets as _, Problem};
 use crate::keys::KeyStore as _;
-use crate::observe::doctor::{EdgeFacts, Examine, HomeFacts, Read, UsagePath};
+use crate::observe::doctor::{EdgeFacts, Examine, Fact, HomeFacts, UsagePath};
 use crate::observe::logs::LogSource;
 use crate::observe::probe::ProbeClient;
 use crate::world::WorldFile;
@@ -33,21 +33,21 @@ pub(super) struct OnAws<'a> {
 }
 
 impl Examine for OnAws<'_> {
-    async fn account(&self) -> Read<Option<String>> {
-        self.aws.account().await.map(Some)
+    async fn account(&self) -> Fact<String> {
+        self.aws.account().await.map(Some).into()
     }
 
     async fn home(&self) -> HomeFacts {
         self.aws.home_facts(self.config).await
     }
 
-    async fn replicas(&self) -> Option<Read<BTreeMap<String, String>>> {
+    async fn replicas(&self) -> Fact<BTreeMap<String, String>> {
         let mut replicas = self.aws.replicas().await;
         if let Ok(replicas) = &mut replicas {
             // DynamoDB lists the others: where the list is read from is the first of them.
             replicas.insert(self.config.service.home.clone(), "ACTIVE".to_owned());
         }
-        Some(replicas)
+        replicas.map(Some).into()
     }
 
     async fn edge(&self, region: &str) -> EdgeFacts {
@@ -57,7 +57,7 @@ impl Examine for OnAws<'_> {
         let account = self.aws.account().await.unwrap_or_default();
         let domain = self.config.service.domain.as_deref();
         let mut facts = self.aws.edge_facts(region, domain, &account).await;
-        if matches!(facts.stack, Some(Ok(Some(_)))) {
+        if matches!(facts.stack, Fact::Known(_)) {
             facts.health = Some(match self.aws.target(&region.name, domain).await {
                 Ok(target) => health(self.client, &ProbeTarget { api_key: None, ..target }).await,
                 Err(error) => Err(error.to_string()),
@@ -75,16 +75,16 @@ async fn health(client: &ProbeClient, target: &ProbeTarget) -> Result<Option<Str
 pub(super) struct NoAccount(pub(super) Problem);
 
 impl Examine for NoAccount {
-    async fn account(&self) -> Read<Option<String>> {
-        Err(self.0.clone())
+    async fn account(&self) -> Fact<String> {
+        Fact::Unreadable(self.0.clone())
     }
 
     async fn home(&self) -> HomeFacts {
         HomeFacts::default()
     }
 
-    async fn replicas(&self) -> Option<Read<BTreeMap<String, String>>> {
-        None
+    async fn replicas(&self) -> Fact<BTreeMap<String, String>> {
+        Fact::NotRead
     }
 
     async fn edge(&self, _: &str) -> EdgeFacts {
@@ -99,15 +99,15 @@ pub(super) struct InWorld<'a> {
 }
 
 impl Examine for InWorld<'_> {
-    async fn account(&self) -> Read<Option<String>> {
-        Ok(None)
+    async fn account(&self) -> Fact<String> {
+        Fact::NotRead
     }
 
     async fn home(&self) -> HomeFacts {
         HomeFacts::default()
     }
 
-    async fn replicas(&self) -> Option<Read<BTreeMap<String, String>>> {
+    async fn replicas(&self) -> Fact<BTreeMap<String, String>> {
         // A replica that answers a read exists.
         let mut states = BTreeMap::from([(self.world.home.clone(), "ACTIVE".to_owned())]);
         for (region, access) in Home::replicas_of_world(self.world) {
@@ -118,7 +118,7 @@ impl Examine for InWorld<'_> {
             };
             states.insert(region, state.to_owned());
         }
-        Some(Ok(states))
+        Fact::Known(states)
     }
 
     async fn edge(&self, region: &str) -> EdgeFacts {
@@ -126,7 +126,7 @@ impl Examine for InWorld<'_> {
             Ok(target) => health(self.client, &target).await,
             Err(why) => Err(why),
         };
-        EdgeFacts { open: Some(Ok(())), health: Some(health), ..EdgeFacts::default() }
+        EdgeFacts { reachable: Fact::Known(()), health: Some(health), ..EdgeFacts::default() }
     }
 }
 

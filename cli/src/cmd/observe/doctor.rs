@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::geo::sources::{Lock, sha256_of};
 use crate::infra::cloud::{ProbeTarget, ProbeTargets as _, Problem};
 use crate::observe::doctor::{
-    Check, CopyFacts, Mark, TracePace, UsagePath, examine, judge, judge_path, text, trace,
+    Check, DatabaseFacts, Fact, Mark, TracePace, UsagePath, examine, judge, judge_path, text, trace,
 };
 use crate::observe::logs::LocalLogs;
 use crate::observe::probe::ProbeClient;
@@ -68,7 +68,7 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
             checks.extend(online_in_world(&args, &config, &world, &regions, &client, shared).await);
         }
     } else {
-        let aws = match Aws::of(&config, args.target.profile.name()).await {
+        let aws = match Aws::connect(&config, args.target.profile.name()).await {
             Ok(aws) => aws,
             // Missing credentials are a finding like any other.
             Err(error) => {
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
         };
         let service = OnAws { aws: &aws, config: &config, client: &client };
         let facts = examine(&service, &regions, database).await;
-        let signed_in = facts.account.is_ok();
+        let signed_in = !matches!(facts.account, Fact::Unreadable(_));
         checks = judge(&config, &facts, today(), false);
         if args.online && signed_in {
             checks.extend(online_on_aws(&args, &config, &aws, &regions, &client).await);
@@ -107,18 +107,18 @@ fn no_credentials(error: &anyhow::Error) -> Problem {
 }
 
 /// The facts of the compiled database; `None`: not built.
-fn copy(file: &Path, lock_path: &Path) -> Option<Result<CopyFacts, String>> {
+fn copy(file: &Path, lock_path: &Path) -> Option<Result<DatabaseFacts, String>> {
     if !file.is_file() {
         return None;
     }
-    let read = || -> anyhow::Result<CopyFacts> {
+    let read = || -> anyhow::Result<DatabaseFacts> {
         let info = Database::open(file)?.info().clone();
         let (sha256, _) = sha256_of(file)?;
         let lock = Lock::read(lock_path).and_then(|lock| match lock {
             Some(lock) => lock.verify_database(file, &sha256),
             None => Ok(()),
         });
-        Ok(CopyFacts {
+        Ok(DatabaseFacts {
             name: info.name,
             date: info.date,
             licence: info.licence,

@@ -64,7 +64,7 @@ pub(crate) async fn run(args: LogsArgs, shared: &Shared) -> anyhow::Result<Exit>
         WorldFile::find(&shared.state)?;
         return show(&LocalLogs::new(&shared.state), &regions, since, DEV_PAUSE, &args, shared).await;
     }
-    let aws = Aws::of(&config, args.target.profile.name()).await.map_err(NoCredentials::or_dev)?;
+    let aws = Aws::connect(&config, args.target.profile.name()).await.map_err(NoCredentials::or_dev)?;
     show(&aws, &regions, since, AWS_PAUSE, &args, shared).await
 }
 

@@ -88,7 +88,7 @@ async fn edges(args: &ProbeArgs, config: &Config, shared: &Shared) -> anyhow::Re
         }
         return Ok(edges);
     }
-    let aws = Aws::of(config, args.target.profile.name()).await.map_err(NoCredentials::or_dev)?;
+    let aws = Aws::connect(config, args.target.profile.name()).await.map_err(NoCredentials::or_dev)?;
     let targets = wanted.iter().map(|region| aws.target(&region.name, config.service.domain.as_deref()));
     for (region, target) in wanted.iter().zip(futures_util::future::join_all(targets).await) {
         let target = target.with_context(|| format!("find the edge of {}", region.name))?;

@@ -46,7 +46,7 @@ impl StatusArgs {
 pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
-    let aws = Aws::of(&config, args.profile.name()).await?;
+    let aws = Aws::connect(&config, args.profile.name()).await?;
     loop {
         let mut rows = Box::pin(read(&config, &aws, args.no_probe)).await?;
         rows.retain(|row| scope.whole || scope.regions.contains(&row.region));

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 
 use crate::args::Shared;
 use crate::config::Config;
-use crate::geo::licence::{Copy, Standing, Terms, may_serve, standing};
+use crate::geo::licence::{LicenceStatus, LicensedData, Terms, licence_status, may_serve};
 use crate::geo::sources::{self, Lock, LockedDatabase, Rollout, Rollouts};
 use crate::infra::artifacts::purge_artifacts;
 use crate::infra::stacks::ArtifactRef;
@@ -65,7 +65,7 @@ pub(crate) fn today() -> Date {
 
 /// Removes previous copies whose retention period has ended.
 pub(crate) fn purge_databases(config: &Config, shared: &Shared) -> anyhow::Result<()> {
-    let terms = Terms::of(&config.geo.licence, &config.geo.name);
+    let terms = Terms::new(&config.geo.licence, &config.geo.name);
     for file in sources::purge(&shared.state, terms, today()).context("remove previous copies")? {
         output::say(&format!("removed {}: its licence's retention period has ended", file.display()));
     }
@@ -91,13 +91,13 @@ pub(crate) fn print_database(file: &Path, shared: &Shared) -> anyhow::Result<()>
 /// A database's metadata as a table.
 fn lines(file: &Path, info: &DatabaseInfo) -> String {
     let built = i64::try_from(info.build_epoch).ok().and_then(|s| Timestamp::from_second(s).ok());
-    let terms = match standing(copy_of(info), today()) {
-        Standing::Kept => "kept".to_owned(),
-        Standing::Unnamed => "unknown licence".to_owned(),
-        Standing::EndsSoon { last_day } => format!("may be used until {last_day}"),
-        Standing::Ended { last_day } => format!("expired on {last_day}"),
-        Standing::NoCredit => "requires a credit, which is missing".to_owned(),
-        Standing::NoDate => "limits retention, but the date is missing".to_owned(),
+    let terms = match licence_status(copy_of(info), today()) {
+        LicenceStatus::Met => "kept".to_owned(),
+        LicenceStatus::Unnamed => "unknown licence".to_owned(),
+        LicenceStatus::EndsSoon { last_day } => format!("may be used until {last_day}"),
+        LicenceStatus::Ended { last_day } => format!("expired on {last_day}"),
+        LicenceStatus::NoCredit => "requires a credit, which is missing".to_owned(),
+        LicenceStatus::NoDate => "limits retention, but the date is missing".to_owned(),
     };
     let credit = match info.attribution.as_str() {
         "" => "not required".to_owned(),
@@ -121,8 +121,13 @@ fn lines(file: &Path, info: &DatabaseInfo) -> String {
 }
 
 /// What a licence is checked against: the metadata of a database.
-pub(crate) fn copy_of(info: &DatabaseInfo) -> Copy<'_> {
-    Copy { name: &info.name, licence: &info.licence, attribution: &info.attribution, date: &info.date }
+pub(crate) fn copy_of(info: &DatabaseInfo) -> LicensedData<'_> {
+    LicensedData {
+        name: &info.name,
+        licence: &info.licence,
+        attribution: &info.attribution,
+        date: &info.date,
+    }
 }
 
 /// The locked entry of a compiled database that may be deployed: its licence allows it, and geo.lock has its digest.
@@ -134,7 +139,7 @@ pub(crate) fn checked_database(database: &Path, lock: &Lock) -> anyhow::Result<L
     may_serve(copy_of(&info), today())?;
     let digest = sources::sha256_of(database).with_context(|| format!("read {}", database.display()))?;
     lock.verify_database(database, &digest.0)?;
-    Ok(lock.database.clone().unwrap_or_else(|| LockedDatabase::of(&info, digest, Vec::new())))
+    Ok(lock.database.clone().unwrap_or_else(|| LockedDatabase::new(&info, digest, Vec::new())))
 }
 
 /// The database to deploy: the named one, otherwise the built one, which must be the one in geo.lock.

@@ -59,7 +59,7 @@ impl Deployment {
         let (config, file) = load_config(shared)?;
         let scope = flags.regions.scope(&config)?;
         check_allowed(&flags.allow_replace)?;
-        let aws = Aws::of(&config, flags.profile.name()).await?.with_limits();
+        let aws = Aws::connect(&config, flags.profile.name()).await?.with_limits();
         aws.account().await?;
         let lock = Lock::path(&file);
         let (database, locked) =

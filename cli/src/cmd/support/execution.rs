@@ -39,7 +39,7 @@ pub(crate) async fn carry_out(
                 }
                 stop.stop();
                 let at_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                sink.tell(at_ms, &Event::Stopping);
+                sink.emit(at_ms, &Event::Stopping);
             }
         }
     }
@@ -49,7 +49,7 @@ pub(crate) async fn carry_out(
 pub(crate) fn refused(faults: Vec<Problem>, shared: &Shared) -> Exit {
     let exit = report_faults(&faults);
     if shared.format() != Format::Table {
-        progress::sink(None, true).tell(0, &Event::Refused { faults });
+        progress::sink(None, true).emit(0, &Event::Refused { faults });
     }
     exit
 }
@@ -64,9 +64,9 @@ pub(crate) fn shown(plan: &Plan, verbose: bool, shared: &Shared) -> anyhow::Resu
             output::say(&format!("note: {note}"));
         }
         let sink = progress::sink(None, true);
-        sink.tell(0, &Event::Started { service: plan.service.clone(), steps: 0, waves: 0 });
+        sink.emit(0, &Event::Started { service: plan.service.clone(), steps: 0, waves: 0 });
         let outcome = DeployOutcome::Done.as_str();
-        sink.tell(0, &Event::Finished { outcome, done: 0, left: 0, took_ms: 0 });
+        sink.emit(0, &Event::Finished { outcome, done: 0, left: 0, took_ms: 0 });
     }
     Ok(!plan.is_empty())
 }
@@ -120,7 +120,7 @@ mod tests {
                     wave,
                     region: (*region).to_owned(),
                     step: "x".into(),
-                    error: StepError::of("no"),
+                    error: StepError::new("no"),
                 })
                 .collect(),
             ..Run::default()

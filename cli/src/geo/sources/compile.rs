@@ -7,14 +7,14 @@ use ipgeo_geo::compile::{self, BuildError, BuildPhase, BuildProgress, DataDescri
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::out::spares_sources;
+use super::out::refuse_source_overwrite;
 use super::{FetchError, made_at};
 use crate::config::Config;
 use crate::fs::{folder_of, temporary};
 use crate::geo::licence;
 
-/// Compiles sources into the database `out`. The same sources give the same bytes: the result bears the date of the newest
-/// source, and the time only if no source has a date. Data whose licence does not allow serving it is not compiled.
+/// Compiles sources into the database `out`. The same sources give the same bytes: the result has the date of the newest
+/// source, or of `now` if none has a date. Data whose licence forbids serving it is not compiled.
 pub fn compile(
     config: &Config,
     files: &[PathBuf],
@@ -22,7 +22,7 @@ pub fn compile(
     now: Timestamp,
     progress: &dyn BuildProgress,
 ) -> Result<(), FetchError> {
-    spares_sources(out, files)?;
+    refuse_source_overwrite(out, files)?;
     let sources: Vec<Source> =
         files.iter().map(|file| Source::open(file)).collect::<Result<_, BuildError>>()?;
     let made = files.iter().filter_map(|file| made_at(file)).max().unwrap_or(now);
@@ -34,13 +34,13 @@ pub fn compile(
         attribution_link: config.geo.attribution_link.clone(),
         build_epoch: u64::try_from(made.as_second()).unwrap_or(0),
     };
-    let copy = licence::Copy {
+    let data = licence::LicensedData {
         name: &description.name,
         licence: &description.licence,
         attribution: &description.attribution,
         date: &description.date,
     };
-    licence::may_serve(copy, TimeZone::UTC.to_datetime(now).date())?;
+    licence::may_serve(data, TimeZone::UTC.to_datetime(now).date())?;
     let compiled = compile::build(&sources, &description, progress)?;
     progress.begin(BuildPhase::Write, 1);
     write_database(out, |file| compiled.write(file))?;
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_is_replaced_as_a_whole_or_not_at_all() {
+    fn a_database_is_replaced_atomically() {
         let folder = tempfile::tempdir().expect("a folder");
         let out = folder.path().join("geo/ipgeo.mmdb");
         write_sample(&out).expect("written");

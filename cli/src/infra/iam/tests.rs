@@ -2,9 +2,9 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-/// Calls that need other rights than their own name says.
-const OTHERWISE: &[(&str, &[&str])] = &[
-    // Edges alone read so, by their own role.
+/// Calls whose permissions differ from their name.
+const RENAMED: &[(&str, &[&str])] = &[
+    // Used only by edges, with their own role.
     ("dynamodb:BatchGetItem", &[]),
     ("dynamodb:TransactWriteItems", &["dynamodb:PutItem", "dynamodb:UpdateItem"]),
     ("s3:CopyObject", &["s3:GetObject", "s3:PutObject"]),
@@ -49,7 +49,7 @@ fn calls() -> BTreeSet<String> {
     found
 }
 
-/// The same of the calls that the adapter signs itself.
+/// The same for calls that the adapter signs itself.
 fn signed_calls() -> BTreeSet<String> {
     let services = [
         ("Service::Acm", "acm"),
@@ -71,7 +71,7 @@ fn signed_calls() -> BTreeSet<String> {
     }
     let named = [
         ("s3", "Operation::", include_str!("../../aws/buckets.rs")),
-        ("kinesis", "self.ask(\"", include_str!("../../aws/stream.rs")),
+        ("kinesis", "self.call(\"", include_str!("../../aws/stream.rs")),
     ];
     for (service, before, source) in named {
         let code = source.split("#[cfg(test)]").next().unwrap_or_default();
@@ -113,7 +113,7 @@ fn every_call_of_the_adapter_is_allowed() {
     let missing: Vec<&str> = calls
         .iter()
         .flat_map(|call| {
-            let other = OTHERWISE.iter().find(|(name, _)| name == call);
+            let other = RENAMED.iter().find(|(name, _)| name == call);
             other.map_or(vec![call.as_str()], |(_, needed)| needed.to_vec())
         })
         .filter(|action| !policy.allows(action))
@@ -124,7 +124,7 @@ fn every_call_of_the_adapter_is_allowed() {
 #[test]
 fn nothing_is_allowed_beyond_the_service() {
     let policy = deployer_policy(&crate::infra::stacks::test_config(), "123456789012");
-    // What AWS can't narrow, by name.
+    // Statements that AWS can't limit to a resource.
     let wide = ["AskLimits", "FindStacks", "SourceMappings", "WhoAmI"];
     for statement in &policy.statement {
         let narrow = statement.resource.iter().all(|resource| {

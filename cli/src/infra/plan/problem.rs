@@ -12,7 +12,6 @@ use crate::infra::stacks::RenderError;
 pub struct Problem {
     /// The region; `None` if the problem is the account's or the whole service's.
     pub region: Option<String>,
-    /// What is wrong.
     pub what: String,
     /// What to do.
     pub remedy: String,

@@ -59,7 +59,7 @@ fn far(progress: &Progress) -> String {
 }
 
 impl Sink for Bars {
-    fn tell(&self, _: u64, event: &Event) {
+    fn emit(&self, _: u64, event: &Event) {
         let Ok(mut drawn) = self.0.lock() else { return };
         match event {
             Event::Wave { wave, .. } => {

@@ -6,7 +6,7 @@ use crate::ui::output;
 pub(super) struct Json;
 
 impl Sink for Json {
-    fn tell(&self, at_ms: u64, event: &Event) {
+    fn emit(&self, at_ms: u64, event: &Event) {
         if let Ok(line) = output::json_line(&EventLine { schema: SCHEMA, at_ms, event }) {
             // A reader who has left does not stop a deploy.
             let _ = output::data(&line);

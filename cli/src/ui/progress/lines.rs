@@ -56,7 +56,7 @@ impl Lines {
 }
 
 impl Sink for Lines {
-    fn tell(&self, at_ms: u64, event: &Event) {
+    fn emit(&self, at_ms: u64, event: &Event) {
         if let Some(line) = self.line(at_ms, event) {
             output::say(&format!("[{}] {line}", clock(at_ms)));
         }
@@ -100,7 +100,7 @@ mod tests {
             ),
             (
                 AGAIN_MS + 4,
-                Event::StepFailed { region, step, error: StepError::of("no such key") },
+                Event::StepFailed { region, step, error: StepError::new("no such key") },
                 Some("  eu-west-1: edge stack: FAILED: no such key"),
             ),
         ];

@@ -40,7 +40,7 @@ fn fitting() -> Style {
 struct Silent;
 
 impl Sink for Silent {
-    fn tell(&self, _: u64, _: &crate::infra::deploy::Event) {}
+    fn emit(&self, _: u64, _: &crate::infra::deploy::Event) {}
 }
 
 /// `1m 05s`: a time for people.
