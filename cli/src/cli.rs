@@ -15,7 +15,7 @@ use crate::cmd::observe::{doctor, logs, probe, status};
 use crate::cmd::setup::{completions, init, man, schema};
 use crate::cmd::{geo, keys, usage};
 use crate::completion::{COMPLETE_VARIABLE, with_candidates};
-use crate::ui::output::{self, Exit, Forms, report_error};
+use crate::ui::output::{self, Exit, Formats, report_error};
 
 /// Run a worldwide, metered IP-geolocation API from one regions.toml.
 #[derive(Debug, Parser)]
@@ -112,7 +112,7 @@ Examples:
 
 impl Verb {
     /// The output formats that the verb supports.
-    fn forms(&self) -> Forms {
+    fn forms(&self) -> Formats {
         match self {
             Self::Keys(_)
             | Self::Plan(_)
@@ -121,16 +121,16 @@ impl Verb {
             | Self::Simulate(_)
             | Self::Quota(_)
             | Self::Probe(_)
-            | Self::Doctor(_) => Forms::ALL,
+            | Self::Doctor(_) => Formats::ALL,
             Self::Render(args) => args.forms(),
             Self::Status(args) => args.forms(),
             Self::Traffic(verb) => verb.forms(),
             Self::Usage(verb) => verb.forms(),
             Self::Geo(verb) => verb.forms(),
             Self::Logs(args) => args.forms(),
-            Self::Deploy(_) | Self::Destroy(_) | Self::Dev(_) => Forms::EVENTS,
-            Self::Iam(_) | Self::Schema => Forms::DOCUMENT,
-            Self::Init(_) | Self::Completions(_) | Self::Man(_) => Forms::TEXT,
+            Self::Deploy(_) | Self::Destroy(_) | Self::Dev(_) => Formats::EVENTS,
+            Self::Iam(_) | Self::Schema => Formats::DOCUMENT,
+            Self::Init(_) | Self::Completions(_) | Self::Man(_) => Formats::TEXT,
         }
     }
 }
@@ -160,7 +160,7 @@ pub fn main() -> Exit {
             match without_api_keys(&text) {
                 // There is no other place to report that printing failed.
                 Cow::Borrowed(_) => drop(error.print()),
-                Cow::Owned(masked) => output::say(masked.trim_end()),
+                Cow::Owned(masked) => output::print_note(masked.trim_end()),
             }
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
@@ -181,7 +181,7 @@ pub fn main() -> Exit {
         Ok(exit) => exit,
         Err(error) => {
             report_error(&error);
-            Exit::of(&error)
+            Exit::from_error(&error)
         }
     }
 }

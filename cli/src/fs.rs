@@ -26,8 +26,8 @@ pub enum Replace {
 }
 
 /// Fails if the folder of a requested file is missing.
-pub fn in_a_folder(path: &Path) -> io::Result<()> {
-    let folder = folder_of(path);
+pub fn require_folder(path: &Path) -> io::Result<()> {
+    let folder = parent_folder(path);
     if folder.is_dir() {
         return Ok(());
     }
@@ -35,9 +35,9 @@ pub fn in_a_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Writes requested output to `path`. The folder must exist: a missing one is usually a typo.
-pub fn write_whole(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
-    in_a_folder(path)?;
-    write(temporary(folder_of(path))?, path, bytes, replace)
+pub fn write_output(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
+    require_folder(path)?;
+    write(temporary(parent_folder(path))?, path, bytes, replace)
 }
 
 /// The first bytes of every page that we write.
@@ -52,14 +52,14 @@ pub fn write_page(path: &Path, page: &str) -> io::Result<()> {
             "the file exists and is not an HTML page; name another file, or remove it first",
         )),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => write_whole(path, page.as_bytes(), Replace::Yes),
+        _ => write_output(path, page.as_bytes(), Replace::Yes),
     }
 }
 
 /// Writes `bytes` to `path`, readable by the owner only; creates missing folders.
 pub fn write_private(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
-    let folder = folder_of(path);
-    private_folder(folder)?;
+    let folder = parent_folder(path);
+    create_private_folder(folder)?;
     write(NamedTempFile::new_in(folder)?, path, bytes, replace)
 }
 
@@ -90,7 +90,7 @@ pub fn hash_file(path: &Path) -> io::Result<([u8; 32], u64)> {
 }
 
 /// The folder of a file.
-pub fn folder_of(path: &Path) -> &Path {
+pub fn parent_folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -100,17 +100,17 @@ pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// Opens a file for appending; a new one is readable by the owner only.
-pub fn private_file(path: &Path) -> io::Result<File> {
+pub fn append_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path)
 }
 
 /// Creates a folder and its parents, accessible by the owner only. An existing folder is not changed.
-pub fn private_folder(path: &Path) -> io::Result<()> {
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path)
 }
 
 /// Sets the umask so that all files this process creates, including those of libraries, are accessible by the owner only.
-pub fn keep_private() {
+pub fn restrict_umask() {
     #[expect(unsafe_code, reason = "the system's call has no safe form in the standard library")]
     // SAFETY: it takes a number, touches no memory and can't fail.
     unsafe {
@@ -119,13 +119,13 @@ pub fn keep_private() {
 }
 
 /// Restricts a folder and everything in it to the owner.
-pub fn narrow_all(folder: &Path) -> io::Result<()> {
+pub fn restrict_tree(folder: &Path) -> io::Result<()> {
     narrow(folder)?;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            narrow_all(&entry.path())?;
+            restrict_tree(&entry.path())?;
         } else if kind.is_file() {
             narrow(&entry.path())?;
         }
@@ -155,16 +155,16 @@ mod tests {
     fn a_file_is_written_whole_and_kept_when_it_must_be() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a/b.txt");
-        let missing = write_whole(&path, b"none", Replace::Yes).expect_err("refused");
+        let missing = write_output(&path, b"none", Replace::Yes).expect_err("refused");
         assert!(missing.to_string().starts_with("there is no folder "), "{missing}");
         assert!(!folder.path().join("a").exists(), "no folder is made");
         write_private(&path, b"none", Replace::No).expect("written");
         std::fs::remove_file(&path).expect("removed");
-        write_whole(&path, b"one", Replace::No).expect("written");
-        let refused = write_whole(&path, b"two", Replace::No).expect_err("refused");
+        write_output(&path, b"one", Replace::No).expect("written");
+        let refused = write_output(&path, b"two", Replace::No).expect_err("refused");
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).expect("a file"), b"one");
-        write_whole(&path, b"two", Replace::Yes).expect("written");
+        write_output(&path, b"two", Replace::Yes).expect("written");
         assert_eq!(std::fs::read(&path).expect("a file"), b"two");
         let left = std::fs::read_dir(path.parent().expect("a folder")).expect("a folder").count();
         assert_eq!(left, 1, "nothing is left beside it");
@@ -193,19 +193,19 @@ mod tests {
     fn what_is_kept_for_the_owner_is_the_owners_from_the_first_and_narrowed_when_it_was_not() {
         let folder = tempfile::tempdir().expect("a folder");
         let (kept, written) = (folder.path().join("kept/log"), folder.path().join("written/key"));
-        private_folder(kept.parent().expect("a folder")).expect("made");
+        create_private_folder(kept.parent().expect("a folder")).expect("made");
         assert_eq!(mode(kept.parent().expect("a folder")), 0o700);
-        private_file(&kept).expect("made").write_all(b"a").expect("written");
+        append_private(&kept).expect("made").write_all(b"a").expect("written");
         write_private(&written, b"a", Replace::Yes).expect("written");
         assert_eq!((mode(&kept), mode(&written)), (0o600, 0o600));
 
-        private_file(&kept).expect("opened").write_all(b"b").expect("written");
+        append_private(&kept).expect("opened").write_all(b"b").expect("written");
         assert_eq!(std::fs::read(&kept).expect("a file"), b"ab");
 
         for (path, wide) in [(&kept, 0o664), (&folder.path().to_owned(), 0o755)] {
             std::fs::set_permissions(path, Permissions::from_mode(wide)).expect("widened");
         }
-        narrow_all(folder.path()).expect("narrowed");
+        restrict_tree(folder.path()).expect("narrowed");
         assert_eq!((mode(&kept), mode(folder.path())), (0o600, 0o700));
     }
 }

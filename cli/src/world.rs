@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fs::{narrow, private_folder};
+use crate::fs::{create_private_folder, restrict};
 
 mod key;
 
@@ -71,8 +71,8 @@ const STATE: &str = ".ipgeo";
 /// Creates the state folder, accessible by the owner only. An existing folder with the default name is restricted too;
 /// others, such as `/tmp`, are left alone, because the files in them are private themselves.
 pub fn make_state(state: &Path) -> std::io::Result<()> {
-    private_folder(state)?;
-    if state.file_name().is_some_and(|name| name == STATE) { narrow(state) } else { Ok(()) }
+    create_private_folder(state)?;
+    if state.file_name().is_some_and(|name| name == STATE) { restrict(state) } else { Ok(()) }
 }
 
 /// Why there is no running world to talk to.

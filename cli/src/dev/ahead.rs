@@ -62,11 +62,11 @@ impl Publications {
             tokio::time::sleep(LOOK_EVERY).await;
             let now = (Timestamp::now(), Instant::now());
             if was_set_back(last.0, now.0, now.1 - last.1) {
-                crate::ui::output::say(
+                crate::ui::output::print_note(
                     "the clock was set back: replacing published usage that is dated in the future",
                 );
                 if let Err(error) = self.anew(now.0).await {
-                    crate::ui::output::say(&format!("usage: {error:#}"));
+                    crate::ui::output::print_note(&format!("usage: {error:#}"));
                 }
             }
             last = now;

@@ -116,7 +116,7 @@ impl UsageSink for RegionLog {
     }
 
     fn warn(&self, message: String) {
-        crate::ui::output::say(&format!("{}: {message}", self.region));
+        crate::ui::output::print_note(&format!("{}: {message}", self.region));
     }
 }
 
@@ -143,7 +143,7 @@ impl LogReader {
                     let told =
                         format!("{}: can't write usage to the stream, will retry: {error}", self.region);
                     if told != last_told {
-                        crate::ui::output::say(&told);
+                        crate::ui::output::print_note(&told);
                         last_told = told;
                     }
                     if self.is_ended() {
@@ -163,7 +163,7 @@ impl LogReader {
     fn say_lost(&self) {
         let unwritten = String::from_utf8_lossy(&locked(&self.file).unwritten).lines().count();
         if unwritten > 0 {
-            crate::ui::output::say(&format!(
+            crate::ui::output::print_note(&format!(
                 "{}: {unwritten} calls that were answered 503 are not counted: their lines could not be written",
                 self.region
             ));
@@ -231,7 +231,7 @@ pub(super) async fn append(file: &Path, lines: &[String]) {
         Err(error) => Err(error),
     };
     if let Err(error) = written {
-        crate::ui::output::say(&format!("{} can't be written: {error}", file.display()));
+        crate::ui::output::print_note(&format!("{} can't be written: {error}", file.display()));
     }
 }
 

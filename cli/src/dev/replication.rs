@@ -190,7 +190,7 @@ impl<S: Source, T: Target> Replication<S, T> {
             if count == 0 {
                 continue;
             }
-            crate::ui::output::say(&format!(
+            crate::ui::output::print_note(&format!(
                 "{count} changes are not replicated to {region} yet; the next start copies them"
             ));
         }
@@ -280,13 +280,13 @@ impl Outage {
     /// Records a failure and reports it once per outage.
     fn fails(&mut self, now: Instant, what: &str, error: &anyhow::Error) {
         if self.failed(now) {
-            crate::ui::output::say(&format!("{what} failed, retrying: {error:#}"));
+            crate::ui::output::print_note(&format!("{what} failed, retrying: {error:#}"));
         }
     }
 
     fn works(&mut self, what: &str) {
         if self.ended() {
-            crate::ui::output::say(&format!("{what} recovered"));
+            crate::ui::output::print_note(&format!("{what} recovered"));
         }
     }
 

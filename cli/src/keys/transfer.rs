@@ -15,7 +15,7 @@ use super::owner::{check_owner, repaired_owner};
 use super::secret::{parse_site, without_runs_of};
 use super::spec::{parse_expiry, tier_of};
 use crate::config::Config;
-use crate::ui::output::unescaped;
+use crate::ui::output::unescape_cell;
 
 /// The columns that are read; the names of a record's row, and `api_key` in place of `hash`.
 const COLUMNS: [&str; 11] = [
@@ -493,8 +493,8 @@ mod tests {
         let keys: Vec<(Identity, KeyRecord)> =
             first.iter().map(|one| (one.identity.clone(), one.record.clone())).collect();
         let rows = export_rows(keys.clone());
-        let exported =
-            crate::ui::output::rows(crate::ui::output::Format::Csv, &[], &rows, |_| vec![]).expect("CSV");
+        let exported = crate::ui::output::format_rows(crate::ui::output::Format::Csv, &[], &rows, |_| vec![])
+            .expect("CSV");
         let again = read(&exported, false).expect("sound");
         let records = |rows: &[Imported]| rows.iter().map(|row| row.record.clone()).collect::<Vec<_>>();
         assert_eq!(records(&again), records(&first));

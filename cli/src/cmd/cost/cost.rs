@@ -159,7 +159,7 @@ pub(crate) fn run(args: &CostArgs, shared: &Shared) -> anyhow::Result<Exit> {
     };
     print(&quotation, &ours, shared)?;
     if let (true, Some(most)) = (over, args.max_monthly) {
-        output::say(&format!("over budget: a month costs ${:.2}, more than ${most:.2}", ours.total()));
+        output::print_note(&format!("over budget: a month costs ${:.2}, more than ${most:.2}", ours.total()));
     }
     Ok(if over { Exit::OverBudget } else { Exit::Done })
 }
@@ -179,7 +179,7 @@ fn accuracy(config: &Config, bill: &Bill, replicas: f64) -> Accuracy {
 
 fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Result<()> {
     if shared.format() == Format::Json {
-        return Ok(output::data(&output::json(quotation)?)?);
+        return Ok(output::print_data(&output::to_json(quotation)?)?);
     }
     let rows = quotation.rows;
     let has = |text: fn(&Row) -> &str| rows.iter().any(|row| !text(row).is_empty());
@@ -196,7 +196,7 @@ fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Res
         columns.extend([Column::number("amount"), Column::text("unit")]);
     }
     columns.extend([Column::number("$ a month"), Column::number("design of 2018"), Column::text("")]);
-    let table = output::rows(shared.format(), &columns, rows, |row| {
+    let table = output::format_rows(shared.format(), &columns, rows, |row| {
         let mut cells = Vec::new();
         if by_line || !by_region {
             cells.push(row.line.clone());
@@ -213,7 +213,7 @@ fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Res
         cells.push(if row.estimate { "~".to_owned() } else { String::new() });
         cells
     })?;
-    output::data(&table)?;
+    output::print_data(&table)?;
     if shared.format() == Format::Table {
         print_assumptions(quotation, bill);
     }
@@ -223,26 +223,26 @@ fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Res
 /// Prints the assumptions of a bill.
 fn print_assumptions(quotation: &Quotation<'_>, bill: &Bill) {
     let (prices, accuracy) = (&quotation.prices, &quotation.accuracy);
-    output::say(&format!("prices of {}: {}", prices.date, prices.source));
+    output::print_note(&format!("prices of {}: {}", prices.date, prices.source));
     if quotation.base_prices {
-        output::say(&format!("every region is billed at {}'s prices", prices.base_region));
+        output::print_note(&format!("every region is billed at {}'s prices", prices.base_region));
     } else if prices.estimated {
-        output::say(&format!("~ {}", prices.estimate));
+        output::print_note(&format!("~ {}", prices.estimate));
         let base = quotation.total_at_base_prices;
-        output::say(&format!("at {}'s prices in every region: ${base:.2}", prices.base_region));
+        output::print_note(&format!("at {}'s prices in every region: ${base:.2}", prices.base_region));
     }
     let free = |line: &Line| *line >= Line::FreeFunctionRequests;
     let taken: f64 = bill.entries.iter().filter(|entry| free(&entry.line)).map(|entry| entry.usd).sum();
     if taken < 0.0 {
-        output::say(&format!("the AWS free tier saves ${:.2}", -taken));
+        output::print_note(&format!("the AWS free tier saves ${:.2}", -taken));
     }
-    output::say(&format!(
+    output::print_note(&format!(
         "counts are exact; a limit takes effect everywhere within {:.0} s, so a caller at 1 call/s exceeds it by at most \
          {:.0} calls; each environment lets {} thousandths of an anonymous limit through without a read",
         accuracy.holds_within_s, accuracy.holds_within_s, accuracy.quiet_permille
     ));
     if accuracy.shards_needed > STREAM_SHARDS {
-        output::say(&format!(
+        output::print_note(&format!(
             "the busiest second needs {} shards, which are included in the bill; the home stack has {STREAM_SHARDS}",
             accuracy.shards_needed
         ));

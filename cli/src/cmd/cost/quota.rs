@@ -107,16 +107,16 @@ fn print(explanations: &[Explanation], shared: &Shared) -> anyhow::Result<()> {
     match (shared.format(), explanations) {
         (Format::Table, explanations) => {
             let texts: Vec<String> = explanations.iter().map(Explanation::text).collect();
-            output::data(&texts.join("\n\n"))?;
+            output::print_data(&texts.join("\n\n"))?;
         }
         // One limit is one object; an address's and a site's are a list.
-        (Format::Json, [one]) => output::data(&output::json(one)?)?,
-        (Format::Json, several) => output::data(&output::json(several)?)?,
+        (Format::Json, [one]) => output::print_data(&output::to_json(one)?)?,
+        (Format::Json, several) => output::print_data(&output::to_json(several)?)?,
         (Format::Jsonl, explanations) => {
-            let lines: anyhow::Result<Vec<String>> = explanations.iter().map(output::json_line).collect();
-            output::data(&lines?.join("\n"))?;
+            let lines: anyhow::Result<Vec<String>> = explanations.iter().map(output::to_json_line).collect();
+            output::print_data(&lines?.join("\n"))?;
         }
-        (Format::Csv, explanations) => output::data(&csv(explanations)?)?,
+        (Format::Csv, explanations) => output::print_data(&csv(explanations)?)?,
     }
     Ok(())
 }
@@ -160,5 +160,5 @@ fn csv(explanations: &[Explanation]) -> anyhow::Result<String> {
             })
         })
         .collect();
-    output::rows(Format::Csv, &[], &rows, |_| Vec::new())
+    output::format_rows(Format::Csv, &[], &rows, |_| Vec::new())
 }

@@ -55,7 +55,7 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
     confirm_plan("make these changes?", &args.execute)?;
     deployment.remember_database(&shared.state)?;
     let run = carry_out(&plan, &deployment.aws, &args.execute, shared).await?;
-    output::say(&run.report(&plan, &command_line()));
+    output::print_note(&run.report(&plan, &command_line()));
     if args.rollback && matches!(run.outcome(), DeployOutcome::Failed | DeployOutcome::Halted) {
         roll_back(&plan, &run, &deployment, &args.execute, shared).await?;
     }
@@ -70,7 +70,7 @@ async fn settled(deployment: &Deployment) -> anyhow::Result<Observed> {
         if busy.is_empty() {
             return Ok(observed);
         }
-        output::say(&format!("waiting: {}", busy.join(", ")));
+        output::print_note(&format!("waiting: {}", busy.join(", ")));
         tokio::time::sleep(BUSY_PAUSE).await;
     }
 }
@@ -84,11 +84,11 @@ async fn roll_back(
 ) -> anyhow::Result<()> {
     let back = plan::rollback(plan, &run.changed, &run.failed);
     if back.is_empty() {
-        output::say("nothing to roll back");
+        output::print_note("nothing to roll back");
         return Ok(());
     }
-    output::say("rolling back the changes of this run");
+    output::print_note("rolling back the changes of this run");
     let returned = carry_out(&back, &deployment.aws, args, shared).await?;
-    output::say(&returned.report(&back, &command_line()));
+    output::print_note(&returned.report(&back, &command_line()));
     Ok(())
 }

@@ -45,8 +45,8 @@ pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Ex
         Err(error) => return Ok(refused(error.into_problems()?, shared)),
     };
     if plan.is_empty() && shared.format() == Format::Table {
-        plan.notes.iter().for_each(|note| output::say(&format!("note: {note}")));
-        output::say("nothing is deployed");
+        plan.notes.iter().for_each(|note| output::print_note(&format!("note: {note}")));
+        output::print_note("nothing is deployed");
         return Ok(Exit::Done);
     }
     if !shown(&plan, false, shared)? {
@@ -54,6 +54,6 @@ pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Ex
     }
     confirm_name(&plan.service, args.confirm.as_deref(), args.execute.no_input)?;
     let run = carry_out(&plan, &aws, &args.execute, shared).await?;
-    output::say(&run.report(&plan, &command_line()));
+    output::print_note(&run.report(&plan, &command_line()));
     Ok(exit_of(&run, observed.deployed_regions().len()))
 }

@@ -46,7 +46,7 @@ pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit
     let stacks: Vec<(&str, StackKind)> = stacks
         .flat_map(|(name, region)| region.stacks.keys().map(move |kind| (name.as_str(), *kind)))
         .collect();
-    output::say(&format!("checking {}", counted(stacks.len(), "stack")));
+    output::print_note(&format!("checking {}", counted(stacks.len(), "stack")));
     let results = join_all(stacks.iter().map(|(region, kind)| aws.drift(region, *kind))).await;
     let (mut rows, mut failed) = (Vec::new(), 0);
     for ((region, stack), found) in stacks.into_iter().zip(results) {
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit
             })),
             Err(error) => {
                 failed += 1;
-                output::say(&format!("error: {region}: cannot check the {stack} stack: {error}"));
+                output::print_note(&format!("error: {region}: cannot check the {stack} stack: {error}"));
             }
         }
     }
@@ -81,10 +81,10 @@ fn print(rows: &[DriftRow], shared: &Shared) -> anyhow::Result<()> {
         Column::text("properties"),
     ];
     if rows.is_empty() && shared.format() == output::Format::Table {
-        output::say("no changes outside CloudFormation");
+        output::print_note("no changes outside CloudFormation");
         return Ok(());
     }
-    let text = output::rows(shared.format(), &columns, rows, |row| {
+    let text = output::format_rows(shared.format(), &columns, rows, |row| {
         vec![
             row.region.clone(),
             row.stack.clone(),
@@ -93,5 +93,5 @@ fn print(rows: &[DriftRow], shared: &Shared) -> anyhow::Result<()> {
             row.properties.join("; "),
         ]
     })?;
-    Ok(output::data(&text)?)
+    Ok(output::print_data(&text)?)
 }

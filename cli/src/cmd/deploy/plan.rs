@@ -39,7 +39,7 @@ pub(crate) async fn run(args: PlanArgs, shared: &Shared) -> anyhow::Result<Exit>
         Ok(plan) => plan,
         Err(error) => {
             let faults = error.into_problems()?;
-            output::data(&faults_document(&faults, shared.format())?)?;
+            output::print_data(&faults_document(&faults, shared.format())?)?;
             return Ok(report_faults(&faults));
         }
     };
@@ -48,7 +48,7 @@ pub(crate) async fn run(args: PlanArgs, shared: &Shared) -> anyhow::Result<Exit>
         plan.notes.push(cost.told());
         print_plan(&plan, args.verbose)?;
     } else {
-        output::data(&document(&plan, &cost, shared.format())?)?;
+        output::print_data(&document(&plan, &cost, shared.format())?)?;
     }
     Ok(if args.check && !plan.is_empty() { Exit::Changes } else { Exit::Done })
 }
@@ -63,17 +63,17 @@ fn document(plan: &Plan, cost: &CostChange, format: Format) -> anyhow::Result<St
             plan: &'a Plan,
             cost: &'a CostChange,
         }
-        return output::json(&Document { schema: SCHEMA, summary: plan.summary(), plan, cost });
+        return output::to_json(&Document { schema: SCHEMA, summary: plan.summary(), plan, cost });
     }
-    output::rows(format, &[], &change_rows(plan), |_| Vec::new())
+    output::format_rows(format, &[], &change_rows(plan), |_| Vec::new())
 }
 
 /// What blocks a plan, for programs; empty for the table format, which reports it on standard error.
 fn faults_document(faults: &[Problem], format: Format) -> anyhow::Result<String> {
     match format {
         Format::Table => Ok(String::new()),
-        Format::Json => output::json(&json!({ "schema": SCHEMA, "faults": faults })),
-        Format::Jsonl | Format::Csv => output::rows(format, &[], faults, |_| Vec::new()),
+        Format::Json => output::to_json(&json!({ "schema": SCHEMA, "faults": faults })),
+        Format::Jsonl | Format::Csv => output::format_rows(format, &[], faults, |_| Vec::new()),
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::args::Shared;
 use crate::cmd::support::{Bar, load_config, print_database, purge_databases, served_database};
 use crate::config::Config;
-use crate::fs::in_a_folder;
+use crate::fs::require_folder;
 use crate::geo::licence::Terms;
 use crate::geo::sources::{self, Lock, LockedDatabase};
 use crate::ui::output;
@@ -63,7 +63,7 @@ pub(super) fn run(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     let named = args.out.is_some();
     let out = args.out.unwrap_or_else(|| served_database(&shared.state));
     if named {
-        in_a_folder(&out).with_context(|| format!("write {}", out.display()))?;
+        require_folder(&out).with_context(|| format!("write {}", out.display()))?;
     }
     if args.sample {
         if named {
@@ -93,7 +93,7 @@ pub(super) fn run(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
         lock.database = Some(LockedDatabase::new(&info, digest, digests));
         lock.write(&lock_path)?;
     } else if !Terms::new(&config.geo.licence, &config.geo.name).redistributable {
-        output::say("note: the licence does not allow passing this file on");
+        output::print_note("note: the licence does not allow passing this file on");
     }
     purge_databases(&config, shared)?;
     print_database(&out, shared)

@@ -50,7 +50,7 @@ pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
     }
     let found = ipgeo_geo::compile::diff(&old, &new, args.samples, args.seed)?;
     if shared.format() == Format::Json {
-        output::data(&output::json(&found)?)?;
+        output::print_data(&output::to_json(&found)?)?;
     } else {
         let columns = [
             Column::text("drawn from"),
@@ -62,7 +62,7 @@ pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
             Column::number("gained"),
             Column::number("lost"),
         ];
-        let text = output::rows(shared.format(), &columns, &found.sampled, |one| {
+        let text = output::format_rows(shared.format(), &columns, &found.sampled, |one| {
             vec![
                 one.drawn_from.to_owned(),
                 format!("v{}", one.ip_version),
@@ -74,15 +74,23 @@ pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
                 grouped(one.lost),
             ]
         })?;
-        output::data(&text)?;
+        output::print_data(&text)?;
     }
-    output::say(&format!("{} compared with {}, seed {}", found.old_date, found.new_date, found.seed));
+    output::print_note(&format!("{} compared with {}, seed {}", found.old_date, found.new_date, found.seed));
     for one in &found.moves {
-        output::say(&format!("{} to {}: {} of the drawn addresses", one.from, one.to, grouped(one.count)));
+        output::print_note(&format!(
+            "{} to {}: {} of the drawn addresses",
+            one.from,
+            one.to,
+            grouped(one.count)
+        ));
     }
     match args.check {
         Some(most) if found.country_percent_max() > most => {
-            output::say(&format!("{:.2} % changed country, more than {most} %", found.country_percent_max()));
+            output::print_note(&format!(
+                "{:.2} % changed country, more than {most} %",
+                found.country_percent_max()
+            ));
             Ok(Exit::Changes)
         }
         _ => Ok(Exit::Done),

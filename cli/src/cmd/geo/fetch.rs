@@ -28,7 +28,7 @@ pub(super) fn run(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let lock_path = Lock::path(&path);
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
-    output::say("fetching the source databases in regions.toml");
+    output::print_note("fetching the source databases in regions.toml");
     let places = Places { base: folder, state: &shared.state, npm: &args.npm, web: Web::default() };
     let fetched = sources::fetch(&config, places, &mut lock, Timestamp::now())?;
     lock.write(&lock_path)?;
@@ -40,12 +40,12 @@ pub(super) fn run(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
         Column::text("sha-256"),
         Column::text(""),
     ];
-    let text = output::rows(shared.format(), &columns, &fetched, |file| {
+    let text = output::format_rows(shared.format(), &columns, &fetched, |file| {
         let outcome = format!("{:?}", file.outcome).to_lowercase();
         let digest = file.sha256.get(..12).unwrap_or_default().to_owned();
         vec![file.source.clone(), file.file.display().to_string(), grouped(file.bytes), digest, outcome]
     })?;
-    output::data(&text)?;
-    output::say(&format!("recorded in {}; compile them with `ipgeo geo build`", lock_path.display()));
+    output::print_data(&text)?;
+    output::print_note(&format!("recorded in {}; compile them with `ipgeo geo build`", lock_path.display()));
     Ok(())
 }

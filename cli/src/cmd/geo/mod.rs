@@ -17,7 +17,7 @@ pub use pin::PinArgs;
 pub use rollout::{RollbackArgs, RolloutArgs};
 
 use crate::args::Shared;
-use crate::ui::output::{Exit, Forms};
+use crate::ui::output::{Exit, Formats};
 
 /// Verbs of `ipgeo geo`.
 #[derive(Debug, Subcommand)]
@@ -40,8 +40,8 @@ pub enum GeoVerb {
 
 impl GeoVerb {
     /// The output formats that the verb supports.
-    pub(crate) fn forms(&self) -> Forms {
-        if matches!(self, Self::Rollout(_) | Self::Rollback(_)) { Forms::EVENTS } else { Forms::ALL }
+    pub(crate) fn forms(&self) -> Formats {
+        if matches!(self, Self::Rollout(_) | Self::Rollback(_)) { Formats::EVENTS } else { Formats::ALL }
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn run(args: &PinArgs, shared: &Shared) -> anyhow::Result<()> {
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
     if let Some(source) = &args.source {
         if lock.pin(source).is_none() && config.geo.sources.iter().all(|known| known.name != *source) {
-            bail!(UsageError::of(LockError::NoSource(source.clone())));
+            bail!(UsageError::new(LockError::NoSource(source.clone())));
         }
         if args.release {
             lock.pins.retain(|pin| pin.source != *source);
@@ -59,7 +59,7 @@ pub(super) fn run(args: &PinArgs, shared: &Shared) -> anyhow::Result<()> {
         lock.write(&lock_path)?;
     }
     if lock.pins.is_empty() {
-        output::say("no source is pinned");
+        output::print_note("no source is pinned");
     }
     let columns = [Column::text("source"), Column::text("pinned to")];
     let row = |pin: &sources::Pin| PinRow {
@@ -68,13 +68,13 @@ pub(super) fn run(args: &PinArgs, shared: &Shared) -> anyhow::Result<()> {
         sha256: lock.files_of(&pin.source).map(|file| file.sha256.clone()).collect(),
     };
     let pins: Vec<PinRow> = lock.pins.iter().map(row).collect();
-    let text = output::rows(shared.format(), &columns, &pins, |pin| {
+    let text = output::format_rows(shared.format(), &columns, &pins, |pin| {
         let files: Vec<&str> = pin.sha256.iter().filter_map(|digest| digest.get(..12)).collect();
         let until = pin.until.map(|date| format!("{date} or earlier")).unwrap_or_default();
         vec![pin.source.clone(), [until, files.join(" ")].join(" ").trim().to_owned()]
     })?;
     if !lock.pins.is_empty() || shared.format() != Format::Table {
-        output::data(&text)?;
+        output::print_data(&text)?;
     }
     Ok(())
 }

@@ -73,7 +73,7 @@ pub(crate) async fn rollout(args: RolloutArgs, shared: &Shared) -> anyhow::Resul
         gate(&database, most)?;
     }
     let made = tokio::task::block_in_place(|| {
-        prepare_database(&config, &shared.state, &database, &|line| output::say(line))
+        prepare_database(&config, &shared.state, &database, &|line| output::print_note(line))
     })?;
     let artifact = made.file.artifact.clone();
     let wanted = DatabaseRollout {
@@ -100,7 +100,7 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
         bail!("roll back: no earlier database is recorded in the state folder")
     };
     may_serve(before.database.licensed_data(), today())?;
-    output::say(&format!("rolling back to {}", before.description));
+    output::print_note(&format!("rolling back to {}", before.description));
     let artifact = ArtifactRef::new("geo", &before.digest);
     let zip = database_zip(&shared.state, &before.digest);
     let files = zip.iter().map(|file| ArtifactFile {
@@ -128,7 +128,7 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
 /// Makes a previous database the served and locked one; the one that was served is kept beside it.
 fn restore(zip: Option<&Path>, before: &Rollout, served: &Path, lock_path: &Path) -> anyhow::Result<()> {
     let Some(zip) = zip else {
-        output::say(
+        output::print_note(
             "warning: the previous database is not on this machine, so the next `ipgeo deploy` deploys the newer one again",
         );
         return Ok(());
@@ -146,7 +146,9 @@ fn restore(zip: Option<&Path>, before: &Rollout, served: &Path, lock_path: &Path
 fn gate(database: &Path, most: f64) -> anyhow::Result<()> {
     let before = sources::previous_path(database);
     if !before.is_file() {
-        output::say("no database was compiled before this one, so --max-change has nothing to compare with");
+        output::print_note(
+            "no database was compiled before this one, so --max-change has nothing to compare with",
+        );
         return Ok(());
     }
     let found = ipgeo_geo::compile::diff(&before, database, GATE_SAMPLES, 1)?;
@@ -156,7 +158,7 @@ fn gate(database: &Path, most: f64) -> anyhow::Result<()> {
             "{share:.2} % changed country since the previous database, more than {most} %\nhelp: `ipgeo geo diff` shows the changes"
         );
     }
-    output::say(&format!("{share:.2} % changed country since the previous database"));
+    output::print_note(&format!("{share:.2} % changed country since the previous database"));
     Ok(())
 }
 
@@ -182,9 +184,9 @@ async fn deploy_database(
     confirm_plan("make these changes?", &flags.execute)?;
     begin()?;
     let run = carry_out(&plan, &aws, &flags.execute, shared).await?;
-    output::say(&run.report(&plan, &command_line()));
+    output::print_note(&run.report(&plan, &command_line()));
     if run.outcome() == DeployOutcome::Halted {
-        output::say("help: `ipgeo geo rollback` restores the previous database");
+        output::print_note("help: `ipgeo geo rollback` restores the previous database");
     }
     Ok(exit_of(&run, regions))
 }

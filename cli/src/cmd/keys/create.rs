@@ -98,13 +98,13 @@ fn reveal(
 ) -> anyhow::Result<()> {
     let identity = Identity::key(&key.hash());
     let new = NewKey { row: KeyRow::new(&identity, record, None, now), api_key: key.expose() };
-    output::data(&output::one(shared.format(), &new, || key.expose().to_owned())?)?;
-    output::say(&format!("{} for {}: {}, {}", record.hint, record.owner, record.tier, record.limit));
-    output::say("store it now: it is not shown again, because only its hash is kept");
+    output::print_data(&output::format_value(shared.format(), &new, || key.expose().to_owned())?)?;
+    output::print_note(&format!("{} for {}: {}, {}", record.hint, record.owner, record.tier, record.limit));
+    output::print_note("store it now: it is not shown again, because only its hash is kept");
     if target.dev
         && let Ok(world) = WorldFile::find(&shared.state)
     {
-        output::say(&format!("try: curl -H 'x-api-key: <the API key>' {}/8.8.8.8", world.nearest));
+        output::print_note(&format!("try: curl -H 'x-api-key: <the API key>' {}/8.8.8.8", world.nearest));
     }
     Ok(())
 }
@@ -168,7 +168,7 @@ async fn known_everywhere(key: &ApiKey, shared: &Shared, target: &Target) {
             tokio::time::sleep(KNOWN_PAUSE).await;
         }
         if !known {
-            output::say(&format!("{region} does not know it yet; replication is still running"));
+            output::print_note(&format!("{region} does not know it yet; replication is still running"));
             return;
         }
     }
@@ -196,13 +196,13 @@ pub(super) async fn rotate(
     let identity = Identity::key(&key.hash());
     // The new one first: if the second write fails, both work and the verb may be run again.
     home.put(&identity, &fresh).await?;
-    let end = now.checked_add(grace).map_err(|_| UsageError::of("--grace is too long"))?;
+    let end = now.checked_add(grace).map_err(|_| UsageError::new("--grace is too long"))?;
     let end = record.expires.map_or(end, |expires| expires.min(end));
     known_everywhere(&key, shared, &args.one.target).await;
     // Before the old one gets an end: an API key that nobody has seen must not take its place.
     let shown = reveal(&key, &fresh, shared, &args.one.target, now);
     revoke_unless_shown(shown, &home, &key).await?;
     home.access.supersede(&old, &identity, end).await?;
-    output::say(&format!("{} expires at {}", record.hint, instant(end)));
+    output::print_note(&format!("{} expires at {}", record.hint, instant(end)));
     Ok(())
 }

@@ -80,7 +80,7 @@ pub(super) async fn print_changed(
 ) -> anyhow::Result<()> {
     let item = home.ledger.item(identity, Month::of(now)).await?;
     let row = KeyRow::new(identity, record, item.as_ref(), now);
-    Ok(output::data(&output::one(shared.format(), &row, || lines_of(&row, &[]))?)?)
+    Ok(output::print_data(&output::format_value(shared.format(), &row, || lines_of(&row, &[]))?)?)
 }
 
 /// An API key as lines of text.

@@ -105,15 +105,15 @@ pub(super) async fn import(
     let (new, known) = (grouped(plan.new.len() as u64), grouped(plan.known));
     let row = ImportRow { new: plan.new.len(), known: plan.known, stored: !args.check };
     if args.check {
-        output::data(&output::one(shared.format(), &row, String::new)?)?;
-        output::say(&format!("no errors; new: {new}, already stored: {known}"));
+        output::print_data(&output::format_value(shared.format(), &row, String::new)?)?;
+        output::print_note(&format!("no errors; new: {new}, already stored: {known}"));
         return Ok(());
     }
     let tally = Tally::new(args.progress, "storing API keys", plan.new.len());
     store_all(&home, &plan.new, || tally.add(1)).await?;
     drop(tally);
-    output::data(&output::one(shared.format(), &row, String::new)?)?;
-    output::say(&format!("stored: {new}, already stored: {known}"));
+    output::print_data(&output::format_value(shared.format(), &row, String::new)?)?;
+    output::print_note(&format!("stored: {new}, already stored: {known}"));
     Ok(())
 }
 
@@ -123,7 +123,7 @@ pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -
     let keys = filter.apply(&all, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
     let nothing = keys.nothing();
     if let Some(message) = &nothing {
-        output::say(&format!("nothing to export: {message}"));
+        output::print_note(&format!("nothing to export: {message}"));
     }
     let owners: HashMap<_, _> = keys
         .found
@@ -132,15 +132,15 @@ pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -
         .collect();
     let rows = export_rows(keys.found);
     if rows.is_empty() && nothing.is_none() {
-        output::say("nothing to export: the only API key is the probes' own");
+        output::print_note("nothing to export: the only API key is the probes' own");
     }
     let repaired = rows.iter().filter(|row| owners.get(&row.hash) != Some(&row.owner)).count();
     if repaired > 0 {
-        output::say(&format!(
+        output::print_note(&format!(
             "owners adjusted to what `import` accepts (at most 200 bytes, no control characters or surrounding spaces): \
              {repaired}; `ipgeo keys update --owner` changes the stored ones"
         ));
     }
     let format = if shared.format() == Format::Table { Format::Csv } else { shared.format() };
-    Ok(output::data(&output::rows(format, &[], &rows, |_| Vec::new())?)?)
+    Ok(output::print_data(&output::format_rows(format, &[], &rows, |_| Vec::new())?)?)
 }

@@ -38,7 +38,7 @@ pub(crate) async fn find_key(text: &str, home: &Home) -> anyhow::Result<(Identit
 pub(crate) fn wrong_name(error: ChooseError) -> anyhow::Error {
     match error {
         ChooseError::None(_) => error.into(),
-        ChooseError::Secret | ChooseError::Several { .. } => UsageError::of(error).into(),
+        ChooseError::Secret | ChooseError::Several { .. } => UsageError::new(error).into(),
     }
 }
 

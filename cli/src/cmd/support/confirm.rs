@@ -19,10 +19,10 @@ fn ask(question: &str, reason: &str, yes: bool, no_input: bool) -> anyhow::Resul
     if yes {
         return Ok(());
     }
-    let answer = if no_input { None } else { output::ask(&format!("{question} [y/N]"))? };
+    let answer = if no_input { None } else { output::prompt(&format!("{question} [y/N]"))? };
     match answer {
         None => {
-            bail!(UsageError::of(format!(
+            bail!(UsageError::new(format!(
                 "{reason}cannot prompt: {}; pass --yes to confirm",
                 obstacle(no_input)
             )))
@@ -38,14 +38,14 @@ pub(crate) fn confirm_name(name: &str, confirm: Option<&str>, no_input: bool) ->
         if confirm == name {
             return Ok(());
         }
-        bail!(UsageError::of(format!("--confirm is `{confirm}`, but the service is `{name}`")));
+        bail!(UsageError::new(format!("--confirm is `{confirm}`, but the service is `{name}`")));
     }
-    let answer = if no_input { None } else { output::ask(&format!("type {name} to continue:"))? };
+    let answer = if no_input { None } else { output::prompt(&format!("type {name} to continue:"))? };
     match answer {
         Some(answer) if answer == name => Ok(()),
         Some(_) => bail!("cancelled: nothing was changed"),
         None => {
-            bail!(UsageError::of(format!("cannot prompt: {}; pass --confirm {name}", obstacle(no_input))))
+            bail!(UsageError::new(format!("cannot prompt: {}; pass --confirm {name}", obstacle(no_input))))
         }
     }
 }

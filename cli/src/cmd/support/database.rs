@@ -35,7 +35,7 @@ impl BuildProgress for Bar {
             BuildPhase::Write => "writing",
         };
         if !output::stderr_is_terminal() {
-            output::say(&format!("{word} the geo database"));
+            output::print_note(&format!("{word} the geo database"));
             return;
         }
         let bar = ProgressBar::new(total).with_message(word);
@@ -67,10 +67,10 @@ pub(crate) fn today() -> Date {
 pub(crate) fn purge_databases(config: &Config, shared: &Shared) -> anyhow::Result<()> {
     let terms = Terms::new(&config.geo.licence, &config.geo.name);
     for file in sources::purge(&shared.state, terms, today()).context("remove previous copies")? {
-        output::say(&format!("removed {}: its licence's retention period has ended", file.display()));
+        output::print_note(&format!("removed {}: its licence's retention period has ended", file.display()));
     }
     for file in purge_artifacts(&shared.state, today()).context("remove previous copies")? {
-        output::say(&format!("removed {}: its licence's retention period has ended", file.display()));
+        output::print_note(&format!("removed {}: its licence's retention period has ended", file.display()));
     }
     Ok(())
 }
@@ -85,7 +85,7 @@ pub(crate) fn print_database(file: &Path, shared: &Shared) -> anyhow::Result<()>
     }
     let database = Database::open(file)?;
     let info = database.info();
-    Ok(output::data(&output::one(shared.format(), info, || lines(file, info))?)?)
+    Ok(output::print_data(&output::format_value(shared.format(), info, || lines(file, info))?)?)
 }
 
 /// A database's metadata as a table.

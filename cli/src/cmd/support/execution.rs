@@ -8,11 +8,11 @@ use super::plan_output::{print_plan, report_faults};
 use super::select::ExecuteArgs;
 use crate::args::Shared;
 use crate::aws::Aws;
+use crate::infra::deploy::progress;
 use crate::infra::deploy::{DeployOutcome, Event, ExecuteOptions, Run, Stop, execute};
 use crate::infra::plan::{Plan, Problem};
 use crate::observe::probe::{Gated, ProbeClient};
 use crate::ui::output::{self, Exit, Format};
-use crate::ui::progress;
 
 /// Executes a plan. Ctrl-C finishes the steps in flight; a second one stops at once.
 pub(crate) async fn carry_out(
@@ -61,7 +61,7 @@ pub(crate) fn shown(plan: &Plan, verbose: bool, shared: &Shared) -> anyhow::Resu
         print_plan(plan, verbose)?;
     } else if plan.is_empty() {
         for note in &plan.notes {
-            output::say(&format!("note: {note}"));
+            output::print_note(&format!("note: {note}"));
         }
         let sink = progress::sink(None, true);
         sink.emit(0, &Event::Started { service: plan.service.clone(), steps: 0, waves: 0 });

@@ -10,15 +10,15 @@ pub(crate) fn print_plan(plan: &Plan, verbose: bool) -> anyhow::Result<()> {
     if !text.is_empty() {
         text.push('\n');
     }
-    text.push_str(&painted(Paint::Head, &shown.last_line));
-    Ok(output::painted_data(&text)?)
+    text.push_str(&painted(Paint::Heading, &shown.last_line));
+    Ok(output::print_painted(&text)?)
 }
 
 /// A plan's line in the colour of its sign.
 fn painted_line(line: &str) -> String {
     let change = line.split_once(": ").map_or(line, |(_, change)| change).trim_start();
     let paint = if !line.starts_with(' ') && !line.starts_with("note:") {
-        Paint::Head
+        Paint::Heading
     } else if line.contains("[DATA OR PIPE]") || change.starts_with("-/+") || change.starts_with("- ") {
         Paint::Danger
     } else if change.starts_with("[IAM]") || change.starts_with('~') {
@@ -34,13 +34,13 @@ fn painted_line(line: &str) -> String {
 /// Prints what blocks a plan.
 pub(crate) fn report_faults(faults: &[Problem]) -> Exit {
     for fault in faults {
-        output::say(&format!("error: {fault}"));
+        output::print_note(&format!("error: {fault}"));
     }
     let (count, block) = match faults.len() {
         1 => ("1 problem".to_owned(), "blocks"),
         count => (format!("{count} problems"), "block"),
     };
-    output::say(&format!("{count} {block} this plan; nothing was changed"));
+    output::print_note(&format!("{count} {block} this plan; nothing was changed"));
     Exit::Failed
 }
 

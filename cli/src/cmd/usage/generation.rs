@@ -150,7 +150,7 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
         |since| format!("complete days and months since {}", output::instant(since)),
     );
     if shared.format() == Format::Table && rows.is_empty() {
-        output::say(&format!("no differences; compared {}: {basis}", counted(compared, "count")));
+        output::print_note(&format!("no differences; compared {}: {basis}", counted(compared, "count")));
         return Ok(());
     }
     let ahead = |ahead: Ahead| match ahead {
@@ -159,7 +159,7 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
         Ahead::Generation => "generation",
         Ahead::Both => "both",
     };
-    let text = output::rows(shared.format(), &COLUMNS, &rows, |row| {
+    let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row| {
         vec![
             row.kind.to_owned(),
             row.name.clone(),
@@ -171,8 +171,8 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
             ahead(row.ahead).to_owned(),
         ]
     })?;
-    output::data(&text)?;
-    output::say(&format!("{}; compared: {basis}", counted(rows.len(), "difference")));
+    output::print_data(&text)?;
+    output::print_note(&format!("{}; compared: {basis}", counted(rows.len(), "difference")));
     Ok(())
 }
 
@@ -197,15 +197,15 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
     }
     let done = Adopted { taken, ..last };
     let columns = ["taken", "same", "ahead", "partial"].map(Column::number);
-    let text = output::rows(shared.format(), &columns, &[done], |done| {
+    let text = output::format_rows(shared.format(), &columns, &[done], |done| {
         [done.taken, done.same, done.ahead, done.partial].map(grouped).to_vec()
     })?;
-    output::data(&text)?;
+    output::print_data(&text)?;
     if done.ahead > 0 {
-        output::say("the ledger changed meanwhile: run the command again for the items under `ahead`");
+        output::print_note("the ledger changed meanwhile: run the command again for the items under `ahead`");
     }
     if done.partial > 0 {
-        output::say(
+        output::print_note(
             "items of months that the shadow ledger only has in part were skipped; restore a backup as a shadow ledger for those",
         );
     }
@@ -226,7 +226,7 @@ pub(super) async fn discard(args: DiscardArgs, shared: &Shared) -> anyhow::Resul
     confirm(&format!("this permanently deletes the table {}", table.name()), args.yes)?;
     table.delete().await?;
     let deleted = Discarded { generation: args.generation.to_string(), table: table.name().to_owned() };
-    output::data(&output::one(shared.format(), &deleted, String::new)?)?;
-    output::say(&format!("deleted {}", deleted.table));
+    output::print_data(&output::format_value(shared.format(), &deleted, String::new)?)?;
+    output::print_note(&format!("deleted {}", deleted.table));
     Ok(())
 }

@@ -45,16 +45,19 @@ pub(super) async fn run(args: LagArgs, shared: &Shared, now: Timestamp) -> anyho
     let regions: Vec<&str> = config.regions.iter().map(|region| region.name.as_str()).collect();
     let rows = lags(&home.ledger.newest().await?, &regions, now);
     let text_of = |ms: Option<i64>| ms.map_or_else(|| "never".to_owned(), duration_text);
-    let text = output::rows(shared.format(), &COLUMNS, &rows, |row: &LagRow| {
+    let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row: &LagRow| {
         let newest = row.newest.as_deref().and_then(|text| text.parse().ok());
         let newest = newest.map_or_else(|| "none".to_owned(), output::instant);
         vec![row.region.clone(), newest, text_of(row.behind_ms), text_of(row.took_ms)]
     })?;
-    output::data(&text)?;
+    output::print_data(&text)?;
     if shared.format() == Format::Table
         && let Some(slowest) = rows.iter().filter_map(|row| row.took_ms).max()
     {
-        output::say(&format!("the newest counted calls took up to {} to be counted", duration_text(slowest)));
+        output::print_note(&format!(
+            "the newest counted calls took up to {} to be counted",
+            duration_text(slowest)
+        ));
     }
     Ok(())
 }

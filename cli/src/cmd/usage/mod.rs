@@ -24,7 +24,7 @@ pub use report::{ReportArgs, TopArgs};
 pub use selection::Kind;
 
 use crate::args::Shared;
-use crate::ui::output::Forms;
+use crate::ui::output::Formats;
 
 /// Verbs of `ipgeo usage`.
 #[derive(Debug, Subcommand)]
@@ -55,8 +55,8 @@ pub enum UsageVerb {
 
 impl UsageVerb {
     /// The output formats that the verb supports.
-    pub(crate) fn forms(&self) -> Forms {
-        if let Self::Report(args) = self { args.forms() } else { Forms::ALL }
+    pub(crate) fn forms(&self) -> Formats {
+        if let Self::Report(args) = self { args.forms() } else { Formats::ALL }
     }
 }
 

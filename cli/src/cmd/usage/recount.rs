@@ -92,7 +92,7 @@ impl<'a> Work<'a> {
         let report = |done: &Replayed| {
             let thousands = done.records / REPORT_EVERY;
             if reported.swap(thousands, Ordering::Relaxed) < thousands {
-                output::say(&progress(done.records, done.added));
+                output::print_note(&progress(done.records, done.added));
             }
         };
         if self.target.dev {

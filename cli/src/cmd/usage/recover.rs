@@ -54,7 +54,7 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
     let home = args.target.home(shared, &config).await?;
     let folder = match (&args.folder, args.target.dev) {
         (Some(folder), _) if !folder.is_dir() => {
-            return Err(UsageError::of(format!("--folder: there is no folder {}", folder.display())).into());
+            return Err(UsageError::new(format!("--folder: there is no folder {}", folder.display())).into());
         }
         (Some(folder), _) => Some(folder.clone()),
         (None, true) => {
@@ -85,7 +85,7 @@ async fn recover<B: FailedBatches>(
     let report = |done: &Recovered| {
         let thousands = done.records / REPORT_EVERY;
         if reported.swap(thousands, Ordering::Relaxed) < thousands {
-            output::say(&progress(done.records, done.added));
+            output::print_note(&progress(done.records, done.added));
         }
     };
     let ledger = RecoveringLedger::new(home.ledger.clone(), now, args.dry_run);
@@ -104,32 +104,32 @@ const COLUMNS: [Column; 6] = [
 ];
 
 fn print(args: &RecoverArgs, done: &Recovered, shared: &Shared) -> anyhow::Result<()> {
-    let text = output::rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
+    let text = output::format_rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
         [done.objects, done.records, done.events, done.added, done.known, done.removed].map(grouped).to_vec()
     })?;
-    output::data(&text)?;
+    output::print_data(&text)?;
     if shared.format() == Format::Table {
         let added = if args.dry_run { "would be added" } else { "added" };
-        output::say(&format!(
+        output::print_note(&format!(
             "{} {added}, {} already counted",
             counted(done.added, "charge"),
             grouped(done.known)
         ));
     }
     if done.unreadable > 0 {
-        output::say(&format!("unreadable objects, records or lines: {}", grouped(done.unreadable)));
+        output::print_note(&format!("unreadable objects, records or lines: {}", grouped(done.unreadable)));
     }
     for name in &done.unreadable_objects {
-        output::say(&format!("{name}: not a failed batch written by Lambda"));
+        output::print_note(&format!("{name}: not a failed batch written by Lambda"));
     }
     if done.undecided_records > 0 {
-        output::say(&format!(
+        output::print_note(&format!(
             "records skipped by an older version of the counter: {}; events that it may have counted were not added",
             grouped(done.undecided_records)
         ));
     }
     if !done.alerts.is_empty() {
-        output::say(&format!(
+        output::print_note(&format!(
             "new alerts recorded but not sent: {}; `ipgeo usage alerts` lists them",
             grouped(done.alerts.len() as u64)
         ));

@@ -76,7 +76,7 @@ pub(super) async fn replay(args: ReplayArgs, shared: &Shared, now: Timestamp) ->
     };
     print(&done, shared)?;
     if let Some(generation) = &args.into {
-        output::say(&format!("compare it with the ledger: ipgeo usage diff {generation}"));
+        output::print_note(&format!("compare it with the ledger: ipgeo usage diff {generation}"));
     }
     Ok(())
 }
@@ -113,32 +113,32 @@ const COLUMNS: [Column; 6] = [
 ];
 
 fn print(done: &Replayed, shared: &Shared) -> anyhow::Result<()> {
-    let text = output::rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
+    let text = output::format_rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
         [done.shards, done.records, done.events, done.added, done.known, done.repeated_events]
             .map(grouped)
             .to_vec()
     })?;
-    output::data(&text)?;
+    output::print_data(&text)?;
     if shared.format() == Format::Table {
         let rest = if done.unreadable > 0 {
             format!("; unreadable records or lines: {}", grouped(done.unreadable))
         } else {
             String::new()
         };
-        output::say(&format!(
+        output::print_note(&format!(
             "{} added, {} already counted{rest}",
             counted(done.added, "charge"),
             grouped(done.known)
         ));
     }
     if done.earlier_shards > 0 {
-        output::say(&format!(
+        output::print_note(&format!(
             "{} read from the last counted record, which is before the requested time",
             counted(done.earlier_shards, "shard")
         ));
     }
     if !done.alerts.is_empty() {
-        output::say(&format!(
+        output::print_note(&format!(
             "new alerts recorded but not sent: {}; `ipgeo usage alerts` lists them",
             grouped(done.alerts.len() as u64)
         ));

@@ -13,7 +13,7 @@ use crate::args::Shared;
 use crate::cmd::support::numbers::{month, rows};
 use crate::cmd::support::{Target, counted, load_config};
 use crate::keys::{Grace, parse_grace};
-use crate::ui::output::{self, Column, Format, Forms, UsageError, grouped};
+use crate::ui::output::{self, Column, Format, Formats, UsageError, grouped};
 use crate::usage::report::{By, Row, report, top};
 
 /// Flags of `ipgeo usage report`.
@@ -50,8 +50,8 @@ pub struct ReportArgs {
 
 impl ReportArgs {
     /// With `--html` the page is written to a file and nothing is printed.
-    pub(crate) fn forms(&self) -> Forms {
-        if self.html.is_some() { Forms::TEXT } else { Forms::ALL }
+    pub(crate) fn forms(&self) -> Formats {
+        if self.html.is_some() { Formats::TEXT } else { Formats::ALL }
     }
 }
 
@@ -120,7 +120,9 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
     let (mut items, keys) = read(&home, &months, args.kind.map(Into::into)).await?;
     if let Some(owner) = &args.owner {
         if keys.values().all(|record| record.owner != *owner) {
-            output::say(&format!("no API key has the owner `{owner}`; `ipgeo keys list` shows the owners"));
+            output::print_note(&format!(
+                "no API key has the owner `{owner}`; `ipgeo keys list` shows the owners"
+            ));
         }
         items.retain(|item| keys.get(&item.identity).is_some_and(|record| record.owner == *owner));
     }
@@ -137,14 +139,14 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
         })
         .collect();
     if tables.iter().all(|(_, rows)| rows.is_empty()) && shared.format() == Format::Table {
-        output::say(&format!("no calls counted from {} to {}, UTC", span.from, span.to));
+        output::print_note(&format!("no calls counted from {} to {}, UTC", span.from, span.to));
         return Ok(());
     }
     print(&tables, shared)?;
     if shared.format() == Format::Table {
         let rows = report(&once, &keys, false, None, span);
         let calls = rows.iter().filter_map(|row| row.calls).fold(0, u64::saturating_add);
-        output::say(&format!("{} from {} to {}, UTC", counted(calls, "call"), span.from, span.to));
+        output::print_note(&format!("{} from {} to {}, UTC", counted(calls, "call"), span.from, span.to));
     }
     Ok(())
 }
@@ -153,11 +155,11 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
 fn print(tables: &[(Section, Vec<Row>)], shared: &Shared) -> anyhow::Result<()> {
     if shared.format() != Format::Table {
         let rows: Vec<Row> = tables.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
-        return Ok(output::data(&output::rows(shared.format(), &[], &rows, |_| Vec::new())?)?);
+        return Ok(output::print_data(&output::format_rows(shared.format(), &[], &rows, |_| Vec::new())?)?);
     }
     let texts: Vec<String> =
         tables.iter().map(|(section, rows)| table(*section, rows)).collect::<anyhow::Result<_>>()?;
-    Ok(output::data(&texts.join("\n\n"))?)
+    Ok(output::print_data(&texts.join("\n\n"))?)
 }
 
 fn table(section: Section, rows: &[Row]) -> anyhow::Result<String> {
@@ -172,7 +174,7 @@ fn table(section: Section, rows: &[Row]) -> anyhow::Result<String> {
     }
     columns.extend(section.part.map(|part| Column::text(part.word())));
     columns.push(Column::number(if section.part == Some(By::Verdict) { "requests" } else { "calls" }));
-    output::rows(Format::Table, &columns, rows, |row| {
+    output::format_rows(Format::Table, &columns, rows, |row| {
         let mut cells = Vec::new();
         if section.by_identity {
             cells.extend([row.kind.to_owned(), row.name.clone(), row.owner.clone(), row.tier.clone()]);

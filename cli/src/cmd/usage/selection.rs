@@ -44,7 +44,7 @@ pub(super) fn days(
     let (from, to) = match (month, since) {
         (Some(month), _) => (month.first(), month.first().last_of_month()),
         (None, Some(since)) => {
-            let from = now.checked_sub(since).map_err(|_| UsageError::of("--since is too long ago"))?;
+            let from = now.checked_sub(since).map_err(|_| UsageError::new("--since is too long ago"))?;
             (TimeZone::UTC.to_datetime(from).date(), today)
         }
         (None, None) => (today.first_of_month(), today.last_of_month()),

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::out::refuse_source_overwrite;
 use super::{FetchError, made_at};
 use crate::config::Config;
-use crate::fs::{folder_of, temporary};
+use crate::fs::{parent_folder, temporary};
 use crate::geo::licence;
 
 /// Compiles sources into the database `out`. The same sources give the same bytes: the result has the date of the newest
@@ -63,7 +63,7 @@ fn write_database(
         let path = path.to_owned();
         move |source| FetchError::Write { path, source }
     };
-    let folder = folder_of(out);
+    let folder = parent_folder(out);
     std::fs::create_dir_all(folder).map_err(failed(folder))?;
     let mut file = temporary(folder).map_err(failed(folder))?;
     let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());

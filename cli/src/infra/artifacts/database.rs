@@ -10,7 +10,7 @@ use zip::ZipArchive;
 use super::index::Index;
 use super::prepare::{DATABASE_NAME, NOTE_NAME, PrepareError, file_of, geo_zip};
 use crate::config::Config;
-use crate::fs::{folder_of, temporary};
+use crate::fs::{parent_folder, temporary};
 use crate::geo::licence::Terms;
 use crate::infra::plan::ArtifactFile;
 
@@ -47,7 +47,7 @@ pub fn database_zip(state: &Path, digest: &str) -> Option<PathBuf> {
 pub fn unzip_database(zip: &Path, out: &Path) -> io::Result<()> {
     let mut archive = ZipArchive::new(File::open(zip)?).map_err(io::Error::other)?;
     let mut entry = archive.by_name(DATABASE_NAME).map_err(io::Error::other)?;
-    let folder = folder_of(out);
+    let folder = parent_folder(out);
     std::fs::create_dir_all(folder)?;
     let mut file = temporary(folder)?;
     io::copy(&mut entry, file.as_file_mut())?;

@@ -30,9 +30,9 @@ impl Format {
 
 /// The formats that a verb supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Forms(&'static [Format]);
+pub struct Formats(&'static [Format]);
 
-impl Forms {
+impl Formats {
     /// Rows or one value, in any format.
     pub const ALL: Self = Self(&[Format::Table, Format::Json, Format::Jsonl, Format::Csv]);
     /// Events of a running plan; both JSON formats print one object a line.
@@ -60,12 +60,12 @@ mod tests {
 
     #[test]
     fn a_missing_form_is_refused_with_those_that_there_are() {
-        assert!(Forms::ALL.check(Format::Csv).is_ok());
-        let told = |forms: Forms| forms.check(Format::Csv).expect_err("refused").to_string();
+        assert!(Formats::ALL.check(Format::Csv).is_ok());
+        let told = |forms: Formats| forms.check(Format::Csv).expect_err("refused").to_string();
         assert_eq!(
-            told(Forms::EVENTS),
+            told(Formats::EVENTS),
             "this command does not support `-o csv`; its formats are table, json, jsonl"
         );
-        assert_eq!(told(Forms::TEXT), "this command does not support `-o csv`; its only format is table");
+        assert_eq!(told(Formats::TEXT), "this command does not support `-o csv`; its only format is table");
     }
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 pub use cells::unescaped;
 pub use document::{json, json_line, one};
 pub use error::{Exit, UsageError, report_error};
-pub use form::{Format, Forms};
+pub use form::{Format, Formats};
 pub use html::{PageError, html_page};
 pub use table::{Align, Column, grouped, printable};
 
@@ -80,7 +80,7 @@ pub fn painted(paint: Paint, text: &str) -> String {
         Paint::Add => Style::new().fg_color(Some(AnsiColor::Green.into())),
         Paint::Change => Style::new().fg_color(Some(AnsiColor::Yellow.into())),
         Paint::Danger => Style::new().fg_color(Some(AnsiColor::Red.into())).bold(),
-        Paint::Head => Style::new().bold(),
+        Paint::Heading => Style::new().bold(),
     };
     format!("{style}{text}{style:#}")
 }

@@ -64,7 +64,7 @@ impl Sink for Bars {
         match event {
             Event::Wave { wave, .. } => {
                 drawn.settle();
-                drawn.head(&painted(Paint::Head, wave.title()));
+                drawn.head(&painted(Paint::Heading, wave.title()));
             }
             Event::Step { region, step } => drawn.bar(region).set_message(step.clone()),
             Event::Progress { region, step, progress } => {

@@ -7,9 +7,9 @@ pub(super) struct Json;
 
 impl Sink for Json {
     fn emit(&self, at_ms: u64, event: &Event) {
-        if let Ok(line) = output::json_line(&EventLine { schema: SCHEMA, at_ms, event }) {
+        if let Ok(line) = output::to_json_line(&EventLine { schema: SCHEMA, at_ms, event }) {
             // A reader who has left does not stop a deploy.
-            let _ = output::data(&line);
+            let _ = output::print_data(&line);
         }
     }
 }

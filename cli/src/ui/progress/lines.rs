@@ -58,7 +58,7 @@ impl Lines {
 impl Sink for Lines {
     fn emit(&self, at_ms: u64, event: &Event) {
         if let Some(line) = self.line(at_ms, event) {
-            output::say(&format!("[{}] {line}", clock(at_ms)));
+            output::print_note(&format!("[{}] {line}", clock(at_ms)));
         }
     }
 }

@@ -51,7 +51,11 @@ impl Tally {
                 done.0 += count;
                 if done.1.elapsed() >= LINE_EVERY {
                     done.1 = Instant::now();
-                    output::say(&format!("{what}: {}/{}", grouped(done.0 as u64), grouped(*total as u64)));
+                    output::print_note(&format!(
+                        "{what}: {}/{}",
+                        grouped(done.0 as u64),
+                        grouped(*total as u64)
+                    ));
                 }
             }
             Shown::Nothing => {}
