@@ -13,7 +13,7 @@ use crate::cmd::{
 };
 use crate::complete::with_candidates;
 use crate::config::state_folder;
-use crate::ui::output::{self, Color, Exit, Format, Forms, report_error};
+use crate::ui::output::{self, Color, Exit, Format, Formats, report_error};
 
 /// The variable by which a shell asks for completion.
 pub const COMPLETE_VARIABLE: &str = "IPGEO_COMPLETE";
@@ -125,7 +125,7 @@ enum Verb {
 
 impl Verb {
     /// The output formats that the verb supports.
-    fn forms(&self) -> Forms {
+    fn forms(&self) -> Formats {
         match self {
             Self::Keys(_)
             | Self::Plan(_)
@@ -134,16 +134,16 @@ impl Verb {
             | Self::Simulate(_)
             | Self::Quota(_)
             | Self::Probe(_)
-            | Self::Doctor(_) => Forms::ALL,
+            | Self::Doctor(_) => Formats::ALL,
             Self::Render(args) => args.forms(),
             Self::Status(args) => args.forms(),
             Self::Traffic(verb) => verb.forms(),
             Self::Usage(verb) => verb.forms(),
             Self::Geo(verb) => verb.forms(),
             Self::Logs(args) => args.forms(),
-            Self::Deploy(_) | Self::Destroy(_) | Self::Dev(_) => Forms::EVENTS,
-            Self::Iam(_) | Self::Schema => Forms::DOCUMENT,
-            Self::Init(_) | Self::Completions(_) | Self::Man(_) => Forms::TEXT,
+            Self::Deploy(_) | Self::Destroy(_) | Self::Dev(_) => Formats::EVENTS,
+            Self::Iam(_) | Self::Schema => Formats::DOCUMENT,
+            Self::Init(_) | Self::Completions(_) | Self::Man(_) => Formats::TEXT,
         }
     }
 }
@@ -174,13 +174,13 @@ pub fn main() -> Exit {
             match without_api_keys(&text) {
                 // What can't be printed can't be told about either.
                 Cow::Borrowed(_) => drop(error.print()),
-                Cow::Owned(masked) => output::say(masked.trim_end()),
+                Cow::Owned(masked) => output::print_note(masked.trim_end()),
             }
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
     cli.shared = cli.shared.settled();
-    cli.shared.color.choose();
+    cli.shared.color.apply();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -195,7 +195,7 @@ pub fn main() -> Exit {
         Ok(exit) => exit,
         Err(error) => {
             report_error(&error);
-            Exit::of(&error)
+            Exit::from_error(&error)
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A failed call of any service, as code and message.
 
-use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
+use ipgeo_contract::error_chain;
 
 use crate::infra::cloud::{NO_REASON, Problem, StepError, explain};
 
@@ -60,12 +61,7 @@ where
                 // An answer without a code is an answer all the same.
                 Self { code: Some(code.unwrap_or_else(|| "Unknown".to_owned())), message }
             }
-            None => {
-                let chain = DisplayErrorContext(&error).to_string();
-                // The chain ends with a debug dump, which helps nobody.
-                let message = chain.split(" (").next().unwrap_or(&chain).to_owned();
-                Self { code: None, message }
-            }
+            None => Self { code: None, message: error_chain(&error, ": ") },
         }
     }
 }

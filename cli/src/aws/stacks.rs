@@ -14,6 +14,7 @@ use super::session::Session;
 use crate::infra::cloud::{Done, Progress, StepError};
 use crate::infra::plan::{ObservedStack, PROTECTED, StackChange};
 use crate::infra::stacks::{Names, StackKind};
+use crate::ui::format::duration;
 
 type Tell<'a> = &'a (dyn Fn(Progress) + Sync);
 
@@ -214,10 +215,8 @@ impl Work<'_> {
 /// One pause between two looks; an error when patience is at its end.
 pub(super) async fn pause(session: &Session, began: std::time::Instant, what: &str) -> Result<(), StepError> {
     if began.elapsed() > session.patience {
-        let minutes = session.patience.as_secs() / 60;
-        return Err(StepError::of(format!(
-            "{what} is not ready after {minutes} minutes; it may go on without us"
-        )));
+        let waited = duration(session.patience.as_secs());
+        return Err(StepError::of(format!("{what} is not ready after {waited}; AWS may still complete it")));
     }
     // Regions that began together should not ask together for ever.
     let jitter = fastrand::f64() * 0.4 + 0.8;

@@ -63,7 +63,7 @@ pub(super) fn agreed(question: &str, args: &ExecuteArgs) -> anyhow::Result<bool>
     if args.yes {
         return Ok(true);
     }
-    let answer = if args.no_input { None } else { output::ask(&format!("{question} [y/N]"))? };
+    let answer = if args.no_input { None } else { output::prompt(&format!("{question} [y/N]"))? };
     let Some(answer) = answer else {
         return Err(UsageError("nobody is there to be asked: say --yes".to_owned()).into());
     };
@@ -75,7 +75,7 @@ pub(crate) fn confirm(what: &str, yes: bool) -> anyhow::Result<()> {
     if yes {
         return Ok(());
     }
-    match output::ask(&format!("{what}; go on? [y/N]"))? {
+    match output::prompt(&format!("{what}; go on? [y/N]"))? {
         None => bail!(UsageError(format!(
             "{what}: cannot prompt: stdin is not a terminal; pass --yes to confirm"
         ))),
@@ -92,7 +92,7 @@ pub(super) fn named(name: &str, confirm: Option<&str>, no_input: bool) -> anyhow
         }
         return Err(UsageError(format!("--confirm names `{confirm}`, and the service is `{name}`")).into());
     }
-    let answer = if no_input { None } else { output::ask(&format!("type {name} to go on:"))? };
+    let answer = if no_input { None } else { output::prompt(&format!("type {name} to go on:"))? };
     match answer {
         Some(answer) => Ok(answer == name),
         None => Err(UsageError(format!("nobody is there to be asked: say --confirm {name}")).into()),

@@ -56,5 +56,5 @@ pub(crate) fn run(args: &CompletionsArgs) -> anyhow::Result<()> {
     let shell = shells.completer(args.shell.as_str()).context("no such shell")?;
     let mut script = Vec::new();
     shell.write_registration(COMPLETE_VARIABLE, "ipgeo", "ipgeo", "ipgeo", &mut script)?;
-    Ok(output::data(String::from_utf8(script)?.trim_end())?)
+    Ok(output::print_data(String::from_utf8(script)?.trim_end())?)
 }

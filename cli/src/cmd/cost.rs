@@ -174,7 +174,10 @@ pub(crate) fn run(args: &CostArgs, shared: &Shared) -> anyhow::Result<Exit> {
     };
     print(&quotation, &ours, shared)?;
     if let (true, Some(most)) = (over, args.max_monthly) {
-        output::say(&format!("over budget: a month costs ${:.2}, and ${most:.2} is the most", ours.total()));
+        output::print_note(&format!(
+            "over budget: a month costs ${:.2}, and ${most:.2} is the most",
+            ours.total()
+        ));
     }
     Ok(if over { Exit::OverBudget } else { Exit::Done })
 }
@@ -194,7 +197,7 @@ fn accuracy(config: &Config, bill: &Bill, replicas: f64) -> Accuracy {
 
 fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Result<()> {
     if shared.format() == Format::Json {
-        return Ok(output::data(&output::json(quotation)?)?);
+        return Ok(output::print_data(&output::to_json(quotation)?)?);
     }
     let rows = quotation.rows;
     let has = |text: fn(&Row) -> &str| rows.iter().any(|row| !text(row).is_empty());
@@ -211,7 +214,7 @@ fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Res
         columns.extend([Column::number("amount"), Column::text("unit")]);
     }
     columns.extend([Column::number("$ a month"), Column::number("design of 2018"), Column::text("")]);
-    let table = output::rows(shared.format(), &columns, rows, |row| {
+    let table = output::format_rows(shared.format(), &columns, rows, |row| {
         let mut cells = Vec::new();
         if by_line || !by_region {
             cells.push(row.line.clone());
@@ -228,7 +231,7 @@ fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Res
         cells.push(if row.estimate { "~".to_owned() } else { String::new() });
         cells
     })?;
-    output::data(&table)?;
+    output::print_data(&table)?;
     if shared.format() == Format::Table {
         tell(quotation, bill);
     }
@@ -238,26 +241,26 @@ fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Res
 /// What a bill rests on, for people.
 fn tell(quotation: &Quotation<'_>, bill: &Bill) {
     let (prices, accuracy) = (&quotation.prices, &quotation.accuracy);
-    output::say(&format!("prices of {}: {}", prices.date, prices.source));
+    output::print_note(&format!("prices of {}: {}", prices.date, prices.source));
     if quotation.base_prices {
-        output::say(&format!("every region is billed at {}'s prices", prices.base_region));
+        output::print_note(&format!("every region is billed at {}'s prices", prices.base_region));
     } else if prices.estimated {
-        output::say(&format!("~ {}", prices.estimate));
+        output::print_note(&format!("~ {}", prices.estimate));
         let base = quotation.total_at_base_prices;
-        output::say(&format!("at {}'s prices in every region: ${base:.2}", prices.base_region));
+        output::print_note(&format!("at {}'s prices in every region: ${base:.2}", prices.base_region));
     }
     let free = |line: &Line| *line >= Line::FreeFunctionRequests;
     let taken: f64 = bill.entries.iter().filter(|entry| free(&entry.line)).map(|entry| entry.usd).sum();
     if taken < 0.0 {
-        output::say(&format!("what every account has for nothing takes off ${:.2}", -taken));
+        output::print_note(&format!("what every account has for nothing takes off ${:.2}", -taken));
     }
-    output::say(&format!(
+    output::print_note(&format!(
         "counts are exact; a limit that is reached holds everywhere within {:.0} s, so that a caller at 1 call/s gets at \
          most {:.0} calls more; each environment lets {} thousandths of an anonymous limit through unread",
         accuracy.holds_within_s, accuracy.holds_within_s, accuracy.quiet_permille
     ));
     if accuracy.shards_needed > STREAM_SHARDS {
-        output::say(&format!(
+        output::print_note(&format!(
             "the busiest second needs {} shards, which are billed; the home stack has {STREAM_SHARDS}",
             accuracy.shards_needed
         ));

@@ -53,12 +53,12 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
         return Ok(Exit::Done);
     }
     if !agreed("make these changes?", &args.execute)? {
-        output::say("nothing was changed");
+        output::print_note("nothing was changed");
         return Ok(Exit::Failed);
     }
     deployment.remember_database(&shared.state)?;
     let run = carry_out(&plan, &deployment.aws, &args.execute, shared).await?;
-    output::say(&run.report(&plan, &again()));
+    output::print_note(&run.report(&plan, &again()));
     if args.rollback && matches!(run.outcome(), DeployOutcome::Failed | DeployOutcome::Halted) {
         roll_back(&plan, &run, &deployment, &args.execute, shared).await?;
     }
@@ -73,7 +73,7 @@ async fn settled(deployment: &Deployment) -> anyhow::Result<Observed> {
         if busy.is_empty() {
             return Ok(observed);
         }
-        output::say(&format!("waiting: {}", busy.join(", ")));
+        output::print_note(&format!("waiting: {}", busy.join(", ")));
         tokio::time::sleep(BUSY_PAUSE).await;
     }
 }
@@ -87,11 +87,11 @@ async fn roll_back(
 ) -> anyhow::Result<()> {
     let back = plan::rollback(plan, &run.changed, &run.failed);
     if back.is_empty() {
-        output::say("nothing is left to return");
+        output::print_note("nothing is left to return");
         return Ok(());
     }
-    output::say("returning what this run has changed");
+    output::print_note("returning what this run has changed");
     let returned = carry_out(&back, &deployment.aws, args, shared).await?;
-    output::say(&returned.report(&back, &again()));
+    output::print_note(&returned.report(&back, &again()));
     Ok(())
 }

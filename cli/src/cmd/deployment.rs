@@ -71,7 +71,8 @@ impl Deployment {
             project: project(&file),
             executable: std::env::current_exe().and_then(std::fs::canonicalize).ok(),
         };
-        let prepared = tokio::task::block_in_place(|| prepare(&config, &sources, &|line| output::say(line)))?;
+        let prepared =
+            tokio::task::block_in_place(|| prepare(&config, &sources, &|line| output::print_note(line)))?;
         let probe = probe_of(&config, &database)?;
         let options = PlanOptions {
             scope,

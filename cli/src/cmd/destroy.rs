@@ -44,18 +44,18 @@ pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Ex
         Err(error) => return Ok(refused(error.into_problems()?, shared)),
     };
     if plan.is_empty() && shared.format() == Format::Table {
-        plan.notes.iter().for_each(|note| output::say(&format!("note: {note}")));
-        output::say("nothing of it is deployed");
+        plan.notes.iter().for_each(|note| output::print_note(&format!("note: {note}")));
+        output::print_note("nothing of it is deployed");
         return Ok(Exit::Done);
     }
     if !shown(&plan, false, shared)? {
         return Ok(Exit::Done);
     }
     if !named(&plan.service, args.confirm.as_deref(), args.execute.no_input)? {
-        output::say("nothing was changed");
+        output::print_note("nothing was changed");
         return Ok(Exit::Failed);
     }
     let run = carry_out(&plan, &aws, &args.execute, shared).await?;
-    output::say(&run.report(&plan, &again()));
+    output::print_note(&run.report(&plan, &again()));
     Ok(exit_of(&run, observed.deployed_regions().len()))
 }

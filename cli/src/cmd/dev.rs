@@ -14,7 +14,7 @@ use super::geo::Bar;
 use super::load_config;
 use crate::cli::Shared;
 use crate::dev::{Options, World, has_location, ready_json, serve_database, welcome};
-use crate::fs::keep_private;
+use crate::fs::restrict_umask;
 use crate::ui::output::{self, Exit, Format, UsageError};
 use crate::world::{StateLock, WorldFile, make_state};
 
@@ -73,7 +73,7 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
         .into());
     }
     let state = &shared.state;
-    keep_private();
+    restrict_umask();
     make_state(state).with_context(|| format!("create {}", state.display()))?;
     let lock = StateLock::take(state, nonce()?)?;
     let stores = state.join("stores");
@@ -101,12 +101,20 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
     if shared.format() == Format::Table {
         let lags = (options.log_lag, options.replication_lag);
         let throttled = options.throttled;
-        output::data(&welcome(&config, &world.file, &info, served.is_sample, args.caller, lags, throttled))?;
+        output::print_data(&welcome(
+            &config,
+            &world.file,
+            &info,
+            served.is_sample,
+            args.caller,
+            lags,
+            throttled,
+        ))?;
     } else {
-        output::data(&ready_json(&world.file))?;
+        output::print_data(&ready_json(&world.file))?;
     }
     signals.end().await;
-    output::say(
+    output::print_note(
         "stopping: counting the remaining usage; press Ctrl-C again to stop now and count it at the next start",
     );
     WorldFile::remove(state);

@@ -210,13 +210,13 @@ async fn follow<P: UsagePath>(path: &P, regions: &[String], pace: TracePace) -> 
 /// Prints the findings; the exit status is 1 if one fails.
 fn finish(checks: &[Check], regions: usize, shared: &Shared) -> anyhow::Result<Exit> {
     if shared.format() == Format::Table {
-        output::data(&output::printable(&text(checks, regions)))?;
+        output::print_data(&output::printable(&text(checks, regions)))?;
     } else {
-        output::data(&output::rows(shared.format(), &[], checks, |_| Vec::new())?)?;
+        output::print_data(&output::format_rows(shared.format(), &[], checks, |_| Vec::new())?)?;
     }
     let count = |mark| checks.iter().filter(|check| check.mark == mark).count();
     let failed = count(Mark::Fail);
-    output::say(&format!(
+    output::print_note(&format!(
         "{} ok, {} warn, {failed} fail, {} not checked",
         count(Mark::Ok),
         count(Mark::Warn),

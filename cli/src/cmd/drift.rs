@@ -10,6 +10,7 @@ use crate::aws::Aws;
 use crate::cli::Shared;
 use crate::infra::cloud::{Ask, observe};
 use crate::infra::stacks::StackKind;
+use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Exit};
 
 /// Flags of `ipgeo drift`.
@@ -44,7 +45,7 @@ pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit
     let stacks: Vec<(&str, StackKind)> = stacks
         .flat_map(|(name, region)| region.stacks.keys().map(move |kind| (name.as_str(), *kind)))
         .collect();
-    output::say(&format!("looking at {} stacks", stacks.len()));
+    output::print_note(&format!("checking {}", counted(stacks.len(), "stack")));
     let looked = join_all(stacks.iter().map(|(region, kind)| aws.drift(region, *kind))).await;
     let (mut rows, mut unread) = (Vec::new(), 0);
     for ((region, stack), found) in stacks.into_iter().zip(looked) {
@@ -58,7 +59,9 @@ pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit
             })),
             Err(error) => {
                 unread += 1;
-                output::say(&format!("error: {region}: the {stack} stack can't be looked at: {error}"));
+                output::print_note(&format!(
+                    "error: {region}: the {stack} stack can't be looked at: {error}"
+                ));
             }
         }
     }
@@ -79,10 +82,10 @@ fn print(rows: &[Row], shared: &Shared) -> anyhow::Result<()> {
         Column::text("what"),
     ];
     if rows.is_empty() && shared.format() == output::Format::Table {
-        output::say("nothing was changed behind the stacks' back");
+        output::print_note("nothing was changed behind the stacks' back");
         return Ok(());
     }
-    let text = output::rows(shared.format(), &columns, rows, |row| {
+    let text = output::format_rows(shared.format(), &columns, rows, |row| {
         vec![
             row.region.clone(),
             row.stack.clone(),
@@ -91,5 +94,5 @@ fn print(rows: &[Row], shared: &Shared) -> anyhow::Result<()> {
             row.properties.join("; "),
         ]
     })?;
-    Ok(output::data(&text)?)
+    Ok(output::print_data(&text)?)
 }

@@ -8,11 +8,11 @@ use super::plan::{print, tell_faults};
 use super::status::PROBE_TIMEOUT;
 use crate::aws::Aws;
 use crate::cli::Shared;
+use crate::infra::deploy::progress;
 use crate::infra::deploy::{DeployOutcome, Event, ExecuteOptions, Run, Stop, execute};
 use crate::infra::plan::{Plan, Problem};
 use crate::observe::probe::{Gated, ProbeClient};
 use crate::ui::output::{self, Exit, Format};
-use crate::ui::progress;
 
 /// Carries a plan out. Ctrl-C finishes what is under way; a second one stops at once.
 pub(super) async fn carry_out(
@@ -61,7 +61,7 @@ pub(super) fn shown(plan: &Plan, verbose: bool, shared: &Shared) -> anyhow::Resu
         print(plan, verbose)?;
     } else if plan.is_empty() {
         for note in &plan.notes {
-            output::say(&format!("note: {note}"));
+            output::print_note(&format!("note: {note}"));
         }
         let sink = progress::sink(None, true);
         sink.tell(0, &Event::Started { service: plan.service.clone(), steps: 0, waves: 0 });

@@ -17,11 +17,11 @@ use super::numbers::{addresses, percent};
 use super::{geo_rollout as rollout, load_config};
 use crate::cli::Shared;
 use crate::config::Config;
-use crate::fs::in_a_folder;
+use crate::fs::require_folder;
 use crate::geo::licence::{Copy, Standing, Terms, standing};
 use crate::geo::sources::{self, Lock, LockError, LockedDatabase, Places, Web};
 use crate::infra::artifacts::purge_artifacts;
-use crate::ui::output::{self, Column, Exit, Format, Forms, UsageError, grouped};
+use crate::ui::output::{self, Column, Exit, Format, Formats, UsageError, grouped};
 
 /// Verbs of `ipgeo geo`.
 #[derive(Debug, Subcommand)]
@@ -120,8 +120,8 @@ pub struct PinArgs {
 
 impl GeoVerb {
     /// The output formats that the verb supports.
-    pub(crate) fn forms(&self) -> Forms {
-        if matches!(self, Self::Rollout(_) | Self::Rollback(_)) { Forms::EVENTS } else { Forms::ALL }
+    pub(crate) fn forms(&self) -> Formats {
+        if matches!(self, Self::Rollout(_) | Self::Rollback(_)) { Formats::EVENTS } else { Formats::ALL }
     }
 }
 
@@ -154,7 +154,7 @@ impl BuildProgress for Bar {
             BuildPhase::Write => "writing",
         };
         if !output::stderr_is_terminal() {
-            output::say(&format!("{word} the geo database"));
+            output::print_note(&format!("{word} the geo database"));
             return;
         }
         let bar = ProgressBar::new(total).with_message(word);
@@ -200,10 +200,10 @@ pub(super) fn today() -> Date {
 pub(super) fn purge(config: &Config, shared: &Shared) -> anyhow::Result<()> {
     let terms = Terms::of(&config.geo.licence, &config.geo.name);
     for file in sources::purge(&shared.state, terms, today()).context("remove old copies")? {
-        output::say(&format!("removed {}: its licence lets nobody keep it longer", file.display()));
+        output::print_note(&format!("removed {}: its licence lets nobody keep it longer", file.display()));
     }
     for file in purge_artifacts(&shared.state, today()).context("remove old copies")? {
-        output::say(&format!("removed {}: its licence lets nobody keep it longer", file.display()));
+        output::print_note(&format!("removed {}: its licence lets nobody keep it longer", file.display()));
     }
     Ok(())
 }
@@ -213,7 +213,7 @@ fn fetch_sources(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     let here = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let lock_path = Lock::path(&path);
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
-    output::say("fetching the source databases of regions.toml");
+    output::print_note("fetching the source databases of regions.toml");
     let places = Places { here, state: &shared.state, npm: &args.npm, web: Web::default() };
     let fetched = sources::fetch(&config, places, &mut lock, Timestamp::now())?;
     lock.write(&lock_path)?;
@@ -225,13 +225,13 @@ fn fetch_sources(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
         Column::text("sha-256"),
         Column::text(""),
     ];
-    let text = output::rows(shared.format(), &columns, &fetched, |file| {
+    let text = output::format_rows(shared.format(), &columns, &fetched, |file| {
         let outcome = format!("{:?}", file.outcome).to_lowercase();
         let digest = file.sha256.get(..12).unwrap_or_default().to_owned();
         vec![file.source.clone(), file.file.display().to_string(), grouped(file.bytes), digest, outcome]
     })?;
-    output::data(&text)?;
-    output::say(&format!("{} names them; now `ipgeo geo build` compiles them", lock_path.display()));
+    output::print_data(&text)?;
+    output::print_note(&format!("{} names them; now `ipgeo geo build` compiles them", lock_path.display()));
     Ok(())
 }
 
@@ -263,7 +263,7 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     let named = args.out.is_some();
     let out = args.out.unwrap_or_else(|| served(&shared.state));
     if named {
-        in_a_folder(&out).with_context(|| format!("write {}", out.display()))?;
+        require_folder(&out).with_context(|| format!("write {}", out.display()))?;
     }
     if args.sample {
         if named {
@@ -293,7 +293,7 @@ fn build(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
         lock.database = Some(LockedDatabase::of(&info, digest, digests));
         lock.write(&lock_path)?;
     } else if !Terms::of(&config.geo.licence, &config.geo.name).pass_on {
-        output::say("the licence does not let this file be given to others");
+        output::print_note("the licence does not let this file be given to others");
     }
     purge(&config, shared)?;
     inspect(InspectArgs { file: Some(out) }, shared)
@@ -346,7 +346,7 @@ fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
     }
     let found = compare(&old, &new, args.samples, args.seed)?;
     if shared.format() == Format::Json {
-        output::data(&output::json(&found)?)?;
+        output::print_data(&output::to_json(&found)?)?;
     } else {
         let columns = [
             Column::text("drawn from"),
@@ -358,7 +358,7 @@ fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
             Column::number("gained"),
             Column::number("lost"),
         ];
-        let text = output::rows(shared.format(), &columns, &found.sampled, |one| {
+        let text = output::format_rows(shared.format(), &columns, &found.sampled, |one| {
             vec![
                 one.drawn_from.to_owned(),
                 format!("v{}", one.ip_version),
@@ -370,15 +370,20 @@ fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
                 grouped(one.lost),
             ]
         })?;
-        output::data(&text)?;
+        output::print_data(&text)?;
     }
-    output::say(&format!("{} against {}, seed {}", found.old_date, found.new_date, found.seed));
+    output::print_note(&format!("{} against {}, seed {}", found.old_date, found.new_date, found.seed));
     for one in &found.moves {
-        output::say(&format!("{} to {}: {} of the drawn addresses", one.from, one.to, grouped(one.count)));
+        output::print_note(&format!(
+            "{} to {}: {} of the drawn addresses",
+            one.from,
+            one.to,
+            grouped(one.count)
+        ));
     }
     match args.check {
         Some(most) if found.country_percent_max() > most => {
-            output::say(&format!(
+            output::print_note(&format!(
                 "{:.2} % have another country, more than {most} %",
                 found.country_percent_max()
             ));
@@ -394,7 +399,7 @@ fn pin(args: &PinArgs, shared: &Shared) -> anyhow::Result<()> {
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
     if let Some(source) = &args.source {
         if lock.pin(source).is_none() && config.geo.sources.iter().all(|known| known.name != *source) {
-            bail!(UsageError::of(LockError::NoSource(source.clone())));
+            bail!(UsageError::new(LockError::NoSource(source.clone())));
         }
         if args.release {
             lock.pins.retain(|pin| pin.source != *source);
@@ -404,7 +409,7 @@ fn pin(args: &PinArgs, shared: &Shared) -> anyhow::Result<()> {
         lock.write(&lock_path)?;
     }
     if lock.pins.is_empty() {
-        output::say("no source is pinned");
+        output::print_note("no source is pinned");
     }
     let columns = [Column::text("source"), Column::text("pinned to")];
     let row = |pin: &sources::Pin| PinRow {
@@ -413,13 +418,13 @@ fn pin(args: &PinArgs, shared: &Shared) -> anyhow::Result<()> {
         sha256: lock.files_of(&pin.source).map(|file| file.sha256.clone()).collect(),
     };
     let pins: Vec<PinRow> = lock.pins.iter().map(row).collect();
-    let text = output::rows(shared.format(), &columns, &pins, |pin| {
+    let text = output::format_rows(shared.format(), &columns, &pins, |pin| {
         let files: Vec<&str> = pin.sha256.iter().filter_map(|digest| digest.get(..12)).collect();
         let until = pin.until.map(|date| format!("{date} or before")).unwrap_or_default();
         vec![pin.source.clone(), [until, files.join(" ")].join(" ").trim().to_owned()]
     })?;
     if !lock.pins.is_empty() || shared.format() != Format::Table {
-        output::data(&text)?;
+        output::print_data(&text)?;
     }
     Ok(())
 }
@@ -434,7 +439,7 @@ fn inspect(args: InspectArgs, shared: &Shared) -> anyhow::Result<()> {
     }
     let database = Database::open(&file)?;
     let info = database.info();
-    Ok(output::data(&output::one(shared.format(), info, || told(&file, info))?)?)
+    Ok(output::print_data(&output::format_value(shared.format(), info, || told(&file, info))?)?)
 }
 
 /// A database's metadata as a table.

@@ -71,7 +71,7 @@ pub(crate) async fn rollout(args: RolloutArgs, shared: &Shared) -> anyhow::Resul
         gate(&database, most)?;
     }
     let made = tokio::task::block_in_place(|| {
-        prepare_database(&config, &shared.state, &database, &|line| output::say(line))
+        prepare_database(&config, &shared.state, &database, &|line| output::print_note(line))
     })?;
     let artifact = made.file.artifact.clone();
     let wanted = DatabaseRollout {
@@ -98,7 +98,7 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
         bail!("no database is remembered that was given to the regions before the one that they have")
     };
     may_serve(before.database.copy(), geo::today())?;
-    output::say(&format!("back to {}", before.description));
+    output::print_note(&format!("back to {}", before.description));
     let artifact = ArtifactRef::new("geo", &before.digest);
     let zip = database_zip(&shared.state, &before.digest);
     let files = zip.iter().map(|file| ArtifactFile {
@@ -126,7 +126,7 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
 /// Makes a database of before the served one, and the locked one; the one that was served is kept beside.
 fn restore(zip: Option<&Path>, before: &Rollout, served: &Path, lock_path: &Path) -> anyhow::Result<()> {
     let Some(zip) = zip else {
-        output::say(
+        output::print_note(
             "the database of before is not on this machine: the next `ipgeo deploy` would give the newer one again",
         );
         return Ok(());
@@ -156,7 +156,9 @@ fn checked(database: &Path, lock: &Lock) -> anyhow::Result<LockedDatabase> {
 fn gate(database: &Path, most: f64) -> anyhow::Result<()> {
     let before = sources::previous_of(database);
     if !before.is_file() {
-        output::say("no database was compiled before this one: --max-change has nothing to compare with");
+        output::print_note(
+            "no database was compiled before this one: --max-change has nothing to compare with",
+        );
         return Ok(());
     }
     let found = ipgeo_geo::compile::diff(&before, database, GATE_SAMPLES, 1)?;
@@ -166,7 +168,7 @@ fn gate(database: &Path, most: f64) -> anyhow::Result<()> {
             "{share:.2} % have another country than in the database before, more than {most} %; `ipgeo geo diff` shows more"
         );
     }
-    output::say(&format!("{share:.2} % have another country than in the database before"));
+    output::print_note(&format!("{share:.2} % have another country than in the database before"));
     Ok(())
 }
 
@@ -190,14 +192,14 @@ async fn give(
         return Ok(Exit::Done);
     }
     if !agreed("make these changes?", &flags.execute)? {
-        output::say("nothing was changed");
+        output::print_note("nothing was changed");
         return Ok(Exit::Failed);
     }
     begin()?;
     let run = carry_out(&plan, &aws, &flags.execute, shared).await?;
-    output::say(&run.report(&plan, &again()));
+    output::print_note(&run.report(&plan, &again()));
     if run.outcome() == DeployOutcome::Halted {
-        output::say("`ipgeo geo rollback` gives the regions back what they had");
+        output::print_note("`ipgeo geo rollback` gives the regions back what they had");
     }
     Ok(exit_of(&run, regions))
 }

@@ -39,5 +39,5 @@ pub(crate) fn run(verb: IamVerb, shared: &Shared) -> anyhow::Result<()> {
     let IamVerb::Policy(args) = verb;
     let (config, _) = load_config(shared)?;
     let policy = deployer_policy(&config, &args.account);
-    Ok(output::data(&output::json(&policy)?)?)
+    Ok(output::print_data(&output::to_json(&policy)?)?)
 }

@@ -9,7 +9,8 @@ use clap::Args;
 use crate::cli::Shared;
 use crate::config;
 use crate::config::init::{Ask, Data, InterviewError, Known, SCHEMA, interview, render};
-use crate::fs::{Replace, folder_of, write_whole};
+use crate::fs::{Replace, parent_folder, write_output};
+use crate::ui::format::counted;
 use crate::ui::output::{self, UsageError, printable};
 
 /// Flags of `ipgeo init`.
@@ -75,15 +76,15 @@ impl Ask for Terminal {
     }
 
     fn say(&mut self, line: &str) {
-        output::say(&format!("  {line}"));
+        output::print_note(&format!("  {line}"));
     }
 }
 
 /// Writes the schema that the file's first line names; an existing one is kept, like the file itself.
 fn write_schema(file: &Path, replace: Replace) -> anyhow::Result<()> {
-    let path = folder_of(file).join(SCHEMA);
-    let written = std::fs::create_dir_all(folder_of(&path))
-        .and_then(|()| write_whole(&path, config::schema_json().as_bytes(), replace));
+    let path = parent_folder(file).join(SCHEMA);
+    let written = std::fs::create_dir_all(parent_folder(&path))
+        .and_then(|()| write_output(&path, config::schema_json().as_bytes(), replace));
     match written {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             Err(error).with_context(|| format!("write {}", path.display()))
@@ -119,13 +120,12 @@ pub(crate) fn run(args: InitArgs, shared: &Shared) -> anyhow::Result<()> {
     let text = render(&answers);
     let config = config::parse(&path.display().to_string(), &text)?;
     let replace = if args.force { Replace::Yes } else { Replace::No };
-    write_whole(&path, text.as_bytes(), replace).with_context(|| format!("write {}", path.display()))?;
+    write_output(&path, text.as_bytes(), replace).with_context(|| format!("write {}", path.display()))?;
     write_schema(&path, replace)?;
-    output::data(&path.display().to_string())?;
-    let regions = config.regions.len();
-    output::say(&format!(
-        "{regions} {}, home is {}; `ipgeo dev` runs it on this machine",
-        if regions == 1 { "region" } else { "regions" },
+    output::print_data(&path.display().to_string())?;
+    output::print_note(&format!(
+        "{}, home is {}; `ipgeo dev` runs it on this machine",
+        counted(config.regions.len(), "region"),
         config.service.home
     ));
     Ok(())

@@ -13,7 +13,7 @@ use crate::cli::Shared;
 use crate::infra::cloud::Problem;
 use crate::keys::{Grace, parse_grace};
 use crate::observe::logs::{LocalLogs, LogFollower, LogLine, LogSource, ShownLine, read_once};
-use crate::ui::output::{self, Exit, Format, Forms, UsageError};
+use crate::ui::output::{self, Exit, Format, Formats, UsageError};
 use crate::world::WorldFile;
 
 /// Between two reads: on this machine, and from AWS, where each region is one request.
@@ -48,8 +48,8 @@ pub struct LogsArgs {
 
 impl LogsArgs {
     /// Endless output has no CSV form.
-    pub(crate) fn forms(&self) -> Forms {
-        if self.follow { Forms::EVENTS } else { Forms::ALL }
+    pub(crate) fn forms(&self) -> Formats {
+        if self.follow { Formats::EVENTS } else { Formats::ALL }
     }
 }
 
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: LogsArgs, shared: &Shared) -> anyhow::Result<Exit>
     let regions: Vec<String> = config.regions.iter().map(|region| region.name.clone()).collect();
     let regions: Vec<String> = regions.into_iter().filter(|name| scope.regions.contains(name)).collect();
     let since = Timestamp::now().checked_sub(args.since);
-    let since = since.map_err(|_| UsageError::of("--since is too long ago"))?;
+    let since = since.map_err(|_| UsageError::new("--since is too long ago"))?;
     if args.target.dev {
         WorldFile::find(&shared.state)?;
         return show(&LocalLogs::new(&shared.state), &regions, since, DEV_PAUSE, &args, shared).await;
@@ -83,7 +83,9 @@ async fn show<S: LogSource>(
         print(&lines, shared.format())?;
         report(&failed);
         if lines.is_empty() && failed.is_empty() {
-            output::say("no lines found; try an earlier --since, or check the log pipe with `ipgeo doctor`");
+            output::print_note(
+                "no lines found; try an earlier --since, or check the log pipe with `ipgeo doctor`",
+            );
         }
         return Ok(match failed.len() {
             0 => Exit::Done,
@@ -114,7 +116,7 @@ async fn show<S: LogSource>(
 
 fn report(failed: &[(String, Problem)]) {
     for (region, error) in failed {
-        output::say(&format!("{region}: {error}"));
+        output::print_note(&format!("{region}: {error}"));
     }
 }
 
@@ -128,7 +130,7 @@ fn print(lines: &[LogLine], format: Format) -> anyhow::Result<()> {
             let width = shown.iter().map(|line| line.region.len()).max().unwrap_or(0).max(14);
             shown.iter().map(|line| output::printable(&line.text(width))).collect::<Vec<_>>().join("\n")
         }
-        other => output::rows(other, &[], &shown, |_| Vec::new())?,
+        other => output::format_rows(other, &[], &shown, |_| Vec::new())?,
     };
-    Ok(output::data(&text)?)
+    Ok(output::print_data(&text)?)
 }

@@ -6,7 +6,8 @@ use anyhow::Context;
 use clap::{Args, Command};
 use clap_mangen::Man;
 
-use crate::fs::{Replace, write_whole};
+use crate::fs::{Replace, write_output};
+use crate::ui::format::counted;
 use crate::ui::output;
 
 /// Flags of `ipgeo man`.
@@ -43,15 +44,15 @@ pub(crate) fn run(args: &ManArgs, mut command: Command) -> anyhow::Result<()> {
     command.build();
     let Some(folder) = &args.out else {
         let (_, text) = page(command)?;
-        return Ok(output::data(String::from_utf8(text)?.trim_end())?);
+        return Ok(output::print_data(String::from_utf8(text)?.trim_end())?);
     };
     std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     let mut all = Vec::new();
     pages(&command, &mut all)?;
     for (name, text) in &all {
         let path = folder.join(name);
-        write_whole(&path, text, Replace::Yes).with_context(|| format!("write {}", path.display()))?;
+        write_output(&path, text, Replace::Yes).with_context(|| format!("write {}", path.display()))?;
     }
-    output::say(&format!("{} pages in {}", all.len(), folder.display()));
+    output::print_note(&format!("{} in {}", counted(all.len(), "page"), folder.display()));
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::deployment::{Deployment, PlanFlags};
 use super::numbers::calls;
 use crate::cli::Shared;
 use crate::cost::CostChange;
-use crate::infra::plan::{Action, Op, Plan, Problem, SCHEMA, Summary, show};
+use crate::infra::plan::{Action, Op, Plan, Problem, SCHEMA, Summary, problems_block, show};
 use crate::ui::output::{self, Exit, Format, Paint, painted};
 
 /// Flags of `ipgeo plan`.
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: PlanArgs, shared: &Shared) -> anyhow::Result<Exit>
         Ok(plan) => plan,
         Err(error) => {
             let faults = error.into_problems()?;
-            output::data(&faults_document(&faults, shared.format())?)?;
+            output::print_data(&faults_document(&faults, shared.format())?)?;
             return Ok(tell_faults(&faults));
         }
     };
@@ -49,7 +49,7 @@ pub(crate) async fn run(args: PlanArgs, shared: &Shared) -> anyhow::Result<Exit>
         plan.notes.push(cost.told());
         print(&plan, args.verbose)?;
     } else {
-        output::data(&document(&plan, &cost, shared.format())?)?;
+        output::print_data(&document(&plan, &cost, shared.format())?)?;
     }
     Ok(if args.check && !plan.is_empty() { Exit::Changes } else { Exit::Done })
 }
@@ -64,17 +64,17 @@ fn document(plan: &Plan, cost: &CostChange, format: Format) -> anyhow::Result<St
             plan: &'a Plan,
             cost: &'a CostChange,
         }
-        return output::json(&Document { schema: SCHEMA, summary: plan.summary(), plan, cost });
+        return output::to_json(&Document { schema: SCHEMA, summary: plan.summary(), plan, cost });
     }
-    output::rows(format, &[], &change_rows(plan), |_| Vec::new())
+    output::format_rows(format, &[], &change_rows(plan), |_| Vec::new())
 }
 
 /// Why a plan is blocked, for machines; empty for the table format, which reports it on standard error.
 fn faults_document(faults: &[Problem], format: Format) -> anyhow::Result<String> {
     match format {
         Format::Table => Ok(String::new()),
-        Format::Json => output::json(&json!({ "schema": SCHEMA, "faults": faults })),
-        Format::Jsonl | Format::Csv => output::rows(format, &[], faults, |_| Vec::new()),
+        Format::Json => output::to_json(&json!({ "schema": SCHEMA, "faults": faults })),
+        Format::Jsonl | Format::Csv => output::format_rows(format, &[], faults, |_| Vec::new()),
     }
 }
 
@@ -129,15 +129,15 @@ pub(super) fn print(plan: &Plan, verbose: bool) -> anyhow::Result<()> {
     if !text.is_empty() {
         text.push('\n');
     }
-    text.push_str(&painted(Paint::Head, &shown.last_line));
-    Ok(output::painted_data(&text)?)
+    text.push_str(&painted(Paint::Heading, &shown.last_line));
+    Ok(output::print_painted(&text)?)
 }
 
 /// A plan's line in the colour of its sign.
 fn painted_line(line: &str) -> String {
     let change = line.split_once(": ").map_or(line, |(_, change)| change).trim_start();
     let paint = if !line.starts_with(' ') && !line.starts_with("note:") {
-        Paint::Head
+        Paint::Heading
     } else if line.contains("[DATA OR PIPE]") || change.starts_with("-/+") || change.starts_with("- ") {
         Paint::Danger
     } else if change.starts_with("[IAM]") || change.starts_with('~') {
@@ -153,13 +153,9 @@ fn painted_line(line: &str) -> String {
 /// Tells what forbids a plan.
 pub(super) fn tell_faults(faults: &[Problem]) -> Exit {
     for fault in faults {
-        output::say(&format!("error: {fault}"));
+        output::print_note(&format!("error: {fault}"));
     }
-    let count = faults.len();
-    output::say(&format!(
-        "{count} {} this plan; nothing was changed",
-        if count == 1 { "problem blocks" } else { "problems block" }
-    ));
+    output::print_note(&format!("{} this plan; nothing was changed", problems_block(faults.len())));
     Exit::Failed
 }
 

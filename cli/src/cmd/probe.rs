@@ -117,7 +117,7 @@ const COLUMNS: [Column; 11] = [
 
 fn print(rows: &[ProbeRow], shared: &Shared) -> anyhow::Result<()> {
     let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
-    let text = output::rows(shared.format(), &COLUMNS, rows, |row| {
+    let text = output::format_rows(shared.format(), &COLUMNS, rows, |row| {
         let mut cells = vec![row.region.clone(), row.near.clone(), row.state.as_str().to_owned()];
         let times = [
             row.dns_p50_ms,
@@ -132,13 +132,13 @@ fn print(rows: &[ProbeRow], shared: &Shared) -> anyhow::Result<()> {
         cells.push(format!("{} of {}", row.failed, row.samples));
         cells
     })?;
-    output::data(&text)?;
+    output::print_data(&text)?;
     for row in rows {
         if let Some(failure) = &row.failure {
-            output::say(&format!("{}: {failure}", row.region));
+            output::print_note(&format!("{}: {failure}", row.region));
         }
     }
-    output::say("times in ms; phases are medians, p50 to p99 are of complete requests");
+    output::print_note("times in ms; phases are medians, p50 to p99 are of complete requests");
     Ok(())
 }
 
@@ -163,6 +163,6 @@ fn publish(
         history: &history,
     };
     write_page(file, &page.html()?).with_context(|| format!("write {}", file.display()))?;
-    output::say(&format!("wrote the status page to {}", file.display()));
+    output::print_note(&format!("wrote the status page to {}", file.display()));
     Ok(())
 }

@@ -103,16 +103,16 @@ fn print(told: &[Explanation], shared: &Shared) -> anyhow::Result<()> {
     match (shared.format(), told) {
         (Format::Table, told) => {
             let texts: Vec<String> = told.iter().map(Explanation::text).collect();
-            output::data(&texts.join("\n\n"))?;
+            output::print_data(&texts.join("\n\n"))?;
         }
         // One limit is one object; an address's and a site's are a list.
-        (Format::Json, [one]) => output::data(&output::json(one)?)?,
-        (Format::Json, several) => output::data(&output::json(several)?)?,
+        (Format::Json, [one]) => output::print_data(&output::to_json(one)?)?,
+        (Format::Json, several) => output::print_data(&output::to_json(several)?)?,
         (Format::Jsonl, told) => {
-            let lines: anyhow::Result<Vec<String>> = told.iter().map(output::json_line).collect();
-            output::data(&lines?.join("\n"))?;
+            let lines: anyhow::Result<Vec<String>> = told.iter().map(output::to_json_line).collect();
+            output::print_data(&lines?.join("\n"))?;
         }
-        (Format::Csv, told) => output::data(&csv(told)?)?,
+        (Format::Csv, told) => output::print_data(&csv(told)?)?,
     }
     Ok(())
 }
@@ -156,5 +156,5 @@ fn csv(told: &[Explanation]) -> anyhow::Result<String> {
             })
         })
         .collect();
-    output::rows(Format::Csv, &[], &rows, |_| Vec::new())
+    output::format_rows(Format::Csv, &[], &rows, |_| Vec::new())
 }

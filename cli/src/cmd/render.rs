@@ -9,10 +9,10 @@ use serde::Serialize;
 use super::cloud_args::RegionArgs;
 use super::load_config;
 use crate::cli::Shared;
-use crate::fs::{Replace, folder_of, write_whole};
+use crate::fs::{Replace, parent_folder, write_output};
 use crate::infra::artifacts::built_set;
 use crate::infra::stacks::{Renderer, Stack};
-use crate::ui::output::{self, Column, Format, Forms};
+use crate::ui::output::{self, Column, Format, Formats};
 
 /// Flags of `ipgeo render`.
 #[derive(Debug, Args)]
@@ -34,8 +34,8 @@ pub struct RenderArgs {
 
 impl RenderArgs {
     /// With `--stdout` only YAML; the list of stacks supports every format.
-    pub(crate) fn forms(&self) -> Forms {
-        if self.stdout { Forms::TEXT } else { Forms::ALL }
+    pub(crate) fn forms(&self) -> Formats {
+        if self.stdout { Formats::TEXT } else { Formats::ALL }
     }
 }
 
@@ -62,12 +62,12 @@ pub(crate) fn run(args: &RenderArgs, shared: &Shared) -> anyhow::Result<()> {
     }
     if args.stdout {
         let documents: Vec<&str> = stacks.iter().map(|stack| stack.text.as_str()).collect();
-        output::data(documents.join("---\n").trim_end())?;
+        output::print_data(documents.join("---\n").trim_end())?;
     } else {
         list(&stacks, args.out.as_deref(), shared.format())?;
     }
     if unbuilt {
-        output::say(
+        output::print_note(
             "artifacts are not built yet: their digests stand as `unbuilt`; `ipgeo plan` builds them",
         );
     }
@@ -81,8 +81,8 @@ fn path(stack: &Stack) -> PathBuf {
 /// Writes a stack's template; whole or not at all.
 fn write(folder: &Path, stack: &Stack) -> anyhow::Result<()> {
     let path = folder.join(path(stack));
-    let written = std::fs::create_dir_all(folder_of(&path))
-        .and_then(|()| write_whole(&path, stack.text.as_bytes(), Replace::Yes));
+    let written = std::fs::create_dir_all(parent_folder(&path))
+        .and_then(|()| write_output(&path, stack.text.as_bytes(), Replace::Yes));
     written.with_context(|| format!("write {}", path.display()))
 }
 
@@ -104,7 +104,7 @@ fn list(stacks: &[Stack], out: Option<&Path>, format: Format) -> anyhow::Result<
         Column::number("bytes"),
     ];
     columns.extend(out.map(|_| Column::text("file")));
-    let text = output::rows(format, &columns, &rows, |row| {
+    let text = output::format_rows(format, &columns, &rows, |row| {
         let mut cells = vec![
             row.region.clone(),
             row.stack.clone(),
@@ -114,5 +114,5 @@ fn list(stacks: &[Stack], out: Option<&Path>, format: Format) -> anyhow::Result<
         cells.extend(out.map(|_| row.file.clone()));
         cells
     })?;
-    Ok(output::data(&text)?)
+    Ok(output::print_data(&text)?)
 }

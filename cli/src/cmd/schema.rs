@@ -5,5 +5,5 @@ use crate::ui::output;
 
 /// Prints the schema.
 pub(crate) fn run() -> anyhow::Result<()> {
-    Ok(output::data(config::schema_json().trim_end())?)
+    Ok(output::print_data(config::schema_json().trim_end())?)
 }

@@ -115,7 +115,7 @@ pub(crate) async fn run(args: SimulateArgs, shared: &Shared) -> anyhow::Result<E
     }
     scenario.check().map_err(|why| UsageError(why.to_owned()))?;
     if std::io::stderr().is_terminal() {
-        output::say("simulating, which may take a minute");
+        output::print_note("simulating, which may take a minute");
     }
     let outcome = simulate(&scenario, &config).await.context("simulate")?;
     print(&outcome, shared)?;
@@ -126,8 +126,8 @@ fn print(outcome: &Outcome, shared: &Shared) -> anyhow::Result<()> {
     let mut value = serde_json::to_value(outcome)?;
     value["approximated"] = outcome.approximated().into();
     let text = match shared.format() {
-        Format::Json => output::json(&value)?,
-        Format::Jsonl => output::json_line(&value)?,
+        Format::Json => output::to_json(&value)?,
+        Format::Jsonl => output::to_json_line(&value)?,
         Format::Csv => table_of(&flat(&value), Format::Csv)?,
         Format::Table => {
             let rows = outcome.rows().into_iter();
@@ -137,10 +137,10 @@ fn print(outcome: &Outcome, shared: &Shared) -> anyhow::Result<()> {
             )?
         }
     };
-    output::data(&text)?;
+    output::print_data(&text)?;
     if shared.format() == Format::Table {
         for line in outcome.approximated() {
-            output::say(&format!("approximated: {line}"));
+            output::print_note(&format!("approximated: {line}"));
         }
     }
     Ok(())
@@ -148,7 +148,7 @@ fn print(outcome: &Outcome, shared: &Shared) -> anyhow::Result<()> {
 
 fn table_of(rows: &[Row], format: Format) -> anyhow::Result<String> {
     let columns = [Column::text("what"), Column::number("value")];
-    output::rows(format, &columns, rows, |row| vec![row.what.clone(), row.value.clone()])
+    output::format_rows(format, &columns, rows, |row| vec![row.what.clone(), row.value.clone()])
 }
 
 /// The figures of an object and of the objects in it, for machines: `overshoot.mean`, `12.5`.
@@ -161,7 +161,9 @@ fn flat(value: &Value) -> Vec<Row> {
             ),
             Value::Array(_) | Value::Null => {}
             Value::String(text) => rows.push(Row { what: name.clone(), value: text.clone() }),
-            _ => rows.push(Row { what: name.clone(), value: output::json_line(value).unwrap_or_default() }),
+            _ => {
+                rows.push(Row { what: name.clone(), value: output::to_json_line(value).unwrap_or_default() })
+            }
         }
     }
     rows

@@ -15,7 +15,7 @@ use crate::infra::cloud::{Ask, Probe as _, ProbeTargets as _, observe};
 use crate::infra::plan::ProbeSpec;
 use crate::observe::probe::ProbeClient;
 use crate::observe::status::{EdgeAnswer, RegionStatus, region_statuses};
-use crate::ui::output::{self, Column, Exit, Format, Forms};
+use crate::ui::output::{self, Column, Exit, Format, Formats};
 
 /// One request of a probe.
 pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,8 +45,8 @@ pub struct StatusArgs {
 
 impl StatusArgs {
     /// Repeated output has no CSV form.
-    pub(crate) fn forms(&self) -> Forms {
-        if self.watch.is_some() { Forms::EVENTS } else { Forms::ALL }
+    pub(crate) fn forms(&self) -> Formats {
+        if self.watch.is_some() { Formats::EVENTS } else { Formats::ALL }
     }
 }
 
@@ -62,17 +62,17 @@ pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exi
         let watched = args.watch.is_some() && shared.format() == Format::Json;
         let text = table(&rows, if watched { Format::Jsonl } else { shared.format() })?;
         let Some(pause) = args.watch else {
-            output::data(&text)?;
+            output::print_data(&text)?;
             return Ok(exit_of(&rows));
         };
         if output::stdout_is_terminal() {
             // Home and erase below: the table is redrawn in its place.
-            output::data(&format!(
+            output::print_data(&format!(
                 "\x1b[H\x1b[J{}\n\n{text}",
                 jiff::Timestamp::now().round(jiff::Unit::Second)?
             ))?;
         } else {
-            output::data(&text)?;
+            output::print_data(&text)?;
         }
         let pause = Duration::try_from(pause)?.max(Duration::from_secs(1));
         tokio::select! {
@@ -128,7 +128,7 @@ fn table(rows: &[RegionStatus], format: Format) -> anyhow::Result<String> {
         Column::number("probe"),
         Column::text("endpoint"),
     ];
-    output::rows(format, &columns, rows, |row| {
+    output::format_rows(format, &columns, rows, |row| {
         let home = if row.home { " (home)" } else { "" };
         vec![
             format!("{}{home}", row.region),

@@ -15,7 +15,7 @@ use crate::cli::Shared;
 use crate::infra::cloud::{Ask, observe};
 use crate::infra::plan::{Observed, TrafficChange, TrafficError, drain_or_attach};
 use crate::observe::status::region_statuses;
-use crate::ui::output::{self, Column, Exit, Format, Forms, UsageError};
+use crate::ui::output::{self, Column, Exit, Format, Formats, UsageError};
 
 /// Verbs of `ipgeo traffic`.
 #[derive(Debug, Subcommand)]
@@ -30,8 +30,8 @@ pub enum TrafficVerb {
 
 impl TrafficVerb {
     /// The output formats that the verb supports.
-    pub(crate) fn forms(&self) -> Forms {
-        if matches!(self, Self::Show(_)) { Forms::ALL } else { Forms::EVENTS }
+    pub(crate) fn forms(&self) -> Formats {
+        if matches!(self, Self::Show(_)) { Formats::ALL } else { Formats::EVENTS }
     }
 }
 
@@ -98,14 +98,14 @@ async fn show(args: ShowArgs, shared: &Shared) -> anyhow::Result<Exit> {
         .collect();
     let columns =
         [Column::text("region"), Column::text("record"), Column::number("probe"), Column::text("leads to")];
-    let text = output::rows(shared.format(), &columns, &rows, |row| {
+    let text = output::format_rows(shared.format(), &columns, &rows, |row| {
         let probe = match (row.probe_ms, &row.probe_error) {
             (Some(ms), _) => format!("{ms:.0} ms"),
             (None, error) => error.clone().unwrap_or_default(),
         };
         vec![row.region.clone(), row.record.clone(), probe, row.leads_to.clone()]
     })?;
-    output::data(&text)?;
+    output::print_data(&text)?;
     Ok(Exit::Done)
 }
 
@@ -128,7 +128,7 @@ async fn change(args: ChangeArgs, change: TrafficChange, shared: &Shared) -> any
     let healthy = asked.iter().filter(|(_, asked)| asked.is_ok()).map(|(region, _)| region.clone()).collect();
     let plan = drain_or_attach(&config, &observed, change, &args.region, &healthy, args.force);
     let plan = plan.map_err(|error| match error {
-        TrafficError::Unknown { .. } => UsageError::of(error).into(),
+        TrafficError::Unknown { .. } => UsageError::new(error).into(),
         error => anyhow::Error::from(error),
     })?;
     if let (TrafficChange::Attach, Some(Err(why))) = (change, asked.get(&args.region)) {
@@ -138,18 +138,18 @@ async fn change(args: ChangeArgs, change: TrafficChange, shared: &Shared) -> any
         if shared.format() != Format::Table {
             shown(&plan, false, shared)?;
         }
-        output::say(&format!("{} is so already", args.region));
+        output::print_note(&format!("{} is so already", args.region));
         return Ok(Exit::Done);
     }
     shown(&plan, false, shared)?;
     if !agreed("change the records?", &args.execute)? {
-        output::say("nothing was changed");
+        output::print_note("nothing was changed");
         return Ok(Exit::Failed);
     }
     let run = carry_out(&plan, &aws, &args.execute, shared).await?;
-    output::say(&run.report(&plan, &again()));
+    output::print_note(&run.report(&plan, &again()));
     if change == TrafficChange::Drain {
-        output::say("resolvers forget the region within a minute; its edge goes on answering");
+        output::print_note("resolvers forget the region within a minute; its edge goes on answering");
     }
     Ok(exit_of(&run, 1))
 }

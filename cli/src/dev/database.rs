@@ -55,7 +55,7 @@ pub fn serve_database(
         return open(compiled, false);
     }
     if let Some(sources) = sources::fetched(config, state) {
-        crate::ui::output::say("compiling the geo database, once");
+        crate::ui::output::print_note("compiling the geo database, once");
         sources::compile(config, &sources, &compiled, now, progress)?;
         return open(compiled, false);
     }

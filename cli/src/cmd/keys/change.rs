@@ -98,7 +98,7 @@ pub(super) async fn update(
         networks: if args.any_network { Some(Vec::new()) } else { args.networks },
     };
     if change == KeyChange::default() {
-        bail!(UsageError::of("nothing to change; see `ipgeo keys update --help` for what can be changed"));
+        bail!(UsageError::new("nothing to change; see `ipgeo keys update --help` for what can be changed"));
     }
     changed(&args.one, change, config, shared, now).await
 }

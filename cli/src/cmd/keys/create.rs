@@ -94,13 +94,13 @@ fn reveal(
 ) -> anyhow::Result<()> {
     let identity = Identity::key(&key.hash());
     let new = NewKey { row: KeyRow::new(&identity, record, None, now), api_key: key.expose() };
-    output::data(&output::one(shared.format(), &new, || key.expose().to_owned())?)?;
-    output::say(&format!("{} for {}: {}, {}", record.hint, record.owner, record.tier, record.limit));
-    output::say("this is the only time that it is shown: only its hash is stored");
+    output::print_data(&output::format_value(shared.format(), &new, || key.expose().to_owned())?)?;
+    output::print_note(&format!("{} for {}: {}, {}", record.hint, record.owner, record.tier, record.limit));
+    output::print_note("this is the only time that it is shown: only its hash is stored");
     if target.dev
         && let Ok(world) = WorldFile::find(&shared.state)
     {
-        output::say(&format!("try: curl -H 'x-api-key: <the API key>' {}/8.8.8.8", world.nearest));
+        output::print_note(&format!("try: curl -H 'x-api-key: <the API key>' {}/8.8.8.8", world.nearest));
     }
     Ok(())
 }
@@ -168,7 +168,7 @@ async fn known_everywhere(key: &ApiKey, shared: &Shared, target: &Target) {
             tokio::time::sleep(KNOWN_PAUSE).await;
         }
         if !known {
-            output::say(&format!("{region} does not know it yet; it will, after the replication lag"));
+            output::print_note(&format!("{region} does not know it yet; it will, after the replication lag"));
             return;
         }
     }
@@ -196,13 +196,13 @@ pub(super) async fn rotate(
     let identity = Identity::key(&key.hash());
     // The new one first: if the second write fails, both work and the verb may be run again.
     home.put(&identity, &fresh).await?;
-    let end = now.checked_add(grace).map_err(|_| UsageError::of("--grace is too long"))?;
+    let end = now.checked_add(grace).map_err(|_| UsageError::new("--grace is too long"))?;
     let end = record.expires.map_or(end, |expires| expires.min(end));
     known_everywhere(&key, shared, &args.one.target).await;
     // Before the old one gets an end: an API key that nobody has seen must not take its place.
     let shown = reveal(&key, &fresh, shared, &args.one.target, now);
     withdrawn_unless(shown, &home, &key).await?;
     home.access.supersede(&old, &identity, end).await?;
-    output::say(&format!("{} ends at {}", record.hint, instant(end)));
+    output::print_note(&format!("{} ends at {}", record.hint, instant(end)));
     Ok(())
 }

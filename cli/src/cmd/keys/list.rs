@@ -63,12 +63,12 @@ pub(super) async fn list(
         |(identity, record): &(Identity, KeyRecord)| KeyRow::new(identity, record, items.get(identity), now);
     let rows: Vec<KeyRow> = keys.found.iter().map(row).collect();
     if let Some(told) = keys.nothing() {
-        output::say(&told);
+        output::print_note(&told);
         if shared.format() == Format::Table {
             return Ok(());
         }
     }
-    let text = output::rows(shared.format(), &COLUMNS, &rows, |row| {
+    let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row| {
         vec![
             row.hint.clone(),
             row.owner.clone(),
@@ -80,7 +80,7 @@ pub(super) async fn list(
             row.expires.clone().unwrap_or_else(|| "never".to_owned()),
         ]
     })?;
-    Ok(output::data(&text)?)
+    Ok(output::print_data(&text)?)
 }
 
 /// Each API key's item of this month, or of the previous month if it was not used in this one. 10,000 API keys take
@@ -150,5 +150,5 @@ pub(super) async fn show(
         ("by verdict", told(&shown.by_verdict)),
     ];
     let more = if counted { more.as_slice() } else { &[] };
-    Ok(output::data(&output::one(shared.format(), &shown, || lines_of(&shown.row, more))?)?)
+    Ok(output::print_data(&output::format_value(shared.format(), &shown, || lines_of(&shown.row, more))?)?)
 }

@@ -163,7 +163,7 @@ pub(super) async fn find(text: &str, home: &Home) -> anyhow::Result<(Identity, K
 fn wrong_name(error: ChooseError) -> anyhow::Error {
     match error {
         ChooseError::None(_) => error.into(),
-        ChooseError::Secret | ChooseError::Several { .. } => UsageError::of(error).into(),
+        ChooseError::Secret | ChooseError::Several { .. } => UsageError::new(error).into(),
     }
 }
 
@@ -186,7 +186,7 @@ async fn print_changed(
 ) -> anyhow::Result<()> {
     let item = home.ledger.item(identity, Month::of(now)).await?;
     let row = KeyRow::new(identity, record, item.as_ref(), now);
-    Ok(output::data(&output::one(shared.format(), &row, || lines_of(&row, &[]))?)?)
+    Ok(output::print_data(&output::format_value(shared.format(), &row, || lines_of(&row, &[]))?)?)
 }
 
 /// An API key for people.

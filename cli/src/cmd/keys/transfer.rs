@@ -13,6 +13,7 @@ use crate::cli::Shared;
 use crate::cmd::Target;
 use crate::config::Config;
 use crate::keys::{ImportFaults, KeyFilter, KeyStore as _, export_rows, plan_import, read_csv, store_all};
+use crate::ui::format::counted;
 use crate::ui::output::{self, Format, UsageError, grouped};
 use crate::ui::progress::{Style, Tally};
 
@@ -101,15 +102,15 @@ pub(super) async fn import(
     let (new, there) = (grouped(plan.new.len() as u64), grouped(plan.known));
     let row = ImportRow { new: plan.new.len(), known: plan.known, stored: !args.check };
     if args.check {
-        output::data(&output::one(shared.format(), &row, String::new)?)?;
-        output::say(&format!("no fault; to be stored: {new}, there already: {there}"));
+        output::print_data(&output::format_value(shared.format(), &row, String::new)?)?;
+        output::print_note(&format!("no fault; to be stored: {new}, there already: {there}"));
         return Ok(());
     }
     let tally = Tally::new(args.progress, "storing API keys", plan.new.len());
     store_all(&home, &plan.new, || tally.add(1)).await?;
     drop(tally);
-    output::data(&output::one(shared.format(), &row, String::new)?)?;
-    output::say(&format!("stored: {new}, there already: {there}"));
+    output::print_data(&output::format_value(shared.format(), &row, String::new)?)?;
+    output::print_note(&format!("stored: {new}, there already: {there}"));
     Ok(())
 }
 
@@ -119,7 +120,7 @@ pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -
     let keys = filter.apply(&all, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
     let nothing = keys.nothing();
     if let Some(told) = &nothing {
-        output::say(&format!("nothing to export: {told}"));
+        output::print_note(&format!("nothing to export: {told}"));
     }
     let owners: HashMap<_, _> = keys
         .found
@@ -128,15 +129,16 @@ pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -
         .collect();
     let rows = export_rows(keys.found);
     if rows.is_empty() && nothing.is_none() {
-        output::say("nothing to export: the only API key is the probes' own");
+        output::print_note("nothing to export: the only API key is the probes' own");
     }
     let repaired = rows.iter().filter(|row| owners.get(&row.hash) != Some(&row.owner)).count();
     if repaired > 0 {
-        output::say(&format!(
-            "{repaired} owners were adjusted to what `import` accepts: at most 200 bytes, no control characters, no \
-             surrounding spaces; `ipgeo keys update --owner` changes the stored ones"
+        output::print_note(&format!(
+            "{} adjusted to what `import` accepts: at most 200 bytes, no control characters, no \
+             surrounding spaces; `ipgeo keys update --owner` changes the stored ones",
+            counted(repaired, "owner")
         ));
     }
     let format = if shared.format() == Format::Table { Format::Csv } else { shared.format() };
-    Ok(output::data(&output::rows(format, &[], &rows, |_| Vec::new())?)?)
+    Ok(output::print_data(&output::format_rows(format, &[], &rows, |_| Vec::new())?)?)
 }

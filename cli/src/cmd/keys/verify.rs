@@ -162,7 +162,7 @@ fn sight(
 }
 
 fn print(sights: &[Sight], shared: &Shared) -> anyhow::Result<()> {
-    let text = output::rows(shared.format(), &COLUMNS, sights, |sight| {
+    let text = output::format_rows(shared.format(), &COLUMNS, sights, |sight| {
         vec![
             sight.region.clone(),
             sight.known.to_owned(),
@@ -173,14 +173,14 @@ fn print(sights: &[Sight], shared: &Shared) -> anyhow::Result<()> {
             grouped(sight.published),
         ]
     })?;
-    output::data(&text)?;
+    output::print_data(&text)?;
     if shared.format() == Format::Table {
         let known = sights.iter().filter(|sight| sight.known == "yes").count();
         let slowest = sights.iter().filter_map(|sight| sight.propagation_ms).max();
         let took = slowest.map(|ms| format!("; a change at home is everywhere after {} ms", grouped(ms)));
         let took =
             took.filter(|_| sights.iter().all(|sight| sight.propagation_ms.is_some())).unwrap_or_default();
-        output::say(&format!("known in {known} of {} regions{took}", sights.len()));
+        output::print_note(&format!("known in {known} of {} regions{took}", sights.len()));
     }
     Ok(())
 }

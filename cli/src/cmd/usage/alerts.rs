@@ -73,10 +73,10 @@ pub(super) async fn run(args: AlertsArgs, shared: &Shared, now: Timestamp) -> an
         .collect();
     if rows.is_empty() && shared.format() == Format::Table {
         let thresholds = &config.alerts.thresholds;
-        output::say(&format!("no API key has reached a threshold ({thresholds} %) in this month"));
+        output::print_note(&format!("no API key has reached a threshold ({thresholds} %) in this month"));
         return Ok(());
     }
-    let text = output::rows(shared.format(), &COLUMNS, &rows, |row| {
+    let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row| {
         vec![
             row.period.clone(),
             format!("{} %", row.percent),
@@ -88,5 +88,5 @@ pub(super) async fn run(args: AlertsArgs, shared: &Shared, now: Timestamp) -> an
             row.sent.clone().unwrap_or_else(|| "no".to_owned()),
         ]
     })?;
-    Ok(output::data(&text)?)
+    Ok(output::print_data(&text)?)
 }

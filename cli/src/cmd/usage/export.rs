@@ -38,13 +38,13 @@ pub(super) async fn run(args: ExportArgs, shared: &Shared) -> anyhow::Result<()>
         None => home.ledger.everything_and_unreadable().await?,
     };
     for row in unreadable {
-        output::say(&format!("skipped: ledger row `{}` can't be read", row.escape_debug()));
+        output::print_note(&format!("skipped: ledger row `{}` can't be read", row.escape_debug()));
     }
     items.retain(|item| kind.is_none_or(|kind| item.identity.kind() == kind));
     items.sort_by(|a, b| (a.month, &a.identity).cmp(&(b.month, &b.identity)));
     if items.is_empty() {
-        output::say("no calls counted yet");
+        output::print_note("no calls counted yet");
     }
     let format = if shared.format() == Format::Table { Format::Csv } else { shared.format() };
-    Ok(output::data(&output::rows(format, &[], &export_rows(&items), |_| Vec::new())?)?)
+    Ok(output::print_data(&output::format_rows(format, &[], &export_rows(&items), |_| Vec::new())?)?)
 }

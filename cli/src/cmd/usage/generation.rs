@@ -16,6 +16,7 @@ use crate::cli::Shared;
 use crate::cmd::cloud_args::confirm;
 use crate::cmd::{Target, load_config};
 use crate::keys::KeyStore as _;
+use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Format, grouped};
 use crate::usage::recount::{self, Adopted, Ahead, Generation, compared, differences};
 use crate::usage::report::name_of;
@@ -155,7 +156,7 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
         |since| format!("whole days and months since {}", output::instant(since)),
     );
     if shared.format() == Format::Table && rows.is_empty() {
-        output::say(&format!("no count differs; compared by {of}: {} counts", grouped(compared)));
+        output::print_note(&format!("no count differs; compared by {of}: {}", counted(compared, "count")));
         return Ok(());
     }
     let ahead = |ahead: Ahead| match ahead {
@@ -164,7 +165,7 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
         Ahead::Generation => "generation",
         Ahead::Both => "both",
     };
-    let text = output::rows(shared.format(), &COLUMNS, &rows, |row| {
+    let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row| {
         vec![
             row.kind.to_owned(),
             row.name.clone(),
@@ -176,8 +177,8 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
             ahead(row.ahead).to_owned(),
         ]
     })?;
-    output::data(&text)?;
-    output::say(&format!("{} counts differ; compared by {of}", grouped(rows.len() as u64)));
+    output::print_data(&text)?;
+    output::print_note(&format!("{}; compared by {of}", counted(rows.len(), "difference")));
     Ok(())
 }
 
@@ -202,17 +203,17 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
     }
     let done = Adopted { taken, ..last };
     let columns = ["taken", "same", "ahead", "partial"].map(Column::number);
-    let text = output::rows(shared.format(), &columns, &[done], |done| {
+    let text = output::format_rows(shared.format(), &columns, &[done], |done| {
         [done.taken, done.same, done.ahead, done.partial].map(grouped).to_vec()
     })?;
-    output::data(&text)?;
+    output::print_data(&text)?;
     if done.ahead > 0 {
-        output::say(
+        output::print_note(
             "the ledger was written to meanwhile: run the same again for the items that it is ahead of",
         );
     }
     if done.partial > 0 {
-        output::say(
+        output::print_note(
             "items of a month that the generation has not whole were left; restore a backup as a generation for those",
         );
     }
@@ -233,7 +234,7 @@ pub(super) async fn discard(args: DiscardArgs, shared: &Shared) -> anyhow::Resul
     confirm(&format!("this permanently deletes the table {}", table.name()), args.yes)?;
     table.delete().await?;
     let deleted = Discarded { generation: args.generation.to_string(), table: table.name().to_owned() };
-    output::data(&output::one(shared.format(), &deleted, String::new)?)?;
-    output::say(&format!("deleted {}", deleted.table));
+    output::print_data(&output::format_value(shared.format(), &deleted, String::new)?)?;
+    output::print_note(&format!("deleted {}", deleted.table));
     Ok(())
 }

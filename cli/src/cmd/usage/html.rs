@@ -60,7 +60,7 @@ pub(super) async fn write_page(
         bill: if is_over && once.is_empty() { None } else { Some(bill(&config, months[0], &once, now)?) },
     };
     crate::fs::write_page(file, &page(&facts)?).with_context(|| format!("write {}", file.display()))?;
-    output::say(&format!("wrote {}", file.display()));
+    output::print_note(&format!("wrote {}", file.display()));
     Ok(())
 }
 

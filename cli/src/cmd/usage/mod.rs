@@ -28,7 +28,7 @@ pub use report::{Kind, ReportArgs, TopArgs};
 use crate::aws::Home;
 use crate::cli::Shared;
 use crate::keys::{Grace, KeyStore};
-use crate::ui::output::{Forms, UsageError};
+use crate::ui::output::{Formats, UsageError};
 use crate::usage::report::Span;
 
 /// Verbs of `ipgeo usage`.
@@ -60,8 +60,8 @@ pub enum UsageVerb {
 
 impl UsageVerb {
     /// The output formats that the verb supports.
-    pub(crate) fn forms(&self) -> Forms {
-        if let Self::Report(args) = self { args.forms() } else { Forms::ALL }
+    pub(crate) fn forms(&self) -> Formats {
+        if let Self::Report(args) = self { args.forms() } else { Formats::ALL }
     }
 }
 
@@ -89,7 +89,7 @@ fn days(month: Option<Month>, since: Option<Grace>, now: Timestamp) -> anyhow::R
     let (from, to) = match (month, since) {
         (Some(month), _) => (month.first(), month.first().last_of_month()),
         (None, Some(since)) => {
-            let from = now.checked_sub(since).map_err(|_| UsageError::of("--since is too long ago"))?;
+            let from = now.checked_sub(since).map_err(|_| UsageError::new("--since is too long ago"))?;
             (TimeZone::UTC.to_datetime(from).date(), today)
         }
         (None, None) => (today.first_of_month(), today.last_of_month()),

@@ -12,6 +12,7 @@ use crate::aws::{FailureBucket, Home};
 use crate::cli::Shared;
 use crate::cmd::{Target, load_config};
 use crate::config::Config;
+use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Format, UsageError, grouped};
 use crate::usage::recount::{self, Recovered};
 use crate::usage::stream::{FailedBatches, FailedFolder};
@@ -52,7 +53,7 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
     let home = args.target.home(shared, &config).await?;
     let folder = match (&args.folder, args.target.dev) {
         (Some(folder), _) if !folder.is_dir() => {
-            return Err(UsageError::of(format!("--folder: there is no folder {}", folder.display())).into());
+            return Err(UsageError::new(format!("--folder: there is no folder {}", folder.display())).into());
         }
         (Some(folder), _) => Some(folder.clone()),
         (None, true) => {
@@ -83,8 +84,8 @@ async fn recover<B: FailedBatches>(
     let tell = |done: &Recovered| {
         let thousands = done.records / TELL_EVERY;
         if told.swap(thousands, Ordering::Relaxed) < thousands {
-            let (read, added) = (grouped(done.records), grouped(done.added));
-            output::say(&format!("{read} records read, {added} charges added"));
+            let (read, added) = (counted(done.records, "record"), counted(done.added, "charge"));
+            output::print_note(&format!("{read} read, {added} added"));
         }
     };
     let ledger = RecoveringLedger::new(home.ledger.clone(), now, args.dry_run);
@@ -103,34 +104,34 @@ const COLUMNS: [Column; 6] = [
 ];
 
 fn print(args: &RecoverArgs, done: &Recovered, shared: &Shared) -> anyhow::Result<()> {
-    let text = output::rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
+    let text = output::format_rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
         [done.objects, done.records, done.events, done.added, done.known, done.removed].map(grouped).to_vec()
     })?;
-    output::data(&text)?;
+    output::print_data(&text)?;
     if shared.format() == Format::Table {
         let added = if args.dry_run { "would be added" } else { "added" };
-        output::say(&format!(
-            "{} charges {added}, {} already counted",
-            grouped(done.added),
+        output::print_note(&format!(
+            "{} {added}, {} already counted",
+            counted(done.added, "charge"),
             grouped(done.known)
         ));
     }
     if done.unreadable > 0 {
-        output::say(&format!("{} objects, records or lines can't be read", grouped(done.unreadable)));
+        output::print_note(&format!("unreadable objects, records and lines: {}", grouped(done.unreadable)));
     }
     for name in &done.unreadable_objects {
-        output::say(&format!("{name}: not a failed batch written by Lambda"));
+        output::print_note(&format!("{name}: not a failed batch written by Lambda"));
     }
     if done.undecided_records > 0 {
-        output::say(&format!(
-            "{} records were passed by an older version of the counter: events that it may have counted were not added",
-            grouped(done.undecided_records)
+        output::print_note(&format!(
+            "{} passed by an older version of the counter: events that it may have counted were not added",
+            counted(done.undecided_records, "record")
         ));
     }
     if !done.alerts.is_empty() {
-        output::say(&format!(
-            "{} new alerts were recorded but not sent; list them with `ipgeo usage alerts`",
-            grouped(done.alerts.len() as u64)
+        output::print_note(&format!(
+            "{} recorded but not sent; list them with `ipgeo usage alerts`",
+            counted(done.alerts.len(), "new alert")
         ));
     }
     Ok(())

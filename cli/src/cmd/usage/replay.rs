@@ -15,6 +15,7 @@ use crate::cli::Shared;
 use crate::cmd::numbers::since;
 use crate::cmd::{Target, load_config};
 use crate::config::Config;
+use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Format, grouped};
 use crate::usage::recount::{self, Generation, Replayed, Span, Unpublished};
 use crate::usage::stream::KeptStream;
@@ -95,7 +96,7 @@ pub(super) async fn replay(args: ReplayArgs, shared: &Shared, now: Timestamp) ->
     };
     print(&done, shared)?;
     if let Some(generation) = &args.into {
-        output::say(&format!("compare it: ipgeo usage diff {generation}"));
+        output::print_note(&format!("compare it: ipgeo usage diff {generation}"));
     }
     Ok(())
 }
@@ -155,8 +156,8 @@ impl<'a> Work<'a> {
         let tell = |done: &Replayed| {
             let thousands = done.records / TELL_EVERY;
             if told.swap(thousands, Ordering::Relaxed) < thousands {
-                let (read, added) = (grouped(done.records), grouped(done.added));
-                output::say(&format!("{read} records read, {added} charges added"));
+                let (read, added) = (counted(done.records, "record"), counted(done.added, "charge"));
+                output::print_note(&format!("{read} read, {added} added"));
             }
         };
         if self.target.dev {
@@ -181,35 +182,33 @@ const COLUMNS: [Column; 6] = [
 ];
 
 fn print(done: &Replayed, shared: &Shared) -> anyhow::Result<()> {
-    let text = output::rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
+    let text = output::format_rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
         [done.shards, done.records, done.events, done.added, done.known, done.repeated_events]
             .map(grouped)
             .to_vec()
     })?;
-    output::data(&text)?;
+    output::print_data(&text)?;
     if shared.format() == Format::Table {
         let rest = if done.unreadable > 0 {
-            format!("; {} records or lines can't be read", grouped(done.unreadable))
+            format!("; unreadable records and lines: {}", grouped(done.unreadable))
         } else {
             String::new()
         };
-        output::say(&format!(
-            "{} charges added, {} already counted{rest}",
-            grouped(done.added),
+        output::print_note(&format!(
+            "{} added, {} already counted{rest}",
+            counted(done.added, "charge"),
             grouped(done.known)
         ));
     }
     if done.earlier_shards > 0 {
-        output::say(&format!(
-            "{} shards were read from their last counted record, which is before the requested time",
-            grouped(done.earlier_shards)
+        output::print_note(&format!(
+            "{} read from the last counted record, which is before the requested time",
+            counted(done.earlier_shards, "shard")
         ));
     }
     if !done.alerts.is_empty() {
-        let count = grouped(done.alerts.len() as u64);
-        output::say(&format!(
-            "{count} alerts are new and were recorded, not sent: `ipgeo usage alerts` lists them"
-        ));
+        let alerts = counted(done.alerts.len(), "new alert");
+        output::print_note(&format!("{alerts} recorded but not sent; list them with `ipgeo usage alerts`"));
     }
     Ok(())
 }

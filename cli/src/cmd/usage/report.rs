@@ -13,7 +13,8 @@ use crate::cli::Shared;
 use crate::cmd::numbers::{month, rows};
 use crate::cmd::{Target, load_config};
 use crate::keys::{Grace, parse_grace};
-use crate::ui::output::{self, Column, Format, Forms, UsageError, grouped};
+use crate::ui::format::counted;
+use crate::ui::output::{self, Column, Format, Formats, UsageError, grouped};
 use crate::usage::report::{By, Row, report, top};
 
 /// Flags of `ipgeo usage report`.
@@ -50,8 +51,8 @@ pub struct ReportArgs {
 
 impl ReportArgs {
     /// With `--html` the page is written to a file and nothing is printed.
-    pub(crate) fn forms(&self) -> Forms {
-        if self.html.is_some() { Forms::TEXT } else { Forms::ALL }
+    pub(crate) fn forms(&self) -> Formats {
+        if self.html.is_some() { Formats::TEXT } else { Formats::ALL }
     }
 }
 
@@ -139,7 +140,9 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
     let (mut items, keys) = read(&home, &months, args.kind.map(Into::into)).await?;
     if let Some(owner) = &args.owner {
         if keys.values().all(|record| record.owner != *owner) {
-            output::say(&format!("no API key has the owner `{owner}`; `ipgeo keys list` shows the owners"));
+            output::print_note(&format!(
+                "no API key has the owner `{owner}`; `ipgeo keys list` shows the owners"
+            ));
         }
         items.retain(|item| keys.get(&item.identity).is_some_and(|record| record.owner == *owner));
     }
@@ -156,14 +159,14 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
         })
         .collect();
     if tables.iter().all(|(_, rows)| rows.is_empty()) && shared.format() == Format::Table {
-        output::say(&format!("no call was counted, {} to {}, UTC", span.from, span.to));
+        output::print_note(&format!("no call was counted, {} to {}, UTC", span.from, span.to));
         return Ok(());
     }
     print(&tables, shared)?;
     if shared.format() == Format::Table {
         let rows = report(&once, &keys, false, None, span);
         let calls = rows.iter().filter_map(|row| row.calls).fold(0, u64::saturating_add);
-        output::say(&format!("{} calls in all, {} to {}, UTC", grouped(calls), span.from, span.to));
+        output::print_note(&format!("{} in all, {} to {}, UTC", counted(calls, "call"), span.from, span.to));
     }
     Ok(())
 }
@@ -172,11 +175,11 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
 fn print(tables: &[(Section, Vec<Row>)], shared: &Shared) -> anyhow::Result<()> {
     if shared.format() != Format::Table {
         let rows: Vec<Row> = tables.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
-        return Ok(output::data(&output::rows(shared.format(), &[], &rows, |_| Vec::new())?)?);
+        return Ok(output::print_data(&output::format_rows(shared.format(), &[], &rows, |_| Vec::new())?)?);
     }
     let texts: Vec<String> =
         tables.iter().map(|(section, rows)| table(*section, rows)).collect::<anyhow::Result<_>>()?;
-    Ok(output::data(&texts.join("\n\n"))?)
+    Ok(output::print_data(&texts.join("\n\n"))?)
 }
 
 fn table(section: Section, rows: &[Row]) -> anyhow::Result<String> {
@@ -191,7 +194,7 @@ fn table(section: Section, rows: &[Row]) -> anyhow::Result<String> {
     }
     columns.extend(section.part.map(|part| Column::text(part.word())));
     columns.push(Column::number(if section.part == Some(By::Verdict) { "requests" } else { "calls" }));
-    output::rows(Format::Table, &columns, rows, |row| {
+    output::format_rows(Format::Table, &columns, rows, |row| {
         let mut cells = Vec::new();
         if section.by_identity {
             cells.extend([row.kind.to_owned(), row.name.clone(), row.owner.clone(), row.tier.clone()]);

@@ -7,7 +7,7 @@ use ipgeo_geo::DatabaseInfo;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::fs::{Replace, write_whole};
+use crate::fs::{Replace, write_output};
 use crate::geo::licence::Copy;
 
 /// The file's name.
@@ -206,7 +206,7 @@ impl Lock {
         if std::fs::read_to_string(path).is_ok_and(|before| before == text) {
             return Ok(());
         }
-        write_whole(path, text.as_bytes(), Replace::Yes).map_err(failed)
+        write_output(path, text.as_bytes(), Replace::Yes).map_err(failed)
     }
 
     fn text(&self) -> Result<String, toml::ser::Error> {

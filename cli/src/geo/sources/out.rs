@@ -8,7 +8,6 @@ use ipgeo_geo::DATABASE_TYPE;
 use ipgeo_geo::raw::{Layout, Value};
 
 use super::keep::previous_of;
-use super::place;
 
 /// Why a file is not overwritten.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +81,7 @@ pub fn spares_others(out: &Path) -> Result<(), OutError> {
         Err(error) => return Err(failed(error)),
     }
     File::open(out).map_err(failed)?;
-    let bytes = place::map(out).map_err(failed)?;
+    let bytes = ipgeo_geo::map_file(out).map_err(failed)?;
     let ours = Layout::read(&bytes).is_ok_and(|(_, metadata)| {
         metadata.get("database_type").and_then(Value::text) == Some(DATABASE_TYPE)
     });

@@ -4,14 +4,16 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ipgeo_geo::map_file;
 use ipgeo_geo::raw::{Layout, Step};
-use memmap2::Mmap;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use super::keep::keep_previous;
 use super::{BYTES_MAX, FetchError};
+use crate::fs::{Replace, persist};
+use crate::ui::format::size;
 
 /// A new file may be this much smaller than the old one before it is taken for a cut one.
 const SHRINK_MAX: f64 = 0.5;
@@ -46,15 +48,6 @@ pub enum Outcome {
     Pinned,
 }
 
-pub(super) fn map(path: &Path) -> io::Result<Mmap> {
-    let file = File::open(path)?;
-    #[expect(unsafe_code, reason = "mapping a file; every read of it is checked, see `raw`")]
-    // SAFETY: sources are replaced by renaming, never written to in place.
-    unsafe {
-        Mmap::map(&file)
-    }
-}
-
 /// Copies a file of this machine.
 pub(super) fn copied(from: &Path, folder: &Path) -> Result<NamedTempFile, FetchError> {
     let failed = |source| FetchError::Read { path: from.to_owned(), source };
@@ -71,7 +64,7 @@ pub(super) fn received(mut from: impl io::Read, folder: &Path) -> Result<NamedTe
     let mut out = NamedTempFile::new_in(folder)?;
     let bytes = io::copy(&mut io::Read::take(&mut from, BYTES_MAX + 1), out.as_file_mut())?;
     if bytes > BYTES_MAX {
-        return Err(io::Error::other(format!("it is larger than {BYTES_MAX} bytes")));
+        return Err(io::Error::other(format!("it is larger than {}", size(BYTES_MAX))));
     }
     Ok(out)
 }
@@ -79,7 +72,7 @@ pub(super) fn received(mut from: impl io::Read, folder: &Path) -> Result<NamedTe
 /// Refuses what is no database, is empty, or is much smaller than what it would replace.
 pub(super) fn verify(file: &Path, target: &Path, name: &str) -> Result<(), FetchError> {
     let unsound = |fault: String| FetchError::Unsound { name: name.to_owned(), fault };
-    let bytes = map(file).map_err(|error| unsound(format!("it can't be read: {error}")))?;
+    let bytes = map_file(file).map_err(|error| unsound(format!("it can't be read: {error}")))?;
     let (layout, _) = Layout::read(&bytes).map_err(|error| unsound(error.to_string()))?;
     // A file cut in the middle and mended at the end would have nodes and no data behind them.
     let nodes = layout.node_count;
@@ -101,9 +94,9 @@ pub(super) fn verify(file: &Path, target: &Path, name: &str) -> Result<(), Fetch
         let ratio = bytes.len() as f64 / old.len().max(1) as f64;
         if ratio < SHRINK_MAX {
             return Err(unsound(format!(
-                "it has {} bytes and the one in use {}; remove {} if that is right",
-                bytes.len(),
-                old.len(),
+                "it has {} and the one in use {}; remove {} if that is right",
+                size(bytes.len() as u64),
+                size(old.len()),
                 target.display()
             )));
         }
@@ -148,10 +141,9 @@ pub(super) fn swap_in(file: NamedTempFile, target: &Path, name: &str) -> Result<
         Ok(_) => Outcome::Updated,
         Err(_) => Outcome::New,
     };
-    file.as_file().sync_all().map_err(failed)?;
     if outcome == Outcome::Updated {
         keep_previous(target).map_err(failed)?;
     }
-    file.persist(target).map_err(|error| failed(error.error))?;
+    persist(file, target, Replace::Yes).map_err(failed)?;
     Ok(fetched(outcome))
 }

@@ -8,6 +8,8 @@ use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+use crate::fs::{Replace, persist};
+
 /// Bytes that are copied at a time.
 const CHUNK_BYTES: usize = 1 << 16;
 
@@ -66,7 +68,7 @@ impl Entry {
     }
 }
 
-/// Zips `entries` into `folder`, as `<digest>.zip`; returns the digest and the file. Whole or not at all.
+/// Zips `entries` into `folder`, as `<digest>.zip`; returns the digest and the file.
 pub fn bundle(mut entries: Vec<Entry>, folder: &Path) -> Result<(String, PathBuf), BundleError> {
     entries.sort_by_key(|entry| entry.name);
     let failed = |path: &Path| {
@@ -78,7 +80,7 @@ pub fn bundle(mut entries: Vec<Entry>, folder: &Path) -> Result<(String, PathBuf
     write(&entries, file.as_file_mut(), folder)?;
     let digest = digest_of(file.path())?;
     let path = folder.join(format!("{digest}.zip"));
-    file.persist(&path).map_err(|error| BundleError::File { path: path.clone(), source: error.error })?;
+    persist(file, &path, Replace::Yes).map_err(failed(&path))?;
     Ok((digest, path))
 }
 

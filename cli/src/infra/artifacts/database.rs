@@ -10,7 +10,7 @@ use zip::ZipArchive;
 use super::index::Index;
 use super::prepare::{DATABASE_NAME, NOTE_NAME, PrepareError, file_of, geo_zip};
 use crate::config::Config;
-use crate::fs::{folder_of, temporary};
+use crate::fs::write_streamed;
 use crate::geo::licence::Terms;
 use crate::infra::plan::ArtifactFile;
 
@@ -44,16 +44,11 @@ pub fn database_zip(state: &Path, digest: &str) -> Option<PathBuf> {
     Some(Index::folder(state).join(format!("{digest}.zip"))).filter(|file| file.is_file())
 }
 
-/// Takes the database out of its zip, whole or not at all.
+/// Extracts the database from its zip atomically.
 pub fn unzip_database(zip: &Path, out: &Path) -> io::Result<()> {
     let mut archive = ZipArchive::new(File::open(zip)?).map_err(io::Error::other)?;
     let mut entry = archive.by_name(DATABASE_NAME).map_err(io::Error::other)?;
-    let folder = folder_of(out);
-    std::fs::create_dir_all(folder)?;
-    let mut file = temporary(folder)?;
-    io::copy(&mut entry, file.as_file_mut())?;
-    file.as_file().sync_all()?;
-    file.persist(out).map(drop).map_err(|error| error.error)
+    write_streamed(out, |file| io::copy(&mut entry, file).map(drop))
 }
 
 /// The terms and the date of the data in a zip, by the note in it; none: it is no database's.

@@ -2,11 +2,11 @@
 //! file in the state folder.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::fs::{Replace, write_private};
 use crate::infra::stacks::{ArtifactRef, ArtifactSet};
 
 const SCHEMA: u32 = 1;
@@ -58,18 +58,14 @@ impl Index {
         serde_json::from_slice(&bytes).ok().filter(|index: &Self| index.schema == SCHEMA).unwrap_or_default()
     }
 
-    /// Writes the index; whole or not at all.
+    /// Writes the index atomically.
     pub fn write(&self, state: &Path) -> Result<(), IndexError> {
         let folder = Self::folder(state);
         let path = folder.join(FILE_NAME);
         let failed = |source| IndexError { path: path.clone(), source };
-        std::fs::create_dir_all(&folder).map_err(failed)?;
         let index = Self { schema: SCHEMA, ..self.clone() };
         let json = serde_json::to_vec_pretty(&index).map_err(|error| failed(error.into()))?;
-        let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
-        file.write_all(&json).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(())
+        write_private(&path, &json, Replace::Yes).map_err(failed)
     }
 }
 

@@ -6,6 +6,7 @@ use super::check::Check;
 use super::facts::{Concurrency, CopyFacts, DoctorFacts, EdgeFacts, HomeFacts, Read};
 use crate::config::{Config, Region};
 use crate::geo::licence::{Copy, Standing, standing};
+use crate::ui::format::counted;
 
 /// The clock error that is reported, s; AWS rejects signatures from 300 s on.
 const CLOCK_WARN_S: f64 = 30.0;
@@ -197,7 +198,7 @@ fn certificate(status: &str, days_left: Option<i64>) -> Check {
             Check::fail(name, "it has expired", "check that its validation record is in the zone")
         }
         ("ISSUED", Some(days)) if days < CERTIFICATE_WARN_DAYS => {
-            let found = format!("it expires in {days} days and was not renewed");
+            let found = format!("it expires in {} and was not renewed", counted(days, "day"));
             Check::warn(name, found, "check that its validation record is in the zone")
         }
         ("ISSUED", _) => Check::ok(name, "issued"),
@@ -265,9 +266,11 @@ fn database(facts: &DoctorFacts, config: &Config, today: Date, dev: bool, checks
     let age =
         copy.date.parse::<Date>().ok().and_then(|date| today.since(date).ok()).map(|span| span.get_days());
     checks.push(match age {
-        Some(days) if i64::from(days) > DATABASE_WARN_DAYS => {
-            Check::warn("database", format!("{} of {}: {days} days old", copy.name, copy.date), renew)
-        }
+        Some(days) if i64::from(days) > DATABASE_WARN_DAYS => Check::warn(
+            "database",
+            format!("{} of {}: {} old", copy.name, copy.date, counted(days, "day")),
+            renew,
+        ),
         _ => Check::ok("database", format!("{} of {}", copy.name, copy.date)),
     });
     let mut served: Vec<&str> =
