@@ -3,10 +3,11 @@
 // The SDK's futures are nested deeper than the compiler's default patience.
 #![recursion_limit = "256"]
 
+pub mod args;
 pub mod aws;
 pub mod cli;
 pub mod cmd;
-pub mod complete;
+pub mod completion;
 pub mod config;
 pub mod cost;
 pub mod dev;

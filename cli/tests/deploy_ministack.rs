@@ -370,7 +370,7 @@ fn a_domain_has_its_records_and_nobody_elses_are_touched() {
     traffic(0, "attach", "us-east-1");
     traffic(0, "attach", "ap-south-1");
     assert_eq!(records(&service, &zone), expected_records(&THREE, false));
-    assert!(traffic(0, "attach", "ap-south-1").contains("so already"));
+    assert!(traffic(0, "attach", "ap-south-1").contains("is already attached"));
 
     service.exits(0, &["destroy", "--confirm", NAME, "--delete-data", "--no-input"]);
     assert_eq!(records(&service, &zone), expected_records(&[], false));

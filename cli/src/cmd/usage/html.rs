@@ -9,9 +9,9 @@ use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{days, read};
-use crate::cli::Shared;
-use crate::cmd::{Target, load_config};
+use super::selection::{days, read};
+use crate::args::Shared;
+use crate::cmd::support::{Target, load_config};
 use crate::config::{Config, PLACES};
 use crate::cost::{Counted, Model, Prices, so_far};
 use crate::ui::output;
@@ -76,7 +76,7 @@ fn bill(config: &Config, month: Month, once: &[LedgerItem], now: Timestamp) -> a
         part: passed.clamp(0.0, 1.0),
     };
     let prices = Prices::committed()?;
-    let bill = so_far(config, counted, &prices).context("reckon the bill")?;
+    let bill = so_far(config, counted, &prices).context("estimate the bill")?;
     let estimated = if bill.is_exact() { String::new() } else { format!("; {}", prices.estimate) };
     let basis = format!(
         "the counted calls at prices of {}, answers of {} bytes{estimated}",

@@ -8,9 +8,10 @@ use clap::Args;
 use ipgeo_runtime::dynamo::RecoveringLedger;
 use jiff::Timestamp;
 
+use super::recount::progress;
+use crate::args::Shared;
 use crate::aws::{FailureBucket, Home};
-use crate::cli::Shared;
-use crate::cmd::{Target, load_config};
+use crate::cmd::support::{Target, load_config};
 use crate::config::Config;
 use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Format, UsageError, grouped};
@@ -19,18 +20,19 @@ use crate::usage::stream::{FailedBatches, FailedFolder};
 use crate::world::WorldFile;
 
 /// Records between two progress lines.
-const TELL_EVERY: u64 = 5_000;
+const REPORT_EVERY: u64 = 5_000;
 /// Folder beside the copy of the stream that `ipgeo dev` keeps.
 const DEV_FOLDER: &str = "failures";
 
 /// Flags of `ipgeo usage recover`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Lambda retries a batch until its records are 23 hours old, then moves it to the failure bucket.
 This command counts the events in the bucket that were not counted before. Each event is added
 once: running it again, even after an interruption, counts nothing twice. The counter may keep
 running. Usage that crosses a step of its limit is published.
 `ipgeo dev` never gives up a batch; with --dev, this reads `stores/failures` in the state folder.
+
 Examples:
   ipgeo usage recover --dry-run
   ipgeo usage recover --delete")]
@@ -66,7 +68,7 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
     let done = match folder {
         Some(folder) => recover(&args, &FailedFolder::at(folder), &home, &config, now).await?,
         None => {
-            let bucket = FailureBucket::of_account(&config, args.target.profile.as_deref()).await?;
+            let bucket = FailureBucket::of_account(&config, args.target.profile.name()).await?;
             recover(&args, &bucket, &home, &config, now).await?
         }
     };
@@ -80,18 +82,17 @@ async fn recover<B: FailedBatches>(
     config: &Config,
     now: Timestamp,
 ) -> anyhow::Result<Recovered> {
-    let told = AtomicU64::new(0);
-    let tell = |done: &Recovered| {
-        let thousands = done.records / TELL_EVERY;
-        if told.swap(thousands, Ordering::Relaxed) < thousands {
-            let (read, added) = (counted(done.records, "record"), counted(done.added, "charge"));
-            output::print_note(&format!("{read} read, {added} added"));
+    let reported = AtomicU64::new(0);
+    let report = |done: &Recovered| {
+        let thousands = done.records / REPORT_EVERY;
+        if reported.swap(thousands, Ordering::Relaxed) < thousands {
+            output::print_note(&progress(done.records, done.added));
         }
     };
     let ledger = RecoveringLedger::new(home.ledger.clone(), now, args.dry_run);
     let publish = (!args.dry_run).then(|| home.access.clone());
     let thresholds = config.alerts.thresholds.clone();
-    Ok(recount::recover(batches, ledger, publish, thresholds, now, args.delete, &tell).await?)
+    Ok(recount::recover(batches, ledger, publish, thresholds, now, args.delete, &report).await?)
 }
 
 const COLUMNS: [Column; 6] = [
@@ -117,21 +118,21 @@ fn print(args: &RecoverArgs, done: &Recovered, shared: &Shared) -> anyhow::Resul
         ));
     }
     if done.unreadable > 0 {
-        output::print_note(&format!("unreadable objects, records and lines: {}", grouped(done.unreadable)));
+        output::print_note(&format!("unreadable objects, records or lines: {}", grouped(done.unreadable)));
     }
     for name in &done.unreadable_objects {
         output::print_note(&format!("{name}: not a failed batch written by Lambda"));
     }
     if done.undecided_records > 0 {
         output::print_note(&format!(
-            "{} passed by an older version of the counter: events that it may have counted were not added",
-            counted(done.undecided_records, "record")
+            "records skipped by an older version of the counter: {}; events that it may have counted were not added",
+            grouped(done.undecided_records)
         ));
     }
     if !done.alerts.is_empty() {
         output::print_note(&format!(
-            "{} recorded but not sent; list them with `ipgeo usage alerts`",
-            counted(done.alerts.len(), "new alert")
+            "new alerts recorded but not sent: {}; `ipgeo usage alerts` lists them",
+            grouped(done.alerts.len() as u64)
         ));
     }
     Ok(())
