@@ -166,7 +166,7 @@ pub fn main() -> Exit {
         }
     };
     cli.shared = cli.shared.settled();
-    cli.shared.color.choose();
+    cli.shared.color.apply();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

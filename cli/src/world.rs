@@ -4,15 +4,14 @@
 //! The system releases the lock however the process ends. A port that answers proves nothing: another program may have it
 //! by now. A random nonce in both files distinguishes runs.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fs::{create_private_folder, restrict};
+use crate::fs::{Replace, create_private_folder, open_private, restrict, write_private};
 
 mod key;
 
@@ -160,15 +159,12 @@ impl WorldFile {
         }
     }
 
-    /// Writes the file, whole or not at all.
+    /// Writes the file atomically.
     pub fn write(&self, state: &Path) -> Result<(), WorldError> {
         let path = state.join(FILE_NAME);
         let failed = |source| WorldError::Write { path: path.clone(), source };
         let json = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
-        let mut file = tempfile::NamedTempFile::new_in(state).map_err(failed)?;
-        file.write_all(&json).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(())
+        write_private(&path, &json, Replace::Yes).map_err(failed)
     }
 
     /// Removes the file of an ended world; one that is gone already is as good.
@@ -215,9 +211,7 @@ impl StateLock {
     pub fn take(state: &Path, nonce: String) -> Result<Self, WorldError> {
         let path = state.join(LOCK_NAME);
         let failed = |source| WorldError::Lock { path: path.clone(), source };
-        let mut options = OpenOptions::new();
-        let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let mut file = opened.map_err(failed)?;
+        let mut file = open_private(&path).map_err(failed)?;
         let mut tries_left = LOCK_TRIES;
         while let Err(error) = file.try_lock() {
             match error {

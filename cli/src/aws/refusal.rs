@@ -1,6 +1,7 @@
 //! A failed call to any AWS service, reduced to code and message.
 
-use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
+use ipgeo_contract::error_chain;
 
 use crate::infra::cloud::{NO_REASON, Problem, StepError, explain};
 
@@ -71,12 +72,7 @@ where
                 // `None` would mean that no answer came.
                 Self { code: Some(code.unwrap_or_else(|| "Unknown".to_owned())), message }
             }
-            None => {
-                let chain = DisplayErrorContext(&error).to_string();
-                // The chain ends with a debug dump.
-                let message = chain.split(" (").next().unwrap_or(&chain).to_owned();
-                Self { code: None, message }
-            }
+            None => Self { code: None, message: error_chain(&error, ": ") },
         }
     }
 }

@@ -14,6 +14,7 @@ use super::session::Session;
 use crate::infra::cloud::{Done, NO_REASON, Progress, Report, StepError};
 use crate::infra::plan::{ObservedStack, PROTECTED, StackChange};
 use crate::infra::stacks::{Names, StackKind};
+use crate::ui::format::duration;
 
 /// Tolerance between this machine's clock and CloudFormation's when events are picked by time, s.
 const CLOCK_SLACK_S: i64 = 2;
@@ -205,10 +206,8 @@ impl Work<'_> {
 /// Pauses between two polls; fails at the timeout.
 pub(super) async fn pause(session: &Session, began: std::time::Instant, what: &str) -> Result<(), StepError> {
     if began.elapsed() > session.patience {
-        let minutes = session.patience.as_secs() / 60;
-        return Err(StepError::new(format!(
-            "{what} was not complete after {minutes} minutes; AWS may still complete it"
-        )));
+        let waited = duration(session.patience.as_secs());
+        return Err(StepError::new(format!("{what} is not ready after {waited}; AWS may still complete it")));
     }
     // Jitter, so that regions that started together do not poll together.
     let jitter = fastrand::f64() * 0.4 + 0.8;

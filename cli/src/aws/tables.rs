@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{ReplicaDescription, ReplicaStatus};
-use ipgeo_contract::{AddressSecret, ApiKey, Identity, Limit, probe_api_key, probe_record};
+use ipgeo_contract::{AddressSecret, ApiKey, Identity, Limit, error_chain, probe_api_key, probe_record};
 use ipgeo_runtime::dynamo::{AccessTable, KeyWriteError};
 use ipgeo_runtime::store::{AccessRead as _, StoreError};
 use jiff::Timestamp;
@@ -65,19 +65,18 @@ pub(super) async fn state(
 }
 
 fn unread(error: &StoreError) -> Problem {
-    let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let why = error_chain(error, ": ");
     let denied = why.contains("AccessDenied") || why.contains("not authorized");
     let remedy = if denied {
         "compare the deployer's policy with `ipgeo iam policy`"
     } else {
         "check the network and the credentials, then run the same command again"
     };
-    Problem::new(format!("{error}: {why}"), remedy.to_owned())
+    Problem::new(why, remedy.to_owned())
 }
 
 fn unwritten(error: &(dyn std::error::Error + 'static)) -> StepError {
-    let why = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    StepError::new(format!("{error}{why}"))
+    StepError::new(error_chain(error, ": "))
 }
 
 /// The probes' API key, if the table has its secret.

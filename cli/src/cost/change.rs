@@ -9,6 +9,7 @@ use super::design::{Design, Part};
 use super::model::Model;
 use super::prices::{PriceError, Prices};
 use crate::infra::stacks::{StackKind, Template};
+use crate::ui::format::short;
 
 /// A month's bill of before and after.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -86,7 +87,7 @@ fn changed_lines(before: Option<&Bill>, after: Option<&Bill>) -> Vec<LineChange>
 impl CostChange {
     /// In one line: `a month of 25M calls costs $53.27, now $50.44 (+2.83: alarms +2.80)`.
     pub fn told(&self) -> String {
-        let calls = calls(self.calls);
+        let calls = short(self.calls);
         match (self.before, self.after) {
             (None, None) => format!("a month of {calls} calls costs nothing: no edge answers"),
             (None, Some(after)) => format!("a month of {calls} calls will cost ${after:.2}"),
@@ -121,14 +122,6 @@ impl CostChange {
 
 /// Lines that are told by name.
 const LINES_TOLD: usize = 3;
-
-/// Calls as people write them: `25M`, `1.5B`, `800k`.
-fn calls(calls: f64) -> String {
-    let units = [(1e9, "B"), (1e6, "M"), (1e3, "k")];
-    let (size, unit) = units.into_iter().find(|(size, _)| calls >= *size).unwrap_or((1.0, ""));
-    let text = format!("{:.1}", calls / size);
-    format!("{}{unit}", text.strip_suffix(".0").unwrap_or(&text))
-}
 
 #[cfg(test)]
 mod tests {
@@ -180,12 +173,5 @@ mod tests {
         let lines: Vec<String> =
             table.iter().map(|(what, before, after)| format!("{what}: {}", told(*before, *after))).collect();
         insta::assert_snapshot!("told", lines.join("\n"));
-    }
-
-    #[test]
-    fn calls_are_told_as_people_write_them() {
-        for (number, text) in [(25e6, "25M"), (1.5e9, "1.5B"), (800e3, "800k"), (12.0, "12")] {
-            assert_eq!(calls(number), text);
-        }
     }
 }

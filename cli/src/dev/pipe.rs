@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
 use super::stream::Stream;
+use crate::ui::format::counted;
 use crate::usage::stream::{LogPosition, SEGMENT_BYTES, SegmentWriter, SegmentedLog};
 
 /// Lines in one record.
@@ -164,8 +165,9 @@ impl LogReader {
         let unwritten = String::from_utf8_lossy(&locked(&self.file).unwritten).lines().count();
         if unwritten > 0 {
             crate::ui::output::print_note(&format!(
-                "{}: {unwritten} calls that were answered 503 are not counted: their lines could not be written",
-                self.region
+                "{}: not counted: {}, answered 503, whose usage lines could not be written",
+                self.region,
+                counted(unwritten, "call")
             ));
         }
     }

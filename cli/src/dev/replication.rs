@@ -7,6 +7,8 @@
 //! was listening are found by comparing the tables at start ([`super::copies`]). The table's own change stream is not
 //! used: the embedded store finds each sequence number by a scan.
 
+use crate::ui::format::counted;
+use ipgeo_contract::error_chain;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -191,7 +193,8 @@ impl<S: Source, T: Target> Replication<S, T> {
                 continue;
             }
             crate::ui::output::print_note(&format!(
-                "{count} changes are not replicated to {region} yet; the next start copies them"
+                "{} not replicated to {region} yet; the next start copies them",
+                counted(count, "change")
             ));
         }
     }
@@ -280,7 +283,10 @@ impl Outage {
     /// Records a failure and reports it once per outage.
     fn fails(&mut self, now: Instant, what: &str, error: &anyhow::Error) {
         if self.failed(now) {
-            crate::ui::output::print_note(&format!("{what} failed, retrying: {error:#}"));
+            crate::ui::output::print_note(&format!(
+                "{what} failed, retrying: {}",
+                error_chain(error.as_ref(), ": ")
+            ));
         }
     }
 

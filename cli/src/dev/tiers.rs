@@ -10,7 +10,8 @@ use crate::aws::Home;
 use crate::config::Tiers;
 use crate::fs::{Replace, write_private};
 use crate::keys::change_tier;
-use crate::ui::output::{grouped, print_note};
+use crate::ui::format::counted;
+use crate::ui::output::print_note;
 
 /// File in the stores' folder: the limits at the last start, one per line, such as `startup 100000/month`.
 const FILE_NAME: &str = "tiers";
@@ -36,10 +37,9 @@ pub(crate) async fn follow(folder: &Path, tiers: &Tiers, home: &Home) -> anyhow:
             .map_err(|error| anyhow::anyhow!(error))
             .with_context(|| format!("give the API keys of tier `{name}` its new limit"))?;
         if count > 0 {
-            let keys = if count == 1 { "API key" } else { "API keys" };
             print_note(&format!(
-                "tier `{name}`: {} {keys} changed from {from} to {}",
-                grouped(count as u64),
+                "tier `{name}`: {} changed from {from} to {}",
+                counted(count, "API key"),
                 tier.limit
             ));
         }

@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use crate::args::{ProfileArgs, Shared};
 use crate::aws::Aws;
-use crate::cmd::support::{RegionArgs, counted, load_config};
+use crate::cmd::support::{RegionArgs, load_config};
 use crate::infra::cloud::{Ask, observe};
 use crate::infra::stacks::StackKind;
+use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Exit};
 
 /// Flags of `ipgeo drift`.

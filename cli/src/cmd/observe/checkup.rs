@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ipgeo_contract::{ApiKey, Identity, Month, UsageEvent, probe_api_key, probe_record};
+use ipgeo_contract::{ApiKey, Identity, Month, UsageEvent, error_chain, probe_api_key, probe_record};
 use ipgeo_runtime::store::{AccessRead as _, StoreError};
 use jiff::{SignedDuration, Timestamp};
 
@@ -141,8 +141,7 @@ pub(super) struct Marked<'a, L> {
 }
 
 fn unread(error: &StoreError) -> Problem {
-    let why = std::error::Error::source(error).map(|why| format!(": {why}")).unwrap_or_default();
-    Problem::new(format!("{error}{why}"), "see the checks `credentials` and `replica`".to_owned())
+    Problem::new(error_chain(error, ": "), "see the checks `credentials` and `replica`".to_owned())
 }
 
 impl<'a, L: LogSource> Marked<'a, L> {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::checkup::{InWorld, Marked, NoAccount, OnAws};
 use crate::args::Shared;
 use crate::aws::{Aws, Home, NoCredentials};
-use crate::cmd::support::{RegionArgs, Target, counted, load_config, served_database, today, world_target};
+use crate::cmd::support::{RegionArgs, Target, load_config, served_database, today, world_target};
 use crate::config::Config;
 use crate::geo::sources::{Lock, sha256_of};
 use crate::infra::cloud::{ProbeTarget, ProbeTargets as _, Problem};
@@ -21,6 +21,7 @@ use crate::observe::doctor::{
 };
 use crate::observe::logs::LocalLogs;
 use crate::observe::probe::ProbeClient;
+use crate::ui::format::counted;
 use crate::ui::output::{self, Exit, Format};
 use crate::world::WorldFile;
 

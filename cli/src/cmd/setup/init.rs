@@ -10,6 +10,7 @@ use crate::args::Shared;
 use crate::config;
 use crate::config::init::{Ask, Data, InterviewError, Known, SCHEMA, interview, render};
 use crate::fs::{Replace, parent_folder, write_output};
+use crate::ui::format::counted;
 use crate::ui::output::{self, UsageError, printable};
 
 /// Flags of `ipgeo init`.
@@ -122,10 +123,9 @@ pub(crate) fn run(args: InitArgs, shared: &Shared) -> anyhow::Result<()> {
     write_output(&path, text.as_bytes(), replace).with_context(|| format!("write {}", path.display()))?;
     write_schema(&path, replace)?;
     output::print_data(&path.display().to_string())?;
-    let regions = config.regions.len();
     output::print_note(&format!(
-        "{regions} {}, home is {}; `ipgeo dev` runs it on this machine",
-        if regions == 1 { "region" } else { "regions" },
+        "{}, home is {}; `ipgeo dev` runs it on this machine",
+        counted(config.regions.len(), "region"),
         config.service.home
     ));
     Ok(())

@@ -9,6 +9,7 @@ use clap_mangen::Man;
 
 use crate::cmd::groups::{GROUPS, about};
 use crate::fs::{Replace, write_output};
+use crate::ui::format::counted;
 use crate::ui::output;
 
 /// Flags of `ipgeo man`.
@@ -80,6 +81,6 @@ pub(crate) fn run(args: &ManArgs, mut command: Command) -> anyhow::Result<()> {
         let path = folder.join(name);
         write_output(&path, text, Replace::Yes).with_context(|| format!("write {}", path.display()))?;
     }
-    output::print_note(&format!("{} pages in {}", all.len(), folder.display()));
+    output::print_note(&format!("{} in {}", counted(all.len(), "page"), folder.display()));
     Ok(())
 }

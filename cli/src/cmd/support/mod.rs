@@ -3,7 +3,6 @@
 mod api_key;
 mod config;
 mod confirm;
-mod count;
 mod database;
 mod deployment;
 mod edges;
@@ -17,7 +16,6 @@ pub(crate) use api_key::{find_key, identity_from_stdin, used_in, wrong_name};
 pub use config::Target;
 pub(crate) use config::load_config;
 pub(crate) use confirm::{confirm, confirm_name, confirm_plan};
-pub(crate) use count::counted;
 pub(crate) use database::{
     Bar, checked_database, print_database, purge_databases, remember_database, served_database, today,
 };

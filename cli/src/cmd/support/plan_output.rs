@@ -1,6 +1,6 @@
 //! A plan as people read it, and what blocks one.
 
-use crate::infra::plan::{Plan, Problem, show};
+use crate::infra::plan::{Plan, Problem, problems_block, show};
 use crate::ui::output::{self, Exit, Paint, painted};
 
 /// Prints a plan as a table.
@@ -36,11 +36,7 @@ pub(crate) fn report_faults(faults: &[Problem]) -> Exit {
     for fault in faults {
         output::print_note(&format!("error: {fault}"));
     }
-    let (count, block) = match faults.len() {
-        1 => ("1 problem".to_owned(), "blocks"),
-        count => (format!("{count} problems"), "block"),
-    };
-    output::print_note(&format!("{count} {block} this plan; nothing was changed"));
+    output::print_note(&format!("{} this plan; nothing was changed", problems_block(faults.len())));
     Exit::Failed
 }
 

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use crate::args::Shared;
 use crate::cmd::support::{Target, load_config};
+use crate::ui::format::duration_ms;
 use crate::ui::output::{self, Column, Format};
 use crate::usage::report::{LagRow, lags};
 
@@ -22,16 +23,6 @@ pub struct LagArgs {
     target: Target,
 }
 
-/// A duration as text: `2.4 s`, `3 m 5 s`, `4 h 12 m`.
-pub(super) fn duration_text(ms: i64) -> String {
-    let seconds = ms / 1_000;
-    match seconds {
-        ..60 => format!("{}.{} s", seconds, (ms % 1_000).abs() / 100),
-        60..3_600 => format!("{} m {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} m", seconds / 3_600, seconds % 3_600 / 60),
-    }
-}
-
 const COLUMNS: [Column; 4] = [
     Column::text("region"),
     Column::text("newest counted call"),
@@ -44,7 +35,7 @@ pub(super) async fn run(args: LagArgs, shared: &Shared, now: Timestamp) -> anyho
     let home = args.target.home(shared, &config).await?;
     let regions: Vec<&str> = config.regions.iter().map(|region| region.name.as_str()).collect();
     let rows = lags(&home.ledger.newest().await?, &regions, now);
-    let text_of = |ms: Option<i64>| ms.map_or_else(|| "never".to_owned(), duration_text);
+    let text_of = |ms: Option<i64>| ms.map_or_else(|| "never".to_owned(), duration_ms);
     let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row: &LagRow| {
         let newest = row.newest.as_deref().and_then(|text| text.parse().ok());
         let newest = newest.map_or_else(|| "none".to_owned(), output::instant);
@@ -56,26 +47,8 @@ pub(super) async fn run(args: LagArgs, shared: &Shared, now: Timestamp) -> anyho
     {
         output::print_note(&format!(
             "the newest counted calls took up to {} to be counted",
-            duration_text(slowest)
+            duration_ms(slowest)
         ));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lags_as_people_say_them() {
-        for (ms, text) in [
-            (0, "0.0 s"),
-            (2_449, "2.4 s"),
-            (59_999, "59.9 s"),
-            (185_000, "3 m 5 s"),
-            (15_120_000, "4 h 12 m"),
-        ] {
-            assert_eq!(duration_text(ms), text);
-        }
-    }
 }

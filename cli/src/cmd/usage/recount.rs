@@ -11,8 +11,9 @@ use jiff::Timestamp;
 
 use crate::args::Shared;
 use crate::aws::{Home, NoCredentials, UsageStream};
-use crate::cmd::support::{Target, counted};
+use crate::cmd::support::Target;
 use crate::config::Config;
+use crate::ui::format::counted;
 use crate::ui::output;
 use crate::usage::recount::{self, Generation, Replayed, Span, Unpublished};
 use crate::usage::stream::KeptStream;

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::recount::{Work, generation_table, wait_until_active};
 use crate::args::Shared;
 use crate::cmd::support::numbers::since;
-use crate::cmd::support::{Target, counted, load_config};
+use crate::cmd::support::{Target, load_config};
+use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Format, grouped};
 use crate::usage::recount::{Generation, Replayed};
 

@@ -11,8 +11,9 @@ use super::html::write_page;
 use super::selection::{Kind, days, read};
 use crate::args::Shared;
 use crate::cmd::support::numbers::{month, rows};
-use crate::cmd::support::{Target, counted, load_config};
+use crate::cmd::support::{Target, load_config};
 use crate::keys::{Grace, parse_grace};
+use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Format, Formats, UsageError, grouped};
 use crate::usage::report::{By, Row, report, top};
 

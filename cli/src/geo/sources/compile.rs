@@ -1,5 +1,6 @@
 //! Compiles the fetched sources, or the sample, into a database file. The compiler itself is `ipgeo-geo`.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use jiff::tz::TimeZone;
 use super::out::refuse_source_overwrite;
 use super::{FetchError, made_at};
 use crate::config::Config;
-use crate::fs::{parent_folder, temporary};
+use crate::fs::write_streamed;
 use crate::geo::licence;
 
 /// Compiles sources into the database `out`. The same sources give the same bytes: the result has the date of the newest
@@ -54,24 +55,11 @@ pub fn write_sample(out: &Path) -> Result<(), FetchError> {
     write_database(out, |file| file.write_all(&bytes))
 }
 
-/// Writes a temporary file and renames it once it is complete, so that a failed build leaves the old file.
 fn write_database(
     out: &Path,
-    write: impl FnOnce(&mut BufWriter<&mut std::fs::File>) -> io::Result<()>,
+    write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
 ) -> Result<(), FetchError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| FetchError::Write { path, source }
-    };
-    let folder = parent_folder(out);
-    std::fs::create_dir_all(folder).map_err(failed(folder))?;
-    let mut file = temporary(folder).map_err(failed(folder))?;
-    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
-    write(&mut writer).and_then(|()| writer.flush()).map_err(failed(out))?;
-    drop(writer);
-    file.as_file().sync_all().map_err(failed(out))?;
-    file.persist(out).map_err(|error| failed(out)(error.error))?;
-    Ok(())
+    write_streamed(out, write).map_err(|source| FetchError::Write { path: out.to_owned(), source })
 }
 
 #[cfg(test)]

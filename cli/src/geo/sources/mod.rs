@@ -280,7 +280,7 @@ pub fn verify(config: &Config, state: &Path, lock: &Lock) -> Result<Vec<String>,
 
 /// When a database was made, as stated in its metadata.
 fn made_at(file: &Path) -> Option<Timestamp> {
-    let bytes = place::map(file).ok()?;
+    let bytes = ipgeo_geo::map_file(file).ok()?;
     let (_, metadata) = Layout::read(&bytes).ok()?;
     let epoch = metadata.get("build_epoch").and_then(Value::uint)?;
     Timestamp::from_second(i64::try_from(epoch).ok()?).ok()

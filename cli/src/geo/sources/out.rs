@@ -8,7 +8,6 @@ use ipgeo_geo::DATABASE_TYPE;
 use ipgeo_geo::raw::{Layout, Value};
 
 use super::keep::previous_path;
-use super::place;
 
 /// Why the output is not written.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +73,7 @@ pub fn refuse_foreign_overwrite(out: &Path) -> Result<(), OutError> {
         Err(error) => return Err(failed(error)),
     }
     File::open(out).map_err(failed)?;
-    let bytes = place::map(out).map_err(failed)?;
+    let bytes = ipgeo_geo::map_file(out).map_err(failed)?;
     let ours = Layout::read(&bytes).is_ok_and(|(_, metadata)| {
         metadata.get("database_type").and_then(Value::text) == Some(DATABASE_TYPE)
     });

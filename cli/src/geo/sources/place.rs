@@ -4,14 +4,16 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ipgeo_geo::map_file;
 use ipgeo_geo::raw::{Layout, Step};
-use memmap2::Mmap;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use super::keep::keep_previous;
 use super::{BYTES_MAX, FetchError};
 use crate::fs::hash_file;
+use crate::fs::{Replace, persist};
+use crate::ui::format::size;
 
 /// A new file smaller than this share of the old one counts as truncated.
 const SHRINK_MAX: f64 = 0.5;
@@ -40,15 +42,6 @@ pub enum FetchOutcome {
     Pinned,
 }
 
-pub(super) fn map(path: &Path) -> io::Result<Mmap> {
-    let file = File::open(path)?;
-    #[expect(unsafe_code, reason = "mapping a file; every read of it is checked, see `raw`")]
-    // SAFETY: sources are replaced by renaming, never written to in place.
-    unsafe {
-        Mmap::map(&file)
-    }
-}
-
 /// Copies a local file.
 pub(super) fn copied(from: &Path, folder: &Path) -> Result<NamedTempFile, FetchError> {
     let failed = |source| FetchError::Read { path: from.to_owned(), source };
@@ -65,7 +58,7 @@ pub(super) fn received(mut from: impl io::Read, folder: &Path) -> Result<NamedTe
     let mut out = NamedTempFile::new_in(folder)?;
     let bytes = io::copy(&mut io::Read::take(&mut from, BYTES_MAX + 1), out.as_file_mut())?;
     if bytes > BYTES_MAX {
-        return Err(io::Error::other(format!("it is larger than {BYTES_MAX} bytes")));
+        return Err(io::Error::other(format!("it is larger than {}", size(BYTES_MAX))));
     }
     Ok(out)
 }
@@ -73,7 +66,7 @@ pub(super) fn received(mut from: impl io::Read, folder: &Path) -> Result<NamedTe
 /// Rejects a file that is not a database, has no data, or is much smaller than the one it would replace.
 pub(super) fn verify(file: &Path, target: &Path, name: &str) -> Result<(), FetchError> {
     let rejected = |fault: String| FetchError::Rejected { name: name.to_owned(), fault };
-    let bytes = map(file).map_err(|error| rejected(format!("it can't be read: {error}")))?;
+    let bytes = map_file(file).map_err(|error| rejected(format!("it can't be read: {error}")))?;
     let (layout, _) = Layout::read(&bytes).map_err(|error| rejected(error.to_string()))?;
     // A file with a gap in the middle has nodes that point to invalid data.
     let nodes = layout.node_count;
@@ -95,9 +88,9 @@ pub(super) fn verify(file: &Path, target: &Path, name: &str) -> Result<(), Fetch
         let ratio = bytes.len() as f64 / old.len().max(1) as f64;
         if ratio < SHRINK_MAX {
             return Err(rejected(format!(
-                "it has {} bytes, the one in use {}; if that is correct, delete {}",
-                bytes.len(),
-                old.len(),
+                "it has {}, the one in use {}; if that is correct, delete {}",
+                size(bytes.len() as u64),
+                size(old.len()),
                 target.display()
             )));
         }
@@ -127,10 +120,9 @@ pub(super) fn swap_in(file: NamedTempFile, target: &Path, name: &str) -> Result<
         Ok(_) => FetchOutcome::Updated,
         Err(_) => FetchOutcome::New,
     };
-    file.as_file().sync_all().map_err(failed)?;
     if outcome == FetchOutcome::Updated {
         keep_previous(target).map_err(failed)?;
     }
-    file.persist(target).map_err(|error| failed(error.error))?;
+    persist(file, target, Replace::Yes).map_err(failed)?;
     Ok(fetched(outcome))
 }

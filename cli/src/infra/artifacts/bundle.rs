@@ -8,6 +8,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::fs::hash_file;
+use crate::fs::{Replace, persist};
 
 /// A file of a zip.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +62,7 @@ pub fn bundle(mut entries: Vec<Entry>, folder: &Path) -> Result<(String, PathBuf
     write(&entries, file.as_file_mut(), folder)?;
     let digest = digest_of(file.path())?;
     let path = folder.join(format!("{digest}.zip"));
-    file.persist(&path).map_err(|error| BundleError::File { path: path.clone(), source: error.error })?;
+    persist(file, &path, Replace::Yes).map_err(failed(&path))?;
     Ok((digest, path))
 }
 

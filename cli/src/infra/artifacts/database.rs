@@ -10,7 +10,7 @@ use zip::ZipArchive;
 use super::index::Index;
 use super::prepare::{DATABASE_NAME, NOTE_NAME, PrepareError, file_of, geo_zip};
 use crate::config::Config;
-use crate::fs::{parent_folder, temporary};
+use crate::fs::write_streamed;
 use crate::geo::licence::Terms;
 use crate::infra::plan::ArtifactFile;
 
@@ -43,16 +43,11 @@ pub fn database_zip(state: &Path, digest: &str) -> Option<PathBuf> {
     Some(Index::folder(state).join(format!("{digest}.zip"))).filter(|file| file.is_file())
 }
 
-/// Extracts the database from its zip, atomically.
+/// Extracts the database from its zip atomically.
 pub fn unzip_database(zip: &Path, out: &Path) -> io::Result<()> {
     let mut archive = ZipArchive::new(File::open(zip)?).map_err(io::Error::other)?;
     let mut entry = archive.by_name(DATABASE_NAME).map_err(io::Error::other)?;
-    let folder = parent_folder(out);
-    std::fs::create_dir_all(folder)?;
-    let mut file = temporary(folder)?;
-    io::copy(&mut entry, file.as_file_mut())?;
-    file.as_file().sync_all()?;
-    file.persist(out).map(drop).map_err(|error| error.error)
+    write_streamed(out, |file| io::copy(&mut entry, file).map(drop))
 }
 
 /// The terms and the date in a zip's note; `None`: not a database zip.

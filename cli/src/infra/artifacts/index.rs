@@ -52,6 +52,7 @@ impl Index {
         serde_json::from_slice(&bytes).ok().filter(|index: &Self| index.schema == SCHEMA).unwrap_or_default()
     }
 
+    /// Writes the index atomically.
     pub fn write(&self, state: &Path) -> Result<(), IndexError> {
         let path = Self::folder(state).join(FILE_NAME);
         let failed = |source| IndexError { path: path.clone(), source };

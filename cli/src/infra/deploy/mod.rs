@@ -3,6 +3,7 @@
 mod event;
 mod execute;
 mod outcome;
+pub mod progress;
 mod rollout;
 
 pub use event::{Event, EventLine, SCHEMA, Sink};

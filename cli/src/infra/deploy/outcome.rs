@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::infra::cloud::StepError;
-use crate::infra::plan::{Plan, WaveKind, counted};
+use crate::infra::plan::{Plan, WaveKind};
+use crate::ui::format::counted;
 
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

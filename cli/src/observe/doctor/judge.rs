@@ -6,6 +6,7 @@ use super::check::Check;
 use super::database::database;
 use super::facts::{Concurrency, DoctorFacts, EdgeFacts, Fact, HomeFacts};
 use crate::config::{Config, Region};
+use crate::ui::format::counted;
 
 /// The clock error that is reported, s; AWS rejects signatures from 300 s on.
 const CLOCK_WARN_S: f64 = 30.0;
@@ -205,7 +206,7 @@ fn certificate(status: &str, days_left: Option<i64>) -> Check {
             Check::fail(name, "it has expired", "check that its validation record is in the zone")
         }
         ("ISSUED", Some(days)) if days < CERTIFICATE_WARN_DAYS => {
-            let found = format!("it expires in {days} days and was not renewed");
+            let found = format!("it expires in {} and was not renewed", counted(days, "day"));
             Check::warn(name, found, "check that its validation record is in the zone")
         }
         ("ISSUED", _) => Check::ok(name, "issued"),

@@ -1,26 +1,26 @@
-//! A line for each thing that happens, for logs.
+//! A line for each event, for logs.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use super::super::{Event, Sink};
 use super::clock;
 use crate::infra::cloud::Done;
-use crate::infra::deploy::{Event, Sink};
 use crate::ui::output;
 
-/// Until a step that goes on is told of again, ms.
-const AGAIN_MS: u64 = 15_000;
+/// Interval after which an unchanged phase is printed again.
+const REPEAT_MS: u64 = 15_000;
 
-/// What was said last of a region, and when.
+/// The last printed phase of each region, and when it was printed.
 #[derive(Default)]
 pub(super) struct Lines(Mutex<BTreeMap<String, (String, u64)>>);
 
 impl Lines {
-    /// Whether a region's phase is new, or was told of long ago.
+    /// Whether a region's phase is new, or was printed long ago.
     fn is_news(&self, at_ms: u64, region: &str, phase: &str) -> bool {
         let Ok(mut last) = self.0.lock() else { return true };
         match last.get_mut(region) {
-            Some((told, at)) if told == phase && at_ms < *at + AGAIN_MS => false,
+            Some((printed, at)) if printed == phase && at_ms < *at + REPEAT_MS => false,
             _ => {
                 last.insert(region.to_owned(), (phase.to_owned(), at_ms));
                 true
@@ -39,11 +39,11 @@ impl Lines {
                 format!("  {region}: {step}: {}{count}", progress.phase)
             }
             Event::StepDone { region, step, done, took_ms } => {
-                let how = if *done == Done::Changed { "done" } else { "fine already" };
+                let how = if *done == Done::Changed { "done" } else { "unchanged" };
                 format!("  {region}: {step}: {how} ({})", clock(*took_ms))
             }
             Event::StepFailed { region, step, error } => format!("  {region}: {step}: FAILED: {error}"),
-            Event::Stopping => "stopping: what is under way is finished first".to_owned(),
+            Event::Stopping => "stopping after the running steps".to_owned(),
             Event::Refused { .. }
             | Event::Started { .. }
             | Event::Step { .. }
@@ -70,7 +70,7 @@ mod tests {
     use crate::infra::plan::WaveKind;
 
     #[test]
-    fn what_is_new_is_told_once() {
+    fn an_unchanged_phase_is_printed_once() {
         let lines = Lines::default();
         let progress = |phase: &str, done| Event::Progress {
             region: "eu-west-1".into(),
@@ -86,20 +86,20 @@ mod tests {
             ),
             (1, progress("creating", 1), Some("  eu-west-1: edge stack: creating 1/14")),
             (2, progress("creating", 2), None),
-            (AGAIN_MS + 1, progress("creating", 9), Some("  eu-west-1: edge stack: creating 9/14")),
-            (AGAIN_MS + 2, progress("cleaning up", 9), Some("  eu-west-1: edge stack: cleaning up 9/14")),
+            (REPEAT_MS + 1, progress("creating", 9), Some("  eu-west-1: edge stack: creating 9/14")),
+            (REPEAT_MS + 2, progress("cleaning up", 9), Some("  eu-west-1: edge stack: cleaning up 9/14")),
             (
-                AGAIN_MS + 3,
+                REPEAT_MS + 3,
                 Event::StepDone {
                     region: region.clone(),
                     step: step.clone(),
                     done: Done::Changed,
                     took_ms: 61_000,
                 },
-                Some("  eu-west-1: edge stack: done (1m 01s)"),
+                Some("  eu-west-1: edge stack: done (1m 1s)"),
             ),
             (
-                AGAIN_MS + 4,
+                REPEAT_MS + 4,
                 Event::StepFailed { region, step, error: StepError::new("no such key") },
                 Some("  eu-west-1: edge stack: FAILED: no such key"),
             ),

@@ -1,17 +1,36 @@
-//! Progress through a long list: a bar on a terminal, otherwise a line every few seconds.
+//! Progress of long tasks: how it is shown, and a counter for lists.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Style, fitting};
-use crate::ui::output::{self, grouped};
+use super::format::grouped;
+use super::output;
 
 /// Interval between progress lines; shorter tasks print none.
 const LINE_EVERY: Duration = Duration::from_secs(2);
 
-/// Counts finished items of a list. Dropping it removes the bar.
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Style {
+    /// A line for each region, redrawn in place
+    Bars,
+    /// A line for each event
+    Lines,
+    /// Nothing
+    None,
+}
+
+impl Style {
+    /// `style`, by default bars on a terminal and otherwise lines.
+    pub fn or_default(style: Option<Self>) -> Self {
+        let default = || if output::stderr_is_terminal() { Self::Bars } else { Self::Lines };
+        style.unwrap_or_else(default)
+    }
+}
+
+/// Counts finished items of a list: a bar on a terminal, otherwise a line every few seconds. Dropping it removes the bar.
 #[derive(Debug)]
 pub struct Tally(Shown);
 
@@ -23,9 +42,9 @@ enum Shown {
 }
 
 impl Tally {
-    /// For `total` items; style `None`: a bar on a terminal, otherwise lines.
+    /// For `total` items, called `what` in the output.
     pub fn new(style: Option<Style>, what: &str, total: usize) -> Self {
-        Self(match style.unwrap_or_else(fitting) {
+        Self(match Style::or_default(style) {
             Style::Bars => {
                 let bar = ProgressBar::new(total as u64).with_message(what.to_owned());
                 if let Ok(style) =

@@ -1,6 +1,6 @@
-//! An event, a line of JSON on standard output.
+//! Prints each event as a line of JSON on standard output.
 
-use crate::infra::deploy::{Event, EventLine, SCHEMA, Sink};
+use super::super::{Event, EventLine, SCHEMA, Sink};
 use crate::ui::output;
 
 pub(super) struct Json;
@@ -8,7 +8,7 @@ pub(super) struct Json;
 impl Sink for Json {
     fn emit(&self, at_ms: u64, event: &Event) {
         if let Ok(line) = output::to_json_line(&EventLine { schema: SCHEMA, at_ms, event }) {
-            // A reader who has left does not stop a deploy.
+            // A closed standard output must not stop a deploy.
             let _ = output::print_data(&line);
         }
     }

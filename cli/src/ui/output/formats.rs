@@ -10,7 +10,7 @@ pub enum Format {
     Table,
     /// One JSON value.
     Json,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Jsonl,
     /// Comma-separated values with a header row.
     Csv,
@@ -35,7 +35,7 @@ pub struct Formats(&'static [Format]);
 impl Formats {
     /// Rows or one value, in any format.
     pub const ALL: Self = Self(&[Format::Table, Format::Json, Format::Jsonl, Format::Csv]);
-    /// Events of a running plan; both JSON formats print one object a line.
+    /// Events of a running plan; both JSON formats print one object per line.
     pub const EVENTS: Self = Self(&[Format::Table, Format::Json, Format::Jsonl]);
     /// A JSON document, as `table` or `json`.
     pub const DOCUMENT: Self = Self(&[Format::Table, Format::Json]);
@@ -47,10 +47,13 @@ impl Formats {
         if self.0.contains(&format) {
             return Ok(());
         }
-        let names: Vec<&str> = self.0.iter().map(|form| form.as_str()).collect();
-        let forms = if names.len() == 1 { "its only format is" } else { "its formats are" };
-        let asked = format.as_str();
-        Err(UsageError(format!("this command does not support `-o {asked}`; {forms} {}", names.join(", "))))
+        let names: Vec<&str> = self.0.iter().map(|format| format.as_str()).collect();
+        let supported = if names.len() == 1 { "its only format is" } else { "its formats are" };
+        let name = format.as_str();
+        Err(UsageError(format!(
+            "this command does not support `-o {name}`; {supported} {}",
+            names.join(", ")
+        )))
     }
 }
 
@@ -59,13 +62,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_form_is_refused_with_those_that_there_are() {
+    fn an_unsupported_format_is_refused_with_the_supported_ones() {
         assert!(Formats::ALL.check(Format::Csv).is_ok());
-        let told = |forms: Formats| forms.check(Format::Csv).expect_err("refused").to_string();
+        let refusal = |formats: Formats| formats.check(Format::Csv).expect_err("refused").to_string();
         assert_eq!(
-            told(Formats::EVENTS),
+            refusal(Formats::EVENTS),
             "this command does not support `-o csv`; its formats are table, json, jsonl"
         );
-        assert_eq!(told(Formats::TEXT), "this command does not support `-o csv`; its only format is table");
+        assert_eq!(
+            refusal(Formats::TEXT),
+            "this command does not support `-o csv`; its only format is table"
+        );
     }
 }

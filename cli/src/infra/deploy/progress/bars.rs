@@ -1,4 +1,4 @@
-//! A line for each region, redrawn in place: what it does, how far it is, for how long.
+//! A line for each region, redrawn in place: its step, progress and elapsed time.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::super::{Event, Sink};
 use super::clock;
 use crate::infra::cloud::Progress;
-use crate::infra::deploy::{Event, Sink};
 use crate::ui::output::{Paint, painted, printable};
 
-/// Between two frames of what turns while a region works.
+/// Interval between two frames of a spinner.
 const FRAME: Duration = Duration::from_millis(120);
 
-/// What is drawn of a wave.
 #[derive(Default)]
 pub(super) struct Bars(Mutex<Drawn>);
 
@@ -25,8 +24,8 @@ struct Drawn {
 }
 
 impl Drawn {
-    fn head(&self, text: &str) {
-        // A terminal that can't be written to shows nothing.
+    fn heading(&self, text: &str) {
+        // A terminal that can't be written to must not fail a deploy.
         let _ = self.all.println(text);
     }
 
@@ -41,7 +40,7 @@ impl Drawn {
         })
     }
 
-    /// Leaves a wave's last words on the screen and begins anew below.
+    /// Leaves the lines of a wave on the screen; the next wave starts below them.
     fn settle(&mut self) {
         for (_, bar) in std::mem::take(&mut self.regions) {
             if !bar.is_finished() {
@@ -51,7 +50,7 @@ impl Drawn {
     }
 }
 
-fn far(progress: &Progress) -> String {
+fn phase_text(progress: &Progress) -> String {
     match progress.total {
         0 => progress.phase.clone(),
         total => format!("{} {}/{total}", progress.phase, progress.done),
@@ -64,23 +63,23 @@ impl Sink for Bars {
         match event {
             Event::Wave { wave, .. } => {
                 drawn.settle();
-                drawn.head(&painted(Paint::Heading, wave.title()));
+                drawn.heading(&painted(Paint::Heading, wave.title()));
             }
             Event::Step { region, step } => drawn.bar(region).set_message(step.clone()),
             Event::Progress { region, step, progress } => {
-                drawn.bar(region).set_message(printable(&format!("{step}: {}", far(progress))));
+                drawn.bar(region).set_message(printable(&format!("{step}: {}", phase_text(progress))));
             }
             Event::StepDone { region, step, took_ms, .. } => {
-                let told = painted(Paint::Add, "done");
-                drawn.bar(region).set_message(format!("{step}: {told} ({})", clock(*took_ms)));
+                let done = painted(Paint::Add, "done");
+                drawn.bar(region).set_message(format!("{step}: {done} ({})", clock(*took_ms)));
             }
             Event::StepFailed { region, step, error } => {
-                let told = painted(Paint::Danger, "FAILED");
+                let failed = painted(Paint::Danger, "FAILED");
                 let line = printable(&format!("{error}"));
-                drawn.bar(region).abandon_with_message(format!("{step}: {told} {line}"));
+                drawn.bar(region).abandon_with_message(format!("{step}: {failed} {line}"));
             }
             Event::Stopping => {
-                drawn.head("stopping: what is under way is finished first (Ctrl-C again: at once)");
+                drawn.heading("stopping after the running steps; press Ctrl-C again to stop at once");
             }
             Event::Finished { .. } => drawn.settle(),
             Event::Started { .. } | Event::Refused { .. } => {}
