@@ -8,7 +8,7 @@ use super::load_config;
 use super::numbers::{api_keys, bytes, calls, milliseconds, percent, usd};
 use crate::cli::Shared;
 use crate::config::Config;
-use crate::cost::{self, Allowances, Bill, By, Line, Model, Prices, Row};
+use crate::cost::{self, Allowances, Bill, BillLine, BillRow, GroupBy, Prices, TrafficModel};
 use crate::infra::stacks::STREAM_SHARDS;
 use crate::quota::Pipeline;
 use crate::ui::output::{self, Column, Exit, Format, UsageError};
@@ -29,7 +29,7 @@ pub struct CostArgs {
     regions: Option<usize>,
     /// What rows are by
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS", default_value = "line")]
-    by: Vec<By>,
+    by: Vec<GroupBy>,
     /// End with status 6 when a month costs more, USD
     #[arg(long, value_name = "USD", value_parser = usd)]
     max_monthly: Option<f64>,
@@ -65,14 +65,14 @@ pub struct Shape {
 
 impl Shape {
     /// The traffic of so many calls a month.
-    fn model(&self, calls: f64) -> Model {
-        Model {
+    fn model(&self, calls: f64) -> TrafficModel {
+        TrafficModel {
             keyed_share: self.keyed / 100.0,
             keys: self.keys,
             answer_bytes: self.answer_bytes,
             read_ms: self.read_ms,
             memory_ms: self.memory_ms,
-            ..Model::of_calls(calls)
+            ..TrafficModel::typical(calls)
         }
     }
 }
@@ -107,8 +107,8 @@ struct Quotation<'a> {
     over_budget: bool,
     prices: PriceNote<'a>,
     accuracy: Accuracy,
-    model: &'a Model,
-    rows: &'a [Row],
+    model: &'a TrafficModel,
+    rows: &'a [BillRow],
 }
 
 #[derive(Serialize)]
@@ -183,7 +183,7 @@ fn accuracy(config: &Config, bill: &Bill, replicas: f64) -> Accuracy {
     Accuracy {
         counts: "exact",
         // A batch that is full is counted before its window is over.
-        holds_within_s: Pipeline { window_s: bill.window_s, ..Pipeline::of(config) }.lag_s(),
+        holds_within_s: Pipeline { window_s: bill.window_s, ..Pipeline::from_config(config) }.lag_s(),
         quiet_permille: config.usage.quiet_permille,
         window_s: bill.window_s,
         ledger_writes: bill.ledger_writes,
@@ -197,7 +197,7 @@ fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Res
         return Ok(output::data(&output::json(quotation)?)?);
     }
     let rows = quotation.rows;
-    let has = |text: fn(&Row) -> &str| rows.iter().any(|row| !text(row).is_empty());
+    let has = |text: fn(&BillRow) -> &str| rows.iter().any(|row| !text(row).is_empty());
     let by_region = has(|row| &row.region);
     let by_line = rows.len() < 2 || rows.iter().rev().skip(1).any(|row| !row.line.is_empty());
     let mut columns = Vec::new();
@@ -246,7 +246,7 @@ fn tell(quotation: &Quotation<'_>, bill: &Bill) {
         let base = quotation.total_at_base_prices;
         output::say(&format!("at {}'s prices in every region: ${base:.2}", prices.base_region));
     }
-    let free = |line: &Line| *line >= Line::FreeFunctionRequests;
+    let free = |line: &BillLine| *line >= BillLine::FreeFunctionRequests;
     let taken: f64 = bill.entries.iter().filter(|entry| free(&entry.line)).map(|entry| entry.usd).sum();
     if taken < 0.0 {
         output::say(&format!("what every account has for nothing takes off ${:.2}", -taken));

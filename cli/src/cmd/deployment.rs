@@ -14,7 +14,7 @@ use super::load_config;
 use crate::aws::Aws;
 use crate::cli::Shared;
 use crate::config::Config;
-use crate::cost::{CostChange, Model, change};
+use crate::cost::{CostChange, TrafficModel, change};
 use crate::geo::sources::{Lock, LockedDatabase};
 use crate::infra::artifacts::{Prepared, Sources, prepare};
 use crate::infra::cloud::{Ask, CloudRead as _, observe};
@@ -109,7 +109,8 @@ impl Deployment {
     /// What a plan does to the bill of so many calls a month.
     pub(super) fn cost(&self, observed: &Observed, plan: &Plan, calls: f64) -> anyhow::Result<CostChange> {
         let (before, after) = (templates_now(observed), templates_after(observed, plan));
-        change(&self.config.service.home, &before, &after, &Model::of_calls(calls)).context("reckon the bill")
+        change(&self.config.service.home, &before, &after, &TrafficModel::typical(calls))
+            .context("reckon the bill")
     }
 }
 
