@@ -16,7 +16,7 @@ use crate::cli::Shared;
 use crate::dev::{Options, World, has_location, ready_json, serve_database, welcome};
 use crate::fs::keep_private;
 use crate::ui::output::{self, Exit, Format, UsageError};
-use crate::world::{StateLock, WorldFile, make_state};
+use crate::world::{StateLock, WorldFile, create_state_folder};
 
 /// The longest lag: a day.
 const LAG_MS_MAX: u64 = 86_400_000;
@@ -74,7 +74,7 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
     }
     let state = &shared.state;
     keep_private();
-    make_state(state).with_context(|| format!("create {}", state.display()))?;
+    create_state_folder(state).with_context(|| format!("create {}", state.display()))?;
     let lock = StateLock::take(state, nonce()?)?;
     let stores = state.join("stores");
     if args.fresh && stores.exists() {
