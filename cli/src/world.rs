@@ -17,7 +17,7 @@ mod key;
 
 pub use key::{RANDOM_BYTES, WorldKey};
 
-/// Version of the file's shape.
+/// Version of the file format.
 pub const SCHEMA: u32 = 1;
 const FILE_NAME: &str = "world.json";
 const LOCK_NAME: &str = "world.lock";
@@ -25,10 +25,10 @@ const LOCK_NAME: &str = "world.lock";
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
-/// A running world.
+/// A running local service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorldFile {
-    /// Version of this shape.
+    /// [`SCHEMA`].
     pub schema: u32,
     /// The process that runs it.
     pub pid: u32,
@@ -43,24 +43,24 @@ pub struct WorldFile {
     pub access_table: String,
     /// Name of the ledger.
     pub ledger_table: String,
-    /// The folder of the copy that is kept of the usage stream; none: the world is in memory only.
+    /// The folder of the usage stream's copy; `None`: state is in memory only.
     #[serde(default)]
     pub stream: Option<PathBuf>,
-    /// The access key of its stores; so only the owner may read this file.
+    /// The access key of its stores. Because of it, only the file's owner may read it.
     #[serde(default)]
     pub key: WorldKey,
-    /// Every region, in the file's order.
+    /// Every region, in the order of regions.toml.
     pub regions: Vec<WorldRegion>,
 }
 
-/// One region of a running world.
+/// One region of a running local service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorldRegion {
-    /// Its name.
+    /// The region's name.
     pub region: String,
-    /// URL of its API.
+    /// URL of the API.
     pub url: String,
-    /// URL of its DynamoDB.
+    /// URL of the region's DynamoDB.
     pub dynamodb: String,
 }
 
@@ -69,21 +69,21 @@ const STATE: &str = ".ipgeo";
 
 /// Creates the state folder, accessible by the owner only. An existing folder with the default name is restricted too;
 /// others, such as `/tmp`, are left alone, because the files in them are private themselves.
-pub fn make_state(state: &Path) -> std::io::Result<()> {
+pub fn create_state_folder(state: &Path) -> std::io::Result<()> {
     create_private_folder(state)?;
     if state.file_name().is_some_and(|name| name == STATE) { restrict(state) } else { Ok(()) }
 }
 
-/// Why there is no running world to talk to.
+/// Why no running local service was found, or the state folder can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
     /// There is no file.
-    #[error("no world is running in {0}; start one with `ipgeo dev`")]
+    #[error("`ipgeo dev` is not running in {0}\nhelp: start it, or name its state folder with `--state`")]
     None(PathBuf),
     /// The file exists but its process has ended.
-    #[error("the world of {0} has ended without a word; start it again with `ipgeo dev`")]
+    #[error("`ipgeo dev` in {0} is no longer running\nhelp: start it again")]
     Gone(PathBuf),
-    /// Another process has the folder.
+    /// Another process holds the folder's lock.
     #[error(
         "`ipgeo dev` is already running in {}, as {holder}\nhelp: stop it, or use another folder with `--state`",
         state.display()
@@ -95,7 +95,7 @@ pub enum WorldError {
         holder: String,
     },
     /// The folder can't be locked.
-    #[error("{path} can't be locked")]
+    #[error("can't lock {path}")]
     Lock {
         /// The file.
         path: PathBuf,
@@ -103,8 +103,8 @@ pub enum WorldError {
         #[source]
         source: std::io::Error,
     },
-    /// The file is there and is not ours.
-    #[error("{path} can't be read; remove it, and start a world with `ipgeo dev`")]
+    /// The file can't be read or has another format.
+    #[error("can't read {path}\nhelp: remove it, and start `ipgeo dev` again")]
     Broken {
         /// The file.
         path: PathBuf,
@@ -113,7 +113,7 @@ pub enum WorldError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The file can't be written.
-    #[error("{path} can't be written")]
+    #[error("can't write {path}")]
     Write {
         /// The file.
         path: PathBuf,
@@ -132,7 +132,7 @@ impl WorldFile {
     /// The `ipgeo dev` in a state folder, if its process is still running.
     pub fn find(state: &Path) -> Result<Self, WorldError> {
         let world = Self::read(state)?;
-        match Holder::of(state) {
+        match Holder::find(state) {
             Some(holder) if holder.nonce == world.nonce => Ok(world),
             _ => Err(WorldError::Gone(state.to_owned())),
         }
@@ -155,7 +155,10 @@ impl WorldFile {
         if world.schema == SCHEMA {
             Ok(world)
         } else {
-            Err(broken(format!("it is of version {}, this program reads {SCHEMA}", world.schema).into()))
+            Err(broken(
+                format!("its format has version {}; this program reads version {SCHEMA}", world.schema)
+                    .into(),
+            ))
         }
     }
 
@@ -167,13 +170,13 @@ impl WorldFile {
         write_private(&path, &json, Replace::Yes).map_err(failed)
     }
 
-    /// Removes the file of an ended world; one that is gone already is as good.
+    /// Removes the file, if it is there.
     pub fn remove(state: &Path) {
         let _removed_or_gone = std::fs::remove_file(state.join(FILE_NAME));
     }
 }
 
-/// Who holds the lock; the lock's file says it.
+/// The process that holds the lock, as written in the lock file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Holder {
     pid: u32,
@@ -181,8 +184,8 @@ struct Holder {
 }
 
 impl Holder {
-    /// The process that holds a folder's lock, if one does.
-    fn of(state: &Path) -> Option<Self> {
+    /// The process that holds a folder's lock, if any.
+    fn find(state: &Path) -> Option<Self> {
         let mut file = File::open(state.join(LOCK_NAME)).ok()?;
         // A shared lock, so that verbs that check at the same time do not see each other. It is released with the file.
         match file.try_lock_shared() {
@@ -262,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_world_is_found_while_its_process_holds_the_folder_and_no_other_world_is_taken_for_it() {
+    fn a_service_is_found_while_its_process_holds_the_lock_and_not_confused_with_another_run() {
         let state = tempfile::tempdir().expect("a folder");
         let find = || WorldFile::find(state.path());
         assert!(matches!(find(), Err(WorldError::None(_))));
@@ -284,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_has_one_holder_and_the_second_is_told_which() {
+    fn a_second_process_learns_which_process_holds_the_lock() {
         let state = tempfile::tempdir().expect("a folder");
         let lock = StateLock::take(state.path(), "one".into()).expect("it is free");
         let refused = StateLock::take(state.path(), "two".into()).expect_err("it is taken");

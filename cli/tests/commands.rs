@@ -104,7 +104,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     assert_eq!(dev.stop(), Some(0));
     let gone = run(state, &["keys", "list", "--dev"]);
     assert!(
-        stderr(&gone).contains("no world is running") && stderr(&gone).contains("start one with `ipgeo dev`")
+        stderr(&gone).contains("`ipgeo dev` is not running in") && stderr(&gone).contains("help: start it")
     );
 }
 

@@ -128,7 +128,7 @@ fn a_running_world_is_measured_looked_through_and_listened_to() {
 
     assert_eq!(dev.stop(), Some(0));
     let gone = run(state, &["doctor", "--dev"]);
-    assert!(gone.status.code() == Some(1) && stderr(&gone).contains("no world is running"));
+    assert!(gone.status.code() == Some(1) && stderr(&gone).contains("`ipgeo dev` is not running in"));
 }
 
 /// Opens a page in headless Chromium, as wide as a phone: no error on its console, a row for each region, and

@@ -1,4 +1,4 @@
-//! The event source mapping on a laptop: delivers a shard's records to the usage handler in batches, and retries each batch
+//! Replaces the event source mapping: delivers a shard's records to the usage handler in batches, and retries each batch
 //! until nothing in it fails. The position is saved, and the next run continues from there.
 
 use std::path::PathBuf;
@@ -20,14 +20,13 @@ const BATCH_MAX: usize = 100;
 /// Wait before a failed batch is delivered again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// The handler as it runs here.
 pub(crate) type Handler = UsageHandler<LedgerTable, AccessTable>;
 
 /// Delivers one shard's records.
 pub(crate) struct Delivery {
     pub(crate) handler: Arc<Handler>,
     pub(crate) alerts: Arc<AlertSink>,
-    /// The folder of the kept stream.
+    /// The folder of the stream's copy.
     pub(crate) folder: PathBuf,
     pub(crate) shard: String,
     pub(crate) faults: Faults<KinesisRecord>,

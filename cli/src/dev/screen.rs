@@ -1,4 +1,4 @@
-//! What `dev` shows when the world is ready.
+//! The first screen of `ipgeo dev`.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ pub fn ready_json(world: &WorldFile) -> String {
     json!({ "ready": true, "nearest": world.nearest, "regions": regions }).to_string()
 }
 
-/// The screen for people.
+/// The screen for people. README.md shows it.
 pub fn welcome(
     config: &Config,
     world: &WorldFile,
@@ -38,7 +38,7 @@ pub fn welcome(
         let _ = writeln!(out, "  {:<16}  {:<14}  {}{home}", region.name, region.city, there.url);
     }
     let _ = writeln!(out, "  {:<16}  {:<14}  {}\n", "(nearest)", "the caller", world.nearest);
-    let licence = if info.licence.is_empty() { "no licence named" } else { &info.licence };
+    let licence = if info.licence.is_empty() { "unknown licence" } else { &info.licence };
     let _ = writeln!(out, "database  {}, {}, {licence}", info.name, info.date);
     if !info.attribution.is_empty() {
         let _ = writeln!(out, "          {} {}", info.attribution, info.attribution_link);
@@ -60,15 +60,15 @@ pub fn welcome(
     out
 }
 
-/// What regions let through, in words: one number where all have the same.
+/// The throttle of the regions; a range where they differ.
 fn throttle(config: &Config) -> String {
-    let of = |number: fn(&RuntimeSettings) -> u32| {
+    let range = |number: fn(&RuntimeSettings) -> u32| {
         let numbers = || config.regions.iter().map(|region| number(&region.runtime));
         match (numbers().min(), numbers().max()) {
             (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
             (least, _) => least.unwrap_or_default().to_string(),
         }
     };
-    let (rate, burst) = (of(|runtime| runtime.throttle_rate), of(|runtime| runtime.throttle_burst));
-    format!("{rate} requests/s in each region, {burst} at once, as on AWS; --no-throttle lets all through")
+    let (rate, burst) = (range(|runtime| runtime.throttle_rate), range(|runtime| runtime.throttle_burst));
+    format!("{rate} requests/s in each region, {burst} at once, as on AWS; --no-throttle disables it")
 }

@@ -1,4 +1,4 @@
-//! The stream on a laptop: each shard is a part of the stream's copy on disk, from which records are counted.
+//! Replaces Kinesis: each shard is a part of the stream's copy on disk, from which records are counted.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +15,6 @@ pub(crate) struct Stream {
     head: Mutex<Head>,
 }
 
-/// The state of the stream.
 struct Head {
     sequence: u128,
     keeper: Keeper,

@@ -18,7 +18,7 @@ const FILE_NAME: &str = "tiers";
 
 /// Gives API keys the new limits of their tiers. The limits are saved afterwards, so that the next start completes one
 /// that was interrupted.
-pub(crate) async fn follow(folder: &Path, tiers: &Tiers, home: &Home) -> anyhow::Result<()> {
+pub(crate) async fn apply_changes(folder: &Path, tiers: &Tiers, home: &Home) -> anyhow::Result<()> {
     let file = folder.join(FILE_NAME);
     let before = match std::fs::read_to_string(&file) {
         Ok(text) => text,

@@ -8,7 +8,7 @@ use crate::args::Shared;
 use crate::cmd::support::numbers::{api_keys, bytes, calls, milliseconds, percent, usd};
 use crate::cmd::support::{first_regions, load_config};
 use crate::config::Config;
-use crate::cost::{self, Allowances, Bill, By, Line, Model, Prices, Row};
+use crate::cost::{self, Allowances, Bill, BillLine, BillRow, GroupBy, Prices, TrafficModel};
 use crate::infra::stacks::STREAM_SHARDS;
 use crate::quota::Pipeline;
 use crate::ui::output::{self, Column, Exit, Format};
@@ -29,7 +29,7 @@ pub struct CostArgs {
     regions: Option<usize>,
     /// Break the bill down by
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS", default_value = "line")]
-    by: Vec<By>,
+    by: Vec<GroupBy>,
     /// Exit with status 6 if a month costs more than this
     #[arg(long, value_name = "USD", value_parser = usd)]
     max_monthly: Option<f64>,
@@ -65,14 +65,14 @@ pub struct Shape {
 
 impl Shape {
     /// The traffic at this number of calls a month.
-    fn model(&self, calls: f64) -> Model {
-        Model {
+    fn model(&self, calls: f64) -> TrafficModel {
+        TrafficModel {
             keyed_share: self.keyed / 100.0,
             keys: self.keys,
             answer_bytes: self.answer_bytes,
             read_ms: self.read_ms,
             memory_ms: self.memory_ms,
-            ..Model::of_calls(calls)
+            ..TrafficModel::typical(calls)
         }
     }
 }
@@ -92,8 +92,8 @@ struct Quotation<'a> {
     over_budget: bool,
     prices: PriceNote<'a>,
     accuracy: Accuracy,
-    model: &'a Model,
-    rows: &'a [Row],
+    model: &'a TrafficModel,
+    rows: &'a [BillRow],
 }
 
 #[derive(Serialize)]
@@ -168,7 +168,7 @@ fn accuracy(config: &Config, bill: &Bill, replicas: f64) -> Accuracy {
     Accuracy {
         counts: "exact",
         // A batch that is full is counted before its window is over.
-        holds_within_s: Pipeline { window_s: bill.window_s, ..Pipeline::of(config) }.lag_s(),
+        holds_within_s: Pipeline { window_s: bill.window_s, ..Pipeline::from_config(config) }.lag_s(),
         quiet_permille: config.usage.quiet_permille,
         window_s: bill.window_s,
         ledger_writes: bill.ledger_writes,
@@ -182,7 +182,7 @@ fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Res
         return Ok(output::print_data(&output::to_json(quotation)?)?);
     }
     let rows = quotation.rows;
-    let has = |text: fn(&Row) -> &str| rows.iter().any(|row| !text(row).is_empty());
+    let has = |text: fn(&BillRow) -> &str| rows.iter().any(|row| !text(row).is_empty());
     let by_region = has(|row| &row.region);
     let by_line = rows.len() < 2 || rows.iter().rev().skip(1).any(|row| !row.line.is_empty());
     let mut columns = Vec::new();
@@ -231,7 +231,7 @@ fn print_assumptions(quotation: &Quotation<'_>, bill: &Bill) {
         let base = quotation.total_at_base_prices;
         output::print_note(&format!("at {}'s prices in every region: ${base:.2}", prices.base_region));
     }
-    let free = |line: &Line| *line >= Line::FreeFunctionRequests;
+    let free = |line: &BillLine| *line >= BillLine::FreeFunctionRequests;
     let taken: f64 = bill.entries.iter().filter(|entry| free(&entry.line)).map(|entry| entry.usd).sum();
     if taken < 0.0 {
         output::print_note(&format!("the AWS free tier saves ${:.2}", -taken));

@@ -9,7 +9,7 @@ use crate::cmd::support::numbers::rate;
 use crate::cmd::support::{Target, find_key, load_config, used_in};
 use crate::config::Config;
 use crate::keys::tier_of;
-use crate::quota::{Counted, Explanation, Pipeline, Subject, explain};
+use crate::quota::{Explanation, KeyUsage, LimitSubject, Pipeline, explain};
 use crate::ui::output::{self, Format, UsageError};
 
 /// Verbs of `ipgeo quota`.
@@ -75,8 +75,8 @@ fn explain_tier(
         vec![(format!("tier {name}"), IdentityKind::Key, tier.limit)]
     };
     let explanations = limits.into_iter().map(|(title, kind, limit)| {
-        let subject = Subject { name: title, tier: name.to_owned(), kind, limit };
-        explain(&subject, None, Pipeline::of(config), config.usage.quiet_permille, rate, now)
+        let subject = LimitSubject { name: title, tier: name.to_owned(), kind, limit };
+        explain(&subject, None, Pipeline::from_config(config), config.usage.quiet_permille, rate, now)
     });
     Ok(explanations.collect())
 }
@@ -92,14 +92,14 @@ async fn explain_key(
     let (identity, record) = find_key(key, &home).await?;
     let item = home.ledger.item(&identity, Month::of(now)).await?;
     let ledger = item.map_or(0, |item| used_in(&item, Period::of(record.limit.window, now)));
-    let counted = Counted { ledger, published: record.published };
-    let subject = Subject {
+    let counted = KeyUsage { ledger, published: record.published };
+    let subject = LimitSubject {
         name: format!("{} of {}, tier {}", record.hint, record.owner, record.tier),
         tier: record.tier,
         kind: IdentityKind::Key,
         limit: record.limit,
     };
-    let pipeline = Pipeline::of(config);
+    let pipeline = Pipeline::from_config(config);
     Ok(explain(&subject, Some(counted), pipeline, config.usage.quiet_permille, args.rate, now))
 }
 

@@ -12,7 +12,7 @@ use crate::cmd::support::numbers::{api_keys, calls, percent, percent_of_limit};
 use crate::cmd::support::{first_regions, load_config};
 use crate::config::Config;
 use crate::keys::{Grace, parse_grace};
-use crate::simulate::{LimitChange, Outage, Outcome, Scenario, run as simulate};
+use crate::simulate::{LimitChange, Outage, Scenario, SimulationReport, run as simulate};
 use crate::ui::output::{self, Column, Exit, Format, UsageError};
 
 /// Flags of `ipgeo simulate`.
@@ -69,7 +69,7 @@ pub struct SimulateArgs {
 
 impl SimulateArgs {
     fn scenario(&self, config: &Config) -> Scenario {
-        let mut scenario = Scenario::of(config, self.calls);
+        let mut scenario = Scenario::typical(config, self.calls);
         scenario.hours = self.span.as_secs_f64() / 3_600.0;
         scenario.keys = self.keys;
         scenario.over_share = self.over / 100.0;
@@ -121,7 +121,7 @@ pub(crate) async fn run(args: SimulateArgs, shared: &Shared) -> anyhow::Result<E
     Ok(if outcome.bound_holds && outcome.counted_exactly { Exit::Done } else { Exit::Failed })
 }
 
-fn print(outcome: &Outcome, shared: &Shared) -> anyhow::Result<()> {
+fn print(outcome: &SimulationReport, shared: &Shared) -> anyhow::Result<()> {
     let mut value = serde_json::to_value(outcome)?;
     value["approximated"] = outcome.approximated().into();
     let text = match shared.format() {

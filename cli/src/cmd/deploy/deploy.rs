@@ -47,7 +47,7 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
         Err(error) => return Ok(refused(error.into_problems()?, shared)),
     };
     if !plan.is_empty() {
-        plan.notes.push(deployment.cost(&observed, &plan, CALLS_SHOWN)?.told());
+        plan.notes.push(deployment.cost(&observed, &plan, CALLS_SHOWN)?.summary());
     }
     if !shown(&plan, args.verbose, shared)? {
         return Ok(Exit::Done);

@@ -45,7 +45,7 @@ pub(crate) async fn run(args: PlanArgs, shared: &Shared) -> anyhow::Result<Exit>
     };
     let cost = deployment.cost(&observed, &plan, args.calls)?;
     if shared.format() == Format::Table {
-        plan.notes.push(cost.told());
+        plan.notes.push(cost.summary());
         print_plan(&plan, args.verbose)?;
     } else {
         output::print_data(&document(&plan, &cost, shared.format())?)?;
@@ -125,7 +125,7 @@ fn change_rows(plan: &Plan) -> Vec<ChangeRow> {
 mod tests {
     use super::*;
     use crate::config::{Config, parse};
-    use crate::cost::{Model, change};
+    use crate::cost::{TrafficModel, change};
     use crate::infra::plan::{
         ArtifactFile, Observed, PlanOptions, ProbeSpec, Scope, Templates, Zone, plan, templates_after,
     };
@@ -169,7 +169,8 @@ mod tests {
         for (plan, is_empty) in [(first, false), (empty, true)] {
             let after = templates_after(&Observed::default(), &plan);
             let home = config().service.home;
-            let cost = change(&home, &Templates::new(), &after, &Model::of_calls(25e6)).expect("a bill");
+            let cost =
+                change(&home, &Templates::new(), &after, &TrafficModel::typical(25e6)).expect("a bill");
             let printed = |format| document(&plan, &cost, format).expect("printed");
             let json: serde_json::Value = serde_json::from_str(&printed(Format::Json)).expect("JSON");
             assert_eq!((&json["schema"], &json["plan"]["service"]), (&1.into(), &"ipgeo-prod".into()));

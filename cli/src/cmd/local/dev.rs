@@ -15,7 +15,7 @@ use crate::cmd::support::{Bar, load_config};
 use crate::dev::{Options, World, has_location, ready_json, serve_database, welcome};
 use crate::fs::restrict_umask;
 use crate::ui::output::{self, Exit, Format, UsageError};
-use crate::world::{StateLock, WorldFile, make_state};
+use crate::world::{StateLock, WorldFile, create_state_folder};
 
 /// The longest lag: a day.
 const LAG_MS_MAX: u64 = 86_400_000;
@@ -73,7 +73,7 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
     }
     let state = &shared.state;
     restrict_umask();
-    make_state(state).with_context(|| format!("create {}", state.display()))?;
+    create_state_folder(state).with_context(|| format!("create {}", state.display()))?;
     let lock = StateLock::take(state, nonce()?)?;
     let stores = state.join("stores");
     if args.fresh && stores.exists() {

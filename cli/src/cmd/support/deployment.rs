@@ -14,7 +14,7 @@ use super::select::{ArtifactArgs, RegionArgs};
 use crate::args::{ProfileArgs, Shared};
 use crate::aws::Aws;
 use crate::config::Config;
-use crate::cost::{CostChange, Model, change};
+use crate::cost::{CostChange, TrafficModel, change};
 use crate::geo::sources::{Lock, LockedDatabase};
 use crate::infra::artifacts::{Prepared, Sources, prepare};
 use crate::infra::cloud::{Ask, CloudRead as _, observe};
@@ -108,7 +108,7 @@ impl Deployment {
     /// How a plan changes the bill at this number of calls a month.
     pub(crate) fn cost(&self, observed: &Observed, plan: &Plan, calls: f64) -> anyhow::Result<CostChange> {
         let (before, after) = (templates_now(observed), templates_after(observed, plan));
-        change(&self.config.service.home, &before, &after, &Model::of_calls(calls))
+        change(&self.config.service.home, &before, &after, &TrafficModel::typical(calls))
             .context("estimate the bill")
     }
 }

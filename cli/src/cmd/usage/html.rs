@@ -13,7 +13,7 @@ use super::selection::{days, read};
 use crate::args::Shared;
 use crate::cmd::support::{Target, load_config};
 use crate::config::{Config, PLACES};
-use crate::cost::{Counted, Model, Prices, so_far};
+use crate::cost::{MonthToDate, Prices, TrafficModel, month_to_date};
 use crate::ui::output;
 use crate::usage::report::{By, Row, lags, report, top};
 use crate::usage::report_page::{Bill, KeyCalls, PageFacts, RegionCalls, headroom, page};
@@ -69,19 +69,19 @@ fn bill(config: &Config, month: Month, once: &[LedgerItem], now: Timestamp) -> a
     let keyed = || once.iter().filter(|item| item.identity.kind() == IdentityKind::Key);
     let (begin, end) = (month.begin(), month.end());
     let passed = now.duration_since(begin).as_secs_f64() / end.duration_since(begin).as_secs_f64();
-    let counted = Counted {
+    let counted = MonthToDate {
         calls: once.iter().map(|item| item.charged).fold(0, u64::saturating_add),
         keyed: keyed().map(|item| item.charged).fold(0, u64::saturating_add),
         keys: u32::try_from(keyed().count()).unwrap_or(u32::MAX),
         part: passed.clamp(0.0, 1.0),
     };
     let prices = Prices::committed()?;
-    let bill = so_far(config, counted, &prices).context("estimate the bill")?;
+    let bill = month_to_date(config, counted, &prices).context("estimate the bill")?;
     let estimated = if bill.is_exact() { String::new() } else { format!("; {}", prices.estimate) };
     let basis = format!(
         "the counted calls at prices of {}, answers of {} bytes{estimated}",
         prices.date,
-        Model::of_calls(1.0).answer_bytes
+        TrafficModel::typical(1.0).answer_bytes
     );
     Ok(Bill { so_far_usd: bill.total(), basis })
 }

@@ -13,16 +13,16 @@ use crate::fs::{Replace, write_private};
 const FILE_NAME: &str = "service.json";
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct KeptFor {
+struct StateOwner {
     service: String,
     home: String,
 }
 
 /// Refuses stores of another service or home region; marks new ones.
-pub(super) fn check_kept_for(stores: &Path, config: &Config) -> anyhow::Result<()> {
+pub(super) fn check_owner(stores: &Path, config: &Config) -> anyhow::Result<()> {
     let path = stores.join(FILE_NAME);
-    let wanted = KeptFor { service: config.service.full_name(), home: config.service.home.clone() };
-    let kept: KeptFor = match std::fs::read(&path) {
+    let wanted = StateOwner { service: config.service.full_name(), home: config.service.home.clone() };
+    let found: StateOwner = match std::fs::read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| {
             format!("read {}; `ipgeo dev --fresh` starts over with empty stores", path.display())
         })?,
@@ -33,18 +33,18 @@ pub(super) fn check_kept_for(stores: &Path, config: &Config) -> anyhow::Result<(
         }
         Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
     };
-    let (what, was, is) = if kept.home != wanted.home {
-        ("home", kept.home, wanted.home)
-    } else if kept.service != wanted.service {
-        ("service", kept.service, wanted.service)
+    let (what, was, is) = if found.home != wanted.home {
+        ("home", found.home, wanted.home)
+    } else if found.service != wanted.service {
+        ("service", found.service, wanted.service)
     } else {
-        return home_is_there(stores, config);
+        return check_home_store(stores, config);
     };
-    Err(StartError::KeptForAnother { what, was, is, stores: stores.to_owned() }.into())
+    Err(StartError::StateOfAnotherService { what, was, is, stores: stores.to_owned() }.into())
 }
 
-/// Refuses to start if home's store is missing from kept state: API keys and counts would be lost silently.
-fn home_is_there(stores: &Path, config: &Config) -> anyhow::Result<()> {
+/// Refuses to start if home's store is missing from existing state: API keys and counts would be lost silently.
+fn check_home_store(stores: &Path, config: &Config) -> anyhow::Result<()> {
     let store = store_file(stores, &config.service.home);
     match std::fs::metadata(&store) {
         Ok(found) if found.len() > 0 => Ok(()),

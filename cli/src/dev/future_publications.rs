@@ -22,7 +22,7 @@ use crate::config::Anonymous;
 /// Clock corrections up to this size are ignored.
 const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(1);
 /// Interval between clock checks.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const CHECK_EVERY: Duration = Duration::from_secs(10);
 
 /// Access to published usage and to the ledger.
 pub(super) struct Publications {
@@ -38,7 +38,7 @@ pub(super) struct Publications {
 
 impl Publications {
     /// Replaces publications in home's access table that are dated after `now`.
-    pub(super) async fn anew(&self, now: Timestamp) -> anyhow::Result<()> {
+    pub(super) async fn correct(&self, now: Timestamp) -> anyhow::Result<()> {
         let table = self.access.name();
         for id in published_ahead(&self.home, table, now)? {
             remove_publication(&self.home, table, &id)?;
@@ -57,17 +57,17 @@ impl Publications {
         Ok(())
     }
 
-    /// Does so whenever the clock is set back; never returns.
+    /// Calls [`Self::correct`] whenever the clock is set back; never returns.
     pub(super) async fn watch(self) {
         let mut last = (Timestamp::now(), Instant::now());
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_EVERY).await;
             let now = (Timestamp::now(), Instant::now());
             if was_set_back(last.0, now.0, now.1 - last.1) {
                 crate::ui::output::print_note(
                     "the clock was set back: replacing published usage that is dated in the future",
                 );
-                if let Err(error) = self.anew(now.0).await {
+                if let Err(error) = self.correct(now.0).await {
                     crate::ui::output::print_note(&format!("usage: {}", error_chain(error.as_ref(), ": ")));
                 }
             }
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_corrected_is_not_set_back() {
+    fn small_clock_corrections_do_not_count_as_set_back() {
         let at = |seconds: i64| Timestamp::from_second(1_800_000_000 + seconds).expect("in range");
         let table = [
             (0, 10, 10, false),
