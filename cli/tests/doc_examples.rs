@@ -92,8 +92,11 @@ fn is_fresh(example: &Example, real: &[String], how: Match) -> bool {
 
 /// Explains a difference by shapes, which hold no API key.
 fn difference(page: &str, example: &Example, real: &[String]) -> String {
-    let mut out =
-        format!("\n{page}:{}: $ {}\n", example.line + 1, shape(&[example.command.clone()]).join(" "));
+    let mut out = format!(
+        "\n{page}:{}: $ {}\n",
+        example.line + 1,
+        shape(std::slice::from_ref(&example.command)).join(" ")
+    );
     let (documented, real) = (shape(&example.output), shape(real));
     for line in documented.iter().filter(|line| !real.contains(line)) {
         let _ = writeln!(out, "  in the document only: {line}");

@@ -132,7 +132,10 @@ impl Session {
         });
         let screen = until_quiet(&lines);
         let world = self.folder.path().join(".ipgeo/world.json");
-        let world: Value = serde_json::from_slice(&fs::read(world).expect(&screen.join("\n"))).expect("JSON");
+        let world: Value = serde_json::from_slice(
+            &fs::read(world).unwrap_or_else(|error| panic!("{error}: {}", screen.join(" "))),
+        )
+        .expect("JSON");
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         let regions: Vec<_> = world["regions"].as_array().expect("regions").iter().collect();
         let regions: Vec<_> = regions.iter().map(|row| (text(&row["region"]), text(&row["url"]))).collect();
@@ -230,7 +233,7 @@ impl Session {
 
 /// The lines until nothing more comes.
 fn until_quiet(lines: &Receiver<String>) -> Vec<String> {
-    let mut wait = Duration::from_secs(60);
+    let mut wait = Duration::from_mins(1);
     let mut screen = Vec::new();
     while let Ok(line) = lines.recv_timeout(wait) {
         screen.push(line);
