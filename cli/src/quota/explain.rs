@@ -154,7 +154,7 @@ fn next_step(kind: IdentityKind, used: u64, limit: Limit) -> Option<u64> {
 
 impl Explanation {
     /// In plain words.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut lines =
             vec![format!("{}: {} a {}, by UTC", self.name, counted(self.limit, "call"), self.window)];
         lines.push(format!("  resets      {}, in {}", self.resets, duration(self.resets_in_s)));
