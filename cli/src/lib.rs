@@ -2,6 +2,7 @@
 
 // The SDK's futures are nested deeper than the compiler's default patience.
 #![recursion_limit = "256"]
+#![expect(missing_docs, reason = "a doc comment that only repeats the name and type is left out")]
 
 pub mod aws;
 pub mod cli;

@@ -9,7 +9,7 @@ use super::numbers::rate;
 use super::{Target, load_config};
 use crate::cli::Shared;
 use crate::config::Config;
-use crate::keys::tier_of;
+use crate::keys::find_tier;
 use crate::quota::{Counted, Explanation, Pipeline, Subject, explain};
 use crate::ui::output::{self, Format, UsageError};
 
@@ -67,7 +67,7 @@ fn of_tier(
             ("tier anonymous, one site".to_owned(), IdentityKind::Site, anonymous.site_limit),
         ]
     } else {
-        let tier = tier_of(name, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
+        let tier = find_tier(name, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
         vec![(format!("tier {name}"), IdentityKind::Key, tier.limit)]
     };
     let told = limits.into_iter().map(|(title, kind, limit)| {

@@ -12,7 +12,7 @@ use super::{OneArgs, find, print_changed};
 use crate::cli::Shared;
 use crate::cmd::cloud_args::confirm;
 use crate::config::Config;
-use crate::keys::{KeyStore as _, parse_owner, parse_quota, parse_site, tier_of};
+use crate::keys::{KeyStore as _, find_tier, parse_owner, parse_quota, parse_site};
 use crate::ui::output::UsageError;
 
 /// Flags of `ipgeo keys update`.
@@ -84,7 +84,7 @@ pub(super) async fn update(
     let tier = args
         .tier
         .as_deref()
-        .map(|name| tier_of(name, &config.tiers))
+        .map(|name| find_tier(name, &config.tiers))
         .transpose()
         .map_err(|error| UsageError(error.to_string()))?;
     let expires = expires(args.expires.as_deref(), now)?;

@@ -62,7 +62,7 @@ pub(super) async fn list(
     let row =
         |(identity, record): &(Identity, KeyRecord)| KeyRow::new(identity, record, items.get(identity), now);
     let rows: Vec<KeyRow> = keys.found.iter().map(row).collect();
-    if let Some(told) = keys.nothing() {
+    if let Some(told) = keys.empty_reason() {
         output::say(&told);
         if shared.format() == Format::Table {
             return Ok(());
