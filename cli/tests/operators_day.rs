@@ -245,7 +245,7 @@ fn api_keys_move_in_and_out_and_are_known_everywhere() {
     let refused = with_input(state, &["keys", "import", "-", "--dev"], &broken);
     assert_eq!(refused.status.code(), Some(1));
     assert!(
-        stderr(&refused).contains("stdin:4: there is no tier `statrup`")
+        stderr(&refused).contains("stdin:4: unknown tier `statrup`")
             && stderr(&refused).contains("nothing was written"),
         "{}",
         stderr(&refused)

@@ -8,7 +8,7 @@ use crate::args::Shared;
 use crate::cmd::support::numbers::rate;
 use crate::cmd::support::{Target, find_key, load_config, used_in};
 use crate::config::Config;
-use crate::keys::tier_of;
+use crate::keys::find_tier;
 use crate::quota::{Explanation, KeyUsage, LimitSubject, Pipeline, explain};
 use crate::ui::output::{self, Format, UsageError};
 
@@ -71,7 +71,7 @@ fn explain_tier(
             ("tier anonymous, one site".to_owned(), IdentityKind::Site, anonymous.site_limit),
         ]
     } else {
-        let tier = tier_of(name, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
+        let tier = find_tier(name, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
         vec![(format!("tier {name}"), IdentityKind::Key, tier.limit)]
     };
     let explanations = limits.into_iter().map(|(title, kind, limit)| {

@@ -11,7 +11,7 @@ use super::row::print_changed;
 use crate::args::Shared;
 use crate::cmd::support::{OneArgs, confirm, find_key, numbers::expires};
 use crate::config::Config;
-use crate::keys::{KeyStore as _, parse_owner, parse_quota, parse_site, tier_of};
+use crate::keys::{KeyStore as _, find_tier, parse_owner, parse_quota, parse_site};
 use crate::ui::output::UsageError;
 
 /// Flags of `ipgeo keys update`.
@@ -94,7 +94,7 @@ pub(super) async fn update(
     let tier = args
         .tier
         .as_deref()
-        .map(|name| tier_of(name, &config.tiers))
+        .map(|name| find_tier(name, &config.tiers))
         .transpose()
         .map_err(|error| UsageError(error.to_string()))?;
     let expires = expires(args.expires.as_deref(), now)?;

@@ -14,7 +14,7 @@ use crate::aws::Home;
 use crate::cmd::support::{OneArgs, Target, find_key, numbers::expires};
 use crate::config::Config;
 use crate::keys::{
-    KeyStore as _, check_rotation, parse_grace, parse_owner, parse_quota, parse_site, tier_of,
+    KeyStore as _, check_rotation, parse_grace, parse_owner, parse_quota, parse_site, find_tier,
 };
 use crate::ui::output::{self, UsageError, instant};
 use crate::world::WorldFile;
@@ -115,7 +115,7 @@ pub(super) async fn create(
     shared: &Shared,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let tier = tier_of(&args.tier, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
+    let tier = find_tier(&args.tier, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
     let expires = expires(args.expires.as_deref(), now)?;
     let key = new_key(&config.service.key_prefix)?;
     let record = KeyRecord {

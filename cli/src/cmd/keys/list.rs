@@ -66,7 +66,7 @@ pub(super) async fn list(
     let row =
         |(identity, record): &(Identity, KeyRecord)| KeyRow::new(identity, record, items.get(identity), now);
     let rows: Vec<KeyRow> = keys.found.iter().map(row).collect();
-    if let Some(message) = keys.nothing() {
+    if let Some(message) = keys.empty_reason() {
         output::print_note(&message);
         if shared.format() == Format::Table {
             return Ok(());

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::args::Shared;
 use crate::cmd::support::Target;
 use crate::config::Config;
-use crate::keys::{ImportFaults, KeyFilter, KeyStore as _, export_rows, plan_import, read_csv, store_all};
+use crate::keys::{ImportProblems, KeyFilter, KeyStore as _, export_rows, plan_import, read_csv, store_all};
 use crate::ui::output::{self, Format, UsageError, grouped};
 use crate::ui::progress::{Style, Tally};
 
@@ -97,7 +97,7 @@ pub(super) async fn import(
 ) -> anyhow::Result<()> {
     let name =
         if args.file.as_os_str() == "-" { "stdin".to_owned() } else { args.file.display().to_string() };
-    let error = |faults: ImportFaults| anyhow!(faults.of(&name));
+    let error = |faults: ImportProblems| anyhow!(faults.report(&name));
     let imported = read_csv(&bytes_of(&args.file)?, config, now).map_err(error)?;
     let home = args.target.home(shared, config).await?;
     let existing: HashMap<_, _> = home.list().await?.into_iter().collect();
@@ -121,7 +121,7 @@ pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -
     let all = args.target.home(shared, config).await?.list().await?;
     let filter = KeyFilter { owner: args.owner, tier: None };
     let keys = filter.apply(&all, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
-    let nothing = keys.nothing();
+    let nothing = keys.empty_reason();
     if let Some(message) = &nothing {
         output::print_note(&format!("nothing to export: {message}"));
     }
