@@ -31,7 +31,7 @@ const RUNS: usize = 25;
 struct Silent;
 
 impl Sink for Silent {
-    fn tell(&self, _: u64, _: &Event) {}
+    fn emit(&self, _: u64, _: &Event) {}
 }
 
 fn artifacts() -> ArtifactSet {

@@ -2,11 +2,13 @@
 
 // The SDK's futures are nested deeper than the compiler's default patience.
 #![recursion_limit = "256"]
+#![expect(missing_docs, reason = "a doc comment that only repeats the name and type is left out")]
 
+pub mod args;
 pub mod aws;
 pub mod cli;
 pub mod cmd;
-pub mod complete;
+pub mod completion;
 pub mod config;
 pub mod cost;
 pub mod dev;

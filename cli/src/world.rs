@@ -4,15 +4,14 @@
 //! The system releases the lock however the process ends. A port that answers proves nothing: another program may have it
 //! by now. A random nonce in both files distinguishes runs.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fs::{narrow, private_folder};
+use crate::fs::{Replace, create_private_folder, open_private, restrict, write_private};
 
 mod key;
 
@@ -71,8 +70,8 @@ const STATE: &str = ".ipgeo";
 /// Creates the state folder, accessible by the owner only. An existing folder with the default name is restricted too;
 /// others, such as `/tmp`, are left alone, because the files in them are private themselves.
 pub fn create_state_folder(state: &Path) -> std::io::Result<()> {
-    private_folder(state)?;
-    if state.file_name().is_some_and(|name| name == STATE) { narrow(state) } else { Ok(()) }
+    create_private_folder(state)?;
+    if state.file_name().is_some_and(|name| name == STATE) { restrict(state) } else { Ok(()) }
 }
 
 /// Why no running local service was found, or the state folder can't be used.
@@ -168,10 +167,7 @@ impl WorldFile {
         let path = state.join(FILE_NAME);
         let failed = |source| WorldError::Write { path: path.clone(), source };
         let json = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
-        let mut file = tempfile::NamedTempFile::new_in(state).map_err(failed)?;
-        file.write_all(&json).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(())
+        write_private(&path, &json, Replace::Yes).map_err(failed)
     }
 
     /// Removes the file, if it is there.
@@ -218,9 +214,7 @@ impl StateLock {
     pub fn take(state: &Path, nonce: String) -> Result<Self, WorldError> {
         let path = state.join(LOCK_NAME);
         let failed = |source| WorldError::Lock { path: path.clone(), source };
-        let mut options = OpenOptions::new();
-        let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let mut file = opened.map_err(failed)?;
+        let mut file = open_private(&path).map_err(failed)?;
         let mut tries_left = LOCK_TRIES;
         while let Err(error) = file.try_lock() {
             match error {

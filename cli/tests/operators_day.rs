@@ -117,7 +117,7 @@ fn the_stream_is_counted_again_and_nothing_twice() {
     assert_eq!((&told[0]["taken"], &told[0]["partial"]), (&0.into(), &2.into()), "{told}");
     done(state, &["usage", "discard", "young", "--dev", "--yes"]);
     let gone = run(state, &["usage", "diff", "young", "--dev"]);
-    assert!(stderr(&gone).contains("there is no generation `young`"), "{}", stderr(&gone));
+    assert!(stderr(&gone).contains("no shadow ledger `young`"), "{}", stderr(&gone));
     assert_eq!(dev.stop(), Some(0));
 
     // The stream outlives a restart, and so does what may be counted from it.
@@ -252,9 +252,9 @@ fn api_keys_move_in_and_out_and_are_known_everywhere() {
     );
     assert_eq!(json_of(state, &["keys", "list", "--dev"]), json!([]));
     let looked = with_input(state, &["keys", "import", "-", "--dev", "--check"], &csv);
-    assert!(stderr(&looked).contains("to be stored: 2, there already: 0"), "{}", stderr(&looked));
+    assert!(stderr(&looked).contains("no errors; new: 2, already stored: 0"), "{}", stderr(&looked));
     assert_eq!(json_of(state, &["keys", "list", "--dev"]), json!([]));
-    for says in ["stored: 2, there already: 0", "stored: 0, there already: 2"] {
+    for says in ["stored: 2, already stored: 0", "stored: 0, already stored: 2"] {
         let stored = with_input(state, &["keys", "import", "-", "--dev"], &csv);
         assert_eq!(stored.status.code(), Some(0), "{}", stderr(&stored));
         assert!(stderr(&stored).contains(says), "{}", stderr(&stored));
@@ -287,7 +287,7 @@ fn api_keys_move_in_and_out_and_are_known_everywhere() {
     let out = done(state, &["keys", "export", "--dev"]);
     assert!(out.starts_with("hash,hint,owner,tier,limit") && !out.contains(moved.expose()), "{out}");
     let again = with_input(state, &["keys", "import", "-", "--dev"], &out);
-    assert!(stderr(&again).contains("stored: 0, there already: 2"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("stored: 0, already stored: 2"), "{}", stderr(&again));
     assert_eq!(done(state, &["keys", "export", "--dev", "-o", "jsonl", "--owner", "b"]).lines().count(), 1);
     assert_eq!(dev.stop(), Some(0));
 }

@@ -164,9 +164,9 @@ async fn each_failure_has_its_reason_and_the_others_continue() {
     let client = ProbeClient::new(RootCertStore::empty(), Duration::from_secs(1)).expect("TLS");
     let edges: Vec<ProbedEdge> = table.iter().map(|(edge, _)| edge.clone()).collect();
     let samples = measure_all(&client, &edges, 1, &|_| ()).await;
-    for ((edge, says), samples) in table.iter().zip(&samples) {
+    for ((edge, reason), samples) in table.iter().zip(&samples) {
         let row = summarise(edge, samples);
-        assert_eq!(row.state, ProbeState::Down, "{says}");
-        assert!(row.failure.as_deref().is_some_and(|failure| failure.contains(says)), "{says}: {row:?}");
+        assert_eq!(row.state, ProbeState::Down, "{reason}");
+        assert!(row.failure.as_deref().is_some_and(|failure| failure.contains(reason)), "{reason}: {row:?}");
     }
 }

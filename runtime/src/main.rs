@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use ipgeo_contract::{RELEASE_MARK, Thresholds, env};
+use ipgeo_contract::{RELEASE_MARK, Thresholds, env, error_chain};
 use ipgeo_geo::Database;
 use ipgeo_runtime::lookup::{Lookup, Settings, UsageSink};
 use ipgeo_runtime::store::AccessRead as _;
@@ -132,7 +132,6 @@ impl Home {
     }
 }
 
-fn warn(error: &dyn std::error::Error) {
-    let cause = error.source().map(ToString::to_string).unwrap_or_default();
-    write_line(json!({ "level": "WARN", "message": format!("{error}: {cause}") }).to_string());
+fn warn(error: &(dyn std::error::Error + 'static)) {
+    write_line(json!({ "level": "WARN", "message": error_chain(error, ": ") }).to_string());
 }

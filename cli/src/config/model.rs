@@ -405,7 +405,6 @@ pub struct Anonymous {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tier {
-    /// Its name.
     #[serde(skip)]
     pub name: String,
     /// Calls per day or month (UTC), such as `50k/day` or `100_000/month`.
@@ -414,7 +413,6 @@ pub struct Tier {
     pub limit: Limit,
 }
 
-/// A region.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Region {
     /// AWS's name.

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_one_name_are_kept_apart_or_refused() {
+    fn files_of_the_same_name_are_stored_apart_or_rejected() {
         let named = |files: &[&str]| names_of_files(files).map(|names| names.join(" "));
         assert_eq!(named(&["a.mmdb", "data/b.mmdb"]), Ok("a.mmdb b.mmdb".to_owned()));
         assert_eq!(named(&["v4/a.mmdb", "v6/a.mmdb", "b.mmdb"]), Ok("v4-a.mmdb v6-a.mmdb b.mmdb".to_owned()));

@@ -9,6 +9,7 @@ use super::design::{DeployedStack, Design};
 use super::model::TrafficModel;
 use super::prices::{PriceError, Prices};
 use crate::infra::stacks::{StackKind, Template};
+use crate::ui::format::short;
 
 /// The monthly bill before and after a deploy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -84,9 +85,9 @@ fn changed_lines(before: Option<&Bill>, after: Option<&Bill>) -> Vec<LineChange>
 }
 
 impl CostChange {
-    /// One line: `25M calls a month will cost $53.27, now $50.44 (+2.83: alarms +2.80)`.
+    /// In one line: `a month of 25M calls costs $53.27, now $50.44 (+2.83: alarms +2.80)`.
     pub(crate) fn summary(&self) -> String {
-        let calls = calls(self.calls);
+        let calls = short(self.calls);
         match (self.before, self.after) {
             (None, None) => format!("{calls} calls a month cost nothing: no edge is deployed"),
             (None, Some(after)) => format!("{calls} calls a month will cost ${after:.2}"),
@@ -121,14 +122,6 @@ impl CostChange {
 
 /// Number of lines in a summary.
 const LINES_SHOWN: usize = 3;
-
-/// `25M`, `1.5B`, `800k`.
-fn calls(calls: f64) -> String {
-    let units = [(1e9, "B"), (1e6, "M"), (1e3, "k")];
-    let (size, unit) = units.into_iter().find(|(size, _)| calls >= *size).unwrap_or((1.0, ""));
-    let text = format!("{:.1}", calls / size);
-    format!("{}{unit}", text.strip_suffix(".0").unwrap_or(&text))
-}
 
 #[cfg(test)]
 mod tests {
@@ -184,12 +177,5 @@ mod tests {
             .map(|(what, before, after)| format!("{what}: {}", summary(*before, *after)))
             .collect();
         insta::assert_snapshot!("summaries", lines.join("\n"));
-    }
-
-    #[test]
-    fn calls_are_abbreviated() {
-        for (number, text) in [(25e6, "25M"), (1.5e9, "1.5B"), (800e3, "800k"), (12.0, "12")] {
-            assert_eq!(calls(number), text);
-        }
     }
 }

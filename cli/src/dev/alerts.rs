@@ -31,9 +31,9 @@ impl AlertSink {
         if let Some(file) = &self.file {
             append(file, &[message.to_json()]).await;
         }
-        crate::ui::output::say(&format!("alert: {message}"));
+        crate::ui::output::print_note(&format!("alert: {message}"));
         if let Err(error) = self.ledger.alert_was_sent(alert, Timestamp::now()).await {
-            crate::ui::output::say(&format!("usage: {error}"));
+            crate::ui::output::print_note(&format!("usage: {error}"));
         }
     }
 }

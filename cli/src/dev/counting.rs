@@ -86,7 +86,7 @@ impl Counting {
                 Ok(ended) => ended.context("a delivery failed")?,
                 Err(_) => {
                     delivery.abort();
-                    crate::ui::output::say("some usage is not counted yet; the next start counts it");
+                    crate::ui::output::print_note("some usage is not counted yet; the next start counts it");
                 }
             }
         }

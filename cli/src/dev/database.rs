@@ -8,7 +8,7 @@ use ipgeo_geo::compile::{self, BuildProgress};
 use jiff::tz::TimeZone;
 
 use crate::config::Config;
-use crate::geo::licence::{Copy, may_serve};
+use crate::geo::licence::{LicensedData, may_serve};
 use crate::geo::sources;
 
 /// The served database.
@@ -38,7 +38,7 @@ pub fn serve_database(
     let open = |path: PathBuf, is_sample| -> anyhow::Result<Served> {
         let database = Database::open(&path)?;
         let info = database.info();
-        let copy = Copy {
+        let copy = LicensedData {
             name: &info.name,
             licence: &info.licence,
             attribution: &info.attribution,
@@ -55,7 +55,7 @@ pub fn serve_database(
         return open(compiled, false);
     }
     if let Some(sources) = sources::fetched(config, state) {
-        crate::ui::output::say("compiling the geo database; this happens only once");
+        crate::ui::output::print_note("compiling the geo database, once");
         sources::compile(config, &sources, &compiled, now, progress)?;
         return open(compiled, false);
     }

@@ -67,13 +67,13 @@ impl Delivery {
             position = after;
             if let Err(error) = counted.note(position) {
                 // Without a saved position the next run delivers these records again, and the ledger skips them.
-                crate::ui::output::say(&format!("usage: can't save the counting position: {error}"));
+                crate::ui::output::print_note(&format!("usage: can't save the counting position: {error}"));
             }
         }
     }
 
     async fn wait(&self, error: &std::io::Error) {
-        crate::ui::output::say(&format!("usage: can't read {}: {error}", self.shard));
+        crate::ui::output::print_note(&format!("usage: {} can't be read: {error}", self.shard));
         tokio::time::sleep(RETRY_AFTER * 5).await;
     }
 
@@ -82,10 +82,10 @@ impl Delivery {
             let event = KinesisEvent { records: batch.clone() };
             let (response, report) = self.handler.handle(&event, Timestamp::now()).await;
             for failure in &report.failures {
-                crate::ui::output::say(&format!("usage: {failure}"));
+                crate::ui::output::print_note(&format!("usage: {failure}"));
             }
             if let Err(error) = self.handler.note(&report, Timestamp::now()).await {
-                crate::ui::output::say(&format!("usage: {error}"));
+                crate::ui::output::print_note(&format!("usage: {error}"));
             }
             for alert in &report.alerts {
                 self.alerts.send(alert).await;

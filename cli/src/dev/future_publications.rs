@@ -9,7 +9,9 @@ use anyhow::Context;
 use dynoxide::actions::scan::ScanRequest;
 use dynoxide::actions::update_item::UpdateItemRequest;
 use dynoxide::{AttributeValue, Database};
-use ipgeo_contract::{Identity, IdentityKind, Limit, Month, Period, Published, access_attr as attr};
+use ipgeo_contract::{
+    Identity, IdentityKind, Limit, Month, Period, Published, access_attr as attr, error_chain,
+};
 use ipgeo_runtime::dynamo::{AccessTable, LedgerTable};
 use ipgeo_runtime::store::PublishWrite as _;
 use jiff::{SignedDuration, Timestamp};
@@ -62,11 +64,11 @@ impl Publications {
             tokio::time::sleep(CHECK_EVERY).await;
             let now = (Timestamp::now(), Instant::now());
             if was_set_back(last.0, now.0, now.1 - last.1) {
-                crate::ui::output::say(
+                crate::ui::output::print_note(
                     "the clock was set back: replacing published usage that is dated in the future",
                 );
                 if let Err(error) = self.correct(now.0).await {
-                    crate::ui::output::say(&format!("usage: {error:#}"));
+                    crate::ui::output::print_note(&format!("usage: {}", error_chain(error.as_ref(), ": ")));
                 }
             }
             last = now;

@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
 use super::stream::Stream;
+use crate::ui::format::counted;
 use crate::usage::stream::{LogPosition, SEGMENT_BYTES, SegmentWriter, SegmentedLog};
 
 /// Lines in one record.
@@ -115,7 +116,7 @@ impl UsageSink for RegionLog {
     }
 
     fn warn(&self, message: String) {
-        crate::ui::output::say(&format!("{}: {message}", self.region));
+        crate::ui::output::print_note(&format!("{}: {message}", self.region));
     }
 }
 
@@ -142,7 +143,7 @@ impl LogReader {
                     let message =
                         format!("{}: can't write usage to the stream, will retry: {error}", self.region);
                     if message != last_message {
-                        crate::ui::output::say(&message);
+                        crate::ui::output::print_note(&message);
                         last_message = message;
                     }
                     if self.is_ended() {
@@ -162,9 +163,10 @@ impl LogReader {
     fn report_lost(&self) {
         let unwritten = String::from_utf8_lossy(&locked(&self.file).unwritten).lines().count();
         if unwritten > 0 {
-            crate::ui::output::say(&format!(
-                "{}: {unwritten} calls that were answered 503 are not counted: their lines could not be written",
-                self.region
+            crate::ui::output::print_note(&format!(
+                "{}: not counted: {}, answered 503, whose usage lines could not be written",
+                self.region,
+                counted(unwritten, "call")
             ));
         }
     }
@@ -230,7 +232,7 @@ pub(super) async fn append(file: &Path, lines: &[String]) {
         Err(error) => Err(error),
     };
     if let Err(error) = written {
-        crate::ui::output::say(&format!("can't write {}: {error}", file.display()));
+        crate::ui::output::print_note(&format!("{} can't be written: {error}", file.display()));
     }
 }
 

@@ -6,6 +6,8 @@
 //! was listening are found by comparing the tables at start ([`super::copies`]). The table's own change stream is not
 //! used: the embedded store finds each sequence number by a scan.
 
+use crate::ui::format::counted;
+use ipgeo_contract::error_chain;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -188,8 +190,9 @@ impl<S: Source, T: Target> Replication<S, T> {
             if count == 0 {
                 continue;
             }
-            crate::ui::output::say(&format!(
-                "{count} changes are not replicated to {region} yet; the next start copies them"
+            crate::ui::output::print_note(&format!(
+                "{} not replicated to {region} yet; the next start copies them",
+                counted(count, "change")
             ));
         }
     }
@@ -278,13 +281,16 @@ impl Outage {
     /// Records a failure and reports it once per outage.
     fn fails(&mut self, now: Instant, what: &str, error: &anyhow::Error) {
         if self.failed(now) {
-            crate::ui::output::say(&format!("{what} failed, retrying: {error:#}"));
+            crate::ui::output::print_note(&format!(
+                "{what} failed, retrying: {}",
+                error_chain(error.as_ref(), ": ")
+            ));
         }
     }
 
     fn works(&mut self, what: &str) {
         if self.ended() {
-            crate::ui::output::say(&format!("{what} recovered"));
+            crate::ui::output::print_note(&format!("{what} recovered"));
         }
     }
 

@@ -8,6 +8,7 @@ use ipgeo_geo::DatabaseInfo;
 use serde_json::json;
 
 use crate::config::{Config, RuntimeSettings};
+use crate::ui::format::counted;
 use crate::world::WorldFile;
 
 /// The line for scripts: `{"ready":true,…}`.
@@ -29,8 +30,8 @@ pub fn welcome(
 ) -> String {
     let mut out = String::new();
     // Writing to a String can't fail.
-    let _ =
-        writeln!(out, "{} in {} regions, on this machine only\n", config.service.name, world.regions.len());
+    let regions = counted(world.regions.len(), "region");
+    let _ = writeln!(out, "{} in {regions}, on this machine only\n", config.service.name);
     let _ = writeln!(out, "  {:<16}  {:<14}  url", "region", "near");
     for (region, there) in config.regions.iter().zip(&world.regions) {
         let home = if region.name == world.home { "  home" } else { "" };

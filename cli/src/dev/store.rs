@@ -18,7 +18,7 @@ use super::admission::{self, Refused};
 use super::copies::Table;
 use super::operations::{Answer, Operations, refusal};
 use super::replication::Feed;
-use crate::fs::private_file;
+use crate::fs::append_private;
 use crate::world::WorldKey;
 
 /// DynamoDB's maximum request size.
@@ -82,7 +82,7 @@ fn open_file(file: &Path, is_home: bool) -> anyhow::Result<Database> {
         };
         format!("open the store {}; {help}", file.display())
     };
-    private_file(file).with_context(failed)?;
+    append_private(file).with_context(failed)?;
     Database::new(text).with_context(failed)
 }
 

@@ -34,7 +34,7 @@ use super::throttle::Throttle;
 use super::tiers;
 use crate::aws::Home;
 use crate::config::{Config, Region};
-use crate::fs::{narrow_all, private_folder};
+use crate::fs::{create_private_folder, restrict_tree};
 use crate::world::{RANDOM_BYTES, WorldFile, WorldKey, WorldRegion};
 
 /// Options of the local service.
@@ -218,9 +218,9 @@ fn access_key(options: &Options) -> anyhow::Result<WorldKey> {
     fill_random(&mut random)?;
     let new = WorldKey::new(random);
     let Some(folder) = &options.stores else { return Ok(new) };
-    private_folder(folder).with_context(|| format!("create {}", folder.display()))?;
-    narrow_all(folder).with_context(|| format!("make {} private", folder.display()))?;
-    WorldKey::ensure(folder, new).context("create the access key of the stores")
+    create_private_folder(folder).with_context(|| format!("create {}", folder.display()))?;
+    restrict_tree(folder).with_context(|| format!("make {} private", folder.display()))?;
+    WorldKey::ensure(folder, new).context("make the access key of the stores")
 }
 
 fn fill_random(bytes: &mut [u8]) -> anyhow::Result<()> {

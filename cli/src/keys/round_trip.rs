@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{export_rows, plan_import, read_csv, repaired_owner};
 use crate::config::{Config, parse};
-use crate::ui::output::{Format, rows};
+use crate::ui::output::{Format, format_rows};
 
 fn config() -> Config {
     let compat = "[compat]\nforeign_api_keys = true\n";
@@ -63,7 +63,7 @@ proptest! {
         let stored: HashMap<Identity, KeyRecord> =
             records.iter().map(|(bytes, record)| (Identity::key(&hash(bytes)), record.clone())).collect();
         let exported = export_rows(stored.clone().into_iter().collect());
-        let csv = rows(Format::Csv, &[], &exported, |_| Vec::new()).expect("CSV");
+        let csv = format_rows(Format::Csv, &[], &exported, |_| Vec::new()).expect("CSV");
         let imported = read_csv(csv.as_bytes(), &config(), now()).map_err(|faults| faults.of("k.csv"));
         let imported = imported.map_err(TestCaseError::fail)?;
         prop_assert_eq!(imported.len(), stored.len());

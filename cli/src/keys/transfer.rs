@@ -15,7 +15,8 @@ use super::owner::{check_owner, repaired_owner};
 use super::secret::{parse_site, without_runs_of};
 use super::spec::{parse_expiry, tier_of};
 use crate::config::Config;
-use crate::ui::output::unescaped;
+use crate::ui::format::counted;
+use crate::ui::output::unescape_cell;
 
 /// The columns that are read; the names of a record's row, and `api_key` in place of `hash`.
 const COLUMNS: [&str; 11] = [
@@ -105,8 +106,7 @@ impl ImportFaults {
         }
         let count = self.0.len();
         let more = if count > FAULTS_TOLD_MAX { ", the first of them above" } else { "" };
-        let word = if count == 1 { "fault" } else { "faults" };
-        told + &format!("{count} {word} in {file}{more}; nothing was written")
+        told + &format!("{} in {file}{more}; nothing was written", counted(count, "fault"))
     }
 }
 
@@ -192,7 +192,7 @@ impl Cells<'_> {
     /// A cell's text; an empty one is none.
     fn cell(&self, name: &str) -> Option<&str> {
         let at = self.heads.iter().position(|head| head == name)?;
-        self.row.get(at).map(unescaped).filter(|text| !text.is_empty())
+        self.row.get(at).map(unescape_cell).filter(|text| !text.is_empty())
     }
 
     fn fault<T>(&mut self, what: impl Into<String>) -> Option<T> {
@@ -493,8 +493,8 @@ mod tests {
         let keys: Vec<(Identity, KeyRecord)> =
             first.iter().map(|one| (one.identity.clone(), one.record.clone())).collect();
         let rows = export_rows(keys.clone());
-        let exported =
-            crate::ui::output::rows(crate::ui::output::Format::Csv, &[], &rows, |_| vec![]).expect("CSV");
+        let exported = crate::ui::output::format_rows(crate::ui::output::Format::Csv, &[], &rows, |_| vec![])
+            .expect("CSV");
         let again = read(&exported, false).expect("sound");
         let records = |rows: &[Imported]| rows.iter().map(|row| row.record.clone()).collect::<Vec<_>>();
         assert_eq!(records(&again), records(&first));

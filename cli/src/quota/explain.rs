@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::bound::{Pipeline, overshoot};
-use crate::ui::output::grouped;
+use crate::ui::format::{counted, duration, grouped};
 
 /// The API key or tier whose limit is explained.
 #[derive(Debug, Clone, PartialEq)]
@@ -153,14 +153,15 @@ fn next_step(kind: IdentityKind, used: u64, limit: Limit) -> Option<u64> {
 }
 
 impl Explanation {
-    /// The text for people.
+    /// In plain words.
     pub(crate) fn text(&self) -> String {
-        let mut lines = vec![format!("{}: {} calls a {} (UTC)", self.name, grouped(self.limit), self.window)];
+        let mut lines =
+            vec![format!("{}: {} a {}, by UTC", self.name, counted(self.limit, "call"), self.window)];
         lines.push(format!("  resets      {}, in {}", self.resets, duration(self.resets_in_s)));
-        if let Some(counted) = self.counted {
-            let calls = grouped(counted);
-            lines.push(format!("  counted     {calls} calls in {} (exact){}", self.period, self.reached()));
-            lines.push(format!("  published   {}", self.published(counted)));
+        if let Some(count) = self.counted {
+            let calls = counted(count, "call");
+            lines.push(format!("  counted     {calls} in {} (exact){}", self.period, self.reached()));
+            lines.push(format!("  published   {}", self.published(count)));
         }
         if self.refused {
             lines.push(format!("  edges refuse every call until {}", self.resets));
@@ -178,8 +179,9 @@ impl Explanation {
         let when = if self.is_reached() { " in a later period" } else { "" };
         lines.push(format!("  worst-case overshoot{when} (rate x that time):"));
         for excess in &self.beyond {
+            let calls = if (excess.calls - 1.0).abs() < f64::EPSILON { "call" } else { "calls" };
             lines.push(format!(
-                "    {:<26} {:>9.4} calls/s  {:>9} calls  {:>8.3} %",
+                "    {:<26} {:>9.4} calls/s  {:>9} {calls:<5}  {:>8.3} %",
                 excess.rate, excess.calls_per_s, excess.calls, excess.percent
             ));
         }
@@ -217,20 +219,8 @@ impl Explanation {
         if self.quiet_calls == 0 {
             return String::new();
         }
-        format!(
-            "; each environment allows {} calls a {} before it reads usage",
-            grouped(self.quiet_calls),
-            self.window
-        )
+        format!("; each environment lets {} of a window through unread", counted(self.quiet_calls, "call"))
     }
-}
-
-/// `5d 20h`, `3h 10m`, `9m 8s`.
-fn duration(seconds: u64) -> String {
-    let units = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
-    let at = units.iter().position(|(_, size)| seconds >= *size).unwrap_or(3).min(2);
-    let ((large, size), (small, of)) = (units[at], units[at + 1]);
-    format!("{}{large} {}{small}", seconds / size, seconds % size / of)
 }
 
 #[cfg(test)]
@@ -321,15 +311,6 @@ mod tests {
             texts.push(explain(&subject(kind, "1500/day"), None, PIPELINE, 4, None, now).text());
         }
         insta::assert_snapshot!(texts.join("\n\n"));
-    }
-
-    #[test]
-    fn durations_have_their_two_largest_units() {
-        for (seconds, text) in
-            [(0, "0m 0s"), (59, "0m 59s"), (548, "9m 8s"), (11_400, "3h 10m"), (504_000, "5d 20h")]
-        {
-            assert_eq!(duration(seconds), text);
-        }
     }
 
     proptest! {

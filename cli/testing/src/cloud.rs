@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use ipgeo::config::Config;
 use ipgeo::infra::cloud::{
-    CloudRead, CloudWrite, Done, Probe, ProbeTarget, ProbeTargets, Problem, Progress, StepError, explain,
+    CloudRead, CloudWrite, Done, Probe, ProbeTarget, ProbeTargets, Problem, Progress, Report, StepError,
+    explain,
 };
 use ipgeo::infra::plan::{AccessState, Action, Foreign, KeptData, ObservedRegion, ProbeSpec, Zone};
 use ipgeo::infra::stacks::Names;
@@ -29,12 +30,12 @@ impl MemoryCloud {
     /// records of others in it.
     pub fn new(config: &Config) -> Self {
         let zones = config.service.hosted_zone.iter().map(|name| HostedZone::new(name)).collect();
-        let mut state = CloudState::new(Names::of(config), &config.service.home);
+        let mut state = CloudState::new(Names::new(config), &config.service.home);
         state.zones = zones;
-        Self::of(state)
+        Self::from_state(state)
     }
 
-    fn of(state: CloudState) -> Self {
+    fn from_state(state: CloudState) -> Self {
         Self { state: Mutex::new(state), began: Instant::now(), killed: Notify::new() }
     }
 
@@ -43,7 +44,7 @@ impl MemoryCloud {
     pub fn fork(&self) -> Self {
         let mut state = self.now().clone();
         state.fork_at(self.began.elapsed());
-        Self::of(state)
+        Self::from_state(state)
     }
 
     /// How long operations take from now on; nothing at first.
@@ -138,7 +139,7 @@ impl MemoryCloud {
         self.killed.notified().await;
     }
 
-    /// What an operator does who is told that a stack is stuck: has it continue, or deletes it.
+    /// The operator's remedy for a stuck stack: continue its rollback, or delete it.
     pub fn repair_stuck_stacks(&self) {
         self.now().repair();
     }
@@ -151,12 +152,12 @@ impl MemoryCloud {
         }
     }
 
-    /// What was asked and what was done.
+    /// Calls and their effects so far.
     pub fn log(&self) -> Log {
         self.now().log.clone()
     }
 
-    /// Forgets what was asked and what was done.
+    /// Clears the log.
     pub fn clear_log(&self) {
         self.now().log = Log::default();
     }
@@ -228,17 +229,12 @@ impl CloudRead for MemoryCloud {
 }
 
 impl CloudWrite for MemoryCloud {
-    async fn ensure(
-        &self,
-        region: &str,
-        action: &Action,
-        tell: &(dyn Fn(Progress) + Sync),
-    ) -> Result<Done, StepError> {
+    async fn ensure(&self, region: &str, action: &Action, report: Report<'_>) -> Result<Done, StepError> {
         if let Some(error) = self.refusal(region) {
-            return Err(StepError { remedy: Some(error.remedy), ..StepError::of(error.what) });
+            return Err(StepError { remedy: Some(error.remedy), ..StepError::new(error.what) });
         }
         let begun = self.now().begin(self.began.elapsed(), region, action)?;
-        tell(Progress { phase: begun.phase.to_owned(), done: 0, total: begun.parts });
+        report(Progress { phase: begun.phase.to_owned(), done: 0, total: begun.parts });
         if begun.dies {
             self.killed.notify_one();
             std::future::pending::<()>().await;

@@ -71,7 +71,7 @@ impl CloudState {
             &self.zones,
             std::time::Duration::ZERO,
         );
-        resources::delete(&mut self.contents, &mut self.log, &rules, &id).map_err(StepError::of)?;
+        resources::delete(&mut self.contents, &mut self.log, &rules, &id).map_err(StepError::new)?;
         self.log.effect(region, format!("delete data {name}"));
         Ok(Done::Changed)
     }

@@ -51,10 +51,10 @@ pub(crate) struct Failure {
 impl From<Failure> for StepError {
     fn from(failure: Failure) -> Self {
         let resource = Some(format!("{} ({})", failure.name, failure.kind));
-        Self { resource, ..Self::of(failure.reason) }
+        Self { resource, ..Self::new(failure.reason) }
     }
 }
 
 pub(crate) fn refused(code: &str, message: impl Into<String>) -> StepError {
-    StepError { code: Some(code.to_owned()), ..StepError::of(message) }
+    StepError { code: Some(code.to_owned()), ..StepError::new(message) }
 }

@@ -18,7 +18,7 @@ pub(crate) fn ensure(
     for region in &change.attach {
         let id = (region.clone(), state.names.stack(StackKind::Edge));
         let alias = state.contents.stacks.get(&id).and_then(alias_of);
-        let alias = alias.ok_or_else(|| StepError::of(format!("the edge of {region} has no domain")))?;
+        let alias = alias.ok_or_else(|| StepError::new(format!("the edge of {region} has no domain")))?;
         aliases.push((region.clone(), alias));
     }
     let zone = state.zones.iter_mut().find(|zone| zone.id == change.zone);

@@ -161,7 +161,7 @@ impl CloudState {
             if let Some(stack) = self.contents.stacks.get_mut(&id) {
                 "DELETE_FAILED".clone_into(&mut stack.status);
             }
-            return Err(StepError::of("broken on purpose"));
+            return Err(StepError::new("broken on purpose"));
         }
         self.delete_now(&id, Some(now))
     }
@@ -408,7 +408,7 @@ fn guard(changes: &[ipgeo::infra::plan::ResourceChange], change: &StackChange) -
     match lost {
         Some(lost) => Err(StepError {
             resource: Some(format!("{} ({})", lost.name, lost.kind)),
-            ..StepError::of("CloudFormation would replace or remove it; nothing was changed")
+            ..StepError::new("CloudFormation would replace or delete it; nothing was changed")
         }),
         None => Ok(()),
     }

@@ -68,7 +68,6 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
 }
 
-/// A stack.
 #[derive(Debug, Clone)]
 pub(crate) struct Stack {
     pub(crate) kind: StackKind,

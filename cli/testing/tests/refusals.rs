@@ -39,7 +39,7 @@ fn home(config: &Config, replicas: &[(&str, bool)], data: DataPolicy) -> Action 
 
 #[tokio::test]
 async fn replicas_come_and_go_one_at_a_time() {
-    let config = File::of(&[HOME, "eu-west-1", "us-east-1"]).config();
+    let config = File::with_regions(&[HOME, "eu-west-1", "us-east-1"]).config();
     let keep = DataPolicy::Keep;
     let table: [(&[(&str, bool)], &str); 5] = [
         (&[(HOME, true)], "one replica in an update"),
@@ -54,7 +54,7 @@ async fn replicas_come_and_go_one_at_a_time() {
             "one replica in an update: +(a, b) -()",
         ),
     ];
-    let cloud = deployed(&File::of(&[HOME, "eu-west-1", "us-east-1"])).await;
+    let cloud = deployed(&File::with_regions(&[HOME, "eu-west-1", "us-east-1"])).await;
     for (replicas, why) in table {
         let cloud = cloud.fork();
         let refused = ensure(&cloud, HOME, home(&config, replicas, keep)).await.expect_err(why);
@@ -75,7 +75,7 @@ async fn replicas_come_and_go_one_at_a_time() {
 
 #[tokio::test]
 async fn stacks_need_what_they_name() {
-    let file = File::of(&[HOME, "eu-west-1"]);
+    let file = File::with_regions(&[HOME, "eu-west-1"]);
     let config = file.config();
     let artifacts = test_artifacts();
     let renderer = Renderer::new(&config, &artifacts).expect("templates");
@@ -115,7 +115,7 @@ async fn stacks_need_what_they_name() {
 
 #[tokio::test]
 async fn what_is_protected_or_full_is_not_removed() {
-    let file = File::of(&[HOME]);
+    let file = File::with_regions(&[HOME]);
     let cloud = deployed(&file).await;
     let delete = |kind: StackKind, name: &str| Action::DeleteStack { kind, name: name.to_owned() };
     // Home's stack is protected from whoever does not mean home.
@@ -136,8 +136,8 @@ async fn what_is_protected_or_full_is_not_removed() {
 }
 
 #[tokio::test]
-async fn kept_data_is_adopted_as_it_is_or_not_at_all() {
-    let file = File::of(&[HOME, "eu-west-1"]);
+async fn retained_data_is_adopted_unchanged_or_not_at_all() {
+    let file = File::with_regions(&[HOME, "eu-west-1"]);
     let (cloud, config) = (deployed(&file).await, file.config());
     let name = "ipgeo-prod-home".to_owned();
     ensure(&cloud, HOME, Action::DeleteStack { kind: StackKind::Home, name }).await.expect("removed");
@@ -151,7 +151,7 @@ async fn kept_data_is_adopted_as_it_is_or_not_at_all() {
 
 #[tokio::test]
 async fn both_ends_of_a_failed_creation_can_be_had() {
-    let file = File::of(&[HOME]);
+    let file = File::with_regions(&[HOME]);
     let config = file.config();
     let artifacts = test_artifacts();
     let renderer = Renderer::new(&config, &artifacts).expect("templates");
@@ -176,7 +176,7 @@ async fn both_ends_of_a_failed_creation_can_be_had() {
 
 #[tokio::test]
 async fn records_of_others_are_in_nobodys_hands() {
-    let file = File::of(&[HOME]);
+    let file = File::with_regions(&[HOME]);
     let (cloud, config) = (deployed(&file).await, file.config());
     cloud.add_foreign_record("api.example.com", "A");
     let seen = observed(&cloud, &config).await.expect("read").zone.expect("a zone");

@@ -126,7 +126,7 @@ fn check_replica_steps(plan: &Plan) {
 fn live(turns: &[Turn]) -> Result<(), TestCaseError> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {
-        let mut file = File::of(&[HOME, "eu-west-1"]);
+        let mut file = File::with_regions(&[HOME, "eu-west-1"]);
         let cloud = MemoryCloud::new(&file.config());
         cloud.set_latency(Latency { stack: Duration::from_secs(30), other: Duration::from_secs(1) });
         for turn in turns {

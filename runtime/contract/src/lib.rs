@@ -11,6 +11,7 @@ mod alert;
 mod api_key;
 mod decide;
 pub mod env;
+mod error_chain;
 mod hex_text;
 mod hint;
 mod identity;
@@ -32,6 +33,7 @@ pub use access::{KeyRecord, Published, SECRET_ID, Status, StatusError, access_at
 pub use alert::{Thresholds, ThresholdsError};
 pub use api_key::{ApiKey, ApiKeyError, KeyHash, KeyHashError, foreign_key_hash, prefix_is_valid};
 pub use decide::{Caller, QuotaState, Verdict, VerdictError, decide_key, effective_usage};
+pub use error_chain::error_chain;
 pub use hint::{foreign_hint, hash_hint, is_hint};
 pub use identity::{AddressSecret, DaySecret, Identity, IdentityError, IdentityKind};
 pub use ledger::{LedgerAttr, ledger_attr, padded_sequence};

@@ -8,6 +8,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use ipgeo_contract::error_chain;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -139,15 +140,9 @@ impl Connections {
         Ok(sender)
     }
 
-    /// An error of `hyper` says little by itself: its sources are told too.
+    /// `hyper` names the reason of an error only in its sources.
     fn broken(&self, error: &(dyn std::error::Error + 'static)) -> Fault {
-        let mut why = error.to_string();
-        let mut source = error.source();
-        while let Some(inner) = source {
-            why = format!("{why}: {inner}");
-            source = inner.source();
-        }
-        Fault::Broken { to: self.endpoint.authority.clone(), why }
+        Fault::Broken { to: self.endpoint.authority.clone(), why: error_chain(error, ": ") }
     }
 
     pub(super) fn late(&self, within: Duration) -> Fault {

@@ -9,9 +9,9 @@ use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{days, read};
-use crate::cli::Shared;
-use crate::cmd::{Target, load_config};
+use super::selection::{days, read};
+use crate::args::Shared;
+use crate::cmd::support::{Target, load_config};
 use crate::config::{Config, PLACES};
 use crate::cost::{MonthToDate, Prices, TrafficModel, month_to_date};
 use crate::ui::output;
@@ -60,7 +60,7 @@ pub(super) async fn write_page(
         bill: if is_over && once.is_empty() { None } else { Some(bill(&config, months[0], &once, now)?) },
     };
     crate::fs::write_page(file, &page(&facts)?).with_context(|| format!("write {}", file.display()))?;
-    output::say(&format!("wrote {}", file.display()));
+    output::print_note(&format!("wrote {}", file.display()));
     Ok(())
 }
 
@@ -76,7 +76,7 @@ fn bill(config: &Config, month: Month, once: &[LedgerItem], now: Timestamp) -> a
         part: passed.clamp(0.0, 1.0),
     };
     let prices = Prices::committed()?;
-    let bill = month_to_date(config, counted, &prices).context("reckon the bill")?;
+    let bill = month_to_date(config, counted, &prices).context("estimate the bill")?;
     let estimated = if bill.is_exact() { String::new() } else { format!("; {}", prices.estimate) };
     let basis = format!(
         "the counted calls at prices of {}, answers of {} bytes{estimated}",

@@ -21,7 +21,6 @@ pub struct Answers {
     pub anonymous: String,
     /// Tiers of API keys: name and limit.
     pub tiers: Vec<(String, String)>,
-    /// The geo data.
     pub data: Data,
 }
 

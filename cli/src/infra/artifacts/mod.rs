@@ -1,8 +1,5 @@
-//! What is uploaded: the function's code and the geo database, each a zip named by its SHA-256.
-//!
-//! `bootstrap` decides where the code comes from, `toolchain` how it is built, `elf` reads what came out, `bundle` zips it
-//! reproducibly, `index` remembers what was zipped from what, `prepare` brings it together, `database` is the geo
-//! database's zip alone.
+//! The artifacts to upload: the function's code and the geo database, each a reproducible zip named by its SHA-256.
+//! `prepare` is the entry; what was zipped from what is in an index, so that nothing is zipped twice.
 
 mod bootstrap;
 mod bundle;

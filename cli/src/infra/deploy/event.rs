@@ -1,4 +1,4 @@
-//! What happens while a plan is executed. Progress bars, lines, JSON and the report all read this one stream.
+//! Events of a plan's execution. Progress bars, lines, JSON and the report all read this one stream.
 
 use serde::Serialize;
 
@@ -8,7 +8,6 @@ use crate::infra::plan::{Problem, WaveKind};
 /// Version of the JSON form.
 pub const SCHEMA: u32 = 1;
 
-/// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
@@ -23,7 +22,6 @@ pub enum Event {
     },
     /// A wave starts.
     Wave {
-        /// The wave.
         wave: WaveKind,
         /// Its regions.
         regions: Vec<String>,
@@ -32,16 +30,13 @@ pub enum Event {
     Step {
         /// The region.
         region: String,
-        /// The step's title.
         step: String,
     },
     /// A step makes progress.
     Progress {
         /// The region.
         region: String,
-        /// The step's title.
         step: String,
-        /// How far it is.
         #[serde(flatten)]
         progress: Progress,
     },
@@ -49,7 +44,6 @@ pub enum Event {
     StepDone {
         /// The region.
         region: String,
-        /// The step's title.
         step: String,
         /// Whether anything was changed.
         done: Done,
@@ -60,9 +54,7 @@ pub enum Event {
     StepFailed {
         /// The region.
         region: String,
-        /// The step's title.
         step: String,
-        /// The reason.
         #[serde(flatten)]
         error: StepError,
     },
@@ -93,7 +85,6 @@ pub struct EventLine<'a> {
     pub schema: u32,
     /// Since the start, ms.
     pub at_ms: u64,
-    /// The event.
     #[serde(flatten)]
     pub event: &'a Event,
 }
@@ -101,5 +92,5 @@ pub struct EventLine<'a> {
 /// A reader of events.
 pub trait Sink: Sync {
     /// Takes an event; `at_ms` since the start.
-    fn tell(&self, at_ms: u64, event: &Event);
+    fn emit(&self, at_ms: u64, event: &Event);
 }

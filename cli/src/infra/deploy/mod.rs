@@ -1,9 +1,9 @@
-//! Executes plans: a fold over the waves. Every choice was made in the plan; what is left is to start steps, wait,
-//! report events, and stop when something fails.
+//! Executes plans. The plan contains every decision; execution starts steps, waits, emits events, and stops at a failure.
 
 mod event;
 mod execute;
 mod outcome;
+pub mod progress;
 mod rollout;
 
 pub use event::{Event, EventLine, SCHEMA, Sink};

@@ -6,18 +6,16 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::infra::cloud::StepError;
-use crate::infra::plan::{Plan, WaveKind, counted};
+use crate::infra::plan::{Plan, WaveKind};
+use crate::ui::format::counted;
 
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// The wave.
     pub wave: WaveKind,
     /// The region.
     pub region: String,
-    /// The step's title.
     pub step: String,
-    /// The reason.
     #[serde(flatten)]
     pub error: StepError,
 }
@@ -64,7 +62,6 @@ impl DeployOutcome {
 }
 
 impl Run {
-    /// How it ended.
     pub fn outcome(&self) -> DeployOutcome {
         if self.failures.iter().any(|failure| failure.wave.is_gate()) {
             DeployOutcome::Halted

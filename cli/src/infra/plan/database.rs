@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_alone_is_told_from_anything_else() {
+    fn a_change_of_the_database_alone_is_recognised() {
         let memory_mb = test_config().regions[0].runtime.memory_mb;
         let alone = plan_between(memory_mb, &"7".repeat(64));
         assert_eq!(beside_database(&alone), Vec::<String>::new(), "{alone:?}");

@@ -40,10 +40,9 @@ pub use observed::{
     StackState, Zone, alias_of, replicas_of,
 };
 pub use planner::plan;
-pub use problem::{PlanError, Problem};
+pub use problem::{PlanError, Problem, problems_block};
 pub use replacement::{CREATE_ONLY, replaces};
 pub use rollback::rollback;
-pub(crate) use show::counted;
 pub use show::{Shown, show};
 pub use templates::{Templates, templates_after, templates_now};
 pub use traffic::{TrafficChange, TrafficError, drain_or_attach, drained_after};

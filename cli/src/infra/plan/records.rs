@@ -80,7 +80,7 @@ pub(super) fn steps(
     vec![Step::new(input.home(), Action::Records(change))]
 }
 
-/// Notes domains that edges stop serving. Their records stay: nobody says that this service made them.
+/// Notes domains that edges stop serving. Their records stay: this service may not have created them.
 pub(super) fn note_left_domains(input: &PlanInput<'_>, findings: &mut Findings, edges: &[Step]) {
     let now = input.config.service.domain.as_deref();
     let left: BTreeSet<String> = edges

@@ -40,9 +40,7 @@ pub struct Check {
     pub check: &'static str,
     /// The region; `None` for the whole service.
     pub region: Option<String>,
-    /// How it ended.
     pub mark: Mark,
-    /// What was found.
     pub found: String,
     /// What to do about it.
     pub remedy: Option<String>,
@@ -69,7 +67,7 @@ impl Check {
         Self::new(check, Mark::NotChecked, why)
     }
 
-    /// A failed read says nothing about the thing itself.
+    /// A failed read is no finding about the resource itself.
     pub(super) fn unread(check: &'static str, error: &Problem) -> Self {
         Self { remedy: Some(error.remedy.clone()), ..Self::not_checked(check, error.what.clone()) }
     }

@@ -166,7 +166,7 @@ mod tests {
     use super::super::check::Mark;
     use super::*;
 
-    /// A path in memory that gets stuck where its region's name says.
+    /// A usage path in memory; the region's name determines where a call gets stuck.
     #[derive(Default)]
     struct Memory {
         calls: Mutex<Vec<String>>,
@@ -215,8 +215,8 @@ mod tests {
             (Mark::Fail, "stuck between log and ledger"),
             (Mark::NotChecked, "no permission"),
         ];
-        for (check, (mark, says)) in checks.iter().zip(expected) {
-            assert!(check.mark == mark && check.found.contains(says), "{check:?}");
+        for (check, (mark, part)) in checks.iter().zip(expected) {
+            assert!(check.mark == mark && check.found.contains(part), "{check:?}");
         }
     }
 

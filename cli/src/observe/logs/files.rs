@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whole_lines_since_an_instant_are_read() {
+    async fn complete_lines_since_an_instant_are_read() {
         let state = tempfile::tempdir().expect("a folder");
         std::fs::create_dir_all(state.path().join("stores")).expect("a folder");
         let text =

@@ -1,4 +1,4 @@
-//! A line of a log, and how it is shown: usage lines in words, other lines as they are, without addresses and API keys.
+//! Log lines and their display: usage lines in words, other lines unchanged, both without addresses and API keys.
 
 use ipgeo_contract::{Identity, UsageEvent};
 use jiff::Timestamp;
@@ -13,7 +13,6 @@ pub struct LogLine {
     pub region: String,
     /// Unique in its region.
     pub id: String,
-    /// The text.
     pub text: String,
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::summary::{ProbeRow, ProbeState};
 use crate::fs::{Replace, write_private};
 
-/// Runs that are kept: five days of one every five minutes.
+/// Length of the history: five days with a run every five minutes.
 const RUNS_MAX: usize = 1_440;
 /// A larger file is not ours and is ignored.
 const BYTES_MAX: u64 = 16 << 20;
@@ -28,9 +28,7 @@ pub struct ProbeRun {
 pub struct RegionRun {
     /// Whether it answered.
     pub state: ProbeState,
-    /// Requests made.
     pub samples: usize,
-    /// Requests that failed.
     pub failed: usize,
     /// The median time of an answer, ms.
     pub p50_ms: Option<f64>,
@@ -117,7 +115,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn runs_are_kept_in_order_and_bounded() {
+    fn the_history_is_sorted_and_bounded() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = ProbeHistory::path(folder.path(), "geo-prod");
         let mut history = ProbeHistory::read(&path);

@@ -25,7 +25,7 @@ pub struct ProbedEdge {
     pub near: String,
 }
 
-/// What `/health` says.
+/// The answer of `/health`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Health {
     /// The region that answered.
@@ -34,7 +34,7 @@ pub struct Health {
     pub database_date: Option<String>,
     /// The version that it runs.
     pub version: Option<String>,
-    /// The credit that its geo data asks for.
+    /// The attribution that its geo data requires.
     pub attribution: Option<Attribution>,
 }
 
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_health_says_is_read() {
+    fn a_health_answer_is_parsed() {
         let text = r#"{"status":"ok","version":"0.1.0","region":"eu-west-1","database_date":"2026-11-01","attribution":{"text":"by us","link":"https://a.test"}}"#;
         let expected = Health {
             region: Some("eu-west-1".into()),

@@ -7,6 +7,7 @@ use tera::Context;
 use super::history::{ProbeHistory, RegionRun};
 use super::measure::Attribution;
 use super::summary::{ProbeRow, ProbeState};
+use crate::ui::format::minute;
 use crate::ui::output::{PageError, html_page};
 
 /// Runs that are shown as bars.
@@ -43,11 +44,6 @@ struct RegionView<'a> {
     phases: Vec<(&'static str, String, String)>,
     total: String,
     times: Vec<String>,
-}
-
-/// To the minute, which is enough for a status page.
-fn minute(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 fn ms(value: Option<f64>) -> String {

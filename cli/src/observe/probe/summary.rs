@@ -54,7 +54,6 @@ impl ProbeState {
 
 /// One region's row; flat, so that every form of output has it. Times are ms.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the names say it: a phase and a quantile of it")]
 pub struct ProbeRow {
     /// The region.
     pub region: String,
@@ -62,9 +61,7 @@ pub struct ProbeRow {
     pub near: String,
     /// Whether it answers.
     pub state: ProbeState,
-    /// Requests made.
     pub samples: usize,
-    /// Requests that failed.
     pub failed: usize,
     /// Why the last failed request failed.
     pub failure: Option<String>,
@@ -87,7 +84,7 @@ pub struct ProbeRow {
     pub database_date: Option<String>,
     /// The version that it runs.
     pub version: Option<String>,
-    /// The credit that its geo data asks for.
+    /// The attribution that its geo data requires.
     #[serde(skip)]
     pub attribution: Option<Attribution>,
 }

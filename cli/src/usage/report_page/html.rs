@@ -5,7 +5,8 @@ use serde::Serialize;
 use tera::Context;
 
 use super::facts::PageFacts;
-use super::sections::{clock, seconds, sections, share, warns};
+use super::sections::{sections, share, warns};
+use crate::ui::format::{date_and_time, duration_ms};
 use crate::ui::output::{PageError, grouped, html_page, instant};
 
 /// A figure at the head of the page.
@@ -23,7 +24,7 @@ pub fn page(facts: &PageFacts) -> Result<String, PageError> {
     context.insert("service", &facts.service);
     context.insert("month", &facts.month);
     context.insert("made", &instant(facts.made));
-    context.insert("made_text", &clock(facts.made));
+    context.insert("made_text", &date_and_time(facts.made));
     context.insert("tiles", &tiles(facts));
     context.insert("sections", &sections);
     context.insert("basis", &facts.bill.as_ref().map(|bill| &bill.basis));
@@ -61,7 +62,7 @@ fn tiles(facts: &PageFacts) -> Vec<Tile> {
     ];
     if let Some(slowest) = facts.lag.iter().filter_map(|row| row.took_ms).max() {
         let note = "from a call to its count, slowest region".to_owned();
-        tiles.push(Tile { name: "Lag", figure: seconds(slowest), note });
+        tiles.push(Tile { name: "Lag", figure: duration_ms(slowest), note });
     }
     tiles.extend(facts.bill.as_ref().map(|bill| Tile {
         name: "Cost so far",

@@ -5,10 +5,9 @@
 //! is either in the stream or still to be read from the log: never both, never neither.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::ops::ControlFlow;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ipgeo_runtime::store::StoreError;
@@ -18,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::segments::{SEGMENT_BYTES, SegmentWriter, SegmentedLog};
 use super::{Arrived, Page, Place, StreamRead};
+use crate::fs::{Replace, open_private, write_private};
 
 /// Retention of records; the same as Kinesis's default.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
@@ -90,9 +90,7 @@ impl Summary {
     }
 
     fn write(&self, folder: &Path) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        file.persist(folder.join(SUMMARY)).map(drop).map_err(|error| error.error)
+        write_private(&folder.join(SUMMARY), &serde_json::to_vec(self)?, Replace::Yes)
     }
 }
 
@@ -206,8 +204,7 @@ impl Counted {
     /// it has.
     pub fn open(folder: &Path, shard: &str) -> io::Result<Self> {
         let path = folder.join(format!("{shard}.counted"));
-        let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let mut file = open_private(&path)?;
         let text = io::read_to_string(&mut file).unwrap_or_default();
         Ok(Self { file, position: text.trim().parse().unwrap_or(0) })
     }
@@ -355,7 +352,7 @@ mod tests {
             let path = entry.expect("an entry").path();
             (path.extension()? == "jsonl").then_some(path)
         });
-        let mut newest = OpenOptions::new().append(true).open(newest.max().expect("a file")).expect("open");
+        let mut newest = File::options().append(true).open(newest.max().expect("a file")).expect("open");
         newest.write_all(b"{\"arrived\":1").expect("written");
         let stream = KeptStream::at(folder.path());
         assert_eq!(read_all(&stream, 0).await, ["1", "2", "3", "4"]);

@@ -5,11 +5,13 @@
 //! another process. There is one writer and any number of concurrent readers.
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::ControlFlow;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use crate::fs::append_private;
 
 /// Digits of a position in a file's name, so that names sort as positions do.
 const POSITION_DIGITS: usize = 20;
@@ -168,12 +170,12 @@ impl SegmentWriter {
         let (mut start, mut length) = (at_least, 0);
         if let Some(last) = last {
             let whole = whole_lines(&last.path)?;
-            OpenOptions::new().write(true).open(&last.path)?.set_len(whole)?;
+            File::options().write(true).open(&last.path)?.set_len(whole)?;
             if last.start + whole >= at_least {
                 (start, length) = (last.start, whole);
             }
         }
-        let file = append_to(&log.path(start))?;
+        let file = append_private(&log.path(start))?;
         Ok(Self { log, file, start, length, is_torn: false, segment_bytes })
     }
 
@@ -192,7 +194,7 @@ impl SegmentWriter {
         let is_deleted = self.file.metadata()?.nlink() == 0;
         let begins = is_deleted || self.length >= self.segment_bytes;
         if begins {
-            self.file = append_to(&self.log.path(self.end()))?;
+            self.file = append_private(&self.log.path(self.end()))?;
             (self.start, self.length) = (self.end(), 0);
         }
         if let Err(error) = self.file.write_all(lines) {
@@ -213,10 +215,6 @@ impl SegmentWriter {
     pub fn log(&self) -> &SegmentedLog {
         &self.log
     }
-}
-
-fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 
 /// Bytes of a file up to its last line feed.

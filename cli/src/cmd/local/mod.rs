@@ -1,0 +1,3 @@
+//! Verbs of this machine.
+
+pub mod dev;
