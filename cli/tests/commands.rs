@@ -203,7 +203,7 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
         ),
         (&["cost", "--keyed", "120"], 2, "`120` is not a percentage from 0 to 100"),
         (&["usage", "report", "--month", "2026-13"], 2, "write it as `2026-11`"),
-        (&["simulate", "--span", "1h", "--home-loss", "2h"], 2, "must be back before its end"),
+        (&["simulate", "--span", "1h", "--home-loss", "2h"], 2, "must end before the span does"),
         (&["quota", "explain", "--tier", "statrup"], 2, "did you mean `startup`?"),
         (&["keys", "list", "--config", broken], 1, "unknown field `nmae` in [service]; did you mean `name`?"),
     ];
