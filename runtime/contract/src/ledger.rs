@@ -34,7 +34,7 @@ pub enum LedgerAttr {
     /// `w#<shard>`: the last sequence number of that shard that is counted here, zero-padded.
     Watermark(String),
     /// `g#<gap>#<shard>`: the item's watermark just before its first event past this gap of the shard was counted. Events of
-    /// the gap above it were never counted in this item. See [`crate::ledger_row`].
+    /// the gap above it were never counted in this item. See [`crate::Gap`].
     BeforeGap(u32, String),
 }
 

@@ -11,13 +11,13 @@ mod alert;
 mod api_key;
 mod decide;
 pub mod env;
+mod gap;
 mod hex_text;
 mod hint;
 mod identity;
 mod ledger;
 mod limit;
 mod mask;
-mod notes;
 mod number;
 mod period;
 mod probe;
@@ -32,15 +32,12 @@ pub use access::{KeyRecord, Published, SECRET_ID, Status, StatusError, access_at
 pub use alert::{Thresholds, ThresholdsError};
 pub use api_key::{ApiKey, ApiKeyError, KeyHash, KeyHashError, foreign_key_hash, prefix_is_valid};
 pub use decide::{Caller, QuotaState, Verdict, VerdictError, decide_key, effective_usage};
+pub use gap::{GAP_AGE_S, Gap, RECORD_AGE_S};
 pub use hint::{foreign_hint, hash_hint, is_hint};
 pub use identity::{AddressSecret, DaySecret, Identity, IdentityError, IdentityKind};
 pub use ledger::{LedgerAttr, ledger_attr, padded_sequence};
 pub use limit::{Limit, LimitError, Window};
 pub use mask::without_api_keys;
-pub use notes::{
-    GAP_AGE_S, Gap, RECORD_AGE_S, alert_sort_key, alerts_of, counted_attr, gap_attr, ledger_row, newest_attr,
-    parse_alert_sort_key, recovered_sort_key,
-};
 pub use number::{Number, NumberError};
 pub use period::{Month, Period, PeriodError};
 pub use probe::{PROBE_OWNER, PROBE_TIER, probe_api_key, probe_record};

@@ -4,6 +4,7 @@ use ipgeo_contract::KeyRecord;
 use serde::Serialize;
 
 use crate::store::Alert;
+use crate::tables::rows::alert::sort_key;
 
 /// An alert, ready to be handed on. As JSON it is what a webhook receives; its `Display` is the text of an
 /// e-mail. It names the API key by its hint, never by itself.
@@ -39,7 +40,7 @@ impl AlertMessage {
         let short: String = alert.identity.name().chars().take(12).collect();
         Self {
             event: "quota.threshold",
-            id: ipgeo_contract::alert_sort_key(alert.period, alert.percent, &alert.identity, alert.limit),
+            id: sort_key(alert.period, alert.percent, &alert.identity, alert.limit),
             api_key: record.map_or(short, |record| record.hint.clone()),
             owner: record.map(|record| record.owner.clone()).unwrap_or_default(),
             tier: record.map(|record| record.tier.clone()).unwrap_or_default(),
