@@ -114,8 +114,12 @@ async fn the_usage_function_counts_a_real_batch_once() {
         assert_eq!(report.get("ipgeo"), None);
     }
     let site: Identity = "site#a.test".parse().expect("an identity");
-    let item =
-        tables.ledger.item(&site, Month::of(Timestamp::now())).await.expect("a read").expect("an item");
+    let item = tables
+        .ledger
+        .item(&site, Month::from_time(Timestamp::now()))
+        .await
+        .expect("a read")
+        .expect("an item");
     assert_eq!(item.charged, 5);
     let published = tables.access.published(&[site]).await.expect("a read");
     assert_eq!(published[0].map(|published| published.used), Some(5));
@@ -152,7 +156,7 @@ async fn the_usage_function_sends_an_alert_once_and_notes_how_far_it_is() {
     assert_eq!((&webhook["api_key"], &webhook["used"]), (&key.hint().into(), &4.into()));
     assert!(!bodies[0].contains(key.expose()));
 
-    let alerts = tables.ledger.alerts(Month::of(now)).await.expect("a read");
+    let alerts = tables.ledger.alerts(Month::from_time(now)).await.expect("a read");
     assert_eq!(alerts.iter().filter(|alert| alert.sent.is_some()).count(), 1);
     let shards = tables.ledger.newest().await.expect("a read");
     let newest = shards[0].regions["eu-central-1"];

@@ -325,7 +325,7 @@ async fn counts_and_publishes<C: Calls + Clone + 'static>(
     let record = access.key(&key).await.expect("a read").expect("an API key");
     let shown = record.published.expect("published");
     assert_eq!((shown.period.to_string(), shown.used), ("2026-11".to_owned(), 50));
-    assert_eq!(Period::of(record.limit.window, shown.as_of), shown.period);
+    assert_eq!(Period::new(record.limit.window, shown.as_of), shown.period);
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ fn edge() -> Edge<Arc<Database>> {
     off.status = Status::Disabled;
     edge.knows(&api_key(2), off);
     let mut used_up = key_record(&api_key(3), "100/month");
-    let period = Period::of(Window::Month, now());
+    let period = Period::new(Window::Month, now());
     used_up.published = Some(Published { period, used: 100, as_of: now() });
     edge.knows(&api_key(3), used_up);
     edge

@@ -160,7 +160,7 @@ impl<'a> World<'a> {
         let region = if lost(arrival.region) { (arrival.region + 1) % regions } else { arrival.region };
         let now = instant(arrival.at_s);
         let key = &mut self.keys[arrival.key];
-        let day = Period::of(Window::Day, now);
+        let day = Period::new(Window::Day, now);
         if key.today.period != Some(day) {
             let today = std::mem::replace(&mut key.today, Today { period: Some(day), ..Today::default() });
             self.each.extend(crossing(arrival.key, key, &today, self.lag_s));
@@ -207,7 +207,7 @@ impl<'a> World<'a> {
             for region in 0..self.scenario.regions.len() {
                 let calls = poisson(rate * self.send_s, &mut self.random);
                 self.crowd += calls;
-                let charges = vec![Charge { identity: Identity::crowd(IdentityKind::Address), limit }];
+                let charges = vec![Charge { identity: Identity::pooled(IdentityKind::Address), limit }];
                 let line = event(self.scenario, region, instant(now_s), Verdict::Allowed, calls, charges);
                 self.pipe.write(region, line);
             }
@@ -246,7 +246,7 @@ impl<'a> World<'a> {
         let a_month = |count: u64| number(count) / months;
         let count = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
         let charged: u64 = self.keys.iter().map(|key| self.store.charged(&key.identity)).sum();
-        let crowd = self.store.charged(&Identity::crowd(IdentityKind::Address));
+        let crowd = self.store.charged(&Identity::pooled(IdentityKind::Address));
         let used = |crossing: &Crossing| number(crossing.overshoot) / number(crossing.bound.max(1));
         let holds = |one: &Crossing| one.overshoot <= one.bound && one.enforced_s <= self.lag_s;
         let each = &self.each;

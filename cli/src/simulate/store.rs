@@ -78,8 +78,8 @@ impl Store {
     /// Writes a new limit with an identity's exact usage in the period of an instant, like a change of an API key.
     pub(super) fn publish_exactly(&self, identity: &Identity, limit: Limit, now: Timestamp, shown_at: u64) {
         let mut tables = self.tables();
-        let Some(item) = tables.ledger.get(&(identity.clone(), Month::of(now))) else { return };
-        let period = Period::of(limit.window, now);
+        let Some(item) = tables.ledger.get(&(identity.clone(), Month::from_time(now))) else { return };
+        let period = Period::new(limit.window, now);
         let published = Published { period, used: item.totals.used_in(period), as_of: now };
         tables.show(identity, published, shown_at);
         self.counts.publications.fetch_add(1, Ordering::Relaxed);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 pub struct Gap {
     /// Padded sequence number of the first record after it.
     pub behind: String,
-    /// When it was found. All events in it are older.
+    /// When it was detected. All events in it are older.
     pub found: Timestamp,
 }
 

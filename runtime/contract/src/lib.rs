@@ -1,10 +1,9 @@
-//! What the Lambda at the edges, the usage function at home and the operator's command line must agree
-//! on, and nothing else: API keys, limits and periods, identities, table keys and attribute names, the
-//! usage line, the decision, the publication steps, quiet callers, the release mark, and the names of environment
-//! variables.
+//! The contract between the Lambda at the edges, the usage function at home and the operator's command line: API keys, limits
+//! and periods, identities, table keys and attribute names, the usage line, the decision, the publication steps, quiet
+//! callers, the release mark, and the names of environment variables.
 //!
-//! Everything here is pure. There is no clock, no environment, no file, no network and no randomness:
-//! the time is an argument, and so is the source of random bytes.
+//! Everything is pure: no clock, environment, files, network or randomness. The time and the source of random bytes are
+//! arguments.
 
 mod access;
 mod alert;

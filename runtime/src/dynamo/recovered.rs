@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_item_has_of_a_gap_is_told_by_its_watermark_of_before() {
+    fn the_watermark_saved_before_a_gap_decides_what_an_item_has_of_it() {
         let gap = |behind: &str| Gap { behind: behind.into(), found: Timestamp::UNIX_EPOCH };
         // Records 05 and 06 were given up, and so were 15 and 16.
         let gaps = [gap("07"), gap("17")];

@@ -93,7 +93,7 @@ fn joined<T: ToString>(list: &[T]) -> String {
 impl KeyRow {
     /// The row of a record and its newest ledger item.
     fn new(identity: &Identity, record: &KeyRecord, item: Option<&LedgerItem>, now: Timestamp) -> Self {
-        let period = Period::of(record.limit.window, now);
+        let period = Period::new(record.limit.window, now);
         let last_used =
             item.and_then(|item| Some(format!("{}-{:02}", item.month, item.days.last_key_value()?.0)));
         let published = record.published.filter(|published| published.period == period);
@@ -123,7 +123,7 @@ impl KeyRow {
 pub(super) fn used_in(item: &LedgerItem, period: Period) -> u64 {
     match period {
         Period::Month(month) if month == item.month => item.charged,
-        Period::Day(day) if Month::of_date(day) == item.month => {
+        Period::Day(day) if Month::from_date(day) == item.month => {
             item.days.get(&day.day()).copied().unwrap_or(0)
         }
         Period::Month(_) | Period::Day(_) => 0,
@@ -184,7 +184,7 @@ async fn print_changed(
     shared: &Shared,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let item = home.ledger.item(identity, Month::of(now)).await?;
+    let item = home.ledger.item(identity, Month::from_time(now)).await?;
     let row = KeyRow::new(identity, record, item.as_ref(), now);
     Ok(output::data(&output::one(shared.format(), &row, || lines_of(&row, &[]))?)?)
 }

@@ -68,8 +68,8 @@ pub(super) fn shown(url: &str) -> String {
 
 /// The addresses to try, the newest first.
 fn addresses(pattern: &str, now: Timestamp) -> Vec<String> {
-    let this = Month::of(now);
-    let last = this.first().checked_sub(1.day()).map_or(this, Month::of_date);
+    let this = Month::from_time(now);
+    let last = this.first().checked_sub(1.day()).map_or(this, Month::from_date);
     let mut addresses = vec![of_month(pattern, this), of_month(pattern, last)];
     addresses.dedup();
     addresses

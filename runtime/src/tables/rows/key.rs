@@ -234,8 +234,8 @@ async fn exact_usage<C: Calls>(
     limit: Limit,
     now: Timestamp,
 ) -> Result<Option<Published>, StoreError> {
-    let period = Period::of(limit.window, now);
-    let item = ledger.item(identity, Month::of(now)).await?;
+    let period = Period::new(limit.window, now);
+    let item = ledger.item(identity, Month::from_time(now)).await?;
     let used = item.map_or(0, |item| item.totals().used_in(period));
     let same_window = old.published.filter(|_| old.limit.window == limit.window);
     let is_known = same_window.is_some_and(|known| (known.period, known.used) >= (period, used));
@@ -365,7 +365,7 @@ mod tests {
                     hint: "ipg_…abcd".into(),
                     created,
                     published: published.map(|(used, as_of)| Published {
-                        period: Period::of(window, as_of),
+                        period: Period::new(window, as_of),
                         used,
                         as_of,
                     }),

@@ -208,7 +208,7 @@ fn with_counts(mut change: Change, mut set: Vec<String>, update: &LedgerUpdate) 
         add.push(format!("#a{index} :a{index}"));
         change = change.name(format!("#a{index}"), name).value(format!(":a{index}"), number(n));
     }
-    if update.identity.kind() == IdentityKind::Address && !update.identity.is_crowd() {
+    if update.identity.kind() == IdentityKind::Address && !update.identity.is_pooled() {
         set.push("#ttl = :ttl".to_owned());
         change = change.name("#ttl", attr::TTL).value(":ttl", number(address_ttl(update.month)));
     }
