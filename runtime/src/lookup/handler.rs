@@ -21,7 +21,7 @@ use super::settings::Settings;
 use super::special::located;
 use crate::store::{AccessRead, StoreError};
 
-/// The OpenAPI description, the same at every edge.
+/// The `OpenAPI` description, the same at every edge.
 const DESCRIPTION: &str = include_str!("openapi.json");
 
 /// Initial capacity for a location's JSON, enough to avoid reallocation.

@@ -30,7 +30,7 @@ pub(super) enum Route {
     Metered(Metered),
     /// The health check.
     Health,
-    /// The OpenAPI description.
+    /// The `OpenAPI` description.
     Description,
     /// A CORS preflight request.
     Preflight,
