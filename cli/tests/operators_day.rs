@@ -33,7 +33,7 @@ fn used_key(state: &Path, dev: &Dev, quota: &str, calls: usize) -> String {
         assert_eq!(get(&format!("{}/1.1.1.1/city", dev.nearest()), Some(&key)).0, 200);
     }
     let hash = key.parse::<ApiKey>().expect("an API key").hash();
-    let row = format!("key#{hash},{},calls,,{calls}", Month::of(Timestamp::now()));
+    let row = format!("key#{hash},{},calls,,{calls}", Month::from_time(Timestamp::now()));
     wait_for(|| {
         let told = run(state, &["usage", "export", "--dev"]);
         stdout(&told).lines().any(|line| line == row)
@@ -55,7 +55,7 @@ fn lose(state: &Path, identity: &Identity) {
         .delete_item()
         .table_name(&world.ledger_table)
         .key("id", text(identity.as_str()))
-        .key("month", text(&Month::of(Timestamp::now()).to_string()));
+        .key("month", text(&Month::from_time(Timestamp::now()).to_string()));
     runtime().block_on(delete.send()).expect("deleted");
 }
 
@@ -77,7 +77,7 @@ fn the_stream_is_counted_again_and_nothing_twice() {
     }
 
     // Into a generation that has the whole month; twice is once there too.
-    let month = Month::of(Timestamp::now());
+    let month = Month::from_time(Timestamp::now());
     let from = month.first().to_string();
     let into = ["usage", "replay", "--dev", "--from", &from, "--into", "check"];
     assert_eq!(json_of(state, &into)[0]["added"], 13);
@@ -134,7 +134,7 @@ fn what_was_given_up_is_recovered_once() {
     let dev = Dev::start(state);
     let key = used_key(state, &dev, "100/month", 5);
     let identity = Identity::key(&key.parse::<ApiKey>().expect("an API key").hash());
-    let month = Month::of(Timestamp::now());
+    let month = Month::from_time(Timestamp::now());
     let counted = |calls: u64| exported(state).contains(&format!("{identity},{month},calls,,{calls}\n"));
     assert_eq!(json_of(state, &["usage", "recover", "--dev"])[0]["objects"], 0);
 
@@ -395,7 +395,7 @@ fn the_same_verbs_read_kinesis() {
     assert_eq!(aws(&["usage", "replay", "--from", "2h"])[0]["added"], 0);
 
     let home = Home::of_world(&world).expect("home");
-    let month = Month::of(Timestamp::now());
+    let month = Month::from_time(Timestamp::now());
     let cloud = home.ledger.beside(format!("{}-cloud", home.ledger.name()));
     let counts = |items: Vec<ipgeo_runtime::dynamo::LedgerItem>| -> BTreeMap<Identity, u64> {
         items.into_iter().map(|item| (item.identity, item.charged)).collect()

@@ -1,8 +1,8 @@
 //! The real binary, killed: `bootstrap` counts a stream into a real DynamoDB API through a network that throttles, loses
-//! answers, answers garbage, and SIGKILLs it at a random write. It is started again, the batches are delivered again, cut
-//! anew; in the end the ledger equals the events.
+//! answers, answers garbage, and SIGKILLs it at a random write. It is restarted and the batches are redelivered with other
+//! bounds; in the end the ledger equals the events.
 //!
-//! `IPGEO_KILL_RUNS=200` runs more.
+//! `IPGEO_KILL_RUNS=200` sets the number of runs.
 
 #[path = "support/lambda.rs"]
 mod lambda;
@@ -30,7 +30,7 @@ use tokio::process::Child;
 const RUNS: u64 = 20;
 const TURNS_MAX: usize = 2_000;
 
-/// A process that counts, and what hands it its batches.
+/// A counting process, and its Runtime API.
 struct Counter {
     child: Child,
     api: Arc<RuntimeApi>,
@@ -94,7 +94,7 @@ async fn published(tables: &Tables, identity: &Identity) -> Option<Published> {
     }
 }
 
-/// What the edges could have seen, as often as it was looked at.
+/// Published usage, as seen by repeated reads.
 #[derive(Default)]
 struct Histories(BTreeMap<Identity, Vec<Published>>);
 
@@ -112,7 +112,7 @@ impl Histories {
     }
 }
 
-/// One run; how often the process was killed.
+/// One run; returns how often the process was killed.
 async fn run(seed: u64, sns: &str) -> network::Done {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut stream = Stream::written(&mut rng, 16, false);

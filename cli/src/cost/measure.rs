@@ -40,7 +40,7 @@ pub(crate) fn usage_line(caller: LineCaller, region: &str, seed: u64) -> String 
         let identity = if named {
             format!("{}#{}", IdentityKind::Address.as_str(), &digest(seed)[..32]).parse().ok()
         } else {
-            Some(Identity::crowd(IdentityKind::Address))
+            Some(Identity::pooled(IdentityKind::Address))
         };
         charge(identity, 1_500, Window::Day)
     };
@@ -48,7 +48,7 @@ pub(crate) fn usage_line(caller: LineCaller, region: &str, seed: u64) -> String 
         let identity = if named {
             format!("{}#{SITE}", IdentityKind::Site.as_str()).parse().ok()
         } else {
-            Some(Identity::crowd(IdentityKind::Site))
+            Some(Identity::pooled(IdentityKind::Site))
         };
         charge(identity, 50_000, Window::Day)
     };
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!((event.charges.len(), event.charges[0].identity.kind()), (1, IdentityKind::Key));
         let pooled = UsageEvent::parse(&usage_line(LineCaller::Pooled { site: true }, "eu-central-1", 1))
             .expect("a line");
-        assert!(pooled.charges.len() == 2 && pooled.charges.iter().all(|charge| charge.identity.is_crowd()));
+        assert!(pooled.charges.len() == 2 && pooled.charges.iter().all(|charge| charge.identity.is_pooled()));
         let bytes = |caller| line_bytes(caller, ["eu-central-1"].into_iter());
         assert!((bytes(LineCaller::Keyed) - to_f64(keyed.len() as u64)).abs() < 1e-9);
         assert!(bytes(LineCaller::Pooled { site: false }) < bytes(LineCaller::Address { site: false }));

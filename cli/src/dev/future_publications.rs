@@ -49,9 +49,9 @@ impl Publications {
                 IdentityKind::Site => Some(self.anonymous.site_limit),
             };
             let Some(limit) = limit else { continue };
-            let item = self.ledger.item(&identity, Month::of(now)).await?;
+            let item = self.ledger.item(&identity, Month::from_time(now)).await?;
             let used = item.map_or(0, |item| used(limit, &item, now));
-            let published = Published { period: Period::of(limit.window, now), used, as_of: now };
+            let published = Published { period: Period::new(limit.window, now), used, as_of: now };
             self.access.publish(&identity, limit, published).await?;
         }
         Ok(())
@@ -83,7 +83,7 @@ fn was_set_back(before: Timestamp, now: Timestamp, passed: Duration) -> bool {
 }
 
 fn used(limit: Limit, item: &ipgeo_runtime::dynamo::LedgerItem, now: Timestamp) -> u64 {
-    match Period::of(limit.window, now) {
+    match Period::new(limit.window, now) {
         Period::Month(_) => item.charged,
         Period::Day(date) => item.days.get(&date.day()).copied().unwrap_or(0),
     }

@@ -90,7 +90,7 @@ pub(crate) fn explain(
     now: Timestamp,
 ) -> Explanation {
     let limit = subject.limit;
-    let period = Period::of(limit.window, now);
+    let period = Period::new(limit.window, now);
     let known = counted.and_then(|counted| counted.published).filter(|known| known.period == period);
     let elapsed_s = number(period.seconds().saturating_sub(period.seconds_left(now)).max(1));
     let mut rates = vec![("the limit, spread evenly", number(limit.calls) / number(period.seconds()))];
@@ -245,7 +245,7 @@ mod tests {
     fn an_api_key_is_explained_with_its_usage() {
         let now = at("2026-11-25T04:00:00Z");
         let published = Published {
-            period: Period::of(ipgeo_contract::Window::Month, now),
+            period: Period::new(ipgeo_contract::Window::Month, now),
             used: 41_000,
             as_of: at("2026-11-25T03:50:00Z"),
         };
@@ -284,7 +284,7 @@ mod tests {
         {
             let subject = subject(IdentityKind::Key, limit);
             let calls = subject.limit.calls;
-            let period = Period::of(window, now);
+            let period = Period::new(window, now);
             for (ledger, known) in [
                 (0, None),
                 (calls - 1, Some(calls - 1)),

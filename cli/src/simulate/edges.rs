@@ -52,7 +52,7 @@ impl Edges {
             Some(read)
         };
         let Some(record) = record else { return Decided { allowed: 0, refused: calls } };
-        let period = Period::of(record.limit.window, now);
+        let period = Period::new(record.limit.window, now);
         let used = memory.used(identity, period, record.published.as_ref());
         let fits = calls.min(QuotaState { limit: record.limit, used }.remaining());
         let allowed = match decide_key(&record, &self.caller, used, fits, now) {

@@ -157,7 +157,7 @@ impl<'a> Simulation<'a> {
         let region = if is_down(arrival.region) { (arrival.region + 1) % regions } else { arrival.region };
         let now = instant(arrival.at_s);
         let key = &mut self.keys[arrival.key];
-        let day = Period::of(Window::Day, now);
+        let day = Period::new(Window::Day, now);
         if key.today.period != Some(day) {
             let today = std::mem::replace(&mut key.today, KeyDay { period: Some(day), ..KeyDay::default() });
             self.each.extend(crossing(arrival.key, key, &today, self.lag_s));
@@ -204,7 +204,7 @@ impl<'a> Simulation<'a> {
             for region in 0..self.scenario.regions.len() {
                 let calls = poisson(rate * self.send_s, &mut self.random);
                 self.pooled += calls;
-                let charges = vec![Charge { identity: Identity::crowd(IdentityKind::Address), limit }];
+                let charges = vec![Charge { identity: Identity::pooled(IdentityKind::Address), limit }];
                 let line = event(self.scenario, region, instant(now_s), Verdict::Allowed, calls, charges);
                 self.pipe.write(region, line);
             }
@@ -243,7 +243,7 @@ impl<'a> Simulation<'a> {
         let a_month = |count: u64| number(count) / months;
         let count = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
         let charged: u64 = self.keys.iter().map(|key| self.store.charged(&key.identity)).sum();
-        let pooled = self.store.charged(&Identity::crowd(IdentityKind::Address));
+        let pooled = self.store.charged(&Identity::pooled(IdentityKind::Address));
         let used = |crossing: &Crossing| number(crossing.overshoot) / number(crossing.bound.max(1));
         let holds = |one: &Crossing| one.overshoot <= one.bound && one.enforced_s <= self.lag_s;
         let each = &self.each;

@@ -78,8 +78,8 @@ impl SimulatedStore {
     /// Publishes exact usage with a new limit, as a change of an API key does.
     pub(super) fn publish_exactly(&self, identity: &Identity, limit: Limit, now: Timestamp, visible_at: u64) {
         let mut tables = self.tables();
-        let Some(item) = tables.ledger.get(&(identity.clone(), Month::of(now))) else { return };
-        let period = Period::of(limit.window, now);
+        let Some(item) = tables.ledger.get(&(identity.clone(), Month::from_time(now))) else { return };
+        let period = Period::new(limit.window, now);
         let published = Published { period, used: item.totals.used_in(period), as_of: now };
         tables.publish_newer(identity, published, visible_at);
         self.counts.publications.fetch_add(1, Ordering::Relaxed);

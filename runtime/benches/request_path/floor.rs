@@ -1,5 +1,5 @@
-//! What starting and answering cost at the least: `bootstrap` with the same runtime, handler and database, but no store.
-//! The one API key that is asked for is known.
+//! The minimum cost of starting and answering: `bootstrap` with the same runtime, handler and database, but without a store.
+//! It knows the one API key of the bench.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The API key by which a service's own probes ask its edges. It follows from the address secret, so that
-//! whoever may read that (the operator, at home) has it, and nothing more is stored.
+//! The API key of a service's own probes. It is derived from the address secret, so whoever may read that (the operator, at
+//! home) has it, and nothing else is stored.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -9,12 +9,12 @@ use crate::{AddressSecret, ApiKey, ApiKeyError, KeyRecord, Limit, Status, Window
 
 /// The owner of the probes' API key.
 pub const PROBE_OWNER: &str = "ipgeo probe";
-/// Its tier; it is not one of the file.
+/// The tier of the probes' API key; not a configured one.
 pub const PROBE_TIER: &str = "probe";
-/// Calls a day that probes may make.
+/// The daily limit of the probes' API key, in calls.
 const PROBE_CALLS: u64 = 100_000;
 
-/// The probes' API key of a service.
+/// Derives the probes' API key. Fails if `prefix` is invalid (see [`crate::prefix_is_valid`]).
 pub fn probe_api_key(prefix: &str, secret: &AddressSecret) -> Result<ApiKey, ApiKeyError> {
     let mut block = 0_u32;
     ApiKey::generate(prefix, |bytes| {

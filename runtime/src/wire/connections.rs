@@ -1,4 +1,4 @@
-//! Connections to one endpoint, kept open between calls.
+//! A pool of connections to one endpoint.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -15,11 +15,12 @@ use tokio::net::TcpStream;
 use super::endpoint::Endpoint;
 use super::fault::Fault;
 
-/// Bytes of an answer that are read; a page of items has 1 MB, in the API's JSON a few times that.
+/// Maximum bytes of a response; a page of items has 1 MB, a few times that as JSON.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
-/// Connections that are kept while nobody uses them.
+/// Maximum idle connections.
 const IDLE_MAX: usize = 32;
-/// How long one is trusted to be alive. By the clock on the wall: an environment that was frozen wakes up with it.
+/// How long an idle connection is assumed to be alive. In wall-clock time, which includes the time that an environment is
+/// frozen.
 const IDLE_TRUSTED: Duration = Duration::from_secs(50);
 
 type Sender = SendRequest<Full<Bytes>>;
@@ -27,10 +28,10 @@ type Sender = SendRequest<Full<Bytes>>;
 /// Connections to one endpoint.
 pub(super) struct Connections {
     endpoint: Endpoint,
-    /// How long opening one may take.
+    /// Timeout of opening a connection.
     within: Duration,
     idle: Mutex<Vec<(Sender, SystemTime)>>,
-    /// One is opened at a time: whoever waits takes the one that was opened meanwhile.
+    /// Only one connection is opened at a time: a waiting call can reuse it.
     opening: tokio::sync::Mutex<()>,
 }
 
@@ -43,7 +44,7 @@ impl Connections {
         &self.endpoint
     }
 
-    /// Opens a connection for whoever calls first.
+    /// Opens a connection for the first call.
     pub(super) async fn open_early(&self) -> Result<(), Fault> {
         let _alone = self.opening.lock().await;
         let sender = self.open().await?;
@@ -51,13 +52,13 @@ impl Connections {
         Ok(())
     }
 
-    /// Sends a request; its answer, whole.
+    /// Sends a request; returns the complete response.
     pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Fault> {
         let mut sender = self.take().await?;
         let answer = self.exchange(&mut sender, request).await;
         match &answer {
             Ok(_) => self.keep(sender),
-            // Those that are as old are likely dead too.
+            // Other idle connections are likely dead too.
             Err(_) => self.idle().clear(),
         }
         answer
@@ -135,12 +136,12 @@ impl Connections {
     {
         let spoken = handshake(TokioIo::new(stream)).await;
         let (sender, connection) = spoken.map_err(|error| self.broken(&error))?;
-        // It ends when its sender is dropped or the other side closes; either way the sender tells.
+        // The task ends when the sender is dropped or the peer closes; the sender reports either.
         tokio::spawn(async move { drop(connection.await) });
         Ok(sender)
     }
 
-    /// `hyper` names the reason of an error only in its sources.
+    /// `hyper`'s errors have the cause in their sources, so the message includes them.
     fn broken(&self, error: &(dyn std::error::Error + 'static)) -> Fault {
         Fault::Broken { to: self.endpoint.authority.clone(), why: error_chain(error, ": ") }
     }

@@ -90,8 +90,8 @@ async fn explain_key(
 ) -> anyhow::Result<Explanation> {
     let home = args.target.home(shared, config).await?;
     let (identity, record) = find_key(key, &home).await?;
-    let item = home.ledger.item(&identity, Month::of(now)).await?;
-    let ledger = item.map_or(0, |item| used_in(&item, Period::of(record.limit.window, now)));
+    let item = home.ledger.item(&identity, Month::from_time(now)).await?;
+    let ledger = item.map_or(0, |item| used_in(&item, Period::new(record.limit.window, now)));
     let counted = KeyUsage { ledger, published: record.published };
     let subject = LimitSubject {
         name: format!("{} of {}, tier {}", record.hint, record.owner, record.tier),

@@ -14,7 +14,7 @@ use crate::aws::Home;
 use crate::cmd::support::{OneArgs, Target, find_key, numbers::expires};
 use crate::config::Config;
 use crate::keys::{
-    KeyStore as _, check_rotation, parse_grace, parse_owner, parse_quota, parse_site, find_tier,
+    KeyStore as _, check_rotation, find_tier, parse_grace, parse_owner, parse_quota, parse_site,
 };
 use crate::ui::output::{self, UsageError, instant};
 use crate::world::WorldFile;

@@ -94,8 +94,8 @@ async fn newest_items(
     mut wanted: Vec<Identity>,
     now: Timestamp,
 ) -> Result<HashMap<Identity, LedgerItem>, StoreError> {
-    let this = Month::of(now);
-    let before = this.first().yesterday().map_or(this, Month::of_date);
+    let this = Month::from_time(now);
+    let before = this.first().yesterday().map_or(this, Month::from_date);
     let mut found: HashMap<Identity, LedgerItem> = HashMap::new();
     for month in [this, before] {
         wanted.retain(|identity| found.get(identity).is_none_or(|item| item.days.is_empty()));
@@ -131,7 +131,7 @@ pub(super) async fn show(
 ) -> anyhow::Result<()> {
     let home = args.target.home(shared, config).await?;
     let (identity, record) = find_key(&args.key, &home).await?;
-    let month = Month::of(now);
+    let month = Month::from_time(now);
     let item = home.ledger.item(&identity, month).await?;
     let row = KeyRow::new(&identity, &record, item.as_ref(), now);
     let counted = item.is_some();

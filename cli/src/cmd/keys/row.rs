@@ -44,7 +44,7 @@ impl KeyRow {
         item: Option<&LedgerItem>,
         now: Timestamp,
     ) -> Self {
-        let period = Period::of(record.limit.window, now);
+        let period = Period::new(record.limit.window, now);
         let last_used =
             item.and_then(|item| Some(format!("{}-{:02}", item.month, item.days.last_key_value()?.0)));
         let published = record.published.filter(|published| published.period == period);
@@ -78,7 +78,7 @@ pub(super) async fn print_changed(
     shared: &Shared,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let item = home.ledger.item(identity, Month::of(now)).await?;
+    let item = home.ledger.item(identity, Month::from_time(now)).await?;
     let row = KeyRow::new(identity, record, item.as_ref(), now);
     Ok(output::print_data(&output::format_value(shared.format(), &row, || lines_of(&row, &[]))?)?)
 }

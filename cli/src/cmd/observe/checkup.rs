@@ -216,7 +216,7 @@ impl<L: LogSource> UsagePath for Marked<'_, L> {
     }
 
     async fn counted(&self) -> Result<BTreeMap<String, u64>, Problem> {
-        let item = self.home.ledger.item(&self.identity(), Month::of(Timestamp::now())).await;
+        let item = self.home.ledger.item(&self.identity(), Month::from_time(Timestamp::now())).await;
         Ok(item.map_err(|error| unread(&error))?.map(|item| item.regions).unwrap_or_default())
     }
 }

@@ -55,7 +55,7 @@ pub(crate) fn identity_from_stdin() -> anyhow::Result<Identity> {
 pub(crate) fn used_in(item: &LedgerItem, period: Period) -> u64 {
     match period {
         Period::Month(month) if month == item.month => item.charged,
-        Period::Day(day) if Month::of_date(day) == item.month => {
+        Period::Day(day) if Month::from_date(day) == item.month => {
             item.days.get(&day.day()).copied().unwrap_or(0)
         }
         Period::Month(_) | Period::Day(_) => 0,

@@ -57,7 +57,7 @@ const COLUMNS: [Column; 8] = [
 pub(super) async fn run(args: AlertsArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
-    let recorded = home.ledger.alerts(args.month.unwrap_or(Month::of(now))).await?;
+    let recorded = home.ledger.alerts(args.month.unwrap_or(Month::from_time(now))).await?;
     let keys: HashMap<_, _> = home.list().await?.into_iter().collect();
     let rows: Vec<AlertRow> = recorded
         .into_iter()

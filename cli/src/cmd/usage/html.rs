@@ -92,7 +92,7 @@ fn every_day(month: Month, rows: &[Row], now: Timestamp) -> Vec<(String, u64)> {
     let calls: BTreeMap<&str, u64> =
         rows.iter().map(|row| (row.part.as_str(), row.calls.unwrap_or(0))).collect();
     let days = month.first().series(jiff::Span::new().days(1));
-    days.take_while(|day| Month::of_date(*day) == month && *day <= today)
+    days.take_while(|day| Month::from_date(*day) == month && *day <= today)
         .map(|day| {
             let day = day.to_string();
             let n = calls.get(day.as_str()).copied().unwrap_or(0);

@@ -50,7 +50,7 @@ pub(super) fn days(
         (None, None) => (today.first_of_month(), today.last_of_month()),
     };
     let mut months = Vec::new();
-    let mut month = Month::of_date(from);
+    let mut month = Month::from_date(from);
     while month.first() <= to && months.len() < 120 {
         months.push(month);
         month = month.next();

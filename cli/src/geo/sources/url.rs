@@ -67,8 +67,8 @@ pub(super) fn shown(url: &str) -> String {
 
 /// The URLs to try, newest first.
 fn urls(pattern: &str, now: Timestamp) -> Vec<String> {
-    let this = Month::of(now);
-    let last = this.first().checked_sub(1.day()).map_or(this, Month::of_date);
+    let this = Month::from_time(now);
+    let last = this.first().checked_sub(1.day()).map_or(this, Month::from_date);
     let mut urls = vec![monthly_url(pattern, this), monthly_url(pattern, last)];
     urls.dedup();
     urls

@@ -85,7 +85,7 @@ type Who = (&'static str, String, String, String, String);
 
 fn who(identity: &Identity, keys: &HashMap<Identity, KeyRecord>) -> Who {
     let short = |text: &str| text.chars().take(12).collect::<String>();
-    if identity.is_crowd() {
+    if identity.is_pooled() {
         let kind = identity.kind().as_str();
         return (kind, CROWD.to_owned(), String::new(), "anonymous".into(), String::new());
     }
@@ -256,7 +256,7 @@ pub fn top(
     count: usize,
     span: Span,
 ) -> Vec<Row> {
-    let is_one = |item: &&LedgerItem| item.identity.kind() == kind && !item.identity.is_crowd();
+    let is_one = |item: &&LedgerItem| item.identity.kind() == kind && !item.identity.is_pooled();
     let of_kind: Vec<LedgerItem> = items.iter().filter(is_one).cloned().collect();
     let mut rows = report(&of_kind, keys, true, None, span);
     rows.truncate(count);

@@ -104,10 +104,10 @@ pub fn headroom(
         .filter(|item| item.identity.kind() == IdentityKind::Key)
         .filter_map(|item| {
             let record = keys.get(&item.identity)?;
-            let period = Period::of(record.limit.window, now);
+            let period = Period::new(record.limit.window, now);
             let used = match period {
                 Period::Month(month) if month == item.month => item.charged,
-                Period::Day(date) if item.month == ipgeo_contract::Month::of_date(date) => {
+                Period::Day(date) if item.month == ipgeo_contract::Month::from_date(date) => {
                     item.days.get(&date.day()).copied().unwrap_or(0)
                 }
                 _ => return None,
