@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use ipgeo::usage::report::{By, Span, report};
+use ipgeo::internals::usage::report::{By, Span, report};
 use ipgeo_contract::Verdict;
 use ipgeo_runtime::dynamo::LedgerItem;
 use median::median;

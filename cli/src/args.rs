@@ -10,7 +10,7 @@ use crate::ui::output::{Color, Format};
 /// Flags of every verb.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Common options")]
-pub struct Shared {
+pub(crate) struct Shared {
     /// Configuration file [default: the nearest regions.toml]
     ///
     /// The nearest one is in this folder or above. The environment variable `IPGEO_CONFIG` sets it, too.
@@ -39,7 +39,7 @@ impl Shared {
     /// Sets the state folder: the flag's, relative to the current folder, or the one beside the `regions.toml` in use,
     /// so that every verb finds it from any subfolder.
     #[must_use]
-    pub fn settled(mut self) -> Self {
+    pub(crate) fn settled(mut self) -> Self {
         let current = std::env::current_dir().unwrap_or_default();
         let beside = || state_folder(self.config.as_deref(), &current);
         self.state = self.state_flag.clone().unwrap_or_else(beside);
@@ -47,14 +47,14 @@ impl Shared {
     }
 
     /// The output format.
-    pub fn format(&self) -> Format {
+    pub(crate) fn format(&self) -> Format {
         if self.json { Format::Json } else { self.output }
     }
 }
 
 /// Which AWS profile.
 #[derive(Debug, Clone, Default, Args)]
-pub struct ProfileArgs {
+pub(crate) struct ProfileArgs {
     /// AWS profile
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
@@ -62,7 +62,7 @@ pub struct ProfileArgs {
 
 impl ProfileArgs {
     /// The profile's name; `None`: the environment decides, as for every AWS tool.
-    pub fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         self.profile.as_deref()
     }
 }

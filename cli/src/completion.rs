@@ -16,7 +16,7 @@ use crate::keys::KeyStore as _;
 use crate::world::WorldFile;
 
 /// The variable by which a shell asks for completion.
-pub const COMPLETE_VARIABLE: &str = "IPGEO_COMPLETE";
+pub(crate) const COMPLETE_VARIABLE: &str = "IPGEO_COMPLETE";
 /// Timeout for reading API keys; completion then goes without them.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 /// How long a list of API keys from AWS is reused, so that not every TAB reads it.
@@ -26,7 +26,7 @@ const CACHE: &str = "completion.json";
 const CANDIDATES_MAX: usize = 500;
 
 /// Adds candidates to the arguments of a command and its subcommands, by value name, so that new verbs have them, too.
-pub fn with_candidates(command: Command) -> Command {
+pub(crate) fn with_candidates(command: Command) -> Command {
     let anywhere = command.get_name() == "init";
     command
         .mut_args(|arg| {

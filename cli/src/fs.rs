@@ -21,7 +21,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 
 /// Whether an existing file may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replace {
+pub(crate) enum Replace {
     /// An existing file is replaced.
     Yes,
     /// The write fails with `AlreadyExists`.
@@ -29,7 +29,7 @@ pub enum Replace {
 }
 
 /// Fails if the folder of a requested file is missing, which is usually a typo.
-pub fn require_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn require_folder(path: &Path) -> io::Result<()> {
     let folder = parent_folder(path);
     if folder.is_dir() {
         return Ok(());
@@ -38,7 +38,7 @@ pub fn require_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Writes requested output to `path`. The folder must exist.
-pub fn write_output(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
+pub(crate) fn write_output(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
     require_folder(path)?;
     let mut file = shared_temporary(parent_folder(path))?;
     file.write_all(bytes)?;
@@ -46,7 +46,7 @@ pub fn write_output(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<(
 }
 
 /// Replaces `path` by requested output that `write` streams; creates missing folders. If `write` fails, the old file remains.
-pub fn write_streamed(
+pub(crate) fn write_streamed(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -64,7 +64,7 @@ pub fn write_streamed(
 const PAGE: &[u8] = b"<!doctype html";
 
 /// Writes an HTML page. It replaces only an earlier page: any other existing file was probably named by mistake.
-pub fn write_page(path: &Path, page: &str) -> io::Result<()> {
+pub(crate) fn write_page(path: &Path, page: &str) -> io::Result<()> {
     let mut head = [0; PAGE.len()];
     match File::open(path).and_then(|mut file| file.read(&mut head)) {
         Ok(read) if read > 0 && !head.eq_ignore_ascii_case(PAGE) => Err(io::Error::new(
@@ -77,7 +77,7 @@ pub fn write_page(path: &Path, page: &str) -> io::Result<()> {
 }
 
 /// Writes `bytes` to `path`, accessible by the owner only; creates missing folders.
-pub fn write_private(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
     let folder = parent_folder(path);
     create_private_folder(folder)?;
     let mut file = NamedTempFile::new_in(folder)?;
@@ -86,7 +86,7 @@ pub fn write_private(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<
 }
 
 /// Gives a complete temporary file its name. Its content is on the disk first, so that a crash leaves no empty file.
-pub fn persist(file: NamedTempFile, path: &Path, replace: Replace) -> io::Result<()> {
+pub(crate) fn persist(file: NamedTempFile, path: &Path, replace: Replace) -> io::Result<()> {
     file.as_file().sync_all()?;
     match replace {
         Replace::Yes => file.persist(path),
@@ -97,7 +97,7 @@ pub fn persist(file: NamedTempFile, path: &Path, replace: Replace) -> io::Result
 }
 
 /// A file's SHA-256 and size.
-pub fn hash_file(path: &Path) -> io::Result<([u8; 32], u64)> {
+pub(crate) fn hash_file(path: &Path) -> io::Result<([u8; 32], u64)> {
     let (mut file, mut hasher, mut bytes) = (File::open(path)?, Sha256::new(), 0);
     let mut chunk = vec![0; 1 << 16];
     loop {
@@ -112,7 +112,7 @@ pub fn hash_file(path: &Path) -> io::Result<([u8; 32], u64)> {
 }
 
 /// The folder of a file.
-pub fn parent_folder(path: &Path) -> &Path {
+pub(crate) fn parent_folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -121,27 +121,27 @@ fn shared_temporary(folder: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// Opens a file for appending; a new one is accessible by the owner only.
-pub fn append_private(path: &Path) -> io::Result<File> {
+pub(crate) fn append_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path)
 }
 
 /// Opens a file for reading and writing; a new one is accessible by the owner only.
-pub fn open_private(path: &Path) -> io::Result<File> {
+pub(crate) fn open_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(PRIVATE).open(path)
 }
 
 /// Creates a folder and its parents, accessible by the owner only. An existing folder is not changed.
-pub fn create_private_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path)
 }
 
 /// Sets the umask so that all files this process creates, including those of libraries, are accessible by the owner only.
-pub fn restrict_umask() {
+pub(crate) fn restrict_umask() {
     rustix::process::umask(Mode::from_raw_mode(OTHERS));
 }
 
 /// Restricts a folder and everything in it to the owner.
-pub fn restrict_tree(folder: &Path) -> io::Result<()> {
+pub(crate) fn restrict_tree(folder: &Path) -> io::Result<()> {
     restrict(folder)?;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -156,7 +156,7 @@ pub fn restrict_tree(folder: &Path) -> io::Result<()> {
 }
 
 /// Removes the permissions of group and others from an existing file or folder.
-pub fn restrict(path: &Path) -> io::Result<()> {
+pub(crate) fn restrict(path: &Path) -> io::Result<()> {
     let mode = std::fs::metadata(path)?.permissions().mode();
     if mode & OTHERS == 0 {
         Ok(())

@@ -15,10 +15,10 @@ use crate::fs::{Replace, create_private_folder, open_private, restrict, write_pr
 
 mod key;
 
-pub use key::{RANDOM_BYTES, WorldKey};
+pub(crate) use key::{RANDOM_BYTES, WorldKey};
 
 /// Version of the file format.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 const FILE_NAME: &str = "world.json";
 const LOCK_NAME: &str = "world.lock";
 /// Attempts to take the lock, and the delay between them: a verb that checks for a running `ipgeo dev` holds it briefly.
@@ -69,7 +69,7 @@ const STATE: &str = ".ipgeo";
 
 /// Creates the state folder, accessible by the owner only. An existing folder with the default name is restricted too;
 /// others, such as `/tmp`, are left alone, because the files in them are private themselves.
-pub fn create_state_folder(state: &Path) -> std::io::Result<()> {
+pub(crate) fn create_state_folder(state: &Path) -> std::io::Result<()> {
     create_private_folder(state)?;
     if state.file_name().is_some_and(|name| name == STATE) { restrict(state) } else { Ok(()) }
 }
@@ -204,14 +204,14 @@ impl Holder {
 
 /// The lock on a state folder, held until dropped or until the process ends in any way.
 #[derive(Debug)]
-pub struct StateLock {
+pub(crate) struct StateLock {
     _file: File,
     nonce: String,
 }
 
 impl StateLock {
     /// Locks a folder, or reports which process holds it. `nonce` is random. Removes the file of a run that has ended.
-    pub fn take(state: &Path, nonce: String) -> Result<Self, WorldError> {
+    pub(crate) fn take(state: &Path, nonce: String) -> Result<Self, WorldError> {
         let path = state.join(LOCK_NAME);
         let failed = |source| WorldError::Lock { path: path.clone(), source };
         let mut file = open_private(&path).map_err(failed)?;
@@ -240,7 +240,7 @@ impl StateLock {
     }
 
     /// The nonce of this run.
-    pub fn nonce(&self) -> &str {
+    pub(crate) fn nonce(&self) -> &str {
         &self.nonce
     }
 }

@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use ipgeo::aws::Home;
-use ipgeo::world::WorldFile;
+use ipgeo::internals::aws::Home;
+use ipgeo::internals::world::WorldFile;
 use support::{CONFIG, Dev, done, run, stderr, wait_for, with_input};
 
 /// The whole answer to a request of these headers.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use ipgeo::aws::Home;
-use ipgeo::config::{self, Config};
-use ipgeo::dev::{Options, World};
-use ipgeo::keys::KeyStore as _;
-use ipgeo::world::WorldFile;
+use ipgeo::internals::aws::Home;
+use ipgeo::internals::config::{self, Config};
+use ipgeo::internals::dev::{Options, World};
+use ipgeo::internals::keys::KeyStore as _;
+use ipgeo::internals::world::WorldFile;
 use ipgeo_contract::{
     ApiKey, Identity, IdentityKind, KeyRecord, Limit, Month, Period, Status, Verdict, publish_step,
 };

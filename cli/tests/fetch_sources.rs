@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ipgeo::config::{self, Config};
-use ipgeo::geo::sources::FetchOutcome::{self, New, Pinned, Unchanged, Updated};
-use ipgeo::geo::sources::{
+use ipgeo::internals::config::{self, Config};
+use ipgeo::internals::geo::sources::FetchOutcome::{self, New, Pinned, Unchanged, Updated};
+use ipgeo::internals::geo::sources::{
     FetchError, Lock, LockError, Places, Web, compile, fetch, fetched, pin, sha256_of, verify,
 };
 use ipgeo_geo::compile::sample;

@@ -13,10 +13,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipgeo::aws::Home;
-use ipgeo::config;
-use ipgeo::dev::{Options, World};
-use ipgeo::keys::KeyStore as _;
+use ipgeo::internals::aws::Home;
+use ipgeo::internals::config;
+use ipgeo::internals::dev::{Options, World};
+use ipgeo::internals::keys::KeyStore as _;
 use ipgeo_contract::{ApiKey, Identity, KeyRecord, Status};
 use ipgeo_geo::Database;
 use jiff::Timestamp;

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use aws_credential_types::Credentials;
-use ipgeo::aws::Home;
-use ipgeo::world::WorldFile;
+use ipgeo::internals::aws::Home;
+use ipgeo::internals::world::WorldFile;
 use ipgeo_contract::{ApiKey, Identity, IdentityKind, Month};
 use ipgeo_runtime::dynamo::{Effort, client};
 use jiff::Timestamp;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ipgeo::infra::cloud::ProbeTarget;
-use ipgeo::observe::probe::{ProbeClient, ProbeState, ProbedEdge, measure_all, summarise};
+use ipgeo::internals::infra::cloud::ProbeTarget;
+use ipgeo::internals::observe::probe::{ProbeClient, ProbeState, ProbedEdge, measure_all, summarise};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;

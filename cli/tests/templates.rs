@@ -10,9 +10,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use ipgeo::config::{self, Config, PLACES};
-use ipgeo::infra::plan::CREATE_ONLY;
-use ipgeo::infra::stacks::{ArtifactRef, ArtifactSet, Renderer, Stack, StackKind};
+use ipgeo::internals::config::{self, Config, PLACES};
+use ipgeo::internals::infra::plan::CREATE_ONLY;
+use ipgeo::internals::infra::stacks::{ArtifactRef, ArtifactSet, Renderer, Stack, StackKind};
 use serde_json::{Value, json};
 
 use python::{Venv, run};

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use ipgeo::usage::report::LagRow;
-use ipgeo::usage::report_page::{Bill, Headroom, KeyCalls, PageFacts, RegionCalls, page};
+use ipgeo::internals::usage::report::LagRow;
+use ipgeo::internals::usage::report_page::{Bill, Headroom, KeyCalls, PageFacts, RegionCalls, page};
 
 /// Names that Chromium goes by.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];

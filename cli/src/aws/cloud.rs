@@ -23,7 +23,7 @@ use crate::infra::stacks::{Names, StackKind};
 
 /// AWS, or an AWS emulator.
 #[derive(Debug)]
-pub struct Aws {
+pub(crate) struct Aws {
     session: Session,
     names: Names,
     home: String,
@@ -35,7 +35,7 @@ pub struct Aws {
 
 /// A resource that differs from its stack's template.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Drift {
+pub(crate) struct Drift {
     /// Logical name and type.
     pub resource: String,
     /// `MODIFIED` or `DELETED`.
@@ -46,7 +46,7 @@ pub struct Drift {
 
 impl Aws {
     /// Loads credentials and endpoints from the standard AWS environment and profile.
-    pub async fn connect(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
         Ok(Self {
             session: Session::connect(config, profile).await?,
             names: Names::new(config),
@@ -60,26 +60,26 @@ impl Aws {
 
     /// Also reads the limits of all API keys.
     #[must_use]
-    pub fn with_limits(mut self) -> Self {
+    pub(crate) fn with_limits(mut self) -> Self {
         self.limits = true;
         self
     }
 
     /// The probes' API key, if the secret that it is derived from exists.
-    pub async fn probe_key(&self) -> Option<ApiKey> {
+    pub(crate) async fn probe_key(&self) -> Option<ApiKey> {
         let client = self.session.dynamodb(&self.home);
         tables::probe_key(&client, &self.names.access_table, &self.key_prefix).await
     }
 
     /// The access table's replicas outside home, each with its DynamoDB status.
-    pub async fn replicas(&self) -> Result<Replicas, Problem> {
+    pub(crate) async fn replicas(&self) -> Result<Replicas, Problem> {
         let client = self.session.dynamodb(&self.home);
         let replicas = tables::replicas(&client, &self.names.access_table).await;
         Ok(replicas.map_err(|refusal| refusal.for_reading(&self.home))?.unwrap_or_default())
     }
 
     /// Resources of a stack that were changed outside CloudFormation.
-    pub async fn drift(&self, region: &str, kind: StackKind) -> Result<Vec<Drift>, StepError> {
+    pub(crate) async fn drift(&self, region: &str, kind: StackKind) -> Result<Vec<Drift>, StepError> {
         let drifts = stacks::drifts(&self.session, region, &self.names.stack(kind)).await?;
         let drift = |(resource, status, properties)| Drift { resource, status, properties };
         Ok(drifts.into_iter().map(drift).collect())

@@ -11,7 +11,7 @@ use crate::usage::stream::FailedBatches;
 
 /// Home's failure bucket: the batches that Lambda gave up on.
 #[derive(Debug, Clone)]
-pub struct FailureBucket {
+pub(crate) struct FailureBucket {
     session: Session,
     region: String,
     account: String,
@@ -19,7 +19,7 @@ pub struct FailureBucket {
 }
 
 impl FailureBucket {
-    pub async fn of_account(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
+    pub(crate) async fn of_account(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
         let session = Session::connect(config, profile).await?;
         let answer = session.sts().get_caller_identity().send().await.map_err(|error| {
             let refusal = Refusal::from(error).for_reading(&config.service.home);

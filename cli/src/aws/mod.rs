@@ -18,10 +18,10 @@ mod stream;
 mod tables;
 mod vitals;
 
-pub use cloud::{Aws, Drift};
-pub use failures::FailureBucket;
-pub use session::NoCredentials;
-pub use stream::UsageStream;
+pub(crate) use cloud::Aws;
+pub(crate) use failures::FailureBucket;
+pub(crate) use session::NoCredentials;
+pub(crate) use stream::UsageStream;
 
 use anyhow::bail;
 use aws_credential_types::Credentials;

@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::signed::{Answered, error_of};
 use crate::infra::cloud::NO_REASON;
 
-/// Characters that SigV4 does not encode.
+/// Characters that `SigV4` does not encode.
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const IN_PATH: &AsciiSet = &IN_QUERY.remove(b'/');
 

@@ -22,7 +22,7 @@ const ATTEMPTS: u32 = 10;
 /// No AWS credentials were found.
 #[derive(Debug, thiserror::Error)]
 #[error("no AWS credentials\nhelp: set AWS_PROFILE, or run `aws sso login`{also}")]
-pub struct NoCredentials {
+pub(crate) struct NoCredentials {
     #[source]
     source: CredentialsError,
     also: &'static str,
@@ -30,7 +30,7 @@ pub struct NoCredentials {
 
 impl NoCredentials {
     /// Adds the hint of verbs that have `--dev`; other errors are unchanged.
-    pub fn or_dev(error: anyhow::Error) -> anyhow::Error {
+    pub(crate) fn or_dev(error: anyhow::Error) -> anyhow::Error {
         match error.downcast::<Self>() {
             Ok(missing) => {
                 Self { also: "; pass `--dev` to use `ipgeo dev` on this machine", ..missing }.into()

@@ -13,14 +13,14 @@ use crate::config::Config;
 use crate::usage::stream::{Arrived, Page, Place, StreamRead};
 
 #[derive(Debug, Clone)]
-pub struct UsageStream {
+pub(crate) struct UsageStream {
     signed: Signed,
     region: String,
     name: String,
 }
 
 impl UsageStream {
-    pub async fn of_account(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
+    pub(crate) async fn of_account(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
         let signed = Session::connect(config, profile).await?.signed();
         let name = crate::infra::stacks::Names::new(config).stream;
         Ok(Self { signed, region: config.service.home.clone(), name })

@@ -127,7 +127,7 @@ async fn subscription(signed: &Signed, region: &str, group: &str) -> Result<Opti
 
 impl Aws {
     /// The facts of home.
-    pub async fn home_facts(&self, config: &Config) -> HomeFacts {
+    pub(crate) async fn home_facts(&self, config: &Config) -> HomeFacts {
         let (signed, home) = (self.signed(), config.service.home.as_str());
         let zone = async {
             let Some((zone, domain)) =
@@ -154,7 +154,7 @@ impl Aws {
     }
 
     /// The facts of a region's edge, without its health.
-    pub async fn edge_facts(&self, region: &Region, domain: Option<&str>, account: &str) -> EdgeFacts {
+    pub(crate) async fn edge_facts(&self, region: &Region, domain: Option<&str>, account: &str) -> EdgeFacts {
         let (signed, name) = (self.signed(), region.name.as_str());
         let observed = self.region(name, account, &[]).await;
         if let Some(problem) = observed.unreachable {

@@ -20,7 +20,7 @@ pub(crate) struct CostChange {
     pub(crate) before: Option<f64>,
     /// USD a month afterwards; `None`: no edge is left.
     pub(crate) after: Option<f64>,
-    /// LogLines that change by half a cent or more, net of the free tier.
+    /// Lines of the bill that change by half a cent or more, net of the free tier.
     pub(crate) lines: Vec<LineChange>,
 }
 

@@ -12,7 +12,7 @@ use super::traffic::Workload;
 use crate::config::Architecture;
 use crate::infra::stacks::test_config;
 
-/// LogLines of the reference bills, and the lines of ours that they consist of.
+/// Lines of the reference bills, and the lines of ours that they consist of.
 const GROUPS: [(&str, &[BillLine]); 10] = [
     ("API Gateway", &[BillLine::Api]),
     ("Lambda requests + GB-s", &[BillLine::FunctionRequests, BillLine::FunctionTime]),

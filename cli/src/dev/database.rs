@@ -13,11 +13,9 @@ use crate::geo::sources;
 
 /// The served database.
 #[derive(Debug)]
-pub struct Served {
+pub(crate) struct Served {
     /// The open database.
     pub database: Database,
-    /// Its file.
-    pub path: PathBuf,
     /// Whether it is the sample.
     pub is_sample: bool,
 }
@@ -28,7 +26,7 @@ pub(super) fn compiled_path(state: &Path) -> PathBuf {
 }
 
 /// Finds or compiles the database to serve. Fails if its licence's retention period has ended.
-pub fn serve_database(
+pub(crate) fn serve_database(
     config: &Config,
     state: &Path,
     path: Option<&Path>,
@@ -45,7 +43,7 @@ pub fn serve_database(
             date: &info.date,
         };
         may_serve(copy, TimeZone::UTC.to_datetime(now).date())?;
-        Ok(Served { database, path, is_sample })
+        Ok(Served { database, is_sample })
     };
     if let Some(path) = path {
         return open(path.to_owned(), false);

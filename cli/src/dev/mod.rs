@@ -25,11 +25,11 @@ mod throttle;
 mod tiers;
 mod world;
 
-pub use database::{Served, serve_database};
-pub use screen::{ready_json, welcome};
-pub use world::{Options, StartError, World};
+pub(crate) use database::serve_database;
+pub(crate) use screen::{ready_json, welcome};
+pub use world::{Options, World};
 
 /// Whether an address is public and so can have a location.
-pub fn has_location(address: std::net::IpAddr) -> bool {
+pub(crate) fn has_location(address: std::net::IpAddr) -> bool {
     ipgeo_runtime::lookup::is_public(address)
 }

@@ -12,14 +12,14 @@ use crate::ui::format::counted;
 use crate::world::WorldFile;
 
 /// The line for scripts: `{"ready":true,…}`.
-pub fn ready_json(world: &WorldFile) -> String {
+pub(crate) fn ready_json(world: &WorldFile) -> String {
     let regions: Vec<_> =
         world.regions.iter().map(|region| json!({ "region": region.region, "url": region.url })).collect();
     json!({ "ready": true, "nearest": world.nearest, "regions": regions }).to_string()
 }
 
 /// The screen for people. README.md shows it.
-pub fn welcome(
+pub(crate) fn welcome(
     config: &Config,
     world: &WorldFile,
     info: &DatabaseInfo,

@@ -62,7 +62,7 @@ pub struct Options {
 
 /// Why the local service did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// Some ports are in use.
     #[error(
         "{taken} in use; `ipgeo dev` needs ports {port} to {last}\n\

@@ -3,10 +3,10 @@
 use jiff::civil::Date;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
+pub(crate) struct Terms {
     /// Whether attribution is required.
     pub credit: bool,
-    /// Days that data may be used after its own date; `None`: no limit. GeoLite's licence counts from the release of newer
+    /// Days that data may be used after its own date; `None`: no limit. `GeoLite`'s licence counts from the release of newer
     /// data, days later: counting from the data's own date is on the safe side.
     pub retention_days: Option<i64>,
     /// Whether the file may be passed on to others.
@@ -18,7 +18,7 @@ const WARN_DAYS: i64 = 7;
 
 impl Terms {
     /// The terms of a licence or data set, recognised by its name. An unknown one has no terms.
-    pub fn new(licence: &str, name: &str) -> Self {
+    pub(crate) fn new(licence: &str, name: &str) -> Self {
         let text = format!("{licence} {name}").to_lowercase();
         let contains = |words: &[&str]| words.iter().any(|word| text.contains(word));
         if contains(&["geolite"]) {
@@ -30,7 +30,7 @@ impl Terms {
     }
 
     /// The last day that data may be stored and served.
-    pub fn last_day(self, date: Date) -> Option<Date> {
+    pub(crate) fn last_day(self, date: Date) -> Option<Date> {
         self.retention_days.map(|days| date.saturating_add(jiff::Span::new().days(days)))
     }
 }
@@ -47,7 +47,7 @@ pub struct LicensedData<'a> {
 
 /// Whether data meets its licence's terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LicenceStatus {
+pub(crate) enum LicenceStatus {
     Met,
     /// The data names no licence.
     Unnamed,
@@ -85,7 +85,7 @@ pub enum LicenceError {
 }
 
 /// Whether data meets its licence on a day.
-pub fn licence_status(data: LicensedData<'_>, today: Date) -> LicenceStatus {
+pub(crate) fn licence_status(data: LicensedData<'_>, today: Date) -> LicenceStatus {
     let terms = Terms::new(data.licence, data.name);
     if terms.credit && data.attribution.trim().is_empty() {
         return LicenceStatus::NoCredit;
@@ -105,7 +105,7 @@ pub fn licence_status(data: LicensedData<'_>, today: Date) -> LicenceStatus {
 }
 
 /// Fails if the licence forbids serving the data on a day.
-pub fn may_serve(data: LicensedData<'_>, today: Date) -> Result<(), LicenceError> {
+pub(crate) fn may_serve(data: LicensedData<'_>, today: Date) -> Result<(), LicenceError> {
     let name = data.name.to_owned();
     match licence_status(data, today) {
         LicenceStatus::Ended { last_day } => {

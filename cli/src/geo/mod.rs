@@ -1,4 +1,4 @@
 //! Geo data: its sources and the terms of its licences.
 
-pub mod licence;
-pub mod sources;
+pub(crate) mod licence;
+pub(crate) mod sources;

@@ -9,7 +9,7 @@ use super::secret::is_api_key;
 const HASH_CHARS_MIN: usize = 8;
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChooseError {
+pub(crate) enum ChooseError {
     /// The text is an API key.
     #[error(
         "this is the API key itself, and it is now in your shell's history\nhelp: name it by its hint or hash, or pass it on \
@@ -27,7 +27,7 @@ pub enum ChooseError {
 }
 
 /// Selects the one API key that matches `text`.
-pub fn choose<'a>(
+pub(crate) fn choose<'a>(
     text: &str,
     keys: &'a [(Identity, KeyRecord)],
 ) -> Result<&'a (Identity, KeyRecord), ChooseError> {

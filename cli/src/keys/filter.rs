@@ -10,28 +10,32 @@ use crate::config::{Tiers, suggestion};
 
 /// `None`: any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeyFilter {
+pub(crate) struct KeyFilter {
     /// The exact owner.
     pub owner: Option<String>,
     pub tier: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FilteredKeys {
+pub(crate) struct FilteredKeys {
     pub found: Vec<(Identity, KeyRecord)>,
     empty_reason: Option<String>,
 }
 
 impl FilteredKeys {
     /// Why nothing was found: there are no API keys at all, or the filter that matched nothing.
-    pub fn empty_reason(&self) -> Option<String> {
+    pub(crate) fn empty_reason(&self) -> Option<String> {
         self.empty_reason.clone()
     }
 }
 
 impl KeyFilter {
     /// The API keys that match. A tier that is neither in regions.toml nor in any API key is an error.
-    pub fn apply(&self, all: &[(Identity, KeyRecord)], tiers: &Tiers) -> Result<FilteredKeys, SpecError> {
+    pub(crate) fn apply(
+        &self,
+        all: &[(Identity, KeyRecord)],
+        tiers: &Tiers,
+    ) -> Result<FilteredKeys, SpecError> {
         let has_tier = |record: &KeyRecord| self.tier.as_ref().is_none_or(|tier| *tier == record.tier);
         let has_owner = |record: &KeyRecord| self.owner.as_ref().is_none_or(|owner| *owner == record.owner);
         if let Some(tier) = &self.tier

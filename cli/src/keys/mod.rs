@@ -17,17 +17,14 @@ pub(crate) mod testing;
 mod tiers;
 mod transfer;
 
-pub use choose::{ChooseError, choose};
-pub use filter::{FilteredKeys, KeyFilter};
-pub use owner::OwnerError;
+pub(crate) use choose::{ChooseError, choose};
+pub(crate) use filter::KeyFilter;
 pub(crate) use owner::parse_owner;
-pub use rotation::{RotationError, check_rotation};
+pub(crate) use rotation::check_rotation;
 pub(crate) use secret::parse_site;
 pub(crate) use spec::parse_quota;
-pub use spec::{Expiry, Grace, SpecError, find_tier, parse_expiry, parse_grace, parse_since};
+pub(crate) use spec::{Grace, find_tier, parse_expiry, parse_grace, parse_since};
 pub use store::KeyStore;
-pub use storing::{StoringError, store_all};
-pub use tiers::change_tier;
-pub use transfer::{
-    ImportPlan, ImportProblems, ImportedKey, TransferRow, export_rows, plan_import, read_csv,
-};
+pub(crate) use storing::store_all;
+pub(crate) use tiers::change_tier;
+pub(crate) use transfer::{ImportProblems, export_rows, plan_import, read_csv};

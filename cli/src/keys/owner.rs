@@ -14,7 +14,7 @@ const BYTES_MAX: usize = 200;
 const UNNAMED: &str = "unnamed";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum OwnerError {
+pub(crate) enum OwnerError {
     #[error(
         "an owner must be 1 to {max} bytes, without control characters or surrounding spaces",
         max = BYTES_MAX

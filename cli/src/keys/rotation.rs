@@ -5,7 +5,7 @@ use ipgeo_contract::{Identity, KeyRecord, Status};
 use jiff::Timestamp;
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RotationError {
+pub(crate) enum RotationError {
     #[error("{0} is revoked, which is permanent\nhelp: create a new API key with `ipgeo keys create`")]
     Revoked(String),
     #[error("{0} is disabled, and its successor would be too\nhelp: run `ipgeo keys enable {0}` first")]
@@ -27,7 +27,7 @@ pub enum RotationError {
 }
 
 /// Checks whether an API key can be rotated. `successor`: the key that it was rotated to earlier.
-pub fn check_rotation(
+pub(crate) fn check_rotation(
     record: &KeyRecord,
     successor: Option<&Identity>,
     now: Timestamp,

@@ -13,12 +13,12 @@ const DAYS_MAX: u64 = 36_500;
 const LAST_DAY: &str = "9999-12-29";
 
 /// The instant from which an API key is refused.
-pub type Expiry = Timestamp;
+pub(crate) type Expiry = Timestamp;
 /// How long the old API key stays valid after a rotation.
-pub type Grace = SignedDuration;
+pub(crate) type Grace = SignedDuration;
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SpecError {
+pub(crate) enum SpecError {
     #[error("unknown tier `{name}`; regions.toml has {known}{hint}")]
     Tier {
         name: String,
@@ -55,7 +55,7 @@ pub enum SpecError {
 }
 
 /// Finds a tier by name.
-pub fn find_tier<'a>(name: &str, tiers: &'a Tiers) -> Result<&'a Tier, SpecError> {
+pub(crate) fn find_tier<'a>(name: &str, tiers: &'a Tiers) -> Result<&'a Tier, SpecError> {
     if name == "anonymous" {
         return Err(SpecError::Anonymous);
     }
@@ -106,7 +106,7 @@ fn instant(text: &str) -> Result<Timestamp, SpecError> {
 }
 
 /// Parses an expiry: a duration from now, a day (its end, UTC), or an instant.
-pub fn parse_expiry(text: &str, now: Timestamp) -> Result<Expiry, SpecError> {
+pub(crate) fn parse_expiry(text: &str, now: Timestamp) -> Result<Expiry, SpecError> {
     let late = || SpecError::TooLate(text.to_owned());
     let expiry = if let Some(duration) = duration(text) {
         now.checked_add(duration?).map_err(|_| late())?
@@ -120,7 +120,7 @@ pub fn parse_expiry(text: &str, now: Timestamp) -> Result<Expiry, SpecError> {
 }
 
 /// Parses a start time: a duration before now, a day (its start, UTC), or an instant; not in the future.
-pub fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, SpecError> {
+pub(crate) fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, SpecError> {
     let bad = || SpecError::Time(text.to_owned());
     let since = if let Some(duration) = duration(text) {
         now.checked_sub(duration?).map_err(|_| bad())?
@@ -134,7 +134,7 @@ pub fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, SpecError> {
 }
 
 /// Parses a grace period.
-pub fn parse_grace(text: &str) -> Result<Grace, SpecError> {
+pub(crate) fn parse_grace(text: &str) -> Result<Grace, SpecError> {
     if text == "0" {
         return Ok(SignedDuration::ZERO);
     }

@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
 #[error("store the API key of line {line}; run the same command again to continue")]
-pub struct StoringError {
+pub(crate) struct StoringError {
     /// Its line in the file.
     pub line: u64,
     #[source]
@@ -27,7 +27,7 @@ pub struct StoringError {
 }
 
 /// Stores every record and calls `stored` for each. The first permanent failure ends the run.
-pub async fn store_all<S: KeyStore>(
+pub(crate) async fn store_all<S: KeyStore>(
     store: &S,
     records: &[ImportedKey],
     stored: impl Fn(),

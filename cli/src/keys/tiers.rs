@@ -11,7 +11,7 @@ const PARALLEL_CHANGES: usize = 16;
 
 /// Changes the API keys with a tier's old limit to its new one, and returns how many there were. An API key with a limit
 /// of its own keeps it. Calls `progress` with the number done and the total.
-pub async fn change_tier(
+pub(crate) async fn change_tier(
     home: &impl KeyStore,
     tier: &str,
     from: Limit,

@@ -28,7 +28,7 @@ const LISTED_MAX: usize = 50;
 
 /// A record as `export` writes and `import` reads it. Never an API key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct TransferRow {
+pub(crate) struct TransferRow {
     /// SHA-256 of the API key, 64 hex digits.
     pub hash: String,
     pub hint: String,
@@ -50,7 +50,7 @@ pub struct TransferRow {
 
 /// The rows of all API keys except the probes' own, sorted by owner. Owners that the current rules
 /// refuse are adjusted, so that `import` accepts every row.
-pub fn export_rows(mut keys: Vec<(Identity, KeyRecord)>) -> Vec<TransferRow> {
+pub(crate) fn export_rows(mut keys: Vec<(Identity, KeyRecord)>) -> Vec<TransferRow> {
     keys.retain(|(_, record)| record.tier != PROBE_TIER);
     keys.sort_by(|(a_id, a), (b_id, b)| (&a.owner, a.created, a_id).cmp(&(&b.owner, b.created, b_id)));
     let row = |(identity, record): (Identity, KeyRecord)| TransferRow {
@@ -74,7 +74,7 @@ fn joined<T: ToString>(list: &[T]) -> String {
 
 /// A record read from a CSV file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImportedKey {
+pub(crate) struct ImportedKey {
     pub line: u64,
     pub identity: Identity,
     pub record: KeyRecord,
@@ -82,7 +82,7 @@ pub struct ImportedKey {
 
 /// All problems of an import, each with its line. No message repeats an API key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ImportProblems(Vec<(u64, String)>);
+pub(crate) struct ImportProblems(Vec<(u64, String)>);
 
 impl ImportProblems {
     fn add(&mut self, line: u64, message: impl Into<String>) {
@@ -90,7 +90,7 @@ impl ImportProblems {
     }
 
     /// The problems with their places in a file: `customers.csv:3: …`.
-    pub fn report(&self, file: &str) -> String {
+    pub(crate) fn report(&self, file: &str) -> String {
         let mut text = String::new();
         for (line, message) in self.0.iter().take(LISTED_MAX) {
             let _ = writeln!(text, "{file}:{line}: {message}");
@@ -104,7 +104,11 @@ impl ImportProblems {
 }
 
 /// Parses a CSV file of API keys, or reports all its problems.
-pub fn read_csv(bytes: &[u8], config: &Config, now: Timestamp) -> Result<Vec<ImportedKey>, ImportProblems> {
+pub(crate) fn read_csv(
+    bytes: &[u8],
+    config: &Config,
+    now: Timestamp,
+) -> Result<Vec<ImportedKey>, ImportProblems> {
     let mut problems = ImportProblems::default();
     let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(bytes);
     let header = match reader.headers() {
@@ -314,7 +318,7 @@ fn to_millisecond(time: Timestamp) -> Timestamp {
 
 /// What an import would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ImportPlan {
+pub(crate) struct ImportPlan {
     pub new: Vec<ImportedKey>,
     /// Number of records that exist already with the same settings.
     pub known: u64,
@@ -322,7 +326,7 @@ pub struct ImportPlan {
 
 /// Compares the imported records with the stored ones. A stored record with other settings is a problem: an import never
 /// changes one.
-pub fn plan_import(
+pub(crate) fn plan_import(
     imported: Vec<ImportedKey>,
     known: &HashMap<Identity, KeyRecord>,
 ) -> Result<ImportPlan, ImportProblems> {

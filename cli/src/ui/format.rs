@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 /// A number with thousands separators: `1,234,567`.
-pub fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -16,18 +16,18 @@ pub fn grouped(number: u64) -> String {
 }
 
 /// A regular noun in the number of `count`: `call`, `calls`.
-pub fn plural(count: impl TryInto<u64>, noun: &str) -> String {
+pub(crate) fn plural(count: impl TryInto<u64>, noun: &str) -> String {
     if count.try_into().is_ok_and(|count| count == 1) { noun.to_owned() } else { format!("{noun}s") }
 }
 
 /// A count and its noun: `1 call`, `1,500 calls`.
-pub fn counted(count: impl TryInto<u64>, noun: &str) -> String {
+pub(crate) fn counted(count: impl TryInto<u64>, noun: &str) -> String {
     let count = count.try_into().unwrap_or(u64::MAX);
     format!("{} {}", grouped(count), plural(count, noun))
 }
 
 /// A number in short, as flags accept it: `950`, `1.5k`, `25M`, `1B`.
-pub fn short(number: f64) -> String {
+pub(crate) fn short(number: f64) -> String {
     let units = [(1e9, "B"), (1e6, "M"), (1e3, "k")];
     // What rounds up to a thousand of one unit is one of the next: 1M, not 1000k.
     let fits = |(size, _): &(f64, &str)| number >= size * 0.999_95;
@@ -38,7 +38,7 @@ pub fn short(number: f64) -> String {
 
 /// A size in decimal units: `12 kB`, `1.5 MB`.
 #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
-pub fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         ..1_000 => counted(bytes, "byte"),
         1_000..999_500 => format!("{:.0} kB", bytes as f64 / 1e3),
@@ -48,7 +48,7 @@ pub fn size(bytes: u64) -> String {
 }
 
 /// A duration in its two largest units: `5d 20h`, `3h 10m`, `9m 8s`, `59s`.
-pub fn duration(seconds: u64) -> String {
+pub(crate) fn duration(seconds: u64) -> String {
     let units = [("d", 86_400), ("h", 3_600), ("m", 60)];
     let Some(at) = units.iter().position(|(_, size)| seconds >= *size) else { return format!("{seconds}s") };
     let (large, size) = units[at];
@@ -57,7 +57,7 @@ pub fn duration(seconds: u64) -> String {
 }
 
 /// A duration in milliseconds: below a minute with tenths of a second (`2.4 s`), otherwise like [`duration`].
-pub fn duration_ms(ms: i64) -> String {
+pub(crate) fn duration_ms(ms: i64) -> String {
     let whole_ms = ms.unsigned_abs();
     let sign = if ms < 0 { "-" } else { "" };
     match whole_ms / 1_000 {
@@ -67,17 +67,17 @@ pub fn duration_ms(ms: i64) -> String {
 }
 
 /// A time to the second, UTC: `2026-11-24T12:00:00Z`.
-pub fn instant(time: Timestamp) -> String {
+pub(crate) fn instant(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
 
 /// A time to the second for pages that state that times are UTC: `2026-11-24 12:00:00`.
-pub fn date_and_time(time: Timestamp) -> String {
+pub(crate) fn date_and_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// A time to the minute: `2026-11-24 12:00 UTC`.
-pub fn minute(time: Timestamp) -> String {
+pub(crate) fn minute(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 

@@ -13,7 +13,7 @@ const LINE_EVERY: Duration = Duration::from_secs(2);
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Style {
+pub(crate) enum Style {
     /// A line for each region, redrawn in place
     Bars,
     /// A line for each event
@@ -24,7 +24,7 @@ pub enum Style {
 
 impl Style {
     /// `style`, by default bars on a terminal and otherwise lines.
-    pub fn or_default(style: Option<Self>) -> Self {
+    pub(crate) fn or_default(style: Option<Self>) -> Self {
         let default = || if output::stderr_is_terminal() { Self::Bars } else { Self::Lines };
         style.unwrap_or_else(default)
     }
@@ -32,7 +32,7 @@ impl Style {
 
 /// Counts finished items of a list: a bar on a terminal, otherwise a line every few seconds. Dropping it removes the bar.
 #[derive(Debug)]
-pub struct Tally(Shown);
+pub(crate) struct Tally(Shown);
 
 #[derive(Debug)]
 enum Shown {
@@ -43,7 +43,7 @@ enum Shown {
 
 impl Tally {
     /// For `total` items, called `what` in the output.
-    pub fn new(style: Option<Style>, what: &str, total: usize) -> Self {
+    pub(crate) fn new(style: Option<Style>, what: &str, total: usize) -> Self {
         Self(match Style::or_default(style) {
             Style::Bars => {
                 let bar = ProgressBar::new(total as u64).with_message(what.to_owned());
@@ -62,7 +62,7 @@ impl Tally {
     }
 
     /// Adds finished items.
-    pub fn add(&self, count: usize) {
+    pub(crate) fn add(&self, count: usize) {
         match &self.0 {
             Shown::Bar(bar) => bar.inc(count as u64),
             Shown::Lines { what, total, done } => {

@@ -15,7 +15,7 @@ const ACCESS: &str = "aws_access_key_id";
 const SECRET: &str = "aws_secret_access_key";
 
 /// Random bytes of an access key: 6 of its ID, 20 of its secret.
-pub const RANDOM_BYTES: usize = 26;
+pub(crate) const RANDOM_BYTES: usize = 26;
 
 /// An access key: an ID that is sent, and a secret that signs.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

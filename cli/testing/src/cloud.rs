@@ -5,13 +5,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use ipgeo::config::Config;
-use ipgeo::infra::cloud::{
+use ipgeo::internals::config::Config;
+use ipgeo::internals::infra::cloud::{
     CloudRead, CloudWrite, Done, Probe, ProbeTarget, ProbeTargets, Problem, Progress, Report, StepError,
     explain,
 };
-use ipgeo::infra::plan::{AccessState, Action, Foreign, KeptData, ObservedRegion, ProbeSpec, Zone};
-use ipgeo::infra::stacks::Names;
+use ipgeo::internals::infra::plan::{
+    AccessState, Action, Foreign, KeptData, ObservedRegion, ProbeSpec, Zone,
+};
+use ipgeo::internals::infra::stacks::Names;
 
 use crate::faults::InjectedFault;
 use crate::log::Log;

@@ -6,14 +6,14 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::MemoryCloud;
-use ipgeo::config::{Config, parse};
-use ipgeo::infra::cloud::{Ask, Problem, observe};
-use ipgeo::infra::deploy::{Event, ExecuteOptions, Run, Sink, Stop, execute};
-use ipgeo::infra::plan::{
+use ipgeo::internals::config::{Config, parse};
+use ipgeo::internals::infra::cloud::{Ask, Problem, observe};
+use ipgeo::internals::infra::deploy::{Event, ExecuteOptions, Run, Sink, Stop, execute};
+use ipgeo::internals::infra::plan::{
     ArtifactFile, DestroyOptions, Observed, Plan, PlanError, PlanOptions, ProbeSpec, Scope, destroy, plan,
     show,
 };
-use ipgeo::infra::stacks::{ArtifactRef, ArtifactSet};
+use ipgeo::internals::infra::stacks::{ArtifactRef, ArtifactSet};
 
 /// The home region of [`File::with_regions`].
 pub const HOME: &str = "eu-central-1";
@@ -71,6 +71,7 @@ impl File {
     }
 
     /// The same file with a change.
+    #[must_use]
     pub fn with(&self, change: impl FnOnce(&mut Self)) -> Self {
         let mut file = self.clone();
         change(&mut file);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipgeo::infra::cloud::StepError;
-use ipgeo::infra::plan::{Action, StackChange};
-use ipgeo::infra::stacks::Template;
+use ipgeo::internals::infra::cloud::StepError;
+use ipgeo::internals::infra::plan::{Action, StackChange};
+use ipgeo::internals::infra::stacks::Template;
 
 use crate::faults::FaultKind;
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::operation::refused;
 use crate::state::{CloudState, Stack};
 use crate::text::list;
-use ipgeo::infra::cloud::{Done, StepError};
-use ipgeo::infra::plan::{Alias, Record, RecordChange, RecordKind};
-use ipgeo::infra::stacks::StackKind;
+use ipgeo::internals::infra::cloud::{Done, StepError};
+use ipgeo::internals::infra::plan::{Alias, Record, RecordChange, RecordKind};
+use ipgeo::internals::infra::stacks::StackKind;
 
 pub(crate) fn ensure(
     state: &mut CloudState,

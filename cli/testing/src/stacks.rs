@@ -14,9 +14,9 @@ use crate::rules::Rules;
 use crate::state::{CloudState, Contents, ResourceId, Stack, StackId};
 use crate::text::hash_of;
 use crate::values::Meaning;
-use ipgeo::infra::cloud::{Done, StepError};
-use ipgeo::infra::plan::{Op, PROTECTED, StackChange, compare};
-use ipgeo::infra::stacks::{Resource, StackKind, Template};
+use ipgeo::internals::infra::cloud::{Done, StepError};
+use ipgeo::internals::infra::plan::{Op, PROTECTED, StackChange, compare};
+use ipgeo::internals::infra::stacks::{Resource, StackKind, Template};
 
 /// What an operation on a stack may use.
 struct Site<'a> {
@@ -399,7 +399,10 @@ fn failed(what: &str, fault: Option<FaultKind>) -> String {
 }
 
 /// As the adapter's: what must not be lost is not replaced or removed.
-fn guard(changes: &[ipgeo::infra::plan::ResourceChange], change: &StackChange) -> Result<(), StepError> {
+fn guard(
+    changes: &[ipgeo::internals::infra::plan::ResourceChange],
+    change: &StackChange,
+) -> Result<(), StepError> {
     let lost = changes.iter().find(|resource| {
         matches!(resource.op, Op::Replace | Op::Remove)
             && PROTECTED.contains(&resource.name.as_str())

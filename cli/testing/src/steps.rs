@@ -6,9 +6,9 @@ use crate::faults::FaultKind;
 use crate::operation::{Operation, Work, refused};
 use crate::records;
 use crate::state::{ACCOUNT, CloudState};
-use ipgeo::infra::cloud::{Done, StepError};
-use ipgeo::infra::plan::{Action, BucketKind, TierLimit};
-use ipgeo::infra::stacks::ArtifactRef;
+use ipgeo::internals::infra::cloud::{Done, StepError};
+use ipgeo::internals::infra::plan::{Action, BucketKind, TierLimit};
+use ipgeo::internals::infra::stacks::ArtifactRef;
 
 /// A step that goes on.
 pub(crate) struct Begun {

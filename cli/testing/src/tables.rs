@@ -10,7 +10,7 @@ use crate::log::Log;
 use crate::rules::Rules;
 use crate::state::{Contents, ResourceId, StackId, Table};
 use crate::text::list;
-use ipgeo::infra::stacks::Template;
+use ipgeo::internals::infra::stacks::Template;
 
 /// Regions of a table's declared replicas, and whether each is protected.
 fn declared(properties: &Value) -> BTreeMap<String, bool> {

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipgeo::config::Config;
-use ipgeo::infra::cloud::{CloudWrite as _, Done, StepError};
-use ipgeo::infra::plan::{Action, BucketKind, RecordChange, StackChange};
-use ipgeo::infra::stacks::{ArtifactRef, DataPolicy, Renderer, Replica, Stack, StackKind};
+use ipgeo::internals::config::Config;
+use ipgeo::internals::infra::cloud::{CloudWrite as _, Done, StepError};
+use ipgeo::internals::infra::plan::{Action, BucketKind, RecordChange, StackChange};
+use ipgeo::internals::infra::stacks::{ArtifactRef, DataPolicy, Renderer, Replica, Stack, StackKind};
 use ipgeo_cli_testing::harness::{File, HOME, deployed, observed, test_artifacts};
 use ipgeo_cli_testing::{ACCOUNT, FaultKind, InjectedFault, MemoryCloud};
 
@@ -124,8 +124,9 @@ async fn what_is_protected_or_full_is_not_removed() {
     assert!(refused.message.contains("protected from termination"), "{refused}");
     let refused = ensure(&cloud, HOME, delete(StackKind::Artifacts, "ipgeo-prod-artifacts")).await;
     assert!(refused.expect_err("not empty").message.contains("not empty"));
-    let status =
-        |seen: &ipgeo::infra::plan::Observed, kind| seen.stack(HOME, kind).map(|stack| stack.status.clone());
+    let status = |seen: &ipgeo::internals::infra::plan::Observed, kind| {
+        seen.stack(HOME, kind).map(|stack| stack.status.clone())
+    };
     let seen = observed(&cloud, &file.config()).await.expect("read");
     assert_eq!(status(&seen, StackKind::Artifacts).as_deref(), Some("DELETE_FAILED"));
     ensure(&cloud, HOME, Action::EmptyBucket { bucket: BucketKind::Artifacts }).await.expect("emptied");

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use ipgeo::infra::deploy::{DeployOutcome, Run};
-use ipgeo::infra::plan::{Action, Plan, WaveKind};
+use ipgeo::internals::infra::deploy::{DeployOutcome, Run};
+use ipgeo::internals::infra::plan::{Action, Plan, WaveKind};
 use ipgeo_cli_testing::harness::{
     DOMAIN, FOUR, File, Goal, HOME, carried_out_or_killed, converge, deployed, finish,
 };

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ipgeo::infra::cloud::{Probe as _, ProbeTarget};
-use ipgeo::infra::deploy::{DeployOutcome, Event, ExecuteOptions, Stop, execute};
-use ipgeo::infra::plan::{Action, Plan, ProbeSpec, Step, WaveKind, rollback, show};
-use ipgeo::infra::stacks::{ArtifactRef, StackKind};
+use ipgeo::internals::infra::cloud::{Probe as _, ProbeTarget};
+use ipgeo::internals::infra::deploy::{DeployOutcome, Event, ExecuteOptions, Stop, execute};
+use ipgeo::internals::infra::plan::{Action, Plan, ProbeSpec, Step, WaveKind, rollback, show};
+use ipgeo::internals::infra::stacks::{ArtifactRef, StackKind};
 use ipgeo_cli_testing::harness::{
     DOMAIN, FOUR, File, Goal, HOME, Kept, TEN, TOGETHER, carried_out, converge, deploy, deployed, finish,
     observed, planned, planned_destroy, planned_for, planned_with, set, test_artifacts,
@@ -191,8 +191,10 @@ async fn an_edge_that_is_gone_is_made_again_and_its_records_follow() {
     // Somebody has deleted the stack by hand; replica, bucket and records are still there.
     let step = Action::DeleteStack { kind: StackKind::Edge, name: "ipgeo-prod-edge".to_owned() };
     let gone = Plan { waves: vec![], ..planned(&cloud, &file).await.expect("a plan") };
-    let wave =
-        ipgeo::infra::plan::Wave { wave: WaveKind::RemoveEdges, steps: vec![Step::new("sa-east-1", step)] };
+    let wave = ipgeo::internals::infra::plan::Wave {
+        wave: WaveKind::RemoveEdges,
+        steps: vec![Step::new("sa-east-1", step)],
+    };
     carried_out(&cloud, &Plan { waves: vec![wave], ..gone }).await;
     cloud.clear_log();
     let plan = planned(&cloud, &file).await.expect("a plan");
@@ -446,8 +448,8 @@ async fn events_tell_everything_in_order() {
         .expect("events")
         .iter()
         .map(|(at_ms, event)| {
-            let events = ipgeo::infra::deploy::EventLine {
-                schema: ipgeo::infra::deploy::SCHEMA,
+            let events = ipgeo::internals::infra::deploy::EventLine {
+                schema: ipgeo::internals::infra::deploy::SCHEMA,
                 at_ms: *at_ms,
                 event,
             };

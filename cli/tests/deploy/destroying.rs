@@ -1,8 +1,8 @@
 //! Deleting the service, with and without its data, and deploying it again.
 
-use ipgeo::infra::cloud::{Ask, observe};
-use ipgeo::infra::deploy::DeployOutcome;
-use ipgeo::infra::plan::{DestroyOptions, Problem, destroy};
+use ipgeo::internals::infra::cloud::{Ask, observe};
+use ipgeo::internals::infra::deploy::DeployOutcome;
+use ipgeo::internals::infra::plan::{DestroyOptions, Problem, destroy};
 use ipgeo_cli_testing::FaultKind;
 use ipgeo_cli_testing::harness::{
     FOUR, File, HOME, blocked, carried_out, deploy, deployed, finish, observed, planned, planned_destroy,

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ipgeo::config::parse;
-use ipgeo::infra::cloud::{Ask, CloudRead as _, observe};
-use ipgeo::infra::plan::{Plan, PlanError, Problem, plan, show};
-use ipgeo::infra::stacks::{Names, RenderError, StackKind};
+use ipgeo::internals::config::parse;
+use ipgeo::internals::infra::cloud::{Ask, CloudRead as _, observe};
+use ipgeo::internals::infra::plan::{Plan, PlanError, Problem, plan, show};
+use ipgeo::internals::infra::stacks::{Names, RenderError, StackKind};
 use ipgeo_cli_testing::harness::{
     FOUR, File, HOME, TEN, blocked, carried_out, deployed, observed, options, planned, planned_destroy,
     planned_for, planned_with, set, test_artifacts,
@@ -37,7 +37,7 @@ async fn rights_and_replacements_stand_out() {
     insta::assert_snapshot!("alarms", text(&planned(&cloud, &changed).await.expect("a plan"), false));
     // Another geo database: a new layer version in the place of the old one.
     let (config, mut artifacts) = (file.config(), test_artifacts());
-    artifacts.geo = ipgeo::infra::stacks::ArtifactRef::new("geo", &"8".repeat(64));
+    artifacts.geo = ipgeo::internals::infra::stacks::ArtifactRef::new("geo", &"8".repeat(64));
     let seen = observed(&cloud, &config).await.expect("read");
     let plan = blocked(plan(&config, &artifacts, &seen, &options(&config, &artifacts)));
     insta::assert_snapshot!("another_database", text(&plan.expect("a plan"), false));
@@ -73,7 +73,7 @@ async fn problems_are_reported_before_anything_is_changed() {
         (
             "a region that is not enabled",
             |cloud| {
-                cloud.make_unreachable("sa-east-1", "InvalidClientTokenId", "The security token is invalid")
+                cloud.make_unreachable("sa-east-1", "InvalidClientTokenId", "The security token is invalid");
             },
             "sa-east-1",
             "is not enabled",
@@ -86,7 +86,7 @@ async fn problems_are_reported_before_anything_is_changed() {
                     "us-east-1",
                     "AccessDenied",
                     "not authorized: cloudformation:DescribeStacks",
-                )
+                );
             },
             "us-east-1",
             "cloudformation:DescribeStacks",

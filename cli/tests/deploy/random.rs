@@ -6,9 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::runtime::Builder;
 
-use ipgeo::infra::deploy::{Stop, execute};
-use ipgeo::infra::plan::{Plan, RecordKind, TrafficChange, drain_or_attach, replicas_of};
-use ipgeo::infra::stacks::{StackKind, Template};
+use ipgeo::internals::infra::deploy::{Stop, execute};
+use ipgeo::internals::infra::plan::{Plan, RecordKind, TrafficChange, drain_or_attach, replicas_of};
+use ipgeo::internals::infra::stacks::{StackKind, Template};
 use ipgeo_cli_testing::harness::{
     File, Goal, HOME, Kept, TOGETHER, carried_out_or_killed, converge, deploy, observed, planned_for,
     planned_with,
@@ -107,7 +107,7 @@ async fn take(cloud: &MemoryCloud, file: &mut File, turn: &Turn) {
 /// By the plan alone: in each step at most one replica comes or goes, never home's, and none that is protected.
 fn check_replica_steps(plan: &Plan) {
     for (_, step) in plan.steps() {
-        let ipgeo::infra::plan::Action::Stack(stack) = &step.action else { continue };
+        let ipgeo::internals::infra::plan::Action::Stack(stack) = &step.action else { continue };
         let Some(before) = stack.before.as_ref().filter(|_| stack.kind == StackKind::Home) else { continue };
         let (old, new) = (Template::parse(&before.text), Template::parse(&stack.text));
         let (old, new) = (old.expect("a template"), new.expect("a template"));

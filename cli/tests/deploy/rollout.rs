@@ -1,8 +1,8 @@
 //! A geo database is rolled out and back, and nothing else with it.
 
-use ipgeo::infra::deploy::{DatabaseRollout, RolloutError, plan_rollout, served_digests};
-use ipgeo::infra::plan::{ArtifactFile, Plan};
-use ipgeo::infra::stacks::ArtifactRef;
+use ipgeo::internals::infra::deploy::{DatabaseRollout, RolloutError, plan_rollout, served_digests};
+use ipgeo::internals::infra::plan::{ArtifactFile, Plan};
+use ipgeo::internals::infra::stacks::ArtifactRef;
 use ipgeo_cli_testing::harness::{FOUR, File, deployed, finish, options, test_artifacts};
 use ipgeo_cli_testing::{ACCOUNT, MemoryCloud};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use ipgeo::infra::plan::{Plan, WaveKind};
+use ipgeo::internals::infra::plan::{Plan, WaveKind};
 use ipgeo_cli_testing::harness::{File, TEN, carried_out, deployed, planned};
 use ipgeo_cli_testing::{Latency, MemoryCloud};
 
@@ -55,9 +55,15 @@ async fn one_region_after_the_other_takes_ten_times_as_long() {
     let plan = planned(&cloud, &changed).await.expect("a plan");
     cloud.set_latency(Latency { stack: STACK, other: Duration::ZERO });
     let began = Instant::now();
-    let options = ipgeo::infra::deploy::ExecuteOptions { concurrency: 1 };
+    let options = ipgeo::internals::infra::deploy::ExecuteOptions { concurrency: 1 };
     let sink = ipgeo_cli_testing::harness::Kept::default();
-    ipgeo::infra::deploy::execute(&plan, &cloud, options, &ipgeo::infra::deploy::Stop::default(), &sink)
-        .await;
+    ipgeo::internals::infra::deploy::execute(
+        &plan,
+        &cloud,
+        options,
+        &ipgeo::internals::infra::deploy::Stop::default(),
+        &sink,
+    )
+    .await;
     assert!(began.elapsed() >= 10 * STACK, "{:?}", began.elapsed());
 }

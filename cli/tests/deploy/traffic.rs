@@ -1,6 +1,6 @@
 //! Draining and attaching regions in DNS.
 
-use ipgeo::infra::plan::{TrafficChange, TrafficError, drain_or_attach};
+use ipgeo::internals::infra::plan::{TrafficChange, TrafficError, drain_or_attach};
 use ipgeo_cli_testing::harness::{FOUR, File, HOME, deployed, finish, observed, planned, set};
 
 #[tokio::test(start_paused = true)]

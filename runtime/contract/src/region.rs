@@ -174,7 +174,10 @@ mod tests {
         let by_order: BTreeMap<RegionName, usize> = by_hash.clone().into_iter().collect();
         for (at, text) in WELL_FORMED.into_iter().enumerate() {
             let name = RegionName::new(text);
-            assert!(name == *text && name == text && *text == name && text == name);
+            assert!(name == *text);
+            assert!(name == text);
+            assert!(*text == name);
+            assert!(text == name);
             assert_eq!((by_hash.get(text), by_order.get(text)), (Some(&at), Some(&at)));
             assert_eq!(name.cmp(&RegionName::new("eu-west-1")), text.cmp("eu-west-1"));
             assert_eq!((format!("{name}"), format!("{name:>16}")), (text.to_owned(), format!("{text:>16}")));

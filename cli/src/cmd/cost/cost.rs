@@ -20,7 +20,7 @@ Examples:
   ipgeo cost
   ipgeo cost --calls 1B --by line,region -o csv
   ipgeo cost --max-monthly 60                status 6 if a month costs more")]
-pub struct CostArgs {
+pub(crate) struct CostArgs {
     /// Calls a month: 25M, 1B
     #[arg(long, default_value = "25M", value_name = "CALLS", value_parser = calls)]
     calls: f64,
@@ -45,7 +45,7 @@ pub struct CostArgs {
 
 /// The shape of the traffic.
 #[derive(Debug, Clone, Args)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// Percentage of calls with an API key
     #[arg(long, default_value = "80", value_name = "PERCENT", value_parser = percent)]
     keyed: f64,

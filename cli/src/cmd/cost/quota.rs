@@ -14,7 +14,7 @@ use crate::ui::output::{self, Format, UsageError};
 
 /// Verbs of `ipgeo quota`.
 #[derive(Debug, Subcommand)]
-pub enum QuotaVerb {
+pub(crate) enum QuotaVerb {
     /// Explain a limit: its usage, its reset, its worst-case overshoot
     Explain(ExplainArgs),
 }
@@ -26,7 +26,7 @@ Examples:
   ipgeo quota explain 6XLr --dev
   ipgeo quota explain --tier startup --rate 20
   ipgeo quota explain --tier anonymous --json")]
-pub struct ExplainArgs {
+pub(crate) struct ExplainArgs {
     /// API key: hint, last four characters or hash; `-` reads it from stdin
     #[arg(value_name = "KEY", conflicts_with = "tier")]
     key: Option<String>,

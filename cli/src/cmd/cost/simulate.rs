@@ -22,7 +22,7 @@ Examples:
   ipgeo simulate
   ipgeo simulate --calls 10B
   ipgeo simulate --window 60s --over 30 --home-loss 30m --json")]
-pub struct SimulateArgs {
+pub(crate) struct SimulateArgs {
     /// Calls a month: 25M, 10B
     #[arg(long, default_value = "25M", value_name = "CALLS", value_parser = calls)]
     calls: f64,
@@ -161,7 +161,7 @@ fn flat(value: &Value) -> Vec<Row> {
             Value::Array(_) | Value::Null => {}
             Value::String(text) => rows.push(Row { what: name.clone(), value: text.clone() }),
             _ => {
-                rows.push(Row { what: name.clone(), value: output::to_json_line(value).unwrap_or_default() })
+                rows.push(Row { what: name.clone(), value: output::to_json_line(value).unwrap_or_default() });
             }
         }
     }

@@ -25,7 +25,7 @@ Examples:
   ipgeo deploy                               asks for confirmation first
   ipgeo deploy --yes --regions eu-central-1,us-*
   ipgeo deploy --yes --json --rollback       for CI: events as JSON lines")]
-pub struct DeployArgs {
+pub(crate) struct DeployArgs {
     #[command(flatten)]
     flags: PlanFlags,
     #[command(flatten)]

@@ -18,7 +18,7 @@ use crate::ui::output::{self, Exit, Format};
 Examples:
   ipgeo destroy                              retains the data
   ipgeo destroy --confirm ipgeo-staging --delete-data")]
-pub struct DestroyArgs {
+pub(crate) struct DestroyArgs {
     /// Name of the service, `<name>-<environment>`, to skip the prompt
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,

@@ -18,7 +18,7 @@ use crate::ui::output::{self, Column, Exit};
 Examples:
   ipgeo drift
   ipgeo drift --check --regions 'eu-*'        status 3 if anything has drifted")]
-pub struct DriftArgs {
+pub(crate) struct DriftArgs {
     #[command(flatten)]
     regions: RegionArgs,
     /// Exit with status 3 if anything has drifted

@@ -9,7 +9,7 @@ use crate::ui::output;
 
 /// Verbs of `ipgeo iam`.
 #[derive(Debug, Subcommand)]
-pub enum IamVerb {
+pub(crate) enum IamVerb {
     /// Print the least-privilege policy for deploying, as JSON
     Policy(PolicyArgs),
 }
@@ -21,7 +21,7 @@ Examples:
   ipgeo iam policy > deployer.json
   aws iam create-policy --policy-name ipgeo-deployer \\
       --policy-document file://deployer.json")]
-pub struct PolicyArgs {
+pub(crate) struct PolicyArgs {
     /// AWS account number, or `*` for any
     #[arg(long, value_name = "NUMBER", default_value = "*", value_parser = account)]
     account: String,

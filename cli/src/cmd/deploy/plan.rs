@@ -17,7 +17,7 @@ Examples:
   ipgeo plan
   ipgeo plan --regions 'eu-*' --verbose
   ipgeo plan --check --json                  status 3 if there are changes")]
-pub struct PlanArgs {
+pub(crate) struct PlanArgs {
     #[command(flatten)]
     flags: PlanFlags,
     /// List every resource of new stacks

@@ -20,7 +20,7 @@ Examples:
   ipgeo render                               list the stacks
   ipgeo render --out rendered                then: cfn-lint rendered/*/*.yaml
   ipgeo render --regions eu-central-1 --stdout")]
-pub struct RenderArgs {
+pub(crate) struct RenderArgs {
     /// Write the templates to FOLDER/REGION/STACK.yaml
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,

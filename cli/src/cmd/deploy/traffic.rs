@@ -18,7 +18,7 @@ use crate::ui::output::{self, Column, Exit, Format, Formats, UsageError};
 
 /// Verbs of `ipgeo traffic`.
 #[derive(Debug, Subcommand)]
-pub enum TrafficVerb {
+pub(crate) enum TrafficVerb {
     /// Show which regions DNS sends callers to
     #[command(after_long_help = "\
 Examples:
@@ -46,14 +46,14 @@ impl TrafficVerb {
 
 /// Flags of `ipgeo traffic show`.
 #[derive(Debug, Args)]
-pub struct ShowArgs {
+pub(crate) struct ShowArgs {
     #[command(flatten)]
     profile: ProfileArgs,
 }
 
 /// Flags of `ipgeo traffic drain` and `attach`.
 #[derive(Debug, Args)]
-pub struct ChangeArgs {
+pub(crate) struct ChangeArgs {
     /// Region to change
     #[arg(value_name = "REGION")]
     region: String,

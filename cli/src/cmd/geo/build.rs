@@ -22,7 +22,7 @@ Examples:
   ipgeo geo build
   ipgeo geo build --sample
   ipgeo geo build city.mmdb --out compiled.mmdb")]
-pub struct BuildArgs {
+pub(crate) struct BuildArgs {
     /// Source databases, most trusted first [default: the fetched ones]
     #[arg(value_name = "SOURCE")]
     sources: Vec<PathBuf>,

@@ -20,7 +20,7 @@ weight, `addresses` each IPv4 address.
 Examples:
   ipgeo geo diff                             the new one with the previous one
   ipgeo geo diff --check 5                   for CI: status 3 above 5 % changed")]
-pub struct DiffArgs {
+pub(crate) struct DiffArgs {
     /// Old database [default: the previously compiled one]
     #[arg(value_name = "OLD", requires = "new")]
     old: Option<PathBuf>,

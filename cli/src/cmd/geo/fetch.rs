@@ -16,7 +16,7 @@ use crate::ui::output::{self, Column, grouped};
 Examples:
   ipgeo geo fetch
   ipgeo geo fetch && ipgeo geo build")]
-pub struct FetchArgs {
+pub(crate) struct FetchArgs {
     /// npm program, for sources that are npm packages
     #[arg(long, value_name = "PROGRAM", default_value = "npm")]
     npm: PathBuf,

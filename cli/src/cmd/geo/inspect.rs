@@ -13,7 +13,7 @@ use crate::cmd::support::{print_database, served_database};
 Examples:
   ipgeo geo inspect
   ipgeo geo inspect other.mmdb --json")]
-pub struct InspectArgs {
+pub(crate) struct InspectArgs {
     /// Compiled database [default: the output of `ipgeo geo build`]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,

@@ -9,19 +9,19 @@ mod rollout;
 
 use clap::Subcommand;
 
-pub use build::BuildArgs;
-pub use diff::DiffArgs;
-pub use fetch::FetchArgs;
-pub use inspect::InspectArgs;
-pub use pin::PinArgs;
-pub use rollout::{RollbackArgs, RolloutArgs};
+pub(crate) use build::BuildArgs;
+pub(crate) use diff::DiffArgs;
+pub(crate) use fetch::FetchArgs;
+pub(crate) use inspect::InspectArgs;
+pub(crate) use pin::PinArgs;
+pub(crate) use rollout::{RollbackArgs, RolloutArgs};
 
 use crate::args::Shared;
 use crate::ui::output::{Exit, Formats};
 
 /// Verbs of `ipgeo geo`.
 #[derive(Debug, Subcommand)]
-pub enum GeoVerb {
+pub(crate) enum GeoVerb {
     /// Fetch the source databases in regions.toml
     Fetch(FetchArgs),
     /// Compile the source databases into one

@@ -17,7 +17,7 @@ Examples:
   ipgeo geo pin dbip-city                    the current files, by digest
   ipgeo geo pin dbip-city --date 2026-06-30  data of this day or earlier
   ipgeo geo pin dbip-city --release")]
-pub struct PinArgs {
+pub(crate) struct PinArgs {
     /// Source to pin [default: list the pins]
     #[arg(value_name = "SOURCE")]
     source: Option<String>,

@@ -42,7 +42,7 @@ Refuses if regions.toml has changed, too: use `ipgeo deploy` for that.
 Examples:
   ipgeo geo rollout
   ipgeo geo rollout --yes --max-change 5     for cron: refuse above 5 % changed")]
-pub struct RolloutArgs {
+pub(crate) struct RolloutArgs {
     #[command(flatten)]
     flags: Flags,
     /// Refuse if more than this share changed country since the previous database
@@ -56,7 +56,7 @@ pub struct RolloutArgs {
 Examples:
   ipgeo geo rollback
   ipgeo geo rollback --yes --json")]
-pub struct RollbackArgs {
+pub(crate) struct RollbackArgs {
     #[command(flatten)]
     flags: Flags,
 }

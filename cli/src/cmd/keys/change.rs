@@ -21,7 +21,7 @@ Examples:
   ipgeo keys update ipg_…x3Kq --tier business
   ipgeo keys update ipg_…x3Kq --quota 50k/day --expires 90d
   ipgeo keys update ipg_…x3Kq --any-site --networks 203.0.113.0/24")]
-pub struct UpdateArgs {
+pub(crate) struct UpdateArgs {
     #[command(flatten)]
     one: OneArgs,
     /// Owner
@@ -58,7 +58,7 @@ pub struct UpdateArgs {
 #[command(after_long_help = "\
 Examples:
   ipgeo keys revoke ipg_…x3Kq")]
-pub struct RevokeArgs {
+pub(crate) struct RevokeArgs {
     #[command(flatten)]
     one: OneArgs,
     /// Skip the confirmation prompt

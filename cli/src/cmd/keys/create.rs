@@ -25,7 +25,7 @@ use crate::world::WorldFile;
 Examples:
   ipgeo keys create --dev --owner acme --tier startup
   ipgeo keys create --owner acme --tier business --quota 50k/day --expires 90d")]
-pub struct CreateArgs {
+pub(crate) struct CreateArgs {
     /// Owner
     #[arg(long, value_name = "NAME", value_parser = parse_owner)]
     owner: String,
@@ -54,7 +54,7 @@ pub struct CreateArgs {
 Examples:
   ipgeo keys rotate ipg_…x3Kq
   ipgeo keys rotate ipg_…x3Kq --grace 12h")]
-pub struct RotateArgs {
+pub(crate) struct RotateArgs {
     #[command(flatten)]
     one: OneArgs,
     /// How long the old API key keeps working: 7d, 12h, or 0

@@ -24,7 +24,7 @@ use crate::ui::output::{self, Column, Format, UsageError, grouped};
 Examples:
   ipgeo keys list --dev
   ipgeo keys list --owner acme --json")]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     /// Only API keys of this owner
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,

@@ -11,18 +11,18 @@ use clap::Subcommand;
 use ipgeo_contract::Status;
 use jiff::Timestamp;
 
-pub use change::{RevokeArgs, UpdateArgs};
-pub use create::{CreateArgs, RotateArgs};
-pub use list::ListArgs;
-pub use transfer::{ExportArgs, ImportArgs};
-pub use verify::VerifyArgs;
+pub(crate) use change::{RevokeArgs, UpdateArgs};
+pub(crate) use create::{CreateArgs, RotateArgs};
+pub(crate) use list::ListArgs;
+pub(crate) use transfer::{ExportArgs, ImportArgs};
+pub(crate) use verify::VerifyArgs;
 
 use crate::args::Shared;
 use crate::cmd::support::{OneArgs, load_config};
 
 /// Verbs of `ipgeo keys`.
 #[derive(Debug, Subcommand)]
-pub enum KeysVerb {
+pub(crate) enum KeysVerb {
     /// Create an API key and print it; it is shown only once
     Create(CreateArgs),
     /// List API keys

@@ -32,7 +32,7 @@ API keys in other formats than ipgeo's need `foreign_api_keys = true` under [com
 Examples:
   ipgeo keys import customers.csv --check
   gpg -d customers.csv.gpg | ipgeo keys import -")]
-pub struct ImportArgs {
+pub(crate) struct ImportArgs {
     /// CSV file; `-` reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -54,7 +54,7 @@ Prints CSV, or JSON with -o json or -o jsonl. API keys cannot be exported: only 
 Examples:
   ipgeo keys export > customers.csv
   ipgeo keys export --owner acme -o jsonl")]
-pub struct ExportArgs {
+pub(crate) struct ExportArgs {
     /// Only API keys of this owner
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,

@@ -31,7 +31,7 @@ the record at home, and `propagation` is the time until a region has it. --read-
 Examples:
   ipgeo keys verify ipg_…x3Kq
   ipgeo keys verify - --all-regions < api-key.txt")]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     #[command(flatten)]
     one: OneArgs,
     /// Check every region, not only home

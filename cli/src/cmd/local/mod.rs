@@ -1,3 +1,3 @@
 //! Verbs of this machine.
 
-pub mod dev;
+pub(crate) mod dev;

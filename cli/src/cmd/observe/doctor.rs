@@ -38,7 +38,7 @@ Examples:
   ipgeo doctor
   ipgeo doctor --online      also traces a call from each region to the ledger
   ipgeo doctor --json | jq '.[] | select(.mark == \"fail\")'")]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     #[command(flatten)]
     regions: RegionArgs,
     /// Trace one call from each region to the ledger, charged to the probes' API key

@@ -29,7 +29,7 @@ Examples:
   ipgeo logs --dev -f
   ipgeo logs --since 10m --regions eu-* --filter over_quota
   ipgeo logs --since 2h -o jsonl | jq .verdict")]
-pub struct LogsArgs {
+pub(crate) struct LogsArgs {
     #[command(flatten)]
     regions: RegionArgs,
     /// Show new lines as they arrive, until Ctrl-C

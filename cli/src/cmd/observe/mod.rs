@@ -1,7 +1,7 @@
 //! Verbs that look at a running service.
 
 mod checkup;
-pub mod doctor;
-pub mod logs;
-pub mod probe;
-pub mod status;
+pub(crate) mod doctor;
+pub(crate) mod logs;
+pub(crate) mod probe;
+pub(crate) mod status;

@@ -31,7 +31,7 @@ Examples:
   ipgeo probe --dev
   ipgeo probe -n 50 --regions eu-*
   ipgeo probe --html status.html      for cron: the page also shows previous runs")]
-pub struct ProbeArgs {
+pub(crate) struct ProbeArgs {
     #[command(flatten)]
     regions: RegionArgs,
     /// Number of requests to each region

@@ -22,7 +22,7 @@ Examples:
   ipgeo status
   ipgeo status --watch 10s
   ipgeo status --json | jq '.[] | select(.probe_ms == null)'")]
-pub struct StatusArgs {
+pub(crate) struct StatusArgs {
     #[command(flatten)]
     regions: RegionArgs,
     /// Refresh every DURATION [default without a value: 10s]

@@ -17,7 +17,7 @@ Examples:
   ipgeo completions bash > ~/.local/share/bash-completion/completions/ipgeo
   ipgeo completions zsh >> ~/.zshrc          below compinit
   ipgeo completions fish > ~/.config/fish/completions/ipgeo.fish")]
-pub struct CompletionsArgs {
+pub(crate) struct CompletionsArgs {
     /// Shell to generate for
     #[arg(value_enum, value_name = "SHELL")]
     shell: ShellName,
@@ -25,7 +25,7 @@ pub struct CompletionsArgs {
 
 /// A supported shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ShellName {
+pub(crate) enum ShellName {
     /// GNU Bash
     Bash,
     /// Z shell

@@ -20,7 +20,7 @@ Examples:
   ipgeo init
   ipgeo init --no-input --regions 'us-*,eu-central-1' --home eu-central-1
   ipgeo init --domain api.example.com --tier startup=100k/month")]
-pub struct InitArgs {
+pub(crate) struct InitArgs {
     /// Name of the service; prefix of every resource's name
     #[arg(long, value_name = "NAME")]
     name: Option<String>,

@@ -18,7 +18,7 @@ use crate::ui::output;
 Examples:
   ipgeo man | man -l -
   ipgeo man --out ~/.local/share/man/man1")]
-pub struct ManArgs {
+pub(crate) struct ManArgs {
     /// Write a page for each command to this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,

@@ -1,6 +1,6 @@
 //! Verbs of the first steps.
 
-pub mod completions;
-pub mod init;
-pub mod man;
-pub mod schema;
+pub(crate) mod completions;
+pub(crate) mod init;
+pub(crate) mod man;
+pub(crate) mod schema;

@@ -14,7 +14,7 @@ use crate::ui::output::UsageError;
 
 /// Which API key.
 #[derive(Debug, Args)]
-pub struct OneArgs {
+pub(crate) struct OneArgs {
     /// Hint, last four characters or hash (8 or more digits); `-` reads the API key from stdin
     #[arg(value_name = "KEY")]
     pub(crate) key: String,

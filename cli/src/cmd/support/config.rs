@@ -12,7 +12,7 @@ use crate::world::WorldFile;
 
 /// AWS, or `ipgeo dev`.
 #[derive(Debug, Clone, Args)]
-pub struct Target {
+pub(crate) struct Target {
     /// Use the local `ipgeo dev` instead of AWS
     #[arg(long)]
     pub dev: bool,

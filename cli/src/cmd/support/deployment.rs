@@ -29,7 +29,7 @@ const PROBE_ADDRESS: &str = "8.8.8.8";
 
 /// Flags of verbs that make a plan.
 #[derive(Debug, Clone, Args)]
-pub struct PlanFlags {
+pub(crate) struct PlanFlags {
     #[command(flatten)]
     pub(crate) regions: RegionArgs,
     #[command(flatten)]

@@ -11,18 +11,18 @@ pub(crate) mod numbers;
 mod plan_output;
 mod select;
 
-pub use api_key::OneArgs;
+pub(crate) use api_key::OneArgs;
 pub(crate) use api_key::{find_key, identity_from_stdin, used_in, wrong_name};
-pub use config::Target;
+pub(crate) use config::Target;
 pub(crate) use config::load_config;
 pub(crate) use confirm::{confirm, confirm_name, confirm_plan};
 pub(crate) use database::{
     Bar, checked_database, print_database, purge_databases, remember_database, served_database, today,
 };
-pub use deployment::PlanFlags;
+pub(crate) use deployment::PlanFlags;
 pub(crate) use deployment::{Deployment, busy, probe_of};
 pub(crate) use edges::{probe_edges, world_target};
 pub(crate) use execution::{carry_out, command_line, exit_of, refused, shown};
 pub(crate) use plan_output::{print_plan, report_faults};
 pub(crate) use select::first_regions;
-pub use select::{ArtifactArgs, ExecuteArgs, RegionArgs};
+pub(crate) use select::{ExecuteArgs, RegionArgs};

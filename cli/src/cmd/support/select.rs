@@ -11,7 +11,7 @@ use crate::ui::progress::Style;
 
 /// Which regions.
 #[derive(Debug, Clone, Default, Args)]
-pub struct RegionArgs {
+pub(crate) struct RegionArgs {
     /// Only these regions, by name or pattern: eu-west-1,us-*
     #[arg(long, value_name = "REGIONS", value_delimiter = ',')]
     pub regions: Vec<String>,
@@ -22,7 +22,7 @@ pub struct RegionArgs {
 
 impl RegionArgs {
     /// The selected regions of a configuration.
-    pub fn scope(&self, config: &Config) -> Result<Scope, UsageError> {
+    pub(crate) fn scope(&self, config: &Config) -> Result<Scope, UsageError> {
         let selected = select(config, &self.regions, &self.exclude_regions);
         let selected = selected.map_err(|error| UsageError(error.to_string()))?;
         Ok(Scope { regions: selected.regions, whole: selected.whole })
@@ -31,7 +31,7 @@ impl RegionArgs {
 
 /// What is deployed.
 #[derive(Debug, Clone, Default, Args)]
-pub struct ArtifactArgs {
+pub(crate) struct ArtifactArgs {
     /// Use this bootstrap binary or zip instead of building one
     #[arg(long, value_name = "FILE")]
     pub artifact: Option<PathBuf>,
@@ -42,7 +42,7 @@ pub struct ArtifactArgs {
 
 /// How a plan is executed.
 #[derive(Debug, Clone, Args)]
-pub struct ExecuteArgs {
+pub(crate) struct ExecuteArgs {
     /// Skip the confirmation prompt
     #[arg(short, long)]
     pub yes: bool,

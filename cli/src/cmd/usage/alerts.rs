@@ -23,7 +23,7 @@ before it is sent: an unsent one was interrupted, or [alerts] has no recipient.
 Examples:
   ipgeo usage alerts --dev
   ipgeo usage alerts --month 2026-11 --json")]
-pub struct AlertsArgs {
+pub(crate) struct AlertsArgs {
     /// Month: 2026-11 [default: this month]
     #[arg(long, value_name = "MONTH", value_parser = month)]
     month: Option<Month>,

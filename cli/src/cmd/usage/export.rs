@@ -19,7 +19,7 @@ Prints a row for each count: identity, month, part, name, count. Parts are `call
 Examples:
   ipgeo usage export --month 2026-11 > 2026-11.csv
   ipgeo usage export -o jsonl | gzip > ledger.jsonl.gz")]
-pub struct ExportArgs {
+pub(crate) struct ExportArgs {
     /// Only this month: 2026-11 [default: all months]
     #[arg(long, value_name = "MONTH", value_parser = month)]
     month: Option<Month>,

@@ -32,7 +32,7 @@ only be due to timing.
 Examples:
   ipgeo usage diff check
   ipgeo usage diff restored --json")]
-pub struct DiffArgs {
+pub(crate) struct DiffArgs {
     /// Name of the shadow ledger
     #[arg(value_name = "NAME")]
     generation: Generation,
@@ -52,7 +52,7 @@ that the shadow ledger only has in part are skipped.
 Examples:
   ipgeo usage adopt restored
   ipgeo usage adopt check --dev --yes")]
-pub struct AdoptArgs {
+pub(crate) struct AdoptArgs {
     /// Name of the shadow ledger
     #[arg(value_name = "NAME")]
     generation: Generation,
@@ -70,7 +70,7 @@ The ledger itself is not changed.
 
 Examples:
   ipgeo usage discard check")]
-pub struct DiscardArgs {
+pub(crate) struct DiscardArgs {
     /// Name of the shadow ledger
     #[arg(value_name = "NAME")]
     generation: Generation,

@@ -18,7 +18,7 @@ use crate::usage::report::{LagRow, lags};
 Examples:
   ipgeo usage lag --dev
   ipgeo usage lag --json")]
-pub struct LagArgs {
+pub(crate) struct LagArgs {
     #[command(flatten)]
     target: Target,
 }

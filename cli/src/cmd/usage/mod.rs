@@ -14,21 +14,20 @@ mod selection;
 use clap::Subcommand;
 use jiff::Timestamp;
 
-pub use alerts::AlertsArgs;
-pub use export::ExportArgs;
-pub use generation::{AdoptArgs, DiffArgs, DiscardArgs};
-pub use lag::LagArgs;
-pub use recover::RecoverArgs;
-pub use replay::{RebuildArgs, ReplayArgs};
-pub use report::{ReportArgs, TopArgs};
-pub use selection::Kind;
+pub(crate) use alerts::AlertsArgs;
+pub(crate) use export::ExportArgs;
+pub(crate) use generation::{AdoptArgs, DiffArgs, DiscardArgs};
+pub(crate) use lag::LagArgs;
+pub(crate) use recover::RecoverArgs;
+pub(crate) use replay::{RebuildArgs, ReplayArgs};
+pub(crate) use report::{ReportArgs, TopArgs};
 
 use crate::args::Shared;
 use crate::ui::output::Formats;
 
 /// Verbs of `ipgeo usage`.
 #[derive(Debug, Subcommand)]
-pub enum UsageVerb {
+pub(crate) enum UsageVerb {
     /// Report exact usage by API key, day, region or verdict
     Report(ReportArgs),
     /// List the busiest API keys, sites or addresses

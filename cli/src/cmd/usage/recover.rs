@@ -36,7 +36,7 @@ running. Usage that crosses a step of its limit is published.
 Examples:
   ipgeo usage recover --dry-run
   ipgeo usage recover --delete")]
-pub struct RecoverArgs {
+pub(crate) struct RecoverArgs {
     /// Preview what would be added
     #[arg(long)]
     dry_run: bool,

@@ -26,7 +26,7 @@ Examples:
   ipgeo usage replay --dev --from 2h
   ipgeo usage replay --from 2026-11-24T00:00:00Z --into check
   ipgeo usage diff check")]
-pub struct ReplayArgs {
+pub(crate) struct ReplayArgs {
     /// Start: 2h (ago), 2026-11-24 (00:00 UTC), or a time
     #[arg(long, value_name = "TIME", value_parser = since)]
     from: Timestamp,
@@ -49,7 +49,7 @@ Examples:
   aws dynamodb restore-table-to-point-in-time --source-table-name ipgeo-prod-ledger \\
       --target-table-name ipgeo-prod-ledger-restored --restore-date-time 2026-11-24T06:00:00Z
   ipgeo usage rebuild --into restored")]
-pub struct RebuildArgs {
+pub(crate) struct RebuildArgs {
     /// Rebuild this shadow ledger [default: the ledger]
     #[arg(long, value_name = "NAME")]
     into: Option<Generation>,

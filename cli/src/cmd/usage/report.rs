@@ -26,7 +26,7 @@ Examples:
   ipgeo usage report --by key,day,region,verdict --json
   ipgeo usage report --by verdict --month 2026-11 -o csv
   ipgeo usage report --dev --html usage.html    a page with charts")]
-pub struct ReportArgs {
+pub(crate) struct ReportArgs {
     /// Break down by these; with `key`, for each API key [default: a summary of each]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
     by: Vec<By>,
@@ -62,7 +62,7 @@ impl ReportArgs {
 Examples:
   ipgeo usage top --dev
   ipgeo usage top --by site -n 20 --month 2026-11")]
-pub struct TopArgs {
+pub(crate) struct TopArgs {
     /// Kind of identity
     #[arg(long, value_enum, default_value_t = Kind::Key, value_name = "KIND")]
     by: Kind,

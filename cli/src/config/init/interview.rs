@@ -15,7 +15,7 @@ use crate::config::{self, ANONYMOUS};
 const TRIES: usize = 5;
 
 /// A user who can be prompted.
-pub trait Ask {
+pub(crate) trait Ask {
     /// Asks a question; an empty answer selects the default. `None`: end of input.
     fn ask(&mut self, question: &str, default: &str) -> io::Result<Option<String>>;
     /// Prints a line.
@@ -24,7 +24,7 @@ pub trait Ask {
 
 /// The values given by flags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
+pub(crate) struct Known {
     /// The service's name.
     pub name: Option<String>,
     pub environment: Option<String>,
@@ -43,7 +43,7 @@ pub struct Known {
 
 /// Why the interview failed.
 #[derive(Debug, thiserror::Error)]
-pub enum InterviewError {
+pub(crate) enum InterviewError {
     /// A flag or an answer is invalid.
     #[error("{0}")]
     Wrong(String),
@@ -251,7 +251,7 @@ fn faults_of_flags(known: &Known) -> Vec<String> {
 
 /// Takes answers from flags and prompts for the rest; without a prompt, uses defaults. All invalid flags are reported
 /// together, before the first question.
-pub fn interview(known: Known, ask: Option<&mut dyn Ask>) -> Result<Answers, InterviewError> {
+pub(crate) fn interview(known: Known, ask: Option<&mut dyn Ask>) -> Result<Answers, InterviewError> {
     let wrong = faults_of_flags(&known);
     if !wrong.is_empty() {
         return Err(InterviewError::Wrong(wrong.join("\n")));

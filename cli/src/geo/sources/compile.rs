@@ -50,7 +50,7 @@ pub fn compile(
 }
 
 /// Compiles the sample database into the file `out`.
-pub fn write_sample(out: &Path) -> Result<(), FetchError> {
+pub(crate) fn write_sample(out: &Path) -> Result<(), FetchError> {
     let bytes = compile::sample()?;
     write_database(out, |file| file.write_all(&bytes))
 }

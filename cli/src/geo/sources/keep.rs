@@ -9,14 +9,14 @@ use super::date_of;
 use crate::geo::licence::Terms;
 
 /// The path of a file's previous copy.
-pub fn previous_path(file: &Path) -> PathBuf {
+pub(crate) fn previous_path(file: &Path) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".previous");
     file.with_file_name(name)
 }
 
 /// Stores a file as its previous copy, replacing the last one; the file itself stays.
-pub fn keep_previous(file: &Path) -> io::Result<()> {
+pub(crate) fn keep_previous(file: &Path) -> io::Result<()> {
     let previous = previous_path(file);
     let _removed_or_none = std::fs::remove_file(&previous);
     // A hard link: a rename over the file replaces only the original name.
@@ -24,7 +24,7 @@ pub fn keep_previous(file: &Path) -> io::Result<()> {
 }
 
 /// Deletes the previous copies below a state folder whose retention period has ended, or that have no date; returns them.
-pub fn purge(state: &Path, terms: Terms, today: Date) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn purge(state: &Path, terms: Terms, today: Date) -> io::Result<Vec<PathBuf>> {
     if terms.retention_days.is_none() {
         return Ok(Vec::new());
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::fs::{Replace, write_output};
 use crate::geo::licence::LicensedData;
 
-pub const LOCK_NAME: &str = "geo.lock";
+pub(crate) const LOCK_NAME: &str = "geo.lock";
 /// The version of the file format.
 const SCHEMA: u32 = 1;
 /// A file larger than this is not ours.

@@ -21,12 +21,15 @@ use jiff::tz::TimeZone;
 use crate::config::{Config, GeoSource, Origin, names_of_files};
 use crate::geo::licence::LicenceError;
 
-pub use compile::{compile, write_sample};
-pub use keep::{keep_previous, previous_path, purge};
-pub use lock::{LOCK_NAME, Lock, LockError, LockedDatabase, LockedSource, Pin};
-pub use out::{OutError, held_path, refuse_foreign_overwrite, refuse_source_overwrite};
-pub use place::{FetchOutcome, Fetched, sha256_of};
-pub use rollouts::{Rollout, Rollouts};
+pub use compile::compile;
+pub(crate) use compile::write_sample;
+pub(crate) use keep::{keep_previous, previous_path, purge};
+pub use lock::{Lock, LockError};
+pub(crate) use lock::{LockedDatabase, LockedSource, Pin};
+pub(crate) use out::{OutError, held_path, refuse_foreign_overwrite, refuse_source_overwrite};
+pub(crate) use place::Fetched;
+pub use place::{FetchOutcome, sha256_of};
+pub(crate) use rollouts::{Rollout, Rollouts};
 pub use url::Web;
 
 /// Maximum size of a source database, against mistakes and hostile servers.

@@ -29,7 +29,7 @@ pub enum OutError {
 }
 
 /// The temporary name of the previous database while the new one is compiled.
-pub fn held_path(out: &Path) -> PathBuf {
+pub(crate) fn held_path(out: &Path) -> PathBuf {
     out.with_extension("mmdb.held")
 }
 
@@ -53,7 +53,7 @@ fn same_place(_one: &Metadata, _other: &Metadata) -> bool {
 }
 
 /// Refuses to overwrite a source, under the output's name or the temporary name of the previous database.
-pub fn refuse_source_overwrite(out: &Path, sources: &[PathBuf]) -> Result<(), OutError> {
+pub(crate) fn refuse_source_overwrite(out: &Path, sources: &[PathBuf]) -> Result<(), OutError> {
     for written in [out.to_owned(), held_path(out), previous_path(out)] {
         if let Some(source) = sources.iter().find(|source| same(source, &written)) {
             return Err(OutError::Source { out: written, source_file: source.clone() });
@@ -63,7 +63,7 @@ pub fn refuse_source_overwrite(out: &Path, sources: &[PathBuf]) -> Result<(), Ou
 }
 
 /// Refuses to overwrite an existing file that is not a compiled database.
-pub fn refuse_foreign_overwrite(out: &Path) -> Result<(), OutError> {
+pub(crate) fn refuse_foreign_overwrite(out: &Path) -> Result<(), OutError> {
     let failed = |source| OutError::Read { path: out.to_owned(), source };
     match std::fs::metadata(out) {
         Ok(found) if !found.is_file() => return Err(OutError::Foreign(out.to_owned())),

@@ -15,7 +15,7 @@ const ROLLOUTS_MAX: usize = 12;
 
 /// A database that was rolled out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rollout {
+pub(crate) struct Rollout {
     /// When it began.
     pub at: Timestamp,
     /// SHA-256 of the zip, its name in stacks.
@@ -26,25 +26,25 @@ pub struct Rollout {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rollouts {
+pub(crate) struct Rollouts {
     schema: u32,
     /// The newest last; each zip once.
     pub rollouts: Vec<Rollout>,
 }
 
 impl Rollouts {
-    pub fn path(state: &Path) -> PathBuf {
+    pub(crate) fn path(state: &Path) -> PathBuf {
         state.join("geo").join("rollouts.json")
     }
 
     /// Reads the history; a missing or invalid file counts as empty.
-    pub fn read(state: &Path) -> Self {
+    pub(crate) fn read(state: &Path) -> Self {
         let bytes = std::fs::read(Self::path(state)).unwrap_or_default();
         serde_json::from_slice(&bytes).ok().filter(|known: &Self| known.schema == SCHEMA).unwrap_or_default()
     }
 
     /// Appends a rollout and writes the file.
-    pub fn add(&mut self, rollout: Rollout, state: &Path) -> std::io::Result<()> {
+    pub(crate) fn add(&mut self, rollout: Rollout, state: &Path) -> std::io::Result<()> {
         self.schema = SCHEMA;
         self.rollouts.retain(|known| known.digest != rollout.digest);
         self.rollouts.push(rollout);
@@ -54,7 +54,7 @@ impl Rollouts {
     }
 
     /// The newest rollout that is not served.
-    pub fn before(&self, served: &[&str]) -> Option<&Rollout> {
+    pub(crate) fn before(&self, served: &[&str]) -> Option<&Rollout> {
         self.rollouts.iter().rev().find(|known| !served.contains(&known.digest.as_str()))
     }
 }

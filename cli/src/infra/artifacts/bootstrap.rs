@@ -28,7 +28,7 @@ pub(super) enum Origin {
      help: install `ipgeo` together with the bootstraps in its release archive, pass --artifact FILE, or run ipgeo in a \
      clone of its repository"
 )]
-pub struct NoBootstrap {
+pub(crate) struct NoBootstrap {
     architecture: &'static str,
     searched: String,
 }
@@ -39,7 +39,7 @@ pub struct NoBootstrap {
      help: install `ipgeo` and its bootstraps from one release archive, or pass --artifact FILE to use it anyway",
     env!("CARGO_PKG_VERSION")
 )]
-pub struct OtherRelease {
+pub(crate) struct OtherRelease {
     path: PathBuf,
     found: String,
 }
@@ -108,10 +108,19 @@ fn release_of(program: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
+    /// `--artifact`, the source tree, this program and the files that exist; the origin, or a part of the error.
+    type Case = (
+        Option<&'static str>,
+        Option<&'static str>,
+        Option<&'static str>,
+        &'static [&'static str],
+        Result<Origin, &'static str>,
+    );
+
     #[test]
     fn a_given_file_is_preferred_to_a_source_tree_and_that_to_a_shipped_program() {
         let program = Some("/opt/bin/ipgeo");
-        let table: [(Option<&str>, Option<&str>, Option<&str>, &[&str], Result<Origin, &str>); 8] = [
+        let table: [Case; 8] = [
             (Some("x"), Some("/src"), program, &["/opt/bin/bootstrap-arm64"], Ok(Origin::Given("x".into()))),
             (None, Some("/src"), program, &["/opt/bin/bootstrap-arm64"], Ok(Origin::Built("/src".into()))),
             (

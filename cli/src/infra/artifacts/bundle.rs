@@ -12,20 +12,20 @@ use crate::fs::{Replace, persist};
 
 /// A file of a zip.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     pub name: &'static str,
     pub content: Content,
     pub executable: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
+pub(crate) enum Content {
     File(PathBuf),
     Text(String),
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum BundleError {
+pub(crate) enum BundleError {
     #[error("cannot read or write {path}")]
     File {
         path: PathBuf,
@@ -41,17 +41,17 @@ pub enum BundleError {
 }
 
 impl Entry {
-    pub fn file(name: &'static str, path: &Path, executable: bool) -> Self {
+    pub(crate) fn file(name: &'static str, path: &Path, executable: bool) -> Self {
         Self { name, content: Content::File(path.to_owned()), executable }
     }
 
-    pub fn text(name: &'static str, text: String) -> Self {
+    pub(crate) fn text(name: &'static str, text: String) -> Self {
         Self { name, content: Content::Text(text), executable: false }
     }
 }
 
 /// Zips `entries` into `folder`, as `<digest>.zip`; returns the digest and the path. Atomic.
-pub fn bundle(mut entries: Vec<Entry>, folder: &Path) -> Result<(String, PathBuf), BundleError> {
+pub(crate) fn bundle(mut entries: Vec<Entry>, folder: &Path) -> Result<(String, PathBuf), BundleError> {
     entries.sort_by_key(|entry| entry.name);
     let failed = |path: &Path| {
         let path = path.to_owned();

@@ -16,14 +16,14 @@ use crate::infra::plan::ArtifactFile;
 
 /// The zip of a compiled database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DatabaseArtifact {
+pub(crate) struct DatabaseArtifact {
     pub file: ArtifactFile,
     /// The layer's description.
     pub description: String,
 }
 
 /// Zips a compiled database unless its zip exists.
-pub fn prepare_database(
+pub(crate) fn prepare_database(
     config: &Config,
     state: &Path,
     database: &Path,
@@ -39,12 +39,12 @@ pub fn prepare_database(
 }
 
 /// The zip with this digest, if it exists on this machine.
-pub fn database_zip(state: &Path, digest: &str) -> Option<PathBuf> {
+pub(crate) fn database_zip(state: &Path, digest: &str) -> Option<PathBuf> {
     Some(Index::folder(state).join(format!("{digest}.zip"))).filter(|file| file.is_file())
 }
 
 /// Extracts the database from its zip atomically.
-pub fn unzip_database(zip: &Path, out: &Path) -> io::Result<()> {
+pub(crate) fn unzip_database(zip: &Path, out: &Path) -> io::Result<()> {
     let mut archive = ZipArchive::new(File::open(zip)?).map_err(io::Error::other)?;
     let mut entry = archive.by_name(DATABASE_NAME).map_err(io::Error::other)?;
     write_streamed(out, |file| io::copy(&mut entry, file).map(drop))
@@ -61,7 +61,7 @@ fn note(zip: &Path) -> Option<(Terms, Option<Date>)> {
 }
 
 /// Deletes zips of databases whose licence's retention period has ended; returns them.
-pub fn purge_artifacts(state: &Path, today: Date) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn purge_artifacts(state: &Path, today: Date) -> io::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(Index::folder(state)) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -10,7 +10,7 @@ const MACHINE_AARCH64: u16 = 183;
 
 /// Why a file can't be the function's program.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ElfError {
+pub(crate) enum ElfError {
     #[error("it is not a 64-bit Linux program (nor a zip with `bootstrap` in it)")]
     NotElf,
     #[error("it is built for {found}, but regions.toml has `architecture = \"{wanted}\"`")]
@@ -23,7 +23,7 @@ pub enum ElfError {
 }
 
 /// Checks that a program runs in Lambda's `provided.al2023` on an architecture.
-pub fn check_bootstrap(program: &[u8], wanted: Architecture) -> Result<(), ElfError> {
+pub(crate) fn check_bootstrap(program: &[u8], wanted: Architecture) -> Result<(), ElfError> {
     let header = program.get(..20).filter(|header| header.starts_with(MAGIC) && header[4] == 2);
     let header = header.ok_or(ElfError::NotElf)?;
     let machine = u16::from_le_bytes([header[18], header[19]]);

@@ -15,7 +15,7 @@ const FILE_NAME: &str = "index.json";
 const UNBUILT: &str = "unbuilt";
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Index {
+pub(crate) struct Index {
     schema: u32,
     /// The function's code, by architecture.
     pub code: BTreeMap<String, Built>,
@@ -24,7 +24,7 @@ pub struct Index {
 
 /// A zip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Built {
+pub(crate) struct Built {
     /// SHA-256 of the input.
     pub input: String,
     /// SHA-256 of the zip.
@@ -35,25 +35,25 @@ pub struct Built {
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {path}")]
-pub struct IndexError {
+pub(crate) struct IndexError {
     path: PathBuf,
     #[source]
     source: std::io::Error,
 }
 
 impl Index {
-    pub fn folder(state: &Path) -> PathBuf {
+    pub(crate) fn folder(state: &Path) -> PathBuf {
         state.join("artifacts")
     }
 
     /// Reads the index; a missing or invalid one counts as empty, as it only saves work.
-    pub fn read(state: &Path) -> Self {
+    pub(crate) fn read(state: &Path) -> Self {
         let bytes = std::fs::read(Self::folder(state).join(FILE_NAME)).unwrap_or_default();
         serde_json::from_slice(&bytes).ok().filter(|index: &Self| index.schema == SCHEMA).unwrap_or_default()
     }
 
     /// Writes the index atomically.
-    pub fn write(&self, state: &Path) -> Result<(), IndexError> {
+    pub(crate) fn write(&self, state: &Path) -> Result<(), IndexError> {
         let path = Self::folder(state).join(FILE_NAME);
         let failed = |source| IndexError { path: path.clone(), source };
         let index = Self { schema: SCHEMA, ..self.clone() };
@@ -63,7 +63,7 @@ impl Index {
 }
 
 /// The artifacts of the last build, for rendering without building, and whether any is missing.
-pub fn built_set(state: &Path) -> (ArtifactSet, bool) {
+pub(crate) fn built_set(state: &Path) -> (ArtifactSet, bool) {
     let index = Index::read(state);
     let digest = |built: Option<&Built>| built.map_or(UNBUILT, |built| built.digest.as_str()).to_owned();
     let code =

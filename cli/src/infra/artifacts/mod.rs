@@ -9,10 +9,6 @@ mod index;
 mod prepare;
 mod toolchain;
 
-pub use bootstrap::{NoBootstrap, OtherRelease};
-pub use bundle::{BundleError, Entry, bundle};
-pub use database::{DatabaseArtifact, database_zip, prepare_database, purge_artifacts, unzip_database};
-pub use elf::{ElfError, check_bootstrap};
-pub use index::{Built, Index, IndexError, built_set};
-pub use prepare::{PrepareError, Prepared, Sources, UNPACKED_BYTES_MAX, prepare};
-pub use toolchain::{BuildCommand, GLIBC, ToolchainError, ToolchainFacts, build_command};
+pub(crate) use database::{database_zip, prepare_database, purge_artifacts, unzip_database};
+pub(crate) use index::built_set;
+pub(crate) use prepare::{Prepared, Sources, prepare};

@@ -17,7 +17,7 @@ use crate::infra::plan::ArtifactFile;
 use crate::infra::stacks::{ArtifactRef, ArtifactSet};
 
 /// Maximum unpacked size of code and layer together (Lambda quotas: 250 MB).
-pub const UNPACKED_BYTES_MAX: u64 = 250 * 1024 * 1024;
+pub(crate) const UNPACKED_BYTES_MAX: u64 = 250 * 1024 * 1024;
 /// The database's name in its layer; functions find it below `/opt`.
 pub(super) const DATABASE_NAME: &str = "ipgeo.mmdb";
 /// The name of the note in the same zip: name, licence, date and attribution of the data.
@@ -25,7 +25,7 @@ pub(super) const NOTE_NAME: &str = "ipgeo.txt";
 
 /// Where artifacts come from.
 #[derive(Debug, Clone)]
-pub struct Sources<'a> {
+pub(crate) struct Sources<'a> {
     pub state: &'a Path,
     /// The function's program or zip, from `--artifact`.
     pub artifact: Option<&'a Path>,
@@ -39,13 +39,13 @@ pub struct Sources<'a> {
 
 /// Artifacts, ready to be uploaded.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     pub set: ArtifactSet,
     pub files: Vec<ArtifactFile>,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
+pub(crate) enum PrepareError {
     #[error(transparent)]
     Toolchain(#[from] ToolchainError),
     #[error(transparent)]
@@ -92,7 +92,7 @@ pub enum PrepareError {
 }
 
 /// Prepares the artifacts of a configuration; unchanged ones are not zipped again.
-pub fn prepare(
+pub(crate) fn prepare(
     config: &Config,
     sources: &Sources<'_>,
     report: &dyn Fn(&str),

@@ -3,11 +3,11 @@
 use crate::config::Architecture;
 
 /// The glibc of Lambda's `provided.al2023`.
-pub const GLIBC: (u32, u32) = (2, 34);
+pub(crate) const GLIBC: (u32, u32) = (2, 34);
 
 /// The tools on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToolchainFacts {
+pub(crate) struct ToolchainFacts {
     /// The compiler's own target, such as `x86_64-unknown-linux-gnu`.
     pub host: String,
     /// Whether `cargo zigbuild` is installed.
@@ -18,7 +18,7 @@ pub struct ToolchainFacts {
 
 /// A command that builds the function.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BuildCommand {
+pub(crate) struct BuildCommand {
     /// Arguments of `cargo`.
     pub arguments: Vec<String>,
     /// The program's path below the target folder.
@@ -26,7 +26,7 @@ pub struct BuildCommand {
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ToolchainError {
+pub(crate) enum ToolchainError {
     #[error(
         "cannot build the function: this machine builds for {host}, the function needs {wanted}\n\
          help: install `cargo zigbuild` (pip install cargo-zigbuild ziglang), set `architecture` in regions.toml, or pass \
@@ -48,7 +48,7 @@ pub(super) fn target(architecture: Architecture) -> &'static str {
 }
 
 /// The command that builds the function for an architecture.
-pub fn build_command(
+pub(crate) fn build_command(
     architecture: Architecture,
     facts: &ToolchainFacts,
     target_folder: &str,

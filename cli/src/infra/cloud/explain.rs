@@ -3,7 +3,7 @@
 use crate::infra::plan::Problem;
 
 /// The message of an error that came without one.
-pub const NO_REASON: &str = "no reason was given";
+pub(crate) const NO_REASON: &str = "no reason was given";
 
 /// Explains a failed call to a region by its error code (`None`: no answer) and message.
 pub fn explain(region: &str, code: Option<&str>, message: &str) -> Problem {

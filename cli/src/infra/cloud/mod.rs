@@ -5,7 +5,8 @@ mod explain;
 mod observe;
 mod probing;
 
-pub use explain::{NO_REASON, explain};
+pub(crate) use explain::NO_REASON;
+pub use explain::explain;
 pub use observe::{Ask, observe};
 pub use probing::{Probe, ProbeTarget, ProbeTargets};
 

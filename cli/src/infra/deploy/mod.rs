@@ -3,10 +3,12 @@
 mod event;
 mod execute;
 mod outcome;
-pub mod progress;
+pub(crate) mod progress;
 mod rollout;
 
 pub use event::{Event, EventLine, SCHEMA, Sink};
 pub use execute::{ExecuteOptions, Stop, execute};
-pub use outcome::{DeployOutcome, Failure, Run};
+#[cfg(test)]
+pub(crate) use outcome::Failure;
+pub use outcome::{DeployOutcome, Run};
 pub use rollout::{DatabaseRollout, RolloutError, plan_rollout, served_digests};

@@ -11,14 +11,14 @@ use crate::infra::stacks::{Names, StackKind, role_arn_pattern};
 /// A policy document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Policy {
+pub(crate) struct Policy {
     version: &'static str,
     pub statement: Vec<Statement>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Statement {
+pub(crate) struct Statement {
     pub sid: &'static str,
     effect: &'static str,
     /// `service:Action`, perhaps with `*` at the end.
@@ -34,7 +34,7 @@ fn allow(sid: &'static str, action: &[&'static str], resource: Vec<String>) -> S
 }
 
 /// The policy of a service's deployer; `account` is its number, or `*`.
-pub fn deployer_policy(config: &Config, account: &str) -> Policy {
+pub(crate) fn deployer_policy(config: &Config, account: &str) -> Policy {
     let names = Names::new(config);
     let mut statement = vec![
         allow("WhoAmI", &["sts:GetCallerIdentity"], vec!["*".to_owned()]),
@@ -356,9 +356,10 @@ fn domain() -> Vec<Statement> {
     ]
 }
 
+#[cfg(test)]
 impl Policy {
     /// Whether an action is allowed on any resource.
-    pub fn allows(&self, action: &str) -> bool {
+    pub(crate) fn allows(&self, action: &str) -> bool {
         self.statement.iter().flat_map(|statement| &statement.action).any(|allowed| {
             allowed.strip_suffix('*').map_or(*allowed == action, |beginning| action.starts_with(beginning))
         })

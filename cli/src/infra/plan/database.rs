@@ -5,7 +5,7 @@ use super::model::{Action, Plan};
 use crate::infra::stacks::StackKind;
 
 /// Titles of what a plan would change beside the database, each once.
-pub fn beside_database(plan: &Plan) -> Vec<String> {
+pub(crate) fn beside_database(plan: &Plan) -> Vec<String> {
     let mut beside = Vec::new();
     for (_, step) in plan.steps() {
         match &step.action {

@@ -10,7 +10,7 @@ use super::diff::{Op, ResourceChange};
 use crate::infra::stacks::{ArtifactRef, StackKind};
 
 /// Version of the JSON form.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// What a deploy would do.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

@@ -234,7 +234,7 @@ pub(super) fn replica_states(text: &str) -> BTreeMap<String, bool> {
 }
 
 /// The target of an edge's records, from its outputs.
-pub fn alias_of(edge: &ObservedStack) -> Option<Alias> {
+pub(crate) fn alias_of(edge: &ObservedStack) -> Option<Alias> {
     Some(Alias {
         domain: edge.outputs.get("RegionalDomainName")?.clone(),
         zone: edge.outputs.get("RegionalHostedZoneId")?.clone(),

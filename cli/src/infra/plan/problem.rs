@@ -65,6 +65,6 @@ impl PlanError {
 }
 
 /// The subject and verb of a sentence: `1 problem blocks`, `2 problems block`.
-pub fn problems_block(count: usize) -> String {
+pub(crate) fn problems_block(count: usize) -> String {
     format!("{} {}", counted(count, "problem"), if count == 1 { "blocks" } else { "block" })
 }

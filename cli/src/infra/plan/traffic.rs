@@ -117,7 +117,7 @@ fn check_known(config: &Config, observed: &Observed, zone: &Zone, region: &str) 
 }
 
 /// The drained regions after a change.
-pub fn drained_after(zone: &Zone, change: TrafficChange, region: &str) -> BTreeSet<String> {
+pub(crate) fn drained_after(zone: &Zone, change: TrafficChange, region: &str) -> BTreeSet<String> {
     let mut drained = zone.drained.clone();
     match change {
         TrafficChange::Drain => drop(drained.insert(region.to_owned())),

@@ -110,12 +110,12 @@ impl Names {
 }
 
 /// The record that lists drained regions, for a domain.
-pub fn drained_record(domain: &str) -> String {
+pub(crate) fn drained_record(domain: &str) -> String {
     format!("_ipgeo-drained.{domain}")
 }
 
 /// The pattern of the service's roles, for IAM.
-pub fn role_arn_pattern(service: &str) -> String {
+pub(crate) fn role_arn_pattern(service: &str) -> String {
     format!("arn:aws:iam::*:role/{service}-*")
 }
 

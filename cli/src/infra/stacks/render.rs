@@ -16,7 +16,7 @@ use crate::config::{Architecture, Config, Emulator, Region, Tiers};
 use crate::geo::licence::Terms;
 
 /// The path of the layer's geo database in a function.
-pub const FUNCTION_DATABASE: &str = "/opt/ipgeo.mmdb";
+pub(crate) const FUNCTION_DATABASE: &str = "/opt/ipgeo.mmdb";
 /// Placeholder for the digest while it is computed.
 const NO_DIGEST: &str = "0000000000000000";
 /// Characters of the digest, enough to distinguish templates.
@@ -391,7 +391,7 @@ fn endpoint_variable(emulator: &Emulator) -> Variable {
 }
 
 /// The limits of all tiers in one text, an output of home's stack: `business=2500000/month startup=…`.
-pub fn tier_limits(tiers: &Tiers) -> String {
+pub(crate) fn tier_limits(tiers: &Tiers) -> String {
     let mut limits: Vec<String> =
         tiers.paid.iter().map(|tier| format!("{}={}", tier.name, tier.limit)).collect();
     limits.sort();

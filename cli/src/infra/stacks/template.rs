@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The largest template that a call takes inline (CloudFormation quotas).
-pub const INLINE_BYTES_MAX: usize = 51_200;
+pub(crate) const INLINE_BYTES_MAX: usize = 51_200;
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]

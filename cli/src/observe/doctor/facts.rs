@@ -9,7 +9,7 @@ use crate::infra::cloud::Problem;
 
 /// What is known of a resource or a value.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub enum Fact<T> {
+pub(crate) enum Fact<T> {
     /// Not read: it does not apply, as for a local service, or something that it depends on could not be read.
     #[default]
     NotRead,
@@ -32,7 +32,7 @@ impl<T> From<Result<Option<T>, Problem>> for Fact<T> {
 
 /// The state of an edge's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Certificate {
+pub(crate) struct Certificate {
     /// Its state, as AWS names it: `ISSUED`, `PENDING_VALIDATION`, …
     pub status: String,
     /// Days until it expires, once it is issued.
@@ -41,7 +41,7 @@ pub struct Certificate {
 
 /// The Lambda environments that an account may run at the same time in a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Concurrency {
+pub(crate) struct Concurrency {
     /// All of them.
     pub limit: u64,
     /// Not reserved for a function.
@@ -50,7 +50,7 @@ pub struct Concurrency {
 
 /// Where an edge's log lines are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subscription {
+pub(crate) struct Subscription {
     /// The destination.
     pub destination: String,
     /// The pattern that lines must match.
@@ -59,7 +59,7 @@ pub struct Subscription {
 
 /// The facts of one region.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct EdgeFacts {
+pub(crate) struct EdgeFacts {
     /// Whether the region is enabled and reachable.
     pub reachable: Fact<()>,
     /// CloudFormation's status of its stack.
@@ -77,7 +77,7 @@ pub struct EdgeFacts {
 
 /// The facts of the home region.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct HomeFacts {
+pub(crate) struct HomeFacts {
     /// The stream's status.
     pub stream: Fact<String>,
     /// The state of the counter's event source mapping.
@@ -90,7 +90,7 @@ pub struct HomeFacts {
 
 /// A geo database on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DatabaseFacts {
+pub(crate) struct DatabaseFacts {
     pub name: String,
     pub date: String,
     pub licence: String,
@@ -100,7 +100,7 @@ pub struct DatabaseFacts {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct DoctorFacts {
+pub(crate) struct DoctorFacts {
     /// The AWS account's number. Not read for a local service, which needs none.
     pub account: Fact<String>,
     pub home: HomeFacts,
@@ -111,7 +111,7 @@ pub struct DoctorFacts {
 }
 
 /// Reads facts, from AWS or a local service.
-pub trait Examine: Sync {
+pub(crate) trait Examine: Sync {
     fn account(&self) -> impl Future<Output = Fact<String>> + Send;
 
     fn home(&self) -> impl Future<Output = HomeFacts> + Send;
@@ -124,7 +124,7 @@ pub trait Examine: Sync {
 }
 
 /// Reads all facts, regions in parallel. Without an account nothing else is read.
-pub async fn examine<E: Examine>(
+pub(crate) async fn examine<E: Examine>(
     service: &E,
     regions: &[String],
     database: Option<Result<DatabaseFacts, String>>,

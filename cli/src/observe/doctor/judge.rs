@@ -20,7 +20,7 @@ const NOT_READ: &str = "could not be read";
 const REDEPLOY: &str = "run `ipgeo plan` to see what is missing, `ipgeo deploy` to create it";
 
 /// Judges all facts; `dev`: those of a local service.
-pub fn judge(config: &Config, facts: &DoctorFacts, today: Date, dev: bool) -> Vec<Check> {
+pub(crate) fn judge(config: &Config, facts: &DoctorFacts, today: Date, dev: bool) -> Vec<Check> {
     let mut checks = vec![account(&facts.account)];
     home(&facts.home, config, dev, &mut checks);
     for (name, edge) in &facts.edges {

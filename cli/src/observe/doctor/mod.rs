@@ -7,10 +7,9 @@ mod facts;
 mod judge;
 mod path;
 
-pub use check::{Check, Mark, fold, text};
-pub use facts::{
-    Certificate, Concurrency, DatabaseFacts, DoctorFacts, EdgeFacts, Examine, Fact, HomeFacts, Subscription,
-    examine,
+pub(crate) use check::{Check, Mark, text};
+pub(crate) use facts::{
+    Certificate, Concurrency, DatabaseFacts, EdgeFacts, Examine, Fact, HomeFacts, Subscription, examine,
 };
-pub use judge::judge;
-pub use path::{TracePace, TracedCall, UsagePath, judge_path, trace};
+pub(crate) use judge::judge;
+pub(crate) use path::{TracePace, UsagePath, judge_path, trace};

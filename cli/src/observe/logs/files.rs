@@ -12,13 +12,13 @@ use crate::usage::stream::SegmentedLog;
 
 /// The logs of the local service in a state folder.
 #[derive(Debug, Clone)]
-pub struct LocalLogs {
+pub(crate) struct LocalLogs {
     folder: PathBuf,
 }
 
 impl LocalLogs {
     /// The logs in a state folder.
-    pub fn new(state: &Path) -> Self {
+    pub(crate) fn new(state: &Path) -> Self {
         Self { folder: state.join("stores") }
     }
 

@@ -16,7 +16,7 @@ const LATE: SignedDuration = SignedDuration::from_secs(120);
 const SHOWN_MAX: usize = 50_000;
 
 /// The lines of all regions, merged, and the regions that could not be read.
-pub async fn read_once<S: LogSource>(
+pub(crate) async fn read_once<S: LogSource>(
     source: &S,
     regions: &[String],
     since: Timestamp,
@@ -35,7 +35,7 @@ pub async fn read_once<S: LogSource>(
 
 /// Reads what is new since the last read.
 #[derive(Debug)]
-pub struct LogFollower {
+pub(crate) struct LogFollower {
     since: Timestamp,
     shown: HashSet<(String, String)>,
     order: VecDeque<(String, String)>,
@@ -43,12 +43,12 @@ pub struct LogFollower {
 
 impl LogFollower {
     /// Starts at an instant.
-    pub fn new(since: Timestamp) -> Self {
+    pub(crate) fn new(since: Timestamp) -> Self {
         Self { since, shown: HashSet::new(), order: VecDeque::new() }
     }
 
     /// The lines that are new since the last call.
-    pub async fn next<S: LogSource>(
+    pub(crate) async fn next<S: LogSource>(
         &mut self,
         source: &S,
         regions: &[String],

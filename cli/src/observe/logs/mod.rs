@@ -5,10 +5,9 @@ mod follow;
 mod line;
 mod merge;
 
-pub use files::LocalLogs;
-pub use follow::{LogFollower, read_once};
-pub use line::{LogLine, ShownLine};
-pub use merge::merge;
+pub(crate) use files::LocalLogs;
+pub(crate) use follow::{LogFollower, read_once};
+pub(crate) use line::{LogLine, ShownLine};
 
 use std::future::Future;
 
@@ -17,7 +16,7 @@ use jiff::Timestamp;
 use crate::infra::cloud::Problem;
 
 /// A source of logs.
-pub trait LogSource: Sync {
+pub(crate) trait LogSource: Sync {
     /// A region's lines since an instant, in the order of time. A line that arrives late may be older than lines of an
     /// earlier read. Only lines that contain `filter` are read, see [`LogLine::contains`].
     fn lines(

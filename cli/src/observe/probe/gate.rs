@@ -15,14 +15,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A cloud and the probe of its edges.
 #[derive(Debug)]
-pub struct Gated<'a, C, P> {
+pub(crate) struct Gated<'a, C, P> {
     cloud: &'a C,
     probe: &'a P,
 }
 
 impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
     /// Sends a plan's probes to `probe` and everything else to `cloud`.
-    pub fn new(cloud: &'a C, probe: &'a P) -> Self {
+    pub(crate) fn new(cloud: &'a C, probe: &'a P) -> Self {
         Self { cloud, probe }
     }
 

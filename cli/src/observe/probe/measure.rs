@@ -48,7 +48,7 @@ pub struct Attribution {
 }
 
 /// One health check, or why it failed.
-pub type ProbeSample = Result<(PhaseTimes, Health), String>;
+pub(crate) type ProbeSample = Result<(PhaseTimes, Health), String>;
 
 impl ProbeClient {
     /// Checks an edge's health. A status other than 200 is a failure, and so is another region's answer.

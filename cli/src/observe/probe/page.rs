@@ -18,7 +18,7 @@ const PHASES: [(&str, &str); 4] =
 
 /// What the page shows.
 #[derive(Debug, Clone, Copy)]
-pub struct StatusPage<'a> {
+pub(crate) struct StatusPage<'a> {
     /// The service, as callers know it: its domain or name.
     pub title: &'a str,
     /// When it was measured.
@@ -109,7 +109,7 @@ fn region<'a>(row: &'a ProbeRow, history: &ProbeHistory, slowest: f64) -> Region
 
 impl StatusPage<'_> {
     /// Renders the page.
-    pub fn html(&self) -> Result<String, PageError> {
+    pub(crate) fn html(&self) -> Result<String, PageError> {
         let slowest = self.rows.iter().filter_map(|row| row.total_p50_ms).fold(0.0_f64, f64::max);
         let regions: Vec<_> = self.rows.iter().map(|row| region(row, self.history, slowest)).collect();
         let mut dates: Vec<&str> = self.rows.iter().filter_map(|row| row.database_date.as_deref()).collect();

@@ -7,7 +7,7 @@ use super::measure::{Attribution, Health, ProbeSample, ProbedEdge};
 
 /// Quantiles of a time, ms.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Quantiles {
+pub(crate) struct Quantiles {
     /// The median.
     pub p50: f64,
     /// 95 of 100 are not above it.
@@ -18,7 +18,7 @@ pub struct Quantiles {
 
 impl Quantiles {
     /// By nearest rank: each is a measured value. `None` without values.
-    pub fn from_values(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+    pub(crate) fn from_values(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = values.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len().checked_sub(1)?;
@@ -161,6 +161,7 @@ pub(super) mod tests {
         ProbedEdge { target, near: "Somewhere".into() }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a sample may also be an error")]
     pub(in crate::observe::probe) fn sample(first_byte: f64) -> ProbeSample {
         let times = PhaseTimes { dns: Some(1.0), connect: 2.0, tls: Some(3.0), first_byte };
         let health = Health {

@@ -14,7 +14,7 @@ fn is_formula(text: &str) -> bool {
 }
 
 /// The text of a cell that ipgeo or a person wrote.
-pub fn unescape_cell(cell: &str) -> &str {
+pub(crate) fn unescape_cell(cell: &str) -> &str {
     cell.strip_prefix('\'').filter(|rest| is_formula(rest)).unwrap_or(cell)
 }
 

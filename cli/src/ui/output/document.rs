@@ -72,17 +72,17 @@ fn written<T: Serialize + ?Sized, F: Formatter>(value: &T, formatter: F) -> anyh
 }
 
 /// A value as JSON, indented.
-pub fn to_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<String> {
+pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<String> {
     written(value, PrettyFormatter::new())
 }
 
 /// A value as one line of JSON.
-pub fn to_json_line<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<String> {
+pub(crate) fn to_json_line<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<String> {
     written(value, CompactFormatter)
 }
 
 /// One value: a JSON object, one JSON line, or CSV with a header and one row; `text` makes the table format.
-pub fn format_value<T: Serialize>(
+pub(crate) fn format_value<T: Serialize>(
     format: Format,
     value: &T,
     text: impl FnOnce() -> String,

@@ -28,11 +28,11 @@ pub enum Exit {
 /// Wrong usage that clap cannot see: a region that regions.toml does not have, a missing `--yes`.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct UsageError(pub String);
+pub(crate) struct UsageError(pub String);
 
 impl UsageError {
     /// `why` completes `error: `.
-    pub fn new(why: impl std::fmt::Display) -> Self {
+    pub(crate) fn new(why: impl std::fmt::Display) -> Self {
         Self(why.to_string())
     }
 }
@@ -51,7 +51,7 @@ impl From<Exit> for std::process::ExitCode {
 }
 
 /// Prints an error with its causes.
-pub fn report_error(error: &anyhow::Error) {
+pub(crate) fn report_error(error: &anyhow::Error) {
     print_note(&without_api_keys(&format!("error: {}", chain(error))));
 }
 

@@ -4,7 +4,7 @@ use super::UsageError;
 
 /// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Aligned columns for people.
     #[default]
     Table,
@@ -18,7 +18,7 @@ pub enum Format {
 
 impl Format {
     /// Its name on the command line.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Table => "table",
             Self::Json => "json",
@@ -30,20 +30,20 @@ impl Format {
 
 /// The formats that a verb supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Formats(&'static [Format]);
+pub(crate) struct Formats(&'static [Format]);
 
 impl Formats {
     /// Rows or one value, in any format.
-    pub const ALL: Self = Self(&[Format::Table, Format::Json, Format::Jsonl, Format::Csv]);
+    pub(crate) const ALL: Self = Self(&[Format::Table, Format::Json, Format::Jsonl, Format::Csv]);
     /// Events of a running plan; both JSON formats print one object per line.
-    pub const EVENTS: Self = Self(&[Format::Table, Format::Json, Format::Jsonl]);
+    pub(crate) const EVENTS: Self = Self(&[Format::Table, Format::Json, Format::Jsonl]);
     /// A JSON document, as `table` or `json`.
-    pub const DOCUMENT: Self = Self(&[Format::Table, Format::Json]);
+    pub(crate) const DOCUMENT: Self = Self(&[Format::Table, Format::Json]);
     /// Text only.
-    pub const TEXT: Self = Self(&[Format::Table]);
+    pub(crate) const TEXT: Self = Self(&[Format::Table]);
 
     /// Usage error if a format is not supported.
-    pub fn check(self, format: Format) -> Result<(), UsageError> {
+    pub(crate) fn check(self, format: Format) -> Result<(), UsageError> {
         if self.0.contains(&format) {
             return Ok(());
         }

@@ -17,7 +17,7 @@ const TEMPLATES: [(&str, &str); 3] = [
 ];
 
 /// Renders the page `template`, one of [`TEMPLATES`].
-pub fn html_page(template: &str, context: &Context) -> Result<String, PageError> {
+pub(crate) fn html_page(template: &str, context: &Context) -> Result<String, PageError> {
     let mut tera = Tera::new();
     let rendered = tera.add_raw_templates(TEMPLATES).and_then(|()| tera.render(template, context));
     rendered.map_err(|error| PageError(error_chain(&error, ": ")))

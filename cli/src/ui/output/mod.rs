@@ -12,23 +12,23 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
-pub use cells::unescape_cell;
-pub use document::{format_value, to_json, to_json_line};
-pub use error::{Exit, UsageError, report_error};
-pub use formats::{Format, Formats};
-pub use html::{PageError, html_page};
-pub use table::{Align, Column, printable};
+pub(crate) use cells::unescape_cell;
+pub(crate) use document::{format_value, to_json, to_json_line};
+pub(crate) use error::{Exit, UsageError, report_error};
+pub(crate) use formats::{Format, Formats};
+pub(crate) use html::{PageError, html_page};
+pub(crate) use table::{Column, printable};
 
-pub use super::format::{grouped, instant};
+pub(crate) use super::format::{grouped, instant};
 
 /// Prints one line on standard error: progress, notes, errors.
-pub fn print_note(line: &str) {
+pub(crate) fn print_note(line: &str) {
     // A closed standard error must not fail the verb.
     let _ = writeln!(io::stderr(), "{}", printable(line));
 }
 
 /// Prints data on standard output, nothing if it is empty; a closed pipe (`| head`) is not an error.
-pub fn print_data(text: &str) -> io::Result<()> {
+pub(crate) fn print_data(text: &str) -> io::Result<()> {
     if text.is_empty() {
         return Ok(());
     }
@@ -41,7 +41,7 @@ pub fn print_data(text: &str) -> io::Result<()> {
 
 /// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Color {
+pub(crate) enum Color {
     /// On a terminal, unless `NO_COLOR` is set; always if `CLICOLOR_FORCE` is set
     #[default]
     Auto,
@@ -53,7 +53,7 @@ pub enum Color {
 
 impl Color {
     /// Sets this for the whole program.
-    pub fn apply(self) {
+    pub(crate) fn apply(self) {
         match self {
             Self::Auto => anstream::ColorChoice::Auto,
             Self::Always => anstream::ColorChoice::Always,
@@ -65,7 +65,7 @@ impl Color {
 
 /// Why a text is coloured. The text must be clear without its colour too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Paint {
+pub(crate) enum Paint {
     /// An addition.
     Add,
     /// A change.
@@ -77,7 +77,7 @@ pub enum Paint {
 }
 
 /// The text with the escape codes of its colour.
-pub fn painted(paint: Paint, text: &str) -> String {
+pub(crate) fn painted(paint: Paint, text: &str) -> String {
     use anstyle::{AnsiColor, Style};
     let style = match paint {
         Paint::Add => Style::new().fg_color(Some(AnsiColor::Green.into())),
@@ -89,13 +89,13 @@ pub fn painted(paint: Paint, text: &str) -> String {
 }
 
 /// Prints coloured data on standard output, without the colours if they are off.
-pub fn print_painted(text: &str) -> io::Result<()> {
+pub(crate) fn print_painted(text: &str) -> io::Result<()> {
     let wanted = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
     print_data(&if wanted { text.to_owned() } else { anstream::adapter::strip_str(text).to_string() })
 }
 
 /// Asks on standard error and reads one line of standard input; `None` if it is not a terminal or is at its end.
-pub fn prompt(question: &str) -> io::Result<Option<String>> {
+pub(crate) fn prompt(question: &str) -> io::Result<Option<String>> {
     if !io::stdin().is_terminal() {
         return Ok(None);
     }
@@ -106,18 +106,18 @@ pub fn prompt(question: &str) -> io::Result<Option<String>> {
 }
 
 /// Whether standard error is a terminal, so that bars can be drawn.
-pub fn stderr_is_terminal() -> bool {
+pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
 /// Whether standard output is a terminal, so that it can be redrawn.
-pub fn stdout_is_terminal() -> bool {
+pub(crate) fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
 /// Rows in an output format. `cells` gives a row's texts for the columns of a table; the other formats serialise the row
 /// itself. Without rows, CSV has only the header.
-pub fn format_rows<T: Serialize + Default>(
+pub(crate) fn format_rows<T: Serialize + Default>(
     format: Format,
     columns: &[Column],
     rows: &[T],

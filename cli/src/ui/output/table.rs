@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 /// How a column is aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Align {
+pub(crate) enum Align {
     /// For texts.
     Left,
     /// For numbers.
@@ -13,7 +13,7 @@ pub enum Align {
 
 /// A column of a table.
 #[derive(Debug, Clone, Copy)]
-pub struct Column {
+pub(crate) struct Column {
     /// Its header.
     pub header: &'static str,
     /// Alignment of its cells; the header has the same.
@@ -22,12 +22,12 @@ pub struct Column {
 
 impl Column {
     /// A left-aligned column.
-    pub const fn text(header: &'static str) -> Self {
+    pub(crate) const fn text(header: &'static str) -> Self {
         Self { header, align: Align::Left }
     }
 
     /// A right-aligned column.
-    pub const fn number(header: &'static str) -> Self {
+    pub(crate) const fn number(header: &'static str) -> Self {
         Self { header, align: Align::Right }
     }
 }
@@ -55,7 +55,7 @@ pub(super) fn render(columns: &[Column], rows: &[Vec<String>], width: Option<u16
 }
 
 /// Replaces control characters other than line feeds: text from others must not control the terminal.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 

@@ -17,7 +17,7 @@ use super::compare::{Ahead, ahead};
 
 /// What is to become of one item of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// The counts are the same.
     Same,
     /// It is to be put in the ledger's place.
@@ -30,7 +30,7 @@ pub enum Decision {
 
 /// What became of a generation's items.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Adopted {
+pub(crate) struct Adopted {
     /// Taken over.
     pub taken: u64,
     /// The same already.
@@ -42,7 +42,11 @@ pub struct Adopted {
 }
 
 /// Decides about one item.
-pub fn decide(ledger: Option<&LedgerItem>, generation: &LedgerItem, since: Option<Timestamp>) -> Decision {
+pub(crate) fn decide(
+    ledger: Option<&LedgerItem>,
+    generation: &LedgerItem,
+    since: Option<Timestamp>,
+) -> Decision {
     if since.is_some_and(|since| since > Period::Month(generation.month).start()) {
         return Decision::Partial;
     }
@@ -58,7 +62,7 @@ pub fn decide(ledger: Option<&LedgerItem>, generation: &LedgerItem, since: Optio
 }
 
 /// Takes a generation's items over.
-pub async fn adopt(ledger: &LedgerTable, generation: &LedgerTable) -> Result<Adopted, StoreError> {
+pub(crate) async fn adopt(ledger: &LedgerTable, generation: &LedgerTable) -> Result<Adopted, StoreError> {
     let since = generation.since().await?;
     let theirs = generation.everything().await?;
     let ours: HashMap<_, LedgerItem> = ledger

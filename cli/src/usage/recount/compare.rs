@@ -10,7 +10,7 @@ use serde::Serialize;
 /// Which of two items has counted more of the stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Ahead {
+pub(crate) enum Ahead {
     /// Both have counted the same.
     #[default]
     Neither,
@@ -24,7 +24,7 @@ pub enum Ahead {
 
 /// A count that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Whose.
     #[serde(serialize_with = "as_text")]
     pub identity: Identity,
@@ -46,7 +46,7 @@ fn as_text<T: std::fmt::Display, S: serde::Serializer>(value: &T, to: S) -> Resu
 }
 
 /// Which of two items has counted more of the stream; an item that is not there has counted nothing.
-pub fn ahead(ledger: Option<&LedgerItem>, generation: Option<&LedgerItem>) -> Ahead {
+pub(crate) fn ahead(ledger: Option<&LedgerItem>, generation: Option<&LedgerItem>) -> Ahead {
     let none = BTreeMap::new();
     let ours = ledger.map_or(&none, |item| &item.watermarks);
     let theirs = generation.map_or(&none, |item| &item.watermarks);
@@ -84,7 +84,7 @@ fn parts(item: &LedgerItem, since: Option<Timestamp>) -> Parts {
 }
 
 /// How many counts of either side [`differences`] looks at.
-pub fn compared(ledger: &[LedgerItem], generation: &[LedgerItem], since: Option<Timestamp>) -> u64 {
+pub(crate) fn compared(ledger: &[LedgerItem], generation: &[LedgerItem], since: Option<Timestamp>) -> u64 {
     let named = |item: &LedgerItem| {
         let who = (item.identity.clone(), item.month);
         parts(item, since).into_keys().map(move |part| (who.clone(), part)).collect::<Vec<_>>()
@@ -93,7 +93,7 @@ pub fn compared(ledger: &[LedgerItem], generation: &[LedgerItem], since: Option<
 }
 
 /// Every count that differs between the ledger and a generation, by identity and month.
-pub fn differences(
+pub(crate) fn differences(
     ledger: &[LedgerItem],
     generation: &[LedgerItem],
     since: Option<Timestamp>,

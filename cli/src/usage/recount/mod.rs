@@ -11,26 +11,26 @@ mod memory;
 mod recover;
 mod run;
 
-pub use adopt::{Adopted, Decision, adopt, decide};
-pub use compare::{Ahead, Difference, ahead, compared, differences};
-pub use recover::{Recovered, recover};
-pub use run::{Replayed, Span, Unpublished, replay};
+pub(crate) use adopt::{Adopted, adopt};
+pub(crate) use compare::{Ahead, compared, differences};
+pub(crate) use recover::{Recovered, recover};
+pub(crate) use run::{Replayed, Span, Unpublished, replay};
 
 use std::fmt;
 use std::str::FromStr;
 
 /// The name of a generation: 1 to 20 of `a-z 0-9 -`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Generation(String);
+pub(crate) struct Generation(String);
 
 /// Why a text is no name of a generation.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no name of a generation; it is 1 to 20 of a-z, 0-9 and -")]
-pub struct GenerationError(String);
+pub(crate) struct GenerationError(String);
 
 impl Generation {
     /// The name of the table that it is in, beside a ledger's.
-    pub fn table(&self, ledger: &str) -> String {
+    pub(crate) fn table(&self, ledger: &str) -> String {
         format!("{ledger}-{}", self.0)
     }
 }

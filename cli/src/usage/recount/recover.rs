@@ -14,7 +14,7 @@ use crate::usage::stream::FailedBatches;
 
 /// The result of a recovery.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Recovered {
+pub(crate) struct Recovered {
     /// Objects read.
     pub objects: u64,
     /// Records read.
@@ -130,7 +130,7 @@ async fn in_order<B: FailedBatches>(batches: &B, done: &mut Recovered) -> Result
 
 /// Counts all failed batches into a ledger; with `publish`, publishes usage that crosses a step; with `remove`, deletes
 /// objects once all of them is counted. After any failure, it is safe to run again.
-pub async fn recover<B, P>(
+pub(crate) async fn recover<B, P>(
     batches: &B,
     ledger: RecoveringLedger,
     publish: Option<P>,

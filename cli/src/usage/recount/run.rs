@@ -19,7 +19,7 @@ const TRIES: usize = 5;
 
 /// Publishes nothing: a generation is nobody's decision yet.
 #[derive(Debug, Clone, Copy)]
-pub struct Unpublished;
+pub(crate) struct Unpublished;
 
 impl PublishWrite for Unpublished {
     async fn publish(&self, _: &Identity, _: Limit, _: Published) -> Result<Option<Limit>, StoreError> {
@@ -29,7 +29,7 @@ impl PublishWrite for Unpublished {
 
 /// What is to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub(crate) struct Span {
     /// Start time; a shard whose counting has not reached it starts where counting stopped.
     pub from: Timestamp,
     /// End time: now, so that a replay of a live stream ends.
@@ -40,7 +40,7 @@ pub struct Span {
 
 /// What a replay read and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Replayed {
+pub(crate) struct Replayed {
     /// Shards read.
     pub shards: u64,
     /// Shards that were read from before the requested time, because their counting had not reached it.
@@ -82,7 +82,7 @@ impl Replayed {
 }
 
 /// Counts everything in a span. After any failure, it is safe to run again.
-pub async fn replay<S, L, P>(
+pub(crate) async fn replay<S, L, P>(
     stream: &S,
     counter: &UsageHandler<L, P>,
     span: Span,

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// One count.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct CountRow {
+pub(crate) struct CountRow {
     /// `key#<hash>`, `site#<host>`, `addr#<tag>`.
     pub identity: String,
     /// The month.
@@ -19,7 +19,7 @@ pub struct CountRow {
 }
 
 /// The rows of items, in their order.
-pub fn export_rows(items: &[LedgerItem]) -> Vec<CountRow> {
+pub(crate) fn export_rows(items: &[LedgerItem]) -> Vec<CountRow> {
     let mut rows = Vec::new();
     for item in items {
         let mut row = |part, name: String, count| {

@@ -20,7 +20,7 @@ pub struct LagRow {
 }
 
 /// Every region's row: those of `regions` in their order, then those that are no more but were counted.
-pub fn lags(shards: &[ShardNewest], regions: &[&str], now: Timestamp) -> Vec<LagRow> {
+pub(crate) fn lags(shards: &[ShardNewest], regions: &[&str], now: Timestamp) -> Vec<LagRow> {
     let mut newest: BTreeMap<&str, RegionNewest> = BTreeMap::new();
     for (region, found) in shards.iter().flat_map(|shard| &shard.regions) {
         let known = newest.entry(region).or_insert(*found);

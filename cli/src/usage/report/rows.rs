@@ -107,7 +107,10 @@ fn who(identity: &Identity, keys: &HashMap<Identity, KeyRecord>) -> Who {
 }
 
 /// An identity as people know it: its kind, its name (an API key's hint), and who an API key was made for.
-pub fn name_of(identity: &Identity, keys: &HashMap<Identity, KeyRecord>) -> (&'static str, String, String) {
+pub(crate) fn name_of(
+    identity: &Identity,
+    keys: &HashMap<Identity, KeyRecord>,
+) -> (&'static str, String, String) {
     let (kind, name, owner, ..) = who(identity, keys);
     (kind, name, owner)
 }
@@ -249,7 +252,7 @@ pub fn report(
 }
 
 /// The busiest identities of a kind; the crowd is not one.
-pub fn top(
+pub(crate) fn top(
     items: &[LedgerItem],
     keys: &HashMap<Identity, KeyRecord>,
     kind: IdentityKind,

@@ -93,7 +93,7 @@ pub struct PageFacts {
 }
 
 /// The API keys in use that are closest to their limits, by the exact counts of the ledger.
-pub fn headroom(
+pub(crate) fn headroom(
     items: &[LedgerItem],
     keys: &HashMap<Identity, KeyRecord>,
     now: Timestamp,

@@ -41,7 +41,7 @@ struct Line {
 
 /// The position in a region's log up to which it is in the stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogPosition {
+pub(crate) struct LogPosition {
     /// The region.
     pub region: String,
     /// The position after the last line.
@@ -100,7 +100,7 @@ fn shard_log(folder: &Path, shard: &str) -> SegmentedLog {
 
 /// Writes the copy.
 #[derive(Debug)]
-pub struct Keeper {
+pub(crate) struct Keeper {
     folder: PathBuf,
     writers: BTreeMap<String, SegmentWriter>,
     summary: Summary,
@@ -109,7 +109,7 @@ pub struct Keeper {
 
 impl Keeper {
     /// Opens the copy in `folder`, creating it if missing; deletes counted records older than a day at `now`.
-    pub fn open(folder: &Path, now: Timestamp) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path, now: Timestamp) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let mut summary = match std::fs::read(folder.join(SUMMARY)) {
             // An unreadable summary is rebuilt from the records.
@@ -129,22 +129,22 @@ impl Keeper {
     }
 
     /// The shards with records, including those of earlier runs.
-    pub fn shards(&self) -> BTreeSet<String> {
+    pub(crate) fn shards(&self) -> BTreeSet<String> {
         self.summary.shards.keys().cloned().collect()
     }
 
     /// The highest sequence number in the copy, or ever in it; 0: none.
-    pub fn highest_sequence(&self) -> u128 {
+    pub(crate) fn highest_sequence(&self) -> u128 {
         self.summary.highest_sequence()
     }
 
     /// The position in a region's log up to which it is in the stream.
-    pub fn log_position(&self, region: &str) -> u64 {
+    pub(crate) fn log_position(&self, region: &str) -> u64 {
         self.summary.logs.get(region).copied().unwrap_or(0)
     }
 
     /// Appends a record of a shard with the position in its region's log, in one write: all of it or, on failure, nothing.
-    pub fn keep(
+    pub(crate) fn keep(
         &mut self,
         shard: &str,
         arrived: Timestamp,
@@ -193,7 +193,7 @@ impl Keeper {
 
 /// The position up to which a shard's copy is counted, stored in `<shard>.counted`.
 #[derive(Debug)]
-pub struct Counted {
+pub(crate) struct Counted {
     file: File,
     /// The position after the last record that is counted.
     pub position: u64,
@@ -202,7 +202,7 @@ pub struct Counted {
 impl Counted {
     /// A shard's saved position; 0 if it is missing or unreadable. Counting again is harmless, because the ledger skips what
     /// it has.
-    pub fn open(folder: &Path, shard: &str) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path, shard: &str) -> io::Result<Self> {
         let path = folder.join(format!("{shard}.counted"));
         let mut file = open_private(&path)?;
         let text = io::read_to_string(&mut file).unwrap_or_default();
@@ -210,7 +210,7 @@ impl Counted {
     }
 
     /// Saves a position.
-    pub fn note(&mut self, position: u64) -> io::Result<()> {
+    pub(crate) fn note(&mut self, position: u64) -> io::Result<()> {
         // One write of constant length, so that the number is never torn.
         self.file.rewind()?;
         self.file.write_all(format!("{position:020}\n").as_bytes())?;
@@ -221,13 +221,13 @@ impl Counted {
 
 /// Reads the copy.
 #[derive(Debug, Clone)]
-pub struct KeptStream {
+pub(crate) struct KeptStream {
     folder: PathBuf,
 }
 
 impl KeptStream {
     /// The copy in a folder.
-    pub fn at(folder: impl Into<PathBuf>) -> Self {
+    pub(crate) fn at(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
     }
 
@@ -239,7 +239,7 @@ impl KeptStream {
     }
 
     /// The records of a shard from a position on, a page at most, and the position after the last.
-    pub fn records(&self, shard: &str, from: u64) -> io::Result<(Vec<Arrived>, u64)> {
+    pub(crate) fn records(&self, shard: &str, from: u64) -> io::Result<(Vec<Arrived>, u64)> {
         let (mut records, mut position, now) = (Vec::new(), from, Timestamp::now());
         shard_log(&self.folder, shard).read(from, |line, after| {
             position = after;

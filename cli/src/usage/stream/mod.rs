@@ -11,13 +11,13 @@ use ipgeo_runtime::store::StoreError;
 use ipgeo_runtime::usage::KinesisRecord;
 use jiff::Timestamp;
 
-pub use failed::{FailedBatches, FailedFolder};
-pub use kept::{Counted, Keeper, KeptStream, LogPosition};
-pub use segments::{SEGMENT_BYTES, SegmentWriter, SegmentedLog};
+pub(crate) use failed::{FailedBatches, FailedFolder};
+pub(crate) use kept::{Counted, Keeper, KeptStream, LogPosition};
+pub(crate) use segments::{SEGMENT_BYTES, SegmentWriter, SegmentedLog};
 
 /// A record and when it reached the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arrived {
+pub(crate) struct Arrived {
     /// When.
     pub at: Timestamp,
     /// The record.
@@ -26,7 +26,7 @@ pub struct Arrived {
 
 /// Records of a shard in order, and where the ones after them are; `None`: there are none for now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
+pub(crate) struct Page {
     /// In order; there may be none while there is a next place.
     pub records: Vec<Arrived>,
     /// Where to go on.
@@ -35,10 +35,10 @@ pub struct Page {
 
 /// A place in a shard, in the words of the stream that gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place(pub String);
+pub(crate) struct Place(pub String);
 
 /// Reading a stream of usage lines.
-pub trait StreamRead {
+pub(crate) trait StreamRead {
     /// The shards that still hold records, parents before children.
     fn shards(&self) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 

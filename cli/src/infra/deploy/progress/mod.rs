@@ -9,7 +9,7 @@ use crate::ui::progress::Style;
 
 /// The sink for a style; `None`: bars on a terminal, otherwise lines. With `json`, events are printed on standard output
 /// instead, whatever the style.
-pub fn sink(style: Option<Style>, json: bool) -> Box<dyn Sink + Send> {
+pub(crate) fn sink(style: Option<Style>, json: bool) -> Box<dyn Sink + Send> {
     if json {
         return Box::new(json::Json);
     }
