@@ -366,7 +366,7 @@ fn a_domain_has_its_records_and_nobody_elses_are_touched() {
     assert!(service.plan().1, "a drained region stays drained");
     traffic(0, "drain", "ap-south-1");
     let refused = traffic(1, "drain", HOME);
-    assert!(refused.contains("the last region that is routed"), "{refused}");
+    assert!(refused.contains("is the last attached region that answers"), "{refused}");
     assert_eq!(records(&service, &zone), expected_records(&[HOME], true));
     traffic(0, "attach", "us-east-1");
     traffic(0, "attach", "ap-south-1");

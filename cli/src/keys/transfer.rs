@@ -17,6 +17,7 @@ use super::owner::{check_owner, repair_owner};
 use super::secret::{parse_site, redact};
 use super::spec::{find_tier, parse_expiry};
 use crate::config::Config;
+use crate::ui::format::counted;
 use crate::ui::output::unescape_cell;
 
 /// The columns of an import: the fields of [`TransferRow`], and `api_key` as an alternative to `hash`.
@@ -98,8 +99,7 @@ impl ImportProblems {
         let count = self.0.len();
         let more =
             if count > LISTED_MAX { format!(" (the first {LISTED_MAX} are listed)") } else { String::new() };
-        let word = if count == 1 { "problem" } else { "problems" };
-        text + &format!("{count} {word} in {file}{more}; nothing was written")
+        text + &format!("{} in {file}{more}; nothing was written", counted(count, "problem"))
     }
 }
 
@@ -437,7 +437,7 @@ mod tests {
         let report = read(&text, false).expect_err("problems");
         insta::assert_snapshot!(report, @r"
         k.csv:3: duplicate of the API key on line 2
-        k.csv:4: `api_key`: its checksum does not match: a character was changed, lost or swapped
+        k.csv:4: `api_key`: its checksum does not match: a character is wrong, missing or swapped
         k.csv:5: `api_key` is not in ipgeo's format; to accept other formats, deploy with `foreign_api_keys = true` under [compat] in regions.toml
         k.csv:6: `hash` must be the SHA-256 of an API key: 64 hex digits
         k.csv:6: unknown tier `statrup`; regions.toml has `startup`, `business`, `enterprise`; did you mean `startup`?

@@ -257,7 +257,7 @@ async fn a_template_over_the_limit_is_reported_before_anything_is_changed() {
     let is_home = matches!(error, PlanError::Render(RenderError::Unsound { kind: StackKind::Home, .. }));
     assert!(is_home, "{error:?}");
     let cause = std::error::Error::source(&error).expect("a cause").to_string();
-    assert!(cause.contains("CloudFormation takes 51200"), "{cause}");
+    assert!(cause.contains("CloudFormation allows 51200"), "{cause}");
 }
 
 #[tokio::test]

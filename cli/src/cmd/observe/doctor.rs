@@ -217,7 +217,7 @@ fn finish(checks: &[Check], regions: usize, shared: &Shared) -> anyhow::Result<E
     let count = |mark| checks.iter().filter(|check| check.mark == mark).count();
     let failed = count(Mark::Fail);
     output::print_note(&format!(
-        "{} ok, {} warn, {failed} fail, {} not checked",
+        "{} ok, {}, {failed} failed, {} not checked",
         count(Mark::Ok),
         counted(count(Mark::Warn), "warning"),
         count(Mark::NotChecked)
