@@ -28,7 +28,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(25);
 /// A running local service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorldFile {
-    /// [`SCHEMA`].
+    /// `SCHEMA`.
     pub schema: u32,
     /// The process that runs it.
     pub pid: u32,

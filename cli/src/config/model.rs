@@ -35,7 +35,7 @@ pub(super) struct File {
     #[serde(default)]
     pub alerts: Alerts,
     pub emulator: Option<Emulator>,
-    /// The AWS regions to deploy to, by AWS name. Fields of a region override those of [runtime].
+    /// The AWS regions to deploy to, by AWS name. Fields of a region override those of `[runtime]`.
     #[schemars(
         with = "BTreeMap<String, RuntimeSettings>",
         extend("minProperties" = 1, "propertyNames" = {"format": "aws-region"})

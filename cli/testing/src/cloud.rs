@@ -136,7 +136,7 @@ impl MemoryCloud {
         self.now().faults.clear();
     }
 
-    /// Resolves when a step with [`FaultKind::Kill`] has begun: the moment to drop the deploy.
+    /// Resolves when a step with `FaultKind::Kill` has begun: the moment to drop the deploy.
     pub async fn killed(&self) {
         self.killed.notified().await;
     }
