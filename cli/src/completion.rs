@@ -167,7 +167,8 @@ fn hints() -> Vec<CompletionCandidate> {
     offers.iter().map(|offer| candidate(&offer.hint, offer.about.clone())).collect()
 }
 
-/// API keys of `ipgeo dev`, or of the account. Those are cached for a minute, even if there are none.
+/// Reads the API keys from `ipgeo dev`, or from the account. The list from the account is cached for a minute, also when it is
+/// empty.
 fn offers(typed: &Typed, now: Timestamp) -> Option<Vec<Offer>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let within = |read| runtime.block_on(async { tokio::time::timeout(PATIENCE, read).await });

@@ -12,7 +12,7 @@ use ipgeo::internals::dev::{Options, World};
 use ipgeo::internals::keys::KeyStore as _;
 use ipgeo::internals::world::WorldFile;
 use ipgeo_contract::{
-    ApiKey, Identity, IdentityKind, KeyRecord, Limit, Month, Period, Status, Verdict, publish_step,
+    ApiKey, Identity, IdentityKind, KeyRecord, Limit, Month, Period, Verdict, publish_step,
 };
 use ipgeo_geo::Database;
 use ipgeo_runtime::dynamo::{AccessTable, Effort, KeyChange, client};
@@ -70,18 +70,13 @@ fn get(agent: &ureq::Agent, url: &str, key: Option<&ApiKey>, address: &str) -> u
 }
 
 fn record(key: &ApiKey, calls: u64) -> KeyRecord {
-    KeyRecord {
-        owner: "test".into(),
-        tier: "startup".into(),
-        limit: Limit { calls, window: ipgeo_contract::Window::Month },
-        status: Status::Active,
-        expires: None,
-        sites: vec![],
-        networks: vec![],
-        hint: key.hint(),
-        created: Timestamp::now(),
-        published: None,
-    }
+    KeyRecord::new(
+        key.hint(),
+        "test",
+        "startup",
+        Limit { calls, window: ipgeo_contract::Window::Month },
+        Timestamp::now(),
+    )
 }
 
 async fn make_keys(home: &Home) -> Vec<(ApiKey, u64)> {

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use ipgeo_contract::{ApiKey, Identity, KeyRecord, Month, Status, UsageEvent, Verdict, env};
+use ipgeo_contract::{ApiKey, Identity, KeyRecord, Month, UsageEvent, Verdict, env};
 use ipgeo_runtime::store::AccessRead as _;
 use jiff::Timestamp;
 use lambda::{NO_SNS, RuntimeApi, TOPIC, next_line, sns, start, tables};
@@ -15,18 +15,7 @@ use tokio::io::{BufReader, Lines};
 use tokio::process::ChildStdout;
 
 fn key_record(key: &ApiKey, owner: &str, limit: &str) -> KeyRecord {
-    KeyRecord {
-        owner: owner.into(),
-        tier: "startup".into(),
-        limit: limit.parse().expect("a limit"),
-        status: Status::Active,
-        expires: None,
-        sites: vec![],
-        networks: vec![],
-        hint: key.hint(),
-        created: Timestamp::now(),
-        published: None,
-    }
+    KeyRecord::new(key.hint(), owner, "startup", limit.parse().expect("a limit"), Timestamp::now())
 }
 
 fn http_event(path: &str, headers: &Value) -> String {

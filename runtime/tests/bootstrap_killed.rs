@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Limit, Published, Status, env};
+use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Limit, Published, env};
 use ipgeo_runtime::store::AccessRead as _;
 use ipgeo_runtime::usage::BatchResponse;
 use jiff::Timestamp;
@@ -54,18 +54,7 @@ async fn put_keys(tables: &Tables) {
     for (identity, limit) in IDENTITIES {
         let identity: Identity = identity.parse().expect("an identity");
         if identity.kind() == IdentityKind::Key {
-            let record = KeyRecord {
-                owner: "acme".into(),
-                tier: "startup".into(),
-                limit: limit_of(limit),
-                status: Status::Active,
-                expires: None,
-                sites: vec![],
-                networks: vec![],
-                hint: "ipg_…x3Kq".into(),
-                created: Timestamp::now(),
-                published: None,
-            };
+            let record = KeyRecord::new("ipg_…x3Kq", "acme", "startup", limit_of(limit), Timestamp::now());
             tables.access.put_key(&identity, &record).await.expect("stored");
         }
     }

@@ -3,7 +3,7 @@
 mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use ipgeo_contract::{Identity, KeyRecord, Month, RegionName, Status, Thresholds, UsageEvent};
+use ipgeo_contract::{Identity, KeyRecord, Month, RegionName, Thresholds, UsageEvent};
 use ipgeo_runtime::dynamo::{LedgerTable, Replaced};
 use ipgeo_runtime::store::{LedgerWrite as _, Newest};
 use ipgeo_runtime::tables::{self, Calls};
@@ -47,18 +47,13 @@ async fn an_alert_is_recorded_once_for_each_threshold_and_period() {
 /// The operator's tables, and the same through the client under test.
 async fn tells_once<C: Calls + Clone + 'static>(operator: &Tables, pair: &Pair<C>) {
     let id: Identity = format!("key#{}", "0f".repeat(32)).parse().expect("an identity");
-    let record_of = KeyRecord {
-        owner: "acme".into(),
-        tier: "startup".into(),
-        limit: "10/day".parse().expect("a limit"),
-        status: Status::Active,
-        expires: None,
-        sites: vec![],
-        networks: vec![],
-        hint: "ipg_…x3Kq".into(),
-        created: at("2026-11-01T00:00:00Z"),
-        published: None,
-    };
+    let record_of = KeyRecord::new(
+        "ipg_…x3Kq",
+        "acme",
+        "startup",
+        "10/day".parse().expect("a limit"),
+        at("2026-11-01T00:00:00Z"),
+    );
     operator.access.put_key(&id, &record_of).await.expect("stored");
     let calls = |sequence, day: &str, count| {
         let time = format!("2026-11-{day}T12:00:00Z");

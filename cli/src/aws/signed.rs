@@ -257,7 +257,7 @@ impl Signed {
     }
 }
 
-/// This machine's root certificates, like SDK clients; Mozilla's if there are none.
+/// The root certificates to trust: this machine's, as the SDK's clients do, or Mozilla's if the machine has no certificates.
 fn roots(endpoints: &Endpoints) -> RootCerts {
     if endpoints.all.as_ref().is_some_and(|url| url.starts_with("http://")) && endpoints.own.is_empty() {
         return RootCerts::WebPki;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
-use ipgeo_contract::{Identity, KeyRecord, Status};
+use ipgeo_contract::{Identity, KeyRecord};
 use ipgeo_runtime::dynamo::{KeyChange, KeyWriteError};
 use ipgeo_runtime::store::StoreError;
 
@@ -11,18 +11,13 @@ use super::store::KeyStore;
 
 /// An active API key of the tier `startup`, without restrictions.
 pub(crate) fn key_record(limit: &str) -> KeyRecord {
-    KeyRecord {
-        owner: "acme".into(),
-        tier: "startup".into(),
-        limit: limit.parse().expect("a limit"),
-        status: Status::Active,
-        expires: None,
-        sites: vec![],
-        networks: vec![],
-        hint: "ipg_…x3Kq".into(),
-        created: jiff::Timestamp::UNIX_EPOCH,
-        published: None,
-    }
+    KeyRecord::new(
+        "ipg_…x3Kq",
+        "acme",
+        "startup",
+        limit.parse().expect("a limit"),
+        jiff::Timestamp::UNIX_EPOCH,
+    )
 }
 
 #[derive(Default)]

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use fastrand::Rng;
 use ipgeo_contract::{
-    Charge, Identity, IdentityKind, KeyRecord, Limit, Period, RegionName, Status, UsageEvent, Verdict, Window,
+    Charge, Identity, IdentityKind, KeyRecord, Limit, Period, RegionName, UsageEvent, Verdict, Window,
 };
 use ipgeo_runtime::usage::{Decoded, UsageHandler};
 use jiff::{SignedDuration, Timestamp};
@@ -350,18 +350,7 @@ fn keys(scenario: &Scenario, random: &mut Rng) -> Vec<SimulatedKey> {
 }
 
 fn record(limit: Limit) -> KeyRecord {
-    KeyRecord {
-        owner: "simulated".to_owned(),
-        tier: "simulated".to_owned(),
-        limit,
-        status: Status::Active,
-        expires: None,
-        sites: Vec::new(),
-        networks: Vec::new(),
-        hint: String::new(),
-        created: instant(0.0),
-        published: None,
-    }
+    KeyRecord::new(String::new(), "simulated", "simulated", limit, instant(0.0))
 }
 
 fn event(

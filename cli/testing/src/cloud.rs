@@ -103,7 +103,7 @@ impl MemoryCloud {
         }
     }
 
-    /// Adds a replica behind the stack's back.
+    /// Adds a replica outside CloudFormation.
     pub fn add_stray_replica(&self, region: &str) {
         let mut state = self.now();
         let name = state.names.access_table.clone();

@@ -245,7 +245,7 @@ impl Goal {
     }
 }
 
-/// Goes on until there is nothing to do, as an operator would who follows the remedies; tells how often.
+/// Deploys until nothing is left to do, as an operator who follows the remedies would. Returns the number of runs.
 pub async fn converge(cloud: &MemoryCloud, goal: &Goal) -> usize {
     for runs in 0..8 {
         match goal.planned(cloud).await {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ipgeo_contract::{AddressSecret, Identity, KeyRecord, Limit, Published, Status, Window};
+use ipgeo_contract::{AddressSecret, Identity, KeyRecord, Limit, Published, Window};
 use ipgeo_geo::Database;
 use ipgeo_runtime::lookup::{Lookup, Settings, UsageSink};
 use ipgeo_runtime::store::{AccessRead, StoreError};
@@ -15,18 +15,13 @@ struct Known;
 
 impl AccessRead for Known {
     async fn key(&self, _identity: &Identity) -> Result<Option<KeyRecord>, StoreError> {
-        Ok(Some(KeyRecord {
-            owner: "acme".to_owned(),
-            tier: "startup".to_owned(),
-            limit: Limit { calls: 100_000_000, window: Window::Month },
-            status: Status::Active,
-            expires: None,
-            sites: Vec::new(),
-            networks: Vec::new(),
-            hint: String::new(),
-            created: Timestamp::UNIX_EPOCH,
-            published: None,
-        }))
+        Ok(Some(KeyRecord::new(
+            String::new(),
+            "acme",
+            "startup",
+            Limit { calls: 100_000_000, window: Window::Month },
+            Timestamp::UNIX_EPOCH,
+        )))
     }
 
     async fn published(&self, identities: &[Identity]) -> Result<Vec<Option<Published>>, StoreError> {

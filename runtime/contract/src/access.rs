@@ -132,6 +132,30 @@ pub struct KeyRecord {
     pub published: Option<Published>,
 }
 
+impl KeyRecord {
+    /// The record of a new API key: active, without expiry, restrictions or published usage.
+    pub fn new(
+        hint: impl Into<String>,
+        owner: impl Into<String>,
+        tier: impl Into<String>,
+        limit: Limit,
+        created: Timestamp,
+    ) -> Self {
+        Self {
+            owner: owner.into(),
+            tier: tier.into(),
+            limit,
+            status: Status::Active,
+            expires: None,
+            sites: Vec::new(),
+            networks: Vec::new(),
+            hint: hint.into(),
+            created,
+            published: None,
+        }
+    }
+}
+
 /// A network in canonical form: an IPv4-mapped network, such as `::ffff:203.0.113.0/120`, becomes the IPv4 network,
 /// because callers' addresses are canonicalised in the same way.
 pub fn canonical_network(network: IpNet) -> IpNet {

@@ -160,18 +160,13 @@ mod tests {
     }
 
     fn record() -> KeyRecord {
-        KeyRecord {
-            owner: "acme".into(),
-            tier: "startup".into(),
-            limit: Limit { calls: 100, window: Window::Month },
-            status: Status::Active,
-            expires: None,
-            sites: vec![],
-            networks: vec![],
-            hint: "ipg_…abcd".into(),
-            created: at("2026-11-01T00:00:00Z"),
-            published: None,
-        }
+        KeyRecord::new(
+            "ipg_…abcd",
+            "acme",
+            "startup",
+            Limit { calls: 100, window: Window::Month },
+            at("2026-11-01T00:00:00Z"),
+        )
     }
 
     #[test]

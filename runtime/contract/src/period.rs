@@ -32,7 +32,7 @@ fn utc_date(time: Timestamp) -> Date {
     TimeZone::UTC.to_datetime(time).date()
 }
 
-/// Midnight UTC at the start of `date`; the end of representable time if there is none.
+/// Midnight UTC at the start of `date`, or the latest representable time if that is out of range.
 fn midnight(date: Date) -> Timestamp {
     TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).unwrap_or(Timestamp::MAX)
 }

@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
 
-use crate::{AddressSecret, ApiKey, ApiKeyError, KeyRecord, Limit, Status, Window};
+use crate::{AddressSecret, ApiKey, ApiKeyError, KeyRecord, Limit, Window};
 
 /// The owner of the probes' API key.
 pub const PROBE_OWNER: &str = "ipgeo probe";
@@ -36,18 +36,13 @@ fn tag(secret: &AddressSecret, block: u32) -> [u8; 32] {
 
 /// The record of the probes' API key.
 pub fn probe_record(key: &ApiKey, now: Timestamp) -> KeyRecord {
-    KeyRecord {
-        owner: PROBE_OWNER.to_owned(),
-        tier: PROBE_TIER.to_owned(),
-        limit: Limit { calls: PROBE_CALLS, window: Window::Day },
-        status: Status::Active,
-        expires: None,
-        sites: Vec::new(),
-        networks: Vec::new(),
-        hint: key.hint(),
-        created: now,
-        published: None,
-    }
+    KeyRecord::new(
+        key.hint(),
+        PROBE_OWNER.to_owned(),
+        PROBE_TIER.to_owned(),
+        Limit { calls: PROBE_CALLS, window: Window::Day },
+        now,
+    )
 }
 
 #[cfg(test)]
@@ -61,6 +56,6 @@ mod tests {
         assert_ne!(of(1), of(2));
         assert!(of(1).expose().parse::<ApiKey>().is_ok());
         let record = probe_record(&of(1), Timestamp::UNIX_EPOCH);
-        assert_eq!((record.owner.as_str(), record.status), (PROBE_OWNER, Status::Active));
+        assert_eq!((record.owner.as_str(), record.status), (PROBE_OWNER, crate::Status::Active));
     }
 }

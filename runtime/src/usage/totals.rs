@@ -99,7 +99,7 @@ impl Totals {
 }
 
 impl IdentityMonth {
-    /// The write that adds `events`, which must be of this item and in stream order; `None` if there are none.
+    /// The write that adds `events`, which must belong to this item and be in stream order. `None` if `events` is empty.
     pub(super) fn update(&self, shard: &str, events: &[CountedEvent]) -> Option<LedgerUpdate> {
         let (first, last) = (events.first()?, events.last()?);
         let mut update = LedgerUpdate {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use ipgeo_contract::{AddressSecret, ApiKey, Identity, KeyRecord, Limit, Published, Status, UsageEvent};
+use ipgeo_contract::{AddressSecret, ApiKey, Identity, KeyRecord, Limit, Published, UsageEvent};
 use ipgeo_geo::Database;
 use ipgeo_runtime::lookup::{Answer, Event, Lookup, Settings, UsageSink};
 use ipgeo_runtime::store::{AccessRead, StoreError};
@@ -123,18 +123,7 @@ impl Edge {
         let count = self.table.keys.lock().expect("unpoisoned").len();
         let byte = u8::try_from(count).expect("few") + 1;
         let key = ApiKey::generate("ipg", |bytes| bytes.fill(byte)).expect("an API key");
-        let mut record = KeyRecord {
-            owner: "acme".into(),
-            tier: "startup".into(),
-            limit: limit("100/month"),
-            status: Status::Active,
-            expires: None,
-            sites: vec![],
-            networks: vec![],
-            hint: key.hint(),
-            created: at(NOW),
-            published: None,
-        };
+        let mut record = KeyRecord::new(key.hint(), "acme", "startup", limit("100/month"), at(NOW));
         change(&mut record);
         self.table.keys.lock().expect("unpoisoned").insert(Identity::key(&key.hash()), record);
         key

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use ipgeo_contract::{AddressSecret, ApiKey, Identity, KeyRecord, Published, Status};
+use ipgeo_contract::{AddressSecret, ApiKey, Identity, KeyRecord, Published};
 use ipgeo_runtime::lookup::{Answer, Event, Geo, Lookup, Settings, UsageSink};
 use ipgeo_runtime::store::{AccessRead, StoreError};
 use jiff::Timestamp;
@@ -144,16 +144,5 @@ impl<G: Geo> Edge<G> {
 
 /// A valid record of an API key.
 pub fn key_record(key: &ApiKey, limit: &str) -> KeyRecord {
-    KeyRecord {
-        owner: "acme".into(),
-        tier: "startup".into(),
-        limit: limit.parse().expect("a limit"),
-        status: Status::Active,
-        expires: None,
-        sites: vec![],
-        networks: vec![],
-        hint: key.hint(),
-        created: Timestamp::UNIX_EPOCH,
-        published: None,
-    }
+    KeyRecord::new(key.hint(), "acme", "startup", limit.parse().expect("a limit"), Timestamp::UNIX_EPOCH)
 }

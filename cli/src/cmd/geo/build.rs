@@ -102,7 +102,7 @@ pub(super) fn run(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
 /// A second name for a database that is being replaced. Dropping this removes the name, unless `settle` kept it.
 struct Held {
     out: PathBuf,
-    /// Its digest; `None`: there was none.
+    /// Its digest; `None` if no database existed before.
     before: Option<String>,
 }
 

@@ -112,7 +112,7 @@ pub(super) async fn verify(
     }
 }
 
-/// Reads one region until it shows the mark, or once when there is none to wait for.
+/// Reads one region until it shows the mark, or once if no mark is awaited.
 async fn look(
     region: &str,
     access: &AccessTable,

@@ -136,23 +136,12 @@ pub(crate) fn headroom(
 mod tests {
     use std::collections::BTreeMap;
 
-    use ipgeo_contract::Status;
-
     use super::*;
 
     #[test]
     fn keys_closest_to_their_limit_come_first_by_their_own_period() {
-        let record = |hint: &str, limit: &str| KeyRecord {
-            owner: "acme".into(),
-            tier: "startup".into(),
-            limit: limit.parse().expect("a limit"),
-            status: Status::Active,
-            expires: None,
-            sites: vec![],
-            networks: vec![],
-            hint: hint.into(),
-            created: Timestamp::UNIX_EPOCH,
-            published: None,
+        let record = |hint: &str, limit: &str| {
+            KeyRecord::new(hint, "acme", "startup", limit.parse().expect("a limit"), Timestamp::UNIX_EPOCH)
         };
         let item = |id: &str, days: &[(i8, u64)]| LedgerItem {
             identity: id.parse().expect("an identity"),

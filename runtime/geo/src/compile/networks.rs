@@ -92,7 +92,7 @@ impl Networks {
         }
         self.count_below(roots[0]);
         if self.layout.ip_version == 6 {
-            // IPv4 networks are counted separately: while IPv6 is counted, they are none.
+            // IPv4 networks are counted separately: their root counts as zero while IPv6 is counted.
             let ipv4 = self.total(roots[0]);
             self.counts.set(roots[0], 0);
             self.count_below(roots[1]);

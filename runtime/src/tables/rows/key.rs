@@ -224,8 +224,8 @@ impl<C: Calls> AccessTable<C> {
     }
 }
 
-/// An API key's usage in the ledger for the period of a limit, to publish with the limit; `None` if there is none, or if it
-/// is published already. The ledger does not store the time of its latest event; with "as of now", no call within the limit
+/// An API key's usage in the ledger for the period of a limit, to publish with the limit. `None` if the ledger has no usage for
+/// the period, or if it is published already. The ledger does not store the time of its latest event; with "as of now", no call within the limit
 /// is refused because of calls that an edge counted itself.
 async fn exact_usage<C: Calls>(
     ledger: &LedgerTable<C>,
@@ -375,18 +375,13 @@ mod tests {
 
     #[test]
     fn a_stored_hint_that_may_hold_an_api_key_is_never_read() {
-        let record = KeyRecord {
-            owner: "acme".into(),
-            tier: "startup".into(),
-            limit: Limit { calls: 1, window: Window::Day },
-            status: Status::Active,
-            expires: None,
-            sites: vec![],
-            networks: vec![],
-            hint: "sk_live_51aBcDeFgHiJ".into(),
-            created: Timestamp::UNIX_EPOCH,
-            published: None,
-        };
+        let record = KeyRecord::new(
+            "sk_live_51aBcDeFgHiJ",
+            "acme",
+            "startup",
+            Limit { calls: 1, window: Window::Day },
+            Timestamp::UNIX_EPOCH,
+        );
         let mut item = key_item(&identity_of_tests(), &record);
         assert_eq!(key_record(&item).expect("a record").hint, "sha256 0f0f0f0f");
         item.insert(attr::HINT.to_owned(), string("…HiJ0"));
