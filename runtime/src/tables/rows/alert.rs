@@ -1,6 +1,6 @@
 //! Quota alerts: one row of the ledger for each alert, so that none is sent twice and reports can list them.
 
-use ipgeo_contract::{Identity, Limit, Month, Period, ledger_attr as attr};
+use ipgeo_contract::{Identity, Limit, Period, ledger_attr as attr};
 use jiff::Timestamp;
 
 use super::ledger_key;
@@ -53,7 +53,7 @@ fn parse_sort_key(text: &str) -> Option<(Period, u8, Identity)> {
 
 /// The beginning of the sort keys of a month's alerts, whether of a day or of the month.
 #[cfg(any(test, feature = "operator"))]
-pub(crate) fn prefix(month: Month) -> String {
+pub(crate) fn prefix(month: ipgeo_contract::Month) -> String {
     month.to_string()
 }
 

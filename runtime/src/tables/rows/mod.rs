@@ -6,6 +6,7 @@ pub(crate) mod alert;
 pub(crate) mod key;
 pub(crate) mod month;
 pub(crate) mod published;
+#[cfg(feature = "operator")]
 pub(crate) mod recovered;
 mod secret;
 pub(crate) mod shard;
