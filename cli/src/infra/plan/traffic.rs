@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::model::{Action, Plan, RecordChange, Step, WaveKind};
+use super::model::{Action, Plan, Step, WaveKind};
 use super::observed::{Observed, Zone, alias_of};
-use super::records::are_right;
+use super::records::{are_right, record_change};
 use crate::config::{Config, suggestion};
 use crate::infra::stacks::StackKind;
 
@@ -88,16 +88,7 @@ pub fn drain_or_attach(
     let drained = drained_after(zone, change, region);
     let mut plan =
         Plan { service: config.service.full_name(), home: config.service.home.clone(), ..Plan::default() };
-    let (no_record, marked) = (detach.is_empty() && attach.is_empty(), drained == zone.drained);
-    if !(no_record && marked) {
-        let change = RecordChange {
-            domain: domain.clone(),
-            zone: zone.id.clone(),
-            attach,
-            detach,
-            drained,
-            drained_before: zone.drained.clone(),
-        };
+    if let Some(change) = record_change(domain, zone, attach, detach, drained) {
         plan.push(WaveKind::Records, vec![Step::new(region, Action::Records(change))]);
     }
     Ok(plan)

@@ -55,8 +55,17 @@ pub(crate) fn report_error(error: &anyhow::Error) {
     print_note(&without_api_keys(&format!("error: {}", chain(error))));
 }
 
+/// An error, its causes and, last, what to do: the `help:` lines of an error come before its causes in the chain.
 fn chain(error: &anyhow::Error) -> String {
-    error_chain(error.as_ref(), "\n  because ")
+    const BECAUSE: &str = "\n  because ";
+    let chain = error_chain(error.as_ref(), BECAUSE);
+    let (mut causes, mut help) = (Vec::new(), String::new());
+    for cause in chain.split(BECAUSE) {
+        let (cause, remedy) = cause.find("\nhelp: ").map_or((cause, ""), |at| cause.split_at(at));
+        causes.push(cause);
+        help.push_str(remedy);
+    }
+    causes.join(BECAUSE) + &help
 }
 
 #[cfg(test)]
@@ -72,5 +81,15 @@ mod tests {
         assert_eq!(chain(&error), "save\n  because write x\n  because disk full");
         let twice = Err::<(), _>(anyhow::anyhow!("no")).context("it: no").expect_err("an error");
         assert_eq!(chain(&twice), "it: no");
+    }
+
+    #[test]
+    fn help_comes_after_the_causes() {
+        let inner = std::io::Error::other("no route");
+        let error = Err::<(), _>(inner)
+            .context("fetch x\nhelp: try again\nor later")
+            .context("fetch")
+            .expect_err("an error");
+        assert_eq!(chain(&error), "fetch\n  because fetch x\n  because no route\nhelp: try again\nor later");
     }
 }
