@@ -84,10 +84,12 @@ pub mod internals {
     }
     pub mod usage {
         pub mod report {
-            pub use crate::usage::report::{By, LagRow, Span, report};
+            pub use crate::usage::report::{DayRange, GroupBy, LagRow, report};
         }
         pub mod report_page {
-            pub use crate::usage::report_page::{Bill, Headroom, KeyCalls, PageFacts, RegionCalls, page};
+            pub use crate::usage::report_page::{
+                CostSoFar, Headroom, KeyCalls, PageFacts, RegionCalls, page,
+            };
         }
     }
     pub mod world {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::session::Session;
 use super::signed::{Service, Signed};
 use crate::config::Config;
-use crate::usage::stream::{Arrived, Page, Place, StreamRead};
+use crate::usage::stream::{StreamPage, StreamPosition, StreamRead, StreamRecord};
 
 #[derive(Debug, Clone)]
 pub(crate) struct UsageStream {
@@ -35,7 +35,7 @@ impl UsageStream {
         StoreError { action: format!("read of the stream {}", self.name), source: why.into() }
     }
 
-    fn record(&self, shard: &str, record: &Value) -> Result<Arrived, StoreError> {
+    fn record(&self, shard: &str, record: &Value) -> Result<StreamRecord, StoreError> {
         let number = record["SequenceNumber"].as_str();
         let data = record["Data"].as_str().and_then(|data| STANDARD.decode(data).ok());
         let (number, data) = number.zip(data).ok_or_else(|| {
@@ -45,7 +45,7 @@ impl UsageStream {
         let at = record["ApproximateArrivalTimestamp"].as_f64().unwrap_or_default();
         #[expect(clippy::cast_possible_truncation, reason = "milliseconds")]
         let at = Timestamp::from_millisecond((at * 1_000.0).round() as i64).unwrap_or_default();
-        Ok(Arrived { at, record: KinesisRecord::new(shard, number, &data) })
+        Ok(StreamRecord { at, record: KinesisRecord::new(shard, number, &data) })
     }
 }
 
@@ -70,25 +70,25 @@ impl StreamRead for UsageStream {
         }
     }
 
-    async fn begin(&self, shard: &str, from: Timestamp) -> Result<Place, StoreError> {
+    async fn begin(&self, shard: &str, from: Timestamp) -> Result<StreamPosition, StoreError> {
         #[expect(clippy::cast_precision_loss, reason = "53 bits of milliseconds reach far")]
         let from_s = from.as_millisecond() as f64 / 1_000.0;
         let input = json!({
             "StreamName": self.name, "ShardId": shard, "ShardIteratorType": "AT_TIMESTAMP", "Timestamp": from_s,
         });
         let answer = self.call("GetShardIterator", &input).await?;
-        let place = answer["ShardIterator"].as_str().map(|place| Place(place.to_owned()));
+        let place = answer["ShardIterator"].as_str().map(|place| StreamPosition(place.to_owned()));
         place.ok_or_else(|| self.failed(format!("shard {shard} has no position at that time")))
     }
 
-    async fn read(&self, shard: &str, place: Place) -> Result<Page, StoreError> {
+    async fn read(&self, shard: &str, place: StreamPosition) -> Result<StreamPage, StoreError> {
         let answer = self.call("GetRecords", &json!({ "ShardIterator": place.0 })).await?;
         let at_the_end = answer["MillisBehindLatest"].as_i64().unwrap_or(0) == 0;
         let records = answer["Records"].as_array().into_iter().flatten();
         let next = answer["NextShardIterator"].as_str().filter(|_| !at_the_end);
-        Ok(Page {
+        Ok(StreamPage {
             records: records.map(|record| self.record(shard, record)).collect::<Result<_, _>>()?,
-            next: next.map(|next| Place(next.to_owned())),
+            next: next.map(|next| StreamPosition(next.to_owned())),
         })
     }
 }
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(page.records[0].at.as_millisecond(), 1_764_000_000_250);
         let page = stream.read("s-1", page.next.expect("more")).await.expect("a page");
         assert_eq!((page.records[0].at, page.next.is_none()), (Timestamp::UNIX_EPOCH, true));
-        let error = stream.read("s-1", Place("old".into())).await.expect_err("refused");
+        let error = stream.read("s-1", StreamPosition("old".into())).await.expect_err("refused");
         assert_eq!(error.source.to_string(), "too late (ExpiredIteratorException)");
         let requests = thread.join().expect("a server");
         assert!(requests[1].ends_with(r#"{"NextToken":"t"}"#), "{}", requests[1]);

@@ -17,7 +17,7 @@ use super::pipe::{EXTENSION, LogReader, RegionLog, region_log};
 use super::stream::Stream;
 use super::world::Options;
 use crate::config::Config;
-use crate::usage::stream::{Keeper, SegmentedLog};
+use crate::usage::stream::{SegmentedLog, StreamWriter};
 
 /// Folder inside the stores' folder: the copy of the usage stream.
 const STREAM_FOLDER: &str = "stream";
@@ -44,8 +44,8 @@ impl Counting {
     ) -> anyhow::Result<(Self, Vec<RegionLog>)> {
         let stream_folder = folder.join(STREAM_FOLDER);
         let is_new = !stream_folder.exists();
-        let keeper =
-            Keeper::open(&stream_folder, Timestamp::now()).context("open the copy of the usage stream")?;
+        let keeper = StreamWriter::open(&stream_folder, Timestamp::now())
+            .context("open the copy of the usage stream")?;
         let mut logs = Vec::new();
         let mut readers = Vec::new();
         for name in log_names(config, folder)? {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::alerts::AlertSink;
 use super::faults::Faults;
-use crate::usage::stream::{Counted, KeptStream};
+use crate::usage::stream::{CountedPosition, StreamCopy};
 
 /// Records in one batch.
 const BATCH_MAX: usize = 100;
@@ -36,12 +36,12 @@ impl Delivery {
     /// Delivers records that are not marked as counted, until the stream ends.
     pub(crate) async fn run(mut self, mut kept: watch::Receiver<()>) {
         let mut counted = loop {
-            match Counted::open(&self.folder, &self.shard) {
+            match CountedPosition::open(&self.folder, &self.shard) {
                 Ok(counted) => break counted,
                 Err(error) => self.wait(&error).await,
             }
         };
-        let stream = KeptStream::at(&self.folder);
+        let stream = StreamCopy::at(&self.folder);
         let mut position = counted.position;
         loop {
             kept.mark_unchanged();

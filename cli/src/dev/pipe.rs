@@ -241,18 +241,18 @@ mod tests {
     use ipgeo_runtime::usage::{KinesisEvent, decode};
 
     use super::*;
-    use crate::usage::stream::{Keeper, KeptStream};
+    use crate::usage::stream::{StreamCopy, StreamWriter};
 
     const LAG: Duration = Duration::from_secs(1);
     const REGION: &str = "eu-central-1";
 
-    fn keeper(folder: &Path) -> Keeper {
-        Keeper::open(&folder.join("stream"), Timestamp::UNIX_EPOCH).expect("a keeper")
+    fn keeper(folder: &Path) -> StreamWriter {
+        StreamWriter::open(&folder.join("stream"), Timestamp::UNIX_EPOCH).expect("a keeper")
     }
 
     /// The usage events of each record in the stream.
     fn kept(folder: &Path) -> Vec<usize> {
-        let stream = KeptStream::at(folder.join("stream"));
+        let stream = StreamCopy::at(folder.join("stream"));
         let (records, _) = stream.records("shardId-000000000000", 0).expect("read");
         let records = records.into_iter().map(|kept| kept.record).collect();
         decode(&KinesisEvent { records }, Timestamp::MAX)

@@ -7,7 +7,7 @@ use ipgeo_runtime::usage::KinesisRecord;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::usage::stream::{Keeper, LogPosition};
+use crate::usage::stream::{LogPosition, StreamWriter};
 
 /// The stream: shards, each with the records put into it in order.
 pub(crate) struct Stream {
@@ -17,7 +17,7 @@ pub(crate) struct Stream {
 
 struct Head {
     sequence: u128,
-    keeper: Keeper,
+    keeper: StreamWriter,
 }
 
 impl Stream {
@@ -27,7 +27,7 @@ impl Stream {
     pub(crate) fn new(
         shards: usize,
         at_least: u128,
-        keeper: Keeper,
+        keeper: StreamWriter,
     ) -> (Self, Vec<(String, watch::Receiver<()>)>) {
         let (mut ins, mut outs) = (Vec::new(), Vec::new());
         let mut names = keeper.shards();

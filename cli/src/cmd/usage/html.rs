@@ -15,8 +15,8 @@ use crate::cmd::support::{Target, load_config};
 use crate::config::{Config, PLACES};
 use crate::cost::{MonthToDate, Prices, TrafficModel, month_to_date};
 use crate::ui::output;
-use crate::usage::report::{By, Row, lags, report, top};
-use crate::usage::report_page::{Bill, KeyCalls, PageFacts, RegionCalls, headroom, page};
+use crate::usage::report::{GroupBy, ReportRow, lags, report, top};
+use crate::usage::report_page::{CostSoFar, KeyCalls, PageFacts, RegionCalls, headroom, page};
 
 /// API keys that the page shows.
 const KEYS_SHOWN: usize = 12;
@@ -42,8 +42,8 @@ pub(super) async fn write_page(
         service: config.service.full_name(),
         month: months.first().map(Month::to_string).unwrap_or_default(),
         made: now,
-        days: every_day(months[0], &by(By::Day), now),
-        regions: every_region(&config, by(By::Region)),
+        days: every_day(months[0], &by(GroupBy::Day), now),
+        regions: every_region(&config, by(GroupBy::Region)),
         keys: top(&items, &keys, IdentityKind::Key, KEYS_SHOWN, span)
             .into_iter()
             .map(|row| KeyCalls {
@@ -53,7 +53,7 @@ pub(super) async fn write_page(
                 calls: row.calls.unwrap_or(0),
             })
             .collect(),
-        verdicts: by(By::Verdict).into_iter().map(|row| (row.part, row.requests.unwrap_or(0))).collect(),
+        verdicts: by(GroupBy::Verdict).into_iter().map(|row| (row.part, row.requests.unwrap_or(0))).collect(),
         headroom: headroom(&items, &keys, now, KEYS_SHOWN),
         thresholds: config.alerts.thresholds.percents().to_vec(),
         lag: if is_over { Vec::new() } else { lags(&home.ledger.newest().await?, &regions, now) },
@@ -65,7 +65,7 @@ pub(super) async fn write_page(
 }
 
 /// What a month has cost until now, by the calls that were counted in it.
-fn bill(config: &Config, month: Month, once: &[LedgerItem], now: Timestamp) -> anyhow::Result<Bill> {
+fn bill(config: &Config, month: Month, once: &[LedgerItem], now: Timestamp) -> anyhow::Result<CostSoFar> {
     let keyed = || once.iter().filter(|item| item.identity.kind() == IdentityKind::Key);
     let (begin, end) = (month.begin(), month.end());
     let passed = now.duration_since(begin).as_secs_f64() / end.duration_since(begin).as_secs_f64();
@@ -83,11 +83,11 @@ fn bill(config: &Config, month: Month, once: &[LedgerItem], now: Timestamp) -> a
         prices.date,
         TrafficModel::typical(1.0).answer_bytes
     );
-    Ok(Bill { so_far_usd: bill.total(), basis })
+    Ok(CostSoFar { so_far_usd: bill.total(), basis })
 }
 
 /// Every day of a month until now, those without a call too.
-fn every_day(month: Month, rows: &[Row], now: Timestamp) -> Vec<(String, u64)> {
+fn every_day(month: Month, rows: &[ReportRow], now: Timestamp) -> Vec<(String, u64)> {
     let today = TimeZone::UTC.to_datetime(now).date();
     let calls: BTreeMap<&str, u64> =
         rows.iter().map(|row| (row.part.as_str(), row.calls.unwrap_or(0))).collect();
@@ -102,7 +102,7 @@ fn every_day(month: Month, rows: &[Row], now: Timestamp) -> Vec<(String, u64)> {
 }
 
 /// Every region of the file, those without a call too, and those that are no more.
-fn every_region(config: &Config, rows: Vec<Row>) -> Vec<RegionCalls> {
+fn every_region(config: &Config, rows: Vec<ReportRow>) -> Vec<RegionCalls> {
     let silent = config.regions.iter().map(|region| region.name.clone());
     let silent: Vec<String> = silent.filter(|name| rows.iter().all(|row| row.part != *name)).collect();
     let counted = rows.into_iter().map(|row| (row.part, row.calls.unwrap_or(0)));
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn days_without_a_call_are_days_too() {
-        let row = |part: &str, calls| Row {
+        let row = |part: &str, calls| ReportRow {
             by: "day",
             kind: "",
             name: String::new(),

@@ -15,8 +15,8 @@ use crate::cmd::support::Target;
 use crate::config::Config;
 use crate::ui::format::counted;
 use crate::ui::output;
-use crate::usage::recount::{self, Generation, Replayed, Span, Unpublished};
-use crate::usage::stream::KeptStream;
+use crate::usage::recount::{self, Generation, ReplaySpan, Replayed, Unpublished};
+use crate::usage::stream::StreamCopy;
 use crate::world::WorldFile;
 
 /// Records between two progress lines.
@@ -71,7 +71,7 @@ impl<'a> Work<'a> {
 
     pub(super) async fn to_ledger(&self, from: Timestamp) -> anyhow::Result<Replayed> {
         let counter = UsageHandler::new(self.home.ledger.clone(), self.home.access.clone());
-        let span = Span { from, until: self.until, since: None };
+        let span = ReplaySpan { from, until: self.until, since: None };
         self.run(&counter.with_alerts(self.config.alerts.thresholds.clone()).counting_again(), span).await
     }
 
@@ -80,14 +80,14 @@ impl<'a> Work<'a> {
         table: &LedgerTable,
         from: Timestamp,
     ) -> anyhow::Result<Replayed> {
-        let span = Span { from, until: self.until, since: table.since().await? };
+        let span = ReplaySpan { from, until: self.until, since: table.since().await? };
         self.run(&UsageHandler::new(table.clone(), Unpublished).counting_again(), span).await
     }
 
     async fn run<L: LedgerWrite + 'static, P: PublishWrite + 'static>(
         &self,
         counter: &UsageHandler<L, P>,
-        span: Span,
+        span: ReplaySpan,
     ) -> anyhow::Result<Replayed> {
         let reported = AtomicU64::new(0);
         let report = |done: &Replayed| {
@@ -99,7 +99,7 @@ impl<'a> Work<'a> {
         if self.target.dev {
             let world = WorldFile::find(&self.shared.state)?;
             let folder = world.stream.context("this `ipgeo dev` keeps no copy of its stream")?;
-            return Ok(recount::replay(&KeptStream::at(folder), counter, span, &report).await?);
+            return Ok(recount::replay(&StreamCopy::at(folder), counter, span, &report).await?);
         }
         let stream = UsageStream::of_account(self.config, self.target.profile.name())
             .await

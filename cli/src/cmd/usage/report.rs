@@ -15,7 +15,7 @@ use crate::cmd::support::{Target, load_config};
 use crate::keys::{Grace, parse_grace};
 use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Format, Formats, UsageError, grouped};
-use crate::usage::report::{By, Row, report, top};
+use crate::usage::report::{GroupBy, ReportRow, report, top};
 
 /// Flags of `ipgeo usage report`.
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ Examples:
 pub(crate) struct ReportArgs {
     /// Break down by these; with `key`, for each API key [default: a summary of each]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
-    by: Vec<By>,
+    by: Vec<GroupBy>,
     /// Month: 2026-11 [default: this month]
     #[arg(long, value_name = "MONTH", conflicts_with = "since", value_parser = month)]
     month: Option<Month>,
@@ -80,17 +80,18 @@ pub(crate) struct TopArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Section {
     by_identity: bool,
-    part: Option<By>,
+    part: Option<GroupBy>,
 }
 
 /// The tables that a list of parts asks for. The ledger holds days, regions and verdicts each by itself, so
 /// each is a table of its own. Sums by region and verdict are of whole months: `days_only` leaves them
 /// out of a summary, and is refused where they were asked for.
-fn sections(by: &[By], days_only: bool) -> anyhow::Result<Vec<Section>> {
-    let monthly = |part: &By| matches!(part, By::Region | By::Verdict);
+fn sections(by: &[GroupBy], days_only: bool) -> anyhow::Result<Vec<Section>> {
+    let monthly = |part: &GroupBy| matches!(part, GroupBy::Region | GroupBy::Verdict);
     if by.is_empty() {
-        let parts =
-            [By::Day, By::Region, By::Verdict].into_iter().filter(|part| !(days_only && monthly(part)));
+        let parts = [GroupBy::Day, GroupBy::Region, GroupBy::Verdict]
+            .into_iter()
+            .filter(|part| !(days_only && monthly(part)));
         let summary = parts.map(|part| Section { by_identity: false, part: Some(part) });
         return Ok(std::iter::once(Section { by_identity: true, part: None }).chain(summary).collect());
     }
@@ -98,8 +99,8 @@ fn sections(by: &[By], days_only: bool) -> anyhow::Result<Vec<Section>> {
         let why = "--since: the ledger counts regions and verdicts by whole months; use --month with them";
         return Err(UsageError(why.to_owned()).into());
     }
-    let by_identity = by.contains(&By::Key);
-    let mut parts: Vec<By> = by.iter().copied().filter(|part| *part != By::Key).collect();
+    let by_identity = by.contains(&GroupBy::Key);
+    let mut parts: Vec<GroupBy> = by.iter().copied().filter(|part| *part != GroupBy::Key).collect();
     parts.dedup();
     if parts.is_empty() {
         return Ok(vec![Section { by_identity, part: None }]);
@@ -132,7 +133,7 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
         Some(_) => items.clone(),
         None => items.iter().filter(|item| item.identity.kind() != IdentityKind::Site).cloned().collect(),
     };
-    let tables: Vec<(Section, Vec<Row>)> = sections
+    let tables: Vec<(Section, Vec<ReportRow>)> = sections
         .into_iter()
         .map(|section| {
             let items = if section.by_identity { &items } else { &once };
@@ -153,9 +154,9 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
 }
 
 /// Tables one below the other as text; all rows together for programs.
-fn print(tables: &[(Section, Vec<Row>)], shared: &Shared) -> anyhow::Result<()> {
+fn print(tables: &[(Section, Vec<ReportRow>)], shared: &Shared) -> anyhow::Result<()> {
     if shared.format() != Format::Table {
-        let rows: Vec<Row> = tables.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
+        let rows: Vec<ReportRow> = tables.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
         return Ok(output::print_data(&output::format_rows(shared.format(), &[], &rows, |_| Vec::new())?)?);
     }
     let texts: Vec<String> =
@@ -163,7 +164,7 @@ fn print(tables: &[(Section, Vec<Row>)], shared: &Shared) -> anyhow::Result<()> 
     Ok(output::print_data(&texts.join("\n\n"))?)
 }
 
-fn table(section: Section, rows: &[Row]) -> anyhow::Result<String> {
+fn table(section: Section, rows: &[ReportRow]) -> anyhow::Result<String> {
     let mut columns = Vec::new();
     if section.by_identity {
         columns.extend([
@@ -174,7 +175,7 @@ fn table(section: Section, rows: &[Row]) -> anyhow::Result<String> {
         ]);
     }
     columns.extend(section.part.map(|part| Column::text(part.word())));
-    columns.push(Column::number(if section.part == Some(By::Verdict) { "requests" } else { "calls" }));
+    columns.push(Column::number(if section.part == Some(GroupBy::Verdict) { "requests" } else { "calls" }));
     output::format_rows(Format::Table, &columns, rows, |row| {
         let mut cells = Vec::new();
         if section.by_identity {
@@ -202,20 +203,20 @@ mod tests {
 
     #[test]
     fn what_the_ledger_can_tell() {
-        let split = |by: &[By], days_only| {
+        let split = |by: &[GroupBy], days_only| {
             let found = sections(by, days_only).ok()?;
             Some(found.into_iter().map(|section| (section.by_identity, section.part)).collect::<Vec<_>>())
         };
-        let (day, region, verdict) = (Some(By::Day), Some(By::Region), Some(By::Verdict));
+        let (day, region, verdict) = (Some(GroupBy::Day), Some(GroupBy::Region), Some(GroupBy::Verdict));
         assert_eq!(
             split(&[], false),
             Some(vec![(true, None), (false, day), (false, region), (false, verdict)])
         );
         assert_eq!(split(&[], true), Some(vec![(true, None), (false, day)]));
-        assert_eq!(split(&[By::Key], true), Some(vec![(true, None)]));
-        assert_eq!(split(&[By::Day], true), Some(vec![(false, day)]));
-        let all = [By::Key, By::Day, By::Region, By::Verdict];
+        assert_eq!(split(&[GroupBy::Key], true), Some(vec![(true, None)]));
+        assert_eq!(split(&[GroupBy::Day], true), Some(vec![(false, day)]));
+        let all = [GroupBy::Key, GroupBy::Day, GroupBy::Region, GroupBy::Verdict];
         assert_eq!(split(&all, false), Some(vec![(true, day), (true, region), (true, verdict)]));
-        assert_eq!(split(&[By::Region], true), None);
+        assert_eq!(split(&[GroupBy::Region], true), None);
     }
 }

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use crate::aws::Home;
 use crate::keys::{Grace, KeyStore};
 use crate::ui::output::UsageError;
-use crate::usage::report::Span;
+use crate::usage::report::DayRange;
 
 /// A kind of identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -39,7 +39,7 @@ pub(super) fn days(
     month: Option<Month>,
     since: Option<Grace>,
     now: Timestamp,
-) -> anyhow::Result<(Span, Vec<Month>)> {
+) -> anyhow::Result<(DayRange, Vec<Month>)> {
     let today = TimeZone::UTC.to_datetime(now).date();
     let (from, to) = match (month, since) {
         (Some(month), _) => (month.first(), month.first().last_of_month()),
@@ -55,7 +55,7 @@ pub(super) fn days(
         months.push(month);
         month = month.next();
     }
-    Ok((Span { from, to }, months))
+    Ok((DayRange { from, to }, months))
 }
 
 pub(super) async fn read(

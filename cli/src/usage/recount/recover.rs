@@ -1,4 +1,4 @@
-//! Counts failed batches. Records that Lambda gave up are below the watermarks of later ones, so watermarks can't tell
+//! Counts failed batches. Records that Lambda gave up are below the watermarks of later ones, so watermarks do not show
 //! whether they were counted. [`RecoveringLedger`] can, and adds each event once.
 
 use std::sync::Arc;
@@ -129,7 +129,7 @@ async fn in_order<B: FailedBatches>(batches: &B, done: &mut Recovered) -> Result
 }
 
 /// Counts all failed batches into a ledger; with `publish`, publishes usage that crosses a step; with `remove`, deletes
-/// objects once all of them is counted. After any failure, it is safe to run again.
+/// objects that are completely counted. After any failure, it is safe to run again.
 pub(crate) async fn recover<B, P>(
     batches: &B,
     ledger: RecoveringLedger,
@@ -137,7 +137,7 @@ pub(crate) async fn recover<B, P>(
     thresholds: Thresholds,
     now: Timestamp,
     remove: bool,
-    tell: &(dyn Fn(&Recovered) + Sync),
+    on_progress: &(dyn Fn(&Recovered) + Sync),
 ) -> Result<Recovered, StoreError>
 where
     B: FailedBatches,
@@ -166,7 +166,7 @@ where
                 return Err(StoreError { action: format!("counting of {name}"), source: why.into() });
             }
             done.count(report);
-            tell(&done);
+            on_progress(&done);
         }
         if remove && before == (done.unreadable, done.undecided_records) {
             batches.remove(&name).await?;

@@ -1,4 +1,4 @@
-//! Every count of ledger items, a row each.
+//! Exports every count of ledger items, one row each.
 
 use ipgeo_runtime::dynamo::LedgerItem;
 use serde::Serialize;
@@ -8,7 +8,6 @@ use serde::Serialize;
 pub(crate) struct CountRow {
     /// `key#<hash>`, `site#<host>`, `addr#<tag>`.
     pub identity: String,
-    /// The month.
     pub month: String,
     /// `calls`, `day`, `region` or `verdict`.
     pub part: &'static str,
@@ -18,7 +17,7 @@ pub(crate) struct CountRow {
     pub count: u64,
 }
 
-/// The rows of items, in their order.
+/// The rows of items, in the same order.
 pub(crate) fn export_rows(items: &[LedgerItem]) -> Vec<CountRow> {
     let mut rows = Vec::new();
     for item in items {

@@ -1,4 +1,4 @@
-//! How far the counting is, by region.
+//! How far counting has progressed, by region.
 
 use std::collections::BTreeMap;
 
@@ -6,20 +6,19 @@ use ipgeo_runtime::dynamo::{RegionNewest, ShardNewest};
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// How far one region is counted.
+/// How far counting has progressed in a region.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LagRow {
-    /// The region.
     pub region: String,
-    /// The time of its newest counted call, RFC 3339, UTC; none: no call was counted yet.
+    /// The time of its newest counted call, RFC 3339, UTC; `None`: no call was counted yet.
     pub newest: Option<String>,
-    /// From that call until now, milliseconds: what may not be counted yet is younger.
+    /// Milliseconds from that call until now; only later calls may be uncounted.
     pub behind_ms: Option<i64>,
-    /// From that call until it was counted, milliseconds.
+    /// Milliseconds from that call until it was counted.
     pub took_ms: Option<i64>,
 }
 
-/// Every region's row: those of `regions` in their order, then those that are no more but were counted.
+/// A row for each region: those of `regions` in their order, then removed regions that were counted.
 pub(crate) fn lags(shards: &[ShardNewest], regions: &[&str], now: Timestamp) -> Vec<LagRow> {
     let mut newest: BTreeMap<&str, RegionNewest> = BTreeMap::new();
     for (region, found) in shards.iter().flat_map(|shard| &shard.regions) {
@@ -64,12 +63,12 @@ mod tests {
             shard("b", "us-east-1", "2026-11-24T12:02:00Z", "2026-11-24T12:02:45Z"),
             shard("c", "eu-old-1", "2026-11-24T10:00:00Z", "2026-11-24T10:00:01Z"),
         ];
-        let told: Vec<_> = lags(&shards, &["sa-east-1", "us-east-1"], at("2026-11-24T12:03:00Z"))
+        let shown: Vec<_> = lags(&shards, &["sa-east-1", "us-east-1"], at("2026-11-24T12:03:00Z"))
             .into_iter()
             .map(|row| (row.region, row.behind_ms, row.took_ms))
             .collect();
         assert_eq!(
-            told,
+            shown,
             [
                 ("sa-east-1".to_owned(), None, None),
                 ("us-east-1".to_owned(), Some(60_000), Some(45_000)),

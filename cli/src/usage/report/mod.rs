@@ -7,5 +7,5 @@ mod rows;
 pub(crate) use export::export_rows;
 pub use lag::LagRow;
 pub(crate) use lag::lags;
-pub use rows::{By, Span, report};
-pub(crate) use rows::{Row, name_of, top};
+pub use rows::{DayRange, GroupBy, report};
+pub(crate) use rows::{ReportRow, name_of, top};

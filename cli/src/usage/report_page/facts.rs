@@ -10,7 +10,7 @@ use crate::usage::report::LagRow;
 
 /// What a month has cost so far.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Bill {
+pub struct CostSoFar {
     /// US dollars.
     pub so_far_usd: f64,
     /// What the figure is based on, for the footer.
@@ -89,7 +89,7 @@ pub struct PageFacts {
     /// How far each region's calls are counted.
     pub lag: Vec<LagRow>,
     /// The cost of the month so far; `None` if unknown: not shown.
-    pub bill: Option<Bill>,
+    pub bill: Option<CostSoFar>,
 }
 
 /// The API keys in use that are closest to their limits, by the exact counts of the ledger.

@@ -31,7 +31,7 @@ pub fn page(facts: &PageFacts) -> Result<String, PageError> {
     html_page("usage.html", &context)
 }
 
-/// Whether a verdict is not a refusal. A bad request is none: it is the caller's mistake, not a limit.
+/// Whether a request was admitted. Invalid requests count as admitted: they are the caller's mistake, and no limit refused them.
 fn is_admitted(verdict: &str) -> bool {
     verdict.parse().is_ok_and(Verdict::is_admitted)
 }
@@ -74,7 +74,7 @@ fn tiles(facts: &PageFacts) -> Vec<Tile> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Bill, Headroom, KeyCalls, RegionCalls};
+    use super::super::{CostSoFar, Headroom, KeyCalls, RegionCalls};
     use super::*;
     use crate::usage::report::LagRow;
 
@@ -168,7 +168,7 @@ mod tests {
     fn the_cost_is_shown_when_it_is_known() {
         let mut facts = facts();
         assert!(!page(&facts).expect("a page").contains("Cost so far"));
-        facts.bill = Some(Bill { so_far_usd: 12.345, basis: "prices of <2026-11>".into() });
+        facts.bill = Some(CostSoFar { so_far_usd: 12.345, basis: "prices of <2026-11>".into() });
         let html = page(&facts).expect("a page");
         assert!(html.contains("$12.35") || html.contains("$12.34"), "{html}");
         assert!(html.contains("prices of &lt;2026-11&gt;"));

@@ -9,5 +9,5 @@ mod paint;
 mod sections;
 
 pub(crate) use facts::headroom;
-pub use facts::{Bill, Headroom, KeyCalls, PageFacts, RegionCalls};
+pub use facts::{CostSoFar, Headroom, KeyCalls, PageFacts, RegionCalls};
 pub use html::page;

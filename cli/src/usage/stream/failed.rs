@@ -11,10 +11,10 @@ pub(crate) trait FailedBatches {
     /// The names of all batches, in order.
     fn names(&self) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 
-    /// What one holds.
+    /// The content of a batch.
     fn read(&self, name: &str) -> impl Future<Output = Result<Vec<u8>, StoreError>> + Send;
 
-    /// Removes one.
+    /// Deletes a batch.
     fn remove(&self, name: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
