@@ -2,8 +2,9 @@
 //! different batches and under new sequence numbers that watermarks can't recognise.
 //!
 //! Each line has its own id. An environment remembers the lines that it has seen, and stores the latest in the row that it
-//! writes with every batch anyway, so that a new environment knows them too. AWS does not document how often lines are
-//! repeated.
+//! writes with every batch anyway, so that a new environment knows them too. A repeat is counted twice only if it comes
+//! after a restart, and either later than the stored lines reach or in another shard (after a split). AWS does not document
+//! how often lines are repeated.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;

@@ -5,7 +5,12 @@
 //! watermarks of later batches pass them. Some of their items may have been counted before, others not. So a counter whose
 //! shard has not been counted for almost that long records a *gap* before it continues. From then on, each item's first
 //! write after the gap saves its previous watermark, which permanently tells what of the gap the item has. A gap where
-//! nothing was lost is harmless: it costs each item an attribute.
+//! nothing was lost (an idle day) is harmless: it costs each item of its months an attribute.
+//!
+//! The gap is an attribute `g#<number>` of the shard's row: where counting resumes, and when. An item's saved watermark is
+//! `g#<number>#<shard>`, written together with its counts. `ipgeo usage recover` adds the events above that watermark: each
+//! identity's events of a record in one transaction with a marker row, on the condition that the item has not changed
+//! since it was read.
 
 use std::collections::HashSet;
 use std::sync::Arc;

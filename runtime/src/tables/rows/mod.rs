@@ -1,6 +1,8 @@
 //! The rows of the two tables, one file for each kind: its key, its attributes, how it is read and every write of it with
 //! the write's condition. What the Lambda and the operator's tool do to one row is written once, over any client of
 //! [`super::Calls`].
+//!
+//! Rows of the ledger that are not an identity's month have partition keys that no identity has. Each kind is read with one query.
 
 pub(crate) mod alert;
 pub(crate) mod key;
