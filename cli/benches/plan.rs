@@ -16,11 +16,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use file::regions_toml;
-use ipgeo::config::{Config, PLACES, parse};
-use ipgeo::infra::cloud::{Ask, observe};
-use ipgeo::infra::deploy::{Event, ExecuteOptions, Sink, Stop, execute};
-use ipgeo::infra::plan::{ArtifactFile, Plan, PlanOptions, ProbeSpec, Scope, plan};
-use ipgeo::infra::stacks::{ArtifactRef, ArtifactSet};
+use ipgeo::internals::config::{Config, PLACES, parse};
+use ipgeo::internals::infra::cloud::{Ask, observe};
+use ipgeo::internals::infra::deploy::{Event, ExecuteOptions, Sink, Stop, execute};
+use ipgeo::internals::infra::plan::{ArtifactFile, Plan, PlanOptions, ProbeSpec, Scope, plan};
+use ipgeo::internals::infra::stacks::{ArtifactRef, ArtifactSet};
 use ipgeo_cli_testing::MemoryCloud;
 use median::median;
 use plot::{Curve, draw};
@@ -31,7 +31,7 @@ const RUNS: usize = 25;
 struct Silent;
 
 impl Sink for Silent {
-    fn tell(&self, _: u64, _: &Event) {}
+    fn emit(&self, _: u64, _: &Event) {}
 }
 
 fn artifacts() -> ArtifactSet {

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use file::regions_toml;
-use ipgeo::config::PLACES;
+use ipgeo::internals::config::PLACES;
 use median::median;
 
 const RUNS: usize = 25;

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use ipgeo::usage::report::{By, Span, report};
+use ipgeo::internals::usage::report::{DayRange, GroupBy, report};
 use ipgeo_contract::Verdict;
 use ipgeo_runtime::dynamo::LedgerItem;
 use median::median;
@@ -38,8 +38,11 @@ fn item(number: u64) -> LedgerItem {
 fn summary(items: &[LedgerItem]) -> usize {
     let keys = HashMap::new();
     let (from, to) = ("2026-11-01".parse().expect("a day"), "2026-11-30".parse().expect("a day"));
-    let by = |by_identity, part| report(items, &keys, by_identity, part, Span { from, to }).len();
-    by(true, None) + by(false, Some(By::Day)) + by(false, Some(By::Region)) + by(false, Some(By::Verdict))
+    let by = |by_identity, part| report(items, &keys, by_identity, part, DayRange { from, to }).len();
+    by(true, None)
+        + by(false, Some(GroupBy::Day))
+        + by(false, Some(GroupBy::Region))
+        + by(false, Some(GroupBy::Verdict))
 }
 
 /// Milliseconds of `work`, the median of all runs.

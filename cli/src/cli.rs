@@ -1,27 +1,26 @@
-//! The command line: verbs and the flags that all of them share.
+//! The command line: every verb, and the program that runs one.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 
-use clap::{Args, Command, CommandFactory as _, Parser, Subcommand};
+use clap::{Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 use ipgeo_contract::without_api_keys;
 
-use crate::cmd::{
-    completions, cost, deploy, destroy, dev, doctor, drift, geo, iam, init, keys, logs, man, plan, probe,
-    quota, render, schema, simulate, status, traffic, usage,
-};
-use crate::complete::with_candidates;
-use crate::config::state_folder;
-use crate::ui::output::{self, Color, Exit, Format, Forms, report_error};
-
-/// The variable by which a shell asks for completion.
-pub const COMPLETE_VARIABLE: &str = "IPGEO_COMPLETE";
+use crate::args::Shared;
+use crate::cmd::cost::{cost, quota, simulate};
+use crate::cmd::deploy::{deploy, destroy, drift, iam, plan, render, traffic};
+use crate::cmd::groups::with_groups;
+use crate::cmd::local::dev;
+use crate::cmd::observe::{doctor, logs, probe, status};
+use crate::cmd::setup::{completions, init, man, schema};
+use crate::cmd::{geo, keys, usage};
+use crate::completion::{COMPLETE_VARIABLE, with_candidates};
+use crate::ui::output::{self, Exit, Formats, report_error};
 
 /// Run a worldwide, metered IP-geolocation API from one regions.toml.
 #[derive(Debug, Parser)]
-#[command(name = "ipgeo", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "Start with `ipgeo dev`: every region on this machine, no account needed.")]
+#[command(name = "ipgeo", version, max_term_width = 100)]
+#[command(after_help = "Start with `ipgeo dev`: every region on this machine, no AWS account needed.")]
 struct Cli {
     #[command(flatten)]
     shared: Shared,
@@ -29,103 +28,91 @@ struct Cli {
     verb: Verb,
 }
 
-/// Flags of every verb.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Options of every verb")]
-pub struct Shared {
-    /// The regions.toml to use; else the nearest one above this folder
-    #[arg(long, global = true, value_name = "FILE", env = "IPGEO_CONFIG")]
-    pub config: Option<PathBuf>,
-    /// Folder for the state of `ipgeo dev` and the geo databases [default: .ipgeo beside regions.toml]
-    #[arg(long = "state", global = true, value_name = "FOLDER", env = "IPGEO_STATE")]
-    state_flag: Option<PathBuf>,
-    /// The state folder in use: see `Shared::settled`.
-    #[arg(skip)]
-    pub state: PathBuf,
-    /// The form of the output
-    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORM")]
-    pub output: Format,
-    /// The same as --output json
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// When colours are used
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
-    pub color: Color,
-}
-
-impl Shared {
-    /// Sets the state folder: the flag's, relative to the current folder, or the one beside the `regions.toml` in use,
-    /// so that every verb finds it from any subfolder.
-    fn settled(mut self) -> Self {
-        let here = std::env::current_dir().unwrap_or_default();
-        let beside = || state_folder(self.config.as_deref(), &here);
-        self.state = self.state_flag.clone().unwrap_or_else(beside);
-        self
-    }
-
-    /// The form of the output.
-    pub fn format(&self) -> Format {
-        if self.json { Format::Json } else { self.output }
-    }
-}
-
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Run every region on this machine
+    Dev(dev::DevArgs),
     /// Write the CloudFormation templates of every stack
     Render(render::RenderArgs),
-    /// Show what a deploy would change; changes nothing
+    /// Preview the changes a deploy would make
     Plan(plan::PlanArgs),
     /// Deploy every region in regions.toml
     Deploy(deploy::DeployArgs),
-    /// Show every region: stacks, code, database, replica, record, latency
-    Status(status::StatusArgs),
-    /// Find what was changed behind the stacks' back
-    Drift(drift::DriftArgs),
-    /// Send callers to regions, or no longer
+    /// Attach or drain regions in DNS
     #[command(subcommand)]
+    #[command(after_long_help = "\
+Examples:
+  ipgeo traffic show
+  ipgeo traffic drain us-east-1
+  ipgeo traffic attach us-east-1")]
     Traffic(traffic::TrafficVerb),
-    /// Take the service down; data is kept unless told otherwise
+    /// Detect changes made outside CloudFormation
+    Drift(drift::DriftArgs),
+    /// Delete the service, but retain its data
+    ///
+    /// Delete the service. Data is retained unless --delete-data is given.
     Destroy(destroy::DestroyArgs),
-    /// Print the rights that a deployer needs
+    /// Print the IAM policy that a deployer needs
     #[command(subcommand)]
+    #[command(after_long_help = "\
+Examples:
+  ipgeo iam policy > deployer.json")]
     Iam(iam::IamVerb),
-    /// Run every region on this machine
-    Dev(dev::DevArgs),
-    /// Make and manage API keys
+    /// Create and manage API keys
     #[command(subcommand)]
+    #[command(after_long_help = "\
+Examples:
+  ipgeo keys create --dev --owner acme --tier startup
+  ipgeo keys list --owner acme")]
     Keys(keys::KeysVerb),
-    /// Report who used what
+    /// Report usage, and recover counts
     #[command(subcommand)]
+    #[command(after_long_help = "\
+Examples:
+  ipgeo usage report --dev
+  ipgeo usage lag")]
     Usage(usage::UsageVerb),
-    /// Fetch, compile and inspect geo databases
+    /// Fetch, compile, compare and roll out geo databases
     #[command(subcommand)]
+    #[command(after_long_help = "\
+Examples:
+  ipgeo geo fetch && ipgeo geo build
+  ipgeo geo rollout")]
     Geo(geo::GeoVerb),
-    /// Tell what a month costs, before it is run
+    /// Show the status of each region
+    Status(status::StatusArgs),
+    /// Measure each region's latency from this machine
+    Probe(probe::ProbeArgs),
+    /// Show the logs of all regions, merged by time
+    Logs(logs::LogsArgs),
+    /// Check the deployment and suggest fixes
+    Doctor(doctor::DoctorArgs),
+    /// Estimate the monthly bill
     Cost(cost::CostArgs),
-    /// Play a day of calls: how far beyond limits, how late, how many writes
+    /// Simulate a day of traffic: quota overshoot, lag, writes
     Simulate(simulate::SimulateArgs),
     /// Explain limits
     #[command(subcommand)]
+    #[command(after_long_help = "\
+Examples:
+  ipgeo quota explain --tier startup --rate 20")]
     Quota(quota::QuotaVerb),
-    /// Print the JSON Schema of regions.toml
-    Schema,
-    /// Show the logs of all regions as one
-    Logs(logs::LogsArgs),
-    /// Measure every region from here
-    Probe(probe::ProbeArgs),
-    /// Look whether everything is well, and say what to do where it is not
-    Doctor(doctor::DoctorArgs),
-    /// Write a first regions.toml
+    /// Create a regions.toml
     Init(init::InitArgs),
-    /// Print what makes a shell complete ipgeo's verbs, regions and API keys
+    /// Print the JSON Schema of regions.toml
+    #[command(after_long_help = "\
+Examples:
+  ipgeo schema > regions.schema.json")]
+    Schema,
+    /// Generate shell completions
     Completions(completions::CompletionsArgs),
-    /// Print the manual page, or write a page for every verb
+    /// Generate manual pages
     Man(man::ManArgs),
 }
 
 impl Verb {
     /// The output formats that the verb supports.
-    fn forms(&self) -> Forms {
+    fn forms(&self) -> Formats {
         match self {
             Self::Keys(_)
             | Self::Plan(_)
@@ -134,31 +121,30 @@ impl Verb {
             | Self::Simulate(_)
             | Self::Quota(_)
             | Self::Probe(_)
-            | Self::Doctor(_) => Forms::ALL,
+            | Self::Doctor(_) => Formats::ALL,
             Self::Render(args) => args.forms(),
             Self::Status(args) => args.forms(),
             Self::Traffic(verb) => verb.forms(),
             Self::Usage(verb) => verb.forms(),
             Self::Geo(verb) => verb.forms(),
             Self::Logs(args) => args.forms(),
-            Self::Deploy(_) | Self::Destroy(_) | Self::Dev(_) => Forms::EVENTS,
-            Self::Iam(_) | Self::Schema => Forms::DOCUMENT,
-            Self::Init(_) | Self::Completions(_) | Self::Man(_) => Forms::TEXT,
+            Self::Deploy(_) | Self::Destroy(_) | Self::Dev(_) => Formats::EVENTS,
+            Self::Iam(_) | Self::Schema => Formats::DOCUMENT,
+            Self::Init(_) | Self::Completions(_) | Self::Man(_) => Formats::TEXT,
         }
     }
 }
 
-/// The whole command line.
 fn command() -> Command {
-    with_candidates(Cli::command())
+    with_candidates(with_groups(Cli::command()))
 }
 
-/// Answers a shell that asks for completion; whether one did.
+/// Answers a shell that requests completion. Returns whether one did.
 fn completed() -> bool {
-    let here = std::env::current_dir().ok();
-    let asked = CompleteEnv::with_factory(command).var(COMPLETE_VARIABLE).bin("ipgeo");
-    // A shell has no place to show an error in.
-    asked.try_complete(std::env::args_os(), here.as_deref()).unwrap_or(true)
+    let current = std::env::current_dir().ok();
+    let request = CompleteEnv::with_factory(command).var(COMPLETE_VARIABLE).bin("ipgeo");
+    // A shell cannot show an error.
+    request.try_complete(std::env::args_os(), current.as_deref()).unwrap_or(true)
 }
 
 /// Runs the program.
@@ -166,25 +152,25 @@ pub fn main() -> Exit {
     if completed() {
         return Exit::Done;
     }
-    let mut cli = match Cli::try_parse() {
+    let mut cli = match command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
-            // An argument that is wrong is repeated, and may be an API key that stands in the wrong place.
+            // The message repeats the wrong argument, which may be an API key in the wrong place.
             let text = error.render().to_string();
             match without_api_keys(&text) {
-                // What can't be printed can't be told about either.
+                // There is no other place to report that printing failed.
                 Cow::Borrowed(_) => drop(error.print()),
-                Cow::Owned(masked) => output::say(masked.trim_end()),
+                Cow::Owned(masked) => output::print_note(masked.trim_end()),
             }
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
     cli.shared = cli.shared.settled();
-    cli.shared.color.choose();
+    cli.shared.color.apply();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            report_error(&anyhow::Error::from(error).context("start the program's runtime"));
+            report_error(&anyhow::Error::from(error).context("start the async runtime"));
             return Exit::Failed;
         }
     };
@@ -195,7 +181,7 @@ pub fn main() -> Exit {
         Ok(exit) => exit,
         Err(error) => {
             report_error(&error);
-            Exit::of(&error)
+            Exit::from_error(&error)
         }
     }
 }
@@ -232,9 +218,12 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use ipgeo_contract::Limit;
 
     use super::*;
+    use crate::cmd::groups::GROUPS;
 
     const DOCS: [&str; 6] = [
         include_str!("../../README.md"),
@@ -250,11 +239,105 @@ mod tests {
         command().debug_assert();
     }
 
-    /// Collects the help of a command and its subcommands.
-    fn helps(mut command: Command, out: &mut Vec<String>) {
-        out.push(command.render_long_help().to_string());
-        for below in command.get_subcommands() {
-            helps(below.clone(), out);
+    /// A command and all its subcommands, as built by clap, at a width.
+    fn commands(width: usize) -> Vec<Command> {
+        fn collect(command: &Command, into: &mut Vec<Command>) {
+            into.push(command.clone());
+            for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+                collect(below, into);
+            }
+        }
+        let (mut root, mut all) = (command().term_width(width), Vec::new());
+        root.build();
+        collect(&root, &mut all);
+        all
+    }
+
+    fn name(command: &Command) -> String {
+        command.get_bin_name().unwrap_or("ipgeo").to_owned()
+    }
+
+    fn helps() -> Vec<String> {
+        commands(200).iter_mut().map(|command| command.render_long_help().to_string()).collect()
+    }
+
+    /// What the help of every command says is reviewed as a snapshot, and fits a screen.
+    #[test]
+    fn short_help_fits_a_screen() {
+        let mut all = String::new();
+        for mut command in commands(80) {
+            let text = command.render_help().to_string();
+            let name = name(&command);
+            assert!(text.lines().count() <= 40, "{name}: {} lines", text.lines().count());
+            let wide = text.lines().find(|line| line.chars().count() > 80);
+            assert_eq!(wide, None, "{name}");
+            let _infallible = writeln!(all, "$ {name} -h\n{text}");
+        }
+        insta::assert_snapshot!("short_help", all);
+    }
+
+    /// The common options are the same in every help: the snapshot has them once.
+    fn without_common_options(text: &str) -> String {
+        let mut is_common = false;
+        let own = text.lines().filter(|line| {
+            if !line.starts_with(' ') && !line.is_empty() {
+                is_common = line.starts_with("Common options:");
+            }
+            !is_common
+        });
+        own.map(str::trim_end).collect::<Vec<_>>().join("\n") + "\n"
+    }
+
+    #[test]
+    fn long_help_adds_details_and_examples() {
+        let mut all = String::new();
+        for mut command in commands(80) {
+            let text = command.render_long_help().to_string();
+            let name = name(&command);
+            assert!(
+                name == "ipgeo" || text.lines().any(|line| line.starts_with("  ipgeo ")),
+                "{name} has no example"
+            );
+            let text = if name == "ipgeo" { text } else { without_common_options(&text) };
+            let _infallible = writeln!(all, "$ {name} --help\n{text}");
+        }
+        insta::assert_snapshot!("long_help", all);
+    }
+
+    #[test]
+    fn every_verb_is_in_one_group_with_its_description() {
+        let command = command();
+        let help = command.clone().render_help().to_string();
+        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, verbs)| verbs.iter().copied()).collect();
+        let verbs: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+        assert_eq!(grouped, verbs, "the order is the one of the groups, for completions");
+        for verb in command.get_subcommands() {
+            let about = verb.get_about().expect("a description").to_string();
+            let ending = format!("{:<13}{about}", verb.get_name());
+            assert_eq!(help.lines().filter(|line| line.ends_with(&ending)).count(), 1, "{ending}");
+        }
+    }
+
+    #[test]
+    fn help_is_a_verb_too() {
+        let outcome = |args: &[&str]| command().try_get_matches_from(args).map_err(|error| error.kind());
+        for args in [&["ipgeo", "help"][..], &["ipgeo", "help", "plan"], &["ipgeo", "help", "keys", "create"]]
+        {
+            assert_eq!(outcome(args).err(), Some(clap::error::ErrorKind::DisplayHelp), "{args:?}");
+        }
+        assert!(outcome(&["ipgeo", "help", "nonsense"]).is_err());
+    }
+
+    /// Common options work before and after a verb.
+    #[test]
+    fn common_options_may_stand_anywhere() {
+        for args in [
+            ["ipgeo", "--json", "keys", "list"],
+            ["ipgeo", "keys", "--json", "list"],
+            ["ipgeo", "keys", "list", "--json"],
+        ] {
+            let matches = command().try_get_matches_from(args).expect("valid");
+            assert!(Cli::from_arg_matches(&matches).expect("valid").shared.json, "{args:?}");
         }
     }
 
@@ -285,23 +368,22 @@ mod tests {
 
     /// The program accepts every example of the help texts and the documents: verbs, flags and numbers.
     #[test]
-    fn every_example_of_help_and_documents_is_taken() {
-        let mut texts = Vec::new();
-        helps(command(), &mut texts);
-        let of_help =
+    fn every_example_of_help_and_documents_is_valid() {
+        let texts = helps();
+        let from_help =
             texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("  ipgeo "));
-        let of_docs =
+        let from_docs =
             DOCS.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("$ ipgeo "));
         let mut count = 0;
-        for line in of_help.chain(of_docs) {
+        for line in from_help.chain(from_docs) {
             // Two spaces separate a command from its explanation.
             let rest = line.split("  ").next().unwrap_or(line);
             let words = std::iter::once("ipgeo".to_owned()).chain(words(rest));
-            let taken = command().try_get_matches_from(words);
+            let parsed = command().try_get_matches_from(words);
             assert!(
-                taken.is_ok(),
+                parsed.is_ok(),
                 "{line}: {}",
-                taken.err().map(|error| error.to_string()).unwrap_or_default()
+                parsed.err().map(|error| error.to_string()).unwrap_or_default()
             );
             count += 1;
         }
@@ -356,10 +438,10 @@ mod tests {
 
     /// Every limit in the help, the documents and the shipped file is valid.
     #[test]
-    fn every_limit_of_help_and_documents_is_taken() {
+    fn every_limit_of_help_and_documents_is_valid() {
         let mut texts: Vec<String> = DOCS.map(str::to_owned).to_vec();
         texts.push(include_str!("../../regions.toml").to_owned());
-        helps(command(), &mut texts);
+        texts.extend(helps());
         let mut count = 0;
         let part = |c: char| !(c.is_ascii_alphanumeric() || "_./".contains(c));
         for word in texts.iter().flat_map(|text| text.split(part)) {

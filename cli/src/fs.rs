@@ -1,11 +1,13 @@
-//! Writes files atomically: to a temporary file, then renamed. It also sets permissions: requested output follows the
-//! umask; `ipgeo`'s own state is readable by its owner only, from creation.
+//! Writes files atomically: to a temporary file, which is renamed once it is complete. It also sets permissions: requested
+//! output follows the umask; `ipgeo`'s own state is accessible by its owner only, from creation.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufWriter, Read as _, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use rustix::fs::Mode;
+use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 /// Permissions before the umask.
@@ -14,36 +16,55 @@ const PRIVATE: u32 = 0o600;
 const PRIVATE_FOLDER: u32 = 0o700;
 /// Permission bits of group and others.
 const OTHERS: u32 = 0o077;
+/// Buffer of [`write_streamed`]: databases are large.
+const BUFFER_BYTES: usize = 1 << 20;
 
-/// Whether a file that is there may be replaced.
+/// Whether an existing file may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replace {
-    /// It is replaced.
+pub(crate) enum Replace {
+    /// An existing file is replaced.
     Yes,
-    /// It is kept, and the write fails with `AlreadyExists`.
+    /// The write fails with `AlreadyExists`.
     No,
 }
 
-/// Fails if the folder of a requested file is missing.
-pub fn in_a_folder(path: &Path) -> io::Result<()> {
-    let folder = folder_of(path);
+/// Fails if the folder of a requested file is missing, which is usually a typo.
+pub(crate) fn require_folder(path: &Path) -> io::Result<()> {
+    let folder = parent_folder(path);
     if folder.is_dir() {
         return Ok(());
     }
     Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no folder {}", folder.display())))
 }
 
-/// Writes requested output to `path`. The folder must exist: a missing one is usually a typo.
-pub fn write_whole(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
-    in_a_folder(path)?;
-    write(temporary(folder_of(path))?, path, bytes, replace)
+/// Writes requested output to `path`. The folder must exist.
+pub(crate) fn write_output(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
+    require_folder(path)?;
+    let mut file = shared_temporary(parent_folder(path))?;
+    file.write_all(bytes)?;
+    persist(file, path, replace)
+}
+
+/// Replaces `path` by requested output that `write` streams; creates missing folders. If `write` fails, the old file remains.
+pub(crate) fn write_streamed(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+) -> io::Result<()> {
+    let folder = parent_folder(path);
+    std::fs::create_dir_all(folder)?;
+    let mut file = shared_temporary(folder)?;
+    let mut writer = BufWriter::with_capacity(BUFFER_BYTES, file.as_file_mut());
+    write(&mut writer)?;
+    writer.flush()?;
+    drop(writer);
+    persist(file, path, Replace::Yes)
 }
 
 /// The first bytes of every page that we write.
 const PAGE: &[u8] = b"<!doctype html";
 
 /// Writes an HTML page. It replaces only an earlier page: any other existing file was probably named by mistake.
-pub fn write_page(path: &Path, page: &str) -> io::Result<()> {
+pub(crate) fn write_page(path: &Path, page: &str) -> io::Result<()> {
     let mut head = [0; PAGE.len()];
     match File::open(path).and_then(|mut file| file.read(&mut head)) {
         Ok(read) if read > 0 && !head.eq_ignore_ascii_case(PAGE) => Err(io::Error::new(
@@ -51,19 +72,21 @@ pub fn write_page(path: &Path, page: &str) -> io::Result<()> {
             "the file exists and is not an HTML page; name another file, or remove it first",
         )),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => write_whole(path, page.as_bytes(), Replace::Yes),
+        _ => write_output(path, page.as_bytes(), Replace::Yes),
     }
 }
 
-/// Writes `bytes` to `path`, readable by the owner only; creates missing folders.
-pub fn write_private(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
-    let folder = folder_of(path);
-    private_folder(folder)?;
-    write(NamedTempFile::new_in(folder)?, path, bytes, replace)
+/// Writes `bytes` to `path`, accessible by the owner only; creates missing folders.
+pub(crate) fn write_private(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
+    let folder = parent_folder(path);
+    create_private_folder(folder)?;
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    persist(file, path, replace)
 }
 
-fn write(mut file: NamedTempFile, path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
-    file.write_all(bytes)?;
+/// Gives a complete temporary file its name. Its content is on the disk first, so that a crash leaves no empty file.
+pub(crate) fn persist(file: NamedTempFile, path: &Path, replace: Replace) -> io::Result<()> {
     file.as_file().sync_all()?;
     match replace {
         Replace::Yes => file.persist(path),
@@ -73,52 +96,67 @@ fn write(mut file: NamedTempFile, path: &Path, bytes: &[u8], replace: Replace) -
     .map_err(|error| error.error)
 }
 
+/// A file's SHA-256 and size.
+pub(crate) fn hash_file(path: &Path) -> io::Result<([u8; 32], u64)> {
+    let (mut file, mut hasher, mut bytes) = (File::open(path)?, Sha256::new(), 0);
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok((hasher.finalize().into(), bytes)),
+            count => {
+                hasher.update(&chunk[..count]);
+                bytes += count as u64;
+            }
+        }
+    }
+}
+
 /// The folder of a file.
-pub fn folder_of(path: &Path) -> &Path {
+pub(crate) fn parent_folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A temporary file in a folder, for requested output; renamed once complete.
-pub fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+fn shared_temporary(folder: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().permissions(Permissions::from_mode(SHARED)).tempfile_in(folder)
 }
 
-/// Opens a file for appending; a new one is readable by the owner only.
-pub fn private_file(path: &Path) -> io::Result<File> {
+/// Opens a file for appending; a new one is accessible by the owner only.
+pub(crate) fn append_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(PRIVATE).open(path)
 }
 
+/// Opens a file for reading and writing; a new one is accessible by the owner only.
+pub(crate) fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(PRIVATE).open(path)
+}
+
 /// Creates a folder and its parents, accessible by the owner only. An existing folder is not changed.
-pub fn private_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path)
 }
 
 /// Sets the umask so that all files this process creates, including those of libraries, are accessible by the owner only.
-pub fn keep_private() {
-    #[expect(unsafe_code, reason = "the system's call has no safe form in the standard library")]
-    // SAFETY: it takes a number, touches no memory and can't fail.
-    unsafe {
-        libc::umask(0o077);
-    }
+pub(crate) fn restrict_umask() {
+    rustix::process::umask(Mode::from_raw_mode(OTHERS));
 }
 
 /// Restricts a folder and everything in it to the owner.
-pub fn narrow_all(folder: &Path) -> io::Result<()> {
-    narrow(folder)?;
+pub(crate) fn restrict_tree(folder: &Path) -> io::Result<()> {
+    restrict(folder)?;
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            narrow_all(&entry.path())?;
+            restrict_tree(&entry.path())?;
         } else if kind.is_file() {
-            narrow(&entry.path())?;
+            restrict(&entry.path())?;
         }
     }
     Ok(())
 }
 
 /// Removes the permissions of group and others from an existing file or folder.
-pub fn narrow(path: &Path) -> io::Result<()> {
+pub(crate) fn restrict(path: &Path) -> io::Result<()> {
     let mode = std::fs::metadata(path)?.permissions().mode();
     if mode & OTHERS == 0 {
         Ok(())
@@ -136,26 +174,26 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_written_whole_and_kept_when_it_must_be() {
+    fn files_are_written_atomically_and_replaced_only_on_request() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a/b.txt");
-        let missing = write_whole(&path, b"none", Replace::Yes).expect_err("refused");
+        let missing = write_output(&path, b"none", Replace::Yes).expect_err("refused");
         assert!(missing.to_string().starts_with("there is no folder "), "{missing}");
-        assert!(!folder.path().join("a").exists(), "no folder is made");
+        assert!(!folder.path().join("a").exists(), "no folder is created");
         write_private(&path, b"none", Replace::No).expect("written");
         std::fs::remove_file(&path).expect("removed");
-        write_whole(&path, b"one", Replace::No).expect("written");
-        let refused = write_whole(&path, b"two", Replace::No).expect_err("refused");
+        write_output(&path, b"one", Replace::No).expect("written");
+        let refused = write_output(&path, b"two", Replace::No).expect_err("refused");
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).expect("a file"), b"one");
-        write_whole(&path, b"two", Replace::Yes).expect("written");
+        write_output(&path, b"two", Replace::Yes).expect("written");
         assert_eq!(std::fs::read(&path).expect("a file"), b"two");
         let left = std::fs::read_dir(path.parent().expect("a folder")).expect("a folder").count();
-        assert_eq!(left, 1, "nothing is left beside it");
+        assert_eq!(left, 1, "no temporary file is left");
     }
 
     #[test]
-    fn a_page_replaces_a_page_and_nothing_else() {
+    fn a_page_replaces_only_a_page() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("usage.html");
         for page in ["<!doctype html><p>1", "<!DOCTYPE html><p>2"] {
@@ -169,27 +207,49 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&path).expect("a file"), other);
         }
         std::fs::write(&path, "").expect("emptied");
-        write_page(&path, "<!doctype html>").expect("an empty file holds nothing");
-        assert!(write_page(folder.path(), "<!doctype html>").is_err(), "a folder is no page");
+        write_page(&path, "<!doctype html>").expect("an empty file can be replaced");
+        assert!(write_page(folder.path(), "<!doctype html>").is_err(), "a folder is not a page");
     }
 
     #[test]
-    fn what_is_kept_for_the_owner_is_the_owners_from_the_first_and_narrowed_when_it_was_not() {
+    fn private_files_are_private_from_creation_and_wider_permissions_are_restricted() {
         let folder = tempfile::tempdir().expect("a folder");
         let (kept, written) = (folder.path().join("kept/log"), folder.path().join("written/key"));
-        private_folder(kept.parent().expect("a folder")).expect("made");
+        create_private_folder(kept.parent().expect("a folder")).expect("created");
         assert_eq!(mode(kept.parent().expect("a folder")), 0o700);
-        private_file(&kept).expect("made").write_all(b"a").expect("written");
+        append_private(&kept).expect("created").write_all(b"a").expect("written");
         write_private(&written, b"a", Replace::Yes).expect("written");
         assert_eq!((mode(&kept), mode(&written)), (0o600, 0o600));
 
-        private_file(&kept).expect("opened").write_all(b"b").expect("written");
+        append_private(&kept).expect("opened").write_all(b"b").expect("written");
         assert_eq!(std::fs::read(&kept).expect("a file"), b"ab");
 
         for (path, wide) in [(&kept, 0o664), (&folder.path().to_owned(), 0o755)] {
             std::fs::set_permissions(path, Permissions::from_mode(wide)).expect("widened");
         }
-        narrow_all(folder.path()).expect("narrowed");
+        let opened = folder.path().join("opened");
+        open_private(&opened).expect("created").write_all(b"ab").expect("written");
+        assert_eq!(mode(&opened), 0o600);
+        let mut text = String::new();
+        open_private(&opened).expect("opened").read_to_string(&mut text).expect("read");
+        assert_eq!(text, "ab", "it is not truncated");
+
+        restrict_tree(folder.path()).expect("restricted");
         assert_eq!((mode(&kept), mode(folder.path())), (0o600, 0o700));
+    }
+
+    #[test]
+    fn a_failed_stream_leaves_the_old_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a/b.mmdb");
+        write_streamed(&path, |file| file.write_all(b"one")).expect("written");
+        let failed = write_streamed(&path, |file| {
+            file.write_all(b"two")?;
+            Err(io::Error::other("no"))
+        });
+        assert_eq!(failed.expect_err("failed").to_string(), "no");
+        assert_eq!(std::fs::read(&path).expect("a file"), b"one");
+        let left = std::fs::read_dir(parent_folder(&path)).expect("a folder").count();
+        assert_eq!(left, 1, "no temporary file is left");
     }
 }

@@ -2,21 +2,97 @@
 
 // The SDK's futures are nested deeper than the compiler's default patience.
 #![recursion_limit = "256"]
+#![expect(missing_docs, reason = "no library for others: a doc comment that only repeats a name is left out")]
 
-pub mod aws;
-pub mod cli;
-pub mod cmd;
-pub mod complete;
-pub mod config;
-pub mod cost;
-pub mod dev;
-pub mod fs;
-pub mod geo;
-pub mod infra;
-pub mod keys;
-pub mod observe;
-pub mod quota;
-pub mod simulate;
-pub mod ui;
-pub mod usage;
-pub mod world;
+mod args;
+mod aws;
+mod cli;
+mod cmd;
+mod completion;
+mod config;
+mod cost;
+mod dev;
+mod fs;
+mod geo;
+mod infra;
+mod keys;
+mod observe;
+mod quota;
+mod simulate;
+mod ui;
+mod usage;
+mod world;
+
+pub use cli::main;
+
+/// What benches and integration tests use. Not an interface for others: it changes without notice.
+#[doc(hidden)]
+pub mod internals {
+    pub mod aws {
+        pub use crate::aws::Home;
+    }
+    pub mod config {
+        pub use crate::config::{Config, PLACES, parse};
+    }
+    pub mod dev {
+        pub use crate::dev::{Options, World};
+    }
+    pub mod geo {
+        pub mod sources {
+            pub use crate::geo::sources::{
+                FetchError, FetchOutcome, Lock, LockError, Places, Web, compile, fetch, fetched, pin,
+                sha256_of, verify,
+            };
+        }
+    }
+    pub mod infra {
+        pub mod cloud {
+            pub use crate::infra::cloud::{
+                Ask, CloudRead, CloudWrite, Done, Probe, ProbeTarget, ProbeTargets, Problem, Progress,
+                Report, StepError, explain, observe,
+            };
+        }
+        pub mod deploy {
+            pub use crate::infra::deploy::{
+                DatabaseRollout, DeployOutcome, Event, EventLine, ExecuteOptions, RolloutError, Run, SCHEMA,
+                Sink, Stop, execute, plan_rollout, served_digests,
+            };
+        }
+        pub mod plan {
+            pub use crate::infra::plan::{
+                AccessState, Action, Alias, ArtifactFile, BucketKind, CREATE_ONLY, DataKind, DestroyOptions,
+                Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Op, PROTECTED, Plan, PlanError,
+                PlanOptions, ProbeSpec, Problem, Record, RecordChange, RecordKind, ResourceChange, Scope,
+                StackChange, Step, TierLimit, TrafficChange, TrafficError, Wave, WaveKind, Zone, compare,
+                destroy, drain_or_attach, plan, replaces, replicas_of, rollback, show,
+            };
+        }
+        pub mod stacks {
+            pub use crate::infra::stacks::{
+                ArtifactRef, ArtifactSet, DataPolicy, Names, RenderError, Renderer, Replica, Resource, Stack,
+                StackKind, Template,
+            };
+        }
+    }
+    pub mod keys {
+        pub use crate::keys::KeyStore;
+    }
+    pub mod observe {
+        pub mod probe {
+            pub use crate::observe::probe::{ProbeClient, ProbeState, ProbedEdge, measure_all, summarise};
+        }
+    }
+    pub mod usage {
+        pub mod report {
+            pub use crate::usage::report::{DayRange, GroupBy, LagRow, report};
+        }
+        pub mod report_page {
+            pub use crate::usage::report_page::{
+                CostSoFar, Headroom, KeyCalls, PageFacts, RegionCalls, page,
+            };
+        }
+    }
+    pub mod world {
+        pub use crate::world::WorldFile;
+    }
+}

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ipgeo::cli::main().into()
+    ipgeo::main().into()
 }

@@ -4,33 +4,32 @@
 //! The system releases the lock however the process ends. A port that answers proves nothing: another program may have it
 //! by now. A random nonce in both files distinguishes runs.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipgeo_contract::RegionName;
 use serde::{Deserialize, Serialize};
 
-use crate::fs::{narrow, private_folder};
+use crate::fs::{Replace, create_private_folder, open_private, restrict, write_private};
 
 mod key;
 
-pub use key::{RANDOM_BYTES, WorldKey};
+pub(crate) use key::{RANDOM_BYTES, WorldKey};
 
-/// Version of the file's shape.
-pub const SCHEMA: u32 = 1;
+/// Version of the file format.
+pub(crate) const SCHEMA: u32 = 1;
 const FILE_NAME: &str = "world.json";
 const LOCK_NAME: &str = "world.lock";
 /// Attempts to take the lock, and the delay between them: a verb that checks for a running `ipgeo dev` holds it briefly.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
-/// A running world.
+/// A running local service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorldFile {
-    /// Version of this shape.
+    /// `SCHEMA`.
     pub schema: u32,
     /// The process that runs it.
     pub pid: u32,
@@ -45,24 +44,24 @@ pub struct WorldFile {
     pub access_table: String,
     /// Name of the ledger.
     pub ledger_table: String,
-    /// The folder of the copy that is kept of the usage stream; none: the world is in memory only.
+    /// The folder of the usage stream's copy; `None`: state is in memory only.
     #[serde(default)]
     pub stream: Option<PathBuf>,
-    /// The access key of its stores; so only the owner may read this file.
+    /// The access key of its stores. Because of it, only the file's owner may read it.
     #[serde(default)]
     pub key: WorldKey,
-    /// Every region, in the file's order.
+    /// Every region, in the order of regions.toml.
     pub regions: Vec<WorldRegion>,
 }
 
-/// One region of a running world.
+/// One region of a running local service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorldRegion {
-    /// Its name.
+    /// The region's name.
     pub region: RegionName,
-    /// URL of its API.
+    /// URL of the API.
     pub url: String,
-    /// URL of its DynamoDB.
+    /// URL of the region's DynamoDB.
     pub dynamodb: String,
 }
 
@@ -71,21 +70,21 @@ const STATE: &str = ".ipgeo";
 
 /// Creates the state folder, accessible by the owner only. An existing folder with the default name is restricted too;
 /// others, such as `/tmp`, are left alone, because the files in them are private themselves.
-pub fn make_state(state: &Path) -> std::io::Result<()> {
-    private_folder(state)?;
-    if state.file_name().is_some_and(|name| name == STATE) { narrow(state) } else { Ok(()) }
+pub(crate) fn create_state_folder(state: &Path) -> std::io::Result<()> {
+    create_private_folder(state)?;
+    if state.file_name().is_some_and(|name| name == STATE) { restrict(state) } else { Ok(()) }
 }
 
-/// Why there is no running world to talk to.
+/// Why no running local service was found, or the state folder can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
     /// There is no file.
-    #[error("no world is running in {0}; start one with `ipgeo dev`")]
+    #[error("`ipgeo dev` is not running in {0}\nhelp: start it, or name its state folder with `--state`")]
     None(PathBuf),
     /// The file exists but its process has ended.
-    #[error("the world of {0} has ended without a word; start it again with `ipgeo dev`")]
+    #[error("`ipgeo dev` in {0} is no longer running\nhelp: start it again")]
     Gone(PathBuf),
-    /// Another process has the folder.
+    /// Another process holds the folder's lock.
     #[error(
         "`ipgeo dev` is already running in {}, as {holder}\nhelp: stop it, or use another folder with `--state`",
         state.display()
@@ -97,7 +96,7 @@ pub enum WorldError {
         holder: String,
     },
     /// The folder can't be locked.
-    #[error("{path} can't be locked")]
+    #[error("can't lock {path}")]
     Lock {
         /// The file.
         path: PathBuf,
@@ -105,8 +104,8 @@ pub enum WorldError {
         #[source]
         source: std::io::Error,
     },
-    /// The file is there and is not ours.
-    #[error("{path} can't be read; remove it, and start a world with `ipgeo dev`")]
+    /// The file can't be read or has another format.
+    #[error("can't read {path}\nhelp: remove it, and start `ipgeo dev` again")]
     Broken {
         /// The file.
         path: PathBuf,
@@ -115,7 +114,7 @@ pub enum WorldError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The file can't be written.
-    #[error("{path} can't be written")]
+    #[error("can't write {path}")]
     Write {
         /// The file.
         path: PathBuf,
@@ -134,7 +133,7 @@ impl WorldFile {
     /// The `ipgeo dev` in a state folder, if its process is still running.
     pub fn find(state: &Path) -> Result<Self, WorldError> {
         let world = Self::read(state)?;
-        match Holder::of(state) {
+        match Holder::find(state) {
             Some(holder) if holder.nonce == world.nonce => Ok(world),
             _ => Err(WorldError::Gone(state.to_owned())),
         }
@@ -157,28 +156,28 @@ impl WorldFile {
         if world.schema == SCHEMA {
             Ok(world)
         } else {
-            Err(broken(format!("it is of version {}, this program reads {SCHEMA}", world.schema).into()))
+            Err(broken(
+                format!("its format has version {}; this program reads version {SCHEMA}", world.schema)
+                    .into(),
+            ))
         }
     }
 
-    /// Writes the file, whole or not at all.
+    /// Writes the file atomically.
     pub fn write(&self, state: &Path) -> Result<(), WorldError> {
         let path = state.join(FILE_NAME);
         let failed = |source| WorldError::Write { path: path.clone(), source };
         let json = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
-        let mut file = tempfile::NamedTempFile::new_in(state).map_err(failed)?;
-        file.write_all(&json).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(())
+        write_private(&path, &json, Replace::Yes).map_err(failed)
     }
 
-    /// Removes the file of an ended world; one that is gone already is as good.
+    /// Removes the file, if it is there.
     pub fn remove(state: &Path) {
         let _removed_or_gone = std::fs::remove_file(state.join(FILE_NAME));
     }
 }
 
-/// Who holds the lock; the lock's file says it.
+/// The process that holds the lock, as written in the lock file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Holder {
     pid: u32,
@@ -186,8 +185,8 @@ struct Holder {
 }
 
 impl Holder {
-    /// The process that holds a folder's lock, if one does.
-    fn of(state: &Path) -> Option<Self> {
+    /// The process that holds a folder's lock, if any.
+    fn find(state: &Path) -> Option<Self> {
         let mut file = File::open(state.join(LOCK_NAME)).ok()?;
         // A shared lock, so that verbs that check at the same time do not see each other. It is released with the file.
         match file.try_lock_shared() {
@@ -206,19 +205,17 @@ impl Holder {
 
 /// The lock on a state folder, held until dropped or until the process ends in any way.
 #[derive(Debug)]
-pub struct StateLock {
+pub(crate) struct StateLock {
     _file: File,
     nonce: String,
 }
 
 impl StateLock {
     /// Locks a folder, or reports which process holds it. `nonce` is random. Removes the file of a run that has ended.
-    pub fn take(state: &Path, nonce: String) -> Result<Self, WorldError> {
+    pub(crate) fn take(state: &Path, nonce: String) -> Result<Self, WorldError> {
         let path = state.join(LOCK_NAME);
         let failed = |source| WorldError::Lock { path: path.clone(), source };
-        let mut options = OpenOptions::new();
-        let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let mut file = opened.map_err(failed)?;
+        let mut file = open_private(&path).map_err(failed)?;
         let mut tries_left = LOCK_TRIES;
         while let Err(error) = file.try_lock() {
             match error {
@@ -244,7 +241,7 @@ impl StateLock {
     }
 
     /// The nonce of this run.
-    pub fn nonce(&self) -> &str {
+    pub(crate) fn nonce(&self) -> &str {
         &self.nonce
     }
 }
@@ -269,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_world_is_found_while_its_process_holds_the_folder_and_no_other_world_is_taken_for_it() {
+    fn a_service_is_found_while_its_process_holds_the_lock_and_not_confused_with_another_run() {
         let state = tempfile::tempdir().expect("a folder");
         let find = || WorldFile::find(state.path());
         assert!(matches!(find(), Err(WorldError::None(_))));
@@ -291,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_has_one_holder_and_the_second_is_told_which() {
+    fn a_second_process_learns_which_process_holds_the_lock() {
         let state = tempfile::tempdir().expect("a folder");
         let lock = StateLock::take(state.path(), "one".into()).expect("it is free");
         let refused = StateLock::take(state.path(), "two".into()).expect_err("it is taken");

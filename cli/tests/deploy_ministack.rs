@@ -100,8 +100,8 @@ fn kept(regions: &[&str]) -> BTreeSet<String> {
 fn memory(service: &Service, regions: &[&str]) -> Vec<u64> {
     let path = format!("/2015-03-31/functions/{NAME}-lookup/configuration");
     let ask = |region: &&str| {
-        let told = service.raw.rest(region, "lambda", "GET", &path, "").expect("a function");
-        serde_json::from_str::<Value>(&told).expect("JSON")["MemorySize"].as_u64().unwrap_or_default()
+        let answer = service.raw.rest(region, "lambda", "GET", &path, "").expect("a function");
+        serde_json::from_str::<Value>(&answer).expect("JSON")["MemorySize"].as_u64().unwrap_or_default()
     };
     regions.iter().map(ask).collect()
 }
@@ -111,8 +111,9 @@ fn usage_lines(service: &Service, regions: &[&str]) -> Vec<String> {
     let mut lines = Vec::new();
     for region in regions {
         let body = json!({ "logGroupName": format!("/aws/lambda/{NAME}-lookup") });
-        let told = service.raw.json(region, "logs", "Logs_20140328.FilterLogEvents", &body).expect("events");
-        let events = told["events"].as_array().cloned().unwrap_or_default();
+        let answer =
+            service.raw.json(region, "logs", "Logs_20140328.FilterLogEvents", &body).expect("events");
+        let events = answer["events"].as_array().cloned().unwrap_or_default();
         let text = events.iter().filter_map(|event| event["message"].as_str()).flat_map(str::lines);
         lines.extend(text.filter(|line| line.starts_with("{\"ipgeo\":1")).map(str::to_owned));
     }
@@ -212,7 +213,7 @@ fn ten_regions_from_nothing_to_nothing() {
     service.settles(&TEN, &whole(&wish.regions));
     assert!(service.plan().1);
 
-    data_is_kept(service, &wish);
+    data_is_retained(service, &wish);
 }
 
 /// What every edge has written about an API key reaches the report, once.
@@ -252,7 +253,7 @@ fn usage_is_counted(service: &Service, key: &str) {
 }
 
 /// Without `--delete-data` the data stays.
-fn data_is_kept(service: &Service, wish: &Wish) {
+fn data_is_retained(service: &Service, wish: &Wish) {
     let wrong = service.exits(2, &["destroy", "--confirm", "another", "--no-input"]);
     assert!(wrong.stderr.contains(NAME), "{}", wrong.stderr);
     assert_eq!(service.census(&TEN), whole(&wish.regions));
@@ -298,9 +299,9 @@ fn make_zone(service: &Service) -> String {
 /// The zone's records beside its own two: `name type region`.
 fn records(service: &Service, zone: &str) -> BTreeSet<String> {
     let path = format!("/2013-04-01/hostedzone/{zone}/rrset");
-    let told = service.raw.rest("us-east-1", "route53", "GET", &path, "").expect("records");
+    let answer = service.raw.rest("us-east-1", "route53", "GET", &path, "").expect("records");
     let one = |set: &str, element: &str| raw::texts(set, element).pop().unwrap_or_default();
-    raw::texts(&told, "ResourceRecordSet")
+    raw::texts(&answer, "ResourceRecordSet")
         .iter()
         .map(|set| {
             format!("{} {} {}", one(set, "Name").trim_end_matches('.'), one(set, "Type"), one(set, "Region"))
@@ -346,10 +347,10 @@ fn a_domain_has_its_records_and_nobody_elses_are_touched() {
     let service = Service::on(&ministack, &recorder.endpoint());
     let _replicas = Replicas::keep(&service.raw, NAME, HOME, &THREE.map(str::to_owned));
     service.wish(&Wish { regions: THREE.to_vec(), memory_mb: 256, domain: true });
-    let told = service.exits(1, &service.deploy_arguments()).stderr;
+    let answer = service.exits(1, &service.deploy_arguments()).stderr;
     assert!(
-        told.contains("no public Route 53 zone `example.com`") && told.contains("nothing was changed"),
-        "{told}"
+        answer.contains("no public Route 53 zone `example.com`") && answer.contains("nothing was changed"),
+        "{answer}"
     );
     assert_eq!(service.census(&THREE), BTreeSet::new());
 
@@ -365,12 +366,12 @@ fn a_domain_has_its_records_and_nobody_elses_are_touched() {
     assert!(service.plan().1, "a drained region stays drained");
     traffic(0, "drain", "ap-south-1");
     let refused = traffic(1, "drain", HOME);
-    assert!(refused.contains("the last region that is routed"), "{refused}");
+    assert!(refused.contains("is the last attached region that answers"), "{refused}");
     assert_eq!(records(&service, &zone), expected_records(&[HOME], true));
     traffic(0, "attach", "us-east-1");
     traffic(0, "attach", "ap-south-1");
     assert_eq!(records(&service, &zone), expected_records(&THREE, false));
-    assert!(traffic(0, "attach", "ap-south-1").contains("so already"));
+    assert!(traffic(0, "attach", "ap-south-1").contains("is already attached"));
 
     service.exits(0, &["destroy", "--confirm", NAME, "--delete-data", "--no-input"]);
     assert_eq!(records(&service, &zone), expected_records(&[], false));

@@ -370,7 +370,7 @@ fn another_program_on_the_port_of_a_killed_world_is_not_taken_for_it() {
     ] {
         let output = place.run(verb);
         assert_eq!(output.status.code(), Some(1), "{verb:?}");
-        assert!(said(&output).contains("start it again with `ipgeo dev`"), "{verb:?}: {}", said(&output));
+        assert!(said(&output).contains("is no longer running"), "{verb:?}: {}", said(&output));
     }
     let mut dev = place.dev(&[]);
     place.done(&["keys", "list", "--dev"]);

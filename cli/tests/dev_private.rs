@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use ipgeo::aws::Home;
-use ipgeo::world::WorldFile;
+use ipgeo::internals::aws::Home;
+use ipgeo::internals::world::WorldFile;
 use support::{CONFIG, Dev, done, run, stderr, wait_for, with_input};
 
 /// The whole answer to a request of these headers.
@@ -217,7 +217,7 @@ fn a_damaged_store_is_never_replaced_by_an_empty_one() {
     let kept = std::fs::read(store(&copy)).expect("a store");
     std::fs::write(store(&copy), "not a database, but some text that is longer than a header")
         .expect("written");
-    refused("it is a copy of home's: remove the file and start again");
+    refused("it is only a copy of home's: remove the file and start again");
     std::fs::remove_file(store(&copy)).expect("removed");
     assert!(!kept.is_empty());
 

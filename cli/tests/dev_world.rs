@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use ipgeo::aws::Home;
-use ipgeo::config::{self, Config};
-use ipgeo::dev::{Options, World};
-use ipgeo::keys::KeyStore as _;
-use ipgeo::world::WorldFile;
+use ipgeo::internals::aws::Home;
+use ipgeo::internals::config::{self, Config};
+use ipgeo::internals::dev::{Options, World};
+use ipgeo::internals::keys::KeyStore as _;
+use ipgeo::internals::world::WorldFile;
 use ipgeo_contract::{
-    ApiKey, Identity, IdentityKind, KeyRecord, Limit, Month, Period, Status, Verdict, publish_step,
+    ApiKey, Identity, IdentityKind, KeyRecord, Limit, Month, Period, Verdict, publish_step,
 };
 use ipgeo_geo::Database;
 use ipgeo_runtime::dynamo::{AccessTable, Effort, KeyChange, client};
@@ -70,18 +70,13 @@ fn get(agent: &ureq::Agent, url: &str, key: Option<&ApiKey>, address: &str) -> u
 }
 
 fn record(key: &ApiKey, calls: u64) -> KeyRecord {
-    KeyRecord {
-        owner: "test".into(),
-        tier: "startup".into(),
-        limit: Limit { calls, window: ipgeo_contract::Window::Month },
-        status: Status::Active,
-        expires: None,
-        sites: vec![],
-        networks: vec![],
-        hint: key.hint(),
-        created: Timestamp::now(),
-        published: None,
-    }
+    KeyRecord::new(
+        key.hint(),
+        "test",
+        "startup",
+        Limit { calls, window: ipgeo_contract::Window::Month },
+        Timestamp::now(),
+    )
 }
 
 async fn make_keys(home: &Home) -> Vec<(ApiKey, u64)> {
@@ -191,7 +186,7 @@ async fn wait_for_replicas(world: &WorldFile, keys: &[(ApiKey, u64)]) {
 }
 
 async fn ledger_equals(home: &Home, keys: &[(ApiKey, u64)], told: &Told) {
-    let month = Month::of(Timestamp::now());
+    let month = Month::from_time(Timestamp::now());
     until(async || {
         let items = home.ledger.month(month, None).await.map_err(|error| error.to_string())?;
         let by_key: BTreeMap<&Identity, _> = items.iter().map(|item| (&item.identity, item)).collect();
@@ -210,7 +205,7 @@ async fn ledger_equals(home: &Home, keys: &[(ApiKey, u64)], told: &Told) {
         let addresses = items.iter().filter(|item| item.identity.kind() == IdentityKind::Address);
         let charged: u64 = addresses.clone().map(|item| item.charged).sum();
         let crowd: u64 =
-            addresses.clone().filter(|item| item.identity.is_crowd()).map(|item| item.charged).sum();
+            addresses.clone().filter(|item| item.identity.is_pooled()).map(|item| item.charged).sum();
         // The first call of an address in each region is the crowd's; every address has made more.
         let quiet = crowd > 0 && crowd <= (ADDRESSES * config_regions()) as u64;
         if charged == told.anonymous.0 && quiet && addresses.count() == ADDRESSES + 1 {
@@ -228,7 +223,7 @@ fn config_regions() -> usize {
 
 /// What every region's replica says of an API key is on the step where the ledger stands.
 async fn published_everywhere(world: &WorldFile, home: &Home, keys: &[(ApiKey, u64)]) {
-    let month = Month::of(Timestamp::now());
+    let month = Month::from_time(Timestamp::now());
     for region in 0..world.regions.len() {
         let access = access_of(world, region);
         for (key, calls) in keys {
@@ -302,7 +297,7 @@ async fn a_world_keeps_its_counts_over_a_restart() {
         world.stop().await.expect("it stops");
         let reopened = World::start(&config, sample(), &options).await.expect("a world");
         let home = Home::of_world(&reopened.file).expect("home");
-        let item = home.ledger.item(&identity, Month::of(Timestamp::now())).await.expect("a read");
+        let item = home.ledger.item(&identity, Month::from_time(Timestamp::now())).await.expect("a read");
         assert_eq!(item.map(|item| item.charged), Some(round * 10));
         reopened.stop().await.expect("it stops");
     }
@@ -336,7 +331,7 @@ async fn statuses(world: &World, key: Option<&ApiKey>, count: usize) -> Vec<u16>
 }
 
 async fn counted_calls(home: &Home, identity: &Identity) -> u64 {
-    let item = home.ledger.item(identity, Month::of(Timestamp::now())).await.expect("a read");
+    let item = home.ledger.item(identity, Month::from_time(Timestamp::now())).await.expect("a read");
     item.map_or(0, |item| item.charged)
 }
 
@@ -428,8 +423,11 @@ async fn what_a_region_throttles_is_refused_by_its_api_and_never_counted() {
     let answered = told.iter().filter(|status| **status == 200).count() as u64;
     assert!(answered < 20 && told.iter().all(|status| [200, 429].contains(status)), "{told:?}");
     until(async || {
-        let items =
-            home.ledger.month(Month::of(Timestamp::now()), None).await.map_err(|error| error.to_string())?;
+        let items = home
+            .ledger
+            .month(Month::from_time(Timestamp::now()), None)
+            .await
+            .map_err(|error| error.to_string())?;
         let requests: u64 = items.iter().flat_map(|item| item.verdicts.values()).sum();
         if requests == answered { Ok(()) } else { Err(format!("{requests} counted, {answered} answered")) }
     })
@@ -474,14 +472,17 @@ async fn what_was_published_of_a_time_to_come_switches_no_limit_off() {
     let call = move || (0..20).map(|_| get(&agent(), &url, Some(&caller), "51.38.0.1")).collect::<Vec<_>>();
     assert_eq!(tokio::task::spawn_blocking(call).await.expect("answers"), [200; 20]);
     until(async || {
-        let item =
-            home.ledger.item(&identity, Month::of(Timestamp::now())).await.map_err(|e| e.to_string())?;
+        let item = home
+            .ledger
+            .item(&identity, Month::from_time(Timestamp::now()))
+            .await
+            .map_err(|e| e.to_string())?;
         if item.is_some_and(|item| item.charged == 20) { Ok(()) } else { Err("not counted".to_owned()) }
     })
     .await;
     let ahead = Timestamp::now() + jiff::SignedDuration::from_hours(24 * 62);
     let published =
-        ipgeo_contract::Published { period: Period::of(limit.window, ahead), used: 1, as_of: ahead };
+        ipgeo_contract::Published { period: Period::new(limit.window, ahead), used: 1, as_of: ahead };
     ipgeo_runtime::store::PublishWrite::publish(&home.access, &identity, limit, published)
         .await
         .expect("published");
@@ -493,7 +494,7 @@ async fn what_was_published_of_a_time_to_come_switches_no_limit_off() {
         until(async || {
             let record = access.key(&identity).await.map_err(|error| error.to_string())?;
             let published = record.and_then(|record| record.published);
-            let now = Period::of(limit.window, Timestamp::now());
+            let now = Period::new(limit.window, Timestamp::now());
             match published {
                 Some(published) if (published.period, published.used) == (now, 20) => Ok(()),
                 other => Err(format!("{other:?}")),
@@ -527,8 +528,11 @@ async fn calls_are_counted_after_the_clock_was_set_back_even_without_the_kept_st
             move || (0..10).map(|_| get(&agent(), &url, Some(&caller), "51.38.0.1")).collect::<Vec<_>>();
         assert_eq!(tokio::task::spawn_blocking(call).await.expect("answers"), [200; 10]);
         until(async || {
-            let item =
-                home.ledger.item(&identity, Month::of(Timestamp::now())).await.map_err(|e| e.to_string())?;
+            let item = home
+                .ledger
+                .item(&identity, Month::from_time(Timestamp::now()))
+                .await
+                .map_err(|e| e.to_string())?;
             let charged = item.map(|item| item.charged);
             if charged == Some(1 + round * 10) {
                 Ok(())

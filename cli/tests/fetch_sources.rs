@@ -1,5 +1,5 @@
-//! Fetching sources: from files, from an address on loopback, from an npm package by a stand-in for npm;
-//! and that whatever fails leaves what was there.
+//! Fetching sources from files, URLs on loopback, and npm packages with a fake npm. A failed fetch must leave existing files
+//! unchanged.
 
 use std::fs;
 use std::io::Write as _;
@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ipgeo::config::{self, Config};
-use ipgeo::geo::sources::{
-    FetchError, Lock, LockError, Outcome, Places, Web, compile, fetch, fetched, pin, sha256_of, verify,
+use ipgeo::internals::config::{self, Config};
+use ipgeo::internals::geo::sources::FetchOutcome::{self, New, Pinned, Unchanged, Updated};
+use ipgeo::internals::geo::sources::{
+    FetchError, Lock, LockError, Places, Web, compile, fetch, fetched, pin, sha256_of, verify,
 };
 use ipgeo_geo::compile::sample;
 use jiff::Timestamp;
@@ -56,14 +57,19 @@ impl Place {
         self.state().join("geo/sources/src").join(file)
     }
 
-    fn fetch(&self, config: &Config, npm: &Path) -> Result<Vec<Outcome>, FetchError> {
+    fn fetch(&self, config: &Config, npm: &Path) -> Result<Vec<FetchOutcome>, FetchError> {
         self.fetch_locked(config, npm, &mut Lock::default())
     }
 
-    fn fetch_locked(&self, config: &Config, npm: &Path, lock: &mut Lock) -> Result<Vec<Outcome>, FetchError> {
+    fn fetch_locked(
+        &self,
+        config: &Config,
+        npm: &Path,
+        lock: &mut Lock,
+    ) -> Result<Vec<FetchOutcome>, FetchError> {
         let state = self.state();
         let web = Web { loopback_http: true, ..self.web };
-        let places = Places { here: self.folder.path(), state: &state, npm, web };
+        let places = Places { base: self.folder.path(), state: &state, npm, web };
         let all = fetch(config, places, lock, now())?;
         Ok(all.into_iter().map(|one| one.outcome).collect())
     }
@@ -73,7 +79,7 @@ fn no_npm() -> &'static Path {
     Path::new("/no/such/npm")
 }
 
-/// Serves files on loopback for as many requests as there are answers: path → (status, body, length told).
+/// Serves files on loopback for as many requests as there are answers: path → (status, body, content-length).
 fn serve(answers: Vec<(&'static str, u16, Vec<u8>, usize)>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -89,7 +95,7 @@ fn serve(answers: Vec<(&'static str, u16, Vec<u8>, usize)>) -> String {
                 found.map_or((404, &[][..], 0), |(_, s, b, l)| (*s, b.as_slice(), *l));
             let head =
                 format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
-            // A client that has heard enough may hang up.
+            // A client may close the connection early.
             let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
         }
     });
@@ -103,7 +109,7 @@ fn gz(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_file_is_new_then_unchanged_then_updated_and_the_one_before_is_kept() {
+fn a_file_is_new_then_unchanged_then_updated_and_its_previous_copy_stays() {
     let place = Place::new();
     let config = config("file = \"mine.mmdb\"");
     let (mine, target) = (place.folder.path().join("mine.mmdb"), place.source("src.mmdb"));
@@ -111,21 +117,21 @@ fn a_file_is_new_then_unchanged_then_updated_and_the_one_before_is_kept() {
     assert_eq!(fetched(&config, &place.state()), None);
     let first = sample().expect("it compiles");
     fs::write(&mine, &first).expect("written");
-    assert_eq!(place.fetch(&config, no_npm()).expect("fetched"), [Outcome::New]);
-    assert_eq!(place.fetch(&config, no_npm()).expect("fetched"), [Outcome::Unchanged]);
+    assert_eq!(place.fetch(&config, no_npm()).expect("fetched"), [New]);
+    assert_eq!(place.fetch(&config, no_npm()).expect("fetched"), [Unchanged]);
     assert_eq!(fetched(&config, &place.state()), Some(vec![target.clone()]));
-    // The build epoch is a number of the metadata: one bit of it makes another file.
+    // One changed bit of the build epoch gives another valid file.
     let mut second = first.clone();
     let epoch = second.windows(11).rposition(|window| window == b"build_epoch").expect("a field") + 16;
     second[epoch] ^= 1;
     fs::write(&mine, &second).expect("written");
-    assert_eq!(place.fetch(&config, no_npm()).expect("fetched"), [Outcome::Updated]);
+    assert_eq!(place.fetch(&config, no_npm()).expect("fetched"), [Updated]);
     assert_eq!(fs::read(&target).expect("the new one"), second);
     assert_eq!(fs::read(place.source("src.mmdb.previous")).expect("the old one"), first);
 }
 
 #[test]
-fn what_is_unsound_leaves_the_old_one() {
+fn an_invalid_file_leaves_the_old_one() {
     let place = Place::new();
     let config = config("file = \"mine.mmdb\"");
     let mine = place.folder.path().join("mine.mmdb");
@@ -140,16 +146,16 @@ fn what_is_unsound_leaves_the_old_one() {
         (Vec::new(), "no metadata"),
     ] {
         fs::write(&mine, bad).expect("written");
-        let told = place.fetch(&config, no_npm()).expect_err("refused").to_string();
-        assert!(told.contains("what came for `src` is not used") && told.contains(why), "{told}");
+        let error = place.fetch(&config, no_npm()).expect_err("refused").to_string();
+        assert!(error.contains("the download of `src` is rejected") && error.contains(why), "{error}");
         assert_eq!(fs::read(place.source("src.mmdb")).expect("the old one"), good);
     }
-    // Nothing half-written stays behind.
+    // No partial file is left.
     assert_eq!(fs::read_dir(place.source("")).expect("a folder").count(), 1);
 }
 
 #[test]
-fn an_address_gives_this_month_or_the_last_packed_or_not() {
+fn a_url_gives_this_months_or_last_months_file_packed_or_not() {
     let good = sample().expect("it compiles");
     let packed = gz(&good);
     let length = packed.len();
@@ -161,13 +167,13 @@ fn an_address_gives_this_month_or_the_last_packed_or_not() {
     for (path, answers, pattern) in table {
         let place = Place::new();
         let config = config(&format!("url = \"{}/{pattern}\"", serve(answers)));
-        assert_eq!(place.fetch(&config, no_npm()).expect(path), [Outcome::New], "{path}");
+        assert_eq!(place.fetch(&config, no_npm()).expect(path), [New], "{path}");
         assert_eq!(fs::read(place.source("src.mmdb")).expect("a file"), good);
     }
 }
 
 #[test]
-fn an_address_that_fails_is_told_by_its_newest_form() {
+fn a_failed_url_is_reported_for_this_month() {
     let good = sample().expect("it compiles");
     let packed = gz(&good);
     let table = [
@@ -180,7 +186,7 @@ fn an_address_that_fails_is_told_by_its_newest_form() {
         let place = Place::new();
         let url = format!("{}{path}", serve(answers));
         let error = place.fetch(&config(&format!("url = \"{url}\"")), no_npm()).expect_err("refused");
-        assert_eq!(error.to_string(), format!("{url} could not be fetched"));
+        assert_eq!(error.to_string(), format!("cannot fetch {url}"));
         let cause = std::error::Error::source(&error).expect("a cause").to_string();
         assert!(cause.contains(why), "{cause}");
         assert!(!place.source("src.mmdb").exists());
@@ -189,7 +195,7 @@ fn an_address_that_fails_is_told_by_its_newest_form() {
     assert!(matches!(Place::new().fetch(&closed, no_npm()), Err(FetchError::Download { .. })));
 }
 
-/// A stand-in for npm that leaves an archive with these entries where `npm pack` does.
+/// A fake npm that writes an archive with these entries where `npm pack` does.
 fn npm(folder: &Path, entries: &[(&str, &[u8])], status: i32) -> PathBuf {
     let archive = folder.join("ready.tgz");
     let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
@@ -214,7 +220,7 @@ fn npm(folder: &Path, entries: &[(&str, &[u8])], status: i32) -> PathBuf {
 }
 
 #[test]
-fn files_of_a_package_are_taken_by_name_and_nothing_else_is_unpacked() {
+fn only_the_named_files_of_a_package_are_extracted() {
     let place = Place::new();
     let config = config("npm = \"@scope/pkg\"\nfiles = [\"a.mmdb\", \"data/b.mmdb\"]");
     let good = sample().expect("it compiles");
@@ -226,7 +232,7 @@ fn files_of_a_package_are_taken_by_name_and_nothing_else_is_unpacked() {
         ("package/data/b.mmdb", &good),
     ];
     let program = npm(place.folder.path(), &entries, 0);
-    assert_eq!(place.fetch(&config, &program).expect("fetched"), [Outcome::New, Outcome::New]);
+    assert_eq!(place.fetch(&config, &program).expect("fetched"), [New, New]);
     assert_eq!(fs::read(place.source("b.mmdb")).expect("a file"), good);
     let mut left: Vec<_> =
         fs::read_dir(place.source("")).expect("a folder").map(|e| e.unwrap().file_name()).collect();
@@ -236,24 +242,24 @@ fn files_of_a_package_are_taken_by_name_and_nothing_else_is_unpacked() {
 }
 
 #[test]
-fn a_package_that_fails_is_told_by_its_name() {
+fn a_failed_package_is_reported_by_name() {
     let place = Place::new();
     let config = config("npm = \"@scope/pkg\"\nfiles = [\"a.mmdb\"]");
-    let told = |npm: &Path| {
+    let error = |npm: &Path| {
         let error = place.fetch(&config, npm).expect_err("refused");
         let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
         format!("{error} / {cause}")
     };
-    let missing = told(no_npm());
-    assert!(missing.contains("`npm pack @scope/pkg` failed; is npm installed?"), "{missing}");
-    let refused = told(&npm(place.folder.path(), &[], 1));
+    let missing = error(no_npm());
+    assert!(missing.contains("`npm pack @scope/pkg` failed\nhelp: check that npm is installed"), "{missing}");
+    let refused = error(&npm(place.folder.path(), &[], 1));
     assert!(refused.ends_with("/ npm says no"), "{refused}");
-    let without = told(&npm(place.folder.path(), &[("package/other.mmdb", b"x")], 0));
-    assert!(without.contains("the npm package @scope/pkg does not hold `a.mmdb`"), "{without}");
+    let without = error(&npm(place.folder.path(), &[("package/other.mmdb", b"x")], 0));
+    assert!(without.contains("the npm package @scope/pkg does not contain `a.mmdb`"), "{without}");
     assert!(place.fetch(&self::config("file = \"x\""), no_npm()).is_err());
 }
 
-/// The sample with another date of making: the same database of another day.
+/// The sample with another build date.
 fn of_day(text: &str) -> Vec<u8> {
     let at: Timestamp = format!("{text}T00:00:00Z").parse().expect("a timestamp");
     let mut bytes = sample().expect("it compiles");
@@ -266,7 +272,7 @@ fn of_day(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_lock_names_what_was_fetched_and_the_same_data_gives_the_same_lock() {
+fn the_same_data_gives_the_same_lock() {
     let place = Place::new();
     let config = config("file = \"city.mmdb\"");
     fs::write(place.folder.path().join("city.mmdb"), of_day("2026-10-01")).expect("written");
@@ -284,7 +290,7 @@ fn the_lock_names_what_was_fetched_and_the_same_data_gives_the_same_lock() {
     assert_eq!(fs::read_to_string(&path).expect("a lock"), first);
     assert_eq!(verify(&config, &place.state(), &lock).expect("it is what is locked"), [digest]);
 
-    // Somebody swaps the file: it is not compiled.
+    // A replaced file is not compiled.
     fs::write(place.source("src.mmdb"), of_day("2026-10-02")).expect("written");
     let changed = verify(&config, &place.state(), &lock).expect_err("changed");
     assert!(matches!(changed, FetchError::Lock(LockError::Changed { .. })), "{changed}");
@@ -299,31 +305,31 @@ fn a_pinned_source_does_not_move() {
     assert!(matches!(pin(&config, &mut lock, "src", None), Err(LockError::NotFetched(_))));
     assert!(matches!(pin(&config, &mut lock, "other", None), Err(LockError::NoSource(_))));
     put("2026-10-01");
-    assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("fetched"), [Outcome::New]);
+    assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("fetched"), [New]);
     pin(&config, &mut lock, "src", None).expect("pinned");
     put("2026-10-15");
-    assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("kept"), [Outcome::Pinned]);
-    // The files are gone, and another comes: it is not what is pinned.
+    assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("kept"), [Pinned]);
+    // The files are missing, and the fetched one differs from the pin.
     fs::remove_file(place.source("src.mmdb")).expect("removed");
     let moved = place.fetch_locked(&config, no_npm(), &mut lock).expect_err("refused").to_string();
-    assert!(moved.contains("`src` is pinned, and what came is another file"), "{moved}");
+    assert!(moved.contains("the download of `src` does not match its pin: it is another file"), "{moved}");
     assert!(!place.source("src.mmdb").exists());
     put("2026-10-01");
-    assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("the same again"), [Outcome::New]);
+    assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("the same again"), [New]);
 
-    // Pinned by a date before what is here: that is fetched anew, and nothing newer.
+    // Pinned to a date before that of the fetched data: older data is fetched, nothing newer.
     let until = "2026-09-30".parse().expect("a date");
     pin(&config, &mut lock, "src", Some(until)).expect("pinned");
     let newer = place.fetch_locked(&config, no_npm(), &mut lock).expect_err("refused").to_string();
     assert!(newer.contains("of 2026-10-01, after 2026-09-30"), "{newer}");
     put("2026-09-15");
-    assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("fetched"), [Outcome::Updated]);
+    assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("fetched"), [Updated]);
     lock.pins.clear();
     put("2026-10-15");
-    assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("it moves"), [Outcome::Updated]);
+    assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect("it moves"), [Updated]);
 }
 
-/// A server that answers every connection with these bytes, and then holds its tongue or hangs up.
+/// A server that answers every connection with these bytes, and then stalls or closes.
 fn raw(answer: Vec<u8>, hold: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -343,7 +349,7 @@ fn raw(answer: Vec<u8>, hold: bool) -> String {
 }
 
 #[test]
-fn a_server_that_stalls_is_given_up_and_a_slow_one_is_not() {
+fn a_stalled_server_times_out_and_a_slow_one_does_not() {
     let good = sample().expect("it compiles");
     let head = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n", good.len());
     let mut place = Place::new();
@@ -360,7 +366,7 @@ fn a_server_that_stalls_is_given_up_and_a_slow_one_is_not() {
         let cause = std::error::Error::source(&error).expect("a cause").to_string();
         assert!(cause.contains(why) || cause.contains("timed out"), "{cause}");
     }
-    // Longer in all than any one wait may be.
+    // Longer in total than each single timeout.
     place.web = Web { idle: std::time::Duration::from_secs(20), ..Web::default() };
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -375,25 +381,22 @@ fn a_server_that_stalls_is_given_up_and_a_slow_one_is_not() {
             let _ = stream.write_all(part);
         }
     });
-    assert_eq!(
-        place.fetch(&config(&format!("url = \"{url}/x.mmdb\"")), no_npm()).expect("fetched"),
-        [Outcome::New]
-    );
+    assert_eq!(place.fetch(&config(&format!("url = \"{url}/x.mmdb\"")), no_npm()).expect("fetched"), [New]);
 }
 
 #[test]
-fn without_tls_nothing_is_asked_and_redirects_are_held_to_the_same() {
+fn urls_and_redirects_must_be_https() {
     let good = sample().expect("it compiles");
     let place = Place::new();
     let state = place.state();
     let url = serve(vec![("/x.mmdb", 200, good.clone(), good.len())]);
-    // As an operator runs it.
-    let places = Places { here: place.folder.path(), state: &state, npm: no_npm(), web: Web::default() };
+    // With the settings of an operator.
+    let places = Places { base: place.folder.path(), state: &state, npm: no_npm(), web: Web::default() };
     let config_of = |url: &str| config(&format!("url = \"{url}\""));
     let error = fetch(&config_of(&format!("{url}/x.mmdb?key=hush")), places, &mut Lock::default(), now())
         .expect_err("refused");
-    let told = format!("{:#}", anyhow::Error::from(error));
-    assert!(told.contains("is not https") && !told.contains("hush"), "{told}");
+    let error = format!("{:#}", anyhow::Error::from(error));
+    assert!(error.contains("is not https") && !error.contains("hush"), "{error}");
 
     let redirect = |to: &str| {
         raw(
@@ -403,7 +406,7 @@ fn without_tls_nothing_is_asked_and_redirects_are_held_to_the_same() {
         )
     };
     let followed = redirect(&format!("{url}/x.mmdb"));
-    assert_eq!(place.fetch(&config_of(&format!("{followed}/a")), no_npm()).expect("fetched"), [Outcome::New]);
+    assert_eq!(place.fetch(&config_of(&format!("{followed}/a")), no_npm()).expect("fetched"), [New]);
     for (to, why) in [
         (
             "http://user:hush@example.invalid/x.mmdb?key=hush#hush",
@@ -415,13 +418,13 @@ fn without_tls_nothing_is_asked_and_redirects_are_held_to_the_same() {
     ] {
         let error =
             place.fetch(&config_of(&format!("{}/a?key=hush", redirect(to))), no_npm()).expect_err("refused");
-        let told = format!("{:#}", anyhow::Error::from(error));
-        assert!(told.contains(why) && !told.contains("hush"), "{told}");
+        let error = format!("{:#}", anyhow::Error::from(error));
+        assert!(error.contains(why) && !error.contains("hush"), "{error}");
     }
 }
 
 #[test]
-fn nothing_of_a_package_is_run_and_files_of_one_name_are_both_kept() {
+fn no_code_of_a_package_runs_and_files_of_the_same_name_are_both_stored() {
     let place = Place::new();
     let good = sample().expect("it compiles");
     let second = of_day("2026-10-01");
@@ -432,15 +435,15 @@ fn nothing_of_a_package_is_run_and_files_of_one_name_are_both_kept() {
     fs::write(&program, script.replace("cp '", &format!("echo \"$@\" > '{}'\ncp '", words.display())))
         .expect("written");
     let config = config("npm = \"@scope/pkg\"\nfiles = [\"v4/a.mmdb\", \"v6/a.mmdb\"]");
-    assert_eq!(place.fetch(&config, &program).expect("fetched"), [Outcome::New, Outcome::New]);
+    assert_eq!(place.fetch(&config, &program).expect("fetched"), [New, New]);
     assert_eq!(fs::read(place.source("v4-a.mmdb")).expect("a file"), good);
     assert_eq!(fs::read(place.source("v6-a.mmdb")).expect("a file"), second);
-    let told = fs::read_to_string(&words).expect("its words");
-    assert_eq!(told.trim(), "pack --silent --ignore-scripts -- @scope/pkg");
+    let arguments = fs::read_to_string(&words).expect("arguments");
+    assert_eq!(arguments.trim(), "pack --silent --ignore-scripts -- @scope/pkg");
 }
 
 #[test]
-fn a_source_that_is_no_file_is_not_waited_for() {
+fn a_source_that_is_not_a_file_fails_at_once() {
     let place = Place::new();
     for path in ["/dev/zero", "."] {
         let error = place.fetch(&config(&format!("file = \"{path}\"")), no_npm()).expect_err("refused");
@@ -449,7 +452,7 @@ fn a_source_that_is_no_file_is_not_waited_for() {
 }
 
 #[test]
-fn a_password_in_an_address_is_told_to_nobody() {
+fn a_password_in_a_url_is_never_shown() {
     let place = Place::new();
     let bytes = of_day("2026-10-01");
     let length = bytes.len();
@@ -464,8 +467,9 @@ fn a_password_in_an_address_is_told_to_nobody() {
         "https://user:hush@127.0.0.1:9/city.mmdb",
     ] {
         let closed = config(&format!("url = \"{closed}\""));
-        let told = format!("{:#}", anyhow::Error::from(place.fetch(&closed, no_npm()).expect_err("refused")));
-        assert!(told.contains("127.0.0.1:9/city.mmdb") && !told.contains("hush"), "{told}");
+        let error =
+            format!("{:#}", anyhow::Error::from(place.fetch(&closed, no_npm()).expect_err("refused")));
+        assert!(error.contains("127.0.0.1:9/city.mmdb") && !error.contains("hush"), "{error}");
     }
 }
 
@@ -486,10 +490,10 @@ fn a_licence_that_has_ended_compiles_nothing_and_the_same_sources_give_the_same_
     };
     let lite = geo("GeoLite EULA", "MaxMind");
     let ended = try_at(&lite, "2026-11-01", &out).expect_err("ended").to_string();
-    assert!(ended.contains("may be used until 2026-10-31"), "{ended}");
+    assert!(ended.contains("its licence allowed use until 2026-10-31"), "{ended}");
     assert!(!out.exists());
     let creditless = try_at(&geo("CC BY 4.0", ""), "2026-10-02", &out).expect_err("no credit").to_string();
-    assert!(creditless.contains("asks for a credit"), "{creditless}");
+    assert!(creditless.contains("its licence requires it"), "{creditless}");
     try_at(&lite, "2026-10-02", &out).expect("in time");
     try_at(&lite, "2026-10-20", &again).expect("in time");
     assert_eq!(fs::read(&out).expect("a file"), fs::read(&again).expect("a file"));

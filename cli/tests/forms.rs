@@ -1,6 +1,6 @@
 //! Every verb in every form: data on standard output parses in its form, talk goes to standard error, a form that a verb
 //! does not have is wrong usage, and nothing found is an empty document. The verbs that need AWS print their documents in
-//! unit tests of `cmd/plan.rs` and `cmd/status.rs`, against a cloud in memory; here they are held to refusing and to silence.
+//! unit tests of `cmd/deploy/plan.rs` and `cmd/observe/status.rs`, against a cloud in memory; here they are held to refusing and to silence.
 
 mod support;
 

@@ -13,11 +13,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipgeo::aws::Home;
-use ipgeo::config;
-use ipgeo::dev::{Options, World};
-use ipgeo::keys::KeyStore as _;
-use ipgeo_contract::{ApiKey, Identity, KeyRecord, Status};
+use ipgeo::internals::aws::Home;
+use ipgeo::internals::config;
+use ipgeo::internals::dev::{Options, World};
+use ipgeo::internals::keys::KeyStore as _;
+use ipgeo_contract::{ApiKey, Identity, KeyRecord};
 use ipgeo_geo::Database;
 use jiff::Timestamp;
 use python::{Venv, run};
@@ -108,18 +108,13 @@ const client = (of = key) => new IPData(of);
 async fn make_key(home: &Home) -> ApiKey {
     let key =
         ApiKey::generate("ipg", |bytes| getrandom::fill(bytes).expect("random bytes")).expect("an API key");
-    let record = KeyRecord {
-        owner: "client".into(),
-        tier: "startup".into(),
-        limit: "1000/month".parse().expect("a limit"),
-        status: Status::Active,
-        expires: None,
-        sites: vec![],
-        networks: vec![],
-        hint: key.hint(),
-        created: Timestamp::now(),
-        published: None,
-    };
+    let record = KeyRecord::new(
+        key.hint(),
+        "client",
+        "startup",
+        "1000/month".parse().expect("a limit"),
+        Timestamp::now(),
+    );
     home.put(&Identity::key(&key.hash()), &record).await.expect("stored");
     key
 }

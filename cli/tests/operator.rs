@@ -104,7 +104,7 @@ fn a_running_world_is_measured_looked_through_and_listened_to() {
     assert!(times.is_sorted() && told.iter().all(|line| line["verdict"] == "allowed"), "{lines}");
     assert!(!lines.contains(&key) && !lines.contains("1.1.1.1") && !lines.contains("81.2.69.142"), "{lines}");
     let none = run(state, &["logs", "--dev", "--regions", "af-*"]);
-    assert!(none.stdout.is_empty() && stderr(&none).contains("no line"), "{}", stderr(&none));
+    assert!(none.stdout.is_empty() && stderr(&none).contains("no lines"), "{}", stderr(&none));
 
     // Latency, and the status page.
     let page = state.join("status.html");
@@ -128,7 +128,7 @@ fn a_running_world_is_measured_looked_through_and_listened_to() {
 
     assert_eq!(dev.stop(), Some(0));
     let gone = run(state, &["doctor", "--dev"]);
-    assert!(gone.status.code() == Some(1) && stderr(&gone).contains("no world is running"));
+    assert!(gone.status.code() == Some(1) && stderr(&gone).contains("`ipgeo dev` is not running in"));
 }
 
 /// Opens a page in headless Chromium, as wide as a phone: no error on its console, a row for each region, and

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use aws_credential_types::Credentials;
-use ipgeo::aws::Home;
-use ipgeo::world::WorldFile;
+use ipgeo::internals::aws::Home;
+use ipgeo::internals::world::WorldFile;
 use ipgeo_contract::{ApiKey, Identity, IdentityKind, Month};
 use ipgeo_runtime::dynamo::{Effort, client};
 use jiff::Timestamp;
@@ -33,7 +33,7 @@ fn used_key(state: &Path, dev: &Dev, quota: &str, calls: usize) -> String {
         assert_eq!(get(&format!("{}/1.1.1.1/city", dev.nearest()), Some(&key)).0, 200);
     }
     let hash = key.parse::<ApiKey>().expect("an API key").hash();
-    let row = format!("key#{hash},{},calls,,{calls}", Month::of(Timestamp::now()));
+    let row = format!("key#{hash},{},calls,,{calls}", Month::from_time(Timestamp::now()));
     wait_for(|| {
         let told = run(state, &["usage", "export", "--dev"]);
         stdout(&told).lines().any(|line| line == row)
@@ -55,7 +55,7 @@ fn lose(state: &Path, identity: &Identity) {
         .delete_item()
         .table_name(&world.ledger_table)
         .key("id", text(identity.as_str()))
-        .key("month", text(&Month::of(Timestamp::now()).to_string()));
+        .key("month", text(&Month::from_time(Timestamp::now()).to_string()));
     runtime().block_on(delete.send()).expect("deleted");
 }
 
@@ -77,7 +77,7 @@ fn the_stream_is_counted_again_and_nothing_twice() {
     }
 
     // Into a generation that has the whole month; twice is once there too.
-    let month = Month::of(Timestamp::now());
+    let month = Month::from_time(Timestamp::now());
     let from = month.first().to_string();
     let into = ["usage", "replay", "--dev", "--from", &from, "--into", "check"];
     assert_eq!(json_of(state, &into)[0]["added"], 13);
@@ -117,7 +117,7 @@ fn the_stream_is_counted_again_and_nothing_twice() {
     assert_eq!((&told[0]["taken"], &told[0]["partial"]), (&0.into(), &2.into()), "{told}");
     done(state, &["usage", "discard", "young", "--dev", "--yes"]);
     let gone = run(state, &["usage", "diff", "young", "--dev"]);
-    assert!(stderr(&gone).contains("there is no generation `young`"), "{}", stderr(&gone));
+    assert!(stderr(&gone).contains("no shadow ledger `young`"), "{}", stderr(&gone));
     assert_eq!(dev.stop(), Some(0));
 
     // The stream outlives a restart, and so does what may be counted from it.
@@ -134,7 +134,7 @@ fn what_was_given_up_is_recovered_once() {
     let dev = Dev::start(state);
     let key = used_key(state, &dev, "100/month", 5);
     let identity = Identity::key(&key.parse::<ApiKey>().expect("an API key").hash());
-    let month = Month::of(Timestamp::now());
+    let month = Month::from_time(Timestamp::now());
     let counted = |calls: u64| exported(state).contains(&format!("{identity},{month},calls,,{calls}\n"));
     assert_eq!(json_of(state, &["usage", "recover", "--dev"])[0]["objects"], 0);
 
@@ -245,16 +245,16 @@ fn api_keys_move_in_and_out_and_are_known_everywhere() {
     let refused = with_input(state, &["keys", "import", "-", "--dev"], &broken);
     assert_eq!(refused.status.code(), Some(1));
     assert!(
-        stderr(&refused).contains("stdin:4: there is no tier `statrup`")
+        stderr(&refused).contains("stdin:4: unknown tier `statrup`")
             && stderr(&refused).contains("nothing was written"),
         "{}",
         stderr(&refused)
     );
     assert_eq!(json_of(state, &["keys", "list", "--dev"]), json!([]));
     let looked = with_input(state, &["keys", "import", "-", "--dev", "--check"], &csv);
-    assert!(stderr(&looked).contains("to be stored: 2, there already: 0"), "{}", stderr(&looked));
+    assert!(stderr(&looked).contains("no errors; new: 2, already stored: 0"), "{}", stderr(&looked));
     assert_eq!(json_of(state, &["keys", "list", "--dev"]), json!([]));
-    for says in ["stored: 2, there already: 0", "stored: 0, there already: 2"] {
+    for says in ["stored: 2, already stored: 0", "stored: 0, already stored: 2"] {
         let stored = with_input(state, &["keys", "import", "-", "--dev"], &csv);
         assert_eq!(stored.status.code(), Some(0), "{}", stderr(&stored));
         assert!(stderr(&stored).contains(says), "{}", stderr(&stored));
@@ -287,7 +287,7 @@ fn api_keys_move_in_and_out_and_are_known_everywhere() {
     let out = done(state, &["keys", "export", "--dev"]);
     assert!(out.starts_with("hash,hint,owner,tier,limit") && !out.contains(moved.expose()), "{out}");
     let again = with_input(state, &["keys", "import", "-", "--dev"], &out);
-    assert!(stderr(&again).contains("stored: 0, there already: 2"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("stored: 0, already stored: 2"), "{}", stderr(&again));
     assert_eq!(done(state, &["keys", "export", "--dev", "-o", "jsonl", "--owner", "b"]).lines().count(), 1);
     assert_eq!(dev.stop(), Some(0));
 }
@@ -395,7 +395,7 @@ fn the_same_verbs_read_kinesis() {
     assert_eq!(aws(&["usage", "replay", "--from", "2h"])[0]["added"], 0);
 
     let home = Home::of_world(&world).expect("home");
-    let month = Month::of(Timestamp::now());
+    let month = Month::from_time(Timestamp::now());
     let cloud = home.ledger.beside(format!("{}-cloud", home.ledger.name()));
     let counts = |items: Vec<ipgeo_runtime::dynamo::LedgerItem>| -> BTreeMap<Identity, u64> {
         items.into_iter().map(|item| (item.identity, item.charged)).collect()

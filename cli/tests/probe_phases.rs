@@ -3,9 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ipgeo::infra::cloud::ProbeTarget;
-use ipgeo::observe::probe::{ProbeClient, ProbeState, ProbedEdge, measure_all, summarise};
-use ipgeo_contract::RegionName;
+use ipgeo::internals::infra::cloud::ProbeTarget;
+use ipgeo::internals::observe::probe::{ProbeClient, ProbeState, ProbedEdge, measure_all, summarise};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -85,7 +84,7 @@ fn certificate() -> (TlsAcceptor, RootCertStore) {
 
 fn edge(host: &str, connect: Option<String>, tls: bool) -> ProbedEdge {
     let target = ProbeTarget {
-        region: RegionName::new("eu-west-1"),
+        region: ipgeo_contract::RegionName::new("eu-west-1"),
         host: host.to_owned(),
         connect,
         tls,
@@ -170,9 +169,9 @@ async fn each_failure_has_its_reason_and_the_others_continue() {
     let client = ProbeClient::new(RootCertStore::empty(), Duration::from_secs(1)).expect("TLS");
     let edges: Vec<ProbedEdge> = table.iter().map(|(edge, _)| edge.clone()).collect();
     let samples = measure_all(&client, &edges, 1, &|_| ()).await;
-    for ((edge, says), samples) in table.iter().zip(&samples) {
+    for ((edge, reason), samples) in table.iter().zip(&samples) {
         let row = summarise(edge, samples);
-        assert_eq!(row.state, ProbeState::Down, "{says}");
-        assert!(row.failure.as_deref().is_some_and(|failure| failure.contains(says)), "{says}: {row:?}");
+        assert_eq!(row.state, ProbeState::Down, "{reason}");
+        assert!(row.failure.as_deref().is_some_and(|failure| failure.contains(reason)), "{reason}: {row:?}");
     }
 }

@@ -146,12 +146,12 @@ fn an_archive_is_whole_and_its_program_plans_with_the_bootstraps_beside_it() {
     std::fs::write(&shipped, bootstrap(183, "0.0.9")).expect("replaced");
     let said = plan(&linked, &work, &endpoint);
     assert!(
-        said.contains("is the bootstrap of ipgeo 0.0.9, and this is ipgeo") && said.contains("help: "),
+        said.contains("is the bootstrap of ipgeo 0.0.9, but this is ipgeo") && said.contains("help: "),
         "{said}"
     );
     std::fs::remove_file(&shipped).expect("removed");
     let said = plan(&linked, &work, &endpoint);
-    assert!(said.contains("there is no bootstrap for arm64") && said.contains("--artifact FILE"), "{said}");
+    assert!(said.contains("no bootstrap for arm64") && said.contains("--artifact FILE"), "{said}");
 }
 
 /// What `cargo install` needs: a binary of this name, no dependency outside the repository that is not locked, a licence.

@@ -10,9 +10,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use ipgeo::config::{self, Config, PLACES};
-use ipgeo::infra::plan::CREATE_ONLY;
-use ipgeo::infra::stacks::{ArtifactRef, ArtifactSet, Renderer, Stack, StackKind};
+use ipgeo::internals::config::{self, Config, PLACES};
+use ipgeo::internals::infra::plan::CREATE_ONLY;
+use ipgeo::internals::infra::stacks::{ArtifactRef, ArtifactSet, Renderer, Stack, StackKind};
 use serde_json::{Value, json};
 
 use python::{Venv, run};
@@ -113,9 +113,10 @@ impl Jobs {
         drop(input);
         let output = child.wait_with_output().expect("an end");
         assert!(output.status.success(), "cfn-lint did not run to its end");
-        let told = String::from_utf8(output.stdout).expect("text");
-        let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        let (done, found): (Vec<_>, Vec<_>) = told.into_iter().partition(|line| line.get("done").is_some());
+        let report = String::from_utf8(output.stdout).expect("text");
+        let report: Vec<Value> =
+            report.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let (done, found): (Vec<_>, Vec<_>) = report.into_iter().partition(|line| line.get("done").is_some());
         assert_eq!(done.len(), self.jobs.len(), "every template was looked at");
         found
             .iter()
@@ -184,7 +185,7 @@ fn edges_differ_by_their_region_name_alone() {
 }
 
 #[test]
-fn the_linter_finds_what_is_wrong_in_every_region() {
+fn the_linter_finds_faults_in_every_region() {
     let Some(venv) = Venv::with("cfn-lint", &LINT) else { return };
     let stacks = render(&config_of(Options::default(), &["eu-central-1"]));
     let edge = stacks.iter().find(|stack| stack.kind == StackKind::Edge).expect("an edge");
@@ -220,7 +221,7 @@ fn schemas(venv: &Venv, kinds: &[&str]) -> Value {
 
 /// The planner tells what an update would replace before AWS is asked, by a table; this is the table's source.
 #[test]
-fn what_is_replaced_is_what_the_registry_says() {
+fn replacements_match_the_registry() {
     let Some(venv) = Venv::with("cfn-lint", &LINT) else { return };
     let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for options in [Options::FULL, Options::default()] {
@@ -268,11 +269,11 @@ fn scan(venv: &Venv, folder: &Path) -> BTreeSet<String> {
         .arg(folder)
         .output()
         .expect("Python runs");
-    let told: Value = serde_json::from_slice(&output.stdout)
+    let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
-    let number = |name: &str| told["summary"][name].as_u64().unwrap_or_default();
-    assert!(number("passed") > 50 && number("parsing_errors") == 0, "{}", told["summary"]);
-    let failed = told["results"]["failed_checks"].as_array().expect("findings");
+    let number = |name: &str| report["summary"][name].as_u64().unwrap_or_default();
+    assert!(number("passed") > 50 && number("parsing_errors") == 0, "{}", report["summary"]);
+    let failed = report["results"]["failed_checks"].as_array().expect("findings");
     failed
         .iter()
         .map(|finding| {
@@ -300,7 +301,7 @@ fn answered() -> BTreeSet<String> {
 
 #[test]
 #[ignore = "installs a security scanner, about a minute; .ci/run asks for it"]
-fn what_the_scanner_finds_is_answered() {
+fn every_finding_of_the_scanner_is_answered() {
     let Some(venv) = Venv::with("checkov", &SCANNER) else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let mut seen = BTreeSet::new();

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use ipgeo::usage::report::LagRow;
-use ipgeo::usage::report_page::{Bill, Headroom, KeyCalls, PageFacts, RegionCalls, page};
+use ipgeo::internals::usage::report::LagRow;
+use ipgeo::internals::usage::report_page::{CostSoFar, Headroom, KeyCalls, PageFacts, RegionCalls, page};
 
 /// Names that Chromium goes by.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
@@ -64,7 +64,7 @@ fn facts() -> PageFacts {
         days: (1..=24).map(day).collect(),
         regions: regions
             .map(|((region, city, place), calls)| RegionCalls {
-                region: (*region).into(),
+                region: (*region).to_owned(),
                 city: (*city).into(),
                 place: Some(*place),
                 calls: calls * 3_217,
@@ -91,7 +91,7 @@ fn facts() -> PageFacts {
                 took_ms: Some(took),
             })
             .collect(),
-        bill: Some(Bill { so_far_usd: 37.21, basis: "list prices of November 2026".into() }),
+        bill: Some(CostSoFar { so_far_usd: 37.21, basis: "list prices of November 2026".into() }),
     }
 }
 

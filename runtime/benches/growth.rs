@@ -1,5 +1,5 @@
-//! What a lookup costs in databases of more and more networks: the IPv4 source, told more and less coarsely, compiled.
-//! Draws `docs/growth-lookup.svg` and tells the exponent: cost ~ networks^exponent.
+//! The cost of a lookup by number of networks: the IPv4 source, compiled with coarser and finer networks. Draws
+//! `docs/growth-lookup.svg` and prints the exponent: cost ~ networks^exponent.
 //!
 //! `IPGEO_BENCH_SOURCE` names the source.
 
@@ -33,7 +33,7 @@ use plot::{Curve, draw};
 
 const ROUNDS: usize = 9;
 const LOOKUPS: usize = 100_000;
-/// Bits below which a network stands for all: about 10³ networks to all 6.3 million.
+/// Prefix lengths below which one network replaces all others: about 10³ networks to all 6.3 million.
 const DEPTHS: [u32; 7] = [10, 13, 15, 17, 20, 22, 32];
 
 struct Point {
@@ -50,7 +50,7 @@ fn middle(mut times: Vec<f64>) -> [f64; 3] {
     [times[times.len() / 2], times[0], times[times.len() - 1]]
 }
 
-/// Nanoseconds for a lookup with its answer: median, least, most of the rounds.
+/// Nanoseconds per lookup with its answer: median, minimum and maximum of the rounds.
 fn time(database: &Database, addresses: &[IpAddr]) -> [f64; 3] {
     let mut out = String::with_capacity(4_096);
     let rounds = (0..=ROUNDS).map(|_| {

@@ -1,8 +1,8 @@
-//! Instructions of a lookup, counted by Callgrind: the same on every machine of a kind and in every run, so that a
-//! change for the worse shows where times are too noisy to tell.
+//! Instructions of a lookup, counted by Callgrind: the same on every machine of a kind and in every run, so they show
+//! regressions that are lost in the noise of timings.
 //!
-//! The counts are held against `instructions.txt` beside this file; `-- --bless` writes it anew. Without Valgrind nothing is
-//! counted, and the bench says so.
+//! The counts are compared with `instructions.txt`; `-- --bless` rewrites it. Without Valgrind, the bench is skipped with a
+//! note.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what was measured is the point")]
 #![expect(
@@ -26,14 +26,14 @@ use ipgeo_geo::Database;
 use jiff::Timestamp;
 
 const CASES: [&str; 4] = ["open", "walk and read", "all fields as JSON", "and the time of day there"];
-/// Lookups, and half of them: the difference of two runs leaves out all that is not a lookup.
+/// Numbers of lookups of two runs, whose difference excludes everything but lookups.
 const LOOKUPS: usize = 20_000;
-/// By so many percent a count may grow before it is a failure; compilers differ by a little.
+/// Percentage by which a count may grow before the bench fails, because compilers differ slightly.
 const GROWTH_MAX_PERCENT: u64 = 2;
-/// Says to a run under Callgrind which case it is, and how many times.
+/// Tells a run under Callgrind its case and number of lookups.
 const INNER: &str = "--inner";
 
-/// The work that is counted: a case, so many times, on a database in a file.
+/// The counted work: repeats a case on a database file.
 fn work(path: &str, case: &str, times: usize) -> usize {
     let now: Timestamp = "2026-11-24T12:00:00Z".parse().expect("a timestamp");
     let mut random = Random::new(5);
@@ -57,7 +57,7 @@ fn work(path: &str, case: &str, times: usize) -> usize {
     out.len()
 }
 
-/// Instructions of a run in a process of its own.
+/// Instructions of a run in a separate process.
 fn counted(path: &Path, case: &str, times: usize, folder: &Path) -> u64 {
     let out = folder.join("callgrind.out");
     let status = Command::new("valgrind")

@@ -1,8 +1,8 @@
-//! A lookup with its answer as JSON, beside the readers that others use, in one run: round by round, each in turn.
+//! A lookup with its answer as JSON, compared with common readers in the same run, in alternating rounds.
 //!
 //! `IPGEO_BENCH_DATABASE` names a compiled database and `IPGEO_BENCH_SOURCE` the IPv4 source that it was compiled
-//! from. `runtime/benches/peers/install.sh` installs the readers of other languages. What is not there is left out, and
-//! the bench says so.
+//! from. `runtime/benches/peers/install.sh` installs the readers of other languages. Missing ones are
+//! skipped with a note.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what was measured is the point")]
 #![expect(
@@ -36,14 +36,14 @@ use peer::{LOOKUPS_OF_PEERS, Peer};
 use serde::{Deserialize, Serialize};
 
 const ROUNDS: usize = 15;
-/// Lookups of a round.
+/// Lookups in a round.
 const LOOKUPS: usize = 100_000;
-/// Addresses in all: no round meets those of the last one again.
+/// Total addresses, so that no round repeats those of the previous one.
 const ADDRESSES: usize = 1_500_000;
-/// Addresses that are asked for over and over.
+/// Number of addresses that are repeated.
 const BUSY: usize = 1_000;
 
-/// A record of the source as it is, decoded whole.
+/// A record of the source, decoded completely.
 #[derive(Serialize, Deserialize)]
 struct FlatCity<'a> {
     #[serde(borrow)]
@@ -65,17 +65,17 @@ fn named(variable: &str) -> Option<PathBuf> {
     path
 }
 
-/// Something that is measured: nanoseconds a lookup over so many addresses from one on.
+/// A measured reader: nanoseconds per lookup, for a number of addresses from a given one on.
 type Run<'a> = Box<dyn FnMut(&Set, usize) -> f64 + 'a>;
 
-/// Addresses, as values and in a file for the peers.
+/// Addresses, also in a file for the peers.
 struct Set {
     name: &'static str,
     addresses: Vec<IpAddr>,
 }
 
 impl Set {
-    /// The addresses of a round, over and over where there are few.
+    /// The addresses of a round, repeated if there are few.
     fn round(&self, round: usize, count: usize) -> impl Iterator<Item = IpAddr> {
         let start = round * count % self.addresses.len();
         self.addresses.iter().cycle().skip(start).take(count).copied()
@@ -167,7 +167,7 @@ fn sets() -> [Set; 2] {
     [Set { name: "random", addresses }, Set { name: "busy", addresses: busy }]
 }
 
-/// Middle, least and most.
+/// Median, minimum and maximum.
 fn summary(times: &mut [f64]) -> [f64; 3] {
     times.sort_by(f64::total_cmp);
     [times[times.len() / 2], times[0], times[times.len() - 1]]

@@ -1,8 +1,8 @@
-//! What a lookup costs where nothing of the file is in memory: how many pages of 4 KiB it reads, counted, and how long
-//! the first lookup takes with the page cache dropped.
+//! The cost of a lookup while nothing of the file is in memory: the number of 4 KiB pages that it reads, and the time of the
+//! first lookup after dropping the page cache.
 //!
-//! `IPGEO_BENCH_DATABASE` names a compiled database. `IPGEO_BENCH_BEFORE` may name another one, to compare with;
-//! `IPGEO_BENCH_SOURCE` the IPv4 source, which is read whole as its common readers do.
+//! `IPGEO_BENCH_DATABASE` names a compiled database. `IPGEO_BENCH_BEFORE` optionally names another one to compare with,
+//! and `IPGEO_BENCH_SOURCE` the IPv4 source, whose records are decoded completely, as by common readers.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what was measured is the point")]
 #![expect(
@@ -34,7 +34,7 @@ fn named(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from)
 }
 
-/// Kinds of addresses, each by its name, with as many as are counted.
+/// Kinds of addresses: name and addresses.
 fn kinds(networks: &Networks) -> Vec<(&'static str, Vec<IpAddr>)> {
     let mut random = Random::new(11);
     let mut draw = |next: &mut dyn FnMut(&mut Random) -> Option<IpAddr>| -> Vec<IpAddr> {
@@ -49,7 +49,7 @@ fn kinds(networks: &Networks) -> Vec<(&'static str, Vec<IpAddr>)> {
     ]
 }
 
-/// Middle, 99th percentile and most of counts.
+/// Median, 99th percentile and maximum.
 fn row(what: &str, kind: &str, mut counts: Vec<usize>) {
     counts.sort_unstable();
     let at = |share: f64| counts[((counts.len() - 1) as f64 * share) as usize];
@@ -65,7 +65,7 @@ fn count(name: &str, path: &Path) {
     }
 }
 
-/// A source, whose common readers decode all of a record.
+/// A source. Common readers decode its records completely.
 fn count_source(path: &Path) {
     let file = std::fs::read(path).expect("a source");
     let (layout, _) = Layout::read(&file).expect("a source");

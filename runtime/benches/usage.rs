@@ -1,5 +1,5 @@
-//! Counting, without the store: gzipped envelopes to totals, beside what gunzip and a JSON parse alone take; and a
-//! batch through the handler by how many identities it is of.
+//! Counting without the store: gzipped envelopes to totals, compared with gunzip and a JSON parse alone; and a batch through
+//! the handler, by number of identities.
 
 #![expect(clippy::print_stdout, reason = "what was measured is the point")]
 
@@ -27,10 +27,10 @@ use serde_json::Value;
 const RUNS: usize = 15;
 const RECORDS: u64 = 200;
 const LINES: u64 = 250;
-/// Records of the batch that grows in identities: a million events.
+/// Records of the batch with a growing number of identities: a million events.
 const GROWN: u64 = 4_000;
 
-/// A store that takes everything at once.
+/// A store that accepts everything immediately.
 #[derive(Clone, Copy)]
 struct Nothing;
 
@@ -46,9 +46,9 @@ impl PublishWrite for Nothing {
     }
 }
 
-/// A usage line of one of so many API keys.
+/// A usage line of one of `identities` API keys.
 fn line(event: u64, identities: u64) -> String {
-    // Each identity as often as any other; spread by a fixed hash, so that runs compare.
+    // All identities equally often, spread by a fixed hash, so that runs are comparable.
     let who = (event % identities).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let charge = Charge {
         identity: format!("key#{who:064x}").parse().expect("an identity"),
@@ -105,7 +105,7 @@ fn gunzip(event: &KinesisEvent) {
     }
 }
 
-/// Gunzip, and a parse that keeps nothing: as little as any counter must do.
+/// Gunzip and a parse that discards everything: the minimum for any counter.
 fn skimmed(event: &KinesisEvent) {
     for record in &event.records {
         let lines: Lines = serde_json::from_slice(&unpacked(record)).expect("an envelope");
@@ -115,7 +115,7 @@ fn skimmed(event: &KinesisEvent) {
     }
 }
 
-/// Gunzip, and a parse into values: what a counter without types of its own does before it counts.
+/// Gunzip and a parse into generic values, as in a counter without its own types.
 fn parsed(event: &KinesisEvent) {
     for record in &event.records {
         let lines: Value = serde_json::from_slice(&unpacked(record)).expect("an envelope");
@@ -142,7 +142,7 @@ fn beside() {
         ("totals", totals),
     ];
     let mut times = works.map(|_| Vec::with_capacity(RUNS));
-    // In turns, so that whatever else the machine does falls on all alike.
+    // Alternating, so that other load affects all alike.
     for _ in 0..RUNS {
         for ((_, work), times) in works.iter().zip(&mut times) {
             let begun = Instant::now();

@@ -1,5 +1,5 @@
-//! The Lambda of ipgeo, as a library: the very handlers that the `bootstrap` binary serves, so that
-//! `ipgeo dev` and the tests run the same code as AWS does.
+//! The Lambda of ipgeo as a library: the handlers of the `bootstrap` binary, so that `ipgeo dev` and the tests run the same
+//! code as AWS.
 
 #[cfg(feature = "operator")]
 pub mod dynamo;

@@ -1,10 +1,10 @@
-//! `bootstrap`: what Lambda starts. `IPGEO_HANDLER` picks the handler: `lookup` at the edges, `usage` at home.
+//! `bootstrap`: the program that Lambda starts. `IPGEO_HANDLER` selects the handler: `lookup` at the edges, `usage` at home.
 
 use std::hint::black_box;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use ipgeo_contract::{RELEASE_MARK, Thresholds, env};
+use ipgeo_contract::{RELEASE_MARK, Thresholds, env, error_chain};
 use ipgeo_geo::Database;
 use ipgeo_runtime::lookup::{Lookup, Settings, UsageSink};
 use ipgeo_runtime::store::AccessRead as _;
@@ -24,8 +24,7 @@ fn needed(name: &str) -> Result<String, Error> {
     var(name).ok_or_else(|| format!("environment variable {name} is not set").into())
 }
 
-/// One line in one write, so that lines of a log never mix. A log that can't be written to is no reason
-/// to refuse a caller.
+/// Writes a line in one call, so that lines of the log never mix. Errors are ignored: a failing log must not fail a request.
 fn write_line(mut line: String) {
     line.push('\n');
     let _ = std::io::stdout().write_all(line.as_bytes());
@@ -50,7 +49,7 @@ async fn main() -> Result<(), Error> {
         // Boxed, because compilers limit how deeply futures nest.
         env::HANDLER_LOOKUP => Box::pin(serve_lookup()).await,
         env::HANDLER_USAGE => Box::pin(serve_usage()).await,
-        // Opaque to the optimiser, so that the mark stands in the program in one piece.
+        // Opaque to the optimiser, which might otherwise split the mark in the binary.
         other => {
             let mark = black_box(RELEASE_MARK);
             Err(format!("{mark}: {} is `{other}`; it must be `lookup` or `usage`", env::HANDLER).into())
@@ -61,12 +60,12 @@ async fn main() -> Result<(), Error> {
 async fn serve_lookup() -> Result<(), Error> {
     let (settings, database) = Settings::from_env(var)?;
     let client = Client::new(&Account::from_env(var)?, Effort::Quick)?;
-    // The way to the store is made while the database is opened and the first event is on its way.
+    // The connection to the store is opened while the database is opened and the first event arrives.
     let early = client.clone();
     tokio::spawn(async move { early.open_early().await });
     let access = AccessTable::new(client, needed(env::ACCESS_TABLE)?);
     let lookup = Arc::new(Lookup::new(access, Database::open(&database)?, Stdout, settings));
-    // The event is taken as text: one that is not what API Gateway sends is answered all the same.
+    // The event is taken as text, so that even a malformed one gets an HTTP answer.
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let lookup = Arc::clone(&lookup);
         async move {
@@ -103,7 +102,7 @@ async fn serve_usage() -> Result<(), Error> {
     .await
 }
 
-/// What home does beside counting. None of it may fail a batch.
+/// What home does besides counting. No failure of it may fail a batch.
 struct Home {
     usage: UsageHandler<LedgerTable<Client>, AccessTable<Client>>,
     ledger: LedgerTable<Client>,
@@ -118,7 +117,7 @@ impl Home {
         }
         let Some(topic) = &self.topic else { return };
         for alert in &report.alerts {
-            // Without its record an alert is told by the beginning of the API key's hash.
+            // Without the record, the alert names the API key by the beginning of its hash.
             let record = self.access.key(&alert.identity).await.ok().flatten();
             let message = AlertMessage::new(alert, record.as_ref());
             let sent = match topic.send(&message).await {
@@ -132,7 +131,6 @@ impl Home {
     }
 }
 
-fn warn(error: &dyn std::error::Error) {
-    let cause = error.source().map(ToString::to_string).unwrap_or_default();
-    write_line(json!({ "level": "WARN", "message": format!("{error}: {cause}") }).to_string());
+fn warn(error: &(dyn std::error::Error + 'static)) {
+    write_line(json!({ "level": "WARN", "message": error_chain(error, ": ") }).to_string());
 }

@@ -1,5 +1,5 @@
-//! What the handlers ask of a store, and how it may fail. The `tables` room implements these over
-//! a trait of a few calls, which the Lambda's own client (`wire`) and the SDK (`dynamo`) make; tests implement them in memory.
+//! The store as the handlers see it, and its errors. `tables` implements these traits over any client of its few calls
+//! (`wire` in the Lambda, the SDK in `dynamo`); tests implement them in memory.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -9,33 +9,33 @@ use ipgeo_contract::{
 };
 use jiff::Timestamp;
 
-/// A read or write that did not succeed. Whether a write was applied all the same is not known.
+/// A failed read or write. A failed write may have been applied.
 #[derive(Debug, thiserror::Error)]
 #[error("{action} failed")]
 pub struct StoreError {
-    /// What was tried, such as `read of access table ipgeo-prod-access`.
+    /// The attempted action, such as `read of access table ipgeo-prod-access`.
     pub action: String,
     /// Why it failed.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// Reading the access table of the caller's own region.
+/// Reads of the access table in the edge's own region.
 pub trait AccessRead: Send + Sync {
-    /// The record of an API key; `None` when there is none.
+    /// The record of an API key; `None` if it is unknown.
     fn key(&self, identity: &Identity) -> impl Future<Output = Result<Option<KeyRecord>, StoreError>> + Send;
 
-    /// Published usage of addresses and sites, in the order asked for; one round trip.
+    /// Published usage of addresses and sites, in the given order; `None` for those without. One round trip.
     fn published(
         &self,
         identities: &[Identity],
     ) -> impl Future<Output = Result<Vec<Option<Published>>, StoreError>> + Send;
 
-    /// The secret that addresses are hidden with; `None` when it was not made yet.
+    /// The secret that addresses are hidden with; `None` if it is not created yet.
     fn address_secret(&self) -> impl Future<Output = Result<Option<AddressSecret>, StoreError>> + Send;
 }
 
-/// What one batch adds to one identity's month, from one shard.
+/// One batch's additions to one identity's month, from one shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerUpdate {
     /// Who is charged.
@@ -80,17 +80,16 @@ impl MonthTotals {
     }
 }
 
-/// What became of a [`LedgerUpdate`].
+/// The result of a [`LedgerUpdate`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// It was added; the totals now.
+    /// It is added. The new totals.
     Added(MonthTotals),
-    /// Nothing was added: the item has already counted up to `watermark` of this shard. Fold the
-    /// events after it again and retry with those.
+    /// Nothing was added: the item has already counted up to `watermark` of this shard. Retry with the events after it.
     Behind {
         /// Padded sequence number.
         watermark: String,
-        /// The totals as found.
+        /// The current totals.
         totals: MonthTotals,
     },
 }
@@ -98,34 +97,34 @@ pub enum Applied {
 /// An API key's usage reached a threshold of its limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
-    /// Whose.
+    /// The API key.
     pub identity: Identity,
-    /// In which period.
+    /// The period of the limit.
     pub period: Period,
-    /// The threshold, percent of the limit.
+    /// The threshold in percent of the limit.
     pub percent: u8,
-    /// The limit that held.
+    /// The limit that applied.
     pub limit: Limit,
-    /// Calls used in the period when it was noticed.
+    /// Calls used in the period when this was detected.
     pub used: u64,
-    /// The latest usage event among them.
+    /// The time of the latest counted usage event.
     pub as_of: Timestamp,
 }
 
-/// How far one shard is counted: the newest usage event of each region in a batch.
+/// Counting progress of one shard after a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Newest {
     /// The shard.
     pub shard: String,
     /// Padded sequence number of the last record of the batch.
     pub sequence: String,
-    /// The newest usage event, by region.
+    /// The time of the newest usage event in the batch, by region.
     pub regions: BTreeMap<RegionName, Timestamp>,
     /// Fingerprints of the log lines counted last, as one string.
     pub fingerprints: String,
 }
 
-/// A shard's row in the ledger, read before each of its batches is counted.
+/// Saved counting progress of a shard, read before each of its batches is counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardNote {
     /// Padded sequence number of the last record of the last completely counted batch.
@@ -138,18 +137,18 @@ pub struct ShardNote {
     pub gaps: Vec<Gap>,
 }
 
-/// Writing the ledger, at home.
+/// Writes to the ledger, at home.
 pub trait LedgerWrite: Send + Sync {
-    /// Adds `update` if the item's watermark for the shard is below `update.first`, else tells how far it is.
+    /// Adds `update` if the item's watermark for the shard is below `update.first`; otherwise returns the watermark.
     fn apply(&self, update: &LedgerUpdate) -> impl Future<Output = Result<Applied, StoreError>> + Send;
 
-    /// Records an alert unless it is already recorded for the same limit; returns whether it is new. The default is for
-    /// stores without alerts.
+    /// Records an alert unless it is already recorded for the same limit; returns whether it is new. The default is for stores
+    /// that do not support alerts.
     fn record_alert(&self, _alert: &Alert) -> impl Future<Output = Result<bool, StoreError>> + Send {
         async { Ok(false) }
     }
 
-    /// A shard's row; `None` if there is none, and by default for stores without such rows.
+    /// The saved progress of a shard; `None` before its first batch. The default is for stores that do not save it.
     fn shard_note(&self, _shard: &str) -> impl Future<Output = Result<Option<ShardNote>, StoreError>> + Send {
         async { Ok(None) }
     }
@@ -164,8 +163,8 @@ pub trait LedgerWrite: Send + Sync {
         async { Ok(true) }
     }
 
-    /// Notes how far a shard is counted, and when; an earlier batch never takes a later one's place. A
-    /// store without such notes keeps none.
+    /// Saves the progress of a shard, counted at the time `counted`, unless a later batch is already saved. The default is for
+    /// stores that do not save it.
     fn note_newest(
         &self,
         _newest: &Newest,
@@ -175,9 +174,9 @@ pub trait LedgerWrite: Send + Sync {
     }
 }
 
-/// Publishing usage to the access table, at home.
+/// Publication of usage to the access table, at home.
 pub trait PublishWrite: Send + Sync {
-    /// Sets an identity's published usage, unless a later period or a higher count is there already. An
+    /// Sets an identity's published usage, unless a later period or a higher count is already stored. An
     /// API key's item must exist and have the window of `limit`; otherwise nothing is written. Returns the limit
     /// that an API key's item now holds, whether written or not; `None` if unknown.
     fn publish(

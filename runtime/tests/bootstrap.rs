@@ -1,5 +1,4 @@
-//! The real binary: `bootstrap` under a small Lambda Runtime API and a real DynamoDB API, both kinds of
-//! events in, answers and usage lines out.
+//! The real binary: `bootstrap` under a small Lambda Runtime API and a real DynamoDB API, with both kinds of events.
 
 #[path = "support/lambda.rs"]
 mod lambda;
@@ -7,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use ipgeo_contract::{ApiKey, Identity, KeyRecord, Month, Status, UsageEvent, Verdict, env};
+use ipgeo_contract::{ApiKey, Identity, KeyRecord, Month, UsageEvent, Verdict, env};
 use ipgeo_runtime::store::AccessRead as _;
 use jiff::Timestamp;
 use lambda::{NO_SNS, RuntimeApi, TOPIC, next_line, sns, start, tables};
@@ -16,18 +15,7 @@ use tokio::io::{BufReader, Lines};
 use tokio::process::ChildStdout;
 
 fn key_record(key: &ApiKey, owner: &str, limit: &str) -> KeyRecord {
-    KeyRecord {
-        owner: owner.into(),
-        tier: "startup".into(),
-        limit: limit.parse().expect("a limit"),
-        status: Status::Active,
-        expires: None,
-        sites: vec![],
-        networks: vec![],
-        hint: key.hint(),
-        created: Timestamp::now(),
-        published: None,
-    }
+    KeyRecord::new(key.hint(), owner, "startup", limit.parse().expect("a limit"), Timestamp::now())
 }
 
 fn http_event(path: &str, headers: &Value) -> String {
@@ -48,7 +36,7 @@ async fn usage_line(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_lookup_function_answers_and_leaves_a_line_for_each_request() {
+async fn the_lookup_function_answers_and_writes_a_usage_line_for_each_request() {
     let (folder, tables) = (tempfile::tempdir().expect("a folder"), tables().await);
     let database = folder.path().join("sample.mmdb");
     std::fs::write(&database, ipgeo_geo::compile::sample().expect("it compiles")).expect("written");
@@ -60,7 +48,7 @@ async fn the_lookup_function_answers_and_leaves_a_line_for_each_request() {
     let (api, address) = RuntimeApi::serve().await;
     let (mut child, mut log) = start(env::HANDLER_LOOKUP, &address, &tables, NO_SNS, &database);
     let keyed = json!({ "x-api-key": key.expose() });
-    // (event, status, what the body holds, verdict, calls charged)
+    // (event, status, part of the body, verdict, calls charged)
     let table = [
         (http_event("/8.8.8.8", &keyed), 200, "Mountain View", Verdict::Allowed, 1),
         (http_event("/10.0.0.1", &keyed), 400, "10.0.0.1 is a private IP address", Verdict::BadRequest, 0),
@@ -86,7 +74,7 @@ async fn the_lookup_function_answers_and_leaves_a_line_for_each_request() {
             assert!(!line.contains(secret), "{line}");
         }
     }
-    // What is no HTTP event, and what is no event at all, is answered too, and leaves no line.
+    // Other events, and text that is not an event, are answered too, without a usage line.
     for junk in ["{}", "[1]", "\"text\"", "null"] {
         let answer = api.invoke(junk).await;
         assert!([400, 405].contains(&answer["statusCode"].as_u64().expect("a status")), "{junk}: {answer}");
@@ -114,8 +102,12 @@ async fn the_usage_function_counts_a_real_batch_once() {
         assert_eq!(report.get("ipgeo"), None);
     }
     let site: Identity = "site#a.test".parse().expect("an identity");
-    let item =
-        tables.ledger.item(&site, Month::of(Timestamp::now())).await.expect("a read").expect("an item");
+    let item = tables
+        .ledger
+        .item(&site, Month::from_time(Timestamp::now()))
+        .await
+        .expect("a read")
+        .expect("an item");
     assert_eq!(item.charged, 5);
     let published = tables.access.published(&[site]).await.expect("a read");
     assert_eq!(published[0].map(|published| published.used), Some(5));
@@ -123,7 +115,7 @@ async fn the_usage_function_counts_a_real_batch_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_usage_function_sends_an_alert_once_and_notes_how_far_it_is() {
+async fn the_usage_function_sends_an_alert_once_and_saves_its_progress() {
     let tables = tables().await;
     let (api, address) = RuntimeApi::serve().await;
     let (taken, endpoint) = sns().await;
@@ -152,7 +144,7 @@ async fn the_usage_function_sends_an_alert_once_and_notes_how_far_it_is() {
     assert_eq!((&webhook["api_key"], &webhook["used"]), (&key.hint().into(), &4.into()));
     assert!(!bodies[0].contains(key.expose()));
 
-    let alerts = tables.ledger.alerts(Month::of(now)).await.expect("a read");
+    let alerts = tables.ledger.alerts(Month::from_time(now)).await.expect("a read");
     assert_eq!(alerts.iter().filter(|alert| alert.sent.is_some()).count(), 1);
     let shards = tables.ledger.newest().await.expect("a read");
     let newest = shards[0].regions["eu-central-1"];
@@ -161,9 +153,9 @@ async fn the_usage_function_sends_an_alert_once_and_notes_how_far_it_is() {
     child.kill().await.expect("it ends");
 }
 
-/// `ipgeo deploy` tells by it which release a program is of.
+/// By which `ipgeo deploy` recognises the release of a program.
 #[test]
-fn the_program_bears_its_release_mark() {
+fn the_program_contains_its_release_mark() {
     let program = std::fs::read(env!("CARGO_BIN_EXE_bootstrap")).expect("the program");
     assert!(memchr::memmem::find(&program, ipgeo_contract::RELEASE_MARK.as_bytes()).is_some());
 }

@@ -1,8 +1,8 @@
 //! The real binary, killed: `bootstrap` counts a stream into a real DynamoDB API through a network that throttles, loses
-//! answers, answers garbage, and SIGKILLs it at a random write. It is started again, the batches are delivered again, cut
-//! anew; in the end the ledger equals the events.
+//! answers, answers garbage, and SIGKILLs it at a random write. It is restarted and the batches are redelivered with other
+//! bounds; in the end the ledger equals the events.
 //!
-//! `IPGEO_KILL_RUNS=200` runs more.
+//! `IPGEO_KILL_RUNS=200` sets the number of runs.
 
 #[path = "support/lambda.rs"]
 mod lambda;
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Limit, Published, Status, env};
+use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Limit, Published, env};
 use ipgeo_runtime::store::AccessRead as _;
 use ipgeo_runtime::usage::BatchResponse;
 use jiff::Timestamp;
@@ -30,7 +30,7 @@ use tokio::process::Child;
 const RUNS: u64 = 20;
 const TURNS_MAX: usize = 2_000;
 
-/// A process that counts, and what hands it its batches.
+/// A counting process, and its Runtime API.
 struct Counter {
     child: Child,
     api: Arc<RuntimeApi>,
@@ -54,18 +54,7 @@ async fn put_keys(tables: &Tables) {
     for (identity, limit) in IDENTITIES {
         let identity: Identity = identity.parse().expect("an identity");
         if identity.kind() == IdentityKind::Key {
-            let record = KeyRecord {
-                owner: "acme".into(),
-                tier: "startup".into(),
-                limit: limit_of(limit),
-                status: Status::Active,
-                expires: None,
-                sites: vec![],
-                networks: vec![],
-                hint: "ipg_…x3Kq".into(),
-                created: Timestamp::now(),
-                published: None,
-            };
+            let record = KeyRecord::new("ipg_…x3Kq", "acme", "startup", limit_of(limit), Timestamp::now());
             tables.access.put_key(&identity, &record).await.expect("stored");
         }
     }
@@ -94,7 +83,7 @@ async fn published(tables: &Tables, identity: &Identity) -> Option<Published> {
     }
 }
 
-/// What the edges could have seen, as often as it was looked at.
+/// Published usage, as seen by repeated reads.
 #[derive(Default)]
 struct Histories(BTreeMap<Identity, Vec<Published>>);
 
@@ -112,7 +101,7 @@ impl Histories {
     }
 }
 
-/// One run; how often the process was killed.
+/// One run; returns how often the process was killed.
 async fn run(seed: u64, sns: &str) -> network::Done {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut stream = Stream::written(&mut rng, 16, false);

@@ -1,5 +1,5 @@
-//! The tables against a real DynamoDB API: an embedded one, over HTTP on loopback. What the Lambda does with them runs
-//! through its own client and through the operator's SDK alike.
+//! The tables against a real DynamoDB API: an embedded one, over HTTP on loopback. Everything that the Lambda does runs
+//! through its own client and through the SDK.
 
 mod support;
 
@@ -89,7 +89,7 @@ async fn an_api_key_is_stored_read_changed_and_listed() {
 }
 
 #[tokio::test]
-async fn the_address_secret_is_made_once() {
+async fn the_address_secret_is_created_once() {
     let Tables { access, own_access, .. } = Tables::serve().await;
     assert_eq!(access.address_secret().await.expect("a read"), None);
     assert_eq!(own_access.address_secret().await.expect("a read"), None);
@@ -101,14 +101,14 @@ async fn the_address_secret_is_made_once() {
 }
 
 #[tokio::test]
-async fn publication_only_ever_goes_forward() {
+async fn published_usage_never_goes_back() {
     let (sdk, own) = (Tables::serve().await, Tables::serve().await);
     goes_forward(&sdk.access, &sdk.access).await;
     goes_forward(&own.access, &own.own_access).await;
 }
 
 async fn goes_forward<C: Calls>(operator: &AccessTable, access: &tables::AccessTable<C>) {
-    // (identity, limit, what is published in turn, what stands then)
+    // (identity, limit, publications in order, stored usage afterwards)
     type Row<'a> = (&'a str, &'a str, &'a [(&'a str, u64)], Option<(&'a str, u64)>);
     let table: [Row<'_>; 8] = [
         ("site#a.test", "9/day", &[("2026-11-24", 8)], Some(("2026-11-24", 8))),
@@ -119,7 +119,7 @@ async fn goes_forward<C: Calls>(operator: &AccessTable, access: &tables::AccessT
         ("site#e.test", "9/month", &[("2026-11-24", 8), ("2026-11", 2)], Some(("2026-11", 2))),
         ("site#f.test", "9/day", &[("2026-11", 2), ("2026-11-24", 8)], Some(("2026-11-24", 8))),
         ("key#01", "100/month", &[("2026-11", 50), ("2026-11", 60)], Some(("2026-11", 60))),
-        // A late line of the window that the API key had before.
+        // A late line of the API key's previous window.
         ("key#01", "100/day", &[("2026-11-24", 99)], Some(("2026-11", 60))),
     ];
     operator.put_key(&identity("key#01"), &record_of("100/month")).await.expect("an API key");
@@ -134,7 +134,7 @@ async fn goes_forward<C: Calls>(operator: &AccessTable, access: &tables::AccessT
 }
 
 #[tokio::test]
-async fn a_deleted_api_key_is_not_brought_back_and_absence_is_read_in_order() {
+async fn a_deleted_api_key_is_not_recreated_and_missing_items_are_returned_in_order() {
     absence(&Tables::serve().await.access).await;
     absence(&Tables::serve().await.own_access).await;
 }
@@ -150,7 +150,7 @@ async fn absence<C: Calls>(access: &tables::AccessTable<C>) {
 
 #[tokio::test]
 async fn a_change_of_limit_publishes_exact_usage_with_it() {
-    // (counted this month and on this day, published before, the new limit, what is published then)
+    // (counted this month and on this day, published before, the new limit, published usage afterwards)
     type Row<'a> = (Option<(u64, u64)>, Option<u64>, &'a str, Option<Published>);
     let Tables { access, own_access, ledger, .. } = Tables::serve().await;
     let now = at("2026-11-24T13:00:00Z");
@@ -158,11 +158,11 @@ async fn a_change_of_limit_publishes_exact_usage_with_it() {
     let table: [Row<'_>; 9] = [
         (Some((60, 10)), None, "50/month", exact("2026-11", 60)),
         (Some((60, 10)), Some(55), "50/month", exact("2026-11", 60)),
-        // What is published says as much: it knows of when.
+        // The published usage is equal, and its time is known.
         (Some((60, 10)), Some(60), "50/month", Some(published("2026-11", 60))),
-        // A ledger from a backup: published usage never falls.
+        // A ledger restored from a backup: published usage never decreases.
         (Some((60, 10)), Some(70), "50/month", Some(published("2026-11", 70))),
-        // Another window has another period.
+        // A different window has a different period.
         (Some((60, 10)), Some(60), "50/day", exact("2026-11-24", 10)),
         (Some((60, 10)), None, "5/day", exact("2026-11-24", 10)),
         (Some((60, 0)), Some(60), "50/day", None),
@@ -184,7 +184,7 @@ async fn a_change_of_limit_publishes_exact_usage_with_it() {
         let change = KeyChange { limit: Some(limit(new)), ..KeyChange::default() };
         let changed = access.update_key(&ledger, &key, &change, now).await.expect("a change");
         assert_eq!((changed.limit, changed.published), (limit(new), expected), "row {row}");
-        // Both clients read one record alike, and a late publication by the old window learns of the new limit.
+        // Both clients read the same record, and a late publication with the old window returns the new limit.
         assert_eq!(own_access.key(&key).await.expect("a read"), Some(changed));
         for late in [
             access.publish(&key, limit("100000/month"), published("2026-10", 1)).await,
@@ -197,7 +197,7 @@ async fn a_change_of_limit_publishes_exact_usage_with_it() {
 }
 
 #[tokio::test]
-async fn a_publication_meanwhile_is_not_undone_by_a_change_of_limit() {
+async fn a_change_of_limit_does_not_undo_a_concurrent_publication() {
     let Tables { access, ledger, .. } = Tables::serve().await;
     let (key, old) = (identity("key#01"), limit("100/month"));
     access.put_key(&key, &record_of("100/month")).await.expect("an API key");
@@ -214,7 +214,7 @@ async fn a_publication_meanwhile_is_not_undone_by_a_change_of_limit() {
             let change =
                 KeyChange { limit: Some(Limit { calls, window: old.window }), ..KeyChange::default() };
             let now = at("2026-11-24T13:00:00Z");
-            // Usage may be published as often as it takes to give up.
+            // Usage is published until the change gives up.
             match access.update_key(&ledger, &key, &change, now).await {
                 Ok(_) | Err(KeyWriteError::Store(_)) => {}
                 Err(error) => panic!("{error}"),
@@ -253,7 +253,7 @@ async fn admits_once<C: Calls>(operator: &LedgerTable, ledger: &tables::LedgerTa
     let added = |charged| Applied::Added(totals(charged));
     let behind =
         |watermark: &str, charged| Applied::Behind { watermark: watermark.into(), totals: totals(charged) };
-    // (update, what comes of it)
+    // (update, result)
     let table = [
         (update("05", "07", 3), added(3)),
         (update("05", "07", 3), behind("07", 3)),
@@ -275,9 +275,9 @@ async fn admits_once<C: Calls>(operator: &LedgerTable, ledger: &tables::LedgerTa
     assert_eq!(operator.month(month, Some(IdentityKind::Key)).await.expect("a read"), []);
 }
 
-/// More identities than a call takes, some of which have called in another month or never.
+/// More identities than one call accepts, some of which have called in another month or never.
 #[tokio::test]
-async fn many_identities_are_read_by_their_names() {
+async fn many_identities_are_read_in_batches() {
     let Tables { ledger, .. } = Tables::serve().await;
     let named: Vec<Identity> = (0..250).map(|n| identity(&format!("key#{n:04x}"))).collect();
     for (n, identity) in (1..).zip(&named).filter(|(n, _)| n % 3 == 0) {
@@ -325,11 +325,11 @@ async fn counts_and_publishes<C: Calls + Clone + 'static>(
     let record = access.key(&key).await.expect("a read").expect("an API key");
     let shown = record.published.expect("published");
     assert_eq!((shown.period.to_string(), shown.used), ("2026-11".to_owned(), 50));
-    assert_eq!(Period::of(record.limit.window, shown.as_of), shown.period);
+    assert_eq!(Period::new(record.limit.window, shown.as_of), shown.period);
 }
 
 #[tokio::test]
-async fn a_store_that_is_not_there_is_an_error_that_says_what_was_tried() {
+async fn an_unreachable_store_is_an_error_that_names_the_attempted_action() {
     let credentials = Credentials::new("test", "test", None, None, "tests");
     let client = client(Some("http://127.0.0.1:9"), "eu-central-1", credentials, Effort::Quick);
     let error = AccessTable::new(client, "access").key(&identity("key#01")).await.expect_err("no store");

@@ -1,5 +1,5 @@
-//! Home gone for an hour, in virtual time: nothing is counted, published or replicated. Edges keep answering by what they
-//! know, even the one whose own replica goes too; when home is back, what was counted late is all there.
+//! Home is unreachable for an hour, in virtual time: nothing is counted, published or replicated. Edges continue to answer
+//! with what they know, even the one whose own replica fails too. When home is back, everything is counted.
 
 mod support;
 
@@ -21,18 +21,18 @@ const HOME_GONE: std::ops::Range<u64> = 60..120;
 const REPLICA_GONE: std::ops::Range<u64> = 100..120;
 const CALLER: &str = "81.2.69.142";
 
-/// Quota to spare; used up before home goes; used up while it is gone.
+/// API keys with ample quota, with quota used up before home fails, and with quota used up meanwhile.
 const LIMITS: [&str; 3] = ["100000/month", "300/day", "1200/day"];
 
-/// The world: edges, home, and the stream between.
+/// Edges, home, and the stream between them.
 struct World {
     edges: Vec<Edge>,
     home: &'static FlakyStore,
     counter: UsageHandler<&'static FlakyStore, &'static FlakyStore>,
-    /// Records that are not counted yet.
+    /// Records not counted yet.
     waiting: Vec<KinesisRecord>,
     lines: Vec<String>,
-    /// Of each API key, how often it was answered 200 or refused with 429, minute by minute.
+    /// For each API key and minute, the number of answers with status 200 and 429.
     answers: Vec<[(u32, u32); 3]>,
 }
 
@@ -50,7 +50,7 @@ impl World {
         Self { edges, home, counter: UsageHandler::new(home, home), waiting, lines, answers }
     }
 
-    /// A minute of calls at every edge; everyone is answered, and nobody with a failure.
+    /// A minute of calls at every edge; all are answered, without failures.
     async fn calls(&mut self, minute: u64, keys: &[ApiKey], now: Timestamp) {
         let mut answers = [(0, 0); 3];
         for edge in &self.edges {
@@ -75,7 +75,7 @@ impl World {
         }
     }
 
-    /// Home counts what waits, if it is there, and every edge's replica takes over what is published.
+    /// Home counts the waiting records, if it is reachable, and every edge's replica receives published usage.
     async fn count(&mut self, home_is_there: bool) {
         let batch = KinesisEvent { records: self.waiting.clone() };
         let (response, _) = self.counter.handle(&batch, support::now()).await;
@@ -108,18 +108,18 @@ async fn edges_answer_for_an_hour_without_home_and_nothing_is_lost() {
         *world.edges[2].replica.gone.lock().expect("unpoisoned") = REPLICA_GONE.contains(&minute);
         world.calls(minute, &keys, now).await;
         if minute == REPLICA_GONE.start {
-            // An API key that this environment has never seen can't be vouched for.
+            // An API key that this environment has never seen can't be checked.
             let answer = world.edges[2].get(Some(&api_key(9)), CALLER, now).await;
             assert_eq!((answer.status_code, answer.headers["retry-after"].as_str()), (503, "1"));
         }
         world.count(home_is_there).await;
     }
 
-    // Whoever has quota is answered all the while, whoever has none is not.
+    // API keys with quota are answered all the time, those without are refused.
     let of_hour = 60 * 5 * 3;
     assert_eq!(world.answered(0, HOME_GONE), (of_hour, 0));
     assert_eq!(world.answered(1, HOME_GONE), (0, of_hour));
-    // The third reaches its limit meanwhile: no edge lets more through than it knows to be left.
+    // The third reaches its limit meanwhile: no edge admits more calls than it knows to be left.
     let known = u32::try_from(
         world.home.memory.published.lock().expect("unpoisoned")[&Identity::key(&keys[2].hash())]
             .iter()
@@ -140,7 +140,7 @@ async fn edges_answer_for_an_hour_without_home_and_nothing_is_lost() {
         "a replica that is gone is noticed"
     );
 
-    // And it is all counted.
+    // Everything is counted.
     assert!(world.waiting.is_empty());
     let events: Vec<UsageEvent> =
         world.lines.iter().map(|line| UsageEvent::parse(line).expect("a usage line")).collect();

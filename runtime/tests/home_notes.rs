@@ -1,10 +1,9 @@
-//! What home does beside counting, against a real DynamoDB API: alerts once each, how far the counting is, and items
-//! put in the place of others.
+//! Rows of the ledger besides counts, against a real DynamoDB API: alerts, counting progress, and replaced items.
 
 mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use ipgeo_contract::{Identity, KeyRecord, Month, RegionName, Status, Thresholds, UsageEvent};
+use ipgeo_contract::{Identity, KeyRecord, Month, RegionName, Thresholds, UsageEvent};
 use ipgeo_runtime::dynamo::{LedgerTable, Replaced};
 use ipgeo_runtime::store::{LedgerWrite as _, Newest};
 use ipgeo_runtime::tables::{self, Calls};
@@ -26,7 +25,7 @@ fn month() -> Month {
 type Pair<C> = (tables::AccessTable<C>, tables::LedgerTable<C>);
 type Counter<C> = UsageHandler<tables::LedgerTable<C>, tables::AccessTable<C>>;
 
-/// A counter as after a start: it remembers nothing.
+/// A newly started counter, without memory.
 fn counter<C: Calls + Clone + 'static>(pair: &Pair<C>) -> Counter<C> {
     let thresholds: Thresholds = "80,100".parse().expect("thresholds");
     UsageHandler::new(pair.1.clone(), pair.0.clone()).with_alerts(thresholds)
@@ -39,7 +38,7 @@ async fn told<C: Calls + Clone + 'static>(pair: &Pair<C>, batch: &[KinesisRecord
 }
 
 #[tokio::test]
-async fn an_alert_is_told_once_for_each_threshold_and_period() {
+async fn an_alert_is_recorded_once_for_each_threshold_and_period() {
     let (sdk, own) = (Tables::serve().await, Tables::serve().await);
     tells_once(&sdk, &(sdk.access.clone(), sdk.ledger.clone())).await;
     tells_once(&own, &(own.own_access.clone(), own.own_ledger.clone())).await;
@@ -48,18 +47,13 @@ async fn an_alert_is_told_once_for_each_threshold_and_period() {
 /// The operator's tables, and the same through the client under test.
 async fn tells_once<C: Calls + Clone + 'static>(operator: &Tables, pair: &Pair<C>) {
     let id: Identity = format!("key#{}", "0f".repeat(32)).parse().expect("an identity");
-    let record_of = KeyRecord {
-        owner: "acme".into(),
-        tier: "startup".into(),
-        limit: "10/day".parse().expect("a limit"),
-        status: Status::Active,
-        expires: None,
-        sites: vec![],
-        networks: vec![],
-        hint: "ipg_…x3Kq".into(),
-        created: at("2026-11-01T00:00:00Z"),
-        published: None,
-    };
+    let record_of = KeyRecord::new(
+        "ipg_…x3Kq",
+        "acme",
+        "startup",
+        "10/day".parse().expect("a limit"),
+        at("2026-11-01T00:00:00Z"),
+    );
     operator.access.put_key(&id, &record_of).await.expect("stored");
     let calls = |sequence, day: &str, count| {
         let time = format!("2026-11-{day}T12:00:00Z");
@@ -69,10 +63,10 @@ async fn tells_once<C: Calls + Clone + 'static>(operator: &Tables, pair: &Pair<C
     let (first, second) = (calls(1, "24", 7), calls(2, "24", 1));
     assert!(told(pair, std::slice::from_ref(&first)).await.is_empty());
     assert_eq!(told(pair, std::slice::from_ref(&second)).await, [day("24", 80)]);
-    // Delivered again, in part and whole, by a counter that has forgotten everything.
+    // Redelivered, partly and completely, to a counter without memory.
     assert!(told(pair, &[first, second]).await.is_empty());
     assert_eq!(told(pair, &[calls(3, "24", 5)]).await, [day("24", 100)]);
-    // A new period begins anew, and one batch may pass both.
+    // A new period has its own alerts, and one batch may reach both thresholds.
     assert_eq!(told(pair, &[calls(4, "25", 10)]).await, [day("25", 80), day("25", 100)]);
 
     let recorded = operator.ledger.alerts(month()).await.expect("a read");
@@ -84,7 +78,7 @@ async fn tells_once<C: Calls + Clone + 'static>(operator: &Tables, pair: &Pair<C
     assert_eq!(operator.ledger.alerts(month()).await.expect("a read")[0].sent, Some(sent));
     let message = AlertMessage::new(&recorded[0].alert, Some(&record_of));
     assert_eq!((message.used, message.owner.as_str()), (8, "acme"));
-    // Sites and addresses have no owner to be told, and no thresholds at all means no alerts.
+    // Sites and addresses have no owner to notify, and without thresholds there are no alerts.
     let site = record(SHARD, 9, &vec![event("2026-11-24T12:00:00Z", "site#a.test", "10/day"); 10]);
     assert!(told(pair, &[site]).await.is_empty());
     let silent = UsageHandler::new(pair.1.clone(), pair.0.clone());
@@ -95,7 +89,7 @@ async fn tells_once<C: Calls + Clone + 'static>(operator: &Tables, pair: &Pair<C
 }
 
 #[tokio::test]
-async fn how_far_the_counting_is_only_ever_goes_forward() {
+async fn saved_progress_never_goes_back() {
     let (sdk, own) = (Tables::serve().await, Tables::serve().await);
     notes_go_forward(&sdk.ledger, &(sdk.access.clone(), sdk.ledger.clone())).await;
     notes_go_forward(&own.ledger, &(own.own_access.clone(), own.own_ledger.clone())).await;
@@ -111,7 +105,7 @@ async fn notes_go_forward<C: Calls + Clone + 'static>(operator: &LedgerTable, pa
     for (sequence, region, time) in [
         ("5", "us-east-1", "2026-11-24T12:00:00Z"),
         ("7", "eu-west-1", "2026-11-24T12:00:09Z"),
-        // A batch that came again.
+        // A redelivered batch.
         ("6", "us-east-1", "2026-11-24T11:00:00Z"),
     ] {
         let counted = at("2026-11-24T12:01:00Z");
@@ -123,7 +117,7 @@ async fn notes_go_forward<C: Calls + Clone + 'static>(operator: &LedgerTable, pa
     let times: Vec<_> =
         shards[0].regions.iter().map(|(region, newest)| (region.as_str(), newest.event)).collect();
     assert_eq!(times, [("eu-west-1", at("2026-11-24T12:00:09Z")), ("us-east-1", at("2026-11-24T12:00:00Z"))]);
-    // The counter notes what it has counted, and nothing of a batch that is to come again.
+    // The counter saves what it has counted, and nothing of a batch that will be redelivered.
     let counter = counter(pair);
     let batch = record(SHARD, 20, &[event("2026-11-24T13:00:00Z", "site#a.test", "10/day")]);
     let (_, report) = counter.handle(&KinesisEvent { records: vec![batch] }, at(NOW)).await;
@@ -133,7 +127,7 @@ async fn notes_go_forward<C: Calls + Clone + 'static>(operator: &LedgerTable, pa
     assert_eq!((newest.event, newest.counted), (at("2026-11-24T13:00:00Z"), at("2026-11-24T13:00:30Z")));
 }
 
-/// A record of lines by their ids: CloudWatch Logs sends lines again in other batches than before.
+/// A record of lines by their ids. CloudWatch Logs may repeat lines in different batches.
 fn cut(sequence: u64, ids: std::ops::Range<u64>) -> KinesisRecord {
     let line = |id: u64| LogEvent {
         id: id.to_string(),
@@ -145,7 +139,7 @@ fn cut(sequence: u64, ids: std::ops::Range<u64>) -> KinesisRecord {
 }
 
 #[tokio::test]
-async fn lines_that_are_sent_again_in_other_batches_count_once_across_restarts() {
+async fn repeated_lines_in_other_batches_count_once_across_restarts() {
     let (sdk, own) = (Tables::serve().await, Tables::serve().await);
     repeats_count_once(&sdk.ledger, &(sdk.access.clone(), sdk.ledger.clone())).await;
     repeats_count_once(&own.ledger, &(own.own_access.clone(), own.own_ledger.clone())).await;
@@ -157,16 +151,16 @@ type Lines = (u64, std::ops::Range<u64>);
 async fn repeats_count_once<C: Calls + Clone + 'static>(operator: &LedgerTable, pair: &Pair<C>) {
     let id: Identity = "site#a.test".parse().expect("an identity");
     let charged = async || operator.item(&id, month()).await.expect("a read").map(|item| item.charged);
-    // (the records of a batch, whether the counter lives to note it, what is counted then)
+    // (the records of a batch, whether the counter saves its progress, the count afterwards)
     let table: [(&[Lines], bool, u64); 6] = [
         (&[(1, 0..10), (2, 10..20)], true, 20),
-        // Killed between counting and the note: delivered again as it was.
+        // Killed between counting and saving: redelivered unchanged.
         (&[(3, 20..30)], false, 30),
         (&[(3, 20..30)], true, 30),
-        // The lines of 1 to 3 once more, cut anew and with new ones between, under new numbers.
+        // The lines of 1 to 3 repeated under new numbers, in other batches with new lines between.
         (&[(4, 5..15), (5, 15..35)], true, 35),
         (&[(6, 0..36)], true, 36),
-        // Delivered again although it is noted.
+        // Redelivered although it is saved.
         (&[(5, 15..35), (6, 0..36)], true, 36),
     ];
     for (records, noted, expected) in table {
@@ -182,7 +176,7 @@ async fn repeats_count_once<C: Calls + Clone + 'static>(operator: &LedgerTable, 
 }
 
 #[tokio::test]
-async fn absurd_rows_are_left_out_or_read_as_far_as_they_go() {
+async fn malformed_rows_are_skipped_or_read_partly() {
     let Tables { ledger, .. } = Tables::serve().await;
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let number = |digits: &str| AttributeValue::N(digits.to_owned());
@@ -229,7 +223,7 @@ async fn a_batch_with_thousands_of_regions_is_counted() {
 }
 
 #[tokio::test]
-async fn an_item_is_replaced_only_as_it_was_seen() {
+async fn an_item_is_replaced_only_if_it_has_not_changed() {
     let Tables { access, ledger, .. } = Tables::serve().await;
     let other = ledger.beside("ledger-g2");
     assert_eq!(other.is_active().await.expect("a look"), None);
@@ -252,14 +246,14 @@ async fn an_item_is_replaced_only_as_it_was_seen() {
     let seen = ledger.item(&identity, month()).await.expect("a read").expect("an item");
     let new = other.item(&identity, month()).await.expect("a read").expect("an item");
     assert_eq!((seen.charged, new.charged), (3, 5));
-    // Something is counted meanwhile, even if it is not charged.
+    // Something is counted meanwhile, although not charged.
     count(&ledger, 2, 1).await;
     assert_eq!(ledger.replace(Some(&seen), &new).await.expect("a write"), Replaced::Changed);
     assert_eq!(ledger.replace(None, &new).await.expect("a write"), Replaced::Changed);
     let seen = ledger.item(&identity, month()).await.expect("a read").expect("an item");
     assert_eq!(ledger.replace(Some(&seen), &new).await.expect("a write"), Replaced::Done);
     assert_eq!(ledger.item(&identity, month()).await.expect("a read"), Some(new.clone()));
-    // What the new item has counted is not counted again, and what comes after is.
+    // Events counted in the new item are not counted again; later ones are.
     count(&ledger, 1, 5).await;
     count(&ledger, 2, 1).await;
     assert_eq!(ledger.item(&identity, month()).await.expect("a read").map(|item| item.charged), Some(6));

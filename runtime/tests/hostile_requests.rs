@@ -1,5 +1,5 @@
-//! Bad requests by the thousand, through the very handler of the edges: there is always an answer and never a 5xx, and no
-//! line that is logged shows an API key, the caller's address or the address that was asked for.
+//! Thousands of bad requests to the handler of the edges: each is answered, never with a 5xx, and no logged line contains an
+//! API key, the caller's address or the requested address.
 //!
 //! `cargo test --release -p ipgeo-runtime --test hostile_requests -- --ignored --nocapture` sends more than a million.
 
@@ -38,7 +38,7 @@ fn send(count: u64, seed: u64) -> Sent {
     let (mut dice, keys, mut sent) = (Dice(fastrand::Rng::with_seed(seed)), whole_keys(), Sent::default());
     let begin: Timestamp = "2026-11-24T00:00:00Z".parse().expect("a timestamp");
     for number in 0..count {
-        // A day passes in the course of the run, so that quotas are used up and made anew.
+        // A day passes during the run, so quotas are used up and reset.
         let now = begin + SignedDuration::from_millis(i64::try_from(number * 100).expect("a time"));
         let event = dice.event();
         let answer = if dice.0.u8(0..5) == 0 {

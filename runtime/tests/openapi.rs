@@ -1,5 +1,5 @@
-//! The description at `/openapi.json` against the handler itself: every example is sent, and what comes back is as it
-//! says; every status that it names can happen, and no other does.
+//! The description at `/openapi.json` against the handler: every example is sent, and the answer matches the description;
+//! every described status occurs, and no other does.
 
 mod support;
 
@@ -17,7 +17,7 @@ use support::hostile::api_key;
 use support::schema;
 
 const CALLER: &str = "81.2.69.142";
-/// Fields that are left out when they are not known, for ipdata's Rust client fails on null.
+/// Fields that are omitted if unknown, because ipdata's Rust client fails on null.
 const LEFT_OUT: [&str; 4] = ["is_eu", "latitude", "longitude", "languages"];
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
@@ -25,8 +25,7 @@ fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().expect("a timestamp")
 }
 
-/// An edge that knows four API keys: a good one, one that is switched off, one that is used up, and one that it
-/// forgets before it is asked.
+/// An edge with four API keys: a valid one, a disabled one, one over quota, and one that is removed before the request.
 fn edge() -> Edge<Arc<Database>> {
     static SAMPLE: LazyLock<Arc<Database>> = LazyLock::new(|| {
         Arc::new(Database::from_bytes(ipgeo_geo::compile::sample().expect("it compiles")).expect("it opens"))
@@ -37,7 +36,7 @@ fn edge() -> Edge<Arc<Database>> {
     off.status = Status::Disabled;
     edge.knows(&api_key(2), off);
     let mut used_up = key_record(&api_key(3), "100/month");
-    let period = Period::of(Window::Month, now());
+    let period = Period::new(Window::Month, now());
     used_up.published = Some(Published { period, used: 100, as_of: now() });
     edge.knows(&api_key(3), used_up);
     edge
@@ -65,7 +64,7 @@ fn with_key(mut event: Event, key: &ApiKey) -> Event {
     event
 }
 
-/// The named member's members, in order.
+/// The members of the named member, in order.
 fn members<'a>(value: &'a Value, name: &str) -> Vec<(&'a String, &'a Value)> {
     value.get(name).and_then(Value::as_object).into_iter().flatten().collect()
 }
@@ -106,7 +105,7 @@ fn examples(method: &str, path: &str, operation: &Value) -> Vec<Event> {
     requests.iter().flat_map(of).collect()
 }
 
-/// The response that an operation describes for an answer, which must be as it says; its status.
+/// Checks an answer against the response that the operation describes; returns its status.
 fn described(document: &Value, operation: &Value, answer: &Answer, what: &str) -> String {
     let status = answer.status_code.to_string();
     let response = &operation["responses"][&status];
@@ -152,7 +151,7 @@ fn check_headers(document: &Value, response: &Value, answer: &Answer, what: &str
     }
 }
 
-/// An operation and what it is, for messages.
+/// An operation, with its name for messages.
 fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
     let paths = members(document, "paths").into_iter();
     paths
@@ -166,7 +165,7 @@ fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
 }
 
 #[test]
-fn every_example_is_answered_as_the_description_says() {
+fn every_example_is_answered_as_described() {
     let document = document();
     for (method, path, operation) in operations(&document) {
         let edge = edge();
@@ -186,7 +185,7 @@ fn every_example_is_answered_as_the_description_says() {
             json_only.headers.insert("accept".into(), "application/json".into());
             ask(&json_only);
         }
-        // What no example can say: who asks, and in what state the world is.
+        // What examples can't express: the caller, and the state of the store.
         let first = &examples[0];
         for key in [&api_key(2), &api_key(3), &api_key(8)] {
             ask(&with_key(first.clone(), key));
@@ -218,7 +217,7 @@ fn every_example_is_answered_as_the_description_says() {
 }
 
 #[test]
-fn other_methods_are_refused_with_those_that_are_described() {
+fn other_methods_are_refused_with_the_described_ones() {
     let document = document();
     for (path, item) in members(&document, "paths") {
         let filled =
@@ -264,17 +263,17 @@ fn the_description_has_the_fields_of_a_location_and_costs_nothing() {
     assert_eq!(edge.replica.keys.lock().expect("unpoisoned")[&id].published, None);
 }
 
-/// Addresses of every block of the internet, by IPv4 and IPv6.
+/// Addresses of every IPv4 and IPv6 block.
 fn any_address(random: &mut fastrand::Rng) -> IpAddr {
     if random.bool() {
         return IpAddr::V4(random.u32(..).into());
     }
-    // Where addresses are given out, so that many are known.
+    // Allocated blocks, so many are known.
     let block = random.choice([0x2001_u128, 0x2400, 0x2600, 0x2800, 0x2a00, 0x2c00]).unwrap_or(0x2001);
     IpAddr::V6(((block | random.u128(0..0x20)) << 112 | random.u128(..) >> 16).into())
 }
 
-/// Asks for `count` addresses, whole and in bulk; how many were answered with a location.
+/// Requests `count` addresses, singly and in bulk; returns how many have a location.
 fn validate(database: &Arc<Database>, count: usize) -> usize {
     let (document, edge) = (document(), Edge::over("eu-central-1", Arc::clone(database)));
     edge.knows(&api_key(1), key_record(&api_key(1), "1000000000/month"));
@@ -289,7 +288,7 @@ fn validate(database: &Arc<Database>, count: usize) -> usize {
         if status == "200" && path != "/bulk" {
             located += 1;
             let location = json(&answer);
-            // Whatever is not known of these is null: ipdata's Ruby client fails on members that are left out.
+            // Unknown ones of these are null: ipdata's Ruby client fails on missing members.
             let missing = FIELDS.iter().find(|name| !LEFT_OUT.contains(name) && location.get(name).is_none());
             assert_eq!(missing, None, "{path}");
         }
@@ -305,14 +304,14 @@ fn validate(database: &Arc<Database>, count: usize) -> usize {
 }
 
 #[test]
-fn every_answer_about_any_address_is_as_the_description_says() {
+fn the_answer_for_any_address_is_as_described() {
     let sample = Database::from_bytes(ipgeo_geo::compile::sample().expect("it compiles")).expect("it opens");
     assert!(validate(&Arc::new(sample), 2_000) > 500);
 }
 
 #[test]
 #[ignore = "needs a compiled database, named by IPGEO_TEST_DATABASE"]
-fn sixty_thousand_answers_of_a_real_database_are_as_the_description_says() {
+fn sixty_thousand_answers_of_a_real_database_are_as_described() {
     let path = std::env::var("IPGEO_TEST_DATABASE").expect("IPGEO_TEST_DATABASE names a compiled database");
     let database = Database::open(path.as_ref()).expect("it opens");
     assert!(validate(&Arc::new(database), 60_000) > 30_000);

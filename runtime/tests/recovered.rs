@@ -1,5 +1,5 @@
-//! What Lambda gives up is counted once by whoever recovers it, against a real DynamoDB API: whatever was counted of it
-//! before, however often and at whatever moment the recovery stops, and while the counter goes on.
+//! Records that Lambda gives up are counted exactly once by a recovery, against a real DynamoDB API: whatever part was counted
+//! before, however often and whenever the recovery stops, and while the counter continues.
 
 mod support;
 
@@ -21,7 +21,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a timestamp")
 }
 
-/// Records that were given up, through the counter one by one.
+/// Counts records that were given up, one by one.
 async fn recover(tables: &Tables, failed: &[KinesisRecord], now: Timestamp, preview: bool) -> Report {
     let ledger = RecoveringLedger::new(tables.ledger.clone(), now, preview);
     let counter = UsageHandler::new(ledger, tables.access.clone()).counting_again();
@@ -46,7 +46,7 @@ async fn counts(ledger: &LedgerTable) -> BTreeMap<String, u64> {
     counts
 }
 
-/// A counter as after a start: it remembers nothing.
+/// A newly started counter, without memory.
 async fn count(tables: &Tables, records: &[KinesisRecord], now: Timestamp, whole: bool) {
     let counter = UsageHandler::new(tables.own_ledger.clone(), tables.own_access.clone());
     let (response, report) = counter.handle(&KinesisEvent { records: records.to_vec() }, now).await;
@@ -56,8 +56,8 @@ async fn count(tables: &Tables, records: &[KinesisRecord], now: Timestamp, whole
     }
 }
 
-/// A history: batches that are counted, batches of which a part is counted until Lambda gives them up a day later, and
-/// recoveries, some of them killed.
+/// A history: counted batches, batches that are partly counted before Lambda gives them up a day later, and recoveries, some
+/// of them killed.
 async fn run(seed: u64) {
     let mut rng = fastrand::Rng::with_seed(seed);
     let tables = Tables::serve().await;
@@ -85,7 +85,7 @@ async fn run(seed: u64) {
             }
             continue;
         }
-        // Some identities' writes succeed, up to some record.
+        // The writes of some identities succeed, up to a record.
         let lucky: Vec<&str> = SITES.into_iter().filter(|_| rng.bool()).collect();
         let part = batch[..rng.usize(0..=batch.len())].iter().map(|(sequence, events)| {
             let of = |event: &&UsageEvent| lucky.contains(&event.charges[0].identity.as_str());
@@ -99,7 +99,7 @@ async fn run(seed: u64) {
             let _killed = tokio::time::timeout(patience, recover(&tables, &failed, now, false)).await;
         }
     }
-    // What is recovered already is known.
+    // Events that are already recovered are known.
     for record in &failed {
         recover(&tables, std::slice::from_ref(record), now, false).await;
     }
@@ -110,7 +110,7 @@ async fn run(seed: u64) {
 }
 
 #[tokio::test]
-async fn what_lambda_gave_up_is_counted_once() {
+async fn records_that_lambda_gave_up_are_counted_once() {
     for seed in 0..RUNS {
         run(seed).await;
     }
@@ -125,7 +125,7 @@ async fn a_part_that_was_counted_before_is_not_counted_again() {
     let (first, second) = (at("2026-11-24T12:05:00Z"), at("2026-11-25T12:05:00Z"));
     let [a, b, c] = SITES;
     count(&tables, &[calls(1, a, "24", 1), calls(2, b, "24", 1)], first, true).await;
-    // Of what is given up, a was counted; b and c were not. Then a and b go on, c does not.
+    // Of the records given up, a was counted, b and c were not. Then a and b have further calls, c has none.
     let lost = [calls(3, a, "24", 2), calls(4, b, "24", 4), calls(5, c, "24", 9)];
     count(&tables, &lost[..1], first, false).await;
     count(&tables, &[calls(6, a, "25", 1), calls(7, b, "25", 1)], second, true).await;
@@ -140,7 +140,7 @@ async fn a_part_that_was_counted_before_is_not_counted_again() {
     assert_eq!((done.added, done.known), (13, 2));
     let all: BTreeMap<String, u64> = [(a.to_owned(), 4), (b.to_owned(), 6), (c.to_owned(), 9)].into();
     assert_eq!(counts(&tables.ledger).await, all);
-    // A counter that gets them after all, or counts the stream again, adds nothing.
+    // A counter that receives them after all, or a replay, adds nothing.
     count(&tables, &lost, second, false).await;
     assert_eq!(counts(&tables.ledger).await, all);
 }

@@ -1,6 +1,6 @@
-//! Which addresses can have a location, held against a reader of IANA's registries that is not ours: `netaddr`.
+//! Which addresses can have a location, compared with an independent reader of IANA's registries: `netaddr`.
 //!
-//! It wants `python3` with `venv` and a way to Python's package index; where there is none it says so and is left out.
+//! Requires `python3` with `venv` and access to Python's package index; otherwise it is skipped with a note.
 
 #[path = "../../cli/tests/support/python.rs"]
 mod python;
@@ -23,11 +23,11 @@ for line in open(sys.argv[1]):
     print(line.strip(), int(netaddr.IPAddress(line.strip()).is_global()))
 ";
 
-/// Blocks that are not in `netaddr`'s tables, for they are of 2019 to 2024, and what IANA's registries say of them now.
+/// Blocks that are missing in `netaddr`'s tables because they are of 2019 to 2024, and their state in IANA's registries.
 const NEWER: [(&str, u32, bool); 4] =
     [("2001:1::3", 128, true), ("100:0:0:1::", 64, false), ("3fff::", 20, false), ("5f00::", 16, false)];
 
-/// Blocks that the registries leave open (`N/A`), or that are not in them, and what we say of them.
+/// Blocks that are `N/A` or missing in the registries, and our decision.
 const OURS: [(&str, u32, bool); 3] =
     [("192.88.99.0", 24, false), ("224.0.0.0", 4, false), ("ff00::", 8, false)];
 
@@ -39,7 +39,7 @@ fn is_in(address: IpAddr, block: &str, length: u32) -> bool {
     }
 }
 
-/// The IPv4 addresses that an IPv6 address carries, by the layout of 6to4, Teredo and NAT64.
+/// The IPv4 addresses embedded in an IPv6 address, by the layout of 6to4, Teredo and NAT64.
 fn carried(address: IpAddr) -> Vec<IpAddr> {
     let IpAddr::V6(v6) = address else { return Vec::new() };
     let part = |shift: u32| {
@@ -57,7 +57,7 @@ fn carried(address: IpAddr) -> Vec<IpAddr> {
     carried.into_iter().map(IpAddr::V4).collect()
 }
 
-/// Whether an address is public by what `netaddr` says, and by what it does not.
+/// Whether an address is public according to `netaddr` and the tables above.
 fn expected(address: IpAddr, is_global: &impl Fn(IpAddr) -> bool) -> bool {
     let carried = carried(address);
     if !carried.is_empty() {
@@ -71,7 +71,7 @@ fn expected(address: IpAddr, is_global: &impl Fn(IpAddr) -> bool) -> bool {
     given_out && is_global(address)
 }
 
-/// Addresses at and around the edges of every block that has a purpose, and anywhere.
+/// Addresses at and around the bounds of every special-purpose block, and random ones.
 fn addresses() -> BTreeSet<IpAddr> {
     let mut random = fastrand::Rng::with_seed(18);
     let mut found = BTreeSet::new();
@@ -110,12 +110,12 @@ fn addresses() -> BTreeSet<IpAddr> {
 }
 
 #[test]
-fn addresses_are_public_or_not_as_ianas_registries_say() {
+fn addresses_are_public_according_to_ianas_registries() {
     let Some(venv) = Venv::with("netaddr", &[NETADDR]) else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let (list, addresses) = (folder.path().join("addresses"), addresses());
     let mut text = String::new();
-    // What is carried is asked for by itself.
+    // Embedded addresses are checked too.
     for address in addresses.iter().copied().flat_map(|address| [vec![address], carried(address)].concat()) {
         let _ = writeln!(text, "{address}");
     }
@@ -136,7 +136,7 @@ fn addresses_are_public_or_not_as_ianas_registries_say() {
     for (number, address) in addresses.into_iter().enumerate() {
         let mut event = Event { raw_path: format!("/{address}"), ..Event::default() };
         event.request_context.http.method = "GET".into();
-        // Each from a caller of its own, for none to reach a limit.
+        // Each from a different caller, so that none reaches a limit.
         let caller = u32::try_from(number).expect("few");
         event.request_context.http.source_ip = Ipv4Addr::from_bits(0x0800_0000 | caller).to_string();
         let answer = runtime.block_on(edge.lookup.handle(&event, Timestamp::UNIX_EPOCH));

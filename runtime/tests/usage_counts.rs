@@ -37,8 +37,7 @@ fn any_event() -> impl Strategy<Value = UsageEvent> {
     )
 }
 
-/// Records of two shards, and the deliveries to make of them: cut anywhere, begun anew with old ones,
-/// repeated, shuffled inside.
+/// Records of two shards, and their deliveries: with any bounds, restarted at older ones, repeated, shuffled.
 #[derive(Clone, Debug)]
 struct Run {
     records: Vec<Vec<UsageEvent>>,
@@ -105,7 +104,7 @@ proptest! {
         let ledger = ledger.map_err(TestCaseError::fail)?;
         prop_assert_eq!(&ledger, &counted(run_of.records.iter().flatten()));
 
-        // What is published never falls within a period, and ends on the step where the ledger stands.
+        // Published usage never decreases within a period, and ends at the step of the ledger's count.
         let published = store.published.lock().unwrap();
         for (identity, limit) in IDENTITIES {
             let identity: Identity = identity.parse().expect("an identity");
@@ -117,10 +116,10 @@ proptest! {
 }
 
 #[test]
-fn a_publication_lost_in_a_crash_is_made_on_redelivery() {
+fn a_publication_lost_in_a_crash_is_repeated_on_redelivery() {
     let (store, handler) = memory_handler();
     let batch = vec![record(SHARDS[0], 1, &vec![event(TIMES[0], "key#0a", "4/month"); 4])];
-    // Write 0 is the ledger's, write 1 the publication.
+    // Write 0 goes to the ledger, write 1 is the publication.
     store.faults.lock().unwrap().insert(1, Fault::Refused);
     run(async {
         let (response, _) = handler.handle(&KinesisEvent { records: batch.clone() }, now()).await;
@@ -135,11 +134,11 @@ fn a_publication_lost_in_a_crash_is_made_on_redelivery() {
 }
 
 #[test]
-fn a_publication_lost_in_a_crash_is_made_on_redelivery_with_more_behind_it() {
+fn a_publication_lost_in_a_crash_is_repeated_on_redelivery_with_later_events() {
     let (store, handler) = memory_handler();
     let calls =
         |sequence, count| record(SHARDS[0], sequence, &vec![event(TIMES[0], "key#0a", "1000/month"); count]);
-    // Ten calls cross one percent, and are in the ledger when the publication fails; the one after crosses nothing.
+    // Ten calls cross one percent and are in the ledger when the publication fails; the next one crosses nothing.
     let (crossing, after) = (calls(1, 10), calls(2, 1));
     store.faults.lock().unwrap().insert(1, Fault::Refused);
     run(async {
@@ -152,7 +151,7 @@ fn a_publication_lost_in_a_crash_is_made_on_redelivery_with_more_behind_it() {
 }
 
 #[test]
-fn the_lowest_failure_names_where_to_begin_again() {
+fn redelivery_starts_at_the_lowest_failure() {
     let (store, handler) = memory_handler();
     let events = |who: &str| vec![event(TIMES[0], who, "100/month")];
     let batch = vec![
@@ -170,7 +169,7 @@ fn the_lowest_failure_names_where_to_begin_again() {
 }
 
 #[test]
-fn the_same_lines_under_another_number_count_once() {
+fn repeated_lines_under_another_sequence_number_count_once() {
     let (store, handler) = memory_handler();
     let first = record(SHARDS[0], 5, &[event(TIMES[0], "key#0a", "60/month")]);
     let mut again = first.clone();
@@ -203,7 +202,7 @@ fn told_of(alert: &Alert) -> String {
     format!("{} of {} at {}", alert.percent, alert.limit, alert.used)
 }
 
-/// A handler whose store tells the limit that an API key's record holds now.
+/// A handler whose store returns the current limit of an API key's record.
 fn after_a_change(
     limit: &str,
 ) -> (&'static MemoryStore, UsageHandler<&'static MemoryStore, &'static MemoryStore>) {
@@ -214,7 +213,7 @@ fn after_a_change(
 
 #[test]
 fn a_call_beyond_a_lowered_limit_is_published_though_it_crosses_nothing() {
-    // (who, the limit of 60 calls, the lowered limit of the next call, what is published then)
+    // (identity, the limit of 60 calls, the lowered limit of the next call, the publication)
     let table = [
         ("key#0a", "100000/month", "50/month", Some(61)),
         ("key#0a", "100000/month", "50/day", Some(61)),
@@ -239,7 +238,7 @@ fn a_call_beyond_a_lowered_limit_is_published_though_it_crosses_nothing() {
 }
 
 #[test]
-fn a_refusal_by_a_lowered_limit_alerts_once_and_by_the_limit_that_holds_now() {
+fn a_refusal_by_a_lowered_limit_alerts_once_for_the_current_limit() {
     let (store, handler) = after_a_change("50/month");
     let mut refused = event(TIMES[0], "key#0a", "50/month");
     (refused.verdict, refused.cost) = (Verdict::OverQuota, 0);
@@ -260,7 +259,7 @@ fn a_refusal_by_a_lowered_limit_alerts_once_and_by_the_limit_that_holds_now() {
 }
 
 #[test]
-fn a_raised_limit_alerts_anew_and_late_calls_by_the_old_one_do_not() {
+fn a_raised_limit_alerts_again_but_late_calls_by_the_old_one_do_not() {
     let (store, handler) = after_a_change("50/month");
     let calls = |sequence, count, limit: &str| {
         vec![record(SHARDS[0], sequence, &vec![event(TIMES[0], "key#0a", limit); count])]
@@ -268,7 +267,7 @@ fn a_raised_limit_alerts_anew_and_late_calls_by_the_old_one_do_not() {
     run(async {
         deliver(&handler, calls(1, 45, "50/month"), 1).await;
         *store.limit.lock().unwrap() = Some("100/month".parse().expect("a limit"));
-        // These were let through before the limit was raised, and are counted after it.
+        // These were admitted before the limit was raised, and are counted afterwards.
         deliver(&handler, calls(2, 10, "50/month"), 1).await;
         deliver(&handler, calls(3, 40, "100/month"), 1).await;
     });
@@ -277,7 +276,7 @@ fn a_raised_limit_alerts_anew_and_late_calls_by_the_old_one_do_not() {
 }
 
 #[test]
-fn late_calls_by_another_window_are_published_by_the_one_that_holds_now() {
+fn late_calls_by_another_window_are_published_in_the_current_window() {
     let (store, handler) = after_a_change("50/day");
     // 40 calls of an earlier day, 10 of this one.
     run(async {

@@ -1,8 +1,8 @@
-//! Counting under faults, a thousand runs and more: throttled, timed out after applying, late, garbled and killed
-//! writers; batches redelivered, cut anew, shuffled, in two hands at once; shards that split and merge; records poisoned
-//! or in the stream twice. The ledger equals the events each time.
+//! Counting under faults in thousands of runs: writes that are throttled, time out after they are applied, arrive late or get
+//! garbled answers; killed writers; batches that are redelivered with other bounds, shuffled, or counted twice at once; shards
+//! that split and merge; corrupt and repeated records. The ledger equals the events each time.
 //!
-//! `IPGEO_FAULT_RUNS=20000` runs more; run n is always the same.
+//! `IPGEO_FAULT_RUNS=20000` sets the number of runs; run n is always the same.
 
 mod support;
 
@@ -15,12 +15,12 @@ use support::ledger::{counted, publications_are_right, without_watermarks};
 use support::stream::{IDENTITIES, Stream};
 
 const RUNS: u64 = 1_000;
-/// Turns of the poller after which a run is stuck.
+/// Turns of the poller after which a run counts as stuck.
 const TURNS_MAX: usize = 20_000;
 
 type Handler = UsageHandler<&'static FlakyStore, &'static FlakyStore>;
 
-/// One batch for one environment. A stray one is of a poller that was given up: nobody reads its answer.
+/// One batch for one environment. Nobody reads the answer of a stray one, whose poller has ended.
 struct Delivery {
     shard: usize,
     batch: Vec<KinesisRecord>,
@@ -28,7 +28,7 @@ struct Delivery {
     stray: bool,
 }
 
-/// One run: a stream, the store that fails, and the environments that count.
+/// One run: a stream, a failing store, and the counting environments.
 struct Run {
     rng: fastrand::Rng,
     stream: Stream,
@@ -42,7 +42,7 @@ impl Run {
         let mut rng = fastrand::Rng::with_seed(seed);
         let kills = rng.bool();
         let records = rng.usize(1..40);
-        // What a new environment knows of repeats is by the shard.
+        // A new environment only knows the repeats of a shard.
         let stream = Stream::written(&mut rng, records, !kills);
         let mut rate = |most| rng.u32(0..most);
         let rates = Rates { refused: rate(80), lost: rate(60), late: rate(50), garbled: rate(40) };
@@ -52,7 +52,7 @@ impl Run {
         run
     }
 
-    /// Starts the environments anew: they remember nothing.
+    /// Restarts the environments, which lose their memory.
     fn start(&mut self) {
         let count = if self.kills { 3 } else { 1 };
         self.handlers = (0..count).map(|_| UsageHandler::new(self.store, self.store)).collect();
@@ -75,7 +75,7 @@ impl Run {
         deliveries
     }
 
-    /// Delivers all at once.
+    /// Delivers all batches concurrently.
     async fn deliver(&self, deliveries: &[Delivery]) -> Vec<BatchResponse> {
         let mut under_way = futures_util::stream::FuturesOrdered::new();
         for delivery in deliveries {

@@ -1,5 +1,4 @@
-//! The Lambda's own client against a server that misbehaves: what is signed, what is tried again, which connections are
-//! used again, whom it trusts.
+//! The Lambda's own client against a misbehaving server: signatures, retries, reused connections, and trusted certificates.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -20,11 +19,11 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-/// What the server does with a request.
+/// The server's reaction to a request.
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Answer(u16, &'static str),
-    /// Answers, and closes the connection without saying that it will.
+    /// Answers, and closes the connection without announcing it.
     AnswerAndClose(u16, &'static str),
     Close,
     Hang,
@@ -34,17 +33,17 @@ const EMPTY: Act = Act::Answer(200, "{}");
 const BUSY: Act = Act::Answer(400, r#"{"__type":"x#ThrottlingException","message":"slow down"}"#);
 const BROKEN: Act = Act::Answer(500, r#"{"__type":"x#InternalServerError","message":"oh"}"#);
 
-/// A server that acts in turn, and then answers with nothing.
+/// A server that performs the acts in order, and then answers with an empty result.
 #[derive(Default)]
 struct Server {
     acts: Mutex<VecDeque<Act>>,
     connections: Mutex<usize>,
-    /// Heads in lower case, and bodies.
+    /// The requests' heads in lower case, and bodies.
     requests: Mutex<Vec<(String, String)>>,
 }
 
 impl Server {
-    /// Serves; returns the server and its port.
+    /// Starts it; returns the server and its port.
     async fn serve(acts: &[Act], tls: Option<TlsAcceptor>) -> (Arc<Self>, u16) {
         let server = Arc::new(Self { acts: Mutex::new(acts.iter().copied().collect()), ..Self::default() });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -126,9 +125,9 @@ fn told(error: &StoreError) -> String {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_once_more_and_what_will_not_is_told() {
+async fn temporary_failures_are_retried_once_and_others_are_reported() {
     const UNKNOWN: Act = Act::Answer(400, r#"{"__type":"x#ResourceNotFoundException","message":"no table"}"#);
-    // (what the server does, what the error says or nothing, how often it was asked)
+    // (the server's reactions, the error if any, number of requests)
     let table: [(&[Act], Option<&str>, usize); 9] = [
         (&[], None, 1),
         (&[BUSY, EMPTY], None, 2),
@@ -137,7 +136,7 @@ async fn what_may_pass_is_tried_once_more_and_what_will_not_is_told() {
         (&[Act::Hang, EMPTY], None, 2),
         (&[BUSY, BUSY, EMPTY], Some("ThrottlingException: slow down"), 2),
         (&[UNKNOWN, EMPTY], Some("ResourceNotFoundException: no table"), 1),
-        (&[Act::Answer(200, "<html>"), EMPTY], Some("the answer can't be read"), 1),
+        (&[Act::Answer(200, "<html>"), EMPTY], Some("cannot parse the answer"), 1),
         (&[Act::Answer(404, "<html>"), EMPTY], Some("status 404: no reason was given"), 1),
     ];
     for (acts, expected, asked) in table {
@@ -156,7 +155,7 @@ async fn what_may_pass_is_tried_once_more_and_what_will_not_is_told() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_silent_or_not_there_is_named() {
+async fn an_unreachable_or_silent_store_is_named_in_the_error() {
     let (_, port) = Server::serve(&[Act::Hang, Act::Hang], None).await;
     for (endpoint, says) in [
         (format!("http://127.0.0.1:{port}"), format!("no answer from 127.0.0.1:{port} within")),
@@ -168,9 +167,9 @@ async fn a_store_that_is_silent_or_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn a_connection_serves_again_and_a_dead_one_is_replaced() {
+async fn a_connection_is_reused_and_a_dead_one_is_replaced() {
     const LAST: Act = Act::AnswerAndClose(200, "{}");
-    // (what the server does, connections for four reads)
+    // (the server's reactions, connections for four reads)
     let table: [(&[Act], usize); 3] = [(&[], 1), (&[EMPTY, LAST], 2), (&[LAST, LAST, LAST, LAST], 4)];
     for (acts, connections) in table {
         let (server, port) = Server::serve(acts, None).await;
@@ -180,7 +179,7 @@ async fn a_connection_serves_again_and_a_dead_one_is_replaced() {
         }
         assert_eq!(server.connections(), connections, "{acts:?}");
     }
-    // What was opened early serves the first read, even one that does not wait for it.
+    // The connection that was opened early is used by the first read, even if that does not wait for it.
     let (server, port) = Server::serve(&[], None).await;
     let client = client(&format!("http://127.0.0.1:{port}"));
     let ((), first) = tokio::join!(biased; client.open_early(), read(&client));
@@ -189,7 +188,7 @@ async fn a_connection_serves_again_and_a_dead_one_is_replaced() {
 }
 
 #[tokio::test]
-async fn the_signature_is_that_of_what_was_sent() {
+async fn the_signature_matches_the_request() {
     let (server, port) = Server::serve(&[], None).await;
     assert!(!read(&client(&format!("http://127.0.0.1:{port}"))).await.expect("an answer"));
     let (head, body) = server.requests().remove(0);
@@ -222,7 +221,7 @@ async fn the_signature_is_that_of_what_was_sent() {
 }
 
 #[tokio::test]
-async fn only_who_is_trusted_is_asked() {
+async fn only_trusted_servers_get_requests() {
     let folder = tempfile::tempdir().expect("a folder");
     let made =
         |names: &str| rcgen::generate_simple_self_signed(vec![names.to_owned()]).expect("a certificate");
@@ -235,7 +234,7 @@ async fn only_who_is_trusted_is_asked() {
             .with_no_client_auth()
             .with_single_cert(vec![own.cert.der().clone()], key)
             .expect("a key");
-    // (the roots, whether the server is asked)
+    // (the root certificates, whether the server gets a request)
     for (roots, trusted) in [(Some(own.cert.pem()), true), (Some(other.cert.pem()), false), (None, false)] {
         let (server, port) = Server::serve(&[], Some(TlsAcceptor::from(Arc::new(config.clone())))).await;
         let file = folder.path().join("roots.pem");

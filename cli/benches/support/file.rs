@@ -1,6 +1,6 @@
 //! What the benches of many regions have in common.
 
-use ipgeo::config::PLACES;
+use ipgeo::internals::config::PLACES;
 
 /// The tables of so many regions; home, which is `eu-central-1`, first.
 fn regions(count: usize) -> String {

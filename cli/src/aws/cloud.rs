@@ -1,4 +1,4 @@
-//! The cloud's two traits against AWS.
+//! Implements the cloud's two traits for AWS.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +14,16 @@ use super::tables::Replicas;
 use super::{dns, kept, stacks, tables};
 use crate::config::Config;
 use crate::infra::cloud::{
-    CloudRead, CloudWrite, Done, ProbeTarget, ProbeTargets, Problem, Progress, StepError,
+    CloudRead, CloudWrite, Done, ProbeTarget, ProbeTargets, Problem, Report, StepError,
 };
 use crate::infra::plan::{
     AccessState, Action, Alias, BucketKind, KeptData, ObservedRegion, RecordChange, Zone, alias_of,
 };
 use crate::infra::stacks::{Names, StackKind};
 
-/// AWS, or an emulator of it.
+/// AWS, or an AWS emulator.
 #[derive(Debug)]
-pub struct Aws {
+pub(crate) struct Aws {
     session: Session,
     names: Names,
     home: RegionName,
@@ -33,23 +33,23 @@ pub struct Aws {
     emulator: Option<String>,
 }
 
-/// A resource that is not as its stack says.
+/// A resource that differs from its stack's template.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Drift {
-    /// Its logical name and type.
+pub(crate) struct Drift {
+    /// Logical name and type.
     pub resource: String,
     /// `MODIFIED` or `DELETED`.
     pub status: String,
-    /// What is otherwise.
+    /// Each property that differs.
     pub properties: Vec<String>,
 }
 
 impl Aws {
-    /// Credentials and endpoints as every AWS tool reads them.
-    pub async fn of(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
+    /// Loads credentials and endpoints from the standard AWS environment and profile.
+    pub(crate) async fn connect(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
         Ok(Self {
-            session: Session::of(config, profile).await?,
-            names: Names::of(config),
+            session: Session::connect(config, profile).await?,
+            names: Names::new(config),
             home: config.service.home.clone(),
             key_prefix: config.service.key_prefix.clone(),
             account: OnceCell::new(),
@@ -58,28 +58,28 @@ impl Aws {
         })
     }
 
-    /// The same, asking for the limits of all API keys too.
+    /// Also reads the limits of all API keys.
     #[must_use]
-    pub fn with_limits(mut self) -> Self {
+    pub(crate) fn with_limits(mut self) -> Self {
         self.limits = true;
         self
     }
 
-    /// The probes' API key, when the secret that it follows from is there.
-    pub async fn probe_key(&self) -> Option<ApiKey> {
+    /// The probes' API key, if the secret that it is derived from exists.
+    pub(crate) async fn probe_key(&self) -> Option<ApiKey> {
         let client = self.session.dynamodb(&self.home);
         tables::probe_key(&client, &self.names.access_table, &self.key_prefix).await
     }
 
-    /// The access table's replicas beside home and DynamoDB's words for their states.
-    pub async fn replicas(&self) -> Result<Replicas, Problem> {
+    /// The access table's replicas outside home, each with its DynamoDB status.
+    pub(crate) async fn replicas(&self) -> Result<Replicas, Problem> {
         let client = self.session.dynamodb(&self.home);
         let replicas = tables::replicas(&client, &self.names.access_table).await;
         Ok(replicas.map_err(|refusal| refusal.for_reading(&self.home))?.unwrap_or_default())
     }
 
-    /// Resources of a stack that were changed behind its back.
-    pub async fn drift(&self, region: &str, kind: StackKind) -> Result<Vec<Drift>, StepError> {
+    /// Resources of a stack that were changed outside CloudFormation.
+    pub(crate) async fn drift(&self, region: &str, kind: StackKind) -> Result<Vec<Drift>, StepError> {
         let drifts = stacks::drifts(&self.session, region, &self.names.stack(kind)).await?;
         let drift = |(resource, status, properties)| Drift { resource, status, properties };
         Ok(drifts.into_iter().map(drift).collect())
@@ -97,7 +97,7 @@ impl Aws {
         &self.names
     }
 
-    /// The log of every edge's function.
+    /// The log group of the lookup function, the same in every region.
     pub(super) fn lookup_log_group(&self) -> String {
         format!("/aws/lambda/{}", self.names.lookup_function)
     }
@@ -114,21 +114,23 @@ impl Aws {
         Bucket { session: &self.session, region, name: self.names.bucket(account, region), account }
     }
 
-    /// Where the records of regions must lead, by their edges' outputs now.
+    /// The alias targets of the regions' DNS records, from their edge stacks' outputs.
     async fn aliases(&self, change: &RecordChange) -> Result<Vec<(RegionName, Alias)>, StepError> {
         let mut aliases = Vec::new();
         for region in &change.attach {
             let client = self.session.cloudformation(region);
             let read = stacks::read(&client, &self.names).await?;
             let alias = read.get(&StackKind::Edge).and_then(alias_of);
-            let alias = alias.ok_or_else(|| StepError::of(format!("the edge of {region} has no domain")))?;
+            let alias = alias.ok_or_else(|| {
+                StepError::new(format!("the edge stack in {region} has no custom domain in its outputs"))
+            })?;
             aliases.push((region.clone(), alias));
         }
         Ok(aliases)
     }
 }
 
-/// Where an edge is reached by its stack's outputs; none: it does not tell.
+/// The address of an edge, from its stack's outputs; `None` if they lack it.
 fn endpoint(
     region: &RegionName,
     outputs: &BTreeMap<String, String>,
@@ -137,7 +139,7 @@ fn endpoint(
 ) -> Option<ProbeTarget> {
     let (region, api_key) = (region.clone(), None);
     if let Some(emulator) = emulator {
-        // An emulator knows an API by the name that it is asked for.
+        // Emulators route by the host name of the request.
         let place = emulator.trim_start_matches("http://").trim_end_matches('/').to_owned();
         let port = place.rsplit(':').next()?;
         let host = format!("{}.execute-api.localhost:{port}", outputs.get("ApiId")?);
@@ -157,7 +159,7 @@ impl ProbeTargets for Aws {
         let read = stacks::read(&client, &self.names).await?;
         let outputs = read.get(&StackKind::Edge).map(|edge| &edge.outputs);
         let target = outputs.and_then(|outputs| endpoint(region, outputs, domain, self.emulator.as_deref()));
-        let mut target = target.ok_or_else(|| StepError::of(format!("{region} has no edge to ask")))?;
+        let mut target = target.ok_or_else(|| StepError::new(format!("{region} has no deployed edge")))?;
         target.api_key = self.probe_key().await;
         Ok(target)
     }
@@ -169,7 +171,7 @@ impl CloudRead for Aws {
         account.map(str::to_owned).map_err(|refusal| {
             let mut error = refusal.for_reading(&self.home);
             if refusal.is("InvalidClientTokenId") {
-                error.what = format!("AWS does not know these credentials in {}", self.home);
+                error.what = format!("AWS rejects these credentials in {}", self.home);
                 "check AWS_PROFILE and the access key; the home region must be enabled"
                     .clone_into(&mut error.remedy);
             }
@@ -177,7 +179,7 @@ impl CloudRead for Aws {
         })
     }
 
-    async fn region(&self, region: &str, account: &str, artifacts: &[String]) -> ObservedRegion {
+    async fn region(&self, region: &RegionName, account: &str, artifacts: &[String]) -> ObservedRegion {
         let unreachable = |refusal: &Refusal| {
             let unreachable = Some(refusal.for_reading(region));
             ObservedRegion { unreachable, ..ObservedRegion::default() }
@@ -197,7 +199,7 @@ impl CloudRead for Aws {
                 Ok(held) => observed.artifacts = held,
                 Err(refusal) => return unreachable(&refusal),
             }
-        } else if bucket.is_anothers().await {
+        } else if bucket.belongs_to_other_account().await {
             observed.unreachable = Some(Problem::new(
                 format!("the bucket name {} is taken by another account", bucket.name),
                 "choose another `name` or `environment` in regions.toml",
@@ -227,21 +229,21 @@ impl CloudWrite for Aws {
         &self,
         region: &RegionName,
         action: &Action,
-        tell: &(dyn Fn(Progress) + Sync),
+        report: Report<'_>,
     ) -> Result<Done, StepError> {
         let (session, names) = (&self.session, &self.names);
         let account = self.account_number().await?;
         match action {
             Action::Stack(change) => {
-                let done = stacks::ensure(session, region, &names.service, change, tell).await?;
+                let done = stacks::ensure(session, region, &names.service, change, report).await?;
                 if !change.replicas.is_empty() {
                     let table = &names.access_table;
-                    tables::await_replicas(session, region, table, &change.replicas, tell).await?;
+                    tables::await_replicas(session, region, table, &change.replicas, report).await?;
                 }
                 Ok(done)
             }
-            Action::DeleteStack { kind, name } => stacks::delete(session, region, *kind, name, tell).await,
-            Action::Upload(file) => self.bucket(region, account).upload(file, tell).await,
+            Action::DeleteStack { kind, name } => stacks::delete(session, region, *kind, name, report).await,
+            Action::Upload(file) => self.bucket(region, account).upload(file, report).await,
             Action::Copy { artifact, from } => {
                 let from = names.bucket(account, from);
                 self.bucket(region, account).copy(artifact, &from).await
@@ -253,7 +255,7 @@ impl CloudWrite for Aws {
             Action::Tier(tier) => {
                 let client = session.dynamodb(region);
                 let home = super::Home::new(client, &names.access_table, &names.ledger_table);
-                tables::ensure_tier(&home, tier, tell).await
+                tables::ensure_tier(&home, tier, report).await
             }
             Action::Records(change) => dns::ensure(session, change, &self.aliases(change).await?).await,
             Action::EmptyBucket { bucket } => {
@@ -265,9 +267,9 @@ impl CloudWrite for Aws {
             }
             Action::DeleteData { data, name, replica } => {
                 let target = Kept { session, home: region, account, name };
-                target.delete(*data, replica.as_deref(), tell).await
+                target.delete(*data, replica.as_deref(), report).await
             }
-            // Probes are asked for by whoever holds one; time passes without AWS.
+            // `ProbedCloud` and the executor carry these out.
             Action::Probe(_) | Action::Wait { .. } => Ok(Done::AlreadySo),
         }
     }
@@ -278,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_edge_is_reached_by_what_its_stack_tells() {
+    fn an_edge_is_addressed_by_its_stacks_outputs() {
         let outputs = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
         };
@@ -301,12 +303,12 @@ mod tests {
             (&outputs(&[("ApiId", "abc")]), Some("api.example.com"), None, None),
         ];
         for (outputs, domain, emulator, expected) in table {
-            let told = endpoint(&RegionName::new("eu-west-1"), outputs, domain, emulator).map(|target| {
+            let found = endpoint(&RegionName::new("eu-west-1"), outputs, domain, emulator).map(|target| {
                 let scheme = if target.tls { "https" } else { "http" };
                 let place = target.connect.unwrap_or_else(|| "itself".to_owned());
                 format!("{scheme}://{} at {place}", target.host)
             });
-            assert_eq!(told.as_deref(), expected);
+            assert_eq!(found.as_deref(), expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The domain's records: read with everything beside them, changed in one batch.
+//! The domain's DNS records in Route 53: read with all others of the same name, changed in one batch.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,10 @@ use crate::infra::cloud::{Done, StepError};
 use crate::infra::plan::{Alias, Foreign, Record, RecordChange, RecordKind, Zone};
 use crate::infra::stacks::drained_record;
 
-/// Seconds that resolvers may keep the list of drained regions.
+/// TTL of the list of drained regions, s.
 const DRAINED_TTL_S: i64 = 60;
 
-/// The public zone of a name, with what concerns a domain.
+/// The public hosted zone of a name, with the records of a domain.
 pub(super) async fn read(session: &Session, zone: &str, domain: &str) -> Result<Option<Zone>, Refusal> {
     let client = session.route53();
     let found = client.list_hosted_zones_by_name().dns_name(zone).send().await?;
@@ -32,7 +32,7 @@ pub(super) async fn read(session: &Session, zone: &str, domain: &str) -> Result<
     let mut zone = Zone { id: id.clone(), ..Zone::default() };
     for name in [domain.to_owned(), drained_record(domain)] {
         for set in record_sets(session, &id, &name).await? {
-            sort_in(&mut zone, &set, domain);
+            classify(&mut zone, &set, domain);
         }
     }
     Ok(Some(zone))
@@ -48,7 +48,7 @@ async fn record_sets(session: &Session, zone: &str, name: &str) -> Result<Vec<Re
         let list = list.set_start_record_type(from.1.clone()).set_start_record_identifier(from.2.clone());
         let page = list.send().await?;
         for set in page.resource_record_sets() {
-            // They come in order: the first of another name ends ours.
+            // They are sorted by name: the first of another name ends ours.
             if set.name().trim_end_matches('.') != name {
                 return Ok(sets);
             }
@@ -67,8 +67,8 @@ async fn record_sets(session: &Session, zone: &str, name: &str) -> Result<Vec<Re
     }
 }
 
-/// Puts a record set where it belongs: ours, the list of drained regions, or foreign.
-fn sort_in(zone: &mut Zone, set: &ResourceRecordSet, domain: &str) {
+/// Classifies a record set: ours, the list of drained regions, or foreign.
+fn classify(zone: &mut Zone, set: &ResourceRecordSet, domain: &str) {
     let name = set.name().trim_end_matches('.');
     if name == drained_record(domain) {
         let texts = set.resource_records().iter().map(|record| record.value().trim_matches('"'));
@@ -82,7 +82,7 @@ fn sort_in(zone: &mut Zone, set: &ResourceRecordSet, domain: &str) {
             zone.foreign.push(Foreign { kind: "CNAME".to_owned(), what: name.to_owned() });
             return;
         }
-        // Other types may stand beside ours.
+        // Other types may coexist with ours.
         _ => return,
     };
     match (set.region(), set.set_identifier(), set.alias_target()) {
@@ -104,7 +104,7 @@ fn sort_in(zone: &mut Zone, set: &ResourceRecordSet, domain: &str) {
     }
 }
 
-/// Makes a change true in one batch. `aliases` are the targets of each region's records.
+/// Applies a change in one batch. `aliases` are the targets of each region's records.
 pub(super) async fn ensure(
     session: &Session,
     change: &RecordChange,
@@ -138,7 +138,7 @@ pub(super) async fn ensure(
     let (mut status, id) = (info.status().clone(), info.id().trim_start_matches("/change/").to_owned());
     let began = std::time::Instant::now();
     while status != ChangeStatus::Insync {
-        pause(session, began, "the change of records").await?;
+        pause(session, began, "the DNS change").await?;
         let seen = client.get_change().id(&id).send().await.map_err(Refusal::from)?;
         status = seen.change_info().map_or(ChangeStatus::Insync, |info| info.status().clone());
     }
@@ -205,7 +205,7 @@ fn one(
 }
 
 fn built(error: &aws_sdk_route53::error::BuildError) -> StepError {
-    StepError::of(format!("the change of records can't be written: {error}"))
+    StepError::new(format!("cannot build the DNS change: {error}"))
 }
 
 #[cfg(test)]
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_are_told_apart() {
+    fn record_sets_are_classified() {
         let alias = Alias { domain: "d-1.execute-api.eu-west-1.amazonaws.com".into(), zone: "Z1".into() };
         let ours = record_set("api.example.com", "eu-west-1", RecordKind::Aaaa, &alias).expect("a record");
         let plain = |kind: RrType| {
@@ -237,7 +237,7 @@ mod tests {
             plain(RrType::Mx).build().expect("a record"),
             plain(RrType::Cname).build().expect("a record"),
         ] {
-            sort_in(&mut zone, &set, "api.example.com");
+            classify(&mut zone, &set, "api.example.com");
         }
         assert_eq!(zone.records.len(), 1);
         assert_eq!(zone.records[0].alias, alias);

@@ -1,5 +1,5 @@
-//! Where each service is reached: AWS's own hosts, or the endpoints that the environment or the profile names.
-//! Follows the rules of the SDK, so that calls signed here and calls of SDK clients go to the same place.
+//! The endpoint of each service: AWS's hosts, or those set in the environment or the profile. Follows the SDK's rules, so
+//! that our own signed calls and those of SDK clients reach the same endpoints.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,8 +9,7 @@ use aws_types::service_config::ServiceConfigKey;
 
 use super::signed::Service;
 
-/// Partitions beside AWS's own, as the SDK knows them: the beginning of their regions' names, their domain, and
-/// their domain of dual-stack hosts.
+/// AWS partitions apart from the standard one, as in the SDK: prefix of region names, domain, dual-stack domain.
 const PARTITIONS: [(&str, &str, &str); 3] = [
     ("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
     ("us-iso-", "c2s.ic.gov", "c2s.ic.gov"),
@@ -20,18 +19,18 @@ const PARTITIONS: [(&str, &str, &str); 3] = [
 /// The endpoints of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Endpoints {
-    /// `AWS_ENDPOINT_URL_<SERVICE>` and its like in a profile.
+    /// `AWS_ENDPOINT_URL_<SERVICE>` and its profile setting.
     pub(super) own: BTreeMap<Service, String>,
-    /// For every service without one of its own.
+    /// For services without an endpoint of their own.
     pub(super) all: Option<String>,
-    /// Buckets are in the path, not in the host's name: emulators know them by it.
+    /// Buckets are in the path, not in the host name: emulators expect that.
     pub(super) path_style: bool,
     pub(super) fips: bool,
     pub(super) dual_stack: bool,
 }
 
 impl Endpoints {
-    /// The endpoints of the environment and the profile. An emulator's endpoint comes before all of them.
+    /// The endpoints set in the environment and the profile. An emulator's endpoint overrides them.
     pub(super) fn new(shared: &SdkConfig, emulated: bool) -> Self {
         let key = |service: Service| {
             let key = ServiceConfigKey::builder().service_id(service.id());
@@ -48,7 +47,7 @@ impl Endpoints {
         }
     }
 
-    /// The address of a service, without a slash at its end; of a bucket, if one is named.
+    /// The URL of a service or a bucket, without a trailing slash.
     pub(super) fn url(&self, service: Service, region: &str, bucket: Option<&str>) -> String {
         let named = self.own.get(&service).or(self.all.as_ref());
         let base = named.map_or_else(|| format!("https://{}", self.host(service, region)), Clone::clone);
@@ -71,7 +70,7 @@ impl Endpoints {
             let dual = if self.dual_stack { ".dualstack" } else { "" };
             return format!("{name}{fips}{dual}.{region}.{plain}");
         }
-        // GovCloud's ordinary hosts are validated.
+        // GovCloud's regular hosts are FIPS-validated.
         let fips = if self.fips && !region.starts_with("us-gov-") { "-fips" } else { "" };
         format!("{name}{fips}.{region}.{}", if self.dual_stack { dual } else { plain })
     }
@@ -90,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_service_is_reached_where_the_sdk_would_reach_it() {
+    fn endpoints_match_the_sdks() {
         let aws = Endpoints::default();
         let fips = Endpoints { fips: true, ..Endpoints::default() };
         let dual = Endpoints { dual_stack: true, ..Endpoints::default() };

@@ -10,9 +10,9 @@ use super::session::Session;
 use crate::config::Config;
 use crate::usage::stream::FailedBatches;
 
-/// Home's failure bucket: the batches that Lambda gave up.
+/// Home's failure bucket: the batches that Lambda gave up on.
 #[derive(Debug, Clone)]
-pub struct FailureBucket {
+pub(crate) struct FailureBucket {
     session: Session,
     region: RegionName,
     account: String,
@@ -20,15 +20,14 @@ pub struct FailureBucket {
 }
 
 impl FailureBucket {
-    /// The bucket on AWS: credentials and endpoints as every AWS tool reads them, in the home region.
-    pub async fn of_account(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
-        let session = Session::of(config, profile).await?;
+    pub(crate) async fn of_account(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
+        let session = Session::connect(config, profile).await?;
         let answer = session.sts().get_caller_identity().send().await.map_err(|error| {
             let refusal = Refusal::from(error).for_reading(&config.service.home);
-            anyhow::anyhow!("{}; {}", refusal.what, refusal.remedy)
+            anyhow::anyhow!("{}\nhelp: {}", refusal.what, refusal.remedy)
         })?;
         let account = answer.account.context("AWS returned no account ID")?;
-        let name = crate::infra::stacks::Names::of(config).failure_bucket(&account);
+        let name = crate::infra::stacks::Names::new(config).failure_bucket(&account);
         Ok(Self { session, region: config.service.home.clone(), account, name })
     }
 
@@ -42,11 +41,7 @@ impl FailureBucket {
     }
 
     fn failed(&self, action: &str, refusal: Refusal) -> StoreError {
-        let code = refusal.code.map(|code| format!(" ({code})")).unwrap_or_default();
-        StoreError {
-            action: format!("{action} the failure bucket {}", self.name),
-            source: format!("{}{code}", refusal.message).into(),
-        }
+        StoreError { action: format!("{action} the failure bucket {}", self.name), source: refusal.into() }
     }
 }
 

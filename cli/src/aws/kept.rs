@@ -14,7 +14,7 @@ use super::signed::Service;
 use super::stacks::pause;
 use super::tables::replicas;
 use super::vitals;
-use crate::infra::cloud::{Done, Progress, StepError};
+use crate::infra::cloud::{Done, Progress, Report, StepError};
 use crate::infra::plan::{DataKind, KeptData};
 use crate::infra::stacks::Names;
 
@@ -36,22 +36,15 @@ pub(super) async fn read(
 
 async fn table(session: &Session, region: &str, name: &str) -> Result<Option<TableDescription>, Refusal> {
     let described = session.dynamodb(region).describe_table().table_name(name).send().await;
-    match described.map_err(Refusal::from) {
-        Ok(found) => Ok(found.table),
-        Err(refusal) if refusal.is_absent() => Ok(None),
-        Err(refusal) => Err(refusal),
-    }
+    Ok(Refusal::absent_as_none(described.map_err(Refusal::from))?.and_then(|found| found.table))
 }
 
 async fn stream_is_there(session: &Session, region: &str, name: &str) -> Result<bool, Refusal> {
-    match vitals::stream(&session.signed(), region, name).await {
-        Ok(_) => Ok(true),
-        Err(refusal) if refusal.is_absent() => Ok(false),
-        Err(refusal) => Err(refusal),
-    }
+    let status = vitals::stream(&session.signed(), region, name).await;
+    Ok(Refusal::absent_as_none(status)?.is_some())
 }
 
-/// Deletes one resource by name.
+/// One retained resource, by name.
 pub(super) struct Kept<'a> {
     pub(super) session: &'a Session,
     pub(super) home: &'a str,
@@ -64,12 +57,12 @@ impl Kept<'_> {
         &self,
         data: DataKind,
         replica: Option<&str>,
-        tell: &(dyn Fn(Progress) + Sync),
+        report: Report<'_>,
     ) -> Result<Done, StepError> {
         match data {
-            DataKind::Replica => self.replica(replica.unwrap_or_default(), tell).await,
-            DataKind::AccessTable | DataKind::Ledger => self.table(tell).await,
-            DataKind::Stream => self.stream(tell).await,
+            DataKind::Replica => self.replica(replica.unwrap_or_default(), report).await,
+            DataKind::AccessTable | DataKind::Ledger => self.table(report).await,
+            DataKind::Stream => self.stream(report).await,
             DataKind::FailureBucket => {
                 let (session, region, account) = (self.session, self.home, self.account);
                 Bucket { session, region, name: self.name.to_owned(), account }.remove().await
@@ -79,7 +72,7 @@ impl Kept<'_> {
 
     /// Turns off a table's deletion protection in a region and waits until the table can be changed. Returns whether it
     /// exists.
-    async fn release(&self, region: &str, tell: &(dyn Fn(Progress) + Sync)) -> Result<bool, StepError> {
+    async fn release(&self, region: &str, report: Report<'_>) -> Result<bool, StepError> {
         let began = Instant::now();
         loop {
             let Some(table) = table(self.session, region, self.name).await? else { return Ok(false) };
@@ -92,58 +85,57 @@ impl Kept<'_> {
                 Some(TableStatus::Active) => return Ok(true),
                 _ => {}
             }
-            tell(Progress { phase: "releasing".to_owned(), done: 0, total: 0 });
+            report(Progress { phase: "removing deletion protection".to_owned(), done: 0, total: 0 });
             pause(self.session, began, self.name).await?;
         }
     }
 
-    async fn replica(&self, region: &str, tell: &(dyn Fn(Progress) + Sync)) -> Result<Done, StepError> {
+    async fn replica(&self, region: &str, report: Report<'_>) -> Result<Done, StepError> {
         let client = self.session.dynamodb(self.home);
-        let there = replicas(&client, self.name).await?.unwrap_or_default();
-        if !there.contains_key(region) {
+        let existing = replicas(&client, self.name).await?.unwrap_or_default();
+        if !existing.contains_key(region) {
             return Ok(Done::AlreadySo);
         }
-        self.release(region, tell).await?;
+        self.release(region, report).await?;
         // Home's table may still be removing the previous replica.
-        self.release(self.home, tell).await?;
-        let gone = DeleteReplicationGroupMemberAction::builder().region_name(region).build();
-        let gone = gone.map_err(|error| StepError::of(error.to_string()))?;
-        let update = ReplicationGroupUpdate::builder().delete(gone).build();
+        self.release(self.home, report).await?;
+        let removal = DeleteReplicationGroupMemberAction::builder().region_name(region).build();
+        let removal = removal.map_err(|error| StepError::new(error.to_string()))?;
+        let update = ReplicationGroupUpdate::builder().delete(removal).build();
         let call = client.update_table().table_name(self.name).replica_updates(update);
         call.send().await.map_err(Refusal::from)?;
         let began = Instant::now();
-        while replicas(&client, self.name).await?.is_some_and(|there| there.contains_key(region)) {
-            tell(Progress { phase: "removing".to_owned(), done: 0, total: 0 });
-            pause(self.session, began, "the removal of a replica").await?;
+        while replicas(&client, self.name).await?.is_some_and(|existing| existing.contains_key(region)) {
+            report(Progress { phase: "deleting".to_owned(), done: 0, total: 0 });
+            pause(self.session, began, "the deletion of a replica").await?;
         }
         Ok(Done::Changed)
     }
 
-    async fn table(&self, tell: &(dyn Fn(Progress) + Sync)) -> Result<Done, StepError> {
-        if !self.release(self.home, tell).await? {
+    async fn table(&self, report: Report<'_>) -> Result<Done, StepError> {
+        if !self.release(self.home, report).await? {
             return Ok(Done::AlreadySo);
         }
         let client = self.session.dynamodb(self.home);
         client.delete_table().table_name(self.name).send().await.map_err(Refusal::from)?;
         let began = Instant::now();
         while table(self.session, self.home, self.name).await?.is_some() {
-            tell(Progress { phase: "removing".to_owned(), done: 0, total: 0 });
-            pause(self.session, began, "the removal of a table").await?;
+            report(Progress { phase: "deleting".to_owned(), done: 0, total: 0 });
+            pause(self.session, began, "the deletion of a table").await?;
         }
         Ok(Done::Changed)
     }
 
-    async fn stream(&self, tell: &(dyn Fn(Progress) + Sync)) -> Result<Done, StepError> {
+    async fn stream(&self, report: Report<'_>) -> Result<Done, StepError> {
         let input = json!({ "StreamName": self.name, "EnforceConsumerDeletion": true });
-        match self.session.signed().json(Service::Kinesis, self.home, "DeleteStream", &input).await {
-            Ok(_) => {}
-            Err(refusal) if refusal.is_absent() => return Ok(Done::AlreadySo),
-            Err(refusal) => return Err(refusal.into()),
+        let deleted = self.session.signed().json(Service::Kinesis, self.home, "DeleteStream", &input).await;
+        if Refusal::absent_as_none(deleted)?.is_none() {
+            return Ok(Done::AlreadySo);
         }
         let began = Instant::now();
         while stream_is_there(self.session, self.home, self.name).await? {
-            tell(Progress { phase: "removing".to_owned(), done: 0, total: 0 });
-            pause(self.session, began, "the removal of the stream").await?;
+            report(Progress { phase: "deleting".to_owned(), done: 0, total: 0 });
+            pause(self.session, began, "the deletion of the stream").await?;
         }
         Ok(Done::Changed)
     }

@@ -1,4 +1,4 @@
-//! Edges' logs, from CloudWatch Logs.
+//! Reads the logs of edges from CloudWatch Logs.
 
 use ipgeo_contract::RegionName;
 use jiff::Timestamp;
@@ -10,11 +10,11 @@ use super::signed::{Service, Signed};
 use crate::infra::cloud::Problem;
 use crate::observe::logs::{LogLine, LogSource};
 
-/// Pages of one read: some hundred thousand lines.
+/// Maximum pages per read: some hundred thousand lines.
 const PAGES_MAX: usize = 100;
 
-/// Lines of a log group from an instant on. The filter is applied here: CloudWatch's own patterns know words,
-/// not texts.
+/// Lines of a log group since an instant. The filter is applied on this side: CloudWatch patterns match words, not
+/// substrings.
 pub(super) async fn lines(
     signed: &Signed,
     region: &RegionName,
@@ -43,16 +43,15 @@ pub(super) async fn lines(
     }
     Err(Refusal {
         code: Some("TooMany".to_owned()),
-        message: format!("{region} has more lines than can be shown; narrow it with --since or --regions"),
+        message: format!("{region} has too many log lines: narrow the range with --since or --regions"),
     })
 }
 
-/// The lines of an event: one, unless a function wrote several at once. A usage line carries its own time,
-/// which is before the log's.
+/// The lines of an event: one, unless the function wrote several at once. A usage line carries its own, earlier time.
 fn lines_of(event: &Value, region: &RegionName) -> Vec<LogLine> {
     let time = event["timestamp"].as_i64().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let (Some(time), Some(message)) = (time, event["message"].as_str()) else { return Vec::new() };
-    // Emulators number no events: what an event is then tells it from the others.
+    // Emulators send no event IDs: time and message identify an event instead.
     let id = event["eventId"].as_str().map_or_else(|| format!("{time} {message}"), str::to_owned);
     let line = |(index, text): (usize, &str)| LogLine {
         time: LogLine::event_time(text).unwrap_or(time),
@@ -74,8 +73,9 @@ impl LogSource for Aws {
         read.map_err(|refusal| {
             let mut error = refusal.for_reading(region);
             if refusal.is_absent() {
-                error.what = format!("there is no edge in {region}: it has no log");
-                "`ipgeo deploy` makes it, `ipgeo status` shows what is there".clone_into(&mut error.remedy);
+                error.what = format!("no log in {region}: no edge is deployed");
+                "deploy it with `ipgeo deploy`; `ipgeo status` shows what is deployed"
+                    .clone_into(&mut error.remedy);
             }
             error
         })
@@ -99,14 +99,17 @@ mod tests {
             (200, json!({"events": [event("1", 1_000, "two"), {"eventId": "4"}]})),
         ]);
         let since = Timestamp::from_millisecond(500).expect("a time");
-        let lines =
-            lines(&signed, &RegionName::new("eu-west-1"), "/aws/lambda/geo-prod-lookup", since, Some("two"))
-                .await;
-        let told: Vec<_> = lines.expect("read").into_iter().map(|line| (line.id, line.text)).collect();
+        let region = RegionName::new("eu-west-1");
+        let lines = lines(&signed, &region, "/aws/lambda/geo-prod-lookup", since, Some("two")).await;
+        let found: Vec<_> = lines.expect("read").into_iter().map(|line| (line.id, line.text)).collect();
         let expected = [("1 0000", "two"), ("2 0000", "two"), ("3 0001", "two too")];
-        assert_eq!(told, expected.map(|(id, text)| (id.to_owned(), text.to_owned())));
-        let asked = thread.join().expect("requests");
-        assert!(asked[0].contains(r#""startTime":500"#) && !asked[0].contains("nextToken"), "{}", asked[0]);
-        assert!(asked[1].contains(r#""nextToken":"t""#), "{}", asked[1]);
+        assert_eq!(found, expected.map(|(id, text)| (id.to_owned(), text.to_owned())));
+        let requests = thread.join().expect("a server");
+        assert!(
+            requests[0].contains(r#""startTime":500"#) && !requests[0].contains("nextToken"),
+            "{}",
+            requests[0]
+        );
+        assert!(requests[1].contains(r#""nextToken":"t""#), "{}", requests[1]);
     }
 }

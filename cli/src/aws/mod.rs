@@ -1,9 +1,6 @@
-//! The operator's side of AWS: stacks, buckets, tables, records. Beside `dev`, the only room that imports an
-//! AWS crate.
-//!
-//! `session` makes clients, `cloud` implements the cloud's traits by `stacks`, `buckets`, `tables` and `dns`;
-//! `refusal` is a failed call of any of them. `signed` makes the calls of services that have no SDK crate here,
-//! to the addresses of `endpoints`: `buckets`, `stream`, `logs` and `vitals` are by it.
+//! Adapters to AWS for the operator: stacks, buckets, tables, DNS records, logs. Only this district and `dev` import AWS
+//! crates. `cloud` implements the traits of `infra::cloud`; every failed call becomes a `Refusal`. Services that need few
+//! calls have no SDK crate: `signed` signs and sends their requests.
 
 mod buckets;
 mod cloud;
@@ -21,10 +18,10 @@ mod stream;
 mod tables;
 mod vitals;
 
-pub use cloud::{Aws, Drift};
-pub use failures::FailureBucket;
-pub use session::NoCredentials;
-pub use stream::UsageStream;
+pub(crate) use cloud::Aws;
+pub(crate) use failures::FailureBucket;
+pub(crate) use session::NoCredentials;
+pub(crate) use stream::UsageStream;
 
 use anyhow::bail;
 use aws_credential_types::Credentials;
@@ -38,7 +35,7 @@ use crate::config::Config;
 use crate::keys::KeyStore;
 use crate::world::WorldFile;
 
-/// Home's two tables.
+/// The two tables in the home region.
 #[derive(Debug, Clone)]
 pub struct Home {
     /// API keys and published usage.
@@ -50,18 +47,18 @@ pub struct Home {
 impl Home {
     /// The tables of a running `ipgeo dev`.
     pub fn of_world(world: &WorldFile) -> anyhow::Result<Self> {
-        let Some(endpoint) = world.home_dynamodb() else { bail!("the running world has no home region") };
+        let Some(endpoint) = world.home_dynamodb() else { bail!("the local service has no home region") };
         let client = client(Some(endpoint), &world.home, credentials_of(world), Effort::Patient);
         Ok(Self::new(client, &world.access_table, &world.ledger_table))
     }
 
-    /// The tables on AWS: credentials and endpoints as every AWS tool reads them, in the home region.
+    /// The tables on AWS.
     pub async fn of_account(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
-        let client = session::Session::of(config, profile).await?.dynamodb(&config.service.home);
+        let client = session::Session::connect(config, profile).await?.dynamodb(&config.service.home);
         Ok(Self::new(client, &config.service.access_table(), &config.service.ledger_table()))
     }
 
-    /// The access tables of a running world's other regions, by region.
+    /// The access tables of a local service's regions outside home.
     pub fn replicas_of_world(world: &WorldFile) -> Vec<(RegionName, AccessTable)> {
         let others = world.regions.iter().filter(|region| region.region != world.home);
         others
@@ -73,12 +70,12 @@ impl Home {
             .collect()
     }
 
-    /// The access tables of all regions on AWS, by region, home's first.
+    /// The access tables of all regions on AWS, home first.
     pub async fn replicas_of_account(
         config: &Config,
         profile: Option<&str>,
     ) -> anyhow::Result<Vec<(RegionName, AccessTable)>> {
-        let session = session::Session::of(config, profile).await?;
+        let session = session::Session::connect(config, profile).await?;
         let table = config.service.access_table();
         let mut names: Vec<&RegionName> = config.regions.iter().map(|region| &region.name).collect();
         names.sort_by_key(|name| **name != config.service.home);

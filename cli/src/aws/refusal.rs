@@ -1,29 +1,43 @@
-//! A failed call of any service, as code and message.
+//! A failed call to any AWS service, reduced to code and message.
 
-use aws_sdk_cloudformation::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
+use ipgeo_contract::error_chain;
 
 use crate::infra::cloud::{NO_REASON, Problem, StepError, explain};
 
-/// A failed call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}{}", self.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
 pub(super) struct Refusal {
-    /// AWS's code; none: there was no answer.
+    /// AWS's error code; `None`: no answer.
     pub(super) code: Option<String>,
-    /// The reason.
     pub(super) message: String,
 }
 
 impl Refusal {
+    /// An answer that is not what the service's API documents.
+    pub(super) fn unexpected(message: impl Into<String>) -> Self {
+        Self { code: Some("Answer".to_owned()), message: message.into() }
+    }
+
     pub(super) fn is(&self, code: &str) -> bool {
         self.code.as_deref() == Some(code)
     }
 
-    /// The stack, table, bucket or key that was asked for is not there.
+    /// Whether the requested stack, table, bucket or key does not exist.
     pub(super) fn is_absent(&self) -> bool {
         let absent =
             ["NotFound", "NoSuchKey", "NoSuchBucket", "ResourceNotFoundException", "ChangeSetNotFound"];
         self.code.as_deref().is_some_and(|code| absent.contains(&code))
             || (self.is("ValidationError") && self.message.contains("does not exist"))
+    }
+
+    /// A missing resource is a result; a failed read is an error.
+    pub(super) fn absent_as_none<T>(read: Result<T, Self>) -> Result<Option<T>, Self> {
+        match read {
+            Ok(found) => Ok(Some(found)),
+            Err(refusal) if refusal.is_absent() => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     pub(super) fn for_reading(&self, region: &str) -> Problem {
@@ -35,9 +49,7 @@ impl From<Refusal> for StepError {
     fn from(refusal: Refusal) -> Self {
         let known = explain("the region", refusal.code.as_deref(), &refusal.message);
         Self {
-            remedy: (known.what
-                != format!("{} ({})", refusal.message, refusal.code.clone().unwrap_or_default()))
-            .then_some(known.remedy),
+            remedy: (known.what != refusal.to_string()).then_some(known.remedy),
             code: refusal.code,
             message: refusal.message,
             resource: None,
@@ -57,15 +69,10 @@ where
                 let message = service
                     .message()
                     .map_or_else(|| code.clone().unwrap_or_else(|| NO_REASON.to_owned()), str::to_owned);
-                // An answer without a code is an answer all the same.
+                // `None` would mean that no answer came.
                 Self { code: Some(code.unwrap_or_else(|| "Unknown".to_owned())), message }
             }
-            None => {
-                let chain = DisplayErrorContext(&error).to_string();
-                // The chain ends with a debug dump, which helps nobody.
-                let message = chain.split(" (").next().unwrap_or(&chain).to_owned();
-                Self { code: None, message }
-            }
+            None => Self { code: None, message: error_chain(&error, ": ") },
         }
     }
 }

@@ -1,18 +1,15 @@
-//! How S3 is spoken to: keys in paths, XML in bodies. `buckets` asks, `signed` sends.
+//! The S3 protocol: keys in paths, XML in bodies. `buckets` uses it, `signed` sends the requests.
 
 use std::fmt::Write as _;
-use std::io;
-use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use roxmltree::{Document, Node};
-use sha2::{Digest as _, Sha256};
 
 use super::refusal::Refusal;
 use super::signed::{Answered, error_of};
 use crate::infra::cloud::NO_REASON;
 
-/// What SigV4 leaves as it is.
+/// Characters that `SigV4` does not encode.
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const IN_PATH: &AsciiSet = &IN_QUERY.remove(b'/');
 
@@ -20,15 +17,43 @@ const IN_PATH: &AsciiSet = &IN_QUERY.remove(b'/');
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyPage {
     pub(super) keys: Vec<String>,
-    /// Where the next page begins; none: this was the last.
+    /// The continuation token; `None`: this was the last page.
     pub(super) next: Option<String>,
 }
 
-/// A version of an object, or the mark of its deletion.
+/// A version of an object, or a delete marker.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Version {
     pub(super) key: String,
     pub(super) id: Option<String>,
+}
+
+/// The operations that the tool calls, by the names that the API reference and IAM use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    CopyObject,
+    DeleteBucket,
+    DeleteObject,
+    DeleteObjects,
+    GetObject,
+    HeadBucket,
+    HeadObject,
+    ListObjectVersions,
+    ListObjectsV2,
+    PutObject,
+}
+
+impl Operation {
+    /// The HTTP method.
+    pub(super) const fn method(self) -> &'static str {
+        match self {
+            Self::CopyObject | Self::PutObject => "PUT",
+            Self::DeleteBucket | Self::DeleteObject => "DELETE",
+            Self::DeleteObjects => "POST",
+            Self::GetObject | Self::ListObjectVersions | Self::ListObjectsV2 => "GET",
+            Self::HeadBucket | Self::HeadObject => "HEAD",
+        }
+    }
 }
 
 /// The path of an object in a bucket.
@@ -36,26 +61,14 @@ pub(super) fn key_path(key: &str) -> String {
     format!("/{}", utf8_percent_encode(key, IN_PATH))
 }
 
-/// A query; a value may be empty.
+/// An encoded query string.
 pub(super) fn query(pairs: &[(&str, &str)]) -> String {
     let encoded =
         pairs.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, IN_QUERY)));
     format!("/?{}", encoded.collect::<Vec<_>>().join("&"))
 }
 
-/// The SHA-256 of a file.
-pub(super) fn hash_file(path: &Path) -> io::Result<[u8; 32]> {
-    let (mut file, mut hash) = (std::fs::File::open(path)?, Sha256::new());
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match io::Read::read(&mut file, &mut buffer)? {
-            0 => return Ok(hash.finalize().into()),
-            count => hash.update(&buffer[..count]),
-        }
-    }
-}
-
-/// The error that a body holds, as code and message.
+/// The error in a body: code and message.
 pub(super) fn error_in(body: &[u8]) -> Option<(String, String)> {
     let text = std::str::from_utf8(body).ok().filter(|text| text.trim_start().starts_with('<'))?;
     let document = Document::parse(text.trim()).ok()?;
@@ -67,7 +80,7 @@ pub(super) fn error_in(body: &[u8]) -> Option<(String, String)> {
     Some((child(error, "Code")?, message.unwrap_or_else(|| NO_REASON.to_owned())))
 }
 
-/// An answer, or S3's refusal. Answers to `HEAD` have a status only.
+/// The body of an answer, or S3's error. Answers to `HEAD` have a status only.
 pub(super) fn accept(answered: Answered) -> Result<Vec<u8>, Refusal> {
     let Some((code, message)) = error_of(&answered) else { return Ok(answered.body) };
     let code = match (answered.status, answered.body.is_empty()) {
@@ -77,7 +90,7 @@ pub(super) fn accept(answered: Answered) -> Result<Vec<u8>, Refusal> {
     Err(Refusal { code: Some(code), message })
 }
 
-/// A page of `ListObjectsV2`.
+/// Parses a page of `ListObjectsV2`.
 pub(super) fn keys(body: &[u8]) -> Result<KeyPage, Refusal> {
     with_root(body, |root| KeyPage {
         keys: elements(root, "Contents").filter_map(|object| child(object, "Key")).collect(),
@@ -85,7 +98,7 @@ pub(super) fn keys(body: &[u8]) -> Result<KeyPage, Refusal> {
     })
 }
 
-/// A page of `ListObjectVersions`.
+/// Parses a page of `ListObjectVersions`.
 pub(super) fn versions(body: &[u8]) -> Result<Vec<Version>, Refusal> {
     with_root(body, |root| {
         let both = elements(root, "Version").chain(elements(root, "DeleteMarker"));
@@ -94,7 +107,7 @@ pub(super) fn versions(body: &[u8]) -> Result<Vec<Version>, Refusal> {
     })
 }
 
-/// The body of `DeleteObjects`.
+/// The request body of `DeleteObjects`.
 pub(super) fn deletion(versions: &[Version]) -> String {
     let mut text =
         r#"<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Quiet>true</Quiet>"#.to_owned();
@@ -105,7 +118,7 @@ pub(super) fn deletion(versions: &[Version]) -> String {
     text + "</Delete>"
 }
 
-/// The first object that `DeleteObjects` could not remove, and the reason.
+/// The first object that `DeleteObjects` could not delete, and the reason.
 pub(super) fn undeleted(body: &[u8]) -> Result<Option<(String, String)>, Refusal> {
     with_root(body, |root| {
         let error = elements(root, "Error").next()?;
@@ -115,10 +128,7 @@ pub(super) fn undeleted(body: &[u8]) -> Result<Option<(String, String)>, Refusal
 }
 
 fn with_root<T>(body: &[u8], read: impl Fn(Node<'_, '_>) -> T) -> Result<T, Refusal> {
-    let broken = |why: String| Refusal {
-        code: Some("Answer".to_owned()),
-        message: format!("the answer is not XML: {why}"),
-    };
+    let broken = |why: String| Refusal::unexpected(format!("the answer is not XML: {why}"));
     let text = std::str::from_utf8(body).map_err(|error| broken(error.to_string()))?;
     let document = Document::parse(text.trim()).map_err(|error| broken(error.to_string()))?;
     Ok(read(document.root_element()))
@@ -128,7 +138,7 @@ fn elements<'a, 'input>(
     node: Node<'a, 'input>,
     name: &'static str,
 ) -> impl Iterator<Item = Node<'a, 'input>> {
-    // By the local name: AWS has a namespace, some emulators have none.
+    // By local name: AWS uses a namespace, some emulators do not.
     node.children().filter(move |child| child.is_element() && child.tag_name().name() == name)
 }
 
@@ -143,7 +153,7 @@ fn escaped(text: &str) -> String {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
-            // A reader would make a space or a line's end of them.
+            // An XML parser would normalise them.
             '\r' | '\n' | '\t' => {
                 let _ = write!(escaped, "&#{};", u32::from(character));
             }

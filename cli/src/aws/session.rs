@@ -1,4 +1,4 @@
-//! Who we are to AWS, and clients of its services in every region.
+//! AWS credentials, and clients of the services in every region.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use super::endpoints::Endpoints;
 use super::signed::Signed;
 use crate::config::Config;
 
-/// Tries of a call: CloudFormation says `Rate exceeded` when several regions' stacks are watched.
+/// Attempts per call: CloudFormation throttles (`Rate exceeded`) when the stacks of several regions are polled.
 const ATTEMPTS: u32 = 10;
 
 /// No AWS credentials were found.
 #[derive(Debug, thiserror::Error)]
-#[error("no AWS credentials: set AWS_PROFILE, or run `aws sso login`{also}")]
-pub struct NoCredentials {
+#[error("no AWS credentials\nhelp: set AWS_PROFILE, or run `aws sso login`{also}")]
+pub(crate) struct NoCredentials {
     #[source]
     source: CredentialsError,
     also: &'static str,
@@ -30,29 +30,31 @@ pub struct NoCredentials {
 
 impl NoCredentials {
     /// Adds the hint of verbs that have `--dev`; other errors are unchanged.
-    pub fn or_dev(error: anyhow::Error) -> anyhow::Error {
+    pub(crate) fn or_dev(error: anyhow::Error) -> anyhow::Error {
         match error.downcast::<Self>() {
-            Ok(nobody) => Self { also: "; pass `--dev` to use `ipgeo dev` on this machine", ..nobody }.into(),
+            Ok(missing) => {
+                Self { also: "; pass `--dev` to use `ipgeo dev` on this machine", ..missing }.into()
+            }
             Err(error) => error,
         }
     }
 }
 
-/// Credentials, endpoints and the pace of looking again.
+/// Credentials, endpoints and the polling pace.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     shared: SdkConfig,
     signed: Signed,
-    /// Between two looks at something that is under way.
+    /// The pause between two polls of a running operation.
     pub(super) poll: Duration,
-    /// Until something that is under way is given up.
+    /// The timeout of a running operation.
     pub(super) patience: Duration,
 }
 
 impl Session {
-    /// Credentials and endpoints as every AWS tool reads them; an emulator's endpoint, when the file names
-    /// one, and credentials that are none.
-    pub(super) async fn of(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
+    /// Loads credentials and endpoints from the standard AWS environment and profile. With an emulator in `regions.toml`:
+    /// its endpoint and dummy credentials.
+    pub(super) async fn connect(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_https();
@@ -69,14 +71,14 @@ impl Session {
             loader = loader.profile_name(profile);
         }
         if let Some(emulator) = &config.emulator {
-            let nobody = Credentials::new("test", "test", None, None, "emulator");
+            let dummy = Credentials::new("test", "test", None, None, "emulator");
             loader = loader
                 .endpoint_url(&emulator.endpoint)
-                .credentials_provider(SharedCredentialsProvider::new(nobody));
+                .credentials_provider(SharedCredentialsProvider::new(dummy));
         }
         let shared = loader.load().await;
-        let provider = shared.credentials_provider().context("no AWS credentials are set up")?;
-        // Asked for once here, so that their lack is told as what it is.
+        let provider = shared.credentials_provider().context("no AWS credentials provider is configured")?;
+        // Fail here with a clear message if they are missing, not in the first call.
         provider.provide_credentials().await.map_err(|source| NoCredentials { source, also: "" })?;
         let emulated = config.emulator.is_some();
         let (poll, patience) = if emulated {
@@ -94,7 +96,7 @@ impl Session {
         Self { shared, signed, poll: Duration::ZERO, patience: Duration::ZERO }
     }
 
-    /// Calls that are signed here.
+    /// The client of services without an SDK crate.
     pub(super) fn signed(&self) -> Signed {
         self.signed.clone()
     }

@@ -1,5 +1,5 @@
-//! Calls of services that are asked a handful of questions: signed by the SDK's own signer, sent by `ureq`.
-//! An SDK crate for each would cost up to a minute of building, for a few operations. `s3` builds on this for buckets.
+//! Calls to services that need only a few operations, signed with the SDK's signer and sent by `ureq`. An SDK crate for
+//! each would add up to a minute of build time.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -23,9 +23,9 @@ use super::refusal::Refusal;
 use super::s3;
 use crate::infra::cloud::NO_REASON;
 
-/// Tries of a call that AWS is too busy for.
+/// Attempts of a call that AWS throttles.
 const TRIES: u32 = 10;
-/// Tries of a call that was not answered: a network that is down stays down.
+/// Attempts of a call without an answer: a network that is down rarely recovers in seconds.
 const TRIES_UNANSWERED: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -33,10 +33,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Credentials that expire sooner are renewed before they are used.
 const EXPIRY_MARGIN: Duration = Duration::from_mins(2);
-/// Bytes of an answer that are read; a page of log events has 1 MB, of stream records 14 MB.
+/// Maximum bytes of an answer; a page of log events has 1 MB, of stream records 14 MB.
 const ANSWER_BYTES_MAX: u64 = 32 << 20;
 
-/// A service, as its host and its signatures name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Service {
     Acm,
@@ -51,6 +50,7 @@ impl Service {
     pub(super) const ALL: [Self; 6] =
         [Self::Acm, Self::Kinesis, Self::Lambda, Self::Logs, Self::Quotas, Self::S3];
 
+    /// The name in hosts and signatures.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Acm => "acm",
@@ -62,7 +62,7 @@ impl Service {
         }
     }
 
-    /// The name that variables and profiles of endpoints are made of.
+    /// The SDK's service ID, from which the names of endpoint variables are derived.
     pub(super) fn id(self) -> &'static str {
         match self {
             Self::Acm => "ACM",
@@ -74,12 +74,12 @@ impl Service {
         }
     }
 
-    /// What begins the name of its operations, and the version of JSON that it speaks.
+    /// The prefix of `x-amz-target`, and the JSON protocol version.
     fn target(self) -> (&'static str, &'static str) {
         match self {
             Self::Acm => ("CertificateManager", "1.1"),
             Self::Kinesis => ("Kinesis_20131202", "1.1"),
-            // They have paths in place of operations.
+            // REST services: the path names the operation.
             Self::Lambda | Self::S3 => ("", ""),
             Self::Logs => ("Logs_20140328", "1.1"),
             Self::Quotas => ("ServiceQuotasV20190624", "1.1"),
@@ -89,7 +89,7 @@ impl Service {
     fn signing(self) -> SigningSettings {
         let mut settings = SigningSettings::default();
         if self == Self::S3 {
-            // S3 signs paths as they are sent, and wants the content's hash beside the signature.
+            // S3 signs paths unnormalised and requires the content hash as a header.
             settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
             settings.percent_encoding_mode = PercentEncodingMode::Single;
             settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
@@ -103,23 +103,21 @@ impl Service {
 pub(super) struct Signed {
     agent: ureq::Agent,
     provider: SharedCredentialsProvider,
-    /// What the provider gave last: a login would answer every question over the network.
-    kept: Arc<Mutex<Option<Credentials>>>,
+    /// The last credentials: a provider may need the network for each request.
+    cached: Arc<Mutex<Option<Credentials>>>,
     endpoints: Endpoints,
 }
 
-/// What is sent.
 #[derive(Debug, Clone)]
 pub(super) enum Body {
     Bytes(Vec<u8>),
-    /// A file, with the hash of its content in hexadecimal.
+    /// A file with its SHA-256, hex.
     File {
         path: PathBuf,
         sha256: String,
     },
 }
 
-/// One call.
 #[derive(Debug, Clone)]
 pub(super) struct Call<'a> {
     pub(super) service: Service,
@@ -140,10 +138,10 @@ impl<'a> Call<'a> {
     }
 }
 
-/// An answer, and what the clock of AWS said.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) status: u16,
+    /// AWS's clock: the `Date` header.
     date: Option<String>,
     error: Option<String>,
     pub(super) body: Vec<u8>,
@@ -159,10 +157,10 @@ impl Signed {
             .tls_config(TlsConfig::builder().root_certs(roots(&endpoints)).build())
             .build()
             .into();
-        Self { agent, provider, kept: Arc::default(), endpoints }
+        Self { agent, provider, cached: Arc::default(), endpoints }
     }
 
-    /// An operation of a service that speaks JSON.
+    /// Calls an operation of a JSON service.
     pub(super) async fn json(
         &self,
         service: Service,
@@ -179,17 +177,17 @@ impl Signed {
         read(&self.send(&Call { method: "POST", headers, body, ..Call::get(service, region, "/") }).await?)
     }
 
-    /// What a path of a service answers.
+    /// Sends a `GET` request to a REST service.
     pub(super) async fn get(&self, service: Service, region: &str, path: &str) -> Result<Value, Refusal> {
         read(&self.send(&Call::get(service, region, path)).await?)
     }
 
-    /// The date that a service writes on its answers, whatever they are.
+    /// The `Date` header of a service's answer, even of an error.
     pub(super) async fn date(&self, service: Service, region: &str) -> Result<Option<String>, Refusal> {
         Ok(self.once(&Call::get(service, region, "/")).await?.date)
     }
 
-    /// Sends a call until AWS has time for it. Every call here may be sent twice.
+    /// Sends a call, with retries when AWS is busy or does not answer. All calls are safe to repeat.
     pub(super) async fn send(&self, call: &Call<'_>) -> Result<Answered, Refusal> {
         let mut pause = FIRST_PAUSE;
         for done in 1..TRIES {
@@ -198,7 +196,7 @@ impl Signed {
                 Err(refusal) if refusal.code.is_none() && done < TRIES_UNANSWERED => {}
                 other => return other,
             }
-            // Regions that were refused together come back one by one.
+            // Jitter, so that regions throttled together do not retry together.
             tokio::time::sleep(pause.mul_f64(fastrand::f64().midpoint(1.0))).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
@@ -206,15 +204,15 @@ impl Signed {
     }
 
     async fn credentials(&self) -> Result<Credentials, CredentialsError> {
-        let mut kept = self.kept.lock().await;
+        let mut cached = self.cached.lock().await;
         let lasts = |found: &&Credentials| {
             found.expiry().is_none_or(|expiry| expiry > SystemTime::now() + EXPIRY_MARGIN)
         };
-        if let Some(found) = kept.as_ref().filter(lasts) {
+        if let Some(found) = cached.as_ref().filter(lasts) {
             return Ok(found.clone());
         }
         let renewed = self.provider.provide_credentials().await?;
-        *kept = Some(renewed.clone());
+        *cached = Some(renewed.clone());
         Ok(renewed)
     }
 
@@ -250,7 +248,7 @@ impl Signed {
         let sent = tokio::task::spawn_blocking(move || transmit(&agent, request, timeout)).await;
         let sent = sent.map_err(|error| unsent(error.to_string()))?;
         let mut answered = sent.map_err(|error| unsent(error.to_string()))?;
-        // S3 answers 200 before it has done what takes long, and then says why it failed.
+        // S3 may answer 200 before a long operation ends and report its failure in the body.
         let long = call.service == Service::S3 && call.method != "GET" && answered.status == 200;
         if let Some((code, _)) = s3::error_in(&answered.body).filter(|_| long) {
             answered.status = if code == "InternalError" { 500 } else { 400 };
@@ -259,7 +257,7 @@ impl Signed {
     }
 }
 
-/// What this machine trusts, as SDK clients do; Mozilla's roots where it has none.
+/// The root certificates to trust: this machine's, as the SDK's clients do, or Mozilla's if the machine has no certificates.
 fn roots(endpoints: &Endpoints) -> RootCerts {
     if endpoints.all.as_ref().is_some_and(|url| url.starts_with("http://")) && endpoints.own.is_empty() {
         return RootCerts::WebPki;
@@ -293,7 +291,7 @@ fn transmit(
     Ok(Answered { status, date, error, body })
 }
 
-/// The error's name, without the shape and the address around it.
+/// An error answer's code, without namespace and URL, and its message.
 pub(super) fn error_of(answered: &Answered) -> Option<(String, String)> {
     if answered.status < 300 {
         return None;
@@ -326,10 +324,8 @@ fn read(answered: &Answered) -> Result<Value, Refusal> {
     match error_of(answered) {
         Some((code, message)) => Err(Refusal { code: Some(code), message }),
         None if answered.body.is_empty() => Ok(Value::Null),
-        None => serde_json::from_slice(&answered.body).map_err(|error| Refusal {
-            code: Some("Answer".to_owned()),
-            message: format!("the answer is not JSON: {error}"),
-        }),
+        None => serde_json::from_slice(&answered.body)
+            .map_err(|error| Refusal::unexpected(format!("the answer is not JSON: {error}"))),
     }
 }
 
@@ -343,7 +339,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A server that gives these answers in turn, and the requests that it was asked.
+    /// A server that gives these answers in turn; its thread returns the requests.
     pub(in crate::aws) fn server(
         answers: Vec<(u16, Value)>,
     ) -> (Signed, std::thread::JoinHandle<Vec<String>>) {
@@ -357,7 +353,7 @@ pub(super) mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
         let thread = std::thread::spawn(move || {
-            let mut asked = Vec::new();
+            let mut requests = Vec::new();
             for (status, body) in answers {
                 let (mut stream, _) = listener.accept().expect("a caller");
                 let (mut bytes, mut buffer) = (Vec::new(), [0; 4_096]);
@@ -373,7 +369,7 @@ pub(super) mod tests {
                         }
                     }
                 };
-                asked.push(wanted);
+                requests.push(wanted);
                 if status == 0 {
                     continue;
                 }
@@ -384,7 +380,7 @@ pub(super) mod tests {
                 );
                 stream.write_all((head + &body).as_bytes()).expect("written");
             }
-            asked
+            requests
         });
         let nobody = SharedCredentialsProvider::new(Credentials::new("AKID", "secret", None, None, "test"));
         let endpoints = Endpoints { all: Some(endpoint), ..Endpoints::default() };
@@ -398,15 +394,15 @@ pub(super) mod tests {
         let input = json!({"StreamName": "s"});
         let answer = signed.json(Service::Kinesis, "eu-west-1", "DescribeStreamSummary", &input).await;
         assert_eq!(answer, Ok(json!({"a": 1})));
-        let asked = thread.join().expect("requests");
-        assert_eq!(asked.len(), 2);
+        let requests = thread.join().expect("a server");
+        assert_eq!(requests.len(), 2);
         for part in [
             "x-amz-target: Kinesis_20131202.DescribeStreamSummary",
             "/eu-west-1/kinesis/aws4_request",
             "SignedHeaders=content-type;host;x-amz-date;x-amz-target",
             r#"{"StreamName":"s"}"#,
         ] {
-            assert!(asked[1].contains(part), "{part}: {}", asked[1]);
+            assert!(requests[1].contains(part), "{part}: {}", requests[1]);
         }
     }
 
@@ -426,11 +422,11 @@ pub(super) mod tests {
             assert_eq!(refusal.message, message);
             let code = refusal.code.expect("a code");
             assert!(code == "ResourceNotFoundException" || code == "status 403", "{code}");
-            thread.join().expect("requests");
+            thread.join().expect("a server");
         }
         let (signed, thread) = server(vec![(404, json!({}))]);
         let date = signed.date(Service::Lambda, "eu-west-1").await.expect("an answer");
         assert_eq!(date.as_deref(), Some("Wed, 25 Nov 2026 10:00:00 GMT"));
-        thread.join().expect("requests");
+        thread.join().expect("a server");
     }
 }

@@ -1,4 +1,4 @@
-//! Stacks: read, brought to a template through a change set that is looked at before it is executed, removed.
+//! CloudFormation stacks: read, changed through a change set that is checked before it is executed, deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,16 +11,15 @@ use jiff::Timestamp;
 
 use super::refusal::Refusal;
 use super::session::Session;
-use crate::infra::cloud::{Done, Progress, StepError};
+use crate::infra::cloud::{Done, NO_REASON, Progress, Report, StepError};
 use crate::infra::plan::{ObservedStack, PROTECTED, StackChange};
 use crate::infra::stacks::{Names, StackKind};
-
-type Tell<'a> = &'a (dyn Fn(Progress) + Sync);
+use crate::ui::format::duration;
 
 /// Tolerance between this machine's clock and CloudFormation's when events are picked by time, s.
 const CLOCK_SLACK_S: i64 = 2;
 
-/// A region's stacks of a service.
+/// The service's stacks in a region.
 pub(super) async fn read(
     client: &Client,
     names: &Names,
@@ -61,22 +60,22 @@ fn observed(stack: &CfnStack, status: String, text: String) -> ObservedStack {
     }
 }
 
-/// Brings a stack to its template.
+/// Creates or updates a stack to match its template.
 pub(super) async fn ensure(
     session: &Session,
     region: &str,
     service: &str,
     change: &StackChange,
-    tell: Tell<'_>,
+    report: Report<'_>,
 ) -> Result<Done, StepError> {
     let client = session.cloudformation(region);
     if change.recreate {
-        delete(session, region, change.kind, &change.name, tell).await?;
+        delete(session, region, change.kind, &change.name, report).await?;
     }
-    let work = Work { session, client: &client, change, tell };
+    let work = Work { session, client: &client, change, report };
     let Some((set, stack)) = work.change_set(service).await? else { return Ok(Done::AlreadySo) };
     if let Err(error) = work.guard(&set).await {
-        // A change set left behind harms nobody; its refusal is what matters.
+        // A leftover change set does no harm; the refusal matters.
         let _ = client.delete_change_set().change_set_name(&set).send().await;
         return Err(error);
     }
@@ -94,13 +93,13 @@ struct Work<'a> {
     session: &'a Session,
     client: &'a Client,
     change: &'a StackChange,
-    tell: Tell<'a>,
+    report: Report<'a>,
 }
 
 impl Work<'_> {
-    /// Makes the change set; none when it is empty. Returns its and the stack's identifiers.
+    /// Creates a change set; returns its and the stack's IDs, `None` if it is empty.
     async fn change_set(&self, service: &str) -> Result<Option<(String, String)>, StepError> {
-        (self.tell)(Progress { phase: "change set".to_owned(), done: 0, total: 0 });
+        (self.report)(Progress { phase: "change set".to_owned(), done: 0, total: 0 });
         let kind = if self.exists().await? { ChangeSetType::Update } else { ChangeSetType::Create };
         let creates = kind == ChangeSetType::Create;
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
@@ -121,7 +120,7 @@ impl Work<'_> {
             .set_parameters(Some(parameters.collect()))
             .tags(tag("ipgeo:service", service))
             .tags(tag("ipgeo:stack", self.change.kind.as_str()))
-            // What a failed creation leaves can't be updated; data that an earlier stack has kept is adopted.
+            // A stack whose creation failed can't be updated; retained data of an earlier stack is imported.
             .set_on_stack_failure(creates.then_some(OnStackFailure::Delete))
             .set_import_existing_resources(creates.then_some(true));
         let made = call.send().await.map_err(Refusal::from)?;
@@ -133,32 +132,25 @@ impl Work<'_> {
             match seen.status() {
                 Some(ChangeSetStatus::CreateComplete) => return Ok(Some((set, stack))),
                 Some(ChangeSetStatus::Failed) => {
-                    let reason = seen.status_reason().unwrap_or("no reason was given").to_owned();
-                    // Nothing refers to it any more, and its failure is told below.
+                    let reason = seen.status_reason().unwrap_or(NO_REASON).to_owned();
+                    // Nothing refers to it any more; its failure is reported below.
                     let _ = self.client.delete_change_set().change_set_name(&set).send().await;
                     let empty = reason.contains("didn't contain changes")
                         || reason.contains("No updates are to be performed");
-                    return if empty { Ok(None) } else { Err(StepError::of(reason)) };
+                    return if empty { Ok(None) } else { Err(StepError::new(reason)) };
                 }
                 _ => self.wait(began, "the change set").await?,
             }
         }
     }
 
-    /// Whether there is a stack that can be updated.
+    /// Whether a stack exists that can be updated.
     async fn exists(&self) -> Result<bool, StepError> {
-        match self.client.describe_stacks().stack_name(&self.change.name).send().await.map_err(Refusal::from)
-        {
-            Ok(found) => {
-                let status = found.stacks().first().map(status_of).unwrap_or_default();
-                Ok(status != "REVIEW_IN_PROGRESS")
-            }
-            Err(refusal) if refusal.is_absent() => Ok(false),
-            Err(refusal) => Err(refusal.into()),
-        }
+        let found = describe(self.client, &self.change.name).await?;
+        Ok(found.is_some_and(|stack| status_of(&stack) != "REVIEW_IN_PROGRESS"))
     }
 
-    /// CloudFormation's own word on what it would replace or remove, against what must not be lost.
+    /// Rejects a change set in which CloudFormation would replace or delete a protected resource.
     async fn guard(&self, set: &str) -> Result<(), StepError> {
         let mut token = None;
         loop {
@@ -171,8 +163,8 @@ impl Work<'_> {
                 if lost && PROTECTED.contains(&name) && !self.change.allow_replace.contains(name) {
                     return Err(StepError {
                         resource: Some(format!("{name} ({})", change.resource_type().unwrap_or_default())),
-                        remedy: Some(format!("say --allow-replace {name} if its loss is meant")),
-                        ..StepError::of("CloudFormation would replace or remove it; nothing was changed")
+                        remedy: Some(format!("pass --allow-replace {name} if you accept its loss")),
+                        ..StepError::new("CloudFormation would replace or delete it; nothing was changed")
                     });
                 }
             }
@@ -183,7 +175,7 @@ impl Work<'_> {
         }
     }
 
-    /// Waits for the operation's end and tells how far it is.
+    /// Waits for the operation to end and reports its progress.
     async fn watch(&self, stack: &str, since: Timestamp) -> Result<(), StepError> {
         let began = std::time::Instant::now();
         loop {
@@ -197,7 +189,7 @@ impl Work<'_> {
                     Err(root_cause(&events, &status))
                 };
             }
-            (self.tell)(Progress {
+            (self.report)(Progress {
                 phase: phase(&status).to_owned(),
                 done: completed(&events),
                 total: self.change.changes.len(),
@@ -211,15 +203,13 @@ impl Work<'_> {
     }
 }
 
-/// One pause between two looks; an error when patience is at its end.
+/// Pauses between two polls; fails at the timeout.
 pub(super) async fn pause(session: &Session, began: std::time::Instant, what: &str) -> Result<(), StepError> {
     if began.elapsed() > session.patience {
-        let minutes = session.patience.as_secs() / 60;
-        return Err(StepError::of(format!(
-            "{what} is not ready after {minutes} minutes; it may go on without us"
-        )));
+        let waited = duration(session.patience.as_secs());
+        return Err(StepError::new(format!("{what} is not ready after {waited}; AWS may still complete it")));
     }
-    // Regions that began together should not ask together for ever.
+    // Jitter, so that regions that started together do not poll together.
     let jitter = fastrand::f64() * 0.4 + 0.8;
     tokio::time::sleep(session.poll.mul_f64(jitter)).await;
     Ok(())
@@ -228,23 +218,27 @@ pub(super) async fn pause(session: &Session, began: std::time::Instant, what: &s
 fn phase(status: &str) -> &'static str {
     match status {
         "CREATE_IN_PROGRESS" => "creating",
-        "DELETE_IN_PROGRESS" => "removing",
-        status if status.contains("ROLLBACK") => "undoing",
+        "DELETE_IN_PROGRESS" => "deleting",
+        status if status.contains("ROLLBACK") => "rolling back",
         status if status.contains("CLEANUP") => "cleaning up",
         _ => "updating",
     }
 }
 
-/// A stack's state by its identifier; `DELETE_COMPLETE` when it is gone.
-async fn status(client: &Client, stack: &str) -> Result<String, StepError> {
-    match client.describe_stacks().stack_name(stack).send().await.map_err(Refusal::from) {
-        Ok(found) => Ok(found.stacks().first().map(status_of).unwrap_or_default()),
-        Err(refusal) if refusal.is_absent() => Ok("DELETE_COMPLETE".to_owned()),
-        Err(refusal) => Err(refusal.into()),
-    }
+/// A stack by its name or ID; `None` if it does not exist.
+async fn describe(client: &Client, stack: &str) -> Result<Option<CfnStack>, Refusal> {
+    let described = client.describe_stacks().stack_name(stack).send().await.map_err(Refusal::from);
+    Ok(Refusal::absent_as_none(described)?
+        .and_then(|found| found.stacks.unwrap_or_default().into_iter().next()))
 }
 
-/// A stack's events since a time, the latest first.
+/// A stack's status by its ID; `DELETE_COMPLETE` if it does not exist.
+async fn status(client: &Client, stack: &str) -> Result<String, StepError> {
+    let found = describe(client, stack).await?;
+    Ok(found.as_ref().map_or_else(|| "DELETE_COMPLETE".to_owned(), status_of))
+}
+
+/// A stack's events since an instant, newest first.
 async fn events(client: &Client, stack: &str, since: Timestamp) -> Result<Vec<StackEvent>, StepError> {
     let since = since.as_second() - CLOCK_SLACK_S;
     let mut found = Vec::new();
@@ -270,7 +264,7 @@ fn completed(events: &[StackEvent]) -> usize {
     names.len()
 }
 
-/// The first failure that was not the consequence of another.
+/// The first failure that was not caused by another.
 fn root_cause(events: &[StackEvent], status: &str) -> StepError {
     let failed = |event: &&StackEvent| {
         event.resource_status().is_some_and(|status| status.as_str().ends_with("_FAILED"))
@@ -283,29 +277,23 @@ fn root_cause(events: &[StackEvent], status: &str) -> StepError {
                 event.logical_resource_id().unwrap_or_default(),
                 event.resource_type().unwrap_or_default()
             )),
-            ..StepError::of(event.resource_status_reason().unwrap_or("no reason was given"))
+            ..StepError::new(event.resource_status_reason().unwrap_or(NO_REASON))
         },
-        None => StepError::of(format!("the stack is {status}, and no resource says why")),
+        None => StepError::new(format!("the stack is {status}: CloudFormation reported no failed resource")),
     }
 }
 
-/// Removes a stack.
+/// Deletes a stack.
 pub(super) async fn delete(
     session: &Session,
     region: &str,
     kind: StackKind,
     name: &str,
-    tell: Tell<'_>,
+    report: Report<'_>,
 ) -> Result<Done, StepError> {
     let client = session.cloudformation(region);
-    let found = match client.describe_stacks().stack_name(name).send().await.map_err(Refusal::from) {
-        Ok(found) => found,
-        Err(refusal) if refusal.is_absent() => return Ok(Done::AlreadySo),
-        Err(refusal) => return Err(refusal.into()),
-    };
-    let Some(stack) = found.stacks().first().and_then(|stack| stack.stack_id()) else {
-        return Ok(Done::AlreadySo);
-    };
+    let Some(found) = describe(&client, name).await? else { return Ok(Done::AlreadySo) };
+    let Some(stack) = found.stack_id() else { return Ok(Done::AlreadySo) };
     if kind == StackKind::Home {
         let protect = client.update_termination_protection().stack_name(name);
         protect.enable_termination_protection(false).send().await.map_err(Refusal::from)?;
@@ -319,8 +307,8 @@ pub(super) async fn delete(
             "DELETE_COMPLETE" => return Ok(Done::Changed),
             "DELETE_FAILED" => return Err(root_cause(&events(&client, stack, since).await?, &now)),
             _ => {
-                tell(Progress { phase: "removing".to_owned(), done: 0, total: 0 });
-                pause(session, began, "the stack's removal").await?;
+                report(Progress { phase: "deleting".to_owned(), done: 0, total: 0 });
+                pause(session, began, "the stack's deletion").await?;
             }
         }
     }
@@ -342,10 +330,10 @@ pub(super) async fn drifts(
         match seen.detection_status().map(|status| status.as_str()) {
             Some("DETECTION_IN_PROGRESS") => pause(session, began, "the drift detection").await?,
             Some("DETECTION_FAILED") => {
-                let reason = seen.detection_status_reason().unwrap_or("no reason was given");
-                // Some types can't be looked at; what could be is told.
+                let reason = seen.detection_status_reason().unwrap_or(NO_REASON);
+                // Some resource types are not supported; the others are reported.
                 if seen.drifted_stack_resource_count().is_none() {
-                    return Err(StepError::of(reason));
+                    return Err(StepError::new(reason));
                 }
                 break;
             }
@@ -405,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_failure_that_is_no_consequence_is_the_root() {
+    fn the_first_failure_without_a_cause_is_the_root() {
         let events = [
             event(4, "Stack", ResourceStatus::RollbackInProgress, "failed"),
             event(3, "Other", ResourceStatus::CreateFailed, "Resource creation cancelled"),

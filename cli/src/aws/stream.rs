@@ -1,4 +1,4 @@
-//! The usage stream on Kinesis, read again.
+//! Re-reads the usage stream on Kinesis.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,52 +8,45 @@ use ipgeo_runtime::usage::KinesisRecord;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::refusal::Refusal;
 use super::session::Session;
 use super::signed::{Service, Signed};
 use crate::config::Config;
-use crate::usage::stream::{Arrived, Page, Place, StreamRead};
+use crate::usage::stream::{StreamPage, StreamPosition, StreamRead, StreamRecord};
 
-/// Home's stream.
 #[derive(Debug, Clone)]
-pub struct UsageStream {
+pub(crate) struct UsageStream {
     signed: Signed,
     region: RegionName,
     name: String,
 }
 
 impl UsageStream {
-    /// The stream on AWS: credentials and endpoints as every AWS tool reads them, in the home region.
-    pub async fn of_account(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
-        let signed = Session::of(config, profile).await?.signed();
-        let name = crate::infra::stacks::Names::of(config).stream;
+    pub(crate) async fn of_account(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
+        let signed = Session::connect(config, profile).await?.signed();
+        let name = crate::infra::stacks::Names::new(config).stream;
         Ok(Self { signed, region: config.service.home.clone(), name })
     }
 
-    async fn ask(&self, operation: &str, input: &Value) -> Result<Value, StoreError> {
+    async fn call(&self, operation: &str, input: &Value) -> Result<Value, StoreError> {
         let answer = self.signed.json(Service::Kinesis, &self.region, operation, input).await;
-        answer.map_err(|Refusal { code, message }| {
-            let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
-            self.failed(format!("{message}{code}"))
-        })
+        answer.map_err(|refusal| self.failed(refusal.to_string()))
     }
 
     fn failed(&self, why: String) -> StoreError {
         StoreError { action: format!("read of the stream {}", self.name), source: why.into() }
     }
 
-    /// A record of an answer.
-    fn record(&self, shard: &str, record: &Value) -> Result<Arrived, StoreError> {
+    fn record(&self, shard: &str, record: &Value) -> Result<StreamRecord, StoreError> {
         let number = record["SequenceNumber"].as_str();
         let data = record["Data"].as_str().and_then(|data| STANDARD.decode(data).ok());
-        let (number, data) = number
-            .zip(data)
-            .ok_or_else(|| self.failed(format!("a record of shard {shard} has no number or no data")))?;
-        // Without a time it is as old as can be: it is counted.
+        let (number, data) = number.zip(data).ok_or_else(|| {
+            self.failed(format!("a record of shard {shard} has no sequence number or no valid data"))
+        })?;
+        // Without a time, the earliest is assumed, so that the record is counted.
         let at = record["ApproximateArrivalTimestamp"].as_f64().unwrap_or_default();
         #[expect(clippy::cast_possible_truncation, reason = "milliseconds")]
         let at = Timestamp::from_millisecond((at * 1_000.0).round() as i64).unwrap_or_default();
-        Ok(Arrived { at, record: KinesisRecord::new(shard, number, &data) })
+        Ok(StreamRecord { at, record: KinesisRecord::new(shard, number, &data) })
     }
 }
 
@@ -61,42 +54,42 @@ impl StreamRead for UsageStream {
     async fn shards(&self) -> Result<Vec<String>, StoreError> {
         let (mut names, mut next) = (Vec::new(), None::<String>);
         loop {
-            // The second page is asked for by its token alone.
+            // Further pages are requested by token alone (Kinesis API).
             let input = match next.take() {
                 None => json!({ "StreamName": self.name }),
                 Some(token) => json!({ "NextToken": token }),
             };
-            let page = self.ask("ListShards", &input).await?;
+            let page = self.call("ListShards", &input).await?;
             let shards = page["Shards"].as_array().into_iter().flatten();
             names.extend(shards.filter_map(|shard| shard["ShardId"].as_str().map(str::to_owned)));
             next = page["NextToken"].as_str().map(str::to_owned);
             if next.is_none() {
-                // Ids rise with time: a shard's parents stand before it.
+                // IDs rise with time: a shard's parents sort before it.
                 names.sort();
                 return Ok(names);
             }
         }
     }
 
-    async fn begin(&self, shard: &str, from: Timestamp) -> Result<Place, StoreError> {
+    async fn begin(&self, shard: &str, from: Timestamp) -> Result<StreamPosition, StoreError> {
         #[expect(clippy::cast_precision_loss, reason = "53 bits of milliseconds reach far")]
         let from_s = from.as_millisecond() as f64 / 1_000.0;
         let input = json!({
             "StreamName": self.name, "ShardId": shard, "ShardIteratorType": "AT_TIMESTAMP", "Timestamp": from_s,
         });
-        let answer = self.ask("GetShardIterator", &input).await?;
-        let place = answer["ShardIterator"].as_str().map(|place| Place(place.to_owned()));
-        place.ok_or_else(|| self.failed(format!("shard {shard} has no place at that time")))
+        let answer = self.call("GetShardIterator", &input).await?;
+        let place = answer["ShardIterator"].as_str().map(|place| StreamPosition(place.to_owned()));
+        place.ok_or_else(|| self.failed(format!("shard {shard} has no position at that time")))
     }
 
-    async fn read(&self, shard: &str, place: Place) -> Result<Page, StoreError> {
-        let answer = self.ask("GetRecords", &json!({ "ShardIterator": place.0 })).await?;
+    async fn read(&self, shard: &str, place: StreamPosition) -> Result<StreamPage, StoreError> {
+        let answer = self.call("GetRecords", &json!({ "ShardIterator": place.0 })).await?;
         let at_the_end = answer["MillisBehindLatest"].as_i64().unwrap_or(0) == 0;
         let records = answer["Records"].as_array().into_iter().flatten();
         let next = answer["NextShardIterator"].as_str().filter(|_| !at_the_end);
-        Ok(Page {
+        Ok(StreamPage {
             records: records.map(|record| self.record(shard, record)).collect::<Result<_, _>>()?,
-            next: next.map(|next| Place(next.to_owned())),
+            next: next.map(|next| StreamPosition(next.to_owned())),
         })
     }
 }
@@ -131,11 +124,11 @@ mod tests {
         assert_eq!(page.records[0].at.as_millisecond(), 1_764_000_000_250);
         let page = stream.read("s-1", page.next.expect("more")).await.expect("a page");
         assert_eq!((page.records[0].at, page.next.is_none()), (Timestamp::UNIX_EPOCH, true));
-        let error = stream.read("s-1", Place("old".into())).await.expect_err("refused");
+        let error = stream.read("s-1", StreamPosition("old".into())).await.expect_err("refused");
         assert_eq!(error.source.to_string(), "too late (ExpiredIteratorException)");
-        let asked = thread.join().expect("requests");
-        assert!(asked[1].ends_with(r#"{"NextToken":"t"}"#), "{}", asked[1]);
-        assert!(asked[2].contains(r#""Timestamp":1764000000.125"#), "{}", asked[2]);
-        assert!(asked[4].contains(r#"{"ShardIterator":"i-2"}"#), "{}", asked[4]);
+        let requests = thread.join().expect("a server");
+        assert!(requests[1].ends_with(r#"{"NextToken":"t"}"#), "{}", requests[1]);
+        assert!(requests[2].contains(r#""Timestamp":1764000000.125"#), "{}", requests[2]);
+        assert!(requests[4].contains(r#"{"ShardIterator":"i-2"}"#), "{}", requests[4]);
     }
 }

@@ -1,4 +1,4 @@
-//! What `ipgeo doctor` asks AWS beside stacks and tables.
+//! Reads facts for `ipgeo doctor` that stacks and tables do not hold.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -10,29 +10,28 @@ use super::signed::{Service, Signed};
 use crate::config::{Config, Region};
 use crate::infra::cloud::CloudRead as _;
 use crate::infra::stacks::StackKind;
-use crate::observe::doctor::{Certificate, Concurrency, EdgeFacts, HomeFacts, Read, Subscription};
+use crate::observe::doctor::{Certificate, Concurrency, EdgeFacts, Fact, HomeFacts, Subscription};
 
-/// API Gateway's quota of requests a second of an account in a region.
+/// API Gateway's quota of requests/s per account and region.
 const RATE_QUOTA: &str = "L-8A5B8E43";
-/// Pages of certificates that are looked through.
+/// Maximum pages of certificates to search.
 const PAGES_MAX: usize = 20;
 const DAY_S: i64 = 86_400;
 
-/// A missing resource is a result; a failed read is an error.
-fn there<T>(read: Result<T, Refusal>, region: &str) -> Read<Option<T>> {
-    match read {
-        Ok(found) => Ok(Some(found)),
-        Err(refusal) if refusal.is_absent() => Ok(None),
-        Err(refusal) => Err(refusal.for_reading(region)),
-    }
+/// The fact of a resource that may be missing.
+fn optional<T>(read: Result<Option<T>, Refusal>, region: &str) -> Fact<T> {
+    let read = Refusal::absent_as_none(read).map(Option::flatten);
+    read.map_err(|refusal| refusal.for_reading(region)).into()
 }
 
-/// A text of an answer that must be there.
+/// The fact of a value that always exists.
+fn always<T>(read: Result<T, Refusal>, region: &str) -> Fact<T> {
+    read.map(Some).map_err(|refusal| refusal.for_reading(region)).into()
+}
+
+/// A required text of an answer.
 fn text(value: &Value, name: &str) -> Result<String, Refusal> {
-    value.as_str().map(str::to_owned).ok_or_else(|| Refusal {
-        code: Some("Answer".to_owned()),
-        message: format!("the answer has no {name}"),
-    })
+    value.as_str().map(str::to_owned).ok_or_else(|| Refusal::unexpected(format!("the answer has no {name}")))
 }
 
 /// The state of a stream.
@@ -42,7 +41,7 @@ pub(super) async fn stream(signed: &Signed, region: &str, name: &str) -> Result<
     text(&answer["StreamDescriptionSummary"]["StreamStatus"], "stream status")
 }
 
-/// The state of what feeds a function from a stream; none: nothing does.
+/// The state of a function's event source mapping; `None`: no mapping.
 async fn mapping(signed: &Signed, region: &str, function: &str) -> Result<Option<String>, Refusal> {
     let path = format!("/2015-03-31/event-source-mappings/?FunctionName={function}");
     let answer = signed.get(Service::Lambda, region, &path).await?;
@@ -50,22 +49,19 @@ async fn mapping(signed: &Signed, region: &str, function: &str) -> Result<Option
 }
 
 async fn clock_ahead_s(signed: &Signed, region: &str) -> Result<f64, Refusal> {
-    let asked = Timestamp::now();
+    let sent = Timestamp::now();
     let date = signed.date(Service::Kinesis, region).await?;
-    let answered = Timestamp::now();
+    let received = Timestamp::now();
     let theirs = date.and_then(|date| jiff::fmt::rfc2822::parse(&date).ok());
-    let theirs = theirs.ok_or_else(|| Refusal {
-        code: Some("Answer".to_owned()),
-        message: "the answer has no date".to_owned(),
-    })?;
-    // AWS wrote its date somewhere between; it has whole seconds.
-    let ours = asked.as_millisecond().midpoint(answered.as_millisecond());
+    let theirs = theirs.ok_or_else(|| Refusal::unexpected("the answer has no date"))?;
+    // AWS wrote the date between the two, cut to seconds.
+    let ours = sent.as_millisecond().midpoint(received.as_millisecond());
     let ahead_ms = ours - theirs.timestamp().as_millisecond() - 500;
     #[expect(clippy::cast_precision_loss, reason = "seconds")]
     Ok(ahead_ms as f64 / 1_000.0)
 }
 
-/// The certificate of a domain that serves, or the newest state of one that does not yet.
+/// A domain's certificate: the one in use, else any other.
 async fn certificate(
     signed: &Signed,
     region: &str,
@@ -102,10 +98,7 @@ async fn concurrency(signed: &Signed, region: &str) -> Result<Concurrency, Refus
     let limit = &answer["AccountLimit"];
     let number = |name: &str| limit[name].as_u64();
     let found = number("ConcurrentExecutions").zip(number("UnreservedConcurrentExecutions"));
-    let (limit, unreserved) = found.ok_or_else(|| Refusal {
-        code: Some("Answer".to_owned()),
-        message: "the answer has no limits".to_owned(),
-    })?;
+    let (limit, unreserved) = found.ok_or_else(|| Refusal::unexpected("the answer has no limits"))?;
     Ok(Concurrency { limit, unreserved })
 }
 
@@ -113,16 +106,13 @@ async fn rate(signed: &Signed, region: &str) -> Result<f64, Refusal> {
     let input = json!({ "ServiceCode": "apigateway", "QuotaCode": RATE_QUOTA });
     let applied = signed.json(Service::Quotas, region, "GetServiceQuota", &input).await;
     let answer = match applied {
-        // Nobody has asked for more yet: the default holds.
+        // No increase was ever requested: the default applies.
         Err(refusal) if refusal.is("NoSuchResourceException") => {
             signed.json(Service::Quotas, region, "GetAWSDefaultServiceQuota", &input).await?
         }
         other => other?,
     };
-    answer["Quota"]["Value"].as_f64().ok_or_else(|| Refusal {
-        code: Some("Answer".to_owned()),
-        message: "the answer has no value".to_owned(),
-    })
+    answer["Quota"]["Value"].as_f64().ok_or_else(|| Refusal::unexpected("the answer has no value"))
 }
 
 async fn subscription(signed: &Signed, region: &str, group: &str) -> Result<Option<Subscription>, Refusal> {
@@ -136,13 +126,17 @@ async fn subscription(signed: &Signed, region: &str, group: &str) -> Result<Opti
 }
 
 impl Aws {
-    /// What is known of home.
-    pub async fn home_facts(&self, config: &Config) -> HomeFacts {
+    /// The facts of home.
+    pub(crate) async fn home_facts(&self, config: &Config) -> HomeFacts {
         let (signed, home) = (self.signed(), config.service.home.as_str());
         let zone = async {
-            let (zone, domain) = (config.service.hosted_zone.as_ref()?, config.service.domain.as_ref()?);
+            let Some((zone, domain)) =
+                config.service.hosted_zone.as_ref().zip(config.service.domain.as_ref())
+            else {
+                return Fact::NotRead;
+            };
             let read = dns::read(self.session(), zone, domain).await;
-            Some(read.map(|zone| zone.is_some()).map_err(|refusal| refusal.for_reading("Route 53")))
+            optional(read.map(|zone| zone.map(drop)), "Route 53")
         };
         let names = self.names();
         let (stream, counter, clock, zone) = futures_util::join!(
@@ -152,23 +146,23 @@ impl Aws {
             zone
         );
         HomeFacts {
-            stream: Some(there(stream, home)),
-            counter: Some(there(counter, home).map(Option::flatten)),
+            stream: optional(stream.map(Some), home),
+            counter: optional(counter, home),
             zone,
-            clock_ahead_s: Some(clock.map_err(|refusal| refusal.for_reading(home))),
+            clock_ahead_s: always(clock, home),
         }
     }
 
-    /// What is known of a region's edge, but how it answers.
-    pub async fn edge_facts(&self, region: &Region, domain: Option<&str>, account: &str) -> EdgeFacts {
-        let (signed, name) = (self.signed(), region.name.as_str());
+    /// The facts of a region's edge, without its health.
+    pub(crate) async fn edge_facts(&self, region: &Region, domain: Option<&str>, account: &str) -> EdgeFacts {
+        let (signed, name) = (self.signed(), &region.name);
         let observed = self.region(name, account, &[]).await;
         if let Some(problem) = observed.unreachable {
-            return EdgeFacts { open: Some(Err(problem)), ..EdgeFacts::default() };
+            return EdgeFacts { reachable: Fact::Unreadable(problem), ..EdgeFacts::default() };
         }
         let certificate = async {
-            let read = certificate(&signed, name, domain?, Timestamp::now()).await;
-            Some(there(read, name).map(Option::flatten))
+            let Some(domain) = domain else { return Fact::NotRead };
+            optional(certificate(&signed, name, domain, Timestamp::now()).await, name)
         };
         let group = self.lookup_log_group();
         let (certificate, concurrency, rate, subscription) = futures_util::join!(
@@ -179,12 +173,12 @@ impl Aws {
         );
         let stack = observed.stacks.get(&StackKind::Edge).map(|stack| stack.status.clone());
         EdgeFacts {
-            open: Some(Ok(())),
-            stack: Some(Ok(stack)),
+            reachable: Fact::Known(()),
+            stack: Ok(stack).into(),
             certificate,
-            concurrency: Some(concurrency.map_err(|refusal| refusal.for_reading(name))),
-            rate: Some(rate.map_err(|refusal| refusal.for_reading(name))),
-            subscription: Some(there(subscription, name).map(Option::flatten)),
+            concurrency: always(concurrency, name),
+            rate: always(rate, name),
+            subscription: optional(subscription, name),
             ..EdgeFacts::default()
         }
     }
@@ -219,19 +213,18 @@ mod tests {
         assert_eq!(rate(&signed, region).await, Ok(10_000.0));
         let found = subscription(&signed, region, "g").await.expect("read").expect("one");
         assert_eq!((found.destination.as_str(), found.pattern.as_str()), ("arn", "p"));
-        let absent = there(subscription(&signed, region, "g").await, region);
-        assert_eq!(absent, Ok(None));
-        let asked = thread.join().expect("requests");
+        assert_eq!(optional(subscription(&signed, region, "g").await, region), Fact::Absent);
+        let requests = thread.join().expect("a server");
         assert!(
-            asked[1].starts_with("GET /2015-03-31/event-source-mappings/?FunctionName=f"),
+            requests[1].starts_with("GET /2015-03-31/event-source-mappings/?FunctionName=f"),
             "{}",
-            asked[1]
+            requests[1]
         );
-        assert!(asked[5].contains("ServiceQuotasV20190624.GetAWSDefaultServiceQuota"), "{}", asked[5]);
+        assert!(requests[5].contains("ServiceQuotasV20190624.GetAWSDefaultServiceQuota"), "{}", requests[5]);
     }
 
     #[tokio::test]
-    async fn the_certificate_that_serves_is_the_one_that_counts() {
+    async fn the_certificate_in_use_is_preferred() {
         let now = Timestamp::from_second(1_000_000).expect("a time");
         let one = |domain: &str, status: &str, in_use: bool, days: i64| json!({"DomainName": domain, "Status": status, "InUse": in_use, "NotAfter": 1_000_000 + days * DAY_S});
         let (signed, thread) = server(vec![
@@ -245,6 +238,6 @@ mod tests {
         let found = certificate(&signed, "eu-west-1", "a.test", now).await.expect("read");
         assert_eq!(found, Some(Certificate { status: "ISSUED".into(), days_left: Some(90) }));
         assert_eq!(certificate(&signed, "eu-west-1", "a.test", now).await, Ok(None));
-        thread.join().expect("requests");
+        thread.join().expect("a server");
     }
 }

@@ -7,21 +7,20 @@ use super::parse::parse;
 use super::problems::Problems;
 
 /// The file's name.
-pub const FILE_NAME: &str = "regions.toml";
+pub(crate) const FILE_NAME: &str = "regions.toml";
 /// The name of the state folder beside it.
-pub const STATE_NAME: &str = ".ipgeo";
+pub(crate) const STATE_NAME: &str = ".ipgeo";
 /// A larger file is hardly a configuration.
 const BYTES_MAX: u64 = 1 << 20;
 
 /// Why the configuration could not be loaded.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub(crate) enum LoadError {
     /// Reading failed.
     #[error("read {path}")]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
@@ -37,20 +36,20 @@ pub enum LoadError {
 }
 
 /// The nearest `regions.toml` at or above a folder.
-pub fn find(start: &Path) -> Option<PathBuf> {
+pub(crate) fn find(start: &Path) -> Option<PathBuf> {
     start.ancestors().map(|folder| folder.join(FILE_NAME)).find(|file| file.is_file())
 }
 
 /// The state folder beside the `regions.toml` in use: the given one, or the nearest in `here` or above; without any, in
 /// `here`. The path is relative to `here` where that is shorter.
-pub fn state_folder(named: Option<&Path>, here: &Path) -> PathBuf {
+pub(crate) fn state_folder(named: Option<&Path>, here: &Path) -> PathBuf {
     let file = named.map(Path::to_owned).or_else(|| find(here));
     let folder = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     folder.strip_prefix(here).unwrap_or(folder).join(STATE_NAME)
 }
 
 /// Reads and checks a file.
-pub fn load(path: &Path) -> Result<Config, LoadError> {
+pub(crate) fn load(path: &Path) -> Result<Config, LoadError> {
     let failed = |source| LoadError::Read { path: path.to_owned(), source };
     if std::fs::metadata(path).map_err(failed)?.len() > BYTES_MAX {
         return Err(LoadError::TooLarge(path.to_owned()));

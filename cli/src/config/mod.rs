@@ -3,7 +3,7 @@
 //! Only `load` reads from disk. A new field needs one description, in `model`; everything else is derived from it.
 
 mod check;
-pub mod init;
+pub(crate) mod init;
 mod load;
 mod model;
 mod parse;
@@ -17,17 +17,16 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 
-pub use load::{FILE_NAME, LoadError, STATE_NAME, find, load, state_folder};
-pub use model::{
-    Alarms, Alerts, Anonymous, Architecture, Compat, Config, Emulator, Geo, GeoSource, Origin, Region,
-    RuntimeSettings, Service, Tier, Tiers, Usage,
+pub(crate) use load::{FILE_NAME, STATE_NAME, find, load, state_folder};
+pub use model::Config;
+pub(crate) use model::{
+    Anonymous, Architecture, Emulator, GeoSource, Origin, Region, RuntimeSettings, Tier, Tiers,
 };
 pub(crate) use parse::ANONYMOUS;
 pub use parse::parse;
-pub use places::{PLACES, Place, other_partition};
-pub use problems::{Problem, Problems};
+pub use places::PLACES;
 pub(crate) use rules::is_invisible;
-pub use schema::schema_json;
-pub use select::{SelectError, Selection, select};
-pub use sources::{is_registry_package, names_of_files};
+pub(crate) use schema::schema_json;
+pub(crate) use select::select;
+pub(crate) use sources::{is_registry_package, names_of_files};
 pub(crate) use suggest::suggestion;

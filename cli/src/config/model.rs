@@ -35,7 +35,7 @@ pub(super) struct File {
     #[serde(default)]
     pub alerts: Alerts,
     pub emulator: Option<Emulator>,
-    /// The AWS regions to deploy to, by AWS name. Fields of a region override those of [runtime].
+    /// The AWS regions to deploy to, by AWS name. Fields of a region override those of `[runtime]`.
     #[schemars(
         with = "BTreeMap<String, RuntimeSettings>",
         extend("minProperties" = 1, "propertyNames" = {"format": "aws-region"})
@@ -406,7 +406,6 @@ pub struct Anonymous {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tier {
-    /// Its name.
     #[serde(skip)]
     pub name: String,
     /// Calls per day or month (UTC), such as `50k/day` or `100_000/month`.
@@ -415,7 +414,6 @@ pub struct Tier {
     pub limit: Limit,
 }
 
-/// A region.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Region {
     /// AWS's name.

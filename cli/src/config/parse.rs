@@ -1,5 +1,9 @@
 //! `regions.toml` as a [`Config`], or all its faults: `check` compares the document with the schema, the rules here compare
 //! fields with each other, and only a document without faults is deserialised.
+//!
+//! `serde` alone would stop at the first fault. `toml-span` (maintained, MIT or Apache-2.0, 3,000 lines) was tried on `[usage]`:
+//! it collects the faults of a table, but stops at the first syntax error, names no field in a type fault, and still needs a
+//! function per table beside the schema. The `toml` crate, in use already, gives the same spans and recovers from syntax errors.
 
 use std::ops::Range;
 

@@ -31,7 +31,7 @@ const PARTITIONS: [(&str, &str, &str); 7] = [
 ];
 
 /// The error for a region in an unsupported partition.
-pub fn other_partition(name: &str) -> Option<String> {
+pub(crate) fn other_partition(name: &str) -> Option<String> {
     let (_, title, partition) = PARTITIONS.iter().find(|(prefix, ..)| name.starts_with(prefix))?;
     Some(format!(
         "`{name}` is a region of {title}, partition `{partition}`; only the partition `aws` is supported"

@@ -1,6 +1,7 @@
 //! The faults of a file, each with line and column. They are collected by byte offset and converted once, so that a
 //! single run reports all of them in file order.
 
+use crate::ui::format::counted;
 use std::fmt;
 use std::ops::Range;
 
@@ -29,8 +30,7 @@ impl fmt::Display for Problems {
         for problem in &self.problems {
             writeln!(f, "{}:{}:{}: {}", self.file, problem.line, problem.column, problem.message)?;
         }
-        let count = self.problems.len();
-        write!(f, "{count} {} in {}", if count == 1 { "problem" } else { "problems" }, self.file)
+        write!(f, "{} in {}", counted(self.problems.len(), "problem"), self.file)
     }
 }
 

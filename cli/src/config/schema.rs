@@ -32,7 +32,7 @@ fn without_null(schema: &mut Schema) {
 }
 
 /// The schema as text.
-pub fn schema_json() -> String {
+pub(crate) fn schema_json() -> String {
     serde_json::to_string_pretty(&*SCHEMA).unwrap_or_default() + "\n"
 }
 

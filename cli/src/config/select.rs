@@ -11,7 +11,7 @@ use super::suggest::suggestion;
 
 /// Regions of the file that were selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// Their names; at least one.
     pub regions: BTreeSet<RegionName>,
     /// Whether these are all regions of the file.
@@ -20,7 +20,7 @@ pub struct Selection {
 
 /// Why nothing was selected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SelectError {
+pub(crate) enum SelectError {
     /// Not an AWS region.
     #[error("no region in regions.toml matches `{name}`{suggestion}")]
     Unknown {
@@ -44,7 +44,11 @@ pub enum SelectError {
 }
 
 /// The regions matched by `include` (empty: all) and not by `exclude`; each entry is a name or a pattern.
-pub fn select(config: &Config, include: &[String], exclude: &[String]) -> Result<Selection, SelectError> {
+pub(crate) fn select(
+    config: &Config,
+    include: &[String],
+    exclude: &[String],
+) -> Result<Selection, SelectError> {
     let all: BTreeSet<&str> = config.regions.iter().map(|region| region.name.as_str()).collect();
     let mut regions = if include.is_empty() { all.clone() } else { BTreeSet::new() };
     for name in include {

@@ -21,7 +21,7 @@ pub(super) fn source_url(url: &str) -> Result<(), &'static str> {
 
 /// Checks the name of an npm package, optionally with a version or tag. npm itself also accepts folders, archives, URLs
 /// and git repositories, and runs their scripts.
-pub fn is_registry_package(text: &str) -> bool {
+pub(crate) fn is_registry_package(text: &str) -> bool {
     let (scope, rest) = match text.strip_prefix('@').map(|text| text.split_once('/')) {
         Some(Some((scope, rest))) => (Some(scope), rest),
         Some(None) => return false,
@@ -41,7 +41,7 @@ pub fn is_registry_package(text: &str) -> bool {
 
 /// The name under which each file of a package is stored: its file name, prefixed with its folders (`v4-city.mmdb`) where
 /// two files share a name. An error names files that would still collide.
-pub fn names_of_files<T: AsRef<str>>(files: &[T]) -> Result<Vec<String>, String> {
+pub(crate) fn names_of_files<T: AsRef<str>>(files: &[T]) -> Result<Vec<String>, String> {
     let last = |file: &str| file.rsplit('/').next().unwrap_or(file).to_owned();
     let mut names = Vec::with_capacity(files.len());
     for file in files.iter().map(AsRef::as_ref) {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_one_name_are_kept_apart_or_refused() {
+    fn files_of_the_same_name_are_stored_apart_or_rejected() {
         let named = |files: &[&str]| names_of_files(files).map(|names| names.join(" "));
         assert_eq!(named(&["a.mmdb", "data/b.mmdb"]), Ok("a.mmdb b.mmdb".to_owned()));
         assert_eq!(named(&["v4/a.mmdb", "v6/a.mmdb", "b.mmdb"]), Ok("v4-a.mmdb v6-a.mmdb b.mmdb".to_owned()));

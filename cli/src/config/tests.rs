@@ -220,7 +220,7 @@ fn each_fault_has_its_place_and_its_remedy() {
 }
 
 #[test]
-fn all_faults_are_told_together_in_file_order() {
+fn all_faults_are_reported_together_in_file_order() {
     let text = SMALL
         .replace("1500/day", "5/week")
         .replace("memory_mb = 512", "memory_mb = 1\narchitecture = \"arm\"");
@@ -234,9 +234,9 @@ fn all_faults_are_told_together_in_file_order() {
 }
 
 #[test]
-fn a_file_that_is_no_toml_is_told_by_its_place() {
-    let told = parse("r.toml", "[service]\nname = \n").expect_err("broken").to_string();
-    assert!(told.starts_with("r.toml:2:"), "{told}");
+fn invalid_toml_is_reported_with_its_position() {
+    let error = parse("r.toml", "[service]\nname = \n").expect_err("broken").to_string();
+    assert!(error.starts_with("r.toml:2:"), "{error}");
     let empty = parse("r.toml", "").expect_err("empty").to_string();
     assert_eq!(
         empty,
@@ -266,26 +266,32 @@ fn a_domain_is_one_that_dns_and_a_certificate_take() {
     assert!(of(&label).contains("service.domain: has a label of 64 characters; DNS allows at most 63"));
     // A hosted zone needs no certificate.
     let zone = format!("{}.{}.example.com", "a".repeat(30), "b".repeat(30));
-    let told = service_faults(&format!("domain = \"{zone}\"\nhosted_zone = \"{zone}\""));
-    assert!(told.matches("an AWS certificate").count() == 1, "{told}");
+    let error = service_faults(&format!("domain = \"{zone}\"\nhosted_zone = \"{zone}\""));
+    assert!(error.matches("an AWS certificate").count() == 1, "{error}");
     let long = ["a"; 130].join(".");
-    let told = service_faults(&format!("domain = \"{long}\"\nhosted_zone = \"{long}\""));
-    assert!(told.contains("service.hosted_zone: has 259 characters; DNS allows at most 253"), "{told}");
+    let error = service_faults(&format!("domain = \"{long}\"\nhosted_zone = \"{long}\""));
+    assert!(error.contains("service.hosted_zone: has 259 characters; DNS allows at most 253"), "{error}");
 }
 
 #[test]
 fn names_that_s3_keeps_for_itself_are_found_here() {
     for name in ["xn--a", "sthree", "sthree-x", "amzn-s3-demo", "amzn-s3-demo-x"] {
-        let told = parse("r.toml", &SMALL.replacen("\"geo\"", &format!("\"{name}\""), 1))
+        let error = parse("r.toml", &SMALL.replacen("\"geo\"", &format!("\"{name}\""), 1))
             .expect_err(name)
             .to_string();
-        assert!(told.contains("service.name: starts with") && told.contains("S3 reserves"), "{name}: {told}");
+        assert!(
+            error.contains("service.name: starts with") && error.contains("S3 reserves"),
+            "{name}: {error}"
+        );
     }
     for name in ["a-s3alias", "a--ol-s3", "a--x-s3", "a--table-s3", "s3alias"] {
-        let told = parse("r.toml", &SMALL.replacen("\"geo\"", &format!("\"{name}\""), 1))
+        let error = parse("r.toml", &SMALL.replacen("\"geo\"", &format!("\"{name}\""), 1))
             .expect_err(name)
             .to_string();
-        assert!(told.contains("service.name: ends with") && told.contains("S3 reserves"), "{name}: {told}");
+        assert!(
+            error.contains("service.name: ends with") && error.contains("S3 reserves"),
+            "{name}: {error}"
+        );
     }
     for name in ["xn-a", "sthreex", "amzn-s3", "geo-s3", "mrap"] {
         assert!(parse("r.toml", &SMALL.replacen("\"geo\"", &format!("\"{name}\""), 1)).is_ok(), "{name}");
@@ -316,10 +322,10 @@ fn no_text_of_the_file_has_invisible_characters() {
     for (table, field) in fields {
         for bad in ["\\u0007", "\\n", "\\u001b[31m", "\\u007f", "\\u202e", "\\u2028"] {
             let text = format!("[{table}]\n{field} = \"a{bad}b\"\n");
-            let told = parse("r.toml", &text).expect_err("a fault").to_string();
+            let error = parse("r.toml", &text).expect_err("a fault").to_string();
             let place =
                 format!("r.toml:2:{}: {table}.{field}: contains the invisible character U+", field.len() + 4);
-            assert!(told.contains(&place), "{table}.{field} {bad}: {told}");
+            assert!(error.contains(&place), "{table}.{field} {bad}: {error}");
         }
     }
     for origin in [
@@ -328,10 +334,10 @@ fn no_text_of_the_file_has_invisible_characters() {
         "npm = \"a\\u0007\"\nfiles = [\"a.mmdb\"]",
         "npm = \"a\"\nfiles = [\"\\u0007.mmdb\"]",
     ] {
-        let told = parse("r.toml", &format!("[[geo.sources]]\nname = \"x\"\n{origin}\n"))
+        let error = parse("r.toml", &format!("[[geo.sources]]\nname = \"x\"\n{origin}\n"))
             .expect_err("a fault")
             .to_string();
-        assert!(told.contains("contains the invisible character U+0007"), "{origin}: {told}");
+        assert!(error.contains("contains the invisible character U+0007"), "{origin}: {error}");
     }
 }
 

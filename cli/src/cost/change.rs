@@ -1,4 +1,4 @@
-//! What a deploy does to the bill: the stacks of before and after, priced by the same traffic.
+//! The effect of a deploy on the bill: the deployed and the planned stacks, priced with the same traffic.
 
 use std::collections::BTreeMap;
 
@@ -6,44 +6,43 @@ use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use super::bill::{Allowances, Bill, price};
-use super::design::{Design, Part};
-use super::model::Model;
+use super::design::{DeployedStack, Design};
+use super::model::TrafficModel;
 use super::prices::{PriceError, Prices};
 use crate::infra::stacks::{StackKind, Template};
+use crate::ui::format::short;
 
-/// A month's bill of before and after.
+/// The monthly bill before and after a deploy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CostChange {
-    /// The calls that it is of.
-    pub calls: f64,
-    /// USD a month of what there is; none: nothing answers yet.
-    pub before: Option<f64>,
-    /// USD a month afterwards; none: nothing answers any more.
-    pub after: Option<f64>,
-    /// Lines that change by half a cent or more, allowances taken off.
-    pub lines: Vec<LineChange>,
+pub(crate) struct CostChange {
+    /// Calls a month.
+    pub(crate) calls: f64,
+    /// USD a month now; `None`: no edge is deployed.
+    pub(crate) before: Option<f64>,
+    /// USD a month afterwards; `None`: no edge is left.
+    pub(crate) after: Option<f64>,
+    /// Lines of the bill that change by half a cent or more, net of the free tier.
+    pub(crate) lines: Vec<LineChange>,
 }
 
-/// A line of the bill that changes, with what is free of it taken off.
+/// A changed line of the bill, net of the free tier.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LineChange {
-    /// Its label.
-    pub line: &'static str,
-    /// USD a month of before.
-    pub before: f64,
-    /// USD a month of afterwards.
-    pub after: f64,
+pub(crate) struct LineChange {
+    pub(crate) line: &'static str,
+    /// USD a month now.
+    pub(crate) before: f64,
+    pub(crate) after: f64,
 }
 
-/// Half a cent: what is less is not seen on a bill.
-const SEEN_USD: f64 = 0.005;
+/// Half a cent: smaller amounts do not show on a bill.
+const VISIBLE_USD: f64 = 0.005;
 
-/// Prices the templates of before and after, by region and kind, with what every account has for nothing.
-pub fn change(
+/// Prices deployed and planned templates, by region and kind, with the free tier.
+pub(crate) fn change(
     home: &RegionName,
     before: &BTreeMap<(RegionName, StackKind), Template>,
     after: &BTreeMap<(RegionName, StackKind), Template>,
-    model: &Model,
+    model: &TrafficModel,
 ) -> Result<CostChange, PriceError> {
     let prices = Prices::committed()?;
     let bill = |templates| bill(home, templates, model, &prices);
@@ -53,16 +52,18 @@ pub fn change(
     Ok(CostChange { calls: model.calls, before: total(&before), after: total(&after), lines })
 }
 
-/// The bill of templates; none without an edge that answers.
+/// The bill of templates; `None` without an edge.
 fn bill(
     home: &RegionName,
     templates: &BTreeMap<(RegionName, StackKind), Template>,
-    model: &Model,
+    model: &TrafficModel,
     prices: &Prices,
 ) -> Result<Option<Bill>, PriceError> {
-    let parts: Vec<Part<'_>> =
-        templates.iter().map(|((region, kind), template)| Part { region, kind: *kind, template }).collect();
-    let design = Design::of_parts(home, &parts);
+    let parts: Vec<DeployedStack<'_>> = templates
+        .iter()
+        .map(|((region, kind), template)| DeployedStack { region, kind: *kind, template })
+        .collect();
+    let design = Design::from_stacks(home, &parts);
     if design.edges.is_empty() {
         return Ok(None);
     }
@@ -79,39 +80,39 @@ fn changed_lines(before: Option<&Bill>, after: Option<&Bill>) -> Vec<LineChange>
     }
     lines
         .into_iter()
-        .filter(|(_, (before, after))| (after - before).abs() >= SEEN_USD)
+        .filter(|(_, (before, after))| (after - before).abs() >= VISIBLE_USD)
         .map(|(line, (before, after))| LineChange { line: line.label(), before, after })
         .collect()
 }
 
 impl CostChange {
     /// In one line: `a month of 25M calls costs $53.27, now $50.44 (+2.83: alarms +2.80)`.
-    pub fn told(&self) -> String {
-        let calls = calls(self.calls);
+    pub(crate) fn summary(&self) -> String {
+        let calls = short(self.calls);
         match (self.before, self.after) {
-            (None, None) => format!("a month of {calls} calls costs nothing: no edge answers"),
-            (None, Some(after)) => format!("a month of {calls} calls will cost ${after:.2}"),
+            (None, None) => format!("{calls} calls a month cost nothing: no edge is deployed"),
+            (None, Some(after)) => format!("{calls} calls a month will cost ${after:.2}"),
             (Some(before), None) => {
-                format!("a month of {calls} calls costs ${before:.2} now, and nothing then")
+                format!("{calls} calls a month cost ${before:.2} now and will cost nothing")
             }
             (Some(before), Some(after)) => {
                 let difference = after - before;
-                if difference.abs() < SEEN_USD {
-                    return format!("a month of {calls} calls costs ${after:.2}, as now");
+                if difference.abs() < VISIBLE_USD {
+                    return format!("{calls} calls a month cost ${after:.2}, unchanged");
                 }
                 let lines: Vec<String> = self
-                    .largest(LINES_TOLD)
+                    .largest(LINES_SHOWN)
                     .map(|line| format!("{} {:+.2}", line.line, line.after - line.before))
                     .collect();
                 let lines = lines.join(", ");
                 format!(
-                    "a month of {calls} calls will cost ${after:.2}, now ${before:.2} ({difference:+.2}: {lines})"
+                    "{calls} calls a month will cost ${after:.2}, now ${before:.2} ({difference:+.2}: {lines})"
                 )
             }
         }
     }
 
-    /// The lines that change most.
+    /// The lines with the largest changes.
     fn largest(&self, count: usize) -> impl Iterator<Item = &LineChange> {
         let mut lines: Vec<&LineChange> = self.lines.iter().collect();
         let size = |line: &LineChange| (line.after - line.before).abs();
@@ -120,16 +121,8 @@ impl CostChange {
     }
 }
 
-/// Lines that are told by name.
-const LINES_TOLD: usize = 3;
-
-/// Calls as people write them: `25M`, `1.5B`, `800k`.
-fn calls(calls: f64) -> String {
-    let units = [(1e9, "B"), (1e6, "M"), (1e3, "k")];
-    let (size, unit) = units.into_iter().find(|(size, _)| calls >= *size).unwrap_or((1.0, ""));
-    let text = format!("{:.1}", calls / size);
-    format!("{}{unit}", text.strip_suffix(".0").unwrap_or(&text))
-}
+/// Number of lines in a summary.
+const LINES_SHOWN: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -143,15 +136,17 @@ mod tests {
         stacks.into_iter().map(|stack| ((stack.region, stack.kind), stack.template)).collect()
     }
 
-    fn told(before: Option<&Config>, after: Option<&Config>) -> String {
-        let of = |config: Option<&Config>| config.map(templates).unwrap_or_default();
+    fn summary(before: Option<&Config>, after: Option<&Config>) -> String {
+        let stacks = |config: Option<&Config>| config.map(templates).unwrap_or_default();
         let home = test_config().service.home;
-        change(&home, &of(before), &of(after), &Model::of_calls(25e6)).expect("prices").told()
+        change(&home, &stacks(before), &stacks(after), &TrafficModel::typical(25e6))
+            .expect("prices")
+            .summary()
     }
 
     #[test]
     fn templates_cost_what_their_configuration_costs() {
-        let (config, model) = (test_config(), Model::of_calls(25e6));
+        let (config, model) = (test_config(), TrafficModel::typical(25e6));
         let expected = crate::cost::monthly(&config, &model).expect("a bill").total();
         let now = templates(&config);
         let change = change(&config.service.home, &BTreeMap::new(), &now, &model).expect("prices");
@@ -160,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_told_with_the_lines_that_make_it() {
+    fn a_summary_names_the_lines_that_change_most() {
         let shipped = test_config();
         let mut larger = shipped.clone();
         for region in &mut larger.regions {
@@ -171,22 +166,17 @@ mod tests {
         let mut exact = shipped.clone();
         exact.usage.quiet_permille = 0;
         let table = [
-            ("nothing to something", None, Some(&shipped)),
-            ("as it is", Some(&shipped), Some(&shipped)),
+            ("first deploy", None, Some(&shipped)),
+            ("unchanged", Some(&shipped), Some(&shipped)),
             ("twice the memory", Some(&shipped), Some(&larger)),
-            ("a region less", Some(&shipped), Some(&fewer)),
+            ("one region fewer", Some(&shipped), Some(&fewer)),
             ("no quiet calls", Some(&shipped), Some(&exact)),
             ("destroyed", Some(&shipped), None),
         ];
-        let lines: Vec<String> =
-            table.iter().map(|(what, before, after)| format!("{what}: {}", told(*before, *after))).collect();
-        insta::assert_snapshot!("told", lines.join("\n"));
-    }
-
-    #[test]
-    fn calls_are_told_as_people_write_them() {
-        for (number, text) in [(25e6, "25M"), (1.5e9, "1.5B"), (800e3, "800k"), (12.0, "12")] {
-            assert_eq!(calls(number), text);
-        }
+        let lines: Vec<String> = table
+            .iter()
+            .map(|(what, before, after)| format!("{what}: {}", summary(*before, *after)))
+            .collect();
+        insta::assert_snapshot!("summaries", lines.join("\n"));
     }
 }

@@ -1,4 +1,4 @@
-//! How large things really are: usage lines and records of the stream, as the very encoders write them.
+//! Sizes of usage lines, stream records and ledger items, measured with the production encoders.
 
 use ipgeo_contract::{
     Charge, Identity, IdentityKind, LedgerAttr, Limit, RegionName, UsageEvent, Verdict, Window, ledger_attr,
@@ -9,21 +9,21 @@ use sha2::{Digest as _, Sha256};
 
 use super::occupancy::{to_f64, to_u64};
 
-/// The host of a usual site.
+/// Host name of a typical site.
 const SITE: &str = "www.example-shop.com";
-/// Digits of an id that CloudWatch Logs gives a line.
+/// Digits of a log event ID in CloudWatch Logs.
 const LOG_ID_DIGITS: usize = 56;
-/// A request id as API Gateway gives it.
+/// A request ID with the length of API Gateway's.
 const REQUEST_ID: &str = "JKJaXmPLvHcESHA=";
 
-/// Who makes the call that a line is of.
+/// The caller of a usage line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Caller {
-    /// With an API key.
+pub(crate) enum LineCaller {
+    /// A caller with an API key.
     Keyed,
-    /// An address that is too quiet to be named, with or without a site.
-    Crowd { site: bool },
-    /// An address that is named, with or without a site.
+    /// An anonymous caller whose calls are still pooled, with or without a site.
+    Pooled { site: bool },
+    /// An anonymous caller counted under its own address, with or without a site.
     Address { site: bool },
 }
 
@@ -31,8 +31,8 @@ fn digest(seed: u64) -> String {
     hex::encode(Sha256::digest(seed.to_be_bytes()))
 }
 
-/// The usage line of an allowed call; `seed` makes it another caller's.
-pub(crate) fn line(caller: Caller, region: &str, seed: u64) -> String {
+/// The usage line of an allowed call; `seed` selects the caller.
+pub(crate) fn usage_line(caller: LineCaller, region: &str, seed: u64) -> String {
     let charge = |identity: Option<Identity>, calls, window| {
         identity.map(|identity| Charge { identity, limit: Limit { calls, window } })
     };
@@ -40,7 +40,7 @@ pub(crate) fn line(caller: Caller, region: &str, seed: u64) -> String {
         let identity = if named {
             format!("{}#{}", IdentityKind::Address.as_str(), &digest(seed)[..32]).parse().ok()
         } else {
-            Some(Identity::crowd(IdentityKind::Address))
+            Some(Identity::pooled(IdentityKind::Address))
         };
         charge(identity, 1_500, Window::Day)
     };
@@ -48,23 +48,23 @@ pub(crate) fn line(caller: Caller, region: &str, seed: u64) -> String {
         let identity = if named {
             format!("{}#{SITE}", IdentityKind::Site.as_str()).parse().ok()
         } else {
-            Some(Identity::crowd(IdentityKind::Site))
+            Some(Identity::pooled(IdentityKind::Site))
         };
         charge(identity, 50_000, Window::Day)
     };
     let charges: Vec<Charge> = match caller {
-        Caller::Keyed => {
+        LineCaller::Keyed => {
             let key = format!("{}#{}", IdentityKind::Key.as_str(), digest(seed)).parse().ok();
             charge(key, 2_500_000, Window::Month).into_iter().collect()
         }
-        Caller::Crowd { site: has } => {
+        LineCaller::Pooled { site: has } => {
             address(false).into_iter().chain(site(false).filter(|_| has)).collect()
         }
-        Caller::Address { site: has } => {
+        LineCaller::Address { site: has } => {
             address(true).into_iter().chain(site(true).filter(|_| has)).collect()
         }
     };
-    // Any instant has as many digits as today's.
+    // All current timestamps have the same number of digits.
     let time = Timestamp::from_millisecond(1_795_522_627_042_i64.wrapping_add_unsigned(seed % 1_000_000));
     let event = UsageEvent {
         time: time.unwrap_or_default(),
@@ -78,21 +78,21 @@ pub(crate) fn line(caller: Caller, region: &str, seed: u64) -> String {
     event.to_line()
 }
 
-/// Bytes of a line, on average over regions.
-pub(crate) fn line_bytes<'a>(caller: Caller, regions: impl Iterator<Item = &'a str>) -> f64 {
+/// Bytes of a usage line, averaged over regions.
+pub(crate) fn line_bytes<'a>(caller: LineCaller, regions: impl Iterator<Item = &'a str>) -> f64 {
     let (bytes, count) = regions
-        .map(|region| line(caller, region, 1).len())
+        .map(|region| usage_line(caller, region, 1).len())
         .fold((0, 0), |(bytes, count), line| (bytes + line as u64, count + 1));
     to_f64(bytes) / to_f64(count.max(1))
 }
 
-/// Bytes of a record of the stream that carries so many lines, as CloudWatch Logs packs them.
+/// Bytes of a stream record with this many lines, as CloudWatch Logs packs them. Interpolates between full numbers.
 pub(crate) fn record_bytes(lines_per_record: f64, region: &str) -> f64 {
     let packed = |lines: u64| {
         let events = (0..lines).map(|index| LogEvent {
             id: digest(index).bytes().map(|b| char::from(b'0' + b % 10)).take(LOG_ID_DIGITS).collect(),
             timestamp: 1_795_522_627_042,
-            message: line(Caller::Keyed, region, index),
+            message: usage_line(LineCaller::Keyed, region, index),
         });
         let stream = "2026/11/24/[$LATEST]0123456789abcdef0123456789abcdef";
         envelope("/aws/lambda/ipgeo-prod-lookup", stream, events.collect())
@@ -103,7 +103,7 @@ pub(crate) fn record_bytes(lines_per_record: f64, region: &str) -> f64 {
     less + (more - less) * (lines_per_record.clamp(1.0, 1e4) - to_f64(lines))
 }
 
-/// Bytes of a full ledger item of an API key, as DynamoDB counts them: names and values.
+/// Bytes of a ledger item of an API key with all attributes, as DynamoDB counts them: names and values.
 pub(crate) fn ledger_item_bytes<'a>(regions: impl Iterator<Item = &'a str>, shards: u32) -> f64 {
     const NUMBER_BYTES: usize = 8;
     let identity = ledger_attr::ID.len() + IdentityKind::Key.as_str().len() + 65;
@@ -126,21 +126,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_of_what_is_really_written() {
-        let keyed = line(Caller::Keyed, "eu-central-1", 1);
+    fn sizes_match_the_production_encoders() {
+        let keyed = usage_line(LineCaller::Keyed, "eu-central-1", 1);
         let event = UsageEvent::parse(&keyed).expect("a usage line");
         assert_eq!((event.charges.len(), event.charges[0].identity.kind()), (1, IdentityKind::Key));
-        let crowd =
-            UsageEvent::parse(&line(Caller::Crowd { site: true }, "eu-central-1", 1)).expect("a line");
-        assert!(crowd.charges.len() == 2 && crowd.charges.iter().all(|charge| charge.identity.is_crowd()));
-        let of = |caller| line_bytes(caller, ["eu-central-1"].into_iter());
-        assert!((of(Caller::Keyed) - to_f64(keyed.len() as u64)).abs() < 1e-9);
-        assert!(of(Caller::Crowd { site: false }) < of(Caller::Address { site: false }));
-        assert!(of(Caller::Keyed) < 125.0, "{keyed}");
+        let pooled = UsageEvent::parse(&usage_line(LineCaller::Pooled { site: true }, "eu-central-1", 1))
+            .expect("a line");
+        assert!(pooled.charges.len() == 2 && pooled.charges.iter().all(|charge| charge.identity.is_pooled()));
+        let bytes = |caller| line_bytes(caller, ["eu-central-1"].into_iter());
+        assert!((bytes(LineCaller::Keyed) - to_f64(keyed.len() as u64)).abs() < 1e-9);
+        assert!(bytes(LineCaller::Pooled { site: false }) < bytes(LineCaller::Address { site: false }));
+        assert!(bytes(LineCaller::Keyed) < 125.0, "{keyed}");
     }
 
     #[test]
-    fn lines_that_travel_together_share_their_envelope() {
+    fn lines_in_one_record_share_its_envelope() {
         let (one, five) = (record_bytes(1.0, "sa-east-1"), record_bytes(5.0, "sa-east-1"));
         assert!(one > 200.0 && five < 5.0 * one && five > one, "{one} {five}");
         let between = record_bytes(1.5, "sa-east-1");

@@ -1,20 +1,20 @@
-//! How often things fall together: the mathematics of batching and caching, for arrivals that know nothing
-//! of each other (Poisson).
+//! The mathematics of batching and caching for independent (Poisson) arrivals.
 
-/// Of `cells`, how many have at least one of `calls` in them, on average.
+/// Expected number of non-empty cells when `calls` fall into `cells` at random: n (1 − e^(−c/n)).
 pub(crate) fn occupied(cells: f64, calls: f64) -> f64 {
     if cells <= 0.0 { 0.0 } else { cells * -(-calls / cells).exp_m1() }
 }
 
-/// Of calls at `rate` a second, the share that finds nothing remembered, when what is read is good for
-/// `good_s` from its reading on.
-pub(crate) fn missed(rate: f64, good_s: f64) -> f64 {
-    1.0 / (1.0 + rate * good_s)
+/// The cache miss ratio of calls at `rate` a second when an entry is valid for `ttl_s` from its read: one miss starts each
+/// validity period, which has `rate * ttl_s` hits on average.
+pub(crate) fn miss_ratio(rate: f64, ttl_s: f64) -> f64 {
+    1.0 / (1.0 + rate * ttl_s)
 }
 
-/// How many calls are beyond the first `first`, on average, when `mean` are expected.
-pub(crate) fn beyond(mean: f64, first: u64) -> f64 {
-    // Far above, the first ones are always there; and e^-mean is no longer a number.
+/// Expected number of calls beyond the first `first`, E[max(X − first, 0)] for Poisson X: `mean − first` plus what is missing
+/// below `first`.
+pub(crate) fn expected_excess(mean: f64, first: u64) -> f64 {
+    // For large means the first calls are practically certain, and e^-mean would underflow.
     if mean > 500.0 {
         return (mean - to_f64(first)).max(0.0);
     }
@@ -23,7 +23,7 @@ pub(crate) fn beyond(mean: f64, first: u64) -> f64 {
         within += term * to_f64(first - k);
         term *= mean / to_f64(k + 1);
         if term < 1e-18 && to_f64(k) > mean {
-            // The terms that follow are the tail above the mean: (first - k) of next to nothing.
+            // The remaining terms are in the upper tail and negligible.
             break;
         }
     }
@@ -36,13 +36,13 @@ pub(crate) fn zipf(count: u32, calls: f64) -> Vec<f64> {
     (1..=count).map(|rank| calls / (sum * f64::from(rank))).collect()
 }
 
-/// A count as a number to reckon with; exact up to 2^53.
+/// A count as a float; exact up to 2^53.
 #[expect(clippy::cast_precision_loss, reason = "counts of calls are far below 2^53")]
 pub(crate) fn to_f64(count: u64) -> f64 {
     count as f64
 }
 
-/// A number that is not negative as a whole count, rounded down.
+/// A number as a count, rounded down.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
 pub(crate) fn to_u64(number: f64) -> u64 {
     number as u64
@@ -53,19 +53,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn batching_and_caching_at_their_ends() {
+    fn occupancy_and_miss_ratio_at_their_limits() {
         // (cells, calls, occupied)
         for (cells, calls, expected) in
             [(0.0, 9.0, 0.0), (10.0, 0.0, 0.0), (1.0, 1e9, 1.0), (1e9, 1.0, 1.0), (2.0, 2.0, 1.264_241)]
         {
             assert!((occupied(cells, calls) - expected).abs() < 1e-6, "{cells} {calls}");
         }
-        assert!((missed(0.0, 10.0) - 1.0).abs() < 1e-12 && (missed(0.1, 10.0) - 0.5).abs() < 1e-12);
+        assert!((miss_ratio(0.0, 10.0) - 1.0).abs() < 1e-12 && (miss_ratio(0.1, 10.0) - 0.5).abs() < 1e-12);
     }
 
     #[test]
     fn calls_beyond_the_first_few() {
-        // (mean, first, beyond): E[max(X - first, 0)].
+        // (mean, first, expected excess)
         for (mean, first, expected) in [
             (3.0, 0, 3.0),
             (0.0, 5, 0.0),
@@ -75,7 +75,7 @@ mod tests {
             (1.0, 200, 0.0),
             (100.0, 200, 0.0),
         ] {
-            assert!((beyond(mean, first) - expected).abs() < 1e-9, "{mean} {first}");
+            assert!((expected_excess(mean, first) - expected).abs() < 1e-9, "{mean} {first}");
         }
     }
 

@@ -1,14 +1,14 @@
-//! The committed price table.
+//! The committed price table (`prices.toml`): exact for the base region, scaled by a factor elsewhere.
 
 use std::collections::BTreeMap;
 
 use ipgeo_contract::RegionName;
 use serde::{Deserialize, Serialize};
 
-/// What is charged for.
+/// What AWS charges for, in single units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Item {
+pub(crate) enum PricedItem {
     /// A request of an HTTP API.
     HttpApiRequest,
     /// A request of a REST API.
@@ -23,7 +23,7 @@ pub enum Item {
     FunctionTimeX86,
     /// A GB taken in by CloudWatch Logs.
     LogIngest,
-    /// A GB kept there for a month.
+    /// A GB stored there for a month.
     LogStorage,
     /// A shard for an hour.
     StreamShard,
@@ -33,7 +33,7 @@ pub enum Item {
     TableRead,
     /// A write of 1 KB.
     TableWrite,
-    /// A write of 1 KB to one replica of a global table; home's counts too.
+    /// A write of 1 KB to one replica of a global table, the home region's included.
     TableReplicatedWrite,
     /// A GB in tables for a month.
     TableStorage,
@@ -41,30 +41,27 @@ pub enum Item {
     BucketStorage,
     /// A DNS zone for a month.
     DnsZone,
-    /// A health check of an endpoint of AWS for a month.
-    HealthCheck,
     /// An alarm for a month.
     Alarm,
-    /// A GB from region to region.
+    /// A GB between regions.
     TransferRegion,
     /// A GB to the internet.
     TransferInternet,
 }
 
-/// A price of one region: per single unit, USD.
+/// A price in one region, USD per single unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Price {
-    /// For each unit.
-    pub each: f64,
-    /// For each unit above a number of units a month.
-    pub above: Option<(f64, f64)>,
-    /// Whether it is a figure of AWS (of the base region when all are priced as it); otherwise a stated factor made it.
-    pub exact: bool,
+pub(crate) struct Price {
+    pub(crate) each: f64,
+    /// A number of units a month, and the price of each unit above it.
+    pub(crate) above: Option<(f64, f64)>,
+    /// Whether it is AWS's price; otherwise it is the base region's times an estimated factor.
+    pub(crate) exact: bool,
 }
 
 impl Price {
-    /// What so many units cost, USD.
-    pub fn of(&self, units: f64) -> f64 {
+    /// USD for a number of units.
+    pub(crate) fn total(&self, units: f64) -> f64 {
         match self.above {
             Some((from, each)) if units > from => from * self.each + (units - from) * each,
             _ => units * self.each,
@@ -72,35 +69,34 @@ impl Price {
     }
 }
 
-/// The table as it stands in the file.
+/// The price table, as in the file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Prices {
-    /// When they were read.
-    pub date: String,
-    /// `USD`.
-    pub currency: String,
+pub(crate) struct Prices {
+    /// The date of the prices.
+    pub(crate) date: String,
+    pub(crate) currency: String,
     /// The region whose prices are exact.
-    pub base_region: RegionName,
-    /// Where they are from.
-    pub source: String,
-    /// How the others are made.
-    pub estimate: String,
-    items: BTreeMap<Item, Entry>,
+    pub(crate) base_region: RegionName,
+    /// The origin of the prices.
+    pub(crate) source: String,
+    /// A note on the estimated prices.
+    pub(crate) estimate: String,
+    items: BTreeMap<PricedItem, PriceEntry>,
     regions: BTreeMap<RegionName, Factor>,
-    /// Whether every region is priced as the base region: nothing is estimated then, and nothing is regional.
+    /// Whether every region has the base region's prices; then all are exact.
     #[serde(skip)]
     base_only: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct PriceEntry {
     unit: String,
     count: f64,
     price: f64,
     above: Option<Above>,
-    /// Units a month that every account has for nothing, for ever.
+    /// Units a month in AWS's always-free tier.
     free: Option<f64>,
     /// Whether all regions have the same price.
     #[serde(default)]
@@ -119,34 +115,34 @@ struct Above {
 struct Factor {
     factor: f64,
     #[serde(default)]
-    known: BTreeMap<Item, f64>,
+    known: BTreeMap<PricedItem, f64>,
 }
 
-/// Why there is no price.
+/// Why a price is not available.
 #[derive(Debug, thiserror::Error)]
-pub enum PriceError {
-    /// The committed file is broken; a fault of this program.
-    #[error("the committed price table can't be read")]
+pub(crate) enum PriceError {
+    /// A bug: the committed file is invalid.
+    #[error("the price table of this version of ipgeo is invalid; please report this as a bug")]
     Broken(#[from] toml::de::Error),
-    /// The table lacks an item; a fault of this program.
-    #[error("the price table has no {0:?}")]
-    NoItem(Item),
-    /// The table lacks a region.
+    /// A bug: an item is missing.
+    #[error("the price table has no price for {0:?}; please report this as a bug")]
+    NoItem(PricedItem),
     #[error(
-        "this version of ipgeo has no prices for the region `{0}`; update ipgeo, or estimate with a copy of regions.toml without it"
+        "this version of ipgeo has no prices for the region `{0}`\n\
+         help: update ipgeo, or estimate with a copy of regions.toml without this region"
     )]
     NoRegion(String),
 }
 
 impl Prices {
     /// The committed table.
-    pub fn committed() -> Result<Self, PriceError> {
+    pub(crate) fn committed() -> Result<Self, PriceError> {
         Ok(toml::from_str(include_str!("prices.toml"))?)
     }
 
-    /// The same with every region at the base region's prices.
+    /// The same prices as in the base region, in every region.
     #[must_use]
-    pub fn at_base(mut self) -> Self {
+    pub(crate) fn at_base(mut self) -> Self {
         for region in self.regions.values_mut() {
             *region = Factor { factor: 1.0, known: BTreeMap::new() };
         }
@@ -155,7 +151,7 @@ impl Prices {
     }
 
     /// An item's price in a region.
-    pub fn price(&self, item: Item, region: &str) -> Result<Price, PriceError> {
+    pub(crate) fn price(&self, item: PricedItem, region: &str) -> Result<Price, PriceError> {
         let entry = self.items.get(&item).ok_or(PriceError::NoItem(item))?;
         let place = self.regions.get(region).ok_or_else(|| PriceError::NoRegion(region.to_owned()))?;
         let known = place.known.get(&item).map(|known| known / entry.price);
@@ -168,13 +164,13 @@ impl Prices {
         })
     }
 
-    /// How an item's amounts are told: the unit, and how many single units it is.
-    pub fn unit(&self, item: Item) -> Result<(&str, f64), PriceError> {
+    /// The unit in which an item's amounts are shown, and the number of single units in it.
+    pub(crate) fn unit(&self, item: PricedItem) -> Result<(&str, f64), PriceError> {
         self.items.get(&item).map(|entry| (entry.unit.as_str(), entry.count)).ok_or(PriceError::NoItem(item))
     }
 
-    /// Units a month that every account has for nothing; 0 when there are none.
-    pub fn free(&self, item: Item) -> f64 {
+    /// Units a month in the free tier.
+    pub(crate) fn free(&self, item: PricedItem) -> f64 {
         self.items.get(&item).and_then(|entry| entry.free).unwrap_or(0.0)
     }
 }
@@ -188,26 +184,26 @@ mod tests {
     fn every_region_has_a_price_and_only_known_ones_are_exact() {
         let prices = Prices::committed().expect("the committed table");
         for place in PLACES {
-            let price = prices.price(Item::LogIngest, place.name).expect(place.name);
+            let price = prices.price(PricedItem::LogIngest, place.name).expect(place.name);
             let known = ["us-east-1", "eu-central-1", "ap-northeast-1"].contains(&place.name);
             assert_eq!(price.exact, known, "{}", place.name);
             assert!((0.5..=0.76).contains(&price.each), "{}: {}", place.name, price.each);
         }
         assert_eq!(prices.regions.len(), PLACES.len());
-        let frankfurt = prices.price(Item::LogIngest, "eu-central-1").expect("a price");
+        let frankfurt = prices.price(PricedItem::LogIngest, "eu-central-1").expect("a price");
         assert!((frankfurt.each - 0.63).abs() < 1e-12);
-        assert!(prices.price(Item::Alarm, "sa-east-1").expect("a price").exact);
-        assert!(matches!(prices.price(Item::Alarm, "moon-1"), Err(PriceError::NoRegion(_))));
-        let base = prices.at_base().price(Item::LogIngest, "eu-central-1").expect("a price");
+        assert!(prices.price(PricedItem::Alarm, "sa-east-1").expect("a price").exact);
+        assert!(matches!(prices.price(PricedItem::Alarm, "moon-1"), Err(PriceError::NoRegion(_))));
+        let base = prices.at_base().price(PricedItem::LogIngest, "eu-central-1").expect("a price");
         assert!((base.each - 0.5).abs() < 1e-12 && base.exact);
     }
 
     #[test]
-    fn what_is_above_a_number_has_its_own_price() {
+    fn units_above_a_threshold_have_their_own_price() {
         let prices = Prices::committed().expect("the committed table");
-        let api = prices.price(Item::HttpApiRequest, "us-east-1").expect("a price");
+        let api = prices.price(PricedItem::HttpApiRequest, "us-east-1").expect("a price");
         for (requests, usd) in [(25e6, 25.0), (300e6, 300.0), (400e6, 390.0)] {
-            assert!((api.of(requests) - usd).abs() < 1e-6, "{requests}");
+            assert!((api.total(requests) - usd).abs() < 1e-6, "{requests}");
         }
     }
 }

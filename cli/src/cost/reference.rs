@@ -1,30 +1,32 @@
-//! The bills that were reckoned by hand before there was a program, to the cent, from the committed prices.
+//! Reproduces bills that were calculated by hand before this program existed, to the cent, from the committed prices.
 //!
-//! They are of us-east-1's prices in ten regions. What was computed there by a formula is computed here by
-//! the same code as every other bill: requests, time, logs, and above all how many (identity, window) pairs
-//! there are, by Poisson occupancy. What was only said there (publications, lines of a record, the usage
-//! function's time, the cache's share) is said here, as `Stated`.
+//! They have us-east-1's prices in ten regions. Whatever the hand-made bills derive by a formula is computed by the same
+//! code as every other bill: requests, time, logs, and above all the number of (identity, window) pairs. Figures that
+//! they only assume (publications, lines in a record, the usage function's time, reads) are given in `Stated`.
 
-use super::bill::{Allowances, Bill, Line, price};
-use super::design::{Counting, Design, Edge, Front, Lines, Replicated};
-use super::model::{Model, Stated};
+use super::bill::{Allowances, Bill, BillLine, price};
+use super::design::{ApiType, CountingDesign, Design, Edge, LogLines, Replicated};
+use super::model::{Stated, TrafficModel};
 use super::prices::Prices;
-use super::traffic::Traffic;
+use super::traffic::Workload;
 use crate::config::Architecture;
 use crate::infra::stacks::test_config;
 
-/// Lines of the reference bills, and which of ours make them.
-const GROUPS: [(&str, &[Line]); 10] = [
-    ("API Gateway", &[Line::Api]),
-    ("Lambda requests + GB-s", &[Line::FunctionRequests, Line::FunctionTime]),
-    ("CloudWatch Logs", &[Line::Logs, Line::LogsKept]),
-    ("Kinesis shards + PUT", &[Line::StreamShards, Line::StreamRecords]),
-    ("usage function + log transfer", &[Line::Counting, Line::StreamTransfer]),
-    ("DynamoDB reads", &[Line::TableReads]),
-    ("ledger writes", &[Line::LedgerWrites]),
-    ("replicated writes", &[Line::ReplicatedWrites]),
-    ("zone, 36 alarms, S3", &[Line::DnsZone, Line::Alarms, Line::FreeAlarms, Line::Artifacts]),
-    ("internet out", &[Line::Internet, Line::FreeInternet]),
+/// Lines of the reference bills, and the lines of ours that they consist of.
+const GROUPS: [(&str, &[BillLine]); 10] = [
+    ("API Gateway", &[BillLine::Api]),
+    ("Lambda requests + GB-s", &[BillLine::FunctionRequests, BillLine::FunctionTime]),
+    ("CloudWatch Logs", &[BillLine::Logs, BillLine::LogsStored]),
+    ("Kinesis shards + PUT", &[BillLine::StreamShards, BillLine::StreamRecords]),
+    ("usage function + log transfer", &[BillLine::UsageFunction, BillLine::StreamTransfer]),
+    ("DynamoDB reads", &[BillLine::TableReads]),
+    ("ledger writes", &[BillLine::LedgerWrites]),
+    ("replicated writes", &[BillLine::ReplicatedWrites]),
+    (
+        "zone, 36 alarms, S3",
+        &[BillLine::DnsZone, BillLine::Alarms, BillLine::FreeAlarms, BillLine::Artifacts],
+    ),
+    ("internet out", &[BillLine::Internet, BillLine::FreeInternet]),
 ];
 
 struct Case {
@@ -32,11 +34,11 @@ struct Case {
     calls: f64,
     design: Design,
     stated: Stated,
-    /// USD of each group, and of all.
+    /// USD of each group, then the total.
     expected: [f64; 11],
 }
 
-/// Ten regions at us-east-1's prices, the first of them home.
+/// Ten regions, the first of them home.
 fn design() -> Design {
     let config = test_config();
     let edges = config.regions.iter().map(|region| Edge {
@@ -47,11 +49,11 @@ fn design() -> Design {
         alarms: 3.6,
     });
     Design {
-        front: Front::Http,
+        api: ApiType::Http,
         home: config.service.home.clone(),
         edges: edges.collect(),
         lines: lines(220.0, 1.0),
-        counting: Counting {
+        counting: CountingDesign {
             window_s: 60.0,
             batch_records: 10_000.0,
             shards: 1,
@@ -66,8 +68,8 @@ fn design() -> Design {
     }
 }
 
-fn lines(bytes: f64, calls: f64) -> Lines {
-    Lines { keyed: bytes, crowd: [bytes; 2], named: [bytes; 2], calls, beside: 0.0, kept_days: 1.0 }
+fn lines(bytes: f64, calls: f64) -> LogLines {
+    LogLines { keyed: bytes, pooled: [bytes; 2], named: [bytes; 2], calls, extra: 0.0, retention_days: 1.0 }
 }
 
 fn with(change: impl Fn(&mut Design)) -> Design {
@@ -92,7 +94,7 @@ fn stated(publications: f64, read_units: f64, lines_per_record: f64, usage_gb_s:
 fn cases() -> Vec<Case> {
     let usual = stated(350_000.0, 15e6, 1.0, 8_500.0);
     let of_2018 = with(|design| {
-        *design = design.of_2018();
+        *design = design.as_2018();
         for edge in &mut design.edges {
             edge.alarms = 3.6;
         }
@@ -120,8 +122,8 @@ fn cases() -> Vec<Case> {
             expected: [87.50, 5.43, 32.01, 11.30, 0.89, 1.88, 0.0, 128.27, 3.33, 0.0, 270.61],
         },
         Case {
-            // The reference's 364.08 M ledger writes are of another spread of callers than it says (the
-            // stated one gives 262.7 M, see below), so that they are said here too.
+            // The reference's 364.08 M ledger writes come from another distribution of callers than it states (the
+            // stated one gives 282.3 M, see below), so they are given.
             name: "this design, 1 B",
             calls: 1e9,
             design: with(|design| {
@@ -148,17 +150,17 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-fn model(calls: f64, stated: Stated) -> Model {
+fn model(calls: f64, stated: Stated) -> TrafficModel {
     // 5 ms at 256 MB for every request, 1 % of them 15 ms more.
-    Model { memory_ms: 5.0, stated, ..Model::of_calls(calls) }
+    TrafficModel { memory_ms: 5.0, stated, ..TrafficModel::typical(calls) }
 }
 
 fn bill(case: &Case) -> Bill {
     let prices = Prices::committed().expect("prices").at_base();
     let mut bill =
         price(&prices, &model(case.calls, case.stated), &case.design, Allowances::Reference).expect("a bill");
-    // The reference bills leave out what tables hold: it is within what is free.
-    bill.entries.retain(|entry| !matches!(entry.line, Line::TableStorage | Line::FreeTableStorage));
+    // The reference bills omit table storage, because it is within the free tier.
+    bill.entries.retain(|entry| !matches!(entry.line, BillLine::TableStorage | BillLine::FreeTableStorage));
     bill
 }
 
@@ -167,7 +169,7 @@ fn cents(usd: f64) -> i64 {
 }
 
 #[test]
-fn the_reference_bills_come_out_to_the_cent() {
+fn the_reference_bills_are_reproduced_to_the_cent() {
     let mut faults = Vec::new();
     for case in cases() {
         let bill = bill(&case);
@@ -184,20 +186,20 @@ fn the_reference_bills_come_out_to_the_cent() {
 }
 
 #[test]
-fn the_reference_counts_of_windows_come_out_too() {
-    // (seconds of a window, million (identity, window) pairs a month at 25 M calls, USD a month if each is
-    // written in ten regions); "none" is every charge by itself.
+fn the_reference_numbers_of_ledger_writes_are_reproduced() {
+    // (seconds of a window, million (identity, window) pairs a month at 25 M calls, USD a month if each is written in
+    // ten regions)
     for (window_s, updates, replicated) in
         [(10.0, 20.5, 128.0), (60.0, 15.0, 94.0), (300.0, 10.4, 65.0), (900.0, 8.0, 50.0)]
     {
         let design = with(|design| design.counting.window_s = window_s);
-        let traffic = Traffic::of(&model(25e6, stated(0.0, 0.0, 1.0, 0.0)), &design);
+        let traffic = Workload::new(&model(25e6, stated(0.0, 0.0, 1.0, 0.0)), &design);
         assert!((traffic.updates / 1e6 - updates).abs() < 0.05, "{window_s} s: {}", traffic.updates);
         let usd = traffic.updates * 6.25e-6;
         assert!((usd - replicated).abs() < 0.6, "{window_s} s: {usd}");
     }
     // At 1 B calls by the same 500 API keys and 20,000 sites, and by forty times as many addresses.
     let design = with(|design| design.counting.window_s = 60.0);
-    let traffic = Traffic::of(&model(1e9, stated(0.0, 0.0, 5.0, 0.0)), &design);
+    let traffic = Workload::new(&model(1e9, stated(0.0, 0.0, 5.0, 0.0)), &design);
     assert!((traffic.updates / 1e6 - 282.3).abs() < 0.1, "{}", traffic.updates);
 }

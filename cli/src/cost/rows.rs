@@ -1,41 +1,40 @@
-//! A bill as rows, ours beside the design of 2018.
+//! A bill as table rows, beside the bill of the 2018 design.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::bill::{ALL_REGIONS, Bill, Entry, Line};
+use super::bill::{ALL_REGIONS, Bill, BillEntry, BillLine};
 
-/// What rows are by.
+/// What rows are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum By {
-    /// What is charged for.
+pub(crate) enum GroupBy {
+    /// What is charged for
     Line,
-    /// Where.
+    /// Region
     Region,
 }
 
-/// A row of a bill. Cells that the rows are not by are empty.
+/// A row of a bill. `line` or `region` is empty if rows are not grouped by it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Row {
-    /// What is charged for; `total` in the last row.
-    pub line: String,
-    /// Where.
-    pub region: String,
-    /// How much of it, in `unit`s; empty when the row sums different things.
-    pub amount: Option<f64>,
+pub(crate) struct BillRow {
+    /// The label of the bill line; `total` in the last row.
+    pub(crate) line: String,
+    pub(crate) region: String,
+    /// Amount in `unit`s; `None` if the row sums different units.
+    pub(crate) amount: Option<f64>,
     /// Such as `M requests`.
-    pub unit: String,
+    pub(crate) unit: String,
     /// USD a month.
-    pub usd: f64,
-    /// The same of the design of 2018.
-    pub usd_2018: f64,
-    /// Whether a price in it is an estimate.
-    pub estimate: bool,
+    pub(crate) usd: f64,
+    /// USD a month of the 2018 design.
+    pub(crate) usd_2018: f64,
+    /// Whether it includes an estimated price.
+    pub(crate) estimate: bool,
 }
 
 #[derive(Default)]
-struct Sum {
+struct RowSum {
     amount: f64,
     units: Vec<String>,
     usd: f64,
@@ -43,15 +42,15 @@ struct Sum {
     estimate: bool,
 }
 
-/// Rows by line, by region, or by both; the last is the total.
-pub fn rows(ours: &Bill, of_2018: &Bill, by: &[By]) -> Vec<Row> {
-    let (by_line, by_region) = (by.contains(&By::Line), by.contains(&By::Region));
+/// Rows by line, by region, or by both; the last row is the total.
+pub(crate) fn rows(ours: &Bill, of_2018: &Bill, by: &[GroupBy]) -> Vec<BillRow> {
+    let (by_line, by_region) = (by.contains(&GroupBy::Line), by.contains(&GroupBy::Region));
     let by_line = by_line || !by_region;
-    let key = |entry: &Entry| {
+    let key = |entry: &BillEntry| {
         let region = if by_region { entry.region.clone() } else { String::new() };
         (by_line.then_some(entry.line), region)
     };
-    let mut sums: BTreeMap<(Option<Line>, String), Sum> = BTreeMap::new();
+    let mut sums: BTreeMap<(Option<BillLine>, String), RowSum> = BTreeMap::new();
     for entry in &ours.entries {
         let sum = sums.entry(key(entry)).or_default();
         sum.amount += entry.amount;
@@ -66,7 +65,7 @@ pub fn rows(ours: &Bill, of_2018: &Bill, by: &[By]) -> Vec<Row> {
         sum.usd_2018 += entry.usd;
         sum.estimate |= !entry.exact;
     }
-    let row = |((line, region), sum): ((Option<Line>, String), Sum)| Row {
+    let row = |((line, region), sum): ((Option<BillLine>, String), RowSum)| BillRow {
         line: line.map(|line| line.label().to_owned()).unwrap_or_default(),
         region,
         amount: (sum.units.len() == 1).then_some(sum.amount),
@@ -75,12 +74,12 @@ pub fn rows(ours: &Bill, of_2018: &Bill, by: &[By]) -> Vec<Row> {
         usd_2018: sum.usd_2018,
         estimate: sum.estimate,
     };
-    let mut rows: Vec<Row> = sums.into_iter().map(row).collect();
-    // What rounds to nothing on both sides says nothing.
+    let mut rows: Vec<BillRow> = sums.into_iter().map(row).collect();
+    // Hide rows that round to 0.00 in both columns.
     rows.retain(|row| row.usd.abs() >= 0.005 || row.usd_2018.abs() >= 0.005);
-    // What is free in all regions together comes after the regions.
+    // The free tier, which is not regional, goes after the regions.
     rows.sort_by_key(|row| row.region == ALL_REGIONS);
-    rows.push(Row {
+    rows.push(BillRow {
         line: "total".to_owned(),
         region: String::new(),
         amount: None,

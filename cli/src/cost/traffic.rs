@@ -1,53 +1,63 @@
-//! What a month's traffic makes a design do: reads, lines, batches, counts and publications, by the rules of
-//! the code that does them.
+//! What a month's traffic makes a deployment do: environments, table reads, log records, batches, ledger writes and
+//! publications. It uses the contract's own rules for quiet calls and publication steps.
+//!
+//! ```text
+//! calls -> lines -> records -> batches (cells) -> ledger writes -> publications
+//!            |         |           |                   |
+//!            |         |           |                   one for each identity in a batch
+//!            |         |           MONTH / window, for each shard
+//!            |         lines of one environment within `gather_s` share a record
+//!            one for each call
+//! ```
+//!
+//! The bill depends on how often calls of one identity share a batch, an environment's cache entry or a quiet allowance.
+//! All three follow from Poisson arrivals (`occupancy`), so no traffic is generated here.
 
 use ipgeo_contract::{IdentityKind, Limit, publish_step, quiet_calls};
 use ipgeo_runtime::usage::WRITES_AT_ONCE;
 
-use super::design::{Design, Replicated, windows_of};
+use super::design::{Design, Replicated, windows_in_month};
 use super::measure::record_bytes;
-use super::model::{MONTH_DAYS, MONTH_S, Model};
-use super::occupancy::{beyond, missed, occupied, to_f64, to_u64, zipf};
+use super::model::{MONTH_DAYS, MONTH_S, TrafficModel};
+use super::occupancy::{expected_excess, miss_ratio, occupied, to_f64, to_u64, zipf};
 
-/// Bytes that Lambda hands to a function at most.
+/// Lambda's maximum size of an asynchronous or event source payload.
 const PAYLOAD_BYTES: f64 = 6_000_000.0;
-/// Bytes of a record's JSON beside its data, and of base64 for each of data.
+/// Bytes of a Kinesis record's JSON in the function's event, without its data.
 const RECORD_JSON_BYTES: f64 = 450.0;
-/// See above.
+/// Bytes of base64 for each byte of data.
 const BASE64: f64 = 4.0 / 3.0;
-/// Milliseconds of a batch beside its writes.
+/// Milliseconds of a batch without its writes.
 const BATCH_MS: f64 = 100.0;
-/// Records a second, and bytes a second, that a shard takes in.
+/// Kinesis' limit of records a second for each shard.
 const SHARD_RECORDS: f64 = 1_000.0;
-/// See above.
+/// Kinesis' limit of bytes a second for each shard.
 const SHARD_BYTES: f64 = 1_000_000.0;
 
-/// A month of a design, all regions together.
+/// A month's work of a deployment, all regions together.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Traffic {
+pub(crate) struct Workload {
     /// Environments of each region.
     pub(crate) environments: f64,
-    /// Milliseconds of a request, on average.
+    /// Mean milliseconds of a request.
     pub(crate) request_ms: f64,
-    /// Units read from the access table.
+    /// Read units of the access tables.
     pub(crate) read_units: f64,
-    /// Share of the anonymous calls whose address is named, 0 to 1.
+    /// Share of the anonymous calls that are counted under their own address, 0 to 1; the others are pooled.
     pub(crate) named_share: f64,
     /// Records put into the stream.
     pub(crate) records: f64,
-    /// Bytes of each.
+    /// Bytes of a record.
     pub(crate) record_bytes: f64,
-    /// Usage lines in each.
+    /// Usage lines in a record.
     pub(crate) lines_per_record: f64,
-    /// Seconds that a batch really gathers: as configured, or until it is full.
+    /// Seconds that a batch is gathered: the configured window, or less if it is full earlier.
     pub(crate) window_s: f64,
-    /// Batches.
     pub(crate) batches: f64,
-    /// Shards that the busiest second needs.
+    /// Shards needed in the busiest second.
     pub(crate) shards_needed: f64,
-    /// Identities counted, once for each batch that has them.
+    /// Ledger writes: one for each identity in each batch.
     pub(crate) updates: f64,
-    /// Publications.
     pub(crate) publications: f64,
     /// GB-seconds of the usage function.
     pub(crate) usage_gb_s: f64,
@@ -55,13 +65,15 @@ pub(crate) struct Traffic {
     pub(crate) ledger_bytes: f64,
 }
 
-/// What one kind of caller adds.
+/// The work that one caller, or all callers of a kind, cause.
 #[derive(Debug, Clone, Copy, Default)]
 struct Share {
     reads: f64,
     updates: f64,
     publications: f64,
+    /// Calls counted under the caller's own identity.
     named: f64,
+    /// Ledger items.
     items: f64,
 }
 
@@ -75,53 +87,57 @@ impl Share {
     }
 }
 
-/// How the stream is cut into batches.
+/// How the stream is divided into batches.
 #[derive(Debug, Clone, Copy)]
 struct Batches {
     lines_per_record: f64,
     records: f64,
     record_bytes: f64,
     window_s: f64,
-    /// Places that an identity's events of a month may fall into.
+    /// Batches of the month. An identity is written once for each batch that has events of it, so batches are the cells of
+    /// the occupancy formula.
     cells: f64,
 }
 
-/// One kind of anonymous caller.
+/// An anonymous caller: an address or a site.
 #[derive(Debug, Clone, Copy)]
-struct Anonymous {
+struct AnonymousCaller {
     kind: IdentityKind,
     limit: Limit,
-    /// Calls a month of one identity.
+    /// Calls a month.
     calls: f64,
-    /// Regions that it calls.
+    /// Number of regions that it calls.
     regions: f64,
 }
 
-impl Traffic {
-    pub(crate) fn of(model: &Model, design: &Design) -> Self {
+impl Workload {
+    pub(crate) fn new(model: &TrafficModel, design: &Design) -> Self {
         let regions = to_f64(design.edges.len() as u64).max(1.0);
         let region_rate = model.calls / regions / MONTH_S;
+        // Little's law, for the busiest second and the slower kind of request.
         let environments = (region_rate * model.read_ms / 1e3 * model.peak).ceil().max(1.0);
         let batches = batches(model, design, regions * environments);
-        let scene = Scene { model, design, regions, environments, batches };
+        let estimator = Estimator { model, design, regions, environments, batches };
 
-        let keyed = scene.keyed();
-        let (addresses, sites) = scene.anonymous();
+        let keyed = estimator.keyed();
+        let (addresses, sites) = estimator.anonymous();
+        // A call with a Referer reads its address and its site in one request: for latency it counts once.
         let anonymous_reads = addresses.reads.max(sites.reads).min(model.anonymous());
         let reading = (keyed.reads + anonymous_reads) / model.calls.max(1.0);
-        let crowd = if design.counting.quiet_permille == 0 { 0.0 } else { 2.0 * batches.cells };
-        let updates = keyed.updates + addresses.updates + sites.updates + crowd;
+        // Practically every batch has pooled calls: of the pooled address and of the pooled site.
+        let pooled = if design.counting.quiet_permille == 0 { 0.0 } else { 2.0 * batches.cells };
+        let updates = keyed.updates + addresses.updates + sites.updates + pooled;
         let updates = model.stated.ledger_writes.unwrap_or(updates);
         let publications = match design.counting.replicated {
             Replicated::Counts => updates,
-            Replicated::Decisions => keyed.publications + addresses.publications + sites.publications,
-        };
-        let publications = match design.counting.replicated {
-            Replicated::Counts => publications,
-            Replicated::Decisions => model.stated.publications.unwrap_or(publications),
+            Replicated::Decisions => {
+                let computed = keyed.publications + addresses.publications + sites.publications;
+                model.stated.publications.unwrap_or(computed)
+            }
         };
         let writes_ms = (updates + publications) / to_f64(WRITES_AT_ONCE as u64) * model.write_ms;
         let usage_s = (batches.cells * BATCH_MS + writes_ms) / 1e3;
+        // Eventually consistent reads cost half a unit.
         let reads = (keyed.reads + addresses.reads + sites.reads) / 2.0;
         let peak = model.peak * batches.records / MONTH_S;
         Self {
@@ -148,10 +164,11 @@ impl Traffic {
     }
 }
 
-fn batches(model: &Model, design: &Design, environments: f64) -> Batches {
+fn batches(model: &TrafficModel, design: &Design, environments: f64) -> Batches {
     let counting = design.counting;
     let shards = f64::from(counting.shards);
     let lines = model.calls / design.lines.calls;
+    // A record begins with a line and has those that its environment writes within the next `gather_s`.
     let gathered = 1.0 + lines / environments / MONTH_S * model.gather_s;
     let lines_per_record = model.stated.lines_per_record.unwrap_or(gathered);
     let records = lines / lines_per_record;
@@ -160,45 +177,50 @@ fn batches(model: &Model, design: &Design, environments: f64) -> Batches {
         None => record_bytes(lines_per_record, &design.home),
     };
     let rate = records / MONTH_S / shards;
+    // A batch ends early when it has its maximum of records, or of bytes.
     let full_s = (counting.batch_records / rate)
         .min(PAYLOAD_BYTES / (rate * (record_bytes * BASE64 + RECORD_JSON_BYTES)));
-    // The poller asks once a second.
+    // Lambda polls a shard once a second, so a shorter window changes nothing.
     let window_s = counting.window_s.max(1.0);
     let window_s = if model.stated.whole_windows { window_s } else { window_s.min(full_s) };
     Batches { lines_per_record, records, record_bytes, window_s, cells: MONTH_S / window_s * shards }
 }
 
-struct Scene<'a> {
-    model: &'a Model,
+/// The inputs that every caller's work depends on.
+struct Estimator<'a> {
+    model: &'a TrafficModel,
     design: &'a Design,
     regions: f64,
     environments: f64,
     batches: Batches,
 }
 
-impl Scene<'_> {
-    /// Seconds that an access record is remembered, on average over the regions.
+impl Estimator<'_> {
+    /// Seconds that an edge caches an access record, averaged over the regions.
     fn cache_s(&self) -> f64 {
         self.design.edges.iter().map(|edge| edge.cache_s).sum::<f64>() / self.regions
     }
 
-    /// The share of calls that reads, of a caller with so many a month in so many regions.
-    fn missed(&self, calls: f64, regions: f64) -> f64 {
-        missed(calls / regions / self.environments / MONTH_S, self.cache_s())
+    /// The cache miss ratio of a caller with this many calls a month in this many regions. Each environment has its own cache,
+    /// so its rate of calls counts.
+    fn miss_ratio(&self, calls: f64, regions: f64) -> f64 {
+        miss_ratio(calls / regions / self.environments / MONTH_S, self.cache_s())
     }
 
     fn keyed(&self) -> Share {
         let mut all = Share::default();
         for calls in zipf(self.model.keys, self.model.keyed()) {
             let updates = occupied(self.batches.cells, calls);
+            // An API key is published at each percent of its limit, so the step that it reaches is the number of publications
+            // in a window. At most one publication follows a ledger write.
             let publications = self.design.tier_for(calls).map_or(0.0, |(limit, used)| {
                 let steps = publish_step(IdentityKind::Key, to_u64(used), limit);
-                f64::from(steps) * windows_of(limit.window)
+                f64::from(steps) * windows_in_month(limit.window)
             });
             all.add(
                 1.0,
                 Share {
-                    reads: calls * self.missed(calls, self.regions),
+                    reads: calls * self.miss_ratio(calls, self.regions),
                     updates,
                     publications: publications.min(updates),
                     named: calls,
@@ -209,46 +231,53 @@ impl Scene<'_> {
         all
     }
 
-    /// What addresses and what sites add.
+    /// The work for addresses, and for sites.
     fn anonymous(&self) -> (Share, Share) {
         let (model, tier) = (self.model, self.design.tiers.anonymous);
         let (mut addresses, mut sites) = (Share::default(), Share::default());
         for class in model.addresses {
-            let one = Anonymous {
+            let one = AnonymousCaller {
                 kind: IdentityKind::Address,
                 limit: tier.limit,
                 calls: class.calls,
                 regions: 1.0,
             };
-            // An address of another day is another identity.
-            let mut share = self.of(one);
+            // An address's identity changes daily, so each of its days is a ledger item.
+            let mut share = self.anonymous_caller(one);
             share.items *= MONTH_DAYS;
             addresses.add(model.class_size(class), share);
         }
         for calls in zipf(model.sites, model.anonymous() * model.site_share) {
-            let site =
-                Anonymous { kind: IdentityKind::Site, limit: tier.site_limit, calls, regions: self.regions };
-            sites.add(1.0, self.of(site));
+            let site = AnonymousCaller {
+                kind: IdentityKind::Site,
+                limit: tier.site_limit,
+                calls,
+                regions: self.regions,
+            };
+            sites.add(1.0, self.anonymous_caller(site));
         }
         (addresses, sites)
     }
 
-    fn of(&self, one: Anonymous) -> Share {
+    fn anonymous_caller(&self, one: AnonymousCaller) -> Share {
         let quiet = quiet_calls(one.kind, one.limit, self.design.counting.quiet_permille);
-        let windows = windows_of(one.limit.window);
+        let windows = windows_in_month(one.limit.window);
         let window_h = MONTH_DAYS * 24.0 / windows;
-        // Each environment has its own quiet calls, and so has each that follows it.
-        let places =
+        // The quiet allowance is per window and environment, and an environment that replaces another has a new one. So the
+        // caller's calls spread over that many allowances, and only those beyond one are counted under its identity.
+        let allowances =
             windows * one.regions * self.environments * (window_h / self.model.environment_h).max(1.0);
-        let named = if quiet == 0 { one.calls } else { places * beyond(one.calls / places, quiet) };
+        let named =
+            if quiet == 0 { one.calls } else { allowances * expected_excess(one.calls / allowances, quiet) };
         let updates = occupied(self.batches.cells, named);
+        // Anonymous callers are published at 80 % and 100 % of their limit only.
         let steps = match publish_step(one.kind, to_u64(named / windows), one.limit) {
             100 => 2.0,
             80 => 1.0,
             _ => 0.0,
         };
         Share {
-            reads: named * self.missed(one.calls, one.regions),
+            reads: named * self.miss_ratio(one.calls, one.regions),
             updates,
             publications: (steps * windows).min(updates),
             named,

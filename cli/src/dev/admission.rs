@@ -46,16 +46,16 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// Refuses requests from web pages, before reading the body.
-pub(super) fn from_here(headers: &HeaderMap, port: u16) -> Result<(), Refused> {
+pub(super) fn not_from_a_web_page(headers: &HeaderMap, port: u16) -> Result<(), Refused> {
     if headers.contains_key("origin") {
         return Err(Refused::Origin);
     }
     let mut hosts = headers.get_all("host").iter();
     let host = hosts.next().and_then(|host| host.to_str().ok()).and_then(|host| host.rsplit_once(':'));
-    let named_well = host.is_some_and(|(name, of)| {
-        (name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost")) && of == port.to_string()
+    let is_local = host.is_some_and(|(name, host_port)| {
+        (name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost")) && host_port == port.to_string()
     });
-    if named_well && hosts.next().is_none() { Ok(()) } else { Err(Refused::Host) }
+    if is_local && hosts.next().is_none() { Ok(()) } else { Err(Refused::Host) }
 }
 
 /// A parsed `authorization` header.
@@ -175,12 +175,12 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_the_sdk_signs_with_the_access_key_is_let_through() {
+    fn a_request_signed_by_the_sdk_with_the_access_key_is_accepted() {
         assert_eq!(signed(&request(&key(1)), BODY, &key(1)), Ok(()));
     }
 
     #[test]
-    fn what_is_not_signed_with_the_access_key_is_refused() {
+    fn requests_not_signed_with_the_access_key_are_refused() {
         let mine = || request(&key(1));
         let authorization = text(&mine().headers, "authorization").expect("signed").to_owned();
         let mut bare = mine();
@@ -237,7 +237,7 @@ mod tests {
                     HeaderValue::from_str(value).expect("a value"),
                 );
             }
-            assert_eq!(from_here(&headers, PORT), expected, "{sent:?}");
+            assert_eq!(not_from_a_web_page(&headers, PORT), expected, "{sent:?}");
         }
     }
 }

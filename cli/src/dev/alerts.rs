@@ -1,4 +1,4 @@
-//! Where alerts go on a laptop: a line on the screen, and a line of JSON in a file, as a webhook would get it.
+//! Prints alerts, and appends them to a file as JSON lines, as a webhook would receive them.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,9 @@ use jiff::Timestamp;
 
 use super::pipe::append;
 
-/// Name of the file, below the stores.
+/// File in the stores' folder.
 const FILE_NAME: &str = "alerts.jsonl";
 
-/// Takes alerts.
 pub(crate) struct AlertSink {
     ledger: LedgerTable,
     access: AccessTable,
@@ -20,21 +19,21 @@ pub(crate) struct AlertSink {
 }
 
 impl AlertSink {
-    /// A sink whose file is in `stores`; a world in memory has none.
+    /// Writes a file in `stores`; `None`: state is in memory, and alerts are only printed.
     pub(crate) fn new(ledger: LedgerTable, access: AccessTable, stores: Option<&Path>) -> Self {
         Self { ledger, access, file: stores.map(|folder| folder.join(FILE_NAME)) }
     }
 
-    /// Hands an alert on, and notes that it was.
+    /// Publishes an alert, and records that it was sent.
     pub(crate) async fn send(&self, alert: &Alert) {
         let record = self.access.key(&alert.identity).await.ok().flatten();
         let message = AlertMessage::new(alert, record.as_ref());
         if let Some(file) = &self.file {
             append(file, &[message.to_json()]).await;
         }
-        crate::ui::output::say(&format!("alert: {message}"));
+        crate::ui::output::print_note(&format!("alert: {message}"));
         if let Err(error) = self.ledger.alert_was_sent(alert, Timestamp::now()).await {
-            crate::ui::output::say(&format!("usage: {error}"));
+            crate::ui::output::print_note(&format!("usage: {error}"));
         }
     }
 }

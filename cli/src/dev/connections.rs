@@ -10,9 +10,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// How long a connection may take to send a complete request head.
-const WAIT_MAX: Duration = Duration::from_secs(30);
+const IDLE_MAX: Duration = Duration::from_secs(30);
 /// Interval between checks of idle connections.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Marks a connection whose request is being answered; stored in place of a time.
 const BUSY: u64 = u64::MAX;
 /// Open-file limit where the system does not report one: macOS's default.
@@ -28,8 +28,8 @@ pub(crate) struct Connections {
 
 /// One connection.
 pub(crate) struct Connection {
-    /// When it began to wait for a request, in milliseconds; or [`BUSY`].
-    waits_since: AtomicU64,
+    /// Since when it is idle, milliseconds; or [`BUSY`].
+    idle_since: AtomicU64,
     close: Notify,
 }
 
@@ -57,22 +57,21 @@ impl Connections {
     /// Takes a slot for a new connection. If all are taken, closes the one that has been idle longest; `None` if all are
     /// being answered.
     pub(crate) fn admit(self: &Arc<Self>) -> Option<Ticket> {
-        if self.open().len() >= self.most && !self.close_longest_waiting() {
+        if self.open().len() >= self.most && !self.close_longest_idle() {
             return None;
         }
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         let connection =
-            Arc::new(Connection { waits_since: AtomicU64::new(self.now()), close: Notify::new() });
+            Arc::new(Connection { idle_since: AtomicU64::new(self.now()), close: Notify::new() });
         self.open().insert(id, Arc::clone(&connection));
         Some(Ticket { id, connections: Arc::clone(self), connection })
     }
 
     /// Closes the connection that has been idle longest, if any is idle.
-    pub(crate) fn close_longest_waiting(&self) -> bool {
+    pub(crate) fn close_longest_idle(&self) -> bool {
         let mut open = self.open();
-        let waits = |(id, connection): (&u64, &Arc<Connection>)| {
-            (connection.waits_since.load(Ordering::Relaxed), *id)
-        };
+        let waits =
+            |(id, connection): (&u64, &Arc<Connection>)| (connection.idle_since.load(Ordering::Relaxed), *id);
         let longest = open.iter().map(waits).min().filter(|(since, _)| *since != BUSY);
         let closed = longest.and_then(|(_, id)| open.remove(&id));
         if let Some(closed) = &closed {
@@ -82,13 +81,13 @@ impl Connections {
     }
 
     /// Closes connections that have been idle too long; never returns.
-    pub(crate) async fn close_late(&self) {
+    pub(crate) async fn close_idle(&self) {
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let (now, wait_max) = (self.now(), u64::try_from(WAIT_MAX.as_millis()).unwrap_or(BUSY));
+            tokio::time::sleep(CHECK_EVERY).await;
+            let (now, idle_max) = (self.now(), u64::try_from(IDLE_MAX.as_millis()).unwrap_or(BUSY));
             for connection in self.open().values() {
-                let since = connection.waits_since.load(Ordering::Relaxed);
-                if since != BUSY && now.saturating_sub(since) > wait_max {
+                let since = connection.idle_since.load(Ordering::Relaxed);
+                if since != BUSY && now.saturating_sub(since) > idle_max {
                     connection.close.notify_one();
                 }
             }
@@ -97,14 +96,14 @@ impl Connections {
 }
 
 impl Ticket {
-    /// A request has arrived.
-    pub(crate) fn is_busy(&self) {
-        self.connection.waits_since.store(BUSY, Ordering::Relaxed);
+    /// Call when a request has arrived.
+    pub(crate) fn set_busy(&self) {
+        self.connection.idle_since.store(BUSY, Ordering::Relaxed);
     }
 
-    /// The request is answered: the connection waits for another.
-    pub(crate) fn waits(&self) {
-        self.connection.waits_since.store(self.connections.now(), Ordering::Relaxed);
+    /// Call when the request is answered.
+    pub(crate) fn set_idle(&self) {
+        self.connection.idle_since.store(self.connections.now(), Ordering::Relaxed);
     }
 
     /// Resolves when the connection is to be closed.
@@ -151,45 +150,45 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_longest_waiting_goes_for_a_new_one_and_a_busy_one_never() {
+    async fn the_longest_idle_connection_is_closed_for_a_new_one_and_a_busy_one_never() {
         let connections = Arc::new(Connections::new(3));
         let mut tickets = Vec::new();
         for _ in 0..3 {
             tokio::time::sleep(Duration::from_millis(10)).await;
-            tickets.push(connections.admit().expect("a place"));
+            tickets.push(connections.admit().expect("a slot"));
         }
-        tickets[0].is_busy();
+        tickets[0].set_busy();
         tokio::time::sleep(Duration::from_millis(10)).await;
-        let fourth = connections.admit().expect("a place");
+        let fourth = connections.admit().expect("a slot");
         assert!(
             !is_closed(&tickets[0]).await && is_closed(&tickets[1]).await && !is_closed(&tickets[2]).await
         );
-        tickets[0].waits();
-        tickets[2].is_busy();
-        fourth.is_busy();
-        let fifth = connections.admit().expect("a place");
+        tickets[0].set_idle();
+        tickets[2].set_busy();
+        fourth.set_busy();
+        let fifth = connections.admit().expect("a slot");
         assert!(is_closed(&tickets[0]).await);
-        fifth.is_busy();
+        fifth.set_busy();
         assert!(connections.admit().is_none(), "all are being answered");
         drop(tickets);
         assert!(connections.admit().is_some());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_too_long_is_closed_and_who_asks_now_and_then_is_not() {
+    async fn connections_idle_for_too_long_are_closed() {
         let connections = Arc::new(Connections::new(10));
         let (silent, busy, asking) = (
-            connections.admit().expect("a place"),
-            connections.admit().expect("a place"),
-            connections.admit().expect("a place"),
+            connections.admit().expect("a slot"),
+            connections.admit().expect("a slot"),
+            connections.admit().expect("a slot"),
         );
-        busy.is_busy();
+        busy.set_busy();
         let late = Arc::clone(&connections);
-        let looking = tokio::spawn(async move { late.close_late().await });
+        let looking = tokio::spawn(async move { late.close_idle().await });
         for _ in 0..8 {
-            tokio::time::sleep(WAIT_MAX / 4).await;
-            asking.is_busy();
-            asking.waits();
+            tokio::time::sleep(IDLE_MAX / 4).await;
+            asking.set_busy();
+            asking.set_idle();
         }
         assert!(is_closed(&silent).await && !is_closed(&busy).await && !is_closed(&asking).await);
         looking.abort();

@@ -78,7 +78,7 @@ impl Table {
     }
 
     /// Makes this table equal to `home`; writes only the differences.
-    fn level(&self, home: &HashMap<String, Item>, tally: &Tally) -> anyhow::Result<()> {
+    fn synchronise(&self, home: &HashMap<String, Item>, tally: &Tally) -> anyhow::Result<()> {
         let (mut same, mut gone) = (HashSet::new(), Vec::new());
         self.pages(|page| {
             for item in &page {
@@ -126,22 +126,22 @@ impl Target for Table {
 }
 
 /// Makes every copy equal to home's table. They differ by writes made while `ipgeo dev` was stopped or had fewer regions.
-pub(crate) fn level(home: &Table, copies: &[(RegionName, Table)]) -> anyhow::Result<()> {
+pub(crate) fn synchronise(home: &Table, copies: &[(RegionName, Table)]) -> anyhow::Result<()> {
     let items = home.all().context("read home's access table")?;
     let tally = Tally::new(None, "copying API keys to the regions", items.len() * copies.len());
     thread::scope(|scope| {
         let (items, tally) = (&items, &tally);
-        let level = |(region, copy): &'_ (RegionName, Table)| {
-            copy.level(items, tally).with_context(|| format!("copy home's access table to {region}"))
+        let synchronise_copy = |(region, copy): &'_ (RegionName, Table)| {
+            copy.synchronise(items, tally).with_context(|| format!("copy home's access table to {region}"))
         };
-        let threads: Vec<_> = copies.iter().map(|copy| scope.spawn(move || level(copy))).collect();
+        let threads: Vec<_> = copies.iter().map(|copy| scope.spawn(move || synchronise_copy(copy))).collect();
         threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a copy panicked"))?)
     })
 }
 
 /// Disables a table's change stream. Earlier versions enabled it; it is no longer read, and it makes each write scan all
 /// previous ones.
-pub(crate) fn end_stream(table: &Table) -> anyhow::Result<()> {
+pub(crate) fn disable_stream(table: &Table) -> anyhow::Result<()> {
     let found = table.database.get_table_metadata(&table.name).context("describe the access table")?;
     if !found.is_some_and(|found| found.stream_enabled) {
         return Ok(());
@@ -151,7 +151,7 @@ pub(crate) fn end_stream(table: &Table) -> anyhow::Result<()> {
         stream_specification: Some(StreamSpecification { stream_enabled: false, stream_view_type: None }),
         ..UpdateTableRequest::default()
     };
-    table.database.update_table(request).map(drop).context("end the change stream of the access table")
+    table.database.update_table(request).map(drop).context("disable the change stream of the access table")
 }
 
 #[cfg(test)]
@@ -186,14 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_becomes_the_same_as_home_whatever_it_was() {
+    fn a_copy_becomes_equal_to_home_whatever_it_contained() {
         let home = table();
         home.put((0..5_000).map(|number| item(number, "new")).collect()).expect("put");
         let copies: Vec<(RegionName, Table)> =
             ["empty", "old", "same"].map(|name| (RegionName::new(name), table())).into();
         copies[1].1.put((2_500..6_000).map(|number| item(number, "old")).collect()).expect("put");
         copies[2].1.put((0..5_000).map(|number| item(number, "new")).collect()).expect("put");
-        level(&home, &copies).expect("level");
+        synchronise(&home, &copies).expect("synchronised");
         let expected = home.all().expect("items");
         assert_eq!(expected.len(), 5_000);
         for (name, copy) in &copies {
@@ -204,8 +204,8 @@ mod tests {
             .database
             .delete_table(DeleteTableRequest { table_name: "access".to_owned() })
             .expect("deleted");
-        let told = format!("{:#}", level(&home, &copies).expect_err("there is no table"));
-        assert!(told.starts_with("copy home's access table to empty: "), "{told}");
+        let message = format!("{:#}", synchronise(&home, &copies).expect_err("there is no table"));
+        assert!(message.starts_with("copy home's access table to empty: "), "{message}");
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stream_of_an_earlier_version_is_ended_and_its_items_are_kept() {
+    fn the_stream_of_an_earlier_version_is_disabled_and_items_are_retained() {
         let table = Table { database: Database::memory().expect("a store"), name: "access".to_owned() };
         create(&table, true);
         table.put(vec![item(1, "a")]).expect("put");
@@ -239,7 +239,7 @@ mod tests {
             || table.database.get_table_metadata("access").expect("read").expect("there").stream_enabled;
         assert!(has_stream());
         for _ in 0..2 {
-            end_stream(&table).expect("ended");
+            disable_stream(&table).expect("ended");
             assert!(!has_stream());
         }
         assert_eq!(table.all().expect("items").len(), 1);

@@ -17,7 +17,7 @@ use super::pipe::{EXTENSION, LogReader, RegionLog, region_log};
 use super::stream::Stream;
 use super::world::Options;
 use crate::config::Config;
-use crate::usage::stream::{Keeper, SegmentedLog};
+use crate::usage::stream::{SegmentedLog, StreamWriter};
 
 /// Folder inside the stores' folder: the copy of the usage stream.
 const STREAM_FOLDER: &str = "stream";
@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The running counting pipeline.
 pub(super) struct Counting {
-    /// The folder of the copy that is kept of the stream.
-    pub(super) kept: PathBuf,
+    /// The folder of the stream's copy.
+    pub(super) stream_folder: PathBuf,
     pipes: Vec<JoinHandle<()>>,
     deliveries: Vec<JoinHandle<()>>,
 }
@@ -42,9 +42,10 @@ impl Counting {
         handler: &Arc<Handler>,
         alerts: &Arc<AlertSink>,
     ) -> anyhow::Result<(Self, Vec<RegionLog>)> {
-        let kept = folder.join(STREAM_FOLDER);
-        let is_new = !kept.exists();
-        let keeper = Keeper::open(&kept, Timestamp::now()).context("open the copy of the usage stream")?;
+        let stream_folder = folder.join(STREAM_FOLDER);
+        let is_new = !stream_folder.exists();
+        let keeper = StreamWriter::open(&stream_folder, Timestamp::now())
+            .context("open the copy of the usage stream")?;
         let mut logs = Vec::new();
         let mut readers = Vec::new();
         for name in log_names(config, folder)? {
@@ -68,10 +69,10 @@ impl Counting {
         let pipes = readers.into_iter().map(carry).collect();
         let deliveries = shards.into_iter().zip(0_u64..).map(|((shard, records), number)| {
             let faults = Faults::new(options.stream_faults.map(|seed| seed.wrapping_add(number)));
-            let (handler, alerts, folder) = (Arc::clone(handler), Arc::clone(alerts), kept.clone());
+            let (handler, alerts, folder) = (Arc::clone(handler), Arc::clone(alerts), stream_folder.clone());
             tokio::spawn(Delivery { handler, alerts, folder, shard, faults }.run(records))
         });
-        Ok((Self { deliveries: deliveries.collect(), kept, pipes }, logs))
+        Ok((Self { deliveries: deliveries.collect(), stream_folder, pipes }, logs))
     }
 
     /// Counts what is left. No region's log may be in use any more.
@@ -85,7 +86,7 @@ impl Counting {
                 Ok(ended) => ended.context("a delivery failed")?,
                 Err(_) => {
                     delivery.abort();
-                    crate::ui::output::say("some usage is not counted yet; the next start counts it");
+                    crate::ui::output::print_note("some usage is not counted yet; the next start counts it");
                 }
             }
         }
@@ -93,7 +94,7 @@ impl Counting {
     }
 }
 
-/// The regions of the file, in its order, then others that have left a log.
+/// The regions of regions.toml in order, then others with a log.
 fn log_names(config: &Config, folder: &Path) -> anyhow::Result<Vec<String>> {
     let mut names: Vec<String> = config.regions.iter().map(|region| region.name.to_string()).collect();
     let left = SegmentedLog::names(folder, EXTENSION).context("look for logs")?;

@@ -1,5 +1,5 @@
-//! Which geo database `dev` serves: the one named, else the one that was built, else one that is built
-//! from sources that were fetched, else the sample.
+//! Selects the geo database that `ipgeo dev` serves: the given file, otherwise the compiled database, otherwise one compiled
+//! from fetched sources, otherwise the sample.
 
 use std::path::{Path, PathBuf};
 
@@ -8,59 +8,57 @@ use ipgeo_geo::compile::{self, BuildProgress};
 use jiff::tz::TimeZone;
 
 use crate::config::Config;
-use crate::geo::licence::{Copy, may_serve};
+use crate::geo::licence::{LicensedData, may_serve};
 use crate::geo::sources;
 
-/// The database that is served, and what to say of it.
+/// The served database.
 #[derive(Debug)]
-pub struct Served {
-    /// Opened.
+pub(crate) struct Served {
+    /// The open database.
     pub database: Database,
-    /// The file.
-    pub path: PathBuf,
     /// Whether it is the sample.
     pub is_sample: bool,
 }
 
-/// Where the compiled database is kept, below the state folder.
+/// The path of the compiled database in the state folder.
 pub(super) fn compiled_path(state: &Path) -> PathBuf {
     state.join("geo").join("ipgeo.mmdb")
 }
 
-/// Finds or makes the database to serve; one whose licence has ended is refused.
-pub fn serve_database(
+/// Finds or compiles the database to serve. Fails if its licence's retention period has ended.
+pub(crate) fn serve_database(
     config: &Config,
     state: &Path,
-    named: Option<&Path>,
+    path: Option<&Path>,
     now: jiff::Timestamp,
     progress: &dyn BuildProgress,
 ) -> anyhow::Result<Served> {
     let open = |path: PathBuf, is_sample| -> anyhow::Result<Served> {
         let database = Database::open(&path)?;
         let info = database.info();
-        let copy = Copy {
+        let copy = LicensedData {
             name: &info.name,
             licence: &info.licence,
             attribution: &info.attribution,
             date: &info.date,
         };
         may_serve(copy, TimeZone::UTC.to_datetime(now).date())?;
-        Ok(Served { database, path, is_sample })
+        Ok(Served { database, is_sample })
     };
-    if let Some(named) = named {
-        return open(named.to_owned(), false);
+    if let Some(path) = path {
+        return open(path.to_owned(), false);
     }
     let compiled = compiled_path(state);
     if compiled.is_file() {
         return open(compiled, false);
     }
     if let Some(sources) = sources::fetched(config, state) {
-        crate::ui::output::say("compiling the geo database, once");
+        crate::ui::output::print_note("compiling the geo database, once");
         sources::compile(config, &sources, &compiled, now, progress)?;
         return open(compiled, false);
     }
     let sample = state.join("geo").join("sample.mmdb");
-    // A full disk is no reason not to start with the one that is there.
+    // Write only if different: with a full disk, `dev` still starts with an existing sample.
     if std::fs::read(&sample).ok() != Some(compile::sample()?) {
         sources::write_sample(&sample)?;
     }

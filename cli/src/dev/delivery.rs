@@ -1,4 +1,4 @@
-//! The event source mapping on a laptop: delivers a shard's records to the usage handler in batches, and retries each batch
+//! Replaces the event source mapping: delivers a shard's records to the usage handler in batches, and retries each batch
 //! until nothing in it fails. The position is saved, and the next run continues from there.
 
 use std::path::PathBuf;
@@ -13,21 +13,20 @@ use tokio::sync::watch;
 
 use super::alerts::AlertSink;
 use super::faults::Faults;
-use crate::usage::stream::{Counted, KeptStream};
+use crate::usage::stream::{CountedPosition, StreamCopy};
 
 /// Records in one batch.
 const BATCH_MAX: usize = 100;
 /// Wait before a failed batch is delivered again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// The handler as it runs here.
 pub(crate) type Handler = UsageHandler<LedgerTable, AccessTable>;
 
 /// Delivers one shard's records.
 pub(crate) struct Delivery {
     pub(crate) handler: Arc<Handler>,
     pub(crate) alerts: Arc<AlertSink>,
-    /// The folder of the kept stream.
+    /// The folder of the stream's copy.
     pub(crate) folder: PathBuf,
     pub(crate) shard: String,
     pub(crate) faults: Faults<KinesisRecord>,
@@ -37,12 +36,12 @@ impl Delivery {
     /// Delivers records that are not marked as counted, until the stream ends.
     pub(crate) async fn run(mut self, mut kept: watch::Receiver<()>) {
         let mut counted = loop {
-            match Counted::open(&self.folder, &self.shard) {
+            match CountedPosition::open(&self.folder, &self.shard) {
                 Ok(counted) => break counted,
                 Err(error) => self.wait(&error).await,
             }
         };
-        let stream = KeptStream::at(&self.folder);
+        let stream = StreamCopy::at(&self.folder);
         let mut position = counted.position;
         loop {
             kept.mark_unchanged();
@@ -68,13 +67,13 @@ impl Delivery {
             position = after;
             if let Err(error) = counted.note(position) {
                 // Without a saved position the next run delivers these records again, and the ledger skips them.
-                crate::ui::output::say(&format!("usage: can't save the counting position: {error}"));
+                crate::ui::output::print_note(&format!("usage: can't save the counting position: {error}"));
             }
         }
     }
 
     async fn wait(&self, error: &std::io::Error) {
-        crate::ui::output::say(&format!("usage: {} can't be read: {error}", self.shard));
+        crate::ui::output::print_note(&format!("usage: {} can't be read: {error}", self.shard));
         tokio::time::sleep(RETRY_AFTER * 5).await;
     }
 
@@ -83,10 +82,10 @@ impl Delivery {
             let event = KinesisEvent { records: batch.clone() };
             let (response, report) = self.handler.handle(&event, Timestamp::now()).await;
             for failure in &report.failures {
-                crate::ui::output::say(&format!("usage: {failure}"));
+                crate::ui::output::print_note(&format!("usage: {failure}"));
             }
             if let Err(error) = self.handler.note(&report, Timestamp::now()).await {
-                crate::ui::output::say(&format!("usage: {error}"));
+                crate::ui::output::print_note(&format!("usage: {error}"));
             }
             for alert in &report.alerts {
                 self.alerts.send(alert).await;

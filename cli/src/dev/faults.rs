@@ -1,13 +1,13 @@
-//! Faults of the stream, on request: what Kinesis and its event source mapping may do to a batch, done
-//! often and from a seed, so that a laptop can see that counting survives it.
+//! Injects stream faults from a seed: everything that Kinesis and its event source mapping may do to batches, but often, to
+//! check that counting is not affected.
 //!
-//! Every record is first delivered in its shard's order, as Kinesis promises; everything else is fair:
-//! batches are cut at any place, delivered again in whole or in part, again after newer ones, and the
-//! records inside a batch are shuffled.
+//! Every record is first delivered in its shard's order, as Kinesis promises; beyond that,
+//! batches are divided anywhere, redelivered in full or in part, also after newer ones, and the records in a batch are
+//! shuffled.
 
 use std::collections::VecDeque;
 
-/// Delivered records that are remembered for another delivery.
+/// Number of delivered records that may be redelivered.
 const HISTORY_RECORDS: usize = 64;
 
 /// Turns batches into deliveries.
@@ -17,7 +17,7 @@ pub(crate) struct Faults<R> {
 }
 
 impl<R: Clone> Faults<R> {
-    /// With a seed: faults from that seed; without: every batch is delivered once, as it is.
+    /// Without a seed, every batch is delivered once and unchanged.
     pub(crate) fn new(seed: Option<u64>) -> Self {
         Self { random: seed.map(fastrand::Rng::with_seed), history: VecDeque::new() }
     }
@@ -31,7 +31,7 @@ impl<R: Clone> Faults<R> {
             let (piece, left) = rest.split_at(random.usize(1..=rest.len()));
             let mut delivery = piece.to_vec();
             if random.bool() {
-                // A batch that was cut anew: it begins with records that were delivered before.
+                // A batch that was divided differently: it begins with records that were delivered before.
                 let from = random.usize(0..=self.history.len());
                 delivery.splice(0..0, self.history.iter().skip(from).cloned());
             }
@@ -62,12 +62,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_seed_a_batch_is_delivered_as_it_is() {
+    fn without_a_seed_a_batch_is_delivered_unchanged() {
         assert_eq!(Faults::new(None).deliveries(vec![1, 2, 3]), [[1, 2, 3]]);
     }
 
     #[test]
-    fn every_record_comes_first_in_order_and_many_come_again() {
+    fn records_are_first_delivered_in_order_and_many_again() {
         let mut faults = Faults::new(Some(7));
         let (mut seen, mut delivered) = (BTreeSet::new(), 0);
         for batch in 0..50_usize {
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_repeats_itself() {
+    fn the_same_seed_gives_the_same_deliveries() {
         let run = || Faults::new(Some(3)).deliveries((0..20).collect::<Vec<u8>>());
         assert_eq!(run(), run());
     }

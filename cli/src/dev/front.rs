@@ -1,5 +1,4 @@
-//! API Gateway on a laptop: an HTTP request becomes a payload-2.0 event, the handler's answer becomes an
-//! HTTP response. Nothing is decided here.
+//! Replaces API Gateway: converts HTTP requests to payload 2.0 events, and the handler's answers to HTTP responses.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,18 +10,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ipgeo_runtime::lookup::{Answer, Event, Http, RequestContext};
 
-/// The largest request body that API Gateway takes.
+/// API Gateway's maximum request size.
 const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 
 /// With `--simulate-address`, the request header that names the caller's address.
 pub(crate) const SIMULATE_HEADER: &str = "ipgeo-simulate-address";
 
-/// Who a request is presented as coming from.
+/// How the caller's address is determined.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallerRule {
     /// The public address that a loopback caller is presented as.
     pub(crate) loopback_as: IpAddr,
-    /// Whether [`SIMULATE_HEADER`] is heeded.
+    /// Whether [`SIMULATE_HEADER`] is used.
     pub(crate) simulate: bool,
 }
 
@@ -39,17 +38,17 @@ impl CallerRule {
     }
 }
 
-/// Why a body is not read.
+/// Why a body is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadBody {
-    /// It is larger than API Gateway takes.
+    /// Larger than [`BODY_BYTES_MAX`].
     TooLarge,
-    /// It is not what its headers say.
+    /// It does not match its headers.
     Broken,
 }
 
 impl BadBody {
-    fn of(error: &axum::Error) -> Self {
+    fn from_error(error: &axum::Error) -> Self {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
         while let Some(error) = cause {
             if error.is::<http_body_util::LengthLimitError>() {
@@ -60,7 +59,7 @@ impl BadBody {
         Self::Broken
     }
 
-    /// What API Gateway says.
+    /// API Gateway's response.
     pub(crate) fn response(self) -> Response<Body> {
         match self {
             Self::TooLarge => {
@@ -71,11 +70,11 @@ impl BadBody {
     }
 }
 
-/// The event that API Gateway would make of a request.
+/// The event that API Gateway sends for a request.
 pub(crate) async fn event(request: Request, caller: IpAddr) -> Result<Event, BadBody> {
     static REQUESTS: AtomicU64 = AtomicU64::new(0);
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| BadBody::of(&error))?;
+    let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| BadBody::from_error(&error))?;
     let mut event = Event {
         version: "2.0".to_owned(),
         raw_path: parts.uri.path().to_owned(),
@@ -106,7 +105,7 @@ pub(crate) async fn event(request: Request, caller: IpAddr) -> Result<Event, Bad
     Ok(event)
 }
 
-/// A header's value; bytes that are no UTF-8 become the replacement character.
+/// A header's value; invalid UTF-8 becomes the replacement character.
 fn text(value: Option<&HeaderValue>) -> String {
     value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
 }
@@ -156,7 +155,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_request_becomes_the_event_that_api_gateway_makes() {
+    async fn a_request_becomes_the_event_that_api_gateway_sends() {
         let request = Request::builder()
             .method("POST")
             .uri("/bulk?fields=city&wrap=1")
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn who_a_request_comes_from() {
+    fn the_caller_is_determined_by_peer_and_header() {
         let rule = |simulate| CallerRule { loopback_as: "1.2.3.4".parse().expect("an address"), simulate };
         let mut named = HeaderMap::new();
         named.insert(SIMULATE_HEADER, HeaderValue::from_static("5.6.7.8"));
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_any_origin_may_read_that_a_body_is_too_large() {
+    fn pages_of_any_origin_can_read_a_413_response() {
         let response = BadBody::TooLarge.response();
         assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(response.headers()["access-control-allow-origin"], "*");

@@ -1,8 +1,7 @@
-//! The whole world on a laptop: every region of `regions.toml` in one process on loopback, with the same
-//! handlers, the same adapter and the same envelopes as on AWS.
+//! `ipgeo dev`: every region of `regions.toml` in one process on loopback, with the same handlers, DynamoDB adapter and
+//! envelopes as on AWS. This module replaces only AWS's services: API Gateway, CloudWatch Logs, Kinesis, DynamoDB.
 
 mod admission;
-mod ahead;
 mod alerts;
 mod connections;
 mod copies;
@@ -11,7 +10,7 @@ mod database;
 mod delivery;
 mod faults;
 mod front;
-mod kept_for;
+mod future_publications;
 mod nearest;
 mod operations;
 mod pipe;
@@ -19,17 +18,18 @@ mod ports;
 mod replication;
 mod screen;
 mod serve;
+mod state_owner;
 mod store;
 mod stream;
 mod throttle;
 mod tiers;
 mod world;
 
-pub use database::{Served, serve_database};
-pub use screen::{ready_json, welcome};
-pub use world::{Options, StartError, World};
+pub(crate) use database::serve_database;
+pub(crate) use screen::{ready_json, welcome};
+pub use world::{Options, World};
 
 /// Whether an address is public and so can have a location.
-pub fn has_location(address: std::net::IpAddr) -> bool {
+pub(crate) fn has_location(address: std::net::IpAddr) -> bool {
     ipgeo_runtime::lookup::is_public(address)
 }

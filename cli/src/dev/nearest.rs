@@ -1,4 +1,4 @@
-//! The "nearest region" port: what latency records do, by distance on the globe.
+//! Finds the nearest region by distance on the globe, in place of Route 53's latency records.
 
 /// A point on the globe, degrees.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_reach_the_region_next_to_them() {
+    fn callers_reach_the_nearest_region() {
         let (virginia, frankfurt, tokyo, sydney) =
             (point(38.9, -77.4), point(50.1, 8.7), point(35.7, 139.7), point(-33.9, 151.2));
         let regions = [virginia, frankfurt, tokyo, sydney];

@@ -104,7 +104,7 @@ pub(super) fn id(item: &Item) -> Option<&str> {
     }
 }
 
-/// What a request writes.
+/// A request that writes items.
 trait Writes {
     /// The items that it puts into a table, and the keys of those that it changes or deletes.
     fn items(&self, table: &str) -> impl Iterator<Item = &Item>;
@@ -145,7 +145,7 @@ impl Writes for TransactWriteItemsRequest {
             TransactWriteItem { delete: Some(delete), .. } => Some((&delete.table_name, &delete.key)),
             TransactWriteItem { .. } => None,
         });
-        named.filter(move |(of, _)| *of == table).map(|(_, item)| item)
+        named.filter(move |(name, _)| *name == table).map(|(_, item)| item)
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_feed_hears_of_every_kind_of_write_to_its_table_and_of_no_other() {
+    fn the_feed_reports_all_writes_to_its_table_and_no_others() {
         let (feed, writes) = Feed::new("access");
         let operations = Operations { database: Database::memory().expect("a store"), feed: Some(feed) };
         let run = |operation: &str, body: &serde_json::Value| {
@@ -212,14 +212,14 @@ mod tests {
             run("GetItem", &json!({ "TableName": table, "Key": item("put") }));
             run("Scan", &json!({ "TableName": table }));
         }
-        let heard = writes.so_far();
+        let reported = writes.so_far();
         let expected =
             ["put", "updated", "deleted", "batch put", "batch deleted", "transact put", "transact deleted"];
-        assert_eq!(heard, expected);
+        assert_eq!(reported, expected);
     }
 
     #[test]
-    fn what_is_no_operation_or_no_request_is_answered_in_dynamodbs_words() {
+    fn unknown_operations_and_invalid_requests_get_dynamodbs_errors() {
         let operations = Operations { database: Database::memory().expect("a store"), feed: None };
         for (target, body, status, code) in [
             ("DynamoDB_20120810.ExecuteStatement", "{}", 400, "UnknownOperationException"),

@@ -1,4 +1,4 @@
-//! The log pipe on a laptop. A usage line is written to its region's log file before the call is answered. The pipe reads
+//! Replaces CloudWatch Logs and its subscription. A usage line is written to its region's log file before the call is answered. The pipe reads
 //! the file, delays lines by the log lag, and puts them into the stream in CloudWatch Logs' envelope.
 
 use std::ops::ControlFlow;
@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
 use super::stream::Stream;
+use crate::ui::format::counted;
 use crate::usage::stream::{LogPosition, SEGMENT_BYTES, SegmentWriter, SegmentedLog};
 
 /// Lines in one record.
@@ -20,7 +21,7 @@ const LINES_MAX: usize = 500;
 /// File extension of logs.
 pub(super) const EXTENSION: &str = "log";
 /// Minimum bytes of a region's log to retain for `ipgeo logs`; older lines are in the stream already.
-const KEPT_BYTES: u64 = 3 * SEGMENT_BYTES;
+const RETAINED_BYTES: u64 = 3 * SEGMENT_BYTES;
 /// Delay before a failed write is retried.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// Attempts to write the last lines at shutdown; if they fail, the next start reads them from the log.
@@ -89,14 +90,13 @@ impl RegionLog {
 pub(crate) struct LogGate(Arc<Mutex<LogFile>>);
 
 impl LogGate {
-    /// Tries to write what waits; whether nothing waits now.
+    /// Tries to write pending lines; returns whether all are written.
     pub(crate) fn is_open(&self) -> bool {
         locked(&self.0).flush().is_ok()
     }
 }
 
 impl RegionLog {
-    /// What tells whether its lines are written.
     pub(crate) fn gate(&self) -> LogGate {
         LogGate(Arc::clone(&self.file))
     }
@@ -116,14 +116,14 @@ impl UsageSink for RegionLog {
     }
 
     fn warn(&self, message: String) {
-        crate::ui::output::say(&format!("{}: {message}", self.region));
+        crate::ui::output::print_note(&format!("{}: {message}", self.region));
     }
 }
 
 impl LogReader {
     /// Puts the log's lines into the stream until the region's handler is gone and no lines are left.
     pub(crate) async fn carry(mut self, stream: Arc<Stream>, lag: Duration) {
-        let (mut tries_left, mut last_told) = (LAST_TRIES, String::new());
+        let (mut tries_left, mut last_message) = (LAST_TRIES, String::new());
         loop {
             if *self.due.borrow_and_update() <= self.position {
                 if self.due.changed().await.is_err() {
@@ -138,18 +138,18 @@ impl LogReader {
             }
             // Send everything pending: the lag is a delay, not a rate limit.
             match self.carry_all(&stream) {
-                Ok(()) => last_told.clear(),
+                Ok(()) => last_message.clear(),
                 Err(error) => {
-                    let told =
+                    let message =
                         format!("{}: can't write usage to the stream, will retry: {error}", self.region);
-                    if told != last_told {
-                        crate::ui::output::say(&told);
-                        last_told = told;
+                    if message != last_message {
+                        crate::ui::output::print_note(&message);
+                        last_message = message;
                     }
                     if self.is_ended() {
                         tries_left -= 1;
                         if tries_left == 0 {
-                            self.say_lost();
+                            self.report_lost();
                             return;
                         }
                     }
@@ -159,13 +159,14 @@ impl LogReader {
         }
     }
 
-    /// Says what is not even in the log file; its callers were answered 503.
-    fn say_lost(&self) {
+    /// Reports lines that are not even in the log file; their callers were answered 503.
+    fn report_lost(&self) {
         let unwritten = String::from_utf8_lossy(&locked(&self.file).unwritten).lines().count();
         if unwritten > 0 {
-            crate::ui::output::say(&format!(
-                "{}: {unwritten} calls that were answered 503 are not counted: their lines could not be written",
-                self.region
+            crate::ui::output::print_note(&format!(
+                "{}: not counted: {}, answered 503, whose usage lines could not be written",
+                self.region,
+                counted(unwritten, "call")
             ));
         }
     }
@@ -200,7 +201,7 @@ impl LogReader {
         // Deleted lines are lost: skip them.
         self.position = self.position.max(end);
         // A failed deletion is retried after the next lines.
-        let _deleted_or_later = log.delete_old(self.position, |bytes_after, _| bytes_after >= KEPT_BYTES);
+        let _deleted_or_later = log.delete_old(self.position, |bytes_after, _| bytes_after >= RETAINED_BYTES);
         Ok(())
     }
 }
@@ -219,7 +220,7 @@ fn next_lines(log: &SegmentedLog, from: u64) -> std::io::Result<(Vec<LogEvent>, 
     Ok((events, position))
 }
 
-/// A file that can't be written must not block anything else.
+/// Appends lines. Only reports a failure, because it must not block the caller.
 pub(super) async fn append(file: &Path, lines: &[String]) {
     let text = lines.join("\n") + "\n";
     let opened = tokio::fs::OpenOptions::new().create(true).append(true).open(file).await;
@@ -231,7 +232,7 @@ pub(super) async fn append(file: &Path, lines: &[String]) {
         Err(error) => Err(error),
     };
     if let Err(error) = written {
-        crate::ui::output::say(&format!("{} can't be written: {error}", file.display()));
+        crate::ui::output::print_note(&format!("{} can't be written: {error}", file.display()));
     }
 }
 
@@ -240,18 +241,18 @@ mod tests {
     use ipgeo_runtime::usage::{KinesisEvent, decode};
 
     use super::*;
-    use crate::usage::stream::{Keeper, KeptStream};
+    use crate::usage::stream::{StreamCopy, StreamWriter};
 
     const LAG: Duration = Duration::from_secs(1);
     const REGION: &str = "eu-central-1";
 
-    fn keeper(folder: &Path) -> Keeper {
-        Keeper::open(&folder.join("stream"), Timestamp::UNIX_EPOCH).expect("a keeper")
+    fn keeper(folder: &Path) -> StreamWriter {
+        StreamWriter::open(&folder.join("stream"), Timestamp::UNIX_EPOCH).expect("a keeper")
     }
 
     /// The usage events of each record in the stream.
     fn kept(folder: &Path) -> Vec<usize> {
-        let stream = KeptStream::at(folder.join("stream"));
+        let stream = StreamCopy::at(folder.join("stream"));
         let (records, _) = stream.records("shardId-000000000000", 0).expect("read");
         let records = records.into_iter().map(|kept| kept.record).collect();
         decode(&KinesisEvent { records }, Timestamp::MAX)
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_lines_that_have_waited_for_the_lag_go_on_however_many_they_are() {
+    async fn all_lines_older_than_the_lag_are_sent_however_many() {
         let folder = tempfile::tempdir().expect("a folder");
         let (stream, _shards) = Stream::new(1, 0, keeper(folder.path()));
         let (log, reader) = RegionLog::open(folder.path(), REGION, 0).expect("a log");
@@ -281,9 +282,9 @@ mod tests {
         carrying.await.expect("it ends with its region");
     }
 
-    /// A kill at every place: of the log, half a line may be there; of the stream, half a record.
+    /// Kills at various points: the log may end with half a line, the stream with half a record.
     #[tokio::test(start_paused = true)]
-    async fn wherever_a_kill_cuts_log_and_stream_every_whole_line_goes_on_once() {
+    async fn after_a_kill_anywhere_every_complete_line_is_sent_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut whole = 0;
         for kill in 0..40_usize {
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_be_written_for_a_while_goes_on_later_in_order() {
+    async fn lines_that_can_not_be_written_for_a_while_are_sent_later_in_order() {
         let folder = tempfile::tempdir().expect("a folder");
         let (stream, _shards) = Stream::new(1, 0, keeper(folder.path()));
         let (log, reader) = RegionLog::open(folder.path(), REGION, 0).expect("a log");
@@ -332,7 +333,7 @@ mod tests {
         for number in 0..3 {
             log.usage(line(number));
         }
-        assert!(!log.gate().is_open(), "nobody is answered whose line is not in the log");
+        assert!(!log.gate().is_open(), "a call whose line is not in the log must not be answered");
         tokio::time::sleep(LAG * 5).await;
         assert!(kept(folder.path()).is_empty());
         locked(&log.file).writer.swap_file(sound);
@@ -360,6 +361,6 @@ mod tests {
         carrying.await.expect("it ends with its region");
         let files = std::fs::read_dir(folder.path()).expect("a folder");
         let bytes: u64 = files.map(|entry| entry.expect("an entry").metadata().expect("a size").len()).sum();
-        assert!((KEPT_BYTES..=KEPT_BYTES + 3 * SEGMENT_BYTES).contains(&bytes), "{bytes} bytes");
+        assert!((RETAINED_BYTES..=RETAINED_BYTES + 3 * SEGMENT_BYTES).contains(&bytes), "{bytes} bytes");
     }
 }

@@ -1,5 +1,4 @@
-//! The global table on a laptop: what changes in home's access table is put into every other region's,
-//! a visible lag later.
+//! Replaces DynamoDB global tables: copies changes of home's access table to every other region's, after a lag.
 //!
 //! Home's store reports the items it has written; they are read back and put into the copies as whole items, many per
 //! transaction, in write order. A copy that can't be written keeps its queue and is retried from the front; the others
@@ -7,6 +6,8 @@
 //! was listening are found by comparing the tables at start ([`super::copies`]). The table's own change stream is not
 //! used: the embedded store finds each sequence number by a scan.
 
+use crate::ui::format::counted;
+use ipgeo_contract::error_chain;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -27,7 +28,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// How long shutdown waits for a copy that can't be written.
 const END: Duration = Duration::from_secs(2);
 
-enum Heard {
+enum FeedEvent {
     Wrote(Instant, Vec<String>),
     Stop,
 }
@@ -36,17 +37,17 @@ enum Heard {
 #[derive(Clone)]
 pub(crate) struct Feed {
     table: String,
-    heard: Sender<Heard>,
+    events: Sender<FeedEvent>,
 }
 
 /// Receiver of a feed.
-pub(crate) struct Writes(Receiver<Heard>);
+pub(crate) struct Writes(Receiver<FeedEvent>);
 
 impl Feed {
     /// A feed of the writes to a table.
     pub(crate) fn new(table: &str) -> (Self, Writes) {
-        let (heard, hears) = channel();
-        (Self { table: table.to_owned(), heard }, Writes(hears))
+        let (events, receiver) = channel();
+        (Self { table: table.to_owned(), events }, Writes(receiver))
     }
 
     /// The table whose writes it reports.
@@ -57,23 +58,23 @@ impl Feed {
     /// Reports written items by their partition keys.
     pub(crate) fn wrote(&self, at: Instant, ids: Vec<String>) {
         if !ids.is_empty() {
-            self.tell(Heard::Wrote(at, ids));
+            self.send(FeedEvent::Wrote(at, ids));
         }
     }
 
-    fn tell(&self, heard: Heard) {
+    fn send(&self, event: FeedEvent) {
         // At shutdown nothing receives any more; the next start compares the tables.
-        let _heard_or_ending = self.heard.send(heard);
+        let _sent_or_ending = self.events.send(event);
     }
 }
 
 /// The table that is copied.
 pub(crate) trait Source: Send + 'static {
-    /// An item as it is now.
+    /// The current item.
     fn item(&self, id: &str) -> anyhow::Result<Option<Item>>;
 }
 
-/// A table that is a copy.
+/// A copy of it.
 pub(crate) trait Target: Send + 'static {
     /// Puts and deletes items. Idempotent: a change is a whole item.
     fn apply(&self, changes: &[Arc<Change>]) -> anyhow::Result<()>;
@@ -97,7 +98,7 @@ pub(crate) struct Running {
 impl Running {
     /// Copies what is pending, without lag, and stops.
     pub(crate) fn stop(self) -> anyhow::Result<()> {
-        self.feed.tell(Heard::Stop);
+        self.feed.send(FeedEvent::Stop);
         self.thread.join().map_err(|_| anyhow::anyhow!("replication panicked"))
     }
 }
@@ -122,7 +123,6 @@ struct Copy<T> {
 }
 
 impl<S: Source, T: Target> Replication<S, T> {
-    /// Of `home` to each region's copy.
     pub(crate) fn new(home: S, copies: impl IntoIterator<Item = (RegionName, T)>, lag: Duration) -> Self {
         let copies = copies.into_iter().map(|(region, table)| Copy {
             region,
@@ -151,17 +151,17 @@ impl<S: Source, T: Target> Replication<S, T> {
         let mut going = true;
         while going {
             let first = match writes.0.recv_timeout(self.pause(Instant::now())) {
-                Ok(heard) => {
+                Ok(event) => {
                     std::thread::sleep(GATHER);
-                    Some(heard)
+                    Some(event)
                 }
                 Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(Heard::Stop),
+                Err(RecvTimeoutError::Disconnected) => Some(FeedEvent::Stop),
             };
-            for heard in first.into_iter().chain(writes.0.try_iter()) {
-                match heard {
-                    Heard::Wrote(at, ids) => self.unread.extend(ids.into_iter().map(|id| (at, id))),
-                    Heard::Stop => going = false,
+            for event in first.into_iter().chain(writes.0.try_iter()) {
+                match event {
+                    FeedEvent::Wrote(at, ids) => self.unread.extend(ids.into_iter().map(|id| (at, id))),
+                    FeedEvent::Stop => going = false,
                 }
             }
             self.step(Instant::now());
@@ -191,8 +191,9 @@ impl<S: Source, T: Target> Replication<S, T> {
             if count == 0 {
                 continue;
             }
-            crate::ui::output::say(&format!(
-                "{count} changes are not replicated to {region} yet; the next start copies them"
+            crate::ui::output::print_note(&format!(
+                "{} not replicated to {region} yet; the next start copies them",
+                counted(count, "change")
             ));
         }
     }
@@ -281,13 +282,16 @@ impl Outage {
     /// Records a failure and reports it once per outage.
     fn fails(&mut self, now: Instant, what: &str, error: &anyhow::Error) {
         if self.failed(now) {
-            crate::ui::output::say(&format!("{what} failed, retrying: {error:#}"));
+            crate::ui::output::print_note(&format!(
+                "{what} failed, retrying: {}",
+                error_chain(error.as_ref(), ": ")
+            ));
         }
     }
 
     fn works(&mut self, what: &str) {
         if self.ended() {
-            crate::ui::output::say(&format!("{what} recovered"));
+            crate::ui::output::print_note(&format!("{what} recovered"));
         }
     }
 

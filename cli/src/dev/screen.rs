@@ -1,4 +1,4 @@
-//! What `dev` shows when the world is ready.
+//! The first screen of `ipgeo dev`.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -8,17 +8,18 @@ use ipgeo_geo::DatabaseInfo;
 use serde_json::json;
 
 use crate::config::{Config, RuntimeSettings};
+use crate::ui::format::counted;
 use crate::world::WorldFile;
 
 /// The line for scripts: `{"ready":true,…}`.
-pub fn ready_json(world: &WorldFile) -> String {
+pub(crate) fn ready_json(world: &WorldFile) -> String {
     let regions: Vec<_> =
         world.regions.iter().map(|region| json!({ "region": region.region, "url": region.url })).collect();
     json!({ "ready": true, "nearest": world.nearest, "regions": regions }).to_string()
 }
 
-/// The screen for people.
-pub fn welcome(
+/// The screen for people. README.md shows it.
+pub(crate) fn welcome(
     config: &Config,
     world: &WorldFile,
     info: &DatabaseInfo,
@@ -29,15 +30,15 @@ pub fn welcome(
 ) -> String {
     let mut out = String::new();
     // Writing to a String can't fail.
-    let _ =
-        writeln!(out, "{} in {} regions, on this machine only\n", config.service.name, world.regions.len());
+    let regions = counted(world.regions.len(), "region");
+    let _ = writeln!(out, "{} in {regions}, on this machine only\n", config.service.name);
     let _ = writeln!(out, "  {:<16}  {:<14}  url", "region", "near");
     for (region, there) in config.regions.iter().zip(&world.regions) {
         let home = if region.name == world.home { "  home" } else { "" };
         let _ = writeln!(out, "  {:<16}  {:<14}  {}{home}", region.name, region.city, there.url);
     }
     let _ = writeln!(out, "  {:<16}  {:<14}  {}\n", "(nearest)", "the caller", world.nearest);
-    let licence = if info.licence.is_empty() { "no licence named" } else { &info.licence };
+    let licence = if info.licence.is_empty() { "unknown licence" } else { &info.licence };
     let _ = writeln!(out, "database  {}, {}, {licence}", info.name, info.date);
     if !info.attribution.is_empty() {
         let _ = writeln!(out, "          {} {}", info.attribution, info.attribution_link);
@@ -59,15 +60,15 @@ pub fn welcome(
     out
 }
 
-/// What regions let through, in words: one number where all have the same.
+/// The throttle of the regions; a range where they differ.
 fn throttle(config: &Config) -> String {
-    let of = |number: fn(&RuntimeSettings) -> u32| {
+    let range = |number: fn(&RuntimeSettings) -> u32| {
         let numbers = || config.regions.iter().map(|region| number(&region.runtime));
         match (numbers().min(), numbers().max()) {
             (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
             (least, _) => least.unwrap_or_default().to_string(),
         }
     };
-    let (rate, burst) = (of(|runtime| runtime.throttle_rate), of(|runtime| runtime.throttle_burst));
-    format!("{rate} requests/s in each region, {burst} at once, as on AWS; --no-throttle lets all through")
+    let (rate, burst) = (range(|runtime| runtime.throttle_rate), range(|runtime| runtime.throttle_burst));
+    format!("{rate} requests/s in each region, {burst} at once, as on AWS; --no-throttle disables it")
 }

@@ -1,4 +1,4 @@
-//! The ports: each is a region's, or the one of the region that is nearest to the caller.
+//! Serves the ports: one for each region, and one that routes to the region nearest to the caller.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -29,25 +29,24 @@ use super::nearest::{Point, nearest};
 use super::pipe::{LogGate, RegionLog};
 use super::throttle::Throttle;
 
-/// How long open connections may hold up the end.
+/// How long shutdown waits for open connections.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Timeout for the body once the head has arrived; the same as API Gateway's integration timeout.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
 /// Delay after a failed accept.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
-/// An edge reads through the Lambda's own client, as on AWS.
+/// Edges use the Lambda function's own client, as on AWS.
 pub(crate) type EdgeTable = tables::AccessTable<Client>;
 
 /// A region's API and function.
 pub(crate) struct Edge {
     /// The handler.
     pub(crate) lookup: Lookup<EdgeTable, Arc<Database>, RegionLog>,
-    /// The region's name.
     pub(crate) name: RegionName,
-    /// Where it is.
+    /// The region's location.
     pub(crate) point: Point,
-    /// What it lets through; `None`: everything.
+    /// `None`: no limit.
     pub(crate) throttle: Option<Throttle>,
     /// Whether its log can be written.
     pub(crate) log: LogGate,
@@ -70,7 +69,7 @@ impl Edge {
             Err(refused) => return refused.response(),
         };
         let answer = self.lookup.handle(&event, Timestamp::now()).await;
-        // Its own line may be the first that can't be written. It is counted once it can be.
+        // This call's own line may be the first that can't be written. It stays pending and is counted later.
         if self.log.is_open() { front::response(answer, &self.name) } else { front::not_counted() }
     }
 }
@@ -84,9 +83,9 @@ fn too_slow() -> Response<Body> {
     response
 }
 
-/// Resolves when `stop` turns true, or nobody holds it any more.
-pub(crate) async fn told(mut stop: watch::Receiver<bool>) {
-    let _told_or_gone = stop.wait_for(|stop| *stop).await;
+/// Resolves when `stop` turns true or its sender is dropped.
+pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _stopped_or_dropped = stop.wait_for(|stop| *stop).await;
 }
 
 /// Serves the nearest-region port, which comes first, and every region's, each on a task of its own.
@@ -110,10 +109,10 @@ pub(crate) fn serve(
         };
         fronts.push(tokio::spawn(serve_port(listener, Arc::clone(&connections), stop.subscribe(), handler)));
     }
-    let stopped = told(stop.subscribe());
+    let stopped = stopped(stop.subscribe());
     fronts.push(tokio::spawn(async move {
         tokio::select! {
-            () = connections.close_late() => {}
+            () = connections.close_idle() => {}
             () = stopped => {}
         }
     }));
@@ -132,7 +131,7 @@ async fn serve_port<H, F>(
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let mut tasks = JoinSet::new();
-    let mut stopped = pin!(told(stop.clone()));
+    let mut stopped = pin!(stopped(stop.clone()));
     loop {
         tokio::select! {
             () = &mut stopped => break,
@@ -147,7 +146,7 @@ async fn serve_port<H, F>(
                 }
                 Err(_) => {
                     // Usually the open-file limit is reached.
-                    connections.close_longest_waiting();
+                    connections.close_longest_idle();
                     tokio::time::sleep(RETRY_AFTER).await;
                 }
             },
@@ -168,11 +167,11 @@ where
 {
     let ticket = &ticket;
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        ticket.is_busy();
+        ticket.set_busy();
         let answered = answer(request.map(Body::new));
         async move {
             let answered = answered.await;
-            ticket.waits();
+            ticket.set_idle();
             Ok::<_, Infallible>(answered)
         }
     });
@@ -181,7 +180,7 @@ where
         // An error means that the client closed the connection.
         _ended = connection.as_mut() => return,
         () = ticket.closed() => return,
-        () = told(stop) => connection.as_mut().graceful_shutdown(),
+        () = stopped(stop) => connection.as_mut().graceful_shutdown(),
     }
     let _ended = connection.await;
 }
@@ -215,7 +214,7 @@ mod tests {
         looking: JoinHandle<()>,
     }
 
-    /// A port that answers what it is sent.
+    /// A port that echoes request bodies.
     async fn port(most: usize) -> Port {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -229,7 +228,7 @@ mod tests {
             }
         };
         let served = tokio::spawn(serve_port(listener, Arc::clone(&connections), stopped, echo));
-        let looking = tokio::spawn(async move { connections.close_late().await });
+        let looking = tokio::spawn(async move { connections.close_idle().await });
         Port { address, stop, served, looking }
     }
 
@@ -239,7 +238,7 @@ mod tests {
         stream
     }
 
-    /// All that comes until the other side closes.
+    /// Reads until the other side closes.
     async fn read(stream: &mut TcpStream) -> String {
         let mut bytes = Vec::new();
         // A reset is an end too.
@@ -247,7 +246,7 @@ mod tests {
         String::from_utf8(bytes).expect("UTF-8")
     }
 
-    /// Every way to hold a connection without a whole request on it.
+    /// Incomplete requests that keep a connection open.
     const HALF: [(&str, &str); 5] = [
         ("nothing", ""),
         ("half a head", "GET / HTTP/1.1\r\nhost: a"),
@@ -257,7 +256,7 @@ mod tests {
     ];
 
     #[tokio::test(start_paused = true)]
-    async fn half_a_request_is_closed_after_a_while() {
+    async fn an_incomplete_request_is_closed_after_the_timeout() {
         let port = port(100).await;
         for (what, text) in HALF {
             let mut stream = sent(&port, text).await;
@@ -273,7 +272,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_end_waits_for_nobody_who_holds_half_a_request() {
+    async fn shutdown_does_not_wait_for_incomplete_requests() {
         let port = port(100).await;
         let mut open = Vec::new();
         for (_, text) in HALF {

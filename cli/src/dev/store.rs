@@ -1,5 +1,5 @@
-//! One region's DynamoDB: an embedded one, served on loopback, so that the handlers, the operator's
-//! verbs and AWS all use the same adapter. It only answers requests that are signed with the state folder's access key.
+//! One region's DynamoDB: an embedded one, served on loopback, so that handlers and verbs use the same adapter as on AWS. It
+//! only answers requests that are signed with the state folder's access key.
 
 use std::future::Future;
 use std::path::Path;
@@ -18,7 +18,7 @@ use super::admission::{self, Refused};
 use super::copies::Table;
 use super::operations::{Answer, Operations, refusal};
 use super::replication::Feed;
-use crate::fs::private_file;
+use crate::fs::append_private;
 use crate::world::WorldKey;
 
 /// DynamoDB's maximum request size.
@@ -26,7 +26,6 @@ const BODY_BYTES_MAX: usize = 16 << 20;
 
 /// A region's store and the task that serves it.
 pub(crate) struct RegionStore {
-    /// The store itself.
     pub(crate) database: Database,
     /// `http://127.0.0.1:<port>`.
     pub(crate) endpoint: String,
@@ -46,12 +45,12 @@ impl RegionStore {
             Some(file) => open_file(file, feed.is_some())?,
             None => Database::memory().context("open a store in memory")?,
         };
-        // No fsync for every write: what a laptop loses in a power cut, `dev` may lose too.
+        // No fsync for each write: losing the last writes in a power cut is acceptable here.
         database.enable_bulk_loading().context("prepare the store")?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("find a free loopback port")?;
         let port = listener.local_addr().context("read the store's port")?.port();
         let operations = Operations { database: database.clone(), feed };
-        let door = Arc::new(Door { operations, key: key.clone(), port });
+        let door = Arc::new(StoreServer { operations, key: key.clone(), port });
         let handler = move |request: Request| {
             let door = Arc::clone(&door);
             async move { door.answer(request).await }
@@ -61,7 +60,6 @@ impl RegionStore {
         Ok(Self { database, endpoint: format!("http://127.0.0.1:{port}"), server })
     }
 
-    /// A table of it.
     pub(crate) fn table(&self, name: &str) -> Table {
         Table { database: self.database.clone(), name: name.to_owned() }
     }
@@ -80,22 +78,22 @@ fn open_file(file: &Path, is_home: bool) -> anyhow::Result<Database> {
         let help = if is_home {
             "restore it from a backup, or start over with `--fresh`, which deletes API keys and usage"
         } else {
-            "it is a copy of home's: remove the file and start again, and it is made anew"
+            "it is only a copy of home's: remove the file and start again to recreate it"
         };
         format!("open the store {}; {help}", file.display())
     };
-    private_file(file).with_context(failed)?;
+    append_private(file).with_context(failed)?;
     Database::new(text).with_context(failed)
 }
 
 /// The HTTP layer in front of a store.
-struct Door {
+struct StoreServer {
     operations: Operations,
     key: WorldKey,
     port: u16,
 }
 
-impl Door {
+impl StoreServer {
     async fn answer(&self, request: Request) -> Response<Body> {
         let (status, json) = self.answered(request).await;
         let mut response = Response::new(Body::from(json));
@@ -108,7 +106,7 @@ impl Door {
     async fn answered(&self, request: Request) -> Answer {
         let refused = |refused: Refused| refusal(403, refused.code(), &refused.to_string());
         let (head, body) = request.into_parts();
-        if let Err(error) = admission::from_here(&head.headers, self.port) {
+        if let Err(error) = admission::not_from_a_web_page(&head.headers, self.port) {
             return refused(error);
         }
         let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {

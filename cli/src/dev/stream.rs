@@ -1,4 +1,4 @@
-//! The stream on a laptop: each shard is a part of the stream's copy on disk, from which records are counted.
+//! Replaces Kinesis: each shard is a part of the stream's copy on disk, from which records are counted.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +7,7 @@ use ipgeo_runtime::usage::KinesisRecord;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::usage::stream::{Keeper, LogPosition};
+use crate::usage::stream::{LogPosition, StreamWriter};
 
 /// The stream: shards, each with the records put into it in order.
 pub(crate) struct Stream {
@@ -15,10 +15,9 @@ pub(crate) struct Stream {
     head: Mutex<Head>,
 }
 
-/// The state of the stream.
 struct Head {
     sequence: u128,
-    keeper: Keeper,
+    keeper: StreamWriter,
 }
 
 impl Stream {
@@ -28,7 +27,7 @@ impl Stream {
     pub(crate) fn new(
         shards: usize,
         at_least: u128,
-        keeper: Keeper,
+        keeper: StreamWriter,
     ) -> (Self, Vec<(String, watch::Receiver<()>)>) {
         let (mut ins, mut outs) = (Vec::new(), Vec::new());
         let mut names = keeper.shards();

@@ -1,5 +1,5 @@
-//! What API Gateway and Lambda let through to a region: requests a second with a burst, and so many at once. What is
-//! more is refused before any handler sees it, and leaves no usage line: as on AWS.
+//! Throttles a region as API Gateway and Lambda do: a rate with a burst, and a maximum concurrency. As on AWS, refused
+//! requests reach no handler and leave no usage line.
 
 use std::num::NonZeroU32;
 
@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::front::refusal;
 use crate::config::RuntimeSettings;
 
-/// Executions at once that an account has when nothing is reserved.
+/// An account's default concurrency on AWS, which applies without a reservation.
 const CONCURRENCY: u32 = 1_000;
 
 type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
@@ -23,20 +23,19 @@ type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as C
 #[derive(Debug)]
 pub(crate) struct Throttle<C: Clock = MonotonicClock> {
     rate: Limiter<C>,
-    places: Semaphore,
+    concurrency: Semaphore,
 }
 
-/// Why a request is not let through.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// Too many a second.
+    /// Too many requests per second.
     Rate,
-    /// Too many at once.
+    /// Too many concurrent requests.
     Concurrency,
 }
 
 impl Throttle {
-    /// What `runtime` says.
     pub(crate) fn new(runtime: &RuntimeSettings) -> Self {
         Self::with_clock(runtime, MonotonicClock)
     }
@@ -44,21 +43,21 @@ impl Throttle {
 
 impl<C: Clock> Throttle<C> {
     fn with_clock(runtime: &RuntimeSettings, clock: C) -> Self {
-        // The file has no zeros here; one would let through as little as there is.
+        // The configuration does not allow 0 here.
         let number = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         let quota =
             Quota::per_second(number(runtime.throttle_rate)).allow_burst(number(runtime.throttle_burst));
-        let places = runtime.reserved_concurrency.unwrap_or(CONCURRENCY);
+        let concurrency = runtime.reserved_concurrency.unwrap_or(CONCURRENCY);
         Self {
             rate: RateLimiter::direct_with_clock(quota, clock),
-            places: Semaphore::new(places.try_into().unwrap_or(Semaphore::MAX_PERMITS)),
+            concurrency: Semaphore::new(concurrency.try_into().unwrap_or(Semaphore::MAX_PERMITS)),
         }
     }
 
-    /// Lets a request through, which is over when its permit is dropped, or not.
+    /// Admits or refuses a request; it ends when its permit is dropped.
     pub(crate) fn pass(&self) -> Result<SemaphorePermit<'_>, Refused> {
         self.rate.check().map_err(|_until| Refused::Rate)?;
-        self.places.try_acquire().map_err(|_none_left| Refused::Concurrency)
+        self.concurrency.try_acquire().map_err(|_none_left| Refused::Concurrency)
     }
 }
 
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_at_once() {
+    fn concurrency_is_limited() {
         let (throttle, _clock) = throttle(1_000, 1_000, Some(2));
         let first = throttle.pass().expect("the first");
         let _second = throttle.pass().expect("the second");
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_refused_caller_is_told() {
+    fn refusals_have_status_and_headers_for_any_origin() {
         for (refused, status) in [(Refused::Rate, 429), (Refused::Concurrency, 503)] {
             let response = refused.response();
             assert_eq!(response.status().as_u16(), status);

@@ -10,14 +10,15 @@ use crate::aws::Home;
 use crate::config::Tiers;
 use crate::fs::{Replace, write_private};
 use crate::keys::change_tier;
-use crate::ui::output::{grouped, say};
+use crate::ui::format::counted;
+use crate::ui::output::print_note;
 
 /// File in the stores' folder: the limits at the last start, one per line, such as `startup 100000/month`.
 const FILE_NAME: &str = "tiers";
 
 /// Gives API keys the new limits of their tiers. The limits are saved afterwards, so that the next start completes one
 /// that was interrupted.
-pub(crate) async fn follow(folder: &Path, tiers: &Tiers, home: &Home) -> anyhow::Result<()> {
+pub(crate) async fn apply_changes(folder: &Path, tiers: &Tiers, home: &Home) -> anyhow::Result<()> {
     let file = folder.join(FILE_NAME);
     let before = match std::fs::read_to_string(&file) {
         Ok(text) => text,
@@ -26,7 +27,9 @@ pub(crate) async fn follow(folder: &Path, tiers: &Tiers, home: &Home) -> anyhow:
     };
     for (name, from) in before.lines().filter_map(read_line) {
         if tiers.find(name).is_none() {
-            say(&format!("tier `{name}` is no longer in regions.toml; its API keys keep their limits"));
+            print_note(&format!(
+                "tier `{name}` is no longer in regions.toml; its API keys keep their limits"
+            ));
         }
         let Some(tier) = tiers.find(name).filter(|tier| tier.limit != from) else { continue };
         let changed = change_tier(home, name, from, tier.limit, |_, _| ()).await;
@@ -34,10 +37,9 @@ pub(crate) async fn follow(folder: &Path, tiers: &Tiers, home: &Home) -> anyhow:
             .map_err(|error| anyhow::anyhow!(error))
             .with_context(|| format!("give the API keys of tier `{name}` its new limit"))?;
         if count > 0 {
-            let keys = if count == 1 { "API key" } else { "API keys" };
-            say(&format!(
-                "tier `{name}`: {} {keys} changed from {from} to {}",
-                grouped(count as u64),
+            print_note(&format!(
+                "tier `{name}`: {} changed from {from} to {}",
+                counted(count, "API key"),
                 tier.limit
             ));
         }

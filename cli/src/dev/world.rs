@@ -1,4 +1,4 @@
-//! Putting the world together, and taking it apart without losing a line.
+//! Starts the local service, and stops it without losing a usage line.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -18,26 +18,26 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::ahead::Publications;
 use super::alerts::AlertSink;
 use super::copies::{self, Table};
 use super::counting::Counting;
 use super::delivery::Handler;
 use super::front::CallerRule;
-use super::kept_for::{check_kept_for, store_file};
+use super::future_publications::Publications;
 use super::nearest::Point;
 use super::ports::listen;
 use super::replication::{Feed, Replication, Running, Writes};
-use super::serve::{Edge, EdgeTable, serve, told};
+use super::serve::{Edge, EdgeTable, serve, stopped};
+use super::state_owner::{check_owner, store_file};
 use super::store::RegionStore;
 use super::throttle::Throttle;
 use super::tiers;
 use crate::aws::Home;
 use crate::config::{Config, Region};
-use crate::fs::{narrow_all, private_folder};
+use crate::fs::{create_private_folder, restrict_tree};
 use crate::world::{RANDOM_BYTES, WorldFile, WorldKey, WorldRegion};
 
-/// How a world is to be.
+/// Options of the local service.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where state is kept; `None`: in memory only.
@@ -48,22 +48,22 @@ pub struct Options {
     pub caller: IpAddr,
     /// Whether a request may name its address in the header `ipgeo-simulate-address`.
     pub simulate_address: bool,
-    /// From a usage line to the stream.
+    /// Delay from a usage line to the stream.
     pub log_lag: Duration,
-    /// From home's access table to the other regions'.
+    /// Delay from home's access table to the other regions'.
     pub replication_lag: Duration,
     /// Shards of the stream.
     pub shards: usize,
-    /// Makes the stream repeat, cut and shuffle, from this seed.
+    /// Seed for stream faults: repeated, divided and shuffled batches.
     pub stream_faults: Option<u64>,
-    /// Whether a region lets through only as much as its API and function would.
+    /// Whether regions throttle as API Gateway and Lambda do.
     pub throttled: bool,
 }
 
-/// Why a world did not start.
+/// Why the local service did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Some ports are taken.
+pub(crate) enum StartError {
+    /// Some ports are in use.
     #[error(
         "{taken} in use; `ipgeo dev` needs ports {port} to {last}\n\
          help: pass another first port with `--port`, or `--port 0` for any free ports"
@@ -71,9 +71,9 @@ pub enum StartError {
     PortsInUse {
         /// The ports in use, with a verb.
         taken: String,
-        /// The first that is needed.
+        /// The first needed port.
         port: u16,
-        /// The last.
+        /// The last needed port.
         last: usize,
     },
     /// There are too few ports after the first.
@@ -82,11 +82,11 @@ pub enum StartError {
          help: pass `--port {highest}` or lower, or `--port 0` for any free ports"
     )]
     PortsBeyond {
-        /// The first.
+        /// The first port.
         port: u16,
-        /// How many are needed.
+        /// Number of needed ports.
         count: usize,
-        /// The highest that can be the first.
+        /// The highest possible first port.
         highest: usize,
     },
     /// Home's store is missing while the rest of the state is there.
@@ -106,21 +106,21 @@ pub enum StartError {
          API keys and usage",
         stores.display()
     )]
-    KeptForAnother {
+    StateOfAnotherService {
         /// `home` or `service`.
         what: &'static str,
-        /// As it was.
+        /// The recorded value.
         was: String,
-        /// As the file says.
+        /// The value in regions.toml.
         is: String,
         /// The folder.
         stores: PathBuf,
     },
 }
 
-/// A running world.
+/// The running local service.
 pub struct World {
-    /// Where everything is.
+    /// Its endpoints, as published in `world.json`.
     pub file: WorldFile,
     stop: watch::Sender<bool>,
     fronts: Vec<JoinHandle<()>>,
@@ -134,7 +134,7 @@ pub struct World {
 }
 
 impl World {
-    /// Starts every region; when this returns, all of them answer.
+    /// Starts every region; when this returns, all regions answer.
     pub async fn start(config: &Config, database: Arc<Database>, options: &Options) -> anyhow::Result<Self> {
         let (stop, _) = watch::channel(false);
         let (stop_stores, stores_stopped) = watch::channel(false);
@@ -143,19 +143,19 @@ impl World {
         let (feed, writes) = Feed::new(&config.service.access_table());
         let stores = open_stores(config, options, &key, &feed, &stores_stopped).await?;
         let home = home_index(config);
-        let (access, home_access, ledger) = make_tables(config, &stores, home, &key).await?;
+        let (access, home_access, ledger) = create_tables_everywhere(config, &stores, home, &key).await?;
         let published = Publications {
             home: stores[home].database.clone(),
             access: home_access.clone(),
             ledger: ledger.clone(),
             anonymous: config.tiers.anonymous,
         };
-        published.anew(Timestamp::now()).await?;
+        published.correct(Timestamp::now()).await?;
         let clock = tokio::spawn(published.watch());
 
         let replication = replicate(config, &stores, home, options.replication_lag, (feed, writes)).await?;
         if let Some(folder) = &options.stores {
-            tiers::follow(
+            tiers::apply_changes(
                 folder,
                 &config.tiers,
                 &Home { access: home_access.clone(), ledger: ledger.clone() },
@@ -175,13 +175,13 @@ impl World {
             throttle: options.throttled.then(|| Throttle::new(&region.runtime)),
         });
         let edges = edges.collect();
-        let file = world_file(config, &listeners, &stores, Some(counting.kept.clone()), key)?;
+        let file = world_file(config, &listeners, &stores, Some(counting.stream_folder.clone()), key)?;
         let rule = CallerRule { loopback_as: options.caller, simulate: options.simulate_address };
         let fronts = serve(edges, listeners, &database, rule, &stop);
         Ok(Self { file, stop, fronts, counting, clock, _folder: temporary, replication, stores, stop_stores })
     }
 
-    /// Stops: callers first, then what they left is counted, published and replicated, then the stores.
+    /// Stops the ports, then counts, publishes and replicates the pending usage, then stops the stores.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
         for front in self.fronts {
@@ -208,7 +208,7 @@ fn log_folder(options: &Options) -> anyhow::Result<(PathBuf, Option<tempfile::Te
     if let Some(folder) = &options.stores {
         return Ok((folder.clone(), None));
     }
-    let folder = tempfile::tempdir().context("make a folder for logs")?;
+    let folder = tempfile::tempdir().context("create a folder for logs")?;
     Ok((folder.path().to_owned(), Some(folder)))
 }
 
@@ -218,8 +218,8 @@ fn access_key(options: &Options) -> anyhow::Result<WorldKey> {
     fill_random(&mut random)?;
     let new = WorldKey::new(random);
     let Some(folder) = &options.stores else { return Ok(new) };
-    private_folder(folder).with_context(|| format!("create {}", folder.display()))?;
-    narrow_all(folder).with_context(|| format!("make {} private", folder.display()))?;
+    create_private_folder(folder).with_context(|| format!("create {}", folder.display()))?;
+    restrict_tree(folder).with_context(|| format!("make {} private", folder.display()))?;
     WorldKey::ensure(folder, new).context("make the access key of the stores")
 }
 
@@ -232,23 +232,22 @@ async fn open_stores(
     options: &Options,
     key: &WorldKey,
     feed: &Feed,
-    stopped: &watch::Receiver<bool>,
+    stop: &watch::Receiver<bool>,
 ) -> anyhow::Result<Vec<RegionStore>> {
     if let Some(folder) = &options.stores {
-        check_kept_for(folder, config)?;
+        check_owner(folder, config)?;
     }
     let mut stores = Vec::with_capacity(config.regions.len());
     for region in &config.regions {
         let file = options.stores.as_ref().map(|folder| store_file(folder, &region.name));
         let feed = (region.name == config.service.home).then(|| feed.clone());
-        stores.push(RegionStore::open(file.as_deref(), key, feed, told(stopped.clone())).await?);
+        stores.push(RegionStore::open(file.as_deref(), key, feed, stopped(stop.clone())).await?);
     }
     Ok(stores)
 }
 
-/// Makes the tables that are not there yet: every region's access table as its edge reads it, and home's two as home
-/// writes them.
-async fn make_tables(
+/// Creates missing tables. Returns every region's access table as its edge reads it, and home's tables as home writes them.
+async fn create_tables_everywhere(
     config: &Config,
     stores: &[RegionStore],
     home: usize,
@@ -260,7 +259,7 @@ async fn make_tables(
     for (region, store) in config.regions.iter().zip(stores) {
         let client = client(Some(&store.endpoint), &region.name, credentials(), Effort::Patient);
         create_access_table(&client, &access_name).await?;
-        copies::end_stream(&store.table(&access_name))?;
+        copies::disable_stream(&store.table(&access_name))?;
         let edge = Client::new(&Account::at(&store.endpoint, &region.name, credentials()), Effort::Patient)?;
         access.push(EdgeTable::new(edge, &access_name));
     }
@@ -289,11 +288,11 @@ async fn replicate(
         .map(|(region, store)| (region.name.clone(), store.table(&name)))
         .collect();
     let (_, home) = tables.remove(home);
-    let levelled = tokio::task::spawn_blocking(move || {
-        copies::level(&home, &tables)?;
+    let synchronised = tokio::task::spawn_blocking(move || {
+        copies::synchronise(&home, &tables)?;
         anyhow::Ok(Replication::new(home, tables, lag))
     });
-    levelled.await??.follow(feed, writes)
+    synchronised.await??.follow(feed, writes)
 }
 
 fn settings(config: &Config, region: &Region) -> Settings {

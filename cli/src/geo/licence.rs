@@ -1,140 +1,119 @@
-//! What a licence of geo data asks for, and whether it is kept. Pure.
+//! The terms of a geo data licence, and whether data meets them. Pure.
 
 use jiff::civil::Date;
-use serde::Serialize;
 
-/// What a licence asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
-    /// Whether a credit must be shown.
+pub(crate) struct Terms {
+    /// Whether attribution is required.
     pub credit: bool,
-    /// Days that a copy may be kept beyond its own date; none: for ever. `GeoLite`'s licence counts from the
-    /// release of a newer one, which follows within days: counting from the copy's own date is on the safe side.
-    pub keep_days: Option<i64>,
-    /// Whether the file may be given to others.
-    pub pass_on: bool,
+    /// Days that data may be used after its own date; `None`: no limit. `GeoLite`'s licence counts from the release of newer
+    /// data, days later: counting from the data's own date is on the safe side.
+    pub retention_days: Option<i64>,
+    /// Whether the file may be passed on to others.
+    pub redistributable: bool,
 }
 
-/// Days before a copy ends in which it is warned about.
+/// A warning is given this many days before data expires.
 const WARN_DAYS: i64 = 7;
 
 impl Terms {
-    /// The terms of a licence or a data set by its name; of one that is not known nothing is asked.
-    pub fn of(licence: &str, name: &str) -> Self {
+    /// The terms of a licence or data set, recognised by its name. An unknown one has no terms.
+    pub(crate) fn new(licence: &str, name: &str) -> Self {
         let text = format!("{licence} {name}").to_lowercase();
-        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        if says(&["geolite"]) {
-            return Self { credit: true, keep_days: Some(30), pass_on: false };
+        let contains = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        if contains(&["geolite"]) {
+            return Self { credit: true, retention_days: Some(30), redistributable: false };
         }
-        let credit = says(&["cc by", "cc-by", "creative commons attribution", "odbl", "open database"]);
-        let closed = says(&["proprietary", "commercial", "end user", "eula"]);
-        Self { credit, keep_days: None, pass_on: !closed }
+        let credit = contains(&["cc by", "cc-by", "creative commons attribution", "odbl", "open database"]);
+        let proprietary = contains(&["proprietary", "commercial", "end user", "eula"]);
+        Self { credit, retention_days: None, redistributable: !proprietary }
     }
 
-    /// The last day that a copy may be kept and served.
-    pub fn last_day(self, date: Date) -> Option<Date> {
-        self.keep_days.map(|days| date.saturating_add(jiff::Span::new().days(days)))
+    /// The last day that data may be stored and served.
+    pub(crate) fn last_day(self, date: Date) -> Option<Date> {
+        self.retention_days.map(|days| date.saturating_add(jiff::Span::new().days(days)))
     }
 }
 
-/// A copy of geo data, as it says of itself.
+/// Geo data as described by its metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Copy<'a> {
-    /// Its name.
+pub struct LicensedData<'a> {
     pub name: &'a str,
-    /// Its licence.
     pub licence: &'a str,
-    /// Its credit.
     pub attribution: &'a str,
-    /// Its date, `2026-06-05`.
+    /// `2026-06-05`.
     pub date: &'a str,
 }
 
-/// How a copy stands to its licence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "standing", rename_all = "kebab-case")]
-pub enum Standing {
-    /// All is well.
-    Kept,
-    /// It has no licence.
+/// Whether data meets its licence's terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LicenceStatus {
+    Met,
+    /// The data names no licence.
     Unnamed,
-    /// It must be gone soon.
     EndsSoon {
-        /// The last day.
         last_day: String,
     },
-    /// It must not be served any more.
+    /// The data must no longer be served.
     Ended {
-        /// The last day that it could be.
         last_day: String,
     },
-    /// It has no credit, and its licence asks for one.
+    /// The licence requires attribution, and the data has none.
     NoCredit,
-    /// Its date can't be read, and its licence counts days.
+    /// The licence limits the days of use, and the data has no valid date.
     NoDate,
 }
 
-/// Why geo data must not be served or given to the regions.
+/// Why geo data must not be served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LicenceError {
-    /// Its time is over.
     #[error(
-        "{name} of {date} may be used until {last_day}, says its licence; get a newer one: ipgeo geo fetch && ipgeo geo build"
+        "{name} of {date} has expired: its licence allowed use until {last_day}\n\
+         help: get newer data: ipgeo geo fetch && ipgeo geo build"
     )]
-    Ended {
-        /// The data.
-        name: String,
-        /// Its date.
-        date: String,
-        /// The last day.
-        last_day: String,
-    },
-    /// It lacks a credit.
+    Ended { name: String, date: String, last_day: String },
     #[error(
-        "the licence of {name} asks for a credit: set `attribution` in [geo] of regions.toml, and build it again"
+        "{name} has no attribution: its licence requires it\n\
+         help: set `attribution` in [geo] of regions.toml, then run `ipgeo geo build`"
     )]
-    NoCredit {
-        /// The data.
-        name: String,
-    },
-    /// It lacks a date.
-    #[error("{name} has no date, and its licence counts days: fetch and build it again")]
-    NoDate {
-        /// The data.
-        name: String,
-    },
+    NoCredit { name: String },
+    #[error(
+        "{name} has no date: its licence limits the days of use\n\
+         help: run `ipgeo geo fetch && ipgeo geo build`"
+    )]
+    NoDate { name: String },
 }
 
-/// How a copy stands on a day.
-pub fn standing(copy: Copy<'_>, today: Date) -> Standing {
-    let terms = Terms::of(copy.licence, copy.name);
-    if terms.credit && copy.attribution.trim().is_empty() {
-        return Standing::NoCredit;
+/// Whether data meets its licence on a day.
+pub(crate) fn licence_status(data: LicensedData<'_>, today: Date) -> LicenceStatus {
+    let terms = Terms::new(data.licence, data.name);
+    if terms.credit && data.attribution.trim().is_empty() {
+        return LicenceStatus::NoCredit;
     }
-    if terms.keep_days.is_some() {
-        let Ok(date) = copy.date.parse::<Date>() else { return Standing::NoDate };
-        let Some(last) = terms.last_day(date) else { return Standing::Kept };
+    if terms.retention_days.is_some() {
+        let Ok(date) = data.date.parse::<Date>() else { return LicenceStatus::NoDate };
+        let Some(last) = terms.last_day(date) else { return LicenceStatus::Met };
         let last_day = last.to_string();
         if today > last {
-            return Standing::Ended { last_day };
+            return LicenceStatus::Ended { last_day };
         }
         if today >= last.saturating_sub(jiff::Span::new().days(WARN_DAYS)) {
-            return Standing::EndsSoon { last_day };
+            return LicenceStatus::EndsSoon { last_day };
         }
     }
-    if copy.licence.trim().is_empty() { Standing::Unnamed } else { Standing::Kept }
+    if data.licence.trim().is_empty() { LicenceStatus::Unnamed } else { LicenceStatus::Met }
 }
 
-/// Whether a copy may be served on a day.
-pub fn may_serve(copy: Copy<'_>, today: Date) -> Result<(), LicenceError> {
-    let name = copy.name.to_owned();
-    match standing(copy, today) {
-        Standing::Ended { last_day } => {
-            Err(LicenceError::Ended { name, date: copy.date.to_owned(), last_day })
+/// Fails if the licence forbids serving the data on a day.
+pub(crate) fn may_serve(data: LicensedData<'_>, today: Date) -> Result<(), LicenceError> {
+    let name = data.name.to_owned();
+    match licence_status(data, today) {
+        LicenceStatus::Ended { last_day } => {
+            Err(LicenceError::Ended { name, date: data.date.to_owned(), last_day })
         }
-        Standing::NoCredit => Err(LicenceError::NoCredit { name }),
-        Standing::NoDate => Err(LicenceError::NoDate { name }),
-        Standing::Kept | Standing::Unnamed | Standing::EndsSoon { .. } => Ok(()),
+        LicenceStatus::NoCredit => Err(LicenceError::NoCredit { name }),
+        LicenceStatus::NoDate => Err(LicenceError::NoDate { name }),
+        LicenceStatus::Met | LicenceStatus::Unnamed | LicenceStatus::EndsSoon { .. } => Ok(()),
     }
 }
 
@@ -143,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_licences_ask_for() {
+    fn terms_by_licence_and_name() {
         let table = [
             ("CC BY 4.0", "DB-IP City Lite", (true, None, true)),
             ("GeoLite End User License Agreement", "GeoLite City", (true, Some(30), false)),
@@ -154,30 +133,44 @@ mod tests {
             ("Vendor EULA", "City", (false, None, false)),
         ];
         for (licence, name, expected) in table {
-            let terms = Terms::of(licence, name);
-            assert_eq!((terms.credit, terms.keep_days, terms.pass_on), expected, "{licence} {name}");
+            let terms = Terms::new(licence, name);
+            assert_eq!(
+                (terms.credit, terms.retention_days, terms.redistributable),
+                expected,
+                "{licence} {name}"
+            );
         }
     }
 
     #[test]
-    fn how_a_copy_stands() {
-        let copy = |licence, attribution, date| Copy { name: "GeoLite", licence, attribution, date };
+    fn status_by_licence_and_day() {
+        let copy = |licence, attribution, date| LicensedData { name: "GeoLite", licence, attribution, date };
         let lite = copy("GeoLite EULA", "MaxMind", "2026-11-01");
-        let ends = |last: &str| Standing::EndsSoon { last_day: last.into() };
+        let ends = |last: &str| LicenceStatus::EndsSoon { last_day: last.into() };
         let table = [
-            (lite, "2026-11-20", Standing::Kept, true),
+            (lite, "2026-11-20", LicenceStatus::Met, true),
             (lite, "2026-11-24", ends("2026-12-01"), true),
             (lite, "2026-12-01", ends("2026-12-01"), true),
-            (lite, "2026-12-02", Standing::Ended { last_day: "2026-12-01".into() }, false),
-            (copy("GeoLite EULA", " ", "2026-11-01"), "2026-11-02", Standing::NoCredit, false),
-            (copy("GeoLite EULA", "MaxMind", "?"), "2026-11-02", Standing::NoDate, false),
-            (Copy { name: "x", ..copy("", "", "2020-01-01") }, "2026-11-02", Standing::Unnamed, true),
-            (Copy { name: "x", ..copy("CC BY 4.0", "x", "2020-01-01") }, "2026-11-02", Standing::Kept, true),
+            (lite, "2026-12-02", LicenceStatus::Ended { last_day: "2026-12-01".into() }, false),
+            (copy("GeoLite EULA", " ", "2026-11-01"), "2026-11-02", LicenceStatus::NoCredit, false),
+            (copy("GeoLite EULA", "MaxMind", "?"), "2026-11-02", LicenceStatus::NoDate, false),
+            (
+                LicensedData { name: "x", ..copy("", "", "2020-01-01") },
+                "2026-11-02",
+                LicenceStatus::Unnamed,
+                true,
+            ),
+            (
+                LicensedData { name: "x", ..copy("CC BY 4.0", "x", "2020-01-01") },
+                "2026-11-02",
+                LicenceStatus::Met,
+                true,
+            ),
         ];
-        for (copy, today, expected, served) in table {
+        for (data, today, expected, served) in table {
             let today = today.parse().expect("a date");
-            assert_eq!(standing(copy, today), expected, "{copy:?} on {today}");
-            assert_eq!(may_serve(copy, today).is_ok(), served, "{copy:?} on {today}");
+            assert_eq!(licence_status(data, today), expected, "{data:?} on {today}");
+            assert_eq!(may_serve(data, today).is_ok(), served, "{data:?} on {today}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where the geo databases come from and what their licences ask for.
+//! Geo data: its sources and the terms of its licences.
 
-pub mod licence;
-pub mod sources;
+pub(crate) mod licence;
+pub(crate) mod sources;

@@ -1,50 +1,47 @@
-//! Naming an API key without writing it: by its hash, the beginning of it, its hint or its last four.
+//! Selects an API key without the key itself: by its hash or a prefix of it, its hint, or its last four characters. A
+//! secret typed as an argument is refused, and never repeated in a message.
 
 use ipgeo_contract::{Identity, KeyRecord, foreign_key_hash};
 
 use super::secret::is_api_key;
 
-/// Characters of a hash that are enough to try.
+/// Minimum length of a hash prefix.
 const HASH_CHARS_MIN: usize = 8;
 
-/// Why no API key was chosen.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChooseError {
-    /// Somebody typed an API key.
+pub(crate) enum ChooseError {
+    /// The text is an API key.
     #[error(
-        "that is an API key itself: it is in your shell's history now. Name it by its hint or hash, or give it on \
-         standard input with `-`; consider `ipgeo keys rotate`"
+        "this is the API key itself, and it is now in your shell's history\nhelp: name it by its hint or hash, or pass it on \
+         standard input with `-`; rotate it with `ipgeo keys rotate`"
     )]
     Secret,
-    /// Nothing fits.
-    #[error("no API key is named `{0}`; `ipgeo keys list` shows hints and hashes")]
+    #[error("no API key matches `{0}`\nhelp: `ipgeo keys list` shows hints and hashes")]
     None(String),
-    /// Several fit.
-    #[error("`{text}` names {count} API keys: {list}; name one by more of its hash", count = .found.len(), list = .found.join(", "))]
+    #[error("`{text}` matches {count} API keys: {list}\nhelp: use a longer prefix of the hash", count = .found.len(), list = .found.join(", "))]
     Several {
-        /// What was typed.
         text: String,
-        /// `hint (beginning of the hash)` of each.
+        /// `hint (prefix of the hash)` of each.
         found: Vec<String>,
     },
 }
 
-/// The one API key that a text names.
-pub fn choose<'a>(
+/// Selects the one API key that matches `text`.
+pub(crate) fn choose<'a>(
     text: &str,
     keys: &'a [(Identity, KeyRecord)],
 ) -> Result<&'a (Identity, KeyRecord), ChooseError> {
     let hash = foreign_key_hash(text).map(|hash| Identity::key(&hash));
-    let is_one = || keys.iter().any(|(identity, _)| Some(identity) == hash.as_ref());
-    if is_api_key(text) || is_one() {
+    let is_foreign_key = || keys.iter().any(|(identity, _)| Some(identity) == hash.as_ref());
+    if is_api_key(text) || is_foreign_key() {
         return Err(ChooseError::Secret);
     }
-    let names = |(identity, record): &&'a (Identity, KeyRecord)| {
+    let matches = |(identity, record): &&'a (Identity, KeyRecord)| {
         let by_hash = text.len() >= HASH_CHARS_MIN && identity.name().starts_with(text);
         let last_four = record.hint.rsplit('…').next();
         by_hash || record.hint == text || last_four == Some(text)
     };
-    let found: Vec<&(Identity, KeyRecord)> = keys.iter().filter(names).collect();
+    let found: Vec<&(Identity, KeyRecord)> = keys.iter().filter(matches).collect();
     match found.as_slice() {
         [] => Err(ChooseError::None(text.to_owned())),
         [one] => Ok(one),
@@ -60,28 +57,18 @@ pub fn choose<'a>(
 
 #[cfg(test)]
 mod tests {
-    use ipgeo_contract::{ApiKey, Limit, Status, Window};
+    use ipgeo_contract::ApiKey;
 
+    use super::super::testing::key_record;
     use super::*;
 
     fn key(hash: &str, hint: &str) -> (Identity, KeyRecord) {
-        let record = KeyRecord {
-            owner: "acme".into(),
-            tier: "startup".into(),
-            limit: Limit { calls: 1, window: Window::Day },
-            status: Status::Active,
-            expires: None,
-            sites: vec![],
-            networks: vec![],
-            hint: hint.into(),
-            created: jiff::Timestamp::UNIX_EPOCH,
-            published: None,
-        };
+        let record = KeyRecord { hint: hint.into(), ..key_record("1/day") };
         (format!("key#{hash}").parse().expect("an identity"), record)
     }
 
     #[test]
-    fn one_is_named_or_the_reason_is_told() {
+    fn one_api_key_matches_or_the_error_says_why() {
         let keys = [
             key(&"a".repeat(64), "ipg_…x3Kq"),
             key(&format!("{}b", "a".repeat(63)), "ipg_…Zz09"),

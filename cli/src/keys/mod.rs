@@ -1,4 +1,6 @@
-//! API keys as their operator handles them: pure but for the trait that stores them.
+//! API keys as the operator manages them: parsing what is typed, selecting and filtering keys, rotation, import and export.
+//! `cmd/keys` and the deploy use it; the store is a trait, so everything here runs without AWS. API keys themselves are
+//! never stored or printed: only hashes and hints are.
 
 mod choose;
 mod filter;
@@ -10,18 +12,19 @@ mod secret;
 mod spec;
 mod store;
 mod storing;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tiers;
 mod transfer;
 
-pub use choose::{ChooseError, choose};
-pub use filter::{Filtered, KeyFilter};
+pub(crate) use choose::{ChooseError, choose};
+pub(crate) use filter::KeyFilter;
 pub(crate) use owner::parse_owner;
-pub use owner::{OwnerError, check_owner, repaired_owner};
-pub use rotation::{RotationError, check_rotation};
+pub(crate) use rotation::check_rotation;
 pub(crate) use secret::parse_site;
 pub(crate) use spec::parse_quota;
-pub use spec::{Expiry, Grace, SpecError, parse_expiry, parse_grace, parse_since, tier_of};
+pub(crate) use spec::{Grace, find_tier, parse_expiry, parse_grace, parse_since};
 pub use store::KeyStore;
-pub use storing::{StoringError, store_all};
-pub use tiers::change_tier;
-pub use transfer::{ImportFaults, ImportPlan, Imported, TransferRow, export_rows, plan_import, read_csv};
+pub(crate) use storing::store_all;
+pub(crate) use tiers::change_tier;
+pub(crate) use transfer::{ImportProblems, export_rows, plan_import, read_csv};

@@ -1,43 +1,33 @@
-//! Which API keys may be rotated: rotating one that is refused would create another that is refused.
+//! Which API keys can be rotated. The new key copies the old one's settings, so rotating a refused key would create
+//! another refused key; each error says what to do instead.
 
 use ipgeo_contract::{Identity, KeyRecord, Status};
 use jiff::Timestamp;
 
-/// Why an API key can't be rotated, and what to do.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RotationError {
-    /// It is revoked.
-    #[error("{0} is revoked, which is permanent; create a new API key with `ipgeo keys create`")]
+pub(crate) enum RotationError {
+    #[error("{0} is revoked, which is permanent\nhelp: create a new API key with `ipgeo keys create`")]
     Revoked(String),
-    /// It is disabled.
-    #[error("{0} is disabled, and its successor would be too; run `ipgeo keys enable {0}` first")]
+    #[error("{0} is disabled, and its successor would be too\nhelp: run `ipgeo keys enable {0}` first")]
     Disabled(String),
-    /// It was already rotated.
     #[error(
-        "{hint} was already rotated: its successor has the hash {successor}, and {hint} is in its grace period; rotate the successor: \
-         `ipgeo keys rotate {successor}`"
+        "{hint} was already rotated and is in its grace period; its successor has the hash {successor}\nhelp: rotate the \
+         successor: `ipgeo keys rotate {successor}`"
     )]
     Superseded {
-        /// Its hint.
         hint: String,
-        /// The beginning of its successor's hash.
+        /// Prefix of the successor's hash.
         successor: String,
     },
-    /// It has expired.
     #[error(
-        "{hint} expired at {at}, and its successor would be expired too; extend it first: \
+        "{hint} expired at {at}, and its successor would be expired too\nhelp: extend it first with \
          `ipgeo keys update {hint} --expires 90d`, or --never"
     )]
-    Expired {
-        /// Its hint.
-        hint: String,
-        /// When.
-        at: String,
-    },
+    Expired { hint: String, at: String },
 }
 
-/// Checks whether an API key may be rotated; `successor`: the one that it was rotated to earlier.
-pub fn check_rotation(
+/// Checks whether an API key can be rotated. `successor`: the key that it was rotated to earlier.
+pub(crate) fn check_rotation(
     record: &KeyRecord,
     successor: Option<&Identity>,
     now: Timestamp,
@@ -60,12 +50,11 @@ pub fn check_rotation(
 
 #[cfg(test)]
 mod tests {
-    use ipgeo_contract::{Limit, Window};
-
+    use super::super::testing::key_record;
     use super::*;
 
     #[test]
-    fn a_rotation_that_would_give_a_dead_api_key_is_refused_with_its_remedy() {
+    fn rotating_a_refused_api_key_fails_with_its_remedy() {
         let now: Timestamp = "2026-11-24T12:00:00Z".parse().expect("a timestamp");
         let at = |text: &str| Some(text.parse::<Timestamp>().expect("a timestamp"));
         let other: Identity = format!("key#{}", "ab".repeat(32)).parse().expect("an identity");
@@ -79,22 +68,11 @@ mod tests {
             (Status::Disabled, None, Some(&other), "keys enable ipg_…x3Kq"),
             (Status::Revoked, None, None, "keys create"),
         ];
-        for (status, expires, successor, says) in table {
-            let record = KeyRecord {
-                owner: "acme".into(),
-                tier: "startup".into(),
-                limit: Limit { calls: 1, window: Window::Day },
-                status,
-                expires,
-                sites: vec![],
-                networks: vec![],
-                hint: "ipg_…x3Kq".into(),
-                created: Timestamp::UNIX_EPOCH,
-                published: None,
-            };
-            let told = check_rotation(&record, successor, now)
+        for (status, expires, successor, expected) in table {
+            let record = KeyRecord { status, expires, ..key_record("1/day") };
+            let text = check_rotation(&record, successor, now)
                 .map_or_else(|error| error.to_string(), |()| "ok".into());
-            assert!(told.contains(says), "{status:?} {expires:?}: {told}");
+            assert!(text.contains(expected), "{status:?} {expires:?}: {text}");
         }
     }
 }

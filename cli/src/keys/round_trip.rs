@@ -1,14 +1,16 @@
-//! Tests: every stored record survives export and import, and no column of an import leaks an API key.
+//! Tests of export and import together: every stored record survives both, a repeated import changes nothing, and no
+//! column of an import leaks an API key.
 
 use std::collections::HashMap;
 
-use ipgeo_contract::{ApiKey, Identity, KeyHash, KeyRecord, Limit, Status, Window};
+use ipgeo_contract::{ApiKey, Identity, KeyHash, KeyRecord, Limit, PROBE_TIER, Status, Window};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::{export_rows, plan_import, read_csv, repaired_owner};
+use super::owner::repair_owner;
+use super::transfer::{ImportPlan, ImportedKey, export_rows, plan_import, read_csv};
 use crate::config::{Config, parse};
-use crate::ui::output::{Format, rows};
+use crate::ui::output::{Format, format_rows};
 
 fn config() -> Config {
     let compat = "[compat]\nforeign_api_keys = true\n";
@@ -19,11 +21,15 @@ fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().expect("a timestamp")
 }
 
-fn faults(csv: &str) -> String {
-    read_csv(csv.as_bytes(), &config(), now()).expect_err("faults").of("k.csv")
+fn problems(csv: &str) -> String {
+    read_csv(csv.as_bytes(), &config(), now()).expect_err("problems").report("k.csv")
 }
 
-/// Any record that a store may hold; times are in milliseconds.
+fn read(csv: &str) -> Vec<ImportedKey> {
+    read_csv(csv.as_bytes(), &config(), now()).expect("no problems")
+}
+
+/// Any record that may be stored; times are in milliseconds.
 fn any_record() -> impl Strategy<Value = KeyRecord> {
     let owner =
         prop_oneof!["\\PC{0,12}", "[=+@\\-' ,\";\t\r\na-z]{0,12}", "[a-zä]{150,300}", Just(String::new())];
@@ -63,23 +69,23 @@ proptest! {
         let stored: HashMap<Identity, KeyRecord> =
             records.iter().map(|(bytes, record)| (Identity::key(&hash(bytes)), record.clone())).collect();
         let exported = export_rows(stored.clone().into_iter().collect());
-        let csv = rows(Format::Csv, &[], &exported, |_| Vec::new()).expect("CSV");
-        let imported = read_csv(csv.as_bytes(), &config(), now()).map_err(|faults| faults.of("k.csv"));
+        let csv = format_rows(Format::Csv, &[], &exported, |_| Vec::new()).expect("CSV");
+        let imported = read_csv(csv.as_bytes(), &config(), now()).map_err(|problems| problems.report("k.csv"));
         let imported = imported.map_err(TestCaseError::fail)?;
         prop_assert_eq!(imported.len(), stored.len());
         for one in &imported {
             let before = &stored[&one.identity];
-            let owner = repaired_owner(&before.owner, None).into_owned();
+            let owner = repair_owner(&before.owner, None).into_owned();
             prop_assert_eq!(&one.record, &KeyRecord { owner, ..before.clone() });
         }
         // Importing into the same store changes nothing; into an empty one, it restores everything.
-        prop_assert_eq!(plan_import(imported.clone(), &stored).map_err(|f| TestCaseError::fail(f.of("k.csv")))?.new.len(), 0);
+        prop_assert_eq!(plan_import(imported.clone(), &stored).map_err(|p| TestCaseError::fail(p.report("k.csv")))?.new.len(), 0);
         prop_assert_eq!(plan_import(imported, &HashMap::new()).expect("a plan").new.len(), stored.len());
     }
 }
 
 #[test]
-fn a_hint_is_derived_and_never_a_text_of_the_file() {
+fn a_hint_is_derived_and_never_copied_from_the_file() {
     let key = ApiKey::generate("ipg", |bytes| bytes.fill(3)).expect("an API key");
     let (text, hash) = (key.expose(), key.hash());
     let foreign = "sk_live_51aBcDeFgHiJ";
@@ -91,9 +97,9 @@ fn a_hint_is_derived_and_never_a_text_of_the_file() {
         format!("hash,hint,owner,tier\n{hash},{},acme,startup\n", "x".repeat(5_000)),
     ];
     for csv in &refused {
-        let told = faults(csv);
-        assert!(told.starts_with("k.csv:2: `hint` is shown in plain text"), "{told}");
-        assert!(!told.contains(text) && !told.contains(foreign), "{told}");
+        let report = problems(csv);
+        assert!(report.starts_with("k.csv:2: `hint` is shown in plain text"), "{report}");
+        assert!(!report.contains(text) && !report.contains(foreign), "{report}");
     }
     let taken = [
         (format!("api_key,hint,owner,tier\n{text},{},acme,startup\n", key.hint()), key.hint()),
@@ -102,7 +108,7 @@ fn a_hint_is_derived_and_never_a_text_of_the_file() {
         (format!("hash,owner,tier\n{hash},acme,startup\n"), format!("sha256 {}", &hash.to_string()[..8])),
     ];
     for (csv, hint) in taken {
-        let read = read_csv(csv.as_bytes(), &config(), now()).expect("sound");
+        let read = read(&csv);
         assert_eq!(read[0].record.hint, hint, "{csv}");
     }
 }
@@ -125,8 +131,8 @@ fn an_api_key_in_the_wrong_column_is_neither_stored_nor_printed() {
             format!("hash,owner,tier,networks\n{hash},acme,startup,{secret}\n"),
         ];
         for csv in files {
-            let told = faults(&csv);
-            assert!(!told.contains(secret), "{csv}\n{told}");
+            let report = problems(&csv);
+            assert!(!report.contains(secret), "{csv}\n{report}");
         }
     }
     let (text, foreign) = (key.expose(), "sk_live_51aBcDeFgHiJ");
@@ -136,7 +142,44 @@ fn an_api_key_in_the_wrong_column_is_neither_stored_nor_printed() {
         format!("api_key,owner,tier\n{foreign},{foreign},startup\n"),
         format!("api_key,owner,tier\n{foreign},acme {foreign},startup\n"),
     ] {
-        let told = faults(&csv);
-        assert!(told.contains("must not contain an API key") && !told.contains(text), "{csv}\n{told}");
+        let report = problems(&csv);
+        assert!(report.contains("must not contain an API key") && !report.contains(text), "{csv}\n{report}");
     }
+}
+
+#[test]
+fn an_import_of_an_export_changes_nothing() {
+    let text = format!(
+        "hash,owner,tier,limit,status,expires,sites,networks,created\n\
+         {},acme,startup,50k/day,disabled,2027-01-31T00:00:00Z,*.acme.test,203.0.113.0/24,2026-01-01T00:00:00Z\n\
+         {},b,business,,,,,,\n",
+        "0a".repeat(32),
+        "0b".repeat(32),
+    );
+    let first = read(&text);
+    let keys: Vec<(Identity, KeyRecord)> =
+        first.iter().map(|one| (one.identity.clone(), one.record.clone())).collect();
+    let rows_exported = export_rows(keys.clone());
+    let exported = format_rows(Format::Csv, &[], &rows_exported, |_| vec![]).expect("CSV");
+    let again = read(&exported);
+    let records = |rows: &[ImportedKey]| rows.iter().map(|row| row.record.clone()).collect::<Vec<_>>();
+    assert_eq!(records(&again), records(&first));
+
+    let known: HashMap<_, _> = keys.into_iter().collect();
+    assert_eq!(plan_import(again.clone(), &HashMap::new()).expect("a plan").new.len(), 2);
+    assert_eq!(plan_import(again.clone(), &known), Ok(ImportPlan { new: vec![], known: 2 }));
+    let other = exported.replace("business", "startup").replace("2500000/month", "100000/month");
+    let report = plan_import(read(&other), &known).expect_err("a problem").report("k.csv");
+    assert_eq!(
+        report,
+        "k.csv:3: sha256 0b0b0b0b already exists with a different tier; change it with `ipgeo keys update`\n\
+         1 problem in k.csv; nothing was written"
+    );
+}
+
+#[test]
+fn the_probes_api_key_is_not_exported() {
+    let mut rows = read(&format!("hash,owner,tier\n{},a,startup\n", "0a".repeat(32)));
+    rows[0].record.tier = PROBE_TIER.to_owned();
+    assert!(export_rows(vec![(rows[0].identity.clone(), rows[0].record.clone())]).is_empty());
 }

@@ -1,4 +1,5 @@
-//! Detects text that may be an API key and keeps it out of everything that is stored or printed.
+//! Detects text that may be an API key, and keeps it out of everything that is stored or printed: owners, sites, and error
+//! messages about a cell of a CSV file.
 
 use ipgeo_contract::{ApiKey, ApiKeyError, KeyHash, SitePattern, foreign_key_hash};
 
@@ -11,15 +12,15 @@ pub(super) fn is_api_key(text: &str) -> bool {
 }
 
 /// Whether a text to be stored in plain text contains an API key: one in ipgeo's format, or the one with this hash.
-pub(super) fn holds_api_key(text: &str, hash: Option<&KeyHash>) -> bool {
+pub(super) fn contains_api_key(text: &str, hash: Option<&KeyHash>) -> bool {
     let is_key = |word: &str| is_api_key(word) || (hash.is_some() && foreign_key_hash(word).as_ref() == hash);
     is_key(text)
         || text.split_whitespace().any(is_key)
         || text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(is_key)
 }
 
-/// Removes what may be an API key from an error message about `text`.
-pub(super) fn without_runs_of(text: &str, message: &str) -> String {
+/// Shortens what may be an API key in an error message about `text`.
+pub(super) fn redact(text: &str, message: &str) -> String {
     let part = |c: char| c.is_ascii_alphanumeric() || "_-+=~".contains(c);
     let runs = text.split(|c| !part(c)).filter(|run| run.len() >= RUN_CHARS_MIN);
     runs.fold(message.to_owned(), |message, run| message.replace(run, &format!("{}…", &run[..2])))
@@ -27,7 +28,7 @@ pub(super) fn without_runs_of(text: &str, message: &str) -> String {
 
 /// Parses a site pattern from a flag or a CSV cell.
 pub(crate) fn parse_site(text: &str) -> Result<SitePattern, String> {
-    if holds_api_key(text, None) {
+    if contains_api_key(text, None) {
         return Err("a site must not contain an API key: sites are stored and shown in plain text".to_owned());
     }
     text.parse::<SitePattern>().map_err(|error| error.to_string())
@@ -38,23 +39,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_api_key_is_known_wherever_it_stands() {
+    fn an_api_key_is_found_anywhere_in_a_text() {
         let key = ApiKey::generate("ipg", |bytes| bytes.fill(5)).expect("an API key");
         let misprint = format!("{}!", &key.expose()[..key.expose().len() - 1]).replace('!', "é");
         let foreign = "a1b2c3d4-e5f6/0718";
         let hash = foreign_key_hash(foreign);
         for text in [key.expose(), &format!("x={};", key.expose()), foreign, &format!("acme {foreign} eu")] {
-            assert!(holds_api_key(text, hash.as_ref()), "{text}");
+            assert!(contains_api_key(text, hash.as_ref()), "{text}");
         }
         for text in ["", "acme", "a1b2c3d4-e5f6/0719", "ipg_…x3Kq", &misprint] {
-            assert!(!holds_api_key(text, hash.as_ref()), "{text}");
+            assert!(!contains_api_key(text, hash.as_ref()), "{text}");
         }
-        assert!(parse_site(key.expose()).is_err_and(|told| !told.contains(key.expose())));
+        assert!(parse_site(key.expose()).is_err_and(|error| !error.contains(key.expose())));
         assert!(parse_site("*.example.com").is_ok());
     }
 
     #[test]
-    fn a_message_keeps_no_long_run_of_its_text() {
+    fn a_message_repeats_no_long_run_of_its_text() {
         for (text, message, expected) in [
             ("sk_live_51aBcDeFgHiJ", "no tier `sk_live_51aBcDeFgHiJ`", "no tier `sk…`"),
             ("statrup", "no tier `statrup`; is it `startup`?", "no tier `statrup`; is it `startup`?"),
@@ -64,7 +65,7 @@ mod tests {
                 "`2027-13-45T00:00:00Z` is no time",
             ),
         ] {
-            assert_eq!(without_runs_of(text, message), expected);
+            assert_eq!(redact(text, message), expected);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What an operator writes about an API key: tiers, quotas, dates.
+//! Parses what an operator types: tiers, quotas, durations, dates and times. Flags and CSV cells use the same parsers, so
+//! a text means the same everywhere.
 
 use ipgeo_contract::{Limit, Number};
 use jiff::civil::{self, Date};
@@ -8,32 +9,28 @@ use crate::config::{Tier, Tiers, suggestion};
 
 /// The longest duration in days: a hundred years.
 const DAYS_MAX: u64 = 36_500;
-/// The last day whose end can be represented as a timestamp.
+/// The last day whose end fits in a timestamp.
 const LAST_DAY: &str = "9999-12-29";
 
-/// A moment of expiry.
-pub type Expiry = Timestamp;
-/// How long the old API key lives on after a rotation.
-pub type Grace = SignedDuration;
+/// The instant from which an API key is refused.
+pub(crate) type Expiry = Timestamp;
+/// How long the old API key stays valid after a rotation.
+pub(crate) type Grace = SignedDuration;
 
-/// Why a text is not what was asked for.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SpecError {
-    /// No such tier.
-    #[error("there is no tier `{name}` in regions.toml; there are {known}{hint}")]
+pub(crate) enum SpecError {
+    #[error("unknown tier `{name}`; regions.toml has {known}{hint}")]
     Tier {
-        /// What was written.
         name: String,
-        /// The tiers that there are.
+        /// The tiers in regions.toml.
         known: String,
         /// `; did you mean …?`, or nothing.
         hint: String,
     },
-    /// The anonymous tier has no API keys.
-    #[error("callers of the tier `anonymous` have no API key; name another tier")]
+    #[error("callers of the tier `anonymous` have no API key; choose another tier")]
     Anonymous,
     /// Not a duration or date.
-    #[error("`{0}` is not a time; write `90d`, `12h`, `2027-01-31` or `2027-01-31T12:00:00Z`")]
+    #[error("`{0}` is not a valid time; use `90d`, `12h`, `2027-01-31` or `2027-01-31T12:00:00Z`")]
     Time(String),
     /// A date or time that does not exist.
     #[error("`{0}` is not a valid date")]
@@ -46,19 +43,19 @@ pub enum SpecError {
     /// A duration above the maximum.
     #[error("`{0}` is too long: the longest duration is {DAYS_MAX}d")]
     TooLong(String),
-    /// A moment that is not yet.
+    /// Not a past time.
     #[error("`{0}` is in the future")]
     Future(String),
-    /// A time that is not in the future.
+    /// Not a future time.
     #[error("`{0}` is not in the future")]
     Past(String),
     /// Not a duration.
-    #[error("`{0}` is not a duration; write `7d`, `12h`, `30m`, or `0` for at once")]
+    #[error("`{0}` is not a valid duration; use `7d`, `12h`, `30m`, or `0` for immediately")]
     Duration(String),
 }
 
-/// The limit of a tier by name.
-pub fn tier_of<'a>(name: &str, tiers: &'a Tiers) -> Result<&'a Tier, SpecError> {
+/// Finds a tier by name.
+pub(crate) fn find_tier<'a>(name: &str, tiers: &'a Tiers) -> Result<&'a Tier, SpecError> {
     if name == "anonymous" {
         return Err(SpecError::Anonymous);
     }
@@ -108,8 +105,8 @@ fn instant(text: &str) -> Result<Timestamp, SpecError> {
     })
 }
 
-/// From when on an API key is refused: a duration from now, a day (its end, UTC), or an instant.
-pub fn parse_expiry(text: &str, now: Timestamp) -> Result<Expiry, SpecError> {
+/// Parses an expiry: a duration from now, a day (its end, UTC), or an instant.
+pub(crate) fn parse_expiry(text: &str, now: Timestamp) -> Result<Expiry, SpecError> {
     let late = || SpecError::TooLate(text.to_owned());
     let expiry = if let Some(duration) = duration(text) {
         now.checked_add(duration?).map_err(|_| late())?
@@ -122,8 +119,8 @@ pub fn parse_expiry(text: &str, now: Timestamp) -> Result<Expiry, SpecError> {
     if expiry > now { Ok(expiry) } else { Err(SpecError::Past(text.to_owned())) }
 }
 
-/// Since when: a duration before now, a day (its beginning, UTC), or an instant; never in the future.
-pub fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, SpecError> {
+/// Parses a start time: a duration before now, a day (its start, UTC), or an instant; not in the future.
+pub(crate) fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, SpecError> {
     let bad = || SpecError::Time(text.to_owned());
     let since = if let Some(duration) = duration(text) {
         now.checked_sub(duration?).map_err(|_| bad())?
@@ -136,15 +133,15 @@ pub fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, SpecError> {
     if since <= now { Ok(since) } else { Err(SpecError::Future(text.to_owned())) }
 }
 
-/// How long the old API key lives on.
-pub fn parse_grace(text: &str) -> Result<Grace, SpecError> {
+/// Parses a grace period.
+pub(crate) fn parse_grace(text: &str) -> Result<Grace, SpecError> {
     if text == "0" {
         return Ok(SignedDuration::ZERO);
     }
     duration(text).unwrap_or_else(|| Err(SpecError::Duration(text.to_owned())))
 }
 
-/// A limit as an operator writes it; kept here so that every verb reads it alike.
+/// Parses a limit.
 pub(crate) fn parse_quota(text: &str) -> Result<Limit, String> {
     text.parse::<Limit>().map_err(|error| error.to_string())
 }
@@ -154,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_as_people_write_them() {
+    fn times_are_parsed_in_every_form() {
         let now: Timestamp = "2026-11-24T12:00:00Z".parse().expect("a timestamp");
         let table = [
             ("90d", Ok("2027-02-22T12:00:00Z")),
@@ -213,36 +210,33 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_no_program_holds_is_refused_in_the_right_words() {
+    fn a_time_too_far_in_the_future_is_refused() {
         let now: Timestamp = "2026-11-24T12:00:00Z".parse().expect("a timestamp");
-        let told = parse_expiry("9999-12-31", now).expect_err("too late").to_string();
+        let error = parse_expiry("9999-12-31", now).expect_err("too late").to_string();
         assert_eq!(
-            told,
+            error,
             "`9999-12-31` is too far in the future: the latest time is 9999-12-29; omit it for an API key that does not expire"
         );
     }
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_answered_without_panic(text in "\\PC{0,25}|[0-9TZ:+.dhms-]{0,25}|[09]{4}-[0-9]{2}-[0-9]{2}") {
+        fn no_text_panics(text in "\\PC{0,25}|[0-9TZ:+.dhms-]{0,25}|[09]{4}-[0-9]{2}-[0-9]{2}") {
             let now = Timestamp::UNIX_EPOCH;
-            let _told = (parse_expiry(&text, now), parse_since(&text, now), parse_grace(&text));
+            let _results = (parse_expiry(&text, now), parse_since(&text, now), parse_grace(&text));
         }
     }
 
     #[test]
-    fn a_tier_must_be_one_of_the_file() {
+    fn a_tier_must_be_in_regions_toml() {
         let limit: Limit = "5/day".parse().expect("a limit");
         let tiers = Tiers {
             anonymous: crate::config::Anonymous { limit, site_limit: limit },
             paid: vec![Tier { name: "startup".into(), limit }],
         };
-        assert_eq!(tier_of("startup", &tiers).map(|tier| tier.limit), Ok(limit));
-        assert_eq!(tier_of("anonymous", &tiers), Err(SpecError::Anonymous));
-        let told = tier_of("statrup", &tiers).expect_err("unknown").to_string();
-        assert_eq!(
-            told,
-            "there is no tier `statrup` in regions.toml; there are `startup`; did you mean `startup`?"
-        );
+        assert_eq!(find_tier("startup", &tiers).map(|tier| tier.limit), Ok(limit));
+        assert_eq!(find_tier("anonymous", &tiers), Err(SpecError::Anonymous));
+        let error = find_tier("statrup", &tiers).expect_err("unknown").to_string();
+        assert_eq!(error, "unknown tier `statrup`; regions.toml has `startup`; did you mean `startup`?");
     }
 }

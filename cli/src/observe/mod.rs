@@ -2,7 +2,7 @@
 //! logs. Nothing here changes a deployment. AWS and the local service come in through traits, which `aws` and `cmd`
 //! implement, so that this district uses neither.
 
-pub mod doctor;
-pub mod logs;
-pub mod probe;
-pub mod status;
+pub(crate) mod doctor;
+pub(crate) mod logs;
+pub(crate) mod probe;
+pub(crate) mod status;

@@ -10,14 +10,14 @@ use crate::infra::plan::{Observed, ObservedRegion, RecordKind, StackState};
 use crate::infra::stacks::StackKind;
 
 /// How long an edge's answer took, ms, or what was wrong.
-pub type EdgeAnswer = Result<f64, String>;
+pub(crate) type EdgeAnswer = Result<f64, String>;
 
 /// Characters of a digest that are shown.
 const DIGEST_CHARS: usize = 8;
 
 /// The status of a region.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct RegionStatus {
+pub(crate) struct RegionStatus {
     /// Its name.
     pub region: RegionName,
     /// Whether it is home.
@@ -43,7 +43,7 @@ pub struct RegionStatus {
 }
 
 /// A row for each region in regions.toml, then for each deployed region that is not in it.
-pub fn region_statuses(
+pub(crate) fn region_statuses(
     config: &Config,
     observed: &Observed,
     replicas: &BTreeMap<RegionName, String>,

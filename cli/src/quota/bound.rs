@@ -1,36 +1,34 @@
-//! The formula: rate × lag.
+//! The bound on overshoot: rate × lag.
 
 use serde::Serialize;
 
 use crate::config::Config;
 use crate::infra::stacks::batch_window_s;
 
-/// Seconds until CloudWatch Logs has handed a line on: AWS says "usually less than three minutes".
+/// Seconds until CloudWatch Logs has delivered a line: AWS says "usually less than three minutes".
 const LOG_LAG_S: f64 = 180.0;
-/// Seconds that counting a batch may take, its publications included.
+/// Maximum seconds to count a batch, publications included.
 const COUNT_S: f64 = 5.0;
 /// Seconds until a write is in every replica: AWS says "typically within a second".
 const REPLICATION_S: f64 = 1.0;
 
-/// The way of a count from the edge that lets a call through to all edges: the longest time of each part,
-/// seconds.
+/// The steps of a count from the edge that allowed a call to all edges, with the maximum time of each, seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Pipeline {
-    /// From the line to the stream.
-    pub log_s: f64,
+pub(crate) struct Pipeline {
+    /// From the usage line to the stream.
+    pub(crate) log_s: f64,
     /// Gathering a batch at home.
-    pub window_s: f64,
-    /// Counting it.
-    pub count_s: f64,
-    /// To every region's replica.
-    pub replication_s: f64,
-    /// Until an edge asks again.
-    pub cache_s: f64,
+    pub(crate) window_s: f64,
+    /// Counting the batch.
+    pub(crate) count_s: f64,
+    /// Replication to every region.
+    pub(crate) replication_s: f64,
+    /// Until an edge reads the record again.
+    pub(crate) cache_s: f64,
 }
 
 impl Pipeline {
-    /// As a configuration says.
-    pub fn of(config: &Config) -> Self {
+    pub(crate) fn from_config(config: &Config) -> Self {
         let cache_s = config.regions.iter().map(|region| region.runtime.access_cache_s).max().unwrap_or(0);
         Self {
             log_s: LOG_LAG_S,
@@ -41,20 +39,19 @@ impl Pipeline {
         }
     }
 
-    /// Seconds from the call that reaches a limit to the last edge's knowing it.
-    pub fn lag_s(&self) -> f64 {
+    /// Seconds from the call that reaches a limit until every edge knows.
+    pub(crate) fn lag_s(&self) -> f64 {
         self.log_s + self.window_s + self.count_s + self.replication_s + self.cache_s
     }
 }
 
-/// Calls that may be let through beyond a limit, by a caller that makes `rate` calls a second in all regions
-/// together.
+/// The most calls that a caller can make beyond a limit, at `rate` calls a second in all regions together.
 ///
-/// The call that reaches the limit is counted at home, crosses the step of 100 % and is published; every edge
-/// knows it `lag_s` later at the latest, and refuses. Until then edges let through what they don't know of
-/// each other: no more than is asked for, which is the rate times the lag. An edge's own calls count at once
-/// (but for those whose lines a later line has overtaken), so that a caller of one edge is hardly beyond it.
-pub fn overshoot(rate: f64, lag_s: f64) -> f64 {
+/// The call that reaches the limit is counted at home, crosses the 100 % step and is published. After `lag_s` at most, every
+/// edge knows and refuses. Until then edges don't know of each other's calls and can allow all of them: rate × lag. An edge
+/// counts its own calls immediately (except those whose lines were overtaken by later ones), so a caller that uses a single
+/// edge hardly exceeds its limit.
+pub(crate) fn overshoot(rate: f64, lag_s: f64) -> f64 {
     (rate * lag_s).ceil()
 }
 
@@ -64,13 +61,13 @@ mod tests {
     use crate::infra::stacks::test_config;
 
     #[test]
-    fn a_limit_holds_after_the_whole_way() {
+    fn a_limit_is_enforced_after_all_steps_of_the_pipeline() {
         let mut config = test_config();
-        let pipeline = Pipeline::of(&config);
+        let pipeline = Pipeline::from_config(&config);
         assert!((pipeline.lag_s() - 496.0).abs() < 1e-9, "{pipeline:?}");
         config.usage.window_s = 60;
         config.regions[3].runtime.access_cache_s = 30;
-        assert!((Pipeline::of(&config).lag_s() - 276.0).abs() < 1e-9);
+        assert!((Pipeline::from_config(&config).lag_s() - 276.0).abs() < 1e-9);
         for (rate, calls) in [(0.0, 0.0), (0.001, 1.0), (1.0, 276.0), (10.0, 2_760.0)] {
             assert!((overshoot(rate, 276.0) - calls).abs() < 1e-9, "{rate}");
         }

@@ -1,9 +1,9 @@
-//! How late a limit holds, and how far beyond it callers may come meanwhile. Pure.
+//! How long a limit takes to be enforced everywhere, and how many calls beyond it callers can make meanwhile. Pure.
 //!
-//! `bound` is the formula, which the simulation is held against; `explain` tells one limit in plain words.
+//! `crate::simulate` checks the bound against the production code; `ipgeo quota explain` prints it.
 
 mod bound;
 mod explain;
 
-pub use bound::{Pipeline, overshoot};
-pub use explain::{Counted, Excess, Explanation, Subject, explain};
+pub(crate) use bound::{Pipeline, overshoot};
+pub(crate) use explain::{Explanation, KeyUsage, LimitSubject, explain};

@@ -1,34 +1,33 @@
-//! Calls, as they come: at random, none knowing of the others.
+//! Generates calls: independent Poisson arrivals for each API key and region.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use fastrand::Rng;
 
-/// Calls of one API key in one region.
+/// Calls of one API key in one region at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Arrival {
     /// Seconds from the start.
     pub(super) at_s: f64,
     /// The API key's rank, from 0.
     pub(super) key: usize,
-    /// The region.
+    /// Index of the region.
     pub(super) region: usize,
-    /// How many.
     pub(super) calls: u64,
 }
 
-/// A caller's next moment, in milliseconds: ordered, unlike a float.
-type Moment = Reverse<(u64, usize, usize)>;
+/// Time of a caller's next calls in milliseconds (unlike a float, it has an order), API key, region.
+type NextCall = Reverse<(u64, usize, usize)>;
 
-/// All calls in order of time. A caller with less than one call a tick comes call by call; a busier one comes
-/// once a tick with all of them.
+/// All calls in time order. A caller with less than one call a tick produces single calls; a busier one produces one
+/// arrival a tick with all its calls.
 pub(super) struct Arrivals {
     random: Rng,
     /// Calls a second of each API key in one region.
     rates: Vec<f64>,
     tick_s: f64,
-    next: BinaryHeap<Moment>,
+    next: BinaryHeap<NextCall>,
 }
 
 impl Arrivals {
@@ -63,9 +62,14 @@ impl Arrivals {
     }
 }
 
+/// A number as a count, rounded; negative numbers become 0.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
+pub(super) fn rounded(number: f64) -> u64 {
+    number.round() as u64
+}
+
 pub(super) fn ms(seconds: f64) -> u64 {
-    (seconds * 1e3).round() as u64
+    rounded(seconds * 1e3)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "days in milliseconds are far below 2^53")]
@@ -78,16 +82,16 @@ fn gap(rate: f64, random: &mut Rng) -> f64 {
     if rate <= 0.0 { f64::from(u32::MAX) } else { -(1.0 - random.f64()).ln() / rate }
 }
 
-/// So many calls as come when `mean` are expected.
+/// A random count from a Poisson distribution.
 pub(super) fn poisson(mean: f64, random: &mut Rng) -> u64 {
     if mean <= 0.0 {
         return 0;
     }
     if mean > 50.0 {
-        // The bell curve, by Box and Muller.
+        // The normal approximation; Box-Muller transform.
         let (u, v) = (1.0 - random.f64(), random.f64());
-        let bell = (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
-        return count_of(mean + mean.sqrt() * bell + 0.5);
+        let normal = (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
+        return rounded(mean + mean.sqrt() * normal);
     }
     let (limit, mut product, mut count) = ((-mean).exp(), random.f64(), 0);
     while product > limit {
@@ -97,17 +101,12 @@ pub(super) fn poisson(mean: f64, random: &mut Rng) -> u64 {
     count
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
-fn count_of(number: f64) -> u64 {
-    number.max(0.0) as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn as_many_calls_come_as_are_expected_and_in_order() {
+    fn arrivals_are_in_order_and_match_their_rates() {
         let rates = vec![20.0, 0.5, 0.001];
         let mut arrivals = Arrivals::new(rates.clone(), 2, 1.0, Rng::with_seed(7));
         let (mut counts, mut last) = ([0_u64; 3], 0.0);
@@ -124,16 +123,16 @@ mod tests {
     }
 
     #[test]
-    fn counts_have_the_mean_and_the_spread_of_poissons_law() {
+    fn counts_have_the_mean_and_variance_of_a_poisson_distribution() {
         let mut random = Rng::with_seed(3);
         for mean in [0.3, 8.0, 49.0, 51.0, 900.0] {
             let draws: Vec<f64> = (0..20_000)
                 .map(|_| f64::from(u32::try_from(poisson(mean, &mut random)).expect("few")))
                 .collect();
             let average = draws.iter().sum::<f64>() / 20_000.0;
-            let spread = draws.iter().map(|draw| (draw - average).powi(2)).sum::<f64>() / 20_000.0;
+            let variance = draws.iter().map(|draw| (draw - average).powi(2)).sum::<f64>() / 20_000.0;
             assert!((average - mean).abs() < 5.0 * (mean / 20_000.0).sqrt(), "{average} of {mean}");
-            assert!((spread / mean - 1.0).abs() < 0.1, "{spread} of {mean}");
+            assert!((variance / mean - 1.0).abs() < 0.1, "{variance} of {mean}");
         }
         assert_eq!(poisson(0.0, &mut random), 0);
     }

@@ -1,25 +1,22 @@
-//! The edges: each region's environment with its memory, deciding by the code that decides on AWS.
+//! One simulated environment for each region, deciding with the production code and its memory of records.
 
 use ipgeo_contract::{Caller, Identity, KeyRecord, Period, QuotaState, Verdict, decide_key};
 use ipgeo_runtime::lookup::{Age, Memory};
 use jiff::Timestamp;
 
-use super::store::Store;
+use super::store::SimulatedStore;
 
-/// What became of calls that came together.
+/// The decisions on one arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Decided {
-    /// Let through.
     pub(super) allowed: u64,
-    /// Refused.
     pub(super) refused: u64,
 }
 
-/// One environment in each region.
 pub(super) struct Edges {
     memories: Vec<Memory>,
     caller: Caller,
-    /// Reads of access tables.
+    /// Reads of the access tables.
     pub(super) reads: u64,
 }
 
@@ -33,8 +30,8 @@ impl Edges {
         }
     }
 
-    /// Decides calls of an API key one after the other, as a region would that knows of nothing new meanwhile:
-    /// as many as fit are let through. `record` is the API key's record without its published usage.
+    /// Decides the calls of one API key. Nothing new becomes known between them, so as many are allowed as fit the limit.
+    /// `record` is the API key's record without its published usage; `replica` supplies that, as of a time in ms.
     pub(super) fn decide(
         &mut self,
         region: usize,
@@ -42,7 +39,7 @@ impl Edges {
         record: &KeyRecord,
         calls: u64,
         now: Timestamp,
-        replica: (&Store, u64),
+        replica: (&SimulatedStore, u64),
     ) -> Decided {
         let memory = &mut self.memories[region];
         let record = if let Some(known) = memory.key(identity, now, Age::Fresh) {
@@ -50,12 +47,12 @@ impl Edges {
         } else {
             self.reads += 1;
             let (store, at_ms) = replica;
-            let read = KeyRecord { published: store.shown(identity, at_ms), ..record.clone() };
+            let read = KeyRecord { published: store.visible(identity, at_ms), ..record.clone() };
             memory.remember_key(identity, Some(read.clone()), now);
             Some(read)
         };
         let Some(record) = record else { return Decided { allowed: 0, refused: calls } };
-        let period = Period::of(record.limit.window, now);
+        let period = Period::new(record.limit.window, now);
         let used = memory.used(identity, period, record.published.as_ref());
         let fits = calls.min(QuotaState { limit: record.limit, used }.remaining());
         let allowed = match decide_key(&record, &self.caller, used, fits, now) {

@@ -1,20 +1,17 @@
-//! A simulated span of days: the decision, the memory of the edges, the totals, the watermarks and the
-//! publication are the very code that runs on AWS; time, traffic, the log's lag and what goes wrong are made up
-//! from a seed, so that a run is the same each time.
-//!
-//! `scenario` is what is asked, `arrivals` makes calls, `edges` decides them, `pipe` carries usage events, `store`
-//! is home's tables and their replicas, `run` drives all of it, `outcome` is what came of it.
+//! Simulates days of traffic with the code that runs on AWS: the edges' decision and memory, the ledger's totals and
+//! watermarks, publication. Only time, traffic, log lag and failures are generated, from a seed, so a run is repeatable.
+//! Used to check the overshoot bound (`crate::quota`) and the bill's write counts (`crate::cost`).
 
 mod arrivals;
 mod edges;
-mod outcome;
 mod pipe;
+mod report;
 mod run;
 mod scenario;
 mod store;
 #[cfg(test)]
 mod tests;
 
-pub use outcome::{Outcome, Spread};
-pub use run::{SimulateError, run};
-pub use scenario::{LimitChange, Outage, Scenario};
+pub(crate) use report::SimulationReport;
+pub(crate) use run::run;
+pub(crate) use scenario::{LimitChange, Outage, Scenario};

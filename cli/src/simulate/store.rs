@@ -1,4 +1,4 @@
-//! Home's two tables in memory, and what each region's replica shows of them when.
+//! Home's two tables in memory, and when the regions' replicas see each publication.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,91 +8,91 @@ use ipgeo_contract::{Identity, Limit, Month, Period, Published};
 use ipgeo_runtime::store::{Applied, LedgerUpdate, LedgerWrite, MonthTotals, PublishWrite, StoreError};
 use jiff::Timestamp;
 
-/// An identity's month.
+/// An identity's usage of a month.
 #[derive(Debug, Default)]
-struct Item {
+struct LedgerMonth {
     totals: MonthTotals,
     watermarks: HashMap<String, String>,
 }
 
-/// A publication and when replicas show it, milliseconds from the start.
-type Shown = (u64, Published);
+/// When replicas see a publication, milliseconds from the start, and the publication.
+type Visible = (u64, Published);
 
 #[derive(Debug, Default)]
 struct Tables {
-    ledger: HashMap<(Identity, Month), Item>,
-    published: HashMap<Identity, Vec<Shown>>,
+    ledger: HashMap<(Identity, Month), LedgerMonth>,
+    published: HashMap<Identity, Vec<Visible>>,
 }
 
 impl Tables {
-    /// Publishes unless at least as much is already published.
-    fn show(&mut self, identity: &Identity, published: Published, shown_at: u64) {
+    /// Publishes, unless at least as much usage is published already.
+    fn publish_newer(&mut self, identity: &Identity, published: Published, visible_at: u64) {
         let history = self.published.entry(identity.clone()).or_default();
         let newer = history.last().is_none_or(|(_, last)| {
             last.period < published.period || (last.period == published.period && last.used < published.used)
         });
         if newer {
-            history.push((shown_at, published));
+            history.push((visible_at, published));
         }
     }
 }
 
-/// The tables; clones are the same ones.
+/// The tables; clones share them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Store {
+pub(super) struct SimulatedStore {
     tables: Arc<Mutex<Tables>>,
-    counts: Arc<Counts>,
+    counts: Arc<WriteCounts>,
 }
 
-/// What was written, failed conditions included: they are billed too.
+/// Numbers of writes; failed conditions are included, because AWS bills them.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct WriteCounts {
     pub(super) ledger_writes: AtomicU64,
     pub(super) behind: AtomicU64,
     pub(super) publications: AtomicU64,
-    /// When replicas show what is published now, milliseconds from the start.
-    shown_at: AtomicU64,
+    /// When replicas see what is published next, milliseconds from the start.
+    visible_at: AtomicU64,
 }
 
-impl Store {
+impl SimulatedStore {
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn counts(&self) -> &Counts {
+    pub(super) fn counts(&self) -> &WriteCounts {
         &self.counts
     }
 
-    /// From now on replicas show what is published at this moment.
-    pub(super) fn show_at(&self, ms: u64) {
-        self.counts.shown_at.store(ms, Ordering::Relaxed);
+    /// Sets when replicas see the next publications.
+    pub(super) fn set_visible_at(&self, ms: u64) {
+        self.counts.visible_at.store(ms, Ordering::Relaxed);
     }
 
-    /// What a replica shows of an API key at a moment.
-    pub(super) fn shown(&self, identity: &Identity, at_ms: u64) -> Option<Published> {
+    /// The usage of an API key that a replica has at a time.
+    pub(super) fn visible(&self, identity: &Identity, at_ms: u64) -> Option<Published> {
         let tables = self.tables();
         let history = tables.published.get(identity)?;
-        history.iter().rev().find(|(shown_at, _)| *shown_at <= at_ms).map(|(_, published)| *published)
+        history.iter().rev().find(|(visible_at, _)| *visible_at <= at_ms).map(|(_, published)| *published)
     }
 
-    /// Writes a new limit with an identity's exact usage in the period of an instant, like a change of an API key.
-    pub(super) fn publish_exactly(&self, identity: &Identity, limit: Limit, now: Timestamp, shown_at: u64) {
+    /// Publishes exact usage with a new limit, as a change of an API key does.
+    pub(super) fn publish_exactly(&self, identity: &Identity, limit: Limit, now: Timestamp, visible_at: u64) {
         let mut tables = self.tables();
-        let Some(item) = tables.ledger.get(&(identity.clone(), Month::of(now))) else { return };
-        let period = Period::of(limit.window, now);
+        let Some(item) = tables.ledger.get(&(identity.clone(), Month::from_time(now))) else { return };
+        let period = Period::new(limit.window, now);
         let published = Published { period, used: item.totals.used_in(period), as_of: now };
-        tables.show(identity, published, shown_at);
+        tables.publish_newer(identity, published, visible_at);
         self.counts.publications.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Calls charged to an identity in all months.
+    /// Calls charged to an identity, in all months.
     pub(super) fn charged(&self, identity: &Identity) -> u64 {
         let tables = self.tables();
         tables.ledger.iter().filter(|((id, _), _)| id == identity).map(|(_, item)| item.totals.charged).sum()
     }
 }
 
-impl LedgerWrite for Store {
+impl LedgerWrite for SimulatedStore {
     async fn apply(&self, update: &LedgerUpdate) -> Result<Applied, StoreError> {
         self.counts.ledger_writes.fetch_add(1, Ordering::Relaxed);
         let mut tables = self.tables();
@@ -112,7 +112,7 @@ impl LedgerWrite for Store {
     }
 }
 
-impl PublishWrite for Store {
+impl PublishWrite for SimulatedStore {
     async fn publish(
         &self,
         identity: &Identity,
@@ -120,8 +120,8 @@ impl PublishWrite for Store {
         published: Published,
     ) -> Result<Option<Limit>, StoreError> {
         self.counts.publications.fetch_add(1, Ordering::Relaxed);
-        let shown_at = self.counts.shown_at.load(Ordering::Relaxed);
-        self.tables().show(identity, published, shown_at);
+        let visible_at = self.counts.visible_at.load(Ordering::Relaxed);
+        self.tables().publish_newer(identity, published, visible_at);
         Ok(None)
     }
 }

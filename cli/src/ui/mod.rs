@@ -1,4 +1,6 @@
-//! What people and scripts see: tables, CSV and JSON, colours, exit codes, and the progress of a deploy.
+//! What people and scripts see: tables, CSV and JSON, colours, exit codes, numbers in texts, and progress. It uses no other
+//! district, so that all of them can use it.
 
-pub mod output;
-pub mod progress;
+pub(crate) mod format;
+pub(crate) mod output;
+pub(crate) mod progress;

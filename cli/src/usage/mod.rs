@@ -1,6 +1,6 @@
 //! Usage after it was counted: reports, the usage page, recounts from the stream.
 
-pub mod recount;
-pub mod report;
-pub mod report_page;
-pub mod stream;
+pub(crate) mod recount;
+pub(crate) mod report;
+pub(crate) mod report_page;
+pub(crate) mod stream;

@@ -1,4 +1,4 @@
-//! The access key of a local service's stores: `ipgeo dev` makes it at its first start and keeps it beside the stores,
+//! The access key of a local service's stores: `ipgeo dev` creates it at its first start and stores it beside the stores,
 //! in the format of AWS credentials files. Only those who can read the state folder can call the stores.
 
 use std::fmt;
@@ -15,7 +15,7 @@ const ACCESS: &str = "aws_access_key_id";
 const SECRET: &str = "aws_secret_access_key";
 
 /// Random bytes of an access key: 6 of its ID, 20 of its secret.
-pub const RANDOM_BYTES: usize = 26;
+pub(crate) const RANDOM_BYTES: usize = 26;
 
 /// An access key: an ID that is sent, and a secret that signs.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ impl WorldKey {
         }
     }
 
-    /// `None`: there is no file.
+    /// `None` if there is no file.
     fn read(path: &Path) -> io::Result<Option<Self>> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_key_is_made_once_and_only_its_owner_can_read_it() {
+    fn an_access_key_is_created_once_and_only_its_owner_can_read_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(FILE_NAME);
         assert_eq!(WorldKey::ensure(folder.path(), key(1)).expect("written"), key(1));

@@ -6,12 +6,15 @@ use ipgeo_contract::RegionName;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use ipgeo::config::Config;
-use ipgeo::infra::cloud::{
-    CloudRead, CloudWrite, Done, Probe, ProbeTarget, ProbeTargets, Problem, Progress, StepError, explain,
+use ipgeo::internals::config::Config;
+use ipgeo::internals::infra::cloud::{
+    CloudRead, CloudWrite, Done, Probe, ProbeTarget, ProbeTargets, Problem, Progress, Report, StepError,
+    explain,
 };
-use ipgeo::infra::plan::{AccessState, Action, Foreign, KeptData, ObservedRegion, ProbeSpec, Zone};
-use ipgeo::infra::stacks::Names;
+use ipgeo::internals::infra::plan::{
+    AccessState, Action, Foreign, KeptData, ObservedRegion, ProbeSpec, Zone,
+};
+use ipgeo::internals::infra::stacks::Names;
 
 use crate::faults::InjectedFault;
 use crate::log::Log;
@@ -30,12 +33,12 @@ impl MemoryCloud {
     /// records of others in it.
     pub fn new(config: &Config) -> Self {
         let zones = config.service.hosted_zone.iter().map(|name| HostedZone::new(name)).collect();
-        let mut state = CloudState::new(Names::of(config), &config.service.home);
+        let mut state = CloudState::new(Names::new(config), &config.service.home);
         state.zones = zones;
-        Self::of(state)
+        Self::from_state(state)
     }
 
-    fn of(state: CloudState) -> Self {
+    fn from_state(state: CloudState) -> Self {
         Self { state: Mutex::new(state), began: Instant::now(), killed: Notify::new() }
     }
 
@@ -44,7 +47,7 @@ impl MemoryCloud {
     pub fn fork(&self) -> Self {
         let mut state = self.now().clone();
         state.fork_at(self.began.elapsed());
-        Self::of(state)
+        Self::from_state(state)
     }
 
     /// How long operations take from now on; nothing at first.
@@ -101,7 +104,7 @@ impl MemoryCloud {
         }
     }
 
-    /// Adds a replica behind the stack's back.
+    /// Adds a replica outside CloudFormation.
     pub fn add_stray_replica(&self, region: &str) {
         let mut state = self.now();
         let name = state.names.access_table.clone();
@@ -134,12 +137,12 @@ impl MemoryCloud {
         self.now().faults.clear();
     }
 
-    /// Resolves when a step with [`FaultKind::Kill`] has begun: the moment to drop the deploy.
+    /// Resolves when a step with `FaultKind::Kill` has begun: the moment to drop the deploy.
     pub async fn killed(&self) {
         self.killed.notified().await;
     }
 
-    /// What an operator does who is told that a stack is stuck: has it continue, or deletes it.
+    /// The operator's remedy for a stuck stack: continue its rollback, or delete it.
     pub fn repair_stuck_stacks(&self) {
         self.now().repair();
     }
@@ -152,12 +155,12 @@ impl MemoryCloud {
         }
     }
 
-    /// What was asked and what was done.
+    /// Calls and their effects so far.
     pub fn log(&self) -> Log {
         self.now().log.clone()
     }
 
-    /// Forgets what was asked and what was done.
+    /// Clears the log.
     pub fn clear_log(&self) {
         self.now().log = Log::default();
     }
@@ -205,7 +208,7 @@ impl CloudRead for MemoryCloud {
         Ok(ACCOUNT.to_owned())
     }
 
-    async fn region(&self, region: &str, _account: &str, artifacts: &[String]) -> ObservedRegion {
+    async fn region(&self, region: &RegionName, _account: &str, artifacts: &[String]) -> ObservedRegion {
         match self.read(region) {
             Ok(state) => state.observe(region, artifacts),
             Err(problem) => ObservedRegion { unreachable: Some(problem), ..ObservedRegion::default() },
@@ -233,13 +236,13 @@ impl CloudWrite for MemoryCloud {
         &self,
         region: &RegionName,
         action: &Action,
-        tell: &(dyn Fn(Progress) + Sync),
+        report: Report<'_>,
     ) -> Result<Done, StepError> {
         if let Some(error) = self.refusal(region) {
-            return Err(StepError { remedy: Some(error.remedy), ..StepError::of(error.what) });
+            return Err(StepError { remedy: Some(error.remedy), ..StepError::new(error.what) });
         }
         let begun = self.now().begin(self.began.elapsed(), region, action)?;
-        tell(Progress { phase: begun.phase.to_owned(), done: 0, total: begun.parts });
+        report(Progress { phase: begun.phase.to_owned(), done: 0, total: begun.parts });
         if begun.dies {
             self.killed.notify_one();
             std::future::pending::<()>().await;

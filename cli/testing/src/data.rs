@@ -4,8 +4,8 @@ use crate::operation::refused;
 use crate::resources;
 use crate::rules::Rules;
 use crate::state::{ACCOUNT, CloudState, ResourceId};
-use ipgeo::infra::cloud::{Done, StepError};
-use ipgeo::infra::plan::{DataKind, KeptData};
+use ipgeo::internals::infra::cloud::{Done, StepError};
+use ipgeo::internals::infra::plan::{DataKind, KeptData};
 
 impl CloudState {
     /// The data in the home region, apart from the access table.
@@ -71,7 +71,7 @@ impl CloudState {
             &self.zones,
             std::time::Duration::ZERO,
         );
-        resources::delete(&mut self.contents, &mut self.log, &rules, &id).map_err(StepError::of)?;
+        resources::delete(&mut self.contents, &mut self.log, &rules, &id).map_err(StepError::new)?;
         self.log.effect(region, format!("delete data {name}"));
         Ok(Done::Changed)
     }

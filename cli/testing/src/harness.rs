@@ -6,17 +6,17 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::MemoryCloud;
-use ipgeo::config::{Config, parse};
-use ipgeo::infra::cloud::{Ask, Problem, observe};
-use ipgeo::infra::deploy::{Event, ExecuteOptions, Run, Sink, Stop, execute};
-use ipgeo::infra::plan::{
+use ipgeo::internals::config::{Config, parse};
+use ipgeo::internals::infra::cloud::{Ask, Problem, observe};
+use ipgeo::internals::infra::deploy::{Event, ExecuteOptions, Run, Sink, Stop, execute};
+use ipgeo::internals::infra::plan::{
     ArtifactFile, DestroyOptions, Observed, Plan, PlanError, PlanOptions, ProbeSpec, Scope, destroy, plan,
     show,
 };
-use ipgeo::infra::stacks::{ArtifactRef, ArtifactSet};
+use ipgeo::internals::infra::stacks::{ArtifactRef, ArtifactSet};
 use ipgeo_contract::RegionName;
 
-/// The home region of [`File::of`].
+/// The home region of [`File::with_regions`].
 pub const HOME: &str = "eu-central-1";
 /// Ten regions, home among them.
 pub const TEN: [&str; 10] = [
@@ -38,7 +38,7 @@ pub const FOUR: [&str; 4] = ["ap-south-1", "eu-central-1", "sa-east-1", "us-east
 pub const DOMAIN: &str = "api.example.com";
 const ZONE: &str = "domain = \"api.example.com\"\nhosted_zone = \"example.com\"\n";
 
-/// What a file says, as far as tests change it.
+/// The parts of a `regions.toml` that tests change.
 #[derive(Debug, Clone)]
 pub struct File {
     /// The home region.
@@ -51,15 +51,15 @@ pub struct File {
     pub has_domain: bool,
     /// Limit of the tier `startup`.
     pub startup: String,
-    /// The environment.
+    /// `prod`, `staging`, …
     pub environment: String,
     /// Text to append.
     pub add: String,
 }
 
 impl File {
-    /// A file with these regions, and all else as in production.
-    pub fn of(regions: &[&str]) -> Self {
+    /// A file with these regions, otherwise as in production.
+    pub fn with_regions(regions: &[&str]) -> Self {
         Self {
             home: RegionName::new(HOME),
             regions: set(regions),
@@ -72,6 +72,7 @@ impl File {
     }
 
     /// The same file with a change.
+    #[must_use]
     pub fn with(&self, change: impl FnOnce(&mut Self)) -> Self {
         let mut file = self.clone();
         change(&mut file);
@@ -178,12 +179,12 @@ pub async fn planned_destroy(
     blocked(destroy(&config, &artifacts, &observed, DestroyOptions { delete_data }))
 }
 
-/// Keeps what it is told.
+/// Stores all events.
 #[derive(Debug, Default)]
 pub struct Kept(pub Mutex<Vec<(u64, Event)>>);
 
 impl Sink for Kept {
-    fn tell(&self, at_ms: u64, event: &Event) {
+    fn emit(&self, at_ms: u64, event: &Event) {
         self.0.lock().expect("nobody else panicked").push((at_ms, event.clone()));
     }
 }
@@ -231,7 +232,7 @@ pub async fn finish(cloud: &MemoryCloud, plan: &Plan) {
 pub enum Goal {
     /// The file is deployed.
     Deploy(File),
-    /// The service is deleted, and its data too if the flag says so.
+    /// Deletes the service, with its data if the flag is set.
     Destroy(File, bool),
 }
 
@@ -245,20 +246,20 @@ impl Goal {
     }
 }
 
-/// Goes on until there is nothing to do, as an operator would who follows the remedies; tells how often.
+/// Deploys until nothing is left to do, as an operator who follows the remedies would. Returns the number of runs.
 pub async fn converge(cloud: &MemoryCloud, goal: &Goal) -> usize {
     for runs in 0..8 {
         match goal.planned(cloud).await {
             Ok(plan) if plan.is_empty() => return runs,
             Ok(plan) => drop(carried_out(cloud, &plan).await),
             Err(faults) => {
-                let told = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-                if told.contains("being changed") {
+                let text = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+                if text.contains("being changed") {
                     tokio::time::sleep(Duration::from_mins(1)).await;
-                } else if told.contains("stuck") {
+                } else if text.contains("stuck") {
                     cloud.repair_stuck_stacks();
                 } else {
-                    panic!("no remedy was followed for:\n{told}");
+                    panic!("no remedy was followed for:\n{text}");
                 }
             }
         }

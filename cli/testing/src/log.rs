@@ -1,17 +1,17 @@
-//! What was asked of the cloud and what came of it.
+//! The calls to the cloud in memory and their effects.
 
 use std::collections::BTreeMap;
 
-/// What was asked and what was done.
+/// Calls and their effects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Log {
     /// Reading calls.
     pub reads: usize,
-    /// Steps that were asked for: region and title.
+    /// Requested steps: region and title.
     pub calls: Vec<(String, String)>,
     /// What was changed.
     pub effects: Vec<Effect>,
-    /// What AWS refuses or advises against, and harm to callers or data: nothing of it may ever be asked for.
+    /// Calls that AWS rejects or advises against, or that harm callers or data: none may ever be made.
     pub harm: Vec<String>,
 }
 

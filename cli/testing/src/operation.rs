@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipgeo::infra::cloud::StepError;
-use ipgeo::infra::plan::{Action, StackChange};
-use ipgeo::infra::stacks::Template;
+use ipgeo::internals::infra::cloud::StepError;
+use ipgeo::internals::infra::plan::{Action, StackChange};
+use ipgeo::internals::infra::stacks::Template;
 
 use crate::faults::FaultKind;
 
@@ -51,10 +51,10 @@ pub(crate) struct Failure {
 impl From<Failure> for StepError {
     fn from(failure: Failure) -> Self {
         let resource = Some(format!("{} ({})", failure.name, failure.kind));
-        Self { resource, ..Self::of(failure.reason) }
+        Self { resource, ..Self::new(failure.reason) }
     }
 }
 
 pub(crate) fn refused(code: &str, message: impl Into<String>) -> StepError {
-    StepError { code: Some(code.to_owned()), ..StepError::of(message) }
+    StepError { code: Some(code.to_owned()), ..StepError::new(message) }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::operation::refused;
 use crate::state::{CloudState, Stack};
 use crate::text::list;
-use ipgeo::infra::cloud::{Done, StepError};
-use ipgeo::infra::plan::{Alias, Record, RecordChange, RecordKind};
-use ipgeo::infra::stacks::StackKind;
+use ipgeo::internals::infra::cloud::{Done, StepError};
+use ipgeo::internals::infra::plan::{Alias, Record, RecordChange, RecordKind};
+use ipgeo::internals::infra::stacks::StackKind;
 
 pub(crate) fn ensure(
     state: &mut CloudState,
@@ -18,7 +18,7 @@ pub(crate) fn ensure(
     for region in &change.attach {
         let id = (region.to_string(), state.names.stack(StackKind::Edge));
         let alias = state.contents.stacks.get(&id).and_then(alias_of);
-        let alias = alias.ok_or_else(|| StepError::of(format!("the edge of {region} has no domain")))?;
+        let alias = alias.ok_or_else(|| StepError::new(format!("the edge of {region} has no domain")))?;
         aliases.push((region.clone(), alias));
     }
     let zone = state.zones.iter_mut().find(|zone| zone.id == change.zone);

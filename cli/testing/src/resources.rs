@@ -9,8 +9,8 @@ use crate::log::Log;
 use crate::rules::Rules;
 use crate::state::{ACCOUNT, Contents, HeldResource, ResourceId, StackId};
 use crate::tables;
-use ipgeo::infra::plan::replaces;
-use ipgeo::infra::stacks::Resource;
+use ipgeo::internals::infra::plan::replaces;
+use ipgeo::internals::infra::stacks::Resource;
 
 /// Seconds that a resolver may keep an answer.
 const RESOLVERS_KEEP: Duration = Duration::from_mins(1);

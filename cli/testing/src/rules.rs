@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ipgeo::infra::stacks::Names;
+use ipgeo::internals::infra::stacks::Names;
 
 use crate::state::{HostedZone, Refusal};
 

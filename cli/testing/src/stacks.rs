@@ -14,9 +14,9 @@ use crate::rules::Rules;
 use crate::state::{CloudState, Contents, ResourceId, Stack, StackId};
 use crate::text::hash_of;
 use crate::values::Meaning;
-use ipgeo::infra::cloud::{Done, StepError};
-use ipgeo::infra::plan::{Op, PROTECTED, StackChange, compare};
-use ipgeo::infra::stacks::{Resource, StackKind, Template};
+use ipgeo::internals::infra::cloud::{Done, StepError};
+use ipgeo::internals::infra::plan::{Op, PROTECTED, StackChange, compare};
+use ipgeo::internals::infra::stacks::{Resource, StackKind, Template};
 
 /// What an operation on a stack may use.
 struct Site<'a> {
@@ -161,7 +161,7 @@ impl CloudState {
             if let Some(stack) = self.contents.stacks.get_mut(&id) {
                 "DELETE_FAILED".clone_into(&mut stack.status);
             }
-            return Err(StepError::of("broken on purpose"));
+            return Err(StepError::new("broken on purpose"));
         }
         self.delete_now(&id, Some(now))
     }
@@ -399,7 +399,10 @@ fn failed(what: &str, fault: Option<FaultKind>) -> String {
 }
 
 /// As the adapter's: what must not be lost is not replaced or removed.
-fn guard(changes: &[ipgeo::infra::plan::ResourceChange], change: &StackChange) -> Result<(), StepError> {
+fn guard(
+    changes: &[ipgeo::internals::infra::plan::ResourceChange],
+    change: &StackChange,
+) -> Result<(), StepError> {
     let lost = changes.iter().find(|resource| {
         matches!(resource.op, Op::Replace | Op::Remove)
             && PROTECTED.contains(&resource.name.as_str())
@@ -408,7 +411,7 @@ fn guard(changes: &[ipgeo::infra::plan::ResourceChange], change: &StackChange) -
     match lost {
         Some(lost) => Err(StepError {
             resource: Some(format!("{} ({})", lost.name, lost.kind)),
-            ..StepError::of("CloudFormation would replace or remove it; nothing was changed")
+            ..StepError::new("CloudFormation would replace or delete it; nothing was changed")
         }),
         None => Ok(()),
     }

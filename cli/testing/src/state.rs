@@ -10,9 +10,9 @@ use serde_json::Value;
 use crate::faults::InjectedFault;
 use crate::log::Log;
 use crate::operation::Operation;
-use ipgeo::infra::cloud::{Done, Problem, StepError};
-use ipgeo::infra::plan::{AccessState, Foreign, ObservedRegion, ObservedStack, Record, Zone};
-use ipgeo::infra::stacks::{Names, StackKind, Template};
+use ipgeo::internals::infra::cloud::{Done, Problem, StepError};
+use ipgeo::internals::infra::plan::{AccessState, Foreign, ObservedRegion, ObservedStack, Record, Zone};
+use ipgeo::internals::infra::stacks::{Names, StackKind, Template};
 
 /// The account's number.
 pub const ACCOUNT: &str = "123456789012";
@@ -69,7 +69,6 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
 }
 
-/// A stack.
 #[derive(Debug, Clone)]
 pub(crate) struct Stack {
     pub(crate) kind: StackKind,

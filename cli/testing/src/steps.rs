@@ -6,9 +6,9 @@ use crate::faults::FaultKind;
 use crate::operation::{Operation, Work, refused};
 use crate::records;
 use crate::state::{ACCOUNT, CloudState};
-use ipgeo::infra::cloud::{Done, StepError};
-use ipgeo::infra::plan::{Action, BucketKind, TierLimit};
-use ipgeo::infra::stacks::ArtifactRef;
+use ipgeo::internals::infra::cloud::{Done, StepError};
+use ipgeo::internals::infra::plan::{Action, BucketKind, TierLimit};
+use ipgeo::internals::infra::stacks::ArtifactRef;
 
 /// A step that goes on.
 pub(crate) struct Begun {
@@ -99,7 +99,7 @@ impl CloudState {
             Work::Deletion(name) => self.finish_deletion(at, &operation.region, &name, operation.fault),
         };
         let result = if operation.loses_answer {
-            Err(StepError::of("the connection was lost before an answer came"))
+            Err(StepError::new("the connection was lost before an answer came"))
         } else {
             result
         };
@@ -128,7 +128,7 @@ impl CloudState {
             }
             Action::Secret => self.secret(region),
             Action::Tier(tier) => self.tier(region, tier),
-            Action::Probe(_) => self.probe(region).map(|_| Done::AlreadySo).map_err(StepError::of),
+            Action::Probe(_) => self.probe(region).map(|_| Done::AlreadySo).map_err(StepError::new),
             Action::Records(change) => records::ensure(self, now, change),
             Action::EmptyBucket { bucket } => {
                 let name = match bucket {

@@ -11,7 +11,7 @@ use crate::log::Log;
 use crate::rules::Rules;
 use crate::state::{Contents, ResourceId, StackId, Table};
 use crate::text::list;
-use ipgeo::infra::stacks::Template;
+use ipgeo::internals::infra::stacks::Template;
 
 /// Regions of a table's declared replicas, and whether each is protected.
 fn declared(properties: &Value) -> BTreeMap<RegionName, bool> {
@@ -72,17 +72,20 @@ pub(crate) fn check_adopted(
     properties: &Value,
 ) -> Result<(), String> {
     let there = contents.tables.get(name).map(|table| regions(&table.replicas)).unwrap_or_default();
-    let said = regions(&declared(properties));
-    if there == said {
+    let declared_regions = regions(&declared(properties));
+    if there == declared_regions {
         return Ok(());
     }
-    illegal(log, format!("{name} has replicas in {} and is declared with {}", list(&there), list(&said)))
+    illegal(
+        log,
+        format!("{name} has replicas in {} and is declared with {}", list(&there), list(&declared_regions)),
+    )
 }
 
-/// What is refused and should never have been asked for.
-fn illegal(log: &mut Log, told: String) -> Result<(), String> {
-    log.harm.push(told.clone());
-    Err(told)
+/// Rejects a call that should never be made.
+fn illegal(log: &mut Log, what: String) -> Result<(), String> {
+    log.harm.push(what.clone());
+    Err(what)
 }
 
 pub(crate) fn update_global(

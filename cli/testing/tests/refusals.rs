@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipgeo::config::Config;
-use ipgeo::infra::cloud::{CloudWrite as _, Done, StepError};
-use ipgeo::infra::plan::{Action, BucketKind, RecordChange, StackChange};
-use ipgeo::infra::stacks::{ArtifactRef, DataPolicy, Renderer, Replica, Stack, StackKind};
+use ipgeo::internals::config::Config;
+use ipgeo::internals::infra::cloud::{CloudWrite as _, Done, StepError};
+use ipgeo::internals::infra::plan::{Action, BucketKind, RecordChange, StackChange};
+use ipgeo::internals::infra::stacks::{ArtifactRef, DataPolicy, Renderer, Replica, Stack, StackKind};
 use ipgeo_cli_testing::harness::{File, HOME, deployed, observed, test_artifacts};
 use ipgeo_cli_testing::{ACCOUNT, FaultKind, InjectedFault, MemoryCloud};
 use ipgeo_contract::RegionName;
@@ -42,7 +42,7 @@ fn home(config: &Config, replicas: &[(&str, bool)], data: DataPolicy) -> Action 
 
 #[tokio::test]
 async fn replicas_come_and_go_one_at_a_time() {
-    let config = File::of(&[HOME, "eu-west-1", "us-east-1"]).config();
+    let config = File::with_regions(&[HOME, "eu-west-1", "us-east-1"]).config();
     let keep = DataPolicy::Keep;
     let table: [(&[(&str, bool)], &str); 5] = [
         (&[(HOME, true)], "one replica in an update"),
@@ -57,7 +57,7 @@ async fn replicas_come_and_go_one_at_a_time() {
             "one replica in an update: +(a, b) -()",
         ),
     ];
-    let cloud = deployed(&File::of(&[HOME, "eu-west-1", "us-east-1"])).await;
+    let cloud = deployed(&File::with_regions(&[HOME, "eu-west-1", "us-east-1"])).await;
     for (replicas, why) in table {
         let cloud = cloud.fork();
         let refused = ensure(&cloud, HOME, home(&config, replicas, keep)).await.expect_err(why);
@@ -78,7 +78,7 @@ async fn replicas_come_and_go_one_at_a_time() {
 
 #[tokio::test]
 async fn stacks_need_what_they_name() {
-    let file = File::of(&[HOME, "eu-west-1"]);
+    let file = File::with_regions(&[HOME, "eu-west-1"]);
     let config = file.config();
     let artifacts = test_artifacts();
     let renderer = Renderer::new(&config, &artifacts).expect("templates");
@@ -120,7 +120,7 @@ async fn stacks_need_what_they_name() {
 
 #[tokio::test]
 async fn what_is_protected_or_full_is_not_removed() {
-    let file = File::of(&[HOME]);
+    let file = File::with_regions(&[HOME]);
     let cloud = deployed(&file).await;
     let delete = |kind: StackKind, name: &str| Action::DeleteStack { kind, name: name.to_owned() };
     // Home's stack is protected from whoever does not mean home.
@@ -129,8 +129,9 @@ async fn what_is_protected_or_full_is_not_removed() {
     assert!(refused.message.contains("protected from termination"), "{refused}");
     let refused = ensure(&cloud, HOME, delete(StackKind::Artifacts, "ipgeo-prod-artifacts")).await;
     assert!(refused.expect_err("not empty").message.contains("not empty"));
-    let status =
-        |seen: &ipgeo::infra::plan::Observed, kind| seen.stack(HOME, kind).map(|stack| stack.status.clone());
+    let status = |seen: &ipgeo::internals::infra::plan::Observed, kind| {
+        seen.stack(HOME, kind).map(|stack| stack.status.clone())
+    };
     let seen = observed(&cloud, &file.config()).await.expect("read");
     assert_eq!(status(&seen, StackKind::Artifacts).as_deref(), Some("DELETE_FAILED"));
     ensure(&cloud, HOME, Action::EmptyBucket { bucket: BucketKind::Artifacts }).await.expect("emptied");
@@ -141,8 +142,8 @@ async fn what_is_protected_or_full_is_not_removed() {
 }
 
 #[tokio::test]
-async fn kept_data_is_adopted_as_it_is_or_not_at_all() {
-    let file = File::of(&[HOME, "eu-west-1"]);
+async fn retained_data_is_adopted_unchanged_or_not_at_all() {
+    let file = File::with_regions(&[HOME, "eu-west-1"]);
     let (cloud, config) = (deployed(&file).await, file.config());
     let name = "ipgeo-prod-home".to_owned();
     ensure(&cloud, HOME, Action::DeleteStack { kind: StackKind::Home, name }).await.expect("removed");
@@ -156,7 +157,7 @@ async fn kept_data_is_adopted_as_it_is_or_not_at_all() {
 
 #[tokio::test]
 async fn both_ends_of_a_failed_creation_can_be_had() {
-    let file = File::of(&[HOME]);
+    let file = File::with_regions(&[HOME]);
     let config = file.config();
     let artifacts = test_artifacts();
     let renderer = Renderer::new(&config, &artifacts).expect("templates");
@@ -181,7 +182,7 @@ async fn both_ends_of_a_failed_creation_can_be_had() {
 
 #[tokio::test]
 async fn records_of_others_are_in_nobodys_hands() {
-    let file = File::of(&[HOME]);
+    let file = File::with_regions(&[HOME]);
     let (cloud, config) = (deployed(&file).await, file.config());
     cloud.add_foreign_record("api.example.com", "A");
     let seen = observed(&cloud, &config).await.expect("read").zone.expect("a zone");

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use ipgeo::infra::deploy::{DeployOutcome, Run};
-use ipgeo::infra::plan::{Action, Plan, WaveKind};
+use ipgeo::internals::infra::deploy::{DeployOutcome, Run};
+use ipgeo::internals::infra::plan::{Action, Plan, WaveKind};
 use ipgeo_cli_testing::harness::{
     DOMAIN, FOUR, File, Goal, HOME, carried_out_or_killed, converge, deployed, finish,
 };
@@ -91,7 +91,7 @@ async fn break_everything(before: &MemoryCloud, goal: &Goal) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_first_deploy_may_break_anywhere() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = MemoryCloud::new(&file.config());
     let broken = break_everything(&cloud, &Goal::Deploy(file)).await;
     // Four buckets, two uploads, copies, home, secret, four edges and probes, records.
@@ -100,9 +100,9 @@ async fn a_first_deploy_may_break_anywhere() {
 
 #[tokio::test(start_paused = true)]
 async fn regions_may_come_and_go_with_any_step_broken() {
-    let before = File::of(&[HOME, "us-east-1", "eu-west-1", "us-west-2"]);
+    let before = File::with_regions(&[HOME, "us-east-1", "eu-west-1", "us-west-2"]);
     let cloud = deployed(&before).await;
-    let after = File::of(&[HOME, "us-east-1", "ap-south-1", "sa-east-1"]);
+    let after = File::with_regions(&[HOME, "us-east-1", "ap-south-1", "sa-east-1"]);
     let after = after.with(|file| {
         file.memory_mb = 512;
         file.startup = "200_000/month".to_owned();
@@ -115,7 +115,7 @@ async fn regions_may_come_and_go_with_any_step_broken() {
 
 #[tokio::test(start_paused = true)]
 async fn a_destroy_may_break_anywhere() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;
     for delete_data in [false, true] {
         let broken = break_everything(&cloud, &Goal::Destroy(file.clone(), delete_data)).await;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ipgeo::infra::cloud::{Probe as _, ProbeTarget};
-use ipgeo::infra::deploy::{DeployOutcome, Event, ExecuteOptions, Stop, execute};
-use ipgeo::infra::plan::{Action, Plan, ProbeSpec, Step, WaveKind, rollback, show};
-use ipgeo::infra::stacks::{ArtifactRef, StackKind};
+use ipgeo::internals::infra::cloud::{Probe as _, ProbeTarget};
+use ipgeo::internals::infra::deploy::{DeployOutcome, Event, ExecuteOptions, Stop, execute};
+use ipgeo::internals::infra::plan::{Action, Plan, ProbeSpec, Step, WaveKind, rollback, show};
+use ipgeo::internals::infra::stacks::{ArtifactRef, StackKind};
 use ipgeo_cli_testing::harness::{
     DOMAIN, FOUR, File, Goal, HOME, Kept, TEN, TOGETHER, carried_out, converge, deploy, deployed, finish,
     observed, planned, planned_destroy, planned_for, planned_with, set, test_artifacts,
@@ -30,15 +30,15 @@ fn changes_stack(step: &Step, wanted: StackKind) -> bool {
 #[tokio::test(start_paused = true)]
 async fn a_second_deploy_plans_nothing() {
     for has_domain in [true, false] {
-        let file = File::of(&TEN).with(|file| file.has_domain = has_domain);
+        let file = File::with_regions(&TEN).with(|file| file.has_domain = has_domain);
         let cloud = deployed(&file).await;
         let again = planned(&cloud, &file).await.expect("a plan");
         assert_eq!(
             again,
             Plan { service: "ipgeo-prod".to_owned(), home: RegionName::new(HOME), ..Plan::default() }
         );
-        let told = show(&again, false);
-        assert_eq!((told.body.as_str(), told.last_line.contains("Nothing to do")), ("", true));
+        let events = show(&again, false);
+        assert_eq!((events.body.as_str(), events.last_line.contains("Nothing to do")), ("", true));
         for region in TEN {
             let target = ProbeTarget {
                 region: RegionName::new(region),
@@ -56,7 +56,7 @@ async fn a_second_deploy_plans_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn planning_and_observing_change_nothing() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = MemoryCloud::new(&file.config());
     planned(&cloud, &file).await.expect("a plan");
     planned_destroy(&cloud, &file, true).await.expect("a plan");
@@ -68,7 +68,7 @@ async fn planning_and_observing_change_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn more_memory_changes_exactly_ten_functions_in_one_line() {
-    let file = File::of(&TEN);
+    let file = File::with_regions(&TEN);
     let cloud = deployed(&file).await;
     let plan = planned(&cloud, &file.with(|file| file.memory_mb = 512)).await.expect("a plan");
     let summary = plan.summary();
@@ -85,14 +85,14 @@ pub(crate) fn text(plan: &Plan) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn plans_of_a_region_more_one_less_and_both() {
-    let cloud = deployed(&File::of(&FOUR)).await;
+    let cloud = deployed(&File::with_regions(&FOUR)).await;
     let table: [(&str, &[&str]); 3] = [
         ("region_added", &["ap-south-1", HOME, "eu-west-1", "sa-east-1", "us-east-1"]),
         ("region_removed", &["ap-south-1", HOME, "sa-east-1"]),
         ("regions_swapped", &["ap-south-1", HOME, "eu-west-1", "sa-east-1"]),
     ];
     for (name, regions) in table {
-        let (cloud, file) = (cloud.fork(), File::of(regions));
+        let (cloud, file) = (cloud.fork(), File::with_regions(regions));
         let plan = planned(&cloud, &file).await.expect("a plan");
         insta::assert_snapshot!(name, text(&plan));
         finish(&cloud, &plan).await;
@@ -103,7 +103,7 @@ async fn plans_of_a_region_more_one_less_and_both() {
 
 #[tokio::test(start_paused = true)]
 async fn regions_that_are_not_named_are_left_alone() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;
     let changed = file.with(|file| {
         file.memory_mb = 512;
@@ -129,7 +129,7 @@ async fn regions_that_are_not_named_are_left_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_first_deploy_of_one_region_makes_home_and_its_replica() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = MemoryCloud::new(&file.config());
     finish(&cloud, &planned_for(&cloud, &file, &["sa-east-1"]).await.expect("a plan")).await;
     let seen = observed(&cloud, &file.config()).await.expect("read");
@@ -141,8 +141,8 @@ async fn a_first_deploy_of_one_region_makes_home_and_its_replica() {
 
 #[tokio::test(start_paused = true)]
 async fn orphans_are_named_and_removed_by_a_deploy_of_everything_only() {
-    let cloud = deployed(&File::of(&FOUR)).await;
-    let less = File::of(&[HOME, "us-east-1"]);
+    let cloud = deployed(&File::with_regions(&FOUR)).await;
+    let less = File::with_regions(&[HOME, "us-east-1"]);
     let some = planned_for(&cloud, &less, &["us-east-1"]).await.expect("a plan");
     assert!(some.is_empty());
     assert_eq!(
@@ -171,7 +171,7 @@ async fn orphans_are_named_and_removed_by_a_deploy_of_everything_only() {
 /// A region may be there in part only: whatever is left of it is found, and goes.
 #[tokio::test(start_paused = true)]
 async fn what_is_left_of_a_half_removed_region_goes_too() {
-    let (four, less) = (File::of(&FOUR), File::of(&["ap-south-1", HOME, "sa-east-1"]));
+    let (four, less) = (File::with_regions(&FOUR), File::with_regions(&["ap-south-1", HOME, "sa-east-1"]));
     let cloud = deployed(&four).await;
     for (step, region) in
         [("remove edge stack", "us-east-1"), ("home stack", HOME), ("empty bucket", "us-east-1")]
@@ -187,14 +187,14 @@ async fn what_is_left_of_a_half_removed_region_goes_too() {
 
 #[tokio::test(start_paused = true)]
 async fn an_edge_that_is_gone_is_made_again_and_its_records_follow() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;
     // Somebody has deleted the stack by hand; replica, bucket and records are still there.
     let step = Action::DeleteStack { kind: StackKind::Edge, name: "ipgeo-prod-edge".to_owned() };
     let gone = Plan { waves: vec![], ..planned(&cloud, &file).await.expect("a plan") };
-    let wave = ipgeo::infra::plan::Wave {
+    let wave = ipgeo::internals::infra::plan::Wave {
         wave: WaveKind::RemoveEdges,
-        steps: vec![Step::new(&RegionName::new("sa-east-1"), step)],
+        steps: vec![Step::new(&ipgeo_contract::RegionName::new("sa-east-1"), step)],
     };
     carried_out(&cloud, &Plan { waves: vec![wave], ..gone }).await;
     cloud.clear_log();
@@ -207,7 +207,7 @@ async fn an_edge_that_is_gone_is_made_again_and_its_records_follow() {
 
 #[tokio::test(start_paused = true)]
 async fn siblings_finish_and_the_next_wave_does_not_begin() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = MemoryCloud::new(&file.config());
     break_at(&cloud, "sa-east-1", "edge stack", FaultKind::Fail);
     let plan = planned(&cloud, &file).await.expect("a plan");
@@ -219,8 +219,8 @@ async fn siblings_finish_and_the_next_wave_does_not_begin() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn code_that_is_not_there_is_named_as_the_root_cause() {
-    let file = File::of(&FOUR);
+async fn missing_code_is_reported_as_the_root_cause() {
+    let file = File::with_regions(&FOUR);
     let cloud = MemoryCloud::new(&file.config());
     let mut plan = planned(&cloud, &file).await.expect("a plan");
     plan.waves.retain(|wave| wave.wave != WaveKind::Copy);
@@ -235,7 +235,7 @@ async fn code_that_is_not_there_is_named_as_the_root_cause() {
 
 #[tokio::test(start_paused = true)]
 async fn the_canary_goes_first_and_its_probe_halts_the_deploy() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;
     // The database's digest is that of new code too: a deploy of code that answers nothing.
     let changed = file.with(|file| file.memory_mb = 512);
@@ -255,7 +255,7 @@ async fn the_canary_goes_first_and_its_probe_halts_the_deploy() {
 
 #[tokio::test(start_paused = true)]
 async fn records_lead_only_to_edges_that_have_answered() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = MemoryCloud::new(&file.config());
     cloud.set_unhealthy("us-east-1", Some("a wrong answer"));
     let run = carried_out(&cloud, &planned(&cloud, &file).await.expect("a plan")).await;
@@ -271,14 +271,14 @@ async fn records_lead_only_to_edges_that_have_answered() {
 
 #[tokio::test(start_paused = true)]
 async fn who_stops_a_deploy_lets_what_is_under_way_finish() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = MemoryCloud::new(&file.config());
     cloud.set_latency(Latency { stack: Duration::from_secs(30), other: Duration::from_secs(1) });
     let plan = planned(&cloud, &file).await.expect("a plan");
     // In the buckets, in home's stack, in the canary, in the edges, and in an upload.
     for (after_ms, begun) in [(5_000, 4), (40_000, 13), (80_000, 15), (110_000, 19), (30_500, 5)] {
-        let (cloud, stop, told) = (cloud.fork(), Stop::default(), Kept::default());
-        let run = async { execute(&plan, &cloud, TOGETHER, &stop, &told).await };
+        let (cloud, stop, events) = (cloud.fork(), Stop::default(), Kept::default());
+        let run = async { execute(&plan, &cloud, TOGETHER, &stop, &events).await };
         let stopping = async {
             tokio::time::sleep(Duration::from_millis(after_ms)).await;
             stop.stop();
@@ -288,7 +288,7 @@ async fn who_stops_a_deploy_lets_what_is_under_way_finish() {
         assert_eq!(run.done.len(), begun, "{after_ms}");
         assert_eq!(cloud.log().calls.len(), begun, "nothing more was asked for");
         assert!(run.report(&plan, "ipgeo deploy").contains("nothing is half done"));
-        let all = told.0.into_inner().expect("told");
+        let all = events.0.into_inner().expect("events");
         assert!(matches!(all.last(), Some((_, Event::Finished { outcome: "interrupted", .. }))));
         assert_eq!(converge(&cloud, &Goal::Deploy(file.clone())).await, 1);
     }
@@ -296,12 +296,12 @@ async fn who_stops_a_deploy_lets_what_is_under_way_finish() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_resolvers_is_cut_short_and_waited_again() {
-    let less = File::of(&["ap-south-1", HOME, "sa-east-1"]);
-    let cloud = deployed(&File::of(&FOUR)).await;
+    let less = File::with_regions(&["ap-south-1", HOME, "sa-east-1"]);
+    let cloud = deployed(&File::with_regions(&FOUR)).await;
     let plan = planned(&cloud, &less).await.expect("a plan");
     let stop = Stop::default();
-    let told = Kept::default();
-    let run = async { execute(&plan, &cloud, TOGETHER, &stop, &told).await };
+    let events = Kept::default();
+    let run = async { execute(&plan, &cloud, TOGETHER, &stop, &events).await };
     let stopping = async {
         tokio::time::sleep(Duration::from_secs(10)).await;
         stop.stop();
@@ -316,7 +316,7 @@ async fn a_wait_for_resolvers_is_cut_short_and_waited_again() {
 
 #[tokio::test(start_paused = true)]
 async fn aws_is_given_time_when_it_asks_for_it() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = MemoryCloud::new(&file.config());
     let plan = planned(&cloud, &file).await.expect("a plan");
     for (times, outcome, waited_s) in
@@ -332,8 +332,8 @@ async fn aws_is_given_time_when_it_asks_for_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rollback_returns_every_region_that_was_touched() {
-    let before = File::of(&[HOME, "us-east-1", "us-west-2"]);
-    let after = File::of(&FOUR).with(|file| {
+    let before = File::with_regions(&[HOME, "us-east-1", "us-west-2"]);
+    let after = File::with_regions(&FOUR).with(|file| {
         file.memory_mb = 512;
         file.regions.insert(RegionName::new("us-west-2"));
         file.startup = "2/day".to_owned();
@@ -376,8 +376,8 @@ async fn a_rollback_returns_every_region_that_was_touched() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rollback_shows_what_it_returns() {
-    let cloud = deployed(&File::of(&[HOME, "us-east-1"])).await;
-    let after = File::of(&FOUR).with(|file| file.memory_mb = 512);
+    let cloud = deployed(&File::with_regions(&[HOME, "us-east-1"])).await;
+    let after = File::with_regions(&FOUR).with(|file| file.memory_mb = 512);
     break_at(&cloud, "sa-east-1", "probe", FaultKind::Refuse);
     let plan = planned(&cloud, &after).await.expect("a plan");
     let run = carried_out(&cloud, &plan).await;
@@ -387,9 +387,9 @@ async fn a_rollback_shows_what_it_returns() {
 /// Once regions are being removed, all that was brought up has answered.
 #[tokio::test(start_paused = true)]
 async fn a_rollback_returns_nothing_once_regions_have_begun_to_go() {
-    let cloud = deployed(&File::of(&FOUR)).await;
+    let cloud = deployed(&File::with_regions(&FOUR)).await;
     break_at(&cloud, HOME, "home stack", FaultKind::Fail);
-    let less = File::of(&["ap-south-1", HOME, "sa-east-1"]).with(|file| file.memory_mb = 512);
+    let less = File::with_regions(&["ap-south-1", HOME, "sa-east-1"]).with(|file| file.memory_mb = 512);
     let plan = planned(&cloud, &less).await.expect("a plan");
     let run = carried_out(&cloud, &plan).await;
     let back = rollback(&plan, &run.done, &run.failed);
@@ -400,7 +400,7 @@ async fn a_rollback_returns_nothing_once_regions_have_begun_to_go() {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_artifact_is_uploaded_once_and_copied_by_the_cloud() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = MemoryCloud::new(&file.config());
     deploy(&cloud, &file).await;
     let log = cloud.log();
@@ -412,7 +412,7 @@ async fn a_new_artifact_is_uploaded_once_and_copied_by_the_cloud() {
 
 #[tokio::test(start_paused = true)]
 async fn bad_code_reaches_the_canary_alone() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = MemoryCloud::new(&file.config());
     let code: &ArtifactRef = &test_artifacts().code["arm64"];
     cloud.set_bad_code(&code.digest);
@@ -423,7 +423,7 @@ async fn bad_code_reaches_the_canary_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn api_keys_of_a_tier_follow_its_limit() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;
     cloud.set_api_keys("startup", "100000/month", 3);
     let changed = file.with(|file| file.startup = "200_000/month".to_owned());
@@ -437,32 +437,32 @@ async fn api_keys_of_a_tier_follow_its_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn events_tell_everything_in_order() {
-    let file = File::of(&[HOME]).with(|file| file.has_domain = false);
+    let file = File::with_regions(&[HOME]).with(|file| file.has_domain = false);
     let cloud = MemoryCloud::new(&file.config());
     cloud.set_latency(Latency { stack: Duration::from_secs(30), other: Duration::from_secs(1) });
     let plan = planned(&cloud, &file).await.expect("a plan");
-    let told = Kept::default();
-    execute(&plan, &cloud, ExecuteOptions { concurrency: 4 }, &Stop::default(), &told).await;
-    let lines: Vec<String> = told
+    let events = Kept::default();
+    execute(&plan, &cloud, ExecuteOptions { concurrency: 4 }, &Stop::default(), &events).await;
+    let lines: Vec<String> = events
         .0
         .into_inner()
-        .expect("told")
+        .expect("events")
         .iter()
         .map(|(at_ms, event)| {
-            let told = ipgeo::infra::deploy::EventLine {
-                schema: ipgeo::infra::deploy::SCHEMA,
+            let events = ipgeo::internals::infra::deploy::EventLine {
+                schema: ipgeo::internals::infra::deploy::SCHEMA,
                 at_ms: *at_ms,
                 event,
             };
-            serde_json::to_string(&told).expect("JSON")
+            serde_json::to_string(&events).expect("JSON")
         })
         .collect();
     insta::assert_snapshot!("events", lines.join("\n"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stack_that_never_came_up_is_made_anew_when_that_is_said() {
-    let file = File::of(&FOUR);
+async fn a_stack_whose_creation_failed_is_recreated_on_request() {
+    let file = File::with_regions(&FOUR);
     let cloud = MemoryCloud::new(&file.config());
     cloud.set_failed_creations_deleted(false);
     break_at(&cloud, "sa-east-1", "edge stack", FaultKind::Fail);

@@ -1,8 +1,8 @@
 //! Deleting the service, with and without its data, and deploying it again.
 
-use ipgeo::infra::cloud::{Ask, observe};
-use ipgeo::infra::deploy::DeployOutcome;
-use ipgeo::infra::plan::{DestroyOptions, Problem, destroy};
+use ipgeo::internals::infra::cloud::{Ask, observe};
+use ipgeo::internals::infra::deploy::DeployOutcome;
+use ipgeo::internals::infra::plan::{DestroyOptions, Problem, destroy};
 use ipgeo_cli_testing::FaultKind;
 use ipgeo_cli_testing::harness::{
     FOUR, File, HOME, blocked, carried_out, deploy, deployed, finish, observed, planned, planned_destroy,
@@ -13,7 +13,7 @@ use super::carried_out::{break_at, text};
 
 #[tokio::test(start_paused = true)]
 async fn a_destroy_keeps_data_and_a_later_deploy_adopts_it() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;
     cloud.put_object("ipgeo-prod-failures-123456789012", "batch");
     let plan = planned_destroy(&cloud, &file, false).await.expect("a plan");
@@ -23,7 +23,7 @@ async fn a_destroy_keeps_data_and_a_later_deploy_adopts_it() {
     assert!(planned_destroy(&cloud, &file, false).await.expect("a plan").is_empty());
 
     // Adopted with other regions than it was kept with: as it is at first, then one replica after the other.
-    let other = File::of(&[HOME, "us-east-1", "eu-west-1"]);
+    let other = File::with_regions(&[HOME, "us-east-1", "eu-west-1"]);
     cloud.clear_log();
     let plan = planned(&cloud, &other).await.expect("a plan");
     insta::assert_snapshot!("adopted", text(&plan));
@@ -37,7 +37,7 @@ async fn a_destroy_keeps_data_and_a_later_deploy_adopts_it() {
 #[tokio::test(start_paused = true)]
 async fn a_destroy_with_all_data_leaves_nothing() {
     for has_domain in [true, false] {
-        let file = File::of(&FOUR).with(|file| file.has_domain = has_domain);
+        let file = File::with_regions(&FOUR).with(|file| file.has_domain = has_domain);
         let cloud = deployed(&file).await;
         cloud.put_object("ipgeo-prod-failures-123456789012", "batch");
         let plan = planned_destroy(&cloud, &file, true).await.expect("a plan");
@@ -53,9 +53,9 @@ async fn a_destroy_with_all_data_leaves_nothing() {
 /// A later destroy finds and deletes data that an earlier one retained: with and without replicas, and after a failed
 /// deploy.
 #[tokio::test(start_paused = true)]
-async fn kept_data_is_found_and_deleted_by_a_later_destroy() {
+async fn retained_data_is_found_and_deleted_by_a_later_destroy() {
     for regions in [&FOUR[..], &[HOME]] {
-        let file = File::of(regions);
+        let file = File::with_regions(regions);
         let cloud = deployed(&file).await;
         cloud.put_object("ipgeo-prod-failures-123456789012", "batch");
         finish(&cloud, &planned_destroy(&cloud, &file, false).await.expect("a plan")).await;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ipgeo::config::parse;
-use ipgeo::infra::cloud::{Ask, CloudRead as _, observe};
-use ipgeo::infra::plan::{Plan, PlanError, Problem, plan, show};
-use ipgeo::infra::stacks::{Names, RenderError, StackKind};
+use ipgeo::internals::config::parse;
+use ipgeo::internals::infra::cloud::{Ask, CloudRead as _, observe};
+use ipgeo::internals::infra::plan::{Plan, PlanError, Problem, plan, show};
+use ipgeo::internals::infra::stacks::{Names, RenderError, StackKind};
 use ipgeo_cli_testing::harness::{
     FOUR, File, HOME, TEN, blocked, carried_out, deployed, observed, options, planned, planned_destroy,
     planned_for, planned_with, test_artifacts,
@@ -20,40 +20,40 @@ fn text(plan: &Plan, verbose: bool) -> String {
 
 #[tokio::test]
 async fn a_first_plan_of_ten_regions() {
-    let file = File::of(&TEN);
+    let file = File::with_regions(&TEN);
     let cloud = MemoryCloud::new(&file.config());
     let plan = planned(&cloud, &file).await.expect("a plan");
     insta::assert_snapshot!("first", text(&plan, false));
     insta::assert_snapshot!("first_as_json", serde_json::to_string_pretty(&plan.summary()).expect("JSON"));
-    let one = planned(&cloud, &File::of(&[HOME])).await.expect("a plan");
+    let one = planned(&cloud, &File::with_regions(&[HOME])).await.expect("a plan");
     insta::assert_snapshot!("first_verbose", text(&one, true));
 }
 
 #[tokio::test]
 async fn rights_and_replacements_stand_out() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;
     let changed =
         file.with(|file| file.add = "[alarms]\nedges = true\nemail = \"ops@example.com\"\n".to_owned());
     insta::assert_snapshot!("alarms", text(&planned(&cloud, &changed).await.expect("a plan"), false));
     // Another geo database: a new layer version in the place of the old one.
     let (config, mut artifacts) = (file.config(), test_artifacts());
-    artifacts.geo = ipgeo::infra::stacks::ArtifactRef::new("geo", &"8".repeat(64));
+    artifacts.geo = ipgeo::internals::infra::stacks::ArtifactRef::new("geo", &"8".repeat(64));
     let seen = observed(&cloud, &config).await.expect("read");
     let plan = blocked(plan(&config, &artifacts, &seen, &options(&config, &artifacts)));
     insta::assert_snapshot!("another_database", text(&plan.expect("a plan"), false));
 }
 
 #[tokio::test]
-async fn an_artifact_that_is_nowhere_forbids_the_deploy() {
-    let file = File::of(&FOUR);
+async fn a_missing_artifact_blocks_the_deploy() {
+    let file = File::with_regions(&FOUR);
     let cloud = MemoryCloud::new(&file.config());
     let faults = planned_with(&cloud, &file, |options| options.files.clear()).await.expect_err("no files");
-    let told: Vec<&str> = faults.iter().map(|fault| fault.what.as_str()).collect();
-    assert_eq!(told.len(), 2, "{told:?}");
+    let found: Vec<&str> = faults.iter().map(|fault| fault.what.as_str()).collect();
+    assert_eq!(found.len(), 2, "{found:?}");
     assert!(
-        told.iter().all(|what| what.ends_with("is neither on this machine nor in the bucket")),
-        "{told:?}"
+        found.iter().all(|what| what.ends_with("is neither on this machine nor in the bucket")),
+        "{found:?}"
     );
     // What home's bucket holds need not be here.
     let cloud = deployed(&file).await;
@@ -64,17 +64,17 @@ async fn an_artifact_that_is_nowhere_forbids_the_deploy() {
     assert!(!plan.is_empty());
 }
 
-/// Each row of what may be wrong with an account: known before anything is changed, and told with a remedy.
+/// Each row of what may be wrong with an account: reported before anything is changed, with a remedy.
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn what_is_wrong_is_told_before_anything_is_changed() {
+async fn problems_are_reported_before_anything_is_changed() {
     type Spoil = fn(&MemoryCloud);
     let bucket = "ipgeo-prod-123456789012-eu-west-1";
     let table: [(&str, Spoil, &str, &str, &str); 13] = [
         (
             "a region that is not enabled",
             |cloud| {
-                cloud.make_unreachable("sa-east-1", "InvalidClientTokenId", "The security token is invalid")
+                cloud.make_unreachable("sa-east-1", "InvalidClientTokenId", "The security token is invalid");
             },
             "sa-east-1",
             "is not enabled",
@@ -87,7 +87,7 @@ async fn what_is_wrong_is_told_before_anything_is_changed() {
                     "us-east-1",
                     "AccessDenied",
                     "not authorized: cloudformation:DescribeStacks",
-                )
+                );
             },
             "us-east-1",
             "cloudformation:DescribeStacks",
@@ -171,19 +171,20 @@ async fn what_is_wrong_is_told_before_anything_is_changed() {
             "enable-region --region-name eu-west-1",
         ),
     ];
-    let before = deployed(&File::of(&FOUR)).await;
+    let before = deployed(&File::with_regions(&FOUR)).await;
     // One more, one less, and a change for every edge.
-    let file = File::of(&[HOME, "eu-west-1", "sa-east-1", "us-east-1"]).with(|file| file.memory_mb = 512);
-    let names = Names::of(&file.config());
+    let file =
+        File::with_regions(&[HOME, "eu-west-1", "sa-east-1", "us-east-1"]).with(|file| file.memory_mb = 512);
+    let names = Names::new(&file.config());
     assert_eq!(names.bucket(ACCOUNT, "eu-west-1"), bucket);
     for (row, spoil, region, what, remedy) in table {
         let cloud = before.fork();
         spoil(&cloud);
         let faults = planned(&cloud, &file).await.expect_err(row);
         assert!(!faults.is_empty(), "{row}");
-        for Problem { region: at, what: told, remedy: help } in &faults {
+        for Problem { region: at, what: found, remedy: help } in &faults {
             assert!(
-                at.as_deref() == Some(region) && told.contains(what) && help.contains(remedy),
+                at.as_deref() == Some(region) && found.contains(what) && help.contains(remedy),
                 "{row}: {faults:?}"
             );
         }
@@ -192,9 +193,9 @@ async fn what_is_wrong_is_told_before_anything_is_changed() {
     }
 }
 
-/// What is wrong with whoever asks is told before there is anything to plan with.
+/// Invalid credentials are reported before planning.
 #[tokio::test]
-async fn who_may_not_ask_is_told_so() {
+async fn missing_credentials_are_reported_first() {
     let table = [
         ("ExpiredToken", "The security token included in the request is expired", "expired", "aws sso login"),
         ("InvalidClientTokenId", "The security token is invalid", "not enabled", "aws account enable-region"),
@@ -213,7 +214,7 @@ async fn who_may_not_ask_is_told_so() {
             "ipgeo iam policy",
         ),
     ];
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     for (code, message, what, remedy) in table {
         let cloud = deployed(&file).await;
         cloud.refuse_all(code, message);
@@ -225,30 +226,30 @@ async fn who_may_not_ask_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_region_that_is_not_asked_for_may_be_closed() {
-    let file = File::of(&FOUR);
+async fn a_region_that_is_not_selected_may_be_unreachable() {
+    let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;
     let closed = |region: &str| cloud.make_unreachable(region, "InvalidClientTokenId", "x");
     closed("me-south-1");
     assert!(planned(&cloud, &file).await.expect("a plan").is_empty());
     closed("sa-east-1");
     assert!(planned_for(&cloud, &file, &["us-east-1"]).await.expect("a plan").is_empty());
-    // A region that goes and can't be read: what is known of it goes, and what is not is told.
-    let less = File::of(&["ap-south-1", HOME, "us-east-1"]);
+    // An unreachable region that is removed: what is known of it is deleted, the rest is reported.
+    let less = File::with_regions(&["ap-south-1", HOME, "us-east-1"]);
     let plan = planned(&cloud, &less).await.expect("a plan");
     assert!(plan.notes.iter().any(|note| note.starts_with("stacks of sa-east-1 are unknown")), "{plan:?}");
 }
 
 #[test]
-fn unknown_regions_are_told_with_a_guess() {
-    let text = File::of(&FOUR).text().replace("[regions.us-east-1]", "[regions.us-esat-1]");
-    let told = parse("regions.toml", &text).expect_err("a misspelt region").to_string();
-    assert!(told.contains("us-esat-1") && told.contains("us-east-1"), "{told}");
+fn unknown_regions_are_reported_with_a_suggestion() {
+    let text = File::with_regions(&FOUR).text().replace("[regions.us-east-1]", "[regions.us-esat-1]");
+    let error = parse("regions.toml", &text).expect_err("a misspelt region").to_string();
+    assert!(error.contains("us-esat-1") && error.contains("us-east-1"), "{error}");
 }
 
 #[tokio::test]
-async fn a_template_over_the_limit_is_told_before_anything_is_changed() {
-    let file = File::of(&FOUR);
+async fn a_template_over_the_limit_is_reported_before_anything_is_changed() {
+    let file = File::with_regions(&FOUR);
     let (mut config, artifacts) = (file.config(), test_artifacts());
     config.alarms.email = Some(format!("{}@example.com", "x".repeat(60_000)));
     let cloud = MemoryCloud::new(&config);
@@ -257,14 +258,14 @@ async fn a_template_over_the_limit_is_told_before_anything_is_changed() {
     let is_home = matches!(error, PlanError::Render(RenderError::Unsound { kind: StackKind::Home, .. }));
     assert!(is_home, "{error:?}");
     let cause = std::error::Error::source(&error).expect("a cause").to_string();
-    assert!(cause.contains("CloudFormation takes 51200"), "{cause}");
+    assert!(cause.contains("CloudFormation allows 51200"), "{cause}");
 }
 
 #[tokio::test]
 async fn home_can_be_neither_moved_nor_removed() {
-    let cloud = deployed(&File::of(&FOUR)).await;
+    let cloud = deployed(&File::with_regions(&FOUR)).await;
     for move_it in [true, false] {
-        let moved = File::of(&FOUR).with(|file| {
+        let moved = File::with_regions(&FOUR).with(|file| {
             file.home = RegionName::new("us-east-1");
             if move_it {
                 file.regions.remove(HOME);
@@ -278,15 +279,15 @@ async fn home_can_be_neither_moved_nor_removed() {
             assert!(faults[0].remedy.contains("set `home = \"eu-central-1\"`"), "{faults:?}");
         }
     }
-    let without = File::of(&["us-east-1"]).text();
-    let told = parse("regions.toml", &without).expect_err("no home").to_string();
-    assert!(told.contains("home"), "{told}");
+    let without = File::with_regions(&["us-east-1"]).text();
+    let error = parse("regions.toml", &without).expect_err("no home").to_string();
+    assert!(error.contains("home"), "{error}");
 }
 
 /// What must not be lost goes only when it is named.
 #[tokio::test]
 async fn data_pipe_and_domain_are_lost_only_by_name() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;
     let elsewhere = |file: &File| file.text().replace("api.example.com", "geo.example.com");
     let nameless = file.with(|file| file.has_domain = false);
@@ -299,18 +300,18 @@ async fn data_pipe_and_domain_are_lost_only_by_name() {
             vec!["UsageDestination"],
         ),
     ];
+    let texts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     for (row, text, names) in table {
         let (config, artifacts) = (parse("regions.toml", &text).expect("sound"), test_artifacts());
         let seen = observed(&cloud, &config).await.expect("read");
         let mut options = options(&config, &artifacts);
         let faults = blocked(plan(&config, &artifacts, &seen, &options)).expect_err(row);
-        let texts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-        let asked: BTreeSet<String> = faults
+        let regions: BTreeSet<String> = faults
             .iter()
             .filter_map(|fault| fault.remedy.split("--allow-replace ").nth(1)?.split(' ').next())
             .map(str::to_owned)
             .collect();
-        assert_eq!(asked, texts(&names), "{row}");
+        assert_eq!(regions, texts(&names), "{row}");
         assert_eq!(faults.len(), names.len() * FOUR.len(), "{row}");
         // One name of two is not enough; both are.
         options.allow_replace = texts(&names[..1]);
@@ -318,17 +319,17 @@ async fn data_pipe_and_domain_are_lost_only_by_name() {
         assert_eq!(left.is_err(), names.len() > 1, "{row}");
         options.allow_replace = texts(&names);
         let plan = plan(&config, &artifacts, &seen, &options).expect(row);
-        let told = show(&plan, false).body;
-        assert!(told.contains("[DATA OR PIPE]"), "{told}");
-        let leaves = told.contains("records of api.example.com are left as they are");
-        assert_eq!(leaves, row.ends_with("domain"), "{told}");
+        let text = show(&plan, false).body;
+        assert!(text.contains("[DATA OR PIPE]"), "{text}");
+        let leaves = text.contains("records of api.example.com are left as they are");
+        assert_eq!(leaves, row.ends_with("domain"), "{text}");
     }
 }
 
 #[tokio::test]
 async fn another_environment_is_another_service() {
-    let cloud = deployed(&File::of(&FOUR)).await;
-    let staging = File::of(&[HOME]).with(|file| file.environment = "staging".to_owned());
+    let cloud = deployed(&File::with_regions(&FOUR)).await;
+    let staging = File::with_regions(&[HOME]).with(|file| file.environment = "staging".to_owned());
     let fresh = MemoryCloud::new(&staging.config());
     let plan = planned(&fresh, &staging).await.expect("a plan");
     assert_eq!(plan.service, "ipgeo-staging");

@@ -7,9 +7,9 @@ use ipgeo_contract::RegionName;
 use proptest::prelude::*;
 use tokio::runtime::Builder;
 
-use ipgeo::infra::deploy::{Stop, execute};
-use ipgeo::infra::plan::{Plan, RecordKind, TrafficChange, drain_or_attach, replicas_of};
-use ipgeo::infra::stacks::{StackKind, Template};
+use ipgeo::internals::infra::deploy::{Stop, execute};
+use ipgeo::internals::infra::plan::{Plan, RecordKind, TrafficChange, drain_or_attach, replicas_of};
+use ipgeo::internals::infra::stacks::{StackKind, Template};
 use ipgeo_cli_testing::harness::{
     File, Goal, HOME, Kept, TOGETHER, carried_out_or_killed, converge, deploy, observed, planned_for,
     planned_with,
@@ -108,7 +108,7 @@ async fn take(cloud: &MemoryCloud, file: &mut File, turn: &Turn) {
 /// By the plan alone: in each step at most one replica comes or goes, never home's, and none that is protected.
 fn check_replica_steps(plan: &Plan) {
     for (_, step) in plan.steps() {
-        let ipgeo::infra::plan::Action::Stack(stack) = &step.action else { continue };
+        let ipgeo::internals::infra::plan::Action::Stack(stack) = &step.action else { continue };
         let Some(before) = stack.before.as_ref().filter(|_| stack.kind == StackKind::Home) else { continue };
         let (old, new) = (Template::parse(&before.text), Template::parse(&stack.text));
         let (old, new) = (old.expect("a template"), new.expect("a template"));
@@ -127,7 +127,7 @@ fn check_replica_steps(plan: &Plan) {
 fn live(turns: &[Turn]) -> Result<(), TestCaseError> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {
-        let mut file = File::of(&[HOME, "eu-west-1"]);
+        let mut file = File::with_regions(&[HOME, "eu-west-1"]);
         let cloud = MemoryCloud::new(&file.config());
         cloud.set_latency(Latency { stack: Duration::from_secs(30), other: Duration::from_secs(1) });
         for turn in turns {

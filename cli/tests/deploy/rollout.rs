@@ -1,8 +1,8 @@
 //! A geo database is rolled out and back, and nothing else with it.
 
-use ipgeo::infra::deploy::{DatabaseRollout, RolloutError, plan_rollout, served_digests};
-use ipgeo::infra::plan::{ArtifactFile, Plan};
-use ipgeo::infra::stacks::ArtifactRef;
+use ipgeo::internals::infra::deploy::{DatabaseRollout, RolloutError, plan_rollout, served_digests};
+use ipgeo::internals::infra::plan::{ArtifactFile, Plan};
+use ipgeo::internals::infra::stacks::ArtifactRef;
 use ipgeo_cli_testing::harness::{FOUR, File, deployed, finish, options, test_artifacts};
 use ipgeo_cli_testing::{ACCOUNT, MemoryCloud};
 
@@ -26,7 +26,7 @@ async fn served(cloud: &MemoryCloud, file: &File) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn a_deployed_service_gets_a_database_and_the_one_before_again() {
     for has_domain in [true, false] {
-        let file = File::of(&FOUR).with(|file| file.has_domain = has_domain);
+        let file = File::with_regions(&FOUR).with(|file| file.has_domain = has_domain);
         let cloud = deployed(&file).await;
         let before = served(&cloud, &file).await;
         let newer = "7".repeat(64);
@@ -44,7 +44,7 @@ async fn a_deployed_service_gets_a_database_and_the_one_before_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_file_is_for_a_deploy() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;
     let changed = file.with(|file| file.memory_mb = 512);
     let refused = given(&cloud, &changed, &"7".repeat(64)).await.expect_err("more would change");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use ipgeo::infra::plan::{Plan, WaveKind};
+use ipgeo::internals::infra::plan::{Plan, WaveKind};
 use ipgeo_cli_testing::harness::{File, TEN, carried_out, deployed, planned};
 use ipgeo_cli_testing::{Latency, MemoryCloud};
 
@@ -21,7 +21,7 @@ async fn timed(cloud: &MemoryCloud, plan: &Plan) -> f64 {
 /// Ten regions take what home, the canary and one more edge take, and a fifth at most on top.
 #[tokio::test(start_paused = true)]
 async fn ten_regions_take_as_long_as_home_the_canary_and_one_edge() {
-    let file = File::of(&TEN);
+    let file = File::with_regions(&TEN);
     let cloud = deployed(&file).await;
     // New limits change home; more memory changes every edge.
     let changed = file.with(|file| {
@@ -38,7 +38,7 @@ async fn ten_regions_take_as_long_as_home_the_canary_and_one_edge() {
 /// From nothing, home begins with its bucket: the counter's code must be in it before home's stack is made.
 #[tokio::test(start_paused = true)]
 async fn ten_regions_from_nothing_wait_for_homes_bucket_too() {
-    let file = File::of(&TEN);
+    let file = File::with_regions(&TEN);
     let cloud = MemoryCloud::new(&file.config());
     let plan = planned(&cloud, &file).await.expect("a plan");
     let took = timed(&cloud, &plan).await;
@@ -49,15 +49,21 @@ async fn ten_regions_from_nothing_wait_for_homes_bucket_too() {
 /// Fewer at once take longer: the figure above is that of regions that run together, not of a clock that stands.
 #[tokio::test(start_paused = true)]
 async fn one_region_after_the_other_takes_ten_times_as_long() {
-    let file = File::of(&TEN);
+    let file = File::with_regions(&TEN);
     let cloud = deployed(&file).await;
     let changed = file.with(|file| file.memory_mb = 512);
     let plan = planned(&cloud, &changed).await.expect("a plan");
     cloud.set_latency(Latency { stack: STACK, other: Duration::ZERO });
     let began = Instant::now();
-    let options = ipgeo::infra::deploy::ExecuteOptions { concurrency: 1 };
+    let options = ipgeo::internals::infra::deploy::ExecuteOptions { concurrency: 1 };
     let sink = ipgeo_cli_testing::harness::Kept::default();
-    ipgeo::infra::deploy::execute(&plan, &cloud, options, &ipgeo::infra::deploy::Stop::default(), &sink)
-        .await;
+    ipgeo::internals::infra::deploy::execute(
+        &plan,
+        &cloud,
+        options,
+        &ipgeo::internals::infra::deploy::Stop::default(),
+        &sink,
+    )
+    .await;
     assert!(began.elapsed() >= 10 * STACK, "{:?}", began.elapsed());
 }

@@ -1,12 +1,12 @@
 //! Draining and attaching regions in DNS.
 
-use ipgeo::infra::plan::{TrafficChange, TrafficError, drain_or_attach};
+use ipgeo::internals::infra::plan::{TrafficChange, TrafficError, drain_or_attach};
 use ipgeo_cli_testing::harness::{FOUR, File, HOME, deployed, finish, observed, planned, set};
 use ipgeo_contract::RegionName;
 
 #[tokio::test(start_paused = true)]
 async fn traffic_is_drained_and_attached_in_one_batch() {
-    let file = File::of(&FOUR);
+    let file = File::with_regions(&FOUR);
     let (cloud, config) = (deployed(&file).await, file.config());
     let all = set(&FOUR);
     let change = async |change, region: &str, force| {
@@ -62,7 +62,8 @@ async fn traffic_is_drained_and_attached_in_one_batch() {
 
 #[tokio::test(start_paused = true)]
 async fn the_last_routed_region_is_not_removed() {
-    let (cloud, file) = (deployed(&File::of(&[HOME, "us-east-1"])).await, File::of(&[HOME]));
+    let (cloud, file) =
+        (deployed(&File::with_regions(&[HOME, "us-east-1"])).await, File::with_regions(&[HOME]));
     let config = file.config();
     let seen = observed(&cloud, &config).await.expect("read");
     let drain = drain_or_attach(&config, &seen, TrafficChange::Drain, HOME, &set(&["us-east-1"]), false);

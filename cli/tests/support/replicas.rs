@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ipgeo::infra::plan::replicas_of;
-use ipgeo::infra::stacks::Template;
+use ipgeo::internals::infra::plan::replicas_of;
+use ipgeo::internals::infra::stacks::Template;
 use serde_json::json;
 
 use crate::raw::{Raw, texts};

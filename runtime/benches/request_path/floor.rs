@@ -1,9 +1,9 @@
-//! What starting and answering cost at the least: `bootstrap` with the same runtime, handler and database, but no store.
-//! The one API key that is asked for is known.
+//! The minimum cost of starting and answering: `bootstrap` with the same runtime, handler and database, but without a store.
+//! It knows the one API key of the bench.
 
 use std::sync::Arc;
 
-use ipgeo_contract::{AddressSecret, Identity, KeyRecord, Limit, Published, Status, Window};
+use ipgeo_contract::{AddressSecret, Identity, KeyRecord, Limit, Published, Window};
 use ipgeo_geo::Database;
 use ipgeo_runtime::lookup::{Lookup, Settings, UsageSink};
 use ipgeo_runtime::store::{AccessRead, StoreError};
@@ -15,18 +15,13 @@ struct Known;
 
 impl AccessRead for Known {
     async fn key(&self, _identity: &Identity) -> Result<Option<KeyRecord>, StoreError> {
-        Ok(Some(KeyRecord {
-            owner: "acme".to_owned(),
-            tier: "startup".to_owned(),
-            limit: Limit { calls: 100_000_000, window: Window::Month },
-            status: Status::Active,
-            expires: None,
-            sites: Vec::new(),
-            networks: Vec::new(),
-            hint: String::new(),
-            created: Timestamp::UNIX_EPOCH,
-            published: None,
-        }))
+        Ok(Some(KeyRecord::new(
+            String::new(),
+            "acme",
+            "startup",
+            Limit { calls: 100_000_000, window: Window::Month },
+            Timestamp::UNIX_EPOCH,
+        )))
     }
 
     async fn published(&self, identities: &[Identity]) -> Result<Vec<Option<Published>>, StoreError> {

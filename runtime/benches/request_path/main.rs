@@ -1,12 +1,12 @@
-//! The request path: `bootstrap` under a Runtime API on loopback, from its start to the first answer and warm, beside
-//! the same lookup as a Python and a Node function, and beside itself without a store, in one run.
+//! The request path: `bootstrap` under a Runtime API on loopback, from its start to the first answer and warm, compared
+//! in one run with the same lookup as a Python and a Node function, and with itself without a store.
 //!
-//! `runtime/benches/request_path/run.sh` builds and installs what is measured and starts this. Every program is another
-//! process: this one only hands events out and reads `/proc`. Linux only.
+//! `runtime/benches/request_path/run.sh` builds and installs the programs and starts this one. Every program is a
+//! separate process; this one only sends events and reads `/proc`. Linux only.
 //!
 //! `IPGEO_BENCH_FOLDER` is where the programs are (`target/lambda`), `IPGEO_BENCH_PEERS` where the peers are,
-//! `IPGEO_BENCH_BEFORE` another `bootstrap` to measure beside, `IPGEO_BENCH_DATABASE` a compiled database
-//! (else the sample), `IPGEO_BENCH_RUNS` how many cold starts.
+//! `IPGEO_BENCH_BEFORE` another `bootstrap` to compare with, `IPGEO_BENCH_DATABASE` a compiled database
+//! (default: the sample), `IPGEO_BENCH_RUNS` how many cold starts.
 
 #![expect(clippy::print_stdout, reason = "what was measured is the point")]
 
@@ -25,23 +25,23 @@ use stub::{Answered, RuntimeApi, serve_store};
 use subject::{Resident, Store, Subject, World, processor_time, resident};
 use tokio_rustls::rustls::ServerConfig;
 
-/// Cold starts of each quick program, and every so many rounds one of a slow one.
+/// Cold starts of each quick program, and the number of rounds per cold start of a slow one.
 const RUNS: usize = 60;
 const SLOW_EVERY: usize = 5;
-/// Requests before the warm ones are measured; the warm ones of a round; rounds.
+/// Requests before warm ones are measured, warm requests in a round, and rounds.
 const WARM_UP: usize = 200;
 const WARM: usize = 500;
 const WARM_ROUNDS: usize = 20;
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// What was seen of one program.
+/// The measurements of one program.
 #[derive(Default)]
 struct Seen {
-    /// Start to the first answer, when the first request asks the store nothing and when it asks for an API key.
+    /// Start to the first answer, for a first request without a read of the store, and for one with an API key.
     ready: Vec<Duration>,
     keyed: Vec<Duration>,
     round_trips: Vec<Duration>,
-    /// A request's processor time, the mean of each round.
+    /// Processor time per request, the mean of each round.
     processor: Vec<Duration>,
     resident: Resident,
 }
@@ -129,7 +129,7 @@ fn path_of(variable: &str, otherwise: &str) -> PathBuf {
     named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(otherwise))
 }
 
-/// The programs that are there, and the names of those that are not.
+/// The installed programs, and the names of missing ones.
 fn subjects(peers: &Path) -> Vec<Subject> {
     let ours = path_of("IPGEO_BENCH_FOLDER", "target/lambda");
     let rust = |name, program: PathBuf, store| {
@@ -174,7 +174,7 @@ fn cold(subject: &Subject, world: &World, first: &str, expected: &str) -> Durati
     took
 }
 
-/// Requests to running programs, again round by round.
+/// Requests to running programs, round by round.
 fn warm(subjects: &[Subject], world: &World, event: &str, expected: &str, seen: &mut [Seen]) {
     let ask = |running: &Running| {
         running.api.send(event);
@@ -203,7 +203,7 @@ fn warm(subjects: &[Subject], world: &World, event: &str, expected: &str, seen: 
     }
 }
 
-/// The value that so many thousandths are not above.
+/// The quantile, in thousandths.
 fn quantile(values: &mut [Duration], permille: usize) -> Duration {
     values.sort_unstable();
     values
@@ -272,7 +272,7 @@ fn main() {
         println!("not measured: {} ({} is not there)", subject.name, subject.program.display());
     }
     let mut seen: Vec<Seen> = there.iter().map(|_| Seen::default()).collect();
-    // Round by round, so that whatever else the machine does meets all alike.
+    // Round by round, so that other load affects all alike.
     for round in 0..runs {
         for (subject, seen) in there.iter().zip(&mut seen) {
             if subject.is_quick || round % SLOW_EVERY == 0 {

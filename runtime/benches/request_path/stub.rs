@@ -1,5 +1,4 @@
-//! Lambda's Runtime API and a DynamoDB API, as small as they can be: what the bench measures is on the other
-//! side of them.
+//! Minimal stubs of Lambda's Runtime API and of the DynamoDB API, so that the bench measures the program and not these.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// An answer of the function, and when it was whole.
+/// An answer of the function, and its time.
 pub(crate) struct Answered {
     pub(crate) at: Instant,
-    /// From the event's first byte to the answer's last.
+    /// From the first byte of the event to the last of the answer.
     pub(crate) round_trip: Duration,
     pub(crate) body: String,
 }
@@ -23,7 +22,7 @@ struct Request {
     body: String,
 }
 
-/// Reads a request; `None` when the connection has ended.
+/// Reads a request; `None` if the connection has ended.
 fn read_request(stream: &mut impl BufRead) -> Option<Request> {
     let mut head = String::new();
     let mut first_line = String::new();
@@ -109,7 +108,7 @@ impl RuntimeApi {
         Self { shared, address }
     }
 
-    /// Hands an event to the function, or keeps it until the function asks.
+    /// Sends an event to the function, as soon as it polls.
     pub(crate) fn send(&self, event: &str) {
         self.shared.state.lock().expect("unpoisoned").event = Some(event.to_owned());
         self.shared.changed.notify_all();
@@ -125,7 +124,7 @@ impl Drop for RuntimeApi {
 }
 
 impl Shared {
-    /// The next event; `None` when there will be none.
+    /// The next event; `None` after the last one.
     fn next(&self) -> Option<String> {
         let state = self.state.lock().expect("unpoisoned");
         let waiting = |state: &mut State| state.event.is_none() && !state.closed;
@@ -169,7 +168,7 @@ fn event_headers() -> String {
     )
 }
 
-/// A DynamoDB API that has one item, which every read of an API key finds; over TLS with a configuration.
+/// A DynamoDB API with one item, which every read of an API key returns; over TLS if a configuration is given.
 pub(crate) fn serve_store(item: &str, tls: Option<Arc<ServerConfig>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();

@@ -1,4 +1,4 @@
-//! What is measured: a program that serves the function, how it is started, and what the system says of it.
+//! A measured program: how it is started, and its resource use according to the system.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use ipgeo_contract::env;
 
-/// Where the store is and who may be trusted there.
+/// The endpoint and root certificates of the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Store {
-    /// The program reads none.
+    /// No store.
     None,
     /// Over HTTP.
     Plain,
@@ -23,28 +23,28 @@ pub(crate) struct Subject {
     /// The program, and its arguments.
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
-    /// Where it is started.
+    /// Its working folder.
     pub(crate) folder: PathBuf,
     pub(crate) store: Store,
-    /// Whether the program itself is what is deployed, so that its size says something.
+    /// Whether this file is what is deployed, so its size is meaningful.
     pub(crate) is_whole: bool,
-    /// Whether it starts in milliseconds and can be started often.
+    /// Whether it starts in milliseconds, so that it can be started often.
     pub(crate) is_quick: bool,
 }
 
-/// What every program is told.
+/// The settings of all programs.
 pub(crate) struct World {
     pub(crate) database: PathBuf,
     pub(crate) plain: String,
     pub(crate) tls: String,
-    /// The store's certificate alone, and with this machine's roots.
+    /// Files with the store's certificate only, and with it and this machine's root certificates.
     pub(crate) roots: [PathBuf; 2],
-    /// Where the peers are installed.
+    /// The folder of the installed peers.
     pub(crate) peers: PathBuf,
 }
 
 impl Subject {
-    /// Starts it as Lambda does; its log goes nowhere.
+    /// Starts it as Lambda does; its log is discarded.
     pub(crate) fn start(&self, world: &World, api: &str) -> (Child, Instant) {
         let mut command = Command::new(&self.program);
         command
@@ -66,7 +66,7 @@ impl Subject {
             .env("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
             .env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
             .env("AWS_SESSION_TOKEN", "c2Vzc2lvbg==".repeat(40))
-            // What the peers are told: where their packages are, and whether to read the API key's record.
+            // For the peers: the folder of their packages, and whether to read the API key's record.
             .env("PEER_MODULES", world.peers.join("node/package.json"))
             .env("PEER_STORE", if self.store == Store::None { "" } else { "boto3" })
             .env(env::HANDLER, env::HANDLER_LOOKUP)
@@ -91,7 +91,7 @@ impl Subject {
         (command.spawn().expect("the program starts"), start)
     }
 
-    /// Whether it is installed: what is named by a path is looked for.
+    /// Whether it is installed. Only programs given by a path are checked.
     pub(crate) fn is_there(&self) -> bool {
         let arguments = self.arguments.iter().map(Path::new);
         let mut paths =
@@ -99,13 +99,13 @@ impl Subject {
         paths.all(Path::exists)
     }
 
-    /// Bytes of the program.
+    /// Size of the program in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         std::fs::metadata(&self.program).map_or(0, |meta| meta.len())
     }
 }
 
-/// Time that all threads of a process have spent on a processor.
+/// Processor time of all threads of a process.
 pub(crate) fn processor_time(pid: u32) -> Duration {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
     let spent = tasks.filter_map(|task| {
@@ -118,9 +118,9 @@ pub(crate) fn processor_time(pid: u32) -> Duration {
 /// Resident memory of a process, KiB.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Resident {
-    /// Pages of no file.
+    /// Anonymous pages.
     pub(crate) anonymous: u64,
-    /// Pages of files, without the database's.
+    /// File pages, except the database's.
     pub(crate) files: u64,
 }
 
@@ -143,7 +143,7 @@ fn database_pages(pid: u32, database: &Path) -> u64 {
     let mut pages = 0;
     let mut inside = false;
     for line in maps.lines() {
-        // A mapping's first line begins with its addresses and ends with its file.
+        // The first line of a mapping starts with its addresses and ends with its file.
         if line.split_once(' ').is_some_and(|(first, _)| first.contains('-')) {
             inside = line.ends_with(name.as_ref());
         } else if inside {

@@ -24,31 +24,31 @@ impl Random {
     }
 
     fn below(&mut self, end: u64) -> u64 {
-        // The high bits are the better ones; the bias of so few is none that a measurement shows.
+        // The high bits are more random; the bias is too small to show in a measurement.
         ((u128::from(self.bits()) * u128::from(end)) >> 64) as u64
     }
 }
 
-/// Any address of IPv4 but for the first /8 and from 224.0.0.0 on.
+/// Any IPv4 address except the first /8 and those from 224.0.0.0 on.
 pub(super) fn any_ipv4(random: &mut Random) -> IpAddr {
     Ipv4Addr::from_bits(0x0100_0000 + random.below(0xdf00_0000) as u32).into()
 }
 
-/// Any address of the blocks of IPv6 that registries give out of.
+/// Any address in the IPv6 blocks that registries allocate from.
 pub(super) fn any_ipv6(random: &mut Random) -> IpAddr {
     let block = [0x2001, 0x2400, 0x2600, 0x2800, 0x2a00, 0x2c00][random.below(6) as usize];
     let block = block | u128::from(random.below(0x10));
     Ipv6Addr::from_bits(block << 112 | random.bits128() >> 16).into()
 }
 
-/// An address of a network of the database, each network as likely as any other: the deepest walks there are.
+/// An address of a random network of the database, each equally likely: the deepest lookups.
 pub(super) fn of_a_network(random: &mut Random, networks: &Networks, ipv6: bool) -> Option<IpAddr> {
     let number = random.below(networks.len(ipv6).max(1));
     networks.address(ipv6, number, random.bits128())
 }
 
-/// Addresses as a service meets them: a third by IPv6; networks where the data has many, for that is where
-/// people are, and a few of them (by Zipf's law) over and over.
+/// Addresses as in production: a third IPv6, more where the data has many networks, because people are there, and a few of
+/// them (by Zipf's law) over and over.
 pub(super) fn traffic(random: &mut Random, networks: &Networks) -> Option<IpAddr> {
     let ipv6 = random.below(3) == 0;
     let count = networks.len(ipv6).max(1);

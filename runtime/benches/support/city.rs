@@ -1,4 +1,4 @@
-//! Rewrites databases for the peers and for growth: a source in MaxMind's City layout, and a source told more coarsely.
+//! Rewrites databases for the peers and for growth: a source in MaxMind's City layout, and a source with coarser networks.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -50,7 +50,7 @@ pub(super) enum Half {
 }
 
 impl File {
-    /// The bytes of the file.
+    /// Encodes the file.
     pub(super) fn bytes(&self, database_type: &str) -> Vec<u8> {
         let count = self.nodes.len() as u32;
         let mut out = Vec::with_capacity(self.nodes.len() * 7 + self.data.len() + 400);
@@ -99,7 +99,7 @@ struct City {
 }
 
 impl City {
-    /// What leads to a value that is kept once.
+    /// A pointer to a value that is stored once.
     fn once(&mut self, value: Vec<u8>) -> Vec<u8> {
         if value.len() <= 4 {
             return value;
@@ -109,7 +109,7 @@ impl City {
         if at == next {
             self.data.extend(value);
         }
-        // The longest form of a pointer holds any offset.
+        // The longest pointer encoding fits any offset.
         let mut pointer = vec![0b0011_1000];
         pointer.extend(at.to_be_bytes());
         pointer
@@ -138,7 +138,7 @@ impl City {
         self.once(names)
     }
 
-    /// A record with what `answer` says, in the fields of MaxMind's City.
+    /// A record with the content of `answer`, in the fields of MaxMind's City.
     fn record(&mut self, answer: &Value, zone: Option<&str>) -> u32 {
         let said = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
         let number = |name: &str| match answer[name].as_f64() {
@@ -188,7 +188,7 @@ impl City {
     }
 }
 
-/// The IPv4 source `source` in MaxMind's City layout: the same networks, and of each what the compiled database says of it.
+/// The IPv4 source `source` in MaxMind's City layout: the same networks, with their data from the compiled database.
 pub(super) fn in_city_layout(source: &[u8], compiled: &Database) -> Vec<u8> {
     let (layout, _) = Layout::read(source).expect("a source");
     let mut city = City::default();
@@ -221,7 +221,7 @@ pub(super) fn in_city_layout(source: &[u8], compiled: &Database) -> Vec<u8> {
     file.bytes("GeoLite2-City")
 }
 
-/// A source told more coarsely: below `depth` bits one of the networks there stands for all.
+/// The source with coarser networks: below `depth` bits, one network replaces all others.
 pub(super) fn coarser(source: &[u8], depth: u32) -> Vec<u8> {
     let (layout, _) = Layout::read(source).expect("a source");
     let mut nodes: Vec<[Half; 2]> = vec![[Half::Empty; 2]];

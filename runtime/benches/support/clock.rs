@@ -1,6 +1,6 @@
-//! Processor time: what a lookup takes of it, however busy the machine is with other things.
+//! Processor time, which other load on the machine hardly affects.
 
-/// Nanoseconds of processor time of this thread so far.
+/// Nanoseconds of processor time that this thread has used.
 pub(super) fn cpu_ns() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     #[expect(unsafe_code, reason = "the standard library doesn't tell processor time")]

@@ -1,4 +1,4 @@
-//! A first lookup with nothing of the file in memory.
+//! A first lookup while nothing of the file is in memory.
 
 use std::fs::File;
 use std::net::IpAddr;
@@ -16,15 +16,15 @@ pub(super) struct Run {
     pub(super) open: Duration,
     /// The lookup and writing its answer.
     pub(super) lookup: Duration,
-    /// Page faults of the lookup that waited for the device.
+    /// Major page faults of the lookup: those that waited for the device.
     pub(super) major: u64,
 }
 
-/// Drops a file from the page cache, and makes sure of it.
+/// Drops a file from the page cache, and verifies that.
 fn drop_cache(path: &Path) {
     let file = File::open(path).expect("the file");
     file.sync_all().expect("nothing is left to write");
-    // Pages that were being read ahead can't be dropped until they have come.
+    // Pages that are being read ahead can't be dropped until they have arrived.
     for _ in 0..200 {
         #[expect(unsafe_code, reason = "advice about a file that is open")]
         // SAFETY: the descriptor is open, and the call has no other precondition.
@@ -51,7 +51,7 @@ fn resident(file: &File) -> usize {
     pages.iter().filter(|page| **page & 1 == 1).count()
 }
 
-/// Page faults of this process so far that waited for a device.
+/// Major page faults of this process so far.
 fn major_faults() -> u64 {
     #[expect(unsafe_code, reason = "a structure of numbers, filled by the kernel")]
     // SAFETY: all zeros are a valid `rusage`, and the call fills it.
@@ -109,7 +109,7 @@ pub(super) fn theirs(path: &Path, address: IpAddr, pause: Duration) -> Run {
     })
 }
 
-/// What one read of 4 KiB that is in no cache of ours takes, the median of reads all over the file.
+/// Time of an uncached read of 4 KiB: the median of reads all over the file.
 pub(super) fn device(path: &Path, reads: usize) -> Duration {
     let file = File::open(path).expect("the file");
     #[expect(unsafe_code, reason = "advice about a file that is open")]

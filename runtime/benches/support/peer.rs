@@ -1,4 +1,4 @@
-//! Readers in other languages, each a process that is asked through its standard input.
+//! Readers in other languages, each a process that reads requests from standard input.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::IpAddr;
@@ -8,9 +8,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use ipgeo_geo::Database;
 use serde_json::Value;
 
-/// Lookups of a round: theirs take longer.
+/// Lookups in a round, fewer because theirs take longer.
 pub(super) const LOOKUPS_OF_PEERS: usize = 10_000;
-/// Addresses of which each reader must tell what we tell.
+/// Addresses for which every reader must return the same as ours.
 const COMPARED: usize = 1_000;
 
 /// A running peer; it ends when its input does.
@@ -20,7 +20,7 @@ pub(super) struct Peer {
     output: BufReader<ChildStdout>,
 }
 
-/// What is measured, in words.
+/// Description of what is measured.
 pub(super) fn title(language: &str) -> &'static str {
     if language == "Python" {
         "Python maxminddb (C extension) and json.dumps"
@@ -30,7 +30,7 @@ pub(super) fn title(language: &str) -> &'static str {
 }
 
 impl Peer {
-    /// Starts a peer on a database and the addresses of `set`; `None`, and a word, when it isn't installed.
+    /// Starts a peer on a database and the addresses of `set`; prints a note and returns `None` if it isn't installed.
     pub(super) fn start(language: &str, target: &Path, database: &Path, set: &str) -> Option<Self> {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers");
         let (program, script) = match language {
@@ -67,7 +67,7 @@ impl Peer {
         line
     }
 
-    /// Nanoseconds a lookup of the addresses from one on.
+    /// Nanoseconds per lookup, starting at the given address.
     pub(super) fn time(&mut self, from: usize) -> f64 {
         self.ask("time", from, LOOKUPS_OF_PEERS);
         self.line().trim().parse().expect("a number")
@@ -81,7 +81,7 @@ impl Drop for Peer {
     }
 }
 
-/// Holds a peer's reading of the compiled database itself against ours.
+/// Compares a peer's reading of the compiled database with ours.
 pub(super) fn agrees(language: &str, target: &Path, path: &Path, database: &Database, addresses: &[IpAddr]) {
     let Some(mut peer) = Peer::start(language, target, path, "random") else { return };
     peer.ask("tell", 0, COMPARED);

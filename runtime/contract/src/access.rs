@@ -1,7 +1,7 @@
-//! The access table: what an edge reads to decide. Global, partition key [`access_attr::ID`].
+//! The access table: what edges read to decide. Global, partition key [`access_attr::ID`].
 //!
-//! An API key's item holds its record and its published usage; an address's or a site's item holds
-//! published usage only and is there only when near or over the limit: absence means allowed.
+//! An API key's item contains its record and its published usage. An address or a site has an item only when it is near or
+//! over its limit, with published usage only: a missing item means allowed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ pub const SECRET_ID: &str = "secret#address";
 pub mod access_attr {
     /// Partition key, string: an [`crate::Identity`] or [`crate::SECRET_ID`].
     pub const ID: &str = "id";
-    /// String: who the API key was made for.
+    /// String: who the API key was created for.
     pub const OWNER: &str = "owner";
     /// String: the tier's name.
     pub const TIER: &str = "tier";
@@ -28,13 +28,13 @@ pub mod access_attr {
     pub const WINDOW: &str = "window";
     /// String: a [`crate::Status`].
     pub const STATUS: &str = "status";
-    /// Number, Unix milliseconds: from when on the API key is refused. Absent: never.
+    /// Number, Unix milliseconds: when the API key expires. Absent: never.
     pub const EXPIRES: &str = "expires";
     /// List of strings: [`crate::SitePattern`]s. Absent: any site.
     pub const SITES: &str = "sites";
     /// List of strings: networks in CIDR form. Absent: any network.
     pub const NETWORKS: &str = "networks";
-    /// String: what a person recognises the API key by.
+    /// String: the hint by which people recognise the API key.
     pub const HINT: &str = "hint";
     /// Number, Unix milliseconds.
     pub const CREATED: &str = "created";
@@ -44,11 +44,11 @@ pub mod access_attr {
     pub const USED: &str = "used";
     /// Number, Unix milliseconds: the time of the latest usage event in `used`.
     pub const AS_OF: &str = "as_of";
-    /// Number, Unix milliseconds: a mark by which its operator measures the way to a region.
+    /// Number, Unix milliseconds: a mark that the operator sets to measure replication to a region.
     pub const MARK: &str = "mark";
     /// String: the [`crate::Identity`] that this API key was rotated to. Absent: not rotated.
     pub const SUCCESSOR: &str = "successor";
-    /// String, 64 hex digits, of the secret's item only.
+    /// String, 64 hex digits; only in the secret's item.
     pub const SECRET: &str = "secret";
 }
 
@@ -59,12 +59,12 @@ pub enum Status {
     Active,
     /// Switched off by the operator; may be switched on again.
     Disabled,
-    /// Ended for good; kept so that its reports stay readable.
+    /// Ended permanently; the record is retained for reports.
     Revoked,
 }
 
 impl Status {
-    /// The word that is stored: `active`, `disabled`, `revoked`.
+    /// The stored text: `active`, `disabled`, `revoked`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -74,7 +74,7 @@ impl Status {
     }
 }
 
-/// Why a text is not a status.
+/// Text that is not a status.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a status; it is `active`, `disabled` or `revoked`")]
 pub struct StatusError(String);
@@ -96,7 +96,7 @@ impl FromStr for Status {
     }
 }
 
-/// Usage as home published it.
+/// Usage as last published by home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
     /// The period that `used` belongs to.
@@ -107,29 +107,53 @@ pub struct Published {
     pub as_of: Timestamp,
 }
 
-/// An API key's item: its *effective* limit and window, so that one read decides.
+/// An API key's item: its *effective* limit and window, so one read is enough to decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRecord {
-    /// Who it was made for.
+    /// Who it was created for.
     pub owner: String,
     /// The tier's name.
     pub tier: String,
     /// The effective limit and window: the tier's, or the API key's own.
     pub limit: Limit,
-    /// Whether it may be used at all.
+    /// Whether it may be used.
     pub status: Status,
-    /// From when on it is refused.
+    /// When it expires; `None`: never.
     pub expires: Option<Timestamp>,
     /// The sites it may be used from; empty: any.
     pub sites: Vec<SitePattern>,
     /// The networks it may be used from; empty: any.
     pub networks: Vec<IpNet>,
-    /// What a person recognises it by.
+    /// The hint by which people recognise it.
     pub hint: String,
-    /// When it was made.
+    /// When it was created.
     pub created: Timestamp,
-    /// Usage as last published; none before the first publication.
+    /// Usage as last published; `None` before the first publication.
     pub published: Option<Published>,
+}
+
+impl KeyRecord {
+    /// The record of a new API key: active, without expiry, restrictions or published usage.
+    pub fn new(
+        hint: impl Into<String>,
+        owner: impl Into<String>,
+        tier: impl Into<String>,
+        limit: Limit,
+        created: Timestamp,
+    ) -> Self {
+        Self {
+            owner: owner.into(),
+            tier: tier.into(),
+            limit,
+            status: Status::Active,
+            expires: None,
+            sites: Vec::new(),
+            networks: Vec::new(),
+            hint: hint.into(),
+            created,
+            published: None,
+        }
+    }
 }
 
 /// A network in canonical form: an IPv4-mapped network, such as `::ffff:203.0.113.0/120`, becomes the IPv4 network,

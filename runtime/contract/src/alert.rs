@@ -1,24 +1,24 @@
-//! Alerts: an API key's usage reached a threshold of its limit. Told once for each threshold and period.
+//! Quota alerts: an API key's usage reached a threshold of its limit. Each is sent once per threshold, period and limit.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::Limit;
 
-/// Thresholds at most: more would be a meter, not alerts.
+/// Maximum thresholds: more would be a meter, not alerts.
 const COUNT_MAX: usize = 10;
 
-/// Percents of a limit at which an alert is told: 1 to 100, rising; written `80,100`. None: no alerts.
+/// Percentages of a limit at which an alert is sent: 1 to 100, ascending; written `80,100`. Empty: no alerts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Thresholds(Vec<u8>);
 
-/// Why percents are not thresholds.
+/// Percentages that are not valid thresholds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("thresholds are at most {COUNT_MAX} whole percents, 1 to 100, each once")]
+#[error("thresholds must be at most {COUNT_MAX} different whole percentages from 1 to 100")]
 pub struct ThresholdsError;
 
 impl Thresholds {
-    /// From percents in any order.
+    /// Thresholds from percentages in any order.
     pub fn new(mut percents: Vec<u8>) -> Result<Self, ThresholdsError> {
         percents.sort_unstable();
         let count = percents.len();
@@ -29,12 +29,12 @@ impl Thresholds {
         if sound { Ok(Self(percents)) } else { Err(ThresholdsError) }
     }
 
-    /// The percents, rising.
+    /// The percentages, ascending.
     pub fn percents(&self) -> &[u8] {
         &self.0
     }
 
-    /// The thresholds that `used` calls have reached, rising.
+    /// The thresholds that `used` calls have reached, ascending.
     pub fn reached(&self, used: u64, limit: Limit) -> impl Iterator<Item = u8> + '_ {
         let hundredfold = u128::from(used) * 100;
         let calls = u128::from(limit.calls);

@@ -1,7 +1,7 @@
 //! API keys: `<prefix>_<30 base62 random><6 base62 of CRC-32>`.
 //!
-//! The underscore lets a double click select the whole; the checksum lets an edge refuse a typing error
-//! or junk without a read (the shape follows GitHub's tokens). Only the SHA-256 is ever stored.
+//! A double click selects all of it, because of the underscore. The checksum lets an edge refuse typing errors and junk
+//! without a read (the format follows GitHub's tokens). Only the SHA-256 is ever stored.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,13 +15,13 @@ const RANDOM_CHARS: usize = 30;
 const CHECKSUM_CHARS: usize = 6;
 const PREFIX_CHARS_MAX: usize = 16;
 
-/// A well-formed API key. Its `Debug` shows the hint only.
+/// A well-formed API key. Its `Debug` only shows the hint.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey {
     text: String,
 }
 
-/// The SHA-256 of an API key: what is stored and looked up, in 64 lower-case hex digits.
+/// The SHA-256 of an API key, which is stored and looked up instead of it; written as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyHash([u8; 32]);
 
@@ -30,24 +30,24 @@ pub struct KeyHash([u8; 32]);
 const FOREIGN_CHARS: std::ops::RangeInclusive<usize> = 16..=128;
 
 /// The hash of a text that may be an API key in another format than ours (from another service): 16 to 128
-/// printable ASCII characters without a space. `None` when it can't be one.
+/// printable ASCII characters without a space. `None` if it can't be one.
 pub fn foreign_key_hash(text: &str) -> Option<KeyHash> {
     let sound = FOREIGN_CHARS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     sound.then(|| KeyHash(Sha256::digest(text.as_bytes()).into()))
 }
 
-/// Why a text is not an API key. None of the messages repeats the text.
+/// Text that is not an API key. No message repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ApiKeyError {
     /// Not `<prefix>_<36 base62 characters>`.
     #[error("not of the form <prefix>_<{len} letters and digits>", len = RANDOM_CHARS + CHECKSUM_CHARS)]
     Shape,
     /// The last six characters do not match the rest: a typing error.
-    #[error("its checksum does not match: a character was changed, lost or swapped")]
+    #[error("its checksum does not match: a character is wrong, missing or swapped")]
     Checksum,
 }
 
-/// Why a text is not a key hash.
+/// Text that is not a key hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not 64 lower-case hex digits")]
 pub struct KeyHashError;
@@ -61,8 +61,8 @@ pub fn prefix_is_valid(prefix: &str) -> bool {
 }
 
 impl ApiKey {
-    /// Makes a new API key; `fill` fills a buffer with random bytes from a cryptographic source. A
-    /// prefix for which [`prefix_is_valid`] is false is refused as [`ApiKeyError::Shape`].
+    /// Generates an API key; `fill` must fill a buffer with random bytes from a cryptographic source. Fails with
+    /// [`ApiKeyError::Shape`] if `prefix` is invalid (see [`prefix_is_valid`]).
     pub fn generate(prefix: &str, mut fill: impl FnMut(&mut [u8])) -> Result<Self, ApiKeyError> {
         if !prefix_is_valid(prefix) {
             return Err(ApiKeyError::Shape);
@@ -72,7 +72,7 @@ impl ApiKey {
         while text.len() < length {
             let mut bytes = [0_u8; 64];
             fill(&mut bytes);
-            // 248 is the largest multiple of 62 in a byte: what lies above would favour the first characters.
+            // 248 is the largest multiple of 62 in a byte: higher values would favour the first characters.
             let unbiased = bytes.iter().filter(|b| **b < 248);
             for byte in unbiased.take(length - text.len()) {
                 text.push(char::from(BASE62[usize::from(byte % 62)]));
@@ -82,17 +82,17 @@ impl ApiKey {
         Ok(Self { text })
     }
 
-    /// The whole API key: to show it once to the person who asked for it, never to log or store it.
+    /// The full API key, to show it once to its owner. Never log or store it.
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// What is stored in its place.
+    /// The hash that is stored instead.
     pub fn hash(&self) -> KeyHash {
         KeyHash(Sha256::digest(self.text.as_bytes()).into())
     }
 
-    /// What a person recognises it by: the prefix and the last four characters, `ipg_…x3Kq`.
+    /// The hint by which people recognise it: the prefix and the last four characters, `ipg_…x3Kq`.
     pub fn hint(&self) -> String {
         let prefix = self.text.rsplit_once('_').map_or("", |(prefix, _)| prefix);
         format!("{prefix}_…{}", &self.text[self.text.len() - 4..])

@@ -1,4 +1,4 @@
-//! Deciding: what an edge answers a caller, from one local read and its own count.
+//! The decision of an edge on a request, from one local read and its own count.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,24 +8,24 @@ use jiff::Timestamp;
 
 use crate::{KeyRecord, Limit, Period, Published, Site, Status, canonical_network, site_is_allowed};
 
-/// Allowed, or refused and why. A refusal is a value, not an error.
+/// Allowed, or refused and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Verdict {
-    /// Go on.
+    /// Within all limits.
     Allowed,
-    /// Within the quota, but a request that can't be answered: nothing is charged.
+    /// Within the quota, but the request is invalid: nothing is charged.
     BadRequest,
     /// The window's limit is used up.
     OverQuota,
-    /// Not of the form of an API key: refused without a read.
+    /// Not in the format of an API key: refused without a read.
     MalformedKey,
     /// No such API key.
     UnknownKey,
     /// Switched off by the operator.
     Disabled,
-    /// Ended for good.
+    /// Ended permanently.
     Revoked,
-    /// Past its date.
+    /// Past its expiry.
     Expired,
     /// Not from one of its sites.
     SiteDenied,
@@ -70,7 +70,7 @@ impl Verdict {
     }
 }
 
-/// Why a text is not a verdict.
+/// Text that is not a verdict.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a verdict")]
 pub struct VerdictError(String);
@@ -92,23 +92,23 @@ impl FromStr for Verdict {
     }
 }
 
-/// Who asks: the address of the connection, and the host of the Referer when there is one.
+/// Who sent a request: the address of the connection, and the host of the Referer if there is one.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The address of the immediate connection; never of a forwarded-for header.
+    /// The address of the immediate connection, never one from a forwarded-for header.
     pub address: IpAddr,
     /// The Referer's host.
     pub site: Option<Site>,
 }
 
-/// Usage of `period` as this environment knows it: what was published for that period, and its own
-/// calls since then (or since the period began, when nothing is published for it).
+/// Usage of `period` as far as this environment knows: what was published for that period, plus its own calls since then (since
+/// the period's start, if nothing was published for it).
 pub fn effective_usage(published: Option<&Published>, period: Period, own: u64) -> u64 {
     let known = published.filter(|p| p.period == period).map_or(0, |p| p.used);
     known.saturating_add(own)
 }
 
-/// One limit and how much of it is used: what the quota headers show.
+/// A limit and how much of it is used, as shown in the quota headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotaState {
     /// The limit.
@@ -118,7 +118,7 @@ pub struct QuotaState {
 }
 
 impl QuotaState {
-    /// Whether `cost` more calls fit; a request that costs nothing fits while one more call would.
+    /// Whether `cost` more calls fit; a request that costs nothing fits if one more call would.
     pub fn admits(&self, cost: u64) -> bool {
         self.used.saturating_add(cost.max(1)) <= self.limit.calls
     }
@@ -129,9 +129,8 @@ impl QuotaState {
     }
 }
 
-/// Decides a request of `cost` calls with an API key whose record is `record` and of which `used` calls
-/// are used (see [`effective_usage`]). What the caller can mend comes last, so that an ended API key is
-/// never answered with "over quota".
+/// Decides a request of `cost` calls with the API key of `record`, of which `used` calls are used (see [`effective_usage`]).
+/// Reasons that the caller can fix are checked last, so an ended API key is never answered with "over quota".
 pub fn decide_key(record: &KeyRecord, caller: &Caller, used: u64, cost: u64, now: Timestamp) -> Verdict {
     let quota = QuotaState { limit: record.limit, used };
     match record.status {
@@ -161,18 +160,13 @@ mod tests {
     }
 
     fn record() -> KeyRecord {
-        KeyRecord {
-            owner: "acme".into(),
-            tier: "startup".into(),
-            limit: Limit { calls: 100, window: Window::Month },
-            status: Status::Active,
-            expires: None,
-            sites: vec![],
-            networks: vec![],
-            hint: "ipg_…abcd".into(),
-            created: at("2026-11-01T00:00:00Z"),
-            published: None,
-        }
+        KeyRecord::new(
+            "ipg_…abcd",
+            "acme",
+            "startup",
+            Limit { calls: 100, window: Window::Month },
+            at("2026-11-01T00:00:00Z"),
+        )
     }
 
     #[test]
@@ -236,12 +230,12 @@ mod tests {
     fn published_usage_counts_in_its_own_period_only() {
         let now = at("2026-12-01T00:00:01Z");
         let published = Published {
-            period: Period::of(Window::Month, at("2026-11-30T00:00:00Z")),
+            period: Period::new(Window::Month, at("2026-11-30T00:00:00Z")),
             used: 90,
             as_of: at("2026-11-30T00:00:00Z"),
         };
         assert_eq!(effective_usage(Some(&published), published.period, 5), 95);
-        assert_eq!(effective_usage(Some(&published), Period::of(Window::Month, now), 5), 5);
+        assert_eq!(effective_usage(Some(&published), Period::new(Window::Month, now), 5), 5);
         assert_eq!(effective_usage(None, published.period, 5), 5);
     }
 

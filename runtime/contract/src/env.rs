@@ -1,5 +1,5 @@
-//! The names of the environment variables that the operator's tool sets and the Lambda reads: each
-//! written once. AWS sets `AWS_REGION`, the credentials and the Runtime API's address by itself.
+//! Names of the environment variables that the operator's tool sets and the Lambda reads. AWS itself sets `AWS_REGION`, the
+//! credentials and the Runtime API's address.
 
 /// Which handler this function is: [`HANDLER_LOOKUP`] or [`HANDLER_USAGE`].
 pub const HANDLER: &str = "IPGEO_HANDLER";
@@ -13,29 +13,29 @@ pub const ACCESS_TABLE: &str = "IPGEO_ACCESS_TABLE";
 pub const LEDGER_TABLE: &str = "IPGEO_LEDGER_TABLE";
 /// Path of the compiled geo database (lookup).
 pub const GEO_DATABASE: &str = "IPGEO_GEO_DATABASE";
-/// Seconds that an edge remembers an access record, and the absence of one (lookup).
+/// Seconds that an edge caches an access record, or its absence (lookup).
 pub const ACCESS_CACHE_S: &str = "IPGEO_ACCESS_CACHE_S";
 /// The anonymous tier's limit by address, such as `1500/day` (lookup).
 pub const ANONYMOUS_LIMIT: &str = "IPGEO_ANONYMOUS_LIMIT";
 /// The anonymous tier's limit by site, such as `1500/day` (lookup).
 pub const ANONYMOUS_SITE_LIMIT: &str = "IPGEO_ANONYMOUS_SITE_LIMIT";
-/// Thousandths of an anonymous limit that are charged to the crowd; see [`crate::quiet_calls`] (lookup).
+/// Thousandths of an anonymous limit that are charged to the pooled anonymous callers; see [`crate::quiet_calls`] (lookup).
 pub const QUIET_PERMILLE: &str = "IPGEO_QUIET_PERMILLE";
-/// Status of an answer to an unknown API key: 401, or 403 for strict ipdata behaviour (lookup).
+/// HTTP status for an unknown API key: 401, or 403 for strict ipdata behaviour (lookup).
 pub const UNKNOWN_KEY_STATUS: &str = "IPGEO_UNKNOWN_KEY_STATUS";
-/// Status of an answer over quota: 429, or 403 for strict ipdata behaviour (lookup).
+/// HTTP status for requests over quota: 429, or 403 for strict ipdata behaviour (lookup).
 pub const QUOTA_STATUS: &str = "IPGEO_QUOTA_STATUS";
-/// `1` when API keys of another form than ours may be stored, so that none is refused by its form (lookup).
+/// `1` if API keys in other formats than ours may be stored: they are then looked up instead of refused (lookup).
 pub const FOREIGN_API_KEYS: &str = "IPGEO_FOREIGN_API_KEYS";
-/// Percents of a limit at which an alert is told, such as `80,100` (usage).
+/// Percentages of a limit at which an alert is sent, such as `80,100` (usage).
 pub const ALERT_THRESHOLDS: &str = "IPGEO_ALERT_THRESHOLDS";
-/// The SNS topic that alerts are sent to; without one they are recorded only (usage).
+/// The SNS topic that alerts are sent to; if unset, they are only recorded (usage).
 pub const ALERT_TOPIC: &str = "IPGEO_ALERT_TOPIC";
-/// Another SNS endpoint, as every AWS tool reads it (usage).
+/// Overrides the SNS endpoint, as in AWS tools (usage).
 pub const ENDPOINT_SNS: &str = "AWS_ENDPOINT_URL_SNS";
-/// Another DynamoDB endpoint, as every AWS tool reads it (both handlers).
+/// Overrides the DynamoDB endpoint, as in AWS tools (both handlers).
 pub const ENDPOINT_DYNAMODB: &str = "AWS_ENDPOINT_URL_DYNAMODB";
-/// Another endpoint for all services, as every AWS tool reads it (both handlers).
+/// Overrides the endpoint of all services, as in AWS tools (both handlers).
 pub const ENDPOINT: &str = "AWS_ENDPOINT_URL";
-/// A file of certificates that are trusted in place of the built-in roots, as AWS tools read it (both handlers).
+/// Path of a PEM file of certificates to trust instead of the built-in roots, as in AWS tools (both handlers).
 pub const CA_BUNDLE: &str = "AWS_CA_BUNDLE";

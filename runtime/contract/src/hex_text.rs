@@ -1,9 +1,9 @@
-//! Hex for the request path.
+//! Hex encoding for the request path.
 
-/// Lower-case hex. `hex::encode` collects character by character, which shows in the time of a request.
+/// Lower-case hex. `hex::encode` collects character by character, which measurably slows a request.
 pub(crate) fn hex_text(bytes: &[u8]) -> String {
     let mut text = vec![0; bytes.len() * 2];
-    // The only error is another length; and hex is ASCII.
+    // Can't fail: the length is right, and hex is ASCII.
     let _ = hex::encode_to_slice(bytes, &mut text);
     String::from_utf8(text).unwrap_or_default()
 }

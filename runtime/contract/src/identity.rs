@@ -1,4 +1,4 @@
-//! Identities: who is charged, as the partition key of their items in the access table and the ledger.
+//! Identities: who is charged. They are partition keys of the access table and the ledger.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,26 +11,26 @@ use sha2::Sha256;
 use crate::hex_text::hex_text;
 use crate::{KeyHash, Site};
 
-/// Bytes of the address HMAC that are kept: enough that no two addresses of a day ever meet.
+/// Bytes of the address HMAC that are used: enough that no two addresses of a day collide.
 const ADDRESS_TAG_BYTES: usize = 16;
-/// Separates the tag of an address's refused API keys from the address's own: no address is this long.
+/// HMAC label that makes the tag of an address's refused API keys different from the address's own: no address is this long.
 const REFUSED_KEYS: &[u8] = b"refused API keys of ";
-/// The name of the identity that stands for the quiet callers of a kind.
-const CROWD: &str = "*";
+/// The name of the pooled anonymous callers of a kind.
+const POOLED: &str = "*";
 
-/// What kind of caller an identity is.
+/// The kind of caller that an identity is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IdentityKind {
     /// An API key.
     Key,
-    /// An anonymous caller's address of one day.
+    /// An anonymous caller's address on one day.
     Address,
     /// The host of an anonymous caller's Referer.
     Site,
 }
 
 impl IdentityKind {
-    /// The word before the `#`: `key`, `addr` or `site`.
+    /// The text before the `#`: `key`, `addr` or `site`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Key => "key",
@@ -47,7 +47,7 @@ pub struct Identity {
     kind: IdentityKind,
 }
 
-/// Why a text is not an identity.
+/// Text that is not an identity.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an identity; identities start with `key#`, `addr#` or `site#`")]
 pub struct IdentityError;
@@ -62,13 +62,13 @@ impl Identity {
         Self { text, kind }
     }
 
-    /// One whose name is the hex of a hash or tag.
-    pub(crate) fn of_hash(kind: IdentityKind, hash: &[u8]) -> Self {
+    /// An identity named by the hex of a hash or tag.
+    pub(crate) fn from_hash(kind: IdentityKind, hash: &[u8]) -> Self {
         Self::new(kind, &hex_text(hash))
     }
 
-    /// One of a name that may be anything.
-    pub(crate) fn of_name(kind: IdentityKind, name: &str) -> Result<Self, IdentityError> {
+    /// An identity with an untrusted name.
+    pub(crate) fn from_name(kind: IdentityKind, name: &str) -> Result<Self, IdentityError> {
         let sound = (1..=253).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic());
         sound.then(|| Self::new(kind, name)).ok_or(IdentityError)
     }
@@ -78,14 +78,14 @@ impl Identity {
         Self::new(IdentityKind::Key, &hash.to_string())
     }
 
-    /// The identity of an anonymous caller's address on the secret's day: an HMAC that can't be turned
-    /// back. IPv6 addresses of one /64 are one caller; an IPv4 address in IPv6 form is itself.
+    /// The identity of an anonymous caller's address on the secret's day: an HMAC, so the address
+    /// can't be recovered. IPv6 addresses of one /64 are one caller; an IPv4-mapped address is its IPv4 address.
     pub fn address(secret: &DaySecret, address: IpAddr) -> Self {
         Self::address_tag(secret, &[], address)
     }
 
     /// The identity charged for an address's requests with unknown and malformed API keys. It is separate from the identity
-    /// of its anonymous calls, so that guesses use up no calls and calls use up no guesses.
+    /// of its anonymous calls: guesses do not use up calls, nor calls guesses.
     pub fn refused_keys(secret: &DaySecret, address: IpAddr) -> Self {
         Self::address_tag(secret, REFUSED_KEYS, address)
     }
@@ -98,7 +98,7 @@ impl Identity {
             IpAddr::V6(v6) => mac.update(&v6.octets()[..8]),
         }
         let tag = mac.finalize().into_bytes();
-        Self::of_hash(IdentityKind::Address, &tag[..ADDRESS_TAG_BYTES])
+        Self::from_hash(IdentityKind::Address, &tag[..ADDRESS_TAG_BYTES])
     }
 
     /// The identity of a site.
@@ -106,15 +106,15 @@ impl Identity {
         Self::new(IdentityKind::Site, site.as_str())
     }
 
-    /// All callers of a kind that are too quiet to be told apart (see [`crate::quiet_calls`]). No address's
-    /// tag and no host is `*`.
-    pub fn crowd(kind: IdentityKind) -> Self {
-        Self::new(kind, CROWD)
+    /// The pooled anonymous callers of a kind: those with too few calls to be counted separately (see
+    /// [`crate::quiet_calls`]). No address's tag and no host is `*`.
+    pub fn pooled(kind: IdentityKind) -> Self {
+        Self::new(kind, POOLED)
     }
 
-    /// Whether this stands for many callers. It has no limit: it is counted, and never published.
-    pub fn is_crowd(&self) -> bool {
-        self.name() == CROWD
+    /// Whether this is [`Identity::pooled`]. It has no limit: it is counted, and never published.
+    pub fn is_pooled(&self) -> bool {
+        self.name() == POOLED
     }
 
     /// The partition key.
@@ -127,7 +127,7 @@ impl Identity {
         self.kind
     }
 
-    /// What follows the `#`: the hash, the tag or the host.
+    /// The text after the `#`: the hash, the tag or the host.
     pub fn name(&self) -> &str {
         &self.text[self.kind.as_str().len() + 1..]
     }
@@ -142,7 +142,7 @@ impl FromStr for Identity {
             .into_iter()
             .find(|known| known.as_str() == kind)
             .ok_or(IdentityError)?;
-        Self::of_name(kind, rest)
+        Self::from_name(kind, rest)
     }
 }
 
@@ -152,7 +152,7 @@ impl fmt::Display for Identity {
     }
 }
 
-/// The secret that addresses are hidden with: 32 random bytes, one item of the access table.
+/// The secret that addresses are hidden with: 32 random bytes, stored in one item of the access table.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AddressSecret([u8; 32]);
 
@@ -166,7 +166,7 @@ impl AddressSecret {
         Self(bytes)
     }
 
-    /// From the hex text of its item; `None` when that is not 64 hex digits.
+    /// From the hex text of its item; `None` if it is not 64 hex digits.
     pub fn from_hex(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
         hex::decode_to_slice(text, &mut bytes).ok()?;
@@ -254,11 +254,11 @@ mod tests {
 
     #[test]
     fn the_crowd_is_no_callers_identity() {
-        let crowd = Identity::crowd(IdentityKind::Site);
-        assert_eq!((crowd.as_str(), crowd.is_crowd()), ("site#*", true));
+        let crowd = Identity::pooled(IdentityKind::Site);
+        assert_eq!((crowd.as_str(), crowd.is_pooled()), ("site#*", true));
         assert_eq!("site#*".parse(), Ok(crowd));
         assert_eq!(Site::from_referer("https://*/"), None);
-        assert!(!address("2026-11-24", "203.0.113.9").is_crowd());
+        assert!(!address("2026-11-24", "203.0.113.9").is_pooled());
     }
 
     #[test]

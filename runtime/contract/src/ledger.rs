@@ -1,10 +1,9 @@
-//! The ledger: what was counted, exactly. Home only; partition key `id`, sort key `month`.
+//! The ledger: exact counts. At home only; partition key `id`, sort key `month`.
 //!
 //! An item is one identity's month. Counts by day, region and verdict and the watermarks by shard are
 //! attributes of their own (`d#24`, `r#eu-central-1`, `v#allowed`, `w#shardId-000`), not entries of four
-//! maps: `ADD` creates a missing attribute, so that one conditional `UpdateItem` serves the first event
-//! of a month as well as the millionth. With maps, the first would fail on its document path, and
-//! that failed write is billed too.
+//! maps: `ADD` creates a missing attribute, so one conditional `UpdateItem` works for the first event of a month and for the
+//! millionth. With maps, the first write would fail because its document path does not exist, and failed writes are billed.
 
 use jiff::civil::Date;
 
@@ -22,7 +21,7 @@ pub mod ledger_attr {
     pub const TTL: &str = "ttl";
 }
 
-/// An attribute whose name carries a part: read one back with [`LedgerAttr::parse`].
+/// An attribute whose name contains a value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LedgerAttr {
     /// `d#<day of month, two digits>`: calls charged on that day, UTC.
@@ -31,10 +30,10 @@ pub enum LedgerAttr {
     Region(String),
     /// `v#<verdict>`: requests with that verdict, charged or not.
     Verdict(Verdict),
-    /// `w#<shard>`: the last sequence number of that shard that is counted here, zero-padded.
+    /// `w#<shard>`: the last sequence number of that shard that is counted in the item, zero-padded.
     Watermark(String),
     /// `g#<gap>#<shard>`: the item's watermark just before its first event past this gap of the shard was counted. Events of
-    /// the gap above it were never counted in this item. See [`crate::ledger_row`].
+    /// the gap above it were never counted in this item. See [`crate::Gap`].
     BeforeGap(u32, String),
 }
 
@@ -55,7 +54,7 @@ impl LedgerAttr {
         }
     }
 
-    /// Reads a name back; `None` for the plain attributes and for names that are not ours.
+    /// Parses a name; `None` for plain attributes and unknown names.
     pub fn parse(name: &str) -> Option<Self> {
         let (group, part) = name.split_once('#')?;
         match group {
@@ -72,8 +71,8 @@ impl LedgerAttr {
     }
 }
 
-/// A Kinesis sequence number, zero-padded to 64 digits so that text order is number order: they exceed
-/// 128 bits, and the 38 digits of a DynamoDB number. `None` when it is not 1 to 64 digits.
+/// A Kinesis sequence number, zero-padded to 64 digits so that text order is number order. Sequence numbers exceed 128 bits and
+/// the 38 digits of a DynamoDB number. `None` if it is not 1 to 64 digits.
 pub fn padded_sequence(sequence: &str) -> Option<String> {
     let sound = (1..=64).contains(&sequence.len()) && sequence.bytes().all(|b| b.is_ascii_digit());
     sound.then(|| format!("{sequence:0>64}"))

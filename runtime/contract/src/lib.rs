@@ -1,23 +1,23 @@
-//! What the Lambda at the edges, the usage function at home and the operator's command line must agree
-//! on, and nothing else: API keys, limits and periods, identities, table keys and attribute names, the
-//! usage line, the decision, the publication steps, quiet callers, the release mark, and the names of environment
-//! variables.
+//! The contract between the Lambda at the edges, the usage function at home and the operator's command line: API keys, limits
+//! and periods, identities, table keys and attribute names, the usage line, the decision, the publication steps, quiet
+//! callers, the release mark, and the names of environment variables.
 //!
-//! Everything here is pure. There is no clock, no environment, no file, no network and no randomness:
-//! the time is an argument, and so is the source of random bytes.
+//! Everything is pure: no clock, environment, files, network or randomness. The time and the source of random bytes are
+//! arguments.
 
 mod access;
 mod alert;
 mod api_key;
 mod decide;
 pub mod env;
+mod error_chain;
+mod gap;
 mod hex_text;
 mod hint;
 mod identity;
 mod ledger;
 mod limit;
 mod mask;
-mod notes;
 mod number;
 mod period;
 mod probe;
@@ -32,15 +32,13 @@ pub use access::{KeyRecord, Published, SECRET_ID, Status, StatusError, access_at
 pub use alert::{Thresholds, ThresholdsError};
 pub use api_key::{ApiKey, ApiKeyError, KeyHash, KeyHashError, foreign_key_hash, prefix_is_valid};
 pub use decide::{Caller, QuotaState, Verdict, VerdictError, decide_key, effective_usage};
+pub use error_chain::error_chain;
+pub use gap::{GAP_AGE_S, Gap, RECORD_AGE_S};
 pub use hint::{foreign_hint, hash_hint, is_hint};
 pub use identity::{AddressSecret, DaySecret, Identity, IdentityError, IdentityKind};
 pub use ledger::{LedgerAttr, ledger_attr, padded_sequence};
 pub use limit::{Limit, LimitError, Window};
 pub use mask::without_api_keys;
-pub use notes::{
-    GAP_AGE_S, Gap, RECORD_AGE_S, alert_sort_key, alerts_of, counted_attr, gap_attr, ledger_row, newest_attr,
-    parse_alert_sort_key, recovered_sort_key,
-};
 pub use number::{Number, NumberError};
 pub use period::{Month, Period, PeriodError};
 pub use probe::{PROBE_OWNER, PROBE_TIER, probe_api_key, probe_record};

@@ -1,4 +1,4 @@
-//! A tier's limit: so many calls in a window.
+//! Limits: a number of calls per window.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +15,7 @@ pub enum Window {
 }
 
 impl Window {
-    /// The word used in limits, headers, items and lines: `day` or `month`.
+    /// The text in limits, headers, items and usage lines: `day` or `month`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Day => "day",
@@ -52,12 +52,11 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// The largest limit: a million million calls, far inside what a DynamoDB number and a JSON double
-    /// hold exactly, so that every product with 100 stays exact too.
+    /// The largest limit. A DynamoDB number and a JSON double represent it exactly, and so its product with 100.
     pub const CALLS_MAX: u64 = 1_000_000_000_000;
 }
 
-/// Why a text is not a limit.
+/// Text that is not a limit.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LimitError {
     /// There is no `/` between calls and window.
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_survives_its_own_text() {
+    fn a_limit_is_parsed_from_its_own_text() {
         for text in ["1/day", "1500/day", "1000000000000/month"] {
             assert_eq!(text.parse::<Limit>().map(|l| l.to_string()), Ok(text.to_owned()));
         }

@@ -1,4 +1,4 @@
-//! Texts that are repeated to whoever sent them, without the API keys in them.
+//! Removes API keys from text that is sent back to its sender.
 
 use std::borrow::Cow;
 
@@ -6,16 +6,17 @@ use crate::{ApiKey, ApiKeyError};
 
 /// Characters of an API key after its prefix.
 const SECRET_CHARS: usize = 36;
-/// Characters that stay, as in a hint.
+/// Characters that remain, as in a hint.
 const SHOWN_CHARS: usize = 4;
 
-/// Whether a word is an API key of our form, or one without its prefix; one with a misprint is as good as one.
+/// Whether a word is an API key in our format, with or without its prefix. A wrong checksum counts too: it may be a typing
+/// error in a real one.
 fn is_api_key(word: &str) -> bool {
     matches!(word.parse::<ApiKey>(), Ok(_) | Err(ApiKeyError::Checksum))
         || (word.len() == SECRET_CHARS && word.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
-/// A text in which each API key of our form is cut down to `…` and its last four characters.
+/// The text with each API key in our format shortened to `…` and its last four characters.
 pub fn without_api_keys(text: &str) -> Cow<'_, str> {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut shown = Cow::Borrowed(text);

@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// Maximum digits: with a suffix, the number still fits 128 bits.
 const DIGITS_MAX: usize = 28;
 
-/// An exact decimal number: never negative, never infinite.
+/// An exact, non-negative decimal number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Number {
     /// The digits without their point, times the suffix.
@@ -15,7 +15,7 @@ pub struct Number {
     places: u32,
 }
 
-/// Why a text is not a number.
+/// Text that is not a number.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a number; write digits, such as `1_500`, or `50k`, `2.5M`, `1B`")]
 pub struct NumberError(String);
@@ -27,7 +27,7 @@ impl Number {
         self.units.is_multiple_of(scale).then(|| u64::try_from(self.units / scale).ok()).flatten()
     }
 
-    /// The number as a float, the nearest one.
+    /// The nearest float.
     pub fn to_f64(self) -> f64 {
         // Parsing rounds correctly; dividing two rounded floats would not.
         format!("{}e-{}", self.units, self.places).parse().unwrap_or(f64::MAX)

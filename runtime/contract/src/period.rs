@@ -1,4 +1,4 @@
-//! Periods: the window that an instant falls in, in UTC.
+//! Periods: concrete windows of time, in UTC.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
 use crate::Window;
 
-/// One concrete window: a day (`2026-11-24`) or a month (`2026-11`). Orders by time within a window.
+/// A concrete window: a day (`2026-11-24`) or a month (`2026-11`). Orders by time within a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Period {
     /// A day, UTC.
@@ -23,7 +23,7 @@ pub struct Month {
     first: Date,
 }
 
-/// Why a text is not a period.
+/// Text that is not a period.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a period; write a day as `2026-11-24`, a month as `2026-11`")]
 pub struct PeriodError(String);
@@ -32,19 +32,19 @@ fn utc_date(time: Timestamp) -> Date {
     TimeZone::UTC.to_datetime(time).date()
 }
 
-/// Midnight UTC at the start of `date`; the end of representable time when there is none.
+/// Midnight UTC at the start of `date`, or the latest representable time if that is out of range.
 fn midnight(date: Date) -> Timestamp {
     TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).unwrap_or(Timestamp::MAX)
 }
 
 impl Month {
-    /// The month that `time` falls in, UTC.
-    pub fn of(time: Timestamp) -> Self {
-        Self::of_date(utc_date(time))
+    /// The month that contains `time`, UTC.
+    pub fn from_time(time: Timestamp) -> Self {
+        Self::from_date(utc_date(time))
     }
 
-    /// The month of a date.
-    pub fn of_date(date: Date) -> Self {
+    /// The month that contains a date.
+    pub fn from_date(date: Date) -> Self {
         Self { first: date.first_of_month() }
     }
 
@@ -56,10 +56,10 @@ impl Month {
     /// The month after this one; this one again at the end of representable time.
     #[must_use]
     pub fn next(self) -> Self {
-        self.first.checked_add(1.month()).map_or(self, Self::of_date)
+        self.first.checked_add(1.month()).map_or(self, Self::from_date)
     }
 
-    /// Its first moment.
+    /// The first instant of this month.
     pub fn begin(self) -> Timestamp {
         midnight(self.first)
     }
@@ -90,17 +90,17 @@ impl FromStr for Month {
         shaped
             .then(|| format!("{text}-01"))
             .and_then(|day| day.parse::<Date>().ok())
-            .map(Self::of_date)
+            .map(Self::from_date)
             .ok_or_else(|| PeriodError(text.to_owned()))
     }
 }
 
 impl Period {
-    /// The period of `window` that `time` falls in, UTC.
-    pub fn of(window: Window, time: Timestamp) -> Self {
+    /// The period of `window` that contains `time`, UTC.
+    pub fn new(window: Window, time: Timestamp) -> Self {
         match window {
             Window::Day => Self::Day(utc_date(time)),
-            Window::Month => Self::Month(Month::of(time)),
+            Window::Month => Self::Month(Month::from_time(time)),
         }
     }
 
@@ -126,7 +126,7 @@ impl Period {
         u64::try_from(left_ms).unwrap_or(0).div_ceil(1_000)
     }
 
-    /// The length of this period in seconds: a day's 86,400, or the month's own.
+    /// The length of this period in seconds.
     pub fn seconds(self) -> u64 {
         u64::try_from(self.end().as_second() - self.start().as_second()).unwrap_or(0)
     }
@@ -173,7 +173,7 @@ mod tests {
             ("2026-12-31T23:59:59Z", Window::Month, "2026-12", 1, 31 * 86_400),
         ];
         for (instant, window, text, left, length) in table {
-            let period = Period::of(window, at(instant));
+            let period = Period::new(window, at(instant));
             assert_eq!(period.to_string(), text, "{instant}");
             assert_eq!(period.seconds_left(at(instant)), left, "{instant}");
             assert_eq!(period.seconds(), length, "{instant}");
@@ -183,13 +183,13 @@ mod tests {
 
     #[test]
     fn a_period_ends_where_the_next_begins() {
-        let day = Period::of(Window::Day, at("2026-12-31T08:00:00Z"));
-        assert_eq!(Period::of(Window::Day, day.end()).start(), day.end());
+        let day = Period::new(Window::Day, at("2026-12-31T08:00:00Z"));
+        assert_eq!(Period::new(Window::Day, day.end()).start(), day.end());
         assert_eq!(day.seconds_left(day.end()), 0);
     }
 
     #[test]
-    fn junk_is_no_period() {
+    fn malformed_text_is_not_a_period() {
         for text in ["", "2026", "2026-13", "2026-1", "2026-11-31", "2026/11", "äää-aa", "2026-11-24T00"] {
             assert_eq!(text.parse::<Period>(), Err(PeriodError(text.to_owned())));
         }

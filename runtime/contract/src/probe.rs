@@ -1,20 +1,20 @@
-//! The API key by which a service's own probes ask its edges. It follows from the address secret, so that
-//! whoever may read that (the operator, at home) has it, and nothing more is stored.
+//! The API key of a service's own probes. It is derived from the address secret, so whoever may read that (the operator, at
+//! home) has it, and nothing else is stored.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use sha2::Sha256;
 
-use crate::{AddressSecret, ApiKey, ApiKeyError, KeyRecord, Limit, Status, Window};
+use crate::{AddressSecret, ApiKey, ApiKeyError, KeyRecord, Limit, Window};
 
 /// The owner of the probes' API key.
 pub const PROBE_OWNER: &str = "ipgeo probe";
-/// Its tier; it is not one of the file.
+/// The tier of the probes' API key; not a configured one.
 pub const PROBE_TIER: &str = "probe";
-/// Calls a day that probes may make.
+/// The daily limit of the probes' API key, in calls.
 const PROBE_CALLS: u64 = 100_000;
 
-/// The probes' API key of a service.
+/// Derives the probes' API key. Fails if `prefix` is invalid (see [`crate::prefix_is_valid`]).
 pub fn probe_api_key(prefix: &str, secret: &AddressSecret) -> Result<ApiKey, ApiKeyError> {
     let mut block = 0_u32;
     ApiKey::generate(prefix, |bytes| {
@@ -36,18 +36,13 @@ fn tag(secret: &AddressSecret, block: u32) -> [u8; 32] {
 
 /// The record of the probes' API key.
 pub fn probe_record(key: &ApiKey, now: Timestamp) -> KeyRecord {
-    KeyRecord {
-        owner: PROBE_OWNER.to_owned(),
-        tier: PROBE_TIER.to_owned(),
-        limit: Limit { calls: PROBE_CALLS, window: Window::Day },
-        status: Status::Active,
-        expires: None,
-        sites: Vec::new(),
-        networks: Vec::new(),
-        hint: key.hint(),
-        created: now,
-        published: None,
-    }
+    KeyRecord::new(
+        key.hint(),
+        PROBE_OWNER.to_owned(),
+        PROBE_TIER.to_owned(),
+        Limit { calls: PROBE_CALLS, window: Window::Day },
+        now,
+    )
 }
 
 #[cfg(test)]
@@ -61,6 +56,6 @@ mod tests {
         assert_ne!(of(1), of(2));
         assert!(of(1).expose().parse::<ApiKey>().is_ok());
         let record = probe_record(&of(1), Timestamp::UNIX_EPOCH);
-        assert_eq!((record.owner.as_str(), record.status), (PROBE_OWNER, Status::Active));
+        assert_eq!((record.owner.as_str(), record.status), (PROBE_OWNER, crate::Status::Active));
     }
 }

@@ -1,12 +1,11 @@
-//! Publishing: decisions are replicated, not counts. Home writes an identity's usage to the access table
-//! when it crosses a step of its limit, and when a call shows that an edge does not know that the limit is
-//! reached. So, whatever the traffic, replicated writes are bounded by 100 per identity and period, plus one per batch
-//! while calls exceed a limit.
+//! When to publish usage: decisions are replicated, not counts. Home writes an identity's usage to the access table when it
+//! crosses a step of its limit, and when a call shows that an edge does not know that the limit is reached. So, whatever the
+//! traffic, replicated writes are bounded by 100 per identity and period, plus one per batch while calls exceed a limit.
 
 use crate::{IdentityKind, Limit};
 
-/// The step that `used` calls stand on, 0 to 100: whole percents of the limit for an API key; 0, 80 or
-/// 100 for an address or a site. Usage beyond the limit stays on step 100.
+/// The step that `used` calls have reached, 0 to 100: whole percents of the limit for an API key; 0, 80 or
+/// 100 for an address or a site. Usage beyond the limit stays at step 100.
 pub fn publish_step(kind: IdentityKind, used: u64, limit: Limit) -> u8 {
     let percent = u128::from(used) * 100 / u128::from(limit.calls.max(1));
     let percent = u8::try_from(percent.min(100)).unwrap_or(100);

@@ -1,19 +1,18 @@
-//! Quiet callers: most anonymous callers make a call or two, far from any limit. Reading the access table
-//! for each, and writing each a row of the ledger, is most of what counting costs and changes no decision.
+//! Quiet callers: most anonymous callers make a call or two, far from any limit. Reading the access table and writing a
+//! ledger row for each of them would be most of the cost of counting, and would change no decision.
 //!
-//! An environment lets the first few calls of an address or a site in a period through unread, and charges
-//! them to the *crowd*: one identity of that kind. Totals stay exact, because the usage line itself says
-//! whom it charges, so that it is counted the same way however often it is delivered. What it buys is
-//! bounded: an identity may have [`quiet_calls`] more than its limit in each environment that serves it in
-//! a period.
+//! An environment therefore admits the first few calls of an address or a site in a period without a read, and charges them
+//! to the *pooled anonymous callers*: one identity per kind. Totals stay exact: the usage line names the charged identity, so
+//! it is counted the same way however often it is delivered. The overshoot is bounded: an identity may exceed its limit by
+//! [`quiet_calls`] in each environment that serves it in a period.
 
 use crate::{IdentityKind, Limit};
 
-/// The most that may be quiet, in thousandths of a limit.
+/// Maximum share of quiet calls, in thousandths of a limit.
 pub const QUIET_PERMILLE_MAX: u32 = 100;
 
-/// Calls of one identity that one environment may charge to the crowd in a period. API keys are never of
-/// the crowd.
+/// Maximum calls of one identity that one environment may charge to the pooled anonymous callers in a period. API keys are
+/// never pooled.
 pub fn quiet_calls(kind: IdentityKind, limit: Limit, permille: u32) -> u64 {
     match kind {
         IdentityKind::Key => 0,

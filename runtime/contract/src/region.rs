@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const BYTES_MAX: usize = 32;
 
 /// The name of an AWS region, such as `eu-central-1`. A clone is cheap; order, hash and written forms are those of the text,
-/// so maps by region are also searched by `&str`. The default is empty: no region, as in a row of which only the columns count.
+/// so maps by region can also be searched by `&str`. The default is empty: no region.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegionName(Arc<str>);
 
@@ -22,8 +22,7 @@ pub struct RegionName(Arc<str>);
 pub struct RegionNameError(String);
 
 impl RegionName {
-    /// A name that comes from AWS, from a stored row or from our own list of regions, or that the caller checks: nothing is
-    /// checked here. Text from elsewhere is parsed instead.
+    /// A name from AWS, from a stored row or from our own list of regions, without validation. Parse any other text instead.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self(name.into())
     }
@@ -34,7 +33,7 @@ impl RegionName {
     }
 }
 
-/// Whether a text is a well-formed region name. There is no list of regions here, because AWS opens new ones.
+/// Whether a text is a well-formed region name. There is no list of valid names, because AWS opens new regions.
 fn is_well_formed(text: &str) -> bool {
     let bytes = text.as_bytes();
     (5..=BYTES_MAX).contains(&bytes.len())
@@ -127,7 +126,7 @@ impl Serialize for RegionName {
     }
 }
 
-/// Stored documents hold names that were checked when they were written.
+/// Without validation: names in stored documents were checked when written.
 impl<'de> Deserialize<'de> for RegionName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(Self::new)
@@ -175,7 +174,10 @@ mod tests {
         let by_order: BTreeMap<RegionName, usize> = by_hash.clone().into_iter().collect();
         for (at, text) in WELL_FORMED.into_iter().enumerate() {
             let name = RegionName::new(text);
-            assert!(name == *text && name == text && *text == name && text == name);
+            assert!(name == *text);
+            assert!(name == text);
+            assert!(*text == name);
+            assert!(text == name);
             assert_eq!((by_hash.get(text), by_order.get(text)), (Some(&at), Some(&at)));
             assert_eq!(name.cmp(&RegionName::new("eu-west-1")), text.cmp("eu-west-1"));
             assert_eq!((format!("{name}"), format!("{name:>16}")), (text.to_owned(), format!("{text:>16}")));

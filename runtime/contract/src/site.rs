@@ -6,13 +6,13 @@ use std::str::FromStr;
 /// The longest host name that DNS allows.
 const HOST_CHARS_MAX: usize = 253;
 
-/// A host name as a Referer gives it: lower case, no port, no trailing dot.
+/// A host name from a Referer: lower case, no port, no trailing dot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Site(String);
 
 impl Site {
-    /// The host of a `Referer` header's address, or of an `Origin`; `None` when there is no sound host in
-    /// it. A Referer is easily forged: it is a courtesy bucket, never a proof.
+    /// The host of a `Referer` header's address, or of an `Origin`; `None` if it has no valid
+    /// host. A Referer is easily forged: it may group callers, but proves nothing.
     pub fn from_referer(referer: &str) -> Option<Self> {
         let (scheme, rest) = referer.trim().split_once("://")?;
         if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
@@ -47,7 +47,7 @@ pub struct SitePattern {
     below: bool,
 }
 
-/// Why a text is not a site pattern.
+/// Text that is not a site pattern.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a site; write a host such as `example.com`, or `*.example.com` for all below it")]
 pub struct SitePatternError(String);

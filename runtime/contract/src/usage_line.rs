@@ -1,10 +1,9 @@
-//! The usage line: one compact JSON object for every metered request, on the function's standard
-//! output. It carries the version first, and never the event, a looked-up address, an API key or a raw
-//! caller address.
+//! The usage line: one compact JSON object on standard output for every metered request. It starts with the version, and
+//! never contains the event, a looked-up address, an API key or a caller's address in clear text.
 //!
-//! Every byte is paid for twice, in the log and in the stream: what is so of nearly every request (allowed,
-//! one call) is left out, hashes are base64 instead of hex, and a charge is two texts of one flat list. What
-//! only a question about a refusal needs (request id, tier) is on the lines of refusals.
+//! Every byte is paid for twice, in the log and in the stream: the values of nearly every request (allowed, one call) are
+//! omitted, hashes are base64 instead of hex, and a charge is two strings of one flat list. Only refusals have what is needed
+//! to explain them (request id, tier).
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -16,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Identity, IdentityKind, Limit, Period, RegionName, Verdict, Window};
 
-/// The version of the line written here; readers skip and count lines of any other.
+/// The version of the line. Readers skip lines of other versions, and count them.
 pub const USAGE_LINE_VERSION: u32 = 1;
 
 /// Maximum calls that one line may charge: the maximum number of addresses in a bulk request.
@@ -28,7 +27,7 @@ const TIME_MS_MIN: i64 = 1_577_836_800_000;
 /// Maximum lead of an edge's clock over home's.
 const CLOCK_AHEAD: SignedDuration = SignedDuration::from_mins(5);
 
-/// One request, as its usage line tells it.
+/// One metered request, as in its usage line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageEvent {
     /// When the request was answered, to the millisecond.
@@ -39,35 +38,35 @@ pub struct UsageEvent {
     pub cost: u64,
     /// The region that answered.
     pub region: RegionName,
-    /// API Gateway's request id; on the line of a refusal only.
+    /// API Gateway's request id; empty except for refusals.
     pub request_id: String,
-    /// The tier of the caller; on the line of a refusal only.
+    /// The tier of the caller; empty except for refusals.
     pub tier: String,
     /// Who is charged `cost`, each in full: one API key, or an address and optionally a site. If the API key is malformed or
     /// unknown: the identity for refused API keys of the caller's address.
     pub charges: Vec<Charge>,
 }
 
-/// An identity that a request is charged to, and the limit that held for it.
+/// An identity that a request is charged to, and the limit that applied to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     /// Who is charged.
     pub identity: Identity,
-    /// The limit that held.
+    /// The limit that applied.
     pub limit: Limit,
 }
 
-/// Why a text is not a usage line of ours.
+/// Text that is not a usage line.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
-    /// Not a JSON object with `ipgeo` in it: a line of something else.
+    /// Not a JSON object with the member `ipgeo`: another line of the log.
     #[error("not a usage line")]
     NotOurs,
     /// A usage line of another version.
     #[error("a usage line of version {0}; this program reads version {USAGE_LINE_VERSION}")]
     Version(u32),
-    /// A usage line of our version with a field missing or wrong.
-    #[error("a broken usage line: {0}")]
+    /// A usage line of our version with a missing or invalid field.
+    #[error("an invalid usage line: {0}")]
     Broken(String),
 }
 
@@ -90,7 +89,7 @@ struct Wire<'a> {
     c: Vec<Text<'a>>,
 }
 
-/// A text of a list, borrowed from the line where it has no escapes: serde borrows texts of fields alone by itself.
+/// A string of a list, borrowed from the line if it has no escapes. By itself, serde only borrows the strings of fields.
 #[derive(Serialize, Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -111,7 +110,7 @@ fn is_one(calls: &u64) -> bool {
     *calls == 1
 }
 
-/// The letter that packed identities of a kind begin with.
+/// The first letter of packed identities of a kind.
 fn letter(kind: IdentityKind) -> char {
     match kind {
         IdentityKind::Key => 'k',
@@ -120,7 +119,7 @@ fn letter(kind: IdentityKind) -> char {
     }
 }
 
-/// Bytes of the hash or tag that names an identity of a kind; none: a text does.
+/// Bytes of the hash or tag that names an identity of a kind; `None`: the name is text.
 fn name_bytes(kind: IdentityKind) -> Option<usize> {
     match kind {
         IdentityKind::Key => Some(32),
@@ -129,8 +128,8 @@ fn name_bytes(kind: IdentityKind) -> Option<usize> {
     }
 }
 
-/// An identity in fewer bytes: its kind's letter and its name, a hash in base64. One whose name is not as
-/// usual (an address's that is no tag, such as the crowd's) stays as it is; only such a text has a `#`.
+/// An identity in fewer bytes: its kind's letter and its name, with hashes in base64. An identity with an unusual name, such as
+/// the pooled anonymous callers, is written in full: only then does the text contain a `#`.
 fn pack(identity: &Identity) -> String {
     let (kind, name) = (identity.kind(), identity.name());
     match name_bytes(kind) {
@@ -158,12 +157,12 @@ fn unpack(text: &str) -> Result<Identity, LineError> {
         .ok_or_else(broken)?;
     let name = &text[1..];
     match name_bytes(kind) {
-        None => Identity::of_name(kind, name).map_err(|_| broken()),
+        None => Identity::from_name(kind, name).map_err(|_| broken()),
         Some(bytes) => {
-            // Room for what base64 of the longest hash may be taken for before it is known.
+            // Longer than any hash, because the decoder needs room for its estimate of the length.
             let mut hash = [0; 48];
             match URL_SAFE_NO_PAD.decode_slice(name, &mut hash) {
-                Ok(length) if length == bytes => Ok(Identity::of_hash(kind, &hash[..bytes])),
+                Ok(length) if length == bytes => Ok(Identity::from_hash(kind, &hash[..bytes])),
                 _ => Err(broken()),
             }
         }
@@ -203,7 +202,7 @@ struct Version {
 }
 
 impl UsageEvent {
-    /// What every line that is charged to an identity has in it, and no line that is not.
+    /// A text that is contained in exactly the lines that charge an identity: to search a log for them.
     pub fn mark(identity: &Identity) -> String {
         serde_json::Value::from(pack(identity)).to_string()
     }
@@ -229,14 +228,14 @@ impl UsageEvent {
         serde_json::to_string(&wire).unwrap_or_default()
     }
 
-    /// Whether this event is on a day that has not begun at `now`: a clock was wrong, or the line is forged. Such an event
+    /// Whether this event is dated on a day after `now`: a clock was wrong, or the line is forged. Such an event
     /// would use up the limit of a future day.
     pub fn is_of_the_future(&self, now: Timestamp) -> bool {
         let now = now.saturating_add(CLOCK_AHEAD).unwrap_or(now);
-        Period::of(Window::Day, self.time).start() > now
+        Period::new(Window::Day, self.time).start() > now
     }
 
-    /// Reads a line back. The text comes from a log: it may be anything.
+    /// Parses a line of a log, which may be any text.
     pub fn parse(line: &str) -> Result<Self, LineError> {
         let line = line.trim();
         let wire: Wire<'_> = match serde_json::from_str(line) {
@@ -273,14 +272,14 @@ impl UsageEvent {
 
 fn time(ms: i64) -> Result<Timestamp, LineError> {
     let time = Timestamp::from_millisecond(ms).ok().filter(|_| ms >= TIME_MS_MIN);
-    time.ok_or_else(|| LineError::Broken(format!("t: {ms} is not a time of this service")))
+    time.ok_or_else(|| LineError::Broken(format!("t: {ms} is out of range")))
 }
 
 fn field<T: FromStr<Err: std::fmt::Display>>(text: &str, name: &str) -> Result<T, LineError> {
     text.parse().map_err(|error| LineError::Broken(format!("{name}: {error}")))
 }
 
-/// A line that does not read as ours: of another version, broken, or not ours at all.
+/// Why a line could not be parsed: another version, an invalid field, or not a usage line.
 fn why_not(line: &str, error: &str) -> LineError {
     match serde_json::from_str::<Version>(line) {
         Ok(version) if version.ipgeo == USAGE_LINE_VERSION => LineError::Broken(error.to_owned()),
@@ -373,17 +372,14 @@ mod tests {
             (good.replace("over_quota", "maybe"), broken("v: `maybe` is not a verdict")),
             (
                 good.replace("1795522627042", "9223372036854775807"),
-                broken("t: 9223372036854775807 is not a time of this service"),
+                broken("t: 9223372036854775807 is out of range"),
             ),
             (
                 // The year -9999, which jiff can hold.
                 good.replace("1795522627042", "-377705023201000"),
-                broken("t: -377705023201000 is not a time of this service"),
+                broken("t: -377705023201000 is out of range"),
             ),
-            (
-                good.replace("1795522627042", "1577836799999"),
-                broken("t: 1577836799999 is not a time of this service"),
-            ),
+            (good.replace("1795522627042", "1577836799999"), broken("t: 1577836799999 is out of range")),
             (good.replace("\"n\":0", "\"n\":101"), broken("n: 101 calls are more than 100")),
             (
                 good.replace("\"n\":0", "\"n\":9223372036854775807"),

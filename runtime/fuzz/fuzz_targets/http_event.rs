@@ -74,18 +74,7 @@ type Handler = (Lookup<Table, OnePlace, &'static Lines>, &'static Lines);
 
 fn handler() -> Handler {
     let (key, lines): (_, &'static Lines) = (api_key(), Box::leak(Box::default()));
-    let record = KeyRecord {
-        owner: "acme".into(),
-        tier: "startup".into(),
-        limit: "1000000000/month".parse().expect("a limit"),
-        status: Status::Active,
-        expires: None,
-        sites: vec![],
-        networks: vec![],
-        hint: key.hint(),
-        created: Timestamp::UNIX_EPOCH,
-        published: None,
-    };
+    let record = KeyRecord::new(key.hint(), "acme", "startup", "1000000000/month".parse().expect("a limit"), Timestamp::UNIX_EPOCH);
     let settings = Settings {
         region: ipgeo_contract::RegionName::new("eu-central-1"),
         access_cache_s: 10,

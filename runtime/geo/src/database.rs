@@ -1,7 +1,6 @@
 //! A compiled geo database, opened.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use super::format::{
     RECORDS, number_address,
 };
 use super::location::{self, Location, ReaderCaches};
+use super::map::map_file;
 use super::raw::{Layout, RawError, Value};
 use super::trace::{Pages, Silent, Trace};
 
@@ -113,10 +113,7 @@ impl Database {
     /// renaming, which leaves the mapped file unchanged.
     pub fn open(path: &Path) -> Result<Self, GeoError> {
         let failed = |source| GeoError::Open { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
-        #[expect(unsafe_code, reason = "mapping a file; every read of it is checked, see `raw`")]
-        // SAFETY: nobody writes to a database file in place: it is replaced by a rename.
-        let mapped = unsafe { Mmap::map(&file) }.map_err(failed)?;
+        let mapped = map_file(path).map_err(failed)?;
         advise(&mapped);
         Self::from(FileBytes::Mapped(mapped), path)
     }

@@ -422,7 +422,7 @@ impl<'a, T: Trace> Data<'a, T> {
         (head.kind == Kind::Map).then_some((head.size, head.payload, next))
     }
 
-    /// Where the pointer at `at` points to, and where what follows it starts; `None` when there is none.
+    /// Where the pointer at `at` points to, and where what follows it starts; `None` if it points nowhere.
     #[inline]
     pub fn pointed(self, at: usize) -> Option<(usize, usize)> {
         let head = self.head(at)?;

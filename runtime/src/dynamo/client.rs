@@ -1,4 +1,4 @@
-//! Clients of the SDK.
+//! Builds the SDK's client.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
@@ -8,7 +8,7 @@ use aws_smithy_http_client::tls;
 
 use crate::tables::Effort;
 
-/// A client for an endpoint (`None`: AWS's own for the region) with the given credentials.
+/// A client for an endpoint (`None`: the region's AWS endpoint) with the given credentials.
 pub fn client(endpoint: Option<&str>, region: &str, credentials: Credentials, effort: Effort) -> Client {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))

@@ -1,4 +1,4 @@
-//! The ledger table: what reports read.
+//! The ledger table: the batch reads, scans and queries of reports.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,9 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 use ipgeo_contract::{Identity, IdentityKind, Month, ledger_attr as attr};
 
 use super::failed;
-use super::values::{ours, string};
+use super::values::{SdkItem, ours, string};
 use crate::store::StoreError;
-use crate::tables;
-pub use crate::tables::LedgerItem;
+use crate::tables::{self, Item, LedgerItem, RecordedAlert, ShardNewest, rows};
 
 /// Home's ledger, through the SDK.
 pub type LedgerTable = tables::LedgerTable<Client>;
@@ -41,7 +40,9 @@ impl LedgerTable {
                 let call = self.client().batch_get_item().set_request_items(Some(wanted));
                 let answer = call.send().await.map_err(|error| failed(self.read_action(), error))?;
                 for item in answer.responses.into_iter().flatten().flat_map(|(_, items)| items) {
-                    found.push(self.read(&ours(item))?);
+                    found.push(
+                        rows::month::read(&ours(item)).map_err(|error| failed(self.read_action(), error))?,
+                    );
                 }
                 left = answer.unprocessed_keys;
             }
@@ -74,7 +75,7 @@ impl LedgerTable {
         let (mut found, mut unreadable) = (Vec::new(), Vec::new());
         while let Some(item) = pages.next().await {
             let item = ours(item.map_err(|error| failed(self.read_action(), error))?);
-            match self.read(&item) {
+            match rows::month::read(&item) {
                 Ok(item) => found.push(item),
                 Err(_) => {
                     let text = |name: &str| item.get(name).and_then(tables::Value::text).unwrap_or_default();
@@ -108,8 +109,40 @@ impl LedgerTable {
         let mut found = Vec::new();
         while let Some(item) = pages.next().await {
             let item = item.map_err(|error| failed(self.read_action(), error))?;
-            found.extend(self.read(&ours(item)).ok());
+            found.extend(rows::month::read(&ours(item)).ok());
         }
         Ok(found)
+    }
+
+    /// The alerts of a month, by period and threshold.
+    pub async fn alerts(&self, month: Month) -> Result<Vec<RecordedAlert>, StoreError> {
+        let items = self.partition(rows::alert::ID, &rows::alert::prefix(month)).await?;
+        Ok(items.iter().filter_map(rows::alert::read).collect())
+    }
+
+    /// The counting progress of every shard.
+    pub async fn newest(&self) -> Result<Vec<ShardNewest>, StoreError> {
+        let items = self.partition(rows::shard::ID, "").await?;
+        Ok(items.iter().filter_map(rows::shard::shard_newest).collect())
+    }
+
+    /// The rows of a partition whose sort key begins with `begins`, in order of the sort key.
+    async fn partition(&self, id: &str, begins: &str) -> Result<Vec<Item>, StoreError> {
+        let mut query = self
+            .client()
+            .query()
+            .table_name(self.name())
+            .consistent_read(true)
+            .key_condition_expression("#id = :id")
+            .expression_attribute_names("#id", attr::ID)
+            .expression_attribute_values(":id", string(id));
+        if !begins.is_empty() {
+            query = query
+                .key_condition_expression("#id = :id AND begins_with(#month, :begins)")
+                .expression_attribute_names("#month", attr::MONTH)
+                .expression_attribute_values(":begins", string(begins));
+        }
+        let items: Result<Vec<SdkItem>, _> = query.into_paginator().items().send().collect().await;
+        Ok(items.map_err(|error| failed(self.read_action(), error))?.into_iter().map(ours).collect())
     }
 }

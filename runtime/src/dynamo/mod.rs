@@ -1,21 +1,21 @@
-//! The two tables through the SDK: what the operator's tool and `ipgeo dev` use, with the verbs that the Lambda has no
-//! need of. Behind the feature `operator`, so that the Lambda is built without the SDK.
+//! The two tables through the AWS SDK, for the operator's tool and `ipgeo dev`: scans, queries, transactions and whole
+//! tables, which the Lambda does not need. Behind the feature `operator`, so the Lambda is built without the SDK.
 
 mod access;
 mod client;
 mod generation;
 mod ledger;
-mod notes;
 mod recovered;
 mod tables;
 mod values;
 
-pub use crate::tables::Effort;
-pub use access::{AccessTable, KeyChange, KeyWriteError};
+pub use crate::tables::{
+    Effort, KeyChange, KeyWriteError, LedgerItem, RecordedAlert, RegionNewest, ShardNewest,
+};
+pub use access::AccessTable;
 pub use client::client;
 pub use generation::Replaced;
-pub use ledger::{LedgerItem, LedgerTable};
-pub use notes::{RecordedAlert, RegionNewest, ShardNewest};
+pub use ledger::LedgerTable;
 pub use recovered::RecoveringLedger;
 pub use tables::{create_access_table, create_tables};
 
@@ -23,7 +23,6 @@ use aws_sdk_dynamodb::error::{BoxError, DisplayErrorContext, ProvideErrorMetadat
 
 use crate::store::StoreError;
 
-/// A failed call, in the store's words.
 fn failed<E>(action: impl Into<String>, error: E) -> StoreError
 where
     E: std::error::Error + Send + Sync + 'static,
@@ -31,7 +30,7 @@ where
     StoreError { action: action.into(), source: Box::new(Described(Box::new(error))) }
 }
 
-/// Whether a conditional write was done; `false`: its condition did not hold.
+/// The result of a conditional write: `false` if its condition did not hold.
 fn held<T, E, R>(
     written: Result<T, SdkError<E, R>>,
     action: impl FnOnce() -> String,

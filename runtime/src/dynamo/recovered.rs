@@ -11,21 +11,16 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
-use ipgeo_contract::{
-    Gap, Identity, IdentityKind, LedgerAttr, Month, ledger_attr as attr, ledger_row as row,
-    recovered_sort_key,
-};
+use ipgeo_contract::Gap;
 use jiff::Timestamp;
 
 use super::failed;
-use super::ledger::{LedgerItem, LedgerTable};
-use super::values::{SdkItem, number, string};
+use super::ledger::LedgerTable;
+use super::values::transacted;
 use crate::store::{Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, StoreError};
-use crate::tables::address_ttl;
+use crate::tables::rows::month::{Unchanged, late_addition};
+use crate::tables::{LedgerItem, rows};
 
-/// Lifetime of recovery markers in seconds: longer than the failure bucket retains its objects.
-const REMEMBERED_S: i64 = 400 * 86_400;
 /// Maximum attempts when an item changes between read and write.
 const ROUNDS_MAX: u32 = 12;
 
@@ -93,46 +88,19 @@ impl RecoveringLedger {
         Ok(counted.as_str() > sequence && gaps.iter().all(|gap| gap.behind.as_str() <= sequence))
     }
 
-    fn mark(update: &LedgerUpdate) -> String {
-        recovered_sort_key(&update.shard, &update.last, &update.identity, update.month)
-    }
-
-    async fn is_marked(&self, update: &LedgerUpdate) -> Result<bool, StoreError> {
-        let answer = self
-            .table
-            .client()
-            .get_item()
-            .table_name(self.table.name())
-            .key(attr::ID, string(row::RECOVERED))
-            .key(attr::MONTH, string(Self::mark(update)))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| failed(self.table.read_action(), error))?;
-        Ok(answer.item.is_some())
-    }
-
     /// Adds events with their marker; `false` if the item or the marker changed in the meantime.
     async fn add(&self, update: &LedgerUpdate, has: &Has) -> Result<bool, StoreError> {
-        let broken = |error| failed(self.table.write_action(), error);
-        let mark = Put::builder()
-            .table_name(self.table.name())
-            .item(attr::ID, string(row::RECOVERED))
-            .item(attr::MONTH, string(Self::mark(update)))
-            .item(attr::TTL, number(self.now.as_second().saturating_add(REMEMBERED_S)))
-            .condition_expression("attribute_not_exists(#id)")
-            .expression_attribute_names("#id", attr::ID)
-            .build()
-            .map_err(broken)?;
-        let addition = addition(self.table.name(), update, has).build().map_err(broken)?;
-        let written = self
-            .table
-            .client()
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().put(mark).build())
-            .transact_items(TransactWriteItem::builder().update(addition).build())
-            .send()
-            .await;
+        let seen = match has {
+            Has::Yes => return Ok(true),
+            Has::NotBefore(gap, before) => Unchanged::BeforeGap(*gap, before),
+            Has::NotYet(seen) => Unchanged::Watermark(seen.as_deref()),
+        };
+        let changes = [rows::recovered::mark(update, self.now), late_addition(update, &seen)];
+        let items: Result<Vec<_>, _> =
+            changes.into_iter().map(|change| transacted(self.table.name(), change)).collect();
+        let items = items.map_err(|error| failed(self.table.write_action(), error))?;
+        let client = self.table.client();
+        let written = client.transact_write_items().set_transact_items(Some(items)).send().await;
         match written {
             Ok(_) => Ok(true),
             Err(error) => match error.as_service_error() {
@@ -152,63 +120,8 @@ fn is_passing(code: Option<&str>) -> bool {
     matches!(code, None | Some("None" | "ConditionalCheckFailed" | "TransactionConflict"))
 }
 
-/// The update of one item, on the condition that it has not changed since it was read.
-fn addition(
-    table: &str,
-    update: &LedgerUpdate,
-    has: &Has,
-) -> aws_sdk_dynamodb::types::builders::UpdateBuilder {
-    let mut add = vec![(attr::CHARGED.to_owned(), update.charged)];
-    add.extend(update.days.iter().map(|(day, n)| (LedgerAttr::Day(*day).name(), *n)));
-    add.extend(update.regions.iter().map(|(region, n)| (LedgerAttr::Region(region.clone()).name(), *n)));
-    add.extend(update.verdicts.iter().map(|(verdict, n)| (LedgerAttr::Verdict(*verdict).name(), *n)));
-    let key: SdkItem = HashMap::from([
-        (attr::ID.to_owned(), string(update.identity.as_str())),
-        (attr::MONTH.to_owned(), string(update.month.to_string())),
-    ]);
-    let mut builder = Update::builder().table_name(table).set_key(Some(key));
-    let (mut adds, mut sets) = (Vec::new(), Vec::new());
-    for (index, (name, n)) in add.into_iter().enumerate() {
-        adds.push(format!("#a{index} :a{index}"));
-        builder = builder
-            .expression_attribute_names(format!("#a{index}"), name)
-            .expression_attribute_values(format!(":a{index}"), number(n));
-    }
-    if update.identity.kind() == IdentityKind::Address && !update.identity.is_crowd() {
-        sets.push("#ttl = :ttl");
-        builder = builder
-            .expression_attribute_names("#ttl", attr::TTL)
-            .expression_attribute_values(":ttl", number(address_ttl(update.month)));
-    }
-    let watermark = LedgerAttr::Watermark(update.shard.clone()).name();
-    builder = match has {
-        Has::NotBefore(gap, before) => builder
-            .condition_expression("#g = :before")
-            .expression_attribute_names("#g", LedgerAttr::BeforeGap(*gap, update.shard.clone()).name())
-            .expression_attribute_values(":before", string(before)),
-        Has::NotYet(seen) => {
-            sets.push("#w = :last");
-            let builder = builder
-                .expression_attribute_names("#w", watermark)
-                .expression_attribute_values(":last", string(&update.last));
-            match seen {
-                None => builder.condition_expression("attribute_not_exists(#w)"),
-                Some(seen) => builder
-                    .condition_expression("#w = :seen")
-                    .expression_attribute_values(":seen", string(seen)),
-            }
-        }
-        Has::Yes => builder,
-    };
-    let set = if sets.is_empty() { String::new() } else { format!("SET {} ", sets.join(", ")) };
-    builder.update_expression(format!("{set}ADD {}", adds.join(", ")))
-}
-
-fn totals(item: Option<&LedgerItem>) -> MonthTotals {
-    item.map_or_else(MonthTotals::default, |item| MonthTotals {
-        charged: item.charged,
-        days: item.days.clone(),
-    })
+fn totals(item: Option<LedgerItem>) -> MonthTotals {
+    item.map(|item| item.totals()).unwrap_or_default()
 }
 
 impl LedgerWrite for RecoveringLedger {
@@ -218,19 +131,18 @@ impl LedgerWrite for RecoveringLedger {
             return Err(StoreError { action: self.table.write_action(), source: why.into() });
         }
         let (_, gaps) = self.note(&update.shard).await?;
-        let month: (Identity, Month) = (update.identity.clone(), update.month);
         for _round in 0..ROUNDS_MAX {
-            let item = self.table.item(&month.0, month.1).await?;
+            let item = self.table.item(&update.identity, update.month).await?;
             let has = has(item.as_ref(), &gaps, &update.shard, &update.last);
-            if has == Has::Yes || self.is_marked(update).await? {
-                let totals = totals(item.as_ref());
+            if has == Has::Yes || self.table.is_recovered(update).await? {
+                let totals = totals(item);
                 return Ok(Applied::Behind { watermark: update.last.clone(), totals });
             }
             if self.preview {
-                return Ok(Applied::Added(totals(item.as_ref())));
+                return Ok(Applied::Added(totals(item)));
             }
             if self.add(update, &has).await? {
-                return Ok(Applied::Added(totals(self.table.item(&month.0, month.1).await?.as_ref())));
+                return Ok(Applied::Added(totals(self.table.item(&update.identity, update.month).await?)));
             }
         }
         Err(StoreError {
@@ -255,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_item_has_of_a_gap_is_told_by_its_watermark_of_before() {
+    fn the_watermark_saved_before_a_gap_decides_what_an_item_has_of_it() {
         let gap = |behind: &str| Gap { behind: behind.into(), found: Timestamp::UNIX_EPOCH };
         // Records 05 and 06 were given up, and so were 15 and 16.
         let gaps = [gap("07"), gap("17")];

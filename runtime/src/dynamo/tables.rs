@@ -1,4 +1,4 @@
-//! The two tables as they are made where no CloudFormation makes them: in `ipgeo dev` and in tests.
+//! Creates the tables without CloudFormation: for `ipgeo dev`, shadow ledgers and tests.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
@@ -10,24 +10,24 @@ use ipgeo_contract::{access_attr, ledger_attr};
 use super::failed;
 use crate::store::StoreError;
 
-/// Makes home's two tables, unless they are there: the access table and the ledger.
+/// Creates home's access table and ledger, unless they exist.
 pub async fn create_tables(client: &Client, access: &str, ledger: &str) -> Result<(), StoreError> {
     create_access_table(client, access).await?;
     create_ledger_table(client, ledger).await
 }
 
-/// Makes a ledger, unless it is there.
+/// Creates a ledger, unless it exists.
 pub(super) async fn create_ledger_table(client: &Client, ledger: &str) -> Result<(), StoreError> {
     let table = keyed(client, ledger, &[ledger_attr::ID, ledger_attr::MONTH]);
     ensure(table, ledger).await
 }
 
-/// Makes a region's access table, unless it is there.
+/// Creates a region's access table, unless it exists.
 pub async fn create_access_table(client: &Client, access: &str) -> Result<(), StoreError> {
     ensure(keyed(client, access, &[access_attr::ID]), access).await
 }
 
-/// A table on demand whose keys are strings: the partition key, and perhaps the sort key.
+/// An on-demand table with string keys: the partition key, and optionally the sort key.
 fn keyed(client: &Client, name: &str, keys: &[&str]) -> CreateTableFluentBuilder {
     // The builders fail only without a name or a type, and each has both.
     let schema = keys.iter().zip([KeyType::Hash, KeyType::Range]).filter_map(|(key, key_type)| {

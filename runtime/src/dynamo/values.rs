@@ -1,19 +1,20 @@
-//! The tables' values and the SDK's, and the three calls through the SDK.
+//! Converts items between this crate's types and the SDK's, and makes the [`Calls`] through the SDK.
 
 use std::collections::HashMap;
 use std::fmt::Display;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure,
+    AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    Update,
 };
-use ipnet::IpNet;
 
 use super::Described;
-use crate::tables::{self, Calls, Cause, Change, Found, Item, Updated, Value};
+use crate::tables::{Calls, Cause, Change, Found, Item, Updated, Value};
 
-/// An item as the SDK has it.
+/// An item in the SDK's types.
 pub(super) type SdkItem = HashMap<String, AttributeValue>;
 
 /// A string attribute.
@@ -24,15 +25,6 @@ pub(super) fn string(text: impl Into<String>) -> AttributeValue {
 /// A number attribute.
 pub(super) fn number(value: impl Display) -> AttributeValue {
     AttributeValue::N(value.to_string())
-}
-
-/// An attribute that holds a list of strings, or none for an empty list.
-pub(super) fn strings<T: Display>(list: &[T]) -> Option<AttributeValue> {
-    tables::strings(list).map(their_value)
-}
-
-pub(super) fn networks(list: &[IpNet]) -> Option<AttributeValue> {
-    tables::networks(list).map(their_value)
 }
 
 fn their_value(value: Value) -> AttributeValue {
@@ -53,14 +45,27 @@ fn our_value(value: AttributeValue) -> Value {
     }
 }
 
-/// An item of ours for the SDK.
+/// Converts an item to the SDK's types.
 pub(super) fn theirs(item: Item) -> SdkItem {
     item.into_iter().map(|(name, value)| (name, their_value(value))).collect()
 }
 
-/// An item of the SDK's for us.
+/// Converts an item from the SDK's types.
 pub(super) fn ours(item: SdkItem) -> Item {
     item.into_iter().map(|(name, value)| (name, our_value(value))).collect()
+}
+
+/// A change as part of a transaction.
+pub(super) fn transacted(table: &str, change: Change) -> Result<TransactWriteItem, BuildError> {
+    let update = Update::builder()
+        .table_name(table)
+        .set_key(Some(theirs(change.key)))
+        .update_expression(change.update_expression)
+        .set_condition_expression(change.condition_expression)
+        .set_expression_attribute_names(Some(change.expression_attribute_names))
+        .set_expression_attribute_values(Some(theirs(change.expression_attribute_values)))
+        .build()?;
+    Ok(TransactWriteItem::builder().update(update).build())
 }
 
 fn cause<E: std::error::Error + Send + Sync + 'static>(error: E) -> Cause {

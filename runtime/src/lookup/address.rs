@@ -1,4 +1,4 @@
-//! Addresses as callers write them: parsed, and told apart by whether they can have a location.
+//! Parses addresses as callers write them, and rejects those that can't have a location.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -6,10 +6,10 @@ use ipgeo_contract::without_api_keys;
 
 use super::special::kind;
 
-/// Characters of a caller's text that an answer repeats.
+/// Maximum characters of a caller's text in an answer.
 const ECHO_CHARS_MAX: usize = 64;
 
-/// Why a text has no location: the message is the one that ipdata's clients know.
+/// Why a text has no location. The messages are those of ipdata.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AddressFault {
     /// Not an address.
@@ -18,7 +18,7 @@ pub(super) enum AddressFault {
     /// An address with a prefix length.
     #[error("{0} is a network, not an IP address; ask for one of its addresses, such as {1}")]
     Network(String, IpAddr),
-    /// An address that is not of the public internet.
+    /// An address that is not on the public internet.
     #[error("{0} is a {1} IP address")]
     NotPublic(IpAddr, &'static str),
 }
@@ -34,13 +34,13 @@ pub(super) fn echo(text: &str) -> String {
     shown
 }
 
-/// Whether a path segment is meant as an address: it has a digit, dot or colon where a name has none.
+/// Whether a path segment is meant as an address: it contains a dot or colon, or starts with a digit.
 pub(super) fn looks_like_address(text: &str) -> bool {
     text.contains([':', '.']) || text.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// The canonical address of a text, if it is one and of the public internet. An IPv4 address in IPv6
-/// form is the IPv4 address; an IPv6 address may be in brackets, as in a URL.
+/// Parses a public address, in canonical form. An IPv4-mapped address is its IPv4 address; an IPv6 address may be in brackets,
+/// as in a URL.
 pub(super) fn public_address(text: &str) -> Result<IpAddr, AddressFault> {
     let bare = text.trim();
     let address = match bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {

@@ -1,4 +1,4 @@
-//! Answers: status, headers and body as API Gateway takes them, payload format 2.0.
+//! HTTP answers in the format of API Gateway, payload format 2.0.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ const JSON: &str = "application/json";
 const PROBLEM_JSON: &str = "application/problem+json";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// One answer.
+/// One HTTP answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
@@ -30,7 +30,7 @@ impl Answer {
     fn new(status_code: u16, content_type: &str, body: String) -> Self {
         let mut answer = Self { status_code, body, ..Self::default() };
         answer.header("content-type", content_type);
-        // An answer speaks of its caller's quota: no cache between may keep it.
+        // Answers contain their caller's quota, so caches must not store them.
         answer.header("cache-control", "no-store");
         answer.header("access-control-allow-origin", "*");
         answer.header(
@@ -86,10 +86,10 @@ impl Answer {
         self.headers.insert(name.to_owned(), value.into());
     }
 
-    /// The quota after this request: as draft-ietf-httpapi-ratelimit-headers writes it, and in the three
-    /// older headers, whose reset is in seconds from now too.
+    /// Adds the quota after this request: the headers of draft-ietf-httpapi-ratelimit-headers and the three older ones, whose
+    /// reset is also in seconds from now.
     pub(super) fn quota(&mut self, after: QuotaState, now: Timestamp) {
-        let (window, period) = (after.limit.window, Period::of(after.limit.window, now));
+        let (window, period) = (after.limit.window, Period::new(after.limit.window, now));
         let (left, reset_s) = (after.remaining(), period.seconds_left(now));
         self.header(
             "ratelimit-policy",

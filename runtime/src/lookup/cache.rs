@@ -1,5 +1,5 @@
-//! What an environment remembers: access records and their absence for some seconds, its own counts, and
-//! the secret of the day. Bounded, so that a flood of unknown API keys or addresses costs no memory.
+//! The memory of an environment: access records and their absence for some seconds, its own counts, and the secret of the
+//! day. Its size is bounded, whatever number of unknown API keys or addresses arrives.
 
 use ipgeo_contract::{AddressSecret, DaySecret, Identity, KeyRecord, Period, Published, effective_usage};
 use jiff::civil::Date;
@@ -8,20 +8,20 @@ use lru::LruCache;
 
 use super::own_count::OwnCount;
 
-/// Records remembered of each kind; some 10 MiB when full.
+/// Maximum cached records of each kind; about 10 MiB when full.
 const RECORDS_MAX: usize = 10_000;
-/// Identities whose own calls are remembered. One that is pushed out by busier ones starts from what is
-/// published: its own calls of the last lag are let through again at most.
+/// Maximum identities whose own calls are counted. An evicted identity starts again from its published usage, so at most the
+/// calls since the latest publication are admitted again.
 const COUNTS_MAX: usize = 50_000;
 
-/// Something read from the store, and when.
+/// A value read from the store, and when.
 #[derive(Clone, Debug)]
 struct Remembered<T> {
     value: T,
     read_at: Timestamp,
 }
 
-/// Everything that one environment remembers.
+/// The memory of one environment.
 #[derive(Debug)]
 pub struct Memory {
     keys: LruCache<Identity, Remembered<Option<KeyRecord>>>,
@@ -32,27 +32,27 @@ pub struct Memory {
     fresh_for: SignedDuration,
 }
 
-/// Forgets the least recently used beyond `most`.
+/// Removes the least recently used entries beyond `most`.
 fn bound<T>(cache: &mut LruCache<Identity, T>, most: usize) {
     while cache.len() > most {
         cache.pop_lru();
     }
 }
 
-/// How old a remembered record may be.
+/// How old a cached record may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Age {
-    /// As the settings say.
+    /// At most the configured age.
     Fresh,
-    /// Any age: better than nothing when the store fails.
+    /// Any age, for when the store fails.
     Any,
 }
 
 impl Memory {
-    /// Remembers nothing yet; records are good for so many seconds.
+    /// An empty memory whose records are fresh for this many seconds.
     pub fn new(access_cache_s: u32) -> Self {
         Self {
-            // Bounded below, and growing up to there: an environment starts small.
+            // `bound` limits their size. A bounded `LruCache` would allocate all of it at the start.
             keys: LruCache::unbounded(),
             published: LruCache::unbounded(),
             own: LruCache::unbounded(),
@@ -66,19 +66,19 @@ impl Memory {
         age == Age::Any || now.duration_since(read_at).abs() < self.fresh_for
     }
 
-    /// An API key's record, or its absence, if it is remembered.
+    /// An API key's cached record, or its cached absence.
     pub fn key(&mut self, identity: &Identity, now: Timestamp, age: Age) -> Option<Option<KeyRecord>> {
         let found = self.keys.get(identity).cloned()?;
         self.is_good(found.read_at, now, age).then_some(found.value)
     }
 
-    /// Remembers an API key's record, or its absence, as it was read at `now`.
+    /// Caches an API key's record, or its absence, as read at `now`.
     pub fn remember_key(&mut self, identity: &Identity, record: Option<KeyRecord>, now: Timestamp) {
         self.keys.put(identity.clone(), Remembered { value: record, read_at: now });
         bound(&mut self.keys, RECORDS_MAX);
     }
 
-    /// Published usage of an address or a site, or its absence, if it is remembered.
+    /// Cached published usage of an address or a site, or its cached absence.
     pub(super) fn published(
         &mut self,
         identity: &Identity,
@@ -99,7 +99,7 @@ impl Memory {
         bound(&mut self.published, RECORDS_MAX);
     }
 
-    /// The secret of a date, if the secret is remembered.
+    /// The secret of a date, if the address secret is loaded.
     pub(super) fn day_secret(&mut self, date: Date) -> Option<DaySecret> {
         if let Some((known, secret)) = &self.day
             && *known == date
@@ -115,7 +115,7 @@ impl Memory {
         self.secret = Some(secret);
     }
 
-    /// Calls used in `period` as far as this environment knows.
+    /// Calls used in `period`, as far as this environment knows.
     pub fn used(&mut self, identity: &Identity, period: Period, published: Option<&Published>) -> u64 {
         let of_period = published.filter(|published| published.period == period);
         // Own calls of an earlier period end one millisecond before this one starts.
@@ -125,7 +125,7 @@ impl Memory {
         effective_usage(of_period, period, own)
     }
 
-    /// Counts calls that are let through.
+    /// Counts admitted calls.
     pub fn count(&mut self, identity: &Identity, now: Timestamp, calls: u64) {
         if calls > 0 {
             self.own.get_or_insert_mut(identity.clone(), OwnCount::default).add(now, calls);
@@ -133,7 +133,7 @@ impl Memory {
         }
     }
 
-    /// Takes back calls that were counted and are not charged after all.
+    /// Uncounts calls that are not charged after all.
     pub(super) fn take_back(&mut self, identity: &Identity, now: Timestamp, calls: u64) {
         if let Some(own) = self.own.get_mut(identity) {
             own.take_back(now, calls);
@@ -171,7 +171,7 @@ mod tests {
     fn own_calls_count_until_they_are_published_or_the_period_ends() {
         let mut memory = Memory::new(10);
         let site = identity("site#a.test");
-        let today = Period::of(Window::Day, at("2026-11-24T12:00:00Z"));
+        let today = Period::new(Window::Day, at("2026-11-24T12:00:00Z"));
         for minute in ["2026-11-23T23:59:00Z", "2026-11-24T00:00:00Z", "2026-11-24T12:00:00Z"] {
             memory.count(&site, at(minute), 10);
         }
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(memory.used(&site, today, None), 20);
         assert_eq!(memory.used(&site, today, Some(&published(500))), 510);
         let yesterday =
-            Published { period: Period::of(Window::Day, at("2026-11-23T00:00:00Z")), ..published(9) };
+            Published { period: Period::new(Window::Day, at("2026-11-23T00:00:00Z")), ..published(9) };
         assert_eq!(memory.used(&site, today, Some(&yesterday)), 10);
         memory.take_back(&site, at("2026-11-24T12:00:00Z"), 4);
         assert_eq!(memory.used(&site, today, None), 6);

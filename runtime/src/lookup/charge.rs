@@ -1,4 +1,4 @@
-//! Who is charged, and whether a request may go on: the access read, the decision, the own count.
+//! Decides a request: reads the access table, checks the quotas, and counts what is admitted.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,11 +27,11 @@ pub(super) struct Decision {
     pub(super) tier: String,
     /// Who is charged; empty if neither the API key nor the address secret is known.
     pub(super) charges: Vec<Charge>,
-    /// Whom the usage line charges for each of them: the same, or the crowd.
+    /// The same charges as in the usage line, where quiet callers are pooled.
     pub(super) line: Vec<Charge>,
-    /// The quota that is nearest to its limit, as it was before this request.
+    /// The quota nearest to its limit, before this request.
     pub(super) quota: Option<QuotaState>,
-    /// Calls charged whatever the answer: one for an API key that is malformed or unknown.
+    /// Calls charged for a refusal: one if the API key is malformed or unknown.
     pub(super) cost: u64,
     /// Whether the request was refused because of its API key: malformed, unknown, or too many of those.
     pub(super) is_of_key: bool,
@@ -39,20 +39,20 @@ pub(super) struct Decision {
     pub(super) count: u64,
 }
 
-/// The decision could not be made: the store failed and nothing is remembered.
+/// No decision is possible: the store failed, and the API key is not cached.
 #[derive(Debug)]
-pub(super) struct Undecided(pub(super) StoreError);
+pub(super) struct StoreUnavailable(pub(super) StoreError);
 
-/// What a request brings along to be decided by.
-pub(super) struct Asked {
+/// What a request is decided by.
+pub(super) struct ChargeRequest {
     pub(super) caller: Caller,
-    /// The text that is meant as an API key.
+    /// The text sent as an API key.
     pub(super) key: Option<String>,
     pub(super) cost: u64,
 }
 
-impl Asked {
-    /// Reads who asks from an event; `None` when the connection's address is not an address.
+impl ChargeRequest {
+    /// Reads it from an event; `None` if the connection's address is malformed.
     pub(super) fn read(event: &Event, cost: u64) -> Option<Self> {
         let address: IpAddr = event.request_context.http.source_ip.parse().ok()?;
         let site = event.header("referer").and_then(Site::from_referer);
@@ -71,16 +71,16 @@ fn key_text(event: &Event) -> Option<String> {
     in_header.or_else(|| queries(event, "api-key").find_map(|text| filled(&text)))
 }
 
-/// A text that may be an API key.
+/// The hash of a text that may be an API key.
 struct Claimed {
     hash: KeyHash,
     /// In another format than ours: it may have been chosen by a person and be guessable. Ours are random.
     is_foreign: bool,
 }
 
-/// Whom the usage line charges.
+/// The charge as in the usage line: quiet callers are pooled.
 fn charge_of_line(charge: &Charge, quiet: bool) -> Charge {
-    let identity = if quiet { Identity::crowd(charge.identity.kind()) } else { charge.identity.clone() };
+    let identity = if quiet { Identity::pooled(charge.identity.kind()) } else { charge.identity.clone() };
     Charge { identity, limit: charge.limit }
 }
 
@@ -96,29 +96,29 @@ impl<A: AccessRead> Gate<'_, A> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decides, and counts what is let through. A warning is a store failure that was lived with.
+    /// Decides a request, and counts it if it is admitted. Store failures that did not prevent the decision are added to `warn`.
     pub(super) async fn decide(
         &self,
-        asked: &Asked,
+        request: &ChargeRequest,
         now: Timestamp,
         warn: &mut Vec<StoreError>,
-    ) -> Result<Decision, Undecided> {
-        let Some(text) = asked.key.as_deref() else {
-            return Ok(self.decide_anonymous(asked, now, warn).await);
+    ) -> Result<Decision, StoreUnavailable> {
+        let Some(text) = request.key.as_deref() else {
+            return Ok(self.decide_anonymous(request, now, warn).await);
         };
         let Some(Claimed { hash, is_foreign }) = self.claimed(text) else {
-            return Ok(self.refuse_key(Verdict::MalformedKey, asked, now, warn).await);
+            return Ok(self.refuse_key(Verdict::MalformedKey, request, now, warn).await);
         };
         let identity = Identity::key(&hash);
         // Once an address's guesses are used up, the next response must not reveal whether a guess is right. An API key
         // that this environment has already served is not a guess.
         let is_guess = is_foreign && self.memory().key(&identity, now, Age::Any).flatten().is_none();
-        if is_guess && let Some(refusal) = self.refuse_guess(asked, now, warn).await {
+        if is_guess && let Some(refusal) = self.refuse_guess(request, now, warn).await {
             return Ok(refusal);
         }
         match self.key_record(&identity, now, warn).await? {
-            Some(record) => Ok(self.decide_key(&identity, &record, asked, now)),
-            None => Ok(self.refuse_key(Verdict::UnknownKey, asked, now, warn).await),
+            Some(record) => Ok(self.decide_key(&identity, &record, request, now)),
+            None => Ok(self.refuse_key(Verdict::UnknownKey, request, now, warn).await),
         }
     }
 
@@ -137,34 +137,34 @@ impl<A: AccessRead> Gate<'_, A> {
     async fn refuse_key(
         &self,
         verdict: Verdict,
-        asked: &Asked,
+        request: &ChargeRequest,
         now: Timestamp,
         warn: &mut Vec<StoreError>,
     ) -> Decision {
         let Some(secret) = self.day_secret(now, warn).await else {
-            return Decision::of_key(verdict, None, false);
+            return Decision::refused_key(verdict, None, false);
         };
-        let (charge, used, quiet) = self.refused_keys(&secret, asked, now, warn).await;
+        let (charge, used, quiet) = self.refused_keys(&secret, request, now, warn).await;
         let quota = QuotaState { limit: charge.limit, used };
         if !quota.admits(1) {
-            return Decision::of_key(Verdict::OverQuota, Some((charge, quota)), quiet);
+            return Decision::refused_key(Verdict::OverQuota, Some((charge, quota)), quiet);
         }
         self.memory().count(&charge.identity, now, 1);
-        Decision::of_key(verdict, Some((charge, quota)), quiet)
+        Decision::refused_key(verdict, Some((charge, quota)), quiet)
     }
 
     /// Refuses a request without a read if its address's guesses are used up. An environment that has not loaded the address
     /// secret has counted no guesses, and does not load it for this.
     async fn refuse_guess(
         &self,
-        asked: &Asked,
+        request: &ChargeRequest,
         now: Timestamp,
         warn: &mut Vec<StoreError>,
     ) -> Option<Decision> {
         let secret = self.memory().day_secret(TimeZone::UTC.to_datetime(now).date())?;
-        let (charge, used, quiet) = self.refused_keys(&secret, asked, now, warn).await;
+        let (charge, used, quiet) = self.refused_keys(&secret, request, now, warn).await;
         let quota = QuotaState { limit: charge.limit, used };
-        (!quota.admits(1)).then(|| Decision::of_key(Verdict::OverQuota, Some((charge, quota)), quiet))
+        (!quota.admits(1)).then(|| Decision::refused_key(Verdict::OverQuota, Some((charge, quota)), quiet))
     }
 
     /// The identity charged for a request with a malformed or unknown API key, its count so far, and whether the caller is
@@ -173,13 +173,13 @@ impl<A: AccessRead> Gate<'_, A> {
     async fn refused_keys(
         &self,
         secret: &DaySecret,
-        asked: &Asked,
+        request: &ChargeRequest,
         now: Timestamp,
         warn: &mut Vec<StoreError>,
     ) -> (Charge, u64, bool) {
-        let identity = Identity::refused_keys(secret, asked.caller.address);
+        let identity = Identity::refused_keys(secret, request.caller.address);
         let charge = Charge { identity, limit: self.settings.anonymous_limit };
-        let period = Period::of(charge.limit.window, now);
+        let period = Period::new(charge.limit.window, now);
         let quiet = self.is_quiet(&charge, 1, now);
         let is_first = {
             let mut memory = self.memory();
@@ -204,7 +204,7 @@ impl<A: AccessRead> Gate<'_, A> {
         identity: &Identity,
         now: Timestamp,
         warn: &mut Vec<StoreError>,
-    ) -> Result<Option<KeyRecord>, Undecided> {
+    ) -> Result<Option<KeyRecord>, StoreUnavailable> {
         if let Some(known) = self.memory().key(identity, now, Age::Fresh) {
             return Ok(known);
         }
@@ -218,18 +218,24 @@ impl<A: AccessRead> Gate<'_, A> {
                     warn.push(error);
                     Ok(stale)
                 }
-                None => Err(Undecided(error)),
+                None => Err(StoreUnavailable(error)),
             },
         }
     }
 
-    fn decide_key(&self, identity: &Identity, record: &KeyRecord, asked: &Asked, now: Timestamp) -> Decision {
-        let period = Period::of(record.limit.window, now);
+    fn decide_key(
+        &self,
+        identity: &Identity,
+        record: &KeyRecord,
+        request: &ChargeRequest,
+        now: Timestamp,
+    ) -> Decision {
+        let period = Period::new(record.limit.window, now);
         let mut memory = self.memory();
         let used = memory.used(identity, period, record.published.as_ref());
-        let verdict = decide_key(record, &asked.caller, used, asked.cost, now);
+        let verdict = decide_key(record, &request.caller, used, request.cost, now);
         if verdict == Verdict::Allowed {
-            memory.count(identity, now, asked.cost);
+            memory.count(identity, now, request.cost);
         }
         Decision {
             verdict,
@@ -239,15 +245,21 @@ impl<A: AccessRead> Gate<'_, A> {
             quota: Some(QuotaState { limit: record.limit, used }),
             cost: 0,
             is_of_key: false,
-            count: used.saturating_add(asked.cost),
+            count: used.saturating_add(request.cost),
         }
     }
 
-    /// Anonymous callers are let through when the store fails: absence means allowed. Quiet ones are not
-    /// read at all, and are charged to the crowd.
-    async fn decide_anonymous(&self, asked: &Asked, now: Timestamp, warn: &mut Vec<StoreError>) -> Decision {
-        let charges = self.anonymous_charges(asked, now, warn).await;
-        let quiet: Vec<bool> = charges.iter().map(|charge| self.is_quiet(charge, asked.cost, now)).collect();
+    /// Admits anonymous callers if the store fails, because a missing item means allowed. Published usage of quiet callers is
+    /// not read, and the usage line charges the pooled anonymous callers instead of them.
+    async fn decide_anonymous(
+        &self,
+        request: &ChargeRequest,
+        now: Timestamp,
+        warn: &mut Vec<StoreError>,
+    ) -> Decision {
+        let charges = self.anonymous_charges(request, now, warn).await;
+        let quiet: Vec<bool> =
+            charges.iter().map(|charge| self.is_quiet(charge, request.cost, now)).collect();
         let loud = charges.iter().zip(&quiet).filter(|(_, quiet)| !**quiet).map(|(charge, _)| charge);
         let loud: Vec<Identity> = loud.map(|charge| charge.identity.clone()).collect();
         let mut published = self.published(&loud, now, warn).await.into_iter();
@@ -257,19 +269,19 @@ impl<A: AccessRead> Gate<'_, A> {
             .iter()
             .zip(&quiet)
             .map(|(charge, quiet)| {
-                let period = Period::of(charge.limit.window, now);
+                let period = Period::new(charge.limit.window, now);
                 let published = if *quiet { None } else { published.next().flatten() };
                 let used = memory.used(&charge.identity, period, published.as_ref());
                 QuotaState { limit: charge.limit, used }
             })
             .collect();
-        let admitted = quotas.iter().all(|quota| quota.admits(asked.cost));
+        let admitted = quotas.iter().all(|quota| quota.admits(request.cost));
         if admitted {
             for charge in &charges {
-                memory.count(&charge.identity, now, asked.cost);
+                memory.count(&charge.identity, now, request.cost);
             }
         }
-        let count = quotas.first().map_or(0, |quota| quota.used).saturating_add(asked.cost);
+        let count = quotas.first().map_or(0, |quota| quota.used).saturating_add(request.cost);
         Decision {
             verdict: if admitted { Verdict::Allowed } else { Verdict::OverQuota },
             tier: ANONYMOUS.to_owned(),
@@ -284,34 +296,34 @@ impl<A: AccessRead> Gate<'_, A> {
 
     async fn anonymous_charges(
         &self,
-        asked: &Asked,
+        request: &ChargeRequest,
         now: Timestamp,
         warn: &mut Vec<StoreError>,
     ) -> Vec<Charge> {
         let mut charges: Vec<Charge> = Vec::with_capacity(2);
         if let Some(secret) = self.day_secret(now, warn).await {
-            let identity = Identity::address(&secret, asked.caller.address);
+            let identity = Identity::address(&secret, request.caller.address);
             charges.push(Charge { identity, limit: self.settings.anonymous_limit });
         }
-        if let Some(site) = &asked.caller.site {
+        if let Some(site) = &request.caller.site {
             let identity = Identity::site(site);
             charges.push(Charge { identity, limit: self.settings.anonymous_site_limit });
         }
         charges
     }
 
-    /// Whether this environment has let so few calls through that it need not ask what others did.
+    /// Whether this environment has admitted so few calls of an identity that it need not read the published usage.
     fn is_quiet(&self, charge: &Charge, cost: u64, now: Timestamp) -> bool {
         let most = quiet_calls(charge.identity.kind(), charge.limit, self.settings.quiet_permille);
         if cost > most {
             return false;
         }
         let mut memory = self.memory();
-        // Whoever was read before and is near a limit stays known.
+        // Its cached usage shows that it is near a limit.
         if memory.published(&charge.identity, now, Age::Any).flatten().is_some() {
             return false;
         }
-        let own = memory.used(&charge.identity, Period::of(charge.limit.window, now), None);
+        let own = memory.used(&charge.identity, Period::new(charge.limit.window, now), None);
         own.saturating_add(cost.max(1)) <= most
     }
 
@@ -364,7 +376,7 @@ impl<A: AccessRead> Gate<'_, A> {
         }
     }
 
-    /// Takes back what was counted and is not charged after all.
+    /// Uncounts calls that are not charged after all.
     pub(super) fn take_back(&self, decision: &Decision, now: Timestamp, calls: u64) {
         let mut memory = self.memory();
         for charge in &decision.charges {
@@ -376,7 +388,7 @@ impl<A: AccessRead> Gate<'_, A> {
 impl Decision {
     /// A refusal because of the API key. Nobody is charged while addresses can't be distinguished yet. The number of
     /// remaining guesses is not shown until it is zero.
-    fn of_key(verdict: Verdict, charged: Option<(Charge, QuotaState)>, quiet: bool) -> Self {
+    fn refused_key(verdict: Verdict, charged: Option<(Charge, QuotaState)>, quiet: bool) -> Self {
         let (charge, quota) = charged.unzip();
         let is_over = verdict == Verdict::OverQuota;
         Self {

@@ -1,8 +1,7 @@
-//! The event of an API Gateway HTTP API, payload format 2.0: the part that is read.
+//! The event of an API Gateway HTTP API, payload format 2.0, as far as it is needed.
 //!
-//! The shape is our own and lenient. The crates that carry this event parse its headers strictly, so
-//! that one header with a letter that HTTP does not allow turns the whole request into an error of the
-//! function, and the caller sees a 500. Here every field has a default.
+//! The crates that define this event parse its headers strictly: one header with a character that HTTP does not allow makes
+//! the function fail, and the caller gets a 500. So the types are our own, and every field has a default.
 
 use std::collections::HashMap;
 
@@ -14,13 +13,13 @@ use serde::{Deserialize, Serialize};
 pub struct Event {
     /// `2.0`.
     pub version: String,
-    /// The path as it was sent.
+    /// The path as sent.
     pub raw_path: String,
-    /// What follows the `?`.
+    /// The text after the `?`.
     pub raw_query_string: String,
     /// Names in lower case; values of the same name joined by commas.
     pub headers: HashMap<String, String>,
-    /// Where the request came from and by what name.
+    /// The request's origin and id.
     pub request_context: RequestContext,
     /// The body: text, or base64 when `is_base64_encoded`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,25 +28,25 @@ pub struct Event {
     pub is_base64_encoded: bool,
 }
 
-/// What API Gateway knows of a request.
+/// What API Gateway adds to a request.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RequestContext {
     /// Method, path and the address of the connection.
     pub http: Http,
-    /// The request's name in all logs.
+    /// The request's id in all logs.
     pub request_id: String,
     /// The API's stage; its name is part of the path unless it is `$default`.
     pub stage: String,
 }
 
-/// The request line, and who sent it.
+/// The request line, and its sender.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Http {
-    /// In capitals.
+    /// In upper case.
     pub method: String,
-    /// The address of the immediate connection. The only address that is ever trusted.
+    /// The address of the immediate connection. The only trusted address.
     pub source_ip: String,
     /// The `User-Agent` header.
     pub user_agent: String,

@@ -1,4 +1,4 @@
-//! What the handler asks of a geo database.
+//! The geo database as the handler sees it.
 
 use std::net::IpAddr;
 
@@ -6,19 +6,19 @@ use jiff::Timestamp;
 
 use ipgeo_geo::Database;
 
-/// A geo database, as the handler sees it.
+/// A geo database.
 pub trait Geo: Send + Sync {
-    /// Appends the members of an address's location to `out`, without braces and without `ip`, `threat`
-    /// and `count`; false and nothing when the address is not known.
+    /// Appends the JSON members of an address's location to `out`, without braces and without `ip`, `threat` and `count`. If the
+    /// address is not in the database, appends nothing and returns false.
     fn write_location(&self, address: IpAddr, now: Timestamp, out: &mut String) -> bool;
 
-    /// What is known of a network number, as a JSON object.
+    /// A network number's JSON object; `None` if it is not in the database.
     fn asn(&self, number: u32) -> Option<String>;
 
     /// The date of the data, `2026-06-05`.
     fn date(&self) -> &str;
 
-    /// The credit that the data's licence asks for: its text and where it leads.
+    /// The credit that the data's licence requires: text and link.
     fn attribution(&self) -> Option<(&str, &str)>;
 }
 
@@ -51,7 +51,7 @@ impl Geo for Database {
     }
 }
 
-/// Several edges of one process may share a database.
+/// Edges in one process can share a database.
 impl<G: Geo> Geo for std::sync::Arc<G> {
     fn write_location(&self, address: IpAddr, now: Timestamp, out: &mut String) -> bool {
         (**self).write_location(address, now, out)

@@ -1,4 +1,4 @@
-//! The handler: route, charge, look up, answer, one usage line.
+//! The handler: routes a request, charges it, looks up, answers, and writes one usage line.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::address::{AddressFault, echo, public_address};
 use super::answer::Answer;
 use super::cache::Memory;
-use super::charge::{Asked, Decision, Gate, Undecided};
+use super::charge::{ChargeRequest, Decision, Gate, StoreUnavailable};
 use super::event::Event;
 use super::fields;
 use super::geo::Geo;
@@ -21,18 +21,18 @@ use super::settings::Settings;
 use super::special::located;
 use crate::store::{AccessRead, StoreError};
 
-/// The API, described: the same at every edge.
+/// The `OpenAPI` description, the same at every edge.
 const DESCRIPTION: &str = include_str!("openapi.json");
 
-/// Room for a location's JSON, so that it is written without growing.
+/// Initial capacity for a location's JSON, enough to avoid reallocation.
 const LOCATION_BYTES: usize = 1_536;
 
-/// Where usage lines go, and what an operator should see.
+/// Where usage lines and warnings are written.
 pub trait UsageSink: Send + Sync {
     /// Takes one usage line, without its line feed.
     fn usage(&self, line: String);
 
-    /// Takes a failure that the caller was spared.
+    /// Takes a failure that the caller does not see.
     fn warn(&self, message: String);
 }
 
@@ -45,7 +45,7 @@ pub struct Lookup<A, G, S> {
     memory: Mutex<Memory>,
 }
 
-/// What was asked for, with its addresses read.
+/// The request, with its addresses parsed.
 enum Work {
     Location {
         address: Result<IpAddr, AddressFault>,
@@ -123,7 +123,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         Self { access, geo, sink, settings, memory }
     }
 
-    /// Answers the JSON of an event. Whatever it holds, there is an answer.
+    /// Answers an event in JSON, however malformed.
     pub async fn handle_json(&self, event: &[u8], now: Timestamp) -> Answer {
         match serde_json::from_slice::<Event>(event) {
             Ok(event) => self.handle(&event, now).await,
@@ -150,25 +150,25 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
     }
 
     async fn metered(&self, event: &Event, work: Work, now: Timestamp) -> Answer {
-        let Some(asked) = Asked::read(event, work.cost()) else {
+        let Some(request) = ChargeRequest::read(event, work.cost()) else {
             return Answer::problem(&Problem::bad_event());
         };
         let gate = Gate { access: &self.access, memory: &self.memory, settings: &self.settings };
         let mut warnings = Vec::new();
-        let decided = gate.decide(&asked, now, &mut warnings).await;
+        let decided = gate.decide(&request, now, &mut warnings).await;
         for error in &warnings {
             self.warn(error);
         }
         let mut decision = match decided {
             Ok(decision) => decision,
-            Err(Undecided(error)) => {
+            Err(StoreUnavailable(error)) => {
                 self.warn(&error);
                 return Answer::problem(&Problem::unavailable());
             }
         };
         let (mut answer, cost) = self.answer(&work, &decision, now);
         if decision.verdict == Verdict::Allowed {
-            gate.take_back(&decision, now, asked.cost.saturating_sub(cost));
+            gate.take_back(&decision, now, request.cost.saturating_sub(cost));
             if is_bad_request(answer.status_code) {
                 decision.verdict = Verdict::BadRequest;
             }
@@ -188,7 +188,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
                 quota,
                 cost: work.cost(),
                 of_keys: decision.is_of_key,
-                reset_s: Period::of(quota.limit.window, now).seconds_left(now),
+                reset_s: Period::new(quota.limit.window, now).seconds_left(now),
             };
             let problem = Problem::refused(decision.verdict, self.settings.refusal_statuses(), over);
             return (Answer::problem(&problem), decision.cost);
@@ -227,7 +227,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         })
     }
 
-    /// A location's JSON; `None` when the address is not in the database.
+    /// A location's JSON; `None` if the address is not in the database.
     fn compose(&self, address: IpAddr, count: u64, now: Timestamp) -> Option<String> {
         let mut out = String::with_capacity(LOCATION_BYTES);
         // Writing to a String can't fail.
@@ -236,7 +236,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
             return None;
         }
         fields::write_unknown(&mut out);
-        // Addresses that are not public never come this far: no location is a bogon's.
+        // Addresses that are not public were rejected before, so no location is a bogon's.
         let _ = write!(out, ",\"threat\":{{\"is_bogon\":false}},\"count\":\"{count}\"}}");
         Some(out)
     }
@@ -278,7 +278,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         Answer::json(health.to_string())
     }
 
-    /// The headers of every answer that speak of the database.
+    /// Adds the headers about the database.
     fn finish(&self, mut answer: Answer) -> Answer {
         answer.header("x-database-date", self.geo.date());
         if let Some((text, link)) = self.geo.attribution() {

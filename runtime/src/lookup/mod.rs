@@ -1,7 +1,6 @@
-//! The lookup handler: one HTTP event in, one answer out, one usage line beside it.
+//! The lookup handler: answers an HTTP event and writes its usage line.
 //!
-//! `request`, `address`, `answer` are pure; `cache` holds what an environment remembers; `handler` puts
-//! them in a row.
+//! `request`, `address` and `answer` are pure, `cache` is an environment's memory, and `handler` combines them.
 
 mod accept;
 mod address;

@@ -1,21 +1,20 @@
-//! What this environment itself has let through lately: the part of usage that home can't have published
-//! yet.
+//! The calls that this environment has admitted recently: usage that home can't have published yet.
 
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
-/// Moments remembered of one identity before neighbours are merged.
+/// Maximum moments of one identity before neighbours are merged.
 const MOMENTS_MAX: usize = 256;
 
-/// Calls by the moment they were let through, oldest first.
+/// Calls by the moment they were admitted, oldest first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OwnCount {
     moments: VecDeque<(i64, u64)>,
 }
 
 impl OwnCount {
-    /// Counts `calls` more at `now`.
+    /// Adds `calls` at `now`.
     pub(super) fn add(&mut self, now: Timestamp, calls: u64) {
         if calls == 0 {
             return;
@@ -32,7 +31,7 @@ impl OwnCount {
         }
     }
 
-    /// Takes back `calls` that were counted at `now` and are not charged after all.
+    /// Removes `calls` that were added at `now` and are not charged after all.
     pub(super) fn take_back(&mut self, now: Timestamp, calls: u64) {
         let ms = now.as_millisecond();
         let mut left = calls;
@@ -46,8 +45,8 @@ impl OwnCount {
         }
     }
 
-    /// Calls after `since`; forgets those before, which are published or of an earlier period. Merged
-    /// moments carry the earlier time, so that a call within the limit is never refused for them.
+    /// The calls after `since`. Forgets earlier ones, which are published or belong to an earlier period. Merged moments have
+    /// the earlier time, so no call within the limit is refused because of them.
     pub(super) fn since(&mut self, since: Timestamp) -> u64 {
         while self.moments.front().is_some_and(|(ms, _)| *ms <= since.as_millisecond()) {
             self.moments.pop_front();

@@ -1,4 +1,4 @@
-//! What a request asks for: routes, fields, bulk bodies. Pure; every refusal is a [`Problem`].
+//! Parses requests: routes, fields, bulk bodies. Pure; every invalid request is a [`Problem`].
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,50 +12,50 @@ use super::event::Event;
 use super::fields::{is_field, is_network_field};
 use super::problem::Problem;
 
-/// Addresses in one bulk request.
+/// Maximum items of a bulk request.
 pub(super) const BULK_MAX: usize = 100;
 // Otherwise the lines of the largest bulk requests would be rejected.
 const _: () = assert!(BULK_MAX as u64 <= ipgeo_contract::COST_MAX);
-/// Bytes of a bulk body: a hundred of the longest addresses fit in a tenth of it.
+/// Maximum bytes of a bulk body: ten times what a hundred of the longest addresses need.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
-/// The byte order mark, which some programs put before UTF-8.
+/// The byte order mark that some programs write before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-/// Characters of the longest AS number, `AS4294967295`.
+/// Maximum characters of an AS number, `AS4294967295`.
 const AS_CHARS_MAX: usize = 12;
 
-/// What is asked for.
+/// The route of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
-    /// Something that is counted.
+    /// A metered request.
     Metered(Metered),
-    /// Whether this edge is well.
+    /// The health check.
     Health,
-    /// The document that describes the API.
+    /// The `OpenAPI` description.
     Description,
-    /// May a page of another origin ask?
+    /// A CORS preflight request.
     Preflight,
 }
 
-/// What is asked for and counted.
+/// A metered request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Metered {
-    /// The location of an address, or of the caller (`None`), whole or in part.
+    /// The location of an address, or of the caller (`None`), or parts of it.
     Location {
-        /// The text that is meant as an address.
+        /// The text sent as an address.
         address: Option<String>,
         /// Which part.
         part: Part,
     },
     /// A bulk request for addresses and network numbers.
     Bulk {
-        /// What was sent, in order.
+        /// The items as sent, in order.
         items: Vec<Item>,
-        /// The fields of each.
+        /// The requested fields of each item.
         part: Part,
         /// Whether the answer is wrapped in `{"responses":…}`.
         wrap: bool,
     },
-    /// What is known of a network number.
+    /// A network number.
     Asn {
         /// The number.
         number: u32,
@@ -75,7 +75,7 @@ pub(super) enum Item {
     Other(String),
 }
 
-/// Which part of a location.
+/// The requested part of a location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// All of it.
@@ -102,7 +102,7 @@ pub(super) enum Form {
     PlainTexts,
 }
 
-/// Reads what an event asks for.
+/// Parses an event's request.
 pub(super) fn route(event: &Event) -> Result<Route, Problem> {
     let path = percent_decode_str(event.path()).decode_utf8_lossy();
     let path = path.trim_matches('/');
@@ -147,7 +147,7 @@ fn get(event: &Event, segments: &[&str]) -> Result<Route, Problem> {
     }
 }
 
-/// `AS15169` in any case; a number that does not fit is no AS number.
+/// Parses `AS15169`, in any case; `None` if the number does not fit 32 bits.
 fn as_number(text: &str) -> Option<u32> {
     let prefix = text.get(..2)?;
     let digits = &text[2..];
@@ -225,7 +225,7 @@ fn bulk(event: &Event) -> Result<Route, Problem> {
 
 fn bulk_items(event: &Event) -> Result<Vec<Item>, Problem> {
     let body = event.body.as_deref().unwrap_or_default();
-    // Base64 is a third longer than what it carries.
+    // Base64 is a third longer than its content.
     if body.len() > BODY_BYTES_MAX * 4 / 3 + 4 {
         return Err(Problem::body_too_large(BODY_BYTES_MAX));
     }

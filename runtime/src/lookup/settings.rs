@@ -8,41 +8,41 @@ use ipgeo_contract::{Limit, QUIET_PERMILLE_MAX, RegionName, Window, env};
 
 use super::problem::RefusalStatuses;
 
-/// What the operator's tool decided for this edge.
+/// Settings of one edge, set by the operator's tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The edge's region.
     pub region: RegionName,
-    /// Seconds that an access record is remembered.
+    /// Seconds that an access record is cached.
     pub access_cache_s: u32,
-    /// The anonymous tier's limit by address; by day, because an address's identity changes daily.
+    /// The anonymous tier's limit by address. Its window is a day, because an address's identity changes daily.
     pub anonymous_limit: Limit,
     /// The anonymous tier's limit by site.
     pub anonymous_site_limit: Limit,
-    /// Thousandths of an anonymous limit that are charged to the crowd, unread.
+    /// Thousandths of an anonymous limit that are admitted unread and charged to the pooled anonymous callers.
     pub quiet_permille: u32,
     /// Status for an unknown API key: 401 or 403.
     pub unknown_key_status: u16,
     /// Status for over quota: 429 or 403.
     pub quota_status: u16,
-    /// Whether API keys of another form than ours are looked up too, in place of refused by their form.
+    /// Whether API keys in other formats than ours are looked up instead of refused.
     pub foreign_api_keys: bool,
 }
 
-/// Everything that is wrong with the environment.
+/// All invalid environment variables.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SettingsError(Vec<String>);
 
 impl Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} environment variables are wrong: {}", self.0.len(), self.0.join("; "))
+        write!(f, "{} environment variables are invalid: {}", self.0.len(), self.0.join("; "))
     }
 }
 
 impl std::error::Error for SettingsError {}
 
 impl Settings {
-    /// Reads the settings, and the path of the geo database, through `var`; tells all faults together.
+    /// Reads the settings and the path of the geo database through `var`. The error lists all faults.
     pub fn from_env(var: impl Fn(&str) -> Option<String>) -> Result<(Self, PathBuf), SettingsError> {
         let mut faults = Vec::new();
         let mut reader = Reader { var: &var, faults: &mut faults };
@@ -60,18 +60,22 @@ impl Settings {
         for name in [env::ANONYMOUS_LIMIT, env::ANONYMOUS_SITE_LIMIT] {
             reader.needed(name);
         }
-        reader.check(settings.anonymous_limit.window == Window::Day, env::ANONYMOUS_LIMIT, "must be by day");
+        reader.check(
+            settings.anonymous_limit.window == Window::Day,
+            env::ANONYMOUS_LIMIT,
+            "must be a daily limit",
+        );
         reader.check(
             settings.quiet_permille <= QUIET_PERMILLE_MAX,
             env::QUIET_PERMILLE,
-            "is more thousandths of a limit than may go unnoticed",
+            &format!("must be at most {QUIET_PERMILLE_MAX}"),
         );
         reader.check(
             matches!(settings.unknown_key_status, 401 | 403),
             env::UNKNOWN_KEY_STATUS,
-            "is 401 or 403",
+            "must be 401 or 403",
         );
-        reader.check(matches!(settings.quota_status, 429 | 403), env::QUOTA_STATUS, "is 429 or 403");
+        reader.check(matches!(settings.quota_status, 429 | 403), env::QUOTA_STATUS, "must be 429 or 403");
         if faults.is_empty() { Ok((settings, database.into())) } else { Err(SettingsError(faults)) }
     }
 
@@ -80,7 +84,7 @@ impl Settings {
     }
 }
 
-/// Stands for a limit that could not be read, beside the fault that says so.
+/// Placeholder for a limit that could not be read; the fault is reported.
 const NOTHING_A_DAY: Limit = Limit { calls: 1, window: Window::Day };
 
 struct Reader<'a, V> {
@@ -155,10 +159,10 @@ mod tests {
         .expect_err("faults");
         assert_eq!(
             error.to_string(),
-            "7 environment variables are wrong: AWS_REGION is not set; IPGEO_ACCESS_CACHE_S is `soon`: invalid \
+            "7 environment variables are invalid: AWS_REGION is not set; IPGEO_ACCESS_CACHE_S is `soon`: invalid \
              digit found in string; IPGEO_GEO_DATABASE is not set; IPGEO_ANONYMOUS_SITE_LIMIT is not set; \
-             IPGEO_ANONYMOUS_LIMIT must be by day; IPGEO_QUIET_PERMILLE is more thousandths of a limit than may go \
-             unnoticed; IPGEO_UNKNOWN_KEY_STATUS is 401 or 403"
+             IPGEO_ANONYMOUS_LIMIT must be a daily limit; IPGEO_QUIET_PERMILLE must be at most 100; \
+             IPGEO_UNKNOWN_KEY_STATUS must be 401 or 403"
         );
     }
 }

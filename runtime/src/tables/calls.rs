@@ -1,4 +1,4 @@
-//! The calls of the DynamoDB API that the Lambda makes, whoever makes them.
+//! The calls of the DynamoDB API that reading and counting need, independent of the client.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::value::{Item, Value};
 
-/// Why a call failed; what was tried is added by the table.
+/// Why a call failed. The table adds what was tried.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// A client of the API: the operator's and the tests' is the SDK's, the Lambda has a small one of its own.
+/// A client of the API: the Lambda's own small one, or the SDK's for the operator's tool and tests.
 pub trait Calls: Send + Sync {
     /// The item with this key.
     fn get(
@@ -20,50 +20,49 @@ pub trait Calls: Send + Sync {
         consistent: bool,
     ) -> impl Future<Output = Result<Option<Item>, Cause>> + Send;
 
-    /// The items with these keys that are there, in no order, and the keys that were left for another call.
+    /// The existing items with these keys, unordered, and the keys that need another call.
     fn batch_get(&self, table: &str, keys: Vec<Item>) -> impl Future<Output = Result<Found, Cause>> + Send;
 
-    /// Changes one item, on a condition. It may be tried more than once: every condition of ours refuses a change
-    /// that is in already.
+    /// Changes one item on a condition. The client may retry: each of our conditions refuses a change that is already applied.
     fn update(&self, table: &str, change: Change) -> impl Future<Output = Result<Updated, Cause>> + Send;
 }
 
-/// What a batch of reads found.
+/// The result of a batch of reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Items.
+    /// The items found.
     pub items: Vec<Item>,
-    /// Keys that were not looked for: the API was too busy.
+    /// Keys that the API did not process because it was throttled.
     pub left: Vec<Item>,
 }
 
-/// What became of a change.
+/// The result of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Updated {
-    /// It is in; the item now, when that was asked for.
+    /// It is applied. The new item, if the change requested it.
     Done(Item),
-    /// Its condition did not hold; the item that refused it, when that was asked for.
+    /// Its condition did not hold. The item as it is, if the change requested it.
     Refused(Item),
 }
 
-/// An `UpdateItem`, in the API's own words.
+/// The parameters of an `UpdateItem`, named as in the API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Change {
-    /// Which item.
+    /// The item's key.
     pub key: Item,
-    /// What to set and add.
+    /// The attributes to set, add and remove.
     pub update_expression: String,
-    /// On what condition.
+    /// The condition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition_expression: Option<String>,
-    /// The attributes of the expressions.
+    /// Attribute names by their placeholders.
     #[serde(skip_serializing_if = "HashMap::is_empty")]
     pub expression_attribute_names: HashMap<String, String>,
-    /// The values of the expressions.
+    /// Values by their placeholders.
     #[serde(skip_serializing_if = "HashMap::is_empty")]
     pub expression_attribute_values: Item,
-    /// Whether the item is wanted back: as it is then, or as it refused.
+    /// Whether to return the item: the new one, or the one that refused the change.
     #[serde(flatten, serialize_with = "returns")]
     pub returns_item: bool,
 }
@@ -79,9 +78,22 @@ fn returns<S: serde::Serializer>(wanted: &bool, serializer: S) -> Result<S::Ok, 
 }
 
 impl Change {
-    /// A change of the item with this key, without a condition.
-    pub(crate) fn of(key: Item, update: impl Into<String>) -> Self {
+    /// An unconditional change of the item with this key.
+    pub(crate) fn new(key: Item, update: impl Into<String>) -> Self {
         Self { key, update_expression: update.into(), ..Self::default() }
+    }
+
+    /// Creates an item unless there is one with its key, the attributes `key_names`.
+    pub(crate) fn new_item(mut item: Item, key_names: &[&str]) -> Self {
+        let key = key_names.iter().filter_map(|name| item.remove_entry(*name)).collect();
+        let mut change = Self::new(key, "");
+        let mut set = Vec::new();
+        for (index, (name, value)) in item.into_iter().enumerate() {
+            set.push(format!("#a{index} = :a{index}"));
+            change = change.name(format!("#a{index}"), name).value(format!(":a{index}"), value);
+        }
+        change.update_expression = format!("SET {}", set.join(", "));
+        change.when("attribute_not_exists(#key)").name("#key", key_names.first().copied().unwrap_or_default())
     }
 
     pub(crate) fn when(mut self, condition: impl Into<String>) -> Self {
@@ -108,18 +120,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_written_in_the_words_of_the_api() {
+    fn a_change_is_serialised_as_the_api_expects() {
         let key = Item::from([("id".to_owned(), string("a"))]);
-        let bare = Change::of(key.clone(), "SET #a = :a");
+        let bare = Change::new(key.clone(), "SET #a = :a");
         let plain = json!({ "Key": { "id": { "S": "a" } }, "UpdateExpression": "SET #a = :a" });
         assert_eq!(serde_json::to_value(&bare).expect("JSON"), plain);
-        let whole = bare.when("#a < :a").name("#a", "n").value(":a", number(7));
-        let whole = serde_json::to_value(Change { returns_item: true, ..whole }).expect("JSON");
+        let full = bare.when("#a < :a").name("#a", "n").value(":a", number(7));
+        let full = serde_json::to_value(Change { returns_item: true, ..full }).expect("JSON");
         let expected = json!({
             "Key": { "id": { "S": "a" } }, "UpdateExpression": "SET #a = :a", "ConditionExpression": "#a < :a",
             "ExpressionAttributeNames": { "#a": "n" }, "ExpressionAttributeValues": { ":a": { "N": "7" } },
             "ReturnValues": "ALL_NEW", "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         });
-        assert_eq!(whole, expected);
+        assert_eq!(full, expected);
     }
 }

@@ -1,33 +1,33 @@
-//! How long a call may take and how often it is tried.
+//! Timeouts and retries of calls to AWS.
 
 use std::time::Duration;
 
-/// Who waits for a call.
+/// How much time a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
-    /// An edge's read: a caller waits, and a stale or missing record is better than a late one.
+    /// For an edge's reads: a caller waits, and a stale or missing record is better than a late answer.
     Quick,
-    /// Home's writes and the operator's verbs: nobody waits on the line.
+    /// For home's writes and the operator's tool: nobody waits for an HTTP answer.
     Patient,
 }
 
-/// The bounds of one call.
+/// Timeouts and retries of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Until a connection is there.
+    /// Timeout of opening a connection.
     pub connect: Duration,
-    /// Of one try.
+    /// Timeout of one attempt.
     pub attempt: Duration,
-    /// Of all tries together.
+    /// Timeout of all attempts together.
     pub all: Duration,
-    /// Tries.
+    /// Maximum attempts.
     pub tries: u32,
-    /// The longest pause before the second try; it doubles with each.
+    /// Maximum pause before the second attempt; it doubles with each further one.
     pub pause: Duration,
 }
 
 impl Effort {
-    /// Its bounds.
+    /// The timeouts and retries.
     pub fn bounds(self) -> Bounds {
         let ms = Duration::from_millis;
         match self {

@@ -1,4 +1,4 @@
-//! Values and items as the DynamoDB API carries them: the kinds that the two tables use.
+//! Items and attribute values in the JSON of the DynamoDB API: the types that the two tables use.
 
 use std::collections::HashMap;
 use std::fmt::{self, Display};
@@ -14,11 +14,11 @@ pub type Item = HashMap<String, Value>;
 pub enum Value {
     /// A string.
     S(String),
-    /// A number, in digits.
+    /// A number, as decimal text.
     N(String),
     /// A list.
     L(Vec<Value>),
-    /// A kind that no attribute of ours has; it is never written.
+    /// Any other type. Never written.
     #[serde(skip)]
     Foreign,
 }
@@ -32,7 +32,7 @@ impl Value {
         }
     }
 
-    /// The digits of a number.
+    /// The decimal text of a number.
     pub fn digits(&self) -> Option<&str> {
         match self {
             Self::N(digits) => Some(digits),
@@ -57,7 +57,7 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-/// `{"S": "text"}`: one entry, named for the kind.
+/// `{"S": "text"}`: one member, named by the type.
 struct Tagged;
 
 impl<'de> Visitor<'de> for Tagged {

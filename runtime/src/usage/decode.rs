@@ -1,4 +1,4 @@
-//! Bytes to usage events: pure, and lenient where the world is not ours.
+//! Decodes stream records to usage events. Pure; whatever is unreadable is skipped and counted.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use super::envelope::{
 };
 use super::repeats::Fingerprint;
 
-/// A record of the stream that could be read.
+/// A decoded record of the stream.
 #[derive(Clone, Debug)]
 pub struct EventRecord {
-    /// The shard that it came from.
+    /// The shard of the record.
     pub shard: String,
-    /// Its sequence number, padded so that text order is number order.
+    /// Padded sequence number.
     pub sequence: String,
-    /// The number as it came: how a failure names it.
+    /// The sequence number as received, which failures are reported by.
     pub raw_sequence: String,
     /// The usage events in it, in order.
     pub events: Vec<UsageEvent>,
@@ -27,25 +27,25 @@ pub struct EventRecord {
 }
 
 impl EventRecord {
-    /// A record of usage events that came by no log. `content` stands for what is in it: two records with
-    /// the same are one sent twice. `None` when the sequence number is not a number.
+    /// A record of usage events that did not come from a log. `content` identifies its content: two records with the same one
+    /// are repeats. `None` if the sequence number is not a number.
     pub fn new(shard: &str, sequence: &str, content: u64, events: Vec<UsageEvent>) -> Option<Self> {
         Some(Self {
             shard: shard.to_owned(),
             sequence: padded_sequence(sequence)?,
             raw_sequence: sequence.to_owned(),
             fingerprints: (0..events.len())
-                .map(|index| Some(Fingerprint::of_content(content, index)))
+                .map(|index| Some(Fingerprint::from_content(content, index)))
                 .collect(),
             events,
         })
     }
 }
 
-/// What a batch held.
+/// A decoded batch.
 #[derive(Debug, Default)]
 pub struct Decoded {
-    /// The readable records by shard and sequence, each sequence once.
+    /// The readable records, sorted by shard and sequence number, each once.
     pub records: Vec<EventRecord>,
     /// What was skipped.
     pub skipped: Skipped,
@@ -54,21 +54,21 @@ pub struct Decoded {
 /// What was skipped, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Skipped {
-    /// Records that could not be read, by fault.
+    /// Unreadable records, by fault.
     pub records: BTreeMap<RecordFault, u64>,
-    /// Records by which CloudWatch Logs tried the stream.
+    /// Test messages of CloudWatch Logs.
     pub control_messages: u64,
     /// Lines that are not usage lines.
     pub foreign_lines: u64,
-    /// Usage lines of a version that this program does not read.
+    /// Usage lines of another version.
     pub unknown_versions: u64,
-    /// Usage lines with a field missing or wrong.
+    /// Usage lines with a missing or invalid field.
     pub broken_lines: u64,
     /// Usage lines dated on a future day.
     pub future_lines: u64,
 }
 
-/// Reads a batch at the time `now`; never fails. The same record twice in a batch is read once.
+/// Decodes a batch at the time `now`. Records that are repeated in the batch are returned once.
 pub fn decode(event: &KinesisEvent, now: Timestamp) -> Decoded {
     let mut decoded = Decoded::default();
     for record in &event.records {
@@ -83,7 +83,7 @@ pub fn decode(event: &KinesisEvent, now: Timestamp) -> Decoded {
     decoded
 }
 
-/// Whether a shard's name is safe as a sort key and in an attribute's name.
+/// Whether a shard's name is safe as a sort key and in attribute names.
 fn is_shard(name: &str) -> bool {
     (1..=128).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
@@ -123,7 +123,7 @@ fn read_lines(
         match UsageEvent::parse(&line.message) {
             Ok(event) if event.is_of_the_future(now) => skipped.future_lines += 1,
             Ok(event) => {
-                let fingerprint = Fingerprint::of_line(&envelope.log_group, &envelope.log_stream, &line.id);
+                let fingerprint = Fingerprint::from_line(&envelope.log_group, &envelope.log_stream, &line.id);
                 events.push((event, fingerprint));
             }
             Err(LineError::NotOurs) => skipped.foreign_lines += 1,
@@ -183,7 +183,7 @@ mod tests {
             decode(&KinesisEvent { records }, now()).records.remove(0).fingerprints
         };
         assert_eq!(envelope(r#""id":17,"#), envelope(r#""id":"17","#));
-        assert_eq!(envelope(r#""id":"17","#), [Fingerprint::of_line("g", "s", "17")]);
+        assert_eq!(envelope(r#""id":"17","#), [Fingerprint::from_line("g", "s", "17")]);
         assert_eq!(envelope(""), [None]);
     }
 

@@ -1,7 +1,7 @@
-//! What comes over the stream: a Kinesis event of records, each the gzip of a batch of log lines.
+//! The format of the stream: Kinesis events of records, each a gzip-compressed batch of log lines.
 //!
-//! The shapes are our own and lenient, because one record of a batch that can't be read must be counted
-//! and skipped, not fail the other thousands: the payload stays text until `decode` looks at it.
+//! The types are our own and lenient: an unreadable record must not fail the other thousands of its batch, so the payload
+//! remains text until `decode` reads it.
 
 use std::io::{Read, Write};
 
@@ -12,11 +12,11 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
-/// The most that one record may unpack to: CloudWatch Logs sends at most 1 MiB packed, and usage lines
-/// pack ten times. More is a bomb or a mistake.
+/// Maximum uncompressed bytes of a record. CloudWatch Logs sends at most 1 MiB compressed, and usage lines compress by a factor
+/// of ten; more is an attack or a mistake.
 const UNPACKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// The event that the stream's poller hands to the function.
+/// The event that Lambda's poller of the stream invokes the function with.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct KinesisEvent {
     /// The batch.
@@ -39,7 +39,7 @@ pub struct KinesisRecord {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KinesisPayload {
-    /// Decimal, up to some 56 digits; rises within a shard.
+    /// Decimal, about 56 digits; ascending within a shard.
     #[serde(default)]
     pub sequence_number: String,
     /// Base64.
@@ -48,7 +48,7 @@ pub struct KinesisPayload {
 }
 
 impl KinesisRecord {
-    /// A record of `shard` that carries `data`.
+    /// A record of `shard` with the payload `data`.
     pub fn new(shard: &str, sequence_number: &str, data: &[u8]) -> Self {
         Self {
             event_id: format!("{shard}:{sequence_number}"),
@@ -59,7 +59,7 @@ impl KinesisRecord {
         }
     }
 
-    /// The shard that the record came from; empty when the event does not say.
+    /// The shard of the record; empty if the event does not name it.
     pub fn shard(&self) -> &str {
         self.event_id.split_once(':').map_or("", |(shard, _)| shard)
     }
@@ -91,7 +91,7 @@ fn text_or_number<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D
     })
 }
 
-/// A batch of log lines, as CloudWatch Logs wraps it.
+/// A batch of log lines, in the envelope of CloudWatch Logs.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Envelope {
@@ -110,10 +110,10 @@ pub(super) struct Envelope {
 
 /// Type of an envelope that carries log lines.
 pub(super) const DATA_MESSAGE: &str = "DATA_MESSAGE";
-/// Type of the envelope by which CloudWatch Logs tries whether the stream can be reached.
+/// Type of an envelope that CloudWatch Logs sends to check whether the stream is reachable.
 pub(super) const CONTROL_MESSAGE: &str = "CONTROL_MESSAGE";
 
-/// Why a record can't be read.
+/// Why a record is unreadable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordFault {
@@ -126,15 +126,15 @@ pub enum RecordFault {
     /// Its payload is not base64.
     #[error("the payload is not base64")]
     Base64,
-    /// Its payload is not gzip, is cut, or unpacks to more than is sane.
-    #[error("the payload is not gzip, or unpacks to too much")]
+    /// Its payload is not gzip, is truncated, or exceeds the maximum size.
+    #[error("the payload is not gzip, is truncated, or is too large")]
     Gzip,
     /// Its payload is not an envelope of CloudWatch Logs.
     #[error("the payload is not an envelope of CloudWatch Logs")]
     Envelope,
 }
 
-/// Packs log lines as CloudWatch Logs does: what a record of the stream carries.
+/// The payload of a record with log lines, as CloudWatch Logs sends it.
 pub fn envelope(log_group: &str, log_stream: &str, log_events: Vec<LogEvent>) -> std::io::Result<Vec<u8>> {
     let envelope = Envelope {
         message_type: DATA_MESSAGE.to_owned(),

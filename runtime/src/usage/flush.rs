@@ -1,20 +1,20 @@
-//! The effects of the usage handler: adds totals to the ledger, and publishes to the access table what edges may not know.
+//! The effects of the usage handler: adds totals to the ledger, and publishes usage that edges may not know.
 
 use super::alerts::Alerts;
 use super::shards::Shard;
 use super::totals::{CountedEvent, IdentityMonth, Publication};
 use crate::store::{Alert, Applied, LedgerWrite, MonthTotals, PublishWrite, StoreError};
 
-/// Times that one item may be found behind before its record is handed back to the stream: each time
-/// means that someone else has just written it.
+/// Maximum attempts before an item's records are left to redelivery: each refusal means that another writer has just written
+/// the item.
 const BEHIND_ROUNDS_MAX: usize = 8;
 
-/// What became of one item's events.
+/// The result of flushing one item's events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flushed {
     /// Events added to the ledger.
     pub added: u64,
-    /// Events that the ledger had already.
+    /// Events that the ledger already had.
     pub known: u64,
     /// Publications written.
     pub publications: u64,
@@ -22,8 +22,8 @@ pub struct Flushed {
     pub alerts: Vec<Alert>,
 }
 
-/// Adds an item's events to the ledger, then publishes what edges may not know. Whatever fails, doing it
-/// again with the same events is right.
+/// Adds an item's events to the ledger, then publishes usage that edges may not know. After any failure, it may be repeated
+/// with the same events.
 pub(super) async fn flush<L: LedgerWrite, P: PublishWrite>(
     ledger: &L,
     publish: &P,
@@ -56,7 +56,7 @@ pub(super) async fn flush<L: LedgerWrite, P: PublishWrite>(
     Ok(flushed)
 }
 
-/// Adds what of `events` the ledger does not have; returns the totals now and the events that were added.
+/// Adds those of `events` that the ledger does not have; returns the new totals and the added events.
 async fn add<'a, L: LedgerWrite>(
     ledger: &L,
     shard: &Shard,

@@ -1,4 +1,4 @@
-//! The handler: one batch of the stream, decoded, folded, flushed, and what must come again.
+//! The handler: decodes a batch of the stream, folds and flushes it, and reports what must be redelivered.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,10 +19,10 @@ use super::shards::Shard;
 use super::totals::{CountedEvent, Totals};
 use crate::store::{Alert, LedgerWrite, Newest, PublishWrite, ShardNote, StoreError};
 
-/// Writes under way at once: enough to hide the round trip, few enough to spare a new table.
+/// Maximum concurrent writes: enough to hide the round trip, and few enough for the initial throughput of a new table.
 pub const WRITES_AT_ONCE: usize = 16;
 
-/// The answer to the stream's poller: from the lowest of these on, everything is delivered again.
+/// The answer to Lambda's poller, which redelivers everything from the lowest failed record on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchResponse {
@@ -30,18 +30,18 @@ pub struct BatchResponse {
     pub batch_item_failures: Vec<ItemFailure>,
 }
 
-/// A record that failed, by its sequence number.
+/// A failed record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemFailure {
-    /// The sequence number as it came.
+    /// The sequence number as received.
     pub item_identifier: String,
 }
 
-/// What a batch was and what became of it: one line of the function's log.
+/// The result of a batch, logged as one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Records that could be read.
+    /// Readable records.
     pub records: u64,
     /// Usage events in them.
     pub events: u64,
@@ -51,13 +51,13 @@ pub struct Report {
     pub skipped: Skipped,
     /// Charges added to the ledger; one event has one charge, or two when it names an address and a site.
     pub added: u64,
-    /// Charges that the ledger had already.
+    /// Charges that the ledger already had.
     pub known: u64,
     /// Publications written.
     pub publications: u64,
-    /// Why writes failed, the first few.
+    /// Causes of the first few failed writes.
     pub failures: Vec<String>,
-    /// Alerts that are new: whoever called the handler hands them on.
+    /// New alerts, for the caller to send.
     #[serde(skip)]
     pub alerts: Vec<Alert>,
     /// The position up to which each shard is now counted: before the first failed record.
@@ -65,8 +65,8 @@ pub struct Report {
     pub newest: Vec<Newest>,
 }
 
-/// Failures that a report spells out.
-const FAILURES_TOLD_MAX: usize = 3;
+/// Maximum failures listed in a report.
+const FAILURES_LISTED_MAX: usize = 3;
 
 /// Counts usage events into a ledger and publishes what edges may not know.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub struct UsageHandler<L, P> {
     alerts: Arc<Alerts>,
     repeats: Mutex<Repeats>,
     /// Whether this is a replay.
-    again: bool,
+    is_replay: bool,
 }
 
 impl<L, P> UsageHandler<L, P>
@@ -84,14 +84,14 @@ where
     L: LedgerWrite + 'static,
     P: PublishWrite + 'static,
 {
-    /// A handler that writes to these two.
+    /// A handler that counts into `ledger` and publishes to `publish`.
     pub fn new(ledger: L, publish: P) -> Self {
         Self {
             ledger: Arc::new(ledger),
             publish: Arc::new(publish),
             alerts: Arc::default(),
             repeats: Mutex::default(),
-            again: false,
+            is_replay: false,
         }
     }
 
@@ -99,7 +99,7 @@ where
     /// repeats among the lines that it reads.
     #[must_use]
     pub fn counting_again(mut self) -> Self {
-        self.again = true;
+        self.is_replay = true;
         self
     }
 
@@ -115,8 +115,7 @@ where
         self
     }
 
-    /// Notes in the ledger how far a batch has brought the counting, beside the counting itself: a note that
-    /// fails costs the operator a look, never a count.
+    /// Saves the counting progress of a batch. A failure loses no count, only progress that the operator could see.
     pub async fn note(&self, report: &Report, counted: Timestamp) -> Result<(), StoreError> {
         for newest in &report.newest {
             self.ledger.note_newest(newest, counted).await?;
@@ -130,7 +129,7 @@ where
         self.count(decode(event, now), now).await
     }
 
-    /// Counts a batch that is read already.
+    /// Counts a decoded batch.
     pub async fn count(&self, decoded: Decoded, now: Timestamp) -> (BatchResponse, Report) {
         let mut report = Report {
             records: decoded.records.len() as u64,
@@ -166,35 +165,35 @@ where
         let shard = match Shard::open(&*self.ledger, name, &first, now).await {
             Ok(shard) => Arc::new(shard),
             Err(error) => {
-                report.tell("shard", &error);
+                report.fail("shard", &error);
                 return Some(first);
             }
         };
         {
             let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
-            report.repeated_events += shard.without_repeats(records, &mut repeats, self.again);
+            report.repeated_events += shard.without_repeats(records, &mut repeats, self.is_replay);
         }
         let failed = self.flush_shard(&shard, Totals::fold(&*records), report).await;
         // Records before the first failure are completely counted and are not redelivered.
-        let whole = failed
+        let complete = failed
             .as_ref()
             .map_or(records.len(), |failed| records.partition_point(|record| record.sequence < *failed));
-        report.newest.extend(newest(name, &records[..whole], &shard.note.fingerprints));
+        report.newest.extend(newest(name, &records[..complete], &shard.note.fingerprints));
         failed
     }
 
     /// Flushes a shard's items, several at once; returns the lowest sequence number that failed.
     async fn flush_shard(&self, shard: &Arc<Shard>, totals: Totals, report: &mut Report) -> Option<String> {
-        let places = Arc::new(Semaphore::new(WRITES_AT_ONCE));
+        let permits = Arc::new(Semaphore::new(WRITES_AT_ONCE));
         let mut flushes = JoinSet::new();
         let lowest_of_all = totals.items.values().filter_map(|events| first_sequence(events)).min();
         for (item, events) in totals.items {
             let (ledger, publish) = (Arc::clone(&self.ledger), Arc::clone(&self.publish));
-            let (places, shard) = (Arc::clone(&places), Arc::clone(shard));
+            let (permits, shard) = (Arc::clone(&permits), Arc::clone(shard));
             let alerts = Arc::clone(&self.alerts);
             flushes.spawn(async move {
-                // The semaphore is never closed; without a place the write would still be right.
-                let _place = places.acquire_owned().await;
+                // The semaphore is never closed; even without a permit the write would be correct.
+                let _permit = permits.acquire_owned().await;
                 let result = flush(&*ledger, &*publish, &alerts, &shard, &item, &events).await;
                 (first_sequence(&events), item, result)
             });
@@ -202,15 +201,15 @@ where
         let mut lowest: Option<String> = None;
         while let Some(joined) = flushes.join_next().await {
             let Ok((sequence, item, result)) = joined else {
-                // A write that panicked can't say which it was: everything comes again.
-                report.failures.push("a write was cut off".to_owned());
+                // It is unknown which write panicked, so everything is redelivered.
+                report.failures.push("a write panicked".to_owned());
                 lowest.clone_from(&lowest_of_all);
                 continue;
             };
             match result {
                 Ok(flushed) => report.add(flushed),
                 Err(error) => {
-                    report.tell(&format!("{} item", item.identity.kind().as_str()), &error);
+                    report.fail(&format!("{} item", item.identity.kind().as_str()), &error);
                     lowest = lowest.into_iter().chain(sequence).min();
                 }
             }
@@ -231,8 +230,8 @@ impl Report {
         self.alerts.extend(flushed.alerts);
     }
 
-    fn tell(&mut self, what: &str, error: &StoreError) {
-        if self.failures.len() < FAILURES_TOLD_MAX {
+    fn fail(&mut self, what: &str, error: &StoreError) {
+        if self.failures.len() < FAILURES_LISTED_MAX {
             let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
             self.failures.push(format!("{what}: {error}: {cause}"));
         }

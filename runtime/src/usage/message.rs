@@ -1,45 +1,45 @@
-//! An alert as people and programs read it: the same for an e-mail, a webhook and a laptop's screen.
+//! The text and JSON of an alert, for e-mails, webhooks and the terminal of `ipgeo dev`.
 
 use ipgeo_contract::KeyRecord;
 use serde::Serialize;
 
 use crate::store::Alert;
+use crate::tables::rows::alert::sort_key;
 
-/// An alert, ready to be handed on. As JSON it is what a webhook receives; its `Display` is the text of an
-/// e-mail. It names the API key by its hint, never by itself.
+/// An alert, ready to be sent: as JSON to webhooks, by `Display` as the text of e-mails. It names the API key by its hint only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AlertMessage {
-    /// `quota.threshold`: what kind of event this is.
+    /// The kind of event: `quota.threshold`.
     pub event: &'static str,
-    /// Stable: the same alert sent twice has the same.
+    /// Stable: the same for an alert that is sent twice.
     pub id: String,
-    /// The API key's hint, or the beginning of its hash when its record is gone.
+    /// The API key's hint, or the beginning of its hash if its record is gone.
     pub api_key: String,
-    /// Who the API key was made for.
+    /// Who the API key was created for.
     pub owner: String,
     /// The tier's name.
     pub tier: String,
-    /// The threshold, percent of the limit.
+    /// The threshold in percent of the limit.
     pub percent: u8,
-    /// Calls used in the period when it was noticed.
+    /// Calls used in the period when the alert was detected.
     pub used: u64,
     /// The limit, such as `100000/month`.
     pub limit: String,
     /// The period, such as `2026-11`.
     pub period: String,
-    /// When the period ends and the count begins anew, RFC 3339, UTC.
+    /// When the period ends and the count restarts, RFC 3339, UTC.
     pub resets: String,
     /// The usage event that reached the threshold, RFC 3339, UTC.
     pub as_of: String,
 }
 
 impl AlertMessage {
-    /// The message of an alert; `record` is of the API key, when it is still there.
+    /// The message of an alert; `record` is the API key's, if it still exists.
     pub fn new(alert: &Alert, record: Option<&KeyRecord>) -> Self {
         let short: String = alert.identity.name().chars().take(12).collect();
         Self {
             event: "quota.threshold",
-            id: ipgeo_contract::alert_sort_key(alert.period, alert.percent, &alert.identity, alert.limit),
+            id: sort_key(alert.period, alert.percent, &alert.identity, alert.limit),
             api_key: record.map_or(short, |record| record.hint.clone()),
             owner: record.map(|record| record.owner.clone()).unwrap_or_default(),
             tier: record.map(|record| record.tier.clone()).unwrap_or_default(),
@@ -52,7 +52,7 @@ impl AlertMessage {
         }
     }
 
-    /// One line for a subject: plain ASCII, at most 99 characters, as SNS takes it.
+    /// A subject line as SNS accepts it: plain ASCII, at most 99 characters.
     pub fn subject(&self) -> String {
         let text = format!("ipgeo: API key {} has reached {} % of its quota", self.api_key, self.percent);
         let plain = text.replace('…', "..");
@@ -61,7 +61,7 @@ impl AlertMessage {
 
     /// The JSON that a webhook receives.
     pub fn to_json(&self) -> String {
-        // Strings and numbers always have a JSON.
+        // Can't fail: it only has strings and numbers.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
@@ -73,7 +73,7 @@ impl std::fmt::Display for AlertMessage {
         write!(
             f,
             "API key {api_key}{of} has reached {percent} % of its quota: {used} calls of {limit} in {period}; \
-             the count begins anew at {resets}"
+             the count restarts at {resets}"
         )
     }
 }
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(
             message.to_string(),
             "API key ipg_…x3Kq of acme has reached 80 % of its quota: 80012 calls of 100000/month in 2026-11; the \
-             count begins anew at 2026-12-01T00:00:00Z"
+             count restarts at 2026-12-01T00:00:00Z"
         );
         assert_eq!(message.subject(), "ipgeo: API key ipg_..x3Kq has reached 80 % of its quota");
         let json: serde_json::Value = serde_json::from_str(&message.to_json()).expect("JSON");
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_is_one_short_plain_line_whatever_the_hint() {
+    fn a_subject_is_short_plain_ascii_whatever_the_hint() {
         let mut message = AlertMessage::new(&alert(), None);
         message.api_key = "ключ\r\n".repeat(40);
         let subject = message.subject();

@@ -1,7 +1,7 @@
-//! The usage handler: stream records in, exact counts in the ledger, decisions published to the edges.
+//! The usage handler: counts the stream's records exactly in the ledger, and publishes usage to the edges.
 //!
-//! `decode` and `totals` are pure; `flush` has the effects. A record that can't be read is counted and
-//! skipped; a write that fails is retried by the stream.
+//! `decode` and `totals` are pure; `flush` has the effects. Unreadable records are skipped and counted; the stream redelivers
+//! records whose write failed.
 
 mod alerts;
 mod decode;

@@ -1,11 +1,10 @@
-//! A model of counting, explored in every order that its parts can happen in: two writers over a shard that splits in two,
-//! batches cut anywhere and given out again, writers that die at any step, writes that arrive when nobody waits any more.
+//! A model of counting, explored in every possible order of its steps: two writers over a shard that splits in two, batches
+//! with any bounds and redelivered, writers that die at any step, writes that arrive after their writer has died.
 //! In two more, an operator lowers or raises the limit meanwhile, by reading the ledger and writing its usage with the new
 //! limit: the first calls were admitted under the old limit, the others under the new one.
 //!
-//! What the counter decides by is its own code ([`IdentityMonth::update`], [`IdentityMonth::publications`]); the model
-//! has the store's conditions, the poller and the faults. Broken protocols stand beside the right one: a check that
-//! could not fail would show nothing.
+//! It calls the counter's real decisions ([`IdentityMonth::update`], [`IdentityMonth::publications`]), and models the store's
+//! conditions, the poller and the faults. Broken protocols must fail, or the check would prove nothing.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -63,7 +62,7 @@ enum Protocol {
     OneWatermark,
     /// The watermark is the first sequence number of a write in place of the last.
     FirstAsWatermark,
-    /// Whoever is behind takes all of its batch for counted.
+    /// A writer that is behind considers all of its batch counted.
     RestForgotten,
     /// Publications are decided by what was added alone, as if nothing could be lost in between.
     AddedAlonePublished,
@@ -167,7 +166,7 @@ fn record_of(sequence: &str) -> u8 {
 
 static ITEM: LazyLock<IdentityMonth> = LazyLock::new(|| IdentityMonth {
     identity: "site#a.test".parse().expect("an identity"),
-    month: Month::of(*TIME),
+    month: Month::from_time(*TIME),
 });
 static TIME: LazyLock<Timestamp> = LazyLock::new(|| "2026-11-24T12:00:00Z".parse().expect("a timestamp"));
 

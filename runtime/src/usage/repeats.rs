@@ -2,8 +2,9 @@
 //! different batches and under new sequence numbers that watermarks can't recognise.
 //!
 //! Each line has its own id. An environment remembers the lines that it has seen, and stores the latest in the row that it
-//! writes with every batch anyway, so that a new environment knows them too. AWS does not document how often lines are
-//! repeated.
+//! writes with every batch anyway, so that a new environment knows them too. A repeat is counted twice only if it comes
+//! after a restart, and either later than the stored lines reach or in another shard (after a split). AWS does not document
+//! how often lines are repeated.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -11,10 +12,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Lines that an environment remembers: a few minutes at 1B calls a month, in 10 MB.
+/// Maximum lines that an environment remembers: a few minutes at 1B calls a month, in 10 MB.
 const REMEMBERED_MAX: usize = 200_000;
-/// Lines stored in the shard's row: seven minutes at 25M calls a month. Each kilobyte costs a write unit per batch.
-const KEPT_MAX: usize = 4_000;
+/// Maximum lines stored in the shard's row: seven minutes at 25M calls a month. Each kilobyte costs a write unit per batch.
+const STORED_MAX: usize = 4_000;
 /// Bytes of a fingerprint: a collision between two lines is expected once in a thousand months.
 const BYTES: usize = 6;
 /// Characters of a fingerprint in the row.
@@ -26,17 +27,18 @@ pub(super) struct Fingerprint(u64);
 
 impl Fingerprint {
     /// For the nth event of a batch that did not come from a log.
-    pub(super) fn of_content(content: u64, index: usize) -> Self {
-        Self::of(&[&content.to_le_bytes(), &index.to_le_bytes()])
+    pub(super) fn from_content(content: u64, index: usize) -> Self {
+        Self::from_parts(&[&content.to_le_bytes(), &index.to_le_bytes()])
     }
 
     /// For a line; `None` if it has no id.
-    pub(super) fn of_line(log_group: &str, log_stream: &str, id: &str) -> Option<Self> {
-        (!id.is_empty()).then(|| Self::of(&[log_group.as_bytes(), log_stream.as_bytes(), id.as_bytes()]))
+    pub(super) fn from_line(log_group: &str, log_stream: &str, id: &str) -> Option<Self> {
+        (!id.is_empty())
+            .then(|| Self::from_parts(&[log_group.as_bytes(), log_stream.as_bytes(), id.as_bytes()]))
     }
 
     /// FNV-1a over the parts and their lengths, with a final mix so that all retained bits depend on all input.
-    fn of(parts: &[&[u8]]) -> Self {
+    fn from_parts(parts: &[&[u8]]) -> Self {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         for part in parts {
             let length = part.len() as u64;
@@ -52,10 +54,10 @@ impl Fingerprint {
 
 /// Encodes fingerprints for a ledger row: newest last, the oldest dropped.
 pub(super) fn to_text(fingerprints: impl DoubleEndedIterator<Item = Fingerprint>) -> String {
-    let mut kept: Vec<Fingerprint> = fingerprints.rev().take(KEPT_MAX).collect();
-    kept.reverse();
-    let mut text = String::with_capacity(kept.len() * CHARS);
-    for Fingerprint(bits) in kept {
+    let mut latest: Vec<Fingerprint> = fingerprints.rev().take(STORED_MAX).collect();
+    latest.reverse();
+    let mut text = String::with_capacity(latest.len() * CHARS);
+    for Fingerprint(bits) in latest {
         URL_SAFE_NO_PAD.encode_string(&bits.to_be_bytes()[8 - BYTES..], &mut text);
     }
     text
@@ -113,12 +115,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fingerprints_read_back_and_the_newest_are_kept() {
+    fn fingerprints_read_back_and_the_newest_are_stored() {
         let all: Vec<Fingerprint> =
-            (0..KEPT_MAX + 7).map(|index| Fingerprint::of_content(1, index)).collect();
+            (0..STORED_MAX + 7).map(|index| Fingerprint::from_content(1, index)).collect();
         let text = to_text(all.iter().copied());
         // A DynamoDB item has at most 400 KB.
-        assert_eq!(text.len(), KEPT_MAX * CHARS);
+        assert_eq!(text.len(), STORED_MAX * CHARS);
         assert_eq!(from_text(&text), all[7..]);
         assert_eq!(from_text("*******"), []);
         assert_eq!(from_text("********AAAAAAAA"), [Fingerprint(0)]);
@@ -126,15 +128,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_itself_by_its_stream_and_its_id() {
-        let of = |stream: &str, id: &str| Fingerprint::of_line("group", stream, id);
-        assert_eq!(of("a", "1"), of("a", "1"));
-        assert_ne!(of("a", "1"), of("a", "2"));
-        assert_ne!(of("a", "1"), of("b", "1"));
-        assert_ne!(of("a", "11"), of("a1", "1"));
-        assert_eq!(of("a", ""), None);
+    fn a_line_is_identified_by_its_stream_and_its_id() {
+        let line = |stream: &str, id: &str| Fingerprint::from_line("group", stream, id);
+        assert_eq!(line("a", "1"), line("a", "1"));
+        assert_ne!(line("a", "1"), line("a", "2"));
+        assert_ne!(line("a", "1"), line("b", "1"));
+        assert_ne!(line("a", "11"), line("a1", "1"));
+        assert_eq!(line("a", ""), None);
         // The next version must read what this one writes.
-        assert_eq!(of("a", "1").map(|found| to_text([found].into_iter())).as_deref(), Some(STABLE));
+        assert_eq!(line("a", "1").map(|found| to_text([found].into_iter())).as_deref(), Some(STABLE));
     }
 
     const STABLE: &str = "cnfwri9p";

@@ -1,11 +1,16 @@
-//! A shard's state before a batch of it is counted: which log lines are counted already, and whether Lambda may have given
-//! up records before this batch.
+//! A shard's state before one of its batches is counted: which log lines are already counted, and whether Lambda may have
+//! given up records before the batch.
 //!
 //! Lambda gives up records older than `RECORD_AGE_S` without notifying the counter: they go to the failure bucket, and the
 //! watermarks of later batches pass them. Some of their items may have been counted before, others not. So a counter whose
 //! shard has not been counted for almost that long records a *gap* before it continues. From then on, each item's first
 //! write after the gap saves its previous watermark, which permanently tells what of the gap the item has. A gap where
-//! nothing was lost is harmless: it costs each item an attribute.
+//! nothing was lost (an idle day) is harmless: it costs each item of its months an attribute.
+//!
+//! The gap is an attribute `g#<number>` of the shard's row: where counting resumes, and when. An item's saved watermark is
+//! `g#<number>#<shard>`, written together with its counts. `ipgeo usage recover` adds the events above that watermark: each
+//! identity's events of a record in one transaction with a marker row, on the condition that the item has not changed
+//! since it was read.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,14 +22,13 @@ use super::decode::EventRecord;
 use super::repeats::{Fingerprint, Position, Repeats, from_text};
 use crate::store::{LedgerWrite, ShardNote, StoreError};
 
-/// A shard, as its next batch is counted.
+/// A shard whose next batch is being counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shard {
-    /// Its name.
     pub(super) name: String,
-    /// Its row in the ledger.
+    /// Its saved progress.
     pub(super) note: ShardNote,
-    /// The gaps before the batch.
+    /// Number of gaps before the batch.
     gaps: usize,
 }
 
@@ -60,18 +64,18 @@ impl Shard {
     pub(super) fn gap_of(&self, month: Month) -> Option<(u32, u32)> {
         let gap = self.note.gaps.get(self.gaps.checked_sub(1)?)?;
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        (month <= Month::of(gap.found)).then(|| (number(self.gaps), number(self.note.gaps.len())))
+        (month <= Month::from_time(gap.found)).then(|| (number(self.gaps), number(self.note.gaps.len())))
     }
 
-    /// Removes lines that were counted elsewhere in the stream from this shard's records; returns their number. With `again`
-    /// (a replay), saved fingerprints are ignored.
+    /// Removes lines that were counted elsewhere in the stream from this shard's records; returns their number. In a
+    /// replay, saved fingerprints are ignored.
     pub(super) fn without_repeats(
         &self,
         records: &mut [EventRecord],
         repeats: &mut Repeats,
-        again: bool,
+        is_replay: bool,
     ) -> u64 {
-        let noted = if again { "" } else { &self.note.fingerprints };
+        let noted = if is_replay { "" } else { &self.note.fingerprints };
         let counted: HashSet<_> = from_text(noted).into_iter().collect();
         let mut found = 0;
         for record in records {
@@ -84,10 +88,10 @@ impl Shard {
                 continue;
             }
             found += fresh.iter().filter(|fresh| !**fresh).count() as u64;
-            let mut keeps = fresh.iter();
-            record.events.retain(|_| keeps.next().copied().unwrap_or(true));
-            let mut keeps = fresh.iter();
-            record.fingerprints.retain(|_| keeps.next().copied().unwrap_or(true));
+            let mut is_fresh = fresh.iter();
+            record.events.retain(|_| is_fresh.next().copied().unwrap_or(true));
+            let mut is_fresh = fresh.iter();
+            record.fingerprints.retain(|_| is_fresh.next().copied().unwrap_or(true));
         }
         found
     }

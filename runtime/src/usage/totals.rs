@@ -1,4 +1,8 @@
-//! Usage events to totals: a pure fold, and folding again what a watermark leaves.
+//! Folds usage events to writes of the ledger, and decides what to publish afterwards. Pure.
+//!
+//! Everything is decided per ledger item (one identity's month) and never per batch, because the stream may deliver the same
+//! events again, in batches with other bounds, after a part of them is counted. The ledger's watermark tells which events
+//! of an item are new; what was already counted only matters for publications, which a crash may have prevented.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,7 +17,7 @@ use jiff::tz::TimeZone;
 use super::decode::EventRecord;
 use crate::store::{LedgerUpdate, MonthTotals};
 
-/// Whose count, in which month: one item of the ledger.
+/// The key of one item of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IdentityMonth {
     /// Who is charged.
@@ -22,7 +26,7 @@ pub struct IdentityMonth {
     pub month: Month,
 }
 
-/// One event as one identity's item sees it.
+/// One event, as counted in one identity's item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountedEvent {
     /// Padded sequence number of the record that it came in.
@@ -35,14 +39,14 @@ pub struct CountedEvent {
     pub region: RegionName,
     /// Allowed, or refused and why.
     pub verdict: Verdict,
-    /// The limit that held for this identity.
+    /// The limit that applied to this identity.
     pub limit: Limit,
 }
 
 /// The events of one shard's records, by the ledger item that they belong to; each list in stream order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Sorted by identity and month.
+    /// The events by item, in stream order.
     pub items: BTreeMap<IdentityMonth, Vec<CountedEvent>>,
 }
 
@@ -51,7 +55,7 @@ pub(super) const REGIONS_MAX: usize = 50;
 /// Name that replaces the regions beyond [`REGIONS_MAX`].
 const OTHER_REGIONS: &str = "other";
 
-/// Adds to the count of a name, which is only copied when it is new.
+/// Adds to a region's count. The name is only copied when it is new: most events repeat a region.
 fn add(counts: &mut BTreeMap<String, u64>, name: &str, calls: u64) {
     let name = if counts.len() < REGIONS_MAX || counts.contains_key(name) { name } else { OTHER_REGIONS };
     match counts.get_mut(name) {
@@ -68,14 +72,14 @@ impl Totals {
     /// Folds records of one shard, which must be in order.
     pub fn fold<'a>(records: impl IntoIterator<Item = &'a EventRecord>) -> Self {
         let mut items: HashMap<(&Identity, Month), Vec<CountedEvent>> = HashMap::new();
-        // Lines of a record are of one environment, and so of one region: its name is kept once.
+        // All lines of a record come from one environment and so one region: cloning the same `RegionName` shares its text.
         let mut region: Option<&RegionName> = None;
         for record in records {
             let sequence: Arc<str> = Arc::from(record.sequence.as_str());
             for event in &record.events {
                 let name = region.filter(|name| **name == event.region).unwrap_or(&event.region);
                 region = Some(name);
-                let month = Month::of(event.time);
+                let month = Month::from_time(event.time);
                 for charge in &event.charges {
                     items.entry((&charge.identity, month)).or_default().push(CountedEvent {
                         sequence: Arc::clone(&sequence),
@@ -95,7 +99,7 @@ impl Totals {
 }
 
 impl IdentityMonth {
-    /// The write that adds `events`, which must be of this item, in stream order and not empty.
+    /// The write that adds `events`, which must belong to this item and be in stream order. `None` if `events` is empty.
     pub(super) fn update(&self, shard: &str, events: &[CountedEvent]) -> Option<LedgerUpdate> {
         let (first, last) = (events.first()?, events.last()?);
         let mut update = LedgerUpdate {
@@ -111,6 +115,8 @@ impl IdentityMonth {
             gap: None,
         };
         for event in events {
+            // Every event adds to exactly one verdict, even if it charges nothing: equal verdicts show that an item has not
+            // changed, which replacing an item relies on.
             *update.verdicts.entry(event.verdict).or_default() += 1;
             if event.cost > 0 {
                 update.charged = update.charged.saturating_add(event.cost);
@@ -133,24 +139,29 @@ impl IdentityMonth {
         added: &[CountedEvent],
         events: &[CountedEvent],
     ) -> Vec<Publication> {
-        if self.identity.is_crowd() {
-            // Nobody's limit: no edge asks for it.
+        if self.identity.is_pooled() {
+            // They have no limit, and no edge reads their usage.
             return Vec::new();
         }
         let kind = self.identity.kind();
         let redelivered = added.len() < events.len();
         let due = |(period, decided): (Period, Decided)| {
             let published = Published { period, used: totals.used_in(period), as_of: decided.as_of };
-            let in_period = |event: &&CountedEvent| Period::of(event.limit.window, event.time) == period;
+            let in_period = |event: &&CountedEvent| Period::new(event.limit.window, event.time) == period;
             let costs = added.iter().filter(in_period).map(|event| event.cost);
             let fresh = costs.fold(0, u64::saturating_add);
+            // `totals` include the events just added, so this is the usage before them. Edges decided by several limits may
+            // share a period; their events count towards the same usage.
             let before = published.used.saturating_sub(fresh);
-            // Edges may have used several limits while one was changed. The last is the current one.
+            // Edges may have used several limits while the limit was being changed. The last in stream order is the newest, so
+            // it is tried first; an older one only counts if the newest needs no publication.
             let mut limits = decided.limits.iter().rev();
             let crossed = limits.clone().find(|by| {
                 let first = if redelivered { 0 } else { before };
                 is_to_publish(kind, first, published.used, by.limit, by.admitted)
             });
+            // Nothing new to tell edges, but one refused a call at 100 %: it already knows. The publication is only needed for
+            // alerts that a crash may have prevented.
             let mut refused =
                 || limits.find(|by| by.refused && publish_step(kind, published.used, by.limit) == 100);
             match crossed {
@@ -161,9 +172,9 @@ impl IdentityMonth {
         Decided::by_period(events).into_iter().filter_map(due).collect()
     }
 
-    /// The usage in an instant's period, if `totals` are of its month.
+    /// Usage in the period of `as_of`; `totals` must be of its month.
     pub(super) fn published(totals: &MonthTotals, window: Window, as_of: Timestamp) -> Published {
-        let period = Period::of(window, as_of);
+        let period = Period::new(window, as_of);
         Published { period, used: totals.used_in(period), as_of }
     }
 }
@@ -174,13 +185,13 @@ pub(super) struct Publication {
     /// The limit that edges decided by.
     pub(super) limit: Limit,
     pub(super) published: Published,
-    /// Edges already refuse because of it: only alerts may be missing.
+    /// Edges already know it and refuse calls: only alerts may be missing.
     pub(super) known: bool,
 }
 
-/// The edges' decisions in a period.
+/// The decisions of edges in one period.
 struct Decided {
-    /// The limits that they used, in stream order.
+    /// The limits that they decided by, in stream order of first use.
     limits: Vec<DecidedBy>,
     /// The latest usage event.
     as_of: Timestamp,
@@ -199,7 +210,7 @@ impl Decided {
         let mut periods: BTreeMap<Period, Self> = BTreeMap::new();
         for event in events {
             let decided = periods
-                .entry(Period::of(event.limit.window, event.time))
+                .entry(Period::new(event.limit.window, event.time))
                 .or_insert(Self { limits: Vec::new(), as_of: event.time });
             decided.as_of = decided.as_of.max(event.time);
             let at = decided.limits.iter().position(|by| by.limit == event.limit).unwrap_or_else(|| {
@@ -207,6 +218,7 @@ impl Decided {
                 decided.limits.len() - 1
             });
             let by = &mut decided.limits[at];
+            // Charged refusals (malformed and unknown API keys) use up a limit as admitted calls do.
             by.admitted |= event.cost > 0 || event.verdict.is_admitted();
             by.refused |= event.verdict == Verdict::OverQuota;
         }

@@ -1,4 +1,4 @@
-//! The DynamoDB API's three calls.
+//! The DynamoDB client: three calls.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ struct Refusal {
     message: String,
 }
 
-/// The code without the name of the API before it.
+/// Parses an error response; its code without the API's name.
 fn read_refusal(body: &[u8]) -> Option<(String, String)> {
     let refusal: Refusal = serde_json::from_slice(body).ok()?;
     let code = refusal.code.rsplit('#').next().unwrap_or_default().to_owned();
@@ -84,14 +84,14 @@ fn read_refusal(body: &[u8]) -> Option<(String, String)> {
 }
 
 impl Client {
-    /// A client of the account's region, or of its other endpoint.
+    /// A client of the account's region, or of its endpoint override.
     pub fn new(account: &Account, effort: Effort) -> Result<Self, EndpointError> {
         let (region, credentials) = (account.region.clone(), account.credentials.clone());
         let (endpoint, bounds) = (account.dynamodb()?, effort.bounds());
         Ok(Self(Arc::new(Signed::new(endpoint, "dynamodb", region, credentials, bounds, read_refusal))))
     }
 
-    /// Opens a connection, for the first call to find one. That it failed is found out by the first call.
+    /// Opens a connection for the first call. If it fails, the first call reports it.
     pub async fn open_early(&self) {
         let _ = self.0.open_early().await;
     }
@@ -101,14 +101,14 @@ impl Client {
         A: for<'a> Deserialize<'a>,
     {
         let body =
-            serde_json::to_vec(input).map_err(|e| Fault::unreadable("the call can't be written", &e))?;
+            serde_json::to_vec(input).map_err(|e| Fault::unreadable("cannot serialise the call", &e))?;
         let call = Call {
             content_type: "application/x-amz-json-1.0",
             target: Some(target),
             body: Bytes::from(body),
         };
         let answer = self.0.call(&call).await?;
-        serde_json::from_slice(&answer).map_err(|e| Fault::unreadable("the answer can't be read", &e))
+        serde_json::from_slice(&answer).map_err(|e| Fault::unreadable("cannot parse the answer", &e))
     }
 }
 

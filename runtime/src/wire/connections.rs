@@ -1,4 +1,4 @@
-//! Connections to one endpoint, kept open between calls.
+//! A pool of connections to one endpoint.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -8,17 +8,19 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use ipgeo_contract::error_chain;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::endpoint::Endpoint;
 use super::fault::Fault;
 
-/// Bytes of an answer that are read; a page of items has 1 MB, in the API's JSON a few times that.
+/// Maximum bytes of a response; a page of items has 1 MB, a few times that as JSON.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
-/// Connections that are kept while nobody uses them.
+/// Maximum idle connections.
 const IDLE_MAX: usize = 32;
-/// How long one is trusted to be alive. By the clock on the wall: an environment that was frozen wakes up with it.
+/// How long an idle connection is assumed to be alive. In wall-clock time, which includes the time that an environment is
+/// frozen.
 const IDLE_TRUSTED: Duration = Duration::from_secs(50);
 
 type Sender = SendRequest<Full<Bytes>>;
@@ -26,10 +28,10 @@ type Sender = SendRequest<Full<Bytes>>;
 /// Connections to one endpoint.
 pub(super) struct Connections {
     endpoint: Endpoint,
-    /// How long opening one may take.
+    /// Timeout of opening a connection.
     within: Duration,
     idle: Mutex<Vec<(Sender, SystemTime)>>,
-    /// One is opened at a time: whoever waits takes the one that was opened meanwhile.
+    /// Only one connection is opened at a time: a waiting call can reuse it.
     opening: tokio::sync::Mutex<()>,
 }
 
@@ -42,7 +44,7 @@ impl Connections {
         &self.endpoint
     }
 
-    /// Opens a connection for whoever calls first.
+    /// Opens a connection for the first call.
     pub(super) async fn open_early(&self) -> Result<(), Fault> {
         let _alone = self.opening.lock().await;
         let sender = self.open().await?;
@@ -50,13 +52,13 @@ impl Connections {
         Ok(())
     }
 
-    /// Sends a request; its answer, whole.
+    /// Sends a request; returns the complete response.
     pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Fault> {
         let mut sender = self.take().await?;
         let answer = self.exchange(&mut sender, request).await;
         match &answer {
             Ok(_) => self.keep(sender),
-            // Those that are as old are likely dead too.
+            // Other idle connections are likely dead too.
             Err(_) => self.idle().clear(),
         }
         answer
@@ -134,20 +136,14 @@ impl Connections {
     {
         let spoken = handshake(TokioIo::new(stream)).await;
         let (sender, connection) = spoken.map_err(|error| self.broken(&error))?;
-        // It ends when its sender is dropped or the other side closes; either way the sender tells.
+        // The task ends when the sender is dropped or the peer closes; the sender reports either.
         tokio::spawn(async move { drop(connection.await) });
         Ok(sender)
     }
 
-    /// An error of `hyper` says little by itself: its sources are told too.
+    /// `hyper`'s errors have the cause in their sources, so the message includes them.
     fn broken(&self, error: &(dyn std::error::Error + 'static)) -> Fault {
-        let mut why = error.to_string();
-        let mut source = error.source();
-        while let Some(inner) = source {
-            why = format!("{why}: {inner}");
-            source = inner.source();
-        }
-        Fault::Broken { to: self.endpoint.authority.clone(), why }
+        Fault::Broken { to: self.endpoint.authority.clone(), why: error_chain(error, ": ") }
     }
 
     pub(super) fn late(&self, within: Duration) -> Fault {

@@ -1,4 +1,4 @@
-//! Where a service is and as whom it is asked, from the environment that Lambda gives a function.
+//! Endpoints and credentials, from the environment variables that Lambda sets.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,30 +12,30 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// What is wrong with the environment.
+/// A faulty environment.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
-    /// A variable that Lambda sets.
+    /// A missing variable that Lambda sets.
     #[error("environment variable {0} is not set; Lambda sets it by itself")]
     Missing(&'static str),
-    /// An endpoint that is none.
+    /// An invalid endpoint.
     #[error("endpoint `{0}` is not `http://host` or `https://host`, with or without a port")]
     Endpoint(String),
-    /// Certificates that can't be read.
-    #[error("the certificates of {path} ({}) can't be read: {why}", env::CA_BUNDLE)]
+    /// Unreadable certificates.
+    #[error("cannot read certificates from {path} ({}): {why}", env::CA_BUNDLE)]
     Bundle {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         why: String,
     },
-    /// TLS can't be set up.
-    #[error("TLS can't be set up: {0}")]
+    /// TLS setup failed.
+    #[error("TLS setup failed: {0}")]
     Tls(String),
 }
 
-/// As whom AWS is asked, and where: region, credentials (which do not change while an environment lives) and, when
-/// they are set, other endpoints and other roots of trust.
+/// The AWS account as used by one environment: region, credentials (which do not change while it lives) and, if set, overrides
+/// of endpoints and root certificates.
 #[derive(Clone, Debug)]
 pub struct Account {
     pub(super) region: RegionName,
@@ -46,7 +46,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account of Lambda's environment, whose variables `var` reads.
+    /// Reads Lambda's environment variables through `var`. Fails if region or credentials are missing.
     pub fn from_env(var: impl Fn(&str) -> Option<String>) -> Result<Self, EndpointError> {
         let need = |name: &'static str| var(name).ok_or(EndpointError::Missing(name));
         let region = RegionName::new(need("AWS_REGION")?);
@@ -58,7 +58,7 @@ impl Account {
         Ok(Self { region, credentials, dynamodb, sns, bundle })
     }
 
-    /// An account at an endpoint of `DynamoDB`, such as an emulator's.
+    /// An account with its own DynamoDB endpoint, such as an emulator's.
     pub fn at(endpoint: &str, region: &str, credentials: Credentials) -> Self {
         let dynamodb = Some(endpoint.to_owned());
         Self { region: RegionName::new(region), credentials, dynamodb, sns: None, bundle: None }
@@ -83,13 +83,13 @@ impl Account {
     }
 }
 
-/// One service's address.
+/// The endpoint of one service.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     pub(super) url: String,
     pub(super) host: String,
     pub(super) port: u16,
-    /// What the request calls it: with the port, unless it is the scheme's own.
+    /// The `Host` header: with the port, unless it is the scheme's default.
     pub(super) authority: String,
     pub(super) tls: Option<(TlsConnector, ServerName<'static>)>,
 }
@@ -106,7 +106,7 @@ impl Endpoint {
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
         let port = uri.port_u16().unwrap_or(own_port);
         let authority = if port == own_port { host.to_owned() } else { format!("{host}:{port}") };
-        // An address of version 6 stands in brackets in a URL, and nowhere else.
+        // IPv6 addresses have brackets in a URL, and nowhere else.
         let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let tls = if is_https {
             let name = ServerName::try_from(bare.clone()).map_err(|_| wrong())?;
@@ -129,8 +129,8 @@ fn tls(bundle: Option<&Path>) -> Result<ClientConfig, EndpointError> {
     Ok(config)
 }
 
-/// Mozilla's roots as they were when this was built: reading this machine's would take longer than all else that an
-/// environment does before its first answer. A bundle takes their place.
+/// Mozilla's root certificates as of the build, unless a bundle replaces them. Reading the machine's would take longer than
+/// everything else that an environment does before its first answer.
 fn roots(bundle: Option<&Path>) -> Result<RootCertStore, EndpointError> {
     let Some(path) = bundle else {
         return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
@@ -141,7 +141,7 @@ fn roots(bundle: Option<&Path>) -> Result<RootCertStore, EndpointError> {
         let certificate = certificate.map_err(|error| failed(error.to_string()))?;
         store.add(certificate).map_err(|error| failed(error.to_string()))?;
     }
-    if store.is_empty() { Err(failed("there are none in it".to_owned())) } else { Ok(store) }
+    if store.is_empty() { Err(failed("the file contains no certificates".to_owned())) } else { Ok(store) }
 }
 
 #[cfg(test)]

@@ -1,25 +1,25 @@
-//! How a call fails.
+//! Errors of a call.
 
 use std::time::Duration;
 
 use hyper::body::Bytes;
 
-/// Why a call failed. Each prints whole, in one fragment.
+/// Why a call failed. The message includes all causes.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    /// There is no connection.
+    /// No connection could be opened.
     #[error("no connection to {to}: {why}")]
     Unconnected { to: String, why: String },
-    /// The connection failed in the middle.
+    /// The connection failed during the call.
     #[error("the connection to {to} failed: {why}")]
     Broken { to: String, why: String },
     /// No answer in time.
     #[error("no answer from {to} within {} ms", within.as_millis())]
     Late { to: String, within: Duration },
-    /// The service said no.
+    /// The service returned an error.
     #[error("{code}: {message}")]
     Refused { status: u16, code: String, message: String, body: Bytes },
-    /// The call can't be signed, or its answer not be read.
+    /// The call could not be signed or serialised, or its answer not parsed.
     #[error("{what}: {why}")]
     Unreadable { what: &'static str, why: String },
 }
@@ -29,7 +29,7 @@ impl Fault {
         Self::Unreadable { what, why: why.to_string() }
     }
 
-    /// Whether another try may do better.
+    /// Whether a retry may succeed.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Unconnected { .. } | Self::Broken { .. } | Self::Late { .. } => true,
@@ -39,7 +39,7 @@ impl Fault {
     }
 }
 
-/// Whether a code says that there are too many calls at the moment.
+/// Whether an error code means that the call was throttled.
 fn is_busy(code: &str) -> bool {
     code.contains("Throttl")
         || matches!(

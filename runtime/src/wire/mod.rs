@@ -1,5 +1,9 @@
-//! The Lambda's own client of AWS: the three calls of its tables and one of SNS, signed by the SDK's signer, sent by
-//! `hyper` over `rustls`. It is there for what the SDK's client costs a new environment: see `docs/BENCHMARKS.md`.
+//! The Lambda's own AWS client: three calls of DynamoDB and one of SNS, signed with the SDK's signer, sent with `hyper` over
+//! `rustls`. The SDK's clients would slow the start of an environment: see `docs/BENCHMARKS.md`.
+//!
+//! Every call has timeouts (connection, attempt, all attempts), and transient errors are retried. Connections stay open; the
+//! first is opened while the geo database is being mapped. Trusted roots are built in, because reading a machine's takes longer
+//! than the rest of the start; `AWS_CA_BUNDLE` names others.
 
 mod client;
 mod connections;

@@ -1,4 +1,4 @@
-//! Signed calls of one service, tried again when that may help.
+//! Signed calls to one AWS service, with timeouts and retries.
 
 use std::time::SystemTime;
 
@@ -16,10 +16,10 @@ use super::endpoint::Endpoint;
 use super::fault::Fault;
 use crate::tables::Bounds;
 
-/// Reads an answer's code and message, if it is a refusal.
+/// Parses the code and message of an error response.
 type ReadRefusal = fn(&[u8]) -> Option<(String, String)>;
 
-/// A service that takes signed calls.
+/// A client of one service.
 pub(super) struct Signed {
     connections: Connections,
     service: &'static str,
@@ -29,10 +29,10 @@ pub(super) struct Signed {
     read_refusal: ReadRefusal,
 }
 
-/// One call: what is different from one to the next.
+/// One call.
 pub(super) struct Call {
     pub(super) content_type: &'static str,
-    /// The operation, where it is not in the body.
+    /// The operation, if it is not in the body.
     pub(super) target: Option<&'static str>,
     pub(super) body: Bytes,
 }
@@ -55,21 +55,21 @@ impl Signed {
         self.connections.open_early().await
     }
 
-    /// Makes a call; the body of its answer.
+    /// Makes a call; returns the body of the response.
     pub(super) async fn call(&self, call: &Call) -> Result<Bytes, Fault> {
         let all = self.bounds.all;
-        let made = tokio::time::timeout(all, self.patiently(call)).await;
+        let made = tokio::time::timeout(all, self.with_retries(call)).await;
         made.unwrap_or_else(|_| Err(self.connections.late(all)))
     }
 
-    async fn patiently(&self, call: &Call) -> Result<Bytes, Fault> {
+    async fn with_retries(&self, call: &Call) -> Result<Bytes, Fault> {
         let mut pause = self.bounds.pause;
         for _try in 1..self.bounds.tries {
             match self.attempt(call).await {
                 Err(fault) if fault.may_pass() => {}
                 made => return made,
             }
-            // Those who were refused together do not come back together.
+            // Random, so that environments throttled together do not retry together.
             tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
             pause *= 2;
         }
@@ -92,9 +92,9 @@ impl Signed {
         Err(Fault::Refused { status: status.as_u16(), code, message, body })
     }
 
-    /// The request, signed as of now.
+    /// The request, signed with the current time.
     fn request(&self, call: &Call) -> Result<Request<Full<Bytes>>, Fault> {
-        let unsigned = |error: &dyn std::fmt::Display| Fault::unreadable("the call can't be signed", error);
+        let unsigned = |error: &dyn std::fmt::Display| Fault::unreadable("cannot sign the call", error);
         let identity = self.credentials.clone().into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)

@@ -46,7 +46,7 @@ impl Topic {
         Ok(Self { sns: Arc::new(sns), arn })
     }
 
-    /// Hands an alert to the topic: text for e-mails, JSON for webhooks.
+    /// Sends an alert to the topic: text for e-mails, JSON for webhooks.
     pub async fn send(&self, message: &AlertMessage) -> Result<(), StoreError> {
         let (text, json) = (message.to_string(), message.to_json());
         let by_protocol = json!({ "default": text, "email": text, "https": json, "email-json": json });

@@ -1,10 +1,10 @@
-//! An edge in memory: its replica of the access table, which can be gone; a world of one place; a log that is kept.
+//! An edge in memory: its replica of the access table, which can fail; a geo database with one location; a collected log.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use ipgeo_contract::{AddressSecret, ApiKey, Identity, KeyRecord, Published, Status};
+use ipgeo_contract::{AddressSecret, ApiKey, Identity, KeyRecord, Published};
 use ipgeo_runtime::lookup::{Answer, Event, Geo, Lookup, Settings, UsageSink};
 use ipgeo_runtime::store::{AccessRead, StoreError};
 use jiff::Timestamp;
@@ -25,7 +25,7 @@ impl Replica {
         Ok(())
     }
 
-    /// Takes over what home has published.
+    /// Receives what home has published.
     pub fn replicate(&self, home: &BTreeMap<Identity, Vec<Published>>) {
         for (identity, history) in home {
             let Some(last) = history.last() else { continue };
@@ -55,7 +55,7 @@ impl AccessRead for &'static Replica {
     }
 }
 
-/// A world of one place, and of network numbers that are odd.
+/// A geo database with one location for all addresses, and all odd network numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct OnePlace;
 
@@ -78,7 +78,7 @@ impl Geo for OnePlace {
     }
 }
 
-/// All that an edge has logged.
+/// Everything that an edge has logged.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
     pub lines: Arc<Mutex<Vec<String>>>,
@@ -103,14 +103,14 @@ pub struct Edge<G = OnePlace> {
 }
 
 impl Edge {
-    /// An edge with an empty memory, over a replica of its own.
+    /// An edge with an empty memory and its own replica.
     pub fn new(region: &str) -> Self {
         Self::over(region, OnePlace)
     }
 }
 
 impl<G: Geo> Edge<G> {
-    /// An edge of another world.
+    /// An edge with another geo database.
     pub fn over(region: &str, geo: G) -> Self {
         let settings = Settings {
             region: ipgeo_contract::RegionName::new(region),
@@ -126,7 +126,7 @@ impl<G: Geo> Edge<G> {
         Self { lookup: Lookup::new(replica, geo, log.clone(), settings), replica, log }
     }
 
-    /// Makes an API key known.
+    /// Adds an API key.
     pub fn knows(&self, key: &ApiKey, record: KeyRecord) {
         self.replica.keys.lock().unwrap().insert(Identity::key(&key.hash()), record);
     }
@@ -142,18 +142,7 @@ impl<G: Geo> Edge<G> {
     }
 }
 
-/// A sound record of an API key.
+/// A valid record of an API key.
 pub fn key_record(key: &ApiKey, limit: &str) -> KeyRecord {
-    KeyRecord {
-        owner: "acme".into(),
-        tier: "startup".into(),
-        limit: limit.parse().expect("a limit"),
-        status: Status::Active,
-        expires: None,
-        sites: vec![],
-        networks: vec![],
-        hint: key.hint(),
-        created: Timestamp::UNIX_EPOCH,
-        published: None,
-    }
+    KeyRecord::new(key.hint(), "acme", "startup", limit.parse().expect("a limit"), Timestamp::UNIX_EPOCH)
 }

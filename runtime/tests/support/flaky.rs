@@ -1,5 +1,5 @@
-//! A store that fails in every way a network and a store can: it refuses, it applies and loses the answer, it
-//! applies when nobody waits any more, it answers what is not true. Seeded: the same seed fails the same way.
+//! A store with the failures of a network and a store: it refuses, applies and loses the answer, applies after its caller has
+//! given up, or answers wrongly. The same seed gives the same failures.
 
 use std::sync::Mutex;
 
@@ -10,27 +10,27 @@ use tokio::sync::Notify;
 
 use super::MemoryStore;
 
-/// How often what goes wrong, per thousand writes.
+/// Failures per thousand writes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rates {
-    /// Nothing is written: throttled, or lost on the way there.
+    /// Not written: throttled, or the request lost.
     pub refused: u32,
     /// Written, and the answer lost.
     pub lost: u32,
-    /// Given up by the writer, and written some writes later all the same.
+    /// Given up by the writer, and written some writes later.
     pub late: u32,
-    /// Written, and answered with what the adapter can't read.
+    /// Written, with an answer that the adapter can't read.
     pub garbled: u32,
 }
 
-/// A write that nobody waits for any more.
+/// A write whose caller has given up.
 #[derive(Debug)]
 enum Late {
     Ledger(LedgerUpdate),
     Published(Identity, Published),
 }
 
-/// What was done to the writes of a run: a test of faults without faults would show nothing.
+/// Failures that occurred in a run: a test of faults without faults would prove nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
     pub writes: u64,
@@ -42,7 +42,7 @@ pub struct Done {
 }
 
 impl Done {
-    /// Adds what was done in another run.
+    /// Adds the failures of another run.
     pub fn add(&mut self, other: Self) {
         let Self { writes, refused, lost, late, garbled, kills } = other;
         self.writes += writes;
@@ -61,7 +61,7 @@ struct Chance {
     kill_in: Option<u32>,
 }
 
-/// The memory store behind such a network.
+/// The memory store behind a failing network.
 #[derive(Debug)]
 pub struct FlakyStore {
     pub memory: MemoryStore,
@@ -97,17 +97,17 @@ impl FlakyStore {
         }))
     }
 
-    /// Kills whoever writes the `writes`-th write from now on, in the middle of it.
+    /// Kills the writer of the `writes`-th write from now on, during that write.
     pub fn kill_after(&self, writes: u32) {
         self.chance.lock().unwrap().kill_in = Some(writes);
     }
 
-    /// From now on nothing is written at all, or everything is.
+    /// From now on, refuses all writes, or none.
     pub fn set_gone(&self, gone: bool) {
         *self.rates.lock().unwrap() = Rates { refused: if gone { 1_000 } else { 0 }, ..Rates::default() };
     }
 
-    /// Nobody is killed any more, and nothing fails: what is late arrives.
+    /// Ends all failures; late writes arrive.
     pub fn calm(&self) {
         self.chance.lock().unwrap().kill_in = None;
         self.arrive(|_| true);
@@ -139,7 +139,7 @@ impl FlakyStore {
         (way, before, after)
     }
 
-    /// Applies what is late and chosen, whatever has happened since.
+    /// Applies the chosen late writes, whatever has happened since.
     fn arrive(&self, mut chosen: impl FnMut(&mut fastrand::Rng) -> bool) {
         let mut waiting = self.late.lock().unwrap();
         let mut chance = self.chance.lock().unwrap();
@@ -154,7 +154,7 @@ impl FlakyStore {
         }
     }
 
-    /// One write: the wait before it arrives, what becomes of it, the wait for the answer.
+    /// One write: the delay of its arrival, its failure, the delay of its answer.
     async fn write<T>(&self, apply: impl Fn() -> T + Send, late: Late) -> Result<T, StoreError> {
         let (way, before, after) = self.roll();
         wait(before).await;

@@ -1,14 +1,14 @@
-//! Bad requests without end, and what no log may show of them.
+//! Generates bad requests, and checks that no log contains what they must not reveal.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ipgeo_contract::ApiKey;
 use ipgeo_runtime::lookup::Event;
 
-/// Addresses that stand nowhere else, so that finding them in a log means that they were put there.
+/// Addresses that occur nowhere else, so a log that contains them has revealed them.
 pub const CALLERS: [&str; 3] = ["185.199.77.201", "2a09:bac1:76a0:4711::2222", "::ffff:185.199.77.202"];
 const ASKED: [&str; 3] = ["91.198.174.192", "2a02:ec80:300:ed1a::1", "91.198.174.193"];
-/// What of them must not be logged, in any form.
+/// Values that must not be logged, in any format.
 const MARKS: [&str; 6] = ["185.199.77", "2a09:bac1", "b9c7:4dc", "91.198.174", "2a02:ec80", "5bc6:aec"];
 
 /// API keys there are: a source of bytes that gives larger ones alone has nothing that a character could be made of.

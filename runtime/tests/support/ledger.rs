@@ -14,12 +14,12 @@ pub fn counted<'a>(events: impl IntoIterator<Item = &'a UsageEvent>) -> Ledger {
     let mut ledger = Ledger::new();
     for event in events {
         for charge in &event.charges {
-            let month = Month::of(event.time);
+            let month = Month::from_time(event.time);
             let item = ledger.entry((charge.identity.clone(), month)).or_default();
             item.charged += event.cost;
             *item.verdicts.entry(event.verdict).or_default() += 1;
             if event.cost > 0 {
-                let Period::Day(date) = Period::of(Window::Day, event.time) else { unreachable!() };
+                let Period::Day(date) = Period::new(Window::Day, event.time) else { unreachable!() };
                 *item.days.entry(date.day()).or_default() += event.cost;
                 *item.regions.entry(event.region.to_string()).or_default() += event.cost;
             }
@@ -47,7 +47,7 @@ pub fn publications_are_right(
     limit: Limit,
     history: &[Published],
 ) -> Result<(), String> {
-    if identity.is_crowd() {
+    if identity.is_pooled() {
         return if history.is_empty() { Ok(()) } else { Err("the crowd has no limit".into()) };
     }
     for pair in history.windows(2) {

@@ -7,51 +7,58 @@ use ipgeo_runtime::dynamo::KeyChange;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::create::expires;
-use super::{OneArgs, find, print_changed};
-use crate::cli::Shared;
-use crate::cmd::cloud_args::confirm;
+use super::row::print_changed;
+use crate::args::Shared;
+use crate::cmd::support::{OneArgs, confirm, find_key, numbers::expires};
 use crate::config::Config;
-use crate::keys::{KeyStore as _, parse_owner, parse_quota, parse_site, tier_of};
+use crate::keys::{KeyStore as _, find_tier, parse_owner, parse_quota, parse_site};
 use crate::ui::output::UsageError;
 
 /// Flags of `ipgeo keys update`.
 #[derive(Debug, Args)]
-pub struct UpdateArgs {
+#[command(after_long_help = "\
+Examples:
+  ipgeo keys update ipg_…x3Kq --tier business
+  ipgeo keys update ipg_…x3Kq --quota 50k/day --expires 90d
+  ipgeo keys update ipg_…x3Kq --any-site --networks 203.0.113.0/24")]
+pub(crate) struct UpdateArgs {
     #[command(flatten)]
     one: OneArgs,
-    /// Who it is for
+    /// Owner
     #[arg(long, value_name = "NAME", value_parser = parse_owner)]
     owner: Option<String>,
-    /// A tier of regions.toml; its limit comes with it
+    /// Tier in regions.toml; also sets its limit
     #[arg(long, value_name = "TIER")]
     tier: Option<String>,
-    /// A limit of its own
+    /// Limit that replaces the one of the tier: 50k/day
     #[arg(long, value_name = "LIMIT", value_parser = parse_quota)]
     quota: Option<Limit>,
-    /// When it ends
+    /// Expiry: 90d, 2027-01-31, or a time
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
-    /// It ends never
+    /// Remove the expiry
     #[arg(long, conflicts_with = "expires")]
     never: bool,
-    /// The sites it may be used from
+    /// Allow only these sites: example.com, *.example.com
     #[arg(long, value_name = "HOSTS", value_delimiter = ',', value_parser = parse_site)]
     sites: Option<Vec<SitePattern>>,
-    /// It may be used from any site
+    /// Remove the site restriction
     #[arg(long, conflicts_with = "sites")]
     any_site: bool,
-    /// The networks it may be used from
+    /// Allow only these networks: 203.0.113.0/24
     #[arg(long, value_name = "CIDRS", value_delimiter = ',')]
     networks: Option<Vec<IpNet>>,
-    /// It may be used from any network
+    /// Remove the network restriction
     #[arg(long, conflicts_with = "networks")]
     any_network: bool,
 }
 
 /// Flags of `ipgeo keys revoke`.
 #[derive(Debug, Args)]
-pub struct RevokeArgs {
+#[command(after_long_help = "\
+Examples:
+  ipgeo keys revoke ipg_…x3Kq")]
+pub(crate) struct RevokeArgs {
     #[command(flatten)]
     one: OneArgs,
     /// Skip the confirmation prompt
@@ -67,9 +74,12 @@ async fn changed(
     now: Timestamp,
 ) -> anyhow::Result<()> {
     let home = one.target.home(shared, config).await?;
-    let (identity, record) = find(&one.key, &home).await?;
+    let (identity, record) = find_key(&one.key, &home).await?;
     if record.status == Status::Revoked {
-        bail!("{} is revoked, which is permanent; make a new API key", record.hint);
+        bail!(
+            "{} is revoked, which is permanent\nhelp: create a new API key with `ipgeo keys create`",
+            record.hint
+        );
     }
     let record = home.change(&identity, &change).await?;
     print_changed(&home, &identity, &record, shared, now).await
@@ -84,7 +94,7 @@ pub(super) async fn update(
     let tier = args
         .tier
         .as_deref()
-        .map(|name| tier_of(name, &config.tiers))
+        .map(|name| find_tier(name, &config.tiers))
         .transpose()
         .map_err(|error| UsageError(error.to_string()))?;
     let expires = expires(args.expires.as_deref(), now)?;
@@ -98,7 +108,7 @@ pub(super) async fn update(
         networks: if args.any_network { Some(Vec::new()) } else { args.networks },
     };
     if change == KeyChange::default() {
-        bail!(UsageError::of("nothing to change; see `ipgeo keys update --help` for what can be changed"));
+        bail!(UsageError::new("nothing to change; see `ipgeo keys update --help` for what can be changed"));
     }
     changed(&args.one, change, config, shared, now).await
 }
@@ -120,7 +130,7 @@ pub(super) async fn revoke(
     now: Timestamp,
 ) -> anyhow::Result<()> {
     let home = args.one.target.home(shared, config).await?;
-    let (identity, record) = find(&args.one.key, &home).await?;
+    let (identity, record) = find_key(&args.one.key, &home).await?;
     confirm(&format!("this permanently revokes {} of {}", record.hint, record.owner), args.yes)?;
     let change = KeyChange { status: Some(Status::Revoked), ..KeyChange::default() };
     let record = home.change(&identity, &change).await?;

@@ -8,40 +8,40 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{KeyRow, OneArgs, find};
+use super::row::KeyRow;
+use crate::args::Shared;
 use crate::aws::Home;
-use crate::cli::Shared;
-use crate::cmd::Target;
+use crate::cmd::support::{OneArgs, Target, find_key, numbers::expires};
 use crate::config::Config;
 use crate::keys::{
-    KeyStore as _, check_rotation, parse_expiry, parse_grace, parse_owner, parse_quota, parse_site, tier_of,
+    KeyStore as _, check_rotation, find_tier, parse_grace, parse_owner, parse_quota, parse_site,
 };
 use crate::ui::output::{self, UsageError, instant};
 use crate::world::WorldFile;
 
 /// Flags of `ipgeo keys create`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   ipgeo keys create --dev --owner acme --tier startup
-  ipgeo keys create --owner acme --tier business --quota 50k/day --expires 90d --sites '*.acme.com'")]
-pub struct CreateArgs {
-    /// Who it is for
+  ipgeo keys create --owner acme --tier business --quota 50k/day --expires 90d")]
+pub(crate) struct CreateArgs {
+    /// Owner
     #[arg(long, value_name = "NAME", value_parser = parse_owner)]
     owner: String,
-    /// A tier of regions.toml
+    /// Tier in regions.toml
     #[arg(long, value_name = "TIER")]
     tier: String,
-    /// A limit of its own, such as 50k/day; else the tier's
+    /// Limit: 50k/day [default: the tier's]
     #[arg(long, value_name = "LIMIT", value_parser = parse_quota)]
     quota: Option<Limit>,
-    /// When it ends: 90d, 2027-01-31, or an instant
+    /// Expiry: 90d, 2027-01-31, or a time [default: never]
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
-    /// The sites it may be used from: example.com, *.example.com
+    /// Allow only these sites: example.com, *.example.com
     #[arg(long, value_name = "HOSTS", value_delimiter = ',', value_parser = parse_site)]
     sites: Vec<SitePattern>,
-    /// The networks it may be used from: 203.0.113.0/24
+    /// Allow only these networks: 203.0.113.0/24
     #[arg(long, value_name = "CIDRS", value_delimiter = ',')]
     networks: Vec<IpNet>,
     #[command(flatten)]
@@ -50,15 +50,19 @@ pub struct CreateArgs {
 
 /// Flags of `ipgeo keys rotate`.
 #[derive(Debug, Args)]
-pub struct RotateArgs {
+#[command(after_long_help = "\
+Examples:
+  ipgeo keys rotate ipg_…x3Kq
+  ipgeo keys rotate ipg_…x3Kq --grace 12h")]
+pub(crate) struct RotateArgs {
     #[command(flatten)]
     one: OneArgs,
-    /// How long the old API key goes on: 7d, 12h, or 0
+    /// How long the old API key keeps working: 7d, 12h, or 0
     #[arg(long, value_name = "DURATION", default_value = "7d")]
     grace: String,
 }
 
-/// Looks at a region before a new API key is said to be late there, and the pause between two.
+/// Reads of a region before a new API key is reported as late there, and the pause between two.
 const KNOWN_LOOKS: u32 = 100;
 const KNOWN_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
@@ -71,7 +75,7 @@ fn new_key(prefix: &str) -> anyhow::Result<ApiKey> {
         }
     });
     match failed {
-        Some(error) => bail!("the system gives no random bytes: {error}"),
+        Some(error) => bail!("read random bytes: {error}"),
         None => Ok(key?),
     }
 }
@@ -94,13 +98,13 @@ fn reveal(
 ) -> anyhow::Result<()> {
     let identity = Identity::key(&key.hash());
     let new = NewKey { row: KeyRow::new(&identity, record, None, now), api_key: key.expose() };
-    output::data(&output::one(shared.format(), &new, || key.expose().to_owned())?)?;
-    output::say(&format!("{} for {}: {}, {}", record.hint, record.owner, record.tier, record.limit));
-    output::say("this is the only time that it is shown: only its hash is stored");
+    output::print_data(&output::format_value(shared.format(), &new, || key.expose().to_owned())?)?;
+    output::print_note(&format!("{} for {}: {}, {}", record.hint, record.owner, record.tier, record.limit));
+    output::print_note("store it now: it is not shown again, because only its hash is kept");
     if target.dev
         && let Ok(world) = WorldFile::find(&shared.state)
     {
-        output::say(&format!("try: curl -H 'x-api-key: <the API key>' {}/8.8.8.8", world.nearest));
+        output::print_note(&format!("try: curl -H 'x-api-key: <the API key>' {}/8.8.8.8", world.nearest));
     }
     Ok(())
 }
@@ -111,7 +115,7 @@ pub(super) async fn create(
     shared: &Shared,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let tier = tier_of(&args.tier, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
+    let tier = find_tier(&args.tier, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
     let expires = expires(args.expires.as_deref(), now)?;
     let key = new_key(&config.service.key_prefix)?;
     let record = KeyRecord {
@@ -130,16 +134,18 @@ pub(super) async fn create(
     home.put(&Identity::key(&key.hash()), &record).await?;
     known_everywhere(&key, shared, &args.target).await;
     let shown = reveal(&key, &record, shared, &args.target, now);
-    withdrawn_unless(shown, &home, &key).await
+    revoke_unless_shown(shown, &home, &key).await
 }
 
-/// Revokes a new API key that could not be shown: nobody has it.
-async fn withdrawn_unless(shown: anyhow::Result<()>, home: &Home, key: &ApiKey) -> anyhow::Result<()> {
+/// Revokes a new API key that could not be shown, because nobody has it.
+async fn revoke_unless_shown(shown: anyhow::Result<()>, home: &Home, key: &ApiKey) -> anyhow::Result<()> {
     let Err(error) = shown else { return Ok(()) };
     let change = KeyChange { status: Some(Status::Revoked), ..KeyChange::default() };
     let revoked = home.change(&Identity::key(&key.hash()), &change).await;
     Err(match revoked {
-        Ok(_) => error.context("the new API key could not be shown, so it was revoked; run the same again"),
+        Ok(_) => {
+            error.context("the new API key could not be shown, so it was revoked; run the command again")
+        }
         Err(_) => error.context(format!(
             "the new API key could not be shown, and could not be revoked either; run `ipgeo keys revoke {}`",
             key.hint()
@@ -147,14 +153,8 @@ async fn withdrawn_unless(shown: anyhow::Result<()>, home: &Home, key: &ApiKey) 
     })
 }
 
-/// The value of `--expires`.
-pub(super) fn expires(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, UsageError> {
-    let parsed = text.map(|text| parse_expiry(text, now)).transpose();
-    parsed.map_err(|error| UsageError(format!("--expires: {error}")))
-}
-
-/// In a running world: waits until every region knows a new API key, so that the next line of a script
-/// may use it anywhere. On AWS that takes about a second, and is not waited for.
+/// With `ipgeo dev`: waits until every region knows a new API key, so that the next line of a script
+/// may use it anywhere. AWS takes about a second, and is not waited for.
 async fn known_everywhere(key: &ApiKey, shared: &Shared, target: &Target) {
     let Some(world) = target.dev.then(|| WorldFile::find(&shared.state).ok()).flatten() else { return };
     let identity = Identity::key(&key.hash());
@@ -168,7 +168,7 @@ async fn known_everywhere(key: &ApiKey, shared: &Shared, target: &Target) {
             tokio::time::sleep(KNOWN_PAUSE).await;
         }
         if !known {
-            output::say(&format!("{region} does not know it yet; it will, after the replication lag"));
+            output::print_note(&format!("{region} does not know it yet; replication is still running"));
             return;
         }
     }
@@ -189,20 +189,20 @@ pub(super) async fn rotate(
 ) -> anyhow::Result<()> {
     let grace = parse_grace(&args.grace).map_err(|error| UsageError(format!("--grace: {error}")))?;
     let home = args.one.target.home(shared, config).await?;
-    let (old, record) = find(&args.one.key, &home).await?;
+    let (old, record) = find_key(&args.one.key, &home).await?;
     check_rotation(&record, living_successor(&home, &old).await?.as_ref(), now)?;
     let key = new_key(&config.service.key_prefix)?;
     let fresh = KeyRecord { hint: key.hint(), created: now, published: None, ..record.clone() };
     let identity = Identity::key(&key.hash());
     // The new one first: if the second write fails, both work and the verb may be run again.
     home.put(&identity, &fresh).await?;
-    let end = now.checked_add(grace).map_err(|_| UsageError::of("--grace is too long"))?;
+    let end = now.checked_add(grace).map_err(|_| UsageError::new("--grace is too long"))?;
     let end = record.expires.map_or(end, |expires| expires.min(end));
     known_everywhere(&key, shared, &args.one.target).await;
     // Before the old one gets an end: an API key that nobody has seen must not take its place.
     let shown = reveal(&key, &fresh, shared, &args.one.target, now);
-    withdrawn_unless(shown, &home, &key).await?;
+    revoke_unless_shown(shown, &home, &key).await?;
     home.access.supersede(&old, &identity, end).await?;
-    output::say(&format!("{} ends at {}", record.hint, instant(end)));
+    output::print_note(&format!("{} expires at {}", record.hint, instant(end)));
     Ok(())
 }

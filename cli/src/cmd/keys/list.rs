@@ -10,21 +10,25 @@ use ipgeo_runtime::store::StoreError;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{KeyRow, OneArgs, find, lines_of};
+use super::row::{KeyRow, lines_of};
+use crate::args::Shared;
 use crate::aws::Home;
-use crate::cli::Shared;
-use crate::cmd::Target;
+use crate::cmd::support::{OneArgs, Target, find_key};
 use crate::config::Config;
 use crate::keys::{KeyFilter, KeyStore as _};
 use crate::ui::output::{self, Column, Format, UsageError, grouped};
 
 /// Flags of `ipgeo keys list`.
 #[derive(Debug, Args)]
-pub struct ListArgs {
-    /// Only those of an owner
+#[command(after_long_help = "\
+Examples:
+  ipgeo keys list --dev
+  ipgeo keys list --owner acme --json")]
+pub(crate) struct ListArgs {
+    /// Only API keys of this owner
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
-    /// Only those of a tier
+    /// Only API keys of this tier
     #[arg(long, value_name = "TIER")]
     tier: Option<String>,
     #[command(flatten)]
@@ -62,13 +66,13 @@ pub(super) async fn list(
     let row =
         |(identity, record): &(Identity, KeyRecord)| KeyRow::new(identity, record, items.get(identity), now);
     let rows: Vec<KeyRow> = keys.found.iter().map(row).collect();
-    if let Some(told) = keys.nothing() {
-        output::say(&told);
+    if let Some(message) = keys.empty_reason() {
+        output::print_note(&message);
         if shared.format() == Format::Table {
             return Ok(());
         }
     }
-    let text = output::rows(shared.format(), &COLUMNS, &rows, |row| {
+    let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row| {
         vec![
             row.hint.clone(),
             row.owner.clone(),
@@ -80,7 +84,7 @@ pub(super) async fn list(
             row.expires.clone().unwrap_or_else(|| "never".to_owned()),
         ]
     })?;
-    Ok(output::data(&text)?)
+    Ok(output::print_data(&text)?)
 }
 
 /// Each API key's item of this month, or of the previous month if it was not used in this one. 10,000 API keys take
@@ -90,8 +94,8 @@ async fn newest_items(
     mut wanted: Vec<Identity>,
     now: Timestamp,
 ) -> Result<HashMap<Identity, LedgerItem>, StoreError> {
-    let this = Month::of(now);
-    let before = this.first().yesterday().map_or(this, Month::of_date);
+    let this = Month::from_time(now);
+    let before = this.first().yesterday().map_or(this, Month::from_date);
     let mut found: HashMap<Identity, LedgerItem> = HashMap::new();
     for month in [this, before] {
         wanted.retain(|identity| found.get(identity).is_none_or(|item| item.days.is_empty()));
@@ -126,8 +130,8 @@ pub(super) async fn show(
     now: Timestamp,
 ) -> anyhow::Result<()> {
     let home = args.target.home(shared, config).await?;
-    let (identity, record) = find(&args.key, &home).await?;
-    let month = Month::of(now);
+    let (identity, record) = find_key(&args.key, &home).await?;
+    let month = Month::from_time(now);
     let item = home.ledger.item(&identity, month).await?;
     let row = KeyRow::new(&identity, &record, item.as_ref(), now);
     let counted = item.is_some();
@@ -140,15 +144,15 @@ pub(super) async fn show(
         by_region: item.regions,
         by_verdict: item.verdicts.into_iter().map(|(verdict, n)| (verdict.to_string(), n)).collect(),
     };
-    let told = |counts: &BTreeMap<String, u64>| {
+    let listed = |counts: &BTreeMap<String, u64>| {
         counts.iter().map(|(name, n)| format!("{name} {}", grouped(*n))).collect::<Vec<_>>().join(", ")
     };
     let more = [
-        ("counted", format!("{} in {}, exactly", grouped(shown.counted), shown.month)),
-        ("by day", told(&shown.by_day)),
-        ("by region", told(&shown.by_region)),
-        ("by verdict", told(&shown.by_verdict)),
+        ("counted", format!("{} in {} (exact)", grouped(shown.counted), shown.month)),
+        ("by day", listed(&shown.by_day)),
+        ("by region", listed(&shown.by_region)),
+        ("by verdict", listed(&shown.by_verdict)),
     ];
     let more = if counted { more.as_slice() } else { &[] };
-    Ok(output::data(&output::one(shared.format(), &shown, || lines_of(&shown.row, more))?)?)
+    Ok(output::print_data(&output::format_value(shared.format(), &shown, || lines_of(&shown.row, more))?)?)
 }

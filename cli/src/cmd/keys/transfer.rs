@@ -9,10 +9,10 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::cli::Shared;
-use crate::cmd::Target;
+use crate::args::Shared;
+use crate::cmd::support::Target;
 use crate::config::Config;
-use crate::keys::{ImportFaults, KeyFilter, KeyStore as _, export_rows, plan_import, read_csv, store_all};
+use crate::keys::{ImportProblems, KeyFilter, KeyStore as _, export_rows, plan_import, read_csv, store_all};
 use crate::ui::output::{self, Format, UsageError, grouped};
 use crate::ui::progress::{Style, Tally};
 
@@ -21,25 +21,26 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// Flags of `ipgeo keys import`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 The first line names the columns: `owner`, `tier`, and `api_key` or `hash` (its SHA-256 in hex).
 Optional: `limit`, `expires`, `status`, `sites`, `networks`, `created`, and `hint` as written by
 `export` (hints are shown in plain text, so other texts are refused). Only hashes are stored.
-All errors are reported with their lines; if there is any, nothing is written. API keys that exist
-already are skipped, so the same import can run again.
+All errors are reported with their lines; if there is any, nothing is written. Existing API keys are
+skipped, so an import can be repeated.
 API keys in other formats than ipgeo's need `foreign_api_keys = true` under [compat] in regions.toml.
+
 Examples:
   ipgeo keys import customers.csv --check
   gpg -d customers.csv.gpg | ipgeo keys import -")]
-pub struct ImportArgs {
-    /// The CSV file; `-`: standard input
+pub(crate) struct ImportArgs {
+    /// CSV file; `-` reads standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Only look for faults
+    /// Check the file without importing it
     #[arg(long)]
     check: bool,
     /// Progress style [default: a bar on a terminal, otherwise lines]
-    #[arg(long, value_enum, value_name = "HOW")]
+    #[arg(long, value_enum, value_name = "STYLE")]
     progress: Option<Style>,
     #[command(flatten)]
     target: Target,
@@ -47,11 +48,14 @@ pub struct ImportArgs {
 
 /// Flags of `ipgeo keys export`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "As CSV unless -o says jsonl or json. API keys can't be exported: only their hashes are stored."
-)]
-pub struct ExportArgs {
-    /// Only those of an owner
+#[command(after_long_help = "\
+Prints CSV, or JSON with -o json or -o jsonl. API keys cannot be exported: only their hashes are stored.
+
+Examples:
+  ipgeo keys export > customers.csv
+  ipgeo keys export --owner acme -o jsonl")]
+pub(crate) struct ExportArgs {
+    /// Only API keys of this owner
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
     #[command(flatten)]
@@ -93,23 +97,23 @@ pub(super) async fn import(
 ) -> anyhow::Result<()> {
     let name =
         if args.file.as_os_str() == "-" { "stdin".to_owned() } else { args.file.display().to_string() };
-    let told = |faults: ImportFaults| anyhow!(faults.of(&name));
-    let imported = read_csv(&bytes_of(&args.file)?, config, now).map_err(told)?;
+    let error = |faults: ImportProblems| anyhow!(faults.report(&name));
+    let imported = read_csv(&bytes_of(&args.file)?, config, now).map_err(error)?;
     let home = args.target.home(shared, config).await?;
-    let known: HashMap<_, _> = home.list().await?.into_iter().collect();
-    let plan = plan_import(imported, &known).map_err(told)?;
-    let (new, there) = (grouped(plan.new.len() as u64), grouped(plan.known));
+    let existing: HashMap<_, _> = home.list().await?.into_iter().collect();
+    let plan = plan_import(imported, &existing).map_err(error)?;
+    let (new, known) = (grouped(plan.new.len() as u64), grouped(plan.known));
     let row = ImportRow { new: plan.new.len(), known: plan.known, stored: !args.check };
     if args.check {
-        output::data(&output::one(shared.format(), &row, String::new)?)?;
-        output::say(&format!("no fault; to be stored: {new}, there already: {there}"));
+        output::print_data(&output::format_value(shared.format(), &row, String::new)?)?;
+        output::print_note(&format!("no errors; new: {new}, already stored: {known}"));
         return Ok(());
     }
     let tally = Tally::new(args.progress, "storing API keys", plan.new.len());
     store_all(&home, &plan.new, || tally.add(1)).await?;
     drop(tally);
-    output::data(&output::one(shared.format(), &row, String::new)?)?;
-    output::say(&format!("stored: {new}, there already: {there}"));
+    output::print_data(&output::format_value(shared.format(), &row, String::new)?)?;
+    output::print_note(&format!("stored: {new}, already stored: {known}"));
     Ok(())
 }
 
@@ -117,9 +121,9 @@ pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -
     let all = args.target.home(shared, config).await?.list().await?;
     let filter = KeyFilter { owner: args.owner, tier: None };
     let keys = filter.apply(&all, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
-    let nothing = keys.nothing();
-    if let Some(told) = &nothing {
-        output::say(&format!("nothing to export: {told}"));
+    let nothing = keys.empty_reason();
+    if let Some(message) = &nothing {
+        output::print_note(&format!("nothing to export: {message}"));
     }
     let owners: HashMap<_, _> = keys
         .found
@@ -128,15 +132,15 @@ pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -
         .collect();
     let rows = export_rows(keys.found);
     if rows.is_empty() && nothing.is_none() {
-        output::say("nothing to export: the only API key is the probes' own");
+        output::print_note("nothing to export: the only API key is the probes' own");
     }
     let repaired = rows.iter().filter(|row| owners.get(&row.hash) != Some(&row.owner)).count();
     if repaired > 0 {
-        output::say(&format!(
-            "{repaired} owners were adjusted to what `import` accepts: at most 200 bytes, no control characters, no \
-             surrounding spaces; `ipgeo keys update --owner` changes the stored ones"
+        output::print_note(&format!(
+            "owners adjusted to what `import` accepts (at most 200 bytes, no control characters or surrounding spaces): \
+             {repaired}; `ipgeo keys update --owner` changes the stored ones"
         ));
     }
     let format = if shared.format() == Format::Table { Format::Csv } else { shared.format() };
-    Ok(output::data(&output::rows(format, &[], &rows, |_| Vec::new())?)?)
+    Ok(output::print_data(&output::format_rows(format, &[], &rows, |_| Vec::new())?)?)
 }

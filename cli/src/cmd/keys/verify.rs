@@ -10,38 +10,39 @@ use ipgeo_runtime::dynamo::AccessTable;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{OneArgs, identity_from_stdin, wrong_name};
+use crate::args::Shared;
 use crate::aws::Home;
-use crate::cli::Shared;
+use crate::cmd::support::{OneArgs, identity_from_stdin, wrong_name};
 use crate::config::Config;
 use crate::keys::{KeyStore as _, choose};
 use crate::ui::output::{self, Column, Format, grouped, instant};
 use crate::world::WorldFile;
 
-/// How long a mark is waited for in a region, and the pause between two looks.
+/// How long to wait for a mark in a region, and the pause between two reads.
 const WAIT: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Flags of `ipgeo keys verify`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-With --all-regions every region's own table is read, and the way there is measured: a mark is set in the record at
-home, and `propagation` is the time until a region shows it. --read-only sets none.
+#[command(after_long_help = "\
+With --all-regions, reads the table of every region and measures the propagation: a mark is written to
+the record at home, and `propagation` is the time until a region has it. --read-only writes no mark.
+
 Examples:
   ipgeo keys verify ipg_…x3Kq
   ipgeo keys verify - --all-regions < api-key.txt")]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     #[command(flatten)]
     one: OneArgs,
-    /// Ask every region, not only home
+    /// Check every region, not only home
     #[arg(long)]
     all_regions: bool,
-    /// Write nothing: no mark, and so no propagation
+    /// Write no mark, and measure no propagation
     #[arg(long, requires = "all_regions")]
     read_only: bool,
 }
 
-/// What one region knows of an API key.
+/// What one region knows about an API key.
 #[derive(Debug, Default, Serialize)]
 struct Sight {
     region: RegionName,
@@ -71,15 +72,15 @@ async fn regions(
     shared: &Shared,
 ) -> anyhow::Result<Vec<(RegionName, AccessTable)>> {
     let target = &args.one.target;
-    let here = (config.service.home.clone(), home.access.clone());
+    let home_table = (config.service.home.clone(), home.access.clone());
     if !args.all_regions {
-        return Ok(vec![here]);
+        return Ok(vec![home_table]);
     }
     if target.dev {
         let others = Home::replicas_of_world(&WorldFile::find(&shared.state)?);
-        return Ok(std::iter::once(here).chain(others).collect());
+        return Ok(std::iter::once(home_table).chain(others).collect());
     }
-    Home::replicas_of_account(config, target.profile.as_deref()).await
+    Home::replicas_of_account(config, target.profile.name()).await
 }
 
 pub(super) async fn verify(
@@ -93,8 +94,8 @@ pub(super) async fn verify(
         "-" => identity_from_stdin()?,
         text => choose(text, &home.list().await?).map_err(wrong_name)?.0.clone(),
     };
-    let there = home.access.key_now(&identity).await?;
-    let mark = there.is_some() && args.all_regions && !args.read_only;
+    let known = home.access.key_now(&identity).await?;
+    let mark = known.is_some() && args.all_regions && !args.read_only;
     if mark {
         home.access.mark_key(&identity, now).await?;
     }
@@ -102,16 +103,16 @@ pub(super) async fn verify(
     let wanted = mark.then_some(now);
     let looks = regions(&args, &home, config, shared).await?;
     let looks =
-        looks.iter().map(|(region, access)| look(region, access, &identity, there.as_ref(), wanted, began));
+        looks.iter().map(|(region, access)| look(region, access, &identity, known.as_ref(), wanted, began));
     let sights: Vec<Sight> = join_all(looks).await.into_iter().collect::<anyhow::Result<_>>()?;
     print(&sights, shared)?;
-    match there {
-        None => bail!("this API key is not known at home; `ipgeo keys list` shows those that are"),
+    match known {
+        None => bail!("this API key is unknown at home\nhelp: `ipgeo keys list` shows the known ones"),
         Some(_) => Ok(()),
     }
 }
 
-/// Reads one region until it shows the mark, or once when there is none to wait for.
+/// Reads one region until it shows the mark, or once if no mark is awaited.
 async fn look(
     region: &RegionName,
     access: &AccessTable,
@@ -162,7 +163,7 @@ fn sight(
 }
 
 fn print(sights: &[Sight], shared: &Shared) -> anyhow::Result<()> {
-    let text = output::rows(shared.format(), &COLUMNS, sights, |sight| {
+    let text = output::format_rows(shared.format(), &COLUMNS, sights, |sight| {
         vec![
             sight.region.to_string(),
             sight.known.to_owned(),
@@ -173,14 +174,15 @@ fn print(sights: &[Sight], shared: &Shared) -> anyhow::Result<()> {
             grouped(sight.published),
         ]
     })?;
-    output::data(&text)?;
+    output::print_data(&text)?;
     if shared.format() == Format::Table {
         let known = sights.iter().filter(|sight| sight.known == "yes").count();
         let slowest = sights.iter().filter_map(|sight| sight.propagation_ms).max();
-        let took = slowest.map(|ms| format!("; a change at home is everywhere after {} ms", grouped(ms)));
+        let took =
+            slowest.map(|ms| format!("; a change at home reaches all regions within {} ms", grouped(ms)));
         let took =
             took.filter(|_| sights.iter().all(|sight| sight.propagation_ms.is_some())).unwrap_or_default();
-        output::say(&format!("known in {known} of {} regions{took}", sights.len()));
+        output::print_note(&format!("known in {known} of {} regions{took}", sights.len()));
     }
     Ok(())
 }

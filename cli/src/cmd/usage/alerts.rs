@@ -8,19 +8,23 @@ use ipgeo_runtime::usage::AlertMessage;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::cli::Shared;
-use crate::cmd::numbers::month;
-use crate::cmd::{Target, load_config};
+use crate::args::Shared;
+use crate::cmd::support::numbers::month;
+use crate::cmd::support::{Target, load_config};
 use crate::keys::KeyStore as _;
 use crate::ui::output::{self, Column, Format, grouped};
 
 /// Flags of `ipgeo usage alerts`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Each threshold of [alerts] in regions.toml is told once for an API key and period. It is recorded before it is sent:
-one that stands here unsent was lost between the two, or nobody is named to be told.")]
-pub struct AlertsArgs {
-    /// A month, such as 2026-11; else this one
+#[command(after_long_help = "\
+Each threshold of [alerts] in regions.toml is sent once for an API key and period. It is recorded
+before it is sent: an unsent one was interrupted, or [alerts] has no recipient.
+
+Examples:
+  ipgeo usage alerts --dev
+  ipgeo usage alerts --month 2026-11 --json")]
+pub(crate) struct AlertsArgs {
+    /// Month: 2026-11 [default: this month]
     #[arg(long, value_name = "MONTH", value_parser = month)]
     month: Option<Month>,
     #[command(flatten)]
@@ -53,7 +57,7 @@ const COLUMNS: [Column; 8] = [
 pub(super) async fn run(args: AlertsArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
-    let recorded = home.ledger.alerts(args.month.unwrap_or(Month::of(now))).await?;
+    let recorded = home.ledger.alerts(args.month.unwrap_or(Month::from_time(now))).await?;
     let keys: HashMap<_, _> = home.list().await?.into_iter().collect();
     let rows: Vec<AlertRow> = recorded
         .into_iter()
@@ -73,10 +77,10 @@ pub(super) async fn run(args: AlertsArgs, shared: &Shared, now: Timestamp) -> an
         .collect();
     if rows.is_empty() && shared.format() == Format::Table {
         let thresholds = &config.alerts.thresholds;
-        output::say(&format!("no API key has reached a threshold ({thresholds} %) in this month"));
+        output::print_note(&format!("no API key reached an alert threshold ({thresholds} %) this month"));
         return Ok(());
     }
-    let text = output::rows(shared.format(), &COLUMNS, &rows, |row| {
+    let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row| {
         vec![
             row.period.clone(),
             format!("{} %", row.percent),
@@ -88,5 +92,5 @@ pub(super) async fn run(args: AlertsArgs, shared: &Shared, now: Timestamp) -> an
             row.sent.clone().unwrap_or_else(|| "no".to_owned()),
         ]
     })?;
-    Ok(output::data(&text)?)
+    Ok(output::print_data(&text)?)
 }

@@ -3,26 +3,27 @@
 use clap::Args;
 use ipgeo_contract::Month;
 
-use super::report::Kind;
-use crate::cli::Shared;
-use crate::cmd::numbers::month;
-use crate::cmd::{Target, load_config};
+use super::selection::Kind;
+use crate::args::Shared;
+use crate::cmd::support::numbers::month;
+use crate::cmd::support::{Target, load_config};
 use crate::ui::output::{self, Format};
 use crate::usage::report::export_rows;
 
 /// Flags of `ipgeo usage export`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-One row for each count: identity, month, part, name, count. Parts are `calls` (of the month), `day`, `region` and
-`verdict`. As CSV unless -o says jsonl or json.
+#[command(after_long_help = "\
+Prints a row for each count: identity, month, part, name, count. Parts are `calls` (of the month), `day`,
+`region` and `verdict`. Prints CSV, or JSON with -o json or -o jsonl.
+
 Examples:
   ipgeo usage export --month 2026-11 > 2026-11.csv
   ipgeo usage export -o jsonl | gzip > ledger.jsonl.gz")]
-pub struct ExportArgs {
-    /// Only a month, such as 2026-11; else all that the ledger holds
+pub(crate) struct ExportArgs {
+    /// Only this month: 2026-11 [default: all months]
     #[arg(long, value_name = "MONTH", value_parser = month)]
     month: Option<Month>,
-    /// Only identities of a kind
+    /// Only identities of this kind
     #[arg(long, value_enum, value_name = "KIND")]
     kind: Option<Kind>,
     #[command(flatten)]
@@ -38,13 +39,13 @@ pub(super) async fn run(args: ExportArgs, shared: &Shared) -> anyhow::Result<()>
         None => home.ledger.everything_and_unreadable().await?,
     };
     for row in unreadable {
-        output::say(&format!("skipped: ledger row `{}` can't be read", row.escape_debug()));
+        output::print_note(&format!("skipped: ledger row `{}` is unreadable", row.escape_debug()));
     }
     items.retain(|item| kind.is_none_or(|kind| item.identity.kind() == kind));
     items.sort_by(|a, b| (a.month, &a.identity).cmp(&(b.month, &b.identity)));
     if items.is_empty() {
-        output::say("no calls counted yet");
+        output::print_note("no calls counted yet");
     }
     let format = if shared.format() == Format::Table { Format::Csv } else { shared.format() };
-    Ok(output::data(&output::rows(format, &[], &export_rows(&items), |_| Vec::new())?)?)
+    Ok(output::print_data(&output::format_rows(format, &[], &export_rows(&items), |_| Vec::new())?)?)
 }

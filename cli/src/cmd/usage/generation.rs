@@ -1,7 +1,6 @@
-//! `ipgeo usage diff`, `adopt` and `discard`: a generation beside the ledger.
+//! `ipgeo usage diff`, `adopt` and `discard`: a shadow ledger beside the ledger.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
@@ -10,30 +9,32 @@ use ipgeo_runtime::dynamo::LedgerTable;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::replay::Work;
+use super::recount::{Work, generation_table};
+use crate::args::Shared;
 use crate::aws::Home;
-use crate::cli::Shared;
-use crate::cmd::cloud_args::confirm;
-use crate::cmd::{Target, load_config};
+use crate::cmd::support::{Target, confirm, load_config};
 use crate::keys::KeyStore as _;
+use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Format, grouped};
 use crate::usage::recount::{self, Adopted, Ahead, Generation, compared, differences};
 use crate::usage::report::name_of;
 
-/// Looks at a new table until it can be used, and the pause between two.
-const ACTIVE_LOOKS: u32 = 120;
-const ACTIVE_PAUSE: Duration = Duration::from_secs(1);
-/// Rounds of catching up and taking over, before busy items are left for another day.
+/// Rounds of catching up and replacing, before busy items are skipped.
 const ADOPT_ROUNDS: usize = 3;
 
 /// Flags of `ipgeo usage diff`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-A generation that was filled since a time is compared by the days that it has whole; one that was restored by
-everything. `ahead` says who has counted more of the stream: such a difference may be time alone.")]
-pub struct DiffArgs {
-    /// The generation
-    #[arg(value_name = "GENERATION")]
+#[command(after_long_help = "\
+A shadow ledger that `usage replay` filled from a time on is compared by complete days; a restored one
+is compared completely. `ahead` shows which ledger has counted more of the stream: such a difference may
+only be due to timing.
+
+Examples:
+  ipgeo usage diff check
+  ipgeo usage diff restored --json")]
+pub(crate) struct DiffArgs {
+    /// Name of the shadow ledger
+    #[arg(value_name = "NAME")]
     generation: Generation,
     #[command(flatten)]
     target: Target,
@@ -41,14 +42,19 @@ pub struct DiffArgs {
 
 /// Flags of `ipgeo usage adopt`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Counts what came since into the generation, then puts its items in the place of the ledger's: each whole, with its
-place in the stream, and only if the generation has counted all of it that the ledger has and the ledger's item has
-not changed meanwhile. So the counter may go on, no event is lost or counted twice, and it may be stopped and run
-again. What is left is told. Nothing is taken of a month that a generation has not whole.")]
-pub struct AdoptArgs {
-    /// The generation
-    #[arg(value_name = "GENERATION")]
+#[command(after_long_help = "\
+First counts newer events into the shadow ledger, then replaces items of the ledger: each completely,
+with its stream position, and only if the shadow ledger has counted everything that the ledger has and
+the ledger's item has not changed meanwhile. So the counter may keep running, no event is lost or counted
+twice, and the command can be stopped and repeated. Items that could not be replaced are reported. Months
+that the shadow ledger only has in part are skipped.
+
+Examples:
+  ipgeo usage adopt restored
+  ipgeo usage adopt check --dev --yes")]
+pub(crate) struct AdoptArgs {
+    /// Name of the shadow ledger
+    #[arg(value_name = "NAME")]
     generation: Generation,
     /// Skip the confirmation prompt
     #[arg(short, long)]
@@ -59,10 +65,14 @@ pub struct AdoptArgs {
 
 /// Flags of `ipgeo usage discard`.
 #[derive(Debug, Args)]
-#[command(after_help = "The ledger itself is not touched.")]
-pub struct DiscardArgs {
-    /// The generation
-    #[arg(value_name = "GENERATION")]
+#[command(after_long_help = "\
+The ledger itself is not changed.
+
+Examples:
+  ipgeo usage discard check")]
+pub(crate) struct DiscardArgs {
+    /// Name of the shadow ledger
+    #[arg(value_name = "NAME")]
     generation: Generation,
     #[command(flatten)]
     target: Target,
@@ -71,29 +81,15 @@ pub struct DiscardArgs {
     yes: bool,
 }
 
-pub(super) fn generation_table(home: &Home, generation: &Generation) -> LedgerTable {
-    home.ledger.beside(generation.table(home.ledger.name()))
-}
-
 async fn existing(home: &Home, generation: &Generation) -> anyhow::Result<LedgerTable> {
     let table = generation_table(home, generation);
     if table.is_active().await? == Some(true) {
         return Ok(table);
     }
     bail!(
-        "there is no generation `{generation}`, for there is no table {}; `ipgeo usage replay --into` makes generations",
+        "no shadow ledger `{generation}`: table {} does not exist\nhelp: create it with `ipgeo usage replay --into`, or restore a backup",
         table.name()
     )
-}
-
-pub(super) async fn wait_until_active(table: &LedgerTable) -> anyhow::Result<()> {
-    for _look in 0..ACTIVE_LOOKS {
-        if table.is_active().await? == Some(true) {
-            return Ok(());
-        }
-        tokio::time::sleep(ACTIVE_PAUSE).await;
-    }
-    bail!("table {} is not ready after two minutes; run the same again later", table.name())
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -129,7 +125,7 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
     let compared = compared(&ours, &theirs, since);
     if let (0, Some(since)) = (compared, since) {
         bail!(
-            "nothing to compare: generation `{}` counts since {}, and no day is whole since then",
+            "nothing to compare: shadow ledger `{}` has no complete day since {}",
             args.generation,
             output::instant(since)
         );
@@ -150,12 +146,12 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
             }
         })
         .collect();
-    let of = since.map_or_else(
+    let basis = since.map_or_else(
         || "everything".to_owned(),
-        |since| format!("whole days and months since {}", output::instant(since)),
+        |since| format!("complete days and months since {}", output::instant(since)),
     );
     if shared.format() == Format::Table && rows.is_empty() {
-        output::say(&format!("no count differs; compared by {of}: {} counts", grouped(compared)));
+        output::print_note(&format!("no differences; compared {}: {basis}", counted(compared, "count")));
         return Ok(());
     }
     let ahead = |ahead: Ahead| match ahead {
@@ -164,7 +160,7 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
         Ahead::Generation => "generation",
         Ahead::Both => "both",
     };
-    let text = output::rows(shared.format(), &COLUMNS, &rows, |row| {
+    let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row| {
         vec![
             row.kind.to_owned(),
             row.name.clone(),
@@ -176,8 +172,8 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
             ahead(row.ahead).to_owned(),
         ]
     })?;
-    output::data(&text)?;
-    output::say(&format!("{} counts differ; compared by {of}", grouped(rows.len() as u64)));
+    output::print_data(&text)?;
+    output::print_note(&format!("{}; compared: {basis}", counted(rows.len(), "difference")));
     Ok(())
 }
 
@@ -187,7 +183,7 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
     let table = existing(&home, &args.generation).await?;
     let generation = &args.generation;
     let what = format!(
-        "this replaces the ledger's counts with those of generation `{generation}` (see `ipgeo usage diff {generation}`)"
+        "this replaces the ledger's counts with those of shadow ledger `{generation}` (see `ipgeo usage diff {generation}`)"
     );
     confirm(&what, args.yes)?;
     let (mut taken, mut last) = (0, Adopted::default());
@@ -202,18 +198,16 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
     }
     let done = Adopted { taken, ..last };
     let columns = ["taken", "same", "ahead", "partial"].map(Column::number);
-    let text = output::rows(shared.format(), &columns, &[done], |done| {
+    let text = output::format_rows(shared.format(), &columns, &[done], |done| {
         [done.taken, done.same, done.ahead, done.partial].map(grouped).to_vec()
     })?;
-    output::data(&text)?;
+    output::print_data(&text)?;
     if done.ahead > 0 {
-        output::say(
-            "the ledger was written to meanwhile: run the same again for the items that it is ahead of",
-        );
+        output::print_note("the ledger changed meanwhile: run the command again for the items under `ahead`");
     }
     if done.partial > 0 {
-        output::say(
-            "items of a month that the generation has not whole were left; restore a backup as a generation for those",
+        output::print_note(
+            "items of months that the shadow ledger only has in part were skipped; restore a backup as a shadow ledger for those",
         );
     }
     Ok(())
@@ -233,7 +227,7 @@ pub(super) async fn discard(args: DiscardArgs, shared: &Shared) -> anyhow::Resul
     confirm(&format!("this permanently deletes the table {}", table.name()), args.yes)?;
     table.delete().await?;
     let deleted = Discarded { generation: args.generation.to_string(), table: table.name().to_owned() };
-    output::data(&output::one(shared.format(), &deleted, String::new)?)?;
-    output::say(&format!("deleted {}", deleted.table));
+    output::print_data(&output::format_value(shared.format(), &deleted, String::new)?)?;
+    output::print_note(&format!("deleted {}", deleted.table));
     Ok(())
 }

@@ -9,14 +9,14 @@ use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{days, read};
-use crate::cli::Shared;
-use crate::cmd::{Target, load_config};
+use super::selection::{days, read};
+use crate::args::Shared;
+use crate::cmd::support::{Target, load_config};
 use crate::config::{Config, PLACES};
-use crate::cost::{Counted, Model, Prices, so_far};
+use crate::cost::{MonthToDate, Prices, TrafficModel, month_to_date};
 use crate::ui::output;
-use crate::usage::report::{By, Row, lags, report, top};
-use crate::usage::report_page::{Bill, KeyCalls, PageFacts, RegionCalls, headroom, page};
+use crate::usage::report::{GroupBy, ReportRow, lags, report, top};
+use crate::usage::report_page::{CostSoFar, KeyCalls, PageFacts, RegionCalls, headroom, page};
 
 /// API keys that the page shows.
 const KEYS_SHOWN: usize = 12;
@@ -42,8 +42,8 @@ pub(super) async fn write_page(
         service: config.service.full_name(),
         month: months.first().map(Month::to_string).unwrap_or_default(),
         made: now,
-        days: every_day(months[0], &by(By::Day), now),
-        regions: every_region(&config, by(By::Region)),
+        days: every_day(months[0], &by(GroupBy::Day), now),
+        regions: every_region(&config, by(GroupBy::Region)),
         keys: top(&items, &keys, IdentityKind::Key, KEYS_SHOWN, span)
             .into_iter()
             .map(|row| KeyCalls {
@@ -53,46 +53,46 @@ pub(super) async fn write_page(
                 calls: row.calls.unwrap_or(0),
             })
             .collect(),
-        verdicts: by(By::Verdict).into_iter().map(|row| (row.part, row.requests.unwrap_or(0))).collect(),
+        verdicts: by(GroupBy::Verdict).into_iter().map(|row| (row.part, row.requests.unwrap_or(0))).collect(),
         headroom: headroom(&items, &keys, now, KEYS_SHOWN),
         thresholds: config.alerts.thresholds.percents().to_vec(),
         lag: if is_over { Vec::new() } else { lags(&home.ledger.newest().await?, &regions, now) },
         bill: if is_over && once.is_empty() { None } else { Some(bill(&config, months[0], &once, now)?) },
     };
     crate::fs::write_page(file, &page(&facts)?).with_context(|| format!("write {}", file.display()))?;
-    output::say(&format!("wrote {}", file.display()));
+    output::print_note(&format!("wrote {}", file.display()));
     Ok(())
 }
 
 /// What a month has cost until now, by the calls that were counted in it.
-fn bill(config: &Config, month: Month, once: &[LedgerItem], now: Timestamp) -> anyhow::Result<Bill> {
+fn bill(config: &Config, month: Month, once: &[LedgerItem], now: Timestamp) -> anyhow::Result<CostSoFar> {
     let keyed = || once.iter().filter(|item| item.identity.kind() == IdentityKind::Key);
     let (begin, end) = (month.begin(), month.end());
     let passed = now.duration_since(begin).as_secs_f64() / end.duration_since(begin).as_secs_f64();
-    let counted = Counted {
+    let counted = MonthToDate {
         calls: once.iter().map(|item| item.charged).fold(0, u64::saturating_add),
         keyed: keyed().map(|item| item.charged).fold(0, u64::saturating_add),
         keys: u32::try_from(keyed().count()).unwrap_or(u32::MAX),
         part: passed.clamp(0.0, 1.0),
     };
     let prices = Prices::committed()?;
-    let bill = so_far(config, counted, &prices).context("reckon the bill")?;
+    let bill = month_to_date(config, counted, &prices).context("estimate the bill")?;
     let estimated = if bill.is_exact() { String::new() } else { format!("; {}", prices.estimate) };
     let basis = format!(
         "the counted calls at prices of {}, answers of {} bytes{estimated}",
         prices.date,
-        Model::of_calls(1.0).answer_bytes
+        TrafficModel::typical(1.0).answer_bytes
     );
-    Ok(Bill { so_far_usd: bill.total(), basis })
+    Ok(CostSoFar { so_far_usd: bill.total(), basis })
 }
 
 /// Every day of a month until now, those without a call too.
-fn every_day(month: Month, rows: &[Row], now: Timestamp) -> Vec<(String, u64)> {
+fn every_day(month: Month, rows: &[ReportRow], now: Timestamp) -> Vec<(String, u64)> {
     let today = TimeZone::UTC.to_datetime(now).date();
     let calls: BTreeMap<&str, u64> =
         rows.iter().map(|row| (row.part.as_str(), row.calls.unwrap_or(0))).collect();
     let days = month.first().series(jiff::Span::new().days(1));
-    days.take_while(|day| Month::of_date(*day) == month && *day <= today)
+    days.take_while(|day| Month::from_date(*day) == month && *day <= today)
         .map(|day| {
             let day = day.to_string();
             let n = calls.get(day.as_str()).copied().unwrap_or(0);
@@ -102,9 +102,12 @@ fn every_day(month: Month, rows: &[Row], now: Timestamp) -> Vec<(String, u64)> {
 }
 
 /// Every region of the file, those without a call too, and those that are no more.
-fn every_region(config: &Config, rows: Vec<Row>) -> Vec<RegionCalls> {
-    let silent = config.regions.iter().map(|region| region.name.to_string());
-    let silent: Vec<String> = silent.filter(|name| rows.iter().all(|row| row.part != *name)).collect();
+fn every_region(config: &Config, rows: Vec<ReportRow>) -> Vec<RegionCalls> {
+    let silent = config.regions.iter().map(|region| region.name.clone());
+    let silent: Vec<String> = silent
+        .filter(|name| rows.iter().all(|row| row.part != **name))
+        .map(|name| name.to_string())
+        .collect();
     let counted = rows.into_iter().map(|row| (row.part, row.calls.unwrap_or(0)));
     counted
         .chain(silent.into_iter().map(|name| (name, 0)))
@@ -126,7 +129,7 @@ mod tests {
 
     #[test]
     fn days_without_a_call_are_days_too() {
-        let row = |part: &str, calls| Row {
+        let row = |part: &str, calls| ReportRow {
             by: "day",
             kind: "",
             name: String::new(),

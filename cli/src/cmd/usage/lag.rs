@@ -3,29 +3,24 @@
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::cli::Shared;
-use crate::cmd::{Target, load_config};
+use crate::args::Shared;
+use crate::cmd::support::{Target, load_config};
+use crate::ui::format::duration_ms;
 use crate::ui::output::{self, Column, Format};
 use crate::usage::report::{LagRow, lags};
 
 /// Flags of `ipgeo usage lag`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-`behind` is from a region's newest counted call until now: it grows while a region is quiet too. `took` is from
-that call until it was counted: the lag of log pipe, stream and counter as it was measured last.")]
-pub struct LagArgs {
+#[command(after_long_help = "\
+`behind` is the time since a region's newest counted call; it also grows while a region has no calls.
+`took` is the time from that call until it was counted: the latest lag of log pipe, stream and counter.
+
+Examples:
+  ipgeo usage lag --dev
+  ipgeo usage lag --json")]
+pub(crate) struct LagArgs {
     #[command(flatten)]
     target: Target,
-}
-
-/// Seconds as people say them: `2.4 s`, `3 m 5 s`, `4 h 12 m`.
-pub(super) fn spoken(ms: i64) -> String {
-    let seconds = ms / 1_000;
-    match seconds {
-        ..60 => format!("{}.{} s", seconds, (ms % 1_000).abs() / 100),
-        60..3_600 => format!("{} m {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} m", seconds / 3_600, seconds % 3_600 / 60),
-    }
 }
 
 const COLUMNS: [Column; 4] = [
@@ -40,35 +35,20 @@ pub(super) async fn run(args: LagArgs, shared: &Shared, now: Timestamp) -> anyho
     let home = args.target.home(shared, &config).await?;
     let regions: Vec<_> = config.regions.iter().map(|region| region.name.clone()).collect();
     let rows = lags(&home.ledger.newest().await?, &regions, now);
-    let told = |ms: Option<i64>| ms.map_or_else(|| "never".to_owned(), spoken);
-    let text = output::rows(shared.format(), &COLUMNS, &rows, |row: &LagRow| {
+    let text_of = |ms: Option<i64>| ms.map_or_else(|| "never".to_owned(), duration_ms);
+    let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row: &LagRow| {
         let newest = row.newest.as_deref().and_then(|text| text.parse().ok());
         let newest = newest.map_or_else(|| "none".to_owned(), output::instant);
-        vec![row.region.to_string(), newest, told(row.behind_ms), told(row.took_ms)]
+        vec![row.region.to_string(), newest, text_of(row.behind_ms), text_of(row.took_ms)]
     })?;
-    output::data(&text)?;
+    output::print_data(&text)?;
     if shared.format() == Format::Table
         && let Some(slowest) = rows.iter().filter_map(|row| row.took_ms).max()
     {
-        output::say(&format!("the newest counted calls took up to {} to be counted", spoken(slowest)));
+        output::print_note(&format!(
+            "the newest counted calls took up to {} to be counted",
+            duration_ms(slowest)
+        ));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lags_as_people_say_them() {
-        for (ms, text) in [
-            (0, "0.0 s"),
-            (2_449, "2.4 s"),
-            (59_999, "59.9 s"),
-            (185_000, "3 m 5 s"),
-            (15_120_000, "4 h 12 m"),
-        ] {
-            assert_eq!(spoken(ms), text);
-        }
-    }
 }

@@ -8,32 +8,35 @@ use clap::Args;
 use ipgeo_runtime::dynamo::RecoveringLedger;
 use jiff::Timestamp;
 
+use super::recount::progress;
+use crate::args::Shared;
 use crate::aws::{FailureBucket, Home};
-use crate::cli::Shared;
-use crate::cmd::{Target, load_config};
+use crate::cmd::support::{Target, load_config};
 use crate::config::Config;
+use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Format, UsageError, grouped};
 use crate::usage::recount::{self, Recovered};
 use crate::usage::stream::{FailedBatches, FailedFolder};
 use crate::world::WorldFile;
 
 /// Records between two progress lines.
-const TELL_EVERY: u64 = 5_000;
+const REPORT_EVERY: u64 = 5_000;
 /// Folder beside the copy of the stream that `ipgeo dev` keeps.
 const DEV_FOLDER: &str = "failures";
 
 /// Flags of `ipgeo usage recover`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Lambda retries a batch until its records are 23 hours old, then moves it to the failure bucket.
 This command counts the events in the bucket that were not counted before. Each event is added
 once: running it again, even after an interruption, counts nothing twice. The counter may keep
 running. Usage that crosses a step of its limit is published.
 `ipgeo dev` never gives up a batch; with --dev, this reads `stores/failures` in the state folder.
+
 Examples:
   ipgeo usage recover --dry-run
   ipgeo usage recover --delete")]
-pub struct RecoverArgs {
+pub(crate) struct RecoverArgs {
     /// Preview what would be added
     #[arg(long)]
     dry_run: bool,
@@ -52,7 +55,7 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
     let home = args.target.home(shared, &config).await?;
     let folder = match (&args.folder, args.target.dev) {
         (Some(folder), _) if !folder.is_dir() => {
-            return Err(UsageError::of(format!("--folder: there is no folder {}", folder.display())).into());
+            return Err(UsageError::new(format!("--folder: there is no folder {}", folder.display())).into());
         }
         (Some(folder), _) => Some(folder.clone()),
         (None, true) => {
@@ -65,7 +68,7 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
     let done = match folder {
         Some(folder) => recover(&args, &FailedFolder::at(folder), &home, &config, now).await?,
         None => {
-            let bucket = FailureBucket::of_account(&config, args.target.profile.as_deref()).await?;
+            let bucket = FailureBucket::of_account(&config, args.target.profile.name()).await?;
             recover(&args, &bucket, &home, &config, now).await?
         }
     };
@@ -79,18 +82,17 @@ async fn recover<B: FailedBatches>(
     config: &Config,
     now: Timestamp,
 ) -> anyhow::Result<Recovered> {
-    let told = AtomicU64::new(0);
-    let tell = |done: &Recovered| {
-        let thousands = done.records / TELL_EVERY;
-        if told.swap(thousands, Ordering::Relaxed) < thousands {
-            let (read, added) = (grouped(done.records), grouped(done.added));
-            output::say(&format!("{read} records read, {added} charges added"));
+    let reported = AtomicU64::new(0);
+    let report = |done: &Recovered| {
+        let thousands = done.records / REPORT_EVERY;
+        if reported.swap(thousands, Ordering::Relaxed) < thousands {
+            output::print_note(&progress(done.records, done.added));
         }
     };
     let ledger = RecoveringLedger::new(home.ledger.clone(), now, args.dry_run);
     let publish = (!args.dry_run).then(|| home.access.clone());
     let thresholds = config.alerts.thresholds.clone();
-    Ok(recount::recover(batches, ledger, publish, thresholds, now, args.delete, &tell).await?)
+    Ok(recount::recover(batches, ledger, publish, thresholds, now, args.delete, &report).await?)
 }
 
 const COLUMNS: [Column; 6] = [
@@ -103,33 +105,33 @@ const COLUMNS: [Column; 6] = [
 ];
 
 fn print(args: &RecoverArgs, done: &Recovered, shared: &Shared) -> anyhow::Result<()> {
-    let text = output::rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
+    let text = output::format_rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
         [done.objects, done.records, done.events, done.added, done.known, done.removed].map(grouped).to_vec()
     })?;
-    output::data(&text)?;
+    output::print_data(&text)?;
     if shared.format() == Format::Table {
         let added = if args.dry_run { "would be added" } else { "added" };
-        output::say(&format!(
-            "{} charges {added}, {} already counted",
-            grouped(done.added),
+        output::print_note(&format!(
+            "{} {added}, {} already counted",
+            counted(done.added, "charge"),
             grouped(done.known)
         ));
     }
     if done.unreadable > 0 {
-        output::say(&format!("{} objects, records or lines can't be read", grouped(done.unreadable)));
+        output::print_note(&format!("unreadable objects, records or lines: {}", grouped(done.unreadable)));
     }
     for name in &done.unreadable_objects {
-        output::say(&format!("{name}: not a failed batch written by Lambda"));
+        output::print_note(&format!("{name}: not a failed batch written by Lambda"));
     }
     if done.undecided_records > 0 {
-        output::say(&format!(
-            "{} records were passed by an older version of the counter: events that it may have counted were not added",
+        output::print_note(&format!(
+            "records skipped by an older version of the counter: {}; events that it may have counted were not added",
             grouped(done.undecided_records)
         ));
     }
     if !done.alerts.is_empty() {
-        output::say(&format!(
-            "{} new alerts were recorded but not sent; list them with `ipgeo usage alerts`",
+        output::print_note(&format!(
+            "new alerts recorded but not sent: {}; `ipgeo usage alerts` lists them",
             grouped(done.alerts.len() as u64)
         ));
     }

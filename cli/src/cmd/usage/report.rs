@@ -2,46 +2,47 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use ipgeo_contract::{IdentityKind, Month};
 use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 
 use super::html::write_page;
-use super::{days, read};
-use crate::cli::Shared;
-use crate::cmd::numbers::{month, rows};
-use crate::cmd::{Target, load_config};
+use super::selection::{Kind, days, read};
+use crate::args::Shared;
+use crate::cmd::support::numbers::{month, rows};
+use crate::cmd::support::{Target, load_config};
 use crate::keys::{Grace, parse_grace};
-use crate::ui::output::{self, Column, Format, Forms, UsageError, grouped};
-use crate::usage::report::{By, Row, report, top};
+use crate::ui::format::counted;
+use crate::ui::output::{self, Column, Format, Formats, UsageError, grouped};
+use crate::usage::report::{GroupBy, ReportRow, report, top};
 
 /// Flags of `ipgeo usage report`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   ipgeo usage report --dev
   ipgeo usage report --by key,day --since 7d
   ipgeo usage report --by key,day,region,verdict --json
   ipgeo usage report --by verdict --month 2026-11 -o csv
-  ipgeo usage report --dev --html usage.html    one page for a browser, with charts")]
-pub struct ReportArgs {
-    /// What to report by; with key, the others are told for each API key. Else: a summary by each
+  ipgeo usage report --dev --html usage.html    a page with charts")]
+pub(crate) struct ReportArgs {
+    /// Break down by these; with `key`, for each API key [default: a summary of each]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
-    by: Vec<By>,
-    /// A month, such as 2026-11; else this one
+    by: Vec<GroupBy>,
+    /// Month: 2026-11 [default: this month]
     #[arg(long, value_name = "MONTH", conflicts_with = "since", value_parser = month)]
     month: Option<Month>,
-    /// From so long ago until now: 7d
+    /// Start this long ago: 7d
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     since: Option<Grace>,
-    /// Only identities of a kind
+    /// Only identities of this kind
     #[arg(long, value_enum, value_name = "KIND")]
     kind: Option<Kind>,
-    /// Only API keys of an owner
+    /// Only API keys of this owner
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
-    /// Write one page with charts and tables to FILE; it needs no network
+    /// Write a self-contained page with charts and tables
     #[arg(long, value_name = "FILE", conflicts_with_all = ["by", "since", "kind", "owner"])]
     html: Option<PathBuf>,
     #[command(flatten)]
@@ -50,72 +51,56 @@ pub struct ReportArgs {
 
 impl ReportArgs {
     /// With `--html` the page is written to a file and nothing is printed.
-    pub(crate) fn forms(&self) -> Forms {
-        if self.html.is_some() { Forms::TEXT } else { Forms::ALL }
+    pub(crate) fn forms(&self) -> Formats {
+        if self.html.is_some() { Formats::TEXT } else { Formats::ALL }
     }
 }
 
 /// Flags of `ipgeo usage top`.
 #[derive(Debug, Args)]
-pub struct TopArgs {
-    /// The kind of identity
+#[command(after_long_help = "\
+Examples:
+  ipgeo usage top --dev
+  ipgeo usage top --by site -n 20 --month 2026-11")]
+pub(crate) struct TopArgs {
+    /// Kind of identity
     #[arg(long, value_enum, default_value_t = Kind::Key, value_name = "KIND")]
     by: Kind,
-    /// How many
+    /// Number of rows
     #[arg(short = 'n', long, default_value = "10", value_name = "N", value_parser = rows)]
     count: u32,
-    /// A month, such as 2026-11; else this one
+    /// Month: 2026-11 [default: this month]
     #[arg(long, value_name = "MONTH", value_parser = month)]
     month: Option<Month>,
     #[command(flatten)]
     target: Target,
 }
 
-/// A kind of identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
-    /// API keys
-    Key,
-    /// Sites of anonymous callers
-    Site,
-    /// Addresses of anonymous callers, by day
-    Addr,
-}
-
-impl From<Kind> for IdentityKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Key => Self::Key,
-            Kind::Site => Self::Site,
-            Kind::Addr => Self::Address,
-        }
-    }
-}
-
 /// One table of a report: for each identity or for all, by one part or by none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Section {
     by_identity: bool,
-    part: Option<By>,
+    part: Option<GroupBy>,
 }
 
 /// The tables that a list of parts asks for. The ledger holds days, regions and verdicts each by itself, so
 /// each is a table of its own. Sums by region and verdict are of whole months: `days_only` leaves them
 /// out of a summary, and is refused where they were asked for.
-fn sections(by: &[By], days_only: bool) -> anyhow::Result<Vec<Section>> {
-    let monthly = |part: &By| matches!(part, By::Region | By::Verdict);
+fn sections(by: &[GroupBy], days_only: bool) -> anyhow::Result<Vec<Section>> {
+    let monthly = |part: &GroupBy| matches!(part, GroupBy::Region | GroupBy::Verdict);
     if by.is_empty() {
-        let parts =
-            [By::Day, By::Region, By::Verdict].into_iter().filter(|part| !(days_only && monthly(part)));
+        let parts = [GroupBy::Day, GroupBy::Region, GroupBy::Verdict]
+            .into_iter()
+            .filter(|part| !(days_only && monthly(part)));
         let summary = parts.map(|part| Section { by_identity: false, part: Some(part) });
         return Ok(std::iter::once(Section { by_identity: true, part: None }).chain(summary).collect());
     }
     if days_only && by.iter().any(monthly) {
-        let why = "the ledger holds regions and verdicts by whole months: use --month with them";
+        let why = "--since: the ledger counts regions and verdicts by whole months; use --month with them";
         return Err(UsageError(why.to_owned()).into());
     }
-    let by_identity = by.contains(&By::Key);
-    let mut parts: Vec<By> = by.iter().copied().filter(|part| *part != By::Key).collect();
+    let by_identity = by.contains(&GroupBy::Key);
+    let mut parts: Vec<GroupBy> = by.iter().copied().filter(|part| *part != GroupBy::Key).collect();
     parts.dedup();
     if parts.is_empty() {
         return Ok(vec![Section { by_identity, part: None }]);
@@ -125,9 +110,7 @@ fn sections(by: &[By], days_only: bool) -> anyhow::Result<Vec<Section>> {
 
 pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
     if args.owner.is_some() && args.kind.is_some_and(|kind| kind != Kind::Key) {
-        return Err(
-            UsageError("only API keys have an owner: leave --kind out with --owner".to_owned()).into()
-        );
+        return Err(UsageError("only API keys have an owner: use --owner without --kind".to_owned()).into());
     }
     if let Some(file) = &args.html {
         return write_page(file, args.month, &args.target, shared, now).await;
@@ -139,7 +122,9 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
     let (mut items, keys) = read(&home, &months, args.kind.map(Into::into)).await?;
     if let Some(owner) = &args.owner {
         if keys.values().all(|record| record.owner != *owner) {
-            output::say(&format!("no API key has the owner `{owner}`; `ipgeo keys list` shows the owners"));
+            output::print_note(&format!(
+                "no API key has the owner `{owner}`; `ipgeo keys list` shows the owners"
+            ));
         }
         items.retain(|item| keys.get(&item.identity).is_some_and(|record| record.owner == *owner));
     }
@@ -148,7 +133,7 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
         Some(_) => items.clone(),
         None => items.iter().filter(|item| item.identity.kind() != IdentityKind::Site).cloned().collect(),
     };
-    let tables: Vec<(Section, Vec<Row>)> = sections
+    let tables: Vec<(Section, Vec<ReportRow>)> = sections
         .into_iter()
         .map(|section| {
             let items = if section.by_identity { &items } else { &once };
@@ -156,30 +141,30 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
         })
         .collect();
     if tables.iter().all(|(_, rows)| rows.is_empty()) && shared.format() == Format::Table {
-        output::say(&format!("no call was counted, {} to {}, UTC", span.from, span.to));
+        output::print_note(&format!("no calls counted from {} to {}, UTC", span.from, span.to));
         return Ok(());
     }
     print(&tables, shared)?;
     if shared.format() == Format::Table {
         let rows = report(&once, &keys, false, None, span);
         let calls = rows.iter().filter_map(|row| row.calls).fold(0, u64::saturating_add);
-        output::say(&format!("{} calls in all, {} to {}, UTC", grouped(calls), span.from, span.to));
+        output::print_note(&format!("{} from {} to {}, UTC", counted(calls, "call"), span.from, span.to));
     }
     Ok(())
 }
 
-/// Tables one below the other for people; for programs all rows together.
-fn print(tables: &[(Section, Vec<Row>)], shared: &Shared) -> anyhow::Result<()> {
+/// Tables one below the other as text; all rows together for programs.
+fn print(tables: &[(Section, Vec<ReportRow>)], shared: &Shared) -> anyhow::Result<()> {
     if shared.format() != Format::Table {
-        let rows: Vec<Row> = tables.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
-        return Ok(output::data(&output::rows(shared.format(), &[], &rows, |_| Vec::new())?)?);
+        let rows: Vec<ReportRow> = tables.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
+        return Ok(output::print_data(&output::format_rows(shared.format(), &[], &rows, |_| Vec::new())?)?);
     }
     let texts: Vec<String> =
         tables.iter().map(|(section, rows)| table(*section, rows)).collect::<anyhow::Result<_>>()?;
-    Ok(output::data(&texts.join("\n\n"))?)
+    Ok(output::print_data(&texts.join("\n\n"))?)
 }
 
-fn table(section: Section, rows: &[Row]) -> anyhow::Result<String> {
+fn table(section: Section, rows: &[ReportRow]) -> anyhow::Result<String> {
     let mut columns = Vec::new();
     if section.by_identity {
         columns.extend([
@@ -190,8 +175,8 @@ fn table(section: Section, rows: &[Row]) -> anyhow::Result<String> {
         ]);
     }
     columns.extend(section.part.map(|part| Column::text(part.word())));
-    columns.push(Column::number(if section.part == Some(By::Verdict) { "requests" } else { "calls" }));
-    output::rows(Format::Table, &columns, rows, |row| {
+    columns.push(Column::number(if section.part == Some(GroupBy::Verdict) { "requests" } else { "calls" }));
+    output::format_rows(Format::Table, &columns, rows, |row| {
         let mut cells = Vec::new();
         if section.by_identity {
             cells.extend([row.kind.to_owned(), row.name.clone(), row.owner.clone(), row.tier.clone()]);
@@ -218,20 +203,20 @@ mod tests {
 
     #[test]
     fn what_the_ledger_can_tell() {
-        let told = |by: &[By], days_only| {
+        let split = |by: &[GroupBy], days_only| {
             let found = sections(by, days_only).ok()?;
             Some(found.into_iter().map(|section| (section.by_identity, section.part)).collect::<Vec<_>>())
         };
-        let (day, region, verdict) = (Some(By::Day), Some(By::Region), Some(By::Verdict));
+        let (day, region, verdict) = (Some(GroupBy::Day), Some(GroupBy::Region), Some(GroupBy::Verdict));
         assert_eq!(
-            told(&[], false),
+            split(&[], false),
             Some(vec![(true, None), (false, day), (false, region), (false, verdict)])
         );
-        assert_eq!(told(&[], true), Some(vec![(true, None), (false, day)]));
-        assert_eq!(told(&[By::Key], true), Some(vec![(true, None)]));
-        assert_eq!(told(&[By::Day], true), Some(vec![(false, day)]));
-        let all = [By::Key, By::Day, By::Region, By::Verdict];
-        assert_eq!(told(&all, false), Some(vec![(true, day), (true, region), (true, verdict)]));
-        assert_eq!(told(&[By::Region], true), None);
+        assert_eq!(split(&[], true), Some(vec![(true, None), (false, day)]));
+        assert_eq!(split(&[GroupBy::Key], true), Some(vec![(true, None)]));
+        assert_eq!(split(&[GroupBy::Day], true), Some(vec![(false, day)]));
+        let all = [GroupBy::Key, GroupBy::Day, GroupBy::Region, GroupBy::Verdict];
+        assert_eq!(split(&all, false), Some(vec![(true, day), (true, region), (true, verdict)]));
+        assert_eq!(split(&[GroupBy::Region], true), None);
     }
 }

@@ -15,7 +15,7 @@ use crate::config::{self, ANONYMOUS};
 const TRIES: usize = 5;
 
 /// A user who can be prompted.
-pub trait Ask {
+pub(crate) trait Ask {
     /// Asks a question; an empty answer selects the default. `None`: end of input.
     fn ask(&mut self, question: &str, default: &str) -> io::Result<Option<String>>;
     /// Prints a line.
@@ -24,30 +24,26 @@ pub trait Ask {
 
 /// The values given by flags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
+pub(crate) struct Known {
     /// The service's name.
     pub name: Option<String>,
-    /// The environment.
     pub environment: Option<String>,
     /// The home region.
     pub home: Option<String>,
     /// Regions, or patterns of them.
     pub regions: Option<Vec<String>>,
-    /// The domain.
     pub domain: Option<String>,
     /// Its hosted zone.
     pub hosted_zone: Option<String>,
     /// The limit of callers without an API key.
     pub anonymous: Option<String>,
-    /// Tiers.
     pub tiers: Option<Vec<(String, String)>>,
-    /// The geo data.
     pub data: Option<Data>,
 }
 
 /// Why the interview failed.
 #[derive(Debug, thiserror::Error)]
-pub enum InterviewError {
+pub(crate) enum InterviewError {
     /// A flag or an answer is invalid.
     #[error("{0}")]
     Wrong(String),
@@ -255,7 +251,7 @@ fn faults_of_flags(known: &Known) -> Vec<String> {
 
 /// Takes answers from flags and prompts for the rest; without a prompt, uses defaults. All invalid flags are reported
 /// together, before the first question.
-pub fn interview(known: Known, ask: Option<&mut dyn Ask>) -> Result<Answers, InterviewError> {
+pub(crate) fn interview(known: Known, ask: Option<&mut dyn Ask>) -> Result<Answers, InterviewError> {
     let wrong = faults_of_flags(&known);
     if !wrong.is_empty() {
         return Err(InterviewError::Wrong(wrong.join("\n")));
@@ -406,9 +402,9 @@ mod tests {
                 "tiers.Big Co: expected 1 to 32 of",
             ),
         ];
-        for (known, says) in table {
-            let error = interview(known.clone(), None).expect_err(says).to_string();
-            assert!(error.contains(says), "{known:?}: {error}");
+        for (known, part) in table {
+            let error = interview(known.clone(), None).expect_err(part).to_string();
+            assert!(error.contains(part), "{known:?}: {error}");
         }
     }
 
@@ -426,8 +422,8 @@ mod tests {
             data: None,
         };
         let mut silent = Script::default();
-        let told = interview(known, Some(&mut silent)).expect_err("faults").to_string();
-        insta::assert_snapshot!(told);
+        let errors = interview(known, Some(&mut silent)).expect_err("faults").to_string();
+        insta::assert_snapshot!(errors);
         assert!(silent.printed.is_empty(), "{:?}", silent.printed);
         let twice = Known {
             tiers: Some(vec![("a".into(), "5/day".into()), ("a".into(), "6/day".into())]),
@@ -439,11 +435,11 @@ mod tests {
             tiers: Some(vec![("foo".into(), String::new()), ("anonymous".into(), "5/day".into())]),
             ..Known::default()
         };
-        let told = interview(nameless, None).expect_err("faults").to_string();
+        let errors = interview(nameless, None).expect_err("faults").to_string();
         for fault in
             ["--tier foo: a tier is NAME=LIMIT", "--tier anonymous: use --anonymous", "service.name: "]
         {
-            assert!(told.contains(fault), "{told}");
+            assert!(errors.contains(fault), "{errors}");
         }
     }
 
@@ -464,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_answer_is_asked_again_and_end_of_input_fails() {
+    fn an_invalid_answer_is_prompted_again_and_end_of_input_fails() {
         let mut script = Script {
             answers: vec!["Bad Name", "geo", "", "eu-*,us-east-1", "", "api.a.test", "", "", "geolite"],
             printed: Vec::new(),

@@ -4,5 +4,5 @@
 mod interview;
 mod render;
 
-pub use interview::{Ask, InterviewError, Known, interview};
-pub use render::{Answers, Data, SCHEMA, render};
+pub(crate) use interview::{Ask, InterviewError, Known, interview};
+pub(crate) use render::{Data, SCHEMA, render};

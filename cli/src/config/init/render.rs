@@ -6,7 +6,7 @@ use crate::config::schema::field;
 
 /// The content of a first file. Texts are as typed; the parser checks them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answers {
+pub(crate) struct Answers {
     /// Prefix of resource names.
     pub name: String,
     /// Separates services in one account.
@@ -21,13 +21,12 @@ pub struct Answers {
     pub anonymous: String,
     /// Tiers of API keys: name and limit.
     pub tiers: Vec<(String, String)>,
-    /// The geo data.
     pub data: Data,
 }
 
 /// Geo data to choose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Data {
+pub(crate) enum Data {
     /// DB-IP City Lite: free, requires attribution (CC BY 4.0)
     Dbip,
     /// A MaxMind `GeoLite` City file that you download with your account
@@ -37,10 +36,10 @@ pub enum Data {
 }
 
 /// Path of the schema for editors, relative to `regions.toml`; `ipgeo init` writes it.
-pub const SCHEMA: &str = "docs/regions.schema.json";
+pub(crate) const SCHEMA: &str = "docs/regions.schema.json";
 
 /// The text of `regions.toml`. Answers are quoted, so none of them can be read as anything else.
-pub fn render(answers: &Answers) -> String {
+pub(crate) fn render(answers: &Answers) -> String {
     let mut out = format!(
         "#:schema {SCHEMA}\n# `ipgeo dev` runs this service locally. `ipgeo schema` prints the JSON Schema of all fields.\n"
     );

@@ -1,3 +1,4 @@
+use ipgeo_contract::RegionName;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard};
 
@@ -56,9 +57,9 @@ impl State {
 impl Writes {
     /// Items reported so far.
     pub(crate) fn so_far(&self) -> Vec<String> {
-        let ids = |heard| match heard {
-            Heard::Wrote(_, ids) => ids,
-            Heard::Stop => Vec::new(),
+        let ids = |event| match event {
+            FeedEvent::Wrote(_, ids) => ids,
+            FeedEvent::Stop => Vec::new(),
         };
         self.0.try_iter().flat_map(ids).collect()
     }

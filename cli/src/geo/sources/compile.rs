@@ -1,5 +1,6 @@
 //! Compiles the fetched sources, or the sample, into a database file. The compiler itself is `ipgeo-geo`.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -7,14 +8,14 @@ use ipgeo_geo::compile::{self, BuildError, BuildPhase, BuildProgress, DataDescri
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::out::spares_sources;
+use super::out::refuse_source_overwrite;
 use super::{FetchError, made_at};
 use crate::config::Config;
-use crate::fs::{folder_of, temporary};
+use crate::fs::write_streamed;
 use crate::geo::licence;
 
-/// Compiles sources into the database `out`. The same sources give the same bytes: the result bears the date of the newest
-/// source, and the time only if no source has a date. Data whose licence does not allow serving it is not compiled.
+/// Compiles sources into the database `out`. The same sources give the same bytes: the result has the date of the newest
+/// source, or of `now` if none has a date. Data whose licence forbids serving it is not compiled.
 pub fn compile(
     config: &Config,
     files: &[PathBuf],
@@ -22,7 +23,7 @@ pub fn compile(
     now: Timestamp,
     progress: &dyn BuildProgress,
 ) -> Result<(), FetchError> {
-    spares_sources(out, files)?;
+    refuse_source_overwrite(out, files)?;
     let sources: Vec<Source> =
         files.iter().map(|file| Source::open(file)).collect::<Result<_, BuildError>>()?;
     let made = files.iter().filter_map(|file| made_at(file)).max().unwrap_or(now);
@@ -34,13 +35,13 @@ pub fn compile(
         attribution_link: config.geo.attribution_link.clone(),
         build_epoch: u64::try_from(made.as_second()).unwrap_or(0),
     };
-    let copy = licence::Copy {
+    let data = licence::LicensedData {
         name: &description.name,
         licence: &description.licence,
         attribution: &description.attribution,
         date: &description.date,
     };
-    licence::may_serve(copy, TimeZone::UTC.to_datetime(now).date())?;
+    licence::may_serve(data, TimeZone::UTC.to_datetime(now).date())?;
     let compiled = compile::build(&sources, &description, progress)?;
     progress.begin(BuildPhase::Write, 1);
     write_database(out, |file| compiled.write(file))?;
@@ -49,29 +50,16 @@ pub fn compile(
 }
 
 /// Compiles the sample database into the file `out`.
-pub fn write_sample(out: &Path) -> Result<(), FetchError> {
+pub(crate) fn write_sample(out: &Path) -> Result<(), FetchError> {
     let bytes = compile::sample()?;
     write_database(out, |file| file.write_all(&bytes))
 }
 
-/// Writes a temporary file and renames it once it is complete, so that a failed build leaves the old file.
 fn write_database(
     out: &Path,
-    write: impl FnOnce(&mut BufWriter<&mut std::fs::File>) -> io::Result<()>,
+    write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
 ) -> Result<(), FetchError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| FetchError::Write { path, source }
-    };
-    let folder = folder_of(out);
-    std::fs::create_dir_all(folder).map_err(failed(folder))?;
-    let mut file = temporary(folder).map_err(failed(folder))?;
-    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file_mut());
-    write(&mut writer).and_then(|()| writer.flush()).map_err(failed(out))?;
-    drop(writer);
-    file.as_file().sync_all().map_err(failed(out))?;
-    file.persist(out).map_err(|error| failed(out)(error.error))?;
-    Ok(())
+    write_streamed(out, write).map_err(|source| FetchError::Write { path: out.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -79,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_is_replaced_as_a_whole_or_not_at_all() {
+    fn a_database_is_replaced_atomically() {
         let folder = tempfile::tempdir().expect("a folder");
         let out = folder.path().join("geo/ipgeo.mmdb");
         write_sample(&out).expect("written");

@@ -1,4 +1,4 @@
-//! Copies of before: kept for a way back, and removed when their licence lets nobody keep them.
+//! Previous copies of databases: stored for a rollback, deleted once their licence's retention period has ended.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,31 +8,30 @@ use jiff::civil::Date;
 use super::date_of;
 use crate::geo::licence::Terms;
 
-/// What a copy of before is called.
-pub fn previous_of(file: &Path) -> PathBuf {
+/// The path of a file's previous copy.
+pub(crate) fn previous_path(file: &Path) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".previous");
     file.with_file_name(name)
 }
 
-/// Keeps a file as its previous copy, in place of the one before; the file itself stays where it is.
-pub fn keep_previous(file: &Path) -> io::Result<()> {
-    let previous = previous_of(file);
+/// Stores a file as its previous copy, replacing the last one; the file itself stays.
+pub(crate) fn keep_previous(file: &Path) -> io::Result<()> {
+    let previous = previous_path(file);
     let _removed_or_none = std::fs::remove_file(&previous);
-    // A hard link: whoever replaces the file by a rename takes the first name only.
+    // A hard link: a rename over the file replaces only the original name.
     std::fs::hard_link(file, previous)
 }
 
-/// Removes the previous copies below a state folder whose time is over; returns them. One without a date is
-/// removed too: nobody can say that it may be kept.
-pub fn purge(state: &Path, terms: Terms, today: Date) -> io::Result<Vec<PathBuf>> {
-    if terms.keep_days.is_none() {
+/// Deletes the previous copies below a state folder whose retention period has ended, or that have no date; returns them.
+pub(crate) fn purge(state: &Path, terms: Terms, today: Date) -> io::Result<Vec<PathBuf>> {
+    if terms.retention_days.is_none() {
         return Ok(Vec::new());
     }
     let mut removed = Vec::new();
     for file in previous_below(&state.join("geo"))? {
-        let over = date_of(&file).and_then(|date| terms.last_day(date)).is_none_or(|last| today > last);
-        if over {
+        let expired = date_of(&file).and_then(|date| terms.last_day(date)).is_none_or(|last| today > last);
+        if expired {
             std::fs::remove_file(&file)?;
             removed.push(file);
         }
@@ -67,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_previous_copies_whose_time_is_over_go() {
+    fn only_expired_previous_copies_are_deleted() {
         let state = tempfile::tempdir().expect("a folder");
         let folder = state.path().join("geo/sources/city");
         std::fs::create_dir_all(&folder).expect("a folder");
@@ -88,11 +87,11 @@ mod tests {
         let names = |removed: Vec<PathBuf>| -> Vec<String> {
             removed.iter().map(|p| p.file_name().expect("a name").to_string_lossy().into_owned()).collect()
         };
-        let free = purge(state.path(), Terms::of("CC BY 4.0", ""), today).expect("looked");
+        let free = purge(state.path(), Terms::new("CC BY 4.0", ""), today).expect("looked");
         assert!(free.is_empty());
-        let removed = purge(state.path(), Terms::of("GeoLite", ""), today).expect("looked");
+        let removed = purge(state.path(), Terms::new("GeoLite", ""), today).expect("looked");
         assert_eq!(names(removed), ["broken.mmdb.previous", "old.mmdb.previous"]);
         assert!(folder.join("old.mmdb").is_file() && folder.join("new.mmdb.previous").is_file());
-        assert_eq!(previous_of(Path::new("a/ipgeo.mmdb")), Path::new("a/ipgeo.mmdb.previous"));
+        assert_eq!(previous_path(Path::new("a/ipgeo.mmdb")), Path::new("a/ipgeo.mmdb.previous"));
     }
 }

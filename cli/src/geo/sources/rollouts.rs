@@ -1,5 +1,5 @@
-//! Databases that regions were given, the newest last, so that there is a way back. It is kept in the state
-//! folder; the files themselves are the zips of `artifacts`.
+//! The history of databases rolled out to regions, for rollbacks. It is in the state folder; the databases themselves are
+//! the zips of `artifacts`.
 
 use std::path::{Path, PathBuf};
 
@@ -10,44 +10,41 @@ use super::lock::LockedDatabase;
 use crate::fs::{Replace, write_private};
 
 const SCHEMA: u32 = 1;
-/// Databases that are remembered.
+/// Length of the history.
 const ROLLOUTS_MAX: usize = 12;
 
-/// A database that regions were given.
+/// A database that was rolled out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rollout {
+pub(crate) struct Rollout {
     /// When it began.
     pub at: Timestamp,
-    /// SHA-256 of the zip, by which stacks name it.
+    /// SHA-256 of the zip, its name in stacks.
     pub digest: String,
-    /// What the layer says of it.
+    /// The layer's description.
     pub description: String,
-    /// The database in it.
     pub database: LockedDatabase,
 }
 
-/// All that are remembered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rollouts {
+pub(crate) struct Rollouts {
     schema: u32,
     /// The newest last; each zip once.
     pub rollouts: Vec<Rollout>,
 }
 
 impl Rollouts {
-    /// Where they are remembered, below the state folder.
-    pub fn path(state: &Path) -> PathBuf {
+    pub(crate) fn path(state: &Path) -> PathBuf {
         state.join("geo").join("rollouts.json")
     }
 
-    /// What is remembered; nothing, when the file is not there or not ours.
-    pub fn read(state: &Path) -> Self {
+    /// Reads the history; a missing or invalid file counts as empty.
+    pub(crate) fn read(state: &Path) -> Self {
         let bytes = std::fs::read(Self::path(state)).unwrap_or_default();
         serde_json::from_slice(&bytes).ok().filter(|known: &Self| known.schema == SCHEMA).unwrap_or_default()
     }
 
-    /// Remembers one more.
-    pub fn add(&mut self, rollout: Rollout, state: &Path) -> std::io::Result<()> {
+    /// Appends a rollout and writes the file.
+    pub(crate) fn add(&mut self, rollout: Rollout, state: &Path) -> std::io::Result<()> {
         self.schema = SCHEMA;
         self.rollouts.retain(|known| known.digest != rollout.digest);
         self.rollouts.push(rollout);
@@ -56,8 +53,8 @@ impl Rollouts {
         write_private(&Self::path(state), &serde_json::to_vec_pretty(self)?, Replace::Yes)
     }
 
-    /// The newest that is none of these: what was there before them.
-    pub fn before(&self, served: &[&str]) -> Option<&Rollout> {
+    /// The newest rollout that is not served.
+    pub(crate) fn before(&self, served: &[&str]) -> Option<&Rollout> {
         self.rollouts.iter().rev().find(|known| !served.contains(&known.digest.as_str()))
     }
 }
@@ -80,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_is_the_newest_that_is_not_served() {
+    fn a_rollback_takes_the_newest_that_is_not_served() {
         let state = tempfile::tempdir().expect("a folder");
         let mut known = Rollouts::read(state.path());
         assert_eq!(known.before(&["a"]), None);

@@ -1,4 +1,4 @@
-//! Sources at an address: this month's, or, early in a month, the last one's.
+//! Sources at a URL: this month's file, or last month's if that is not published yet.
 
 use std::error::Error;
 use std::path::Path;
@@ -27,8 +27,8 @@ pub struct Web {
     pub answer: Duration,
     /// Timeout for the next data.
     pub idle: Duration,
-    /// Timeout for the whole file, against servers that send a byte now and then.
-    pub whole: Duration,
+    /// Timeout for the complete file, against servers that send a byte now and then.
+    pub total: Duration,
     /// Whether HTTP to this machine is allowed: for tests, whose servers have no certificate. No flag or file sets this.
     pub loopback_http: bool,
 }
@@ -39,14 +39,13 @@ impl Default for Web {
             connect: Duration::from_secs(30),
             answer: Duration::from_secs(30),
             idle: Duration::from_mins(1),
-            whole: Duration::from_hours(6),
+            total: Duration::from_hours(6),
             loopback_http: false,
         }
     }
 }
 
-/// The address of a month.
-fn of_month(pattern: &str, month: Month) -> String {
+fn monthly_url(pattern: &str, month: Month) -> String {
     let text = month.to_string();
     pattern.replace("{YYYY}", &text[..4]).replace("{MM}", &text[5..])
 }
@@ -66,16 +65,16 @@ pub(super) fn shown(url: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
-/// The addresses to try, the newest first.
-fn addresses(pattern: &str, now: Timestamp) -> Vec<String> {
-    let this = Month::of(now);
-    let last = this.first().checked_sub(1.day()).map_or(this, Month::of_date);
-    let mut addresses = vec![of_month(pattern, this), of_month(pattern, last)];
-    addresses.dedup();
-    addresses
+/// The URLs to try, newest first.
+fn urls(pattern: &str, now: Timestamp) -> Vec<String> {
+    let this = Month::from_time(now);
+    let last = this.first().checked_sub(1.day()).map_or(this, Month::from_date);
+    let mut urls = vec![monthly_url(pattern, this), monthly_url(pattern, last)];
+    urls.dedup();
+    urls
 }
 
-/// Downloads the newest that is there; a `.gz` is unpacked on the way.
+/// Downloads the newest available file; a `.gz` is unpacked.
 pub(super) fn download(
     pattern: &str,
     folder: &Path,
@@ -91,11 +90,11 @@ pub(super) fn download(
         .timeout_connect(Some(web.connect))
         .timeout_recv_response(Some(web.answer))
         .timeout_per_read(Some(web.idle))
-        .timeout_recv_body(Some(web.whole))
+        .timeout_recv_body(Some(web.total))
         .build()
         .into();
     let mut failure = None;
-    for url in addresses(pattern, now) {
+    for url in urls(pattern, now) {
         match get(&agent, &url, folder, web) {
             Ok(file) => return Ok(file),
             // Report the newest URL, which an operator would expect.
@@ -173,16 +172,16 @@ fn get(agent: &ureq::Agent, url: &str, folder: &Path, web: Web) -> Result<NamedT
     let reader = body.into_with_config().limit(super::BYTES_MAX).reader();
     let packed =
         Path::new(&shown(url)).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-    let told = |error: std::io::Error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+    let describe = |error: std::io::Error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(inner) => reason(inner),
         None => error.to_string(),
     };
     let file = if packed { received(GzDecoder::new(reader), folder) } else { received(reader, folder) };
-    let file = file.map_err(told)?;
+    let file = file.map_err(describe)?;
     let got = file.as_file().metadata()?.len();
     match length {
         Some(length) if !packed && got != length => {
-            Err(format!("it was cut: {got} of {length} bytes came").into())
+            Err(format!("truncated: {got} of {length} bytes received").into())
         }
         _ => Ok(file),
     }
@@ -193,16 +192,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_month_comes_before_the_last() {
+    fn this_month_is_tried_before_last_month() {
         let now = "2026-01-02T00:00:00Z".parse().expect("a timestamp");
         let pattern = "http://a.test/city-{YYYY}-{MM}.mmdb.gz";
         let expected = ["http://a.test/city-2026-01.mmdb.gz", "http://a.test/city-2025-12.mmdb.gz"];
-        assert_eq!(addresses(pattern, now), expected);
-        assert_eq!(addresses("http://a.test/city.mmdb", now), ["http://a.test/city.mmdb"]);
+        assert_eq!(urls(pattern, now), expected);
+        assert_eq!(urls("http://a.test/city.mmdb", now), ["http://a.test/city.mmdb"]);
     }
 
     #[test]
-    fn no_secret_of_an_address_is_shown() {
+    fn no_secret_of_a_url_is_shown() {
         for (url, expected) in [
             ("https://a.test/city.mmdb", "https://a.test/city.mmdb"),
             ("https://user:KEY@a.test:8443/c.mmdb?key=KEY#key=KEY", "https://a.test:8443/c.mmdb"),
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn redirects_lead_where_browsers_would_go_and_only_with_tls() {
+    fn redirects_resolve_like_browsers_and_require_tls() {
         let from = "https://user:KEY@a.test/data/city.mmdb?key=KEY";
         for (location, expected) in [
             ("https://b.test/x", "https://b.test/x"),

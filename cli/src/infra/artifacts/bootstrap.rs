@@ -1,5 +1,5 @@
-//! Where the function's program comes from: `--artifact`, a source tree, or the bootstrap that a release archive
-//! puts beside `ipgeo`; and which release a program is of. Pure.
+//! Where the function's program comes from: `--artifact`, a source tree, or the bootstrap in the release archive of
+//! `ipgeo`. Also checks a program's release. Pure.
 
 use std::path::{Path, PathBuf};
 
@@ -8,48 +8,45 @@ use ipgeo_contract::RELEASE_MARK;
 use super::elf::position_of;
 use crate::config::Architecture;
 
-/// Bytes that a version may have, so that nothing is read far past a broken mark.
+/// Maximum length of a version: limits the search after a broken mark.
 const VERSION_BYTES_MAX: usize = 64;
 
-/// Where a program comes from, the first that there is.
+/// Where a program comes from, in order of preference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// A file that the operator named.
+    /// A file given with `--artifact`.
     Given(PathBuf),
     /// Built from the source tree in this folder.
     Built(PathBuf),
-    /// A file that came with the installed `ipgeo`.
+    /// A file installed with `ipgeo`.
     Shipped(PathBuf),
 }
 
-/// There is no program for a processor.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no bootstrap for {architecture}: ipgeo's sources are not here to build it from, and {searched}\n\
+    "no bootstrap for {architecture}: there is no source tree of ipgeo to build it from, and {searched}\n\
      help: install `ipgeo` together with the bootstraps in its release archive, pass --artifact FILE, or run ipgeo in a \
      clone of its repository"
 )]
-pub struct NoBootstrap {
+pub(crate) struct NoBootstrap {
     architecture: &'static str,
-    /// Where it was looked for.
     searched: String,
 }
 
-/// A program of another release.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{path} is {found}, and this is ipgeo {}\n\
+    "cannot use {path}: it is {found}, but this is ipgeo {}\n\
      help: install `ipgeo` and its bootstraps from one release archive, or pass --artifact FILE to use it anyway",
     env!("CARGO_PKG_VERSION")
 )]
-pub struct OtherRelease {
+pub(crate) struct OtherRelease {
     path: PathBuf,
     found: String,
 }
 
 impl Origin {
-    /// The origin of the program for a processor: `given` before `project` before what came with `executable`, whose
-    /// symbolic links are resolved already.
+    /// Finds the program for an architecture: `given`, then `project`, then a file near `executable`, whose symbolic links
+    /// must be resolved.
     pub(super) fn find(
         given: Option<&Path>,
         project: Option<&Path>,
@@ -79,14 +76,14 @@ impl Origin {
     }
 }
 
-/// The folders where a bootstrap may stand: the program's own, and those of packages that keep `bin/` for programs.
+/// The folders to search for bootstraps: the program's own, and those of packages that reserve `bin/` for programs.
 fn shipped_folders(executable: &Path) -> Vec<PathBuf> {
     let Some(folder) = executable.parent() else { return Vec::new() };
     let below_prefix = |name: &str| folder.parent().map(|prefix| prefix.join(name).join("ipgeo"));
     [Some(folder.to_owned()), below_prefix("lib"), below_prefix("share")].into_iter().flatten().collect()
 }
 
-/// Whether a program is of this release of `ipgeo`: both must agree on tables, variables and usage lines.
+/// Checks that a program is of this release of `ipgeo`: both must agree on tables, variables and usage lines.
 pub(super) fn check_release(path: &Path, program: &[u8]) -> Result<(), OtherRelease> {
     let own = release_of(RELEASE_MARK.as_bytes());
     let found = release_of(program);
@@ -111,10 +108,19 @@ fn release_of(program: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
 
+    /// `--artifact`, the source tree, this program and the files that exist; the origin, or a part of the error.
+    type Case = (
+        Option<&'static str>,
+        Option<&'static str>,
+        Option<&'static str>,
+        &'static [&'static str],
+        Result<Origin, &'static str>,
+    );
+
     #[test]
-    fn a_named_file_comes_before_a_source_tree_and_that_before_a_shipped_program() {
+    fn a_given_file_is_preferred_to_a_source_tree_and_that_to_a_shipped_program() {
         let program = Some("/opt/bin/ipgeo");
-        let table: [(Option<&str>, Option<&str>, Option<&str>, &[&str], Result<Origin, &str>); 8] = [
+        let table: [Case; 8] = [
             (Some("x"), Some("/src"), program, &["/opt/bin/bootstrap-arm64"], Ok(Origin::Given("x".into()))),
             (None, Some("/src"), program, &["/opt/bin/bootstrap-arm64"], Ok(Origin::Built("/src".into()))),
             (
@@ -138,14 +144,14 @@ mod tests {
                 &["/opt/share/ipgeo/bootstrap-arm64"],
                 Ok(Origin::Shipped("/opt/share/ipgeo/bootstrap-arm64".into())),
             ),
-            // Another processor's, or the bare name that a build leaves in its target folder.
+            // Another architecture, or the plain name from a build's target folder.
             (
                 None,
                 None,
                 program,
                 &["/opt/bin/bootstrap-x86_64", "/opt/bin/bootstrap"],
                 Err(
-                    "no bootstrap for arm64: ipgeo's sources are not here to build it from, and none of these folders has a \
+                    "no bootstrap for arm64: there is no source tree of ipgeo to build it from, and none of these folders has a \
                      file `bootstrap-arm64`: /opt/bin, /opt/lib/ipgeo, /opt/share/ipgeo\nhelp: ",
                 ),
             ),
@@ -165,15 +171,18 @@ mod tests {
     }
 
     #[test]
-    fn a_program_of_another_release_is_refused_by_its_mark() {
+    fn a_program_of_another_release_is_rejected() {
         let own = format!("\x7fELF\0\0{RELEASE_MARK}\0");
         let table = [
             (own.as_str(), None),
             (RELEASE_MARK, None),
-            ("\0<ipgeo bootstrap 0.0.9>\0", Some("f is the bootstrap of ipgeo 0.0.9, and this is ipgeo ")),
-            ("\0<ipgeo bootstrap 0.0", Some("f is not a bootstrap of any release, ")),
-            ("\0<ipgeo bootstrap", Some("f is not a bootstrap of any release, ")),
-            ("\x7fELF", Some("f is not a bootstrap of any release, ")),
+            (
+                "\0<ipgeo bootstrap 0.0.9>\0",
+                Some("cannot use f: it is the bootstrap of ipgeo 0.0.9, but this is ipgeo "),
+            ),
+            ("\0<ipgeo bootstrap 0.0", Some("cannot use f: it is not a bootstrap of any release, ")),
+            ("\0<ipgeo bootstrap", Some("cannot use f: it is not a bootstrap of any release, ")),
+            ("\x7fELF", Some("cannot use f: it is not a bootstrap of any release, ")),
         ];
         for (program, expected) in table {
             let checked = check_release(Path::new("f"), program.as_bytes());

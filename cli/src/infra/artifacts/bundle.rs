@@ -1,73 +1,57 @@
-//! Zips that are the same to the byte whenever their content is: sorted, with fixed times and modes.
+//! Reproducible zips: entries are sorted, with fixed times and modes.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// Bytes that are copied at a time.
-const CHUNK_BYTES: usize = 1 << 16;
+use crate::fs::hash_file;
+use crate::fs::{Replace, persist};
 
 /// A file of a zip.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Its name in the zip.
+pub(crate) struct Entry {
     pub name: &'static str,
-    /// Its content.
     pub content: Content,
-    /// Whether it is a program.
     pub executable: bool,
 }
 
-/// Where a file's content is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// In a file of this machine.
+pub(crate) enum Content {
     File(PathBuf),
-    /// Here.
     Text(String),
 }
 
-/// Why there is no zip.
 #[derive(Debug, thiserror::Error)]
-pub enum BundleError {
-    /// A file can't be read or written.
-    #[error("{path} can't be read or written")]
+pub(crate) enum BundleError {
+    #[error("cannot read or write {path}")]
     File {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// The zip can't be made.
-    #[error("zip {path}")]
+    #[error("cannot create a zip in {path}")]
     Zip {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: zip::result::ZipError,
     },
 }
 
 impl Entry {
-    /// A file of this machine.
-    pub fn file(name: &'static str, path: &Path, executable: bool) -> Self {
+    pub(crate) fn file(name: &'static str, path: &Path, executable: bool) -> Self {
         Self { name, content: Content::File(path.to_owned()), executable }
     }
 
-    /// A text.
-    pub fn text(name: &'static str, text: String) -> Self {
+    pub(crate) fn text(name: &'static str, text: String) -> Self {
         Self { name, content: Content::Text(text), executable: false }
     }
 }
 
-/// Zips `entries` into `folder`, as `<digest>.zip`; returns the digest and the file. Whole or not at all.
-pub fn bundle(mut entries: Vec<Entry>, folder: &Path) -> Result<(String, PathBuf), BundleError> {
+/// Zips `entries` into `folder`, as `<digest>.zip`; returns the digest and the path. Atomic.
+pub(crate) fn bundle(mut entries: Vec<Entry>, folder: &Path) -> Result<(String, PathBuf), BundleError> {
     entries.sort_by_key(|entry| entry.name);
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -78,7 +62,7 @@ pub fn bundle(mut entries: Vec<Entry>, folder: &Path) -> Result<(String, PathBuf
     write(&entries, file.as_file_mut(), folder)?;
     let digest = digest_of(file.path())?;
     let path = folder.join(format!("{digest}.zip"));
-    file.persist(&path).map_err(|error| BundleError::File { path: path.clone(), source: error.error })?;
+    persist(file, &path, Replace::Yes).map_err(failed(&path))?;
     Ok((digest, path))
 }
 
@@ -86,7 +70,7 @@ fn write(entries: &[Entry], file: &mut File, folder: &Path) -> Result<(), Bundle
     let zipped = |source| BundleError::Zip { path: folder.to_owned(), source };
     let mut zip = ZipWriter::new(io::BufWriter::new(file));
     for entry in entries {
-        // The default time is the format's first, 1980: none of the real ones may get in.
+        // The default time is 1980-01-01: real times would make the zip irreproducible.
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
             .unix_permissions(if entry.executable { 0o755 } else { 0o644 });
@@ -107,17 +91,8 @@ fn write(entries: &[Entry], file: &mut File, folder: &Path) -> Result<(), Bundle
 
 /// SHA-256 of a file, 64 hex digits.
 pub(super) fn digest_of(path: &Path) -> Result<String, BundleError> {
-    let failed = |source| BundleError::File { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(failed)?;
-    let mut hasher = Sha256::new();
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let count = file.read(&mut chunk).map_err(failed)?;
-        if count == 0 {
-            return Ok(hex::encode(hasher.finalize()));
-        }
-        hasher.update(&chunk[..count]);
-    }
+    let hashed = hash_file(path).map_err(|source| BundleError::File { path: path.to_owned(), source });
+    Ok(hex::encode(hashed?.0))
 }
 
 #[cfg(test)]
@@ -125,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_content_gives_the_same_zip_whatever_its_time_and_order() {
+    fn zips_do_not_depend_on_time_or_order() {
         let folder = tempfile::tempdir().expect("a folder");
         let program = folder.path().join("program");
         std::fs::write(&program, "#!/bin/sh\n").expect("a file");
@@ -150,11 +125,11 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_leaves_nothing_behind() {
+    fn a_missing_file_leaves_no_partial_zip() {
         let folder = tempfile::tempdir().expect("a folder");
-        let told =
+        let error =
             bundle(vec![Entry::file("x", Path::new("/nowhere"), false)], folder.path()).expect_err("none");
-        assert_eq!(told.to_string(), "/nowhere can't be read or written");
+        assert_eq!(error.to_string(), "cannot read or write /nowhere");
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! The geo database's zip by itself: made, opened again, and removed when its licence says so.
+//! The geo database's zip alone: created, unpacked for a rollback, and deleted when its licence requires it.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -10,64 +10,58 @@ use zip::ZipArchive;
 use super::index::Index;
 use super::prepare::{DATABASE_NAME, NOTE_NAME, PrepareError, file_of, geo_zip};
 use crate::config::Config;
-use crate::fs::{folder_of, temporary};
+use crate::fs::write_streamed;
 use crate::geo::licence::Terms;
 use crate::infra::plan::ArtifactFile;
 
 /// The zip of a compiled database.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DatabaseArtifact {
-    /// The zip.
+pub(crate) struct DatabaseArtifact {
     pub file: ArtifactFile,
-    /// What its layer says of it.
+    /// The layer's description.
     pub description: String,
 }
 
-/// Zips a compiled database, unless it was zipped before.
-pub fn prepare_database(
+/// Zips a compiled database unless its zip exists.
+pub(crate) fn prepare_database(
     config: &Config,
     state: &Path,
     database: &Path,
-    tell: &dyn Fn(&str),
+    report: &dyn Fn(&str),
 ) -> Result<DatabaseArtifact, PrepareError> {
     let mut index = Index::read(state);
     let folder = Index::folder(state);
-    let geo = geo_zip(config, database, index.geo.take(), &folder, tell)?;
+    let geo = geo_zip(config, database, index.geo.take(), &folder, report)?;
     let made = DatabaseArtifact { file: file_of("geo", &geo, &folder), description: geo.description.clone() };
     index.geo = Some(geo);
     index.write(state)?;
     Ok(made)
 }
 
-/// The zip with this digest, if it is here.
-pub fn database_zip(state: &Path, digest: &str) -> Option<PathBuf> {
+/// The zip with this digest, if it exists on this machine.
+pub(crate) fn database_zip(state: &Path, digest: &str) -> Option<PathBuf> {
     Some(Index::folder(state).join(format!("{digest}.zip"))).filter(|file| file.is_file())
 }
 
-/// Takes the database out of its zip, whole or not at all.
-pub fn unzip_database(zip: &Path, out: &Path) -> io::Result<()> {
+/// Extracts the database from its zip atomically.
+pub(crate) fn unzip_database(zip: &Path, out: &Path) -> io::Result<()> {
     let mut archive = ZipArchive::new(File::open(zip)?).map_err(io::Error::other)?;
     let mut entry = archive.by_name(DATABASE_NAME).map_err(io::Error::other)?;
-    let folder = folder_of(out);
-    std::fs::create_dir_all(folder)?;
-    let mut file = temporary(folder)?;
-    io::copy(&mut entry, file.as_file_mut())?;
-    file.as_file().sync_all()?;
-    file.persist(out).map(drop).map_err(|error| error.error)
+    write_streamed(out, |file| io::copy(&mut entry, file).map(drop))
 }
 
-/// The terms and the date of the data in a zip, by the note in it; none: it is no database's.
+/// The terms and the date in a zip's note; `None`: not a database zip.
 fn note(zip: &Path) -> Option<(Terms, Option<Date>)> {
     let mut archive = ZipArchive::new(File::open(zip).ok()?).ok()?;
     let mut text = String::new();
     archive.by_name(NOTE_NAME).ok()?.take(10_000).read_to_string(&mut text).ok()?;
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-    let terms = Terms::of(field("licence: "), text.lines().next().unwrap_or_default());
+    let terms = Terms::new(field("licence: "), text.lines().next().unwrap_or_default());
     Some((terms, field("date: ").parse().ok()))
 }
 
-/// Removes zips of databases whose licence lets nobody keep them any longer; returns them.
-pub fn purge_artifacts(state: &Path, today: Date) -> io::Result<Vec<PathBuf>> {
+/// Deletes zips of databases whose licence's retention period has ended; returns them.
+pub(crate) fn purge_artifacts(state: &Path, today: Date) -> io::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(Index::folder(state)) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -77,7 +71,7 @@ pub fn purge_artifacts(state: &Path, today: Date) -> io::Result<Vec<PathBuf>> {
     for entry in entries {
         let file = entry?.path();
         let Some((terms, date)) = note(&file) else { continue };
-        if terms.keep_days.is_some()
+        if terms.retention_days.is_some()
             && date.and_then(|date| terms.last_day(date)).is_none_or(|last| today > last)
         {
             std::fs::remove_file(&file)?;
@@ -105,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zip_is_made_opened_and_removed_in_time() {
+    fn zips_are_created_unpacked_and_deleted_when_expired() {
         let state = tempfile::tempdir().expect("a folder");
         let mut config = test_config();
         let out = state.path().join("out.mmdb");

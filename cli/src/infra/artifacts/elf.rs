@@ -1,4 +1,4 @@
-//! What a built program is: its processor, and the glibc that it asks for.
+//! Checks a built program: its architecture and the glibc version that it needs.
 
 use super::toolchain::GLIBC;
 use crate::config::Architecture;
@@ -10,31 +10,20 @@ const MACHINE_AARCH64: u16 = 183;
 
 /// Why a file can't be the function's program.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ElfError {
-    /// Not a program of Linux.
+pub(crate) enum ElfError {
     #[error("it is not a 64-bit Linux program (nor a zip with `bootstrap` in it)")]
     NotElf,
-    /// Another processor.
-    #[error("it is built for {found}, and regions.toml says `architecture = \"{wanted}\"`")]
-    Machine {
-        /// What it is for.
-        found: String,
-        /// What it should be for.
-        wanted: &'static str,
-    },
-    /// A newer glibc than Lambda's.
+    #[error("it is built for {found}, but regions.toml has `architecture = \"{wanted}\"`")]
+    Machine { found: String, wanted: &'static str },
     #[error(
-        "it needs glibc 2.{found}, and Lambda has {major}.{minor}; build it with `cargo zigbuild` \
+        "it needs glibc 2.{found}, but Lambda has {major}.{minor}; build it with `cargo zigbuild` \
          (pip install cargo-zigbuild ziglang)", major = GLIBC.0, minor = GLIBC.1
     )]
-    Glibc {
-        /// The minor version that it needs.
-        found: u32,
-    },
+    Glibc { found: u32 },
 }
 
-/// Whether a program runs in Lambda's `provided.al2023` on a processor.
-pub fn check_bootstrap(program: &[u8], wanted: Architecture) -> Result<(), ElfError> {
+/// Checks that a program runs in Lambda's `provided.al2023` on an architecture.
+pub(crate) fn check_bootstrap(program: &[u8], wanted: Architecture) -> Result<(), ElfError> {
     let header = program.get(..20).filter(|header| header.starts_with(MAGIC) && header[4] == 2);
     let header = header.ok_or(ElfError::NotElf)?;
     let machine = u16::from_le_bytes([header[18], header[19]]);
@@ -71,7 +60,7 @@ fn glibc_minor(program: &[u8]) -> Option<u32> {
     highest
 }
 
-/// Where a text first stands in a program.
+/// The first position of a text in a program.
 pub(super) fn position_of(bytes: &[u8], name: &[u8]) -> Option<usize> {
     let mut from = 0;
     while let Some(at) = bytes[from..].iter().position(|byte| *byte == name[0]) {
@@ -97,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_told_apart() {
+    fn programs_for_other_systems_are_rejected() {
         let table = [
             (program(MACHINE_AARCH64, b"GLIBC_2.17\0GLIBC_2.34\0"), Architecture::Arm64, Ok(())),
             (program(MACHINE_X86_64, b"static"), Architecture::X86_64, Ok(())),

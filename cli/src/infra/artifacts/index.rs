@@ -1,80 +1,69 @@
-//! What was zipped from what, so that nothing is zipped twice and `ipgeo render` knows the names: one small
-//! file in the state folder.
+//! The index of zips and what they were made from, in the state folder: nothing is zipped twice, and `ipgeo render` knows
+//! the names.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::fs::{Replace, write_private};
 use crate::infra::stacks::{ArtifactRef, ArtifactSet};
 
 const SCHEMA: u32 = 1;
 const FILE_NAME: &str = "index.json";
-/// Stands for what is not built yet.
+/// Placeholder for an artifact that is not built yet.
 const UNBUILT: &str = "unbuilt";
 
-/// What was zipped last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Index {
+pub(crate) struct Index {
     schema: u32,
     /// The function's code, by architecture.
     pub code: BTreeMap<String, Built>,
-    /// The geo database.
     pub geo: Option<Built>,
 }
 
 /// A zip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Built {
-    /// SHA-256 of what was zipped.
+pub(crate) struct Built {
+    /// SHA-256 of the input.
     pub input: String,
     /// SHA-256 of the zip.
     pub digest: String,
-    /// Bytes of what was zipped.
     pub unpacked_bytes: u64,
-    /// What it is, for people.
     pub description: String,
 }
 
-/// Why the index can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} can't be written")]
-pub struct IndexError {
+#[error("cannot write {path}")]
+pub(crate) struct IndexError {
     path: PathBuf,
     #[source]
     source: std::io::Error,
 }
 
 impl Index {
-    /// Where artifacts are, below the state folder.
-    pub fn folder(state: &Path) -> PathBuf {
+    pub(crate) fn folder(state: &Path) -> PathBuf {
         state.join("artifacts")
     }
 
-    /// The index of a state folder; a missing or broken one counts as empty: it only saves work.
-    pub fn read(state: &Path) -> Self {
+    /// Reads the index; a missing or invalid one counts as empty, as it only saves work.
+    pub(crate) fn read(state: &Path) -> Self {
         let bytes = std::fs::read(Self::folder(state).join(FILE_NAME)).unwrap_or_default();
         serde_json::from_slice(&bytes).ok().filter(|index: &Self| index.schema == SCHEMA).unwrap_or_default()
     }
 
-    /// Writes the index; whole or not at all.
-    pub fn write(&self, state: &Path) -> Result<(), IndexError> {
-        let folder = Self::folder(state);
-        let path = folder.join(FILE_NAME);
+    /// Writes the index atomically.
+    pub(crate) fn write(&self, state: &Path) -> Result<(), IndexError> {
+        let path = Self::folder(state).join(FILE_NAME);
         let failed = |source| IndexError { path: path.clone(), source };
-        std::fs::create_dir_all(&folder).map_err(failed)?;
         let index = Self { schema: SCHEMA, ..self.clone() };
         let json = serde_json::to_vec_pretty(&index).map_err(|error| failed(error.into()))?;
-        let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(failed)?;
-        file.write_all(&json).map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(())
+        write_private(&path, &json, Replace::Yes).map_err(failed)
     }
 }
 
-/// The artifacts as they were built last, for rendering without building; and whether any is missing.
-pub fn built_set(state: &Path) -> (ArtifactSet, bool) {
+/// The artifacts of the last build, for rendering without building, and whether any is missing.
+pub(crate) fn built_set(state: &Path) -> (ArtifactSet, bool) {
     let index = Index::read(state);
     let digest = |built: Option<&Built>| built.map_or(UNBUILT, |built| built.digest.as_str()).to_owned();
     let code =
@@ -92,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_index_is_read_as_it_was_written_and_a_broken_one_as_empty() {
+    fn a_broken_index_counts_as_empty() {
         let state = tempfile::tempdir().expect("a folder");
         assert!(built_set(state.path()).1);
         let built =

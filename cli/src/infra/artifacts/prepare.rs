@@ -1,5 +1,5 @@
-//! From sources to artifacts: builds the function where that is possible, checks it, zips it and the geo
-//! database, and holds both against Lambda's limit.
+//! Prepares the artifacts: builds the function or takes a built one, checks it, zips it and the geo database, and checks
+//! both against Lambda's size limit.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,101 +16,86 @@ use crate::config::{Architecture, Config};
 use crate::infra::plan::ArtifactFile;
 use crate::infra::stacks::{ArtifactRef, ArtifactSet};
 
-/// What code and layer may have together, unpacked (Lambda quotas: 250 MB).
-pub const UNPACKED_BYTES_MAX: u64 = 250 * 1024 * 1024;
+/// Maximum unpacked size of code and layer together (Lambda quotas: 250 MB).
+pub(crate) const UNPACKED_BYTES_MAX: u64 = 250 * 1024 * 1024;
 /// The database's name in its layer; functions find it below `/opt`.
 pub(super) const DATABASE_NAME: &str = "ipgeo.mmdb";
-/// The name of the note beside it: what it is, under which licence, of which date.
+/// The name of the note in the same zip: name, licence, date and attribution of the data.
 pub(super) const NOTE_NAME: &str = "ipgeo.txt";
 
 /// Where artifacts come from.
 #[derive(Debug, Clone)]
-pub struct Sources<'a> {
-    /// The state folder.
+pub(crate) struct Sources<'a> {
     pub state: &'a Path,
-    /// The function's program or zip, brought by the operator.
+    /// The function's program or zip, from `--artifact`.
     pub artifact: Option<&'a Path>,
     /// The compiled geo database.
     pub database: &'a Path,
-    /// A folder of this project's sources, to build the function from.
+    /// A source tree of ipgeo, to build the function from.
     pub project: Option<PathBuf>,
-    /// This program's file, symbolic links resolved: a release archive puts bootstraps beside it.
+    /// This program's file, symbolic links resolved: a release archive has bootstraps in the same folder.
     pub executable: Option<PathBuf>,
 }
 
 /// Artifacts, ready to be uploaded.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Prepared {
-    /// As stacks name them.
+pub(crate) struct Prepared {
     pub set: ArtifactSet,
-    /// The zips.
     pub files: Vec<ArtifactFile>,
 }
 
-/// Why there are no artifacts.
 #[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
-    /// The function can't be built here.
+pub(crate) enum PrepareError {
     #[error(transparent)]
     Toolchain(#[from] ToolchainError),
-    /// Nothing to build from, and no program that came with this one.
     #[error(transparent)]
     NoBootstrap(#[from] NoBootstrap),
-    /// The program that came with this one is of another release.
     #[error(transparent)]
     OtherRelease(#[from] OtherRelease),
-    /// The build failed.
     #[error("`cargo {0}` failed")]
     Build(String),
-    /// A program can't be started.
-    #[error("cannot start `{program}` to build the function; without Rust, pass --artifact FILE")]
+    #[error(
+        "cannot start `{program}` to build the function\nhelp: install Rust, or pass a built program with --artifact FILE"
+    )]
     Start {
-        /// Which.
         program: &'static str,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
-    /// The program is not Lambda's.
-    #[error("{path} can't be the function's program")]
+    #[error("{path} is not a valid program for the function")]
     Program {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: ElfError,
     },
-    /// The geo database can't be read.
-    #[error("{path} is no geo database of ipgeo")]
+    #[error("{path} is not a compiled geo database of ipgeo")]
     Database {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: GeoError,
     },
-    /// Too large.
     #[error(
-        "code and geo database have {found} MB unpacked, and Lambda takes {limit} MB; compile fewer sources",
+        "code and geo database are too large: {found} MB unpacked, Lambda allows {limit} MB\n\
+         help: compile fewer sources",
         found = .0.div_ceil(1024 * 1024), limit = UNPACKED_BYTES_MAX / 1024 / 1024
     )]
     TooLarge(u64),
-    /// One program for two processors.
-    #[error("--artifact is one program, and regions.toml asks for two architectures; make them one")]
+    #[error(
+        "--artifact gives one program, but regions.toml has two architectures\n\
+         help: use one `architecture` for all regions"
+    )]
     TwoArchitectures,
-    /// A zip can't be made.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// The index can't be written.
     #[error(transparent)]
     Index(#[from] IndexError),
 }
 
-/// Makes the artifacts of a configuration; what was zipped before is not zipped again.
-pub fn prepare(
+/// Prepares the artifacts of a configuration; unchanged ones are not zipped again.
+pub(crate) fn prepare(
     config: &Config,
     sources: &Sources<'_>,
-    tell: &dyn Fn(&str),
+    report: &dyn Fn(&str),
 ) -> Result<Prepared, PrepareError> {
     let mut index = Index::read(sources.state);
     let folder = Index::folder(sources.state);
@@ -119,7 +104,7 @@ pub fn prepare(
     if sources.artifact.is_some() && architectures.len() > 1 {
         return Err(PrepareError::TwoArchitectures);
     }
-    let geo = geo_zip(config, sources.database, index.geo.take(), &folder, tell)?;
+    let geo = geo_zip(config, sources.database, index.geo.take(), &folder, report)?;
     let mut files = vec![file_of("geo", &geo, &folder)];
     let mut set = ArtifactSet {
         code: std::collections::BTreeMap::new(),
@@ -136,7 +121,7 @@ pub fn prepare(
         let (project, executable) = (sources.project.as_deref(), sources.executable.as_deref());
         let origin =
             Origin::find(sources.artifact, project, executable, architecture, &|path| path.is_file())?;
-        let program = program(&origin, architecture, tell)?;
+        let program = program(&origin, architecture, report)?;
         let code = code_zip(&program, architecture, index.code.remove(name), &folder)?;
         if code.unpacked_bytes + geo_bytes > UNPACKED_BYTES_MAX {
             return Err(PrepareError::TooLarge(code.unpacked_bytes + geo_bytes));
@@ -155,7 +140,7 @@ pub(super) fn file_of(kind: &str, built: &Built, folder: &Path) -> ArtifactFile 
     ArtifactFile { artifact: ArtifactRef::new(kind, &built.digest), file, bytes }
 }
 
-/// What was zipped before from the same input, if the zip is still there.
+/// The last zip, if it was made from the same input and still exists.
 fn known(before: Option<Built>, input: &str, folder: &Path) -> Option<Built> {
     before.filter(|built| built.input == input && folder.join(format!("{}.zip", built.digest)).is_file())
 }
@@ -165,7 +150,7 @@ pub(super) fn geo_zip(
     database: &Path,
     before: Option<Built>,
     folder: &Path,
-    tell: &dyn Fn(&str),
+    report: &dyn Fn(&str),
 ) -> Result<Built, PrepareError> {
     let broken = |source| PrepareError::Database { path: database.to_owned(), source };
     let info = Database::open(database).map_err(broken)?.info().clone();
@@ -178,7 +163,7 @@ pub(super) fn geo_zip(
     if let Some(built) = known(before, &input, folder) {
         return Ok(built);
     }
-    tell("zipping the geo database");
+    report("zipping the geo database");
     let description = format!("{} {}", info.name, info.date);
     let unpacked_bytes = length(database)? + about.len() as u64;
     let entries = vec![Entry::file(DATABASE_NAME, database, false), Entry::text(NOTE_NAME, about)];
@@ -191,15 +176,15 @@ fn length(path: &Path) -> Result<u64, BundleError> {
     metadata.map(|m| m.len()).map_err(|source| BundleError::File { path: path.to_owned(), source })
 }
 
-/// The function's program, checked.
+/// Reads or builds the function's program and checks it.
 fn program(
     origin: &Origin,
     architecture: Architecture,
-    tell: &dyn Fn(&str),
+    report: &dyn Fn(&str),
 ) -> Result<Vec<u8>, PrepareError> {
     let path = match origin {
         Origin::Given(path) | Origin::Shipped(path) => path.clone(),
-        Origin::Built(project) => build(architecture, project, tell)?,
+        Origin::Built(project) => build(architecture, project, report)?,
     };
     let bytes = std::fs::read(&path).map_err(|source| BundleError::File { path: path.clone(), source })?;
     let bytes = unzipped(bytes);
@@ -222,7 +207,7 @@ fn code_zip(
         return Ok(built);
     }
     let unpacked_bytes = bytes.len() as u64;
-    // The bytes may come out of a zip: they are zipped anew, so that the name depends on the program alone.
+    // Zip again even if the program came in a zip, so that the name depends on the program alone.
     let failed = |source| BundleError::File { path: folder.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(failed)?;
     let unpacked = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
@@ -232,12 +217,12 @@ fn code_zip(
     Ok(Built { input, digest, unpacked_bytes, description })
 }
 
-/// The program in a zip, or what was not a zip as it is.
+/// The program in a zip; bytes that are not a zip are returned unchanged.
 fn unzipped(bytes: Vec<u8>) -> Vec<u8> {
     let program = zip::ZipArchive::new(std::io::Cursor::new(&bytes)).ok().and_then(|mut zip| {
         let file = zip.by_name("bootstrap").ok()?;
         let mut program = Vec::new();
-        // One byte more than allowed is enough to see that it is too large.
+        // One byte above the limit is enough to detect excess.
         let mut limited = std::io::Read::take(file, UNPACKED_BYTES_MAX + 1);
         std::io::Read::read_to_end(&mut limited, &mut program).ok()?;
         Some(program)
@@ -245,12 +230,12 @@ fn unzipped(bytes: Vec<u8>) -> Vec<u8> {
     program.unwrap_or(bytes)
 }
 
-fn build(architecture: Architecture, project: &Path, tell: &dyn Fn(&str)) -> Result<PathBuf, PrepareError> {
+fn build(architecture: Architecture, project: &Path, report: &dyn Fn(&str)) -> Result<PathBuf, PrepareError> {
     let facts = facts(architecture)?;
     let folder = project.join("target").join("lambda");
     let command = build_command(architecture, &facts, &folder.to_string_lossy())?;
     let line = command.arguments.join(" ");
-    tell(&format!("building the function: cargo {line}"));
+    report(&format!("building the function: cargo {line}"));
     let status = Command::new("cargo").args(&command.arguments).current_dir(project).status();
     let status = status.map_err(|source| PrepareError::Start { program: "cargo", source })?;
     if !status.success() {
@@ -260,15 +245,15 @@ fn build(architecture: Architecture, project: &Path, tell: &dyn Fn(&str)) -> Res
 }
 
 fn facts(architecture: Architecture) -> Result<ToolchainFacts, PrepareError> {
-    let ask = |program: &'static str, arguments: &[&str]| {
+    let run = |program: &'static str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output();
         output.map_err(|source| PrepareError::Start { program, source })
     };
-    let version = ask("rustc", &["-vV"])?;
+    let version = run("rustc", &["-vV"])?;
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default().to_owned();
-    let zigbuild = ask("cargo", &["zigbuild", "--version"]).is_ok_and(|output| output.status.success());
-    let folder = ask("rustc", &["--print", "target-libdir", "--target", target(architecture)])?;
+    let zigbuild = run("cargo", &["zigbuild", "--version"]).is_ok_and(|output| output.status.success());
+    let folder = run("rustc", &["--print", "target-libdir", "--target", target(architecture)])?;
     let folder = String::from_utf8_lossy(&folder.stdout).trim().to_owned();
     let has_target = !folder.is_empty() && Path::new(&folder).is_dir();
     Ok(ToolchainFacts { host, zigbuild, has_target })

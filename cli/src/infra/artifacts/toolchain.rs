@@ -1,13 +1,13 @@
-//! How the function is built for a processor, decided from what this machine has.
+//! Chooses the command that builds the function, from the tools on this machine.
 
 use crate::config::Architecture;
 
 /// The glibc of Lambda's `provided.al2023`.
-pub const GLIBC: (u32, u32) = (2, 34);
+pub(crate) const GLIBC: (u32, u32) = (2, 34);
 
-/// What this machine has.
+/// The tools on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToolchainFacts {
+pub(crate) struct ToolchainFacts {
     /// The compiler's own target, such as `x86_64-unknown-linux-gnu`.
     pub host: String,
     /// Whether `cargo zigbuild` is installed.
@@ -18,34 +18,28 @@ pub struct ToolchainFacts {
 
 /// A command that builds the function.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BuildCommand {
+pub(crate) struct BuildCommand {
     /// Arguments of `cargo`.
     pub arguments: Vec<String>,
-    /// Where the program is then, below the target folder.
+    /// The program's path below the target folder.
     pub program: String,
 }
 
-/// Why the function can't be built here.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ToolchainError {
-    /// Another processor, and no cross compiler.
+pub(crate) enum ToolchainError {
     #[error(
-        "this machine builds for {host}, the function is for {wanted}: install `cargo zigbuild` \
-         (pip install cargo-zigbuild ziglang), set `architecture` in regions.toml, or bring the program with \
-         --artifact FILE"
+        "cannot build the function: this machine builds for {host}, the function needs {wanted}\n\
+         help: install `cargo zigbuild` (pip install cargo-zigbuild ziglang), set `architecture` in regions.toml, or pass \
+         a built program with --artifact FILE"
     )]
-    NoCross {
-        /// This machine's target.
-        host: String,
-        /// The function's.
-        wanted: &'static str,
-    },
-    /// The standard library of the target is missing.
-    #[error("the compiler has no standard library for {0}: rustup target add {0}")]
+    NoCross { host: String, wanted: &'static str },
+    #[error(
+        "cannot build the function: the compiler has no standard library for {0}\nhelp: run `rustup target add {0}`"
+    )]
     NoTarget(&'static str),
 }
 
-/// The compiler's name of a target.
+/// The Rust target of an architecture.
 pub(super) fn target(architecture: Architecture) -> &'static str {
     match architecture {
         Architecture::Arm64 => "aarch64-unknown-linux-gnu",
@@ -53,8 +47,8 @@ pub(super) fn target(architecture: Architecture) -> &'static str {
     }
 }
 
-/// The command that builds the function for a processor.
-pub fn build_command(
+/// The command that builds the function for an architecture.
+pub(crate) fn build_command(
     architecture: Architecture,
     facts: &ToolchainFacts,
     target_folder: &str,
@@ -84,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_machine_has_decides_the_command() {
+    fn the_tools_decide_the_command() {
         const X86: &str = "x86_64-unknown-linux-gnu";
         let facts =
             |host: &str, zigbuild, has_target| ToolchainFacts { host: host.to_owned(), zigbuild, has_target };
@@ -113,13 +107,13 @@ mod tests {
             (Architecture::X86_64, facts("aarch64-apple-darwin", false, true), Err("--artifact FILE")),
         ];
         for (architecture, facts, expected) in table {
-            let told = match build_command(architecture, &facts, "t") {
+            let found = match build_command(architecture, &facts, "t") {
                 Ok(command) => format!("{} => {}", command.arguments.join(" "), command.program),
                 Err(error) => error.to_string(),
             };
             match expected {
-                Ok(text) => assert_eq!(told, text),
-                Err(part) => assert!(told.contains(part), "{told}"),
+                Ok(text) => assert_eq!(found, text),
+                Err(part) => assert!(found.contains(part), "{found}"),
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::infra::plan::Problem;
 
 /// The message of an error that came without one.
-pub const NO_REASON: &str = "no reason was given";
+pub(crate) const NO_REASON: &str = "no reason was given";
 
 /// Explains a failed call to a region by its error code (`None`: no answer) and message.
 pub fn explain(region: &str, code: Option<&str>, message: &str) -> Problem {
@@ -13,9 +13,11 @@ pub fn explain(region: &str, code: Option<&str>, message: &str) -> Problem {
             "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL".to_owned(),
         ),
         Some("InvalidClientTokenId" | "UnrecognizedClientException" | "AuthFailure" | "OptInRequired") => (
-            format!("the region {region} is not enabled for this account, or the credentials are of another"),
             format!(
-                "enable it: aws account enable-region --region-name {region}; or take it out of regions.toml"
+                "the region {region} is not enabled for this account, or the credentials belong to another account"
+            ),
+            format!(
+                "enable it: aws account enable-region --region-name {region}; or remove it from regions.toml"
             ),
         ),
         Some("ExpiredToken" | "ExpiredTokenException" | "RequestExpired") => {
@@ -67,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_refusal_has_its_remedy() {
+    fn each_error_code_has_a_remedy() {
         let table = [
             (None, "connection refused", "can't be reached in eu-west-1", "check the network"),
             (
@@ -96,11 +98,11 @@ mod tests {
             (Some("Surprise"), "boo", "boo (Surprise)", "nothing was changed"),
         ];
         for (code, message, what, remedy) in table {
-            let told = explain("eu-west-1", code, message);
-            assert!(told.what.contains(what), "{told:?}");
-            assert!(told.remedy.contains(remedy), "{told:?}");
+            let problem = explain("eu-west-1", code, message);
+            assert!(problem.what.contains(what), "{problem:?}");
+            assert!(problem.remedy.contains(remedy), "{problem:?}");
             // A remedy must not refer to a reason that is missing.
-            assert!(!told.remedy.contains("reason"), "{told:?}");
+            assert!(!problem.remedy.contains("reason"), "{problem:?}");
         }
     }
 }

@@ -5,7 +5,8 @@ mod explain;
 mod observe;
 mod probing;
 
-pub use explain::{NO_REASON, explain};
+pub(crate) use explain::NO_REASON;
+pub use explain::explain;
 pub use observe::{Ask, observe};
 pub use probing::{Probe, ProbeTarget, ProbeTargets};
 
@@ -27,7 +28,7 @@ pub trait CloudRead: Sync {
     /// unreachable region does not hide the others.
     fn region(
         &self,
-        region: &str,
+        region: &RegionName,
         account: &str,
         artifacts: &[String],
     ) -> impl Future<Output = ObservedRegion> + Send;
@@ -53,6 +54,9 @@ pub struct Progress {
     pub total: usize,
 }
 
+/// Receives the progress of a running step.
+pub type Report<'a> = &'a (dyn Fn(Progress) + Sync);
+
 /// The effect of a step that succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -65,11 +69,10 @@ pub enum Done {
 
 /// Why a step failed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("{}", self.told())]
+#[error("{}", self.text())]
 pub struct StepError {
     /// AWS's error code, if AWS refused.
     pub code: Option<String>,
-    /// The reason.
     pub message: String,
     /// The resource that failed first, `LookupFunction (AWS::Lambda::Function)`.
     pub resource: Option<String>,
@@ -78,12 +81,11 @@ pub struct StepError {
 }
 
 impl StepError {
-    /// A reason alone.
-    pub fn of(message: impl Into<String>) -> Self {
+    pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
 
-    fn told(&self) -> String {
+    fn text(&self) -> String {
         let resource = self.resource.as_ref().map(|resource| format!("{resource}: ")).unwrap_or_default();
         let code = self.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
         format!("{resource}{}{code}", self.message)
@@ -92,12 +94,12 @@ impl StepError {
 
 /// Changing the cloud. Every step is idempotent: repeating it changes nothing.
 pub trait CloudWrite: Sync {
-    /// Ensures an action of a plan in a region; `tell` reports progress.
+    /// Ensures an action of a plan in a region.
     fn ensure(
         &self,
         region: &RegionName,
         action: &Action,
-        tell: &(dyn Fn(Progress) + Sync),
+        report: Report<'_>,
     ) -> impl Future<Output = Result<Done, StepError>> + Send;
 }
 

@@ -15,7 +15,6 @@ use crate::infra::stacks::ArtifactSet;
 /// What to read.
 #[derive(Debug, Clone)]
 pub struct Ask<'a> {
-    /// The configuration.
     pub config: &'a Config,
     /// Keys of artifacts that buckets may hold.
     pub artifacts: Vec<String>,

@@ -1,4 +1,4 @@
-//! What happens while a plan is executed. Progress bars, lines, JSON and the report all read this one stream.
+//! Events of a plan's execution. Progress bars, lines, JSON and the report all read this one stream.
 
 use ipgeo_contract::RegionName;
 use serde::Serialize;
@@ -9,7 +9,6 @@ use crate::infra::plan::{Problem, WaveKind};
 /// Version of the JSON form.
 pub const SCHEMA: u32 = 1;
 
-/// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
@@ -24,7 +23,6 @@ pub enum Event {
     },
     /// A wave starts.
     Wave {
-        /// The wave.
         wave: WaveKind,
         /// Its regions.
         regions: Vec<RegionName>,
@@ -33,16 +31,13 @@ pub enum Event {
     Step {
         /// The region.
         region: RegionName,
-        /// The step's title.
         step: String,
     },
     /// A step makes progress.
     Progress {
         /// The region.
         region: RegionName,
-        /// The step's title.
         step: String,
-        /// How far it is.
         #[serde(flatten)]
         progress: Progress,
     },
@@ -50,7 +45,6 @@ pub enum Event {
     StepDone {
         /// The region.
         region: RegionName,
-        /// The step's title.
         step: String,
         /// Whether anything was changed.
         done: Done,
@@ -61,9 +55,7 @@ pub enum Event {
     StepFailed {
         /// The region.
         region: RegionName,
-        /// The step's title.
         step: String,
-        /// The reason.
         #[serde(flatten)]
         error: StepError,
     },
@@ -94,7 +86,6 @@ pub struct EventLine<'a> {
     pub schema: u32,
     /// Since the start, ms.
     pub at_ms: u64,
-    /// The event.
     #[serde(flatten)]
     pub event: &'a Event,
 }
@@ -102,5 +93,5 @@ pub struct EventLine<'a> {
 /// A reader of events.
 pub trait Sink: Sync {
     /// Takes an event; `at_ms` since the start.
-    fn tell(&self, at_ms: u64, event: &Event);
+    fn emit(&self, at_ms: u64, event: &Event);
 }

@@ -1,4 +1,4 @@
-//! The fold: wave after wave, regions of a wave together, steps of a region in order.
+//! Executes waves one after the other: regions of a wave in parallel, steps of a region in order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +78,7 @@ pub async fn execute<W: CloudWrite>(
 ) -> Run {
     let execution = Execution { cloud, sink, stop, began: Instant::now() };
     let summary = plan.summary();
-    execution.tell(&Event::Started {
+    execution.emit(&Event::Started {
         service: plan.service.clone(),
         steps: summary.steps,
         waves: summary.waves,
@@ -95,7 +95,7 @@ pub async fn execute<W: CloudWrite>(
         }
     }
     run.interrupted |= stop.is_wanted() && run.left(plan) > 0;
-    execution.tell(&Event::Finished {
+    execution.emit(&Event::Finished {
         outcome: run.outcome().as_str(),
         done: run.done.len(),
         left: run.left(plan),
@@ -105,13 +105,13 @@ pub async fn execute<W: CloudWrite>(
 }
 
 impl<W: CloudWrite> Execution<'_, W> {
-    fn tell(&self, event: &Event) {
-        self.sink.tell(millis(self.began.elapsed()), event);
+    fn emit(&self, event: &Event) {
+        self.sink.emit(millis(self.began.elapsed()), event);
     }
 
     async fn wave(&self, index: usize, wave: &Wave, options: ExecuteOptions, run: &mut Run) {
         let groups = by_region(&wave.steps);
-        self.tell(&Event::Wave {
+        self.emit(&Event::Wave {
             wave: wave.wave,
             regions: groups.iter().map(|(region, _)| (*region).clone()).collect(),
         });
@@ -145,17 +145,17 @@ impl<W: CloudWrite> Execution<'_, W> {
                 break;
             }
             let title = step.title();
-            self.tell(&Event::Step { region: region.clone(), step: title.clone() });
+            self.emit(&Event::Step { region: region.to_owned(), step: title.clone() });
             let began = Instant::now();
             match self.step(step, &title).await {
                 Some(Ok(done)) => {
                     let took_ms = millis(began.elapsed());
-                    self.tell(&Event::StepDone { region: region.clone(), step: title, done, took_ms });
+                    self.emit(&Event::StepDone { region: region.to_owned(), step: title, done, took_ms });
                     ended.push(Ended::Done(index, done));
                 }
                 Some(Err(error)) => {
-                    self.tell(&Event::StepFailed {
-                        region: region.clone(),
+                    self.emit(&Event::StepFailed {
+                        region: region.to_owned(),
                         step: title.clone(),
                         error: error.clone(),
                     });
@@ -178,18 +178,18 @@ impl<W: CloudWrite> Execution<'_, W> {
                 () = self.stop.wanted() => None,
             };
         }
-        let tell = |progress: Progress| {
+        let report = |progress: Progress| {
             let (region, step) = (step.region.clone(), title.to_owned());
-            self.tell(&Event::Progress { region, step, progress });
+            self.emit(&Event::Progress { region, step, progress });
         };
         let mut pause_s = BACK_OFF_S;
         loop {
-            let ended = self.cloud.ensure(&step.region, &step.action, &tell).await;
+            let ended = self.cloud.ensure(&step.region, &step.action, &report).await;
             let throttled = ended.as_ref().is_err_and(is_throttled);
             if !throttled || pause_s > BACK_OFF_S_MAX || self.stop.is_wanted() {
                 return Some(ended);
             }
-            tell(Progress { phase: format!("throttled, again in {pause_s} s"), done: 0, total: 0 });
+            report(Progress { phase: format!("throttled, again in {pause_s} s"), done: 0, total: 0 });
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_secs(pause_s)) => pause_s *= 2,
                 () = self.stop.wanted() => return Some(ended),

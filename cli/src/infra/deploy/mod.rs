@@ -1,12 +1,14 @@
-//! Executes plans: a fold over the waves. Every choice was made in the plan; what is left is to start steps, wait,
-//! report events, and stop when something fails.
+//! Executes plans. The plan contains every decision; execution starts steps, waits, emits events, and stops at a failure.
 
 mod event;
 mod execute;
 mod outcome;
+pub(crate) mod progress;
 mod rollout;
 
 pub use event::{Event, EventLine, SCHEMA, Sink};
 pub use execute::{ExecuteOptions, Stop, execute};
-pub use outcome::{DeployOutcome, Failure, Run};
+#[cfg(test)]
+pub(crate) use outcome::Failure;
+pub use outcome::{DeployOutcome, Run};
 pub use rollout::{DatabaseRollout, RolloutError, plan_rollout, served_digests};

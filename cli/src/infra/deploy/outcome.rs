@@ -7,18 +7,16 @@ use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use crate::infra::cloud::StepError;
-use crate::infra::plan::{Plan, WaveKind, counted};
+use crate::infra::plan::{Plan, WaveKind};
+use crate::ui::format::counted;
 
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// The wave.
     pub wave: WaveKind,
     /// The region.
     pub region: RegionName,
-    /// The step's title.
     pub step: String,
-    /// The reason.
     #[serde(flatten)]
     pub error: StepError,
 }
@@ -65,7 +63,6 @@ impl DeployOutcome {
 }
 
 impl Run {
-    /// How it ended.
     pub fn outcome(&self) -> DeployOutcome {
         if self.failures.iter().any(|failure| failure.wave.is_gate()) {
             DeployOutcome::Halted

@@ -11,16 +11,15 @@ use crate::infra::plan::{
 };
 use crate::infra::stacks::{ArtifactRef, ArtifactSet, StackKind};
 
-/// A database to give to regions.
+/// A database to roll out.
 #[derive(Debug, Clone)]
 pub struct DatabaseRollout {
-    /// The zipped database.
     pub artifact: ArtifactRef,
     /// Name and date, for people.
     pub description: String,
     /// Artifacts on this machine.
     pub files: Vec<ArtifactFile>,
-    /// What edges must answer with it.
+    /// The expected answers of edges that serve it.
     pub probe: ProbeSpec,
 }
 
@@ -30,7 +29,6 @@ pub enum RolloutError {
     /// AWS can't be read.
     #[error(transparent)]
     Unreadable(#[from] Problem),
-    /// There is no plan.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// A rollout leaves the code as it is, so there must be one code to leave.

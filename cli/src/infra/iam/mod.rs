@@ -11,17 +11,14 @@ use crate::infra::stacks::{Names, StackKind, role_arn_pattern};
 /// A policy document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Policy {
+pub(crate) struct Policy {
     version: &'static str,
-    /// What is allowed.
     pub statement: Vec<Statement>,
 }
 
-/// A statement of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Statement {
-    /// Its identifier.
+pub(crate) struct Statement {
     pub sid: &'static str,
     effect: &'static str,
     /// `service:Action`, perhaps with `*` at the end.
@@ -36,13 +33,13 @@ fn allow(sid: &'static str, action: &[&'static str], resource: Vec<String>) -> S
     Statement { sid, effect: "Allow", action: action.to_vec(), resource, condition: None }
 }
 
-/// The policy of whoever deploys a service; `account` is its number, or `*`.
-pub fn deployer_policy(config: &Config, account: &str) -> Policy {
-    let names = Names::of(config);
+/// The policy of a service's deployer; `account` is its number, or `*`.
+pub(crate) fn deployer_policy(config: &Config, account: &str) -> Policy {
+    let names = Names::new(config);
     let mut statement = vec![
         allow("WhoAmI", &["sts:GetCallerIdentity"], vec!["*".to_owned()]),
         stacks(&names, account),
-        // Listing and drift detection know no narrower resource.
+        // Listing and drift detection support no narrower resource.
         allow(
             "FindStacks",
             &["cloudformation:DescribeStacks", "cloudformation:DescribeStackDriftDetectionStatus"],
@@ -146,7 +143,7 @@ fn tables(names: &Names, account: &str) -> Statement {
     )
 }
 
-/// DynamoDB replicates by a role of its own, which the first global table of an account makes.
+/// DynamoDB replicates with a service-linked role, which the first global table of an account creates.
 fn replication(account: &str) -> Statement {
     let role = format!("arn:aws:iam::{account}:role/aws-service-role/replication.dynamodb.amazonaws.com/*");
     allow("ReplicationRole", &["iam:CreateServiceLinkedRole"], vec![role])
@@ -161,6 +158,8 @@ fn stream(names: &Names, account: &str) -> Statement {
             "kinesis:DecreaseStreamRetentionPeriod",
             "kinesis:DeleteStream",
             "kinesis:Describe*",
+            "kinesis:GetRecords",
+            "kinesis:GetShardIterator",
             "kinesis:IncreaseStreamRetentionPeriod",
             "kinesis:List*",
             "kinesis:StartStreamEncryption",
@@ -201,7 +200,7 @@ fn functions(names: &Names, account: &str) -> Statement {
     )
 }
 
-/// A mapping's name is made by Lambda.
+/// Lambda generates a mapping's ID.
 fn source_mappings() -> Statement {
     allow(
         "SourceMappings",
@@ -216,7 +215,7 @@ fn source_mappings() -> Statement {
     )
 }
 
-/// What `ipgeo doctor` asks of the account as a whole.
+/// Account limits, for `ipgeo doctor`.
 fn limits() -> Statement {
     allow(
         "AskLimits",
@@ -289,7 +288,7 @@ fn logs(names: &Names, account: &str) -> Statement {
     )
 }
 
-/// An API's name is made by API Gateway.
+/// API Gateway generates an API's ID.
 fn apis() -> Statement {
     allow(
         "Apis",
@@ -332,7 +331,7 @@ fn alarms(names: &Names, account: &str) -> Statement {
     )
 }
 
-/// Zones and certificates have names made by chance.
+/// IDs of zones and certificates are generated.
 fn domain() -> Vec<Statement> {
     vec![
         allow("FindZone", &["route53:ListHostedZonesByName"], vec!["*".to_owned()]),
@@ -357,9 +356,10 @@ fn domain() -> Vec<Statement> {
     ]
 }
 
+#[cfg(test)]
 impl Policy {
-    /// Whether an action is allowed on anything.
-    pub fn allows(&self, action: &str) -> bool {
+    /// Whether an action is allowed on any resource.
+    pub(crate) fn allows(&self, action: &str) -> bool {
         self.statement.iter().flat_map(|statement| &statement.action).any(|allowed| {
             allowed.strip_suffix('*').map_or(*allowed == action, |beginning| action.starts_with(beginning))
         })

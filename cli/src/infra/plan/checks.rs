@@ -8,7 +8,8 @@ use super::input::{Findings, PlanInput};
 use super::problem::Problem;
 use crate::infra::stacks::StackKind;
 
-/// Unreachable regions, the zone, records in the way, a home elsewhere.
+/// Reports what blocks a deploy outside its own stacks: unreachable regions, a missing hosted zone, DNS records of others, and a
+/// home region that differs from the deployed one.
 pub(super) fn surroundings(input: &PlanInput<'_>, findings: &mut Findings) {
     let home = input.home();
     let regions: BTreeSet<&RegionName> = input.selected().map(|region| &region.name).chain([home]).collect();

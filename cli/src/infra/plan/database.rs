@@ -5,7 +5,7 @@ use super::model::{Action, Plan};
 use crate::infra::stacks::StackKind;
 
 /// Titles of what a plan would change beside the database, each once.
-pub fn beside_database(plan: &Plan) -> Vec<String> {
+pub(crate) fn beside_database(plan: &Plan) -> Vec<String> {
     let mut beside = Vec::new();
     for (_, step) in plan.steps() {
         match &step.action {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_alone_is_told_from_anything_else() {
+    fn a_change_of_the_database_alone_is_recognised() {
         let memory_mb = test_config().regions[0].runtime.memory_mb;
         let alone = plan_between(memory_mb, &"7".repeat(64));
         assert_eq!(beside_database(&alone), Vec::<String>::new(), "{alone:?}");

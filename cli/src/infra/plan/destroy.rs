@@ -1,4 +1,4 @@
-//! Deleting the service: records, edges, home, buckets. Data is retained unless its deletion is asked for.
+//! Deleting the service: records, edges, home, buckets. Data is retained unless its deletion is requested.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ pub fn destroy(
     options: DestroyOptions,
 ) -> Result<Plan, PlanError> {
     let renderer = &Renderer::new(config, artifacts)?.for_account(&observed.account);
-    // Every region that AWS has was asked, so what a changed file no longer names is deleted, too.
+    // All AWS regions were read, so what a changed file no longer names is deleted, too.
     let everywhere = observed.deployed_regions();
     let plan_options = PlanOptions {
         scope: Scope { regions: everywhere.clone(), whole: true },

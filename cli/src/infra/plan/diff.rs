@@ -217,7 +217,7 @@ mod tests {
         Template::parse(text).expect("a template")
     }
 
-    fn told(before: &str, after: &str) -> Vec<String> {
+    fn differences(before: &str, after: &str) -> Vec<String> {
         let changes = compare(Some(&template(before)), &template(after));
         changes
             .iter()
@@ -238,23 +238,26 @@ Resources:
 ";
 
     #[test]
-    fn changes_are_told_and_what_follows_from_them() {
-        assert_eq!(told(BASE, BASE), Vec::<String>::new());
-        assert_eq!(told(BASE, &BASE.replace("MemorySize: 1", "MemorySize: 2")), ["~ Fn MemorySize"]);
+    fn changes_and_their_consequences_are_listed() {
+        assert_eq!(differences(BASE, BASE), Vec::<String>::new());
+        assert_eq!(differences(BASE, &BASE.replace("MemorySize: 1", "MemorySize: 2")), ["~ Fn MemorySize"]);
         assert_eq!(
-            told(BASE, &BASE.replace("S3Key: a", "S3Key: b")),
+            differences(BASE, &BASE.replace("S3Key: a", "S3Key: b")),
             ["~ Fn Layers", "-/+ Layer Content.S3Key"]
         );
         assert_eq!(
-            told(BASE, &BASE.replace("FunctionName: f", "FunctionName: g")),
+            differences(BASE, &BASE.replace("FunctionName: f", "FunctionName: g")),
             ["-/+ Fn FunctionName", "-/+ Permit FunctionName"]
         );
         assert_eq!(
-            told(BASE, &BASE.replace("{Region: b, P: 1}", "{Region: b, P: 2}, {Region: c}")),
+            differences(BASE, &BASE.replace("{Region: b, P: 1}", "{Region: b, P: 2}, {Region: c}")),
             ["~ Table Replicas[b].P,Replicas[c]"]
         );
-        assert_eq!(told(BASE, &BASE.replace("  Role: {Type", "  Role2: {Type")), ["- Role ", "+ Role2 "]);
-        let both = told(BASE, &BASE.replace("RoleName: r", "RoleName: q"));
+        assert_eq!(
+            differences(BASE, &BASE.replace("  Role: {Type", "  Role2: {Type")),
+            ["- Role ", "+ Role2 "]
+        );
+        let both = differences(BASE, &BASE.replace("RoleName: r", "RoleName: q"));
         assert_eq!(both, ["~ Fn Role", "-/+ Role RoleName"]);
     }
 

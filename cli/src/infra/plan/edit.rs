@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_home_template_is_left_alone() {
+    fn a_text_that_is_not_a_home_template_is_unchanged() {
         for text in ["", "Resources: {}", "Resources: {AccessTable: 1}", "a: [b"] {
             assert_eq!(with_replica(text, "a", "b"), None, "{text}");
             assert_eq!(all_released(text), None, "{text}");

@@ -19,7 +19,7 @@ pub struct Scope {
     pub whole: bool,
 }
 
-/// What the operator asked for.
+/// The operator's options.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanOptions {
     /// Which regions.
@@ -30,7 +30,7 @@ pub struct PlanOptions {
     pub recreate_failed: bool,
     /// Artifacts on this machine.
     pub files: Vec<ArtifactFile>,
-    /// What edges are asked, and what they must answer.
+    /// The probe's request and the expected answer.
     pub probe: ProbeSpec,
 }
 

@@ -26,25 +26,30 @@ mod templates;
 mod traffic;
 mod widening;
 
-pub use database::beside_database;
+pub(crate) use database::beside_database;
 pub use destroy::{DestroyOptions, destroy};
-pub use diff::{Op, PropertyChange, ResourceChange, compare};
+pub use diff::{Op, ResourceChange, compare};
 pub use guards::PROTECTED;
 pub use input::{PlanOptions, Scope};
+#[cfg(test)]
+pub(crate) use model::Before;
 pub use model::{
-    Action, ArtifactFile, Before, BucketKind, DataKind, Plan, ProbeSpec, RecordChange, SCHEMA, StackChange,
-    Step, Summary, TierLimit, Wave, WaveKind,
+    Action, ArtifactFile, BucketKind, DataKind, Plan, ProbeSpec, RecordChange, StackChange, Step, TierLimit,
+    Wave, WaveKind,
 };
+pub(crate) use model::{SCHEMA, Summary};
 pub use observed::{
-    AccessState, Alias, Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Record, RecordKind,
-    StackState, Zone, alias_of, replicas_of,
+    AccessState, Alias, Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Record, RecordKind, Zone,
+    replicas_of,
 };
+pub(crate) use observed::{StackState, alias_of};
 pub use planner::plan;
+pub(crate) use problem::problems_block;
 pub use problem::{PlanError, Problem};
 pub use replacement::{CREATE_ONLY, replaces};
 pub use rollback::rollback;
-pub(crate) use show::counted;
-pub use show::{Shown, show};
-pub use templates::{Templates, templates_after, templates_now};
-pub use traffic::{TrafficChange, TrafficError, drain_or_attach, drained_after};
-pub use widening::Widening;
+pub use show::show;
+#[cfg(test)]
+pub(crate) use templates::Templates;
+pub(crate) use templates::{templates_after, templates_now};
+pub use traffic::{TrafficChange, TrafficError, drain_or_attach};

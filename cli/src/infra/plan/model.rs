@@ -11,7 +11,7 @@ use super::diff::{Op, ResourceChange};
 use crate::infra::stacks::{ArtifactRef, StackKind};
 
 /// Version of the JSON form.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// What a deploy would do.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -35,7 +35,6 @@ pub struct Wave {
     pub steps: Vec<Step>,
 }
 
-/// The waves, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaveKind {
@@ -110,20 +109,14 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum Action {
-    /// A stack is as its template says.
+    /// A stack matches its template.
     Stack(Box<StackChange>),
     /// A stack is deleted.
-    DeleteStack {
-        /// Its kind.
-        kind: StackKind,
-        /// Its name.
-        name: String,
-    },
+    DeleteStack { kind: StackKind, name: String },
     /// A local artifact is in the region's bucket.
     Upload(ArtifactFile),
     /// An artifact is copied from home's bucket.
     Copy {
-        /// The artifact.
         artifact: ArtifactRef,
         /// The region that has it.
         from: RegionName,
@@ -152,7 +145,6 @@ pub enum Action {
     DeleteData {
         /// The kind of data.
         data: DataKind,
-        /// Its name.
         name: String,
         /// The replica's region, if it is not the step's region.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,9 +160,7 @@ pub enum DataKind {
     Replica,
     /// The access table at home.
     AccessTable,
-    /// The ledger.
     Ledger,
-    /// The usage stream.
     Stream,
     /// The bucket of batches that could not be counted.
     FailureBucket,
@@ -202,14 +192,10 @@ pub enum BucketKind {
 /// A stack that is created or updated.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StackChange {
-    /// Its kind.
     pub kind: StackKind,
-    /// Its name.
     pub name: String,
-    /// Its template.
     #[serde(skip)]
     pub text: String,
-    /// Its parameters.
     pub parameters: BTreeMap<String, String>,
     /// What is deployed; `None`: the stack is new.
     #[serde(skip)]
@@ -227,28 +213,22 @@ pub struct StackChange {
 /// A stack before a change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Before {
-    /// Its template.
     pub text: String,
-    /// Its parameters.
     pub parameters: BTreeMap<String, String>,
 }
 
 /// An artifact and its file on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ArtifactFile {
-    /// The artifact.
     #[serde(flatten)]
     pub artifact: ArtifactRef,
-    /// The zip.
     pub file: PathBuf,
-    /// Its size.
     pub bytes: u64,
 }
 
 /// A tier whose limit has changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TierLimit {
-    /// The tier.
     pub tier: String,
     /// The limit that its API keys have.
     pub from: String,
@@ -258,7 +238,7 @@ pub struct TierLimit {
     pub api_keys: u64,
 }
 
-/// What an edge is asked, and what it must answer.
+/// A probe's request and the expected answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ProbeSpec {
     /// The address to look up.
@@ -272,7 +252,6 @@ pub struct ProbeSpec {
 /// What changes in the domain's records.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RecordChange {
-    /// The domain.
     pub domain: String,
     /// The zone's identifier.
     pub zone: String,
@@ -301,7 +280,6 @@ pub struct Summary {
     pub stacks_to_remove: usize,
     /// Steps in all.
     pub steps: usize,
-    /// Waves.
     pub waves: usize,
 }
 

@@ -13,7 +13,7 @@ use crate::infra::stacks::{StackKind, Template};
 pub struct Observed {
     /// The account's number.
     pub account: String,
-    /// Every region that was asked, by name.
+    /// Every region that was read, by name.
     pub regions: BTreeMap<RegionName, ObservedRegion>,
     /// What the access table holds; `None`: the table does not exist.
     pub access: Option<AccessState>,
@@ -26,33 +26,28 @@ pub struct Observed {
 /// Data at home beside the access table, whether a stack manages it or not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KeptData {
-    /// The ledger.
     pub ledger: bool,
-    /// The usage stream.
     pub stream: bool,
     /// The failure bucket.
     pub failure_bucket: bool,
 }
 
-/// A region.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ObservedRegion {
     /// Why it could not be read, or can't be deployed to.
     pub unreachable: Option<Problem>,
     /// Its stacks of this service.
     pub stacks: BTreeMap<StackKind, ObservedStack>,
-    /// Keys of artifacts that its bucket holds, of those that were asked for.
+    /// Keys of artifacts that its bucket holds, of those that were requested.
     pub artifacts: BTreeSet<String>,
 }
 
-/// A stack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObservedStack {
     /// Its status in CloudFormation.
     pub status: String,
     /// Its template as it was sent.
     pub text: String,
-    /// Its parameters.
     pub parameters: BTreeMap<String, String>,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
@@ -240,7 +235,7 @@ pub(super) fn replica_states(text: &str) -> BTreeMap<RegionName, bool> {
 }
 
 /// The target of an edge's records, from its outputs.
-pub fn alias_of(edge: &ObservedStack) -> Option<Alias> {
+pub(crate) fn alias_of(edge: &ObservedStack) -> Option<Alias> {
     Some(Alias {
         domain: edge.outputs.get("RegionalDomainName")?.clone(),
         zone: edge.outputs.get("RegionalHostedZoneId")?.clone(),

@@ -6,6 +6,7 @@ use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use crate::infra::stacks::RenderError;
+use crate::ui::format::counted;
 
 /// Something that is wrong, and what to do about it. A failed step is no `Problem` but a `StepError`: it has AWS's
 /// code and resource, and often nobody knows a remedy.
@@ -13,7 +14,6 @@ use crate::infra::stacks::RenderError;
 pub struct Problem {
     /// The region; `None` if the problem is the account's or the whole service's.
     pub region: Option<RegionName>,
-    /// What is wrong.
     pub what: String,
     /// What to do.
     pub remedy: String,
@@ -48,7 +48,7 @@ impl Problem {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// Problems that an operator can fix, sorted by region.
-    #[error("{} the plan; nothing was changed", blocks(.0.len()))]
+    #[error("{} the plan; nothing was changed", problems_block(.0.len()))]
     Blocked(Vec<Problem>),
     /// A template can't be rendered: a fault of this program, or a template that has grown too large.
     #[error(transparent)]
@@ -65,6 +65,7 @@ impl PlanError {
     }
 }
 
-fn blocks(count: usize) -> String {
-    if count == 1 { "1 problem blocks".to_owned() } else { format!("{count} problems block") }
+/// The subject and verb of a sentence: `1 problem blocks`, `2 problems block`.
+pub(crate) fn problems_block(count: usize) -> String {
+    format!("{} {}", counted(count, "problem"), if count == 1 { "blocks" } else { "block" })
 }

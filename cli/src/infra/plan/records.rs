@@ -7,7 +7,7 @@ use ipgeo_contract::RegionName;
 use super::diff::Op;
 use super::input::{Findings, PlanInput};
 use super::model::{Action, RecordChange, StackChange, Step};
-use super::observed::{Observed, RecordKind, alias_of};
+use super::observed::{Observed, RecordKind, Zone, alias_of};
 use super::problem::Problem;
 use crate::infra::stacks::{StackKind, Template};
 
@@ -68,21 +68,30 @@ pub(super) fn steps(
     let whole = input.options.scope.whole;
     let drained: BTreeSet<RegionName> =
         zone.drained.iter().filter(|region| !whole || in_file(region)).cloned().collect();
-    if attach.is_empty() && detach.is_empty() && drained == zone.drained {
-        return Vec::new();
-    }
-    let change = RecordChange {
-        domain: domain.clone(),
+    let change = record_change(domain, zone, attach, detach, drained);
+    change.map(|change| Step::new(input.home(), Action::Records(change))).into_iter().collect()
+}
+
+/// The change of the domain's records; `None` if they are as wanted.
+pub(super) fn record_change(
+    domain: &str,
+    zone: &Zone,
+    attach: BTreeSet<RegionName>,
+    detach: BTreeSet<RegionName>,
+    drained: BTreeSet<RegionName>,
+) -> Option<RecordChange> {
+    let is_unchanged = attach.is_empty() && detach.is_empty() && drained == zone.drained;
+    (!is_unchanged).then(|| RecordChange {
+        domain: domain.to_owned(),
         zone: zone.id.clone(),
         attach,
         detach,
         drained,
         drained_before: zone.drained.clone(),
-    };
-    vec![Step::new(input.home(), Action::Records(change))]
+    })
 }
 
-/// Notes domains that edges stop serving. Their records stay: nobody says that this service made them.
+/// Notes domains that edges stop serving. Their records stay: this service may not have created them.
 pub(super) fn note_left_domains(input: &PlanInput<'_>, findings: &mut Findings, edges: &[Step]) {
     let now = input.config.service.domain.as_deref();
     let left: BTreeSet<String> = edges

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::diff::{Op, PropertyChange, ResourceChange};
 use super::guards::PROTECTED;
 use super::model::{Action, Plan, RecordChange, StackChange, Step, Summary, short_key};
+use crate::ui::format::{counted, size};
 
 /// Up to so many regions are named one by one; more are counted.
 const REGIONS_NAMED_MAX: usize = 3;
@@ -54,8 +55,7 @@ fn last_line(empty: bool, summary: &Summary) -> String {
     }
     let stacks = match summary.stacks_to_remove {
         0 => String::new(),
-        1 => " and 1 whole stack".to_owned(),
-        count => format!(" and {count} whole stacks"),
+        count => format!(" and {}", counted(count, "whole stack")),
     };
     format!(
         "{} to add, {} to change, {} to replace, {} to remove{stacks}; {} in {}.",
@@ -66,10 +66,6 @@ fn last_line(empty: bool, summary: &Summary) -> String {
         counted(summary.steps, "step"),
         counted(summary.waves, "wave"),
     )
-}
-
-pub(crate) fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// Lines with the regions that have them in common, in the order of their first appearance.
@@ -102,7 +98,7 @@ fn lines(step: &Step, verbose: bool) -> Vec<String> {
         Action::Copy { artifact, from } => vec![format!("+ {} from {from}", short_key(artifact))],
         Action::Secret => vec!["+ address secret and the probes' API key, unless there".to_owned()],
         Action::Tier(tier) => {
-            let api_keys = counted(usize::try_from(tier.api_keys).unwrap_or(usize::MAX), "API key");
+            let api_keys = counted(tier.api_keys, "API key");
             vec![format!("~ limit of {api_keys} of tier {}: {} → {}", tier.tier, tier.from, tier.to)]
         }
         Action::Probe(probe) => vec![format!("? /health, /{} and an API key", probe.address)],
@@ -200,13 +196,4 @@ fn record_lines(change: &RecordChange) -> Vec<String> {
         lines.push(format!("~ drained regions: {now}"));
     }
     lines
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a size for people")]
-fn size(bytes: u64) -> String {
-    if bytes < 1_000_000 {
-        format!("{:.0} kB", bytes as f64 / 1e3)
-    } else {
-        format!("{:.1} MB", bytes as f64 / 1e6)
-    }
 }

@@ -1,4 +1,4 @@
-//! The step that makes a stack what its template says.
+//! The step that creates or updates a stack to match its template.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,10 +9,10 @@ use super::observed::{Observed, StackState};
 use crate::infra::stacks::{StackKind, Template};
 
 /// Stacks by region and kind.
-pub type Templates = BTreeMap<(RegionName, StackKind), Template>;
+pub(crate) type Templates = BTreeMap<(RegionName, StackKind), Template>;
 
 /// The templates of the deployed stacks. Stacks that hold nothing or have no readable template are omitted.
-pub fn templates_now(observed: &Observed) -> Templates {
+pub(crate) fn templates_now(observed: &Observed) -> Templates {
     let mut found = Templates::new();
     for (name, region) in &observed.regions {
         for (kind, stack) in &region.stacks {
@@ -26,7 +26,7 @@ pub fn templates_now(observed: &Observed) -> Templates {
 }
 
 /// The same after a plan was executed.
-pub fn templates_after(observed: &Observed, plan: &Plan) -> Templates {
+pub(crate) fn templates_after(observed: &Observed, plan: &Plan) -> Templates {
     let mut found = templates_now(observed);
     for (_, step) in plan.steps() {
         match &step.action {

@@ -3,13 +3,12 @@
 //! A drained region is noted in a TXT record beside the others, changed in the same batch: so a later deploy
 //! knows that the record is missing on purpose.
 
+use ipgeo_contract::RegionName;
 use std::collections::BTreeSet;
 
-use ipgeo_contract::RegionName;
-
-use super::model::{Action, Plan, RecordChange, Step, WaveKind};
+use super::model::{Action, Plan, Step, WaveKind};
 use super::observed::{Observed, Zone, alias_of};
-use super::records::are_right;
+use super::records::{are_right, record_change};
 use crate::config::{Config, suggestion};
 use crate::infra::stacks::StackKind;
 
@@ -90,16 +89,7 @@ pub fn drain_or_attach(
     let drained = drained_after(zone, change, region);
     let mut plan =
         Plan { service: config.service.full_name(), home: config.service.home.clone(), ..Plan::default() };
-    let (no_record, marked) = (detach.is_empty() && attach.is_empty(), drained == zone.drained);
-    if !(no_record && marked) {
-        let change = RecordChange {
-            domain: domain.clone(),
-            zone: zone.id.clone(),
-            attach,
-            detach,
-            drained,
-            drained_before: zone.drained.clone(),
-        };
+    if let Some(change) = record_change(domain, zone, attach, detach, drained) {
         plan.push(WaveKind::Records, vec![Step::new(region, Action::Records(change))]);
     }
     Ok(plan)
@@ -128,7 +118,7 @@ fn check_known(
 }
 
 /// The drained regions after a change.
-pub fn drained_after(zone: &Zone, change: TrafficChange, region: &RegionName) -> BTreeSet<RegionName> {
+pub(crate) fn drained_after(zone: &Zone, change: TrafficChange, region: &RegionName) -> BTreeSet<RegionName> {
     let mut drained = zone.drained.clone();
     match change {
         TrafficChange::Drain => drop(drained.insert(region.clone())),

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_not_allowed_before_is_told() {
+    fn only_new_permissions_are_reported() {
         let old = role("{Effect: Allow, Action: [a:Read, a:Write], Resource: x}");
         let table = [
             ("{Effect: Allow, Action: a:Read, Resource: x}", vec![]),
@@ -107,8 +107,8 @@ mod tests {
         ];
         for (policy, expected) in table {
             let widened = widened(Some(&old), &role(policy));
-            let told: Vec<&str> = widened.iter().map(|w| w.right.as_str()).collect();
-            assert_eq!(told, expected, "{policy}");
+            let found: Vec<&str> = widened.iter().map(|w| w.right.as_str()).collect();
+            assert_eq!(found, expected, "{policy}");
         }
         assert_eq!(widened(None, &old).len(), 2);
     }
@@ -125,8 +125,8 @@ mod tests {
         ];
         for (text, expected) in table {
             let resource: Resource = serde_yaml::from_str(text).expect("a resource");
-            let told: Vec<String> = widened(None, &resource).into_iter().map(|w| w.right).collect();
-            assert_eq!(told, [expected], "{text}");
+            let found: Vec<String> = widened(None, &resource).into_iter().map(|w| w.right).collect();
+            assert_eq!(found, [expected], "{text}");
         }
     }
 }

@@ -4,14 +4,13 @@ mod names;
 mod render;
 mod template;
 
-pub use names::{Names, StackKind, drained_record, role_arn_pattern};
-pub use render::{
-    ArtifactRef, ArtifactSet, DataPolicy, FUNCTION_DATABASE, RenderError, Renderer, Replica, Stack,
-    tier_limits,
-};
+pub use names::{Names, StackKind};
+pub(crate) use names::{drained_record, role_arn_pattern};
+pub(crate) use render::tier_limits;
+pub use render::{ArtifactRef, ArtifactSet, DataPolicy, RenderError, Renderer, Replica, Stack};
 pub(crate) use render::{STREAM_SHARDS, batch_window_s};
 pub(crate) use template::references;
-pub use template::{INLINE_BYTES_MAX, Resource, Template, TemplateError};
+pub use template::{Resource, Template};
 
 #[cfg(test)]
 pub(crate) use render::tests::{artifacts as test_artifacts, config as test_config};

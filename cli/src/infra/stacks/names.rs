@@ -13,7 +13,7 @@ use crate::config::Config;
 pub enum StackKind {
     /// Every region's bucket of artifacts.
     Artifacts,
-    /// What exists once: tables, stream, counter.
+    /// Resources that exist once: tables, stream, counter.
     Home,
     /// A region's API, function and log pipe.
     Edge,
@@ -42,13 +42,10 @@ impl fmt::Display for StackKind {
 /// The names of a service's resources.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Names {
-    /// `<name>-<environment>`: what all names begin with.
+    /// `<name>-<environment>`: the prefix of all names.
     pub service: String,
-    /// The access table.
     pub access_table: String,
-    /// The ledger.
     pub ledger_table: String,
-    /// The usage stream.
     pub stream: String,
     /// Home's function.
     pub usage_function: String,
@@ -71,8 +68,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// The names of a configuration's things.
-    pub fn of(config: &Config) -> Self {
+    pub fn new(config: &Config) -> Self {
         let service = config.service.full_name();
         let named = |what: &str| format!("{service}-{what}");
         Self {
@@ -114,12 +110,12 @@ impl Names {
 }
 
 /// The record that lists drained regions, for a domain.
-pub fn drained_record(domain: &str) -> String {
+pub(crate) fn drained_record(domain: &str) -> String {
     format!("_ipgeo-drained.{domain}")
 }
 
 /// The pattern of the service's roles, for IAM.
-pub fn role_arn_pattern(service: &str) -> String {
+pub(crate) fn role_arn_pattern(service: &str) -> String {
     format!("arn:aws:iam::*:role/{service}-*")
 }
 
@@ -131,7 +127,7 @@ mod tests {
     #[test]
     fn the_longest_names_fit_what_aws_takes() {
         let config = super::super::test_config();
-        let mut names = Names::of(&config);
+        let mut names = Names::new(&config);
         names.service = format!("{}-{}", "n".repeat(20), "e".repeat(12));
         for place in PLACES {
             assert!(names.bucket("123456789012", place.name).len() <= 63, "{}", place.name);

@@ -1,8 +1,7 @@
 //! Renders stacks from templates.
 //!
-//! Every value goes through a filter that writes it as JSON, which YAML contains: no text of a file is ever
-//! pasted raw. The result depends on the configuration and the artifacts alone, to the byte; what an account
-//! adds (its number, a zone's name) is left to CloudFormation.
+//! A filter writes every value as JSON, a subset of YAML: no text of a file is inserted raw. The result depends only on the
+//! configuration and the artifacts; account-specific values (its number, a zone's ID) are left to CloudFormation.
 
 use std::collections::BTreeMap;
 
@@ -16,28 +15,28 @@ use super::template::{Template, TemplateError};
 use crate::config::{Architecture, Config, Emulator, Region, Tiers};
 use crate::geo::licence::Terms;
 
-/// Where a function finds the layer's geo database.
-pub const FUNCTION_DATABASE: &str = "/opt/ipgeo.mmdb";
-/// Stands for the digest while it is computed.
+/// The path of the layer's geo database in a function.
+pub(crate) const FUNCTION_DATABASE: &str = "/opt/ipgeo.mmdb";
+/// Placeholder for the digest while it is computed.
 const NO_DIGEST: &str = "0000000000000000";
-/// Characters of the digest: enough to tell two templates apart.
+/// Characters of the digest, enough to distinguish templates.
 const DIGEST_CHARS: usize = 16;
 
-/// Hours that the stream keeps usage lines.
+/// The stream's retention, hours.
 const STREAM_RETENTION_H: u32 = 24;
 /// Shards: one takes 1,000 batches of lines a second.
 pub(crate) const STREAM_SHARDS: u32 = 1;
-/// Records of a batch at most (Lambda's limit).
+/// Maximum records per batch (Lambda's limit).
 const BATCH_RECORDS: u32 = 10_000;
 /// Retries of a batch: unlimited, until its records are [`RECORD_AGE_S`] old. A number would limit the time too: for a
 /// small batch, a hundred retries take minutes.
 const RETRIES: i32 = -1;
 /// Memory of the usage function, MB.
 const USAGE_MEMORY_MB: u32 = 512;
-/// Seconds that one batch may take.
+/// Timeout of a batch, s.
 const USAGE_TIMEOUT_S: u32 = 300;
 
-/// Days that S3 may take to remove what has expired: it looks once a day, and then takes the version of before.
+/// Days until S3 deletes an expired object: it checks once a day, first the object, then its old version.
 const EXPIRY_TAKES_DAYS: i64 = 2;
 
 /// An artifact by its content.
@@ -63,7 +62,7 @@ pub struct ArtifactSet {
     pub code: BTreeMap<&'static str, ArtifactRef>,
     /// The geo database.
     pub geo: ArtifactRef,
-    /// What the geo database is, for people.
+    /// The geo database's description.
     pub geo_description: String,
 }
 
@@ -72,31 +71,27 @@ pub struct ArtifactSet {
 pub struct Replica {
     /// Its region.
     pub region: RegionName,
-    /// Whether it is protected from deletion; what is to be removed is released first.
+    /// Whether it is protected from deletion; before a deletion, protection is removed.
     pub protected: bool,
 }
 
 /// What happens to home's data when its stack is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DataPolicy {
-    /// It is retained.
     Keep,
-    /// It is deleted, too.
     Delete,
 }
 
-/// A stack as it should be.
+/// A rendered stack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stack {
-    /// Its kind.
     pub kind: StackKind,
     /// Its region.
     pub region: RegionName,
-    /// Its name.
     pub name: String,
     /// Its template, YAML.
     pub text: String,
-    /// The same, read back.
+    /// The parsed template.
     pub template: Template,
 }
 
@@ -104,27 +99,23 @@ pub struct Stack {
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// A template is broken: a bug in this program.
-    #[error("the {kind} template can't be rendered")]
+    #[error("cannot render the {kind} template")]
     Fill {
-        /// Which.
         kind: StackKind,
-        /// Why.
         #[source]
         source: tera::Error,
     },
     /// The result is not a valid template.
-    #[error("the {kind} stack of {region}")]
+    #[error("the {kind} stack of {region} is not a valid template")]
     Unsound {
-        /// Which.
         kind: StackKind,
         /// Where.
         region: RegionName,
-        /// Why.
         #[source]
         source: TemplateError,
     },
     /// No code for an architecture.
-    #[error("there is no code for {0}")]
+    #[error("no code for {0}")]
     NoCode(&'static str),
 }
 
@@ -161,7 +152,7 @@ impl<'a> Renderer<'a> {
         ];
         tera.add_raw_templates(templates)
             .map_err(|source| RenderError::Fill { kind: StackKind::Home, source })?;
-        Ok(Self { config, artifacts, names: Names::of(config), account: None, tera })
+        Ok(Self { config, artifacts, names: Names::new(config), account: None, tera })
     }
 
     /// The same renderer for the account with this number.
@@ -171,7 +162,6 @@ impl<'a> Renderer<'a> {
         self
     }
 
-    /// The names of everything.
     pub fn names(&self) -> &Names {
         &self.names
     }
@@ -200,8 +190,8 @@ impl<'a> Renderer<'a> {
     /// A region's bucket of artifacts.
     pub fn artifacts(&self, region: &RegionName) -> Result<Stack, RenderError> {
         let mut context = self.context("artifacts");
-        let terms = Terms::of(&self.config.geo.licence, &self.config.geo.name);
-        let geo_days = terms.keep_days.map(|days| (days - EXPIRY_TAKES_DAYS).max(1));
+        let terms = Terms::new(&self.config.geo.licence, &self.config.geo.name);
+        let geo_days = terms.retention_days.map(|days| (days - EXPIRY_TAKES_DAYS).max(1));
         context.insert("geo_days", &geo_days);
         self.fill(StackKind::Artifacts, region, &context)
     }
@@ -277,7 +267,7 @@ impl<'a> Renderer<'a> {
         self.fill(StackKind::Edge, &region.name, &context)
     }
 
-    /// The name of the failure bucket: a text when the account is known, else left to CloudFormation.
+    /// The name of the failure bucket: a literal if the account is known, otherwise left to CloudFormation.
     fn failure_bucket(&self) -> serde_json::Value {
         match &self.account {
             Some(account) => self.names.failure_bucket(account).into(),
@@ -380,8 +370,8 @@ impl<'a> Renderer<'a> {
     fn fill(&self, kind: StackKind, region: &RegionName, context: &Context) -> Result<Stack, RenderError> {
         let text =
             self.tera.render(kind.as_str(), context).map_err(|source| RenderError::Fill { kind, source })?;
-        // The digest is an output, not a tag: CloudFormation hands a stack's tags on to every resource, and
-        // each new digest would update all of them.
+        // The digest is an output, not a tag: CloudFormation copies a stack's tags to every resource, so each new digest
+        // would update them all.
         let digest = hex::encode(Sha256::digest(text.as_bytes()));
         let text = text.replace(NO_DIGEST, &digest[..DIGEST_CHARS]);
         let unsound = |source| RenderError::Unsound { kind, region: region.clone(), source };
@@ -391,7 +381,7 @@ impl<'a> Renderer<'a> {
     }
 }
 
-/// Seconds that home gathers a batch for; an emulator does not wait.
+/// The batching window, s; an emulator does not wait.
 pub(crate) fn batch_window_s(config: &Config) -> u32 {
     if config.emulator.is_some() { 0 } else { config.usage.window_s }
 }
@@ -400,8 +390,8 @@ fn endpoint_variable(emulator: &Emulator) -> Variable {
     Variable { name: env::ENDPOINT, value: emulator.endpoint.clone() }
 }
 
-/// The limits of all tiers in one text, as home's stack tells them: `business=2500000/month startup=…`.
-pub fn tier_limits(tiers: &Tiers) -> String {
+/// The limits of all tiers in one text, an output of home's stack: `business=2500000/month startup=…`.
+pub(crate) fn tier_limits(tiers: &Tiers) -> String {
     let mut limits: Vec<String> =
         tiers.paid.iter().map(|tier| format!("{}={}", tier.name, tier.limit)).collect();
     limits.sort();

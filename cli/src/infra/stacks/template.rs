@@ -1,4 +1,4 @@
-//! A parsed CloudFormation template: what it declares, as values that can be compared.
+//! A parsed CloudFormation template, as values that can be compared.
 
 use std::collections::BTreeMap;
 
@@ -6,20 +6,18 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The largest template that a call takes inline (CloudFormation quotas).
-pub const INLINE_BYTES_MAX: usize = 51_200;
+pub(crate) const INLINE_BYTES_MAX: usize = 51_200;
 
-/// A template.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Template {
-    /// What it declares, by logical name.
+    /// By logical name.
     pub resources: BTreeMap<String, Resource>,
     /// Its outputs, by name.
     #[serde(default)]
     pub outputs: BTreeMap<String, Value>,
 }
 
-/// A declared resource.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Resource {
@@ -29,7 +27,7 @@ pub struct Resource {
     /// Its properties, with `Ref` and `Fn::…` in their long form.
     #[serde(default)]
     pub properties: Value,
-    /// What happens to it when it is no longer declared.
+    /// The policy for when it is no longer declared.
     #[serde(default)]
     pub deletion_policy: Option<String>,
 }
@@ -41,11 +39,8 @@ pub enum TemplateError {
     #[error("not a CloudFormation template")]
     Shape(#[from] serde_yaml::Error),
     /// It is too large to be sent.
-    #[error("the template has {bytes} bytes; CloudFormation takes {INLINE_BYTES_MAX}")]
-    Large {
-        /// Its size.
-        bytes: usize,
-    },
+    #[error("the template has {bytes} bytes; CloudFormation allows {INLINE_BYTES_MAX}")]
+    Large { bytes: usize },
     /// A name refers to nothing.
     #[error("`{from}` refers to `{to}`, which is not declared")]
     Dangling {
@@ -148,8 +143,8 @@ mod tests {
     fn a_template_is_checked_before_it_is_sent() {
         let text = "Resources:\n  A:\n    Type: T\n    Properties: {X: {Ref: B}}\n";
         let template = Template::parse(text).expect("a template");
-        let told = template.check(text).expect_err("dangling").to_string();
-        assert_eq!(told, "`A` refers to `B`, which is not declared");
+        let error = template.check(text).expect_err("dangling").to_string();
+        assert_eq!(error, "`A` refers to `B`, which is not declared");
         let large = format!("{text}# {}", "x".repeat(INLINE_BYTES_MAX));
         assert!(matches!(template.check(&large), Err(TemplateError::Large { .. })));
         assert!(matches!(Template::parse("a: [b"), Err(TemplateError::Shape(_))));

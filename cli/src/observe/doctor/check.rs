@@ -10,7 +10,7 @@ use crate::infra::cloud::Problem;
 /// How a check ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Mark {
+pub(crate) enum Mark {
     /// Nothing is wrong.
     Ok,
     /// It works but needs attention.
@@ -24,7 +24,7 @@ pub enum Mark {
 
 impl Mark {
     /// Its name in texts.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Warn => "warn",
@@ -36,14 +36,12 @@ impl Mark {
 
 /// A finding.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// What was checked: `stream`, `certificate`, …
     pub check: &'static str,
     /// The region; `None` for the whole service.
     pub region: Option<RegionName>,
-    /// How it ended.
     pub mark: Mark,
-    /// What was found.
     pub found: String,
     /// What to do about it.
     pub remedy: Option<String>,
@@ -70,7 +68,7 @@ impl Check {
         Self::new(check, Mark::NotChecked, why)
     }
 
-    /// A failed read says nothing about the thing itself.
+    /// A failed read is no finding about the resource itself.
     pub(super) fn unread(check: &'static str, error: &Problem) -> Self {
         Self { remedy: Some(error.remedy.clone()), ..Self::not_checked(check, error.what.clone()) }
     }
@@ -83,7 +81,7 @@ impl Check {
 
 /// The same finding in one or several regions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folded<'a> {
+pub(crate) struct Folded<'a> {
     /// The first of them.
     pub check: &'a Check,
     /// The regions; empty for the whole service.
@@ -91,7 +89,7 @@ pub struct Folded<'a> {
 }
 
 /// Merges findings that differ only in their region, in the order of the first.
-pub fn fold(checks: &[Check]) -> Vec<Folded<'_>> {
+pub(crate) fn fold(checks: &[Check]) -> Vec<Folded<'_>> {
     let mut folded: Vec<Folded<'_>> = Vec::new();
     for check in checks {
         let same = |known: &&mut Folded<'_>| {
@@ -108,7 +106,7 @@ pub fn fold(checks: &[Check]) -> Vec<Folded<'_>> {
 }
 
 /// Prints findings for people; `regions` is the number of all regions.
-pub fn text(checks: &[Check], regions: usize) -> String {
+pub(crate) fn text(checks: &[Check], regions: usize) -> String {
     let mut out = String::new();
     let folded = fold(checks);
     let skipped = |one: &Folded<'_>| one.check.mark == Mark::NotChecked && one.check.remedy.is_none();

@@ -1,4 +1,4 @@
-//! The facts that are checked. Each is the value that was read, or why the read failed.
+//! The facts that `ipgeo doctor` checks.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -8,12 +8,32 @@ use ipgeo_contract::RegionName;
 
 use crate::infra::cloud::Problem;
 
-/// A fact, or why it could not be read.
-pub type Read<T> = Result<T, Problem>;
+/// What is known of a resource or a value.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) enum Fact<T> {
+    /// Not read: it does not apply, as for a local service, or something that it depends on could not be read.
+    #[default]
+    NotRead,
+    /// The read failed.
+    Unreadable(Problem),
+    /// The resource does not exist.
+    Absent,
+    Known(T),
+}
+
+impl<T> From<Result<Option<T>, Problem>> for Fact<T> {
+    fn from(read: Result<Option<T>, Problem>) -> Self {
+        match read {
+            Ok(Some(value)) => Self::Known(value),
+            Ok(None) => Self::Absent,
+            Err(problem) => Self::Unreadable(problem),
+        }
+    }
+}
 
 /// The state of an edge's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Certificate {
+pub(crate) struct Certificate {
     /// Its state, as AWS names it: `ISSUED`, `PENDING_VALIDATION`, …
     pub status: String,
     /// Days until it expires, once it is issued.
@@ -22,7 +42,7 @@ pub struct Certificate {
 
 /// The Lambda environments that an account may run at the same time in a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Concurrency {
+pub(crate) struct Concurrency {
     /// All of them.
     pub limit: u64,
     /// Not reserved for a function.
@@ -31,108 +51,97 @@ pub struct Concurrency {
 
 /// Where an edge's log lines are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subscription {
+pub(crate) struct Subscription {
     /// The destination.
     pub destination: String,
     /// The pattern that lines must match.
     pub pattern: String,
 }
 
-/// The facts of one region. A fact that is `None` does not apply: a local service has no certificate.
+/// The facts of one region.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct EdgeFacts {
+pub(crate) struct EdgeFacts {
     /// Whether the region is enabled and reachable.
-    pub open: Option<Read<()>>,
-    /// The state of its stack, as CloudFormation names it; `None` inside: no stack.
-    pub stack: Option<Read<Option<String>>>,
-    /// Its answer to `/health`: the date of its database.
+    pub reachable: Fact<()>,
+    /// CloudFormation's status of its stack.
+    pub stack: Fact<String>,
+    /// Its answer to `/health`, the date of its database; `None`: not read.
     pub health: Option<Result<Option<String>, String>>,
-    /// Its certificate; `None` inside: no certificate.
-    pub certificate: Option<Read<Option<Certificate>>>,
-    /// Lambda concurrency.
-    pub concurrency: Option<Read<Concurrency>>,
+    pub certificate: Fact<Certificate>,
+    pub concurrency: Fact<Concurrency>,
     /// The account's API throttle rate, requests per second.
-    pub rate: Option<Read<f64>>,
-    /// Where its log is sent; `None` inside: nowhere.
-    pub subscription: Option<Read<Option<Subscription>>>,
-    /// The state of its replica of the access table, as DynamoDB names it; `None` inside: no replica.
-    pub replica: Option<Read<Option<String>>>,
+    pub rate: Fact<f64>,
+    pub subscription: Fact<Subscription>,
+    /// DynamoDB's status of its replica of the access table.
+    pub replica: Fact<String>,
 }
 
-/// The facts of home.
+/// The facts of the home region.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct HomeFacts {
-    /// The stream's state; `None` inside: no stream.
-    pub stream: Option<Read<Option<String>>>,
-    /// The state of the counter's event source mapping; `None` inside: no mapping.
-    pub counter: Option<Read<Option<String>>>,
-    /// Whether the domain's hosted zone exists.
-    pub zone: Option<Read<bool>>,
+pub(crate) struct HomeFacts {
+    /// The stream's status.
+    pub stream: Fact<String>,
+    /// The state of the counter's event source mapping.
+    pub counter: Fact<String>,
+    /// The domain's hosted zone.
+    pub zone: Fact<()>,
     /// Seconds that this machine's clock is ahead of AWS's.
-    pub clock_ahead_s: Option<Read<f64>>,
+    pub clock_ahead_s: Fact<f64>,
 }
 
 /// A geo database on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CopyFacts {
-    /// Its name.
+pub(crate) struct DatabaseFacts {
     pub name: String,
-    /// Its date.
     pub date: String,
-    /// Its licence.
     pub licence: String,
-    /// Its credit.
     pub attribution: String,
     /// Whether it matches geo.lock, or why not.
     pub lock: Result<(), String>,
 }
 
-/// All facts.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DoctorFacts {
-    /// The AWS account; `None` inside: not needed, as for a local service.
-    pub account: Read<Option<String>>,
-    /// Home.
+pub(crate) struct DoctorFacts {
+    /// The AWS account's number. Not read for a local service, which needs none.
+    pub account: Fact<String>,
     pub home: HomeFacts,
     /// The regions in the order of regions.toml.
     pub edges: Vec<(RegionName, EdgeFacts)>,
     /// The compiled database on this machine; `None`: not built.
-    pub database: Option<Result<CopyFacts, String>>,
+    pub database: Option<Result<DatabaseFacts, String>>,
 }
 
-/// Reading facts.
-pub trait Examine: Sync {
-    /// The AWS account.
-    fn account(&self) -> impl Future<Output = Read<Option<String>>> + Send;
+/// Reads facts, from AWS or a local service.
+pub(crate) trait Examine: Sync {
+    fn account(&self) -> impl Future<Output = Fact<String>> + Send;
 
-    /// The facts of home.
     fn home(&self) -> impl Future<Output = HomeFacts> + Send;
 
-    /// The states of the access table's replicas, by region; `None`: cannot be read.
-    fn replicas(&self) -> impl Future<Output = Option<Read<BTreeMap<RegionName, String>>>> + Send;
+    /// DynamoDB's status of the access table's replicas, by region.
+    fn replicas(&self) -> impl Future<Output = Fact<BTreeMap<RegionName, String>>> + Send;
 
     /// The facts of a region, without its replica.
     fn edge(&self, region: &str) -> impl Future<Output = EdgeFacts> + Send;
 }
 
 /// Reads all facts, regions in parallel. Without an account nothing else is read.
-pub async fn examine<E: Examine>(
+pub(crate) async fn examine<E: Examine>(
     service: &E,
     regions: &[RegionName],
-    database: Option<Result<CopyFacts, String>>,
+    database: Option<Result<DatabaseFacts, String>>,
 ) -> DoctorFacts {
     let account = service.account().await;
-    if account.is_err() {
+    if matches!(account, Fact::Unreadable(_)) {
         let edges = regions.iter().map(|region| (region.clone(), EdgeFacts::default())).collect();
         return DoctorFacts { account, home: HomeFacts::default(), edges, database };
     }
     let read = join_all(regions.iter().map(|region| service.edge(region)));
     let (home, replicas, edges) = futures_util::join!(service.home(), service.replicas(), read);
-    let replica = |region: &RegionName| {
-        replicas.as_ref().map(|read| match read {
-            Ok(replicas) => Ok(replicas.get(region).cloned()),
-            Err(error) => Err(error.clone()),
-        })
+    let replica = |region: &RegionName| match &replicas {
+        Fact::NotRead => Fact::NotRead,
+        Fact::Unreadable(problem) => Fact::Unreadable(problem.clone()),
+        Fact::Absent => Fact::Absent,
+        Fact::Known(replicas) => replicas.get(region).cloned().map_or(Fact::Absent, Fact::Known),
     };
     let edges = regions.iter().zip(edges).map(|(region, mut edge)| {
         edge.replica = replica(region);

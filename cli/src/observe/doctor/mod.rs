@@ -1,15 +1,15 @@
 //! The checks of `ipgeo doctor`. Facts are read through a trait, then judged without reading anything more; every finding
-//! that is not `ok` says what to do. With `--online`, marked calls are followed from the edges to the ledger.
+//! that is not `ok` has a remedy. With `--online`, marked calls are followed from the edges to the ledger.
 
 mod check;
+mod database;
 mod facts;
 mod judge;
 mod path;
 
-pub use check::{Check, Mark, fold, text};
-pub use facts::{
-    Certificate, Concurrency, CopyFacts, DoctorFacts, EdgeFacts, Examine, HomeFacts, Read, Subscription,
-    examine,
+pub(crate) use check::{Check, Mark, text};
+pub(crate) use facts::{
+    Certificate, Concurrency, DatabaseFacts, EdgeFacts, Examine, Fact, HomeFacts, Subscription, examine,
 };
-pub use judge::judge;
-pub use path::{TracePace, TracedCall, UsagePath, judge_path, trace};
+pub(crate) use judge::judge;
+pub(crate) use path::{TracePace, UsagePath, judge_path, trace};

@@ -13,7 +13,7 @@ use super::check::Check;
 use crate::infra::cloud::Problem;
 
 /// Sending marked calls and looking for them.
-pub trait UsagePath: Sync {
+pub(crate) trait UsagePath: Sync {
     /// Makes sure that every region knows the probes' API key, which marks the calls.
     fn ready(&self) -> impl Future<Output = Result<(), Problem>> + Send;
 
@@ -33,7 +33,7 @@ pub trait UsagePath: Sync {
 
 /// How often and how long to check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TracePace {
+pub(crate) struct TracePace {
     /// Between two checks.
     pub pause: Duration,
     /// How long to wait until a call is counted.
@@ -42,7 +42,7 @@ pub struct TracePace {
 
 /// How far a region's marked call got.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TracedCall {
+pub(crate) struct TracedCall {
     /// The region.
     pub region: RegionName,
     /// Whether it was answered.
@@ -56,7 +56,7 @@ pub struct TracedCall {
 }
 
 /// Sends a marked call through each region and follows them all. `progress` is called with the number of counted calls.
-pub async fn trace<P: UsagePath>(
+pub(crate) async fn trace<P: UsagePath>(
     path: &P,
     regions: &[RegionName],
     pace: TracePace,
@@ -130,7 +130,7 @@ async fn check<P: UsagePath>(
 const LATE_S: f64 = 240.0;
 
 /// The findings of traced calls.
-pub fn judge_path(traced: &[TracedCall], pace: TracePace) -> Vec<Check> {
+pub(crate) fn judge_path(traced: &[TracedCall], pace: TracePace) -> Vec<Check> {
     let patience = pace.patience.as_secs();
     traced
         .iter()
@@ -172,7 +172,7 @@ mod tests {
     use super::super::check::Mark;
     use super::*;
 
-    /// A path in memory that gets stuck where its region's name says.
+    /// A usage path in memory; the region's name determines where a call gets stuck.
     #[derive(Default)]
     struct Memory {
         calls: Mutex<Vec<RegionName>>,
@@ -221,8 +221,8 @@ mod tests {
             (Mark::Fail, "stuck between log and ledger"),
             (Mark::NotChecked, "no permission"),
         ];
-        for (check, (mark, says)) in checks.iter().zip(expected) {
-            assert!(check.mark == mark && check.found.contains(says), "{check:?}");
+        for (check, (mark, part)) in checks.iter().zip(expected) {
+            assert!(check.mark == mark && check.found.contains(part), "{check:?}");
         }
     }
 

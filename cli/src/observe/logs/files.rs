@@ -13,13 +13,13 @@ use crate::usage::stream::SegmentedLog;
 
 /// The logs of the local service in a state folder.
 #[derive(Debug, Clone)]
-pub struct LocalLogs {
+pub(crate) struct LocalLogs {
     folder: PathBuf,
 }
 
 impl LocalLogs {
     /// The logs in a state folder.
-    pub fn new(state: &Path) -> Self {
+    pub(crate) fn new(state: &Path) -> Self {
         Self { folder: state.join("stores") }
     }
 
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whole_lines_since_an_instant_are_read() {
+    async fn complete_lines_since_an_instant_are_read() {
         let state = tempfile::tempdir().expect("a folder");
         std::fs::create_dir_all(state.path().join("stores")).expect("a folder");
         let text =

@@ -17,7 +17,7 @@ const LATE: SignedDuration = SignedDuration::from_secs(120);
 const SHOWN_MAX: usize = 50_000;
 
 /// The lines of all regions, merged, and the regions that could not be read.
-pub async fn read_once<S: LogSource>(
+pub(crate) async fn read_once<S: LogSource>(
     source: &S,
     regions: &[RegionName],
     since: Timestamp,
@@ -36,7 +36,7 @@ pub async fn read_once<S: LogSource>(
 
 /// Reads what is new since the last read.
 #[derive(Debug)]
-pub struct LogFollower {
+pub(crate) struct LogFollower {
     since: Timestamp,
     shown: HashSet<(RegionName, String)>,
     order: VecDeque<(RegionName, String)>,
@@ -44,12 +44,12 @@ pub struct LogFollower {
 
 impl LogFollower {
     /// Starts at an instant.
-    pub fn new(since: Timestamp) -> Self {
+    pub(crate) fn new(since: Timestamp) -> Self {
         Self { since, shown: HashSet::new(), order: VecDeque::new() }
     }
 
     /// The lines that are new since the last call.
-    pub async fn next<S: LogSource>(
+    pub(crate) async fn next<S: LogSource>(
         &mut self,
         source: &S,
         regions: &[RegionName],

@@ -1,4 +1,4 @@
-//! A line of a log, and how it is shown: usage lines in words, other lines as they are, without addresses and API keys.
+//! Log lines and their display: usage lines in words, other lines unchanged, both without addresses and API keys.
 
 use ipgeo_contract::{Identity, RegionName, UsageEvent};
 use jiff::Timestamp;
@@ -6,20 +6,19 @@ use serde::Serialize;
 
 /// A line as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LogLine {
+pub(crate) struct LogLine {
     /// Its time.
     pub time: Timestamp,
     /// The region.
     pub region: RegionName,
     /// Unique in its region.
     pub id: String,
-    /// The text.
     pub text: String,
 }
 
 /// A line as it is shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ShownLine {
+pub(crate) struct ShownLine {
     /// Its time, always with three digits of the second, so that texts sort by time.
     #[serde(serialize_with = "to_the_millisecond")]
     pub time: Timestamp,
@@ -62,17 +61,17 @@ fn is_hash(identity: &Identity) -> bool {
 
 impl LogLine {
     /// The time in a usage line; `None` for other lines.
-    pub fn event_time(text: &str) -> Option<Timestamp> {
+    pub(crate) fn event_time(text: &str) -> Option<Timestamp> {
         UsageEvent::parse(text).ok().map(|event| event.time)
     }
 
     /// Whether it contains a text, as written or as shown.
-    pub fn contains(&self, text: &str) -> bool {
+    pub(crate) fn contains(&self, text: &str) -> bool {
         self.text.contains(text) || self.shown().text(0).contains(text)
     }
 
     /// The line as it is shown.
-    pub fn shown(&self) -> ShownLine {
+    pub(crate) fn shown(&self) -> ShownLine {
         let mut shown =
             ShownLine { time: self.time, region: self.region.clone(), kind: "log", ..ShownLine::default() };
         match UsageEvent::parse(&self.text) {
@@ -132,7 +131,7 @@ fn masked(word: &str) -> String {
 
 impl ShownLine {
     /// For people.
-    pub fn text(&self, width: usize) -> String {
+    pub(crate) fn text(&self, width: usize) -> String {
         let time = self.time.strftime("%Y-%m-%d %H:%M:%S%.3fZ");
         let text = match &self.text {
             Some(text) => text.trim_end().replace('\t', "  "),

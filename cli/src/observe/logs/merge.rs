@@ -3,7 +3,7 @@
 use super::line::LogLine;
 
 /// All lines in the order of time; lines of the same instant by region, then by id.
-pub fn merge(regions: Vec<Vec<LogLine>>) -> Vec<LogLine> {
+pub(crate) fn merge(regions: Vec<Vec<LogLine>>) -> Vec<LogLine> {
     let mut all: Vec<LogLine> = regions.into_iter().flatten().collect();
     all.sort_by(|a, b| (a.time, &a.region, &a.id).cmp(&(b.time, &b.region, &b.id)));
     all

@@ -5,12 +5,11 @@ mod follow;
 mod line;
 mod merge;
 
-pub use files::LocalLogs;
-pub use follow::{LogFollower, read_once};
-use ipgeo_contract::RegionName;
-pub use line::{LogLine, ShownLine};
-pub use merge::merge;
+pub(crate) use files::LocalLogs;
+pub(crate) use follow::{LogFollower, read_once};
+pub(crate) use line::{LogLine, ShownLine};
 
+use ipgeo_contract::RegionName;
 use std::future::Future;
 
 use jiff::Timestamp;
@@ -18,7 +17,7 @@ use jiff::Timestamp;
 use crate::infra::cloud::Problem;
 
 /// A source of logs.
-pub trait LogSource: Sync {
+pub(crate) trait LogSource: Sync {
     /// A region's lines since an instant, in the order of time. A line that arrives late may be older than lines of an
     /// earlier read. Only lines that contain `filter` are read, see [`LogLine::contains`].
     fn lines(

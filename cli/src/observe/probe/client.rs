@@ -13,6 +13,7 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use ipgeo_contract::error_chain;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -180,8 +181,7 @@ fn explain(error: &hyper::Error) -> String {
     if error.is_parse() {
         return "the answer is not HTTP".to_owned();
     }
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    format!("{error}{cause}")
+    error_chain(error, ": ")
 }
 
 /// A host and its port: `a.test:8443`, `[::1]:80`, `a.test`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ipgeo_contract::RegionName;
 use tokio::time::Instant;
 
-use crate::infra::cloud::{CloudWrite, Done, Probe, ProbeTargets, Progress, StepError};
+use crate::infra::cloud::{CloudWrite, Done, Probe, ProbeTargets, Progress, Report, StepError};
 use crate::infra::plan::{Action, ProbeSpec};
 
 /// Between two probes of an edge.
@@ -16,14 +16,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A cloud and the probe of its edges.
 #[derive(Debug)]
-pub struct Gated<'a, C, P> {
+pub(crate) struct Gated<'a, C, P> {
     cloud: &'a C,
     probe: &'a P,
 }
 
 impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
     /// Sends a plan's probes to `probe` and everything else to `cloud`.
-    pub fn new(cloud: &'a C, probe: &'a P) -> Self {
+    pub(crate) fn new(cloud: &'a C, probe: &'a P) -> Self {
         Self { cloud, probe }
     }
 
@@ -31,14 +31,14 @@ impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
         &self,
         region: &RegionName,
         spec: &ProbeSpec,
-        tell: &(dyn Fn(Progress) + Sync),
+        report: Report<'_>,
     ) -> Result<Done, StepError> {
         let target = self.cloud.target(region, spec.domain.as_deref()).await?;
         if target.api_key.is_none() {
             // Without an API key the probe does not show that the edge can read the access table.
             return Err(StepError {
                 remedy: Some("deploy again: a missing key is recreated".to_owned()),
-                ..StepError::of("the probes' API key is not in the access table")
+                ..StepError::new("the probes' API key is not in the access table")
             });
         }
         let started = Instant::now();
@@ -48,11 +48,11 @@ impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
                 Err(why) if started.elapsed() + PAUSE > PATIENCE => {
                     return Err(StepError {
                         remedy: Some(format!("check its log: ipgeo logs --regions {region}")),
-                        ..StepError::of(why)
+                        ..StepError::new(why)
                     });
                 }
                 Err(why) => {
-                    tell(Progress { phase: why, done: 0, total: 0 });
+                    report(Progress { phase: why, done: 0, total: 0 });
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -65,11 +65,11 @@ impl<C: CloudWrite + ProbeTargets, P: Probe> CloudWrite for Gated<'_, C, P> {
         &self,
         region: &RegionName,
         action: &Action,
-        tell: &(dyn Fn(Progress) + Sync),
+        report: Report<'_>,
     ) -> Result<Done, StepError> {
         match action {
-            Action::Probe(spec) => self.pass(region, spec, tell).await,
-            other => self.cloud.ensure(region, other, tell).await,
+            Action::Probe(spec) => self.pass(region, spec, report).await,
+            other => self.cloud.ensure(region, other, report).await,
         }
     }
 }
@@ -90,12 +90,7 @@ mod tests {
     }
 
     impl CloudWrite for Edge {
-        async fn ensure(
-            &self,
-            _: &RegionName,
-            _: &Action,
-            _: &(dyn Fn(Progress) + Sync),
-        ) -> Result<Done, StepError> {
+        async fn ensure(&self, _: &RegionName, _: &Action, _: Report<'_>) -> Result<Done, StepError> {
             Ok(Done::Changed)
         }
     }
@@ -120,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_edge_gets_time_and_is_asked_with_an_api_key() {
+    async fn an_edge_is_retried_and_probed_with_an_api_key() {
         let key = || probe_api_key("ipg", &AddressSecret::new([1; 32])).ok();
         let table = [
             (key(), 0, None),

@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::summary::{ProbeRow, ProbeState};
 use crate::fs::{Replace, write_private};
 
-/// Runs that are kept: five days of one every five minutes.
+/// Length of the history: five days with a run every five minutes.
 const RUNS_MAX: usize = 1_440;
 /// A larger file is not ours and is ignored.
 const BYTES_MAX: u64 = 16 << 20;
 
 /// One run of `ipgeo probe`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ProbeRun {
+pub(crate) struct ProbeRun {
     /// When it started.
     pub at: Timestamp,
     /// The regions that it probed.
@@ -26,12 +26,10 @@ pub struct ProbeRun {
 
 /// A region in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct RegionRun {
+pub(crate) struct RegionRun {
     /// Whether it answered.
     pub state: ProbeState,
-    /// Requests made.
     pub samples: usize,
-    /// Requests that failed.
     pub failed: usize,
     /// The median time of an answer, ms.
     pub p50_ms: Option<f64>,
@@ -39,14 +37,14 @@ pub struct RegionRun {
 
 /// Runs, the oldest first.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct ProbeHistory {
+pub(crate) struct ProbeHistory {
     /// The runs.
     pub runs: Vec<ProbeRun>,
 }
 
 impl ProbeRun {
     /// The run that measured these rows.
-    pub fn new(at: Timestamp, rows: &[ProbeRow]) -> Self {
+    pub(crate) fn new(at: Timestamp, rows: &[ProbeRow]) -> Self {
         let region = |row: &ProbeRow| RegionRun {
             state: row.state,
             samples: row.samples,
@@ -59,12 +57,12 @@ impl ProbeRun {
 
 impl ProbeHistory {
     /// The path of a service's history in the state folder.
-    pub fn path(state: &Path, service: &str) -> PathBuf {
+    pub(crate) fn path(state: &Path, service: &str) -> PathBuf {
         state.join("probe").join(format!("{service}.jsonl"))
     }
 
     /// Reads a history. Malformed lines are skipped; a missing file is an empty history.
-    pub fn read(path: &Path) -> Self {
+    pub(crate) fn read(path: &Path) -> Self {
         let sane = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() <= BYTES_MAX);
         let text = if sane { std::fs::read_to_string(path).unwrap_or_default() } else { String::new() };
         let mut runs: Vec<ProbeRun> =
@@ -74,7 +72,7 @@ impl ProbeHistory {
     }
 
     /// Adds a run, drops the oldest beyond the maximum, and rewrites the file.
-    pub fn add(&mut self, run: ProbeRun, path: &Path) -> std::io::Result<()> {
+    pub(crate) fn add(&mut self, run: ProbeRun, path: &Path) -> std::io::Result<()> {
         self.runs.push(run);
         let surplus = self.runs.len().saturating_sub(RUNS_MAX);
         self.runs.drain(..surplus);
@@ -87,13 +85,13 @@ impl ProbeHistory {
     }
 
     /// A region's part of the last `count` runs, the oldest first; `None` where it was not probed.
-    pub fn last_runs(&self, region: &str, count: usize) -> Vec<Option<(Timestamp, RegionRun)>> {
+    pub(crate) fn last_runs(&self, region: &str, count: usize) -> Vec<Option<(Timestamp, RegionRun)>> {
         let from = self.runs.len().saturating_sub(count);
         self.runs[from..].iter().map(|run| run.regions.get(region).map(|region| (run.at, *region))).collect()
     }
 
     /// The share of a region's requests that were answered, 0 to 1.
-    pub fn answered_share(&self, region: &str) -> Option<f64> {
+    pub(crate) fn answered_share(&self, region: &str) -> Option<f64> {
         let (samples, failed) = self
             .runs
             .iter()
@@ -118,7 +116,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn runs_are_kept_in_order_and_bounded() {
+    fn the_history_is_sorted_and_bounded() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = ProbeHistory::path(folder.path(), "geo-prod");
         let mut history = ProbeHistory::read(&path);

@@ -46,7 +46,7 @@ fn judge(question: Question, region: &str, spec: &ProbeSpec, reply: &ProbeReply)
     };
     match (json[field].as_str(), expected) {
         (Some(found), Some(expected)) if found != expected => {
-            Err(format!("{path} says {field} {found}, expected {expected}"))
+            Err(format!("{path} answers {field} {found}, expected {expected}"))
         }
         (None, Some(_)) => Err(format!("{path} has no {field}")),
         _ => Ok(()),
@@ -88,7 +88,7 @@ mod tests {
                 &known,
                 200,
                 r#"{"region":"us-east-1"}"#,
-                Some("/health/ says region us-east-1, expected eu-west-1"),
+                Some("/health/ answers region us-east-1, expected eu-west-1"),
             ),
             (Question::Health, &known, 200, "<html>", Some("/health/ has no region")),
             (
@@ -104,7 +104,7 @@ mod tests {
                 &known,
                 200,
                 r#"{"country_code":"FR"}"#,
-                Some("/8.8.8.8 says country_code FR, expected US"),
+                Some("/8.8.8.8 answers country_code FR, expected US"),
             ),
             (Question::Lookup, &known, 200, "{}", Some("/8.8.8.8 has no country_code")),
             (Question::Lookup, &unknown, 200, "{}", None),

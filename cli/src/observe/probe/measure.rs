@@ -26,7 +26,7 @@ pub struct ProbedEdge {
     pub near: String,
 }
 
-/// What `/health` says.
+/// The answer of `/health`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Health {
     /// The region that answered.
@@ -35,7 +35,7 @@ pub struct Health {
     pub database_date: Option<String>,
     /// The version that it runs.
     pub version: Option<String>,
-    /// The credit that its geo data asks for.
+    /// The attribution that its geo data requires.
     pub attribution: Option<Attribution>,
 }
 
@@ -49,7 +49,7 @@ pub struct Attribution {
 }
 
 /// One health check, or why it failed.
-pub type ProbeSample = Result<(PhaseTimes, Health), String>;
+pub(crate) type ProbeSample = Result<(PhaseTimes, Health), String>;
 
 impl ProbeClient {
     /// Checks an edge's health. A status other than 200 is a failure, and so is another region's answer.
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_health_says_is_read() {
+    fn a_health_answer_is_parsed() {
         let text = r#"{"status":"ok","version":"0.1.0","region":"eu-west-1","database_date":"2026-11-01","attribution":{"text":"by us","link":"https://a.test"}}"#;
         let expected = Health {
             region: Some(RegionName::new("eu-west-1")),

@@ -9,9 +9,10 @@ mod measure;
 mod page;
 mod summary;
 
-pub use client::{PhaseTimes, ProbeClient, ProbeReply};
-pub use gate::Gated;
-pub use history::{ProbeHistory, ProbeRun};
-pub use measure::{Attribution, Health, ProbeSample, ProbedEdge, measure_all};
-pub use page::StatusPage;
-pub use summary::{ProbeRow, ProbeState, Quantiles, summarise};
+pub use client::ProbeClient;
+pub(crate) use gate::Gated;
+pub(crate) use history::{ProbeHistory, ProbeRun};
+pub use measure::{ProbedEdge, measure_all};
+pub(crate) use page::StatusPage;
+pub(crate) use summary::ProbeRow;
+pub use summary::{ProbeState, summarise};

@@ -7,6 +7,7 @@ use tera::Context;
 use super::history::{ProbeHistory, RegionRun};
 use super::measure::Attribution;
 use super::summary::{ProbeRow, ProbeState};
+use crate::ui::format::minute;
 use crate::ui::output::{PageError, html_page};
 
 /// Runs that are shown as bars.
@@ -17,7 +18,7 @@ const PHASES: [(&str, &str); 4] =
 
 /// What the page shows.
 #[derive(Debug, Clone, Copy)]
-pub struct StatusPage<'a> {
+pub(crate) struct StatusPage<'a> {
     /// The service, as callers know it: its domain or name.
     pub title: &'a str,
     /// When it was measured.
@@ -43,11 +44,6 @@ struct RegionView<'a> {
     phases: Vec<(&'static str, String, String)>,
     total: String,
     times: Vec<String>,
-}
-
-/// To the minute, which is enough for a status page.
-fn minute(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 fn ms(value: Option<f64>) -> String {
@@ -113,7 +109,7 @@ fn region<'a>(row: &'a ProbeRow, history: &ProbeHistory, slowest: f64) -> Region
 
 impl StatusPage<'_> {
     /// Renders the page.
-    pub fn html(&self) -> Result<String, PageError> {
+    pub(crate) fn html(&self) -> Result<String, PageError> {
         let slowest = self.rows.iter().filter_map(|row| row.total_p50_ms).fold(0.0_f64, f64::max);
         let regions: Vec<_> = self.rows.iter().map(|row| region(row, self.history, slowest)).collect();
         let mut dates: Vec<&str> = self.rows.iter().filter_map(|row| row.database_date.as_deref()).collect();

@@ -8,7 +8,7 @@ use super::measure::{Attribution, Health, ProbeSample, ProbedEdge};
 
 /// Quantiles of a time, ms.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Quantiles {
+pub(crate) struct Quantiles {
     /// The median.
     pub p50: f64,
     /// 95 of 100 are not above it.
@@ -19,7 +19,7 @@ pub struct Quantiles {
 
 impl Quantiles {
     /// By nearest rank: each is a measured value. `None` without values.
-    pub fn from_values(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+    pub(crate) fn from_values(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = values.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len().checked_sub(1)?;
@@ -55,7 +55,6 @@ impl ProbeState {
 
 /// One region's row; flat, so that every form of output has it. Times are ms.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "the names say it: a phase and a quantile of it")]
 pub struct ProbeRow {
     /// The region.
     pub region: RegionName,
@@ -63,9 +62,7 @@ pub struct ProbeRow {
     pub near: String,
     /// Whether it answers.
     pub state: ProbeState,
-    /// Requests made.
     pub samples: usize,
-    /// Requests that failed.
     pub failed: usize,
     /// Why the last failed request failed.
     pub failure: Option<String>,
@@ -88,7 +85,7 @@ pub struct ProbeRow {
     pub database_date: Option<String>,
     /// The version that it runs.
     pub version: Option<String>,
-    /// The credit that its geo data asks for.
+    /// The attribution that its geo data requires.
     #[serde(skip)]
     pub attribution: Option<Attribution>,
 }
@@ -165,6 +162,7 @@ pub(super) mod tests {
         ProbedEdge { target, near: "Somewhere".into() }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a sample may also be an error")]
     pub(in crate::observe::probe) fn sample(first_byte: f64) -> ProbeSample {
         let times = PhaseTimes { dns: Some(1.0), connect: 2.0, tls: Some(3.0), first_byte };
         let health = Health {

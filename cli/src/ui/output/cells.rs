@@ -13,8 +13,8 @@ fn is_formula(text: &str) -> bool {
     bare.starts_with(['\t', '\r', '\n']) || (bare.trim_start().starts_with(FORMULA) && !is_number())
 }
 
-/// The text of a cell, written by ipgeo or by hand.
-pub fn unescaped(cell: &str) -> &str {
+/// The text of a cell that ipgeo or a person wrote.
+pub(crate) fn unescape_cell(cell: &str) -> &str {
     cell.strip_prefix('\'').filter(|rest| is_formula(rest)).unwrap_or(cell)
 }
 
@@ -41,12 +41,12 @@ mod tests {
     fn cells_of(csv: &str) -> Vec<Vec<String>> {
         let mut reader = ReaderBuilder::new().has_headers(false).from_reader(csv.as_bytes());
         let record =
-            |record: csv::StringRecord| record.iter().map(|cell| unescaped(cell).to_owned()).collect();
+            |record: csv::StringRecord| record.iter().map(|cell| unescape_cell(cell).to_owned()).collect();
         reader.records().map(|row| record(row.expect("a record"))).collect()
     }
 
     #[test]
-    fn no_cell_is_a_formula() {
+    fn formulas_are_escaped() {
         let table = [
             ("acme", "acme,-1.5"),
             ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0,-1.5"),
@@ -73,7 +73,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cell_comes_back_as_it_was(owner in "[ '=+\\-@\t\ra-z0-9,\"\n]{0,12}|\\PC{0,8}") {
+        fn escaped_cells_are_read_back_unchanged(owner in "[ '=+\\-@\t\ra-z0-9,\"\n]{0,12}|\\PC{0,8}") {
             let csv = csv_document(&[Row { owner: &owner, usd: 1.0 }], None).expect("CSV");
             prop_assert_eq!(&cells_of(&csv)[1][0], &owner);
             // Whatever a reader shows never starts like a formula.

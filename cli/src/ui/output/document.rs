@@ -1,4 +1,4 @@
-//! Documents for machines: JSON, JSON lines and CSV. All machine-readable output is made here, so that rounding, CSV
+//! Documents for machines: JSON, JSON lines and CSV. All machine-readable output is written here, so that rounding, CSV
 //! cells and empty results are the same everywhere.
 
 use std::fmt;
@@ -12,7 +12,7 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 use super::Format;
 use super::cells::escaped;
 
-/// Maximum decimals: a millionth of a dollar, a nanosecond in milliseconds. Avoids output such as `11.374999999999998`.
+/// Numbers are rounded to six decimals: a millionth of a dollar, a nanosecond in milliseconds. Avoids output such as `11.374999999999998`.
 const UNITS: f64 = 1e6;
 
 fn rounded(number: f64) -> f64 {
@@ -72,33 +72,37 @@ fn written<T: Serialize + ?Sized, F: Formatter>(value: &T, formatter: F) -> anyh
 }
 
 /// A value as JSON, indented.
-pub fn json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<String> {
+pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<String> {
     written(value, PrettyFormatter::new())
 }
 
 /// A value as one line of JSON.
-pub fn json_line<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<String> {
+pub(crate) fn to_json_line<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<String> {
     written(value, CompactFormatter)
 }
 
 /// One value: a JSON object, one JSON line, or CSV with a header and one row; `text` makes the table format.
-pub fn one<T: Serialize>(format: Format, value: &T, text: impl FnOnce() -> String) -> anyhow::Result<String> {
+pub(crate) fn format_value<T: Serialize>(
+    format: Format,
+    value: &T,
+    text: impl FnOnce() -> String,
+) -> anyhow::Result<String> {
     match format {
         Format::Table => Ok(text()),
-        Format::Json => json(value),
-        Format::Jsonl => json_line(value),
+        Format::Json => to_json(value),
+        Format::Jsonl => to_json_line(value),
         Format::Csv => csv(std::slice::from_ref(value), None),
     }
 }
 
 pub(super) fn json_lines<T: Serialize>(rows: &[T]) -> anyhow::Result<String> {
-    let lines: anyhow::Result<Vec<String>> = rows.iter().map(json_line).collect();
+    let lines: anyhow::Result<Vec<String>> = rows.iter().map(to_json_line).collect();
     Ok(lines?.join("\n"))
 }
 
 /// CSV: a header row and a row for each value; without rows, the header's names come from `empty`.
 pub(super) fn csv<T: Serialize>(rows: &[T], empty: Option<&T>) -> anyhow::Result<String> {
-    let read = |row: &T| -> anyhow::Result<Members> { Ok(serde_json::from_str(&json_line(row)?)?) };
+    let read = |row: &T| -> anyhow::Result<Members> { Ok(serde_json::from_str(&to_json_line(row)?)?) };
     let read_rows: Vec<Members> = rows.iter().map(read).collect::<anyhow::Result<_>>()?;
     let empty = empty.map(read).transpose()?;
     // A member that some row omits is still a column.
@@ -166,7 +170,7 @@ impl<'de> Deserialize<'de> for Members {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::{Column, rows};
+    use super::super::{Column, format_rows};
     use super::*;
 
     #[derive(Default, Serialize)]
@@ -181,12 +185,12 @@ mod tests {
     }
 
     fn printed(format: Format, values: &[Row]) -> String {
-        rows(format, &[Column::text("zone")], values, |row| vec![row.zone.clone()]).expect("printed")
+        format_rows(format, &[Column::text("zone")], values, |row| vec![row.zone.clone()]).expect("printed")
     }
 
     #[test]
-    fn fractions_are_rounded_in_every_form() {
-        for (number, told) in [
+    fn fractions_are_rounded_in_every_format() {
+        for (number, text) in [
             (11.374_999_999_999_998, "11.375"),
             (0.1 + 0.2, "0.3"),
             (496.0, "496.0"),
@@ -195,19 +199,19 @@ mod tests {
             (0.000_004_6, "5e-6"),
         ] {
             let row = [Row { usd: number, ..Row::default() }];
-            let expected = format!("\"usd\":{told},");
+            let expected = format!("\"usd\":{text},");
             assert!(printed(Format::Jsonl, &row).contains(&expected), "{}", printed(Format::Jsonl, &row));
-            assert!(printed(Format::Json, &row).contains(&format!("\"usd\": {told},")));
+            assert!(printed(Format::Json, &row).contains(&format!("\"usd\": {text},")));
             let csv = printed(Format::Csv, &row);
             let read: f64 =
                 csv.split(['\n', ',']).nth(6).and_then(|cell| cell.parse().ok()).expect("a number");
             assert!((read - rounded(number)).abs() <= f64::EPSILON * number.abs(), "{csv}");
         }
-        assert_eq!(json_line(&f64::NAN).expect("printed"), "null");
+        assert_eq!(to_json_line(&f64::NAN).expect("printed"), "null");
     }
 
     #[test]
-    fn a_cell_holds_whatever_a_row_has() {
+    fn every_kind_of_value_has_a_cell() {
         let full = Row {
             zone: "a, \"b\"".to_owned(),
             usd: 1.5,
@@ -224,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn no_rows_are_an_empty_document_in_every_form() {
+    fn no_rows_are_an_empty_document_in_every_format() {
         assert_eq!(printed(Format::Json, &[]), "[]");
         assert_eq!(printed(Format::Jsonl, &[]), "");
         assert_eq!(printed(Format::Csv, &[]), "zone,usd,calls,list,by_day");
@@ -234,10 +238,10 @@ mod tests {
     #[test]
     fn one_value_is_one_document() {
         let row = Row { zone: "z".to_owned(), ..Row::default() };
-        let told = |format| one(format, &row, || "text".to_owned()).expect("printed");
-        assert_eq!(told(Format::Table), "text");
-        assert!(told(Format::Json).starts_with("{\n  \"zone\": \"z\""));
-        assert_eq!(told(Format::Jsonl).lines().count(), 1);
-        assert_eq!(told(Format::Csv).lines().count(), 2);
+        let document = |format| format_value(format, &row, || "text".to_owned()).expect("printed");
+        assert_eq!(document(Format::Table), "text");
+        assert!(document(Format::Json).starts_with("{\n  \"zone\": \"z\""));
+        assert_eq!(document(Format::Jsonl).lines().count(), 1);
+        assert_eq!(document(Format::Csv).lines().count(), 2);
     }
 }

@@ -1,45 +1,45 @@
-//! Errors as people read them, and the exit status.
+//! Prints errors, and defines the exit status.
 
-use ipgeo_contract::without_api_keys;
+use ipgeo_contract::{error_chain, without_api_keys};
 
-use super::say;
+use super::print_note;
 
 /// The exit status; documented in `docs/COMMANDS.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Done.
+    /// Success.
     Done = 0,
-    /// Failed.
+    /// Any error without a status of its own.
     Failed = 1,
-    /// Wrong usage.
+    /// Wrong usage; clap exits with it too.
     Usage = 2,
-    /// Changes or drift found, and `--check` was asked for.
+    /// `--check` found changes or drift.
     Changes = 3,
-    /// Some regions failed.
+    /// The run failed in some regions and succeeded in others.
     SomeFailed = 4,
-    /// A health gate has halted a deploy.
+    /// A health gate halted a deploy.
     Halted = 5,
-    /// Over budget.
+    /// `cost` found a bill above the budget.
     OverBudget = 6,
-    /// Interrupted.
+    /// Stopped by Ctrl-C.
     Interrupted = 130,
 }
 
-/// Wrong usage that only shows once files are read: a region that the file does not have, a missing `--yes`.
+/// Wrong usage that clap cannot see: a region that regions.toml does not have, a missing `--yes`.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct UsageError(pub String);
+pub(crate) struct UsageError(pub String);
 
 impl UsageError {
-    /// A reason that an argument is wrong.
-    pub fn of(why: impl std::fmt::Display) -> Self {
+    /// `why` completes `error: `.
+    pub(crate) fn new(why: impl std::fmt::Display) -> Self {
         Self(why.to_string())
     }
 }
 
 impl Exit {
-    /// The status of a program that ends with an error.
-    pub fn of(error: &anyhow::Error) -> Self {
+    /// The exit status for an error.
+    pub fn from_error(error: &anyhow::Error) -> Self {
         if error.is::<UsageError>() { Self::Usage } else { Self::Failed }
     }
 }
@@ -50,24 +50,22 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
-/// Prints an error with its causes, none of them twice.
-pub fn report_error(error: &anyhow::Error) {
-    say(&without_api_keys(&format!("error: {}", chain(error))));
+/// Prints an error with its causes.
+pub(crate) fn report_error(error: &anyhow::Error) {
+    print_note(&without_api_keys(&format!("error: {}", chain(error))));
 }
 
+/// An error, its causes and, last, what to do: the `help:` lines of an error come before its causes in the chain.
 fn chain(error: &anyhow::Error) -> String {
-    let mut told = String::new();
-    for cause in error.chain() {
-        let text = cause.to_string();
-        if told.ends_with(&text) {
-            continue;
-        }
-        if !told.is_empty() {
-            told.push_str("\n  because ");
-        }
-        told.push_str(&text);
+    const BECAUSE: &str = "\n  because ";
+    let chain = error_chain(error.as_ref(), BECAUSE);
+    let (mut causes, mut help) = (Vec::new(), String::new());
+    for cause in chain.split(BECAUSE) {
+        let (cause, remedy) = cause.find("\nhelp: ").map_or((cause, ""), |at| cause.split_at(at));
+        causes.push(cause);
+        help.push_str(remedy);
     }
-    told
+    causes.join(BECAUSE) + &help
 }
 
 #[cfg(test)]
@@ -77,11 +75,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_are_told_once_each() {
+    fn every_cause_is_printed_once() {
         let inner = std::io::Error::other("disk full");
         let error = Err::<(), _>(inner).context("write x").context("save").expect_err("an error");
         assert_eq!(chain(&error), "save\n  because write x\n  because disk full");
         let twice = Err::<(), _>(anyhow::anyhow!("no")).context("it: no").expect_err("an error");
         assert_eq!(chain(&twice), "it: no");
+    }
+
+    #[test]
+    fn help_comes_after_the_causes() {
+        let inner = std::io::Error::other("no route");
+        let error = Err::<(), _>(inner)
+            .context("fetch x\nhelp: try again\nor later")
+            .context("fetch")
+            .expect_err("an error");
+        assert_eq!(chain(&error), "fetch\n  because fetch x\n  because no route\nhelp: try again\nor later");
     }
 }

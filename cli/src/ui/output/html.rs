@@ -1,6 +1,7 @@
 //! The HTML pages, from templates that escape every text. All of them share one layout: colours for light, dark and
 //! paper, and nothing loaded from elsewhere.
 
+use ipgeo_contract::error_chain;
 use tera::{Context, Tera};
 
 /// A page that cannot be rendered: a bug in this program.
@@ -8,19 +9,16 @@ use tera::{Context, Tera};
 #[error("cannot render the page: {0}")]
 pub struct PageError(pub String);
 
-/// The pages; names in `.html` turn the escaping on.
+/// The templates. Tera escapes values because their names end in `.html`.
 const TEMPLATES: [(&str, &str); 3] = [
     ("base.html", include_str!("../../../../templates/pages/base.html")),
     ("usage.html", include_str!("../../../../templates/pages/usage.html")),
     ("status.html", include_str!("../../../../templates/pages/status.html")),
 ];
 
-/// Renders the page of a template's name.
-pub fn html_page(template: &str, context: &Context) -> Result<String, PageError> {
+/// Renders the page `template`, one of [`TEMPLATES`].
+pub(crate) fn html_page(template: &str, context: &Context) -> Result<String, PageError> {
     let mut tera = Tera::new();
     let rendered = tera.add_raw_templates(TEMPLATES).and_then(|()| tera.render(template, context));
-    rendered.map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        PageError(format!("{error}{cause}"))
-    })
+    rendered.map_err(|error| PageError(error_chain(&error, ": ")))
 }

@@ -1,9 +1,10 @@
-//! What the operator sees: data on standard output, talk on standard error, in the form asked for.
+//! Output of the program: data on standard output, notes and prompts on standard error. Verbs print only through this
+//! module, so that colours, output formats and control characters are handled once.
 
 mod cells;
 mod document;
 mod error;
-mod form;
+mod formats;
 mod html;
 mod table;
 
@@ -11,21 +12,23 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
-pub use cells::unescaped;
-pub use document::{json, json_line, one};
-pub use error::{Exit, UsageError, report_error};
-pub use form::{Format, Forms};
-pub use html::{PageError, html_page};
-pub use table::{Align, Column, grouped, printable};
+pub(crate) use cells::unescape_cell;
+pub(crate) use document::{format_value, to_json, to_json_line};
+pub(crate) use error::{Exit, UsageError, report_error};
+pub(crate) use formats::{Format, Formats};
+pub(crate) use html::{PageError, html_page};
+pub(crate) use table::{Column, printable};
 
-/// Prints one line of talk on standard error.
-pub fn say(line: &str) {
-    // Whoever closed the other end does not want to hear it.
+pub(crate) use super::format::{grouped, instant};
+
+/// Prints one line on standard error: progress, notes, errors.
+pub(crate) fn print_note(line: &str) {
+    // A closed standard error must not fail the verb.
     let _ = writeln!(io::stderr(), "{}", printable(line));
 }
 
 /// Prints data on standard output, nothing if it is empty; a closed pipe (`| head`) is not an error.
-pub fn data(text: &str) -> io::Result<()> {
+pub(crate) fn print_data(text: &str) -> io::Result<()> {
     if text.is_empty() {
         return Ok(());
     }
@@ -38,8 +41,8 @@ pub fn data(text: &str) -> io::Result<()> {
 
 /// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Color {
-    /// On a terminal, unless `NO_COLOR` is set; `CLICOLOR_FORCE` has them everywhere
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set; always if `CLICOLOR_FORCE` is set
     #[default]
     Auto,
     /// Always
@@ -49,8 +52,8 @@ pub enum Color {
 }
 
 impl Color {
-    /// Makes this the choice of the whole program.
-    pub fn choose(self) {
+    /// Sets this for the whole program.
+    pub(crate) fn apply(self) {
         match self {
             Self::Auto => anstream::ColorChoice::Auto,
             Self::Always => anstream::ColorChoice::Always,
@@ -60,39 +63,39 @@ impl Color {
     }
 }
 
-/// What a text is painted for; its words say the same without colour.
+/// Why a text is coloured. The text must be clear without its colour too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Paint {
-    /// Something comes.
+pub(crate) enum Paint {
+    /// An addition.
     Add,
-    /// Something changes.
+    /// A change.
     Change,
-    /// Something goes, or is dangerous.
+    /// A removal, or something dangerous.
     Danger,
-    /// A head.
-    Head,
+    /// A heading.
+    Heading,
 }
 
-/// A text in its colour.
-pub fn painted(paint: Paint, text: &str) -> String {
+/// The text with the escape codes of its colour.
+pub(crate) fn painted(paint: Paint, text: &str) -> String {
     use anstyle::{AnsiColor, Style};
     let style = match paint {
         Paint::Add => Style::new().fg_color(Some(AnsiColor::Green.into())),
         Paint::Change => Style::new().fg_color(Some(AnsiColor::Yellow.into())),
         Paint::Danger => Style::new().fg_color(Some(AnsiColor::Red.into())).bold(),
-        Paint::Head => Style::new().bold(),
+        Paint::Heading => Style::new().bold(),
     };
     format!("{style}{text}{style:#}")
 }
 
-/// Prints painted data on standard output; colours are left out where they are not wanted.
-pub fn painted_data(text: &str) -> io::Result<()> {
+/// Prints coloured data on standard output, without the colours if they are off.
+pub(crate) fn print_painted(text: &str) -> io::Result<()> {
     let wanted = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
-    data(&if wanted { text.to_owned() } else { anstream::adapter::strip_str(text).to_string() })
+    print_data(&if wanted { text.to_owned() } else { anstream::adapter::strip_str(text).to_string() })
 }
 
-/// Asks on standard error and reads one line of standard input; none: nobody is there to answer.
-pub fn ask(question: &str) -> io::Result<Option<String>> {
+/// Asks on standard error and reads one line of standard input; `None` if it is not a terminal or is at its end.
+pub(crate) fn prompt(question: &str) -> io::Result<Option<String>> {
     if !io::stdin().is_terminal() {
         return Ok(None);
     }
@@ -102,24 +105,19 @@ pub fn ask(question: &str) -> io::Result<Option<String>> {
     Ok((read > 0).then(|| answer.trim().to_owned()))
 }
 
-/// Whether standard error is a terminal: whether bars may be drawn.
-pub fn stderr_is_terminal() -> bool {
+/// Whether standard error is a terminal, so that bars can be drawn.
+pub(crate) fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Whether standard output is a terminal: whether it may be redrawn.
-pub fn stdout_is_terminal() -> bool {
+/// Whether standard output is a terminal, so that it can be redrawn.
+pub(crate) fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// An instant as people read it: to the second, UTC.
-pub fn instant(time: jiff::Timestamp) -> String {
-    jiff::Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
-}
-
-/// Rows in the form asked for. `cells` gives a row's texts for the columns of a table; the other forms
-/// are of the row itself. Without rows, CSV has only the header.
-pub fn rows<T: Serialize + Default>(
+/// Rows in an output format. `cells` gives a row's texts for the columns of a table; the other formats serialise the row
+/// itself. Without rows, CSV has only the header.
+pub(crate) fn format_rows<T: Serialize + Default>(
     format: Format,
     columns: &[Column],
     rows: &[T],
@@ -130,7 +128,7 @@ pub fn rows<T: Serialize + Default>(
             let width = terminal_width();
             Ok(table::render(columns, &rows.iter().map(cells).collect::<Vec<_>>(), width))
         }
-        Format::Json => json(rows),
+        Format::Json => to_json(rows),
         Format::Jsonl => document::json_lines(rows),
         Format::Csv => document::csv(rows, rows.is_empty().then(T::default).as_ref()),
     }

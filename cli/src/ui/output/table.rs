@@ -1,34 +1,34 @@
-//! Tables for people: aligned, no borders.
+//! Plain-text tables: aligned columns, no borders.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 /// How a column is aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Align {
-    /// Texts.
+pub(crate) enum Align {
+    /// For texts.
     Left,
-    /// Numbers.
+    /// For numbers.
     Right,
 }
 
-/// A column: its head and its alignment.
+/// A column of a table.
 #[derive(Debug, Clone, Copy)]
-pub struct Column {
-    /// The head.
-    pub head: &'static str,
-    /// Texts left, numbers right.
+pub(crate) struct Column {
+    /// Its header.
+    pub header: &'static str,
+    /// Alignment of its cells; the header has the same.
     pub align: Align,
 }
 
 impl Column {
-    /// A column of texts.
-    pub const fn text(head: &'static str) -> Self {
-        Self { head, align: Align::Left }
+    /// A left-aligned column.
+    pub(crate) const fn text(header: &'static str) -> Self {
+        Self { header, align: Align::Left }
     }
 
-    /// A column of numbers.
-    pub const fn number(head: &'static str) -> Self {
-        Self { head, align: Align::Right }
+    /// A right-aligned column.
+    pub(crate) const fn number(header: &'static str) -> Self {
+        Self { header, align: Align::Right }
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) fn render(columns: &[Column], rows: &[Vec<String>], width: Option<u16
     } else {
         table.set_content_arrangement(ContentArrangement::Disabled);
     }
-    table.set_header(columns.iter().map(|column| column.head));
+    table.set_header(columns.iter().map(|column| column.header));
     for row in rows {
         table.add_row(row.iter().map(|cell| printable(cell)));
     }
@@ -54,30 +54,18 @@ pub(super) fn render(columns: &[Column], rows: &[Vec<String>], width: Option<u16
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// A text without control characters: what others have typed must not move our cursor.
-pub fn printable(text: &str) -> String {
+/// Replaces control characters other than line feeds: text from others must not control the terminal.
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
-}
-
-/// A number with its thousands apart: `1,234,567`.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::grouped;
     use super::*;
 
     #[test]
-    fn numbers_stand_right_and_texts_left() {
+    fn numbers_are_right_aligned_and_texts_left() {
         let columns = [Column::text("owner"), Column::number("used")];
         let rows = [("acme", 1_234_567), ("b\u{1b}[31m", 7)]
             .map(|(owner, used)| vec![owner.to_owned(), grouped(used)]);
@@ -85,12 +73,5 @@ mod tests {
             render(&columns, &rows, None),
             "owner        used\nacme    1,234,567\nb\u{fffd}[31m          7"
         );
-    }
-
-    #[test]
-    fn thousands_stand_apart() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), text);
-        }
     }
 }

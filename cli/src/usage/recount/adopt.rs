@@ -1,9 +1,9 @@
-//! Taking a generation's items over into the ledger, while the counter goes on.
+//! Adopts a shadow ledger's items into the ledger while the counter is running.
 //!
-//! It is safe because an item is taken over whole, with its watermarks, and only when two things hold: the
-//! generation has counted everything of it that the ledger has, and the ledger's item is still the one that was
-//! seen (a condition of the write). So no event is lost and none counted twice, whenever it stops and however often
-//! it is done again. Items that are not in the generation stay as they are.
+//! An item is replaced as a whole, with its watermarks, and only if two things hold: the shadow ledger has counted every
+//! event of it that the ledger has, and the ledger's item has not changed since it was read (a condition of the write).
+//! So no event is lost or counted twice, even if adopting is interrupted or repeated. Items that the shadow ledger does not
+//! have stay unchanged.
 
 use std::collections::HashMap;
 
@@ -15,34 +15,38 @@ use serde::Serialize;
 
 use super::compare::{Ahead, ahead};
 
-/// What is to become of one item of a generation.
+/// What to do with one item of a shadow ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// The counts are the same.
     Same,
-    /// It is to be put in the ledger's place.
+    /// Replace the ledger's item with it.
     Take(Box<LedgerItem>),
-    /// The ledger has counted events of it that the generation has not.
+    /// Skip it: the ledger has counted events of it that the shadow ledger has not.
     LedgerAhead,
-    /// The generation counts only since the middle of its month.
+    /// Skip it: the shadow ledger does not have the whole month.
     Partial,
 }
 
-/// What became of a generation's items.
+/// Numbers of items, by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Adopted {
-    /// Taken over.
+pub(crate) struct Adopted {
+    /// Adopted.
     pub taken: u64,
-    /// The same already.
+    /// Unchanged.
     pub same: u64,
-    /// Left, because the ledger is ahead or was written to just then: replay into the generation, and adopt again.
+    /// Skipped, because the ledger is ahead or was written to at that moment: replay into the shadow ledger and adopt again.
     pub ahead: u64,
-    /// Left, because the generation has not the whole month.
+    /// Skipped, because the shadow ledger does not have the whole month.
     pub partial: u64,
 }
 
-/// Decides about one item.
-pub fn decide(ledger: Option<&LedgerItem>, generation: &LedgerItem, since: Option<Timestamp>) -> Decision {
+/// Decides what to do with one item.
+pub(crate) fn decide(
+    ledger: Option<&LedgerItem>,
+    generation: &LedgerItem,
+    since: Option<Timestamp>,
+) -> Decision {
     if since.is_some_and(|since| since > Period::Month(generation.month).start()) {
         return Decision::Partial;
     }
@@ -57,8 +61,8 @@ pub fn decide(ledger: Option<&LedgerItem>, generation: &LedgerItem, since: Optio
     }
 }
 
-/// Takes a generation's items over.
-pub async fn adopt(ledger: &LedgerTable, generation: &LedgerTable) -> Result<Adopted, StoreError> {
+/// Adopts a shadow ledger's items.
+pub(crate) async fn adopt(ledger: &LedgerTable, generation: &LedgerTable) -> Result<Adopted, StoreError> {
     let since = generation.since().await?;
     let theirs = generation.everything().await?;
     let ours: HashMap<_, LedgerItem> = ledger
@@ -92,7 +96,7 @@ mod tests {
     fn an_item_is_taken_over_only_when_nothing_is_lost_by_it() {
         let of = |n, to| item("site#a.test", "2026-11", &[(3, n)], to);
         let take = |item: LedgerItem| Decision::Take(Box::new(item));
-        // (the ledger's, the generation's, since, what becomes of it)
+        // (the ledger's item, the shadow ledger's, since, the decision)
         let table = [
             (Some(of(5, 9)), of(5, 9), None, Decision::Same),
             (Some(of(5, 9)), of(7, 9), None, take(of(7, 9))),

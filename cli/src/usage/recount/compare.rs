@@ -1,4 +1,4 @@
-//! The ledger beside a generation: where they differ. Pure.
+//! Compares the ledger with a shadow ledger. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,37 +7,34 @@ use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// Which of two items has counted more of the stream.
+/// Which of two items has counted further in the stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Ahead {
-    /// Both have counted the same.
+pub(crate) enum Ahead {
+    /// Both are equally far.
     #[default]
     Neither,
-    /// The ledger has counted events that the generation has not yet.
+    /// The ledger has counted events that the shadow ledger has not yet.
     Ledger,
-    /// The generation has counted events that the ledger has not yet.
+    /// The shadow ledger has counted events that the ledger has not yet.
     Generation,
     /// Each has counted events of some shard that the other has not.
     Both,
 }
 
-/// A count that differs.
+/// A count that differs between the ledger and a shadow ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
-    /// Whose.
+pub(crate) struct Difference {
     #[serde(serialize_with = "as_text")]
     pub identity: Identity,
-    /// In which month.
     #[serde(serialize_with = "as_text")]
     pub month: Month,
-    /// `calls`, a day, a region or a verdict.
+    /// `calls`, or a day, region or verdict.
     pub part: String,
-    /// The ledger's count.
     pub ledger: u64,
-    /// The generation's count.
+    /// The shadow ledger's count.
     pub generation: u64,
-    /// Who is further in the stream: a difference may be time alone.
+    /// Which is further in the stream: the difference may only be one of time.
     pub ahead: Ahead,
 }
 
@@ -45,8 +42,8 @@ fn as_text<T: std::fmt::Display, S: serde::Serializer>(value: &T, to: S) -> Resu
     to.collect_str(value)
 }
 
-/// Which of two items has counted more of the stream; an item that is not there has counted nothing.
-pub fn ahead(ledger: Option<&LedgerItem>, generation: Option<&LedgerItem>) -> Ahead {
+/// Which of two items has counted further; a missing item has counted nothing.
+pub(crate) fn ahead(ledger: Option<&LedgerItem>, generation: Option<&LedgerItem>) -> Ahead {
     let none = BTreeMap::new();
     let ours = ledger.map_or(&none, |item| &item.watermarks);
     let theirs = generation.map_or(&none, |item| &item.watermarks);
@@ -63,8 +60,8 @@ pub fn ahead(ledger: Option<&LedgerItem>, generation: Option<&LedgerItem>) -> Ah
 
 type Parts = BTreeMap<String, u64>;
 
-/// The counts of an item that a generation which counts since `since` must have too: all, when it has the
-/// whole month; else those of days that it has whole.
+/// The counts of an item that a shadow ledger, which counts from `since`, must have too: all if it has the whole month,
+/// otherwise those of complete days.
 fn parts(item: &LedgerItem, since: Option<Timestamp>) -> Parts {
     let whole = since.is_none_or(|since| since <= Period::Month(item.month).start());
     let day = |day: i8| item.month.first().with().day(day).build().ok();
@@ -83,8 +80,8 @@ fn parts(item: &LedgerItem, since: Option<Timestamp>) -> Parts {
     parts
 }
 
-/// How many counts of either side [`differences`] looks at.
-pub fn compared(ledger: &[LedgerItem], generation: &[LedgerItem], since: Option<Timestamp>) -> u64 {
+/// The number of counts that [`differences`] compares.
+pub(crate) fn compared(ledger: &[LedgerItem], generation: &[LedgerItem], since: Option<Timestamp>) -> u64 {
     let named = |item: &LedgerItem| {
         let who = (item.identity.clone(), item.month);
         parts(item, since).into_keys().map(move |part| (who.clone(), part)).collect::<Vec<_>>()
@@ -92,8 +89,8 @@ pub fn compared(ledger: &[LedgerItem], generation: &[LedgerItem], since: Option<
     ledger.iter().chain(generation).flat_map(named).collect::<BTreeSet<_>>().len() as u64
 }
 
-/// Every count that differs between the ledger and a generation, by identity and month.
-pub fn differences(
+/// Every count that differs between the ledger and a shadow ledger, by identity and month.
+pub(crate) fn differences(
     ledger: &[LedgerItem],
     generation: &[LedgerItem],
     since: Option<Timestamp>,
@@ -141,7 +138,7 @@ pub(super) mod tests {
         }
     }
 
-    fn told(ledger: &[LedgerItem], generation: &[LedgerItem], since: Option<&str>) -> Vec<String> {
+    fn summary(ledger: &[LedgerItem], generation: &[LedgerItem], since: Option<&str>) -> Vec<String> {
         let since = since.map(|text| text.parse().expect("a timestamp"));
         differences(ledger, generation, since)
             .into_iter()
@@ -164,7 +161,7 @@ pub(super) mod tests {
         let one = [item("site#a.test", "2026-11", &[(3, 5), (4, 1)], 9)];
         let other = [item("site#a.test", "2026-11", &[(3, 7), (4, 1)], 9)];
         assert_eq!(
-            told(&one, &other, None),
+            summary(&one, &other, None),
             [
                 "site#a.test 2026-11 2026-11-03 5≠7 Neither",
                 "site#a.test 2026-11 allowed 6≠8 Neither",
@@ -172,7 +169,7 @@ pub(super) mod tests {
                 "site#a.test 2026-11 us-east-1 6≠8 Neither",
             ]
         );
-        assert_eq!(told(&one, &[], None).len(), 5);
+        assert_eq!(summary(&one, &[], None).len(), 5);
     }
 
     #[test]
@@ -180,16 +177,16 @@ pub(super) mod tests {
         let ledger = [item("site#a.test", "2026-11", &[(3, 5), (4, 2), (5, 1)], 9)];
         let young = [item("site#a.test", "2026-11", &[(4, 1), (5, 1)], 8)];
         let counts = |since: &str| compared(&ledger, &young, Some(since.parse().expect("a timestamp")));
-        // It has a part of the fourth, and the fifth whole.
+        // It has part of the fourth and all of the fifth.
         assert_eq!(counts("2026-11-04T10:00:00Z"), 1);
         assert_eq!(counts("2026-11-05T10:00:00Z"), 0, "nothing is whole");
         assert_eq!(compared(&ledger, &young, None), 6);
-        assert!(told(&ledger, &young, Some("2026-11-04T10:00:00Z")).is_empty());
+        assert!(summary(&ledger, &young, Some("2026-11-04T10:00:00Z")).is_empty());
         assert_eq!(
-            told(&ledger, &young, Some("2026-11-04T00:00:00Z")),
+            summary(&ledger, &young, Some("2026-11-04T00:00:00Z")),
             ["site#a.test 2026-11 2026-11-04 2≠1 Ledger"]
         );
-        assert_eq!(told(&ledger, &young, Some("2026-10-01T00:00:00Z")).len(), 5);
+        assert_eq!(summary(&ledger, &young, Some("2026-10-01T00:00:00Z")).len(), 5);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use ipgeo_runtime::store::{Applied, LedgerUpdate, LedgerWrite, MonthTotals, Newe
 use ipgeo_runtime::usage::{KinesisRecord, LogEvent, envelope};
 use jiff::Timestamp;
 
-use crate::usage::stream::{Arrived, Page, Place, StreamRead};
+use crate::usage::stream::{StreamPage, StreamPosition, StreamRead, StreamRecord};
 
 #[derive(Debug, Default)]
 pub(super) struct Item {
@@ -81,15 +81,15 @@ impl LedgerWrite for MemoryLedger {
 /// A stream: its records by shard.
 #[derive(Debug, Clone, Default)]
 pub(super) struct MemoryStream {
-    pub(super) shards: BTreeMap<String, Vec<Arrived>>,
-    /// Records of a page.
+    pub(super) shards: BTreeMap<String, Vec<StreamRecord>>,
+    /// Maximum records of a page.
     pub(super) page: usize,
 }
 
 impl MemoryStream {
     /// The padded sequence numbers of what it holds.
     pub(super) fn sequences(&self, shard: &str) -> BTreeSet<String> {
-        let of = |kept: &Arrived| padded_sequence(&kept.record.kinesis.sequence_number);
+        let of = |kept: &StreamRecord| padded_sequence(&kept.record.kinesis.sequence_number);
         self.shards.get(shard).into_iter().flatten().filter_map(of).collect()
     }
 }
@@ -99,15 +99,18 @@ impl StreamRead for MemoryStream {
         Ok(self.shards.keys().cloned().collect())
     }
 
-    async fn begin(&self, shard: &str, from: Timestamp) -> Result<Place, StoreError> {
-        Ok(Place(self.shards[shard].partition_point(|kept| kept.at < from).to_string()))
+    async fn begin(&self, shard: &str, from: Timestamp) -> Result<StreamPosition, StoreError> {
+        Ok(StreamPosition(self.shards[shard].partition_point(|kept| kept.at < from).to_string()))
     }
 
-    async fn read(&self, shard: &str, place: Place) -> Result<Page, StoreError> {
+    async fn read(&self, shard: &str, place: StreamPosition) -> Result<StreamPage, StoreError> {
         let from: usize = place.0.parse().expect("a place");
         let all = &self.shards[shard];
         let to = (from + self.page).min(all.len());
-        Ok(Page { records: all[from..to].to_vec(), next: (to < all.len()).then(|| Place(to.to_string())) })
+        Ok(StreamPage {
+            records: all[from..to].to_vec(),
+            next: (to < all.len()).then(|| StreamPosition(to.to_string())),
+        })
     }
 }
 

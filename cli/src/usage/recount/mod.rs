@@ -1,8 +1,8 @@
-//! Counting the stream again: into the ledger, or into a generation, which is another ledger beside it, filled from
-//! the stream or restored from a backup; comparing the two, and taking a generation's items over. And counting what
-//! Lambda gave up, from the failure bucket.
+//! Counts the usage stream again, into the ledger or into a shadow ledger: a second ledger table that is filled from the
+//! stream or restored from a backup. Compares the two and adopts the shadow ledger's items. Also counts batches that Lambda
+//! gave up, from the failure bucket.
 //!
-//! There is one counter, the runtime's. It is driven here by pages of the stream in place of Lambda's batches.
+//! The counter is always the runtime's; here it receives pages of the stream instead of Lambda's batches.
 
 mod adopt;
 mod compare;
@@ -11,26 +11,25 @@ mod memory;
 mod recover;
 mod run;
 
-pub use adopt::{Adopted, Decision, adopt, decide};
-pub use compare::{Ahead, Difference, ahead, compared, differences};
-pub use recover::{Recovered, recover};
-pub use run::{Replayed, Span, Unpublished, replay};
+pub(crate) use adopt::{Adopted, adopt};
+pub(crate) use compare::{Ahead, compared, differences};
+pub(crate) use recover::{Recovered, recover};
+pub(crate) use run::{ReplaySpan, Replayed, Unpublished, replay};
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The name of a generation: 1 to 20 of `a-z 0-9 -`.
+/// The name of a shadow ledger: 1 to 20 of `a-z 0-9 -`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Generation(String);
+pub(crate) struct Generation(String);
 
-/// Why a text is no name of a generation.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no name of a generation; it is 1 to 20 of a-z, 0-9 and -")]
-pub struct GenerationError(String);
+#[error("`{0}` is not a valid shadow ledger name: use 1 to 20 of a-z, 0-9 and -")]
+pub(crate) struct GenerationError(String);
 
 impl Generation {
-    /// The name of the table that it is in, beside a ledger's.
-    pub fn table(&self, ledger: &str) -> String {
+    /// The name of its table, from the ledger's.
+    pub(crate) fn table(&self, ledger: &str) -> String {
         format!("{ledger}-{}", self.0)
     }
 }

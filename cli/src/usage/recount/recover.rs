@@ -1,4 +1,4 @@
-//! Counts failed batches. Records that Lambda gave up are below the watermarks of later ones, so watermarks can't tell
+//! Counts failed batches. Records that Lambda gave up are below the watermarks of later ones, so watermarks do not show
 //! whether they were counted. [`RecoveringLedger`] can, and adds each event once.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::usage::stream::FailedBatches;
 
 /// The result of a recovery.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Recovered {
+pub(crate) struct Recovered {
     /// Objects read.
     pub objects: u64,
     /// Records read.
@@ -129,15 +129,15 @@ async fn in_order<B: FailedBatches>(batches: &B, done: &mut Recovered) -> Result
 }
 
 /// Counts all failed batches into a ledger; with `publish`, publishes usage that crosses a step; with `remove`, deletes
-/// objects once all of them is counted. After any failure, it is safe to run again.
-pub async fn recover<B, P>(
+/// objects that are completely counted. After any failure, it is safe to run again.
+pub(crate) async fn recover<B, P>(
     batches: &B,
     ledger: RecoveringLedger,
     publish: Option<P>,
     thresholds: Thresholds,
     now: Timestamp,
     remove: bool,
-    tell: &(dyn Fn(&Recovered) + Sync),
+    on_progress: &(dyn Fn(&Recovered) + Sync),
 ) -> Result<Recovered, StoreError>
 where
     B: FailedBatches,
@@ -166,7 +166,7 @@ where
                 return Err(StoreError { action: format!("counting of {name}"), source: why.into() });
             }
             done.count(report);
-            tell(&done);
+            on_progress(&done);
         }
         if remove && before == (done.unreadable, done.undecided_records) {
             batches.remove(&name).await?;

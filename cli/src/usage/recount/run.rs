@@ -1,4 +1,4 @@
-//! Pages of the stream through the counter.
+//! Sends pages of the stream through the counter.
 //!
 //! A replay must not start after the position up to which a shard is counted: its watermarks would pass the records in
 //! between, which would then never be counted. So each shard starts at that position or earlier.
@@ -9,17 +9,17 @@ use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, Report, UsageHandler};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::usage::stream::{Page, Place, StreamRead};
+use crate::usage::stream::{StreamPage, StreamPosition, StreamRead};
 
-/// The stream is read from so long before the time asked for: a repeat by CloudWatch Logs is known as one only
-/// when the first sending was seen.
+/// How long before the requested time reading starts: a line that CloudWatch Logs sent twice is only recognised if its first
+/// copy was read.
 const BEFORE: SignedDuration = SignedDuration::from_mins(15);
-/// Deliveries of one batch before its failures are an error; the store's client has its own tries beneath.
+/// Attempts to count one batch; the store's client retries each call itself.
 const TRIES: usize = 5;
 
-/// Publishes nothing: a generation is nobody's decision yet.
+/// Publishes nothing: a shadow ledger does not decide about requests until it is adopted.
 #[derive(Debug, Clone, Copy)]
-pub struct Unpublished;
+pub(crate) struct Unpublished;
 
 impl PublishWrite for Unpublished {
     async fn publish(&self, _: &Identity, _: Limit, _: Published) -> Result<Option<Limit>, StoreError> {
@@ -27,9 +27,9 @@ impl PublishWrite for Unpublished {
     }
 }
 
-/// What is to be counted.
+/// The part of the stream to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub(crate) struct ReplaySpan {
     /// Start time; a shard whose counting has not reached it starts where counting stopped.
     pub from: Timestamp,
     /// End time: now, so that a replay of a live stream ends.
@@ -40,7 +40,7 @@ pub struct Span {
 
 /// What a replay read and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Replayed {
+pub(crate) struct Replayed {
     /// Shards read.
     pub shards: u64,
     /// Shards that were read from before the requested time, because their counting had not reached it.
@@ -49,7 +49,7 @@ pub struct Replayed {
     pub records: u64,
     /// Usage events in them.
     pub events: u64,
-    /// Charges that were not counted yet; one event has one, or two when it names an address and a site.
+    /// Charges that were not counted yet; an event has one, or two if it names an address and a site.
     pub added: u64,
     /// Charges that were counted already.
     pub known: u64,
@@ -81,12 +81,12 @@ impl Replayed {
     }
 }
 
-/// Counts everything in a span. After any failure, it is safe to run again.
-pub async fn replay<S, L, P>(
+/// Counts all records of a span. After any failure, it is safe to run again.
+pub(crate) async fn replay<S, L, P>(
     stream: &S,
     counter: &UsageHandler<L, P>,
-    span: Span,
-    tell: &(dyn Fn(&Replayed) + Sync),
+    span: ReplaySpan,
+    on_progress: &(dyn Fn(&Replayed) + Sync),
 ) -> Result<Replayed, StoreError>
 where
     S: StreamRead,
@@ -99,15 +99,15 @@ where
         let (first, earlier) = first_page(stream, counter, &shard, span).await?;
         done.earlier_shards += u64::from(earlier);
         let mut page = Some(first);
-        while let Some(Page { records, next }) = page.take() {
+        while let Some(StreamPage { records, next }) = page.take() {
             let count = records.len();
             let arrived = records.into_iter().take_while(|kept| kept.at < span.until);
             let due: Vec<KinesisRecord> = arrived.map(|kept| kept.record).collect();
-            // What arrived later is left to the counter that runs.
+            // Later records are left to the running counter.
             let ended = due.len() < count;
             if !due.is_empty() {
                 until_counted(counter, due, span.until, &mut done).await?;
-                tell(&done);
+                on_progress(&done);
             }
             if let Some(next) = next.filter(|_| !ended) {
                 page = Some(stream.read(&shard, next).await?);
@@ -118,7 +118,7 @@ where
 }
 
 /// The time from which a shard is read.
-fn begin(note: Option<&ShardNote>, span: Span) -> Timestamp {
+fn begin(note: Option<&ShardNote>, span: ReplaySpan) -> Timestamp {
     let counted_until = match note {
         Some(note) => note.newest,
         None => span.since,
@@ -134,8 +134,8 @@ async fn first_page<S, L, P>(
     stream: &S,
     counter: &UsageHandler<L, P>,
     shard: &str,
-    span: Span,
-) -> Result<(Page, bool), StoreError>
+    span: ReplaySpan,
+) -> Result<(StreamPage, bool), StoreError>
 where
     S: StreamRead,
     L: LedgerWrite + 'static,
@@ -154,7 +154,11 @@ where
     Ok((page_with_records(stream, shard, oldest).await?, true))
 }
 
-async fn page_with_records<S: StreamRead>(stream: &S, shard: &str, place: Place) -> Result<Page, StoreError> {
+async fn page_with_records<S: StreamRead>(
+    stream: &S,
+    shard: &str,
+    place: StreamPosition,
+) -> Result<StreamPage, StoreError> {
     let mut page = stream.read(shard, place).await?;
     while page.records.is_empty() {
         let Some(next) = page.next.take() else { break };
@@ -195,7 +199,7 @@ mod tests {
 
     use super::super::memory::{MemoryLedger, MemoryStream, call, record};
     use super::*;
-    use crate::usage::stream::Arrived;
+    use crate::usage::stream::StreamRecord;
 
     const SHARDS: [&str; 2] = ["shardId-000000000000", "shardId-000000000001"];
     const BEGAN: &str = "2026-11-24T00:00:00Z";
@@ -252,7 +256,7 @@ mod tests {
             }
             let shard = SHARDS[given.shard];
             let record = record(shard, sequence, &calls);
-            stream.shards.entry(shard.to_owned()).or_default().push(Arrived { at: at(minute), record });
+            stream.shards.entry(shard.to_owned()).or_default().push(StreamRecord { at: at(minute), record });
         }
         (stream, counts, at(minute + 1))
     }
@@ -277,7 +281,7 @@ mod tests {
                 }
                 Step::Replay(minutes) => {
                     let ago = SignedDuration::from_mins(i64::try_from(minutes).expect("few"));
-                    let span = Span { from: now - ago, until: now, since: None };
+                    let span = ReplaySpan { from: now - ago, until: now, since: None };
                     let again = UsageHandler::new(ledger.clone(), Unpublished).counting_again();
                     replay(&stream, &again, span, &|_| ()).await.expect("replayed");
                 }
@@ -322,7 +326,7 @@ mod tests {
             stream.shards.insert(
                 SHARDS[0].to_owned(),
                 records
-                    .map(|(sequence, arrived, said)| Arrived {
+                    .map(|(sequence, arrived, said)| StreamRecord {
                         at: at(arrived),
                         record: record(SHARDS[0], sequence, &calls(said)),
                     })
@@ -333,7 +337,7 @@ mod tests {
             let first = vec![stream.shards[SHARDS[0]][0].record.clone()];
             let (_, report) = counter.handle(&KinesisEvent { records: first }, at(100)).await;
             counter.note(&report, at(100)).await.expect("noted");
-            let span = Span { from: at(101), until: at(102), since: None };
+            let span = ReplaySpan { from: at(101), until: at(102), since: None };
             let again = UsageHandler::new(ledger.clone(), Unpublished).counting_again();
             let done = replay(&stream, &again, span, &|_| ()).await.expect("replayed");
             assert_eq!((ledger.counts()["site#1.test"], done.earlier_shards), (3, 1));
@@ -343,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_new_generation_begins_where_it_was_asked_to() {
-        let span = |since: Option<u64>| Span { from: at(90), until: at(100), since: since.map(at) };
+        let span = |since: Option<u64>| ReplaySpan { from: at(90), until: at(100), since: since.map(at) };
         let note = |newest: u64| ShardNote { newest: Some(at(newest)), ..ShardNote::default() };
         let table = [
             (None, Some(90), at(75)),

@@ -1,14 +1,13 @@
-//! Every count of ledger items, a row each.
+//! Exports every count of ledger items, one row each.
 
 use ipgeo_runtime::dynamo::LedgerItem;
 use serde::Serialize;
 
 /// One count.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct CountRow {
+pub(crate) struct CountRow {
     /// `key#<hash>`, `site#<host>`, `addr#<tag>`.
     pub identity: String,
-    /// The month.
     pub month: String,
     /// `calls`, `day`, `region` or `verdict`.
     pub part: &'static str,
@@ -18,8 +17,8 @@ pub struct CountRow {
     pub count: u64,
 }
 
-/// The rows of items, in their order.
-pub fn export_rows(items: &[LedgerItem]) -> Vec<CountRow> {
+/// The rows of items, in the same order.
+pub(crate) fn export_rows(items: &[LedgerItem]) -> Vec<CountRow> {
     let mut rows = Vec::new();
     for item in items {
         let mut row = |part, name: String, count| {

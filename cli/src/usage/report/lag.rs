@@ -1,4 +1,4 @@
-//! How far the counting is, by region.
+//! How far counting has progressed, by region.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,20 @@ use ipgeo_runtime::dynamo::{RegionNewest, ShardNewest};
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// How far one region is counted.
+/// How far counting has progressed in a region.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LagRow {
-    /// The region.
     pub region: RegionName,
-    /// The time of its newest counted call, RFC 3339, UTC; none: no call was counted yet.
+    /// The time of its newest counted call, RFC 3339, UTC; `None`: no call was counted yet.
     pub newest: Option<String>,
-    /// From that call until now, milliseconds: what may not be counted yet is younger.
+    /// Milliseconds from that call until now; only later calls may be uncounted.
     pub behind_ms: Option<i64>,
-    /// From that call until it was counted, milliseconds.
+    /// Milliseconds from that call until it was counted.
     pub took_ms: Option<i64>,
 }
 
-/// Every region's row: those of `regions` in their order, then those that are no more but were counted.
-pub fn lags(shards: &[ShardNewest], regions: &[RegionName], now: Timestamp) -> Vec<LagRow> {
+/// A row for each region: those of `regions` in their order, then removed regions that were counted.
+pub(crate) fn lags(shards: &[ShardNewest], regions: &[RegionName], now: Timestamp) -> Vec<LagRow> {
     let mut newest: BTreeMap<&RegionName, RegionNewest> = BTreeMap::new();
     for (region, found) in shards.iter().flat_map(|shard| &shard.regions) {
         let known = newest.entry(region).or_insert(*found);
@@ -65,13 +64,13 @@ mod tests {
             shard("b", "us-east-1", "2026-11-24T12:02:00Z", "2026-11-24T12:02:45Z"),
             shard("c", "eu-old-1", "2026-11-24T10:00:00Z", "2026-11-24T10:00:01Z"),
         ];
-        let told: Vec<_> =
+        let shown: Vec<_> =
             lags(&shards, &["sa-east-1", "us-east-1"].map(RegionName::new), at("2026-11-24T12:03:00Z"))
                 .into_iter()
                 .map(|row| (row.region, row.behind_ms, row.took_ms))
                 .collect();
         assert_eq!(
-            told,
+            shown,
             [
                 (RegionName::new("sa-east-1"), None, None),
                 (RegionName::new("us-east-1"), Some(60_000), Some(45_000)),

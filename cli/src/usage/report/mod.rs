@@ -4,6 +4,8 @@ mod export;
 mod lag;
 mod rows;
 
-pub use export::{CountRow, export_rows};
-pub use lag::{LagRow, lags};
-pub use rows::{By, Row, Span, name_of, report, top};
+pub(crate) use export::export_rows;
+pub use lag::LagRow;
+pub(crate) use lag::lags;
+pub use rows::{DayRange, GroupBy, report};
+pub(crate) use rows::{ReportRow, name_of, top};

@@ -1,4 +1,4 @@
-//! Folding ledger items into the rows of a report.
+//! Folds ledger items into the rows of a report.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,10 +8,10 @@ use jiff::civil::Date;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-/// What a report is by. The ledger holds sums by day, by region and by verdict, each by itself: it can
-/// tell them for each identity or for all, and never one by the other.
+/// How a report is grouped. The ledger has sums by day, by region and by verdict, but no combinations of them. Each can be
+/// reported per identity or for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
-pub enum By {
+pub enum GroupBy {
     /// API key, site or address.
     Key,
     /// Day, UTC.
@@ -22,7 +22,7 @@ pub enum By {
     Verdict,
 }
 
-impl By {
+impl GroupBy {
     /// The name in rows and headings; identities have their own columns.
     pub fn word(self) -> &'static str {
         match self {
@@ -34,38 +34,36 @@ impl By {
     }
 }
 
-/// Days that a report covers, both included.
+/// The days that a report covers, inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// The first day.
+pub struct DayRange {
     pub from: Date,
-    /// The last day.
     pub to: Date,
 }
 
-impl Span {
-    /// Whether the span covers whole months: requests are only counted by month.
+impl DayRange {
+    /// Whether the range covers whole months: requests are only counted by month.
     fn is_of_whole_months(self) -> bool {
         self.from.day() == 1 && self.to == self.to.last_of_month()
     }
 }
 
-/// A row of a report. Cells that a report is not by are empty.
+/// A row of a report. Columns by which the report is not grouped are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub struct ReportRow {
     /// The kind of `part`: `day`, `region`, `verdict`; `total` for rows without a part.
     pub by: &'static str,
     /// `key`, `site`, `addr`; empty for all together.
     pub kind: &'static str,
     /// An API key's hint, a site's host, the beginning of an address's tag, or `(quiet callers)`.
     pub name: String,
-    /// Who the API key was made for.
+    /// Who the API key was created for.
     pub owner: String,
-    /// Its tier.
+    /// The API key's tier.
     pub tier: String,
     /// Day, region or verdict.
     pub part: String,
-    /// Requests, answered or refused; `None` where the ledger does not hold them: by day, by region, and for part of a
+    /// Requests, answered or refused; `None` where the ledger does not have them: by day, by region, and for part of a
     /// month.
     pub requests: Option<u64>,
     /// Calls charged; `None` for verdicts.
@@ -77,15 +75,15 @@ pub struct Row {
 /// The name of a row without a part.
 const TOTAL: &str = "total";
 
-/// The name of the row of all quiet callers of a kind.
+/// The name of the row of all pooled anonymous callers of a kind.
 const CROWD: &str = "(quiet callers)";
 
-/// Whose row: kind, name, owner, tier, limit.
+/// Who a row is about: kind, name, owner, tier, limit.
 type Who = (&'static str, String, String, String, String);
 
 fn who(identity: &Identity, keys: &HashMap<Identity, KeyRecord>) -> Who {
     let short = |text: &str| text.chars().take(12).collect::<String>();
-    if identity.is_crowd() {
+    if identity.is_pooled() {
         let kind = identity.kind().as_str();
         return (kind, CROWD.to_owned(), String::new(), "anonymous".into(), String::new());
     }
@@ -106,13 +104,16 @@ fn who(identity: &Identity, keys: &HashMap<Identity, KeyRecord>) -> Who {
     }
 }
 
-/// An identity as people know it: its kind, its name (an API key's hint), and who an API key was made for.
-pub fn name_of(identity: &Identity, keys: &HashMap<Identity, KeyRecord>) -> (&'static str, String, String) {
+/// An identity for people: its kind, its name (an API key's hint) and its owner.
+pub(crate) fn name_of(
+    identity: &Identity,
+    keys: &HashMap<Identity, KeyRecord>,
+) -> (&'static str, String, String) {
     let (kind, name, owner, ..) = who(identity, keys);
     (kind, name, owner)
 }
 
-/// What a row counts, of a report by one part.
+/// What a row counts, in a report that is grouped by one part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Cell<'a> {
     All,
@@ -159,23 +160,28 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
-/// Counts of an item by the cells of a report by `part`, within the days of `span`. Sums by region and verdict are of
+/// An item's counts by the cells of a report grouped by `part`, within the days of `span`. Sums by region and verdict cover
 /// whole months.
-fn count<'a>(item: &'a LedgerItem, part: Option<By>, span: Span, mut add: impl FnMut(Cell<'a>, Counts)) {
+fn count<'a>(
+    item: &'a LedgerItem,
+    part: Option<GroupBy>,
+    span: DayRange,
+    mut add: impl FnMut(Cell<'a>, Counts),
+) {
     let days = || {
         let dated = item.days.iter().filter_map(|(day, n)| Some((date(item.month, *day)?, *n)));
         dated.filter(|(date, _)| (span.from..=span.to).contains(date))
     };
     match part {
-        Some(By::Region) => {
+        Some(GroupBy::Region) => {
             item.regions.iter().for_each(|(region, n)| add(Cell::Region(region), Counts::of_calls(*n)));
         }
-        Some(By::Verdict) => {
+        Some(GroupBy::Verdict) => {
             let verdicts = item.verdicts.iter();
             verdicts.for_each(|(verdict, n)| add(Cell::Verdict(*verdict), Counts::of_requests(*n)));
         }
-        Some(By::Day) => days().for_each(|(date, n)| add(Cell::Day(date), Counts::of_calls(n))),
-        Some(By::Key) | None => {
+        Some(GroupBy::Day) => days().for_each(|(date, n)| add(Cell::Day(date), Counts::of_calls(n))),
+        Some(GroupBy::Key) | None => {
             if let Some(calls) = days().map(|(_, n)| n).reduce(u64::saturating_add) {
                 add(Cell::All, Counts::of_calls(calls));
             }
@@ -192,41 +198,41 @@ fn date(month: Month, day: i8) -> Option<Date> {
     Date::new(first.year(), first.month(), day).ok()
 }
 
-/// What is counted, by whom (when `by_identity`) and by cell. Names and texts come after: a row is told once, a ledger
-/// counts for it in many items.
+/// Sums counts by identity (if `by_identity`) and cell. Names are added afterwards: a row has one name, but its counts come from
+/// many ledger items.
 fn sums(
     items: &[LedgerItem],
     by_identity: bool,
-    part: Option<By>,
-    span: Span,
+    part: Option<GroupBy>,
+    span: DayRange,
 ) -> FxHashMap<(Option<&Identity>, Cell<'_>), Counts> {
     let mut sums: FxHashMap<_, Counts> = FxHashMap::default();
     for item in items {
         let whose = by_identity.then_some(&item.identity);
         count(item, part, span, |cell, n| *sums.entry((whose, cell)).or_default() += n);
         if by_identity && part.is_none() && item.days.is_empty() && !item.verdicts.is_empty() {
-            // Only refused so far: no calls, and still worth a row.
+            // Refused requests only: no calls, but it still gets a row.
             *sums.entry((whose, Cell::All)).or_default() += Counts::of_calls(0);
         }
     }
     sums
 }
 
-/// A report's rows: by identity when `by_identity`, and by one part more; without either, one row of all.
+/// A report's rows, grouped by identity (if `by_identity`) and by `part`; without either, one row with the totals.
 pub fn report(
     items: &[LedgerItem],
     keys: &HashMap<Identity, KeyRecord>,
     by_identity: bool,
-    part: Option<By>,
-    span: Span,
-) -> Vec<Row> {
-    let mut told: BTreeMap<(Who, String), Counts> = BTreeMap::new();
+    part: Option<GroupBy>,
+    span: DayRange,
+) -> Vec<ReportRow> {
+    let mut named: BTreeMap<(Who, String), Counts> = BTreeMap::new();
     for ((identity, cell), counts) in sums(items, by_identity, part, span) {
         let whose = identity.map(|identity| who(identity, keys)).unwrap_or_default();
-        *told.entry((whose, cell.text())).or_default() += counts;
+        *named.entry((whose, cell.text())).or_default() += counts;
     }
-    let part_word = part.map_or(TOTAL, By::word);
-    let row = |(((kind, name, owner, tier, limit), part), counts): ((Who, String), Counts)| Row {
+    let part_word = part.map_or(TOTAL, GroupBy::word);
+    let row = |(((kind, name, owner, tier, limit), part), counts): ((Who, String), Counts)| ReportRow {
         by: part_word,
         kind,
         name,
@@ -237,26 +243,26 @@ pub fn report(
         calls: counts.calls,
         limit,
     };
-    let mut rows: Vec<Row> = told.into_iter().map(row).collect();
-    if part.is_none() || part == Some(By::Region) {
+    let mut rows: Vec<ReportRow> = named.into_iter().map(row).collect();
+    if part.is_none() || part == Some(GroupBy::Region) {
         rows.sort_by_key(|row| std::cmp::Reverse(row.calls));
     }
-    if part == Some(By::Verdict) {
-        let order = |row: &Row| Verdict::ALL.iter().position(|verdict| verdict.as_str() == row.part);
+    if part == Some(GroupBy::Verdict) {
+        let order = |row: &ReportRow| Verdict::ALL.iter().position(|verdict| verdict.as_str() == row.part);
         rows.sort_by_key(|row| (row.name.clone(), order(row)));
     }
     rows
 }
 
-/// The busiest identities of a kind; the crowd is not one.
-pub fn top(
+/// The busiest identities of a kind, without pooled anonymous callers.
+pub(crate) fn top(
     items: &[LedgerItem],
     keys: &HashMap<Identity, KeyRecord>,
     kind: IdentityKind,
     count: usize,
-    span: Span,
-) -> Vec<Row> {
-    let is_one = |item: &&LedgerItem| item.identity.kind() == kind && !item.identity.is_crowd();
+    span: DayRange,
+) -> Vec<ReportRow> {
+    let is_one = |item: &&LedgerItem| item.identity.kind() == kind && !item.identity.is_pooled();
     let of_kind: Vec<LedgerItem> = items.iter().filter(is_one).cloned().collect();
     let mut rows = report(&of_kind, keys, true, None, span);
     rows.truncate(count);
@@ -292,11 +298,11 @@ mod tests {
         ]
     }
 
-    fn span(from: &str) -> Span {
-        Span { from: from.parse().expect("a date"), to: "2026-11-30".parse().expect("a date") }
+    fn span(from: &str) -> DayRange {
+        DayRange { from: from.parse().expect("a date"), to: "2026-11-30".parse().expect("a date") }
     }
 
-    fn told(by_identity: bool, part: Option<By>, from: &str) -> Vec<String> {
+    fn summary(by_identity: bool, part: Option<GroupBy>, from: &str) -> Vec<String> {
         report(&items(), &HashMap::new(), by_identity, part, span(from))
             .into_iter()
             .map(|row| {
@@ -309,48 +315,48 @@ mod tests {
     #[test]
     fn reports_by_each_part() {
         assert_eq!(
-            told(true, None, "2026-11-01"),
+            summary(true, None, "2026-11-01"),
             ["site b.test  9", "site a.test  6", "addr 001122334455  0"]
         );
         assert_eq!(
-            told(true, None, "2026-11-24"),
+            summary(true, None, "2026-11-24"),
             ["site b.test  9", "site a.test  1", "addr 001122334455  0"]
         );
-        assert_eq!(told(false, None, "2026-11-01"), ["   15"]);
-        assert_eq!(told(false, Some(By::Day), "2026-11-01"), ["  2026-11-23 5", "  2026-11-24 10"]);
-        assert_eq!(told(false, Some(By::Region), "2026-11-01"), ["  us-east-1 8", "  sa-east-1 7"]);
-        assert_eq!(told(false, Some(By::Verdict), "2026-11-01"), ["  allowed 15", "  over_quota 7"]);
+        assert_eq!(summary(false, None, "2026-11-01"), ["   15"]);
+        assert_eq!(summary(false, Some(GroupBy::Day), "2026-11-01"), ["  2026-11-23 5", "  2026-11-24 10"]);
+        assert_eq!(summary(false, Some(GroupBy::Region), "2026-11-01"), ["  us-east-1 8", "  sa-east-1 7"]);
+        assert_eq!(summary(false, Some(GroupBy::Verdict), "2026-11-01"), ["  allowed 15", "  over_quota 7"]);
         assert_eq!(
-            told(true, Some(By::Day), "2026-11-24"),
+            summary(true, Some(GroupBy::Day), "2026-11-24"),
             ["site a.test 2026-11-24 1", "site b.test 2026-11-24 9"]
         );
     }
 
     #[test]
-    fn requests_are_no_calls_and_are_told_where_the_ledger_has_them() {
+    fn requests_are_not_calls_and_are_reported_where_the_ledger_has_them() {
         let counts = |by_identity, part, from| -> Vec<(Option<u64>, Option<u64>)> {
             let rows = report(&items(), &HashMap::new(), by_identity, part, span(from)).into_iter();
             rows.map(|row| (row.requests, row.calls)).collect()
         };
-        // 12 requests of which 9 were charged, 6 of 6, and 4 that were refused.
+        // 12 requests of which 9 were charged, 6 of which all were, and 4 that were refused.
         let of_all = [(Some(12), Some(9)), (Some(6), Some(6)), (Some(4), Some(0))];
         assert_eq!(counts(true, None, "2026-11-01"), of_all);
         assert_eq!(counts(false, None, "2026-11-01"), [(Some(22), Some(15))]);
         // Requests are not known for part of a month.
         assert_eq!(counts(false, None, "2026-11-24"), [(None, Some(10))]);
-        assert_eq!(counts(false, Some(By::Verdict), "2026-11-01"), [(Some(15), None), (Some(7), None)]);
-        assert_eq!(counts(false, Some(By::Region), "2026-11-01"), [(None, Some(8)), (None, Some(7))]);
+        assert_eq!(counts(false, Some(GroupBy::Verdict), "2026-11-01"), [(Some(15), None), (Some(7), None)]);
+        assert_eq!(counts(false, Some(GroupBy::Region), "2026-11-01"), [(None, Some(8)), (None, Some(7))]);
     }
 
     #[test]
     fn every_count_has_a_row_of_its_own() {
         let rows = super::super::export_rows(&items()[1..]);
-        let told: Vec<String> = rows
+        let shown: Vec<String> = rows
             .into_iter()
             .map(|row| format!("{} {} {} {} {}", row.identity, row.month, row.part, row.name, row.count))
             .collect();
         assert_eq!(
-            told,
+            shown,
             [
                 "site#b.test 2026-11 calls  9",
                 "site#b.test 2026-11 day 2026-11-24 9",

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::map::Map;
 use super::paint::{BAR, GRID, INK, SOFT, TRACK, WARN, shapes};
+use crate::ui::format::short;
 use crate::ui::output::PageError;
 
 /// Widths that charts are drawn for.
@@ -53,26 +54,6 @@ fn failed(error: impl std::fmt::Display) -> PageError {
 
 fn style(color: RGBColor, horizontal: HPos) -> TextStyle<'static> {
     ("sans-serif", TEXT).into_font().color(&color).pos(Pos::new(horizontal, VPos::Center))
-}
-
-/// A number as an axis shows it: `0`, `950`, `1.5k`, `25M`.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "an axis is not exact to the call"
-)]
-pub(super) fn short(number: f64) -> String {
-    let (value, unit) = match number {
-        n if n >= 1e9 => (n / 1e9, "G"),
-        n if n >= 1e6 => (n / 1e6, "M"),
-        n if n >= 1e3 => (n / 1e3, "k"),
-        n => (n, ""),
-    };
-    if value.fract().abs() < 0.05 {
-        format!("{}{unit}", value.round() as u64)
-    } else {
-        format!("{value:.1}{unit}")
-    }
 }
 
 /// The end of an axis: a round number, at least `most`.
@@ -207,7 +188,6 @@ mod tests {
             assert!((axis_end(most) - end).abs() < 1e-6, "{most}: {}", axis_end(most));
             assert_eq!(short(end), text);
         }
-        assert_eq!(short(1_500.0), "1.5k");
     }
 
     #[test]

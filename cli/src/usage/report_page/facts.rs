@@ -10,7 +10,7 @@ use crate::usage::report::LagRow;
 
 /// What a month has cost so far.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Bill {
+pub struct CostSoFar {
     /// US dollars.
     pub so_far_usd: f64,
     /// What the figure is based on, for the footer.
@@ -89,11 +89,11 @@ pub struct PageFacts {
     /// How far each region's calls are counted.
     pub lag: Vec<LagRow>,
     /// The cost of the month so far; `None` if unknown: not shown.
-    pub bill: Option<Bill>,
+    pub bill: Option<CostSoFar>,
 }
 
 /// The API keys in use that are closest to their limits, by the exact counts of the ledger.
-pub fn headroom(
+pub(crate) fn headroom(
     items: &[LedgerItem],
     keys: &HashMap<Identity, KeyRecord>,
     now: Timestamp,
@@ -104,10 +104,10 @@ pub fn headroom(
         .filter(|item| item.identity.kind() == IdentityKind::Key)
         .filter_map(|item| {
             let record = keys.get(&item.identity)?;
-            let period = Period::of(record.limit.window, now);
+            let period = Period::new(record.limit.window, now);
             let used = match period {
                 Period::Month(month) if month == item.month => item.charged,
-                Period::Day(date) if item.month == ipgeo_contract::Month::of_date(date) => {
+                Period::Day(date) if item.month == ipgeo_contract::Month::from_date(date) => {
                     item.days.get(&date.day()).copied().unwrap_or(0)
                 }
                 _ => return None,
@@ -136,23 +136,12 @@ pub fn headroom(
 mod tests {
     use std::collections::BTreeMap;
 
-    use ipgeo_contract::Status;
-
     use super::*;
 
     #[test]
     fn keys_closest_to_their_limit_come_first_by_their_own_period() {
-        let record = |hint: &str, limit: &str| KeyRecord {
-            owner: "acme".into(),
-            tier: "startup".into(),
-            limit: limit.parse().expect("a limit"),
-            status: Status::Active,
-            expires: None,
-            sites: vec![],
-            networks: vec![],
-            hint: hint.into(),
-            created: Timestamp::UNIX_EPOCH,
-            published: None,
+        let record = |hint: &str, limit: &str| {
+            KeyRecord::new(hint, "acme", "startup", limit.parse().expect("a limit"), Timestamp::UNIX_EPOCH)
         };
         let item = |id: &str, days: &[(i8, u64)]| LedgerItem {
             identity: id.parse().expect("an identity"),

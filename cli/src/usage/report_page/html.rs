@@ -5,7 +5,8 @@ use serde::Serialize;
 use tera::Context;
 
 use super::facts::PageFacts;
-use super::sections::{clock, seconds, sections, share, warns};
+use super::sections::{sections, share, warns};
+use crate::ui::format::{date_and_time, duration_ms};
 use crate::ui::output::{PageError, grouped, html_page, instant};
 
 /// A figure at the head of the page.
@@ -23,14 +24,14 @@ pub fn page(facts: &PageFacts) -> Result<String, PageError> {
     context.insert("service", &facts.service);
     context.insert("month", &facts.month);
     context.insert("made", &instant(facts.made));
-    context.insert("made_text", &clock(facts.made));
+    context.insert("made_text", &date_and_time(facts.made));
     context.insert("tiles", &tiles(facts));
     context.insert("sections", &sections);
     context.insert("basis", &facts.bill.as_ref().map(|bill| &bill.basis));
     html_page("usage.html", &context)
 }
 
-/// Whether a verdict is not a refusal. A bad request is none: it is the caller's mistake, not a limit.
+/// Whether a request was admitted. Invalid requests count as admitted: they are the caller's mistake, and no limit refused them.
 fn is_admitted(verdict: &str) -> bool {
     verdict.parse().is_ok_and(Verdict::is_admitted)
 }
@@ -61,7 +62,7 @@ fn tiles(facts: &PageFacts) -> Vec<Tile> {
     ];
     if let Some(slowest) = facts.lag.iter().filter_map(|row| row.took_ms).max() {
         let note = "from a call to its count, slowest region".to_owned();
-        tiles.push(Tile { name: "Lag", figure: seconds(slowest), note });
+        tiles.push(Tile { name: "Lag", figure: duration_ms(slowest), note });
     }
     tiles.extend(facts.bill.as_ref().map(|bill| Tile {
         name: "Cost so far",
@@ -73,7 +74,7 @@ fn tiles(facts: &PageFacts) -> Vec<Tile> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Bill, Headroom, KeyCalls, RegionCalls};
+    use super::super::{CostSoFar, Headroom, KeyCalls, RegionCalls};
     use super::*;
     use crate::usage::report::LagRow;
 
@@ -158,12 +159,8 @@ mod tests {
                 .collect();
             assert!(found.is_empty(), "{outside}: {found:?}");
         }
-        let numbers = [
-            "1,234",
-            "5.1 % of 1,300 requests",
-            "61.5 s",
-            "The busiest day was 2026-11-01 with 1,200 calls.",
-        ];
+        let numbers =
+            ["1,234", "5.1 % of 1,300 requests", "1m 1s", "The busiest day was 2026-11-01 with 1,200 calls."];
         assert!(numbers.iter().all(|text| html.contains(text)), "{html}");
     }
 
@@ -171,7 +168,7 @@ mod tests {
     fn the_cost_is_shown_when_it_is_known() {
         let mut facts = facts();
         assert!(!page(&facts).expect("a page").contains("Cost so far"));
-        facts.bill = Some(Bill { so_far_usd: 12.345, basis: "prices of <2026-11>".into() });
+        facts.bill = Some(CostSoFar { so_far_usd: 12.345, basis: "prices of <2026-11>".into() });
         let html = page(&facts).expect("a page");
         assert!(html.contains("$12.35") || html.contains("$12.34"), "{html}");
         assert!(html.contains("prices of &lt;2026-11&gt;"));

@@ -8,5 +8,6 @@ mod map;
 mod paint;
 mod sections;
 
-pub use facts::{Bill, Headroom, KeyCalls, PageFacts, RegionCalls, headroom};
+pub(crate) use facts::headroom;
+pub use facts::{CostSoFar, Headroom, KeyCalls, PageFacts, RegionCalls};
 pub use html::page;

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::chart::{self, Bar, Drawing, bars, columns};
 use super::facts::{Headroom, PageFacts};
 use super::map::{self, map};
-use crate::ui::output::{PageError, grouped, instant};
+use crate::ui::format::{counted, date_and_time, duration_ms, grouped};
+use crate::ui::output::PageError;
 use crate::usage::report::LagRow;
 
 /// A section of the page.
@@ -74,20 +75,11 @@ pub(super) fn share(part: u64, whole: u64) -> String {
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
-/// An instant in a table; the page states that times are UTC.
-pub(super) fn clock(time: jiff::Timestamp) -> String {
-    instant(time).replace('T', " ").trim_end_matches('Z').to_owned()
-}
-
-pub(super) fn seconds(ms: i64) -> String {
-    format!("{}.{} s", ms / 1_000, ms % 1_000 / 100)
-}
-
 fn by_day(facts: &PageFacts) -> Result<Section, PageError> {
     let busiest = facts.days.iter().max_by_key(|(_, n)| *n).filter(|(_, n)| *n > 0);
     let summary = busiest.map_or_else(
         || "No call was counted yet.".to_owned(),
-        |(day, n)| format!("The busiest day was {day} with {} calls.", grouped(*n)),
+        |(day, n)| format!("The busiest day was {day} with {}.", counted(*n, "call")),
     );
     let draw = |width| columns(&facts.days, width);
     Ok(Section {
@@ -179,7 +171,7 @@ fn by_key(facts: &PageFacts) -> Result<Section, PageError> {
     let summary = match facts.keys.first() {
         None => "No API key was used yet.".to_owned(),
         Some(first) => {
-            format!("{} of {} leads with {} calls.", first.name, first.owner, grouped(first.calls))
+            format!("{} of {} leads with {}.", first.name, first.owner, counted(first.calls, "call"))
         }
     };
     let cells = |key: &super::KeyCalls| {
@@ -299,7 +291,7 @@ fn lag(facts: &PageFacts) -> Result<Section, PageError> {
         .clone()
         .map(|(row, ms)| Bar {
             label: row.region.to_string(),
-            value: seconds(ms),
+            value: duration_ms(ms),
             length: length(u64::try_from(ms).unwrap_or(0)),
             warn: false,
         })
@@ -307,13 +299,13 @@ fn lag(facts: &PageFacts) -> Result<Section, PageError> {
     let summary = match known.max_by_key(|(_, ms)| *ms) {
         None => "No region has reported its lag yet.".to_owned(),
         Some((row, ms)) => {
-            format!("The newest calls were counted within {}; {} took longest.", seconds(ms), row.region)
+            format!("The newest calls were counted within {}; {} took longest.", duration_ms(ms), row.region)
         }
     };
-    let after = |ms: Option<i64>| ms.map_or_else(|| "–".to_owned(), seconds);
+    let after = |ms: Option<i64>| ms.map_or_else(|| "–".to_owned(), duration_ms);
     let cells = |row: &LagRow| {
         let newest =
-            row.newest.as_deref().and_then(|text| text.parse().ok()).map_or("none".to_owned(), clock);
+            row.newest.as_deref().and_then(|text| text.parse().ok()).map_or("none".to_owned(), date_and_time);
         vec![row.region.to_string(), newest, after(row.took_ms)]
     };
     Bars {

@@ -7,24 +7,24 @@ use std::path::{Path, PathBuf};
 use ipgeo_runtime::store::StoreError;
 
 /// A source of failed batches: the failure bucket or a copy of it.
-pub trait FailedBatches {
+pub(crate) trait FailedBatches {
     /// The names of all batches, in order.
     fn names(&self) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 
-    /// What one holds.
+    /// The content of a batch.
     fn read(&self, name: &str) -> impl Future<Output = Result<Vec<u8>, StoreError>> + Send;
 
-    /// Removes one.
+    /// Deletes a batch.
     fn remove(&self, name: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 /// A folder of failed batches, with the objects' keys as paths; it may be missing.
 #[derive(Debug, Clone)]
-pub struct FailedFolder(PathBuf);
+pub(crate) struct FailedFolder(PathBuf);
 
 impl FailedFolder {
     /// The batches of a folder.
-    pub fn at(folder: impl Into<PathBuf>) -> Self {
+    pub(crate) fn at(folder: impl Into<PathBuf>) -> Self {
         Self(folder.into())
     }
 

@@ -5,10 +5,9 @@
 //! is either in the stream or still to be read from the log: never both, never neither.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::ops::ControlFlow;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ipgeo_runtime::store::StoreError;
@@ -17,7 +16,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::segments::{SEGMENT_BYTES, SegmentWriter, SegmentedLog};
-use super::{Arrived, Page, Place, StreamRead};
+use super::{StreamPage, StreamPosition, StreamRead, StreamRecord};
+use crate::fs::{Replace, open_private, write_private};
 
 /// Retention of records; the same as Kinesis's default.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
@@ -31,7 +31,7 @@ const EXTENSION: &str = "jsonl";
 const SUMMARY: &str = "summary.json";
 
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct CopyLine {
     /// Unix milliseconds.
     arrived: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,7 +41,7 @@ struct Line {
 
 /// The position in a region's log up to which it is in the stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogPosition {
+pub(crate) struct LogPosition {
     /// The region.
     pub region: String,
     /// The position after the last line.
@@ -66,7 +66,7 @@ impl Summary {
             let mut at = self.shards.get(&shard).copied().unwrap_or(0);
             shard_log(folder, &shard).read(at, |line, after| {
                 at = after;
-                if let Ok(line) = serde_json::from_slice::<Line>(line) {
+                if let Ok(line) = serde_json::from_slice::<CopyLine>(line) {
                     self.add(&line);
                 }
                 ControlFlow::Continue(())
@@ -76,7 +76,7 @@ impl Summary {
         Ok(())
     }
 
-    fn add(&mut self, line: &Line) {
+    fn add(&mut self, line: &CopyLine) {
         let sequence = line.record.kinesis.sequence_number.parse().unwrap_or(0);
         self.sequence = self.highest_sequence().max(sequence).to_string();
         if let Some(LogPosition { region, after }) = &line.log {
@@ -90,9 +90,7 @@ impl Summary {
     }
 
     fn write(&self, folder: &Path) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        file.persist(folder.join(SUMMARY)).map(drop).map_err(|error| error.error)
+        write_private(&folder.join(SUMMARY), &serde_json::to_vec(self)?, Replace::Yes)
     }
 }
 
@@ -102,16 +100,16 @@ fn shard_log(folder: &Path, shard: &str) -> SegmentedLog {
 
 /// Writes the copy.
 #[derive(Debug)]
-pub struct Keeper {
+pub(crate) struct StreamWriter {
     folder: PathBuf,
     writers: BTreeMap<String, SegmentWriter>,
     summary: Summary,
     segment_bytes: u64,
 }
 
-impl Keeper {
+impl StreamWriter {
     /// Opens the copy in `folder`, creating it if missing; deletes counted records older than a day at `now`.
-    pub fn open(folder: &Path, now: Timestamp) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path, now: Timestamp) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let mut summary = match std::fs::read(folder.join(SUMMARY)) {
             // An unreadable summary is rebuilt from the records.
@@ -131,29 +129,29 @@ impl Keeper {
     }
 
     /// The shards with records, including those of earlier runs.
-    pub fn shards(&self) -> BTreeSet<String> {
+    pub(crate) fn shards(&self) -> BTreeSet<String> {
         self.summary.shards.keys().cloned().collect()
     }
 
     /// The highest sequence number in the copy, or ever in it; 0: none.
-    pub fn highest_sequence(&self) -> u128 {
+    pub(crate) fn highest_sequence(&self) -> u128 {
         self.summary.highest_sequence()
     }
 
     /// The position in a region's log up to which it is in the stream.
-    pub fn log_position(&self, region: &str) -> u64 {
+    pub(crate) fn log_position(&self, region: &str) -> u64 {
         self.summary.logs.get(region).copied().unwrap_or(0)
     }
 
     /// Appends a record of a shard with the position in its region's log, in one write: all of it or, on failure, nothing.
-    pub fn keep(
+    pub(crate) fn keep(
         &mut self,
         shard: &str,
         arrived: Timestamp,
         record: &KinesisRecord,
         log: Option<LogPosition>,
     ) -> io::Result<()> {
-        let line = Line { arrived: arrived.as_millisecond(), log, record: record.clone() };
+        let line = CopyLine { arrived: arrived.as_millisecond(), log, record: record.clone() };
         let mut text = serde_json::to_string(&line)?;
         text.push('\n');
         let (begun, end) = {
@@ -183,9 +181,10 @@ impl Keeper {
         self.summary.write(&self.folder)?;
         let oldest = now.saturating_sub(KEPT).map_or(0, Timestamp::as_millisecond);
         for shard in self.summary.shards.keys() {
-            let counted = Counted::open(&self.folder, shard)?.position;
+            let counted = CountedPosition::open(&self.folder, shard)?.position;
             shard_log(&self.folder, shard).delete_old(counted, |bytes_after, next| {
-                let is_late = serde_json::from_slice::<Line>(next).is_ok_and(|line| line.arrived < oldest);
+                let is_late =
+                    serde_json::from_slice::<CopyLine>(next).is_ok_and(|line| line.arrived < oldest);
                 is_late || bytes_after >= KEPT_BYTES_MAX
             })?;
         }
@@ -195,25 +194,24 @@ impl Keeper {
 
 /// The position up to which a shard's copy is counted, stored in `<shard>.counted`.
 #[derive(Debug)]
-pub struct Counted {
+pub(crate) struct CountedPosition {
     file: File,
     /// The position after the last record that is counted.
     pub position: u64,
 }
 
-impl Counted {
+impl CountedPosition {
     /// A shard's saved position; 0 if it is missing or unreadable. Counting again is harmless, because the ledger skips what
     /// it has.
-    pub fn open(folder: &Path, shard: &str) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path, shard: &str) -> io::Result<Self> {
         let path = folder.join(format!("{shard}.counted"));
-        let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let mut file = open_private(&path)?;
         let text = io::read_to_string(&mut file).unwrap_or_default();
         Ok(Self { file, position: text.trim().parse().unwrap_or(0) })
     }
 
     /// Saves a position.
-    pub fn note(&mut self, position: u64) -> io::Result<()> {
+    pub(crate) fn note(&mut self, position: u64) -> io::Result<()> {
         // One write of constant length, so that the number is never torn.
         self.file.rewind()?;
         self.file.write_all(format!("{position:020}\n").as_bytes())?;
@@ -224,37 +222,37 @@ impl Counted {
 
 /// Reads the copy.
 #[derive(Debug, Clone)]
-pub struct KeptStream {
+pub(crate) struct StreamCopy {
     folder: PathBuf,
 }
 
-impl KeptStream {
+impl StreamCopy {
     /// The copy in a folder.
-    pub fn at(folder: impl Into<PathBuf>) -> Self {
+    pub(crate) fn at(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
     }
 
     fn failed(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
         StoreError {
-            action: format!("read of the kept stream {}", self.folder.display()),
+            action: format!("read of the stream copy {}", self.folder.display()),
             source: error.into(),
         }
     }
 
     /// The records of a shard from a position on, a page at most, and the position after the last.
-    pub fn records(&self, shard: &str, from: u64) -> io::Result<(Vec<Arrived>, u64)> {
+    pub(crate) fn records(&self, shard: &str, from: u64) -> io::Result<(Vec<StreamRecord>, u64)> {
         let (mut records, mut position, now) = (Vec::new(), from, Timestamp::now());
         shard_log(&self.folder, shard).read(from, |line, after| {
             position = after;
-            records.push(match serde_json::from_slice::<Line>(line) {
+            records.push(match serde_json::from_slice::<CopyLine>(line) {
                 Ok(line) => {
-                    // A clock that stood ahead says nothing of when it came: it is no reason to read no further.
+                    // A time in the future means that the clock was ahead: it does not show when the record arrived, so reading continues.
                     let at = Timestamp::from_millisecond(line.arrived).ok().filter(|at| *at <= now);
                     let at = at.unwrap_or_default();
-                    Arrived { at, record: line.record }
+                    StreamRecord { at, record: line.record }
                 }
                 // Return an empty record: the counter reports it as unreadable and continues.
-                Err(_) => Arrived { at: Timestamp::default(), record: KinesisRecord::default() },
+                Err(_) => StreamRecord { at: Timestamp::default(), record: KinesisRecord::default() },
             });
             if records.len() < PAGE_RECORDS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
@@ -262,16 +260,16 @@ impl KeptStream {
     }
 }
 
-impl StreamRead for KeptStream {
+impl StreamRead for StreamCopy {
     async fn shards(&self) -> Result<Vec<String>, StoreError> {
         let names = SegmentedLog::names(&self.folder, EXTENSION).map_err(|error| self.failed(error))?;
         Ok(names.into_iter().collect())
     }
 
-    async fn begin(&self, shard: &str, from: Timestamp) -> Result<Place, StoreError> {
+    async fn begin(&self, shard: &str, from: Timestamp) -> Result<StreamPosition, StoreError> {
         let mut place = 0;
         let before = |line: &[u8], after: u64| {
-            let arrived = serde_json::from_slice::<Line>(line).map_or(i64::MIN, |line| line.arrived);
+            let arrived = serde_json::from_slice::<CopyLine>(line).map_or(i64::MIN, |line| line.arrived);
             if arrived >= from.as_millisecond() {
                 return ControlFlow::Break(());
             }
@@ -279,14 +277,14 @@ impl StreamRead for KeptStream {
             ControlFlow::Continue(())
         };
         shard_log(&self.folder, shard).read(0, before).map_err(|error| self.failed(error))?;
-        Ok(Place(place.to_string()))
+        Ok(StreamPosition(place.to_string()))
     }
 
-    async fn read(&self, shard: &str, place: Place) -> Result<Page, StoreError> {
-        let from = place.0.parse().map_err(|_| self.failed("that is no place of this stream"))?;
+    async fn read(&self, shard: &str, place: StreamPosition) -> Result<StreamPage, StoreError> {
+        let from = place.0.parse().map_err(|_| self.failed("invalid stream position"))?;
         let (records, after) = self.records(shard, from).map_err(|error| self.failed(error))?;
-        let next = (records.len() == PAGE_RECORDS).then(|| Place(after.to_string()));
-        Ok(Page { records, next })
+        let next = (records.len() == PAGE_RECORDS).then(|| StreamPosition(after.to_string()));
+        Ok(StreamPage { records, next })
     }
 }
 
@@ -309,13 +307,13 @@ mod tests {
         LogPosition { region: region.to_owned(), after }
     }
 
-    /// A keeper whose segments hold one record.
-    fn keeper(folder: &Path, now: i64) -> Keeper {
-        let keeper = Keeper::open(folder, at(now)).expect("a keeper");
-        Keeper { segment_bytes: 1, ..keeper }
+    /// A writer whose segments hold one record each.
+    fn keeper(folder: &Path, now: i64) -> StreamWriter {
+        let keeper = StreamWriter::open(folder, at(now)).expect("a keeper");
+        StreamWriter { segment_bytes: 1, ..keeper }
     }
 
-    async fn read_all(stream: &KeptStream, from: i64) -> Vec<String> {
+    async fn read_all(stream: &StreamCopy, from: i64) -> Vec<String> {
         let mut found = Vec::new();
         for shard in stream.shards().await.expect("shards") {
             let mut place = Some(stream.begin(&shard, at(from)).await.expect("a place"));
@@ -331,11 +329,11 @@ mod tests {
     #[tokio::test]
     async fn what_was_kept_is_read_from_a_time_on_in_order() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut keeper = Keeper::open(folder.path(), at(0)).expect("a keeper");
+        let mut keeper = StreamWriter::open(folder.path(), at(0)).expect("a keeper");
         for number in 0..1_234 {
             keeper.keep(SHARD, at(number * 10), &record(number), None).expect("kept");
         }
-        let stream = KeptStream::at(folder.path());
+        let stream = StreamCopy::at(folder.path());
         for (from, first) in [(0, 0), (1, 1), (10, 1), (7_995, 800), (12_330, 1_233)] {
             let numbers = read_all(&stream, from).await;
             let expected: Vec<String> = (first..1_234).map(|number: i64| number.to_string()).collect();
@@ -355,16 +353,16 @@ mod tests {
             let path = entry.expect("an entry").path();
             (path.extension()? == "jsonl").then_some(path)
         });
-        let mut newest = OpenOptions::new().append(true).open(newest.max().expect("a file")).expect("open");
+        let mut newest = File::options().append(true).open(newest.max().expect("a file")).expect("open");
         newest.write_all(b"{\"arrived\":1").expect("written");
-        let stream = KeptStream::at(folder.path());
+        let stream = StreamCopy::at(folder.path());
         assert_eq!(read_all(&stream, 0).await, ["1", "2", "3", "4"]);
         keeper(folder.path(), 27 * HOUR);
-        assert_eq!(read_all(&stream, 0).await, ["1", "2", "3", "4"], "nothing of it is counted");
+        assert_eq!(read_all(&stream, 0).await, ["1", "2", "3", "4"], "no record is counted");
         let (_, after) = stream.records(SHARD, 0).expect("read");
-        Counted::open(folder.path(), SHARD).expect("a note").note(after).expect("noted");
+        CountedPosition::open(folder.path(), SHARD).expect("a note").note(after).expect("noted");
         keeper(folder.path(), 27 * HOUR);
-        // The third is old too; but when it arrived is known by the one after it, which is young.
+        // The third is old too, but its arrival time is only known from the next one, which is recent.
         assert_eq!(read_all(&stream, 0).await, ["3", "4"]);
     }
 
@@ -379,7 +377,7 @@ mod tests {
         kept.keep(SHARD, at(-5 * HOUR), &record(i64::MAX), Some(log("a", 200))).expect("kept");
         kept.keep(SHARD, at(0), &record(9), None).expect("kept");
         for shard in [SHARD, "shardId-1"] {
-            Counted::open(folder.path(), shard).expect("a note").note(u64::MAX).expect("noted");
+            CountedPosition::open(folder.path(), shard).expect("a note").note(u64::MAX).expect("noted");
         }
         for _restart in 0..3 {
             let kept = keeper(folder.path(), 1_000 * HOUR);
@@ -388,31 +386,31 @@ mod tests {
             assert_eq!(kept.shards().len(), 2);
         }
         std::fs::write(folder.path().join(SUMMARY), "{").expect("written");
-        assert_eq!(keeper(folder.path(), 0).log_position("b"), 10, "made again from the records");
+        assert_eq!(keeper(folder.path(), 0).log_position("b"), 10, "rebuilt from the records");
     }
 
     #[test]
     fn a_note_of_what_is_counted_is_kept_and_a_broken_one_is_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut counted = Counted::open(folder.path(), SHARD).expect("a note");
+        let mut counted = CountedPosition::open(folder.path(), SHARD).expect("a note");
         for position in [u64::MAX, 5] {
             counted.note(position).expect("noted");
-            assert_eq!(Counted::open(folder.path(), SHARD).expect("a note").position, position);
+            assert_eq!(CountedPosition::open(folder.path(), SHARD).expect("a note").position, position);
         }
         std::fs::write(folder.path().join(format!("{SHARD}.counted")), b"\xff").expect("written");
-        assert_eq!(Counted::open(folder.path(), SHARD).expect("a note").position, 0);
+        assert_eq!(CountedPosition::open(folder.path(), SHARD).expect("a note").position, 0);
     }
 
     #[tokio::test]
     async fn junk_is_a_record_that_cannot_be_read_and_a_place_that_is_none_is_an_error() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut kept = Keeper::open(folder.path(), at(0)).expect("a keeper");
+        let mut kept = StreamWriter::open(folder.path(), at(0)).expect("a keeper");
         kept.keep("s", at(0), &record(1), None).expect("kept");
         kept.writer("s").expect("a writer").append(b"junk\n\xff\n").expect("written");
         kept.keep("s", at(0), &record(2), None).expect("kept");
-        let stream = KeptStream::at(folder.path());
+        let stream = StreamCopy::at(folder.path());
         assert_eq!(read_all(&stream, 0).await, ["1", "", "", "2"]);
-        assert!(stream.read("s", Place("x".into())).await.is_err());
-        assert!(KeptStream::at(folder.path().join("none")).begin("s", at(0)).await.is_err());
+        assert!(stream.read("s", StreamPosition("x".into())).await.is_err());
+        assert!(StreamCopy::at(folder.path().join("none")).begin("s", at(0)).await.is_err());
     }
 }

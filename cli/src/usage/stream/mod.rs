@@ -11,40 +11,47 @@ use ipgeo_runtime::store::StoreError;
 use ipgeo_runtime::usage::KinesisRecord;
 use jiff::Timestamp;
 
-pub use failed::{FailedBatches, FailedFolder};
-pub use kept::{Counted, Keeper, KeptStream, LogPosition};
-pub use segments::{SEGMENT_BYTES, SegmentWriter, SegmentedLog};
+pub(crate) use failed::{FailedBatches, FailedFolder};
+pub(crate) use kept::{CountedPosition, LogPosition, StreamCopy, StreamWriter};
+pub(crate) use segments::{SEGMENT_BYTES, SegmentWriter, SegmentedLog};
 
-/// A record and when it reached the stream.
+/// A record of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arrived {
-    /// When.
+pub(crate) struct StreamRecord {
+    /// When it arrived in the stream.
     pub at: Timestamp,
-    /// The record.
     pub record: KinesisRecord,
 }
 
-/// Records of a shard in order, and where the ones after them are; `None`: there are none for now.
+/// A page of a shard's records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
-    /// In order; there may be none while there is a next place.
-    pub records: Vec<Arrived>,
-    /// Where to go on.
-    pub next: Option<Place>,
+pub(crate) struct StreamPage {
+    /// In stream order; may be empty even if there is a next position.
+    pub records: Vec<StreamRecord>,
+    /// The position of the next page; `None` at the end of the shard.
+    pub next: Option<StreamPosition>,
 }
 
-/// A place in a shard, in the words of the stream that gave it.
+/// A position in a shard, in the format of the stream that returned it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place(pub String);
+pub(crate) struct StreamPosition(pub String);
 
-/// Reading a stream of usage lines.
-pub trait StreamRead {
-    /// The shards that still hold records, parents before children.
+/// Reads a stream of usage lines.
+pub(crate) trait StreamRead {
+    /// The shards that still have records, parents before children.
     fn shards(&self) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 
-    /// The place of a shard's first record that arrived at `from` or later.
-    fn begin(&self, shard: &str, from: Timestamp) -> impl Future<Output = Result<Place, StoreError>> + Send;
+    /// The position of a shard's first record that arrived at `from` or later.
+    fn begin(
+        &self,
+        shard: &str,
+        from: Timestamp,
+    ) -> impl Future<Output = Result<StreamPosition, StoreError>> + Send;
 
-    /// The records at a place.
-    fn read(&self, shard: &str, place: Place) -> impl Future<Output = Result<Page, StoreError>> + Send;
+    /// The page at a position.
+    fn read(
+        &self,
+        shard: &str,
+        place: StreamPosition,
+    ) -> impl Future<Output = Result<StreamPage, StoreError>> + Send;
 }

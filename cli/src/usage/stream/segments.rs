@@ -5,20 +5,22 @@
 //! another process. There is one writer and any number of concurrent readers.
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::ControlFlow;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use crate::fs::append_private;
 
 /// Digits of a position in a file's name, so that names sort as positions do.
 const POSITION_DIGITS: usize = 20;
 /// Default segment size in bytes.
-pub const SEGMENT_BYTES: u64 = 8 << 20;
+pub(crate) const SEGMENT_BYTES: u64 = 8 << 20;
 
 /// The location of a log: a folder, and its files' name and extension.
 #[derive(Debug, Clone)]
-pub struct SegmentedLog {
+pub(crate) struct SegmentedLog {
     folder: PathBuf,
     name: String,
     extension: &'static str,
@@ -48,12 +50,12 @@ fn parts<'a>(path: &'a Path, extension: &str) -> Option<(&'a str, u64)> {
 
 impl SegmentedLog {
     /// The log `name` in a folder.
-    pub fn new(folder: &Path, name: &str, extension: &'static str) -> Self {
+    pub(crate) fn new(folder: &Path, name: &str, extension: &'static str) -> Self {
         Self { folder: folder.to_owned(), name: name.to_owned(), extension }
     }
 
     /// The names of all logs in a folder; empty if the folder is missing.
-    pub fn names(folder: &Path, extension: &str) -> io::Result<BTreeSet<String>> {
+    pub(crate) fn names(folder: &Path, extension: &str) -> io::Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
         let entries = match std::fs::read_dir(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
@@ -86,13 +88,17 @@ impl SegmentedLog {
     }
 
     /// The position after the last byte; 0 for a log without a file.
-    pub fn end(&self) -> io::Result<u64> {
+    pub(crate) fn end(&self) -> io::Result<u64> {
         self.segments()?.last().map_or(Ok(0), Segment::end)
     }
 
     /// Calls `take` with each complete line from a position on, without its line feed, and the position after it, until
     /// `take` breaks or no lines are left. An incomplete last line is still being written and is left for later.
-    pub fn read(&self, from: u64, mut take: impl FnMut(&[u8], u64) -> ControlFlow<()>) -> io::Result<()> {
+    pub(crate) fn read(
+        &self,
+        from: u64,
+        mut take: impl FnMut(&[u8], u64) -> ControlFlow<()>,
+    ) -> io::Result<()> {
         let segments = self.segments()?;
         let first = segments.iter().rposition(|segment| segment.start <= from).unwrap_or(0);
         for segment in &segments[first..] {
@@ -110,7 +116,11 @@ impl SegmentedLog {
 
     /// Deletes the oldest segments that end at or before `until`, as long as `is_old` returns true for the number of bytes
     /// and the first line after the segment. Never deletes the newest segment.
-    pub fn delete_old(&self, until: u64, mut is_old: impl FnMut(u64, &[u8]) -> bool) -> io::Result<()> {
+    pub(crate) fn delete_old(
+        &self,
+        until: u64,
+        mut is_old: impl FnMut(u64, &[u8]) -> bool,
+    ) -> io::Result<()> {
         let segments = self.segments()?;
         let end = segments.last().map_or(Ok(0), Segment::end)?;
         for pair in segments.windows(2) {
@@ -149,7 +159,7 @@ fn read_segment(
 
 /// Appends to a log.
 #[derive(Debug)]
-pub struct SegmentWriter {
+pub(crate) struct SegmentWriter {
     log: SegmentedLog,
     file: File,
     start: u64,
@@ -162,28 +172,28 @@ pub struct SegmentWriter {
 impl SegmentWriter {
     /// Continues at the end of a log, but not before `at_least`: positions are never reused, even if files were deleted. An
     /// incomplete last line of a killed writer is cut off. A new segment starts after `segment_bytes`.
-    pub fn open(log: SegmentedLog, at_least: u64, segment_bytes: u64) -> io::Result<Self> {
+    pub(crate) fn open(log: SegmentedLog, at_least: u64, segment_bytes: u64) -> io::Result<Self> {
         std::fs::create_dir_all(&log.folder)?;
         let last = log.segments()?.pop();
         let (mut start, mut length) = (at_least, 0);
         if let Some(last) = last {
             let whole = whole_lines(&last.path)?;
-            OpenOptions::new().write(true).open(&last.path)?.set_len(whole)?;
+            File::options().write(true).open(&last.path)?.set_len(whole)?;
             if last.start + whole >= at_least {
                 (start, length) = (last.start, whole);
             }
         }
-        let file = append_to(&log.path(start))?;
+        let file = append_private(&log.path(start))?;
         Ok(Self { log, file, start, length, is_torn: false, segment_bytes })
     }
 
     /// The position after the last line.
-    pub fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.start + self.length
     }
 
     /// Appends complete lines in one write: all or, on failure, none. Returns whether a new segment was started.
-    pub fn append(&mut self, lines: &[u8]) -> io::Result<bool> {
+    pub(crate) fn append(&mut self, lines: &[u8]) -> io::Result<bool> {
         if self.is_torn {
             self.file.set_len(self.length)?;
             self.is_torn = false;
@@ -192,7 +202,7 @@ impl SegmentWriter {
         let is_deleted = self.file.metadata()?.nlink() == 0;
         let begins = is_deleted || self.length >= self.segment_bytes;
         if begins {
-            self.file = append_to(&self.log.path(self.end()))?;
+            self.file = append_private(&self.log.path(self.end()))?;
             (self.start, self.length) = (self.end(), 0);
         }
         if let Err(error) = self.file.write_all(lines) {
@@ -210,13 +220,9 @@ impl SegmentWriter {
     }
 
     /// The log.
-    pub fn log(&self) -> &SegmentedLog {
+    pub(crate) fn log(&self) -> &SegmentedLog {
         &self.log
     }
-}
-
-fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 
 /// Bytes of a file up to its last line feed.

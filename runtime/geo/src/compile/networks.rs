@@ -1,13 +1,13 @@
 //! The networks of a compiled database as a numbered list, without storing the list: the networks below each node are
 //! counted once (the tree shares equal parts), so a walk from the root finds the n-th. Used to draw networks at random.
 
-use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use memmap2::Mmap;
 
 use super::error::BuildError;
+use crate::map::map_file;
 use crate::raw::{Layout, Step};
 
 /// The prefix of the AS numbers' records: no addresses, so not counted.
@@ -56,10 +56,7 @@ impl Networks {
     /// Maps a database and counts its networks.
     pub fn open(path: &Path) -> Result<Self, BuildError> {
         let failed = |source| BuildError::Open { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
-        #[expect(unsafe_code, reason = "mapping a file; every read of it is checked, see `raw`")]
-        // SAFETY: databases are replaced by renaming, never written to in place.
-        let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
+        let map = map_file(path).map_err(failed)?;
         let layout = match Layout::read(&map) {
             Ok((layout, _)) => layout,
             Err(source) => return Err(BuildError::Source { path: path.to_owned(), source }),
@@ -95,7 +92,7 @@ impl Networks {
         }
         self.count_below(roots[0]);
         if self.layout.ip_version == 6 {
-            // IPv4 networks are counted separately: while IPv6 is counted, they are none.
+            // IPv4 networks are counted separately: their root counts as zero while IPv6 is counted.
             let ipv4 = self.total(roots[0]);
             self.counts.set(roots[0], 0);
             self.count_below(roots[1]);

@@ -1,11 +1,11 @@
 //! Sources as trees that can be walked bit by bit: mapped databases, and small tries built in memory.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
 use super::error::BuildError;
+use crate::map::map_file;
 use crate::raw::{Layout, Step, Value};
 
 /// A source database, mapped into memory.
@@ -40,10 +40,7 @@ impl Source {
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
             return Err(failed(std::io::Error::other("it is not a file")));
         }
-        let file = File::open(path).map_err(failed)?;
-        #[expect(unsafe_code, reason = "mapping a file; every read of it is checked, see `raw`")]
-        // SAFETY: sources are replaced by renaming, never written to in place.
-        let map = unsafe { Mmap::map(&file) }.map_err(failed)?;
+        let map = map_file(path).map_err(failed)?;
         let read = Layout::read(&map).map(|(layout, _)| layout);
         let layout = read.map_err(|source| BuildError::Source { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), map, layout })

@@ -1,7 +1,8 @@
 //! The search tree under construction, in which equal parts are stored once.
 //!
 //! Two equal halves without nodes become one leaf, and two equal subtrees become one node with two parents. Readers of the
-//! format follow records from the root only, so they cannot tell.
+//! format follow records from the root only, so they cannot tell. For the DB-IP City set this leaves 8.8 of 14.8 million nodes; `pages` adds 2.2 million
+//! copies and gaps.
 
 use rustc_hash::FxHashMap;
 

@@ -1,6 +1,8 @@
 //! Encodes a compiled database: search tree, data section and metadata, by the MaxMind DB format's specification (2.0).
 //!
-//! Nothing that a lookup reads at once (a record, an area, a network's text) lies in two pages if it fits into one.
+//! Nothing that a lookup reads at once (a record, an area, a network's text) lies in two pages if it fits into one; gaps are
+//! filled with empty texts. Records are in the order of addresses, after all areas. The names of entries are at the start of
+//! the data section, so the reader learns their offsets once and recognises a name by its pointer.
 
 use std::io::{self, Write};
 

@@ -109,7 +109,7 @@ fn options_add_and_leave_out_what_they_say() {
 }
 
 #[test]
-fn alerts_have_a_topic_when_somebody_is_to_be_told() {
+fn alerts_have_a_topic_if_they_have_a_recipient() {
     let artifacts = artifacts();
     // (what the file says, protocols of the topic's subscriptions)
     let table: [(&str, &[&str]); 4] = [
@@ -157,7 +157,7 @@ fn only_age_gives_a_batch_up_and_the_stream_still_has_it_then() {
 }
 
 #[test]
-fn data_is_kept_unless_told_otherwise() {
+fn data_is_retained_by_default() {
     let (config, artifacts) = (config(), artifacts());
     let renderer = Renderer::new(&config, &artifacts).expect("templates");
     let replicas = [Replica { region: RegionName::new("eu-central-1"), protected: true }];

@@ -44,7 +44,7 @@ fn flat(country: &str, region: &str, city: &str, latitude: f64, longitude: f64) 
             "latitude": latitude, "longitude": longitude, "timezone": "" })
 }
 
-fn told(database: &Database, address: &str) -> Json {
+fn location_of(database: &Database, address: &str) -> Json {
     let address: IpAddr = address.parse().expect("an address");
     let mut members = String::from("{");
     match database.lookup(address) {
@@ -94,11 +94,11 @@ fn flat_files_of_both_versions_become_one_database_with_facts_and_zones() {
         ("5.191.255.255", "Tokyo", "Japan", false, "JPY"),
         ("2400:1::", "Tokyo", "Japan", false, "JPY"),
     ] {
-        let location = told(&database, address);
+        let location = location_of(&database, address);
         assert_eq!((&location["city"], &location["country_name"]), (&city.into(), &country.into()));
         assert_eq!((&location["is_eu"], &location["currency"]["code"]), (&eu.into(), &currency.into()));
     }
-    assert_eq!(told(&database, "5.1.2.3")["latitude"], 52.52);
+    assert_eq!(location_of(&database, "5.1.2.3")["latitude"], 52.52);
     let zone =
         |address: &str| database.lookup(address.parse().unwrap()).unwrap().time_zone().map(str::to_owned);
     assert_eq!(
@@ -106,7 +106,7 @@ fn flat_files_of_both_versions_become_one_database_with_facts_and_zones() {
         (Some("Europe/Berlin"), Some("Asia/Tokyo"))
     );
     for unknown in ["4.255.255.255", "5.192.0.0", "6.0.0.0", "2a01::", "::"] {
-        assert_eq!(told(&database, unknown), Json::Null, "{unknown}");
+        assert_eq!(location_of(&database, unknown), Json::Null, "{unknown}");
     }
     for (path, ipv6) in paths.iter().zip([false, true]) {
         let checked = check(&database, path, ipv6, 2_000, 3).expect("the source reads");
@@ -142,18 +142,18 @@ fn maxmind_city_and_asn_are_merged_and_the_route_is_the_networks_own() {
         ),
     ];
     let database = compiled(&paths);
-    let location = told(&database, "81.2.69.142");
+    let location = location_of(&database, "81.2.69.142");
     let expected = json!({ "asn": "AS20712", "name": "Andrews & Arnold \"Ltd\"", "route": "81.2.69.128/25" });
     assert_eq!(
         (&location["city"], &location["region_code"], &location["asn"]),
         (&"London".into(), &"ENG".into(), &expected)
     );
-    assert_eq!(told(&database, "81.2.69.1").get("asn"), None);
+    assert_eq!(location_of(&database, "81.2.69.1").get("asn"), None);
     assert_eq!(
-        told(&database, "81.2.70.1"),
+        location_of(&database, "81.2.70.1"),
         json!({ "asn": { "asn": "AS64496", "name": "Example", "route": "81.2.70.0/24" } })
     );
-    assert_eq!(told(&database, "2a00:1450::1")["asn"]["route"], "2a00:1450::/32");
+    assert_eq!(location_of(&database, "2a00:1450::1")["asn"]["route"], "2a00:1450::/32");
     assert_eq!(database.asn(64_496), Some(r#"{"asn":"AS64496","name":"Example","routes":1}"#));
     assert_eq!(database.asn(1), None);
 }
@@ -164,7 +164,7 @@ fn ipinfo_lite_gives_country_and_network_at_once() {
     let record = json!({ "asn": "AS13335", "as_name": "Cloudflare, Inc.", "as_domain": "cloudflare.com", "country": "Australia",
                          "country_code": "AU", "continent": "Oceania", "continent_code": "OC" });
     let path = write(folder.path(), "lite.mmdb", IpVersion::V6, "ipinfo lite", &[("1.1.1.0/24", record)]);
-    let location = told(&compiled(&[path]), "1.1.1.1");
+    let location = location_of(&compiled(&[path]), "1.1.1.1");
     let expected = json!({ "asn": "AS13335", "name": "Cloudflare, Inc.", "domain": "cloudflare.com", "route": "1.1.1.0/24" });
     assert_eq!(
         (&location["country_name"], &location["continent_code"], &location["asn"]),
@@ -214,7 +214,7 @@ fn what_sources_write_where_they_know_nothing_is_not_served() {
     let folder = tempfile::tempdir().expect("a folder");
     let database = of_dirty_sources(folder.path());
     let of = |address: &str, names: &[&str]| {
-        let location = told(&database, address);
+        let location = location_of(&database, address);
         names.iter().map(|name| location[name].clone()).collect::<Vec<Json>>()
     };
     let place = [
@@ -245,7 +245,7 @@ fn what_sources_write_where_they_know_nothing_is_not_served() {
         of("2.1.1.1", &["country_code", "latitude", "longitude"]),
         [json!("DE"), null.clone(), null.clone()]
     );
-    assert_eq!(told(&database, "3.1.1.1"), null);
+    assert_eq!(location_of(&database, "3.1.1.1"), null);
     assert_eq!(
         of("4.1.1.1", &place),
         [
@@ -259,9 +259,15 @@ fn what_sources_write_where_they_know_nothing_is_not_served() {
             null.clone()
         ]
     );
-    assert_eq!(told(&database, "5.1.1.1"), json!({ "asn": { "asn": "AS64496", "route": "5.0.0.0/8" } }));
-    assert_eq!(told(&database, "8.0.0.1"), null);
-    assert_eq!(told(&database, "8.1.0.1"), json!({ "asn": { "asn": "AS64497", "route": "8.1.0.0/24" } }));
+    assert_eq!(
+        location_of(&database, "5.1.1.1"),
+        json!({ "asn": { "asn": "AS64496", "route": "5.0.0.0/8" } })
+    );
+    assert_eq!(location_of(&database, "8.0.0.1"), null);
+    assert_eq!(
+        location_of(&database, "8.1.0.1"),
+        json!({ "asn": { "asn": "AS64497", "route": "8.1.0.0/24" } })
+    );
     let zone = |address: &str| database.lookup(address.parse().unwrap()).and_then(|found| found.time_zone());
     assert_eq!((zone("1.1.1.1"), zone("2.1.1.1"), zone("4.1.1.1")), (Some("Europe/London"), None, None));
 }
@@ -296,12 +302,12 @@ fn an_answer_does_not_depend_on_those_before_it() {
     let old = Database::from_bytes(bytes.clone()).expect("it opens");
     for round in 0..2 {
         for area in 0..AREAS {
-            let told = answer(&old, address(area)).expect("known");
+            let text = answer(&old, address(area)).expect("known");
             let name = old.lookup(address(area)).and_then(|found| found.time_zone()).map(str::to_owned);
-            assert!(told.starts_with(&format!("\"region\":\"R{area}\",")), "{round} {area}: {told}");
+            assert!(text.starts_with(&format!("\"region\":\"R{area}\",")), "{round} {area}: {text}");
             assert!(
-                told.contains(&format!("|\"time_zone\":{{\"name\":\"{}\"", name.expect("a zone"))),
-                "{round} {area}: {told}"
+                text.contains(&format!("|\"time_zone\":{{\"name\":\"{}\"", name.expect("a zone"))),
+                "{round} {area}: {text}"
             );
         }
     }
@@ -349,8 +355,8 @@ fn files_that_are_not_sources_are_refused() {
     std::fs::write(&cut, &bytes[marker - 8..]).expect("written");
     assert!(matches!(Source::open(&folder.path().join("none.mmdb")), Err(BuildError::Open { .. })));
     for path in [&junk, &cut] {
-        let told = Source::open(path).map(|_| ()).expect_err("refused").to_string();
-        assert!(told.contains(&path.display().to_string()) && told.contains("ipgeo geo fetch"), "{told}");
+        let text = Source::open(path).map(|_| ()).expect_err("refused").to_string();
+        assert!(text.contains(&path.display().to_string()) && text.contains("ipgeo geo fetch"), "{text}");
     }
     let refused = build(&open(&[other]), &DataDescription::default(), &NoProgress).map(|_| ());
     assert!(matches!(refused, Err(BuildError::Layout { .. })), "{refused:?}");
@@ -368,9 +374,9 @@ fn maxminds_own_test_files_compile_and_equal_themselves() {
         return;
     }
     let database = compiled(&paths);
-    let london = told(&database, "81.2.69.160");
+    let london = location_of(&database, "81.2.69.160");
     assert_eq!((&london["city"], &london["time_zone"]), (&"London".into(), &Json::Null));
-    assert_eq!(told(&database, "1.128.0.1")["asn"]["asn"], "AS1221");
+    assert_eq!(location_of(&database, "1.128.0.1")["asn"]["asn"], "AS1221");
     for ipv6 in [false, true] {
         let checked = check(&database, &paths[0], ipv6, 20_000, 5).expect("the source reads");
         assert_eq!(checked.differences, Vec::<String>::new());

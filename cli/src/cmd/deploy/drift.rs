@@ -1,0 +1,98 @@
+//! `ipgeo drift`.
+
+use clap::Args;
+use futures_util::future::join_all;
+use ipgeo_contract::RegionName;
+use serde::Serialize;
+
+use crate::args::{ProfileArgs, Shared};
+use crate::aws::Aws;
+use crate::cmd::support::{RegionArgs, load_config};
+use crate::infra::cloud::{Ask, observe};
+use crate::infra::stacks::StackKind;
+use crate::ui::format::counted;
+use crate::ui::output::{self, Column, Exit};
+
+/// Flags of `ipgeo drift`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  ipgeo drift
+  ipgeo drift --check --regions 'eu-*'        status 3 if anything has drifted")]
+pub(crate) struct DriftArgs {
+    #[command(flatten)]
+    regions: RegionArgs,
+    /// Exit with status 3 if anything has drifted
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    profile: ProfileArgs,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct DriftRow {
+    region: RegionName,
+    stack: String,
+    resource: String,
+    status: String,
+    properties: Vec<String>,
+}
+
+/// Detects changes made outside CloudFormation.
+pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit> {
+    let (config, _) = load_config(shared)?;
+    let scope = args.regions.scope(&config)?;
+    let aws = Aws::connect(&config, args.profile.name()).await?;
+    let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
+    let stacks = observed.regions.iter().filter(|(name, _)| scope.whole || scope.regions.contains(*name));
+    let stacks: Vec<(&RegionName, StackKind)> =
+        stacks.flat_map(|(name, region)| region.stacks.keys().map(move |kind| (name, *kind))).collect();
+    output::print_note(&format!("checking {}", counted(stacks.len(), "stack")));
+    let results = join_all(stacks.iter().map(|(region, kind)| aws.drift(region, *kind))).await;
+    let (mut rows, mut failed) = (Vec::new(), 0);
+    for ((region, stack), found) in stacks.into_iter().zip(results) {
+        match found {
+            Ok(drifts) => rows.extend(drifts.into_iter().map(|drift| DriftRow {
+                region: region.clone(),
+                stack: stack.to_string(),
+                resource: drift.resource,
+                status: drift.status,
+                properties: drift.properties,
+            })),
+            Err(error) => {
+                failed += 1;
+                output::print_note(&format!("error: {region}: cannot check the {stack} stack: {error}"));
+            }
+        }
+    }
+    print(&rows, shared)?;
+    Ok(match (failed, rows.is_empty()) {
+        (0, false) if args.check => Exit::Changes,
+        (0, _) => Exit::Done,
+        _ => Exit::SomeFailed,
+    })
+}
+
+fn print(rows: &[DriftRow], shared: &Shared) -> anyhow::Result<()> {
+    let columns = [
+        Column::text("region"),
+        Column::text("stack"),
+        Column::text("resource"),
+        Column::text("status"),
+        Column::text("properties"),
+    ];
+    if rows.is_empty() && shared.format() == output::Format::Table {
+        output::print_note("no changes outside CloudFormation");
+        return Ok(());
+    }
+    let text = output::format_rows(shared.format(), &columns, rows, |row| {
+        vec![
+            row.region.to_string(),
+            row.stack.clone(),
+            row.resource.clone(),
+            row.status.clone(),
+            row.properties.join("; "),
+        ]
+    })?;
+    Ok(output::print_data(&text)?)
+}

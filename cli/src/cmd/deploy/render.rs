@@ -1,0 +1,118 @@
+//! `ipgeo render`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use ipgeo_contract::RegionName;
+use serde::Serialize;
+
+use crate::args::Shared;
+use crate::cmd::support::{RegionArgs, load_config};
+use crate::fs::{Replace, parent_folder, write_output};
+use crate::infra::artifacts::built_set;
+use crate::infra::stacks::{Renderer, Stack};
+use crate::ui::output::{self, Column, Format, Formats};
+
+/// Flags of `ipgeo render`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  ipgeo render                               list the stacks
+  ipgeo render --out rendered                then: cfn-lint rendered/*/*.yaml
+  ipgeo render --regions eu-central-1 --stdout")]
+pub(crate) struct RenderArgs {
+    /// Write the templates to FOLDER/REGION/STACK.yaml
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Print the templates, one YAML document each
+    #[arg(long, conflicts_with = "out")]
+    stdout: bool,
+    #[command(flatten)]
+    regions: RegionArgs,
+}
+
+impl RenderArgs {
+    /// With `--stdout` only YAML; the list of stacks supports every format.
+    pub(crate) fn forms(&self) -> Formats {
+        if self.stdout { Formats::TEXT } else { Formats::ALL }
+    }
+}
+
+#[derive(Debug, Default, Serialize)]
+struct StackRow {
+    region: RegionName,
+    stack: String,
+    resources: usize,
+    bytes: usize,
+    file: String,
+}
+
+/// Writes or lists the templates of every stack.
+pub(crate) fn run(args: &RenderArgs, shared: &Shared) -> anyhow::Result<()> {
+    let (config, _) = load_config(shared)?;
+    let scope = args.regions.scope(&config)?;
+    let (artifacts, unbuilt) = built_set(&shared.state);
+    let mut stacks = Renderer::new(&config, &artifacts)?.all()?;
+    stacks.retain(|stack| scope.regions.contains(&stack.region));
+    if let Some(folder) = &args.out {
+        for stack in &stacks {
+            write(folder, stack)?;
+        }
+    }
+    if args.stdout {
+        let documents: Vec<&str> = stacks.iter().map(|stack| stack.text.as_str()).collect();
+        output::print_data(documents.join("---\n").trim_end())?;
+    } else {
+        list(&stacks, args.out.as_deref(), shared.format())?;
+    }
+    if unbuilt {
+        output::print_note(
+            "artifacts are not built yet, so templates have `unbuilt` in place of their digests; `ipgeo plan` builds them",
+        );
+    }
+    Ok(())
+}
+
+fn path(stack: &Stack) -> PathBuf {
+    Path::new(stack.region.as_str()).join(format!("{}.yaml", stack.kind))
+}
+
+/// Writes a stack's template atomically.
+fn write(folder: &Path, stack: &Stack) -> anyhow::Result<()> {
+    let path = folder.join(path(stack));
+    let written = std::fs::create_dir_all(parent_folder(&path))
+        .and_then(|()| write_output(&path, stack.text.as_bytes(), Replace::Yes));
+    written.with_context(|| format!("write {}", path.display()))
+}
+
+fn list(stacks: &[Stack], out: Option<&Path>, format: Format) -> anyhow::Result<()> {
+    let rows: Vec<StackRow> = stacks
+        .iter()
+        .map(|stack| StackRow {
+            region: stack.region.clone(),
+            stack: stack.name.clone(),
+            resources: stack.template.resources.len(),
+            bytes: stack.text.len(),
+            file: out.map(|folder| folder.join(path(stack)).display().to_string()).unwrap_or_default(),
+        })
+        .collect();
+    let mut columns = vec![
+        Column::text("region"),
+        Column::text("stack"),
+        Column::number("resources"),
+        Column::number("bytes"),
+    ];
+    columns.extend(out.map(|_| Column::text("file")));
+    let text = output::format_rows(format, &columns, &rows, |row| {
+        let mut cells = vec![
+            row.region.to_string(),
+            row.stack.clone(),
+            row.resources.to_string(),
+            output::grouped(row.bytes as u64),
+        ];
+        cells.extend(out.map(|_| row.file.clone()));
+        cells
+    })?;
+    Ok(output::print_data(&text)?)
+}

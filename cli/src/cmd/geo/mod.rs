@@ -1,0 +1,60 @@
+//! `ipgeo geo`.
+
+mod build;
+mod diff;
+mod fetch;
+mod inspect;
+mod pin;
+mod rollout;
+
+use clap::Subcommand;
+
+pub(crate) use build::BuildArgs;
+pub(crate) use diff::DiffArgs;
+pub(crate) use fetch::FetchArgs;
+pub(crate) use inspect::InspectArgs;
+pub(crate) use pin::PinArgs;
+pub(crate) use rollout::{RollbackArgs, RolloutArgs};
+
+use crate::args::Shared;
+use crate::ui::output::{Exit, Formats};
+
+/// Verbs of `ipgeo geo`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GeoVerb {
+    /// Fetch the source databases in regions.toml
+    Fetch(FetchArgs),
+    /// Compile the source databases into one
+    Build(BuildArgs),
+    /// Show the metadata of a compiled database
+    Inspect(InspectArgs),
+    /// Compare two compiled databases
+    Diff(DiffArgs),
+    /// Pin a source to its current files or to a date
+    Pin(PinArgs),
+    /// Deploy the compiled database to the regions, and nothing else
+    Rollout(RolloutArgs),
+    /// Restore the previous database in the regions
+    Rollback(RollbackArgs),
+}
+
+impl GeoVerb {
+    /// The output formats that the verb supports.
+    pub(crate) fn forms(&self) -> Formats {
+        if matches!(self, Self::Rollout(_) | Self::Rollback(_)) { Formats::EVENTS } else { Formats::ALL }
+    }
+}
+
+/// Runs a verb.
+pub(crate) async fn run(verb: GeoVerb, shared: &Shared) -> anyhow::Result<Exit> {
+    match verb {
+        GeoVerb::Fetch(args) => fetch::run(&args, shared)?,
+        GeoVerb::Build(args) => build::run(args, shared)?,
+        GeoVerb::Inspect(args) => inspect::run(args, shared)?,
+        GeoVerb::Pin(args) => pin::run(&args, shared)?,
+        GeoVerb::Diff(args) => return diff::run(args, shared),
+        GeoVerb::Rollout(args) => return Box::pin(rollout::rollout(args, shared)).await,
+        GeoVerb::Rollback(args) => return Box::pin(rollout::rollback(args, shared)).await,
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,96 @@
+//! The groups of `ipgeo --help` and of the manual page. One table names each verb once; the rest comes from the command.
+
+use std::fmt::Write as _;
+
+use clap::Command;
+
+/// The groups in order, each with its verbs in order.
+pub(crate) const GROUPS: [(&str, &[&str]); 7] = [
+    ("Local", &["dev"]),
+    ("Deploy", &["render", "plan", "deploy", "traffic", "drift", "destroy", "iam"]),
+    ("API keys and usage", &["keys", "usage"]),
+    ("Geo data", &["geo"]),
+    ("Observe", &["status", "probe", "logs", "doctor"]),
+    ("Cost", &["cost", "simulate", "quota"]),
+    ("Setup", &["init", "schema", "completions", "man"]),
+];
+
+/// Width of the column of groups, whose names are wrapped.
+const GROUP_WIDTH: usize = 11;
+/// Width of the column of verbs.
+const VERB_WIDTH: usize = 13;
+
+const MORE: &str = "See --help for details, examples and common options (--config, --json, ...).";
+
+/// The command with its verbs in groups. Common options are shown in the short help of `ipgeo` alone.
+pub(crate) fn with_groups(mut command: Command) -> Command {
+    let hidden: Vec<_> = command
+        .get_arguments()
+        .filter(|argument| argument.is_global_set())
+        .map(|argument| argument.clone().hide_short_help(true))
+        .collect();
+    command = command.mut_subcommands(|verb| with_footer(verb).args(hidden.clone()));
+    let header = command.get_styles().get_header();
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}\n{header}Common options:{header:#}\n{{options}}{{after-help}}",
+        table(&command)
+    );
+    command.help_template(template)
+}
+
+fn with_footer(verb: Command) -> Command {
+    // `ipgeo help keys create` works already; `ipgeo keys help create` would be one more line of every list.
+    verb.disable_help_subcommand(true).after_help(MORE).mut_subcommands(with_footer)
+}
+
+/// One line of description for each verb, its group in the first column.
+fn table(command: &Command) -> String {
+    let (header, literal) = (command.get_styles().get_header(), command.get_styles().get_literal());
+    let mut text = String::new();
+    for (group, verbs) in GROUPS {
+        let names = wrapped(group);
+        for row in 0..names.len().max(verbs.len()) {
+            let name = names.get(row).map_or("", String::as_str);
+            let verb = verbs.get(row).copied().unwrap_or_default();
+            let about = about(command, verb);
+            let line =
+                format!("{header}{name:GROUP_WIDTH$}{header:#}{literal}{verb:VERB_WIDTH$}{literal:#}{about}");
+            let _infallible = writeln!(text, "{line}");
+        }
+    }
+    text
+}
+
+/// A group's name in lines of the column's width.
+fn wrapped(name: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in name.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() + 2 <= GROUP_WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// The short description of a verb.
+pub(crate) fn about(command: &Command, verb: &str) -> String {
+    let found = command.find_subcommand(verb).and_then(Command::get_about);
+    found.map(ToString::to_string).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_wrapped_to_their_column() {
+        assert_eq!(wrapped("API keys and usage"), ["API keys", "and usage"]);
+        assert_eq!(wrapped("Local"), ["Local"]);
+        let widest = GROUPS.iter().flat_map(|(name, _)| wrapped(name)).map(|line| line.len()).max();
+        assert!(widest.is_some_and(|widest| widest < GROUP_WIDTH));
+    }
+}

@@ -1,0 +1,167 @@
+//! `ipgeo dev`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, value_parser};
+use jiff::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::args::Shared;
+use crate::cmd::support::{Bar, load_config};
+use crate::dev::{Options, World, has_location, ready_json, serve_database, welcome};
+use crate::fs::restrict_umask;
+use crate::ui::output::{self, Exit, Format, UsageError};
+use crate::world::{StateLock, WorldFile, create_state_folder};
+
+/// The longest lag: a day.
+const LAG_MS_MAX: u64 = 86_400_000;
+
+/// Flags of `ipgeo dev`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  ipgeo dev
+  ipgeo dev --port 0 --json                  for scripts: JSON when ready
+  ipgeo dev --simulate-address               let requests set their address")]
+pub(crate) struct DevArgs {
+    /// Port of the nearest region; the regions' ports follow (0: any free ports)
+    #[arg(long, value_name = "PORT", default_value_t = 4170)]
+    port: u16,
+    /// Start over with empty stores
+    #[arg(long)]
+    fresh: bool,
+    /// Public address that requests from this machine appear to come from
+    #[arg(long, value_name = "ADDRESS", default_value = "81.2.69.142")]
+    caller: IpAddr,
+    /// Let requests set their address in the header ipgeo-simulate-address
+    #[arg(long)]
+    simulate_address: bool,
+    /// Compiled geo database [default: the output of `ipgeo geo build`, otherwise the sample]
+    #[arg(long, value_name = "FILE")]
+    database: Option<PathBuf>,
+    /// Delay from a request to the usage counter, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = value_parser!(u64).range(..=LAG_MS_MAX))]
+    log_lag_ms: u64,
+    /// Delay from home's access table to the other regions, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = value_parser!(u64).range(..=LAG_MS_MAX))]
+    replication_lag_ms: u64,
+    /// Number of shards of the usage stream
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u16).range(1..=100))]
+    shards: u16,
+    /// Repeat, cut and shuffle the usage stream, by this random seed
+    #[arg(long, value_name = "SEED")]
+    stream_faults: Option<u64>,
+    /// Do not enforce the rate and concurrency limits of the API and the function
+    #[arg(long)]
+    no_throttle: bool,
+}
+
+/// Runs the local service until Ctrl-C.
+pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> {
+    let (config, _) = load_config(shared)?;
+    if !has_location(args.caller) {
+        return Err(UsageError(format!(
+            "{} is not a public IP address, so it has no location\n\
+             help: pass a public address, such as `--caller 81.2.69.142`",
+            args.caller
+        ))
+        .into());
+    }
+    let state = &shared.state;
+    restrict_umask();
+    create_state_folder(state).with_context(|| format!("create {}", state.display()))?;
+    let lock = StateLock::take(state, nonce()?)?;
+    let stores = state.join("stores");
+    if args.fresh && stores.exists() {
+        std::fs::remove_dir_all(&stores).with_context(|| format!("delete {}", stores.display()))?;
+    }
+    let served = serve_database(&config, state, args.database.as_deref(), Timestamp::now(), &Bar::default())?;
+    let info = served.database.info().clone();
+    let options = Options {
+        stores: Some(stores),
+        port: args.port,
+        caller: args.caller,
+        simulate_address: args.simulate_address,
+        log_lag: Duration::from_millis(args.log_lag_ms),
+        replication_lag: Duration::from_millis(args.replication_lag_ms),
+        shards: args.shards.into(),
+        stream_faults: args.stream_faults,
+        throttled: !args.no_throttle,
+    };
+    let mut world = World::start(&config, Arc::new(served.database), &options).await?;
+    lock.nonce().clone_into(&mut world.file.nonce);
+    // Listen before `dev` reports that it is ready, so that an immediate signal is not missed.
+    let mut signals = Signals::listen()?;
+    world.file.write(state)?;
+    if shared.format() == Format::Table {
+        let lags = (options.log_lag, options.replication_lag);
+        let throttled = options.throttled;
+        output::print_data(&welcome(
+            &config,
+            &world.file,
+            &info,
+            served.is_sample,
+            args.caller,
+            lags,
+            throttled,
+        ))?;
+    } else {
+        output::print_data(&ready_json(&world.file))?;
+    }
+    signals.end().await;
+    output::print_note(
+        "stopping: counting the remaining usage; press Ctrl-C again to stop now and count it at the next start",
+    );
+    WorldFile::remove(state);
+    tokio::select! {
+        stopped = world.stop() => stopped.map(|()| Exit::Done),
+        () = signals.end_at_once() => Ok(Exit::Interrupted),
+    }
+}
+
+/// A random text.
+fn nonce() -> anyhow::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("read random bytes: {error}"))?;
+    Ok(hex::encode(bytes))
+}
+
+/// The signals that stop `ipgeo dev`.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    /// The terminal was closed.
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("listen for termination signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Resolves at the first signal.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
+
+    /// Resolves at a second signal. A second hang-up does not count: a closing terminal may send two.
+    async fn end_at_once(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Verbs of this machine.
+
+pub(crate) mod dev;

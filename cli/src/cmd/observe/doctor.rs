@@ -1,0 +1,227 @@
+//! `ipgeo doctor`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::ProgressBar;
+use ipgeo_contract::RegionName;
+use ipgeo_geo::Database;
+use jiff::Timestamp;
+
+use super::checkup::{InWorld, Marked, NoAccount, OnAws};
+use crate::args::Shared;
+use crate::aws::{Aws, Home, NoCredentials};
+use crate::cmd::support::{RegionArgs, Target, load_config, served_database, today, world_target};
+use crate::config::Config;
+use crate::geo::sources::{Lock, sha256_of};
+use crate::infra::cloud::{ProbeTarget, ProbeTargets as _, Problem};
+use crate::observe::doctor::{
+    Check, DatabaseFacts, Fact, Mark, TracePace, UsagePath, examine, judge, judge_path, text, trace,
+};
+use crate::observe::logs::LocalLogs;
+use crate::observe::probe::ProbeClient;
+use crate::ui::format::counted;
+use crate::ui::output::{self, Exit, Format};
+use crate::world::WorldFile;
+
+/// Timeout of a request.
+const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+
+/// Flags of `ipgeo doctor`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Changes nothing. Checks that could not run are shown as `not checked`, with the reason.
+Exit status: 0 if no check fails, 1 otherwise.
+
+Examples:
+  ipgeo doctor
+  ipgeo doctor --online      also traces a call from each region to the ledger
+  ipgeo doctor --json | jq '.[] | select(.mark == \"fail\")'")]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    regions: RegionArgs,
+    /// Trace one call from each region to the ledger, charged to the probes' API key
+    #[arg(long)]
+    online: bool,
+    /// With --online: seconds to wait until a call is counted [default: 300, or 30 with --dev]
+    #[arg(long, value_name = "S", requires = "online", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    patience_s: Option<u64>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Runs the checks and prints the findings.
+pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exit> {
+    let (config, file) = load_config(shared)?;
+    let scope = args.regions.scope(&config)?;
+    let regions: Vec<RegionName> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let regions: Vec<RegionName> = regions.into_iter().filter(|name| scope.regions.contains(name)).collect();
+    let client = ProbeClient::with_native_roots(REQUEST_WITHIN)?;
+    let database = copy(&served_database(&shared.state), &Lock::path(&file));
+    let mut checks;
+    if args.target.dev {
+        let world = WorldFile::find(&shared.state)?;
+        let service = InWorld { world: &world, client: &client };
+        let facts = examine(&service, &regions, database).await;
+        checks = judge(&config, &facts, today(), true);
+        if args.online {
+            checks.extend(online_in_world(&args, &config, &world, &regions, &client, shared).await);
+        }
+    } else {
+        let aws = match Aws::connect(&config, args.target.profile.name()).await {
+            Ok(aws) => aws,
+            // Missing credentials are a finding like any other.
+            Err(error) => {
+                let facts = examine(&NoAccount(no_credentials(&error)), &[], database).await;
+                let checks = judge(&config, &facts, today(), false);
+                return finish(&checks, regions.len(), shared);
+            }
+        };
+        let service = OnAws { aws: &aws, config: &config, client: &client };
+        let facts = examine(&service, &regions, database).await;
+        let signed_in = !matches!(facts.account, Fact::Unreadable(_));
+        checks = judge(&config, &facts, today(), false);
+        if args.online && signed_in {
+            checks.extend(online_on_aws(&args, &config, &aws, &regions, &client).await);
+        }
+    }
+    if !args.online {
+        checks.push(Check {
+            check: "usage path",
+            region: None,
+            mark: Mark::NotChecked,
+            found: "pass --online to trace a call from each region to the ledger".to_owned(),
+            remedy: None,
+        });
+    }
+    finish(&checks, regions.len(), shared)
+}
+
+fn no_credentials(error: &anyhow::Error) -> Problem {
+    if error.is::<NoCredentials>() {
+        let remedy = "set AWS_PROFILE, or sign in: aws sso login; `--dev` checks `ipgeo dev` on this machine";
+        return Problem::new("no AWS credentials", remedy.to_owned());
+    }
+    let what = error.to_string().lines().next().unwrap_or_default().to_owned();
+    Problem::new(what, "check the profile and ~/.aws/config")
+}
+
+/// The facts of the compiled database; `None`: not built.
+fn copy(file: &Path, lock_path: &Path) -> Option<Result<DatabaseFacts, String>> {
+    if !file.is_file() {
+        return None;
+    }
+    let read = || -> anyhow::Result<DatabaseFacts> {
+        let info = Database::open(file)?.info().clone();
+        let (sha256, _) = sha256_of(file)?;
+        let lock = Lock::read(lock_path).and_then(|lock| match lock {
+            Some(lock) => lock.verify_database(file, &sha256),
+            None => Ok(()),
+        });
+        Ok(DatabaseFacts {
+            name: info.name,
+            date: info.date,
+            licence: info.licence,
+            attribution: info.attribution,
+            lock: lock.map_err(|error| error.to_string()),
+        })
+    };
+    Some(read().map_err(|error| error.to_string()))
+}
+
+fn pace(args: &DoctorArgs, dev: bool) -> TracePace {
+    let (pause_ms, patience_s) = if dev { (100, 30) } else { (3_000, 300) };
+    TracePace {
+        pause: Duration::from_millis(pause_ms),
+        patience: Duration::from_secs(args.patience_s.unwrap_or(patience_s)),
+    }
+}
+
+async fn online_in_world(
+    args: &DoctorArgs,
+    config: &Config,
+    world: &WorldFile,
+    regions: &[RegionName],
+    client: &ProbeClient,
+    shared: &Shared,
+) -> Vec<Check> {
+    let targets = regions.iter().map(|region| (region.clone(), world_target(world, region))).collect();
+    let logs = LocalLogs::new(&shared.state);
+    let home = match Home::of_world(world) {
+        Ok(home) => home,
+        Err(error) => {
+            return vec![unready(&Problem::new(error.to_string(), "restart `ipgeo dev`"))];
+        }
+    };
+    match Marked::new(home, config, &logs, targets, client, Some(world)).await {
+        Ok(path) => follow(&path, regions, pace(args, true)).await,
+        Err(error) => vec![unready(&error)],
+    }
+}
+
+async fn online_on_aws(
+    args: &DoctorArgs,
+    config: &Config,
+    aws: &Aws,
+    regions: &[RegionName],
+    client: &ProbeClient,
+) -> Vec<Check> {
+    let domain = config.service.domain.as_deref();
+    let mut targets: BTreeMap<RegionName, Result<ProbeTarget, String>> = BTreeMap::new();
+    for region in regions {
+        targets.insert(region.clone(), aws.target(region, domain).await.map_err(|error| error.to_string()));
+    }
+    let home = match Home::of_account(config, args.target.profile.name()).await {
+        Ok(home) => home,
+        Err(error) => return vec![unready(&no_credentials(&error))],
+    };
+    match Marked::new(home, config, aws, targets, client, None).await {
+        Ok(path) => follow(&path, regions, pace(args, false)).await,
+        Err(error) => vec![unready(&error)],
+    }
+}
+
+fn unready(error: &Problem) -> Check {
+    Check {
+        check: "usage path",
+        region: None,
+        mark: Mark::Fail,
+        found: error.what.clone(),
+        remedy: Some(error.remedy.clone()),
+    }
+}
+
+async fn follow<P: UsagePath>(path: &P, regions: &[RegionName], pace: TracePace) -> Vec<Check> {
+    let bar = if output::stderr_is_terminal() {
+        ProgressBar::new(regions.len() as u64).with_message("counted")
+    } else {
+        ProgressBar::hidden()
+    };
+    let traced =
+        trace(path, regions, pace, Timestamp::now(), &|counted| bar.set_position(counted as u64)).await;
+    bar.finish_and_clear();
+    match traced {
+        Ok(traced) => judge_path(&traced, pace),
+        Err(error) => vec![unready(&error)],
+    }
+}
+
+/// Prints the findings; the exit status says whether a check failed.
+fn finish(checks: &[Check], regions: usize, shared: &Shared) -> anyhow::Result<Exit> {
+    if shared.format() == Format::Table {
+        output::print_data(&output::printable(&text(checks, regions)))?;
+    } else {
+        output::print_data(&output::format_rows(shared.format(), &[], checks, |_| Vec::new())?)?;
+    }
+    let count = |mark| checks.iter().filter(|check| check.mark == mark).count();
+    let failed = count(Mark::Fail);
+    output::print_note(&format!(
+        "{} ok, {}, {failed} failed, {} not checked",
+        count(Mark::Ok),
+        counted(count(Mark::Warn), "warning"),
+        count(Mark::NotChecked)
+    ));
+    Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
+}

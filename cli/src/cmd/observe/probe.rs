@@ -1,0 +1,168 @@
+//! `ipgeo probe`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+
+use crate::args::Shared;
+use crate::aws::{Aws, NoCredentials};
+use crate::cmd::support::{RegionArgs, Target, load_config, world_target};
+use crate::config::Config;
+use crate::fs::write_page;
+use crate::infra::cloud::{ProbeTarget, ProbeTargets as _};
+use crate::observe::probe::{
+    ProbeClient, ProbeHistory, ProbeRow, ProbeRun, ProbeState, ProbedEdge, StatusPage, measure_all, summarise,
+};
+use crate::ui::output::{self, Column, Exit};
+use crate::world::WorldFile;
+
+/// Flags of `ipgeo probe`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Each sample uses a new connection, as a new caller would. DNS times depend on this machine's
+resolver and its cache.
+Exit status: 0 if all regions answer, 4 if some do not, 1 if none does.
+
+Examples:
+  ipgeo probe --dev
+  ipgeo probe -n 50 --regions eu-*
+  ipgeo probe --html status.html      for cron: the page also shows previous runs")]
+pub(crate) struct ProbeArgs {
+    #[command(flatten)]
+    regions: RegionArgs,
+    /// Number of requests to each region
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
+    samples: u32,
+    /// Timeout of a request, in seconds
+    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
+    timeout_s: u64,
+    /// Write a status page to this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Measures each region's latency from this machine.
+pub(crate) async fn run(args: ProbeArgs, shared: &Shared) -> anyhow::Result<Exit> {
+    let (config, _) = load_config(shared)?;
+    let edges = edges(&args, &config, shared).await?;
+    let bar = if output::stderr_is_terminal() {
+        ProgressBar::new(edges.len() as u64 * u64::from(args.samples))
+    } else {
+        ProgressBar::hidden()
+    };
+    let client = ProbeClient::with_native_roots(Duration::from_secs(args.timeout_s))?;
+    let now = Timestamp::now();
+    let samples = measure_all(&client, &edges, args.samples, &|_| bar.inc(1)).await;
+    bar.finish_and_clear();
+    let rows: Vec<ProbeRow> =
+        edges.iter().zip(&samples).map(|(edge, samples)| summarise(edge, samples)).collect();
+    print(&rows, shared)?;
+    if let Some(file) = &args.html {
+        publish(file, &config, args.target.dev, &rows, now, shared)?;
+    }
+    let down = rows.iter().filter(|row| row.state == ProbeState::Down).count();
+    Ok(match down {
+        0 => Exit::Done,
+        down if down == rows.len() => Exit::Failed,
+        _ => Exit::SomeFailed,
+    })
+}
+
+/// The edges of the chosen regions.
+async fn edges(args: &ProbeArgs, config: &Config, shared: &Shared) -> anyhow::Result<Vec<ProbedEdge>> {
+    let scope = args.regions.scope(config)?;
+    let wanted: Vec<_> =
+        config.regions.iter().filter(|region| scope.regions.contains(&region.name)).collect();
+    let mut edges = Vec::new();
+    if args.target.dev {
+        let world = WorldFile::find(&shared.state)?;
+        for region in wanted {
+            let target = world_target(&world, &region.name).map_err(anyhow::Error::msg)?;
+            edges.push(ProbedEdge { target, near: region.city.to_owned() });
+        }
+        return Ok(edges);
+    }
+    let aws = Aws::connect(config, args.target.profile.name()).await.map_err(NoCredentials::or_dev)?;
+    let targets = wanted.iter().map(|region| aws.target(&region.name, config.service.domain.as_deref()));
+    for (region, target) in wanted.iter().zip(futures_util::future::join_all(targets).await) {
+        let target = target.with_context(|| format!("find the edge of {}", region.name))?;
+        // A health check needs no API key.
+        let target = ProbeTarget { api_key: None, ..target };
+        edges.push(ProbedEdge { target, near: region.city.to_owned() });
+    }
+    Ok(edges)
+}
+
+const COLUMNS: [Column; 11] = [
+    Column::text("region"),
+    Column::text("near"),
+    Column::text("state"),
+    Column::number("dns"),
+    Column::number("connect"),
+    Column::number("tls"),
+    Column::number("first byte"),
+    Column::number("p50"),
+    Column::number("p95"),
+    Column::number("p99"),
+    Column::number("failed"),
+];
+
+fn print(rows: &[ProbeRow], shared: &Shared) -> anyhow::Result<()> {
+    let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
+    let text = output::format_rows(shared.format(), &COLUMNS, rows, |row| {
+        let mut cells = vec![row.region.to_string(), row.near.clone(), row.state.as_str().to_owned()];
+        let times = [
+            row.dns_p50_ms,
+            row.connect_p50_ms,
+            row.tls_p50_ms,
+            row.first_byte_p50_ms,
+            row.total_p50_ms,
+            row.total_p95_ms,
+            row.total_p99_ms,
+        ];
+        cells.extend(times.map(ms));
+        cells.push(format!("{} of {}", row.failed, row.samples));
+        cells
+    })?;
+    output::print_data(&text)?;
+    for row in rows {
+        if let Some(failure) = &row.failure {
+            output::print_note(&format!("{}: {failure}", row.region));
+        }
+    }
+    output::print_note(
+        "times in milliseconds; dns to first byte are medians, p50 to p99 cover complete requests",
+    );
+    Ok(())
+}
+
+/// Adds this run to the history and writes the page.
+fn publish(
+    file: &Path,
+    config: &Config,
+    dev: bool,
+    rows: &[ProbeRow],
+    now: Timestamp,
+    shared: &Shared,
+) -> anyhow::Result<()> {
+    let service = if dev { "dev".to_owned() } else { config.service.full_name() };
+    let path = ProbeHistory::path(&shared.state, &service);
+    let mut history = ProbeHistory::read(&path);
+    history.add(ProbeRun::new(now, rows), &path).with_context(|| format!("write {}", path.display()))?;
+    let page = StatusPage {
+        title: config.service.domain.as_ref().unwrap_or(&config.service.name),
+        at: now,
+        credit: rows.iter().find_map(|row| row.attribution.as_ref()),
+        rows,
+        history: &history,
+    };
+    write_page(file, &page.html()?).with_context(|| format!("write {}", file.display()))?;
+    output::print_note(&format!("wrote the status page to {}", file.display()));
+    Ok(())
+}

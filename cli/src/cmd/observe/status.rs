@@ -1,0 +1,153 @@
+//! `ipgeo status`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::args::{ProfileArgs, Shared};
+use crate::aws::Aws;
+use crate::cmd::support::{RegionArgs, load_config, probe_edges};
+use crate::config::Config;
+use crate::infra::cloud::{Ask, observe};
+use crate::observe::status::{RegionStatus, region_statuses};
+use crate::ui::output::{self, Column, Exit, Format, Formats};
+
+/// Flags of `ipgeo status`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Exit status: 0 if every region answers, 4 if some do not.
+
+Examples:
+  ipgeo status
+  ipgeo status --watch 10s
+  ipgeo status --json | jq '.[] | select(.probe_ms == null)'")]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    regions: RegionArgs,
+    /// Refresh every DURATION [default without a value: 10s]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "10s", value_parser = crate::keys::parse_grace)]
+    watch: Option<jiff::SignedDuration>,
+    /// Skip probing the edges
+    #[arg(long)]
+    no_probe: bool,
+    #[command(flatten)]
+    profile: ProfileArgs,
+}
+
+impl StatusArgs {
+    /// Repeated output has no CSV form.
+    pub(crate) fn forms(&self) -> Formats {
+        if self.watch.is_some() { Formats::EVENTS } else { Formats::ALL }
+    }
+}
+
+/// Shows a row for each region.
+pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exit> {
+    let (config, _) = load_config(shared)?;
+    let scope = args.regions.scope(&config)?;
+    let aws = Aws::connect(&config, args.profile.name()).await?;
+    loop {
+        let mut rows = Box::pin(read(&config, &aws, args.no_probe)).await?;
+        rows.retain(|row| scope.whole || scope.regions.contains(&row.region));
+        // Repeated output prints JSON lines.
+        let watched = args.watch.is_some() && shared.format() == Format::Json;
+        let text = table(&rows, if watched { Format::Jsonl } else { shared.format() })?;
+        let Some(pause) = args.watch else {
+            output::print_data(&text)?;
+            return Ok(exit_of(&rows));
+        };
+        if output::stdout_is_terminal() {
+            // Home and erase below: the table is redrawn in its place.
+            output::print_data(&format!(
+                "\x1b[H\x1b[J{}\n\n{text}",
+                jiff::Timestamp::now().round(jiff::Unit::Second)?
+            ))?;
+        } else {
+            output::print_data(&text)?;
+        }
+        let pause = Duration::try_from(pause)?.max(Duration::from_secs(1));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
+        }
+    }
+}
+
+/// Reads the deployment and probes every edge.
+async fn read(config: &Config, aws: &Aws, no_probe: bool) -> anyhow::Result<Vec<RegionStatus>> {
+    let ask = Ask::everywhere(config, None);
+    let (observed, replicas) = futures_util::join!(observe(aws, &ask), aws.replicas());
+    let (observed, replicas) = (observed?, replicas?);
+    let edges = observed.regions_with(crate::infra::stacks::StackKind::Edge).cloned().collect();
+    let answers = if no_probe { BTreeMap::new() } else { probe_edges(config, aws, edges).await? };
+    Ok(region_statuses(config, &observed, &replicas, &answers))
+}
+
+/// Whether every probed region answers.
+fn exit_of(rows: &[RegionStatus]) -> Exit {
+    if rows.iter().any(|row| row.probe_error.is_some()) { Exit::SomeFailed } else { Exit::Done }
+}
+
+fn table(rows: &[RegionStatus], format: Format) -> anyhow::Result<String> {
+    let columns = [
+        Column::text("region"),
+        Column::text("stacks"),
+        Column::text("code"),
+        Column::text("database"),
+        Column::text("replica"),
+        Column::text("record"),
+        Column::number("probe"),
+        Column::text("endpoint"),
+    ];
+    output::format_rows(format, &columns, rows, |row| {
+        let home = if row.home { " (home)" } else { "" };
+        vec![
+            format!("{}{home}", row.region),
+            row.stacks.clone(),
+            row.code.clone().unwrap_or_default(),
+            row.database.clone().unwrap_or_default(),
+            row.replica.clone().unwrap_or_default(),
+            row.record.clone(),
+            match (row.probe_ms, &row.probe_error) {
+                (Some(ms), _) => format!("{ms:.0} ms"),
+                (None, Some(error)) => error.clone(),
+                (None, None) => String::new(),
+            },
+            row.endpoint.clone().unwrap_or_default(),
+        ]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ipgeo_contract::RegionName;
+
+    use super::*;
+    use crate::infra::plan::Observed;
+    use crate::infra::stacks::test_config;
+    use crate::observe::status::EdgeAnswer;
+
+    #[test]
+    fn a_region_that_does_not_answer_has_its_own_exit_status_in_every_format() {
+        let (seen, config) = (Observed::default(), test_config());
+        let names: Vec<&RegionName> = config.regions.iter().map(|region| &region.name).collect();
+        let well = |region: &RegionName| (region.clone(), Ok(12.25));
+        let mut answers: BTreeMap<RegionName, EdgeAnswer> = names.iter().copied().map(well).collect();
+        let rows = |answers: &BTreeMap<RegionName, EdgeAnswer>| {
+            region_statuses(&config, &seen, &BTreeMap::new(), answers)
+        };
+        assert_eq!(exit_of(&rows(&answers)), Exit::Done);
+        assert_eq!(exit_of(&rows(&BTreeMap::new())), Exit::Done, "no region was probed");
+        answers.insert(RegionName::new("us-east-1"), Err("no answer".to_owned()));
+        let rows = rows(&answers);
+        assert_eq!(exit_of(&rows), Exit::SomeFailed);
+        let json: serde_json::Value =
+            serde_json::from_str(&table(&rows, Format::Json).expect("printed")).expect("JSON");
+        assert_eq!(json.as_array().map(Vec::len), Some(names.len()));
+        assert_eq!(table(&rows, Format::Jsonl).expect("printed").lines().count(), names.len());
+        let csv = table(&rows, Format::Csv).expect("printed");
+        assert!(csv.starts_with("region,home,in_file,stacks,") && csv.contains("no answer"), "{csv}");
+        assert!(table(&[], Format::Csv).expect("printed").starts_with("region,home,"));
+    }
+}

@@ -1,9 +1,0 @@
-//! `ipgeo schema`.
-
-use crate::config;
-use crate::ui::output;
-
-/// Prints the schema.
-pub(crate) fn run() -> anyhow::Result<()> {
-    Ok(output::data(config::schema_json().trim_end())?)
-}

@@ -1,0 +1,6 @@
+//! Verbs of the first steps.
+
+pub(crate) mod completions;
+pub(crate) mod init;
+pub(crate) mod man;
+pub(crate) mod schema;

@@ -1,0 +1,63 @@
+//! One API key, as an argument and in the tables.
+
+use std::io::Read as _;
+
+use anyhow::Context;
+use clap::Args;
+use ipgeo_contract::{ApiKey, Identity, KeyRecord, Month, Period, foreign_key_hash};
+use ipgeo_runtime::dynamo::LedgerItem;
+
+use super::config::Target;
+use crate::aws::Home;
+use crate::keys::{ChooseError, KeyStore as _, choose};
+use crate::ui::output::UsageError;
+
+/// Which API key.
+#[derive(Debug, Args)]
+pub(crate) struct OneArgs {
+    /// Hint, last four characters or hash (8 or more digits); `-` reads the API key from stdin
+    #[arg(value_name = "KEY")]
+    pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
+/// The API key that a text names; `-` reads the API key itself from standard input.
+pub(crate) async fn find_key(text: &str, home: &Home) -> anyhow::Result<(Identity, KeyRecord)> {
+    let keys = home.list().await?;
+    if text != "-" {
+        return Ok(choose(text, &keys).map_err(wrong_name)?.clone());
+    }
+    let identity = identity_from_stdin()?;
+    keys.into_iter()
+        .find(|(known, _)| *known == identity)
+        .context("this API key is unknown\nhelp: `ipgeo keys list` shows the known ones")
+}
+
+/// An ambiguous name is wrong usage; a name that matches no API key is an ordinary error.
+pub(crate) fn wrong_name(error: ChooseError) -> anyhow::Error {
+    match error {
+        ChooseError::None(_) => error.into(),
+        ChooseError::Secret | ChooseError::Several { .. } => UsageError::new(error).into(),
+    }
+}
+
+/// The API key on standard input, in any format.
+pub(crate) fn identity_from_stdin() -> anyhow::Result<Identity> {
+    let mut text = String::new();
+    std::io::stdin().take(1_000).read_to_string(&mut text).context("read the API key from standard input")?;
+    let text = text.trim();
+    let hash = text.parse::<ApiKey>().map(|key| key.hash()).ok().or_else(|| foreign_key_hash(text));
+    Ok(Identity::key(&hash.context("standard input does not contain an API key")?))
+}
+
+/// Calls charged in a period, according to this item.
+pub(crate) fn used_in(item: &LedgerItem, period: Period) -> u64 {
+    match period {
+        Period::Month(month) if month == item.month => item.charged,
+        Period::Day(day) if Month::from_date(day) == item.month => {
+            item.days.get(&day.day()).copied().unwrap_or(0)
+        }
+        Period::Month(_) | Period::Day(_) => 0,
+    }
+}

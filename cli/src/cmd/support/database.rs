@@ -1,0 +1,172 @@
+//! The compiled geo database in the state folder: where it is, what it says about itself, and what may be done with it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use ipgeo_geo::compile::{BuildPhase, BuildProgress};
+use ipgeo_geo::{Database, DatabaseInfo};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::args::Shared;
+use crate::config::Config;
+use crate::geo::licence::{LicenceStatus, LicensedData, Terms, licence_status, may_serve};
+use crate::geo::sources::{self, Lock, LockedDatabase, Rollout, Rollouts};
+use crate::infra::artifacts::purge_artifacts;
+use crate::infra::stacks::ArtifactRef;
+use crate::ui::output::{self, grouped};
+
+/// Where the compiled database is, below the state folder.
+pub(crate) fn served_database(state: &Path) -> PathBuf {
+    state.join("geo").join("ipgeo.mmdb")
+}
+
+/// Draws a build's progress on standard error: a bar on a terminal, a line a phase elsewhere.
+#[derive(Default)]
+pub(crate) struct Bar(Mutex<Option<ProgressBar>>);
+
+impl BuildProgress for Bar {
+    fn begin(&self, phase: BuildPhase, total: u64) {
+        let word = match phase {
+            BuildPhase::Merge => "merging",
+            BuildPhase::Write => "writing",
+        };
+        if !output::stderr_is_terminal() {
+            output::print_note(&format!("{word} the geo database"));
+            return;
+        }
+        let bar = ProgressBar::new(total).with_message(word);
+        if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:40}] {percent}% {elapsed}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        if let Ok(mut current) = self.0.lock()
+            && let Some(done) = current.replace(bar)
+        {
+            done.finish_and_clear();
+        }
+    }
+
+    fn done(&self, steps: u64) {
+        if let Ok(current) = self.0.lock()
+            && let Some(bar) = current.as_ref()
+        {
+            bar.inc(steps);
+        }
+    }
+}
+
+/// Today, UTC.
+pub(crate) fn today() -> Date {
+    TimeZone::UTC.to_datetime(Timestamp::now()).date()
+}
+
+/// Removes previous copies whose retention period has ended.
+pub(crate) fn purge_databases(config: &Config, shared: &Shared) -> anyhow::Result<()> {
+    let terms = Terms::new(&config.geo.licence, &config.geo.name);
+    for file in sources::purge(&shared.state, terms, today()).context("remove previous copies")? {
+        output::print_note(&format!("removed {}: its licence's retention period has ended", file.display()));
+    }
+    for file in purge_artifacts(&shared.state, today()).context("remove previous copies")? {
+        output::print_note(&format!("removed {}: its licence's retention period has ended", file.display()));
+    }
+    Ok(())
+}
+
+/// Prints a database's metadata.
+pub(crate) fn print_database(file: &Path, shared: &Shared) -> anyhow::Result<()> {
+    if !file.is_file() {
+        bail!(
+            "no geo database at {}\nhelp: run `ipgeo geo build`, or `ipgeo geo build --sample` for a small sample",
+            file.display()
+        );
+    }
+    let database = Database::open(file)?;
+    let info = database.info();
+    Ok(output::print_data(&output::format_value(shared.format(), info, || lines(file, info))?)?)
+}
+
+/// A database's metadata as a table.
+fn lines(file: &Path, info: &DatabaseInfo) -> String {
+    let built = i64::try_from(info.build_epoch).ok().and_then(|s| Timestamp::from_second(s).ok());
+    let terms = match licence_status(copy_of(info), today()) {
+        LicenceStatus::Met => "kept".to_owned(),
+        LicenceStatus::Unnamed => "unknown licence".to_owned(),
+        LicenceStatus::EndsSoon { last_day } => format!("may be used until {last_day}"),
+        LicenceStatus::Ended { last_day } => format!("expired on {last_day}"),
+        LicenceStatus::NoCredit => "requires a credit, which is missing".to_owned(),
+        LicenceStatus::NoDate => "limits retention, but the date is missing".to_owned(),
+    };
+    let credit = match info.attribution.as_str() {
+        "" => "not required".to_owned(),
+        text => format!("{text} {}", info.attribution_link),
+    };
+    let lines = [
+        ("file", file.display().to_string()),
+        ("name", info.name.clone()),
+        ("date", info.date.clone()),
+        ("licence", info.licence.clone()),
+        ("terms", terms),
+        ("credit", credit),
+        ("made", built.map(|built| built.to_string()).unwrap_or_default()),
+        ("records", grouped(info.records)),
+        ("nodes", grouped(info.nodes.into())),
+        ("bytes", grouped(info.bytes)),
+    ];
+    let text: Vec<String> =
+        lines.iter().map(|(name, value)| format!("{name:<8}  {}", output::printable(value.trim()))).collect();
+    text.join("\n")
+}
+
+/// What a licence is checked against: the metadata of a database.
+pub(crate) fn copy_of(info: &DatabaseInfo) -> LicensedData<'_> {
+    LicensedData {
+        name: &info.name,
+        licence: &info.licence,
+        attribution: &info.attribution,
+        date: &info.date,
+    }
+}
+
+/// The locked entry of a compiled database that may be deployed: its licence allows it, and geo.lock has its digest.
+pub(crate) fn checked_database(database: &Path, lock: &Lock) -> anyhow::Result<LockedDatabase> {
+    if !database.is_file() {
+        bail!("no geo database at {}\nhelp: run `ipgeo geo fetch && ipgeo geo build`", database.display());
+    }
+    let info = Database::open(database)?.info().clone();
+    may_serve(copy_of(&info), today())?;
+    let digest = sources::sha256_of(database).with_context(|| format!("read {}", database.display()))?;
+    lock.verify_database(database, &digest.0)?;
+    Ok(lock.database.clone().unwrap_or_else(|| LockedDatabase::new(&info, digest, Vec::new())))
+}
+
+/// The database to deploy: the named one, otherwise the built one, which must be the one in geo.lock.
+pub(crate) fn database_to_deploy(
+    state: &Path,
+    named: Option<&Path>,
+    lock_path: &Path,
+) -> anyhow::Result<(PathBuf, LockedDatabase)> {
+    match named {
+        // A named database is the operator's choice: only its licence is checked.
+        Some(named) => Ok((named.to_owned(), checked_database(named, &Lock::default())?)),
+        None => {
+            let built = served_database(state);
+            let locked = checked_database(&built, &Lock::read(lock_path)?.unwrap_or_default())?;
+            Ok((built, locked))
+        }
+    }
+}
+
+/// Records the database that regions get, so that `ipgeo geo rollback` finds it.
+pub(crate) fn remember_database(
+    state: &Path,
+    artifact: &ArtifactRef,
+    description: &str,
+    database: LockedDatabase,
+) -> anyhow::Result<()> {
+    let (digest, description) = (artifact.digest.clone(), description.to_owned());
+    let rollout = Rollout { at: Timestamp::now(), digest, description, database };
+    Rollouts::read(state).add(rollout, state).context("record the deployed database")
+}

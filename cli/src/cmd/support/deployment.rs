@@ -1,0 +1,165 @@
+//! How `plan` and `deploy` begin: configuration, artifacts, and what is deployed.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use ipgeo_contract::RegionName;
+use ipgeo_geo::Database;
+
+use super::config::load_config;
+use super::database::{database_to_deploy, remember_database};
+use super::select::{ArtifactArgs, RegionArgs};
+use crate::args::{ProfileArgs, Shared};
+use crate::aws::Aws;
+use crate::config::Config;
+use crate::cost::{CostChange, TrafficModel, change};
+use crate::geo::sources::{Lock, LockedDatabase};
+use crate::infra::artifacts::{Prepared, Sources, prepare};
+use crate::infra::cloud::{Ask, CloudRead as _, observe};
+use crate::infra::plan::{
+    self, Observed, Plan, PlanError, PlanOptions, ProbeSpec, templates_after, templates_now,
+};
+use crate::infra::stacks::ArtifactSet;
+use crate::ui::output;
+
+/// The address that probes look up: every database has it, and it is no person's.
+const PROBE_ADDRESS: &str = "8.8.8.8";
+
+/// Flags of verbs that make a plan.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PlanFlags {
+    #[command(flatten)]
+    pub(crate) regions: RegionArgs,
+    #[command(flatten)]
+    pub(crate) artifacts: ArtifactArgs,
+    /// Allow replacing or removing these resources, by logical name (data may be lost)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    allow_replace: Vec<String>,
+    /// Delete and recreate stacks whose creation failed
+    #[arg(long)]
+    recreate_failed: bool,
+    #[command(flatten)]
+    profile: ProfileArgs,
+}
+
+/// A configuration, its artifacts, and AWS.
+pub(crate) struct Deployment {
+    pub(crate) config: Config,
+    pub(crate) aws: Aws,
+    prepared: Prepared,
+    database: LockedDatabase,
+    pub(crate) options: PlanOptions,
+}
+
+impl Deployment {
+    /// Checks credentials, then builds what is missing.
+    pub(crate) async fn prepare(flags: &PlanFlags, shared: &Shared) -> anyhow::Result<Self> {
+        let (config, file) = load_config(shared)?;
+        let scope = flags.regions.scope(&config)?;
+        check_allowed(&flags.allow_replace)?;
+        let aws = Aws::connect(&config, flags.profile.name()).await?.with_limits();
+        aws.account().await?;
+        let lock = Lock::path(&file);
+        let (database, locked) =
+            database_to_deploy(&shared.state, flags.artifacts.database.as_deref(), &lock)?;
+        let sources = Sources {
+            state: &shared.state,
+            artifact: flags.artifacts.artifact.as_deref(),
+            database: &database,
+            project: project(&file),
+            executable: std::env::current_exe().and_then(std::fs::canonicalize).ok(),
+        };
+        let prepared =
+            tokio::task::block_in_place(|| prepare(&config, &sources, &|line| output::print_note(line)))?;
+        let probe = probe_of(&config, &database)?;
+        let options = PlanOptions {
+            scope,
+            allow_replace: flags.allow_replace.iter().cloned().collect(),
+            recreate_failed: flags.recreate_failed,
+            files: prepared.files.clone(),
+            probe,
+        };
+        Ok(Self { config, aws, prepared, database: locked, options })
+    }
+
+    /// The artifacts that stacks name.
+    pub(crate) fn artifacts(&self) -> &ArtifactSet {
+        &self.prepared.set
+    }
+
+    /// Remembers the database that the regions are given, so that `geo rollback` knows it.
+    pub(crate) fn remember_database(&self, state: &Path) -> anyhow::Result<()> {
+        let set = self.artifacts();
+        remember_database(state, &set.geo, &set.geo_description, self.database.clone())
+    }
+
+    /// Reads what is deployed.
+    pub(crate) async fn observe(&self) -> anyhow::Result<Observed> {
+        Ok(observe(&self.aws, &Ask::everywhere(&self.config, Some(self.artifacts()))).await?)
+    }
+
+    /// The plan, or what blocks it.
+    pub(crate) fn plan(&self, observed: &Observed) -> Result<Plan, PlanError> {
+        plan::plan(&self.config, self.artifacts(), observed, &self.options)
+    }
+
+    /// How a plan changes the bill at this number of calls a month.
+    pub(crate) fn cost(&self, observed: &Observed, plan: &Plan, calls: f64) -> anyhow::Result<CostChange> {
+        let (before, after) = (templates_now(observed), templates_after(observed, plan));
+        change(&self.config.service.home, &before, &after, &TrafficModel::typical(calls))
+            .context("estimate the bill")
+    }
+}
+
+fn check_allowed(names: &[String]) -> Result<(), output::UsageError> {
+    let unknown = names.iter().find(|name| !plan::PROTECTED.contains(&name.as_str()));
+    unknown.map_or(Ok(()), |name| {
+        let known = plan::PROTECTED.join(", ");
+        Err(output::UsageError(format!(
+            "--allow-replace: `{name}` is not a protected resource; those are: {known}"
+        )))
+    })
+}
+
+/// The folder of ipgeo's own sources at or above `regions.toml`, or above this folder.
+fn project(file: &Path) -> Option<PathBuf> {
+    let current = std::env::current_dir().ok()?;
+    let folder = current.join(file).parent()?.to_owned();
+    let is_ours = |folder: &&Path| {
+        let manifest = std::fs::read_to_string(folder.join("runtime").join("Cargo.toml"));
+        manifest.is_ok_and(|text| text.contains("name = \"ipgeo-runtime\""))
+    };
+    folder.ancestors().chain(current.ancestors()).find(is_ours).map(Path::to_owned)
+}
+
+/// How edges are probed: by an address whose country the database names.
+pub(crate) fn probe_of(config: &Config, database: &Path) -> anyhow::Result<ProbeSpec> {
+    let opened = Database::open(database).with_context(|| format!("open {}", database.display()))?;
+    let address: IpAddr = PROBE_ADDRESS.parse()?;
+    let mut members = String::new();
+    if let Some(location) = opened.lookup(address) {
+        location.write_static(&mut members);
+    }
+    let known: serde_json::Value = serde_json::from_str(&format!("{{{members}}}")).unwrap_or_default();
+    Ok(ProbeSpec {
+        address: PROBE_ADDRESS.to_owned(),
+        country_code: known["country_code"].as_str().map(str::to_owned),
+        domain: config.service.domain.clone(),
+    })
+}
+
+/// Stacks of these regions that somebody else is changing: `edge stack of eu-west-1 (…)`.
+pub(crate) fn busy(observed: &Observed, regions: &BTreeSet<RegionName>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, region) in observed.regions.iter().filter(|(name, _)| regions.contains(*name)) {
+        for (kind, stack) in &region.stacks {
+            if stack.state() == plan::StackState::Busy {
+                found.push(format!("{kind} stack of {name} ({})", stack.status));
+            }
+        }
+    }
+    found
+}

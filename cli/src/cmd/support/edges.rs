@@ -1,0 +1,46 @@
+//! Where edges are reached, and whether they answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use ipgeo_contract::RegionName;
+
+use crate::aws::Aws;
+use crate::config::Config;
+use crate::infra::cloud::{Probe as _, ProbeTarget, ProbeTargets as _};
+use crate::infra::plan::ProbeSpec;
+use crate::observe::probe::ProbeClient;
+use crate::observe::status::EdgeAnswer;
+use crate::world::WorldFile;
+
+/// Timeout of one probe request.
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where a region of `ipgeo dev` is reached.
+pub(crate) fn world_target(world: &WorldFile, region: &str) -> Result<ProbeTarget, String> {
+    let edge = world.regions.iter().find(|edge| edge.region == region);
+    let edge = edge.ok_or_else(|| format!("the running `ipgeo dev` has no region {region}; restart it"))?;
+    let host = edge.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    Ok(ProbeTarget { region: RegionName::new(region), host, connect: None, tls: false, api_key: None })
+}
+
+/// Probes the edges of these regions; any country is a correct answer.
+pub(crate) async fn probe_edges(
+    config: &Config,
+    aws: &Aws,
+    regions: BTreeSet<RegionName>,
+) -> anyhow::Result<BTreeMap<RegionName, EdgeAnswer>> {
+    let client = ProbeClient::with_native_roots(PROBE_TIMEOUT)?;
+    let spec = ProbeSpec {
+        address: "8.8.8.8".to_owned(),
+        country_code: None,
+        domain: config.service.domain.clone(),
+    };
+    let answers = join_all(regions.iter().map(async |region| {
+        let target = aws.target(region, spec.domain.as_deref()).await.map_err(|error| error.to_string())?;
+        client.probe(&target, &spec).await
+    }))
+    .await;
+    Ok(regions.into_iter().zip(answers).collect())
+}

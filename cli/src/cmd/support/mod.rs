@@ -1,0 +1,28 @@
+//! What several verbs need: from the configuration over the choice of regions to AWS and a plan, and back to the terminal.
+
+mod api_key;
+mod config;
+mod confirm;
+mod database;
+mod deployment;
+mod edges;
+mod execution;
+pub(crate) mod numbers;
+mod plan_output;
+mod select;
+
+pub(crate) use api_key::OneArgs;
+pub(crate) use api_key::{find_key, identity_from_stdin, used_in, wrong_name};
+pub(crate) use config::Target;
+pub(crate) use config::load_config;
+pub(crate) use confirm::{confirm, confirm_name, confirm_plan};
+pub(crate) use database::{
+    Bar, checked_database, print_database, purge_databases, remember_database, served_database, today,
+};
+pub(crate) use deployment::PlanFlags;
+pub(crate) use deployment::{Deployment, busy, probe_of};
+pub(crate) use edges::{probe_edges, world_target};
+pub(crate) use execution::{carry_out, command_line, exit_of, refused, shown};
+pub(crate) use plan_output::{print_plan, report_faults};
+pub(crate) use select::first_regions;
+pub(crate) use select::{ExecuteArgs, RegionArgs};

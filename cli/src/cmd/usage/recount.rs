@@ -1,0 +1,109 @@
+//! Counting the stream again: into the ledger, or into a shadow ledger beside it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use ipgeo_runtime::dynamo::LedgerTable;
+use ipgeo_runtime::store::{LedgerWrite, PublishWrite};
+use ipgeo_runtime::usage::UsageHandler;
+use jiff::Timestamp;
+
+use crate::args::Shared;
+use crate::aws::{Home, NoCredentials, UsageStream};
+use crate::cmd::support::Target;
+use crate::config::Config;
+use crate::ui::format::counted;
+use crate::ui::output;
+use crate::usage::recount::{self, Generation, ReplaySpan, Replayed, Unpublished};
+use crate::usage::stream::StreamCopy;
+use crate::world::WorldFile;
+
+/// Records between two progress lines.
+const REPORT_EVERY: u64 = 5_000;
+/// Reads of a new table until it is active, and the pause between two.
+const ACTIVE_LOOKS: u32 = 120;
+const ACTIVE_PAUSE: Duration = Duration::from_secs(1);
+
+/// A line about progress.
+pub(super) fn progress(records: u64, added: u64) -> String {
+    format!("{} read, {} added", counted(records, "record"), counted(added, "charge"))
+}
+
+pub(super) fn generation_table(home: &Home, generation: &Generation) -> LedgerTable {
+    home.ledger.beside(generation.table(home.ledger.name()))
+}
+
+pub(super) async fn wait_until_active(table: &LedgerTable) -> anyhow::Result<()> {
+    for _look in 0..ACTIVE_LOOKS {
+        if table.is_active().await? == Some(true) {
+            return Ok(());
+        }
+        tokio::time::sleep(ACTIVE_PAUSE).await;
+    }
+    bail!("table {} is not ready after two minutes\nhelp: run the command again later", table.name())
+}
+
+/// A replay: of which stream, into which ledger, until when.
+pub(super) struct Work<'a> {
+    home: &'a Home,
+    target: &'a Target,
+    config: &'a Config,
+    shared: &'a Shared,
+    until: Timestamp,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(
+        home: &'a Home,
+        target: &'a Target,
+        config: &'a Config,
+        shared: &'a Shared,
+        until: Timestamp,
+    ) -> Self {
+        Self { home, target, config, shared, until }
+    }
+
+    /// Counts later records into a generation: each shard from where its counting stopped.
+    pub(super) async fn catch_up(&self, table: &LedgerTable) -> anyhow::Result<Replayed> {
+        self.to_generation(table, self.until).await
+    }
+
+    pub(super) async fn to_ledger(&self, from: Timestamp) -> anyhow::Result<Replayed> {
+        let counter = UsageHandler::new(self.home.ledger.clone(), self.home.access.clone());
+        let span = ReplaySpan { from, until: self.until, since: None };
+        self.run(&counter.with_alerts(self.config.alerts.thresholds.clone()).counting_again(), span).await
+    }
+
+    pub(super) async fn to_generation(
+        &self,
+        table: &LedgerTable,
+        from: Timestamp,
+    ) -> anyhow::Result<Replayed> {
+        let span = ReplaySpan { from, until: self.until, since: table.since().await? };
+        self.run(&UsageHandler::new(table.clone(), Unpublished).counting_again(), span).await
+    }
+
+    async fn run<L: LedgerWrite + 'static, P: PublishWrite + 'static>(
+        &self,
+        counter: &UsageHandler<L, P>,
+        span: ReplaySpan,
+    ) -> anyhow::Result<Replayed> {
+        let reported = AtomicU64::new(0);
+        let report = |done: &Replayed| {
+            let thousands = done.records / REPORT_EVERY;
+            if reported.swap(thousands, Ordering::Relaxed) < thousands {
+                output::print_note(&progress(done.records, done.added));
+            }
+        };
+        if self.target.dev {
+            let world = WorldFile::find(&self.shared.state)?;
+            let folder = world.stream.context("this `ipgeo dev` keeps no copy of its stream")?;
+            return Ok(recount::replay(&StreamCopy::at(folder), counter, span, &report).await?);
+        }
+        let stream = UsageStream::of_account(self.config, self.target.profile.name())
+            .await
+            .map_err(NoCredentials::or_dev)?;
+        Ok(recount::replay(&stream, counter, span, &report).await?)
+    }
+}

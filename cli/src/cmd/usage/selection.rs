@@ -1,0 +1,97 @@
+//! What of the ledger a verb reads: kinds of identities, days and months.
+
+use std::collections::HashMap;
+
+use clap::ValueEnum;
+use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Month};
+use ipgeo_runtime::dynamo::LedgerItem;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::aws::Home;
+use crate::keys::{Grace, KeyStore};
+use crate::ui::output::UsageError;
+use crate::usage::report::DayRange;
+
+/// A kind of identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// API keys
+    Key,
+    /// Sites of anonymous callers
+    Site,
+    /// Addresses of anonymous callers, by day
+    Addr,
+}
+
+impl From<Kind> for IdentityKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Key => Self::Key,
+            Kind::Site => Self::Site,
+            Kind::Addr => Self::Address,
+        }
+    }
+}
+
+/// Days to report, and the months that they are in.
+pub(super) fn days(
+    month: Option<Month>,
+    since: Option<Grace>,
+    now: Timestamp,
+) -> anyhow::Result<(DayRange, Vec<Month>)> {
+    let today = TimeZone::UTC.to_datetime(now).date();
+    let (from, to) = match (month, since) {
+        (Some(month), _) => (month.first(), month.first().last_of_month()),
+        (None, Some(since)) => {
+            let from = now.checked_sub(since).map_err(|_| UsageError::new("--since is too long ago"))?;
+            (TimeZone::UTC.to_datetime(from).date(), today)
+        }
+        (None, None) => (today.first_of_month(), today.last_of_month()),
+    };
+    let mut months = Vec::new();
+    let mut month = Month::from_date(from);
+    while month.first() <= to && months.len() < 120 {
+        months.push(month);
+        month = month.next();
+    }
+    Ok((DayRange { from, to }, months))
+}
+
+pub(super) async fn read(
+    home: &Home,
+    months: &[Month],
+    kind: Option<IdentityKind>,
+) -> anyhow::Result<(Vec<LedgerItem>, HashMap<Identity, KeyRecord>)> {
+    let mut items = Vec::new();
+    for month in months {
+        items.extend(home.ledger.month(*month, kind).await?);
+    }
+    Ok((items, home.list().await?.into_iter().collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::parse_grace;
+
+    #[test]
+    fn spans_and_their_months() {
+        let now: Timestamp = "2026-11-24T12:00:00Z".parse().expect("a timestamp");
+        let table = [
+            (None, None, "2026-11-01", "2026-11-30", 1),
+            (Some("2026-02"), None, "2026-02-01", "2026-02-28", 1),
+            (None, Some("7d"), "2026-11-17", "2026-11-24", 1),
+            (None, Some("40d"), "2026-10-15", "2026-11-24", 2),
+        ];
+        for (month, since, from, to, count) in table {
+            let month = month.map(|text| text.parse().expect("a month"));
+            let since = since.map(|text| parse_grace(text).expect("a duration"));
+            let (span, months) = days(month, since, now).expect("days");
+            assert_eq!(
+                (span.from.to_string(), span.to.to_string(), months.len()),
+                (from.into(), to.into(), count)
+            );
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The HTTP contract, request by request: routes, fields, headers, refusals, charges and usage lines.
+
+mod api_keys;
+mod edge;
+mod hostile;
+mod quota;
+mod routes;
