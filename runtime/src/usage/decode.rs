@@ -68,6 +68,13 @@ pub struct Skipped {
     pub future_lines: u64,
 }
 
+impl Skipped {
+    /// Records and usage lines that could not be read. Control messages and foreign lines are not usage.
+    pub fn unreadable(&self) -> u64 {
+        self.records.values().sum::<u64>() + self.broken_lines + self.unknown_versions + self.future_lines
+    }
+}
+
 /// Decodes a batch at the time `now`. Records that are repeated in the batch are returned once.
 pub fn decode(event: &KinesisEvent, now: Timestamp) -> Decoded {
     let mut decoded = Decoded::default();

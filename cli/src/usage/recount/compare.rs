@@ -23,11 +23,9 @@ pub(crate) enum Ahead {
 }
 
 /// A count that differs between the ledger and a shadow ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
-    #[serde(serialize_with = "as_text")]
     pub identity: Identity,
-    #[serde(serialize_with = "as_text")]
     pub month: Month,
     /// `calls`, or a day, region or verdict.
     pub part: String,
@@ -36,10 +34,6 @@ pub(crate) struct Difference {
     pub generation: u64,
     /// Which is further in the stream: the difference may only be one of time.
     pub ahead: Ahead,
-}
-
-fn as_text<T: std::fmt::Display, S: serde::Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(value)
 }
 
 /// Which of two items has counted further; a missing item has counted nothing.

@@ -151,11 +151,7 @@ where
         let Some(event) = event_of(&batches.read(&name).await?) else { continue };
         let before = (done.unreadable, done.undecided_records);
         let decoded = decode(&event, now);
-        let skipped = &decoded.skipped;
-        done.unreadable += skipped.records.values().sum::<u64>()
-            + skipped.broken_lines
-            + skipped.unknown_versions
-            + skipped.future_lines;
+        done.unreadable += decoded.skipped.unreadable();
         // One at a time: markers are kept per item and record.
         for record in decoded.records {
             done.undecided_records += u64::from(ledger.is_undecided(&record.shard, &record.sequence).await?);

@@ -66,16 +66,12 @@ pub(crate) struct Replayed {
 
 impl Replayed {
     fn count(&mut self, report: Report) {
-        let skipped = &report.skipped;
         self.records += report.records;
         self.events += report.events;
         self.added += report.added;
         self.known += report.known;
         self.repeated_events += report.repeated_events;
-        self.unreadable += skipped.records.values().sum::<u64>()
-            + skipped.broken_lines
-            + skipped.unknown_versions
-            + skipped.future_lines;
+        self.unreadable += report.skipped.unreadable();
         self.publications += report.publications;
         self.alerts.extend(report.alerts);
     }
