@@ -227,7 +227,7 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
 }
 
 #[test]
-fn a_month_is_reckoned_before_it_is_run_and_held_to_a_budget() {
+fn a_monthly_bill_is_estimated_and_compared_with_a_budget() {
     let run = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
         command.args(["--config", CONFIG]).args(args).output().expect("it runs")

@@ -457,7 +457,7 @@ async fn ports_in_use_are_named_and_so_are_those_that_are_needed() {
 
 /// A clock that goes back, and one that stood two months ahead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_published_of_a_time_to_come_switches_no_limit_off() {
+async fn publications_dated_in_the_future_disable_no_limit() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = shipped();
     let options = Options { stores: Some(folder.path().to_owned()), ..options(None) };
@@ -508,7 +508,7 @@ async fn what_was_published_of_a_time_to_come_switches_no_limit_off() {
 
 /// Sequence numbers of an earlier run, far beyond what any clock says.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_are_counted_after_the_clock_was_set_back_even_without_the_kept_stream() {
+async fn calls_are_counted_after_the_clock_was_set_back_even_without_the_stream_copy() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = shipped();
     let options = Options { stores: Some(folder.path().to_owned()), shards: 1, ..options(None) };

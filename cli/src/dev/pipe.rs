@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn lines_that_can_not_be_written_for_a_while_are_sent_later_in_order() {
+    async fn lines_that_could_not_be_written_are_sent_later_in_order() {
         let folder = tempfile::tempdir().expect("a folder");
         let (stream, _shards) = Stream::new(1, 0, keeper(folder.path()));
         let (log, reader) = RegionLog::open(folder.path(), REGION, 0).expect("a log");

@@ -82,7 +82,6 @@ pub(crate) enum StartError {
          help: pass `--port {highest}` or lower, or `--port 0` for any free ports"
     )]
     PortsBeyond {
-        /// The first port.
         port: u16,
         /// Number of needed ports.
         count: usize,
@@ -95,10 +94,7 @@ pub(crate) enum StartError {
          help: restore it from a backup, or start over with `--fresh`, which deletes the rest too",
         store.display()
     )]
-    HomeStoreMissing {
-        /// Its file.
-        store: PathBuf,
-    },
+    HomeStoreMissing { store: PathBuf },
     /// The state belongs to another service or home region.
     #[error(
         "the stores in {} belong to {what} `{was}`, but regions.toml has `{is}`\n\
@@ -113,7 +109,6 @@ pub(crate) enum StartError {
         was: String,
         /// The value in regions.toml.
         is: String,
-        /// The folder.
         stores: PathBuf,
     },
 }

@@ -41,11 +41,9 @@ pub(crate) struct ReplaySpan {
 /// What a replay read and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Replayed {
-    /// Shards read.
     pub shards: u64,
     /// Shards that were read from before the requested time, because their counting had not reached it.
     pub earlier_shards: u64,
-    /// Records read.
     pub records: u64,
     /// Usage events in them.
     pub events: u64,
@@ -57,9 +55,7 @@ pub(crate) struct Replayed {
     pub repeated_events: u64,
     /// Records and lines that can't be read.
     pub unreadable: u64,
-    /// Publications written.
     pub publications: u64,
-    /// New alerts.
     #[serde(skip)]
     pub alerts: Vec<Alert>,
 }
