@@ -40,9 +40,8 @@ pub struct WorldFile {
     pub home: RegionName,
     pub access_table: String,
     pub ledger_table: String,
-    /// The folder of the usage stream's copy; `None`: state is in memory only.
-    #[serde(default)]
-    pub stream: Option<PathBuf>,
+    /// The folder of the usage stream's copy.
+    pub stream: PathBuf,
     /// The access key of its stores. Because of it, only the file's owner may read it.
     #[serde(default)]
     pub key: WorldKey,
@@ -249,7 +248,7 @@ mod tests {
             home: RegionName::new("eu-central-1"),
             access_table: "a".into(),
             ledger_table: "l".into(),
-            stream: None,
+            stream: PathBuf::new(),
             key: WorldKey::new([1; RANDOM_BYTES]),
             regions: vec![],
         }

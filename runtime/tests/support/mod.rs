@@ -289,10 +289,9 @@ pub async fn deliver<L: LedgerWrite + 'static, P: PublishWrite + 'static>(
     for _ in 0..tries {
         let (response, report) = handler.handle(&KinesisEvent { records: batch.clone() }, now()).await;
         handler.note(&report, now()).await.expect("noted");
-        let sequence = |text: &str| padded_sequence(text).expect("a sequence number");
-        let lowest = response.batch_item_failures.iter().map(|f| sequence(&f.item_identifier)).min();
-        let Some(lowest) = lowest else { return };
-        batch.retain(|record| sequence(&record.kinesis.sequence_number) >= lowest);
+        if !response.retain_failed(&mut batch) {
+            return;
+        }
     }
     panic!("still failing after {tries} tries");
 }

@@ -169,16 +169,15 @@ where
     L: LedgerWrite + 'static,
     P: PublishWrite + 'static,
 {
-    let sequence = |text: &str| padded_sequence(text).unwrap_or_default();
     let mut why = Vec::new();
     for _try in 0..TRIES {
         let (response, report) = counter.handle(&KinesisEvent { records: batch.clone() }, now).await;
         counter.note(&report, now).await?;
         why.clone_from(&report.failures);
         done.count(report);
-        let failed = response.batch_item_failures.iter().map(|failure| sequence(&failure.item_identifier));
-        let Some(lowest) = failed.min() else { return Ok(()) };
-        batch.retain(|record| sequence(&record.kinesis.sequence_number) >= lowest);
+        if !response.retain_failed(&mut batch) {
+            return Ok(());
+        }
     }
     Err(StoreError { action: "counting of a batch".to_owned(), source: why.join("; ").into() })
 }

@@ -97,17 +97,10 @@ pub(crate) fn headroom(
         .filter_map(|item| {
             let record = keys.get(&item.identity)?;
             let period = Period::new(record.limit.window, now);
-            let used = match period {
-                Period::Month(month) if month == item.month => item.charged,
-                Period::Day(date) if item.month == ipgeo_contract::Month::from_date(date) => {
-                    item.days.get(&date.day()).copied().unwrap_or(0)
-                }
-                _ => return None,
-            };
             Some(Headroom {
                 name: record.hint.clone(),
                 owner: record.owner.clone(),
-                used,
+                used: item.used_in(period),
                 limit: record.limit.calls,
                 period: period.to_string(),
             })
