@@ -407,14 +407,9 @@ impl<'a> Renderer<'a> {
 /// A version's description, which `plan::versions` reads: `code 3f2a9c1b, database 9d1e5a07 until 2026-12-01`.
 fn describe(code: &ArtifactRef, geo: Option<&ArtifactRef>, until: Option<String>) -> String {
     let short = |artifact: &ArtifactRef| artifact.digest.chars().take(SHORT_DIGEST_CHARS).collect::<String>();
-    let mut text = format!("code {}", short(code));
-    if let Some(geo) = geo {
-        text += &format!(", database {}", short(geo));
-    }
-    if let Some(until) = until {
-        text += &format!(" until {until}");
-    }
-    text
+    let database = geo.map(|geo| format!(", database {}", short(geo))).unwrap_or_default();
+    let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+    format!("code {}{database}{until}", short(code))
 }
 
 /// The batching window, s; an emulator does not wait.

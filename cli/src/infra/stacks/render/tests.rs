@@ -174,6 +174,8 @@ fn data_is_retained_by_default() {
     }
 }
 
+type Change = Box<dyn Fn(&mut Config, &mut ArtifactSet)>;
+
 /// A version's logical name changes exactly if Lambda would publish another one: else the update would fail, or the change
 /// would not be served.
 #[test]
@@ -188,7 +190,6 @@ fn a_version_is_named_by_what_it_contains() {
     };
     let plain = version(&|_, _| ());
     let digest = |digit: &str| digit.repeat(64);
-    type Change = Box<dyn Fn(&mut Config, &mut ArtifactSet)>;
     let table: [(&str, Change, [bool; 2]); 8] = [
         (
             "reserved",
