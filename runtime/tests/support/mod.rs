@@ -19,9 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 use aws_sdk_dynamodb::config::Credentials;
-use ipgeo_contract::{
-    Charge, Gap, Identity, Limit, Month, Published, RegionName, UsageEvent, Verdict, padded_sequence,
-};
+use ipgeo_contract::{Charge, Gap, Identity, Limit, Month, Published, RegionName, UsageEvent, Verdict};
 use ipgeo_runtime::dynamo::{AccessTable, Effort, LedgerTable, client, create_tables};
 use ipgeo_runtime::store::{
     Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, Newest, PublishWrite, ShardNote, StoreError,
