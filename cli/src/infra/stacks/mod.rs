@@ -5,7 +5,7 @@ mod render;
 mod template;
 
 pub use names::{Names, StackKind};
-pub(crate) use names::{drained_record, role_arn_pattern};
+pub(crate) use names::drained_record;
 pub(crate) use render::tier_limits;
 pub use render::{ArtifactRef, ArtifactSet, DataPolicy, RenderError, Renderer, Replica, Stack};
 pub(crate) use render::{STREAM_SHARDS, batch_window_s};
