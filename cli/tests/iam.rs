@@ -94,7 +94,8 @@ const UNNEEDED: &[(&str, &str, &str)] = &[
 ];
 
 /// In the schemas, but no actions: S3 deletes these settings by the right to put them.
-const NO_ACTIONS: &[&str] = &["s3:DeleteBucketEncryption", "s3:DeleteBucketLifecycle", "s3:DeleteBucketTagging"];
+const NO_ACTIONS: &[&str] =
+    &["s3:DeleteBucketEncryption", "s3:DeleteBucketLifecycle", "s3:DeleteBucketTagging"];
 
 /// In the schemas, and not in the reference.
 const UNLISTED: &[&str] = &["apigateway:TagResource", "apigateway:UntagResource"];
@@ -124,7 +125,11 @@ const BESIDES: &[(&str, &str, &str)] = &[
         "arn:aws:iam::123456789012:role/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway",
     ),
     // The stack's tags.
-    ("Lambda::EventSourceMapping", "lambda:TagResource", "arn:aws:lambda:eu-central-1:123456789012:event-source-mapping:1"),
+    (
+        "Lambda::EventSourceMapping",
+        "lambda:TagResource",
+        "arn:aws:lambda:eu-central-1:123456789012:event-source-mapping:1",
+    ),
 ];
 
 /// A service with every option, or none.
@@ -218,14 +223,21 @@ fn reference() -> BTreeMap<String, Vec<String>> {
 }
 
 /// The actions that a name such as `s3:getObject` or `lambda:Get*` stands for.
-fn expand<'r>(reference: &'r BTreeMap<String, Vec<String>>, name: &str) -> Vec<(&'r String, &'r Vec<String>)> {
+fn expand<'r>(
+    reference: &'r BTreeMap<String, Vec<String>>,
+    name: &str,
+) -> Vec<(&'r String, &'r Vec<String>)> {
     let wanted = name.to_lowercase();
     reference.iter().filter(|(action, _)| covers(&wanted, &action.to_lowercase())).collect()
 }
 
-/// Whether an ARN, or a pattern of ARNs, can be of this form. A bucket's has no slash.
+/// Whether an ARN, or a pattern of ARNs, can be of this form. The first five parts are compared one by one, as IAM does;
+/// a bucket's last has no slash.
 fn fits(form: &str, arn: &str) -> bool {
-    overlap(form, arn) && !(form == "arn:*:s3:::*" && arn.contains('/'))
+    let parts = || form.splitn(6, ':').zip(arn.splitn(6, ':'));
+    parts().count() == 6
+        && parts().all(|(one, other)| overlap(one, other))
+        && !(form == "arn:*:s3:::*" && arn.contains('/'))
 }
 
 /// A handler, as a schema has it: `create`, and its actions.
@@ -281,7 +293,8 @@ impl Rendered<'_> {
             "S3::BucketPolicy" => vec![format!("arn:aws:s3:::{}", self.property("Bucket"))],
             "DynamoDB::Table" => vec![here("dynamodb", &format!("table/{}", self.property("TableName")))],
             "DynamoDB::GlobalTable" => {
-                let replicas = self.resource.property("Replicas").and_then(Value::as_array).expect("replicas");
+                let replicas =
+                    self.resource.property("Replicas").and_then(Value::as_array).expect("replicas");
                 let table = |replica: &Value| {
                     let region = self.text(&replica["Region"]);
                     format!("arn:aws:dynamodb:{region}:{ACCOUNT}:table/{}", self.property("TableName"))
@@ -373,6 +386,8 @@ fn refused(config: &Config, statements: &[Statement], wanted: &[&str]) -> BTreeS
         keys(&resource.properties, properties.entry(&resource.kind).or_default());
     }
     let mut refused = BTreeSet::new();
+    // Whether any resource of a type has an ARN that the action is about.
+    let mut aimed: BTreeMap<(&str, &str), bool> = BTreeMap::new();
     for (stack, resource) in
         stacks.iter().flat_map(|stack| stack.template.resources.values().map(move |r| (stack, r)))
     {
@@ -390,9 +405,15 @@ fn refused(config: &Config, statements: &[Statement], wanted: &[&str]) -> BTreeS
                     "*" => vec!["*"],
                     "?" if UNLISTED.contains(&action.as_str()) => vec![&arns[0]],
                     "?" => panic!("{action} of {kind} is unknown"),
-                    _ => arns.iter().map(String::as_str).filter(|arn| forms.iter().any(|form| fits(form, arn))).collect(),
+                    _ => arns
+                        .iter()
+                        .map(String::as_str)
+                        .filter(|arn| forms.iter().any(|form| fits(form, arn)))
+                        .collect(),
                 };
-                assert!(!targets.is_empty() || name.ends_with('*'), "{action} of {kind} is about none of {arns:?}");
+                if !name.ends_with('*') {
+                    *aimed.entry((kind, name)).or_default() |= !targets.is_empty();
+                }
                 let missing = targets.iter().filter(|target| !allowed(statements, action, target));
                 refused.extend(missing.map(|target| format!("{kind} {action} on {target}")));
             }
@@ -403,6 +424,8 @@ fn refused(config: &Config, statements: &[Statement], wanted: &[&str]) -> BTreeS
             }
         }
     }
+    let aimless: Vec<_> = aimed.iter().filter(|(_, any)| !**any).collect();
+    assert!(aimless.is_empty(), "which ARNs are these about? {aimless:?}");
     refused
 }
 
@@ -461,7 +484,8 @@ fn every_statement_has_resources_that_its_actions_take() {
                         let fitting = resources.iter().filter(|arn| forms.iter().any(|form| fits(form, arn)));
                         let before = used.len();
                         used.extend(fitting);
-                        used.len() > before || resources.iter().any(|arn| forms.iter().any(|form| fits(form, arn)))
+                        used.len() > before
+                            || resources.iter().any(|arn| forms.iter().any(|form| fits(form, arn)))
                     }
                 };
             }
@@ -491,10 +515,16 @@ fn the_boundary_has_every_right_of_the_rendered_roles() {
             Some("arn:aws:iam::123456789012:policy/bound")
         );
         let policies = resource.property("Policies").and_then(Value::as_array).expect("policies");
-        for statement in policies.iter().filter_map(|p| p["PolicyDocument"]["Statement"].as_array()).flatten() {
+        for statement in policies.iter().filter_map(|p| p["PolicyDocument"]["Statement"].as_array()).flatten()
+        {
             let actions = match &statement["Action"] {
                 Value::String(action) => vec![action.clone()],
-                actions => actions.as_array().expect("actions").iter().map(|a| a.as_str().unwrap_or_default().to_owned()).collect(),
+                actions => actions
+                    .as_array()
+                    .expect("actions")
+                    .iter()
+                    .map(|a| a.as_str().unwrap_or_default().to_owned())
+                    .collect(),
             };
             for action in actions {
                 assert!(bounded.contains(&action), "{action} is beyond the boundary");
@@ -510,12 +540,15 @@ fn patterns_overlap_where_some_text_matches_both() {
         ("a*c", "ab*", true),
         ("a*c", "b*", false),
         ("*", "", true),
-        ("arn:*:function:*", "arn:aws:lambda:*:1:function:f:*", true),
-        ("arn:*:function:*", "arn:aws:lambda:*:1:layer:f", false),
+        ("function:*", "function:f:*", true),
+        ("function:*", "layer:f", false),
     ] {
         assert_eq!(overlap(one, other), both, "{one} {other}");
         assert_eq!(overlap(other, one), both, "{other} {one}");
     }
+    let function = "arn:*:lambda:*:*:function:*";
+    assert!(fits(function, "arn:aws:lambda:*:1:function:f") && !fits(function, "arn:aws:lambda:*:1:layer:f"));
+    assert!(!fits("arn:*:s3:::*", "arn:aws:s3:::b/*") && fits("arn:*:s3:::*/*", "arn:aws:s3:::b/*"));
 }
 
 /// The committed files are what the packages print.

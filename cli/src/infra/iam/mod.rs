@@ -136,7 +136,9 @@ fn statements(request: &Request<'_>, names: &Names) -> Vec<Statement> {
         let condition = match (when, &service.permissions_boundary) {
             (If::Domain, _) if service.domain.is_none() => continue,
             (If::Boundary, None) => continue,
-            (If::PassedTo(services), _) => Some(json!({ "StringEquals": { "iam:PassedToService": services } })),
+            (If::PassedTo(services), _) => {
+                Some(json!({ "StringEquals": { "iam:PassedToService": services } }))
+            }
             (If::Bounded | If::Boundary, Some(boundary)) => {
                 Some(json!({ "StringEquals": { "iam:PermissionsBoundary": boundary } }))
             }

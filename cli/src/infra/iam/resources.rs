@@ -91,16 +91,17 @@ impl On {
             }
             Self::LogGroups => with_parts(each("logs:*:ACCOUNT:log-group:/aws/lambda/", &names.functions())),
             Self::Destination => each("logs:*:ACCOUNT:destination:", &[&names.destination]),
-            Self::Apis => ["apis", "apis/*", "tags/*"].map(|path| format!("arn:aws:apigateway:*::/{path}")).to_vec(),
+            Self::Apis => {
+                ["apis", "apis/*", "tags/*"].map(|path| format!("arn:aws:apigateway:*::/{path}")).to_vec()
+            }
             Self::DomainNames => {
                 ["domainnames", "domainnames/*"].map(|path| format!("arn:aws:apigateway:*::/{path}")).to_vec()
             }
             Self::Alarms => all(&[format!("arn:aws:cloudwatch:*:{account}:alarm:{}-*", names.service)]),
             Self::EveryAlarm => all(&[format!("arn:aws:cloudwatch:*:{account}:alarm:*")]),
-            Self::Topics => each(
-                "sns:*:ACCOUNT:",
-                &[&names.alert_topic, &names.alarm_topic, &names.alarm_topic_edge],
-            ),
+            Self::Topics => {
+                each("sns:*:ACCOUNT:", &[&names.alert_topic, &names.alarm_topic, &names.alarm_topic_edge])
+            }
             Self::Zones => all(&["arn:aws:route53:::hostedzone/*".to_owned()]),
             Self::RecordChanges => all(&["arn:aws:route53:::change/*".to_owned()]),
             Self::Certificates => all(&[format!("arn:aws:acm:*:{account}:certificate/*")]),

@@ -24,7 +24,7 @@ fn calls() -> BTreeSet<String> {
         ("route53", include_str!("../../aws/dns.rs")),
         ("dynamodb", include_str!("../../aws/tables.rs")),
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/access.rs")),
-        ("dynamodb", include_str!("../../../../runtime/src/dynamo/generation.rs")),
+        ("dynamodb", include_str!("../../../../runtime/src/dynamo/shadow.rs")),
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/ledger.rs")),
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/values.rs")),
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/recovered.rs")),
@@ -117,7 +117,8 @@ fn longest() -> Config {
     config.service.name = "n".repeat(20);
     config.service.environment = "e".repeat(12);
     config.service.domain = Some("api.example.com".to_owned());
-    config.service.permissions_boundary = Some(format!("arn:aws:iam::123456789012:policy/{}", "b".repeat(128)));
+    config.service.permissions_boundary =
+        Some(format!("arn:aws:iam::123456789012:policy/{}", "b".repeat(128)));
     config
 }
 
@@ -223,10 +224,12 @@ fn a_deployer_with_a_service_role_can_pass_it_and_change_nothing_by_himself() {
         role_arn: Some("arn:aws:iam::123456789012:role/cf"),
     };
     let documents = documents(&request);
-    let passing: Vec<_> = statements_of(&documents).filter(|s| s.action.iter().any(|a| a == "iam:PassRole")).collect();
+    let passing: Vec<_> =
+        statements_of(&documents).filter(|s| s.action.iter().any(|a| a == "iam:PassRole")).collect();
     let [passing] = passing[..] else { panic!("{passing:?}") };
     assert_eq!(passing.resource, ["arn:aws:iam::123456789012:role/cf"]);
-    let to = serde_json::json!({ "StringEquals": { "iam:PassedToService": ["cloudformation.amazonaws.com"] } });
+    let to =
+        serde_json::json!({ "StringEquals": { "iam:PassedToService": ["cloudformation.amazonaws.com"] } });
     assert_eq!(passing.condition, Some(to));
     for handlers in ["iam:CreateRole", "lambda:CreateFunction", "apigateway:POST", "logs:CreateLogGroup"] {
         assert!(!allows(&documents, handlers), "{handlers}");
