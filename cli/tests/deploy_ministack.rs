@@ -335,7 +335,7 @@ fn forbidden(policy: &Value, needs: &BTreeSet<Need>) -> Vec<String> {
     };
     let allowed = |need: &Need| {
         let documents = policy.as_array().expect("documents").iter();
-        let statements = documents.flat_map(|document| document["document"]["Statement"].as_array());
+        let statements = documents.filter_map(|document| document["document"]["Statement"].as_array());
         statements.flatten().any(|statement| {
             fits(&statement["Action"], &need.action)
                 && (need.resource.is_empty() || fits(&statement["Resource"], &need.resource))
