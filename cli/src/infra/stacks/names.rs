@@ -39,6 +39,9 @@ impl fmt::Display for StackKind {
     }
 }
 
+/// The alias of every function: the version that serves.
+pub(crate) const LIVE: &str = "live";
+
 /// The names of a service's resources.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Names {
@@ -93,9 +96,28 @@ impl Names {
         format!("{}-{kind}", self.service)
     }
 
+    /// The function of a stack.
+    pub fn function(&self, kind: StackKind) -> Option<&str> {
+        match kind {
+            StackKind::Artifacts => None,
+            StackKind::Home => Some(&self.usage_function),
+            StackKind::Edge => Some(&self.lookup_function),
+        }
+    }
+
     /// The role of a region's lookup function.
     pub fn lookup_role(&self, region: &str) -> String {
         format!("{}-lookup-{region}", self.service)
+    }
+
+    /// The functions of all regions.
+    pub(crate) fn functions(&self) -> [&String; 2] {
+        [&self.usage_function, &self.lookup_function]
+    }
+
+    /// Patterns of all roles: exact where a name is not regional, so that no other role matches.
+    pub(crate) fn roles(&self) -> [String; 3] {
+        [self.usage_role.clone(), self.log_pipe_role.clone(), self.lookup_role("*")]
     }
 
     /// A region's bucket of artifacts.
@@ -112,11 +134,6 @@ impl Names {
 /// The record that lists drained regions, for a domain.
 pub(crate) fn drained_record(domain: &str) -> String {
     format!("_ipgeo-drained.{domain}")
-}
-
-/// The pattern of the service's roles, for IAM.
-pub(crate) fn role_arn_pattern(service: &str) -> String {
-    format!("arn:aws:iam::*:role/{service}-*")
 }
 
 #[cfg(test)]
