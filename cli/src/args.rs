@@ -70,7 +70,7 @@ impl ProfileArgs {
 /// The service role of CloudFormation.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RoleArgs {
-    /// Role with whose rights CloudFormation changes stacks [default: the caller's]
+    /// Service role for CloudFormation [default: none]
     ///
     /// A deploy may take longer than a session of `aws login`; CloudFormation renews its own role. It remembers the role
     /// of a stack for later runs without this flag. `ipgeo iam policy --for cloudformation` prints the role's rights.
