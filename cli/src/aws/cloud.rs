@@ -57,7 +57,7 @@ impl Aws {
 
     /// CloudFormation changes stacks with this role's rights, not with the caller's. Only a role of the same account can
     /// be passed.
-    pub(crate) async fn with_role(mut self, role: Option<&str>) -> Result<Self, Problem> {
+    pub(crate) async fn use_role(&mut self, role: Option<&str>) -> Result<(), Problem> {
         if let Some(role) = role {
             let account = self.session.account().await?;
             if role.split(':').nth(4) != Some(account) {
@@ -68,7 +68,7 @@ impl Aws {
             }
             self.session.role = Some(role.to_owned());
         }
-        Ok(self)
+        Ok(())
     }
 
     /// Also reads the limits of all API keys.

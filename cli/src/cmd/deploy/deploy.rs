@@ -42,7 +42,8 @@ pub(crate) struct DeployArgs {
 
 /// Deploys the configuration.
 pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exit> {
-    let deployment = Deployment::prepare(&args.flags, shared).await?.with_role(&args.role).await?;
+    let mut deployment = Deployment::prepare(&args.flags, shared).await?;
+    deployment.use_role(&args.role).await?;
     let observed = settled(&deployment).await?;
     let mut plan = match deployment.plan(&observed) {
         Ok(plan) => plan,

@@ -38,7 +38,8 @@ pub(crate) struct DestroyArgs {
 /// Deletes the service.
 pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
-    let aws = Aws::connect(&config, args.profile.name()).await?.with_role(args.role.arn()).await?;
+    let mut aws = Aws::connect(&config, args.profile.name()).await?;
+    aws.use_role(args.role.arn()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None).with_kept_data()).await?;
     let (artifacts, _) = built_set(&shared.state);
     let options = DestroyOptions { delete_data: args.delete_data };

@@ -174,7 +174,8 @@ async fn deploy_database(
 ) -> anyhow::Result<Exit> {
     let scope = flags.regions.scope(config)?;
     let regions = scope.regions.len();
-    let aws = Aws::connect(config, flags.profile.name()).await?.with_role(flags.role.arn()).await?;
+    let mut aws = Aws::connect(config, flags.profile.name()).await?;
+    aws.use_role(flags.role.arn()).await?;
     let plan = match plan_rollout(&aws, config, wanted, scope).await {
         Ok(plan) => plan,
         Err(RolloutError::Plan(error)) => return Ok(refused(error.into_problems()?, shared)),

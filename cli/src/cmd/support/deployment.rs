@@ -86,9 +86,8 @@ impl Deployment {
     }
 
     /// CloudFormation changes stacks with this role's rights, if one is given.
-    pub(crate) async fn with_role(mut self, role: &RoleArgs) -> anyhow::Result<Self> {
-        self.aws = self.aws.with_role(role.arn()).await?;
-        Ok(self)
+    pub(crate) async fn use_role(&mut self, role: &RoleArgs) -> anyhow::Result<()> {
+        Ok(self.aws.use_role(role.arn()).await?)
     }
 
     /// The artifacts that stacks name.
