@@ -38,7 +38,7 @@ impl FakeAws {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let seen = Arc::clone(&seen);
-                std::thread::spawn(move || serve(stream, &seen));
+                std::thread::spawn(move || serve(&stream, &seen));
             }
         });
         Self { endpoint, calls }
@@ -49,8 +49,8 @@ impl FakeAws {
     }
 }
 
-fn serve(stream: TcpStream, calls: &Mutex<Vec<Call>>) {
-    let Some((line, headers, body)) = request(&stream) else { return };
+fn serve(mut stream: &TcpStream, calls: &Mutex<Vec<Call>>) {
+    let Some((line, headers, body)) = request(stream) else { return };
     let header = |name: &str| headers.get(name).cloned();
     let (path, _) = line.split_once(" HTTP").unwrap_or((&line, ""));
     let action = body.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or_default();
@@ -63,7 +63,7 @@ fn serve(stream: TcpStream, calls: &Mutex<Vec<Call>>) {
     let (status, answer) = answer(&what, path, key, &body);
     let head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n", answer.len());
     let ttl = "x-aws-ec2-metadata-token-ttl-seconds: 21600\r\n\r\n";
-    let _ = (&stream).write_all((head + ttl + &answer).as_bytes());
+    let _ = stream.write_all((head + ttl + &answer).as_bytes());
 }
 
 fn request(stream: &TcpStream) -> Option<(String, BTreeMap<String, String>, String)> {
@@ -403,7 +403,7 @@ fn every_source_that_aws_tools_read_signs_the_calls_of_both_clients() {
         let calls = aws.calls();
         let signed_by = |what: &str| {
             let call = calls.iter().find(|call| call.what.contains(what));
-            call.map(|call| call.key.clone()).unwrap_or_else(|| panic!("no {what}: {calls:?}\n{text}"))
+            call.map_or_else(|| panic!("no {what}: {calls:?}\n{text}"), |call| call.key.clone())
         };
         // The first by an SDK client, the second by the small client.
         assert_eq!(signed_by("GetCallerIdentity"), key, "{variables:?} {profile:?}: {text}");
@@ -419,126 +419,46 @@ fn every_source_that_aws_tools_read_signs_the_calls_of_both_clients() {
     assert!(runs.lines().count() <= 2, "{runs}");
 }
 
+/// What is set, flags, and parts of the message.
+const ERRORS: &str = r"
+ |  | no AWS credentials | help: set AWS_PROFILE, or run `aws login` or `aws sso login`
+AWS_PROFILE=typo |  | the AWS profile `typo` does not exist | AWS have: away, base, broken-process, console,
+AWS_ACCESS_KEY_ID=A AWS_SECRET_ACCESS_KEY=s | --profile typo | the AWS profile `typo` does not exist | --profile and AWS_PROFILE
+AWS_PROFILE=empty |  | the AWS profile `empty` has no credentials | `aws login --profile empty`
+AWS_PROFILE=orphan |  | the AWS profile `nobody` does not exist; it is `source_profile` of `orphan`
+AWS_PROFILE=loop |  | `loop` leads back to itself by `source_profile`
+AWS_PROFILE=away |  | the SSO session of AWS profile `away` is missing or has expired | help: run `aws sso login --profile away`
+AWS_PROFILE=over |  | the SSO session of AWS profile `over` is missing or has expired | help: run `aws sso login --profile over`
+AWS_PROFILE=console-out |  | the `aws login` session of AWS profile `console-out` is missing | help: run `aws login --profile console-out`
+AWS_PROFILE=broken-process |  | the `credential_process` of AWS profile `broken-process` failed: the vault is locked
+AWS_PROFILE=junk-process |  | the `credential_process` of AWS profile `junk-process` failed: could not parse response
+AWS_PROFILE=no-identity |  | the web identity of AWS profile `no-identity` gave no credentials | No such file | `web_identity_token_file`
+AWS_PROFILE=refused |  | `refused` can't assume arn:aws:iam::111122223333:role/refused: User x is not authorized | trust policy
+AWS_PROFILE=mfa |  | `mfa` can't assume arn:aws:iam:: | not prompt for MFA codes | aws configure export-credentials --profile mfa
+AWS_PROFILE=old |  | the access key of AWS profile `old` has expired | renew the profile's session token
+AWS_CONFIG_FILE={here}/broken |  | cannot read the AWS profiles | help: correct the file
+";
+
 #[test]
 fn without_credentials_the_error_names_the_profile_and_the_command() {
-    let profile = |name: &'static str| vec![("AWS_PROFILE", name)];
-    let nothing: &[&str] = &[];
-    let table: [(Vec<(&str, &str)>, &[&str], &[&str]); 16] = [
-        (
-            vec![],
-            nothing,
-            &["no AWS credentials\n", "help: set AWS_PROFILE, or run `aws login` or `aws sso login`"],
-        ),
-        (
-            profile("typo"),
-            nothing,
-            &["the AWS profile `typo` does not exist", "AWS have: away, base, broken-process, console,"],
-        ),
-        (
-            ENVIRONMENT.to_vec(),
-            &["--profile", "typo"],
-            &["the AWS profile `typo` does not exist", "--profile and AWS_PROFILE"],
-        ),
-        (
-            profile("empty"),
-            nothing,
-            &["the AWS profile `empty` has no credentials", "`aws login --profile empty`"],
-        ),
-        (
-            profile("orphan"),
-            nothing,
-            &["the AWS profile `nobody` does not exist; it is `source_profile` of `orphan`"],
-        ),
-        (profile("loop"), nothing, &["`loop` leads back to itself by `source_profile`"]),
-        (
-            profile("away"),
-            nothing,
-            &[
-                "the SSO session of AWS profile `away` is missing or has expired",
-                "help: run `aws sso login --profile away`",
-            ],
-        ),
-        (
-            profile("over"),
-            nothing,
-            &[
-                "the SSO session of AWS profile `over` is missing or has expired",
-                "help: run `aws sso login --profile over`",
-            ],
-        ),
-        (
-            profile("console-out"),
-            nothing,
-            &[
-                "the `aws login` session of AWS profile `console-out` is missing or has expired",
-                "help: run `aws login --profile console-out`",
-            ],
-        ),
-        (
-            profile("broken-process"),
-            nothing,
-            &["the `credential_process` of AWS profile `broken-process` failed: the vault is locked\n"],
-        ),
-        (
-            profile("junk-process"),
-            nothing,
-            &["the `credential_process` of AWS profile `junk-process` failed"],
-        ),
-        (
-            profile("no-identity"),
-            nothing,
-            &[
-                "the web identity of AWS profile `no-identity` gave no credentials",
-                "No such file",
-                "`web_identity_token_file`",
-            ],
-        ),
-        (
-            profile("refused"),
-            nothing,
-            &[
-                "`refused` can't assume arn:aws:iam::111122223333:role/refused: User x is not authorized",
-                "trust policy",
-            ],
-        ),
-        (
-            profile("mfa"),
-            nothing,
-            &[
-                "`mfa` can't assume arn:aws:iam::111122223333:role/refused",
-                "does not prompt for MFA codes",
-                "aws configure export-credentials --profile mfa",
-            ],
-        ),
-        (
-            profile("old"),
-            nothing,
-            &["the access key of AWS profile `old` has expired", "renew the profile's session token"],
-        ),
-        (
-            vec![("AWS_CONFIG_FILE", "{here}/broken")],
-            nothing,
-            &["cannot read the AWS profiles", "help: correct the file"],
-        ),
-    ];
     let machine = Machine::new(CONFIG, "", ACCOUNT);
     machine.write("broken", "[profile x\nregion");
     let aws = FakeAws::start();
-    for (variables, flags, parts) in table {
-        let output = machine.run(&aws.endpoint, &variables, &[&["plan"], flags].concat());
+    for case in ERRORS.lines().filter(|line| !line.is_empty()) {
+        let mut columns = case.split(" | ").map(str::trim);
+        let mut words = || columns.next().unwrap_or_default().split_whitespace();
+        let variables: Vec<_> = words().filter_map(|pair| pair.split_once('=')).collect();
+        let args: Vec<&str> = ["plan"].into_iter().chain(words()).collect();
+        let output = machine.run(&aws.endpoint, &variables, &args);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{variables:?}: {text}");
-        for part in parts {
+        assert_eq!(output.status.code(), Some(1), "{case}: {text}");
+        for part in columns {
             assert!(text.contains(part), "{part}\n{text}");
         }
-        assert!(!text.contains("hunter2"), "{text}");
-        assert!(text.lines().count() <= 3, "{text}");
+        assert!(!text.contains("hunter2") && text.lines().count() <= 3, "{text}");
     }
-    assert!(
-        aws.calls()
-            .iter()
-            .all(|call| call.what.starts_with("AssumeRole") || call.what == "GetCallerIdentity")
-    );
+    let before = |call: &Call| call.what.starts_with("AssumeRole") || call.what == "GetCallerIdentity";
+    assert!(aws.calls().iter().all(before), "{:?}", aws.calls());
 }
 
 #[test]
