@@ -185,8 +185,7 @@ fn functions(names: &Names, account: &str) -> Statement {
             "lambda:DeleteFunctionConcurrency",
             "lambda:DeleteLayerVersion",
             "lambda:Get*",
-            "lambda:ListTags",
-            "lambda:ListVersionsByFunction",
+            "lambda:List*",
             "lambda:PublishLayerVersion",
             "lambda:PublishVersion",
             "lambda:PutFunctionConcurrency",
@@ -227,6 +226,7 @@ fn limits() -> Statement {
     allow(
         "AskLimits",
         &[
+            "cloudwatch:GetMetricData",
             "lambda:GetAccountSettings",
             "servicequotas:GetAWSDefaultServiceQuota",
             "servicequotas:GetServiceQuota",
