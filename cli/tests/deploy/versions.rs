@@ -100,6 +100,7 @@ async fn a_failed_canary_serves_no_live_traffic() {
             let other = after.with(|file| file.memory_mb = 1_024);
             for region in [CANARY, "us-east-1"] {
                 let cloud = cloud.fork();
+                cloud.clear_log();
                 break_at(&cloud, region, "edge stack", FaultKind::Fail);
                 let plan = planned(&cloud, &other).await.expect("a plan");
                 let run = carried_out(&cloud, &plan).await;
