@@ -193,7 +193,7 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_remedy() {
         (&["cost", "--regions", "11"], 2, "--regions: 11 is not from 1 to 10"),
         (&["quota", "explain"], 2, "or a tier with --tier"),
         (&["cost", "--max-monthly", "nan"], 2, "`nan` is not a number"),
-        (&["plan"], 1, "\nhelp: set AWS_PROFILE, or run `aws sso login`\n"),
+        (&["plan"], 1, "\nhelp: set AWS_PROFILE, or run `aws login` or `aws sso login`\n"),
         (&["keys", "list"], 1, "`aws sso login`; pass `--dev` to use `ipgeo dev` on this machine"),
         (&["keys", "create", "--owner", " a", "--tier", "startup", "--dev"], 2, "surrounding spaces"),
         (&["keys", "update", "x", "--owner", "", "--dev"], 2, "an owner must be 1 to 200 bytes"),
