@@ -33,6 +33,7 @@ const ANSWER_BYTES_MAX: u64 = 32 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Service {
     Acm,
+    CloudWatch,
     Kinesis,
     Lambda,
     Logs,
@@ -43,13 +44,22 @@ pub(super) enum Service {
 }
 
 impl Service {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Acm, Self::Kinesis, Self::Lambda, Self::Logs, Self::Quotas, Self::S3, Self::Sts];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Acm,
+        Self::CloudWatch,
+        Self::Kinesis,
+        Self::Lambda,
+        Self::Logs,
+        Self::Quotas,
+        Self::S3,
+        Self::Sts,
+    ];
 
     /// The name in hosts and signatures.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Acm => "acm",
+            Self::CloudWatch => "monitoring",
             Self::Kinesis => "kinesis",
             Self::Lambda => "lambda",
             Self::Logs => "logs",
@@ -63,6 +73,7 @@ impl Service {
     pub(super) fn id(self) -> &'static str {
         match self {
             Self::Acm => "ACM",
+            Self::CloudWatch => "CloudWatch",
             Self::Kinesis => "Kinesis",
             Self::Lambda => "Lambda",
             Self::Logs => "CloudWatch Logs",
@@ -76,6 +87,7 @@ impl Service {
     fn target(self) -> (&'static str, &'static str) {
         match self {
             Self::Acm => ("CertificateManager", "1.1"),
+            Self::CloudWatch => ("GraniteServiceVersion20100801", "1.0"),
             Self::Kinesis => ("Kinesis_20131202", "1.1"),
             // REST services: the path names the operation.
             Self::Lambda | Self::S3 | Self::Sts => ("", ""),
@@ -185,6 +197,23 @@ impl Signed {
     /// Sends a `GET` request to a REST service.
     pub(super) async fn get(&self, service: Service, region: &str, path: &str) -> Result<Value, Refusal> {
         read(&self.send(&Call::get(service, region, path)).await?)
+    }
+
+    /// Sends a request with another method to a REST service, with a JSON body or none.
+    pub(super) async fn rest(
+        &self,
+        service: Service,
+        region: &str,
+        method: &'static str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Refusal> {
+        let mut call = Call { method, ..Call::get(service, region, path) };
+        if let Some(body) = body {
+            call.headers.push(("content-type", "application/json".to_owned()));
+            call.body = Body::Bytes(body.to_string().into_bytes());
+        }
+        read(&self.send(&call).await?)
     }
 
     /// The `Date` header of a service's answer, even of an error.

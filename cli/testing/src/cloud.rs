@@ -127,6 +127,16 @@ impl MemoryCloud {
         self.now().bad_code.insert(digest.to_owned());
     }
 
+    /// The edge of a region answers no probe while it serves this version.
+    pub fn set_broken(&self, region: &str, version: u64) {
+        self.now().broken.insert(RegionName::new(region), version);
+    }
+
+    /// Callers of a region get errors while it serves this version.
+    pub fn set_failing(&self, region: &str, version: u64) {
+        self.now().failing.insert(RegionName::new(region), version);
+    }
+
     /// Makes a step fail.
     pub fn inject(&self, broken: InjectedFault) {
         self.now().faults.push(broken);

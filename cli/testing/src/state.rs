@@ -44,6 +44,10 @@ pub(crate) struct CloudState {
     pub(crate) taken_buckets: BTreeSet<String>,
     pub(crate) unhealthy: BTreeMap<RegionName, String>,
     pub(crate) bad_code: BTreeSet<String>,
+    /// Regions whose edge answers nothing while it serves this version.
+    pub(crate) broken: BTreeMap<RegionName, u64>,
+    /// Regions whose metrics are bad while they serve this version.
+    pub(crate) failing: BTreeMap<RegionName, u64>,
     pub(crate) faults: Vec<InjectedFault>,
     pub(crate) operations: Vec<Operation>,
     pub(crate) ended: BTreeMap<u64, Result<Done, StepError>>,
@@ -170,6 +174,8 @@ impl CloudState {
             taken_buckets: BTreeSet::new(),
             unhealthy: BTreeMap::new(),
             bad_code: BTreeSet::new(),
+            broken: BTreeMap::new(),
+            failing: BTreeMap::new(),
             faults: Vec::new(),
             operations: Vec::new(),
             ended: BTreeMap::new(),
@@ -197,6 +203,11 @@ impl CloudState {
                 parameters: stack.parameters.clone(),
                 outputs: stack.outputs.clone(),
             };
+            if let Some(function) =
+                self.names.function(stack.kind).filter(|_| seen.outputs.contains_key("Version"))
+            {
+                observed.functions.insert(stack.kind, self.contents.observed_function(region, function));
+            }
             observed.stacks.insert(stack.kind, seen);
         }
         let bucket = self.names.bucket(ACCOUNT, region);
@@ -243,6 +254,10 @@ impl CloudState {
         }
         if !table.ready {
             return Err("the probes' API key is unknown".to_owned());
+        }
+        let serves = self.contents.observed_function(region, &self.names.lookup_function).live;
+        if serves.is_some() && self.broken.get(region).copied() == serves {
+            return Err("/health: 502 Bad Gateway".to_owned());
         }
         let live = self.contents.live(region, &self.names.lookup_function);
         let live = live.ok_or("/health: the API leads to no version")?;

@@ -42,6 +42,7 @@ impl CloudState {
         };
         let takes = match &work {
             Work::Nothing | Work::Other(Action::Probe(_)) => Duration::ZERO,
+            Work::Other(Action::Bake(spec)) => Duration::from_secs(spec.seconds),
             Work::Other(_) => self.latency.other,
             _ => self.latency.stack,
         };
@@ -129,6 +130,29 @@ impl CloudState {
             Action::Secret => self.secret(region),
             Action::Tier(tier) => self.tier(region, tier),
             Action::Probe(_) => self.probe(region).map(|_| Done::AlreadySo).map_err(StepError::new),
+            Action::Bake(spec) => match self.failing.get(region) {
+                Some(version)
+                    if self.contents.observed_function(region, &spec.function).live == Some(*version) =>
+                {
+                    Err(StepError::new("9 of 100 calls failed, more than 1 %"))
+                }
+                _ => Ok(Done::AlreadySo),
+            },
+            Action::Switch(wanted) => {
+                let (function, to) = (&wanted.function, wanted.to.to_string());
+                if self.contents.observed_function(region, function).live == Some(wanted.to) {
+                    return Ok(Done::AlreadySo);
+                }
+                let moved = self.contents.switch(region, function, &to);
+                moved.map_err(|why| refused("ResourceNotFoundException", why))?;
+                self.log.effect(region, format!("switch {} {to}", wanted.kind));
+                Ok(Done::Changed)
+            }
+            Action::Prune(pruned) => {
+                let any = self.contents.prune(region, pruned);
+                let any = any.map_err(|why| refused("ResourceConflictException", why))?;
+                Ok(if any { Done::Changed } else { Done::AlreadySo })
+            }
             Action::Records(change) => records::ensure(self, now, change),
             Action::EmptyBucket { bucket } => {
                 let name = match bucket {

@@ -148,6 +148,7 @@ fn needs_of(head: &Head, body: &str) -> Vec<Need> {
     match service {
         "s3" => of_s3(head),
         "route53" => of_route53(head),
+        "lambda" => vec![of_lambda(head, region)],
         "dynamodb" => {
             let operation =
                 head.value("x-amz-target").and_then(|target| target.split('.').nth(1)).unwrap_or_default();
@@ -212,6 +213,24 @@ fn of_s3(head: &Head) -> Vec<Need> {
         }
         // Other calls must be added here first.
         (method, _) => vec![need(&format!("{method} {path}?{query}"), place)],
+    }
+}
+
+fn of_lambda(head: &Head, region: &str) -> Need {
+    let (method, path, query) = head.target();
+    let parts: Vec<&str> = path.trim_matches('/').split('/').skip(1).collect();
+    let (action, function) = match (method, &parts[..]) {
+        ("GET", ["functions", function, "aliases", _]) => ("GetAlias", (*function).to_owned()),
+        ("PUT", ["functions", function, "aliases", _]) => ("UpdateAlias", (*function).to_owned()),
+        ("GET", ["functions", function, "versions"]) => ("ListVersionsByFunction", (*function).to_owned()),
+        ("DELETE", ["functions", function]) => {
+            ("DeleteFunction", format!("{function}:{}", query.trim_start_matches("Qualifier=")))
+        }
+        _ => (path, String::new()),
+    };
+    Need {
+        action: format!("lambda:{action}"),
+        resource: format!("arn:aws:lambda:{region}:{ACCOUNT}:function:{function}"),
     }
 }
 
