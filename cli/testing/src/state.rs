@@ -153,7 +153,23 @@ impl HostedZone {
     }
 }
 
+impl Stack {
+    fn observed(&self) -> ObservedStack {
+        ObservedStack {
+            status: self.status.clone(),
+            text: self.text.to_string(),
+            parameters: self.parameters.clone(),
+            outputs: self.outputs.clone(),
+        }
+    }
+}
+
 impl CloudState {
+    /// A stack as it is read.
+    pub(crate) fn observed(&self, id: &StackId) -> Option<ObservedStack> {
+        self.contents.stacks.get(id).map(Stack::observed)
+    }
+
     pub(crate) fn new(names: Names, home: &str) -> Self {
         Self {
             names,
@@ -188,13 +204,7 @@ impl CloudState {
     pub(crate) fn observe(&self, region: &str, artifacts: &[String]) -> ObservedRegion {
         let mut observed = ObservedRegion::default();
         for ((_, _), stack) in self.contents.stacks.iter().filter(|((place, _), _)| place == region) {
-            let seen = ObservedStack {
-                status: stack.status.clone(),
-                text: stack.text.to_string(),
-                parameters: stack.parameters.clone(),
-                outputs: stack.outputs.clone(),
-            };
-            observed.stacks.insert(stack.kind, seen);
+            observed.stacks.insert(stack.kind, stack.observed());
         }
         let bucket = self.names.bucket(ACCOUNT, region);
         if self.taken_buckets.contains(&bucket) && !observed.stacks.contains_key(&StackKind::Artifacts) {

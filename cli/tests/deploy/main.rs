@@ -7,5 +7,6 @@ mod destroying;
 mod plans;
 mod random;
 mod rollout;
+mod stale;
 mod time;
 mod traffic;

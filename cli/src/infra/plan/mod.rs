@@ -31,11 +31,9 @@ pub use destroy::{DestroyOptions, destroy};
 pub use diff::{Op, ResourceChange, compare};
 pub use guards::PROTECTED;
 pub use input::{PlanOptions, Scope};
-#[cfg(test)]
-pub(crate) use model::Before;
 pub use model::{
-    Action, ArtifactFile, BucketKind, DataKind, Plan, ProbeSpec, RecordChange, StackChange, Step, TierLimit,
-    Wave, WaveKind,
+    Action, ArtifactFile, Before, BucketKind, DataKind, Plan, ProbeSpec, RecordChange, StackChange, Step,
+    TierLimit, Wave, WaveKind,
 };
 pub(crate) use model::{SCHEMA, Summary};
 pub use observed::{
