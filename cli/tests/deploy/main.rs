@@ -10,3 +10,4 @@ mod rollout;
 mod stale;
 mod time;
 mod traffic;
+mod versions;
