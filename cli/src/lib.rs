@@ -58,6 +58,9 @@ pub mod internals {
                 Sink, Stop, execute, plan_rollout, served_digests,
             };
         }
+        pub mod lock {
+            pub use crate::infra::lock::{Claim, LEASE, Lock, LockError, LockItem, LockStore, Put, TRUST};
+        }
         pub mod plan {
             pub use crate::infra::plan::{
                 AccessState, Action, Alias, ArtifactFile, Before, BucketKind, CREATE_ONLY, DataKind,

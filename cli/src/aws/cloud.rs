@@ -93,6 +93,10 @@ impl Aws {
         self.session.signed()
     }
 
+    pub(super) fn home(&self) -> &RegionName {
+        &self.home
+    }
+
     pub(super) fn names(&self) -> &Names {
         &self.names
     }

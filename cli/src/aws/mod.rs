@@ -8,6 +8,7 @@ mod dns;
 mod endpoints;
 mod failures;
 mod kept;
+mod lock;
 mod logs;
 mod refusal;
 mod s3;

@@ -12,6 +12,7 @@ use crate::log::Log;
 use crate::operation::Operation;
 use crate::versions::Published;
 use ipgeo::internals::infra::cloud::{Done, Problem, StepError};
+use ipgeo::internals::infra::lock::LockItem;
 use ipgeo::internals::infra::plan::{AccessState, Foreign, ObservedRegion, ObservedStack, Record, Zone};
 use ipgeo::internals::infra::stacks::{Names, StackKind, Template};
 
@@ -111,6 +112,8 @@ pub(crate) struct Table {
     /// Whether secret and probes' API key are in it.
     pub(crate) ready: bool,
     pub(crate) limits: BTreeMap<(String, String), u64>,
+    /// Who changes the service.
+    pub(crate) lock: Option<LockItem>,
 }
 
 /// A hosted zone.

@@ -5,10 +5,13 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::args::Shared;
+use crate::aws::Aws;
 use crate::cmd::support::{
-    Deployment, ExecuteArgs, PlanFlags, busy, carry_out, command_line, confirm_plan, exit_of, refused, shown,
+    Deployment, ExecuteArgs, PlanFlags, busy, carry_out_locked, command_line, confirm_plan, exit_of, refused,
+    shown, take_lock,
 };
 use crate::infra::deploy::{DeployOutcome, Run};
+use crate::infra::lock::Lock;
 use crate::infra::plan::{self, Observed, Plan};
 use crate::ui::output::{self, Exit};
 
@@ -54,12 +57,28 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
     }
     confirm_plan("make these changes?", &args.execute)?;
     deployment.remember_database(&shared.state)?;
-    let run = carry_out(&plan, &deployment.aws, &args.execute, shared).await?;
-    output::print_note(&run.report(&plan, &command_line()));
-    if args.rollback && matches!(run.outcome(), DeployOutcome::Failed | DeployOutcome::Halted) {
-        roll_back(&plan, &run, &deployment, &args.execute, shared).await?;
-    }
+    // A rollback belongs to the run, so nobody else may begin before it.
+    let mut lock = take_lock(&deployment.aws, &args.execute).await?;
+    let run = carried_out(&args, &deployment, &plan, &mut lock, shared).await;
+    lock.release().await;
+    let run = run?;
     Ok(exit_of(&run, deployment.options.scope.regions.len()))
+}
+
+/// Executes the plan, and rolls it back if it fails and that is wanted.
+async fn carried_out(
+    args: &DeployArgs,
+    deployment: &Deployment,
+    plan: &Plan,
+    lock: &mut Lock<'_, Aws>,
+    shared: &Shared,
+) -> anyhow::Result<Run> {
+    let run = carry_out_locked(plan, &deployment.aws, lock, &args.execute, shared).await?;
+    output::print_note(&run.report(plan, &command_line()));
+    if args.rollback && matches!(run.outcome(), DeployOutcome::Failed | DeployOutcome::Halted) {
+        roll_back(plan, &run, deployment, lock, &args.execute, shared).await?;
+    }
+    Ok(run)
 }
 
 /// What is deployed, once nobody else is changing it.
@@ -79,6 +98,7 @@ async fn roll_back(
     plan: &Plan,
     run: &Run,
     deployment: &Deployment,
+    lock: &mut Lock<'_, Aws>,
     args: &ExecuteArgs,
     shared: &Shared,
 ) -> anyhow::Result<()> {
@@ -88,7 +108,7 @@ async fn roll_back(
         return Ok(());
     }
     output::print_note("rolling back the changes of this run");
-    let returned = carry_out(&back, &deployment.aws, args, shared).await?;
+    let returned = carry_out_locked(&back, &deployment.aws, lock, args, shared).await?;
     output::print_note(&returned.report(&back, &command_line()));
     Ok(())
 }
