@@ -13,18 +13,18 @@ use crate::infra::lock::{LockItem, LockStore, Put};
 /// Its partition key.
 const ID: &str = "lock";
 
-fn string(value: impl ToString) -> AttributeValue {
+fn string(value: &impl ToString) -> AttributeValue {
     AttributeValue::S(value.to_string())
 }
 
 fn stored(item: &LockItem) -> HashMap<String, AttributeValue> {
     let pairs = [
-        ("id", string(ID)),
+        ("id", string(&ID)),
         ("token", string(&item.token)),
         ("owner", string(&item.owner)),
         ("operation", string(&item.operation)),
-        ("since", string(item.since)),
-        ("until", string(item.until)),
+        ("since", string(&item.since)),
+        ("until", string(&item.until)),
     ];
     pairs.map(|(name, value)| (name.to_owned(), value)).into()
 }
@@ -54,7 +54,7 @@ impl LockStore for Aws {
                 .expression_attribute_names("#token", "token")
                 .expression_attribute_names("#until", "until")
                 .expression_attribute_values(":token", string(&seen.token))
-                .expression_attribute_values(":until", string(seen.until)),
+                .expression_attribute_values(":until", string(&seen.until)),
         };
         match call.send().await.map_err(Refusal::from) {
             Ok(_) => return Ok(Put::Done),
@@ -62,7 +62,7 @@ impl LockStore for Aws {
             Err(refusal) if refusal.is_absent() => return Ok(Put::NoTable),
             Err(refusal) => return Err(refusal.for_reading(self.home())),
         }
-        let get = client.get_item().table_name(table).key("id", string(ID)).consistent_read(true);
+        let get = client.get_item().table_name(table).key("id", string(&ID)).consistent_read(true);
         let found = Refusal::absent_as_none(get.send().await.map_err(Refusal::from));
         match found.map_err(|refusal| refusal.for_reading(self.home()))? {
             None => Ok(Put::NoTable),
@@ -75,10 +75,10 @@ impl LockStore for Aws {
         let call = client
             .delete_item()
             .table_name(&self.names().access_table)
-            .key("id", string(ID))
+            .key("id", string(&ID))
             .condition_expression("#token = :token")
             .expression_attribute_names("#token", "token")
-            .expression_attribute_values(":token", string(token));
+            .expression_attribute_values(":token", string(&token));
         match call.send().await.map_err(Refusal::from) {
             Err(refusal) if !refusal.is("ConditionalCheckFailedException") && !refusal.is_absent() => {
                 Err(refusal.for_reading(self.home()))

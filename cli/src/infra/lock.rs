@@ -20,7 +20,7 @@ use crate::infra::cloud::Problem;
 /// How long a lock lasts after its last renewal.
 pub const LEASE: Duration = Duration::from_mins(15);
 /// Until when after its last renewal the owner may start steps.
-pub const TRUST: Duration = Duration::from_secs(4 * 60);
+pub const TRUST: Duration = Duration::from_mins(4);
 /// Pause between two renewals.
 const RENEW: Duration = Duration::from_secs(30);
 /// Operations of this prefix take seconds, so others wait for them.

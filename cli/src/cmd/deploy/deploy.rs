@@ -1,18 +1,20 @@
 //! `ipgeo deploy`.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 
 use crate::args::Shared;
 use crate::aws::Aws;
 use crate::cmd::support::{
-    Deployment, ExecuteArgs, PlanFlags, busy, carry_out_locked, command_line, confirm_plan, exit_of, refused,
-    shown, take_lock,
+    Deployment, ExecuteArgs, PlanFlags, busy, carry_out_locked, command_line, config_digest, confirm_plan,
+    exit_of, load_config, refused, shown, take_lock,
 };
 use crate::infra::deploy::{DeployOutcome, Run};
 use crate::infra::lock::Lock;
-use crate::infra::plan::{self, Observed, Plan};
+use crate::infra::plan::{self, BYTES_MAX, Observed, Plan, PlanFile, PlanFileError};
 use crate::ui::output::{self, Exit};
 
 /// Pause between two reads of stacks that somebody else is changing.
@@ -27,8 +29,15 @@ const CALLS_SHOWN: f64 = 25e6;
 Examples:
   ipgeo deploy                               asks for confirmation first
   ipgeo deploy --yes --regions eu-central-1,us-*
+  ipgeo deploy plan.json                     runs exactly what was shown
   ipgeo deploy --yes --json --rollback       for CI: events as JSON lines")]
 pub(crate) struct DeployArgs {
+    /// Run this plan of `ipgeo plan --out`, if nothing has changed since
+    #[arg(
+        value_name = "PLAN",
+        conflicts_with_all = ["regions", "exclude_regions", "allow_replace", "recreate_failed"]
+    )]
+    plan: Option<PathBuf>,
     #[command(flatten)]
     flags: PlanFlags,
     #[command(flatten)]
@@ -43,12 +52,22 @@ pub(crate) struct DeployArgs {
 
 /// Deploys the configuration.
 pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exit> {
-    let deployment = Deployment::prepare(&args.flags, shared).await?;
+    let file = args.plan.as_deref().map(|path| read_plan(path, shared)).transpose()?;
+    let flags = match &file {
+        Some(file) => args.flags.with_planned(&file.from.flags),
+        None => args.flags.clone(),
+    };
+    let deployment = Deployment::prepare(&flags, shared).await?;
     let observed = settled(&deployment).await?;
     let mut plan = match deployment.plan(&observed) {
         Ok(plan) => plan,
         Err(error) => return Ok(refused(error.into_problems()?, shared)),
     };
+    if let (Some(file), Some(path)) = (&file, &args.plan) {
+        file.check_inputs(&observed.account, deployment.artifacts())
+            .and_then(|()| file.check_plan(&plan))
+            .map_err(|error| not_run(path, &error))?;
+    }
     if !plan.is_empty() {
         plan.notes.push(deployment.cost(&observed, &plan, CALLS_SHOWN)?.summary());
     }
@@ -63,6 +82,28 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
     lock.release().await;
     let run = run?;
     Ok(exit_of(&run, deployment.options.scope.regions.len()))
+}
+
+/// Reads a plan's file and checks that it belongs to this configuration.
+fn read_plan(path: &Path, shared: &Shared) -> anyhow::Result<PlanFile> {
+    let action = || format!("read {}", path.display());
+    let bytes = std::fs::metadata(path).with_context(action)?.len();
+    let text = if bytes > BYTES_MAX { String::new() } else { read_text(path).with_context(action)? };
+    let (config, config_path) = load_config(shared)?;
+    let digest = config_digest(&config_path)?;
+    PlanFile::parse(&text)
+        .and_then(|file| file.check_config(&config.service.full_name(), &digest).map(|()| file))
+        .map_err(|error| not_run(path, &error))
+}
+
+/// Text, even of a file that is none: it is no plan then.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn not_run(path: &Path, error: &PlanFileError) -> anyhow::Error {
+    let path = path.display();
+    anyhow!("{path} is not run: {error}; nothing was changed\nhelp: make a new plan: ipgeo plan --out {path}")
 }
 
 /// Executes the plan, and rolls it back if it fails and that is wanted.

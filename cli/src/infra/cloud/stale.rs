@@ -4,6 +4,7 @@
 //! What the step itself wants is fine as well, so a deploy can be resumed and every step can run twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use ipgeo_contract::RegionName;
 
@@ -116,7 +117,7 @@ fn named(changes: &[ResourceChange]) -> String {
     };
     let mut text = changes.iter().take(NAMED_MAX).map(name).collect::<Vec<_>>().join(", ");
     if let Some(more) = changes.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
-        text.push_str(&format!(" and {more} more"));
+        let _ = write!(text, " and {more} more");
     }
     text
 }
