@@ -58,6 +58,9 @@ pub mod internals {
                 Sink, Stop, execute, plan_rollout, served_digests,
             };
         }
+        pub mod iam {
+            pub use crate::infra::iam::{Audience, Document, Kind, Request, documents};
+        }
         pub mod lock {
             pub use crate::infra::lock::{Claim, LEASE, Lock, LockError, LockItem, LockStore, Put, TRUST};
         }
