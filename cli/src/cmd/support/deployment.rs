@@ -41,7 +41,8 @@ pub(crate) struct PlanFlags {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     allow_replace: Vec<String>,
     /// Delete and recreate stacks whose creation failed
-    #[arg(long)]
+    // The problem of such a stack names it.
+    #[arg(long, hide_short_help = true)]
     recreate_failed: bool,
     #[command(flatten)]
     profile: ProfileArgs,
