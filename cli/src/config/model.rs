@@ -67,7 +67,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// The home region.
     pub fn home(&self) -> Option<&Region> {
         self.regions.iter().find(|region| region.name == self.service.home)
     }
@@ -84,6 +83,10 @@ pub struct Service {
     #[serde(default = "prod")]
     #[schemars(length(min = 2, max = 12), extend("format" = "resource-name"))]
     pub environment: String,
+    /// Number of the only AWS account that may be used, such as `123456789012`. Credentials of another account are
+    /// refused before anything else.
+    #[schemars(extend("format" = "aws-account"))]
+    pub account: Option<String>,
     /// Domain of the API, such as `api.example.com`. Without it, each region has only its own endpoint.
     #[schemars(extend("format" = "certified-domain"))]
     pub domain: Option<String>,
@@ -117,12 +120,10 @@ impl Service {
         format!("{}-{}", self.name, self.environment)
     }
 
-    /// Name of the access table.
     pub fn access_table(&self) -> String {
         format!("{}-{}-access", self.name, self.environment)
     }
 
-    /// Name of the ledger.
     pub fn ledger_table(&self) -> String {
         format!("{}-{}-ledger", self.name, self.environment)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 
-use crate::args::Shared;
+use crate::args::{RoleArgs, Shared};
 use crate::aws::Aws;
 use crate::cmd::support::{
     Deployment, ExecuteArgs, PlanFlags, busy, carry_out_locked, command_line, config_digest, confirm_plan,
@@ -42,6 +42,8 @@ pub(crate) struct DeployArgs {
     flags: PlanFlags,
     #[command(flatten)]
     execute: ExecuteArgs,
+    #[command(flatten)]
+    role: RoleArgs,
     /// Roll back every region this run changed if it fails
     #[arg(long)]
     rollback: bool,
@@ -57,7 +59,8 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
         Some(file) => args.flags.with_planned(&file.from.flags),
         None => args.flags.clone(),
     };
-    let deployment = Deployment::prepare(&flags, shared).await?;
+    let mut deployment = Deployment::prepare(&flags, shared).await?;
+    deployment.use_role(&args.role).await?;
     let observed = settled(&deployment).await?;
     let mut plan = match deployment.plan(&observed) {
         Ok(plan) => plan,

@@ -6,8 +6,8 @@ mod observe;
 mod probing;
 mod stale;
 
-pub(crate) use explain::NO_REASON;
 pub use explain::explain;
+pub(crate) use explain::{NO_CREDENTIALS, NO_REASON};
 pub use observe::{Ask, observe};
 pub use probing::{Probe, ProbeTarget, ProbeTargets};
 pub use stale::{check_deletion, check_records, check_stack};
