@@ -70,7 +70,7 @@ async fn the_lock_of_a_killed_owner_ends_and_a_broken_one_stops_its_owner() {
     let notes = Mutex::new(Vec::new());
     let note = |line: &str| notes.lock().expect("no panic").push(line.to_owned());
     let killed = Lock::take(&cloud, claim("anna", "deploy"), &now, &note).await.expect("free");
-    tokio::time::sleep(LEASE - Duration::from_secs(1)).await;
+    tokio::time::sleep(LEASE.saturating_sub(Duration::from_secs(1))).await;
     held(Lock::take(&cloud, claim("ben", "rollback"), &now, &note).await);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut ben = Lock::take(&cloud, claim("ben", "rollback"), &now, &note).await.expect("it has ended");
