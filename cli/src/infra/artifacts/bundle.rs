@@ -1,9 +1,10 @@
 //! Reproducible zips: entries are sorted, with fixed times and modes.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -32,12 +33,28 @@ pub(crate) enum BundleError {
         #[source]
         source: io::Error,
     },
+    #[error(
+        "the disk is full: cannot write a zip to {0}\nhelp: free some space (the state folder is set by --state), then run \
+         the same command again"
+    )]
+    Full(PathBuf),
     #[error("cannot create a zip in {path}")]
     Zip {
         path: PathBuf,
         #[source]
-        source: zip::result::ZipError,
+        source: ZipError,
     },
+}
+
+impl BundleError {
+    /// A file or folder that can't be read or written.
+    pub(super) fn file(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return Self::Full(path);
+        }
+        Self::File { path, source }
+    }
 }
 
 impl Entry {
@@ -53,21 +70,21 @@ impl Entry {
 /// Zips `entries` into `folder`, as `<digest>.zip`; returns the digest and the path. Atomic.
 pub(crate) fn bundle(mut entries: Vec<Entry>, folder: &Path) -> Result<(String, PathBuf), BundleError> {
     entries.sort_by_key(|entry| entry.name);
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| BundleError::File { path, source }
-    };
-    std::fs::create_dir_all(folder).map_err(failed(folder))?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed(folder))?;
+    let failed = |source| BundleError::file(folder, source);
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     write(&entries, file.as_file_mut(), folder)?;
     let digest = digest_of(file.path())?;
     let path = folder.join(format!("{digest}.zip"));
-    persist(file, &path, Replace::Yes).map_err(failed(&path))?;
+    persist(file, &path, Replace::Yes).map_err(failed)?;
     Ok((digest, path))
 }
 
-fn write(entries: &[Entry], file: &mut File, folder: &Path) -> Result<(), BundleError> {
-    let zipped = |source| BundleError::Zip { path: folder.to_owned(), source };
+fn write(entries: &[Entry], file: impl io::Write + io::Seek, folder: &Path) -> Result<(), BundleError> {
+    let zipped = |source| match source {
+        ZipError::Io(source) => BundleError::file(folder, source),
+        source => BundleError::Zip { path: folder.to_owned(), source },
+    };
     let mut zip = ZipWriter::new(io::BufWriter::new(file));
     for entry in entries {
         // The default time is 1980-01-01: real times would make the zip irreproducible.
@@ -83,10 +100,13 @@ fn write(entries: &[Entry], file: &mut File, folder: &Path) -> Result<(), Bundle
                 io::copy(&mut source, &mut zip)
             }
         };
-        copied.map_err(|source| BundleError::File { path: PathBuf::from(entry.name), source })?;
+        copied.map_err(|source| match BundleError::file(Path::new(entry.name), source) {
+            BundleError::Full(_) => BundleError::Full(folder.to_owned()),
+            error => error,
+        })?;
     }
-    zip.finish().map_err(zipped)?;
-    Ok(())
+    // Dropping a buffer would hide that its last bytes did not fit.
+    zip.finish().map_err(zipped)?.flush().map_err(|source| BundleError::file(folder, source))
 }
 
 /// SHA-256 of a file, 64 hex digits.
@@ -122,6 +142,45 @@ mod tests {
         );
         std::fs::write(&program, "#!/bin/bash\n").expect("a file");
         assert_ne!(bundle(entries(), folder.path()).expect("a zip").0, first.0);
+    }
+
+    /// A disk with room for so many bytes.
+    struct SmallDisk(u64, io::Cursor<Vec<u8>>);
+
+    impl io::Write for SmallDisk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.1.position() + bytes.len() as u64 > self.0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.1.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl io::Seek for SmallDisk {
+        fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+            self.1.seek(to)
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_one_sentence_wherever_it_fills() {
+        let random: String = (0..60_000_u64).map(|n| format!("{:x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
+        let entries = [Entry::text("about.txt", "x".into()), Entry::text("big", random)];
+        let disk = |bytes| SmallDisk(bytes, io::Cursor::default());
+        let mut full = 0;
+        for bytes in (0..1_000).step_by(97).chain((1_000..2_000_000).step_by(9_973)) {
+            match write(&entries, disk(bytes), Path::new("state/artifacts")) {
+                Ok(()) => break,
+                Err(BundleError::Full(path)) => assert_eq!(path, Path::new("state/artifacts")),
+                Err(error) => panic!("{bytes}: {error:?}"),
+            }
+            full += 1;
+        }
+        assert!((20..200).contains(&full), "{full}");
     }
 
     #[test]

@@ -57,6 +57,17 @@ impl ArtifactRef {
     pub fn new(kind: &str, digest: &str) -> Self {
         Self { digest: digest.to_owned(), key: format!("{kind}/{digest}.zip") }
     }
+
+    /// The keys of artifacts that a template names.
+    pub fn keys_in(template: &str) -> BTreeSet<String> {
+        let words = template.split(|c: char| !c.is_ascii_alphanumeric() && !"/.".contains(c));
+        let is_key = |word: &&str| {
+            let digest = ["code/", "geo/"].iter().find_map(|kind| word.strip_prefix(kind));
+            let digest = digest.and_then(|rest| rest.strip_suffix(".zip"));
+            digest.is_some_and(|digest| digest.len() == 64)
+        };
+        words.filter(is_key).map(str::to_owned).collect()
+    }
 }
 
 /// The artifacts that stacks name.
