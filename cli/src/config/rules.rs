@@ -38,6 +38,7 @@ pub(super) fn rule(format: &str) -> Option<Rule> {
                 .then_some(())
                 .ok_or_else(|| format!("expected an account number of 12 digits, found `{text}`"))
         },
+        "policy-arn" => |text, _| policy_arn(text),
         "npm-package" => |text, _| {
             let fault =
                 || format!("expected an npm package name, optionally with `@version`, found `{text}`");
@@ -52,6 +53,19 @@ pub(super) fn rule(format: &str) -> Option<Rule> {
         _ => return None,
     };
     Some(rule)
+}
+
+/// Checks the ARN of a managed policy: `arn:aws:iam::123456789012:policy/path/name`.
+fn policy_arn(text: &str) -> Result<(), String> {
+    let rest = text.strip_prefix("arn:aws:iam::").and_then(|rest| rest.split_once(":policy/"));
+    let sound = rest.is_some_and(|(account, name)| {
+        account.len() == 12
+            && account.bytes().all(|b| b.is_ascii_digit())
+            && !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/+=,.@_-".contains(&b))
+    });
+    let fault = || format!("expected `arn:aws:iam::ACCOUNT:policy/NAME`, found `{text}`");
+    sound.then_some(()).ok_or_else(fault)
 }
 
 fn aws_region(text: &str) -> Result<(), String> {
