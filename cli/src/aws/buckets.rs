@@ -74,7 +74,8 @@ impl Bucket<'_> {
     }
 
     fn altered(&self, key: &str) -> StepError {
-        let what = format!("{key} in the bucket {} is not what its name says: incomplete or replaced", self.name);
+        let what =
+            format!("{key} in the bucket {} is not what its name says: incomplete or replaced", self.name);
         let remedy = "run the same command again: it writes the object again".to_owned();
         StepError { remedy: Some(remedy), ..StepError::new(what) }
     }

@@ -80,7 +80,12 @@ impl MemoryCloud {
 
     /// Puts an object into a bucket, as a function does that can't count a batch.
     pub fn put_object(&self, bucket: &str, key: &str) {
-        self.now().contents.objects.entry(bucket.to_owned()).or_default().insert(key.to_owned(), String::new());
+        self.now()
+            .contents
+            .objects
+            .entry(bucket.to_owned())
+            .or_default()
+            .insert(key.to_owned(), String::new());
     }
 
     /// Somebody overwrites an artifact in a region's bucket, or an upload of another tool breaks off.

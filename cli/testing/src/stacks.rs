@@ -11,7 +11,7 @@ use crate::log::Log;
 use crate::operation::{Failure, StackWork, Work, refused};
 use crate::resources;
 use crate::rules::Rules;
-use crate::state::{CloudState, Contents, ResourceId, Stack, StackId};
+use crate::state::{ACCOUNT, CloudState, Contents, ResourceId, Stack, StackId};
 use crate::text::hash_of;
 use crate::values::Meaning;
 use ipgeo::internals::infra::cloud::{Done, StepError};

@@ -88,7 +88,9 @@ fn note_altered(input: &PlanInput<'_>, findings: &mut Findings, region: &RegionN
     let observed = input.observed.regions.get(region);
     if observed.is_some_and(|observed| observed.altered.contains(&artifact.key)) {
         let name = short_key(artifact);
-        let note = format!("{name} in the bucket of {region} is not what its name says (incomplete or replaced); it is written again");
+        let note = format!(
+            "{name} in the bucket of {region} is not what its name says (incomplete or replaced); it is written again"
+        );
         if !findings.notes.contains(&note) {
             findings.notes.push(note);
         }

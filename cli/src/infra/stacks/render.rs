@@ -3,7 +3,7 @@
 //! A filter writes every value as JSON, a subset of YAML: no text of a file is inserted raw. The result depends only on the
 //! configuration and the artifacts; account-specific values (its number, a zone's ID) are left to CloudFormation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipgeo_contract::{RECORD_AGE_S, RegionName, USAGE_LINE_VERSION, access_attr, env, ledger_attr};
 use serde::{Deserialize, Serialize};
