@@ -1,10 +1,9 @@
 //! Reproducible zips: entries are sorted, with fixed times and modes.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -42,7 +41,7 @@ pub(crate) enum BundleError {
     Zip {
         path: PathBuf,
         #[source]
-        source: ZipError,
+        source: zip::result::ZipError,
     },
 }
 
@@ -80,33 +79,68 @@ pub(crate) fn bundle(mut entries: Vec<Entry>, folder: &Path) -> Result<(String, 
     Ok((digest, path))
 }
 
-fn write(entries: &[Entry], file: impl io::Write + io::Seek, folder: &Path) -> Result<(), BundleError> {
-    let zipped = |source| match source {
-        ZipError::Io(source) => BundleError::file(folder, source),
-        source => BundleError::Zip { path: folder.to_owned(), source },
-    };
-    let mut zip = ZipWriter::new(io::BufWriter::new(file));
+fn write(entries: &[Entry], file: impl Write + Seek, folder: &Path) -> Result<(), BundleError> {
+    let zipped = |source| BundleError::Zip { path: folder.to_owned(), source };
+    let mut output = Output { file, at: 0, end: 0, failed: None };
+    let mut zip = ZipWriter::new(io::BufWriter::new(&mut output));
     for entry in entries {
         // The default time is 1980-01-01: real times would make the zip irreproducible.
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
             .unix_permissions(if entry.executable { 0o755 } else { 0o644 });
         zip.start_file(entry.name, options).map_err(zipped)?;
-        let copied = match &entry.content {
-            Content::Text(text) => io::copy(&mut text.as_bytes(), &mut zip),
+        let (copied, source) = match &entry.content {
+            Content::Text(text) => (io::copy(&mut text.as_bytes(), &mut zip), Path::new(entry.name)),
             Content::File(path) => {
-                let opened = File::open(path);
-                let mut source = opened.map_err(|source| BundleError::File { path: path.clone(), source })?;
-                io::copy(&mut source, &mut zip)
+                (File::open(path).and_then(|mut source| io::copy(&mut source, &mut zip)), path.as_path())
             }
         };
-        copied.map_err(|source| match BundleError::file(Path::new(entry.name), source) {
-            BundleError::Full(_) => BundleError::Full(folder.to_owned()),
-            error => error,
-        })?;
+        copied.map_err(|error| BundleError::file(source, error))?;
     }
-    // Dropping a buffer would hide that its last bytes did not fit.
-    zip.finish().map_err(zipped)?.flush().map_err(|source| BundleError::file(folder, source))
+    let buffer = zip.finish().map_err(zipped)?;
+    // Dropping the buffer would hide that its last bytes did not fit.
+    buffer.into_inner().map_err(|error| BundleError::file(folder, error.into_error()))?;
+    output.failed.map_or(Ok(()), |error| Err(BundleError::file(folder, error)))
+}
+
+/// A file that hides its first failed write until the end: `ZipWriter` prints a second message when it is dropped after one.
+struct Output<W> {
+    file: W,
+    at: u64,
+    end: u64,
+    failed: Option<io::Error>,
+}
+
+impl<W: Write + Seek> Write for Output<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.failed.is_none() {
+            self.failed = self.file.write_all(bytes).err();
+        }
+        self.at += bytes.len() as u64;
+        self.end = self.end.max(self.at);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.failed.is_none() {
+            self.failed = self.file.flush().err();
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write + Seek> Seek for Output<W> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.at = match to {
+            SeekFrom::Start(at) => at,
+            SeekFrom::Current(by) => self.at.saturating_add_signed(by),
+            SeekFrom::End(by) => self.end.saturating_add_signed(by),
+        };
+        if self.failed.is_none() {
+            self.failed = self.file.seek(SeekFrom::Start(self.at)).err();
+        }
+        Ok(self.at)
+    }
 }
 
 /// SHA-256 of a file, 64 hex digits.
