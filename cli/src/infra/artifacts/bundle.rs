@@ -202,8 +202,8 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_one_sentence_wherever_it_fills() {
-        let random: String =
-            (0..60_000_u64).map(|n| format!("{:x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
+        let number = |n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_string();
+        let random = (0..60_000).fold(String::new(), |text, n| text + &number(n));
         let entries = [Entry::text("about.txt", "x".into()), Entry::text("big", random)];
         let disk = |bytes| SmallDisk(bytes, io::Cursor::default());
         let mut full = 0;
