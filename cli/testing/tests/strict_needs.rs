@@ -10,7 +10,7 @@ use ipgeo_contract::RegionName;
 
 /// Every stack of a file with these lines added.
 fn stacks(add: &str) -> Vec<(Place, BTreeMap<String, Resolved>)> {
-    let file = File::with_regions(&[HOME, "us-east-1"]).with(|file| file.add = add.to_owned());
+    let file = File::with_regions(&[HOME, "us-east-1"]).with(|file| add.clone_into(&mut file.add));
     let (config, artifacts) = (file.config(), test_artifacts());
     let renderer = Renderer::new(&config, &artifacts).expect("templates").for_account(ACCOUNT);
     let replica = |region: &str| Replica { region: RegionName::new(region), protected: true };
@@ -43,13 +43,8 @@ fn lines(needs: &[ResourceNeed]) -> BTreeSet<String> {
 
 /// Whether an ARN has a form of the Service Authorization Reference.
 fn has_form(arn: &str, form: &str) -> bool {
-    let mut pattern = String::new();
-    for part in form.split("${") {
-        match part.split_once('}') {
-            Some((_, rest)) => pattern += &format!("*{rest}"),
-            None => pattern += part,
-        }
-    }
+    let after = |part: &str| part.split_once('}').map_or(part.to_owned(), |(_, rest)| format!("*{rest}"));
+    let pattern: String = form.split("${").map(after).collect();
     let policy = serde_json::json!({ "Version": "2012-10-17", "Statement":
         { "Sid": "A", "Effect": "Allow", "Action": "*", "Resource": pattern } });
     let policies = ipgeo_cli_testing::strict::Policies::parse(&policy.to_string()).expect("a document");

@@ -5,12 +5,23 @@
 //! its name; and the rules of CloudFormation that the emulator ignores. Each rule can be switched on alone.
 
 mod arns;
+mod calls;
+mod http;
+mod names;
 mod needs;
 mod policy;
+mod proxy;
+mod record;
+mod refusal;
 mod registry;
 mod resolve;
+mod rules;
+mod stacks;
 
 pub use needs::{Operation, ResourceNeed, needs};
 pub use policy::{Decision, Part, Policies, Request};
+pub use proxy::StrictAws;
+pub use record::{Entry, Mutant, Record};
 pub use registry::{Limits, Registry, ResourceType, TEXT as REGISTRY, registry};
 pub use resolve::{Place, Resolved, resolve};
+pub use rules::{Rule, Strictness};
