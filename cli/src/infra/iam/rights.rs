@@ -58,7 +58,7 @@ pub(super) const RIGHTS: &[Right] = &[
          UntagResource", If::Always),
     // Tables. DynamoDB copies rows to a new replica with the rights of whoever adds it.
     ("Rows", By::Both, &[On::Tables],
-        "dynamodb:BatchWriteItem DeleteItem GetItem PutItem Query Scan UpdateItem", If::Always),
+        "dynamodb:BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query Scan UpdateItem", If::Always),
     ("ReadTables", By::Both, &[On::Tables], "dynamodb:Describe* GetResourcePolicy ListTagsOfResource", If::Always),
     ("ChangeTables", By::Both, &[On::Tables], "dynamodb:DeleteTable DeleteTableReplica UpdateTable", If::Always),
     ("CreateTables", By::Handlers, &[On::Tables],

@@ -97,8 +97,6 @@ const CONDITIONAL: &[Conditional] = &[
     ),
     ("DynamoDB::Table", &["dynamodb:UpdateContributorInsights"], &["ContributorInsightsSpecification"]),
     ("DynamoDB::GlobalTable", &["dynamodb:UpdateTimeToLive"], &["TimeToLiveSpecification"]),
-    // The handler's own metrics; the permissions that the user guide lists for a global table have no such action.
-    ("DynamoDB::GlobalTable", &["cloudwatch:PutMetricData"], &[]),
     (
         "DynamoDB::Table",
         &["dynamodb:ImportTable", "dynamodb:DescribeImport", "logs:*", "s3:*"],

@@ -109,7 +109,13 @@ impl StrictAws {
 
     /// Begins a step of this name.
     pub fn step(&self, name: &str) {
-        self.state().record.steps.push(name.to_owned());
+        self.state().record.step(name);
+    }
+
+    /// Fails if a call came that is not known here.
+    pub fn check(&self) {
+        let state = self.state();
+        assert!(state.unknown.is_empty(), "calls that `calls.rs` does not know: {:#?}", state.unknown);
     }
 
     /// Changes how strict it is.
@@ -117,11 +123,10 @@ impl StrictAws {
         self.state().strictness = strictness;
     }
 
-    /// What was needed so far. Calls that are not known here fail the test.
+    /// What was needed so far.
     pub fn record(&self) -> Record {
-        let state = self.state();
-        assert!(state.unknown.is_empty(), "calls that `calls.rs` does not know: {:#?}", state.unknown);
-        state.record.clone()
+        self.check();
+        self.state().record.clone()
     }
 
     /// Every refusal since the last time, in AWS's words.

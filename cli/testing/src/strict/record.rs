@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::needs::needs;
 use super::policy::{Part, Policies, Request};
+use super::resolve::{Place, Resolved};
 
 /// A request and who made it in which step.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +36,24 @@ pub struct Mutant {
 }
 
 impl Record {
+    /// Begins a step.
+    pub fn step(&mut self, name: &str) {
+        self.steps.push(name.to_owned());
+    }
+
+    /// Adds what CloudFormation needs to change a stack so.
+    pub fn add_stack(
+        &mut self,
+        before: &BTreeMap<String, Resolved>,
+        after: &BTreeMap<String, Resolved>,
+        place: &Place,
+    ) {
+        for need in needs(before, after, place) {
+            let what = format!("{} {} {:?}", place.stack, need.resource, need.operation);
+            need.requests.iter().for_each(|request| self.add(&what, request));
+        }
+    }
+
     /// Adds a request to the current step.
     pub(crate) fn add(&mut self, what: &str, request: &Request) {
         if self.steps.is_empty() {
