@@ -21,8 +21,9 @@ pub(super) enum On {
     Keys,
     /// The functions, their versions and aliases.
     Functions,
-    /// The layer of the geo database and its versions.
+    /// The layer of the geo database.
     Layer,
+    LayerVersions,
     /// Lambda generates their IDs.
     SourceMappings,
     Roles,
@@ -31,10 +32,12 @@ pub(super) enum On {
     /// The role that a service creates for itself in an account.
     LinkedRole(&'static str),
     LogGroups,
+    LogStreams,
     Destination,
     /// API Gateway generates their IDs.
     Apis,
     DomainNames,
+    NewDomainNames,
     Alarms,
     /// CloudWatch checks a listing against all alarms.
     EveryAlarm,
@@ -77,7 +80,8 @@ impl On {
             Self::Stream => each("kinesis:*:ACCOUNT:stream/", &[&names.stream]),
             Self::Keys => all(&[format!("arn:aws:kms:*:{account}:key/*")]),
             Self::Functions => with_parts(each("lambda:*:ACCOUNT:function:", &names.functions())),
-            Self::Layer => with_parts(each("lambda:*:ACCOUNT:layer:", &[&names.geo_layer])),
+            Self::Layer => each("lambda:*:ACCOUNT:layer:", &[&names.geo_layer]),
+            Self::LayerVersions => all(&[format!("arn:aws:lambda:*:{account}:layer:{}:*", names.geo_layer)]),
             Self::SourceMappings => all(&[format!("arn:aws:lambda:*:{account}:event-source-mapping:*")]),
             Self::Roles => {
                 let roles = names.roles();
@@ -90,13 +94,15 @@ impl On {
                 all(&[format!("arn:aws:iam::{account}:role/aws-service-role/{service}/*")])
             }
             Self::LogGroups => with_parts(each("logs:*:ACCOUNT:log-group:/aws/lambda/", &names.functions())),
+            Self::LogStreams => {
+                Self::LogGroups.arns(names, request).into_iter().filter(|arn| arn.ends_with(":*")).collect()
+            }
             Self::Destination => each("logs:*:ACCOUNT:destination:", &[&names.destination]),
             Self::Apis => {
                 ["apis", "apis/*", "tags/*"].map(|path| format!("arn:aws:apigateway:*::/{path}")).to_vec()
             }
-            Self::DomainNames => {
-                ["domainnames", "domainnames/*"].map(|path| format!("arn:aws:apigateway:*::/{path}")).to_vec()
-            }
+            Self::DomainNames => all(&["arn:aws:apigateway:*::/domainnames/*".to_owned()]),
+            Self::NewDomainNames => all(&["arn:aws:apigateway:*::/domainnames".to_owned()]),
             Self::Alarms => all(&[format!("arn:aws:cloudwatch:*:{account}:alarm:{}-*", names.service)]),
             Self::EveryAlarm => all(&[format!("arn:aws:cloudwatch:*:{account}:alarm:*")]),
             Self::Topics => {

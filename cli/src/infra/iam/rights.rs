@@ -78,12 +78,12 @@ pub(super) const RIGHTS: &[Right] = &[
     ("EncryptStream", By::Handlers, &[On::Stream, On::Keys], "kinesis:StartStreamEncryption StopStreamEncryption", If::Always),
     ("ResizeStream", By::Handlers, &[On::Any], "kinesis:UpdateShardCount UpdateStreamMode", If::Always),
     // Functions, their versions and aliases, layers, and what starts the counter.
-    ("ReadFunctions", By::Both, &[On::Functions, On::Layer], "lambda:Get* ListAliases ListTags ListVersionsByFunction", If::Always),
+    ("ReadFunctions", By::Both, &[On::Functions, On::LayerVersions], "lambda:Get* ListAliases ListTags ListVersionsByFunction", If::Always),
     ("Functions", By::Handlers, &[On::Functions],
         "lambda:AddPermission CreateAlias CreateFunction DeleteAlias DeleteFunction DeleteFunctionConcurrency \
          PublishVersion PutFunctionConcurrency RemovePermission TagResource UntagResource UpdateAlias \
          UpdateFunctionCode UpdateFunctionConfiguration", If::Always),
-    ("Layers", By::Handlers, &[On::Layer], "lambda:DeleteLayerVersion PublishLayerVersion", If::Always),
+    ("Layers", By::Handlers, &[On::Layer, On::LayerVersions], "lambda:DeleteLayerVersion PublishLayerVersion", If::Always),
     ("FunctionLimits", By::Tool, &[On::Any], "lambda:GetAccountSettings ListEventSourceMappings", If::Always),
     ("Quotas", By::Tool, &[On::Any], "servicequotas:GetAWSDefaultServiceQuota GetServiceQuota", If::Always),
     ("CreateMappings", By::Handlers, &[On::Any], "lambda:CreateEventSourceMapping", If::Always),
@@ -132,12 +132,12 @@ pub(super) const RIGHTS: &[Right] = &[
     ("Certificates", By::Handlers, &[On::Certificates],
         "acm:AddTagsToCertificate DeleteCertificate RemoveTagsFromCertificate", If::Domain),
     ("ReadDomains", By::Both, &[On::DomainNames], "apigateway:GET", If::Domain),
-    ("Domains", By::Handlers, &[On::DomainNames],
+    ("Domains", By::Handlers, &[On::DomainNames, On::NewDomainNames],
         "apigateway:AddCertificateToDomain DELETE PATCH POST PUT RemoveCertificateFromDomain", If::Domain),
     // An account's first custom domain in a region creates this role.
     ("DomainRole", By::Handlers, &[On::LinkedRole("ops.apigateway.amazonaws.com")], "iam:CreateServiceLinkedRole", If::Domain),
     // What the service's own roles may do at most.
-    ("WriteLogs", By::Service, &[On::LogGroups], "logs:CreateLogStream PutLogEvents", If::Always),
+    ("WriteLogs", By::Service, &[On::LogStreams], "logs:CreateLogStream PutLogEvents", If::Always),
     ("UseTables", By::Service, &[On::Tables], "dynamodb:BatchGetItem GetItem UpdateItem", If::Always),
     ("UseStream", By::Service, &[On::Stream],
         "kinesis:DescribeStream DescribeStreamSummary GetRecords GetShardIterator ListShards PutRecord PutRecords", If::Always),

@@ -4,8 +4,6 @@ use super::*;
 
 /// Calls whose permissions differ from their name.
 const RENAMED: &[(&str, &[&str])] = &[
-    // Used only by edges, with their own role.
-    ("dynamodb:BatchGetItem", &[]),
     // Needs no right.
     ("sts:GetCallerIdentity", &[]),
     ("dynamodb:TransactWriteItems", &["dynamodb:PutItem", "dynamodb:UpdateItem"]),
