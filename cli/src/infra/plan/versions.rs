@@ -188,13 +188,13 @@ pub fn switch_back(plan: &Plan, done: &BTreeSet<(usize, usize)>, failed: &BTreeS
             back.entry((switch.kind, &step.region)).or_insert(switch);
         }
     }
-    let steps = back.into_iter().map(|((_, region), switch)| (region.clone(), switch)).collect();
+    let steps: Vec<_> = back.into_iter().map(|((_, region), switch)| (region.clone(), switch)).collect();
     let probe = plan.steps().find_map(|(_, step)| match &step.action {
         Action::Probe(spec) => Some(spec),
         _ => None,
     });
     let empty = Plan { service: plan.service.clone(), home: plan.home.clone(), ..Plan::default() };
-    switches(empty, steps, probe)
+    switches(empty, &steps, probe)
 }
 
 /// The way back of a step that has moved an alias.
@@ -209,7 +209,7 @@ fn served_before(step: &Step) -> Option<VersionSwitch> {
 }
 
 /// Moves aliases, edges first and then the counter, which reads every line that an older edge writes, and probes the edges.
-fn switches(mut plan: Plan, steps: Vec<(RegionName, VersionSwitch)>, probe: Option<&ProbeSpec>) -> Plan {
+fn switches(mut plan: Plan, steps: &[(RegionName, VersionSwitch)], probe: Option<&ProbeSpec>) -> Plan {
     let edges: BTreeSet<RegionName> = steps
         .iter()
         .filter(|(_, switch)| switch.kind == StackKind::Edge)
@@ -262,7 +262,7 @@ pub fn roll_back(
         }
     }
     let plan = Plan { service: names.service, home: config.service.home.clone(), ..Plan::default() };
-    let plan = switches(plan, steps, Some(probe));
+    let plan = switches(plan, &steps, Some(probe));
     if !plan.is_empty() {
         let note = "regions.toml stays as it is: the next `ipgeo deploy` serves the newer version again";
         findings.notes.push(note.to_owned());
