@@ -48,7 +48,7 @@ fn all_at(version: u64, but: &[(&str, u64)]) -> BTreeMap<String, u64> {
 fn changed(file: &File) -> File {
     file.with(|file| {
         file.memory_mb = 512;
-        file.add = "[alerts]\nthresholds = [50]\n".to_owned();
+        "[alerts]\nthresholds = [50]\n".clone_into(&mut file.add);
     })
 }
 
@@ -60,13 +60,16 @@ async fn run_and_switch_back(cloud: &MemoryCloud, plan: &Plan) -> (Run, Plan) {
     (run, back)
 }
 
+/// Something that makes the canary fail.
+type Fault<'a> = &'a dyn Fn(&MemoryCloud);
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_canary_serves_no_live_traffic() {
     let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;
     let after = changed(&file);
     let stack = "edge stack";
-    let table: [(&str, &dyn Fn(&MemoryCloud), DeployOutcome); 5] = [
+    let table: [(&str, Fault<'_>, DeployOutcome); 5] = [
         ("probe", &|cloud| cloud.set_broken(CANARY, 2), DeployOutcome::Halted),
         ("metrics", &|cloud| cloud.set_failing(CANARY, 2), DeployOutcome::Halted),
         (
