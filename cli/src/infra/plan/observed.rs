@@ -40,6 +40,8 @@ pub struct ObservedRegion {
     pub stacks: BTreeMap<StackKind, ObservedStack>,
     /// Keys of artifacts that its bucket holds, of those that were requested.
     pub artifacts: BTreeSet<String>,
+    /// Keys of objects that are not the artifacts that they are named after.
+    pub altered: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
