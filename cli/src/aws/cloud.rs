@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use ipgeo_contract::{ApiKey, RegionName};
-use tokio::sync::OnceCell;
 
 use super::buckets::Bucket;
 use super::kept::Kept;
@@ -11,13 +10,14 @@ use super::refusal::Refusal;
 use super::session::Session;
 use super::signed::Signed;
 use super::tables::Replicas;
-use super::{dns, kept, stacks, tables};
+use super::{bake, dns, kept, stacks, tables, versions};
 use crate::config::Config;
 use crate::infra::cloud::{
     CloudRead, CloudWrite, Done, ProbeTarget, ProbeTargets, Problem, Report, StepError,
 };
 use crate::infra::plan::{
-    AccessState, Action, Alias, BucketKind, KeptData, ObservedRegion, RecordChange, Zone, alias_of,
+    AccessState, Action, Alias, BucketKind, KeptData, ObservedFunction, ObservedRegion, ObservedStack,
+    RecordChange, Zone, alias_of,
 };
 use crate::infra::stacks::{Names, StackKind};
 
@@ -28,7 +28,6 @@ pub(crate) struct Aws {
     names: Names,
     home: RegionName,
     key_prefix: String,
-    account: OnceCell<String>,
     limits: bool,
     emulator: Option<String>,
 }
@@ -52,10 +51,25 @@ impl Aws {
             names: Names::new(config),
             home: config.service.home.clone(),
             key_prefix: config.service.key_prefix.clone(),
-            account: OnceCell::new(),
             limits: false,
             emulator: config.emulator.as_ref().map(|emulator| emulator.endpoint.clone()),
         })
+    }
+
+    /// CloudFormation changes stacks with this role's rights, not with the caller's. Only a role of the same account can
+    /// be passed.
+    pub(crate) async fn use_role(&mut self, role: Option<&str>) -> Result<(), Problem> {
+        if let Some(role) = role {
+            let account = self.session.account().await?;
+            if role.split(':').nth(4) != Some(account) {
+                return Err(Problem::new(
+                    format!("--role-arn {role} is of another account; the credentials belong to {account}"),
+                    "pass a role of that account, or use credentials of the role's account",
+                ));
+            }
+            self.session.role = Some(role.to_owned());
+        }
+        Ok(())
     }
 
     /// Also reads the limits of all API keys.
@@ -93,6 +107,10 @@ impl Aws {
         self.session.signed()
     }
 
+    pub(super) fn home(&self) -> &RegionName {
+        &self.home
+    }
+
     pub(super) fn names(&self) -> &Names {
         &self.names
     }
@@ -102,16 +120,24 @@ impl Aws {
         format!("/aws/lambda/{}", self.names.lookup_function)
     }
 
-    async fn account_number(&self) -> Result<&str, Refusal> {
-        let account = self.account.get_or_try_init(|| async {
-            let answer = self.session.sts().get_caller_identity().send().await?;
-            Ok::<_, Refusal>(answer.account.unwrap_or_default())
-        });
-        Ok(account.await?.as_str())
-    }
-
     fn bucket<'a>(&'a self, region: &'a str, account: &'a str) -> Bucket<'a> {
         Bucket { session: &self.session, region, name: self.names.bucket(account, region), account }
+    }
+
+    /// The published versions of the functions of a region's stacks.
+    async fn functions(
+        &self,
+        region: &str,
+        stacks: &BTreeMap<StackKind, ObservedStack>,
+    ) -> Result<BTreeMap<StackKind, ObservedFunction>, Refusal> {
+        let signed = self.signed();
+        let mut found = BTreeMap::new();
+        for (kind, _) in stacks.iter().filter(|(_, stack)| stack.outputs.contains_key("Version")) {
+            if let Some(function) = self.names.function(*kind) {
+                found.insert(*kind, versions::read(&signed, region, function).await?);
+            }
+        }
+        Ok(found)
     }
 
     /// The alias targets of the regions' DNS records, from their edge stacks' outputs.
@@ -167,16 +193,7 @@ impl ProbeTargets for Aws {
 
 impl CloudRead for Aws {
     async fn account(&self) -> Result<String, Problem> {
-        let account = self.account_number().await;
-        account.map(str::to_owned).map_err(|refusal| {
-            let mut error = refusal.for_reading(&self.home);
-            if refusal.is("InvalidClientTokenId") {
-                error.what = format!("AWS rejects these credentials in {}", self.home);
-                "check AWS_PROFILE and the access key; the home region must be enabled"
-                    .clone_into(&mut error.remedy);
-            }
-            error
-        })
+        Ok(self.session.account().await?.to_owned())
     }
 
     async fn region(&self, region: &RegionName, account: &str, artifacts: &[String]) -> ObservedRegion {
@@ -189,14 +206,21 @@ impl CloudRead for Aws {
             Ok(found) => found,
             Err(refusal) => return unreachable(&refusal),
         };
-        let mut observed = ObservedRegion { stacks: found, ..ObservedRegion::default() };
+        let functions = match self.functions(region, &found).await {
+            Ok(functions) => functions,
+            Err(refusal) => return unreachable(&refusal),
+        };
+        let mut observed = ObservedRegion { stacks: found, functions, ..ObservedRegion::default() };
         if artifacts.is_empty() {
             return observed;
         }
         let bucket = self.bucket(region, account);
         if observed.stacks.contains_key(&StackKind::Artifacts) {
             match bucket.holds(artifacts).await {
-                Ok(held) => observed.artifacts = held,
+                Ok((held, altered)) => {
+                    observed.artifacts = held;
+                    observed.altered = altered;
+                }
                 Err(refusal) => return unreachable(&refusal),
             }
         } else if bucket.belongs_to_other_account().await {
@@ -232,9 +256,10 @@ impl CloudWrite for Aws {
         report: Report<'_>,
     ) -> Result<Done, StepError> {
         let (session, names) = (&self.session, &self.names);
-        let account = self.account_number().await?;
+        let account = self.session.account().await?;
         match action {
             Action::Stack(change) => {
+                self.bucket(region, account).check_named(&change.text).await?;
                 let done = stacks::ensure(session, region, &names.service, change, report).await?;
                 if !change.replicas.is_empty() {
                     let table = &names.access_table;
@@ -242,7 +267,10 @@ impl CloudWrite for Aws {
                 }
                 Ok(done)
             }
-            Action::DeleteStack { kind, name } => stacks::delete(session, region, *kind, name, report).await,
+            Action::DeleteStack { kind, name, before } => {
+                let target = stacks::Deletion { kind: *kind, name, before: before.as_deref() };
+                stacks::delete(session, region, target, report).await
+            }
             Action::Upload(file) => self.bucket(region, account).upload(file, report).await,
             Action::Copy { artifact, from } => {
                 let from = names.bucket(account, from);
@@ -269,6 +297,9 @@ impl CloudWrite for Aws {
                 let target = Kept { session, home: region, account, name };
                 target.delete(*data, replica.as_deref(), report).await
             }
+            Action::Bake(spec) => bake::watch(&self.signed(), region, spec, report).await,
+            Action::Switch(wanted) => versions::switch(&self.signed(), region, wanted).await,
+            Action::Prune(pruned) => versions::prune(&self.signed(), region, pruned).await,
             // `ProbedCloud` and the executor carry these out.
             Action::Probe(_) | Action::Wait { .. } => Ok(Done::AlreadySo),
         }

@@ -2,13 +2,17 @@
 //! crates. `cloud` implements the traits of `infra::cloud`; every failed call becomes a `Refusal`. Services that need few
 //! calls have no SDK crate: `signed` signs and sends their requests.
 
+mod bake;
 mod buckets;
 mod cloud;
+mod credentials;
 mod dns;
 mod endpoints;
 mod failures;
 mod kept;
+mod lock;
 mod logs;
+mod origin;
 mod refusal;
 mod s3;
 mod session;
@@ -16,11 +20,12 @@ mod signed;
 mod stacks;
 mod stream;
 mod tables;
+mod versions;
 mod vitals;
 
 pub(crate) use cloud::Aws;
 pub(crate) use failures::FailureBucket;
-pub(crate) use session::NoCredentials;
+pub(crate) use origin::NoCredentials;
 pub(crate) use stream::UsageStream;
 
 use anyhow::bail;

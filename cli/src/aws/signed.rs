@@ -3,21 +3,17 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
     UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
 use serde_json::Value;
-use tokio::sync::Mutex;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+use super::credentials::Renewed;
 use super::endpoints::Endpoints;
 use super::refusal::Refusal;
 use super::s3;
@@ -31,34 +27,45 @@ const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Credentials that expire sooner are renewed before they are used.
-const EXPIRY_MARGIN: Duration = Duration::from_mins(2);
 /// Maximum bytes of an answer; a page of log events has 1 MB, of stream records 14 MB.
 const ANSWER_BYTES_MAX: u64 = 32 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Service {
     Acm,
+    CloudWatch,
     Kinesis,
     Lambda,
     Logs,
     Quotas,
     S3,
+    /// Called through its SDK client only.
+    Sts,
 }
 
 impl Service {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Acm, Self::Kinesis, Self::Lambda, Self::Logs, Self::Quotas, Self::S3];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Acm,
+        Self::CloudWatch,
+        Self::Kinesis,
+        Self::Lambda,
+        Self::Logs,
+        Self::Quotas,
+        Self::S3,
+        Self::Sts,
+    ];
 
     /// The name in hosts and signatures.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Acm => "acm",
+            Self::CloudWatch => "monitoring",
             Self::Kinesis => "kinesis",
             Self::Lambda => "lambda",
             Self::Logs => "logs",
             Self::Quotas => "servicequotas",
             Self::S3 => "s3",
+            Self::Sts => "sts",
         }
     }
 
@@ -66,11 +73,13 @@ impl Service {
     pub(super) fn id(self) -> &'static str {
         match self {
             Self::Acm => "ACM",
+            Self::CloudWatch => "CloudWatch",
             Self::Kinesis => "Kinesis",
             Self::Lambda => "Lambda",
             Self::Logs => "CloudWatch Logs",
             Self::Quotas => "Service Quotas",
             Self::S3 => "S3",
+            Self::Sts => "STS",
         }
     }
 
@@ -78,9 +87,10 @@ impl Service {
     fn target(self) -> (&'static str, &'static str) {
         match self {
             Self::Acm => ("CertificateManager", "1.1"),
+            Self::CloudWatch => ("GraniteServiceVersion20100801", "1.0"),
             Self::Kinesis => ("Kinesis_20131202", "1.1"),
             // REST services: the path names the operation.
-            Self::Lambda | Self::S3 => ("", ""),
+            Self::Lambda | Self::S3 | Self::Sts => ("", ""),
             Self::Logs => ("Logs_20140328", "1.1"),
             Self::Quotas => ("ServiceQuotasV20190624", "1.1"),
         }
@@ -102,9 +112,7 @@ impl Service {
 #[derive(Debug, Clone)]
 pub(super) struct Signed {
     agent: ureq::Agent,
-    provider: SharedCredentialsProvider,
-    /// The last credentials: a provider may need the network for each request.
-    cached: Arc<Mutex<Option<Credentials>>>,
+    credentials: Renewed,
     endpoints: Endpoints,
 }
 
@@ -144,11 +152,13 @@ pub(super) struct Answered {
     /// AWS's clock: the `Date` header.
     date: Option<String>,
     error: Option<String>,
+    /// The stored SHA-256 of an S3 object, base64, if it was asked for.
+    pub(super) checksum: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
 impl Signed {
-    pub(super) fn new(provider: SharedCredentialsProvider, endpoints: Endpoints) -> Self {
+    pub(super) fn new(credentials: Renewed, endpoints: Endpoints) -> Self {
         let agent = ureq::Agent::config_builder()
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .http_status_as_error(false)
@@ -157,7 +167,16 @@ impl Signed {
             .tls_config(TlsConfig::builder().root_certs(roots(&endpoints)).build())
             .build()
             .into();
-        Self { agent, provider, cached: Arc::default(), endpoints }
+        Self { agent, credentials, endpoints }
+    }
+
+    #[cfg(test)]
+    pub(super) fn credentials(&self) -> &Renewed {
+        &self.credentials
+    }
+
+    pub(super) fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
     }
 
     /// Calls an operation of a JSON service.
@@ -182,6 +201,23 @@ impl Signed {
         read(&self.send(&Call::get(service, region, path)).await?)
     }
 
+    /// Sends a request with another method to a REST service, with a JSON body or none.
+    pub(super) async fn rest(
+        &self,
+        service: Service,
+        region: &str,
+        method: &'static str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Refusal> {
+        let mut call = Call { method, ..Call::get(service, region, path) };
+        if let Some(body) = body {
+            call.headers.push(("content-type", "application/json".to_owned()));
+            call.body = Body::Bytes(body.to_string().into_bytes());
+        }
+        read(&self.send(&call).await?)
+    }
+
     /// The `Date` header of a service's answer, even of an error.
     pub(super) async fn date(&self, service: Service, region: &str) -> Result<Option<String>, Refusal> {
         Ok(self.once(&Call::get(service, region, "/")).await?.date)
@@ -203,24 +239,11 @@ impl Signed {
         self.once(call).await
     }
 
-    async fn credentials(&self) -> Result<Credentials, CredentialsError> {
-        let mut cached = self.cached.lock().await;
-        let lasts = |found: &&Credentials| {
-            found.expiry().is_none_or(|expiry| expiry > SystemTime::now() + EXPIRY_MARGIN)
-        };
-        if let Some(found) = cached.as_ref().filter(lasts) {
-            return Ok(found.clone());
-        }
-        let renewed = self.provider.provide_credentials().await?;
-        *cached = Some(renewed.clone());
-        Ok(renewed)
-    }
-
     async fn once(&self, call: &Call<'_>) -> Result<Answered, Refusal> {
         let unsent = |why: String| Refusal { code: None, message: why };
         let base = self.endpoints.url(call.service, call.region, call.bucket);
         let url = format!("{base}{}", call.path);
-        let identity = self.credentials().await.map_err(|error| unsent(error.to_string()))?.into();
+        let identity = self.credentials.load().await.map_err(Refusal::from)?.into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(call.region)
@@ -285,10 +308,11 @@ fn transmit(
     }?;
     let header =
         |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (date, error) = (header("date"), header("x-amzn-errortype"));
+    let (date, error, checksum) =
+        (header("date"), header("x-amzn-errortype"), header("x-amz-checksum-sha256"));
     let status = answer.status().as_u16();
     let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
-    Ok(Answered { status, date, error, body })
+    Ok(Answered { status, date, error, checksum, body })
 }
 
 /// An error answer's code, without namespace and URL, and its message.
@@ -335,8 +359,10 @@ pub(super) mod tests {
     use std::net::TcpListener;
 
     use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
     use serde_json::json;
 
+    use super::super::origin::Origin;
     use super::*;
 
     /// A server that gives these answers in turn; its thread returns the requests.
@@ -346,7 +372,8 @@ pub(super) mod tests {
         text_server(answers.into_iter().map(|(status, body)| (status, body.to_string())).collect())
     }
 
-    /// The same, with answers as they are. Status 0 closes the connection in place of an answer.
+    /// The same, with answers as they are. Status 0 closes the connection in place of an answer; a text `sha256 …` is the
+    /// checksum of an object, in the answer to a `HEAD` request.
     pub(in crate::aws) fn text_server(
         answers: Vec<(u16, String)>,
     ) -> (Signed, std::thread::JoinHandle<Vec<String>>) {
@@ -374,17 +401,21 @@ pub(super) mod tests {
                     continue;
                 }
                 let date = "Wed, 25 Nov 2026 10:00:00 GMT";
+                let (checksum, body) = match body.strip_prefix("sha256 ") {
+                    Some(checksum) => (format!("x-amz-checksum-sha256: {checksum}\r\n"), ""),
+                    None => (String::new(), body.as_str()),
+                };
                 let head = format!(
-                    "HTTP/1.1 {status} x\r\ndate: {date}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                    "HTTP/1.1 {status} x\r\ndate: {date}\r\n{checksum}connection: close\r\ncontent-length: {}\r\n\r\n",
                     body.len()
                 );
-                stream.write_all((head + &body).as_bytes()).expect("written");
+                stream.write_all((head + body).as_bytes()).expect("written");
             }
             requests
         });
         let nobody = SharedCredentialsProvider::new(Credentials::new("AKID", "secret", None, None, "test"));
         let endpoints = Endpoints { all: Some(endpoint), ..Endpoints::default() };
-        (Signed::new(nobody, endpoints), thread)
+        (Signed::new(Renewed::new(nobody, Origin::fixed()), endpoints), thread)
     }
 
     #[tokio::test]

@@ -73,6 +73,11 @@ impl MemoryCloud {
         self.now().refused = Some(Refusal { code: code.to_owned(), message: message.to_owned() });
     }
 
+    /// Takes `refuse_all` back.
+    pub fn accept_all(&self) {
+        self.now().refused = None;
+    }
+
     /// Somebody else has the bucket of this name.
     pub fn take_bucket(&self, name: &str) {
         self.now().taken_buckets.insert(name.to_owned());
@@ -80,7 +85,20 @@ impl MemoryCloud {
 
     /// Puts an object into a bucket, as a function does that can't count a batch.
     pub fn put_object(&self, bucket: &str, key: &str) {
-        self.now().contents.objects.entry(bucket.to_owned()).or_default().insert(key.to_owned());
+        self.now()
+            .contents
+            .objects
+            .entry(bucket.to_owned())
+            .or_default()
+            .insert(key.to_owned(), String::new());
+    }
+
+    /// Somebody overwrites an artifact in a region's bucket, or an upload of another tool breaks off.
+    pub fn alter_object(&self, region: &str, key: &str, content: &str) {
+        let mut state = self.now();
+        let bucket = state.names.bucket(ACCOUNT, region);
+        let held = state.contents.objects.get_mut(&bucket).and_then(|held| held.get_mut(key));
+        content.clone_into(held.expect("an object"));
     }
 
     /// Takes the zone away.
@@ -125,6 +143,16 @@ impl MemoryCloud {
     /// Functions with code of this digest answer nothing.
     pub fn set_bad_code(&self, digest: &str) {
         self.now().bad_code.insert(digest.to_owned());
+    }
+
+    /// The edge of a region answers no probe while it serves this version.
+    pub fn set_broken(&self, region: &str, version: u64) {
+        self.now().broken.insert(RegionName::new(region), version);
+    }
+
+    /// Callers of a region get errors while it serves this version.
+    pub fn set_failing(&self, region: &str, version: u64) {
+        self.now().failing.insert(RegionName::new(region), version);
     }
 
     /// Makes a step fail.
@@ -191,8 +219,12 @@ impl MemoryCloud {
         Some(explain(region, Some(&refusal.code), &refusal.message))
     }
 
+    pub(crate) fn home(&self) -> RegionName {
+        self.now().home.clone()
+    }
+
     /// Counts a reading call.
-    fn read(&self, region: &str) -> Result<MutexGuard<'_, CloudState>, Problem> {
+    pub(crate) fn read(&self, region: &str) -> Result<MutexGuard<'_, CloudState>, Problem> {
         self.now().log.reads += 1;
         match self.refusal(region) {
             Some(error) => Err(error),

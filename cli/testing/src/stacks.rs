@@ -11,11 +11,11 @@ use crate::log::Log;
 use crate::operation::{Failure, StackWork, Work, refused};
 use crate::resources;
 use crate::rules::Rules;
-use crate::state::{CloudState, Contents, ResourceId, Stack, StackId};
+use crate::state::{ACCOUNT, CloudState, Contents, ResourceId, Stack, StackId};
 use crate::text::hash_of;
 use crate::values::Meaning;
-use ipgeo::internals::infra::cloud::{Done, StepError};
-use ipgeo::internals::infra::plan::{Op, PROTECTED, StackChange, compare};
+use ipgeo::internals::infra::cloud::{Done, StepError, check_deletion, check_stack};
+use ipgeo::internals::infra::plan::{Before, Op, PROTECTED, StackChange, compare};
 use ipgeo::internals::infra::stacks::{Resource, StackKind, Template};
 
 /// What an operation on a stack may use.
@@ -30,12 +30,21 @@ impl CloudState {
     /// Makes the change set and executes it.
     pub(crate) fn begin_stack(&mut self, region: &str, change: &StackChange) -> Result<Work, StepError> {
         let id: StackId = (region.to_owned(), change.name.clone());
-        if change.recreate && self.contents.stacks.contains_key(&id) {
+        check_stack(change, self.observed(&id).as_ref())?;
+        let never_created = |stack: &Stack| stack.status == "ROLLBACK_COMPLETE";
+        if change.recreate && self.contents.stacks.get(&id).is_some_and(never_created) {
             self.delete_now(&id, None)?;
         }
         let template =
             Template::parse(&change.text).map_err(|error| refused("ValidationError", error.to_string()))?;
         template.check(&change.text).map_err(|error| refused("ValidationError", error.to_string()))?;
+        // The adapter looks at what the template names before it makes a change set.
+        let bucket = self.names.bucket(ACCOUNT, region);
+        let held = self.contents.objects.get(&bucket).into_iter().flatten();
+        let mut named = held.filter(|(key, _)| change.text.contains(*key));
+        if let Some((key, _)) = named.find(|(key, _)| !self.contents.is_artifact(&bucket, key)) {
+            return Err(StepError::new(format!("{key} is not what its name says")));
+        }
         let there = self.contents.stacks.get(&id).filter(|stack| stack.status != "REVIEW_IN_PROGRESS");
         let creates = there.is_none();
         if let Some(there) = there {
@@ -118,6 +127,7 @@ impl CloudState {
                     }
                 } else {
                     self.contents = before;
+                    self.contents.return_alias(&id, &work.template);
                     if let Some(stack) = self.contents.stacks.get_mut(&id) {
                         stack.status = failed("UPDATE_ROLLBACK", fault);
                     }
@@ -132,8 +142,10 @@ impl CloudState {
         region: &str,
         kind: StackKind,
         name: &str,
+        before: Option<&Before>,
     ) -> Result<Work, StepError> {
         let id: StackId = (region.to_owned(), name.to_owned());
+        check_deletion(kind, before, self.observed(&id).as_ref())?;
         let Some(stack) = self.contents.stacks.get_mut(&id) else { return Ok(Work::Nothing) };
         if stack.status.ends_with("_IN_PROGRESS") && stack.status != "REVIEW_IN_PROGRESS" {
             let message = format!("Stack:{name} is in {} state and can not be deleted.", stack.status);

@@ -12,6 +12,7 @@ use crate::log::Log;
 use crate::operation::Operation;
 use crate::versions::Published;
 use ipgeo::internals::infra::cloud::{Done, Problem, StepError};
+use ipgeo::internals::infra::lock::LockItem;
 use ipgeo::internals::infra::plan::{AccessState, Foreign, ObservedRegion, ObservedStack, Record, Zone};
 use ipgeo::internals::infra::stacks::{Names, StackKind, Template};
 
@@ -44,6 +45,10 @@ pub(crate) struct CloudState {
     pub(crate) taken_buckets: BTreeSet<String>,
     pub(crate) unhealthy: BTreeMap<RegionName, String>,
     pub(crate) bad_code: BTreeSet<String>,
+    /// Regions whose edge answers nothing while it serves this version.
+    pub(crate) broken: BTreeMap<RegionName, u64>,
+    /// Regions whose metrics are bad while they serve this version.
+    pub(crate) failing: BTreeMap<RegionName, u64>,
     pub(crate) faults: Vec<InjectedFault>,
     pub(crate) operations: Vec<Operation>,
     pub(crate) ended: BTreeMap<u64, Result<Done, StepError>>,
@@ -57,12 +62,20 @@ pub(crate) struct Contents {
     pub(crate) stacks: BTreeMap<StackId, Stack>,
     pub(crate) resources: BTreeMap<ResourceId, HeldResource>,
     pub(crate) tables: BTreeMap<String, Table>,
-    /// Objects by bucket.
-    pub(crate) objects: BTreeMap<String, BTreeSet<String>>,
+    /// Objects by bucket: what each contains, by key. An artifact contains its digest.
+    pub(crate) objects: BTreeMap<String, BTreeMap<String, String>>,
     /// Published versions, by the function's region and name.
     pub(crate) functions: BTreeMap<(String, String), Published>,
     /// The next identifier that AWS makes up.
     pub(crate) next_id: u64,
+}
+
+impl Contents {
+    /// Whether an object is there and is the artifact that its key names.
+    pub(crate) fn is_artifact(&self, bucket: &str, key: &str) -> bool {
+        let content = self.objects.get(bucket).and_then(|held| held.get(key));
+        content.is_some_and(|content| key.ends_with(&format!("/{content}.zip")))
+    }
 }
 
 /// A refusal of every call.
@@ -111,6 +124,8 @@ pub(crate) struct Table {
     /// Whether secret and probes' API key are in it.
     pub(crate) ready: bool,
     pub(crate) limits: BTreeMap<(String, String), u64>,
+    /// Who changes the service.
+    pub(crate) lock: Option<LockItem>,
 }
 
 /// A hosted zone.
@@ -156,7 +171,23 @@ impl HostedZone {
     }
 }
 
+impl Stack {
+    fn observed(&self) -> ObservedStack {
+        ObservedStack {
+            status: self.status.clone(),
+            text: self.text.to_string(),
+            parameters: self.parameters.clone(),
+            outputs: self.outputs.clone(),
+        }
+    }
+}
+
 impl CloudState {
+    /// A stack as it is read.
+    pub(crate) fn observed(&self, id: &StackId) -> Option<ObservedStack> {
+        self.contents.stacks.get(id).map(Stack::observed)
+    }
+
     pub(crate) fn new(names: Names, home: &str) -> Self {
         Self {
             names,
@@ -170,6 +201,8 @@ impl CloudState {
             taken_buckets: BTreeSet::new(),
             unhealthy: BTreeMap::new(),
             bad_code: BTreeSet::new(),
+            broken: BTreeMap::new(),
+            failing: BTreeMap::new(),
             faults: Vec::new(),
             operations: Vec::new(),
             ended: BTreeMap::new(),
@@ -191,12 +224,12 @@ impl CloudState {
     pub(crate) fn observe(&self, region: &str, artifacts: &[String]) -> ObservedRegion {
         let mut observed = ObservedRegion::default();
         for ((_, _), stack) in self.contents.stacks.iter().filter(|((place, _), _)| place == region) {
-            let seen = ObservedStack {
-                status: stack.status.clone(),
-                text: stack.text.to_string(),
-                parameters: stack.parameters.clone(),
-                outputs: stack.outputs.clone(),
-            };
+            let seen = stack.observed();
+            if let Some(function) =
+                self.names.function(stack.kind).filter(|_| seen.outputs.contains_key("Version"))
+            {
+                observed.functions.insert(stack.kind, self.contents.observed_function(region, function));
+            }
             observed.stacks.insert(stack.kind, seen);
         }
         let bucket = self.names.bucket(ACCOUNT, region);
@@ -207,8 +240,9 @@ impl CloudState {
             ));
         }
         let held = self.contents.objects.get(&bucket);
-        observed.artifacts =
-            artifacts.iter().filter(|key| held.is_some_and(|held| held.contains(*key))).cloned().collect();
+        let there = artifacts.iter().filter(|key| held.is_some_and(|held| held.contains_key(*key)));
+        (observed.artifacts, observed.altered) =
+            there.cloned().partition(|key| self.contents.is_artifact(&bucket, key));
         observed
     }
 
@@ -243,6 +277,10 @@ impl CloudState {
         }
         if !table.ready {
             return Err("the probes' API key is unknown".to_owned());
+        }
+        let serves = self.contents.observed_function(region, &self.names.lookup_function).live;
+        if serves.is_some() && self.broken.get(region).copied() == serves {
+            return Err("/health: 502 Bad Gateway".to_owned());
         }
         let live = self.contents.live(region, &self.names.lookup_function);
         let live = live.ok_or("/health: the API leads to no version")?;

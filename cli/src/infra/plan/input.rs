@@ -32,6 +32,8 @@ pub struct PlanOptions {
     pub files: Vec<ArtifactFile>,
     /// The probe's request and the expected answer.
     pub probe: ProbeSpec,
+    /// Today, UTC: `2026-12-01`.
+    pub today: String,
 }
 
 /// Everything that a plan follows from.
@@ -59,7 +61,12 @@ impl PlanInput<'_> {
     }
 
     pub(super) fn empty_plan(&self) -> Plan {
-        Plan { service: self.names().service.clone(), home: self.home().to_owned(), ..Plan::default() }
+        Plan {
+            service: self.names().service.clone(),
+            account: self.observed.account.clone(),
+            home: self.home().to_owned(),
+            ..Plan::default()
+        }
     }
 }
 

@@ -2,12 +2,14 @@
 //! handle to change anything. `planner` is where to begin reading: its `plan` says what a deploy is, in order.
 
 mod artifacts;
+mod bake;
 mod checks;
 mod database;
 mod destroy;
 mod diff;
 mod edges;
 mod edit;
+mod file;
 mod guards;
 mod home;
 mod input;
@@ -24,18 +26,19 @@ mod show;
 mod stack_step;
 mod templates;
 mod traffic;
+mod versions;
 mod widening;
 
+pub(crate) use bake::{BakeSpec, Vitals};
 pub(crate) use database::beside_database;
 pub use destroy::{DestroyOptions, destroy};
 pub use diff::{Op, ResourceChange, compare};
+pub(crate) use file::{BYTES_MAX, PlanFile, PlanFileError, PlannedFlags, PlannedFrom, keys_of};
 pub use guards::PROTECTED;
 pub use input::{PlanOptions, Scope};
-#[cfg(test)]
-pub(crate) use model::Before;
 pub use model::{
-    Action, ArtifactFile, BucketKind, DataKind, Plan, ProbeSpec, RecordChange, StackChange, Step, TierLimit,
-    Wave, WaveKind,
+    Action, ArtifactFile, Before, BucketKind, DataKind, Plan, ProbeSpec, RecordChange, StackChange, Step,
+    TierLimit, Wave, WaveKind,
 };
 pub(crate) use model::{SCHEMA, Summary};
 pub use observed::{
@@ -53,3 +56,4 @@ pub use show::show;
 pub(crate) use templates::Templates;
 pub(crate) use templates::{templates_after, templates_now};
 pub use traffic::{TrafficChange, TrafficError, drain_or_attach};
+pub use versions::{ObservedFunction, PrunedVersions, VersionSwitch, WantedVersion, roll_back, switch_back};

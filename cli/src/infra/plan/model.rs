@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use ipgeo_contract::RegionName;
 use serde::Serialize;
 
+use super::bake::BakeSpec;
 use super::diff::{Op, ResourceChange};
+use super::observed::{ObservedStack, Record};
+use super::versions::{PrunedVersions, VersionSwitch};
 use crate::infra::stacks::{ArtifactRef, StackKind};
 
 /// Version of the JSON form.
@@ -18,6 +21,8 @@ pub(crate) const SCHEMA: u32 = 1;
 pub struct Plan {
     /// `ipgeo-prod`.
     pub service: String,
+    /// The account's number.
+    pub account: String,
     /// The home region.
     pub home: RegionName,
     /// In order; none is empty.
@@ -56,6 +61,10 @@ pub enum WaveKind {
     Probe,
     /// DNS.
     Records,
+    /// Back to versions that served before.
+    RollBack,
+    /// Versions that nobody will return to.
+    Prune,
     /// Until resolvers have forgotten removed records.
     Drain,
     /// Edges that are removed.
@@ -81,6 +90,8 @@ impl WaveKind {
             Self::Edges => "edges",
             Self::Probe => "probe",
             Self::Records => "records",
+            Self::RollBack => "roll back",
+            Self::Prune => "prune",
             Self::Drain => "drain",
             Self::RemoveEdges => "remove edges",
             Self::RemoveReplicas => "remove replicas",
@@ -112,7 +123,13 @@ pub enum Action {
     /// A stack matches its template.
     Stack(Box<StackChange>),
     /// A stack is deleted.
-    DeleteStack { kind: StackKind, name: String },
+    DeleteStack {
+        kind: StackKind,
+        name: String,
+        /// What is deployed then; `None`: whatever it is.
+        #[serde(skip)]
+        before: Option<Box<Before>>,
+    },
     /// A local artifact is in the region's bucket.
     Upload(ArtifactFile),
     /// An artifact is copied from home's bucket.
@@ -127,6 +144,12 @@ pub enum Action {
     Tier(TierLimit),
     /// The edge answers as it should.
     Probe(ProbeSpec),
+    /// The region's metrics stay within their thresholds for a while.
+    Bake(BakeSpec),
+    /// A function's alias leads to a version.
+    Switch(VersionSwitch),
+    /// Old versions of a function are deleted.
+    Prune(PrunedVersions),
     /// The domain's records are as listed; one change batch.
     Records(RecordChange),
     /// Time has passed.
@@ -208,6 +231,9 @@ pub struct StackChange {
     pub replicas: BTreeSet<RegionName>,
     /// Logical names whose replacement was allowed.
     pub allow_replace: BTreeSet<String>,
+    /// The way back to the version that its function serves before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served_before: Option<VersionSwitch>,
 }
 
 /// A stack before a change.
@@ -215,6 +241,12 @@ pub struct StackChange {
 pub struct Before {
     pub text: String,
     pub parameters: BTreeMap<String, String>,
+}
+
+impl From<&ObservedStack> for Before {
+    fn from(stack: &ObservedStack) -> Self {
+        Self { text: stack.text.clone(), parameters: stack.parameters.clone() }
+    }
 }
 
 /// An artifact and its file on this machine.
@@ -263,6 +295,12 @@ pub struct RecordChange {
     pub drained: BTreeSet<RegionName>,
     /// Regions that are noted as drained before.
     pub drained_before: BTreeSet<RegionName>,
+    /// The records that regions of `attach` and `detach` have before; `None`: an earlier step of the run has set them.
+    #[serde(skip)]
+    pub before: Option<Vec<Record>>,
+    /// Whether other regions stay attached, so that the domain leads somewhere.
+    #[serde(skip)]
+    pub others_stay: bool,
 }
 
 /// Counts of a plan's changes.
@@ -317,6 +355,7 @@ impl Plan {
                         }
                     }
                 }
+                Action::Switch(_) => summary.change += 1,
                 Action::DeleteStack { .. } => summary.stacks_to_remove += 1,
                 _ => {}
             }
@@ -348,6 +387,9 @@ impl Action {
             Self::Secret => "address secret and probe API key".to_owned(),
             Self::Tier(tier) => format!("limit of tier {}", tier.tier),
             Self::Probe(_) => "probe".to_owned(),
+            Self::Bake(_) => "watch".to_owned(),
+            Self::Switch(switch) => format!("{} version {}", switch.kind, switch.to),
+            Self::Prune(pruned) => format!("prune {} versions", pruned.kind),
             Self::Records(_) => "records".to_owned(),
             Self::Wait { seconds, .. } => format!("wait {seconds} s"),
             Self::EmptyBucket { .. } => "empty bucket".to_owned(),
