@@ -26,6 +26,7 @@ fn stack(stack: Stack, zone: bool) -> Action {
         recreate: false,
         replicas: BTreeSet::new(),
         allow_replace: BTreeSet::new(),
+        served_before: None,
     }))
 }
 
