@@ -37,7 +37,9 @@ impl CloudState {
         }
         let (work, phase, parts) = match action {
             Action::Stack(change) => (self.begin_stack(region, change)?, "updating", change.changes.len()),
-            Action::DeleteStack { kind, name } => (self.begin_deletion(region, *kind, name)?, "removing", 0),
+            Action::DeleteStack { kind, name, before } => {
+                (self.begin_deletion(region, *kind, name, before.as_deref())?, "removing", 0)
+            }
             other => (Work::Other(other.clone()), "changing", 0),
         };
         let takes = match &work {
@@ -140,9 +142,11 @@ impl CloudState {
             },
             Action::Switch(wanted) => {
                 let (function, to) = (&wanted.function, wanted.to.to_string());
-                if self.contents.observed_function(region, function).live == Some(wanted.to) {
+                let serves = self.contents.observed_function(region, function).live;
+                if serves == Some(wanted.to) {
                     return Ok(Done::AlreadySo);
                 }
+                wanted.check(serves)?;
                 let moved = self.contents.switch(region, function, &to);
                 moved.map_err(|why| refused("ResourceNotFoundException", why))?;
                 self.log.effect(region, format!("switch {} {to}", wanted.kind));
