@@ -217,7 +217,10 @@ impl CloudRead for Aws {
         let bucket = self.bucket(region, account);
         if observed.stacks.contains_key(&StackKind::Artifacts) {
             match bucket.holds(artifacts).await {
-                Ok(held) => observed.artifacts = held,
+                Ok((held, altered)) => {
+                    observed.artifacts = held;
+                    observed.altered = altered;
+                }
                 Err(refusal) => return unreachable(&refusal),
             }
         } else if bucket.belongs_to_other_account().await {
@@ -256,6 +259,7 @@ impl CloudWrite for Aws {
         let account = self.session.account().await?;
         match action {
             Action::Stack(change) => {
+                self.bucket(region, account).check_named(&change.text).await?;
                 let done = stacks::ensure(session, region, &names.service, change, report).await?;
                 if !change.replicas.is_empty() {
                     let table = &names.access_table;

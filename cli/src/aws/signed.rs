@@ -152,6 +152,8 @@ pub(super) struct Answered {
     /// AWS's clock: the `Date` header.
     date: Option<String>,
     error: Option<String>,
+    /// The stored SHA-256 of an S3 object, base64, if it was asked for.
+    pub(super) checksum: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
@@ -306,10 +308,11 @@ fn transmit(
     }?;
     let header =
         |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (date, error) = (header("date"), header("x-amzn-errortype"));
+    let (date, error, checksum) =
+        (header("date"), header("x-amzn-errortype"), header("x-amz-checksum-sha256"));
     let status = answer.status().as_u16();
     let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
-    Ok(Answered { status, date, error, body })
+    Ok(Answered { status, date, error, checksum, body })
 }
 
 /// An error answer's code, without namespace and URL, and its message.
@@ -369,7 +372,8 @@ pub(super) mod tests {
         text_server(answers.into_iter().map(|(status, body)| (status, body.to_string())).collect())
     }
 
-    /// The same, with answers as they are. Status 0 closes the connection in place of an answer.
+    /// The same, with answers as they are. Status 0 closes the connection in place of an answer; a text `sha256 …` is the
+    /// checksum of an object, in the answer to a `HEAD` request.
     pub(in crate::aws) fn text_server(
         answers: Vec<(u16, String)>,
     ) -> (Signed, std::thread::JoinHandle<Vec<String>>) {
@@ -397,11 +401,15 @@ pub(super) mod tests {
                     continue;
                 }
                 let date = "Wed, 25 Nov 2026 10:00:00 GMT";
+                let (checksum, body) = match body.strip_prefix("sha256 ") {
+                    Some(checksum) => (format!("x-amz-checksum-sha256: {checksum}\r\n"), ""),
+                    None => (String::new(), body.as_str()),
+                };
                 let head = format!(
-                    "HTTP/1.1 {status} x\r\ndate: {date}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                    "HTTP/1.1 {status} x\r\ndate: {date}\r\n{checksum}connection: close\r\ncontent-length: {}\r\n\r\n",
                     body.len()
                 );
-                stream.write_all((head + &body).as_bytes()).expect("written");
+                stream.write_all((head + body).as_bytes()).expect("written");
             }
             requests
         });

@@ -85,7 +85,20 @@ impl MemoryCloud {
 
     /// Puts an object into a bucket, as a function does that can't count a batch.
     pub fn put_object(&self, bucket: &str, key: &str) {
-        self.now().contents.objects.entry(bucket.to_owned()).or_default().insert(key.to_owned());
+        self.now()
+            .contents
+            .objects
+            .entry(bucket.to_owned())
+            .or_default()
+            .insert(key.to_owned(), String::new());
+    }
+
+    /// Somebody overwrites an artifact in a region's bucket, or an upload of another tool breaks off.
+    pub fn alter_object(&self, region: &str, key: &str, content: &str) {
+        let mut state = self.now();
+        let bucket = state.names.bucket(ACCOUNT, region);
+        let held = state.contents.objects.get_mut(&bucket).and_then(|held| held.get_mut(key));
+        content.clone_into(held.expect("an object"));
     }
 
     /// Takes the zone away.

@@ -62,12 +62,20 @@ pub(crate) struct Contents {
     pub(crate) stacks: BTreeMap<StackId, Stack>,
     pub(crate) resources: BTreeMap<ResourceId, HeldResource>,
     pub(crate) tables: BTreeMap<String, Table>,
-    /// Objects by bucket.
-    pub(crate) objects: BTreeMap<String, BTreeSet<String>>,
+    /// Objects by bucket: what each contains, by key. An artifact contains its digest.
+    pub(crate) objects: BTreeMap<String, BTreeMap<String, String>>,
     /// Published versions, by the function's region and name.
     pub(crate) functions: BTreeMap<(String, String), Published>,
     /// The next identifier that AWS makes up.
     pub(crate) next_id: u64,
+}
+
+impl Contents {
+    /// Whether an object is there and is the artifact that its key names.
+    pub(crate) fn is_artifact(&self, bucket: &str, key: &str) -> bool {
+        let content = self.objects.get(bucket).and_then(|held| held.get(key));
+        content.is_some_and(|content| key.ends_with(&format!("/{content}.zip")))
+    }
 }
 
 /// A refusal of every call.
@@ -232,8 +240,9 @@ impl CloudState {
             ));
         }
         let held = self.contents.objects.get(&bucket);
-        observed.artifacts =
-            artifacts.iter().filter(|key| held.is_some_and(|held| held.contains(*key))).cloned().collect();
+        let there = artifacts.iter().filter(|key| held.is_some_and(|held| held.contains_key(*key)));
+        (observed.artifacts, observed.altered) =
+            there.cloned().partition(|key| self.contents.is_artifact(&bucket, key));
         observed
     }
 

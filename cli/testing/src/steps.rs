@@ -123,9 +123,14 @@ impl CloudState {
         match action {
             Action::Upload(file) => self.put(region, &file.artifact, "upload"),
             Action::Copy { artifact, from } => {
-                let source = self.contents.objects.get(&self.names.bucket(ACCOUNT, from));
-                if !source.is_some_and(|held| held.contains(&artifact.key)) {
+                let bucket = self.names.bucket(ACCOUNT, from);
+                let source = self.contents.objects.get(&bucket);
+                if !source.is_some_and(|held| held.contains_key(&artifact.key)) {
                     return Err(refused("NoSuchKey", format!("{} is not in {from}", artifact.key)));
+                }
+                // The adapter checks its copy.
+                if !self.contents.is_artifact(&bucket, &artifact.key) {
+                    return Err(StepError::new(format!("{} is not what its name says", artifact.key)));
                 }
                 self.put(region, artifact, "copy")
             }
@@ -183,7 +188,8 @@ impl CloudState {
         let bucket = self.names.bucket(ACCOUNT, region);
         let held = self.contents.objects.get_mut(&bucket);
         let held = held.ok_or_else(|| refused("NoSuchBucket", format!("{bucket} does not exist")))?;
-        if !held.insert(artifact.key.clone()) {
+        let before = held.insert(artifact.key.clone(), artifact.digest.clone());
+        if before.is_some_and(|before| before == artifact.digest) {
             return Ok(Done::AlreadySo);
         }
         self.log.effect(region, format!("{how} {}", artifact.key));

@@ -114,7 +114,7 @@ fn not_run(path: &Path, error: &PlanFileError) -> anyhow::Error {
     anyhow!("{path} is not run: {error}; nothing was changed\nhelp: make a new plan: ipgeo plan --out {path}")
 }
 
-/// Executes the plan. If it fails, functions return to the versions that served before, and stacks if that is wanted.
+/// Executes the plan. If it fails, returns to the versions that served before, or rolls everything back, as is wanted.
 async fn carried_out(
     args: &DeployArgs,
     deployment: &Deployment,

@@ -4,8 +4,6 @@ use super::*;
 
 /// Calls whose permissions differ from their name.
 const RENAMED: &[(&str, &[&str])] = &[
-    // Used only by edges, with their own role.
-    ("dynamodb:BatchGetItem", &[]),
     // Needs no right.
     ("sts:GetCallerIdentity", &[]),
     ("dynamodb:TransactWriteItems", &["dynamodb:PutItem", "dynamodb:UpdateItem"]),
@@ -213,6 +211,7 @@ fn nothing_is_allowed_beyond_the_service() {
         ":alarm:*",
         "::/apis",
         "::/tags/",
+        "arn:aws:account::",
         "changeSet/ipgeo-*/*",
         ":event-source-mapping:*",
         "kms:*:123456789012:key/*",

@@ -43,6 +43,8 @@ pub struct ObservedRegion {
     pub functions: BTreeMap<StackKind, ObservedFunction>,
     /// Keys of artifacts that its bucket holds, of those that were requested.
     pub artifacts: BTreeSet<String>,
+    /// Keys of objects that are not the artifacts that they are named after.
+    pub altered: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
