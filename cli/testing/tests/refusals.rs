@@ -32,7 +32,6 @@ fn stack(stack: Stack, zone: bool) -> Action {
         served_before: None,
         replicas: BTreeSet::new(),
         allow_replace: BTreeSet::new(),
-        served_before: None,
     }))
 }
 
