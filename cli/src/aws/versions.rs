@@ -55,9 +55,11 @@ fn encoded(text: &str) -> String {
 
 /// Leads an alias to a version.
 pub(super) async fn switch(signed: &Signed, region: &str, wanted: &VersionSwitch) -> Result<Done, StepError> {
-    if live(signed, region, &wanted.function).await? == Some(wanted.to) {
+    let serves = live(signed, region, &wanted.function).await?;
+    if serves == Some(wanted.to) {
         return Ok(Done::AlreadySo);
     }
+    wanted.check(serves)?;
     let body = json!({ "FunctionVersion": wanted.to.to_string() });
     let path = path(&wanted.function, &format!("/aliases/{LIVE}"));
     signed.rest(Service::Lambda, region, "PUT", &path, Some(&body)).await?;

@@ -147,9 +147,11 @@ impl CloudState {
             },
             Action::Switch(wanted) => {
                 let (function, to) = (&wanted.function, wanted.to.to_string());
-                if self.contents.observed_function(region, function).live == Some(wanted.to) {
+                let serves = self.contents.observed_function(region, function).live;
+                if serves == Some(wanted.to) {
                     return Ok(Done::AlreadySo);
                 }
+                wanted.check(serves)?;
                 let moved = self.contents.switch(region, function, &to);
                 moved.map_err(|why| refused("ResourceNotFoundException", why))?;
                 self.log.effect(region, format!("switch {} {to}", wanted.kind));

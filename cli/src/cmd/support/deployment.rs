@@ -38,7 +38,7 @@ pub(crate) struct PlanFlags {
     #[command(flatten)]
     pub(crate) artifacts: ArtifactArgs,
     /// Allow replacing or removing these resources, by logical name (data may be lost)
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_short_help = true)]
     allow_replace: Vec<String>,
     /// Delete and recreate stacks whose creation failed
     // The problem of such a stack names it.

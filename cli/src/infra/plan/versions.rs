@@ -13,6 +13,7 @@ use super::model::{Action, Plan, ProbeSpec, StackChange, Step, WaveKind};
 use super::observed::Observed;
 use super::problem::{PlanError, Problem};
 use crate::config::Config;
+use crate::infra::cloud::StepError;
 use crate::infra::stacks::{Names, StackKind, Template};
 
 /// A function's published versions.
@@ -32,6 +33,19 @@ pub struct VersionSwitch {
     /// The version that it serves before; `None`: a stack's update has just published it.
     pub from: Option<u64>,
     pub to: u64,
+}
+
+impl VersionSwitch {
+    /// Whether the alias is where the plan has seen it.
+    pub fn check(&self, serves: Option<u64>) -> Result<(), StepError> {
+        match (self.from, serves) {
+            (Some(from), Some(serves)) if from != serves => Err(StepError {
+                remedy: Some("nothing was changed by this step; run `ipgeo plan` again".to_owned()),
+                ..StepError::new(format!("{} serves version {serves}, not {from} as planned", self.function))
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Versions that are deleted.
