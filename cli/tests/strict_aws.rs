@@ -179,21 +179,29 @@ fn with_every_option(mut record: Record) -> Record {
             let place = Place { region, account, stack: stack.name };
             let mut resources = resolve(&stack.template, &parameters, &place);
             // As with --delete-data.
-            resources.values_mut().for_each(|resource| resource.retained = false);
+            for resource in resources.values_mut() {
+                resource.retained = false;
+            }
             (place, resources)
         })
         .collect();
     let none = BTreeMap::new();
     record.step("every option created");
-    stacks.iter().for_each(|(place, resources)| record.add_stack(&none, resources, place));
+    for (place, resources) in &stacks {
+        record.add_stack(&none, resources, place);
+    }
     record.step("every option changed");
     for (place, resources) in &stacks {
         let mut before = resources.clone();
-        before.values_mut().for_each(|resource| resource.properties["Tags"] = "others".into());
+        for resource in before.values_mut() {
+            resource.properties["Tags"] = "others".into();
+        }
         record.add_stack(&before, resources, place);
     }
     record.step("every option deleted");
-    stacks.iter().for_each(|(place, resources)| record.add_stack(resources, &none, place));
+    for (place, resources) in &stacks {
+        record.add_stack(resources, &none, place);
+    }
     record
 }
 

@@ -16,6 +16,7 @@ mod cloud;
 mod data;
 mod faults;
 pub mod harness;
+mod lock;
 mod log;
 mod operation;
 mod picture;

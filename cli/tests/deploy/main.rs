@@ -4,9 +4,11 @@
 mod broken;
 mod carried_out;
 mod destroying;
+mod lock;
 mod plans;
 mod random;
 mod rollout;
+mod stale;
 mod time;
 mod traffic;
 mod versions;
