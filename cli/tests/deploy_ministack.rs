@@ -357,6 +357,59 @@ fn a_domain_has_its_records_and_nobody_elses_are_touched() {
     service.settles(&THREE, &BTreeSet::new());
 }
 
+/// The version that every edge serves, as `ipgeo status` shows it.
+fn versions(service: &Service, regions: &[&str]) -> Vec<Value> {
+    let ran = service.exits(0, &["status", "--json"]);
+    let rows: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let row = |region: &&str| rows.as_array().expect("rows").iter().find(|row| row["region"] == *region);
+    regions.iter().map(|region| row(region).expect("a row")["version"].clone()).collect()
+}
+
+#[test]
+fn a_failed_canary_is_rolled_back_and_a_rollback_moves_aliases() {
+    let Some(stage) = Stage::set() else { return };
+    let service = &stage.service;
+    let mut wish = Wish { regions: THREE.to_vec(), memory_mb: 256, domain: false };
+    service.wish(&wish);
+    service.deploy();
+    assert_eq!(versions(service, &THREE), [1, 1, 1]);
+
+    // The canary's function can't start: it is returned, and nobody else is touched.
+    service.break_database();
+    let failed = service.exits(5, &service.deploy_arguments()).stderr;
+    assert!(failed.contains("rolled back: us-east-1 serves version 1 again"), "{failed}");
+    assert_eq!(versions(service, &THREE), [1, 1, 1]);
+    until("the version before answers", || answers(service, "us-east-1", None));
+    let kept = service.exits(5, &[&service.deploy_arguments()[..], &["--no-rollback"]].concat()).stderr;
+    assert!(!kept.contains("rolled back"), "{kept}");
+    let ran = service.run(&["status"]);
+    assert_eq!(ran.status.code(), Some(4), "{}", ran.stdout);
+    service.exits(0, &["rollback", "--yes", "--no-input", "--regions", "us-east-1"]);
+    assert_eq!(versions(service, &THREE), [1, 1, 1]);
+
+    // Repaired, and changed.
+    wish.memory_mb = 512;
+    service.wish(&wish);
+    service.deploy();
+    assert!(service.plan().1);
+    assert_eq!(versions(service, &THREE), [2, 3, 2], "us-east-1 has published once more");
+    service.exits(0, &["rollback", "--yes", "--no-input"]);
+    assert_eq!(versions(service, &THREE), [1, 1, 1]);
+    assert!(service.exits(0, &["rollback"]).stderr.contains("already serves"), "twice is once");
+    for region in THREE {
+        answers(service, region, None).expect("an answer");
+    }
+    let status = service.exits(0, &["status"]).stdout;
+    assert_eq!(status.matches("1 (rolled back)").count(), 3, "{status}");
+    // Forward again.
+    let (plan, empty) = service.plan();
+    assert!(!empty && summary(&plan) == [0, 3, 0, 0], "{plan:#}");
+    service.deploy();
+    assert_eq!(versions(service, &THREE), [2, 3, 2]);
+    let wrong = service.exits(1, &["rollback", "--yes", "--to", "9"]).stderr;
+    assert!(wrong.contains("there is no version 9"), "{wrong}");
+}
+
 /// Moments of a deploy at which it is killed.
 const KILLS: u64 = 20;
 

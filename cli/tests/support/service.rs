@@ -113,6 +113,15 @@ impl Service {
         std::fs::write(self.folder.path().join("regions.toml"), text).expect("a file");
     }
 
+    /// Names a database in `regions.toml` that does not exist: the function can't start with it.
+    pub(crate) fn break_database(&self) {
+        let path = self.folder.path().join("regions.toml");
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let broken = text.replace("ipgeo.mmdb", "missing.mmdb");
+        assert_ne!(text, broken);
+        std::fs::write(path, broken).expect("a file");
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
         command.args(arguments).arg("--config").arg(self.folder.path().join("regions.toml"));
