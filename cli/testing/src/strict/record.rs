@@ -50,7 +50,9 @@ impl Record {
     ) {
         for need in needs(before, after, place) {
             let what = format!("{} {} {:?}", place.stack, need.resource, need.operation);
-            need.requests.iter().for_each(|request| self.add(&what, request));
+            for request in &need.requests {
+                self.add(&what, request);
+            }
         }
     }
 
