@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::event::{Event, Sink};
 use super::outcome::{Failure, Run};
 use crate::infra::cloud::{CloudWrite, Done, Progress, StepError, waits};
-use crate::infra::plan::{Plan, Step, Wave};
+use crate::infra::plan::{Action, Plan, Step, Wave};
 
 /// The first pause after AWS has throttled a step, s; each further one is twice as long.
 const BACK_OFF_S: u64 = 2;
@@ -109,6 +109,11 @@ impl<W: CloudWrite> Execution<'_, W> {
         self.sink.emit(millis(self.began.elapsed()), event);
     }
 
+    fn progress(&self, step: &Step, title: &str, progress: Progress) {
+        let (region, step) = (step.region.clone(), title.to_owned());
+        self.emit(&Event::Progress { region, step, progress });
+    }
+
     async fn wave(&self, index: usize, wave: &Wave, options: ExecuteOptions, run: &mut Run) {
         let groups = by_region(&wave.steps);
         self.emit(&Event::Wave {
@@ -173,7 +178,7 @@ impl<W: CloudWrite> Execution<'_, W> {
         ended
     }
 
-    /// One step; `None`: it was a wait, and the operator stopped it.
+    /// One step; `None`: it was a wait or a watch, and the operator stopped it.
     async fn step(&self, step: &Step, title: &str) -> Option<Result<Done, StepError>> {
         if let Some(seconds) = waits(step) {
             return tokio::select! {
@@ -181,13 +186,18 @@ impl<W: CloudWrite> Execution<'_, W> {
                 () = self.stop.wanted() => None,
             };
         }
-        let report = |progress: Progress| {
-            let (region, step) = (step.region.clone(), title.to_owned());
-            self.emit(&Event::Progress { region, step, progress });
-        };
+        let report = |progress: Progress| self.progress(step, title, progress);
         let mut pause_s = BACK_OFF_S;
         loop {
-            let ended = self.cloud.ensure(&step.region, &step.action, &report).await;
+            let ended = self.cloud.ensure(&step.region, &step.action, &report);
+            let ended = match step.action {
+                // It only reads, so it can be cut short.
+                Action::Bake(_) => tokio::select! {
+                    ended = ended => ended,
+                    () = self.stop.wanted() => return None,
+                },
+                _ => ended.await,
+            };
             let throttled = ended.as_ref().is_err_and(is_throttled);
             if !throttled || pause_s > BACK_OFF_S_MAX || self.stop.is_wanted() {
                 return Some(ended);
