@@ -98,6 +98,8 @@ pub struct Claim {
     pub operation: String,
     /// Takes it from whoever has it.
     pub by_force: bool,
+    /// The token of a run whose process is known to be gone.
+    pub gone: Option<String>,
 }
 
 impl Claim {
@@ -154,7 +156,11 @@ impl<'a, S: LockStore> Lock<'a, S> {
             match self.store.put(&item, seen.as_ref()).await.map_err(LockError::Store)? {
                 Put::Done => {
                     if let Some(other) = seen.filter(|other| other.token != item.token) {
-                        let why = if other.until <= now { "it had ended" } else { "--break-lock" };
+                        let why = match () {
+                            () if other.until <= now => "it had ended",
+                            () if self.is_gone(&other) => "that process is gone",
+                            () => "--break-lock",
+                        };
                         note(&format!("took the lock of {}: {why}", other.text()));
                     }
                     (self.item, self.renewed) = (Some(item), asked);
@@ -167,10 +173,16 @@ impl<'a, S: LockStore> Lock<'a, S> {
                 Put::Gone => seen = None,
                 // The answer to an earlier try of ours was lost.
                 Put::Held(other) if other.token == self.claim.token => seen = Some(other),
-                Put::Held(other) if by_force || other.until <= now => seen = Some(other),
+                Put::Held(other) if by_force || other.until <= now || self.is_gone(&other) => {
+                    seen = Some(other);
+                }
                 Put::Held(other) => return Err(LockError::Held(other)),
             }
         }
+    }
+
+    fn is_gone(&self, other: &LockItem) -> bool {
+        self.claim.gone.as_ref() == Some(&other.token)
     }
 
     /// Whether steps may be started.

@@ -18,6 +18,7 @@ fn claim(name: &str, operation: &str) -> Claim {
         owner: format!("{name}@laptop"),
         operation: operation.to_owned(),
         by_force: false,
+        gone: None,
     }
 }
 
@@ -75,6 +76,10 @@ async fn the_lock_of_a_killed_owner_ends_and_a_broken_one_stops_its_owner() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut ben = Lock::take(&cloud, claim("ben", "rollback"), &now, &note).await.expect("it has ended");
     assert!(!killed.is_trusted());
+    // The machine of the killed run knows that it is gone, and need not wait.
+    let gone = Claim { gone: Some("ben".to_owned()), ..claim("dora", "deploy") };
+    let other = cloud.fork();
+    Lock::take(&other, gone, &now, &note).await.expect("gone");
     let force = Claim { by_force: true, ..claim("cleo", "deploy") };
     let mut cleo = Lock::take(&cloud, force, &now, &note).await.expect("by force");
     let lost = ben.renew().await.expect_err("broken");
@@ -88,6 +93,7 @@ async fn the_lock_of_a_killed_owner_ends_and_a_broken_one_stops_its_owner() {
         notes,
         [
             "took the lock of anna@laptop (ipgeo deploy, since 2026-09-21T14:13:20Z): it had ended",
+            "took the lock of ben@laptop (ipgeo rollback, since 2026-09-21T14:28:20Z): that process is gone",
             "took the lock of ben@laptop (ipgeo rollback, since 2026-09-21T14:28:20Z): --break-lock",
         ]
     );

@@ -85,7 +85,7 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
     confirm_plan("make these changes?", &args.execute)?;
     deployment.remember_database(&shared.state)?;
     // A rollback belongs to the run, so nobody else may begin before it.
-    let mut lock = take_lock(&deployment.aws, &args.execute).await?;
+    let mut lock = take_lock(&deployment.aws, &args.execute, shared).await?;
     let run = carried_out(&args, &deployment, &plan, &mut lock, shared).await;
     lock.release().await;
     let run = run?;

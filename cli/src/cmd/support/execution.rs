@@ -1,5 +1,8 @@
 //! Executing a plan on a terminal: progress, Ctrl-C, the exit status.
 
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::Path;
+
 use anyhow::Context;
 use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -9,6 +12,7 @@ use super::plan_output::{print_plan, report_faults};
 use super::select::ExecuteArgs;
 use crate::args::Shared;
 use crate::aws::Aws;
+use crate::fs::{create_private_folder, open_private};
 use crate::infra::deploy::progress;
 use crate::infra::deploy::{DeployOutcome, Event, ExecuteOptions, Run, Stop, execute};
 use crate::infra::lock::{Claim, Lock, LockError};
@@ -23,21 +27,56 @@ pub(crate) async fn carry_out(
     args: &ExecuteArgs,
     shared: &Shared,
 ) -> anyhow::Result<Run> {
-    let mut lock = take_lock(aws, args).await?;
+    let mut lock = take_lock(aws, args, shared).await?;
     let run = carry_out_locked(plan, aws, &mut lock, args, shared).await;
     lock.release().await;
     run
 }
 
 /// Takes the service's lock.
-pub(crate) async fn take_lock<'a>(aws: &'a Aws, args: &ExecuteArgs) -> Result<Lock<'a, Aws>, LockError> {
+pub(crate) async fn take_lock<'a>(
+    aws: &'a Aws,
+    args: &ExecuteArgs,
+    shared: &Shared,
+) -> Result<Lock<'a, Aws>, LockError> {
     let claim = Claim {
         token: format!("{:032x}", fastrand::u128(..)),
         owner: owner(),
         operation: operation(std::env::args().skip(1)),
         by_force: args.break_lock,
+        gone: None,
     };
-    Lock::take(aws, claim, &Timestamp::now, &output::print_note).await
+    // Without the file a killed run's lock only ends later.
+    let Some((file, gone)) = LocalRun::open(&shared.state) else {
+        return Lock::take(aws, claim, &Timestamp::now, &output::print_note).await;
+    };
+    let token = claim.token.clone();
+    let lock = Lock::take(aws, Claim { gone, ..claim }, &Timestamp::now, &output::print_note).await?;
+    file.write(&token);
+    Ok(lock)
+}
+
+/// A file in the state folder with the token of the last run from it. The run holds the file's lock until its process ends,
+/// however it ends, so whoever gets that lock knows that the run is gone.
+struct LocalRun(&'static std::fs::File);
+
+impl LocalRun {
+    /// The file, locked by this process, and the token of the run before; `None`: another process has it, or it can't be used.
+    fn open(state: &Path) -> Option<(Self, Option<String>)> {
+        create_private_folder(state).ok()?;
+        let mut file = open_private(&state.join("run.lock")).ok()?;
+        file.try_lock().ok()?;
+        let mut token = String::new();
+        file.read_to_string(&mut token).ok()?;
+        // Never closed: the lock is for the whole life of the process.
+        Some((Self(Box::leak(Box::new(file))), (!token.is_empty()).then_some(token)))
+    }
+
+    fn write(&self, token: &str) {
+        let mut file = self.0;
+        // A failure has the effect of a missing file.
+        let _ = file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(token.as_bytes()));
+    }
 }
 
 /// Who runs this: the CI job, or the user and machine.
