@@ -114,6 +114,7 @@ const AWAY: &[(&str, &str, Kind)] = &[
     ("init", "--no-input", Kind::Text),
     ("logs", "--follow", Kind::Events),
     ("plan", "", Kind::Rows),
+    ("rollback", "--yes", Kind::Events),
     ("status", "", Kind::Rows),
     ("status", "--watch 10s", Kind::Events),
     ("traffic attach", "us-east-1 --yes", Kind::Events),
