@@ -3,6 +3,8 @@
 
 #[path = "support/python.rs"]
 mod python;
+#[path = "support/stacks.rs"]
+mod stacks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,10 +14,11 @@ use std::process::Stdio;
 
 use ipgeo::internals::config::{self, Config, PLACES};
 use ipgeo::internals::infra::plan::CREATE_ONLY;
-use ipgeo::internals::infra::stacks::{ArtifactRef, ArtifactSet, Renderer, Stack, StackKind};
+use ipgeo::internals::infra::stacks::StackKind;
 use serde_json::{Value, json};
 
 use python::{Venv, run};
+use stacks::render;
 
 /// cfn-lint, with the registry's schemas of every region.
 const LINT: [&str; 1] = ["cfn-lint==1.58.0"];
@@ -68,16 +71,6 @@ fn config_of(options: Options, regions: &[&str]) -> Config {
         let _ = writeln!(text, "[regions.{region}]");
     }
     config::parse("regions.toml", &text).expect("a sound file")
-}
-
-fn render(config: &Config) -> Vec<Stack> {
-    let code = ["arm64", "x86_64"].map(|name| (name, ArtifactRef::new("code", &"5".repeat(64))));
-    let artifacts = ArtifactSet {
-        code: code.into(),
-        geo: ArtifactRef::new("geo", &"9".repeat(64)),
-        geo_description: "DB-IP City Lite 2026-11".to_owned(),
-    };
-    Renderer::new(config, &artifacts).and_then(|renderer| renderer.all()).expect("rendered")
 }
 
 /// Templates in a folder, each with the regions that it is linted for.

@@ -1,4 +1,4 @@
-//! Watches a function's metrics for a while after its version has changed.
+//! Watches a function's metrics after its version has changed.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use crate::infra::cloud::{Done, Progress, Report, StepError};
 use crate::infra::plan::{BakeSpec, Vitals};
 use crate::infra::stacks::LIVE;
 
-/// Between two looks. A minute's metrics appear about a minute after it.
+/// Time between two reads. A minute's metrics appear about a minute later.
 const PAUSE: Duration = Duration::from_secs(15);
 const MINUTE_S: i64 = 60;
 
-/// What the alias has done in the minutes from `since`.
+/// The alias's metrics since `since`.
 async fn vitals(
     signed: &Signed,
     region: &str,
@@ -70,7 +70,7 @@ pub(super) async fn watch(
     report: Report<'_>,
 ) -> Result<Done, StepError> {
     let began = Instant::now();
-    // From the next full minute: in this one the version before may have failed.
+    // From the next full minute: this minute may contain errors of the previous version.
     let now = Timestamp::now().as_second();
     let since = now - now.rem_euclid(MINUTE_S) + MINUTE_S;
     loop {

@@ -29,9 +29,9 @@ const UPLOAD_BYTES_S: u64 = 30_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Held {
     Absent,
-    /// It is what its name says.
+    /// Its content matches its name.
     Same,
-    /// It is something else, or nobody knows: incomplete, replaced, or written by another tool.
+    /// Its content differs or is unknown: incomplete, replaced, or written by another tool.
     Different,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Bucket<'a> {
 }
 
 impl Bucket<'_> {
-    /// The artifacts of these keys that are in the bucket, and the keys of objects that are not what they say; none if the
+    /// The artifacts of these keys that are in the bucket, and the keys of objects whose content does not match; none if the
     /// bucket is missing.
     pub(super) async fn holds(
         &self,
@@ -62,8 +62,8 @@ impl Bucket<'_> {
         Ok((held, altered))
     }
 
-    /// Refuses a template that names an artifact whose object is not what its name says. A missing one may be needless: a
-    /// function that does not change is not read again.
+    /// Refuses a template that names an artifact whose object does not match its name. A missing object is accepted: Lambda
+    /// does not read the code of an unchanged function again.
     pub(super) async fn check_named(&self, template: &str) -> Result<(), StepError> {
         for key in ArtifactRef::keys_in(template) {
             if self.held(&key).await? == Held::Different {
@@ -133,7 +133,7 @@ impl Bucket<'_> {
         })
     }
 
-    /// Uploads a local artifact unless it exists as it should.
+    /// Uploads a local artifact unless an intact one exists.
     pub(super) async fn upload(&self, file: &ArtifactFile, report: Report<'_>) -> Result<Done, StepError> {
         if self.held(&file.artifact.key).await? == Held::Same {
             return Ok(Done::AlreadySo);
@@ -158,7 +158,7 @@ impl Bucket<'_> {
         Ok(Done::Changed)
     }
 
-    /// Copies an artifact from another bucket of the service, within S3, unless it exists as it should; checks the copy.
+    /// Copies an artifact from another bucket of the service, within S3, unless an intact one exists; checks the copy.
     pub(super) async fn copy(&self, artifact: &ArtifactRef, from: &str) -> Result<Done, StepError> {
         if self.held(&artifact.key).await? == Held::Same {
             return Ok(Done::AlreadySo);
@@ -166,7 +166,7 @@ impl Bucket<'_> {
         let mut copy = self.call(Operation::CopyObject, s3::key_path(&artifact.key));
         copy.headers.push(("x-amz-copy-source", format!("{from}{}", s3::key_path(&artifact.key))));
         copy.headers.push(("x-amz-source-expected-bucket-owner", self.account.to_owned()));
-        // S3 computes it of the content, whatever was stored with the source.
+        // S3 computes it from the content, whatever was stored with the source.
         copy.headers.push(("x-amz-checksum-algorithm", "SHA256".to_owned()));
         copy.timeout = COPY_TIMEOUT;
         s3::accept(self.send(&copy).await?)?;
@@ -301,7 +301,7 @@ mod tests {
             (200, ""),
             (200, ""),
             (200, ""),
-            // There as it should be.
+            // Present and intact.
             (200, CHECKSUM),
             // A copy of a source that is torn.
             (404, ""),

@@ -17,7 +17,7 @@ use crate::infra::stacks::drained_record;
 
 /// TTL of the list of drained regions, s.
 const DRAINED_TTL_S: i64 = 60;
-/// Number of times that a batch is made again after a conflict.
+/// Number of retries of a batch after a conflict.
 const CONFLICTS_MAX: u32 = 3;
 
 /// The public hosted zone of a name, with the records of a domain.
@@ -139,8 +139,8 @@ pub(super) async fn ensure(
     Ok(Done::Changed)
 }
 
-/// The batch from what is there to what is wanted. Every set that goes or is changed is deleted with its exact values:
-/// Route 53 refuses the batch if they are others by then, so no change of another operator is lost.
+/// The batch that turns the current sets into the wanted ones. Every set that is removed or changed is deleted with its exact
+/// values: Route 53 refuses the batch if they have changed meanwhile, so no change of another operator is lost.
 async fn batch(
     session: &Session,
     change: &RecordChange,

@@ -47,7 +47,7 @@ impl Endpoints {
         }
     }
 
-    /// Whether something else than AWS is called, at least for some services.
+    /// Whether at least some services have an endpoint other than AWS's.
     pub(super) fn are_set(&self) -> bool {
         self.all.is_some() || !self.own.is_empty()
     }

@@ -1,5 +1,5 @@
-//! Where credentials come from, in the order of every AWS tool, and what to do when that place gives none: a message names
-//! the profile and the command that signs in. The SDK reads the same files; it only reports that no provider had any.
+//! Where credentials come from, in the same order as in every AWS tool, and what to do if that source has none: messages name
+//! the profile and the command that signs in. The SDK reads the same files, but only reports that no provider had any.
 
 use std::error::Error;
 
@@ -11,7 +11,7 @@ use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIden
 use aws_types::os_shim_internal::Env;
 use ipgeo_contract::error_chain;
 
-/// Characters of another program's or service's message that are repeated.
+/// Maximum length of another program's or service's message in an error, characters.
 const CAUSE_CHARS_MAX: usize = 300;
 
 /// There are no AWS credentials, or AWS does not accept them.
@@ -73,7 +73,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Given keys, as an emulator has them.
+    /// Keys given in the configuration, for an emulator.
     pub(super) fn fixed() -> Self {
         Self { kind: Kind::Keys, selected: String::new(), profile: None, role: None, mfa: false }
     }
@@ -139,14 +139,14 @@ impl Origin {
                 }
             }
             let kind = kind_of(profile).unwrap_or_else(surroundings);
-            // Nobody has chosen an empty default profile, so no message needs its name.
+            // An empty default profile was not chosen by anyone, so messages do not name it.
             let named = kind != Kind::Instance || name != "default";
             let (selected, profile) = (selected.to_owned(), named.then(|| name.to_owned()));
             return Ok(Self { kind, selected, profile, role, mfa });
         }
     }
 
-    /// Whether a person may have to answer it: there is no timeout then.
+    /// Whether it may prompt a person; there is no timeout then.
     pub(super) fn may_prompt(&self) -> bool {
         self.kind == Kind::Process
     }
@@ -199,7 +199,7 @@ impl Origin {
         NoCredentials::new(format!("the {} has expired", self.place()), self.sign_in())
     }
 
-    /// What the credentials are, for a sentence that begins with `the`.
+    /// Describes the credentials; used after `the`.
     fn place(&self) -> String {
         let profile = self.profile.as_deref().map(|profile| format!(" of AWS profile `{profile}`"));
         let what = match self.kind {
@@ -215,7 +215,7 @@ impl Origin {
         format!("{what}{}", profile.unwrap_or_default())
     }
 
-    /// What to do to have valid credentials.
+    /// How to get valid credentials.
     fn sign_in(&self) -> String {
         let flag = match self.profile.as_deref() {
             Some(profile) if profile != "default" => format!(" --profile {profile}"),
@@ -305,7 +305,7 @@ fn refused_role(error: &(dyn Error + 'static)) -> Option<String> {
     None
 }
 
-/// The end of a message in one line: it is nearest to the cause.
+/// The end of a message on one line; the cause is usually at the end.
 fn brief(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut line = line.as_str();

@@ -152,7 +152,7 @@ pub(super) struct Answered {
     /// AWS's clock: the `Date` header.
     date: Option<String>,
     error: Option<String>,
-    /// The stored SHA-256 of an S3 object, base64, if it was asked for.
+    /// The stored SHA-256 of an S3 object, base64, if it was requested.
     pub(super) checksum: Option<String>,
     pub(super) body: Vec<u8>,
 }

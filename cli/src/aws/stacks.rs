@@ -310,7 +310,7 @@ fn root_cause(events: &[StackEvent], status: &str) -> StepError {
 pub(super) struct Deletion<'a> {
     pub(super) kind: StackKind,
     pub(super) name: &'a str,
-    /// What the plan has seen; `None`: it is deleted whatever it holds.
+    /// The stack as the plan saw it; `None`: it is deleted in any state.
     pub(super) before: Option<&'a Before>,
 }
 

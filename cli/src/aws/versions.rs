@@ -1,4 +1,4 @@
-//! Published versions of a function, and the alias that leads to one.
+//! Published versions of a function, and the alias that points to one.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ fn path(function: &str, rest: &str) -> String {
     format!("/2015-03-31/functions/{function}{rest}")
 }
 
-/// The version that the alias leads to; `None`: no alias.
+/// The version that the alias points to; `None`: no alias.
 async fn live(signed: &Signed, region: &str, function: &str) -> Result<Option<u64>, Refusal> {
     let alias = signed.get(Service::Lambda, region, &path(function, &format!("/aliases/{LIVE}"))).await;
     let alias = Refusal::absent_as_none(alias)?;
@@ -31,7 +31,7 @@ pub(super) async fn read(signed: &Signed, region: &str, function: &str) -> Resul
             .await;
         let Some(page) = Refusal::absent_as_none(page)? else { return Ok(found) };
         for version in page["Versions"].as_array().into_iter().flatten() {
-            // `$LATEST` is no number.
+            // `$LATEST` is not a number.
             if let Some(number) = version["Version"].as_str().and_then(|number| number.parse().ok()) {
                 let description = version["Description"].as_str().unwrap_or_default();
                 found.versions.insert(number, description.to_owned());
@@ -53,7 +53,7 @@ fn encoded(text: &str) -> String {
     text.bytes().map(byte).collect()
 }
 
-/// Leads an alias to a version.
+/// Points an alias to a version.
 pub(super) async fn switch(signed: &Signed, region: &str, wanted: &VersionSwitch) -> Result<Done, StepError> {
     let serves = live(signed, region, &wanted.function).await?;
     if serves == Some(wanted.to) {

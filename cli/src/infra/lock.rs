@@ -19,7 +19,7 @@ use crate::infra::cloud::Problem;
 
 /// How long a lock lasts after its last renewal.
 pub const LEASE: Duration = Duration::from_mins(15);
-/// Until when after its last renewal the owner may start steps.
+/// How long after its last renewal the owner may start steps.
 pub const TRUST: Duration = Duration::from_mins(4);
 /// Pause between two renewals.
 const RENEW: Duration = Duration::from_secs(30);
@@ -75,7 +75,7 @@ pub trait LockStore: Sync {
     fn delete(&self, token: &str) -> impl Future<Output = Result<(), Problem>> + Send;
 }
 
-/// Why a lock can't be had.
+/// Why the lock could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     #[error(
@@ -85,18 +85,18 @@ pub enum LockError {
     Held(LockItem),
     #[error("cannot take the lock: {0}")]
     Store(Problem),
-    /// It was held, and is not any more.
+    /// The lock was lost.
     #[error("the lock was lost: {0}")]
     Lost(String),
 }
 
-/// A wish for the lock.
+/// A request for the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     pub token: String,
     pub owner: String,
     pub operation: String,
-    /// Takes it from whoever has it.
+    /// Takes it from its owner.
     pub by_force: bool,
     /// The token of a run whose process is known to be gone.
     pub gone: Option<String>,
@@ -227,7 +227,7 @@ impl<'a, S: LockStore> Lock<'a, S> {
         }
     }
 
-    /// Gives it back. A failure does no harm: it ends by itself.
+    /// Releases it. A failure is harmless: the lock expires.
     pub async fn release(self) {
         if self.item.is_some() {
             let _ = self.store.delete(&self.claim.token).await;

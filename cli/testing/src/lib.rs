@@ -5,7 +5,7 @@
 //! of stacks passes in a moment. A step whose future is dropped goes on, because CloudFormation finishes by itself
 //! what it has begun.
 //!
-//! [`strict`] is another AWS: rules that an emulator ignores, before it.
+//! [`strict`] adds the rules of AWS that an emulator ignores, as a proxy in front of it.
 //!
 //! It is a crate of its own so that nothing of it is part of the product. It depends on `ipgeo`, so only
 //! integration tests and benches can use it: in `ipgeo`'s unit tests its types would be those of another copy.

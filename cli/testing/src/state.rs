@@ -45,7 +45,7 @@ pub(crate) struct CloudState {
     pub(crate) taken_buckets: BTreeSet<String>,
     pub(crate) unhealthy: BTreeMap<RegionName, String>,
     pub(crate) bad_code: BTreeSet<String>,
-    /// Regions whose edge answers nothing while it serves this version.
+    /// Regions whose edge does not answer while it serves this version.
     pub(crate) broken: BTreeMap<RegionName, u64>,
     /// Regions whose metrics are bad while they serve this version.
     pub(crate) failing: BTreeMap<RegionName, u64>,

@@ -1,4 +1,4 @@
-//! Published versions of functions, and the alias that leads to one.
+//! Published versions of functions, and the alias that points to one.
 
 use std::collections::BTreeMap;
 
@@ -139,7 +139,7 @@ impl Contents {
         }
     }
 
-    /// A function goes with all its versions and aliases.
+    /// Deletes a function with all its versions and aliases.
     pub(crate) fn forget_function(&mut self, id: &ResourceId) {
         self.functions.remove(&(id.scope.clone(), id.name.clone()));
         let is_its = |other: &ResourceId| {

@@ -76,7 +76,7 @@ async fn the_lock_of_a_killed_owner_ends_and_a_broken_one_stops_its_owner() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let mut ben = Lock::take(&cloud, claim("ben", "rollback"), &now, &note).await.expect("it has ended");
     assert!(!killed.is_trusted());
-    // The machine of the killed run knows that it is gone, and need not wait.
+    // The machine of the killed run knows that the process is gone, and does not wait.
     let gone = Claim { gone: Some("ben".to_owned()), ..claim("dora", "deploy") };
     let other = cloud.fork();
     Lock::take(&other, gone, &now, &note).await.expect("gone");
@@ -84,7 +84,7 @@ async fn the_lock_of_a_killed_owner_ends_and_a_broken_one_stops_its_owner() {
     let mut cleo = Lock::take(&cloud, force, &now, &note).await.expect("by force");
     let lost = ben.renew().await.expect_err("broken");
     assert!(lost.to_string().contains("the lock was lost: cleo@laptop (ipgeo deploy"), "{lost}");
-    // Giving back what is lost takes nothing from anybody.
+    // Releasing a lost lock does not affect its new owner.
     ben.release().await;
     cleo.renew().await.expect("hers");
     cleo.release().await;
@@ -112,7 +112,7 @@ async fn a_traffic_change_is_waited_for() {
     };
     let (second, ()) =
         futures_util::join!(Lock::take(&cloud, claim("ben", "traffic drain"), &now, &note), end);
-    // Nobody waits for ever.
+    // Waiting has a limit.
     let third = Lock::take(&cloud, claim("cleo", "deploy"), &now, &note);
     assert_eq!(held(third.await).owner, "ben@laptop");
     second.expect("after the first").release().await;

@@ -1,4 +1,4 @@
-//! What a step does when somebody else has changed what its plan has seen.
+//! What a step does if somebody else has changed its target since the plan.
 
 use std::collections::BTreeSet;
 
@@ -132,7 +132,7 @@ async fn drains_of_two_operators_both_stay() {
     finish(&cloud, &attach).await;
     finish(&cloud, &drain).await;
     assert_eq!(drained(&cloud).await, (set(&[HOME, "sa-east-1"]), set(&["ap-south-1", "us-east-1"])));
-    // Two operators drain the last two regions: the domain leads somewhere all the same.
+    // Two operators drain the last two regions: the domain still resolves.
     let (home, other) = (
         plan(&cloud, TrafficChange::Drain, HOME).await.expect("a plan"),
         plan(&cloud, TrafficChange::Drain, "sa-east-1").await.expect("a plan"),

@@ -1,4 +1,4 @@
-//! Published versions of the functions and the alias that leads to one.
+//! Published versions of the functions, and the alias that points to one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -93,7 +93,7 @@ async fn a_failed_canary_serves_no_live_traffic() {
         assert_eq!(live(&cloud, &after).await, all_at(1, &[]), "{what}");
         if what == "metrics" {
             insta::assert_snapshot!("switch_back", text(&back));
-            // What is ahead: the same version at the same canary, first of all.
+            // The next plan starts with the same version at the same canary.
             let again = planned(&cloud, &after).await.expect("a plan");
             insta::assert_snapshot!("again_after_switch_back", text(&again));
             let (run, _) = run_and_switch_back(&cloud, &again).await;
@@ -176,7 +176,7 @@ async fn planned_rollback(
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_stops_at_the_canary_is_told_the_way_back() {
+async fn an_interrupted_canary_is_reported_with_the_command_to_return() {
     let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;
     cloud.set_latency(Latency { stack: Duration::from_secs(30), other: Duration::from_secs(1) });

@@ -6,6 +6,8 @@
 
 #[path = "../support/python.rs"]
 mod python;
+#[path = "../support/stacks.rs"]
+mod stacks;
 
 mod arns;
 mod facts;
@@ -16,9 +18,9 @@ use arns::Rendered;
 use facts::{BESIDES, NO_ACTIONS, UNLISTED, UNLISTED_ARNS, UNNEEDED, WIDE};
 use ipgeo::internals::config::{self, Config};
 use ipgeo::internals::infra::iam::{Audience, Kind, Request, documents};
-use ipgeo::internals::infra::stacks::{ArtifactRef, ArtifactSet, Renderer, Stack};
 use python::{Venv, run};
 use serde_json::Value;
+use stacks::render;
 
 const ACCOUNT: &str = "123456789012";
 const HANDLERS: &str = include_str!("../aws/handlers.txt");
@@ -40,16 +42,6 @@ fn config(full: bool) -> Config {
     text += "[tiers.anonymous]\nlimit = \"1500/day\"\nsite_limit = \"50k/day\"\n\
              [tiers.startup]\nlimit = \"100k/month\"\n[regions.eu-central-1]\n[regions.us-east-1]\n";
     config::parse("regions.toml", &text).expect("a sound file")
-}
-
-fn render(config: &Config) -> Vec<Stack> {
-    let code = ["arm64", "x86_64"].map(|name| (name, ArtifactRef::new("code", &"5".repeat(64))));
-    let artifacts = ArtifactSet {
-        code: code.into(),
-        geo: ArtifactRef::new("geo", &"9".repeat(64)),
-        geo_description: "DB-IP City Lite 2026-11".to_owned(),
-    };
-    Renderer::new(config, &artifacts).and_then(|renderer| renderer.all()).expect("rendered")
 }
 
 /// A statement of a policy.

@@ -25,7 +25,7 @@ const OLD_EVENTS: u8 = 2;
 /// How the limit changes during the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
-    /// It stays: the second of five calls reaches it, and nothing is published before.
+    /// It is not changed: the second of five calls reaches it, and nothing is published before.
     Nothing,
     /// It is lowered from a limit of which five calls cross no step.
     Lowered,

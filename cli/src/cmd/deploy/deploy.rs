@@ -49,7 +49,7 @@ pub(crate) struct DeployArgs {
     /// Roll back every region this run changed if it fails
     #[arg(long)]
     rollback: bool,
-    /// Keep serving what has not passed its gate
+    /// Keep new versions that failed their gate
     #[arg(long, conflicts_with = "rollback")]
     no_rollback: bool,
     /// List every resource of new stacks
@@ -104,17 +104,19 @@ fn read_plan(path: &Path, shared: &Shared) -> anyhow::Result<PlanFile> {
         .map_err(|error| not_run(path, &error))
 }
 
-/// Text, even of a file that is none: it is no plan then.
+/// Reads a file as text. Invalid UTF-8 is replaced, so a binary file is reported as "not a plan".
 fn read_text(path: &Path) -> std::io::Result<String> {
     std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn not_run(path: &Path, error: &PlanFileError) -> anyhow::Error {
     let path = path.display();
-    anyhow!("{path} is not run: {error}; nothing was changed\nhelp: make a new plan: ipgeo plan --out {path}")
+    anyhow!(
+        "{path} is not run: {error}; nothing was changed\nhelp: create a new plan: ipgeo plan --out {path}"
+    )
 }
 
-/// Executes the plan. If it fails, returns to the versions that served before, or rolls everything back, as is wanted.
+/// Executes the plan. If it fails, returns to the versions that served before, and with `--rollback` rolls back all stacks.
 async fn carried_out(
     args: &DeployArgs,
     deployment: &Deployment,
@@ -148,7 +150,7 @@ async fn settled(deployment: &Deployment) -> anyhow::Result<Observed> {
     }
 }
 
-/// Returns what has failed its gate to the versions that served before, in seconds.
+/// Returns functions that failed their gate to the versions that served before. Takes seconds.
 async fn switch_back(
     plan: &Plan,
     run: &Run,
@@ -169,7 +171,7 @@ async fn switch_back(
     Ok(())
 }
 
-/// What a return to former versions has done, and what to do next.
+/// Reports a return to the previous versions, and what to do next.
 fn returned_to(back: &Plan, returned: &Run) -> String {
     let regions: BTreeSet<&str> = back.steps().map(|(_, step)| step.region.as_str()).collect();
     let again = format!("ipgeo rollback --regions {}", regions.into_iter().collect::<Vec<_>>().join(","));

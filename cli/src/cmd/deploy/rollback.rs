@@ -34,7 +34,7 @@ pub(crate) struct RollbackArgs {
     profile: ProfileArgs,
 }
 
-/// Characters from which digits are a digest and no number.
+/// From this length on, digits are a digest, not a version number.
 const DIGEST_CHARS_MIN: usize = 8;
 
 fn wanted(text: &str) -> Result<WantedVersion, String> {

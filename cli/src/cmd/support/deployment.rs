@@ -41,7 +41,7 @@ pub(crate) struct PlanFlags {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_short_help = true)]
     allow_replace: Vec<String>,
     /// Delete and recreate stacks whose creation failed
-    // The problem of such a stack names it.
+    // The problem about such a stack names this flag.
     #[arg(long, hide_short_help = true)]
     recreate_failed: bool,
     #[command(flatten)]
@@ -156,7 +156,7 @@ impl Deployment {
     }
 }
 
-/// The digest of a configuration's bytes: a comment may state why a plan must not run.
+/// The digest of a configuration's bytes, with comments: one may say why a plan must not run.
 pub(crate) fn config_digest(file: &Path) -> anyhow::Result<String> {
     let (digest, _) = hash_file(file).with_context(|| format!("read {}", file.display()))?;
     Ok(hex::encode(digest))
@@ -199,7 +199,7 @@ pub(crate) fn probe_of(config: &Config, database: &Path) -> anyhow::Result<Probe
     })
 }
 
-/// How edges are probed when the database that they serve is not at hand: any country will do.
+/// How edges are probed if the database that they serve is not on this machine: any country is accepted.
 pub(crate) fn quick_probe(config: &Config) -> ProbeSpec {
     let (address, domain) = (PROBE_ADDRESS.to_owned(), config.service.domain.clone());
     ProbeSpec { address, country_code: None, domain }

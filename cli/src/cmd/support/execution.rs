@@ -20,7 +20,7 @@ use crate::infra::plan::{Plan, Problem};
 use crate::observe::probe::{Gated, ProbeClient};
 use crate::ui::output::{self, Exit, Format};
 
-/// Takes the service's lock, executes a plan and gives the lock back.
+/// Takes the service's lock, executes a plan and releases the lock.
 pub(crate) async fn carry_out(
     plan: &Plan,
     aws: &Aws,
@@ -46,7 +46,7 @@ pub(crate) async fn take_lock<'a>(
         by_force: args.break_lock,
         gone: None,
     };
-    // Without the file a killed run's lock only ends later.
+    // Without the file, the lock of a killed run lasts until it expires.
     let Some((file, gone)) = LocalRun::open(&shared.state) else {
         return Lock::take(aws, claim, &Timestamp::now, &output::print_note).await;
     };
@@ -74,7 +74,7 @@ impl LocalRun {
 
     fn write(&self, token: &str) {
         let mut file = self.0;
-        // A failure has the effect of a missing file.
+        // A failure has the same effect as a missing file.
         let _ = file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(token.as_bytes()));
     }
 }

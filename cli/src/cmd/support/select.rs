@@ -50,7 +50,7 @@ pub(crate) struct ExecuteArgs {
     #[arg(long)]
     pub no_input: bool,
     /// Take the lock from another run, which then stops
-    // The error of a held lock names it.
+    // The error about a held lock names this flag.
     #[arg(long, hide_short_help = true)]
     pub break_lock: bool,
     /// Maximum number of regions to work on in parallel

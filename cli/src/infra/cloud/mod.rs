@@ -80,7 +80,7 @@ pub struct StepError {
     pub resource: Option<String>,
     /// What to do.
     pub remedy: Option<String>,
-    /// Whether the step found something else than its plan has seen, and changed nothing.
+    /// Whether the step found a state other than in its plan, and changed nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
 }

@@ -1,7 +1,7 @@
-//! Whether what a step is about to change is still what its plan has seen. A step that finds something else fails and
-//! changes nothing: otherwise it would silently revert the change of another operator.
+//! Checks that what a step is about to change is still as in its plan. If it is not, the step fails and changes nothing:
+//! otherwise it would silently revert another operator's change.
 //!
-//! What the step itself wants is fine as well, so a deploy can be resumed and every step can run twice.
+//! The step's own result is accepted as well, so a deploy can be resumed and every step can run twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ use crate::infra::stacks::{StackKind, Template};
 /// Number of changed resources that an error names.
 const NAMED_MAX: usize = 3;
 
-/// Fails if a stack is neither as the plan has seen it nor as it should become.
+/// Fails if a stack is neither as in the plan nor as the step would leave it.
 pub fn check_stack(change: &StackChange, found: Option<&ObservedStack>) -> Result<(), StepError> {
     let kind = change.kind;
     match (&change.before, existing(found)) {
@@ -32,7 +32,7 @@ pub fn check_stack(change: &StackChange, found: Option<&ObservedStack>) -> Resul
     }
 }
 
-/// Fails if a stack that is about to be deleted is not as the plan has seen it.
+/// Fails if a stack that is about to be deleted is not as in the plan.
 pub fn check_deletion(
     kind: StackKind,
     before: Option<&Before>,

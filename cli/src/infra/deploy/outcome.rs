@@ -81,7 +81,7 @@ impl Run {
         plan.summary().steps.saturating_sub(self.done.len() + self.failures.len())
     }
 
-    /// Regions whose edge serves another version than before, which has not passed its gate.
+    /// Regions whose edge serves a new version that has not passed its gate.
     fn ungated<'p>(&self, plan: &'p Plan) -> BTreeSet<&'p str> {
         let step = |(wave, step): &(usize, usize)| plan.waves.get(*wave)?.steps.get(*step);
         let passed = |region: &RegionName, after: usize| {

@@ -27,13 +27,13 @@ pub enum Audience {
     Boundary,
 }
 
-/// What to print.
+/// What `ipgeo iam policy` prints.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     pub config: &'a Config,
     /// The account's number, or `*`.
     pub account: &'a str,
-    /// None: a deployer without a service role.
+    /// `None`: a deployer without a service role.
     pub audience: Option<Audience>,
     /// The service role's ARN, for the deployer.
     pub role_arn: Option<&'a str>,
@@ -51,7 +51,7 @@ pub enum Kind {
 /// A policy document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Document {
-    /// A name for the managed policy.
+    /// The managed policy's name.
     pub name: String,
     pub kind: Kind,
     pub document: Policy,

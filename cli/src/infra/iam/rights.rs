@@ -1,5 +1,5 @@
-//! Every right, one row each: who needs it, on what, which actions. No action stands twice for one resource, so every row
-//! is needed by some step. Tests hold the rows against CloudFormation's resource schemas, AWS's reference of actions,
+//! All permissions, one per row: who needs it, on what, which actions. No action is listed twice for one resource, so every
+//! row is needed by some step. Tests compare the rows with CloudFormation's resource schemas, AWS's reference of actions,
 //! and the calls of `cli/src/aws`.
 
 use super::resources::On;
@@ -11,13 +11,13 @@ pub(super) enum By {
     Tool,
     /// CloudFormation's handlers, with the deployer's rights or with the role that it was given.
     Handlers,
-    /// Both. CloudFormation detects drift with the rights of whoever asks for it, so reading is among these.
+    /// Both. CloudFormation detects drift with the caller's permissions, so both need to read.
     Both,
     /// The service's own roles: together, the permissions boundary.
     Service,
 }
 
-/// When a statement is there at all, or holds.
+/// When a statement is printed, or under which condition it allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum If {
     Always,
@@ -64,7 +64,7 @@ pub(super) const RIGHTS: &[Right] = &[
     ("CreateTables", By::Handlers, &[On::Tables],
         "dynamodb:CreateTable CreateTableReplica TagResource UntagResource UpdateContinuousBackups UpdateTimeToLive", If::Always),
     ("TableLimits", By::Handlers, &[On::Any], "dynamodb:DescribeLimits", If::Always),
-    // The handler of global tables publishes metrics of itself.
+    // The handler of global tables publishes metrics about itself.
     ("HandlerMetrics", By::Both, &[On::Any], "cloudwatch:PutMetricData", If::Always),
     // An account's first replica creates this role.
     ("ReplicationRole", By::Handlers, &[On::LinkedRole("replication.dynamodb.amazonaws.com")], "iam:CreateServiceLinkedRole", If::Always),
@@ -146,7 +146,7 @@ pub(super) const RIGHTS: &[Right] = &[
     ("UseTables", By::Service, &[On::Tables], "dynamodb:BatchGetItem GetItem UpdateItem", If::Always),
     ("UseStream", By::Service, &[On::Stream],
         "kinesis:DescribeStream DescribeStreamSummary GetRecords GetShardIterator ListShards PutRecord PutRecords", If::Always),
-    // The counter's into home's bucket, the forwarder's into its region's.
+    // Failed batches: the counter's into home's bucket, the forwarder's into its region's.
     ("KeepFailures", By::Service, &[On::Buckets, On::ArtifactObjects, On::FailureObjects], "s3:ListBucket PutObject", If::Always),
     ("SendAlerts", By::Service, &[On::Topics], "sns:Publish", If::Always),
 ];

@@ -4,7 +4,7 @@ use super::*;
 
 /// Calls whose permissions differ from their name.
 const RENAMED: &[(&str, &[&str])] = &[
-    // Needs no right.
+    // Needs no permission.
     ("sts:GetCallerIdentity", &[]),
     ("dynamodb:TransactWriteItems", &["dynamodb:PutItem", "dynamodb:UpdateItem"]),
     ("s3:CopyObject", &["s3:GetObject", "s3:PutObject"]),

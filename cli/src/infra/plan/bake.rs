@@ -1,14 +1,14 @@
-//! Watching a region after its version has changed: what is too much.
+//! The thresholds for a region whose version has changed.
 
 use serde::{Deserialize, Serialize};
 
 /// Failed or throttled calls that a region may have, percent of its calls.
 pub(crate) const FAILED_PERCENT_MAX: f64 = 1.0;
-/// Fewer than this many say nothing about a share.
+/// With fewer failures than this, the share is not significant.
 const FAILED_MIN: f64 = 3.0;
 /// Time of a call within which 99 % must end, ms: thirty times the usual.
 pub(crate) const P99_MS_MAX: f64 = 1_000.0;
-/// Calls below which a p99 is that of some cold starts.
+/// With fewer calls than this, the p99 reflects a few cold starts.
 const P99_CALLS_MIN: f64 = 100.0;
 
 /// What is watched, and for how long.
@@ -18,20 +18,20 @@ pub struct BakeSpec {
     pub seconds: u64,
 }
 
-/// What a function's alias has done since an instant.
+/// Metrics of a function's alias since a time.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Vitals {
     /// Calls that ran.
     pub calls: f64,
     /// Those of them that failed.
     pub errors: f64,
-    /// Calls that did not run.
+    /// Calls that were throttled.
     pub throttles: f64,
     pub p99_ms: f64,
 }
 
 impl Vitals {
-    /// Why it must not go on; `None`: all is well.
+    /// The exceeded threshold; `None`: within all of them.
     pub(crate) fn problem(&self) -> Option<String> {
         let asked = self.calls + self.throttles;
         let too_many = |count: f64| count >= FAILED_MIN && count * 100.0 > asked * FAILED_PERCENT_MAX;

@@ -15,7 +15,7 @@ use crate::infra::stacks::ArtifactSet;
 
 /// Version of the file's form.
 const VERSION: u32 = 1;
-/// Largest file that is read: a plan of all regions has 100 kB.
+/// Maximum size of a plan file, bytes; a plan of all regions takes 100 kB.
 pub(crate) const BYTES_MAX: u64 = 16 << 20;
 
 /// Flags of `ipgeo plan` that a plan depends on.

@@ -63,7 +63,7 @@ pub enum WaveKind {
     Records,
     /// Back to versions that served before.
     RollBack,
-    /// Versions that nobody will return to.
+    /// Versions that are no longer needed for a rollback.
     Prune,
     /// Until resolvers have forgotten removed records.
     Drain,
@@ -231,7 +231,7 @@ pub struct StackChange {
     pub replicas: BTreeSet<RegionName>,
     /// Logical names whose replacement was allowed.
     pub allow_replace: BTreeSet<String>,
-    /// The way back to the version that its function serves before.
+    /// How to return to the version that its function served before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub served_before: Option<VersionSwitch>,
 }

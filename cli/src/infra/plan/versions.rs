@@ -56,17 +56,17 @@ pub struct PrunedVersions {
     pub versions: Vec<u64>,
 }
 
-/// The version that an operator wants back.
+/// The version that an operator wants to return to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WantedVersion {
     /// The one before the stack's.
     Previous,
     Number(u64),
-    /// The newest with code whose digest begins so.
+    /// The newest version whose code's digest begins with this.
     Code(String),
 }
 
-/// What a version's description says of it.
+/// What a version's description says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Release<'a> {
     /// The first characters of the code's digest.
@@ -139,7 +139,7 @@ pub(super) fn to_stack(
     Some(Step::new(region, Action::Switch(VersionSwitch { kind, function, from: Some(from), to })))
 }
 
-/// Deletes versions that nobody will return to: beyond the number that is retained, with a database that must no longer be
+/// Deletes versions that are no longer needed for a rollback: beyond the number that is retained, with a database that must no longer be
 /// served, or newer than the one that serves: those were rolled back. Lambda keeps a layer's content as long as a version
 /// uses it, so an expired database goes with the last version that has it.
 pub(super) fn prune_steps(input: &PlanInput<'_>, plan: &Plan) -> Vec<Step> {
@@ -211,7 +211,7 @@ pub fn switch_back(plan: &Plan, done: &BTreeSet<(usize, usize)>, failed: &BTreeS
     switches(empty, &steps, probe)
 }
 
-/// The way back of a step that has moved an alias.
+/// How to undo a step that has moved an alias.
 fn served_before(step: &Step) -> Option<VersionSwitch> {
     match &step.action {
         Action::Switch(switch) => {
@@ -241,7 +241,7 @@ fn switches(mut plan: Plan, steps: &[(RegionName, VersionSwitch)], probe: Option
     plan
 }
 
-/// The plan that rolls regions back to an older version, all at once: whoever asks for it has no time for a canary.
+/// The plan that rolls regions back to an older version, all at once: a rollback is urgent, so it has no canary.
 pub fn roll_back(
     config: &Config,
     observed: &Observed,

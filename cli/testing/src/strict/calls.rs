@@ -1,5 +1,4 @@
-//! A call of the program as IAM sees it: its action and its resource. A call that is not known here is an error of
-//! the test that makes it.
+//! A call of the program as IAM sees it: its action and its resource. An unknown call fails the test that makes it.
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -17,7 +16,7 @@ pub(crate) trait Memory {
     fn stream(&self, region: &str) -> Option<String>;
 }
 
-/// The requests of a call. None: it needs no permission, whatever a policy says.
+/// The requests that a call needs permission for; empty: it needs none.
 pub(crate) fn requests(
     call: &Call,
     scope: &Scope,

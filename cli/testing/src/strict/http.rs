@@ -1,10 +1,10 @@
-//! Requests and answers of HTTP/1.1 as they pass by: each connection carries one of them.
+//! HTTP/1.1 requests and responses, one of each per connection.
 
 use std::fmt::Write as _;
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 
-/// A request, read to its end.
+/// A complete request.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     /// `POST`.
@@ -27,7 +27,7 @@ pub(crate) struct Scope {
 }
 
 impl Call {
-    /// Reads a request; none: the connection ended.
+    /// Reads a request; `None`: the connection ended.
     pub(crate) fn read(stream: &TcpStream) -> io::Result<Option<Self>> {
         let mut from = BufReader::new(stream);
         let Some(head) = lines(&mut from)? else { return Ok(None) };
@@ -54,7 +54,7 @@ impl Call {
         Ok(Some(call))
     }
 
-    /// A call of the harness itself.
+    /// A call by the test harness.
     pub(crate) fn by_harness(
         service: &str,
         region: &str,

@@ -1,8 +1,8 @@
-//! An AWS as strict as AWS, before an emulator that is not.
+//! A proxy in front of an emulator that refuses what AWS would refuse.
 //!
-//! The emulator lets every call pass that AWS would refuse. What is here refuses them: IAM's evaluation of the
-//! documents that `ipgeo iam policy` prints, for the program's own calls and for those that CloudFormation makes in
-//! its name; and the rules of CloudFormation that the emulator ignores. Each rule can be switched on alone.
+//! The emulator accepts calls that AWS would refuse. The proxy evaluates the documents that `ipgeo iam policy` prints, as IAM
+//! does, for the program's own calls and for those that CloudFormation makes on its behalf; and it enforces rules of
+//! CloudFormation that the emulator ignores. Each rule can be switched on separately.
 
 mod arns;
 mod calls;

@@ -1,4 +1,4 @@
-//! Names that are taken: the emulator is asked, as AWS's early validation asks the services.
+//! Names that are in use: the proxy looks them up in the emulator, as AWS's early validation does in the services.
 
 use std::io;
 

@@ -248,7 +248,7 @@ pub struct ResourceNeed {
     pub kind: String,
     /// What is done with it.
     pub operation: Operation,
-    /// What is asked of IAM.
+    /// What needs permission.
     pub requests: Vec<Request>,
 }
 
@@ -338,7 +338,7 @@ fn is_needed(action: &str, old: Option<&Resolved>, resource: &Resolved) -> bool 
     })
 }
 
-/// Whether there is something at a path.
+/// Whether a path has a value.
 fn has(value: &Value, path: &str) -> bool {
     let Some((first, rest)) = path.split_once('/') else { return value.get(path).is_some() };
     match first {

@@ -41,7 +41,7 @@ pub enum Decision {
     ExplicitDeny(String),
 }
 
-/// A part of a policy that can be taken out: a statement, or one of its actions.
+/// A part of a policy that can be removed: a statement, or one of its actions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {
     /// The document's name.

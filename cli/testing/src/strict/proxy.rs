@@ -1,4 +1,4 @@
-//! The proxy: every signed call of the program is judged before the emulator sees it.
+//! The proxy: every signed call of the program is checked before the emulator receives it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

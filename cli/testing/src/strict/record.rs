@@ -1,4 +1,4 @@
-//! What a run needed, step by step, and what fails when a part of the policies is taken out.
+//! The permissions that a run needed, step by step, and what fails if a part of the policies is removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ pub struct Entry {
     pub step: usize,
     /// The call of the program, or the stack's resource and what CloudFormation does with it.
     pub what: String,
-    /// What was asked of IAM.
+    /// What needed permission.
     pub request: Request,
 }
 
@@ -26,12 +26,12 @@ pub struct Record {
     pub entries: BTreeSet<Entry>,
 }
 
-/// What becomes of a run without a part of the policies.
+/// The effect of removing a part of the policies on a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mutant {
-    /// The part that is taken out.
+    /// The part that is removed.
     pub part: Part,
-    /// The first request that is refused; none: nothing misses the part.
+    /// The first request that is refused; `None`: no request needs the part.
     pub first: Option<Entry>,
 }
 

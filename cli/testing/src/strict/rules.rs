@@ -1,4 +1,4 @@
-//! CloudFormation's own rules that the emulator ignores: what AWS refuses of a template, of a change, of a moment.
+//! CloudFormation's own rules that the emulator ignores: for templates, for changes, and for timing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ pub enum Rule {
     RolePropagation,
     /// Required and unknown properties, lengths of names, by the registry's schemas.
     Schemas,
-    /// Every few calls one is answered `Rate exceeded`.
+    /// One call in several is answered `Rate exceeded`.
     Throttling,
 }
 
@@ -80,7 +80,7 @@ impl Failure {
     }
 }
 
-/// Why a change set is refused when it is asked for: code and message.
+/// Why `CreateChangeSet` is refused: code and message.
 pub(crate) fn refused(
     rules: &BTreeSet<Rule>,
     template: &str,
@@ -103,7 +103,7 @@ pub(crate) fn refused(
     None
 }
 
-/// What the schemas have against a template.
+/// How a template violates the schemas.
 pub(crate) fn invalid(resources: &BTreeMap<String, Resolved>) -> Vec<Failure> {
     let mut found = Vec::new();
     for (name, resource) in resources {
@@ -142,7 +142,7 @@ pub(crate) fn invalid(resources: &BTreeMap<String, Resolved>) -> Vec<Failure> {
     found
 }
 
-/// Why a change fails while it is carried out.
+/// Why a change fails while it is executed.
 pub(crate) fn fails(
     rules: &BTreeSet<Rule>,
     before: &BTreeMap<String, Resolved>,

@@ -1,5 +1,5 @@
-//! What the proxy remembers of CloudFormation: change sets as they were asked for, stacks as they are, and the
-//! failures that it answers with in the emulator's place.
+//! What the proxy remembers about CloudFormation: change sets as requested, stacks as deployed, and the failures that it
+//! reports instead of the emulator.
 //!
 //! A change that AWS would refuse never reaches the emulator: to the caller it began, failed and was rolled back.
 
@@ -25,7 +25,7 @@ pub(crate) struct ChangeSet {
     pub(crate) invalid: Vec<(&'static str, Failure)>,
 }
 
-/// A failure that is told of a stack.
+/// A failure that is reported for a stack.
 #[derive(Debug, Clone)]
 pub(crate) struct Failed {
     pub(crate) stack_id: String,
@@ -95,7 +95,7 @@ pub(crate) fn describe_failed(id: &str, set: &ChangeSet) -> Answer {
     ))
 }
 
-/// What `DescribeEvents` says of such a change set.
+/// The response of `DescribeEvents` for such a change set.
 pub(crate) fn validation_events(set: &ChangeSet) -> Answer {
     let mut events = String::new();
     for (index, (hook, failure)) in set.invalid.iter().enumerate() {

@@ -176,8 +176,8 @@ fn data_is_retained_by_default() {
 
 type Change = Box<dyn Fn(&mut Config, &mut ArtifactSet)>;
 
-/// A version's logical name changes exactly if Lambda would publish another one: else the update would fail, or the change
-/// would not be served.
+/// A version's logical name must change if and only if Lambda would publish a new version. Otherwise the update fails, or the
+/// change is never served.
 #[test]
 fn a_version_is_named_by_what_it_contains() {
     let version = |change: &dyn Fn(&mut Config, &mut ArtifactSet)| {
