@@ -32,7 +32,7 @@ pub mod internals {
         pub use crate::aws::Home;
     }
     pub mod config {
-        pub use crate::config::{Config, PLACES, parse};
+        pub use crate::config::{Config, PLACES, is_opt_in, parse};
     }
     pub mod dev {
         pub use crate::dev::{Options, World};
@@ -48,8 +48,8 @@ pub mod internals {
     pub mod infra {
         pub mod cloud {
             pub use crate::infra::cloud::{
-                Ask, CloudRead, CloudWrite, Done, Probe, ProbeTarget, ProbeTargets, Problem, Progress,
-                Report, StepError, explain, observe,
+                Ask, CloudRead, CloudWrite, Done, Probe, ProbeError, ProbeTarget, ProbeTargets, Problem,
+                Progress, Report, StepError, explain, observe,
             };
         }
         pub mod deploy {
@@ -60,11 +60,12 @@ pub mod internals {
         }
         pub mod plan {
             pub use crate::infra::plan::{
-                AccessState, Action, Alias, ArtifactFile, BucketKind, CREATE_ONLY, DataKind, DestroyOptions,
-                Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Op, PROTECTED, Plan, PlanError,
-                PlanOptions, ProbeSpec, Problem, Record, RecordChange, RecordKind, ResourceChange, Scope,
-                StackChange, Step, TierLimit, TrafficChange, TrafficError, Wave, WaveKind, Zone, compare,
-                destroy, drain_or_attach, plan, replaces, replicas_of, rollback, show,
+                AccessState, Action, Alias, ArtifactFile, BucketKind, CREATE_ONLY, DataKind, Delegation,
+                DestroyOptions, Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Op, PROTECTED,
+                Plan, PlanError, PlanOptions, ProbeSpec, Problem, Record, RecordChange, RecordKind,
+                ResourceChange, Scope, StackChange, Step, TierLimit, TrafficChange, TrafficError, Wave,
+                WaveKind, Zone, compare, destroy, drain_or_attach, plan, replaces, replicas_of, rollback,
+                show,
             };
         }
         pub mod stacks {

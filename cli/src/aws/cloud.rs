@@ -1,6 +1,6 @@
 //! Implements the cloud's two traits for AWS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipgeo_contract::{ApiKey, RegionName};
 use tokio::sync::OnceCell;
@@ -11,7 +11,7 @@ use super::refusal::Refusal;
 use super::session::Session;
 use super::signed::Signed;
 use super::tables::Replicas;
-use super::{dns, kept, stacks, tables};
+use super::{dns, kept, opt_in, stacks, tables, vitals};
 use crate::config::Config;
 use crate::infra::cloud::{
     CloudRead, CloudWrite, Done, ProbeTarget, ProbeTargets, Problem, Report, StepError,
@@ -27,6 +27,8 @@ pub(crate) struct Aws {
     session: Session,
     names: Names,
     home: RegionName,
+    /// The regions of the file.
+    chosen: BTreeSet<RegionName>,
     key_prefix: String,
     account: OnceCell<String>,
     limits: bool,
@@ -51,6 +53,7 @@ impl Aws {
             session: Session::connect(config, profile).await?,
             names: Names::new(config),
             home: config.service.home.clone(),
+            chosen: config.regions.iter().map(|region| region.name.clone()).collect(),
             key_prefix: config.service.key_prefix.clone(),
             account: OnceCell::new(),
             limits: false,
@@ -108,6 +111,16 @@ impl Aws {
             Ok::<_, Refusal>(answer.account.unwrap_or_default())
         });
         Ok(account.await?.as_str())
+    }
+
+    /// Why calls to a region are refused.
+    async fn why_unreachable(&self, region: &RegionName, refusal: &Refusal) -> Problem {
+        let cause = if self.chosen.contains(region) {
+            opt_in::cause(&self.signed(), region, refusal).await
+        } else {
+            None
+        };
+        cause.unwrap_or_else(|| refusal.for_reading(region))
     }
 
     fn bucket<'a>(&'a self, region: &'a str, account: &'a str) -> Bucket<'a> {
@@ -168,26 +181,21 @@ impl ProbeTargets for Aws {
 impl CloudRead for Aws {
     async fn account(&self) -> Result<String, Problem> {
         let account = self.account_number().await;
-        account.map(str::to_owned).map_err(|refusal| {
-            let mut error = refusal.for_reading(&self.home);
-            if refusal.is("InvalidClientTokenId") {
-                error.what = format!("AWS rejects these credentials in {}", self.home);
-                "check AWS_PROFILE and the access key; the home region must be enabled"
-                    .clone_into(&mut error.remedy);
-            }
-            error
-        })
+        match account {
+            Ok(account) => Ok(account.to_owned()),
+            Err(refusal) => Err(self.why_unreachable(&self.home, &refusal).await),
+        }
     }
 
     async fn region(&self, region: &RegionName, account: &str, artifacts: &[String]) -> ObservedRegion {
-        let unreachable = |refusal: &Refusal| {
-            let unreachable = Some(refusal.for_reading(region));
+        let unreachable = async |refusal: &Refusal| {
+            let unreachable = Some(self.why_unreachable(region, refusal).await);
             ObservedRegion { unreachable, ..ObservedRegion::default() }
         };
         let client = self.session.cloudformation(region);
         let found = match stacks::read(&client, &self.names).await {
             Ok(found) => found,
-            Err(refusal) => return unreachable(&refusal),
+            Err(refusal) => return unreachable(&refusal).await,
         };
         let mut observed = ObservedRegion { stacks: found, ..ObservedRegion::default() };
         if artifacts.is_empty() {
@@ -197,13 +205,18 @@ impl CloudRead for Aws {
         if observed.stacks.contains_key(&StackKind::Artifacts) {
             match bucket.holds(artifacts).await {
                 Ok(held) => observed.artifacts = held,
-                Err(refusal) => return unreachable(&refusal),
+                Err(refusal) => return unreachable(&refusal).await,
             }
         } else if bucket.belongs_to_other_account().await {
             observed.unreachable = Some(Problem::new(
                 format!("the bucket name {} is taken by another account", bucket.name),
                 "choose another `name` or `environment` in regions.toml",
             ));
+        }
+        if self.chosen.contains(region) && !self.session.emulated {
+            // A quota that can't be read is not reported: it blocks nothing.
+            let found = vitals::concurrency(&self.signed(), region).await;
+            observed.concurrency = found.ok().map(|found| found.limit);
         }
         observed
     }

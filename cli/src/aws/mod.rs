@@ -4,19 +4,23 @@
 
 mod buckets;
 mod cloud;
+mod delegation;
 mod dns;
 mod endpoints;
 mod failures;
 mod kept;
 mod logs;
+mod opt_in;
 mod refusal;
 mod s3;
 mod session;
 mod signed;
+mod stack_events;
 mod stacks;
 mod stream;
 mod tables;
 mod vitals;
+mod zones;
 
 pub(crate) use cloud::Aws;
 pub(crate) use failures::FailureBucket;

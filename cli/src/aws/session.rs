@@ -45,6 +45,8 @@ impl NoCredentials {
 pub(super) struct Session {
     shared: SdkConfig,
     signed: Signed,
+    /// Whether an emulator stands for AWS.
+    pub(super) emulated: bool,
     /// The pause between two polls of a running operation.
     pub(super) poll: Duration,
     /// The timeout of a running operation.
@@ -87,13 +89,13 @@ impl Session {
             (Duration::from_secs(3), Duration::from_hours(2))
         };
         let signed = Signed::new(provider, Endpoints::new(&shared, emulated));
-        Ok(Self { shared, signed, poll, patience })
+        Ok(Self { shared, signed, emulated, poll, patience })
     }
 
     #[cfg(test)]
     pub(super) fn for_tests(signed: Signed) -> Self {
         let shared = SdkConfig::builder().build();
-        Self { shared, signed, poll: Duration::ZERO, patience: Duration::ZERO }
+        Self { shared, signed, emulated: true, poll: Duration::ZERO, patience: Duration::ZERO }
     }
 
     /// The client of services without an SDK crate.

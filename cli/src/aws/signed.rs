@@ -38,6 +38,7 @@ const ANSWER_BYTES_MAX: u64 = 32 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Service {
+    Account,
     Acm,
     Kinesis,
     Lambda,
@@ -47,12 +48,13 @@ pub(super) enum Service {
 }
 
 impl Service {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Acm, Self::Kinesis, Self::Lambda, Self::Logs, Self::Quotas, Self::S3];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Account, Self::Acm, Self::Kinesis, Self::Lambda, Self::Logs, Self::Quotas, Self::S3];
 
     /// The name in hosts and signatures.
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Account => "account",
             Self::Acm => "acm",
             Self::Kinesis => "kinesis",
             Self::Lambda => "lambda",
@@ -65,6 +67,7 @@ impl Service {
     /// The SDK's service ID, from which the names of endpoint variables are derived.
     pub(super) fn id(self) -> &'static str {
         match self {
+            Self::Account => "Account",
             Self::Acm => "ACM",
             Self::Kinesis => "Kinesis",
             Self::Lambda => "Lambda",
@@ -80,7 +83,7 @@ impl Service {
             Self::Acm => ("CertificateManager", "1.1"),
             Self::Kinesis => ("Kinesis_20131202", "1.1"),
             // REST services: the path names the operation.
-            Self::Lambda | Self::S3 => ("", ""),
+            Self::Account | Self::Lambda | Self::S3 => ("", ""),
             Self::Logs => ("Logs_20140328", "1.1"),
             Self::Quotas => ("ServiceQuotasV20190624", "1.1"),
         }
@@ -180,6 +183,24 @@ impl Signed {
     /// Sends a `GET` request to a REST service.
     pub(super) async fn get(&self, service: Service, region: &str, path: &str) -> Result<Value, Refusal> {
         read(&self.send(&Call::get(service, region, path)).await?)
+    }
+
+    /// Sends a `POST` request to a REST service.
+    pub(super) async fn post(
+        &self,
+        service: Service,
+        region: &str,
+        path: &str,
+        input: &Value,
+    ) -> Result<Value, Refusal> {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        let body = Body::Bytes(input.to_string().into_bytes());
+        read(&self.send(&Call { method: "POST", headers, body, ..Call::get(service, region, path) }).await?)
+    }
+
+    /// Whether the credentials have a session token.
+    pub(super) async fn is_temporary(&self) -> bool {
+        self.credentials().await.is_ok_and(|found| found.session_token().is_some())
     }
 
     /// The `Date` header of a service's answer, even of an error.

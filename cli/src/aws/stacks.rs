@@ -1,23 +1,21 @@
 //! CloudFormation stacks: read, changed through a change set that is checked before it is executed, deleted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{
     Capability, ChangeSetStatus, ChangeSetType, OnStackFailure, Parameter, Replacement, Stack as CfnStack,
-    StackEvent, StackResourceDriftStatus, Tag,
+    StackResourceDriftStatus, Tag,
 };
 use jiff::Timestamp;
 
 use super::refusal::Refusal;
 use super::session::Session;
+use super::stack_events::{completed, events, newest, refused_set, root_cause};
 use crate::infra::cloud::{Done, NO_REASON, Progress, Report, StepError};
 use crate::infra::plan::{ObservedStack, PROTECTED, StackChange};
 use crate::infra::stacks::{Names, StackKind};
 use crate::ui::format::duration;
-
-/// Tolerance between this machine's clock and CloudFormation's when events are picked by time, s.
-const CLOCK_SLACK_S: i64 = 2;
 
 /// The service's stacks in a region.
 pub(super) async fn read(
@@ -79,9 +77,9 @@ pub(super) async fn ensure(
         let _ = client.delete_change_set().change_set_name(&set).send().await;
         return Err(error);
     }
-    let began = Timestamp::now();
+    let before = newest(&client, &stack).await?;
     client.execute_change_set().change_set_name(&set).send().await.map_err(Refusal::from)?;
-    work.watch(&stack, began).await?;
+    work.watch(&stack, before.as_deref()).await?;
     if change.kind == StackKind::Home {
         let protect = client.update_termination_protection().stack_name(&change.name);
         protect.enable_termination_protection(true).send().await.map_err(Refusal::from)?;
@@ -132,12 +130,13 @@ impl Work<'_> {
             match seen.status() {
                 Some(ChangeSetStatus::CreateComplete) => return Ok(Some((set, stack))),
                 Some(ChangeSetStatus::Failed) => {
-                    let reason = seen.status_reason().unwrap_or(NO_REASON).to_owned();
-                    // Nothing refers to it any more; its failure is reported below.
-                    let _ = self.client.delete_change_set().change_set_name(&set).send().await;
+                    let reason = seen.status_reason().unwrap_or(NO_REASON);
                     let empty = reason.contains("didn't contain changes")
                         || reason.contains("No updates are to be performed");
-                    return if empty { Ok(None) } else { Err(StepError::new(reason)) };
+                    let cause = if empty { None } else { Some(refused_set(self.client, &set, reason).await) };
+                    // Nothing refers to it any more.
+                    let _ = self.client.delete_change_set().change_set_name(&set).send().await;
+                    return cause.map_or(Ok(None), Err);
                 }
                 _ => self.wait(began, "the change set").await?,
             }
@@ -176,11 +175,11 @@ impl Work<'_> {
     }
 
     /// Waits for the operation to end and reports its progress.
-    async fn watch(&self, stack: &str, since: Timestamp) -> Result<(), StepError> {
+    async fn watch(&self, stack: &str, before: Option<&str>) -> Result<(), StepError> {
         let began = std::time::Instant::now();
         loop {
             let status = status(self.client, stack).await?;
-            let events = events(self.client, stack, since).await?;
+            let events = events(self.client, stack, before).await?;
             if !status.ends_with("_IN_PROGRESS") {
                 return if matches!(status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE")
                 {
@@ -238,51 +237,6 @@ async fn status(client: &Client, stack: &str) -> Result<String, StepError> {
     Ok(found.as_ref().map_or_else(|| "DELETE_COMPLETE".to_owned(), status_of))
 }
 
-/// A stack's events since an instant, newest first.
-async fn events(client: &Client, stack: &str, since: Timestamp) -> Result<Vec<StackEvent>, StepError> {
-    let since = since.as_second() - CLOCK_SLACK_S;
-    let mut found = Vec::new();
-    let mut pages = client.describe_stack_events().stack_name(stack).into_paginator().items().send();
-    while let Some(event) = pages.next().await {
-        match event.map_err(Refusal::from) {
-            Ok(event) if event.timestamp().is_some_and(|time| time.secs() < since) => break,
-            Ok(event) => found.push(event),
-            Err(refusal) if refusal.is_absent() => break,
-            Err(refusal) => return Err(refusal.into()),
-        }
-    }
-    Ok(found)
-}
-
-fn completed(events: &[StackEvent]) -> usize {
-    let is_done = |event: &&StackEvent| {
-        event.resource_status().is_some_and(|status| status.as_str().ends_with("_COMPLETE"))
-            && event.physical_resource_id() != event.stack_id()
-    };
-    let names: BTreeSet<&str> =
-        events.iter().filter(is_done).filter_map(|event| event.logical_resource_id()).collect();
-    names.len()
-}
-
-/// The first failure that was not caused by another.
-fn root_cause(events: &[StackEvent], status: &str) -> StepError {
-    let failed = |event: &&StackEvent| {
-        event.resource_status().is_some_and(|status| status.as_str().ends_with("_FAILED"))
-            && !event.resource_status_reason().unwrap_or_default().contains("cancelled")
-    };
-    match events.iter().rev().find(failed) {
-        Some(event) => StepError {
-            resource: Some(format!(
-                "{} ({})",
-                event.logical_resource_id().unwrap_or_default(),
-                event.resource_type().unwrap_or_default()
-            )),
-            ..StepError::new(event.resource_status_reason().unwrap_or(NO_REASON))
-        },
-        None => StepError::new(format!("the stack is {status}: CloudFormation reported no failed resource")),
-    }
-}
-
 /// Deletes a stack.
 pub(super) async fn delete(
     session: &Session,
@@ -298,14 +252,16 @@ pub(super) async fn delete(
         let protect = client.update_termination_protection().stack_name(name);
         protect.enable_termination_protection(false).send().await.map_err(Refusal::from)?;
     }
-    let since = Timestamp::now();
+    let before = newest(&client, stack).await?;
     client.delete_stack().stack_name(stack).send().await.map_err(Refusal::from)?;
     let began = std::time::Instant::now();
     loop {
         let now = status(&client, stack).await?;
         match now.as_str() {
             "DELETE_COMPLETE" => return Ok(Done::Changed),
-            "DELETE_FAILED" => return Err(root_cause(&events(&client, stack, since).await?, &now)),
+            "DELETE_FAILED" => {
+                return Err(root_cause(&events(&client, stack, before.as_deref()).await?, &now));
+            }
             _ => {
                 report(Progress { phase: "deleting".to_owned(), done: 0, total: 0 });
                 pause(session, began, "the stack's deletion").await?;
@@ -371,38 +327,5 @@ pub(super) async fn drifts(
         if token.is_none() {
             return Ok(found);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use aws_sdk_cloudformation::primitives::DateTime;
-    use aws_sdk_cloudformation::types::ResourceStatus;
-
-    use super::*;
-
-    fn event(second: i64, name: &str, status: ResourceStatus, reason: &str) -> StackEvent {
-        StackEvent::builder()
-            .timestamp(DateTime::from_secs(second))
-            .logical_resource_id(name)
-            .physical_resource_id(name)
-            .resource_type("AWS::X::Y")
-            .resource_status(status)
-            .resource_status_reason(reason)
-            .build()
-    }
-
-    #[test]
-    fn the_first_failure_without_a_cause_is_the_root() {
-        let events = [
-            event(4, "Stack", ResourceStatus::RollbackInProgress, "failed"),
-            event(3, "Other", ResourceStatus::CreateFailed, "Resource creation cancelled"),
-            event(2, "Function", ResourceStatus::CreateFailed, "no such key"),
-            event(1, "Role", ResourceStatus::CreateComplete, ""),
-        ];
-        let cause = root_cause(&events, "ROLLBACK_COMPLETE");
-        assert_eq!(cause.to_string(), "Function (AWS::X::Y): no such key");
-        assert_eq!(completed(&events), 1);
-        assert!(root_cause(&[], "ROLLBACK_COMPLETE").to_string().contains("ROLLBACK_COMPLETE"));
     }
 }

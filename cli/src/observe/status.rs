@@ -180,6 +180,7 @@ limit = "9/day"
                 record("ap-south-1", RecordKind::A),
             ],
             drained: BTreeSet::from([RegionName::new("us-east-1")]),
+            name: "example.com".to_owned(),
             ..Zone::default()
         }
     }

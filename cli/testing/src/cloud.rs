@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use ipgeo::internals::config::Config;
 use ipgeo::internals::infra::cloud::{
-    CloudRead, CloudWrite, Done, Probe, ProbeTarget, ProbeTargets, Problem, Progress, Report, StepError,
-    explain,
+    CloudRead, CloudWrite, Done, Probe, ProbeError, ProbeTarget, ProbeTargets, Problem, Progress, Report,
+    StepError, explain,
 };
 use ipgeo::internals::infra::plan::{
-    AccessState, Action, Foreign, KeptData, ObservedRegion, ProbeSpec, Zone,
+    AccessState, Action, Delegation, Foreign, KeptData, ObservedRegion, ProbeSpec, Zone,
 };
 use ipgeo::internals::infra::stacks::Names;
 
@@ -83,9 +83,28 @@ impl MemoryCloud {
         self.now().contents.objects.entry(bucket.to_owned()).or_default().insert(key.to_owned());
     }
 
+    /// The account's quota of concurrent executions in a region.
+    pub fn set_concurrency(&self, region: &str, limit: u64) {
+        self.now().concurrency.insert(RegionName::new(region), limit);
+    }
+
     /// Takes the zone away.
     pub fn remove_zone(&self) {
         self.now().zones.clear();
+    }
+
+    /// Another public zone gets the same name.
+    pub fn add_zone_of_same_name(&self, id: &str) {
+        for zone in &mut self.now().zones {
+            zone.others.push(id.to_owned());
+        }
+    }
+
+    /// Public DNS leads elsewhere, or to the zone again.
+    pub fn set_delegation(&self, delegation: &Delegation) {
+        for zone in &mut self.now().zones {
+            zone.delegation = delegation.clone();
+        }
     }
 
     /// Somebody adds a record to the zone.
@@ -227,7 +246,11 @@ impl CloudRead for MemoryCloud {
 
     async fn zone(&self, zone: &str, domain: &str) -> Result<Option<Zone>, Problem> {
         let state = self.read("Route 53")?;
-        Ok(state.zones.iter().find(|known| known.name == zone).map(|known| known.observe(domain)))
+        Ok(state
+            .zones
+            .iter()
+            .find(|known| known.name == zone || known.id == zone)
+            .map(|known| known.observe(domain)))
     }
 }
 
@@ -255,8 +278,8 @@ impl CloudWrite for MemoryCloud {
 }
 
 impl Probe for MemoryCloud {
-    async fn probe(&self, target: &ProbeTarget, _spec: &ProbeSpec) -> Result<f64, String> {
-        self.now().probe(&target.region)
+    async fn probe(&self, target: &ProbeTarget, _spec: &ProbeSpec) -> Result<f64, ProbeError> {
+        self.now().probe(&target.region).map_err(ProbeError::Wrong)
     }
 }
 

@@ -11,7 +11,9 @@ use crate::faults::InjectedFault;
 use crate::log::Log;
 use crate::operation::Operation;
 use ipgeo::internals::infra::cloud::{Done, Problem, StepError};
-use ipgeo::internals::infra::plan::{AccessState, Foreign, ObservedRegion, ObservedStack, Record, Zone};
+use ipgeo::internals::infra::plan::{
+    AccessState, Delegation, Foreign, ObservedRegion, ObservedStack, Record, Zone,
+};
 use ipgeo::internals::infra::stacks::{Names, StackKind, Template};
 
 /// The account's number.
@@ -41,6 +43,8 @@ pub(crate) struct CloudState {
     pub(crate) unreachable: BTreeMap<String, Refusal>,
     pub(crate) refused: Option<Refusal>,
     pub(crate) taken_buckets: BTreeSet<String>,
+    /// Quotas of concurrent executions, by region.
+    pub(crate) concurrency: BTreeMap<RegionName, u64>,
     pub(crate) unhealthy: BTreeMap<RegionName, String>,
     pub(crate) bad_code: BTreeSet<String>,
     pub(crate) faults: Vec<InjectedFault>,
@@ -115,6 +119,10 @@ pub(crate) struct Table {
 pub(crate) struct HostedZone {
     pub(crate) name: String,
     pub(crate) id: String,
+    /// Other public zones of the same name.
+    pub(crate) others: Vec<String>,
+    /// Where public DNS leads for the name.
+    pub(crate) delegation: Delegation,
     /// Our latency records, by domain.
     pub(crate) records: Vec<(String, Record)>,
     pub(crate) drained: BTreeSet<RegionName>,
@@ -132,6 +140,8 @@ impl HostedZone {
         Self {
             name: name.to_owned(),
             id: "Z0123456789".to_owned(),
+            others: Vec::new(),
+            delegation: Delegation::Ours,
             records: Vec::new(),
             drained: BTreeSet::new(),
             foreign: vec![record("A"), record("TXT")],
@@ -146,6 +156,10 @@ impl HostedZone {
         let foreign = self.foreign.iter().filter(|(name, foreign)| name == domain && forbids(foreign));
         Zone {
             id: self.id.clone(),
+            name: self.name.clone(),
+            others: self.others.clone(),
+            name_servers: [format!("ns-1.{}.awsdns.test", self.id.to_lowercase())].into(),
+            delegation: self.delegation.clone(),
             records: ours.map(|(_, record)| record.clone()).collect(),
             drained: self.drained.clone(),
             foreign: foreign.map(|(_, foreign)| foreign.clone()).collect(),
@@ -165,6 +179,7 @@ impl CloudState {
             unreachable: BTreeMap::new(),
             refused: None,
             taken_buckets: BTreeSet::new(),
+            concurrency: BTreeMap::new(),
             unhealthy: BTreeMap::new(),
             bad_code: BTreeSet::new(),
             faults: Vec::new(),
@@ -186,7 +201,8 @@ impl CloudState {
     }
 
     pub(crate) fn observe(&self, region: &str, artifacts: &[String]) -> ObservedRegion {
-        let mut observed = ObservedRegion::default();
+        let concurrency = self.concurrency.get(region).copied();
+        let mut observed = ObservedRegion { concurrency, ..ObservedRegion::default() };
         for ((_, _), stack) in self.contents.stacks.iter().filter(|((place, _), _)| place == region) {
             let seen = ObservedStack {
                 status: stack.status.clone(),

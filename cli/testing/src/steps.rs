@@ -32,6 +32,9 @@ impl CloudState {
             Some(FaultKind::Fail | FaultKind::Stick) if !is_stack => {
                 return Err(refused("InternalFailure", "broken on purpose"));
             }
+            Some(FaultKind::Early) if !is_stack => {
+                return Err(refused("PriorRequestNotComplete", "try again"));
+            }
             Some(FaultKind::Throttle(_)) => return Err(refused("ThrottlingException", "Rate exceeded")),
             _ => {}
         }
@@ -52,7 +55,8 @@ impl CloudState {
             region: region.to_owned(),
             ends: now + takes,
             work,
-            fault: broken.filter(|kind| matches!(kind, FaultKind::Fail | FaultKind::Stick)),
+            fault: broken
+                .filter(|kind| matches!(kind, FaultKind::Fail | FaultKind::Stick | FaultKind::Early)),
             loses_answer: broken == Some(FaultKind::LoseAnswer),
         });
         Ok(Begun { operation: id, takes, dies: broken == Some(FaultKind::Kill), phase, parts })

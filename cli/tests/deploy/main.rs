@@ -5,6 +5,7 @@ mod broken;
 mod carried_out;
 mod destroying;
 mod plans;
+mod preflight;
 mod random;
 mod rollout;
 mod time;

@@ -8,7 +8,7 @@ mod probing;
 pub(crate) use explain::NO_REASON;
 pub use explain::explain;
 pub use observe::{Ask, observe};
-pub use probing::{Probe, ProbeTarget, ProbeTargets};
+pub use probing::{Probe, ProbeError, ProbeTarget, ProbeTargets};
 
 pub use crate::infra::plan::Problem;
 

@@ -73,6 +73,7 @@ fn stacks(names: &Names, account: &str) -> Statement {
             "cloudformation:DeleteChangeSet",
             "cloudformation:DeleteStack",
             "cloudformation:DescribeChangeSet",
+            "cloudformation:DescribeEvents",
             "cloudformation:DescribeStackEvents",
             "cloudformation:DescribeStackResourceDrifts",
             "cloudformation:DescribeStacks",
@@ -220,6 +221,7 @@ fn limits() -> Statement {
     allow(
         "AskLimits",
         &[
+            "account:GetRegionOptStatus",
             "lambda:GetAccountSettings",
             "servicequotas:GetAWSDefaultServiceQuota",
             "servicequotas:GetServiceQuota",

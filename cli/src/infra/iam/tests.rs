@@ -18,8 +18,10 @@ const RENAMED: &[(&str, &[&str])] = &[
 /// `service:Operation` of every call that the adapter's sources make through a client of the SDK.
 fn calls() -> BTreeSet<String> {
     let sources = [
+        ("cloudformation", include_str!("../../aws/stack_events.rs")),
         ("cloudformation", include_str!("../../aws/stacks.rs")),
         ("route53", include_str!("../../aws/dns.rs")),
+        ("route53", include_str!("../../aws/zones.rs")),
         ("dynamodb", include_str!("../../aws/tables.rs")),
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/access.rs")),
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/generation.rs")),
@@ -62,8 +64,10 @@ fn signed_calls() -> BTreeSet<String> {
         ("Service::Logs", "logs"),
         ("Service::Quotas", "servicequotas"),
     ];
-    let mut found =
-        BTreeSet::from(["lambda:GetAccountSettings", "lambda:ListEventSourceMappings"].map(str::to_owned));
+    let mut found = BTreeSet::from(
+        ["account:GetRegionOptStatus", "lambda:GetAccountSettings", "lambda:ListEventSourceMappings"]
+            .map(str::to_owned),
+    );
     for source in [include_str!("../../aws/logs.rs"), include_str!("../../aws/vitals.rs")] {
         let code: String = source.split_whitespace().collect();
         for (word, service) in services {

@@ -44,6 +44,9 @@ pub fn destroy(
     let mut findings = Findings::default();
     let (home, names) = (input.home(), input.names());
     checks::home_elsewhere(&input, &mut findings);
+    if let Some((zone, domain)) = observed.zone.as_ref().zip(config.service.domain.as_ref()) {
+        findings.problems.extend(checks::wrong_zone(zone, domain).map(|problem| problem.in_region(home)));
+    }
     check_busy(observed, &mut findings, &everywhere);
 
     let mut plan = input.empty_plan();

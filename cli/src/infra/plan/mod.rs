@@ -26,6 +26,7 @@ mod templates;
 mod traffic;
 mod widening;
 
+pub(crate) use checks::{CONCURRENCY_MIN, raise_concurrency};
 pub(crate) use database::beside_database;
 pub use destroy::{DestroyOptions, destroy};
 pub use diff::{Op, ResourceChange, compare};
@@ -39,8 +40,8 @@ pub use model::{
 };
 pub(crate) use model::{SCHEMA, Summary};
 pub use observed::{
-    AccessState, Alias, Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Record, RecordKind, Zone,
-    replicas_of,
+    AccessState, Alias, Delegation, Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Record,
+    RecordKind, Zone, replicas_of,
 };
 pub(crate) use observed::{StackState, alias_of};
 pub use planner::plan;

@@ -40,6 +40,8 @@ pub struct ObservedRegion {
     pub stacks: BTreeMap<StackKind, ObservedStack>,
     /// Keys of artifacts that its bucket holds, of those that were requested.
     pub artifacts: BTreeSet<String>,
+    /// The account's quota of concurrent executions in the region, if it was read.
+    pub concurrency: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -101,12 +103,33 @@ pub struct AccessState {
 pub struct Zone {
     /// Its identifier, `Z…`.
     pub id: String,
+    /// Its name, without a final dot.
+    pub name: String,
+    /// Identifiers of the account's other public zones of this name.
+    pub others: Vec<String>,
+    /// The name servers that Route 53 gave it.
+    pub name_servers: BTreeSet<String>,
+    pub delegation: Delegation,
     /// The domain's latency records.
     pub records: Vec<Record>,
     /// Regions that an operator has drained.
     pub drained: BTreeSet<RegionName>,
     /// Records under the domain's name that are not ours and forbid ours.
     pub foreign: Vec<Foreign>,
+}
+
+/// Where public DNS leads for a zone's name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Delegation {
+    /// An emulator's zone is not in public DNS.
+    #[default]
+    NotChecked,
+    /// It could not be asked; the reason.
+    Unknown(String),
+    /// To the zone.
+    Ours,
+    /// To these name servers; none: nowhere.
+    Elsewhere(BTreeSet<String>),
 }
 
 /// A record under the domain's name that this service did not make.
