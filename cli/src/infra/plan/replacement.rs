@@ -16,6 +16,7 @@ pub const CREATE_ONLY: &[(&str, &[&str])] = &[
     ("AWS::DynamoDB::Table", &["KeySchema", "TableName"]),
     ("AWS::IAM::Role", &["RoleName"]),
     ("AWS::Kinesis::Stream", &["Name"]),
+    ("AWS::Lambda::Alias", &["FunctionName", "Name"]),
     ("AWS::Lambda::EventSourceMapping", &["EventSourceArn", "StartingPosition"]),
     ("AWS::Lambda::Function", &["FunctionName"]),
     (
@@ -23,6 +24,7 @@ pub const CREATE_ONLY: &[(&str, &[&str])] = &[
         &["CompatibleArchitectures", "CompatibleRuntimes", "Content", "Description", "LayerName"],
     ),
     ("AWS::Lambda::Permission", &["Action", "FunctionName", "Principal", "SourceArn"]),
+    ("AWS::Lambda::Version", &["Description", "FunctionName"]),
     ("AWS::Logs::Destination", &["DestinationName"]),
     ("AWS::Logs::LogGroup", &["LogGroupName"]),
     ("AWS::Logs::SubscriptionFilter", &["LogGroupName"]),

@@ -10,13 +10,17 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tera::{Context, Kwargs, State, Tera};
 
-use super::names::{Names, StackKind};
+use super::names::{LIVE, Names, StackKind};
 use super::template::{Template, TemplateError};
 use crate::config::{Architecture, Config, Emulator, Region, Tiers};
 use crate::geo::licence::Terms;
 
 /// The path of the layer's geo database in a function.
 pub(crate) const FUNCTION_DATABASE: &str = "/opt/ipgeo.mmdb";
+/// Placeholder for a version's hash while it is computed.
+const NO_VERSION: &str = "Unhashed";
+/// Characters of an artifact's digest in a version's description.
+const SHORT_DIGEST_CHARS: usize = 8;
 /// Placeholder for the digest while it is computed.
 const NO_DIGEST: &str = "0000000000000000";
 /// Characters of the digest, enough to distinguish templates.
@@ -224,6 +228,7 @@ impl<'a> Renderer<'a> {
         context.insert("architecture", architecture.as_str());
         context.insert("code_key", &code.key);
         context.insert("code_digest", &code.digest);
+        context.insert("version_description", &describe(code, None, None));
         context.insert("usage_memory_mb", &USAGE_MEMORY_MB);
         context.insert("usage_timeout_s", &USAGE_TIMEOUT_S);
         context.insert("usage_environment", &self.usage_environment());
@@ -256,6 +261,8 @@ impl<'a> Renderer<'a> {
         context.insert("geo_key", &self.artifacts.geo.key);
         context.insert("geo_digest", &self.artifacts.geo.digest);
         context.insert("geo_description", &self.artifacts.geo_description);
+        let geo = &self.artifacts.geo;
+        context.insert("version_description", &describe(code, Some(geo), self.last_day_of_database()));
         context.insert("lookup_environment", &self.lookup_environment(region));
         context.insert("memory_mb", &runtime.memory_mb);
         context.insert("reserved_concurrency", &runtime.reserved_concurrency);
@@ -265,6 +272,14 @@ impl<'a> Renderer<'a> {
         context.insert("edge_alarms", &self.config.alarms.edges);
         self.insert_log_pipe(&mut context);
         self.fill(StackKind::Edge, &region.name, &context)
+    }
+
+    /// The last day on which the database's licence allows to serve it, if it is limited. Its description ends with its
+    /// date.
+    fn last_day_of_database(&self) -> Option<String> {
+        let terms = Terms::new(&self.config.geo.licence, &self.config.geo.name);
+        let date = self.artifacts.geo_description.split_whitespace().last()?.parse().ok()?;
+        Some(terms.last_day(date)?.to_string())
     }
 
     /// The name of the failure bucket: a literal if the account is known, otherwise left to CloudFormation.
@@ -364,21 +379,37 @@ impl<'a> Renderer<'a> {
         context.insert("bucket", &self.names.bucket("${AWS::AccountId}", "${AWS::Region}"));
         context.insert("email", &self.config.alarms.email);
         context.insert("digest", NO_DIGEST);
+        context.insert("version", NO_VERSION);
+        context.insert("live", LIVE);
         context
     }
 
     fn fill(&self, kind: StackKind, region: &RegionName, context: &Context) -> Result<Stack, RenderError> {
         let text =
             self.tera.render(kind.as_str(), context).map_err(|source| RenderError::Fill { kind, source })?;
+        let unsound = |source| RenderError::Unsound { kind, region: region.clone(), source };
+        let text = if text.contains(NO_VERSION) {
+            let hash = Template::parse(&text).map_err(unsound)?.version_hash().unwrap_or_default();
+            text.replace(NO_VERSION, &hash)
+        } else {
+            text
+        };
         // The digest is an output, not a tag: CloudFormation copies a stack's tags to every resource, so each new digest
         // would update them all.
         let digest = hex::encode(Sha256::digest(text.as_bytes()));
         let text = text.replace(NO_DIGEST, &digest[..DIGEST_CHARS]);
-        let unsound = |source| RenderError::Unsound { kind, region: region.clone(), source };
         let template = Template::parse(&text).map_err(unsound)?;
         template.check(&text).map_err(unsound)?;
         Ok(Stack { kind, region: region.clone(), name: self.names.stack(kind), text, template })
     }
+}
+
+/// A version's description, which `plan::versions` reads: `code 3f2a9c1b, database 9d1e5a07 until 2026-12-01`.
+fn describe(code: &ArtifactRef, geo: Option<&ArtifactRef>, until: Option<String>) -> String {
+    let short = |artifact: &ArtifactRef| artifact.digest.chars().take(SHORT_DIGEST_CHARS).collect::<String>();
+    let database = geo.map(|geo| format!(", database {}", short(geo))).unwrap_or_default();
+    let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+    format!("code {}{database}{until}", short(code))
 }
 
 /// The batching window, s; an emulator does not wait.
