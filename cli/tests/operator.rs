@@ -110,13 +110,13 @@ fn a_running_world_is_measured_looked_through_and_listened_to() {
     let page = state.join("status.html");
     let rows = done(state, &["probe", "--dev", "-n", "2", "--json", "--html", page.to_str().expect("UTF-8")]);
     let rows: Vec<Value> = serde_json::from_str(&rows).expect("JSON");
-    assert_eq!(rows.len(), 10);
+    assert_eq!(rows.len(), 9);
     assert!(
         rows.iter().all(|row| row["state"] == "up" && row["samples"] == 2 && row["tls_p50_ms"].is_null())
     );
     let page = fs::read_to_string(&page).expect("a page");
     assert!(page.contains("All regions answer") && page.contains("Frankfurt"));
-    seen_in_a_browser(&state.join("status.html"), 10);
+    seen_in_a_browser(&state.join("status.html"), 9);
 
     // The doctor follows a call through each region into the ledger.
     let checks = done(state, &["doctor", "--dev", "--online", "--regions", "eu-*,us-east-1", "--json"]);
