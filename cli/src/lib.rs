@@ -58,14 +58,17 @@ pub mod internals {
                 Sink, Stop, execute, plan_rollout, served_digests,
             };
         }
+        pub mod iam {
+            pub use crate::infra::iam::{Audience, Document, Kind, Request, documents};
+        }
         pub mod plan {
             pub use crate::infra::plan::{
                 AccessState, Action, Alias, ArtifactFile, BucketKind, CREATE_ONLY, DataKind, Delegation,
-                DestroyOptions, Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Op, PROTECTED,
-                Plan, PlanError, PlanOptions, ProbeSpec, Problem, Record, RecordChange, RecordKind,
-                ResourceChange, Scope, StackChange, Step, TierLimit, TrafficChange, TrafficError, Wave,
-                WaveKind, Zone, compare, destroy, drain_or_attach, plan, replaces, replicas_of, rollback,
-                show,
+                DestroyOptions, Drift, DriftCheck, Drifts, Foreign, KeptData, Observed, ObservedRegion,
+                ObservedStack, Op, PROTECTED, Plan, PlanError, PlanOptions, ProbeSpec, Problem, Record,
+                RecordChange, RecordKind, ResourceChange, Scope, StackChange, Step, TierLimit, TrafficChange,
+                TrafficError, Wave, WaveKind, Zone, compare, destroy, drain_or_attach, plan, repair_drift,
+                replaces, replicas_of, rollback, show,
             };
         }
         pub mod stacks {

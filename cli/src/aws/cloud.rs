@@ -11,13 +11,13 @@ use super::refusal::Refusal;
 use super::session::Session;
 use super::signed::Signed;
 use super::tables::Replicas;
-use super::{dns, kept, opt_in, stacks, tables, vitals};
+use super::{dns, drift, kept, opt_in, stacks, tables, vitals};
 use crate::config::Config;
 use crate::infra::cloud::{
     CloudRead, CloudWrite, Done, ProbeTarget, ProbeTargets, Problem, Report, StepError,
 };
 use crate::infra::plan::{
-    AccessState, Action, Alias, BucketKind, KeptData, ObservedRegion, RecordChange, Zone, alias_of,
+    AccessState, Action, Alias, BucketKind, Drift, KeptData, ObservedRegion, RecordChange, Zone, alias_of,
 };
 use crate::infra::stacks::{Names, StackKind};
 
@@ -33,17 +33,6 @@ pub(crate) struct Aws {
     account: OnceCell<String>,
     limits: bool,
     emulator: Option<String>,
-}
-
-/// A resource that differs from its stack's template.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct Drift {
-    /// Logical name and type.
-    pub resource: String,
-    /// `MODIFIED` or `DELETED`.
-    pub status: String,
-    /// Each property that differs.
-    pub properties: Vec<String>,
 }
 
 impl Aws {
@@ -83,9 +72,7 @@ impl Aws {
 
     /// Resources of a stack that were changed outside CloudFormation.
     pub(crate) async fn drift(&self, region: &str, kind: StackKind) -> Result<Vec<Drift>, StepError> {
-        let drifts = stacks::drifts(&self.session, region, &self.names.stack(kind)).await?;
-        let drift = |(resource, status, properties)| Drift { resource, status, properties };
-        Ok(drifts.into_iter().map(drift).collect())
+        drift::drifts(&self.session, region, &self.names.stack(kind)).await
     }
 
     pub(super) fn session(&self) -> &Session {
@@ -254,6 +241,9 @@ impl CloudWrite for Aws {
                     tables::await_replicas(session, region, table, &change.replicas, report).await?;
                 }
                 Ok(done)
+            }
+            Action::RepairDrift { name, drifts, allow_replace, .. } => {
+                drift::repair(session, region, name, drifts.len(), allow_replace, report).await
             }
             Action::DeleteStack { kind, name } => stacks::delete(session, region, *kind, name, report).await,
             Action::Upload(file) => self.bucket(region, account).upload(file, report).await,

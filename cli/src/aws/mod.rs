@@ -6,6 +6,7 @@ mod buckets;
 mod cloud;
 mod delegation;
 mod dns;
+mod drift;
 mod endpoints;
 mod failures;
 mod kept;

@@ -1,11 +1,11 @@
 //! CloudFormation stacks: read, changed through a change set that is checked before it is executed, deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{
     Capability, ChangeSetStatus, ChangeSetType, OnStackFailure, Parameter, Replacement, Stack as CfnStack,
-    StackResourceDriftStatus, Tag,
+    Tag,
 };
 use jiff::Timestamp;
 
@@ -13,7 +13,7 @@ use super::refusal::Refusal;
 use super::session::Session;
 use super::stack_events::{completed, events, newest, refused_set, root_cause};
 use crate::infra::cloud::{Done, NO_REASON, Progress, Report, StepError};
-use crate::infra::plan::{ObservedStack, PROTECTED, StackChange};
+use crate::infra::plan::{DriftCheck, ObservedStack, PROTECTED, StackChange};
 use crate::infra::stacks::{Names, StackKind};
 use crate::ui::format::duration;
 
@@ -54,6 +54,10 @@ fn observed(stack: &CfnStack, status: String, text: String) -> ObservedStack {
             .iter()
             .filter_map(|p| pair(p.parameter_key(), p.parameter_value()))
             .collect(),
+        drift: stack.drift_information().map(|found| DriftCheck {
+            status: found.stack_drift_status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
+            at_s: found.last_check_timestamp().map(aws_sdk_cloudformation::primitives::DateTime::secs),
+        }),
         outputs: stack.outputs().iter().filter_map(|o| pair(o.output_key(), o.output_value())).collect(),
     }
 }
@@ -72,14 +76,8 @@ pub(super) async fn ensure(
     }
     let work = Work { session, client: &client, change, report };
     let Some((set, stack)) = work.change_set(service).await? else { return Ok(Done::AlreadySo) };
-    if let Err(error) = work.guard(&set).await {
-        // A leftover change set does no harm; the refusal matters.
-        let _ = client.delete_change_set().change_set_name(&set).send().await;
-        return Err(error);
-    }
-    let before = newest(&client, &stack).await?;
-    client.execute_change_set().change_set_name(&set).send().await.map_err(Refusal::from)?;
-    work.watch(&stack, before.as_deref()).await?;
+    guard(&client, &set, &change.allow_replace, |name| PROTECTED.contains(&name)).await?;
+    execute(session, &client, (&set, &stack), change.changes.len(), report).await?;
     if change.kind == StackKind::Home {
         let protect = client.update_termination_protection().stack_name(&change.name);
         protect.enable_termination_protection(true).send().await.map_err(Refusal::from)?;
@@ -123,24 +121,8 @@ impl Work<'_> {
             .set_import_existing_resources(creates.then_some(true));
         let made = call.send().await.map_err(Refusal::from)?;
         let (set, stack) = (made.id.unwrap_or_default(), made.stack_id.unwrap_or_default());
-        let began = std::time::Instant::now();
-        loop {
-            let seen = self.client.describe_change_set().change_set_name(&set).send().await;
-            let seen = seen.map_err(Refusal::from)?;
-            match seen.status() {
-                Some(ChangeSetStatus::CreateComplete) => return Ok(Some((set, stack))),
-                Some(ChangeSetStatus::Failed) => {
-                    let reason = seen.status_reason().unwrap_or(NO_REASON);
-                    let empty = reason.contains("didn't contain changes")
-                        || reason.contains("No updates are to be performed");
-                    let cause = if empty { None } else { Some(refused_set(self.client, &set, reason).await) };
-                    // Nothing refers to it any more.
-                    let _ = self.client.delete_change_set().change_set_name(&set).send().await;
-                    return cause.map_or(Ok(None), Err);
-                }
-                _ => self.wait(began, "the change set").await?,
-            }
-        }
+        let filled = await_set(self.session, self.client, &set).await?;
+        Ok(filled.then_some((set, stack)))
     }
 
     /// Whether a stack exists that can be updated.
@@ -148,57 +130,82 @@ impl Work<'_> {
         let found = describe(self.client, &self.change.name).await?;
         Ok(found.is_some_and(|stack| status_of(&stack) != "REVIEW_IN_PROGRESS"))
     }
+}
 
-    /// Rejects a change set in which CloudFormation would replace or delete a protected resource.
-    async fn guard(&self, set: &str) -> Result<(), StepError> {
-        let mut token = None;
-        loop {
-            let call = self.client.describe_change_set().change_set_name(set).set_next_token(token);
-            let page = call.send().await.map_err(Refusal::from)?;
-            for change in page.changes().iter().filter_map(|change| change.resource_change()) {
-                let name = change.logical_resource_id().unwrap_or_default();
-                let lost = change.action().is_some_and(|action| action.as_str() == "Remove")
-                    || change.replacement() == Some(&Replacement::True);
-                if lost && PROTECTED.contains(&name) && !self.change.allow_replace.contains(name) {
-                    return Err(StepError {
-                        resource: Some(format!("{name} ({})", change.resource_type().unwrap_or_default())),
-                        remedy: Some(format!("pass --allow-replace {name} if you accept its loss")),
-                        ..StepError::new("CloudFormation would replace or delete it; nothing was changed")
-                    });
-                }
+/// Waits until a change set is made; `false`: it is empty, and gone again.
+pub(super) async fn await_set(session: &Session, client: &Client, set: &str) -> Result<bool, StepError> {
+    let began = std::time::Instant::now();
+    loop {
+        let seen = client.describe_change_set().change_set_name(set).send().await.map_err(Refusal::from)?;
+        match seen.status() {
+            Some(ChangeSetStatus::CreateComplete) => return Ok(true),
+            Some(ChangeSetStatus::Failed) => {
+                let reason = seen.status_reason().unwrap_or(NO_REASON);
+                let empty = reason.contains("didn't contain changes")
+                    || reason.contains("No updates are to be performed");
+                let cause = if empty { None } else { Some(refused_set(client, set, reason).await) };
+                // Nothing refers to it any more.
+                let _ = client.delete_change_set().change_set_name(set).send().await;
+                return cause.map_or(Ok(false), Err);
             }
-            token = page.next_token().map(str::to_owned);
-            if token.is_none() {
-                return Ok(());
-            }
+            _ => pause(session, began, "the change set").await?,
         }
     }
+}
 
-    /// Waits for the operation to end and reports its progress.
-    async fn watch(&self, stack: &str, before: Option<&str>) -> Result<(), StepError> {
-        let began = std::time::Instant::now();
-        loop {
-            let status = status(self.client, stack).await?;
-            let events = events(self.client, stack, before).await?;
-            if !status.ends_with("_IN_PROGRESS") {
-                return if matches!(status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE")
-                {
-                    Ok(())
-                } else {
-                    Err(root_cause(&events, &status))
-                };
+/// Rejects a change set in which CloudFormation would replace or delete a resource that `guarded` names, unless it is
+/// allowed; the change set is deleted then.
+pub(super) async fn guard(
+    client: &Client,
+    set: &str,
+    allowed: &BTreeSet<String>,
+    guarded: fn(&str) -> bool,
+) -> Result<(), StepError> {
+    let mut token = None;
+    loop {
+        let call = client.describe_change_set().change_set_name(set).set_next_token(token);
+        let page = call.send().await.map_err(Refusal::from)?;
+        for change in page.changes().iter().filter_map(|change| change.resource_change()) {
+            let name = change.logical_resource_id().unwrap_or_default();
+            let lost = change.action().is_some_and(|action| action.as_str() == "Remove")
+                || change.replacement() == Some(&Replacement::True);
+            if lost && guarded(name) && !allowed.contains(name) {
+                // A leftover change set does no harm; the refusal matters.
+                let _ = client.delete_change_set().change_set_name(set).send().await;
+                return Err(StepError {
+                    resource: Some(format!("{name} ({})", change.resource_type().unwrap_or_default())),
+                    remedy: Some(format!("pass --allow-replace {name} if you accept its loss")),
+                    ..StepError::new("CloudFormation would replace or delete it; nothing was changed")
+                });
             }
-            (self.report)(Progress {
-                phase: phase(&status).to_owned(),
-                done: completed(&events),
-                total: self.change.changes.len(),
-            });
-            self.wait(began, "the stack").await?;
+        }
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            return Ok(());
         }
     }
+}
 
-    async fn wait(&self, began: std::time::Instant, what: &str) -> Result<(), StepError> {
-        pause(self.session, began, what).await
+/// Executes a change set and waits for its end; `total` resources change.
+pub(super) async fn execute(
+    session: &Session,
+    client: &Client,
+    (set, stack): (&str, &str),
+    total: usize,
+    report: Report<'_>,
+) -> Result<(), StepError> {
+    let before = newest(client, stack).await?;
+    client.execute_change_set().change_set_name(set).send().await.map_err(Refusal::from)?;
+    let began = std::time::Instant::now();
+    loop {
+        let status = status(client, stack).await?;
+        let events = events(client, stack, before.as_deref()).await?;
+        if !status.ends_with("_IN_PROGRESS") {
+            let done = ["CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"].contains(&status.as_str());
+            return if done { Ok(()) } else { Err(root_cause(&events, &status)) };
+        }
+        report(Progress { phase: phase(&status).to_owned(), done: completed(&events), total });
+        pause(session, began, "the stack").await?;
     }
 }
 
@@ -225,7 +232,7 @@ fn phase(status: &str) -> &'static str {
 }
 
 /// A stack by its name or ID; `None` if it does not exist.
-async fn describe(client: &Client, stack: &str) -> Result<Option<CfnStack>, Refusal> {
+pub(super) async fn describe(client: &Client, stack: &str) -> Result<Option<CfnStack>, Refusal> {
     let described = client.describe_stacks().stack_name(stack).send().await.map_err(Refusal::from);
     Ok(Refusal::absent_as_none(described)?
         .and_then(|found| found.stacks.unwrap_or_default().into_iter().next()))
@@ -266,66 +273,6 @@ pub(super) async fn delete(
                 report(Progress { phase: "deleting".to_owned(), done: 0, total: 0 });
                 pause(session, began, "the stack's deletion").await?;
             }
-        }
-    }
-}
-
-/// Runs CloudFormation's drift detection on a stack: each drifted resource, how it drifted, and the properties.
-pub(super) async fn drifts(
-    session: &Session,
-    region: &str,
-    name: &str,
-) -> Result<Vec<(String, String, Vec<String>)>, StepError> {
-    let client = session.cloudformation(region);
-    let begun = client.detect_stack_drift().stack_name(name).send().await.map_err(Refusal::from)?;
-    let id = begun.stack_drift_detection_id.unwrap_or_default();
-    let began = std::time::Instant::now();
-    loop {
-        let seen = client.describe_stack_drift_detection_status().stack_drift_detection_id(&id).send().await;
-        let seen = seen.map_err(Refusal::from)?;
-        match seen.detection_status().map(|status| status.as_str()) {
-            Some("DETECTION_IN_PROGRESS") => pause(session, began, "the drift detection").await?,
-            Some("DETECTION_FAILED") => {
-                let reason = seen.detection_status_reason().unwrap_or(NO_REASON);
-                // Some resource types are not supported; the others are reported.
-                if seen.drifted_stack_resource_count().is_none() {
-                    return Err(StepError::new(reason));
-                }
-                break;
-            }
-            _ => break,
-        }
-    }
-    let mut found = Vec::new();
-    let mut token = None;
-    loop {
-        let call = client
-            .describe_stack_resource_drifts()
-            .stack_name(name)
-            .stack_resource_drift_status_filters(StackResourceDriftStatus::Modified)
-            .stack_resource_drift_status_filters(StackResourceDriftStatus::Deleted)
-            .set_next_token(token);
-        let page = call.send().await.map_err(Refusal::from)?;
-        for drift in page.stack_resource_drifts() {
-            let resource = format!(
-                "{} ({})",
-                drift.logical_resource_id().unwrap_or_default(),
-                drift.resource_type().unwrap_or_default()
-            );
-            let status = drift.stack_resource_drift_status().map(|s| s.as_str()).unwrap_or_default();
-            let properties = drift.property_differences().iter().map(|difference| {
-                format!(
-                    "{} {} → {}",
-                    difference.property_path().unwrap_or_default().trim_start_matches('/'),
-                    difference.expected_value().unwrap_or_default(),
-                    difference.actual_value().unwrap_or_default()
-                )
-            });
-            found.push((resource, status.to_owned(), properties.collect()));
-        }
-        token = page.next_token().map(str::to_owned);
-        if token.is_none() {
-            return Ok(found);
         }
     }
 }

@@ -67,7 +67,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// The home region.
     pub fn home(&self) -> Option<&Region> {
         self.regions.iter().find(|region| region.name == self.service.home)
     }
@@ -93,6 +92,10 @@ pub struct Service {
     /// Region of the ledger, the usage stream and the usage function. It cannot be changed later.
     #[schemars(with = "String")]
     pub home: RegionName,
+    /// ARN of the permissions boundary of every role that the service creates. With it, whoever has the policies of
+    /// `ipgeo iam policy` can create no role with other rights.
+    #[schemars(extend("format" = "policy-arn"))]
+    pub permissions_boundary: Option<String>,
     /// Prefix of every API key.
     #[serde(default = "ipg")]
     #[schemars(length(min = 2, max = 16), extend("format" = "key-prefix"))]
@@ -113,12 +116,10 @@ impl Service {
         format!("{}-{}", self.name, self.environment)
     }
 
-    /// Name of the access table.
     pub fn access_table(&self) -> String {
         format!("{}-{}-access", self.name, self.environment)
     }
 
-    /// Name of the ledger.
     pub fn ledger_table(&self) -> String {
         format!("{}-{}-ledger", self.name, self.environment)
     }

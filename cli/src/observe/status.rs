@@ -18,7 +18,6 @@ const DIGEST_CHARS: usize = 8;
 /// The status of a region.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct RegionStatus {
-    /// Its name.
     pub region: RegionName,
     /// Whether it is home.
     pub home: bool,
@@ -139,6 +138,7 @@ mod tests {
 
     fn stack(status: &str, outputs: &[(&str, &str)]) -> ObservedStack {
         ObservedStack {
+            drift: None,
             status: status.to_owned(),
             text: String::new(),
             parameters: BTreeMap::new(),

@@ -12,9 +12,9 @@ use ipgeo::internals::infra::cloud::{
     StepError, explain,
 };
 use ipgeo::internals::infra::plan::{
-    AccessState, Action, Delegation, Foreign, KeptData, ObservedRegion, ProbeSpec, Zone,
+    AccessState, Action, Delegation, Drift, Drifts, Foreign, KeptData, ObservedRegion, ProbeSpec, Zone,
 };
-use ipgeo::internals::infra::stacks::Names;
+use ipgeo::internals::infra::stacks::{Names, StackKind};
 
 use crate::faults::InjectedFault;
 use crate::log::Log;
@@ -86,6 +86,26 @@ impl MemoryCloud {
     /// The account's quota of concurrent executions in a region.
     pub fn set_concurrency(&self, region: &str, limit: u64) {
         self.now().concurrency.insert(RegionName::new(region), limit);
+    }
+
+    /// Somebody changes or deletes a resource outside CloudFormation.
+    pub fn drift(&self, region: &str, kind: StackKind, drift: Drift) {
+        self.now().drifts.entry((RegionName::new(region), kind)).or_default().push(drift);
+    }
+
+    /// A drift-aware change set does not set this resource back.
+    pub fn set_unrepairable(&self, name: &str) {
+        self.now().unrepairable.insert(name.to_owned());
+    }
+
+    /// What a drift detection of every stack finds.
+    pub fn drifts(&self) -> Drifts {
+        self.now().drifts.clone()
+    }
+
+    /// The access table has made a replica at this time, seconds since 1970.
+    pub fn set_replica_made(&self, at_s: i64) {
+        self.now().replica_made_s = Some(at_s);
     }
 
     /// Takes the zone away.

@@ -13,7 +13,7 @@ use crate::operation::Operation;
 use crate::versions::Published;
 use ipgeo::internals::infra::cloud::{Done, Problem, StepError};
 use ipgeo::internals::infra::plan::{
-    AccessState, Delegation, Foreign, ObservedRegion, ObservedStack, Record, Zone,
+    AccessState, Delegation, Drifts, Foreign, ObservedRegion, ObservedStack, Record, Zone,
 };
 use ipgeo::internals::infra::stacks::{Names, StackKind, Template};
 
@@ -44,6 +44,12 @@ pub(crate) struct CloudState {
     pub(crate) unreachable: BTreeMap<String, Refusal>,
     pub(crate) refused: Option<Refusal>,
     pub(crate) taken_buckets: BTreeSet<String>,
+    /// What was changed outside CloudFormation.
+    pub(crate) drifts: Drifts,
+    /// Logical names of resources that a drift-aware change set does not set back.
+    pub(crate) unrepairable: BTreeSet<String>,
+    /// When the newest replica was made, if that is less than a day ago.
+    pub(crate) replica_made_s: Option<i64>,
     /// Quotas of concurrent executions, by region.
     pub(crate) concurrency: BTreeMap<RegionName, u64>,
     pub(crate) unhealthy: BTreeMap<RegionName, String>,
@@ -182,6 +188,9 @@ impl CloudState {
             unreachable: BTreeMap::new(),
             refused: None,
             taken_buckets: BTreeSet::new(),
+            drifts: Drifts::new(),
+            unrepairable: BTreeSet::new(),
+            replica_made_s: None,
             concurrency: BTreeMap::new(),
             unhealthy: BTreeMap::new(),
             bad_code: BTreeSet::new(),
@@ -212,6 +221,7 @@ impl CloudState {
                 text: stack.text.to_string(),
                 parameters: stack.parameters.clone(),
                 outputs: stack.outputs.clone(),
+                drift: None,
             };
             observed.stacks.insert(stack.kind, seen);
         }

@@ -1,10 +1,15 @@
 //! What a plan says of the account before anything is changed.
 
 use ipgeo::internals::config::parse;
-use ipgeo::internals::infra::plan::{Delegation, Plan, TrafficChange, TrafficError, drain_or_attach, plan};
+use ipgeo::internals::infra::plan::{
+    Delegation, Drift, DriftCheck, Plan, Problem, TrafficChange, TrafficError, drain_or_attach, plan,
+    repair_drift, show,
+};
+use ipgeo::internals::infra::stacks::{Names, StackKind};
 use ipgeo_cli_testing::MemoryCloud;
 use ipgeo_cli_testing::harness::{
-    FOUR, File, HOME, blocked, deployed, observed, options, planned, planned_destroy, set, test_artifacts,
+    FOUR, File, HOME, blocked, carried_out, deployed, finish, observed, options, planned, planned_destroy,
+    set, test_artifacts,
 };
 
 fn notes_with<'a>(plan: &'a Plan, text: &str) -> Vec<&'a str> {
@@ -101,4 +106,102 @@ async fn one_of_two_zones_is_chosen_by_its_id() {
         problems[0].what,
         "the zone Z0123456789 is example.org, which does not contain api.example.com"
     );
+}
+
+/// A plan with repairs of all that has drifted.
+async fn repaired(cloud: &MemoryCloud, file: &File, allow: &[&str]) -> Result<Plan, Vec<Problem>> {
+    let plan = planned(cloud, file).await?;
+    let (config, artifacts) = (file.config(), test_artifacts());
+    let mut options = options(&config, &artifacts);
+    options.allow_replace = allow.iter().map(|name| (*name).to_owned()).collect();
+    blocked(repair_drift(plan, &cloud.drifts(), &Names::new(&config), &options))
+}
+
+fn drifted(name: &str, status: &str) -> Drift {
+    let properties = if status == "DELETED" { vec![] } else { vec!["MemorySize 256 → 512".to_owned()] };
+    Drift { name: name.to_owned(), kind: "AWS::X::Y".to_owned(), status: status.to_owned(), properties }
+}
+
+#[tokio::test(start_paused = true)]
+async fn drift_is_set_back_on_request_and_before_anything_else() {
+    let file = File::with_regions(&FOUR);
+    let cloud = deployed(&file).await;
+    // Nothing drifted: checked, and nothing to do.
+    let plan = repaired(&cloud, &file, &[]).await.expect("a plan");
+    assert!(plan.is_empty() && notes_with(&plan, "drift was checked just now").len() == 1, "{plan:?}");
+    cloud.drift("us-east-1", StackKind::Edge, drifted("LookupFunction", "MODIFIED"));
+    cloud.drift("us-east-1", StackKind::Edge, drifted("LogPipe", "DELETED"));
+    cloud.drift(HOME, StackKind::Home, drifted("UsageFunction", "MODIFIED"));
+    // A deploy without the request does not see it, as on AWS.
+    assert!(planned(&cloud, &file).await.expect("a plan").is_empty());
+    let more = file.with(|file| file.memory_mb = 512);
+    let plan = repaired(&cloud, &more, &[]).await.expect("a plan");
+    let shown = show(&plan, false).body;
+    assert!(
+        shown.starts_with(
+            "repair drift\n  eu-central-1: ~ home UsageFunction: set back, was changed: MemorySize 256 → 512\n  \
+             us-east-1: ~ edge LookupFunction: set back, was changed: MemorySize 256 → 512\n  \
+             us-east-1: + edge LogPipe: was deleted, is created again\nprobe\n  us-east-1: ? /health"
+        ),
+        "{shown}"
+    );
+    // What CloudFormation can't set back fails by name, and nothing else begins.
+    let some = cloud.fork();
+    some.set_unrepairable("UsageFunction");
+    let run = carried_out(&some, &plan).await;
+    assert_eq!(run.failures.len(), 1);
+    assert!(run.failures[0].error.message.contains("UsageFunction still differs"), "{run:?}");
+    assert_eq!(run.changed.len(), 1, "the other region's repair");
+    finish(&cloud, &plan).await;
+    assert!(cloud.drifts().is_empty());
+    assert!(planned(&cloud, &more).await.expect("a plan").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleted_data_is_created_again_only_by_name() {
+    let file = File::with_regions(&FOUR);
+    let cloud = deployed(&file).await;
+    cloud.drift(HOME, StackKind::Home, drifted("Ledger", "DELETED"));
+    let problems = repaired(&cloud, &file, &[]).await.expect_err("an empty ledger");
+    assert!(problems[0].what.contains("Ledger (AWS::X::Y) was deleted outside"), "{problems:?}");
+    assert!(problems[0].remedy.contains("restore a backup under its name first"), "{problems:?}");
+    let plan = repaired(&cloud, &file, &["Ledger"]).await.expect("a plan");
+    assert!(show(&plan, false).body.contains("was deleted, is created again  [DATA OR PIPE]"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_says_whether_drift_was_checked() {
+    let file = File::with_regions(&FOUR);
+    let cloud = deployed(&file).await;
+    let (config, artifacts) = (file.config(), test_artifacts());
+    let check = |status: &str, at_s| Some(DriftCheck { status: status.to_owned(), at_s });
+    let never = check("NOT_CHECKED", None);
+    let table = [
+        (None, None, ""),
+        (never.clone(), never.clone(), "drift was checked never: `ipgeo drift` does"),
+        (
+            check("IN_SYNC", Some(1_800_000_000)),
+            never,
+            "drift was checked last at 2027-01-15T08:00:00Z or later, and never in 1 stack",
+        ),
+        (
+            check("IN_SYNC", Some(1_800_000_060)),
+            check("DRIFTED", Some(1_800_000_000)),
+            "drift was checked last at 2027-01-15T08:00:00Z or later; drifted then: home of eu-central-1. \
+             `ipgeo deploy --repair-drift` sets them back",
+        ),
+    ];
+    for (all, home, expected) in table {
+        let mut seen = observed(&cloud, &config).await.expect("read");
+        for stack in seen.regions.values_mut().flat_map(|region| region.stacks.values_mut()) {
+            stack.drift.clone_from(&all);
+        }
+        let stacks = &mut seen.regions.get_mut(HOME).expect("home").stacks;
+        stacks.get_mut(&StackKind::Home).expect("home's stack").drift = home;
+        let plan = blocked(plan(&config, &artifacts, &seen, &options(&config, &artifacts))).expect("a plan");
+        assert_eq!(
+            notes_with(&plan, "drift"),
+            [expected].iter().copied().filter(|text| !text.is_empty()).collect::<Vec<_>>()
+        );
+    }
 }

@@ -33,6 +33,9 @@ pub(crate) struct DeployArgs {
     /// Roll back every region this run changed if it fails
     #[arg(long)]
     rollback: bool,
+    /// Also set back what was changed outside CloudFormation
+    #[arg(long)]
+    repair_drift: bool,
     /// List every resource of new stacks
     #[arg(short, long)]
     verbose: bool,
@@ -42,7 +45,11 @@ pub(crate) struct DeployArgs {
 pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let deployment = Deployment::prepare(&args.flags, shared).await?;
     let observed = settled(&deployment).await?;
-    let mut plan = match deployment.plan(&observed) {
+    let mut plan = deployment.plan(&observed);
+    if let (true, Ok(drifting)) = (args.repair_drift, &plan) {
+        plan = deployment.with_repairs(&observed, drifting.clone()).await?;
+    }
+    let mut plan = match plan {
         Ok(plan) => plan,
         Err(error) => return Ok(refused(error.into_problems()?, shared)),
     };

@@ -52,6 +52,11 @@ pub fn explain(region: &str, code: Option<&str>, message: &str) -> Problem {
             format!("a permission is missing: {message}"),
             "compare the deployer's policy with `ipgeo iam policy`".to_owned(),
         ),
+        Some(_) if message.contains("acted as a source region") => (
+            format!("AWS does not delete the table yet: {message}"),
+            "wait until 24 hours have passed since the last new replica, then run the same command again"
+                .to_owned(),
+        ),
         Some(code) if message == NO_REASON || message == code => (
             format!("AWS gave no reason ({code})"),
             "try again; if it persists, check that the account and AWS_ENDPOINT_URL offer this service"

@@ -158,6 +158,30 @@ pub(super) fn home_elsewhere(input: &PlanInput<'_>, findings: &mut Findings) {
     }
 }
 
+/// Notes data that a deleted service of this name has left: CloudFormation imports it when home's stack is created.
+pub(super) fn note_adopted(input: &PlanInput<'_>, findings: &mut Findings) {
+    let (observed, names) = (input.observed, input.names());
+    if observed.home_stack(input.home()).is_some() {
+        return;
+    }
+    let bucket = names.failure_bucket(&observed.account);
+    let found: Vec<&str> = [
+        (observed.access.is_some(), names.access_table.as_str()),
+        (observed.kept.ledger, &names.ledger_table),
+        (observed.kept.stream, &names.stream),
+        (observed.kept.failure_bucket, &bucket),
+    ]
+    .into_iter()
+    .filter_map(|(there, name)| there.then_some(name))
+    .collect();
+    if !found.is_empty() {
+        findings.notes.push(format!(
+            "existing data is adopted as it is: {}. If it is not this service's, choose another `name` or `environment`",
+            found.join(", ")
+        ));
+    }
+}
+
 /// Notes deployed regions that the file does not have and this deploy keeps.
 pub(super) fn note_orphans(findings: &mut Findings, kept: &BTreeSet<&str>) {
     if !kept.is_empty() {

@@ -6,6 +6,7 @@ mod checks;
 mod database;
 mod destroy;
 mod diff;
+mod drift;
 mod edges;
 mod edit;
 mod guards;
@@ -30,6 +31,7 @@ pub(crate) use checks::{CONCURRENCY_MIN, raise_concurrency};
 pub(crate) use database::beside_database;
 pub use destroy::{DestroyOptions, destroy};
 pub use diff::{Op, ResourceChange, compare};
+pub use drift::{Drift, DriftCheck, Drifts, repair_drift};
 pub use guards::PROTECTED;
 pub use input::{PlanOptions, Scope};
 #[cfg(test)]

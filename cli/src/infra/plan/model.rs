@@ -8,6 +8,7 @@ use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use super::diff::{Op, ResourceChange};
+use super::drift::Drift;
 use crate::infra::stacks::{ArtifactRef, StackKind};
 
 /// Version of the JSON form.
@@ -38,6 +39,8 @@ pub struct Wave {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaveKind {
+    /// What was changed outside CloudFormation is set back.
+    Repair,
     /// Buckets.
     Artifacts,
     /// Artifacts into home's bucket.
@@ -72,6 +75,7 @@ impl WaveKind {
     /// Its heading in a printed plan.
     pub fn title(self) -> &'static str {
         match self {
+            Self::Repair => "repair drift",
             Self::Artifacts => "artifact buckets",
             Self::Upload => "upload",
             Self::Copy => "copy",
@@ -111,6 +115,14 @@ pub struct Step {
 pub enum Action {
     /// A stack matches its template.
     Stack(Box<StackChange>),
+    /// A stack's resources are as its deployed template says.
+    RepairDrift {
+        kind: StackKind,
+        name: String,
+        drifts: Vec<Drift>,
+        /// Logical names whose replacement was allowed.
+        allow_replace: BTreeSet<String>,
+    },
     /// A stack is deleted.
     DeleteStack { kind: StackKind, name: String },
     /// A local artifact is in the region's bucket.
@@ -317,6 +329,11 @@ impl Plan {
                         }
                     }
                 }
+                Action::RepairDrift { drifts, .. } => {
+                    let deleted = drifts.iter().filter(|drift| drift.is_deleted()).count();
+                    summary.add += deleted;
+                    summary.change += drifts.len() - deleted;
+                }
                 Action::DeleteStack { .. } => summary.stacks_to_remove += 1,
                 _ => {}
             }
@@ -342,6 +359,7 @@ impl Action {
     pub fn title(&self) -> String {
         match self {
             Self::Stack(stack) => format!("{} stack", stack.kind),
+            Self::RepairDrift { kind, .. } => format!("repair {kind} stack"),
             Self::DeleteStack { kind, .. } => format!("remove {kind} stack"),
             Self::Upload(file) => format!("upload {}", short_key(&file.artifact)),
             Self::Copy { artifact, .. } => format!("copy {}", short_key(artifact)),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipgeo_contract::RegionName;
 use serde::Serialize;
 
+use super::drift::DriftCheck;
 use super::problem::Problem;
 use crate::infra::stacks::{StackKind, Template};
 
@@ -30,6 +31,8 @@ pub struct KeptData {
     pub stream: bool,
     /// The failure bucket.
     pub failure_bucket: bool,
+    /// When the access table's newest replica was made, seconds since 1970.
+    pub replica_made_s: Option<i64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -53,6 +56,8 @@ pub struct ObservedStack {
     pub parameters: BTreeMap<String, String>,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
+    /// Its last drift detection; `None`: unknown.
+    pub drift: Option<DriftCheck>,
 }
 
 /// What a stack's status allows.

@@ -4,7 +4,7 @@ mod names;
 mod render;
 mod template;
 
-pub(crate) use names::{LIVE, drained_record, role_arn_pattern};
+pub(crate) use names::{LIVE, drained_record};
 pub use names::{Names, StackKind};
 pub(crate) use render::tier_limits;
 pub use render::{ArtifactRef, ArtifactSet, DataPolicy, RenderError, Renderer, Replica, Stack};

@@ -378,6 +378,7 @@ impl<'a> Renderer<'a> {
         context.insert("names", &self.names);
         context.insert("bucket", &self.names.bucket("${AWS::AccountId}", "${AWS::Region}"));
         context.insert("email", &self.config.alarms.email);
+        context.insert("permissions_boundary", &self.config.service.permissions_boundary);
         context.insert("digest", NO_DIGEST);
         context.insert("version", NO_VERSION);
         context.insert("live", LIVE);
