@@ -102,13 +102,16 @@ fn validation_cause(events: &[OperationEvent], reason: &str) -> StepError {
         }
     }
     let Some(((resource, first), others)) = failures.split_first() else { return StepError::new(reason) };
-    let others: String = others.iter().map(|(resource, why)| format!("; {resource}: {why}")).collect();
+    let mut message = first.clone();
+    for (resource, why) in others {
+        message.extend(["; ", resource, ": ", why]);
+    }
     let taken = failures.iter().any(|(_, why)| why.contains("already exists"));
     let remedy = "nothing was changed in this stack; delete what has the name if it is a leftover, or choose another `name` or `environment` in regions.toml";
     StepError {
         resource: Some(resource.clone()),
         remedy: taken.then(|| remedy.to_owned()),
-        ..StepError::new(format!("{first}{others}"))
+        ..StepError::new(message)
     }
 }
 

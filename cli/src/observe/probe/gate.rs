@@ -47,10 +47,7 @@ impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
         // When it was reached for the first time.
         let mut reached: Option<Instant> = None;
         loop {
-            let error = match self.probe.probe(&target, spec).await {
-                Ok(_) => return Ok(Done::AlreadySo),
-                Err(error) => error,
-            };
+            let Err(error) = self.probe.probe(&target, spec).await else { return Ok(Done::AlreadySo) };
             if let ProbeError::Wrong(_) = error {
                 reached.get_or_insert_with(Instant::now);
             }
