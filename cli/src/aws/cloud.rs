@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipgeo_contract::{ApiKey, RegionName};
-use tokio::sync::OnceCell;
 
 use super::buckets::Bucket;
 use super::kept::Kept;
@@ -30,7 +29,6 @@ pub(crate) struct Aws {
     /// The regions of the file.
     chosen: BTreeSet<RegionName>,
     key_prefix: String,
-    account: OnceCell<String>,
     limits: bool,
     emulator: Option<String>,
 }
@@ -44,10 +42,25 @@ impl Aws {
             home: config.service.home.clone(),
             chosen: config.regions.iter().map(|region| region.name.clone()).collect(),
             key_prefix: config.service.key_prefix.clone(),
-            account: OnceCell::new(),
             limits: false,
             emulator: config.emulator.as_ref().map(|emulator| emulator.endpoint.clone()),
         })
+    }
+
+    /// CloudFormation changes stacks with this role's rights, not with the caller's. Only a role of the same account can
+    /// be passed.
+    pub(crate) async fn use_role(&mut self, role: Option<&str>) -> Result<(), Problem> {
+        if let Some(role) = role {
+            let account = self.session.account().await?;
+            if role.split(':').nth(4) != Some(account) {
+                return Err(Problem::new(
+                    format!("--role-arn {role} is of another account; the credentials belong to {account}"),
+                    "pass a role of that account, or use credentials of the role's account",
+                ));
+            }
+            self.session.role = Some(role.to_owned());
+        }
+        Ok(())
     }
 
     /// Also reads the limits of all API keys.
@@ -83,6 +96,10 @@ impl Aws {
         self.session.signed()
     }
 
+    pub(super) fn home(&self) -> &RegionName {
+        &self.home
+    }
+
     pub(super) fn names(&self) -> &Names {
         &self.names
     }
@@ -90,14 +107,6 @@ impl Aws {
     /// The log group of the lookup function, the same in every region.
     pub(super) fn lookup_log_group(&self) -> String {
         format!("/aws/lambda/{}", self.names.lookup_function)
-    }
-
-    async fn account_number(&self) -> Result<&str, Refusal> {
-        let account = self.account.get_or_try_init(|| async {
-            let answer = self.session.sts().get_caller_identity().send().await?;
-            Ok::<_, Refusal>(answer.account.unwrap_or_default())
-        });
-        Ok(account.await?.as_str())
     }
 
     /// Why calls to a region are refused.
@@ -167,11 +176,7 @@ impl ProbeTargets for Aws {
 
 impl CloudRead for Aws {
     async fn account(&self) -> Result<String, Problem> {
-        let account = self.account_number().await;
-        match account {
-            Ok(account) => Ok(account.to_owned()),
-            Err(refusal) => Err(self.why_unreachable(&self.home, &refusal).await),
-        }
+        Ok(self.session.account().await?.to_owned())
     }
 
     async fn region(&self, region: &RegionName, account: &str, artifacts: &[String]) -> ObservedRegion {
@@ -232,7 +237,7 @@ impl CloudWrite for Aws {
         report: Report<'_>,
     ) -> Result<Done, StepError> {
         let (session, names) = (&self.session, &self.names);
-        let account = self.account_number().await?;
+        let account = self.session.account().await?;
         match action {
             Action::Stack(change) => {
                 let done = stacks::ensure(session, region, &names.service, change, report).await?;
@@ -245,7 +250,10 @@ impl CloudWrite for Aws {
             Action::RepairDrift { name, drifts, allow_replace, .. } => {
                 drift::repair(session, region, name, drifts.len(), allow_replace, report).await
             }
-            Action::DeleteStack { kind, name } => stacks::delete(session, region, *kind, name, report).await,
+            Action::DeleteStack { kind, name, before } => {
+                let target = stacks::Deletion { kind: *kind, name, before: before.as_deref() };
+                stacks::delete(session, region, target, report).await
+            }
             Action::Upload(file) => self.bucket(region, account).upload(file, report).await,
             Action::Copy { artifact, from } => {
                 let from = names.bucket(account, from);

@@ -36,6 +36,7 @@ pub(super) async fn repair(
         .change_set_name(format!("ipgeo-repair-{}", Timestamp::now().as_millisecond()))
         .change_set_type(ChangeSetType::Update)
         .use_previous_template(true)
+        .set_role_arn(session.role.clone())
         .set_parameters(Some(parameters.collect()))
         .capabilities(Capability::CapabilityNamedIam)
         .deployment_mode(DeploymentMode::RevertDrift)

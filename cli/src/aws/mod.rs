@@ -4,14 +4,17 @@
 
 mod buckets;
 mod cloud;
+mod credentials;
 mod delegation;
 mod dns;
 mod drift;
 mod endpoints;
 mod failures;
 mod kept;
+mod lock;
 mod logs;
 mod opt_in;
+mod origin;
 mod refusal;
 mod s3;
 mod session;
@@ -25,7 +28,7 @@ mod zones;
 
 pub(crate) use cloud::Aws;
 pub(crate) use failures::FailureBucket;
-pub(crate) use session::NoCredentials;
+pub(crate) use origin::NoCredentials;
 pub(crate) use stream::UsageStream;
 
 use anyhow::bail;

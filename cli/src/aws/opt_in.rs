@@ -49,11 +49,13 @@ mod tests {
     use super::super::signed::tests::server;
     use super::*;
 
+    type Answer = Option<(u16, Value)>;
+
     #[tokio::test]
     async fn a_region_says_why_it_refuses() {
         let status = |status: &str| (200, json!({ "RegionName": "af-south-1", "RegionOptStatus": status }));
         let denied = (403, json!({ "__type": "AccessDeniedException", "message": "no" }));
-        let table: [(&str, &str, Option<(u16, Value)>, Option<&str>); 8] = [
+        let table: [(&str, &str, Answer, Option<&str>); 8] = [
             ("af-south-1", "InvalidClientTokenId", Some(status("DISABLED")), Some("is off in this account")),
             ("af-south-1", "AuthFailure", Some(status("DISABLING")), Some("is off in this account")),
             ("af-south-1", "UnrecognizedClientException", Some(status("ENABLING")), Some("is being enabled")),

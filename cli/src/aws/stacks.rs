@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::stack_events::{completed, events, newest, refused_set, root_cause};
-use crate::infra::cloud::{Done, NO_REASON, Progress, Report, StepError};
-use crate::infra::plan::{DriftCheck, ObservedStack, PROTECTED, StackChange};
+use crate::infra::cloud::{Done, NO_REASON, Progress, Report, StepError, check_deletion, check_stack};
+use crate::infra::plan::{Before, DriftCheck, ObservedStack, PROTECTED, StackChange, StackState};
 use crate::infra::stacks::{Names, StackKind};
 use crate::ui::format::duration;
 
@@ -28,16 +28,29 @@ pub(super) async fn read(
         let stack = stack?;
         let kind = StackKind::ALL.into_iter().find(|kind| stack.stack_name() == Some(&names.stack(*kind)));
         let Some(kind) = kind else { continue };
-        let status = status_of(&stack);
-        let text = if status == "REVIEW_IN_PROGRESS" {
-            String::new()
-        } else {
-            let template = client.get_template().set_stack_name(stack.stack_id.clone()).send().await?;
-            template.template_body.unwrap_or_default()
-        };
-        found.insert(kind, observed(&stack, status, text));
+        found.insert(kind, with_template(client, &stack).await?);
     }
     Ok(found)
+}
+
+/// A stack and its template.
+async fn with_template(client: &Client, stack: &CfnStack) -> Result<ObservedStack, Refusal> {
+    let status = status_of(stack);
+    let text = if status == "REVIEW_IN_PROGRESS" {
+        String::new()
+    } else {
+        let template = client.get_template().set_stack_name(stack.stack_id.clone()).send().await?;
+        template.template_body.unwrap_or_default()
+    };
+    Ok(observed(stack, status, text))
+}
+
+/// What is deployed under a stack's name.
+async fn deployed(client: &Client, name: &str) -> Result<Option<ObservedStack>, Refusal> {
+    match describe(client, name).await? {
+        Some(stack) => with_template(client, &stack).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 fn status_of(stack: &CfnStack) -> String {
@@ -72,10 +85,22 @@ pub(super) async fn ensure(
 ) -> Result<Done, StepError> {
     let client = session.cloudformation(region);
     if change.recreate {
-        delete(session, region, change.kind, &change.name, report).await?;
+        let found = deployed(&client, &change.name).await?;
+        check_stack(change, found.as_ref())?;
+        if found.is_some_and(|stack| stack.state() == StackState::NeverCreated) {
+            let failed = Deletion { kind: change.kind, name: &change.name, before: None };
+            delete(session, region, failed, report).await?;
+        }
     }
     let work = Work { session, client: &client, change, report };
     let Some((set, stack)) = work.change_set(service).await? else { return Ok(Done::AlreadySo) };
+    // CloudFormation itself refuses to execute a change set if the stack has changed after the change set was created, so
+    // no change can come in between.
+    if let Err(error) = check_stack(change, deployed(&client, &change.name).await?.as_ref()) {
+        // A leftover change set does no harm; the refusal matters.
+        let _ = client.delete_change_set().change_set_name(&set).send().await;
+        return Err(error);
+    }
     guard(&client, &set, &change.allow_replace, |name| PROTECTED.contains(&name)).await?;
     execute(session, &client, (&set, &stack), change.changes.len(), report).await?;
     if change.kind == StackKind::Home {
@@ -113,6 +138,7 @@ impl Work<'_> {
             .change_set_type(kind)
             .template_body(&self.change.text)
             .capabilities(Capability::CapabilityNamedIam)
+            .set_role_arn(self.session.role.clone())
             .set_parameters(Some(parameters.collect()))
             .tags(tag("ipgeo:service", service))
             .tags(tag("ipgeo:stack", self.change.kind.as_str()))
@@ -244,23 +270,38 @@ async fn status(client: &Client, stack: &str) -> Result<String, StepError> {
     Ok(found.as_ref().map_or_else(|| "DELETE_COMPLETE".to_owned(), status_of))
 }
 
+/// A stack to delete.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deletion<'a> {
+    pub(super) kind: StackKind,
+    pub(super) name: &'a str,
+    /// What the plan has seen; `None`: it is deleted whatever it holds.
+    pub(super) before: Option<&'a Before>,
+}
+
 /// Deletes a stack.
 pub(super) async fn delete(
     session: &Session,
     region: &str,
-    kind: StackKind,
-    name: &str,
+    Deletion { kind, name, before }: Deletion<'_>,
     report: Report<'_>,
 ) -> Result<Done, StepError> {
     let client = session.cloudformation(region);
     let Some(found) = describe(&client, name).await? else { return Ok(Done::AlreadySo) };
     let Some(stack) = found.stack_id() else { return Ok(Done::AlreadySo) };
+    check_deletion(kind, before, Some(&with_template(&client, &found).await?))?;
     if kind == StackKind::Home {
         let protect = client.update_termination_protection().stack_name(name);
         protect.enable_termination_protection(false).send().await.map_err(Refusal::from)?;
     }
     let before = newest(&client, stack).await?;
-    client.delete_stack().stack_name(stack).send().await.map_err(Refusal::from)?;
+    client
+        .delete_stack()
+        .stack_name(stack)
+        .set_role_arn(session.role.clone())
+        .send()
+        .await
+        .map_err(Refusal::from)?;
     let began = std::time::Instant::now();
     loop {
         let now = status(&client, stack).await?;

@@ -35,7 +35,12 @@ async fn a_second_deploy_plans_nothing() {
         let again = planned(&cloud, &file).await.expect("a plan");
         assert_eq!(
             again,
-            Plan { service: "ipgeo-prod".to_owned(), home: RegionName::new(HOME), ..Plan::default() }
+            Plan {
+                service: "ipgeo-prod".to_owned(),
+                account: ipgeo_cli_testing::ACCOUNT.to_owned(),
+                home: RegionName::new(HOME),
+                ..Plan::default()
+            }
         );
         let events = show(&again, false);
         assert_eq!((events.body.as_str(), events.last_line.contains("Nothing to do")), ("", true));
@@ -190,7 +195,8 @@ async fn an_edge_that_is_gone_is_made_again_and_its_records_follow() {
     let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;
     // Somebody has deleted the stack by hand; replica, bucket and records are still there.
-    let step = Action::DeleteStack { kind: StackKind::Edge, name: "ipgeo-prod-edge".to_owned() };
+    let name = "ipgeo-prod-edge".to_owned();
+    let step = Action::DeleteStack { kind: StackKind::Edge, name, before: None };
     let gone = Plan { waves: vec![], ..planned(&cloud, &file).await.expect("a plan") };
     let wave = ipgeo::internals::infra::plan::Wave {
         wave: WaveKind::RemoveEdges,

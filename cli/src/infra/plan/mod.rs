@@ -9,6 +9,7 @@ mod diff;
 mod drift;
 mod edges;
 mod edit;
+mod file;
 mod guards;
 mod home;
 mod input;
@@ -32,13 +33,12 @@ pub(crate) use database::beside_database;
 pub use destroy::{DestroyOptions, destroy};
 pub use diff::{Op, ResourceChange, compare};
 pub use drift::{Drift, DriftCheck, Drifts, repair_drift};
+pub(crate) use file::{BYTES_MAX, PlanFile, PlanFileError, PlannedFlags, PlannedFrom, keys_of};
 pub use guards::PROTECTED;
 pub use input::{PlanOptions, Scope};
-#[cfg(test)]
-pub(crate) use model::Before;
 pub use model::{
-    Action, ArtifactFile, BucketKind, DataKind, Plan, ProbeSpec, RecordChange, StackChange, Step, TierLimit,
-    Wave, WaveKind,
+    Action, ArtifactFile, Before, BucketKind, DataKind, Plan, ProbeSpec, RecordChange, StackChange, Step,
+    TierLimit, Wave, WaveKind,
 };
 pub(crate) use model::{SCHEMA, Summary};
 pub use observed::{

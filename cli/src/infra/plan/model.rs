@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::diff::{Op, ResourceChange};
 use super::drift::Drift;
+use super::observed::{ObservedStack, Record};
 use crate::infra::stacks::{ArtifactRef, StackKind};
 
 /// Version of the JSON form.
@@ -19,6 +20,8 @@ pub(crate) const SCHEMA: u32 = 1;
 pub struct Plan {
     /// `ipgeo-prod`.
     pub service: String,
+    /// The account's number.
+    pub account: String,
     /// The home region.
     pub home: RegionName,
     /// In order; none is empty.
@@ -124,7 +127,13 @@ pub enum Action {
         allow_replace: BTreeSet<String>,
     },
     /// A stack is deleted.
-    DeleteStack { kind: StackKind, name: String },
+    DeleteStack {
+        kind: StackKind,
+        name: String,
+        /// What is deployed then; `None`: whatever it is.
+        #[serde(skip)]
+        before: Option<Box<Before>>,
+    },
     /// A local artifact is in the region's bucket.
     Upload(ArtifactFile),
     /// An artifact is copied from home's bucket.
@@ -229,6 +238,12 @@ pub struct Before {
     pub parameters: BTreeMap<String, String>,
 }
 
+impl From<&ObservedStack> for Before {
+    fn from(stack: &ObservedStack) -> Self {
+        Self { text: stack.text.clone(), parameters: stack.parameters.clone() }
+    }
+}
+
 /// An artifact and its file on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ArtifactFile {
@@ -275,6 +290,12 @@ pub struct RecordChange {
     pub drained: BTreeSet<RegionName>,
     /// Regions that are noted as drained before.
     pub drained_before: BTreeSet<RegionName>,
+    /// The records that regions of `attach` and `detach` have before; `None`: an earlier step of the run has set them.
+    #[serde(skip)]
+    pub before: Option<Vec<Record>>,
+    /// Whether other regions stay attached, so that the domain leads somewhere.
+    #[serde(skip)]
+    pub others_stay: bool,
 }
 
 /// Counts of a plan's changes.

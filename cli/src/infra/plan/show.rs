@@ -98,7 +98,7 @@ fn lines(step: &Step, verbose: bool) -> Vec<String> {
         Action::RepairDrift { kind, drifts, .. } => {
             drifts.iter().map(|drift| drift_line(*kind, drift)).collect()
         }
-        Action::DeleteStack { kind, name } => vec![format!("- {kind} stack {name}, whole")],
+        Action::DeleteStack { kind, name, .. } => vec![format!("- {kind} stack {name}, whole")],
         Action::Upload(file) => vec![format!("+ {}, {}", short_key(&file.artifact), size(file.bytes))],
         Action::Copy { artifact, from } => vec![format!("+ {} from {from}", short_key(artifact))],
         Action::Secret => vec!["+ address secret and the probes' API key, unless there".to_owned()],
