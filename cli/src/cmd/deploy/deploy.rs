@@ -48,7 +48,7 @@ pub(crate) struct DeployArgs {
     #[arg(long)]
     rollback: bool,
     /// Also set back what was changed outside CloudFormation
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     repair_drift: bool,
     /// List every resource of new stacks
     #[arg(short, long)]
