@@ -50,7 +50,9 @@ pub(super) async fn repair(
         execute(session, &client, (&set, &stack), total, report).await?;
     }
     report(Progress { phase: "checking".to_owned(), done: 0, total: 0 });
-    match drifts(session, region, name).await?.as_slice() {
+    let mut left = drifts(session, region, name).await?;
+    left.retain(|drift| !drift.is_switched());
+    match left.as_slice() {
         [] if filled => Ok(Done::Changed),
         [] => Ok(Done::AlreadySo),
         [first, ..] => Err(StepError {

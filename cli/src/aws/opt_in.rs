@@ -17,8 +17,9 @@ pub(super) async fn cause(signed: &Signed, region: &str, refusal: &Refusal) -> O
     if !is_opt_in(region) || !credentials.iter().any(|code| refusal.is(code)) {
         return None;
     }
+    let input = json!({ "RegionName": region });
     let answer = signed
-        .post(Service::Account, ENDPOINT_REGION, "/getRegionOptStatus", &json!({ "RegionName": region }))
+        .rest(Service::Account, ENDPOINT_REGION, "POST", "/getRegionOptStatus", Some(&input))
         .await
         .ok()?;
     let status = answer["RegionOptStatus"].as_str()?;

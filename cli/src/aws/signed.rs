@@ -34,6 +34,7 @@ const ANSWER_BYTES_MAX: u64 = 32 << 20;
 pub(super) enum Service {
     Account,
     Acm,
+    CloudWatch,
     Kinesis,
     Lambda,
     Logs,
@@ -44,9 +45,10 @@ pub(super) enum Service {
 }
 
 impl Service {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Account,
         Self::Acm,
+        Self::CloudWatch,
         Self::Kinesis,
         Self::Lambda,
         Self::Logs,
@@ -60,6 +62,7 @@ impl Service {
         match self {
             Self::Account => "account",
             Self::Acm => "acm",
+            Self::CloudWatch => "monitoring",
             Self::Kinesis => "kinesis",
             Self::Lambda => "lambda",
             Self::Logs => "logs",
@@ -74,6 +77,7 @@ impl Service {
         match self {
             Self::Account => "Account",
             Self::Acm => "ACM",
+            Self::CloudWatch => "CloudWatch",
             Self::Kinesis => "Kinesis",
             Self::Lambda => "Lambda",
             Self::Logs => "CloudWatch Logs",
@@ -87,6 +91,7 @@ impl Service {
     fn target(self) -> (&'static str, &'static str) {
         match self {
             Self::Acm => ("CertificateManager", "1.1"),
+            Self::CloudWatch => ("GraniteServiceVersion20100801", "1.0"),
             Self::Kinesis => ("Kinesis_20131202", "1.1"),
             // REST services: the path names the operation.
             Self::Account | Self::Lambda | Self::S3 | Self::Sts => ("", ""),
@@ -151,6 +156,8 @@ pub(super) struct Answered {
     /// AWS's clock: the `Date` header.
     date: Option<String>,
     error: Option<String>,
+    /// The stored SHA-256 of an S3 object, base64, if it was asked for.
+    pub(super) checksum: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
@@ -198,17 +205,21 @@ impl Signed {
         read(&self.send(&Call::get(service, region, path)).await?)
     }
 
-    /// Sends a `POST` request to a REST service.
-    pub(super) async fn post(
+    /// Sends a request with another method to a REST service, with a JSON body or none.
+    pub(super) async fn rest(
         &self,
         service: Service,
         region: &str,
+        method: &'static str,
         path: &str,
-        input: &Value,
+        body: Option<&Value>,
     ) -> Result<Value, Refusal> {
-        let headers = vec![("content-type", "application/json".to_owned())];
-        let body = Body::Bytes(input.to_string().into_bytes());
-        read(&self.send(&Call { method: "POST", headers, body, ..Call::get(service, region, path) }).await?)
+        let mut call = Call { method, ..Call::get(service, region, path) };
+        if let Some(body) = body {
+            call.headers.push(("content-type", "application/json".to_owned()));
+            call.body = Body::Bytes(body.to_string().into_bytes());
+        }
+        read(&self.send(&call).await?)
     }
 
     /// Whether the credentials have a session token.
@@ -306,10 +317,11 @@ fn transmit(
     }?;
     let header =
         |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (date, error) = (header("date"), header("x-amzn-errortype"));
+    let (date, error, checksum) =
+        (header("date"), header("x-amzn-errortype"), header("x-amz-checksum-sha256"));
     let status = answer.status().as_u16();
     let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
-    Ok(Answered { status, date, error, body })
+    Ok(Answered { status, date, error, checksum, body })
 }
 
 /// An error answer's code, without namespace and URL, and its message.
@@ -369,7 +381,8 @@ pub(super) mod tests {
         text_server(answers.into_iter().map(|(status, body)| (status, body.to_string())).collect())
     }
 
-    /// The same, with answers as they are. Status 0 closes the connection in place of an answer.
+    /// The same, with answers as they are. Status 0 closes the connection in place of an answer; a text `sha256 …` is the
+    /// checksum of an object, in the answer to a `HEAD` request.
     pub(in crate::aws) fn text_server(
         answers: Vec<(u16, String)>,
     ) -> (Signed, std::thread::JoinHandle<Vec<String>>) {
@@ -397,11 +410,15 @@ pub(super) mod tests {
                     continue;
                 }
                 let date = "Wed, 25 Nov 2026 10:00:00 GMT";
+                let (checksum, body) = match body.strip_prefix("sha256 ") {
+                    Some(checksum) => (format!("x-amz-checksum-sha256: {checksum}\r\n"), ""),
+                    None => (String::new(), body.as_str()),
+                };
                 let head = format!(
-                    "HTTP/1.1 {status} x\r\ndate: {date}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                    "HTTP/1.1 {status} x\r\ndate: {date}\r\n{checksum}connection: close\r\ncontent-length: {}\r\n\r\n",
                     body.len()
                 );
-                stream.write_all((head + &body).as_bytes()).expect("written");
+                stream.write_all((head + body).as_bytes()).expect("written");
             }
             requests
         });

@@ -158,6 +158,19 @@ async fn drift_is_set_back_on_request_and_before_anything_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_repair_does_not_undo_a_rollback() {
+    let file = File::with_regions(&FOUR);
+    let cloud = deployed(&file).await;
+    let alias = Drift { kind: "AWS::Lambda::Alias".to_owned(), ..drifted("LookupLive", "MODIFIED") };
+    cloud.drift("us-east-1", StackKind::Edge, alias);
+    // An alias at another version is no drift.
+    assert!(repaired(&cloud, &file, &[]).await.expect("a plan").is_empty());
+    cloud.drift("us-east-1", StackKind::Edge, drifted("LookupFunction", "MODIFIED"));
+    let problems = repaired(&cloud, &file, &[]).await.expect_err("it would switch the version");
+    assert!(problems[0].what.contains("serves another version"), "{problems:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn deleted_data_is_created_again_only_by_name() {
     let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;

@@ -113,6 +113,11 @@ impl<W: CloudWrite> Execution<'_, W> {
         self.sink.emit(millis(self.began.elapsed()), event);
     }
 
+    fn progress(&self, step: &Step, title: &str, progress: Progress) {
+        let (region, step) = (step.region.clone(), title.to_owned());
+        self.emit(&Event::Progress { region, step, progress });
+    }
+
     async fn wave(&self, index: usize, wave: &Wave, options: ExecuteOptions, run: &mut Run) {
         let groups = by_region(&wave.steps);
         self.emit(&Event::Wave {
@@ -177,7 +182,7 @@ impl<W: CloudWrite> Execution<'_, W> {
         ended
     }
 
-    /// One step; `None`: it was a wait, and the operator stopped it.
+    /// One step; `None`: it was a wait or a watch, and the operator stopped it.
     async fn step(&self, step: &Step, title: &str) -> Option<Result<Done, StepError>> {
         if let Some(seconds) = waits(step) {
             return tokio::select! {
@@ -185,8 +190,8 @@ impl<W: CloudWrite> Execution<'_, W> {
                 () = self.stop.wanted() => None,
             };
         }
-        // A probe changes nothing: it needs not be waited for.
-        if let Action::Probe(_) = step.action {
+        // These change nothing: they can be cut short.
+        if let Action::Probe(_) | Action::Bake(_) = step.action {
             return tokio::select! {
                 ended = self.patient(step, title) => Some(ended),
                 () = self.stop.wanted() => None,
@@ -204,10 +209,7 @@ impl<W: CloudWrite> Execution<'_, W> {
 
     /// One step, again and again while AWS throttles it.
     async fn patient(&self, step: &Step, title: &str) -> Result<Done, StepError> {
-        let report = |progress: Progress| {
-            let (region, step) = (step.region.clone(), title.to_owned());
-            self.emit(&Event::Progress { region, step, progress });
-        };
+        let report = |progress: Progress| self.progress(step, title, progress);
         let mut pause_s = BACK_OFF_S;
         loop {
             let ended = self.cloud.ensure(&step.region, &step.action, &report).await;

@@ -31,6 +31,11 @@ impl Drift {
     pub(super) fn is_deleted(&self) -> bool {
         self.status == "DELETED"
     }
+
+    /// Whether it is an alias at another version. A rollback moves aliases on purpose, and a deploy moves them on.
+    pub(crate) fn is_switched(&self) -> bool {
+        self.kind == "AWS::Lambda::Alias" && !self.is_deleted()
+    }
 }
 
 /// The drifted resources of stacks.
@@ -55,9 +60,21 @@ pub fn repair_drift(
 ) -> Result<Plan, PlanError> {
     let mut findings = Findings::default();
     let (mut repairs, mut probes) = (Vec::new(), Vec::new());
-    let found =
-        drifts.iter().filter(|((region, _), list)| options.scope.includes(region) && !list.is_empty());
+    let found = drifts.iter().filter(|((region, _), list)| {
+        options.scope.includes(region) && list.iter().any(|drift| !drift.is_switched())
+    });
     for ((region, kind), list) in found {
+        if list.iter().any(Drift::is_switched) {
+            // A repair is about a whole stack: it would move the alias, too.
+            let problem = Problem::new(
+                format!(
+                    "the {kind} stack has drifted, and serves another version than its template: a repair would switch it"
+                ),
+                "deploy first (ipgeo deploy), which moves the alias through its gates; then repair the drift",
+            );
+            findings.problems.push(problem.in_region(region));
+            continue;
+        }
         let lost = |drift: &&Drift| {
             drift.is_deleted()
                 && PROTECTED.contains(&drift.name.as_str())

@@ -39,6 +39,8 @@ pub struct PlanOptions {
     pub files: Vec<ArtifactFile>,
     /// The probe's request and the expected answer.
     pub probe: ProbeSpec,
+    /// Today, UTC: `2026-12-01`.
+    pub today: String,
 }
 
 /// Everything that a plan follows from.

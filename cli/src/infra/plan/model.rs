@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use ipgeo_contract::RegionName;
 use serde::Serialize;
 
+use super::bake::BakeSpec;
 use super::diff::{Op, ResourceChange};
 use super::drift::Drift;
 use super::observed::{ObservedStack, Record};
+use super::versions::{PrunedVersions, VersionSwitch};
 use crate::infra::stacks::{ArtifactRef, StackKind};
 
 /// Version of the JSON form.
@@ -62,6 +64,10 @@ pub enum WaveKind {
     Probe,
     /// DNS.
     Records,
+    /// Back to versions that served before.
+    RollBack,
+    /// Versions that nobody will return to.
+    Prune,
     /// Until resolvers have forgotten removed records.
     Drain,
     /// Edges that are removed.
@@ -88,6 +94,8 @@ impl WaveKind {
             Self::Edges => "edges",
             Self::Probe => "probe",
             Self::Records => "records",
+            Self::RollBack => "roll back",
+            Self::Prune => "prune",
             Self::Drain => "drain",
             Self::RemoveEdges => "remove edges",
             Self::RemoveReplicas => "remove replicas",
@@ -148,6 +156,12 @@ pub enum Action {
     Tier(TierLimit),
     /// The edge answers as it should.
     Probe(ProbeSpec),
+    /// The region's metrics stay within their thresholds for a while.
+    Bake(BakeSpec),
+    /// A function's alias leads to a version.
+    Switch(VersionSwitch),
+    /// Old versions of a function are deleted.
+    Prune(PrunedVersions),
     /// The domain's records are as listed; one change batch.
     Records(RecordChange),
     /// Time has passed.
@@ -229,6 +243,9 @@ pub struct StackChange {
     pub replicas: BTreeSet<RegionName>,
     /// Logical names whose replacement was allowed.
     pub allow_replace: BTreeSet<String>,
+    /// The way back to the version that its function serves before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served_before: Option<VersionSwitch>,
 }
 
 /// A stack before a change.
@@ -355,6 +372,7 @@ impl Plan {
                     summary.add += deleted;
                     summary.change += drifts.len() - deleted;
                 }
+                Action::Switch(_) => summary.change += 1,
                 Action::DeleteStack { .. } => summary.stacks_to_remove += 1,
                 _ => {}
             }
@@ -387,6 +405,9 @@ impl Action {
             Self::Secret => "address secret and probe API key".to_owned(),
             Self::Tier(tier) => format!("limit of tier {}", tier.tier),
             Self::Probe(_) => "probe".to_owned(),
+            Self::Bake(_) => "watch".to_owned(),
+            Self::Switch(switch) => format!("{} version {}", switch.kind, switch.to),
+            Self::Prune(pruned) => format!("prune {} versions", pruned.kind),
             Self::Records(_) => "records".to_owned(),
             Self::Wait { seconds, .. } => format!("wait {seconds} s"),
             Self::EmptyBucket { .. } => "empty bucket".to_owned(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::drift::DriftCheck;
 use super::problem::Problem;
+use super::versions::ObservedFunction;
 use crate::infra::stacks::{StackKind, Template};
 
 /// Everything that was read of one service.
@@ -41,10 +42,14 @@ pub struct ObservedRegion {
     pub unreachable: Option<Problem>,
     /// Its stacks of this service.
     pub stacks: BTreeMap<StackKind, ObservedStack>,
+    /// Published versions of its stacks' functions.
+    pub functions: BTreeMap<StackKind, ObservedFunction>,
     /// Keys of artifacts that its bucket holds, of those that were requested.
     pub artifacts: BTreeSet<String>,
     /// The account's quota of concurrent executions in the region, if it was read.
     pub concurrency: Option<u64>,
+    /// Keys of objects that are not the artifacts that they are named after.
+    pub altered: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

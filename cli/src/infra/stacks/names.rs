@@ -54,6 +54,8 @@ pub struct Names {
     pub usage_function: String,
     /// Every edge's function.
     pub lookup_function: String,
+    /// The function that forwards an edge's usage lines, if its log pipe is a forwarder.
+    pub forward_function: String,
     /// Every edge's layer with the geo database.
     pub geo_layer: String,
     /// Every edge's log destination.
@@ -80,6 +82,7 @@ impl Names {
             stream: named("usage"),
             usage_function: named("usage"),
             lookup_function: named("lookup"),
+            forward_function: named("forward"),
             geo_layer: named("geo"),
             destination: named("usage"),
             log_pipe_role: named("log-pipe"),
@@ -110,14 +113,19 @@ impl Names {
         format!("{}-lookup-{region}", self.service)
     }
 
+    /// The role of a region's forwarder.
+    pub fn forward_role(&self, region: &str) -> String {
+        format!("{}-forward-{region}", self.service)
+    }
+
     /// The functions of all regions.
-    pub(crate) fn functions(&self) -> [&String; 2] {
-        [&self.usage_function, &self.lookup_function]
+    pub(crate) fn functions(&self) -> [&String; 3] {
+        [&self.usage_function, &self.lookup_function, &self.forward_function]
     }
 
     /// Patterns of all roles: exact where a name is not regional, so that no other role matches.
-    pub(crate) fn roles(&self) -> [String; 3] {
-        [self.usage_role.clone(), self.log_pipe_role.clone(), self.lookup_role("*")]
+    pub(crate) fn roles(&self) -> [String; 4] {
+        [self.usage_role.clone(), self.log_pipe_role.clone(), self.lookup_role("*"), self.forward_role("*")]
     }
 
     /// A region's bucket of artifacts.
@@ -149,6 +157,7 @@ mod tests {
         for place in PLACES {
             assert!(names.bucket("123456789012", place.name).len() <= 63, "{}", place.name);
             assert!(names.lookup_role(place.name).len() <= 64, "{}", place.name);
+            assert!(names.forward_role(place.name).len() <= 64, "{}", place.name);
         }
         assert!(names.failure_bucket("123456789012").len() <= 63);
         assert!(names.stack(StackKind::Artifacts).len() <= 128);
