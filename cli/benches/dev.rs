@@ -33,7 +33,7 @@ fn main() {
     }
     let database = std::env::var_os("IPGEO_BENCH_DATABASE");
     let served = if database.is_some() { "the database named" } else { "the sample" };
-    println!("ipgeo dev, ten regions, {served}; medians of {RUNS} runs");
+    println!("ipgeo dev, nine regions, {served}; medians of {RUNS} runs");
     println!("  until all regions answer  {:?}", median(&mut ready));
     println!("  memory beyond mapped files, idle  {} MiB", median(&mut anonymous));
 }

@@ -32,7 +32,7 @@ pub mod internals {
         pub use crate::aws::Home;
     }
     pub mod config {
-        pub use crate::config::{Config, PLACES, parse};
+        pub use crate::config::{Config, PLACES, is_opt_in, parse};
     }
     pub mod dev {
         pub use crate::dev::{Options, World};
@@ -48,8 +48,8 @@ pub mod internals {
     pub mod infra {
         pub mod cloud {
             pub use crate::infra::cloud::{
-                Ask, CloudRead, CloudWrite, Done, Probe, ProbeTarget, ProbeTargets, Problem, Progress,
-                Report, StepError, check_deletion, check_records, check_stack, explain, observe,
+                Ask, CloudRead, CloudWrite, Done, Probe, ProbeError, ProbeTarget, ProbeTargets, Problem,
+                Progress, Report, StepError, check_deletion, check_records, check_stack, explain, observe,
             };
         }
         pub mod deploy {
@@ -67,11 +67,12 @@ pub mod internals {
         pub mod plan {
             pub use crate::infra::plan::{
                 AccessState, Action, Alias, ArtifactFile, Before, BucketKind, CREATE_ONLY, DataKind,
-                DestroyOptions, Foreign, KeptData, Observed, ObservedFunction, ObservedRegion, ObservedStack,
-                Op, PROTECTED, Plan, PlanError, PlanOptions, ProbeSpec, Problem, PrunedVersions, Record,
-                RecordChange, RecordKind, ResourceChange, Scope, StackChange, Step, TierLimit, TrafficChange,
-                TrafficError, VersionSwitch, WantedVersion, Wave, WaveKind, Zone, compare, destroy,
-                drain_or_attach, plan, replaces, replicas_of, roll_back, rollback, show, switch_back,
+                Delegation, DestroyOptions, Drift, DriftCheck, Drifts, Foreign, KeptData, Observed,
+                ObservedFunction, ObservedRegion, ObservedStack, Op, PROTECTED, Plan, PlanError, PlanOptions,
+                ProbeSpec, Problem, PrunedVersions, Record, RecordChange, RecordKind, ResourceChange, Scope,
+                StackChange, Step, TierLimit, TrafficChange, TrafficError, VersionSwitch, WantedVersion,
+                Wave, WaveKind, Zone, compare, destroy, drain_or_attach, plan, repair_drift, replaces,
+                replicas_of, roll_back, rollback, show, switch_back,
             };
         }
         pub mod stacks {

@@ -1,6 +1,6 @@
 //! Implements the cloud's two traits for AWS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipgeo_contract::{ApiKey, RegionName};
 
@@ -10,13 +10,13 @@ use super::refusal::Refusal;
 use super::session::Session;
 use super::signed::Signed;
 use super::tables::Replicas;
-use super::{bake, dns, kept, stacks, tables, versions};
+use super::{bake, dns, drift, kept, opt_in, stacks, tables, versions, vitals};
 use crate::config::Config;
 use crate::infra::cloud::{
     CloudRead, CloudWrite, Done, ProbeTarget, ProbeTargets, Problem, Report, StepError,
 };
 use crate::infra::plan::{
-    AccessState, Action, Alias, BucketKind, KeptData, ObservedFunction, ObservedRegion, ObservedStack,
+    AccessState, Action, Alias, BucketKind, Drift, KeptData, ObservedFunction, ObservedRegion, ObservedStack,
     RecordChange, Zone, alias_of,
 };
 use crate::infra::stacks::{Names, StackKind};
@@ -27,20 +27,11 @@ pub(crate) struct Aws {
     session: Session,
     names: Names,
     home: RegionName,
+    /// The regions of the file.
+    chosen: BTreeSet<RegionName>,
     key_prefix: String,
     limits: bool,
     emulator: Option<String>,
-}
-
-/// A resource that differs from its stack's template.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct Drift {
-    /// Logical name and type.
-    pub resource: String,
-    /// `MODIFIED` or `DELETED`.
-    pub status: String,
-    /// Each property that differs.
-    pub properties: Vec<String>,
 }
 
 impl Aws {
@@ -50,6 +41,7 @@ impl Aws {
             session: Session::connect(config, profile).await?,
             names: Names::new(config),
             home: config.service.home.clone(),
+            chosen: config.regions.iter().map(|region| region.name.clone()).collect(),
             key_prefix: config.service.key_prefix.clone(),
             limits: false,
             emulator: config.emulator.as_ref().map(|emulator| emulator.endpoint.clone()),
@@ -94,9 +86,7 @@ impl Aws {
 
     /// Resources of a stack that were changed outside CloudFormation.
     pub(crate) async fn drift(&self, region: &str, kind: StackKind) -> Result<Vec<Drift>, StepError> {
-        let drifts = stacks::drifts(&self.session, region, &self.names.stack(kind)).await?;
-        let drift = |(resource, status, properties)| Drift { resource, status, properties };
-        Ok(drifts.into_iter().map(drift).collect())
+        drift::drifts(&self.session, region, &self.names.stack(kind)).await
     }
 
     pub(super) fn session(&self) -> &Session {
@@ -118,6 +108,16 @@ impl Aws {
     /// The log group of the lookup function, the same in every region.
     pub(super) fn lookup_log_group(&self) -> String {
         format!("/aws/lambda/{}", self.names.lookup_function)
+    }
+
+    /// Why calls to a region are refused.
+    async fn why_unreachable(&self, region: &RegionName, refusal: &Refusal) -> Problem {
+        let cause = if self.chosen.contains(region) {
+            opt_in::cause(&self.signed(), region, refusal).await
+        } else {
+            None
+        };
+        cause.unwrap_or_else(|| refusal.for_reading(region))
     }
 
     fn bucket<'a>(&'a self, region: &'a str, account: &'a str) -> Bucket<'a> {
@@ -197,18 +197,18 @@ impl CloudRead for Aws {
     }
 
     async fn region(&self, region: &RegionName, account: &str, artifacts: &[String]) -> ObservedRegion {
-        let unreachable = |refusal: &Refusal| {
-            let unreachable = Some(refusal.for_reading(region));
+        let unreachable = async |refusal: &Refusal| {
+            let unreachable = Some(self.why_unreachable(region, refusal).await);
             ObservedRegion { unreachable, ..ObservedRegion::default() }
         };
         let client = self.session.cloudformation(region);
         let found = match stacks::read(&client, &self.names).await {
             Ok(found) => found,
-            Err(refusal) => return unreachable(&refusal),
+            Err(refusal) => return unreachable(&refusal).await,
         };
         let functions = match self.functions(region, &found).await {
             Ok(functions) => functions,
-            Err(refusal) => return unreachable(&refusal),
+            Err(refusal) => return unreachable(&refusal).await,
         };
         let mut observed = ObservedRegion { stacks: found, functions, ..ObservedRegion::default() };
         if artifacts.is_empty() {
@@ -221,13 +221,18 @@ impl CloudRead for Aws {
                     observed.artifacts = held;
                     observed.altered = altered;
                 }
-                Err(refusal) => return unreachable(&refusal),
+                Err(refusal) => return unreachable(&refusal).await,
             }
         } else if bucket.belongs_to_other_account().await {
             observed.unreachable = Some(Problem::new(
                 format!("the bucket name {} is taken by another account", bucket.name),
                 "choose another `name` or `environment` in regions.toml",
             ));
+        }
+        if self.chosen.contains(region) && !self.session.emulated {
+            // A quota that can't be read is not reported: it blocks nothing.
+            let found = vitals::concurrency(&self.signed(), region).await;
+            observed.concurrency = found.ok().map(|found| found.limit);
         }
         observed
     }
@@ -266,6 +271,9 @@ impl CloudWrite for Aws {
                     tables::await_replicas(session, region, table, &change.replicas, report).await?;
                 }
                 Ok(done)
+            }
+            Action::RepairDrift { name, drifts, allow_replace, .. } => {
+                drift::repair(session, region, name, drifts.len(), allow_replace, report).await
             }
             Action::DeleteStack { kind, name, before } => {
                 let target = stacks::Deletion { kind: *kind, name, before: before.as_deref() };

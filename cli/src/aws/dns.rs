@@ -11,6 +11,7 @@ use ipgeo_contract::RegionName;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::stacks::pause;
+use super::zones;
 use crate::infra::cloud::{Done, StepError, check_records};
 use crate::infra::plan::{Alias, Foreign, Record, RecordChange, RecordKind, Zone};
 use crate::infra::stacks::drained_record;
@@ -20,20 +21,11 @@ const DRAINED_TTL_S: i64 = 60;
 /// Number of retries of a batch after a conflict.
 const CONFLICTS_MAX: u32 = 3;
 
-/// The public hosted zone of a name, with the records of a domain.
+/// The public hosted zone of a name or ID, with the records of a domain.
 pub(super) async fn read(session: &Session, zone: &str, domain: &str) -> Result<Option<Zone>, Refusal> {
-    let client = session.route53();
-    let found = client.list_hosted_zones_by_name().dns_name(zone).send().await?;
-    let ours = found.hosted_zones().iter().find(|found| {
-        let public = found.config().is_none_or(|config| !config.private_zone());
-        public && found.name().trim_end_matches('.') == zone
-    });
-    let Some(id) = ours.map(|zone| zone.id().trim_start_matches("/hostedzone/").to_owned()) else {
-        return Ok(None);
-    };
-    let mut zone = Zone { id: id.clone(), ..Zone::default() };
+    let Some(mut zone) = zones::find(session, zone).await? else { return Ok(None) };
     for name in [domain.to_owned(), drained_record(domain)] {
-        for set in record_sets(session, &id, &name).await? {
+        for set in record_sets(session, &zone.id, &name).await? {
             classify(&mut zone, &set, domain);
         }
     }

@@ -26,12 +26,30 @@ pub(super) async fn read(
     names: &Names,
 ) -> Result<KeptData, Refusal> {
     let bucket = Bucket { session, region: home, name: names.failure_bucket(account), account };
-    let (ledger, stream, bucket) = futures_util::join!(
+    let (ledger, stream, bucket, made) = futures_util::join!(
         table(session, home, &names.ledger_table),
         stream_is_there(session, home, &names.stream),
         bucket.exists(),
+        newest_replica(session, home, &names.access_table),
     );
-    Ok(KeptData { ledger: ledger?.is_some(), stream: stream?, failure_bucket: bucket? })
+    Ok(KeptData {
+        ledger: ledger?.is_some(),
+        stream: stream?,
+        failure_bucket: bucket?,
+        replica_made_s: made?,
+    })
+}
+
+/// When the newest replica of a table outside home was made, seconds since 1970.
+async fn newest_replica(session: &Session, home: &str, name: &str) -> Result<Option<i64>, Refusal> {
+    let existing = replicas(&session.dynamodb(home), name).await?.unwrap_or_default();
+    let tables = existing.keys().map(|region| table(session, region, name));
+    let mut newest = None;
+    for found in futures_util::future::join_all(tables).await {
+        let made = found?.and_then(|table| table.creation_date_time.map(|time| time.secs()));
+        newest = newest.max(made);
+    }
+    Ok(newest)
 }
 
 async fn table(session: &Session, region: &str, name: &str) -> Result<Option<TableDescription>, Refusal> {

@@ -28,8 +28,14 @@ impl Refusal {
 
     /// Whether the requested stack, table, bucket or key does not exist.
     pub(super) fn is_absent(&self) -> bool {
-        let absent =
-            ["NotFound", "NoSuchKey", "NoSuchBucket", "ResourceNotFoundException", "ChangeSetNotFound"];
+        let absent = [
+            "ChangeSetNotFound",
+            "NoSuchBucket",
+            "NoSuchHostedZone",
+            "NoSuchKey",
+            "NotFound",
+            "ResourceNotFoundException",
+        ];
         self.code.as_deref().is_some_and(|code| absent.contains(&code))
             || (self.is("ValidationError") && self.message.contains("does not exist"))
     }

@@ -71,6 +71,8 @@ impl From<Rejected> for StepError {
 pub(super) struct Session {
     shared: SdkConfig,
     signed: Signed,
+    /// Whether an emulator stands for AWS.
+    pub(super) emulated: bool,
     credentials: Renewed,
     home: RegionName,
     /// The only account that may be used.
@@ -148,6 +150,7 @@ impl Session {
         Self {
             shared,
             signed,
+            emulated,
             credentials,
             home,
             pinned,
@@ -217,7 +220,19 @@ impl Session {
         let credentials = signed.credentials().clone();
         let (home, account) = (RegionName::new("eu-west-1"), Arc::default());
         let (poll, patience) = (Duration::ZERO, Duration::ZERO);
-        Self { shared, signed, credentials, home, pinned: None, account, role: None, poll, patience }
+        let emulated = true;
+        Self {
+            shared,
+            signed,
+            emulated,
+            credentials,
+            home,
+            pinned: None,
+            account,
+            role: None,
+            poll,
+            patience,
+        }
     }
 
     /// The client of services without an SDK crate.

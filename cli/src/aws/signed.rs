@@ -32,6 +32,7 @@ const ANSWER_BYTES_MAX: u64 = 32 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Service {
+    Account,
     Acm,
     CloudWatch,
     Kinesis,
@@ -44,7 +45,8 @@ pub(super) enum Service {
 }
 
 impl Service {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
+        Self::Account,
         Self::Acm,
         Self::CloudWatch,
         Self::Kinesis,
@@ -58,6 +60,7 @@ impl Service {
     /// The name in hosts and signatures.
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Account => "account",
             Self::Acm => "acm",
             Self::CloudWatch => "monitoring",
             Self::Kinesis => "kinesis",
@@ -72,6 +75,7 @@ impl Service {
     /// The SDK's service ID, from which the names of endpoint variables are derived.
     pub(super) fn id(self) -> &'static str {
         match self {
+            Self::Account => "Account",
             Self::Acm => "ACM",
             Self::CloudWatch => "CloudWatch",
             Self::Kinesis => "Kinesis",
@@ -90,7 +94,7 @@ impl Service {
             Self::CloudWatch => ("GraniteServiceVersion20100801", "1.0"),
             Self::Kinesis => ("Kinesis_20131202", "1.1"),
             // REST services: the path names the operation.
-            Self::Lambda | Self::S3 | Self::Sts => ("", ""),
+            Self::Account | Self::Lambda | Self::S3 | Self::Sts => ("", ""),
             Self::Logs => ("Logs_20140328", "1.1"),
             Self::Quotas => ("ServiceQuotasV20190624", "1.1"),
         }
@@ -216,6 +220,11 @@ impl Signed {
             call.body = Body::Bytes(body.to_string().into_bytes());
         }
         read(&self.send(&call).await?)
+    }
+
+    /// Whether the credentials have a session token.
+    pub(super) async fn is_temporary(&self) -> bool {
+        self.credentials.load().await.is_ok_and(|found| found.session_token().is_some())
     }
 
     /// The `Date` header of a service's answer, even of an error.

@@ -5,19 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{
     Capability, ChangeSetStatus, ChangeSetType, OnStackFailure, Parameter, Replacement, Stack as CfnStack,
-    StackEvent, StackResourceDriftStatus, Tag,
+    Tag,
 };
 use jiff::Timestamp;
 
 use super::refusal::Refusal;
 use super::session::Session;
+use super::stack_events::{completed, events, newest, refused_set, root_cause};
 use crate::infra::cloud::{Done, NO_REASON, Progress, Report, StepError, check_deletion, check_stack};
-use crate::infra::plan::{Before, ObservedStack, PROTECTED, StackChange, StackState};
+use crate::infra::plan::{Before, DriftCheck, ObservedStack, PROTECTED, StackChange, StackState};
 use crate::infra::stacks::{Names, StackKind};
 use crate::ui::format::duration;
-
-/// Tolerance between this machine's clock and CloudFormation's when events are picked by time, s.
-const CLOCK_SLACK_S: i64 = 2;
 
 /// The service's stacks in a region.
 pub(super) async fn read(
@@ -69,6 +67,10 @@ fn observed(stack: &CfnStack, status: String, text: String) -> ObservedStack {
             .iter()
             .filter_map(|p| pair(p.parameter_key(), p.parameter_value()))
             .collect(),
+        drift: stack.drift_information().map(|found| DriftCheck {
+            status: found.stack_drift_status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
+            at_s: found.last_check_timestamp().map(aws_sdk_cloudformation::primitives::DateTime::secs),
+        }),
         outputs: stack.outputs().iter().filter_map(|o| pair(o.output_key(), o.output_value())).collect(),
     }
 }
@@ -92,14 +94,15 @@ pub(super) async fn ensure(
     }
     let work = Work { session, client: &client, change, report };
     let Some((set, stack)) = work.change_set(service).await? else { return Ok(Done::AlreadySo) };
-    if let Err(error) = work.guard(&set).await {
+    // CloudFormation itself refuses to execute a change set if the stack has changed after the change set was created, so
+    // no change can come in between.
+    if let Err(error) = check_stack(change, deployed(&client, &change.name).await?.as_ref()) {
         // A leftover change set does no harm; the refusal matters.
         let _ = client.delete_change_set().change_set_name(&set).send().await;
         return Err(error);
     }
-    let began = Timestamp::now();
-    client.execute_change_set().change_set_name(&set).send().await.map_err(Refusal::from)?;
-    work.watch(&stack, began).await?;
+    guard(&client, &set, &change.allow_replace, |name| PROTECTED.contains(&name)).await?;
+    execute(session, &client, (&set, &stack), change.changes.len(), report).await?;
     if change.kind == StackKind::Home {
         let protect = client.update_termination_protection().stack_name(&change.name);
         protect.enable_termination_protection(true).send().await.map_err(Refusal::from)?;
@@ -144,23 +147,8 @@ impl Work<'_> {
             .set_import_existing_resources(creates.then_some(true));
         let made = call.send().await.map_err(Refusal::from)?;
         let (set, stack) = (made.id.unwrap_or_default(), made.stack_id.unwrap_or_default());
-        let began = std::time::Instant::now();
-        loop {
-            let seen = self.client.describe_change_set().change_set_name(&set).send().await;
-            let seen = seen.map_err(Refusal::from)?;
-            match seen.status() {
-                Some(ChangeSetStatus::CreateComplete) => return Ok(Some((set, stack))),
-                Some(ChangeSetStatus::Failed) => {
-                    let reason = seen.status_reason().unwrap_or(NO_REASON).to_owned();
-                    // Nothing refers to it any more; its failure is reported below.
-                    let _ = self.client.delete_change_set().change_set_name(&set).send().await;
-                    let empty = reason.contains("didn't contain changes")
-                        || reason.contains("No updates are to be performed");
-                    return if empty { Ok(None) } else { Err(StepError::new(reason)) };
-                }
-                _ => self.wait(began, "the change set").await?,
-            }
-        }
+        let filled = await_set(self.session, self.client, &set).await?;
+        Ok(filled.then_some((set, stack)))
     }
 
     /// Whether a stack exists that can be updated.
@@ -168,60 +156,82 @@ impl Work<'_> {
         let found = describe(self.client, &self.change.name).await?;
         Ok(found.is_some_and(|stack| status_of(&stack) != "REVIEW_IN_PROGRESS"))
     }
+}
 
-    /// Rejects a change set in which CloudFormation would replace or delete a protected resource, or for a stack that is
-    /// not as the plan has seen it. CloudFormation itself refuses to execute a change set if the stack has changed after
-    /// the change set was created, so no change can come in between.
-    async fn guard(&self, set: &str) -> Result<(), StepError> {
-        check_stack(self.change, deployed(self.client, &self.change.name).await?.as_ref())?;
-        let mut token = None;
-        loop {
-            let call = self.client.describe_change_set().change_set_name(set).set_next_token(token);
-            let page = call.send().await.map_err(Refusal::from)?;
-            for change in page.changes().iter().filter_map(|change| change.resource_change()) {
-                let name = change.logical_resource_id().unwrap_or_default();
-                let lost = change.action().is_some_and(|action| action.as_str() == "Remove")
-                    || change.replacement() == Some(&Replacement::True);
-                if lost && PROTECTED.contains(&name) && !self.change.allow_replace.contains(name) {
-                    return Err(StepError {
-                        resource: Some(format!("{name} ({})", change.resource_type().unwrap_or_default())),
-                        remedy: Some(format!("pass --allow-replace {name} if you accept its loss")),
-                        ..StepError::new("CloudFormation would replace or delete it; nothing was changed")
-                    });
-                }
+/// Waits until a change set is made; `false`: it is empty, and gone again.
+pub(super) async fn await_set(session: &Session, client: &Client, set: &str) -> Result<bool, StepError> {
+    let began = std::time::Instant::now();
+    loop {
+        let seen = client.describe_change_set().change_set_name(set).send().await.map_err(Refusal::from)?;
+        match seen.status() {
+            Some(ChangeSetStatus::CreateComplete) => return Ok(true),
+            Some(ChangeSetStatus::Failed) => {
+                let reason = seen.status_reason().unwrap_or(NO_REASON);
+                let empty = reason.contains("didn't contain changes")
+                    || reason.contains("No updates are to be performed");
+                let cause = if empty { None } else { Some(refused_set(client, set, reason).await) };
+                // Nothing refers to it any more.
+                let _ = client.delete_change_set().change_set_name(set).send().await;
+                return cause.map_or(Ok(false), Err);
             }
-            token = page.next_token().map(str::to_owned);
-            if token.is_none() {
-                return Ok(());
-            }
+            _ => pause(session, began, "the change set").await?,
         }
     }
+}
 
-    /// Waits for the operation to end and reports its progress.
-    async fn watch(&self, stack: &str, since: Timestamp) -> Result<(), StepError> {
-        let began = std::time::Instant::now();
-        loop {
-            let status = status(self.client, stack).await?;
-            let events = events(self.client, stack, since).await?;
-            if !status.ends_with("_IN_PROGRESS") {
-                return if matches!(status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE")
-                {
-                    Ok(())
-                } else {
-                    Err(root_cause(&events, &status))
-                };
+/// Rejects a change set in which CloudFormation would replace or delete a resource that `guarded` names, unless it is
+/// allowed; the change set is deleted then.
+pub(super) async fn guard(
+    client: &Client,
+    set: &str,
+    allowed: &BTreeSet<String>,
+    guarded: fn(&str) -> bool,
+) -> Result<(), StepError> {
+    let mut token = None;
+    loop {
+        let call = client.describe_change_set().change_set_name(set).set_next_token(token);
+        let page = call.send().await.map_err(Refusal::from)?;
+        for change in page.changes().iter().filter_map(|change| change.resource_change()) {
+            let name = change.logical_resource_id().unwrap_or_default();
+            let lost = change.action().is_some_and(|action| action.as_str() == "Remove")
+                || change.replacement() == Some(&Replacement::True);
+            if lost && guarded(name) && !allowed.contains(name) {
+                // A leftover change set does no harm; the refusal matters.
+                let _ = client.delete_change_set().change_set_name(set).send().await;
+                return Err(StepError {
+                    resource: Some(format!("{name} ({})", change.resource_type().unwrap_or_default())),
+                    remedy: Some(format!("pass --allow-replace {name} if you accept its loss")),
+                    ..StepError::new("CloudFormation would replace or delete it; nothing was changed")
+                });
             }
-            (self.report)(Progress {
-                phase: phase(&status).to_owned(),
-                done: completed(&events),
-                total: self.change.changes.len(),
-            });
-            self.wait(began, "the stack").await?;
+        }
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            return Ok(());
         }
     }
+}
 
-    async fn wait(&self, began: std::time::Instant, what: &str) -> Result<(), StepError> {
-        pause(self.session, began, what).await
+/// Executes a change set and waits for its end; `total` resources change.
+pub(super) async fn execute(
+    session: &Session,
+    client: &Client,
+    (set, stack): (&str, &str),
+    total: usize,
+    report: Report<'_>,
+) -> Result<(), StepError> {
+    let before = newest(client, stack).await?;
+    client.execute_change_set().change_set_name(set).send().await.map_err(Refusal::from)?;
+    let began = std::time::Instant::now();
+    loop {
+        let status = status(client, stack).await?;
+        let events = events(client, stack, before.as_deref()).await?;
+        if !status.ends_with("_IN_PROGRESS") {
+            let done = ["CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"].contains(&status.as_str());
+            return if done { Ok(()) } else { Err(root_cause(&events, &status)) };
+        }
+        report(Progress { phase: phase(&status).to_owned(), done: completed(&events), total });
+        pause(session, began, "the stack").await?;
     }
 }
 
@@ -248,7 +258,7 @@ fn phase(status: &str) -> &'static str {
 }
 
 /// A stack by its name or ID; `None` if it does not exist.
-async fn describe(client: &Client, stack: &str) -> Result<Option<CfnStack>, Refusal> {
+pub(super) async fn describe(client: &Client, stack: &str) -> Result<Option<CfnStack>, Refusal> {
     let described = client.describe_stacks().stack_name(stack).send().await.map_err(Refusal::from);
     Ok(Refusal::absent_as_none(described)?
         .and_then(|found| found.stacks.unwrap_or_default().into_iter().next()))
@@ -258,51 +268,6 @@ async fn describe(client: &Client, stack: &str) -> Result<Option<CfnStack>, Refu
 async fn status(client: &Client, stack: &str) -> Result<String, StepError> {
     let found = describe(client, stack).await?;
     Ok(found.as_ref().map_or_else(|| "DELETE_COMPLETE".to_owned(), status_of))
-}
-
-/// A stack's events since an instant, newest first.
-async fn events(client: &Client, stack: &str, since: Timestamp) -> Result<Vec<StackEvent>, StepError> {
-    let since = since.as_second() - CLOCK_SLACK_S;
-    let mut found = Vec::new();
-    let mut pages = client.describe_stack_events().stack_name(stack).into_paginator().items().send();
-    while let Some(event) = pages.next().await {
-        match event.map_err(Refusal::from) {
-            Ok(event) if event.timestamp().is_some_and(|time| time.secs() < since) => break,
-            Ok(event) => found.push(event),
-            Err(refusal) if refusal.is_absent() => break,
-            Err(refusal) => return Err(refusal.into()),
-        }
-    }
-    Ok(found)
-}
-
-fn completed(events: &[StackEvent]) -> usize {
-    let is_done = |event: &&StackEvent| {
-        event.resource_status().is_some_and(|status| status.as_str().ends_with("_COMPLETE"))
-            && event.physical_resource_id() != event.stack_id()
-    };
-    let names: BTreeSet<&str> =
-        events.iter().filter(is_done).filter_map(|event| event.logical_resource_id()).collect();
-    names.len()
-}
-
-/// The first failure that was not caused by another.
-fn root_cause(events: &[StackEvent], status: &str) -> StepError {
-    let failed = |event: &&StackEvent| {
-        event.resource_status().is_some_and(|status| status.as_str().ends_with("_FAILED"))
-            && !event.resource_status_reason().unwrap_or_default().contains("cancelled")
-    };
-    match events.iter().rev().find(failed) {
-        Some(event) => StepError {
-            resource: Some(format!(
-                "{} ({})",
-                event.logical_resource_id().unwrap_or_default(),
-                event.resource_type().unwrap_or_default()
-            )),
-            ..StepError::new(event.resource_status_reason().unwrap_or(NO_REASON))
-        },
-        None => StepError::new(format!("the stack is {status}: CloudFormation reported no failed resource")),
-    }
 }
 
 /// A stack to delete.
@@ -329,7 +294,7 @@ pub(super) async fn delete(
         let protect = client.update_termination_protection().stack_name(name);
         protect.enable_termination_protection(false).send().await.map_err(Refusal::from)?;
     }
-    let since = Timestamp::now();
+    let before = newest(&client, stack).await?;
     client
         .delete_stack()
         .stack_name(stack)
@@ -342,104 +307,13 @@ pub(super) async fn delete(
         let now = status(&client, stack).await?;
         match now.as_str() {
             "DELETE_COMPLETE" => return Ok(Done::Changed),
-            "DELETE_FAILED" => return Err(root_cause(&events(&client, stack, since).await?, &now)),
+            "DELETE_FAILED" => {
+                return Err(root_cause(&events(&client, stack, before.as_deref()).await?, &now));
+            }
             _ => {
                 report(Progress { phase: "deleting".to_owned(), done: 0, total: 0 });
                 pause(session, began, "the stack's deletion").await?;
             }
         }
-    }
-}
-
-/// Runs CloudFormation's drift detection on a stack: each drifted resource, how it drifted, and the properties.
-pub(super) async fn drifts(
-    session: &Session,
-    region: &str,
-    name: &str,
-) -> Result<Vec<(String, String, Vec<String>)>, StepError> {
-    let client = session.cloudformation(region);
-    let begun = client.detect_stack_drift().stack_name(name).send().await.map_err(Refusal::from)?;
-    let id = begun.stack_drift_detection_id.unwrap_or_default();
-    let began = std::time::Instant::now();
-    loop {
-        let seen = client.describe_stack_drift_detection_status().stack_drift_detection_id(&id).send().await;
-        let seen = seen.map_err(Refusal::from)?;
-        match seen.detection_status().map(|status| status.as_str()) {
-            Some("DETECTION_IN_PROGRESS") => pause(session, began, "the drift detection").await?,
-            Some("DETECTION_FAILED") => {
-                let reason = seen.detection_status_reason().unwrap_or(NO_REASON);
-                // Some resource types are not supported; the others are reported.
-                if seen.drifted_stack_resource_count().is_none() {
-                    return Err(StepError::new(reason));
-                }
-                break;
-            }
-            _ => break,
-        }
-    }
-    let mut found = Vec::new();
-    let mut token = None;
-    loop {
-        let call = client
-            .describe_stack_resource_drifts()
-            .stack_name(name)
-            .stack_resource_drift_status_filters(StackResourceDriftStatus::Modified)
-            .stack_resource_drift_status_filters(StackResourceDriftStatus::Deleted)
-            .set_next_token(token);
-        let page = call.send().await.map_err(Refusal::from)?;
-        for drift in page.stack_resource_drifts() {
-            let resource = format!(
-                "{} ({})",
-                drift.logical_resource_id().unwrap_or_default(),
-                drift.resource_type().unwrap_or_default()
-            );
-            let status = drift.stack_resource_drift_status().map(|s| s.as_str()).unwrap_or_default();
-            let properties = drift.property_differences().iter().map(|difference| {
-                format!(
-                    "{} {} → {}",
-                    difference.property_path().unwrap_or_default().trim_start_matches('/'),
-                    difference.expected_value().unwrap_or_default(),
-                    difference.actual_value().unwrap_or_default()
-                )
-            });
-            found.push((resource, status.to_owned(), properties.collect()));
-        }
-        token = page.next_token().map(str::to_owned);
-        if token.is_none() {
-            return Ok(found);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use aws_sdk_cloudformation::primitives::DateTime;
-    use aws_sdk_cloudformation::types::ResourceStatus;
-
-    use super::*;
-
-    fn event(second: i64, name: &str, status: ResourceStatus, reason: &str) -> StackEvent {
-        StackEvent::builder()
-            .timestamp(DateTime::from_secs(second))
-            .logical_resource_id(name)
-            .physical_resource_id(name)
-            .resource_type("AWS::X::Y")
-            .resource_status(status)
-            .resource_status_reason(reason)
-            .build()
-    }
-
-    #[test]
-    fn the_first_failure_without_a_cause_is_the_root() {
-        let events = [
-            event(4, "Stack", ResourceStatus::RollbackInProgress, "failed"),
-            event(3, "Other", ResourceStatus::CreateFailed, "Resource creation cancelled"),
-            event(2, "Function", ResourceStatus::CreateFailed, "no such key"),
-            event(1, "Role", ResourceStatus::CreateComplete, ""),
-        ];
-        let cause = root_cause(&events, "ROLLBACK_COMPLETE");
-        assert_eq!(cause.to_string(), "Function (AWS::X::Y): no such key");
-        assert_eq!(completed(&events), 1);
-        assert!(root_cause(&[], "ROLLBACK_COMPLETE").to_string().contains("ROLLBACK_COMPLETE"));
     }
 }

@@ -101,7 +101,7 @@ async fn certificate(
     Ok(found.map(|(_, certificate)| certificate))
 }
 
-async fn concurrency(signed: &Signed, region: &str) -> Result<Concurrency, Refusal> {
+pub(super) async fn concurrency(signed: &Signed, region: &str) -> Result<Concurrency, Refusal> {
     let answer = signed.get(Service::Lambda, region, "/2016-08-19/account-settings/").await?;
     let limit = &answer["AccountLimit"];
     let number = |name: &str| limit[name].as_u64();

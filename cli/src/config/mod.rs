@@ -24,8 +24,8 @@ pub(crate) use model::{
 };
 pub(crate) use parse::ANONYMOUS;
 pub use parse::parse;
-pub use places::PLACES;
-pub(crate) use rules::is_invisible;
+pub use places::{PLACES, is_opt_in};
+pub(crate) use rules::{is_below, is_invisible, is_zone_id};
 pub(crate) use schema::schema_json;
 pub(crate) use select::select;
 pub(crate) use sources::{is_registry_package, names_of_files};

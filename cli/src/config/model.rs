@@ -94,8 +94,8 @@ pub struct Service {
     /// Domain of the API, such as `api.example.com`. Without it, each region has only its own endpoint.
     #[schemars(extend("format" = "certified-domain"))]
     pub domain: Option<String>,
-    /// Name of the Route 53 hosted zone that contains `domain`.
-    #[schemars(extend("format" = "domain"))]
+    /// Name of the Route 53 hosted zone that contains `domain`, or its ID (`Z…`) if several public zones have that name.
+    #[schemars(extend("format" = "hosted-zone"))]
     pub hosted_zone: Option<String>,
     /// Region of the ledger, the usage stream and the usage function. It cannot be changed later.
     #[schemars(with = "String")]

@@ -113,7 +113,9 @@ fn check_service(document: &DeTable<'_>, out: &mut Collector) {
             out.add(&at, "service.domain: needs `hosted_zone`, the Route 53 hosted zone that contains it");
         }
         (None, Some((_, at))) => out.add(&at, "service.hosted_zone: needs `domain`"),
-        (Some((domain, at)), Some((zone, _))) if !rules::is_below(domain, zone) => {
+        (Some((domain, at)), Some((zone, _)))
+            if !rules::is_zone_id(zone) && !rules::is_below(domain, zone) =>
+        {
             out.add(&at, format!("service.domain: `{domain}` is not in the zone `{zone}`"));
         }
         _ => {}

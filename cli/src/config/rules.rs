@@ -15,7 +15,7 @@ pub(super) fn rule(format: &str) -> Option<Rule> {
     let rule: Rule = match format {
         "resource-name" => |text, chars_max| resource_name(text, chars_max).and_then(|()| bucket_part(text)),
         "certified-domain" => |text, _| certified_domain(text),
-        "domain" => |text, _| domain(text),
+        "hosted-zone" => |text, _| if is_zone_id(text) { Ok(()) } else { domain(text) },
         "email" => |text, _| email(text),
         "https-url" => |text, _| https_url(text),
         "loopback-url" => |text, _| loopback_url(text),
@@ -149,6 +149,13 @@ fn domain(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether a text is the ID of a Route 53 hosted zone.
+pub(crate) fn is_zone_id(text: &str) -> bool {
+    (2..=32).contains(&text.len())
+        && text.starts_with('Z')
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
 /// Checks a domain that needs a certificate.
 fn certified_domain(text: &str) -> Result<(), String> {
     domain(text)?;
@@ -173,7 +180,7 @@ fn web_url(text: &str) -> Result<(), String> {
 }
 
 /// Whether a domain is in a zone.
-pub(super) fn is_below(domain: &str, zone: &str) -> bool {
+pub(crate) fn is_below(domain: &str, zone: &str) -> bool {
     domain == zone || domain.strip_suffix(zone).is_some_and(|rest| rest.ends_with('.'))
 }
 

@@ -107,7 +107,7 @@ mod tests {
             (
                 &["*"],
                 &[],
-                "af-south-1 ap-northeast-1 ap-south-1 ap-southeast-1 ap-southeast-2 eu-central-1 eu-west-1 sa-east-1 us-east-1 us-west-2 (all)",
+                "ap-northeast-1 ap-south-1 ap-southeast-1 ap-southeast-2 eu-central-1 eu-west-1 sa-east-1 us-east-1 us-west-2 (all)",
             ),
             (&["eu-wset-1"], &[], "no region in regions.toml matches `eu-wset-1`; did you mean `eu-west-1`?"),
             (&["eu-north-1"], &[], "eu-north-1 is not in regions.toml; add `[regions.eu-north-1]`"),

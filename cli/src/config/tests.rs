@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::parse;
+use super::{is_opt_in, parse};
 
 const SHIPPED: &str = include_str!("../../../regions.toml");
 const SMALL: &str = r#"
@@ -22,13 +22,14 @@ memory_mb = 512
 "#;
 
 #[test]
-fn the_shipped_file_lists_ten_regions_on_five_continents() {
+fn the_shipped_file_lists_nine_regions_that_every_account_has() {
     let config = parse("regions.toml", SHIPPED).expect("the shipped file is valid");
-    assert_eq!(config.regions.len(), 10);
+    assert_eq!(config.regions.len(), 9);
     let parts: BTreeSet<&str> =
         config.regions.iter().filter_map(|region| region.name.split('-').next()).collect();
-    // North and South America, Europe, Africa, Asia and Oceania.
-    assert!(["us", "sa", "eu", "af", "ap"].iter().all(|part| parts.contains(part)), "{parts:?}");
+    // North and South America, Europe, Asia and Oceania.
+    assert!(["us", "sa", "eu", "ap"].iter().all(|part| parts.contains(part)), "{parts:?}");
+    assert!(config.regions.iter().all(|region| !is_opt_in(&region.name)), "a new account lacks the others");
     assert!(config.tiers.paid.len() >= 2);
     assert_eq!(SHIPPED.lines().next(), Some("#:schema docs/regions.schema.json"));
 }

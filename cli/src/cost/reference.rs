@@ -4,12 +4,14 @@
 //! code as every other bill: requests, time, logs, and above all the number of (identity, window) pairs. Figures that
 //! they only assume (publications, lines in a record, the usage function's time, reads) are given in `Stated`.
 
+use ipgeo_contract::RegionName;
+
 use super::bill::{Allowances, Bill, BillLine, price};
 use super::design::{ApiType, CountingDesign, Design, Edge, LogLines, Replicated};
 use super::model::{Stated, TrafficModel};
 use super::prices::Prices;
 use super::traffic::Workload;
-use crate::config::Architecture;
+use crate::config::{Architecture, Region};
 use crate::infra::stacks::test_config;
 
 /// Lines of the reference bills, and the lines of ours that they consist of.
@@ -40,7 +42,9 @@ struct Case {
 
 /// Ten regions, the first of them home.
 fn design() -> Design {
-    let config = test_config();
+    let mut config = test_config();
+    let tenth = Region { name: RegionName::new("af-south-1"), ..config.regions[0].clone() };
+    config.regions.push(tenth);
     let edges = config.regions.iter().map(|region| Edge {
         region: region.name.clone(),
         memory_mb: 256.0,

@@ -153,6 +153,7 @@ mod tests {
 
     fn stack(status: &str, outputs: &[(&str, &str)]) -> ObservedStack {
         ObservedStack {
+            drift: None,
             status: status.to_owned(),
             text: String::new(),
             parameters: BTreeMap::new(),
@@ -194,6 +195,7 @@ limit = "9/day"
                 record("ap-south-1", RecordKind::A),
             ],
             drained: BTreeSet::from([RegionName::new("us-east-1")]),
+            name: "example.com".to_owned(),
             ..Zone::default()
         }
     }

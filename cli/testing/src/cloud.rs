@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use ipgeo::internals::config::Config;
 use ipgeo::internals::infra::cloud::{
-    CloudRead, CloudWrite, Done, Probe, ProbeTarget, ProbeTargets, Problem, Progress, Report, StepError,
-    explain,
+    CloudRead, CloudWrite, Done, Probe, ProbeError, ProbeTarget, ProbeTargets, Problem, Progress, Report,
+    StepError, explain,
 };
 use ipgeo::internals::infra::plan::{
-    AccessState, Action, Foreign, KeptData, ObservedRegion, ProbeSpec, Zone,
+    AccessState, Action, Delegation, Drift, Drifts, Foreign, KeptData, ObservedRegion, ProbeSpec, Zone,
 };
-use ipgeo::internals::infra::stacks::Names;
+use ipgeo::internals::infra::stacks::{Names, StackKind};
 
 use crate::faults::InjectedFault;
 use crate::log::Log;
@@ -103,9 +103,48 @@ impl MemoryCloud {
         content.clone_into(held.expect("an object"));
     }
 
+    /// The account's quota of concurrent executions in a region.
+    pub fn set_concurrency(&self, region: &str, limit: u64) {
+        self.now().concurrency.insert(RegionName::new(region), limit);
+    }
+
+    /// Somebody changes or deletes a resource outside CloudFormation.
+    pub fn drift(&self, region: &str, kind: StackKind, drift: Drift) {
+        self.now().drifts.entry((RegionName::new(region), kind)).or_default().push(drift);
+    }
+
+    /// A drift-aware change set does not set this resource back.
+    pub fn set_unrepairable(&self, name: &str) {
+        self.now().unrepairable.insert(name.to_owned());
+    }
+
+    /// What a drift detection of every stack finds.
+    pub fn drifts(&self) -> Drifts {
+        self.now().drifts.clone()
+    }
+
+    /// The access table has made a replica at this time, seconds since 1970.
+    pub fn set_replica_made(&self, at_s: i64) {
+        self.now().replica_made_s = Some(at_s);
+    }
+
     /// Takes the zone away.
     pub fn remove_zone(&self) {
         self.now().zones.clear();
+    }
+
+    /// Another public zone gets the same name.
+    pub fn add_zone_of_same_name(&self, id: &str) {
+        for zone in &mut self.now().zones {
+            zone.others.push(id.to_owned());
+        }
+    }
+
+    /// Public DNS leads elsewhere, or to the zone again.
+    pub fn set_delegation(&self, delegation: &Delegation) {
+        for zone in &mut self.now().zones {
+            zone.delegation = delegation.clone();
+        }
     }
 
     /// Somebody adds a record to the zone.
@@ -261,7 +300,11 @@ impl CloudRead for MemoryCloud {
 
     async fn zone(&self, zone: &str, domain: &str) -> Result<Option<Zone>, Problem> {
         let state = self.read("Route 53")?;
-        Ok(state.zones.iter().find(|known| known.name == zone).map(|known| known.observe(domain)))
+        Ok(state
+            .zones
+            .iter()
+            .find(|known| known.name == zone || known.id == zone)
+            .map(|known| known.observe(domain)))
     }
 }
 
@@ -289,8 +332,8 @@ impl CloudWrite for MemoryCloud {
 }
 
 impl Probe for MemoryCloud {
-    async fn probe(&self, target: &ProbeTarget, _spec: &ProbeSpec) -> Result<f64, String> {
-        self.now().probe(&target.region)
+    async fn probe(&self, target: &ProbeTarget, _spec: &ProbeSpec) -> Result<f64, ProbeError> {
+        self.now().probe(&target.region).map_err(ProbeError::Wrong)
     }
 }
 

@@ -14,6 +14,7 @@ impl CloudState {
         KeptData {
             ledger: there(DataKind::Ledger, &self.names.ledger_table),
             stream: there(DataKind::Stream, &self.names.stream),
+            replica_made_s: self.replica_made_s,
             failure_bucket: there(DataKind::FailureBucket, &self.names.failure_bucket(ACCOUNT)),
         }
     }

@@ -29,12 +29,15 @@ pub enum FaultKind {
     Stick,
     /// Whoever deploys dies: the step goes on alone and is never answered.
     Kill,
+    /// CloudFormation's operation fails and is undone, because a new role is not known everywhere; the next time it is.
+    /// Other steps: as one [`Self::Throttle`].
+    Early,
     /// It is refused this often with a request for patience, and then done.
     Throttle(u32),
 }
 
 impl FaultKind {
     /// Every kind, to be tried one after the other.
-    pub const ALL: [Self; 6] =
-        [Self::Refuse, Self::LoseAnswer, Self::Fail, Self::Stick, Self::Kill, Self::Throttle(2)];
+    pub const ALL: [Self; 7] =
+        [Self::Refuse, Self::LoseAnswer, Self::Fail, Self::Stick, Self::Early, Self::Kill, Self::Throttle(2)];
 }

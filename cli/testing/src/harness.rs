@@ -168,6 +168,9 @@ pub async fn planned_for(cloud: &MemoryCloud, file: &File, regions: &[&str]) -> 
     planned_with(cloud, file, |options| options.scope = scope).await
 }
 
+/// The time of destroys, seconds since 1970.
+pub const NOW_S: i64 = 1_800_000_000;
+
 /// The plan of a destroy.
 pub async fn planned_destroy(
     cloud: &MemoryCloud,
@@ -177,7 +180,7 @@ pub async fn planned_destroy(
     let (config, artifacts) = (file.config(), test_artifacts());
     let ask = Ask::everywhere(&config, Some(&artifacts)).with_kept_data();
     let observed = observe(cloud, &ask).await.expect("a cloud that can be read");
-    blocked(destroy(&config, &artifacts, &observed, DestroyOptions { delete_data }))
+    blocked(destroy(&config, &artifacts, &observed, DestroyOptions { delete_data, now_s: NOW_S }))
 }
 
 /// Stores all events.

@@ -169,11 +169,11 @@ impl CloudState {
         fault: Option<FaultKind>,
     ) -> Result<Done, StepError> {
         let id: StackId = (region.to_owned(), name.to_owned());
-        if fault.is_some() {
+        if let Some(fault) = fault {
             if let Some(stack) = self.contents.stacks.get_mut(&id) {
                 "DELETE_FAILED".clone_into(&mut stack.status);
             }
-            return Err(StepError::new("broken on purpose"));
+            return Err(StepError::new(reason(fault)));
         }
         self.delete_now(&id, Some(now))
     }
@@ -349,10 +349,10 @@ impl Site<'_> {
         if let Some(failure) = &work.doomed {
             return Err(failure.clone());
         }
-        if fault.is_some() {
+        if let Some(fault) = fault {
             let last = order(&work.template).last().map(|name| (*name).to_owned()).unwrap_or_default();
             let kind = work.template.resources.get(&last).map(|last| last.kind.clone()).unwrap_or_default();
-            return Err(Failure { name: last, kind, reason: "broken on purpose".to_owned() });
+            return Err(Failure { name: last, kind, reason: reason(fault).to_owned() });
         }
         let mut outputs = BTreeMap::new();
         for (name, output) in &work.template.outputs {
@@ -451,4 +451,13 @@ pub(crate) fn order(template: &Template) -> Vec<&str> {
         visit(template, name, &mut ordered);
     }
     ordered
+}
+
+/// The reason that CloudFormation gives for a fault.
+fn reason(fault: FaultKind) -> &'static str {
+    if fault == FaultKind::Early {
+        "The role defined for the function cannot be assumed by Lambda."
+    } else {
+        "broken on purpose"
+    }
 }

@@ -13,7 +13,9 @@ use crate::operation::Operation;
 use crate::versions::Published;
 use ipgeo::internals::infra::cloud::{Done, Problem, StepError};
 use ipgeo::internals::infra::lock::LockItem;
-use ipgeo::internals::infra::plan::{AccessState, Foreign, ObservedRegion, ObservedStack, Record, Zone};
+use ipgeo::internals::infra::plan::{
+    AccessState, Delegation, Drifts, Foreign, ObservedRegion, ObservedStack, Record, Zone,
+};
 use ipgeo::internals::infra::stacks::{Names, StackKind, Template};
 
 /// The account's number.
@@ -43,6 +45,14 @@ pub(crate) struct CloudState {
     pub(crate) unreachable: BTreeMap<String, Refusal>,
     pub(crate) refused: Option<Refusal>,
     pub(crate) taken_buckets: BTreeSet<String>,
+    /// What was changed outside CloudFormation.
+    pub(crate) drifts: Drifts,
+    /// Logical names of resources that a drift-aware change set does not set back.
+    pub(crate) unrepairable: BTreeSet<String>,
+    /// When the newest replica was made, if that is less than a day ago.
+    pub(crate) replica_made_s: Option<i64>,
+    /// Quotas of concurrent executions, by region.
+    pub(crate) concurrency: BTreeMap<RegionName, u64>,
     pub(crate) unhealthy: BTreeMap<RegionName, String>,
     pub(crate) bad_code: BTreeSet<String>,
     /// Regions whose edge does not answer while it serves this version.
@@ -133,6 +143,10 @@ pub(crate) struct Table {
 pub(crate) struct HostedZone {
     pub(crate) name: String,
     pub(crate) id: String,
+    /// Other public zones of the same name.
+    pub(crate) others: Vec<String>,
+    /// Where public DNS leads for the name.
+    pub(crate) delegation: Delegation,
     /// Our latency records, by domain.
     pub(crate) records: Vec<(String, Record)>,
     pub(crate) drained: BTreeSet<RegionName>,
@@ -150,6 +164,8 @@ impl HostedZone {
         Self {
             name: name.to_owned(),
             id: "Z0123456789".to_owned(),
+            others: Vec::new(),
+            delegation: Delegation::Ours,
             records: Vec::new(),
             drained: BTreeSet::new(),
             foreign: vec![record("A"), record("TXT")],
@@ -164,6 +180,10 @@ impl HostedZone {
         let foreign = self.foreign.iter().filter(|(name, foreign)| name == domain && forbids(foreign));
         Zone {
             id: self.id.clone(),
+            name: self.name.clone(),
+            others: self.others.clone(),
+            name_servers: [format!("ns-1.{}.awsdns.test", self.id.to_lowercase())].into(),
+            delegation: self.delegation.clone(),
             records: ours.map(|(_, record)| record.clone()).collect(),
             drained: self.drained.clone(),
             foreign: foreign.map(|(_, foreign)| foreign.clone()).collect(),
@@ -178,6 +198,7 @@ impl Stack {
             text: self.text.to_string(),
             parameters: self.parameters.clone(),
             outputs: self.outputs.clone(),
+            drift: None,
         }
     }
 }
@@ -199,6 +220,10 @@ impl CloudState {
             unreachable: BTreeMap::new(),
             refused: None,
             taken_buckets: BTreeSet::new(),
+            drifts: Drifts::new(),
+            unrepairable: BTreeSet::new(),
+            replica_made_s: None,
+            concurrency: BTreeMap::new(),
             unhealthy: BTreeMap::new(),
             bad_code: BTreeSet::new(),
             broken: BTreeMap::new(),
@@ -222,7 +247,8 @@ impl CloudState {
     }
 
     pub(crate) fn observe(&self, region: &str, artifacts: &[String]) -> ObservedRegion {
-        let mut observed = ObservedRegion::default();
+        let concurrency = self.concurrency.get(region).copied();
+        let mut observed = ObservedRegion { concurrency, ..ObservedRegion::default() };
         for ((_, _), stack) in self.contents.stacks.iter().filter(|((place, _), _)| place == region) {
             let seen = stack.observed();
             if let Some(function) =

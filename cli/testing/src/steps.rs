@@ -8,7 +8,8 @@ use crate::records;
 use crate::state::{ACCOUNT, CloudState};
 use ipgeo::internals::infra::cloud::{Done, StepError};
 use ipgeo::internals::infra::plan::{Action, BucketKind, TierLimit};
-use ipgeo::internals::infra::stacks::ArtifactRef;
+use ipgeo::internals::infra::stacks::{ArtifactRef, StackKind};
+use ipgeo_contract::RegionName;
 
 /// A step that goes on.
 pub(crate) struct Begun {
@@ -31,6 +32,9 @@ impl CloudState {
             Some(FaultKind::Refuse) => return Err(refused("InternalFailure", "broken on purpose")),
             Some(FaultKind::Fail | FaultKind::Stick) if !is_stack => {
                 return Err(refused("InternalFailure", "broken on purpose"));
+            }
+            Some(FaultKind::Early) if !is_stack => {
+                return Err(refused("PriorRequestNotComplete", "try again"));
             }
             Some(FaultKind::Throttle(_)) => return Err(refused("ThrottlingException", "Rate exceeded")),
             _ => {}
@@ -55,7 +59,8 @@ impl CloudState {
             region: region.to_owned(),
             ends: now + takes,
             work,
-            fault: broken.filter(|kind| matches!(kind, FaultKind::Fail | FaultKind::Stick)),
+            fault: broken
+                .filter(|kind| matches!(kind, FaultKind::Fail | FaultKind::Stick | FaultKind::Early)),
             loses_answer: broken == Some(FaultKind::LoseAnswer),
         });
         Ok(Begun { operation: id, takes, dies: broken == Some(FaultKind::Kill), phase, parts })
@@ -180,7 +185,28 @@ impl CloudState {
             Action::DeleteData { data, name, replica } => {
                 self.delete_data(region, *data, name, replica.as_deref())
             }
+            Action::RepairDrift { kind, .. } => self.repair_drift(region, *kind),
             Action::Wait { .. } | Action::Stack(_) | Action::DeleteStack { .. } => Ok(Done::AlreadySo),
+        }
+    }
+
+    /// A stack is compared with its resources, and what differs is set back.
+    fn repair_drift(&mut self, region: &str, kind: StackKind) -> Result<Done, StepError> {
+        let id = (RegionName::new(region), kind);
+        let left = self.drifts.remove(&id).unwrap_or_default();
+        let (left, repaired): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|drift| self.unrepairable.contains(&drift.name));
+        for drift in &repaired {
+            self.log.effect(region, format!("repair {kind} {}", drift.name));
+        }
+        match left.first() {
+            Some(first) => {
+                let error = StepError::new(format!("{} still differs from the template", first.name));
+                self.drifts.insert(id, left);
+                Err(error)
+            }
+            None if repaired.is_empty() => Ok(Done::AlreadySo),
+            None => Ok(Done::Changed),
         }
     }
 

@@ -32,7 +32,7 @@ fn check_run(plan: &Plan, wave: usize, broken: &InjectedFault, run: Option<&Run>
         assert_eq!(broken.kind, FaultKind::Kill);
         return;
     };
-    if let FaultKind::Throttle(_) = broken.kind {
+    if let FaultKind::Throttle(_) | FaultKind::Early = broken.kind {
         assert_eq!((run.outcome(), run.left(plan)), (DeployOutcome::Done, 0));
         return;
     }

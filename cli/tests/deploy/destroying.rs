@@ -5,8 +5,8 @@ use ipgeo::internals::infra::deploy::DeployOutcome;
 use ipgeo::internals::infra::plan::{DestroyOptions, Problem, destroy};
 use ipgeo_cli_testing::FaultKind;
 use ipgeo_cli_testing::harness::{
-    FOUR, File, HOME, blocked, carried_out, deploy, deployed, finish, observed, planned, planned_destroy,
-    set, test_artifacts,
+    FOUR, File, HOME, NOW_S, blocked, carried_out, deploy, deployed, finish, observed, planned,
+    planned_destroy, set, test_artifacts,
 };
 
 use super::carried_out::{break_at, text};
@@ -75,7 +75,7 @@ async fn retained_data_is_found_and_deleted_by_a_later_destroy() {
         let ask = Ask::everywhere(&config, None).with_kept_data();
         let mut seen = observe(&cloud, &ask).await.expect("read");
         seen.regions.get_mut(HOME).expect("home").unreachable = Some(Problem::new("not allowed", "allow it"));
-        let refused = destroy(&config, &artifacts, &seen, DestroyOptions { delete_data: true });
+        let refused = destroy(&config, &artifacts, &seen, DestroyOptions { delete_data: true, now_s: NOW_S });
         assert_eq!(blocked(refused).expect_err("unreachable")[0].what, "not allowed");
         // The same command continues an interrupted run.
         let some = cloud.fork();
@@ -89,5 +89,29 @@ async fn retained_data_is_found_and_deleted_by_a_later_destroy() {
             assert!(planned_destroy(cloud, &file, true).await.expect("a plan").is_empty());
         }
         deploy(&cloud, &file).await;
+    }
+}
+
+/// AWS refuses to delete a table that has just made a replica: said before the records, edges and counter are gone.
+#[tokio::test(start_paused = true)]
+async fn data_is_not_deleted_within_a_day_of_a_new_replica() {
+    let file = File::with_regions(&FOUR);
+    let deployed = deployed(&file).await;
+    let retained = deployed.fork();
+    finish(&retained, &planned_destroy(&retained, &file, false).await.expect("a plan")).await;
+    for (cloud, stack) in [(deployed, true), (retained, false)] {
+        cloud.set_replica_made(NOW_S - 3_600);
+        let problems = planned_destroy(&cloud, &file, true).await.expect_err("too early");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(
+            problems[0].what,
+            "AWS refuses to delete the table ipgeo-prod-access until 2027-01-16T07:00:00Z: it has made a replica in the last 24 hours"
+        );
+        assert!(problems[0].remedy.contains("`ipgeo destroy --delete-data`"), "{problems:?}");
+        // Everything else can go at once, the data a day later.
+        assert_eq!(planned_destroy(&cloud, &file, false).await.expect("a plan").is_empty(), !stack);
+        cloud.set_replica_made(NOW_S - 86_400);
+        finish(&cloud, &planned_destroy(&cloud, &file, true).await.expect("a plan")).await;
+        assert_eq!(cloud.picture(), Vec::<String>::new());
     }
 }

@@ -7,6 +7,7 @@ mod carried_out;
 mod destroying;
 mod lock;
 mod plans;
+mod preflight;
 mod random;
 mod rollout;
 mod stale;

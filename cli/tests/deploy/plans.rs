@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ipgeo::internals::config::parse;
 use ipgeo::internals::infra::cloud::{Ask, CloudRead as _, observe};
-use ipgeo::internals::infra::plan::{Plan, PlanError, Problem, plan, show};
+use ipgeo::internals::infra::plan::{Delegation, Plan, PlanError, Problem, plan, show};
 use ipgeo::internals::infra::stacks::{Names, RenderError, StackKind};
 use ipgeo_cli_testing::harness::{
     FOUR, File, HOME, TEN, blocked, carried_out, deployed, observed, options, planned, planned_destroy,
@@ -70,12 +70,10 @@ async fn a_missing_artifact_blocks_the_deploy() {
 async fn problems_are_reported_before_anything_is_changed() {
     type Spoil = fn(&MemoryCloud);
     let bucket = "ipgeo-prod-123456789012-eu-west-1";
-    let table: [(&str, Spoil, &str, &str, &str); 13] = [
+    let table: [(&str, Spoil, &str, &str, &str); 16] = [
         (
             "a region that is not enabled",
-            |cloud| {
-                cloud.make_unreachable("sa-east-1", "InvalidClientTokenId", "The security token is invalid");
-            },
+            |cloud| cloud.make_unreachable("sa-east-1", "OptInRequired", "opt in"),
             "sa-east-1",
             "is not enabled",
             "aws account enable-region --region-name sa-east-1",
@@ -99,6 +97,27 @@ async fn problems_are_reported_before_anything_is_changed() {
             HOME,
             "no public Route 53 zone `example.com`",
             "correct `hosted_zone`",
+        ),
+        (
+            "two zones of one name",
+            |cloud| cloud.add_zone_of_same_name("Z222"),
+            HOME,
+            "2 public zones are named example.com: Z0123456789, Z222; public DNS leads to Z0123456789",
+            "set `hosted_zone = \"Z0123456789\"`",
+        ),
+        (
+            "a zone that public DNS does not lead to",
+            |cloud| cloud.set_delegation(&Delegation::Elsewhere(["ns1.registrar.test".to_owned()].into())),
+            HOME,
+            "public DNS leads for example.com to ns1.registrar.test, not to the zone Z0123456789",
+            "set the name servers of example.com at its registrar",
+        ),
+        (
+            "a zone that nothing leads to",
+            |cloud| cloud.set_delegation(&Delegation::Elsewhere(BTreeSet::new())),
+            HOME,
+            "public DNS leads for example.com nowhere",
+            "to ns-1.z0123456789.awsdns.test",
         ),
         (
             "a record in the way",
@@ -198,7 +217,7 @@ async fn problems_are_reported_before_anything_is_changed() {
 async fn missing_credentials_are_reported_first() {
     let table = [
         ("ExpiredToken", "The security token included in the request is expired", "expired", "aws sso login"),
-        ("InvalidClientTokenId", "The security token is invalid", "not enabled", "aws account enable-region"),
+        ("InvalidClientTokenId", "The security token is invalid", "rejects these credentials", "AWS_PROFILE"),
         ("SignatureDoesNotMatch", "x", "secret access key", "AWS_SECRET_ACCESS_KEY"),
         (
             "SignatureDoesNotMatch",

@@ -37,7 +37,7 @@ pub(crate) struct DeployArgs {
     /// Run this plan of `ipgeo plan --out`, if nothing has changed since
     #[arg(
         value_name = "PLAN",
-        conflicts_with_all = ["regions", "exclude_regions", "allow_replace", "recreate_failed"]
+        conflicts_with_all = ["regions", "exclude_regions", "allow_replace", "recreate_failed", "repair_drift"]
     )]
     plan: Option<PathBuf>,
     #[command(flatten)]
@@ -49,6 +49,9 @@ pub(crate) struct DeployArgs {
     /// Roll back every region this run changed if it fails
     #[arg(long)]
     rollback: bool,
+    /// Also set back what was changed outside CloudFormation
+    #[arg(long, hide_short_help = true)]
+    repair_drift: bool,
     /// Keep new versions that failed their gate
     #[arg(long, conflicts_with = "rollback")]
     no_rollback: bool,
@@ -67,7 +70,11 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
     let mut deployment = Deployment::prepare(&flags, shared).await?;
     deployment.use_role(&args.role).await?;
     let observed = settled(&deployment).await?;
-    let mut plan = match deployment.plan(&observed) {
+    let mut plan = deployment.plan(&observed);
+    if let (true, Ok(drifting)) = (args.repair_drift, &plan) {
+        plan = deployment.with_repairs(&observed, drifting.clone()).await?;
+    }
+    let mut plan = match plan {
         Ok(plan) => plan,
         Err(error) => return Ok(refused(error.into_problems()?, shared)),
     };

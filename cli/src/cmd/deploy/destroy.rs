@@ -42,7 +42,7 @@ pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Ex
     aws.use_role(args.role.arn()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None).with_kept_data()).await?;
     let (artifacts, _) = built_set(&shared.state);
-    let options = DestroyOptions { delete_data: args.delete_data };
+    let options = DestroyOptions { delete_data: args.delete_data, now_s: jiff::Timestamp::now().as_second() };
     let plan = match plan::destroy(&config, &artifacts, &observed, options) {
         Ok(plan) => plan,
         Err(error) => return Ok(refused(error.into_problems()?, shared)),

@@ -55,7 +55,7 @@ pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit
             Ok(drifts) => rows.extend(drifts.into_iter().map(|drift| DriftRow {
                 region: region.clone(),
                 stack: stack.to_string(),
-                resource: drift.resource,
+                resource: format!("{} ({})", drift.name, drift.kind),
                 status: drift.status,
                 properties: drift.properties,
             })),

@@ -180,7 +180,8 @@ mod tests {
     /// A plan in every form: from nothing, and with nothing to do.
     #[test]
     fn a_plan_is_a_document_in_every_form() {
-        let first = first_plan(Some(Zone::default())).expect("a plan");
+        let first =
+            first_plan(Some(Zone { name: "example.com".to_owned(), ..Zone::default() })).expect("a plan");
         let empty = Plan { waves: Vec::new(), ..first.clone() };
         for (plan, is_empty) in [(first, false), (empty, true)] {
             let after = templates_after(&Observed::default(), &plan);

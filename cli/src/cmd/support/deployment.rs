@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use futures_util::future::join_all;
 use ipgeo_contract::RegionName;
 use ipgeo_geo::Database;
 
@@ -21,10 +22,11 @@ use crate::geo::sources::{Lock, LockedDatabase};
 use crate::infra::artifacts::{Prepared, Sources, prepare};
 use crate::infra::cloud::{Ask, CloudRead as _, observe};
 use crate::infra::plan::{
-    self, Observed, Plan, PlanError, PlanFile, PlanOptions, PlannedFlags, PlannedFrom, ProbeSpec, keys_of,
-    templates_after, templates_now,
+    self, Drifts, Observed, Plan, PlanError, PlanFile, PlanOptions, PlannedFlags, PlannedFrom, ProbeSpec,
+    keys_of, templates_after, templates_now,
 };
-use crate::infra::stacks::ArtifactSet;
+use crate::infra::stacks::{ArtifactSet, Names};
+use crate::ui::format::counted;
 use crate::ui::output;
 
 /// The address that probes look up: every database has it, and it is no person's.
@@ -135,6 +137,30 @@ impl Deployment {
     /// The plan, or what blocks it.
     pub(crate) fn plan(&self, observed: &Observed) -> Result<Plan, PlanError> {
         plan::plan(&self.config, self.artifacts(), observed, &self.options)
+    }
+
+    /// Adds the steps that set back what was changed outside CloudFormation.
+    pub(crate) async fn with_repairs(
+        &self,
+        observed: &Observed,
+        plan: Plan,
+    ) -> anyhow::Result<Result<Plan, PlanError>> {
+        let scope = &self.options.scope;
+        let stacks = observed.regions.iter().filter(|(name, _)| scope.whole || scope.regions.contains(*name));
+        let stacks: Vec<_> = stacks
+            .flat_map(|(name, region)| region.stacks.keys().map(move |kind| (name.clone(), *kind)))
+            .collect();
+        output::print_note(&format!(
+            "checking {} for drift; nothing is changed yet",
+            counted(stacks.len(), "stack")
+        ));
+        let found = join_all(stacks.iter().map(|(region, kind)| self.aws.drift(region, *kind))).await;
+        let mut drifts = Drifts::new();
+        for ((region, kind), found) in stacks.into_iter().zip(found) {
+            let found = found.with_context(|| format!("check the {kind} stack of {region} for drift"))?;
+            drifts.insert((region, kind), found);
+        }
+        Ok(plan::repair_drift(plan, &drifts, &Names::new(&self.config), &self.options))
     }
 
     /// The file of a plan, for `deploy FILE`.

@@ -39,7 +39,7 @@ pub(crate) async fn probe_edges(
     };
     let answers = join_all(regions.iter().map(async |region| {
         let target = aws.target(region, spec.domain.as_deref()).await.map_err(|error| error.to_string())?;
-        client.probe(&target, &spec).await
+        client.probe(&target, &spec).await.map_err(|error| error.to_string())
     }))
     .await;
     Ok(regions.into_iter().zip(answers).collect())

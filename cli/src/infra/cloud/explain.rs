@@ -1,5 +1,6 @@
 //! Explains AWS's error codes: what is wrong, and what to do about it.
 
+use crate::config::is_opt_in;
 use crate::infra::plan::Problem;
 
 /// The message of an error that came without one.
@@ -15,10 +16,16 @@ pub fn explain(region: &str, code: Option<&str>, message: &str) -> Problem {
             format!("AWS can't be reached in {region}: {message}"),
             "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL".to_owned(),
         ),
+        Some("InvalidClientTokenId" | "UnrecognizedClientException" | "AuthFailure")
+            if !is_opt_in(region) =>
+        {
+            (
+                format!("AWS rejects these credentials in {region}"),
+                "check AWS_PROFILE and the access key".to_owned(),
+            )
+        }
         Some("InvalidClientTokenId" | "UnrecognizedClientException" | "AuthFailure" | "OptInRequired") => (
-            format!(
-                "the region {region} is not enabled for this account, or the credentials belong to another account"
-            ),
+            format!("the region {region} is not enabled for this account, or it rejects these credentials"),
             format!(
                 "enable it: aws account enable-region --region-name {region}; or remove it from regions.toml"
             ),
@@ -52,6 +59,11 @@ pub fn explain(region: &str, code: Option<&str>, message: &str) -> Problem {
             format!("a permission is missing: {message}"),
             "compare the deployer's policy with `ipgeo iam policy`".to_owned(),
         ),
+        Some(_) if message.contains("acted as a source region") => (
+            format!("AWS does not delete the table yet: {message}"),
+            "wait until 24 hours have passed since the last new replica, then run the same command again"
+                .to_owned(),
+        ),
         Some(code) if message == NO_REASON || message == code => (
             format!("AWS gave no reason ({code})"),
             "try again; if it persists, check that the account and AWS_ENDPOINT_URL offer this service"
@@ -79,12 +91,8 @@ mod tests {
     fn each_error_code_has_a_remedy() {
         let table = [
             (None, "connection refused", "can't be reached in eu-west-1", "check the network"),
-            (
-                Some("InvalidClientTokenId"),
-                "x",
-                "eu-west-1 is not enabled",
-                "enable-region --region-name eu-west-1",
-            ),
+            (Some("InvalidClientTokenId"), "x", "rejects these credentials in eu-west-1", "AWS_PROFILE"),
+            (Some("OptInRequired"), "x", "eu-west-1 is not enabled", "enable-region --region-name eu-west-1"),
             (Some("ExpiredToken"), "x", "have expired", "aws sso login"),
             (
                 Some("SignatureDoesNotMatch"),
@@ -112,5 +120,7 @@ mod tests {
             // A remedy must not refer to a reason that is missing.
             assert!(!problem.remedy.contains("reason"), "{problem:?}");
         }
+        let problem = explain("af-south-1", Some("InvalidClientTokenId"), "x");
+        assert!(problem.what.contains("af-south-1 is not enabled"), "{problem:?}");
     }
 }

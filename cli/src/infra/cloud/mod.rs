@@ -9,7 +9,7 @@ mod stale;
 pub use explain::explain;
 pub(crate) use explain::{NO_CREDENTIALS, NO_REASON};
 pub use observe::{Ask, observe};
-pub use probing::{Probe, ProbeTarget, ProbeTargets};
+pub use probing::{Probe, ProbeError, ProbeTarget, ProbeTargets};
 pub use stale::{check_deletion, check_records, check_stack};
 
 pub use crate::infra::plan::Problem;

@@ -12,6 +12,15 @@ use crate::config::Config;
 use crate::infra::plan::{KeptData, Observed};
 use crate::infra::stacks::ArtifactSet;
 
+/// When to look for data at home that a deleted stack has retained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    Never,
+    /// A deploy adopts it if home has no stack.
+    WithoutHome,
+    Always,
+}
+
 /// What to read.
 #[derive(Debug, Clone)]
 pub struct Ask<'a> {
@@ -21,7 +30,7 @@ pub struct Ask<'a> {
     /// Regions to ask.
     pub regions: BTreeSet<RegionName>,
     /// Whether to look for data at home that a deleted stack has retained.
-    pub kept: bool,
+    pub kept: Kept,
 }
 
 impl<'a> Ask<'a> {
@@ -32,14 +41,14 @@ impl<'a> Ask<'a> {
             config,
             artifacts: keys.unwrap_or_default(),
             regions: crate::config::PLACES.iter().map(|place| RegionName::new(place.name)).collect(),
-            kept: false,
+            kept: if artifacts.is_some() { Kept::WithoutHome } else { Kept::Never },
         }
     }
 
     /// Also looks for data that a deleted stack has retained.
     #[must_use]
     pub fn with_kept_data(mut self) -> Self {
-        self.kept = true;
+        self.kept = Kept::Always;
         self
     }
 }
@@ -64,10 +73,19 @@ pub async fn observe<C: CloudRead>(cloud: &C, ask: &Ask<'_>) -> Result<Observed,
             _ => Ok(None),
         }
     };
-    // Boxed: only a destroy needs this, and it would enlarge every other caller's future.
-    let kept =
-        async { if ask.kept { Box::pin(cloud.kept(&account)).await } else { Ok(KeptData::default()) } };
-    let (regions, access, zone, kept) = futures_util::join!(regions, cloud.access(), zone, kept);
-    let (access, zone, kept) = (access?, zone?, kept?);
-    Ok(Observed { account, regions, access, zone, kept })
+    let (regions, access, zone) = futures_util::join!(regions, cloud.access(), zone);
+    let (access, zone) = (access?, zone?);
+    let mut observed = Observed { account, regions, access, zone, kept: KeptData::default() };
+    let home = service.home.as_str();
+    let reachable = observed.regions.get(home).is_some_and(|region| region.unreachable.is_none());
+    let wanted = match ask.kept {
+        Kept::Never => false,
+        Kept::WithoutHome => reachable && observed.home_stack(home).is_none(),
+        Kept::Always => true,
+    };
+    if wanted {
+        // Boxed: it would enlarge every other caller's future.
+        observed.kept = Box::pin(cloud.kept(&observed.account)).await?;
+    }
+    Ok(observed)
 }

@@ -22,14 +22,25 @@ pub struct ProbeTarget {
     pub api_key: Option<ApiKey>,
 }
 
+/// What is wrong with an edge.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    /// It can't be reached: its name has no address, or nobody answers there. A new regional domain needs minutes.
+    #[error("{0}")]
+    NotReady(String),
+    /// It answers, but wrong or too late.
+    #[error("{0}")]
+    Wrong(String),
+}
+
 /// Probes edges.
 pub trait Probe: Sync {
-    /// Requests `/health`, an address and an address with the API key. Returns the time of the last, ms, or what was wrong.
+    /// Requests `/health`, an address and an address with the API key. Returns the time of the last, ms, or what is wrong.
     fn probe(
         &self,
         target: &ProbeTarget,
         spec: &ProbeSpec,
-    ) -> impl Future<Output = Result<f64, String>> + Send;
+    ) -> impl Future<Output = Result<f64, ProbeError>> + Send;
 }
 
 /// Knows how to reach edges.

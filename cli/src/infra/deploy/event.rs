@@ -51,6 +51,16 @@ pub enum Event {
         /// How long it took, ms.
         took_ms: u64,
     },
+    /// A step has failed for a reason that passes, and is repeated once.
+    StepRetried {
+        /// The region.
+        region: RegionName,
+        step: String,
+        #[serde(flatten)]
+        error: StepError,
+        /// The pause before, s.
+        pause_s: u64,
+    },
     /// A step has failed.
     StepFailed {
         /// The region.

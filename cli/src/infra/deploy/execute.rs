@@ -19,6 +19,10 @@ const BACK_OFF_S: u64 = 2;
 /// The longest such pause, s; after it the step has failed. The SDK has retried each call before.
 const BACK_OFF_S_MAX: u64 = 64;
 
+/// The pause before a step that failed for a passing reason is repeated once, s. IAM needs some seconds to make a new role
+/// known everywhere.
+const PASSING_PAUSE_S: u64 = 30;
+
 /// How a plan is executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExecuteOptions {
@@ -186,29 +190,57 @@ impl<W: CloudWrite> Execution<'_, W> {
                 () = self.stop.wanted() => None,
             };
         }
+        // These change nothing: they can be cut short.
+        if let Action::Probe(_) | Action::Bake(_) = step.action {
+            return tokio::select! {
+                ended = self.patient(step, title) => Some(ended),
+                () = self.stop.wanted() => None,
+            };
+        }
+        let ended = self.patient(step, title).await;
+        let Some(error) = ended.as_ref().err().filter(|error| is_passing(error)) else { return Some(ended) };
+        let (region, error) = (step.region.clone(), error.clone());
+        self.emit(&Event::StepRetried { region, step: title.to_owned(), error, pause_s: PASSING_PAUSE_S });
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(PASSING_PAUSE_S)) => Some(self.patient(step, title).await),
+            () = self.stop.wanted() => Some(ended),
+        }
+    }
+
+    /// One step, again and again while AWS throttles it.
+    async fn patient(&self, step: &Step, title: &str) -> Result<Done, StepError> {
         let report = |progress: Progress| self.progress(step, title, progress);
         let mut pause_s = BACK_OFF_S;
         loop {
-            let ended = self.cloud.ensure(&step.region, &step.action, &report);
-            let ended = match step.action {
-                // It only reads, so it can be cut short.
-                Action::Bake(_) => tokio::select! {
-                    ended = ended => ended,
-                    () = self.stop.wanted() => return None,
-                },
-                _ => ended.await,
-            };
+            let ended = self.cloud.ensure(&step.region, &step.action, &report).await;
             let throttled = ended.as_ref().is_err_and(is_throttled);
             if !throttled || pause_s > BACK_OFF_S_MAX || self.stop.is_wanted() {
-                return Some(ended);
+                return ended;
             }
             report(Progress { phase: format!("throttled, again in {pause_s} s"), done: 0, total: 0 });
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_secs(pause_s)) => pause_s *= 2,
-                () = self.stop.wanted() => return Some(ended),
+                () = self.stop.wanted() => return ended,
             }
         }
     }
+}
+
+/// Whether a failure passes by itself: what the step has just created is not yet known everywhere in AWS, or another
+/// change of the zone is under way.
+fn is_passing(error: &StepError) -> bool {
+    const REASONS: [&str; 6] = [
+        // Lambda's functions and event source mappings, and the log pipe, with a role that is seconds old.
+        "cannot be assumed by Lambda",
+        "Please ensure the role can perform",
+        "Could not deliver test message",
+        "permission to assume the provided role",
+        // A policy that names it.
+        "Invalid principal in policy",
+        // Route 53: certificates of several regions write their records at once.
+        "PriorRequestNotComplete",
+    ];
+    REASONS.iter().any(|reason| error.message.contains(reason))
 }
 
 /// Whether AWS has throttled the step: it is idempotent, so it may be repeated.

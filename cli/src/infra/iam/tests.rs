@@ -16,7 +16,8 @@ const RENAMED: &[(&str, &[&str])] = &[
 ];
 
 /// Calls of a REST service, whose operations are not in the sources by name.
-const REST_CALLS: [&str; 6] = [
+const REST_CALLS: [&str; 7] = [
+    "account:GetRegionOptStatus",
     "lambda:DeleteFunction",
     "lambda:GetAccountSettings",
     "lambda:GetAlias",
@@ -28,8 +29,11 @@ const REST_CALLS: [&str; 6] = [
 /// `service:Operation` of every call that the adapter's sources make through a client of the SDK.
 fn calls() -> BTreeSet<String> {
     let sources = [
+        ("cloudformation", include_str!("../../aws/drift.rs")),
+        ("cloudformation", include_str!("../../aws/stack_events.rs")),
         ("cloudformation", include_str!("../../aws/stacks.rs")),
         ("route53", include_str!("../../aws/dns.rs")),
+        ("route53", include_str!("../../aws/zones.rs")),
         ("dynamodb", include_str!("../../aws/tables.rs")),
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/access.rs")),
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/shadow.rs")),

@@ -22,6 +22,8 @@ use crate::infra::stacks::{ArtifactSet, Renderer, StackKind};
 pub struct DestroyOptions {
     /// Whether tables, stream and failure bucket are deleted, too.
     pub delete_data: bool,
+    /// Now, seconds since 1970.
+    pub now_s: i64,
 }
 
 /// Plans the deletion of a service, or reports every problem that blocks it.
@@ -46,6 +48,9 @@ pub fn destroy(
     let mut findings = Findings::default();
     let (home, names) = (input.home(), input.names());
     checks::home_elsewhere(&input, &mut findings);
+    if let Some((zone, domain)) = observed.zone.as_ref().zip(config.service.domain.as_ref()) {
+        findings.problems.extend(checks::wrong_zone(zone, domain).map(|problem| problem.in_region(home)));
+    }
     check_busy(observed, &mut findings, &everywhere);
 
     let mut plan = input.empty_plan();
@@ -63,6 +68,8 @@ pub fn destroy(
     } else if let Some(problem) = observed.regions.get(home).and_then(|region| region.unreachable.as_ref()) {
         // Without access to home's stack it is unknown whether it still manages the data.
         findings.problems.push(problem.clone().in_region(home));
+    } else if let Some(problem) = kept::too_early(observed, names, options.now_s) {
+        findings.problems.push(problem.in_region(home));
     } else if !owned {
         kept::push_deletions(&mut plan, observed, names);
     }

@@ -19,6 +19,13 @@ pub struct Scope {
     pub whole: bool,
 }
 
+impl Scope {
+    /// Whether a deployed region belongs to it. A deploy of everything is also about regions that the file no longer has.
+    pub(super) fn includes(&self, region: &RegionName) -> bool {
+        self.whole || self.regions.contains(region)
+    }
+}
+
 /// The operator's options.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanOptions {

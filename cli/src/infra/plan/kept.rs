@@ -4,6 +4,7 @@ use ipgeo_contract::RegionName;
 
 use super::model::{Action, BucketKind, DataKind, Plan, Step, WaveKind};
 use super::observed::{KeptData, Observed};
+use super::problem::Problem;
 use crate::infra::stacks::Names;
 
 impl Observed {
@@ -43,6 +44,26 @@ pub(super) fn push_deletions(plan: &mut Plan, observed: &Observed, names: &Names
         steps.push(delete(DataKind::AccessTable, &names.access_table, None));
     }
     plan.push(WaveKind::RemoveHome, steps);
+}
+
+/// How long AWS refuses to delete a table that has made a replica ("it has acted as a source region for new replica(s) being
+/// added to the table in the last 24 hours"), s.
+const SOURCE_S: i64 = 86_400;
+
+/// Why the data can't be deleted yet: found before anything is deleted, because the refusal would come last.
+pub(super) fn too_early(observed: &Observed, names: &Names, now_s: i64) -> Option<Problem> {
+    let until = observed.kept.replica_made_s? + SOURCE_S;
+    if now_s >= until || observed.access.is_none() {
+        return None;
+    }
+    let at = jiff::Timestamp::from_second(until).ok()?;
+    Some(Problem::new(
+        format!(
+            "AWS refuses to delete the table {} until {at}: it has made a replica in the last 24 hours",
+            names.access_table
+        ),
+        "delete everything else now with `ipgeo destroy`, which retains the data, and the data after that time with `ipgeo destroy --delete-data`",
+    ))
 }
 
 /// Notes on retained data, each with its price in us-east-1 (up to half more elsewhere), then what to do about it.

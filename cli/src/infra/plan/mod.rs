@@ -7,6 +7,7 @@ mod checks;
 mod database;
 mod destroy;
 mod diff;
+mod drift;
 mod edges;
 mod edit;
 mod file;
@@ -30,9 +31,11 @@ mod versions;
 mod widening;
 
 pub(crate) use bake::{BakeSpec, Vitals};
+pub(crate) use checks::{CONCURRENCY_MIN, raise_concurrency};
 pub(crate) use database::beside_database;
 pub use destroy::{DestroyOptions, destroy};
 pub use diff::{Op, ResourceChange, compare};
+pub use drift::{Drift, DriftCheck, Drifts, repair_drift};
 pub(crate) use file::{BYTES_MAX, PlanFile, PlanFileError, PlannedFlags, PlannedFrom, keys_of};
 pub use guards::PROTECTED;
 pub use input::{PlanOptions, Scope};
@@ -42,8 +45,8 @@ pub use model::{
 };
 pub(crate) use model::{SCHEMA, Summary};
 pub use observed::{
-    AccessState, Alias, Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Record, RecordKind, Zone,
-    replicas_of,
+    AccessState, Alias, Delegation, Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Record,
+    RecordKind, Zone, replicas_of,
 };
 pub(crate) use observed::{StackState, alias_of};
 pub use planner::plan;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::bake::BakeSpec;
 use super::diff::{Op, ResourceChange};
+use super::drift::Drift;
 use super::observed::{ObservedStack, Record};
 use super::versions::{PrunedVersions, VersionSwitch};
 use crate::infra::stacks::{ArtifactRef, StackKind};
@@ -43,6 +44,8 @@ pub struct Wave {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaveKind {
+    /// What was changed outside CloudFormation is set back.
+    Repair,
     /// Buckets.
     Artifacts,
     /// Artifacts into home's bucket.
@@ -81,6 +84,7 @@ impl WaveKind {
     /// Its heading in a printed plan.
     pub fn title(self) -> &'static str {
         match self {
+            Self::Repair => "repair drift",
             Self::Artifacts => "artifact buckets",
             Self::Upload => "upload",
             Self::Copy => "copy",
@@ -122,6 +126,14 @@ pub struct Step {
 pub enum Action {
     /// A stack matches its template.
     Stack(Box<StackChange>),
+    /// A stack's resources are as its deployed template says.
+    RepairDrift {
+        kind: StackKind,
+        name: String,
+        drifts: Vec<Drift>,
+        /// Logical names whose replacement was allowed.
+        allow_replace: BTreeSet<String>,
+    },
     /// A stack is deleted.
     DeleteStack {
         kind: StackKind,
@@ -355,6 +367,11 @@ impl Plan {
                         }
                     }
                 }
+                Action::RepairDrift { drifts, .. } => {
+                    let deleted = drifts.iter().filter(|drift| drift.is_deleted()).count();
+                    summary.add += deleted;
+                    summary.change += drifts.len() - deleted;
+                }
                 Action::Switch(_) => summary.change += 1,
                 Action::DeleteStack { .. } => summary.stacks_to_remove += 1,
                 _ => {}
@@ -381,6 +398,7 @@ impl Action {
     pub fn title(&self) -> String {
         match self {
             Self::Stack(stack) => format!("{} stack", stack.kind),
+            Self::RepairDrift { kind, .. } => format!("repair {kind} stack"),
             Self::DeleteStack { kind, .. } => format!("remove {kind} stack"),
             Self::Upload(file) => format!("upload {}", short_key(&file.artifact)),
             Self::Copy { artifact, .. } => format!("copy {}", short_key(artifact)),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipgeo_contract::RegionName;
 use serde::Serialize;
 
+use super::drift::DriftCheck;
 use super::problem::Problem;
 use super::versions::ObservedFunction;
 use crate::infra::stacks::{StackKind, Template};
@@ -31,6 +32,8 @@ pub struct KeptData {
     pub stream: bool,
     /// The failure bucket.
     pub failure_bucket: bool,
+    /// When the access table's newest replica was made, seconds since 1970.
+    pub replica_made_s: Option<i64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -43,6 +46,8 @@ pub struct ObservedRegion {
     pub functions: BTreeMap<StackKind, ObservedFunction>,
     /// Keys of artifacts that its bucket holds, of those that were requested.
     pub artifacts: BTreeSet<String>,
+    /// The account's quota of concurrent executions in the region, if it was read.
+    pub concurrency: Option<u64>,
     /// Keys of objects that are not the artifacts that they are named after.
     pub altered: BTreeSet<String>,
 }
@@ -56,6 +61,8 @@ pub struct ObservedStack {
     pub parameters: BTreeMap<String, String>,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
+    /// Its last drift detection; `None`: unknown.
+    pub drift: Option<DriftCheck>,
 }
 
 /// What a stack's status allows.
@@ -106,12 +113,33 @@ pub struct AccessState {
 pub struct Zone {
     /// Its identifier, `Z…`.
     pub id: String,
+    /// Its name, without a final dot.
+    pub name: String,
+    /// Identifiers of the account's other public zones of this name.
+    pub others: Vec<String>,
+    /// The name servers that Route 53 gave it.
+    pub name_servers: BTreeSet<String>,
+    pub delegation: Delegation,
     /// The domain's latency records.
     pub records: Vec<Record>,
     /// Regions that an operator has drained.
     pub drained: BTreeSet<RegionName>,
     /// Records under the domain's name that are not ours and forbid ours.
     pub foreign: Vec<Foreign>,
+}
+
+/// Where public DNS leads for a zone's name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Delegation {
+    /// An emulator's zone is not in public DNS.
+    #[default]
+    NotChecked,
+    /// It could not be asked; the reason.
+    Unknown(String),
+    /// To the zone.
+    Ours,
+    /// To these name servers; none: nowhere.
+    Elsewhere(BTreeSet<String>),
 }
 
 /// A record under the domain's name that this service did not make.

@@ -9,7 +9,7 @@ use super::input::{Findings, PlanInput, PlanOptions};
 use super::model::{Plan, WaveKind};
 use super::observed::Observed;
 use super::problem::PlanError;
-use super::{artifacts, checks, edges, home, lifecycle, records, versions};
+use super::{artifacts, checks, drift, edges, home, lifecycle, records, versions};
 use crate::config::Config;
 use crate::infra::stacks::{ArtifactSet, Renderer};
 
@@ -62,6 +62,8 @@ pub fn plan(
     lifecycle::push_removals(&input, &mut findings, &mut plan, &removed)?;
 
     let kept = orphans.difference(&removed).map(RegionName::as_str).collect();
+    drift::note_drift(&input, &mut findings);
+    checks::note_adopted(&input, &mut findings);
     checks::note_orphans(&mut findings, &kept);
     checks::note_drained(&input, &mut findings);
     checks::note_unreachable(&input, &mut findings, &removed);

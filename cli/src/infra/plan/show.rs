@@ -7,6 +7,7 @@ use ipgeo_contract::RegionName;
 use serde_json::Value;
 
 use super::diff::{Op, PropertyChange, ResourceChange};
+use super::drift::Drift;
 use super::guards::PROTECTED;
 use super::model::{Action, Plan, RecordChange, StackChange, Step, Summary, short_key};
 use crate::infra::stacks::StackKind;
@@ -94,6 +95,9 @@ fn named(regions: &[&str]) -> String {
 fn lines(step: &Step, verbose: bool) -> Vec<String> {
     match &step.action {
         Action::Stack(stack) => stack_lines(stack, verbose),
+        Action::RepairDrift { kind, drifts, .. } => {
+            drifts.iter().map(|drift| drift_line(*kind, drift)).collect()
+        }
         Action::DeleteStack { kind, name, .. } => vec![format!("- {kind} stack {name}, whole")],
         Action::Upload(file) => vec![format!("+ {}, {}", short_key(&file.artifact), size(file.bytes))],
         Action::Copy { artifact, from } => vec![format!("+ {} from {from}", short_key(artifact))],
@@ -121,6 +125,14 @@ fn lines(step: &Step, verbose: bool) -> Vec<String> {
             vec![format!("- {} {name}{place}  [DATA OR PIPE]", data.as_str())]
         }
     }
+}
+
+fn drift_line(kind: StackKind, drift: &Drift) -> String {
+    if drift.is_deleted() {
+        let data = if PROTECTED.contains(&drift.name.as_str()) { "  [DATA OR PIPE]" } else { "" };
+        return format!("+ {kind} {}: was deleted, is created again{data}", drift.name);
+    }
+    format!("~ {kind} {}: set back, was changed: {}", drift.name, drift.properties.join("; "))
 }
 
 /// What people call a stack's function.

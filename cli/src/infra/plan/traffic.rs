@@ -6,8 +6,10 @@
 use ipgeo_contract::RegionName;
 use std::collections::BTreeSet;
 
+use super::checks::wrong_zone;
 use super::model::{Action, Plan, Step, WaveKind};
 use super::observed::{Observed, Zone, alias_of};
+use super::problem::Problem;
 use super::records::{are_right, record_change};
 use crate::config::{Config, suggestion};
 use crate::infra::stacks::StackKind;
@@ -30,6 +32,9 @@ pub enum TrafficError {
     /// The zone does not exist.
     #[error("the account has no public Route 53 zone `{0}`; correct `hosted_zone`")]
     NoZone(String),
+    /// It is not certain which zone the domain is in.
+    #[error("{}\nhelp: {}", .0.what, .0.remedy)]
+    WrongZone(Problem),
     /// The region is not in the file, and nothing of the service is deployed there.
     #[error("{region} is not a region of this service{suggestion}; its regions: {}", .known.join(", "))]
     Unknown {
@@ -67,6 +72,9 @@ pub fn drain_or_attach(
         return Err(TrafficError::NoDomain);
     };
     let zone = observed.zone.as_ref().ok_or_else(|| TrafficError::NoZone(name.clone()))?;
+    if let Some(problem) = wrong_zone(zone, domain) {
+        return Err(TrafficError::WrongZone(problem));
+    }
     let region = &check_known(config, observed, zone, region)?;
     let attached = observed.attached();
     let one = BTreeSet::from([region.clone()]);

@@ -6,6 +6,7 @@ use super::check::Check;
 use super::database::database;
 use super::facts::{Concurrency, DoctorFacts, EdgeFacts, Fact, HomeFacts};
 use crate::config::{Config, Region};
+use crate::infra::plan::{CONCURRENCY_MIN, raise_concurrency};
 use crate::ui::format::counted;
 
 /// The clock error that is reported, s; AWS rejects signatures from 300 s on.
@@ -13,8 +14,6 @@ const CLOCK_WARN_S: f64 = 30.0;
 const CLOCK_FAIL_S: f64 = 300.0;
 /// AWS renews 60 days ahead: a certificate that was not renewed by then has a problem.
 const CERTIFICATE_WARN_DAYS: i64 = 30;
-/// A new account's limit of 10 environments leaves nothing for bursts.
-const CONCURRENCY_MIN: u64 = 100;
 
 const NOT_READ: &str = "could not be read";
 const REDEPLOY: &str = "run `ipgeo plan` to see what is missing, `ipgeo deploy` to create it";
@@ -222,7 +221,7 @@ fn certificate(status: &str, days_left: Option<i64>) -> Check {
 fn concurrency(found: Concurrency, region: &Region) -> Check {
     let name = "concurrency";
     let limit = format!("{} concurrent environments", found.limit);
-    let raise = "raise the quota: Service Quotas, AWS Lambda, Concurrent executions";
+    let raise = format!("ask for more: {}", raise_concurrency(&region.name));
     if let Some(reserved) = region.runtime.reserved_concurrency
         && u64::from(reserved) > found.limit
     {
@@ -357,7 +356,7 @@ mod tests {
                 |f| edge(f).concurrency = Fact::Known(Concurrency { limit: 10, unreserved: 10 }),
                 "concurrency",
                 Mark::Warn,
-                "Service Quotas",
+                "request-service-quota-increase",
             ),
             (|f| edge(f).rate = Fact::Known(10.0), "rate", Mark::Warn, "Throttle rate"),
             (|f| edge(f).subscription = Fact::Absent, "subscription", Mark::Fail, "not counted"),

@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self as tls, ClientConfig, RootCertStore};
 
-use crate::infra::cloud::ProbeTarget;
+use crate::infra::cloud::{ProbeError, ProbeTarget};
 
 /// An edge's answer has a few hundred bytes: longer responses are not from our edge and are rejected.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -93,20 +93,27 @@ impl ProbeClient {
 
     /// Requests a path, with the target's API key if it has one. Any status is a reply.
     pub async fn get(&self, target: &ProbeTarget, path: &str) -> Result<ProbeReply, String> {
-        tokio::time::timeout(self.timeout, self.send(target, path))
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", self.timeout.as_secs())))
+        self.ask(target, path).await.map_err(|error| error.to_string())
     }
 
-    async fn send(&self, target: &ProbeTarget, path: &str) -> Result<ProbeReply, String> {
-        let request = request(target, path)?;
-        let (stream, times) = self.connect(target).await?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| explain(&error))?;
+    /// The same; an edge that can't be reached differs from one that answers wrong.
+    pub(super) async fn ask(&self, target: &ProbeTarget, path: &str) -> Result<ProbeReply, ProbeError> {
+        tokio::time::timeout(self.timeout, self.send(target, path)).await.unwrap_or_else(|_| {
+            Err(ProbeError::Wrong(format!("no answer within {} s", self.timeout.as_secs())))
+        })
+    }
+
+    async fn send(&self, target: &ProbeTarget, path: &str) -> Result<ProbeReply, ProbeError> {
+        let request = request(target, path).map_err(ProbeError::Wrong)?;
+        let (stream, times) = self.connect(target).await.map_err(ProbeError::NotReady)?;
+        let handshake = handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = handshake.map_err(|error| ProbeError::Wrong(explain(&error)))?;
         // The connection moves the bytes while the exchange waits for them; a server that closes ends it first.
-        match select(pin!(exchange(sender, request, times)), pin!(connection)).await {
+        let reply = match select(pin!(exchange(sender, request, times)), pin!(connection)).await {
             Either::Left((reply, _)) => reply,
             Either::Right((_, exchange)) => exchange.await,
-        }
+        };
+        reply.map_err(ProbeError::Wrong)
     }
 
     async fn connect(&self, target: &ProbeTarget) -> Result<(Box<dyn Transport>, PhaseTimes), String> {

@@ -1,18 +1,20 @@
-//! A deploy's gates: a plan's probe steps are sent to the edge, which gets a minute to come up before the step fails.
+//! A deploy's gates: a plan's probe steps are sent to the edge, which gets five minutes to be reached and then a minute to
+//! answer right before the step fails.
 
 use std::time::Duration;
 
 use ipgeo_contract::RegionName;
 use tokio::time::Instant;
 
-use crate::infra::cloud::{CloudWrite, Done, Probe, ProbeTargets, Progress, Report, StepError};
+use crate::infra::cloud::{CloudWrite, Done, Probe, ProbeError, ProbeTargets, Progress, Report, StepError};
 use crate::infra::plan::{Action, ProbeSpec};
 
 /// Between two probes of an edge.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Until an edge has failed. A new API key reaches every replica within seconds, and a new certificate's endpoint works
-/// after about half a minute.
+/// Until an edge that answers wrong has failed. A new API key reaches every replica within seconds.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Until an edge that can't be reached has failed. A new regional domain gets its DNS name and certificate within minutes.
+const PATIENCE_UNREACHED: Duration = Duration::from_mins(5);
 
 /// A cloud and the probe of its edges.
 #[derive(Debug)]
@@ -42,22 +44,36 @@ impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
             });
         }
         let started = Instant::now();
+        // When it was reached for the first time.
+        let mut reached: Option<Instant> = None;
         loop {
-            match self.probe.probe(&target, spec).await {
-                Ok(_) => return Ok(Done::AlreadySo),
-                Err(why) if started.elapsed() + PAUSE > PATIENCE => {
-                    return Err(StepError {
-                        remedy: Some(format!("check its log: ipgeo logs --regions {region}")),
-                        ..StepError::new(why)
-                    });
-                }
-                Err(why) => {
-                    report(Progress { phase: why, done: 0, total: 0 });
-                    tokio::time::sleep(PAUSE).await;
-                }
+            let Err(error) = self.probe.probe(&target, spec).await else { return Ok(Done::AlreadySo) };
+            if let ProbeError::Wrong(_) = error {
+                reached.get_or_insert_with(Instant::now);
             }
+            let ended = reached.is_some_and(|at| at.elapsed() + PAUSE > PATIENCE)
+                || started.elapsed() + PAUSE > PATIENCE_UNREACHED;
+            if ended {
+                return Err(failed(region, &error));
+            }
+            let phase = match &error {
+                ProbeError::NotReady(why) => format!("not reachable yet: {why}"),
+                ProbeError::Wrong(why) => why.clone(),
+            };
+            report(Progress { phase, done: 0, total: 0 });
+            tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+fn failed(region: &RegionName, error: &ProbeError) -> StepError {
+    let remedy = match error {
+        ProbeError::NotReady(_) => {
+            "a new domain may need longer: wait some minutes, then run the same command again".to_owned()
+        }
+        ProbeError::Wrong(_) => format!("check its log: ipgeo logs --regions {region}"),
+    };
+    StepError { remedy: Some(remedy), ..StepError::new(error.to_string()) }
 }
 
 impl<C: CloudWrite + ProbeTargets, P: Probe> CloudWrite for Gated<'_, C, P> {
@@ -83,9 +99,10 @@ mod tests {
     use super::*;
     use crate::infra::cloud::ProbeTarget;
 
-    /// An edge that fails so often before it answers, and a cloud that has the API key or not.
+    /// An edge that can't be reached so often and then answers wrong so often, and a cloud that has the API key or not.
     struct Edge {
         api_key: Option<ApiKey>,
+        unreached: Mutex<u32>,
         fails: Mutex<u32>,
     }
 
@@ -103,14 +120,20 @@ mod tests {
     }
 
     impl Probe for Edge {
-        async fn probe(&self, target: &ProbeTarget, _: &ProbeSpec) -> Result<f64, String> {
+        async fn probe(&self, target: &ProbeTarget, _: &ProbeSpec) -> Result<f64, ProbeError> {
             assert!(target.api_key.is_some());
-            let mut fails = self.fails.lock().expect("no panic");
-            if *fails == 0 {
-                return Ok(1.0);
+            let left = |count: &Mutex<u32>| {
+                let mut count = count.lock().expect("no panic");
+                *count = count.saturating_sub(1);
+                *count > 0
+            };
+            if left(&self.unreached) {
+                return Err(ProbeError::NotReady("d-1 can't be looked up".to_owned()));
             }
-            *fails -= 1;
-            Err("/health/ answers 500".to_owned())
+            if left(&self.fails) {
+                return Err(ProbeError::Wrong("/health/ answers 500".to_owned()));
+            }
+            Ok(1.0)
         }
     }
 
@@ -118,13 +141,17 @@ mod tests {
     async fn an_edge_is_retried_and_probed_with_an_api_key() {
         let key = || probe_api_key("ipg", &AddressSecret::new([1; 32])).ok();
         let table = [
-            (key(), 0, None),
-            (key(), 59, None),
-            (key(), 61, Some(("/health/ answers 500", "ipgeo logs --regions eu-west-1"))),
-            (None, 0, Some(("the probes' API key is not in the access table", "deploy again"))),
+            (key(), 0, 0, None),
+            (key(), 0, 60, None),
+            (key(), 0, 62, Some(("/health/ answers 500", "ipgeo logs --regions eu-west-1"))),
+            (key(), 240, 60, None),
+            (key(), 300, 0, None),
+            (key(), 302, 0, Some(("d-1 can't be looked up", "a new domain may need longer"))),
+            (key(), 120, 62, Some(("/health/ answers 500", "ipgeo logs --regions eu-west-1"))),
+            (None, 0, 0, Some(("the probes' API key is not in the access table", "deploy again"))),
         ];
-        for (api_key, fails, expected) in table {
-            let edge = Edge { api_key, fails: Mutex::new(fails) };
+        for (api_key, unreached, fails, expected) in table {
+            let edge = Edge { api_key, unreached: Mutex::new(unreached), fails: Mutex::new(fails) };
             let gated = Gated::new(&edge, &edge);
             let action = Action::Probe(ProbeSpec::default());
             let ended = gated.ensure(&RegionName::new("eu-west-1"), &action, &|_| {}).await;
@@ -134,7 +161,7 @@ mod tests {
                     assert_eq!(error.message, message);
                     assert!(error.remedy.is_some_and(|text| text.contains(remedy)), "{remedy}");
                 }
-                (ended, expected) => panic!("{fails}: {ended:?}, not {expected:?}"),
+                (ended, expected) => panic!("{unreached} {fails}: {ended:?}, not {expected:?}"),
             }
             let other = gated.ensure(&RegionName::new("eu-west-1"), &Action::Secret, &|_| {}).await;
             assert_eq!(other, Ok(Done::Changed), "everything else goes to the cloud");

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::client::{ProbeClient, ProbeReply};
-use crate::infra::cloud::{Probe, ProbeTarget};
+use crate::infra::cloud::{Probe, ProbeError, ProbeTarget};
 use crate::infra::plan::ProbeSpec;
 
 /// The requests, in this order.
@@ -54,7 +54,7 @@ fn judge(question: Question, region: &str, spec: &ProbeSpec, reply: &ProbeReply)
 }
 
 impl Probe for ProbeClient {
-    async fn probe(&self, target: &ProbeTarget, spec: &ProbeSpec) -> Result<f64, String> {
+    async fn probe(&self, target: &ProbeTarget, spec: &ProbeSpec) -> Result<f64, ProbeError> {
         let without_key = ProbeTarget { api_key: None, ..target.clone() };
         let mut first_byte_ms = 0.0;
         for question in Question::ALL {
@@ -63,10 +63,14 @@ impl Probe for ProbeClient {
                 Question::WithKey => target,
                 Question::Health | Question::Lookup => &without_key,
             };
-            let reply = self.get(target, &question.path(spec)).await;
-            let reply = reply.map_err(|error| format!("{}: {error}", target.host))?;
+            let reply = self.ask(target, &question.path(spec)).await;
+            let named = |why: String| format!("{}: {why}", target.host);
+            let reply = reply.map_err(|error| match error {
+                ProbeError::NotReady(why) => ProbeError::NotReady(named(why)),
+                ProbeError::Wrong(why) => ProbeError::Wrong(named(why)),
+            })?;
             first_byte_ms = reply.times.first_byte;
-            judge(question, &target.region, spec, &reply)?;
+            judge(question, &target.region, spec, &reply).map_err(ProbeError::Wrong)?;
         }
         Ok(first_byte_ms)
     }

@@ -69,6 +69,10 @@ impl Sink for Bars {
             Event::Progress { region, step, progress } => {
                 drawn.bar(region).set_message(printable(&format!("{step}: {}", phase_text(progress))));
             }
+            Event::StepRetried { region, step, error, pause_s } => {
+                let message = format!("{step}: again in {pause_s} s, because this passes: {error}");
+                drawn.bar(region).set_message(printable(&message));
+            }
             Event::StepDone { region, step, took_ms, .. } => {
                 let done = painted(Paint::Add, "done");
                 drawn.bar(region).set_message(format!("{step}: {done} ({})", clock(*took_ms)));

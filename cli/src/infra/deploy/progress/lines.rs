@@ -42,6 +42,9 @@ impl Lines {
                 let how = if *done == Done::Changed { "done" } else { "unchanged" };
                 format!("  {region}: {step}: {how} ({})", clock(*took_ms))
             }
+            Event::StepRetried { region, step, error, pause_s } => {
+                format!("  {region}: {step}: again in {pause_s} s, because this passes: {error}")
+            }
             Event::StepFailed { region, step, error } => format!("  {region}: {step}: FAILED: {error}"),
             Event::Stopping => "stopping after the running steps".to_owned(),
             Event::Refused { .. }

@@ -27,10 +27,10 @@ fn the_shipped_file_renders_as_committed() {
     let artifacts = artifacts();
     let renderer = Renderer::new(&config, &artifacts).expect("templates");
     let stacks = renderer.all().expect("rendered");
-    assert_eq!(stacks.len(), 21);
+    assert_eq!(stacks.len(), 19);
     let edge = stacks.iter().find(|stack| stack.kind == StackKind::Edge).expect("an edge");
     insta::assert_snapshot!("edge", edge.text);
-    insta::assert_snapshot!("home", stacks[10].text);
+    insta::assert_snapshot!("home", stacks[9].text);
     insta::assert_snapshot!("artifacts", stacks[0].text);
 }
 

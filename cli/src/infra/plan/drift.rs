@@ -1,0 +1,154 @@
+//! Drift: what was changed outside CloudFormation. An update of a stack leaves it alone where the template is unchanged, so
+//! setting it back is a step of its own.
+
+use std::collections::BTreeMap;
+
+use ipgeo_contract::RegionName;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::guards::PROTECTED;
+use super::input::{Findings, PlanInput, PlanOptions};
+use super::model::{Action, Plan, Step, Wave, WaveKind};
+use super::problem::{PlanError, Problem};
+use crate::infra::stacks::{Names, StackKind};
+use crate::ui::format::counted;
+
+/// A resource that differs from its stack's template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Drift {
+    /// Its logical name.
+    pub name: String,
+    /// Its type.
+    pub kind: String,
+    /// `MODIFIED` or `DELETED`.
+    pub status: String,
+    /// Each property that differs: its path, the template's value and the actual one.
+    pub properties: Vec<String>,
+}
+
+impl Drift {
+    pub(super) fn is_deleted(&self) -> bool {
+        self.status == "DELETED"
+    }
+
+    /// Whether it is an alias at another version. A rollback moves aliases on purpose, and a deploy moves them on.
+    pub(crate) fn is_switched(&self) -> bool {
+        self.kind == "AWS::Lambda::Alias" && !self.is_deleted()
+    }
+}
+
+/// The drifted resources of stacks.
+pub type Drifts = BTreeMap<(RegionName, StackKind), Vec<Drift>>;
+
+/// CloudFormation's last drift detection on a stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriftCheck {
+    /// `NOT_CHECKED`, `IN_SYNC`, `DRIFTED` or `UNKNOWN`.
+    pub status: String,
+    /// When, seconds since 1970; `None`: never.
+    pub at_s: Option<i64>,
+}
+
+/// Puts the steps that set drifted resources back before all others: an update must begin from what its plan was made from.
+/// Edges are probed after it.
+pub fn repair_drift(
+    mut plan: Plan,
+    drifts: &Drifts,
+    names: &Names,
+    options: &PlanOptions,
+) -> Result<Plan, PlanError> {
+    let mut findings = Findings::default();
+    let (mut repairs, mut probes) = (Vec::new(), Vec::new());
+    let found = drifts.iter().filter(|((region, _), list)| {
+        options.scope.includes(region) && list.iter().any(|drift| !drift.is_switched())
+    });
+    for ((region, kind), list) in found {
+        if list.iter().any(Drift::is_switched) {
+            // A repair is about a whole stack: it would move the alias, too.
+            let problem = Problem::new(
+                format!(
+                    "the {kind} stack has drifted, and serves another version than its template: a repair would switch it"
+                ),
+                "deploy first (ipgeo deploy), which moves the alias through its gates; then repair the drift",
+            );
+            findings.problems.push(problem.in_region(region));
+            continue;
+        }
+        let lost = |drift: &&Drift| {
+            drift.is_deleted()
+                && PROTECTED.contains(&drift.name.as_str())
+                && !options.allow_replace.contains(&drift.name)
+        };
+        findings.problems.extend(list.iter().filter(lost).map(|drift| deleted(drift).in_region(region)));
+        let action = Action::RepairDrift {
+            kind: *kind,
+            name: names.stack(*kind),
+            drifts: list.clone(),
+            allow_replace: options.allow_replace.clone(),
+        };
+        repairs.push(Step::new(region, action));
+        if *kind == StackKind::Edge {
+            probes.push(Step::new(region, Action::Probe(options.probe.clone())));
+        }
+    }
+    let count: usize = repairs.len();
+    let waves = [(WaveKind::Repair, repairs), (WaveKind::Probe, probes)];
+    let waves = waves.into_iter().filter(|(_, steps)| !steps.is_empty());
+    plan.waves.splice(0..0, waves.map(|(wave, steps)| Wave { wave, steps }));
+    let mut notes = std::mem::take(&mut plan.notes);
+    notes.retain(|note| !note.starts_with(CHECKED));
+    notes.push(match count {
+        0 => format!("{CHECKED} just now: nothing was changed outside CloudFormation"),
+        count => format!("{CHECKED} just now: {} to set back", counted(count, "stack")),
+    });
+    findings.notes = notes;
+    findings.conclude(plan)
+}
+
+/// The beginning of the note on drift.
+const CHECKED: &str = "drift was checked";
+
+fn deleted(drift: &Drift) -> Problem {
+    Problem::new(
+        format!(
+            "{} ({}) was deleted outside CloudFormation; setting it back creates an empty one",
+            drift.name, drift.kind
+        ),
+        format!(
+            "restore a backup under its name first, or pass --allow-replace {} to start with an empty one",
+            drift.name
+        ),
+    )
+}
+
+/// Notes whether drift was checked, and when.
+pub(super) fn note_drift(input: &PlanInput<'_>, findings: &mut Findings) {
+    let (mut drifted, mut unchecked, mut oldest) = (Vec::new(), 0, None::<i64>);
+    for (name, region) in &input.observed.regions {
+        let stacks = region.stacks.iter().filter(|_| input.options.scope.includes(name));
+        for (kind, stack) in stacks {
+            let Some(check) = &stack.drift else { continue };
+            match check.at_s {
+                Some(at) => oldest = Some(oldest.map_or(at, |oldest| oldest.min(at))),
+                None => unchecked += 1,
+            }
+            if check.status == "DRIFTED" {
+                drifted.push(format!("{kind} of {name}"));
+            }
+        }
+    }
+    let at = oldest.and_then(|at| Timestamp::from_second(at).ok());
+    let when = match at {
+        Some(at) if unchecked == 0 => format!("{CHECKED} last at {at} or later"),
+        Some(at) => format!("{CHECKED} last at {at} or later, and never in {}", counted(unchecked, "stack")),
+        None if unchecked > 0 => format!("{CHECKED} never: `ipgeo drift` does"),
+        None => return,
+    };
+    findings.notes.push(if drifted.is_empty() {
+        when
+    } else {
+        let drifted = drifted.join(", ");
+        format!("{when}; drifted then: {drifted}. `ipgeo deploy --repair-drift` sets them back")
+    });
+}
