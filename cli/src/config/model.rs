@@ -135,12 +135,25 @@ pub struct Usage {
     /// and counts together with all other quiet callers. 0: every address and site is counted on its own.
     #[schemars(range(min = 0, max = QUIET_PERMILLE_MAX))]
     pub quiet_permille: u32,
+    /// How CloudWatch Logs passes usage lines to the home region's stream: through a log `destination`, or by invoking a
+    /// function in each region, the `forwarder`. A running service can be moved from one to the other.
+    pub pipe: LogPipe,
 }
 
 impl Default for Usage {
     fn default() -> Self {
-        Self { window_s: 300, quiet_permille: 4 }
+        Self { window_s: 300, quiet_permille: 4, pipe: LogPipe::Destination }
     }
+}
+
+/// How usage lines get from a region's log to the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogPipe {
+    /// A log destination. It costs nothing and needs no code.
+    Destination,
+    /// A function: the way that AWS documents within one account.
+    Forwarder,
 }
 
 /// CloudWatch alarms. The three alarms of the home region are always created.

@@ -43,6 +43,32 @@ pub(crate) fn find(name: &str) -> Option<&'static Place> {
     PLACES.iter().find(|place| place.name == name)
 }
 
+/// Regions that every account has; the others must be enabled first (AWS: "Enable or disable AWS Regions").
+const ENABLED_BY_DEFAULT: [&str; 17] = [
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+];
+
+/// Whether an account has a region only after enabling it.
+pub(crate) fn is_opt_in(region: &str) -> bool {
+    !ENABLED_BY_DEFAULT.contains(&region)
+}
+
 /// All regions, from the AWS documentation; coordinates are those of the city.
 pub const PLACES: [Place; 34] = [
     place("af-south-1", "Cape Town", -33.9, 18.4),

@@ -127,6 +127,16 @@ impl MemoryCloud {
         self.now().bad_code.insert(digest.to_owned());
     }
 
+    /// The ARNs that the subscriptions of a region's lookup log lead to.
+    pub fn subscriptions(&self, region: &str) -> Vec<String> {
+        crate::resources::subscriptions(&self.now().contents, region)
+    }
+
+    /// Whether a log destination or a function takes lines from CloudWatch Logs.
+    pub fn takes_lines(&self, arn: &str) -> bool {
+        crate::resources::takes_lines(&self.now().contents, arn)
+    }
+
     /// Makes a step fail.
     pub fn inject(&self, broken: InjectedFault) {
         self.now().faults.push(broken);

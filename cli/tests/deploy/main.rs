@@ -4,6 +4,7 @@
 mod broken;
 mod carried_out;
 mod destroying;
+mod pipe;
 mod plans;
 mod random;
 mod rollout;

@@ -179,13 +179,13 @@ fn functions(names: &Names, account: &str) -> Statement {
         &[
             "lambda:AddPermission",
             "lambda:CreateFunction",
-            "lambda:DeleteFunction",
-            "lambda:DeleteFunctionConcurrency",
+            "lambda:DeleteFunction*",
             "lambda:DeleteLayerVersion",
             "lambda:Get*",
             "lambda:ListTags",
             "lambda:PublishLayerVersion",
             "lambda:PutFunctionConcurrency",
+            "lambda:PutFunctionEventInvokeConfig",
             "lambda:RemovePermission",
             "lambda:TagResource",
             "lambda:UpdateFunctionCode",
@@ -194,6 +194,7 @@ fn functions(names: &Names, account: &str) -> Statement {
         vec![
             function(&names.usage_function),
             function(&names.lookup_function),
+            function(&names.forward_function),
             layer.clone(),
             format!("{layer}:*"),
         ],
@@ -261,6 +262,7 @@ fn pass_roles(names: &Names) -> Statement {
 fn logs(names: &Names, account: &str) -> Statement {
     let group = |function: &str| format!("arn:aws:logs:*:{account}:log-group:/aws/lambda/{function}");
     let (usage, lookup) = (group(&names.usage_function), group(&names.lookup_function));
+    let forward = group(&names.forward_function);
     allow(
         "Logs",
         &[
@@ -283,6 +285,8 @@ fn logs(names: &Names, account: &str) -> Statement {
             format!("{usage}:*"),
             lookup.clone(),
             format!("{lookup}:*"),
+            forward.clone(),
+            format!("{forward}:*"),
             format!("arn:aws:logs:*:{account}:destination:{}", names.destination),
         ],
     )

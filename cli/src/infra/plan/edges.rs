@@ -7,14 +7,16 @@ use ipgeo_contract::RegionName;
 use super::input::{Findings, PlanInput};
 use super::model::{Action, Plan, Step, WaveKind};
 use super::stack_step;
-use crate::infra::stacks::{RenderError, StackKind};
+use crate::infra::stacks::{
+    FORWARD_FUNCTION, PipeParts, RenderError, StackKind, Template, USAGE_DESTINATION,
+};
 
 /// The edge stacks of the selected regions.
 pub(super) fn stacks(input: &PlanInput<'_>, findings: &mut Findings) -> Result<Vec<Step>, RenderError> {
     let zone = input.observed.zone.as_ref().map(|zone| zone.id.clone());
     let mut steps = Vec::new();
     for region in input.selected() {
-        let stack = input.renderer.edge(region)?;
+        let stack = input.renderer.edge_with(region, left_pipes(input, &region.name))?;
         let mut parameters = BTreeMap::new();
         if input.config.service.domain.is_some() {
             parameters.extend(zone.clone().map(|id| ("HostedZoneId".to_owned(), id)));
@@ -22,6 +24,19 @@ pub(super) fn stacks(input: &PlanInput<'_>, findings: &mut Findings) -> Result<V
         steps.extend(stack_step::from_observed(input, findings, stack, parameters));
     }
     Ok(steps)
+}
+
+/// The log pipes that an edge has now, and keeps: a pipe that its subscription leaves may still carry lines. The operator may
+/// name one to have it removed.
+fn left_pipes(input: &PlanInput<'_>, region: &RegionName) -> PipeParts {
+    let deployed = input.observed.stack(region, StackKind::Edge);
+    let deployed = deployed.and_then(|stack| Template::parse(&stack.text).ok());
+    let parts = deployed.as_ref().map(PipeParts::deployed).unwrap_or_default();
+    let stays = |name: &str| !input.options.allow_replace.contains(name);
+    PipeParts {
+        destination: parts.destination && stays(USAGE_DESTINATION),
+        forwarder: parts.forwarder && stays(FORWARD_FUNCTION),
+    }
 }
 
 /// Adds the waves: the canary, its probe, the other edges, their probes. The canary is home's edge if it changes, else

@@ -51,6 +51,8 @@ pub struct Names {
     pub usage_function: String,
     /// Every edge's function.
     pub lookup_function: String,
+    /// The function that forwards an edge's usage lines, if its log pipe is a forwarder.
+    pub forward_function: String,
     /// Every edge's layer with the geo database.
     pub geo_layer: String,
     /// Every edge's log destination.
@@ -77,6 +79,7 @@ impl Names {
             stream: named("usage"),
             usage_function: named("usage"),
             lookup_function: named("lookup"),
+            forward_function: named("forward"),
             geo_layer: named("geo"),
             destination: named("usage"),
             log_pipe_role: named("log-pipe"),
@@ -96,6 +99,11 @@ impl Names {
     /// The role of a region's lookup function.
     pub fn lookup_role(&self, region: &str) -> String {
         format!("{}-lookup-{region}", self.service)
+    }
+
+    /// The role of a region's forwarder.
+    pub fn forward_role(&self, region: &str) -> String {
+        format!("{}-forward-{region}", self.service)
     }
 
     /// A region's bucket of artifacts.
@@ -132,6 +140,7 @@ mod tests {
         for place in PLACES {
             assert!(names.bucket("123456789012", place.name).len() <= 63, "{}", place.name);
             assert!(names.lookup_role(place.name).len() <= 64, "{}", place.name);
+            assert!(names.forward_role(place.name).len() <= 64, "{}", place.name);
         }
         assert!(names.failure_bucket("123456789012").len() <= 63);
         assert!(names.stack(StackKind::Artifacts).len() <= 128);

@@ -3,7 +3,7 @@
 //! A filter writes every value as JSON, a subset of YAML: no text of a file is inserted raw. The result depends only on the
 //! configuration and the artifacts; account-specific values (its number, a zone's ID) are left to CloudFormation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipgeo_contract::{RECORD_AGE_S, RegionName, USAGE_LINE_VERSION, access_attr, env, ledger_attr};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use tera::{Context, Kwargs, State, Tera};
 
 use super::names::{Names, StackKind};
 use super::template::{Template, TemplateError};
-use crate::config::{Architecture, Config, Emulator, Region, Tiers};
+use crate::config::{Architecture, Config, Emulator, LogPipe, Region, Tiers, is_opt_in};
 use crate::geo::licence::Terms;
 
 /// The path of the layer's geo database in a function.
@@ -35,6 +35,11 @@ const RETRIES: i32 = -1;
 const USAGE_MEMORY_MB: u32 = 512;
 /// Timeout of a batch, s.
 const USAGE_TIMEOUT_S: u32 = 300;
+
+/// Memory of the forwarder, MB: Lambda's least. It copies a batch of lines.
+const FORWARD_MEMORY_MB: u32 = 128;
+/// Timeout of the forwarder, s: above the twenty seconds of its retries.
+const FORWARD_TIMEOUT_S: u32 = 30;
 
 /// Days until S3 deletes an expired object: it checks once a day, first the object, then its old version.
 const EXPIRY_TAKES_DAYS: i64 = 2;
@@ -74,6 +79,29 @@ pub struct Replica {
     /// Whether it is protected from deletion; before a deletion, protection is removed.
     pub protected: bool,
 }
+
+/// The log pipes that an edge has. The subscription leads to one of them. What it no longer leads to stays deployed: lines may
+/// still be on their way through it, it costs nothing, and moving back changes one property.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PipeParts {
+    /// The log destination.
+    pub destination: bool,
+    /// The forwarder.
+    pub forwarder: bool,
+}
+
+impl PipeParts {
+    /// What a deployed edge has.
+    pub(crate) fn deployed(edge: &Template) -> Self {
+        let has = |name| edge.resources.contains_key(name);
+        Self { destination: has(USAGE_DESTINATION), forwarder: has(FORWARD_FUNCTION) }
+    }
+}
+
+/// Logical name of an edge's log destination.
+pub(crate) const USAGE_DESTINATION: &str = "UsageDestination";
+/// Logical name of an edge's forwarder.
+pub(crate) const FORWARD_FUNCTION: &str = "ForwardFunction";
 
 /// What happens to home's data when its stack is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,6 +241,7 @@ impl<'a> Renderer<'a> {
         context.insert("data_policy", if kept { "Retain" } else { "Delete" });
         context.insert("data_protected", &kept);
         context.insert("replicas", &replicas);
+        context.insert("log_services", &self.log_services(&replicas));
         context.insert("access_key", access_attr::ID);
         context.insert("ledger_key", ledger_attr::ID);
         context.insert("ledger_sort", ledger_attr::MONTH);
@@ -238,6 +267,11 @@ impl<'a> Renderer<'a> {
 
     /// A region's API, function and log pipe.
     pub fn edge(&self, region: &Region) -> Result<Stack, RenderError> {
+        self.edge_with(region, PipeParts::default())
+    }
+
+    /// The same with these log pipes beside the configured one.
+    pub(crate) fn edge_with(&self, region: &Region, pipes: PipeParts) -> Result<Stack, RenderError> {
         let (names, runtime) = (&self.names, &region.runtime);
         let code = self.code(runtime.architecture)?;
         let mut context = self.context("API, function and log pipe");
@@ -263,7 +297,8 @@ impl<'a> Renderer<'a> {
         context.insert("throttle_burst", &runtime.throttle_burst);
         context.insert("throttle_rate", &runtime.throttle_rate);
         context.insert("edge_alarms", &self.config.alarms.edges);
-        self.insert_log_pipe(&mut context);
+        self.insert_log_pipe(&mut context, pipes);
+        self.insert_forwarder(&mut context, region);
         self.fill(StackKind::Edge, &region.name, &context)
     }
 
@@ -275,7 +310,21 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    fn insert_log_pipe(&self, context: &mut Context) {
+    /// The names of CloudWatch Logs in the regions that it writes from: those of the file, and those that still have an
+    /// edge, whose replicas are protected until the edge is gone. In cross-region calls, a service of a region that must be
+    /// enabled first appears as `service.region.amazonaws.com` (IAM user guide, "AWS service principals").
+    fn log_services(&self, replicas: &[Replica]) -> serde_json::Value {
+        let deployed = replicas.iter().filter(|replica| replica.protected).map(|replica| &replica.region);
+        let regions = self.config.regions.iter().map(|region| &region.name).chain(deployed);
+        let names: BTreeSet<&RegionName> = regions.filter(|region| is_opt_in(region)).collect();
+        if names.is_empty() {
+            return LOGS_SERVICE.into();
+        }
+        let regional = names.into_iter().map(|region| regional_logs_service(region));
+        std::iter::once(LOGS_SERVICE.to_owned()).chain(regional).collect()
+    }
+
+    fn insert_log_pipe(&self, context: &mut Context, pipes: PipeParts) {
         let (names, home) = (&self.names, &self.config.service.home);
         let role = format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{}", names.log_pipe_role);
         let stream =
@@ -293,11 +342,39 @@ impl<'a> Renderer<'a> {
             }],
         });
         let wanted = self.config.emulator.as_ref().is_none_or(|emulator| emulator.log_pipe);
+        let pipe = self.config.usage.pipe;
+        let has = |kind, deployed| wanted && (pipe == kind || deployed);
         context.insert("log_pipe", &wanted);
+        context.insert("pipe_destination", &has(LogPipe::Destination, pipes.destination));
+        context.insert("pipe_forwarder", &has(LogPipe::Forwarder, pipes.forwarder));
+        let target = match pipe {
+            LogPipe::Destination => USAGE_DESTINATION,
+            LogPipe::Forwarder => FORWARD_FUNCTION,
+        };
+        context.insert("pipe_target", target);
         context.insert("log_pipe_role_arn", &role);
         context.insert("stream_arn", &stream);
         context.insert("destination_policy", &policy.to_string());
         context.insert("filter_pattern", &format!("{{ $.ipgeo = {USAGE_LINE_VERSION} }}"));
+    }
+
+    fn insert_forwarder(&self, context: &mut Context, region: &Region) {
+        let names = &self.names;
+        let bucket = names.bucket("${AWS::AccountId}", "${AWS::Region}");
+        let arn = format!("arn:${{AWS::Partition}}:s3:::{bucket}");
+        let mut variables = vec![
+            Variable { name: env::HANDLER, value: env::HANDLER_FORWARD.to_owned() },
+            Variable { name: env::STREAM, value: names.stream.clone() },
+            Variable { name: env::STREAM_REGION, value: self.config.service.home.to_string() },
+        ];
+        variables.extend(self.emulator().map(endpoint_variable));
+        context.insert("bucket_arn", &arn);
+        context.insert("forward_failures", &format!("{arn}/{FORWARD_FAILURES}*"));
+        context.insert("forward_role", &names.forward_role(&region.name));
+        context.insert("forward_log_group", &format!("/aws/lambda/{}", names.forward_function));
+        context.insert("forward_environment", &variables);
+        context.insert("forward_memory_mb", &FORWARD_MEMORY_MB);
+        context.insert("forward_timeout_s", &FORWARD_TIMEOUT_S);
     }
 
     fn insert_alerts(&self, context: &mut Context) {
@@ -380,6 +457,17 @@ impl<'a> Renderer<'a> {
         Ok(Stack { kind, region: region.clone(), name: self.names.stack(kind), text, template })
     }
 }
+
+/// CloudWatch Logs, in the regions that every account has.
+pub(crate) const LOGS_SERVICE: &str = "logs.amazonaws.com";
+
+/// CloudWatch Logs, in a region that must be enabled first.
+pub(crate) fn regional_logs_service(region: &str) -> String {
+    format!("logs.{region}.amazonaws.com")
+}
+
+/// Where Lambda stores the batches that an edge's forwarder could not put, in the region's bucket (AWS fixes the beginning).
+pub(crate) const FORWARD_FAILURES: &str = "aws/lambda/async/";
 
 /// The batching window, s; an emulator does not wait.
 pub(crate) fn batch_window_s(config: &Config) -> u32 {

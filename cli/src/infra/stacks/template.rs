@@ -30,6 +30,9 @@ pub struct Resource {
     /// The policy for when it is no longer declared.
     #[serde(default)]
     pub deletion_policy: Option<String>,
+    /// A resource that exists before this one, beside those that the properties refer to.
+    #[serde(default)]
+    pub depends_on: Option<String>,
 }
 
 /// Why a text is not a valid template.
@@ -81,9 +84,14 @@ impl Template {
 }
 
 impl Resource {
-    /// Logical names that its properties refer to.
+    /// Logical names that its properties refer to, or that it depends on.
     pub fn refers_to(&self) -> Vec<String> {
-        references(&self.properties)
+        references(&self.properties).into_iter().chain(self.depends_on.clone()).collect()
+    }
+
+    /// Whether any of its properties refers to a resource.
+    pub fn points_to(&self, name: &str) -> bool {
+        references(&self.properties).iter().any(|found| found == name)
     }
 
     /// A property at the top.

@@ -2,6 +2,7 @@ use ipgeo_contract::RegionName;
 
 use super::*;
 use crate::config::parse;
+use crate::infra::stacks::Resource;
 
 pub(crate) fn config() -> Config {
     parse("regions.toml", include_str!("../../../../../regions.toml")).expect("the shipped file is sound")
@@ -171,5 +172,81 @@ fn data_is_retained_by_default() {
         assert_eq!(home.resources["Ledger"].properties["DeletionProtectionEnabled"], protected);
         let replica = &home.resources["AccessTable"].properties["Replicas"][0];
         assert_eq!(replica["DeletionProtectionEnabled"], protected);
+    }
+}
+
+#[test]
+fn an_edge_has_the_log_pipe_of_the_file_and_keeps_what_it_has() {
+    let artifacts = artifacts();
+    let local = "[emulator]\nendpoint = \"http://127.0.0.1:4566\"\nlog_pipe = false\n";
+    let (none, both) = (PipeParts::default(), PipeParts { destination: true, forwarder: true });
+    // (pipe, further text, parts of before, whether it has a destination and a forwarder, what the subscription leads to)
+    type Row<'a> = (&'a str, &'a str, PipeParts, (bool, bool), Option<&'a str>);
+    let table: [Row<'_>; 6] = [
+        ("destination", "", none, (true, false), Some("UsageDestination")),
+        ("forwarder", "", none, (false, true), Some("ForwardFunction")),
+        ("destination", "", both, (true, true), Some("UsageDestination")),
+        ("forwarder", "", both, (true, true), Some("ForwardFunction")),
+        ("forwarder", local, none, (false, false), None),
+        ("destination", local, both, (false, false), None),
+    ];
+    for (pipe, add, before, (destination, forwarder), target) in table {
+        let text = include_str!("../../../../../regions.toml")
+            .replace("quiet_permille = 4", &format!("quiet_permille = 4\npipe = \"{pipe}\""))
+            + add;
+        let config = parse("regions.toml", &text).expect("sound");
+        let renderer = Renderer::new(&config, &artifacts).expect("templates");
+        let edge = renderer.edge_with(&config.regions[0], before).expect("rendered").template;
+        assert_eq!(PipeParts::deployed(&edge), PipeParts { destination, forwarder }, "{pipe} {before:?}");
+        let filters: Vec<&Resource> =
+            edge.resources.values().filter(|one| one.kind == "AWS::Logs::SubscriptionFilter").collect();
+        assert_eq!(filters.len(), usize::from(target.is_some()), "one subscription at most");
+        let found =
+            filters.first().map(|filter| filter.properties["DestinationArn"]["Fn::GetAtt"][0].clone());
+        assert_eq!(found.as_ref().and_then(|found| found.as_str()), target, "{pipe} {before:?}");
+    }
+}
+
+#[test]
+fn a_forwarder_may_do_what_it_must_and_loses_nothing() {
+    let artifacts = artifacts();
+    let text = include_str!("../../../../../regions.toml")
+        .replace("quiet_permille = 4", "quiet_permille = 4\npipe = \"forwarder\"");
+    let config = parse("regions.toml", &text).expect("sound");
+    let renderer = Renderer::new(&config, &artifacts).expect("templates");
+    let edge = renderer.edge(&config.regions[0]).expect("rendered");
+    insta::assert_snapshot!("forwarder", edge.text);
+    assert!(edge.template.resources["UsageSubscription"].depends_on.as_deref() == Some("ForwardPermission"));
+    let retries = &edge.template.resources["ForwardRetries"].properties;
+    assert!(
+        retries["DestinationConfig"]["OnFailure"]["Destination"].to_string().contains("s3:::"),
+        "{retries}"
+    );
+}
+
+/// AWS documents no `aws:SourceAccount` for this role, and regional names of the service in regions that must be enabled.
+#[test]
+fn the_log_pipe_role_trusts_the_service_of_every_region() {
+    let mut config = config();
+    let artifacts = artifacts();
+    for (regions, expected) in [
+        (vec!["eu-central-1", "us-east-1"], serde_json::json!("logs.amazonaws.com")),
+        (
+            vec!["me-south-1", "eu-central-1", "af-south-1"],
+            serde_json::json!([
+                "logs.amazonaws.com",
+                "logs.af-south-1.amazonaws.com",
+                "logs.me-south-1.amazonaws.com"
+            ]),
+        ),
+    ] {
+        let like = config.regions[0].clone();
+        config.regions =
+            regions.into_iter().map(|name| Region { name: RegionName::new(name), ..like.clone() }).collect();
+        let renderer = Renderer::new(&config, &artifacts).expect("templates");
+        let home = renderer.home(&[], DataPolicy::Keep).expect("rendered").template;
+        let trust = &home.resources["LogPipeRole"].properties["AssumeRolePolicyDocument"]["Statement"][0];
+        assert_eq!(trust["Principal"]["Service"], expected);
+        assert!(!trust.to_string().contains("SourceAccount"), "{trust}");
     }
 }
