@@ -104,7 +104,16 @@ pub enum WorldError {
         #[source]
         source: std::io::Error,
     },
-    /// The file can't be read or has another format.
+    /// The file can't be read.
+    #[error("can't read {path}\nhelp: only the user who runs `ipgeo dev` can use it")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file has another format.
     #[error("can't read {path}\nhelp: remove it, and start `ipgeo dev` again")]
     Broken {
         /// The file.
@@ -150,7 +159,7 @@ impl WorldFile {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(WorldError::None(state.to_owned()));
             }
-            Err(error) => return Err(broken(error.into())),
+            Err(source) => return Err(WorldError::Unreadable { path, source }),
         };
         let world: Self = serde_json::from_slice(&bytes).map_err(|error| broken(error.into()))?;
         if world.schema == SCHEMA {
@@ -282,6 +291,13 @@ mod tests {
         assert!(matches!(find(), Err(WorldError::Gone(_))), "that is another run's");
         std::fs::write(state.path().join(FILE_NAME), "{").expect("a file");
         assert!(matches!(find(), Err(WorldError::Broken { .. })));
+        WorldFile::remove(state.path());
+        std::fs::create_dir(state.path().join(FILE_NAME)).expect("a folder");
+        let unreadable = find().expect_err("it is a folder");
+        assert!(
+            matches!(unreadable, WorldError::Unreadable { .. }) && !unreadable.to_string().contains("remove")
+        );
+        std::fs::remove_dir(state.path().join(FILE_NAME)).expect("removed");
         drop(lock);
         WorldFile::remove(state.path());
         assert!(matches!(find(), Err(WorldError::None(_))));

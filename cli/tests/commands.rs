@@ -201,7 +201,7 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
             2,
             "`9999-12-31` is too far in the future: the latest time is 9999-12-29",
         ),
-        (&["cost", "--keyed", "120"], 2, "`120` is not a percentage from 0 to 100"),
+        (&["cost", "--keyed", "120"], 2, "must be between 0 and 100 percent"),
         (&["usage", "report", "--month", "2026-13"], 2, "write it as `2026-11`"),
         (&["simulate", "--span", "1h", "--home-loss", "2h"], 2, "must end before the span does"),
         (&["quota", "explain", "--tier", "statrup"], 2, "did you mean `startup`?"),

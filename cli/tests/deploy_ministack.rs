@@ -68,7 +68,10 @@ fn whole(regions: &[&str]) -> BTreeSet<String> {
     }
     there.insert(format!("{HOME} function {NAME}-usage"));
     there.insert(format!("{HOME} log group /aws/lambda/{NAME}-usage"));
-    there.insert(format!("{HOME} mapping arn:aws:lambda:{HOME}:{}:function:{NAME}-usage", recorder::ACCOUNT));
+    there.insert(format!(
+        "{HOME} mapping arn:aws:lambda:{HOME}:{}:function:{NAME}-usage:live",
+        recorder::ACCOUNT
+    ));
     for role in ["log-pipe", "usage"] {
         there.insert(format!("- role {NAME}-{role}"));
     }

@@ -76,7 +76,7 @@ fn the_stream_is_counted_again_and_nothing_twice() {
         assert_eq!(exported(state), before);
     }
 
-    // Into a generation that has the whole month; twice is once there too.
+    // Into a shadow ledger, for the complete month; a repeat adds nothing there either.
     let month = Month::from_time(Timestamp::now());
     let from = month.first().to_string();
     let into = ["usage", "replay", "--dev", "--from", &from, "--into", "check"];
@@ -103,14 +103,14 @@ fn the_stream_is_counted_again_and_nothing_twice() {
     assert_eq!(get(&format!("{}/1.1.1.1/city", dev.nearest()), Some(&key)).0, 200);
     wait_for(|| exported(state).contains(&format!("{identity},{month},calls,,13\n")));
 
-    // A generation lags behind the ledger until it is rebuilt.
+    // A shadow ledger lags behind the ledger until it is rebuilt.
     let late = json_of(state, &["usage", "diff", "check", "--dev"]);
     assert_eq!(late[0]["ahead"], "ledger");
     assert_eq!(json_of(state, &["usage", "rebuild", "--dev", "--into", "check"])[0]["added"], 1);
     assert_eq!(done(state, &["usage", "diff", "check", "--dev"]), "");
     assert_eq!(json_of(state, &["usage", "rebuild", "--dev"])[0]["added"], 0);
 
-    // A generation of an hour answers for no day that it has not whole, and nothing is taken from it.
+    // A shadow ledger of one hour has no complete day: nothing is compared or adopted.
     done(state, &["usage", "replay", "--dev", "--from", "1s", "--into", "young"]);
     lose(state, &identity);
     let told = json_of(state, &["usage", "adopt", "young", "--dev", "--yes"]);

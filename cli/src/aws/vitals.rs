@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::signed::{Service, Signed};
 use crate::config::{Config, Region};
 use crate::infra::cloud::CloudRead as _;
-use crate::infra::stacks::StackKind;
+use crate::infra::stacks::{LIVE, StackKind};
 use crate::observe::doctor::{Certificate, Concurrency, EdgeFacts, Fact, HomeFacts, Subscription};
 
 /// API Gateway's quota of requests/s per account and region.
@@ -41,11 +41,19 @@ pub(super) async fn stream(signed: &Signed, region: &str, name: &str) -> Result<
     text(&answer["StreamDescriptionSummary"]["StreamStatus"], "stream status")
 }
 
-/// The state of a function's event source mapping; `None`: no mapping.
+/// The state of a function's event source mapping; `None`: no mapping. It is one of the alias, or in a service deployed
+/// before there were aliases, of the function.
 async fn mapping(signed: &Signed, region: &str, function: &str) -> Result<Option<String>, Refusal> {
-    let path = format!("/2015-03-31/event-source-mappings/?FunctionName={function}");
-    let answer = signed.get(Service::Lambda, region, &path).await?;
-    Ok(answer["EventSourceMappings"][0]["State"].as_str().map(str::to_owned))
+    for name in [format!("{function}%3A{LIVE}"), function.to_owned()] {
+        let path = format!("/2015-03-31/event-source-mappings/?FunctionName={name}");
+        let answer = Refusal::absent_as_none(signed.get(Service::Lambda, region, &path).await)?;
+        let state =
+            answer.and_then(|answer| Some(answer["EventSourceMappings"][0]["State"].as_str()?.to_owned()));
+        if state.is_some() {
+            return Ok(state);
+        }
+    }
+    Ok(None)
 }
 
 async fn clock_ahead_s(signed: &Signed, region: &str) -> Result<f64, Refusal> {
@@ -196,6 +204,7 @@ mod tests {
             (200, json!({"StreamDescriptionSummary": {"StreamStatus": "ACTIVE"}})),
             (200, json!({"EventSourceMappings": [{"State": "Enabled"}]})),
             (200, json!({"EventSourceMappings": []})),
+            (404, json!({"__type": "ResourceNotFoundException", "message": "no alias"})),
             (
                 200,
                 json!({"AccountLimit": {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 900}}),
@@ -216,11 +225,11 @@ mod tests {
         assert_eq!(optional(subscription(&signed, region, "g").await, region), Fact::Absent);
         let requests = thread.join().expect("a server");
         assert!(
-            requests[1].starts_with("GET /2015-03-31/event-source-mappings/?FunctionName=f"),
+            requests[1].starts_with("GET /2015-03-31/event-source-mappings/?FunctionName=f%3Alive "),
             "{}",
             requests[1]
         );
-        assert!(requests[5].contains("ServiceQuotasV20190624.GetAWSDefaultServiceQuota"), "{}", requests[5]);
+        assert!(requests[6].contains("ServiceQuotasV20190624.GetAWSDefaultServiceQuota"), "{}", requests[6]);
     }
 
     #[tokio::test]

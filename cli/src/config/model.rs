@@ -132,7 +132,7 @@ pub struct Usage {
     #[schemars(range(min = 0, max = 300))]
     pub window_s: u32,
     /// Share of an anonymous limit, in thousandths, that a function instance allows without reading the access table
-    /// and counts together with all other quiet callers. 0: every address and site is counted on its own.
+    /// and charges to the pooled anonymous callers. 0: every address and site is counted on its own.
     #[schemars(range(min = 0, max = QUIET_PERMILLE_MAX))]
     pub quiet_permille: u32,
     /// How CloudWatch Logs passes usage lines to the home region's stream: through a log `destination`, or by invoking a

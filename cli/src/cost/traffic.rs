@@ -13,7 +13,7 @@
 //! The bill depends on how often calls of one identity share a batch, an environment's cache entry or a quiet allowance.
 //! All three follow from Poisson arrivals (`occupancy`), so no traffic is generated here.
 
-use ipgeo_contract::{IdentityKind, Limit, publish_step, quiet_calls};
+use ipgeo_contract::{IdentityKind, Limit, pooled_calls, publish_step};
 use ipgeo_runtime::usage::WRITES_AT_ONCE;
 
 use super::design::{Design, Replicated, windows_in_month};
@@ -260,7 +260,7 @@ impl Estimator<'_> {
     }
 
     fn anonymous_caller(&self, one: AnonymousCaller) -> Share {
-        let quiet = quiet_calls(one.kind, one.limit, self.design.counting.quiet_permille);
+        let quiet = pooled_calls(one.kind, one.limit, self.design.counting.quiet_permille);
         let windows = windows_in_month(one.limit.window);
         let window_h = MONTH_DAYS * 24.0 / windows;
         // The quiet allowance is per window and environment, and an environment that replaces another has a new one. So the

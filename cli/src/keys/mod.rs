@@ -27,4 +27,4 @@ pub(crate) use spec::{Grace, find_tier, parse_expiry, parse_grace, parse_since};
 pub use store::KeyStore;
 pub(crate) use storing::store_all;
 pub(crate) use tiers::change_tier;
-pub(crate) use transfer::{ImportProblems, export_rows, plan_import, read_csv};
+pub(crate) use transfer::{ImportProblems, export_rows, plan_import, read_csv, to_millisecond};

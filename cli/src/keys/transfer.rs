@@ -114,7 +114,13 @@ pub(crate) fn read_csv(
     let header = match reader.headers() {
         Ok(header) => header.clone(),
         Err(error) => {
-            problems.add(1, format!("cannot read the header row: {error}"));
+            problems.add(
+                1,
+                match error.kind() {
+                    csv::ErrorKind::Utf8 { .. } => "the file is not UTF-8 text".to_owned(),
+                    _ => format!("cannot read the header row: {error}"),
+                },
+            );
             return Err(problems);
         }
     };
@@ -312,7 +318,7 @@ impl CsvRow<'_> {
 }
 
 /// Stored times have milliseconds: without this, a repeated import would find a difference.
-fn to_millisecond(time: Timestamp) -> Timestamp {
+pub(crate) fn to_millisecond(time: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
 

@@ -1,6 +1,6 @@
 //! Explains one limit: usage counted and published, when it is enforced, the worst-case overshoot, the next reset.
 
-use ipgeo_contract::{IdentityKind, Limit, Period, Published, publish_step, quiet_calls};
+use ipgeo_contract::{IdentityKind, Limit, Period, Published, pooled_calls, publish_step};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -75,7 +75,8 @@ pub(crate) struct Explanation {
     /// Their sum: seconds until a reached limit is enforced everywhere.
     pub(crate) holds_within_s: f64,
     /// Calls that each environment charges to the pooled anonymous callers before it reads any usage; 0 for API keys.
-    pub(crate) quiet_calls: u64,
+    #[serde(rename = "quiet_calls")]
+    pub(crate) pooled_calls: u64,
     /// The worst-case overshoot at some rates.
     pub(crate) beyond: Vec<RateExcess>,
 }
@@ -116,7 +117,7 @@ pub(crate) fn explain(
         refused: known.is_some_and(|known| known.used >= limit.calls),
         pipeline,
         holds_within_s: pipeline.lag_s(),
-        quiet_calls: quiet_calls(subject.kind, limit, quiet_permille),
+        pooled_calls: pooled_calls(subject.kind, limit, quiet_permille),
         beyond: rates
             .into_iter()
             .map(|(name, rate)| {
@@ -153,10 +154,10 @@ fn next_step(kind: IdentityKind, used: u64, limit: Limit) -> Option<u64> {
 }
 
 impl Explanation {
-    /// In plain words.
+    /// The table output.
     pub(crate) fn text(&self) -> String {
         let mut lines =
-            vec![format!("{}: {} a {}, by UTC", self.name, counted(self.limit, "call"), self.window)];
+            vec![format!("{}: {} a {} (UTC)", self.name, counted(self.limit, "call"), self.window)];
         lines.push(format!("  resets      {}, in {}", self.resets, duration(self.resets_in_s)));
         if let Some(count) = self.counted {
             let calls = counted(count, "call");
@@ -167,7 +168,7 @@ impl Explanation {
             lines.push(format!("  edges refuse every call until {}", self.resets));
         } else {
             let since = if self.counted.is_some() { " since then" } else { "" };
-            lines.push(format!("  each edge adds its own calls{since} immediately{}", self.quiet()));
+            lines.push(format!("  each edge adds its own calls{since} immediately{}", self.pooled()));
         }
         let (steps, reaches) = (self.pipeline, if self.is_reached() { "reached" } else { "reaches" });
         lines.push(format!(
@@ -200,12 +201,12 @@ impl Explanation {
         }
     }
 
-    fn published(&self, counted: u64) -> String {
+    fn published(&self, ledger: u64) -> String {
         let known = match (self.edges_know, &self.edges_know_as_of) {
-            (Some(used), Some(as_of)) if used > counted => {
-                format!("{} (more than counted), as of {as_of}", grouped(used))
+            (Some(used), Some(as_of)) if used > ledger => {
+                format!("{} (more than counted), as of {as_of}", counted(used, "call"))
             }
-            (Some(used), Some(as_of)) => format!("{} of them, as of {as_of}", grouped(used)),
+            (Some(used), Some(as_of)) => format!("{}, as of {as_of}", counted(used, "call")),
             _ => "none yet".to_owned(),
         };
         match self.next_publication_at {
@@ -215,11 +216,11 @@ impl Explanation {
         }
     }
 
-    fn quiet(&self) -> String {
-        if self.quiet_calls == 0 {
+    fn pooled(&self) -> String {
+        if self.pooled_calls == 0 {
             return String::new();
         }
-        format!("; each environment lets {} of a window through unread", counted(self.quiet_calls, "call"))
+        format!("; each environment allows {} per window without a read", counted(self.pooled_calls, "call"))
     }
 }
 
@@ -254,7 +255,7 @@ mod tests {
         let explanation = explain(&subject, Some(counted), PIPELINE, 4, Some(20.0), now);
         insta::assert_snapshot!(explanation.text());
         assert_eq!(
-            (explanation.next_publication_at, explanation.quiet_calls, explanation.refused),
+            (explanation.next_publication_at, explanation.pooled_calls, explanation.refused),
             (Some(42_000), 0, false)
         );
         assert!((explanation.beyond[3].calls - 9_920.0).abs() < 1e-9);
@@ -269,7 +270,7 @@ mod tests {
         let explanation = explain(&subject(IdentityKind::Address, "1500/day"), None, PIPELINE, 4, None, now);
         insta::assert_snapshot!(explanation.text());
         assert_eq!(
-            (explanation.resets_in_s, explanation.quiet_calls, explanation.next_publication_at),
+            (explanation.resets_in_s, explanation.pooled_calls, explanation.next_publication_at),
             (60, 6, None)
         );
     }

@@ -26,6 +26,7 @@ mod steps;
 mod tables;
 mod text;
 mod values;
+mod versions;
 
 pub use cloud::MemoryCloud;
 pub use faults::{FaultKind, InjectedFault};

@@ -13,7 +13,14 @@ impl CloudState {
             let content = format!("{:?} {:?}", stack.template.resources, stack.parameters);
             lines.push(format!("stack {region} {} {state} {:08x}", stack.kind, hash_of(&content)));
         }
-        for (id, _) in self.contents.resources.iter().filter(|(_, thing)| thing.owner.is_none()) {
+        for (region, function) in self.contents.functions.keys() {
+            // Its number depends on what was published before.
+            let live = self.contents.live(region, function).map(|live| live.logical.as_str());
+            lines.push(format!("live {region} {function} {live:?}"));
+        }
+        let kept = self.contents.resources.iter().filter(|(_, thing)| thing.owner.is_none());
+        // Old versions are there until they are pruned.
+        for (id, _) in kept.filter(|(id, _)| id.kind != "AWS::Lambda::Version") {
             lines.push(format!("kept {} {} {}", id.scope, id.kind, id.name));
         }
         for (name, table) in &self.contents.tables {

@@ -9,6 +9,7 @@ use crate::log::Log;
 use crate::rules::Rules;
 use crate::state::{ACCOUNT, Contents, HeldResource, ResourceId, StackId};
 use crate::tables;
+use crate::versions::qualified;
 use ipgeo::internals::infra::plan::replaces;
 use ipgeo::internals::infra::stacks::Resource;
 
@@ -47,6 +48,10 @@ fn id_of(stack: &StackId, logical: &str, kind: &str, properties: &Value) -> Reso
         "AWS::IAM::Role" | "AWS::S3::Bucket" => "global",
         _ => &stack.0,
     };
+    if kind == "AWS::Lambda::Alias" {
+        let name = format!("{}:{}", text(properties, &["FunctionName"]), text(properties, &["Name"]));
+        return ResourceId { scope: scope.to_owned(), kind: kind.to_owned(), name };
+    }
     let name = match name_property(kind).map(|property| text(properties, &[property])) {
         Some(name) if !name.is_empty() => name.to_owned(),
         _ => format!("{}/{logical}", stack.1),
@@ -64,6 +69,14 @@ pub(crate) fn create(
     resource: &Resource,
     properties: Value,
 ) -> Result<ResourceId, String> {
+    if resource.kind == "AWS::Lambda::Version" {
+        let (function, description) =
+            (text(&properties, &["FunctionName"]), text(&properties, &["Description"]));
+        let name = contents.publish(&stack.0, function, logical, description)?;
+        let id = ResourceId { scope: stack.0.clone(), kind: resource.kind.clone(), name };
+        insert(contents, &id, stack, properties);
+        return Ok(id);
+    }
     let id = id_of(stack, logical, &resource.kind, &properties);
     if let Some(there) = contents.resources.get(&id) {
         // CloudFormation adopts a resource named by a literal, not one named by a function.
@@ -89,10 +102,15 @@ pub(crate) fn create(
         "AWS::DynamoDB::GlobalTable" => tables::create_global(contents, rules, stack, &properties)?,
         "AWS::DynamoDB::Table" => tables::create(contents, stack, &properties),
         "AWS::S3::Bucket" => drop(contents.objects.entry(id.name.clone()).or_default()),
+        "AWS::Lambda::Alias" => switch(contents, &id, &properties)?,
         _ => {}
     }
     insert(contents, &id, stack, properties);
     Ok(id)
+}
+
+fn switch(contents: &mut Contents, alias: &ResourceId, properties: &Value) -> Result<(), String> {
+    contents.switch(&alias.scope, &qualified(alias).0, text(properties, &["FunctionVersion"]))
 }
 
 fn insert(contents: &mut Contents, id: &ResourceId, stack: &StackId, properties: Value) {
@@ -133,6 +151,7 @@ pub(crate) fn update(
             tables::update_global(contents, log, rules, stack, &before, &properties)?;
         }
         "AWS::DynamoDB::Table" => tables::update(contents, stack, &properties),
+        "AWS::Lambda::Alias" => switch(contents, old, &properties)?,
         _ => {}
     }
     if let Some(thing) = contents.resources.get_mut(old) {
@@ -158,6 +177,18 @@ fn check(
 ) -> Result<(), String> {
     match kind {
         "AWS::Lambda::Function" => has_code(contents, rules, &stack.0, properties, "Code"),
+        "AWS::ApiGatewayV2::Integration" => {
+            let function = text(properties, &["IntegrationUri"]);
+            let allows = |(id, thing): (&ResourceId, &HeldResource)| {
+                id.scope == stack.0
+                    && id.kind == "AWS::Lambda::Permission"
+                    && function.ends_with(text(&thing.properties, &["FunctionName"]))
+            };
+            let allowed = contents.resources.iter().any(allows);
+            allowed
+                .then_some(())
+                .ok_or_else(|| format!("calls would fail: no permission to invoke {function}"))
+        }
         "AWS::Lambda::LayerVersion" => has_code(contents, rules, &stack.0, properties, "Content"),
         "AWS::Logs::SubscriptionFilter" => may_be_invoked(contents, &stack.0, properties),
         "AWS::Logs::Destination" => {
@@ -274,6 +305,7 @@ pub(crate) fn delete(
             }
         }
         "AWS::ApiGatewayV2::DomainName" => check_forgotten(contents, log, rules, id),
+        "AWS::Lambda::Function" => contents.forget_function(id),
         _ => {}
     }
     contents.resources.remove(id);

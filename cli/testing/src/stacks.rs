@@ -424,7 +424,7 @@ pub(crate) fn order(template: &Template) -> Vec<&str> {
             return;
         }
         let Some((name, resource)) = template.resources.get_key_value(name) else { return };
-        for to in resource.refers_to() {
+        for to in resource.refers_to().into_iter().chain(resource.depends_on.iter().cloned()) {
             // Templates have no cycles: CloudFormation refuses them.
             if let Some((to, _)) = template.resources.get_key_value(&to).filter(|(to, _)| *to != name) {
                 visit(template, to, ordered);

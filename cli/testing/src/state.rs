@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::faults::InjectedFault;
 use crate::log::Log;
 use crate::operation::Operation;
+use crate::versions::Published;
 use ipgeo::internals::infra::cloud::{Done, Problem, StepError};
 use ipgeo::internals::infra::plan::{AccessState, Foreign, ObservedRegion, ObservedStack, Record, Zone};
 use ipgeo::internals::infra::stacks::{Names, StackKind, Template};
@@ -58,6 +59,8 @@ pub(crate) struct Contents {
     pub(crate) tables: BTreeMap<String, Table>,
     /// Objects by bucket.
     pub(crate) objects: BTreeMap<String, BTreeSet<String>>,
+    /// Published versions, by the function's region and name.
+    pub(crate) functions: BTreeMap<(String, String), Published>,
     /// The next identifier that AWS makes up.
     pub(crate) next_id: u64,
 }
@@ -230,7 +233,9 @@ impl CloudState {
             return Err(why.clone());
         }
         let id = (region.to_owned(), self.names.stack(StackKind::Edge));
-        let stack = self.contents.stacks.get(&id).ok_or("nobody answers")?;
+        if !self.contents.stacks.contains_key(&id) {
+            return Err("nobody answers".to_owned());
+        }
         let table =
             self.contents.tables.get(&self.names.access_table).ok_or("the access table is not there")?;
         if !table.replicas.contains_key(region) {
@@ -239,7 +244,9 @@ impl CloudState {
         if !table.ready {
             return Err("the probes' API key is unknown".to_owned());
         }
-        if stack.outputs.get("Code").is_some_and(|code| self.bad_code.contains(code)) {
+        let live = self.contents.live(region, &self.names.lookup_function);
+        let live = live.ok_or("/health: the API leads to no version")?;
+        if self.bad_code.contains(live.code()) {
             return Err("/health: 502 Bad Gateway".to_owned());
         }
         Ok(12.0)

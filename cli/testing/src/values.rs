@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::state::{ACCOUNT, Contents, ResourceId};
+use crate::versions::qualified;
 
 /// What names in a template mean.
 pub(crate) struct Meaning<'a> {
@@ -49,7 +50,14 @@ impl Meaning<'_> {
             "AWS::Partition" => Ok("aws".to_owned()),
             _ => match (self.parameters.get(name), self.resources.get(name)) {
                 (Some(value), _) => Ok(value.clone()),
-                (None, Some(id)) => Ok(id.name.clone()),
+                (None, Some(id)) => Ok(match id.kind.as_str() {
+                    "AWS::Lambda::Alias" => arn(id, self.region),
+                    // Each layer version has an ARN of its own.
+                    "AWS::Lambda::LayerVersion" => {
+                        format!("{}:{}", id.name, self.contents.resources.get(id).map_or(0, |thing| thing.id))
+                    }
+                    _ => id.name.clone(),
+                }),
                 (None, None) => Err(format!("{name} is not there")),
             },
         }
@@ -60,6 +68,7 @@ impl Meaning<'_> {
         let made_up = self.contents.resources.get(id).map_or(0, |thing| thing.id);
         Ok(match attribute {
             "Arn" => arn(id, self.region),
+            "Version" => qualified(id).1.to_owned(),
             "ApiEndpoint" => format!("https://a{made_up}.execute-api.{}.amazonaws.com", self.region),
             "RegionalDomainName" => format!("d-{made_up}.execute-api.{}.amazonaws.com", self.region),
             "RegionalHostedZoneId" => format!("Z{}", self.region.to_uppercase().replace('-', "")),

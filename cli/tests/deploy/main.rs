@@ -10,3 +10,4 @@ mod random;
 mod rollout;
 mod time;
 mod traffic;
+mod versions;

@@ -89,10 +89,10 @@ async fn travel(cloud: &MemoryCloud, number: usize, waits: [Duration; 3], arrive
 /// Lets a line a second flow while `change` happens.
 async fn flow(cloud: &MemoryCloud, random: &mut Rng, change: impl Future<Output = ()>) -> Arrived {
     let arrived = Arrived::default();
-    let lines: Vec<[Duration; 3]> = (0..LINES)
+    let lines: Vec<[Duration; 3]> = (0..LINES as u64)
         .map(|second| {
             let (lag_s, queue_s) = (random.f64() * LOG_LAG_S, random.f64().powi(4) * QUEUE_S);
-            [second as f64, lag_s, queue_s].map(Duration::from_secs_f64)
+            [Duration::from_secs(second), Duration::from_secs_f64(lag_s), Duration::from_secs_f64(queue_s)]
         })
         .collect();
     let travels = lines.into_iter().enumerate().map(|(number, waits)| travel(cloud, number, waits, &arrived));
@@ -152,7 +152,7 @@ async fn without_forwarder(cloud: &MemoryCloud) -> Plan {
 async fn a_forwarder_that_goes_at_once_loses_lines() {
     let cloud = deployed(&file("forwarder")).await;
     let remove = async {
-        tokio::time::sleep(Duration::from_secs(300)).await;
+        tokio::time::sleep(Duration::from_mins(5)).await;
         finish(&cloud, &without_forwarder(&cloud).await).await;
     };
     let arrived = flow(&cloud, &mut Rng::with_seed(1), remove).await;

@@ -107,7 +107,7 @@ impl Identity {
     }
 
     /// The pooled anonymous callers of a kind: those with too few calls to be counted separately (see
-    /// [`crate::quiet_calls`]). No address's tag and no host is `*`.
+    /// [`crate::pooled_calls`]). No address's tag and no host is `*`.
     pub fn pooled(kind: IdentityKind) -> Self {
         Self::new(kind, POOLED)
     }

@@ -3,9 +3,9 @@
 
 mod access;
 mod client;
-mod generation;
 mod ledger;
 mod recovered;
+mod shadow;
 mod tables;
 mod values;
 
@@ -14,9 +14,9 @@ pub use crate::tables::{
 };
 pub use access::AccessTable;
 pub use client::client;
-pub use generation::Replaced;
 pub use ledger::LedgerTable;
 pub use recovered::RecoveringLedger;
+pub use shadow::Replaced;
 pub use tables::{create_access_table, create_tables};
 
 use aws_sdk_dynamodb::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipgeo_contract::{
     ApiKey, Caller, Charge, DaySecret, Identity, KeyHash, KeyRecord, Period, Published, QuotaState, Site,
-    Verdict, decide_key, foreign_key_hash, quiet_calls,
+    Verdict, decide_key, foreign_key_hash, pooled_calls,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -27,7 +27,7 @@ pub(super) struct Decision {
     pub(super) tier: String,
     /// Who is charged; empty if neither the API key nor the address secret is known.
     pub(super) charges: Vec<Charge>,
-    /// The same charges as in the usage line, where quiet callers are pooled.
+    /// The same charges as in the usage line, where callers with few calls are pooled.
     pub(super) line: Vec<Charge>,
     /// The quota nearest to its limit, before this request.
     pub(super) quota: Option<QuotaState>,
@@ -78,7 +78,7 @@ struct Claimed {
     is_foreign: bool,
 }
 
-/// The charge as in the usage line: quiet callers are pooled.
+/// The charge as in the usage line: callers with few calls are pooled.
 fn charge_of_line(charge: &Charge, quiet: bool) -> Charge {
     let identity = if quiet { Identity::pooled(charge.identity.kind()) } else { charge.identity.clone() };
     Charge { identity, limit: charge.limit }
@@ -249,7 +249,7 @@ impl<A: AccessRead> Gate<'_, A> {
         }
     }
 
-    /// Admits anonymous callers if the store fails, because a missing item means allowed. Published usage of quiet callers is
+    /// Admits anonymous callers if the store fails, because a missing item means allowed. Published usage of pooled callers is
     /// not read, and the usage line charges the pooled anonymous callers instead of them.
     async fn decide_anonymous(
         &self,
@@ -314,7 +314,7 @@ impl<A: AccessRead> Gate<'_, A> {
 
     /// Whether this environment has admitted so few calls of an identity that it need not read the published usage.
     fn is_quiet(&self, charge: &Charge, cost: u64, now: Timestamp) -> bool {
-        let most = quiet_calls(charge.identity.kind(), charge.limit, self.settings.quiet_permille);
+        let most = pooled_calls(charge.identity.kind(), charge.limit, self.settings.quiet_permille);
         if cost > most {
             return false;
         }

@@ -1,4 +1,4 @@
-//! Quotas: headers, charges, anonymous and quiet callers, published usage.
+//! Quotas: headers, charges, anonymous and pooled callers, published usage.
 
 use ipgeo_contract::{Identity, IdentityKind, Period, Published, Verdict};
 use ipgeo_runtime::lookup::{Answer, Event};
@@ -149,7 +149,7 @@ fn quiet_edge() -> (Edge, impl Fn(&str, &str) -> Event) {
 }
 
 #[test]
-fn the_first_calls_of_a_quiet_caller_are_not_read_and_charged_to_pooled_callers() {
+fn the_first_calls_of_an_anonymous_caller_need_no_read_and_are_charged_to_pooled_callers() {
     let (mut edge, from) = quiet_edge();
     // (address, site, charges, reads of published usage so far)
     let table = [
@@ -176,7 +176,7 @@ fn the_first_calls_of_a_quiet_caller_are_not_read_and_charged_to_pooled_callers(
 }
 
 #[test]
-fn quiet_callers_are_limited_too() {
+fn pooled_callers_are_limited_too() {
     let (edge, from) = quiet_edge();
     let statuses = (0..11).map(|n| edge.send(&from(&format!("9.9.8.{n}"), "https://a.test")).status_code);
     assert_eq!(statuses.collect::<Vec<_>>(), [[200; 10].as_slice(), &[429]].concat());
@@ -185,7 +185,7 @@ fn quiet_callers_are_limited_too() {
 }
 
 #[test]
-fn a_quiet_caller_with_a_wrong_api_key_is_charged_to_pooled_callers() {
+fn a_wrong_api_key_is_charged_to_pooled_callers_too() {
     let edge = Edge::with(|settings| {
         settings.anonymous_limit = limit("30/day");
         settings.quiet_permille = 100;

@@ -195,7 +195,7 @@ fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Res
     if by_line {
         columns.extend([Column::number("amount"), Column::text("unit")]);
     }
-    columns.extend([Column::number("$ a month"), Column::number("design of 2018"), Column::text("")]);
+    columns.extend([Column::number("$ a month"), Column::number("2018 design"), Column::text("")]);
     let table = output::format_rows(shared.format(), &columns, rows, |row| {
         let mut cells = Vec::new();
         if by_line || !by_region {
@@ -223,6 +223,7 @@ fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Res
 /// Prints the assumptions of a bill.
 fn print_assumptions(quotation: &Quotation<'_>, bill: &Bill) {
     let (prices, accuracy) = (&quotation.prices, &quotation.accuracy);
+    output::print_note("2018 design: the architecture that this one replaces, for comparison");
     output::print_note(&format!("prices of {}: {}", prices.date, prices.source));
     if quotation.base_prices {
         output::print_note(&format!("every region is billed at {}'s prices", prices.base_region));
@@ -238,8 +239,10 @@ fn print_assumptions(quotation: &Quotation<'_>, bill: &Bill) {
     }
     output::print_note(&format!(
         "counts are exact; a limit takes effect everywhere within {:.0} s, so a caller at 1 call/s exceeds it by at most \
-         {:.0} calls; each environment lets {} thousandths of an anonymous limit through without a read",
-        accuracy.holds_within_s, accuracy.holds_within_s, accuracy.quiet_permille
+         {:.0} calls; each environment allows {} % of an anonymous limit without a read",
+        accuracy.holds_within_s,
+        accuracy.holds_within_s,
+        f64::from(accuracy.quiet_permille) / 10.0
     ));
     if accuracy.shards_needed > STREAM_SHARDS {
         output::print_note(&format!(

@@ -14,7 +14,7 @@ use crate::ui::output::{self, Column, Exit, Format, grouped};
 /// Flags of `ipgeo geo diff`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Compares randomly drawn addresses. `networks` gives each announced network of either database the same
+Compares randomly drawn addresses. `networks` gives each announced network of either database the same \
 weight, `addresses` each IPv4 address.
 
 Examples:

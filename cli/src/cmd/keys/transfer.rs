@@ -23,9 +23,9 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 The first line names the columns: `owner`, `tier`, and `api_key` or `hash` (its SHA-256 in hex).
-Optional: `limit`, `expires`, `status`, `sites`, `networks`, `created`, and `hint` as written by
+Optional: `limit`, `expires`, `status`, `sites`, `networks`, `created`, and `hint` as written by \
 `export` (hints are shown in plain text, so other texts are refused). Only hashes are stored.
-All errors are reported with their lines; if there is any, nothing is written. Existing API keys are
+All errors are reported with their lines; if there is any, nothing is written. Existing API keys are \
 skipped, so an import can be repeated.
 API keys in other formats than ipgeo's need `foreign_api_keys = true` under [compat] in regions.toml.
 

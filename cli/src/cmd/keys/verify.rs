@@ -25,8 +25,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Flags of `ipgeo keys verify`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-With --all-regions, reads the table of every region and measures the propagation: a mark is written to
-the record at home, and `propagation` is the time until a region has it. --read-only writes no mark.
+With --all-regions, reads the table of every region and measures the propagation: a marker is written \
+to the record at home, and `propagation` is the time until a region has it. --read-only writes no marker.
 
 Examples:
   ipgeo keys verify ipg_…x3Kq
@@ -37,7 +37,7 @@ pub(crate) struct VerifyArgs {
     /// Check every region, not only home
     #[arg(long)]
     all_regions: bool,
-    /// Write no mark, and measure no propagation
+    /// Do not write a marker, and skip measuring the propagation
     #[arg(long, requires = "all_regions")]
     read_only: bool,
 }

@@ -23,14 +23,14 @@ use crate::world::WorldFile;
 /// Flags of `ipgeo probe`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Each sample uses a new connection, as a new caller would. DNS times depend on this machine's
+Each sample uses a new connection, as a new caller would. DNS times depend on this machine's \
 resolver and its cache.
 Exit status: 0 if all regions answer, 4 if some do not, 1 if none does.
 
 Examples:
   ipgeo probe --dev
   ipgeo probe -n 50 --regions eu-*
-  ipgeo probe --html status.html      for cron: the page also shows previous runs")]
+  ipgeo probe --html status.html             also shows previous runs")]
 pub(crate) struct ProbeArgs {
     #[command(flatten)]
     regions: RegionArgs,

@@ -10,7 +10,7 @@ use crate::ui::output;
 /// Flags of `ipgeo completions`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-The shell runs ipgeo for every TAB: regions and tiers come from regions.toml, hints of API keys from
+The shell runs ipgeo for every TAB: regions and tiers come from regions.toml, hints of API keys from \
 `ipgeo dev` (with --dev) or from AWS, read at most once a minute.
 
 Examples:

@@ -4,14 +4,16 @@
 use ipgeo_contract::{Month, Number, NumberError};
 use jiff::Timestamp;
 
-use crate::keys::{parse_expiry, parse_since};
+use crate::keys::{parse_expiry, parse_since, to_millisecond};
+use crate::ui::format::grouped;
 use crate::ui::output::UsageError;
 
-fn within(text: &str, what: &str, least: f64, most: f64) -> Result<f64, String> {
+#[expect(clippy::cast_precision_loss, reason = "the largest maximum is far below 2^53")]
+fn within(text: &str, unit: &str, least: f64, most: u64) -> Result<f64, String> {
     let number: Number = text.parse().map_err(|error: NumberError| error.to_string())?;
     let number = number.to_f64();
-    let sound = (least..=most).contains(&number);
-    sound.then_some(number).ok_or_else(|| format!("`{text}` is not {what} from {least} to {most}"))
+    let sound = (least..=most as f64).contains(&number);
+    sound.then_some(number).ok_or_else(|| format!("must be between {least} and {} {unit}", grouped(most)))
 }
 
 fn integer(text: &str, most: u32) -> Result<u32, String> {
@@ -19,17 +21,17 @@ fn integer(text: &str, most: u32) -> Result<u32, String> {
     let number = number.whole().and_then(|number| u32::try_from(number).ok());
     number
         .filter(|number| (1..=most).contains(number))
-        .ok_or_else(|| format!("`{text}` is not a whole number from 1 to {most}"))
+        .ok_or_else(|| format!("must be a whole number between 1 and {}", grouped(u64::from(most))))
 }
 
 /// Calls a month: `25M`, `1.5B`, `800_000`.
 pub(crate) fn calls(text: &str) -> Result<f64, String> {
-    within(text, "a number of calls", 1.0, 1e13)
+    within(text, "calls a month", 1.0, 10_000_000_000_000)
 }
 
 /// Calls a second.
 pub(crate) fn rate(text: &str) -> Result<f64, String> {
-    within(text, "a number of calls a second", 0.0, 1e9)
+    within(text, "calls/s", 0.0, 1_000_000_000)
 }
 
 /// Number of calling API keys.
@@ -49,27 +51,27 @@ pub(crate) fn rows(text: &str) -> Result<u32, String> {
 
 /// Percent, 0 to 100.
 pub(crate) fn percent(text: &str) -> Result<f64, String> {
-    within(text, "a percentage", 0.0, 100.0)
+    within(text, "percent", 0.0, 100)
 }
 
 /// Percentage of a limit; above 100 it raises the limit.
 pub(crate) fn percent_of_limit(text: &str) -> Result<f64, String> {
-    within(text, "a percentage", 0.001, 100_000.0)
+    within(text, "percent", 0.001, 100_000)
 }
 
 /// US dollars.
 pub(crate) fn usd(text: &str) -> Result<f64, String> {
-    within(text, "an amount of US dollars", 0.0, 1e12)
+    within(text, "US dollars", 0.0, 1_000_000_000_000)
 }
 
 /// Milliseconds of a request: a function runs for fifteen minutes at most.
 pub(crate) fn milliseconds(text: &str) -> Result<f64, String> {
-    within(text, "a number of milliseconds", 0.0, 900_000.0)
+    within(text, "ms", 0.0, 900_000)
 }
 
 /// Bytes of an answer: a function answers 6 MB at most.
 pub(crate) fn bytes(text: &str) -> Result<f64, String> {
-    within(text, "a number of bytes", 0.0, 6e6)
+    within(text, "bytes", 0.0, 6_000_000)
 }
 
 /// A month.
@@ -77,9 +79,9 @@ pub(crate) fn month(text: &str) -> Result<Month, String> {
     text.parse().map_err(|_| format!("`{text}` is not a month; write it as `2026-11`"))
 }
 
-/// A time that has passed.
+/// A past time, to the millisecond as stored times.
 pub(crate) fn since(text: &str) -> Result<Timestamp, String> {
-    parse_since(text, Timestamp::now()).map_err(|error| error.to_string())
+    parse_since(text, Timestamp::now()).map(to_millisecond).map_err(|error| error.to_string())
 }
 
 /// The value of `--expires`.
@@ -96,7 +98,7 @@ mod tests {
     #[test]
     fn every_flag_reads_numbers_alike() {
         type Parser = fn(&str) -> Result<f64, String>;
-        fn of_integer(parsed: Result<u32, String>) -> Result<f64, String> {
+        fn float(parsed: Result<u32, String>) -> Result<f64, String> {
             parsed.map(f64::from)
         }
         let parsers: [(&str, f64, Parser); 10] = [
@@ -106,9 +108,9 @@ mod tests {
             ("bytes", 6e6, bytes),
             ("calls", 1e13, calls),
             ("rate", 1e9, rate),
-            ("api_keys", 1e6, |text| of_integer(api_keys(text))),
-            ("addresses", 1e7, |text| of_integer(addresses(text))),
-            ("rows", f64::from(u32::MAX), |text| of_integer(rows(text))),
+            ("api_keys", 1e6, |text| float(api_keys(text))),
+            ("addresses", 1e7, |text| float(addresses(text))),
+            ("rows", f64::from(u32::MAX), |text| float(rows(text))),
             ("limit", 1e12, |text| {
                 let limit = format!("{text}/day").parse::<ipgeo_contract::Limit>();
                 let calls = limit.map_err(|error| error.to_string())?.calls.to_string();
@@ -140,20 +142,21 @@ mod tests {
         }
         assert_eq!((percent("12.5"), calls("1.5B")), (Ok(12.5), Ok(1.5e9)));
         for (refused, message) in [
-            (percent("101").err(), "`101` is not a percentage from 0 to 100"),
-            (calls("0").err(), "`0` is not a number of calls from 1 to 10000000000000"),
-            (api_keys("0.5").err(), "`0.5` is not a whole number from 1 to 1000000"),
+            (percent("101").err(), "must be between 0 and 100 percent"),
+            (calls("0").err(), "must be between 1 and 10,000,000,000,000 calls a month"),
+            (api_keys("0.5").err(), "must be a whole number between 1 and 1,000,000"),
         ] {
             assert_eq!(refused.as_deref(), Some(message));
         }
     }
 
     #[test]
-    fn months_and_times_are_read_or_told() {
+    fn months_and_times_are_parsed_or_refused() {
         assert!(month("2026-11").is_ok());
         for junk in ["2026-13", "2026-11-24", "november"] {
             assert!(month(junk).is_err_and(|error| error.contains("2026-11")), "{junk}");
         }
-        assert!(since("2h").is_ok() && since("foo").is_err());
+        assert!(since("2h").is_ok_and(|time| time.subsec_nanosecond() % 1_000_000 == 0));
+        assert!(since("foo").is_err());
     }
 }

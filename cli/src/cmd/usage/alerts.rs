@@ -17,7 +17,7 @@ use crate::ui::output::{self, Column, Format, grouped};
 /// Flags of `ipgeo usage alerts`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Each threshold of [alerts] in regions.toml is sent once for an API key and period. It is recorded
+Each threshold of [alerts] in regions.toml is sent once for an API key and period. It is recorded \
 before it is sent: an unsent one was interrupted, or [alerts] has no recipient.
 
 Examples:
@@ -57,7 +57,8 @@ const COLUMNS: [Column; 8] = [
 pub(super) async fn run(args: AlertsArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
-    let recorded = home.ledger.alerts(args.month.unwrap_or(Month::from_time(now))).await?;
+    let month = args.month.unwrap_or(Month::from_time(now));
+    let recorded = home.ledger.alerts(month).await?;
     let keys: HashMap<_, _> = home.list().await?.into_iter().collect();
     let rows: Vec<AlertRow> = recorded
         .into_iter()
@@ -77,7 +78,7 @@ pub(super) async fn run(args: AlertsArgs, shared: &Shared, now: Timestamp) -> an
         .collect();
     if rows.is_empty() && shared.format() == Format::Table {
         let thresholds = &config.alerts.thresholds;
-        output::print_note(&format!("no API key reached an alert threshold ({thresholds} %) this month"));
+        output::print_note(&format!("no API key reached an alert threshold ({thresholds} %) in {month}"));
         return Ok(());
     }
     let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row| {

@@ -13,7 +13,7 @@ use crate::usage::report::export_rows;
 /// Flags of `ipgeo usage export`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Prints a row for each count: identity, month, part, name, count. Parts are `calls` (of the month), `day`,
+Prints a row for each count: identity, month, part, name, count. Parts are `calls` (of the month), `day`, \
 `region` and `verdict`. Prints CSV, or JSON with -o json or -o jsonl.
 
 Examples:

@@ -2,7 +2,6 @@
 
 mod alerts;
 mod export;
-mod generation;
 mod html;
 mod lag;
 mod recount;
@@ -10,17 +9,18 @@ mod recover;
 mod replay;
 mod report;
 mod selection;
+mod shadow;
 
 use clap::Subcommand;
 use jiff::Timestamp;
 
 pub(crate) use alerts::AlertsArgs;
 pub(crate) use export::ExportArgs;
-pub(crate) use generation::{AdoptArgs, DiffArgs, DiscardArgs};
 pub(crate) use lag::LagArgs;
 pub(crate) use recover::RecoverArgs;
 pub(crate) use replay::{RebuildArgs, ReplayArgs};
 pub(crate) use report::{ReportArgs, TopArgs};
+pub(crate) use shadow::{AdoptArgs, DiffArgs, DiscardArgs};
 
 use crate::args::Shared;
 use crate::ui::output::Formats;
@@ -71,8 +71,8 @@ pub(crate) async fn run(verb: UsageVerb, shared: &Shared) -> anyhow::Result<()> 
         UsageVerb::Replay(args) => replay::replay(args, shared, now).await,
         UsageVerb::Recover(args) => recover::run(args, shared, now).await,
         UsageVerb::Rebuild(args) => replay::rebuild(args, shared, now).await,
-        UsageVerb::Diff(args) => generation::diff(args, shared).await,
-        UsageVerb::Adopt(args) => generation::adopt(args, shared, now).await,
-        UsageVerb::Discard(args) => generation::discard(args, shared).await,
+        UsageVerb::Diff(args) => shadow::diff(args, shared).await,
+        UsageVerb::Adopt(args) => shadow::adopt(args, shared, now).await,
+        UsageVerb::Discard(args) => shadow::discard(args, shared).await,
     }
 }

@@ -15,7 +15,7 @@ use crate::cmd::support::Target;
 use crate::config::Config;
 use crate::ui::format::counted;
 use crate::ui::output;
-use crate::usage::recount::{self, Generation, ReplaySpan, Replayed, Unpublished};
+use crate::usage::recount::{self, ReplaySpan, Replayed, ShadowName, Unpublished};
 use crate::usage::stream::StreamCopy;
 use crate::world::WorldFile;
 
@@ -30,8 +30,8 @@ pub(super) fn progress(records: u64, added: u64) -> String {
     format!("{} read, {} added", counted(records, "record"), counted(added, "charge"))
 }
 
-pub(super) fn generation_table(home: &Home, generation: &Generation) -> LedgerTable {
-    home.ledger.beside(generation.table(home.ledger.name()))
+pub(super) fn shadow_table(home: &Home, shadow: &ShadowName) -> LedgerTable {
+    home.ledger.beside(shadow.table(home.ledger.name()))
 }
 
 pub(super) async fn wait_until_active(table: &LedgerTable) -> anyhow::Result<()> {
@@ -64,9 +64,9 @@ impl<'a> Work<'a> {
         Self { home, target, config, shared, until }
     }
 
-    /// Counts later records into a generation: each shard from where its counting stopped.
+    /// Counts later records into a shadow ledger: each shard from where its counting stopped.
     pub(super) async fn catch_up(&self, table: &LedgerTable) -> anyhow::Result<Replayed> {
-        self.to_generation(table, self.until).await
+        self.to_shadow(table, self.until).await
     }
 
     pub(super) async fn to_ledger(&self, from: Timestamp) -> anyhow::Result<Replayed> {
@@ -75,11 +75,7 @@ impl<'a> Work<'a> {
         self.run(&counter.with_alerts(self.config.alerts.thresholds.clone()).counting_again(), span).await
     }
 
-    pub(super) async fn to_generation(
-        &self,
-        table: &LedgerTable,
-        from: Timestamp,
-    ) -> anyhow::Result<Replayed> {
+    pub(super) async fn to_shadow(&self, table: &LedgerTable, from: Timestamp) -> anyhow::Result<Replayed> {
         let span = ReplaySpan { from, until: self.until, since: table.since().await? };
         self.run(&UsageHandler::new(table.clone(), Unpublished).counting_again(), span).await
     }

@@ -28,10 +28,10 @@ const DEV_FOLDER: &str = "failures";
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Lambda retries a batch until its records are 23 hours old, then moves it to the failure bucket.
-This command counts the events in the bucket that were not counted before. Each event is added
-once: running it again, even after an interruption, counts nothing twice. The counter may keep
+This command counts the events in the bucket that were not counted before. Each event is added \
+once: running it again, even after an interruption, counts nothing twice. The counter may keep \
 running. Usage that crosses a step of its limit is published.
-`ipgeo dev` never gives up a batch; with --dev, this reads `stores/failures` in the state folder.
+`ipgeo dev` never drops a batch; with --dev, this reads `stores/failures` in the state folder.
 
 Examples:
   ipgeo usage recover --dry-run

@@ -4,23 +4,23 @@ use anyhow::bail;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::recount::{Work, generation_table, wait_until_active};
+use super::recount::{Work, shadow_table, wait_until_active};
 use crate::args::Shared;
 use crate::cmd::support::numbers::since;
 use crate::cmd::support::{Target, load_config};
 use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Format, grouped};
-use crate::usage::recount::{Generation, Replayed};
+use crate::usage::recount::{Replayed, ShadowName};
 
 /// Flags of `ipgeo usage replay`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Into the ledger: each item knows how far it is counted, so a replay adds only what comes after
-that and counts nothing twice. A shard whose counting has not reached TIME is read from where
+Into the ledger: each item knows how far it is counted, so a replay adds only what comes after \
+that and counts nothing twice. A shard whose counting has not reached TIME is read from where \
 counting stopped, so that no event is skipped.
 Into a shadow ledger (created if missing): everything is counted from zero, and nothing is published.
-The stream keeps a day. Reading starts a quarter of an hour before TIME, to recognise lines that
-are in the stream twice. That quarter is not a whole day, so `usage diff` skips it.
+The stream keeps a day. Reading starts 15 minutes before TIME, to recognise lines that are in the stream \
+twice; `usage diff` ignores those 15 minutes.
 
 Examples:
   ipgeo usage replay --dev --from 2h
@@ -32,7 +32,7 @@ pub(crate) struct ReplayArgs {
     from: Timestamp,
     /// Count into this shadow ledger [default: the ledger]
     #[arg(long, value_name = "NAME")]
-    into: Option<Generation>,
+    into: Option<ShadowName>,
     #[command(flatten)]
     target: Target,
 }
@@ -41,18 +41,20 @@ pub(crate) struct ReplayArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 A ledger restored from a backup has counted up to the time of the backup. This counts the later events.
-Restore into a shadow ledger (a table named <ledger>-<name>) while the counter keeps running, then compare
-it with `usage diff` and adopt it with `usage adopt`. Without --into, the ledger itself is rebuilt: stop the
+Restore into a shadow ledger (a table named <ledger>-<name>) while the counter keeps running, then compare \
+it with `usage diff` and adopt it with `usage adopt`. Without --into, the ledger itself is rebuilt: stop the \
 counter first, because what it counts meanwhile hides what is missing.
 
 Examples:
-  aws dynamodb restore-table-to-point-in-time --source-table-name ipgeo-prod-ledger \\
-      --target-table-name ipgeo-prod-ledger-restored --restore-date-time 2026-11-24T06:00:00Z
+  aws dynamodb restore-table-to-point-in-time \\
+      --source-table-name ipgeo-prod-ledger \\
+      --target-table-name ipgeo-prod-ledger-restored \\
+      --restore-date-time 2026-11-24T06:00:00Z
   ipgeo usage rebuild --into restored")]
 pub(crate) struct RebuildArgs {
     /// Rebuild this shadow ledger [default: the ledger]
     #[arg(long, value_name = "NAME")]
-    into: Option<Generation>,
+    into: Option<ShadowName>,
     #[command(flatten)]
     target: Target,
 }
@@ -64,20 +66,20 @@ pub(super) async fn replay(args: ReplayArgs, shared: &Shared, now: Timestamp) ->
     let work = Work::new(&home, &args.target, &config, shared, now);
     let done = match &args.into {
         None => work.to_ledger(from).await?,
-        Some(generation) => {
-            let table = generation_table(&home, generation);
+        Some(shadow) => {
+            let table = shadow_table(&home, shadow);
             let fresh = table.is_active().await?.is_none();
             table.ensure().await?;
             wait_until_active(&table).await?;
             if fresh {
                 table.set_since(from).await?;
             }
-            work.to_generation(&table, from).await?
+            work.to_shadow(&table, from).await?
         }
     };
     print(&done, shared)?;
-    if let Some(generation) = &args.into {
-        output::print_note(&format!("compare it with the ledger: ipgeo usage diff {generation}"));
+    if let Some(shadow) = &args.into {
+        output::print_note(&format!("compare it with the ledger: ipgeo usage diff {shadow}"));
     }
     Ok(())
 }
@@ -88,8 +90,8 @@ pub(super) async fn rebuild(args: RebuildArgs, shared: &Shared, now: Timestamp) 
     let work = Work::new(&home, &args.target, &config, shared, now);
     let mut done = match &args.into {
         None => work.to_ledger(now).await?,
-        Some(generation) => {
-            let table = generation_table(&home, generation);
+        Some(shadow) => {
+            let table = shadow_table(&home, shadow);
             if table.is_active().await?.is_none() {
                 bail!(
                     "table {} does not exist\nhelp: restore a backup of the ledger under this name",

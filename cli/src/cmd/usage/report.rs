@@ -15,7 +15,7 @@ use crate::cmd::support::{Target, load_config};
 use crate::keys::{Grace, parse_grace};
 use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Format, Formats, UsageError, grouped};
-use crate::usage::report::{GroupBy, ReportRow, report, top};
+use crate::usage::report::{DayRange, GroupBy, ReportRow, report, top};
 
 /// Flags of `ipgeo usage report`.
 #[derive(Debug, Args)]
@@ -76,16 +76,15 @@ pub(crate) struct TopArgs {
     target: Target,
 }
 
-/// One table of a report: for each identity or for all, by one part or by none.
+/// One table of a report: per identity or in total, broken down by a part or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Section {
     by_identity: bool,
     part: Option<GroupBy>,
 }
 
-/// The tables that a list of parts asks for. The ledger holds days, regions and verdicts each by itself, so
-/// each is a table of its own. Sums by region and verdict are of whole months: `days_only` leaves them
-/// out of a summary, and is refused where they were asked for.
+/// The tables for `--by`. The ledger counts days, regions and verdicts separately, so each has its own table. Sums by
+/// region and verdict are by month: with `days_only`, a summary omits them, and requesting them is an error.
 fn sections(by: &[GroupBy], days_only: bool) -> anyhow::Result<Vec<Section>> {
     let monthly = |part: &GroupBy| matches!(part, GroupBy::Region | GroupBy::Verdict);
     if by.is_empty() {
@@ -140,12 +139,7 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
             (section, report(items, &keys, section.by_identity, section.part, span))
         })
         .collect();
-    if tables.iter().all(|(_, rows)| rows.is_empty()) && shared.format() == Format::Table {
-        output::print_note(&format!("no calls counted from {} to {}, UTC", span.from, span.to));
-        return Ok(());
-    }
-    print(&tables, shared)?;
-    if shared.format() == Format::Table {
+    if print(&tables, span, shared)? && shared.format() == Format::Table {
         let rows = report(&once, &keys, false, None, span);
         let calls = rows.iter().filter_map(|row| row.calls).fold(0, u64::saturating_add);
         output::print_note(&format!("{} from {} to {}, UTC", counted(calls, "call"), span.from, span.to));
@@ -153,15 +147,21 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
     Ok(())
 }
 
-/// Tables one below the other as text; all rows together for programs.
-fn print(tables: &[(Section, Vec<ReportRow>)], shared: &Shared) -> anyhow::Result<()> {
+/// Tables one below the other as text; all rows together for programs. Returns whether there are any rows.
+fn print(tables: &[(Section, Vec<ReportRow>)], span: DayRange, shared: &Shared) -> anyhow::Result<bool> {
+    let rows: Vec<ReportRow> = tables.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
     if shared.format() != Format::Table {
-        let rows: Vec<ReportRow> = tables.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
-        return Ok(output::print_data(&output::format_rows(shared.format(), &[], &rows, |_| Vec::new())?)?);
+        output::print_data(&output::format_rows(shared.format(), &[], &rows, |_| Vec::new())?)?;
+        return Ok(!rows.is_empty());
+    }
+    if rows.is_empty() {
+        output::print_note(&format!("no calls counted from {} to {}, UTC", span.from, span.to));
+        return Ok(false);
     }
     let texts: Vec<String> =
         tables.iter().map(|(section, rows)| table(*section, rows)).collect::<anyhow::Result<_>>()?;
-    Ok(output::print_data(&texts.join("\n\n"))?)
+    output::print_data(&texts.join("\n\n"))?;
+    Ok(true)
 }
 
 fn table(section: Section, rows: &[ReportRow]) -> anyhow::Result<String> {
@@ -194,7 +194,8 @@ pub(super) async fn print_top(args: TopArgs, shared: &Shared, now: Timestamp) ->
     let kind = args.by.into();
     let (items, keys) = read(&home, &months, Some(kind)).await?;
     let section = Section { by_identity: true, part: None };
-    print(&[(section, top(&items, &keys, kind, args.count as usize, span))], shared)
+    print(&[(section, top(&items, &keys, kind, args.count as usize, span))], span, shared)?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -202,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_ledger_can_tell() {
+    fn sections_follow_what_the_ledger_counts() {
         let split = |by: &[GroupBy], days_only| {
             let found = sections(by, days_only).ok()?;
             Some(found.into_iter().map(|section| (section.by_identity, section.part)).collect::<Vec<_>>())

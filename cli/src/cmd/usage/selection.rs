@@ -1,4 +1,4 @@
-//! What of the ledger a verb reads: kinds of identities, days and months.
+//! Selects what a verb reads from the ledger: kinds of identities, days and months.
 
 use std::collections::HashMap;
 
@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Month};
 use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::aws::Home;
@@ -34,6 +35,9 @@ impl From<Kind> for IdentityKind {
     }
 }
 
+/// No call is older: the counter rejects lines from before this day.
+const FIRST_DAY: Date = jiff::civil::date(2020, 1, 1);
+
 /// Days to report, and the months that they are in.
 pub(super) fn days(
     month: Option<Month>,
@@ -45,13 +49,13 @@ pub(super) fn days(
         (Some(month), _) => (month.first(), month.first().last_of_month()),
         (None, Some(since)) => {
             let from = now.checked_sub(since).map_err(|_| UsageError::new("--since is too long ago"))?;
-            (TimeZone::UTC.to_datetime(from).date(), today)
+            (TimeZone::UTC.to_datetime(from).date().max(FIRST_DAY), today)
         }
         (None, None) => (today.first_of_month(), today.last_of_month()),
     };
     let mut months = Vec::new();
     let mut month = Month::from_date(from);
-    while month.first() <= to && months.len() < 120 {
+    while month.first() <= to {
         months.push(month);
         month = month.next();
     }
@@ -83,6 +87,7 @@ mod tests {
             (Some("2026-02"), None, "2026-02-01", "2026-02-28", 1),
             (None, Some("7d"), "2026-11-17", "2026-11-24", 1),
             (None, Some("40d"), "2026-10-15", "2026-11-24", 2),
+            (None, Some("36500d"), "2020-01-01", "2026-11-24", 83),
         ];
         for (month, since, from, to, count) in table {
             let month = month.map(|text| text.parse().expect("a month"));

@@ -22,7 +22,7 @@ fn calls() -> BTreeSet<String> {
         ("route53", include_str!("../../aws/dns.rs")),
         ("dynamodb", include_str!("../../aws/tables.rs")),
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/access.rs")),
-        ("dynamodb", include_str!("../../../../runtime/src/dynamo/generation.rs")),
+        ("dynamodb", include_str!("../../../../runtime/src/dynamo/shadow.rs")),
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/ledger.rs")),
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/values.rs")),
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/recovered.rs")),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::replacement::replaces;
 use super::widening::{Widening, widened};
-use crate::infra::stacks::{Resource, Template};
+use crate::infra::stacks::{ALIAS, Resource, Template, VERSION};
 
 /// What happens to a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -75,6 +75,10 @@ pub fn compare(before: Option<&Template>, after: &Template) -> Vec<ResourceChang
     let mut changes: Vec<ResourceChange> =
         names.into_iter().filter_map(|name| change(name, old.get(name), after.resources.get(name))).collect();
     follow(&mut changes, old, &after.resources);
+    // The function's change says it: a version of it is published, and `live` moves there.
+    if before.is_some_and(|before| before.version().is_some()) && after.version().is_some() {
+        changes.retain(|change| change.kind != VERSION && !(change.kind == ALIAS && change.op == Op::Modify));
+    }
     changes.sort_by(|a, b| a.name.cmp(&b.name));
     changes
 }

@@ -143,6 +143,9 @@ fn resource_line(stack: &StackChange, change: &ResourceChange) -> String {
             let _ = write!(line, ": {}", properties.join("; "));
         }
     }
+    if publishes(change) {
+        line.push_str("  [new version]");
+    }
     if matches!(change.op, Op::Remove | Op::Replace) && PROTECTED.contains(&change.name.as_str()) {
         line.push_str("  [DATA OR PIPE]");
     }
@@ -150,6 +153,13 @@ fn resource_line(stack: &StackChange, change: &ResourceChange) -> String {
         let _ = write!(line, "\n  [IAM] new right: {}", widening.right);
     }
     line
+}
+
+/// Whether a change publishes a version of a function that is reached through its alias.
+fn publishes(change: &ResourceChange) -> bool {
+    matches!(change.name.as_str(), "LookupFunction" | "UsageFunction")
+        && change.op == Op::Modify
+        && change.properties.iter().any(|property| property.path != "ReservedConcurrentExecutions")
 }
 
 fn property(change: &PropertyChange) -> String {

@@ -39,6 +39,9 @@ impl fmt::Display for StackKind {
     }
 }
 
+/// The alias of every function: the version that serves.
+pub(crate) const LIVE: &str = "live";
+
 /// The names of a service's resources.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Names {
@@ -94,6 +97,15 @@ impl Names {
     /// A stack's name; the same in every region.
     pub fn stack(&self, kind: StackKind) -> String {
         format!("{}-{kind}", self.service)
+    }
+
+    /// The function of a stack.
+    pub fn function(&self, kind: StackKind) -> Option<&str> {
+        match kind {
+            StackKind::Artifacts => None,
+            StackKind::Home => Some(&self.usage_function),
+            StackKind::Edge => Some(&self.lookup_function),
+        }
     }
 
     /// The role of a region's lookup function.

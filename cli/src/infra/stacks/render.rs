@@ -3,20 +3,28 @@
 //! A filter writes every value as JSON, a subset of YAML: no text of a file is inserted raw. The result depends only on the
 //! configuration and the artifacts; account-specific values (its number, a zone's ID) are left to CloudFormation.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use ipgeo_contract::{RECORD_AGE_S, RegionName, USAGE_LINE_VERSION, access_attr, env, ledger_attr};
+use ipgeo_contract::{RECORD_AGE_S, RegionName, access_attr, env, ledger_attr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tera::{Context, Kwargs, State, Tera};
 
-use super::names::{Names, StackKind};
+use super::names::{LIVE, Names, StackKind};
 use super::template::{Template, TemplateError};
-use crate::config::{Architecture, Config, Emulator, LogPipe, Region, Tiers, is_opt_in};
+use crate::config::{Architecture, Config, Emulator, Region, Tiers};
 use crate::geo::licence::Terms;
+
+mod pipe;
+
+pub(crate) use pipe::{FORWARD_FUNCTION, LOGS_SERVICE, PipeParts, USAGE_DESTINATION, regional_logs_service};
 
 /// The path of the layer's geo database in a function.
 pub(crate) const FUNCTION_DATABASE: &str = "/opt/ipgeo.mmdb";
+/// Placeholder for a version's hash while it is computed.
+const NO_VERSION: &str = "Unhashed";
+/// Characters of an artifact's digest in a version's description.
+const SHORT_DIGEST_CHARS: usize = 8;
 /// Placeholder for the digest while it is computed.
 const NO_DIGEST: &str = "0000000000000000";
 /// Characters of the digest, enough to distinguish templates.
@@ -35,11 +43,6 @@ const RETRIES: i32 = -1;
 const USAGE_MEMORY_MB: u32 = 512;
 /// Timeout of a batch, s.
 const USAGE_TIMEOUT_S: u32 = 300;
-
-/// Memory of the forwarder, MB: Lambda's least. It copies a batch of lines.
-const FORWARD_MEMORY_MB: u32 = 128;
-/// Timeout of the forwarder, s: above the twenty seconds of its retries.
-const FORWARD_TIMEOUT_S: u32 = 30;
 
 /// Days until S3 deletes an expired object: it checks once a day, first the object, then its old version.
 const EXPIRY_TAKES_DAYS: i64 = 2;
@@ -79,29 +82,6 @@ pub struct Replica {
     /// Whether it is protected from deletion; before a deletion, protection is removed.
     pub protected: bool,
 }
-
-/// The log pipes that an edge has. The subscription leads to one of them. What it no longer leads to stays deployed: lines may
-/// still be on their way through it, it costs nothing, and moving back changes one property.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct PipeParts {
-    /// The log destination.
-    pub destination: bool,
-    /// The forwarder.
-    pub forwarder: bool,
-}
-
-impl PipeParts {
-    /// What a deployed edge has.
-    pub(crate) fn deployed(edge: &Template) -> Self {
-        let has = |name| edge.resources.contains_key(name);
-        Self { destination: has(USAGE_DESTINATION), forwarder: has(FORWARD_FUNCTION) }
-    }
-}
-
-/// Logical name of an edge's log destination.
-pub(crate) const USAGE_DESTINATION: &str = "UsageDestination";
-/// Logical name of an edge's forwarder.
-pub(crate) const FORWARD_FUNCTION: &str = "ForwardFunction";
 
 /// What happens to home's data when its stack is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,6 +233,7 @@ impl<'a> Renderer<'a> {
         context.insert("architecture", architecture.as_str());
         context.insert("code_key", &code.key);
         context.insert("code_digest", &code.digest);
+        context.insert("version_description", &describe(code, None, None));
         context.insert("usage_memory_mb", &USAGE_MEMORY_MB);
         context.insert("usage_timeout_s", &USAGE_TIMEOUT_S);
         context.insert("usage_environment", &self.usage_environment());
@@ -290,6 +271,8 @@ impl<'a> Renderer<'a> {
         context.insert("geo_key", &self.artifacts.geo.key);
         context.insert("geo_digest", &self.artifacts.geo.digest);
         context.insert("geo_description", &self.artifacts.geo_description);
+        let geo = &self.artifacts.geo;
+        context.insert("version_description", &describe(code, Some(geo), self.last_day_of_database()));
         context.insert("lookup_environment", &self.lookup_environment(region));
         context.insert("memory_mb", &runtime.memory_mb);
         context.insert("reserved_concurrency", &runtime.reserved_concurrency);
@@ -302,79 +285,20 @@ impl<'a> Renderer<'a> {
         self.fill(StackKind::Edge, &region.name, &context)
     }
 
+    /// The last day on which the database's licence allows to serve it, if it is limited. Its description ends with its
+    /// date.
+    fn last_day_of_database(&self) -> Option<String> {
+        let terms = Terms::new(&self.config.geo.licence, &self.config.geo.name);
+        let date = self.artifacts.geo_description.split_whitespace().last()?.parse().ok()?;
+        Some(terms.last_day(date)?.to_string())
+    }
+
     /// The name of the failure bucket: a literal if the account is known, otherwise left to CloudFormation.
     fn failure_bucket(&self) -> serde_json::Value {
         match &self.account {
             Some(account) => self.names.failure_bucket(account).into(),
             None => serde_json::json!({ "Fn::Sub": self.names.failure_bucket("${AWS::AccountId}") }),
         }
-    }
-
-    /// The names of CloudWatch Logs in the regions that it writes from: those of the file, and those that still have an
-    /// edge, whose replicas are protected until the edge is gone. In cross-region calls, a service of a region that must be
-    /// enabled first appears as `service.region.amazonaws.com` (IAM user guide, "AWS service principals").
-    fn log_services(&self, replicas: &[Replica]) -> serde_json::Value {
-        let deployed = replicas.iter().filter(|replica| replica.protected).map(|replica| &replica.region);
-        let regions = self.config.regions.iter().map(|region| &region.name).chain(deployed);
-        let names: BTreeSet<&RegionName> = regions.filter(|region| is_opt_in(region)).collect();
-        if names.is_empty() {
-            return LOGS_SERVICE.into();
-        }
-        let regional = names.into_iter().map(|region| regional_logs_service(region));
-        std::iter::once(LOGS_SERVICE.to_owned()).chain(regional).collect()
-    }
-
-    fn insert_log_pipe(&self, context: &mut Context, pipes: PipeParts) {
-        let (names, home) = (&self.names, &self.config.service.home);
-        let role = format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{}", names.log_pipe_role);
-        let stream =
-            format!("arn:${{AWS::Partition}}:kinesis:{home}:${{AWS::AccountId}}:stream/{}", names.stream);
-        let policy = serde_json::json!({
-            "Version": "2012-10-17",
-            "Statement": [{
-                "Effect": "Allow",
-                "Principal": {"AWS": "${AWS::AccountId}"},
-                "Action": "logs:PutSubscriptionFilter",
-                "Resource": format!(
-                    "arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:destination:{}",
-                    names.destination
-                ),
-            }],
-        });
-        let wanted = self.config.emulator.as_ref().is_none_or(|emulator| emulator.log_pipe);
-        let pipe = self.config.usage.pipe;
-        let has = |kind, deployed| wanted && (pipe == kind || deployed);
-        context.insert("log_pipe", &wanted);
-        context.insert("pipe_destination", &has(LogPipe::Destination, pipes.destination));
-        context.insert("pipe_forwarder", &has(LogPipe::Forwarder, pipes.forwarder));
-        let target = match pipe {
-            LogPipe::Destination => USAGE_DESTINATION,
-            LogPipe::Forwarder => FORWARD_FUNCTION,
-        };
-        context.insert("pipe_target", target);
-        context.insert("log_pipe_role_arn", &role);
-        context.insert("stream_arn", &stream);
-        context.insert("destination_policy", &policy.to_string());
-        context.insert("filter_pattern", &format!("{{ $.ipgeo = {USAGE_LINE_VERSION} }}"));
-    }
-
-    fn insert_forwarder(&self, context: &mut Context, region: &Region) {
-        let names = &self.names;
-        let bucket = names.bucket("${AWS::AccountId}", "${AWS::Region}");
-        let arn = format!("arn:${{AWS::Partition}}:s3:::{bucket}");
-        let mut variables = vec![
-            Variable { name: env::HANDLER, value: env::HANDLER_FORWARD.to_owned() },
-            Variable { name: env::STREAM, value: names.stream.clone() },
-            Variable { name: env::STREAM_REGION, value: self.config.service.home.to_string() },
-        ];
-        variables.extend(self.emulator().map(endpoint_variable));
-        context.insert("bucket_arn", &arn);
-        context.insert("forward_failures", &format!("{arn}/{FORWARD_FAILURES}*"));
-        context.insert("forward_role", &names.forward_role(&region.name));
-        context.insert("forward_log_group", &format!("/aws/lambda/{}", names.forward_function));
-        context.insert("forward_environment", &variables);
-        context.insert("forward_memory_mb", &FORWARD_MEMORY_MB);
-        context.insert("forward_timeout_s", &FORWARD_TIMEOUT_S);
     }
 
     fn insert_alerts(&self, context: &mut Context) {
@@ -441,33 +365,38 @@ impl<'a> Renderer<'a> {
         context.insert("bucket", &self.names.bucket("${AWS::AccountId}", "${AWS::Region}"));
         context.insert("email", &self.config.alarms.email);
         context.insert("digest", NO_DIGEST);
+        context.insert("version", NO_VERSION);
+        context.insert("live", LIVE);
         context
     }
 
     fn fill(&self, kind: StackKind, region: &RegionName, context: &Context) -> Result<Stack, RenderError> {
         let text =
             self.tera.render(kind.as_str(), context).map_err(|source| RenderError::Fill { kind, source })?;
+        let unsound = |source| RenderError::Unsound { kind, region: region.clone(), source };
+        let text = if text.contains(NO_VERSION) {
+            let hash = Template::parse(&text).map_err(unsound)?.version_hash().unwrap_or_default();
+            text.replace(NO_VERSION, &hash)
+        } else {
+            text
+        };
         // The digest is an output, not a tag: CloudFormation copies a stack's tags to every resource, so each new digest
         // would update them all.
         let digest = hex::encode(Sha256::digest(text.as_bytes()));
         let text = text.replace(NO_DIGEST, &digest[..DIGEST_CHARS]);
-        let unsound = |source| RenderError::Unsound { kind, region: region.clone(), source };
         let template = Template::parse(&text).map_err(unsound)?;
         template.check(&text).map_err(unsound)?;
         Ok(Stack { kind, region: region.clone(), name: self.names.stack(kind), text, template })
     }
 }
 
-/// CloudWatch Logs, in the regions that every account has.
-pub(crate) const LOGS_SERVICE: &str = "logs.amazonaws.com";
-
-/// CloudWatch Logs, in a region that must be enabled first.
-pub(crate) fn regional_logs_service(region: &str) -> String {
-    format!("logs.{region}.amazonaws.com")
+/// A version's description, which `plan::versions` reads: `code 3f2a9c1b, database 9d1e5a07 until 2026-12-01`.
+fn describe(code: &ArtifactRef, geo: Option<&ArtifactRef>, until: Option<String>) -> String {
+    let short = |artifact: &ArtifactRef| artifact.digest.chars().take(SHORT_DIGEST_CHARS).collect::<String>();
+    let database = geo.map(|geo| format!(", database {}", short(geo))).unwrap_or_default();
+    let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+    format!("code {}{database}{until}", short(code))
 }
-
-/// Where Lambda stores the batches that an edge's forwarder could not put, in the region's bucket (AWS fixes the beginning).
-pub(crate) const FORWARD_FAILURES: &str = "aws/lambda/async/";
 
 /// The batching window, s; an emulator does not wait.
 pub(crate) fn batch_window_s(config: &Config) -> u32 {

@@ -4,6 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+pub(crate) const ALIAS: &str = "AWS::Lambda::Alias";
+pub(crate) const VERSION: &str = "AWS::Lambda::Version";
+
+/// Characters of a version's hash in its logical name.
+const VERSION_HASH_CHARS: usize = 10;
 
 /// The largest template that a call takes inline (CloudFormation quotas).
 pub(crate) const INLINE_BYTES_MAX: usize = 51_200;
@@ -30,9 +37,9 @@ pub struct Resource {
     /// The policy for when it is no longer declared.
     #[serde(default)]
     pub deletion_policy: Option<String>,
-    /// A resource that exists before this one, beside those that the properties refer to.
+    /// Logical names of resources that are created or changed before it.
     #[serde(default)]
-    pub depends_on: Option<String>,
+    pub depends_on: Vec<String>,
 }
 
 /// Why a text is not a valid template.
@@ -67,7 +74,7 @@ impl Template {
             return Err(TemplateError::Large { bytes: text.len() });
         }
         for (name, resource) in &self.resources {
-            for to in resource.refers_to() {
+            for to in resource.refers_to().into_iter().chain(resource.depends_on.iter().cloned()) {
                 let is_parameter = to == "HostedZoneId";
                 if !is_parameter && !to.starts_with("AWS::") && !self.resources.contains_key(&to) {
                     return Err(TemplateError::Dangling { from: name.clone(), to });
@@ -77,6 +84,31 @@ impl Template {
         Ok(())
     }
 
+    /// A hash of what the template's published version contains: the function's properties and its layers' content; `None`
+    /// without a version. Lambda refuses to publish a version if nothing of this has changed, so what belongs to the
+    /// function as a whole is left out.
+    pub(super) fn version_hash(&self) -> Option<String> {
+        let function = self.resources.get(self.version()?)?.refers_to().into_iter().next()?;
+        let mut function = self.resources.get(&function)?.clone();
+        if let Some(members) = function.properties.as_object_mut() {
+            members.remove("ReservedConcurrentExecutions");
+        }
+        let mut sha = Sha256::new();
+        sha.update(function.properties.to_string());
+        let referred = function.refers_to();
+        let referred = referred.iter().filter_map(|name| self.resources.get(name));
+        for layer in referred.filter(|resource| resource.kind == "AWS::Lambda::LayerVersion") {
+            sha.update(layer.properties.to_string());
+        }
+        Some(hex::encode(sha.finalize())[..VERSION_HASH_CHARS].to_owned())
+    }
+
+    /// The logical name of the published version that its alias serves.
+    pub fn version(&self) -> Option<&str> {
+        let found = self.resources.iter().find(|(_, resource)| resource.kind == VERSION);
+        found.map(|(name, _)| name.as_str())
+    }
+
     /// An output's value, if it is plain text.
     pub fn output(&self, name: &str) -> Option<&str> {
         self.outputs.get(name)?.get("Value")?.as_str()
@@ -84,14 +116,14 @@ impl Template {
 }
 
 impl Resource {
-    /// Logical names that its properties refer to, or that it depends on.
+    /// Logical names that its properties refer to.
     pub fn refers_to(&self) -> Vec<String> {
-        references(&self.properties).into_iter().chain(self.depends_on.clone()).collect()
+        references(&self.properties)
     }
 
     /// Whether any of its properties refers to a resource.
     pub fn points_to(&self, name: &str) -> bool {
-        references(&self.properties).iter().any(|found| found == name)
+        self.refers_to().iter().any(|found| found == name)
     }
 
     /// A property at the top.

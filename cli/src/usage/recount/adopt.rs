@@ -42,29 +42,25 @@ pub(crate) struct Adopted {
 }
 
 /// Decides what to do with one item.
-pub(crate) fn decide(
-    ledger: Option<&LedgerItem>,
-    generation: &LedgerItem,
-    since: Option<Timestamp>,
-) -> Decision {
-    if since.is_some_and(|since| since > Period::Month(generation.month).start()) {
+pub(crate) fn decide(ledger: Option<&LedgerItem>, shadow: &LedgerItem, since: Option<Timestamp>) -> Decision {
+    if since.is_some_and(|since| since > Period::Month(shadow.month).start()) {
         return Decision::Partial;
     }
     let counts =
         |item: &LedgerItem| (item.charged, item.days.clone(), item.regions.clone(), item.verdicts.clone());
-    if ledger.is_some_and(|ledger| counts(ledger) == counts(generation)) {
+    if ledger.is_some_and(|ledger| counts(ledger) == counts(shadow)) {
         return Decision::Same;
     }
-    match ahead(ledger, Some(generation)) {
+    match ahead(ledger, Some(shadow)) {
         Ahead::Ledger | Ahead::Both => Decision::LedgerAhead,
-        Ahead::Neither | Ahead::Generation => Decision::Take(Box::new(generation.clone())),
+        Ahead::Neither | Ahead::Shadow => Decision::Take(Box::new(shadow.clone())),
     }
 }
 
 /// Adopts a shadow ledger's items.
-pub(crate) async fn adopt(ledger: &LedgerTable, generation: &LedgerTable) -> Result<Adopted, StoreError> {
-    let since = generation.since().await?;
-    let theirs = generation.everything().await?;
+pub(crate) async fn adopt(ledger: &LedgerTable, shadow: &LedgerTable) -> Result<Adopted, StoreError> {
+    let since = shadow.since().await?;
+    let theirs = shadow.everything().await?;
     let ours: HashMap<_, LedgerItem> = ledger
         .everything()
         .await?
@@ -106,9 +102,9 @@ mod tests {
             (Some(of(5, 9)), of(7, 9), Some("2026-11-01T00:00:00Z"), take(of(7, 9))),
             (Some(of(5, 9)), of(7, 9), Some("2026-11-01T00:00:01Z"), Decision::Partial),
         ];
-        for (row, (ledger, generation, since, expected)) in table.into_iter().enumerate() {
+        for (row, (ledger, shadow, since, expected)) in table.into_iter().enumerate() {
             let since = since.map(|text| text.parse().expect("a timestamp"));
-            assert_eq!(decide(ledger.as_ref(), &generation, since), expected, "row {row}");
+            assert_eq!(decide(ledger.as_ref(), &shadow, since), expected, "row {row}");
         }
     }
 }

@@ -17,7 +17,8 @@ pub(crate) enum Ahead {
     /// The ledger has counted events that the shadow ledger has not yet.
     Ledger,
     /// The shadow ledger has counted events that the ledger has not yet.
-    Generation,
+    #[serde(rename = "generation")]
+    Shadow,
     /// Each has counted events of some shard that the other has not.
     Both,
 }
@@ -31,23 +32,23 @@ pub(crate) struct Difference {
     pub part: String,
     pub ledger: u64,
     /// The shadow ledger's count.
-    pub generation: u64,
-    /// Which is further in the stream: the difference may only be one of time.
+    pub shadow: u64,
+    /// Which is further in the stream: the difference may be only a matter of time.
     pub ahead: Ahead,
 }
 
-/// Which of two items has counted further; a missing item has counted nothing.
-pub(crate) fn ahead(ledger: Option<&LedgerItem>, generation: Option<&LedgerItem>) -> Ahead {
+/// Which of two items has counted further; a missing item counts as empty.
+pub(crate) fn ahead(ledger: Option<&LedgerItem>, shadow: Option<&LedgerItem>) -> Ahead {
     let none = BTreeMap::new();
     let ours = ledger.map_or(&none, |item| &item.watermarks);
-    let theirs = generation.map_or(&none, |item| &item.watermarks);
+    let theirs = shadow.map_or(&none, |item| &item.watermarks);
     let further = |one: &BTreeMap<String, String>, other: &BTreeMap<String, String>| {
         one.iter().any(|(shard, at)| other.get(shard).is_none_or(|there| at > there))
     };
     match (further(ours, theirs), further(theirs, ours)) {
         (false, false) => Ahead::Neither,
         (true, false) => Ahead::Ledger,
-        (false, true) => Ahead::Generation,
+        (false, true) => Ahead::Shadow,
         (true, true) => Ahead::Both,
     }
 }
@@ -75,24 +76,24 @@ fn parts(item: &LedgerItem, since: Option<Timestamp>) -> Parts {
 }
 
 /// The number of counts that [`differences`] compares.
-pub(crate) fn compared(ledger: &[LedgerItem], generation: &[LedgerItem], since: Option<Timestamp>) -> u64 {
+pub(crate) fn compared(ledger: &[LedgerItem], shadow: &[LedgerItem], since: Option<Timestamp>) -> u64 {
     let named = |item: &LedgerItem| {
         let who = (item.identity.clone(), item.month);
         parts(item, since).into_keys().map(move |part| (who.clone(), part)).collect::<Vec<_>>()
     };
-    ledger.iter().chain(generation).flat_map(named).collect::<BTreeSet<_>>().len() as u64
+    ledger.iter().chain(shadow).flat_map(named).collect::<BTreeSet<_>>().len() as u64
 }
 
 /// Every count that differs between the ledger and a shadow ledger, by identity and month.
 pub(crate) fn differences(
     ledger: &[LedgerItem],
-    generation: &[LedgerItem],
+    shadow: &[LedgerItem],
     since: Option<Timestamp>,
 ) -> Vec<Difference> {
     let by_key = |items: &'_ [LedgerItem]| -> BTreeMap<(Identity, Month), LedgerItem> {
         items.iter().map(|item| ((item.identity.clone(), item.month), item.clone())).collect()
     };
-    let (ours, theirs) = (by_key(ledger), by_key(generation));
+    let (ours, theirs) = (by_key(ledger), by_key(shadow));
     let keys: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
     let mut found = Vec::new();
     for key in keys {
@@ -102,11 +103,11 @@ pub(crate) fn differences(
         let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
         for name in names {
             let count = |parts: &Parts| parts.get(name).copied().unwrap_or(0);
-            let (ledger, generation) = (count(&left), count(&right));
-            if ledger != generation {
+            let (ledger, shadow) = (count(&left), count(&right));
+            if ledger != shadow {
                 let (identity, month) = key.clone();
                 let ahead = ahead(one, other);
-                found.push(Difference { identity, month, part: name.clone(), ledger, generation, ahead });
+                found.push(Difference { identity, month, part: name.clone(), ledger, shadow, ahead });
             }
         }
     }
@@ -132,13 +133,11 @@ pub(super) mod tests {
         }
     }
 
-    fn summary(ledger: &[LedgerItem], generation: &[LedgerItem], since: Option<&str>) -> Vec<String> {
+    fn summary(ledger: &[LedgerItem], shadow: &[LedgerItem], since: Option<&str>) -> Vec<String> {
         let since = since.map(|text| text.parse().expect("a timestamp"));
-        differences(ledger, generation, since)
+        differences(ledger, shadow, since)
             .into_iter()
-            .map(|d| {
-                format!("{} {} {} {}≠{} {:?}", d.identity, d.month, d.part, d.ledger, d.generation, d.ahead)
-            })
+            .map(|d| format!("{} {} {} {}≠{} {:?}", d.identity, d.month, d.part, d.ledger, d.shadow, d.ahead))
             .collect()
     }
 
@@ -167,13 +166,13 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_generation_answers_for_whole_days_since_it_counts() {
+    fn a_shadow_ledger_is_compared_by_complete_days() {
         let ledger = [item("site#a.test", "2026-11", &[(3, 5), (4, 2), (5, 1)], 9)];
         let young = [item("site#a.test", "2026-11", &[(4, 1), (5, 1)], 8)];
         let counts = |since: &str| compared(&ledger, &young, Some(since.parse().expect("a timestamp")));
         // It has part of the fourth and all of the fifth.
         assert_eq!(counts("2026-11-04T10:00:00Z"), 1);
-        assert_eq!(counts("2026-11-05T10:00:00Z"), 0, "nothing is whole");
+        assert_eq!(counts("2026-11-05T10:00:00Z"), 0, "no day is complete");
         assert_eq!(compared(&ledger, &young, None), 6);
         assert!(summary(&ledger, &young, Some("2026-11-04T10:00:00Z")).is_empty());
         assert_eq!(
@@ -190,8 +189,8 @@ pub(super) mod tests {
         other_shard.watermarks.insert("t".into(), "1".into());
         assert_eq!(ahead(Some(&at(5)), Some(&at(5))), Ahead::Neither);
         assert_eq!(ahead(Some(&at(6)), Some(&at(5))), Ahead::Ledger);
-        assert_eq!(ahead(None, Some(&at(5))), Ahead::Generation);
-        assert_eq!(ahead(Some(&at(5)), Some(&other_shard)), Ahead::Generation);
+        assert_eq!(ahead(None, Some(&at(5))), Ahead::Shadow);
+        assert_eq!(ahead(Some(&at(5)), Some(&other_shard)), Ahead::Shadow);
         assert_eq!(ahead(Some(&at(6)), Some(&other_shard)), Ahead::Both);
     }
 }

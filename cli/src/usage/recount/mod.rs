@@ -21,30 +21,30 @@ use std::str::FromStr;
 
 /// The name of a shadow ledger: 1 to 20 of `a-z 0-9 -`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Generation(String);
+pub(crate) struct ShadowName(String);
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a valid shadow ledger name: use 1 to 20 of a-z, 0-9 and -")]
-pub(crate) struct GenerationError(String);
+pub(crate) struct ShadowNameError(String);
 
-impl Generation {
+impl ShadowName {
     /// The name of its table, from the ledger's.
     pub(crate) fn table(&self, ledger: &str) -> String {
         format!("{ledger}-{}", self.0)
     }
 }
 
-impl FromStr for Generation {
-    type Err = GenerationError;
+impl FromStr for ShadowName {
+    type Err = ShadowNameError;
 
-    fn from_str(text: &str) -> Result<Self, GenerationError> {
+    fn from_str(text: &str) -> Result<Self, ShadowNameError> {
         let sound = (1..=20).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        if sound { Ok(Self(text.to_owned())) } else { Err(GenerationError(text.to_owned())) }
+        if sound { Ok(Self(text.to_owned())) } else { Err(ShadowNameError(text.to_owned())) }
     }
 }
 
-impl fmt::Display for Generation {
+impl fmt::Display for ShadowName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_generation_begins_where_it_was_asked_to() {
+    fn a_new_shadow_ledger_starts_at_the_requested_time() {
         let span = |since: Option<u64>| ReplaySpan { from: at(90), until: at(100), since: since.map(at) };
         let note = |newest: u64| ShardNote { newest: Some(at(newest)), ..ShardNote::default() };
         let table = [

@@ -55,7 +55,7 @@ pub struct ReportRow {
     pub by: &'static str,
     /// `key`, `site`, `addr`; empty for all together.
     pub kind: &'static str,
-    /// An API key's hint, a site's host, the beginning of an address's tag, or `(quiet callers)`.
+    /// An API key's hint, a site's host, the beginning of an address's tag, or `(pooled callers)`.
     pub name: String,
     /// Who the API key was created for.
     pub owner: String,
@@ -76,7 +76,7 @@ pub struct ReportRow {
 const TOTAL: &str = "total";
 
 /// The name of the row of all pooled anonymous callers of a kind.
-const CROWD: &str = "(quiet callers)";
+const POOLED: &str = "(pooled callers)";
 
 /// Who a row is about: kind, name, owner, tier, limit.
 type Who = (&'static str, String, String, String, String);
@@ -85,7 +85,7 @@ fn who(identity: &Identity, keys: &HashMap<Identity, KeyRecord>) -> Who {
     let short = |text: &str| text.chars().take(12).collect::<String>();
     if identity.is_pooled() {
         let kind = identity.kind().as_str();
-        return (kind, CROWD.to_owned(), String::new(), "anonymous".into(), String::new());
+        return (kind, POOLED.to_owned(), String::new(), "anonymous".into(), String::new());
     }
     match identity.kind() {
         IdentityKind::Key => match keys.get(identity) {

@@ -216,7 +216,7 @@ fn a_forwarder_may_do_what_it_must_and_loses_nothing() {
     let renderer = Renderer::new(&config, &artifacts).expect("templates");
     let edge = renderer.edge(&config.regions[0]).expect("rendered");
     insta::assert_snapshot!("forwarder", edge.text);
-    assert!(edge.template.resources["UsageSubscription"].depends_on.as_deref() == Some("ForwardPermission"));
+    assert_eq!(edge.template.resources["UsageSubscription"].depends_on, ["ForwardPermission"]);
     let retries = &edge.template.resources["ForwardRetries"].properties;
     assert!(
         retries["DestinationConfig"]["OnFailure"]["Destination"].to_string().contains("s3:::"),
@@ -249,4 +249,51 @@ fn the_log_pipe_role_trusts_the_service_of_every_region() {
         assert_eq!(trust["Principal"]["Service"], expected);
         assert!(!trust.to_string().contains("SourceAccount"), "{trust}");
     }
+}
+
+type Change = Box<dyn Fn(&mut Config, &mut ArtifactSet)>;
+
+/// A version's logical name changes exactly if Lambda would publish another one: else the update would fail, or the change
+/// would not be served.
+#[test]
+fn a_version_is_named_by_what_it_contains() {
+    let version = |change: &dyn Fn(&mut Config, &mut ArtifactSet)| {
+        let (mut config, mut artifacts) = (config(), artifacts());
+        change(&mut config, &mut artifacts);
+        let renderer = Renderer::new(&config, &artifacts).expect("templates");
+        let edge = renderer.edge(&config.regions[0]).expect("rendered").template;
+        let home = renderer.home(&[], DataPolicy::Keep).expect("rendered").template;
+        [edge, home].map(|template| template.version().expect("a version").to_owned())
+    };
+    let plain = version(&|_, _| ());
+    let digest = |digit: &str| digit.repeat(64);
+    let table: [(&str, Change, [bool; 2]); 8] = [
+        (
+            "reserved",
+            Box::new(|config, _| config.regions[0].runtime.reserved_concurrency = Some(9)),
+            [false; 2],
+        ),
+        ("throttle", Box::new(|config, _| config.regions[0].runtime.throttle_rate = 9), [false; 2]),
+        ("domain", Box::new(|config, _| config.service.domain = Some("a.example.com".into())), [false; 2]),
+        ("memory", Box::new(|config, _| config.regions[0].runtime.memory_mb = 999), [true, false]),
+        ("variables", Box::new(|config, _| config.regions[0].runtime.access_cache_s = 9), [true, false]),
+        ("alerts", Box::new(|config, _| config.alerts.email = Some("a@example.com".into())), [false, true]),
+        ("database", Box::new(move |_, set| set.geo = ArtifactRef::new("geo", &digest("7"))), [true, false]),
+        (
+            "code",
+            Box::new(|_, set| drop(set.code.insert("arm64", ArtifactRef::new("code", &"7".repeat(64))))),
+            [true, true],
+        ),
+    ];
+    for (what, change, expected) in table {
+        let other = version(&change);
+        assert_eq!([other[0] != plain[0], other[1] != plain[1]], expected, "{what}");
+    }
+    let mut lite = config();
+    lite.geo.name = "GeoLite City".to_owned();
+    let set = ArtifactSet { geo_description: "GeoLite City 2026-11-01".to_owned(), ..artifacts() };
+    let edge =
+        Renderer::new(&lite, &set).expect("templates").edge(&lite.regions[0]).expect("rendered").template;
+    let described = &edge.resources[edge.version().expect("a version")].properties["Description"];
+    assert_eq!(described, "code arm64arm, database 99999999 until 2026-12-01");
 }

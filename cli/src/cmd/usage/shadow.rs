@@ -9,14 +9,14 @@ use ipgeo_runtime::dynamo::LedgerTable;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::recount::{Work, generation_table};
+use super::recount::{Work, shadow_table};
 use crate::args::Shared;
 use crate::aws::Home;
 use crate::cmd::support::{Target, confirm, load_config};
 use crate::keys::KeyStore as _;
 use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Format, grouped};
-use crate::usage::recount::{self, Adopted, Ahead, Generation, compared, differences};
+use crate::usage::recount::{self, Adopted, Ahead, ShadowName, compared, differences};
 use crate::usage::report::name_of;
 
 /// Rounds of catching up and replacing, before busy items are skipped.
@@ -25,8 +25,8 @@ const ADOPT_ROUNDS: usize = 3;
 /// Flags of `ipgeo usage diff`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-A shadow ledger that `usage replay` filled from a time on is compared by complete days; a restored one
-is compared completely. `ahead` shows which ledger has counted more of the stream: such a difference may
+A shadow ledger that `usage replay` filled from a time on is compared by complete days; a restored one \
+is compared completely. `ahead` shows which ledger has counted more of the stream: such a difference may \
 only be due to timing.
 
 Examples:
@@ -35,7 +35,7 @@ Examples:
 pub(crate) struct DiffArgs {
     /// Name of the shadow ledger
     #[arg(value_name = "NAME")]
-    generation: Generation,
+    shadow: ShadowName,
     #[command(flatten)]
     target: Target,
 }
@@ -43,10 +43,10 @@ pub(crate) struct DiffArgs {
 /// Flags of `ipgeo usage adopt`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-First counts newer events into the shadow ledger, then replaces items of the ledger: each completely,
-with its stream position, and only if the shadow ledger has counted everything that the ledger has and
-the ledger's item has not changed meanwhile. So the counter may keep running, no event is lost or counted
-twice, and the command can be stopped and repeated. Items that could not be replaced are reported. Months
+First counts newer events into the shadow ledger, then replaces items of the ledger: each completely, \
+with its stream position, and only if the shadow ledger has counted everything that the ledger has and \
+the ledger's item has not changed meanwhile. So the counter may keep running, no event is lost or counted \
+twice, and the command can be stopped and repeated. Items that could not be replaced are reported. Months \
 that the shadow ledger only has in part are skipped.
 
 Examples:
@@ -55,7 +55,7 @@ Examples:
 pub(crate) struct AdoptArgs {
     /// Name of the shadow ledger
     #[arg(value_name = "NAME")]
-    generation: Generation,
+    shadow: ShadowName,
     /// Skip the confirmation prompt
     #[arg(short, long)]
     yes: bool,
@@ -73,7 +73,7 @@ Examples:
 pub(crate) struct DiscardArgs {
     /// Name of the shadow ledger
     #[arg(value_name = "NAME")]
-    generation: Generation,
+    shadow: ShadowName,
     #[command(flatten)]
     target: Target,
     /// Skip the confirmation prompt
@@ -81,13 +81,13 @@ pub(crate) struct DiscardArgs {
     yes: bool,
 }
 
-async fn existing(home: &Home, generation: &Generation) -> anyhow::Result<LedgerTable> {
-    let table = generation_table(home, generation);
+async fn existing(home: &Home, shadow: &ShadowName) -> anyhow::Result<LedgerTable> {
+    let table = shadow_table(home, shadow);
     if table.is_active().await? == Some(true) {
         return Ok(table);
     }
     bail!(
-        "no shadow ledger `{generation}`: table {} does not exist\nhelp: create it with `ipgeo usage replay --into`, or restore a backup",
+        "no shadow ledger `{shadow}`: table {} does not exist\nhelp: create it with `ipgeo usage replay --into`, or restore a backup",
         table.name()
     )
 }
@@ -100,7 +100,8 @@ struct DifferenceRow {
     month: String,
     part: String,
     ledger: u64,
-    generation: u64,
+    #[serde(rename = "generation")]
+    shadow: u64,
     ahead: Ahead,
 }
 
@@ -111,14 +112,14 @@ const COLUMNS: [Column; 8] = [
     Column::text("month"),
     Column::text("part"),
     Column::number("ledger"),
-    Column::number("generation"),
+    Column::number("shadow"),
     Column::text("ahead"),
 ];
 
 pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> {
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
-    let table = existing(&home, &args.generation).await?;
+    let table = existing(&home, &args.shadow).await?;
     let since = table.since().await?;
     let (ours, theirs) = (home.ledger.everything().await?, table.everything().await?);
     let keys: HashMap<Identity, KeyRecord> = home.list().await?.into_iter().collect();
@@ -126,7 +127,7 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
     if let (0, Some(since)) = (compared, since) {
         bail!(
             "nothing to compare: shadow ledger `{}` has no complete day since {}",
-            args.generation,
+            args.shadow,
             output::instant(since)
         );
     }
@@ -141,7 +142,7 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
                 month: found.month.to_string(),
                 part: found.part,
                 ledger: found.ledger,
-                generation: found.generation,
+                shadow: found.shadow,
                 ahead: found.ahead,
             }
         })
@@ -157,7 +158,7 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
     let ahead = |ahead: Ahead| match ahead {
         Ahead::Neither => "",
         Ahead::Ledger => "ledger",
-        Ahead::Generation => "generation",
+        Ahead::Shadow => "shadow",
         Ahead::Both => "both",
     };
     let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row| {
@@ -168,7 +169,7 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
             row.month.clone(),
             row.part.clone(),
             grouped(row.ledger),
-            grouped(row.generation),
+            grouped(row.shadow),
             ahead(row.ahead).to_owned(),
         ]
     })?;
@@ -180,10 +181,10 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
 pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
-    let table = existing(&home, &args.generation).await?;
-    let generation = &args.generation;
+    let table = existing(&home, &args.shadow).await?;
+    let shadow = &args.shadow;
     let what = format!(
-        "this replaces the ledger's counts with those of shadow ledger `{generation}` (see `ipgeo usage diff {generation}`)"
+        "this replaces the ledger's counts with those of shadow ledger `{shadow}` (see `ipgeo usage diff {shadow}`)"
     );
     confirm(&what, args.yes)?;
     let (mut taken, mut last) = (0, Adopted::default());
@@ -207,7 +208,7 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
     }
     if done.partial > 0 {
         output::print_note(
-            "items of months that the shadow ledger only has in part were skipped; restore a backup as a shadow ledger for those",
+            "skipped months that the shadow ledger has only in part (`partial`); to adopt those, restore a backup as a shadow ledger",
         );
     }
     Ok(())
@@ -216,17 +217,18 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
 /// What was deleted.
 #[derive(Debug, Serialize)]
 struct Discarded {
-    generation: String,
+    #[serde(rename = "generation")]
+    shadow: String,
     table: String,
 }
 
 pub(super) async fn discard(args: DiscardArgs, shared: &Shared) -> anyhow::Result<()> {
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
-    let table = existing(&home, &args.generation).await?;
+    let table = existing(&home, &args.shadow).await?;
     confirm(&format!("this permanently deletes the table {}", table.name()), args.yes)?;
     table.delete().await?;
-    let deleted = Discarded { generation: args.generation.to_string(), table: table.name().to_owned() };
+    let deleted = Discarded { shadow: args.shadow.to_string(), table: table.name().to_owned() };
     output::print_data(&output::format_value(shared.format(), &deleted, String::new)?)?;
     output::print_note(&format!("deleted {}", deleted.table));
     Ok(())

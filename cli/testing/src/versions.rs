@@ -1,0 +1,97 @@
+//! Published versions of functions, and the alias that leads to one.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::state::{Contents, ResourceId};
+
+/// What was published of a function.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Published {
+    /// The number of the newest version ever published.
+    newest: u64,
+    pub(crate) versions: BTreeMap<u64, PublishedContent>,
+    /// The version that the alias serves, whoever moved it there.
+    pub(crate) live: Option<u64>,
+}
+
+/// A version.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PublishedContent {
+    /// Its logical name in the stack that published it.
+    pub(crate) logical: String,
+    pub(crate) description: String,
+    /// The function's properties at that time.
+    properties: Value,
+}
+
+impl PublishedContent {
+    /// The digest of its code.
+    pub(crate) fn code(&self) -> &str {
+        let key = self.properties["Code"]["S3Key"].as_str().unwrap_or_default();
+        key.trim_start_matches("code/").trim_end_matches(".zip")
+    }
+}
+
+/// `<function>:<version or alias>` of a resource.
+pub(crate) fn qualified(id: &ResourceId) -> (String, &str) {
+    let (function, qualifier) = id.name.split_once(':').unwrap_or((&id.name, ""));
+    (function.to_owned(), qualifier)
+}
+
+impl Contents {
+    /// Publishes a function as it is; returns the version's name, `<function>:<number>`.
+    pub(crate) fn publish(
+        &mut self,
+        region: &str,
+        function: &str,
+        logical: &str,
+        description: &str,
+    ) -> Result<String, String> {
+        let kind = "AWS::Lambda::Function".to_owned();
+        let id = ResourceId { scope: region.to_owned(), kind, name: function.to_owned() };
+        let resource = self.resources.get(&id).ok_or_else(|| format!("no function {function}"))?;
+        let mut properties = resource.properties.clone();
+        if let Some(members) = properties.as_object_mut() {
+            members.remove("ReservedConcurrentExecutions");
+        }
+        let published = self.functions.entry((region.to_owned(), function.to_owned())).or_default();
+        if let Some((number, _)) =
+            published.versions.last_key_value().filter(|(_, v)| v.properties == properties)
+        {
+            return Err(format!(
+                "A version for this Lambda function exists ( {number} ). Modify the function to create a new version."
+            ));
+        }
+        published.newest += 1;
+        let (logical, description) = (logical.to_owned(), description.to_owned());
+        published.versions.insert(published.newest, PublishedContent { logical, description, properties });
+        Ok(format!("{function}:{}", published.newest))
+    }
+
+    /// Moves a function's alias.
+    pub(crate) fn switch(&mut self, region: &str, function: &str, version: &str) -> Result<(), String> {
+        let published = self.functions.entry((region.to_owned(), function.to_owned())).or_default();
+        let number = version.parse().ok().filter(|number| published.versions.contains_key(number));
+        published.live = Some(number.ok_or_else(|| format!("Function not found: {function}:{version}"))?);
+        Ok(())
+    }
+
+    /// What a function serves; `None`: it has no alias.
+    pub(crate) fn live(&self, region: &str, function: &str) -> Option<&PublishedContent> {
+        let published = self.functions.get(&(region.to_owned(), function.to_owned()))?;
+        published.versions.get(&published.live?)
+    }
+
+    /// A function goes with all its versions and aliases.
+    pub(crate) fn forget_function(&mut self, id: &ResourceId) {
+        self.functions.remove(&(id.scope.clone(), id.name.clone()));
+        let is_its = |other: &ResourceId| {
+            other.scope == id.scope
+                && matches!(other.kind.as_str(), "AWS::Lambda::Version" | "AWS::Lambda::Alias")
+                && qualified(other).0 == id.name
+        };
+        self.resources.retain(|other, _| !is_its(other));
+    }
+}
