@@ -175,13 +175,14 @@ fn data_is_retained_by_default() {
     }
 }
 
+/// Pipe, further text, parts of before, whether it has a destination and a forwarder, what the subscription leads to.
+type Row<'a> = (&'a str, &'a str, PipeParts, (bool, bool), Option<&'a str>);
+
 #[test]
 fn an_edge_has_the_log_pipe_of_the_file_and_keeps_what_it_has() {
     let artifacts = artifacts();
     let local = "[emulator]\nendpoint = \"http://127.0.0.1:4566\"\nlog_pipe = false\n";
     let (none, both) = (PipeParts::default(), PipeParts { destination: true, forwarder: true });
-    // (pipe, further text, parts of before, whether it has a destination and a forwarder, what the subscription leads to)
-    type Row<'a> = (&'a str, &'a str, PipeParts, (bool, bool), Option<&'a str>);
     let table: [Row<'_>; 6] = [
         ("destination", "", none, (true, false), Some("UsageDestination")),
         ("forwarder", "", none, (false, true), Some("ForwardFunction")),
