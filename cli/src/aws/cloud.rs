@@ -71,6 +71,17 @@ impl Aws {
         tables::probe_key(&client, &self.names.access_table, &self.key_prefix).await
     }
 
+    /// The prefix of API keys.
+    pub(crate) fn key_prefix(&self) -> &str {
+        &self.key_prefix
+    }
+
+    /// The two tables at home.
+    pub(crate) fn tables(&self) -> super::Home {
+        let client = self.session.dynamodb(&self.home);
+        super::Home::new(client, &self.names.access_table, &self.names.ledger_table)
+    }
+
     /// The access table's replicas outside home, each with its DynamoDB status.
     pub(crate) async fn replicas(&self) -> Result<Replicas, Problem> {
         let client = self.session.dynamodb(&self.home);
@@ -269,8 +280,8 @@ impl CloudWrite for Aws {
                 let target = Kept { session, home: region, account, name };
                 target.delete(*data, replica.as_deref(), report).await
             }
-            // `ProbedCloud` and the executor carry these out.
-            Action::Probe(_) | Action::Wait { .. } => Ok(Done::AlreadySo),
+            // `Gated` and the executor carry these out.
+            Action::Probe(_) | Action::Follow(_) | Action::Wait { .. } => Ok(Done::AlreadySo),
         }
     }
 }

@@ -127,6 +127,11 @@ impl MemoryCloud {
         self.now().bad_code.insert(digest.to_owned());
     }
 
+    /// Lines of a region's log do not arrive, although everything is deployed.
+    pub fn kill_pipe(&self, region: &str) {
+        self.now().dead_pipes.insert(region.to_owned());
+    }
+
     /// The ARNs that the subscriptions of a region's lookup log lead to.
     pub fn subscriptions(&self, region: &str) -> Vec<String> {
         crate::resources::subscriptions(&self.now().contents, region)

@@ -7,7 +7,7 @@ use crate::operation::{Operation, Work, refused};
 use crate::records;
 use crate::state::{ACCOUNT, CloudState};
 use ipgeo::internals::infra::cloud::{Done, StepError};
-use ipgeo::internals::infra::plan::{Action, BucketKind, TierLimit};
+use ipgeo::internals::infra::plan::{Action, BucketKind, FollowSpec, TierLimit};
 use ipgeo::internals::infra::stacks::ArtifactRef;
 
 /// A step that goes on.
@@ -129,6 +129,7 @@ impl CloudState {
             Action::Secret => self.secret(region),
             Action::Tier(tier) => self.tier(region, tier),
             Action::Probe(_) => self.probe(region).map(|_| Done::AlreadySo).map_err(StepError::new),
+            Action::Follow(spec) => self.follow(region, spec),
             Action::Records(change) => records::ensure(self, now, change),
             Action::EmptyBucket { bucket } => {
                 let name = match bucket {
@@ -149,6 +150,19 @@ impl CloudState {
             }
             Action::Wait { .. } | Action::Stack(_) | Action::DeleteStack { .. } => Ok(Done::AlreadySo),
         }
+    }
+
+    /// Whether a region's lines reach the counter.
+    fn follow(&self, region: &str, spec: &FollowSpec) -> Result<Done, StepError> {
+        let targets = crate::resources::subscriptions(&self.contents, region);
+        let arrives = targets.iter().any(|target| crate::resources::takes_lines(&self.contents, target));
+        if arrives && !self.dead_pipes.contains(region) {
+            return Ok(Done::AlreadySo);
+        }
+        Err(StepError {
+            remedy: Some(spec.remedy.clone()),
+            ..StepError::new("the marked call is not in the ledger")
+        })
     }
 
     fn put(&mut self, region: &str, artifact: &ArtifactRef, how: &str) -> Result<Done, StepError> {

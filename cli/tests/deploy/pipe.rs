@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use futures_util::future::join_all;
-use ipgeo::internals::infra::plan::{Action, Plan, PlanOptions};
+use ipgeo::internals::infra::deploy::DeployOutcome;
+use ipgeo::internals::infra::plan::{Action, FollowSpec, Plan, PlanOptions, WaveKind};
+use ipgeo::internals::infra::stacks::StackKind;
 use ipgeo_cli_testing::harness::{
     File, HOME, carried_out, carried_out_or_killed, deployed, finish, observed, planned, planned_with,
 };
@@ -222,4 +224,71 @@ async fn a_region_that_must_be_enabled_first_may_send_its_lines_before_it_has_an
     let seen = observed(&cloud, &before.config()).await.expect("read");
     let text = &seen.regions[HOME].stacks.values().map(|stack| stack.text.clone()).collect::<String>();
     assert!(!text.contains("logs.af-south-1"));
+}
+
+/// A plan whose marked calls are followed.
+async fn followed(cloud: &MemoryCloud, file: &File, required: bool) -> Plan {
+    let spec = FollowSpec { patience_s: 485, required, remedy: "check it".to_owned(), domain: None };
+    planned_with(cloud, file, |options| options.follow = Some(spec)).await.expect("a plan")
+}
+
+/// Waves that follow marked calls, with their regions.
+fn follows(plan: &Plan) -> Vec<(WaveKind, &str)> {
+    let steps = plan.steps().filter(|(_, step)| matches!(step.action, Action::Follow(_)));
+    steps.map(|(wave, step)| (wave, step.region.as_str())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marked_call_follows_the_canary_and_each_new_edge() {
+    let regions = [HOME, EDGE, "us-east-1"];
+    let file = File::with_regions(&regions);
+    let cloud = MemoryCloud::new(&file.config());
+    let first = followed(&cloud, &file, false).await;
+    let all = [(WaveKind::CanaryPipe, HOME), (WaveKind::Pipe, EDGE), (WaveKind::Pipe, "us-east-1")];
+    assert_eq!(follows(&first), all);
+    // Records lead only to regions whose calls were looked for.
+    let kinds: Vec<WaveKind> = first.waves.iter().map(|wave| wave.wave).collect();
+    let at = |kind| kinds.iter().position(|known| *known == kind).expect("a wave");
+    assert!(at(WaveKind::CanaryPipe) < at(WaveKind::Edges) && at(WaveKind::Pipe) < at(WaveKind::Records));
+    finish(&cloud, &first).await;
+    // More memory concerns no log pipe; another variable of the function may; a new region has a new pipe.
+    let more = followed(&cloud, &file.with(|file| file.memory_mb = 512), false).await;
+    assert_eq!(follows(&more), []);
+    let variable = file.with(|file| file.add = "[usage]\nquiet_permille = 1\n".to_owned());
+    assert_eq!(follows(&followed(&cloud, &variable, false).await), [(WaveKind::CanaryPipe, HOME)]);
+    let region = File::with_regions(&[HOME, EDGE, "us-east-1", "us-west-2"]);
+    assert_eq!(follows(&followed(&cloud, &region, false).await), [(WaveKind::CanaryPipe, "us-west-2")]);
+    // A move concerns every region.
+    let moved = file.with(|file| file.add = "[usage]\npipe = \"forwarder\"\n".to_owned());
+    assert_eq!(follows(&followed(&cloud, &moved, false).await), all);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_pipe_warns_or_halts() {
+    let file = File::with_regions(&[HOME, EDGE, "us-east-1"]);
+    // (the region whose lines do not arrive, whether they must, how the run ends, whether records lead to edges)
+    for (dead, required, outcome, attached) in [
+        (EDGE, false, DeployOutcome::Done, true),
+        (HOME, false, DeployOutcome::Done, true),
+        (EDGE, true, DeployOutcome::Halted, false),
+        (HOME, true, DeployOutcome::Halted, false),
+    ] {
+        let cloud = MemoryCloud::new(&file.config());
+        cloud.kill_pipe(dead);
+        let plan = followed(&cloud, &file, required).await;
+        let run = carried_out(&cloud, &plan).await;
+        assert_eq!(run.outcome(), outcome, "{dead} {required}");
+        let report = run.report(&plan, "ipgeo deploy");
+        let mark = if required {
+            format!("{dead}: marked call to the ledger failed")
+        } else {
+            format!("warning: {dead}: marked call")
+        };
+        assert!(report.contains(&mark) && report.contains("check it"), "{report}");
+        let seen = observed(&cloud, &file.config()).await.expect("read");
+        assert_eq!(!seen.attached().is_empty(), attached, "{dead} {required}");
+        // A dead canary stops before the others are touched.
+        let others = seen.regions_with(StackKind::Edge).count();
+        assert_eq!(others, if required && dead == HOME { 1 } else { 3 }, "{dead} {required}");
+    }
 }

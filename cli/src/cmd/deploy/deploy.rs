@@ -33,6 +33,9 @@ pub(crate) struct DeployArgs {
     /// Roll back every region this run changed if it fails
     #[arg(long)]
     rollback: bool,
+    /// Halt if a marked call does not reach the ledger (otherwise a warning)
+    #[arg(long)]
+    require_pipe: bool,
     /// List every resource of new stacks
     #[arg(short, long)]
     verbose: bool,
@@ -40,7 +43,10 @@ pub(crate) struct DeployArgs {
 
 /// Deploys the configuration.
 pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exit> {
-    let deployment = Deployment::prepare(&args.flags, shared).await?;
+    let mut deployment = Deployment::prepare(&args.flags, shared).await?;
+    if let Some(follow) = &mut deployment.options.follow {
+        follow.required = args.require_pipe;
+    }
     let observed = settled(&deployment).await?;
     let mut plan = match deployment.plan(&observed) {
         Ok(plan) => plan,

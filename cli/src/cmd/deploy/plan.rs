@@ -156,6 +156,7 @@ mod tests {
             recreate_failed: false,
             files: artifacts.code.values().chain([&artifacts.geo]).map(file).collect(),
             probe: ProbeSpec::default(),
+            follow: None,
         };
         let observed = Observed { account: "123456789012".to_owned(), zone, ..Observed::default() };
         plan(&config, &artifacts, &observed, &options)

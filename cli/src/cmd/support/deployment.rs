@@ -12,6 +12,7 @@ use ipgeo_geo::Database;
 use super::config::load_config;
 use super::database::{database_to_deploy, remember_database};
 use super::select::{ArtifactArgs, RegionArgs};
+use super::usage_path::follow_spec;
 use crate::args::{ProfileArgs, Shared};
 use crate::aws::Aws;
 use crate::config::Config;
@@ -81,6 +82,7 @@ impl Deployment {
             recreate_failed: flags.recreate_failed,
             files: prepared.files.clone(),
             probe,
+            follow: follow_spec(&config),
         };
         Ok(Self { config, aws, prepared, database: locked, options })
     }

@@ -10,6 +10,7 @@ mod execution;
 pub(crate) mod numbers;
 mod plan_output;
 mod select;
+mod usage_path;
 
 pub(crate) use api_key::OneArgs;
 pub(crate) use api_key::{find_key, identity_from_stdin, used_in, wrong_name};
@@ -26,3 +27,4 @@ pub(crate) use execution::{carry_out, command_line, exit_of, refused, shown};
 pub(crate) use plan_output::{print_plan, report_faults};
 pub(crate) use select::first_regions;
 pub(crate) use select::{ExecuteArgs, RegionArgs};
+pub(crate) use usage_path::{Follower, Marked, counting_lag, follow_spec};

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::event::{Event, Sink};
 use super::outcome::{Failure, Run};
 use crate::infra::cloud::{CloudWrite, Done, Progress, StepError, waits};
-use crate::infra::plan::{Plan, Step, Wave};
+use crate::infra::plan::{Action, Plan, Step, Wave};
 
 /// The first pause after AWS has throttled a step, s; each further one is twice as long.
 const BACK_OFF_S: u64 = 2;
@@ -64,6 +64,7 @@ struct Execution<'a, W> {
 /// The end of one step.
 enum Ended {
     Done(usize, Done),
+    Warned(usize, Failure),
     Failed(usize, Failure),
 }
 
@@ -128,6 +129,10 @@ impl<W: CloudWrite> Execution<'_, W> {
                         run.changed.insert((index, step));
                     }
                 }
+                Ended::Warned(step, warning) => {
+                    run.done.insert((index, step));
+                    run.warnings.push(warning);
+                }
                 Ended::Failed(step, failure) => {
                     run.failed.insert((index, step));
                     run.failures.push(failure);
@@ -135,6 +140,7 @@ impl<W: CloudWrite> Execution<'_, W> {
             }
         }
         run.failures.sort_by(|a, b| a.region.cmp(&b.region));
+        run.warnings.sort_by(|a, b| a.region.cmp(&b.region));
     }
 
     /// A region's steps, until one fails or the operator wants to stop.
@@ -152,6 +158,15 @@ impl<W: CloudWrite> Execution<'_, W> {
                     let took_ms = millis(began.elapsed());
                     self.emit(&Event::StepDone { region: region.to_owned(), step: title, done, took_ms });
                     ended.push(Ended::Done(index, done));
+                }
+                Some(Err(error)) if is_advice(step) => {
+                    let (region, step) = (region.clone(), title);
+                    self.emit(&Event::StepWarned {
+                        region: region.clone(),
+                        step: step.clone(),
+                        error: error.clone(),
+                    });
+                    ended.push(Ended::Warned(index, Failure { wave: wave.wave, region, step, error }));
                 }
                 Some(Err(error)) => {
                     self.emit(&Event::StepFailed {
@@ -184,7 +199,16 @@ impl<W: CloudWrite> Execution<'_, W> {
         };
         let mut pause_s = BACK_OFF_S;
         loop {
-            let ended = self.cloud.ensure(&step.region, &step.action, &report).await;
+            let work = self.cloud.ensure(&step.region, &step.action, &report);
+            let ended = if matches!(step.action, Action::Follow(_)) {
+                // It only watches, for minutes: a stop need not wait for it.
+                tokio::select! {
+                    ended = work => ended,
+                    () = self.stop.wanted() => return None,
+                }
+            } else {
+                work.await
+            };
             let throttled = ended.as_ref().is_err_and(is_throttled);
             if !throttled || pause_s > BACK_OFF_S_MAX || self.stop.is_wanted() {
                 return Some(ended);
@@ -196,6 +220,11 @@ impl<W: CloudWrite> Execution<'_, W> {
             }
         }
     }
+}
+
+/// Whether a step's failure is a warning.
+fn is_advice(step: &Step) -> bool {
+    matches!(&step.action, Action::Follow(spec) if !spec.required)
 }
 
 /// Whether AWS has throttled the step: it is idempotent, so it may be repeated.

@@ -95,6 +95,7 @@ pub async fn plan_rollout<C: CloudRead>(
         recreate_failed: false,
         files: wanted.files,
         probe: wanted.probe,
+        follow: None,
     };
     let plan = plan::plan(config, &set, &observed, &options)?;
     let beside = beside_database(&plan);

@@ -39,6 +39,7 @@ pub fn destroy(
         recreate_failed: true,
         files: Vec::new(),
         probe: ProbeSpec::default(),
+        follow: None,
     };
     let input = PlanInput { config, renderer, observed, options: &plan_options };
     let mut findings = Findings::default();

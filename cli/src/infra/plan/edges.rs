@@ -39,12 +39,36 @@ fn left_pipes(input: &PlanInput<'_>, region: &RegionName) -> PipeParts {
     }
 }
 
+/// Parts of home and of an edge that carry usage lines, or count them.
+const USAGE_PARTS: [&str; 5] = ["Forward", "LogGroup", "LogPipeRole", "LookupRole", "Usage"];
+
+/// Whether a step may cut usage lines off from the ledger. Another database can't.
+fn concerns_usage(step: &Step) -> bool {
+    let Action::Stack(stack) = &step.action else { return false };
+    let is_code = |path: &str| !path.starts_with("Layers") && !path.starts_with("MemorySize");
+    stack.before.is_none()
+        || stack.changes.iter().any(|change| {
+            USAGE_PARTS.iter().any(|part| change.name.starts_with(part))
+                || change.name == "LookupFunction"
+                    && change.properties.iter().any(|property| is_code(&property.path))
+        })
+}
+
+/// Whether a step creates an edge, or moves its log to another pipe.
+fn begins_a_pipe(step: &Step) -> bool {
+    let Action::Stack(stack) = &step.action else { return false };
+    stack.before.is_none() || stack.changes.iter().any(|change| change.name == "UsageSubscription")
+}
+
 /// Adds the waves: the canary, its probe, the other edges, their probes. The canary is home's edge if it changes, else
 /// the first one.
 ///
 /// If home's edge is up to date already, it is probed before another canary. After a canary that did not answer, home
 /// is up to date but broken; without this probe a second try would take the next region as its canary and break it,
 /// too.
+///
+/// An edge may answer well while nothing of it is counted. So a marked call follows the probe of the canary, and of every
+/// new edge, to the ledger.
 pub(super) fn push_waves(
     input: &PlanInput<'_>,
     plan: &mut Plan,
@@ -53,7 +77,11 @@ pub(super) fn push_waves(
 ) {
     let home = input.home();
     let probe = |region: &RegionName| Step::new(region, Action::Probe(input.options.probe.clone()));
+    let follow = |region: &RegionName| {
+        input.options.follow.clone().map(|spec| Step::new(region, Action::Follow(spec)))
+    };
     let mut probed: BTreeSet<RegionName> = BTreeSet::new();
+    let mut begun: Vec<RegionName> = Vec::new();
     if !edges.is_empty() {
         let at_home = edges.iter().position(|step| step.region == *home);
         let home_is_selected = input.selected().any(|region| region.name == *home);
@@ -64,9 +92,13 @@ pub(super) fn push_waves(
         }
         let canary = edges.remove(at_home.unwrap_or(0));
         probed.insert(canary.region.clone());
-        let check = probe(&canary.region);
+        let (check, followed) = (probe(&canary.region), follow(&canary.region));
+        let home_changes = plan.steps().any(|(wave, step)| wave == WaveKind::Home && concerns_usage(step));
+        let followed = followed.filter(|_| home_changes || concerns_usage(&canary));
+        begun.extend(edges.iter().filter(|step| begins_a_pipe(step)).map(|step| step.region.clone()));
         plan.push(WaveKind::Canary, vec![canary]);
         plan.push(WaveKind::CanaryProbe, vec![check]);
+        plan.push(WaveKind::CanaryPipe, followed.into_iter().collect());
     }
     // An unchanged edge is probed, too, before records lead to it.
     let others: Vec<Step> = input
@@ -78,4 +110,5 @@ pub(super) fn push_waves(
         .collect();
     plan.push(WaveKind::Edges, edges);
     plan.push(WaveKind::Probe, others);
+    plan.push(WaveKind::Pipe, begun.iter().filter_map(follow).collect());
 }

@@ -34,8 +34,8 @@ pub use input::{PlanOptions, Scope};
 #[cfg(test)]
 pub(crate) use model::Before;
 pub use model::{
-    Action, ArtifactFile, BucketKind, DataKind, Plan, ProbeSpec, RecordChange, StackChange, Step, TierLimit,
-    Wave, WaveKind,
+    Action, ArtifactFile, BucketKind, DataKind, FollowSpec, Plan, ProbeSpec, RecordChange, StackChange, Step,
+    TierLimit, Wave, WaveKind,
 };
 pub(crate) use model::{SCHEMA, Summary};
 pub use observed::{

@@ -50,10 +50,14 @@ pub enum WaveKind {
     Canary,
     /// Probes of the canary.
     CanaryProbe,
+    /// A marked call through the canary, followed to the ledger.
+    CanaryPipe,
     /// The other edges.
     Edges,
     /// Probes of the other edges.
     Probe,
+    /// Marked calls through new edges, followed to the ledger.
+    Pipe,
     /// DNS.
     Records,
     /// Until resolvers have forgotten removed records.
@@ -78,8 +82,10 @@ impl WaveKind {
             Self::Home => "home",
             Self::Canary => "canary",
             Self::CanaryProbe => "canary probe",
+            Self::CanaryPipe => "canary log pipe",
             Self::Edges => "edges",
             Self::Probe => "probe",
+            Self::Pipe => "log pipes",
             Self::Records => "records",
             Self::Drain => "drain",
             Self::RemoveEdges => "remove edges",
@@ -91,7 +97,7 @@ impl WaveKind {
 
     /// Whether it is a health gate.
     pub fn is_gate(self) -> bool {
-        matches!(self, Self::CanaryProbe | Self::Probe)
+        matches!(self, Self::CanaryProbe | Self::CanaryPipe | Self::Probe | Self::Pipe)
     }
 }
 
@@ -127,6 +133,8 @@ pub enum Action {
     Tier(TierLimit),
     /// The edge answers as it should.
     Probe(ProbeSpec),
+    /// The ledger counts a marked call through the edge.
+    Follow(FollowSpec),
     /// The domain's records are as listed; one change batch.
     Records(RecordChange),
     /// Time has passed.
@@ -249,6 +257,19 @@ pub struct ProbeSpec {
     pub domain: Option<String>,
 }
 
+/// A marked call that is followed from an edge to the ledger.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FollowSpec {
+    /// The domain that the call names, if there is one.
+    pub domain: Option<String>,
+    /// How long the log pipe and the counter may take, s.
+    pub patience_s: u64,
+    /// Whether the run halts if the call does not arrive; otherwise that is a warning.
+    pub required: bool,
+    /// What to check if the call is in the log and not in the ledger.
+    pub remedy: String,
+}
+
 /// What changes in the domain's records.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RecordChange {
@@ -348,6 +369,7 @@ impl Action {
             Self::Secret => "address secret and probe API key".to_owned(),
             Self::Tier(tier) => format!("limit of tier {}", tier.tier),
             Self::Probe(_) => "probe".to_owned(),
+            Self::Follow(_) => "marked call to the ledger".to_owned(),
             Self::Records(_) => "records".to_owned(),
             Self::Wait { seconds, .. } => format!("wait {seconds} s"),
             Self::EmptyBucket { .. } => "empty bucket".to_owned(),

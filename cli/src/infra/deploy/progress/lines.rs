@@ -43,6 +43,7 @@ impl Lines {
                 format!("  {region}: {step}: {how} ({})", clock(*took_ms))
             }
             Event::StepFailed { region, step, error } => format!("  {region}: {step}: FAILED: {error}"),
+            Event::StepWarned { region, step, error } => format!("  {region}: {step}: WARNING: {error}"),
             Event::Stopping => "stopping after the running steps".to_owned(),
             Event::Refused { .. }
             | Event::Started { .. }
