@@ -61,10 +61,10 @@ pub mod internals {
         pub mod plan {
             pub use crate::infra::plan::{
                 AccessState, Action, Alias, ArtifactFile, BucketKind, CREATE_ONLY, DataKind, DestroyOptions,
-                Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Op, PROTECTED, Plan, PlanError,
-                PlanOptions, ProbeSpec, Problem, Record, RecordChange, RecordKind, ResourceChange, Scope,
-                StackChange, Step, TierLimit, TrafficChange, TrafficError, Wave, WaveKind, Zone, compare,
-                destroy, drain_or_attach, plan, replaces, replicas_of, rollback, show,
+                FollowSpec, Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Op, PROTECTED, Plan,
+                PlanError, PlanOptions, ProbeSpec, Problem, Record, RecordChange, RecordKind, ResourceChange,
+                Scope, StackChange, Step, TierLimit, TrafficChange, TrafficError, Wave, WaveKind, Zone,
+                compare, destroy, drain_or_attach, plan, replaces, replicas_of, rollback, show,
             };
         }
         pub mod stacks {

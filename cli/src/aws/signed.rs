@@ -39,6 +39,7 @@ const ANSWER_BYTES_MAX: u64 = 32 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Service {
     Acm,
+    CloudWatch,
     Kinesis,
     Lambda,
     Logs,
@@ -47,13 +48,14 @@ pub(super) enum Service {
 }
 
 impl Service {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Acm, Self::Kinesis, Self::Lambda, Self::Logs, Self::Quotas, Self::S3];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Acm, Self::Kinesis, Self::Lambda, Self::Logs, Self::Quotas, Self::S3, Self::CloudWatch];
 
     /// The name in hosts and signatures.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Acm => "acm",
+            Self::CloudWatch => "monitoring",
             Self::Kinesis => "kinesis",
             Self::Lambda => "lambda",
             Self::Logs => "logs",
@@ -66,6 +68,7 @@ impl Service {
     pub(super) fn id(self) -> &'static str {
         match self {
             Self::Acm => "ACM",
+            Self::CloudWatch => "CloudWatch",
             Self::Kinesis => "Kinesis",
             Self::Lambda => "Lambda",
             Self::Logs => "CloudWatch Logs",
@@ -78,6 +81,7 @@ impl Service {
     fn target(self) -> (&'static str, &'static str) {
         match self {
             Self::Acm => ("CertificateManager", "1.1"),
+            Self::CloudWatch => ("GraniteServiceVersion20100801", "1.0"),
             Self::Kinesis => ("Kinesis_20131202", "1.1"),
             // REST services: the path names the operation.
             Self::Lambda | Self::S3 => ("", ""),

@@ -156,12 +156,17 @@ pub enum LogPipe {
     Forwarder,
 }
 
-/// CloudWatch alarms. The three alarms of the home region are always created.
+/// CloudWatch alarms. Three alarms of the home region are always created.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alarms {
     /// Create alarms in every region too. The first ten alarms of an account are free.
     pub edges: bool,
+    /// Hours without any usage line in the stream after which an alarm of the home region goes off: callers are silent, or
+    /// no line arrives. 0: no such alarm, since a new service may be silent for days. A scheduled `ipgeo probe` ends silence,
+    /// so the alarm then watches the log pipes.
+    #[schemars(range(min = 0, max = 24))]
+    pub silence_h: u32,
     /// E-mail address that receives alarms. Without it, alarms only show in CloudWatch.
     #[schemars(extend("format" = "email"))]
     pub email: Option<String>,

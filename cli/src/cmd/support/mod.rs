@@ -27,4 +27,4 @@ pub(crate) use execution::{carry_out, command_line, exit_of, refused, shown};
 pub(crate) use plan_output::{print_plan, report_faults};
 pub(crate) use select::first_regions;
 pub(crate) use select::{ExecuteArgs, RegionArgs};
-pub(crate) use usage_path::{Follower, Marked, counting_lag, follow_spec};
+pub(crate) use usage_path::{Marked, counting_lag};

@@ -242,6 +242,7 @@ impl<'a> Renderer<'a> {
         context.insert("batch_window_s", &batch_window_s(self.config));
         context.insert("record_age_s", &RECORD_AGE_S);
         context.insert("retries", &RETRIES);
+        context.insert("silence_h", &self.config.alarms.silence_h);
         context.insert("tiers", &tier_limits(&self.config.tiers));
         self.fill(StackKind::Home, home, &context)
     }

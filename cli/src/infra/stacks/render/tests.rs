@@ -298,3 +298,22 @@ fn a_version_is_named_by_what_it_contains() {
     let described = &edge.resources[edge.version().expect("a version")].properties["Description"];
     assert_eq!(described, "code arm64arm, database 99999999 until 2026-12-01");
 }
+
+#[test]
+fn alarms_about_the_log_pipe_are_chosen_in_the_file() {
+    let artifacts = artifacts();
+    for (add, hours, edges) in [
+        ("", None, false),
+        ("[alarms]\nsilence_h = 6\n", Some(6), false),
+        ("[alarms]\nedges = true\n", None, true),
+    ] {
+        let config = with(add);
+        let renderer = Renderer::new(&config, &artifacts).expect("templates");
+        let home = renderer.home(&[], DataPolicy::Keep).expect("rendered").template;
+        let alarm = home.resources.get("UsageSilentAlarm").map(|alarm| &alarm.properties);
+        assert_eq!(alarm.map(|alarm| alarm["EvaluationPeriods"].clone()), hours.map(Into::into), "{add}");
+        assert!(alarm.is_none_or(|alarm| alarm["TreatMissingData"] == "breaching"));
+        let edge = renderer.edge(&config.regions[0]).expect("rendered").template;
+        assert_eq!(edge.resources.contains_key("LogDeliveryAlarm"), edges, "{add}");
+    }
+}
