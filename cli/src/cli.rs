@@ -56,7 +56,7 @@ Examples:
     #[command(subcommand)]
     #[command(after_long_help = "\
 Examples:
-  ipgeo iam policy > deployer.json")]
+  ipgeo iam policy --account 123456789012 --dir policies")]
     Iam(iam::IamVerb),
     /// Create and manage API keys
     #[command(subcommand)]

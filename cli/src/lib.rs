@@ -58,6 +58,9 @@ pub mod internals {
                 Sink, Stop, execute, plan_rollout, served_digests,
             };
         }
+        pub mod iam {
+            pub use crate::infra::iam::{Audience, Document, Kind, Request, documents};
+        }
         pub mod plan {
             pub use crate::infra::plan::{
                 AccessState, Action, Alias, ArtifactFile, BucketKind, CREATE_ONLY, DataKind, DestroyOptions,

@@ -52,7 +52,8 @@ impl Options {
 fn config_of(options: Options, regions: &[&str]) -> Config {
     let mut text = "[service]\nname = \"ipgeo\"\nhome = \"eu-central-1\"\n".to_owned();
     if options.domain {
-        text += "domain = \"api.example.com\"\nhosted_zone = \"example.com\"\n";
+        text += "domain = \"api.example.com\"\nhosted_zone = \"example.com\"\n\
+                 permissions_boundary = \"arn:aws:iam::123456789012:policy/bound\"\n";
     }
     let _ = write!(text, "[alarms]\nedges = {}\n", options.alarms);
     if options.email {

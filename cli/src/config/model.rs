@@ -93,6 +93,10 @@ pub struct Service {
     /// Region of the ledger, the usage stream and the usage function. It cannot be changed later.
     #[schemars(with = "String")]
     pub home: RegionName,
+    /// ARN of the permissions boundary of every role that the service creates. With it, whoever has the policies of
+    /// `ipgeo iam policy` can create no role with other rights.
+    #[schemars(extend("format" = "policy-arn"))]
+    pub permissions_boundary: Option<String>,
     /// Prefix of every API key.
     #[serde(default = "ipg")]
     #[schemars(length(min = 2, max = 16), extend("format" = "key-prefix"))]

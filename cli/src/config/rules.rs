@@ -32,6 +32,7 @@ pub(super) fn rule(format: &str) -> Option<Rule> {
             };
             prefix_is_valid(text).then_some(()).ok_or_else(fault)
         },
+        "policy-arn" => |text, _| policy_arn(text),
         "npm-package" => |text, _| {
             let fault =
                 || format!("expected an npm package name, optionally with `@version`, found `{text}`");
@@ -46,6 +47,19 @@ pub(super) fn rule(format: &str) -> Option<Rule> {
         _ => return None,
     };
     Some(rule)
+}
+
+/// Checks the ARN of a managed policy: `arn:aws:iam::123456789012:policy/path/name`.
+fn policy_arn(text: &str) -> Result<(), String> {
+    let rest = text.strip_prefix("arn:aws:iam::").and_then(|rest| rest.split_once(":policy/"));
+    let sound = rest.is_some_and(|(account, name)| {
+        account.len() == 12
+            && account.bytes().all(|b| b.is_ascii_digit())
+            && !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/+=,.@_-".contains(&b))
+    });
+    let fault = || format!("expected `arn:aws:iam::ACCOUNT:policy/NAME`, found `{text}`");
+    sound.then_some(()).ok_or_else(fault)
 }
 
 fn aws_region(text: &str) -> Result<(), String> {

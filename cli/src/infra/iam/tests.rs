@@ -6,6 +6,8 @@ use super::*;
 const RENAMED: &[(&str, &[&str])] = &[
     // Used only by edges, with their own role.
     ("dynamodb:BatchGetItem", &[]),
+    // Needs no right.
+    ("sts:GetCallerIdentity", &[]),
     ("dynamodb:TransactWriteItems", &["dynamodb:PutItem", "dynamodb:UpdateItem"]),
     ("s3:CopyObject", &["s3:GetObject", "s3:PutObject"]),
     ("s3:DeleteObjects", &["s3:DeleteObject", "s3:DeleteObjectVersion"]),
@@ -58,6 +60,7 @@ fn calls() -> BTreeSet<String> {
 fn signed_calls() -> BTreeSet<String> {
     let services = [
         ("Service::Acm", "acm"),
+        ("Service::CloudWatch", "cloudwatch"),
         ("Service::Kinesis", "kinesis"),
         ("Service::Logs", "logs"),
         ("Service::Quotas", "servicequotas"),
@@ -94,11 +97,37 @@ fn capital(word: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
+fn policies(config: &Config, audience: Option<Audience>) -> Vec<Document> {
+    documents(&Request { config, account: "123456789012", audience, role_arn: None })
+}
+
+fn statements_of(documents: &[Document]) -> impl Iterator<Item = &Statement> {
+    documents.iter().flat_map(|document| &document.document.statement)
+}
+
+/// Whether an action is allowed on any resource.
+fn allows(documents: &[Document], action: &str) -> bool {
+    statements_of(documents).flat_map(|statement| &statement.action).any(|allowed| {
+        allowed.strip_suffix('*').map_or(allowed == action, |beginning| action.starts_with(beginning))
+    })
+}
+
+/// A domain, a boundary, and the longest names.
+fn longest() -> Config {
+    let mut config = crate::infra::stacks::test_config();
+    config.service.name = "n".repeat(20);
+    config.service.environment = "e".repeat(12);
+    config.service.domain = Some("api.example.com".to_owned());
+    config.service.permissions_boundary =
+        Some(format!("arn:aws:iam::123456789012:policy/{}", "b".repeat(128)));
+    config
+}
+
+const AUDIENCES: [Option<Audience>; 4] =
+    [None, Some(Audience::Deployer), Some(Audience::Cloudformation), Some(Audience::Boundary)];
+
 #[test]
 fn every_call_of_the_adapter_is_allowed() {
-    let mut config = crate::infra::stacks::test_config();
-    config.service.domain = Some("api.example.com".to_owned());
-    let policy = deployer_policy(&config, "*");
     let calls = calls();
     for known in [
         "cloudformation:CreateChangeSet",
@@ -116,33 +145,124 @@ fn every_call_of_the_adapter_is_allowed() {
     ] {
         assert!(calls.contains(known), "the scan misses {known}: {calls:?}");
     }
-    let missing: Vec<&str> = calls
-        .iter()
-        .flat_map(|call| {
-            let other = RENAMED.iter().find(|(name, _)| name == call);
-            other.map_or(vec![call.as_str()], |(_, needed)| needed.to_vec())
-        })
-        .filter(|action| !policy.allows(action))
-        .collect();
-    assert!(missing.is_empty(), "{missing:?}");
+    for audience in [None, Some(Audience::Deployer)] {
+        let documents = policies(&longest(), audience);
+        let missing: Vec<&str> = calls
+            .iter()
+            .flat_map(|call| {
+                let other = RENAMED.iter().find(|(name, _)| name == call);
+                other.map_or(vec![call.as_str()], |(_, needed)| needed.to_vec())
+            })
+            .filter(|action| !allows(&documents, action))
+            .collect();
+        assert!(missing.is_empty(), "{audience:?}: {missing:?}");
+    }
+}
+
+#[test]
+fn every_document_fits_a_managed_policy_with_the_longest_names() {
+    for audience in AUDIENCES {
+        let documents = policies(&longest(), audience);
+        // A role takes ten managed policies.
+        assert!(documents.len() <= 5, "{audience:?}: {}", documents.len());
+        for document in &documents {
+            let text = serde_json::to_string(&document.document).expect("JSON");
+            assert!(text.chars().count() <= POLICY_CHARS_MAX, "{audience:?}: {}", text.len());
+            assert!(!text.contains(char::is_whitespace), "IAM counts no white space");
+            assert!(document.name.len() <= 128);
+        }
+        let sids: Vec<&str> = statements_of(&documents).map(|statement| statement.sid).collect();
+        assert_eq!(sids.iter().collect::<BTreeSet<_>>().len(), sids.len(), "{sids:?}");
+    }
+}
+
+#[test]
+fn no_right_is_in_two_statements() {
+    for audience in AUDIENCES {
+        let documents = policies(&longest(), audience);
+        let mut seen = BTreeSet::new();
+        for statement in statements_of(&documents) {
+            for action in &statement.action {
+                for resource in &statement.resource {
+                    assert!(seen.insert((action, resource)), "twice in {audience:?}: {action} {resource}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
 fn nothing_is_allowed_beyond_the_service() {
-    let policy = deployer_policy(&crate::infra::stacks::test_config(), "123456789012");
-    // Statements that AWS can't limit to a resource.
-    let wide = ["AskLimits", "FindStacks", "SourceMappings", "WhoAmI"];
-    for statement in &policy.statement {
-        let narrow = statement.resource.iter().all(|resource| {
-            resource.contains("ipgeo-prod")
-                || resource.contains("::/")
-                || resource.contains("aws-service-role")
-        });
-        assert!(narrow || wide.contains(&statement.sid), "{statement:?}");
-        assert!(!statement.action.contains(&"*"));
+    let documents = policies(&crate::infra::stacks::test_config(), None);
+    // Generated IDs, and what AWS can't limit to a resource.
+    let generated = [
+        ":alarm:*",
+        "::/apis",
+        "::/tags/",
+        "changeSet/ipgeo-*/*",
+        ":event-source-mapping:*",
+        "kms:*:123456789012:key/*",
+        "role/aws-service-role/replication.dynamodb.amazonaws.com/*",
+    ];
+    for statement in statements_of(&documents) {
+        for resource in &statement.resource {
+            let narrow = resource.contains("ipgeo-prod")
+                || resource == "*"
+                || generated.iter().any(|part| resource.contains(part));
+            assert!(narrow, "{}: {resource}", statement.sid);
+        }
+        assert!(statement.action.iter().all(|action| !action.ends_with(":*")), "{}", statement.sid);
     }
-    assert!(!policy.allows("route53:ChangeResourceRecordSets"), "without a domain there are no records");
-    let bytes = serde_json::to_string(&policy).expect("JSON").len();
-    // A managed policy has at most 6,144 characters without white space (IAM quotas).
-    assert!(bytes <= 6_144, "{bytes}");
+    assert!(!allows(&documents, "route53:ChangeResourceRecordSets"), "without a domain there are no records");
+}
+
+#[test]
+fn a_deployer_with_a_service_role_can_pass_it_and_change_nothing_by_himself() {
+    let request = Request {
+        config: &longest(),
+        account: "123456789012",
+        audience: Some(Audience::Deployer),
+        role_arn: Some("arn:aws:iam::123456789012:role/cf"),
+    };
+    let documents = documents(&request);
+    let passing: Vec<_> =
+        statements_of(&documents).filter(|s| s.action.iter().any(|a| a == "iam:PassRole")).collect();
+    let [passing] = passing[..] else { panic!("{passing:?}") };
+    assert_eq!(passing.resource, ["arn:aws:iam::123456789012:role/cf"]);
+    let to =
+        serde_json::json!({ "StringEquals": { "iam:PassedToService": ["cloudformation.amazonaws.com"] } });
+    assert_eq!(passing.condition, Some(to));
+    for handlers in ["iam:CreateRole", "lambda:CreateFunction", "apigateway:POST", "logs:CreateLogGroup"] {
+        assert!(!allows(&documents, handlers), "{handlers}");
+        assert!(allows(&policies(&longest(), Some(Audience::Cloudformation)), handlers), "{handlers}");
+    }
+}
+
+#[test]
+fn a_permissions_boundary_is_required_of_every_role() {
+    let mut config = longest();
+    let boundary = config.service.permissions_boundary.clone().expect("a boundary");
+    let documents = policies(&config, None);
+    let required = serde_json::json!({ "StringEquals": { "iam:PermissionsBoundary": boundary } });
+    for action in ["iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"] {
+        for statement in statements_of(&documents).filter(|s| s.action.iter().any(|a| a == action)) {
+            assert_eq!(statement.condition.as_ref(), Some(&required), "{action}");
+        }
+        assert!(allows(&documents, action), "{action}");
+    }
+    for never in ["iam:AttachRolePolicy", "iam:CreatePolicyVersion", "iam:DeleteRolePermissionsBoundary"] {
+        assert!(!allows(&documents, never), "{never}");
+    }
+    config.service.permissions_boundary = None;
+    assert!(!allows(&policies(&config, None), "iam:PutRolePermissionsBoundary"));
+}
+
+#[test]
+fn cloudformations_role_trusts_cloudformation_alone() {
+    let documents = policies(&longest(), Some(Audience::Cloudformation));
+    assert_eq!(documents[0].kind, Kind::Trust);
+    let trust = serde_json::to_value(&documents[0].document).expect("JSON");
+    assert_eq!(trust["Statement"][0]["Principal"]["Service"], "cloudformation.amazonaws.com");
+    assert_eq!(trust["Statement"][0].get("Resource"), None);
+    assert!(documents[1..].iter().all(|document| document.kind == Kind::Policy));
 }

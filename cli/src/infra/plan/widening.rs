@@ -25,7 +25,12 @@ const POLICIES: &[(&str, &[&str])] = &[
 /// The rights that `new` gives and `old` did not.
 pub(super) fn widened(old: Option<&Resource>, new: &Resource) -> Vec<Widening> {
     let before = old.map(rights).unwrap_or_default();
-    rights(new).difference(&before).map(|right| Widening { right: right.clone() }).collect()
+    let mut after = rights(new);
+    let boundary = |resource: &Resource| resource.property("PermissionsBoundary").cloned();
+    if let Some(lost) = old.and_then(boundary).filter(|lost| boundary(new).as_ref() != Some(lost)) {
+        after.insert(format!("rights beyond the permissions boundary {lost}"));
+    }
+    after.difference(&before).map(|right| Widening { right: right.clone() }).collect()
 }
 
 fn rights(resource: &Resource) -> BTreeSet<String> {
@@ -111,6 +116,24 @@ mod tests {
             assert_eq!(found, expected, "{policy}");
         }
         assert_eq!(widened(None, &old).len(), 2);
+    }
+
+    #[test]
+    fn a_role_that_loses_its_boundary_gets_more_rights() {
+        let bounded = |boundary: &str| {
+            let text =
+                format!("{{Type: 'AWS::IAM::Role', Properties: {{PermissionsBoundary: '{boundary}'}}}}");
+            serde_yaml::from_str::<Resource>(&text).expect("a resource")
+        };
+        let free = role("{Effect: Deny, Action: a, Resource: x}");
+        assert!(
+            widened(Some(&free), &bounded("b")).is_empty()
+                && widened(Some(&bounded("b")), &bounded("b")).is_empty()
+        );
+        for new in [free, bounded("c")] {
+            let widened = widened(Some(&bounded("b")), &new);
+            assert_eq!(widened[0].right, "rights beyond the permissions boundary \"b\"");
+        }
     }
 
     #[test]

@@ -118,6 +118,17 @@ impl Names {
         format!("{}-forward-{region}", self.service)
     }
 
+    /// The functions of all regions.
+    pub(crate) fn functions(&self) -> [&String; 3] {
+        [&self.usage_function, &self.lookup_function, &self.forward_function]
+    }
+
+    /// Patterns of all roles: exact where a name is not regional, so that no other role matches.
+    pub(crate) fn roles(&self) -> [String; 4] {
+        let (lookup, forward) = (self.lookup_role("*"), self.forward_role("*"));
+        [self.usage_role.clone(), self.log_pipe_role.clone(), lookup, forward]
+    }
+
     /// A region's bucket of artifacts.
     pub fn bucket(&self, account: &str, region: &str) -> String {
         format!("{}-{account}-{region}", self.service)
@@ -132,11 +143,6 @@ impl Names {
 /// The record that lists drained regions, for a domain.
 pub(crate) fn drained_record(domain: &str) -> String {
     format!("_ipgeo-drained.{domain}")
-}
-
-/// The pattern of the service's roles, for IAM.
-pub(crate) fn role_arn_pattern(service: &str) -> String {
-    format!("arn:aws:iam::*:role/{service}-*")
 }
 
 #[cfg(test)]

@@ -17,7 +17,9 @@ use crate::geo::licence::Terms;
 
 mod pipe;
 
-pub(crate) use pipe::{FORWARD_FUNCTION, LOGS_SERVICE, PipeParts, USAGE_DESTINATION, regional_logs_service};
+pub(crate) use pipe::{
+    FORWARD_FAILURES, FORWARD_FUNCTION, LOGS_SERVICE, PipeParts, USAGE_DESTINATION, regional_logs_service,
+};
 
 /// The path of the layer's geo database in a function.
 pub(crate) const FUNCTION_DATABASE: &str = "/opt/ipgeo.mmdb";
@@ -365,6 +367,7 @@ impl<'a> Renderer<'a> {
         context.insert("names", &self.names);
         context.insert("bucket", &self.names.bucket("${AWS::AccountId}", "${AWS::Region}"));
         context.insert("email", &self.config.alarms.email);
+        context.insert("permissions_boundary", &self.config.service.permissions_boundary);
         context.insert("digest", NO_DIGEST);
         context.insert("version", NO_VERSION);
         context.insert("live", LIVE);
