@@ -247,7 +247,7 @@ mod tests {
             patience: Duration::from_mins(10),
             lag: Duration::from_mins(4),
         };
-        assert_eq!(judge_path(&[one.clone()], pace)[0].mark, Mark::Warn);
+        assert_eq!(judge_path(std::slice::from_ref(&one), pace)[0].mark, Mark::Warn);
         let pace = TracePace { lag: Duration::from_mins(8), ..pace };
         assert_eq!(judge_path(&[one], pace)[0].mark, Mark::Ok, "within the lag of a long window");
     }
