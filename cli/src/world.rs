@@ -31,22 +31,17 @@ const LOCK_PAUSE: Duration = Duration::from_millis(25);
 pub struct WorldFile {
     /// `SCHEMA`.
     pub schema: u32,
-    /// The process that runs it.
     pub pid: u32,
     /// The nonce of the lock's holder.
     #[serde(default)]
     pub nonce: String,
     /// URL of the nearest-region port.
     pub nearest: String,
-    /// The home region.
     pub home: RegionName,
-    /// Name of the access table.
     pub access_table: String,
-    /// Name of the ledger.
     pub ledger_table: String,
-    /// The folder of the usage stream's copy; `None`: state is in memory only.
-    #[serde(default)]
-    pub stream: Option<PathBuf>,
+    /// The folder of the usage stream's copy.
+    pub stream: PathBuf,
     /// The access key of its stores. Because of it, only the file's owner may read it.
     #[serde(default)]
     pub key: WorldKey,
@@ -57,9 +52,7 @@ pub struct WorldFile {
 /// One region of a running local service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorldRegion {
-    /// The region's name.
     pub region: RegionName,
-    /// URL of the API.
     pub url: String,
     /// URL of the region's DynamoDB.
     pub dynamodb: String,
@@ -89,45 +82,32 @@ pub enum WorldError {
         "`ipgeo dev` is already running in {}, as {holder}\nhelp: stop it, or use another folder with `--state`",
         state.display()
     )]
-    Running {
-        /// The state folder.
-        state: PathBuf,
-        /// Which process.
-        holder: String,
-    },
+    Running { state: PathBuf, holder: String },
     /// The folder can't be locked.
     #[error("can't lock {path}")]
     Lock {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
     /// The file can't be read.
     #[error("can't read {path}\nhelp: only the user who runs `ipgeo dev` can use it")]
     Unreadable {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
     /// The file has another format.
     #[error("can't read {path}\nhelp: remove it, and start `ipgeo dev` again")]
     Broken {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The file can't be written.
     #[error("can't write {path}")]
     Write {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
@@ -268,7 +248,7 @@ mod tests {
             home: RegionName::new("eu-central-1"),
             access_table: "a".into(),
             ledger_table: "l".into(),
-            stream: None,
+            stream: PathBuf::new(),
             key: WorldKey::new([1; RANDOM_BYTES]),
             regions: vec![],
         }

@@ -173,13 +173,13 @@ fn the_state_folder_is_found_from_any_folder_below_the_file() {
 }
 
 #[test]
-fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
+fn wrong_usage_and_failures_have_their_own_status_and_a_remedy() {
     let folder = tempfile::tempdir().expect("a folder");
     let broken = folder.path().join("broken.toml");
     std::fs::write(&broken, "[service]\nnmae = \"x\"\n").expect("written");
     let broken = broken.to_str().expect("UTF-8");
     // (arguments, status, what standard error says)
-    let table: [(&[&str], i32, &str); 22] = [
+    let table: [(&[&str], i32, &str); 23] = [
         (&["keys", "create"], 2, "--owner <NAME>"),
         (&["frobnicate"], 2, "unrecognized subcommand"),
         (&["keys", "create", "--owner", "a", "--tier", "statrup", "--dev"], 2, "did you mean `startup`?"),
@@ -188,6 +188,7 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
         (&["usage", "report", "--by", "region", "--since", "7d"], 2, "by whole months"),
         (&["geo", "inspect", "none.mmdb"], 1, "no geo database at none.mmdb"),
         (&["geo", "build"], 1, "run `ipgeo geo fetch`"),
+        (&["geo", "diff", "none.mmdb"], 1, "cannot open geo database none.mmdb"),
         (&["cost", "--calls", "lots"], 2, "`lots` is not a number; write digits"),
         (&["cost", "--regions", "11"], 2, "--regions: 11 is not from 1 to 10"),
         (&["quota", "explain"], 2, "or a tier with --tier"),
@@ -227,7 +228,7 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_way_out() {
 }
 
 #[test]
-fn a_month_is_reckoned_before_it_is_run_and_held_to_a_budget() {
+fn a_monthly_bill_is_estimated_and_compared_with_a_budget() {
     let run = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
         command.args(["--config", CONFIG]).args(args).output().expect("it runs")

@@ -242,7 +242,7 @@ fn thirty_kills_under_load_lose_no_answered_call_and_count_none_twice() {
 }
 
 #[test]
-fn every_signal_to_end_counts_what_was_answered_first_and_leaves_no_world_behind() {
+fn every_termination_signal_counts_answered_calls_first_and_leaves_no_service_behind() {
     let place = Place::new();
     let mut calls = 0;
     let mut key = String::new();
@@ -302,7 +302,7 @@ fn ctrl_c_ends_while_clients_hold_half_a_request() {
 }
 
 #[test]
-fn a_second_ctrl_c_ends_at_once_and_what_was_answered_is_counted_by_the_next_run() {
+fn a_second_ctrl_c_exits_at_once_and_the_next_run_counts_the_answered_calls() {
     let place = Place::new();
     let mut dev = place.late_dev();
     let key = new_key(&place);
@@ -327,7 +327,7 @@ fn a_second_ctrl_c_ends_at_once_and_what_was_answered_is_counted_by_the_next_run
 }
 
 #[test]
-fn two_started_together_are_one_and_the_other_says_which_has_the_folder() {
+fn of_two_started_together_one_runs_and_the_other_names_it() {
     let place = Place::new();
     let start = || {
         let args = ["dev", "--json", "--port", "0"];
@@ -352,7 +352,7 @@ fn two_started_together_are_one_and_the_other_says_which_has_the_folder() {
 }
 
 #[test]
-fn another_program_on_the_port_of_a_killed_world_is_not_taken_for_it() {
+fn another_program_on_the_port_of_a_killed_service_is_not_mistaken_for_it() {
     let place = Place::new();
     let dev = place.dev(&[]);
     let ports: Vec<String> =
@@ -429,7 +429,7 @@ fn a_page_in_a_folder_that_is_not_there_is_refused_and_makes_no_folder() {
 }
 
 #[test]
-fn idle_connections_keep_nobody_out() {
+fn idle_connections_block_no_client() {
     let place = Place::new();
     let dev = place.dev(&[]);
     let mut open = Vec::new();

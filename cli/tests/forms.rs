@@ -230,7 +230,7 @@ fn every_verb_is_in_one_of_the_tables() {
 }
 
 #[test]
-fn verbs_that_ask_nobody_print_every_form_or_refuse_it() {
+fn offline_verbs_print_or_refuse_every_format() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path();
     done(state, &["geo", "build", "--sample"]);
@@ -314,7 +314,7 @@ fn verbs_that_ask_aws_are_silent_when_they_fail_and_refuse_a_form_first() {
 
 /// What is printed for machines is made by `output` alone, which rounds fractions and writes cells in one way.
 #[test]
-fn documents_are_made_in_one_place() {
+fn machine_readable_output_is_written_in_one_place() {
     let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/cmd"))];
     let (mut found, mut files) = (Vec::new(), 0);
     while let Some(folder) = folders.pop() {

@@ -125,8 +125,9 @@ async fn is_content(mut command: Command) {
     let database =
         Database::from_bytes(ipgeo_geo::compile::sample().expect("it compiles")).expect("it opens");
     let caller: IpAddr = "81.2.69.142".parse().expect("an address");
+    let folder = tempfile::tempdir().expect("a folder");
     let options = Options {
-        stores: None,
+        stores: folder.path().to_owned(),
         port: 0,
         caller,
         simulate_address: false,

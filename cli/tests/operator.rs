@@ -34,7 +34,7 @@ fn offered(command: &mut Command, words: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_first_file_is_written_whole_and_never_over_another() {
+fn init_writes_a_complete_file_and_never_replaces_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let init = |args: &[&str]| there(folder.path(), &[&["init", "--no-input"], args].concat());
     let wrong = init(&["--regions", "us-eats-1"]);

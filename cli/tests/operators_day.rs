@@ -60,7 +60,7 @@ fn lose(state: &Path, identity: &Identity) {
 }
 
 #[test]
-fn the_stream_is_counted_again_and_nothing_twice() {
+fn a_replay_of_the_stream_counts_nothing_twice() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path();
     let dev = Dev::start(state);
@@ -128,7 +128,7 @@ fn the_stream_is_counted_again_and_nothing_twice() {
 }
 
 #[test]
-fn what_was_given_up_is_recovered_once() {
+fn failed_batches_are_recovered_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path();
     let dev = Dev::start(state);
@@ -173,7 +173,7 @@ fn what_was_given_up_is_recovered_once() {
 }
 
 #[test]
-fn how_far_the_counting_is_and_who_nears_a_limit() {
+fn lag_and_alerts_are_listed() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path();
     let dev = Dev::start(state);

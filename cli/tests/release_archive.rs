@@ -86,7 +86,7 @@ fn plan(program: &Path, folder: &Path, endpoint: &str) -> String {
 }
 
 #[test]
-fn an_archive_is_whole_and_its_program_plans_with_the_bootstraps_beside_it() {
+fn an_archive_is_complete_and_its_program_plans_with_the_bootstraps_beside_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let (parts, out) = (folder.path().join("parts"), folder.path().join("out"));
     std::fs::create_dir_all(parts.join(target())).expect("a folder");

@@ -112,7 +112,7 @@ fn main() -> ExitCode {
     if arguments.iter().any(|argument| argument == "--bless") {
         std::fs::write(kept, text).expect("written");
     } else if grown {
-        eprintln!("more instructions than {} says; if that is right, -- --bless", kept.display());
+        eprintln!("more instructions than in {}; if that is intended, run with -- --bless", kept.display());
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

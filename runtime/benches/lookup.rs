@@ -60,7 +60,7 @@ struct FlatCity<'a> {
 fn named(variable: &str) -> Option<PathBuf> {
     let path = std::env::var_os(variable).map(PathBuf::from);
     if path.is_none() {
-        eprintln!("{variable} is not set: what it is needed for is left out");
+        eprintln!("{variable} is not set: skipping what needs it");
     }
     path
 }
@@ -177,9 +177,13 @@ fn measure(contestants: &mut [(String, Run<'_>)], sets: &[Set; 2]) {
     println!(
         "nanoseconds of processor time for a lookup with its answer; {ROUNDS} rounds, each of {LOOKUPS} lookups ({LOOKUPS_OF_PEERS} of"
     );
-    println!("Python's and Node's), everybody in turn; median (least to most), and by how much it is ours");
+    println!(
+        "Python's and Node's), all programs in turn; median (minimum to maximum), and the ratio to ours"
+    );
     println!();
-    println!("| what | random addresses | | {BUSY} busy addresses | |\n| --- | ---: | ---: | ---: | ---: |");
+    println!(
+        "| what | random addresses | | {BUSY} frequent addresses | |\n| --- | ---: | ---: | ---: | ---: |"
+    );
     let mut times = vec![[const { Vec::new() }; 2]; contestants.len()];
     // The first round warms up.
     for round in 0..=ROUNDS {

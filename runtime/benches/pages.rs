@@ -141,7 +141,9 @@ fn main() {
     let (before, source) = (named("IPGEO_BENCH_BEFORE"), named("IPGEO_BENCH_SOURCE"));
     parts(&path);
     println!("\ndistinct pages of 4 KiB that a lookup reads, {LOOKUPS} lookups each\n");
-    println!("| file | addresses | mean | median | p99 | most |\n| --- | --- | ---: | ---: | ---: | ---: |");
+    println!(
+        "| file | addresses | mean | median | p99 | maximum |\n| --- | --- | ---: | ---: | ---: | ---: |"
+    );
     count("compiled", &path);
     if let Some(before) = &before {
         count("compiled before", before);

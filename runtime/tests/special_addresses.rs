@@ -121,7 +121,7 @@ fn addresses_are_public_according_to_ianas_registries() {
     }
     std::fs::write(&list, text).expect("a file");
     let told =
-        python::run(venv.python().args(["-c", SCRIPT]).arg(&list)).unwrap_or_else(|told| panic!("{told}"));
+        python::run(venv.python().args(["-c", SCRIPT]).arg(&list)).unwrap_or_else(|error| panic!("{error}"));
     let global: BTreeSet<IpAddr> = told
         .lines()
         .filter_map(|line| line.strip_suffix(" 1"))

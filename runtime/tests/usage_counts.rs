@@ -212,7 +212,7 @@ fn after_a_change(
 }
 
 #[test]
-fn a_call_beyond_a_lowered_limit_is_published_though_it_crosses_nothing() {
+fn a_call_beyond_a_lowered_limit_is_published_without_crossing_a_step() {
     // (identity, the limit of 60 calls, the lowered limit of the next call, the publication)
     let table = [
         ("key#0a", "100000/month", "50/month", Some(61)),

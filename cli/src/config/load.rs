@@ -19,7 +19,6 @@ pub(crate) enum LoadError {
     /// Reading failed.
     #[error("read {path}")]
     Read {
-        /// The file.
         path: PathBuf,
         #[source]
         source: std::io::Error,

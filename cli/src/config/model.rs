@@ -67,7 +67,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// The home region.
     pub fn home(&self) -> Option<&Region> {
         self.regions.iter().find(|region| region.name == self.service.home)
     }
@@ -117,12 +116,10 @@ impl Service {
         format!("{}-{}", self.name, self.environment)
     }
 
-    /// Name of the access table.
     pub fn access_table(&self) -> String {
         format!("{}-{}-access", self.name, self.environment)
     }
 
-    /// Name of the ledger.
     pub fn ledger_table(&self) -> String {
         format!("{}-{}-ledger", self.name, self.environment)
     }

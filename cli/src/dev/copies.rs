@@ -27,7 +27,7 @@ pub(crate) struct Table {
     pub(crate) name: String,
 }
 
-fn key(id: &str) -> Item {
+pub(super) fn key(id: &str) -> Item {
     HashMap::from([(access_attr::ID.to_owned(), AttributeValue::S(id.to_owned()))])
 }
 
@@ -51,7 +51,7 @@ impl Table {
     }
 
     /// Every item, a page at a time.
-    fn pages(&self, mut page: impl FnMut(Vec<Item>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    pub(super) fn pages(&self, mut page: impl FnMut(Vec<Item>) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let mut after = None;
         loop {
             let request = ScanRequest {

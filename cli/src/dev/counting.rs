@@ -33,15 +33,15 @@ pub(super) struct Counting {
 }
 
 impl Counting {
-    /// Starts counting what the regions log in `folder`; returns each region's log.
+    /// Starts counting what the regions log; returns each region's log.
     pub(super) async fn start(
         config: &Config,
         options: &Options,
-        folder: &Path,
         ledger: &LedgerTable,
         handler: &Arc<Handler>,
         alerts: &Arc<AlertSink>,
     ) -> anyhow::Result<(Self, Vec<RegionLog>)> {
+        let folder = &options.stores;
         let stream_folder = folder.join(STREAM_FOLDER);
         let is_new = !stream_folder.exists();
         let keeper = StreamWriter::open(&stream_folder, Timestamp::now())

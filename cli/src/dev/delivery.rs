@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipgeo_contract::padded_sequence;
 use ipgeo_runtime::dynamo::{AccessTable, LedgerTable};
 use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, UsageHandler};
 use jiff::Timestamp;
@@ -90,11 +89,9 @@ impl Delivery {
             for alert in &report.alerts {
                 self.alerts.send(alert).await;
             }
-            let sequence = |text: &str| padded_sequence(text).unwrap_or_default();
-            let failed =
-                response.batch_item_failures.iter().map(|failure| sequence(&failure.item_identifier));
-            let Some(lowest) = failed.min() else { return };
-            batch.retain(|record| sequence(&record.kinesis.sequence_number) >= lowest);
+            if !response.retain_failed(&mut batch) {
+                return;
+            }
             tokio::time::sleep(RETRY_AFTER).await;
         }
     }

@@ -2,21 +2,19 @@
 //! period, so one dated next January would disable a limit until then. At start, and whenever the clock is set back, such
 //! publications are removed and the ledger's usage of the current period is published.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::Context;
-use dynoxide::actions::scan::ScanRequest;
 use dynoxide::actions::update_item::UpdateItemRequest;
-use dynoxide::{AttributeValue, Database};
-use ipgeo_contract::{
-    Identity, IdentityKind, Limit, Month, Period, Published, access_attr as attr, error_chain,
-};
+use dynoxide::{AttributeValue, Item};
+use ipgeo_contract::{Identity, IdentityKind, Month, Period, Published, access_attr as attr, error_chain};
 use ipgeo_runtime::dynamo::{AccessTable, LedgerTable};
 use ipgeo_runtime::store::PublishWrite as _;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use super::copies::{Table, key};
+use super::operations::id;
 use crate::config::Anonymous;
 
 /// Clock corrections up to this size are ignored.
@@ -26,11 +24,9 @@ const CHECK_EVERY: Duration = Duration::from_secs(10);
 
 /// Access to published usage and to the ledger.
 pub(super) struct Publications {
-    /// Home's store.
-    pub(super) home: Database,
-    /// Home's access table in it.
+    /// Home's access table, in its store and through the client.
+    pub(super) home: Table,
     pub(super) access: AccessTable,
-    /// The ledger in it.
     pub(super) ledger: LedgerTable,
     /// Limits of callers without an API key.
     pub(super) anonymous: Anonymous,
@@ -39,9 +35,8 @@ pub(super) struct Publications {
 impl Publications {
     /// Replaces publications in home's access table that are dated after `now`.
     pub(super) async fn correct(&self, now: Timestamp) -> anyhow::Result<()> {
-        let table = self.access.name();
-        for id in published_ahead(&self.home, table, now)? {
-            remove_publication(&self.home, table, &id)?;
+        for id in published_ahead(&self.home, now)? {
+            remove_publication(&self.home, &id)?;
             let Ok(identity) = id.parse::<Identity>() else { continue };
             let limit = match identity.kind() {
                 IdentityKind::Key => self.access.key_now(&identity).await?.map(|record| record.limit),
@@ -50,8 +45,9 @@ impl Publications {
             };
             let Some(limit) = limit else { continue };
             let item = self.ledger.item(&identity, Month::from_time(now)).await?;
-            let used = item.map_or(0, |item| used(limit, &item, now));
-            let published = Published { period: Period::new(limit.window, now), used, as_of: now };
+            let period = Period::new(limit.window, now);
+            let used = item.map_or(0, |item| item.used_in(period));
+            let published = Published { period, used, as_of: now };
             self.access.publish(&identity, limit, published).await?;
         }
         Ok(())
@@ -82,60 +78,32 @@ fn was_set_back(before: Timestamp, now: Timestamp, passed: Duration) -> bool {
     passed.saturating_sub(now.duration_since(before)) > AHEAD_MAX
 }
 
-fn used(limit: Limit, item: &ipgeo_runtime::dynamo::LedgerItem, now: Timestamp) -> u64 {
-    match Period::new(limit.window, now) {
-        Period::Month(_) => item.charged,
-        Period::Day(date) => item.days.get(&date.day()).copied().unwrap_or(0),
-    }
+/// Whether an item's publication is dated after `latest`, Unix milliseconds.
+fn is_later(item: &Item, latest: i64) -> bool {
+    matches!(item.get(attr::AS_OF), Some(AttributeValue::N(ms)) if ms.parse().is_ok_and(|ms: i64| ms > latest))
 }
 
 /// The ids of items whose publication is dated in the future.
-fn published_ahead(home: &Database, table: &str, now: Timestamp) -> anyhow::Result<Vec<String>> {
+fn published_ahead(home: &Table, now: Timestamp) -> anyhow::Result<Vec<String>> {
     let latest = now.saturating_add(AHEAD_MAX).unwrap_or(now).as_millisecond();
     let mut found = Vec::new();
-    let mut after = None;
-    loop {
-        let request = ScanRequest {
-            table_name: table.to_owned(),
-            filter_expression: Some("#as_of > :latest".to_owned()),
-            expression_attribute_names: Some(names(&[("#as_of", attr::AS_OF)])),
-            expression_attribute_values: Some(HashMap::from([(
-                ":latest".to_owned(),
-                AttributeValue::N(latest.to_string()),
-            )])),
-            exclusive_start_key: after,
-            ..ScanRequest::default()
-        };
-        let page = home.scan(request).context("find publications dated in the future")?;
-        for item in page.items.unwrap_or_default() {
-            if let Some(AttributeValue::S(id)) = item.get(attr::ID) {
-                found.push(id.clone());
-            }
-        }
-        after = page.last_evaluated_key;
-        if after.is_none() {
-            return Ok(found);
-        }
-    }
+    home.pages(|page| {
+        found.extend(page.iter().filter(|item| is_later(item, latest)).filter_map(id).map(str::to_owned));
+        Ok(())
+    })?;
+    Ok(found)
 }
 
-fn names(names: &[(&str, &str)]) -> HashMap<String, String> {
-    names.iter().map(|(short, name)| ((*short).to_owned(), (*name).to_owned())).collect()
-}
-
-fn remove_publication(home: &Database, table: &str, id: &str) -> anyhow::Result<()> {
+fn remove_publication(home: &Table, id: &str) -> anyhow::Result<()> {
+    let names = [("#period", attr::PERIOD), ("#used", attr::USED), ("#as_of", attr::AS_OF)];
     let request = UpdateItemRequest {
-        table_name: table.to_owned(),
-        key: HashMap::from([(attr::ID.to_owned(), AttributeValue::S(id.to_owned()))]),
+        table_name: home.name.clone(),
+        key: key(id),
         update_expression: Some("REMOVE #period, #used, #as_of".to_owned()),
-        expression_attribute_names: Some(names(&[
-            ("#period", attr::PERIOD),
-            ("#used", attr::USED),
-            ("#as_of", attr::AS_OF),
-        ])),
+        expression_attribute_names: Some(names.map(|(short, name)| (short.into(), name.into())).into()),
         ..UpdateItemRequest::default()
     };
-    home.update_item(request).map(drop).context("remove a publication dated in the future")
+    home.database.update_item(request).map(drop).context("remove a publication dated in the future")
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use std::time::Duration;
 use ipgeo_runtime::lookup::UsageSink;
 use ipgeo_runtime::usage::{LogEvent, envelope};
 use jiff::Timestamp;
-use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
 use super::stream::Stream;
@@ -220,22 +219,6 @@ fn next_lines(log: &SegmentedLog, from: u64) -> std::io::Result<(Vec<LogEvent>, 
     Ok((events, position))
 }
 
-/// Appends lines. Only reports a failure, because it must not block the caller.
-pub(super) async fn append(file: &Path, lines: &[String]) {
-    let text = lines.join("\n") + "\n";
-    let opened = tokio::fs::OpenOptions::new().create(true).append(true).open(file).await;
-    let written = match opened {
-        Ok(mut opened) => match opened.write_all(text.as_bytes()).await {
-            Ok(()) => opened.flush().await,
-            failed => failed,
-        },
-        Err(error) => Err(error),
-    };
-    if let Err(error) = written {
-        crate::ui::output::print_note(&format!("{} can't be written: {error}", file.display()));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use ipgeo_runtime::usage::{KinesisEvent, decode};
@@ -320,7 +303,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn lines_that_can_not_be_written_for_a_while_are_sent_later_in_order() {
+    async fn lines_that_could_not_be_written_are_sent_later_in_order() {
         let folder = tempfile::tempdir().expect("a folder");
         let (stream, _shards) = Stream::new(1, 0, keeper(folder.path()));
         let (log, reader) = RegionLog::open(folder.path(), REGION, 0).expect("a log");

@@ -41,7 +41,6 @@ pub(crate) type EdgeTable = tables::AccessTable<Client>;
 
 /// A region's API and function.
 pub(crate) struct Edge {
-    /// The handler.
     pub(crate) lookup: Lookup<EdgeTable, Arc<Database>, RegionLog>,
     pub(crate) name: RegionName,
     /// The region's location.

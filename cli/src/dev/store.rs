@@ -33,18 +33,15 @@ pub(crate) struct RegionStore {
 }
 
 impl RegionStore {
-    /// Opens the store in `file`, or one in memory, and serves it on a free loopback port to clients that sign with `key`,
+    /// Opens the store in `file` and serves it on a free loopback port to clients that sign with `key`,
     /// until `stop` resolves. `feed` is notified of writes.
     pub(crate) async fn open(
-        file: Option<&Path>,
+        file: &Path,
         key: &WorldKey,
         feed: Option<Feed>,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> anyhow::Result<Self> {
-        let database = match file {
-            Some(file) => open_file(file, feed.is_some())?,
-            None => Database::memory().context("open a store in memory")?,
-        };
+        let database = open_file(file, feed.is_some())?;
         // No fsync for each write: losing the last writes in a power cut is acceptable here.
         database.enable_bulk_loading().context("prepare the store")?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("find a free loopback port")?;

@@ -40,8 +40,8 @@ use crate::world::{RANDOM_BYTES, WorldFile, WorldKey, WorldRegion};
 /// Options of the local service.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where state is kept; `None`: in memory only.
-    pub stores: Option<PathBuf>,
+    /// The folder of the state.
+    pub stores: PathBuf,
     /// The "nearest region" port; the regions' ports follow it. 0: any free ports.
     pub port: u16,
     /// The public address that a loopback caller is presented as.
@@ -82,7 +82,6 @@ pub(crate) enum StartError {
          help: pass `--port {highest}` or lower, or `--port 0` for any free ports"
     )]
     PortsBeyond {
-        /// The first port.
         port: u16,
         /// Number of needed ports.
         count: usize,
@@ -95,10 +94,7 @@ pub(crate) enum StartError {
          help: restore it from a backup, or start over with `--fresh`, which deletes the rest too",
         store.display()
     )]
-    HomeStoreMissing {
-        /// Its file.
-        store: PathBuf,
-    },
+    HomeStoreMissing { store: PathBuf },
     /// The state belongs to another service or home region.
     #[error(
         "the stores in {} belong to {what} `{was}`, but regions.toml has `{is}`\n\
@@ -113,7 +109,6 @@ pub(crate) enum StartError {
         was: String,
         /// The value in regions.toml.
         is: String,
-        /// The folder.
         stores: PathBuf,
     },
 }
@@ -126,8 +121,6 @@ pub struct World {
     fronts: Vec<JoinHandle<()>>,
     counting: Counting,
     clock: JoinHandle<()>,
-    /// Temporary folder for logs and stream when the stores are in memory.
-    _folder: Option<tempfile::TempDir>,
     replication: Running,
     stores: Vec<RegionStore>,
     stop_stores: watch::Sender<bool>,
@@ -145,7 +138,7 @@ impl World {
         let home = home_index(config);
         let (access, home_access, ledger) = create_tables_everywhere(config, &stores, home, &key).await?;
         let published = Publications {
-            home: stores[home].database.clone(),
+            home: stores[home].table(&config.service.access_table()),
             access: home_access.clone(),
             ledger: ledger.clone(),
             anonymous: config.tiers.anonymous,
@@ -154,19 +147,12 @@ impl World {
         let clock = tokio::spawn(published.watch());
 
         let replication = replicate(config, &stores, home, options.replication_lag, (feed, writes)).await?;
-        if let Some(folder) = &options.stores {
-            tiers::apply_changes(
-                folder,
-                &config.tiers,
-                &Home { access: home_access.clone(), ledger: ledger.clone() },
-            )
-            .await?;
-        }
-        let alerts = Arc::new(AlertSink::new(ledger.clone(), home_access.clone(), options.stores.as_deref()));
+        let tables = Home { access: home_access.clone(), ledger: ledger.clone() };
+        tiers::apply_changes(&options.stores, &config.tiers, &tables).await?;
+        let alerts = Arc::new(AlertSink::new(ledger.clone(), home_access.clone(), &options.stores));
         let handler = UsageHandler::new(ledger.clone(), home_access);
         let handler: Arc<Handler> = Arc::new(handler.with_alerts(config.alerts.thresholds.clone()));
-        let (folder, temporary) = log_folder(options)?;
-        let (counting, logs) = Counting::start(config, options, &folder, &ledger, &handler, &alerts).await?;
+        let (counting, logs) = Counting::start(config, options, &ledger, &handler, &alerts).await?;
         let edges = config.regions.iter().zip(access).zip(logs).map(|((region, access), log)| Edge {
             log: log.gate(),
             lookup: Lookup::new(access, Arc::clone(&database), log, settings(config, region)),
@@ -175,10 +161,10 @@ impl World {
             throttle: options.throttled.then(|| Throttle::new(&region.runtime)),
         });
         let edges = edges.collect();
-        let file = world_file(config, &listeners, &stores, Some(counting.stream_folder.clone()), key)?;
+        let file = world_file(config, &listeners, &stores, counting.stream_folder.clone(), key)?;
         let rule = CallerRule { loopback_as: options.caller, simulate: options.simulate_address };
         let fronts = serve(edges, listeners, &database, rule, &stop);
-        Ok(Self { file, stop, fronts, counting, clock, _folder: temporary, replication, stores, stop_stores })
+        Ok(Self { file, stop, fronts, counting, clock, replication, stores, stop_stores })
     }
 
     /// Stops the ports, then counts, publishes and replicates the pending usage, then stops the stores.
@@ -203,21 +189,12 @@ fn home_index(config: &Config) -> usize {
     config.regions.iter().position(|region| region.name == config.service.home).unwrap_or(0)
 }
 
-/// The folder of logs and stream: the stores' folder, or a temporary one.
-fn log_folder(options: &Options) -> anyhow::Result<(PathBuf, Option<tempfile::TempDir>)> {
-    if let Some(folder) = &options.stores {
-        return Ok((folder.clone(), None));
-    }
-    let folder = tempfile::tempdir().context("create a folder for logs")?;
-    Ok((folder.path().to_owned(), Some(folder)))
-}
-
 /// The access key of the stores: the saved one, or a new one.
 fn access_key(options: &Options) -> anyhow::Result<WorldKey> {
     let mut random = [0; RANDOM_BYTES];
     fill_random(&mut random)?;
     let new = WorldKey::new(random);
-    let Some(folder) = &options.stores else { return Ok(new) };
+    let folder = &options.stores;
     create_private_folder(folder).with_context(|| format!("create {}", folder.display()))?;
     restrict_tree(folder).with_context(|| format!("make {} private", folder.display()))?;
     WorldKey::ensure(folder, new).context("make the access key of the stores")
@@ -234,14 +211,12 @@ async fn open_stores(
     feed: &Feed,
     stop: &watch::Receiver<bool>,
 ) -> anyhow::Result<Vec<RegionStore>> {
-    if let Some(folder) = &options.stores {
-        check_owner(folder, config)?;
-    }
+    check_owner(&options.stores, config)?;
     let mut stores = Vec::with_capacity(config.regions.len());
     for region in &config.regions {
-        let file = options.stores.as_ref().map(|folder| store_file(folder, &region.name));
+        let file = store_file(&options.stores, &region.name);
         let feed = (region.name == config.service.home).then(|| feed.clone());
-        stores.push(RegionStore::open(file.as_deref(), key, feed, stopped(stop.clone())).await?);
+        stores.push(RegionStore::open(&file, key, feed, stopped(stop.clone())).await?);
     }
     Ok(stores)
 }
@@ -316,7 +291,7 @@ fn world_file(
     config: &Config,
     listeners: &[TcpListener],
     stores: &[RegionStore],
-    stream: Option<PathBuf>,
+    stream: PathBuf,
     key: WorldKey,
 ) -> anyhow::Result<WorldFile> {
     let regions = config

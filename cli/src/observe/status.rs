@@ -18,7 +18,6 @@ const DIGEST_CHARS: usize = 8;
 /// The status of a region.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct RegionStatus {
-    /// Its name.
     pub region: RegionName,
     /// Whether it is home.
     pub home: bool,

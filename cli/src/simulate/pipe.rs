@@ -1,7 +1,6 @@
 //! Carries usage events home: batched by region, delayed, out of order across regions, sometimes duplicated.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 
 use fastrand::Rng;
 use ipgeo_contract::UsageEvent;
@@ -10,38 +9,14 @@ use ipgeo_runtime::usage::EventRecord;
 use super::arrivals::ms;
 use super::scenario::Scenario;
 
-/// A record in transit, ordered by arrival.
-struct InTransit {
-    arrives_ms: u64,
-    content: u64,
-    events: Vec<UsageEvent>,
-}
-
-impl PartialEq for InTransit {
-    fn eq(&self, other: &Self) -> bool {
-        (self.arrives_ms, self.content) == (other.arrives_ms, other.content)
-    }
-}
-
-impl Eq for InTransit {}
-
-impl PartialOrd for InTransit {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for InTransit {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.arrives_ms, self.content).cmp(&(other.arrives_ms, other.content))
-    }
-}
+/// The order of records in transit: when a record arrives, milliseconds, its content, and whether it is a duplicate.
+type TransitOrder = (u64, u64, bool);
 
 /// The log pipes of all regions, and the stream that they write to.
 pub(super) struct LogPipe {
     random: Rng,
     gathered: Vec<Vec<UsageEvent>>,
-    in_transit: BinaryHeap<Reverse<InTransit>>,
+    in_transit: BTreeMap<TransitOrder, Vec<UsageEvent>>,
     sequence: u64,
     content: u64,
     /// Records written to the stream, duplicates included.
@@ -55,7 +30,7 @@ impl LogPipe {
         Self {
             random,
             gathered: vec![Vec::new(); regions],
-            in_transit: BinaryHeap::new(),
+            in_transit: BTreeMap::new(),
             sequence: 0,
             content: 0,
             records: 0,
@@ -83,23 +58,22 @@ impl LogPipe {
             let (arrives_ms, again_ms) = (lag(), lag());
             if self.random.f64() < scenario.duplicates {
                 self.repeats += 1;
-                let repeat = InTransit { arrives_ms: again_ms, content, events: events.clone() };
-                self.in_transit.push(Reverse(repeat));
+                self.in_transit.insert((again_ms, content, true), events.clone());
             }
-            self.in_transit.push(Reverse(InTransit { arrives_ms, content, events }));
+            self.in_transit.insert((arrives_ms, content, false), events);
         }
     }
 
     /// The new records in the stream at `now_s`, in order.
     pub(super) fn take(&mut self, now_s: f64, shards: u32) -> Vec<EventRecord> {
         let mut taken = Vec::new();
-        while self.in_transit.peek().is_some_and(|Reverse(next)| next.arrives_ms <= ms(now_s)) {
-            let Some(Reverse(record)) = self.in_transit.pop() else { break };
+        while let Some(next) = self.in_transit.first_entry().filter(|next| next.key().0 <= ms(now_s)) {
+            let ((_, content, _), events) = next.remove_entry();
             self.sequence += 1;
             self.records += 1;
             // The shard depends on the content, so a duplicate is in the same shard.
-            let shard = format!("shardId-{:012}", record.content % u64::from(shards.max(1)));
-            taken.extend(EventRecord::new(&shard, &self.sequence.to_string(), record.content, record.events));
+            let shard = format!("shardId-{:012}", content % u64::from(shards.max(1)));
+            taken.extend(EventRecord::new(&shard, &self.sequence.to_string(), content, events));
         }
         taken
     }

@@ -21,7 +21,7 @@ fn small(change: impl Fn(&mut Scenario)) -> SimulationReport {
 }
 
 #[test]
-fn nobody_gets_more_than_rate_times_lag_whatever_goes_wrong() {
+fn the_overshoot_is_at_most_rate_times_lag_under_every_failure() {
     type Change = Box<dyn Fn(&mut Scenario)>;
     let outage = |hour: f64, minutes: f64| Some(Outage { from_s: hour * 3_600.0, for_s: minutes * 60.0 });
     let table: [(&str, Change); 7] = [

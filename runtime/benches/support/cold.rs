@@ -45,9 +45,9 @@ fn resident(file: &File) -> usize {
     let map = unsafe { Mmap::map(file) }.expect("a map");
     let mut pages = vec![0_u8; map.len().div_ceil(4_096)];
     #[expect(unsafe_code, reason = "asking which pages are there")]
-    // SAFETY: the map is as long as is said, and there is a byte for each of its pages.
-    let asked = unsafe { libc::mincore(map.as_ptr().cast_mut().cast(), map.len(), pages.as_mut_ptr()) };
-    assert_eq!(asked, 0, "the kernel doesn't tell");
+    // SAFETY: the mapping has this length, and there is a byte for each of its pages.
+    let failed = unsafe { libc::mincore(map.as_ptr().cast_mut().cast(), map.len(), pages.as_mut_ptr()) };
+    assert_eq!(failed, 0, "the kernel reports no residency");
     pages.iter().filter(|page| **page & 1 == 1).count()
 }
 

@@ -40,7 +40,7 @@ impl Peer {
         let installed =
             if language == "Python" { program.clone() } else { target.join("node/node_modules/maxmind") };
         if !installed.exists() {
-            eprintln!("{language} is left out: runtime/benches/peers/install.sh installs it");
+            eprintln!("skipping {language}: runtime/benches/peers/install.sh installs it");
             return None;
         }
         let mut child = Command::new(program)
@@ -95,5 +95,5 @@ pub(super) fn agrees(language: &str, target: &Path, path: &Path, database: &Data
         let theirs: Vec<&str> = texts.into_iter().filter_map(Value::as_str).collect();
         assert_eq!(theirs.join(","), ours, "{language} on {address}");
     }
-    eprintln!("{language} reads the compiled database as we do: {COMPARED} addresses alike");
+    eprintln!("{language} reads the compiled database as we do: {COMPARED} addresses equal");
 }

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_reason_that_holds_is_told() {
+    fn the_first_applicable_reason_is_the_verdict() {
         type Change = fn(&mut KeyRecord);
         let expired: Change = |r| r.expires = Some("2026-11-24T12:00:00Z".parse().expect("a timestamp"));
         // (record, calls used, cost, verdict)

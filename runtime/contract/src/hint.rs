@@ -68,7 +68,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_derived_is_a_hint(seed in 0_u8..248, foreign in "[!-~]{16,128}") {
+        fn derived_hints_are_valid_hints(seed in 0_u8..248, foreign in "[!-~]{16,128}") {
             let key = ApiKey::generate("ipg_live", |bytes| bytes.fill(seed)).expect("an API key");
             prop_assert!(is_hint(&key.hint()) && is_hint(&hash_hint(&key.hash())));
             let hint = foreign_hint(&foreign);

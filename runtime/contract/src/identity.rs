@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_callers_are_told_apart_by_their_64() {
+    fn ipv6_callers_are_distinguished_by_their_64() {
         let first = address("2026-11-24", "2001:db8:1:2::1");
         assert_eq!(first, address("2026-11-24", "2001:db8:1:2:ffff::9"));
         assert_ne!(first, address("2026-11-24", "2001:db8:1:3::1"));
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_crowd_is_no_callers_identity() {
+    fn no_caller_has_the_pooled_identity() {
         let crowd = Identity::pooled(IdentityKind::Site);
         assert_eq!((crowd.as_str(), crowd.is_pooled()), ("site#*", true));
         assert_eq!("site#*".parse(), Ok(crowd));

@@ -123,7 +123,7 @@ mod tests {
         }
 
         #[test]
-        fn a_whole_number_is_itself(number: u64) {
+        fn an_integer_parses_as_itself(number: u64) {
             prop_assert_eq!(number.to_string().parse::<Number>().expect("a number").whole(), Some(number));
         }
     }

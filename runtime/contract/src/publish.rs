@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_let_through_beyond_a_limit_shows_that_an_edge_does_not_know() {
+    fn an_allowed_call_beyond_a_limit_is_published_because_an_edge_does_not_know() {
         // (before, after, limit, admitted, published)
         let table = [
             (60, 61, 100_000, true, false),

@@ -352,13 +352,13 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_let_through_says_no_more_than_counting_needs() {
+    fn the_line_of_an_allowed_call_has_only_what_counting_needs() {
         let told = UsageEvent { request_id: "r".into(), tier: "startup".into(), ..event(&[(KEY, "10/day")]) };
         assert_eq!(told.to_line(), event(&[(KEY, "10/day")]).to_line());
     }
 
     #[test]
-    fn other_lines_are_told_apart() {
+    fn invalid_lines_are_rejected_with_a_reason() {
         let good = refused().to_line();
         let broken = |why: &str| LineError::Broken(why.into());
         let table = [
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn regions_are_believed_by_their_form_and_times_up_to_the_day_that_is() {
+    fn well_formed_regions_and_times_up_to_today_are_accepted() {
         for region in ["eu-central-1", "ap-southeast-7", "us-gov-west-1", "eusc-de-east-1", "mx-central-1"] {
             let event = UsageEvent { region: RegionName::new(region), ..event(&[(KEY, "10/day")]) };
             assert_eq!(UsageEvent::parse(&event.to_line()), Ok(event));

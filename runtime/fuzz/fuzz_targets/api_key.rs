@@ -1,4 +1,4 @@
-//! A text in an API key's place, and the other short texts that callers and operators write.
+//! A text in place of an API key, and the other short texts that callers and operators write.
 #![no_main]
 
 use ipgeo_contract::{ApiKey, Identity, KeyHash, Limit, Month, Period, Site, Thresholds, foreign_key_hash};
@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|text: &str| {
     if let Ok(key) = text.parse::<ApiKey>() {
         assert_eq!(key.expose(), text);
-        assert!(!format!("{key:?} {}", key.hint()).contains(text), "an API key shows itself");
+        assert!(!format!("{key:?} {}", key.hint()).contains(text), "an API key is printed");
         assert_eq!(key.hash().to_string().parse::<KeyHash>().ok(), Some(key.hash()));
         assert_eq!(foreign_key_hash(text), Some(key.hash()));
     }

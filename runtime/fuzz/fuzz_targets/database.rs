@@ -1,4 +1,4 @@
-//! A compiled geo database of any bytes: corrupt, cut, cyclic, deep, huge. It opens or says why not, and what opens
+//! A compiled geo database of any bytes: corrupt, cut, cyclic, deep, huge. It opens or fails with an error, and an open one
 //! answers every address in bounded time.
 #![no_main]
 
@@ -10,7 +10,7 @@ use ipgeo_geo::raw::Layout;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 
-/// More than any answer of a sound database has; a cycle would write without end.
+/// More than any answer of a valid database has; a cycle would write forever.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 fuzz_target!(|data: &[u8]| {

@@ -1,5 +1,5 @@
 //! An HTTP event of any bytes, and one whose parts are taken from the bytes: there is always an answer, never a 5xx,
-//! and no log line shows an API key, the caller's address or the address that was asked for.
+//! and no log line contains an API key, the caller's address or the requested address.
 #![no_main]
 
 use std::cell::RefCell;
@@ -31,7 +31,7 @@ impl AccessRead for Table {
     }
 }
 
-/// A world of one place.
+/// A geo database with one location.
 struct OnePlace;
 
 impl Geo for OnePlace {

@@ -1,4 +1,4 @@
-//! What comes over the stream: a batch of records in JSON, a record's payload as it is, and the same bytes packed.
+//! Input from the stream: a batch of records in JSON, a record's raw payload, and the same bytes compressed.
 #![no_main]
 
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! A `regions.toml` of any text: a configuration, or every fault with its place.
+//! A `regions.toml` of any text: a configuration, or all errors with their places.
 #![no_main]
 
 use ipgeo_fuzz::config;

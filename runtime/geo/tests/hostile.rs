@@ -39,7 +39,7 @@ fn map(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
     [head(7, entries.len()), entries.collect::<Vec<_>>().concat()].concat()
 }
 
-/// A database whose parts can be wrong each by itself; as it is made, it is sound.
+/// A database each of whose parts can be made invalid; it starts out valid.
 #[derive(Clone)]
 struct Made {
     nodes: Vec<[u32; 2]>,
@@ -85,7 +85,7 @@ impl Made {
     }
 }
 
-/// Asks for all sorts of addresses, in every way there is; what is told of the first.
+/// Looks up various addresses through every function; returns what is known about the first.
 fn look_around(database: &Database) -> Option<String> {
     let now = "2026-11-24T12:00:00Z".parse().expect("a timestamp");
     let mut first = None;
@@ -116,7 +116,7 @@ fn a_sound_one_is_read() {
     let table = [
         (Made::of(place(text("\"city\":\"X\""))), Some("\"city\":\"X\"")),
         (Made::of(map(&[("area", map(&[("text", text("\"a\":1"))]))])), Some("\"a\":1")),
-        // Names that are known by where they stand, and a record that points to them.
+        // Names that are recognised by their offset, and a record that points to them.
         (
             Made::of([text("place"), text("area"), head(7, 1), pointer(0), text("\"c\":2")].concat())
                 .with(|made| made.nodes = vec![[17 + 11, 17 + 11]]),
@@ -171,7 +171,7 @@ fn files_without_sound_metadata_are_refused() {
 }
 
 #[test]
-fn trees_that_lead_nowhere_find_nothing() {
+fn trees_with_invalid_pointers_find_nothing() {
     let data = || place(text("x"));
     let table = [
         ("a ring of one", Made::of(data()).with(|made| made.nodes = vec![[0, 0]])),
@@ -199,7 +199,7 @@ fn trees_that_lead_nowhere_find_nothing() {
 }
 
 #[test]
-fn records_that_are_none_find_nothing() {
+fn invalid_records_find_nothing() {
     let many =
         |entries: usize| [head(7, entries), [text("place"), text("x")].concat().repeat(entries)].concat();
     let table = [
@@ -238,7 +238,7 @@ fn records_that_are_none_find_nothing() {
 }
 
 #[test]
-fn a_file_of_gigabytes_of_nothing_is_opened_and_knows_nothing() {
+fn a_sparse_file_of_gigabytes_is_opened_and_finds_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("huge.mmdb");
     let made = Made::of(vec![]).with(|made| {
@@ -246,7 +246,7 @@ fn a_file_of_gigabytes_of_nothing_is_opened_and_knows_nothing() {
         made.node_count = 400_000_000;
     });
     let mut file = std::fs::File::create(&path).expect("a file");
-    // Sparse: it takes no room on the disk.
+    // Sparse: it takes no disk space.
     file.seek(SeekFrom::Start(400_000_000 * 8 + 16)).expect("a place");
     file.write_all(b"\xab\xcd\xefMaxMind.com").expect("written");
     file.write_all(&made.metadata()).expect("written");
@@ -257,7 +257,7 @@ fn a_file_of_gigabytes_of_nothing_is_opened_and_knows_nothing() {
     assert_eq!(diff(&path, &path, 100, 1).expect("compared").sampled.len(), 3);
 }
 
-/// A source of the flat layout, whose nodes are these.
+/// A source of the flat layout with these nodes.
 fn source(nodes: Vec<[u32; 2]>, ip_version: u64) -> Made {
     let data = map(&[("country_code", text("US")), ("city", text("Berkeley"))]);
     Made::of(data).with(|made| {
@@ -269,7 +269,7 @@ fn source(nodes: Vec<[u32; 2]>, ip_version: u64) -> Made {
 fn a_source_whose_nodes_are_shared_or_lead_back_is_refused_and_an_odd_one_is_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("source.mmdb");
-    // What leads to the data of a tree of so many nodes.
+    // A record that points to the data of a tree with this many nodes.
     let leaf = |nodes: u32| nodes + 16;
     let chain = |length: u32, both: bool| -> Vec<[u32; 2]> {
         let mut nodes: Vec<[u32; 2]> =
@@ -359,7 +359,7 @@ proptest! {
         }
     }
 
-    /// Bytes of the sample turned, runs of it moved over others, its end cut off.
+    /// The sample with bytes flipped, runs of it copied over others, and its end cut off.
     #[test]
     fn a_torn_database_does_no_harm(
         moves in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 1..600_usize), 0..6),

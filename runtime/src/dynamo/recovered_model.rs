@@ -1,4 +1,4 @@
-//! A model of giving up and recovering batches, explored in every order: a counter that counts batches whole, in part or
+//! A model of giving up and recovering batches, explored in every order: a counter that counts batches completely, partly or
 //! not at all before Lambda gives them up; a recovery that can be interrupted and overtaken by the counter; and a replay of
 //! the stream. It calls the real [`has`] for decisions and models the conditions of writes. Broken protocols must fail.
 

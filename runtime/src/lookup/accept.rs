@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_text_is_for_those_who_prefer_it() {
+    fn plain_text_is_sent_to_callers_that_prefer_it() {
         let table = [
             ("", false),
             ("*/*", false),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn who_reads_errors_as_plain_json_only() {
+    fn accept_headers_that_allow_only_plain_json() {
         let table = [
             ("", false),
             ("*/*", false),

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_told_apart() {
+    fn addresses_networks_and_other_texts_are_classified() {
         let table = [
             ("8.8.8.8", Ok("8.8.8.8")),
             ("2001:4860:4860::8888", Ok("2001:4860:4860::8888")),

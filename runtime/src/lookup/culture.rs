@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cultures_and_what_is_none() {
+    fn cultures_are_recognised() {
         for text in
             ["fr", "en", "fr-FR", "es-419", "zh-Hans", "zh-Hans-CN", "ca-ES-valencia", "kok-IN", "yue-HK"]
         {

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_null_or_left_out() {
+    fn unknown_fields_are_null_or_omitted() {
         let nothing = completed(r#"{"ip":"8.8.8.8"}"#);
         let members: Vec<&String> = nothing.as_object().expect("an object").keys().collect();
         assert_eq!(members.len(), 1 + NULL_WHEN_UNKNOWN.len(), "{members:?}");
@@ -189,7 +189,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_taken_for_a_member(text in "(,?\"?(city|asn|region)\"?:?|[\\\\\",{}:]){0,8}") {
+        fn no_text_is_mistaken_for_a_member(text in "(,?\"?(city|asn|region)\"?:?|[\\\\\",{}:]){0,8}") {
             let given = serde_json::json!({ "country_name": text, "currency": { "name": text } });
             let members = given.to_string();
             let found = completed(&format!("{{\"ip\":{},{}", serde_json::json!(text), &members[1..]));

@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gets_a_wrapped_bulk_and_who_plain_text() {
+    fn bulk_wrapping_and_plain_text_follow_the_client() {
         let mut asked = event("POST", "/bulk", "wrap=1");
         asked.body = Some("[]".into());
         let mut rust = event("POST", "/bulk", "");
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn bulk_items_are_told_apart() {
+    fn bulk_items_are_classified() {
         let table = [
             (r#""8.8.8.8""#, Item::Address("8.8.8.8".into())),
             (r#""AS15169""#, Item::Asn(15_169)),
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_networks_are_known_in_bulk_where_a_network_is_asked_for() {
+    fn fields_of_networks_are_allowed_in_bulk_requests_for_networks() {
         for (body, fields, expected) in [
             (r#"["8.8.8.8"]"#, "city,name", Some(400)),
             (r#"["8.8.8.8","AS1"]"#, "city,name", None),
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_coding_that_can_not_be_read_is_said_to_be_so() {
+    fn an_unsupported_content_coding_gets_415() {
         for (coding, expected) in
             [("", None), ("identity", None), ("Identity", None), ("gzip", Some(415)), ("br, gzip", Some(415))]
         {
@@ -435,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn who_reads_problems_as_plain_json_only() {
+    fn problems_are_plain_json_for_clients_that_read_nothing_else() {
         let table = [
             ("", "", false),
             ("curl/8.9", "*/*", false),

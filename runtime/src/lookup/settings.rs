@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_are_told_together() {
+    fn all_invalid_variables_are_reported_together() {
         let error = read(&[
             (env::ACCESS_CACHE_S, "soon"),
             (env::ANONYMOUS_LIMIT, "5/month"),

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tunnelled_host_is_where_its_ipv4_address_is() {
+    fn a_tunnelled_host_has_the_location_of_its_ipv4_address() {
         for (text, expected) in [
             ("2002:808:808::1", "8.8.8.8"),
             ("64:ff9b::8.8.8.8", "8.8.8.8"),

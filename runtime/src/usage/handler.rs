@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ipgeo_contract::Thresholds;
+use ipgeo_contract::{Thresholds, padded_sequence};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::alerts::Alerts;
 use super::decode::{Decoded, EventRecord, Skipped, decode};
-use super::envelope::KinesisEvent;
+use super::envelope::{KinesisEvent, KinesisRecord};
 use super::flush::{Flushed, flush};
 use super::newest::newest;
 use super::repeats::Repeats;
@@ -28,6 +28,19 @@ pub const WRITES_AT_ONCE: usize = 16;
 pub struct BatchResponse {
     /// The records that failed.
     pub batch_item_failures: Vec<ItemFailure>,
+}
+
+impl BatchResponse {
+    /// Retains the records of a batch that must be redelivered: those from the lowest failed one on. Returns whether any
+    /// failed.
+    pub fn retain_failed(&self, batch: &mut Vec<KinesisRecord>) -> bool {
+        let sequence = |text: &str| padded_sequence(text).unwrap_or_default();
+        let failed = self.batch_item_failures.iter().map(|failure| sequence(&failure.item_identifier)).min();
+        batch.retain(|record| {
+            failed.as_ref().is_some_and(|lowest| sequence(&record.kinesis.sequence_number) >= *lowest)
+        });
+        failed.is_some()
+    }
 }
 
 /// A failed record.

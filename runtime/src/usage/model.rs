@@ -4,7 +4,7 @@
 //! limit: the first calls were admitted under the old limit, the others under the new one.
 //!
 //! It calls the counter's real decisions ([`IdentityMonth::update`], [`IdentityMonth::publications`]), and models the store's
-//! conditions, the poller and the faults. Broken protocols must fail, or the check would prove nothing.
+//! conditions, the poller and the faults. Broken protocols must fail; otherwise the check would prove nothing.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -25,11 +25,11 @@ const OLD_EVENTS: u8 = 2;
 /// How the limit changes during the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
-    /// The second of five calls reaches it: nothing before it is published.
+    /// It stays: the second of five calls reaches it, and nothing is published before.
     Nothing,
-    /// It is lowered from one of which five calls cross no step.
+    /// It is lowered from a limit of which five calls cross no step.
     Lowered,
-    /// It is raised when two calls may have reached it.
+    /// It is raised when two calls may already have reached it.
     Raised,
 }
 
@@ -51,10 +51,10 @@ impl Change {
     }
 }
 
-/// What is changed in the protocol.
+/// The protocol, or a broken variant of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protocol {
-    /// Nothing.
+    /// As implemented.
     Right,
     /// The ledger's write has no condition.
     NoCondition,
@@ -64,7 +64,7 @@ enum Protocol {
     FirstAsWatermark,
     /// A writer that is behind considers all of its batch counted.
     RestForgotten,
-    /// Publications are decided by what was added alone, as if nothing could be lost in between.
+    /// Publications are decided only by what was added, as if no publication could be lost.
     AddedAlonePublished,
     /// The access table's write has no condition.
     AnyPublication,
@@ -78,7 +78,7 @@ enum Protocol {
     ChangedUnseen,
 }
 
-/// A batch, as a writer has it: records `from..to` of a shard, of which those from `left` on are to be written.
+/// A writer's batch: records `from..to` of a shard, of which those from `left` on are still to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Write {
     shard: u8,
@@ -105,7 +105,7 @@ enum Operator {
         used: u8,
         published: u8,
     },
-    /// The new limit is written; the ledger had so many calls.
+    /// The new limit is written; `used` is the ledger's count.
     Done {
         used: u8,
     },
@@ -113,7 +113,7 @@ enum Operator {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Shard {
-    /// Records that the poller is done with.
+    /// Records that the poller will not deliver again.
     done: u8,
     /// Records that the ledger's item has passed.
     watermark: u8,
@@ -134,17 +134,17 @@ struct State {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Action {
-    /// Hands records `from..to` of a shard to a writer.
+    /// Delivers records `from..to` of a shard to a writer.
     Deliver { writer: usize, shard: u8, from: u8, to: u8 },
     /// A writer's write is applied and answered.
     Step { writer: usize },
-    /// A writer's write is applied, and the writer never knows: killed, or the answer lost.
+    /// A writer's write is applied, but the writer does not learn of it: it was killed, or the answer was lost.
     StepAndDie { writer: usize },
     /// A writer dies before its write arrives.
     Die { writer: usize },
     /// A writer dies and its write arrives later.
-    DieWithWriteUnderWay { writer: usize },
-    /// The write that was under way arrives.
+    DieWithPendingWrite { writer: usize },
+    /// The pending write arrives.
     Arrive,
     /// The operator reads the record and the ledger.
     ReadUsage,
@@ -170,7 +170,7 @@ static ITEM: LazyLock<IdentityMonth> = LazyLock::new(|| IdentityMonth {
 });
 static TIME: LazyLock<Timestamp> = LazyLock::new(|| "2026-11-24T12:00:00Z".parse().expect("a timestamp"));
 
-/// Whether a record was decided by the limit that was changed then.
+/// Whether a record was decided by the limit before the change.
 fn is_old(shard: u8, record: u8) -> bool {
     shard == 0 && record < OLD_EVENTS
 }
@@ -206,7 +206,7 @@ impl Counting {
         ITEM.update("shard", &self.events(write.shard, write.left..write.to)).expect("events")
     }
 
-    /// The ledger's conditional write; `Err` with the records passed when it is refused.
+    /// The ledger's conditional write; if refused, `Err` with the current watermark.
     fn apply(&self, state: &mut State, write: Write) -> Result<(), u8> {
         let shard = usize::from(write.shard);
         let update = self.update(write);
@@ -233,7 +233,7 @@ impl Counting {
         }
     }
 
-    /// One write of a writer, answered: what it does next, as `flush` does.
+    /// One answered write of a writer; returns what it does next, like `flush`.
     fn step(&self, state: &mut State, writer: Writer) -> Writer {
         match writer {
             Writer::Idle => Writer::Idle,
@@ -251,7 +251,7 @@ impl Counting {
         }
     }
 
-    /// The ledger has all of the batch; what is from `added` on was added by this writer.
+    /// The ledger has the complete batch; this writer added the records from `added` on.
     fn after_ledger(&self, state: &mut State, write: Write, added: u8) -> Writer {
         let all = self.events(write.shard, write.from..write.to);
         let added = self.events(write.shard, added..write.to);
@@ -286,7 +286,7 @@ impl Counting {
         state.operator = Operator::Done { used };
     }
 
-    /// The poller reads the answer, unless it has given the batch up and is elsewhere.
+    /// The poller reads the answer, unless it has given up the batch.
     fn finish(state: &mut State, write: Write) -> Writer {
         let shard = &mut state.shards[usize::from(write.shard)];
         if write.from <= shard.done {
@@ -322,13 +322,13 @@ impl Model for Counting {
                     Action::Die { writer },
                 ]);
                 if state.late.is_none() && matches!(at, Writer::Writes(_)) {
-                    actions.push(Action::DieWithWriteUnderWay { writer });
+                    actions.push(Action::DieWithPendingWrite { writer });
                 }
                 continue;
             }
             for (shard, events) in (0_u8..).zip(EVENTS) {
                 let done = state.shards[usize::from(shard)].done;
-                // Children are read when their parent is done with.
+                // Children are read after their parent is finished.
                 if done == events || (shard > 0 && state.shards[0].done < EVENTS[0]) {
                     continue;
                 }
@@ -368,7 +368,7 @@ impl Model for Counting {
                 state.writers[writer] = self.step(&mut state, last.writers[writer]);
             }
             Action::StepAndDie { writer } => {
-                // The step's answer is never read: what the poller is done with stays.
+                // The answer is never read, so the poller makes no progress.
                 let done = last.shards.each_ref().map(|shard| shard.done);
                 self.step(&mut state, last.writers[writer]);
                 for (shard, done) in state.shards.iter_mut().zip(done) {
@@ -377,7 +377,7 @@ impl Model for Counting {
                 state.writers[writer] = Writer::Idle;
             }
             Action::Die { writer } => state.writers[writer] = Writer::Idle,
-            Action::DieWithWriteUnderWay { writer } => {
+            Action::DieWithPendingWrite { writer } => {
                 let Writer::Writes(write) = last.writers[writer] else { return None };
                 (state.late, state.writers[writer]) = (Some(write), Writer::Idle);
             }
@@ -393,7 +393,7 @@ impl Model for Counting {
         if action == Action::Arrive {
             state.late = None;
         }
-        // Two writers in the same places are the same whichever is which.
+        // Writers are interchangeable.
         state.writers.sort_unstable();
         Some(state)
     }
@@ -422,9 +422,9 @@ impl Model for Counting {
 
 const TWICE: &str = "no event is counted twice";
 const LOST: &str = "no event is lost";
-const FALLS: &str = "published usage never falls and never says more than the ledger";
-const STALE: &str = "in the end the edges know the step that the ledger stands on";
-const CHANGED: &str = "with a new limit the edges know the step that the ledger stands on by it";
+const FALLS: &str = "published usage never decreases and never exceeds the ledger";
+const STALE: &str = "in the end the edges know the ledger's step";
+const CHANGED: &str = "with a new limit the edges know the ledger's step by that limit";
 const ENDS: &str = "it ends";
 
 #[test]

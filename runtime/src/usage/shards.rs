@@ -4,7 +4,7 @@
 //! Lambda gives up records older than `RECORD_AGE_S` without notifying the counter: they go to the failure bucket, and the
 //! watermarks of later batches pass them. Some of their items may have been counted before, others not. So a counter whose
 //! shard has not been counted for almost that long records a *gap* before it continues. From then on, each item's first
-//! write after the gap saves its previous watermark, which permanently tells what of the gap the item has. A gap where
+//! write after the gap saves its previous watermark, which records permanently which events of the gap the item has. A gap where
 //! nothing was lost (an idle day) is harmless: it costs each item of its months an attribute.
 //!
 //! The gap is an attribute `g#<number>` of the shard's row: where counting resumes, and when. An item's saved watermark is
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn items_of_later_months_have_nothing_in_a_gap() {
+    fn a_gap_does_not_concern_items_of_later_months() {
         let gap = Gap { behind: "6".into(), found: at("2026-11-30T23:59:59Z") };
         let note = ShardNote { gaps: vec![gap], ..ShardNote::default() };
         let shard = Shard { name: "s".into(), note, gaps: 1 };

@@ -1,7 +1,7 @@
 //! Folds usage events to writes of the ledger, and decides what to publish afterwards. Pure.
 //!
 //! Everything is decided per ledger item (one identity's month) and never per batch, because the stream may deliver the same
-//! events again, in batches with other bounds, after a part of them is counted. The ledger's watermark tells which events
+//! events again, in batches with other bounds, after a part of them is counted. The ledger's watermark shows which events
 //! of an item are new; what was already counted only matters for publications, which a crash may have prevented.
 
 use std::collections::{BTreeMap, HashMap};

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_says_who_and_where() {
+    fn region_credentials_and_endpoints_come_from_the_environment() {
         // (beside what is set, DynamoDB's URL, SNS's)
         type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
         let set = [

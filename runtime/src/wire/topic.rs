@@ -24,7 +24,7 @@ impl std::fmt::Debug for Topic {
     }
 }
 
-/// The text of the first element of that name, as it stands there.
+/// The unescaped text of the first element with this name.
 fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     Some(rest.split_once("</")?.0)

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::edge::{Edge, at, charged, event, json, limit};
 
 #[test]
-fn a_bad_request_is_counted_as_one_and_costs_nothing() {
+fn a_bad_request_has_its_own_verdict_and_costs_nothing() {
     let edge = Edge::new();
     let key = edge.key(|record| record.limit = limit("2/day"));
     let ask = |path: &str| edge.get(path, &[("x-api-key", key.expose())]);
@@ -34,7 +34,7 @@ fn a_bad_request_is_counted_as_one_and_costs_nothing() {
 }
 
 #[test]
-fn a_bulk_request_that_exceeds_the_quota_is_told_the_remaining_calls() {
+fn a_bulk_request_beyond_the_quota_gets_the_number_of_remaining_calls() {
     let edge = Edge::new();
     let key = edge.key(|record| record.limit = limit("10/month"));
     let bulk = |count: usize| {

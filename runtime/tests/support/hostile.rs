@@ -7,14 +7,14 @@ use ipgeo_runtime::lookup::Event;
 
 /// Addresses that occur nowhere else, so a log that contains them has revealed them.
 pub const CALLERS: [&str; 3] = ["185.199.77.201", "2a09:bac1:76a0:4711::2222", "::ffff:185.199.77.202"];
-const ASKED: [&str; 3] = ["91.198.174.192", "2a02:ec80:300:ed1a::1", "91.198.174.193"];
+const REQUESTED: [&str; 3] = ["91.198.174.192", "2a02:ec80:300:ed1a::1", "91.198.174.193"];
 /// Values that must not be logged, in any format.
 const MARKS: [&str; 6] = ["185.199.77", "2a09:bac1", "b9c7:4dc", "91.198.174", "2a02:ec80", "5bc6:aec"];
 
-/// API keys there are: a source of bytes that gives larger ones alone has nothing that a character could be made of.
+/// Number of API keys. Each is generated with its number as the random byte; larger bytes are rejected.
 const KEYS_MAX: u8 = 247;
 
-/// Throws requests, the same for the same seed.
+/// Generates requests; the same seed gives the same requests.
 pub struct Dice(pub fastrand::Rng);
 
 impl Dice {
@@ -22,7 +22,7 @@ impl Dice {
         of[self.0.usize(0..of.len())]
     }
 
-    /// Text of any letters, some of which mean something to somebody.
+    /// Text of arbitrary characters, some with a special meaning in a format.
     fn junk(&mut self, most: usize) -> String {
         let length = self.0.usize(0..=most);
         let mut text = String::new();
@@ -46,7 +46,7 @@ impl Dice {
 
     fn asked(&mut self) -> String {
         match self.0.u8(0..8) {
-            0..4 => self.one_of(&ASKED).to_owned(),
+            0..4 => self.one_of(&REQUESTED).to_owned(),
             4 => self
                 .one_of(&[
                     "10.0.0.1",
@@ -58,7 +58,7 @@ impl Dice {
                     "fe80::1%25eth0",
                 ])
                 .to_owned(),
-            5 => format!("{}{}", self.one_of(&ASKED), self.junk(3)),
+            5 => format!("{}{}", self.one_of(&REQUESTED), self.junk(3)),
             6 => format!("{}.{}", self.0.u64(..), self.junk(4)),
             _ => self.junk(60),
         }
@@ -96,7 +96,7 @@ impl Dice {
         }
     }
 
-    /// A text in an API key's place: sound and known, sound and unknown, changed, cut, too long, anything.
+    /// A text in place of an API key: valid and known, valid and unknown, changed, cut, too long, or arbitrary.
     fn key_text(&mut self) -> String {
         let known = api_key(1).expose().to_owned();
         match self.0.u8(0..7) {
@@ -116,7 +116,7 @@ impl Dice {
             2 => "[".repeat(self.0.usize(0..70_000)),
             3 => format!("{}{}", "{\"a\":".repeat(500), "1"),
             4 => "x".repeat(self.0.usize(0..100_000)),
-            5 => STANDARD.encode(format!("[\"{}\"]", self.one_of(&ASKED))),
+            5 => STANDARD.encode(format!("[\"{}\"]", self.one_of(&REQUESTED))),
             6 => "[null,1,{},[],1e999,\"\\ud800\",\"AS1\",\"AS2\"]".to_owned(),
             7 => return (None, self.0.bool()),
             _ => self.junk(200),
@@ -124,7 +124,7 @@ impl Dice {
         (Some(body), self.0.u8(0..4) == 0)
     }
 
-    /// An event of anything.
+    /// An event with arbitrary parts.
     pub fn event(&mut self) -> Event {
         let key = self.key_text();
         let mut event =
@@ -155,7 +155,7 @@ impl Dice {
                         format!("{} {key}", self.one_of(&["Bearer", "bearer", "Basic", ""]))
                     }
                     ("referer", 0) => {
-                        format!("https://{}.example/?ip={}&key={key}", self.0.u8(..), self.one_of(&ASKED))
+                        format!("https://{}.example/?ip={}&key={key}", self.0.u8(..), self.one_of(&REQUESTED))
                     }
                     ("x-forwarded-for" | "user-agent" | "cookie", 0) => {
                         format!("{} {key}", self.one_of(&CALLERS))
@@ -175,7 +175,7 @@ impl Dice {
         event
     }
 
-    /// The JSON of an event with a few bytes changed, cut or put in.
+    /// The JSON of an event with a few bytes changed, removed or inserted.
     pub fn damaged(&mut self, event: &Event) -> Vec<u8> {
         let mut bytes = serde_json::to_vec(event).expect("JSON");
         for _ in 0..self.0.usize(1..5) {
@@ -191,7 +191,7 @@ impl Dice {
     }
 }
 
-/// Every API key that a request may have carried whole.
+/// Every API key that a request may have contained.
 pub fn whole_keys() -> Vec<ApiKey> {
     (1..=KEYS_MAX).map(api_key).collect()
 }
@@ -201,13 +201,13 @@ pub fn api_key(number: u8) -> ApiKey {
     ApiKey::generate("ipg", |bytes| bytes.fill(number)).expect("an API key")
 }
 
-/// Holds that none of the lines shows an address or one of the API keys.
+/// Asserts that no line contains an address or one of the API keys.
 pub fn check_log<'a>(lines: impl IntoIterator<Item = &'a str>, keys: &[ApiKey]) {
     for line in lines {
         for mark in MARKS {
             assert!(!line.contains(mark), "an address is logged: {line}");
         }
-        // All begin alike: looking at each is only needed where one could stand.
+        // All have the same prefix, so each key is only searched in lines that contain it.
         if line.contains("ipg_") {
             assert!(!keys.iter().any(|key| line.contains(key.expose())), "an API key is logged: {line}");
         }

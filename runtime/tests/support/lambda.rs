@@ -1,4 +1,4 @@
-//! What Lambda is to the real binary: a Runtime API that hands out events, tables to speak to, and how it is started.
+//! Lambda for the real binary: a Runtime API that delivers events, tables, and the start of the process.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -29,10 +29,10 @@ use tokio::sync::Notify;
 pub use crate::support::Tables;
 
 pub const TOPIC: &str = "arn:aws:sns:eu-central-1:000000000000:ipgeo-prod-quota-alerts";
-/// Where nobody listens.
+/// An address without a listener.
 pub const NO_SNS: &str = "http://127.0.0.1:9";
 
-/// The part of Lambda's Runtime API that a function speaks to.
+/// The part of Lambda's Runtime API that a function uses.
 #[derive(Default)]
 pub struct RuntimeApi {
     events: Mutex<VecDeque<String>>,
@@ -75,7 +75,7 @@ async fn failed(State(api): State<Arc<RuntimeApi>>, _headers: HeaderMap, body: B
 }
 
 impl RuntimeApi {
-    /// Serves it on loopback; also where.
+    /// Serves it on loopback; also returns its address.
     pub async fn serve() -> (Arc<Self>, String) {
         let api = Arc::new(Self::default());
         let router = Router::new()
@@ -89,7 +89,7 @@ impl RuntimeApi {
         (api, address)
     }
 
-    /// Sends an event and waits for what the function answers.
+    /// Sends an event and waits for the function's answer.
     pub async fn invoke(&self, event: &str) -> Value {
         self.events.lock().expect("unpoisoned").push_back(event.to_owned());
         self.changed.notify_waiters();
@@ -114,7 +114,7 @@ pub async fn tables() -> Tables {
     tables
 }
 
-/// A topic that takes what is published, as SNS answers.
+/// A topic that accepts every message, with SNS's answers.
 pub async fn sns() -> (Arc<Mutex<Vec<String>>>, String) {
     let taken = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&taken);
@@ -152,7 +152,7 @@ pub async fn kinesis(refusals: &[(u16, &'static str)]) -> (Arc<Mutex<Vec<Value>>
     (taken, endpoint)
 }
 
-/// Starts the binary as Lambda does, and the lines of its log. `sns` is also where its stream is.
+/// Starts the binary as Lambda does; also returns the lines of its log. `sns` is also where its stream is.
 pub fn start(
     handler: &str,
     api: &str,
@@ -192,7 +192,7 @@ pub fn start(
     (child, lines)
 }
 
-/// The next line of a function's log. It is printed too, to be searched for API keys with all else that the tests print.
+/// The next line of a function's log. It is printed too, so that `.ci/run` searches it for API keys.
 pub async fn next_line(lines: &mut Lines<BufReader<ChildStdout>>) -> std::io::Result<Option<String>> {
     let line = lines.next_line().await?;
     if let Some(line) = &line {

@@ -1,4 +1,4 @@
-//! What ledger and publications must be, told from the events by counting them the plain way.
+//! The expected ledger and publications, computed from the events by plain counting.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::MemoryItem;
 /// Items by identity and month.
 pub type Ledger = BTreeMap<(Identity, Month), MemoryItem>;
 
-/// What the ledger must hold, without watermarks.
+/// The expected ledger, without watermarks.
 pub fn counted<'a>(events: impl IntoIterator<Item = &'a UsageEvent>) -> Ledger {
     let mut ledger = Ledger::new();
     for event in events {
@@ -28,7 +28,7 @@ pub fn counted<'a>(events: impl IntoIterator<Item = &'a UsageEvent>) -> Ledger {
     ledger
 }
 
-/// A ledger without its watermarks, each item of which must have one.
+/// A ledger without its watermarks; every item must have had one.
 pub fn without_watermarks(mut ledger: Ledger) -> Result<Ledger, String> {
     for ((identity, month), item) in &mut ledger {
         item.before_gaps.clear();
@@ -39,8 +39,8 @@ pub fn without_watermarks(mut ledger: Ledger) -> Result<Ledger, String> {
     Ok(ledger)
 }
 
-/// Whether an identity's publications never fall within a period, and stand on the step of the ledger in every
-/// period but those that a later one has replaced.
+/// Whether an identity's publications never decrease within a period, and end at the ledger's step in every period that no
+/// later one has replaced.
 pub fn publications_are_right(
     ledger: &Ledger,
     identity: &Identity,
@@ -55,7 +55,7 @@ pub fn publications_are_right(
             return Err(format!("{identity}: {:?} after {:?}", pair[1], pair[0]));
         }
     }
-    // The latest period with calls is the one that edges decide by.
+    // Edges decide by the latest period with calls.
     let items = ledger.iter().filter(|((id, _), item)| id == identity && item.charged > 0);
     let Some(((_, month), item)) = items.max_by_key(|((_, month), _)| *month) else { return Ok(()) };
     let (period, used) = match limit.window {

@@ -1,4 +1,4 @@
-//! A store in memory with state and with faults, and the small world around the usage handler.
+//! A store in memory with injected faults, and what the usage handler needs around it.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -19,9 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
 use aws_sdk_dynamodb::config::Credentials;
-use ipgeo_contract::{
-    Charge, Gap, Identity, Limit, Month, Published, RegionName, UsageEvent, Verdict, padded_sequence,
-};
+use ipgeo_contract::{Charge, Gap, Identity, Limit, Month, Published, RegionName, UsageEvent, Verdict};
 use ipgeo_runtime::dynamo::{AccessTable, Effort, LedgerTable, client, create_tables};
 use ipgeo_runtime::store::{
     Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, Newest, PublishWrite, ShardNote, StoreError,
@@ -31,19 +29,19 @@ use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, LogEvent, UsageHandler, 
 use ipgeo_runtime::wire::{Account, Client};
 use jiff::Timestamp;
 
-/// When the tests count: later than all of their events.
+/// The time of counting in tests: later than all events.
 pub const NOW: &str = "2026-12-02T00:00:00Z";
 
 pub fn now() -> Timestamp {
     NOW.parse().expect("a timestamp")
 }
 
-/// What a write does instead of succeeding.
+/// The failure of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing is written and an error comes back.
+    /// Nothing is written, and an error is returned.
     Refused,
-    /// It is written, and an error comes back all the same: a timeout after applying.
+    /// It is written, but an error is returned: a timeout after applying.
     AppliedThenLost,
 }
 
@@ -58,14 +56,14 @@ pub struct MemoryItem {
     pub before_gaps: BTreeMap<(String, u32), String>,
 }
 
-/// Ledger and access table in memory; the nth write (from 0) meets the fault at n.
+/// Ledger and access table in memory; the nth write (from 0) gets the fault at index n.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     pub ledger: Mutex<BTreeMap<(Identity, Month), MemoryItem>>,
     pub published: Mutex<BTreeMap<Identity, Vec<Published>>>,
     pub faults: Mutex<HashMap<usize, Fault>>,
     pub writes: Mutex<usize>,
-    /// The limit that every API key's record holds, when that is of matter.
+    /// The limit in every API key's record, if a test needs one.
     pub limit: Mutex<Option<Limit>>,
     /// Alerts recorded, each once.
     pub alerts: Mutex<Vec<Alert>>,
@@ -279,7 +277,7 @@ pub fn record(shard: &str, sequence: u64, events: &[UsageEvent]) -> KinesisRecor
     KinesisRecord::new(shard, &sequence.to_string(), &data)
 }
 
-/// Delivers a batch until nothing of it fails, as the stream's poller does, and notes how far that is; at most `tries` times.
+/// Delivers a batch until nothing fails, as the stream's poller does, and saves the progress; at most `tries` times.
 pub async fn deliver<L: LedgerWrite + 'static, P: PublishWrite + 'static>(
     handler: &UsageHandler<L, P>,
     batch: Vec<KinesisRecord>,
@@ -289,10 +287,9 @@ pub async fn deliver<L: LedgerWrite + 'static, P: PublishWrite + 'static>(
     for _ in 0..tries {
         let (response, report) = handler.handle(&KinesisEvent { records: batch.clone() }, now()).await;
         handler.note(&report, now()).await.expect("noted");
-        let sequence = |text: &str| padded_sequence(text).expect("a sequence number");
-        let lowest = response.batch_item_failures.iter().map(|f| sequence(&f.item_identifier)).min();
-        let Some(lowest) = lowest else { return };
-        batch.retain(|record| sequence(&record.kinesis.sequence_number) >= lowest);
+        if !response.retain_failed(&mut batch) {
+            return;
+        }
     }
     panic!("still failing after {tries} tries");
 }

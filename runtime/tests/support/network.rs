@@ -1,5 +1,5 @@
 //! The network before a store, made to fail: it throttles, loses answers after the store has taken the write, answers
-//! garbage, and kills whoever writes, before a write or behind it. Seeded; below HTTP, so that nothing above it is spared.
+//! garbage, and kills the writer before or after a write. Seeded; it works below HTTP, so everything above is tested.
 #![allow(unreachable_pub, missing_docs, clippy::allow_attributes, reason = "a part of tests")]
 
 use std::net::SocketAddr;
@@ -9,17 +9,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-/// How often what goes wrong, of a thousand writes.
+/// Failures per thousand writes, by kind.
 const THROTTLED: u32 = 20;
 const LOST: u32 = 20;
 const GARBLED: u32 = 20;
 
 const THROTTLE: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"slow down"}"#;
-/// What a write is answered with in place of what it should be.
+/// Garbled answers to a write.
 const GARBAGE: [(u16, &str); 4] =
     [(200, "{}"), (200, r#"{"Attributes":{"n":{"#), (200, "<html>busy</html>"), (502, "bad gateway")];
 
-/// What was done to the writes.
+/// Numbers of injected failures.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Done {
     pub writes: u32,
@@ -35,7 +35,7 @@ struct Chance {
     done: Done,
     /// Writes until the writer is killed.
     kill_in: Option<u32>,
-    /// The process whose connections are served; those of one that was killed are dead.
+    /// The process whose connections are served; those of a killed one are closed.
     process: u32,
     dead: bool,
 }
@@ -57,7 +57,7 @@ enum Fate {
 }
 
 impl Network {
-    /// Serves a network before `server`; also where it is.
+    /// Serves a network in front of `server`; also returns its address.
     pub async fn before(server: SocketAddr, seed: u64) -> (Arc<Self>, String) {
         let rng = fastrand::Rng::with_seed(seed);
         let chance = Chance { rng, done: Done::default(), kill_in: None, process: 0, dead: false };
@@ -75,7 +75,7 @@ impl Network {
         (network, endpoint)
     }
 
-    /// Serves a new process; `kill_in` writes from now it is to be killed.
+    /// Serves a new process, which is killed `kill_in` writes from now.
     pub fn start(&self, kill_in: Option<u32>) {
         let mut chance = self.chance.lock().expect("unpoisoned");
         chance.process += 1;
@@ -122,7 +122,7 @@ impl Network {
         }
     }
 
-    /// One connection: requests one after another, until an end is gone or fate has it.
+    /// One connection: requests one after another, until either end closes or the process is killed.
     async fn serve(&self, mut client: TcpStream, server: SocketAddr, process: u32) -> Option<()> {
         let mut store = TcpStream::connect(server).await.ok()?;
         loop {
@@ -152,7 +152,7 @@ impl Network {
         }
     }
 
-    /// Answers no more, until the process at the other end is gone.
+    /// Stops answering until the process at the other end is gone.
     async fn hang(&self, mut client: TcpStream) -> Option<()> {
         let mut rest = [0; 1_024];
         while client.read(&mut rest).await.ok()? > 0 {}
@@ -166,7 +166,7 @@ fn http(status: u16, body: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// One whole HTTP/1.1 message with its body; `None` when the other end is gone.
+/// One complete HTTP/1.1 message with its body; `None` when the other end has closed.
 async fn message(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {

@@ -1,11 +1,11 @@
-//! As much of JSON Schema as the API's description uses; an unknown keyword is a failure, so that nothing is passed over.
+//! The part of JSON Schema that the API's description uses; an unknown keyword is an error, so that nothing goes unchecked.
 
 use serde_json::Value;
 
-/// What people read, and what a reader of another kind (`schemathesis`) checks.
+/// Keywords for people, and those that `schemathesis` checks.
 const PASSED_OVER: [&str; 4] = ["description", "format", "pattern", "minLength"];
 
-/// Checks `value` against `schema`, whose references are within `document`; where and why not.
+/// Checks `value` against `schema`, whose references are within `document`; the error has the place and the reason.
 pub fn check(document: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
     let members = schema.as_object().ok_or_else(|| format!("{at}: a schema is an object"))?;
     for (keyword, wanted) in members {

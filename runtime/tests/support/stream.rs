@@ -1,5 +1,5 @@
-//! A usage stream in memory: shards that split and merge, records that are poisoned or stand in it twice, and how far
-//! its poller has come with each shard. Seeded.
+//! A usage stream in memory: shards that split and merge, records that are corrupt or duplicated, and the poller's
+//! progress in each shard. Seeded.
 
 use std::io::Write as _;
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use ipgeo_runtime::usage::{BatchResponse, KinesisRecord, LogEvent, envelope};
 
 use super::event;
 
-/// Who is charged, and the limit that holds.
+/// Who is charged, and the limit that applies.
 pub const IDENTITIES: [(&str, &str); 7] = [
     ("site#a.test", "40/day"),
     ("site#b.test", "90/month"),
@@ -21,41 +21,41 @@ pub const IDENTITIES: [(&str, &str); 7] = [
     ("addr#0d", "9/day"),
     ("addr#*", "5/day"),
 ];
-/// Of the past: the counter's own program counts nothing of the future.
+/// In the past, because the counter skips events of the future.
 const TIMES: [&str; 4] =
     ["2026-10-30T10:00:00Z", "2026-10-31T23:59:59.999Z", "2026-11-01T00:00:00Z", "2026-11-01T12:00:00Z"];
 /// The leading digits of sequence numbers as Kinesis gives them: more than 128 bits.
 const LONG: &str = "4959033827149025660855969253836157109592157598";
 
-/// A shard: what is in it, and how far its poller is.
+/// A shard: its records, and the poller's progress.
 #[derive(Debug)]
 pub struct Shard {
     pub name: String,
     pub records: Vec<KinesisRecord>,
-    /// Records that need not be delivered any more.
+    /// Records that need not be delivered again.
     pub done: usize,
-    /// The shards that this one came from; its records come after all of theirs.
+    /// The parent shards; this one is read after all their records.
     pub parents: Vec<usize>,
     open: bool,
 }
 
-/// A stream as it was written in full.
+/// A complete stream.
 #[derive(Debug)]
 pub struct Stream {
     pub shards: Vec<Shard>,
-    /// What was put in and can be read.
+    /// The readable events.
     pub events: Vec<UsageEvent>,
-    /// Records that can't be read.
+    /// Unreadable records.
     pub poisoned: u64,
-    /// Records that stand in it twice, under two sequence numbers.
+    /// Records that are in it twice, under two sequence numbers.
     pub repeated: u64,
     sequence: u64,
     long: bool,
 }
 
 impl Stream {
-    /// Writes a stream of so many records, some of which are in it twice: `anywhere`, or in the shard where they were first,
-    /// as CloudWatch Logs does until shards are split or merged.
+    /// Writes a stream of this many records, some of them duplicated: `anywhere`, or in the shard of the original, as
+    /// CloudWatch Logs does until shards are split or merged.
     pub fn written(rng: &mut fastrand::Rng, records: usize, anywhere: bool) -> Self {
         let (sequence, long) = (rng.u64(1..2_000), rng.bool());
         let mut stream =
@@ -155,7 +155,7 @@ impl Stream {
         self.poisoned += 1;
     }
 
-    /// Puts in once more what stands in an earlier place, as CloudWatch Logs may.
+    /// Repeats an earlier record, as CloudWatch Logs may.
     fn repeat(&mut self, rng: &mut fastrand::Rng, anywhere: bool) {
         let first = rng.usize(0..self.shards.len());
         let Shard { records, open, .. } = &self.shards[first];
@@ -168,7 +168,7 @@ impl Stream {
         self.repeated += 1;
     }
 
-    /// A batch of a shard: from where its poller is or before, as long as it likes, in any order, with doubles.
+    /// A batch of a shard: from the poller's position or earlier, of any length, in any order, with duplicates.
     pub fn batch(&self, rng: &mut fastrand::Rng, shard: usize) -> Vec<KinesisRecord> {
         let shard = &self.shards[shard];
         let back = if rng.u8(0..3) == 0 { rng.usize(0..6) } else { 0 };
@@ -184,7 +184,7 @@ impl Stream {
         batch
     }
 
-    /// Where the poller of a shard is after an answer to a batch: behind the batch, or at its lowest failure.
+    /// The poller's position in a shard after a batch: after the batch, or at its lowest failure.
     pub fn settle(&mut self, shard: usize, batch: &[KinesisRecord], response: &BatchResponse) {
         let of = |text: &str| padded_sequence(text).expect("a sequence number");
         let shard = &mut self.shards[shard];
@@ -201,7 +201,7 @@ impl Stream {
         };
     }
 
-    /// The shards that may be read: not done, and no parent is behind.
+    /// The shards that may be read: not finished, and all parents are.
     pub fn ready(&self) -> Vec<usize> {
         let is_ready = |shard: &usize| !self.is_done(*shard) && self.parents_are_done(*shard);
         (0..self.shards.len()).filter(is_ready).collect()
@@ -223,7 +223,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     packer.finish().expect("packs")
 }
 
-/// A record that unpacks to more than a record may.
+/// A record that unpacks to more than the maximum size.
 fn huge() -> &'static Vec<u8> {
     static HUGE: OnceLock<Vec<u8>> = OnceLock::new();
     HUGE.get_or_init(|| gzip(&vec![b' '; 64 * 1024 * 1024 + 1]))

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::args::Shared;
 use crate::cmd::support::numbers::rate;
-use crate::cmd::support::{Target, find_key, load_config, used_in};
+use crate::cmd::support::{Target, find_key, load_config};
 use crate::config::Config;
 use crate::keys::find_tier;
 use crate::quota::{Explanation, KeyUsage, LimitSubject, Pipeline, explain};
@@ -91,7 +91,7 @@ async fn explain_key(
     let home = args.target.home(shared, config).await?;
     let (identity, record) = find_key(key, &home).await?;
     let item = home.ledger.item(&identity, Month::from_time(now)).await?;
-    let ledger = item.map_or(0, |item| used_in(&item, Period::new(record.limit.window, now)));
+    let ledger = item.map_or(0, |item| item.used_in(Period::new(record.limit.window, now)));
     let counted = KeyUsage { ledger, published: record.published };
     let subject = LimitSubject {
         name: format!("{} of {}, tier {}", record.hint, record.owner, record.tier),

@@ -22,7 +22,7 @@ Examples:
   ipgeo geo diff --check 5                   for CI: status 3 above 5 % changed")]
 pub(crate) struct DiffArgs {
     /// Old database [default: the previously compiled one]
-    #[arg(value_name = "OLD", requires = "new")]
+    #[arg(value_name = "OLD")]
     old: Option<PathBuf>,
     /// New database [default: the output of `ipgeo geo build`]
     #[arg(value_name = "NEW")]
@@ -41,14 +41,15 @@ pub(crate) struct DiffArgs {
 /// Compares two databases.
 pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let new = args.new.unwrap_or_else(|| served_database(&shared.state));
-    let old = args.old.unwrap_or_else(|| sources::previous_path(&new));
-    if !old.is_file() {
+    let previous = sources::previous_path(&new);
+    let old = args.old.as_ref().unwrap_or(&previous);
+    if args.old.is_none() && !old.is_file() {
         bail!(
             "{} does not exist: no database was compiled before this one\nhelp: name two databases, OLD and NEW",
             old.display()
         );
     }
-    let found = ipgeo_geo::compile::diff(&old, &new, args.samples, args.seed)?;
+    let found = ipgeo_geo::compile::diff(old, &new, args.samples, args.seed)?;
     if shared.format() == Format::Json {
         output::print_data(&output::to_json(&found)?)?;
     } else {

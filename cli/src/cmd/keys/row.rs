@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::args::Shared;
 use crate::aws::Home;
-use crate::cmd::support::used_in;
 use crate::ui::output::{self, grouped, instant};
 
 /// An API key's row: everything except the API key itself.
@@ -56,7 +55,7 @@ impl KeyRow {
             owner: record.owner.clone(),
             tier: record.tier.clone(),
             limit: record.limit.to_string(),
-            used: item.map_or(0, |item| used_in(item, period)),
+            used: item.map_or(0, |item| item.used_in(period)),
             period: period.to_string(),
             last_used,
             published: published.map_or(0, |published| published.used),

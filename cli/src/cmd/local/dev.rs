@@ -82,7 +82,7 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
     let served = serve_database(&config, state, args.database.as_deref(), Timestamp::now(), &Bar::default())?;
     let info = served.database.info().clone();
     let options = Options {
-        stores: Some(stores),
+        stores,
         port: args.port,
         caller: args.caller,
         simulate_address: args.simulate_address,

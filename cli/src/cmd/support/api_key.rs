@@ -4,8 +4,7 @@ use std::io::Read as _;
 
 use anyhow::Context;
 use clap::Args;
-use ipgeo_contract::{ApiKey, Identity, KeyRecord, Month, Period, foreign_key_hash};
-use ipgeo_runtime::dynamo::LedgerItem;
+use ipgeo_contract::{ApiKey, Identity, KeyRecord, foreign_key_hash};
 
 use super::config::Target;
 use crate::aws::Home;
@@ -49,15 +48,4 @@ pub(crate) fn identity_from_stdin() -> anyhow::Result<Identity> {
     let text = text.trim();
     let hash = text.parse::<ApiKey>().map(|key| key.hash()).ok().or_else(|| foreign_key_hash(text));
     Ok(Identity::key(&hash.context("standard input does not contain an API key")?))
-}
-
-/// Calls charged in a period, according to this item.
-pub(crate) fn used_in(item: &LedgerItem, period: Period) -> u64 {
-    match period {
-        Period::Month(month) if month == item.month => item.charged,
-        Period::Day(day) if Month::from_date(day) == item.month => {
-            item.days.get(&day.day()).copied().unwrap_or(0)
-        }
-        Period::Month(_) | Period::Day(_) => 0,
-    }
 }

@@ -13,7 +13,7 @@ mod select;
 mod usage_path;
 
 pub(crate) use api_key::OneArgs;
-pub(crate) use api_key::{find_key, identity_from_stdin, used_in, wrong_name};
+pub(crate) use api_key::{find_key, identity_from_stdin, wrong_name};
 pub(crate) use config::Target;
 pub(crate) use config::load_config;
 pub(crate) use confirm::{confirm, confirm_name, confirm_plan};

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use ipgeo_runtime::dynamo::LedgerTable;
-use ipgeo_runtime::store::{LedgerWrite, PublishWrite};
+use ipgeo_runtime::store::{Alert, LedgerWrite, PublishWrite};
 use ipgeo_runtime::usage::UsageHandler;
 use jiff::Timestamp;
 
@@ -14,7 +14,7 @@ use crate::aws::{Home, NoCredentials, UsageStream};
 use crate::cmd::support::Target;
 use crate::config::Config;
 use crate::ui::format::counted;
-use crate::ui::output;
+use crate::ui::output::{self, grouped};
 use crate::usage::recount::{self, ReplaySpan, Replayed, ShadowName, Unpublished};
 use crate::usage::stream::StreamCopy;
 use crate::world::WorldFile;
@@ -25,9 +25,28 @@ const REPORT_EVERY: u64 = 5_000;
 const ACTIVE_LOOKS: u32 = 120;
 const ACTIVE_PAUSE: Duration = Duration::from_secs(1);
 
-/// A line about progress.
-pub(super) fn progress(records: u64, added: u64) -> String {
-    format!("{} read, {} added", counted(records, "record"), counted(added, "charge"))
+/// Prints a note every [`REPORT_EVERY`] records.
+#[derive(Default)]
+pub(super) struct ProgressNotes(AtomicU64);
+
+impl ProgressNotes {
+    pub(super) fn report(&self, records: u64, added: u64) {
+        let printed = records / REPORT_EVERY;
+        if self.0.swap(printed, Ordering::Relaxed) < printed {
+            let (records, added) = (counted(records, "record"), counted(added, "charge"));
+            output::print_note(&format!("{records} read, {added} added"));
+        }
+    }
+}
+
+/// Notes alerts that a recount recorded without sending them.
+pub(super) fn note_unsent(alerts: &[Alert]) {
+    if !alerts.is_empty() {
+        output::print_note(&format!(
+            "new alerts recorded but not sent: {}; `ipgeo usage alerts` lists them",
+            grouped(alerts.len() as u64)
+        ));
+    }
 }
 
 pub(super) fn shadow_table(home: &Home, shadow: &ShadowName) -> LedgerTable {
@@ -85,17 +104,11 @@ impl<'a> Work<'a> {
         counter: &UsageHandler<L, P>,
         span: ReplaySpan,
     ) -> anyhow::Result<Replayed> {
-        let reported = AtomicU64::new(0);
-        let report = |done: &Replayed| {
-            let thousands = done.records / REPORT_EVERY;
-            if reported.swap(thousands, Ordering::Relaxed) < thousands {
-                output::print_note(&progress(done.records, done.added));
-            }
-        };
+        let progress = ProgressNotes::default();
+        let report = |done: &Replayed| progress.report(done.records, done.added);
         if self.target.dev {
             let world = WorldFile::find(&self.shared.state)?;
-            let folder = world.stream.context("this `ipgeo dev` keeps no copy of its stream")?;
-            return Ok(recount::replay(&StreamCopy::at(folder), counter, span, &report).await?);
+            return Ok(recount::replay(&StreamCopy::at(world.stream), counter, span, &report).await?);
         }
         let stream = UsageStream::of_account(self.config, self.target.profile.name())
             .await

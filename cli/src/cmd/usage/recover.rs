@@ -1,14 +1,12 @@
 //! `ipgeo usage recover`.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::Context;
 use clap::Args;
 use ipgeo_runtime::dynamo::RecoveringLedger;
 use jiff::Timestamp;
 
-use super::recount::progress;
+use super::recount::{ProgressNotes, note_unsent};
 use crate::args::Shared;
 use crate::aws::{FailureBucket, Home};
 use crate::cmd::support::{Target, load_config};
@@ -19,8 +17,6 @@ use crate::usage::recount::{self, Recovered};
 use crate::usage::stream::{FailedBatches, FailedFolder};
 use crate::world::WorldFile;
 
-/// Records between two progress lines.
-const REPORT_EVERY: u64 = 5_000;
 /// Folder beside the copy of the stream that `ipgeo dev` keeps.
 const DEV_FOLDER: &str = "failures";
 
@@ -58,11 +54,7 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
             return Err(UsageError::new(format!("--folder: there is no folder {}", folder.display())).into());
         }
         (Some(folder), _) => Some(folder.clone()),
-        (None, true) => {
-            let stream = WorldFile::find(&shared.state)?.stream;
-            let stream = stream.context("this `ipgeo dev` keeps no state on disk; pass --folder")?;
-            Some(stream.with_file_name(DEV_FOLDER))
-        }
+        (None, true) => Some(WorldFile::find(&shared.state)?.stream.with_file_name(DEV_FOLDER)),
         (None, false) => None,
     };
     let done = match folder {
@@ -82,13 +74,8 @@ async fn recover<B: FailedBatches>(
     config: &Config,
     now: Timestamp,
 ) -> anyhow::Result<Recovered> {
-    let reported = AtomicU64::new(0);
-    let report = |done: &Recovered| {
-        let thousands = done.records / REPORT_EVERY;
-        if reported.swap(thousands, Ordering::Relaxed) < thousands {
-            output::print_note(&progress(done.records, done.added));
-        }
-    };
+    let progress = ProgressNotes::default();
+    let report = |done: &Recovered| progress.report(done.records, done.added);
     let ledger = RecoveringLedger::new(home.ledger.clone(), now, args.dry_run);
     let publish = (!args.dry_run).then(|| home.access.clone());
     let thresholds = config.alerts.thresholds.clone();
@@ -129,11 +116,6 @@ fn print(args: &RecoverArgs, done: &Recovered, shared: &Shared) -> anyhow::Resul
             grouped(done.undecided_records)
         ));
     }
-    if !done.alerts.is_empty() {
-        output::print_note(&format!(
-            "new alerts recorded but not sent: {}; `ipgeo usage alerts` lists them",
-            grouped(done.alerts.len() as u64)
-        ));
-    }
+    note_unsent(&done.alerts);
     Ok(())
 }

@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::recount::{Work, shadow_table, wait_until_active};
+use super::recount::{Work, note_unsent, shadow_table, wait_until_active};
 use crate::args::Shared;
 use crate::cmd::support::numbers::since;
 use crate::cmd::support::{Target, load_config};
@@ -140,11 +140,6 @@ fn print(done: &Replayed, shared: &Shared) -> anyhow::Result<()> {
             counted(done.earlier_shards, "shard")
         ));
     }
-    if !done.alerts.is_empty() {
-        output::print_note(&format!(
-            "new alerts recorded but not sent: {}; `ipgeo usage alerts` lists them",
-            grouped(done.alerts.len() as u64)
-        ));
-    }
+    note_unsent(&done.alerts);
     Ok(())
 }

@@ -28,7 +28,6 @@ pub(crate) struct Known {
     /// The service's name.
     pub name: Option<String>,
     pub environment: Option<String>,
-    /// The home region.
     pub home: Option<String>,
     /// Regions, or patterns of them.
     pub regions: Option<Vec<String>>,

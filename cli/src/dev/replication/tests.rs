@@ -154,7 +154,7 @@ fn a_change_is_in_every_copy_after_the_lag_and_not_before() {
 }
 
 #[test]
-fn a_copy_that_fails_is_tried_again_from_the_front_and_the_others_go_on() {
+fn a_failing_copy_is_retried_in_order_and_the_others_continue() {
     for failures in [1, 3, 20] {
         let mut scene = Scene::new(vec![Fake::failing(failures), Fake::default()]);
         let mut written = 0;
@@ -188,7 +188,7 @@ fn failed_batch_again(before: u32, value: u32) -> bool {
 }
 
 #[test]
-fn a_home_that_can_not_be_read_for_a_moment_loses_nothing() {
+fn an_outage_of_home_loses_no_change() {
     let mut scene = Scene::new(vec![Fake::default()]);
     for written in 0..10 {
         scene.write(&written.to_string(), Some(written));
@@ -201,7 +201,7 @@ fn a_home_that_can_not_be_read_for_a_moment_loses_nothing() {
 }
 
 #[test]
-fn an_outage_is_told_once_and_tried_less_and_less_often() {
+fn an_outage_is_reported_once_and_retried_with_backoff() {
     let (mut outage, mut now) = (Outage::default(), Instant::now());
     let mut pauses = Vec::new();
     let first: Vec<bool> = (0..8)
@@ -221,7 +221,7 @@ fn an_outage_is_told_once_and_tried_less_and_less_often() {
 }
 
 #[test]
-fn what_waits_at_the_end_is_copied_without_lag_and_a_dead_copy_holds_nobody_up() {
+fn shutdown_copies_pending_changes_without_lag_and_does_not_wait_for_a_dead_copy() {
     let (well, dead) = (Fake::default(), Fake::failing(u32::MAX));
     let mut home = Fake::default();
     let copies = [(RegionName::new("well"), well.clone()), (RegionName::new("dead"), dead.clone())];

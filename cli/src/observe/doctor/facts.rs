@@ -43,7 +43,6 @@ pub(crate) struct Certificate {
 /// The Lambda environments that an account may run at the same time in a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Concurrency {
-    /// All of them.
     pub limit: u64,
     /// Not reserved for a function.
     pub unreserved: u64,
@@ -81,7 +80,6 @@ pub(crate) struct EdgeFacts {
 /// The facts of the home region.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct HomeFacts {
-    /// The stream's status.
     pub stream: Fact<String>,
     /// The state of the counter's event source mapping.
     pub counter: Fact<String>,

@@ -45,7 +45,6 @@ pub(crate) struct TracePace {
 /// How far a region's marked call got.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TracedCall {
-    /// The region.
     pub region: RegionName,
     /// Whether it was answered.
     pub answered: Result<(), String>,

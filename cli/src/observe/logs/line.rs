@@ -7,9 +7,7 @@ use serde::Serialize;
 /// A line as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LogLine {
-    /// Its time.
     pub time: Timestamp,
-    /// The region.
     pub region: RegionName,
     /// Unique in its region.
     pub id: String,
@@ -22,7 +20,6 @@ pub(crate) struct ShownLine {
     /// Its time, always with three digits of the second, so that texts sort by time.
     #[serde(serialize_with = "to_the_millisecond")]
     pub time: Timestamp,
-    /// The region.
     pub region: RegionName,
     /// `usage`, or `log` for everything else.
     pub kind: &'static str,

@@ -30,7 +30,6 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 pub struct PhaseTimes {
     /// Looking up the name; `None` if the host is an address.
     pub dns: Option<f64>,
-    /// Connecting.
     pub connect: f64,
     /// The TLS handshake; `None` without TLS.
     pub tls: Option<f64>,
@@ -52,7 +51,6 @@ pub struct ProbeReply {
     pub times: PhaseTimes,
     /// The HTTP status.
     pub status: u16,
-    /// The body.
     pub body: String,
 }
 

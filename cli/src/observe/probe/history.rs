@@ -38,7 +38,6 @@ pub(crate) struct RegionRun {
 /// Runs, the oldest first.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ProbeHistory {
-    /// The runs.
     pub runs: Vec<ProbeRun>,
 }
 

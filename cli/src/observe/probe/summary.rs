@@ -56,7 +56,6 @@ impl ProbeState {
 /// One region's row; flat, so that every form of output has it. Times are ms.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ProbeRow {
-    /// The region.
     pub region: RegionName,
     /// The city that it is near.
     pub near: String,

@@ -35,7 +35,8 @@ pub(crate) fn print_data(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        written => written
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot write standard output: {error}"))),
     }
 }
 

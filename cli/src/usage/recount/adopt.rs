@@ -31,9 +31,7 @@ pub(crate) enum Decision {
 /// Numbers of items, by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Adopted {
-    /// Adopted.
     pub taken: u64,
-    /// Unchanged.
     pub same: u64,
     /// Skipped, because the ledger is ahead or was written to at that moment: replay into the shadow ledger and adopt again.
     pub ahead: u64,
@@ -89,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_item_is_taken_over_only_when_nothing_is_lost_by_it() {
+    fn an_item_is_adopted_only_if_no_count_is_lost() {
         let of = |n, to| item("site#a.test", "2026-11", &[(3, n)], to);
         let take = |item: LedgerItem| Decision::Take(Box::new(item));
         // (the ledger's item, the shadow ledger's, since, the decision)

@@ -183,7 +183,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn who_is_ahead() {
+    fn ahead_follows_the_watermarks() {
         let at = |to| item("site#a.test", "2026-11", &[(3, 1)], to);
         let mut other_shard = at(5);
         other_shard.watermarks.insert("t".into(), "1".into());

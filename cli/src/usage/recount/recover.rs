@@ -15,9 +15,7 @@ use crate::usage::stream::FailedBatches;
 /// The result of a recovery.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Recovered {
-    /// Objects read.
     pub objects: u64,
-    /// Records read.
     pub records: u64,
     /// Usage events in them.
     pub events: u64,
@@ -30,14 +28,12 @@ pub(crate) struct Recovered {
     pub undecided_records: u64,
     /// Objects, records and lines that can't be read.
     pub unreadable: u64,
-    /// Publications written.
     pub publications: u64,
     /// Objects removed.
     pub removed: u64,
     /// Objects that can't be read.
     #[serde(skip)]
     pub unreadable_objects: Vec<String>,
-    /// New alerts.
     #[serde(skip)]
     pub alerts: Vec<Alert>,
 }

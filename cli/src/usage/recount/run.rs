@@ -41,11 +41,9 @@ pub(crate) struct ReplaySpan {
 /// What a replay read and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Replayed {
-    /// Shards read.
     pub shards: u64,
     /// Shards that were read from before the requested time, because their counting had not reached it.
     pub earlier_shards: u64,
-    /// Records read.
     pub records: u64,
     /// Usage events in them.
     pub events: u64,
@@ -57,9 +55,7 @@ pub(crate) struct Replayed {
     pub repeated_events: u64,
     /// Records and lines that can't be read.
     pub unreadable: u64,
-    /// Publications written.
     pub publications: u64,
-    /// New alerts.
     #[serde(skip)]
     pub alerts: Vec<Alert>,
 }
@@ -173,16 +169,15 @@ where
     L: LedgerWrite + 'static,
     P: PublishWrite + 'static,
 {
-    let sequence = |text: &str| padded_sequence(text).unwrap_or_default();
     let mut why = Vec::new();
     for _try in 0..TRIES {
         let (response, report) = counter.handle(&KinesisEvent { records: batch.clone() }, now).await;
         counter.note(&report, now).await?;
         why.clone_from(&report.failures);
         done.count(report);
-        let failed = response.batch_item_failures.iter().map(|failure| sequence(&failure.item_identifier));
-        let Some(lowest) = failed.min() else { return Ok(()) };
-        batch.retain(|record| sequence(&record.kinesis.sequence_number) >= lowest);
+        if !response.retain_failed(&mut batch) {
+            return Ok(());
+        }
     }
     Err(StoreError { action: "counting of a batch".to_owned(), source: why.join("; ").into() })
 }

@@ -20,35 +20,27 @@ pub struct CostSoFar {
 /// A region's calls.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegionCalls {
-    /// Its name.
     pub region: String,
     /// The city that it is near; empty if unknown.
     pub city: String,
     /// Degrees north and east; `None` if unknown: not on the map.
     pub place: Option<(f64, f64)>,
-    /// Calls charged.
     pub calls: u64,
 }
 
 /// An API key's calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyCalls {
-    /// Its hint.
     pub name: String,
-    /// Its owner.
     pub owner: String,
-    /// Its tier.
     pub tier: String,
-    /// Calls charged.
     pub calls: u64,
 }
 
 /// How close an API key is to its limit in its current period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Headroom {
-    /// Its hint.
     pub name: String,
-    /// Its owner.
     pub owner: String,
     /// Calls used in the period.
     pub used: u64,
@@ -105,17 +97,10 @@ pub(crate) fn headroom(
         .filter_map(|item| {
             let record = keys.get(&item.identity)?;
             let period = Period::new(record.limit.window, now);
-            let used = match period {
-                Period::Month(month) if month == item.month => item.charged,
-                Period::Day(date) if item.month == ipgeo_contract::Month::from_date(date) => {
-                    item.days.get(&date.day()).copied().unwrap_or(0)
-                }
-                _ => return None,
-            };
             Some(Headroom {
                 name: record.hint.clone(),
                 owner: record.owner.clone(),
-                used,
+                used: item.used_in(period),
                 limit: record.limit.calls,
                 period: period.to_string(),
             })

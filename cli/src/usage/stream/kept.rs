@@ -42,7 +42,6 @@ struct CopyLine {
 /// The position in a region's log up to which it is in the stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogPosition {
-    /// The region.
     pub region: String,
     /// The position after the last line.
     pub after: u64,
@@ -327,7 +326,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_kept_is_read_from_a_time_on_in_order() {
+    async fn retained_records_are_read_from_a_time_on_in_order() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut keeper = StreamWriter::open(folder.path(), at(0)).expect("a keeper");
         for number in 0..1_234 {
@@ -343,7 +342,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn half_a_line_is_left_for_later_and_what_is_a_day_old_and_counted_is_deleted() {
+    async fn an_incomplete_line_is_read_later_and_counted_records_are_deleted_after_a_day() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut kept = keeper(folder.path(), 0);
         for (number, arrived) in [(1, 0), (2, HOUR), (3, 2 * HOUR), (4, 30 * HOUR)] {
@@ -367,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_goes_on_from_what_is_kept_and_from_what_was_deleted() {
+    fn a_stream_continues_after_its_retained_and_deleted_records() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut kept = keeper(folder.path(), 0);
         assert_eq!((kept.highest_sequence(), kept.log_position("a")), (0, 0));
@@ -390,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_of_what_is_counted_is_kept_and_a_broken_one_is_nothing() {
+    fn a_counted_position_is_saved_and_a_broken_one_reads_as_zero() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut counted = CountedPosition::open(folder.path(), SHARD).expect("a note");
         for position in [u64::MAX, 5] {
@@ -402,7 +401,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn junk_is_a_record_that_cannot_be_read_and_a_place_that_is_none_is_an_error() {
+    async fn junk_is_an_unreadable_record_and_an_invalid_position_an_error() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut kept = StreamWriter::open(folder.path(), at(0)).expect("a keeper");
         kept.keep("s", at(0), &record(1), None).expect("kept");

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_are_not_known() {
+    fn placeholders_count_as_unknown() {
         for (written, expected) in [
             ("Paris", "Paris"),
             ("  New\u{a0} York\t", "New York"),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_points_are_not_known() {
+    fn impossible_points_count_as_unknown() {
         let some = |north: &str, east: &str| Some((north.to_owned(), east.to_owned()));
         for (north, east, expected) in [
             ("52.52", "13.405", some("52.52", "13.405")),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_one_way_whatever_the_source() {
+    fn codes_are_normalised_for_every_source() {
         let countries = CountryTable::new();
         let place = |code: &str, name: &str, continent: &str, region: &str| {
             let place = SourcePlace {

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_is_whole() {
+    fn every_row_is_complete() {
         let facts = CountryTable::new();
         let lines = |table: &str| table.lines().filter(|line| !line.starts_with('#')).count();
         assert_eq!((facts.codes().count(), lines(COUNTRIES)), (250, 250));

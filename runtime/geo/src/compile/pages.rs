@@ -8,7 +8,7 @@
 //!   page 1      ┌───┴────────┐ ┌───┴────────┐
 //!               │ next trunk │ │ next trunk │     a trunk part smaller than a page shares one with others
 //!               └─┬────────┬─┘ └─────────┬──┘
-//!   page n      ┌─┴─┐ ┌────┴┐ ┌─────┐ ┌──┴──┐     twigs: subtrees of at most 200 nodes, each whole in one page,
+//!   page n      ┌─┴─┐ ┌────┴┐ ┌─────┐ ┌──┴──┐     twigs: subtrees of at most 200 nodes, each in one page,   
 //!               └───┘ └─────┘ └─────┘ └─────┘     many to a page
 //! ```
 //!
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_have_no_slot_that_a_read_would_leave_them_from() {
+    fn no_slot_of_a_page_is_read_across_its_end() {
         for node_bytes in [7, 8] {
             let mut before = 0;
             for page in 0..5_000 {

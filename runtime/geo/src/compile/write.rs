@@ -17,7 +17,7 @@ use super::record::{CompiledRecord, RecordSet, SharedArea};
 use super::tree::{FinishedTree, Target, TargetKind};
 use crate::trace::PAGE_BYTES;
 
-/// What a compiled database states description its data.
+/// The description of the data in a compiled database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DataDescription {
     /// The name, such as `DB-IP City Lite`.

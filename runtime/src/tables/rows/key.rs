@@ -236,7 +236,7 @@ async fn exact_usage<C: Calls>(
 ) -> Result<Option<Published>, StoreError> {
     let period = Period::new(limit.window, now);
     let item = ledger.item(identity, Month::from_time(now)).await?;
-    let used = item.map_or(0, |item| item.totals().used_in(period));
+    let used = item.map_or(0, |item| item.used_in(period));
     let same_window = old.published.filter(|_| old.limit.window == limit.window);
     let is_known = same_window.is_some_and(|known| (known.period, known.used) >= (period, used));
     Ok((used > 0 && !is_known).then_some(Published { period, used, as_of: now }))

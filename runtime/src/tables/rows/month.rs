@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ipgeo_contract::{Identity, IdentityKind, LedgerAttr, Month, Verdict, ledger_attr as attr};
+use ipgeo_contract::{Identity, IdentityKind, LedgerAttr, Month, Period, Verdict, ledger_attr as attr};
 
 use super::ledger_key;
 use crate::store::{Applied, LedgerUpdate, MonthTotals, StoreError};
@@ -60,6 +60,15 @@ impl LedgerItem {
     /// The counts by which usage is published.
     pub fn totals(&self) -> MonthTotals {
         MonthTotals { charged: self.charged, days: self.days.clone() }
+    }
+
+    /// Calls charged in a period; 0 if it is not in this month.
+    pub fn used_in(&self, period: Period) -> u64 {
+        let month = match period {
+            Period::Month(month) => month,
+            Period::Day(date) => Month::from_date(date),
+        };
+        if month == self.month { self.totals().used_in(period) } else { 0 }
     }
 }
 

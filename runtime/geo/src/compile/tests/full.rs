@@ -24,7 +24,7 @@ fn the_full_set_compiles_and_equals_its_source() {
     let paths = sources();
     let opened: Vec<Source> = paths.iter().map(|path| Source::open(path).expect("a source")).collect();
     let start = Instant::now();
-    // Some readers refuse a database that was made in 1970.
+    // Some readers refuse a database dated 1970.
     let description = DataDescription { build_epoch: 1_780_000_000, ..DataDescription::default() };
     let compiled = build(&opened, &description, &NoProgress).expect("it compiles");
     let mut file = BufWriter::new(File::create(&out).expect("a file"));
@@ -34,7 +34,7 @@ fn the_full_set_compiles_and_equals_its_source() {
     assert!(database.info().bytes <= 150_000_000, "{} bytes", database.info().bytes);
     for (path, ipv6) in paths.iter().zip([false, true]) {
         let checked = check(&database, path, ipv6, 100_000, 7).expect("the source reads");
-        eprintln!("{}: {} alike, {} unknown to both", path.display(), checked.known, checked.unknown);
+        eprintln!("{}: {} equal, {} unknown to both", path.display(), checked.known, checked.unknown);
         assert_eq!(checked.differences, Vec::<String>::new());
         assert!(checked.known > 1_000);
     }

@@ -172,7 +172,7 @@ fn ipinfo_lite_gives_country_and_network_at_once() {
     );
 }
 
-/// A database of sources of every layout, with what they write where they know nothing.
+/// A database compiled from sources of every layout, with their placeholders for unknown values.
 fn of_dirty_sources(folder: &Path) -> Database {
     let mut dirty = flat("uk", "-", " New\u{a0}Town ", 91.0, 0.0);
     dirty["postcode"] = json!("N/A");
@@ -210,7 +210,7 @@ fn of_dirty_sources(folder: &Path) -> Database {
 }
 
 #[test]
-fn what_sources_write_where_they_know_nothing_is_not_served() {
+fn placeholders_in_sources_are_served_as_unknown() {
     let folder = tempfile::tempdir().expect("a folder");
     let database = of_dirty_sources(folder.path());
     let of = |address: &str, names: &[&str]| {
@@ -272,7 +272,7 @@ fn what_sources_write_where_they_know_nothing_is_not_served() {
     assert_eq!((zone("1.1.1.1"), zone("2.1.1.1"), zone("4.1.1.1")), (Some("Europe/London"), None, None));
 }
 
-/// All that is said of an address at an instant.
+/// Everything that a database answers about an address at an instant.
 fn answer(database: &Database, address: IpAddr) -> Option<String> {
     let mut out = String::new();
     let location = database.lookup(address)?;
@@ -284,7 +284,7 @@ fn answer(database: &Database, address: IpAddr) -> Option<String> {
 
 #[test]
 fn an_answer_does_not_depend_on_those_before_it() {
-    // More areas than anything that remembers has places for, and every zone of the world.
+    // More areas than any cache has slots, and every time zone.
     const AREAS: u32 = 12_000;
     let folder = tempfile::tempdir().expect("a folder");
     let zones: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
@@ -364,7 +364,7 @@ fn files_that_are_not_sources_are_refused() {
 
 #[test]
 fn maxminds_own_test_files_compile_and_equal_themselves() {
-    // Apache-2.0 OR MIT, from MaxMind-DB; not part of this project, and tried where they are.
+    // Apache-2.0 OR MIT, from MaxMind-DB; not part of this repository, and tested if present.
     let folder = std::env::var_os("IPGEO_MAXMIND_TEST_FILES").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/mmdb"),
         PathBuf::from,
@@ -408,7 +408,7 @@ fn a_lookup_reads_few_pages_and_as_many_as_it_says() {
         };
         let pages = database.pages(address);
         assert!(pages.iter().all(|page| *page as u64 * 4_096 < database.info().bytes));
-        // A record, its area and its network lie in pages of their own at most; the walk before them takes one at least.
+        // A record, its area and its network take at most a page each; the walk before them takes at least one.
         let known = database.lookup(address).is_some();
         assert!((if known { 2 } else { 1 }..=6).contains(&pages.len()), "{address}: {pages:?}");
         most = most.max(pages.len());
@@ -416,7 +416,7 @@ fn a_lookup_reads_few_pages_and_as_many_as_it_says() {
     assert!(most >= 3, "{most}");
 }
 
-/// Looks everything up that can be; whatever comes is UTF-8 by its type.
+/// Looks up everything; that the answers are UTF-8 is checked by their type.
 fn look_around(database: &Database) {
     let now = "2026-11-24T12:00:00Z".parse().expect("a timestamp");
     let mut out = String::new();
