@@ -1,6 +1,6 @@
-//! How long `ipgeo dev` takes until all regions answer, and what it holds in memory when idle.
+//! The time until all regions of `ipgeo dev` answer, and its memory use when idle.
 //!
-//! `IPGEO_BENCH_DATABASE` names a compiled database; else the sample is served. Linux only: memory is read
+//! `IPGEO_BENCH_DATABASE` names a compiled database; by default, the sample is served. Linux only: memory is read
 //! from `/proc`.
 
 #![expect(clippy::print_stdout, reason = "what was measured is the point")]

@@ -1,8 +1,7 @@
-//! `ipgeo dev` under load: ten minutes of as much as it can, in ten regions, with a hundred API keys; then more than it lets through.
-//! Its memory must stay flat, its counts must be exactly what the callers were answered, and what it refuses must be
-//! refused at once.
+//! `ipgeo dev` under load: ten minutes at full throughput, in ten regions, with a hundred API keys; then overload. Its memory
+//! must stay flat, its counts must equal the answers, and refusals must be fast.
 //!
-//! `IPGEO_BENCH_SECONDS` is for how long (600). Linux only.
+//! `IPGEO_BENCH_SECONDS` sets the duration (default: 600). Linux only.
 
 #![expect(clippy::print_stdout, reason = "what was measured is the point")]
 #![expect(clippy::cast_precision_loss, reason = "numbers of a bench are far from their types' ends")]
@@ -29,9 +28,9 @@ const SECONDS: u64 = 600;
 const KEYS: usize = 100;
 const CALLERS: usize = 64;
 const REGIONS: usize = 10;
-/// How often memory is looked at, of so many parts of the time.
+/// Number of memory measurements.
 const LOOKS: u32 = 12;
-/// What a region lets through a second when it is overloaded.
+/// The throttle rate of a region in the overload run.
 const RATE: u32 = 500;
 const OVERLOAD: Duration = Duration::from_secs(20);
 /// How long counting may take after the last request.
@@ -42,7 +41,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
 }
 
-/// What the ledger says that everybody was charged.
+/// All charged calls in the ledger.
 fn charged(dev: &Dev) -> u64 {
     let rows: Value =
         serde_json::from_str(&dev.ipgeo(&["usage", "report", "--by", "key", "--json"])).expect("JSON");
@@ -50,7 +49,7 @@ fn charged(dev: &Dev) -> u64 {
     rows.iter().map(|row| row["calls"].as_u64().expect("a number")).sum()
 }
 
-/// Waits until the ledger has `calls`; how long it took.
+/// Waits until the ledger has `calls`; returns how long that took.
 fn counted(dev: &Dev, calls: u64) -> Duration {
     let begun = Instant::now();
     loop {
@@ -64,7 +63,7 @@ fn counted(dev: &Dev, calls: u64) -> Duration {
     }
 }
 
-/// MiB in memory beyond mapped files, looked at every `every` until `done`.
+/// Resident MiB without mapped files, measured every `every` until `done`.
 fn watch(dev: &Dev, every: Duration, done: &AtomicBool) -> Vec<u64> {
     let mut seen = Vec::new();
     let mut next = Instant::now() + every;
@@ -96,7 +95,7 @@ fn tell(what: &str, told: &Told, seconds: f64) {
     }
 }
 
-/// As much as it can, for long.
+/// Full throughput for a long time.
 fn at_its_limit(seconds: u64) {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("regions.toml");
@@ -107,7 +106,7 @@ fn at_its_limit(seconds: u64) {
         dev.ipgeo(&["keys", "create", "--owner", &owner, "--tier", "large"])
     };
     let keys: Vec<String> = (0..KEYS).map(create).collect();
-    // Until every region has them.
+    // Wait until every region has them.
     std::thread::sleep(Duration::from_secs(2));
     let caller = |at: usize| Caller {
         server: dev.regions[at % REGIONS].clone(),
@@ -132,7 +131,7 @@ fn at_its_limit(seconds: u64) {
     assert!(last <= first + first / 4, "memory has grown");
 }
 
-/// More than a region lets through, and then less again.
+/// Overload, then less than the throttle again.
 fn overloaded() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("regions.toml");

@@ -1,5 +1,5 @@
-//! Planning against the cloud in memory: from the text of `regions.toml` to the plan, what AWS takes to answer left
-//! out. From nothing, with nothing to do, and with every function to change.
+//! Planning against the cloud in memory: from the text of `regions.toml` to the plan, without AWS's
+//! response times. For a first deploy, without changes, and with a change of every function.
 
 #![expect(clippy::print_stdout, reason = "what was measured is the point")]
 
@@ -27,7 +27,7 @@ use plot::{Curve, draw};
 
 const RUNS: usize = 25;
 
-/// Nobody listens.
+/// Discards events.
 struct Silent;
 
 impl Sink for Silent {

@@ -1,5 +1,5 @@
-//! Rendering as its user sees it: the whole process, from the file on disk to templates on disk, checked. Beside it, when
-//! `cli/benches/peers/cdk/install.sh` has installed it, an AWS CDK app of the same resources.
+//! Rendering as a complete process, from the file on disk to validated templates on disk, compared with an AWS CDK app of the
+//! same resources if `cli/benches/peers/cdk/install.sh` has installed it.
 
 #![expect(clippy::print_stdout, reason = "what was measured is the point")]
 
@@ -33,7 +33,7 @@ fn render(folder: &Path) -> Duration {
     begun.elapsed()
 }
 
-/// Where the CDK app is installed.
+/// The folder of the CDK app.
 fn cdk() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers/cdk");
     folder.join("node_modules/aws-cdk/bin/cdk").is_file().then_some(folder)

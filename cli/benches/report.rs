@@ -1,4 +1,4 @@
-//! `ipgeo usage report` by the rows that it is of: what the ledger has told, folded into the summary that is printed.
+//! `ipgeo usage report` by number of rows: ledger items folded into the printed summary.
 
 #![expect(clippy::print_stdout, reason = "what was measured is the point")]
 
@@ -34,7 +34,7 @@ fn item(number: u64) -> LedgerItem {
     }
 }
 
-/// What `ipgeo usage report` folds: who, then by day, by region, by verdict.
+/// The tables of `ipgeo usage report`: callers, then sums by day, region and verdict.
 fn summary(items: &[LedgerItem]) -> usize {
     let keys = HashMap::new();
     let (from, to) = ("2026-11-01".parse().expect("a day"), "2026-11-30".parse().expect("a day"));

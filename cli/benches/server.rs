@@ -1,8 +1,8 @@
-//! `ipgeo dev`'s front beside servers that do the like on `FastAPI`, aiohttp and Fastify: how much each can, as `wrk` tells, and
-//! how long an answer takes when all are asked equally much.
+//! `ipgeo dev`'s HTTP layer compared with similar servers on `FastAPI`, aiohttp and Fastify: the throughput of each by `wrk`, and
+//! response times at an equal rate of requests.
 //!
-//! `cli/benches/peers/server/install.sh` installs the peers; `wrk` must be on the path. A server that isn't there is left
-//! out, and the bench says so. Linux only.
+//! `cli/benches/peers/server/install.sh` installs the peers; `wrk` must be on the path. A missing server is
+//! skipped with a message. Linux only.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what was measured is the point")]
 #![expect(clippy::cast_precision_loss, reason = "numbers of a bench are far from their types' ends")]
@@ -26,15 +26,15 @@ use callers::{Caller, Pace, all_call, at_permille};
 use file::generous_toml;
 use running::Dev;
 
-/// Every server in turn, so often.
+/// Rounds over all servers.
 const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 32;
 const SECONDS: u64 = 8;
-/// Requests a second of all callers together, at which every server keeps up.
+/// Requests a second in total, a rate that every server can serve.
 const EQUAL: u32 = 1_000;
 const ADDRESSES: usize = 2_000;
 
-/// What is measured.
+/// A measured server.
 struct Subject {
     name: &'static str,
     server: String,
@@ -42,13 +42,13 @@ struct Subject {
     rounds: Vec<Round>,
 }
 
-/// What one round told.
+/// The measurements of one round.
 struct Round {
     per_second: f64,
     p99_full_ms: f64,
     p50_us: u32,
     p99_us: u32,
-    /// Microseconds of the server's processor time for a request, while `wrk` asks.
+    /// Microseconds of the server's processor time per request, under `wrk`.
     cpu_us: f64,
 }
 
@@ -64,7 +64,7 @@ fn peers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers/server")
 }
 
-/// Starts a peer, which tells its port when it answers.
+/// Starts a peer, which prints its port when it is ready.
 fn peer(name: &'static str, program: &Path, script: &str, dev: &Dev, api_key: &str) -> Option<Subject> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/server").join(script);
     if !peers().join("node_modules/fastify").exists() {
@@ -86,7 +86,7 @@ fn peer(name: &'static str, program: &Path, script: &str, dev: &Dev, api_key: &s
     Some(Subject { name, server, process: Some(child), rounds: Vec::new() })
 }
 
-/// Any addresses, the same in every run.
+/// Random addresses, the same in every run.
 fn paths() -> Vec<String> {
     let mut random = fastrand::Rng::with_seed(5);
     let mut byte = || random.u8(..);
@@ -111,7 +111,7 @@ fn script(folder: &Path, paths: &[String], api_key: &str) -> PathBuf {
     file
 }
 
-/// Requests a second, and milliseconds at p99; an answer of any other status is a fault of the bench.
+/// Requests a second, and milliseconds at p99; any other status is an error of the bench.
 fn wrk(server: &str, script: &Path) -> (f64, f64) {
     let output = Command::new("wrk")
         .args(["--threads", "1", "--connections", &CONNECTIONS.to_string()])
@@ -163,7 +163,7 @@ fn round(server: &str, pid: u32, paths: &[String], api_key: &str, script: &Path)
     Round { per_second, p99_full_ms, p50_us: us(500), p99_us: us(990), cpu_us }
 }
 
-/// The one in the middle, and the least and most.
+/// Median, minimum and maximum.
 fn middle(values: impl Iterator<Item = f64>) -> [f64; 3] {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);

@@ -66,3 +66,66 @@ impl ProfileArgs {
         self.profile.as_deref()
     }
 }
+
+/// The service role of CloudFormation.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RoleArgs {
+    /// Service role for CloudFormation [default: none]
+    ///
+    /// A deploy may take longer than a session of `aws login`; CloudFormation renews its own role. It remembers the role
+    /// of a stack for later runs without this flag. `ipgeo iam policy --for cloudformation` prints the role's rights.
+    #[arg(long, value_name = "ARN", value_parser = role_arn)]
+    role_arn: Option<String>,
+}
+
+impl RoleArgs {
+    /// The role's ARN.
+    pub(crate) fn arn(&self) -> Option<&str> {
+        self.role_arn.as_deref()
+    }
+}
+
+/// An IAM role's ARN: `arn:aws:iam::123456789012:role/path/name`.
+fn role_arn(text: &str) -> Result<String, String> {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let valid = match parts.as_slice() {
+        ["arn", partition, "iam", "", account, role] => {
+            partition.starts_with("aws")
+                && account.len() == 12
+                && account.bytes().all(|byte| byte.is_ascii_digit())
+                && role.strip_prefix("role/").is_some_and(|name| {
+                    let valid = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-/".contains(c);
+                    !name.is_empty() && !name.ends_with('/') && name.chars().all(valid)
+                })
+        }
+        _ => false,
+    };
+    let fault =
+        "expected the ARN of an IAM role, such as arn:aws:iam::123456789012:role/ipgeo-cloudformation";
+    valid.then(|| text.to_owned()).ok_or_else(|| fault.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_arns_of_roles_are_accepted() {
+        let table = [
+            ("arn:aws:iam::123456789012:role/ipgeo-cloudformation", true),
+            ("arn:aws-cn:iam::123456789012:role/service-role/a+b=c,d.e@f_g-h", true),
+            ("arn:aws:iam::123456789012:user/me", false),
+            ("arn:aws:iam::12345678901:role/x", false),
+            ("arn:aws:iam:eu-west-1:123456789012:role/x", false),
+            ("arn:aws:sts::123456789012:assumed-role/x/y", false),
+            ("arn:aws:iam::123456789012:role/", false),
+            ("arn:aws:iam::123456789012:role/x/", false),
+            ("arn:aws:iam::123456789012:role/a b", false),
+            ("ipgeo-cloudformation", false),
+            ("", false),
+        ];
+        for (text, valid) in table {
+            assert_eq!(role_arn(text).is_ok(), valid, "{text}");
+        }
+    }
+}

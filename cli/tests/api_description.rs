@@ -1,7 +1,7 @@
-//! The description at `/openapi.json`, put to the test by `schemathesis`: it makes requests of the description's own, good
-//! and bad, sends them to `ipgeo dev`, and holds every answer against what the description says.
+//! The description at `/openapi.json`, tested by `schemathesis`: it generates valid and invalid requests from the description,
+//! sends them to `ipgeo dev`, and compares every answer with the description.
 //!
-//! It wants `python3` with `venv` and a way to Python's package index; where there is none it says so and is left out.
+//! It needs `python3` with `venv` and access to Python's package index; without them, it is skipped with a message.
 
 #[path = "support/python.rs"]
 mod python;
@@ -12,10 +12,10 @@ use support::Dev;
 
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
-/// Requests made of each operation.
+/// Requests for each operation.
 const EXAMPLES: &str = "60";
-/// What is held against each answer. Left out are the two checks that take every text that fits a parameter's form for a good
-/// one: `10.0.0.1` is an address, and still has no location.
+/// The checks of each answer. Two are omitted, because they treat every text of a parameter's format as valid: `10.0.0.1` is an
+/// address, but has no location.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
                       response_schema_conformance,unsupported_method";
 
@@ -33,7 +33,7 @@ fn every_answer_is_as_the_description_says() {
         .args(["--phases", "examples,coverage,fuzzing", "--workers", "1", "--no-color"])
         .args(["--generation-database", "none"]);
     let told = python::run(&mut command).unwrap_or_else(|told| panic!("{told}"));
-    // A run that asked for next to nothing would be well too.
+    // A run with hardly any requests would pass too.
     let of = |word: &str| {
         told.split([',', '\n']).find_map(|part| part.trim().strip_suffix(word)?.parse::<u32>().ok())
     };

@@ -1,12 +1,12 @@
-//! Holds the sources against the import table of `docs/ARCHITECTURE.md`: what a room uses and the table
-//! does not grant is a failure, and so is what the table grants and no file uses.
+//! Compares the sources with the import table of `docs/ARCHITECTURE.md`: a use without a grant is a failure, and so is a
+//! grant without a use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a room may only use if the table grants it: a word as it stands in the table, and the beginnings
-/// of paths that mean it. Everything else from outside is free to all.
+/// What a room may only use with a grant: the word in the table, and the beginnings of the paths it covers. Other external
+/// crates may be used by all.
 const GRANTS: &[(&str, &[&str])] = &[
     (
         "aws",
@@ -75,7 +75,7 @@ fn room_of(crate_name: &str, below_src: &Path) -> String {
     }
 }
 
-/// The text up to its test module. Items that are for tests alone may stand anywhere; what follows them is checked.
+/// The text up to its test module. Test-only items may be anywhere; the code after them is checked.
 fn without_tests(text: &str) -> &str {
     let mut from = 0;
     while let Some(at) = text[from..].find("#[cfg(test)]").map(|at| from + at) {
@@ -211,7 +211,7 @@ fn every_test_that_the_invariants_name_exists() {
     assert!(named.len() > 50, "only {} tests are named", named.len());
     let missing: Vec<_> = named.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
     assert!(missing.is_empty(), "docs/INVARIANTS.md names tests that do not exist: {missing:?}");
-    // A promise without a test is a wish.
+    // Every invariant names a test.
     for promise in text.split("\n\n**").skip(1) {
         let end = promise.find("\n## ").unwrap_or(promise.len());
         assert!(promise[..end].contains("\nTest"), "no test is named: {}", &promise[..end]);

@@ -1,4 +1,4 @@
-//! The program as its operator runs it: a world on free ports, and verbs that speak to it.
+//! The program as an operator runs it: a local service on free ports, and verbs that use it.
 
 mod support;
 
@@ -75,7 +75,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     assert!(rotated.starts_with("ipg_") && rotated != key);
     assert_eq!(get(&format!("{}/1.1.1.1/city", dev.nearest()), Some(&rotated)).0, 200);
     let new_hint = format!("ipg_…{}", &rotated[rotated.len() - 4..]);
-    // What was rotated, or is switched off, would give an API key that is refused.
+    // Rotating a rotated or disabled API key would create one that is refused.
     let again = run(state, &["keys", "rotate", "--dev", &hint]);
     assert!(
         stderr(&again).contains("was already rotated") && stdout(&again).is_empty(),
@@ -95,7 +95,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     let again = run(state, &["keys", "enable", "--dev", &new_hint]);
     assert!(stderr(&again).contains("permanent"), "{}", stderr(&again));
 
-    // The API key itself: on standard input it names itself, as an argument it is refused and not repeated.
+    // The API key itself is accepted on standard input; as an argument it is refused and not repeated.
     let shown = with_input(state, &["keys", "show", "--dev", "-"], &format!("{key}\n"));
     assert!(stdout(&shown).contains(&hint));
     let leaked = run(state, &["keys", "show", "--dev", &key]);
@@ -167,7 +167,7 @@ fn the_state_folder_is_found_from_any_folder_below_the_file() {
         let inspected = ipgeo(here, &["geo", "inspect"]);
         assert!(stdout(&inspected).contains("ipgeo sample"), "{}", stderr(&inspected));
     }
-    // A flag's path is one from where it is typed.
+    // A flag's path is relative to the current folder.
     let other = ipgeo(&deep, &["geo", "build", "--sample", "--state", "own"]);
     assert!(other.status.success() && deep.join("own/geo/ipgeo.mmdb").is_file(), "{}", stderr(&other));
 }
@@ -178,7 +178,7 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_remedy() {
     let broken = folder.path().join("broken.toml");
     std::fs::write(&broken, "[service]\nnmae = \"x\"\n").expect("written");
     let broken = broken.to_str().expect("UTF-8");
-    // (arguments, status, what standard error says)
+    // (arguments, status, part of standard error)
     let table: [(&[&str], i32, &str); 23] = [
         (&["keys", "create"], 2, "--owner <NAME>"),
         (&["frobnicate"], 2, "unrecognized subcommand"),
@@ -193,7 +193,7 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_remedy() {
         (&["cost", "--regions", "11"], 2, "--regions: 11 is not from 1 to 10"),
         (&["quota", "explain"], 2, "or a tier with --tier"),
         (&["cost", "--max-monthly", "nan"], 2, "`nan` is not a number"),
-        (&["plan"], 1, "\nhelp: set AWS_PROFILE, or run `aws sso login`\n"),
+        (&["plan"], 1, "\nhelp: set AWS_PROFILE, or run `aws login` or `aws sso login`\n"),
         (&["keys", "list"], 1, "`aws sso login`; pass `--dev` to use `ipgeo dev` on this machine"),
         (&["keys", "create", "--owner", " a", "--tier", "startup", "--dev"], 2, "surrounding spaces"),
         (&["keys", "update", "x", "--owner", "", "--dev"], 2, "an owner must be 1 to 200 bytes"),
@@ -274,7 +274,7 @@ fn the_schema_and_the_sample_come_from_the_program() {
     assert_eq!(json["date"], "2026-11-24");
 }
 
-/// A source of two networks, written as `geo fetch` would leave it.
+/// A source of two networks, as `geo fetch` would write it.
 fn source(path: &Path) {
     use mmdb_writer::{IpVersion, Value, Writer};
     let mut writer = Writer::builder("city").ip_version(IpVersion::V4).build();
@@ -315,7 +315,7 @@ fn a_geo_build_never_writes_over_what_it_reads_or_what_is_not_its_own() {
     let sample = run(&state, &["geo", "build", "--sample", "--out", &at("letter.txt").display().to_string()]);
     assert!(stderr(&sample).contains("is not a compiled geo database"), "{}", stderr(&sample));
     assert_eq!(read(), before);
-    // Its own may be: one source after another, and the same again.
+    // Its own output may be replaced: by another source, and by the same again.
     for round in 0..2 {
         let (status, told) = build("x.mmdb", "out.mmdb");
         assert_eq!(status, Some(0), "{round}: {told}");

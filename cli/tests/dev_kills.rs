@@ -1,5 +1,5 @@
-//! `ipgeo dev` as it is ended: by any number of kills under load, by a closed terminal, by Ctrl-C while clients hold half a
-//! request; started twice on one folder; started with what can't work. Whatever it has answered is counted.
+//! How `ipgeo dev` ends: by kills under load, by a closed terminal, by Ctrl-C while clients hold half a request; also two
+//! starts in one folder, and starts with invalid state. Every answered call is counted.
 
 #![expect(clippy::print_stderr, reason = "what was answered and counted is the result")]
 
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 const KILLS: usize = 30;
 const CALLERS: usize = 4;
-/// Until something is called hung.
+/// Timeout of every step.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 fn config(home: &str) -> String {
@@ -67,7 +67,7 @@ impl Place {
         self.dev_of("60", args)
     }
 
-    /// A world whose usage lines wait in their logs for longer than any test runs.
+    /// A service whose log lag is longer than any test.
     fn late_dev(&self) -> Dev {
         self.dev_of("3600000", &[])
     }
@@ -113,7 +113,7 @@ impl Place {
         }
     }
 
-    /// Usage lines in all logs, half ones at the end left out.
+    /// Complete usage lines in all logs.
     fn logged(&self) -> u64 {
         let files = std::fs::read_dir(self.state().join("stores")).expect("a folder");
         let logs = files.map(|entry| entry.expect("an entry").path());
@@ -126,7 +126,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A running world; killed when dropped.
+/// A running local service; killed when dropped.
 struct Dev {
     child: Child,
     ready: Value,
@@ -146,7 +146,7 @@ impl Dev {
         assert!(Command::new("kill").args([name, &pid]).status().expect("kill runs").success());
     }
 
-    /// The status with which it ends by itself.
+    /// The exit status, once it ends by itself.
     fn ended(&mut self) -> Option<i32> {
         let begun = Instant::now();
         loop {
@@ -169,7 +169,7 @@ impl Drop for Dev {
     }
 }
 
-/// One call; `None`: no whole answer came.
+/// One call; `None`: no complete answer arrived.
 fn call(agent: &ureq::Agent, url: &str, key: &str) -> Option<u16> {
     let mut answer = agent.get(format!("{url}/8.8.8.8")).header("x-api-key", key).call().ok()?;
     answer.body_mut().read_to_vec().ok()?;
@@ -189,7 +189,7 @@ fn call_until(ended: &AtomicBool, url: &str, key: &str) -> (u64, u64) {
             Some(other) => panic!("status {other}"),
             None => {
                 cut_off += 1;
-                // Killed: the next world is another test's part.
+                // Killed; other tests cover the next start.
                 return (answered, cut_off);
             }
         }
@@ -223,12 +223,12 @@ fn thirty_kills_under_load_lose_no_answered_call_and_count_none_twice() {
             let (whole, cut) = caller.join().expect("a caller");
             (answered, cut_off) = (answered + whole, cut_off + cut);
         }
-        // Now and then with other shards: what an earlier run has left in its own is counted too.
+        // Sometimes with other shards: records of earlier shards are counted too.
         dev = place.dev(if kill % 3 == 2 { &["--shards", "3", "--stream-faults", "7"] } else { &[] });
     }
     let logged = place.logged();
     place.wait_until_counted(logged);
-    // A call that was cut off may have been logged before the kill, and is counted then.
+    // A call that was cut off may have been logged before the kill; then it is counted.
     assert!(
         (answered..=answered + cut_off).contains(&logged),
         "{answered} calls were answered, {cut_off} cut off, {logged} counted"
@@ -247,7 +247,7 @@ fn every_termination_signal_counts_answered_calls_first_and_leaves_no_service_be
     let mut calls = 0;
     let mut key = String::new();
     for name in ["-HUP", "-TERM", "-INT"] {
-        // A lag that is longer than the test: what is counted is counted because of the end.
+        // The lag is longer than the test, so only shutdown can have counted the calls.
         let mut dev = place.late_dev();
         if key.is_empty() {
             key = new_key(&place);
@@ -310,7 +310,7 @@ fn a_second_ctrl_c_exits_at_once_and_the_next_run_counts_the_answered_calls() {
     for _ in 0..20 {
         assert_eq!(call(&agent, &dev.url(0), &key), Some(200));
     }
-    // Holds up the end for long enough that the second one finds it.
+    // Delays the end, so that the second start finds it running.
     let mut held = TcpStream::connect(dev.address(0)).expect("it listens");
     held.write_all(b"POST /bulk HTTP/1.1\r\nhost: a\r\ncontent-length: 20\r\n\r\n[").expect("sent");
     std::thread::sleep(Duration::from_millis(200));
@@ -452,7 +452,7 @@ fn idle_connections_block_no_client() {
     eprintln!("{} idle connections, and all ports answer", open.len());
 }
 
-/// What a run that ended long ago had in a region that the file has no more.
+/// The log of a region that is no longer in the file, from an earlier run.
 #[test]
 fn what_a_removed_region_has_logged_is_counted() {
     let place = Place::new();
@@ -470,7 +470,7 @@ fn what_a_removed_region_has_logged_is_counted() {
     drop(dev);
 }
 
-/// The same lines, however the files of a killed run end.
+/// The lines are the same, however the files of a killed run end.
 #[test]
 fn half_lines_at_the_end_of_every_file_are_counted_never_or_once() {
     let place = Place::new();
@@ -491,7 +491,7 @@ fn half_lines_at_the_end_of_every_file_are_counted_never_or_once() {
     }
 }
 
-/// Appends half a line to every log and every file of the kept stream.
+/// Appends half a line to every log and every file of the stream's copy.
 fn tear(folder: &Path) {
     let mut torn = BTreeMap::new();
     for below in [folder.to_owned(), folder.join("stream")] {

@@ -1,5 +1,5 @@
-//! What a running `ipgeo dev` keeps: to itself, its stores from web pages and strangers, its files from other users; and
-//! over a kill, every API key in every region.
+//! What a running `ipgeo dev` protects: its stores from web pages and other programs, its files from other users, and every
+//! API key in every region from a kill.
 
 mod support;
 
@@ -13,7 +13,7 @@ use ipgeo::internals::aws::Home;
 use ipgeo::internals::world::WorldFile;
 use support::{CONFIG, Dev, done, run, stderr, wait_for, with_input};
 
-/// The whole answer to a request of these headers.
+/// The complete answer to a request with these headers.
 fn asked(address: &str, method: &str, headers: &[(&str, &str)], body: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("a connection");
     let mut request =
@@ -108,7 +108,7 @@ fn state_is_private_and_requested_files_follow_the_umask() {
     for (umask, file_mode) in [("022", 0o644), ("027", 0o640)] {
         let folder = tempfile::tempdir().expect("a folder");
         let state = folder.path().join(".ipgeo");
-        // A folder of an earlier version, open to all.
+        // A folder of an earlier version, readable by all.
         std::fs::create_dir_all(state.join("stores")).expect("a folder");
         let old = state.join("stores/eu-central-1.log");
         std::fs::write(&old, "").expect("a file");
@@ -132,7 +132,7 @@ fn state_is_private_and_requested_files_follow_the_umask() {
         for path in kept {
             assert_eq!(mode(&path), if path.is_dir() { 0o700 } else { 0o600 }, "{umask}: {}", path.display());
         }
-        // Nothing waits to be written; how it ends is another test's.
+        // Nothing is pending; other tests cover how it ends.
         dev.kill().and_then(|()| dev.wait()).expect("ended");
 
         let out = folder.path().join("out");
@@ -192,7 +192,7 @@ fn thousands_of_api_keys_are_in_every_region_soon_and_after_a_kill() {
     import(0..COUNT / 2);
     wait_for(|| are_everywhere(COUNT / 2));
     import(0..COUNT);
-    // Dropped, it is killed: what was still to be copied is copied by the next start, before it is ready.
+    // Dropping kills it; the next start copies pending changes before it is ready.
     drop(dev);
     let dev = Dev::start(state);
     assert!(are_everywhere(COUNT), "a region lacks API keys, or has others");
@@ -260,9 +260,9 @@ fn an_api_key_that_could_not_be_printed_is_revoked_and_replaces_none() {
     assert_eq!(
         support::get(&format!("{}/1.1.1.1/city", dev.nearest()), Some(&key)).0,
         200,
-        "the old one goes on"
+        "the old one still works"
     );
-    // Once it can be shown, it takes the old one's place.
+    // Once it can be printed, it replaces the old one.
     assert!(done(state, &["keys", "rotate", "--dev", &hint, "--grace", "0"]).starts_with("ipg_"));
     assert_eq!(dev.stop(), Some(0));
 }

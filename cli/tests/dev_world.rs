@@ -1,5 +1,5 @@
-//! The world on a laptop, whole: requests over HTTP in every region, the stream made to repeat, cut and
-//! shuffle, and in the end every count exact and every limit known everywhere.
+//! The complete local service: requests over HTTP in every region, a stream with repeats, cuts and shuffles; in the end every
+//! count is exact and every limit is known everywhere.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -129,7 +129,7 @@ fn call(world: &WorldFile, keys: &[(ApiKey, u64)], caller: usize) -> Told {
     told
 }
 
-/// Waits until `done` says so; what it is waiting for is in the panic.
+/// Waits until `done` returns true; the panic names what it waits for.
 async fn until<F: Future<Output = Result<(), String>>>(mut done: impl FnMut() -> F) {
     let mut last = String::new();
     for _ in 0..300 {
@@ -207,7 +207,7 @@ async fn ledger_equals(home: &Home, keys: &[(ApiKey, u64)], told: &Told) {
         let charged: u64 = addresses.clone().map(|item| item.charged).sum();
         let crowd: u64 =
             addresses.clone().filter(|item| item.identity.is_pooled()).map(|item| item.charged).sum();
-        // The first call of an address in each region is the crowd's; every address has made more.
+        // The first call of an address in each region is pooled; every address has made more.
         let quiet = crowd > 0 && crowd <= (ADDRESSES * config_regions()) as u64;
         if charged == told.anonymous.0 && quiet && addresses.count() == ADDRESSES + 1 {
             Ok(())
@@ -222,7 +222,7 @@ fn config_regions() -> usize {
     shipped().regions.len()
 }
 
-/// What every region's replica says of an API key is on the step where the ledger stands.
+/// Published usage in every region's replica is at the ledger's step.
 async fn published_everywhere(world: &WorldFile, home: &Home, keys: &[(ApiKey, u64)]) {
     let month = Month::from_time(Timestamp::now());
     for region in 0..world.regions.len() {
@@ -255,7 +255,7 @@ async fn refused_everywhere(world: &WorldFile, keys: &[(ApiKey, u64)]) {
         let agent = agent();
         for region in &world.regions {
             for (key, _) in &small {
-                // An edge may remember the record of before for a second.
+                // An edge may cache the previous record for a second.
                 let refused = (0..30).any(|_| {
                     let status = get(&agent, &format!("{}/8.8.8.8", region.url), Some(key), "51.38.0.1");
                     std::thread::sleep(Duration::from_millis(if status == 429 { 0 } else { 100 }));
@@ -294,7 +294,7 @@ async fn a_world_keeps_its_counts_over_a_restart() {
             (0..10).map(|_| get(&agent, &url, Some(&key), "51.38.0.1")).collect::<Vec<_>>()
         });
         assert_eq!(statuses.await.expect("answers"), [200; 10]);
-        // Stopping counts what is on its way.
+        // Stopping counts pending calls.
         world.stop().await.expect("it stops");
         let reopened = World::start(&config, sample(), &options).await.expect("a world");
         let home = Home::of_world(&reopened.file).expect("home");
@@ -344,7 +344,7 @@ async fn a_limit_holds_after_every_change_of_it_and_over_restarts() {
         (config_regions(), with_limits("1000/month", "1500/day"), with_limits("50/month", "5/day"));
     let new_key =
         || ApiKey::generate("ipg", |bytes| getrandom::fill(bytes).expect("random bytes")).expect("a key");
-    // One gets a limit of its own by a verb, the other its tier's by a start; both have used 60.
+    // One gets its own limit from a verb, the other its tier's at a start; both have used 60.
     let (own, of_tier) = (new_key(), new_key());
     let ids = [&own, &of_tier].map(|key| Identity::key(&key.hash()));
 
@@ -390,10 +390,10 @@ async fn a_limit_holds_after_every_change_of_it_and_over_restarts() {
         for key in [&own, &of_tier] {
             assert_eq!(statuses(&world, Some(key), 2 * all).await, vec![429; 2 * all], "round {round}");
         }
-        // No record says what an address has used. What it is let through shows that.
+        // No record has the usage of an address; its allowed calls show it.
         let anonymous = statuses(&world, None, 2 * all).await;
         let_through.push(anonymous.iter().filter(|status| **status == 200).count());
-        // Stopping counts what is on its way.
+        // Stopping counts pending calls.
         world.stop().await.expect("it stops");
     }
     assert_eq!(let_through[1..], [0, 0], "{let_through:?}");
@@ -458,7 +458,7 @@ async fn ports_in_use_are_named_and_so_are_those_that_are_needed() {
     );
 }
 
-/// A clock that goes back, and one that stood two months ahead.
+/// A clock that was set back, and one that was two months ahead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn publications_dated_in_the_future_disable_no_limit() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -509,7 +509,7 @@ async fn publications_dated_in_the_future_disable_no_limit() {
     world.stop().await.expect("it stops");
 }
 
-/// Sequence numbers of an earlier run, far beyond what any clock says.
+/// Sequence numbers of an earlier run, far beyond any clock.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_are_counted_after_the_clock_was_set_back_even_without_the_stream_copy() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -520,7 +520,7 @@ async fn calls_are_counted_after_the_clock_was_set_back_even_without_the_stream_
     let world = World::start(&config, sample(), &options).await.expect("a world");
     let home = Home::of_world(&world.file).expect("home");
     home.put(&identity, &record(&key, 1_000)).await.expect("stored");
-    // As a run leaves it whose clock stands in the year 2100.
+    // The state of a run whose clock showed the year 2100.
     count_far_ahead(&home, &identity).await;
     world.stop().await.expect("it stops");
     for round in 1..=4_u64 {

@@ -2,7 +2,7 @@
 //!
 //! An example is a line `$ ipgeo …` (or `$ cargo run --release -- …`, `$ curl …`) in a fenced block, with the output below it. Examples
 //! with `--dev` run in a local service with known API keys and calls; those in `OFFLINE` run alone; those in `NOT_RUN` are named with a
-//! reason. Numbers, ids, dates and durations may differ, words may not (`shape`). A line `…` stands for lines that are left out.
+//! reason. Numbers, ids, dates and durations may differ, words may not (`shape`). A line `…` stands for omitted lines.
 //!
 //! `BLESS=1 cargo test -p ipgeo --test doc_examples` writes the real output into every example whose shape differs.
 
@@ -28,7 +28,7 @@ const PAGES: &[&str] = &[
     "docs/SECURITY.md",
 ];
 
-/// Examples that need no service, by how they start. The output of the exact ones does not depend on the machine or the time,
+/// Examples that need no service, by their beginning. The output of the exact ones does not depend on the machine or the time,
 /// so every character must match.
 const OFFLINE: &[(&str, Match)] = &[
     ("ipgeo cost", Match::Exact),
@@ -37,7 +37,7 @@ const OFFLINE: &[(&str, Match)] = &[
     ("ipgeo simulate", Match::Exact),
 ];
 
-/// Examples that are not run, by how they start, and why.
+/// Examples that are not run, by their beginning, with the reason.
 const NOT_RUN: &[(&str, &str)] = &[
     ("ipgeo deploy", "changes an AWS account"),
     ("ipgeo doctor --online", "reads an AWS account"),
@@ -57,7 +57,7 @@ enum Match {
     Shape,
 }
 
-/// Where an example runs, or the row that says why it does not.
+/// Where an example runs, or the row with the reason why it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Offline(&'static str, Match),

@@ -201,7 +201,7 @@ fn npm(folder: &Path, entries: &[(&str, &[u8])], status: i32) -> PathBuf {
     let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     for (path, bytes) in entries {
         let mut header = tar::Header::new_gnu();
-        // Set by hand, as a hostile archive would be: the builder itself refuses `..`.
+        // Set directly, because the builder refuses `..`.
         header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
@@ -499,7 +499,7 @@ fn a_licence_that_has_ended_compiles_nothing_and_the_same_sources_give_the_same_
     assert_eq!(fs::read(&out).expect("a file"), fs::read(&again).expect("a file"));
 }
 
-/// A source of ip-location-db's flat layout, of a day.
+/// A source in ip-location-db's flat layout, with a date.
 fn flat_city(day: &str) -> Vec<u8> {
     let at: Timestamp = format!("{day}T00:00:00Z").parse().expect("a timestamp");
     let epoch = std::time::UNIX_EPOCH + std::time::Duration::from_secs(at.as_second().unsigned_abs());

@@ -1,6 +1,6 @@
-//! Every verb in every form: data on standard output parses in its form, talk goes to standard error, a form that a verb
-//! does not have is wrong usage, and nothing found is an empty document. The verbs that need AWS print their documents in
-//! unit tests of `cmd/deploy/plan.rs` and `cmd/observe/status.rs`, against a cloud in memory; here they are held to refusing and to silence.
+//! Every verb in every format: data on standard output parses, messages go to standard error, an unsupported format is wrong
+//! usage, and an empty result is an empty document. The verbs that need AWS print their documents in unit tests of
+//! `cmd/deploy/plan.rs` and `cmd/observe/status.rs`, against a cloud in memory; here, only their refusals are tested.
 
 mod support;
 
@@ -20,9 +20,9 @@ enum Kind {
     One,
     /// One value as JSON, rows as JSON lines and CSV.
     Bill,
-    /// A JSON document, whichever of `table` and `json` is asked for.
+    /// A JSON document, with `table` and with `json`.
     Document,
-    /// A text alone.
+    /// Text only.
     Text,
     /// Event lines, or a line when it is ready.
     Events,
@@ -41,8 +41,8 @@ impl Kind {
     }
 }
 
-/// Every verb by its name, with what follows it, and what it prints. `KEY`, `OUT`, `CSV` and `DB` stand for an API key's hint, a
-/// file that is not there, a file of API keys, and a compiled database.
+/// Every verb with its arguments and its kind of output. `KEY`, `OUT`, `CSV` and `DB` stand for an API key's hint, a missing
+/// file, a file of API keys, and a compiled database.
 const OFFLINE: &[(&str, &str, Kind)] = &[
     ("completions", "bash", Kind::Text),
     ("cost", "", Kind::Bill),
@@ -95,14 +95,14 @@ const IN_WORLD: &[(&str, &str, Kind)] = &[
     ("usage top", "", Kind::Rows),
 ];
 
-/// Verbs that do something once, each with the form that it is asked for.
+/// Verbs that change something, each run once in the given format.
 const ONCE: &[(&str, &str, &str)] = &[
     ("keys rotate", "KEY --grace 1h", "csv"),
     ("keys revoke", "KEY --yes", "csv"),
     ("usage discard", "check --yes", "json"),
 ];
 
-/// Verbs that ask AWS, which nobody is signed in to here, or run on until they are stopped.
+/// Verbs that need AWS credentials, which tests do not have, or that run until they are stopped.
 const AWAY: &[(&str, &str, Kind)] = &[
     ("deploy", "--yes", Kind::Events),
     ("destroy", "--confirm ipgeo-prod", Kind::Events),
@@ -125,7 +125,7 @@ fn is_prose(line: &str) -> bool {
     serde_json::from_str::<Value>(line).is_err()
 }
 
-/// Fails unless a text is a document of a form.
+/// Fails unless a text is a document of a format.
 fn parses(kind: Kind, form: &str, text: &str, what: &str) {
     let json = |text: &str| -> Value {
         serde_json::from_str(text).unwrap_or_else(|error| panic!("{what}: {error}: {text}"))
@@ -171,7 +171,7 @@ fn words(verb: &str, rest: &str, places: &[(&str, &str)]) -> Vec<String> {
     verb.split(' ').chain(rest.split_whitespace()).map(named).collect()
 }
 
-/// Runs a verb in every form: those that it has succeed and parse, the others are refused.
+/// Runs a verb in every format: supported ones succeed and parse, others are refused.
 fn hold(state: &Path, (verb, rest, kind): (&str, &str, Kind), places: &[(&str, &str)], more: &[&str]) {
     for form in FORMS {
         let args = words(verb, rest, places);
@@ -180,7 +180,7 @@ fn hold(state: &Path, (verb, rest, kind): (&str, &str, Kind), places: &[(&str, &
         let what = args.join(" ");
         let output = run(state, &args);
         if kind.forms().contains(&form) {
-            // A doctor that finds something amiss says so by its status.
+            // `doctor` exits with status 1 if a check fails.
             let status = output.status.code();
             assert!(
                 status == Some(0) || (verb == "doctor" && status == Some(1)),
@@ -246,7 +246,7 @@ fn verbs_of_a_world_print_every_form_or_refuse_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path();
     let dev = Dev::start(state);
-    // Nothing found is an empty document: before anything is there.
+    // Empty results are empty documents: before anything is stored.
     for row in IN_WORLD.iter().filter(|(verb, rest, kind)| {
         *kind == Kind::Rows && !rest.contains("KEY") && !verb.contains("diff") && !verb.contains("adopt")
     }) {
@@ -312,7 +312,7 @@ fn verbs_that_ask_aws_are_silent_when_they_fail_and_refuse_a_form_first() {
     }
 }
 
-/// What is printed for machines is made by `output` alone, which rounds fractions and writes cells in one way.
+/// Only `output` writes machine-readable text, so fractions and cells are the same everywhere.
 #[test]
 fn machine_readable_output_is_written_in_one_place() {
     let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/cmd"))];
@@ -334,7 +334,7 @@ fn machine_readable_output_is_written_in_one_place() {
     assert!(files > 30 && found.is_empty(), "{found:?}");
 }
 
-/// Wrong usage is status 2, whenever it is found out.
+/// Wrong usage is status 2, however late it is detected.
 #[test]
 fn wrong_usage_is_one_status() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -343,7 +343,7 @@ fn wrong_usage_is_one_status() {
     let key = done(state, &["keys", "create", "--dev", "--owner", "acme", "--tier", "startup"]);
     let hint = format!("ipg_…{}", &key[key.len() - 4..]);
     done(state, &["usage", "replay", "--dev", "--from", "2020-01-01", "--into", "check"]);
-    // (arguments, what standard error says)
+    // (arguments, part of standard error)
     let table: &[(&[&str], &str)] = &[
         (&["keys", "show", &key], "shell's history"),
         (&["keys", "verify", &key], "shell's history"),

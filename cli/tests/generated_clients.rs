@@ -1,5 +1,5 @@
-//! Clients that others' programs generate from the description at `/openapi.json`: for Python by `openapi-python-client`,
-//! for TypeScript by `openapi-typescript`. Neither may warn, and what they make must work.
+//! Clients generated from the description at `/openapi.json`: for Python by `openapi-python-client`,
+//! for TypeScript by `openapi-typescript`. Neither generator may warn, and the clients must work.
 //!
 //! They need `python3` with `venv`, `npm`, and access to the package indexes; without them, a test prints that it was
 //! skipped.
@@ -74,7 +74,7 @@ const main = async () => {
 main();
 "#;
 
-/// Starts a service and keeps its description as a file.
+/// Starts a service and saves its description as a file.
 fn described(folder: &Path) -> Dev {
     let dev = Dev::start(folder);
     let (status, text) = get(&format!("{}/openapi.json", dev.nearest().trim_end_matches('/')), None);
@@ -88,7 +88,7 @@ fn openapi_python_client_makes_a_client_that_works() {
     let Some(venv) = Venv::with("openapi-python-client", &PYTHON) else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let dev = described(folder.path());
-    // What formats the code afterwards is another program.
+    // The formatter that it would run afterwards is another program.
     std::fs::write(folder.path().join("config.yml"), "post_hooks: []\n").expect("a file");
     let mut generate = venv.python();
     generate.current_dir(folder.path()).args([

@@ -1,5 +1,5 @@
-//! Bad requests by the thousand over real connections to `ipgeo dev`: it stays up, no answer is a 5xx, and nothing that it
-//! logs or keeps shows an API key, a caller's address or an address that was asked for.
+//! Thousands of bad requests over real connections to `ipgeo dev`: it stays up, no answer is a 5xx, and no log or stored file
+//! contains an API key, a caller's address or a requested address.
 //!
 //! `cargo test --workspace --test hostile_dev -- --ignored --nocapture` sends more than a million.
 
@@ -25,7 +25,7 @@ use serde_json::Value;
 const CONFIG: &str = "[service]\nname = \"ipgeo\"\nhome = \"eu-central-1\"\n[tiers.anonymous]\nlimit = \"100/day\"\n\
     [tiers.startup]\nlimit = \"100_000/month\"\n[regions.eu-central-1]\n[regions.sa-east-1]\n";
 
-/// A running world; it ends with the value.
+/// A running local service; it ends when dropped.
 struct Dev {
     child: Child,
     folder: tempfile::TempDir,
@@ -66,7 +66,7 @@ impl Dev {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Asks it to end, and waits until all that it has is counted.
+    /// Stops it, and waits until everything is counted.
     fn end(&mut self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").arg(&pid).status().expect("kill runs").success());
@@ -80,7 +80,7 @@ impl Drop for Dev {
     }
 }
 
-/// The event as bytes on a connection: whatever is in it, with nothing made sound.
+/// The event as bytes on a connection, with nothing corrected.
 fn on_the_wire(dice: &mut Dice, event: &Event) -> Vec<u8> {
     let mut target = event.raw_path.clone();
     if !event.raw_query_string.is_empty() {
@@ -92,13 +92,13 @@ fn on_the_wire(dice: &mut Dice, event: &Event) -> Vec<u8> {
     lines.extend(event.headers.iter().map(|(name, value)| format!("{name}: {value}")));
     let body = event.body.as_deref().unwrap_or_default();
     if dice.0.u8(0..50) != 0 {
-        // Otherwise what follows is taken for another request.
+        // Otherwise the following bytes would be read as another request.
         lines.push(format!("content-length: {}", body.len()));
     }
     (lines.join("\r\n") + "\r\n\r\n" + body).into_bytes()
 }
 
-/// The status of one answer, and whether the connection can be used on.
+/// The status of one answer, and whether the connection can be reused.
 fn read_answer(connection: &mut BufReader<TcpStream>, is_head: bool) -> std::io::Result<(u16, bool)> {
     let (mut line, mut length, mut goes_on) = (String::new(), 0, true);
     connection.read_line(&mut line)?;
@@ -121,7 +121,8 @@ fn read_answer(connection: &mut BufReader<TcpStream>, is_head: bool) -> std::io:
     Ok((status, goes_on))
 }
 
-/// Sends so many requests to a port; answers by status. A connection that the server closed is 0: it may do that.
+/// Sends this many requests to a port; returns the answers by status. A connection closed by the server counts as 0, which is
+/// allowed.
 fn send(port: &str, count: u64, seed: u64) -> BTreeMap<u16, u64> {
     let (mut dice, mut statuses) = (Dice(fastrand::Rng::with_seed(seed)), BTreeMap::new());
     let mut connection: Option<BufReader<TcpStream>> = None;
@@ -130,18 +131,18 @@ fn send(port: &str, count: u64, seed: u64) -> BTreeMap<u16, u64> {
         let bytes = on_the_wire(&mut dice, &event);
         let mut open = connection.take().unwrap_or_else(|| {
             let stream = TcpStream::connect(port).expect("it listens");
-            // An unsound request may leave the server waiting for the rest of it.
+            // An invalid request may leave the server waiting for the rest of it.
             stream.set_read_timeout(Some(Duration::from_millis(200))).expect("a socket");
             BufReader::new(stream)
         });
         let sent = open.get_mut().write_all(&bytes);
         let is_head = event.request_context.http.method == "HEAD";
         let told = sent.and_then(|()| read_answer(&mut open, is_head));
-        // Closed, or not answered in time: status 0, and the connection is of no more use.
+        // Closed, or not answered in time: status 0, and the connection is discarded.
         let (status, goes_on) = told.unwrap_or_default();
         assert!(status < 500, "{status} for {}", String::from_utf8_lossy(&bytes));
         *statuses.entry(status).or_default() += 1;
-        // What is left over would be taken for the next answer.
+        // Remaining bytes would be read as the next answer.
         if goes_on && status != 400 && open.buffer().is_empty() {
             connection = Some(open);
         }
@@ -149,7 +150,7 @@ fn send(port: &str, count: u64, seed: u64) -> BTreeMap<u16, u64> {
     statuses
 }
 
-/// Everything that the world has kept: logs, its copy of the stream unpacked, its stores.
+/// Everything that the service stores: logs, its copy of the stream (unpacked), its stores.
 fn kept(folder: &Path) -> Vec<String> {
     let mut texts = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
@@ -167,7 +168,7 @@ fn kept(folder: &Path) -> Vec<String> {
     texts
 }
 
-/// The envelope of a line of the kept stream.
+/// The envelope in a line of the stream's copy.
 fn unpacked(line: &str) -> String {
     let line: Value = serde_json::from_str(line).expect("JSON");
     let record: KinesisRecord = serde_json::from_value(line["record"].clone()).expect("a record");
@@ -196,7 +197,7 @@ fn hammered(requests: u64) -> BTreeMap<u16, u64> {
     dev.end();
     let texts = kept(dev.folder.path());
     assert!(texts.iter().any(|text| text.contains("\"ipgeo\":1")), "nothing was kept");
-    // A handler that panics closes its connection, which alone would look like a caller's fault.
+    // A panicking handler closes its connection, which by itself would look like the caller's error.
     assert!(!texts.iter().any(|text| text.contains("panicked")), "it has panicked");
     check_log(texts.iter().map(String::as_str), &whole_keys());
     eprintln!("{statuses:?} in {:.0} s; {} lines and pages kept", begun.elapsed().as_secs_f64(), texts.len());
@@ -205,7 +206,7 @@ fn hammered(requests: u64) -> BTreeMap<u16, u64> {
 
 #[test]
 fn bad_requests_over_http_are_answered_and_leave_nothing_behind() {
-    // So that the sender's idea of an API key is the contract's.
+    // So that the test generates the contract's API keys.
     assert!(api_key(1).expose().starts_with("ipg_"));
     let statuses = hammered(8_000);
     // Whether a body that is too large meets a limit that is used up (429) before it is refused (413) is a matter of order.

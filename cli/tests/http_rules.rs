@@ -1,4 +1,4 @@
-//! What HTTP asks of every server, asked of `ipgeo dev` over a connection.
+//! HTTP's requirements of every server, checked against `ipgeo dev` over a connection.
 
 mod support;
 

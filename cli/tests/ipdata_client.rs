@@ -71,12 +71,12 @@ const assert = require("node:assert");
 const axios = require("axios");
 const { default: IPData } = require("ipdata");
 const [url, key] = process.argv.slice(2);
-// The client can't be told where the service is.
+// The client has no option for the service's URL.
 axios.interceptors.request.use((request) => {
   request.url = request.url.replace("https://api.ipdata.co", url);
   return request;
 });
-// Each with a memory of its own: the client remembers answers by address alone.
+// Each with its own cache, because the client caches answers by address only.
 const client = (of = key) => new IPData(of);
 
 (async () => {
@@ -99,7 +99,7 @@ const client = (of = key) => new IPData(of);
   assert.strictEqual(bogon.message, "10.0.0.1 is a private IP address");
   console.log("all as expected");
 })().catch((error) => {
-  // An error of the client's has the API key in it.
+  // The client's errors contain the API key.
   console.error(error.message);
   process.exit(1);
 });
@@ -119,7 +119,7 @@ async fn make_key(home: &Home) -> ApiKey {
     key
 }
 
-/// Runs a script against a service of its own; it gets the URL and an API key as its last arguments.
+/// Runs a script against a new local service; it gets the URL and an API key as its last arguments.
 async fn is_content(mut command: Command) {
     let config = config::parse("regions.toml", include_str!("../../regions.toml")).expect("a sound file");
     let database =

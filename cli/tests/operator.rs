@@ -1,4 +1,4 @@
-//! The operator's day: a first file, a look at the world, its logs, its data.
+//! An operator's first steps: `init`, completions, logs, probes, `doctor`.
 
 mod support;
 
@@ -17,7 +17,7 @@ fn there(folder: &Path, args: &[&str]) -> Output {
     command.output().expect("it runs")
 }
 
-/// What a shell is offered for the last of these words.
+/// The completions of the last of these words.
 fn offered(command: &mut Command, words: &[&str]) -> Vec<String> {
     let index = (words.len() - 1).to_string();
     let output = command
@@ -50,7 +50,7 @@ fn init_writes_a_complete_file_and_never_replaces_one() {
     assert!(again.status.code() == Some(1) && stderr(&again).contains("--force replaces it"));
     assert_eq!(fs::read_to_string(folder.path().join("regions.toml")).expect("a file"), text);
     assert_eq!(init(&["--name", "other", "--force"]).status.code(), Some(0));
-    // Every verb takes it.
+    // Every verb accepts it.
     let listed = there(folder.path(), &["geo", "pin"]);
     assert_eq!(listed.status.code(), Some(0), "{}", stderr(&listed));
 }
@@ -94,7 +94,7 @@ fn a_running_world_is_measured_looked_through_and_listened_to() {
     let words = ["ipgeo", "--state", state.to_str().expect("UTF-8"), "keys", "show", "--dev", "ipg_"];
     assert_eq!(offered(&mut ipgeo(state), &words), [hint]);
 
-    // Logs: in words, in order, with nothing secret.
+    // Logs: readable, in order, without secrets.
     wait_for(|| {
         done(state, &["logs", "--dev", "--filter", "allowed           1  key#"]).lines().count() == 3
     });
@@ -131,12 +131,12 @@ fn a_running_world_is_measured_looked_through_and_listened_to() {
     assert!(gone.status.code() == Some(1) && stderr(&gone).contains("`ipgeo dev` is not running in"));
 }
 
-/// Opens a page in headless Chromium, as wide as a phone: no error on its console, a row for each region, and
-/// nothing wider than the window but what scrolls by itself. Without Chromium it says that it was left out.
+/// Opens a page in headless Chromium, as wide as a phone: no console errors, a row for each region, and
+/// nothing wider than the window except what scrolls. Without Chromium it is skipped with a message.
 #[expect(clippy::print_stderr, reason = "a part of a test that is left out must say so")]
 fn seen_in_a_browser(page: &Path, regions: usize) {
     let profile = tempfile::tempdir().expect("a folder");
-    // The page has no script: what is measured is measured by one of the test's own.
+    // The page has no script; the test adds one to measure it.
     let measured = profile.path().join("measured.html");
     let text = fs::read_to_string(page).expect("a page");
     let script = "<script>document.title=[document.documentElement.scrollWidth,innerWidth,\

@@ -1,5 +1,4 @@
-//! An operator's day with usage and API keys, in a running world: how far the counting is, alerts, the stream counted
-//! again, a ledger mended, API keys moved in.
+//! Usage and API keys in a running local service: lag, alerts, replays, a repaired ledger, imported API keys.
 
 mod support;
 
@@ -20,12 +19,12 @@ fn json_of(state: &Path, args: &[&str]) -> Value {
     serde_json::from_str(&done(state, &[args, &["--json"]].concat())).expect("JSON")
 }
 
-/// The ledger as `usage export` tells it.
+/// The ledger, from `usage export`.
 fn exported(state: &Path) -> String {
     done(state, &["usage", "export", "--dev"])
 }
 
-/// Makes an API key, and `calls` calls with it; waits until they are counted.
+/// Creates an API key, makes `calls` calls with it, and waits until they are counted.
 fn used_key(state: &Path, dev: &Dev, quota: &str, calls: usize) -> String {
     let key =
         done(state, &["keys", "create", "--dev", "--owner", "acme", "--tier", "startup", "--quota", quota]);
@@ -45,7 +44,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Runtime::new().expect("a runtime")
 }
 
-/// Takes an identity's item out of a ledger, as an accident would.
+/// Removes an identity's item from a ledger, as an accident would.
 fn lose(state: &Path, identity: &Identity) {
     let world = WorldFile::find(state).expect("a world");
     let credentials = Credentials::new(&world.key.access, &world.key.secret, None, None, "tests");
@@ -69,7 +68,7 @@ fn a_replay_of_the_stream_counts_nothing_twice() {
     wait_for(|| exported(state).contains("addr#"));
     let before = exported(state);
 
-    // Into the ledger: once, twice, the same.
+    // Into the ledger: a repeat adds nothing.
     for _ in 0..2 {
         let done = json_of(state, &["usage", "replay", "--dev", "--from", "1h"]);
         assert_eq!((&done[0]["added"], &done[0]["known"]), (&0.into(), &13.into()), "{done}");
@@ -84,7 +83,7 @@ fn a_replay_of_the_stream_counts_nothing_twice() {
     assert_eq!(json_of(state, &into)[0]["added"], 0);
     assert_eq!(done(state, &["usage", "diff", "check", "--dev"]), "");
 
-    // The ledger loses a count: told, mended, and not counted twice afterwards.
+    // The ledger loses a count: it is reported, repaired, and not counted twice afterwards.
     let identity = Identity::key(&key.parse::<ApiKey>().expect("an API key").hash());
     lose(state, &identity);
     let told = json_of(state, &["usage", "diff", "check", "--dev"]);
@@ -99,7 +98,7 @@ fn a_replay_of_the_stream_counts_nothing_twice() {
     assert_eq!(adopted, json!([{ "taken": 1, "same": 1, "ahead": 0, "partial": 0 }]));
     assert_eq!(exported(state), before);
     assert_eq!(json_of(state, &["usage", "replay", "--dev", "--from", "1h"])[0]["added"], 0);
-    // And the counter goes on from there.
+    // The counter continues from there.
     assert_eq!(get(&format!("{}/1.1.1.1/city", dev.nearest()), Some(&key)).0, 200);
     wait_for(|| exported(state).contains(&format!("{identity},{month},calls,,13\n")));
 
@@ -120,7 +119,7 @@ fn a_replay_of_the_stream_counts_nothing_twice() {
     assert!(stderr(&gone).contains("no shadow ledger `young`"), "{}", stderr(&gone));
     assert_eq!(dev.stop(), Some(0));
 
-    // The stream outlives a restart, and so does what may be counted from it.
+    // The stream and replays of it survive a restart.
     let dev = Dev::start(state);
     assert_eq!(json_of(state, &["usage", "replay", "--dev", "--from", "1h"])[0]["added"], 13);
     assert!(exported(state).contains(&format!("{identity},{month},calls,,13\n")));
@@ -138,7 +137,7 @@ fn failed_batches_are_recovered_once() {
     let counted = |calls: u64| exported(state).contains(&format!("{identity},{month},calls,,{calls}\n"));
     assert_eq!(json_of(state, &["usage", "recover", "--dev"])[0]["objects"], 0);
 
-    // The first record that was kept, as if one like it had been given up before it.
+    // The first retained record, as if an equal one had been given up before it.
     let mut segments: Vec<_> = std::fs::read_dir(state.join("stores/stream"))
         .expect("a folder")
         .map(|entry| entry.expect("an entry").path())
@@ -165,7 +164,7 @@ fn failed_batches_are_recovered_once() {
     let again = run(state, &["usage", "recover", "--dev", "--delete"]);
     assert!(stderr(&again).contains("0 charges added"), "{}", stderr(&again));
     assert!(stderr(&again).contains("junk: not a failed batch written by Lambda"), "{}", stderr(&again));
-    // Only what is not read is left.
+    // Only the unreadable object remains.
     assert_eq!(std::fs::read_dir(&place).expect("a folder").count(), 1);
     assert_eq!(json_of(state, &["usage", "replay", "--dev", "--from", "1h"])[0]["added"], 0);
     assert!(counted(5 + calls));
@@ -188,7 +187,7 @@ fn lag_and_alerts_are_listed() {
         let lag = json_of(state, &["usage", "lag", "--dev"]);
         let counted: Vec<_> =
             lag.as_array().expect("rows").iter().filter(|row| !row["newest"].is_null()).collect();
-        // The log pipe waits for 50 ms at least.
+        // The log pipe waits at least 50 ms.
         counted.len() == 1 && counted[0]["took_ms"].as_i64().is_some_and(|ms| ms >= 50)
     });
     assert!(done(state, &["usage", "lag", "--dev"]).contains("eu-west"), "the caller is near Ireland");
@@ -204,7 +203,7 @@ fn lag_and_alerts_are_listed() {
     let listed = json_of(state, &["usage", "alerts", "--dev"]);
     assert!(listed.as_array().expect("rows").iter().all(|alert| alert["sent"].is_string()), "{listed}");
     assert!(done(state, &["usage", "alerts", "--dev"]).contains("100 %"));
-    // Counting it all again tells nobody anything.
+    // Counting everything again sends no alert.
     done(state, &["usage", "replay", "--dev", "--from", "1h"]);
     assert_eq!(std::fs::read_to_string(&file).expect("a file").lines().count(), 2);
 
@@ -240,7 +239,7 @@ fn api_keys_move_in_and_out_and_are_known_everywhere() {
         moved.expose(),
         "ab".repeat(32)
     );
-    // A fault anywhere: nothing is written.
+    // With any error, nothing is written.
     let broken = format!("{csv},{},c,statrup,\n", "cd".repeat(32));
     let refused = with_input(state, &["keys", "import", "-", "--dev"], &broken);
     assert_eq!(refused.status.code(), Some(1));
@@ -268,7 +267,7 @@ fn api_keys_move_in_and_out_and_are_known_everywhere() {
     assert!(sights.iter().all(|sight| sight["known"] == "yes" && sight["since"].is_string()), "{sights:?}");
     let took: Vec<u64> =
         sights.iter().map(|sight| sight["propagation_ms"].as_u64().expect("a time")).collect();
-    // To the others it takes the replication's lag at least.
+    // For other regions, at least the replication lag.
     assert!(took[1..].iter().all(|ms| *ms >= 20), "{took:?}");
     let hint = moved.hint();
     let home = json_of(state, &["keys", "verify", &hint, "--dev"]);
@@ -292,7 +291,7 @@ fn api_keys_move_in_and_out_and_are_known_everywhere() {
     assert_eq!(dev.stop(), Some(0));
 }
 
-/// The part of Kinesis that reads a stream: pages of one record, and what was asked.
+/// The read API of Kinesis, with pages of one record; it saves the requests.
 #[derive(Default)]
 struct Kinesis {
     records: Vec<(f64, String, String)>,
@@ -359,7 +358,7 @@ fn the_same_verbs_read_kinesis() {
     let state = folder.path();
     let dev = Dev::start(state);
     used_key(state, &dev, "100/month", 5);
-    // The records that the world kept of its stream, as Kinesis would give them.
+    // The records in the stream's copy, as Kinesis would return them.
     let kept =
         std::fs::read_to_string(state.join("stores/stream/shardId-000000000000.00000000000000000000.jsonl"))
             .expect("a file");

@@ -11,10 +11,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-/// What a server saw, in order.
+/// The events at a server, in order.
 type Seen = Arc<Mutex<Vec<String>>>;
 
-/// What a server does.
+/// The behaviour of a server.
 #[derive(Clone, Copy)]
 struct Manner {
     before_tls: Duration,
@@ -42,7 +42,7 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, manner: Manner,
     stream.shutdown().await.expect("closed");
 }
 
-/// A server with or without TLS; its port.
+/// Starts a server with or without TLS; returns its port.
 async fn server(tls: Option<TlsAcceptor>, manner: Manner, seen: Seen) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -52,7 +52,7 @@ async fn server(tls: Option<TlsAcceptor>, manner: Manner, seen: Seen) -> u16 {
             match &tls {
                 Some(acceptor) => {
                     tokio::time::sleep(manner.before_tls).await;
-                    // A caller that does not trust us leaves here.
+                    // A caller that does not trust the certificate disconnects here.
                     if let Ok(stream) = acceptor.accept(stream).await {
                         see(&seen, "tls");
                         answer(stream, manner, Arc::clone(&seen)).await;
@@ -65,7 +65,7 @@ async fn server(tls: Option<TlsAcceptor>, manner: Manner, seen: Seen) -> u16 {
     port
 }
 
-/// A certificate for `a.test`, and what trusts it.
+/// A certificate for `a.test`, and roots that trust it.
 fn certificate() -> (TlsAcceptor, RootCertStore) {
     let made = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).expect("a certificate");
     let der: CertificateDer<'static> = made.cert.der().clone();

@@ -1,4 +1,4 @@
-//! The archives of a release, made by `.ci/archive` from this build: what is in them, and that the `ipgeo` in one deploys
+//! The archives of a release, created by `.ci/archive` from this build: their content, and that the `ipgeo` in one plans
 //! with the bootstraps beside it, in a folder without sources.
 #![cfg(target_os = "linux")]
 
@@ -17,7 +17,7 @@ fn target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
-/// A file that passes for the bootstrap of a release: the start of a 64-bit program, and the mark.
+/// A file that looks like the bootstrap of a release: the start of a 64-bit program, and the mark.
 fn bootstrap(machine: u8, version: &str) -> Vec<u8> {
     let mut bytes = vec![0; 64];
     bytes[..5].copy_from_slice(b"\x7fELF\x02");
@@ -46,7 +46,7 @@ fn archives(parts: &Path, out: &Path) -> Output {
         .expect("bash")
 }
 
-/// Says who the caller is, as AWS does; everything else is refused.
+/// Answers `GetCallerIdentity` like AWS and refuses everything else.
 fn identity_service() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -74,7 +74,7 @@ fn identity_service() -> String {
     format!("http://{address}")
 }
 
-/// `ipgeo plan` of an unpacked archive, in an empty folder of its own; what it says.
+/// The output of `ipgeo plan` of an unpacked archive, in an empty folder.
 fn plan(program: &Path, folder: &Path, endpoint: &str) -> String {
     let mut command = Command::new(program);
     command.arg("plan").current_dir(folder).env_remove("AWS_PROFILE").env("AWS_ENDPOINT_URL", endpoint);
@@ -90,7 +90,7 @@ fn an_archive_is_complete_and_its_program_plans_with_the_bootstraps_beside_it() 
     let folder = tempfile::tempdir().expect("a folder");
     let (parts, out) = (folder.path().join("parts"), folder.path().join("out"));
     std::fs::create_dir_all(parts.join(target())).expect("a folder");
-    // A link where that is possible: a debug build has 100 MB.
+    // A link if possible, because a debug build has 100 MB.
     let program = parts.join(target()).join("ipgeo");
     std::fs::hard_link(env!("CARGO_BIN_EXE_ipgeo"), &program)
         .or_else(|_| std::fs::copy(env!("CARGO_BIN_EXE_ipgeo"), &program).map(drop))
@@ -129,7 +129,7 @@ fn an_archive_is_complete_and_its_program_plans_with_the_bootstraps_beside_it() 
         assert!(listed.lines().any(|line| line == format!("{file} {mode}")), "{file}: {listed}");
     }
 
-    // Reached by a symbolic link, where there is nothing else.
+    // Through a symbolic link in an empty folder.
     done(Command::new(root().join(".ci/try-program")).arg(unpacked.join("ipgeo")));
     let (work, linked) = (folder.path().join("work"), folder.path().join("linked"));
     std::fs::create_dir(&work).expect("a folder");
@@ -141,7 +141,7 @@ fn an_archive_is_complete_and_its_program_plans_with_the_bootstraps_beside_it() 
     let index = std::fs::read_to_string(work.join(".ipgeo/artifacts/index.json")).expect("artifacts");
     assert!(index.contains(&format!("ipgeo {VERSION} for arm64")), "{index}");
 
-    // Of another release, or missing: refused with a way out.
+    // Of another release, or missing: refused with a remedy.
     let shipped = unpacked.join("bootstrap-arm64");
     std::fs::write(&shipped, bootstrap(183, "0.0.9")).expect("replaced");
     let said = plan(&linked, &work, &endpoint);
@@ -154,7 +154,7 @@ fn an_archive_is_complete_and_its_program_plans_with_the_bootstraps_beside_it() 
     assert!(said.contains("no bootstrap for arm64") && said.contains("--artifact FILE"), "{said}");
 }
 
-/// What `cargo install` needs: a binary of this name, no dependency outside the repository that is not locked, a licence.
+/// `cargo install` needs a binary with this name, locked dependencies, and a licence.
 #[test]
 fn the_manifest_can_be_installed_from() {
     let manifest = std::fs::read_to_string(root().join("cli/Cargo.toml")).expect("a manifest");

@@ -1,5 +1,5 @@
-//! Rendered stacks against what AWS says of them: cfn-lint's rules for every region, the registry's schemas, and
-//! a security scanner whose every finding has an answer in docs/SECURITY.md.
+//! Rendered stacks checked with cfn-lint's rules for every region, the registry's schemas, and a security scanner; each
+//! finding of the scanner has an answer in docs/SECURITY.md.
 
 #[path = "support/python.rs"]
 mod python;
@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 
 use python::{Venv, run};
 
-/// cfn-lint; it carries the registry's schemas of every region.
+/// cfn-lint, with the registry's schemas of every region.
 const LINT: [&str; 1] = ["cfn-lint==1.58.0"];
 const LINT_SCRIPT: &str = include_str!("support/lint.py");
 const SCANNER: [&str; 1] = ["checkov==3.3.30"];
 
-/// What a rendered service may have and may lack.
+/// Optional parts of a service.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the file")]
 struct Options {
@@ -153,13 +153,13 @@ fn every_option_has_no_finding_in_every_region() {
     let mut seen = BTreeSet::new();
     for options in Options::all() {
         for stack in render(&config_of(options, &["eu-central-1"])) {
-            // Many options leave a stack as it is.
+            // Many options do not change a stack.
             if seen.insert(stack.text.clone()) {
                 jobs.add(&format!("{}-{}", stack.kind, stack.region), &stack.text, &[&stack.region]);
             }
         }
     }
-    // One of a kind stands for all regions: see below.
+    // One stack of each kind represents all regions: see below.
     let mut kinds = BTreeSet::new();
     for stack in render(&config_of(Options::FULL, &everywhere())) {
         if stack.region != "eu-central-1" && kinds.insert(stack.kind) || stack.kind == StackKind::Home {
@@ -169,13 +169,13 @@ fn every_option_has_no_finding_in_every_region() {
     assert_eq!(jobs.lint(&venv), Vec::<String>::new());
 }
 
-/// What makes it enough to lint one edge against every region's rules.
+/// Why linting one edge against every region's rules is enough.
 #[test]
 fn edges_differ_by_their_region_name_alone() {
     let stacks = render(&config_of(Options::FULL, &everywhere()));
     assert_eq!(stacks.len(), 2 * PLACES.len() + 1);
     for kind in [StackKind::Artifacts, StackKind::Edge] {
-        // Home's edge names its own region as home's too; it is linted by itself.
+        // The edge at home names home as its own region; it is linted separately.
         let others = stacks.iter().filter(|stack| stack.kind == kind && stack.region != "eu-central-1");
         let plain = others.map(|stack| {
             let digest = stack.template.output("Digest").expect("a digest");
@@ -212,7 +212,7 @@ fn the_linter_finds_faults_in_every_region() {
     }
 }
 
-/// Schemas of resource types, as cfn-lint carries them.
+/// Schemas of resource types, from cfn-lint.
 fn schemas(venv: &Venv, kinds: &[&str]) -> Value {
     let script = "import json, sys\nfrom cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER as manager\n\
                   print(json.dumps({k: manager.get_resource_schema('us-east-1', k).schema for k in sys.argv[1:]}))";
@@ -220,7 +220,7 @@ fn schemas(venv: &Venv, kinds: &[&str]) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// The planner tells what an update would replace before AWS is asked, by a table; this is the table's source.
+/// The planner predicts replacements from a table; the schemas are the table's source.
 #[test]
 fn replacements_match_the_registry() {
     let Some(venv) = Venv::with("cfn-lint", &LINT) else { return };

@@ -1,5 +1,5 @@
-//! The usage page in a browser: a real Chromium, without a window and without a network. Where there is none the test
-//! says so and does nothing; with `IPGEO_REQUIRE_CHROMIUM=1` that is a failure.
+//! The usage page in a real Chromium, headless and offline. Without Chromium, the test is skipped with a message; with
+//! `IPGEO_REQUIRE_CHROMIUM=1` it fails.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use ipgeo::internals::usage::report::LagRow;
 use ipgeo::internals::usage::report_page::{CostSoFar, Headroom, KeyCalls, PageFacts, RegionCalls, page};
 
-/// Names that Chromium goes by.
+/// Names of Chromium's program.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 /// Sections, each with a chart or a map.
 const SECTIONS: [&str; 6] = ["days", "regions", "keys", "headroom", "verdicts", "lag"];
@@ -20,7 +20,7 @@ fn chromium() -> Option<&'static str> {
     let required = std::env::var_os("IPGEO_REQUIRE_CHROMIUM").is_some_and(|value| value == "1");
     assert!(found.is_some() || !required, "IPGEO_REQUIRE_CHROMIUM=1, and there is no Chromium");
     if found.is_none() {
-        // Straight to the terminal, past the capturing of tests.
+        // Written directly to the terminal, because tests capture `eprintln!`.
         let note = "NOT TESTED: the usage page in a browser, for there is no Chromium (Debian: apt-get install chromium)\n";
         let _ = std::io::Write::write_all(&mut std::io::stderr(), note.as_bytes());
     }
@@ -95,7 +95,7 @@ fn facts() -> PageFacts {
     }
 }
 
-/// Runs Chromium on the page with a profile of its own.
+/// Runs Chromium on the page with a new profile.
 fn browse(chromium: &str, folder: &Path, args: &[&str], url: &str) -> Output {
     let profile = tempfile::tempdir_in(folder).expect("a folder");
     let output = Command::new("timeout")
@@ -127,7 +127,7 @@ fn size(png: &Path) -> (u32, u32, u64) {
 #[test]
 fn the_page_shows_its_charts_in_a_browser_of_any_size_and_light() {
     let Some(chromium) = chromium() else { return };
-    // Screenshots are kept for people to look at.
+    // Screenshots are saved for people.
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("usage-page");
     std::fs::create_dir_all(&folder).expect("a folder");
     let file = folder.join("usage.html");

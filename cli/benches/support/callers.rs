@@ -1,4 +1,4 @@
-//! Callers of an HTTP server on loopback: each holds one connection and asks on it, one request after another.
+//! Callers of an HTTP server on loopback: each sends requests over one connection, one after another.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,18 +13,18 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// What a caller asks for.
+/// The requests of a caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     /// `127.0.0.1:4171`.
     pub(crate) server: String,
-    /// What it asks for, in turn.
+    /// The requested paths, in turn.
     pub(crate) paths: Vec<String>,
     /// Its API key.
     pub(crate) api_key: String,
 }
 
-/// What callers were told.
+/// The answers that callers received.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     /// Answers, by status.
@@ -35,12 +35,12 @@ pub(crate) struct Told {
     pub(crate) refused_us: Vec<u32>,
 }
 
-/// When callers ask.
+/// The pace of requests.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pace {
-    /// Each as soon as it has an answer: as much as the server can.
+    /// Each as soon as it has an answer: the maximum throughput.
     Flat,
-    /// So many requests a second of all callers together, whether the server keeps up or not.
+    /// A fixed total rate, whether the server keeps up or not.
     PerSecond(u32),
 }
 
@@ -59,7 +59,7 @@ impl Told {
     }
 }
 
-/// The smallest time that `permille` of the sorted times don't exceed.
+/// The quantile of sorted times, in thousandths.
 pub(crate) fn at_permille(sorted_us: &[u32], permille: usize) -> u32 {
     let at = (sorted_us.len() * permille).div_ceil(1_000).saturating_sub(1);
     sorted_us.get(at).copied().unwrap_or(0)
@@ -88,7 +88,7 @@ async fn ask(connection: &mut Connection, caller: &Caller, path: &str) -> u16 {
     answer.status().as_u16()
 }
 
-/// Asks until `end`; `every` apart, from `first` on, when there is a pace.
+/// Sends requests until `end`; with a pace, from `first` on in intervals of `every`.
 async fn call(caller: &Caller, first: Instant, every: Option<Duration>, end: Instant) -> Told {
     let (mut told, mut due) = (Told::default(), first);
     let mut connection = connect(&caller.server).await;
@@ -99,7 +99,7 @@ async fn call(caller: &Caller, first: Instant, every: Option<Duration>, end: Ins
                 tokio::time::sleep_until(due.into()).await;
                 begun = Instant::now();
             } else {
-                // An answer that came too late makes those after it late, too: that counts.
+                // A late answer delays later requests too; that delay counts.
                 begun = due;
             }
             due += every;
@@ -115,7 +115,7 @@ async fn call(caller: &Caller, first: Instant, every: Option<Duration>, end: Ins
     told
 }
 
-/// Lets all callers ask for so long, and waits for their last answers.
+/// Runs all callers for a time, and waits for their last answers.
 pub(crate) async fn all_call(callers: &[Caller], pace: Pace, during: Duration) -> Told {
     let (begun, count) = (Instant::now(), u32::try_from(callers.len()).expect("few"));
     let every = match pace {
@@ -123,7 +123,7 @@ pub(crate) async fn all_call(callers: &[Caller], pace: Pace, during: Duration) -
         Pace::PerSecond(rate) => Some(Duration::from_secs(1) * count / rate),
     };
     let calls = callers.iter().zip(0..).map(|(caller, index)| {
-        // Spread over an interval, so that they don't all ask at once.
+        // Spread over an interval, so that they do not all start at once.
         let first = begun + every.unwrap_or_default() * index / count;
         Box::pin(call(caller, first, every, begun + during)) as Pin<Box<dyn Future<Output = Told>>>
     });

@@ -1,8 +1,8 @@
-//! What benches say of several runs.
+//! The median of several runs.
 
 use std::time::Duration;
 
-/// The one in the middle.
+/// The median.
 pub(crate) fn median(times: &mut [Duration]) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]

@@ -6,7 +6,7 @@ use plotters::prelude::*;
 
 /// A cost against a size.
 pub(crate) struct Curve {
-    /// What costs.
+    /// The name of the cost.
     pub(crate) name: &'static str,
     /// Sizes and costs.
     pub(crate) points: Vec<(f64, f64)>,

@@ -1,4 +1,4 @@
-//! A running `ipgeo dev`, and what it holds in memory.
+//! A running `ipgeo dev`, and its memory use.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 /// The program that is measured.
 const IPGEO: &str = env!("CARGO_BIN_EXE_ipgeo");
 
-/// A world in a folder of its own; it ends with the value.
+/// A local service in a temporary folder; it ends when dropped.
 pub(crate) struct Dev {
     child: Child,
     state: TempDir,
@@ -21,7 +21,7 @@ pub(crate) struct Dev {
 
 impl Dev {
     /// Starts one of `config` with more flags, and waits until all regions answer. `IPGEO_BENCH_DATABASE` names a
-    /// compiled database; else the sample is served.
+    /// compiled database; by default, the sample is served.
     pub(crate) fn start(config: &Path, flags: &[&str]) -> Self {
         let state = tempfile::tempdir().expect("a folder");
         let mut command = Command::new(IPGEO);
@@ -39,13 +39,13 @@ impl Dev {
         Self { child, regions: regions.collect(), state, config: config.to_owned() }
     }
 
-    /// What the database that is served is.
+    /// The description of the served database.
     pub(crate) fn database(&self) -> PathBuf {
         std::env::var_os("IPGEO_BENCH_DATABASE")
             .map_or_else(|| self.state.path().join("geo/sample.mmdb"), PathBuf::from)
     }
 
-    /// Where its state is.
+    /// Its state folder.
     pub(crate) fn state(&self) -> &Path {
         self.state.path()
     }
@@ -63,7 +63,7 @@ impl Dev {
         kilobytes / 1_024
     }
 
-    /// What another verb prints about this world.
+    /// The output of a verb that uses this service.
     pub(crate) fn ipgeo(&self, verb: &[&str]) -> String {
         let output = Command::new(IPGEO)
             .arg("--config")

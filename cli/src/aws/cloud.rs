@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use ipgeo_contract::{ApiKey, RegionName};
-use tokio::sync::OnceCell;
 
 use super::buckets::Bucket;
 use super::kept::Kept;
@@ -28,7 +27,6 @@ pub(crate) struct Aws {
     names: Names,
     home: RegionName,
     key_prefix: String,
-    account: OnceCell<String>,
     limits: bool,
     emulator: Option<String>,
 }
@@ -52,10 +50,25 @@ impl Aws {
             names: Names::new(config),
             home: config.service.home.clone(),
             key_prefix: config.service.key_prefix.clone(),
-            account: OnceCell::new(),
             limits: false,
             emulator: config.emulator.as_ref().map(|emulator| emulator.endpoint.clone()),
         })
+    }
+
+    /// CloudFormation changes stacks with this role's rights, not with the caller's. Only a role of the same account can
+    /// be passed.
+    pub(crate) async fn use_role(&mut self, role: Option<&str>) -> Result<(), Problem> {
+        if let Some(role) = role {
+            let account = self.session.account().await?;
+            if role.split(':').nth(4) != Some(account) {
+                return Err(Problem::new(
+                    format!("--role-arn {role} is of another account; the credentials belong to {account}"),
+                    "pass a role of that account, or use credentials of the role's account",
+                ));
+            }
+            self.session.role = Some(role.to_owned());
+        }
+        Ok(())
     }
 
     /// Also reads the limits of all API keys.
@@ -111,14 +124,6 @@ impl Aws {
     /// The log group of the lookup function, the same in every region.
     pub(super) fn lookup_log_group(&self) -> String {
         format!("/aws/lambda/{}", self.names.lookup_function)
-    }
-
-    async fn account_number(&self) -> Result<&str, Refusal> {
-        let account = self.account.get_or_try_init(|| async {
-            let answer = self.session.sts().get_caller_identity().send().await?;
-            Ok::<_, Refusal>(answer.account.unwrap_or_default())
-        });
-        Ok(account.await?.as_str())
     }
 
     fn bucket<'a>(&'a self, region: &'a str, account: &'a str) -> Bucket<'a> {
@@ -178,16 +183,7 @@ impl ProbeTargets for Aws {
 
 impl CloudRead for Aws {
     async fn account(&self) -> Result<String, Problem> {
-        let account = self.account_number().await;
-        account.map(str::to_owned).map_err(|refusal| {
-            let mut error = refusal.for_reading(&self.home);
-            if refusal.is("InvalidClientTokenId") {
-                error.what = format!("AWS rejects these credentials in {}", self.home);
-                "check AWS_PROFILE and the access key; the home region must be enabled"
-                    .clone_into(&mut error.remedy);
-            }
-            error
-        })
+        Ok(self.session.account().await?.to_owned())
     }
 
     async fn region(&self, region: &RegionName, account: &str, artifacts: &[String]) -> ObservedRegion {
@@ -243,7 +239,7 @@ impl CloudWrite for Aws {
         report: Report<'_>,
     ) -> Result<Done, StepError> {
         let (session, names) = (&self.session, &self.names);
-        let account = self.account_number().await?;
+        let account = self.session.account().await?;
         match action {
             Action::Stack(change) => {
                 let done = stacks::ensure(session, region, &names.service, change, report).await?;

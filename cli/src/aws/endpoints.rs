@@ -47,6 +47,11 @@ impl Endpoints {
         }
     }
 
+    /// Whether something else than AWS is called, at least for some services.
+    pub(super) fn are_set(&self) -> bool {
+        self.all.is_some() || !self.own.is_empty()
+    }
+
     /// The URL of a service or a bucket, without a trailing slash.
     pub(super) fn url(&self, service: Service, region: &str, bucket: Option<&str>) -> String {
         let named = self.own.get(&service).or(self.all.as_ref());

@@ -1,6 +1,5 @@
 //! Reads the failure bucket.
 
-use anyhow::Context;
 use ipgeo_contract::RegionName;
 use ipgeo_runtime::store::StoreError;
 
@@ -22,11 +21,7 @@ pub(crate) struct FailureBucket {
 impl FailureBucket {
     pub(crate) async fn of_account(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
         let session = Session::connect(config, profile).await?;
-        let answer = session.sts().get_caller_identity().send().await.map_err(|error| {
-            let refusal = Refusal::from(error).for_reading(&config.service.home);
-            anyhow::anyhow!("{}\nhelp: {}", refusal.what, refusal.remedy)
-        })?;
-        let account = answer.account.context("AWS returned no account ID")?;
+        let account = session.account().await?.to_owned();
         let name = crate::infra::stacks::Names::new(config).failure_bucket(&account);
         Ok(Self { session, region: config.service.home.clone(), account, name })
     }

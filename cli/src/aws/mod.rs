@@ -4,11 +4,13 @@
 
 mod buckets;
 mod cloud;
+mod credentials;
 mod dns;
 mod endpoints;
 mod failures;
 mod kept;
 mod logs;
+mod origin;
 mod refusal;
 mod s3;
 mod session;
@@ -20,7 +22,7 @@ mod vitals;
 
 pub(crate) use cloud::Aws;
 pub(crate) use failures::FailureBucket;
-pub(crate) use session::NoCredentials;
+pub(crate) use origin::NoCredentials;
 pub(crate) use stream::UsageStream;
 
 use anyhow::bail;

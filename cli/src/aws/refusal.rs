@@ -1,9 +1,12 @@
 //! A failed call to any AWS service, reduced to code and message.
 
+use std::error::Error;
+
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 use ipgeo_contract::error_chain;
 
-use crate::infra::cloud::{NO_REASON, Problem, StepError, explain};
+use super::origin::NoCredentials;
+use crate::infra::cloud::{NO_CREDENTIALS, NO_REASON, Problem, StepError, explain};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}{}", self.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
@@ -45,6 +48,13 @@ impl Refusal {
     }
 }
 
+impl From<NoCredentials> for Refusal {
+    fn from(missing: NoCredentials) -> Self {
+        let NoCredentials { what, help, .. } = missing;
+        Self { code: Some(NO_CREDENTIALS.to_owned()), message: format!("{what}; {help}") }
+    }
+}
+
 impl From<Refusal> for StepError {
     fn from(refusal: Refusal) -> Self {
         let known = explain("the region", refusal.code.as_deref(), &refusal.message);
@@ -72,9 +82,18 @@ where
                 // `None` would mean that no answer came.
                 Self { code: Some(code.unwrap_or_else(|| "Unknown".to_owned())), message }
             }
-            None => Self { code: None, message: error_chain(&error, ": ") },
+            None => match missing_credentials(&error) {
+                Some(missing) => missing.clone().into(),
+                None => Self { code: None, message: error_chain(&error, ": ") },
+            },
         }
     }
+}
+
+/// The reason why a call was not even signed.
+fn missing_credentials<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a NoCredentials> {
+    let found = error.downcast_ref::<NoCredentials>();
+    found.or_else(|| missing_credentials(error.source()?))
 }
 
 impl From<aws_sdk_cloudformation::error::BuildError> for Refusal {

@@ -3,21 +3,17 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
     UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
 use serde_json::Value;
-use tokio::sync::Mutex;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+use super::credentials::Renewed;
 use super::endpoints::Endpoints;
 use super::refusal::Refusal;
 use super::s3;
@@ -31,8 +27,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Credentials that expire sooner are renewed before they are used.
-const EXPIRY_MARGIN: Duration = Duration::from_mins(2);
 /// Maximum bytes of an answer; a page of log events has 1 MB, of stream records 14 MB.
 const ANSWER_BYTES_MAX: u64 = 32 << 20;
 
@@ -45,11 +39,21 @@ pub(super) enum Service {
     Logs,
     Quotas,
     S3,
+    /// Called through its SDK client only.
+    Sts,
 }
 
 impl Service {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Acm, Self::Kinesis, Self::Lambda, Self::Logs, Self::Quotas, Self::S3, Self::CloudWatch];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Acm,
+        Self::Kinesis,
+        Self::Lambda,
+        Self::Logs,
+        Self::Quotas,
+        Self::S3,
+        Self::Sts,
+        Self::CloudWatch,
+    ];
 
     /// The name in hosts and signatures.
     pub(super) fn name(self) -> &'static str {
@@ -61,6 +65,7 @@ impl Service {
             Self::Logs => "logs",
             Self::Quotas => "servicequotas",
             Self::S3 => "s3",
+            Self::Sts => "sts",
         }
     }
 
@@ -74,6 +79,7 @@ impl Service {
             Self::Logs => "CloudWatch Logs",
             Self::Quotas => "Service Quotas",
             Self::S3 => "S3",
+            Self::Sts => "STS",
         }
     }
 
@@ -84,7 +90,7 @@ impl Service {
             Self::CloudWatch => ("GraniteServiceVersion20100801", "1.0"),
             Self::Kinesis => ("Kinesis_20131202", "1.1"),
             // REST services: the path names the operation.
-            Self::Lambda | Self::S3 => ("", ""),
+            Self::Lambda | Self::S3 | Self::Sts => ("", ""),
             Self::Logs => ("Logs_20140328", "1.1"),
             Self::Quotas => ("ServiceQuotasV20190624", "1.1"),
         }
@@ -106,9 +112,7 @@ impl Service {
 #[derive(Debug, Clone)]
 pub(super) struct Signed {
     agent: ureq::Agent,
-    provider: SharedCredentialsProvider,
-    /// The last credentials: a provider may need the network for each request.
-    cached: Arc<Mutex<Option<Credentials>>>,
+    credentials: Renewed,
     endpoints: Endpoints,
 }
 
@@ -152,7 +156,7 @@ pub(super) struct Answered {
 }
 
 impl Signed {
-    pub(super) fn new(provider: SharedCredentialsProvider, endpoints: Endpoints) -> Self {
+    pub(super) fn new(credentials: Renewed, endpoints: Endpoints) -> Self {
         let agent = ureq::Agent::config_builder()
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .http_status_as_error(false)
@@ -161,7 +165,16 @@ impl Signed {
             .tls_config(TlsConfig::builder().root_certs(roots(&endpoints)).build())
             .build()
             .into();
-        Self { agent, provider, cached: Arc::default(), endpoints }
+        Self { agent, credentials, endpoints }
+    }
+
+    #[cfg(test)]
+    pub(super) fn credentials(&self) -> &Renewed {
+        &self.credentials
+    }
+
+    pub(super) fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
     }
 
     /// Calls an operation of a JSON service.
@@ -207,24 +220,11 @@ impl Signed {
         self.once(call).await
     }
 
-    async fn credentials(&self) -> Result<Credentials, CredentialsError> {
-        let mut cached = self.cached.lock().await;
-        let lasts = |found: &&Credentials| {
-            found.expiry().is_none_or(|expiry| expiry > SystemTime::now() + EXPIRY_MARGIN)
-        };
-        if let Some(found) = cached.as_ref().filter(lasts) {
-            return Ok(found.clone());
-        }
-        let renewed = self.provider.provide_credentials().await?;
-        *cached = Some(renewed.clone());
-        Ok(renewed)
-    }
-
     async fn once(&self, call: &Call<'_>) -> Result<Answered, Refusal> {
         let unsent = |why: String| Refusal { code: None, message: why };
         let base = self.endpoints.url(call.service, call.region, call.bucket);
         let url = format!("{base}{}", call.path);
-        let identity = self.credentials().await.map_err(|error| unsent(error.to_string()))?.into();
+        let identity = self.credentials.load().await.map_err(Refusal::from)?.into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(call.region)
@@ -339,8 +339,10 @@ pub(super) mod tests {
     use std::net::TcpListener;
 
     use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
     use serde_json::json;
 
+    use super::super::origin::Origin;
     use super::*;
 
     /// A server that gives these answers in turn; its thread returns the requests.
@@ -388,7 +390,7 @@ pub(super) mod tests {
         });
         let nobody = SharedCredentialsProvider::new(Credentials::new("AKID", "secret", None, None, "test"));
         let endpoints = Endpoints { all: Some(endpoint), ..Endpoints::default() };
-        (Signed::new(nobody, endpoints), thread)
+        (Signed::new(Renewed::new(nobody, Origin::fixed()), endpoints), thread)
     }
 
     #[tokio::test]

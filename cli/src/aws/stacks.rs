@@ -117,6 +117,7 @@ impl Work<'_> {
             .change_set_type(kind)
             .template_body(&self.change.text)
             .capabilities(Capability::CapabilityNamedIam)
+            .set_role_arn(self.session.role.clone())
             .set_parameters(Some(parameters.collect()))
             .tags(tag("ipgeo:service", service))
             .tags(tag("ipgeo:stack", self.change.kind.as_str()))
@@ -299,7 +300,13 @@ pub(super) async fn delete(
         protect.enable_termination_protection(false).send().await.map_err(Refusal::from)?;
     }
     let since = Timestamp::now();
-    client.delete_stack().stack_name(stack).send().await.map_err(Refusal::from)?;
+    client
+        .delete_stack()
+        .stack_name(stack)
+        .set_role_arn(session.role.clone())
+        .send()
+        .await
+        .map_err(Refusal::from)?;
     let began = std::time::Instant::now();
     loop {
         let now = status(&client, stack).await?;

@@ -83,6 +83,10 @@ pub struct Service {
     #[serde(default = "prod")]
     #[schemars(length(min = 2, max = 12), extend("format" = "resource-name"))]
     pub environment: String,
+    /// Number of the only AWS account that may be used, such as `123456789012`. Credentials of another account are
+    /// refused before anything else.
+    #[schemars(extend("format" = "aws-account"))]
+    pub account: Option<String>,
     /// Domain of the API, such as `api.example.com`. Without it, each region has only its own endpoint.
     #[schemars(extend("format" = "certified-domain"))]
     pub domain: Option<String>,

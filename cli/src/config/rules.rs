@@ -32,6 +32,12 @@ pub(super) fn rule(format: &str) -> Option<Rule> {
             };
             prefix_is_valid(text).then_some(()).ok_or_else(fault)
         },
+        "aws-account" => |text, _| {
+            let valid = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+            valid
+                .then_some(())
+                .ok_or_else(|| format!("expected an account number of 12 digits, found `{text}`"))
+        },
         "policy-arn" => |text, _| policy_arn(text),
         "npm-package" => |text, _| {
             let fault =

@@ -308,6 +308,7 @@ fn no_text_of_the_file_has_invisible_characters() {
         ("service", "hosted_zone"),
         ("service", "home"),
         ("service", "key_prefix"),
+        ("service", "account"),
         ("service", "permissions_boundary"),
         ("runtime", "architecture"),
         ("geo", "name"),

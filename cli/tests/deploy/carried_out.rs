@@ -35,7 +35,12 @@ async fn a_second_deploy_plans_nothing() {
         let again = planned(&cloud, &file).await.expect("a plan");
         assert_eq!(
             again,
-            Plan { service: "ipgeo-prod".to_owned(), home: RegionName::new(HOME), ..Plan::default() }
+            Plan {
+                service: "ipgeo-prod".to_owned(),
+                account: ipgeo_cli_testing::ACCOUNT.to_owned(),
+                home: RegionName::new(HOME),
+                ..Plan::default()
+            }
         );
         let events = show(&again, false);
         assert_eq!((events.body.as_str(), events.last_line.contains("Nothing to do")), ("", true));

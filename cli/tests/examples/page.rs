@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// A command of a document with the output that the document shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Example {
-    /// Where its command stands, counted from 0.
+    /// The line of its command, counted from 0.
     pub(crate) line: usize,
     pub(crate) command: String,
     pub(crate) output: Vec<String>,
@@ -24,7 +24,7 @@ impl Page {
         Self { path: path.to_owned(), lines: text.lines().map(str::to_owned).collect() }
     }
 
-    /// The examples in their order; commands of other programs than `ipgeo` and `curl` are left out.
+    /// The examples in their order; commands of programs other than `ipgeo` and `curl` are skipped.
     pub(crate) fn examples(&self) -> Vec<Example> {
         let (mut examples, mut is_fenced) = (Vec::new(), false);
         for (line, text) in self.lines.iter().enumerate() {

@@ -23,7 +23,7 @@ pub(crate) struct Session {
     folder: tempfile::TempDir,
     config: PathBuf,
     service: Option<Service>,
-    /// What the program prints here, and what the document shows for it: addresses and API keys.
+    /// Addresses and API keys of this run, with those in the document.
     shown: Vec<(String, String)>,
     /// Requests that the counter must have counted before the next command.
     requests: u64,
@@ -54,7 +54,7 @@ impl Session {
         Self { folder, config, service: None, shown: Vec::new(), requests: 0, imports: 0 }
     }
 
-    /// Runs an example: what it prints on both outputs, with the document's addresses and API keys.
+    /// Runs an example; returns both outputs, with the document's addresses and API keys.
     pub(crate) fn run(&mut self, example: &Example) -> Vec<String> {
         let mut command = example.command.clone();
         for (real, shown) in &self.shown {
@@ -87,7 +87,7 @@ impl Session {
         self.shown.iter().fold(line, |line, (real, shown)| line.replace(real, shown))
     }
 
-    /// A new API key is another one each time: the document's stands for it from here on.
+    /// A created API key differs in each run; from here on, the document's stands for it.
     fn note_api_key(&mut self, documented: &[String], printed: &[String]) {
         if let (Some(shown), Some(real)) = (api_key_in(documented), api_key_in(printed))
             && shown != real
@@ -203,7 +203,7 @@ impl Session {
         self.request(&url, Some(("referer", "https://shop.example/")));
     }
 
-    /// What an example finds: every call counted, and the file that it imports, with faults the first time.
+    /// The state that an example expects: all calls counted, and the file that it imports, with errors the first time.
     fn prepare(&mut self, command: &str) {
         wait_for(|| self.counted() >= self.requests);
         if command.starts_with("ipgeo keys import customers.csv") {
@@ -231,7 +231,7 @@ impl Session {
     }
 }
 
-/// The lines until nothing more comes.
+/// The lines until no more arrive.
 fn until_quiet(lines: &Receiver<String>) -> Vec<String> {
     let mut wait = Duration::from_mins(1);
     let mut screen = Vec::new();

@@ -3,7 +3,7 @@
 /// Units that may follow a number with a space: `12 ms` has the shape of `12ms` and of `3m 2s`.
 const UNITS: [&str; 12] = ["%", "B", "GB", "KiB", "MB", "MiB", "d", "h", "kB", "m", "ms", "s"];
 
-/// The shape of every line. Neighbours of the same shape are one, so that a table may have any number of like rows.
+/// The shape of every line. Neighbours of the same shape count once, so that a table may have any number of similar rows.
 pub(crate) fn shape(lines: &[String]) -> Vec<String> {
     let mut shapes: Vec<String> = lines.iter().map(|line| shape_of_line(line)).collect();
     while shapes.last().is_some_and(String::is_empty) {
@@ -41,7 +41,7 @@ fn shape_of_line(line: &str) -> String {
     shapes.join(" ")
 }
 
-/// What stands between spaces: JSON, a CSV row, or a word with its punctuation.
+/// A text between spaces: JSON, a CSV row, or a word with its punctuation.
 fn shape_of_word(word: &str) -> String {
     let mut out = String::new();
     let mut rest = word;

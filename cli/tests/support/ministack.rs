@@ -1,4 +1,4 @@
-//! An emulator of AWS for one test: `ministack` on a free port of this machine alone, gone with the test.
+//! An emulator of AWS for one test: `ministack` on a free loopback port, stopped after the test.
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
@@ -22,7 +22,7 @@ pub(crate) struct Ministack {
 }
 
 impl Ministack {
-    /// Starts one and waits until it answers. Everything that it writes is in a folder of its own.
+    /// Starts one and waits until it answers. It writes only to a temporary folder.
     pub(crate) fn start(venv: &Venv) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port();
@@ -56,12 +56,12 @@ impl Ministack {
         }
     }
 
-    /// Where all services are.
+    /// The URL of all services.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// What it has said.
+    /// Its output.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -69,7 +69,7 @@ impl Ministack {
 
 impl Drop for Ministack {
     fn drop(&mut self) {
-        // Its input's end is its own; whatever holds that up is ended by the wait's end.
+        // It ends with its input; if that takes too long, it is killed.
         drop(self.child.stdin.take());
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(10) {

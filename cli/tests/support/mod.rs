@@ -1,4 +1,4 @@
-//! The program as its operator runs it: verbs, and a world that they speak to.
+//! The program as an operator runs it: verbs, and a local service that they use.
 
 #![allow(
     dead_code,
@@ -27,8 +27,8 @@ pub fn run(state: &Path, args: &[&str]) -> Output {
     printed(ipgeo(state).args(args).output().expect("it runs"))
 }
 
-/// What a program said is said again, to be searched for API keys with all else that the tests print. An API key that is made
-/// stands on standard output.
+/// Repeats a program's messages, so that `.ci/run` searches them for API keys. A created API key is on standard output, which is
+/// not repeated.
 fn printed(output: Output) -> Output {
     let _ = std::io::stderr().write_all(&output.stderr);
     output
@@ -49,7 +49,7 @@ pub fn done(state: &Path, args: &[&str]) -> String {
     stdout(&output).trim_end().to_owned()
 }
 
-/// A running `ipgeo dev`; ended when dropped.
+/// A running `ipgeo dev`; stopped when dropped.
 pub struct Dev {
     child: Child,
     pub ready: Value,
@@ -72,7 +72,7 @@ impl Dev {
         self.ready["nearest"].as_str().expect("a URL")
     }
 
-    /// Asks it to end, and waits for it.
+    /// Stops it, and waits for its end.
     pub fn stop(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         Command::new("kill").args(["-INT", &pid]).status().expect("kill runs");
@@ -89,7 +89,7 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
-        // Ended already is as good.
+        // It may have ended already.
         let _ = self.child.kill().and_then(|()| self.child.wait());
     }
 }

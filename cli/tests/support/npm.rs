@@ -1,4 +1,4 @@
-//! Node programs that tests hold this project against, each in a folder of its own below the build's: installed once, at
+//! Node programs that tests compare this project with, each in a folder of its own below the build's: installed once, at
 //! pinned versions, and shared by all test programs.
 
 use std::fs::File;
@@ -10,8 +10,8 @@ use crate::python::run;
 /// If this is set, a test that needs npm fails without it; otherwise it prints that it was skipped.
 const REQUIRE: &str = "IPGEO_REQUIRE_EMULATOR";
 
-/// The folder `name` with these packages (`name@version`). None: it can't be made here, which was said, and the caller
-/// leaves the rest of its test out.
+/// The folder `name` with these packages (`name@version`). `None`: it can't be created here; a message was printed,
+/// and the caller skips the rest of its test.
 #[expect(clippy::print_stderr, reason = "a skipped test must report it")]
 pub(crate) fn folder(name: &str, packages: &[&str]) -> Option<PathBuf> {
     match made(name, packages) {
@@ -31,7 +31,7 @@ fn made(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let (ready, wanted) = (folder.join("ready"), packages.join("\n"));
     let lock = File::create(folder.with_extension("lock")).map_err(|error| error.to_string())?;
-    // Test programs run side by side: the first makes it, the others wait.
+    // Test programs run in parallel: the first creates it, the others wait.
     lock.lock().map_err(|error| error.to_string())?;
     if std::fs::read_to_string(&ready).is_ok_and(|found| found == wanted) {
         return Ok(folder);

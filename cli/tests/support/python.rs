@@ -1,11 +1,11 @@
-//! Python programs that tests hold this project against, each set in a virtual environment of its own below the
-//! build's folder: made once, at pinned versions, and shared by all test programs.
+//! Python programs that tests compare this project with, each in its own virtual environment below the
+//! build's folder: created once, at pinned versions, and shared by all test programs.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// With this set, a test that wants Python fails without it; else it says so and leaves itself out.
+/// If this is set, a test that needs Python fails without it; otherwise it prints that it was skipped.
 const REQUIRE: &str = "IPGEO_REQUIRE_EMULATOR";
 
 /// A virtual environment.
@@ -15,8 +15,8 @@ pub(crate) struct Venv {
 }
 
 impl Venv {
-    /// The environment `name` with these packages (`name==version`). None: it can't be made here, which was
-    /// said, and the caller leaves the rest of its test out.
+    /// The environment `name` with these packages (`name==version`). `None`: it can't be created here; a
+    /// message was printed, and the caller skips the rest of its test.
     #[expect(clippy::print_stderr, reason = "a test that leaves itself out must say so")]
     pub(crate) fn with(name: &str, packages: &[&str]) -> Option<Self> {
         match Self::made(name, packages) {
@@ -36,7 +36,7 @@ impl Venv {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         let (ready, wanted) = (folder.join("ready"), packages.join("\n"));
         let lock = File::create(folder.with_extension("lock")).map_err(|error| error.to_string())?;
-        // Test programs run side by side: the first makes it, the others wait.
+        // Test programs run in parallel: the first creates it, the others wait.
         lock.lock().map_err(|error| error.to_string())?;
         let venv = Self { folder };
         if std::fs::read_to_string(&ready).is_ok_and(|found| found == wanted) {
@@ -57,7 +57,7 @@ impl Venv {
     }
 }
 
-/// Runs a command to its end; its standard output, or what it complained of.
+/// Runs a command to its end; returns its standard output, or its error messages.
 pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();

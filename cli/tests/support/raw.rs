@@ -1,4 +1,4 @@
-//! Services of the emulator asked by hand: what the program left behind is judged by other means than its own.
+//! Direct calls to the emulator's services, so that results are checked independently of the program's own client.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use ureq::Agent;
 
-/// A client that does not resend, follow or judge.
+/// A client without retries, redirects or status checks.
 pub(crate) fn agent() -> Agent {
     Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(30)))
@@ -31,7 +31,7 @@ impl Raw {
         Self { endpoint: endpoint.to_owned(), agent: agent() }
     }
 
-    /// A call; `headers` beside the one that says who calls which service of which region.
+    /// A call; `headers` in addition to the one with caller, service and region.
     fn call(
         &self,
         (service, region): (&str, &str),
@@ -55,7 +55,7 @@ impl Raw {
         if answer.status().is_success() { Ok(text) } else { Err(format!("{}: {text}", answer.status())) }
     }
 
-    /// A call of a service that takes JSON and is told the operation by a header.
+    /// A call of a service with JSON bodies and the operation in a header.
     pub(crate) fn json(
         &self,
         region: &str,
@@ -83,7 +83,7 @@ impl Raw {
         self.call((service, region), method, path, &[("content-type", "application/json")], body)
     }
 
-    /// Everything of a service's that is in these regions or belongs to none: `region kind name`.
+    /// A service's resources, regional and global: `region kind name`.
     pub(crate) fn census<'a>(
         &self,
         service: &str,
@@ -148,7 +148,7 @@ fn names(list: &Value, member: &str) -> Vec<String> {
     items.filter_map(name).collect()
 }
 
-/// The texts of an element, wherever it stands.
+/// The texts of an element, anywhere in the document.
 pub(crate) fn texts(xml: &str, element: &str) -> Vec<String> {
     let (open, close) = (format!("<{element}>"), format!("</{element}>"));
     xml.split(&open).skip(1).filter_map(|rest| rest.split(&close).next()).map(str::to_owned).collect()

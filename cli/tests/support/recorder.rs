@@ -1,30 +1,29 @@
-//! Who calls what: a listener of this machine that hands everything on to the emulator, and remembers the calls of
-//! one caller as IAM sees them.
+//! Records calls: a proxy in front of the emulator that saves the calls of one caller as IAM sees them.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// A right that a call needs: `s3:PutObject` on an ARN; an empty one when the call does not name what it is about.
+/// A permission that a call needs: `s3:PutObject` on an ARN; an empty one when the call names no resource.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Need {
     pub(crate) action: String,
     pub(crate) resource: String,
 }
 
-/// The listener. Its threads end with the connections that they serve.
+/// The proxy. Its threads end with their connections.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     port: u16,
     needs: Arc<Mutex<BTreeSet<Need>>>,
 }
 
-/// The access key that the program has when it speaks to an emulator.
+/// The program's access key for the emulator.
 const CALLER: &str = "Credential=test/";
 
 impl Recorder {
-    /// Listens before an emulator (`http://127.0.0.1:PORT`).
+    /// Listens in front of an emulator (`http://127.0.0.1:PORT`).
     pub(crate) fn before(emulator: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -34,7 +33,7 @@ impl Recorder {
             for client in listener.incoming().flatten() {
                 let (upstream, needs) = (upstream.clone(), Arc::clone(&remembered));
                 std::thread::spawn(move || {
-                    // A connection that breaks off is its client's to complain of.
+                    // The client reports a broken connection.
                     let _ = serve(client, &upstream, &needs);
                 });
             }
@@ -42,12 +41,12 @@ impl Recorder {
         Self { port, needs }
     }
 
-    /// Where it listens.
+    /// Its URL.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// What was needed so far.
+    /// The permissions needed so far.
     pub(crate) fn needs(&self) -> BTreeSet<Need> {
         self.needs.lock().expect("no panic").clone()
     }
@@ -82,7 +81,7 @@ fn serve(client: TcpStream, upstream: &str, needs: &Mutex<BTreeSet<Need>>) -> io
     server.shutdown(std::net::Shutdown::Write)
 }
 
-/// Hands a body in chunks on.
+/// Forwards a chunked body.
 fn chunks(from: &mut BufReader<TcpStream>, to: &mut TcpStream) -> io::Result<()> {
     loop {
         let mut line = String::new();
@@ -106,7 +105,7 @@ fn chunks(from: &mut BufReader<TcpStream>, to: &mut TcpStream) -> io::Result<()>
     }
 }
 
-/// The beginning of a request.
+/// The head of a request.
 struct Head {
     text: String,
 }
@@ -141,7 +140,7 @@ impl Head {
     }
 }
 
-/// The rights that a request needs.
+/// The permissions that a request needs.
 fn needs_of(head: &Head, body: &str) -> Vec<Need> {
     let scope = head.value("authorization").and_then(|value| value.split(CALLER).nth(1)).unwrap_or_default();
     let mut parts = scope.split('/').skip(1);
@@ -211,7 +210,7 @@ fn of_s3(head: &Head) -> Vec<Need> {
                 head.value("x-amz-copy-source").map(|source| need("GetObject", source.trim_matches('/')));
             source.into_iter().chain([need("PutObject", place)]).collect()
         }
-        // Whatever else is called must be told of here first.
+        // Other calls must be added here first.
         (method, _) => vec![need(&format!("{method} {path}?{query}"), place)],
     }
 }

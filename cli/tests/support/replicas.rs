@@ -1,5 +1,5 @@
-//! What the emulator leaves out of a global table: its replicas. A thread does what CloudFormation would, from the
-//! template of home's stack as it stands; when the table is gone, its replicas go too.
+//! Replicas of a global table, which the emulator does not support. A thread creates and deletes them from the current
+//! template of home's stack, as CloudFormation would.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::raw::{Raw, texts};
 
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The thread; it ends with this.
+/// The thread; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Replicas {
     stop: Arc<AtomicBool>,
@@ -73,7 +73,7 @@ impl Keeper {
         };
         self.seen = true;
         let Some(wanted) = self.wanted() else { return };
-        // What fails now, for the table may be gone by now, the next round does.
+        // A failure (the table may just have been deleted) is retried in the next round.
         for region in wanted.difference(&there) {
             let _ = self.update("Create", region);
         }
@@ -93,7 +93,7 @@ impl Keeper {
         self.raw.json(&self.home, "dynamodb", "DynamoDB_20120810.UpdateTable", &update)
     }
 
-    /// Where the table is, beside home; none: it is gone.
+    /// The regions with the table, except home; `None`: it is deleted.
     fn replicas(&self) -> Option<BTreeSet<String>> {
         let body = json!({ "TableName": self.table });
         let table = self.raw.json(&self.home, "dynamodb", "DynamoDB_20120810.DescribeTable", &body).ok()?;
@@ -102,7 +102,7 @@ impl Keeper {
         Some(names.filter(|region| *region != self.home).collect())
     }
 
-    /// Where it should be, beside home; none: the stack does not say.
+    /// The regions that should have it, except home; `None`: not in the stack.
     fn wanted(&self) -> Option<BTreeSet<String>> {
         let form = |action: &str| format!("Action={action}&Version=2010-05-15&StackName={}", self.stack);
         let state = self.raw.form(&self.home, "cloudformation", &form("DescribeStacks")).ok()?;

@@ -13,15 +13,15 @@ use crate::ministack::Ministack;
 use crate::python::run;
 use crate::raw::{Raw, agent, texts};
 
-/// Until a run of the program is called hung.
+/// Timeout of a run of the program.
 const PATIENCE: Duration = Duration::from_mins(4);
 
-/// The service's name; everything that it makes has it.
+/// The service's name, in the name of every resource.
 pub(crate) const NAME: &str = "ipgeo-test";
 /// Its home region.
 pub(crate) const HOME: &str = "eu-central-1";
 
-/// What a file says.
+/// The content of a `regions.toml`.
 #[derive(Debug, Clone)]
 pub(crate) struct Wish {
     pub(crate) regions: Vec<&'static str>,
@@ -35,7 +35,7 @@ pub(crate) struct Service {
     pub(crate) raw: Raw,
     folder: tempfile::TempDir,
     emulator: String,
-    /// What the program and the functions are told the emulator is.
+    /// The emulator's URL for the program and the functions.
     endpoint: String,
     bootstrap: PathBuf,
 }
@@ -60,7 +60,7 @@ fn bootstrap() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        // The function's own test needs the program too: by the whole workspace's tests it is built already.
+        // The function's own test needs the program too, so tests of the complete workspace have built it already.
         let arguments = ["test", "--quiet", "--locked", "--workspace", "--no-run", "--test", "bootstrap"];
         run(Command::new(env!("CARGO")).args(arguments).current_dir(project)).expect("the function is built");
         Path::new(env!("CARGO_TARGET_TMPDIR")).join("../debug/bootstrap").canonicalize().expect("a program")
@@ -117,7 +117,7 @@ impl Service {
         command
     }
 
-    /// Starts the program; what it says goes to files.
+    /// Starts the program; its output goes to files.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         let file = |name: &str| std::fs::File::create(self.folder.path().join(name)).expect("a file");
         self.command(arguments).stdout(file("stdout")).stderr(file("stderr")).spawn().expect("it starts")
@@ -138,7 +138,7 @@ impl Service {
             std::thread::sleep(Duration::from_millis(10));
         };
         let ran = Ran { status, stdout: self.said("stdout"), stderr: self.said("stderr") };
-        // Searched for API keys with all else that the tests print.
+        // Printed, so that `.ci/run` searches it for API keys.
         let _ = std::io::Write::write_all(&mut std::io::stderr(), ran.stderr.as_bytes());
         ran
     }
@@ -147,7 +147,7 @@ impl Service {
         std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
     }
 
-    /// Runs the program, which must end with a status; what it printed.
+    /// Runs the program, which must exit with a status; returns its output.
     pub(crate) fn exits(&self, code: i32, arguments: &[&str]) -> Ran {
         let ran = self.run(arguments);
         let command = arguments.join(" ");
@@ -155,7 +155,7 @@ impl Service {
         ran
     }
 
-    /// `ipgeo deploy`, without questions.
+    /// `ipgeo deploy`, without prompts.
     pub(crate) fn deploy(&self) -> Ran {
         self.exits(0, &self.deploy_arguments())
     }
@@ -178,7 +178,7 @@ impl Service {
         }
     }
 
-    /// Asks a region's edge through API Gateway.
+    /// Requests a region's edge through API Gateway.
     pub(crate) fn get(&self, region: &str, path: &str, api_key: Option<&str>) -> Answer {
         let form = format!("Action=DescribeStacks&Version=2010-05-15&StackName={NAME}-edge");
         let stack = self.raw.form(region, "cloudformation", &form).expect("an edge stack");
@@ -199,12 +199,12 @@ impl Service {
         }
     }
 
-    /// What there is of the service in the regions of AWS that tests use.
+    /// The service's resources in the AWS regions that tests use.
     pub(crate) fn census(&self, regions: &[&str]) -> BTreeSet<String> {
         self.raw.census(NAME, regions.iter().copied())
     }
 
-    /// Waits until this is there and nothing else: replicas follow the stack a moment later.
+    /// Waits until exactly these resources exist: replicas follow the stack a moment later.
     pub(crate) fn settles(&self, regions: &[&str], expected: &BTreeSet<String>) {
         until("what there should be, and nothing else", || {
             let there = self.census(regions);
@@ -218,7 +218,7 @@ impl Service {
     }
 }
 
-/// Asks until it is so.
+/// Polls until the condition holds.
 pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let began = Instant::now();
     loop {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::args::Shared;
+use crate::args::{RoleArgs, Shared};
 use crate::cmd::support::{
     Deployment, ExecuteArgs, PlanFlags, busy, carry_out, command_line, confirm_plan, exit_of, refused, shown,
 };
@@ -30,6 +30,8 @@ pub(crate) struct DeployArgs {
     flags: PlanFlags,
     #[command(flatten)]
     execute: ExecuteArgs,
+    #[command(flatten)]
+    role: RoleArgs,
     /// Roll back every region this run changed if it fails
     #[arg(long)]
     rollback: bool,
@@ -44,6 +46,7 @@ pub(crate) struct DeployArgs {
 /// Deploys the configuration.
 pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let mut deployment = Deployment::prepare(&args.flags, shared).await?;
+    deployment.use_role(&args.role).await?;
     if let Some(follow) = &mut deployment.options.follow {
         follow.required = args.require_pipe;
     }

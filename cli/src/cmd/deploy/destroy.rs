@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::args::{ProfileArgs, Shared};
+use crate::args::{ProfileArgs, RoleArgs, Shared};
 use crate::aws::Aws;
 use crate::cmd::support::{
     ExecuteArgs, carry_out, command_line, confirm_name, exit_of, load_config, refused, shown,
@@ -30,13 +30,16 @@ pub(crate) struct DestroyArgs {
     #[command(flatten)]
     execute: ExecuteArgs,
     #[command(flatten)]
+    role: RoleArgs,
+    #[command(flatten)]
     profile: ProfileArgs,
 }
 
 /// Deletes the service.
 pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
-    let aws = Aws::connect(&config, args.profile.name()).await?;
+    let mut aws = Aws::connect(&config, args.profile.name()).await?;
+    aws.use_role(args.role.arn()).await?;
     let observed = observe(&aws, &Ask::everywhere(&config, None).with_kept_data()).await?;
     let (artifacts, _) = built_set(&shared.state);
     let options = DestroyOptions { delete_data: args.delete_data };

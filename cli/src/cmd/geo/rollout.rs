@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::args::{ProfileArgs, Shared};
+use crate::args::{ProfileArgs, RoleArgs, Shared};
 use crate::aws::Aws;
 use crate::cmd::support::numbers::percent;
 use crate::cmd::support::{
@@ -29,6 +29,8 @@ pub(super) struct Flags {
     regions: RegionArgs,
     #[command(flatten)]
     execute: ExecuteArgs,
+    #[command(flatten)]
+    role: RoleArgs,
     #[command(flatten)]
     profile: ProfileArgs,
 }
@@ -172,7 +174,8 @@ async fn deploy_database(
 ) -> anyhow::Result<Exit> {
     let scope = flags.regions.scope(config)?;
     let regions = scope.regions.len();
-    let aws = Aws::connect(config, flags.profile.name()).await?;
+    let mut aws = Aws::connect(config, flags.profile.name()).await?;
+    aws.use_role(flags.role.arn()).await?;
     let plan = match plan_rollout(&aws, config, wanted, scope).await {
         Ok(plan) => plan,
         Err(RolloutError::Plan(error)) => return Ok(refused(error.into_problems()?, shared)),

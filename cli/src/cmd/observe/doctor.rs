@@ -103,9 +103,12 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
 }
 
 fn no_credentials(error: &anyhow::Error) -> Problem {
-    if error.is::<NoCredentials>() {
-        let remedy = "set AWS_PROFILE, or sign in: aws sso login; `--dev` checks `ipgeo dev` on this machine";
-        return Problem::new("no AWS credentials", remedy.to_owned());
+    if let Some(missing) = error.downcast_ref::<NoCredentials>() {
+        let remedy = format!("{}; `--dev` checks `ipgeo dev` on this machine", missing.help);
+        return Problem::new(missing.what.clone(), remedy);
+    }
+    if let Some(problem) = error.downcast_ref::<Problem>() {
+        return problem.clone();
     }
     let what = error.to_string().lines().next().unwrap_or_default().to_owned();
     Problem::new(what, "check the profile and ~/.aws/config")

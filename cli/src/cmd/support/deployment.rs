@@ -13,7 +13,7 @@ use super::config::load_config;
 use super::database::{database_to_deploy, remember_database};
 use super::select::{ArtifactArgs, RegionArgs};
 use super::usage_path::follow_spec;
-use crate::args::{ProfileArgs, Shared};
+use crate::args::{ProfileArgs, RoleArgs, Shared};
 use crate::aws::Aws;
 use crate::config::Config;
 use crate::cost::{CostChange, TrafficModel, change};
@@ -85,6 +85,11 @@ impl Deployment {
             follow: follow_spec(&config),
         };
         Ok(Self { config, aws, prepared, database: locked, options })
+    }
+
+    /// CloudFormation changes stacks with this role's rights, if one is given.
+    pub(crate) async fn use_role(&mut self, role: &RoleArgs) -> anyhow::Result<()> {
+        Ok(self.aws.use_role(role.arn()).await?)
     }
 
     /// The artifacts that stacks name.

@@ -3,13 +3,13 @@
 use crate::infra::plan::{Plan, Problem, problems_block, show};
 use crate::ui::output::{self, Exit, Paint, painted};
 
-/// Prints a plan as a table.
+/// Prints a plan as a table, below the account and home region that it is for.
 pub(crate) fn print_plan(plan: &Plan, verbose: bool) -> anyhow::Result<()> {
     let shown = show(plan, verbose);
-    let mut text: String = shown.body.lines().map(|line| painted_line(line) + "\n").collect();
-    if !text.is_empty() {
-        text.push('\n');
-    }
+    let place = format!("{} in account {}, home {}", plan.service, plan.account, plan.home);
+    let mut text = painted(Paint::Heading, &place) + "\n";
+    text.extend(shown.body.lines().map(|line| painted_line(line) + "\n"));
+    text.push('\n');
     text.push_str(&painted(Paint::Heading, &shown.last_line));
     Ok(output::print_painted(&text)?)
 }

@@ -5,6 +5,9 @@ use crate::infra::plan::Problem;
 /// The message of an error that came without one.
 pub(crate) const NO_REASON: &str = "no reason was given";
 
+/// The code of a call that was not sent because there are no valid credentials; its message says what to do about that.
+pub(crate) const NO_CREDENTIALS: &str = "NoCredentials";
+
 /// Explains a failed call to a region by its error code (`None`: no answer) and message.
 pub fn explain(region: &str, code: Option<&str>, message: &str) -> Problem {
     let (what, remedy) = match code {
@@ -20,9 +23,13 @@ pub fn explain(region: &str, code: Option<&str>, message: &str) -> Problem {
                 "enable it: aws account enable-region --region-name {region}; or remove it from regions.toml"
             ),
         ),
-        Some("ExpiredToken" | "ExpiredTokenException" | "RequestExpired") => {
-            ("the credentials have expired".to_owned(), "sign in again: aws sso login".to_owned())
+        Some(NO_CREDENTIALS) => {
+            (message.to_owned(), "then run the same command again: it continues".to_owned())
         }
+        Some("ExpiredToken" | "ExpiredTokenException" | "RequestExpired") => (
+            "the credentials have expired".to_owned(),
+            "sign in again (aws login, aws sso login), then run the same command again".to_owned(),
+        ),
         Some("SignatureDoesNotMatch" | "RequestTimeTooSkewed" | "InvalidSignatureException")
             if mentions_time(message) =>
         {
@@ -86,6 +93,7 @@ mod tests {
                 "timedatectl",
             ),
             (Some("RequestTimeTooSkewed"), "the difference is too large", "clock is off", "timedatectl"),
+            (Some(NO_CREDENTIALS), "run `aws login`", "run `aws login`", "run the same command again"),
             (Some("SignatureDoesNotMatch"), "x", "secret access key", "AWS_SECRET_ACCESS_KEY"),
             (
                 Some("AccessDenied"),

@@ -5,8 +5,8 @@ mod explain;
 mod observe;
 mod probing;
 
-pub(crate) use explain::NO_REASON;
 pub use explain::explain;
+pub(crate) use explain::{NO_CREDENTIALS, NO_REASON};
 pub use observe::{Ask, observe};
 pub use probing::{Probe, ProbeTarget, ProbeTargets};
 

@@ -28,7 +28,7 @@ fn calls() -> BTreeSet<String> {
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/ledger.rs")),
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/values.rs")),
         ("dynamodb", include_str!("../../../../runtime/src/dynamo/recovered.rs")),
-        ("sts", include_str!("../../aws/cloud.rs")),
+        ("sts", include_str!("../../aws/session.rs")),
     ];
     let mut found = BTreeSet::new();
     for (service, source) in sources {

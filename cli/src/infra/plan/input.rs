@@ -61,7 +61,12 @@ impl PlanInput<'_> {
     }
 
     pub(super) fn empty_plan(&self) -> Plan {
-        Plan { service: self.names().service.clone(), home: self.home().to_owned(), ..Plan::default() }
+        Plan {
+            service: self.names().service.clone(),
+            account: self.observed.account.clone(),
+            home: self.home().to_owned(),
+            ..Plan::default()
+        }
     }
 }
 

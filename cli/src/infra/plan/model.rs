@@ -18,6 +18,8 @@ pub(crate) const SCHEMA: u32 = 1;
 pub struct Plan {
     /// `ipgeo-prod`.
     pub service: String,
+    /// The account's number.
+    pub account: String,
     /// The home region.
     pub home: RegionName,
     /// In order; none is empty.

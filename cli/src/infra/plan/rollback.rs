@@ -16,7 +16,7 @@ use crate::infra::stacks::{StackKind, Template};
 /// Artifacts, secrets and limits of tiers stay: they do no harm. So does a new home stack: it holds data. Once a run has
 /// begun to remove regions, everything that it deployed has answered, so there is nothing to roll back.
 pub fn rollback(plan: &Plan, done: &BTreeSet<(usize, usize)>, failed: &BTreeSet<(usize, usize)>) -> Plan {
-    let mut undone = Plan { service: plan.service.clone(), home: plan.home.clone(), ..Plan::default() };
+    let mut undone = Plan { waves: Vec::new(), notes: Vec::new(), ..plan.clone() };
     let touched: BTreeSet<(usize, usize)> = done.union(failed).copied().collect();
     if touched.iter().any(|(wave, _)| plan.waves.get(*wave).is_some_and(|wave| removes(wave.wave))) {
         undone.notes.push(

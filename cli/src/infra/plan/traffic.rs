@@ -87,8 +87,12 @@ pub fn drain_or_attach(
         }
     };
     let drained = drained_after(zone, change, region);
-    let mut plan =
-        Plan { service: config.service.full_name(), home: config.service.home.clone(), ..Plan::default() };
+    let mut plan = Plan {
+        service: config.service.full_name(),
+        account: observed.account.clone(),
+        home: config.service.home.clone(),
+        ..Plan::default()
+    };
     if let Some(change) = record_change(domain, zone, attach, detach, drained) {
         plan.push(WaveKind::Records, vec![Step::new(region, Action::Records(change))]);
     }
