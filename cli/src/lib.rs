@@ -49,7 +49,7 @@ pub mod internals {
         pub mod cloud {
             pub use crate::infra::cloud::{
                 Ask, CloudRead, CloudWrite, Done, Probe, ProbeTarget, ProbeTargets, Problem, Progress,
-                Report, StepError, explain, observe,
+                Report, StepError, check_deletion, check_records, check_stack, explain, observe,
             };
         }
         pub mod deploy {
@@ -61,13 +61,17 @@ pub mod internals {
         pub mod iam {
             pub use crate::infra::iam::{Audience, Document, Kind, Request, documents};
         }
+        pub mod lock {
+            pub use crate::infra::lock::{Claim, LEASE, Lock, LockError, LockItem, LockStore, Put, TRUST};
+        }
         pub mod plan {
             pub use crate::infra::plan::{
-                AccessState, Action, Alias, ArtifactFile, BucketKind, CREATE_ONLY, DataKind, DestroyOptions,
-                FollowSpec, Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Op, PROTECTED, Plan,
-                PlanError, PlanOptions, ProbeSpec, Problem, Record, RecordChange, RecordKind, ResourceChange,
-                Scope, StackChange, Step, TierLimit, TrafficChange, TrafficError, Wave, WaveKind, Zone,
-                compare, destroy, drain_or_attach, plan, replaces, replicas_of, rollback, show,
+                AccessState, Action, Alias, ArtifactFile, Before, BucketKind, CREATE_ONLY, DataKind,
+                DestroyOptions, FollowSpec, Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Op,
+                PROTECTED, Plan, PlanError, PlanOptions, ProbeSpec, Problem, Record, RecordChange,
+                RecordKind, ResourceChange, Scope, StackChange, Step, TierLimit, TrafficChange, TrafficError,
+                Wave, WaveKind, Zone, compare, destroy, drain_or_attach, plan, replaces, replicas_of,
+                rollback, show,
             };
         }
         pub mod stacks {

@@ -117,6 +117,10 @@ impl Aws {
         self.session.signed()
     }
 
+    pub(super) fn home(&self) -> &RegionName {
+        &self.home
+    }
+
     pub(super) fn names(&self) -> &Names {
         &self.names
     }
@@ -249,7 +253,10 @@ impl CloudWrite for Aws {
                 }
                 Ok(done)
             }
-            Action::DeleteStack { kind, name } => stacks::delete(session, region, *kind, name, report).await,
+            Action::DeleteStack { kind, name, before } => {
+                let target = stacks::Deletion { kind: *kind, name, before: before.as_deref() };
+                stacks::delete(session, region, target, report).await
+            }
             Action::Upload(file) => self.bucket(region, account).upload(file, report).await,
             Action::Copy { artifact, from } => {
                 let from = names.bucket(account, from);

@@ -11,12 +11,14 @@ use ipgeo_contract::RegionName;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::stacks::pause;
-use crate::infra::cloud::{Done, StepError};
+use crate::infra::cloud::{Done, StepError, check_records};
 use crate::infra::plan::{Alias, Foreign, Record, RecordChange, RecordKind, Zone};
 use crate::infra::stacks::drained_record;
 
 /// TTL of the list of drained regions, s.
 const DRAINED_TTL_S: i64 = 60;
+/// Number of times that a batch is made again after a conflict.
+const CONFLICTS_MAX: u32 = 3;
 
 /// The public hosted zone of a name, with the records of a domain.
 pub(super) async fn read(session: &Session, zone: &str, domain: &str) -> Result<Option<Zone>, Refusal> {
@@ -110,30 +112,22 @@ pub(super) async fn ensure(
     change: &RecordChange,
     aliases: &[(RegionName, Alias)],
 ) -> Result<Done, StepError> {
-    let mut changes = Vec::new();
-    for (region, alias) in aliases {
-        for kind in RecordKind::ALL {
-            changes.push(upsert(record_set(&change.domain, region, kind, alias))?);
-        }
-    }
-    for set in record_sets(session, &change.zone, &change.domain).await? {
-        let ours = set.region().map(|region| region.as_str()) == set.set_identifier();
-        if ours && set.set_identifier().is_some_and(|id| change.detach.contains(id)) {
-            changes.push(one(ChangeAction::Delete, Some(set)).map_err(|error| built(&error))?);
-        }
-    }
-    changes.extend(drained(session, change).await?);
-    if changes.is_empty() {
-        return Ok(Done::AlreadySo);
-    }
-    let batch = ChangeBatch::builder()
-        .comment("ipgeo")
-        .set_changes(Some(changes))
-        .build()
-        .map_err(|error| built(&error))?;
     let client = session.route53();
-    let call = client.change_resource_record_sets().hosted_zone_id(&change.zone).change_batch(batch);
-    let made = call.send().await.map_err(Refusal::from)?;
+    let mut conflicts = 0;
+    let made = loop {
+        let changes = batch(session, change, aliases).await?;
+        if changes.is_empty() {
+            return Ok(Done::AlreadySo);
+        }
+        let batch = ChangeBatch::builder().comment("ipgeo").set_changes(Some(changes)).build();
+        let batch = batch.map_err(|error| built(&error))?;
+        let call = client.change_resource_record_sets().hosted_zone_id(&change.zone).change_batch(batch);
+        match call.send().await.map_err(Refusal::from) {
+            // Another operator may have changed a record since it was read; if not, the next try fails in the same way.
+            Err(refusal) if refusal.is("InvalidChangeBatch") && conflicts < CONFLICTS_MAX => conflicts += 1,
+            ended => break ended?,
+        }
+    };
     let Some(info) = made.change_info() else { return Ok(Done::Changed) };
     let (mut status, id) = (info.status().clone(), info.id().trim_start_matches("/change/").to_owned());
     let began = std::time::Instant::now();
@@ -145,29 +139,69 @@ pub(super) async fn ensure(
     Ok(Done::Changed)
 }
 
-/// The change of the list of drained regions, if it changes.
-async fn drained(session: &Session, change: &RecordChange) -> Result<Option<Change>, StepError> {
-    let name = drained_record(&change.domain);
-    let there = record_sets(session, &change.zone, &name).await?;
-    let there = there.into_iter().find(|set| *set.r#type() == RrType::Txt);
-    let list = |regions: &BTreeSet<RegionName>| regions.iter().cloned().collect::<Vec<_>>().join(" ");
-    if change.drained.is_empty() {
-        return there
-            .map(|set| one(ChangeAction::Delete, Some(set)).map_err(|error| built(&error)))
-            .transpose();
+/// The batch from what is there to what is wanted. Every set that goes or is changed is deleted with its exact values:
+/// Route 53 refuses the batch if they are others by then, so no change of another operator is lost.
+async fn batch(
+    session: &Session,
+    change: &RecordChange,
+    aliases: &[(RegionName, Alias)],
+) -> Result<Vec<Change>, StepError> {
+    let sets = record_sets(session, &change.zone, &change.domain).await?;
+    let notes = record_sets(session, &change.zone, &drained_record(&change.domain)).await?;
+    let note = notes.into_iter().find(|set| *set.r#type() == RrType::Txt);
+    let mut zone = Zone { id: change.zone.clone(), ..Zone::default() };
+    sets.iter().chain(&note).for_each(|set| classify(&mut zone, set, &change.domain));
+    let drained = check_records(change, aliases, &zone)?;
+
+    let mut steps = Vec::new();
+    for (region, alias) in aliases {
+        for kind in RecordKind::ALL {
+            let wanted = record_set(&change.domain, region, kind, alias).map_err(|error| built(&error))?;
+            let is_it = |set: &&ResourceRecordSet| {
+                set.r#type() == wanted.r#type() && set.set_identifier() == wanted.set_identifier()
+            };
+            let right = zone.records.iter().any(|record| {
+                record.region == *region
+                    && record.kind == kind
+                    && record.alias == *alias
+                    && record.evaluates_health
+            });
+            if !right {
+                steps.extend(sets.iter().find(is_it).map(|set| (ChangeAction::Delete, set.clone())));
+                steps.push((ChangeAction::Create, wanted));
+            }
+        }
     }
-    let value = format!("\"{}\"", list(&change.drained));
-    if there.is_some_and(|set| set.resource_records().iter().any(|record| record.value() == value)) {
-        return Ok(None);
+    for set in &sets {
+        let ours = set.region().map(|region| region.as_str()) == set.set_identifier();
+        if ours && set.set_identifier().is_some_and(|id| change.detach.contains(id)) {
+            steps.push((ChangeAction::Delete, set.clone()));
+        }
     }
-    let record = ResourceRecord::builder().value(value).build().map_err(|error| built(&error))?;
-    let set = ResourceRecordSet::builder()
-        .name(name)
+    if drained != zone.drained {
+        steps.extend(note.map(|set| (ChangeAction::Delete, set)));
+        if !drained.is_empty() {
+            let set = drained_set(&change.domain, &drained).map_err(|error| built(&error))?;
+            steps.push((ChangeAction::Create, set));
+        }
+    }
+    let step = |(action, set)| Change::builder().action(action).resource_record_set(set).build();
+    steps.into_iter().map(step).collect::<Result<_, _>>().map_err(|error| built(&error))
+}
+
+/// The list of drained regions.
+fn drained_set(
+    domain: &str,
+    drained: &BTreeSet<RegionName>,
+) -> Result<ResourceRecordSet, aws_sdk_route53::error::BuildError> {
+    let list = drained.iter().map(RegionName::as_str).collect::<Vec<_>>().join(" ");
+    let record = ResourceRecord::builder().value(format!("\"{list}\"")).build()?;
+    ResourceRecordSet::builder()
+        .name(drained_record(domain))
         .r#type(RrType::Txt)
         .ttl(DRAINED_TTL_S)
         .resource_records(record)
-        .build();
-    upsert(set).map(Some)
+        .build()
 }
 
 fn record_set(
@@ -191,17 +225,6 @@ fn record_set(
         .region(ResourceRecordSetRegion::from(region))
         .alias_target(target)
         .build()
-}
-
-fn upsert(set: Result<ResourceRecordSet, aws_sdk_route53::error::BuildError>) -> Result<Change, StepError> {
-    one(ChangeAction::Upsert, Some(set.map_err(|error| built(&error))?)).map_err(|error| built(&error))
-}
-
-fn one(
-    action: ChangeAction,
-    set: Option<ResourceRecordSet>,
-) -> Result<Change, aws_sdk_route53::error::BuildError> {
-    Change::builder().action(action).set_resource_record_set(set).build()
 }
 
 fn built(error: &aws_sdk_route53::error::BuildError) -> StepError {

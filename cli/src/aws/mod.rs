@@ -9,6 +9,7 @@ mod dns;
 mod endpoints;
 mod failures;
 mod kept;
+mod lock;
 mod logs;
 mod origin;
 mod refusal;

@@ -62,7 +62,7 @@ impl From<Refusal> for StepError {
             remedy: (known.what != refusal.to_string()).then_some(known.remedy),
             code: refusal.code,
             message: refusal.message,
-            resource: None,
+            ..Self::default()
         }
     }
 }

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use super::refusal::Refusal;
 use super::session::Session;
-use crate::infra::cloud::{Done, NO_REASON, Progress, Report, StepError};
-use crate::infra::plan::{ObservedStack, PROTECTED, StackChange};
+use crate::infra::cloud::{Done, NO_REASON, Progress, Report, StepError, check_deletion, check_stack};
+use crate::infra::plan::{Before, ObservedStack, PROTECTED, StackChange, StackState};
 use crate::infra::stacks::{Names, StackKind};
 use crate::ui::format::duration;
 
@@ -30,16 +30,29 @@ pub(super) async fn read(
         let stack = stack?;
         let kind = StackKind::ALL.into_iter().find(|kind| stack.stack_name() == Some(&names.stack(*kind)));
         let Some(kind) = kind else { continue };
-        let status = status_of(&stack);
-        let text = if status == "REVIEW_IN_PROGRESS" {
-            String::new()
-        } else {
-            let template = client.get_template().set_stack_name(stack.stack_id.clone()).send().await?;
-            template.template_body.unwrap_or_default()
-        };
-        found.insert(kind, observed(&stack, status, text));
+        found.insert(kind, with_template(client, &stack).await?);
     }
     Ok(found)
+}
+
+/// A stack and its template.
+async fn with_template(client: &Client, stack: &CfnStack) -> Result<ObservedStack, Refusal> {
+    let status = status_of(stack);
+    let text = if status == "REVIEW_IN_PROGRESS" {
+        String::new()
+    } else {
+        let template = client.get_template().set_stack_name(stack.stack_id.clone()).send().await?;
+        template.template_body.unwrap_or_default()
+    };
+    Ok(observed(stack, status, text))
+}
+
+/// What is deployed under a stack's name.
+async fn deployed(client: &Client, name: &str) -> Result<Option<ObservedStack>, Refusal> {
+    match describe(client, name).await? {
+        Some(stack) => with_template(client, &stack).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 fn status_of(stack: &CfnStack) -> String {
@@ -70,7 +83,12 @@ pub(super) async fn ensure(
 ) -> Result<Done, StepError> {
     let client = session.cloudformation(region);
     if change.recreate {
-        delete(session, region, change.kind, &change.name, report).await?;
+        let found = deployed(&client, &change.name).await?;
+        check_stack(change, found.as_ref())?;
+        if found.is_some_and(|stack| stack.state() == StackState::NeverCreated) {
+            let failed = Deletion { kind: change.kind, name: &change.name, before: None };
+            delete(session, region, failed, report).await?;
+        }
     }
     let work = Work { session, client: &client, change, report };
     let Some((set, stack)) = work.change_set(service).await? else { return Ok(Done::AlreadySo) };
@@ -151,8 +169,11 @@ impl Work<'_> {
         Ok(found.is_some_and(|stack| status_of(&stack) != "REVIEW_IN_PROGRESS"))
     }
 
-    /// Rejects a change set in which CloudFormation would replace or delete a protected resource.
+    /// Rejects a change set in which CloudFormation would replace or delete a protected resource, or for a stack that is
+    /// not as the plan has seen it. CloudFormation itself refuses to execute a change set if the stack has changed after
+    /// the change set was created, so no change can come in between.
     async fn guard(&self, set: &str) -> Result<(), StepError> {
+        check_stack(self.change, deployed(self.client, &self.change.name).await?.as_ref())?;
         let mut token = None;
         loop {
             let call = self.client.describe_change_set().change_set_name(set).set_next_token(token);
@@ -284,17 +305,26 @@ fn root_cause(events: &[StackEvent], status: &str) -> StepError {
     }
 }
 
+/// A stack to delete.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deletion<'a> {
+    pub(super) kind: StackKind,
+    pub(super) name: &'a str,
+    /// What the plan has seen; `None`: it is deleted whatever it holds.
+    pub(super) before: Option<&'a Before>,
+}
+
 /// Deletes a stack.
 pub(super) async fn delete(
     session: &Session,
     region: &str,
-    kind: StackKind,
-    name: &str,
+    Deletion { kind, name, before }: Deletion<'_>,
     report: Report<'_>,
 ) -> Result<Done, StepError> {
     let client = session.cloudformation(region);
     let Some(found) = describe(&client, name).await? else { return Ok(Done::AlreadySo) };
     let Some(stack) = found.stack_id() else { return Ok(Done::AlreadySo) };
+    check_deletion(kind, before, Some(&with_template(&client, &found).await?))?;
     if kind == StackKind::Home {
         let protect = client.update_termination_protection().stack_name(name);
         protect.enable_termination_protection(false).send().await.map_err(Refusal::from)?;

@@ -5,5 +5,6 @@ pub(crate) mod artifacts;
 pub(crate) mod cloud;
 pub(crate) mod deploy;
 pub(crate) mod iam;
+pub(crate) mod lock;
 pub(crate) mod plan;
 pub(crate) mod stacks;

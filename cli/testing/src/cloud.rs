@@ -73,6 +73,11 @@ impl MemoryCloud {
         self.now().refused = Some(Refusal { code: code.to_owned(), message: message.to_owned() });
     }
 
+    /// Takes `refuse_all` back.
+    pub fn accept_all(&self) {
+        self.now().refused = None;
+    }
+
     /// Somebody else has the bucket of this name.
     pub fn take_bucket(&self, name: &str) {
         self.now().taken_buckets.insert(name.to_owned());
@@ -206,8 +211,12 @@ impl MemoryCloud {
         Some(explain(region, Some(&refusal.code), &refusal.message))
     }
 
+    pub(crate) fn home(&self) -> RegionName {
+        self.now().home.clone()
+    }
+
     /// Counts a reading call.
-    fn read(&self, region: &str) -> Result<MutexGuard<'_, CloudState>, Problem> {
+    pub(crate) fn read(&self, region: &str) -> Result<MutexGuard<'_, CloudState>, Problem> {
         self.now().log.reads += 1;
         match self.refusal(region) {
             Some(error) => Err(error),

@@ -14,6 +14,7 @@ mod cloud;
 mod data;
 mod faults;
 pub mod harness;
+mod lock;
 mod log;
 mod operation;
 mod picture;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::operation::refused;
 use crate::state::{CloudState, Stack};
 use crate::text::list;
-use ipgeo::internals::infra::cloud::{Done, StepError};
+use ipgeo::internals::infra::cloud::{Done, StepError, check_records};
 use ipgeo::internals::infra::plan::{Alias, Record, RecordChange, RecordKind};
 use ipgeo::internals::infra::stacks::StackKind;
 
@@ -26,6 +26,7 @@ pub(crate) fn ensure(
     if !aliases.is_empty() && !zone.observe(&change.domain).foreign.is_empty() {
         return Err(refused("InvalidChangeBatch", "a record of another kind stands in the way"));
     }
+    let drained = check_records(change, &aliases, &zone.observe(&change.domain))?;
     let mut effects = Vec::new();
     for (region, alias) in aliases {
         for kind in RecordKind::ALL {
@@ -52,9 +53,9 @@ pub(crate) fn ensure(
         effects.push(format!("detach {} {}", record.region, record.kind.as_str()));
         zone.led_until.insert(record.alias.domain, now);
     }
-    if zone.drained != change.drained {
-        zone.drained.clone_from(&change.drained);
-        effects.push(format!("drained: {}", list(&change.drained)));
+    if zone.drained != drained {
+        effects.push(format!("drained: {}", list(&drained)));
+        zone.drained = drained;
     }
     let done = if effects.is_empty() { Done::AlreadySo } else { Done::Changed };
     for effect in effects {

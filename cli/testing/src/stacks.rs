@@ -14,8 +14,8 @@ use crate::rules::Rules;
 use crate::state::{CloudState, Contents, ResourceId, Stack, StackId};
 use crate::text::hash_of;
 use crate::values::Meaning;
-use ipgeo::internals::infra::cloud::{Done, StepError};
-use ipgeo::internals::infra::plan::{Op, PROTECTED, StackChange, compare};
+use ipgeo::internals::infra::cloud::{Done, StepError, check_deletion, check_stack};
+use ipgeo::internals::infra::plan::{Before, Op, PROTECTED, StackChange, compare};
 use ipgeo::internals::infra::stacks::{Resource, StackKind, Template};
 
 /// What an operation on a stack may use.
@@ -30,7 +30,9 @@ impl CloudState {
     /// Makes the change set and executes it.
     pub(crate) fn begin_stack(&mut self, region: &str, change: &StackChange) -> Result<Work, StepError> {
         let id: StackId = (region.to_owned(), change.name.clone());
-        if change.recreate && self.contents.stacks.contains_key(&id) {
+        check_stack(change, self.observed(&id).as_ref())?;
+        let never_created = |stack: &Stack| stack.status == "ROLLBACK_COMPLETE";
+        if change.recreate && self.contents.stacks.get(&id).is_some_and(never_created) {
             self.delete_now(&id, None)?;
         }
         let template =
@@ -132,8 +134,10 @@ impl CloudState {
         region: &str,
         kind: StackKind,
         name: &str,
+        before: Option<&Before>,
     ) -> Result<Work, StepError> {
         let id: StackId = (region.to_owned(), name.to_owned());
+        check_deletion(kind, before, self.observed(&id).as_ref())?;
         let Some(stack) = self.contents.stacks.get_mut(&id) else { return Ok(Work::Nothing) };
         if stack.status.ends_with("_IN_PROGRESS") && stack.status != "REVIEW_IN_PROGRESS" {
             let message = format!("Stack:{name} is in {} state and can not be deleted.", stack.status);

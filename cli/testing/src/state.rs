@@ -12,6 +12,7 @@ use crate::log::Log;
 use crate::operation::Operation;
 use crate::versions::Published;
 use ipgeo::internals::infra::cloud::{Done, Problem, StepError};
+use ipgeo::internals::infra::lock::LockItem;
 use ipgeo::internals::infra::plan::{AccessState, Foreign, ObservedRegion, ObservedStack, Record, Zone};
 use ipgeo::internals::infra::stacks::{Names, StackKind, Template};
 
@@ -112,6 +113,8 @@ pub(crate) struct Table {
     /// Whether secret and probes' API key are in it.
     pub(crate) ready: bool,
     pub(crate) limits: BTreeMap<(String, String), u64>,
+    /// Who changes the service.
+    pub(crate) lock: Option<LockItem>,
 }
 
 /// A hosted zone.
@@ -157,7 +160,23 @@ impl HostedZone {
     }
 }
 
+impl Stack {
+    fn observed(&self) -> ObservedStack {
+        ObservedStack {
+            status: self.status.clone(),
+            text: self.text.to_string(),
+            parameters: self.parameters.clone(),
+            outputs: self.outputs.clone(),
+        }
+    }
+}
+
 impl CloudState {
+    /// A stack as it is read.
+    pub(crate) fn observed(&self, id: &StackId) -> Option<ObservedStack> {
+        self.contents.stacks.get(id).map(Stack::observed)
+    }
+
     pub(crate) fn new(names: Names, home: &str) -> Self {
         Self {
             names,
@@ -193,13 +212,7 @@ impl CloudState {
     pub(crate) fn observe(&self, region: &str, artifacts: &[String]) -> ObservedRegion {
         let mut observed = ObservedRegion::default();
         for ((_, _), stack) in self.contents.stacks.iter().filter(|((place, _), _)| place == region) {
-            let seen = ObservedStack {
-                status: stack.status.clone(),
-                text: stack.text.to_string(),
-                parameters: stack.parameters.clone(),
-                outputs: stack.outputs.clone(),
-            };
-            observed.stacks.insert(stack.kind, seen);
+            observed.stacks.insert(stack.kind, stack.observed());
         }
         let bucket = self.names.bucket(ACCOUNT, region);
         if self.taken_buckets.contains(&bucket) && !observed.stacks.contains_key(&StackKind::Artifacts) {

@@ -37,7 +37,9 @@ impl CloudState {
         }
         let (work, phase, parts) = match action {
             Action::Stack(change) => (self.begin_stack(region, change)?, "updating", change.changes.len()),
-            Action::DeleteStack { kind, name } => (self.begin_deletion(region, *kind, name)?, "removing", 0),
+            Action::DeleteStack { kind, name, before } => {
+                (self.begin_deletion(region, *kind, name, before.as_deref())?, "removing", 0)
+            }
             other => (Work::Other(other.clone()), "changing", 0),
         };
         let takes = match &work {

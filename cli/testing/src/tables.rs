@@ -44,14 +44,16 @@ pub(crate) fn create_global(
     if let Some(region) = replicas.keys().find(|region| rules.unreachable.contains_key(region.as_str())) {
         return Err(format!("{region} is not enabled"));
     }
-    let table = Table { replicas, ready: false, limits: BTreeMap::new() };
+    let table = Table { replicas, ready: false, limits: BTreeMap::new(), lock: None };
     contents.tables.insert(name(properties), table);
     Ok(())
 }
 
 pub(crate) fn create(contents: &mut Contents, stack: &StackId, properties: &Value) {
     let replicas = BTreeMap::from([(RegionName::new(stack.0.as_str()), is_protected(properties))]);
-    contents.tables.insert(name(properties), Table { replicas, ready: false, limits: BTreeMap::new() });
+    contents
+        .tables
+        .insert(name(properties), Table { replicas, ready: false, limits: BTreeMap::new(), lock: None });
 }
 
 fn is_protected(properties: &Value) -> bool {

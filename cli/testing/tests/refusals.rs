@@ -3,15 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipgeo::internals::config::Config;
-use ipgeo::internals::infra::cloud::{CloudWrite as _, Done, StepError};
-use ipgeo::internals::infra::plan::{Action, BucketKind, RecordChange, StackChange};
+use ipgeo::internals::infra::cloud::{CloudRead as _, CloudWrite as _, Done, StepError};
+use ipgeo::internals::infra::plan::{Action, Before, BucketKind, RecordChange, StackChange};
 use ipgeo::internals::infra::stacks::{ArtifactRef, DataPolicy, Renderer, Replica, Stack, StackKind};
 use ipgeo_cli_testing::harness::{File, HOME, deployed, observed, test_artifacts};
 use ipgeo_cli_testing::{ACCOUNT, FaultKind, InjectedFault, MemoryCloud};
 use ipgeo_contract::RegionName;
 
 async fn ensure(cloud: &MemoryCloud, region: &str, action: Action) -> Result<Done, StepError> {
-    cloud.ensure(&RegionName::new(region), &action, &|_| {}).await
+    let (region, mut action) = (RegionName::new(region), action);
+    if let Action::Stack(change) = &mut action {
+        let seen = cloud.region(&region, ACCOUNT, &[]).await;
+        change.before = seen.stacks.get(&change.kind).map(Before::from);
+    }
+    cloud.ensure(&region, &action, &|_| {}).await
 }
 
 fn stack(stack: Stack, zone: bool) -> Action {
@@ -122,7 +127,8 @@ async fn stacks_need_what_they_name() {
 async fn what_is_protected_or_full_is_not_removed() {
     let file = File::with_regions(&[HOME]);
     let cloud = deployed(&file).await;
-    let delete = |kind: StackKind, name: &str| Action::DeleteStack { kind, name: name.to_owned() };
+    let delete =
+        |kind: StackKind, name: &str| Action::DeleteStack { kind, name: name.to_owned(), before: None };
     // Home's stack is protected from whoever does not mean home.
     let refused =
         ensure(&cloud, HOME, delete(StackKind::Edge, "ipgeo-prod-home")).await.expect_err("protected");
@@ -146,7 +152,9 @@ async fn retained_data_is_adopted_unchanged_or_not_at_all() {
     let file = File::with_regions(&[HOME, "eu-west-1"]);
     let (cloud, config) = (deployed(&file).await, file.config());
     let name = "ipgeo-prod-home".to_owned();
-    ensure(&cloud, HOME, Action::DeleteStack { kind: StackKind::Home, name }).await.expect("removed");
+    ensure(&cloud, HOME, Action::DeleteStack { kind: StackKind::Home, name, before: None })
+        .await
+        .expect("removed");
     assert!(cloud.log().harm.iter().all(|harm| harm.contains("flow into it")), "the role went before edges");
     let refused = ensure(&cloud, HOME, home(&config, &[(HOME, true)], DataPolicy::Keep)).await;
     assert!(refused.expect_err("other replicas").message.contains("is declared with"));

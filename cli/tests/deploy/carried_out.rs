@@ -195,7 +195,8 @@ async fn an_edge_that_is_gone_is_made_again_and_its_records_follow() {
     let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;
     // Somebody has deleted the stack by hand; replica, bucket and records are still there.
-    let step = Action::DeleteStack { kind: StackKind::Edge, name: "ipgeo-prod-edge".to_owned() };
+    let name = "ipgeo-prod-edge".to_owned();
+    let step = Action::DeleteStack { kind: StackKind::Edge, name, before: None };
     let gone = Plan { waves: vec![], ..planned(&cloud, &file).await.expect("a plan") };
     let wave = ipgeo::internals::infra::plan::Wave {
         wave: WaveKind::RemoveEdges,

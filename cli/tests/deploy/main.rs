@@ -4,10 +4,12 @@
 mod broken;
 mod carried_out;
 mod destroying;
+mod lock;
 mod pipe;
 mod plans;
 mod random;
 mod rollout;
+mod stale;
 mod time;
 mod traffic;
 mod versions;

@@ -1,15 +1,20 @@
 //! `ipgeo deploy`.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 
 use crate::args::{RoleArgs, Shared};
+use crate::aws::Aws;
 use crate::cmd::support::{
-    Deployment, ExecuteArgs, PlanFlags, busy, carry_out, command_line, confirm_plan, exit_of, refused, shown,
+    Deployment, ExecuteArgs, PlanFlags, busy, carry_out_locked, command_line, config_digest, confirm_plan,
+    exit_of, load_config, refused, shown, take_lock,
 };
 use crate::infra::deploy::{DeployOutcome, Run};
-use crate::infra::plan::{self, Observed, Plan};
+use crate::infra::lock::Lock;
+use crate::infra::plan::{self, BYTES_MAX, Observed, Plan, PlanFile, PlanFileError};
 use crate::ui::output::{self, Exit};
 
 /// Pause between two reads of stacks that somebody else is changing.
@@ -24,8 +29,15 @@ const CALLS_SHOWN: f64 = 25e6;
 Examples:
   ipgeo deploy                               asks for confirmation first
   ipgeo deploy --yes --regions eu-central-1,us-*
+  ipgeo deploy plan.json                     runs exactly what was shown
   ipgeo deploy --yes --json --rollback       for CI: events as JSON lines")]
 pub(crate) struct DeployArgs {
+    /// Run this plan of `ipgeo plan --out`, if nothing has changed since
+    #[arg(
+        value_name = "PLAN",
+        conflicts_with_all = ["regions", "exclude_regions", "allow_replace", "recreate_failed"]
+    )]
+    plan: Option<PathBuf>,
     #[command(flatten)]
     flags: PlanFlags,
     #[command(flatten)]
@@ -36,7 +48,7 @@ pub(crate) struct DeployArgs {
     #[arg(long)]
     rollback: bool,
     /// Halt if a marked call does not reach the ledger (otherwise a warning)
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     require_pipe: bool,
     /// List every resource of new stacks
     #[arg(short, long)]
@@ -45,7 +57,12 @@ pub(crate) struct DeployArgs {
 
 /// Deploys the configuration.
 pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exit> {
-    let mut deployment = Deployment::prepare(&args.flags, shared).await?;
+    let file = args.plan.as_deref().map(|path| read_plan(path, shared)).transpose()?;
+    let flags = match &file {
+        Some(file) => args.flags.with_planned(&file.from.flags),
+        None => args.flags.clone(),
+    };
+    let mut deployment = Deployment::prepare(&flags, shared).await?;
     deployment.use_role(&args.role).await?;
     if let Some(follow) = &mut deployment.options.follow {
         follow.required = args.require_pipe;
@@ -55,6 +72,11 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
         Ok(plan) => plan,
         Err(error) => return Ok(refused(error.into_problems()?, shared)),
     };
+    if let (Some(file), Some(path)) = (&file, &args.plan) {
+        file.check_inputs(&observed.account, deployment.artifacts())
+            .and_then(|()| file.check_plan(&plan))
+            .map_err(|error| not_run(path, &error))?;
+    }
     if !plan.is_empty() {
         plan.notes.push(deployment.cost(&observed, &plan, CALLS_SHOWN)?.summary());
     }
@@ -63,12 +85,50 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
     }
     confirm_plan("make these changes?", &args.execute)?;
     deployment.remember_database(&shared.state)?;
-    let run = carry_out(&plan, &deployment.aws, &args.execute, shared).await?;
-    output::print_note(&run.report(&plan, &command_line()));
-    if args.rollback && matches!(run.outcome(), DeployOutcome::Failed | DeployOutcome::Halted) {
-        roll_back(&plan, &run, &deployment, &args.execute, shared).await?;
-    }
+    // A rollback belongs to the run, so nobody else may begin before it.
+    let mut lock = take_lock(&deployment.aws, &args.execute).await?;
+    let run = carried_out(&args, &deployment, &plan, &mut lock, shared).await;
+    lock.release().await;
+    let run = run?;
     Ok(exit_of(&run, deployment.options.scope.regions.len()))
+}
+
+/// Reads a plan's file and checks that it belongs to this configuration.
+fn read_plan(path: &Path, shared: &Shared) -> anyhow::Result<PlanFile> {
+    let action = || format!("read {}", path.display());
+    let bytes = std::fs::metadata(path).with_context(action)?.len();
+    let text = if bytes > BYTES_MAX { String::new() } else { read_text(path).with_context(action)? };
+    let (config, config_path) = load_config(shared)?;
+    let digest = config_digest(&config_path)?;
+    PlanFile::parse(&text)
+        .and_then(|file| file.check_config(&config.service.full_name(), &digest).map(|()| file))
+        .map_err(|error| not_run(path, &error))
+}
+
+/// Text, even of a file that is none: it is no plan then.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn not_run(path: &Path, error: &PlanFileError) -> anyhow::Error {
+    let path = path.display();
+    anyhow!("{path} is not run: {error}; nothing was changed\nhelp: make a new plan: ipgeo plan --out {path}")
+}
+
+/// Executes the plan, and rolls it back if it fails and that is wanted.
+async fn carried_out(
+    args: &DeployArgs,
+    deployment: &Deployment,
+    plan: &Plan,
+    lock: &mut Lock<'_, Aws>,
+    shared: &Shared,
+) -> anyhow::Result<Run> {
+    let run = carry_out_locked(plan, &deployment.aws, lock, &args.execute, shared).await?;
+    output::print_note(&run.report(plan, &command_line()));
+    if args.rollback && matches!(run.outcome(), DeployOutcome::Failed | DeployOutcome::Halted) {
+        roll_back(plan, &run, deployment, lock, &args.execute, shared).await?;
+    }
+    Ok(run)
 }
 
 /// What is deployed, once nobody else is changing it.
@@ -88,6 +148,7 @@ async fn roll_back(
     plan: &Plan,
     run: &Run,
     deployment: &Deployment,
+    lock: &mut Lock<'_, Aws>,
     args: &ExecuteArgs,
     shared: &Shared,
 ) -> anyhow::Result<()> {
@@ -97,7 +158,7 @@ async fn roll_back(
         return Ok(());
     }
     output::print_note("rolling back the changes of this run");
-    let returned = carry_out(&back, &deployment.aws, args, shared).await?;
+    let returned = carry_out_locked(&back, &deployment.aws, lock, args, shared).await?;
     output::print_note(&returned.report(&back, &command_line()));
     Ok(())
 }

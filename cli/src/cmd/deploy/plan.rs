@@ -1,5 +1,8 @@
 //! `ipgeo plan`.
 
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 use clap::Args;
 use ipgeo_contract::RegionName;
 use serde::Serialize;
@@ -8,6 +11,7 @@ use serde_json::json;
 use crate::args::Shared;
 use crate::cmd::support::{Deployment, PlanFlags, numbers::calls, print_plan, report_faults};
 use crate::cost::CostChange;
+use crate::fs::{Replace, write_output};
 use crate::infra::plan::{Action, Op, Plan, Problem, SCHEMA, Summary};
 use crate::ui::output::{self, Exit, Format};
 
@@ -17,6 +21,7 @@ use crate::ui::output::{self, Exit, Format};
 Examples:
   ipgeo plan
   ipgeo plan --regions 'eu-*' --verbose
+  ipgeo plan --out plan.json
   ipgeo plan --check --json                  status 3 if there are changes")]
 pub(crate) struct PlanArgs {
     #[command(flatten)]
@@ -27,6 +32,9 @@ pub(crate) struct PlanArgs {
     /// Exit with status 3 if there are changes
     #[arg(long)]
     check: bool,
+    /// Write the plan to this file, for `ipgeo deploy FILE`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// Show the bill for this many calls a month: 25M, 1B
     #[arg(long, default_value = "25M", value_name = "CALLS", value_parser = calls)]
     calls: f64,
@@ -44,6 +52,12 @@ pub(crate) async fn run(args: PlanArgs, shared: &Shared) -> anyhow::Result<Exit>
             return Ok(report_faults(&faults));
         }
     };
+    if let Some(path) = &args.out {
+        let file = deployment.plan_file(&plan, &observed, args.flags.planned());
+        write_output(path, file.text().as_bytes(), Replace::Yes)
+            .with_context(|| format!("write {}", path.display()))?;
+        output::print_note(&format!("run this plan with: ipgeo deploy {}", path.display()));
+    }
     let cost = deployment.cost(&observed, &plan, args.calls)?;
     if shared.format() == Format::Table {
         plan.notes.push(cost.summary());

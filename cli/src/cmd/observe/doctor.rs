@@ -83,7 +83,7 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
             }
         };
         let service = OnAws { aws: &aws, config: &config, client: &client };
-        let facts = examine(&service, &regions, database).await;
+        let facts = Box::pin(examine(&service, &regions, database)).await;
         let signed_in = !matches!(facts.account, Fact::Unreadable(_));
         checks = judge(&config, &facts, today(), false);
         if args.online && signed_in {

@@ -17,11 +17,13 @@ use crate::args::{ProfileArgs, RoleArgs, Shared};
 use crate::aws::Aws;
 use crate::config::Config;
 use crate::cost::{CostChange, TrafficModel, change};
+use crate::fs::hash_file;
 use crate::geo::sources::{Lock, LockedDatabase};
 use crate::infra::artifacts::{Prepared, Sources, prepare};
 use crate::infra::cloud::{Ask, CloudRead as _, observe};
 use crate::infra::plan::{
-    self, Observed, Plan, PlanError, PlanOptions, ProbeSpec, templates_after, templates_now,
+    self, Observed, Plan, PlanError, PlanFile, PlanOptions, PlannedFlags, PlannedFrom, ProbeSpec, keys_of,
+    templates_after, templates_now,
 };
 use crate::infra::stacks::ArtifactSet;
 use crate::ui::output;
@@ -40,10 +42,30 @@ pub(crate) struct PlanFlags {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     allow_replace: Vec<String>,
     /// Delete and recreate stacks whose creation failed
-    #[arg(long)]
+    // The problem of such a stack names it.
+    #[arg(long, hide_short_help = true)]
     recreate_failed: bool,
     #[command(flatten)]
     profile: ProfileArgs,
+}
+
+impl PlanFlags {
+    /// What a plan in a file remembers of the flags.
+    pub(crate) fn planned(&self) -> PlannedFlags {
+        PlannedFlags {
+            regions: self.regions.regions.clone(),
+            exclude_regions: self.regions.exclude_regions.clone(),
+            allow_replace: self.allow_replace.clone(),
+            recreate_failed: self.recreate_failed,
+        }
+    }
+
+    /// These flags with those of a plan in a file.
+    pub(crate) fn with_planned(&self, planned: &PlannedFlags) -> Self {
+        let PlannedFlags { regions, exclude_regions, allow_replace, recreate_failed } = planned.clone();
+        let regions = RegionArgs { regions, exclude_regions };
+        Self { regions, allow_replace, recreate_failed, ..self.clone() }
+    }
 }
 
 /// A configuration, its artifacts, and AWS.
@@ -52,6 +74,8 @@ pub(crate) struct Deployment {
     pub(crate) aws: Aws,
     prepared: Prepared,
     database: LockedDatabase,
+    /// SHA-256 of `regions.toml`.
+    config_digest: String,
     pub(crate) options: PlanOptions,
 }
 
@@ -59,6 +83,7 @@ impl Deployment {
     /// Checks credentials, then builds what is missing.
     pub(crate) async fn prepare(flags: &PlanFlags, shared: &Shared) -> anyhow::Result<Self> {
         let (config, file) = load_config(shared)?;
+        let config_digest = config_digest(&file)?;
         let scope = flags.regions.scope(&config)?;
         check_allowed(&flags.allow_replace)?;
         let aws = Aws::connect(&config, flags.profile.name()).await?.with_limits();
@@ -84,7 +109,7 @@ impl Deployment {
             probe,
             follow: follow_spec(&config),
         };
-        Ok(Self { config, aws, prepared, database: locked, options })
+        Ok(Self { config, aws, prepared, database: locked, config_digest, options })
     }
 
     /// CloudFormation changes stacks with this role's rights, if one is given.
@@ -113,12 +138,29 @@ impl Deployment {
         plan::plan(&self.config, self.artifacts(), observed, &self.options)
     }
 
+    /// The file of a plan, for `deploy FILE`.
+    pub(crate) fn plan_file(&self, plan: &Plan, observed: &Observed, flags: PlannedFlags) -> PlanFile {
+        let from = PlannedFrom {
+            account: observed.account.clone(),
+            config: self.config_digest.clone(),
+            artifacts: keys_of(self.artifacts()),
+            flags,
+        };
+        PlanFile::new(plan, from, jiff::Timestamp::now())
+    }
+
     /// How a plan changes the bill at this number of calls a month.
     pub(crate) fn cost(&self, observed: &Observed, plan: &Plan, calls: f64) -> anyhow::Result<CostChange> {
         let (before, after) = (templates_now(observed), templates_after(observed, plan));
         change(&self.config.service.home, &before, &after, &TrafficModel::typical(calls))
             .context("estimate the bill")
     }
+}
+
+/// The digest of a configuration's bytes: a comment may state why a plan must not run.
+pub(crate) fn config_digest(file: &Path) -> anyhow::Result<String> {
+    let (digest, _) = hash_file(file).with_context(|| format!("read {}", file.display()))?;
+    Ok(hex::encode(digest))
 }
 
 fn check_allowed(names: &[String]) -> Result<(), output::UsageError> {

@@ -1,6 +1,7 @@
 //! Executing a plan on a terminal: progress, Ctrl-C, the exit status.
 
 use anyhow::Context;
+use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::edges::PROBE_TIMEOUT;
@@ -11,14 +12,67 @@ use crate::args::Shared;
 use crate::aws::Aws;
 use crate::infra::deploy::progress;
 use crate::infra::deploy::{DeployOutcome, Event, ExecuteOptions, Run, Stop, execute};
+use crate::infra::lock::{Claim, Lock, LockError};
 use crate::infra::plan::{Plan, Problem};
 use crate::observe::probe::{Gated, ProbeClient};
 use crate::ui::output::{self, Exit, Format};
 
-/// Executes a plan. Ctrl-C finishes the steps in flight; a second one stops at once.
+/// Takes the service's lock, executes a plan and gives the lock back.
 pub(crate) async fn carry_out(
     plan: &Plan,
     aws: &Aws,
+    args: &ExecuteArgs,
+    shared: &Shared,
+) -> anyhow::Result<Run> {
+    let mut lock = take_lock(aws, args).await?;
+    let run = carry_out_locked(plan, aws, &mut lock, args, shared).await;
+    lock.release().await;
+    run
+}
+
+/// Takes the service's lock.
+pub(crate) async fn take_lock<'a>(aws: &'a Aws, args: &ExecuteArgs) -> Result<Lock<'a, Aws>, LockError> {
+    let claim = Claim {
+        token: format!("{:032x}", fastrand::u128(..)),
+        owner: owner(),
+        operation: operation(std::env::args().skip(1)),
+        by_force: args.break_lock,
+    };
+    Lock::take(aws, claim, &Timestamp::now, &output::print_note).await
+}
+
+/// Who runs this: the CI job, or the user and machine.
+fn owner() -> String {
+    let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if let (Some(repository), Some(run)) = (of("GITHUB_REPOSITORY"), of("GITHUB_RUN_ID")) {
+        let actor = of("GITHUB_ACTOR").unwrap_or_else(|| "github".to_owned());
+        return format!("{actor} in github.com/{repository}/actions/runs/{run}");
+    }
+    if let Some(job) = of("CI_JOB_URL") {
+        return job;
+    }
+    let user = of("USER").or_else(|| of("LOGNAME")).unwrap_or_else(|| "somebody".to_owned());
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{user}@{machine}")
+}
+
+/// The words of a command line before its first flag or value: `traffic drain`, `deploy`.
+fn operation(words: impl Iterator<Item = String>) -> String {
+    let nested = ["geo", "traffic"];
+    let words: Vec<String> = words.filter(|word| !word.starts_with('-')).take(2).collect();
+    match words.as_slice() {
+        [group, verb] if nested.contains(&group.as_str()) => format!("{group} {verb}"),
+        [verb, ..] => verb.clone(),
+        [] => "deploy".to_owned(),
+    }
+}
+
+/// Executes a plan while the lock is held. Ctrl-C finishes the steps in flight; a second one stops at once. So does the loss
+/// of the lock.
+pub(crate) async fn carry_out_locked(
+    plan: &Plan,
+    aws: &Aws,
+    lock: &mut Lock<'_, Aws>,
     args: &ExecuteArgs,
     shared: &Shared,
 ) -> anyhow::Result<Run> {
@@ -31,10 +85,17 @@ pub(crate) async fn carry_out(
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let began = std::time::Instant::now();
     let work = execute(plan, &cloud, options, &stop, &*sink);
-    tokio::pin!(work);
+    let keeping = lock.keep();
+    tokio::pin!(work, keeping);
+    let mut lost = false;
     loop {
         tokio::select! {
             run = &mut work => return Ok(run),
+            why = &mut keeping, if !lost => {
+                lost = true;
+                output::print_note(&format!("{why}; steps in progress are finished"));
+                stop.stop();
+            }
             () = signalled(&mut interrupt, &mut terminate) => {
                 if stop.is_wanted() {
                     return Ok(Run { interrupted: true, ..Run::default() });
@@ -114,6 +175,19 @@ mod tests {
     use crate::infra::cloud::StepError;
     use crate::infra::deploy::Failure;
     use crate::infra::plan::WaveKind;
+
+    #[test]
+    fn a_lock_names_the_verb() {
+        let table = [
+            ("deploy --yes", "deploy"),
+            ("traffic drain us-east-1", "traffic drain"),
+            ("--json geo rollout", "geo rollout"),
+            ("destroy ipgeo-prod", "destroy"),
+        ];
+        for (line, expected) in table {
+            assert_eq!(operation(line.split(' ').map(str::to_owned)), expected);
+        }
+    }
 
     #[test]
     fn how_a_run_ended_is_the_exit_status() {

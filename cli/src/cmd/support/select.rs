@@ -49,6 +49,10 @@ pub(crate) struct ExecuteArgs {
     /// Fail instead of prompting
     #[arg(long)]
     pub no_input: bool,
+    /// Take the lock from another run, which then stops
+    // The error of a held lock names it.
+    #[arg(long, hide_short_help = true)]
+    pub break_lock: bool,
     /// Maximum number of regions to work on in parallel
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub concurrency: u16,

@@ -4,11 +4,13 @@
 mod explain;
 mod observe;
 mod probing;
+mod stale;
 
 pub use explain::explain;
 pub(crate) use explain::{NO_CREDENTIALS, NO_REASON};
 pub use observe::{Ask, observe};
 pub use probing::{Probe, ProbeTarget, ProbeTargets};
+pub use stale::{check_deletion, check_records, check_stack};
 
 pub use crate::infra::plan::Problem;
 
@@ -78,6 +80,9 @@ pub struct StepError {
     pub resource: Option<String>,
     /// What to do.
     pub remedy: Option<String>,
+    /// Whether the step found something else than its plan has seen, and changed nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
 }
 
 impl StepError {

@@ -134,7 +134,10 @@ impl<W: CloudWrite> Execution<'_, W> {
                     run.warnings.push(warning);
                 }
                 Ended::Failed(step, failure) => {
-                    run.failed.insert((index, step));
+                    // A stale step has changed nothing, so there is nothing of it to roll back.
+                    if !failure.error.stale {
+                        run.failed.insert((index, step));
+                    }
                     run.failures.push(failure);
                 }
             }

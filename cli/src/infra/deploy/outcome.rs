@@ -42,7 +42,7 @@ pub struct Run {
     pub done: BTreeSet<(usize, usize)>,
     /// Those of them that changed something.
     pub changed: BTreeSet<(usize, usize)>,
-    /// Failed steps: wave index and step index.
+    /// Failed steps that may have changed something: wave index and step index.
     pub failed: BTreeSet<(usize, usize)>,
     /// Why they failed, by region.
     pub failures: Vec<Failure>,

@@ -9,9 +9,10 @@ use super::home::stack_from_text;
 use super::input::{Findings, PlanInput, PlanOptions, Scope};
 use super::kept;
 use super::lifecycle::{bucket_removals, check_busy, deletions, drain_wait};
-use super::model::{Action, BucketKind, Plan, ProbeSpec, RecordChange, Step, WaveKind};
+use super::model::{Action, Before, BucketKind, Plan, ProbeSpec, Step, WaveKind};
 use super::observed::Observed;
 use super::problem::PlanError;
+use super::records::record_change;
 use super::stack_step;
 use crate::config::Config;
 use crate::infra::stacks::{ArtifactSet, Renderer, StackKind};
@@ -72,23 +73,14 @@ pub fn destroy(
 fn detach_all(config: &Config, observed: &Observed) -> Vec<Step> {
     let (Some(domain), Some(zone)) = (&config.service.domain, &observed.zone) else { return Vec::new() };
     let detach = observed.attached();
-    if detach.is_empty() && zone.drained.is_empty() {
-        return Vec::new();
-    }
-    let change = RecordChange {
-        domain: domain.clone(),
-        zone: zone.id.clone(),
-        detach,
-        drained_before: zone.drained.clone(),
-        ..RecordChange::default()
-    };
-    vec![Step::new(&config.service.home, Action::Records(change))]
+    let change = record_change(domain, zone, BTreeSet::new(), detach, BTreeSet::new());
+    change.map(|change| Step::new(&config.service.home, Action::Records(change))).into_iter().collect()
 }
 
 fn home_removal(input: &PlanInput<'_>, findings: &mut Findings, options: DestroyOptions) -> Vec<Step> {
     let home = input.home();
     let regions = BTreeSet::from([home.to_owned()]);
-    let deletion = deletions(input.observed, input.names(), &regions, StackKind::Home);
+    let mut deletion = deletions(input.observed, input.names(), &regions, StackKind::Home);
     let Some(deployed) = input.observed.home_stack(home).filter(|_| options.delete_data) else {
         return deletion;
     };
@@ -101,7 +93,13 @@ fn home_removal(input: &PlanInput<'_>, findings: &mut Findings, options: Destroy
         Some(stack) => steps.extend(stack_step::from_template(input, findings, stack, &deployed.text)),
         None => findings.problems.push(home_template_unreadable(home)),
     }
-    if !steps.is_empty() {
+    if let Some(Action::Stack(change)) = steps.last().map(|step: &Step| &step.action) {
+        let released = Before { text: change.text.clone(), parameters: change.parameters.clone() };
+        for step in &mut deletion {
+            if let Action::DeleteStack { before, .. } = &mut step.action {
+                *before = Some(Box::new(released.clone()));
+            }
+        }
         let name = input.names().stack(StackKind::Home);
         findings.problems.extend(stack_not_updatable(home, StackKind::Home, &name, deployed, true));
     }

@@ -16,7 +16,7 @@ use ipgeo_contract::RegionName;
 use super::guards::stack_busy;
 use super::home;
 use super::input::{Findings, PlanInput};
-use super::model::{Action, BucketKind, Plan, Step, WaveKind};
+use super::model::{Action, Before, BucketKind, Plan, Step, WaveKind};
 use super::observed::{Observed, StackState, alias_of};
 use crate::config::Config;
 use crate::infra::stacks::{Names, RenderError, StackKind};
@@ -95,14 +95,12 @@ pub(super) fn deletions(
     regions: &BTreeSet<RegionName>,
     kind: StackKind,
 ) -> Vec<Step> {
-    let has =
-        |region: &&RegionName| observed.regions.get(*region).is_some_and(|r| r.stacks.contains_key(&kind));
-    let name = names.stack(kind);
-    regions
-        .iter()
-        .filter(has)
-        .map(|region| Step::new(region, Action::DeleteStack { kind, name: name.clone() }))
-        .collect()
+    let step = |region: &RegionName| {
+        let stack = observed.regions.get(region)?.stacks.get(&kind)?;
+        let before = Some(Box::new(Before::from(stack)));
+        Some(Step::new(region, Action::DeleteStack { kind, name: names.stack(kind), before }))
+    };
+    regions.iter().filter_map(step).collect()
 }
 
 /// Bucket stacks, each after its bucket was emptied: CloudFormation does not delete a bucket that holds objects.

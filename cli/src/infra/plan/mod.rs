@@ -8,6 +8,7 @@ mod destroy;
 mod diff;
 mod edges;
 mod edit;
+mod file;
 mod guards;
 mod home;
 mod input;
@@ -29,13 +30,12 @@ mod widening;
 pub(crate) use database::beside_database;
 pub use destroy::{DestroyOptions, destroy};
 pub use diff::{Op, ResourceChange, compare};
+pub(crate) use file::{BYTES_MAX, PlanFile, PlanFileError, PlannedFlags, PlannedFrom, keys_of};
 pub use guards::PROTECTED;
 pub use input::{PlanOptions, Scope};
-#[cfg(test)]
-pub(crate) use model::Before;
 pub use model::{
-    Action, ArtifactFile, BucketKind, DataKind, FollowSpec, Plan, ProbeSpec, RecordChange, StackChange, Step,
-    TierLimit, Wave, WaveKind,
+    Action, ArtifactFile, Before, BucketKind, DataKind, FollowSpec, Plan, ProbeSpec, RecordChange,
+    StackChange, Step, TierLimit, Wave, WaveKind,
 };
 pub(crate) use model::{SCHEMA, Summary};
 pub use observed::{

@@ -8,6 +8,7 @@ use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use super::diff::{Op, ResourceChange};
+use super::observed::{ObservedStack, Record};
 use crate::infra::stacks::{ArtifactRef, StackKind};
 
 /// Version of the JSON form.
@@ -120,7 +121,13 @@ pub enum Action {
     /// A stack matches its template.
     Stack(Box<StackChange>),
     /// A stack is deleted.
-    DeleteStack { kind: StackKind, name: String },
+    DeleteStack {
+        kind: StackKind,
+        name: String,
+        /// What is deployed then; `None`: whatever it is.
+        #[serde(skip)]
+        before: Option<Box<Before>>,
+    },
     /// A local artifact is in the region's bucket.
     Upload(ArtifactFile),
     /// An artifact is copied from home's bucket.
@@ -227,6 +234,12 @@ pub struct Before {
     pub parameters: BTreeMap<String, String>,
 }
 
+impl From<&ObservedStack> for Before {
+    fn from(stack: &ObservedStack) -> Self {
+        Self { text: stack.text.clone(), parameters: stack.parameters.clone() }
+    }
+}
+
 /// An artifact and its file on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ArtifactFile {
@@ -266,7 +279,9 @@ pub struct FollowSpec {
     pub domain: Option<String>,
     /// How long the log pipe and the counter may take, s.
     pub patience_s: u64,
-    /// Whether the run halts if the call does not arrive; otherwise that is a warning.
+    /// Whether the run halts if the call does not arrive; otherwise that is a warning. Chosen for a run, so not in the
+    /// plan's JSON form.
+    #[serde(skip)]
     pub required: bool,
     /// What to check if the call is in the log and not in the ledger.
     pub remedy: String,
@@ -286,6 +301,12 @@ pub struct RecordChange {
     pub drained: BTreeSet<RegionName>,
     /// Regions that are noted as drained before.
     pub drained_before: BTreeSet<RegionName>,
+    /// The records that regions of `attach` and `detach` have before; `None`: an earlier step of the run has set them.
+    #[serde(skip)]
+    pub before: Option<Vec<Record>>,
+    /// Whether other regions stay attached, so that the domain leads somewhere.
+    #[serde(skip)]
+    pub others_stay: bool,
 }
 
 /// Counts of a plan's changes.

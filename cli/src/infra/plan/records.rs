@@ -81,9 +81,14 @@ pub(super) fn record_change(
     drained: BTreeSet<RegionName>,
 ) -> Option<RecordChange> {
     let is_unchanged = attach.is_empty() && detach.is_empty() && drained == zone.drained;
+    let changed = |region: &RegionName| attach.contains(region) || detach.contains(region);
+    let before = zone.records.iter().filter(|record| changed(&record.region)).cloned().collect();
+    let others_stay = zone.records.iter().any(|record| !detach.contains(&record.region));
     (!is_unchanged).then(|| RecordChange {
         domain: domain.to_owned(),
         zone: zone.id.clone(),
+        before: Some(before),
+        others_stay,
         attach,
         detach,
         drained,

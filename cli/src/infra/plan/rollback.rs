@@ -61,6 +61,8 @@ fn undo(step: &Step) -> Vec<Step> {
             detach: change.attach.clone(),
             drained: change.drained_before.clone(),
             drained_before: change.drained.clone(),
+            before: None,
+            others_stay: false,
             ..change.clone()
         })],
         _ => Vec::new(),
@@ -69,12 +71,13 @@ fn undo(step: &Step) -> Vec<Step> {
 }
 
 fn undo_stack(stack: &StackChange) -> Vec<Action> {
+    let now = Before { text: stack.text.clone(), parameters: stack.parameters.clone() };
     let Some(before) = &stack.before else {
         let (kind, name) = (stack.kind, stack.name.clone());
         let goes = kind == StackKind::Edge;
-        return goes.then_some(Action::DeleteStack { kind, name }).into_iter().collect();
+        let before = Some(Box::new(now));
+        return goes.then_some(Action::DeleteStack { kind, name, before }).into_iter().collect();
     };
-    let now = Before { text: stack.text.clone(), parameters: stack.parameters.clone() };
     // An added replica is protected from deletion, so an update of its own releases it first.
     let declared = replica_states(&before.text);
     let added = replica_states(&stack.text).into_keys().filter(|region| !declared.contains_key(region));

@@ -93,7 +93,7 @@ fn named(regions: &[&str]) -> String {
 fn lines(step: &Step, verbose: bool) -> Vec<String> {
     match &step.action {
         Action::Stack(stack) => stack_lines(stack, verbose),
-        Action::DeleteStack { kind, name } => vec![format!("- {kind} stack {name}, whole")],
+        Action::DeleteStack { kind, name, .. } => vec![format!("- {kind} stack {name}, whole")],
         Action::Upload(file) => vec![format!("+ {}, {}", short_key(&file.artifact), size(file.bytes))],
         Action::Copy { artifact, from } => vec![format!("+ {} from {from}", short_key(artifact))],
         Action::Secret => vec!["+ address secret and the probes' API key, unless there".to_owned()],

@@ -31,9 +31,7 @@ pub(super) fn from_observed(
         }
     }
     let recreate = observed.is_some_and(|observed| observed.state() == StackState::NeverCreated);
-    let before = observed
-        .filter(|_| !recreate)
-        .map(|observed| Before { text: observed.text.clone(), parameters: observed.parameters.clone() });
+    let before = observed.filter(|_| !recreate).map(Before::from);
     step(input, findings, stack, before, parameters, recreate)
 }
 
