@@ -8,7 +8,7 @@ use ipgeo_contract::without_api_keys;
 
 use crate::args::Shared;
 use crate::cmd::cost::{cost, quota, simulate};
-use crate::cmd::deploy::{deploy, destroy, drift, iam, plan, render, traffic};
+use crate::cmd::deploy::{deploy, destroy, drift, iam, plan, render, rollback, traffic};
 use crate::cmd::groups::with_groups;
 use crate::cmd::local::dev;
 use crate::cmd::observe::{doctor, logs, probe, status};
@@ -38,6 +38,8 @@ enum Verb {
     Plan(plan::PlanArgs),
     /// Deploy every region in regions.toml
     Deploy(deploy::DeployArgs),
+    /// Return to an older version of the code, in seconds
+    Rollback(rollback::RollbackArgs),
     /// Attach or drain regions in DNS
     #[command(subcommand)]
     #[command(after_long_help = "\
@@ -128,7 +130,7 @@ impl Verb {
             Self::Usage(verb) => verb.forms(),
             Self::Geo(verb) => verb.forms(),
             Self::Logs(args) => args.forms(),
-            Self::Deploy(_) | Self::Destroy(_) | Self::Dev(_) => Formats::EVENTS,
+            Self::Deploy(_) | Self::Destroy(_) | Self::Rollback(_) | Self::Dev(_) => Formats::EVENTS,
             Self::Iam(_) | Self::Schema => Formats::DOCUMENT,
             Self::Init(_) | Self::Completions(_) | Self::Man(_) => Formats::TEXT,
         }
@@ -192,6 +194,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.verb {
         Verb::Plan(args) => return Box::pin(plan::run(args, shared)).await,
         Verb::Deploy(args) => return Box::pin(deploy::run(args, shared)).await,
+        Verb::Rollback(args) => return Box::pin(rollback::run(args, shared)).await,
         Verb::Drift(args) => return Box::pin(drift::run(args, shared)).await,
         Verb::Traffic(verb) => return Box::pin(traffic::run(verb, shared)).await,
         Verb::Destroy(args) => return Box::pin(destroy::run(args, shared)).await,

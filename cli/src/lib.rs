@@ -67,11 +67,12 @@ pub mod internals {
         pub mod plan {
             pub use crate::infra::plan::{
                 AccessState, Action, Alias, ArtifactFile, Before, BucketKind, CREATE_ONLY, DataKind,
-                DestroyOptions, FollowSpec, Foreign, KeptData, Observed, ObservedRegion, ObservedStack, Op,
-                PROTECTED, Plan, PlanError, PlanOptions, ProbeSpec, Problem, Record, RecordChange,
-                RecordKind, ResourceChange, Scope, StackChange, Step, TierLimit, TrafficChange, TrafficError,
-                Wave, WaveKind, Zone, compare, destroy, drain_or_attach, plan, replaces, replicas_of,
-                rollback, show,
+                DestroyOptions, FollowSpec, Foreign, KeptData, Observed, ObservedFunction, ObservedRegion,
+                ObservedStack, Op, PROTECTED, Plan, PlanError, PlanOptions, ProbeSpec, Problem,
+                PrunedVersions, Record, RecordChange, RecordKind, ResourceChange, Scope, StackChange, Step,
+                TierLimit, TrafficChange, TrafficError, VersionSwitch, WantedVersion, Wave, WaveKind, Zone,
+                compare, destroy, drain_or_attach, plan, replaces, replicas_of, roll_back, rollback, show,
+                switch_back,
             };
         }
         pub mod stacks {

@@ -7,8 +7,6 @@ mod ministack;
 mod python;
 #[path = "support/raw.rs"]
 mod raw;
-#[path = "support/recorder.rs"]
-mod recorder;
 #[path = "support/replicas.rs"]
 mod replicas;
 #[path = "support/service.rs"]
@@ -23,9 +21,8 @@ use serde_json::{Value, json};
 
 use ministack::Ministack;
 use python::Venv;
-use recorder::{Need, Recorder};
 use replicas::Replicas;
-use service::{HOME, NAME, Service, Wish, until};
+use service::{ACCOUNT, HOME, NAME, Service, Wish, until};
 
 const TEN: [&str; 10] = [
     "us-east-1",
@@ -68,15 +65,12 @@ fn whole(regions: &[&str]) -> BTreeSet<String> {
     }
     there.insert(format!("{HOME} function {NAME}-usage"));
     there.insert(format!("{HOME} log group /aws/lambda/{NAME}-usage"));
-    there.insert(format!(
-        "{HOME} mapping arn:aws:lambda:{HOME}:{}:function:{NAME}-usage:live",
-        recorder::ACCOUNT
-    ));
+    there.insert(format!("{HOME} mapping arn:aws:lambda:{HOME}:{ACCOUNT}:function:{NAME}-usage:live"));
     for role in ["log-pipe", "usage"] {
         there.insert(format!("- role {NAME}-{role}"));
     }
     for region in regions {
-        there.insert(format!("- bucket {NAME}-{}-{region}", recorder::ACCOUNT));
+        there.insert(format!("- bucket {NAME}-{ACCOUNT}-{region}"));
         there.insert(format!("- role {NAME}-lookup-{region}"));
         there.insert(format!("{region} api {NAME}"));
         there.insert(format!("{region} function {NAME}-lookup"));
@@ -95,7 +89,7 @@ fn kept(regions: &[&str]) -> BTreeSet<String> {
         regions.iter().map(|region| format!("{region} table {NAME}-access")).collect();
     there.insert(format!("{HOME} table {NAME}-ledger"));
     there.insert(format!("{HOME} stream {NAME}-usage"));
-    there.insert(format!("- bucket {NAME}-failures-{}", recorder::ACCOUNT));
+    there.insert(format!("- bucket {NAME}-failures-{ACCOUNT}"));
     there
 }
 
@@ -131,7 +125,7 @@ fn put_on_stream(service: &Service, lines: &[String]) {
         .map(|(index, line)| json!({ "id": index.to_string(), "timestamp": 0, "message": line }))
         .collect();
     let envelope = json!({
-        "messageType": "DATA_MESSAGE", "owner": recorder::ACCOUNT, "logGroup": "lookup", "logStream": "1",
+        "messageType": "DATA_MESSAGE", "owner": ACCOUNT, "logGroup": "lookup", "logStream": "1",
         "subscriptionFilters": ["usage"], "logEvents": events,
     });
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -325,33 +319,11 @@ fn expected_records(regions: &[&str], drained: bool) -> BTreeSet<String> {
     records
 }
 
-/// What was needed and the printed policy does not allow.
-fn forbidden(policy: &Value, needs: &BTreeSet<Need>) -> Vec<String> {
-    let texts = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
-    };
-    let fits = |patterns: &Value, text: &str| {
-        texts(patterns).iter().any(|pattern| glob::Pattern::new(pattern).expect("a pattern").matches(text))
-    };
-    let allowed = |need: &Need| {
-        let documents = policy.as_array().expect("documents").iter();
-        let statements = documents.filter_map(|document| document["document"]["Statement"].as_array());
-        statements.flatten().any(|statement| {
-            fits(&statement["Action"], &need.action)
-                && (need.resource.is_empty() || fits(&statement["Resource"], &need.resource))
-        })
-    };
-    // Needs no right.
-    let needs = needs.iter().filter(|need| need.action != "sts:GetCallerIdentity");
-    needs.filter(|need| !allowed(need)).map(|need| format!("{need:?}")).collect()
-}
-
 #[test]
 fn a_domain_has_its_records_and_nobody_elses_are_touched() {
     let Some(venv) = Venv::with("ministack", &ministack::PACKAGES) else { return };
     let ministack = Ministack::start(&venv);
-    let recorder = Recorder::before(&ministack.endpoint());
-    let service = Service::on(&ministack, &recorder.endpoint());
+    let service = Service::on(&ministack, &ministack.endpoint());
     let _replicas = Replicas::keep(&service.raw, NAME, HOME, &THREE.map(str::to_owned));
     service.wish(&Wish { regions: THREE.to_vec(), memory_mb: 256, domain: true });
     let answer = service.exits(1, &service.deploy_arguments()).stderr;
@@ -383,14 +355,59 @@ fn a_domain_has_its_records_and_nobody_elses_are_touched() {
     service.exits(0, &["destroy", "--confirm", NAME, "--delete-data", "--no-input"]);
     assert_eq!(records(&service, &zone), expected_records(&[], false));
     service.settles(&THREE, &BTreeSet::new());
+}
 
-    let policy = service.exits(0, &["iam", "policy", "--account", recorder::ACCOUNT]).stdout;
-    let policy: Value = serde_json::from_str(&policy).expect("JSON");
-    let needs = recorder.needs();
-    for known in ["cloudformation:CreateChangeSet", "route53:ChangeResourceRecordSets", "s3:PutObject"] {
-        assert!(needs.iter().any(|need| need.action == known), "{known} was not recorded");
+/// The version that every edge serves, as `ipgeo status` shows it.
+fn versions(service: &Service, regions: &[&str]) -> Vec<Value> {
+    let ran = service.exits(0, &["status", "--json"]);
+    let rows: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let row = |region: &&str| rows.as_array().expect("rows").iter().find(|row| row["region"] == *region);
+    regions.iter().map(|region| row(region).expect("a row")["version"].clone()).collect()
+}
+
+#[test]
+fn a_failed_canary_is_rolled_back_and_a_rollback_moves_aliases() {
+    let Some(stage) = Stage::set() else { return };
+    let service = &stage.service;
+    let mut wish = Wish { regions: THREE.to_vec(), memory_mb: 256, domain: false };
+    service.wish(&wish);
+    service.deploy();
+    assert_eq!(versions(service, &THREE), [1, 1, 1]);
+
+    // The canary's function can't start: it is returned, and nobody else is touched.
+    service.break_database();
+    let failed = service.exits(5, &service.deploy_arguments()).stderr;
+    assert!(failed.contains("rolled back: us-east-1 serves version 1 again"), "{failed}");
+    assert_eq!(versions(service, &THREE), [1, 1, 1]);
+    until("the version before answers", || answers(service, "us-east-1", None));
+    let kept = service.exits(5, &[&service.deploy_arguments()[..], &["--no-rollback"]].concat()).stderr;
+    assert!(!kept.contains("rolled back"), "{kept}");
+    let ran = service.run(&["status"]);
+    assert_eq!(ran.status.code(), Some(4), "{}", ran.stdout);
+    service.exits(0, &["rollback", "--yes", "--no-input", "--regions", "us-east-1"]);
+    assert_eq!(versions(service, &THREE), [1, 1, 1]);
+
+    // Repaired, and changed.
+    wish.memory_mb = 512;
+    service.wish(&wish);
+    service.deploy();
+    assert!(service.plan().1);
+    assert_eq!(versions(service, &THREE), [2, 3, 2], "us-east-1 has published once more");
+    service.exits(0, &["rollback", "--yes", "--no-input"]);
+    assert_eq!(versions(service, &THREE), [1, 1, 1]);
+    assert!(service.exits(0, &["rollback"]).stderr.contains("already serves"), "twice is once");
+    for region in THREE {
+        answers(service, region, None).expect("an answer");
     }
-    assert_eq!(forbidden(&policy, &needs), Vec::<String>::new());
+    let status = service.exits(0, &["status"]).stdout;
+    assert_eq!(status.matches("1 (rolled back)").count(), 3, "{status}");
+    // Forward again.
+    let (plan, empty) = service.plan();
+    assert!(!empty && summary(&plan) == [0, 3, 0, 0], "{plan:#}");
+    service.deploy();
+    assert_eq!(versions(service, &THREE), [2, 3, 2]);
+    let wrong = service.exits(1, &["rollback", "--yes", "--to", "9"]).stderr;
+    assert!(wrong.contains("there is no version 9"), "{wrong}");
 }
 
 /// Moments of a deploy at which it is killed.

@@ -48,6 +48,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("ipgeo geo rollback", "changes an AWS account"),
     ("ipgeo geo rollout", "changes an AWS account"),
     ("ipgeo plan", "reads an AWS account"),
+    ("ipgeo rollback", "changes an AWS account"),
     ("ipgeo status", "reads an AWS account"),
 ];
 

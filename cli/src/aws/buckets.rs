@@ -24,6 +24,17 @@ const COPY_TIMEOUT: Duration = Duration::from_hours(1);
 /// The slowest connection that an upload may have, bytes/s: 100 MB an hour.
 const UPLOAD_BYTES_S: u64 = 30_000;
 
+/// An artifact in a bucket, by the SHA-256 that S3 has stored with it: S3 has checked that against the content when the
+/// object was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    Absent,
+    /// It is what its name says.
+    Same,
+    /// It is something else, or nobody knows: incomplete, replaced, or written by another tool.
+    Different,
+}
+
 /// A bucket of the service.
 #[derive(Debug, Clone)]
 pub(super) struct Bucket<'a> {
@@ -34,15 +45,39 @@ pub(super) struct Bucket<'a> {
 }
 
 impl Bucket<'_> {
-    /// The keys that exist in the bucket; none if the bucket is missing.
-    pub(super) async fn holds(&self, keys: &[String]) -> Result<BTreeSet<String>, Refusal> {
-        let mut held = BTreeSet::new();
+    /// The artifacts of these keys that are in the bucket, and the keys of objects that are not what they say; none if the
+    /// bucket is missing.
+    pub(super) async fn holds(
+        &self,
+        keys: &[String],
+    ) -> Result<(BTreeSet<String>, BTreeSet<String>), Refusal> {
+        let (mut held, mut altered) = (BTreeSet::new(), BTreeSet::new());
         for key in keys {
-            if self.has(key).await? {
-                held.insert(key.clone());
+            match self.held(key).await? {
+                Held::Absent => {}
+                Held::Same => drop(held.insert(key.clone())),
+                Held::Different => drop(altered.insert(key.clone())),
             }
         }
-        Ok(held)
+        Ok((held, altered))
+    }
+
+    /// Refuses a template that names an artifact whose object is not what its name says. A missing one may be needless: a
+    /// function that does not change is not read again.
+    pub(super) async fn check_named(&self, template: &str) -> Result<(), StepError> {
+        for key in ArtifactRef::keys_in(template) {
+            if self.held(&key).await? == Held::Different {
+                return Err(self.altered(&key));
+            }
+        }
+        Ok(())
+    }
+
+    fn altered(&self, key: &str) -> StepError {
+        let what =
+            format!("{key} in the bucket {} is not what its name says: incomplete or replaced", self.name);
+        let remedy = "run the same command again: it writes the object again".to_owned();
+        StepError { remedy: Some(remedy), ..StepError::new(what) }
     }
 
     /// A request without a body.
@@ -85,13 +120,22 @@ impl Bucket<'_> {
         answered.is_ok_and(|answered| matches!(answered.status, 301 | 403))
     }
 
-    async fn has(&self, key: &str) -> Result<bool, Refusal> {
-        self.finds(Operation::HeadObject, s3::key_path(key)).await
+    /// Compares an object's stored checksum with the digest in its key.
+    async fn held(&self, key: &str) -> Result<Held, Refusal> {
+        let mut head = self.call(Operation::HeadObject, s3::key_path(key));
+        head.headers.push(("x-amz-checksum-mode", "ENABLED".to_owned()));
+        let answered = self.send(&head).await?;
+        let checksum = answered.checksum.clone();
+        Ok(match Refusal::absent_as_none(s3::accept(answered))? {
+            None => Held::Absent,
+            Some(_) if checksum.is_some() && checksum == checksum_in(key) => Held::Same,
+            Some(_) => Held::Different,
+        })
     }
 
-    /// Uploads a local artifact unless it exists.
+    /// Uploads a local artifact unless it exists as it should.
     pub(super) async fn upload(&self, file: &ArtifactFile, report: Report<'_>) -> Result<Done, StepError> {
-        if self.has(&file.artifact.key).await? {
+        if self.held(&file.artifact.key).await? == Held::Same {
             return Ok(Done::AlreadySo);
         }
         report(Progress { phase: "uploading".to_owned(), done: 0, total: 0 });
@@ -100,6 +144,11 @@ impl Bucket<'_> {
         let failed = |why: String| StepError::new(format!("cannot read {}: {why}", file.file.display()));
         let hash = hashed.map_err(|error| failed(error.to_string()))?;
         let (hash, _) = hash.map_err(|error| failed(error.to_string()))?;
+        if hex::encode(hash) != file.artifact.digest {
+            let what = format!("{} is not what its name says: damaged or changed", file.file.display());
+            let remedy = "run the same command again: it creates the file again".to_owned();
+            return Err(StepError { remedy: Some(remedy), ..StepError::new(what) });
+        }
         let mut put = self.call(Operation::PutObject, s3::key_path(&file.artifact.key));
         // S3 verifies the content against it, stores it, and copies it with the object.
         put.headers.push(("x-amz-checksum-sha256", STANDARD.encode(hash)));
@@ -109,17 +158,22 @@ impl Bucket<'_> {
         Ok(Done::Changed)
     }
 
-    /// Copies an artifact from another bucket of the service, within S3, unless it exists.
+    /// Copies an artifact from another bucket of the service, within S3, unless it exists as it should; checks the copy.
     pub(super) async fn copy(&self, artifact: &ArtifactRef, from: &str) -> Result<Done, StepError> {
-        if self.has(&artifact.key).await? {
+        if self.held(&artifact.key).await? == Held::Same {
             return Ok(Done::AlreadySo);
         }
         let mut copy = self.call(Operation::CopyObject, s3::key_path(&artifact.key));
         copy.headers.push(("x-amz-copy-source", format!("{from}{}", s3::key_path(&artifact.key))));
         copy.headers.push(("x-amz-source-expected-bucket-owner", self.account.to_owned()));
+        // S3 computes it of the content, whatever was stored with the source.
+        copy.headers.push(("x-amz-checksum-algorithm", "SHA256".to_owned()));
         copy.timeout = COPY_TIMEOUT;
         s3::accept(self.send(&copy).await?)?;
-        Ok(Done::Changed)
+        match self.held(&artifact.key).await? {
+            Held::Same => Ok(Done::Changed),
+            Held::Absent | Held::Different => Err(self.altered(&artifact.key)),
+        }
     }
 
     /// The keys of all objects, sorted; empty if the bucket is missing.
@@ -177,13 +231,24 @@ impl Bucket<'_> {
     }
 }
 
+/// The checksum that the object of an artifact's key must have, base64; `None`: no artifact has such a key.
+fn checksum_in(key: &str) -> Option<String> {
+    let digest = key.rsplit('/').next()?.strip_suffix(".zip")?;
+    let bytes = hex::decode(digest).ok().filter(|bytes| bytes.len() == 32)?;
+    Some(STANDARD.encode(bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::signed::tests::text_server;
     use super::*;
 
+    /// SHA-256 of `content`.
+    const HASH: &str = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73";
+    const CHECKSUM: &str = "sha256 7XACtDnprIRfIjV9giusFERzD722AW0+yUMil7nsn3M=";
+
     fn artifact() -> ArtifactRef {
-        ArtifactRef { digest: "d".to_owned(), key: "geo/a b.zip".to_owned() }
+        ArtifactRef::new("geo data", HASH)
     }
 
     #[tokio::test]
@@ -199,6 +264,7 @@ mod tests {
             // A copy that fails after the status line.
             (200, "<?xml version=\"1.0\"?>\n  <Error><Code>InternalError</Code></Error>".to_owned()),
             (200, "<CopyObjectResult/>".to_owned()),
+            (200, CHECKSUM.to_owned()),
         ]);
         let session = Session::for_tests(signed);
         let bucket = Bucket { session: &session, region: "eu-west-1", name: "b".into(), account: "123" };
@@ -206,20 +272,65 @@ mod tests {
         assert_eq!(bucket.upload(&upload, &|_| {}).await.expect("uploaded"), Done::Changed);
         assert_eq!(bucket.copy(&artifact(), "a").await.expect("copied"), Done::Changed);
         let requests = thread.join().expect("a server");
-        let hash = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73";
         for part in [
-            "PUT /b/geo/a%20b.zip HTTP/1.1",
+            &format!("PUT /b/geo%20data/{HASH}.zip HTTP/1.1"),
             "content-length: 7",
             "x-amz-expected-bucket-owner: 123",
             "x-amz-checksum-sha256: 7XACtDnprIRfIjV9giusFERzD722AW0+yUMil7nsn3M=",
-            &format!("x-amz-content-sha256: {hash}"),
+            &format!("x-amz-content-sha256: {HASH}"),
             "/eu-west-1/s3/aws4_request",
         ] {
             assert!(requests[2].contains(part), "{part}: {}", requests[2]);
         }
         assert!(requests[2].ends_with("\r\n\r\ncontent"), "{}", requests[2]);
-        assert!(requests[6].contains("x-amz-copy-source: a/geo/a%20b.zip"), "{}", requests[6]);
+        assert!(requests[0].contains("x-amz-checksum-mode: ENABLED"), "{}", requests[0]);
+        let source = format!("x-amz-copy-source: a/geo%20data/{HASH}.zip");
+        assert!(requests[6].contains(&source), "{}", requests[6]);
+        assert!(requests[6].contains("x-amz-checksum-algorithm: SHA256"), "{}", requests[6]);
         assert!(requests[6].contains("x-amz-source-expected-bucket-owner: 123"), "{}", requests[6]);
+    }
+
+    #[tokio::test]
+    async fn objects_and_files_that_are_not_what_they_say_are_written_again_or_refused() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "content").expect("written");
+        let other = "sha256 AAAAtDnprIRfIjV9giusFERzD722AW0+yUMil7nsn3M=";
+        let answers = [
+            // Uploaded over a torn object, and over one without a checksum.
+            (200, other),
+            (200, ""),
+            (200, ""),
+            (200, ""),
+            // There as it should be.
+            (200, CHECKSUM),
+            // A copy of a source that is torn.
+            (404, ""),
+            (200, "<CopyObjectResult/>"),
+            (200, other),
+            // A template that names it; one that names nothing.
+            (200, other),
+            (404, ""),
+            // A damaged file.
+            (404, ""),
+        ];
+        let (signed, thread) = text_server(answers.map(|(status, body)| (status, body.to_owned())).to_vec());
+        let session = Session::for_tests(signed);
+        let bucket = Bucket { session: &session, region: "eu-west-1", name: "b".into(), account: "123" };
+        let upload = ArtifactFile { artifact: artifact(), file: file.path().to_owned(), bytes: 7 };
+        for expected in [Done::Changed, Done::Changed, Done::AlreadySo] {
+            assert_eq!(bucket.upload(&upload, &|_| {}).await.expect("uploaded"), expected);
+        }
+        let torn = bucket.copy(&artifact(), "a").await.expect_err("torn");
+        assert!(torn.message.ends_with("is not what its name says: incomplete or replaced"), "{torn}");
+        let template = format!("S3Key: \"code/{HASH}.zip\"");
+        let refused = bucket.check_named(&template).await.expect_err("refused");
+        assert!(refused.message.starts_with(&format!("code/{HASH}.zip in the bucket b")), "{refused}");
+        assert_eq!(bucket.check_named(&template).await, Ok(()), "CloudFormation will say if it needs it");
+        assert_eq!(bucket.check_named("S3Key: \"geo/unbuilt.zip\"").await, Ok(()));
+        std::fs::write(file.path(), "content, changed").expect("written");
+        let changed = bucket.upload(&upload, &|_| {}).await.expect_err("changed");
+        assert!(changed.message.ends_with("is not what its name says: damaged or changed"), "{changed}");
+        thread.join().expect("a server");
     }
 
     #[tokio::test]

@@ -10,13 +10,14 @@ use super::refusal::Refusal;
 use super::session::Session;
 use super::signed::Signed;
 use super::tables::Replicas;
-use super::{dns, kept, stacks, tables};
+use super::{bake, dns, kept, stacks, tables, versions};
 use crate::config::Config;
 use crate::infra::cloud::{
     CloudRead, CloudWrite, Done, ProbeTarget, ProbeTargets, Problem, Report, StepError,
 };
 use crate::infra::plan::{
-    AccessState, Action, Alias, BucketKind, KeptData, ObservedRegion, RecordChange, Zone, alias_of,
+    AccessState, Action, Alias, BucketKind, KeptData, ObservedFunction, ObservedRegion, ObservedStack,
+    RecordChange, Zone, alias_of,
 };
 use crate::infra::stacks::{Names, StackKind};
 
@@ -134,6 +135,22 @@ impl Aws {
         Bucket { session: &self.session, region, name: self.names.bucket(account, region), account }
     }
 
+    /// The published versions of the functions of a region's stacks.
+    async fn functions(
+        &self,
+        region: &str,
+        stacks: &BTreeMap<StackKind, ObservedStack>,
+    ) -> Result<BTreeMap<StackKind, ObservedFunction>, Refusal> {
+        let signed = self.signed();
+        let mut found = BTreeMap::new();
+        for (kind, _) in stacks.iter().filter(|(_, stack)| stack.outputs.contains_key("Version")) {
+            if let Some(function) = self.names.function(*kind) {
+                found.insert(*kind, versions::read(&signed, region, function).await?);
+            }
+        }
+        Ok(found)
+    }
+
     /// The alias targets of the regions' DNS records, from their edge stacks' outputs.
     async fn aliases(&self, change: &RecordChange) -> Result<Vec<(RegionName, Alias)>, StepError> {
         let mut aliases = Vec::new();
@@ -200,14 +217,21 @@ impl CloudRead for Aws {
             Ok(found) => found,
             Err(refusal) => return unreachable(&refusal),
         };
-        let mut observed = ObservedRegion { stacks: found, ..ObservedRegion::default() };
+        let functions = match self.functions(region, &found).await {
+            Ok(functions) => functions,
+            Err(refusal) => return unreachable(&refusal),
+        };
+        let mut observed = ObservedRegion { stacks: found, functions, ..ObservedRegion::default() };
         if artifacts.is_empty() {
             return observed;
         }
         let bucket = self.bucket(region, account);
         if observed.stacks.contains_key(&StackKind::Artifacts) {
             match bucket.holds(artifacts).await {
-                Ok(held) => observed.artifacts = held,
+                Ok((held, altered)) => {
+                    observed.artifacts = held;
+                    observed.altered = altered;
+                }
                 Err(refusal) => return unreachable(&refusal),
             }
         } else if bucket.belongs_to_other_account().await {
@@ -246,6 +270,7 @@ impl CloudWrite for Aws {
         let account = self.session.account().await?;
         match action {
             Action::Stack(change) => {
+                self.bucket(region, account).check_named(&change.text).await?;
                 let done = stacks::ensure(session, region, &names.service, change, report).await?;
                 if !change.replicas.is_empty() {
                     let table = &names.access_table;
@@ -283,6 +308,9 @@ impl CloudWrite for Aws {
                 let target = Kept { session, home: region, account, name };
                 target.delete(*data, replica.as_deref(), report).await
             }
+            Action::Bake(spec) => bake::watch(&self.signed(), region, spec, report).await,
+            Action::Switch(wanted) => versions::switch(&self.signed(), region, wanted).await,
+            Action::Prune(pruned) => versions::prune(&self.signed(), region, pruned).await,
             // `Gated` and the executor carry these out.
             Action::Probe(_) | Action::Follow(_) | Action::Wait { .. } => Ok(Done::AlreadySo),
         }

@@ -2,6 +2,7 @@
 //! crates. `cloud` implements the traits of `infra::cloud`; every failed call becomes a `Refusal`. Services that need few
 //! calls have no SDK crate: `signed` signs and sends their requests.
 
+mod bake;
 mod buckets;
 mod cloud;
 mod credentials;
@@ -19,6 +20,7 @@ mod signed;
 mod stacks;
 mod stream;
 mod tables;
+mod versions;
 mod vitals;
 
 pub(crate) use cloud::Aws;

@@ -46,13 +46,13 @@ pub(super) enum Service {
 impl Service {
     pub(super) const ALL: [Self; 8] = [
         Self::Acm,
+        Self::CloudWatch,
         Self::Kinesis,
         Self::Lambda,
         Self::Logs,
         Self::Quotas,
         Self::S3,
         Self::Sts,
-        Self::CloudWatch,
     ];
 
     /// The name in hosts and signatures.
@@ -152,6 +152,8 @@ pub(super) struct Answered {
     /// AWS's clock: the `Date` header.
     date: Option<String>,
     error: Option<String>,
+    /// The stored SHA-256 of an S3 object, base64, if it was asked for.
+    pub(super) checksum: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
@@ -197,6 +199,23 @@ impl Signed {
     /// Sends a `GET` request to a REST service.
     pub(super) async fn get(&self, service: Service, region: &str, path: &str) -> Result<Value, Refusal> {
         read(&self.send(&Call::get(service, region, path)).await?)
+    }
+
+    /// Sends a request with another method to a REST service, with a JSON body or none.
+    pub(super) async fn rest(
+        &self,
+        service: Service,
+        region: &str,
+        method: &'static str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Refusal> {
+        let mut call = Call { method, ..Call::get(service, region, path) };
+        if let Some(body) = body {
+            call.headers.push(("content-type", "application/json".to_owned()));
+            call.body = Body::Bytes(body.to_string().into_bytes());
+        }
+        read(&self.send(&call).await?)
     }
 
     /// The `Date` header of a service's answer, even of an error.
@@ -289,10 +308,11 @@ fn transmit(
     }?;
     let header =
         |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (date, error) = (header("date"), header("x-amzn-errortype"));
+    let (date, error, checksum) =
+        (header("date"), header("x-amzn-errortype"), header("x-amz-checksum-sha256"));
     let status = answer.status().as_u16();
     let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
-    Ok(Answered { status, date, error, body })
+    Ok(Answered { status, date, error, checksum, body })
 }
 
 /// An error answer's code, without namespace and URL, and its message.
@@ -352,7 +372,8 @@ pub(super) mod tests {
         text_server(answers.into_iter().map(|(status, body)| (status, body.to_string())).collect())
     }
 
-    /// The same, with answers as they are. Status 0 closes the connection in place of an answer.
+    /// The same, with answers as they are. Status 0 closes the connection in place of an answer; a text `sha256 …` is the
+    /// checksum of an object, in the answer to a `HEAD` request.
     pub(in crate::aws) fn text_server(
         answers: Vec<(u16, String)>,
     ) -> (Signed, std::thread::JoinHandle<Vec<String>>) {
@@ -380,11 +401,15 @@ pub(super) mod tests {
                     continue;
                 }
                 let date = "Wed, 25 Nov 2026 10:00:00 GMT";
+                let (checksum, body) = match body.strip_prefix("sha256 ") {
+                    Some(checksum) => (format!("x-amz-checksum-sha256: {checksum}\r\n"), ""),
+                    None => (String::new(), body.as_str()),
+                };
                 let head = format!(
-                    "HTTP/1.1 {status} x\r\ndate: {date}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                    "HTTP/1.1 {status} x\r\ndate: {date}\r\n{checksum}connection: close\r\ncontent-length: {}\r\n\r\n",
                     body.len()
                 );
-                stream.write_all((head + &body).as_bytes()).expect("written");
+                stream.write_all((head + body).as_bytes()).expect("written");
             }
             requests
         });

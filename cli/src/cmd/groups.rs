@@ -7,7 +7,7 @@ use clap::Command;
 /// The groups in order, each with its verbs in order.
 pub(crate) const GROUPS: [(&str, &[&str]); 7] = [
     ("Local", &["dev"]),
-    ("Deploy", &["render", "plan", "deploy", "traffic", "drift", "destroy", "iam"]),
+    ("Deploy", &["render", "plan", "deploy", "rollback", "traffic", "drift", "destroy", "iam"]),
     ("API keys and usage", &["keys", "usage"]),
     ("Geo data", &["geo"]),
     ("Observe", &["status", "probe", "logs", "doctor"]),

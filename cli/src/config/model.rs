@@ -31,6 +31,8 @@ pub(super) struct File {
     #[serde(default)]
     pub usage: Usage,
     #[serde(default)]
+    pub deploy: Deploy,
+    #[serde(default)]
     pub alarms: Alarms,
     #[serde(default)]
     pub alerts: Alerts,
@@ -56,6 +58,8 @@ pub struct Config {
     pub tiers: Tiers,
     /// `[usage]`.
     pub usage: Usage,
+    /// `[deploy]`.
+    pub deploy: Deploy,
     /// `[alarms]`.
     pub alarms: Alarms,
     /// `[alerts]`.
@@ -159,6 +163,25 @@ pub enum LogPipe {
     Destination,
     /// A function: the way that AWS documents within one account.
     Forwarder,
+}
+
+/// How a deploy watches what it changes, and what it retains for a rollback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Deploy {
+    /// Seconds that a region's errors, throttles and p99 are watched after its probe; beyond a threshold, the deploy halts
+    /// and rolls the region back. CloudWatch shows a minute's calls about a minute later. 0: they are not watched.
+    #[schemars(range(min = 0, max = 3_600))]
+    pub bake_s: u32,
+    /// Versions of each function that are retained for `ipgeo rollback`, the serving one among them.
+    #[schemars(range(min = 2, max = 50))]
+    pub keep_versions: u32,
+}
+
+impl Default for Deploy {
+    fn default() -> Self {
+        Self { bake_s: 120, keep_versions: 5 }
+    }
 }
 
 /// CloudWatch alarms. Three alarms of the home region are always created.

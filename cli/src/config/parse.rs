@@ -61,8 +61,19 @@ fn build(document: Spanned<DeTable<'_>>) -> Result<Config, Error> {
     {
         anonymous.entry("site_limit").or_insert(limit);
     }
-    let File { service, runtime, compat, geo, mut tiers, usage, alarms, alerts, mut emulator, mut regions } =
-        values.try_into()?;
+    let File {
+        service,
+        runtime,
+        compat,
+        geo,
+        mut tiers,
+        usage,
+        deploy,
+        alarms,
+        alerts,
+        mut emulator,
+        mut regions,
+    } = values.try_into()?;
     tiers.paid.sort_by_key(|tier| tier_order.iter().position(|name| *name == tier.name));
     if let Some(emulator) = &mut emulator {
         emulator.endpoint.truncate(emulator.endpoint.trim_end_matches('/').len());
@@ -76,7 +87,7 @@ fn build(document: Spanned<DeTable<'_>>) -> Result<Config, Error> {
         Ok(Region { name, city, latitude: place.latitude, longitude: place.longitude, runtime })
     });
     let regions = regions.collect::<Result<_, Error>>()?;
-    Ok(Config { service, compat, geo, tiers, usage, alarms, alerts, emulator, regions })
+    Ok(Config { service, compat, geo, tiers, usage, deploy, alarms, alerts, emulator, regions })
 }
 
 /// The keys of a table: the parser sorts them by name.

@@ -25,9 +25,15 @@ pub(crate) struct RegionStatus {
     pub in_file: bool,
     /// `ok`, or what is wrong with its stacks; `none` if nothing is deployed.
     pub stacks: String,
-    /// The first characters of the code artifact's digest.
+    /// The version of the function that its alias serves.
+    pub version: Option<u64>,
+    /// The version that its stack has published last; another one: the region was rolled back.
+    pub stack_version: Option<u64>,
+    /// The version of the counter that serves; home only.
+    pub counter_version: Option<u64>,
+    /// The first characters of the digest of the code that serves.
     pub code: Option<String>,
-    /// The first characters of the geo database artifact's digest.
+    /// The same of the geo database.
     pub database: Option<String>,
     /// The state of the access table's replica, as DynamoDB names it; `home` at home.
     pub replica: Option<String>,
@@ -74,15 +80,24 @@ fn region_status(
     let home = config.service.home == *region;
     let edge = observed.stack(region, StackKind::Edge);
     let output = |name: &str| edge.and_then(|edge| edge.outputs.get(name)).cloned();
-    let digest = |name: &str| output(name).map(|digest| digest.chars().take(DIGEST_CHARS).collect());
+    let digest =
+        |name: &str| output(name).map(|digest| digest.chars().take(DIGEST_CHARS).collect::<String>());
+    let live = |kind: StackKind| observed.function(region, kind).and_then(|function| function.live);
+    let version = live(StackKind::Edge);
+    let release = observed.function(region, StackKind::Edge).zip(version);
+    let release = release.map(|(function, version)| function.release(version)).unwrap_or_default();
+    let served = |part: Option<&str>, name: &str| part.map(str::to_owned).or_else(|| digest(name));
     let has_home = home && observed.stack(region, StackKind::Home).is_some();
     RegionStatus {
         region: region.clone(),
         home,
         in_file,
         stacks: stacks(observed.regions.get(region), home, in_file),
-        code: digest("Code"),
-        database: digest("Geo"),
+        version,
+        stack_version: observed.stack_version(region, StackKind::Edge),
+        counter_version: live(StackKind::Home),
+        code: served(release.code, "Code"),
+        database: served(release.database, "Geo"),
         replica: if has_home { Some("home".to_owned()) } else { replicas.get(region).cloned() },
         record: record(config, observed, region),
         endpoint: match (&config.service.domain, edge) {
@@ -134,7 +149,7 @@ fn record(config: &Config, observed: &Observed, region: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infra::plan::{Alias, ObservedStack, Problem, Record, Zone};
+    use crate::infra::plan::{Alias, ObservedFunction, ObservedStack, Problem, Record, Zone};
 
     fn stack(status: &str, outputs: &[(&str, &str)]) -> ObservedStack {
         ObservedStack {
@@ -189,9 +204,15 @@ limit = "9/day"
         let edge = stack("CREATE_COMPLETE", &outputs);
         let busy = stack("UPDATE_IN_PROGRESS", &[]);
         let (artifacts, home) = ((StackKind::Artifacts, plain.clone()), (StackKind::Home, plain));
+        // Rolled back: the alias serves another version than the stack's.
+        let versions = [(3, "code 76543210, database hgfedcba"), (4, "code 01234567, database abcdefgh")];
+        let versions = versions.map(|(number, description)| (number, description.to_owned())).into();
+        let function = ObservedFunction { live: Some(3), versions };
+        let mut rolled_back = region(&[artifacts.clone(), home, (StackKind::Edge, edge)]);
+        rolled_back.functions.insert(StackKind::Edge, function);
         let unreachable = Some(Problem::new("not enabled", "enable it"));
         let regions = [
-            ("eu-west-1", region(&[artifacts.clone(), home, (StackKind::Edge, edge)])),
+            ("eu-west-1", rolled_back),
             ("us-east-1", region(&[artifacts.clone(), (StackKind::Edge, busy)])),
             ("ap-south-1", region(&[artifacts])),
             ("af-south-1", ObservedRegion { unreachable, ..ObservedRegion::default() }),
@@ -207,7 +228,11 @@ limit = "9/day"
         let of = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let probe = s.probe_ms.map_or_else(|| of(&s.probe_error), |ms| format!("{ms:.0} ms"));
         let (code, database, replica) = (of(&s.code), of(&s.database), of(&s.replica));
-        format!("{} | {} | {code} {database} | {replica} | {} | {probe}", s.region, s.stacks, s.record)
+        let version = s.version.map_or_else(|| "-".to_owned(), |version| version.to_string());
+        format!(
+            "{} | {} | {version} {code} {database} | {replica} | {} | {probe}",
+            s.region, s.stacks, s.record
+        )
     }
 
     #[test]
@@ -221,11 +246,11 @@ limit = "9/day"
         let lines: Vec<String> =
             region_statuses(&config, &observed(), &replicas, &answers).iter().map(line).collect();
         let expected = [
-            "eu-west-1 | ok | 01234567 abcdefgh | home | A AAAA | 12 ms",
-            "us-east-1 | edge UPDATE_IN_PROGRESS | - - | ACTIVE | drained | no answer",
-            "sa-east-1 | none | - - | - | none | -",
-            "af-south-1 | not enabled | - - | - | none | -",
-            "ap-south-1 | not in the file | - - | - | A | -",
+            "eu-west-1 | ok | 3 76543210 hgfedcba | home | A AAAA | 12 ms",
+            "us-east-1 | edge UPDATE_IN_PROGRESS | - - - | ACTIVE | drained | no answer",
+            "sa-east-1 | none | - - - | - | none | -",
+            "af-south-1 | not enabled | - - - | - | none | -",
+            "ap-south-1 | not in the file | - - - | - | A | -",
         ];
         assert_eq!(lines, expected);
     }

@@ -85,7 +85,20 @@ impl MemoryCloud {
 
     /// Puts an object into a bucket, as a function does that can't count a batch.
     pub fn put_object(&self, bucket: &str, key: &str) {
-        self.now().contents.objects.entry(bucket.to_owned()).or_default().insert(key.to_owned());
+        self.now()
+            .contents
+            .objects
+            .entry(bucket.to_owned())
+            .or_default()
+            .insert(key.to_owned(), String::new());
+    }
+
+    /// Somebody overwrites an artifact in a region's bucket, or an upload of another tool breaks off.
+    pub fn alter_object(&self, region: &str, key: &str, content: &str) {
+        let mut state = self.now();
+        let bucket = state.names.bucket(ACCOUNT, region);
+        let held = state.contents.objects.get_mut(&bucket).and_then(|held| held.get_mut(key));
+        content.clone_into(held.expect("an object"));
     }
 
     /// Takes the zone away.
@@ -145,6 +158,16 @@ impl MemoryCloud {
     /// Whether a log destination or a function takes lines from CloudWatch Logs.
     pub fn takes_lines(&self, arn: &str) -> bool {
         crate::resources::takes_lines(&self.now().contents, arn)
+    }
+
+    /// The edge of a region answers no probe while it serves this version.
+    pub fn set_broken(&self, region: &str, version: u64) {
+        self.now().broken.insert(RegionName::new(region), version);
+    }
+
+    /// Callers of a region get errors while it serves this version.
+    pub fn set_failing(&self, region: &str, version: u64) {
+        self.now().failing.insert(RegionName::new(region), version);
     }
 
     /// Makes a step fail.

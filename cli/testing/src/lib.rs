@@ -5,6 +5,8 @@
 //! of stacks passes in a moment. A step whose future is dropped goes on, because CloudFormation finishes by itself
 //! what it has begun.
 //!
+//! [`strict`] is another AWS: rules that an emulator ignores, before it.
+//!
 //! It is a crate of its own so that nothing of it is part of the product. It depends on `ipgeo`, so only
 //! integration tests and benches can use it: in `ipgeo`'s unit tests its types would be those of another copy.
 
@@ -24,6 +26,7 @@ mod rules;
 mod stacks;
 mod state;
 mod steps;
+pub mod strict;
 mod tables;
 mod text;
 mod values;

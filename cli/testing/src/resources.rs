@@ -269,7 +269,7 @@ fn has_code(
     if bucket != rules.names.bucket(ACCOUNT, region) {
         return Err(format!("{bucket} is not in {region}"));
     }
-    if contents.objects.get(bucket).is_some_and(|held| held.contains(key)) {
+    if contents.objects.get(bucket).is_some_and(|held| held.contains_key(key)) {
         Ok(())
     } else {
         Err(format!("Error occurred while GetObject. S3 Error Code: NoSuchKey ({key})"))

@@ -11,7 +11,7 @@ use crate::log::Log;
 use crate::operation::{Failure, StackWork, Work, refused};
 use crate::resources;
 use crate::rules::Rules;
-use crate::state::{CloudState, Contents, ResourceId, Stack, StackId};
+use crate::state::{ACCOUNT, CloudState, Contents, ResourceId, Stack, StackId};
 use crate::text::hash_of;
 use crate::values::Meaning;
 use ipgeo::internals::infra::cloud::{Done, StepError, check_deletion, check_stack};
@@ -38,6 +38,13 @@ impl CloudState {
         let template =
             Template::parse(&change.text).map_err(|error| refused("ValidationError", error.to_string()))?;
         template.check(&change.text).map_err(|error| refused("ValidationError", error.to_string()))?;
+        // The adapter looks at what the template names before it makes a change set.
+        let bucket = self.names.bucket(ACCOUNT, region);
+        let held = self.contents.objects.get(&bucket).into_iter().flatten();
+        let mut named = held.filter(|(key, _)| change.text.contains(*key));
+        if let Some((key, _)) = named.find(|(key, _)| !self.contents.is_artifact(&bucket, key)) {
+            return Err(StepError::new(format!("{key} is not what its name says")));
+        }
         let there = self.contents.stacks.get(&id).filter(|stack| stack.status != "REVIEW_IN_PROGRESS");
         let creates = there.is_none();
         if let Some(there) = there {
@@ -120,6 +127,7 @@ impl CloudState {
                     }
                 } else {
                     self.contents = before;
+                    self.contents.return_alias(&id, &work.template);
                     if let Some(stack) = self.contents.stacks.get_mut(&id) {
                         stack.status = failed("UPDATE_ROLLBACK", fault);
                     }

@@ -46,6 +46,10 @@ pub(crate) struct CloudState {
     pub(crate) unhealthy: BTreeMap<RegionName, String>,
     pub(crate) bad_code: BTreeSet<String>,
     pub(crate) dead_pipes: BTreeSet<String>,
+    /// Regions whose edge answers nothing while it serves this version.
+    pub(crate) broken: BTreeMap<RegionName, u64>,
+    /// Regions whose metrics are bad while they serve this version.
+    pub(crate) failing: BTreeMap<RegionName, u64>,
     pub(crate) faults: Vec<InjectedFault>,
     pub(crate) operations: Vec<Operation>,
     pub(crate) ended: BTreeMap<u64, Result<Done, StepError>>,
@@ -59,12 +63,20 @@ pub(crate) struct Contents {
     pub(crate) stacks: BTreeMap<StackId, Stack>,
     pub(crate) resources: BTreeMap<ResourceId, HeldResource>,
     pub(crate) tables: BTreeMap<String, Table>,
-    /// Objects by bucket.
-    pub(crate) objects: BTreeMap<String, BTreeSet<String>>,
+    /// Objects by bucket: what each contains, by key. An artifact contains its digest.
+    pub(crate) objects: BTreeMap<String, BTreeMap<String, String>>,
     /// Published versions, by the function's region and name.
     pub(crate) functions: BTreeMap<(String, String), Published>,
     /// The next identifier that AWS makes up.
     pub(crate) next_id: u64,
+}
+
+impl Contents {
+    /// Whether an object is there and is the artifact that its key names.
+    pub(crate) fn is_artifact(&self, bucket: &str, key: &str) -> bool {
+        let content = self.objects.get(bucket).and_then(|held| held.get(key));
+        content.is_some_and(|content| key.ends_with(&format!("/{content}.zip")))
+    }
 }
 
 /// A refusal of every call.
@@ -191,6 +203,8 @@ impl CloudState {
             unhealthy: BTreeMap::new(),
             bad_code: BTreeSet::new(),
             dead_pipes: BTreeSet::new(),
+            broken: BTreeMap::new(),
+            failing: BTreeMap::new(),
             faults: Vec::new(),
             operations: Vec::new(),
             ended: BTreeMap::new(),
@@ -212,7 +226,13 @@ impl CloudState {
     pub(crate) fn observe(&self, region: &str, artifacts: &[String]) -> ObservedRegion {
         let mut observed = ObservedRegion::default();
         for ((_, _), stack) in self.contents.stacks.iter().filter(|((place, _), _)| place == region) {
-            observed.stacks.insert(stack.kind, stack.observed());
+            let seen = stack.observed();
+            if let Some(function) =
+                self.names.function(stack.kind).filter(|_| seen.outputs.contains_key("Version"))
+            {
+                observed.functions.insert(stack.kind, self.contents.observed_function(region, function));
+            }
+            observed.stacks.insert(stack.kind, seen);
         }
         let bucket = self.names.bucket(ACCOUNT, region);
         if self.taken_buckets.contains(&bucket) && !observed.stacks.contains_key(&StackKind::Artifacts) {
@@ -222,8 +242,9 @@ impl CloudState {
             ));
         }
         let held = self.contents.objects.get(&bucket);
-        observed.artifacts =
-            artifacts.iter().filter(|key| held.is_some_and(|held| held.contains(*key))).cloned().collect();
+        let there = artifacts.iter().filter(|key| held.is_some_and(|held| held.contains_key(*key)));
+        (observed.artifacts, observed.altered) =
+            there.cloned().partition(|key| self.contents.is_artifact(&bucket, key));
         observed
     }
 
@@ -258,6 +279,10 @@ impl CloudState {
         }
         if !table.ready {
             return Err("the probes' API key is unknown".to_owned());
+        }
+        let serves = self.contents.observed_function(region, &self.names.lookup_function).live;
+        if serves.is_some() && self.broken.get(region).copied() == serves {
+            return Err("/health: 502 Bad Gateway".to_owned());
         }
         let live = self.contents.live(region, &self.names.lookup_function);
         let live = live.ok_or("/health: the API leads to no version")?;

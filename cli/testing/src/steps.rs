@@ -44,6 +44,7 @@ impl CloudState {
         };
         let takes = match &work {
             Work::Nothing | Work::Other(Action::Probe(_)) => Duration::ZERO,
+            Work::Other(Action::Bake(spec)) => Duration::from_secs(spec.seconds),
             Work::Other(_) => self.latency.other,
             _ => self.latency.stack,
         };
@@ -122,9 +123,14 @@ impl CloudState {
         match action {
             Action::Upload(file) => self.put(region, &file.artifact, "upload"),
             Action::Copy { artifact, from } => {
-                let source = self.contents.objects.get(&self.names.bucket(ACCOUNT, from));
-                if !source.is_some_and(|held| held.contains(&artifact.key)) {
+                let bucket = self.names.bucket(ACCOUNT, from);
+                let source = self.contents.objects.get(&bucket);
+                if !source.is_some_and(|held| held.contains_key(&artifact.key)) {
                     return Err(refused("NoSuchKey", format!("{} is not in {from}", artifact.key)));
+                }
+                // The adapter checks its copy.
+                if !self.contents.is_artifact(&bucket, &artifact.key) {
+                    return Err(StepError::new(format!("{} is not what its name says", artifact.key)));
                 }
                 self.put(region, artifact, "copy")
             }
@@ -132,6 +138,29 @@ impl CloudState {
             Action::Tier(tier) => self.tier(region, tier),
             Action::Probe(_) => self.probe(region).map(|_| Done::AlreadySo).map_err(StepError::new),
             Action::Follow(spec) => self.follow(region, spec),
+            Action::Bake(spec) => match self.failing.get(region) {
+                Some(version)
+                    if self.contents.observed_function(region, &spec.function).live == Some(*version) =>
+                {
+                    Err(StepError::new("9 of 100 calls failed, more than 1 %"))
+                }
+                _ => Ok(Done::AlreadySo),
+            },
+            Action::Switch(wanted) => {
+                let (function, to) = (&wanted.function, wanted.to.to_string());
+                if self.contents.observed_function(region, function).live == Some(wanted.to) {
+                    return Ok(Done::AlreadySo);
+                }
+                let moved = self.contents.switch(region, function, &to);
+                moved.map_err(|why| refused("ResourceNotFoundException", why))?;
+                self.log.effect(region, format!("switch {} {to}", wanted.kind));
+                Ok(Done::Changed)
+            }
+            Action::Prune(pruned) => {
+                let any = self.contents.prune(region, pruned);
+                let any = any.map_err(|why| refused("ResourceConflictException", why))?;
+                Ok(if any { Done::Changed } else { Done::AlreadySo })
+            }
             Action::Records(change) => records::ensure(self, now, change),
             Action::EmptyBucket { bucket } => {
                 let name = match bucket {
@@ -171,7 +200,8 @@ impl CloudState {
         let bucket = self.names.bucket(ACCOUNT, region);
         let held = self.contents.objects.get_mut(&bucket);
         let held = held.ok_or_else(|| refused("NoSuchBucket", format!("{bucket} does not exist")))?;
-        if !held.insert(artifact.key.clone()) {
+        let before = held.insert(artifact.key.clone(), artifact.digest.clone());
+        if before.is_some_and(|before| before == artifact.digest) {
             return Ok(Done::AlreadySo);
         }
         self.log.effect(region, format!("{how} {}", artifact.key));

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::state::{Contents, ResourceId};
+use crate::state::{Contents, ResourceId, StackId};
+use ipgeo::internals::infra::plan::{ObservedFunction, PrunedVersions};
+use ipgeo::internals::infra::stacks::Template;
 
 /// What was published of a function.
 #[derive(Debug, Clone, Default)]
@@ -82,6 +84,59 @@ impl Contents {
     pub(crate) fn live(&self, region: &str, function: &str) -> Option<&PublishedContent> {
         let published = self.functions.get(&(region.to_owned(), function.to_owned()))?;
         published.versions.get(&published.live?)
+    }
+
+    pub(crate) fn observed_function(&self, region: &str, function: &str) -> ObservedFunction {
+        let published = self.functions.get(&(region.to_owned(), function.to_owned()));
+        let versions = published.into_iter().flat_map(|published| &published.versions);
+        ObservedFunction {
+            live: published.and_then(|published| published.live),
+            versions: versions.map(|(number, version)| (*number, version.description.clone())).collect(),
+        }
+    }
+
+    /// Deletes versions; the first refusal ends it.
+    pub(crate) fn prune(&mut self, region: &str, pruned: &PrunedVersions) -> Result<bool, String> {
+        let mut any = false;
+        for number in &pruned.versions {
+            let function = &pruned.function;
+            let id = ResourceId {
+                scope: region.to_owned(),
+                kind: "AWS::Lambda::Version".to_owned(),
+                name: format!("{function}:{number}"),
+            };
+            if self.resources.get(&id).is_some_and(|version| version.owner.is_some()) {
+                return Err(format!("{} belongs to a stack", id.name));
+            }
+            let published = self.functions.entry((region.to_owned(), function.clone())).or_default();
+            if published.live == Some(*number) {
+                return Err(format!("an alias refers to {}", id.name));
+            }
+            any |= published.versions.remove(number).is_some();
+            self.resources.remove(&id);
+        }
+        Ok(any)
+    }
+
+    /// A failed update that had moved the stack's alias moves it back to the stack's own version, whatever it led to.
+    pub(crate) fn return_alias(&mut self, stack: &StackId, failed: &Template) {
+        if self.stacks.get(stack).is_none_or(|stack| stack.template.version() == failed.version()) {
+            return;
+        }
+        let aliases = self
+            .resources
+            .iter()
+            .filter(|(id, alias)| id.kind == "AWS::Lambda::Alias" && alias.owner.as_ref() == Some(stack));
+        let aliases: Vec<(String, String)> = aliases
+            .map(|(id, alias)| {
+                let version = alias.properties["FunctionVersion"].as_str().unwrap_or_default();
+                (qualified(id).0, version.to_owned())
+            })
+            .collect();
+        for (function, version) in aliases {
+            // It was there when the update began.
+            let _ = self.switch(&stack.0, &function, &version);
+        }
     }
 
     /// A function goes with all its versions and aliases.

@@ -1,6 +1,7 @@
 //! Plans and deploys against the cloud in memory: what they say, what they leave, and what they leave when any step
 //! fails.
 
+mod artifacts;
 mod broken;
 mod carried_out;
 mod destroying;

@@ -13,7 +13,8 @@ async fn given(cloud: &MemoryCloud, file: &File, digest: &str) -> Result<Plan, R
     let files = vec![ArtifactFile { artifact: artifact.clone(), file: "x.zip".into(), bytes: 1 }];
     let description = format!("database {digest:.8}");
     let options = options(&config, &test_artifacts());
-    let wanted = DatabaseRollout { artifact, description, files, probe: options.probe };
+    let (probe, today) = (options.probe, options.today);
+    let wanted = DatabaseRollout { artifact, description, files, probe, today };
     plan_rollout(cloud, &config, wanted, options.scope).await
 }
 

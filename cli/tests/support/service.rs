@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_mins(4);
 
 /// The service's name, in the name of every resource.
 pub(crate) const NAME: &str = "ipgeo-test";
+/// The emulator's account.
+pub(crate) const ACCOUNT: &str = "000000000000";
 /// Its home region.
 pub(crate) const HOME: &str = "eu-central-1";
 
@@ -103,7 +105,21 @@ impl Service {
         for region in &wish.regions {
             let _ = writeln!(text, "[regions.{region}]");
         }
+        self.write(&text);
+    }
+
+    /// Writes another `regions.toml`.
+    pub(crate) fn write(&self, text: &str) {
         std::fs::write(self.folder.path().join("regions.toml"), text).expect("a file");
+    }
+
+    /// Names a database in `regions.toml` that does not exist: the function can't start with it.
+    pub(crate) fn break_database(&self) {
+        let path = self.folder.path().join("regions.toml");
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let broken = text.replace("ipgeo.mmdb", "missing.mmdb");
+        assert_ne!(text, broken);
+        std::fs::write(path, broken).expect("a file");
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -1,5 +1,6 @@
 //! `ipgeo deploy`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::cmd::support::{
 };
 use crate::infra::deploy::{DeployOutcome, Run};
 use crate::infra::lock::Lock;
-use crate::infra::plan::{self, BYTES_MAX, Observed, Plan, PlanFile, PlanFileError};
+use crate::infra::plan::{self, Action, BYTES_MAX, Observed, Plan, PlanFile, PlanFileError};
+use crate::infra::stacks::StackKind;
 use crate::ui::output::{self, Exit};
 
 /// Pause between two reads of stacks that somebody else is changing.
@@ -50,6 +52,9 @@ pub(crate) struct DeployArgs {
     /// Halt if a marked call does not reach the ledger (otherwise a warning)
     #[arg(long, hide_short_help = true)]
     require_pipe: bool,
+    /// Keep serving what has not passed its gate
+    #[arg(long, conflicts_with = "rollback")]
+    no_rollback: bool,
     /// List every resource of new stacks
     #[arg(short, long)]
     verbose: bool,
@@ -115,7 +120,7 @@ fn not_run(path: &Path, error: &PlanFileError) -> anyhow::Error {
     anyhow!("{path} is not run: {error}; nothing was changed\nhelp: make a new plan: ipgeo plan --out {path}")
 }
 
-/// Executes the plan, and rolls it back if it fails and that is wanted.
+/// Executes the plan. If it fails, returns to the versions that served before, or rolls everything back, as is wanted.
 async fn carried_out(
     args: &DeployArgs,
     deployment: &Deployment,
@@ -125,8 +130,13 @@ async fn carried_out(
 ) -> anyhow::Result<Run> {
     let run = carry_out_locked(plan, &deployment.aws, lock, &args.execute, shared).await?;
     output::print_note(&run.report(plan, &command_line()));
-    if args.rollback && matches!(run.outcome(), DeployOutcome::Failed | DeployOutcome::Halted) {
-        roll_back(plan, &run, deployment, lock, &args.execute, shared).await?;
+    if matches!(run.outcome(), DeployOutcome::Failed | DeployOutcome::Halted) {
+        if !args.no_rollback {
+            switch_back(plan, &run, deployment, lock, &args.execute, shared).await?;
+        }
+        if args.rollback {
+            roll_back(plan, &run, deployment, lock, &args.execute, shared).await?;
+        }
     }
     Ok(run)
 }
@@ -142,6 +152,54 @@ async fn settled(deployment: &Deployment) -> anyhow::Result<Observed> {
         output::print_note(&format!("waiting: {}", busy.join(", ")));
         tokio::time::sleep(BUSY_PAUSE).await;
     }
+}
+
+/// Returns what has failed its gate to the versions that served before, in seconds.
+async fn switch_back(
+    plan: &Plan,
+    run: &Run,
+    deployment: &Deployment,
+    lock: &mut Lock<'_, Aws>,
+    args: &ExecuteArgs,
+    shared: &Shared,
+) -> anyhow::Result<()> {
+    let back = plan::switch_back(plan, &run.done, &run.failed);
+    if back.is_empty() {
+        return Ok(());
+    }
+    output::print_note(
+        "returning to the versions that served before (--no-rollback would keep the new ones)",
+    );
+    let returned = carry_out_locked(&back, &deployment.aws, lock, args, shared).await?;
+    output::print_note(&returned_to(&back, &returned));
+    Ok(())
+}
+
+/// What a return to former versions has done, and what to do next.
+fn returned_to(back: &Plan, returned: &Run) -> String {
+    let regions: BTreeSet<&str> = back.steps().map(|(_, step)| step.region.as_str()).collect();
+    let again = format!("ipgeo rollback --regions {}", regions.into_iter().collect::<Vec<_>>().join(","));
+    if returned.outcome() != DeployOutcome::Done {
+        return returned.report(back, &again);
+    }
+    let steps = returned.changed.iter().filter_map(|(wave, step)| back.waves.get(*wave)?.steps.get(*step));
+    let serving: Vec<String> = steps
+        .filter_map(|step| match &step.action {
+            Action::Switch(switch) if switch.kind == StackKind::Home => {
+                Some(format!("the counter in {} has version {} again", step.region, switch.to))
+            }
+            Action::Switch(switch) => Some(format!("{} serves version {} again", step.region, switch.to)),
+            _ => None,
+        })
+        .collect();
+    if serving.is_empty() {
+        return "nothing to return: every function serves the version that it served before".to_owned();
+    }
+    format!(
+        "rolled back: {}\nfix the cause, then deploy again: stacks and regions.toml stay as they are, so the next \
+         `ipgeo deploy` tries the new version once more, canary first",
+        serving.join(", ")
+    )
 }
 
 async fn roll_back(

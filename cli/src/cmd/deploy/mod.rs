@@ -7,4 +7,5 @@ pub(crate) mod drift;
 pub(crate) mod iam;
 pub(crate) mod plan;
 pub(crate) mod render;
+pub(crate) mod rollback;
 pub(crate) mod traffic;

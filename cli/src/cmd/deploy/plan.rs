@@ -171,6 +171,7 @@ mod tests {
             files: artifacts.code.values().chain([&artifacts.geo]).map(file).collect(),
             probe: ProbeSpec::default(),
             follow: None,
+            today: String::new(),
         };
         let observed = Observed { account: "123456789012".to_owned(), zone, ..Observed::default() };
         plan(&config, &artifacts, &observed, &options)

@@ -83,6 +83,7 @@ pub(crate) async fn rollout(args: RolloutArgs, shared: &Shared) -> anyhow::Resul
         description: made.description.clone(),
         files: vec![made.file],
         probe: probe_of(&config, &database)?,
+        today: today().to_string(),
     };
     let begin = || remember_database(&shared.state, &artifact, &made.description, locked);
     let done = deploy_database(&config, wanted, &args.flags, shared, begin).await?;
@@ -119,6 +120,7 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
         description: before.description.clone(),
         files: files.collect(),
         probe: ProbeSpec { domain: config.service.domain.clone(), ..probe },
+        today: today().to_string(),
     };
     let begin = || {
         restore(zip.as_deref(), &before, &served_database(&shared.state), &Lock::path(&file))?;

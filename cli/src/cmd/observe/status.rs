@@ -84,6 +84,14 @@ async fn read(config: &Config, aws: &Aws, no_probe: bool) -> anyhow::Result<Vec<
     Ok(region_statuses(config, &observed, &replicas, &answers))
 }
 
+/// `4`, `3 (rolled back)`, at home with the counter's: `4, counter 2`.
+fn version(row: &RegionStatus) -> String {
+    let Some(version) = row.version else { return String::new() };
+    let is_back = row.stack_version.is_some_and(|newest| newest != version);
+    let counter = row.counter_version.map(|counter| format!(", counter {counter}")).unwrap_or_default();
+    format!("{version}{}{counter}", if is_back { " (rolled back)" } else { "" })
+}
+
 /// Whether every probed region answers.
 fn exit_of(rows: &[RegionStatus]) -> Exit {
     if rows.iter().any(|row| row.probe_error.is_some()) { Exit::SomeFailed } else { Exit::Done }
@@ -93,6 +101,7 @@ fn table(rows: &[RegionStatus], format: Format) -> anyhow::Result<String> {
     let columns = [
         Column::text("region"),
         Column::text("stacks"),
+        Column::text("version"),
         Column::text("code"),
         Column::text("database"),
         Column::text("replica"),
@@ -105,6 +114,7 @@ fn table(rows: &[RegionStatus], format: Format) -> anyhow::Result<String> {
         vec![
             format!("{}{home}", row.region),
             row.stacks.clone(),
+            version(row),
             row.code.clone().unwrap_or_default(),
             row.database.clone().unwrap_or_default(),
             row.replica.clone().unwrap_or_default(),

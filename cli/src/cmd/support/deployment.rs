@@ -10,7 +10,7 @@ use ipgeo_contract::RegionName;
 use ipgeo_geo::Database;
 
 use super::config::load_config;
-use super::database::{database_to_deploy, remember_database};
+use super::database::{database_to_deploy, remember_database, today};
 use super::select::{ArtifactArgs, RegionArgs};
 use super::usage_path::follow_spec;
 use crate::args::{ProfileArgs, RoleArgs, Shared};
@@ -108,6 +108,7 @@ impl Deployment {
             files: prepared.files.clone(),
             probe,
             follow: follow_spec(&config),
+            today: today().to_string(),
         };
         Ok(Self { config, aws, prepared, database: locked, config_digest, options })
     }
@@ -198,6 +199,12 @@ pub(crate) fn probe_of(config: &Config, database: &Path) -> anyhow::Result<Probe
         country_code: known["country_code"].as_str().map(str::to_owned),
         domain: config.service.domain.clone(),
     })
+}
+
+/// How edges are probed when the database that they serve is not at hand: any country will do.
+pub(crate) fn quick_probe(config: &Config) -> ProbeSpec {
+    let (address, domain) = (PROBE_ADDRESS.to_owned(), config.service.domain.clone());
+    ProbeSpec { address, country_code: None, domain }
 }
 
 /// Stacks of these regions that somebody else is changing: `edge stack of eu-west-1 (…)`.

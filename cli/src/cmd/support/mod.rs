@@ -21,7 +21,7 @@ pub(crate) use database::{
     Bar, checked_database, print_database, purge_databases, remember_database, served_database, today,
 };
 pub(crate) use deployment::PlanFlags;
-pub(crate) use deployment::{Deployment, busy, config_digest, probe_of};
+pub(crate) use deployment::{Deployment, busy, config_digest, probe_of, quick_probe};
 pub(crate) use edges::{probe_edges, world_target};
 pub(crate) use execution::{carry_out, carry_out_locked, command_line, exit_of, refused, shown, take_lock};
 pub(crate) use plan_output::{print_plan, report_faults};

@@ -1,7 +1,7 @@
 //! Reproducible zips: entries are sorted, with fixed times and modes.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use zip::write::SimpleFileOptions;
@@ -32,12 +32,28 @@ pub(crate) enum BundleError {
         #[source]
         source: io::Error,
     },
+    #[error(
+        "the disk is full: cannot write a zip to {0}\nhelp: free some space (the state folder is set by --state), then run \
+         the same command again"
+    )]
+    Full(PathBuf),
     #[error("cannot create a zip in {path}")]
     Zip {
         path: PathBuf,
         #[source]
         source: zip::result::ZipError,
     },
+}
+
+impl BundleError {
+    /// A file or folder that can't be read or written.
+    pub(super) fn file(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return Self::Full(path);
+        }
+        Self::File { path, source }
+    }
 }
 
 impl Entry {
@@ -53,40 +69,78 @@ impl Entry {
 /// Zips `entries` into `folder`, as `<digest>.zip`; returns the digest and the path. Atomic.
 pub(crate) fn bundle(mut entries: Vec<Entry>, folder: &Path) -> Result<(String, PathBuf), BundleError> {
     entries.sort_by_key(|entry| entry.name);
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| BundleError::File { path, source }
-    };
-    std::fs::create_dir_all(folder).map_err(failed(folder))?;
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed(folder))?;
+    let failed = |source| BundleError::file(folder, source);
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     write(&entries, file.as_file_mut(), folder)?;
     let digest = digest_of(file.path())?;
     let path = folder.join(format!("{digest}.zip"));
-    persist(file, &path, Replace::Yes).map_err(failed(&path))?;
+    persist(file, &path, Replace::Yes).map_err(failed)?;
     Ok((digest, path))
 }
 
-fn write(entries: &[Entry], file: &mut File, folder: &Path) -> Result<(), BundleError> {
+fn write(entries: &[Entry], file: impl Write + Seek, folder: &Path) -> Result<(), BundleError> {
     let zipped = |source| BundleError::Zip { path: folder.to_owned(), source };
-    let mut zip = ZipWriter::new(io::BufWriter::new(file));
+    let mut output = Output { file, at: 0, end: 0, failed: None };
+    let mut zip = ZipWriter::new(io::BufWriter::new(&mut output));
     for entry in entries {
         // The default time is 1980-01-01: real times would make the zip irreproducible.
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
             .unix_permissions(if entry.executable { 0o755 } else { 0o644 });
         zip.start_file(entry.name, options).map_err(zipped)?;
-        let copied = match &entry.content {
-            Content::Text(text) => io::copy(&mut text.as_bytes(), &mut zip),
+        let (copied, source) = match &entry.content {
+            Content::Text(text) => (io::copy(&mut text.as_bytes(), &mut zip), Path::new(entry.name)),
             Content::File(path) => {
-                let opened = File::open(path);
-                let mut source = opened.map_err(|source| BundleError::File { path: path.clone(), source })?;
-                io::copy(&mut source, &mut zip)
+                (File::open(path).and_then(|mut source| io::copy(&mut source, &mut zip)), path.as_path())
             }
         };
-        copied.map_err(|source| BundleError::File { path: PathBuf::from(entry.name), source })?;
+        copied.map_err(|error| BundleError::file(source, error))?;
     }
-    zip.finish().map_err(zipped)?;
-    Ok(())
+    let buffer = zip.finish().map_err(zipped)?;
+    // Dropping the buffer would hide that its last bytes did not fit.
+    buffer.into_inner().map_err(|error| BundleError::file(folder, error.into_error()))?;
+    output.failed.map_or(Ok(()), |error| Err(BundleError::file(folder, error)))
+}
+
+/// A file that hides its first failed write until the end: `ZipWriter` prints a second message when it is dropped after one.
+struct Output<W> {
+    file: W,
+    at: u64,
+    end: u64,
+    failed: Option<io::Error>,
+}
+
+impl<W: Write + Seek> Write for Output<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.failed.is_none() {
+            self.failed = self.file.write_all(bytes).err();
+        }
+        self.at += bytes.len() as u64;
+        self.end = self.end.max(self.at);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.failed.is_none() {
+            self.failed = self.file.flush().err();
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write + Seek> Seek for Output<W> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.at = match to {
+            SeekFrom::Start(at) => at,
+            SeekFrom::Current(by) => self.at.saturating_add_signed(by),
+            SeekFrom::End(by) => self.end.saturating_add_signed(by),
+        };
+        if self.failed.is_none() {
+            self.failed = self.file.seek(SeekFrom::Start(self.at)).err();
+        }
+        Ok(self.at)
+    }
 }
 
 /// SHA-256 of a file, 64 hex digits.
@@ -122,6 +176,46 @@ mod tests {
         );
         std::fs::write(&program, "#!/bin/bash\n").expect("a file");
         assert_ne!(bundle(entries(), folder.path()).expect("a zip").0, first.0);
+    }
+
+    /// A disk with room for so many bytes.
+    struct SmallDisk(u64, io::Cursor<Vec<u8>>);
+
+    impl io::Write for SmallDisk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.1.position() + bytes.len() as u64 > self.0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.1.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl io::Seek for SmallDisk {
+        fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+            self.1.seek(to)
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_one_sentence_wherever_it_fills() {
+        let number = |n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_string();
+        let random = (0..60_000).fold(String::new(), |text, n| text + &number(n));
+        let entries = [Entry::text("about.txt", "x".into()), Entry::text("big", random)];
+        let disk = |bytes| SmallDisk(bytes, io::Cursor::default());
+        let mut full = 0;
+        for bytes in (0..1_000).step_by(97).chain((1_000..2_000_000).step_by(9_973)) {
+            match write(&entries, disk(bytes), Path::new("state/artifacts")) {
+                Ok(()) => break,
+                Err(BundleError::Full(path)) => assert_eq!(path, Path::new("state/artifacts")),
+                Err(error) => panic!("{bytes}: {error:?}"),
+            }
+            full += 1;
+        }
+        assert!((20..200).contains(&full), "{full}");
     }
 
     #[test]

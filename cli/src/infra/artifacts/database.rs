@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use zip::ZipArchive;
 
 use super::index::Index;
-use super::prepare::{DATABASE_NAME, NOTE_NAME, PrepareError, file_of, geo_zip};
+use super::prepare::{DATABASE_NAME, NOTE_NAME, PrepareError, file_of, geo_zip, is_intact};
 use crate::config::Config;
 use crate::fs::write_streamed;
 use crate::geo::licence::Terms;
@@ -38,9 +38,10 @@ pub(crate) fn prepare_database(
     Ok(made)
 }
 
-/// The zip with this digest, if it exists on this machine.
+/// The zip with this digest, if it exists undamaged on this machine.
 pub(crate) fn database_zip(state: &Path, digest: &str) -> Option<PathBuf> {
-    Some(Index::folder(state).join(format!("{digest}.zip"))).filter(|file| file.is_file())
+    let file = Index::folder(state).join(format!("{digest}.zip"));
+    is_intact(&file, digest).filter(|intact| *intact).map(|_| file)
 }
 
 /// Extracts the database from its zip atomically.
@@ -112,6 +113,16 @@ mod tests {
             };
             let (old, new) = (zip("2026-09-01"), zip("2026-11-01"));
             assert_eq!(database_zip(state.path(), &new.artifact.digest).as_deref(), Some(new.file.as_path()));
+            // A damaged zip is created again, and until then it counts as missing.
+            let content = std::fs::read(&new.file).expect("a zip");
+            std::fs::write(&new.file, &content[..content.len() / 2]).expect("torn");
+            assert_eq!(database_zip(state.path(), &new.artifact.digest), None);
+            let notes = std::sync::Mutex::new(Vec::new());
+            let note = |line: &str| notes.lock().expect("unpoisoned").push(line.to_owned());
+            let database = database(state.path(), "2026-11-01");
+            prepare_database(&config, state.path(), &database, &note).expect("zipped");
+            assert_eq!(std::fs::read(&new.file).expect("a zip"), content);
+            assert!(notes.lock().expect("unpoisoned")[0].ends_with("is damaged; creating it again"));
             unzip_database(&old.file, &out).expect("unzipped");
             assert_eq!(
                 std::fs::read(&out).expect("a file"),

@@ -13,7 +13,10 @@ const MACHINE_AARCH64: u16 = 183;
 pub(crate) enum ElfError {
     #[error("it is not a 64-bit Linux program (nor a zip with `bootstrap` in it)")]
     NotElf,
-    #[error("it is built for {found}, but regions.toml has `architecture = \"{wanted}\"`")]
+    #[error(
+        "it is built for {found}, but regions.toml has `architecture = \"{wanted}\"`\n\
+         help: pass a program for {wanted} with --artifact, or change `architecture`"
+    )]
     Machine { found: String, wanted: &'static str },
     #[error(
         "it needs glibc 2.{found}, but Lambda has {major}.{minor}; build it with `cargo zigbuild` \

@@ -122,7 +122,7 @@ pub(crate) fn prepare(
         let origin =
             Origin::find(sources.artifact, project, executable, architecture, &|path| path.is_file())?;
         let program = program(&origin, architecture, report)?;
-        let code = code_zip(&program, architecture, index.code.remove(name), &folder)?;
+        let code = code_zip(&program, architecture, index.code.remove(name), &folder, report)?;
         if code.unpacked_bytes + geo_bytes > UNPACKED_BYTES_MAX {
             return Err(PrepareError::TooLarge(code.unpacked_bytes + geo_bytes));
         }
@@ -140,9 +140,20 @@ pub(super) fn file_of(kind: &str, built: &Built, folder: &Path) -> ArtifactFile 
     ArtifactFile { artifact: ArtifactRef::new(kind, &built.digest), file, bytes }
 }
 
-/// The last zip, if it was made from the same input and still exists.
-fn known(before: Option<Built>, input: &str, folder: &Path) -> Option<Built> {
-    before.filter(|built| built.input == input && folder.join(format!("{}.zip", built.digest)).is_file())
+/// The last zip, if it was made from the same input and is still what its name says.
+fn known(before: Option<Built>, input: &str, folder: &Path, report: &dyn Fn(&str)) -> Option<Built> {
+    let built = before.filter(|built| built.input == input)?;
+    let file = folder.join(format!("{}.zip", built.digest));
+    let intact = is_intact(&file, &built.digest);
+    if intact == Some(false) {
+        report(&format!("{} is damaged; creating it again", file.display()));
+    }
+    intact.filter(|intact| *intact).map(|_| built)
+}
+
+/// Whether a zip has the content that its name promises; `None`: it does not exist or can't be read.
+pub(super) fn is_intact(zip: &Path, digest: &str) -> Option<bool> {
+    digest_of(zip).ok().map(|found| found == digest)
 }
 
 pub(super) fn geo_zip(
@@ -160,7 +171,7 @@ pub(super) fn geo_zip(
         geo.name, geo.licence, info.date, geo.attribution, geo.attribution_link
     );
     let input = format!("{} {}", digest_of(database)?, hex::encode(about.as_bytes()));
-    if let Some(built) = known(before, &input, folder) {
+    if let Some(built) = known(before, &input, folder, report) {
         return Ok(built);
     }
     report("zipping the geo database");
@@ -201,14 +212,15 @@ fn code_zip(
     architecture: Architecture,
     before: Option<Built>,
     folder: &Path,
+    report: &dyn Fn(&str),
 ) -> Result<Built, PrepareError> {
     let input = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(bytes));
-    if let Some(built) = known(before, &input, folder) {
+    if let Some(built) = known(before, &input, folder, report) {
         return Ok(built);
     }
     let unpacked_bytes = bytes.len() as u64;
     // Zip again even if the program came in a zip, so that the name depends on the program alone.
-    let failed = |source| BundleError::File { path: folder.to_owned(), source };
+    let failed = |source| BundleError::file(folder, source);
     std::fs::create_dir_all(folder).map_err(failed)?;
     let unpacked = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     std::fs::write(unpacked.path(), bytes).map_err(failed)?;

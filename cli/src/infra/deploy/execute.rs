@@ -110,6 +110,11 @@ impl<W: CloudWrite> Execution<'_, W> {
         self.sink.emit(millis(self.began.elapsed()), event);
     }
 
+    fn progress(&self, step: &Step, title: &str, progress: Progress) {
+        let (region, step) = (step.region.clone(), title.to_owned());
+        self.emit(&Event::Progress { region, step, progress });
+    }
+
     async fn wave(&self, index: usize, wave: &Wave, options: ExecuteOptions, run: &mut Run) {
         let groups = by_region(&wave.steps);
         self.emit(&Event::Wave {
@@ -188,7 +193,7 @@ impl<W: CloudWrite> Execution<'_, W> {
         ended
     }
 
-    /// One step; `None`: it was a wait, and the operator stopped it.
+    /// One step; `None`: it was a wait or a watch, and the operator stopped it.
     async fn step(&self, step: &Step, title: &str) -> Option<Result<Done, StepError>> {
         if let Some(seconds) = waits(step) {
             return tokio::select! {
@@ -196,21 +201,17 @@ impl<W: CloudWrite> Execution<'_, W> {
                 () = self.stop.wanted() => None,
             };
         }
-        let report = |progress: Progress| {
-            let (region, step) = (step.region.clone(), title.to_owned());
-            self.emit(&Event::Progress { region, step, progress });
-        };
+        let report = |progress: Progress| self.progress(step, title, progress);
         let mut pause_s = BACK_OFF_S;
         loop {
-            let work = self.cloud.ensure(&step.region, &step.action, &report);
-            let ended = if matches!(step.action, Action::Follow(_)) {
-                // It only watches, for minutes: a stop need not wait for it.
-                tokio::select! {
-                    ended = work => ended,
+            let ended = self.cloud.ensure(&step.region, &step.action, &report);
+            let ended = match step.action {
+                // It only reads, so it can be cut short.
+                Action::Bake(_) | Action::Follow(_) => tokio::select! {
+                    ended = ended => ended,
                     () = self.stop.wanted() => return None,
-                }
-            } else {
-                work.await
+                },
+                _ => ended.await,
             };
             let throttled = ended.as_ref().is_err_and(is_throttled);
             if !throttled || pause_s > BACK_OFF_S_MAX || self.stop.is_wanted() {

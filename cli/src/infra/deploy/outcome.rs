@@ -7,7 +7,8 @@ use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use crate::infra::cloud::StepError;
-use crate::infra::plan::{Plan, WaveKind};
+use crate::infra::plan::{Action, Plan, WaveKind};
+use crate::infra::stacks::StackKind;
 use crate::ui::format::counted;
 
 /// A step that failed.
@@ -82,6 +83,29 @@ impl Run {
         plan.summary().steps.saturating_sub(self.done.len() + self.failures.len())
     }
 
+    /// Regions whose edge serves another version than before, which has not passed its gate.
+    fn ungated<'p>(&self, plan: &'p Plan) -> BTreeSet<&'p str> {
+        let step = |(wave, step): &(usize, usize)| plan.waves.get(*wave)?.steps.get(*step);
+        let passed = |region: &RegionName, after: usize| {
+            plan.waves.iter().enumerate().skip(after).filter(|(_, wave)| wave.wave.is_gate()).all(
+                |(at, wave)| {
+                    let mut gates = wave.steps.iter().enumerate().filter(|(_, step)| step.region == *region);
+                    gates.all(|(index, _)| self.done.contains(&(at, index)))
+                },
+            )
+        };
+        let moved = self.changed.iter().filter_map(|at| Some((at.0, step(at)?)));
+        let moved = moved.filter(|(_, step)| match &step.action {
+            Action::Stack(change) => change.kind == StackKind::Edge && change.served_before.is_some(),
+            Action::Switch(switch) => switch.kind == StackKind::Edge,
+            _ => false,
+        });
+        moved
+            .filter(|(wave, step)| !passed(&step.region, *wave))
+            .map(|(_, step)| step.region.as_str())
+            .collect()
+    }
+
     /// The report for people; `again` is the command that continues.
     pub fn report(&self, plan: &Plan, again: &str) -> String {
         let mut text = String::new();
@@ -112,6 +136,15 @@ impl Run {
                     text,
                     "stopped: {done} done, {left} not begun; nothing is half done\ncontinue with: {again}"
                 );
+                let ungated = self.ungated(plan);
+                if !ungated.is_empty() {
+                    let regions = ungated.into_iter().collect::<Vec<_>>().join(",");
+                    let _ = write!(
+                        text,
+                        "\nor return to the version before, whose successor serves without having passed its \
+                         probe: ipgeo rollback --regions {regions}"
+                    );
+                }
             }
         }
         text

@@ -21,6 +21,8 @@ pub struct DatabaseRollout {
     pub files: Vec<ArtifactFile>,
     /// The expected answers of edges that serve it.
     pub probe: ProbeSpec,
+    /// Today, UTC: `2026-12-01`.
+    pub today: String,
 }
 
 /// Why a database can't be rolled out.
@@ -96,6 +98,7 @@ pub async fn plan_rollout<C: CloudRead>(
         files: wanted.files,
         probe: wanted.probe,
         follow: None,
+        today: wanted.today,
     };
     let plan = plan::plan(config, &set, &observed, &options)?;
     let beside = beside_database(&plan);

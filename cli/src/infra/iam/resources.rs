@@ -8,15 +8,13 @@ use crate::infra::stacks::{FORWARD_FAILURES, Names, StackKind};
 pub(super) enum On {
     /// For actions that AWS can't limit to a resource.
     Any,
+    /// The account itself.
+    Account,
     Stacks,
     /// Change sets that the tool names.
     ChangeSets,
     Buckets,
     ArtifactObjects,
-    ArtifactBuckets,
-    /// Batches in those buckets that a forwarder could not put into the stream.
-    Unforwarded,
-    FailureBucket,
     FailureObjects,
     Tables,
     Stream,
@@ -71,15 +69,13 @@ impl On {
         let (artifacts, failures) = (names.bucket(account, "*"), names.failure_bucket(account));
         match self {
             Self::Any => all(&["*".to_owned()]),
+            Self::Account => all(&[format!("arn:aws:account::{account}:account")]),
             Self::Stacks => StackKind::ALL
                 .map(|kind| format!("arn:aws:cloudformation:*:{account}:stack/{}/*", names.stack(kind)))
                 .to_vec(),
             Self::ChangeSets => all(&[format!("arn:aws:cloudformation:*:{account}:changeSet/ipgeo-*/*")]),
             Self::Buckets => each("s3:::", &[&artifacts, &failures]),
             Self::ArtifactObjects => all(&[format!("arn:aws:s3:::{artifacts}/*")]),
-            Self::ArtifactBuckets => each("s3:::", &[&artifacts]),
-            Self::Unforwarded => all(&[format!("arn:aws:s3:::{artifacts}/{FORWARD_FAILURES}*")]),
-            Self::FailureBucket => each("s3:::", &[&failures]),
             Self::FailureObjects => all(&[format!("arn:aws:s3:::{failures}/*")]),
             Self::Tables => each("dynamodb:*:ACCOUNT:table/", &[&names.access_table, &names.ledger_table]),
             Self::Stream => each("kinesis:*:ACCOUNT:stream/", &[&names.stream]),

@@ -58,7 +58,7 @@ pub(super) const RIGHTS: &[Right] = &[
          UntagResource", If::Always),
     // Tables. DynamoDB copies rows to a new replica with the rights of whoever adds it.
     ("Rows", By::Both, &[On::Tables],
-        "dynamodb:BatchWriteItem DeleteItem GetItem PutItem Query Scan UpdateItem", If::Always),
+        "dynamodb:BatchGetItem BatchWriteItem DeleteItem GetItem PutItem Query Scan UpdateItem", If::Always),
     ("ReadTables", By::Both, &[On::Tables], "dynamodb:Describe* GetResourcePolicy ListTagsOfResource", If::Always),
     ("ChangeTables", By::Both, &[On::Tables], "dynamodb:DeleteTable DeleteTableReplica UpdateTable", If::Always),
     ("CreateTables", By::Handlers, &[On::Tables],
@@ -79,14 +79,18 @@ pub(super) const RIGHTS: &[Right] = &[
     ("ResizeStream", By::Handlers, &[On::Any], "kinesis:UpdateShardCount UpdateStreamMode", If::Always),
     // Functions, their versions and aliases, layers, and what starts the counter.
     ("ReadFunctions", By::Both, &[On::Functions, On::LayerVersions], "lambda:Get* ListAliases ListTags ListVersionsByFunction", If::Always),
+    // A rollback moves the alias; a deploy deletes old versions.
+    ("Releases", By::Both, &[On::Functions], "lambda:DeleteFunction UpdateAlias", If::Always),
     ("Functions", By::Handlers, &[On::Functions],
-        "lambda:AddPermission CreateAlias CreateFunction DeleteAlias DeleteFunction DeleteFunctionConcurrency \
+        "lambda:AddPermission CreateAlias CreateFunction DeleteAlias DeleteFunctionConcurrency \
          DeleteFunctionEventInvokeConfig PublishVersion PutFunctionConcurrency PutFunctionEventInvokeConfig \
-         RemovePermission TagResource UntagResource UpdateAlias UpdateFunctionCode UpdateFunctionConfiguration \
+         RemovePermission TagResource UntagResource UpdateFunctionCode UpdateFunctionConfiguration \
          UpdateFunctionEventInvokeConfig", If::Always),
     ("Layers", By::Handlers, &[On::Layer, On::LayerVersions], "lambda:DeleteLayerVersion PublishLayerVersion", If::Always),
     ("FunctionLimits", By::Tool, &[On::Any], "lambda:GetAccountSettings ListEventSourceMappings", If::Always),
     ("Quotas", By::Tool, &[On::Any], "servicequotas:GetAWSDefaultServiceQuota GetServiceQuota", If::Always),
+    ("Metrics", By::Tool, &[On::Any], "cloudwatch:GetMetricData", If::Always),
+    ("RegionOptIn", By::Tool, &[On::Account], "account:GetRegionOptStatus", If::Always),
     ("CreateMappings", By::Handlers, &[On::Any], "lambda:CreateEventSourceMapping", If::Always),
     ("ReadMappings", By::Both, &[On::SourceMappings], "lambda:GetEventSourceMapping ListTags", If::Always),
     ("Mappings", By::Handlers, &[On::SourceMappings],
@@ -142,7 +146,7 @@ pub(super) const RIGHTS: &[Right] = &[
     ("UseTables", By::Service, &[On::Tables], "dynamodb:BatchGetItem GetItem UpdateItem", If::Always),
     ("UseStream", By::Service, &[On::Stream],
         "kinesis:DescribeStream DescribeStreamSummary GetRecords GetShardIterator ListShards PutRecord PutRecords", If::Always),
-    ("KeepFailures", By::Service, &[On::FailureBucket, On::FailureObjects], "s3:ListBucket PutObject", If::Always),
-    ("KeepBatches", By::Service, &[On::ArtifactBuckets, On::Unforwarded], "s3:ListBucket PutObject", If::Always),
+    // The counter's into home's bucket, the forwarder's into its region's.
+    ("KeepFailures", By::Service, &[On::Buckets, On::ArtifactObjects, On::FailureObjects], "s3:ListBucket PutObject", If::Always),
     ("SendAlerts", By::Service, &[On::Topics], "sns:Publish", If::Always),
 ];

@@ -4,8 +4,6 @@ use super::*;
 
 /// Calls whose permissions differ from their name.
 const RENAMED: &[(&str, &[&str])] = &[
-    // Used only by edges, with their own role.
-    ("dynamodb:BatchGetItem", &[]),
     // Needs no right.
     ("sts:GetCallerIdentity", &[]),
     ("dynamodb:TransactWriteItems", &["dynamodb:PutItem", "dynamodb:UpdateItem"]),
@@ -15,6 +13,16 @@ const RENAMED: &[(&str, &[&str])] = &[
     ("s3:HeadObject", &["s3:GetObject"]),
     ("s3:ListObjectVersions", &["s3:ListBucketVersions"]),
     ("s3:ListObjectsV2", &["s3:ListBucket"]),
+];
+
+/// Calls of a REST service, whose operations are not in the sources by name.
+const REST_CALLS: [&str; 6] = [
+    "lambda:DeleteFunction",
+    "lambda:GetAccountSettings",
+    "lambda:GetAlias",
+    "lambda:ListEventSourceMappings",
+    "lambda:ListVersionsByFunction",
+    "lambda:UpdateAlias",
 ];
 
 /// `service:Operation` of every call that the adapter's sources make through a client of the SDK.
@@ -65,9 +73,13 @@ fn signed_calls() -> BTreeSet<String> {
         ("Service::Logs", "logs"),
         ("Service::Quotas", "servicequotas"),
     ];
-    let mut found =
-        BTreeSet::from(["lambda:GetAccountSettings", "lambda:ListEventSourceMappings"].map(str::to_owned));
-    for source in [include_str!("../../aws/logs.rs"), include_str!("../../aws/vitals.rs")] {
+    let mut found = BTreeSet::from(REST_CALLS.map(str::to_owned));
+    let sources = [
+        include_str!("../../aws/bake.rs"),
+        include_str!("../../aws/logs.rs"),
+        include_str!("../../aws/vitals.rs"),
+    ];
+    for source in sources {
         let code: String = source.split_whitespace().collect();
         for (word, service) in services {
             let call = format!("signed.json({word},region,\"");
@@ -199,6 +211,7 @@ fn nothing_is_allowed_beyond_the_service() {
         ":alarm:*",
         "::/apis",
         "::/tags/",
+        "arn:aws:account::",
         "changeSet/ipgeo-*/*",
         ":event-source-mapping:*",
         "kms:*:123456789012:key/*",

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipgeo_contract::RegionName;
 
 use super::input::{Findings, PlanInput};
-use super::model::{Action, Step};
+use super::model::{Action, Step, short_key};
 use super::problem::Problem;
 use super::stack_step;
 use crate::infra::stacks::{ArtifactRef, RenderError};
@@ -44,6 +44,7 @@ pub(super) fn transfers(
         let Action::Stack(stack) = &step.action else { continue };
         for artifact in named_artifacts(input, &stack.text) {
             let lacks = !bucket_holds(input, &step.region, &artifact);
+            note_altered(input, findings, &step.region, &artifact);
             if step.region != *home && lacks {
                 let action = Action::Copy { artifact: artifact.clone(), from: home.clone() };
                 copies.push(Step::new(&step.region, action));
@@ -80,6 +81,20 @@ fn named_artifacts(input: &PlanInput<'_>, text: &str) -> Vec<ArtifactRef> {
     named.sort();
     named.dedup();
     named
+}
+
+/// Notes that an object is replaced. The list of steps only shows that it is written.
+fn note_altered(input: &PlanInput<'_>, findings: &mut Findings, region: &RegionName, artifact: &ArtifactRef) {
+    let observed = input.observed.regions.get(region);
+    if observed.is_some_and(|observed| observed.altered.contains(&artifact.key)) {
+        let name = short_key(artifact);
+        let note = format!(
+            "{name} in the bucket of {region} is not what its name says (incomplete or replaced); it is written again"
+        );
+        if !findings.notes.contains(&note) {
+            findings.notes.push(note);
+        }
+    }
 }
 
 fn bucket_holds(input: &PlanInput<'_>, region: &str, artifact: &ArtifactRef) -> bool {

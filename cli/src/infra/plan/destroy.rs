@@ -41,6 +41,7 @@ pub fn destroy(
         files: Vec::new(),
         probe: ProbeSpec::default(),
         follow: None,
+        today: String::new(),
     };
     let input = PlanInput { config, renderer, observed, options: &plan_options };
     let mut findings = Findings::default();

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipgeo_contract::RegionName;
 
+use super::bake::BakeSpec;
 use super::input::{Findings, PlanInput};
 use super::model::{Action, Plan, Step, WaveKind};
-use super::stack_step;
+use super::{stack_step, versions};
 use crate::infra::stacks::{
     FORWARD_FUNCTION, PipeParts, RenderError, StackKind, Template, USAGE_DESTINATION,
 };
@@ -22,6 +23,8 @@ pub(super) fn stacks(input: &PlanInput<'_>, findings: &mut Findings) -> Result<V
             parameters.extend(zone.clone().map(|id| ("HostedZoneId".to_owned(), id)));
         }
         steps.extend(stack_step::from_observed(input, findings, stack, parameters));
+        let switch = versions::to_stack(input, &region.name, StackKind::Edge, &steps);
+        steps.extend(switch);
     }
     Ok(steps)
 }
@@ -60,55 +63,81 @@ fn begins_a_pipe(step: &Step) -> bool {
     stack.before.is_none() || stack.changes.iter().any(|change| change.name == "UsageSubscription")
 }
 
-/// Adds the waves: the canary, its probe, the other edges, their probes. The canary is home's edge if it changes, else
-/// the first one.
+/// Adds the waves: the canary, its gate, the other edges, their gates. The canary is an edge outside home, because home's
+/// stack has what exists once; of the changed ones, the first in the file.
 ///
-/// If home's edge is up to date already, it is probed before another canary. After a canary that did not answer, home
-/// is up to date but broken; without this probe a second try would take the next region as its canary and break it,
-/// too.
+/// If the file's first such edge is up to date already, it is probed before another canary. After a canary that failed and
+/// was not rolled back, it is up to date but broken; without this probe a second try would take the next region as its
+/// canary and break it, too.
 ///
-/// An edge may answer well while nothing of it is counted. So a marked call follows the probe of the canary, and of every
-/// new edge, to the ledger.
+/// An edge may answer well while nothing of it is counted. So a marked call follows the gate of the canary, and of every
+/// new edge or moved log pipe, to the ledger.
 pub(super) fn push_waves(
     input: &PlanInput<'_>,
     plan: &mut Plan,
-    mut edges: Vec<Step>,
+    edges: Vec<Step>,
     attach: &BTreeSet<RegionName>,
 ) {
     let home = input.home();
-    let probe = |region: &RegionName| Step::new(region, Action::Probe(input.options.probe.clone()));
-    let follow = |region: &RegionName| {
-        input.options.follow.clone().map(|spec| Step::new(region, Action::Follow(spec)))
+    let regions: Vec<&RegionName> = input.selected().map(|region| &region.name).collect();
+    let changed: Vec<&RegionName> =
+        regions.iter().copied().filter(|region| edges.iter().any(|step| step.region == **region)).collect();
+    let first = |of: &[&RegionName]| {
+        of.iter().copied().find(|region| *region != home).or(of.first().copied()).cloned()
     };
-    let mut probed: BTreeSet<RegionName> = BTreeSet::new();
-    let mut begun: Vec<RegionName> = Vec::new();
-    if !edges.is_empty() {
-        let at_home = edges.iter().position(|step| step.region == *home);
-        let home_is_selected = input.selected().any(|region| region.name == *home);
-        let home_has_edge = input.observed.stack(home, StackKind::Edge).is_some();
-        if at_home.is_none() && home_is_selected && home_has_edge {
-            probed.insert(home.clone());
-            plan.push(WaveKind::CanaryProbe, vec![probe(home)]);
-        }
-        let canary = edges.remove(at_home.unwrap_or(0));
-        probed.insert(canary.region.clone());
-        let (check, followed) = (probe(&canary.region), follow(&canary.region));
+    let mut passed: BTreeSet<RegionName> = BTreeSet::new();
+    if let Some(usual) = first(&regions).filter(|usual| !changed.is_empty() && !changed.contains(&usual))
+        && input.observed.stack(&usual, StackKind::Edge).is_some()
+    {
+        plan.push(WaveKind::CanaryProbe, vec![probe(input, &usual)]);
+        passed.insert(usual);
+    }
+    let canary = first(&changed);
+    let (canary_steps, others): (Vec<Step>, Vec<Step>) =
+        edges.into_iter().partition(|step| Some(&step.region) == canary.as_ref());
+    if let Some(canary) = canary {
         let home_changes = plan.steps().any(|(wave, step)| wave == WaveKind::Home && concerns_usage(step));
-        let followed = followed.filter(|_| home_changes || concerns_usage(&canary));
-        begun.extend(edges.iter().filter(|step| begins_a_pipe(step)).map(|step| step.region.clone()));
-        plan.push(WaveKind::Canary, vec![canary]);
-        plan.push(WaveKind::CanaryProbe, vec![check]);
-        plan.push(WaveKind::CanaryPipe, followed.into_iter().collect());
+        let concerned = home_changes || canary_steps.iter().any(concerns_usage);
+        plan.push(WaveKind::Canary, canary_steps);
+        plan.push(WaveKind::CanaryProbe, gate(input, &canary));
+        plan.push(WaveKind::CanaryPipe, follow(input, &canary).filter(|_| concerned).into_iter().collect());
+        passed.insert(canary);
     }
     // An unchanged edge is probed, too, before records lead to it.
-    let others: Vec<Step> = input
-        .selected()
-        .map(|region| &region.name)
-        .filter(|region| edges.iter().any(|step| step.region == **region) || attach.contains(*region))
-        .filter(|region| !probed.contains(*region))
-        .map(probe)
-        .collect();
-    plan.push(WaveKind::Edges, edges);
-    plan.push(WaveKind::Probe, others);
-    plan.push(WaveKind::Pipe, begun.iter().filter_map(follow).collect());
+    let mut gates = Vec::new();
+    for region in regions.into_iter().filter(|region| !passed.contains(*region)) {
+        if others.iter().any(|step| step.region == *region) {
+            gates.extend(gate(input, region));
+        } else if attach.contains(region) {
+            gates.push(probe(input, region));
+        }
+    }
+    let begun = others.iter().filter(|step| begins_a_pipe(step));
+    let followed = begun.filter_map(|step| follow(input, &step.region)).collect();
+    plan.push(WaveKind::Edges, others);
+    plan.push(WaveKind::Probe, gates);
+    plan.push(WaveKind::Pipe, followed);
+}
+
+/// A marked call through an edge, if they are followed.
+fn follow(input: &PlanInput<'_>, region: &RegionName) -> Option<Step> {
+    input.options.follow.clone().map(|spec| Step::new(region, Action::Follow(spec)))
+}
+
+fn probe(input: &PlanInput<'_>, region: &RegionName) -> Step {
+    Step::new(region, Action::Probe(input.options.probe.clone()))
+}
+
+/// What a changed edge must pass. One that serves already is also watched: a new one has no callers yet, and an emulator
+/// has no metrics.
+fn gate(input: &PlanInput<'_>, region: &RegionName) -> Vec<Step> {
+    let mut steps = vec![probe(input, region)];
+    let seconds = u64::from(input.config.deploy.bake_s);
+    let serves =
+        input.observed.function(region, StackKind::Edge).is_some_and(|function| function.live.is_some());
+    if serves && seconds > 0 && input.config.emulator.is_none() {
+        let function = input.names().lookup_function.clone();
+        steps.push(Step::new(region, Action::Bake(BakeSpec { function, seconds })));
+    }
+    steps
 }

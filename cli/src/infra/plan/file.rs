@@ -233,6 +233,7 @@ mod tests {
             files: files.collect(),
             probe: ProbeSpec::default(),
             follow: None,
+            today: "2026-11-24".to_owned(),
         };
         let zone = config.service.domain.as_ref().map(|_| crate::infra::plan::Zone::default());
         let observed = Observed { account: "123456789012".to_owned(), zone, ..Observed::default() };

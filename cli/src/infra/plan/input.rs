@@ -34,6 +34,8 @@ pub struct PlanOptions {
     pub probe: ProbeSpec,
     /// How marked calls are followed to the ledger; `None`: they are not.
     pub follow: Option<FollowSpec>,
+    /// Today, UTC: `2026-12-01`.
+    pub today: String,
 }
 
 /// Everything that a plan follows from.

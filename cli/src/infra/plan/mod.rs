@@ -2,6 +2,7 @@
 //! handle to change anything. `planner` is where to begin reading: its `plan` says what a deploy is, in order.
 
 mod artifacts;
+mod bake;
 mod checks;
 mod database;
 mod destroy;
@@ -25,8 +26,10 @@ mod show;
 mod stack_step;
 mod templates;
 mod traffic;
+mod versions;
 mod widening;
 
+pub(crate) use bake::{BakeSpec, Vitals};
 pub(crate) use database::beside_database;
 pub use destroy::{DestroyOptions, destroy};
 pub use diff::{Op, ResourceChange, compare};
@@ -53,3 +56,4 @@ pub use show::show;
 pub(crate) use templates::Templates;
 pub(crate) use templates::{templates_after, templates_now};
 pub use traffic::{TrafficChange, TrafficError, drain_or_attach};
+pub use versions::{ObservedFunction, PrunedVersions, VersionSwitch, WantedVersion, roll_back, switch_back};

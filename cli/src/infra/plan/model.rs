@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use ipgeo_contract::RegionName;
 use serde::Serialize;
 
+use super::bake::BakeSpec;
 use super::diff::{Op, ResourceChange};
 use super::observed::{ObservedStack, Record};
+use super::versions::{PrunedVersions, VersionSwitch};
 use crate::infra::stacks::{ArtifactRef, StackKind};
 
 /// Version of the JSON form.
@@ -63,6 +65,10 @@ pub enum WaveKind {
     Pipe,
     /// DNS.
     Records,
+    /// Back to versions that served before.
+    RollBack,
+    /// Versions that nobody will return to.
+    Prune,
     /// Until resolvers have forgotten removed records.
     Drain,
     /// Edges that are removed.
@@ -90,6 +96,8 @@ impl WaveKind {
             Self::Probe => "probe",
             Self::Pipe => "log pipes",
             Self::Records => "records",
+            Self::RollBack => "roll back",
+            Self::Prune => "prune",
             Self::Drain => "drain",
             Self::RemoveEdges => "remove edges",
             Self::RemoveReplicas => "remove replicas",
@@ -144,6 +152,12 @@ pub enum Action {
     Probe(ProbeSpec),
     /// The ledger counts a marked call through the edge.
     Follow(FollowSpec),
+    /// The region's metrics stay within their thresholds for a while.
+    Bake(BakeSpec),
+    /// A function's alias leads to a version.
+    Switch(VersionSwitch),
+    /// Old versions of a function are deleted.
+    Prune(PrunedVersions),
     /// The domain's records are as listed; one change batch.
     Records(RecordChange),
     /// Time has passed.
@@ -225,6 +239,9 @@ pub struct StackChange {
     pub replicas: BTreeSet<RegionName>,
     /// Logical names whose replacement was allowed.
     pub allow_replace: BTreeSet<String>,
+    /// The way back to the version that its function serves before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served_before: Option<VersionSwitch>,
 }
 
 /// A stack before a change.
@@ -361,6 +378,7 @@ impl Plan {
                         }
                     }
                 }
+                Action::Switch(_) => summary.change += 1,
                 Action::DeleteStack { .. } => summary.stacks_to_remove += 1,
                 _ => {}
             }
@@ -393,6 +411,9 @@ impl Action {
             Self::Tier(tier) => format!("limit of tier {}", tier.tier),
             Self::Probe(_) => "probe".to_owned(),
             Self::Follow(_) => "marked call to the ledger".to_owned(),
+            Self::Bake(_) => "watch".to_owned(),
+            Self::Switch(switch) => format!("{} version {}", switch.kind, switch.to),
+            Self::Prune(pruned) => format!("prune {} versions", pruned.kind),
             Self::Records(_) => "records".to_owned(),
             Self::Wait { seconds, .. } => format!("wait {seconds} s"),
             Self::EmptyBucket { .. } => "empty bucket".to_owned(),

@@ -6,6 +6,7 @@ use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use super::problem::Problem;
+use super::versions::ObservedFunction;
 use crate::infra::stacks::{StackKind, Template};
 
 /// Everything that was read of one service.
@@ -38,8 +39,12 @@ pub struct ObservedRegion {
     pub unreachable: Option<Problem>,
     /// Its stacks of this service.
     pub stacks: BTreeMap<StackKind, ObservedStack>,
+    /// Published versions of its stacks' functions.
+    pub functions: BTreeMap<StackKind, ObservedFunction>,
     /// Keys of artifacts that its bucket holds, of those that were requested.
     pub artifacts: BTreeSet<String>,
+    /// Keys of objects that are not the artifacts that they are named after.
+    pub altered: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@ use super::input::{Findings, PlanInput, PlanOptions};
 use super::model::{Plan, WaveKind};
 use super::observed::Observed;
 use super::problem::PlanError;
-use super::{artifacts, checks, edges, home, lifecycle, records};
+use super::{artifacts, checks, edges, home, lifecycle, records, versions};
 use crate::config::Config;
 use crate::infra::stacks::{ArtifactSet, Renderer};
 
@@ -45,14 +45,20 @@ pub fn plan(
     plan.push(WaveKind::Upload, uploads);
     plan.push(WaveKind::Copy, copies);
     // 2. Home before any edge: creating an edge's log destination sends a test message to home's stream with home's
-    //    role, and an edge reads the replica that home's stack declares.
+    //    role, an edge reads the replica that home's stack declares, and the counter must know every line that an edge
+    //    writes. So the counter's new version serves before any gate; if the canary fails, `versions::switch_back` returns
+    //    both. A counter that fails until then loses nothing: Lambda retries its batches.
     plan.push(WaveKind::Home, home);
-    // 3. One edge, probed, before all others: broken code or a broken database reaches one region.
+    // 3. One edge, probed and watched, before all others: broken code or a broken database reaches one region, and that
+    //    one is rolled back.
     edges::push_waves(&input, &mut plan, edges, &attach);
     // 4. DNS after the probes: records lead only to edges that have answered. The same batch takes out the regions that
     //    are removed, so callers move in one change.
     plan.push(WaveKind::Records, records::steps(&input, &mut findings, attach, &removed));
-    // 5. Removals last, when everything that replaces them answers and no record leads to them.
+    // 5. Old versions, when the new ones have passed.
+    let pruned = versions::prune_steps(&input, &plan);
+    plan.push(WaveKind::Prune, pruned);
+    // 6. Removals last, when everything that replaces them answers and no record leads to them.
     lifecycle::push_removals(&input, &mut findings, &mut plan, &removed)?;
 
     let kept = orphans.difference(&removed).map(RegionName::as_str).collect();

@@ -7,6 +7,7 @@ use super::edit;
 use super::lifecycle::wait_step;
 use super::model::{Action, Before, Plan, RecordChange, StackChange, Step, WaveKind};
 use super::observed::replica_states;
+use super::versions::VersionSwitch;
 use crate::infra::stacks::{StackKind, Template};
 
 /// The plan that rolls a run back, from its steps (wave index and step index) that succeeded and that failed. A failed
@@ -54,6 +55,11 @@ fn removes(wave: WaveKind) -> bool {
 fn undo(step: &Step) -> Vec<Step> {
     let actions = match &step.action {
         Action::Stack(stack) => undo_stack(stack),
+        Action::Switch(switch) => switch
+            .from
+            .map(|to| Action::Switch(VersionSwitch { from: Some(switch.to), to, ..switch.clone() }))
+            .into_iter()
+            .collect(),
         Action::Records(change) => vec![Action::Records(RecordChange {
             // What a run attaches had no right record before; an edge that stays is attached again by the
             // next deploy.
@@ -111,6 +117,7 @@ fn change(stack: &StackChange, from: &Before, to: &Before) -> Option<StackChange
         allow_replace: gone.collect(),
         changes,
         recreate: false,
+        served_before: None,
         replicas: if stack.kind == StackKind::Home {
             replica_states(&to.text).into_keys().collect()
         } else {

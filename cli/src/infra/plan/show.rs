@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::diff::{Op, PropertyChange, ResourceChange};
 use super::guards::PROTECTED;
 use super::model::{Action, Plan, RecordChange, StackChange, Step, Summary, short_key};
+use crate::infra::stacks::StackKind;
 use crate::ui::format::{counted, size};
 
 /// Up to so many regions are named one by one; more are counted.
@@ -101,6 +102,16 @@ fn lines(step: &Step, verbose: bool) -> Vec<String> {
             let api_keys = counted(tier.api_keys, "API key");
             vec![format!("~ limit of {api_keys} of tier {}: {} → {}", tier.tier, tier.from, tier.to)]
         }
+        Action::Bake(bake) => vec![format!("? errors, throttles and p99 for {} s", bake.seconds)],
+        Action::Switch(switch) => {
+            let from = switch.from.map(|from| format!("{from} → ")).unwrap_or_default();
+            vec![format!("~ {} serves version {from}{}", function_name(switch.kind), switch.to)]
+        }
+        Action::Prune(pruned) => {
+            let versions: Vec<String> = pruned.versions.iter().map(u64::to_string).collect();
+            let function = function_name(pruned.kind);
+            vec![format!("- {function} versions that are not retained: {}", versions.join(", "))]
+        }
         Action::Probe(probe) => vec![format!("? /health, /{} and an API key", probe.address)],
         Action::Follow(spec) => {
             let else_what = if spec.required { "; a call that does not arrive halts the deploy" } else { "" };
@@ -114,6 +125,11 @@ fn lines(step: &Step, verbose: bool) -> Vec<String> {
             vec![format!("- {} {name}{place}  [DATA OR PIPE]", data.as_str())]
         }
     }
+}
+
+/// What people call a stack's function.
+fn function_name(kind: StackKind) -> &'static str {
+    if kind == StackKind::Home { "counter" } else { "edge" }
 }
 
 fn stack_lines(stack: &StackChange, verbose: bool) -> Vec<String> {

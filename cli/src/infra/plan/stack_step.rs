@@ -7,6 +7,7 @@ use super::guards::{losses, stack_not_updatable};
 use super::input::{Findings, PlanInput};
 use super::model::{Action, Before, StackChange, Step};
 use super::observed::{StackState, replicas_of};
+use super::versions::VersionSwitch;
 use crate::infra::stacks::{Stack, StackKind, Template};
 
 /// The step from the observed stack to this one; `None` if nothing would change, or if the stack's state forbids it.
@@ -82,8 +83,15 @@ fn step(
         recreate,
         replicas,
         allow_replace: input.options.allow_replace.clone(),
+        served_before: served_before(input, &stack.region, stack.kind),
     };
     Some(Step::new(&stack.region, Action::Stack(Box::new(change))))
+}
+
+fn served_before(input: &PlanInput<'_>, region: &str, kind: StackKind) -> Option<VersionSwitch> {
+    let to = input.observed.function(region, kind)?.live?;
+    let function = input.names().function(kind)?.to_owned();
+    Some(VersionSwitch { kind, function, from: None, to })
 }
 
 /// Outputs without the digest: it also changes when only a comment of the template does.

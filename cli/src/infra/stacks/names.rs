@@ -125,8 +125,7 @@ impl Names {
 
     /// Patterns of all roles: exact where a name is not regional, so that no other role matches.
     pub(crate) fn roles(&self) -> [String; 4] {
-        let (lookup, forward) = (self.lookup_role("*"), self.forward_role("*"));
-        [self.usage_role.clone(), self.log_pipe_role.clone(), lookup, forward]
+        [self.usage_role.clone(), self.log_pipe_role.clone(), self.lookup_role("*"), self.forward_role("*")]
     }
 
     /// A region's bucket of artifacts.

@@ -3,7 +3,7 @@
 //! A filter writes every value as JSON, a subset of YAML: no text of a file is inserted raw. The result depends only on the
 //! configuration and the artifacts; account-specific values (its number, a zone's ID) are left to CloudFormation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipgeo_contract::{RECORD_AGE_S, RegionName, access_attr, env, ledger_attr};
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,17 @@ impl ArtifactRef {
     /// The artifact of a kind with a digest.
     pub fn new(kind: &str, digest: &str) -> Self {
         Self { digest: digest.to_owned(), key: format!("{kind}/{digest}.zip") }
+    }
+
+    /// The keys of artifacts that a template names.
+    pub fn keys_in(template: &str) -> BTreeSet<String> {
+        let words = template.split(|c: char| !c.is_ascii_alphanumeric() && !"/.".contains(c));
+        let is_key = |word: &&str| {
+            let digest = ["code/", "geo/"].iter().find_map(|kind| word.strip_prefix(kind));
+            let digest = digest.and_then(|rest| rest.strip_suffix(".zip"));
+            digest.is_some_and(|digest| digest.len() == 64)
+        };
+        words.filter(is_key).map(str::to_owned).collect()
     }
 }
 

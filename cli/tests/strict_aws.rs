@@ -1,0 +1,294 @@
+//! The program against an AWS that is as strict as AWS: what the emulator lets pass is refused before it.
+
+// The other tests with this emulator use more of it.
+#![expect(dead_code, reason = "shared with other tests")]
+
+#[path = "support/ministack.rs"]
+mod ministack;
+#[path = "support/python.rs"]
+mod python;
+#[path = "support/raw.rs"]
+mod raw;
+#[path = "support/replicas.rs"]
+mod replicas;
+#[path = "support/service.rs"]
+mod service;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use ipgeo::internals::config;
+use ipgeo::internals::infra::stacks::{ArtifactRef, ArtifactSet, Renderer};
+use ipgeo_cli_testing::strict::{
+    Mutant, Place, Policies, Record, Resolved, Rule, StrictAws, Strictness, resolve,
+};
+use serde_json::json;
+
+use ministack::Ministack;
+use python::Venv;
+use replicas::Replicas;
+use service::{ACCOUNT, HOME, NAME, Ran, Service, Wish};
+
+const TWO: [&str; 2] = [HOME, "us-east-1"];
+
+/// Every option of a `regions.toml` that needs rights; the emulator lacks some of their resources.
+const FULL: &str = "[service]\nname = \"ipgeo\"\nenvironment = \"test\"\nhome = \"eu-central-1\"\n\
+    domain = \"api.example.com\"\nhosted_zone = \"example.com\"\n\
+    [alarms]\nedges = true\nemail = \"ops@example.com\"\n[alerts]\nemail = \"ops@example.com\"\n\
+    [runtime]\nreserved_concurrency = 50\n\
+    [tiers.anonymous]\nlimit = \"1500/day\"\nsite_limit = \"50k/day\"\n[tiers.startup]\nlimit = \"100k/month\"\n\
+    [regions.eu-central-1]\n[regions.us-east-1]\n";
+
+/// Statements that no step misses, with the reason why they are printed.
+const UNMISSED: [(&str, &str); 0] = [];
+
+/// A strict AWS with a service to come.
+struct Stage {
+    service: Service,
+    aws: StrictAws,
+    _replicas: Replicas,
+    // The last to go: the others speak to it.
+    _ministack: Ministack,
+}
+
+impl Stage {
+    fn set(wish: &Wish) -> Option<Self> {
+        let venv = Venv::with("ministack", &ministack::PACKAGES)?;
+        let ministack = Ministack::start(&venv);
+        let aws = StrictAws::before(&ministack.endpoint(), Strictness::default());
+        let service = Service::on(&ministack, &aws.endpoint());
+        let regions = TWO.map(str::to_owned);
+        let replicas = Replicas::keep(&service.raw, NAME, HOME, &regions);
+        service.wish(wish);
+        Some(Self { service, aws, _replicas: replicas, _ministack: ministack })
+    }
+
+    /// What `ipgeo iam policy` prints.
+    fn policies(&self) -> Policies {
+        let printed = self.service.exits(0, &["iam", "policy", "--account", ACCOUNT]).stdout;
+        Policies::parse(&printed).expect("documents")
+    }
+
+    /// Makes these rules hold, and the printed policies.
+    fn hold(&self, rules: &[Rule]) {
+        let rules = rules.iter().copied().collect();
+        self.aws.set(Strictness { deployer: Some(self.policies()), service_role: None, rules });
+    }
+
+    /// Runs the program, which must end with this status; else AWS's refusals are shown.
+    fn exits(&self, code: i32, arguments: &[&str]) -> Ran {
+        let ran = self.service.run(arguments);
+        self.aws.check();
+        let refused = self.refused();
+        assert_eq!(
+            ran.status.code(),
+            Some(code),
+            "ipgeo {}\n{}\n{}\n{refused:#?}",
+            arguments.join(" "),
+            ran.stdout,
+            ran.stderr
+        );
+        assert!(code != 0 || refused.is_empty(), "ipgeo {}: {refused:#?}", arguments.join(" "));
+        ran
+    }
+
+    fn deploy(&self) {
+        self.exits(0, &self.service.deploy_arguments());
+    }
+
+    fn refused(&self) -> Vec<String> {
+        self.aws.take_refusals()
+    }
+}
+
+/// The public zone `example.com`.
+fn make_zone(service: &Service) {
+    let zone = "<CreateHostedZoneRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+                <Name>example.com</Name><CallerReference>1</CallerReference></CreateHostedZoneRequest>";
+    service.raw.rest("us-east-1", "route53", "POST", "/2013-04-01/hostedzone", zone).expect("a zone");
+}
+
+#[test]
+fn the_printed_policies_suffice_from_the_first_deploy_to_the_last_destroy() {
+    let mut wish = Wish { regions: TWO.to_vec(), memory_mb: 256, domain: true };
+    let Some(stage) = Stage::set(&wish) else { return };
+    let (service, aws) = (&stage.service, &stage.aws);
+    service.write(FULL);
+    let full = stage.policies();
+    service.wish(&wish);
+    make_zone(service);
+    let mut rules = Rule::ALL.to_vec();
+    // It fails a run; the next test shows it.
+    rules.retain(|rule| *rule != Rule::RolePropagation);
+    stage.hold(&rules);
+
+    aws.step("plan");
+    assert!(!service.plan().1);
+    aws.step("first deploy");
+    stage.deploy();
+    aws.step("doctor");
+    service.run(&["doctor", "--json"]);
+    aws.step("a change");
+    wish.memory_mb = 512;
+    service.wish(&wish);
+    stage.deploy();
+    aws.step("API keys and usage");
+    stage.exits(0, &["keys", "create", "--owner", "acme", "--tier", "startup"]);
+    stage.exits(0, &["keys", "list"]);
+    stage.exits(0, &["usage", "report", "--json"]);
+    stage.exits(0, &["usage", "replay", "--from", "1h"]);
+    stage.exits(0, &["usage", "recover", "--delete"]);
+    service.run(&["logs", "--since", "1h"]);
+    aws.step("drain and attach");
+    let quietly = ["--yes", "--no-input", "--progress", "none"];
+    stage.exits(0, &[&["traffic", "drain", "us-east-1"][..], &quietly].concat());
+    stage.exits(0, &[&["traffic", "attach", "us-east-1"][..], &quietly].concat());
+    aws.step("drift");
+    service.run(&["drift"]);
+    aws.step("a region removed");
+    wish.regions.retain(|region| *region == HOME);
+    service.wish(&wish);
+    stage.deploy();
+    aws.step("destroy");
+    stage.exits(0, &["destroy", "--confirm", NAME, "--no-input", "--delete-data"]);
+    service.settles(&TWO, &BTreeSet::new());
+    assert_eq!(stage.refused(), Vec::<String>::new());
+    aws.check();
+
+    let record = with_every_option(aws.record());
+    let refused: Vec<_> = record.entries.iter().filter(|entry| !full.allows(&entry.request)).collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+    blessed(&table(&record, &record.mutants(&full)));
+}
+
+/// Adds what CloudFormation needs to create, change and delete everything that can be rendered.
+fn with_every_option(mut record: Record) -> Record {
+    let config = config::parse("regions.toml", FULL).expect("a sound file");
+    let code = ["arm64", "x86_64"].map(|name| (name, ArtifactRef::new("code", &"5".repeat(64))));
+    let geo = ArtifactRef::new("geo", &"9".repeat(64));
+    let artifacts = ArtifactSet { code: code.into(), geo, geo_description: "a database".to_owned() };
+    let renderer = Renderer::new(&config, &artifacts).expect("templates").for_account(ACCOUNT);
+    let parameters = BTreeMap::from([("HostedZoneId".to_owned(), "Z0123456789".to_owned())]);
+    let stacks: Vec<(Place, BTreeMap<String, Resolved>)> = renderer
+        .all()
+        .expect("rendered")
+        .into_iter()
+        .map(|stack| {
+            let (region, account) = (stack.region.to_string(), ACCOUNT.to_owned());
+            let place = Place { region, account, stack: stack.name };
+            let mut resources = resolve(&stack.template, &parameters, &place);
+            // As with --delete-data.
+            for resource in resources.values_mut() {
+                resource.retained = false;
+            }
+            (place, resources)
+        })
+        .collect();
+    let none = BTreeMap::new();
+    record.step("every option created");
+    for (place, resources) in &stacks {
+        record.add_stack(&none, resources, place);
+    }
+    record.step("every option changed");
+    for (place, resources) in &stacks {
+        let mut before = resources.clone();
+        for resource in before.values_mut() {
+            resource.properties["Tags"] = "others".into();
+        }
+        record.add_stack(&before, resources, place);
+    }
+    record.step("every option deleted");
+    for (place, resources) in &stacks {
+        record.add_stack(resources, &none, place);
+    }
+    record
+}
+
+/// The table of `docs/POLICY.md`.
+fn table(record: &Record, mutants: &[Mutant]) -> String {
+    let mut text = include_str!("support/policy.md").to_owned();
+    let mut unmissed = Vec::new();
+    for mutant in mutants.iter().filter(|mutant| mutant.part.action.is_none()) {
+        let sid = &mutant.part.sid;
+        let fails = match (&mutant.first, UNMISSED.iter().find(|(known, _)| known == sid)) {
+            (Some(entry), None) => {
+                format!("{}: {}: `{}`", record.steps[entry.step], entry.what, entry.request.action)
+            }
+            (None, Some((_, why))) => format!("nothing: {why}"),
+            _ => {
+                unmissed.push(sid);
+                continue;
+            }
+        };
+        let _ = writeln!(text, "| `{sid}` | {fails} |");
+    }
+    assert!(unmissed.is_empty(), "UNMISSED is not what nothing misses: {unmissed:?}");
+    let free = mutants.iter().filter(|mutant| mutant.first.is_none());
+    let free: Vec<String> =
+        free.filter_map(|one| Some(format!("`{}` ({})", one.part.action.as_ref()?, one.part.sid))).collect();
+    if !free.is_empty() {
+        let _ = write!(
+            text,
+            "\nActions that no step of the run misses, each with its statement: {}.\n",
+            free.join(", ")
+        );
+    }
+    text
+}
+
+fn blessed(text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/POLICY.md");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, text).expect("a file");
+    } else {
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(found, text, "docs/POLICY.md is not what the test finds; BLESS=1 rewrites it");
+    }
+}
+
+#[test]
+fn each_rule_refuses_and_the_program_says_what() {
+    let wish = Wish { regions: vec![HOME], memory_mb: 256, domain: false };
+    let Some(stage) = Stage::set(&wish) else { return };
+    let (service, aws) = (&stage.service, &stage.aws);
+
+    // A role that has just been created; the next run succeeds for one stack and fails for the next.
+    stage.hold(&[Rule::RolePropagation]);
+    let failed = service.exits(1, &service.deploy_arguments());
+    assert!(failed.stderr.contains("cannot be assumed by Lambda"), "{}", failed.stderr);
+    stage.hold(&[]);
+    stage.refused();
+    stage.deploy();
+    stage.exits(0, &["destroy", "--confirm", NAME, "--no-input", "--delete-data"]);
+
+    // A log group that is left over.
+    let group = json!({ "logGroupName": format!("/aws/lambda/{NAME}-usage") });
+    service.raw.json(HOME, "logs", "Logs_20140328.CreateLogGroup", &group).expect("created");
+    stage.hold(&[Rule::EarlyValidation]);
+    let failed = service.exits(1, &service.deploy_arguments());
+    assert!(failed.stderr.contains("validation failed"), "{}", failed.stderr);
+    assert!(stage.refused().iter().any(|refused| refused.contains("usage' already exists")));
+    service.raw.json(HOME, "logs", "Logs_20140328.DeleteLogGroup", &group).expect("deleted");
+    stage.refused();
+    stage.deploy();
+
+    // A permission that is missing.
+    let policies = stage.policies();
+    let part = policies
+        .parts()
+        .into_iter()
+        .find(|part| part.action.as_deref() == Some("lambda:UpdateFunctionConfiguration"));
+    let deployer = Some(policies.without(&part.expect("it is printed")));
+    aws.set(Strictness { deployer, ..Strictness::default() });
+    service.wish(&Wish { memory_mb: 512, ..wish });
+    let failed = service.exits(1, &service.deploy_arguments());
+    assert!(
+        failed.stderr.contains("is not authorized to perform: lambda:UpdateFunctionConfiguration"),
+        "{}",
+        failed.stderr
+    );
+    stage.hold(&Rule::ALL);
+    stage.refused();
+    stage.deploy();
+}
