@@ -56,6 +56,7 @@ fn options(config: &Config, artifacts: &ArtifactSet) -> PlanOptions {
         recreate_failed: false,
         files: artifacts.code.values().chain([&artifacts.geo]).map(file).collect(),
         probe: ProbeSpec { address: "8.8.8.8".to_owned(), ..ProbeSpec::default() },
+        follow: None,
         today: "2026-11-28".to_owned(),
     }
 }

@@ -67,7 +67,7 @@ pub mod internals {
         pub mod plan {
             pub use crate::infra::plan::{
                 AccessState, Action, Alias, ArtifactFile, Before, BucketKind, CREATE_ONLY, DataKind,
-                Delegation, DestroyOptions, Drift, DriftCheck, Drifts, Foreign, KeptData, Observed,
+                Delegation, DestroyOptions, Drift, DriftCheck, Drifts, FollowSpec, Foreign, KeptData, Observed,
                 ObservedFunction, ObservedRegion, ObservedStack, Op, PROTECTED, Plan, PlanError, PlanOptions,
                 ProbeSpec, Problem, PrunedVersions, Record, RecordChange, RecordKind, ResourceChange, Scope,
                 StackChange, Step, TierLimit, TrafficChange, TrafficError, VersionSwitch, WantedVersion,

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "operator")]
 pub mod dynamo;
+pub mod forward;
 pub mod lookup;
 pub mod store;
 pub mod tables;

@@ -1,16 +1,18 @@
-//! `bootstrap`: the program that Lambda starts. `IPGEO_HANDLER` selects the handler: `lookup` at the edges, `usage` at home.
+//! `bootstrap`: the program that Lambda starts. `IPGEO_HANDLER` selects the handler: `lookup` at the edges, `usage` at home,
+//! `forward` at edges whose log pipe is a forwarder.
 
 use std::hint::black_box;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use ipgeo_contract::{RELEASE_MARK, Thresholds, env, error_chain};
+use ipgeo_contract::{RELEASE_MARK, RegionName, Thresholds, env, error_chain};
 use ipgeo_geo::Database;
+use ipgeo_runtime::forward::LogsEvent;
 use ipgeo_runtime::lookup::{Lookup, Settings, UsageSink};
 use ipgeo_runtime::store::AccessRead as _;
 use ipgeo_runtime::tables::{AccessTable, Effort, LedgerTable};
 use ipgeo_runtime::usage::{AlertMessage, KinesisEvent, Report, UsageHandler};
-use ipgeo_runtime::wire::{Account, Client, Topic};
+use ipgeo_runtime::wire::{Account, Client, Stream, Topic};
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::json;
@@ -49,10 +51,12 @@ async fn main() -> Result<(), Error> {
         // Boxed, because compilers limit how deeply futures nest.
         env::HANDLER_LOOKUP => Box::pin(serve_lookup()).await,
         env::HANDLER_USAGE => Box::pin(serve_usage()).await,
+        env::HANDLER_FORWARD => Box::pin(serve_forward()).await,
         // Opaque to the optimiser, which might otherwise split the mark in the binary.
         other => {
             let mark = black_box(RELEASE_MARK);
-            Err(format!("{mark}: {} is `{other}`; it must be `lookup` or `usage`", env::HANDLER).into())
+            Err(format!("{mark}: {} is `{other}`; it must be `lookup`, `usage` or `forward`", env::HANDLER)
+                .into())
         }
     }
 }
@@ -97,6 +101,25 @@ async fn serve_usage() -> Result<(), Error> {
             write_line(json!({ "level": level, "message": "batch counted", "batch": report }).to_string());
             home.follow_up(&report).await;
             Ok::<_, Error>(response)
+        }
+    }))
+    .await
+}
+
+async fn serve_forward() -> Result<(), Error> {
+    let region = RegionName::new(needed(env::STREAM_REGION)?);
+    let stream = Stream::new(&Account::from_env(var)?, region, needed(env::STREAM)?)?;
+    let early = stream.clone();
+    tokio::spawn(async move { early.open_early().await });
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<LogsEvent>| {
+        let stream = stream.clone();
+        async move {
+            // A failed invocation is repeated by Lambda, and its batch is stored in the end.
+            stream.put(&event.payload).await.map_err(|error| {
+                let message = error_chain(&error, ": ");
+                write_line(json!({ "level": "ERROR", "message": message }).to_string());
+                Error::from(message)
+            })
         }
     }))
     .await

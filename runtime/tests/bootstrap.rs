@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use ipgeo_contract::{ApiKey, Identity, KeyRecord, Month, UsageEvent, Verdict, env};
 use ipgeo_runtime::store::AccessRead as _;
+use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, LogEvent, decode, envelope};
 use jiff::Timestamp;
-use lambda::{NO_SNS, RuntimeApi, TOPIC, next_line, sns, start, tables};
+use lambda::{NO_SNS, RuntimeApi, TOPIC, kinesis, next_line, sns, start, tables};
 use serde_json::{Value, json};
 use tokio::io::{BufReader, Lines};
 use tokio::process::ChildStdout;
@@ -158,4 +159,59 @@ async fn the_usage_function_sends_an_alert_once_and_saves_its_progress() {
 fn the_program_contains_its_release_mark() {
     let program = std::fs::read(env!("CARGO_BIN_EXE_bootstrap")).expect("the program");
     assert!(memchr::memmem::find(&program, ipgeo_contract::RELEASE_MARK.as_bytes()).is_some());
+}
+
+/// The event that CloudWatch Logs invokes the forwarder with, for the lines of a log stream.
+fn logs_event(log_stream: &str, events: &[UsageEvent]) -> (String, String) {
+    let lines = events.iter().zip(0..).map(|(event, number)| LogEvent {
+        id: format!("{number:056}"),
+        timestamp: event.time.as_millisecond(),
+        message: event.to_line(),
+    });
+    let packed = envelope("/aws/lambda/ipgeo-prod-lookup", log_stream, lines.collect()).expect("packs");
+    let record = KinesisRecord::new("shardId-000000000000", "1", &packed);
+    (json!({ "awslogs": { "data": record.kinesis.data } }).to_string(), record.kinesis.data)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_forwarder_puts_a_batch_into_the_stream_unchanged() {
+    let (tables, (api, address)) = (tables().await, RuntimeApi::serve().await);
+    // Throttled and broken answers are retried; the next batch finds a stream that refuses it.
+    let refusals = [(400, "x#ProvisionedThroughputExceededException"), (500, "InternalFailure")];
+    let (stream, endpoint) = kinesis(&refusals).await;
+    let none = std::path::Path::new("none");
+    let (mut child, _log) = start(env::HANDLER_FORWARD, &address, &tables, &endpoint, none);
+    let now = Timestamp::now().to_string();
+    let (event, data) =
+        logs_event("2026/11/28/[$LATEST]0a", &vec![support::event(&now, "site#a.test", "5/day"); 3]);
+    assert_eq!(api.invoke(&event).await, Value::Null);
+    // What is unreadable is put too, for the counter to report.
+    assert_eq!(api.invoke(r#"{"awslogs":{"data":"***"}}"#).await, Value::Null);
+    let put = stream.lock().expect("unpoisoned").clone();
+    let expected = |key: &str, data: &str| json!({ "StreamName": "ipgeo-prod-usage", "PartitionKey": key, "Data": data });
+    assert_eq!(put, [expected("2026/11/28/[$LATEST]0a", &data), expected("unknown", "***")]);
+    let mut record = KinesisRecord::new("shardId-000000000000", "1", b"");
+    record.kinesis.data = put[0]["Data"].as_str().expect("text").to_owned();
+    let decoded = decode(&KinesisEvent { records: vec![record] }, Timestamp::now());
+    assert_eq!(decoded.records[0].events.len(), 3);
+    child.kill().await.expect("it ends");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_the_stream_refuses_fails_its_invocation() {
+    let (tables, (api, address)) = (tables().await, RuntimeApi::serve().await);
+    let (stream, endpoint) = kinesis(&[(400, "x#ResourceNotFoundException")]).await;
+    let none = std::path::Path::new("none");
+    let (mut child, mut log) = start(env::HANDLER_FORWARD, &address, &tables, &endpoint, none);
+    let (event, _) =
+        logs_event("s", &[support::event(&Timestamp::now().to_string(), "site#a.test", "5/day")]);
+    // Lambda repeats a failed invocation, and then it succeeds.
+    let answer = api.invoke(&event).await.to_string();
+    assert!(answer.contains("put into the stream ipgeo-prod-usage failed"), "{answer}");
+    let line: Value = serde_json::from_str(&usage_line(&mut log).await).expect("JSON");
+    assert_eq!(line["level"], "ERROR", "{line}");
+    assert_eq!(api.invoke(&event).await, Value::Null);
+    assert_eq!(stream.lock().expect("unpoisoned").len(), 1);
+    assert!(api.invoke("{}").await.to_string().contains("awslogs"), "an event of another kind fails");
+    child.kill().await.expect("it ends");
 }

@@ -77,6 +77,17 @@ impl Aws {
         tables::probe_key(&client, &self.names.access_table, &self.key_prefix).await
     }
 
+    /// The prefix of API keys.
+    pub(crate) fn key_prefix(&self) -> &str {
+        &self.key_prefix
+    }
+
+    /// The two tables at home.
+    pub(crate) fn tables(&self) -> super::Home {
+        let client = self.session.dynamodb(&self.home);
+        super::Home::new(client, &self.names.access_table, &self.names.ledger_table)
+    }
+
     /// The access table's replicas outside home, each with its DynamoDB status.
     pub(crate) async fn replicas(&self) -> Result<Replicas, Problem> {
         let client = self.session.dynamodb(&self.home);
@@ -308,8 +319,8 @@ impl CloudWrite for Aws {
             Action::Bake(spec) => bake::watch(&self.signed(), region, spec, report).await,
             Action::Switch(wanted) => versions::switch(&self.signed(), region, wanted).await,
             Action::Prune(pruned) => versions::prune(&self.signed(), region, pruned).await,
-            // `ProbedCloud` and the executor carry these out.
-            Action::Probe(_) | Action::Wait { .. } => Ok(Done::AlreadySo),
+            // `Gated` and the executor carry these out.
+            Action::Probe(_) | Action::Follow(_) | Action::Wait { .. } => Ok(Done::AlreadySo),
         }
     }
 }

@@ -130,7 +130,16 @@ async fn subscription(signed: &Signed, region: &str, group: &str) -> Result<Opti
     Ok(first["destinationArn"].as_str().map(|destination| Subscription {
         destination: destination.to_owned(),
         pattern: first["filterPattern"].as_str().unwrap_or_default().to_owned(),
+        count: answer["subscriptionFilters"].as_array().map_or(0, Vec::len),
     }))
+}
+
+/// The alarms that are going off, of those whose names begin so.
+async fn alarms(signed: &Signed, region: &str, prefix: &str) -> Result<Vec<String>, Refusal> {
+    let input = json!({ "AlarmNamePrefix": prefix, "StateValue": "ALARM" });
+    let answer = signed.json(Service::CloudWatch, region, "DescribeAlarms", &input).await?;
+    let found = answer["MetricAlarms"].as_array().into_iter().flatten();
+    Ok(found.filter_map(|alarm| alarm["AlarmName"].as_str().map(str::to_owned)).collect())
 }
 
 impl Aws {
@@ -147,15 +156,18 @@ impl Aws {
             optional(read.map(|zone| zone.map(drop)), "Route 53")
         };
         let names = self.names();
-        let (stream, counter, clock, zone) = futures_util::join!(
+        let prefix = format!("{}-", names.service);
+        let (stream, counter, clock, alarms, zone) = futures_util::join!(
             stream(&signed, home, &names.stream),
             mapping(&signed, home, &names.usage_function),
             clock_ahead_s(&signed, home),
+            alarms(&signed, home, &prefix),
             zone
         );
         HomeFacts {
             stream: optional(stream.map(Some), home),
             counter: optional(counter, home),
+            alarms: always(alarms, home),
             zone,
             clock_ahead_s: always(clock, home),
         }
@@ -221,7 +233,7 @@ mod tests {
         assert_eq!(found, Concurrency { limit: 1_000, unreserved: 900 });
         assert_eq!(rate(&signed, region).await, Ok(10_000.0));
         let found = subscription(&signed, region, "g").await.expect("read").expect("one");
-        assert_eq!((found.destination.as_str(), found.pattern.as_str()), ("arn", "p"));
+        assert_eq!((found.destination.as_str(), found.pattern.as_str(), found.count), ("arn", "p", 1));
         assert_eq!(optional(subscription(&signed, region, "g").await, region), Fact::Absent);
         let requests = thread.join().expect("a server");
         assert!(

@@ -20,7 +20,7 @@ mod tests;
 pub(crate) use load::{FILE_NAME, STATE_NAME, find, load, state_folder};
 pub use model::Config;
 pub(crate) use model::{
-    Anonymous, Architecture, Emulator, GeoSource, Origin, Region, RuntimeSettings, Tier, Tiers,
+    Anonymous, Architecture, Emulator, GeoSource, LogPipe, Origin, Region, RuntimeSettings, Tier, Tiers,
 };
 pub(crate) use parse::ANONYMOUS;
 pub use parse::parse;

@@ -144,12 +144,25 @@ pub struct Usage {
     /// and charges to the pooled anonymous callers. 0: every address and site is counted on its own.
     #[schemars(range(min = 0, max = QUIET_PERMILLE_MAX))]
     pub quiet_permille: u32,
+    /// How CloudWatch Logs passes usage lines to the home region's stream: through a log `destination`, or by invoking a
+    /// function in each region, the `forwarder`. A running service can be moved from one to the other.
+    pub pipe: LogPipe,
 }
 
 impl Default for Usage {
     fn default() -> Self {
-        Self { window_s: 300, quiet_permille: 4 }
+        Self { window_s: 300, quiet_permille: 4, pipe: LogPipe::Destination }
     }
+}
+
+/// How usage lines get from a region's log to the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogPipe {
+    /// A log destination. It costs nothing and needs no code.
+    Destination,
+    /// A function: the way that AWS documents within one account.
+    Forwarder,
 }
 
 /// How a deploy watches what it changes, and what it retains for a rollback.
@@ -171,12 +184,17 @@ impl Default for Deploy {
     }
 }
 
-/// CloudWatch alarms. The three alarms of the home region are always created.
+/// CloudWatch alarms. Three alarms of the home region are always created.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alarms {
     /// Create alarms in every region too. The first ten alarms of an account are free.
     pub edges: bool,
+    /// Hours without any usage line in the stream after which an alarm of the home region goes off: callers are silent, or
+    /// no line arrives. 0: no such alarm, since a new service may be silent for days. A scheduled `ipgeo probe` ends silence,
+    /// so the alarm then watches the log pipes.
+    #[schemars(range(min = 0, max = 24))]
+    pub silence_h: u32,
     /// E-mail address that receives alarms. Without it, alarms only show in CloudWatch.
     #[schemars(extend("format" = "email"))]
     pub email: Option<String>,

@@ -38,35 +38,35 @@ pub(crate) fn other_partition(name: &str) -> Option<String> {
     ))
 }
 
-/// Regions that are off in an account until they are enabled (AWS documentation, "AWS Regions").
-const OPT_IN: [&str; 17] = [
-    "af-south-1",
-    "ap-east-1",
-    "ap-east-2",
-    "ap-south-2",
-    "ap-southeast-3",
-    "ap-southeast-4",
-    "ap-southeast-5",
-    "ap-southeast-6",
-    "ap-southeast-7",
-    "ca-west-1",
-    "eu-central-2",
-    "eu-south-1",
-    "eu-south-2",
-    "il-central-1",
-    "me-central-1",
-    "me-south-1",
-    "mx-central-1",
-];
-
-/// Whether a region is off in an account until it is enabled.
-pub fn is_opt_in(name: &str) -> bool {
-    OPT_IN.contains(&name)
-}
-
 /// A region by name.
 pub(crate) fn find(name: &str) -> Option<&'static Place> {
     PLACES.iter().find(|place| place.name == name)
+}
+
+/// Regions that every account has; the others must be enabled first (AWS: "Enable or disable AWS Regions").
+const ENABLED_BY_DEFAULT: [&str; 17] = [
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+];
+
+/// Whether an account has a region only after enabling it.
+pub fn is_opt_in(region: &str) -> bool {
+    !ENABLED_BY_DEFAULT.contains(&region)
 }
 
 /// All regions, from the AWS documentation; coordinates are those of the city.

@@ -15,6 +15,8 @@ const GB: f64 = 1e9;
 const PUT_BYTES: f64 = 25_000.0;
 /// Bytes of one write unit of a table.
 const WRITE_BYTES: f64 = 1_024.0;
+/// Milliseconds that a forwarder takes for a batch: mostly the round trip to the home region.
+const FORWARD_MS: f64 = 200.0;
 /// Bytes of an API key's record.
 const RECORD_BYTES: f64 = 400.0;
 
@@ -30,6 +32,7 @@ pub(crate) enum BillLine {
     StreamShards,
     StreamRecords,
     StreamTransfer,
+    Forwarder,
     UsageFunction,
     TableReads,
     LedgerWrites,
@@ -72,6 +75,7 @@ impl BillLine {
             Self::StreamShards => "stream shards",
             Self::StreamRecords => "stream records",
             Self::StreamTransfer => "transfer between regions",
+            Self::Forwarder => "log forwarder",
             Self::UsageFunction => "usage function",
             Self::TableReads => "table reads",
             Self::LedgerWrites => "ledger writes",
@@ -336,6 +340,11 @@ fn logs(
             &edge.region,
             gb * lines.retention_days / MONTH_DAYS,
         )?;
+        if let Some(memory_mb) = edge.forward_mb {
+            let gb_s = records * FORWARD_MS / 1e3 * memory_mb / 1_024.0;
+            out.add(BillLine::Forwarder, PricedItem::FunctionRequest, &edge.region, records)?;
+            out.add(BillLine::Forwarder, function_time(edge.architecture), &edge.region, gb_s)?;
+        }
         if edge.region != design.home {
             let gb = records * traffic.record_bytes / GB;
             out.add(BillLine::StreamTransfer, PricedItem::TransferRegion, &edge.region, gb)?;

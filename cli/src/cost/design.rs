@@ -10,7 +10,9 @@ use super::measure::{LineCaller, ledger_item_bytes, line_bytes};
 use super::model::MONTH_DAYS;
 use super::occupancy::{to_f64, to_u64};
 use crate::config::{Anonymous, Architecture, Config, Tier, Tiers};
-use crate::infra::stacks::{ArtifactRef, ArtifactSet, RenderError, Renderer, StackKind, Template};
+use crate::infra::stacks::{
+    ArtifactRef, ArtifactSet, FORWARD_FUNCTION, RenderError, Renderer, StackKind, Template,
+};
 
 /// Bytes that CloudWatch Logs bills for each event beside its text.
 pub(crate) const LOG_EVENT_BYTES: f64 = 26.0;
@@ -42,6 +44,8 @@ pub(crate) struct Edge {
     pub(crate) architecture: Architecture,
     pub(crate) cache_s: f64,
     pub(crate) alarms: f64,
+    /// Memory of the forwarder that its log lines go through, MB; `None`: they go through a log destination.
+    pub(crate) forward_mb: Option<f64>,
 }
 
 /// Log lines; bytes are without [`LOG_EVENT_BYTES`].
@@ -177,6 +181,7 @@ impl Design {
         for edge in &mut design.edges {
             edge.alarms = ALARMS_2018 / edges;
             edge.cache_s = 0.0;
+            edge.forward_mb = None;
         }
         let bytes = PRINTED_EVENT_BYTES + PLATFORM_LINE_BYTES;
         design.api = ApiType::Rest;
@@ -233,12 +238,15 @@ pub(crate) fn windows_in_month(window: Window) -> f64 {
 }
 
 fn edge(part: &DeployedStack<'_>) -> Edge {
+    let subscription = part.template.resources.get("UsageSubscription");
+    let forwards = subscription.is_some_and(|subscription| subscription.points_to(FORWARD_FUNCTION));
     Edge {
         region: part.region.clone(),
         memory_mb: part.number("LookupFunction", "MemorySize", 128.0),
         architecture: part.architecture("LookupFunction"),
         cache_s: part.variable(env::ACCESS_CACHE_S).unwrap_or(0.0),
         alarms: part.alarms(),
+        forward_mb: forwards.then(|| part.number(FORWARD_FUNCTION, "MemorySize", 128.0)),
     }
 }
 

@@ -94,6 +94,7 @@ pub(crate) fn priced_2018(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LogPipe;
     use crate::infra::stacks::test_config;
 
     #[test]
@@ -146,6 +147,10 @@ mod tests {
         assert!(line(&soon, &[BillLine::LedgerWrites]) > line(&config, &[BillLine::LedgerWrites]) + 1.0);
         let large = changed(|config| config.regions[0].runtime.memory_mb = 1_024);
         assert!(line(&large, &[BillLine::FunctionTime]) > line(&config, &[BillLine::FunctionTime]));
+        let forwarded = changed(|config| config.usage.pipe = LogPipe::Forwarder);
+        assert!(line(&config, &[BillLine::Forwarder]).abs() < 1e-9);
+        let usd = line(&forwarded, &[BillLine::Forwarder]);
+        assert!((4.0..16.0).contains(&usd), "{usd}");
         let few = changed(|config| config.regions.truncate(5));
         let replicated = [BillLine::ReplicatedWrites];
         assert!(line(&few, &replicated) < line(&config, &replicated));

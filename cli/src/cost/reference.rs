@@ -51,6 +51,7 @@ fn design() -> Design {
         architecture: Architecture::Arm64,
         cache_s: 0.0,
         alarms: 3.6,
+        forward_mb: None,
     });
     Design {
         api: ApiType::Http,

@@ -39,9 +39,14 @@ impl Pipeline {
         }
     }
 
+    /// Seconds from a call until the ledger has counted it.
+    pub(crate) fn counting_s(&self) -> f64 {
+        self.log_s + self.window_s + self.count_s
+    }
+
     /// Seconds from the call that reaches a limit until every edge knows.
     pub(crate) fn lag_s(&self) -> f64 {
-        self.log_s + self.window_s + self.count_s + self.replication_s + self.cache_s
+        self.counting_s() + self.replication_s + self.cache_s
     }
 }
 

@@ -186,6 +186,21 @@ impl MemoryCloud {
         self.now().bad_code.insert(digest.to_owned());
     }
 
+    /// Lines of a region's log do not arrive, although everything is deployed.
+    pub fn kill_pipe(&self, region: &str) {
+        self.now().dead_pipes.insert(region.to_owned());
+    }
+
+    /// The ARNs that the subscriptions of a region's lookup log lead to.
+    pub fn subscriptions(&self, region: &str) -> Vec<String> {
+        crate::resources::subscriptions(&self.now().contents, region)
+    }
+
+    /// Whether a log destination or a function takes lines from CloudWatch Logs.
+    pub fn takes_lines(&self, arn: &str) -> bool {
+        crate::resources::takes_lines(&self.now().contents, arn)
+    }
+
     /// The edge of a region answers no probe while it serves this version.
     pub fn set_broken(&self, region: &str, version: u64) {
         self.now().broken.insert(RegionName::new(region), version);

@@ -190,6 +190,7 @@ fn check(
                 .ok_or_else(|| format!("calls would fail: no permission to invoke {function}"))
         }
         "AWS::Lambda::LayerVersion" => has_code(contents, rules, &stack.0, properties, "Content"),
+        "AWS::Logs::SubscriptionFilter" => may_be_invoked(contents, &stack.0, properties),
         "AWS::Logs::Destination" => {
             let target = text(properties, &["TargetArn"]);
             let role = text(properties, &["RoleArn"]);
@@ -218,6 +219,42 @@ fn check(
             Err("the requested bucket name is not available".to_owned())
         }
         _ => Ok(()),
+    }
+}
+
+/// The ARNs that a region's subscriptions lead to.
+pub(crate) fn subscriptions(contents: &Contents, region: &str) -> Vec<String> {
+    let filters = contents
+        .resources
+        .iter()
+        .filter(|(id, _)| id.scope == region && id.kind == "AWS::Logs::SubscriptionFilter");
+    filters.map(|(_, thing)| text(&thing.properties, &["DestinationArn"]).to_owned()).collect()
+}
+
+/// Whether what has this ARN exists and can put lines into the stream.
+pub(crate) fn takes_lines(contents: &Contents, arn: &str) -> bool {
+    let (region, name) =
+        (arn.split(':').nth(3).unwrap_or_default(), arn.rsplit(':').next().unwrap_or_default());
+    let kind = if arn.contains(":function:") { "AWS::Lambda::Function" } else { "AWS::Logs::Destination" };
+    let id = ResourceId { scope: region.to_owned(), kind: kind.to_owned(), name: name.to_owned() };
+    contents.resources.contains_key(&id)
+        && may_be_invoked(contents, region, &serde_json::json!({ "DestinationArn": arn })).is_ok()
+}
+
+/// CloudWatch Logs invokes a subscription's function to see whether it may.
+fn may_be_invoked(contents: &Contents, region: &str, properties: &Value) -> Result<(), String> {
+    let arn = text(properties, &["DestinationArn"]);
+    let Some((_, function)) = arn.split_once(":function:") else { return Ok(()) };
+    let permits = |(id, thing): (&ResourceId, &HeldResource)| {
+        id.scope == region
+            && id.kind == "AWS::Lambda::Permission"
+            && text(&thing.properties, &["FunctionName"]) == function
+            && text(&thing.properties, &["Principal"]) == "logs.amazonaws.com"
+    };
+    if contents.resources.iter().any(permits) {
+        Ok(())
+    } else {
+        Err("Could not execute the lambda function. Make sure you have given CloudWatch Logs permission to execute your function.".to_owned())
     }
 }
 

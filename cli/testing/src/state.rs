@@ -55,6 +55,7 @@ pub(crate) struct CloudState {
     pub(crate) concurrency: BTreeMap<RegionName, u64>,
     pub(crate) unhealthy: BTreeMap<RegionName, String>,
     pub(crate) bad_code: BTreeSet<String>,
+    pub(crate) dead_pipes: BTreeSet<String>,
     /// Regions whose edge does not answer while it serves this version.
     pub(crate) broken: BTreeMap<RegionName, u64>,
     /// Regions whose metrics are bad while they serve this version.
@@ -226,6 +227,7 @@ impl CloudState {
             concurrency: BTreeMap::new(),
             unhealthy: BTreeMap::new(),
             bad_code: BTreeSet::new(),
+            dead_pipes: BTreeSet::new(),
             broken: BTreeMap::new(),
             failing: BTreeMap::new(),
             faults: Vec::new(),

@@ -7,7 +7,7 @@ use crate::operation::{Operation, Work, refused};
 use crate::records;
 use crate::state::{ACCOUNT, CloudState};
 use ipgeo::internals::infra::cloud::{Done, StepError};
-use ipgeo::internals::infra::plan::{Action, BucketKind, TierLimit};
+use ipgeo::internals::infra::plan::{Action, BucketKind, FollowSpec, TierLimit};
 use ipgeo::internals::infra::stacks::{ArtifactRef, StackKind};
 use ipgeo_contract::RegionName;
 
@@ -142,6 +142,7 @@ impl CloudState {
             Action::Secret => self.secret(region),
             Action::Tier(tier) => self.tier(region, tier),
             Action::Probe(_) => self.probe(region).map(|_| Done::AlreadySo).map_err(StepError::new),
+            Action::Follow(spec) => self.follow(region, spec),
             Action::Bake(spec) => match self.failing.get(region) {
                 Some(version)
                     if self.contents.observed_function(region, &spec.function).live == Some(*version) =>
@@ -208,6 +209,19 @@ impl CloudState {
             None if repaired.is_empty() => Ok(Done::AlreadySo),
             None => Ok(Done::Changed),
         }
+    }
+
+    /// Whether a region's lines reach the counter.
+    fn follow(&self, region: &str, spec: &FollowSpec) -> Result<Done, StepError> {
+        let targets = crate::resources::subscriptions(&self.contents, region);
+        let arrives = targets.iter().any(|target| crate::resources::takes_lines(&self.contents, target));
+        if arrives && !self.dead_pipes.contains(region) {
+            return Ok(Done::AlreadySo);
+        }
+        Err(StepError {
+            remedy: Some(spec.remedy.clone()),
+            ..StepError::new("the marked call is not in the ledger")
+        })
     }
 
     fn put(&mut self, region: &str, artifact: &ArtifactRef, how: &str) -> Result<Done, StepError> {

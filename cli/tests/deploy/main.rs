@@ -6,6 +6,7 @@ mod broken;
 mod carried_out;
 mod destroying;
 mod lock;
+mod pipe;
 mod plans;
 mod preflight;
 mod random;

@@ -1,13 +1,15 @@
 //! Names of the environment variables that the operator's tool sets and the Lambda reads. AWS itself sets `AWS_REGION`, the
 //! credentials and the Runtime API's address.
 
-/// Which handler this function is: [`HANDLER_LOOKUP`] or [`HANDLER_USAGE`].
+/// Which handler this function is: [`HANDLER_LOOKUP`], [`HANDLER_USAGE`] or [`HANDLER_FORWARD`].
 pub const HANDLER: &str = "IPGEO_HANDLER";
 /// Value of [`HANDLER`] at the edges.
 pub const HANDLER_LOOKUP: &str = "lookup";
 /// Value of [`HANDLER`] at home.
 pub const HANDLER_USAGE: &str = "usage";
-/// Name of the access table (both handlers).
+/// Value of [`HANDLER`] at edges whose log pipe is a forwarder.
+pub const HANDLER_FORWARD: &str = "forward";
+/// Name of the access table (lookup, usage).
 pub const ACCESS_TABLE: &str = "IPGEO_ACCESS_TABLE";
 /// Name of the ledger table (usage).
 pub const LEDGER_TABLE: &str = "IPGEO_LEDGER_TABLE";
@@ -31,11 +33,17 @@ pub const FOREIGN_API_KEYS: &str = "IPGEO_FOREIGN_API_KEYS";
 pub const ALERT_THRESHOLDS: &str = "IPGEO_ALERT_THRESHOLDS";
 /// The SNS topic that alerts are sent to; if unset, they are only recorded (usage).
 pub const ALERT_TOPIC: &str = "IPGEO_ALERT_TOPIC";
+/// Name of home's usage stream (forward).
+pub const STREAM: &str = "IPGEO_STREAM";
+/// The home region, which has the stream (forward).
+pub const STREAM_REGION: &str = "IPGEO_STREAM_REGION";
+/// Overrides the Kinesis endpoint, as in AWS tools (forward).
+pub const ENDPOINT_KINESIS: &str = "AWS_ENDPOINT_URL_KINESIS";
 /// Overrides the SNS endpoint, as in AWS tools (usage).
 pub const ENDPOINT_SNS: &str = "AWS_ENDPOINT_URL_SNS";
-/// Overrides the DynamoDB endpoint, as in AWS tools (both handlers).
+/// Overrides the DynamoDB endpoint, as in AWS tools (lookup, usage).
 pub const ENDPOINT_DYNAMODB: &str = "AWS_ENDPOINT_URL_DYNAMODB";
-/// Overrides the endpoint of all services, as in AWS tools (both handlers).
+/// Overrides the endpoint of all services, as in AWS tools.
 pub const ENDPOINT: &str = "AWS_ENDPOINT_URL";
-/// Path of a PEM file of certificates to trust instead of the built-in roots, as in AWS tools (both handlers).
+/// Path of a PEM file of certificates to trust instead of the built-in roots, as in AWS tools.
 pub const CA_BUNDLE: &str = "AWS_CA_BUNDLE";

@@ -149,6 +149,19 @@ pub fn envelope(log_group: &str, log_stream: &str, log_events: Vec<LogEvent>) ->
     packer.finish()
 }
 
+/// The log stream of a payload's lines, read without unpacking the lines; `None` if the payload is unreadable.
+pub(crate) fn log_stream(data: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Head {
+        #[serde(rename = "logStream")]
+        log_stream: String,
+    }
+    let packed = STANDARD.decode(data).ok()?;
+    let unpacker = MultiGzDecoder::new(packed.as_slice()).take(UNPACKED_BYTES_MAX);
+    let head: Head = serde_json::from_reader(std::io::BufReader::new(unpacker)).ok()?;
+    Some(head.log_stream)
+}
+
 /// Unpacks the payload of a record.
 pub(super) fn unpack(data: &str) -> Result<Envelope, RecordFault> {
     let packed = STANDARD.decode(data).map_err(|_| RecordFault::Base64)?;

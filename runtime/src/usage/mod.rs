@@ -17,6 +17,7 @@ mod shards;
 mod totals;
 
 pub use decode::{Decoded, EventRecord, decode};
+pub(crate) use envelope::log_stream;
 pub use envelope::{KinesisEvent, KinesisRecord, LogEvent, envelope};
 pub use flush::Flushed;
 pub use handler::{BatchResponse, Report, UsageHandler, WRITES_AT_ONCE};

@@ -76,8 +76,8 @@ struct Refusal {
     message: String,
 }
 
-/// Parses an error response; its code without the API's name.
-fn read_refusal(body: &[u8]) -> Option<(String, String)> {
+/// Parses an error response of a JSON API; its code without the API's name.
+pub(super) fn read_refusal(body: &[u8]) -> Option<(String, String)> {
     let refusal: Refusal = serde_json::from_slice(body).ok()?;
     let code = refusal.code.rsplit('#').next().unwrap_or_default().to_owned();
     Some((code, refusal.message))

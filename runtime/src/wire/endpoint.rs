@@ -41,6 +41,7 @@ pub struct Account {
     pub(super) region: RegionName,
     pub(super) credentials: Credentials,
     dynamodb: Option<String>,
+    kinesis: Option<String>,
     sns: Option<String>,
     bundle: Option<PathBuf>,
 }
@@ -55,28 +56,40 @@ impl Account {
         let other = |name| var(name).or_else(|| var(env::ENDPOINT));
         let bundle = var(env::CA_BUNDLE).filter(|path| !path.is_empty()).map(PathBuf::from);
         let (dynamodb, sns) = (other(env::ENDPOINT_DYNAMODB), other(env::ENDPOINT_SNS));
-        Ok(Self { region, credentials, dynamodb, sns, bundle })
+        let kinesis = other(env::ENDPOINT_KINESIS);
+        Ok(Self { region, credentials, dynamodb, kinesis, sns, bundle })
     }
 
     /// An account with its own DynamoDB endpoint, such as an emulator's.
     pub fn at(endpoint: &str, region: &str, credentials: Credentials) -> Self {
         let dynamodb = Some(endpoint.to_owned());
-        Self { region: RegionName::new(region), credentials, dynamodb, sns: None, bundle: None }
+        let region = RegionName::new(region);
+        Self { region, credentials, dynamodb, kinesis: None, sns: None, bundle: None }
     }
 
     pub(super) fn dynamodb(&self) -> Result<Endpoint, EndpointError> {
-        self.endpoint("dynamodb", self.dynamodb.as_deref())
+        self.endpoint("dynamodb", &self.region, self.dynamodb.as_deref())
     }
 
     pub(super) fn sns(&self) -> Result<Endpoint, EndpointError> {
-        self.endpoint("sns", self.sns.as_deref())
+        self.endpoint("sns", &self.region, self.sns.as_deref())
     }
 
-    fn endpoint(&self, service: &str, other: Option<&str>) -> Result<Endpoint, EndpointError> {
+    /// Kinesis in any region.
+    pub(super) fn kinesis(&self, region: &RegionName) -> Result<Endpoint, EndpointError> {
+        self.endpoint("kinesis", region, self.kinesis.as_deref())
+    }
+
+    fn endpoint(
+        &self,
+        service: &str,
+        region: &RegionName,
+        other: Option<&str>,
+    ) -> Result<Endpoint, EndpointError> {
         match other {
             Some(url) => Endpoint::read(url, self.bundle.as_deref()),
             None => {
-                let url = format!("https://{service}.{}.amazonaws.com", self.region);
+                let url = format!("https://{service}.{region}.amazonaws.com");
                 Endpoint::read(&url, self.bundle.as_deref())
             }
         }

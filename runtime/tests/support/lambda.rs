@@ -129,7 +129,30 @@ pub async fn sns() -> (Arc<Mutex<Vec<String>>>, String) {
     (taken, endpoint)
 }
 
-/// Starts the binary as Lambda does; also returns the lines of its log.
+/// A stream that takes what is put into it, as Kinesis answers, after these refusals: status and error code.
+pub async fn kinesis(refusals: &[(u16, &'static str)]) -> (Arc<Mutex<Vec<Value>>>, String) {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&taken);
+    let refusals = Arc::new(Mutex::new(refusals.iter().copied().collect::<VecDeque<_>>()));
+    let router = Router::new().fallback(move |headers: HeaderMap, body: String| async move {
+        assert_eq!(headers["x-amz-target"], "Kinesis_20131202.PutRecord");
+        let refusal = refusals.lock().expect("unpoisoned").pop_front();
+        let (status, answer) = match refusal {
+            Some((status, code)) => (status, json!({ "__type": code, "message": "refused" })),
+            None => {
+                kept.lock().expect("unpoisoned").push(serde_json::from_str(&body).expect("JSON"));
+                (200, json!({ "ShardId": "shardId-000000000000", "SequenceNumber": "1" }))
+            }
+        };
+        (axum::http::StatusCode::from_u16(status).expect("a status"), answer.to_string())
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (taken, endpoint)
+}
+
+/// Starts the binary as Lambda does; also returns the lines of its log. `sns` is also where its stream is.
 pub fn start(
     handler: &str,
     api: &str,
@@ -158,6 +181,9 @@ pub fn start(
         .env(env::ALERT_THRESHOLDS, "80,100")
         .env(env::ALERT_TOPIC, TOPIC)
         .env(env::ENDPOINT_SNS, sns)
+        .env(env::ENDPOINT_KINESIS, sns)
+        .env(env::STREAM, "ipgeo-prod-usage")
+        .env(env::STREAM_REGION, "us-east-1")
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()

@@ -52,6 +52,9 @@ pub(crate) struct DeployArgs {
     /// Also set back what was changed outside CloudFormation
     #[arg(long, hide_short_help = true)]
     repair_drift: bool,
+    /// Halt if a marked call does not reach the ledger (otherwise a warning)
+    #[arg(long, hide_short_help = true)]
+    require_pipe: bool,
     /// Keep new versions that failed their gate
     #[arg(long, conflicts_with = "rollback")]
     no_rollback: bool,
@@ -69,6 +72,9 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
     };
     let mut deployment = Deployment::prepare(&flags, shared).await?;
     deployment.use_role(&args.role).await?;
+    if let Some(follow) = &mut deployment.options.follow {
+        follow.required = args.require_pipe;
+    }
     let observed = settled(&deployment).await?;
     let mut plan = deployment.plan(&observed);
     if let (true, Ok(drifting)) = (args.repair_drift, &plan) {

@@ -170,6 +170,7 @@ mod tests {
             recreate_failed: false,
             files: artifacts.code.values().chain([&artifacts.geo]).map(file).collect(),
             probe: ProbeSpec::default(),
+            follow: None,
             today: String::new(),
         };
         let observed = Observed { account: "123456789012".to_owned(), zone, ..Observed::default() };

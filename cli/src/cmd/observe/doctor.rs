@@ -10,15 +10,18 @@ use ipgeo_contract::RegionName;
 use ipgeo_geo::Database;
 use jiff::Timestamp;
 
-use super::checkup::{InWorld, Marked, NoAccount, OnAws};
+use super::checkup::{InWorld, NoAccount, OnAws};
 use crate::args::Shared;
 use crate::aws::{Aws, Home, NoCredentials};
-use crate::cmd::support::{RegionArgs, Target, load_config, served_database, today, world_target};
+use crate::cmd::support::{
+    Marked, RegionArgs, Target, counting_lag, load_config, served_database, today, world_target,
+};
 use crate::config::Config;
 use crate::geo::sources::{Lock, sha256_of};
 use crate::infra::cloud::{ProbeTarget, ProbeTargets as _, Problem};
 use crate::observe::doctor::{
-    Check, DatabaseFacts, Fact, Mark, TracePace, UsagePath, examine, judge, judge_path, text, trace,
+    Check, DatabaseFacts, Fact, Mark, TracePace, TracedCall, UsagePath, examine, judge, judge_path, text,
+    trace,
 };
 use crate::observe::logs::LocalLogs;
 use crate::observe::probe::ProbeClient;
@@ -45,7 +48,7 @@ pub(crate) struct DoctorArgs {
     /// Trace one call from each region to the ledger, charged to the probes' API key
     #[arg(long)]
     online: bool,
-    /// With --online: seconds to wait until a call is counted [default: 300, or 30 with --dev]
+    /// With --online: seconds to wait until a call is counted [default: the stated lag, or 30 with --dev]
     #[arg(long, value_name = "S", requires = "online", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     patience_s: Option<u64>,
     #[command(flatten)]
@@ -80,7 +83,7 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
             }
         };
         let service = OnAws { aws: &aws, config: &config, client: &client };
-        let facts = examine(&service, &regions, database).await;
+        let facts = Box::pin(examine(&service, &regions, database)).await;
         let signed_in = !matches!(facts.account, Fact::Unreadable(_));
         checks = judge(&config, &facts, today(), false);
         if args.online && signed_in {
@@ -134,12 +137,10 @@ fn copy(file: &Path, lock_path: &Path) -> Option<Result<DatabaseFacts, String>> 
     Some(read().map_err(|error| error.to_string()))
 }
 
-fn pace(args: &DoctorArgs, dev: bool) -> TracePace {
-    let (pause_ms, patience_s) = if dev { (100, 30) } else { (3_000, 300) };
-    TracePace {
-        pause: Duration::from_millis(pause_ms),
-        patience: Duration::from_secs(args.patience_s.unwrap_or(patience_s)),
-    }
+fn pace(args: &DoctorArgs, config: &Config, dev: bool) -> TracePace {
+    let (pause_ms, lag) = if dev { (100, Duration::from_secs(30)) } else { (3_000, counting_lag(config)) };
+    let patience = args.patience_s.map_or(lag, Duration::from_secs);
+    TracePace { pause: Duration::from_millis(pause_ms), patience, lag }
 }
 
 async fn online_in_world(
@@ -158,8 +159,8 @@ async fn online_in_world(
             return vec![unready(&Problem::new(error.to_string(), "restart `ipgeo dev`"))];
         }
     };
-    match Marked::new(home, config, &logs, targets, client, Some(world)).await {
-        Ok(path) => follow(&path, regions, pace(args, true)).await,
+    match Marked::new(home, &config.service.key_prefix, &logs, targets, client, Some(world)).await {
+        Ok(path) => follow(&path, regions, pace(args, config, true)).await,
         Err(error) => vec![unready(&error)],
     }
 }
@@ -180,8 +181,8 @@ async fn online_on_aws(
         Ok(home) => home,
         Err(error) => return vec![unready(&no_credentials(&error))],
     };
-    match Marked::new(home, config, aws, targets, client, None).await {
-        Ok(path) => follow(&path, regions, pace(args, false)).await,
+    match Marked::new(home, &config.service.key_prefix, aws, targets, client, None).await {
+        Ok(path) => follow(&path, regions, pace(args, config, false)).await,
         Err(error) => vec![unready(&error)],
     }
 }
@@ -202,8 +203,10 @@ async fn follow<P: UsagePath>(path: &P, regions: &[RegionName], pace: TracePace)
     } else {
         ProgressBar::hidden()
     };
-    let traced =
-        trace(path, regions, pace, Timestamp::now(), &|counted| bar.set_position(counted as u64)).await;
+    let looked = |traced: &[TracedCall]| {
+        bar.set_position(traced.iter().filter(|one| one.counted_after_s.is_some()).count() as u64);
+    };
+    let traced = trace(path, regions, pace, Timestamp::now(), &looked).await;
     bar.finish_and_clear();
     match traced {
         Ok(traced) => judge_path(&traced, pace),

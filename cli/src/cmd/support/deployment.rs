@@ -13,6 +13,7 @@ use ipgeo_geo::Database;
 use super::config::load_config;
 use super::database::{database_to_deploy, remember_database, today};
 use super::select::{ArtifactArgs, RegionArgs};
+use super::usage_path::follow_spec;
 use crate::args::{ProfileArgs, RoleArgs, Shared};
 use crate::aws::Aws;
 use crate::config::Config;
@@ -108,6 +109,7 @@ impl Deployment {
             recreate_failed: flags.recreate_failed,
             files: prepared.files.clone(),
             probe,
+            follow: follow_spec(&config),
             today: today().to_string(),
         };
         Ok(Self { config, aws, prepared, database: locked, config_digest, options })

@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::edges::PROBE_TIMEOUT;
 use super::plan_output::{print_plan, report_faults};
 use super::select::ExecuteArgs;
+use super::usage_path::Follower;
 use crate::args::Shared;
 use crate::aws::Aws;
 use crate::fs::{create_private_folder, open_private};
@@ -117,7 +118,8 @@ pub(crate) async fn carry_out_locked(
     let sink = progress::sink(args.progress, shared.format() != Format::Table);
     let options = ExecuteOptions { concurrency: usize::from(args.concurrency) };
     let client = ProbeClient::with_native_roots(PROBE_TIMEOUT)?;
-    let (stop, cloud) = (Stop::default(), Gated::new(aws, &client));
+    let follower = Follower { aws, client: &client };
+    let (stop, cloud) = (Stop::default(), Gated::new(aws, &client, &follower));
     let listen = |kind| signal(kind).context("listen for Ctrl-C");
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
     let began = std::time::Instant::now();

@@ -10,6 +10,7 @@ mod execution;
 pub(crate) mod numbers;
 mod plan_output;
 mod select;
+mod usage_path;
 
 pub(crate) use api_key::OneArgs;
 pub(crate) use api_key::{find_key, identity_from_stdin, wrong_name};
@@ -26,3 +27,4 @@ pub(crate) use execution::{carry_out, carry_out_locked, command_line, exit_of, r
 pub(crate) use plan_output::{print_plan, report_faults};
 pub(crate) use select::first_regions;
 pub(crate) use select::{ExecuteArgs, RegionArgs};
+pub(crate) use usage_path::{Marked, counting_lag};

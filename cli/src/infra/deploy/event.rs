@@ -69,6 +69,14 @@ pub enum Event {
         #[serde(flatten)]
         error: StepError,
     },
+    /// A check has failed that does not stop the run.
+    StepWarned {
+        /// The region.
+        region: RegionName,
+        step: String,
+        #[serde(flatten)]
+        error: StepError,
+    },
     /// The plan is blocked; nothing was started.
     Refused {
         /// The problems, each with its remedy.

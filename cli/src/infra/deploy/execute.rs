@@ -68,6 +68,7 @@ struct Execution<'a, W> {
 /// The end of one step.
 enum Ended {
     Done(usize, Done),
+    Warned(usize, Failure),
     Failed(usize, Failure),
 }
 
@@ -137,6 +138,10 @@ impl<W: CloudWrite> Execution<'_, W> {
                         run.changed.insert((index, step));
                     }
                 }
+                Ended::Warned(step, warning) => {
+                    run.done.insert((index, step));
+                    run.warnings.push(warning);
+                }
                 Ended::Failed(step, failure) => {
                     // A stale step has changed nothing, so there is nothing of it to roll back.
                     if !failure.error.stale {
@@ -147,6 +152,7 @@ impl<W: CloudWrite> Execution<'_, W> {
             }
         }
         run.failures.sort_by(|a, b| a.region.cmp(&b.region));
+        run.warnings.sort_by(|a, b| a.region.cmp(&b.region));
     }
 
     /// A region's steps, until one fails or the operator wants to stop.
@@ -164,6 +170,15 @@ impl<W: CloudWrite> Execution<'_, W> {
                     let took_ms = millis(began.elapsed());
                     self.emit(&Event::StepDone { region: region.to_owned(), step: title, done, took_ms });
                     ended.push(Ended::Done(index, done));
+                }
+                Some(Err(error)) if is_advice(step) => {
+                    let (region, step) = (region.clone(), title);
+                    self.emit(&Event::StepWarned {
+                        region: region.clone(),
+                        step: step.clone(),
+                        error: error.clone(),
+                    });
+                    ended.push(Ended::Warned(index, Failure { wave: wave.wave, region, step, error }));
                 }
                 Some(Err(error)) => {
                     self.emit(&Event::StepFailed {
@@ -191,7 +206,7 @@ impl<W: CloudWrite> Execution<'_, W> {
             };
         }
         // These change nothing: they can be cut short.
-        if let Action::Probe(_) | Action::Bake(_) = step.action {
+        if let Action::Probe(_) | Action::Bake(_) | Action::Follow(_) = step.action {
             return tokio::select! {
                 ended = self.patient(step, title) => Some(ended),
                 () = self.stop.wanted() => None,
@@ -241,6 +256,11 @@ fn is_passing(error: &StepError) -> bool {
         "PriorRequestNotComplete",
     ];
     REASONS.iter().any(|reason| error.message.contains(reason))
+}
+
+/// Whether a step's failure is a warning.
+fn is_advice(step: &Step) -> bool {
+    matches!(&step.action, Action::Follow(spec) if !spec.required)
 }
 
 /// Whether AWS has throttled the step: it is idempotent, so it may be repeated.

@@ -47,6 +47,8 @@ pub struct Run {
     pub failed: BTreeSet<(usize, usize)>,
     /// Why they failed, by region.
     pub failures: Vec<Failure>,
+    /// Checks that failed and did not stop it, by region.
+    pub warnings: Vec<Failure>,
     /// Whether the operator stopped it before its end.
     pub interrupted: bool,
 }
@@ -107,8 +109,10 @@ impl Run {
     /// The report for people; `again` is the command that continues.
     pub fn report(&self, plan: &Plan, again: &str) -> String {
         let mut text = String::new();
-        for failure in &self.failures {
-            let _ = writeln!(text, "{}: {} failed\n  {}", failure.region, failure.step, failure.error);
+        let found = self.failures.iter().map(|failure| ("", failure));
+        for (mark, failure) in self.warnings.iter().map(|warning| ("warning: ", warning)).chain(found) {
+            let (region, step) = (&failure.region, &failure.step);
+            let _ = writeln!(text, "{mark}{region}: {step} failed\n  {}", failure.error);
             if let Some(remedy) = &failure.error.remedy {
                 let _ = writeln!(text, "  {remedy}");
             }
@@ -120,8 +124,7 @@ impl Run {
             }
             DeployOutcome::Failed | DeployOutcome::Halted => {
                 let regions: BTreeSet<&str> = self.failures.iter().map(|f| f.region.as_str()).collect();
-                let verb =
-                    if self.outcome() == DeployOutcome::Halted { "did not pass the probe" } else { "failed" };
+                let verb = if self.outcome() == DeployOutcome::Halted { "did not pass" } else { "failed" };
                 let _ = write!(
                     text,
                     "{} {verb}; {done} done, {left} not begun\ncontinue with: {again}",

@@ -97,6 +97,7 @@ pub async fn plan_rollout<C: CloudRead>(
         recreate_failed: false,
         files: wanted.files,
         probe: wanted.probe,
+        follow: None,
         today: wanted.today,
     };
     let plan = plan::plan(config, &set, &observed, &options)?;

@@ -9,7 +9,7 @@ pub(crate) fn beside_database(plan: &Plan) -> Vec<String> {
     let mut beside = Vec::new();
     for (_, step) in plan.steps() {
         match &step.action {
-            Action::Probe(_) | Action::Bake(_) | Action::Prune(_) => {}
+            Action::Probe(_) | Action::Bake(_) | Action::Follow(_) | Action::Prune(_) => {}
             Action::Upload(file) if is_database(&file.artifact.key) => {}
             Action::Copy { artifact, .. } if is_database(&artifact.key) => {}
             Action::Stack(stack) if stack.kind == StackKind::Edge && stack.before.is_some() => {

@@ -42,6 +42,7 @@ pub fn destroy(
         recreate_failed: true,
         files: Vec::new(),
         probe: ProbeSpec::default(),
+        follow: None,
         today: String::new(),
     };
     let input = PlanInput { config, renderer, observed, options: &plan_options };

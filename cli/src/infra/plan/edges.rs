@@ -8,14 +8,16 @@ use super::bake::BakeSpec;
 use super::input::{Findings, PlanInput};
 use super::model::{Action, Plan, Step, WaveKind};
 use super::{stack_step, versions};
-use crate::infra::stacks::{RenderError, StackKind};
+use crate::infra::stacks::{
+    FORWARD_FUNCTION, PipeParts, RenderError, StackKind, Template, USAGE_DESTINATION,
+};
 
 /// The edge stacks of the selected regions.
 pub(super) fn stacks(input: &PlanInput<'_>, findings: &mut Findings) -> Result<Vec<Step>, RenderError> {
     let zone = input.observed.zone.as_ref().map(|zone| zone.id.clone());
     let mut steps = Vec::new();
     for region in input.selected() {
-        let stack = input.renderer.edge(region)?;
+        let stack = input.renderer.edge_with(region, left_pipes(input, &region.name))?;
         let mut parameters = BTreeMap::new();
         if input.config.service.domain.is_some() {
             parameters.extend(zone.clone().map(|id| ("HostedZoneId".to_owned(), id)));
@@ -27,12 +29,49 @@ pub(super) fn stacks(input: &PlanInput<'_>, findings: &mut Findings) -> Result<V
     Ok(steps)
 }
 
+/// The log pipes that an edge has now, and keeps: a pipe that its subscription leaves may still carry lines. The operator may
+/// name one to have it removed.
+fn left_pipes(input: &PlanInput<'_>, region: &RegionName) -> PipeParts {
+    let deployed = input.observed.stack(region, StackKind::Edge);
+    let deployed = deployed.and_then(|stack| Template::parse(&stack.text).ok());
+    let parts = deployed.as_ref().map(PipeParts::deployed).unwrap_or_default();
+    let stays = |name: &str| !input.options.allow_replace.contains(name);
+    PipeParts {
+        destination: parts.destination && stays(USAGE_DESTINATION),
+        forwarder: parts.forwarder && stays(FORWARD_FUNCTION),
+    }
+}
+
+/// Parts of home and of an edge that carry usage lines, or count them.
+const USAGE_PARTS: [&str; 5] = ["Forward", "LogGroup", "LogPipeRole", "LookupRole", "Usage"];
+
+/// Whether a step may cut usage lines off from the ledger. Another database can't.
+fn concerns_usage(step: &Step) -> bool {
+    let Action::Stack(stack) = &step.action else { return false };
+    let is_code = |path: &str| !path.starts_with("Layers") && !path.starts_with("MemorySize");
+    stack.before.is_none()
+        || stack.changes.iter().any(|change| {
+            USAGE_PARTS.iter().any(|part| change.name.starts_with(part))
+                || change.name == "LookupFunction"
+                    && change.properties.iter().any(|property| is_code(&property.path))
+        })
+}
+
+/// Whether a step creates an edge, or moves its log to another pipe.
+fn begins_a_pipe(step: &Step) -> bool {
+    let Action::Stack(stack) = &step.action else { return false };
+    stack.before.is_none() || stack.changes.iter().any(|change| change.name == "UsageSubscription")
+}
+
 /// Adds the waves: the canary, its gate, the other edges, their gates. The canary is an edge outside home, because home's
 /// stack has what exists once; of the changed ones, the first in the file.
 ///
 /// If the file's first such edge is up to date already, it is probed before another canary. After a canary that failed and
 /// was not rolled back, it is up to date but broken; without this probe a second try would take the next region as its
 /// canary and break it, too.
+///
+/// An edge may answer well while nothing of it is counted. So a marked call follows the gate of the canary, and of every
+/// new edge or moved log pipe, to the ledger.
 pub(super) fn push_waves(
     input: &PlanInput<'_>,
     plan: &mut Plan,
@@ -57,8 +96,11 @@ pub(super) fn push_waves(
     let (canary_steps, others): (Vec<Step>, Vec<Step>) =
         edges.into_iter().partition(|step| Some(&step.region) == canary.as_ref());
     if let Some(canary) = canary {
+        let home_changes = plan.steps().any(|(wave, step)| wave == WaveKind::Home && concerns_usage(step));
+        let concerned = home_changes || canary_steps.iter().any(concerns_usage);
         plan.push(WaveKind::Canary, canary_steps);
         plan.push(WaveKind::CanaryProbe, gate(input, &canary));
+        plan.push(WaveKind::CanaryPipe, follow(input, &canary).filter(|_| concerned).into_iter().collect());
         passed.insert(canary);
     }
     // An unchanged edge is probed, too, before records lead to it.
@@ -70,8 +112,16 @@ pub(super) fn push_waves(
             gates.push(probe(input, region));
         }
     }
+    let begun = others.iter().filter(|step| begins_a_pipe(step));
+    let followed = begun.filter_map(|step| follow(input, &step.region)).collect();
     plan.push(WaveKind::Edges, others);
     plan.push(WaveKind::Probe, gates);
+    plan.push(WaveKind::Pipe, followed);
+}
+
+/// A marked call through an edge, if they are followed.
+fn follow(input: &PlanInput<'_>, region: &RegionName) -> Option<Step> {
+    input.options.follow.clone().map(|spec| Step::new(region, Action::Follow(spec)))
 }
 
 fn probe(input: &PlanInput<'_>, region: &RegionName) -> Step {

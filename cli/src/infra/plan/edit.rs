@@ -6,6 +6,9 @@ use std::collections::BTreeSet;
 use ipgeo_contract::RegionName;
 use serde_yaml::Value;
 
+use crate::config::is_opt_in;
+use crate::infra::stacks::{LOGS_SERVICE, regional_logs_service};
+
 const PROTECTED: &str = "DeletionProtectionEnabled";
 
 /// With one more replica, which gets home's settings; `None` if the text is no home template.
@@ -22,6 +25,29 @@ pub(super) fn with_replica(text: &str, home: &str, region: &str) -> Option<Strin
             (name != home, name)
         });
         Some(())
+    })
+}
+
+/// With a log pipe role that CloudWatch Logs may assume in these regions, too; `None` if it may already, or if the text is no
+/// home template.
+pub(super) fn with_log_regions(text: &str, regions: &BTreeSet<RegionName>) -> Option<String> {
+    edited(text, |template| {
+        let role = template.get_mut("Resources")?.get_mut("LogPipeRole")?;
+        let trust = role.get_mut("Properties")?.get_mut("AssumeRolePolicyDocument")?.get_mut("Statement")?;
+        let services = trust.get_mut(0)?.get_mut("Principal")?.get_mut("Service")?;
+        let before: BTreeSet<String> = match &*services {
+            Value::String(one) => BTreeSet::from([one.clone()]),
+            Value::Sequence(all) => all.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => return None,
+        };
+        let new =
+            regions.iter().filter(|region| is_opt_in(region)).map(|region| regional_logs_service(region));
+        let after: BTreeSet<String> = before.iter().cloned().chain(new).collect();
+        // `logs.amazonaws.com` sorts after some regions and is rendered first.
+        let mut list: Vec<&String> = after.iter().collect();
+        list.sort_by_key(|name| (*name != LOGS_SERVICE, *name));
+        *services = list.into_iter().cloned().map(Value::from).collect();
+        (after != before).then_some(())
     })
 }
 
@@ -107,10 +133,42 @@ mod tests {
         }
     }
 
+    /// A region that must be enabled first can be deployed without the rest of home.
+    #[test]
+    fn an_edited_trust_is_what_would_be_rendered() {
+        let (mut config, artifacts) = (test_config(), test_artifacts());
+        let mut render = |regions: &[&str]| {
+            config.regions.retain(|region| !is_opt_in(&region.name));
+            let like = config.regions[0].clone();
+            let named = regions.iter().map(|name| RegionName::new(*name));
+            config.regions.extend(named.map(|name| crate::config::Region { name, ..like.clone() }));
+            let renderer = Renderer::new(&config, &artifacts).expect("templates");
+            renderer.home(&[], DataPolicy::Keep).expect("rendered").text
+        };
+        let (none, one) = (render(&[]), render(&["af-south-1"]));
+        let two = render(&["me-south-1", "af-south-1"]);
+        let set = |names: &[&str]| names.iter().map(|name| RegionName::new(*name)).collect();
+        for (before, regions, after) in [
+            (&none, &["af-south-1", "eu-west-1"][..], Some(&one)),
+            (&one, &["me-south-1"], Some(&two)),
+            (&one, &["af-south-1"], None),
+            (&none, &["eu-west-1"], None),
+        ] {
+            let edited = with_log_regions(before, &set(regions));
+            let resources = |text: &String| Template::parse(text).expect("a template").resources;
+            assert_eq!(edited.as_ref().map(resources), after.map(resources), "{regions:?}");
+        }
+    }
+
     #[test]
     fn a_text_that_is_not_a_home_template_is_unchanged() {
         for text in ["", "Resources: {}", "Resources: {AccessTable: 1}", "a: [b"] {
             assert_eq!(with_replica(text, "a", "b"), None, "{text}");
+            assert_eq!(
+                with_log_regions(text, &BTreeSet::from([RegionName::new("af-south-1")])),
+                None,
+                "{text}"
+            );
             assert_eq!(all_released(text), None, "{text}");
         }
     }

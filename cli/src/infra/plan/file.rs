@@ -142,8 +142,11 @@ impl PlanFile {
     /// Checks that the plan of this moment has no step that the file does not have.
     pub(crate) fn check_plan(&self, now: &Plan) -> Result<(), PlanFileError> {
         let steps = steps_of(now);
-        let Some((step, new)) = steps.iter().zip(now.steps()).find(|(step, _)| !self.steps.contains(step))
-        else {
+        // A marked call changes nothing, and a continued deploy follows one through its next canary.
+        let is_other = |(step, new): &(&Value, (_, &Step))| {
+            !self.steps.contains(step) && !matches!(new.1.action, Action::Follow(_))
+        };
+        let Some((step, new)) = steps.iter().zip(now.steps()).find(is_other) else {
             return Ok(());
         };
         let (region, title) = (&new.1.region, new.1.title());
@@ -229,6 +232,7 @@ mod tests {
             recreate_failed: false,
             files: files.collect(),
             probe: ProbeSpec::default(),
+            follow: None,
             today: "2026-11-24".to_owned(),
         };
         let zone = config.service.domain.as_ref().map(|_| crate::infra::plan::Zone::default());

@@ -10,12 +10,13 @@ use super::problem::Problem;
 use crate::infra::stacks::StackKind;
 
 /// What is never replaced or removed unless the operator names it: data, and what the log pipe rests on. If
-/// stream or role vanish, CloudWatch Logs drops usage lines for up to ten minutes.
+/// stream or role vanish, CloudWatch Logs drops usage lines for up to ten minutes; a forwarder's queue is gone with it.
 pub const PROTECTED: &[&str] = &[
     "AccessTable",
     "Certificate",
     "Domain",
     "FailureBucket",
+    "ForwardFunction",
     "Ledger",
     "LogPipeRole",
     "UsageDestination",

@@ -47,7 +47,7 @@ pub(super) fn steps(input: &PlanInput<'_>, findings: &mut Findings) -> Result<Ve
                 ));
             }
             check_undeclared(input, findings, &missing);
-            steps.extend(added_by_editing(input, findings, deployed, &missing));
+            steps.extend(added_by_editing(input, findings, deployed, &wanted, &missing));
         }
         None => {
             steps.extend(tier_steps(input, findings, deployed));
@@ -98,15 +98,23 @@ fn initial_replicas(
     replicas
 }
 
-/// Adds replicas to the deployed template, and leaves all else in it: rendering it would bring home up to date, which
-/// nobody asked for.
+/// Adds replicas to the deployed template, and the trust that the regions' log pipes need, and leaves all else in it:
+/// rendering it would bring home up to date, which nobody asked for.
 fn added_by_editing(
     input: &PlanInput<'_>,
     findings: &mut Findings,
     deployed: &ObservedStack,
+    wanted: &BTreeSet<RegionName>,
     missing: &[RegionName],
 ) -> Vec<Step> {
     let (home, mut now, mut steps) = (input.home(), deployed.text.clone(), Vec::new());
+    // Before the edges: CloudFormation creates a log destination only if CloudWatch Logs may assume the role.
+    let trusting = edit::with_log_regions(&now, wanted).and_then(|text| stack_from_text(input, text));
+    if let Some(trusting) = trusting {
+        let text = trusting.text.clone();
+        steps.extend(stack_step::from_template(input, findings, trusting, &now));
+        now = text;
+    }
     for region in missing {
         let next = edit::with_replica(&now, home, region).and_then(|text| stack_from_text(input, text));
         let Some(next) = next else {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ipgeo_contract::RegionName;
 
-use super::model::{ArtifactFile, Plan, ProbeSpec};
+use super::model::{ArtifactFile, FollowSpec, Plan, ProbeSpec};
 use super::observed::Observed;
 use super::problem::{PlanError, Problem};
 use crate::config::{Config, Region};
@@ -39,6 +39,8 @@ pub struct PlanOptions {
     pub files: Vec<ArtifactFile>,
     /// The probe's request and the expected answer.
     pub probe: ProbeSpec,
+    /// How marked calls are followed to the ledger; `None`: they are not.
+    pub follow: Option<FollowSpec>,
     /// Today, UTC: `2026-12-01`.
     pub today: String,
 }

@@ -40,8 +40,8 @@ pub(crate) use file::{BYTES_MAX, PlanFile, PlanFileError, PlannedFlags, PlannedF
 pub use guards::PROTECTED;
 pub use input::{PlanOptions, Scope};
 pub use model::{
-    Action, ArtifactFile, Before, BucketKind, DataKind, Plan, ProbeSpec, RecordChange, StackChange, Step,
-    TierLimit, Wave, WaveKind,
+    Action, ArtifactFile, Before, BucketKind, DataKind, FollowSpec, Plan, ProbeSpec, RecordChange,
+    StackChange, Step, TierLimit, Wave, WaveKind,
 };
 pub(crate) use model::{SCHEMA, Summary};
 pub use observed::{

@@ -58,10 +58,14 @@ pub enum WaveKind {
     Canary,
     /// Probes of the canary.
     CanaryProbe,
+    /// A marked call through the canary, followed to the ledger.
+    CanaryPipe,
     /// The other edges.
     Edges,
     /// Probes of the other edges.
     Probe,
+    /// Marked calls through new edges, followed to the ledger.
+    Pipe,
     /// DNS.
     Records,
     /// Back to versions that served before.
@@ -91,8 +95,10 @@ impl WaveKind {
             Self::Home => "home",
             Self::Canary => "canary",
             Self::CanaryProbe => "canary probe",
+            Self::CanaryPipe => "canary log pipe",
             Self::Edges => "edges",
             Self::Probe => "probe",
+            Self::Pipe => "log pipes",
             Self::Records => "records",
             Self::RollBack => "roll back",
             Self::Prune => "prune",
@@ -106,7 +112,7 @@ impl WaveKind {
 
     /// Whether it is a health gate.
     pub fn is_gate(self) -> bool {
-        matches!(self, Self::CanaryProbe | Self::Probe)
+        matches!(self, Self::CanaryProbe | Self::CanaryPipe | Self::Probe | Self::Pipe)
     }
 }
 
@@ -156,6 +162,8 @@ pub enum Action {
     Tier(TierLimit),
     /// The edge answers as it should.
     Probe(ProbeSpec),
+    /// The ledger counts a marked call through the edge.
+    Follow(FollowSpec),
     /// The region's metrics stay within their thresholds for a while.
     Bake(BakeSpec),
     /// A function's alias leads to a version.
@@ -293,6 +301,21 @@ pub struct ProbeSpec {
     pub domain: Option<String>,
 }
 
+/// A marked call that is followed from an edge to the ledger.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FollowSpec {
+    /// The domain that the call names, if there is one.
+    pub domain: Option<String>,
+    /// How long the log pipe and the counter may take, s.
+    pub patience_s: u64,
+    /// Whether the run halts if the call does not arrive; otherwise that is a warning. Chosen for a run, so not in the
+    /// plan's JSON form.
+    #[serde(skip)]
+    pub required: bool,
+    /// What to check if the call is in the log and not in the ledger.
+    pub remedy: String,
+}
+
 /// What changes in the domain's records.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RecordChange {
@@ -405,6 +428,7 @@ impl Action {
             Self::Secret => "address secret and probe API key".to_owned(),
             Self::Tier(tier) => format!("limit of tier {}", tier.tier),
             Self::Probe(_) => "probe".to_owned(),
+            Self::Follow(_) => "marked call to the ledger".to_owned(),
             Self::Bake(_) => "watch".to_owned(),
             Self::Switch(switch) => format!("{} version {}", switch.kind, switch.to),
             Self::Prune(pruned) => format!("prune {} versions", pruned.kind),

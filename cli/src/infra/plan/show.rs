@@ -117,6 +117,10 @@ fn lines(step: &Step, verbose: bool) -> Vec<String> {
             vec![format!("- {function} versions that are not retained: {}", versions.join(", "))]
         }
         Action::Probe(probe) => vec![format!("? /health, /{} and an API key", probe.address)],
+        Action::Follow(spec) => {
+            let else_what = if spec.required { "; a call that does not arrive halts the deploy" } else { "" };
+            vec![format!("? a marked call reaches the ledger within {} s{else_what}", spec.patience_s)]
+        }
         Action::Records(change) => record_lines(change),
         Action::Wait { seconds, why } => vec![format!("wait {seconds} s: {why}")],
         Action::EmptyBucket { .. } => vec!["- all objects of the bucket".to_owned()],

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipgeo_contract::{RECORD_AGE_S, RegionName, USAGE_LINE_VERSION, access_attr, env, ledger_attr};
+use ipgeo_contract::{RECORD_AGE_S, RegionName, access_attr, env, ledger_attr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tera::{Context, Kwargs, State, Tera};
@@ -14,6 +14,12 @@ use super::names::{LIVE, Names, StackKind};
 use super::template::{Template, TemplateError};
 use crate::config::{Architecture, Config, Emulator, Region, Tiers};
 use crate::geo::licence::Terms;
+
+mod pipe;
+
+pub(crate) use pipe::{
+    FORWARD_FAILURES, FORWARD_FUNCTION, LOGS_SERVICE, PipeParts, USAGE_DESTINATION, regional_logs_service,
+};
 
 /// The path of the layer's geo database in a function.
 pub(crate) const FUNCTION_DATABASE: &str = "/opt/ipgeo.mmdb";
@@ -228,6 +234,7 @@ impl<'a> Renderer<'a> {
         context.insert("data_policy", if kept { "Retain" } else { "Delete" });
         context.insert("data_protected", &kept);
         context.insert("replicas", &replicas);
+        context.insert("log_services", &self.log_services(&replicas));
         context.insert("access_key", access_attr::ID);
         context.insert("ledger_key", ledger_attr::ID);
         context.insert("ledger_sort", ledger_attr::MONTH);
@@ -248,12 +255,18 @@ impl<'a> Renderer<'a> {
         context.insert("batch_window_s", &batch_window_s(self.config));
         context.insert("record_age_s", &RECORD_AGE_S);
         context.insert("retries", &RETRIES);
+        context.insert("silence_h", &self.config.alarms.silence_h);
         context.insert("tiers", &tier_limits(&self.config.tiers));
         self.fill(StackKind::Home, home, &context)
     }
 
     /// A region's API, function and log pipe.
     pub fn edge(&self, region: &Region) -> Result<Stack, RenderError> {
+        self.edge_with(region, PipeParts::default())
+    }
+
+    /// The same with these log pipes beside the configured one.
+    pub(crate) fn edge_with(&self, region: &Region, pipes: PipeParts) -> Result<Stack, RenderError> {
         let (names, runtime) = (&self.names, &region.runtime);
         let code = self.code(runtime.architecture)?;
         let mut context = self.context("API, function and log pipe");
@@ -281,7 +294,8 @@ impl<'a> Renderer<'a> {
         context.insert("throttle_burst", &runtime.throttle_burst);
         context.insert("throttle_rate", &runtime.throttle_rate);
         context.insert("edge_alarms", &self.config.alarms.edges);
-        self.insert_log_pipe(&mut context);
+        self.insert_log_pipe(&mut context, pipes);
+        self.insert_forwarder(&mut context, region);
         self.fill(StackKind::Edge, &region.name, &context)
     }
 
@@ -299,31 +313,6 @@ impl<'a> Renderer<'a> {
             Some(account) => self.names.failure_bucket(account).into(),
             None => serde_json::json!({ "Fn::Sub": self.names.failure_bucket("${AWS::AccountId}") }),
         }
-    }
-
-    fn insert_log_pipe(&self, context: &mut Context) {
-        let (names, home) = (&self.names, &self.config.service.home);
-        let role = format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{}", names.log_pipe_role);
-        let stream =
-            format!("arn:${{AWS::Partition}}:kinesis:{home}:${{AWS::AccountId}}:stream/{}", names.stream);
-        let policy = serde_json::json!({
-            "Version": "2012-10-17",
-            "Statement": [{
-                "Effect": "Allow",
-                "Principal": {"AWS": "${AWS::AccountId}"},
-                "Action": "logs:PutSubscriptionFilter",
-                "Resource": format!(
-                    "arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:destination:{}",
-                    names.destination
-                ),
-            }],
-        });
-        let wanted = self.config.emulator.as_ref().is_none_or(|emulator| emulator.log_pipe);
-        context.insert("log_pipe", &wanted);
-        context.insert("log_pipe_role_arn", &role);
-        context.insert("stream_arn", &stream);
-        context.insert("destination_policy", &policy.to_string());
-        context.insert("filter_pattern", &format!("{{ $.ipgeo = {USAGE_LINE_VERSION} }}"));
     }
 
     fn insert_alerts(&self, context: &mut Context) {

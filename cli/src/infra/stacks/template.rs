@@ -121,6 +121,11 @@ impl Resource {
         references(&self.properties)
     }
 
+    /// Whether any of its properties refers to a resource.
+    pub fn points_to(&self, name: &str) -> bool {
+        self.refers_to().iter().any(|found| found == name)
+    }
+
     /// A property at the top.
     pub fn property(&self, name: &str) -> Option<&Value> {
         self.properties.get(name)

@@ -55,6 +55,8 @@ pub(crate) struct Subscription {
     pub destination: String,
     /// The pattern that lines must match.
     pub pattern: String,
+    /// All subscriptions of the log, this one included.
+    pub count: usize,
 }
 
 /// The facts of one region.
@@ -81,6 +83,8 @@ pub(crate) struct HomeFacts {
     pub stream: Fact<String>,
     /// The state of the counter's event source mapping.
     pub counter: Fact<String>,
+    /// The service's alarms at home that are going off, by name.
+    pub alarms: Fact<Vec<String>>,
     /// The domain's hosted zone.
     pub zone: Fact<()>,
     /// Seconds that this machine's clock is ahead of AWS's.

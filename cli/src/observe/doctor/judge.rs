@@ -4,8 +4,8 @@ use jiff::civil::Date;
 
 use super::check::Check;
 use super::database::database;
-use super::facts::{Concurrency, DoctorFacts, EdgeFacts, Fact, HomeFacts};
-use crate::config::{Config, Region};
+use super::facts::{Concurrency, DoctorFacts, EdgeFacts, Fact, HomeFacts, Subscription};
+use crate::config::{Config, LogPipe, Region};
 use crate::infra::plan::{CONCURRENCY_MIN, raise_concurrency};
 use crate::ui::format::counted;
 
@@ -82,6 +82,7 @@ fn home(home: &HomeFacts, config: &Config, dev: bool, checks: &mut Vec<Check>) {
         ),
         None => Check::fail("stream", "the stream is missing: calls are not counted", REDEPLOY),
     }));
+    checks.push(value("alarms", &home.alarms, dev, |found| alarms(found, config)));
     checks.push(resource("counter", &home.counter, dev, |state| match state.map(String::as_str) {
         Some("Enabled") => Check::ok("counter", "it reads the stream"),
         Some(state @ ("Creating" | "Enabling" | "Updating")) => {
@@ -94,6 +95,46 @@ fn home(home: &HomeFacts, config: &Config, dev: bool, checks: &mut Vec<Check>) {
         ),
         None => Check::fail("counter", "nothing reads the stream: calls are not counted", REDEPLOY),
     }));
+}
+
+/// The alarms of home. That of silence says that no line arrives, or that nobody calls.
+fn alarms(found: &[String], config: &Config) -> Check {
+    let name = "alarms";
+    if found.iter().any(|alarm| alarm.ends_with("-usage-silent")) {
+        let hours = counted(u64::from(config.alarms.silence_h), "hour");
+        return Check::fail(
+            name,
+            format!("no usage line has reached the stream for {hours}"),
+            "unless nobody has called, follow a call: ipgeo doctor --online",
+        );
+    }
+    match found {
+        [] if config.alarms.silence_h == 0 => {
+            Check::ok(name, "none is going off; silence of the stream is not watched (silence_h in [alarms])")
+        }
+        [] => Check::ok(name, "none is going off"),
+        some => Check::warn(name, format!("going off: {}", some.join(", ")), "look at them in CloudWatch"),
+    }
+}
+
+/// Where a region's log is sent: to the pipe of the file, and once.
+fn subscription(found: &Subscription, config: &Config) -> Check {
+    let name = "subscription";
+    let has = |part: &str| found.destination.contains(part);
+    let is_as_wanted = match config.usage.pipe {
+        LogPipe::Destination => !has(":function:"),
+        LogPipe::Forwarder => !has(":destination:"),
+    };
+    if found.count > 1 {
+        let found = format!("the log has {} subscriptions: calls may be counted twice", found.count);
+        return Check::fail(name, found, "remove the others: aws logs delete-subscription-filter");
+    }
+    if !is_as_wanted {
+        let found = format!("the log is sent to {}, not as regions.toml says", found.destination);
+        return Check::warn(name, found, "run `ipgeo deploy` to move it");
+    }
+    let kind = if has(":function:") { "the forwarder" } else { "the stream" };
+    Check::ok(name, format!("the log is sent to {kind}"))
 }
 
 fn clock(ahead_s: f64) -> Check {
@@ -138,7 +179,7 @@ fn judge_edge(region: &Region, edge: &EdgeFacts, config: &Config, dev: bool, che
     let no_pipe = config.emulator.as_ref().is_some_and(|emulator| !emulator.log_pipe);
     add(resource("subscription", &edge.subscription, dev, |found| match found {
         None if no_pipe => Check::not_checked("subscription", "the emulator has no log pipe (regions.toml)"),
-        Some(_) => Check::ok("subscription", "the log is sent to the stream"),
+        Some(found) => subscription(found, config),
         None => {
             Check::fail("subscription", "the log is not sent to the stream: calls are not counted", REDEPLOY)
         }
@@ -250,7 +291,7 @@ fn rate(limit: f64, region: &Region) -> Check {
 #[cfg(test)]
 mod tests {
     use super::super::check::Mark;
-    use super::super::facts::{Certificate, DatabaseFacts, Subscription};
+    use super::super::facts::{Certificate, DatabaseFacts};
     use super::*;
     use crate::infra::cloud::Problem;
     use crate::infra::stacks::test_config;
@@ -268,7 +309,11 @@ mod tests {
             certificate: Fact::Known(Certificate { status: "ISSUED".into(), days_left: Some(200) }),
             concurrency: Fact::Known(Concurrency { limit: 1_000, unreserved: 1_000 }),
             rate: Fact::Known(10_000.0),
-            subscription: Fact::Known(Subscription { destination: "d".into(), pattern: "p".into() }),
+            subscription: Fact::Known(Subscription {
+                destination: "d".into(),
+                pattern: "p".into(),
+                count: 1,
+            }),
             replica: Fact::Known("ACTIVE".into()),
         };
         DoctorFacts {
@@ -276,6 +321,7 @@ mod tests {
             home: HomeFacts {
                 stream: Fact::Known("ACTIVE".into()),
                 counter: Fact::Known("Enabled".into()),
+                alarms: Fact::Known(Vec::new()),
                 zone: Fact::Known(()),
                 clock_ahead_s: Fact::Known(1.0),
             },
@@ -322,10 +368,16 @@ mod tests {
         fn edge(facts: &mut DoctorFacts) -> &mut EdgeFacts {
             &mut facts.edges[0].1
         }
+        fn pipe(facts: &mut DoctorFacts) -> &mut Subscription {
+            match &mut edge(facts).subscription {
+                Fact::Known(found) => found,
+                other => panic!("{other:?}"),
+            }
+        }
         fn copy(facts: &mut DoctorFacts) -> &mut DatabaseFacts {
             facts.database.as_mut().expect("a database").as_mut().expect("read")
         }
-        let table: [Case; 30] = [
+        let table: [Case; 34] = [
             (|f| f.account = Fact::Unreadable(error()), "credentials", Mark::Fail, "grant it"),
             (|f| f.home.clock_ahead_s = Fact::Known(-45.0), "clock", Mark::Warn, "45 s behind"),
             (|f| f.home.clock_ahead_s = Fact::Known(301.0), "clock", Mark::Fail, "301 s ahead"),
@@ -335,6 +387,25 @@ mod tests {
             (|f| f.home.stream = Fact::Unreadable(error()), "stream", Mark::NotChecked, "a permission"),
             (|f| f.home.counter = Fact::Known("Disabled".into()), "counter", Mark::Fail, "--enabled"),
             (|f| f.home.counter = Fact::Known("Enabling".into()), "counter", Mark::Warn, "Enabling"),
+            (
+                |f| f.home.alarms = Fact::Known(vec!["ipgeo-prod-usage-silent".into()]),
+                "alarms",
+                Mark::Fail,
+                "doctor --online",
+            ),
+            (
+                |f| f.home.alarms = Fact::Known(vec!["ipgeo-prod-x".into()]),
+                "alarms",
+                Mark::Warn,
+                "ipgeo-prod-x",
+            ),
+            (|f| pipe(f).count = 2, "subscription", Mark::Fail, "twice"),
+            (
+                |f| pipe(f).destination = "arn:aws:lambda:r:1:function:f".into(),
+                "subscription",
+                Mark::Warn,
+                "move",
+            ),
             (|f| f.home.counter = Fact::Absent, "counter", Mark::Fail, "ipgeo deploy"),
             (|f| edge(f).reachable = Fact::Unreadable(error()), "region", Mark::Fail, "grant it"),
             (|f| edge(f).stack = Fact::Absent, "edge", Mark::Fail, "not deployed"),

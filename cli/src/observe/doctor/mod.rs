@@ -12,4 +12,4 @@ pub(crate) use facts::{
     Certificate, Concurrency, DatabaseFacts, EdgeFacts, Examine, Fact, HomeFacts, Subscription, examine,
 };
 pub(crate) use judge::judge;
-pub(crate) use path::{TracePace, UsagePath, judge_path, trace};
+pub(crate) use path::{TracePace, TracedCall, UsagePath, judge_path, trace};

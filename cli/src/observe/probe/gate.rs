@@ -1,13 +1,14 @@
 //! A deploy's gates: a plan's probe steps are sent to the edge, which gets five minutes to be reached and then a minute to
-//! answer right before the step fails.
+//! answer right before the step fails; its marked calls are followed to the ledger.
 
+use std::future::Future;
 use std::time::Duration;
 
 use ipgeo_contract::RegionName;
 use tokio::time::Instant;
 
 use crate::infra::cloud::{CloudWrite, Done, Probe, ProbeError, ProbeTargets, Progress, Report, StepError};
-use crate::infra::plan::{Action, ProbeSpec};
+use crate::infra::plan::{Action, FollowSpec, ProbeSpec};
 
 /// Between two probes of an edge.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -16,17 +17,29 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Until an edge that can't be reached has failed. A new regional domain gets its DNS name and certificate within minutes.
 const PATIENCE_UNREACHED: Duration = Duration::from_mins(5);
 
-/// A cloud and the probe of its edges.
-#[derive(Debug)]
-pub(crate) struct Gated<'a, C, P> {
-    cloud: &'a C,
-    probe: &'a P,
+/// Follows a marked call from an edge to the ledger.
+pub(crate) trait Follow: Sync {
+    /// Succeeds once the call is counted.
+    fn follow(
+        &self,
+        region: &RegionName,
+        spec: &FollowSpec,
+        report: Report<'_>,
+    ) -> impl Future<Output = Result<Done, StepError>> + Send;
 }
 
-impl<'a, C: CloudWrite + ProbeTargets, P: Probe> Gated<'a, C, P> {
-    /// Sends a plan's probes to `probe` and everything else to `cloud`.
-    pub(crate) fn new(cloud: &'a C, probe: &'a P) -> Self {
-        Self { cloud, probe }
+/// A cloud, the probe of its edges, and the way to its ledger.
+#[derive(Debug)]
+pub(crate) struct Gated<'a, C, P, F> {
+    cloud: &'a C,
+    probe: &'a P,
+    follow: &'a F,
+}
+
+impl<'a, C: CloudWrite + ProbeTargets, P: Probe, F: Follow> Gated<'a, C, P, F> {
+    /// Sends a plan's probes to `probe`, its marked calls to `follow`, and everything else to `cloud`.
+    pub(crate) fn new(cloud: &'a C, probe: &'a P, follow: &'a F) -> Self {
+        Self { cloud, probe, follow }
     }
 
     async fn pass(
@@ -76,7 +89,7 @@ fn failed(region: &RegionName, error: &ProbeError) -> StepError {
     StepError { remedy: Some(remedy), ..StepError::new(error.to_string()) }
 }
 
-impl<C: CloudWrite + ProbeTargets, P: Probe> CloudWrite for Gated<'_, C, P> {
+impl<C: CloudWrite + ProbeTargets, P: Probe, F: Follow> CloudWrite for Gated<'_, C, P, F> {
     async fn ensure(
         &self,
         region: &RegionName,
@@ -85,6 +98,7 @@ impl<C: CloudWrite + ProbeTargets, P: Probe> CloudWrite for Gated<'_, C, P> {
     ) -> Result<Done, StepError> {
         match action {
             Action::Probe(spec) => self.pass(region, spec, report).await,
+            Action::Follow(spec) => self.follow.follow(region, spec, report).await,
             other => self.cloud.ensure(region, other, report).await,
         }
     }
@@ -137,6 +151,12 @@ mod tests {
         }
     }
 
+    impl Follow for Edge {
+        async fn follow(&self, _: &RegionName, _: &FollowSpec, _: Report<'_>) -> Result<Done, StepError> {
+            Ok(Done::AlreadySo)
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_edge_is_retried_and_probed_with_an_api_key() {
         let key = || probe_api_key("ipg", &AddressSecret::new([1; 32])).ok();
@@ -152,7 +172,7 @@ mod tests {
         ];
         for (api_key, unreached, fails, expected) in table {
             let edge = Edge { api_key, unreached: Mutex::new(unreached), fails: Mutex::new(fails) };
-            let gated = Gated::new(&edge, &edge);
+            let gated = Gated::new(&edge, &edge, &edge);
             let action = Action::Probe(ProbeSpec::default());
             let ended = gated.ensure(&RegionName::new("eu-west-1"), &action, &|_| {}).await;
             match (ended, expected) {

@@ -10,7 +10,7 @@ mod page;
 mod summary;
 
 pub use client::ProbeClient;
-pub(crate) use gate::Gated;
+pub(crate) use gate::{Follow, Gated};
 pub(crate) use history::{ProbeHistory, ProbeRun};
 pub use measure::{ProbedEdge, measure_all};
 pub(crate) use page::StatusPage;

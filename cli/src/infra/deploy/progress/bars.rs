@@ -82,6 +82,12 @@ impl Sink for Bars {
                 let line = printable(&format!("{error}"));
                 drawn.bar(region).abandon_with_message(format!("{step}: {failed} {line}"));
             }
+            Event::StepWarned { region, step, error } => {
+                let line = printable(&format!("{error}"));
+                drawn
+                    .bar(region)
+                    .abandon_with_message(format!("{step}: {} {line}", painted(Paint::Change, "WARNING")));
+            }
             Event::Stopping => {
                 drawn.heading("stopping after the running steps; press Ctrl-C again to stop at once");
             }

@@ -46,6 +46,7 @@ impl Lines {
                 format!("  {region}: {step}: again in {pause_s} s, because this passes: {error}")
             }
             Event::StepFailed { region, step, error } => format!("  {region}: {step}: FAILED: {error}"),
+            Event::StepWarned { region, step, error } => format!("  {region}: {step}: WARNING: {error}"),
             Event::Stopping => "stopping after the running steps".to_owned(),
             Event::Refused { .. }
             | Event::Started { .. }

@@ -2,6 +2,7 @@ use ipgeo_contract::RegionName;
 
 use super::*;
 use crate::config::parse;
+use crate::infra::stacks::Resource;
 
 pub(crate) fn config() -> Config {
     parse("regions.toml", include_str!("../../../../../regions.toml")).expect("the shipped file is sound")
@@ -174,6 +175,83 @@ fn data_is_retained_by_default() {
     }
 }
 
+/// Pipe, further text, parts of before, whether it has a destination and a forwarder, what the subscription leads to.
+type Row<'a> = (&'a str, &'a str, PipeParts, (bool, bool), Option<&'a str>);
+
+#[test]
+fn an_edge_has_the_log_pipe_of_the_file_and_keeps_what_it_has() {
+    let artifacts = artifacts();
+    let local = "[emulator]\nendpoint = \"http://127.0.0.1:4566\"\nlog_pipe = false\n";
+    let (none, both) = (PipeParts::default(), PipeParts { destination: true, forwarder: true });
+    let table: [Row<'_>; 6] = [
+        ("destination", "", none, (true, false), Some("UsageDestination")),
+        ("forwarder", "", none, (false, true), Some("ForwardFunction")),
+        ("destination", "", both, (true, true), Some("UsageDestination")),
+        ("forwarder", "", both, (true, true), Some("ForwardFunction")),
+        ("forwarder", local, none, (false, false), None),
+        ("destination", local, both, (false, false), None),
+    ];
+    for (pipe, add, before, (destination, forwarder), target) in table {
+        let text = include_str!("../../../../../regions.toml")
+            .replace("quiet_permille = 4", &format!("quiet_permille = 4\npipe = \"{pipe}\""))
+            + add;
+        let config = parse("regions.toml", &text).expect("sound");
+        let renderer = Renderer::new(&config, &artifacts).expect("templates");
+        let edge = renderer.edge_with(&config.regions[0], before).expect("rendered").template;
+        assert_eq!(PipeParts::deployed(&edge), PipeParts { destination, forwarder }, "{pipe} {before:?}");
+        let filters: Vec<&Resource> =
+            edge.resources.values().filter(|one| one.kind == "AWS::Logs::SubscriptionFilter").collect();
+        assert_eq!(filters.len(), usize::from(target.is_some()), "one subscription at most");
+        let found =
+            filters.first().map(|filter| filter.properties["DestinationArn"]["Fn::GetAtt"][0].clone());
+        assert_eq!(found.as_ref().and_then(|found| found.as_str()), target, "{pipe} {before:?}");
+    }
+}
+
+#[test]
+fn a_forwarder_may_do_what_it_must_and_loses_nothing() {
+    let artifacts = artifacts();
+    let text = include_str!("../../../../../regions.toml")
+        .replace("quiet_permille = 4", "quiet_permille = 4\npipe = \"forwarder\"");
+    let config = parse("regions.toml", &text).expect("sound");
+    let renderer = Renderer::new(&config, &artifacts).expect("templates");
+    let edge = renderer.edge(&config.regions[0]).expect("rendered");
+    insta::assert_snapshot!("forwarder", edge.text);
+    assert_eq!(edge.template.resources["UsageSubscription"].depends_on, ["ForwardPermission"]);
+    let retries = &edge.template.resources["ForwardRetries"].properties;
+    assert!(
+        retries["DestinationConfig"]["OnFailure"]["Destination"].to_string().contains("s3:::"),
+        "{retries}"
+    );
+}
+
+/// AWS documents no `aws:SourceAccount` for this role, and regional names of the service in regions that must be enabled.
+#[test]
+fn the_log_pipe_role_trusts_the_service_of_every_region() {
+    let mut config = config();
+    let artifacts = artifacts();
+    for (regions, expected) in [
+        (vec!["eu-central-1", "us-east-1"], serde_json::json!("logs.amazonaws.com")),
+        (
+            vec!["me-south-1", "eu-central-1", "af-south-1"],
+            serde_json::json!([
+                "logs.amazonaws.com",
+                "logs.af-south-1.amazonaws.com",
+                "logs.me-south-1.amazonaws.com"
+            ]),
+        ),
+    ] {
+        let like = config.regions[0].clone();
+        config.regions =
+            regions.into_iter().map(|name| Region { name: RegionName::new(name), ..like.clone() }).collect();
+        let renderer = Renderer::new(&config, &artifacts).expect("templates");
+        let home = renderer.home(&[], DataPolicy::Keep).expect("rendered").template;
+        let trust = &home.resources["LogPipeRole"].properties["AssumeRolePolicyDocument"]["Statement"][0];
+        assert_eq!(trust["Principal"]["Service"], expected);
+        assert!(!trust.to_string().contains("SourceAccount"), "{trust}");
+    }
+}
+
 type Change = Box<dyn Fn(&mut Config, &mut ArtifactSet)>;
 
 /// A version's logical name must change if and only if Lambda would publish a new version. Otherwise the update fails, or the
@@ -219,4 +297,23 @@ fn a_version_is_named_by_what_it_contains() {
         Renderer::new(&lite, &set).expect("templates").edge(&lite.regions[0]).expect("rendered").template;
     let described = &edge.resources[edge.version().expect("a version")].properties["Description"];
     assert_eq!(described, "code arm64arm, database 99999999 until 2026-12-01");
+}
+
+#[test]
+fn alarms_about_the_log_pipe_are_chosen_in_the_file() {
+    let artifacts = artifacts();
+    for (add, hours, edges) in [
+        ("", None, false),
+        ("[alarms]\nsilence_h = 6\n", Some(6), false),
+        ("[alarms]\nedges = true\n", None, true),
+    ] {
+        let config = with(add);
+        let renderer = Renderer::new(&config, &artifacts).expect("templates");
+        let home = renderer.home(&[], DataPolicy::Keep).expect("rendered").template;
+        let alarm = home.resources.get("UsageSilentAlarm").map(|alarm| &alarm.properties);
+        assert_eq!(alarm.map(|alarm| alarm["EvaluationPeriods"].clone()), hours.map(Into::into), "{add}");
+        assert!(alarm.is_none_or(|alarm| alarm["TreatMissingData"] == "breaching"));
+        let edge = renderer.edge(&config.regions[0]).expect("rendered").template;
+        assert_eq!(edge.resources.contains_key("LogDeliveryAlarm"), edges, "{add}");
+    }
 }
