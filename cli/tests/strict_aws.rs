@@ -69,7 +69,12 @@ impl Stage {
 
     /// What `ipgeo iam policy` prints.
     fn policies(&self) -> Policies {
-        let printed = self.service.exits(0, &["iam", "policy", "--account", ACCOUNT]).stdout;
+        self.policies_for(&[])
+    }
+
+    fn policies_for(&self, flags: &[&str]) -> Policies {
+        let printed =
+            self.service.exits(0, &[&["iam", "policy", "--account", ACCOUNT], flags].concat()).stdout;
         Policies::parse(&printed).expect("documents")
     }
 
@@ -135,6 +140,9 @@ fn the_printed_policies_suffice_from_the_first_deploy_to_the_last_destroy() {
     aws.step("a change");
     wish.memory_mb = 512;
     service.wish(&wish);
+    stage.deploy();
+    aws.step("roll back");
+    stage.exits(0, &["rollback", "--yes", "--no-input", "--progress", "none"]);
     stage.deploy();
     aws.step("API keys and usage");
     stage.exits(0, &["keys", "create", "--owner", "acme", "--tier", "startup"]);
@@ -294,4 +302,24 @@ fn each_rule_refuses_and_the_program_says_what() {
     stage.hold(&Rule::ALL);
     stage.refused();
     stage.deploy();
+}
+
+#[test]
+fn a_deployer_with_less_suffices_with_a_service_role() {
+    let wish = Wish { regions: vec![HOME], memory_mb: 256, domain: false };
+    let Some(stage) = Stage::set(&wish) else { return };
+    let role = format!("arn:aws:iam::{ACCOUNT}:role/ipgeo-cloudformation");
+    let with_role = ["--role-arn", &role];
+    let deployer = stage.policies_for(&[&["--for", "deployer"][..], &with_role].concat());
+    let service_role = stage.policies_for(&["--for", "cloudformation"]);
+    let rules: BTreeSet<Rule> = Rule::ALL.into_iter().filter(|rule| *rule != Rule::RolePropagation).collect();
+    stage.aws.set(Strictness { deployer: Some(deployer.clone()), service_role: None, rules: rules.clone() });
+    let deploy = [&stage.service.deploy_arguments()[..], &with_role].concat();
+    let failed = stage.service.exits(1, &deploy);
+    assert!(failed.stderr.contains("is not authorized to perform"), "{}", failed.stderr);
+    stage.refused();
+    stage.aws.set(Strictness { deployer: Some(deployer), service_role: Some(service_role), rules });
+    stage.exits(0, &deploy);
+    let destroy = ["destroy", "--confirm", NAME, "--no-input", "--delete-data"];
+    stage.exits(0, &[&destroy[..], &with_role].concat());
 }

@@ -36,6 +36,10 @@ pub(crate) fn requests(
         "lambda" => lambda(call, &place),
         "acm" => acm(&operation(call), &call.json()),
         "servicequotas" => Some(vec![Request::new(format!("servicequotas:{}", operation(call)), "*")]),
+        "account" if call.path == "/getRegionOptStatus" => {
+            let account = format!("arn:aws:account::{account}:account");
+            Some(vec![Request::new("account:GetRegionOptStatus", account)])
+        }
         "monitoring" => Some(vec![cloudwatch(call, &place)]),
         _ => None,
     };
