@@ -67,12 +67,12 @@ pub mod internals {
         pub mod plan {
             pub use crate::infra::plan::{
                 AccessState, Action, Alias, ArtifactFile, Before, BucketKind, CREATE_ONLY, DataKind,
-                Delegation, DestroyOptions, Drift, DriftCheck, Drifts, FollowSpec, Foreign, KeptData, Observed,
-                ObservedFunction, ObservedRegion, ObservedStack, Op, PROTECTED, Plan, PlanError, PlanOptions,
-                ProbeSpec, Problem, PrunedVersions, Record, RecordChange, RecordKind, ResourceChange, Scope,
-                StackChange, Step, TierLimit, TrafficChange, TrafficError, VersionSwitch, WantedVersion,
-                Wave, WaveKind, Zone, compare, destroy, drain_or_attach, plan, repair_drift, replaces,
-                replicas_of, roll_back, rollback, show, switch_back,
+                Delegation, DestroyOptions, Drift, DriftCheck, Drifts, FollowSpec, Foreign, KeptData,
+                Observed, ObservedFunction, ObservedRegion, ObservedStack, Op, PROTECTED, Plan, PlanError,
+                PlanOptions, ProbeSpec, Problem, PrunedVersions, Record, RecordChange, RecordKind,
+                ResourceChange, Scope, StackChange, Step, TierLimit, TrafficChange, TrafficError,
+                VersionSwitch, WantedVersion, Wave, WaveKind, Zone, compare, destroy, drain_or_attach, plan,
+                repair_drift, replaces, replicas_of, roll_back, rollback, show, switch_back,
             };
         }
         pub mod stacks {

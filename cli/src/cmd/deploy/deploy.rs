@@ -52,15 +52,22 @@ pub(crate) struct DeployArgs {
     /// Also set back what was changed outside CloudFormation
     #[arg(long, hide_short_help = true)]
     repair_drift: bool,
+    #[command(flatten)]
+    gates: GateArgs,
+    /// List every resource of new stacks
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// What a failed gate does.
+#[derive(Debug, Args)]
+struct GateArgs {
     /// Halt if a marked call does not reach the ledger (otherwise a warning)
     #[arg(long, hide_short_help = true)]
     require_pipe: bool,
     /// Keep new versions that failed their gate
     #[arg(long, conflicts_with = "rollback")]
     no_rollback: bool,
-    /// List every resource of new stacks
-    #[arg(short, long)]
-    verbose: bool,
 }
 
 /// Deploys the configuration.
@@ -73,7 +80,7 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
     let mut deployment = Deployment::prepare(&flags, shared).await?;
     deployment.use_role(&args.role).await?;
     if let Some(follow) = &mut deployment.options.follow {
-        follow.required = args.require_pipe;
+        follow.required = args.gates.require_pipe;
     }
     let observed = settled(&deployment).await?;
     let mut plan = deployment.plan(&observed);
@@ -140,7 +147,7 @@ async fn carried_out(
     let run = carry_out_locked(plan, &deployment.aws, lock, &args.execute, shared).await?;
     output::print_note(&run.report(plan, &command_line()));
     if matches!(run.outcome(), DeployOutcome::Failed | DeployOutcome::Halted) {
-        if !args.no_rollback {
+        if !args.gates.no_rollback {
             switch_back(plan, &run, deployment, lock, &args.execute, shared).await?;
         }
         if args.rollback {

@@ -1,7 +1,7 @@
 //! The ARNs that rights are limited to: patterns over regions, from the names of the service's resources.
 
 use super::Request;
-use crate::infra::stacks::{FORWARD_FAILURES, Names, StackKind};
+use crate::infra::stacks::{Names, StackKind};
 
 /// What a right is limited to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

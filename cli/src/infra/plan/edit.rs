@@ -118,13 +118,13 @@ mod tests {
         let keep = |replicas: &[(&str, bool)]| render(replicas, DataPolicy::Keep);
         let home = "eu-central-1";
         let one = keep(&[(home, true)]);
-        let two = keep(&[(home, true), ("af-south-1", true)]);
-        let free = keep(&[(home, true), ("af-south-1", false)]);
-        let gone = render(&[(home, true), ("af-south-1", true)], DataPolicy::Delete);
-        let south = BTreeSet::from([RegionName::new("af-south-1")]);
+        let two = keep(&[(home, true), ("us-east-1", true)]);
+        let free = keep(&[(home, true), ("us-east-1", false)]);
+        let gone = render(&[(home, true), ("us-east-1", true)], DataPolicy::Delete);
+        let east = BTreeSet::from([RegionName::new("us-east-1")]);
         let table = [
-            ("added", with_replica(&one, home, "af-south-1"), two.clone()),
-            ("released", released(&two, &south), free),
+            ("added", with_replica(&one, home, "us-east-1"), two.clone()),
+            ("released", released(&two, &east), free),
             ("released for good", all_released(&two), gone),
         ];
         for (what, edited, rendered) in table {
