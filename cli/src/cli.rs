@@ -9,6 +9,7 @@ use ipgeo_contract::without_api_keys;
 use crate::args::Shared;
 use crate::cmd::cost::{cost, quota, simulate};
 use crate::cmd::deploy::{deploy, destroy, drift, iam, plan, render, rollback, traffic};
+use crate::cmd::geo::{bulk, lookup};
 use crate::cmd::groups::with_groups;
 use crate::cmd::local::dev;
 use crate::cmd::observe::{doctor, logs, probe, status};
@@ -81,6 +82,10 @@ Examples:
   ipgeo geo fetch && ipgeo geo build
   ipgeo geo rollout")]
     Geo(geo::GeoVerb),
+    /// Look up addresses, offline or through the API
+    Lookup(lookup::LookupArgs),
+    /// Add locations to a CSV file or a list of addresses
+    Bulk(bulk::BulkArgs),
     /// Show the status of each region
     Status(status::StatusArgs),
     /// Measure each region's latency from this machine
@@ -123,7 +128,9 @@ impl Verb {
             | Self::Simulate(_)
             | Self::Quota(_)
             | Self::Probe(_)
+            | Self::Lookup(_)
             | Self::Doctor(_) => Formats::ALL,
+            Self::Bulk(_) => Formats::CSV,
             Self::Render(args) => args.forms(),
             Self::Status(args) => args.forms(),
             Self::Traffic(verb) => verb.forms(),
@@ -208,6 +215,8 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Keys(verb) => keys::run(verb, shared).await?,
         Verb::Usage(verb) => usage::run(verb, shared).await?,
         Verb::Geo(verb) => return Box::pin(geo::run(verb, shared)).await,
+        Verb::Lookup(args) => return lookup::run(&args, shared),
+        Verb::Bulk(args) => return bulk::run(args, shared).await,
         Verb::Schema => schema::run()?,
         Verb::Init(args) => init::run(args, shared)?,
         Verb::Completions(args) => completions::run(&args)?,

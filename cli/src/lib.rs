@@ -16,6 +16,7 @@ mod fs;
 mod geo;
 mod infra;
 mod keys;
+mod lookup;
 mod observe;
 mod quota;
 mod simulate;
