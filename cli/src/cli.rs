@@ -21,7 +21,6 @@ use crate::ui::output::{self, Exit, Formats, report_error};
 /// Run a worldwide, metered IP-geolocation API from one regions.toml.
 #[derive(Debug, Parser)]
 #[command(name = "ipgeo", version, max_term_width = 100)]
-#[command(after_help = "Start with `ipgeo dev`: every region on this machine, no AWS account needed.")]
 struct Cli {
     #[command(flatten)]
     shared: Shared,
@@ -31,7 +30,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run every region on this machine
+    /// Start here: run every region on this machine, without AWS
     Dev(dev::DevArgs),
     /// Write the CloudFormation templates of every stack
     Render(render::RenderArgs),
