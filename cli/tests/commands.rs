@@ -15,10 +15,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path();
     let dev = Dev::start(state);
-    assert_eq!(
-        (&dev.ready["ready"], dev.ready["regions"].as_array().map(Vec::len)),
-        (&true.into(), Some(9))
-    );
+    assert_eq!((&dev.ready["ready"], dev.ready["regions"].as_array().map(Vec::len)), (&true.into(), Some(9)));
     let second = run(state, &["dev", "--port", "0"]);
     assert!(stderr(&second).contains(", as process"), "{}", stderr(&second));
 
