@@ -197,7 +197,7 @@ impl View for TableView {
         let (true, Ok(location)) = (self.is_one, answer) else {
             let cell = |column: &Column| answer.map(|location| column.text(location).into_owned());
             let cells = self.shown.iter().map(|column| cell(column).unwrap_or_else(|_| "-".to_owned()));
-            self.rows.push(std::iter::once(text.to_owned()).chain(cells).collect());
+            self.rows.push(std::iter::once(text.trim().to_owned()).chain(cells).collect());
             return Ok(());
         };
         let lines = match &self.columns {

@@ -42,8 +42,10 @@ pub(crate) struct BulkArgs {
     /// The first row has no column names; write none
     #[arg(long)]
     no_header: bool,
-    /// Fields to add
-    #[arg(long, value_name = "FIELDS", value_delimiter = ',', default_value = MAIN_FIELDS)]
+    /// Fields to add [default: place, time zone and network]
+    ///
+    /// The default is country_code, region, city, latitude, longitude, time_zone.name, asn.asn and asn.name.
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
     fields: Vec<String>,
     /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
@@ -84,7 +86,7 @@ fn work(args: &BulkArgs, shared: &Shared, stop: &StopFlag) -> anyhow::Result<Exi
     let options = BulkOptions {
         column: args.column.clone(),
         no_header: args.no_header,
-        columns: columns(&args.fields)?,
+        columns: if args.fields.is_empty() { columns(&MAIN_FIELDS)? } else { columns(&args.fields)? },
     };
     if let Some(out) = &args.out {
         require_folder(out)?;
