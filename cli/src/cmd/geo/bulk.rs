@@ -44,7 +44,7 @@ pub(crate) struct BulkArgs {
     no_header: bool,
     /// Fields to add [default: place, time zone and network]
     ///
-    /// The default is country_code, region, city, latitude, longitude, time_zone.name, asn.asn and asn.name.
+    /// The default is `country_code`, `region`, `city`, `latitude`, `longitude`, `time_zone.name`, `asn.asn` and `asn.name`.
     #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
     fields: Vec<String>,
     /// Write to this file instead of standard output
@@ -113,15 +113,14 @@ fn work(args: &BulkArgs, shared: &Shared, stop: &StopFlag) -> anyhow::Result<Exi
 
 fn report(outcome: BulkOutcome, out: Option<&Path>) -> String {
     let BulkOutcome { rows, failed, renamed } = outcome;
-    let mut text = addresses(rows);
-    if failed > 0 {
-        text += &format!(", {} of them without a location (see `ip_error`)", grouped(failed));
-    }
-    if renamed > 0 {
-        text += "; added columns have the prefix `ip_` where their names existed already";
-    }
-    if let Some(out) = out {
-        text += &format!("; wrote {}", out.display());
-    }
-    text
+    let failed = match failed {
+        0 => String::new(),
+        failed => format!(", {} of them without a location (see `ip_error`)", grouped(failed)),
+    };
+    let renamed = match renamed {
+        0 => "",
+        _ => "; added columns have the prefix `ip_` where their names existed already",
+    };
+    let wrote = out.map(|out| format!("; wrote {}", out.display())).unwrap_or_default();
+    format!("{}{failed}{renamed}{wrote}", addresses(rows))
 }

@@ -160,12 +160,12 @@ fn answer_block(
 
 /// The error for the one address that was named: a text that is not an address is wrong usage.
 fn failure(text: &str, message: &str) -> anyhow::Error {
-    let mut message = message.to_owned();
-    if Path::new(text).is_file() {
-        message += &format!("\nhelp: to look up the addresses in a file: `ipgeo bulk {text}`");
-    } else if let Some(hint) = hint(text) {
-        message += &format!("\nhelp: {hint}");
-    }
+    let help = if Path::new(text).is_file() {
+        Some(format!("to look up the addresses in a file: `ipgeo bulk {text}`"))
+    } else {
+        hint(text)
+    };
+    let message = help.map_or_else(|| message.to_owned(), |help| format!("{message}\nhelp: {help}"));
     let bare = text.trim().trim_matches(['[', ']']);
     if bare.parse::<IpAddr>().is_ok() { anyhow!(message) } else { UsageError(message).into() }
 }
