@@ -206,7 +206,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Iam(verb) => iam::run(verb, shared)?,
         Verb::Dev(args) => return Box::pin(dev::run(args, shared)).await,
         Verb::Keys(verb) => keys::run(verb, shared).await?,
-        Verb::Usage(verb) => usage::run(verb, shared).await?,
+        Verb::Usage(verb) => return Box::pin(usage::run(verb, shared)).await,
         Verb::Geo(verb) => return Box::pin(geo::run(verb, shared)).await,
         Verb::Schema => schema::run()?,
         Verb::Init(args) => init::run(args, shared)?,

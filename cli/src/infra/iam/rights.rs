@@ -70,7 +70,7 @@ pub(super) const RIGHTS: &[Right] = &[
     ("ReplicationRole", By::Handlers, &[On::LinkedRole("replication.dynamodb.amazonaws.com")], "iam:CreateServiceLinkedRole", If::Always),
     // The usage stream.
     ("ReadStream", By::Both, &[On::Stream], "kinesis:DescribeStreamSummary ListTagsForResource ListTagsForStream", If::Always),
-    ("ReadRecords", By::Tool, &[On::Stream], "kinesis:GetRecords GetShardIterator ListShards", If::Always),
+    ("UsageRecords", By::Tool, &[On::Stream], "kinesis:GetRecords GetShardIterator ListShards PutRecord", If::Always),
     ("DeleteStream", By::Both, &[On::Stream], "kinesis:DeleteStream", If::Always),
     ("Stream", By::Handlers, &[On::Stream],
         "kinesis:AddTagsToStream CreateStream DecreaseStreamRetentionPeriod IncreaseStreamRetentionPeriod \

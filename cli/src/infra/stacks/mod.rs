@@ -9,7 +9,7 @@ pub use names::{Names, StackKind};
 pub(crate) use render::tier_limits;
 pub use render::{ArtifactRef, ArtifactSet, DataPolicy, RenderError, Renderer, Replica, Stack};
 pub(crate) use render::{
-    FORWARD_FUNCTION, LOGS_SERVICE, PipeParts, STREAM_SHARDS, USAGE_DESTINATION, batch_window_s,
+    FORWARD_FAILURES, FORWARD_FUNCTION, LOGS_SERVICE, PipeParts, STREAM_SHARDS, USAGE_DESTINATION, batch_window_s,
     regional_logs_service,
 };
 pub(crate) use template::{ALIAS, VERSION, references};

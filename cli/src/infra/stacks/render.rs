@@ -17,7 +17,7 @@ use crate::geo::licence::Terms;
 
 mod pipe;
 
-pub(crate) use pipe::{FORWARD_FUNCTION, LOGS_SERVICE, PipeParts, USAGE_DESTINATION, regional_logs_service};
+pub(crate) use pipe::{FORWARD_FAILURES, FORWARD_FUNCTION, LOGS_SERVICE, PipeParts, USAGE_DESTINATION, regional_logs_service};
 
 /// The path of the layer's geo database in a function.
 pub(crate) const FUNCTION_DATABASE: &str = "/opt/ipgeo.mmdb";

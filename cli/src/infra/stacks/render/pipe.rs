@@ -46,7 +46,7 @@ pub(crate) fn regional_logs_service(region: &str) -> String {
 }
 
 /// Where Lambda stores the batches that an edge's forwarder could not put, in the region's bucket (AWS fixes the beginning).
-const FORWARD_FAILURES: &str = "aws/lambda/async/";
+pub(crate) const FORWARD_FAILURES: &str = "aws/lambda/async/";
 
 impl Renderer<'_> {
     /// The names of CloudWatch Logs in the regions that it writes from: those of the file, and those that still have an
