@@ -77,8 +77,8 @@ pub mod internals {
         }
         pub mod stacks {
             pub use crate::infra::stacks::{
-                ArtifactRef, ArtifactSet, DataPolicy, Names, RenderError, Renderer, Replica, Resource, Stack,
-                StackKind, Template,
+                ArtifactRef, ArtifactSet, DataPolicy, FunctionKind, Names, RenderError, Renderer, Replica,
+                Resource, Stack, StackKind, Template,
             };
         }
     }

@@ -36,9 +36,9 @@ impl FailureBucket {
             prefix,
         };
         let home = bucket(&config.service.home, names.failure_bucket(&account), String::new());
-        let prefix = format!("{FORWARD_FAILURES}{}/", names.forward_function);
         let regions = config.regions.iter().map(|region| &region.name);
-        let edges = regions.map(|region| bucket(region, names.bucket(&account, region), prefix.clone()));
+        let edges =
+            regions.map(|region| bucket(region, names.bucket(&account, region), FORWARD_FAILURES.to_owned()));
         Ok(std::iter::once(home).chain(edges).collect())
     }
 

@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::signed::{Service, Signed};
 use crate::config::{Config, Region};
 use crate::infra::cloud::CloudRead as _;
-use crate::infra::stacks::{LIVE, StackKind};
+use crate::infra::stacks::{FORWARD_FAILURES, LIVE, StackKind};
 use crate::observe::doctor::{Certificate, Concurrency, EdgeFacts, Fact, HomeFacts, Subscription};
 
 /// API Gateway's quota of requests/s per account and region.
@@ -185,11 +185,13 @@ impl Aws {
             optional(certificate(&signed, name, domain, Timestamp::now()).await, name)
         };
         let group = self.lookup_log_group();
-        let (certificate, concurrency, rate, subscription) = futures_util::join!(
+        let bucket = self.bucket(name, account);
+        let (certificate, concurrency, rate, subscription, unforwarded) = futures_util::join!(
             certificate,
             concurrency(&signed, name),
             rate(&signed, name),
-            subscription(&signed, name, &group)
+            subscription(&signed, name, &group),
+            bucket.list(FORWARD_FAILURES)
         );
         let stack = observed.stacks.get(&StackKind::Edge).map(|stack| stack.status.clone());
         EdgeFacts {
@@ -199,6 +201,7 @@ impl Aws {
             concurrency: always(concurrency, name),
             rate: always(rate, name),
             subscription: optional(subscription, name),
+            unforwarded: always(unforwarded.map(|batches| batches.len()), name),
             ..EdgeFacts::default()
         }
     }

@@ -11,7 +11,7 @@ use super::model::MONTH_DAYS;
 use super::occupancy::{to_f64, to_u64};
 use crate::config::{Anonymous, Architecture, Config, Tier, Tiers};
 use crate::infra::stacks::{
-    ArtifactRef, ArtifactSet, FORWARD_FUNCTION, RenderError, Renderer, StackKind, Template,
+    ArtifactRef, ArtifactSet, FORWARD_ALIAS, FORWARD_FUNCTION, RenderError, Renderer, StackKind, Template,
 };
 
 /// Bytes that CloudWatch Logs bills for each event beside its text.
@@ -239,7 +239,7 @@ pub(crate) fn windows_in_month(window: Window) -> f64 {
 
 fn edge(part: &DeployedStack<'_>) -> Edge {
     let subscription = part.template.resources.get("UsageSubscription");
-    let forwards = subscription.is_some_and(|subscription| subscription.points_to(FORWARD_FUNCTION));
+    let forwards = subscription.is_some_and(|subscription| subscription.points_to(FORWARD_ALIAS));
     Edge {
         region: part.region.clone(),
         memory_mb: part.number("LookupFunction", "MemorySize", 128.0),

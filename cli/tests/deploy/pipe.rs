@@ -137,6 +137,8 @@ async fn a_move_from_one_log_pipe_to_the_other_loses_and_doubles_no_line() {
         assert_eq!(counts.len(), LINES, "seed {seed}: lines are missing");
         assert!(counts.values().all(|count| *count == 1), "seed {seed}: {counts:?}");
         assert_eq!(cloud.log().harm, Vec::<String>::new());
+        let ends_at_forwarder = cloud.subscriptions(EDGE).iter().all(|target| target.ends_with(":live"));
+        assert!(broken.is_some() || ends_at_forwarder, "seed {seed}: {:?}", cloud.subscriptions(EDGE));
     }
 }
 
@@ -244,7 +246,7 @@ async fn a_marked_call_follows_the_canary_and_each_new_edge() {
     let file = File::with_regions(&regions);
     let cloud = MemoryCloud::new(&file.config());
     let first = followed(&cloud, &file, false).await;
-    let all = [(WaveKind::CanaryPipe, HOME), (WaveKind::Pipe, EDGE), (WaveKind::Pipe, "us-east-1")];
+    let all = [(WaveKind::CanaryPipe, EDGE), (WaveKind::Pipe, HOME), (WaveKind::Pipe, "us-east-1")];
     assert_eq!(follows(&first), all);
     // Records lead only to regions whose calls were looked for.
     let kinds: Vec<WaveKind> = first.waves.iter().map(|wave| wave.wave).collect();
@@ -255,7 +257,7 @@ async fn a_marked_call_follows_the_canary_and_each_new_edge() {
     let more = followed(&cloud, &file.with(|file| file.memory_mb = 512), false).await;
     assert_eq!(follows(&more), []);
     let variable = file.with(|file| file.add = "[usage]\nquiet_permille = 1\n".to_owned());
-    assert_eq!(follows(&followed(&cloud, &variable, false).await), [(WaveKind::CanaryPipe, HOME)]);
+    assert_eq!(follows(&followed(&cloud, &variable, false).await), [(WaveKind::CanaryPipe, EDGE)]);
     let region = File::with_regions(&[HOME, EDGE, "us-east-1", "us-west-2"]);
     assert_eq!(follows(&followed(&cloud, &region, false).await), [(WaveKind::CanaryPipe, "us-west-2")]);
     // A move concerns every region.
@@ -289,6 +291,6 @@ async fn a_dead_pipe_warns_or_halts() {
         assert_eq!(!seen.attached().is_empty(), attached, "{dead} {required}");
         // A dead canary stops before the others are touched.
         let others = seen.regions_with(StackKind::Edge).count();
-        assert_eq!(others, if required && dead == HOME { 1 } else { 3 }, "{dead} {required}");
+        assert_eq!(others, if required && dead == EDGE { 1 } else { 3 }, "{dead} {required}");
     }
 }

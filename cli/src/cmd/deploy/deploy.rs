@@ -16,7 +16,7 @@ use crate::cmd::support::{
 use crate::infra::deploy::{DeployOutcome, Run};
 use crate::infra::lock::Lock;
 use crate::infra::plan::{self, Action, BYTES_MAX, Observed, Plan, PlanFile, PlanFileError};
-use crate::infra::stacks::StackKind;
+use crate::infra::stacks::FunctionKind;
 use crate::ui::output::{self, Exit};
 
 /// Pause between two reads of stacks that somebody else is changing.
@@ -201,7 +201,7 @@ fn returned_to(back: &Plan, returned: &Run) -> String {
     let steps = returned.changed.iter().filter_map(|(wave, step)| back.waves.get(*wave)?.steps.get(*step));
     let serving: Vec<String> = steps
         .filter_map(|step| match &step.action {
-            Action::Switch(switch) if switch.kind == StackKind::Home => {
+            Action::Switch(switch) if switch.kind == FunctionKind::Counter => {
                 Some(format!("the counter in {} has version {} again", step.region, switch.to))
             }
             Action::Switch(switch) => Some(format!("{} serves version {} again", step.region, switch.to)),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::infra::cloud::StepError;
 use crate::infra::plan::{Action, Plan, WaveKind};
-use crate::infra::stacks::StackKind;
+use crate::infra::stacks::{FunctionKind, StackKind};
 use crate::ui::format::counted;
 
 /// A step that failed.
@@ -96,8 +96,8 @@ impl Run {
         };
         let moved = self.changed.iter().filter_map(|at| Some((at.0, step(at)?)));
         let moved = moved.filter(|(_, step)| match &step.action {
-            Action::Stack(change) => change.kind == StackKind::Edge && change.served_before.is_some(),
-            Action::Switch(switch) => switch.kind == StackKind::Edge,
+            Action::Stack(change) => change.kind == StackKind::Edge && !change.served_before.is_empty(),
+            Action::Switch(switch) => switch.kind == FunctionKind::Edge,
             _ => false,
         });
         moved

@@ -73,6 +73,8 @@ pub(crate) struct EdgeFacts {
     /// The account's API throttle rate, requests per second.
     pub rate: Fact<f64>,
     pub subscription: Fact<Subscription>,
+    /// Batches of usage lines that its forwarder gave up, in the region's bucket.
+    pub unforwarded: Fact<usize>,
     /// DynamoDB's status of its replica of the access table.
     pub replica: Fact<String>,
 }

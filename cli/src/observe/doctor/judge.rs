@@ -184,6 +184,20 @@ fn judge_edge(region: &Region, edge: &EdgeFacts, config: &Config, dev: bool, che
             Check::fail("subscription", "the log is not sent to the stream: calls are not counted", REDEPLOY)
         }
     }));
+    // Without forwarders there is nothing to say, unless they have left something.
+    if config.usage.pipe == LogPipe::Forwarder || matches!(edge.unforwarded, Fact::Known(1..)) {
+        add(value("forwarder", &edge.unforwarded, dev, |batches| match batches {
+            0 => Check::ok("forwarder", "it has given up no batch of usage lines"),
+            some => {
+                let found = format!("batches of usage lines that it gave up: {some}");
+                Check::fail(
+                    "forwarder",
+                    found,
+                    "run `ipgeo usage recover`; see the forwarder's log for the cause",
+                )
+            }
+        }));
+    }
     add(resource("replica", &edge.replica, false, |status| match status.map(String::as_str) {
         Some("ACTIVE") => Check::ok("replica", "the access table is active"),
         Some(other) => {
@@ -314,6 +328,7 @@ mod tests {
                 pattern: "p".into(),
                 count: 1,
             }),
+            unforwarded: Fact::Known(0),
             replica: Fact::Known("ACTIVE".into()),
         };
         DoctorFacts {
@@ -377,7 +392,7 @@ mod tests {
         fn copy(facts: &mut DoctorFacts) -> &mut DatabaseFacts {
             facts.database.as_mut().expect("a database").as_mut().expect("read")
         }
-        let table: [Case; 34] = [
+        let table: [Case; 35] = [
             (|f| f.account = Fact::Unreadable(error()), "credentials", Mark::Fail, "grant it"),
             (|f| f.home.clock_ahead_s = Fact::Known(-45.0), "clock", Mark::Warn, "45 s behind"),
             (|f| f.home.clock_ahead_s = Fact::Known(301.0), "clock", Mark::Fail, "301 s ahead"),
@@ -431,6 +446,7 @@ mod tests {
             ),
             (|f| edge(f).rate = Fact::Known(10.0), "rate", Mark::Warn, "Throttle rate"),
             (|f| edge(f).subscription = Fact::Absent, "subscription", Mark::Fail, "not counted"),
+            (|f| edge(f).unforwarded = Fact::Known(3), "forwarder", Mark::Fail, "usage recover"),
             (|f| edge(f).replica = Fact::Absent, "replica", Mark::Fail, "API keys are refused"),
             (|f| edge(f).replica = Fact::Known("CREATING".into()), "replica", Mark::Fail, "CREATING"),
             (

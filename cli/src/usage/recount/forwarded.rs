@@ -39,7 +39,8 @@ pub(super) async fn put_again<B: FailedBatches, S: StreamPut>(
     };
     let Some(stream) = stream else {
         let place = batches.place();
-        done.problems.push(format!("{place}/{name}: a forwarder's batch, but a local service has no forwarders"));
+        done.problems
+            .push(format!("{place}/{name}: a forwarder's batch, but a local service has no forwarders"));
         return Ok(());
     };
     let decoded = decoded(&event, now);
@@ -49,7 +50,10 @@ pub(super) async fn put_again<B: FailedBatches, S: StreamPut>(
     if !preview {
         stream.put(&event).await?;
         batches.remove(name).await.map_err(|error| StoreError {
-            action: format!("{name} is in the stream, and the next run would put it again: delete it; {}", error.action),
+            action: format!(
+                "{name} is in the stream, and the next run would put it again: delete it; {}",
+                error.action
+            ),
             source: error.source,
         })?;
         done.removed += 1;
@@ -61,7 +65,7 @@ pub(super) async fn put_again<B: FailedBatches, S: StreamPut>(
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use ipgeo_contract::UsageEvent;
     use ipgeo_runtime::forward::LogsBatch;
@@ -206,7 +210,8 @@ mod tests {
             let event: UsageEvent = call(site, now());
             LogEvent { id: format!("{number}-{index}"), timestamp: 0, message: event.to_line() }
         };
-        let packed = envelope("group", log_stream, sites.iter().enumerate().map(line).collect()).expect("packs");
+        let packed =
+            envelope("group", log_stream, sites.iter().enumerate().map(line).collect()).expect("packs");
         LogsEvent { awslogs: LogsBatch { data: KinesisRecord::new("s", "1", &packed).kinesis.data } }
     }
 
