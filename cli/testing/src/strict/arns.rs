@@ -59,7 +59,7 @@ pub(crate) fn arn(kind: &str, properties: &Value, place: &Place) -> String {
         "AWS::Lambda::EventSourceMapping" => {
             format!("arn:aws:lambda:{region}:{account}:event-source-mapping:{GENERATED}")
         }
-        "AWS::Lambda::Function" | "AWS::Lambda::Permission" => {
+        "AWS::Lambda::Function" | "AWS::Lambda::Permission" | "AWS::Lambda::EventInvokeConfig" => {
             format!("arn:aws:lambda:{region}:{account}:function:{function}")
         }
         "AWS::Lambda::LayerVersion" => format!("arn:aws:lambda:{region}:{account}:layer:{name}:1"),
