@@ -375,7 +375,8 @@ fn a_failed_canary_is_rolled_back_and_a_rollback_moves_aliases() {
     assert_eq!(versions(service, &THREE), [1, 1, 1]);
 
     // The canary's function can't start: it is returned, and nobody else is touched.
-    service.break_database();
+    // The function can't start with a database that does not exist.
+    service.edit("ipgeo.mmdb", "missing.mmdb");
     let failed = service.exits(5, &service.deploy_arguments()).stderr;
     assert!(failed.contains("rolled back: us-east-1 serves version 1 again"), "{failed}");
     assert_eq!(versions(service, &THREE), [1, 1, 1]);
