@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use anyhow::Context as _;
 use clap::{Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 use ipgeo_contract::without_api_keys;
@@ -13,6 +14,7 @@ use crate::cmd::groups::with_groups;
 use crate::cmd::local::dev;
 use crate::cmd::observe::{doctor, logs, probe, status};
 use crate::cmd::setup::{completions, init, man, schema};
+use crate::cmd::support::command_line;
 use crate::cmd::{geo, keys, usage};
 use crate::completion::{COMPLETE_VARIABLE, with_candidates};
 use crate::ui::output::{self, Exit, Formats, report_error};
@@ -135,6 +137,22 @@ impl Verb {
             Self::Init(_) | Self::Completions(_) | Self::Man(_) => Formats::TEXT,
         }
     }
+
+    /// Whether Ctrl-C reports what was changed and the command that continues. `dev` and verbs that follow something end
+    /// in their own way, and for others there is nothing to report.
+    fn reports_interruption(&self) -> bool {
+        match self {
+            Self::Plan(_)
+            | Self::Deploy(_)
+            | Self::Rollback(_)
+            | Self::Traffic(_)
+            | Self::Drift(_)
+            | Self::Destroy(_)
+            | Self::Usage(usage::UsageVerb::Recover(_)) => true,
+            Self::Geo(verb) => matches!(verb, geo::GeoVerb::Rollout(_) | geo::GeoVerb::Rollback(_)),
+            _ => false,
+        }
+    }
 }
 
 fn command() -> Command {
@@ -191,6 +209,9 @@ pub fn main() -> Exit {
 async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let shared = &cli.shared;
     cli.verb.forms().check(shared.format())?;
+    if cli.verb.reports_interruption() {
+        shared.interrupts.watch(command_line()).context("listen for Ctrl-C")?;
+    }
     match cli.verb {
         Verb::Plan(args) => return Box::pin(plan::run(args, shared)).await,
         Verb::Deploy(args) => return Box::pin(deploy::run(args, shared)).await,

@@ -7,7 +7,7 @@ use ipgeo_cli_testing::harness::{FOUR, File, deployed, finish, options, test_art
 use ipgeo_cli_testing::{ACCOUNT, MemoryCloud};
 
 /// The plan that rolls the database with this digest out to every region of a file.
-async fn given(cloud: &MemoryCloud, file: &File, digest: &str) -> Result<Plan, RolloutError> {
+pub(crate) async fn given(cloud: &MemoryCloud, file: &File, digest: &str) -> Result<Plan, RolloutError> {
     let config = file.config();
     let artifact = ArtifactRef::new("geo", digest);
     let files = vec![ArtifactFile { artifact: artifact.clone(), file: "x.zip".into(), bytes: 1 }];

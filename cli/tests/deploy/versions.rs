@@ -45,7 +45,7 @@ fn all_at(version: u64, but: &[(&str, u64)]) -> BTreeMap<String, u64> {
 }
 
 /// A change of every function, the counter's among them.
-fn changed(file: &File) -> File {
+pub(crate) fn changed(file: &File) -> File {
     file.with(|file| {
         file.memory_mb = 512;
         "[alerts]\nthresholds = [50]\n".clone_into(&mut file.add);
@@ -162,7 +162,7 @@ async fn a_first_deploy_has_nothing_to_return_to() {
     assert_eq!(observed(&cloud, &file.config()).await.expect("read").attached(), set(&[]));
 }
 
-async fn planned_rollback(
+pub(crate) async fn planned_rollback(
     cloud: &MemoryCloud,
     file: &File,
     regions: &[&str],
@@ -245,7 +245,12 @@ async fn a_rollback_that_is_interrupted_is_continued() {
 }
 
 /// Deploys other artifacts.
-async fn deploy_set(cloud: &MemoryCloud, file: &File, artifacts: &ArtifactSet, today: &str) -> Plan {
+async fn deploy_set(
+    cloud: &MemoryCloud,
+    file: &File,
+    artifacts: &ArtifactSet,
+    today: &str,
+) -> Plan {
     let config = file.config();
     let mut wanted = options(&config, artifacts);
     today.clone_into(&mut wanted.today);

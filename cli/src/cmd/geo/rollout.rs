@@ -9,8 +9,9 @@ use crate::args::{ProfileArgs, RoleArgs, Shared};
 use crate::aws::Aws;
 use crate::cmd::support::numbers::percent;
 use crate::cmd::support::{
-    ExecuteArgs, RegionArgs, carry_out, checked_database, command_line, confirm_plan, exit_of, load_config,
-    probe_of, purge_databases, refused, remember_database, served_database, shown, today,
+    ExecuteArgs, RegionArgs, carry_out, checked_database, command_line, confirm_and_lock, confirm_plan,
+    exit_of, load_config, probe_of, purge_databases, refused, release, remember_database, served_database,
+    shown, today,
 };
 use crate::config::Config;
 use crate::geo::licence::may_serve;
@@ -186,9 +187,13 @@ async fn deploy_database(
     if !shown(&plan, false, shared)? {
         return Ok(Exit::Done);
     }
-    confirm_plan("make these changes?", &flags.execute)?;
-    begin()?;
-    let run = carry_out(&plan, &aws, &flags.execute, shared).await?;
+    let confirm = || confirm_plan("make these changes?", &flags.execute);
+    let lock = confirm_and_lock(&aws, &flags.execute, shared, confirm).await?;
+    if let Err(error) = begin() {
+        release(lock, shared).await;
+        return Err(error);
+    }
+    let run = carry_out(&plan, &aws, lock, &flags.execute, shared).await?;
     output::print_note(&run.report(&plan, &command_line()));
     if run.outcome() == DeployOutcome::Halted {
         output::print_note("help: `ipgeo geo rollback` restores the previous database");

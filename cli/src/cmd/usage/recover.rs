@@ -58,10 +58,10 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
         (None, false) => None,
     };
     let done = match folder {
-        Some(folder) => recover(&args, &FailedFolder::at(folder), &home, &config, now).await?,
+        Some(folder) => recover(&args, &FailedFolder::at(folder), &home, &config, now, shared).await?,
         None => {
             let bucket = FailureBucket::of_account(&config, args.target.profile.name()).await?;
-            recover(&args, &bucket, &home, &config, now).await?
+            recover(&args, &bucket, &home, &config, now, shared).await?
         }
     };
     print(&args, &done, shared)
@@ -73,13 +73,28 @@ async fn recover<B: FailedBatches>(
     home: &Home,
     config: &Config,
     now: Timestamp,
+    shared: &Shared,
 ) -> anyhow::Result<Recovered> {
     let progress = ProgressNotes::default();
-    let report = |done: &Recovered| progress.report(done.records, done.added);
+    let report = |done: &Recovered| {
+        progress.report(done.records, done.added);
+        if !args.dry_run {
+            shared.interrupts.note_changes(changes(done));
+        }
+    };
+    if !args.dry_run {
+        shared.interrupts.note_changes(changes(&Recovered::default()));
+    }
     let ledger = RecoveringLedger::new(home.ledger.clone(), now, args.dry_run);
     let publish = (!args.dry_run).then(|| home.access.clone());
     let thresholds = config.alerts.thresholds.clone();
     Ok(recount::recover(batches, ledger, publish, thresholds, now, args.delete, &report).await?)
+}
+
+/// What an interrupted recovery has changed. The event that is being added is not in it.
+fn changes(done: &Recovered) -> String {
+    let (records, added) = (counted(done.records, "record"), counted(done.added, "charge"));
+    format!("{records} read, {added} added, or one event more; repeating the command counts none twice")
 }
 
 const COLUMNS: [Column; 6] = [

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub(crate) use cells::unescape_cell;
 pub(crate) use document::{format_value, to_json, to_json_line};
-pub(crate) use error::{Exit, UsageError, report_error};
+pub(crate) use error::{Exit, Interrupted, UsageError, report_error};
 pub(crate) use formats::{Format, Formats};
 pub(crate) use html::{PageError, html_page};
 pub(crate) use table::{Column, printable};
