@@ -245,7 +245,7 @@ async fn a_rollback_that_is_interrupted_is_continued() {
 }
 
 /// Deploys other artifacts.
-async fn deploy_set(
+pub(crate) async fn deploy_set(
     cloud: &MemoryCloud,
     file: &File,
     artifacts: &ArtifactSet,
@@ -260,7 +260,7 @@ async fn deploy_set(
     plan
 }
 
-fn with_code(digit: &str) -> ArtifactSet {
+pub(crate) fn with_code(digit: &str) -> ArtifactSet {
     let mut artifacts = test_artifacts();
     artifacts.code.insert("arm64", ArtifactRef::new("code", &digit.repeat(64)));
     artifacts

@@ -86,7 +86,7 @@ pub(crate) async fn rollout(args: RolloutArgs, shared: &Shared) -> anyhow::Resul
         probe: probe_of(&config, &database)?,
         today: today().to_string(),
     };
-    let begin = || remember_database(&shared.state, &artifact, &made.description, locked);
+    let begin = || remember_database(&shared.state, &artifact, &made.description, locked, false);
     let done = deploy_database(&config, wanted, &args.flags, shared, begin).await?;
     purge_databases(&config, shared)?;
     Ok(done)
@@ -101,7 +101,7 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
     let known = Rollouts::read(&shared.state);
     let digests: Vec<&str> = served.iter().map(String::as_str).collect();
     let Some(before) = known.before(&digests).cloned() else {
-        bail!("roll back: no earlier database is recorded in the state folder")
+        bail!("roll back: the state folder has no record of a database before the one that the regions serve")
     };
     may_serve(before.database.licensed_data(), today())?;
     output::print_note(&format!("rolling back to {}", before.description));
@@ -125,7 +125,7 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
     };
     let begin = || {
         restore(zip.as_deref(), &before, &served_database(&shared.state), &Lock::path(&file))?;
-        remember_database(&shared.state, &artifact, &before.description, before.database.clone())
+        remember_database(&shared.state, &artifact, &before.description, before.database.clone(), true)
     };
     deploy_database(&config, wanted, &args.flags, shared, begin).await
 }

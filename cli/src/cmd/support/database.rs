@@ -165,8 +165,9 @@ pub(crate) fn remember_database(
     artifact: &ArtifactRef,
     description: &str,
     database: LockedDatabase,
+    is_rollback: bool,
 ) -> anyhow::Result<()> {
     let (digest, description) = (artifact.digest.clone(), description.to_owned());
-    let rollout = Rollout { at: Timestamp::now(), digest, description, database };
+    let rollout = Rollout { at: Timestamp::now(), digest, description, database, is_rollback };
     Rollouts::read(state).add(rollout, state).context("record the deployed database")
 }
