@@ -396,10 +396,12 @@ mod tests {
         let texts = helps();
         let from_help =
             texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("  ipgeo "));
+        let first_deploy = include_str!("../../docs/FIRST_DEPLOY.md");
+        let from_first_deploy = first_deploy.lines().filter_map(|line| line.strip_prefix("ipgeo "));
         let from_docs =
             DOCS.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("$ ipgeo "));
         let mut count = 0;
-        for line in from_help.chain(from_docs) {
+        for line in from_help.chain(from_docs).chain(from_first_deploy) {
             // Two spaces separate a command from its explanation.
             let rest = line.split("  ").next().unwrap_or(line);
             let words = std::iter::once("ipgeo".to_owned()).chain(words(rest));

@@ -20,8 +20,8 @@ use crate::config::Config;
 use crate::geo::sources::{Lock, sha256_of};
 use crate::infra::cloud::{ProbeTarget, ProbeTargets as _, Problem};
 use crate::observe::doctor::{
-    Check, DatabaseFacts, Fact, Mark, TracePace, TracedCall, UsagePath, examine, judge, judge_path, text,
-    trace,
+    Check, DatabaseFacts, Fact, Mark, TracePace, TracedCall, UsagePath, examine, fold, judge, judge_path,
+    text, trace,
 };
 use crate::observe::logs::LocalLogs;
 use crate::observe::probe::ProbeClient;
@@ -221,7 +221,9 @@ fn finish(checks: &[Check], regions: usize, shared: &Shared) -> anyhow::Result<E
     } else {
         output::print_data(&output::format_rows(shared.format(), &[], checks, |_| Vec::new())?)?;
     }
-    let count = |mark| checks.iter().filter(|check| check.mark == mark).count();
+    // As printed: the same finding in several regions is one.
+    let printed = fold(checks);
+    let count = |mark| printed.iter().filter(|one| one.check.mark == mark).count();
     let failed = count(Mark::Fail);
     output::print_note(&format!(
         "{} ok, {}, {failed} failed, {} not checked",
