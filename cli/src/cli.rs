@@ -186,6 +186,9 @@ pub fn main() -> Exit {
         }
     };
     cli.shared = cli.shared.settled();
+    if std::env::args_os().any(|word| word == "--dev") {
+        output::suggest_dev();
+    }
     cli.shared.color.apply();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -339,6 +342,18 @@ mod tests {
             let about = verb.get_about().expect("a description").to_string();
             let ending = format!("{:<13}{about}", verb.get_name());
             assert_eq!(help.lines().filter(|line| line.ends_with(&ending)).count(), 1, "{ending}");
+        }
+    }
+
+    #[test]
+    fn every_verb_with_the_flag_dev_is_known_to_messages() {
+        for command in commands(80) {
+            let name = name(&command);
+            let first = name.split(' ').nth(1).unwrap_or_default();
+            if command.get_subcommands().next().is_none() {
+                let has_flag = command.get_arguments().any(|arg| arg.get_long() == Some("dev"));
+                assert_eq!(has_flag, output::DEV_VERBS.contains(&first), "{name}");
+            }
         }
     }
 

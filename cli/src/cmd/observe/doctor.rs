@@ -79,7 +79,7 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
             Err(error) => {
                 let facts = examine(&NoAccount(no_credentials(&error)), &[], database).await;
                 let checks = judge(&config, &facts, today(), false);
-                return finish(&checks, regions.len(), shared);
+                return finish(checks, regions.len(), shared);
             }
         };
         let service = OnAws { aws: &aws, config: &config, client: &client };
@@ -99,7 +99,7 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
             remedy: None,
         });
     }
-    finish(&checks, regions.len(), shared)
+    finish(checks, regions.len(), shared)
 }
 
 fn no_credentials(error: &anyhow::Error) -> Problem {
@@ -215,7 +215,11 @@ async fn follow<P: UsagePath>(path: &P, regions: &[RegionName], pace: TracePace)
 }
 
 /// Prints the findings; the exit status says whether a check failed.
-fn finish(checks: &[Check], regions: usize, shared: &Shared) -> anyhow::Result<Exit> {
+fn finish(mut checks: Vec<Check>, regions: usize, shared: &Shared) -> anyhow::Result<Exit> {
+    for remedy in checks.iter_mut().filter_map(|check| check.remedy.as_mut()) {
+        *remedy = output::with_dev(remedy).into_owned();
+    }
+    let checks = checks.as_slice();
     if shared.format() == Format::Table {
         output::print_data(&output::printable(&text(checks, regions)))?;
     } else {
