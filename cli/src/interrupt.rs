@@ -60,7 +60,9 @@ impl Interrupts {
     fn received(&self) {
         self.with_ending(|ending| {
             if !ending.is_handled_by_run {
-                output::print_note(&ending.error().to_string());
+                // The terminal has echoed ^C, perhaps after a prompt.
+                let start = if output::stderr_is_terminal() { "\n" } else { "" };
+                output::print_note(&format!("{start}{}", ending.error()));
                 std::process::exit(Exit::Interrupted as i32);
             }
         });

@@ -27,7 +27,10 @@ pub(crate) fn judge(config: &Config, facts: &DoctorFacts, today: Date, dev: bool
     }
     if let Fact::Unreadable(_) = facts.account {
         let unread = |check: &&mut Check| check.found == NOT_READ;
-        checks.iter_mut().filter(unread).for_each(|check| check.found = "needs AWS credentials".to_owned());
+        checks
+            .iter_mut()
+            .filter(unread)
+            .for_each(|check| "needs AWS credentials".clone_into(&mut check.found));
     }
     database(facts, config, today, dev, &mut checks);
     checks
