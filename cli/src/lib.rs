@@ -15,6 +15,7 @@ mod dev;
 mod fs;
 mod geo;
 mod infra;
+mod interrupt;
 mod keys;
 mod observe;
 mod quota;

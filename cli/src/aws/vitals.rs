@@ -9,6 +9,7 @@ use super::refusal::Refusal;
 use super::signed::{Service, Signed};
 use crate::config::{Config, Region};
 use crate::infra::cloud::CloudRead as _;
+use crate::infra::lock::{LockStore, Put};
 use crate::infra::stacks::{FORWARD_FAILURES, LIVE, StackKind};
 use crate::observe::doctor::{Certificate, Concurrency, EdgeFacts, Fact, HomeFacts, Subscription};
 
@@ -153,22 +154,28 @@ impl Aws {
                 return Fact::NotRead;
             };
             let read = dns::read(self.session(), zone, domain).await;
-            optional(read.map(|zone| zone.map(drop)), "Route 53")
+            optional(read, "Route 53")
         };
         let names = self.names();
         let prefix = format!("{}-", names.service);
-        let (stream, counter, clock, alarms, zone) = futures_util::join!(
+        let (stream, counter, clock, alarms, zone, run) = futures_util::join!(
             stream(&signed, home, &names.stream),
             mapping(&signed, home, &names.usage_function),
             clock_ahead_s(&signed, home),
             alarms(&signed, home, &prefix),
-            zone
+            zone,
+            LockStore::read(self)
         );
+        let run = run.map(|found| match found {
+            Put::Held(item) if item.until > Timestamp::now() => Some(item),
+            _ => None,
+        });
         HomeFacts {
             stream: optional(stream.map(Some), home),
             counter: optional(counter, home),
             alarms: always(alarms, home),
             zone,
+            run: run.into(),
             clock_ahead_s: always(clock, home),
         }
     }

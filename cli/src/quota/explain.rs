@@ -179,14 +179,25 @@ impl Explanation {
         // Once the limit is reached, the actual overshoot is shown above; the bound then only matters later.
         let when = if self.is_reached() { " in a later period" } else { "" };
         lines.push(format!("  worst-case overshoot{when} (rate x that time):"));
-        for excess in &self.beyond {
-            let calls = if (excess.calls - 1.0).abs() < f64::EPSILON { "call" } else { "calls" };
-            lines.push(format!(
-                "    {:<26} {:>9.4} calls/s  {:>9} {calls:<5}  {:>8.3} %",
-                excess.rate, excess.calls_per_s, excess.calls, excess.percent
-            ));
-        }
+        lines.extend(self.overshoots());
         lines.join("\n")
+    }
+
+    /// A line for each rate, in columns as wide as the largest number.
+    fn overshoots(&self) -> impl Iterator<Item = String> {
+        let cells: Vec<[String; 4]> = (self.beyond.iter())
+            .map(|excess| {
+                let calls = if (excess.calls - 1.0).abs() < f64::EPSILON { "call" } else { "calls" };
+                let [rate, percent] =
+                    [format!("{:.4}", excess.calls_per_s), format!("{:.3}", excess.percent)];
+                [excess.rate.to_owned(), rate, format!("{} {calls:<5}", excess.calls), percent]
+            })
+            .collect();
+        let width = |column: usize| cells.iter().map(|row| row[column].len()).max().unwrap_or_default();
+        let [rates, calls, percents] = [width(1).max(9), width(2).max(15), width(3).max(8)];
+        cells.into_iter().map(move |[name, rate, number, percent]| {
+            format!("    {name:<26} {rate:>rates$} calls/s  {number:>calls$}  {percent:>percents$} %")
+        })
     }
 
     fn is_reached(&self) -> bool {
@@ -273,6 +284,19 @@ mod tests {
             (explanation.resets_in_s, explanation.pooled_calls, explanation.next_publication_at),
             (60, 6, None)
         );
+    }
+
+    #[test]
+    fn large_rates_keep_their_columns() {
+        let subject = subject(IdentityKind::Key, "1/day");
+        let now = at("2026-11-25T04:00:00Z");
+        let text = explain(&subject, None, PIPELINE, 4, Some(1e9), now).text();
+        let lines: Vec<&str> = text.lines().filter(|line| line.ends_with(" %")).collect();
+        assert!(lines.len() == 3 && lines[2].contains("1000000000.0000 calls/s"), "{text}");
+        for mark in [" calls/s", " %"] {
+            let places: Vec<_> = lines.iter().map(|line| line.rfind(mark)).collect();
+            assert!(places.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
+        }
     }
 
     /// Usage below, at and beyond a daily or monthly limit, with all, some or none of it published.

@@ -45,7 +45,7 @@ fn all_at(version: u64, but: &[(&str, u64)]) -> BTreeMap<String, u64> {
 }
 
 /// A change of every function, the counter's among them.
-fn changed(file: &File) -> File {
+pub(crate) fn changed(file: &File) -> File {
     file.with(|file| {
         file.memory_mb = 512;
         "[alerts]\nthresholds = [50]\n".clone_into(&mut file.add);
@@ -162,7 +162,7 @@ async fn a_first_deploy_has_nothing_to_return_to() {
     assert_eq!(observed(&cloud, &file.config()).await.expect("read").attached(), set(&[]));
 }
 
-async fn planned_rollback(
+pub(crate) async fn planned_rollback(
     cloud: &MemoryCloud,
     file: &File,
     regions: &[&str],
@@ -253,13 +253,18 @@ async fn planned_set(cloud: &MemoryCloud, file: &File, artifacts: &ArtifactSet, 
 }
 
 /// Deploys other artifacts.
-async fn deploy_set(cloud: &MemoryCloud, file: &File, artifacts: &ArtifactSet, today: &str) -> Plan {
+pub(crate) async fn deploy_set(
+    cloud: &MemoryCloud,
+    file: &File,
+    artifacts: &ArtifactSet,
+    today: &str,
+) -> Plan {
     let plan = planned_set(cloud, file, artifacts, today).await;
     finish(cloud, &plan).await;
     plan
 }
 
-fn with_code(digit: &str) -> ArtifactSet {
+pub(crate) fn with_code(digit: &str) -> ArtifactSet {
     let mut artifacts = test_artifacts();
     artifacts.code.insert("arm64", ArtifactRef::new("code", &digit.repeat(64)));
     artifacts

@@ -108,6 +108,11 @@ impl Service {
         self.write(&text);
     }
 
+    /// The path of a file of the operator.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().expect("a path of text").to_owned()
+    }
+
     /// Writes another `regions.toml`.
     pub(crate) fn write(&self, text: &str) {
         std::fs::write(self.folder.path().join("regions.toml"), text).expect("a file");

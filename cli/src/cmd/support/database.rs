@@ -92,7 +92,7 @@ pub(crate) fn print_database(file: &Path, shared: &Shared) -> anyhow::Result<()>
 fn lines(file: &Path, info: &DatabaseInfo) -> String {
     let built = i64::try_from(info.build_epoch).ok().and_then(|s| Timestamp::from_second(s).ok());
     let terms = match licence_status(copy_of(info), today()) {
-        LicenceStatus::Met => "kept".to_owned(),
+        LicenceStatus::Met => "met".to_owned(),
         LicenceStatus::Unnamed => "unknown licence".to_owned(),
         LicenceStatus::EndsSoon { last_day } => format!("may be used until {last_day}"),
         LicenceStatus::Ended { last_day } => format!("expired on {last_day}"),
@@ -110,7 +110,7 @@ fn lines(file: &Path, info: &DatabaseInfo) -> String {
         ("licence", info.licence.clone()),
         ("terms", terms),
         ("credit", credit),
-        ("made", built.map(|built| built.to_string()).unwrap_or_default()),
+        ("compiled", built.map(|built| built.to_string()).unwrap_or_default()),
         ("records", grouped(info.records)),
         ("nodes", grouped(info.nodes.into())),
         ("bytes", grouped(info.bytes)),
@@ -165,8 +165,9 @@ pub(crate) fn remember_database(
     artifact: &ArtifactRef,
     description: &str,
     database: LockedDatabase,
+    is_rollback: bool,
 ) -> anyhow::Result<()> {
     let (digest, description) = (artifact.digest.clone(), description.to_owned());
-    let rollout = Rollout { at: Timestamp::now(), digest, description, database };
+    let rollout = Rollout { at: Timestamp::now(), digest, description, database, is_rollback };
     Rollouts::read(state).add(rollout, state).context("record the deployed database")
 }

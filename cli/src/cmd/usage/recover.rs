@@ -75,7 +75,16 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
         remove: args.delete,
     };
     let progress = ProgressNotes::default();
-    let report = |done: &Recovered| progress.report(done.records, done.added);
+    let note = |done: &Recovered| {
+        if !args.dry_run {
+            shared.interrupts.note_changes(changes(done));
+        }
+    };
+    let report = |done: &Recovered| {
+        progress.report(done.records, done.added);
+        note(done);
+    };
+    note(&Recovered::default());
     let done = match folder {
         Some(folder) => recovery.run(&[FailedFolder::at(folder)], &report).await?,
         None => recovery.run(&FailureBucket::of_account(&config, profile).await?, &report).await?,
@@ -83,6 +92,12 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
     print(&args, &done, shared)?;
     let all = done.unreadable == 0 && done.problems.is_empty();
     Ok(if all { Exit::Done } else { Exit::SomeFailed })
+}
+
+/// What an interrupted recovery has changed. The event that is being added is not in it.
+fn changes(done: &Recovered) -> String {
+    let (records, added) = (counted(done.records, "record"), counted(done.added, "charge"));
+    format!("{records} read, {added} added, or one event more; repeating the command counts none twice")
 }
 
 const COLUMNS: [Column; 7] = [
