@@ -10,6 +10,7 @@ use ipgeo_contract::without_api_keys;
 use crate::args::Shared;
 use crate::cmd::cost::{cost, quota, simulate};
 use crate::cmd::deploy::{deploy, destroy, drift, iam, plan, render, rollback, traffic};
+use crate::cmd::geo::{bulk, lookup};
 use crate::cmd::groups::with_groups;
 use crate::cmd::local::dev;
 use crate::cmd::observe::{doctor, logs, probe, status};
@@ -22,7 +23,6 @@ use crate::ui::output::{self, Exit, Formats, report_error};
 /// Run a worldwide, metered IP-geolocation API from one regions.toml.
 #[derive(Debug, Parser)]
 #[command(name = "ipgeo", version, max_term_width = 100)]
-#[command(after_help = "Start with `ipgeo dev`: every region on this machine, no AWS account needed.")]
 struct Cli {
     #[command(flatten)]
     shared: Shared,
@@ -32,7 +32,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run every region on this machine
+    /// Start here: run every region on this machine, without AWS
     Dev(dev::DevArgs),
     /// Write the CloudFormation templates of every stack
     Render(render::RenderArgs),
@@ -83,6 +83,10 @@ Examples:
   ipgeo geo fetch && ipgeo geo build
   ipgeo geo rollout")]
     Geo(geo::GeoVerb),
+    /// Look up addresses, offline or through the API
+    Lookup(lookup::LookupArgs),
+    /// Add locations to a CSV file or a list of addresses
+    Bulk(bulk::BulkArgs),
     /// Show the status of each region
     Status(status::StatusArgs),
     /// Measure each region's latency from this machine
@@ -125,7 +129,9 @@ impl Verb {
             | Self::Simulate(_)
             | Self::Quota(_)
             | Self::Probe(_)
+            | Self::Lookup(_)
             | Self::Doctor(_) => Formats::ALL,
+            Self::Bulk(_) => Formats::CSV,
             Self::Render(args) => args.forms(),
             Self::Status(args) => args.forms(),
             Self::Traffic(verb) => verb.forms(),
@@ -232,6 +238,8 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Keys(verb) => keys::run(verb, shared).await?,
         Verb::Usage(verb) => return Box::pin(usage::run(verb, shared)).await,
         Verb::Geo(verb) => return Box::pin(geo::run(verb, shared)).await,
+        Verb::Lookup(args) => return lookup::run(&args, shared),
+        Verb::Bulk(args) => return bulk::run(args, shared).await,
         Verb::Schema => schema::run()?,
         Verb::Init(args) => init::run(args, shared)?,
         Verb::Completions(args) => completions::run(&args)?,

@@ -46,18 +46,19 @@ pub(crate) fn write_output(path: &Path, bytes: &[u8], replace: Replace) -> io::R
 }
 
 /// Replaces `path` by requested output that `write` streams; creates missing folders. If `write` fails, the old file remains.
-pub(crate) fn write_streamed(
+pub(crate) fn write_streamed<T, E: From<io::Error>>(
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
-) -> io::Result<()> {
+    write: impl FnOnce(&mut BufWriter<&mut File>) -> Result<T, E>,
+) -> Result<T, E> {
     let folder = parent_folder(path);
     std::fs::create_dir_all(folder)?;
     let mut file = shared_temporary(folder)?;
     let mut writer = BufWriter::with_capacity(BUFFER_BYTES, file.as_file_mut());
-    write(&mut writer)?;
+    let written = write(&mut writer)?;
     writer.flush()?;
     drop(writer);
-    persist(file, path, Replace::Yes)
+    persist(file, path, Replace::Yes)?;
+    Ok(written)
 }
 
 /// The first bytes of every page that we write.
@@ -243,7 +244,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a/b.mmdb");
         write_streamed(&path, |file| file.write_all(b"one")).expect("written");
-        let failed = write_streamed(&path, |file| {
+        let failed: io::Result<()> = write_streamed(&path, |file| {
             file.write_all(b"two")?;
             Err(io::Error::other("no"))
         });

@@ -17,6 +17,7 @@ mod geo;
 mod infra;
 mod interrupt;
 mod keys;
+mod lookup;
 mod observe;
 mod quota;
 mod simulate;

@@ -22,6 +22,8 @@ enum Kind {
     Bill,
     /// A JSON document, with `table` and with `json`.
     Document,
+    /// CSV only, also as the default.
+    Csv,
     /// Text only.
     Text,
     /// Event lines, or a line when it is ready.
@@ -36,14 +38,16 @@ impl Kind {
             Self::Rows | Self::One | Self::Bill => &FORMS,
             Self::Events => &FORMS[..3],
             Self::Document => &FORMS[..2],
+            Self::Csv => &["table", "csv"],
             Self::Text => &FORMS[..1],
         }
     }
 }
 
-/// Every verb with its arguments and its kind of output. `KEY`, `OUT`, `CSV` and `DB` stand for an API key's hint, a missing
-/// file, a file of API keys, and a compiled database.
+/// Every verb with its arguments and its kind of output. `KEY`, `OUT`, `CSV`, `DB` and `LIST` stand for an API key's hint, a
+/// missing file, a file of API keys, a compiled database, and a list of addresses.
 const OFFLINE: &[(&str, &str, Kind)] = &[
+    ("bulk", "LIST", Kind::Csv),
     ("completions", "bash", Kind::Text),
     ("cost", "", Kind::Bill),
     ("cost", "--by region", Kind::Bill),
@@ -52,6 +56,10 @@ const OFFLINE: &[(&str, &str, Kind)] = &[
     ("geo inspect", "DB", Kind::One),
     ("geo pin", "", Kind::Rows),
     ("iam policy", "", Kind::Document),
+    ("lookup", "8.8.8.8", Kind::One),
+    ("lookup", "8.8.8.8 1.1.1.1 10.0.0.1", Kind::Rows),
+    ("lookup", "8.8.8.8 1.1.1.1 --fields city,asn", Kind::Rows),
+    ("lookup", "8.8.8.8 --summary", Kind::Bill),
     ("man", "", Kind::Text),
     ("quota explain", "--tier startup", Kind::Bill),
     ("render", "", Kind::Rows),
@@ -236,7 +244,9 @@ fn offline_verbs_print_or_refuse_every_format() {
     let state = folder.path();
     done(state, &["geo", "build", "--sample"]);
     let database = state.join("geo").join("ipgeo.mmdb");
-    let places = [("DB", database.to_str().expect("UTF-8"))];
+    let list = state.join("list.txt");
+    std::fs::write(&list, "8.8.8.8\n10.0.0.1\n").expect("written");
+    let places = [("DB", database.to_str().expect("UTF-8")), ("LIST", list.to_str().expect("UTF-8"))];
     for row in OFFLINE {
         hold(state, *row, &places, &[]);
     }

@@ -9,7 +9,7 @@ pub(crate) const GROUPS: [(&str, &[&str]); 7] = [
     ("Local", &["dev"]),
     ("Deploy", &["render", "plan", "deploy", "rollback", "traffic", "drift", "destroy", "iam"]),
     ("API keys and usage", &["keys", "usage"]),
-    ("Geo data", &["geo"]),
+    ("Geo data", &["geo", "lookup", "bulk"]),
     ("Observe", &["status", "probe", "logs", "doctor"]),
     ("Cost", &["cost", "simulate", "quota"]),
     ("Setup", &["init", "schema", "completions", "man"]),

@@ -1,11 +1,11 @@
-//! Progress of long tasks: how it is shown, and a counter for lists.
+//! Progress of long tasks: how it is shown, and a counter for lists and files.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::format::grouped;
+use super::format::{grouped, size};
 use super::output;
 
 /// Interval between progress lines; shorter tasks print none.
@@ -37,44 +37,59 @@ pub(crate) struct Tally(Shown);
 #[derive(Debug)]
 enum Shown {
     Bar(ProgressBar),
-    Lines { what: String, total: usize, done: Mutex<(usize, Instant)> },
+    Lines { what: String, total: Option<u64>, unit: fn(u64) -> String, done: Mutex<(u64, Instant)> },
     Nothing,
 }
 
 impl Tally {
     /// For `total` items, called `what` in the output.
     pub(crate) fn new(style: Option<Style>, what: &str, total: usize) -> Self {
+        let template = "{msg} [{bar:40}] {human_pos}/{human_len} {eta}";
+        Self::with(style, what, Some(total as u64), grouped, template)
+    }
+
+    /// For a file of `total` bytes; `None` if the size is unknown.
+    pub(crate) fn of_bytes(style: Option<Style>, what: &str, total: Option<u64>) -> Self {
+        let template = match total {
+            Some(_) => "{msg} [{bar:40}] {decimal_bytes}/{decimal_total_bytes} {eta}",
+            None => "{msg} {decimal_bytes}",
+        };
+        Self::with(style, what, total, size, template)
+    }
+
+    fn with(
+        style: Option<Style>,
+        what: &str,
+        total: Option<u64>,
+        unit: fn(u64) -> String,
+        template: &str,
+    ) -> Self {
         Self(match Style::or_default(style) {
             Style::Bars => {
-                let bar = ProgressBar::new(total as u64).with_message(what.to_owned());
-                if let Ok(style) =
-                    ProgressStyle::with_template("{msg} [{bar:40}] {human_pos}/{human_len} {eta}")
-                {
+                let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
+                if let Ok(style) = ProgressStyle::with_template(template) {
                     bar.set_style(style);
                 }
-                Shown::Bar(bar)
+                Shown::Bar(bar.with_message(what.to_owned()))
             }
             Style::Lines => {
-                Shown::Lines { what: what.to_owned(), total, done: Mutex::new((0, Instant::now())) }
+                Shown::Lines { what: what.to_owned(), total, unit, done: Mutex::new((0, Instant::now())) }
             }
             Style::None => Shown::Nothing,
         })
     }
 
-    /// Adds finished items.
+    /// Adds finished items or bytes.
     pub(crate) fn add(&self, count: usize) {
         match &self.0 {
             Shown::Bar(bar) => bar.inc(count as u64),
-            Shown::Lines { what, total, done } => {
+            Shown::Lines { what, total, unit, done } => {
                 let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                done.0 += count;
+                done.0 += count as u64;
                 if done.1.elapsed() >= LINE_EVERY {
                     done.1 = Instant::now();
-                    output::print_note(&format!(
-                        "{what}: {}/{}",
-                        grouped(done.0 as u64),
-                        grouped(*total as u64)
-                    ));
+                    let total = total.map(|total| format!("/{}", unit(total))).unwrap_or_default();
+                    output::print_note(&format!("{what}: {}{total}", unit(done.0)));
                 }
             }
             Shown::Nothing => {}

@@ -128,10 +128,19 @@ fn members(location: &str) -> Vec<(&str, &str)> {
     read.map(|read| read.0).unwrap_or_default().into_iter().map(|(name, value)| (name, value.get())).collect()
 }
 
+/// The value of an object's member as JSON.
+pub(super) fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+    members(object).into_iter().find(|(found, _)| *found == name).map(|(_, value)| value)
+}
+
+/// The names of an object's members, in order.
+pub(super) fn names(object: &str) -> Vec<String> {
+    members(object).into_iter().map(|(name, _)| name.to_owned()).collect()
+}
+
 /// The value of one field as JSON; `None` if unknown.
 pub(super) fn one(location: &str, field: &str) -> Option<String> {
-    let found = members(location).into_iter().find(|(name, _)| *name == field);
-    found.map(|(_, value)| value.to_owned()).filter(|value| value != "null")
+    member(location, field).filter(|value| *value != "null").map(str::to_owned)
 }
 
 /// A location or network with only these fields.

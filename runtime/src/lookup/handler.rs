@@ -1,6 +1,5 @@
 //! The handler: routes a request, charges it, looks up, answers, and writes one usage line.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
@@ -12,17 +11,17 @@ use super::address::{AddressFault, echo, public_address};
 use super::answer::Answer;
 use super::cache::Memory;
 use super::charge::{ChargeRequest, Decision, Gate, StoreUnavailable};
+use super::compose::{Extent, compose};
 use super::event::Event;
 use super::fields;
 use super::geo::Geo;
 use super::problem::{OverQuota, Problem, is_bad_request};
 use super::request::{Form, Item, Metered, Part, Route, reads_json_only, route};
 use super::settings::Settings;
-use super::special::located;
 use crate::store::{AccessRead, StoreError};
 
 /// The `OpenAPI` description, the same at every edge.
-const DESCRIPTION: &str = include_str!("openapi.json");
+pub(super) const DESCRIPTION: &str = include_str!("openapi.json");
 
 /// Initial capacity for a location's JSON, enough to avoid reallocation.
 const LOCATION_BYTES: usize = 1_536;
@@ -230,15 +229,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
     /// A location's JSON; `None` if the address is not in the database.
     fn compose(&self, address: IpAddr, count: u64, now: Timestamp) -> Option<String> {
         let mut out = String::with_capacity(LOCATION_BYTES);
-        // Writing to a String can't fail.
-        let _ = write!(out, "{{\"ip\":\"{address}\",");
-        if !self.geo.write_location(located(address), now, &mut out) {
-            return None;
-        }
-        fields::write_unknown(&mut out);
-        // Addresses that are not public were rejected before, so no location is a bogon's.
-        let _ = write!(out, ",\"threat\":{{\"is_bogon\":false}},\"count\":\"{count}\"}}");
-        Some(out)
+        compose(&self.geo, address, Extent::Counted(count), now, &mut out).then_some(out)
     }
 
     fn bulk(

@@ -7,11 +7,14 @@ mod address;
 mod answer;
 mod cache;
 mod charge;
+mod columns;
+mod compose;
 mod culture;
 mod event;
 mod fields;
 mod geo;
 mod handler;
+mod offline;
 mod own_count;
 mod problem;
 mod request;
@@ -20,10 +23,13 @@ mod special;
 
 pub use answer::Answer;
 pub use cache::{Age, Memory};
+pub use columns::{Column, column_names};
 pub use event::{Event, Http, RequestContext};
 pub use fields::FIELDS;
 pub use geo::Geo;
 pub use handler::{Lookup, UsageSink};
+pub use offline::Offline;
+pub use request::BULK_MAX;
 pub use settings::{Settings, SettingsError};
 
 /// Whether an address is public and so can have a location.

@@ -13,7 +13,7 @@ use super::fields::{is_field, is_network_field};
 use super::problem::Problem;
 
 /// Maximum items of a bulk request.
-pub(super) const BULK_MAX: usize = 100;
+pub const BULK_MAX: usize = 100;
 // Otherwise the lines of the largest bulk requests would be rejected.
 const _: () = assert!(BULK_MAX as u64 <= ipgeo_contract::COST_MAX);
 /// Maximum bytes of a bulk body: ten times what a hundred of the longest addresses need.

@@ -1,11 +1,14 @@
-//! `ipgeo geo`.
+//! `ipgeo geo`, `ipgeo lookup` and `ipgeo bulk`.
 
 mod build;
+pub(crate) mod bulk;
 mod diff;
 mod fetch;
 mod inspect;
+pub(crate) mod lookup;
 mod pin;
 mod rollout;
+mod source_args;
 
 use clap::Subcommand;
 

@@ -75,15 +75,27 @@ pub(crate) fn purge_databases(config: &Config, shared: &Shared) -> anyhow::Resul
     Ok(())
 }
 
-/// Prints a database's metadata.
-pub(crate) fn print_database(file: &Path, shared: &Shared) -> anyhow::Result<()> {
+/// Opens a compiled database, or says how to get one.
+pub(crate) fn open_database(file: &Path) -> anyhow::Result<Database> {
     if !file.is_file() {
         bail!(
             "no geo database at {}\nhelp: run `ipgeo geo build`, or `ipgeo geo build --sample` for a small sample",
             file.display()
         );
     }
-    let database = Database::open(file)?;
+    Ok(Database::open(file)?)
+}
+
+/// Opens a compiled database to answer from, if its licence allows that.
+pub(crate) fn open_served(file: &Path) -> anyhow::Result<Database> {
+    let database = open_database(file)?;
+    may_serve(copy_of(database.info()), today())?;
+    Ok(database)
+}
+
+/// Prints a database's metadata.
+pub(crate) fn print_database(file: &Path, shared: &Shared) -> anyhow::Result<()> {
+    let database = open_database(file)?;
     let info = database.info();
     Ok(output::print_data(&output::format_value(shared.format(), info, || lines(file, info))?)?)
 }

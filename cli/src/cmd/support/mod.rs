@@ -19,7 +19,8 @@ pub(crate) use config::Target;
 pub(crate) use config::load_config;
 pub(crate) use confirm::{confirm, confirm_name, confirm_plan};
 pub(crate) use database::{
-    Bar, checked_database, print_database, purge_databases, remember_database, served_database, today,
+    Bar, checked_database, open_served, print_database, purge_databases, remember_database, served_database,
+    today,
 };
 pub(crate) use deployment::PlanFlags;
 pub(crate) use deployment::{Deployment, busy, config_digest, probe_of, quick_probe};

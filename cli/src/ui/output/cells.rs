@@ -19,7 +19,7 @@ pub(crate) fn unescape_cell(cell: &str) -> &str {
 }
 
 /// Writes text as a cell, with `'` before what a spreadsheet would run.
-pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape_cell(text: &str) -> Cow<'_, str> {
     if is_formula(text) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 

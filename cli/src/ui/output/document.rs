@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
 use super::Format;
-use super::cells::escaped;
+use super::cells::escape_cell;
 
 /// Numbers are rounded to six decimals: a millionth of a dollar, a nanosecond in milliseconds. Avoids output such as `11.374999999999998`.
 const UNITS: f64 = 1e6;
@@ -117,7 +117,7 @@ pub(super) fn csv<T: Serialize>(rows: &[T], empty: Option<&T>) -> anyhow::Result
     for row in &read_rows {
         let value = |name: &&str| row.0.iter().find(|(member, _)| member == name).map(|(_, value)| value);
         let cells = header.iter().map(|name| value(name).map(cell).unwrap_or_default());
-        writer.write_record(cells.map(|text| escaped(&text).into_owned()))?;
+        writer.write_record(cells.map(|text| escape_cell(&text).into_owned()))?;
     }
     let bytes = writer.into_inner().map_err(|error| error.into_error())?;
     let mut text = String::from_utf8(bytes)?;

@@ -39,6 +39,8 @@ impl Formats {
     pub(crate) const EVENTS: Self = Self(&[Format::Table, Format::Json, Format::Jsonl]);
     /// A JSON document, as `table` or `json`.
     pub(crate) const DOCUMENT: Self = Self(&[Format::Table, Format::Json]);
+    /// CSV only, also as the default.
+    pub(crate) const CSV: Self = Self(&[Format::Table, Format::Csv]);
     /// Text only.
     pub(crate) const TEXT: Self = Self(&[Format::Table]);
 

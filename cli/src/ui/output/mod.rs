@@ -13,7 +13,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
-pub(crate) use cells::unescape_cell;
+pub(crate) use cells::{escape_cell, unescape_cell};
 #[cfg(test)]
 pub(crate) use dev::DEV_VERBS;
 pub(crate) use dev::{suggest_dev, with_dev};
@@ -24,6 +24,9 @@ pub(crate) use html::{PageError, html_page};
 pub(crate) use table::{Column, printable};
 
 pub(crate) use super::format::{grouped, instant};
+
+/// Buffer of streamed data.
+const STREAM_BYTES: usize = 1 << 16;
 
 /// Prints one line on standard error: progress, notes, errors.
 pub(crate) fn print_note(line: &str) {
@@ -56,6 +59,24 @@ pub(crate) fn stdout_discards() -> bool {
     let null = rustix::fs::stat("/dev/null").map(|null| null.st_rdev);
     // A regular file or a pipe has device number 0.
     rustix::fs::fstat(io::stdout()).is_ok_and(|out| null == Ok(out.st_rdev))
+}
+
+/// Streams data to standard output. `None` if the pipe was closed (`| head`), which is not an error.
+pub(crate) fn stream_data<T>(
+    write: impl FnOnce(&mut dyn io::Write) -> anyhow::Result<T>,
+) -> anyhow::Result<Option<T>> {
+    let mut out = io::BufWriter::with_capacity(STREAM_BYTES, io::stdout().lock());
+    let written = write(&mut out).and_then(|value| {
+        out.flush()?;
+        Ok(value)
+    });
+    let is_closed = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    match written {
+        Err(error) if error.chain().any(is_closed) => Ok(None),
+        written => written.map(Some),
+    }
 }
 
 /// When colours are used.

@@ -1,0 +1,125 @@
+//! `ipgeo bulk`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::source_args::SourceArgs;
+use crate::args::Shared;
+use crate::fs::{require_folder, write_streamed};
+use crate::lookup::{
+    Bulk, BulkOptions, BulkOutcome, Input, Interrupted, MAIN_FIELDS, StopFlag, addresses, columns,
+};
+use crate::ui::output::{self, Exit, grouped};
+use crate::ui::progress::{Style, Tally};
+
+/// How long the work may take to end after Ctrl-C; a read from a terminal does not end by itself.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Flags of `ipgeo bulk`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+FILE is CSV with any of the delimiters `,`, `;` and tab, or a list of addresses, one a line. The column of \
+addresses is the one whose values are addresses; with several, the one named ip, ip_address or address, or the \
+first. Rows and cells are kept in order; cells are added at the end, and `ip_error` says why a row has no \
+location. An added column whose name exists already gets the prefix `ip_`. Empty lines are skipped.
+Through the API, a throttled request is repeated; a quota that resets later ends the command. An address \
+with a location costs one call.
+
+Examples:
+  ipgeo bulk visits.csv --out located.csv
+  ipgeo bulk visits.csv --column client --fields country_code,asn.*
+  zcat log.csv.gz | ipgeo bulk - --url https://api.example.com")]
+pub(crate) struct BulkArgs {
+    /// CSV file or list of addresses; `-` reads standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Column of the addresses, by name or number from 1 [default: found by its values]
+    #[arg(long, value_name = "COLUMN")]
+    column: Option<String>,
+    /// The first row has no column names; write none
+    #[arg(long)]
+    no_header: bool,
+    /// Fields to add
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',', default_value = MAIN_FIELDS)]
+    fields: Vec<String>,
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Progress style [default: a bar on a terminal, otherwise lines]
+    #[arg(long, value_enum, value_name = "STYLE")]
+    progress: Option<Style>,
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+/// Adds columns to a file of addresses.
+pub(crate) async fn run(args: BulkArgs, shared: &Shared) -> anyhow::Result<Exit> {
+    let (shared, stop) = (shared.clone(), StopFlag::default());
+    let of_work = stop.clone();
+    let mut work = tokio::task::spawn_blocking(move || work(&args, &shared, &of_work));
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        stop.stop();
+        tokio::time::sleep(PATIENCE).await;
+    };
+    let ended = tokio::select! {
+        ended = &mut work => ended.context("look up the addresses")?,
+        () = interrupted => return Ok(Exit::Interrupted),
+    };
+    match ended {
+        Err(error) if error.is::<Interrupted>() => {
+            output::print_note("interrupted");
+            Ok(Exit::Interrupted)
+        }
+        ended => ended,
+    }
+}
+
+fn work(args: &BulkArgs, shared: &Shared, stop: &StopFlag) -> anyhow::Result<Exit> {
+    let options = BulkOptions {
+        column: args.column.clone(),
+        no_header: args.no_header,
+        columns: columns(&args.fields)?,
+    };
+    if let Some(out) = &args.out {
+        require_folder(out)?;
+    }
+    let (mut source, _) = args.source.open(shared)?;
+    let input = Input::open(&args.file)?;
+    // Lines of progress between rows on one terminal would be read as rows.
+    let is_mixed = args.out.is_none() && output::stdout_is_terminal();
+    let style = args.progress.or_else(|| is_mixed.then_some(Style::None));
+    let tally = Tally::of_bytes(style, "looking up", input.bytes);
+    let progress = |bytes: u64| tally.add(usize::try_from(bytes).unwrap_or(usize::MAX));
+    let outcome = match &args.out {
+        Some(path) => Some(write_streamed(path, |file| {
+            Bulk::new(input, file, options)?.run(&mut source, stop, &progress)
+        })?),
+        None => output::stream_data(|out| Bulk::new(input, out, options)?.run(&mut source, stop, &progress))?,
+    };
+    drop(tally);
+    // The reader of the pipe has seen enough.
+    let Some(outcome) = outcome else { return Ok(Exit::Done) };
+    output::print_note(&report(outcome, args.out.as_deref()));
+    Ok(Exit::Done)
+}
+
+fn report(outcome: BulkOutcome, out: Option<&Path>) -> String {
+    let BulkOutcome { rows, failed, renamed } = outcome;
+    let mut text = addresses(rows);
+    if failed > 0 {
+        text += &format!(", {} of them without a location (see `ip_error`)", grouped(failed));
+    }
+    if renamed > 0 {
+        text += "; added columns have the prefix `ip_` where their names existed already";
+    }
+    if let Some(out) = out {
+        text += &format!("; wrote {}", out.display());
+    }
+    text
+}
