@@ -17,6 +17,7 @@ mod problem;
 mod request;
 mod settings;
 mod special;
+mod web;
 
 pub use answer::Answer;
 pub use cache::{Age, Memory};

@@ -3,5 +3,6 @@
 mod api_keys;
 mod edge;
 mod hostile;
+mod pages;
 mod quota;
 mod routes;
