@@ -24,8 +24,8 @@ const FILES: [(&str, &str, &str); 5] = [
 const STYLE: &str = "runtime/web/style.css";
 const LAND: &str = "templates/pages/land.path";
 const FIELDS: &str = "runtime/src/lookup/fields.rs";
-/// Hexadecimal characters of an entity tag.
-const TAG_CHARS: usize = 16;
+/// Bytes of the hash in an entity tag.
+const TAG_BYTES: usize = 9;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = repository()?;
@@ -36,22 +36,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, path, kind) in FILES {
         let mut bytes = fs::read(root.join(path)).map_err(|error| format!("{path}: {error}"))?;
         let mut policy = String::new();
-        if path.ends_with(".html") {
+        if kind.starts_with("text/html") {
             let page = filled(&String::from_utf8(bytes)?, &root)?;
             policy = content_policy(&page)?;
             bytes = page.into_bytes();
         }
-        let file = out.join(format!("{name}.gz"));
         let mut gzip = GzBuilder::new().write(Vec::new(), Compression::best());
         gzip.write_all(&bytes)?;
-        fs::write(&file, gzip.finish()?)?;
-        let hash = Sha256::digest(&bytes);
-        let tag: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        fs::write(out.join(format!("{name}.gz")), gzip.finish()?)?;
+        let tag = format!("W/\"{}\"", STANDARD.encode(&Sha256::digest(&bytes)[..TAG_BYTES]));
         writeln!(
             code,
-            "pub(super) static {name}: File = File {{ kind: {kind:?}, gzip: include_bytes!({file:?}), \
-             tag: {:?}, policy: {policy:?} }};",
-            format!("W/\"{}\"", &tag[..TAG_CHARS]),
+            "pub(super) static {name}: File = File {{ kind: {kind:?}, tag: {tag:?}, policy: {policy:?}, \
+             gzip: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.gz\")) }};",
         )?;
     }
     fs::write(out.join("web_files.rs"), code)?;
@@ -71,7 +68,7 @@ fn filled(page: &str, root: &Path) -> Result<String, Box<dyn Error>> {
     let list = fields.split("pub const FIELDS").nth(1).and_then(|rest| rest.split("];").next());
     // Every second part between quotes is a name.
     let names = list.ok_or("FIELDS is missing")?.split('"').skip(1).step_by(2);
-    let names: String = names.map(|name| format!("<li><code>{name}</code></li>")).collect();
+    let names: String = names.flat_map(|name| ["<li><code>", name, "</code></li>"]).collect();
     let style = fs::read_to_string(root.join(STYLE))?;
     Ok(page.replace("{style}", style.trim()).replace("{land}", &land).replace("{fields}", &names))
 }

@@ -1,4 +1,4 @@
-//! The description at `/openapi.json`, tested by `openapi-spec-validator`, which knows OpenAPI's own rules, and by
+//! The description at `/openapi.json`, tested by `openapi-spec-validator`, which knows `OpenAPI`'s own rules, and by
 //! `schemathesis`: it generates valid and invalid requests from the description, sends them to `ipgeo dev`, and compares
 //! every answer with the description.
 //!
