@@ -61,13 +61,13 @@ pub(super) fn description(event: &Event) -> Answer {
     file(&DESCRIPTION, event)
 }
 
-/// Whether a request for `/` is a person's: its `Accept` prefers HTML to JSON, and it neither names fields nor has an API key.
+/// Whether a request for `/` is a person's: its `Accept` prefers HTML to JSON, and it neither says what to answer
+/// nor has an API key.
 fn prefers_page(event: &Event) -> bool {
     let has = |name: &str| queries(event, name).next().is_some();
     Accept::read(event.header("accept").unwrap_or_default()).prefers_html()
         && !PROGRAMS.iter().chain(&PHP_AGENTS).any(|program| agent(event).starts_with(program))
-        && !has("fields")
-        && !has("api-key")
+        && !["fields", "explain", "api-key"].into_iter().any(has)
         && event.header("x-api-key").is_none()
         && event.header("authorization").is_none()
 }
@@ -167,6 +167,7 @@ mod tests {
             (Some(firefox), "GuzzleHttp/7", "", false),
             (Some(firefox), browser, "fields=city", false),
             (Some(firefox), browser, "fields=", false),
+            (Some(firefox), browser, "explain=1", false),
             (Some(firefox), browser, "api-key=test", false),
         ];
         for (accept, agent, query, page) in table {
