@@ -26,6 +26,8 @@ pub(super) struct File {
     #[serde(default)]
     pub compat: Compat,
     #[serde(default)]
+    pub web: Web,
+    #[serde(default)]
     pub geo: Geo,
     pub tiers: Tiers,
     #[serde(default)]
@@ -52,6 +54,8 @@ pub struct Config {
     pub service: Service,
     /// `[compat]`.
     pub compat: Compat,
+    /// `[web]`.
+    pub web: Web,
     /// `[geo]`.
     pub geo: Geo,
     /// `[tiers]`.
@@ -130,6 +134,21 @@ impl Service {
 
     pub fn ledger_table(&self) -> String {
         format!("{}-{}-ledger", self.name, self.environment)
+    }
+}
+
+/// What browsers get from the API. `curl`, other programs and official clients always get JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Web {
+    /// Serve browsers a page at `/` with their address, its place and a lookup form, and documentation at `/docs`. Pages are
+    /// not counted; lookups on them are ordinary anonymous calls.
+    pub page: bool,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self { page: true }
     }
 }
 

@@ -65,6 +65,7 @@ fn build(document: Spanned<DeTable<'_>>) -> Result<Config, Error> {
         service,
         runtime,
         compat,
+        web,
         geo,
         mut tiers,
         usage,
@@ -87,7 +88,7 @@ fn build(document: Spanned<DeTable<'_>>) -> Result<Config, Error> {
         Ok(Region { name, city, latitude: place.latitude, longitude: place.longitude, runtime })
     });
     let regions = regions.collect::<Result<_, Error>>()?;
-    Ok(Config { service, compat, geo, tiers, usage, deploy, alarms, alerts, emulator, regions })
+    Ok(Config { service, compat, web, geo, tiers, usage, deploy, alarms, alerts, emulator, regions })
 }
 
 /// The keys of a table: the parser sorts them by name.

@@ -280,6 +280,7 @@ fn settings(config: &Config, region: &Region) -> Settings {
         unknown_key_status: config.compat.unknown_key_status,
         quota_status: config.compat.quota_status,
         foreign_api_keys: config.compat.foreign_api_keys,
+        web_page: config.web.page,
     }
 }
 

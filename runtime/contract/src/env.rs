@@ -29,6 +29,8 @@ pub const UNKNOWN_KEY_STATUS: &str = "IPGEO_UNKNOWN_KEY_STATUS";
 pub const QUOTA_STATUS: &str = "IPGEO_QUOTA_STATUS";
 /// `1` if API keys in other formats than ours may be stored: they are then looked up instead of refused (lookup).
 pub const FOREIGN_API_KEYS: &str = "IPGEO_FOREIGN_API_KEYS";
+/// `1` if browsers get pages at `/` and `/docs` (lookup).
+pub const WEB_PAGE: &str = "IPGEO_WEB_PAGE";
 /// Percentages of a limit at which an alert is sent, such as `80,100` (usage).
 pub const ALERT_THRESHOLDS: &str = "IPGEO_ALERT_THRESHOLDS";
 /// The SNS topic that alerts are sent to; if unset, they are only recorded (usage).

@@ -16,13 +16,20 @@ use super::event::Event;
 use super::fields;
 use super::geo::Geo;
 use super::problem::{OverQuota, Problem, is_bad_request};
-use super::request::{Form, Item, Metered, Part, Route, reads_json_only, route};
+use super::request::{Form, Item, Metered, Part, Route, is_root, reads_json_only, route};
 use super::settings::Settings;
+<<<<<<< HEAD
 use crate::store::{AccessRead, StoreError};
 
 /// The `OpenAPI` description, the same at every edge.
 pub(super) const DESCRIPTION: &str = include_str!("openapi.json");
 
+=======
+use super::special::located;
+use super::web;
+use crate::store::{AccessRead, StoreError};
+
+>>>>>>> web
 /// Initial capacity for a location's JSON, enough to avoid reallocation.
 const LOCATION_BYTES: usize = 1_536;
 
@@ -131,16 +138,23 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
     }
 
     /// Answers an event at `now`, and writes its usage line if it is metered. Locations, bulk requests, network numbers and
-    /// invalid requests for them are metered; health, the API description, preflight, and unknown paths and methods are not.
+    /// invalid requests for them are metered; health, pages, the API description, preflight, and unknown paths and methods
+    /// are not.
     pub async fn handle(&self, event: &Event, now: Timestamp) -> Answer {
+        if let Some(page) = self.settings.web_page.then(|| web::answer(event)).flatten() {
+            return self.finish(page);
+        }
         let mut answer = match route(event) {
             Err(problem) if problem.is_bad_request() => self.metered(event, Work::Bad(problem), now).await,
             Err(problem) => Answer::problem(&problem),
             Ok(Route::Preflight) => Answer::preflight(),
             Ok(Route::Health) => self.health(),
-            Ok(Route::Description) => Answer::json(DESCRIPTION.to_owned()),
+            Ok(Route::Description) => web::description(event),
             Ok(Route::Metered(metered)) => self.metered(event, Work::read(metered, event), now).await,
         };
+        if self.settings.web_page && is_root(event) {
+            answer.header("vary", "Accept");
+        }
         if reads_json_only(event) {
             answer.as_plain_json();
         }

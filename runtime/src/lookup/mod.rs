@@ -20,6 +20,7 @@ mod problem;
 mod request;
 mod settings;
 mod special;
+mod web;
 
 pub use answer::Answer;
 pub use cache::{Age, Memory};

@@ -359,6 +359,9 @@ impl<'a> Renderer<'a> {
             Variable { name: env::QUOTA_STATUS, value: compat.quota_status.to_string() },
             Variable { name: env::UNKNOWN_KEY_STATUS, value: compat.unknown_key_status.to_string() },
         ];
+        if self.config.web.page {
+            variables.push(Variable { name: env::WEB_PAGE, value: "1".to_owned() });
+        }
         if compat.foreign_api_keys {
             variables.push(Variable { name: env::FOREIGN_API_KEYS, value: "1".to_owned() });
         }
