@@ -84,7 +84,11 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     assert_eq!(run(state, &["keys", "list", "--dev", "--tier", "statrup"]).status.code(), Some(2));
     assert!(done(state, &["keys", "disable", "--dev", &new_hint]).contains("status      disabled"));
     let off = run(state, &["keys", "rotate", "--dev", &new_hint]);
-    assert!(stderr(&off).contains(&format!("`ipgeo keys enable {new_hint} --dev` first")), "{}", stderr(&off));
+    assert!(
+        stderr(&off).contains(&format!("`ipgeo keys enable {new_hint} --dev` first")),
+        "{}",
+        stderr(&off)
+    );
     assert!(done(state, &["keys", "enable", "--dev", &new_hint]).contains("status      active"));
     let unsure = run(state, &["keys", "revoke", "--dev", &new_hint]);
     assert!(unsure.status.code() == Some(2) && stderr(&unsure).contains("pass --yes to confirm"));

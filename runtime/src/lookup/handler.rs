@@ -18,18 +18,9 @@ use super::geo::Geo;
 use super::problem::{OverQuota, Problem, is_bad_request};
 use super::request::{Form, Item, Metered, Part, Route, is_root, reads_json_only, route};
 use super::settings::Settings;
-<<<<<<< HEAD
-use crate::store::{AccessRead, StoreError};
-
-/// The `OpenAPI` description, the same at every edge.
-pub(super) const DESCRIPTION: &str = include_str!("openapi.json");
-
-=======
-use super::special::located;
 use super::web;
 use crate::store::{AccessRead, StoreError};
 
->>>>>>> web
 /// Initial capacity for a location's JSON, enough to avoid reallocation.
 const LOCATION_BYTES: usize = 1_536;
 

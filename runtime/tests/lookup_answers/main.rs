@@ -3,10 +3,7 @@
 mod api_keys;
 mod edge;
 mod hostile;
-<<<<<<< HEAD
 mod offline;
-=======
 mod pages;
->>>>>>> web
 mod quota;
 mod routes;
