@@ -32,7 +32,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Start here: run every region on this machine, without AWS
+    /// Start here: run every region on this machine
     Dev(dev::DevArgs),
     /// Write the CloudFormation templates of every stack
     Render(render::RenderArgs),

@@ -31,9 +31,11 @@ const PAGES: &[&str] = &[
 /// Examples that need no service, by their beginning. The output of the exact ones does not depend on the machine or the time,
 /// so every character must match.
 const OFFLINE: &[(&str, Match)] = &[
+    ("ipgeo bulk", Match::Exact),
     ("ipgeo cost", Match::Exact),
     ("ipgeo iam policy", Match::Shape),
     ("ipgeo init", Match::Exact),
+    ("ipgeo lookup", Match::Exact),
     ("ipgeo simulate", Match::Exact),
 ];
 

@@ -168,7 +168,7 @@ impl View for FieldView {
 }
 
 /// The columns of a table of several addresses.
-const TABLE: [&str; 5] = ["country_code", "region", "city", "asn.asn", "asn.name"];
+const TABLE: [&str; 4] = ["country_code", "city", "asn.asn", "asn.name"];
 
 /// Aligned columns for people; for one address, a line for each of its main facts.
 pub(crate) struct TableView {

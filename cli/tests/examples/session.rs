@@ -77,6 +77,11 @@ impl Session {
             if !command.starts_with("ipgeo init") {
                 fs::copy(&self.config, alone.path().join("regions.toml")).expect("copied");
             }
+            if command.starts_with("ipgeo lookup") || command.starts_with("ipgeo bulk") {
+                self.shell(alone.path(), "ipgeo geo build --sample");
+                let rows = "ann,8.8.8.8\nbob,1.1.1.1\ncarol,10.0.0.1\n";
+                fs::write(alone.path().join("visits.csv"), format!("user,ip\n{rows}")).expect("written");
+            }
             self.shell(alone.path(), &command)
         };
         self.note_api_key(&example.output, &printed);
@@ -206,10 +211,6 @@ impl Session {
     /// The state that an example expects: all calls counted, and the file that it imports, with errors the first time.
     fn prepare(&mut self, command: &str) {
         wait_for(|| self.counted() >= self.requests);
-        if command.starts_with("ipgeo bulk visits.csv") {
-            let rows = "ann,8.8.8.8\nbob,1.1.1.1\ncarol,10.0.0.1\n";
-            fs::write(self.folder.path().join("visits.csv"), format!("user,ip\n{rows}")).expect("written");
-        }
         if command.starts_with("ipgeo keys import customers.csv") {
             self.imports += 1;
             let (first, second) = (api_key(3), api_key(4));
