@@ -333,7 +333,7 @@ fn what_a_database_says_of_itself_does_not_move_the_cursor() {
     source(&from);
     let description =
         DataDescription { name: "\u{1b}[2J\u{9b}31mX".into(), date: "\u{7}".into(), ..Default::default() };
-    let opened = [Source::open(&from).expect("it opens")];
+    let opened = [Source::open(&from).expect("it opens").into()];
     let compiled = build(&opened, &description, &NoProgress).expect("it compiles");
     std::fs::write(&file, compiled.to_bytes()).expect("written");
     let file = file.display().to_string();

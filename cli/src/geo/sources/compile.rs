@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use ipgeo_geo::compile::{self, BuildError, BuildPhase, BuildProgress, DataDescription, Source};
+use ipgeo_geo::compile::{self, BuildError, BuildPhase, BuildProgress, BuildSource, DataDescription, Source};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -24,8 +24,8 @@ pub fn compile(
     progress: &dyn BuildProgress,
 ) -> Result<(), FetchError> {
     refuse_source_overwrite(out, files)?;
-    let sources: Vec<Source> =
-        files.iter().map(|file| Source::open(file)).collect::<Result<_, BuildError>>()?;
+    let sources: Vec<BuildSource> =
+        files.iter().map(|file| Ok(Source::open(file)?.into())).collect::<Result<_, BuildError>>()?;
     let made = files.iter().filter_map(|file| made_at(file)).max().unwrap_or(now);
     let description = DataDescription {
         name: config.geo.name.clone(),

@@ -4,6 +4,7 @@ use crate::raw::Value;
 
 use super::countries::CountryTable;
 use super::error::BuildError;
+use super::facts::{Crawler, Flags, NetworkUse};
 use super::source::Source;
 
 /// A source's data about a place; an empty text or `None` means unknown.
@@ -37,6 +38,10 @@ pub(super) struct SourceNetwork {
 pub(super) struct SourceRecord {
     pub(super) place: Option<SourcePlace>,
     pub(super) network: Option<SourceNetwork>,
+    pub(super) flags: Flags,
+    pub(super) usage: Option<NetworkUse>,
+    pub(super) crawler: Option<Crawler>,
+    pub(super) accuracy_radius_km: Option<u16>,
 }
 
 /// The supported layouts of a source's records.
@@ -114,9 +119,11 @@ impl SourceLayout {
     /// A record's raw values; see [`SourceRecord::cleaned`].
     pub(super) fn read(self, value: &Value<'_>, countries: &CountryTable) -> SourceRecord {
         match self {
-            Self::Flat => SourceRecord { place: Some(flat(value)), network: None },
-            Self::MaxMindPlace => SourceRecord { place: Some(maxmind(value, countries)), network: None },
-            Self::Asn => SourceRecord { place: None, network: asn(value) },
+            Self::Flat => SourceRecord { place: Some(flat(value)), ..SourceRecord::default() },
+            Self::MaxMindPlace => {
+                SourceRecord { place: Some(maxmind(value, countries)), ..SourceRecord::default() }
+            }
+            Self::Asn => SourceRecord { network: asn(value), ..SourceRecord::default() },
             Self::IpInfo => ipinfo(value),
         }
     }
@@ -188,7 +195,7 @@ fn ipinfo(value: &Value<'_>) -> SourceRecord {
         continent_code: text(value, "continent_code"),
         ..SourcePlace::default()
     };
-    SourceRecord { place: Some(place), network }
+    SourceRecord { place: Some(place), network, ..SourceRecord::default() }
 }
 
 impl SourcePlace {

@@ -22,18 +22,27 @@ use rustc_hash::FxHashMap;
 use super::countries::CountryTable;
 use super::error::BuildError;
 use super::extract::{SourceLayout, SourceNetwork, SourcePlace, SourceRecord};
+use super::facts::SourceGives;
 use super::progress::BuildProgress;
+use super::ranges::RangeSet;
 use super::record::RecordSet;
-use super::source::{Cursor, PrefixTrie, Source};
+use super::source::{Cursor, Source};
 use super::tree::{FinishedTree, Target, TreeBuilder};
 use crate::format::number_address;
 
-/// A tree to merge.
-pub(super) enum MergeInput<'a> {
+/// A source to merge.
+pub(super) struct MergeInput<'a> {
+    pub(super) tree: MergeTree<'a>,
+    /// What every record of the source has besides its own data.
+    pub(super) gives: &'a SourceGives,
+}
+
+/// The tree of a source.
+pub(super) enum MergeTree<'a> {
     /// A source database.
     File(&'a Source, SourceLayout),
-    /// A tree built in memory, and the records that its numbers stand for.
-    Made(&'a PrefixTrie, &'a [SourceRecord]),
+    /// Ranges read into memory.
+    Ranges(&'a RangeSet),
 }
 
 /// Number of visited prefixes between two reports of progress.
@@ -41,50 +50,50 @@ const STEPS_PER_REPORT: u64 = 1 << 16;
 
 impl MergeInput<'_> {
     fn start(&self) -> Cursor {
-        match self {
-            Self::File(source, _) => source.start(),
-            Self::Made(trie, _) => trie.start(),
+        match &self.tree {
+            MergeTree::File(source, _) => source.start(),
+            MergeTree::Ranges(ranges) => ranges.trie().start(),
         }
     }
 
     #[inline]
     fn step(&self, cursor: Cursor, bit: u8, depth: u8, in_ipv4: bool) -> Cursor {
-        match self {
-            Self::File(source, _) => source.step(cursor, bit, depth, in_ipv4),
-            Self::Made(trie, _) => trie.step(cursor, bit, depth),
+        match &self.tree {
+            MergeTree::File(source, _) => source.step(cursor, bit, depth, in_ipv4),
+            MergeTree::Ranges(ranges) => ranges.trie().step(cursor, bit, depth),
         }
     }
 
     fn record(&self, data: usize, countries: &CountryTable) -> Result<SourceRecord, BuildError> {
-        let record = match self {
-            Self::File(source, layout) => layout.read(&source.value(data)?, countries),
-            Self::Made(_, records) => records.get(data).cloned().unwrap_or_default(),
+        let record = match &self.tree {
+            MergeTree::File(source, layout) => layout.read(&source.value(data)?, countries),
+            MergeTree::Ranges(ranges) => ranges.record(data),
         };
-        Ok(record.cleaned(countries))
+        Ok(record.cleaned(countries).given(self.gives))
     }
 
     /// Maximum number of visits to nodes of this tree. A sound tree is left after one visit to each node and to the 96 bits
     /// above IPv4; twice that leaves room for unusual trees. In a tree with shared or circular nodes the number of visits
     /// can double with every level, so without this limit a hostile file of a few kilobytes would keep the walk busy forever.
     fn visits_max(&self) -> u64 {
-        match self {
-            Self::File(source, _) => 2 * (u64::from(source.nodes()) + 96),
-            Self::Made(..) => u64::MAX,
+        match &self.tree {
+            MergeTree::File(source, _) => 2 * (u64::from(source.nodes()) + 96),
+            MergeTree::Ranges(_) => u64::MAX,
         }
     }
 
     fn path(&self) -> &Path {
-        match self {
-            Self::File(source, _) => source.path(),
-            Self::Made(..) => Path::new("(in memory)"),
+        match &self.tree {
+            MergeTree::File(source, _) => source.path(),
+            MergeTree::Ranges(ranges) => ranges.path(),
         }
     }
 
     /// Whether a record depends on its prefix too: the answer about a network names the prefix as its route.
     fn has_routes(&self) -> bool {
-        match self {
-            Self::File(_, layout) => matches!(layout, SourceLayout::Asn | SourceLayout::IpInfo),
-            Self::Made(..) => true,
+        match &self.tree {
+            MergeTree::File(_, layout) => matches!(layout, SourceLayout::Asn | SourceLayout::IpInfo),
+            MergeTree::Ranges(ranges) => ranges.has_networks(),
         }
     }
 }

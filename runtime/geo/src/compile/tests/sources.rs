@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::check::check;
 use crate::Database;
-use crate::compile::{BuildError, DataDescription, NoProgress, Source, build, sample};
+use crate::compile::{BuildError, BuildSource, DataDescription, NoProgress, Source, build, sample};
 
 /// A source database with these records.
 fn write(folder: &Path, name: &str, version: IpVersion, kind: &str, records: &[(&str, Json)]) -> PathBuf {
@@ -54,8 +54,8 @@ fn location_of(database: &Database, address: &str) -> Json {
     serde_json::from_str(&(members + "}")).expect("JSON")
 }
 
-fn open(paths: &[PathBuf]) -> Vec<Source> {
-    paths.iter().map(|path| Source::open(path).expect("a source")).collect()
+fn open(paths: &[PathBuf]) -> Vec<BuildSource> {
+    paths.iter().map(|path| Source::open(path).expect("a source").into()).collect()
 }
 
 fn build_bytes(paths: &[PathBuf]) -> Vec<u8> {
