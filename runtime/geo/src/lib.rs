@@ -10,6 +10,7 @@ mod format;
 mod location;
 mod map;
 pub mod raw;
+mod route;
 pub mod trace;
 mod utf8;
 mod zones;

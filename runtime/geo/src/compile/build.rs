@@ -45,7 +45,7 @@ pub fn build(
 ) -> Result<CompiledDatabase, BuildError> {
     let mut inputs = Vec::with_capacity(sources.len());
     let mut nodes = 0;
-    for BuildSource { data, gives, .. } in sources {
+    for BuildSource { name, data, gives } in sources {
         let tree = match data {
             SourceData::Mmdb(source) => {
                 nodes += u64::from(source.nodes());
@@ -56,7 +56,7 @@ pub fn build(
                 MergeTree::Ranges(ranges)
             }
         };
-        inputs.push(MergeInput { tree, gives });
+        inputs.push(MergeInput { name, tree, gives });
     }
     progress.begin(BuildPhase::Merge, nodes);
     let (tree, records) = Merger::new(&inputs, progress).run()?;

@@ -19,10 +19,11 @@ use std::path::Path;
 
 use rustc_hash::FxHashMap;
 
+use super::combine::{Combined, Prefix, Statement};
 use super::countries::CountryTable;
 use super::error::BuildError;
-use super::extract::{SourceLayout, SourceNetwork, SourcePlace, SourceRecord};
-use super::facts::SourceGives;
+use super::extract::{SourceLayout, SourceRecord};
+use super::facts::{Flags, SourceGives};
 use super::progress::BuildProgress;
 use super::ranges::RangeSet;
 use super::record::RecordSet;
@@ -32,6 +33,7 @@ use crate::format::number_address;
 
 /// A source to merge.
 pub(super) struct MergeInput<'a> {
+    pub(super) name: &'a str,
     pub(super) tree: MergeTree<'a>,
     /// What every record of the source has besides its own data.
     pub(super) gives: &'a SourceGives,
@@ -49,7 +51,7 @@ pub(super) enum MergeTree<'a> {
 const STEPS_PER_REPORT: u64 = 1 << 16;
 
 impl MergeInput<'_> {
-    fn start(&self) -> Cursor {
+    pub(super) fn start(&self) -> Cursor {
         match &self.tree {
             MergeTree::File(source, _) => source.start(),
             MergeTree::Ranges(ranges) => ranges.trie().start(),
@@ -57,14 +59,14 @@ impl MergeInput<'_> {
     }
 
     #[inline]
-    fn step(&self, cursor: Cursor, bit: u8, depth: u8, in_ipv4: bool) -> Cursor {
+    pub(super) fn step(&self, cursor: Cursor, bit: u8, depth: u8, in_ipv4: bool) -> Cursor {
         match &self.tree {
             MergeTree::File(source, _) => source.step(cursor, bit, depth, in_ipv4),
             MergeTree::Ranges(ranges) => ranges.trie().step(cursor, bit, depth),
         }
     }
 
-    fn record(&self, data: usize, countries: &CountryTable) -> Result<SourceRecord, BuildError> {
+    pub(super) fn record(&self, data: usize, countries: &CountryTable) -> Result<SourceRecord, BuildError> {
         let record = match &self.tree {
             MergeTree::File(source, layout) => layout.read(&source.value(data)?, countries),
             MergeTree::Ranges(ranges) => ranges.record(data),
@@ -89,18 +91,37 @@ impl MergeInput<'_> {
         }
     }
 
-    /// Whether a record depends on its prefix too: the answer about a network names the prefix as its route.
+    /// Whether a record depends on the length of its prefix too: the answer about a network names the prefix as its route.
     fn has_routes(&self) -> bool {
-        match &self.tree {
-            MergeTree::File(_, layout) => matches!(layout, SourceLayout::Asn | SourceLayout::IpInfo),
-            MergeTree::Ranges(ranges) => ranges.has_networks(),
-        }
+        self.gives.network.is_some()
+            || match &self.tree {
+                MergeTree::File(_, layout) => matches!(layout, SourceLayout::Asn | SourceLayout::IpInfo),
+                MergeTree::Ranges(ranges) => ranges.has_networks(),
+            }
     }
+
+    /// The flags of which the source speaks.
+    fn flags(&self) -> Flags {
+        let own = match &self.tree {
+            MergeTree::File(..) => Flags::default(),
+            MergeTree::Ranges(ranges) => ranges.flags(),
+        };
+        own.with(SourceRecord::default().given(self.gives).flags)
+    }
+}
+
+/// The leaf of a combination, and its AS number with the length of its route.
+#[derive(Debug, Clone, Copy)]
+struct KnownLeaf {
+    target: Target,
+    network: Option<(u32, u8)>,
 }
 
 /// A walk over all inputs.
 pub(super) struct Merger<'a> {
     inputs: &'a [MergeInput<'a>],
+    /// [`MergeInput::has_routes`] of each.
+    with_route: Vec<bool>,
     /// The cursors of the current path: one per input at depth 0, then one per input at depth 1, and so on to 128. A stack
     /// in one allocation, because the walk makes millions of steps.
     cursors: Vec<Cursor>,
@@ -109,9 +130,10 @@ pub(super) struct Merger<'a> {
     tree: TreeBuilder,
     records: RecordSet,
     /// Combinations seen, by [`Merger::key`].
-    leaves: FxHashMap<Box<[u128]>, Target>,
-    /// The key of the current combination: for each input its data offset + 1, or 0; with routes, also prefix and length.
-    key: Vec<u128>,
+    leaves: FxHashMap<Box<[u64]>, KnownLeaf>,
+    /// The key of the current combination: for each input 0, or its data offset + 1 in all but the last byte; with routes, the
+    /// last byte is the length of the prefix.
+    key: Vec<u64>,
     visits: u64,
     progress: &'a dyn BuildProgress,
 }
@@ -124,10 +146,14 @@ impl<'a> Merger<'a> {
         }
         Self {
             inputs,
+            with_route: inputs.iter().map(MergeInput::has_routes).collect(),
             cursors,
             visits_left: inputs.iter().map(MergeInput::visits_max).collect(),
             tree: TreeBuilder::default(),
-            records: RecordSet::new(),
+            records: RecordSet::new(
+                inputs.iter().map(|input| input.name),
+                inputs.iter().map(MergeInput::flags).fold(Flags::default(), Flags::with),
+            ),
             leaves: FxHashMap::default(),
             key: Vec::new(),
             visits: 0,
@@ -187,62 +213,37 @@ impl<'a> Merger<'a> {
     fn leaf(&mut self, level: usize, path: u128) -> Result<Target, BuildError> {
         let cursors = &self.cursors[level..level + self.inputs.len()];
         self.key.clear();
-        for (input, cursor) in self.inputs.iter().zip(cursors) {
+        for (with_route, cursor) in self.with_route.iter().zip(cursors) {
             match cursor {
                 Cursor::Leaf { data, length } => {
-                    self.key.push(*data as u128 + 1);
-                    if input.has_routes() {
-                        self.key.push(prefix(path, *length));
-                        self.key.push(u128::from(*length));
-                    }
+                    let length = if *with_route { u64::from(*length) } else { 0 };
+                    self.key.push((*data as u64 + 1) << 8 | length);
                 }
                 _ => self.key.push(0),
             }
         }
-        if let Some(leaf) = self.leaves.get(self.key.as_slice()) {
-            return Ok(*leaf);
+        if let Some(leaf) = self.leaves.get(self.key.as_slice()).copied() {
+            self.count_route(leaf, path);
+            return Ok(leaf.target);
         }
-        let (mut place, mut network): (Option<SourcePlace>, Option<(SourceNetwork, String)>) = (None, None);
-        for (input, cursor) in self.inputs.iter().zip(cursors) {
+        let mut statements = Vec::new();
+        for (source, (input, cursor)) in (0_u16..).zip(self.inputs.iter().zip(cursors)) {
             let Cursor::Leaf { data, length } = cursor else { continue };
             let record = input.record(*data, self.records.countries())?;
-            match (&mut place, record.place) {
-                (Some(place), Some(other)) => place.fill(other),
-                (None, other) => place = other,
-                (Some(_), None) => {}
-            }
-            if network.is_none() {
-                network = record.network.map(|network| (network, route(path, *length)));
-            }
+            statements.push(Statement { source, prefix: Prefix::of(path, *length), record });
         }
-        let leaf = self.records.index(place, network).map_or(Target::EMPTY, Target::leaf);
+        let all = Combined::of(&statements);
+        let network = all.network.as_ref().map(|(network, route)| (network.number, route.length));
+        let target = self.records.index(all).map_or(Target::EMPTY, Target::leaf);
+        let leaf = KnownLeaf { target, network };
         self.leaves.insert(self.key.as_slice().into(), leaf);
-        Ok(leaf)
+        self.count_route(leaf, path);
+        Ok(target)
     }
-}
 
-/// The first `length` bits of `path`.
-fn prefix(path: u128, length: u8) -> u128 {
-    if length == 0 { 0 } else { path & (u128::MAX << (128 - u32::from(length))) }
-}
-
-/// A prefix as text; inside `::/96`, as an IPv4 prefix.
-fn route(path: u128, length: u8) -> String {
-    let network = prefix(path, length);
-    match u32::try_from(network) {
-        Ok(ipv4) if length >= 96 => format!("{}/{}", std::net::Ipv4Addr::from_bits(ipv4), length - 96),
-        _ => format!("{}/{length}", std::net::Ipv6Addr::from_bits(network)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn routes_have_the_usual_notation() {
-        assert_eq!(route(0x0808_0808, 120), "8.8.8.0/24");
-        assert_eq!(route(0x2001_4860 << 96, 32), "2001:4860::/32");
-        assert_eq!(route(0, 0), "::/0");
+    fn count_route(&mut self, leaf: KnownLeaf, path: u128) {
+        if let Some((number, length)) = leaf.network {
+            self.records.count_route(number, Prefix::of(path, length));
+        }
     }
 }

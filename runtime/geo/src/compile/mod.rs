@@ -2,14 +2,15 @@
 //!
 //! Sources are search trees already, so no network is inserted one by one: `merge` walks all trees at once, and where every
 //! source has reached a leaf, the result gets a leaf. `extract` reads a source's record into one common shape, `clean`
-//! removes placeholders and invalid values, `countries` adds facts about the country, `record` turns it all into the texts
-//! that are served, `pages` orders the nodes, and `write` encodes the file.
+//! removes placeholders and invalid values, `combine` decides between sources, `countries` adds facts about the country,
+//! `record` turns it all into the texts that are served, `pages` orders the nodes, and `write` encodes the file.
 //!
 //! Nothing is written to disk here: [`CompiledDatabase::write`] takes any writer. The same sources always give the same
 //! bytes. Modules import only modules above them in that chain, never each other.
 
 mod build;
 mod clean;
+mod combine;
 mod countries;
 mod diff;
 mod error;
@@ -25,6 +26,7 @@ mod sample;
 mod source;
 #[cfg(test)]
 mod tests;
+mod threat;
 mod tree;
 mod write;
 mod zone;

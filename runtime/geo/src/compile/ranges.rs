@@ -51,9 +51,16 @@ impl RangeSet {
         self.records.get(number).cloned().unwrap_or_default()
     }
 
-    /// Whether any record names an autonomous system.
+    /// Whether any record names an autonomous system or the use of a network.
     pub(super) fn has_networks(&self) -> bool {
-        self.records.iter().any(|record| record.network.is_some())
+        self.records.iter().any(|record| record.network.is_some() || record.usage.is_some())
+    }
+
+    /// The flags that any record sets.
+    pub(super) fn flags(&self) -> Flags {
+        let nothing = SourceGives::default();
+        let of = |record: &SourceRecord| record.clone().given(&nothing).flags;
+        self.records.iter().map(of).fold(Flags::default(), Flags::with)
     }
 }
 

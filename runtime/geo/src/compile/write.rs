@@ -2,13 +2,14 @@
 //!
 //! Nothing that a lookup reads at once (a record, an area, a network's text) lies in two pages if it fits into one; gaps are
 //! filled with empty texts. Records are in the order of addresses, after all areas. The names of entries are at the start of
-//! the data section, so the reader learns their offsets once and recognises a name by its pointer.
+//! the data section, so the reader learns their offsets once and recognises a name by its pointer. Flags that many networks
+//! share and the origins follow: the flags are in a page that stays in memory, and an ordinary lookup reads no origin.
 
 use std::io::{self, Write};
 
 use crate::format::{
-    AREA, ASN, ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FORMAT, FORMAT_VERSION,
-    LICENCE, NAME, NUMBER, PLACE, RECORDS, TEXT, ZONE,
+    AREA, ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FACTS, FACTS_SEPARATOR, FLAGS,
+    FORMAT, FORMAT_VERSION, LICENCE, NAME, NETWORK, NUMBER, ORIGIN, PLACE, RECORDS, TEXT, USUAL_ORIGIN, ZONE,
 };
 
 use super::error::BuildError;
@@ -124,13 +125,16 @@ impl SectionWriter {
 struct DataSection<'a> {
     section: SectionWriter,
     records: &'a RecordSet,
-    keys: [usize; 6],
+    keys: [usize; KEYS.len()],
     places: Vec<Option<usize>>,
     areas: Vec<usize>,
     asns: Vec<Option<usize>>,
+    facts: Vec<Option<usize>>,
+    /// `None`: the usual origin, which is not named.
+    origins: Vec<Option<usize>>,
 }
 
-const KEYS: [&str; 6] = [PLACE, AREA, TEXT, ZONE, ASN, NUMBER];
+const KEYS: [&str; 8] = [PLACE, AREA, TEXT, ZONE, NETWORK, NUMBER, FACTS, ORIGIN];
 
 impl<'a> DataSection<'a> {
     /// Starts with the names of all entries, so that every pointer to one takes two bytes, then the areas, each of which
@@ -149,7 +153,11 @@ impl<'a> DataSection<'a> {
             places: vec![None; records.places.values().len()],
             areas: Vec::with_capacity(records.areas.values().len()),
             asns: vec![None; records.asns.values().len()],
+            facts: vec![None; records.facts.values().len()],
+            origins: Vec::with_capacity(records.origins.values().len()),
         };
+        data.flags();
+        data.origins();
         for area in records.areas.values() {
             let at = data.area(area);
             data.areas.push(at);
@@ -157,19 +165,43 @@ impl<'a> DataSection<'a> {
         data
     }
 
+    /// Writes the flags without company or crawler.
+    fn flags(&mut self) {
+        for (index, text) in self.records.facts.values().iter().enumerate() {
+            if text.starts_with(FACTS_SEPARATOR) {
+                self.facts[index] = Some(self.shared_text(text));
+            }
+        }
+    }
+
+    fn origins(&mut self) {
+        let usual = self.records.usual_origin();
+        for origin in self.records.origins.values() {
+            let at = (!origin.is_within(&usual)).then(|| {
+                let at = self.section.at();
+                self.section.text(&self.records.origin_text(origin));
+                at
+            });
+            self.origins.push(at);
+        }
+    }
+
     fn key(&mut self, name: &str) {
         let index = KEYS.iter().position(|key| *key == name).unwrap_or(0);
         self.section.pointer(self.keys[index]);
     }
 
-    /// Writes a record, and before it its network if that is new. Returns the record's offset.
+    /// Writes a record, and before it its network and facts if they are new. Returns the record's offset.
     fn record(&mut self, record: &CompiledRecord) -> usize {
         let area = record.area.map(|area| self.areas[area as usize]);
         let asn = record.asn.map(|asn| self.asn(asn as usize));
+        let facts = record.facts.map(|facts| self.fact(facts as usize));
+        let origin = record.origin.and_then(|origin| self.origins[origin as usize]);
         let at = self.section.at();
         let mut own_place = None;
-        let entries = [record.place, record.area, record.asn, record.number].iter().flatten().count();
-        self.section.control(MAP, entries);
+        let pointers = [(AREA, area), (NETWORK, asn), (FACTS, facts), (ORIGIN, origin)];
+        let texts = [record.place, record.number].iter().flatten().count();
+        self.section.control(MAP, texts + pointers.iter().filter(|(_, target)| target.is_some()).count());
         if let Some(place) = record.place {
             self.key(PLACE);
             let place = place as usize;
@@ -180,7 +212,7 @@ impl<'a> DataSection<'a> {
                 self.section.text(&self.records.places.values()[place]);
             }
         }
-        for (name, target) in [(AREA, area), (ASN, asn)] {
+        for (name, target) in pointers {
             if let Some(target) = target {
                 self.key(name);
                 self.section.pointer(target);
@@ -198,14 +230,21 @@ impl<'a> DataSection<'a> {
     }
 
     fn asn(&mut self, asn: usize) -> usize {
-        if let Some(at) = self.asns[asn] {
-            return at;
-        }
-        let at = self.section.at();
-        self.section.text(&self.records.asns.values()[asn]);
-        let at = at + self.section.keep_together(at);
+        let at = self.asns[asn].unwrap_or_else(|| self.shared_text(&self.records.asns.values()[asn]));
         self.asns[asn] = Some(at);
         at
+    }
+
+    fn fact(&mut self, fact: usize) -> usize {
+        let at = self.facts[fact].unwrap_or_else(|| self.shared_text(&self.records.facts.values()[fact]));
+        self.facts[fact] = Some(at);
+        at
+    }
+
+    fn shared_text(&mut self, text: &str) -> usize {
+        let at = self.section.at();
+        self.section.text(text);
+        at + self.section.keep_together(at)
     }
 
     fn area(&mut self, area: &SharedArea) -> usize {
@@ -252,7 +291,7 @@ impl CompiledDatabase {
             let data = data.section.bytes;
             largest = (nodes + SEPARATOR_BYTES + data.len()) as u64;
             if largest < 1 << record_bits {
-                let metadata = metadata(nodes, record_bits, records.records.values().len(), description);
+                let metadata = metadata(nodes, record_bits, records, description);
                 return Ok(Self { nodes: laid, offsets, data, metadata, record_bits });
             }
         }
@@ -291,7 +330,7 @@ impl CompiledDatabase {
     }
 }
 
-fn metadata(nodes: usize, record_bits: u16, records: usize, description: &DataDescription) -> Vec<u8> {
+fn metadata(nodes: usize, record_bits: u16, records: &RecordSet, description: &DataDescription) -> Vec<u8> {
     let mut section = SectionWriter::default();
     section.control(MAP, 9);
     let number = |section: &mut SectionWriter, name: &str, kind: u8, number: u64| {
@@ -307,12 +346,14 @@ fn metadata(nodes: usize, record_bits: u16, records: usize, description: &DataDe
     let texts = [
         ("en", format!("{}, compiled by ipgeo", description.name)),
         (FORMAT, FORMAT_VERSION.to_owned()),
-        (RECORDS, records.to_string()),
+        (RECORDS, records.records.values().len().to_string()),
         (NAME, description.name.clone()),
         (DATE, description.date.clone()),
         (LICENCE, description.licence.clone()),
         (ATTRIBUTION, description.attribution.clone()),
         (ATTRIBUTION_LINK, description.attribution_link.clone()),
+        (FLAGS, records.flags().join(",")),
+        (USUAL_ORIGIN, records.origin_text(&records.usual_origin())),
     ];
     section.control(MAP, texts.len());
     for (name, text) in &texts {
