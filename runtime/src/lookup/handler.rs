@@ -232,12 +232,18 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         let mut out = String::with_capacity(LOCATION_BYTES);
         // Writing to a String can't fail.
         let _ = write!(out, "{{\"ip\":\"{address}\",");
-        if !self.geo.write_location(located(address), now, &mut out) {
-            return None;
+        let threat = self.geo.write_location(located(address), now, &mut out)?;
+        // Nothing but flags may be known.
+        if out.ends_with(',') {
+            out.pop();
         }
         fields::write_unknown(&mut out);
+        let separator = if threat.is_empty() { "" } else { "," };
         // Addresses that are not public were rejected before, so no location is a bogon's.
-        let _ = write!(out, ",\"threat\":{{\"is_bogon\":false}},\"count\":\"{count}\"}}");
+        let _ = write!(
+            out,
+            ",\"threat\":{{{threat}{separator}\"is_bogon\":false}},\"count\":\"{count}\"}}"
+        );
         Some(out)
     }
 

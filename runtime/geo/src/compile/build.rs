@@ -37,28 +37,33 @@ impl From<Source> for BuildSource {
     }
 }
 
+/// The sources as the merge reads them.
+pub(super) fn inputs(sources: &[BuildSource]) -> Result<Vec<MergeInput<'_>>, BuildError> {
+    let mut inputs = Vec::with_capacity(sources.len());
+    for BuildSource { name, data, gives } in sources {
+        let tree = match data {
+            SourceData::Mmdb(source) => {
+                MergeTree::File(source, SourceLayout::detect(source, &source.leaves())?)
+            }
+            SourceData::Ranges(ranges) => MergeTree::Ranges(ranges),
+        };
+        inputs.push(MergeInput { name, tree, gives });
+    }
+    Ok(inputs)
+}
+
 /// Compiles sources, the most trusted first. A later source only fills gaps of the earlier ones.
 pub fn build(
     sources: &[BuildSource],
     description: &DataDescription,
     progress: &dyn BuildProgress,
 ) -> Result<CompiledDatabase, BuildError> {
-    let mut inputs = Vec::with_capacity(sources.len());
-    let mut nodes = 0;
-    for BuildSource { name, data, gives } in sources {
-        let tree = match data {
-            SourceData::Mmdb(source) => {
-                nodes += u64::from(source.nodes());
-                MergeTree::File(source, SourceLayout::detect(source, &source.leaves())?)
-            }
-            SourceData::Ranges(ranges) => {
-                nodes += ranges.trie().nodes() as u64;
-                MergeTree::Ranges(ranges)
-            }
-        };
-        inputs.push(MergeInput { name, tree, gives });
-    }
-    progress.begin(BuildPhase::Merge, nodes);
+    let inputs = inputs(sources)?;
+    let nodes = sources.iter().map(|source| match &source.data {
+        SourceData::Mmdb(source) => u64::from(source.nodes()),
+        SourceData::Ranges(ranges) => ranges.trie().nodes() as u64,
+    });
+    progress.begin(BuildPhase::Merge, nodes.sum());
     let (tree, records) = Merger::new(&inputs, progress).run()?;
     CompiledDatabase::new(&tree, &records, description)
 }

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::extract::{PLACE_FIELDS, PlaceFields, SourceNetwork, SourcePlace, SourceRecord};
 use super::facts::{Crawler, Flags, NetworkUse};
+use super::regions::RegionTable;
 use crate::route;
 
 /// The first `length` bits of an address; IPv4 addresses are those of `::/96`.
@@ -98,10 +99,29 @@ impl Combined {
         all
     }
 
+    /// With the code of the region, if only its name is known.
+    pub(super) fn with_region_code(mut self, regions: &RegionTable) -> Self {
+        if let Some(place) = &mut self.place
+            && place.region_code.is_empty()
+            && !place.region.is_empty()
+            && let Some(code) = regions.code(&place.country_code, &place.region)
+        {
+            code.clone_into(&mut place.region_code);
+            let region = self.source_of(PlaceFields::REGION);
+            self.set_origin(PlaceFields::REGION_CODE, region);
+        }
+        self
+    }
+
+    fn source_of(&self, field: PlaceFields) -> Option<u16> {
+        let at = PLACE_FIELDS.iter().position(|one| one.set == field)?;
+        self.origin.place[at]
+    }
+
     fn add(&mut self, Statement { source, prefix, record }: &Statement) {
         if let Some(place) = &record.place {
             let taken = self.place.get_or_insert_default().fill(place.clone());
-            self.set_origin(taken, *source);
+            self.set_origin(taken, Some(*source));
             if taken.has(PlaceFields::POINT) {
                 self.accuracy_radius_km = record.accuracy_radius_km;
             }
@@ -129,10 +149,10 @@ impl Combined {
         }
     }
 
-    fn set_origin(&mut self, taken: PlaceFields, source: u16) {
+    fn set_origin(&mut self, taken: PlaceFields, source: Option<u16>) {
         for (field, origin) in PLACE_FIELDS.iter().zip(&mut self.origin.place) {
             if taken.has(field.set) {
-                *origin = Some(source);
+                *origin = source;
             }
         }
     }

@@ -204,8 +204,8 @@ pub(super) struct PlaceFields(u8);
 
 impl PlaceFields {
     const COUNTRY: Self = Self(1);
-    const REGION: Self = Self(2);
-    const REGION_CODE: Self = Self(4);
+    pub(super) const REGION: Self = Self(2);
+    pub(super) const REGION_CODE: Self = Self(4);
     const CITY: Self = Self(8);
     const POSTAL: Self = Self(16);
     pub(super) const POINT: Self = Self(32);

@@ -51,7 +51,7 @@ pub(super) enum MergeTree<'a> {
 const STEPS_PER_REPORT: u64 = 1 << 16;
 
 impl MergeInput<'_> {
-    pub(super) fn start(&self) -> Cursor {
+    fn start(&self) -> Cursor {
         match &self.tree {
             MergeTree::File(source, _) => source.start(),
             MergeTree::Ranges(ranges) => ranges.trie().start(),
@@ -59,14 +59,14 @@ impl MergeInput<'_> {
     }
 
     #[inline]
-    pub(super) fn step(&self, cursor: Cursor, bit: u8, depth: u8, in_ipv4: bool) -> Cursor {
+    fn step(&self, cursor: Cursor, bit: u8, depth: u8, in_ipv4: bool) -> Cursor {
         match &self.tree {
             MergeTree::File(source, _) => source.step(cursor, bit, depth, in_ipv4),
             MergeTree::Ranges(ranges) => ranges.trie().step(cursor, bit, depth),
         }
     }
 
-    pub(super) fn record(&self, data: usize, countries: &CountryTable) -> Result<SourceRecord, BuildError> {
+    fn record(&self, data: usize, countries: &CountryTable) -> Result<SourceRecord, BuildError> {
         let record = match &self.tree {
             MergeTree::File(source, layout) => layout.read(&source.value(data)?, countries),
             MergeTree::Ranges(ranges) => ranges.record(data),
@@ -108,6 +108,24 @@ impl MergeInput<'_> {
         };
         own.with(SourceRecord::default().given(self.gives).flags)
     }
+}
+
+/// What a source says of an address, whose bits are those of IPv6; `None` if nothing.
+pub(super) fn statement(
+    source: u16,
+    input: &MergeInput<'_>,
+    address: u128,
+    countries: &CountryTable,
+) -> Result<Option<Statement>, BuildError> {
+    let mut cursor = input.start();
+    for depth in 0..128 {
+        let bit = u8::from(address >> (127 - depth) & 1 == 1);
+        let in_ipv4 = depth == 95 && address >> 32 == 0;
+        cursor = input.step(cursor, bit, depth, in_ipv4);
+    }
+    let Cursor::Leaf { data, length } = cursor else { return Ok(None) };
+    let record = input.record(data, countries)?;
+    Ok(Some(Statement { source, prefix: Prefix::of(address, length), record }))
 }
 
 /// The leaf of a combination, and its AS number with the length of its route.

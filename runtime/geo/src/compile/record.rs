@@ -12,6 +12,7 @@ use super::combine::{Combined, Origin, Prefix};
 use super::countries::{self, CountryFacts, CountryTable};
 use super::extract::{PLACE_FIELDS, SourceNetwork, SourcePlace};
 use super::facts::{Crawler, Flags, NetworkUse};
+use super::regions::RegionTable;
 use super::threat;
 use super::zone::ZoneFinder;
 use crate::format::{FACTS_SEPARATOR, ROUTE_MARK};
@@ -85,6 +86,7 @@ pub(super) struct RecordSet {
     /// AS numbers seen, each with its data and its number of prefixes.
     networks: BTreeMap<u32, (SourceNetwork, u64)>,
     countries: CountryTable,
+    regions: RegionTable,
     zones: ZoneFinder,
 }
 
@@ -167,6 +169,7 @@ impl RecordSet {
             last_route: None,
             networks: BTreeMap::new(),
             countries: CountryTable::new(),
+            regions: RegionTable::new(),
             zones: ZoneFinder::new(),
         }
     }
@@ -181,7 +184,8 @@ impl RecordSet {
     }
 
     /// The index of the record for what is known of an address; `None` if that is nothing.
-    pub(super) fn index(&mut self, mut all: Combined) -> Option<u32> {
+    pub(super) fn index(&mut self, all: Combined) -> Option<u32> {
+        let mut all = all.with_region_code(&self.regions);
         let used_as = all.usage.as_ref().map(|(usage, _)| usage.kind.clone()).unwrap_or_default();
         let asn = all.network.take().map(|(network, route)| self.asn(network, &used_as, route));
         let facts = self.facts(&all);
