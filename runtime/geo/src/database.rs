@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use super::format::{
-    ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FORMAT, FORMAT_VERSION, LICENCE, NAME,
+    ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FORMAT, FORMAT_VERSIONS_READ, LICENCE, NAME,
     FLAGS, RECORDS, USUAL_ORIGIN, number_address,
 };
 use super::location::{self, Location, ReaderCaches};
@@ -136,7 +136,8 @@ impl Database {
             Layout::read(file).map_err(|source| GeoError::Damaged { path: path.to_owned(), source })?;
         let found = metadata.get("database_type").and_then(Value::text).unwrap_or_default();
         let format = metadata.at(&[DESCRIPTION, FORMAT]).and_then(Value::text);
-        if found != DATABASE_TYPE || format != Some(FORMAT_VERSION) {
+        let is_read = format.is_some_and(|format| FORMAT_VERSIONS_READ.contains(&format));
+        if found != DATABASE_TYPE || !is_read {
             return Err(GeoError::Foreign { path: path.to_owned(), found: found.to_owned() });
         }
         let info = read_info(&metadata, &layout, file.len() as u64);

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::format::{AREA, ASN, FACTS, FACTS_SEPARATOR, NETWORK, NUMBER, ORIGIN, PLACE, TEXT, ZONE};
+use super::format::{
+    AREA, ASN, BASE, FACTS, FACTS_SEPARATOR, NUMBER, ORIGIN, PLACE, TEXT, ZONE, route_length,
+};
 use super::raw::Data;
 use super::route;
 use super::trace::Trace;
@@ -27,8 +29,10 @@ pub struct Location<'a> {
     zone: Option<&'a str>,
     /// The member `asn`; with marks, as company and crawler.
     network: &'a str,
+    /// Length of the prefix that the marks in `network` stand for.
+    route_length: u8,
     /// Company and crawler.
-    facts: &'a str,
+    facts: Option<&'a str>,
     /// The members of `threat`.
     threat: &'a str,
 }
@@ -40,33 +44,33 @@ enum EntryName {
     Area,
     Text,
     Zone,
-    Network,
+    Base,
+    /// With the length of the route.
+    Network(u8),
     Facts,
     Origin,
     Other,
 }
 
-/// The names of entries with their offsets. Read once, so that a lookup recognises a name by the pointer to it, without
+/// Bytes at the start of the data that may have names of entries: enough for one name for each length of a route.
+const NAMES_BYTES: usize = 1_024;
+
+/// The names of entries by their offsets. Read once, so that a lookup recognises a name by the pointer to it, without
 /// reading the text.
 #[derive(Debug, Clone)]
-struct EntryNames([(usize, EntryName); 8]);
+struct EntryNames(Box<[EntryName]>);
 
 impl EntryNames {
     /// Reads the names at the start of a compiled database's data.
     fn read(data: Data<'_>) -> Self {
-        let mut names = Self([(usize::MAX, EntryName::Other); 8]);
+        let mut names = vec![EntryName::Other; NAMES_BYTES];
         let mut at = 0;
-        for _ in 0..ENTRIES_MAX {
-            let Some((text, next)) = data.text(at) else { break };
-            let name = Self::of(text);
-            if name != EntryName::Other
-                && let Some(free) = names.0.iter_mut().find(|(_, name)| *name == EntryName::Other)
-            {
-                *free = (at, name);
-            }
+        while let Some(slot) = names.get_mut(at) {
+            let Some((text, next)) = data.text(at).filter(|(_, next)| *next > at) else { break };
+            *slot = Self::of(text);
             at = next;
         }
-        names
+        Self(names.into())
     }
 
     fn of(text: &str) -> EntryName {
@@ -75,10 +79,11 @@ impl EntryNames {
             AREA => EntryName::Area,
             TEXT => EntryName::Text,
             ZONE => EntryName::Zone,
-            NETWORK | ASN => EntryName::Network,
+            BASE => EntryName::Base,
+            ASN => EntryName::Network(0),
             FACTS => EntryName::Facts,
             ORIGIN => EntryName::Origin,
-            _ => EntryName::Other,
+            _ => route_length(text).map_or(EntryName::Other, EntryName::Network),
         }
     }
 
@@ -86,7 +91,7 @@ impl EntryNames {
     #[inline]
     fn at<T: Trace>(&self, data: Data<'_, T>, at: usize) -> Option<(EntryName, usize)> {
         if let Some((target, next)) = data.pointed(at)
-            && let Some((_, name)) = self.0.iter().find(|(known, _)| *known == target)
+            && let Some(name) = self.0.get(target).filter(|name| **name != EntryName::Other)
         {
             return Some((*name, next));
         }
@@ -139,42 +144,78 @@ impl<'a> Location<'a> {
             area: None,
             zone: None,
             network: "",
-            facts: "",
+            route_length: 0,
+            facts: None,
             threat: &known.no_flags,
         };
-        let mut found = false;
-        let (entries, mut at, _) = data.map(offset)?;
+        location.read_entries(data, offset, known)?;
+        let found = location.place.is_some()
+            || location.area.is_some()
+            || !location.network.is_empty()
+            || location.facts.is_some();
+        found.then_some(location)
+    }
+
+    #[inline]
+    fn read_entries<T: Trace>(&mut self, data: Data<'a, T>, at: usize, known: &'a ReaderCaches) -> Option<()> {
+        let (entries, mut at, _) = data.map(at)?;
         for _ in 0..entries.min(ENTRIES_MAX) {
             let (name, value) = known.names.at(data, at)?;
-            if name == EntryName::Area {
-                at = location.read_area(data, value, known)?;
-                found = true;
-                continue;
-            }
-            // A pointer to a text that is not needed is not followed: that would read another page.
-            if name == EntryName::Origin
-                && let Some((_, next)) = data.pointed(value)
-            {
-                at = next;
-                continue;
-            }
-            let (start, bytes, next) = short_text(data, value)?;
-            found |= name != EntryName::Other;
-            match name {
-                EntryName::Place => location.place = Some(std::str::from_utf8(bytes).ok()?),
-                EntryName::Network => location.network = known.checked.text(start, bytes)?,
-                EntryName::Facts => location.set_facts(known.checked.text(start, bytes)?),
-                _ => {}
-            }
-            at = next;
+            at = match name {
+                EntryName::Area => self.read_area(data, value, known)?,
+                EntryName::Base => self.read_base(data, value, known)?,
+                _ => self.read_text(data, name, value, known)?,
+            };
         }
-        found.then_some(location)
+        Some(())
+    }
+
+    /// A base has no base, so a hostile file can't nest them.
+    #[inline]
+    fn read_base<T: Trace>(&mut self, data: Data<'a, T>, at: usize, known: &'a ReaderCaches) -> Option<usize> {
+        let (entries, mut at, after) = data.map(at)?;
+        for _ in 0..entries.min(ENTRIES_MAX) {
+            let (name, value) = known.names.at(data, at)?;
+            at = if name == EntryName::Area {
+                self.read_area(data, value, known)?
+            } else {
+                self.read_text(data, name, value, known)?
+            };
+        }
+        Some(after.unwrap_or(at))
+    }
+
+    #[inline]
+    fn read_text<T: Trace>(
+        &mut self,
+        data: Data<'a, T>,
+        name: EntryName,
+        at: usize,
+        known: &'a ReaderCaches,
+    ) -> Option<usize> {
+        // A pointer to a text that is not needed is not followed: that would read another page.
+        if name == EntryName::Origin
+            && let Some((_, next)) = data.pointed(at)
+        {
+            return Some(next);
+        }
+        let (start, bytes, next) = short_text(data, at)?;
+        match name {
+            EntryName::Place => self.place = Some(std::str::from_utf8(bytes).ok()?),
+            EntryName::Network(length) => {
+                self.network = known.checked.text(start, bytes)?;
+                self.route_length = length;
+            }
+            EntryName::Facts => self.set_facts(known.checked.text(start, bytes)?),
+            _ => {}
+        }
+        Some(next)
     }
 
     #[inline]
     fn set_facts(&mut self, text: &'a str) {
         let (facts, flags) = text.split_once(FACTS_SEPARATOR).unwrap_or((text, ""));
-        self.facts = facts;
+        self.facts = Some(facts);
         if !flags.is_empty() {
             self.threat = flags;
         }
@@ -207,9 +248,9 @@ impl<'a> Location<'a> {
             out.push_str(text);
             separator = ",";
         }
-        for text in [self.network, self.facts].into_iter().filter(|text| !text.is_empty()) {
+        for text in [self.network, self.facts.unwrap_or_default()].into_iter().filter(|text| !text.is_empty()) {
             out.push_str(separator);
-            route::write_marked(text, self.address, out);
+            route::write_marked(text, self.address, self.route_length, out);
             separator = ",";
         }
     }

@@ -22,7 +22,8 @@ use crate::format::{FACTS_SEPARATOR, ROUTE_MARK};
 pub(super) struct CompiledRecord {
     pub(super) place: Option<u32>,
     pub(super) area: Option<u32>,
-    pub(super) asn: Option<u32>,
+    /// The text of the network, and the length of its route.
+    pub(super) asn: Option<(u32, u8)>,
     pub(super) facts: Option<u32>,
     pub(super) origin: Option<u32>,
     /// The text of an AS number; such a record has nothing else.
@@ -113,9 +114,9 @@ impl Members {
         }
     }
 
-    /// Adds a prefix that a lookup completes from its address.
-    fn add_prefix(&mut self, name: &str, prefix: Prefix) {
-        self.add_raw(name, &format!("\"{ROUTE_MARK}{}{ROUTE_MARK}\"", prefix.length));
+    /// Adds a prefix that a lookup completes from its address; `length` is empty if the lookup knows it from elsewhere.
+    fn add_prefix(&mut self, name: &str, length: &str) {
+        self.add_raw(name, &format!("\"{ROUTE_MARK}{length}{ROUTE_MARK}\""));
     }
 
     fn add_object(&mut self, name: &str, members: &Self) {
@@ -187,7 +188,7 @@ impl RecordSet {
     pub(super) fn index(&mut self, all: Combined) -> Option<u32> {
         let mut all = all.with_region_code(&self.regions);
         let used_as = all.usage.as_ref().map(|(usage, _)| usage.kind.clone()).unwrap_or_default();
-        let asn = all.network.take().map(|(network, route)| self.asn(network, &used_as, route));
+        let asn = all.network.take().map(|(network, route)| (self.asn(network, &used_as), route.length));
         let facts = self.facts(&all);
         let place = all.place.take().filter(SourcePlace::is_known);
         let area = place.as_ref().and_then(|place| self.area(place));
@@ -195,7 +196,7 @@ impl RecordSet {
             let text = place_text(&place, all.accuracy_radius_km, all.confidence);
             (!text.is_empty()).then(|| self.places.index(text))
         });
-        if place.or(area).or(asn).or(facts).is_none() {
+        if place.or(area).or(facts).is_none() && asn.is_none() {
             return None;
         }
         let origin = Some(self.origin(all.origin));
@@ -274,13 +275,13 @@ impl RecordSet {
     }
 
     /// `used_as`: what the network is used for, if a source knows better than the one of the network.
-    fn asn(&mut self, network: SourceNetwork, used_as: &str, route: Prefix) -> u32 {
+    fn asn(&mut self, network: SourceNetwork, used_as: &str) -> u32 {
         let kind = if used_as.is_empty() { network.kind.as_str() } else { used_as };
         let mut member = Members::default();
         member.add("asn", &format!("AS{}", network.number));
         member.add_known("name", &network.name);
         member.add_known("domain", &network.domain);
-        member.add_prefix("route", route);
+        member.add_prefix("route", "");
         member.add_known("type", kind);
         let mut members = Members::default();
         members.add_object("asn", &member);
@@ -332,7 +333,7 @@ fn add_company(members: &mut Members, usage: &NetworkUse, network: Prefix) {
         let mut member = Members::default();
         member.add("name", &usage.name);
         member.add_known("domain", &usage.domain);
-        member.add_prefix("network", network);
+        member.add_prefix("network", &network.length.to_string());
         member.add_known("type", &usage.kind);
         members.add_object("company", &member);
     }
