@@ -17,5 +17,7 @@ mod zones;
 
 pub use database::{Database, DatabaseInfo, GeoError};
 pub use format::DATABASE_TYPE;
+#[cfg(all(test, feature = "compile"))]
+use format::FORMAT_VERSION;
 pub use location::Location;
 pub use map::map_file;

@@ -5,7 +5,7 @@ use crate::raw::Value;
 use super::countries::CountryTable;
 use super::error::BuildError;
 use super::facts::{Crawler, Flags, NetworkUse};
-use super::source::Source;
+use super::source::{Parts, Source};
 
 /// A source's data about a place; an empty text or `None` means unknown.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -241,6 +241,26 @@ pub(super) const PLACE_FIELDS: [PlaceField; 7] = [
     PlaceField { name: "latitude", set: PlaceFields::POINT, value: |place| &place.latitude },
     PlaceField { name: "time_zone", set: PlaceFields::ZONE, value: |place| &place.time_zone },
 ];
+
+impl SourceRecord {
+    /// The record without the parts that are not taken.
+    pub(super) fn restricted(mut self, parts: Parts) -> Self {
+        if !parts.asn {
+            self.network = None;
+        }
+        if !parts.city {
+            self.accuracy_radius_km = None;
+            self.place = self.place.filter(|_| parts.country).map(|place| SourcePlace {
+                country_code: place.country_code,
+                country_name: place.country_name,
+                continent_code: place.continent_code,
+                is_eu: place.is_eu,
+                ..SourcePlace::default()
+            });
+        }
+        self
+    }
+}
 
 impl SourcePlace {
     /// Fills the gaps from a less trusted source. Returns the fields that it filled.

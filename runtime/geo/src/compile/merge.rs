@@ -68,7 +68,9 @@ impl MergeInput<'_> {
 
     fn record(&self, data: usize, countries: &CountryTable) -> Result<SourceRecord, BuildError> {
         let record = match &self.tree {
-            MergeTree::File(source, layout) => layout.read(&source.value(data)?, countries),
+            MergeTree::File(source, layout) => {
+                layout.read(&source.value(data)?, countries).restricted(source.parts())
+            }
             MergeTree::Ranges(ranges) => ranges.record(data),
         };
         Ok(record.cleaned(countries).given(self.gives))

@@ -8,10 +8,23 @@ use std::path::{Path, PathBuf};
 
 use super::extract::SourceRecord;
 use super::facts::{Flags, SourceGives};
+#[cfg(test)]
+use super::source::Cursor;
 use super::source::PrefixTrie;
 
 /// A range from its first to its last address, and the index of its record. IPv4 addresses are those of `::/96`.
 pub(super) type NumberedRange = (u128, u128, u32);
+
+/// What of a file was passed over.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Networks without public addresses.
+    pub reserved: usize,
+    /// Invalid lines of a geofeed.
+    pub invalid: usize,
+    /// The first invalid line and why.
+    pub first_invalid: Option<String>,
+}
 
 /// The ranges of a source that is not a database.
 #[derive(Debug)]
@@ -19,12 +32,13 @@ pub struct RangeSet {
     path: PathBuf,
     trie: PrefixTrie,
     records: Vec<SourceRecord>,
+    skipped: Skipped,
 }
 
 impl RangeSet {
     /// `records` are what the numbers of the trie stand for.
     pub(super) fn new(path: PathBuf, trie: PrefixTrie, records: Vec<SourceRecord>) -> Self {
-        Self { path, trie, records }
+        Self { path, trie, records, skipped: Skipped::default() }
     }
 
     /// The ranges of the file at `path`; the last address of each is not before its first.
@@ -35,7 +49,16 @@ impl RangeSet {
         for (first, last, record) in order.into_iter().map(|index| ranges[index]) {
             for_each_prefix(first, last, |bits, length| trie.insert(bits, length, record));
         }
-        Self { path, trie, records }
+        Self { path, trie, records, skipped: Skipped::default() }
+    }
+
+    pub(super) fn passing_over(self, skipped: Skipped) -> Self {
+        Self { skipped, ..self }
+    }
+
+    /// What of the file is not among the ranges.
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
     }
 
     /// The file that the ranges were read from.
@@ -49,6 +72,17 @@ impl RangeSet {
 
     pub(super) fn record(&self, number: usize) -> SourceRecord {
         self.records.get(number).cloned().unwrap_or_default()
+    }
+
+    /// The number of the record of an address.
+    #[cfg(test)]
+    pub(super) fn find(&self, address: u128) -> Option<usize> {
+        let mut cursor = self.trie.start();
+        for depth in 0..128 {
+            let bit = u8::from(address >> (127 - depth) & 1 == 1);
+            cursor = self.trie.step(cursor, bit, depth);
+        }
+        if let Cursor::Leaf { data, .. } = cursor { Some(data) } else { None }
     }
 
     /// Whether any record names an autonomous system or the use of a network.

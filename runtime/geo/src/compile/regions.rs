@@ -130,8 +130,8 @@ mod tests {
             ("NZ", "Waikato Region", Some("WKO")),
             // The community, not the province of the same name.
             ("ES", "Cantabria", Some("CB")),
-            // A city and the region around it.
-            ("PE", "Lima", None),
+            // A city and the county around it.
+            ("HU", "Veszprém", None),
             ("HK", "Kowloon", None),
             ("US", "Region", None),
             ("US", "", None),

@@ -14,6 +14,25 @@ pub struct Source {
     path: PathBuf,
     map: Mmap,
     layout: Layout,
+    parts: Parts,
+}
+
+/// Which parts of a source's records are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// Country and continent.
+    pub country: bool,
+    /// Everything about the place, the country too.
+    pub city: bool,
+    /// The autonomous system.
+    pub asn: bool,
+}
+
+impl Parts {
+    /// Only the networks.
+    pub const NONE: Self = Self { country: false, city: false, asn: false };
+    /// Everything.
+    pub const ALL: Self = Self { country: true, city: true, asn: true };
 }
 
 /// The position of a walk in one tree.
@@ -43,7 +62,17 @@ impl Source {
         let map = map_file(path).map_err(failed)?;
         let read = Layout::read(&map).map(|(layout, _)| layout);
         let layout = read.map_err(|source| BuildError::Source { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), map, layout })
+        Ok(Self { path: path.to_owned(), map, layout, parts: Parts::ALL })
+    }
+
+    /// The same source, of which only some parts are taken.
+    #[must_use]
+    pub fn only(self, parts: Parts) -> Self {
+        Self { parts, ..self }
+    }
+
+    pub(super) fn parts(&self) -> Parts {
+        self.parts
     }
 
     /// The path it was opened with.
