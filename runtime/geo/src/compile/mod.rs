@@ -32,7 +32,7 @@ mod zone;
 
 pub use build::{BuildSource, SourceData, build};
 pub use countries::{CountryFacts, CountryTable, CurrencyFacts, LanguageFacts};
-pub use diff::{CountryMove, DatabaseDiff, DiffError, DiffSample, diff};
+pub use diff::{CorrectionCount, CountryMove, DatabaseDiff, DiffError, DiffSample, count_corrections, diff};
 pub use error::BuildError;
 pub use facts::{Crawler, FLAGS, Flags, NetworkUse, SourceGives};
 pub use feeds::{Correction, JsonPath, RangeFormat, read_corrections, write_corrections};
