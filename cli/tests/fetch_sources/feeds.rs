@@ -38,7 +38,7 @@ const TOR: &str = "flags = [\"is_tor\"]\n";
 fn files_of_a_wheel_are_taken_and_no_code_of_it_runs() {
     let place = Place::new();
     let config =
-        config(&format!("pypi = \"pkg==1.0\"\nfiles = [\"pkg/data.json\"]\npath = \"*.v4[]\"\n{TOR}"));
+        super::config(&format!("pypi = \"pkg==1.0\"\nfiles = [\"pkg/data.json\"]\npath = \"*.v4[]\"\n{TOR}"));
     let json: &[u8] = br#"{"a":{"v4":["1.1.1.1"]},"b":{"v4":["2.2.2.0/24"]}}"#;
     let program = pip(place.folder.path(), &[("../evil", b"x"), ("pkg/data.json", json)], 0);
     assert_eq!(place.fetch(&config, &program).expect("fetched"), [New]);
@@ -215,7 +215,7 @@ fn corrections_come_first_then_geofeeds_then_sources() {
     fs::write(folder.join("feed.csv"), "8.8.8.0/25,FR,,Lyon,\n").expect("written");
     fs::write(folder.join("overrides.csv"), "network,country_code,city\n8.8.8.8,DE,Berlin\n")
         .expect("written");
-    let config = config(
+    let config = super::config(
         "file = \"city.mmdb\"\n[[geo.sources]]\nname = \"feed\"\nfile = \"feed.csv\"\nformat = \"geofeed\"\n",
     );
     place.fetch(&config, no_npm()).expect("fetched");
