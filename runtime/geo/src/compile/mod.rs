@@ -36,7 +36,7 @@ mod zone;
 
 pub use build::{BuildSource, SourceData, build};
 pub use countries::{CountryFacts, CountryTable, CurrencyFacts, LanguageFacts};
-pub use diff::{CountryMove, DatabaseDiff, DiffError, DiffSample, diff};
+pub use diff::{CorrectionCount, CountryMove, DatabaseDiff, DiffError, DiffSample, count_corrections, diff};
 pub use error::BuildError;
 pub use explain::{ExplainedField, SourceValue, explain};
 pub use facts::{Crawler, FLAGS, Flags, NetworkUse, SourceGives};

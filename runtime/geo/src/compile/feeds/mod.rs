@@ -121,8 +121,8 @@ fn list(bytes: &[u8]) -> Result<Found, String> {
 fn json(bytes: &[u8], paths: &[JsonPath]) -> Result<Found, String> {
     let document = serde_json::from_slice(bytes).map_err(|error| format!("it is not JSON: {error}"))?;
     let mut found = Found { records: vec![SourceRecord::default()], ..Found::default() };
+    let mut visited = false;
     for path in paths {
-        let mut visited = false;
         path.visit(&document, &mut |place, value| {
             visited = true;
             let text = value.as_str().ok_or_else(|| format!("{place}: expected a network as text"))?;
@@ -132,11 +132,12 @@ fn json(bytes: &[u8], paths: &[JsonPath]) -> Result<Found, String> {
             found.add(range, 0);
             Ok::<(), String>(())
         })?;
-        if !visited {
-            return Err(format!("it has nothing at `{path}`"));
-        }
     }
-    Ok(found)
+    if visited {
+        return Ok(found);
+    }
+    let paths: Vec<String> = paths.iter().map(|path| format!("`{path}`")).collect();
+    Err(format!("it has nothing at {}", paths.join(" or ")))
 }
 
 #[cfg(test)]
