@@ -334,7 +334,7 @@ fn what_a_database_says_of_itself_does_not_move_the_cursor() {
     source(&from);
     let description =
         DataDescription { name: "\u{1b}[2J\u{9b}31mX".into(), date: "\u{7}".into(), ..Default::default() };
-    let opened = [Source::open(&from).expect("it opens")];
+    let opened = [Source::open(&from).expect("it opens").into()];
     let compiled = build(&opened, &description, &NoProgress).expect("it compiles");
     std::fs::write(&file, compiled.to_bytes()).expect("written");
     let file = file.display().to_string();
@@ -357,6 +357,7 @@ fn an_api_key_in_the_wrong_place_is_not_repeated() {
         &["keys", "update", "--dev", "KEY", "--sites", &site],
         &["keys", "list", "--dev", "--output", text],
         &["quota", "explain", "--tier", text],
+        &["geo", "override", "add", "8.8.8.8", "--country", "DE", "--note", text],
         &[text],
     ] {
         let output = run(folder.path(), args);
@@ -367,4 +368,68 @@ fn an_api_key_in_the_wrong_place_is_not_repeated() {
             stderr(&output)
         );
     }
+}
+
+#[test]
+fn corrections_are_added_replaced_listed_removed_and_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("regions.toml");
+    let text = std::fs::read_to_string(support::CONFIG).expect("the shipped file");
+    let (before, rest) = text.split_once("sources = [").expect("sources");
+    let after = rest.split_once("\n]\n").expect("their end").1;
+    std::fs::write(&config, format!("{before}{after}")).expect("written");
+    let with = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
+        command.arg("--config").arg(&config).arg("--state").arg(folder.path().join(".ipgeo"));
+        let output = command.args(args).output().expect("it runs");
+        (output.status.code(), stdout(&output) + &stderr(&output))
+    };
+    let file = folder.path().join("overrides.csv");
+    let text = || std::fs::read_to_string(&file).unwrap_or_default();
+    for (args, status, said) in [
+        (&["add", "8.8.8.0/24", "--city", "Berlin"][..], 2, "the country of this network is not known"),
+        (&["add", "8.8.8.0/24"], 2, "it corrects nothing"),
+        (&["add", "10.0.0.1", "--country", "DE"], 2, "`10.0.0.1` has no public address"),
+        (&["add", "8.8.8.0/24", "--country", "XX"], 2, "`XX` is not a country code"),
+        (&["list"], 0, "has no corrections"),
+        (&["remove", "8.8.8.8"], 1, "has no correction of 8.8.8.8"),
+    ] {
+        let (code, output) = with(&[&["geo", "override"], args].concat());
+        assert!(code == Some(status) && output.contains(said), "{args:?}: {output}");
+        assert!(!file.exists(), "{args:?}");
+    }
+    with(&["geo", "build", "--sample"]);
+    for (args, said) in [
+        // The country is the one in the compiled database.
+        (
+            &["add", "8.8.8.0/24", "--city", "Reno", "--note", "a, \"b\""][..],
+            "added the correction of 8.8.8.0/24",
+        ),
+        (
+            &["add", "8.8.8.0-8.8.8.255", "--country", "de", "--latitude", "-5", "--longitude", "7"],
+            "replaced",
+        ),
+        (&["add", "2001:4860::/32", "--country", "US"], "added"),
+        (&["list"], "2001:4860::/32     US"),
+        (&["remove", "2001:4860:0::/32"], "removed the correction of 2001:4860:0::/32"),
+    ] {
+        let (code, output) = with(&[&["geo", "override"], args].concat());
+        assert!(code == Some(0) && output.contains(said), "{args:?}: {output}");
+        let reno = args.contains(&"Reno");
+        assert_eq!(text().contains("8.8.8.0/24,Reno,,,US,,,,,\"a, \"\"b\"\"\","), reno, "{}", text());
+    }
+    assert_eq!(text().lines().count(), 2, "{}", text());
+    let source = folder.path().join("x.mmdb");
+    self::source(&source);
+    with(&["geo", "build", &source.display().to_string()]);
+    let (code, output) = with(&["geo", "diff", "-n", "1000"]);
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("corrections: 1, of 256 IPv4 addresses; 1 changed a location"), "{output}");
+    // An invalid file is named with its line and is not changed by a build.
+    std::fs::write(&file, "network,city\n8.8.8.8,x\n").expect("written");
+    let (code, output) = with(&["geo", "build", &source.display().to_string()]);
+    assert!(
+        code == Some(1) && output.contains("overrides.csv: line 2: a city, region or postal code needs"),
+        "{output}"
+    );
 }

@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::args::Shared;
 use crate::cmd::support::{Bar, load_config};
 use crate::dev::{Options, World, has_location, ready_json, serve_database, welcome};
-use crate::fs::restrict_umask;
+use crate::fs::{parent_folder, restrict_umask};
 use crate::ui::output::{self, Exit, Format, UsageError};
 use crate::world::{StateLock, WorldFile, create_state_folder};
 
@@ -62,7 +62,7 @@ pub(crate) struct DevArgs {
 
 /// Runs the local service until Ctrl-C.
 pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> {
-    let (config, _) = load_config(shared)?;
+    let (config, config_path) = load_config(shared)?;
     if !has_location(args.caller) {
         return Err(UsageError(format!(
             "{} is not a public IP address, so it has no location\n\
@@ -79,7 +79,14 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
     if args.fresh && stores.exists() {
         std::fs::remove_dir_all(&stores).with_context(|| format!("delete {}", stores.display()))?;
     }
-    let served = serve_database(&config, state, args.database.as_deref(), Timestamp::now(), &Bar::default())?;
+    let served = serve_database(
+        &config,
+        parent_folder(&config_path),
+        state,
+        args.database.as_deref(),
+        Timestamp::now(),
+        &Bar::default(),
+    )?;
     let info = served.database.info().clone();
     let options = Options {
         stores,

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 
 use crate::args::Shared;
 use crate::config::Config;
-use crate::geo::licence::{LicenceStatus, LicensedData, Terms, licence_status, may_serve};
+use crate::geo::licence::{LicenceStatus, LicensedData, licence_status, may_serve};
 use crate::geo::sources::{self, Lock, LockedDatabase, Rollout, Rollouts};
 use crate::infra::artifacts::purge_artifacts;
 use crate::infra::stacks::ArtifactRef;
@@ -65,8 +65,9 @@ pub(crate) fn today() -> Date {
 
 /// Removes previous copies whose retention period has ended.
 pub(crate) fn purge_databases(config: &Config, shared: &Shared) -> anyhow::Result<()> {
-    let terms = Terms::new(&config.geo.licence, &config.geo.name);
-    for file in sources::purge(&shared.state, terms, today()).context("remove previous copies")? {
+    for file in sources::purge(&shared.state, sources::strictest_terms(config), today())
+        .context("remove previous copies")?
+    {
         output::print_note(&format!("removed {}: its licence's retention period has ended", file.display()));
     }
     for file in purge_artifacts(&shared.state, today()).context("remove previous copies")? {
@@ -108,6 +109,7 @@ fn lines(file: &Path, info: &DatabaseInfo) -> String {
         LicenceStatus::Unnamed => "unknown licence".to_owned(),
         LicenceStatus::EndsSoon { last_day } => format!("may be used until {last_day}"),
         LicenceStatus::Ended { last_day } => format!("expired on {last_day}"),
+        LicenceStatus::NotDerivable => "forbids derived data".to_owned(),
         LicenceStatus::NoCredit => "requires a credit, which is missing".to_owned(),
         LicenceStatus::NoDate => "limits retention, but the date is missing".to_owned(),
     };
