@@ -157,7 +157,12 @@ impl<'a> Location<'a> {
     }
 
     #[inline]
-    fn read_entries<T: Trace>(&mut self, data: Data<'a, T>, at: usize, known: &'a ReaderCaches) -> Option<()> {
+    fn read_entries<T: Trace>(
+        &mut self,
+        data: Data<'a, T>,
+        at: usize,
+        known: &'a ReaderCaches,
+    ) -> Option<()> {
         let (entries, mut at, _) = data.map(at)?;
         for _ in 0..entries.min(ENTRIES_MAX) {
             let (name, value) = known.names.at(data, at)?;
@@ -172,7 +177,12 @@ impl<'a> Location<'a> {
 
     /// A base has no base, so a hostile file can't nest them.
     #[inline]
-    fn read_base<T: Trace>(&mut self, data: Data<'a, T>, at: usize, known: &'a ReaderCaches) -> Option<usize> {
+    fn read_base<T: Trace>(
+        &mut self,
+        data: Data<'a, T>,
+        at: usize,
+        known: &'a ReaderCaches,
+    ) -> Option<usize> {
         let (entries, mut at, after) = data.map(at)?;
         for _ in 0..entries.min(ENTRIES_MAX) {
             let (name, value) = known.names.at(data, at)?;
@@ -248,7 +258,8 @@ impl<'a> Location<'a> {
             out.push_str(text);
             separator = ",";
         }
-        for text in [self.network, self.facts.unwrap_or_default()].into_iter().filter(|text| !text.is_empty()) {
+        for text in [self.network, self.facts.unwrap_or_default()].into_iter().filter(|text| !text.is_empty())
+        {
             out.push_str(separator);
             route::write_marked(text, self.address, self.route_length, out);
             separator = ",";
