@@ -30,19 +30,22 @@ for path in sorted(FOLDER.glob("asn*.csv")):
 for version in rows:
     rows[version].sort()
     starts[version] = [row[0] for row in rows[version]]
-lists = []
+# By IP version and length of a prefix: from its first address to the lists that have it, in the order of their names.
+networks = {4: {}, 6: {}}
 for path in sorted(FOLDER.glob("*.txt")):
     what, name = path.stem.split(".", 1)
-    found = {4: {}, 6: {}}
     for line in path.read_text().split():
         network = ipaddress.ip_network(line)
-        found[network.version].setdefault(network.prefixlen, set()).add(int(network.network_address))
-    lists.append((what, name, found))
+        ones = networks[network.version].setdefault(network.prefixlen, {})
+        ones.setdefault(int(network.network_address), set()).add((path.name, what, name))
 
 
-def is_in(found, address):
+def lists_of(address):
     bits, number = address.max_prefixlen, int(address)
-    return any(number >> bits - length << bits - length in networks for length, networks in found[address.version].items())
+    found = set()
+    for length, ones in networks[address.version].items():
+        found |= ones.get(number >> bits - length << bits - length, set())
+    return [(what, name) for _, what, name in sorted(found)]
 
 
 def city_of(address):
@@ -61,9 +64,7 @@ def expected(address):
     row = rows[address.version][at] if at >= 0 else None
     said["asn"] = f"AS{row[2]}" if row and row[1] >= int(address) and row[2] else None
     said["flags"], said["company"], said["crawler"] = [], None, None
-    for what, name, found in lists:
-        if not is_in(found, address):
-            continue
+    for what, name in lists_of(address):
         if what.startswith("is_"):
             said["flags"].append(what)
         elif what == "crawler":
@@ -88,9 +89,10 @@ def ends(version):
     kind = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address
     for first, last, _, _ in draw.sample(rows[version], min(len(rows[version]), COUNT // 20)):
         yield from (kind(first), kind(last))
-    networks = [(start, length) for _, _, found in lists for length, ones in found[version].items() for start in ones]
-    for start, length in draw.sample(sorted(networks), min(len(networks), COUNT // 20)):
-        network = ipaddress.ip_network((start, length)) if version == 6 or start > 0xFFFFFFFF else ipaddress.IPv4Network((start, length))
+    network_kind = ipaddress.IPv4Network if version == 4 else ipaddress.IPv6Network
+    all_networks = sorted((start, length) for length, ones in networks[version].items() for start in ones)
+    for start, length in draw.sample(all_networks, min(len(all_networks), COUNT // 20)):
+        network = network_kind((start, length))
         yield from (network[0], network[-1])
     for _ in range(COUNT // 20):
         for reader in cities[version]:

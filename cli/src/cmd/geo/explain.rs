@@ -1,6 +1,7 @@
 //! `ipgeo geo explain`.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use crate::args::Shared;
 use crate::cmd::support::load_config;
 use crate::fs::parent_folder;
-use crate::geo::sources;
+use crate::geo::sources::{self, SourceFile};
 use crate::ui::output::{self, Column};
 
 /// Flags of `ipgeo geo explain`.
@@ -26,6 +27,9 @@ pub(crate) struct ExplainArgs {
     /// Address to explain
     #[arg(value_name = "ADDRESS")]
     address: IpAddr,
+    /// Sources, most trusted first [default: the fetched ones]
+    #[arg(value_name = "SOURCE")]
+    sources: Vec<PathBuf>,
 }
 
 /// What a source says of a field.
@@ -53,8 +57,10 @@ struct ExplainRow {
 /// Explains an answer.
 pub(super) fn run(args: &ExplainArgs, shared: &Shared) -> anyhow::Result<()> {
     let (config, path) = load_config(shared)?;
-    let Some(files) = sources::fetched(&config, &shared.state) else {
-        bail!("the sources in regions.toml are missing\nhelp: run `ipgeo geo fetch`")
+    let named = args.sources.iter().cloned().map(SourceFile::from).collect();
+    let fetched = || sources::fetched(&config, &shared.state);
+    let Some(files) = (if args.sources.is_empty() { fetched() } else { Some(named) }) else {
+        bail!("the sources in regions.toml are missing\nhelp: run `ipgeo geo fetch`, or name sources")
     };
     let overrides = sources::overrides_path(&config, parent_folder(&path));
     let (opened, dates) = sources::open_all(&files, overrides.as_deref())?;
