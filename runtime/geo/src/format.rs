@@ -3,7 +3,7 @@
 //! A record is a map. `place` is the text of the JSON members that differ from place to place, `area` points at a map that
 //! many places share (`text`: the members of region and country; `zone`: the name of the time zone). Records of one place share
 //! `base`, a map of both. `facts` is a text of two lines: the members `company` and `crawler`, and the members inside `threat`;
-//! either may be empty. `origin` names the sources that decided, and only `?explain=1` reads it. Members are stored as they are
+//! either may be empty. `origin` names the sources that decided, and no lookup reads it. Members are stored as they are
 //! served, `"city":"Paris","latitude":48.8566`, without braces, so that an answer is a few copies.
 //!
 //! The member `asn` is under a name that says how long its route is: `n120` for an IPv4 route of 24 bits, which is 120 bits of
