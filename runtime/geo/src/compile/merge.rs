@@ -151,8 +151,8 @@ pub(super) struct Merger<'a> {
     records: RecordSet,
     /// Combinations seen, by [`Merger::key`].
     leaves: FxHashMap<Box<[u64]>, KnownLeaf>,
-    /// The key of the current combination: for each input 0, or its data offset + 1 in all but the last byte; with routes, the
-    /// last byte is the length of the prefix.
+    /// The key of the current combination: for each input that has a leaf, its index in the first two bytes, then its data
+    /// offset, which is below 2^40; with routes, the last byte is the length of the prefix.
     key: Vec<u64>,
     visits: u64,
     progress: &'a dyn BuildProgress,
@@ -233,13 +233,10 @@ impl<'a> Merger<'a> {
     fn leaf(&mut self, level: usize, path: u128) -> Result<Target, BuildError> {
         let cursors = &self.cursors[level..level + self.inputs.len()];
         self.key.clear();
-        for (with_route, cursor) in self.with_route.iter().zip(cursors) {
-            match cursor {
-                Cursor::Leaf { data, length } => {
-                    let length = if *with_route { u64::from(*length) } else { 0 };
-                    self.key.push((*data as u64 + 1) << 8 | length);
-                }
-                _ => self.key.push(0),
+        for (index, (with_route, cursor)) in self.with_route.iter().zip(cursors).enumerate() {
+            if let Cursor::Leaf { data, length } = cursor {
+                let length = if *with_route { u64::from(*length) } else { 0 };
+                self.key.push((index as u64) << 48 | (*data as u64) << 8 | length);
             }
         }
         if let Some(leaf) = self.leaves.get(self.key.as_slice()).copied() {
