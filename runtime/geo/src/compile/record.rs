@@ -285,7 +285,6 @@ impl RecordSet {
         // A lookup adds the route and closes the object.
         let text = format!("\"asn\":{{{},\"route\":\"", member.0);
         let index = self.asns.index(text);
-        let index = self.asns.index(members.0);
         self.networks.entry(network.number).or_insert((network, 0));
         index
     }
