@@ -116,6 +116,7 @@ const AWAY: &[(&str, &str, Kind)] = &[
     ("destroy", "--confirm ipgeo-prod", Kind::Events),
     ("dev", "--port 0 --database nowhere.mmdb", Kind::Events),
     ("drift", "", Kind::Rows),
+    ("geo explain", "8.8.8.8", Kind::Rows),
     ("geo fetch", "--npm false", Kind::Rows),
     ("geo rollback", "--yes", Kind::Events),
     ("geo rollout", "--yes", Kind::Events),

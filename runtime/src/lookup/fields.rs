@@ -197,7 +197,12 @@ mod tests {
         let nothing = completed(r#"{"ip":"8.8.8.8"}"#);
         let members: Vec<&String> = nothing.as_object().expect("an object").keys().collect();
         assert_eq!(members.len(), 1 + NULL_WHEN_UNKNOWN.len() + ALWAYS_NULL.len(), "{members:?}");
-        assert!(NULL_WHEN_UNKNOWN.iter().chain(&ALWAYS_NULL).all(|name| nothing[name].is_null() && is_field(name)));
+        assert!(
+            NULL_WHEN_UNKNOWN
+                .iter()
+                .chain(&ALWAYS_NULL)
+                .all(|name| nothing[name].is_null() && is_field(name))
+        );
         for name in ["is_eu", "latitude", "longitude", "languages"] {
             assert!(nothing.get(name).is_none(), "{name}");
         }

@@ -36,10 +36,7 @@ fn a_location_has_the_fields_of_the_contract() {
 fn unknown_members_are_null() {
     let edge = Edge::new();
     // A city of a state without regions, in a network; and a city in a network that nobody announces.
-    for (path, unknown) in [
-        ("/139.162.0.1", &["region", "region_code"][..]),
-        ("/1.2.3.4", &["asn"][..]),
-    ] {
+    for (path, unknown) in [("/139.162.0.1", &["region", "region_code"][..]), ("/1.2.3.4", &["asn"][..])] {
         // What the sample never knows.
         let never = ["region_type", "company", "carrier", "crawler", "accuracy_radius_km", "confidence"];
         let unknown = [unknown, &never].concat();
