@@ -295,7 +295,7 @@ async fn many_identities_are_read_in_batches() {
 }
 
 fn totals(charged: u64) -> ipgeo_runtime::store::MonthTotals {
-    ipgeo_runtime::store::MonthTotals { charged, days: [(24, charged)].into() }
+    ipgeo_runtime::store::MonthTotals { charged, days: [(24, charged)].into(), includes_others: false }
 }
 
 #[tokio::test]

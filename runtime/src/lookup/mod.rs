@@ -12,6 +12,7 @@ mod event;
 mod fields;
 mod geo;
 mod handler;
+mod own;
 mod own_count;
 mod problem;
 mod request;

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::client::read_refusal;
 use super::endpoint::{Account, EndpointError};
-use super::signed::{Call, Signed};
+use super::signed::{Call, Signed, TARGET};
 use crate::forward::LogsEvent;
 use crate::store::StoreError;
 use crate::tables::Effort;
@@ -49,8 +49,9 @@ impl Stream {
             "Data": event.awslogs.data,
         });
         let call = Call {
+            path: "",
             content_type: "application/x-amz-json-1.1",
-            target: Some("Kinesis_20131202.PutRecord"),
+            header: Some((TARGET, "Kinesis_20131202.PutRecord")),
             body: input.to_string().into(),
         };
         let put = self.kinesis.call(&call).await;
