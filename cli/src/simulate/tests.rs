@@ -90,7 +90,7 @@ fn early_counts_reduce_the_overshoot_of_a_day_and_replicate_little_more() {
     let without = small(|_| ());
     let with = small(|scenario| scenario.early_counts = true);
     assert!(
-        20.0 * with.overshoot.mean < without.overshoot.mean,
+        10.0 * with.overshoot.mean < without.overshoot.mean,
         "{:?} {:?}",
         with.overshoot,
         without.overshoot

@@ -264,12 +264,12 @@ mod tests {
         }
         let published = |used| Published { period: today, used, as_of: at("2026-11-24T06:00:00Z") };
         assert_eq!(memory.used(&site, today, None), 20);
-        assert_eq!(memory.used(&site, today, Some(&published(500))), 510);
         let yesterday =
             Published { period: Period::new(Window::Day, at("2026-11-23T00:00:00Z")), ..published(9) };
-        assert_eq!(memory.used(&site, today, Some(&yesterday)), 10);
+        assert_eq!(memory.used(&site, today, Some(&yesterday)), 20);
+        assert_eq!(memory.used(&site, today, Some(&published(500))), 510);
         memory.take_back(&site, at("2026-11-24T12:00:00Z"), 4);
-        assert_eq!(memory.used(&site, today, None), 6);
+        assert_eq!(memory.used(&site, today, None), 506);
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     replication_lag: Option<Grace>,
     /// Percentage of records that are in the stream twice
-    #[arg(long, default_value = "0.1", value_name = "PERCENT", value_parser = percent)]
+    #[arg(long, default_value = "0.1", value_name = "PERCENT", value_parser = percent, hide_short_help = true)]
     duplicates: f64,
     /// Percentage of batches that are delivered again after being counted
     #[arg(long, default_value = "1", value_name = "PERCENT", value_parser = percent)]
@@ -60,10 +60,10 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     home_loss: Option<Grace>,
     /// Simulate only the ledger's path, as if home could not be invoked
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     no_early_counts: bool,
     /// Move the calls of every API key to another region each second
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     hopping: bool,
     /// Change every limit to this percentage of it, halfway through the span
     #[arg(long, value_name = "PERCENT", value_parser = percent_of_limit)]
