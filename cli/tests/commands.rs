@@ -15,10 +15,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     let folder = tempfile::tempdir().expect("a folder");
     let state = folder.path();
     let dev = Dev::start(state);
-    assert_eq!(
-        (&dev.ready["ready"], dev.ready["regions"].as_array().map(Vec::len)),
-        (&true.into(), Some(10))
-    );
+    assert_eq!((&dev.ready["ready"], dev.ready["regions"].as_array().map(Vec::len)), (&true.into(), Some(9)));
     let second = run(state, &["dev", "--port", "0"]);
     assert!(stderr(&second).contains(", as process"), "{}", stderr(&second));
 
@@ -190,7 +187,7 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_remedy() {
         (&["geo", "build"], 1, "run `ipgeo geo fetch`"),
         (&["geo", "diff", "none.mmdb"], 1, "cannot open geo database none.mmdb"),
         (&["cost", "--calls", "lots"], 2, "`lots` is not a number; write digits"),
-        (&["cost", "--regions", "11"], 2, "--regions: 11 is not from 1 to 10"),
+        (&["cost", "--regions", "11"], 2, "--regions: 11 is not from 1 to 9"),
         (&["quota", "explain"], 2, "or a tier with --tier"),
         (&["cost", "--max-monthly", "nan"], 2, "`nan` is not a number"),
         (&["plan"], 1, "\nhelp: set AWS_PROFILE, or run `aws login` or `aws sso login`\n"),

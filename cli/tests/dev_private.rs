@@ -178,7 +178,7 @@ fn thousands_of_api_keys_are_in_every_region_soon_and_after_a_kill() {
     };
     let are_everywhere = |count: usize| {
         let tables = all();
-        assert_eq!(tables.len(), 10);
+        assert_eq!(tables.len(), 9);
         let (_, home) = tables.last().expect("home");
         assert_eq!(home.len(), count);
         tables.iter().all(|(_, keys)| keys == home)

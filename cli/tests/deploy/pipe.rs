@@ -244,7 +244,7 @@ async fn a_marked_call_follows_the_canary_and_each_new_edge() {
     let file = File::with_regions(&regions);
     let cloud = MemoryCloud::new(&file.config());
     let first = followed(&cloud, &file, false).await;
-    let all = [(WaveKind::CanaryPipe, HOME), (WaveKind::Pipe, EDGE), (WaveKind::Pipe, "us-east-1")];
+    let all = [(WaveKind::CanaryPipe, EDGE), (WaveKind::Pipe, HOME), (WaveKind::Pipe, "us-east-1")];
     assert_eq!(follows(&first), all);
     // Records lead only to regions whose calls were looked for.
     let kinds: Vec<WaveKind> = first.waves.iter().map(|wave| wave.wave).collect();
@@ -255,7 +255,7 @@ async fn a_marked_call_follows_the_canary_and_each_new_edge() {
     let more = followed(&cloud, &file.with(|file| file.memory_mb = 512), false).await;
     assert_eq!(follows(&more), []);
     let variable = file.with(|file| file.add = "[usage]\nquiet_permille = 1\n".to_owned());
-    assert_eq!(follows(&followed(&cloud, &variable, false).await), [(WaveKind::CanaryPipe, HOME)]);
+    assert_eq!(follows(&followed(&cloud, &variable, false).await), [(WaveKind::CanaryPipe, EDGE)]);
     let region = File::with_regions(&[HOME, EDGE, "us-east-1", "us-west-2"]);
     assert_eq!(follows(&followed(&cloud, &region, false).await), [(WaveKind::CanaryPipe, "us-west-2")]);
     // A move concerns every region.
@@ -289,6 +289,6 @@ async fn a_dead_pipe_warns_or_halts() {
         assert_eq!(!seen.attached().is_empty(), attached, "{dead} {required}");
         // A dead canary stops before the others are touched.
         let others = seen.regions_with(StackKind::Edge).count();
-        assert_eq!(others, if required && dead == HOME { 1 } else { 3 }, "{dead} {required}");
+        assert_eq!(others, if required && dead == EDGE { 1 } else { 3 }, "{dead} {required}");
     }
 }

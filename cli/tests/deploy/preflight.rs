@@ -191,16 +191,16 @@ async fn a_plan_says_whether_drift_was_checked() {
     let never = check("NOT_CHECKED", None);
     let table = [
         (None, None, ""),
-        (never.clone(), never.clone(), "drift was checked never: `ipgeo drift` does"),
+        (never.clone(), never.clone(), "drift was never checked; `ipgeo drift` checks it"),
         (
             check("IN_SYNC", Some(1_800_000_000)),
             never,
-            "drift was checked last at 2027-01-15T08:00:00Z or later, and never in 1 stack",
+            "drift was last checked at 2027-01-15T08:00:00Z or later, and never in 1 stack",
         ),
         (
             check("IN_SYNC", Some(1_800_000_060)),
             check("DRIFTED", Some(1_800_000_000)),
-            "drift was checked last at 2027-01-15T08:00:00Z or later; drifted then: home of eu-central-1. \
+            "drift was last checked at 2027-01-15T08:00:00Z or later; drifted then: home of eu-central-1. \
              `ipgeo deploy --repair-drift` sets them back",
         ),
     ];

@@ -99,15 +99,15 @@ pub fn repair_drift(
     let mut notes = std::mem::take(&mut plan.notes);
     notes.retain(|note| !note.starts_with(CHECKED));
     notes.push(match count {
-        0 => format!("{CHECKED} just now: nothing was changed outside CloudFormation"),
-        count => format!("{CHECKED} just now: {} to set back", counted(count, "stack")),
+        0 => format!("{CHECKED} checked just now: nothing was changed outside CloudFormation"),
+        count => format!("{CHECKED} checked just now: {} to set back", counted(count, "stack")),
     });
     findings.notes = notes;
     findings.conclude(plan)
 }
 
 /// The beginning of the note on drift.
-const CHECKED: &str = "drift was checked";
+const CHECKED: &str = "drift was";
 
 fn deleted(drift: &Drift) -> Problem {
     Problem::new(
@@ -140,9 +140,11 @@ pub(super) fn note_drift(input: &PlanInput<'_>, findings: &mut Findings) {
     }
     let at = oldest.and_then(|at| Timestamp::from_second(at).ok());
     let when = match at {
-        Some(at) if unchecked == 0 => format!("{CHECKED} last at {at} or later"),
-        Some(at) => format!("{CHECKED} last at {at} or later, and never in {}", counted(unchecked, "stack")),
-        None if unchecked > 0 => format!("{CHECKED} never: `ipgeo drift` does"),
+        Some(at) if unchecked == 0 => format!("{CHECKED} last checked at {at} or later"),
+        Some(at) => {
+            format!("{CHECKED} last checked at {at} or later, and never in {}", counted(unchecked, "stack"))
+        }
+        None if unchecked > 0 => format!("{CHECKED} never checked; `ipgeo drift` checks it"),
         None => return,
     };
     findings.notes.push(if drifted.is_empty() {

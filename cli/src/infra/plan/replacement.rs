@@ -28,7 +28,7 @@ pub const CREATE_ONLY: &[(&str, &[&str])] = &[
     ("AWS::Lambda::Version", &["Description", "FunctionName"]),
     ("AWS::Logs::Destination", &["DestinationName"]),
     ("AWS::Logs::LogGroup", &["LogGroupName"]),
-    ("AWS::Logs::SubscriptionFilter", &["FilterName", "LogGroupName"]),
+    ("AWS::Logs::SubscriptionFilter", &["LogGroupName"]),
     ("AWS::S3::Bucket", &["BucketName"]),
     ("AWS::S3::BucketPolicy", &["Bucket"]),
     ("AWS::SNS::Topic", &["TopicName"]),

@@ -207,7 +207,7 @@ pub fn switch_back(plan: &Plan, done: &BTreeSet<(usize, usize)>, failed: &BTreeS
         Action::Probe(spec) => Some(spec),
         _ => None,
     });
-    let empty = Plan { service: plan.service.clone(), home: plan.home.clone(), ..Plan::default() };
+    let empty = Plan { waves: Vec::new(), notes: Vec::new(), ..plan.clone() };
     switches(empty, &steps, probe)
 }
 
@@ -275,7 +275,8 @@ pub fn roll_back(
             Err(problem) => findings.problems.push(problem.in_region(region)),
         }
     }
-    let plan = Plan { service: names.service, home: config.service.home.clone(), ..Plan::default() };
+    let (service, account) = (names.service, observed.account.clone());
+    let plan = Plan { service, account, home: config.service.home.clone(), ..Plan::default() };
     let plan = switches(plan, &steps, Some(probe));
     if !plan.is_empty() {
         let note = "regions.toml stays as it is: the next `ipgeo deploy` serves the newer version again";
