@@ -199,6 +199,7 @@ impl Design {
         design.counting.window_s = WINDOW_2018_S;
         design.counting.quiet_permille = 0;
         design.counting.replicated = Replicated::Counts;
+        design.counting.early_counts = false;
         design
     }
 

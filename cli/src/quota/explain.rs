@@ -133,7 +133,7 @@ pub(crate) fn explain(
                     calls_per_s: rate,
                     calls,
                     percent: 100.0 * calls / number(limit.calls),
-                    early_calls: early_overshoot(rate, &pipeline, limit),
+                    early_calls: early_overshoot(rate, &pipeline, limit).min(calls),
                 }
             })
             .collect(),
