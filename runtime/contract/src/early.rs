@@ -406,7 +406,7 @@ mod tests {
         fn a_limit_is_approached_with_few_reports(calls in 1_u64..1_000_000) {
             let (mut used, mut reports) = (0_u64, 0_u32);
             while used < calls {
-                let unreported = (1..).find(|unreported| is_report_due(*unreported, calls - used, 3_600_000));
+                let unreported = (1..=calls).find(|unreported| is_report_due(*unreported, calls - used, 3_600_000));
                 used += unreported.expect("a number");
                 reports += 1;
             }
