@@ -1,9 +1,9 @@
 //! The handler: routes a request, charges it, looks up, answers, and writes one usage line.
 
 use std::net::IpAddr;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
-use ipgeo_contract::{Period, QuotaState, UsageEvent, Verdict};
+use ipgeo_contract::{EarlyReport, Period, QuotaState, UsageEvent, Verdict};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -120,6 +120,23 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         Self { access, geo, sink, settings, memory }
     }
 
+    /// The same handler, which reports early counts to home under this name of its environment.
+    #[must_use]
+    pub fn reporting_as(self, environment: String) -> Self {
+        let memory = self.memory.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Self { memory: Mutex::new(memory.reporting_as(environment)), ..self }
+    }
+
+    /// What is to be sent to home now, after an answer; usually nothing.
+    pub fn early_report(&self, now: Timestamp) -> Option<EarlyReport> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).early_report(now)
+    }
+
+    /// Makes the calls of a report that could not be sent due again.
+    pub fn report_failed(&self, report: &EarlyReport) {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).report_failed(report);
+    }
+
     /// Answers an event in JSON, however malformed.
     pub async fn handle_json(&self, event: &[u8], now: Timestamp) -> Answer {
         match serde_json::from_slice::<Event>(event) {
@@ -177,6 +194,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
                 decision.verdict = Verdict::BadRequest;
             }
         }
+        gate.settle(&decision, now, cost);
         if let Some(quota) = decision.quota {
             answer.quota(QuotaState { used: quota.used.saturating_add(cost), ..quota }, now);
         }

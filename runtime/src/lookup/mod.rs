@@ -15,6 +15,7 @@ mod fields;
 mod geo;
 mod handler;
 mod offline;
+mod own;
 mod own_count;
 mod problem;
 mod request;

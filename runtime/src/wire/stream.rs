@@ -6,7 +6,7 @@ use ipgeo_contract::RegionName;
 
 use super::client::read_refusal;
 use super::endpoint::{Account, EndpointError};
-use super::signed::{Call, Signed};
+use super::signed::{Call, Signed, TARGET};
 use crate::forward::LogsEvent;
 use crate::store::StoreError;
 use crate::tables::Effort;
@@ -42,8 +42,9 @@ impl Stream {
     /// counter recognises repeated lines.
     pub async fn put(&self, event: &LogsEvent) -> Result<(), StoreError> {
         let call = Call {
+            path: "",
             content_type: "application/x-amz-json-1.1",
-            target: Some("Kinesis_20131202.PutRecord"),
+            header: Some((TARGET, "Kinesis_20131202.PutRecord")),
             body: event.to_put(&self.name).to_string().into(),
         };
         let put = self.kinesis.call(&call).await;

@@ -49,6 +49,12 @@ pub(crate) struct DevArgs {
     /// Delay from home's access table to the other regions, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 500, value_parser = value_parser!(u64).range(..=LAG_MS_MAX))]
     replication_lag_ms: u64,
+    /// Delay from an answer to its early count at home, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 300, value_parser = value_parser!(u64).range(..=LAG_MS_MAX))]
+    report_lag_ms: u64,
+    /// Do not report early counts, as if home's counter could not be invoked
+    #[arg(long, conflicts_with = "report_lag_ms")]
+    no_early_counts: bool,
     /// Number of shards of the usage stream
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u16).range(1..=100))]
     shards: u16,
@@ -95,6 +101,7 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
         simulate_address: args.simulate_address,
         log_lag: Duration::from_millis(args.log_lag_ms),
         replication_lag: Duration::from_millis(args.replication_lag_ms),
+        report_lag: (!args.no_early_counts).then(|| Duration::from_millis(args.report_lag_ms)),
         shards: args.shards.into(),
         stream_faults: args.stream_faults,
         throttled: !args.no_throttle,

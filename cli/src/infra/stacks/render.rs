@@ -280,6 +280,11 @@ impl<'a> Renderer<'a> {
             names.access_table
         );
         context.insert("access_table_arn", &table);
+        let counter = format!(
+            "arn:${{AWS::Partition}}:lambda:{}:${{AWS::AccountId}}:function:{}:{LIVE}",
+            self.config.service.home, names.usage_function
+        );
+        context.insert("home_function_arn", &counter);
         context.insert("architecture", runtime.architecture.as_str());
         context.insert("code_key", &code.key);
         context.insert("code_digest", &code.digest);
@@ -355,6 +360,9 @@ impl<'a> Renderer<'a> {
             Variable { name: env::ANONYMOUS_SITE_LIMIT, value: tiers.anonymous.site_limit.to_string() },
             Variable { name: env::GEO_DATABASE, value: database },
             Variable { name: env::HANDLER, value: env::HANDLER_LOOKUP.to_owned() },
+            Variable { name: env::HOME_ALIAS, value: LIVE.to_owned() },
+            Variable { name: env::HOME_FUNCTION, value: self.names.usage_function.clone() },
+            Variable { name: env::HOME_REGION, value: self.config.service.home.to_string() },
             Variable { name: env::QUIET_PERMILLE, value: self.config.usage.quiet_permille.to_string() },
             Variable { name: env::QUOTA_STATUS, value: compat.quota_status.to_string() },
             Variable { name: env::UNKNOWN_KEY_STATUS, value: compat.unknown_key_status.to_string() },
