@@ -353,6 +353,7 @@ fn an_api_key_in_the_wrong_place_is_not_repeated() {
         &["keys", "update", "--dev", "KEY", "--sites", &site],
         &["keys", "list", "--dev", "--output", text],
         &["quota", "explain", "--tier", text],
+        &["geo", "override", "add", "8.8.8.8", "--country", "DE", "--note", text],
         &[text],
     ] {
         let output = run(folder.path(), args);

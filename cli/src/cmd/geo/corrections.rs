@@ -12,6 +12,7 @@ use crate::args::Shared;
 use crate::cmd::support::{load_config, served_database, today};
 use crate::fs::{Replace, parent_folder, write_output};
 use crate::geo::sources;
+use crate::keys::parse_note;
 use crate::ui::output::{self, Column, UsageError};
 
 /// Verbs of `ipgeo geo override`.
@@ -77,7 +78,7 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "ZONE", default_value = "", hide_default_value = true)]
     time_zone: String,
     /// Reason, for people
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = parse_note)]
     note: String,
 }
 

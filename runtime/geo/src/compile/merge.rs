@@ -142,17 +142,18 @@ pub(super) struct Merger<'a> {
     inputs: &'a [MergeInput<'a>],
     /// [`MergeInput::has_routes`] of each.
     with_route: Vec<bool>,
-    /// The cursors of the current path: one per input at depth 0, then one per input at depth 1, and so on to 128. A stack
-    /// in one allocation, because the walk makes millions of steps.
-    cursors: Vec<Cursor>,
+    /// The cursors of the current path with their inputs, level below level, without those that are empty: most lists have
+    /// nothing in most prefixes, so a dozen more of them cost hardly anything. A stack in one allocation, because the walk
+    /// makes millions of steps.
+    cursors: Vec<(u16, Cursor)>,
     /// Remaining visits for each input's tree.
     visits_left: Vec<u64>,
     tree: TreeBuilder,
     records: RecordSet,
     /// Combinations seen, by [`Merger::key`].
     leaves: FxHashMap<Box<[u64]>, KnownLeaf>,
-    /// The key of the current combination: for each input that has a leaf, its index in the first two bytes, then its data
-    /// offset, which is below 2^40; with routes, the last byte is the length of the prefix.
+    /// The key of the current combination: for each input with data its number in 16 bits, its data offset in 40, and with
+    /// routes the length of the prefix in 8.
     key: Vec<u64>,
     visits: u64,
     progress: &'a dyn BuildProgress,
@@ -160,10 +161,7 @@ pub(super) struct Merger<'a> {
 
 impl<'a> Merger<'a> {
     pub(super) fn new(inputs: &'a [MergeInput<'a>], progress: &'a dyn BuildProgress) -> Self {
-        let mut cursors = vec![Cursor::Empty; inputs.len() * 129];
-        for (cursor, input) in cursors.iter_mut().zip(inputs) {
-            *cursor = input.start();
-        }
+        let cursors = (0..).zip(inputs.iter().map(MergeInput::start)).collect();
         Self {
             inputs,
             with_route: inputs.iter().map(MergeInput::has_routes).collect(),
@@ -183,7 +181,7 @@ impl<'a> Merger<'a> {
 
     /// Merges the inputs into a tree, and the records that its leaves stand for.
     pub(super) fn run(mut self) -> Result<(FinishedTree, RecordSet), BuildError> {
-        let mut root = self.walk(0, 0)?;
+        let mut root = self.walk(0, 0, 0)?;
         let numbers: Vec<(u32, Target)> = self
             .records
             .numbers()
@@ -199,16 +197,18 @@ impl<'a> Merger<'a> {
         Ok((self.tree.finish(root)?, self.records))
     }
 
-    /// Merges all prefixes below the first `depth` bits of `path`.
-    fn walk(&mut self, depth: u8, path: u128) -> Result<Target, BuildError> {
-        let (count, level) = (self.inputs.len(), usize::from(depth) * self.inputs.len());
+    /// Merges all prefixes below the first `depth` bits of `path`; the cursors from `level` on are those of this prefix.
+    fn walk(&mut self, depth: u8, path: u128, level: usize) -> Result<Target, BuildError> {
+        let below = self.cursors.len();
         let settled = |cursor: &Cursor| matches!(cursor, Cursor::Empty | Cursor::Leaf { .. });
-        if depth == 128 || self.cursors[level..level + count].iter().all(settled) {
+        if depth == 128 || self.cursors[level..].iter().all(|(_, cursor)| settled(cursor)) {
             return self.leaf(level, path);
         }
-        for (index, left) in self.visits_left.iter_mut().enumerate() {
-            if !settled(&self.cursors[level + index]) {
-                let path = || self.inputs[index].path().to_owned();
+        for (input, cursor) in &self.cursors[level..] {
+            if !settled(cursor) {
+                let input = usize::from(*input);
+                let path = || self.inputs[input].path().to_owned();
+                let left = &mut self.visits_left[input];
                 *left = left.checked_sub(1).ok_or_else(|| BuildError::Tangled { path: path() })?;
             }
         }
@@ -218,36 +218,39 @@ impl<'a> Merger<'a> {
         }
         let mut halves = [Target::EMPTY; 2];
         for bit in [0, 1_u8] {
-            let below = path | (u128::from(bit) << (127 - depth));
-            let in_ipv4 = depth == 95 && below == 0;
-            for (index, input) in self.inputs.iter().enumerate() {
-                let cursor = self.cursors[level + index];
-                self.cursors[level + count + index] = input.step(cursor, bit, depth, in_ipv4);
+            let path = path | (u128::from(bit) << (127 - depth));
+            let in_ipv4 = depth == 95 && path == 0;
+            for at in level..below {
+                let (input, cursor) = self.cursors[at];
+                let cursor = self.inputs[usize::from(input)].step(cursor, bit, depth, in_ipv4);
+                if cursor != Cursor::Empty {
+                    self.cursors.push((input, cursor));
+                }
             }
-            halves[usize::from(bit)] = self.walk(depth + 1, below)?;
+            halves[usize::from(bit)] = self.walk(depth + 1, path, below)?;
+            self.cursors.truncate(below);
         }
         Ok(self.tree.branch(halves[0], halves[1]))
     }
 
     /// The leaf for the settled cursors that start at `level`; `path` is any address below.
     fn leaf(&mut self, level: usize, path: u128) -> Result<Target, BuildError> {
-        let cursors = &self.cursors[level..level + self.inputs.len()];
+        let cursors = &self.cursors[level..];
         self.key.clear();
-        for (index, (with_route, cursor)) in self.with_route.iter().zip(cursors).enumerate() {
-            if let Cursor::Leaf { data, length } = cursor {
-                let length = if *with_route { u64::from(*length) } else { 0 };
-                self.key.push((index as u64) << 48 | (*data as u64) << 8 | length);
-            }
+        for (input, cursor) in cursors {
+            let Cursor::Leaf { data, length } = cursor else { continue };
+            let length = if self.with_route[usize::from(*input)] { u64::from(*length) } else { 0 };
+            self.key.push(u64::from(*input) << 48 | (*data as u64) << 8 | length);
         }
         if let Some(leaf) = self.leaves.get(self.key.as_slice()).copied() {
             self.count_route(leaf, path);
             return Ok(leaf.target);
         }
         let mut statements = Vec::new();
-        for (source, (input, cursor)) in (0_u16..).zip(self.inputs.iter().zip(cursors)) {
+        for (source, cursor) in cursors {
             let Cursor::Leaf { data, length } = cursor else { continue };
-            let record = input.record(*data, self.records.countries())?;
-            statements.push(Statement { source, prefix: Prefix::of(path, *length), record });
+            let record = self.inputs[usize::from(*source)].record(*data, self.records.countries())?;
+            statements.push(Statement { source: *source, prefix: Prefix::of(path, *length), record });
         }
         let all = Combined::of(&statements);
         let network = all.network.as_ref().map(|(network, route)| (network.number, route.length));

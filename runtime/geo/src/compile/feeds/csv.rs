@@ -92,8 +92,9 @@ fn columns(row: &ByteRecord, parts: Parts) -> Result<(Vec<Column>, bool), String
         }
         if !columns.contains(&CountryCode) {
             // Without a column for the code, `country` is the code.
-            let country = columns.iter_mut().find(|column| **column == CountryName);
-            country.into_iter().for_each(|column| *column = CountryCode);
+            if let Some(country) = columns.iter_mut().find(|column| **column == CountryName) {
+                *country = CountryCode;
+            }
         }
         let says = |column: &Column| !matches!(column, Network | First | Last | Ignored);
         if parts != Parts::NONE && !columns.iter().any(says) {

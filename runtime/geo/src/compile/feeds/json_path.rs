@@ -1,7 +1,7 @@
 //! Paths to the networks in a JSON document: names of members with `.` between them, `[]` for every element of an array and
 //! `*` for every member of an object, as in `prefixes[].ipv4Prefix` or `regions[].cidrs[].cidr`.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use serde_json::Value;
@@ -85,7 +85,8 @@ fn walk<'v, E>(
         }
         (Step::Elements, Value::Array(elements)) => {
             for (index, inner) in elements.iter().enumerate() {
-                place.push_str(&format!("[{index}]"));
+                // Writing to a String cannot fail.
+                let _ = write!(place, "[{index}]");
                 walk(rest, inner, place, visit)?;
                 place.truncate(length);
             }

@@ -1,5 +1,6 @@
 //! Good and bad files of every form, and a comparison of the tree with a naive look-up.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use proptest::prelude::*;
@@ -276,7 +277,7 @@ fn a_million_lines_are_read() {
     let mut text = String::new();
     for number in 0..1_000_000_u32 {
         let address = std::net::Ipv4Addr::from_bits(0x0800_0000 + number * 16);
-        text.push_str(&format!("{address}\n"));
+        let _ = writeln!(text, "{address}");
     }
     let found = parse(text.as_bytes(), &RangeFormat::List, Parts::NONE).expect("read");
     assert_eq!(found.ranges.len(), 1_000_000);
