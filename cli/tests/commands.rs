@@ -429,3 +429,57 @@ fn corrections_are_added_replaced_listed_removed_and_counted() {
         "{output}"
     );
 }
+
+#[test]
+fn an_answer_is_explained_by_the_sources_that_it_came_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("regions.toml");
+    std::fs::copy(support::CONFIG, &config).expect("copied");
+    let at = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("written");
+        folder.path().join(name).display().to_string()
+    };
+    let city = at("city.csv", "8.8.8.0,8.8.8.255,US,California,,Mountain View,94043,37.4,-122.1,\n");
+    let asn = at("asn.csv", "8.8.0.0,8.8.255.255,15169,Google LLC\n");
+    at("overrides.csv", "network,country_code,city\n8.8.8.8,US,Reno\n");
+    let with = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
+        command.arg("--config").arg(&config).arg("--state").arg(folder.path().join(".ipgeo"));
+        let output = command.args(["geo", "explain"]).args(args).output().expect("it runs");
+        (output.status.code(), stdout(&output), stderr(&output))
+    };
+    let (code, text, said) = with(&["8.8.8.8", &city, &asn, "--json"]);
+    assert_eq!(code, Some(0), "{said}");
+    let rows: serde_json::Value = serde_json::from_str(&text).expect(&text);
+    let row = |field: &str| {
+        let rows = rows.as_array().expect("an array");
+        rows.iter().find(|row| row["field"] == field).unwrap_or_else(|| panic!("{field}: {text}")).clone()
+    };
+    let reno = row("city");
+    assert_eq!(
+        (&reno["value"], &reno["source"], &reno["range"]),
+        (&"Reno".into(), &"overrides".into(), &"8.8.8.8/32".into())
+    );
+    assert_eq!(
+        (&reno["overridden"][0]["value"], &reno["overridden"][0]["range"]),
+        (&"Mountain View".into(), &"8.8.8.0/24".into())
+    );
+    assert_eq!(row("country_code")["agreeing"][0]["source"], city);
+    assert_eq!(
+        (&row("asn")["value"], &row("asn")["range"]),
+        (&"AS15169 Google LLC".into(), &"8.8.0.0/16".into())
+    );
+    // Another address: the region's code follows from its name.
+    let (_, text, _) = with(&["8.8.8.9", &city]);
+    assert!(
+        text.contains("region_code") && text.contains("Mountain View") && !text.contains("Reno"),
+        "{text}"
+    );
+    let (code, text, said) = with(&["9.9.9.9", &city]);
+    assert!(
+        code == Some(0) && !text.contains("9.9.9.9") && said.contains("no source knows 9.9.9.9"),
+        "{text}{said}"
+    );
+    let (code, _, said) = with(&["8.8.8.8"]);
+    assert!(code == Some(1) && said.contains("run `ipgeo geo fetch`"), "{said}");
+}

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use super::format::{
-    ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FORMAT, FORMAT_VERSIONS_READ, LICENCE, NAME,
-    FLAGS, RECORDS, USUAL_ORIGIN, number_address,
+    ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FLAGS, FORMAT, FORMAT_VERSIONS_READ,
+    LICENCE, NAME, RECORDS, USUAL_ORIGIN, number_address,
 };
 use super::location::{self, Location, ReaderCaches};
 use super::map::map_file;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::format::{
-    AREA, ASN, BASE, FACTS, FACTS_SEPARATOR, NUMBER, ORIGIN, PLACE, TEXT, ZONE, route_length,
+    AREA, ASN, BASE, FACTS, FACTS_SEPARATOR, NETWORK_START, NUMBER, ORIGIN, PLACE, TEXT, ZONE, route_length,
 };
 use super::raw::Data;
 use super::route;
@@ -27,11 +27,11 @@ pub struct Location<'a> {
     area: Option<&'a str>,
     /// The time zone's name.
     zone: Option<&'a str>,
-    /// The member `asn`; with marks, as company and crawler.
+    /// The member `asn`, complete or, with the length of its route, a part of it.
     network: &'a str,
-    /// Length of the prefix that the marks in `network` stand for.
-    route_length: u8,
-    /// Company and crawler.
+    /// Length of the route that completes `network`.
+    route_length: Option<u8>,
+    /// Company and crawler, with marks for prefixes.
     facts: Option<&'a str>,
     /// The members of `threat`.
     threat: &'a str,
@@ -45,8 +45,8 @@ enum EntryName {
     Text,
     Zone,
     Base,
-    /// With the length of the route.
-    Network(u8),
+    /// With the length of the route, if that is not in the text.
+    Network(Option<u8>),
     Facts,
     Origin,
     Other,
@@ -80,10 +80,10 @@ impl EntryNames {
             TEXT => EntryName::Text,
             ZONE => EntryName::Zone,
             BASE => EntryName::Base,
-            ASN => EntryName::Network(0),
+            ASN => EntryName::Network(None),
             FACTS => EntryName::Facts,
             ORIGIN => EntryName::Origin,
-            _ => route_length(text).map_or(EntryName::Other, EntryName::Network),
+            _ => route_length(text).map_or(EntryName::Other, |length| EntryName::Network(Some(length))),
         }
     }
 
@@ -144,7 +144,7 @@ impl<'a> Location<'a> {
             area: None,
             zone: None,
             network: "",
-            route_length: 0,
+            route_length: None,
             facts: None,
             threat: &known.no_flags,
         };
@@ -157,7 +157,12 @@ impl<'a> Location<'a> {
     }
 
     #[inline]
-    fn read_entries<T: Trace>(&mut self, data: Data<'a, T>, at: usize, known: &'a ReaderCaches) -> Option<()> {
+    fn read_entries<T: Trace>(
+        &mut self,
+        data: Data<'a, T>,
+        at: usize,
+        known: &'a ReaderCaches,
+    ) -> Option<()> {
         let (entries, mut at, _) = data.map(at)?;
         for _ in 0..entries.min(ENTRIES_MAX) {
             let (name, value) = known.names.at(data, at)?;
@@ -172,7 +177,12 @@ impl<'a> Location<'a> {
 
     /// A base has no base, so a hostile file can't nest them.
     #[inline]
-    fn read_base<T: Trace>(&mut self, data: Data<'a, T>, at: usize, known: &'a ReaderCaches) -> Option<usize> {
+    fn read_base<T: Trace>(
+        &mut self,
+        data: Data<'a, T>,
+        at: usize,
+        known: &'a ReaderCaches,
+    ) -> Option<usize> {
         let (entries, mut at, after) = data.map(at)?;
         for _ in 0..entries.min(ENTRIES_MAX) {
             let (name, value) = known.names.at(data, at)?;
@@ -248,10 +258,23 @@ impl<'a> Location<'a> {
             out.push_str(text);
             separator = ",";
         }
-        for text in [self.network, self.facts.unwrap_or_default()].into_iter().filter(|text| !text.is_empty()) {
+        if !self.network.is_empty() {
             out.push_str(separator);
-            route::write_marked(text, self.address, self.route_length, out);
+            if let Some(length) = self.route_length {
+                out.push_str("\"asn\":{");
+                out.push_str(NETWORK_START);
+                out.push_str(self.network);
+                out.push_str(",\"route\":\"");
+                route::write_prefix(self.address, length, out);
+                out.push_str("\"}");
+            } else {
+                out.push_str(self.network);
+            }
             separator = ",";
+        }
+        if let Some(facts) = self.facts.filter(|facts| !facts.is_empty()) {
+            out.push_str(separator);
+            route::write_marked(facts, self.address, out);
         }
     }
 

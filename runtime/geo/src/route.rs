@@ -8,14 +8,13 @@ use crate::format::ROUTE_MARK;
 /// Length of the prefix `::/96`, in which IPv4 addresses are.
 const IPV4_BITS: u8 = 96;
 
-/// Appends `text` with the prefix of `address` in place of each length between two marks; where there is none, it is `length`.
+/// Appends `text` with the prefix of `address` in place of each length between two marks.
 #[inline]
-pub(crate) fn write_marked(text: &str, address: IpAddr, length: u8, out: &mut String) {
+pub(crate) fn write_marked(text: &str, address: IpAddr, out: &mut String) {
     let mut parts = text.split(ROUTE_MARK);
     out.push_str(parts.next().unwrap_or_default());
-    while let (Some(own), Some(rest)) = (parts.next(), parts.next()) {
-        let length = if own.is_empty() { Some(length) } else { own.parse().ok() };
-        if let Some(length) = length.filter(|length| *length <= 128) {
+    while let (Some(length), Some(rest)) = (parts.next(), parts.next()) {
+        if let Some(length) = length.parse().ok().filter(|length| *length <= 128) {
             write_prefix(address, length, out);
         }
         out.push_str(rest);
@@ -71,7 +70,7 @@ mod tests {
 
     fn marked(text: &str, address: &str) -> String {
         let mut out = String::new();
-        write_marked(text, address.parse().expect("an address"), 104, &mut out);
+        write_marked(text, address.parse().expect("an address"), &mut out);
         out
     }
 
@@ -81,7 +80,6 @@ mod tests {
             ("", "8.8.8.8", ""),
             ("a", "8.8.8.8", "a"),
             ("a\u{1}120\u{1}b", "8.8.8.8", "a8.8.8.0/24b"),
-            ("\u{1}\u{1}", "8.8.8.8", "8.0.0.0/8"),
             ("\u{1}96\u{1}", "8.8.8.8", "0.0.0.0/0"),
             ("\u{1}128\u{1},\u{1}104\u{1}", "203.0.113.7", "203.0.113.7/32,203.0.0.0/8"),
             ("\u{1}32\u{1}", "2001:4860:4860::8888", "2001:4860::/32"),

@@ -13,11 +13,6 @@ pub trait Geo: Send + Sync {
     /// nothing and returns `None`.
     fn write_location(&self, address: IpAddr, now: Timestamp, out: &mut String) -> Option<&str>;
 
-    /// Which source decided each field of an address's location, as a JSON object; `None` if that is not known.
-    fn origin(&self, _address: IpAddr) -> Option<&str> {
-        None
-    }
-
     /// A network number's JSON object; `None` if it is not in the database.
     fn asn(&self, number: u32) -> Option<String>;
 
@@ -43,10 +38,6 @@ impl Geo for Database {
         (out.len() > before || !location.threat().is_empty()).then(|| location.threat())
     }
 
-    fn origin(&self, address: IpAddr) -> Option<&str> {
-        Database::origin(self, address)
-    }
-
     fn asn(&self, number: u32) -> Option<String> {
         Database::asn(self, number).map(str::to_owned)
     }
@@ -65,10 +56,6 @@ impl Geo for Database {
 impl<G: Geo> Geo for std::sync::Arc<G> {
     fn write_location(&self, address: IpAddr, now: Timestamp, out: &mut String) -> Option<&str> {
         (**self).write_location(address, now, out)
-    }
-
-    fn origin(&self, address: IpAddr) -> Option<&str> {
-        (**self).origin(address)
     }
 
     fn asn(&self, number: u32) -> Option<String> {

@@ -3,6 +3,7 @@
 mod build;
 mod corrections;
 mod diff;
+mod explain;
 mod fetch;
 mod inspect;
 mod pin;
@@ -13,6 +14,7 @@ use clap::Subcommand;
 pub(crate) use build::BuildArgs;
 pub(crate) use corrections::OverrideVerb;
 pub(crate) use diff::DiffArgs;
+pub(crate) use explain::ExplainArgs;
 pub(crate) use fetch::FetchArgs;
 pub(crate) use inspect::InspectArgs;
 pub(crate) use pin::PinArgs;
@@ -32,6 +34,8 @@ pub(crate) enum GeoVerb {
     Inspect(InspectArgs),
     /// Compare two compiled databases
     Diff(DiffArgs),
+    /// Show which source decided each field of an answer
+    Explain(ExplainArgs),
     /// Correct locations by hand
     #[command(subcommand)]
     #[command(after_long_help = "\
@@ -60,6 +64,7 @@ pub(crate) async fn run(verb: GeoVerb, shared: &Shared) -> anyhow::Result<Exit> 
         GeoVerb::Fetch(args) => fetch::run(&args, shared)?,
         GeoVerb::Build(args) => build::run(args, shared)?,
         GeoVerb::Inspect(args) => inspect::run(args, shared)?,
+        GeoVerb::Explain(args) => explain::run(&args, shared)?,
         GeoVerb::Override(verb) => corrections::run(verb, shared)?,
         GeoVerb::Pin(args) => pin::run(&args, shared)?,
         GeoVerb::Diff(args) => return diff::run(args, shared),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ipgeo_geo::compile::{self, BuildPhase, BuildProgress, BuildSource, DataDescription};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::input::open_overrides;
@@ -30,15 +31,26 @@ pub fn compile(
         files.iter().map(|file| file.path.clone()).chain(overrides.map(Path::to_owned)).collect();
     refuse_source_overwrite(out, &paths)?;
     let description = describe(config, files, now)?;
-    let mut sources: Vec<BuildSource> = overrides.map(open_overrides).transpose()?.into_iter().collect();
-    for file in by_precedence(files) {
-        sources.push(file.open()?);
-    }
+    let (sources, _dates) = open_all(files, overrides)?;
     let compiled = compile::build(&sources, &description, progress)?;
     progress.begin(BuildPhase::Write, 1);
     write_database(out, |file| compiled.write(file))?;
     progress.done(1);
     Ok(())
+}
+
+/// The sources of a build, the most trusted first, and the date of each, if it states one.
+pub(crate) fn open_all(
+    files: &[SourceFile],
+    overrides: Option<&Path>,
+) -> Result<(Vec<BuildSource>, Vec<Option<Date>>), FetchError> {
+    let mut sources: Vec<BuildSource> = overrides.map(open_overrides).transpose()?.into_iter().collect();
+    let mut dates = vec![None; sources.len()];
+    for file in by_precedence(files) {
+        sources.push(file.open()?);
+        dates.push(made_at(&file.path).map(|at| TimeZone::UTC.to_datetime(at).date()));
+    }
+    Ok((sources, dates))
 }
 
 /// Geofeeds before other sources, the newest first: networks themselves say in them where they are. Others in their order.

@@ -26,7 +26,7 @@ use crate::config::{Config, GeoSource, Origin, Registry, names_of_files};
 use crate::geo::licence::LicenceError;
 
 pub use compile::compile;
-pub(crate) use compile::{all_redistributable, strictest_terms, write_sample};
+pub(crate) use compile::{all_redistributable, open_all, strictest_terms, write_sample};
 pub use fetching::{Places, fetch};
 pub use input::SourceFile;
 pub(crate) use input::{overrides_file, overrides_path};

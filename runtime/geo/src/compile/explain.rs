@@ -85,9 +85,11 @@ impl Explainer<'_> {
         }
         if let Some((usage, _)) = &all.usage {
             let used = all.origin.usage;
-            for (field, value) in
-                [("company.name", &usage.name), ("company.domain", &usage.domain), ("company.type", &usage.kind)]
-            {
+            for (field, value) in [
+                ("company.name", &usage.name),
+                ("company.domain", &usage.domain),
+                ("company.type", &usage.kind),
+            ] {
                 add(self.field(field, value, used, |statement| {
                     let usage = statement.record.usage.as_ref()?;
                     Some(match field {
@@ -142,7 +144,12 @@ impl Explainer<'_> {
             of(statement).filter(|value| !value.is_empty()).map(|value| self.value(statement, value))
         });
         let (agreeing, overridden) = others.partition(|other| other.value == value);
-        Some(ExplainedField { field: field.to_owned(), decided: self.value(decided, value.to_owned()), overridden, agreeing })
+        Some(ExplainedField {
+            field: field.to_owned(),
+            decided: self.value(decided, value.to_owned()),
+            overridden,
+            agreeing,
+        })
     }
 
     fn value(&self, statement: &Statement, value: String) -> SourceValue {

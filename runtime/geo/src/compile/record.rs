@@ -15,7 +15,7 @@ use super::facts::{Crawler, Flags, NetworkUse};
 use super::regions::RegionTable;
 use super::threat;
 use super::zone::ZoneFinder;
-use crate::format::{FACTS_SEPARATOR, ROUTE_MARK};
+use crate::format::{FACTS_SEPARATOR, NETWORK_START, ROUTE_MARK};
 
 /// A record of the result: indexes into the pools of a [`RecordSet`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -114,9 +114,9 @@ impl Members {
         }
     }
 
-    /// Adds a prefix that a lookup completes from its address; `length` is empty if the lookup knows it from elsewhere.
-    fn add_prefix(&mut self, name: &str, length: &str) {
-        self.add_raw(name, &format!("\"{ROUTE_MARK}{length}{ROUTE_MARK}\""));
+    /// Adds a prefix that a lookup completes from its address.
+    fn add_prefix(&mut self, name: &str, prefix: Prefix) {
+        self.add_raw(name, &format!("\"{ROUTE_MARK}{}{ROUTE_MARK}\"", prefix.length));
     }
 
     fn add_object(&mut self, name: &str, members: &Self) {
@@ -281,11 +281,10 @@ impl RecordSet {
         member.add("asn", &format!("AS{}", network.number));
         member.add_known("name", &network.name);
         member.add_known("domain", &network.domain);
-        member.add_prefix("route", "");
         member.add_known("type", kind);
-        let mut members = Members::default();
-        members.add_object("asn", &member);
-        let index = self.asns.index(members.0);
+        // A lookup adds what every network has, and the route.
+        let text = member.0.strip_prefix(NETWORK_START).unwrap_or(&member.0).to_owned();
+        let index = self.asns.index(text);
         self.networks.entry(network.number).or_insert((network, 0));
         index
     }
@@ -333,7 +332,7 @@ fn add_company(members: &mut Members, usage: &NetworkUse, network: Prefix) {
         let mut member = Members::default();
         member.add("name", &usage.name);
         member.add_known("domain", &usage.domain);
-        member.add_prefix("network", &network.length.to_string());
+        member.add_prefix("network", network);
         member.add_known("type", &usage.kind);
         members.add_object("company", &member);
     }

@@ -12,10 +12,42 @@ const LETTERS: &str = include_str!("countries/letters.tsv");
 
 /// Words that say what kind of region it is. Sources add and omit them.
 const KINDS: [&str; 36] = [
-    "atoll", "autonomous", "canton", "capital", "city", "community", "county", "department", "district", "division",
-    "emirate", "federal", "governorate", "grad", "island", "islands", "krai", "kray", "municipality", "national",
-    "oblast", "of", "parish", "prefecture", "province", "region", "regional", "republic", "state", "territory", "the",
-    "town", "unitary", "urban", "voivodeship", "zone",
+    "atoll",
+    "autonomous",
+    "canton",
+    "capital",
+    "city",
+    "community",
+    "county",
+    "department",
+    "district",
+    "division",
+    "emirate",
+    "federal",
+    "governorate",
+    "grad",
+    "island",
+    "islands",
+    "krai",
+    "kray",
+    "municipality",
+    "national",
+    "oblast",
+    "of",
+    "parish",
+    "prefecture",
+    "province",
+    "region",
+    "regional",
+    "republic",
+    "state",
+    "territory",
+    "the",
+    "town",
+    "unitary",
+    "urban",
+    "voivodeship",
+    "zone",
 ];
 
 /// The region that a name means, as far as the table says.
@@ -57,8 +89,7 @@ impl RegionTable {
         let letters = rows(LETTERS).flat_map(|[plain, letters]: [&'static str; 2]| {
             letters.chars().map(move |letter| (letter, plain))
         });
-        let mut table =
-            Self { letters: letters.collect(), exact: Names::default(), short: Names::default() };
+        let mut table = Self { letters: letters.collect(), exact: Names::default(), short: Names::default() };
         for [country, code, level, iso, english, others] in rows(REGIONS) {
             // A department may have the name of its region; sources mean the region.
             let level = u8::from(level != "1");
@@ -81,7 +112,9 @@ impl RegionTable {
 
     /// The code of a country's region; `None` if the name is unknown or means several.
     pub(super) fn code<'a>(&'a self, country: &'a str, name: &str) -> Option<&'static str> {
-        let find = |names: &FxHashMap<(&'a str, String), Meaning>, short| names.get(&(country, self.fold(name, short))).copied();
+        let find = |names: &FxHashMap<(&'a str, String), Meaning>, short| {
+            names.get(&(country, self.fold(name, short))).copied()
+        };
         match find(&self.exact, false).or_else(|| find(&self.short, true))? {
             Meaning::One { code, .. } => Some(code),
             Meaning::Several { .. } => None,

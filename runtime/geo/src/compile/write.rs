@@ -9,8 +9,9 @@
 use std::io::{self, Write};
 
 use crate::format::{
-    AREA, ATTRIBUTION, ATTRIBUTION_LINK, BASE, DATABASE_TYPE, DATE, DESCRIPTION, FACTS, FACTS_SEPARATOR, FLAGS,
-    FORMAT, FORMAT_VERSION, LICENCE, NAME, NUMBER, ORIGIN, PLACE, RECORDS, TEXT, USUAL_ORIGIN, ZONE, network_entry,
+    AREA, ATTRIBUTION, ATTRIBUTION_LINK, BASE, DATABASE_TYPE, DATE, DESCRIPTION, FACTS, FACTS_SEPARATOR,
+    FLAGS, FORMAT, FORMAT_VERSION, LICENCE, NAME, NUMBER, ORIGIN, PLACE, RECORDS, TEXT, USUAL_ORIGIN, ZONE,
+    network_entry,
 };
 
 use super::error::BuildError;
@@ -225,7 +226,8 @@ impl<'a> DataSection<'a> {
 
     /// Writes a record, and before it its network and facts if they are new. Returns the record's offset.
     fn record(&mut self, record: &CompiledRecord, is_shared: bool) -> usize {
-        let asn = record.asn.map(|(asn, length)| (self.network_keys[usize::from(length)], self.asn(asn as usize)));
+        let asn =
+            record.asn.map(|(asn, length)| (self.network_keys[usize::from(length)], self.asn(asn as usize)));
         let facts = record.facts.map(|facts| self.fact(facts as usize));
         let origin = record.origin.and_then(|origin| self.origins[origin as usize]);
         let base = (record.place, record.area);
@@ -233,7 +235,8 @@ impl<'a> DataSection<'a> {
         let known = self.known_base(base).filter(|_| has_base);
         let at = self.section.at();
         let mut new_base = None;
-        let rest = asn.iter().count() + [facts, origin].iter().flatten().count() + record.number.iter().count();
+        let rest =
+            asn.iter().count() + [facts, origin].iter().flatten().count() + record.number.iter().count();
         let places = if has_base { 1 } else { [base.0, base.1].iter().flatten().count() };
         self.section.control(MAP, places + rest);
         if has_base {

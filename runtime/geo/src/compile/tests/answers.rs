@@ -6,8 +6,8 @@ use serde_json::{Value as Json, json};
 
 use crate::compile::extract::{SourceNetwork, SourcePlace, SourceRecord};
 use crate::compile::{
-    BuildSource, Crawler, DataDescription, Flags, NetworkUse, NoProgress, RangeSet, SourceData, SourceGives, build,
-    explain,
+    BuildSource, Crawler, DataDescription, Flags, NetworkUse, NoProgress, RangeSet, SourceData, SourceGives,
+    build, explain,
 };
 use crate::{Database, FORMAT_VERSION};
 
@@ -23,7 +23,8 @@ fn source(name: &str, gives: SourceGives, networks: &[(&str, SourceRecord)]) -> 
     let mut ranges = Vec::new();
     for (index, (network, _)) in (0_u32..).zip(networks) {
         let network: ipnet::IpNet = network.parse().expect("a network");
-        let [first, last] = [network.network(), network.broadcast()].map(|address| bits(&address.to_string()));
+        let [first, last] =
+            [network.network(), network.broadcast()].map(|address| bits(&address.to_string()));
         ranges.push((first, last, index));
     }
     let records = networks.iter().map(|(_, record)| record.clone()).collect();
@@ -42,8 +43,7 @@ fn flag(name: &str) -> SourceGives {
 }
 
 fn place(country: &str, city: &str) -> SourceRecord {
-    let place =
-        SourcePlace { country_code: country.into(), city: city.into(), ..SourcePlace::default() };
+    let place = SourcePlace { country_code: country.into(), city: city.into(), ..SourcePlace::default() };
     SourceRecord { place: Some(place), ..SourceRecord::default() }
 }
 
@@ -180,8 +180,10 @@ fn agreement_of_several_sources_of_places_is_told() {
         (vec![place("US", ""), place("US", "Austin")], json!(100), "Austin"),
     ];
     for (places, confidence, city) in table {
-        let sources: Vec<BuildSource> =
-            places.into_iter().map(|one| source("s", SourceGives::default(), &[("20.0.0.0/8", one)])).collect();
+        let sources: Vec<BuildSource> = places
+            .into_iter()
+            .map(|one| source("s", SourceGives::default(), &[("20.0.0.0/8", one)]))
+            .collect();
         let found = answer(&compiled(&sources), "20.0.0.1");
         assert_eq!(found.get("confidence").cloned().unwrap_or_default(), confidence, "{found}");
         assert_eq!(found["city"], city);
@@ -193,12 +195,15 @@ fn an_explanation_names_source_range_and_what_was_overridden() {
     let mut sources = sources();
     let correction = source("overrides", SourceGives::default(), &[("20.1.2.0/28", place("US", "Austin"))]);
     sources.insert(0, correction);
-    let explained = |address: &str| explain(&sources, address.parse().expect("an address")).expect("it explains");
+    let explained =
+        |address: &str| explain(&sources, address.parse().expect("an address")).expect("it explains");
     let lines: Vec<String> = explained("20.1.2.3")
         .iter()
         .map(|field| {
             let texts = |list: &[crate::compile::SourceValue]| {
-                list.iter().map(|one| format!(" {}={}@{}", one.source, one.value, one.range)).collect::<String>()
+                list.iter()
+                    .map(|one| format!(" {}={}@{}", one.source, one.value, one.range))
+                    .collect::<String>()
             };
             let one = texts(std::slice::from_ref(&field.decided));
             let (others, same) = (texts(&field.overridden), texts(&field.agreeing));
@@ -222,7 +227,8 @@ fn an_explanation_names_source_range_and_what_was_overridden() {
     assert_eq!(explained("99.0.0.1"), []);
     // The compiled database names the same sources.
     let database = compiled(&sources);
-    let origin: Json = serde_json::from_str(database.origin("20.1.2.3".parse().unwrap()).unwrap()).expect("JSON");
+    let origin: Json =
+        serde_json::from_str(database.origin("20.1.2.3".parse().unwrap()).unwrap()).expect("JSON");
     assert_eq!((&origin["city"], &origin["asn"]), (&json!("overrides"), &json!("asn")));
 }
 
@@ -235,7 +241,8 @@ fn a_database_of_version_1_is_read_and_one_of_another_version_refused() {
         let data = build(&sources()[..1], &DataDescription::default(), &NoProgress).expect("it compiles");
         let mut bytes = data.to_bytes();
         let name = b"ipgeo_format";
-        let at = bytes.windows(name.len()).rposition(|window| window == name).expect("the name") + name.len() + 1;
+        let at =
+            bytes.windows(name.len()).rposition(|window| window == name).expect("the name") + name.len() + 1;
         assert_eq!(&bytes[at..=at], FORMAT_VERSION.as_bytes());
         bytes[at] = version.as_bytes()[0];
         Database::from_bytes(bytes)
