@@ -8,8 +8,8 @@
 //!
 //! The member `asn` is under a name that says how long its route is: `n120` for an IPv4 route of 24 bits, which is 120 bits of
 //! IPv6. So all records of a place and a network whose routes have one length are one record, and all routes of a network share
-//! a text. It ends where its last member, the route, begins: a lookup adds the prefix of the address and `"}`. In `facts`, a
-//! length between two marks ([`ROUTE_MARK`]) stands for the prefix.
+//! a text: what is inside the object after [`NETWORK_START`], without the route. A lookup adds both. In `facts`, a length
+//! between two marks ([`ROUTE_MARK`]) stands for the prefix of the address.
 //!
 //! A record without flags has no line of them: the metadata lists the flags of which any source speaks, all `false` there.
 //! Likewise the metadata has the most frequent origin, and a record without `origin` has that one.
@@ -61,6 +61,8 @@ pub(crate) const ZONE: &str = "zone";
 pub(crate) const BASE: &str = "base";
 /// Record entry of version 1: the complete member `asn`.
 pub(crate) const ASN: &str = "asn";
+/// How the inside of every member `asn` begins; not stored.
+pub(crate) const NETWORK_START: &str = "\"asn\":\"AS";
 /// Encloses a prefix length of 0 to 128 in decimal digits. JSON texts never contain this character.
 pub(crate) const ROUTE_MARK: char = '\u{1}';
 /// Record entry: company and crawler, and the flags of `threat`.
@@ -72,7 +74,7 @@ pub(crate) const ORIGIN: &str = "origin";
 /// The only entry of an AS number's record.
 pub(crate) const NUMBER: &str = "number";
 
-/// Record entry: the member `asn` up to its route, which has this length.
+/// Record entry: the member `asn` without its route, which has this length.
 pub(crate) fn network_entry(length: u8) -> String {
     format!("n{length}")
 }

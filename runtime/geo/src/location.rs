@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::format::{
-    AREA, ASN, BASE, FACTS, FACTS_SEPARATOR, NUMBER, ORIGIN, PLACE, TEXT, ZONE, route_length,
+    AREA, ASN, BASE, FACTS, FACTS_SEPARATOR, NETWORK_START, NUMBER, ORIGIN, PLACE, TEXT, ZONE, route_length,
 };
 use super::raw::Data;
 use super::route;
@@ -27,7 +27,7 @@ pub struct Location<'a> {
     area: Option<&'a str>,
     /// The time zone's name.
     zone: Option<&'a str>,
-    /// The member `asn`, complete or up to its route.
+    /// The member `asn`, complete or, with the length of its route, a part of it.
     network: &'a str,
     /// Length of the route that completes `network`.
     route_length: Option<u8>,
@@ -260,10 +260,15 @@ impl<'a> Location<'a> {
         }
         if !self.network.is_empty() {
             out.push_str(separator);
-            out.push_str(self.network);
             if let Some(length) = self.route_length {
+                out.push_str("\"asn\":{");
+                out.push_str(NETWORK_START);
+                out.push_str(self.network);
+                out.push_str(",\"route\":\"");
                 route::write_prefix(self.address, length, out);
                 out.push_str("\"}");
+            } else {
+                out.push_str(self.network);
             }
             separator = ",";
         }

@@ -36,6 +36,9 @@ for path in sorted(FOLDER.glob("*.txt")):
     what, name = path.stem.split(".", 1)
     for line in path.read_text().split():
         network = ipaddress.ip_network(line)
+        # Networks without public addresses are not read.
+        if network.is_private:
+            continue
         ones = networks[network.version].setdefault(network.prefixlen, {})
         ones.setdefault(int(network.network_address), set()).add((path.name, what, name))
 

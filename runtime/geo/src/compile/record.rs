@@ -15,7 +15,7 @@ use super::facts::{Crawler, Flags, NetworkUse};
 use super::regions::RegionTable;
 use super::threat;
 use super::zone::ZoneFinder;
-use crate::format::{FACTS_SEPARATOR, ROUTE_MARK};
+use crate::format::{FACTS_SEPARATOR, NETWORK_START, ROUTE_MARK};
 
 /// A record of the result: indexes into the pools of a [`RecordSet`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -282,8 +282,8 @@ impl RecordSet {
         member.add_known("name", &network.name);
         member.add_known("domain", &network.domain);
         member.add_known("type", kind);
-        // A lookup adds the route and closes the object.
-        let text = format!("\"asn\":{{{},\"route\":\"", member.0);
+        // A lookup adds what every network has, and the route.
+        let text = member.0.strip_prefix(NETWORK_START).unwrap_or(&member.0).to_owned();
         let index = self.asns.index(text);
         self.networks.entry(network.number).or_insert((network, 0));
         index
