@@ -67,11 +67,11 @@ impl Pipeline {
 
     /// The same with early counts.
     pub(crate) fn early_lag_s(&self) -> f64 {
-        self.gap_s() + self.report_s + self.early_count_s + self.replication_s + self.reread_s()
+        Self::gap_s() + self.report_s + self.early_count_s + self.replication_s + self.reread_s()
     }
 
     /// Until an environment reports a call that is due.
-    pub(crate) fn gap_s(&self) -> f64 {
+    pub(crate) fn gap_s() -> f64 {
         REPORT_GAP_S
     }
 

@@ -188,7 +188,7 @@ impl Explanation {
             "  enforced    everywhere within {:.1} s of the call that {reaches} it, by early counts: report {} + invocation {} + \
              adding up {} + replication {} + read again {}",
             self.holds_early_within_s,
-            steps.gap_s(),
+            Pipeline::gap_s(),
             steps.report_s,
             steps.early_count_s,
             steps.replication_s,

@@ -127,8 +127,8 @@ mod tests {
         format!("2026-11-24T{text}Z").parse().expect("a timestamp")
     }
 
-    fn published(used: u64, as_of: &str) -> Option<Published> {
-        Some(Published { period: Period::new(Window::Day, at("00:00:00")), used, as_of: at(as_of) })
+    fn published(used: u64, as_of: &str) -> Published {
+        Published { period: Period::new(Window::Day, at("00:00:00")), used, as_of: at(as_of) }
     }
 
     const LIMIT: Limit = Limit { calls: 1_000, window: Window::Day };
@@ -138,16 +138,16 @@ mod tests {
         let today = Period::new(Window::Day, at("00:00:00"));
         let mut own = Own::default();
         own.calls.add(at("10:00:00"), 30);
-        assert_eq!(own.used(today, published(100, "09:00:00")), 130);
+        assert_eq!(own.used(today, Some(published(100, "09:00:00"))), 130);
         // Home does not know of the 30 calls yet, although another environment has reported later.
-        assert_eq!(own.used(today, published(110, "10:01:00")), 130);
+        assert_eq!(own.used(today, Some(published(110, "10:01:00"))), 130);
         own.calls.add(at("10:02:00"), 5);
-        assert_eq!(own.used(today, published(110, "10:01:00")), 135);
-        assert_eq!(own.used(today, published(134, "10:02:00")), 135);
-        assert_eq!(own.used(today, published(136, "10:02:00")), 136);
+        assert_eq!(own.used(today, Some(published(110, "10:01:00"))), 135);
+        assert_eq!(own.used(today, Some(published(134, "10:02:00"))), 135);
+        assert_eq!(own.used(today, Some(published(136, "10:02:00"))), 136);
         assert_eq!(own.used(today, None), 136);
         let tomorrow = Period::new(Window::Day, "2026-11-25T00:00:00Z".parse().expect("a timestamp"));
-        assert_eq!(own.used(tomorrow, published(136, "10:02:00")), 0);
+        assert_eq!(own.used(tomorrow, Some(published(136, "10:02:00"))), 0);
     }
 
     #[test]

@@ -233,7 +233,7 @@ impl Early {
     }
 
     /// Like the edge's `Tally::report`.
-    fn report(&self, state: &mut State, index: usize) {
+    fn report(state: &mut State, index: usize) {
         let (now, period, is_new) = (state.now(), state.period, state.is_changed);
         let from = &mut state.environments[index];
         if from.slot != now.0 {
@@ -378,7 +378,6 @@ impl Model for Early {
             }
         }
         match self.1 {
-            Change::Nothing => {}
             Change::Slots => {
                 actions.push(Action::Remove);
                 if state.slot < 4 {
@@ -387,7 +386,7 @@ impl Model for Early {
             }
             Change::Rollover if state.period == 0 => actions.push(Action::NextPeriod),
             Change::Lowered | Change::Raised if !state.is_changed => actions.push(Action::ChangeLimit),
-            Change::Rollover | Change::Lowered | Change::Raised => {}
+            Change::Nothing | Change::Rollover | Change::Lowered | Change::Raised => {}
         }
     }
 
@@ -400,7 +399,7 @@ impl Model for Early {
                 state.environments[index].calls.push(at);
                 state.truth[usize::from(state.period)].push(at);
             }
-            Action::Report(index) => self.report(&mut state, index),
+            Action::Report(index) => Self::report(&mut state, index),
             Action::Deliver(message) => self.deliver(&mut state, &message),
             Action::Lose(message) => drop(state.messages.remove(&message)),
             Action::Die(index) => {

@@ -27,6 +27,7 @@ Examples:
   ipgeo dev
   ipgeo dev --port 0 --json                  for scripts: JSON when ready
   ipgeo dev --simulate-address               let requests set their address")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct DevArgs {
     /// Port of the nearest region; the regions' ports follow (0: any free ports)
     #[arg(long, value_name = "PORT", default_value_t = 4170)]
