@@ -30,7 +30,7 @@ with a location costs one call.
 
 Examples:
   ipgeo bulk visits.csv --out located.csv
-  ipgeo bulk visits.csv --column client --fields country_code,asn.*
+  ipgeo bulk visits.csv --column client --fields 'country_code,asn.*'
   zcat log.csv.gz | ipgeo bulk - --url https://api.example.com")]
 pub(crate) struct BulkArgs {
     /// CSV file or list of addresses; `-` reads standard input
