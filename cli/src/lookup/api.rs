@@ -23,7 +23,7 @@ const TRIES: u32 = 6;
 /// How often a pause looks for a request to stop.
 const LOOK: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// A hundred locations have some 150 kB.
 const BODY_BYTES_MAX: u64 = 4 << 20;
 

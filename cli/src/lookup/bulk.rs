@@ -247,12 +247,16 @@ impl<'a> Bulk<'a> {
         source.look_up(texts, Wanted::Columns(columns), stop, &mut |index, answer| {
             match answer {
                 Ok(location) => {
-                    columns.iter().for_each(|column| push_cell(&mut rows[index], &column.text(location)));
+                    for column in columns {
+                        push_cell(&mut rows[index], &column.text(location));
+                    }
                     rows[index].push_field(b"");
                 }
                 Err(message) => {
                     *failed += 1;
-                    columns.iter().for_each(|_| rows[index].push_field(b""));
+                    for _ in columns {
+                        rows[index].push_field(b"");
+                    }
                     push_cell(&mut rows[index], &explained(&texts[index], message));
                 }
             }
@@ -290,7 +294,7 @@ fn is_address(text: &str) -> bool {
 
 /// The delimiter: the most frequent of comma, semicolon and tab in the first line; a comma if there is none.
 fn delimiter(first_line: &[u8]) -> u8 {
-    let count = |delimiter: u8| first_line.iter().filter(|byte| **byte == delimiter).count();
+    let count = |delimiter: u8| first_line.split(|byte| *byte == delimiter).count();
     [b'\t', b';', b','].into_iter().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')
 }
 

@@ -5,6 +5,7 @@
 #[allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test file uses its part")]
 mod python;
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -165,7 +166,7 @@ fn generate(folder: &Path) {
         let mut text = String::new();
         for (number, ends) in (1..).zip(bounds.chunks_exact(2)) {
             let [first, last] = [ends[0], ends[1]].map(|bits| address(bits, is_ipv6));
-            text.push_str(&format!("{first},{last},{number},\"Network {number}, Inc.\"\n"));
+            let _ = writeln!(text, "{first},{last},{number},\"Network {number}, Inc.\"");
         }
         write(name, text);
     }

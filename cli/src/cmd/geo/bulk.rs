@@ -1,5 +1,6 @@
 //! `ipgeo bulk`.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -113,13 +114,13 @@ fn report(outcome: BulkOutcome, out: Option<&Path>) -> String {
     let BulkOutcome { rows, failed, renamed } = outcome;
     let mut text = addresses(rows);
     if failed > 0 {
-        text += &format!(", {} of them without a location (see `ip_error`)", grouped(failed));
+        let _ = write!(text, ", {} of them without a location (see `ip_error`)", grouped(failed));
     }
     if renamed > 0 {
         text += "; added columns have the prefix `ip_` where their names existed already";
     }
     if let Some(out) = out {
-        text += &format!("; wrote {}", out.display());
+        let _ = write!(text, "; wrote {}", out.display());
     }
     text
 }

@@ -1,5 +1,6 @@
 //! `ipgeo lookup`.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write};
 use std::net::IpAddr;
 use std::path::Path;
@@ -162,9 +163,9 @@ fn answer_block(
 fn failure(text: &str, message: &str) -> anyhow::Error {
     let mut message = message.to_owned();
     if Path::new(text).is_file() {
-        message += &format!("\nhelp: to look up the addresses in a file: `ipgeo bulk {text}`");
+        let _ = write!(message, "\nhelp: to look up the addresses in a file: `ipgeo bulk {text}`");
     } else if let Some(hint) = hint(text) {
-        message += &format!("\nhelp: {hint}");
+        let _ = write!(message, "\nhelp: {hint}");
     }
     let bare = text.trim().trim_matches(['[', ']']);
     if bare.parse::<IpAddr>().is_ok() { anyhow!(message) } else { UsageError(message).into() }
