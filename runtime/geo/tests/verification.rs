@@ -162,12 +162,11 @@ fn generate(folder: &Path) {
         let mut bounds: Vec<u128> = (0..600).map(|_| address_bits(&mut random, is_ipv6)).collect();
         bounds.sort_unstable();
         bounds.dedup();
-        let mut text = String::new();
-        for (number, ends) in (1..).zip(bounds.chunks_exact(2)) {
+        let line = |(number, ends): (u32, &[u128])| {
             let [first, last] = [ends[0], ends[1]].map(|bits| address(bits, is_ipv6));
-            text.push_str(&format!("{first},{last},{number},\"Network {number}, Inc.\"\n"));
-        }
-        write(name, text);
+            format!("{first},{last},{number},\"Network {number}, Inc.\"\n")
+        };
+        write(name, (1..).zip(bounds.chunks_exact(2)).map(line).collect());
     }
     for name in ["is_tor.x", "is_vpn.x", "hosting.One", "hosting.Two", "cdn.Three", "crawler.Bot"] {
         let line = |_| {
