@@ -170,7 +170,8 @@ fn generate(folder: &Path) {
     }
     for name in ["is_tor.x", "is_vpn.x", "hosting.One", "hosting.Two", "cdn.Three", "crawler.Bot"] {
         let line = |_| {
-            let (network, length) = network(&mut random, fastrand::bool());
+            let is_ipv6 = random.bool();
+            let (network, length) = network(&mut random, is_ipv6);
             let network: ipnet::IpNet = format!("{network}/{length}").parse().expect("a network");
             format!("{}\n", network.trunc())
         };
