@@ -119,6 +119,7 @@ fn bulk(
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn columns_are_added_to_any_list() {
     const NOT: &str = "does not appear to be an IPv4 or IPv6 address";
     let table = [

@@ -5,7 +5,6 @@
 #[allow(dead_code, unreachable_pub, clippy::allow_attributes, reason = "each test file uses its part")]
 mod python;
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -163,16 +162,16 @@ fn generate(folder: &Path) {
         let mut bounds: Vec<u128> = (0..600).map(|_| address_bits(&mut random, is_ipv6)).collect();
         bounds.sort_unstable();
         bounds.dedup();
-        let mut text = String::new();
-        for (number, ends) in (1..).zip(bounds.chunks_exact(2)) {
+        let line = |(number, ends): (u32, &[u128])| {
             let [first, last] = [ends[0], ends[1]].map(|bits| address(bits, is_ipv6));
-            let _ = writeln!(text, "{first},{last},{number},\"Network {number}, Inc.\"");
-        }
-        write(name, text);
+            format!("{first},{last},{number},\"Network {number}, Inc.\"\n")
+        };
+        write(name, (1..).zip(bounds.chunks_exact(2)).map(line).collect());
     }
     for name in ["is_tor.x", "is_vpn.x", "hosting.One", "hosting.Two", "cdn.Three", "crawler.Bot"] {
         let line = |_| {
-            let (network, length) = network(&mut random, fastrand::bool());
+            let is_ipv6 = random.bool();
+            let (network, length) = network(&mut random, is_ipv6);
             let network: ipnet::IpNet = format!("{network}/{length}").parse().expect("a network");
             format!("{}\n", network.trunc())
         };

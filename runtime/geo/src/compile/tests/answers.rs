@@ -201,9 +201,8 @@ fn an_explanation_names_source_range_and_what_was_overridden() {
         .iter()
         .map(|field| {
             let texts = |list: &[crate::compile::SourceValue]| {
-                list.iter()
-                    .map(|one| format!(" {}={}@{}", one.source, one.value, one.range))
-                    .collect::<String>()
+                let said = list.iter().map(|one| format!(" {}={}@{}", one.source, one.value, one.range));
+                said.collect::<Vec<_>>().concat()
             };
             let one = texts(std::slice::from_ref(&field.decided));
             let (others, same) = (texts(&field.overridden), texts(&field.agreeing));
