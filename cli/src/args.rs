@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::state_folder;
+use crate::interrupt::Interrupts;
 use crate::ui::output::{Color, Format};
 
 /// Flags of every verb.
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
+    #[arg(skip)]
+    pub interrupts: Interrupts,
 }
 
 impl Shared {

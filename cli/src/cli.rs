@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use anyhow::Context as _;
 use clap::{Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 use ipgeo_contract::without_api_keys;
@@ -14,6 +15,7 @@ use crate::cmd::groups::with_groups;
 use crate::cmd::local::dev;
 use crate::cmd::observe::{doctor, logs, probe, status};
 use crate::cmd::setup::{completions, init, man, schema};
+use crate::cmd::support::command_line;
 use crate::cmd::{geo, keys, usage};
 use crate::completion::{COMPLETE_VARIABLE, with_candidates};
 use crate::ui::output::{self, Exit, Formats, report_error};
@@ -141,6 +143,22 @@ impl Verb {
             Self::Init(_) | Self::Completions(_) | Self::Man(_) => Formats::TEXT,
         }
     }
+
+    /// Whether Ctrl-C reports what was changed and the command that continues. `dev` and verbs that follow something end
+    /// in their own way, and for others there is nothing to report.
+    fn reports_interruption(&self) -> bool {
+        match self {
+            Self::Plan(_)
+            | Self::Deploy(_)
+            | Self::Rollback(_)
+            | Self::Traffic(_)
+            | Self::Drift(_)
+            | Self::Destroy(_)
+            | Self::Usage(usage::UsageVerb::Recover(_)) => true,
+            Self::Geo(verb) => matches!(verb, geo::GeoVerb::Rollout(_) | geo::GeoVerb::Rollback(_)),
+            _ => false,
+        }
+    }
 }
 
 fn command() -> Command {
@@ -174,6 +192,9 @@ pub fn main() -> Exit {
         }
     };
     cli.shared = cli.shared.settled();
+    if std::env::args_os().any(|word| word == "--dev") {
+        output::suggest_dev();
+    }
     cli.shared.color.apply();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -197,6 +218,9 @@ pub fn main() -> Exit {
 async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let shared = &cli.shared;
     cli.verb.forms().check(shared.format())?;
+    if cli.verb.reports_interruption() {
+        shared.interrupts.watch(command_line()).context("listen for Ctrl-C")?;
+    }
     match cli.verb {
         Verb::Plan(args) => return Box::pin(plan::run(args, shared)).await,
         Verb::Deploy(args) => return Box::pin(deploy::run(args, shared)).await,
@@ -212,7 +236,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Iam(verb) => iam::run(verb, shared)?,
         Verb::Dev(args) => return Box::pin(dev::run(args, shared)).await,
         Verb::Keys(verb) => keys::run(verb, shared).await?,
-        Verb::Usage(verb) => usage::run(verb, shared).await?,
+        Verb::Usage(verb) => return Box::pin(usage::run(verb, shared)).await,
         Verb::Geo(verb) => return Box::pin(geo::run(verb, shared)).await,
         Verb::Lookup(args) => return lookup::run(&args, shared),
         Verb::Bulk(args) => return bulk::run(args, shared).await,
@@ -330,6 +354,18 @@ mod tests {
     }
 
     #[test]
+    fn every_verb_with_the_flag_dev_is_known_to_messages() {
+        for command in commands(80) {
+            let name = name(&command);
+            let first = name.split(' ').nth(1).unwrap_or_default();
+            if command.get_subcommands().next().is_none() {
+                let has_flag = command.get_arguments().any(|arg| arg.get_long() == Some("dev"));
+                assert_eq!(has_flag, output::DEV_VERBS.contains(&first), "{name}");
+            }
+        }
+    }
+
+    #[test]
     fn help_is_a_verb_too() {
         let outcome = |args: &[&str]| command().try_get_matches_from(args).map_err(|error| error.kind());
         for args in [&["ipgeo", "help"][..], &["ipgeo", "help", "plan"], &["ipgeo", "help", "keys", "create"]]
@@ -383,10 +419,12 @@ mod tests {
         let texts = helps();
         let from_help =
             texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("  ipgeo "));
+        let first_deploy = include_str!("../../docs/FIRST_DEPLOY.md");
+        let from_first_deploy = first_deploy.lines().filter_map(|line| line.strip_prefix("ipgeo "));
         let from_docs =
             DOCS.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("$ ipgeo "));
         let mut count = 0;
-        for line in from_help.chain(from_docs) {
+        for line in from_help.chain(from_docs).chain(from_first_deploy) {
             // Two spaces separate a command from its explanation.
             let rest = line.split("  ").next().unwrap_or(line);
             let words = std::iter::once("ipgeo".to_owned()).chain(words(rest));

@@ -15,6 +15,7 @@ mod dev;
 mod fs;
 mod geo;
 mod infra;
+mod interrupt;
 mod keys;
 mod lookup;
 mod observe;
@@ -41,8 +42,8 @@ pub mod internals {
     pub mod geo {
         pub mod sources {
             pub use crate::geo::sources::{
-                FetchError, FetchOutcome, Lock, LockError, Places, Web, compile, fetch, fetched, pin,
-                sha256_of, verify,
+                FetchError, FetchOutcome, Lock, LockError, Places, SourceFile, Web, compile, fetch, fetched,
+                pin, sha256_of, verify,
             };
         }
     }
@@ -78,8 +79,8 @@ pub mod internals {
         }
         pub mod stacks {
             pub use crate::infra::stacks::{
-                ArtifactRef, ArtifactSet, DataPolicy, Names, RenderError, Renderer, Replica, Resource, Stack,
-                StackKind, Template,
+                ArtifactRef, ArtifactSet, DataPolicy, FunctionKind, Names, RenderError, Renderer, Replica,
+                Resource, Stack, StackKind, Template,
             };
         }
     }

@@ -50,6 +50,22 @@ fn table() -> BTreeMap<String, Uses> {
         .collect()
 }
 
+/// What the guide says that the program prints is printed by it.
+#[test]
+fn the_messages_of_the_guide_are_in_the_sources() {
+    let guide = fs::read_to_string(root().join("docs/FIRST_DEPLOY.md")).expect("a guide");
+    let table = guide.split("## When it stops").nth(1).and_then(|rest| rest.split("###").next());
+    let rows = table.expect("a table").lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.filter_map(|line| line.split('|').nth(1));
+    let messages: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let sources: String = rust_files(&root().join("cli/src"))
+        .iter()
+        .map(|file| without_tests(&fs::read_to_string(file).expect("a source")).to_owned())
+        .collect();
+    let missing: Vec<&&str> = messages.iter().filter(|message| !sources.contains(**message)).collect();
+    assert!(messages.len() > 15 && missing.is_empty(), "{missing:?}");
+}
+
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder of sources") {

@@ -84,7 +84,11 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     assert_eq!(run(state, &["keys", "list", "--dev", "--tier", "statrup"]).status.code(), Some(2));
     assert!(done(state, &["keys", "disable", "--dev", &new_hint]).contains("status      disabled"));
     let off = run(state, &["keys", "rotate", "--dev", &new_hint]);
-    assert!(stderr(&off).contains(&format!("`ipgeo keys enable {new_hint}` first")), "{}", stderr(&off));
+    assert!(
+        stderr(&off).contains(&format!("`ipgeo keys enable {new_hint} --dev` first")),
+        "{}",
+        stderr(&off)
+    );
     assert!(done(state, &["keys", "enable", "--dev", &new_hint]).contains("status      active"));
     let unsure = run(state, &["keys", "revoke", "--dev", &new_hint]);
     assert!(unsure.status.code() == Some(2) && stderr(&unsure).contains("pass --yes to confirm"));
@@ -330,7 +334,7 @@ fn what_a_database_says_of_itself_does_not_move_the_cursor() {
     source(&from);
     let description =
         DataDescription { name: "\u{1b}[2J\u{9b}31mX".into(), date: "\u{7}".into(), ..Default::default() };
-    let opened = [Source::open(&from).expect("it opens")];
+    let opened = [Source::open(&from).expect("it opens").into()];
     let compiled = build(&opened, &description, &NoProgress).expect("it compiles");
     std::fs::write(&file, compiled.to_bytes()).expect("written");
     let file = file.display().to_string();
@@ -353,6 +357,7 @@ fn an_api_key_in_the_wrong_place_is_not_repeated() {
         &["keys", "update", "--dev", "KEY", "--sites", &site],
         &["keys", "list", "--dev", "--output", text],
         &["quota", "explain", "--tier", text],
+        &["geo", "override", "add", "8.8.8.8", "--country", "DE", "--note", text],
         &[text],
     ] {
         let output = run(folder.path(), args);
@@ -363,4 +368,122 @@ fn an_api_key_in_the_wrong_place_is_not_repeated() {
             stderr(&output)
         );
     }
+}
+
+#[test]
+fn corrections_are_added_replaced_listed_removed_and_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("regions.toml");
+    let text = std::fs::read_to_string(support::CONFIG).expect("the shipped file");
+    let (before, rest) = text.split_once("sources = [").expect("sources");
+    let after = rest.split_once("\n]\n").expect("their end").1;
+    std::fs::write(&config, format!("{before}{after}")).expect("written");
+    let with = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
+        command.arg("--config").arg(&config).arg("--state").arg(folder.path().join(".ipgeo"));
+        let output = command.args(args).output().expect("it runs");
+        (output.status.code(), stdout(&output) + &stderr(&output))
+    };
+    let file = folder.path().join("overrides.csv");
+    let text = || std::fs::read_to_string(&file).unwrap_or_default();
+    for (args, status, said) in [
+        (&["add", "8.8.8.0/24", "--city", "Berlin"][..], 2, "the country of this network is not known"),
+        (&["add", "8.8.8.0/24"], 2, "it corrects nothing"),
+        (&["add", "10.0.0.1", "--country", "DE"], 2, "`10.0.0.1` has no public address"),
+        (&["add", "8.8.8.0/24", "--country", "XX"], 2, "`XX` is not a country code"),
+        (&["list"], 0, "has no corrections"),
+        (&["remove", "8.8.8.8"], 1, "has no correction of 8.8.8.8"),
+    ] {
+        let (code, output) = with(&[&["geo", "override"], args].concat());
+        assert!(code == Some(status) && output.contains(said), "{args:?}: {output}");
+        assert!(!file.exists(), "{args:?}");
+    }
+    with(&["geo", "build", "--sample"]);
+    for (args, said) in [
+        // The country is the one in the compiled database.
+        (
+            &["add", "8.8.8.0/24", "--city", "Reno", "--note", "a, \"b\""][..],
+            "added the correction of 8.8.8.0/24",
+        ),
+        (
+            &["add", "8.8.8.0-8.8.8.255", "--country", "de", "--latitude", "-5", "--longitude", "7"],
+            "replaced",
+        ),
+        (&["add", "2001:4860::/32", "--country", "US"], "added"),
+        (&["list"], "2001:4860::/32     US"),
+        (&["remove", "2001:4860:0::/32"], "removed the correction of 2001:4860:0::/32"),
+    ] {
+        let (code, output) = with(&[&["geo", "override"], args].concat());
+        assert!(code == Some(0) && output.contains(said), "{args:?}: {output}");
+        let reno = args.contains(&"Reno");
+        assert_eq!(text().contains("8.8.8.0/24,Reno,,,US,,,,,\"a, \"\"b\"\"\","), reno, "{}", text());
+    }
+    assert_eq!(text().lines().count(), 2, "{}", text());
+    let source = folder.path().join("x.mmdb");
+    self::source(&source);
+    with(&["geo", "build", &source.display().to_string()]);
+    let (code, output) = with(&["geo", "diff", "-n", "1000"]);
+    assert_eq!(code, Some(0), "{output}");
+    assert!(output.contains("corrections: 1, of 256 IPv4 addresses; 1 changed a location"), "{output}");
+    // An invalid file is named with its line and is not changed by a build.
+    std::fs::write(&file, "network,city\n8.8.8.8,x\n").expect("written");
+    let (code, output) = with(&["geo", "build", &source.display().to_string()]);
+    assert!(
+        code == Some(1) && output.contains("overrides.csv: line 2: a city, region or postal code needs"),
+        "{output}"
+    );
+}
+
+#[test]
+fn an_answer_is_explained_by_the_sources_that_it_came_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("regions.toml");
+    std::fs::copy(support::CONFIG, &config).expect("copied");
+    let at = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("written");
+        folder.path().join(name).display().to_string()
+    };
+    let city = at("city.csv", "8.8.8.0,8.8.8.255,US,California,,Mountain View,94043,37.4,-122.1,\n");
+    let asn = at("asn.csv", "8.8.0.0,8.8.255.255,15169,Google LLC\n");
+    at("overrides.csv", "network,country_code,city\n8.8.8.8,US,Reno\n");
+    let with = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
+        command.arg("--config").arg(&config).arg("--state").arg(folder.path().join(".ipgeo"));
+        let output = command.args(["geo", "explain"]).args(args).output().expect("it runs");
+        (output.status.code(), stdout(&output), stderr(&output))
+    };
+    let (code, text, said) = with(&["8.8.8.8", &city, &asn, "--json"]);
+    assert_eq!(code, Some(0), "{said}");
+    let rows: serde_json::Value = serde_json::from_str(&text).expect(&text);
+    let row = |field: &str| {
+        let rows = rows.as_array().expect("an array");
+        rows.iter().find(|row| row["field"] == field).unwrap_or_else(|| panic!("{field}: {text}")).clone()
+    };
+    let reno = row("city");
+    assert_eq!(
+        (&reno["value"], &reno["source"], &reno["range"]),
+        (&"Reno".into(), &"overrides".into(), &"8.8.8.8/32".into())
+    );
+    assert_eq!(
+        (&reno["overridden"][0]["value"], &reno["overridden"][0]["range"]),
+        (&"Mountain View".into(), &"8.8.8.0/24".into())
+    );
+    assert_eq!(row("country_code")["agreeing"][0]["source"], city);
+    assert_eq!(
+        (&row("asn")["value"], &row("asn")["range"]),
+        (&"AS15169 Google LLC".into(), &"8.8.0.0/16".into())
+    );
+    // Another address: the region's code follows from its name.
+    let (_, text, _) = with(&["8.8.8.9", &city]);
+    assert!(
+        text.contains("region_code") && text.contains("Mountain View") && !text.contains("Reno"),
+        "{text}"
+    );
+    let (code, text, said) = with(&["9.9.9.9", &city]);
+    assert!(
+        code == Some(0) && !text.contains("9.9.9.9") && said.contains("no source knows 9.9.9.9"),
+        "{text}{said}"
+    );
+    let (code, _, said) = with(&["8.8.8.8"]);
+    assert!(code == Some(1) && said.contains("run `ipgeo geo fetch`"), "{said}");
 }

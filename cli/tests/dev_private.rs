@@ -232,6 +232,22 @@ fn a_damaged_store_is_never_replaced_by_an_empty_one() {
     assert_eq!(dev.stop(), Some(0));
 }
 
+/// Closed, standard output becomes `/dev/null`: writing to it succeeds, and shows nothing.
+#[test]
+fn an_api_key_that_could_not_be_shown_is_not_created() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for verb in ["keys create --dev --owner acme --tier startup", "keys rotate --dev ipg_…x3Kq"] {
+        for redirection in [">&-", ">/dev/null"] {
+            let mut shell = std::process::Command::new("sh");
+            let script = format!("exec \"$0\" --config \"$1\" {verb} {redirection}");
+            shell.args(["-c", &script, env!("CARGO_BIN_EXE_ipgeo"), support::CONFIG]);
+            let output = shell.current_dir(folder.path()).output().expect("it runs");
+            assert_eq!(output.status.code(), Some(2), "{verb} {redirection}: {}", stderr(&output));
+            assert!(stderr(&output).contains("would be lost; nothing was created"), "{}", stderr(&output));
+        }
+    }
+}
+
 #[test]
 fn an_api_key_that_could_not_be_printed_is_revoked_and_replaces_none() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -250,13 +266,20 @@ fn an_api_key_that_could_not_be_printed_is_revoked_and_replaces_none() {
     };
     unseen(&["keys", "create", "--dev", "--owner", "zoo", "--tier", "startup"]);
     unseen(&["keys", "rotate", "--dev", &hint, "--grace", "0"]);
+    // A pipe that nobody reads.
+    let create = ["keys", "create", "--dev", "--owner", "zoo", "--tier", "startup"];
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output =
+        support::ipgeo(state).args(create).stdout(writer).stderr(Stdio::piped()).output().expect("it runs");
+    assert!(output.status.code() == Some(1) && stderr(&output).contains("so it was revoked"), "{output:?}");
     let rows: serde_json::Value =
         serde_json::from_str(&done(state, &["keys", "list", "--dev", "--json"])).expect("JSON");
     let status = |owner: &str| -> Vec<String> {
         let rows = rows.as_array().expect("rows").iter().filter(|row| row["owner"] == owner);
         rows.map(|row| row["status"].as_str().expect("a status").to_owned()).collect()
     };
-    assert_eq!((status("zoo"), status("acme").len()), (vec!["revoked".to_owned()], 2));
+    assert_eq!((status("zoo"), status("acme").len()), (vec!["revoked".to_owned(); 2], 2));
     assert_eq!(
         support::get(&format!("{}/1.1.1.1/city", dev.nearest()), Some(&key)).0,
         200,

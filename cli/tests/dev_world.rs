@@ -44,6 +44,7 @@ fn options(stores: &Path, stream_faults: Option<u64>) -> Options {
         simulate_address: true,
         log_lag: Duration::from_millis(100),
         replication_lag: Duration::from_millis(100),
+        report_lag: Some(Duration::from_millis(50)),
         shards: 2,
         stream_faults,
         throttled: false,

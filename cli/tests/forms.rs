@@ -54,6 +54,7 @@ const OFFLINE: &[(&str, &str, Kind)] = &[
     ("geo build", "--sample", Kind::One),
     ("geo diff", "DB DB -n 100", Kind::Bill),
     ("geo inspect", "DB", Kind::One),
+    ("geo override list", "", Kind::Rows),
     ("geo pin", "", Kind::Rows),
     ("iam policy", "", Kind::Document),
     ("lookup", "8.8.8.8", Kind::One),
@@ -116,7 +117,10 @@ const AWAY: &[(&str, &str, Kind)] = &[
     ("destroy", "--confirm ipgeo-prod", Kind::Events),
     ("dev", "--port 0 --database nowhere.mmdb", Kind::Events),
     ("drift", "", Kind::Rows),
+    ("geo explain", "8.8.8.8", Kind::Rows),
     ("geo fetch", "--npm false", Kind::Rows),
+    ("geo override add", "8.8.8.8", Kind::Rows),
+    ("geo override remove", "8.8.8.8", Kind::Rows),
     ("geo rollback", "--yes", Kind::Events),
     ("geo rollout", "--yes", Kind::Events),
     ("init", "--no-input", Kind::Text),
@@ -230,7 +234,7 @@ fn every_verb_is_in_one_of_the_tables() {
     let leaves: BTreeSet<String> = names
         .iter()
         .filter(is_leaf)
-        .map(|name| name.trim_start_matches("ipgeo-").replacen('-', " ", 1))
+        .map(|name| name.trim_start_matches("ipgeo-").replace('-', " "))
         .collect();
     let tables = [OFFLINE, IN_WORLD, AWAY].concat();
     let once = ONCE.iter().map(|(verb, _, _)| (*verb).to_owned());

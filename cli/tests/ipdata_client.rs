@@ -133,6 +133,7 @@ async fn is_content(mut command: Command) {
         simulate_address: false,
         log_lag: Duration::from_millis(50),
         replication_lag: Duration::ZERO,
+        report_lag: Some(Duration::from_millis(50)),
         shards: 1,
         stream_faults: None,
         throttled: false,

@@ -155,17 +155,28 @@ fn failed_batches_are_recovered_once() {
     std::fs::write(place.join("batch"), object).expect("written");
     std::fs::write(place.join("junk"), "not JSON").expect("written");
 
-    let preview = json_of(state, &["usage", "recover", "--dev", "--dry-run"]);
+    // A local service has no forwarders: such a batch is kept.
+    let forwarded = json!({ "requestPayload": { "awslogs": { "data": data } } }).to_string();
+    std::fs::write(place.join("forwarded"), forwarded).expect("written");
+
+    // Something is unreadable, so the exit status is 4.
+    let recovered = |flags: &[&str]| -> Value {
+        let ran = run(state, &[&["usage", "recover", "--dev", "--json"], flags].concat());
+        assert_eq!(ran.status.code(), Some(4), "{}", stderr(&ran));
+        serde_json::from_slice(&ran.stdout).expect("JSON")
+    };
+    let preview = recovered(&["--dry-run"]);
     let calls = preview[0]["added"].as_u64().expect("a number");
     assert!((1..=5).contains(&calls) && counted(5), "{preview}");
-    let added = json_of(state, &["usage", "recover", "--dev"]);
+    let added = recovered(&[]);
     assert_eq!((&added[0]["added"], &added[0]["unreadable"]), (&calls.into(), &1.into()), "{added}");
     assert!(counted(5 + calls));
     let again = run(state, &["usage", "recover", "--dev", "--delete"]);
     assert!(stderr(&again).contains("0 charges added"), "{}", stderr(&again));
     assert!(stderr(&again).contains("junk: not a failed batch written by Lambda"), "{}", stderr(&again));
-    // Only the unreadable object remains.
-    assert_eq!(std::fs::read_dir(&place).expect("a folder").count(), 1);
+    assert!(stderr(&again).contains("forwarded: a forwarder's batch"), "{}", stderr(&again));
+    // Only what could not be recovered remains.
+    assert_eq!(std::fs::read_dir(&place).expect("a folder").count(), 2);
     assert_eq!(json_of(state, &["usage", "replay", "--dev", "--from", "1h"])[0]["added"], 0);
     assert!(counted(5 + calls));
     assert_eq!(dev.stop(), Some(0));

@@ -1,31 +1,22 @@
 //! The usage page in a real Chromium, headless and offline. Without Chromium, the test is skipped with a message; with
 //! `IPGEO_REQUIRE_CHROMIUM=1` it fails.
 
+#[path = "support/browser.rs"]
+mod browser;
+#[path = "support/npm.rs"]
+mod npm;
+#[path = "support/python.rs"]
+#[expect(dead_code, reason = "only its way to run a program is used")]
+mod python;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use ipgeo::internals::usage::report::LagRow;
 use ipgeo::internals::usage::report_page::{CostSoFar, Headroom, KeyCalls, PageFacts, RegionCalls, page};
 
-/// Names of Chromium's program.
-const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 /// Sections, each with a chart or a map.
 const SECTIONS: [&str; 6] = ["days", "regions", "keys", "headroom", "verdicts", "lag"];
-
-fn chromium() -> Option<&'static str> {
-    let runs = |name: &&&str| {
-        Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
-    };
-    let found = NAMES.iter().find(runs).copied();
-    let required = std::env::var_os("IPGEO_REQUIRE_CHROMIUM").is_some_and(|value| value == "1");
-    assert!(found.is_some() || !required, "IPGEO_REQUIRE_CHROMIUM=1, and there is no Chromium");
-    if found.is_none() {
-        // Written directly to the terminal, because tests capture `eprintln!`.
-        let note = "NOT TESTED: the usage page in a browser, for there is no Chromium (Debian: apt-get install chromium)\n";
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), note.as_bytes());
-    }
-    found
-}
 
 /// A month of a service in ten regions, with hostile texts.
 fn facts() -> PageFacts {
@@ -126,7 +117,7 @@ fn size(png: &Path) -> (u32, u32, u64) {
 
 #[test]
 fn the_page_shows_its_charts_in_a_browser_of_any_size_and_light() {
-    let Some(chromium) = chromium() else { return };
+    let Some(chromium) = browser::chromium() else { return };
     // Screenshots are saved for people.
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("usage-page");
     std::fs::create_dir_all(&folder).expect("a folder");
@@ -145,6 +136,11 @@ fn the_page_shows_its_charts_in_a_browser_of_any_size_and_light() {
         assert!(text.matches("<tr").count() > 3 && text.contains("role=\"img\""), "{section}");
     }
     assert!(!dom.contains("<img") && dom.contains("&lt;img src=x"), "a text became a tag");
+
+    let on_screens = browser::look(&folder.join("screens"), &[("usage", &url, "main")]);
+    for view in on_screens.into_iter().flatten() {
+        assert_eq!(view.messages, Vec::<String>::new(), "{} {}", view.screen, view.scheme);
+    }
 
     for (name, width, height, more) in [
         ("desktop", 1_280, 3_600, None),

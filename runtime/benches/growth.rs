@@ -72,7 +72,7 @@ fn measure(source: &Path, depth: u32, folder: &Path) -> Point {
     let cut = folder.join("cut.mmdb");
     std::fs::write(&cut, city::coarser(&file, depth)).expect("written");
     let path = folder.join("compiled.mmdb");
-    let opened = [Source::open(&cut).expect("a source")];
+    let opened = [Source::open(&cut).expect("a source").into()];
     let compiled = build(&opened, &DataDescription::default(), &NoProgress).expect("it compiles");
     std::fs::write(&path, compiled.to_bytes()).expect("written");
     let database = Database::open(&path).expect("it opens");

@@ -6,6 +6,7 @@
 //! Lambda invokes again, and in the end stores the batch in the region's bucket (the function's on-failure destination).
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::usage::log_stream;
 
@@ -31,6 +32,12 @@ impl LogsEvent {
         // Kinesis takes keys of 1 to 256 characters; a log stream's name may have 512.
         let usable = |name: &String| (1..=256).contains(&name.chars().count());
         log_stream(&self.awslogs.data).filter(usable).unwrap_or_else(|| NO_LOG_STREAM.to_owned())
+    }
+
+    /// The input of Kinesis' `PutRecord` that puts the batch into a stream, its bytes unchanged. Both APIs write bytes as
+    /// base64, so the text is passed on.
+    pub fn to_put(&self, stream: &str) -> Value {
+        json!({ "StreamName": stream, "PartitionKey": self.partition_key(), "Data": self.awslogs.data })
     }
 }
 

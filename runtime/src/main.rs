@@ -4,17 +4,20 @@
 use std::hint::black_box;
 use std::io::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
-use ipgeo_contract::{RELEASE_MARK, RegionName, Thresholds, env, error_chain};
+use ipgeo_contract::{EarlyReport, RELEASE_MARK, RegionName, Thresholds, env, error_chain};
 use ipgeo_geo::Database;
 use ipgeo_runtime::forward::LogsEvent;
 use ipgeo_runtime::lookup::{Lookup, Settings, UsageSink};
 use ipgeo_runtime::store::AccessRead as _;
 use ipgeo_runtime::tables::{AccessTable, Effort, LedgerTable};
 use ipgeo_runtime::usage::{AlertMessage, KinesisEvent, Report, UsageHandler};
-use ipgeo_runtime::wire::{Account, Client, Stream, Topic};
+use ipgeo_runtime::wire::{Account, Client, Function, Stream, Topic};
 use jiff::Timestamp;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::tower::ServiceExt;
+use lambda_runtime::tower::layer::layer_fn;
+use lambda_runtime::{Error, LambdaEvent, Runtime, service_fn};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -61,23 +64,65 @@ async fn main() -> Result<(), Error> {
     }
 }
 
+type EdgeLookup = Lookup<AccessTable<Client>, Database, Stdout>;
+
 async fn serve_lookup() -> Result<(), Error> {
     let (settings, database) = Settings::from_env(var)?;
-    let client = Client::new(&Account::from_env(var)?, Effort::Quick)?;
+    let account = Account::from_env(var)?;
+    let client = Client::new(&account, Effort::Quick)?;
     // The connection to the store is opened while the database is opened and the first event arrives.
     let early = client.clone();
     tokio::spawn(async move { early.open_early().await });
     let access = AccessTable::new(client, needed(env::ACCESS_TABLE)?);
-    let lookup = Arc::new(Lookup::new(access, Database::open(&database)?, Stdout, settings));
+    let lookup = Lookup::new(access, Database::open(&database)?, Stdout, settings);
+    let home = home_function(&account)?;
+    let lookup = Arc::new(match home {
+        Some(_) => lookup.reporting_as(format!("{:016x}", fastrand::u64(..))),
+        None => lookup,
+    });
+    let answering = Arc::clone(&lookup);
     // The event is taken as text, so that even a malformed one gets an HTTP answer.
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
-        let lookup = Arc::clone(&lookup);
+    let runtime = Runtime::new(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+        let lookup = Arc::clone(&answering);
         async move {
             let answer = lookup.handle_json(event.payload.get().as_bytes(), Timestamp::now()).await;
             Ok::<_, Error>(answer)
         }
-    }))
-    .await
+    }));
+    let Some(home) = home else { return runtime.run().await };
+    // A layer's future ends after the answer is posted and before the next event is requested, so no caller waits for it.
+    let reporting = layer_fn(move |service| {
+        let (lookup, home) = (Arc::clone(&lookup), home.clone());
+        ServiceExt::<lambda_runtime::LambdaInvocation>::then(service, move |posted| async move {
+            report_early(&lookup, &home).await;
+            posted
+        })
+    });
+    runtime.layer(reporting).run().await
+}
+
+/// Home's counter, which early counts are reported to; `None` if it is not configured.
+fn home_function(account: &Account) -> Result<Option<Function>, Error> {
+    let Some(name) = var(env::HOME_FUNCTION) else { return Ok(None) };
+    let region = RegionName::new(needed(env::HOME_REGION)?);
+    Ok(Some(Function::new(account, region, &name, &needed(env::HOME_ALIAS)?)?))
+}
+
+/// Time for a report to leave this environment. From another continent, its answer takes longer: it is read while the next
+/// event is awaited or answered. If Lambda freezes the environment meanwhile, it is read afterwards.
+const REPORT_LEAVES_WITHIN: Duration = Duration::from_millis(5);
+
+/// Reports what is due to home.
+async fn report_early(lookup: &Arc<EdgeLookup>, home: &Function) {
+    let Some(report) = lookup.early_report(Timestamp::now()) else { return };
+    let (lookup, home) = (Arc::clone(lookup), home.clone());
+    let sending = tokio::spawn(async move {
+        if let Err(error) = home.report(&report).await {
+            lookup.report_failed(&report);
+            warn(&error);
+        }
+    });
+    let _sent_or_sending = tokio::time::timeout(REPORT_LEAVES_WITHIN, sending).await;
 }
 
 async fn serve_usage() -> Result<(), Error> {
@@ -93,14 +138,20 @@ async fn serve_usage() -> Result<(), Error> {
         access,
         topic,
     });
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<KinesisEvent>| {
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let home = Arc::clone(&home);
         async move {
-            let (response, report) = home.usage.handle(&event.payload, Timestamp::now()).await;
+            let event = event.payload.get();
+            if EarlyReport::is_one(event) {
+                home.count_early(event).await;
+                return Ok(None);
+            }
+            let event: KinesisEvent = serde_json::from_str(event)?;
+            let (response, report) = home.usage.handle(&event, Timestamp::now()).await;
             let level = if report.failures.is_empty() { "INFO" } else { "ERROR" };
             write_line(json!({ "level": level, "message": "batch counted", "batch": report }).to_string());
             home.follow_up(&report).await;
-            Ok::<_, Error>(response)
+            Ok::<_, Error>(Some(response))
         }
     }))
     .await
@@ -134,6 +185,21 @@ struct Home {
 }
 
 impl Home {
+    /// Adds a report of early counts. No failure is repeated: the ledger counts the calls too. Successes are not logged, because
+    /// the log would cost more than the writes.
+    async fn count_early(&self, event: &str) {
+        match EarlyReport::from_json(event.as_bytes()) {
+            Ok(report) => {
+                let outcome = self.usage.count_early(&report, Timestamp::now()).await;
+                if !outcome.failures.is_empty() || outcome.ignored > 0 {
+                    let line = json!({ "level": "WARN", "message": "early counts", "report": outcome });
+                    write_line(line.to_string());
+                }
+            }
+            Err(error) => warn(&error),
+        }
+    }
+
     async fn follow_up(&self, report: &Report) {
         if let Err(error) = self.usage.note(report, Timestamp::now()).await {
             warn(&error);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use ipgeo_contract::{
-    AddressSecret, Gap, Identity, KeyRecord, Limit, Month, Period, Published, RegionName, Verdict,
+    AddressSecret, EarlyCell, Gap, Identity, KeyRecord, Limit, Month, Period, Published, RegionName, Verdict,
 };
 use jiff::Timestamp;
 
@@ -68,6 +68,8 @@ pub struct MonthTotals {
     pub charged: u64,
     /// Calls charged, by day of the month.
     pub days: BTreeMap<i8, u64>,
+    /// Whether they include events that are not in the update's shard, or are after it: their times are unknown.
+    pub includes_others: bool,
 }
 
 impl MonthTotals {
@@ -137,6 +139,41 @@ pub struct ShardNote {
     pub gaps: Vec<Gap>,
 }
 
+/// The addition of one environment's early count to an identity's row of a period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlyUpdate {
+    /// Who is charged.
+    pub identity: Identity,
+    /// The period of the calls.
+    pub period: Period,
+    /// The cell's name: the environment and the slot.
+    pub cell: String,
+    /// What the cell must hold; `None`: it must not exist.
+    pub seen: Option<EarlyCell>,
+    /// What the cell holds then.
+    pub new: EarlyCell,
+    /// Calls to add to the sum.
+    pub calls: u64,
+}
+
+/// The early counts of an identity in a period.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EarlyRow {
+    /// All calls reported, those of removed cells included.
+    pub sum: u64,
+    /// What each environment has reported in recent slots, by cell name.
+    pub cells: BTreeMap<String, EarlyCell>,
+}
+
+/// The result of an [`EarlyUpdate`]: the row as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EarlyApplied {
+    /// It is added.
+    Added(EarlyRow),
+    /// Nothing was added: the cell holds something else, or the row has too many cells for a new one.
+    Refused(EarlyRow),
+}
+
 /// Writes to the ledger, at home.
 pub trait LedgerWrite: Send + Sync {
     /// Adds `update` if the item's watermark for the shard is below `update.first`; otherwise returns the watermark.
@@ -161,6 +198,24 @@ pub trait LedgerWrite: Send + Sync {
         _gap: &Gap,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send {
         async { Ok(true) }
+    }
+
+    /// Adds an early count if its cell is as expected. The default is for stores that do not support early counts.
+    fn add_early(
+        &self,
+        _update: &EarlyUpdate,
+    ) -> impl Future<Output = Result<EarlyApplied, StoreError>> + Send {
+        async { Ok(EarlyApplied::Added(EarlyRow::default())) }
+    }
+
+    /// Removes cells of an early row, if all of them exist. Their calls remain in the sum.
+    fn remove_early(
+        &self,
+        _identity: &Identity,
+        _period: Period,
+        _cells: &[String],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
     }
 
     /// Saves the progress of a shard, counted at the time `counted`, unless a later batch is already saved. The default is for

@@ -6,11 +6,11 @@ mod support;
 
 use std::time::Duration;
 
-use ipgeo_contract::{ApiKey, Identity, KeyRecord, Month, UsageEvent, Verdict, env};
+use ipgeo_contract::{ApiKey, EarlyReport, Identity, KeyRecord, Month, UsageEvent, Verdict, env};
 use ipgeo_runtime::store::AccessRead as _;
 use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, LogEvent, decode, envelope};
 use jiff::Timestamp;
-use lambda::{NO_SNS, RuntimeApi, TOPIC, kinesis, next_line, sns, start, tables};
+use lambda::{NO_SNS, RuntimeApi, TOPIC, counter, kinesis, next_line, sns, start, tables};
 use serde_json::{Value, json};
 use tokio::io::{BufReader, Lines};
 use tokio::process::ChildStdout;
@@ -152,6 +152,46 @@ async fn the_usage_function_sends_an_alert_once_and_saves_its_progress() {
     assert_eq!(newest.event.as_millisecond(), now.as_millisecond());
     assert!(newest.counted >= newest.event);
     child.kill().await.expect("it ends");
+}
+
+/// From an edge's answer to the published usage, by the real programs of both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_reports_after_its_answer_and_home_publishes() {
+    let (folder, tables) = (tempfile::tempdir().expect("a folder"), tables().await);
+    let database = folder.path().join("sample.mmdb");
+    std::fs::write(&database, ipgeo_geo::compile::sample().expect("it compiles")).expect("written");
+    let key = ApiKey::generate("ipg", |bytes| bytes.fill(97)).expect("an API key");
+    let identity = Identity::key(&key.hash());
+    tables.access.put_key(&identity, &key_record(&key, "acme", "10/month")).await.expect("stored");
+    let (taken, endpoint) = counter().await;
+    let (api, address) = RuntimeApi::serve().await;
+    let (mut edge, mut log) = start(env::HANDLER_LOOKUP, &address, &tables, &endpoint, &database);
+    let call = http_event("/8.8.8.8", &json!({ "x-api-key": key.expose() }));
+    // The first report fails, which is logged, and the second has its call too.
+    for _ in 0..2 {
+        assert_eq!(api.invoke(&call).await["statusCode"], 200);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let lines = [usage_line(&mut log).await, usage_line(&mut log).await, usage_line(&mut log).await];
+    assert!(
+        lines.iter().any(|line| line.contains("report of early counts failed: User: Function not found")),
+        "{lines:?}"
+    );
+    let reports = taken.lock().expect("unpoisoned").clone();
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    let report = EarlyReport::from_json(reports[0].as_bytes()).expect("a report");
+    assert_eq!((report.counts[0].calls, &report.counts[0].identity), (2, &identity));
+    edge.kill().await.expect("it ends");
+
+    let (home_api, address) = RuntimeApi::serve().await;
+    let none = std::path::Path::new("none");
+    let (mut home, _log) = start(env::HANDLER_USAGE, &address, &tables, NO_SNS, none);
+    assert_eq!(home_api.invoke(&reports[0]).await, Value::Null);
+    let record = tables.access.key(&identity).await.expect("a read").expect("a record");
+    assert_eq!(record.published.map(|published| published.used), Some(2));
+    // An invalid report is logged, not repeated.
+    assert_eq!(home_api.invoke("{\"early\":9}").await, Value::Null);
+    home.kill().await.expect("it ends");
 }
 
 /// By which `ipgeo deploy` recognises the release of a program.

@@ -250,17 +250,22 @@ async fn the_watermark_admits_each_record_once() {
 }
 
 async fn admits_once<C: Calls>(operator: &LedgerTable, ledger: &tables::LedgerTable<C>) {
-    let added = |charged| Applied::Added(totals(charged));
-    let behind =
-        |watermark: &str, charged| Applied::Behind { watermark: watermark.into(), totals: totals(charged) };
+    let added = |charged| Applied::Added(totals(charged, false));
+    let behind = |watermark: &str, charged, includes_others| Applied::Behind {
+        watermark: watermark.into(),
+        totals: totals(charged, includes_others),
+    };
     // (update, result)
     let table = [
         (update("05", "07", 3), added(3)),
-        (update("05", "07", 3), behind("07", 3)),
-        (update("07", "09", 2), behind("07", 3)),
+        (update("05", "07", 3), behind("07", 3, false)),
+        (update("07", "09", 2), behind("07", 3, false)),
         (update("08", "09", 2), added(5)),
-        (LedgerUpdate { shard: "shardId-000000000001".into(), ..update("01", "01", 1) }, added(6)),
-        (update("08", "08", 1), behind("09", 6)),
+        (
+            LedgerUpdate { shard: "shardId-000000000001".into(), ..update("01", "01", 1) },
+            Applied::Added(totals(6, true)),
+        ),
+        (update("08", "08", 1), behind("09", 6, true)),
     ];
     for (update, expected) in table {
         assert_eq!(ledger.apply(&update).await.expect("a write"), expected, "{update:?}");
@@ -294,8 +299,8 @@ async fn many_identities_are_read_in_batches() {
     assert_eq!(ledger.items(&[], "2026-11".parse().expect("a month")).await.expect("a read"), []);
 }
 
-fn totals(charged: u64) -> ipgeo_runtime::store::MonthTotals {
-    ipgeo_runtime::store::MonthTotals { charged, days: [(24, charged)].into() }
+fn totals(charged: u64, includes_others: bool) -> ipgeo_runtime::store::MonthTotals {
+    ipgeo_runtime::store::MonthTotals { charged, days: [(24, charged)].into(), includes_others }
 }
 
 #[tokio::test]

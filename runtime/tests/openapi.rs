@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use ipgeo_contract::{ApiKey, Identity, Period, Published, Status, Window};
 use ipgeo_geo::Database;
-use ipgeo_runtime::lookup::{Answer, Event, FIELDS};
+use ipgeo_runtime::lookup::{Answer, Event, FIELDS, Settings};
 use jiff::Timestamp;
 use serde_json::Value;
 use support::edge::{Edge, key_record};
@@ -19,6 +19,17 @@ use support::schema;
 const CALLER: &str = "81.2.69.142";
 /// Fields that are omitted if unknown, because ipdata's Rust client fails on null.
 const LEFT_OUT: [&str; 4] = ["is_eu", "latitude", "longitude", "languages"];
+/// Headers that mean what HTTP and browsers say, and need no description.
+const GENERIC: [&str; 8] = [
+    "access-control-expose-headers",
+    "allow",
+    "content-encoding",
+    "content-security-policy",
+    "content-type",
+    "referrer-policy",
+    "vary",
+    "x-content-type-options",
+];
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
 fn now() -> Timestamp {
@@ -27,10 +38,14 @@ fn now() -> Timestamp {
 
 /// An edge with four API keys: a valid one, a disabled one, one over quota, and one that is removed before the request.
 fn edge() -> Edge<Arc<Database>> {
+    edge_with(|_| ())
+}
+
+fn edge_with(change: impl FnOnce(&mut Settings)) -> Edge<Arc<Database>> {
     static SAMPLE: LazyLock<Arc<Database>> = LazyLock::new(|| {
         Arc::new(Database::from_bytes(ipgeo_geo::compile::sample().expect("it compiles")).expect("it opens"))
     });
-    let edge = Edge::over("eu-central-1", Arc::clone(&SAMPLE));
+    let edge = Edge::with("eu-central-1", Arc::clone(&SAMPLE), change);
     edge.knows(&api_key(1), key_record(&api_key(1), "100000/month"));
     let mut off = key_record(&api_key(2), "100000/month");
     off.status = Status::Disabled;
@@ -116,10 +131,15 @@ fn described(document: &Value, operation: &Value, answer: &Answer, what: &str) -
         None => response,
     };
     assert!(response.is_object(), "{what}: {status} is not described");
+    if response.get("content").is_none() {
+        assert_eq!((answer.body.as_str(), answer.headers.get("content-type")), ("", None), "{what}");
+        check_headers(document, response, answer, what);
+        return status;
+    }
     let kind = answer.headers["content-type"].split(';').next().unwrap_or_default();
     let content = &response["content"][kind];
     assert!(content.is_object(), "{what}: {status} is not described as {kind}");
-    let value = if kind == "text/plain" { Value::from(answer.body.as_str()) } else { json(answer) };
+    let value = if kind.starts_with("text/") { Value::from(answer.body.as_str()) } else { json(answer) };
     if let Err(fault) = schema::check(document, &content["schema"], &value, "body") {
         panic!("{what}: {fault}");
     }
@@ -144,10 +164,7 @@ fn check_headers(document: &Value, response: &Value, answer: &Answer, what: &str
         known.insert(name.to_ascii_lowercase());
     }
     for name in answer.headers.keys() {
-        let ours = ["ratelimit", "x-ratelimit", "retry-after", "www-authenticate"]
-            .iter()
-            .any(|start| name.starts_with(start));
-        assert!(!ours || known.contains(name), "{what}: {name} is not described");
+        assert!(GENERIC.contains(&name.as_str()) || known.contains(name), "{what}: {name} is not described");
     }
 }
 
@@ -207,13 +224,52 @@ fn every_example_is_answered_as_described() {
             coded.headers.insert("content-encoding".into(), "gzip".into());
             ask(&coded);
         }
+        // A browser, one that sends the form, one that has the page, and a service without pages.
+        let mut browser = Event { raw_query_string: String::new(), ..first.clone() };
+        browser.headers.insert("accept".into(), "text/html".into());
+        ask(&browser);
+        ask(&Event { raw_query_string: "ip=8.8.8.8".into(), ..browser.clone() });
+        let without = send(&edge_with(|settings| settings.web_page = false), &browser);
+        let without = described(&document, operation, &without, &format!("{method} {path} without pages"));
+        browser.headers.insert("if-none-match".into(), "*".into());
+        ask(&browser);
         *edge.replica.gone.lock().expect("unpoisoned") = true;
         ask(&with_key(first.clone(), &api_key(9)));
+        seen.insert(without);
 
         let named: BTreeSet<String> =
             members(operation, "responses").iter().map(|(s, _)| (*s).clone()).collect();
         assert_eq!(seen, named, "{method} {path}: the statuses that happen, and those that are described");
     }
+}
+
+#[test]
+fn every_route_is_described() {
+    // Browsers and crawlers know the last two by convention.
+    let table = [
+        ("/", Some("/")),
+        ("/8.8.8.8", Some("/{subject}")),
+        ("/city", Some("/{subject}")),
+        ("/AS15169", Some("/{subject}")),
+        ("/fr-FR", Some("/{subject}")),
+        ("/asn/8.8.8.8", Some("/asn/{ip}")),
+        ("/8.8.8.8/city", Some("/{ip}/{field}")),
+        ("/health", Some("/health")),
+        ("/openapi.json", Some("/openapi.json")),
+        ("/docs", Some("/docs")),
+        ("/robots.txt", None),
+        ("/favicon.ico", None),
+    ];
+    let document = document();
+    for (path, described) in table {
+        assert_eq!(send(&edge(), &event("GET", path, "", None)).status_code, 200, "{path}");
+        assert!(described.is_none_or(|name| document["paths"].get(name).is_some()), "{path}");
+    }
+    let named: BTreeSet<&str> = table.iter().filter_map(|(_, name)| *name).chain(["/bulk"]).collect();
+    assert_eq!(
+        members(&document, "paths").iter().map(|(name, _)| name.as_str()).collect::<BTreeSet<_>>(),
+        named
+    );
 }
 
 #[test]

@@ -176,11 +176,11 @@ impl Bucket<'_> {
         }
     }
 
-    /// The keys of all objects, sorted; empty if the bucket is missing.
-    pub(super) async fn list(&self) -> Result<Vec<String>, Refusal> {
+    /// The keys that begin so, sorted; none if the bucket is missing.
+    pub(super) async fn list(&self, prefix: &str) -> Result<Vec<String>, Refusal> {
         let (mut keys, mut next) = (Vec::new(), None::<String>);
         loop {
-            let mut pairs = vec![("list-type", "2")];
+            let mut pairs = vec![("list-type", "2"), ("prefix", prefix)];
             pairs.extend(next.as_deref().map(|next| ("continuation-token", next)));
             let answer =
                 s3::accept(self.send(&self.call(Operation::ListObjectsV2, s3::query(&pairs))).await?);

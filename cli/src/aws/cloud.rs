@@ -19,7 +19,7 @@ use crate::infra::plan::{
     AccessState, Action, Alias, BucketKind, Drift, KeptData, ObservedFunction, ObservedRegion, ObservedStack,
     RecordChange, Zone, alias_of,
 };
-use crate::infra::stacks::{Names, StackKind};
+use crate::infra::stacks::{FunctionKind, Names, StackKind};
 
 /// AWS, or an AWS emulator.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ impl Aws {
         cause.unwrap_or_else(|| refusal.for_reading(region))
     }
 
-    fn bucket<'a>(&'a self, region: &'a str, account: &'a str) -> Bucket<'a> {
+    pub(super) fn bucket<'a>(&'a self, region: &'a str, account: &'a str) -> Bucket<'a> {
         Bucket { session: &self.session, region, name: self.names.bucket(account, region), account }
     }
 
@@ -140,12 +140,13 @@ impl Aws {
         &self,
         region: &str,
         stacks: &BTreeMap<StackKind, ObservedStack>,
-    ) -> Result<BTreeMap<StackKind, ObservedFunction>, Refusal> {
+    ) -> Result<BTreeMap<FunctionKind, ObservedFunction>, Refusal> {
         let signed = self.signed();
         let mut found = BTreeMap::new();
-        for (kind, _) in stacks.iter().filter(|(_, stack)| stack.outputs.contains_key("Version")) {
-            if let Some(function) = self.names.function(*kind) {
-                found.insert(*kind, versions::read(&signed, region, function).await?);
+        for kind in FunctionKind::ALL {
+            let stack = stacks.get(&kind.stack());
+            if stack.is_some_and(|stack| stack.outputs.contains_key(kind.version_output())) {
+                found.insert(kind, versions::read(&signed, region, self.names.function(kind)).await?);
             }
         }
         Ok(found)

@@ -43,6 +43,17 @@ fn read(item: &HashMap<String, AttributeValue>) -> LockItem {
 }
 
 impl LockStore for Aws {
+    async fn read(&self) -> Result<Put, Problem> {
+        let client = self.session().dynamodb(self.home());
+        let table = &self.names().access_table;
+        let get = client.get_item().table_name(table).key("id", string(&ID)).consistent_read(true);
+        let found = Refusal::absent_as_none(get.send().await.map_err(Refusal::from));
+        match found.map_err(|refusal| refusal.for_reading(self.home()))? {
+            None => Ok(Put::NoTable),
+            Some(found) => Ok(found.item().map_or(Put::Gone, |item| Put::Held(read(item)))),
+        }
+    }
+
     async fn put(&self, item: &LockItem, seen: Option<&LockItem>) -> Result<Put, Problem> {
         let client = self.session().dynamodb(self.home());
         let table = &self.names().access_table;
@@ -57,16 +68,10 @@ impl LockStore for Aws {
                 .expression_attribute_values(":until", string(&seen.until)),
         };
         match call.send().await.map_err(Refusal::from) {
-            Ok(_) => return Ok(Put::Done),
-            Err(refusal) if refusal.is("ConditionalCheckFailedException") => {}
-            Err(refusal) if refusal.is_absent() => return Ok(Put::NoTable),
-            Err(refusal) => return Err(refusal.for_reading(self.home())),
-        }
-        let get = client.get_item().table_name(table).key("id", string(&ID)).consistent_read(true);
-        let found = Refusal::absent_as_none(get.send().await.map_err(Refusal::from));
-        match found.map_err(|refusal| refusal.for_reading(self.home()))? {
-            None => Ok(Put::NoTable),
-            Some(found) => Ok(found.item().map_or(Put::Gone, |item| Put::Held(read(item)))),
+            Ok(_) => Ok(Put::Done),
+            Err(refusal) if refusal.is("ConditionalCheckFailedException") => self.read().await,
+            Err(refusal) if refusal.is_absent() => Ok(Put::NoTable),
+            Err(refusal) => Err(refusal.for_reading(self.home())),
         }
     }
 

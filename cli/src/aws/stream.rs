@@ -1,17 +1,19 @@
-//! Re-reads the usage stream on Kinesis.
+//! Reads the usage stream on Kinesis again, and puts batches into it again.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ipgeo_contract::RegionName;
+use ipgeo_runtime::forward::LogsEvent;
 use ipgeo_runtime::store::StoreError;
 use ipgeo_runtime::usage::KinesisRecord;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::refusal::Refusal;
 use super::session::Session;
 use super::signed::{Service, Signed};
 use crate::config::Config;
-use crate::usage::stream::{StreamPage, StreamPosition, StreamRead, StreamRecord};
+use crate::usage::stream::{StreamPage, StreamPosition, StreamPut, StreamRead, StreamRecord};
 
 #[derive(Debug, Clone)]
 pub(crate) struct UsageStream {
@@ -27,9 +29,12 @@ impl UsageStream {
         Ok(Self { signed, region: config.service.home.clone(), name })
     }
 
+    async fn send(&self, operation: &str, input: &Value) -> Result<Value, Refusal> {
+        self.signed.json(Service::Kinesis, &self.region, operation, input).await
+    }
+
     async fn call(&self, operation: &str, input: &Value) -> Result<Value, StoreError> {
-        let answer = self.signed.json(Service::Kinesis, &self.region, operation, input).await;
-        answer.map_err(|refusal| self.failed(refusal.to_string()))
+        self.send(operation, input).await.map_err(|refusal| self.failed(refusal.to_string()))
     }
 
     fn failed(&self, why: String) -> StoreError {
@@ -47,6 +52,16 @@ impl UsageStream {
         #[expect(clippy::cast_possible_truncation, reason = "milliseconds")]
         let at = Timestamp::from_millisecond((at * 1_000.0).round() as i64).unwrap_or_default();
         Ok(StreamRecord { at, record: KinesisRecord::new(shard, number, &data) })
+    }
+}
+
+impl StreamPut for UsageStream {
+    async fn put(&self, event: &LogsEvent) -> Result<(), StoreError> {
+        let put = self.send("PutRecord", &event.to_put(&self.name)).await;
+        put.map(drop).map_err(|refusal| StoreError {
+            action: format!("put into the stream {}", self.name),
+            source: refusal.into(),
+        })
     }
 }
 

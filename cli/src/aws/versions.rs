@@ -88,7 +88,7 @@ mod tests {
 
     use super::super::signed::tests::server;
     use super::*;
-    use crate::infra::stacks::StackKind;
+    use crate::infra::stacks::FunctionKind;
 
     #[tokio::test]
     async fn versions_are_read_switched_and_deleted_one_by_one() {
@@ -112,10 +112,10 @@ mod tests {
         let versions = BTreeMap::from([(2, "code 2".to_owned()), (3, "code 3".to_owned())]);
         assert_eq!(found, ObservedFunction { live: Some(3), versions });
         assert_eq!(read(&signed, region, "f").await.expect("read"), ObservedFunction::default());
-        let wanted = VersionSwitch { kind: StackKind::Edge, function: "f".into(), from: Some(3), to: 2 };
+        let wanted = VersionSwitch { kind: FunctionKind::Edge, function: "f".into(), from: Some(3), to: 2 };
         assert_eq!(switch(&signed, region, &wanted).await, Ok(Done::Changed));
         assert_eq!(switch(&signed, region, &wanted).await, Ok(Done::AlreadySo));
-        let pruned = PrunedVersions { kind: StackKind::Edge, function: "f".into(), versions: vec![1, 2] };
+        let pruned = PrunedVersions { kind: FunctionKind::Edge, function: "f".into(), versions: vec![1, 2] };
         assert_eq!(prune(&signed, region, &pruned).await, Ok(Done::Changed));
         let requests = thread.join().expect("a server");
         let line = |index: usize| requests[index].lines().next().unwrap_or_default().to_owned();

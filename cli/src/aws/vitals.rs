@@ -9,7 +9,8 @@ use super::refusal::Refusal;
 use super::signed::{Service, Signed};
 use crate::config::{Config, Region};
 use crate::infra::cloud::CloudRead as _;
-use crate::infra::stacks::{LIVE, StackKind};
+use crate::infra::lock::{LockStore, Put};
+use crate::infra::stacks::{FORWARD_FAILURES, LIVE, StackKind};
 use crate::observe::doctor::{Certificate, Concurrency, EdgeFacts, Fact, HomeFacts, Subscription};
 
 /// API Gateway's quota of requests/s per account and region.
@@ -153,22 +154,28 @@ impl Aws {
                 return Fact::NotRead;
             };
             let read = dns::read(self.session(), zone, domain).await;
-            optional(read.map(|zone| zone.map(drop)), "Route 53")
+            optional(read, "Route 53")
         };
         let names = self.names();
         let prefix = format!("{}-", names.service);
-        let (stream, counter, clock, alarms, zone) = futures_util::join!(
+        let (stream, counter, clock, alarms, zone, run) = futures_util::join!(
             stream(&signed, home, &names.stream),
             mapping(&signed, home, &names.usage_function),
             clock_ahead_s(&signed, home),
             alarms(&signed, home, &prefix),
-            zone
+            zone,
+            LockStore::read(self)
         );
+        let run = run.map(|found| match found {
+            Put::Held(item) if item.until > Timestamp::now() => Some(item),
+            _ => None,
+        });
         HomeFacts {
             stream: optional(stream.map(Some), home),
             counter: optional(counter, home),
             alarms: always(alarms, home),
             zone,
+            run: run.into(),
             clock_ahead_s: always(clock, home),
         }
     }
@@ -185,11 +192,13 @@ impl Aws {
             optional(certificate(&signed, name, domain, Timestamp::now()).await, name)
         };
         let group = self.lookup_log_group();
-        let (certificate, concurrency, rate, subscription) = futures_util::join!(
+        let bucket = self.bucket(name, account);
+        let (certificate, concurrency, rate, subscription, unforwarded) = futures_util::join!(
             certificate,
             concurrency(&signed, name),
             rate(&signed, name),
-            subscription(&signed, name, &group)
+            subscription(&signed, name, &group),
+            bucket.list(FORWARD_FAILURES)
         );
         let stack = observed.stacks.get(&StackKind::Edge).map(|stack| stack.status.clone());
         EdgeFacts {
@@ -199,6 +208,7 @@ impl Aws {
             concurrency: always(concurrency, name),
             rate: always(rate, name),
             subscription: optional(subscription, name),
+            unforwarded: always(unforwarded.map(|batches| batches.len()), name),
             ..EdgeFacts::default()
         }
     }

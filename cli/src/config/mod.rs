@@ -3,6 +3,8 @@
 //! Only `load` reads from disk. A new field needs one description, in `model`; everything else is derived from it.
 
 mod check;
+mod geo;
+mod geo_check;
 pub(crate) mod init;
 mod load;
 mod model;
@@ -17,16 +19,15 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use geo::{GeoSource, Origin, Registry, SourceFormat, SourcePart, SourceTerms};
 pub(crate) use load::{FILE_NAME, STATE_NAME, find, load, state_folder};
 pub use model::Config;
-pub(crate) use model::{
-    Anonymous, Architecture, Emulator, GeoSource, LogPipe, Origin, Region, RuntimeSettings, Tier, Tiers,
-};
+pub(crate) use model::{Anonymous, Architecture, Emulator, LogPipe, Region, RuntimeSettings, Tier, Tiers};
 pub(crate) use parse::ANONYMOUS;
 pub use parse::parse;
 pub use places::{PLACES, is_opt_in};
 pub(crate) use rules::{is_below, is_invisible, is_zone_id};
 pub(crate) use schema::schema_json;
 pub(crate) use select::select;
-pub(crate) use sources::{is_registry_package, names_of_files};
+pub(crate) use sources::{is_pypi_package, is_registry_package, names_of_files};
 pub(crate) use suggest::suggestion;

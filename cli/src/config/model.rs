@@ -13,6 +13,8 @@ use ipgeo_contract::{Limit, QUIET_PERMILLE_MAX, RegionName, Thresholds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
+use super::geo::Geo;
+
 /// Settings of an ipgeo service.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +27,8 @@ pub(super) struct File {
     pub runtime: toml::Table,
     #[serde(default)]
     pub compat: Compat,
+    #[serde(default)]
+    pub web: Web,
     #[serde(default)]
     pub geo: Geo,
     pub tiers: Tiers,
@@ -52,6 +56,8 @@ pub struct Config {
     pub service: Service,
     /// `[compat]`.
     pub compat: Compat,
+    /// `[web]`.
+    pub web: Web,
     /// `[geo]`.
     pub geo: Geo,
     /// `[tiers]`.
@@ -130,6 +136,21 @@ impl Service {
 
     pub fn ledger_table(&self) -> String {
         format!("{}-{}-ledger", self.name, self.environment)
+    }
+}
+
+/// What browsers get from the API. `curl`, other programs and official clients always get JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Web {
+    /// Serve browsers a page at `/` with their address, its place and a lookup form, and documentation at `/docs`. Pages are
+    /// not counted; lookups on them are ordinary anonymous calls.
+    pub page: bool,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self { page: true }
     }
 }
 
@@ -336,82 +357,6 @@ pub struct Compat {
 impl Default for Compat {
     fn default() -> Self {
         Self { unknown_key_status: 401, quota_status: 429, foreign_api_keys: false }
-    }
-}
-
-/// The geo data. Without it, a small sample is served.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Geo {
-    /// Name of the data set.
-    pub name: String,
-    /// Licence of the data.
-    pub licence: String,
-    /// Attribution that the licence requires; sent with every response.
-    pub attribution: String,
-    /// URL that the attribution links to.
-    #[schemars(extend("format" = "web-url"))]
-    pub attribution_link: String,
-    /// Source databases; earlier ones take precedence.
-    #[schemars(with = "Vec<SourceFields>")]
-    pub sources: Vec<GeoSource>,
-}
-
-/// A source database.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(from = "SourceFields")]
-pub struct GeoSource {
-    /// Names its folder.
-    pub name: String,
-    /// Where it is fetched from.
-    pub origin: Origin,
-}
-
-/// Where a source is fetched from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// A local file; the path is relative to `regions.toml`.
-    File(PathBuf),
-    /// A URL template.
-    Url(String),
-    /// Files of an npm package.
-    Npm {
-        /// The package, optionally with `@version`.
-        package: String,
-        /// Paths in the package.
-        files: Vec<String>,
-    },
-}
-
-/// A source database: exactly one of `file`, `url` and `npm`.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct SourceFields {
-    /// Name of the folder that the source is stored in.
-    #[schemars(extend("format" = "name"))]
-    name: String,
-    /// Path of a local .mmdb file, relative to regions.toml.
-    file: Option<PathBuf>,
-    /// URL of a .mmdb or .mmdb.gz file; {YYYY} and {MM} are replaced by the year and month.
-    #[schemars(extend("format" = "source-url"))]
-    url: Option<String>,
-    /// npm package, optionally with @version.
-    #[schemars(extend("format" = "npm-package"))]
-    npm: Option<String>,
-    /// Paths of the .mmdb files in the npm package.
-    #[serde(default)]
-    #[schemars(extend("items" = {"type": "string", "format": "mmdb-file"}))]
-    files: Vec<String>,
-}
-
-impl From<SourceFields> for GeoSource {
-    fn from(fields: SourceFields) -> Self {
-        let origin = match (fields.file, fields.url) {
-            (Some(path), _) => Origin::File(path),
-            (None, Some(url)) => Origin::Url(url),
-            (None, None) => Origin::Npm { package: fields.npm.unwrap_or_default(), files: fields.files },
-        };
-        Self { name: fields.name, origin }
     }
 }
 

@@ -9,15 +9,16 @@ use std::ops::Range;
 
 use ipgeo_contract::{Limit, RegionName, Window};
 use serde::Deserialize as _;
-use toml::de::{DeTable, DeValue, Error};
+use toml::de::{DeTable, Error};
 use toml::{Spanned, Value};
 
+use super::geo_check::check_sources;
 use super::model::{Config, File, Region};
 use super::places::{self, other_partition};
 use super::problems::{Collector, Problems};
 use super::schema::SCHEMA;
 use super::suggest::suggestion;
-use super::{check, rules, sources};
+use super::{check, rules};
 
 /// The tier of callers without an API key.
 pub(crate) const ANONYMOUS: &str = "anonymous";
@@ -65,6 +66,7 @@ fn build(document: Spanned<DeTable<'_>>) -> Result<Config, Error> {
         service,
         runtime,
         compat,
+        web,
         geo,
         mut tiers,
         usage,
@@ -87,7 +89,7 @@ fn build(document: Spanned<DeTable<'_>>) -> Result<Config, Error> {
         Ok(Region { name, city, latitude: place.latitude, longitude: place.longitude, runtime })
     });
     let regions = regions.collect::<Result<_, Error>>()?;
-    Ok(Config { service, compat, geo, tiers, usage, deploy, alarms, alerts, emulator, regions })
+    Ok(Config { service, compat, web, geo, tiers, usage, deploy, alarms, alerts, emulator, regions })
 }
 
 /// The keys of a table: the parser sorts them by name.
@@ -97,11 +99,11 @@ fn in_file_order(document: &DeTable<'_>, name: &str) -> Vec<String> {
     keys.into_iter().map(|key| key.get_ref().to_string()).collect()
 }
 
-fn table<'a>(parent: &'a DeTable<'a>, name: &str) -> Option<&'a DeTable<'a>> {
+pub(super) fn table<'a>(parent: &'a DeTable<'a>, name: &str) -> Option<&'a DeTable<'a>> {
     parent.get(name)?.get_ref().as_table()
 }
 
-fn text<'a>(table: &'a DeTable<'a>, field: &str) -> Option<(&'a str, Range<usize>)> {
+pub(super) fn text<'a>(table: &'a DeTable<'a>, field: &str) -> Option<(&'a str, Range<usize>)> {
     let value = table.get(field)?;
     Some((value.get_ref().as_str()?, value.span()))
 }
@@ -143,37 +145,5 @@ fn check_anonymous(document: &DeTable<'_>, out: &mut Collector) {
         // The hash of an address changes every day.
         let fault = "expected a limit per day, such as `1500/day`: addresses are not tracked longer";
         out.add(&at, format!("tiers.{ANONYMOUS}.limit: {fault}, found `{limit}`"));
-    }
-}
-
-fn check_sources(document: &DeTable<'_>, out: &mut Collector) {
-    let sources = table(document, "geo").and_then(|geo| geo.get("sources")?.get_ref().as_array());
-    let mut names = Vec::new();
-    for (index, source) in sources.into_iter().flat_map(|sources| sources.iter()).enumerate() {
-        let DeValue::Table(fields) = source.get_ref() else { continue };
-        let path = format!("geo.sources[{index}]");
-        if let Some((name, at)) = text(fields, "name") {
-            if names.contains(&name) {
-                out.add(&at, format!("{path}.name: duplicate source name `{name}`"));
-            }
-            names.push(name);
-        }
-        if ["file", "url", "npm"].into_iter().filter(|origin| fields.contains_key(*origin)).count() != 1 {
-            out.add(&source.span(), format!("{path}: expected exactly one of `file`, `url` and `npm`"));
-            continue;
-        }
-        let Some((_, at)) = text(fields, "npm") else { continue };
-        let list = fields.get("files").and_then(|files| files.get_ref().as_array());
-        let files: Vec<&str> = list
-            .into_iter()
-            .flat_map(|files| files.iter())
-            .filter_map(|file| file.get_ref().as_str())
-            .collect();
-        if files.is_empty() {
-            out.add(&at, format!("{path}.npm: needs `files`, the `.mmdb` files in the package"));
-        }
-        if let Err(fault) = sources::names_of_files(&files) {
-            out.add(&at, format!("{path}.files: {fault}"));
-        }
     }
 }

@@ -2,9 +2,11 @@
 //! wrong in words that follow `field: `.
 
 use ipgeo_contract::{Limit, LimitError, prefix_is_valid};
+use ipgeo_geo::compile::{FLAGS, Flags};
 
+use super::geo::{SourceFormat, json_paths};
 use super::places::{self, PLACES, other_partition};
-use super::sources::{is_registry_package, source_url};
+use super::sources::{is_pypi_package, is_registry_package, source_url};
 use super::suggest::suggestion;
 
 /// Checks a text; the number is the schema's `maxLength`.
@@ -44,11 +46,19 @@ pub(super) fn rule(format: &str) -> Option<Rule> {
                 || format!("expected an npm package name, optionally with `@version`, found `{text}`");
             is_registry_package(text).then_some(()).ok_or_else(fault)
         },
-        "mmdb-file" => |text, _| {
-            let fault = || format!("expected a `.mmdb` file, found `{text}`");
-            (std::path::Path::new(text).extension().is_some_and(|found| found == "mmdb"))
-                .then_some(())
-                .ok_or_else(fault)
+        "pypi-package" => |text, _| {
+            let fault =
+                || format!("expected a PyPI package name, optionally with `==version`, found `{text}`");
+            is_pypi_package(text).then_some(()).ok_or_else(fault)
+        },
+        "source-file" => |text, _| {
+            let fault = || format!("expected a `.mmdb`, `.csv`, `.json` or `.txt` file, found `{text}`");
+            SourceFormat::by_name(text).map(drop).ok_or_else(fault)
+        },
+        "json-path" => |text, _| json_paths(text).map(drop),
+        "threat-flag" => |text, _| {
+            let hint = || suggestion(text, FLAGS);
+            Flags::named(text).map(drop).ok_or_else(|| format!("unknown flag `{text}`{}", hint()))
         },
         _ => return None,
     };

@@ -1,4 +1,4 @@
-//! Rules for geo sources: URLs, npm packages and files in them.
+//! Rules for geo sources: URLs, packages and files in them.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
@@ -37,6 +37,19 @@ pub(crate) fn is_registry_package(text: &str) -> bool {
         && scope.is_none_or(|scope| of(scope, "-._~"))
         && of(name, "-._~")
         && version.is_none_or(|version| of(version, "-._~^+<>=*"))
+}
+
+/// Checks the name of a PyPI package, optionally with an exact version (PEP 508 and 440). pip itself also accepts folders,
+/// archives, URLs and options.
+pub(crate) fn is_pypi_package(text: &str) -> bool {
+    let (name, version) = text.split_once("==").map_or((text, None), |(name, version)| (name, Some(version)));
+    let sound = |text: &str, others: &str| {
+        let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+        ends(text.chars().next())
+            && ends(text.chars().next_back())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+    };
+    sound(name, "-_.") && version.is_none_or(|version| sound(version, ".+!-_"))
 }
 
 /// The name under which each file of a package is stored: its file name, prefixed with its folders (`v4-city.mmdb`) where
@@ -129,6 +142,28 @@ mod tests {
             ("pkg\n", false),
         ] {
             assert_eq!(is_registry_package(text), sound, "{text}");
+        }
+    }
+
+    #[test]
+    fn pypi_packages_have_a_name_and_perhaps_a_version() {
+        for (text, sound) in [
+            ("iporigin", true),
+            ("iporigin==1.1.2", true),
+            ("ai-crawler_verify.x==1!2.0+local.1", true),
+            ("", false),
+            ("iporigin==", false),
+            ("iporigin>=1", false),
+            ("iporigin[extra]", false),
+            ("iporigin @ https://a.test/x.whl", false),
+            ("./iporigin", false),
+            ("iporigin.", false),
+            ("-r", false),
+            ("--index-url=https://a.test", false),
+            ("a.whl/..", false),
+            ("a b", false),
+        ] {
+            assert_eq!(is_pypi_package(text), sound, "{text}");
         }
     }
 

@@ -35,6 +35,25 @@ fn the_shipped_file_lists_nine_regions_that_every_account_has() {
 }
 
 #[test]
+fn the_shipped_sources_state_their_licence_and_only_two_are_required() {
+    assert!(SHIPPED.contains(super::init::FEEDS), "`ipgeo init` and the shipped file have the same sources");
+    let config = parse("regions.toml", SHIPPED).expect("the shipped file is valid");
+    let required: Vec<&str> = config
+        .geo
+        .sources
+        .iter()
+        .filter(|source| !source.optional)
+        .map(|source| source.name.as_str())
+        .collect();
+    assert_eq!(required, ["dbip-city", "asn"]);
+    for source in &config.geo.sources {
+        let terms = source.terms(&config.geo);
+        assert!(!terms.licence.is_empty(), "{}", source.name);
+        assert_eq!(terms.licence.starts_with("CC BY"), !terms.attribution.is_empty(), "{}", source.name);
+    }
+}
+
+#[test]
 fn defaults_and_overrides_are_resolved() {
     let config = parse("regions.toml", SMALL).expect("valid");
     let memory: Vec<u32> = config.regions.iter().map(|region| region.runtime.memory_mb).collect();
@@ -115,12 +134,12 @@ fn each_fault_has_its_place_and_its_remedy() {
         (
             "[tiers.startup]",
             "[[geo.sources]]\nname = \"x\"\n[tiers.startup]",
-            "r.toml:7:1: geo.sources[0]: expected exactly one of `file`, `url` and `npm`",
+            "r.toml:7:1: geo.sources[0]: expected exactly one of `file`, `url`, `npm` and `pypi`",
         ),
         (
             "[tiers.startup]",
             "[[geo.sources]]\nname = \"x\"\nnpm = \"p\"\n[tiers.startup]",
-            "r.toml:9:7: geo.sources[0].npm: needs `files`, the `.mmdb` files in the package",
+            "r.toml:9:7: geo.sources[0].npm: needs `files`, the files in the package",
         ),
         (
             "[tiers.startup]",
@@ -136,6 +155,51 @@ fn each_fault_has_its_place_and_its_remedy() {
             "[tiers.startup]",
             "[[geo.sources]]\nname = \"x\"\nurl = \"http://a.test/x.mmdb\"\n[tiers.startup]",
             "r.toml:9:7: geo.sources[0].url: expected a URL that starts with `https://`",
+        ),
+        (
+            "[tiers.startup]",
+            "[[geo.sources]]\nname = \"x\"\npypi = \"a>=1\"\nfiles = [\"a.csv\"]\n[tiers.startup]",
+            "r.toml:9:8: geo.sources[0].pypi: expected a PyPI package name, optionally with `==version`, found `a>=1`",
+        ),
+        (
+            "[tiers.startup]",
+            "[[geo.sources]]\nname = \"x\"\npypi = \"a\"\nfiles = [\"a.py\"]\n[tiers.startup]",
+            "r.toml:10:10: geo.sources[0].files[0]: expected a `.mmdb`, `.csv`, `.json` or `.txt` file, found `a.py`",
+        ),
+        (
+            "[tiers.startup]",
+            "[[geo.sources]]\nname = \"x\"\nfile = \"a.txt\"\n[tiers.startup]",
+            "r.toml:7:1: geo.sources[0]: says nothing about its networks; add `flags`, `network` or `crawler`",
+        ),
+        (
+            "[tiers.startup]",
+            "[[geo.sources]]\nname = \"x\"\nfile = \"a.csv\"\ngives = []\n[tiers.startup]",
+            "r.toml:7:1: geo.sources[0]: says nothing about its networks; add `flags`, `network` or `crawler`",
+        ),
+        (
+            "[tiers.startup]",
+            "[[geo.sources]]\nname = \"x\"\nfile = \"a.json\"\nflags = [\"is_tor\"]\n[tiers.startup]",
+            "r.toml:7:1: geo.sources[0]: needs `path`, where the networks are in the JSON, such as `prefixes[].ip_prefix`",
+        ),
+        (
+            "[tiers.startup]",
+            "[[geo.sources]]\nname = \"x\"\nfile = \"a.csv\"\npath = \"a[\"\n[tiers.startup]",
+            "r.toml:10:8: geo.sources[0].path: expected a path such as `prefixes[].ip_prefix`, found `a[`",
+        ),
+        (
+            "[tiers.startup]",
+            "[[geo.sources]]\nname = \"x\"\nfile = \"a.txt\"\nflags = [\"is_tr\"]\n[tiers.startup]",
+            "r.toml:10:10: geo.sources[0].flags[0]: unknown flag `is_tr`; did you mean `is_tor`?",
+        ),
+        (
+            "[tiers.startup]",
+            "[[geo.sources]]\nname = \"x\"\nfile = \"a.txt\"\nflags = [\"is_tor\"]\ngives = [\"city\"]\n[tiers.startup]",
+            "r.toml:11:10: geo.sources[0].gives: a list or JSON has only networks; leave it out",
+        ),
+        (
+            "[tiers.startup]",
+            "[[geo.sources]]\nname = \"x\"\nfile = \"a.txt\"\nnetwork = { type = \"isp\", nam = \"x\" }\n[tiers.startup]",
+            "r.toml:10:27: unknown field `nam` in [[geo.sources]]; did you mean `name`?",
         ),
         (
             "[tiers.startup]",

@@ -17,6 +17,14 @@ const PUT_BYTES: f64 = 25_000.0;
 const WRITE_BYTES: f64 = 1_024.0;
 /// Milliseconds that a forwarder takes for a batch: mostly the round trip to the home region.
 const FORWARD_MS: f64 = 200.0;
+/// Milliseconds of home's function for an early count: a write to the ledger, and sometimes a publication.
+const EARLY_COUNT_MS: f64 = 20.0;
+/// Milliseconds that an edge sends one for: it does not wait for the answer.
+const EARLY_REPORT_MS: f64 = 5.0;
+/// Bytes of a row of early counts: those of some environments, in up to three slots.
+const EARLY_ROW_BYTES: f64 = 2_000.0;
+/// Bytes of a report on its way home, with its headers.
+const EARLY_REPORT_BYTES: f64 = 1_200.0;
 /// Bytes of an API key's record.
 const RECORD_BYTES: f64 = 400.0;
 
@@ -34,6 +42,7 @@ pub(crate) enum BillLine {
     StreamTransfer,
     Forwarder,
     UsageFunction,
+    EarlyCounts,
     TableReads,
     LedgerWrites,
     ReplicatedWrites,
@@ -77,6 +86,7 @@ impl BillLine {
             Self::StreamTransfer => "transfer between regions",
             Self::Forwarder => "log forwarder",
             Self::UsageFunction => "usage function",
+            Self::EarlyCounts => "early counts",
             Self::TableReads => "table reads",
             Self::LedgerWrites => "ledger writes",
             Self::ReplicatedWrites => "replicated writes",
@@ -204,6 +214,7 @@ pub(crate) fn price_part(
     serving(&mut writer, model, design, &traffic)?;
     logs(&mut writer, model, design, &traffic)?;
     counting(&mut writer, design, &traffic)?;
+    early_counts(&mut writer, design, &traffic)?;
     fixed_costs(&mut writer, model, design, &traffic)?;
     for entry in writer.entries.iter_mut().filter(|entry| entry.line != BillLine::DnsZone) {
         entry.amount *= part;
@@ -373,6 +384,27 @@ fn counting(out: &mut BillWriter<'_>, design: &Design, traffic: &Workload) -> Re
             &edge.region,
             traffic.publications,
         )?;
+    }
+    Ok(())
+}
+
+/// Early counts: sent by the edges, added up at home.
+fn early_counts(out: &mut BillWriter<'_>, design: &Design, traffic: &Workload) -> Result<(), PriceError> {
+    let (home, counting, reports) = (design.home.as_str(), design.counting, traffic.early_counts);
+    let gb_s = |ms: f64, memory_mb: f64| reports * ms / 1e3 * memory_mb / 1_024.0;
+    out.add(BillLine::EarlyCounts, PricedItem::FunctionRequest, home, reports)?;
+    let time = function_time(counting.architecture);
+    out.add(BillLine::EarlyCounts, time, home, gb_s(EARLY_COUNT_MS, counting.memory_mb))?;
+    let writes = reports * (EARLY_ROW_BYTES / WRITE_BYTES).ceil();
+    out.add(BillLine::EarlyCounts, PricedItem::TableWrite, home, writes)?;
+    let part = 1.0 / to_f64(design.edges.len() as u64).max(1.0);
+    for edge in &design.edges {
+        let time = function_time(edge.architecture);
+        out.add(BillLine::EarlyCounts, time, &edge.region, part * gb_s(EARLY_REPORT_MS, edge.memory_mb))?;
+        if edge.region != design.home {
+            let gb = part * reports * EARLY_REPORT_BYTES / GB;
+            out.add(BillLine::EarlyCounts, PricedItem::TransferRegion, &edge.region, gb)?;
+        }
     }
     Ok(())
 }

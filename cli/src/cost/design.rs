@@ -11,7 +11,7 @@ use super::model::MONTH_DAYS;
 use super::occupancy::{to_f64, to_u64};
 use crate::config::{Anonymous, Architecture, Config, Tier, Tiers};
 use crate::infra::stacks::{
-    ArtifactRef, ArtifactSet, FORWARD_FUNCTION, RenderError, Renderer, StackKind, Template,
+    ArtifactRef, ArtifactSet, FORWARD_ALIAS, FORWARD_FUNCTION, RenderError, Renderer, StackKind, Template,
 };
 
 /// Bytes that CloudWatch Logs bills for each event beside its text.
@@ -74,6 +74,8 @@ pub(crate) struct CountingDesign {
     pub(crate) architecture: Architecture,
     pub(crate) quiet_permille: u32,
     pub(crate) replicated: Replicated,
+    /// Whether edges report early counts.
+    pub(crate) early_counts: bool,
     /// Bytes of a ledger item.
     pub(crate) item_bytes: f64,
 }
@@ -197,6 +199,7 @@ impl Design {
         design.counting.window_s = WINDOW_2018_S;
         design.counting.quiet_permille = 0;
         design.counting.replicated = Replicated::Counts;
+        design.counting.early_counts = false;
         design
     }
 
@@ -226,6 +229,7 @@ const NOTHING_COUNTED: CountingDesign = CountingDesign {
     architecture: Architecture::Arm64,
     quiet_permille: 0,
     replicated: Replicated::Decisions,
+    early_counts: false,
     item_bytes: 1.0,
 };
 
@@ -239,7 +243,7 @@ pub(crate) fn windows_in_month(window: Window) -> f64 {
 
 fn edge(part: &DeployedStack<'_>) -> Edge {
     let subscription = part.template.resources.get("UsageSubscription");
-    let forwards = subscription.is_some_and(|subscription| subscription.points_to(FORWARD_FUNCTION));
+    let forwards = subscription.is_some_and(|subscription| subscription.points_to(FORWARD_ALIAS));
     Edge {
         region: part.region.clone(),
         memory_mb: part.number("LookupFunction", "MemorySize", 128.0),
@@ -264,6 +268,7 @@ fn counting<'a>(
         architecture: home.architecture("UsageFunction"),
         quiet_permille: edge.and_then(|edge| edge.variable(env::QUIET_PERMILLE)).unwrap_or(0),
         replicated: Replicated::Decisions,
+        early_counts: edge.and_then(|edge| edge.variable::<String>(env::HOME_FUNCTION)).is_some(),
         item_bytes: ledger_item_bytes(regions, shards),
     }
 }

@@ -65,6 +65,7 @@ fn design() -> Design {
             memory_mb: 512.0,
             architecture: Architecture::Arm64,
             quiet_permille: 0,
+            early_counts: false,
             replicated: Replicated::Decisions,
             item_bytes: 1_000.0,
         },

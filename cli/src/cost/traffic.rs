@@ -13,7 +13,7 @@
 //! The bill depends on how often calls of one identity share a batch, an environment's cache entry or a quiet allowance.
 //! All three follow from Poisson arrivals (`occupancy`), so no traffic is generated here.
 
-use ipgeo_contract::{IdentityKind, Limit, pooled_calls, publish_step};
+use ipgeo_contract::{IdentityKind, Limit, Window, pooled_calls, publish_step};
 use ipgeo_runtime::usage::WRITES_AT_ONCE;
 
 use super::design::{Design, Replicated, windows_in_month};
@@ -59,6 +59,8 @@ pub(crate) struct Workload {
     /// Ledger writes: one for each identity in each batch.
     pub(crate) updates: f64,
     pub(crate) publications: f64,
+    /// Early counts reported to home.
+    pub(crate) early_counts: f64,
     /// GB-seconds of the usage function.
     pub(crate) usage_gb_s: f64,
     /// Bytes in the ledger.
@@ -71,6 +73,7 @@ struct Share {
     reads: f64,
     updates: f64,
     publications: f64,
+    early_counts: f64,
     /// Calls counted under the caller's own identity.
     named: f64,
     /// Ledger items.
@@ -82,6 +85,7 @@ impl Share {
         self.reads += count * one.reads;
         self.updates += count * one.updates;
         self.publications += count * one.publications;
+        self.early_counts += count * one.early_counts;
         self.named += count * one.named;
         self.items += count * one.items;
     }
@@ -158,6 +162,7 @@ impl Workload {
                 .max(1.0),
             updates,
             publications,
+            early_counts: keyed.early_counts + addresses.early_counts + sites.early_counts,
             usage_gb_s: model.stated.usage_gb_s.unwrap_or(usage_s * design.counting.memory_mb / 1_024.0),
             ledger_bytes: (keyed.items + addresses.items + sites.items) * design.counting.item_bytes,
         }
@@ -201,10 +206,19 @@ impl Estimator<'_> {
         self.design.edges.iter().map(|edge| edge.cache_s).sum::<f64>() / self.regions
     }
 
-    /// The cache miss ratio of a caller with this many calls a month in this many regions. Each environment has its own cache,
-    /// so its rate of calls counts.
-    fn miss_ratio(&self, calls: f64, regions: f64) -> f64 {
-        miss_ratio(calls / regions / self.environments / MONTH_S, self.cache_s())
+    /// The cache miss ratio of a caller with this many calls a month in this many regions, of which it makes `used` calls in a
+    /// window with this limit. Each environment has its own cache, so its rate of calls counts. Beyond 80 % of the limit,
+    /// records are read again after a second.
+    fn miss_ratio(&self, calls: f64, regions: f64, used: f64, limit: Limit) -> f64 {
+        let ratio = |cache_s| miss_ratio(calls / regions / self.environments / MONTH_S, cache_s);
+        let limit = to_f64(limit.calls);
+        let near = ((used.min(limit) - 0.8 * limit) / used.max(1.0)).max(0.0);
+        (1.0 - near) * ratio(self.cache_s()) + near * ratio(self.cache_s().min(1.0))
+    }
+
+    /// Early counts of a caller with this many calls in a window.
+    fn early_counts(&self, used: f64, limit: Limit) -> f64 {
+        if self.design.counting.early_counts { early_counts(used, to_f64(limit.calls)) } else { 0.0 }
     }
 
     fn keyed(&self) -> Share {
@@ -213,16 +227,16 @@ impl Estimator<'_> {
             let updates = occupied(self.batches.cells, calls);
             // An API key is published at each percent of its limit, so the step that it reaches is the number of publications
             // in a window. At most one publication follows a ledger write.
-            let publications = self.design.tier_for(calls).map_or(0.0, |(limit, used)| {
-                let steps = publish_step(IdentityKind::Key, to_u64(used), limit);
-                f64::from(steps) * windows_in_month(limit.window)
-            });
+            let (limit, used) = self.design.tier_for(calls).unwrap_or((NO_LIMIT, 0.0));
+            let windows = windows_in_month(limit.window);
+            let publications = f64::from(publish_step(IdentityKind::Key, to_u64(used), limit)) * windows;
             all.add(
                 1.0,
                 Share {
-                    reads: calls * self.miss_ratio(calls, self.regions),
+                    reads: calls * self.miss_ratio(calls, self.regions, used, limit),
                     updates,
                     publications: publications.min(updates),
+                    early_counts: self.early_counts(used, limit) * windows,
                     named: calls,
                     items: 1.0,
                 },
@@ -277,11 +291,57 @@ impl Estimator<'_> {
             _ => 0.0,
         };
         Share {
-            reads: named * self.miss_ratio(one.calls, one.regions),
+            reads: named * self.miss_ratio(one.calls, one.regions, named / windows, one.limit),
             updates,
             publications: (steps * windows).min(updates),
+            early_counts: self.early_counts(named / windows, one.limit) * windows,
             named,
             items: occupied(windows, named) / windows,
+        }
+    }
+}
+
+/// For API keys without a tier.
+const NO_LIMIT: Limit = Limit { calls: Limit::CALLS_MAX, window: Window::Month };
+
+/// Early counts that all environments report while a caller uses this many calls of its limit: each report is of a fiftieth of
+/// the remaining calls, and one of the last fifty calls.
+fn early_counts(used: f64, limit: f64) -> f64 {
+    let used = used.min(limit);
+    let left = (limit - used).max(50.0).min(limit);
+    let last_calls = (used - (limit - 50.0)).max(0.0).min(used);
+    50.0 * (limit / left).ln() + last_calls
+}
+
+#[cfg(test)]
+mod tests {
+    use ipgeo_contract::is_report_due;
+
+    use super::*;
+
+    #[test]
+    fn early_counts_are_those_of_the_rule() {
+        for (used, limit) in [
+            (10, 1_000),
+            (500, 1_000),
+            (1_000, 1_000),
+            (2_000, 1_000),
+            (40_000, 100_000),
+            (90_000, 100_000),
+            (20, 20),
+        ] {
+            let (mut known, mut unreported, mut reports) = (0_u64, 0_u64, 0.0);
+            for _ in 0..used.min(limit) {
+                (known, unreported) = (known + 1, unreported + 1);
+                if is_report_due(unreported, limit - known, 3_600_000) {
+                    (unreported, reports) = (0, reports + 1.0);
+                }
+            }
+            let expected = early_counts(to_f64(used), to_f64(limit));
+            assert!(
+                (reports - expected).abs() <= 5.0 + 0.5 * expected,
+                "{used} of {limit}: {reports}, {expected}"
+            );
         }
     }
 }

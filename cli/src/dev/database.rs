@@ -25,9 +25,10 @@ pub(super) fn compiled_path(state: &Path) -> PathBuf {
     state.join("geo").join("ipgeo.mmdb")
 }
 
-/// Finds or compiles the database to serve. Fails if its licence's retention period has ended.
+/// Finds or compiles the database to serve; `base` is the folder of `regions.toml`. Fails if its licence's retention period has ended.
 pub(crate) fn serve_database(
     config: &Config,
+    base: &Path,
     state: &Path,
     path: Option<&Path>,
     now: jiff::Timestamp,
@@ -54,7 +55,8 @@ pub(crate) fn serve_database(
     }
     if let Some(sources) = sources::fetched(config, state) {
         crate::ui::output::print_note("compiling the geo database, once");
-        sources::compile(config, &sources, &compiled, now, progress)?;
+        let overrides = sources::overrides_path(config, base);
+        sources::compile(config, &sources, overrides.as_deref(), &compiled, now, progress)?;
         return open(compiled, false);
     }
     let sample = state.join("geo").join("sample.mmdb");

@@ -112,7 +112,10 @@ fn text(value: Option<&HeaderValue>) -> String {
 
 /// The HTTP response of an answer.
 pub(crate) fn response(answer: Answer, region: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(answer.body));
+    // API Gateway decodes these, too.
+    let binary = answer.is_base64_encoded.then(|| STANDARD.decode(&answer.body)).and_then(Result::ok);
+    let body = binary.map_or_else(|| Body::from(answer.body), Body::from);
+    let mut response = Response::new(body);
     *response.status_mut() =
         StatusCode::from_u16(answer.status_code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let ours = [("ipgeo-region".to_owned(), region.to_owned())];

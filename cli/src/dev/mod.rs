@@ -8,6 +8,7 @@ mod copies;
 mod counting;
 mod database;
 mod delivery;
+mod early;
 mod faults;
 mod front;
 mod future_publications;

@@ -56,6 +56,9 @@ pub(crate) fn welcome(
     let throttle = if throttled { throttle(config) } else { "none".to_owned() };
     let _ = writeln!(out, "throttle  {throttle}\n");
     let _ = writeln!(out, "try       curl {}/8.8.8.8", world.nearest);
+    if config.web.page {
+        let _ = writeln!(out, "          or open {}/ in a browser", world.nearest);
+    }
     let _ = write!(out, "stop      Ctrl-C");
     out
 }

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::connections::{Connections, Ticket, connections_max};
+use super::early::EarlyReports;
 use super::front::{self, CallerRule};
 use super::nearest::{Point, nearest};
 use super::pipe::{LogGate, RegionLog};
@@ -49,6 +50,8 @@ pub(crate) struct Edge {
     pub(crate) throttle: Option<Throttle>,
     /// Whether its log can be written.
     pub(crate) log: LogGate,
+    /// Carries its early counts to home.
+    pub(crate) reports: EarlyReports,
 }
 
 impl Edge {
@@ -68,6 +71,10 @@ impl Edge {
             Err(refused) => return refused.response(),
         };
         let answer = self.lookup.handle(&event, Timestamp::now()).await;
+        if let Some(report) = self.lookup.early_report(Timestamp::now()) {
+            // At shutdown nothing receives any more; the ledger counts the calls.
+            let _sent_or_ending = self.reports.send(report);
+        }
         // This call's own line may be the first that can't be written. It stays pending and is counted later.
         if self.log.is_open() { front::response(answer, &self.name) } else { front::not_counted() }
     }

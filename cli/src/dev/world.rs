@@ -22,6 +22,7 @@ use super::alerts::AlertSink;
 use super::copies::{self, Table};
 use super::counting::Counting;
 use super::delivery::Handler;
+use super::early;
 use super::front::CallerRule;
 use super::future_publications::Publications;
 use super::nearest::Point;
@@ -52,6 +53,8 @@ pub struct Options {
     pub log_lag: Duration,
     /// Delay from home's access table to the other regions'.
     pub replication_lag: Duration,
+    /// Delay from an answer to its early count at home; `None`: nothing is reported.
+    pub report_lag: Option<Duration>,
     /// Shards of the stream.
     pub shards: usize,
     /// Seed for stream faults: repeated, divided and shuffled batches.
@@ -120,6 +123,7 @@ pub struct World {
     stop: watch::Sender<bool>,
     fronts: Vec<JoinHandle<()>>,
     counting: Counting,
+    reports: JoinHandle<()>,
     clock: JoinHandle<()>,
     replication: Running,
     stores: Vec<RegionStore>,
@@ -153,9 +157,13 @@ impl World {
         let handler = UsageHandler::new(ledger.clone(), home_access);
         let handler: Arc<Handler> = Arc::new(handler.with_alerts(config.alerts.thresholds.clone()));
         let (counting, logs) = Counting::start(config, options, &ledger, &handler, &alerts).await?;
-        let edges = config.regions.iter().zip(access).zip(logs).map(|((region, access), log)| Edge {
+        let (early, reports) = early::carry(Arc::clone(&handler), options.report_lag.unwrap_or_default());
+        let edges = config.regions.iter().zip(access).zip(logs).zip(0_u64..);
+        let edges = edges.map(|(((region, access), log), number)| Edge {
             log: log.gate(),
-            lookup: Lookup::new(access, Arc::clone(&database), log, settings(config, region)),
+            lookup: Lookup::new(access, Arc::clone(&database), log, settings(config, region))
+                .reporting_as(environment_name(options, number)),
+            reports: early.clone(),
             name: region.name.clone(),
             point: Point { latitude: region.latitude, longitude: region.longitude },
             throttle: options.throttled.then(|| Throttle::new(&region.runtime)),
@@ -164,7 +172,7 @@ impl World {
         let file = world_file(config, &listeners, &stores, counting.stream_folder.clone(), key)?;
         let rule = CallerRule { loopback_as: options.caller, simulate: options.simulate_address };
         let fronts = serve(edges, listeners, &database, rule, &stop);
-        Ok(Self { file, stop, fronts, counting, clock, replication, stores, stop_stores })
+        Ok(Self { file, stop, fronts, counting, reports, clock, replication, stores, stop_stores })
     }
 
     /// Stops the ports, then counts, publishes and replicates the pending usage, then stops the stores.
@@ -173,6 +181,7 @@ impl World {
         for front in self.fronts {
             front.await.context("a port's server failed")?;
         }
+        self.reports.abort();
         self.counting.stop().await?;
         self.clock.abort();
         let replication = self.replication;
@@ -183,6 +192,13 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// The name that a region's environment reports early counts under: not that of an earlier run, whose counts home still has.
+/// Empty: it does not report.
+fn environment_name(options: &Options, number: u64) -> String {
+    let started_ms = Timestamp::now().as_millisecond();
+    options.report_lag.map(|_| format!("{started_ms:x}x{number}")).unwrap_or_default()
 }
 
 fn home_index(config: &Config) -> usize {
@@ -280,6 +296,7 @@ fn settings(config: &Config, region: &Region) -> Settings {
         unknown_key_status: config.compat.unknown_key_status,
         quota_status: config.compat.quota_status,
         foreign_api_keys: config.compat.foreign_api_keys,
+        web_page: config.web.page,
     }
 }
 

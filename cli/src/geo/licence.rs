@@ -11,6 +11,8 @@ pub(crate) struct Terms {
     pub retention_days: Option<i64>,
     /// Whether the file may be passed on to others.
     pub redistributable: bool,
+    /// Whether data derived from it may be used: a compiled database is.
+    pub derivable: bool,
 }
 
 /// A warning is given this many days before data expires.
@@ -22,11 +24,12 @@ impl Terms {
         let text = format!("{licence} {name}").to_lowercase();
         let contains = |words: &[&str]| words.iter().any(|word| text.contains(word));
         if contains(&["geolite"]) {
-            return Self { credit: true, retention_days: Some(30), redistributable: false };
+            return Self { credit: true, retention_days: Some(30), redistributable: false, derivable: true };
         }
         let credit = contains(&["cc by", "cc-by", "creative commons attribution", "odbl", "open database"]);
         let proprietary = contains(&["proprietary", "commercial", "end user", "eula"]);
-        Self { credit, retention_days: None, redistributable: !proprietary }
+        let derivable = !contains(&["-nd", " nd ", "noderiv", "no deriv", "no-deriv"]);
+        Self { credit, retention_days: None, redistributable: !proprietary, derivable }
     }
 
     /// The last day that data may be stored and served.
@@ -58,6 +61,8 @@ pub(crate) enum LicenceStatus {
     Ended {
         last_day: String,
     },
+    /// The licence forbids derived data.
+    NotDerivable,
     /// The licence requires attribution, and the data has none.
     NoCredit,
     /// The licence limits the days of use, and the data has no valid date.
@@ -74,9 +79,13 @@ pub enum LicenceError {
     Ended { name: String, date: String, last_day: String },
     #[error(
         "{name} has no attribution: its licence requires it\n\
-         help: set `attribution` in [geo] of regions.toml, then run `ipgeo geo build`"
+         help: set `attribution` in [geo] or in the source in regions.toml, then run `ipgeo geo build`"
     )]
     NoCredit { name: String },
+    #[error(
+        "{name} can't be used: its licence, {licence}, forbids derived data\nhelp: remove the source from regions.toml"
+    )]
+    NotDerivable { name: String, licence: String },
     #[error(
         "{name} has no date: its licence limits the days of use\n\
          help: run `ipgeo geo fetch && ipgeo geo build`"
@@ -87,6 +96,9 @@ pub enum LicenceError {
 /// Whether data meets its licence on a day.
 pub(crate) fn licence_status(data: LicensedData<'_>, today: Date) -> LicenceStatus {
     let terms = Terms::new(data.licence, data.name);
+    if !terms.derivable {
+        return LicenceStatus::NotDerivable;
+    }
     if terms.credit && data.attribution.trim().is_empty() {
         return LicenceStatus::NoCredit;
     }
@@ -110,6 +122,9 @@ pub(crate) fn may_serve(data: LicensedData<'_>, today: Date) -> Result<(), Licen
     match licence_status(data, today) {
         LicenceStatus::Ended { last_day } => {
             Err(LicenceError::Ended { name, date: data.date.to_owned(), last_day })
+        }
+        LicenceStatus::NotDerivable => {
+            Err(LicenceError::NotDerivable { name, licence: data.licence.to_owned() })
         }
         LicenceStatus::NoCredit => Err(LicenceError::NoCredit { name }),
         LicenceStatus::NoDate => Err(LicenceError::NoDate { name }),

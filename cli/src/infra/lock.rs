@@ -64,6 +64,9 @@ pub enum Put {
 
 /// Where the lock is stored.
 pub trait LockStore: Sync {
+    /// What is stored: [`Put::Held`], [`Put::Gone`] or [`Put::NoTable`].
+    fn read(&self) -> impl Future<Output = Result<Put, Problem>> + Send;
+
     /// Writes an item if exactly `seen` is there (`None`: nothing).
     fn put(
         &self,
@@ -90,6 +93,15 @@ pub enum LockError {
     Lost(String),
 }
 
+impl LockError {
+    /// Another run's lock as a problem, for programs.
+    pub fn problem(&self) -> Option<Problem> {
+        let text = self.to_string();
+        let (what, remedy) = text.split_once("\nhelp: ")?;
+        matches!(self, Self::Held(_)).then(|| Problem::new(what, remedy))
+    }
+}
+
 /// A request for the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
@@ -103,6 +115,11 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Whether another run's lock has ended.
+    fn may_replace(&self, other: &LockItem, now: Timestamp) -> bool {
+        other.until <= now || self.gone.as_ref() == Some(&other.token)
+    }
+
     fn item(&self, since: Timestamp, now: Timestamp) -> LockItem {
         let (token, owner, operation) = (self.token.clone(), self.owner.clone(), self.operation.clone());
         // To the second, so that an item is the same after it was stored as text.
@@ -123,6 +140,20 @@ pub struct Lock<'a, S> {
 }
 
 impl<'a, S: LockStore> Lock<'a, S> {
+    /// Fails if another run has the lock and [`Lock::take`] would neither wait for it nor take it over. Nothing is written.
+    pub async fn check(store: &S, claim: &Claim, now: Timestamp) -> Result<(), LockError> {
+        match store.read().await.map_err(LockError::Store)? {
+            Put::Held(other)
+                if !claim.by_force
+                    && !claim.may_replace(&other, now)
+                    && !other.operation.starts_with(SHORT) =>
+            {
+                Err(LockError::Held(other))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes the lock; `note` gets what the operator should know.
     pub async fn take(
         store: &'a S,
@@ -158,7 +189,7 @@ impl<'a, S: LockStore> Lock<'a, S> {
                     if let Some(other) = seen.filter(|other| other.token != item.token) {
                         let why = match () {
                             () if other.until <= now => "it had ended",
-                            () if self.is_gone(&other) => "that process is gone",
+                            () if self.claim.may_replace(&other, now) => "that process is gone",
                             () => "--break-lock",
                         };
                         note(&format!("took the lock of {}: {why}", other.text()));
@@ -173,16 +204,12 @@ impl<'a, S: LockStore> Lock<'a, S> {
                 Put::Gone => seen = None,
                 // The answer to an earlier try of ours was lost.
                 Put::Held(other) if other.token == self.claim.token => seen = Some(other),
-                Put::Held(other) if by_force || other.until <= now || self.is_gone(&other) => {
+                Put::Held(other) if by_force || self.claim.may_replace(&other, now) => {
                     seen = Some(other);
                 }
                 Put::Held(other) => return Err(LockError::Held(other)),
             }
         }
-    }
-
-    fn is_gone(&self, other: &LockItem) -> bool {
-        self.claim.gone.as_ref() == Some(&other.token)
     }
 
     /// Whether steps may be started.

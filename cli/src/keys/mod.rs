@@ -21,7 +21,7 @@ pub(crate) use choose::{ChooseError, choose};
 pub(crate) use filter::KeyFilter;
 pub(crate) use owner::parse_owner;
 pub(crate) use rotation::check_rotation;
-pub(crate) use secret::parse_site;
+pub(crate) use secret::{parse_note, parse_site};
 pub(crate) use spec::parse_quota;
 pub(crate) use spec::{Grace, find_tier, parse_expiry, parse_grace, parse_since};
 pub use store::KeyStore;

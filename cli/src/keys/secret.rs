@@ -11,6 +11,14 @@ pub(super) fn is_api_key(text: &str) -> bool {
     matches!(text.parse::<ApiKey>(), Ok(_) | Err(ApiKeyError::Checksum))
 }
 
+/// Parses the note of a correction.
+pub(crate) fn parse_note(text: &str) -> Result<String, String> {
+    if contains_api_key(text, None) {
+        return Err("a note must not contain an API key: notes are stored and shown in plain text".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// Whether a text to be stored in plain text contains an API key: one in ipgeo's format, or the one with this hash.
 pub(super) fn contains_api_key(text: &str, hash: Option<&KeyHash>) -> bool {
     let is_key = |word: &str| is_api_key(word) || (hash.is_some() && foreign_key_hash(word).as_ref() == hash);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::infra::plan::{Observed, ObservedRegion, RecordKind, StackState};
-use crate::infra::stacks::StackKind;
+use crate::infra::stacks::{FunctionKind, StackKind};
 
 /// How long an edge's answer took, ms, or what was wrong.
 pub(crate) type EdgeAnswer = Result<f64, String>;
@@ -82,9 +82,9 @@ fn region_status(
     let output = |name: &str| edge.and_then(|edge| edge.outputs.get(name)).cloned();
     let digest =
         |name: &str| output(name).map(|digest| digest.chars().take(DIGEST_CHARS).collect::<String>());
-    let live = |kind: StackKind| observed.function(region, kind).and_then(|function| function.live);
-    let version = live(StackKind::Edge);
-    let release = observed.function(region, StackKind::Edge).zip(version);
+    let live = |kind: FunctionKind| observed.function(region, kind).and_then(|function| function.live);
+    let version = live(FunctionKind::Edge);
+    let release = observed.function(region, FunctionKind::Edge).zip(version);
     let release = release.map(|(function, version)| function.release(version)).unwrap_or_default();
     let served = |part: Option<&str>, name: &str| part.map(str::to_owned).or_else(|| digest(name));
     let has_home = home && observed.stack(region, StackKind::Home).is_some();
@@ -94,8 +94,8 @@ fn region_status(
         in_file,
         stacks: stacks(observed.regions.get(region), home, in_file),
         version,
-        stack_version: observed.stack_version(region, StackKind::Edge),
-        counter_version: live(StackKind::Home),
+        stack_version: observed.stack_version(region, FunctionKind::Edge),
+        counter_version: live(FunctionKind::Counter),
         code: served(release.code, "Code"),
         database: served(release.database, "Geo"),
         replica: if has_home { Some("home".to_owned()) } else { replicas.get(region).cloned() },
@@ -211,7 +211,7 @@ limit = "9/day"
         let versions = versions.map(|(number, description)| (number, description.to_owned())).into();
         let function = ObservedFunction { live: Some(3), versions };
         let mut rolled_back = region(&[artifacts.clone(), home, (StackKind::Edge, edge)]);
-        rolled_back.functions.insert(StackKind::Edge, function);
+        rolled_back.functions.insert(FunctionKind::Edge, function);
         let unreachable = Some(Problem::new("not enabled", "enable it"));
         let regions = [
             ("eu-west-1", rolled_back),

@@ -1,5 +1,6 @@
 //! The bound on overshoot: rate × lag.
 
+use ipgeo_contract::Limit;
 use serde::Serialize;
 
 use crate::config::Config;
@@ -11,6 +12,15 @@ const LOG_LAG_S: f64 = 180.0;
 const COUNT_S: f64 = 5.0;
 /// Seconds until a write is in every replica: AWS says "typically within a second".
 const REPLICATION_S: f64 = 1.0;
+
+/// Seconds until Lambda has delivered an early count to home from the farthest region.
+const REPORT_S: f64 = 0.3;
+/// Maximum seconds to add an early count and to publish the sum.
+const EARLY_COUNT_S: f64 = 0.1;
+/// Seconds until an edge reads the record of a caller near its limit, or in a burst, again.
+const REREAD_S: f64 = 1.0;
+/// Minimum seconds between two reports of one environment.
+const REPORT_GAP_S: f64 = 0.1;
 
 /// The steps of a count from the edge that allowed a call to all edges, with the maximum time of each, seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -25,6 +35,10 @@ pub(crate) struct Pipeline {
     pub(crate) replication_s: f64,
     /// Until an edge reads the record again.
     pub(crate) cache_s: f64,
+    /// An early count's way home.
+    pub(crate) report_s: f64,
+    /// Adding an early count at home.
+    pub(crate) early_count_s: f64,
 }
 
 impl Pipeline {
@@ -36,6 +50,8 @@ impl Pipeline {
             count_s: COUNT_S,
             replication_s: REPLICATION_S,
             cache_s: f64::from(cache_s),
+            report_s: REPORT_S,
+            early_count_s: EARLY_COUNT_S,
         }
     }
 
@@ -48,6 +64,21 @@ impl Pipeline {
     pub(crate) fn lag_s(&self) -> f64 {
         self.counting_s() + self.replication_s + self.cache_s
     }
+
+    /// The same with early counts.
+    pub(crate) fn early_lag_s(&self) -> f64 {
+        Self::gap_s() + self.report_s + self.early_count_s + self.replication_s + self.reread_s()
+    }
+
+    /// Until an environment reports a call that is due.
+    pub(crate) fn gap_s() -> f64 {
+        REPORT_GAP_S
+    }
+
+    /// Until an edge reads the record of a caller near its limit again.
+    pub(crate) fn reread_s(&self) -> f64 {
+        self.cache_s.min(REREAD_S)
+    }
 }
 
 /// The most calls that a caller can make beyond a limit, at `rate` calls a second in all regions together.
@@ -58,6 +89,13 @@ impl Pipeline {
 /// edge hardly exceeds its limit.
 pub(crate) fn overshoot(rate: f64, lag_s: f64) -> f64 {
     (rate * lag_s).ceil()
+}
+
+/// The most calls beyond a limit with early counts, apart from one for each environment: those of the time until every edge
+/// knows, and what environments may have left unreported, which is less than the distance between two publications.
+pub(crate) fn early_overshoot(rate: f64, pipeline: &Pipeline, limit: Limit) -> f64 {
+    let percent = u32::try_from(limit.calls / 100).map_or(f64::from(u32::MAX), f64::from);
+    (rate * pipeline.early_lag_s()).ceil() + percent
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use ipgeo_contract::{IdentityKind, Limit, Period, Published, pooled_calls, publi
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::bound::{Pipeline, overshoot};
+use super::bound::{Pipeline, early_overshoot, overshoot};
 use crate::ui::format::{counted, duration, grouped};
 
 /// The API key or tier whose limit is explained.
@@ -34,9 +34,12 @@ pub(crate) struct RateExcess {
     pub(crate) rate: &'static str,
     /// Calls a second, all regions together.
     pub(crate) calls_per_s: f64,
+    /// Calls beyond the limit if the ledger alone enforces it.
     pub(crate) calls: f64,
     /// `calls` in percent of the limit.
     pub(crate) percent: f64,
+    /// Calls beyond the limit with early counts; each environment may allow one more.
+    pub(crate) early_calls: f64,
 }
 
 /// The explanation of a limit. Field names are `ipgeo quota explain --json`'s.
@@ -72,8 +75,10 @@ pub(crate) struct Explanation {
     pub(crate) refused: bool,
     /// Maximum time of each step, seconds.
     pub(crate) pipeline: Pipeline,
-    /// Their sum: seconds until a reached limit is enforced everywhere.
+    /// Seconds until a reached limit is enforced everywhere if the ledger alone enforces it: the sum of its steps.
     pub(crate) holds_within_s: f64,
+    /// The same with early counts.
+    pub(crate) holds_early_within_s: f64,
     /// Calls that each environment charges to the pooled anonymous callers before it reads any usage; 0 for API keys.
     #[serde(rename = "quiet_calls")]
     pub(crate) pooled_calls: u64,
@@ -117,6 +122,7 @@ pub(crate) fn explain(
         refused: known.is_some_and(|known| known.used >= limit.calls),
         pipeline,
         holds_within_s: pipeline.lag_s(),
+        holds_early_within_s: pipeline.early_lag_s(),
         pooled_calls: pooled_calls(subject.kind, limit, quiet_permille),
         beyond: rates
             .into_iter()
@@ -127,6 +133,7 @@ pub(crate) fn explain(
                     calls_per_s: rate,
                     calls,
                     percent: 100.0 * calls / number(limit.calls),
+                    early_calls: early_overshoot(rate, &pipeline, limit).min(calls),
                 }
             })
             .collect(),
@@ -170,23 +177,51 @@ impl Explanation {
             let since = if self.counted.is_some() { " since then" } else { "" };
             lines.push(format!("  each edge adds its own calls{since} immediately{}", self.pooled()));
         }
+        self.add_bounds(&mut lines);
+        lines.join("\n")
+    }
+
+    /// When the limit is enforced, and how many calls exceed it until then.
+    fn add_bounds(&self, lines: &mut Vec<String>) {
         let (steps, reaches) = (self.pipeline, if self.is_reached() { "reached" } else { "reaches" });
         lines.push(format!(
-            "  enforced    everywhere within {} s of the call that {reaches} it: log {} + window {} + counting {} + \
-             replication {} + cache {}",
+            "  enforced    everywhere within {:.1} s of the call that {reaches} it, by early counts: report {} + invocation {} + \
+             adding up {} + replication {} + read again {}",
+            self.holds_early_within_s,
+            Pipeline::gap_s(),
+            steps.report_s,
+            steps.early_count_s,
+            steps.replication_s,
+            steps.reread_s()
+        ));
+        lines.push(format!(
+            "  otherwise   within {} s by the ledger alone: log {} + window {} + counting {} + replication {} + cache {}",
             self.holds_within_s, steps.log_s, steps.window_s, steps.count_s, steps.replication_s, steps.cache_s
         ));
         // Once the limit is reached, the actual overshoot is shown above; the bound then only matters later.
         let when = if self.is_reached() { " in a later period" } else { "" };
-        lines.push(format!("  worst-case overshoot{when} (rate x that time):"));
-        for excess in &self.beyond {
-            let calls = if (excess.calls - 1.0).abs() < f64::EPSILON { "call" } else { "calls" };
-            lines.push(format!(
-                "    {:<26} {:>9.4} calls/s  {:>9} {calls:<5}  {:>8.3} %",
-                excess.rate, excess.calls_per_s, excess.calls, excess.percent
-            ));
-        }
-        lines.join("\n")
+        lines.push(format!(
+            "  worst-case overshoot{when}: rate x that time; with early counts also 1 % of the limit and a call per environment"
+        ));
+        lines.extend(self.overshoots());
+    }
+
+    /// A line for each rate, in columns as wide as the largest number.
+    fn overshoots(&self) -> impl Iterator<Item = String> {
+        let cells: Vec<[String; 4]> = (self.beyond.iter())
+            .map(|excess| {
+                let calls = if (excess.calls - 1.0).abs() < f64::EPSILON { "call" } else { "calls" };
+                let [rate, percent] =
+                    [format!("{:.4}", excess.calls_per_s), format!("{:.3}", excess.percent)];
+                let number = format!("{}, otherwise {} {calls:<5}", excess.early_calls, excess.calls);
+                [excess.rate.to_owned(), rate, number, percent]
+            })
+            .collect();
+        let width = |column: usize| cells.iter().map(|row| row[column].len()).max().unwrap_or_default();
+        let [rates, calls, percents] = [width(1).max(9), width(2).max(15), width(3).max(8)];
+        cells.into_iter().map(move |[name, rate, number, percent]| {
+            format!("    {name:<26} {rate:>rates$} calls/s  {number:>calls$}  {percent:>percents$} %")
+        })
     }
 
     fn is_reached(&self) -> bool {
@@ -235,8 +270,15 @@ mod tests {
         LimitSubject { name: "ipg_…6XLr".into(), tier: "startup".into(), kind, limit }
     }
 
-    const PIPELINE: Pipeline =
-        Pipeline { log_s: 180.0, window_s: 300.0, count_s: 5.0, replication_s: 1.0, cache_s: 10.0 };
+    const PIPELINE: Pipeline = Pipeline {
+        log_s: 180.0,
+        window_s: 300.0,
+        count_s: 5.0,
+        replication_s: 1.0,
+        cache_s: 10.0,
+        report_s: 0.3,
+        early_count_s: 0.1,
+    };
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a timestamp")
@@ -273,6 +315,19 @@ mod tests {
             (explanation.resets_in_s, explanation.pooled_calls, explanation.next_publication_at),
             (60, 6, None)
         );
+    }
+
+    #[test]
+    fn large_rates_keep_their_columns() {
+        let subject = subject(IdentityKind::Key, "1/day");
+        let now = at("2026-11-25T04:00:00Z");
+        let text = explain(&subject, None, PIPELINE, 4, Some(1e9), now).text();
+        let lines: Vec<&str> = text.lines().filter(|line| line.ends_with(" %")).collect();
+        assert!(lines.len() == 3 && lines[2].contains("1000000000.0000 calls/s"), "{text}");
+        for mark in [" calls/s", " %"] {
+            let places: Vec<_> = lines.iter().map(|line| line.rfind(mark)).collect();
+            assert!(places.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
+        }
     }
 
     /// Usage below, at and beyond a daily or monthly limit, with all, some or none of it published.

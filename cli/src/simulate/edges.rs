@@ -1,6 +1,8 @@
 //! One simulated environment for each region, deciding with the production code and its memory of records.
 
-use ipgeo_contract::{Caller, Identity, KeyRecord, Period, QuotaState, Verdict, decide_key};
+use ipgeo_contract::{
+    Caller, Charge, EarlyReport, Identity, KeyRecord, Period, QuotaState, Verdict, decide_key,
+};
 use ipgeo_runtime::lookup::{Age, Memory};
 use jiff::Timestamp;
 
@@ -24,7 +26,9 @@ impl Edges {
     pub(super) fn new(regions: usize, cache_s: u32) -> Self {
         let address = std::net::Ipv4Addr::LOCALHOST.into();
         Self {
-            memories: (0..regions).map(|_| Memory::new(cache_s)).collect(),
+            memories: (0..regions)
+                .map(|region| Memory::new(cache_s).reporting_as(format!("environment{region}")))
+                .collect(),
             caller: Caller { address, site: None },
             reads: 0,
         }
@@ -60,6 +64,17 @@ impl Edges {
             _ => 0,
         };
         memory.count(identity, now, allowed);
+        memory.settle(&Charge { identity: identity.clone(), limit: record.limit }, now, allowed);
         Decided { allowed, refused: calls - allowed }
+    }
+
+    /// What a region's environment reports after an answer.
+    pub(super) fn early_report(&mut self, region: usize, now: Timestamp) -> Option<EarlyReport> {
+        self.memories[region].early_report(now)
+    }
+
+    /// Home could not be reached.
+    pub(super) fn report_failed(&mut self, region: usize, report: &EarlyReport) {
+        self.memories[region].report_failed(report);
     }
 }

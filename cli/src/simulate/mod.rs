@@ -1,5 +1,5 @@
-//! Simulates days of traffic with the code that runs on AWS: the edges' decision and memory, the ledger's totals and
-//! watermarks, publication. Only time, traffic, log lag and failures are generated, from a seed, so a run is repeatable.
+//! Simulates days of traffic with the code that runs on AWS: the edges' decision and memory, early counts, the ledger's totals
+//! and watermarks, publication. Only time, traffic, log lag and failures are generated, from a seed, so a run is repeatable.
 //! Used to check the overshoot bound (`crate::quota`) and the bill's write counts (`crate::cost`).
 
 mod arrivals;
@@ -14,4 +14,4 @@ mod tests;
 
 pub(crate) use report::SimulationReport;
 pub(crate) use run::run;
-pub(crate) use scenario::{LimitChange, Outage, Scenario};
+pub(crate) use scenario::{CallSpread, LimitChange, Outage, Scenario};

@@ -42,6 +42,14 @@ pub(crate) struct Crossing {
     pub(crate) expected: f64,
 }
 
+/// How limits hold if home learns of calls from the ledger only.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct LedgerPathOnly {
+    pub(crate) overshoot: Spread,
+    pub(crate) overshoot_percent: Spread,
+    pub(crate) enforced_s: Spread,
+}
+
 /// The result of a simulation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct SimulationReport {
@@ -70,6 +78,14 @@ pub(crate) struct SimulationReport {
     pub(crate) bound_used: f64,
     /// Whether no API key exceeded the bound, in calls or in time.
     pub(crate) bound_holds: bool,
+    /// The lag with early counts, seconds; null without them.
+    pub(crate) early_lag_s: Option<f64>,
+    /// Reports of early counts a month at this rate.
+    pub(crate) early_reports_a_month: f64,
+    /// Calls refused although they were within their limit; not counted if limits change.
+    pub(crate) wrongly_refused: u64,
+    /// The same traffic without early counts; null if it was not simulated.
+    pub(crate) without_early_counts: Option<LedgerPathOnly>,
     /// Whether the ledger has exactly the allowed calls.
     pub(crate) counted_exactly: bool,
     /// Records in the stream, duplicates included.
@@ -96,7 +112,33 @@ pub(crate) struct SimulationReport {
     pub(crate) each: Vec<Crossing>,
 }
 
+impl LedgerPathOnly {
+    fn rows(self) -> [(&'static str, String); 3] {
+        let spread = |calls: f64, percent: f64| format!("{calls:.1} calls, {percent:.3} %");
+        [
+            (
+                "without early counts: beyond the limit, mean",
+                spread(self.overshoot.mean, self.overshoot_percent.mean),
+            ),
+            (
+                "without early counts: beyond the limit, worst",
+                spread(self.overshoot.worst, self.overshoot_percent.worst),
+            ),
+            ("without early counts: enforced after, worst", format!("{:.0} s", self.enforced_s.worst)),
+        ]
+    }
+}
+
 impl SimulationReport {
+    /// What the report of the same traffic with early counts shows of this one.
+    pub(crate) fn ledger_path_only(&self) -> LedgerPathOnly {
+        LedgerPathOnly {
+            overshoot: self.overshoot,
+            overshoot_percent: self.overshoot_percent,
+            enforced_s: self.enforced_s,
+        }
+    }
+
     /// Rows of the printed table: name and value.
     pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
         let count = crate::ui::output::grouped;
@@ -120,6 +162,8 @@ impl SimulationReport {
                 "enforced everywhere after, worst",
                 format!("{:.0} s of {:.0} s", self.enforced_s.worst, self.lag_s),
             ),
+            ("early counts a month", monthly(self.early_reports_a_month)),
+            ("refused within the limit", count(self.wrongly_refused)),
             ("share of the bound used, worst", format!("{:.0} %", 100.0 * self.bound_used)),
             (
                 "within the bound (rate x lag)",
@@ -141,6 +185,7 @@ impl SimulationReport {
             ("shards needed", count(u64::from(self.shards_needed))),
             ("bill by ipgeo cost, $ a month", format!("{:.2}", self.bill)),
         ];
+        rows.extend(self.without_early_counts.into_iter().flat_map(LedgerPathOnly::rows));
         let scenario = &self.scenario;
         for (what, outage) in
             [("region outage", scenario.region_loss), ("counting outage", scenario.home_loss)]

@@ -1,11 +1,13 @@
 //! The event loop of a simulation: calls are decided as they arrive, usage lines are sent in batches, home counts once
 //! per window.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use fastrand::Rng;
 use ipgeo_contract::{
-    Charge, Identity, IdentityKind, KeyRecord, Limit, Period, RegionName, UsageEvent, Verdict, Window,
+    Charge, EarlyReport, Identity, IdentityKind, KeyRecord, Limit, Period, RegionName, UsageEvent, Verdict,
+    Window,
 };
 use ipgeo_runtime::usage::{Decoded, UsageHandler};
 use jiff::{SignedDuration, Timestamp};
@@ -14,7 +16,7 @@ use super::arrivals::{Arrival, Arrivals, ms, poisson, rounded};
 use super::edges::Edges;
 use super::pipe::{FAILING_REGION, LogPipe};
 use super::report::{Crossing, SimulationReport, Spread};
-use super::scenario::{LimitChange, Scenario};
+use super::scenario::{CallSpread, LimitChange, Scenario};
 use super::store::SimulatedStore;
 use crate::config::Config;
 use crate::cost::{self, CostError, TrafficModel};
@@ -63,6 +65,8 @@ struct Simulation<'a> {
     keys: Vec<SimulatedKey>,
     edges: Edges,
     pipe: LogPipe,
+    /// Reports on their way home, by when they arrive in milliseconds and a number.
+    reports: BTreeMap<(u64, u64), EarlyReport>,
     store: SimulatedStore,
     handler: UsageHandler<SimulatedStore, SimulatedStore>,
     random: Rng,
@@ -73,6 +77,8 @@ struct Simulation<'a> {
     allowed: u64,
     pooled: u64,
     batches: u64,
+    early_reports: u64,
+    wrongly_refused: u64,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
@@ -102,8 +108,10 @@ pub(crate) async fn run(scenario: &Scenario, config: &Config) -> Result<Simulati
     while send_s <= end_s + gather_s || !simulation.pipe.is_empty() {
         let until_s = send_s.min(count_s);
         while let Some(arrival) = arrivals.next(until_s.min(end_s)) {
+            simulation.count_early(arrival.at_s).await;
             simulation.arrive(arrival);
         }
+        simulation.count_early(until_s).await;
         if send_s <= count_s {
             simulation.send(send_s, end_s);
             send_s += gather_s;
@@ -132,6 +140,7 @@ impl<'a> Simulation<'a> {
                 u32::try_from(rounded(scenario.pipeline.cache_s)).unwrap_or(u32::MAX),
             ),
             pipe: LogPipe::new(scenario.regions.len(), random.fork()),
+            reports: BTreeMap::new(),
             handler: UsageHandler::new(store.clone(), store.clone()),
             store,
             random,
@@ -141,6 +150,8 @@ impl<'a> Simulation<'a> {
             allowed: 0,
             pooled: 0,
             batches: 0,
+            early_reports: 0,
+            wrongly_refused: 0,
         }
     }
 
@@ -154,7 +165,11 @@ impl<'a> Simulation<'a> {
             self.change_limits(change);
         }
         let regions = self.scenario.regions.len();
-        let region = if is_down(arrival.region) { (arrival.region + 1) % regions } else { arrival.region };
+        let wanted = match self.scenario.spread {
+            CallSpread::Even => arrival.region,
+            CallSpread::Hopping => usize::try_from(ms(arrival.at_s) / 1_000).unwrap_or(0) % regions,
+        };
+        let region = if is_down(wanted) { (wanted + 1) % regions } else { wanted };
         let now = instant(arrival.at_s);
         let key = &mut self.keys[arrival.key];
         let day = Period::new(Window::Day, now);
@@ -169,7 +184,12 @@ impl<'a> Simulation<'a> {
         let charges = vec![Charge { identity: key.identity.clone(), limit: record.limit }];
         self.requested += arrival.calls;
         self.allowed += decided.allowed;
-        key.today.count(arrival, decided.allowed, key.record.limit.calls, self.lag_s);
+        let limit = key.record.limit.calls;
+        key.today.count(arrival, decided.allowed, limit, self.lag_s);
+        // After a change, edges that do not have the new limit yet decide by the old one.
+        if self.scenario.limit_change.is_none() {
+            self.wrongly_refused += decided.refused.min(limit.saturating_sub(key.today.allowed));
+        }
         for (verdict, cost, is_written) in [
             (Verdict::Allowed, decided.allowed, decided.allowed > 0),
             (Verdict::OverQuota, 0, decided.refused > 0),
@@ -177,6 +197,36 @@ impl<'a> Simulation<'a> {
             if is_written {
                 self.pipe.write(region, event(self.scenario, region, now, verdict, cost, charges.clone()));
             }
+        }
+        self.report_early(region, arrival.at_s);
+    }
+
+    /// Sends what a region's environment reports after an answer. If home is down, it can't be sent.
+    fn report_early(&mut self, region: usize, at_s: f64) {
+        if !self.scenario.early_counts {
+            return;
+        }
+        let Some(report) = self.edges.early_report(region, instant(at_s)) else { return };
+        if self.scenario.home_loss.is_some_and(|outage| outage.contains(at_s)) {
+            self.edges.report_failed(region, &report);
+            return;
+        }
+        self.early_reports += 1;
+        let arrives_ms = ms(at_s + self.scenario.pipeline.report_s * (0.5 + 0.5 * self.random.f64()));
+        self.reports.insert((arrives_ms, self.early_reports), report);
+    }
+
+    /// Adds up the reports that have arrived at home. Those that arrive in an outage are lost.
+    async fn count_early(&mut self, now_s: f64) {
+        while let Some(next) = self.reports.first_entry().filter(|next| next.key().0 <= ms(now_s)) {
+            let ((arrived_ms, _), report) = next.remove_entry();
+            let arrived_s = number(arrived_ms) / 1e3;
+            if self.scenario.home_loss.is_some_and(|outage| outage.contains(arrived_s)) {
+                continue;
+            }
+            let pipeline = self.scenario.pipeline;
+            self.store.set_visible_at(ms(arrived_s + pipeline.early_count_s + pipeline.replication_s));
+            self.handler.count_early(&report, instant(arrived_s)).await;
         }
     }
 
@@ -267,6 +317,10 @@ impl<'a> Simulation<'a> {
             lag_s: self.lag_s,
             bound_used: each.iter().map(used).fold(0.0, f64::max),
             bound_holds: each.iter().all(holds),
+            early_lag_s: scenario.early_counts.then(|| scenario.early_lag_s()),
+            early_reports_a_month: a_month(self.early_reports),
+            wrongly_refused: self.wrongly_refused,
+            without_early_counts: None,
             counted_exactly: charged == self.allowed && pooled == self.pooled,
             records: self.pipe.records,
             repeated_records: self.pipe.repeats,
@@ -333,7 +387,7 @@ fn keys(scenario: &Scenario, random: &mut Rng) -> Vec<SimulatedKey> {
     let calls = cost::zipf(scenario.keys, scenario.calls * scenario.keyed_share);
     let mut over = 0.0;
     let key = |(rank, calls): (usize, f64)| {
-        let day_calls = calls / MONTH_S * 86_400.0;
+        let limit_calls = calls / MONTH_S * scenario.limit_s;
         over += scenario.over_share;
         let share = if over >= 1.0 {
             over -= 1.0;
@@ -341,7 +395,7 @@ fn keys(scenario: &Scenario, random: &mut Rng) -> Vec<SimulatedKey> {
         } else {
             2.0
         };
-        let limit = Limit { calls: rounded(day_calls * share).max(1), window: Window::Day };
+        let limit = Limit { calls: rounded(limit_calls * share).max(1), window: Window::Day };
         let identity = format!("{}#{rank:064x}", IdentityKind::Key.as_str()).parse().ok()?;
         let rate = calls / MONTH_S;
         Some(SimulatedKey { identity, record: record(limit), before: None, rate, today: KeyDay::default() })

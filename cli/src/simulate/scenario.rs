@@ -34,6 +34,16 @@ pub(crate) struct LimitChange {
     pub(crate) share: f64,
 }
 
+/// How an API key's calls spread over the regions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CallSpread {
+    /// Evenly over all regions.
+    Even,
+    /// All to one region, the next one every second.
+    Hopping,
+}
+
 /// The traffic, the pipeline and the failures to simulate.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Scenario {
@@ -59,6 +69,14 @@ pub(crate) struct Scenario {
     pub(crate) region_loss: Option<Outage>,
     /// An outage of counting at home; every region continues to answer.
     pub(crate) home_loss: Option<Outage>,
+    /// Whether environments report early counts to home.
+    pub(crate) early_counts: bool,
+    /// How an API key's calls spread over the regions.
+    pub(crate) spread: CallSpread,
+    /// The seconds of calls of which an exceeded limit is a share: a day, or less for a burst.
+    pub(crate) limit_s: f64,
+    /// Minimum seconds of calls of one API key in one region that are decided together.
+    pub(crate) tick_min_s: f64,
     /// A change of every limit.
     pub(crate) limit_change: Option<LimitChange>,
     /// Shards of the stream.
@@ -86,6 +104,10 @@ impl Scenario {
             redelivered: 0.01,
             region_loss: None,
             home_loss: None,
+            early_counts: true,
+            spread: CallSpread::Even,
+            limit_s: DAY_S,
+            tick_min_s: 1.0,
             limit_change: None,
             shards: 1,
             seed: 1,
@@ -122,11 +144,12 @@ impl Scenario {
     /// `decisions_max`.
     pub(crate) fn tick_s(&self) -> f64 {
         let pairs = f64::from(self.keys) * self.region_count();
-        let decisions = (self.calls * self.keyed_share / 720.0 * self.hours).min(pairs * self.end_s());
+        let decisions =
+            (self.calls * self.keyed_share / 720.0 * self.hours).min(pairs * self.end_s() / self.tick_min_s);
         if decisions <= self.decisions_max {
-            1.0
+            self.tick_min_s
         } else {
-            (pairs * self.end_s() / self.decisions_max).ceil().max(1.0)
+            (pairs * self.end_s() / self.decisions_max).ceil().max(self.tick_min_s)
         }
     }
 
@@ -145,8 +168,14 @@ impl Scenario {
         let outages = [self.home_loss, self.region_loss].into_iter().flatten().map(|outage| outage.for_s);
         self.pipeline.lag_s() + self.send_s() + outages.sum::<f64>()
     }
+
+    /// The same with early counts; calls that are decided together are reported together.
+    pub(crate) fn early_lag_s(&self) -> f64 {
+        self.pipeline.early_lag_s() + 2.0 * self.tick_s()
+    }
 }
 
+const DAY_S: f64 = 86_400.0;
 /// Minimum for [`Scenario::send_s`].
 const SEND_S: f64 = 10.0;
 /// A run of this size takes less than a minute.

@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ipgeo_contract::{Identity, Limit, Month, Period, Published};
-use ipgeo_runtime::store::{Applied, LedgerUpdate, LedgerWrite, MonthTotals, PublishWrite, StoreError};
+use ipgeo_runtime::store::{
+    Applied, EarlyApplied, EarlyRow, EarlyUpdate, LedgerUpdate, LedgerWrite, MonthTotals, PublishWrite,
+    StoreError,
+};
 use jiff::Timestamp;
 
 /// An identity's usage of a month.
@@ -22,18 +25,27 @@ type Visible = (u64, Published);
 struct Tables {
     ledger: HashMap<(Identity, Month), LedgerMonth>,
     published: HashMap<Identity, Vec<Visible>>,
+    early: HashMap<(Identity, Period), EarlyRow>,
 }
 
 impl Tables {
-    /// Publishes, unless at least as much usage is published already.
-    fn publish_newer(&mut self, identity: &Identity, published: Published, visible_at: u64) {
+    /// Publishes, unless at least as much usage is published already, or edges refuse calls; returns whether it did.
+    fn publish_newer(
+        &mut self,
+        identity: &Identity,
+        limit: Limit,
+        published: Published,
+        visible_at: u64,
+    ) -> bool {
         let history = self.published.entry(identity.clone()).or_default();
         let newer = history.last().is_none_or(|(_, last)| {
-            last.period < published.period || (last.period == published.period && last.used < published.used)
+            last.period < published.period
+                || (last.period == published.period && last.used < published.used && last.used < limit.calls)
         });
         if newer {
             history.push((visible_at, published));
         }
+        newer
     }
 }
 
@@ -50,6 +62,7 @@ pub(super) struct WriteCounts {
     pub(super) ledger_writes: AtomicU64,
     pub(super) behind: AtomicU64,
     pub(super) publications: AtomicU64,
+    pub(super) early_writes: AtomicU64,
     /// When replicas see what is published next, milliseconds from the start.
     visible_at: AtomicU64,
 }
@@ -81,7 +94,7 @@ impl SimulatedStore {
         let Some(item) = tables.ledger.get(&(identity.clone(), Month::from_time(now))) else { return };
         let period = Period::new(limit.window, now);
         let published = Published { period, used: item.totals.used_in(period), as_of: now };
-        tables.publish_newer(identity, published, visible_at);
+        tables.publish_newer(identity, limit, published, visible_at);
         self.counts.publications.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -101,14 +114,41 @@ impl LedgerWrite for SimulatedStore {
             && *watermark >= update.first
         {
             self.counts.behind.fetch_add(1, Ordering::Relaxed);
-            return Ok(Applied::Behind { watermark: watermark.clone(), totals: item.totals.clone() });
+            let includes_others = *watermark > update.last || item.watermarks.len() > 1;
+            let totals = MonthTotals { includes_others, ..item.totals.clone() };
+            return Ok(Applied::Behind { watermark: watermark.clone(), totals });
         }
         item.totals.charged += update.charged;
         for (day, calls) in &update.days {
             *item.totals.days.entry(*day).or_default() += calls;
         }
         item.watermarks.insert(update.shard.clone(), update.last.clone());
-        Ok(Applied::Added(item.totals.clone()))
+        let includes_others = item.watermarks.len() > 1;
+        Ok(Applied::Added(MonthTotals { includes_others, ..item.totals.clone() }))
+    }
+
+    async fn add_early(&self, update: &EarlyUpdate) -> Result<EarlyApplied, StoreError> {
+        self.counts.early_writes.fetch_add(1, Ordering::Relaxed);
+        let mut tables = self.tables();
+        let row = tables.early.entry((update.identity.clone(), update.period)).or_default();
+        if row.cells.get(&update.cell).copied() != update.seen {
+            return Ok(EarlyApplied::Refused(row.clone()));
+        }
+        row.cells.insert(update.cell.clone(), update.new);
+        row.sum += update.calls;
+        Ok(EarlyApplied::Added(row.clone()))
+    }
+
+    async fn remove_early(
+        &self,
+        identity: &Identity,
+        period: Period,
+        cells: &[String],
+    ) -> Result<(), StoreError> {
+        if let Some(row) = self.tables().early.get_mut(&(identity.clone(), period)) {
+            row.cells.retain(|name, _| !cells.contains(name));
+        }
+        Ok(())
     }
 }
 
@@ -116,12 +156,14 @@ impl PublishWrite for SimulatedStore {
     async fn publish(
         &self,
         identity: &Identity,
-        _: Limit,
+        limit: Limit,
         published: Published,
     ) -> Result<Option<Limit>, StoreError> {
-        self.counts.publications.fetch_add(1, Ordering::Relaxed);
         let visible_at = self.counts.visible_at.load(Ordering::Relaxed);
-        self.tables().publish_newer(identity, published, visible_at);
+        // A refused write is billed at home, but not replicated.
+        if self.tables().publish_newer(identity, limit, published, visible_at) {
+            self.counts.publications.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(None)
     }
 }

@@ -233,9 +233,11 @@ pub(crate) fn subscriptions(contents: &Contents, region: &str) -> Vec<String> {
 
 /// Whether what has this ARN exists and can put lines into the stream.
 pub(crate) fn takes_lines(contents: &Contents, arn: &str) -> bool {
-    let (region, name) =
-        (arn.split(':').nth(3).unwrap_or_default(), arn.rsplit(':').next().unwrap_or_default());
-    let kind = if arn.contains(":function:") { "AWS::Lambda::Function" } else { "AWS::Logs::Destination" };
+    let region = arn.split(':').nth(3).unwrap_or_default();
+    let (kind, name) = match arn.split_once(":function:") {
+        Some((_, alias)) => ("AWS::Lambda::Alias", alias),
+        None => ("AWS::Logs::Destination", arn.rsplit(':').next().unwrap_or_default()),
+    };
     let id = ResourceId { scope: region.to_owned(), kind: kind.to_owned(), name: name.to_owned() };
     contents.resources.contains_key(&id)
         && may_be_invoked(contents, region, &serde_json::json!({ "DestinationArn": arn })).is_ok()
@@ -244,11 +246,12 @@ pub(crate) fn takes_lines(contents: &Contents, arn: &str) -> bool {
 /// CloudWatch Logs invokes a subscription's function to see whether it may.
 fn may_be_invoked(contents: &Contents, region: &str, properties: &Value) -> Result<(), String> {
     let arn = text(properties, &["DestinationArn"]);
-    let Some((_, function)) = arn.split_once(":function:") else { return Ok(()) };
+    let Some((_, alias)) = arn.split_once(":function:") else { return Ok(()) };
     let permits = |(id, thing): (&ResourceId, &HeldResource)| {
         id.scope == region
             && id.kind == "AWS::Lambda::Permission"
-            && text(&thing.properties, &["FunctionName"]) == function
+            // A permission of the function does not permit calls of its alias.
+            && text(&thing.properties, &["FunctionName"]).split_once(":function:").is_some_and(|(_, its)| its == alias)
             && text(&thing.properties, &["Principal"]) == "logs.amazonaws.com"
     };
     if contents.resources.iter().any(permits) {

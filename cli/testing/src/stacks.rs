@@ -127,7 +127,7 @@ impl CloudState {
                     }
                 } else {
                     self.contents = before;
-                    self.contents.return_alias(&id, &work.template);
+                    self.contents.return_alias(&id, &work.template, &self.names);
                     if let Some(stack) = self.contents.stacks.get_mut(&id) {
                         stack.status = failed("UPDATE_ROLLBACK", fault);
                     }

@@ -16,7 +16,7 @@ use ipgeo::internals::infra::lock::LockItem;
 use ipgeo::internals::infra::plan::{
     AccessState, Delegation, Drifts, Foreign, ObservedRegion, ObservedStack, Record, Zone,
 };
-use ipgeo::internals::infra::stacks::{Names, StackKind, Template};
+use ipgeo::internals::infra::stacks::{FunctionKind, Names, StackKind, Template};
 
 /// The account's number.
 pub const ACCOUNT: &str = "123456789012";
@@ -253,10 +253,11 @@ impl CloudState {
         let mut observed = ObservedRegion { concurrency, ..ObservedRegion::default() };
         for ((_, _), stack) in self.contents.stacks.iter().filter(|((place, _), _)| place == region) {
             let seen = stack.observed();
-            if let Some(function) =
-                self.names.function(stack.kind).filter(|_| seen.outputs.contains_key("Version"))
-            {
-                observed.functions.insert(stack.kind, self.contents.observed_function(region, function));
+            for kind in FunctionKind::ALL.into_iter().filter(|kind| kind.stack() == stack.kind) {
+                if seen.outputs.contains_key(kind.version_output()) {
+                    let function = self.contents.observed_function(region, self.names.function(kind));
+                    observed.functions.insert(kind, function);
+                }
             }
             observed.stacks.insert(stack.kind, seen);
         }

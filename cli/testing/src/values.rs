@@ -96,7 +96,9 @@ fn arn(id: &ResourceId, region: &str) -> String {
     match id.kind.as_str() {
         "AWS::IAM::Role" => format!("arn:aws:iam::{ACCOUNT}:role/{name}"),
         "AWS::Kinesis::Stream" => format!("arn:aws:kinesis:{region}:{ACCOUNT}:stream/{name}"),
-        "AWS::Lambda::Function" => format!("arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"),
+        "AWS::Lambda::Function" | "AWS::Lambda::Alias" => {
+            format!("arn:aws:lambda:{region}:{ACCOUNT}:function:{name}")
+        }
         "AWS::Logs::Destination" => format!("arn:aws:logs:{region}:{ACCOUNT}:destination:{name}"),
         "AWS::S3::Bucket" => format!("arn:aws:s3:::{name}"),
         kind => format!("arn:aws:{}:{region}:{ACCOUNT}:{name}", kind.replace("::", "-").to_lowercase()),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::state::{Contents, ResourceId, StackId};
 use ipgeo::internals::infra::plan::{ObservedFunction, PrunedVersions};
-use ipgeo::internals::infra::stacks::Template;
+use ipgeo::internals::infra::stacks::{FunctionKind, Names, Template};
 
 /// What was published of a function.
 #[derive(Debug, Clone, Default)]
@@ -118,11 +118,15 @@ impl Contents {
         Ok(any)
     }
 
-    /// A failed update that had moved the stack's alias moves it back to the stack's own version, whatever it led to.
-    pub(crate) fn return_alias(&mut self, stack: &StackId, failed: &Template) {
-        if self.stacks.get(stack).is_none_or(|stack| stack.template.version() == failed.version()) {
-            return;
-        }
+    /// A failed update that had moved the stack's aliases moves them back to the stack's own versions, whatever they led to.
+    pub(crate) fn return_alias(&mut self, stack: &StackId, failed: &Template, names: &Names) {
+        let Some(deployed) = self.stacks.get(stack).map(|stack| &stack.template) else { return };
+        let is_moved = |kind: &FunctionKind| deployed.version(*kind) != failed.version(*kind);
+        let moved: Vec<&str> = FunctionKind::ALL
+            .iter()
+            .filter(|kind| is_moved(kind))
+            .map(|kind| names.function(*kind))
+            .collect();
         let aliases = self
             .resources
             .iter()
@@ -132,6 +136,7 @@ impl Contents {
                 let version = alias.properties["FunctionVersion"].as_str().unwrap_or_default();
                 (qualified(id).0, version.to_owned())
             })
+            .filter(|(function, _)| moved.contains(&function.as_str()))
             .collect();
         for (function, version) in aliases {
             // It was there when the update began.

@@ -29,7 +29,7 @@ fn stack(stack: Stack, zone: bool) -> Action {
         before: None,
         changes: Vec::new(),
         recreate: false,
-        served_before: None,
+        served_before: Vec::new(),
         replicas: BTreeSet::new(),
         allow_replace: BTreeSet::new(),
     }))

@@ -64,6 +64,40 @@ async fn of_two_deploys_at_once_one_has_the_lock() {
     assert_eq!(notes.into_inner().expect("no panic"), Vec::<String>::new());
 }
 
+/// Whoever would be refused learns it before being asked; whoever would wait or take over is asked.
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_seen_before_it_is_taken() {
+    let now = clock(tokio::time::Instant::now(), 0);
+    let quiet = |_: &str| {};
+    let (free, ben) = (deployed(&File::with_regions(&[HOME])).await, claim("ben", "deploy"));
+    let nothing = MemoryCloud::new(&File::with_regions(&[HOME]).config());
+    for cloud in [&free, &nothing] {
+        Lock::check(cloud, &ben, now()).await.expect("free");
+    }
+    for (operation, is_seen) in [("deploy", true), ("destroy", true), ("traffic drain", false)] {
+        let cloud = free.fork();
+        let _held = Lock::take(&cloud, claim("anna", operation), &now, &quiet).await.expect("free");
+        let seen = Lock::check(&cloud, &ben, now()).await;
+        assert_eq!(seen.is_err(), is_seen, "{operation}");
+        if let Err(error) = seen {
+            let problem = error.problem().expect("for programs");
+            assert!(problem.what.starts_with("anna@laptop is changing this service: "), "{problem:?}");
+            assert_eq!(problem.remedy, "wait for it; if that process is gone, pass --break-lock");
+        }
+        let later = now() + LEASE;
+        Lock::check(&cloud, &ben, later).await.expect("it has ended");
+        let over =
+            [Claim { by_force: true, ..ben.clone() }, Claim { gone: Some("anna".into()), ..ben.clone() }];
+        for claim in over {
+            Lock::check(&cloud, &claim, now()).await.expect("it may be taken over");
+        }
+        assert!(
+            Lock::take(&cloud, claim("anna", operation), &now, &quiet).await.is_ok(),
+            "nothing was written"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_lock_of_a_killed_owner_ends_and_a_broken_one_stops_its_owner() {
     let cloud = deployed(&File::with_regions(&[HOME])).await;

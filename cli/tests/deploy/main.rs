@@ -5,6 +5,7 @@ mod artifacts;
 mod broken;
 mod carried_out;
 mod destroying;
+mod interrupts;
 mod lock;
 mod pipe;
 mod plans;

@@ -137,6 +137,8 @@ async fn a_move_from_one_log_pipe_to_the_other_loses_and_doubles_no_line() {
         assert_eq!(counts.len(), LINES, "seed {seed}: lines are missing");
         assert!(counts.values().all(|count| *count == 1), "seed {seed}: {counts:?}");
         assert_eq!(cloud.log().harm, Vec::<String>::new());
+        let ends_at_forwarder = cloud.subscriptions(EDGE).iter().all(|target| target.ends_with(":live"));
+        assert!(broken.is_some() || ends_at_forwarder, "seed {seed}: {:?}", cloud.subscriptions(EDGE));
     }
 }
 

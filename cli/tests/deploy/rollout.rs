@@ -1,13 +1,15 @@
 //! A geo database is rolled out and back, and nothing else with it.
 
 use ipgeo::internals::infra::deploy::{DatabaseRollout, RolloutError, plan_rollout, served_digests};
-use ipgeo::internals::infra::plan::{ArtifactFile, Plan};
+use ipgeo::internals::infra::plan::{ArtifactFile, Plan, WantedVersion};
 use ipgeo::internals::infra::stacks::ArtifactRef;
 use ipgeo_cli_testing::harness::{FOUR, File, deployed, finish, options, test_artifacts};
 use ipgeo_cli_testing::{ACCOUNT, MemoryCloud};
 
+use crate::versions::{deploy_set, planned_rollback, with_code};
+
 /// The plan that rolls the database with this digest out to every region of a file.
-async fn given(cloud: &MemoryCloud, file: &File, digest: &str) -> Result<Plan, RolloutError> {
+pub(crate) async fn given(cloud: &MemoryCloud, file: &File, digest: &str) -> Result<Plan, RolloutError> {
     let config = file.config();
     let artifact = ArtifactRef::new("geo", digest);
     let files = vec![ArtifactFile { artifact: artifact.clone(), file: "x.zip".into(), bytes: 1 }];
@@ -41,6 +43,38 @@ async fn a_deployed_service_gets_a_database_and_the_one_before_again() {
         finish(&cloud, &back).await;
         assert_eq!(served(&cloud, &file).await, before);
     }
+}
+
+/// `ipgeo rollback` moves aliases and leaves stacks: the version that serves has the older database.
+#[tokio::test(start_paused = true)]
+async fn what_is_served_is_read_from_the_live_version() {
+    let file = File::with_regions(&FOUR);
+    let cloud = deployed(&file).await;
+    let before = served(&cloud, &file).await;
+    let newer = "7".repeat(64);
+    finish(&cloud, &given(&cloud, &file, &newer).await.expect("a plan")).await;
+    let previous = WantedVersion::Previous;
+    let one = planned_rollback(&cloud, &file, &["us-east-1"], &previous).await.expect("a plan");
+    finish(&cloud, &one).await;
+    assert_eq!(served(&cloud, &file).await, [&newer, &before[0][..8]]);
+    finish(&cloud, &planned_rollback(&cloud, &file, &FOUR, &previous).await.expect("a plan")).await;
+    assert_eq!(served(&cloud, &file).await, [&before[0][..8]]);
+    // The code is the same, so another database may follow.
+    finish(&cloud, &given(&cloud, &file, &"6".repeat(64)).await.expect("a plan")).await;
+    assert_eq!(served(&cloud, &file).await, ["6".repeat(64)]);
+}
+
+/// A rollout leaves the code as it is, so it must not bring back code that was rolled back.
+#[tokio::test(start_paused = true)]
+async fn code_that_was_rolled_back_does_not_return_with_a_database() {
+    let file = File::with_regions(&FOUR);
+    let cloud = deployed(&file).await;
+    deploy_set(&cloud, &file, &with_code("b"), "2026-11-28").await;
+    let back = planned_rollback(&cloud, &file, &FOUR, &WantedVersion::Previous).await.expect("a plan");
+    finish(&cloud, &back).await;
+    let refused = given(&cloud, &file, &"7".repeat(64)).await.expect_err("other code");
+    assert!(matches!(refused, RolloutError::RolledBack(_, 1)), "{refused}");
+    assert!(refused.to_string().contains("run `ipgeo deploy` first"), "{refused}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use ipgeo::internals::infra::deploy::{DeployOutcome, Run, Stop, execute};
 use ipgeo::internals::infra::plan::{
     Action, Plan, ProbeSpec, Problem, Scope, WantedVersion, plan, roll_back, switch_back,
 };
-use ipgeo::internals::infra::stacks::{ArtifactRef, ArtifactSet, StackKind};
+use ipgeo::internals::infra::stacks::{ArtifactRef, ArtifactSet, FunctionKind};
 use ipgeo_cli_testing::harness::{
     FOUR, File, Goal, HOME, Kept, TOGETHER, blocked, carried_out, carried_out_or_killed, converge, deploy,
     deployed, finish, observed, options, planned, set, test_artifacts,
@@ -39,13 +39,13 @@ async fn live(cloud: &MemoryCloud, file: &File) -> BTreeMap<String, u64> {
 fn all_at(version: u64, but: &[(&str, u64)]) -> BTreeMap<String, u64> {
     let mut all: BTreeMap<String, u64> =
         FOUR.iter().map(|region| (format!("edge {region}"), version)).collect();
-    all.insert(format!("home {HOME}"), version);
+    all.insert(format!("counter {HOME}"), version);
     all.extend(but.iter().map(|(name, version)| ((*name).to_owned(), *version)));
     all
 }
 
 /// A change of every function, the counter's among them.
-fn changed(file: &File) -> File {
+pub(crate) fn changed(file: &File) -> File {
     file.with(|file| {
         file.memory_mb = 512;
         "[alerts]\nthresholds = [50]\n".clone_into(&mut file.add);
@@ -130,7 +130,7 @@ async fn without_a_rollback_the_canary_alone_serves_what_failed() {
     for _ in 0..2 {
         let plan = planned(&cloud, &after).await.expect("a plan");
         assert_eq!(carried_out(&cloud, &plan).await.outcome(), DeployOutcome::Halted);
-        let expected = all_at(1, &[(&format!("edge {CANARY}"), 2), (&format!("home {HOME}"), 2)]);
+        let expected = all_at(1, &[(&format!("edge {CANARY}"), 2), (&format!("counter {HOME}"), 2)]);
         assert_eq!(live(&cloud, &after).await, expected);
     }
 }
@@ -162,7 +162,7 @@ async fn a_first_deploy_has_nothing_to_return_to() {
     assert_eq!(observed(&cloud, &file.config()).await.expect("read").attached(), set(&[]));
 }
 
-async fn planned_rollback(
+pub(crate) async fn planned_rollback(
     cloud: &MemoryCloud,
     file: &File,
     regions: &[&str],
@@ -194,7 +194,7 @@ async fn an_interrupted_canary_is_reported_with_the_command_to_return() {
     assert!(report.ends_with(&format!("ipgeo rollback --regions {CANARY}")), "{report}");
     let back = planned_rollback(&cloud, &after, &[CANARY], &WantedVersion::Previous).await.expect("a plan");
     finish(&cloud, &back).await;
-    assert_eq!(live(&cloud, &after).await, all_at(1, &[(&format!("home {HOME}"), 2)]));
+    assert_eq!(live(&cloud, &after).await, all_at(1, &[(&format!("counter {HOME}"), 2)]));
     converge(&cloud, &Goal::Deploy(after.clone())).await;
     assert_eq!(cloud.picture(), deployed(&after).await.picture());
 }
@@ -234,7 +234,7 @@ async fn a_rollback_that_is_interrupted_is_continued() {
         let rest = planned_rollback(&cloud, &after, &FOUR, &previous).await.expect("a plan");
         finish(&cloud, &rest).await;
         // The change is one of memory and variables: the counter has the same code, so it stays.
-        assert_eq!(live(&cloud, &after).await, all_at(1, &[(&format!("home {HOME}"), 2)]), "{kind:?}");
+        assert_eq!(live(&cloud, &after).await, all_at(1, &[(&format!("counter {HOME}"), 2)]), "{kind:?}");
         assert!(
             planned_rollback(&cloud, &after, &FOUR, &previous).await.expect("a plan").is_empty(),
             "{kind:?}"
@@ -244,18 +244,27 @@ async fn a_rollback_that_is_interrupted_is_continued() {
     }
 }
 
-/// Deploys other artifacts.
-async fn deploy_set(cloud: &MemoryCloud, file: &File, artifacts: &ArtifactSet, today: &str) -> Plan {
+async fn planned_set(cloud: &MemoryCloud, file: &File, artifacts: &ArtifactSet, today: &str) -> Plan {
     let config = file.config();
     let mut wanted = options(&config, artifacts);
     today.clone_into(&mut wanted.today);
     let seen = observe(cloud, &Ask::everywhere(&config, Some(artifacts))).await.expect("read");
-    let plan = blocked(plan(&config, artifacts, &seen, &wanted)).expect("a plan");
+    blocked(plan(&config, artifacts, &seen, &wanted)).expect("a plan")
+}
+
+/// Deploys other artifacts.
+pub(crate) async fn deploy_set(
+    cloud: &MemoryCloud,
+    file: &File,
+    artifacts: &ArtifactSet,
+    today: &str,
+) -> Plan {
+    let plan = planned_set(cloud, file, artifacts, today).await;
     finish(cloud, &plan).await;
     plan
 }
 
-fn with_code(digit: &str) -> ArtifactSet {
+pub(crate) fn with_code(digit: &str) -> ArtifactSet {
     let mut artifacts = test_artifacts();
     artifacts.code.insert("arm64", ArtifactRef::new("code", &digit.repeat(64)));
     artifacts
@@ -311,8 +320,9 @@ async fn versions_that_nobody_returns_to_are_pruned() {
         let config = file.config();
         async move {
             let seen = observed(&seen, &config).await.expect("read");
-            let of =
-                |region: &str| seen.function(region, StackKind::Edge).expect("a function").versions.clone();
+            let of = |region: &str| {
+                seen.function(region, FunctionKind::Edge).expect("a function").versions.clone()
+            };
             assert_eq!(of(HOME), of("us-east-1"));
             of(HOME).into_keys().collect::<Vec<u64>>()
         }
@@ -350,6 +360,53 @@ async fn versions_that_nobody_returns_to_are_pruned() {
     insta::assert_snapshot!("prune", text(&plan));
     assert_eq!(numbers(&cloud).await, [5, 7], "what was rolled back is not returned to");
     assert!(deploy_set(&cloud, &file, &third, "2026-11-24").await.is_empty());
+}
+
+/// The forwarder is switched, rolled back and pruned with its edge; a change of the edge's memory does not concern it.
+#[tokio::test(start_paused = true)]
+async fn the_forwarder_goes_with_its_edge() {
+    let today = "2026-11-28";
+    let pipe = "[usage]\npipe = \"forwarder\"\n[deploy]\nkeep_versions = 2\n";
+    let file = File::with_regions(&FOUR).with(|file| pipe.clone_into(&mut file.add));
+    let cloud = MemoryCloud::new(&file.config());
+    // The versions that forwarders serve, without those that are usual.
+    let unusual = |file: &File, usual: u64| {
+        let (cloud, file) = (&cloud, file.clone());
+        async move {
+            let mut found = live(cloud, &file).await;
+            found.retain(|name, _| name.starts_with("forwarder "));
+            assert_eq!(found.len(), FOUR.len());
+            found.retain(|_, version| *version != usual);
+            found
+        }
+    };
+    let none = BTreeMap::new();
+    deploy_set(&cloud, &file, &with_code("a"), today).await;
+    let file = file.with(|file| file.memory_mb = 512);
+    deploy_set(&cloud, &file, &with_code("a"), today).await;
+    assert_eq!(unusual(&file, 1).await, none);
+    // The canary fails with other code, and then passes with it.
+    cloud.set_broken(CANARY, 3);
+    let plan = planned_set(&cloud, &file, &with_code("b"), today).await;
+    let (run, back) = run_and_switch_back(&cloud, &plan).await;
+    assert_eq!((run.outcome(), back.summary().steps), (DeployOutcome::Halted, 4));
+    assert_eq!(unusual(&file, 1).await, none);
+    cloud.set_broken(CANARY, 0);
+    deploy_set(&cloud, &file, &with_code("b"), today).await;
+    assert_eq!(unusual(&file, 2).await, none);
+    // Back to the first code, and forward again.
+    let wanted = WantedVersion::Code("aaaaaaaa".to_owned());
+    let back = planned_rollback(&cloud, &file, &FOUR, &wanted).await.expect("a plan");
+    finish(&cloud, &back).await;
+    assert_eq!(unusual(&file, 1).await, none);
+    deploy_set(&cloud, &file, &with_code("b"), today).await;
+    assert_eq!(unusual(&file, 2).await, none);
+    deploy_set(&cloud, &file, &with_code("c"), today).await;
+    let seen = observed(&cloud, &file.config()).await.expect("read");
+    for region in FOUR {
+        let forwarder = seen.function(region, FunctionKind::Forwarder).expect("a forwarder");
+        assert_eq!(forwarder.versions.keys().copied().collect::<Vec<_>>(), [2, 3], "{region}");
+    }
 }
 
 /// A template as it was before functions were published: everything leads to the function itself.

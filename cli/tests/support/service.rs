@@ -108,18 +108,23 @@ impl Service {
         self.write(&text);
     }
 
+    /// The path of a file of the operator.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().expect("a path of text").to_owned()
+    }
+
     /// Writes another `regions.toml`.
     pub(crate) fn write(&self, text: &str) {
         std::fs::write(self.folder.path().join("regions.toml"), text).expect("a file");
     }
 
-    /// Names a database in `regions.toml` that does not exist: the function can't start with it.
-    pub(crate) fn break_database(&self) {
+    /// Replaces a part of `regions.toml`.
+    pub(crate) fn edit(&self, from: &str, to: &str) {
         let path = self.folder.path().join("regions.toml");
         let text = std::fs::read_to_string(&path).expect("a file");
-        let broken = text.replace("ipgeo.mmdb", "missing.mmdb");
-        assert_ne!(text, broken);
-        std::fs::write(path, broken).expect("a file");
+        let edited = text.replace(from, to);
+        assert_ne!(text, edited);
+        std::fs::write(path, edited).expect("a file");
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

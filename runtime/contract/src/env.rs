@@ -29,16 +29,26 @@ pub const UNKNOWN_KEY_STATUS: &str = "IPGEO_UNKNOWN_KEY_STATUS";
 pub const QUOTA_STATUS: &str = "IPGEO_QUOTA_STATUS";
 /// `1` if API keys in other formats than ours may be stored: they are then looked up instead of refused (lookup).
 pub const FOREIGN_API_KEYS: &str = "IPGEO_FOREIGN_API_KEYS";
+/// `1` if browsers get pages at `/` and `/docs` (lookup).
+pub const WEB_PAGE: &str = "IPGEO_WEB_PAGE";
 /// Percentages of a limit at which an alert is sent, such as `80,100` (usage).
 pub const ALERT_THRESHOLDS: &str = "IPGEO_ALERT_THRESHOLDS";
 /// The SNS topic that alerts are sent to; if unset, they are only recorded (usage).
 pub const ALERT_TOPIC: &str = "IPGEO_ALERT_TOPIC";
+/// Name of home's usage function, which early counts are reported to; if unset, none are (lookup).
+pub const HOME_FUNCTION: &str = "IPGEO_HOME_FUNCTION";
+/// The alias of that function (lookup).
+pub const HOME_ALIAS: &str = "IPGEO_HOME_ALIAS";
+/// The region of that function (lookup).
+pub const HOME_REGION: &str = "IPGEO_HOME_REGION";
 /// Name of home's usage stream (forward).
 pub const STREAM: &str = "IPGEO_STREAM";
 /// The home region, which has the stream (forward).
 pub const STREAM_REGION: &str = "IPGEO_STREAM_REGION";
 /// Overrides the Kinesis endpoint, as in AWS tools (forward).
 pub const ENDPOINT_KINESIS: &str = "AWS_ENDPOINT_URL_KINESIS";
+/// Overrides the Lambda endpoint, as in AWS tools (lookup).
+pub const ENDPOINT_LAMBDA: &str = "AWS_ENDPOINT_URL_LAMBDA";
 /// Overrides the SNS endpoint, as in AWS tools (usage).
 pub const ENDPOINT_SNS: &str = "AWS_ENDPOINT_URL_SNS";
 /// Overrides the DynamoDB endpoint, as in AWS tools (lookup, usage).

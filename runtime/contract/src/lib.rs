@@ -1,5 +1,5 @@
 //! The contract between the Lambda at the edges, the usage function at home and the operator's command line: API keys, limits
-//! and periods, identities, table keys and attribute names, the usage line, the decision, the publication steps, quiet
+//! and periods, identities, table keys and attribute names, the usage line, the decision, the publication steps, early counts, quiet
 //! callers, the release mark, and the names of environment variables.
 //!
 //! Everything is pure: no clock, environment, files, network or randomness. The time and the source of random bytes are
@@ -9,6 +9,7 @@ mod access;
 mod alert;
 mod api_key;
 mod decide;
+mod early;
 pub mod env;
 mod error_chain;
 mod gap;
@@ -32,6 +33,11 @@ pub use access::{KeyRecord, Published, SECRET_ID, Status, StatusError, access_at
 pub use alert::{Thresholds, ThresholdsError};
 pub use api_key::{ApiKey, ApiKeyError, KeyHash, KeyHashError, foreign_key_hash, prefix_is_valid};
 pub use decide::{Caller, QuotaState, Verdict, VerdictError, decide_key, effective_usage};
+pub use early::{
+    EARLY_COUNTS_MAX, EARLY_GAP_MS, EARLY_REPORT_VERSION, EarlyCell, EarlyCount, EarlyReport,
+    EarlyReportError, early_slot, early_step, is_early_publication_due, is_report_due, is_reread_due,
+    slot_is_open, slot_is_over,
+};
 pub use error_chain::error_chain;
 pub use gap::{GAP_AGE_S, Gap, RECORD_AGE_S};
 pub use hint::{foreign_hint, hash_hint, is_hint};

@@ -84,6 +84,7 @@ fn handler() -> Handler {
         unknown_key_status: 401,
         quota_status: 429,
         foreign_api_keys: false,
+        web_page: true,
     };
     (Lookup::new(Table(Identity::key(&key.hash()), record), OnePlace, lines, settings), lines)
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use super::format::{
-    ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FORMAT, FORMAT_VERSION, LICENCE, NAME,
-    RECORDS, number_address,
+    ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FLAGS, FORMAT, FORMAT_VERSIONS_READ,
+    LICENCE, NAME, RECORDS, USUAL_ORIGIN, number_address,
 };
 use super::location::{self, Location, ReaderCaches};
 use super::map::map_file;
@@ -61,6 +61,8 @@ pub struct DatabaseInfo {
     pub attribution: String,
     /// The link of the attribution; may be empty.
     pub attribution_link: String,
+    /// The flags of `threat` of which any source speaks; the others are never in an answer.
+    pub flags: Vec<String>,
     /// When the newest source was made, Unix seconds.
     pub build_epoch: u64,
     /// Number of distinct records.
@@ -100,6 +102,8 @@ pub struct Database {
     layout: Layout,
     info: DatabaseInfo,
     known: ReaderCaches,
+    /// The origin of records that name none.
+    usual_origin: String,
 }
 
 impl std::fmt::Debug for Database {
@@ -132,12 +136,15 @@ impl Database {
             Layout::read(file).map_err(|source| GeoError::Damaged { path: path.to_owned(), source })?;
         let found = metadata.get("database_type").and_then(Value::text).unwrap_or_default();
         let format = metadata.at(&[DESCRIPTION, FORMAT]).and_then(Value::text);
-        if found != DATABASE_TYPE || format != Some(FORMAT_VERSION) {
+        let is_read = format.is_some_and(|format| FORMAT_VERSIONS_READ.contains(&format));
+        if found != DATABASE_TYPE || !is_read {
             return Err(GeoError::Foreign { path: path.to_owned(), found: found.to_owned() });
         }
         let info = read_info(&metadata, &layout, file.len() as u64);
-        let known = ReaderCaches::new(layout.data(file));
-        Ok(Self { bytes, layout, info, known })
+        let known = ReaderCaches::new(layout.data(file), &info.flags);
+        let usual_origin = metadata.at(&[DESCRIPTION, USUAL_ORIGIN]).and_then(Value::text);
+        let usual_origin = usual_origin.unwrap_or_default().to_owned();
+        Ok(Self { bytes, layout, info, known, usual_origin })
     }
 
     #[inline]
@@ -162,8 +169,19 @@ impl Database {
     #[inline]
     fn lookup_traced<T: Trace>(&self, address: IpAddr, trace: T) -> Option<Location<'_>> {
         let file = self.file();
-        let (offset, _) = self.layout.find_traced(file, address.to_canonical(), trace)?;
-        Location::read(self.layout.data_traced(file, trace), offset, &self.known)
+        let address = address.to_canonical();
+        let (offset, _) = self.layout.find_traced(file, address, trace)?;
+        Location::read(self.layout.data_traced(file, trace), offset, address, &self.known)
+    }
+
+    /// Which source decided each field of an address's location: a JSON object from fields to names, for `threat` a list of
+    /// names. It may name fields that are not known of this address. `None` if nothing is known of the address, or the
+    /// database was compiled by a version that does not record it.
+    pub fn origin(&self, address: IpAddr) -> Option<&str> {
+        let file = self.file();
+        let (offset, _) = self.layout.find(file, address.to_canonical())?;
+        let own = location::origin(self.layout.data(file), offset, &self.known);
+        own.or(Some(self.usual_origin.as_str())).filter(|origin| !origin.is_empty())
     }
 
     /// The numbers of the pages of the file that [`Self::lookup`] and writing the location read: the cost of a lookup while
@@ -183,6 +201,12 @@ impl Database {
     }
 }
 
+/// The names in a list, without any that a JSON text could not hold as it is.
+fn flags(list: &str) -> Vec<String> {
+    let is_name = |name: &&str| !name.is_empty() && name.bytes().all(|c| c == b'_' || c.is_ascii_lowercase());
+    list.split(',').filter(is_name).map(str::to_owned).collect()
+}
+
 fn read_info(metadata: &Value<'_>, layout: &Layout, bytes: u64) -> DatabaseInfo {
     let text = |name| metadata.at(&[DESCRIPTION, name]).and_then(Value::text).unwrap_or_default().to_owned();
     DatabaseInfo {
@@ -191,6 +215,7 @@ fn read_info(metadata: &Value<'_>, layout: &Layout, bytes: u64) -> DatabaseInfo 
         licence: text(LICENCE),
         attribution: text(ATTRIBUTION),
         attribution_link: text(ATTRIBUTION_LINK),
+        flags: flags(&text(FLAGS)),
         build_epoch: metadata.get("build_epoch").and_then(Value::uint).unwrap_or(0),
         records: text(RECORDS).parse().unwrap_or(0),
         nodes: layout.node_count,

@@ -10,11 +10,14 @@ mod format;
 mod location;
 mod map;
 pub mod raw;
+mod route;
 pub mod trace;
 mod utf8;
 mod zones;
 
 pub use database::{Database, DatabaseInfo, GeoError};
 pub use format::DATABASE_TYPE;
+#[cfg(all(test, feature = "compile"))]
+use format::FORMAT_VERSION;
 pub use location::Location;
 pub use map::map_file;

@@ -1,14 +1,19 @@
 //! Reads a record: the texts of a location, borrowed from the file.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 
-use super::format::{AREA, ASN, NUMBER, PLACE, TEXT, ZONE};
+use super::format::{
+    AREA, ASN, BASE, FACTS, FACTS_SEPARATOR, NETWORK_START, NUMBER, ORIGIN, PLACE, TEXT, ZONE, route_length,
+};
 use super::raw::Data;
+use super::route;
 use super::trace::Trace;
 use super::utf8::Utf8Cache;
 use super::zones::{self, ZoneCache};
 
-/// Maximum number of entries to read of a record: a valid one has at most four.
+/// Maximum number of entries to read of a record: a valid one has at most five.
 const ENTRIES_MAX: usize = 8;
 /// Maximum bytes of a text to read: a valid one fits in a page. A hostile file may have megabytes for every address.
 const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -17,11 +22,19 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 #[derive(Debug, Clone, Copy)]
 pub struct Location<'a> {
     zones: &'a ZoneCache,
+    address: IpAddr,
     place: Option<&'a str>,
     area: Option<&'a str>,
     /// The time zone's name.
     zone: Option<&'a str>,
-    asn: Option<&'a str>,
+    /// The member `asn`, complete or, with the length of its route, a part of it.
+    network: &'a str,
+    /// Length of the route that completes `network`.
+    route_length: Option<u8>,
+    /// Company and crawler, with marks for prefixes.
+    facts: Option<&'a str>,
+    /// The members of `threat`.
+    threat: &'a str,
 }
 
 /// The name of an entry.
@@ -31,31 +44,33 @@ enum EntryName {
     Area,
     Text,
     Zone,
-    Asn,
+    Base,
+    /// With the length of the route, if that is not in the text.
+    Network(Option<u8>),
+    Facts,
+    Origin,
     Other,
 }
 
-/// The names of entries with their offsets. Read once, so that a lookup recognises a name by the pointer to it, without
+/// Bytes at the start of the data that may have names of entries: enough for one name for each length of a route.
+const NAMES_BYTES: usize = 1_024;
+
+/// The names of entries by their offsets. Read once, so that a lookup recognises a name by the pointer to it, without
 /// reading the text.
 #[derive(Debug, Clone)]
-struct EntryNames([(usize, EntryName); 5]);
+struct EntryNames(Box<[EntryName]>);
 
 impl EntryNames {
     /// Reads the names at the start of a compiled database's data.
     fn read(data: Data<'_>) -> Self {
-        let mut names = Self([(usize::MAX, EntryName::Other); 5]);
+        let mut names = vec![EntryName::Other; NAMES_BYTES];
         let mut at = 0;
-        for _ in 0..ENTRIES_MAX {
-            let Some((text, next)) = data.text(at) else { break };
-            let name = Self::of(text);
-            if name != EntryName::Other
-                && let Some(free) = names.0.iter_mut().find(|(_, name)| *name == EntryName::Other)
-            {
-                *free = (at, name);
-            }
+        while let Some(slot) = names.get_mut(at) {
+            let Some((text, next)) = data.text(at).filter(|(_, next)| *next > at) else { break };
+            *slot = Self::of(text);
             at = next;
         }
-        names
+        Self(names.into())
     }
 
     fn of(text: &str) -> EntryName {
@@ -64,8 +79,11 @@ impl EntryNames {
             AREA => EntryName::Area,
             TEXT => EntryName::Text,
             ZONE => EntryName::Zone,
-            ASN => EntryName::Asn,
-            _ => EntryName::Other,
+            BASE => EntryName::Base,
+            ASN => EntryName::Network(None),
+            FACTS => EntryName::Facts,
+            ORIGIN => EntryName::Origin,
+            _ => route_length(text).map_or(EntryName::Other, |length| EntryName::Network(Some(length))),
         }
     }
 
@@ -73,7 +91,7 @@ impl EntryNames {
     #[inline]
     fn at<T: Trace>(&self, data: Data<'_, T>, at: usize) -> Option<(EntryName, usize)> {
         if let Some((target, next)) = data.pointed(at)
-            && let Some((_, name)) = self.0.iter().find(|(known, _)| *known == target)
+            && let Some(name) = self.0.get(target).filter(|name| **name != EntryName::Other)
         {
             return Some((*name, next));
         }
@@ -87,12 +105,20 @@ pub(super) struct ReaderCaches {
     names: EntryNames,
     checked: Utf8Cache,
     zones: ZoneCache,
+    /// The members of `threat` of a record that has no flags.
+    no_flags: String,
 }
 
 impl ReaderCaches {
-    /// Before the first lookup.
-    pub(super) fn new(data: Data<'_>) -> Self {
-        Self { names: EntryNames::read(data), checked: Utf8Cache::new(), zones: ZoneCache::new() }
+    /// Before the first lookup. `flags` are those of which any source speaks.
+    pub(super) fn new(data: Data<'_>, flags: &[String]) -> Self {
+        let members: Vec<String> = flags.iter().map(|name| format!("\"{name}\":false")).collect();
+        Self {
+            names: EntryNames::read(data),
+            checked: Utf8Cache::new(),
+            zones: ZoneCache::new(),
+            no_flags: members.join(","),
+        }
     }
 }
 
@@ -105,26 +131,104 @@ fn short_text<T: Trace>(data: Data<'_, T>, at: usize) -> Option<(usize, &[u8], u
 impl<'a> Location<'a> {
     /// Reads the record at `offset`; `None` if it is invalid or empty.
     #[inline]
-    pub(super) fn read<T: Trace>(data: Data<'a, T>, offset: usize, known: &'a ReaderCaches) -> Option<Self> {
-        let mut location = Self { zones: &known.zones, place: None, area: None, zone: None, asn: None };
-        let (entries, mut at, _) = data.map(offset)?;
+    pub(super) fn read<T: Trace>(
+        data: Data<'a, T>,
+        offset: usize,
+        address: IpAddr,
+        known: &'a ReaderCaches,
+    ) -> Option<Self> {
+        let mut location = Self {
+            zones: &known.zones,
+            address,
+            place: None,
+            area: None,
+            zone: None,
+            network: "",
+            route_length: None,
+            facts: None,
+            threat: &known.no_flags,
+        };
+        location.read_entries(data, offset, known)?;
+        let found = location.place.is_some()
+            || location.area.is_some()
+            || !location.network.is_empty()
+            || location.facts.is_some();
+        found.then_some(location)
+    }
+
+    #[inline]
+    fn read_entries<T: Trace>(
+        &mut self,
+        data: Data<'a, T>,
+        at: usize,
+        known: &'a ReaderCaches,
+    ) -> Option<()> {
+        let (entries, mut at, _) = data.map(at)?;
         for _ in 0..entries.min(ENTRIES_MAX) {
             let (name, value) = known.names.at(data, at)?;
-            if name == EntryName::Area {
-                at = location.read_area(data, value, known)?;
-                continue;
-            }
-            let (_, bytes, next) = short_text(data, value)?;
-            let text = std::str::from_utf8(bytes).ok()?;
-            match name {
-                EntryName::Place => location.place = Some(text),
-                EntryName::Asn => location.asn = Some(text),
-                _ => {}
-            }
-            at = next;
+            at = match name {
+                EntryName::Area => self.read_area(data, value, known)?,
+                EntryName::Base => self.read_base(data, value, known)?,
+                _ => self.read_text(data, name, value, known)?,
+            };
         }
-        let found = location.place.is_some() || location.area.is_some() || location.asn.is_some();
-        found.then_some(location)
+        Some(())
+    }
+
+    /// A base has no base, so a hostile file can't nest them.
+    #[inline]
+    fn read_base<T: Trace>(
+        &mut self,
+        data: Data<'a, T>,
+        at: usize,
+        known: &'a ReaderCaches,
+    ) -> Option<usize> {
+        let (entries, mut at, after) = data.map(at)?;
+        for _ in 0..entries.min(ENTRIES_MAX) {
+            let (name, value) = known.names.at(data, at)?;
+            at = if name == EntryName::Area {
+                self.read_area(data, value, known)?
+            } else {
+                self.read_text(data, name, value, known)?
+            };
+        }
+        Some(after.unwrap_or(at))
+    }
+
+    #[inline]
+    fn read_text<T: Trace>(
+        &mut self,
+        data: Data<'a, T>,
+        name: EntryName,
+        at: usize,
+        known: &'a ReaderCaches,
+    ) -> Option<usize> {
+        // A pointer to a text that is not needed is not followed: that would read another page.
+        if name == EntryName::Origin
+            && let Some((_, next)) = data.pointed(at)
+        {
+            return Some(next);
+        }
+        let (start, bytes, next) = short_text(data, at)?;
+        match name {
+            EntryName::Place => self.place = Some(std::str::from_utf8(bytes).ok()?),
+            EntryName::Network(length) => {
+                self.network = known.checked.text(start, bytes)?;
+                self.route_length = length;
+            }
+            EntryName::Facts => self.set_facts(known.checked.text(start, bytes)?),
+            _ => {}
+        }
+        Some(next)
+    }
+
+    #[inline]
+    fn set_facts(&mut self, text: &'a str) {
+        let (facts, flags) = text.split_once(FACTS_SEPARATOR).unwrap_or((text, ""));
+        self.facts = Some(facts);
+        if !flags.is_empty() {
+            self.threat = flags;
+        }
     }
 
     #[inline]
@@ -149,10 +253,28 @@ impl<'a> Location<'a> {
     #[inline]
     pub fn write_static(&self, out: &mut String) {
         let mut separator = "";
-        for text in [self.place, self.area, self.asn].into_iter().flatten().filter(|text| !text.is_empty()) {
+        for text in [self.place, self.area].into_iter().flatten().filter(|text| !text.is_empty()) {
             out.push_str(separator);
             out.push_str(text);
             separator = ",";
+        }
+        if !self.network.is_empty() {
+            out.push_str(separator);
+            if let Some(length) = self.route_length {
+                out.push_str("\"asn\":{");
+                out.push_str(NETWORK_START);
+                out.push_str(self.network);
+                out.push_str(",\"route\":\"");
+                route::write_prefix(self.address, length, out);
+                out.push_str("\"}");
+            } else {
+                out.push_str(self.network);
+            }
+            separator = ",";
+        }
+        if let Some(facts) = self.facts.filter(|facts| !facts.is_empty()) {
+            out.push_str(separator);
+            route::write_marked(facts, self.address, out);
         }
     }
 
@@ -164,10 +286,32 @@ impl<'a> Location<'a> {
         true
     }
 
+    /// The members of `threat` of which any source speaks, in JSON without braces; may be empty.
+    pub fn threat(&self) -> &'a str {
+        self.threat
+    }
+
     /// The name of the time zone.
     pub fn time_zone(&self) -> Option<&'a str> {
         self.zone
     }
+}
+
+/// The origin in the record at `offset`: a JSON object from fields to the names of their sources.
+pub(super) fn origin<'a>(data: Data<'a>, offset: usize, known: &ReaderCaches) -> Option<&'a str> {
+    let (entries, mut at, _) = data.map(offset)?;
+    for _ in 0..entries.min(ENTRIES_MAX) {
+        let (name, value) = known.names.at(data, at)?;
+        if name == EntryName::Origin {
+            let (_, bytes, _) = short_text(data, value)?;
+            return std::str::from_utf8(bytes).ok();
+        }
+        at = match data.pointed(value) {
+            Some((_, next)) => next,
+            None => short_text(data, value)?.2,
+        };
+    }
+    None
 }
 
 /// The JSON object in an AS number's record.

@@ -291,7 +291,7 @@ fn a_source_whose_nodes_are_shared_or_lead_back_is_refused_and_an_odd_one_is_not
     ];
     for (what, made, sound) in table {
         std::fs::write(&path, made.bytes()).expect("written");
-        let opened = [Source::open(&path).expect("it opens")];
+        let opened = [Source::open(&path).expect("it opens").into()];
         match build(&opened, &DataDescription::default(), &NoProgress) {
             Ok(_) => assert!(sound, "{what}"),
             Err(BuildError::Tangled { path: named }) => assert!(!sound && named == path, "{what}"),

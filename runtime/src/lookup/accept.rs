@@ -2,6 +2,20 @@
 //!
 //! Written here because the crates that parse this header depend on a web framework's types.
 
+/// Whether `Accept-Encoding` allows gzip (RFC 9110 12.5.3). Without the header it does not.
+pub(super) fn accepts_gzip(header: &str) -> bool {
+    let header = header.to_ascii_lowercase();
+    let weight = |coding: &str| {
+        let mut found = header.split(',').filter_map(|part| {
+            let (name, parameters) = part.split_once(';').unwrap_or((part, ""));
+            let weight = parameters.trim().strip_prefix("q=").map_or(Some(1_000), thousandths);
+            (name.trim() == coding).then_some(weight?)
+        });
+        found.next()
+    };
+    weight("gzip").or_else(|| weight("x-gzip")).or_else(|| weight("*")).is_some_and(|weight| weight > 0)
+}
+
 /// A media range in lower case, with its parameters.
 #[derive(Debug, PartialEq, Eq)]
 struct Range {
@@ -25,6 +39,11 @@ impl Accept {
     /// Whether the caller prefers plain text to JSON; JSON wins a tie.
     pub(super) fn prefers_plain(&self) -> bool {
         self.weight("text", "plain") > self.weight("application", "json")
+    }
+
+    /// Whether the caller prefers HTML to JSON; JSON wins a tie.
+    pub(super) fn prefers_html(&self) -> bool {
+        self.weight("text", "html") > self.weight("application", "json")
     }
 
     /// Whether `application/json` is named, and neither `application/problem+json` nor `*/*`.
@@ -171,6 +190,29 @@ mod tests {
     }
 
     #[test]
+    fn gzip_is_sent_to_callers_that_accept_it() {
+        let table = [
+            ("", false),
+            ("gzip", true),
+            ("GZIP", true),
+            ("gzip, deflate, br, zstd", true),
+            ("br;q=1.0, gzip;q=0.8, *;q=0.1", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.0, *", false),
+            ("*", true),
+            ("*;q=0", false),
+            ("x-gzip", true),
+            ("identity", false),
+            ("br", false),
+            ("gzip;q=high", false),
+            (",, ;", false),
+        ];
+        for (header, expected) in table {
+            assert_eq!(accepts_gzip(header), expected, "{header}");
+        }
+    }
+
+    #[test]
     fn accept_headers_that_allow_only_plain_json() {
         let table = [
             ("", false),
@@ -196,6 +238,7 @@ mod tests {
         #[test]
         fn any_header_is_read(header: String, list in "([a-z*]{1,4}/[a-z*]{1,5}(;q=[0-9.]{0,5})?,?){0,5}") {
             let _ = (Accept::read(&header).prefers_plain(), Accept::read(&list).takes_json_only());
+            let _ = (accepts_gzip(&header), Accept::read(&list).prefers_html());
         }
     }
 }

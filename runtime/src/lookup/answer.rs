@@ -10,6 +10,8 @@ use super::problem::Problem;
 
 const JSON: &str = "application/json";
 const PROBLEM_JSON: &str = "application/problem+json";
+/// An hour: after a deploy, a cached page asks an API that may be newer, but never one that lacks what it needs.
+const SHARED: &str = "public, max-age=3600";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// One HTTP answer.
@@ -20,9 +22,9 @@ pub struct Answer {
     pub status_code: u16,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
-    /// Always text.
+    /// Text, or base64 when `is_base64_encoded`.
     pub body: String,
-    /// Always false.
+    /// Whether `body` is base64.
     pub is_base64_encoded: bool,
 }
 
@@ -32,12 +34,34 @@ impl Answer {
         answer.header("content-type", content_type);
         // Answers contain their caller's quota, so caches must not store them.
         answer.header("cache-control", "no-store");
-        answer.header("access-control-allow-origin", "*");
-        answer.header(
+        answer.allow_origins();
+        answer
+    }
+
+    /// Pages of any origin may read every answer.
+    fn allow_origins(&mut self) {
+        self.header("access-control-allow-origin", "*");
+        self.header(
             "access-control-expose-headers",
             "RateLimit, RateLimit-Policy, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, \
              X-RateLimit-Reset, WWW-Authenticate, X-Database-Date, X-Database-Attribution",
         );
+    }
+
+    /// An answer without a body yet that is the same for everybody and may be stored.
+    pub(super) fn cacheable(tag: &str, vary: &str) -> Self {
+        let mut answer = Self { status_code: 200, ..Self::default() };
+        answer.header("cache-control", SHARED);
+        answer.header("etag", tag);
+        answer.header("vary", vary);
+        answer.allow_origins();
+        answer
+    }
+
+    pub(super) fn see_other(location: &str) -> Self {
+        let mut answer = Self::new(303, PLAIN, String::new());
+        answer.headers.remove("content-type");
+        answer.header("location", location);
         answer
     }
 

@@ -1,12 +1,15 @@
-//! The memory of an environment: access records and their absence for some seconds, its own counts, and the secret of the
-//! day. Its size is bounded, whatever number of unknown API keys or addresses arrives.
+//! The memory of an environment: access records and their absence for some seconds, its own counts, what is to be reported to
+//! home, and the secret of the day. Its size is bounded, whatever number of unknown API keys or addresses arrives.
 
-use ipgeo_contract::{AddressSecret, DaySecret, Identity, KeyRecord, Period, Published, effective_usage};
+use ipgeo_contract::{
+    AddressSecret, Charge, DaySecret, EARLY_COUNTS_MAX, EARLY_GAP_MS, EarlyReport, Identity, KeyRecord,
+    Limit, Period, Published, early_slot, effective_usage, is_reread_due,
+};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use lru::LruCache;
 
-use super::own_count::OwnCount;
+use super::own::Own;
 
 /// Maximum cached records of each kind; about 10 MiB when full.
 const RECORDS_MAX: usize = 10_000;
@@ -26,10 +29,21 @@ struct Remembered<T> {
 pub struct Memory {
     keys: LruCache<Identity, Remembered<Option<KeyRecord>>>,
     published: LruCache<Identity, Remembered<Option<Published>>>,
-    own: LruCache<Identity, OwnCount>,
+    own: LruCache<Identity, Own>,
+    outbox: Outbox,
     secret: Option<AddressSecret>,
     day: Option<(Date, DaySecret)>,
     fresh_for: SignedDuration,
+}
+
+/// What is to be reported to home.
+#[derive(Debug, Default)]
+struct Outbox {
+    /// The environment's name; empty: it does not report.
+    environment: String,
+    due: Vec<Identity>,
+    /// When the last report was made, and its slot.
+    last: Option<(Timestamp, i64)>,
 }
 
 /// Removes the least recently used entries beyond `most`.
@@ -56,20 +70,51 @@ impl Memory {
             keys: LruCache::unbounded(),
             published: LruCache::unbounded(),
             own: LruCache::unbounded(),
+            outbox: Outbox::default(),
             secret: None,
             day: None,
             fresh_for: SignedDuration::from_secs(access_cache_s.into()),
         }
     }
 
+    /// The same memory, which reports early counts to home under this name. Without a name it reports nothing.
+    #[must_use]
+    pub fn reporting_as(mut self, environment: String) -> Self {
+        self.outbox.environment = environment;
+        self
+    }
+
     fn is_good(&self, read_at: Timestamp, now: Timestamp, age: Age) -> bool {
         age == Age::Any || now.duration_since(read_at).abs() < self.fresh_for
+    }
+
+    /// Whether usage read at `read_at` must be read again before its time, because its caller is near the limit or in a burst.
+    fn is_outdated(
+        &mut self,
+        identity: &Identity,
+        limit: Limit,
+        published: Option<Published>,
+        read_at: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        let period = Period::new(limit.window, now);
+        let used = self.used(identity, period, published.as_ref());
+        let calls = self.own.peek(identity).map_or(0, |own| own.calls.after(read_at));
+        let age_ms = u64::try_from(now.duration_since(read_at).as_millis()).unwrap_or(0);
+        is_reread_due(used, limit, calls, age_ms)
     }
 
     /// An API key's cached record, or its cached absence.
     pub fn key(&mut self, identity: &Identity, now: Timestamp, age: Age) -> Option<Option<KeyRecord>> {
         let found = self.keys.get(identity).cloned()?;
-        self.is_good(found.read_at, now, age).then_some(found.value)
+        if !self.is_good(found.read_at, now, age) {
+            return None;
+        }
+        let is_outdated = age == Age::Fresh
+            && found.value.as_ref().is_some_and(|record| {
+                self.is_outdated(identity, record.limit, record.published, found.read_at, now)
+            });
+        (!is_outdated).then_some(found.value)
     }
 
     /// Caches an API key's record, or its absence, as read at `now`.
@@ -81,12 +126,15 @@ impl Memory {
     /// Cached published usage of an address or a site, or its cached absence.
     pub(super) fn published(
         &mut self,
-        identity: &Identity,
+        charge: &Charge,
         now: Timestamp,
         age: Age,
     ) -> Option<Option<Published>> {
-        let found = self.published.get(identity).cloned()?;
-        self.is_good(found.read_at, now, age).then_some(found.value)
+        let found = self.published.get(&charge.identity).cloned()?;
+        let is_good = self.is_good(found.read_at, now, age)
+            && (age == Age::Any
+                || !self.is_outdated(&charge.identity, charge.limit, found.value, found.read_at, now));
+        is_good.then_some(found.value)
     }
 
     pub(super) fn remember_published(
@@ -117,18 +165,16 @@ impl Memory {
 
     /// Calls used in `period`, as far as this environment knows.
     pub fn used(&mut self, identity: &Identity, period: Period, published: Option<&Published>) -> u64 {
-        let of_period = published.filter(|published| published.period == period);
-        // Own calls of an earlier period end one millisecond before this one starts.
-        let before_period = period.start() - SignedDuration::from_millis(1);
-        let since = of_period.map_or(before_period, |published| published.as_of.max(before_period));
-        let own = self.own.get_mut(identity).map_or(0, |own| own.since(since));
-        effective_usage(of_period, period, own)
+        match self.own.get_mut(identity) {
+            Some(own) => own.used(period, published.copied()),
+            None => effective_usage(published, period, 0),
+        }
     }
 
-    /// Counts admitted calls.
+    /// Counts admitted calls. Published usage that was used to admit them is remembered with them.
     pub fn count(&mut self, identity: &Identity, now: Timestamp, calls: u64) {
         if calls > 0 {
-            self.own.get_or_insert_mut(identity.clone(), OwnCount::default).add(now, calls);
+            self.own.get_or_insert_mut(identity.clone(), Own::default).calls.add(now, calls);
             bound(&mut self.own, COUNTS_MAX);
         }
     }
@@ -136,7 +182,48 @@ impl Memory {
     /// Uncounts calls that are not charged after all.
     pub(super) fn take_back(&mut self, identity: &Identity, now: Timestamp, calls: u64) {
         if let Some(own) = self.own.get_mut(identity) {
-            own.take_back(now, calls);
+            own.calls.take_back(now, calls);
+        }
+    }
+
+    /// Adds calls that are charged for good to what is reported to home. A caller that is refused has no more calls to settle,
+    /// but some may still be unreported.
+    pub fn settle(&mut self, charge: &Charge, now: Timestamp, calls: u64) {
+        if self.outbox.environment.is_empty() {
+            return;
+        }
+        let Some(own) = self.own.get_mut(&charge.identity) else { return };
+        if own.settle(charge.limit, now, calls) && !self.outbox.due.contains(&charge.identity) {
+            self.outbox.due.push(charge.identity.clone());
+        }
+    }
+
+    /// The report that is due at `now`, if any.
+    pub fn early_report(&mut self, now: Timestamp) -> Option<EarlyReport> {
+        let gap = SignedDuration::from_millis(EARLY_GAP_MS);
+        let is_early = self.outbox.last.is_some_and(|(last, _)| now.duration_since(last).abs() < gap);
+        if self.outbox.due.is_empty() || is_early {
+            return None;
+        }
+        let due: Vec<Identity> =
+            self.outbox.due.drain(..self.outbox.due.len().min(EARLY_COUNTS_MAX)).collect();
+        // If the clock has stepped back, own calls may be later than now.
+        let newest = due.iter().filter_map(|identity| self.own.peek(identity)?.calls.newest());
+        let at = newest.fold(now, Timestamp::max);
+        let slot = self.outbox.last.map_or(i64::MIN, |(_, slot)| slot).max(early_slot(at));
+        self.outbox.last = Some((now, slot));
+        let report = |identity: &Identity| self.own.peek_mut(identity)?.report(identity, slot, at);
+        let counts: Vec<_> = due.iter().filter_map(report).collect();
+        let environment = self.outbox.environment.clone();
+        (!counts.is_empty()).then_some(EarlyReport { environment, slot, at, counts })
+    }
+
+    /// Makes the calls of a report that could not be sent unreported again.
+    pub fn report_failed(&mut self, report: &EarlyReport) {
+        for count in &report.counts {
+            if let Some(own) = self.own.peek_mut(&count.identity) {
+                own.report_failed(report.slot, count);
+            }
         }
     }
 }
@@ -177,12 +264,12 @@ mod tests {
         }
         let published = |used| Published { period: today, used, as_of: at("2026-11-24T06:00:00Z") };
         assert_eq!(memory.used(&site, today, None), 20);
-        assert_eq!(memory.used(&site, today, Some(&published(500))), 510);
         let yesterday =
             Published { period: Period::new(Window::Day, at("2026-11-23T00:00:00Z")), ..published(9) };
-        assert_eq!(memory.used(&site, today, Some(&yesterday)), 10);
+        assert_eq!(memory.used(&site, today, Some(&yesterday)), 20);
+        assert_eq!(memory.used(&site, today, Some(&published(500))), 510);
         memory.take_back(&site, at("2026-11-24T12:00:00Z"), 4);
-        assert_eq!(memory.used(&site, today, None), 6);
+        assert_eq!(memory.used(&site, today, None), 506);
     }
 
     #[test]

@@ -183,17 +183,13 @@ impl<A: AccessRead> Gate<'_, A> {
         let quiet = self.is_quiet(&charge, 1, now);
         let is_first = {
             let mut memory = self.memory();
-            let known = memory.published(&charge.identity, now, Age::Any).flatten();
+            let known = memory.published(&charge, now, Age::Any).flatten();
             known.is_none() && memory.used(&charge.identity, period, None) == 0
         };
         let published = if quiet || is_first {
             None
         } else {
-            self.published(std::slice::from_ref(&charge.identity), now, warn)
-                .await
-                .into_iter()
-                .next()
-                .flatten()
+            self.published(std::slice::from_ref(&charge), now, warn).await.into_iter().next().flatten()
         };
         let used = self.memory().used(&charge.identity, period, published.as_ref());
         (charge, used, quiet)
@@ -261,7 +257,7 @@ impl<A: AccessRead> Gate<'_, A> {
         let quiet: Vec<bool> =
             charges.iter().map(|charge| self.is_quiet(charge, request.cost, now)).collect();
         let loud = charges.iter().zip(&quiet).filter(|(_, quiet)| !**quiet).map(|(charge, _)| charge);
-        let loud: Vec<Identity> = loud.map(|charge| charge.identity.clone()).collect();
+        let loud: Vec<Charge> = loud.cloned().collect();
         let mut published = self.published(&loud, now, warn).await.into_iter();
 
         let mut memory = self.memory();
@@ -320,7 +316,7 @@ impl<A: AccessRead> Gate<'_, A> {
         }
         let mut memory = self.memory();
         // Its cached usage shows that it is near a limit.
-        if memory.published(&charge.identity, now, Age::Any).flatten().is_some() {
+        if memory.published(charge, now, Age::Any).flatten().is_some() {
             return false;
         }
         let own = memory.used(&charge.identity, Period::new(charge.limit.window, now), None);
@@ -349,19 +345,20 @@ impl<A: AccessRead> Gate<'_, A> {
 
     async fn published(
         &self,
-        identities: &[Identity],
+        charges: &[Charge],
         now: Timestamp,
         warn: &mut Vec<StoreError>,
     ) -> Vec<Option<Published>> {
         let remembered = |age| -> Vec<Option<Option<Published>>> {
             let mut memory = self.memory();
-            identities.iter().map(|identity| memory.published(identity, now, age)).collect()
+            charges.iter().map(|charge| memory.published(charge, now, age)).collect()
         };
         let known = remembered(Age::Fresh);
         if known.iter().all(Option::is_some) {
             return known.into_iter().map(Option::flatten).collect();
         }
-        match self.access.published(identities).await {
+        let identities: Vec<Identity> = charges.iter().map(|charge| charge.identity.clone()).collect();
+        match self.access.published(&identities).await {
             Ok(found) => {
                 let mut memory = self.memory();
                 for (identity, published) in identities.iter().zip(&found) {
@@ -373,6 +370,14 @@ impl<A: AccessRead> Gate<'_, A> {
                 warn.push(error);
                 remembered(Age::Any).into_iter().map(Option::flatten).collect()
             }
+        }
+    }
+
+    /// Adds what a request is charged for good to what is reported to home: the charges of its usage line, except pooled ones.
+    pub(super) fn settle(&self, decision: &Decision, now: Timestamp, calls: u64) {
+        let mut memory = self.memory();
+        for charge in decision.line.iter().filter(|charge| !charge.identity.is_pooled()) {
+            memory.settle(charge, now, calls);
         }
     }
 

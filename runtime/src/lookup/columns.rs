@@ -11,7 +11,9 @@ use memchr::memchr2;
 use memchr::memmem::Finder;
 
 use super::fields::{self, FIELDS};
-use super::handler::DESCRIPTION;
+
+/// The `OpenAPI` description; the Lambda serves it compressed and does not use this module.
+const DESCRIPTION: &str = include_str!("openapi.json");
 
 /// A field, or a member of one.
 #[derive(Clone, Debug)]

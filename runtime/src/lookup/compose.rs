@@ -30,14 +30,17 @@ pub(super) fn compose<G: Geo>(
 ) -> bool {
     // Writing to a String can't fail.
     let _ = write!(out, "{{\"ip\":\"{address}\",");
-    if !geo.write_location(located(address), now, out) {
-        return false;
+    let Some(threat) = geo.write_location(located(address), now, out) else { return false };
+    // Nothing but flags may be known.
+    if out.ends_with(',') {
+        out.pop();
     }
     if extent != Extent::Known {
         fields::write_unknown(out);
     }
     // Addresses that are not public were rejected before, so no location is a bogon's.
-    out.push_str(",\"threat\":{\"is_bogon\":false}");
+    let separator = if threat.is_empty() { "" } else { "," };
+    let _ = write!(out, ",\"threat\":{{{threat}{separator}\"is_bogon\":false}}");
     if let Extent::Counted(count) = extent {
         let _ = write!(out, ",\"count\":\"{count}\"");
     }

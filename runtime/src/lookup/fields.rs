@@ -8,7 +8,7 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Every field that an answer may have, in the order of the contract.
-pub const FIELDS: [&str; 25] = [
+pub const FIELDS: [&str; 28] = [
     "ip",
     "is_eu",
     "city",
@@ -22,6 +22,8 @@ pub const FIELDS: [&str; 25] = [
     "continent_code",
     "latitude",
     "longitude",
+    "accuracy_radius_km",
+    "confidence",
     "calling_code",
     "flag",
     "emoji_flag",
@@ -29,6 +31,7 @@ pub const FIELDS: [&str; 25] = [
     "asn",
     "company",
     "carrier",
+    "crawler",
     "languages",
     "currency",
     "time_zone",
@@ -45,9 +48,11 @@ const NETWORK_FIELDS: [&str; 5] = ["asn", "name", "domain", "type", "routes"];
 /// Fields that are `null` when unknown, in the order of a compiled database: ipdata's Ruby client fails on missing
 /// members. Its Rust client fails on `null` for the others, which are omitted:
 /// `is_eu`, `latitude`, `longitude`, `languages`.
-const NULL_WHEN_UNKNOWN: [&str; 18] = [
+const NULL_WHEN_UNKNOWN: [&str; 19] = [
     "city",
     "postal",
+    "accuracy_radius_km",
+    "confidence",
     "region",
     "region_code",
     "country_name",
@@ -60,11 +65,13 @@ const NULL_WHEN_UNKNOWN: [&str; 18] = [
     "emoji_unicode",
     "currency",
     "asn",
-    "time_zone",
-    "region_type",
     "company",
-    "carrier",
+    "crawler",
+    "time_zone",
 ];
+
+/// Fields that are always `null`, because no compiled database has them.
+const ALWAYS_NULL: [&str; 2] = ["region_type", "carrier"];
 
 /// Appends the fields of [`NULL_WHEN_UNKNOWN`] that a location lacks, as `null`. The location must have no closing brace
 /// yet, and a member before those of the database.
@@ -82,9 +89,16 @@ pub(super) fn write_unknown(location: &mut String) {
         // Usually each comes after the previous one, so one pass finds all.
         match member.find(&bytes[at..]).map(|found| at + found).or_else(|| member.find(&bytes[..at])) {
             Some(found) => at = found,
-            None => location.extend([",\"", name, "\":null"]),
+            None => push_null(location, name),
         }
     }
+    for name in ALWAYS_NULL {
+        push_null(location, name);
+    }
+}
+
+fn push_null(location: &mut String, name: &str) {
+    location.extend([",\"", name, "\":null"]);
 }
 
 /// Whether `name` is a field of a location.
@@ -182,8 +196,13 @@ mod tests {
     fn unknown_fields_are_null_or_omitted() {
         let nothing = completed(r#"{"ip":"8.8.8.8"}"#);
         let members: Vec<&String> = nothing.as_object().expect("an object").keys().collect();
-        assert_eq!(members.len(), 1 + NULL_WHEN_UNKNOWN.len(), "{members:?}");
-        assert!(NULL_WHEN_UNKNOWN.iter().all(|name| nothing[name].is_null() && is_field(name)));
+        assert_eq!(members.len(), 1 + NULL_WHEN_UNKNOWN.len() + ALWAYS_NULL.len(), "{members:?}");
+        assert!(
+            NULL_WHEN_UNKNOWN
+                .iter()
+                .chain(&ALWAYS_NULL)
+                .all(|name| nothing[name].is_null() && is_field(name))
+        );
         for name in ["is_eu", "latitude", "longitude", "languages"] {
             assert!(nothing.get(name).is_none(), "{name}");
         }

@@ -8,9 +8,10 @@ use ipgeo_geo::Database;
 
 /// A geo database.
 pub trait Geo: Send + Sync {
-    /// Appends the JSON members of an address's location to `out`, without braces and without `ip`, `threat` and `count`. If the
-    /// address is not in the database, appends nothing and returns false.
-    fn write_location(&self, address: IpAddr, now: Timestamp, out: &mut String) -> bool;
+    /// Appends the JSON members of an address's location to `out`, without braces and without `ip`, `threat` and `count`.
+    /// Returns the members of `threat` of which a source speaks, without braces. If the address is not in the database, appends
+    /// nothing and returns `None`.
+    fn write_location(&self, address: IpAddr, now: Timestamp, out: &mut String) -> Option<&str>;
 
     /// A network number's JSON object; `None` if it is not in the database.
     fn asn(&self, number: u32) -> Option<String>;
@@ -23,8 +24,8 @@ pub trait Geo: Send + Sync {
 }
 
 impl Geo for Database {
-    fn write_location(&self, address: IpAddr, now: Timestamp, out: &mut String) -> bool {
-        let Some(location) = self.lookup(address) else { return false };
+    fn write_location(&self, address: IpAddr, now: Timestamp, out: &mut String) -> Option<&str> {
+        let location = self.lookup(address)?;
         let before = out.len();
         location.write_static(out);
         let mark = out.len();
@@ -34,7 +35,7 @@ impl Geo for Database {
         if !location.write_time_zone(now, out) {
             out.truncate(mark);
         }
-        out.len() > before
+        (out.len() > before || !location.threat().is_empty()).then(|| location.threat())
     }
 
     fn asn(&self, number: u32) -> Option<String> {
@@ -53,7 +54,7 @@ impl Geo for Database {
 
 /// Edges in one process can share a database.
 impl<G: Geo> Geo for std::sync::Arc<G> {
-    fn write_location(&self, address: IpAddr, now: Timestamp, out: &mut String) -> bool {
+    fn write_location(&self, address: IpAddr, now: Timestamp, out: &mut String) -> Option<&str> {
         (**self).write_location(address, now, out)
     }
 

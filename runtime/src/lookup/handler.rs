@@ -1,9 +1,9 @@
 //! The handler: routes a request, charges it, looks up, answers, and writes one usage line.
 
 use std::net::IpAddr;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
-use ipgeo_contract::{Period, QuotaState, UsageEvent, Verdict};
+use ipgeo_contract::{EarlyReport, Period, QuotaState, UsageEvent, Verdict};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -16,12 +16,10 @@ use super::event::Event;
 use super::fields;
 use super::geo::Geo;
 use super::problem::{OverQuota, Problem, is_bad_request};
-use super::request::{Form, Item, Metered, Part, Route, reads_json_only, route};
+use super::request::{Form, Item, Metered, Part, Route, is_root, reads_json_only, route};
 use super::settings::Settings;
+use super::web;
 use crate::store::{AccessRead, StoreError};
-
-/// The `OpenAPI` description, the same at every edge.
-pub(super) const DESCRIPTION: &str = include_str!("openapi.json");
 
 /// Initial capacity for a location's JSON, enough to avoid reallocation.
 const LOCATION_BYTES: usize = 1_536;
@@ -122,6 +120,23 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         Self { access, geo, sink, settings, memory }
     }
 
+    /// The same handler, which reports early counts to home under this name of its environment.
+    #[must_use]
+    pub fn reporting_as(self, environment: String) -> Self {
+        let memory = self.memory.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Self { memory: Mutex::new(memory.reporting_as(environment)), ..self }
+    }
+
+    /// What is to be sent to home now, after an answer; usually nothing.
+    pub fn early_report(&self, now: Timestamp) -> Option<EarlyReport> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).early_report(now)
+    }
+
+    /// Makes the calls of a report that could not be sent due again.
+    pub fn report_failed(&self, report: &EarlyReport) {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).report_failed(report);
+    }
+
     /// Answers an event in JSON, however malformed.
     pub async fn handle_json(&self, event: &[u8], now: Timestamp) -> Answer {
         match serde_json::from_slice::<Event>(event) {
@@ -131,16 +146,23 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
     }
 
     /// Answers an event at `now`, and writes its usage line if it is metered. Locations, bulk requests, network numbers and
-    /// invalid requests for them are metered; health, the API description, preflight, and unknown paths and methods are not.
+    /// invalid requests for them are metered; health, pages, the API description, preflight, and unknown paths and methods
+    /// are not.
     pub async fn handle(&self, event: &Event, now: Timestamp) -> Answer {
+        if let Some(page) = self.settings.web_page.then(|| web::answer(event)).flatten() {
+            return self.finish(page);
+        }
         let mut answer = match route(event) {
             Err(problem) if problem.is_bad_request() => self.metered(event, Work::Bad(problem), now).await,
             Err(problem) => Answer::problem(&problem),
             Ok(Route::Preflight) => Answer::preflight(),
             Ok(Route::Health) => self.health(),
-            Ok(Route::Description) => Answer::json(DESCRIPTION.to_owned()),
+            Ok(Route::Description) => web::description(event),
             Ok(Route::Metered(metered)) => self.metered(event, Work::read(metered, event), now).await,
         };
+        if self.settings.web_page && is_root(event) {
+            answer.header("vary", "Accept");
+        }
         if reads_json_only(event) {
             answer.as_plain_json();
         }
@@ -172,6 +194,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
                 decision.verdict = Verdict::BadRequest;
             }
         }
+        gate.settle(&decision, now, cost);
         if let Some(quota) = decision.quota {
             answer.quota(QuotaState { used: quota.used.saturating_add(cost), ..quota }, now);
         }

@@ -15,11 +15,13 @@ mod fields;
 mod geo;
 mod handler;
 mod offline;
+mod own;
 mod own_count;
 mod problem;
 mod request;
 mod settings;
 mod special;
+mod web;
 
 pub use answer::Answer;
 pub use cache::{Age, Memory};

@@ -45,13 +45,22 @@ impl OwnCount {
         }
     }
 
-    /// The calls after `since`. Forgets earlier ones, which are published or belong to an earlier period. Merged moments have
-    /// the earlier time, so no call within the limit is refused because of them.
-    pub(super) fn since(&mut self, since: Timestamp) -> u64 {
-        while self.moments.front().is_some_and(|(ms, _)| *ms <= since.as_millisecond()) {
+    /// The calls after `since`. Merged moments have the earlier time, so no call within the limit is refused because of them.
+    pub(super) fn after(&self, since: Timestamp) -> u64 {
+        let later = self.moments.iter().rev().take_while(|(ms, _)| *ms > since.as_millisecond());
+        later.map(|(_, n)| n).sum()
+    }
+
+    /// Forgets the calls up to a moment: they are published or belong to an earlier period.
+    pub(super) fn forget(&mut self, until: Timestamp) {
+        while self.moments.front().is_some_and(|(ms, _)| *ms <= until.as_millisecond()) {
             self.moments.pop_front();
         }
-        self.moments.iter().map(|(_, n)| n).sum()
+    }
+
+    /// The latest moment; `None` if nothing is counted.
+    pub(super) fn newest(&self) -> Option<Timestamp> {
+        Timestamp::from_millisecond(self.moments.back()?.0).ok()
     }
 
     fn merge_neighbours(&mut self) {
@@ -81,12 +90,14 @@ mod tests {
         for (ms, calls) in [(10, 1), (10, 2), (20, 4), (15, 8)] {
             own.add(at(ms), calls);
         }
-        assert_eq!(own.since(at(9)), 15);
+        assert_eq!(own.after(at(9)), 15);
         own.take_back(at(20), 3);
-        assert_eq!(own.since(at(10)), 9);
-        assert_eq!(own.since(at(20)), 0);
-        own.take_back(at(20), 5);
-        assert_eq!(own.since(at(0)), 0);
+        assert_eq!(own.after(at(10)), 9);
+        assert_eq!(own.after(at(20)), 0);
+        own.forget(at(10));
+        assert_eq!(own.after(at(0)), 9);
+        own.take_back(at(20), 9);
+        assert_eq!(own.after(at(0)), 0);
     }
 
     proptest! {
@@ -102,8 +113,10 @@ mod tests {
                 after += if ms > since { calls } else { 0 };
             }
             prop_assert!(own.moments.len() <= MOMENTS_MAX);
-            prop_assert_eq!(own.clone().since(at(-1)), all);
-            prop_assert!(own.since(at(since)) <= after);
+            prop_assert_eq!(own.after(at(-1)), all);
+            prop_assert!(own.after(at(since)) <= after);
+            own.forget(at(since));
+            prop_assert!(own.after(at(-1)) <= after);
         }
     }
 }

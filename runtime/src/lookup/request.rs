@@ -1,5 +1,7 @@
 //! Parses requests: routes, fields, bulk bodies. Pure; every invalid request is a [`Problem`].
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
@@ -11,6 +13,7 @@ use super::culture::is_culture;
 use super::event::Event;
 use super::fields::{is_field, is_network_field};
 use super::problem::Problem;
+use super::web;
 
 /// Maximum items of a bulk request.
 pub const BULK_MAX: usize = 100;
@@ -102,9 +105,19 @@ pub(super) enum Form {
     PlainTexts,
 }
 
+/// The path, decoded, without the stage's name.
+pub(super) fn path(event: &Event) -> Cow<'_, str> {
+    percent_decode_str(event.path()).decode_utf8_lossy()
+}
+
+/// Whether the request is for `/`.
+pub(super) fn is_root(event: &Event) -> bool {
+    path(event).trim_matches('/').is_empty()
+}
+
 /// Parses an event's request.
 pub(super) fn route(event: &Event) -> Result<Route, Problem> {
-    let path = percent_decode_str(event.path()).decode_utf8_lossy();
+    let path = path(event);
     let path = path.trim_matches('/');
     let segments: Vec<&str> = if path.is_empty() { Vec::new() } else { path.split('/').collect() };
     match event.request_context.http.method.as_str() {
@@ -126,6 +139,8 @@ fn get(event: &Event, segments: &[&str]) -> Result<Route, Problem> {
         [] => location(None, part()?),
         ["health"] => Ok(Route::Health),
         ["openapi.json"] => Ok(Route::Description),
+        // These are not addresses when the page is off, either.
+        [one] if web::PATHS.contains(&one) => Err(Problem::no_route()),
         ["bulk"] => Err(Problem::method("POST, OPTIONS")),
         [one] if is_field(one) => location(None, field(one)),
         [one] => match as_number(one) {
@@ -159,7 +174,7 @@ fn as_number(text: &str) -> Option<u32> {
 }
 
 /// The caller's `User-Agent`.
-fn agent(event: &Event) -> &str {
+pub(super) fn agent(event: &Event) -> &str {
     event.header("user-agent").unwrap_or(&event.request_context.http.user_agent)
 }
 
@@ -180,7 +195,7 @@ fn form(event: &Event) -> Form {
 
 /// User agents of ipdata's PHP client, which sets none of its own and fails on any response that is not
 /// `application/json`.
-const PHP_AGENTS: [&str; 3] = ["GuzzleHttp/", "Symfony HttpClient", "PHP/"];
+pub(super) const PHP_AGENTS: [&str; 3] = ["GuzzleHttp/", "Symfony HttpClient", "PHP/"];
 
 /// Whether the caller only reads problems sent as `application/json`.
 pub(super) fn reads_json_only(event: &Event) -> bool {
@@ -322,6 +337,9 @@ mod tests {
             ("GET", "/äS1", "", location(Some("äS1"), Part::All)),
             ("GET", "/health", "", Ok(Route::Health)),
             ("GET", "/openapi.json", "", Ok(Route::Description)),
+            ("GET", "/docs", "", Err(404)),
+            ("GET", "/robots.txt", "", Err(404)),
+            ("GET", "/favicon.ico", "", Err(404)),
             ("OPTIONS", "/anything/at/all", "", Ok(Route::Preflight)),
             ("GET", "/bulk", "", Err(405)),
             ("PUT", "/bulk", "", Err(405)),

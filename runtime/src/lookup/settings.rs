@@ -27,6 +27,8 @@ pub struct Settings {
     pub quota_status: u16,
     /// Whether API keys in other formats than ours are looked up instead of refused.
     pub foreign_api_keys: bool,
+    /// Whether browsers get pages.
+    pub web_page: bool,
 }
 
 /// All invalid environment variables.
@@ -55,6 +57,7 @@ impl Settings {
             unknown_key_status: reader.or(env::UNKNOWN_KEY_STATUS, 401),
             quota_status: reader.or(env::QUOTA_STATUS, 429),
             foreign_api_keys: reader.or(env::FOREIGN_API_KEYS, 0_u8) == 1,
+            web_page: reader.or(env::WEB_PAGE, 0_u8) == 1,
         };
         let database = reader.needed(env::GEO_DATABASE).unwrap_or_default();
         for name in [env::ANONYMOUS_LIMIT, env::ANONYMOUS_SITE_LIMIT] {

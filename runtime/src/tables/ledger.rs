@@ -1,12 +1,14 @@
 //! Home's ledger table. Its rows are in `rows`.
 
-use ipgeo_contract::Gap;
+use ipgeo_contract::{Gap, Identity, Period};
 use jiff::Timestamp;
 
 use super::calls::{Calls, Change, Updated};
 use super::failed;
 use super::value::Item;
-use crate::store::{Alert, Applied, LedgerUpdate, LedgerWrite, Newest, ShardNote, StoreError};
+use crate::store::{
+    Alert, Applied, EarlyApplied, EarlyUpdate, LedgerUpdate, LedgerWrite, Newest, ShardNote, StoreError,
+};
 
 /// Home's ledger.
 #[derive(Clone, Debug)]
@@ -79,6 +81,19 @@ impl<C: Calls> LedgerWrite for LedgerTable<C> {
 
     async fn note_gap(&self, shard: &str, number: u32, gap: &Gap) -> Result<bool, StoreError> {
         self.put_gap(shard, number, gap).await
+    }
+
+    async fn add_early(&self, update: &EarlyUpdate) -> Result<EarlyApplied, StoreError> {
+        self.put_early(update).await
+    }
+
+    async fn remove_early(
+        &self,
+        identity: &Identity,
+        period: Period,
+        cells: &[String],
+    ) -> Result<(), StoreError> {
+        self.drop_early(identity, period, cells).await
     }
 
     async fn note_newest(&self, newest: &Newest, counted: Timestamp) -> Result<(), StoreError> {

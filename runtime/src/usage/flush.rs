@@ -1,5 +1,7 @@
 //! The effects of the usage handler: adds totals to the ledger, and publishes usage that edges may not know.
 
+use ipgeo_contract::Published;
+
 use super::alerts::Alerts;
 use super::shards::Shard;
 use super::totals::{CountedEvent, IdentityMonth, Publication};
@@ -39,16 +41,18 @@ pub(super) async fn flush<L: LedgerWrite, P: PublishWrite>(
         ..Flushed::default()
     };
     let identity = &item.identity;
+    let as_of = shard.as_of(&totals);
+    let for_edges = |published: Published| Published { as_of: published.as_of.max(as_of), ..published };
     for Publication { limit, published, known } in item.publications(&totals, added, events) {
         if known && alerts.due(identity, limit, published).is_empty() {
             continue;
         }
         // A limit with a different window than the API key's is ignored; alerts use the current limit.
-        let holds = publish.publish(identity, limit, published).await?.unwrap_or(limit);
+        let holds = publish.publish(identity, limit, for_edges(published)).await?.unwrap_or(limit);
         let mut current = published;
         if holds.window != limit.window {
             current = IdentityMonth::published(&totals, holds.window, published.as_of);
-            publish.publish(identity, holds, current).await?;
+            publish.publish(identity, holds, for_edges(current)).await?;
         }
         flushed.publications += 1;
         flushed.alerts.extend(alerts.record(ledger, identity, holds, current).await?);

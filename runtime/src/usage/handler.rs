@@ -88,6 +88,8 @@ pub struct UsageHandler<L, P> {
     publish: Arc<P>,
     alerts: Arc<Alerts>,
     repeats: Mutex<Repeats>,
+    /// The newest event of each shard.
+    newest: Mutex<BTreeMap<String, Timestamp>>,
     /// Whether this is a replay.
     is_replay: bool,
 }
@@ -104,6 +106,7 @@ where
             publish: Arc::new(publish),
             alerts: Arc::default(),
             repeats: Mutex::default(),
+            newest: Mutex::default(),
             is_replay: false,
         }
     }
@@ -114,6 +117,14 @@ where
     pub fn counting_again(mut self) -> Self {
         self.is_replay = true;
         self
+    }
+
+    pub(super) fn ledger(&self) -> &L {
+        &self.ledger
+    }
+
+    pub(super) fn publish(&self) -> &P {
+        &self.publish
     }
 
     /// The position up to which a shard is counted; `None` if unknown.
@@ -175,13 +186,19 @@ where
         report: &mut Report,
     ) -> Option<String> {
         let first = records.first()?.sequence.clone();
-        let shard = match Shard::open(&*self.ledger, name, &first, now).await {
-            Ok(shard) => Arc::new(shard),
+        let mut shard = match Shard::open(&*self.ledger, name, &first, now).await {
+            Ok(shard) => shard,
             Err(error) => {
                 report.fail("shard", &error);
                 return Some(first);
             }
         };
+        {
+            let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = newest.get(name).copied();
+            newest.insert(name.to_owned(), shard.include(records, before));
+        }
+        let shard = Arc::new(shard);
         {
             let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
             report.repeated_events += shard.without_repeats(records, &mut repeats, self.is_replay);

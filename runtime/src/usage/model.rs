@@ -178,7 +178,7 @@ fn is_old(shard: u8, record: u8) -> bool {
 impl State {
     fn totals(&self) -> MonthTotals {
         let charged = u64::from(self.charged);
-        MonthTotals { charged, days: BTreeMap::from([(24, charged)]) }
+        MonthTotals { charged, days: BTreeMap::from([(24, charged)]), includes_others: true }
     }
 
     fn is_at_rest(&self) -> bool {

@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::decode::EventRecord;
 use super::repeats::{Fingerprint, Position, Repeats, from_text};
-use crate::store::{LedgerWrite, ShardNote, StoreError};
+use crate::store::{LedgerWrite, MonthTotals, ShardNote, StoreError};
 
 /// A shard whose next batch is being counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,10 @@ pub(super) struct Shard {
     pub(super) note: ShardNote,
     /// Number of gaps before the batch.
     gaps: usize,
+    /// The newest usage event of the shard up to the end of the batch.
+    newest: Timestamp,
+    /// When the batch is counted.
+    counted: Timestamp,
 }
 
 impl Shard {
@@ -43,7 +47,9 @@ impl Shard {
     ) -> Result<Self, StoreError> {
         let note = ledger.shard_note(name).await?;
         let has_gap = may_have_gap(note.as_ref(), first, now);
-        let mut shard = Self { name: name.to_owned(), note: note.unwrap_or_default(), gaps: 0 };
+        let note = note.unwrap_or_default();
+        let newest = note.newest.unwrap_or_default();
+        let mut shard = Self { name: name.to_owned(), note, gaps: 0, newest, counted: now };
         if has_gap {
             let gap = Gap { behind: first.to_owned(), found: now };
             let number = u32::try_from(shard.note.gaps.len() + 1).unwrap_or(u32::MAX);
@@ -58,6 +64,19 @@ impl Shard {
         // A redelivered batch is at its old position.
         shard.gaps = shard.note.gaps.partition_point(|gap| *gap.behind <= *first);
         Ok(shard)
+    }
+
+    /// Includes a batch, and what this counter has counted of the shard before, in its newest event; returns that.
+    pub(super) fn include(&mut self, records: &[EventRecord], before: Option<Timestamp>) -> Timestamp {
+        let times = records.iter().flat_map(|record| &record.events).map(|event| event.time);
+        self.newest = times.chain(before).fold(self.newest, Timestamp::max);
+        self.newest
+    }
+
+    /// A moment that no event in these totals is later than. Edges add their own calls after it, so an earlier one would count
+    /// calls twice: lines of a slow region may be counted after later ones of another.
+    pub(super) fn as_of(&self, totals: &MonthTotals) -> Timestamp {
+        if totals.includes_others { self.newest.max(self.counted) } else { self.newest }
     }
 
     /// The number of the last gap before the batch, if events of `month` may be in it, and of the shard's last gap.
@@ -147,7 +166,7 @@ mod tests {
     fn a_gap_does_not_concern_items_of_later_months() {
         let gap = Gap { behind: "6".into(), found: at("2026-11-30T23:59:59Z") };
         let note = ShardNote { gaps: vec![gap], ..ShardNote::default() };
-        let shard = Shard { name: "s".into(), note, gaps: 1 };
+        let shard = Shard { name: "s".into(), note, gaps: 1, ..Shard::default() };
         let month = |text: &str| text.parse().expect("a month");
         assert_eq!(shard.gap_of(month("2026-10")), Some((1, 1)));
         assert_eq!(shard.gap_of(month("2026-11")), Some((1, 1)));

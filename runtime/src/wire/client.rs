@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoint::{Account, EndpointError};
 use super::fault::Fault;
-use super::signed::{Call, Signed};
+use super::signed::{Call, Signed, TARGET};
 use crate::tables::{Calls, Cause, Change, Effort, Found, Item, Updated};
 
 /// A client of the DynamoDB API; copies share their connections.
@@ -103,8 +103,9 @@ impl Client {
         let body =
             serde_json::to_vec(input).map_err(|e| Fault::unreadable("cannot serialise the call", &e))?;
         let call = Call {
+            path: "",
             content_type: "application/x-amz-json-1.0",
-            target: Some(target),
+            header: Some((TARGET, target)),
             body: Bytes::from(body),
         };
         let answer = self.0.call(&call).await?;

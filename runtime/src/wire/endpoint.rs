@@ -43,6 +43,7 @@ pub struct Account {
     dynamodb: Option<String>,
     kinesis: Option<String>,
     sns: Option<String>,
+    lambda: Option<String>,
     bundle: Option<PathBuf>,
 }
 
@@ -56,15 +57,15 @@ impl Account {
         let other = |name| var(name).or_else(|| var(env::ENDPOINT));
         let bundle = var(env::CA_BUNDLE).filter(|path| !path.is_empty()).map(PathBuf::from);
         let (dynamodb, sns) = (other(env::ENDPOINT_DYNAMODB), other(env::ENDPOINT_SNS));
-        let kinesis = other(env::ENDPOINT_KINESIS);
-        Ok(Self { region, credentials, dynamodb, kinesis, sns, bundle })
+        let (kinesis, lambda) = (other(env::ENDPOINT_KINESIS), other(env::ENDPOINT_LAMBDA));
+        Ok(Self { region, credentials, dynamodb, kinesis, sns, lambda, bundle })
     }
 
     /// An account with its own DynamoDB endpoint, such as an emulator's.
     pub fn at(endpoint: &str, region: &str, credentials: Credentials) -> Self {
         let dynamodb = Some(endpoint.to_owned());
         let region = RegionName::new(region);
-        Self { region, credentials, dynamodb, kinesis: None, sns: None, bundle: None }
+        Self { region, credentials, dynamodb, kinesis: None, sns: None, lambda: None, bundle: None }
     }
 
     pub(super) fn dynamodb(&self) -> Result<Endpoint, EndpointError> {
@@ -78,6 +79,11 @@ impl Account {
     /// Kinesis in any region.
     pub(super) fn kinesis(&self, region: &RegionName) -> Result<Endpoint, EndpointError> {
         self.endpoint("kinesis", region, self.kinesis.as_deref())
+    }
+
+    /// Lambda in any region.
+    pub(super) fn lambda(&self, region: &RegionName) -> Result<Endpoint, EndpointError> {
+        self.endpoint("lambda", region, self.lambda.as_deref())
     }
 
     fn endpoint(

@@ -30,12 +30,17 @@ pub(super) struct Signed {
 }
 
 /// One call.
-pub(super) struct Call {
+pub(super) struct Call<'a> {
+    /// The path and query after the endpoint's `/`.
+    pub(super) path: &'a str,
     pub(super) content_type: &'static str,
-    /// The operation, if it is not in the body.
-    pub(super) target: Option<&'static str>,
+    /// Another header: the operation, or how a function is invoked.
+    pub(super) header: Option<(&'static str, &'static str)>,
     pub(super) body: Bytes,
 }
+
+/// The header that names the operation of a JSON API.
+pub(super) const TARGET: &str = "x-amz-target";
 
 impl Signed {
     pub(super) fn new(
@@ -56,13 +61,13 @@ impl Signed {
     }
 
     /// Makes a call; returns the body of the response.
-    pub(super) async fn call(&self, call: &Call) -> Result<Bytes, Fault> {
+    pub(super) async fn call(&self, call: &Call<'_>) -> Result<Bytes, Fault> {
         let all = self.bounds.all;
         let made = tokio::time::timeout(all, self.with_retries(call)).await;
         made.unwrap_or_else(|_| Err(self.connections.late(all)))
     }
 
-    async fn with_retries(&self, call: &Call) -> Result<Bytes, Fault> {
+    async fn with_retries(&self, call: &Call<'_>) -> Result<Bytes, Fault> {
         let mut pause = self.bounds.pause;
         for _try in 1..self.bounds.tries {
             match self.attempt(call).await {
@@ -76,7 +81,7 @@ impl Signed {
         self.attempt(call).await
     }
 
-    async fn attempt(&self, call: &Call) -> Result<Bytes, Fault> {
+    async fn attempt(&self, call: &Call<'_>) -> Result<Bytes, Fault> {
         let within = self.bounds.attempt;
         let request = self.request(call)?;
         let sent = tokio::time::timeout(within, self.connections.send(request)).await;
@@ -93,7 +98,7 @@ impl Signed {
     }
 
     /// The request, signed with the current time.
-    fn request(&self, call: &Call) -> Result<Request<Full<Bytes>>, Fault> {
+    fn request(&self, call: &Call<'_>) -> Result<Request<Full<Bytes>>, Fault> {
         let unsigned = |error: &dyn std::fmt::Display| Fault::unreadable("cannot sign the call", error);
         let identity = self.credentials.clone().into();
         let parameters = v4::SigningParams::builder()
@@ -106,13 +111,13 @@ impl Signed {
             .map_err(|error| unsigned(&error))?
             .into();
         let endpoint = self.connections.endpoint();
-        let target = call.target.map(|target| ("x-amz-target", target));
-        let headers = [(CONTENT_TYPE.as_str(), call.content_type)].into_iter().chain(target);
+        let headers = [(CONTENT_TYPE.as_str(), call.content_type)].into_iter().chain(call.header);
         let body = SignableBody::Bytes(&call.body);
-        let signable = SignableRequest::new("POST", &endpoint.url, headers.clone(), body)
-            .map_err(|error| unsigned(&error))?;
+        let url = format!("{}{}", endpoint.url, call.path);
+        let signable =
+            SignableRequest::new("POST", &url, headers.clone(), body).map_err(|error| unsigned(&error))?;
         let (signed, _) = sign(signable, &parameters).map_err(|error| unsigned(&error))?.into_parts();
-        let mut request = Request::post("/").header(HOST, &endpoint.authority);
+        let mut request = Request::post(format!("/{}", call.path)).header(HOST, &endpoint.authority);
         for (name, value) in headers.chain(signed.headers()) {
             request = request.header(name, value);
         }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use ipgeo_contract::RegionName;
-use serde_json::json;
 
 use super::client::read_refusal;
 use super::endpoint::{Account, EndpointError};
-use super::signed::{Call, Signed};
+use super::signed::{Call, Signed, TARGET};
 use crate::forward::LogsEvent;
 use crate::store::StoreError;
 use crate::tables::Effort;
@@ -42,16 +41,11 @@ impl Stream {
     /// Puts a batch into the stream, its bytes unchanged. If an answer is lost, the record may be in the stream twice; the
     /// counter recognises repeated lines.
     pub async fn put(&self, event: &LogsEvent) -> Result<(), StoreError> {
-        // Both APIs write bytes as base64, so the text is passed on.
-        let input = json!({
-            "StreamName": self.name,
-            "PartitionKey": event.partition_key(),
-            "Data": event.awslogs.data,
-        });
         let call = Call {
+            path: "",
             content_type: "application/x-amz-json-1.1",
-            target: Some("Kinesis_20131202.PutRecord"),
-            body: input.to_string().into(),
+            header: Some((TARGET, "Kinesis_20131202.PutRecord")),
+            body: event.to_put(&self.name).to_string().into(),
         };
         let put = self.kinesis.call(&call).await;
         put.map(drop).map_err(|fault| StoreError {

@@ -59,8 +59,9 @@ impl Topic {
             .append_pair("Message", &by_protocol.to_string())
             .finish();
         let call = Call {
+            path: "",
             content_type: "application/x-www-form-urlencoded; charset=utf-8",
-            target: None,
+            header: None,
             body: body.into(),
         };
         let sent = self.sns.call(&call).await;

@@ -110,6 +110,7 @@ impl Edge {
             unknown_key_status: 401,
             quota_status: 429,
             foreign_api_keys: false,
+            web_page: true,
         };
         change(&mut settings);
         let table: &'static Table = Box::leak(Box::default());

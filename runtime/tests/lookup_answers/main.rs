@@ -4,5 +4,6 @@ mod api_keys;
 mod edge;
 mod hostile;
 mod offline;
+mod pages;
 mod quota;
 mod routes;

@@ -26,7 +26,8 @@ fn a_location_has_the_fields_of_the_contract() {
             "current_time": "2026-11-24T04:00:00-08:00",
         },
         "threat": { "is_bogon": false }, "count": "1",
-        "region_type": null, "company": null, "carrier": null,
+        "region_type": null, "company": null, "carrier": null, "crawler": null, "accuracy_radius_km": null,
+        "confidence": null,
     });
     assert_eq!(location, expected);
 }
@@ -35,10 +36,10 @@ fn a_location_has_the_fields_of_the_contract() {
 fn unknown_members_are_null() {
     let edge = Edge::new();
     // A city of a state without regions, in a network; and a city in a network that nobody announces.
-    for (path, unknown) in [
-        ("/139.162.0.1", &["region", "region_code", "region_type", "company", "carrier"][..]),
-        ("/1.2.3.4", &["asn", "region_type", "company", "carrier"][..]),
-    ] {
+    for (path, unknown) in [("/139.162.0.1", &["region", "region_code"][..]), ("/1.2.3.4", &["asn"][..])] {
+        // What the sample never knows.
+        let never = ["region_type", "company", "carrier", "crawler", "accuracy_radius_km", "confidence"];
+        let unknown = [unknown, &never].concat();
         let location = json(&edge.get(path, &[]));
         let nulls: Vec<&str> = location
             .as_object()

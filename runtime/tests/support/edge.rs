@@ -60,9 +60,9 @@ impl AccessRead for &'static Replica {
 pub struct OnePlace;
 
 impl Geo for OnePlace {
-    fn write_location(&self, _address: IpAddr, _now: Timestamp, out: &mut String) -> bool {
+    fn write_location(&self, _address: IpAddr, _now: Timestamp, out: &mut String) -> Option<&str> {
         out.push_str(r#""city":"London","latitude":51.5"#);
-        true
+        Some("")
     }
 
     fn asn(&self, number: u32) -> Option<String> {
@@ -112,7 +112,12 @@ impl Edge {
 impl<G: Geo> Edge<G> {
     /// An edge with another geo database.
     pub fn over(region: &str, geo: G) -> Self {
-        let settings = Settings {
+        Self::with(region, geo, |_| ())
+    }
+
+    /// An edge with other settings.
+    pub fn with(region: &str, geo: G, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
             region: ipgeo_contract::RegionName::new(region),
             access_cache_s: 10,
             anonymous_limit: "1500/day".parse().expect("a limit"),
@@ -121,7 +126,9 @@ impl<G: Geo> Edge<G> {
             unknown_key_status: 401,
             quota_status: 429,
             foreign_api_keys: false,
+            web_page: true,
         };
+        change(&mut settings);
         let (replica, log): (&'static Replica, _) = (Box::leak(Box::default()), Log::default());
         Self { lookup: Lookup::new(replica, geo, log.clone(), settings), replica, log }
     }

@@ -78,7 +78,17 @@ impl Dice {
             6 => "/bulk".to_owned(),
             7 => format!(
                 "/{}",
-                self.one_of(&["health", "openapi.json", "city", "HEALTH", "bulk/", "favicon.ico", ".env"])
+                self.one_of(&[
+                    "health",
+                    "openapi.json",
+                    "city",
+                    "HEALTH",
+                    "bulk/",
+                    "favicon.ico",
+                    "docs",
+                    "robots.txt",
+                    ".env"
+                ])
             ),
             8 => "/".repeat(self.0.usize(0..300)),
             9 => format!("/{}", "9".repeat(self.0.usize(0..20_000))),
@@ -163,9 +173,9 @@ impl Dice {
                     ("user-agent", 1) => {
                         self.one_of(&["ipdata-rust/1", "GuzzleHttp/7", "io.ipdata.client.java.1"]).to_owned()
                     }
-                    ("accept", 0) => {
-                        self.one_of(&["text/plain", "application/json", "*/*;q=0.1, text/*"]).to_owned()
-                    }
+                    ("accept", 0) => self
+                        .one_of(&["text/plain", "application/json", "text/html", "*/*;q=0.1, text/*"])
+                        .to_owned(),
                     _ => self.junk(60),
                 };
                 event.headers.insert(name.into(), value);

@@ -152,7 +152,30 @@ pub async fn kinesis(refusals: &[(u16, &'static str)]) -> (Arc<Mutex<Vec<Value>>
     (taken, endpoint)
 }
 
-/// Starts the binary as Lambda does; also returns the lines of its log. `sns` is also where its stream is.
+/// Home's counter: takes what it is invoked with, as Lambda answers. The first invocation fails.
+pub async fn counter() -> (Arc<Mutex<Vec<String>>>, String) {
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&taken);
+    let fails = Arc::new(Mutex::new(true));
+    let invoke = move |headers: HeaderMap, uri: axum::http::Uri, body: String| async move {
+        assert_eq!(uri, "/2015-03-31/functions/ipgeo-prod-usage/invocations?Qualifier=live");
+        assert_eq!(headers["x-amz-invocation-type"], "Event");
+        let signature = headers["authorization"].to_str().expect("text");
+        assert!(signature.contains("/us-east-1/lambda/") && signature.contains("x-amz-invocation-type"));
+        if std::mem::take(&mut *fails.lock().expect("unpoisoned")) {
+            let answer = json!({ "Type": "User", "Message": "Function not found" });
+            return (axum::http::StatusCode::NOT_FOUND, answer.to_string());
+        }
+        kept.lock().expect("unpoisoned").push(body);
+        (axum::http::StatusCode::ACCEPTED, String::new())
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(invoke)).await });
+    (taken, endpoint)
+}
+
+/// Starts the binary as Lambda does; also returns the lines of its log. `sns` is also where its stream and home's counter are.
 pub fn start(
     handler: &str,
     api: &str,
@@ -173,6 +196,10 @@ pub fn start(
         .env("AWS_SECRET_ACCESS_KEY", "test")
         .env(env::ENDPOINT_DYNAMODB, &tables.endpoint)
         .env(env::HANDLER, handler)
+        .env(env::ENDPOINT_LAMBDA, sns)
+        .envs((sns != NO_SNS).then_some((env::HOME_FUNCTION, "ipgeo-prod-usage")))
+        .env(env::HOME_ALIAS, "live")
+        .env(env::HOME_REGION, "us-east-1")
         .env(env::ACCESS_TABLE, "access")
         .env(env::LEDGER_TABLE, "ledger")
         .env(env::GEO_DATABASE, database)

@@ -86,7 +86,11 @@ impl MemoryStore {
     pub fn add(&self, update: &LedgerUpdate) -> Applied {
         let mut ledger = self.ledger.lock().unwrap();
         let item = ledger.entry((update.identity.clone(), update.month)).or_default();
-        let totals = |item: &MemoryItem| MonthTotals { charged: item.charged, days: item.days.clone() };
+        let totals = |item: &MemoryItem| MonthTotals {
+            charged: item.charged,
+            days: item.days.clone(),
+            includes_others: false,
+        };
         if let Some(watermark) = item.watermarks.get(&update.shard)
             && *watermark >= update.first
         {

@@ -113,6 +113,8 @@ struct Accuracy {
     counts: &'static str,
     /// Seconds until a reached limit holds everywhere.
     holds_within_s: f64,
+    /// The same with early counts.
+    holds_early_within_s: f64,
     /// Thousandths of an anonymous limit that each environment lets through without a read.
     quiet_permille: u32,
     /// Seconds that a batch of usage lines gathers, and ledger and replicated writes a month.
@@ -169,6 +171,7 @@ fn accuracy(config: &Config, bill: &Bill, replicas: f64) -> Accuracy {
         counts: "exact",
         // A batch that is full is counted before its window is over.
         holds_within_s: Pipeline { window_s: bill.window_s, ..Pipeline::from_config(config) }.lag_s(),
+        holds_early_within_s: Pipeline::from_config(config).early_lag_s(),
         quiet_permille: config.usage.quiet_permille,
         window_s: bill.window_s,
         ledger_writes: bill.ledger_writes,
@@ -238,8 +241,9 @@ fn print_assumptions(quotation: &Quotation<'_>, bill: &Bill) {
         output::print_note(&format!("the AWS free tier saves ${:.2}", -taken));
     }
     output::print_note(&format!(
-        "counts are exact; a limit takes effect everywhere within {:.0} s, so a caller at 1 call/s exceeds it by at most \
-         {:.0} calls; each environment allows {} % of an anonymous limit without a read",
+        "counts are exact; a limit takes effect everywhere within {:.1} s, and if early counts fail, within {:.0} s: then a caller at \
+         1 call/s exceeds it by at most {:.0} calls; each environment allows {} % of an anonymous limit without a read",
+        accuracy.holds_early_within_s,
         accuracy.holds_within_s,
         accuracy.holds_within_s,
         f64::from(accuracy.quiet_permille) / 10.0

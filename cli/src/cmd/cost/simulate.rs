@@ -12,7 +12,7 @@ use crate::cmd::support::numbers::{api_keys, calls, percent, percent_of_limit};
 use crate::cmd::support::{first_regions, load_config};
 use crate::config::Config;
 use crate::keys::{Grace, parse_grace};
-use crate::simulate::{LimitChange, Outage, Scenario, SimulationReport, run as simulate};
+use crate::simulate::{CallSpread, LimitChange, Outage, Scenario, SimulationReport, run as simulate};
 use crate::ui::output::{self, Column, Exit, Format, UsageError};
 
 /// Flags of `ipgeo simulate`.
@@ -48,7 +48,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     replication_lag: Option<Grace>,
     /// Percentage of records that are in the stream twice
-    #[arg(long, default_value = "0.1", value_name = "PERCENT", value_parser = percent)]
+    #[arg(long, default_value = "0.1", value_name = "PERCENT", value_parser = percent, hide_short_help = true)]
     duplicates: f64,
     /// Percentage of batches that are delivered again after being counted
     #[arg(long, default_value = "1", value_name = "PERCENT", value_parser = percent)]
@@ -59,6 +59,12 @@ pub(crate) struct SimulateArgs {
     /// Stop counting for this long, a quarter into the span
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     home_loss: Option<Grace>,
+    /// Simulate only the ledger's path, as if home could not be invoked
+    #[arg(long, hide_short_help = true)]
+    no_early_counts: bool,
+    /// Move the calls of every API key to another region each second
+    #[arg(long, hide_short_help = true)]
+    hopping: bool,
     /// Change every limit to this percentage of it, halfway through the span
     #[arg(long, value_name = "PERCENT", value_parser = percent_of_limit)]
     change_limits: Option<f64>,
@@ -76,6 +82,10 @@ impl SimulateArgs {
         scenario.duplicates = self.duplicates / 100.0;
         scenario.redelivered = self.redelivered / 100.0;
         scenario.seed = self.seed;
+        scenario.early_counts = !self.no_early_counts;
+        if self.hopping {
+            scenario.spread = CallSpread::Hopping;
+        }
         let pipeline = &mut scenario.pipeline;
         for (flag, part) in [
             (self.log_lag, &mut pipeline.log_s),
@@ -116,9 +126,15 @@ pub(crate) async fn run(args: SimulateArgs, shared: &Shared) -> anyhow::Result<E
     if std::io::stderr().is_terminal() {
         output::print_note("simulating, which may take a minute");
     }
-    let outcome = simulate(&scenario, &config).await.context("simulate")?;
+    let mut outcome = simulate(&scenario, &config).await.context("simulate")?;
+    if scenario.early_counts {
+        let without = Scenario { early_counts: false, ..scenario };
+        let without = simulate(&without, &config).await.context("simulate without early counts")?;
+        outcome.without_early_counts = Some(without.ledger_path_only());
+    }
     print(&outcome, shared)?;
-    Ok(if outcome.bound_holds && outcome.counted_exactly { Exit::Done } else { Exit::Failed })
+    let is_sound = outcome.bound_holds && outcome.counted_exactly && outcome.wrongly_refused == 0;
+    Ok(if is_sound { Exit::Done } else { Exit::Failed })
 }
 
 fn print(outcome: &SimulationReport, shared: &Shared) -> anyhow::Result<()> {

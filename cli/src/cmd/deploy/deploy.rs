@@ -10,13 +10,13 @@ use clap::Args;
 use crate::args::{RoleArgs, Shared};
 use crate::aws::Aws;
 use crate::cmd::support::{
-    Deployment, ExecuteArgs, PlanFlags, busy, carry_out_locked, command_line, config_digest, confirm_plan,
-    exit_of, load_config, refused, shown, take_lock,
+    Deployment, ExecuteArgs, PlanFlags, busy, carry_out_locked, command_line, config_digest,
+    confirm_and_lock, confirm_plan, exit_of, load_config, refused, release, shown,
 };
 use crate::infra::deploy::{DeployOutcome, Run};
 use crate::infra::lock::Lock;
-use crate::infra::plan::{self, Action, BYTES_MAX, Observed, Plan, PlanFile, PlanFileError};
-use crate::infra::stacks::StackKind;
+use crate::infra::plan::{self, Action, BYTES_MAX, Observed, Plan, PlanFile, PlanFileError, Step};
+use crate::infra::stacks::FunctionKind;
 use crate::ui::output::{self, Exit};
 
 /// Pause between two reads of stacks that somebody else is changing.
@@ -102,14 +102,12 @@ pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exi
     if !shown(&plan, args.verbose, shared)? {
         return Ok(Exit::Done);
     }
-    confirm_plan("make these changes?", &args.execute)?;
-    deployment.remember_database(&shared.state)?;
+    let confirm = || confirm_plan("make these changes?", &args.execute);
+    let mut lock = confirm_and_lock(&deployment.aws, &args.execute, shared, confirm).await?;
     // A rollback belongs to the run, so nobody else may begin before it.
-    let mut lock = take_lock(&deployment.aws, &args.execute, shared).await?;
-    let run = carried_out(&args, &deployment, &plan, &mut lock, shared).await;
-    lock.release().await;
-    let run = run?;
-    Ok(exit_of(&run, deployment.options.scope.regions.len()))
+    let exit = carried_out(&args, &deployment, &plan, &mut lock, shared).await;
+    release(lock, shared).await;
+    exit
 }
 
 /// Reads a plan's file and checks that it belongs to this configuration.
@@ -137,35 +135,48 @@ fn not_run(path: &Path, error: &PlanFileError) -> anyhow::Error {
 }
 
 /// Executes the plan. If it fails, returns to the versions that served before, and with `--rollback` rolls back all stacks.
+/// An interrupted return decides the exit status: somebody has to continue it.
 async fn carried_out(
     args: &DeployArgs,
     deployment: &Deployment,
     plan: &Plan,
     lock: &mut Lock<'_, Aws>,
     shared: &Shared,
-) -> anyhow::Result<Run> {
+) -> anyhow::Result<Exit> {
+    deployment.remember_database(&shared.state)?;
     let run = carry_out_locked(plan, &deployment.aws, lock, &args.execute, shared).await?;
     output::print_note(&run.report(plan, &command_line()));
     if matches!(run.outcome(), DeployOutcome::Failed | DeployOutcome::Halted) {
         if !args.gates.no_rollback {
-            switch_back(plan, &run, deployment, lock, &args.execute, shared).await?;
+            let returned = switch_back(plan, &run, deployment, lock, &args.execute, shared).await?;
+            if returned == DeployOutcome::Interrupted {
+                return Ok(Exit::Interrupted);
+            }
         }
         if args.rollback {
-            roll_back(plan, &run, deployment, lock, &args.execute, shared).await?;
+            let returned = roll_back(plan, &run, deployment, lock, &args.execute, shared).await?;
+            if returned == DeployOutcome::Interrupted {
+                return Ok(Exit::Interrupted);
+            }
         }
     }
-    Ok(run)
+    Ok(exit_of(&run, deployment.options.scope.regions.len()))
 }
 
 /// What is deployed, once nobody else is changing it.
 async fn settled(deployment: &Deployment) -> anyhow::Result<Observed> {
+    let mut printed = String::new();
     loop {
         let observed = deployment.observe().await?;
         let busy = busy(&observed, &deployment.options.scope.regions);
         if busy.is_empty() {
             return Ok(observed);
         }
-        output::print_note(&format!("waiting: {}", busy.join(", ")));
+        let waiting = format!("waiting, nothing is changed yet: {}", busy.join(", "));
+        if printed != waiting {
+            output::print_note(&waiting);
+            printed = waiting;
+        }
         tokio::time::sleep(BUSY_PAUSE).await;
     }
 }
@@ -178,30 +189,28 @@ async fn switch_back(
     lock: &mut Lock<'_, Aws>,
     args: &ExecuteArgs,
     shared: &Shared,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<DeployOutcome> {
     let back = plan::switch_back(plan, &run.done, &run.failed);
     if back.is_empty() {
-        return Ok(());
+        return Ok(DeployOutcome::Done);
     }
     output::print_note(
         "returning to the versions that served before (--no-rollback would keep the new ones)",
     );
     let returned = carry_out_locked(&back, &deployment.aws, lock, args, shared).await?;
     output::print_note(&returned_to(&back, &returned));
-    Ok(())
+    Ok(returned.outcome())
 }
 
 /// Reports a return to the previous versions, and what to do next.
 fn returned_to(back: &Plan, returned: &Run) -> String {
-    let regions: BTreeSet<&str> = back.steps().map(|(_, step)| step.region.as_str()).collect();
-    let again = format!("ipgeo rollback --regions {}", regions.into_iter().collect::<Vec<_>>().join(","));
     if returned.outcome() != DeployOutcome::Done {
-        return returned.report(back, &again);
+        return returned.report(back, &return_command(back));
     }
     let steps = returned.changed.iter().filter_map(|(wave, step)| back.waves.get(*wave)?.steps.get(*step));
     let serving: Vec<String> = steps
         .filter_map(|step| match &step.action {
-            Action::Switch(switch) if switch.kind == StackKind::Home => {
+            Action::Switch(switch) if switch.kind == FunctionKind::Counter => {
                 Some(format!("the counter in {} has version {} again", step.region, switch.to))
             }
             Action::Switch(switch) => Some(format!("{} serves version {} again", step.region, switch.to)),
@@ -218,6 +227,19 @@ fn returned_to(back: &Plan, returned: &Run) -> String {
     )
 }
 
+/// The command that continues a return to the previous versions. It names edges only: home may be in the plan because of
+/// the counter, and its edge has nothing to return to. A newer counter knows the lines of older edges.
+fn return_command(back: &Plan) -> String {
+    let edge =
+        |step: &Step| matches!(&step.action, Action::Switch(switch) if switch.kind == FunctionKind::Edge);
+    let steps = back.steps().filter(|(_, step)| edge(step));
+    let regions: BTreeSet<&str> = steps.map(|(_, step)| step.region.as_str()).collect();
+    if regions.is_empty() {
+        return command_line();
+    }
+    format!("ipgeo rollback --regions {}", regions.into_iter().collect::<Vec<_>>().join(","))
+}
+
 async fn roll_back(
     plan: &Plan,
     run: &Run,
@@ -225,14 +247,14 @@ async fn roll_back(
     lock: &mut Lock<'_, Aws>,
     args: &ExecuteArgs,
     shared: &Shared,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<DeployOutcome> {
     let back = plan::rollback(plan, &run.changed, &run.failed);
     if back.is_empty() {
         output::print_note("nothing to roll back");
-        return Ok(());
+        return Ok(DeployOutcome::Done);
     }
     output::print_note("rolling back the changes of this run");
     let returned = carry_out_locked(&back, &deployment.aws, lock, args, shared).await?;
     output::print_note(&returned.report(&back, &command_line()));
-    Ok(())
+    Ok(returned.outcome())
 }

@@ -5,7 +5,8 @@ use clap::Args;
 use crate::args::{ProfileArgs, RoleArgs, Shared};
 use crate::aws::Aws;
 use crate::cmd::support::{
-    ExecuteArgs, carry_out, command_line, confirm_name, exit_of, load_config, refused, shown,
+    ExecuteArgs, carry_out, command_line, confirm_and_lock, confirm_name, exit_of, load_config, refused,
+    shown,
 };
 use crate::infra::artifacts::built_set;
 use crate::infra::cloud::{Ask, observe};
@@ -55,8 +56,9 @@ pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Ex
     if !shown(&plan, false, shared)? {
         return Ok(Exit::Done);
     }
-    confirm_name(&plan.service, args.confirm.as_deref(), args.execute.no_input)?;
-    let run = carry_out(&plan, &aws, &args.execute, shared).await?;
+    let confirm = || confirm_name(&plan.service, args.confirm.as_deref(), args.execute.no_input);
+    let lock = confirm_and_lock(&aws, &args.execute, shared, confirm).await?;
+    let run = carry_out(&plan, &aws, lock, &args.execute, shared).await?;
     output::print_note(&run.report(&plan, &command_line()));
     Ok(exit_of(&run, observed.deployed_regions().len()))
 }

@@ -5,8 +5,8 @@ use clap::Args;
 use crate::args::{ProfileArgs, Shared};
 use crate::aws::Aws;
 use crate::cmd::support::{
-    ExecuteArgs, RegionArgs, carry_out, command_line, confirm_plan, exit_of, load_config, quick_probe,
-    refused, shown, today,
+    ExecuteArgs, RegionArgs, carry_out, command_line, confirm_and_lock, confirm_plan, exit_of, load_config,
+    quick_probe, refused, shown, today,
 };
 use crate::infra::cloud::{Ask, observe};
 use crate::infra::plan::{self, WantedVersion};
@@ -67,8 +67,9 @@ pub(crate) async fn run(args: RollbackArgs, shared: &Shared) -> anyhow::Result<E
     if !shown(&plan, false, shared)? {
         return Ok(Exit::Done);
     }
-    confirm_plan("move these aliases?", &args.execute)?;
-    let run = carry_out(&plan, &aws, &args.execute, shared).await?;
+    let confirm = || confirm_plan("move these aliases?", &args.execute);
+    let lock = confirm_and_lock(&aws, &args.execute, shared, confirm).await?;
+    let run = carry_out(&plan, &aws, lock, &args.execute, shared).await?;
     output::print_note(&run.report(&plan, &command_line()));
     Ok(exit_of(&run, scope.regions.len()))
 }

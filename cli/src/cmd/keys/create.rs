@@ -80,6 +80,16 @@ fn new_key(prefix: &str) -> anyhow::Result<ApiKey> {
     }
 }
 
+/// Fails if a new API key could not be shown: nothing is created then.
+fn check_output() -> Result<(), UsageError> {
+    if output::stdout_discards() {
+        return Err(UsageError::new(
+            "standard output is closed or /dev/null, so the new API key would be lost; nothing was created",
+        ));
+    }
+    Ok(())
+}
+
 /// A row that includes the API key itself; it is shown only once.
 #[derive(Serialize)]
 struct NewKey<'a> {
@@ -98,7 +108,7 @@ fn reveal(
 ) -> anyhow::Result<()> {
     let identity = Identity::key(&key.hash());
     let new = NewKey { row: KeyRow::new(&identity, record, None, now), api_key: key.expose() };
-    output::print_data(&output::format_value(shared.format(), &new, || key.expose().to_owned())?)?;
+    output::print_once(&output::format_value(shared.format(), &new, || key.expose().to_owned())?)?;
     output::print_note(&format!("{} for {}: {}, {}", record.hint, record.owner, record.tier, record.limit));
     output::print_note("store it now: it is not shown again, because only its hash is kept");
     if target.dev
@@ -115,6 +125,7 @@ pub(super) async fn create(
     shared: &Shared,
     now: Timestamp,
 ) -> anyhow::Result<()> {
+    check_output()?;
     let tier = find_tier(&args.tier, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
     let expires = expires(args.expires.as_deref(), now)?;
     let key = new_key(&config.service.key_prefix)?;
@@ -187,6 +198,7 @@ pub(super) async fn rotate(
     shared: &Shared,
     now: Timestamp,
 ) -> anyhow::Result<()> {
+    check_output()?;
     let grace = parse_grace(&args.grace).map_err(|error| UsageError(format!("--grace: {error}")))?;
     let home = args.one.target.home(shared, config).await?;
     let (old, record) = find_key(&args.one.key, &home).await?;

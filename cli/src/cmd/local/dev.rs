@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::args::Shared;
 use crate::cmd::support::{Bar, load_config};
 use crate::dev::{Options, World, has_location, ready_json, serve_database, welcome};
-use crate::fs::restrict_umask;
+use crate::fs::{parent_folder, restrict_umask};
 use crate::ui::output::{self, Exit, Format, UsageError};
 use crate::world::{StateLock, WorldFile, create_state_folder};
 
@@ -27,6 +27,7 @@ Examples:
   ipgeo dev
   ipgeo dev --port 0 --json                  for scripts: JSON when ready
   ipgeo dev --simulate-address               let requests set their address")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct DevArgs {
     /// Port of the nearest region; the regions' ports follow (0: any free ports)
     #[arg(long, value_name = "PORT", default_value_t = 4170)]
@@ -49,6 +50,12 @@ pub(crate) struct DevArgs {
     /// Delay from home's access table to the other regions, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 500, value_parser = value_parser!(u64).range(..=LAG_MS_MAX))]
     replication_lag_ms: u64,
+    /// Delay from an answer to its early count at home, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 300, value_parser = value_parser!(u64).range(..=LAG_MS_MAX))]
+    report_lag_ms: u64,
+    /// Do not report early counts, as if home's counter could not be invoked
+    #[arg(long, conflicts_with = "report_lag_ms")]
+    no_early_counts: bool,
     /// Number of shards of the usage stream
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u16).range(1..=100))]
     shards: u16,
@@ -62,7 +69,7 @@ pub(crate) struct DevArgs {
 
 /// Runs the local service until Ctrl-C.
 pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> {
-    let (config, _) = load_config(shared)?;
+    let (config, config_path) = load_config(shared)?;
     if !has_location(args.caller) {
         return Err(UsageError(format!(
             "{} is not a public IP address, so it has no location\n\
@@ -79,7 +86,14 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
     if args.fresh && stores.exists() {
         std::fs::remove_dir_all(&stores).with_context(|| format!("delete {}", stores.display()))?;
     }
-    let served = serve_database(&config, state, args.database.as_deref(), Timestamp::now(), &Bar::default())?;
+    let served = serve_database(
+        &config,
+        parent_folder(&config_path),
+        state,
+        args.database.as_deref(),
+        Timestamp::now(),
+        &Bar::default(),
+    )?;
     let info = served.database.info().clone();
     let options = Options {
         stores,
@@ -88,6 +102,7 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
         simulate_address: args.simulate_address,
         log_lag: Duration::from_millis(args.log_lag_ms),
         replication_lag: Duration::from_millis(args.replication_lag_ms),
+        report_lag: (!args.no_early_counts).then(|| Duration::from_millis(args.report_lag_ms)),
         shards: args.shards.into(),
         stream_faults: args.stream_faults,
         throttled: !args.no_throttle,

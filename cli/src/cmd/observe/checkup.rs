@@ -26,7 +26,7 @@ impl Examine for OnAws<'_> {
     }
 
     async fn home(&self) -> HomeFacts {
-        self.aws.home_facts(self.config).await
+        Box::pin(self.aws.home_facts(self.config)).await
     }
 
     async fn replicas(&self) -> Fact<BTreeMap<RegionName, String>> {

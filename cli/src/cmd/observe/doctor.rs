@@ -20,8 +20,8 @@ use crate::config::Config;
 use crate::geo::sources::{Lock, sha256_of};
 use crate::infra::cloud::{ProbeTarget, ProbeTargets as _, Problem};
 use crate::observe::doctor::{
-    Check, DatabaseFacts, Fact, Mark, TracePace, TracedCall, UsagePath, examine, judge, judge_path, text,
-    trace,
+    Check, DatabaseFacts, Fact, Mark, TracePace, TracedCall, UsagePath, examine, fold, judge, judge_path,
+    text, trace,
 };
 use crate::observe::logs::LocalLogs;
 use crate::observe::probe::ProbeClient;
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
             Err(error) => {
                 let facts = examine(&NoAccount(no_credentials(&error)), &[], database).await;
                 let checks = judge(&config, &facts, today(), false);
-                return finish(&checks, regions.len(), shared);
+                return finish(checks, regions.len(), shared);
             }
         };
         let service = OnAws { aws: &aws, config: &config, client: &client };
@@ -99,7 +99,7 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
             remedy: None,
         });
     }
-    finish(&checks, regions.len(), shared)
+    finish(checks, regions.len(), shared)
 }
 
 fn no_credentials(error: &anyhow::Error) -> Problem {
@@ -215,13 +215,19 @@ async fn follow<P: UsagePath>(path: &P, regions: &[RegionName], pace: TracePace)
 }
 
 /// Prints the findings; the exit status says whether a check failed.
-fn finish(checks: &[Check], regions: usize, shared: &Shared) -> anyhow::Result<Exit> {
+fn finish(mut checks: Vec<Check>, regions: usize, shared: &Shared) -> anyhow::Result<Exit> {
+    for remedy in checks.iter_mut().filter_map(|check| check.remedy.as_mut()) {
+        *remedy = output::with_dev(remedy).into_owned();
+    }
+    let checks = checks.as_slice();
     if shared.format() == Format::Table {
         output::print_data(&output::printable(&text(checks, regions)))?;
     } else {
         output::print_data(&output::format_rows(shared.format(), &[], checks, |_| Vec::new())?)?;
     }
-    let count = |mark| checks.iter().filter(|check| check.mark == mark).count();
+    // As printed: the same finding in several regions is one.
+    let printed = fold(checks);
+    let count = |mark| printed.iter().filter(|one| one.check.mark == mark).count();
     let failed = count(Mark::Fail);
     output::print_note(&format!(
         "{} ok, {}, {failed} failed, {} not checked",

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 
 use crate::args::Shared;
 use crate::config::Config;
-use crate::geo::licence::{LicenceStatus, LicensedData, Terms, licence_status, may_serve};
+use crate::geo::licence::{LicenceStatus, LicensedData, licence_status, may_serve};
 use crate::geo::sources::{self, Lock, LockedDatabase, Rollout, Rollouts};
 use crate::infra::artifacts::purge_artifacts;
 use crate::infra::stacks::ArtifactRef;
@@ -65,8 +65,9 @@ pub(crate) fn today() -> Date {
 
 /// Removes previous copies whose retention period has ended.
 pub(crate) fn purge_databases(config: &Config, shared: &Shared) -> anyhow::Result<()> {
-    let terms = Terms::new(&config.geo.licence, &config.geo.name);
-    for file in sources::purge(&shared.state, terms, today()).context("remove previous copies")? {
+    for file in sources::purge(&shared.state, sources::strictest_terms(config), today())
+        .context("remove previous copies")?
+    {
         output::print_note(&format!("removed {}: its licence's retention period has ended", file.display()));
     }
     for file in purge_artifacts(&shared.state, today()).context("remove previous copies")? {
@@ -104,10 +105,11 @@ pub(crate) fn print_database(file: &Path, shared: &Shared) -> anyhow::Result<()>
 fn lines(file: &Path, info: &DatabaseInfo) -> String {
     let built = i64::try_from(info.build_epoch).ok().and_then(|s| Timestamp::from_second(s).ok());
     let terms = match licence_status(copy_of(info), today()) {
-        LicenceStatus::Met => "kept".to_owned(),
+        LicenceStatus::Met => "met".to_owned(),
         LicenceStatus::Unnamed => "unknown licence".to_owned(),
         LicenceStatus::EndsSoon { last_day } => format!("may be used until {last_day}"),
         LicenceStatus::Ended { last_day } => format!("expired on {last_day}"),
+        LicenceStatus::NotDerivable => "forbids derived data".to_owned(),
         LicenceStatus::NoCredit => "requires a credit, which is missing".to_owned(),
         LicenceStatus::NoDate => "limits retention, but the date is missing".to_owned(),
     };
@@ -122,7 +124,7 @@ fn lines(file: &Path, info: &DatabaseInfo) -> String {
         ("licence", info.licence.clone()),
         ("terms", terms),
         ("credit", credit),
-        ("made", built.map(|built| built.to_string()).unwrap_or_default()),
+        ("compiled", built.map(|built| built.to_string()).unwrap_or_default()),
         ("records", grouped(info.records)),
         ("nodes", grouped(info.nodes.into())),
         ("bytes", grouped(info.bytes)),
@@ -177,8 +179,9 @@ pub(crate) fn remember_database(
     artifact: &ArtifactRef,
     description: &str,
     database: LockedDatabase,
+    is_rollback: bool,
 ) -> anyhow::Result<()> {
     let (digest, description) = (artifact.digest.clone(), description.to_owned());
-    let rollout = Rollout { at: Timestamp::now(), digest, description, database };
+    let rollout = Rollout { at: Timestamp::now(), digest, description, database, is_rollback };
     Rollouts::read(state).add(rollout, state).context("record the deployed database")
 }

@@ -128,7 +128,7 @@ impl Deployment {
     /// Remembers the database that the regions are given, so that `geo rollback` knows it.
     pub(crate) fn remember_database(&self, state: &Path) -> anyhow::Result<()> {
         let set = self.artifacts();
-        remember_database(state, &set.geo, &set.geo_description, self.database.clone())
+        remember_database(state, &set.geo, &set.geo_description, self.database.clone(), false)
     }
 
     /// Reads what is deployed.

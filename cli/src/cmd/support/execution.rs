@@ -1,109 +1,30 @@
 //! Executing a plan on a terminal: progress, Ctrl-C, the exit status.
 
-use std::io::{Read as _, Seek as _, Write as _};
-use std::path::Path;
-
-use anyhow::Context;
-use jiff::Timestamp;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
 use super::edges::PROBE_TIMEOUT;
+use super::locking::release;
 use super::plan_output::{print_plan, report_faults};
 use super::select::ExecuteArgs;
 use super::usage_path::Follower;
 use crate::args::Shared;
 use crate::aws::Aws;
-use crate::fs::{create_private_folder, open_private};
 use crate::infra::deploy::progress;
 use crate::infra::deploy::{DeployOutcome, Event, ExecuteOptions, Run, Stop, execute};
-use crate::infra::lock::{Claim, Lock, LockError};
+use crate::infra::lock::Lock;
 use crate::infra::plan::{Plan, Problem};
 use crate::observe::probe::{Gated, ProbeClient};
 use crate::ui::output::{self, Exit, Format};
 
-/// Takes the service's lock, executes a plan and releases the lock.
+/// Executes a plan and releases the lock.
 pub(crate) async fn carry_out(
     plan: &Plan,
     aws: &Aws,
+    mut lock: Lock<'_, Aws>,
     args: &ExecuteArgs,
     shared: &Shared,
 ) -> anyhow::Result<Run> {
-    let mut lock = take_lock(aws, args, shared).await?;
     let run = carry_out_locked(plan, aws, &mut lock, args, shared).await;
-    lock.release().await;
+    release(lock, shared).await;
     run
-}
-
-/// Takes the service's lock.
-pub(crate) async fn take_lock<'a>(
-    aws: &'a Aws,
-    args: &ExecuteArgs,
-    shared: &Shared,
-) -> Result<Lock<'a, Aws>, LockError> {
-    let claim = Claim {
-        token: format!("{:032x}", fastrand::u128(..)),
-        owner: owner(),
-        operation: operation(std::env::args().skip(1)),
-        by_force: args.break_lock,
-        gone: None,
-    };
-    // Without the file, the lock of a killed run lasts until it expires.
-    let Some((file, gone)) = LocalRun::open(&shared.state) else {
-        return Lock::take(aws, claim, &Timestamp::now, &output::print_note).await;
-    };
-    let token = claim.token.clone();
-    let lock = Lock::take(aws, Claim { gone, ..claim }, &Timestamp::now, &output::print_note).await?;
-    file.write(&token);
-    Ok(lock)
-}
-
-/// A file in the state folder with the token of the last run from it. The run holds the file's lock until its process ends,
-/// however it ends, so whoever gets that lock knows that the run is gone.
-struct LocalRun(&'static std::fs::File);
-
-impl LocalRun {
-    /// The file, locked by this process, and the token of the run before; `None`: another process has it, or it can't be used.
-    fn open(state: &Path) -> Option<(Self, Option<String>)> {
-        create_private_folder(state).ok()?;
-        let mut file = open_private(&state.join("run.lock")).ok()?;
-        file.try_lock().ok()?;
-        let mut token = String::new();
-        file.read_to_string(&mut token).ok()?;
-        // Never closed: the lock is for the whole life of the process.
-        Some((Self(Box::leak(Box::new(file))), (!token.is_empty()).then_some(token)))
-    }
-
-    fn write(&self, token: &str) {
-        let mut file = self.0;
-        // A failure has the same effect as a missing file.
-        let _ = file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(token.as_bytes()));
-    }
-}
-
-/// Who runs this: the CI job, or the user and machine.
-fn owner() -> String {
-    let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    if let (Some(repository), Some(run)) = (of("GITHUB_REPOSITORY"), of("GITHUB_RUN_ID")) {
-        let actor = of("GITHUB_ACTOR").unwrap_or_else(|| "github".to_owned());
-        return format!("{actor} in github.com/{repository}/actions/runs/{run}");
-    }
-    if let Some(job) = of("CI_JOB_URL") {
-        return job;
-    }
-    let user = of("USER").or_else(|| of("LOGNAME")).unwrap_or_else(|| "somebody".to_owned());
-    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    format!("{user}@{machine}")
-}
-
-/// The words of a command line before its first flag or value: `traffic drain`, `deploy`.
-fn operation(words: impl Iterator<Item = String>) -> String {
-    let nested = ["geo", "traffic"];
-    let words: Vec<String> = words.filter(|word| !word.starts_with('-')).take(2).collect();
-    match words.as_slice() {
-        [group, verb] if nested.contains(&group.as_str()) => format!("{group} {verb}"),
-        [verb, ..] => verb.clone(),
-        [] => "deploy".to_owned(),
-    }
 }
 
 /// Executes a plan while the lock is held. Ctrl-C finishes the steps in flight; a second one stops at once. So does the loss
@@ -120,8 +41,7 @@ pub(crate) async fn carry_out_locked(
     let client = ProbeClient::with_native_roots(PROBE_TIMEOUT)?;
     let follower = Follower { aws, client: &client };
     let (stop, cloud) = (Stop::default(), Gated::new(aws, &client, &follower));
-    let listen = |kind| signal(kind).context("listen for Ctrl-C");
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let mut signals = shared.interrupts.hand_over();
     let began = std::time::Instant::now();
     let work = execute(plan, &cloud, options, &stop, &*sink);
     let keeping = lock.keep();
@@ -135,9 +55,10 @@ pub(crate) async fn carry_out_locked(
                 output::print_note(&format!("{why}; steps in progress are finished"));
                 stop.stop();
             }
-            () = signalled(&mut interrupt, &mut terminate) => {
+            () = signals.next() => {
                 if stop.is_wanted() {
-                    return Ok(Run { interrupted: true, ..Run::default() });
+                    stop.abandon();
+                    continue;
                 }
                 stop.stop();
                 let at_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -171,13 +92,6 @@ pub(crate) fn shown(plan: &Plan, verbose: bool, shared: &Shared) -> anyhow::Resu
         sink.emit(0, &Event::Finished { outcome, done: 0, left: 0, took_ms: 0 });
     }
     Ok(!plan.is_empty())
-}
-
-async fn signalled(interrupt: &mut Signal, terminate: &mut Signal) {
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
 }
 
 /// The exit status of a run in this number of regions.
@@ -214,19 +128,6 @@ mod tests {
     use crate::infra::cloud::StepError;
     use crate::infra::deploy::Failure;
     use crate::infra::plan::WaveKind;
-
-    #[test]
-    fn a_lock_names_the_verb() {
-        let table = [
-            ("deploy --yes", "deploy"),
-            ("traffic drain us-east-1", "traffic drain"),
-            ("--json geo rollout", "geo rollout"),
-            ("destroy ipgeo-prod", "destroy"),
-        ];
-        for (line, expected) in table {
-            assert_eq!(operation(line.split(' ').map(str::to_owned)), expected);
-        }
-    }
 
     #[test]
     fn how_a_run_ended_is_the_exit_status() {

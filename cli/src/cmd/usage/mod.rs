@@ -23,7 +23,7 @@ pub(crate) use report::{ReportArgs, TopArgs};
 pub(crate) use shadow::{AdoptArgs, DiffArgs, DiscardArgs};
 
 use crate::args::Shared;
-use crate::ui::output::Formats;
+use crate::ui::output::{Exit, Formats};
 
 /// Verbs of `ipgeo usage`.
 #[derive(Debug, Subcommand)]
@@ -40,7 +40,7 @@ pub(crate) enum UsageVerb {
     Alerts(AlertsArgs),
     /// Count the stream again from a time, without counting twice
     Replay(ReplayArgs),
-    /// Count failed batches from the failure bucket
+    /// Count failed batches, of the counter and of forwarders
     Recover(RecoverArgs),
     /// Count what is missing in a restored ledger
     Rebuild(RebuildArgs),
@@ -60,19 +60,20 @@ impl UsageVerb {
 }
 
 /// Runs a verb.
-pub(crate) async fn run(verb: UsageVerb, shared: &Shared) -> anyhow::Result<()> {
+pub(crate) async fn run(verb: UsageVerb, shared: &Shared) -> anyhow::Result<Exit> {
     let now = Timestamp::now();
-    match verb {
+    let done = match verb {
         UsageVerb::Report(args) => report::print_report(args, shared, now).await,
         UsageVerb::Top(args) => report::print_top(args, shared, now).await,
         UsageVerb::Lag(args) => lag::run(args, shared, now).await,
         UsageVerb::Export(args) => export::run(args, shared).await,
         UsageVerb::Alerts(args) => alerts::run(args, shared, now).await,
         UsageVerb::Replay(args) => replay::replay(args, shared, now).await,
-        UsageVerb::Recover(args) => recover::run(args, shared, now).await,
+        UsageVerb::Recover(args) => return recover::run(args, shared, now).await,
         UsageVerb::Rebuild(args) => replay::rebuild(args, shared, now).await,
         UsageVerb::Diff(args) => shadow::diff(args, shared).await,
         UsageVerb::Adopt(args) => shadow::adopt(args, shared, now).await,
         UsageVerb::Discard(args) => shadow::discard(args, shared).await,
-    }
+    };
+    done.map(|()| Exit::Done)
 }

@@ -8,13 +8,12 @@ use jiff::Timestamp;
 
 use super::recount::{ProgressNotes, note_unsent};
 use crate::args::Shared;
-use crate::aws::{FailureBucket, Home};
+use crate::aws::{FailureBucket, UsageStream};
 use crate::cmd::support::{Target, load_config};
-use crate::config::Config;
 use crate::ui::format::counted;
-use crate::ui::output::{self, Column, Format, UsageError, grouped};
-use crate::usage::recount::{self, Recovered};
-use crate::usage::stream::{FailedBatches, FailedFolder};
+use crate::ui::output::{self, Column, Exit, Format, UsageError, grouped};
+use crate::usage::recount::{Recovered, Recovery};
+use crate::usage::stream::FailedFolder;
 use crate::world::WorldFile;
 
 /// Folder beside the copy of the stream that `ipgeo dev` keeps.
@@ -27,7 +26,14 @@ Lambda retries a batch until its records are 23 hours old, then moves it to the 
 This command counts the events in the bucket that were not counted before. Each event is added \
 once: running it again, even after an interruption, counts nothing twice. The counter may keep \
 running. Usage that crosses a step of its limit is published.
+
+With `pipe = \"forwarder\"`, batches that could not be forwarded are in the buckets of their regions. This \
+command puts them into the stream of the home region, where the counter counts them, and \
+deletes each object once it is put, also without --delete. A run that is killed between the two \
+puts the batch again next time; the counter recognises its lines if it has seen them lately.
+
 `ipgeo dev` never drops a batch; with --dev, this reads `stores/failures` in the state folder.
+The exit status is 4 if something could not be recovered.
 
 Examples:
   ipgeo usage recover --dry-run
@@ -39,14 +45,14 @@ pub(crate) struct RecoverArgs {
     /// Delete each object once all of it is counted; its old versions stay for 30 days
     #[arg(long, conflicts_with = "dry_run")]
     delete: bool,
-    /// Read a copy of the bucket from this folder
+    /// Read a copy of the buckets from this folder
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
     #[command(flatten)]
     target: Target,
 }
 
-pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
+pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
     let folder = match (&args.folder, args.target.dev) {
@@ -57,43 +63,57 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
         (None, true) => Some(WorldFile::find(&shared.state)?.stream.with_file_name(DEV_FOLDER)),
         (None, false) => None,
     };
-    let done = match folder {
-        Some(folder) => recover(&args, &FailedFolder::at(folder), &home, &config, now).await?,
-        None => {
-            let bucket = FailureBucket::of_account(&config, args.target.profile.name()).await?;
-            recover(&args, &bucket, &home, &config, now).await?
+    let profile = args.target.profile.name();
+    let stream = if args.target.dev { None } else { Some(UsageStream::of_account(&config, profile).await?) };
+    let recovery = Recovery {
+        ledger: RecoveringLedger::new(home.ledger.clone(), now, args.dry_run),
+        publish: (!args.dry_run).then(|| home.access.clone()),
+        thresholds: config.alerts.thresholds.clone(),
+        stream,
+        now,
+        preview: args.dry_run,
+        remove: args.delete,
+    };
+    let progress = ProgressNotes::default();
+    let note = |done: &Recovered| {
+        if !args.dry_run {
+            shared.interrupts.note_changes(changes(done));
         }
     };
-    print(&args, &done, shared)
+    let report = |done: &Recovered| {
+        progress.report(done.records, done.added);
+        note(done);
+    };
+    note(&Recovered::default());
+    let done = match folder {
+        Some(folder) => recovery.run(&[FailedFolder::at(folder)], &report).await?,
+        None => recovery.run(&FailureBucket::of_account(&config, profile).await?, &report).await?,
+    };
+    print(&args, &done, shared)?;
+    let all = done.unreadable == 0 && done.problems.is_empty();
+    Ok(if all { Exit::Done } else { Exit::SomeFailed })
 }
 
-async fn recover<B: FailedBatches>(
-    args: &RecoverArgs,
-    batches: &B,
-    home: &Home,
-    config: &Config,
-    now: Timestamp,
-) -> anyhow::Result<Recovered> {
-    let progress = ProgressNotes::default();
-    let report = |done: &Recovered| progress.report(done.records, done.added);
-    let ledger = RecoveringLedger::new(home.ledger.clone(), now, args.dry_run);
-    let publish = (!args.dry_run).then(|| home.access.clone());
-    let thresholds = config.alerts.thresholds.clone();
-    Ok(recount::recover(batches, ledger, publish, thresholds, now, args.delete, &report).await?)
+/// What an interrupted recovery has changed. The event that is being added is not in it.
+fn changes(done: &Recovered) -> String {
+    let (records, added) = (counted(done.records, "record"), counted(done.added, "charge"));
+    format!("{records} read, {added} added, or one event more; repeating the command counts none twice")
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     Column::number("objects"),
     Column::number("records"),
     Column::number("events"),
     Column::number("added"),
     Column::number("known"),
+    Column::number("forwarded"),
     Column::number("removed"),
 ];
 
 fn print(args: &RecoverArgs, done: &Recovered, shared: &Shared) -> anyhow::Result<()> {
     let text = output::format_rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
-        [done.objects, done.records, done.events, done.added, done.known, done.removed].map(grouped).to_vec()
+        let Recovered { objects, records, events, added, known, forwarded, removed, .. } = *done;
+        [objects, records, events, added, known, forwarded, removed].map(grouped).to_vec()
     })?;
     output::print_data(&text)?;
     if shared.format() == Format::Table {
@@ -103,12 +123,19 @@ fn print(args: &RecoverArgs, done: &Recovered, shared: &Shared) -> anyhow::Resul
             counted(done.added, "charge"),
             grouped(done.known)
         ));
+        if done.forwarded > 0 {
+            let put = if args.dry_run { "would be put" } else { "were put" };
+            output::print_note(&format!(
+                "batches of forwarders that {put} into the stream, for the counter: {}",
+                grouped(done.forwarded)
+            ));
+        }
     }
     if done.unreadable > 0 {
         output::print_note(&format!("unreadable objects, records or lines: {}", grouped(done.unreadable)));
     }
-    for name in &done.unreadable_objects {
-        output::print_note(&format!("{name}: not a failed batch written by Lambda"));
+    for problem in &done.problems {
+        output::print_note(problem);
     }
     if done.undecided_records > 0 {
         output::print_note(&format!(

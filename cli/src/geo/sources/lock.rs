@@ -56,6 +56,11 @@ pub struct LockedSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<Date>,
     pub licence: String,
+    /// The attribution that its licence requires.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub attribution: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub attribution_link: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,6 +243,8 @@ mod tests {
             bytes: 7,
             date: Some("2026-11-01".parse().expect("a date")),
             licence: "CC BY 4.0".into(),
+            attribution: "By Somebody".into(),
+            attribution_link: String::new(),
         }
     }
 

@@ -4,16 +4,20 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ipgeo_geo::compile::{BuildError, Skipped};
 use ipgeo_geo::map_file;
 use ipgeo_geo::raw::{Layout, Step};
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
+use super::input::SourceForm;
 use super::keep::keep_previous;
 use super::{BYTES_MAX, FetchError};
+use crate::config::GeoSource;
 use crate::fs::hash_file;
 use crate::fs::{Replace, persist};
 use crate::ui::format::size;
+use crate::ui::output::grouped;
 
 /// A new file smaller than this share of the old one counts as truncated.
 const SHRINK_MAX: f64 = 0.5;
@@ -27,6 +31,9 @@ pub struct Fetched {
     /// Hex.
     pub sha256: String,
     pub outcome: FetchOutcome,
+    /// What was passed over in it, or why it was not fetched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// Whether a fetched file is new.
@@ -40,6 +47,10 @@ pub enum FetchOutcome {
     Unchanged,
     /// Pinned, therefore not fetched.
     Pinned,
+    /// Optional and not available; the previous file stays.
+    Kept,
+    /// Optional and never fetched.
+    Missing,
 }
 
 /// Copies a local file.
@@ -63,8 +74,38 @@ pub(super) fn received(mut from: impl io::Read, folder: &Path) -> Result<NamedTe
     Ok(out)
 }
 
-/// Rejects a file that is not a database, has no data, or is much smaller than the one it would replace.
-pub(super) fn verify(file: &Path, target: &Path, name: &str) -> Result<(), FetchError> {
+/// Rejects a file that is not what its source says, has no data, or is much smaller than the one it would replace. Returns
+/// what is passed over in it.
+pub(super) fn verify(file: &Path, target: &Path, source: &GeoSource) -> Result<Option<String>, FetchError> {
+    let form = SourceForm::new(&target.to_string_lossy(), Some(source));
+    let warning = match &form.ranges {
+        None => verify_database(file, &source.name).map(|()| None)?,
+        Some(format) => match form.read(file, format) {
+            Ok(ranges) => passed_over(ranges.skipped()),
+            Err(BuildError::Feed { fault, .. }) => {
+                return Err(FetchError::Rejected { name: source.name.clone(), fault });
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
+    refuse_shrunk(file, target, &source.name)?;
+    Ok(warning)
+}
+
+/// What of a file is not used, in words.
+fn passed_over(skipped: &Skipped) -> Option<String> {
+    let mut parts = Vec::new();
+    if skipped.reserved > 0 {
+        parts.push(format!("{} networks without public addresses", grouped(skipped.reserved as u64)));
+    }
+    if let Some(first) = &skipped.first_invalid {
+        parts.push(format!("{} invalid lines, the first is {first}", grouped(skipped.invalid as u64)));
+    }
+    (!parts.is_empty()).then(|| format!("skipped {}", parts.join(" and ")))
+}
+
+/// Rejects a file that is not a database, or has no data.
+fn verify_database(file: &Path, name: &str) -> Result<(), FetchError> {
     let rejected = |fault: String| FetchError::Rejected { name: name.to_owned(), fault };
     let bytes = map_file(file).map_err(|error| rejected(format!("it can't be read: {error}")))?;
     let (layout, _) = Layout::read(&bytes).map_err(|error| rejected(error.to_string()))?;
@@ -83,19 +124,31 @@ pub(super) fn verify(file: &Path, target: &Path, name: &str) -> Result<(), Fetch
     if found == 0 && nodes > 1_000 {
         return Err(rejected("it has no locations".to_owned()));
     }
-    if let Ok(old) = std::fs::metadata(target) {
-        #[expect(clippy::cast_precision_loss, reason = "a ratio of file sizes")]
-        let ratio = bytes.len() as f64 / old.len().max(1) as f64;
-        if ratio < SHRINK_MAX {
-            return Err(rejected(format!(
-                "it has {}, the one in use {}; if that is correct, delete {}",
-                size(bytes.len() as u64),
-                size(old.len()),
-                target.display()
-            )));
-        }
-    }
     Ok(())
+}
+
+fn refuse_shrunk(file: &Path, target: &Path, name: &str) -> Result<(), FetchError> {
+    let [Ok(new), Ok(old)] = [file, target].map(std::fs::metadata) else { return Ok(()) };
+    #[expect(clippy::cast_precision_loss, reason = "a ratio of file sizes")]
+    let ratio = new.len() as f64 / old.len().max(1) as f64;
+    if ratio >= SHRINK_MAX {
+        return Ok(());
+    }
+    let fault = format!(
+        "it has {}, the one in use {}; if that is correct, delete {}",
+        size(new.len()),
+        size(old.len()),
+        target.display()
+    );
+    Err(FetchError::Rejected { name: name.to_owned(), fault })
+}
+
+/// A file that its server says is unchanged.
+pub(super) fn unchanged(file: &Path, name: &str) -> Result<Fetched, FetchError> {
+    let read = sha256_of(file).map_err(|source| FetchError::Read { path: file.to_owned(), source });
+    let (sha256, bytes) = read?;
+    let (source, file, outcome) = (name.to_owned(), file.to_owned(), FetchOutcome::Unchanged);
+    Ok(Fetched { source, file, bytes, sha256, outcome, warning: None })
 }
 
 /// A file's SHA-256, hex, and its size.
@@ -114,6 +167,7 @@ pub(super) fn swap_in(file: NamedTempFile, target: &Path, name: &str) -> Result<
         bytes,
         sha256: new.clone(),
         outcome,
+        warning: None,
     };
     let outcome = match sha256_of(target) {
         Ok((old, _)) if old == new => return Ok(fetched(FetchOutcome::Unchanged)),

@@ -23,6 +23,9 @@ pub(crate) struct Rollout {
     /// The layer's description.
     pub description: String,
     pub database: LockedDatabase,
+    /// Whether it is a return to an older database.
+    #[serde(default)]
+    pub is_rollback: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,9 +56,16 @@ impl Rollouts {
         write_private(&Self::path(state), &serde_json::to_vec_pretty(self)?, Replace::Yes)
     }
 
-    /// The newest rollout that is not served.
+    /// The rollout before the newest one that is served, by the first characters of digests. If none of these is in the
+    /// history, the newest rollout. A rollback that not every region serves is continued.
     pub(crate) fn before(&self, served: &[&str]) -> Option<&Rollout> {
-        self.rollouts.iter().rev().find(|known| !served.contains(&known.digest.as_str()))
+        let is_served = |known: &Rollout| served.iter().any(|digest| known.digest.starts_with(digest));
+        let last = self.rollouts.last().filter(|last| last.is_rollback);
+        if let Some(last) = last.filter(|last| served.iter().any(|digest| !last.digest.starts_with(digest))) {
+            return Some(last);
+        }
+        let end = self.rollouts.iter().rposition(is_served).unwrap_or(self.rollouts.len());
+        self.rollouts[..end].last()
     }
 }
 
@@ -73,11 +83,17 @@ mod tests {
             attribution: String::new(),
             from: vec![],
         };
-        Rollout { at: Timestamp::UNIX_EPOCH, digest: digest.into(), description: "City".into(), database }
+        Rollout {
+            at: Timestamp::UNIX_EPOCH,
+            digest: digest.into(),
+            description: "City".into(),
+            database,
+            is_rollback: false,
+        }
     }
 
     #[test]
-    fn a_rollback_takes_the_newest_that_is_not_served() {
+    fn a_rollback_takes_the_one_before_the_newest_that_is_served() {
         let state = tempfile::tempdir().expect("a folder");
         let mut known = Rollouts::read(state.path());
         assert_eq!(known.before(&["a"]), None);
@@ -87,8 +103,24 @@ mod tests {
         let known = Rollouts::read(state.path());
         let order: Vec<&str> = known.rollouts.iter().map(|rollout| rollout.digest.as_str()).collect();
         assert_eq!(order, ["a", "c", "b"]);
-        for (served, back) in [(&["b"][..], Some("c")), (&["b", "c"], Some("a")), (&["a", "b", "c"], None)] {
-            assert_eq!(known.before(served).map(|rollout| rollout.digest.as_str()), back);
+        // (what the regions serve, what they return to): alone; after a rollout that halted; after `ipgeo rollback`, which
+        // leaves an older database; one of another machine.
+        let table = [
+            (&["b"][..], Some("c")),
+            (&["b", "c"], Some("c")),
+            (&["c"], Some("a")),
+            (&["a", "c"], Some("a")),
+            (&["a"], None),
+            (&["x"], Some("b")),
+        ];
+        for (served, back) in table {
+            assert_eq!(known.before(served).map(|rollout| rollout.digest.as_str()), back, "{served:?}");
+        }
+        // A rollback to c, interrupted, is continued; once it is done, the next returns to b.
+        let mut known = known;
+        known.add(Rollout { is_rollback: true, ..rollout("c") }, state.path()).expect("written");
+        for (served, back) in [(&["b", "c"][..], "c"), (&["b"], "c"), (&["c"], "b")] {
+            assert_eq!(known.before(served).map(|rollout| rollout.digest.as_str()), Some(back), "{served:?}");
         }
         std::fs::write(Rollouts::path(state.path()), "{").expect("written");
         assert_eq!(Rollouts::read(state.path()), Rollouts::default());

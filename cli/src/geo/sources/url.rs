@@ -8,10 +8,12 @@ use flate2::read::GzDecoder;
 use ipgeo_contract::Month;
 use jiff::{Timestamp, ToSpan as _};
 use tempfile::NamedTempFile;
-use ureq::http::Response;
+use ureq::http::{Response, StatusCode};
 
 use super::FetchError;
 use super::place::received;
+use super::validators::Validators;
+use crate::fs::parent_folder;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -74,13 +76,45 @@ fn urls(pattern: &str, now: Timestamp) -> Vec<String> {
     urls
 }
 
-/// Downloads the newest available file; a `.gz` is unpacked.
+/// A downloaded file, and what its server said of it.
+pub(super) type Download = (NamedTempFile, Validators);
+
+/// A URL with the environment variables that it names, as `${NAME}`.
+struct Filled {
+    url: String,
+    /// The values, which are never shown, and the names.
+    secrets: Vec<(String, String)>,
+}
+
+impl Filled {
+    fn new(url: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, BoxError> {
+        let mut filled = Self { url: String::new(), secrets: Vec::new() };
+        let mut rest = url;
+        while let Some((before, after)) = rest.split_once("${") {
+            let (name, behind) = after.split_once('}').ok_or("`${` has no `}` in its URL")?;
+            let value = variable(name).filter(|value| !value.trim().is_empty());
+            let value = value.ok_or_else(|| format!("the environment variable {name} is not set"))?;
+            filled.url.extend([before, value.trim()]);
+            filled.secrets.push((value.trim().to_owned(), format!("${{{name}}}")));
+            rest = behind;
+        }
+        filled.url.push_str(rest);
+        Ok(filled)
+    }
+
+    /// A message without the values.
+    fn hide(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, (value, name)| text.replace(value, name))
+    }
+}
+
+/// Downloads the newest available file; a `.gz` is unpacked. `None`: the server says that `target` is unchanged.
 pub(super) fn download(
     pattern: &str,
-    folder: &Path,
+    target: &Path,
     now: Timestamp,
     web: Web,
-) -> Result<NamedTempFile, FetchError> {
+) -> Result<Option<Download>, FetchError> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .https_only(!web.loopback_http)
         // Redirects are followed here so that each is checked by the same rules.
@@ -94,12 +128,14 @@ pub(super) fn download(
         .build()
         .into();
     let mut failure = None;
-    for url in urls(pattern, now) {
-        match get(&agent, &url, folder, web) {
+    for pattern in urls(pattern, now) {
+        let failed = |source| FetchError::Download { url: shown(&pattern), source };
+        let filled = Filled::new(&pattern, &|name| std::env::var(name).ok()).map_err(failed)?;
+        match get(&agent, &filled.url, target, web) {
             Ok(file) => return Ok(file),
             // Report the newest URL, which an operator would expect.
             Err(source) => {
-                failure.get_or_insert(FetchError::Download { url: shown(&url), source });
+                failure.get_or_insert(failed(filled.hide(&source.to_string()).into()));
             }
         }
     }
@@ -148,13 +184,27 @@ fn joined(url: &str, location: &str) -> String {
     }
 }
 
-/// Requests a URL and follows its redirects.
-fn answer(agent: &ureq::Agent, url: &str, web: Web) -> Result<Response<ureq::Body>, BoxError> {
+/// Requests a URL and follows its redirects; `known` is what its server said of the file that is stored.
+fn answer(
+    agent: &ureq::Agent,
+    url: &str,
+    known: Option<&Validators>,
+    web: Web,
+) -> Result<Response<ureq::Body>, BoxError> {
     let mut url = url.to_owned();
     for _ in 0..=REDIRECTS_MAX {
         allowed(&url, web)?;
-        let response = agent.get(&url).call().map_err(|error| reason(&error))?;
-        if response.status().is_success() {
+        let mut request = agent.get(&url);
+        let etag = known.and_then(|known| known.etag.as_ref());
+        let date = known.and_then(|known| known.last_modified.as_ref());
+        for (name, value) in [("if-none-match", etag), ("if-modified-since", date)] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        let response = request.call().map_err(|error| reason(&error))?;
+        let unchanged = known.is_some() && response.status() == StatusCode::NOT_MODIFIED;
+        if response.status().is_success() || unchanged {
             return Ok(response);
         }
         let location = response.headers().get("location").and_then(|location| location.to_str().ok());
@@ -166,8 +216,16 @@ fn answer(agent: &ureq::Agent, url: &str, web: Web) -> Result<Response<ureq::Bod
     Err(format!("more than {REDIRECTS_MAX} redirects").into())
 }
 
-fn get(agent: &ureq::Agent, url: &str, folder: &Path, web: Web) -> Result<NamedTempFile, BoxError> {
-    let body = answer(agent, url, web)?.into_body();
+fn get(agent: &ureq::Agent, url: &str, target: &Path, web: Web) -> Result<Option<Download>, BoxError> {
+    let folder = parent_folder(target);
+    let known = Validators::of(target, url);
+    let response = answer(agent, url, known.as_ref(), web)?;
+    if response.status() == StatusCode::NOT_MODIFIED {
+        return Ok(None);
+    }
+    let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+    let validators = Validators::new(url, header("etag"), header("last-modified"));
+    let body = response.into_body();
     let length = body.content_length();
     let reader = body.into_with_config().limit(super::BYTES_MAX).reader();
     let packed =
@@ -183,7 +241,7 @@ fn get(agent: &ureq::Agent, url: &str, folder: &Path, web: Web) -> Result<NamedT
         Some(length) if !packed && got != length => {
             Err(format!("truncated: {got} of {length} bytes received").into())
         }
-        _ => Ok(file),
+        _ => Ok(Some((file, validators))),
     }
 }
 
@@ -213,6 +271,27 @@ mod tests {
         ] {
             assert_eq!(shown(url), expected);
         }
+    }
+
+    #[test]
+    fn keys_come_from_the_environment_and_are_not_shown() {
+        let variable = |name: &str| match name {
+            "KEY" => Some("hush ".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        let filled = |url: &str| Filled::new(url, &variable).map_err(|error| error.to_string());
+        let one = filled("https://a.test/${KEY}/x?y=${KEY}").expect("filled");
+        assert_eq!(one.url, "https://a.test/hush/x?y=hush");
+        assert_eq!(one.hide("https://a.test/hush/x is not https"), "https://a.test/${KEY}/x is not https");
+        for (url, fault) in [
+            ("https://a.test/${NONE}", "the environment variable NONE is not set"),
+            ("https://a.test/${EMPTY}", "the environment variable EMPTY is not set"),
+            ("https://a.test/${KEY", "`${` has no `}` in its URL"),
+        ] {
+            assert_eq!(filled(url).err().as_deref(), Some(fault), "{url}");
+        }
+        assert_eq!(filled("https://a.test/$x{y}").expect("filled").url, "https://a.test/$x{y}");
     }
 
     #[test]

@@ -31,30 +31,49 @@ pub struct ExecuteOptions {
 }
 
 /// The operator's request to stop; it can't be taken back.
-#[derive(Debug, Clone)]
-pub struct Stop(Arc<watch::Sender<bool>>);
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<watch::Sender<Urgency>>);
 
-impl Default for Stop {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(false)))
-    }
+/// How soon to stop.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    /// Not at all.
+    #[default]
+    None,
+    /// Once the steps in progress are finished.
+    Soon,
+    /// At once.
+    Now,
 }
 
 impl Stop {
-    /// Requests the stop.
+    /// Requests to stop once the steps in progress are finished.
     pub fn stop(&self) {
-        self.0.send_replace(true);
+        self.request(Urgency::Soon);
+    }
+
+    /// Requests to stop at once: steps in progress are left to AWS.
+    pub fn abandon(&self) {
+        self.request(Urgency::Now);
+    }
+
+    fn request(&self, urgency: Urgency) {
+        self.0.send_modify(|wanted| *wanted = urgency.max(*wanted));
     }
 
     /// Whether a stop was requested.
     pub fn is_wanted(&self) -> bool {
-        *self.0.borrow()
+        *self.0.borrow() > Urgency::None
     }
 
     /// Resolves when a stop is requested.
     async fn wanted(&self) {
+        self.reached(Urgency::Soon).await;
+    }
+
+    async fn reached(&self, urgency: Urgency) {
         // The sender lives as long as this does: the wait can't fail.
-        let _ = self.0.subscribe().wait_for(|wanted| *wanted).await;
+        let _ = self.0.subscribe().wait_for(|wanted| *wanted >= urgency).await;
     }
 }
 
@@ -65,11 +84,21 @@ struct Execution<'a, W> {
     began: Instant,
 }
 
-/// The end of one step.
+/// How a step came to its end.
+enum StepEnd {
+    Ended(Result<Done, StepError>),
+    /// The operator stopped a wait, a probe or a watch: these change nothing.
+    Cut,
+    /// The operator stopped another step before its end.
+    Abandoned,
+}
+
+/// The end of one step of a wave.
 enum Ended {
     Done(usize, Done),
     Warned(usize, Failure),
     Failed(usize, Failure),
+    Abandoned(usize),
 }
 
 /// Executes a plan. After a failure the wave's other regions finish, and the next wave does not start: stacks that are
@@ -149,6 +178,9 @@ impl<W: CloudWrite> Execution<'_, W> {
                     }
                     run.failures.push(failure);
                 }
+                Ended::Abandoned(step) => {
+                    run.abandoned.insert((index, step));
+                }
             }
         }
         run.failures.sort_by(|a, b| a.region.cmp(&b.region));
@@ -165,13 +197,18 @@ impl<W: CloudWrite> Execution<'_, W> {
             let title = step.title();
             self.emit(&Event::Step { region: region.to_owned(), step: title.clone() });
             let began = Instant::now();
-            match self.step(step, &title).await {
-                Some(Ok(done)) => {
+            let end = tokio::select! {
+                biased;
+                end = self.step(step, &title) => end,
+                () = self.stop.reached(Urgency::Now) => StepEnd::Abandoned,
+            };
+            match end {
+                StepEnd::Ended(Ok(done)) => {
                     let took_ms = millis(began.elapsed());
                     self.emit(&Event::StepDone { region: region.to_owned(), step: title, done, took_ms });
                     ended.push(Ended::Done(index, done));
                 }
-                Some(Err(error)) if is_advice(step) => {
+                StepEnd::Ended(Err(error)) if is_advice(step) => {
                     let (region, step) = (region.clone(), title);
                     self.emit(&Event::StepWarned {
                         region: region.clone(),
@@ -180,7 +217,7 @@ impl<W: CloudWrite> Execution<'_, W> {
                     });
                     ended.push(Ended::Warned(index, Failure { wave: wave.wave, region, step, error }));
                 }
-                Some(Err(error)) => {
+                StepEnd::Ended(Err(error)) => {
                     self.emit(&Event::StepFailed {
                         region: region.to_owned(),
                         step: title.clone(),
@@ -191,51 +228,56 @@ impl<W: CloudWrite> Execution<'_, W> {
                     ended.push(Ended::Failed(index, failure));
                     break;
                 }
-                None => break,
+                StepEnd::Cut => break,
+                StepEnd::Abandoned => {
+                    ended.push(Ended::Abandoned(index));
+                    break;
+                }
             }
         }
         ended
     }
 
-    /// One step; `None`: it was a wait or a watch, and the operator stopped it.
-    async fn step(&self, step: &Step, title: &str) -> Option<Result<Done, StepError>> {
+    async fn step(&self, step: &Step, title: &str) -> StepEnd {
         if let Some(seconds) = waits(step) {
             return tokio::select! {
-                () = tokio::time::sleep(Duration::from_secs(seconds)) => Some(Ok(Done::Changed)),
-                () = self.stop.wanted() => None,
+                () = tokio::time::sleep(Duration::from_secs(seconds)) => StepEnd::Ended(Ok(Done::Changed)),
+                () = self.stop.wanted() => StepEnd::Cut,
             };
         }
-        // These change nothing: they can be cut short.
         if let Action::Probe(_) | Action::Bake(_) | Action::Follow(_) = step.action {
             return tokio::select! {
-                ended = self.patient(step, title) => Some(ended),
-                () = self.stop.wanted() => None,
+                Some(ended) = self.patient(step, title) => StepEnd::Ended(ended),
+                () = self.stop.wanted() => StepEnd::Cut,
             };
         }
-        let ended = self.patient(step, title).await;
-        let Some(error) = ended.as_ref().err().filter(|error| is_passing(error)) else { return Some(ended) };
+        let Some(ended) = self.patient(step, title).await else { return StepEnd::Abandoned };
+        let Some(error) = ended.as_ref().err().filter(|error| is_passing(error)) else {
+            return StepEnd::Ended(ended);
+        };
         let (region, error) = (step.region.clone(), error.clone());
         self.emit(&Event::StepRetried { region, step: title.to_owned(), error, pause_s: PASSING_PAUSE_S });
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(PASSING_PAUSE_S)) => Some(self.patient(step, title).await),
-            () = self.stop.wanted() => Some(ended),
+            () = tokio::time::sleep(Duration::from_secs(PASSING_PAUSE_S)) => {}
+            () = self.stop.wanted() => return StepEnd::Abandoned,
         }
+        self.patient(step, title).await.map_or(StepEnd::Abandoned, StepEnd::Ended)
     }
 
-    /// One step, again and again while AWS throttles it.
-    async fn patient(&self, step: &Step, title: &str) -> Result<Done, StepError> {
+    /// One step, again and again while AWS throttles it; `None`: the operator has stopped it between two attempts.
+    async fn patient(&self, step: &Step, title: &str) -> Option<Result<Done, StepError>> {
         let report = |progress: Progress| self.progress(step, title, progress);
         let mut pause_s = BACK_OFF_S;
         loop {
             let ended = self.cloud.ensure(&step.region, &step.action, &report).await;
             let throttled = ended.as_ref().is_err_and(is_throttled);
-            if !throttled || pause_s > BACK_OFF_S_MAX || self.stop.is_wanted() {
-                return ended;
+            if !throttled || pause_s > BACK_OFF_S_MAX {
+                return Some(ended);
             }
             report(Progress { phase: format!("throttled, again in {pause_s} s"), done: 0, total: 0 });
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_secs(pause_s)) => pause_s *= 2,
-                () = self.stop.wanted() => return ended,
+                () = self.stop.wanted() => return None,
             }
         }
     }

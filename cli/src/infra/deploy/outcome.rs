@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::infra::cloud::StepError;
 use crate::infra::plan::{Action, Plan, WaveKind};
-use crate::infra::stacks::StackKind;
+use crate::infra::stacks::{FunctionKind, StackKind};
 use crate::ui::format::counted;
 
 /// A step that failed.
@@ -51,6 +51,8 @@ pub struct Run {
     pub warnings: Vec<Failure>,
     /// Whether the operator stopped it before its end.
     pub interrupted: bool,
+    /// Steps that the operator stopped before their end: AWS may complete them.
+    pub abandoned: BTreeSet<(usize, usize)>,
 }
 
 impl DeployOutcome {
@@ -67,7 +69,10 @@ impl DeployOutcome {
 
 impl Run {
     pub fn outcome(&self) -> DeployOutcome {
-        if self.failures.iter().any(|failure| failure.wave.is_gate()) {
+        if !self.abandoned.is_empty() {
+            // Nothing more is begun, not even a return to what served before.
+            DeployOutcome::Interrupted
+        } else if self.failures.iter().any(|failure| failure.wave.is_gate()) {
             DeployOutcome::Halted
         } else if !self.failures.is_empty() {
             DeployOutcome::Failed
@@ -78,9 +83,10 @@ impl Run {
         }
     }
 
-    /// Steps that were neither done nor failed.
+    /// Steps that were not begun.
     pub fn left(&self, plan: &Plan) -> usize {
-        plan.summary().steps.saturating_sub(self.done.len() + self.failures.len())
+        let begun = self.done.len() + self.failures.len() + self.abandoned.len();
+        plan.summary().steps.saturating_sub(begun)
     }
 
     /// Regions whose edge serves a new version that has not passed its gate.
@@ -94,16 +100,27 @@ impl Run {
                 },
             )
         };
-        let moved = self.changed.iter().filter_map(|at| Some((at.0, step(at)?)));
+        let moved = self.changed.iter().chain(&self.abandoned).filter_map(|at| Some((at.0, step(at)?)));
         let moved = moved.filter(|(_, step)| match &step.action {
-            Action::Stack(change) => change.kind == StackKind::Edge && change.served_before.is_some(),
-            Action::Switch(switch) => switch.kind == StackKind::Edge,
+            Action::Stack(change) => change.kind == StackKind::Edge && !change.served_before.is_empty(),
+            Action::Switch(switch) => switch.kind == FunctionKind::Edge,
             _ => false,
         });
         moved
             .filter(|(wave, step)| !passed(&step.region, *wave))
             .map(|(_, step)| step.region.as_str())
             .collect()
+    }
+
+    /// What an interrupted run leaves to AWS.
+    fn half_done(&self, plan: &Plan) -> String {
+        let step = |(wave, step): &(usize, usize)| plan.waves.get(*wave)?.steps.get(*step);
+        let steps = self.abandoned.iter().filter_map(step);
+        let steps: Vec<String> = steps.map(|step| format!("{} {}", step.region, step.title())).collect();
+        if steps.is_empty() {
+            return "nothing is half done".to_owned();
+        }
+        format!("not finished, and perhaps completed by AWS: {}", steps.join(", "))
     }
 
     /// The report for people; `again` is the command that continues.
@@ -134,7 +151,9 @@ impl Run {
             DeployOutcome::Interrupted => {
                 let _ = write!(
                     text,
-                    "stopped: {done} done, {left} not begun; nothing is half done\ncontinue with: {again}"
+                    "interrupted: {done} done, {} of them changed something, {left} not begun; {}\ncontinue with: {again}",
+                    self.changed.len(),
+                    self.half_done(plan)
                 );
                 let ungated = self.ungated(plan);
                 if !ungated.is_empty() {

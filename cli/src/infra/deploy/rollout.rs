@@ -7,9 +7,10 @@ use ipgeo_contract::RegionName;
 use crate::config::Config;
 use crate::infra::cloud::{Ask, CloudRead, observe};
 use crate::infra::plan::{
-    self, ArtifactFile, Observed, Plan, PlanError, PlanOptions, ProbeSpec, Problem, Scope, beside_database,
+    self, ArtifactFile, Observed, ObservedRegion, Plan, PlanError, PlanOptions, ProbeSpec, Problem, Scope,
+    beside_database,
 };
-use crate::infra::stacks::{ArtifactRef, ArtifactSet, StackKind};
+use crate::infra::stacks::{ArtifactRef, ArtifactSet, FunctionKind, StackKind};
 
 /// A database to roll out.
 #[derive(Debug, Clone)]
@@ -36,6 +37,11 @@ pub enum RolloutError {
     /// A rollout leaves the code as it is, so there must be one code to leave.
     #[error("regions run different code; run `ipgeo deploy` first")]
     MixedCode,
+    /// Its stack has other code than it serves, and a rollout would serve the stack's.
+    #[error(
+        "{0} was rolled back to version {1}, and a rollout would serve its stack's newer code again; run `ipgeo deploy` first"
+    )]
+    RolledBack(RegionName, u64),
     /// A region of the file is not deployed.
     #[error("{0} has no edge yet; `ipgeo deploy` creates it")]
     NoEdge(RegionName),
@@ -44,14 +50,23 @@ pub enum RolloutError {
     MoreChanges(String),
 }
 
-/// Digests of the databases that the regions serve.
+/// Digests of the databases that the regions serve, or their first characters: after `ipgeo rollback`, a region's version
+/// has another database than its stack, and a version's description has only the beginning of a digest.
 pub async fn served_digests<C: CloudRead>(cloud: &C, config: &Config, account: &str) -> BTreeSet<String> {
     let reads = config.regions.iter().map(|region| cloud.region(&region.name, account, &[]));
     let regions = futures_util::future::join_all(reads).await;
-    regions
-        .iter()
-        .filter_map(|region| region.stacks.get(&StackKind::Edge)?.outputs.get("Geo").cloned())
-        .collect()
+    let served = |region: &ObservedRegion| {
+        let deployed = region.stacks.get(&StackKind::Edge)?.outputs.get("Geo").cloned();
+        let live = region.functions.get(&FunctionKind::Edge).and_then(|function| {
+            let release = function.release(function.live?);
+            release.database.map(str::to_owned)
+        });
+        match (live, deployed) {
+            (Some(live), Some(deployed)) if deployed.starts_with(&live) => Some(deployed),
+            (live, deployed) => live.or(deployed),
+        }
+    };
+    regions.iter().filter_map(served).collect()
 }
 
 /// The code that the regions run, by architecture: a rollout leaves it as it is.
@@ -63,6 +78,13 @@ fn running_code(
     for region in &config.regions {
         let edge = observed.regions.get(&region.name).and_then(|region| region.stacks.get(&StackKind::Edge));
         let Some(digest) = edge.and_then(|edge| edge.outputs.get("Code")) else { continue };
+        let live = observed.function(&region.name, FunctionKind::Edge).and_then(|function| {
+            let version = function.live?;
+            Some((version, function.release(version).code?))
+        });
+        if let Some((version, _)) = live.filter(|(_, code)| !digest.starts_with(code)) {
+            return Err(RolloutError::RolledBack(region.name.clone(), version));
+        }
         let running = ArtifactRef::new("code", digest);
         let known = code.entry(region.runtime.architecture.as_str()).or_insert_with(|| running.clone());
         if *known != running {

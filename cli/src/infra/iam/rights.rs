@@ -70,7 +70,7 @@ pub(super) const RIGHTS: &[Right] = &[
     ("ReplicationRole", By::Handlers, &[On::LinkedRole("replication.dynamodb.amazonaws.com")], "iam:CreateServiceLinkedRole", If::Always),
     // The usage stream.
     ("ReadStream", By::Both, &[On::Stream], "kinesis:DescribeStreamSummary ListTagsForResource ListTagsForStream", If::Always),
-    ("ReadRecords", By::Tool, &[On::Stream], "kinesis:GetRecords GetShardIterator ListShards", If::Always),
+    ("UsageRecords", By::Tool, &[On::Stream], "kinesis:GetRecords GetShardIterator ListShards PutRecord", If::Always),
     ("DeleteStream", By::Both, &[On::Stream], "kinesis:DeleteStream", If::Always),
     ("Stream", By::Handlers, &[On::Stream],
         "kinesis:AddTagsToStream CreateStream DecreaseStreamRetentionPeriod IncreaseStreamRetentionPeriod \
@@ -78,7 +78,7 @@ pub(super) const RIGHTS: &[Right] = &[
     ("EncryptStream", By::Handlers, &[On::Stream, On::Keys], "kinesis:StartStreamEncryption StopStreamEncryption", If::Always),
     ("ResizeStream", By::Handlers, &[On::Any], "kinesis:UpdateShardCount UpdateStreamMode", If::Always),
     // Functions, their versions and aliases, layers, and what starts the counter.
-    ("ReadFunctions", By::Both, &[On::Functions, On::LayerVersions], "lambda:Get* ListAliases ListTags ListVersionsByFunction", If::Always),
+    ("ReadFunctions", By::Both, &[On::Functions, On::LayerVersions], "lambda:Get* ListTags ListVersionsByFunction", If::Always),
     // A rollback moves the alias; a deploy deletes old versions.
     ("Releases", By::Both, &[On::Functions], "lambda:DeleteFunction UpdateAlias", If::Always),
     ("Functions", By::Handlers, &[On::Functions],

@@ -50,7 +50,7 @@ fn zone(input: &PlanInput<'_>, findings: &mut Findings) {
 }
 
 /// Why no record may be written to the zone that was found: others have its name, or it does not contain the domain.
-pub(super) fn wrong_zone(zone: &Zone, domain: &str) -> Option<Problem> {
+pub(crate) fn wrong_zone(zone: &Zone, domain: &str) -> Option<Problem> {
     if !zone.others.is_empty() {
         let ids: Vec<&str> = std::iter::once(&zone.id).chain(&zone.others).map(String::as_str).collect();
         let (leads, id) = match zone.delegation {
@@ -76,30 +76,33 @@ pub(super) fn wrong_zone(zone: &Zone, domain: &str) -> Option<Problem> {
 /// that nobody can see.
 fn delegation(input: &PlanInput<'_>, findings: &mut Findings, zone: &Zone) {
     let name = &zone.name;
-    match &zone.delegation {
-        Delegation::NotChecked | Delegation::Ours => {}
-        Delegation::Unknown(why) => {
-            findings.notes.push(format!("not checked whether public DNS leads to the zone {name}: {why}"));
-        }
-        Delegation::Elsewhere(found) => {
-            let found: Vec<&str> = found.iter().map(String::as_str).collect();
-            let found =
-                if found.is_empty() { "nowhere".to_owned() } else { format!("to {}", found.join(", ")) };
-            let ours: Vec<&str> = zone.name_servers.iter().map(String::as_str).collect();
-            let what = format!("public DNS leads for {name} {found}, not to the zone {}", zone.id);
-            let remedy = format!(
-                "set the name servers of {name} at its registrar (or as NS records of the zone above it) to {}, then try again",
-                ours.join(", ")
-            );
-            let waits = |region: &Region| input.observed.stack(&region.name, StackKind::Edge).is_none();
-            if input.selected().any(waits) {
-                let what = format!("{what}: a certificate for it would never be issued");
-                findings.problems.push(Problem::new(what, remedy).in_region(input.home()));
-            } else {
-                findings.notes.push(format!("{what}; {remedy}"));
-            }
-        }
+    if let Delegation::Unknown(why) = &zone.delegation {
+        findings.notes.push(format!("not checked whether public DNS leads to the zone {name}: {why}"));
     }
+    let Some(Problem { what, remedy, .. }) = delegated_elsewhere(zone) else { return };
+    let waits = |region: &Region| input.observed.stack(&region.name, StackKind::Edge).is_none();
+    if input.selected().any(waits) {
+        let what = format!("{what}: a certificate for it would never be issued");
+        findings.problems.push(Problem::new(what, remedy).in_region(input.home()));
+    } else {
+        findings.notes.push(format!("{what}; {remedy}"));
+    }
+}
+
+/// Public DNS leads to other name servers than the zone's.
+pub(crate) fn delegated_elsewhere(zone: &Zone) -> Option<Problem> {
+    let Delegation::Elsewhere(found) = &zone.delegation else { return None };
+    let found: Vec<&str> = found.iter().map(String::as_str).collect();
+    let found = if found.is_empty() { "nowhere".to_owned() } else { format!("to {}", found.join(", ")) };
+    let ours: Vec<&str> = zone.name_servers.iter().map(String::as_str).collect();
+    let (name, id) = (&zone.name, &zone.id);
+    Some(Problem::new(
+        format!("public DNS leads for {name} {found}, not to the zone {id}"),
+        format!(
+            "set the name servers of {name} at its registrar (or as NS records of the zone above it) to {}, then try again",
+            ours.join(", ")
+        ),
+    ))
 }
 
 /// A new account's quota of 10 concurrent executions leaves nothing for bursts.

@@ -69,7 +69,7 @@ mod tests {
             recreate: false,
             replicas: BTreeSet::new(),
             allow_replace: BTreeSet::new(),
-            served_before: None,
+            served_before: Vec::new(),
         };
         let file = ArtifactFile { artifact: artifacts.geo, file: "x.zip".into(), bytes: 1 };
         let mut plan = Plan::default();

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::replacement::replaces;
 use super::widening::{Widening, widened};
-use crate::infra::stacks::{ALIAS, Resource, Template, VERSION};
+use crate::infra::stacks::{ALIAS, FunctionKind, Resource, Template, VERSION};
 
 /// What happens to a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -76,8 +76,14 @@ pub fn compare(before: Option<&Template>, after: &Template) -> Vec<ResourceChang
         names.into_iter().filter_map(|name| change(name, old.get(name), after.resources.get(name))).collect();
     follow(&mut changes, old, &after.resources);
     // The function's change says it: a version of it is published, and `live` moves there.
-    if before.is_some_and(|before| before.version().is_some()) && after.version().is_some() {
-        changes.retain(|change| change.kind != VERSION && !(change.kind == ALIAS && change.op == Op::Modify));
+    for function in FunctionKind::ALL {
+        if before.is_some_and(|before| before.version(function).is_some())
+            && after.version(function).is_some()
+        {
+            let is_its = |name: &str| name.starts_with(function.version_prefix());
+            changes.retain(|change| change.kind != VERSION || !is_its(&change.name));
+            changes.retain(|change| change.kind != ALIAS || change.op != Op::Modify);
+        }
     }
     changes.sort_by(|a, b| a.name.cmp(&b.name));
     changes

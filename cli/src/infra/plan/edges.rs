@@ -9,7 +9,7 @@ use super::input::{Findings, PlanInput};
 use super::model::{Action, Plan, Step, WaveKind};
 use super::{stack_step, versions};
 use crate::infra::stacks::{
-    FORWARD_FUNCTION, PipeParts, RenderError, StackKind, Template, USAGE_DESTINATION,
+    FORWARD_FUNCTION, FunctionKind, PipeParts, RenderError, StackKind, Template, USAGE_DESTINATION,
 };
 
 /// The edge stacks of the selected regions.
@@ -23,8 +23,10 @@ pub(super) fn stacks(input: &PlanInput<'_>, findings: &mut Findings) -> Result<V
             parameters.extend(zone.clone().map(|id| ("HostedZoneId".to_owned(), id)));
         }
         steps.extend(stack_step::from_observed(input, findings, stack, parameters));
-        let switch = versions::to_stack(input, &region.name, StackKind::Edge, &steps);
-        steps.extend(switch);
+        for function in [FunctionKind::Edge, FunctionKind::Forwarder] {
+            let switch = versions::to_stack(input, &region.name, function, &steps);
+            steps.extend(switch);
+        }
     }
     Ok(steps)
 }
@@ -134,7 +136,7 @@ fn gate(input: &PlanInput<'_>, region: &RegionName) -> Vec<Step> {
     let mut steps = vec![probe(input, region)];
     let seconds = u64::from(input.config.deploy.bake_s);
     let serves =
-        input.observed.function(region, StackKind::Edge).is_some_and(|function| function.live.is_some());
+        input.observed.function(region, FunctionKind::Edge).is_some_and(|function| function.live.is_some());
     if serves && seconds > 0 && input.config.emulator.is_none() {
         let function = input.names().lookup_function.clone();
         steps.push(Step::new(region, Action::Bake(BakeSpec { function, seconds })));

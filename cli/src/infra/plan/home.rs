@@ -16,7 +16,9 @@ use super::model::{Action, Step, TierLimit};
 use super::observed::{ObservedStack, replica_states};
 use super::problem::Problem;
 use super::{stack_step, versions};
-use crate::infra::stacks::{DataPolicy, RenderError, Replica, Stack, StackKind, Template, tier_limits};
+use crate::infra::stacks::{
+    DataPolicy, FunctionKind, RenderError, Replica, Stack, StackKind, Template, tier_limits,
+};
 
 /// Regions of the access table and whether each is protected from deletion.
 type Replicas = BTreeMap<RegionName, bool>;
@@ -58,7 +60,7 @@ pub(super) fn steps(input: &PlanInput<'_>, findings: &mut Findings) -> Result<Ve
                 (None, Some(deployed)) => now.clone_from(&deployed.text),
                 (step, _) => steps.extend(step),
             }
-            let switch = versions::to_stack(input, home, StackKind::Home, &steps);
+            let switch = versions::to_stack(input, home, FunctionKind::Counter, &steps);
             steps.extend(switch);
             check_undeclared(input, findings, &missing);
             steps.extend(added_by_rendering(input, findings, now, replicas, missing)?);

@@ -31,7 +31,7 @@ mod versions;
 mod widening;
 
 pub(crate) use bake::{BakeSpec, Vitals};
-pub(crate) use checks::{CONCURRENCY_MIN, raise_concurrency};
+pub(crate) use checks::{CONCURRENCY_MIN, delegated_elsewhere, raise_concurrency, wrong_zone};
 pub(crate) use database::beside_database;
 pub use destroy::{DestroyOptions, destroy};
 pub use diff::{Op, ResourceChange, compare};

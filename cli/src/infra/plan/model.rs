@@ -251,9 +251,9 @@ pub struct StackChange {
     pub replicas: BTreeSet<RegionName>,
     /// Logical names whose replacement was allowed.
     pub allow_replace: BTreeSet<String>,
-    /// How to return to the version that its function served before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub served_before: Option<VersionSwitch>,
+    /// How to return to the versions that its functions served before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub served_before: Vec<VersionSwitch>,
 }
 
 /// A stack before a change.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::drift::DriftCheck;
 use super::problem::Problem;
 use super::versions::ObservedFunction;
-use crate::infra::stacks::{StackKind, Template};
+use crate::infra::stacks::{FunctionKind, StackKind, Template};
 
 /// Everything that was read of one service.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -43,7 +43,7 @@ pub struct ObservedRegion {
     /// Its stacks of this service.
     pub stacks: BTreeMap<StackKind, ObservedStack>,
     /// Published versions of its stacks' functions.
-    pub functions: BTreeMap<StackKind, ObservedFunction>,
+    pub functions: BTreeMap<FunctionKind, ObservedFunction>,
     /// Keys of artifacts that its bucket holds, of those that were requested.
     pub artifacts: BTreeSet<String>,
     /// The account's quota of concurrent executions in the region, if it was read.

@@ -117,7 +117,7 @@ fn change(stack: &StackChange, from: &Before, to: &Before) -> Option<StackChange
         allow_replace: gone.collect(),
         changes,
         recreate: false,
-        served_before: None,
+        served_before: Vec::new(),
         replicas: if stack.kind == StackKind::Home {
             replica_states(&to.text).into_keys().collect()
         } else {

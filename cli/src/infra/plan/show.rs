@@ -109,11 +109,11 @@ fn lines(step: &Step, verbose: bool) -> Vec<String> {
         Action::Bake(bake) => vec![format!("? errors, throttles and p99 for {} s", bake.seconds)],
         Action::Switch(switch) => {
             let from = switch.from.map(|from| format!("{from} → ")).unwrap_or_default();
-            vec![format!("~ {} serves version {from}{}", function_name(switch.kind), switch.to)]
+            vec![format!("~ {} serves version {from}{}", switch.kind, switch.to)]
         }
         Action::Prune(pruned) => {
             let versions: Vec<String> = pruned.versions.iter().map(u64::to_string).collect();
-            let function = function_name(pruned.kind);
+            let function = pruned.kind;
             vec![format!("- {function} versions that are not retained: {}", versions.join(", "))]
         }
         Action::Probe(probe) => vec![format!("? /health, /{} and an API key", probe.address)],
@@ -137,11 +137,6 @@ fn drift_line(kind: StackKind, drift: &Drift) -> String {
         return format!("+ {kind} {}: was deleted, is created again{data}", drift.name);
     }
     format!("~ {kind} {}: set back, was changed: {}", drift.name, drift.properties.join("; "))
-}
-
-/// What people call a stack's function.
-fn function_name(kind: StackKind) -> &'static str {
-    if kind == StackKind::Home { "counter" } else { "edge" }
 }
 
 fn stack_lines(stack: &StackChange, verbose: bool) -> Vec<String> {

@@ -8,7 +8,7 @@ use super::input::{Findings, PlanInput};
 use super::model::{Action, Before, StackChange, Step};
 use super::observed::{StackState, replicas_of};
 use super::versions::VersionSwitch;
-use crate::infra::stacks::{Stack, StackKind, Template};
+use crate::infra::stacks::{FunctionKind, Stack, StackKind, Template};
 
 /// The step from the observed stack to this one; `None` if nothing would change, or if the stack's state forbids it.
 pub(super) fn from_observed(
@@ -88,10 +88,13 @@ fn step(
     Some(Step::new(&stack.region, Action::Stack(Box::new(change))))
 }
 
-fn served_before(input: &PlanInput<'_>, region: &str, kind: StackKind) -> Option<VersionSwitch> {
-    let to = input.observed.function(region, kind)?.live?;
-    let function = input.names().function(kind)?.to_owned();
-    Some(VersionSwitch { kind, function, from: None, to })
+fn served_before(input: &PlanInput<'_>, region: &str, stack: StackKind) -> Vec<VersionSwitch> {
+    let functions = FunctionKind::ALL.into_iter().filter(|kind| kind.stack() == stack);
+    let served = functions.filter_map(|kind| {
+        let to = input.observed.function(region, kind)?.live?;
+        Some(VersionSwitch { kind, function: input.names().function(kind).to_owned(), from: None, to })
+    });
+    served.collect()
 }
 
 /// Outputs without the digest: it also changes when only a comment of the template does.

@@ -14,7 +14,7 @@ use super::observed::Observed;
 use super::problem::{PlanError, Problem};
 use crate::config::Config;
 use crate::infra::cloud::StepError;
-use crate::infra::stacks::{Names, StackKind, Template};
+use crate::infra::stacks::{FunctionKind, Names, StackKind, Template};
 
 /// A function's published versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct ObservedFunction {
 /// An alias that is moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VersionSwitch {
-    pub kind: StackKind,
+    pub kind: FunctionKind,
     pub function: String,
     /// The version that it serves before; `None`: a stack's update has just published it.
     pub from: Option<u64>,
@@ -51,7 +51,7 @@ impl VersionSwitch {
 /// Versions that are deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PrunedVersions {
-    pub kind: StackKind,
+    pub kind: FunctionKind,
     pub function: String,
     pub versions: Vec<u64>,
 }
@@ -97,28 +97,27 @@ impl ObservedFunction {
 }
 
 impl Observed {
-    /// The published versions of a stack's function.
-    pub fn function(&self, region: &str, kind: StackKind) -> Option<&ObservedFunction> {
+    /// A function's published versions.
+    pub fn function(&self, region: &str, kind: FunctionKind) -> Option<&ObservedFunction> {
         self.regions.get(region)?.functions.get(&kind)
     }
 
-    /// The version that a stack has published last.
-    pub(crate) fn stack_version(&self, region: &str, kind: StackKind) -> Option<u64> {
-        self.stack(region, kind)?.outputs.get("Version")?.parse().ok()
+    /// The version of a function that its stack has published last.
+    pub(crate) fn stack_version(&self, region: &str, kind: FunctionKind) -> Option<u64> {
+        self.stack(region, kind.stack())?.outputs.get(kind.version_output())?.parse().ok()
     }
 }
 
-/// Whether a stack's update publishes a version, and moves its alias.
-fn publishes(change: &StackChange) -> bool {
-    let version = |text: &str| Template::parse(text).ok().and_then(|one| one.version().map(str::to_owned));
+/// Whether a stack's update publishes a version of a function, and moves its alias.
+fn publishes(change: &StackChange, kind: FunctionKind) -> bool {
+    let version =
+        |text: &str| Template::parse(text).ok().and_then(|one| one.version(kind).map(str::to_owned));
     change.before.as_ref().is_none_or(|before| version(&before.text) != version(&change.text))
 }
 
-fn change_of(step: &Step, kind: StackKind) -> Option<&StackChange> {
-    match &step.action {
-        Action::Stack(change) if change.kind == kind => Some(change),
-        _ => None,
-    }
+/// Whether a step does that.
+fn step_publishes(step: &Step, kind: FunctionKind) -> bool {
+    matches!(&step.action, Action::Stack(change) if change.kind == kind.stack() && publishes(change, kind))
 }
 
 /// Moves an alias to its stack's version: after a rollback it serves another, and an update of the stack that publishes
@@ -126,16 +125,15 @@ fn change_of(step: &Step, kind: StackKind) -> Option<&StackChange> {
 pub(super) fn to_stack(
     input: &PlanInput<'_>,
     region: &RegionName,
-    kind: StackKind,
+    kind: FunctionKind,
     steps: &[Step],
 ) -> Option<Step> {
     let to = input.observed.stack_version(region, kind)?;
     let from = input.observed.function(region, kind)?.live.filter(|live| *live != to)?;
-    let of_region = steps.iter().filter(|step| step.region == *region);
-    if of_region.filter_map(|step| change_of(step, kind)).any(publishes) {
+    if steps.iter().any(|step| step.region == *region && step_publishes(step, kind)) {
         return None;
     }
-    let function = input.names().function(kind)?.to_owned();
+    let function = input.names().function(kind).to_owned();
     Some(Step::new(region, Action::Switch(VersionSwitch { kind, function, from: Some(from), to })))
 }
 
@@ -145,15 +143,15 @@ pub(super) fn to_stack(
 pub(super) fn prune_steps(input: &PlanInput<'_>, plan: &Plan) -> Vec<Step> {
     let mut steps = Vec::new();
     for region in input.selected().map(|region| &region.name) {
-        for kind in [StackKind::Home, StackKind::Edge] {
-            let found = input.observed.function(region, kind).zip(input.names().function(kind));
-            let Some((observed, function)) = found else { continue };
-            let changes = plan.steps().filter(|(_, step)| step.region == *region);
-            let replaced = changes.filter_map(|(_, step)| change_of(step, kind)).any(publishes);
+        for kind in FunctionKind::ALL {
+            let Some(observed) = input.observed.function(region, kind) else { continue };
+            let mut steps_of_plan = plan.steps();
+            let replaced =
+                steps_of_plan.any(|(_, step)| step.region == *region && step_publishes(step, kind));
             let current = input.observed.stack_version(region, kind).filter(|_| !replaced);
             let versions = superfluous(input, observed, current);
             if !versions.is_empty() {
-                let function = function.to_owned();
+                let function = input.names().function(kind).to_owned();
                 steps.push(Step::new(region, Action::Prune(PrunedVersions { kind, function, versions })));
             }
         }
@@ -191,15 +189,16 @@ pub fn switch_back(plan: &Plan, done: &BTreeSet<(usize, usize)>, failed: &BTreeS
     let canary = failing().any(|(wave, _)| is_of_canary(wave));
     let regions: BTreeSet<&RegionName> =
         failing().filter(|(wave, _)| is_of_edges(*wave)).map(|(_, step)| &step.region).collect();
-    let mut back: BTreeMap<(StackKind, &RegionName), VersionSwitch> = BTreeMap::new();
+    let mut back: BTreeMap<(FunctionKind, &RegionName), VersionSwitch> = BTreeMap::new();
     for (_, step) in done.union(failed).filter_map(at) {
-        let Some(switch) = served_before(step) else { continue };
-        let concerned = match switch.kind {
-            StackKind::Home => canary,
-            _ => regions.contains(&step.region),
-        };
-        if concerned {
-            back.entry((switch.kind, &step.region)).or_insert(switch);
+        for switch in served_before(step) {
+            let concerned = match switch.kind {
+                FunctionKind::Counter => canary,
+                FunctionKind::Edge | FunctionKind::Forwarder => regions.contains(&step.region),
+            };
+            if concerned {
+                back.entry((switch.kind, &step.region)).or_insert(switch);
+            }
         }
     }
     let steps: Vec<_> = back.into_iter().map(|((_, region), switch)| (region.clone(), switch)).collect();
@@ -211,14 +210,18 @@ pub fn switch_back(plan: &Plan, done: &BTreeSet<(usize, usize)>, failed: &BTreeS
     switches(empty, &steps, probe)
 }
 
-/// How to undo a step that has moved an alias.
-fn served_before(step: &Step) -> Option<VersionSwitch> {
+/// How to undo a step that has moved aliases.
+fn served_before(step: &Step) -> Vec<VersionSwitch> {
     match &step.action {
         Action::Switch(switch) => {
-            Some(VersionSwitch { from: Some(switch.to), to: switch.from?, ..switch.clone() })
+            let back = |to| VersionSwitch { from: Some(switch.to), to, ..switch.clone() };
+            switch.from.map(back).into_iter().collect()
         }
-        Action::Stack(change) => change.served_before.clone().filter(|_| publishes(change)),
-        _ => None,
+        Action::Stack(change) => {
+            let moved = change.served_before.iter().filter(|switch| publishes(change, switch.kind));
+            moved.cloned().collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -226,11 +229,11 @@ fn served_before(step: &Step) -> Option<VersionSwitch> {
 fn switches(mut plan: Plan, steps: &[(RegionName, VersionSwitch)], probe: Option<&ProbeSpec>) -> Plan {
     let edges: BTreeSet<RegionName> = steps
         .iter()
-        .filter(|(_, switch)| switch.kind == StackKind::Edge)
+        .filter(|(_, switch)| switch.kind == FunctionKind::Edge)
         .map(|(region, _)| region.clone())
         .collect();
-    for kind in [StackKind::Edge, StackKind::Home] {
-        let of_kind = steps.iter().filter(|(_, switch)| switch.kind == kind);
+    for stack in [StackKind::Edge, StackKind::Home] {
+        let of_kind = steps.iter().filter(|(_, switch)| switch.kind.stack() == stack);
         let of_kind = of_kind.map(|(region, switch)| Step::new(region, Action::Switch(switch.clone())));
         plan.push(WaveKind::RollBack, of_kind.collect());
     }
@@ -261,16 +264,15 @@ pub fn roll_back(
         }
         match target(observed, region, wanted, today) {
             Ok((from, to)) => {
-                let kind = StackKind::Edge;
+                let kind = FunctionKind::Edge;
                 let function = names.lookup_function.clone();
                 if from != to {
                     let from = Some(from);
                     steps.push((region.clone(), VersionSwitch { kind, function, from, to }));
                 }
-                if *region == config.service.home {
-                    steps
-                        .extend(counter(observed, &names, region, to).map(|switch| (region.clone(), switch)));
-                }
+                let followers = [FunctionKind::Forwarder, FunctionKind::Counter];
+                let followers = followers.map(|kind| follower(observed, &names, region, kind, to));
+                steps.extend(followers.into_iter().flatten().map(|switch| (region.clone(), switch)));
             }
             Err(problem) => findings.problems.push(problem.in_region(region)),
         }
@@ -292,7 +294,7 @@ fn target(
     wanted: &WantedVersion,
     today: &str,
 ) -> Result<(u64, u64), Problem> {
-    let function = observed.function(region, StackKind::Edge);
+    let function = observed.function(region, FunctionKind::Edge);
     let Some((function, live)) = function.and_then(|function| Some((function, function.live?))) else {
         return Err(Problem::new("the edge has no published version", "`ipgeo deploy` publishes one"));
     };
@@ -301,7 +303,7 @@ fn target(
         format!("versions that it has: {}; `ipgeo status` shows the one that serves", numbers.join(", "))
     };
     // From the stack's version, so that a rollback that was interrupted is continued and not doubled.
-    let newest = observed.stack_version(region, StackKind::Edge).unwrap_or(live);
+    let newest = observed.stack_version(region, FunctionKind::Edge).unwrap_or(live);
     let found = match wanted {
         WantedVersion::Previous => function.versions.range(..newest).next_back().map(|(number, _)| *number),
         WantedVersion::Number(number) => function.versions.contains_key(number).then_some(*number),
@@ -327,17 +329,23 @@ fn target(
     Ok((live, to))
 }
 
-/// The counter follows its region's edge to other code; a change of memory, variables or database does not concern it.
-fn counter(observed: &Observed, names: &Names, home: &RegionName, to: u64) -> Option<VersionSwitch> {
-    let edge = observed.function(home, StackKind::Edge)?;
-    let newest = observed.stack_version(home, StackKind::Edge)?;
+/// The forwarder follows its edge to other code, and the counter that of home; a change of memory, variables or database does
+/// not concern them.
+fn follower(
+    observed: &Observed,
+    names: &Names,
+    region: &RegionName,
+    kind: FunctionKind,
+    to: u64,
+) -> Option<VersionSwitch> {
+    let edge = observed.function(region, FunctionKind::Edge)?;
+    let newest = observed.stack_version(region, FunctionKind::Edge)?;
     let (left, wanted) = (edge.release(newest).code?, edge.release(to).code?);
-    let counter = observed.function(home, StackKind::Home)?;
-    let from = counter.live.filter(|live| left != wanted && counter.release(*live).code == Some(left))?;
-    let has = |number: &&u64| counter.release(**number).code == Some(wanted);
-    let to = *counter.versions.keys().rev().find(has)?;
-    let (kind, function) = (StackKind::Home, names.usage_function.clone());
-    Some(VersionSwitch { kind, function, from: Some(from), to })
+    let follower = observed.function(region, kind)?;
+    let from = follower.live.filter(|live| left != wanted && follower.release(*live).code == Some(left))?;
+    let has = |number: &&u64| follower.release(**number).code == Some(wanted);
+    let to = *follower.versions.keys().rev().find(has)?;
+    Some(VersionSwitch { kind, function: names.function(kind).to_owned(), from: Some(from), to })
 }
 
 #[cfg(test)]

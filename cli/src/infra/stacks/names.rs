@@ -39,6 +39,56 @@ impl fmt::Display for StackKind {
     }
 }
 
+/// The functions of a service, of which each has published versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FunctionKind {
+    /// Home's.
+    Counter,
+    /// Every edge's, which answers lookups: what people call the edge.
+    Edge,
+    /// An edge's too, if its log pipe is a forwarder.
+    Forwarder,
+}
+
+impl FunctionKind {
+    pub const ALL: [Self; 3] = [Self::Counter, Self::Edge, Self::Forwarder];
+
+    /// `counter`, `edge`, `forwarder`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Edge => "edge",
+            Self::Forwarder => "forwarder",
+        }
+    }
+
+    /// The stack that has it.
+    pub fn stack(self) -> StackKind {
+        if self == Self::Counter { StackKind::Home } else { StackKind::Edge }
+    }
+
+    /// The stack's output with the number of its published version.
+    pub fn version_output(self) -> &'static str {
+        if self == Self::Forwarder { "ForwardVersion" } else { "Version" }
+    }
+
+    /// How the logical name of its published version begins; a hash follows.
+    pub(crate) fn version_prefix(self) -> &'static str {
+        match self {
+            Self::Counter => "UsageVersion",
+            Self::Edge => "LookupVersion",
+            Self::Forwarder => "ForwardVersion",
+        }
+    }
+}
+
+impl fmt::Display for FunctionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// The alias of every function: the version that serves.
 pub(crate) const LIVE: &str = "live";
 
@@ -99,12 +149,11 @@ impl Names {
         format!("{}-{kind}", self.service)
     }
 
-    /// The function of a stack.
-    pub fn function(&self, kind: StackKind) -> Option<&str> {
+    pub fn function(&self, kind: FunctionKind) -> &str {
         match kind {
-            StackKind::Artifacts => None,
-            StackKind::Home => Some(&self.usage_function),
-            StackKind::Edge => Some(&self.lookup_function),
+            FunctionKind::Counter => &self.usage_function,
+            FunctionKind::Edge => &self.lookup_function,
+            FunctionKind::Forwarder => &self.forward_function,
         }
     }
 

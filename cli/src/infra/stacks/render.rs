@@ -10,18 +10,21 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tera::{Context, Kwargs, State, Tera};
 
-use super::names::{LIVE, Names, StackKind};
+use super::names::{FunctionKind, LIVE, Names, StackKind};
 use super::template::{Template, TemplateError};
 use crate::config::{Architecture, Config, Emulator, Region, Tiers};
 use crate::geo::licence::Terms;
 
 mod pipe;
 
-pub(crate) use pipe::{FORWARD_FUNCTION, LOGS_SERVICE, PipeParts, USAGE_DESTINATION, regional_logs_service};
+pub(crate) use pipe::{
+    FORWARD_ALIAS, FORWARD_FAILURES, FORWARD_FUNCTION, LOGS_SERVICE, PipeParts, USAGE_DESTINATION,
+    regional_logs_service,
+};
 
 /// The path of the layer's geo database in a function.
 pub(crate) const FUNCTION_DATABASE: &str = "/opt/ipgeo.mmdb";
-/// Placeholder for a version's hash while it is computed.
+/// Placeholder for a version's hash while it is computed; it follows the logical name's prefix.
 const NO_VERSION: &str = "Unhashed";
 /// Characters of an artifact's digest in a version's description.
 const SHORT_DIGEST_CHARS: usize = 8;
@@ -277,6 +280,11 @@ impl<'a> Renderer<'a> {
             names.access_table
         );
         context.insert("access_table_arn", &table);
+        let counter = format!(
+            "arn:${{AWS::Partition}}:lambda:{}:${{AWS::AccountId}}:function:{}:{LIVE}",
+            self.config.service.home, names.usage_function
+        );
+        context.insert("home_function_arn", &counter);
         context.insert("architecture", runtime.architecture.as_str());
         context.insert("code_key", &code.key);
         context.insert("code_digest", &code.digest);
@@ -293,7 +301,7 @@ impl<'a> Renderer<'a> {
         context.insert("throttle_rate", &runtime.throttle_rate);
         context.insert("edge_alarms", &self.config.alarms.edges);
         self.insert_log_pipe(&mut context, pipes);
-        self.insert_forwarder(&mut context, region);
+        self.insert_forwarder(&mut context, region, code);
         self.fill(StackKind::Edge, &region.name, &context)
     }
 
@@ -352,10 +360,16 @@ impl<'a> Renderer<'a> {
             Variable { name: env::ANONYMOUS_SITE_LIMIT, value: tiers.anonymous.site_limit.to_string() },
             Variable { name: env::GEO_DATABASE, value: database },
             Variable { name: env::HANDLER, value: env::HANDLER_LOOKUP.to_owned() },
+            Variable { name: env::HOME_ALIAS, value: LIVE.to_owned() },
+            Variable { name: env::HOME_FUNCTION, value: self.names.usage_function.clone() },
+            Variable { name: env::HOME_REGION, value: self.config.service.home.to_string() },
             Variable { name: env::QUIET_PERMILLE, value: self.config.usage.quiet_permille.to_string() },
             Variable { name: env::QUOTA_STATUS, value: compat.quota_status.to_string() },
             Variable { name: env::UNKNOWN_KEY_STATUS, value: compat.unknown_key_status.to_string() },
         ];
+        if self.config.web.page {
+            variables.push(Variable { name: env::WEB_PAGE, value: "1".to_owned() });
+        }
         if compat.foreign_api_keys {
             variables.push(Variable { name: env::FOREIGN_API_KEYS, value: "1".to_owned() });
         }
@@ -387,12 +401,12 @@ impl<'a> Renderer<'a> {
         let text =
             self.tera.render(kind.as_str(), context).map_err(|source| RenderError::Fill { kind, source })?;
         let unsound = |source| RenderError::Unsound { kind, region: region.clone(), source };
-        let text = if text.contains(NO_VERSION) {
-            let hash = Template::parse(&text).map_err(unsound)?.version_hash().unwrap_or_default();
-            text.replace(NO_VERSION, &hash)
-        } else {
-            text
-        };
+        let unhashed = Template::parse(&text).map_err(unsound)?;
+        let text = FunctionKind::ALL.into_iter().fold(text, |text, function| {
+            let Some(hash) = unhashed.version_hash(function) else { return text };
+            let prefix = function.version_prefix();
+            text.replace(&format!("{prefix}{NO_VERSION}"), &format!("{prefix}{hash}"))
+        });
         // The digest is an output, not a tag: CloudFormation copies a stack's tags to every resource, so each new digest
         // would update them all.
         let digest = hex::encode(Sha256::digest(text.as_bytes()));

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::names::FunctionKind;
+
 pub(crate) const ALIAS: &str = "AWS::Lambda::Alias";
 pub(crate) const VERSION: &str = "AWS::Lambda::Version";
 
@@ -84,11 +86,11 @@ impl Template {
         Ok(())
     }
 
-    /// A hash of what the template's published version contains: the function's properties and its layers' content; `None`
+    /// A hash of what a function's published version contains: the function's properties and its layers' content; `None`
     /// without a version. Lambda refuses to publish a version if nothing of this has changed, so what belongs to the
     /// function as a whole is left out.
-    pub(super) fn version_hash(&self) -> Option<String> {
-        let function = self.resources.get(self.version()?)?.refers_to().into_iter().next()?;
+    pub(super) fn version_hash(&self, kind: FunctionKind) -> Option<String> {
+        let function = self.resources.get(self.version(kind)?)?.refers_to().into_iter().next()?;
         let mut function = self.resources.get(&function)?.clone();
         if let Some(members) = function.properties.as_object_mut() {
             members.remove("ReservedConcurrentExecutions");
@@ -103,9 +105,10 @@ impl Template {
         Some(hex::encode(sha.finalize())[..VERSION_HASH_CHARS].to_owned())
     }
 
-    /// The logical name of the published version that its alias serves.
-    pub fn version(&self) -> Option<&str> {
-        let found = self.resources.iter().find(|(_, resource)| resource.kind == VERSION);
+    /// The logical name of the published version that a function's alias serves.
+    pub fn version(&self, kind: FunctionKind) -> Option<&str> {
+        let mut versions = self.resources.iter().filter(|(_, resource)| resource.kind == VERSION);
+        let found = versions.find(|(name, _)| name.starts_with(kind.version_prefix()));
         found.map(|(name, _)| name.as_str())
     }
 

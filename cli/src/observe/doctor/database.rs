@@ -82,6 +82,9 @@ fn licence(copy: &DatabaseFacts, today: Date, renew: &str) -> Check {
         LicenceStatus::Ended { last_day } => {
             Check::fail("licence", format!("the data expired: it could be used until {last_day}"), renew)
         }
+        LicenceStatus::NotDerivable => {
+            Check::fail("licence", "it forbids derived data", "use another source in regions.toml")
+        }
         LicenceStatus::NoCredit => Check::fail(
             "licence",
             "it requires a credit, and `attribution` is empty",

@@ -7,6 +7,8 @@ use futures_util::future::join_all;
 use ipgeo_contract::RegionName;
 
 use crate::infra::cloud::Problem;
+use crate::infra::lock::LockItem;
+use crate::infra::plan::Zone;
 
 /// What is known of a resource or a value.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -73,6 +75,8 @@ pub(crate) struct EdgeFacts {
     /// The account's API throttle rate, requests per second.
     pub rate: Fact<f64>,
     pub subscription: Fact<Subscription>,
+    /// Batches of usage lines that its forwarder gave up, in the region's bucket.
+    pub unforwarded: Fact<usize>,
     /// DynamoDB's status of its replica of the access table.
     pub replica: Fact<String>,
 }
@@ -86,7 +90,9 @@ pub(crate) struct HomeFacts {
     /// The service's alarms at home that are going off, by name.
     pub alarms: Fact<Vec<String>>,
     /// The domain's hosted zone.
-    pub zone: Fact<()>,
+    pub zone: Fact<Zone>,
+    /// The lock of a run that changes the service.
+    pub run: Fact<LockItem>,
     /// Seconds that this machine's clock is ahead of AWS's.
     pub clock_ahead_s: Fact<f64>,
 }

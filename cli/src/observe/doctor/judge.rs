@@ -4,19 +4,17 @@ use jiff::civil::Date;
 
 use super::check::Check;
 use super::database::database;
-use super::facts::{Concurrency, DoctorFacts, EdgeFacts, Fact, HomeFacts, Subscription};
+use super::facts::{Concurrency, DoctorFacts, EdgeFacts, Fact, Subscription};
+use super::home::home;
 use crate::config::{Config, LogPipe, Region};
 use crate::infra::plan::{CONCURRENCY_MIN, raise_concurrency};
 use crate::ui::format::counted;
 
-/// The clock error that is reported, s; AWS rejects signatures from 300 s on.
-const CLOCK_WARN_S: f64 = 30.0;
-const CLOCK_FAIL_S: f64 = 300.0;
 /// AWS renews 60 days ahead: a certificate that was not renewed by then has a problem.
 const CERTIFICATE_WARN_DAYS: i64 = 30;
 
 const NOT_READ: &str = "could not be read";
-const REDEPLOY: &str = "run `ipgeo plan` to see what is missing, `ipgeo deploy` to create it";
+pub(super) const REDEPLOY: &str = "run `ipgeo plan` to see what is missing, `ipgeo deploy` to create it";
 
 /// Judges all facts; `dev`: those of a local service.
 pub(crate) fn judge(config: &Config, facts: &DoctorFacts, today: Date, dev: bool) -> Vec<Check> {
@@ -26,6 +24,13 @@ pub(crate) fn judge(config: &Config, facts: &DoctorFacts, today: Date, dev: bool
         if let Some(region) = config.regions.iter().find(|region| region.name == *name) {
             judge_edge(region, edge, config, dev, &mut checks);
         }
+    }
+    if let Fact::Unreadable(_) = facts.account {
+        let unread = |check: &&mut Check| check.found == NOT_READ;
+        checks
+            .iter_mut()
+            .filter(unread)
+            .for_each(|check| "needs AWS credentials".clone_into(&mut check.found));
     }
     database(facts, config, today, dev, &mut checks);
     checks
@@ -40,7 +45,7 @@ fn account(account: &Fact<String>) -> Check {
 }
 
 /// Judges a resource, `None` if it is absent.
-fn resource<T>(
+pub(super) fn resource<T>(
     name: &'static str,
     fact: &Fact<T>,
     dev: bool,
@@ -56,65 +61,13 @@ fn resource<T>(
 }
 
 /// Judges a value that always exists.
-fn value<T>(name: &'static str, fact: &Fact<T>, dev: bool, judge: impl FnOnce(&T) -> Check) -> Check {
+pub(super) fn value<T>(
+    name: &'static str,
+    fact: &Fact<T>,
+    dev: bool,
+    judge: impl FnOnce(&T) -> Check,
+) -> Check {
     resource(name, fact, dev, |value| value.map_or_else(|| Check::not_checked(name, NOT_READ), judge))
-}
-
-fn home(home: &HomeFacts, config: &Config, dev: bool, checks: &mut Vec<Check>) {
-    checks.push(value("clock", &home.clock_ahead_s, dev, |ahead| clock(*ahead)));
-    checks.push(match &config.service.hosted_zone {
-        None => Check::not_checked("zone", "regions.toml names no domain"),
-        Some(zone) => resource("zone", &home.zone, dev, |found| {
-            if found.is_some() {
-                Check::ok("zone", format!("{zone} is in this account"))
-            } else {
-                let found = format!("this account has no public zone {zone}");
-                Check::fail("zone", found, "create it in Route 53 and point the domain's name servers to it")
-            }
-        }),
-    });
-    checks.push(resource("stream", &home.stream, dev, |status| match status.map(String::as_str) {
-        Some("ACTIVE") => Check::ok("stream", "active"),
-        Some(other) => Check::fail(
-            "stream",
-            format!("it is {other}"),
-            "wait until it is active; calls stay in the logs for one day",
-        ),
-        None => Check::fail("stream", "the stream is missing: calls are not counted", REDEPLOY),
-    }));
-    checks.push(value("alarms", &home.alarms, dev, |found| alarms(found, config)));
-    checks.push(resource("counter", &home.counter, dev, |state| match state.map(String::as_str) {
-        Some("Enabled") => Check::ok("counter", "it reads the stream"),
-        Some(state @ ("Creating" | "Enabling" | "Updating")) => {
-            Check::warn("counter", format!("its event source mapping is {state}"), "check again in a minute")
-        }
-        Some(other) => Check::fail(
-            "counter",
-            format!("its event source mapping is {other}: calls stay in the stream for one day at most"),
-            "enable it: aws lambda update-event-source-mapping --enabled --uuid …",
-        ),
-        None => Check::fail("counter", "nothing reads the stream: calls are not counted", REDEPLOY),
-    }));
-}
-
-/// The alarms of home. That of silence says that no line arrives, or that nobody calls.
-fn alarms(found: &[String], config: &Config) -> Check {
-    let name = "alarms";
-    if found.iter().any(|alarm| alarm.ends_with("-usage-silent")) {
-        let hours = counted(u64::from(config.alarms.silence_h), "hour");
-        return Check::fail(
-            name,
-            format!("no usage line has reached the stream for {hours}"),
-            "unless nobody has called, follow a call: ipgeo doctor --online",
-        );
-    }
-    match found {
-        [] if config.alarms.silence_h == 0 => {
-            Check::ok(name, "none is going off; silence of the stream is not watched (silence_h in [alarms])")
-        }
-        [] => Check::ok(name, "none is going off"),
-        some => Check::warn(name, format!("going off: {}", some.join(", ")), "look at them in CloudWatch"),
-    }
 }
 
 /// Where a region's log is sent: to the pipe of the file, and once.
@@ -135,17 +88,6 @@ fn subscription(found: &Subscription, config: &Config) -> Check {
     }
     let kind = if has(":function:") { "the forwarder" } else { "the stream" };
     Check::ok(name, format!("the log is sent to {kind}"))
-}
-
-fn clock(ahead_s: f64) -> Check {
-    let off = ahead_s.abs();
-    let direction = if ahead_s < 0.0 { "behind" } else { "ahead" };
-    if off < CLOCK_WARN_S {
-        return Check::ok("clock", "less than 30 s off");
-    }
-    let found = format!("this machine's clock is {off:.0} s {direction}");
-    let remedy = "set it: timedatectl set-ntp true";
-    if off < CLOCK_FAIL_S { Check::warn("clock", found, remedy) } else { Check::fail("clock", found, remedy) }
 }
 
 fn judge_edge(region: &Region, edge: &EdgeFacts, config: &Config, dev: bool, checks: &mut Vec<Check>) {
@@ -184,6 +126,20 @@ fn judge_edge(region: &Region, edge: &EdgeFacts, config: &Config, dev: bool, che
             Check::fail("subscription", "the log is not sent to the stream: calls are not counted", REDEPLOY)
         }
     }));
+    // Without forwarders there is nothing to say, unless they have left something.
+    if config.usage.pipe == LogPipe::Forwarder || matches!(edge.unforwarded, Fact::Known(1..)) {
+        add(value("forwarder", &edge.unforwarded, dev, |batches| match batches {
+            0 => Check::ok("forwarder", "it has given up no batch of usage lines"),
+            some => {
+                let found = format!("batches of usage lines that it gave up: {some}");
+                Check::fail(
+                    "forwarder",
+                    found,
+                    "run `ipgeo usage recover`; see the forwarder's log for the cause",
+                )
+            }
+        }));
+    }
     add(resource("replica", &edge.replica, false, |status| match status.map(String::as_str) {
         Some("ACTIVE") => Check::ok("replica", "the access table is active"),
         Some(other) => {
@@ -290,10 +246,14 @@ fn rate(limit: f64, region: &Region) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::check::Mark;
-    use super::super::facts::{Certificate, DatabaseFacts};
+    use super::super::facts::{Certificate, DatabaseFacts, HomeFacts};
     use super::*;
     use crate::infra::cloud::Problem;
+    use crate::infra::lock::LockItem;
+    use crate::infra::plan::Zone;
     use crate::infra::stacks::test_config;
 
     fn error() -> Problem {
@@ -314,6 +274,7 @@ mod tests {
                 pattern: "p".into(),
                 count: 1,
             }),
+            unforwarded: Fact::Known(0),
             replica: Fact::Known("ACTIVE".into()),
         };
         DoctorFacts {
@@ -322,7 +283,8 @@ mod tests {
                 stream: Fact::Known("ACTIVE".into()),
                 counter: Fact::Known("Enabled".into()),
                 alarms: Fact::Known(Vec::new()),
-                zone: Fact::Known(()),
+                zone: Fact::Known(Zone { name: "example.com".into(), ..Zone::default() }),
+                run: Fact::Absent,
                 clock_ahead_s: Fact::Known(1.0),
             },
             edges: config.regions.iter().map(|region| (region.name.clone(), edge.clone())).collect(),
@@ -334,6 +296,12 @@ mod tests {
                 lock: Ok(()),
             })),
         }
+    }
+
+    fn run() -> LockItem {
+        let time = jiff::Timestamp::UNIX_EPOCH;
+        let [token, owner, operation] = ["1", "anna@laptop", "deploy"].map(str::to_owned);
+        LockItem { token, owner, operation, since: time, until: time }
     }
 
     fn today() -> Date {
@@ -359,6 +327,19 @@ mod tests {
         );
     }
 
+    #[test]
+    fn every_check_is_explained_in_the_guide() {
+        let guide = include_str!("../../../../docs/FIRST_DEPLOY.md");
+        let table = guide.split("### What each check means").nth(1).and_then(|rest| rest.split("###").next());
+        let rows = table.expect("a table").lines().filter(|line| line.starts_with("| `"));
+        let cells = rows.filter_map(|line| line.split('|').nth(1));
+        let explained: BTreeSet<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+        let config = test_config();
+        let checks = judge(&config, &healthy(&config), today(), false);
+        let known: BTreeSet<&str> = checks.iter().map(|check| check.check).chain(["usage path"]).collect();
+        assert_eq!(explained, known);
+    }
+
     /// A change to the facts, the check that must notice it, its mark, and a part of its text or remedy.
     type Case = (fn(&mut DoctorFacts), &'static str, Mark, &'static str);
 
@@ -377,7 +358,8 @@ mod tests {
         fn copy(facts: &mut DoctorFacts) -> &mut DatabaseFacts {
             facts.database.as_mut().expect("a database").as_mut().expect("read")
         }
-        let table: [Case; 34] = [
+        let table: [Case; 36] = [
+            (|f| f.home.run = Fact::Known(run()), "deploys", Mark::Warn, "--break-lock"),
             (|f| f.account = Fact::Unreadable(error()), "credentials", Mark::Fail, "grant it"),
             (|f| f.home.clock_ahead_s = Fact::Known(-45.0), "clock", Mark::Warn, "45 s behind"),
             (|f| f.home.clock_ahead_s = Fact::Known(301.0), "clock", Mark::Fail, "301 s ahead"),
@@ -431,6 +413,7 @@ mod tests {
             ),
             (|f| edge(f).rate = Fact::Known(10.0), "rate", Mark::Warn, "Throttle rate"),
             (|f| edge(f).subscription = Fact::Absent, "subscription", Mark::Fail, "not counted"),
+            (|f| edge(f).unforwarded = Fact::Known(3), "forwarder", Mark::Fail, "usage recover"),
             (|f| edge(f).replica = Fact::Absent, "replica", Mark::Fail, "API keys are refused"),
             (|f| edge(f).replica = Fact::Known("CREATING".into()), "replica", Mark::Fail, "CREATING"),
             (

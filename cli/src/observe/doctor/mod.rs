@@ -4,10 +4,11 @@
 mod check;
 mod database;
 mod facts;
+mod home;
 mod judge;
 mod path;
 
-pub(crate) use check::{Check, Mark, text};
+pub(crate) use check::{Check, Mark, fold, text};
 pub(crate) use facts::{
     Certificate, Concurrency, DatabaseFacts, EdgeFacts, Examine, Fact, HomeFacts, Subscription, examine,
 };

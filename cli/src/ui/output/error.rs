@@ -37,10 +37,24 @@ impl UsageError {
     }
 }
 
+/// The operator stopped a verb where it waited.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted: {changed}\ncontinue with: {again}")]
+pub(crate) struct Interrupted {
+    /// What was changed.
+    pub changed: String,
+    /// The command that continues.
+    pub again: String,
+}
+
 impl Exit {
     /// The exit status for an error.
     pub fn from_error(error: &anyhow::Error) -> Self {
-        if error.is::<UsageError>() { Self::Usage } else { Self::Failed }
+        match () {
+            () if error.is::<UsageError>() => Self::Usage,
+            () if error.is::<Interrupted>() => Self::Interrupted,
+            () => Self::Failed,
+        }
     }
 }
 
@@ -52,7 +66,9 @@ impl From<Exit> for std::process::ExitCode {
 
 /// Prints an error with its causes.
 pub(crate) fn report_error(error: &anyhow::Error) {
-    print_note(&without_api_keys(&format!("error: {}", chain(error))));
+    // Whoever presses Ctrl-C has made no error.
+    let prefix = if error.is::<Interrupted>() { "" } else { "error: " };
+    print_note(&without_api_keys(&format!("{prefix}{}", chain(error))));
 }
 
 /// An error, its causes and, last, what to do: the `help:` lines of an error come before its causes in the chain.

@@ -2,6 +2,7 @@
 //! module, so that colours, output formats and control characters are handled once.
 
 mod cells;
+mod dev;
 mod document;
 mod error;
 mod formats;
@@ -13,8 +14,11 @@ use std::io::{self, IsTerminal as _, Write as _};
 use serde::Serialize;
 
 pub(crate) use cells::{escape_cell, unescape_cell};
+#[cfg(test)]
+pub(crate) use dev::DEV_VERBS;
+pub(crate) use dev::{suggest_dev, with_dev};
 pub(crate) use document::{format_value, to_json, to_json_line};
-pub(crate) use error::{Exit, UsageError, report_error};
+pub(crate) use error::{Exit, Interrupted, UsageError, report_error};
 pub(crate) use formats::{Format, Formats};
 pub(crate) use html::{PageError, html_page};
 pub(crate) use table::{Column, printable};
@@ -27,20 +31,34 @@ const STREAM_BYTES: usize = 1 << 16;
 /// Prints one line on standard error: progress, notes, errors.
 pub(crate) fn print_note(line: &str) {
     // A closed standard error must not fail the verb.
-    let _ = writeln!(io::stderr(), "{}", printable(line));
+    let _ = writeln!(io::stderr(), "{}", printable(&with_dev(line)));
 }
 
 /// Prints data on standard output, nothing if it is empty; a closed pipe (`| head`) is not an error.
 pub(crate) fn print_data(text: &str) -> io::Result<()> {
+    match print_once(text) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
+}
+
+/// Prints data that is shown only once, so a closed pipe is an error.
+pub(crate) fn print_once(text: &str) -> io::Result<()> {
     if text.is_empty() {
         return Ok(());
     }
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written
-            .map_err(|error| io::Error::new(error.kind(), format!("cannot write standard output: {error}"))),
-    }
+    let written =
+        out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    written.map_err(|error| io::Error::new(error.kind(), format!("cannot write standard output: {error}")))
+}
+
+/// Whether standard output discards everything: it is `/dev/null`, which the standard library also opens in place of a
+/// closed one.
+pub(crate) fn stdout_discards() -> bool {
+    let null = rustix::fs::stat("/dev/null").map(|null| null.st_rdev);
+    // A regular file or a pipe has device number 0.
+    rustix::fs::fstat(io::stdout()).is_ok_and(|out| null == Ok(out.st_rdev))
 }
 
 /// Streams data to standard output. `None` if the pipe was closed (`| head`), which is not an error.

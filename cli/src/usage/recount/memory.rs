@@ -45,7 +45,7 @@ impl LedgerWrite for MemoryLedger {
     async fn apply(&self, update: &LedgerUpdate) -> Result<Applied, StoreError> {
         let mut tables = self.tables();
         let item = tables.items.entry((update.identity.clone(), update.month)).or_default();
-        let totals = MonthTotals { charged: item.charged, days: BTreeMap::new() };
+        let totals = MonthTotals { charged: item.charged, ..MonthTotals::default() };
         if let Some(watermark) = item.watermarks.get(&update.shard)
             && *watermark >= update.first
         {
@@ -53,7 +53,7 @@ impl LedgerWrite for MemoryLedger {
         }
         item.charged += update.charged;
         item.watermarks.insert(update.shard.clone(), update.last.clone());
-        Ok(Applied::Added(MonthTotals { charged: item.charged, days: BTreeMap::new() }))
+        Ok(Applied::Added(MonthTotals { charged: item.charged, ..MonthTotals::default() }))
     }
 
     async fn shard_note(&self, shard: &str) -> Result<Option<ShardNote>, StoreError> {

@@ -1,11 +1,12 @@
 //! Counts the usage stream again, into the ledger or into a shadow ledger: a second ledger table that is filled from the
-//! stream or restored from a backup. Compares the two and adopts the shadow ledger's items. Also counts batches that Lambda
-//! gave up, from the failure bucket.
+//! stream or restored from a backup. Compares the two and adopts the shadow ledger's items. Also recovers batches that Lambda
+//! gave up, of the counter and of forwarders.
 //!
 //! The counter is always the runtime's; here it receives pages of the stream instead of Lambda's batches.
 
 mod adopt;
 mod compare;
+mod forwarded;
 #[cfg(test)]
 mod memory;
 mod recover;
@@ -13,7 +14,7 @@ mod run;
 
 pub(crate) use adopt::{Adopted, adopt};
 pub(crate) use compare::{Ahead, compared, differences};
-pub(crate) use recover::{Recovered, recover};
+pub(crate) use recover::{Recovered, Recovery};
 pub(crate) use run::{ReplaySpan, Replayed, Unpublished, replay};
 
 use std::fmt;

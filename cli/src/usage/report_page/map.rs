@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::chart::Drawing;
 use super::facts::RegionCalls;
 
-const LAND: &str = include_str!("land.path");
+const LAND: &str = include_str!("../../../../templates/pages/land.path");
 /// The map's size: two units a degree, from 84° north to 60° south.
 const VIEW_BOX: &str = "0 0 720 288";
 const NORTH: f64 = 84.0;

@@ -1,13 +1,23 @@
-//! Batches that Lambda gave up: the source trait, and a folder of them.
+//! Batches that Lambda gave up: the source trait, a folder of them, and the stream that takes those of forwarders again.
 
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ipgeo_runtime::forward::LogsEvent;
 use ipgeo_runtime::store::StoreError;
 
-/// A source of failed batches: the failure bucket or a copy of it.
+/// Takes batches of usage lines.
+pub(crate) trait StreamPut {
+    /// Puts a batch as its forwarder would have done.
+    fn put(&self, event: &LogsEvent) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// A source of failed batches: a bucket or a copy of one.
 pub(crate) trait FailedBatches {
+    /// The bucket or folder, for messages.
+    fn place(&self) -> String;
+
     /// The names of all batches, in order.
     fn names(&self) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 
@@ -52,6 +62,10 @@ fn collect(root: &Path, folder: &Path, names: &mut Vec<String>) -> io::Result<()
 }
 
 impl FailedBatches for FailedFolder {
+    fn place(&self) -> String {
+        self.0.display().to_string()
+    }
+
     async fn names(&self) -> Result<Vec<String>, StoreError> {
         let mut names = Vec::new();
         collect(&self.0, &self.0, &mut names).map_err(|error| self.failed("read", error))?;

@@ -11,7 +11,7 @@ use ipgeo_runtime::store::StoreError;
 use ipgeo_runtime::usage::KinesisRecord;
 use jiff::Timestamp;
 
-pub(crate) use failed::{FailedBatches, FailedFolder};
+pub(crate) use failed::{FailedBatches, FailedFolder, StreamPut};
 pub(crate) use kept::{CountedPosition, LogPosition, StreamCopy, StreamWriter};
 pub(crate) use segments::{SEGMENT_BYTES, SegmentWriter, SegmentedLog};
 

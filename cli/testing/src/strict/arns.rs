@@ -59,7 +59,7 @@ pub(crate) fn arn(kind: &str, properties: &Value, place: &Place) -> String {
         "AWS::Lambda::EventSourceMapping" => {
             format!("arn:aws:lambda:{region}:{account}:event-source-mapping:{GENERATED}")
         }
-        "AWS::Lambda::Function" | "AWS::Lambda::Permission" => {
+        "AWS::Lambda::Function" | "AWS::Lambda::Permission" | "AWS::Lambda::EventInvokeConfig" => {
             format!("arn:aws:lambda:{region}:{account}:function:{function}")
         }
         "AWS::Lambda::LayerVersion" => format!("arn:aws:lambda:{region}:{account}:layer:{name}:1"),
@@ -147,8 +147,10 @@ pub(crate) fn requests(action: &str, resource: &Resolved, place: &Place) -> Vec<
         }
         ("dynamodb", _) => tables(action, resource, place),
         ("logs", "PutSubscriptionFilter") => {
-            let destination = properties["DestinationArn"].as_str().unwrap_or(GENERATED);
-            vec![Request::new(action, group(action, resource, place)), Request::new(action, destination)]
+            // A function permits the log service itself; only log destinations are a resource of this action.
+            let destination = properties["DestinationArn"].as_str().filter(|arn| !arn.contains(":function:"));
+            let group = group(action, resource, place);
+            [group.as_str()].into_iter().chain(destination).map(|arn| Request::new(action, arn)).collect()
         }
         ("logs", _) if own.contains(":log-group:") => {
             vec![Request::new(action, group(action, resource, place))]

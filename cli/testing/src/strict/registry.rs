@@ -1,6 +1,6 @@
-//! What AWS says of resource types and actions, reduced to what the rules here need: CloudFormation's registry
-//! schemas (properties, handlers with their permissions) and the resource formats of the Service Authorization
-//! Reference. `registry.json` is generated; a test of `ipgeo` compares it with its sources.
+//! What AWS says of resource types and actions, reduced to what the rules here and the tests of policies need: CloudFormation's
+//! registry schemas (properties, handlers with their permissions) and the resource formats of the Service Authorization
+//! Reference. `registry.json` is generated; a test of `ipgeo` (`cli/tests/iam`) compares it with its sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -29,7 +29,7 @@ pub struct ResourceType {
     pub read_only: BTreeSet<String>,
     /// What identifies a resource.
     pub identifier: BTreeSet<String>,
-    /// The permissions of `create`, `read`, `update`, `delete`.
+    /// The permissions of `create`, `read`, `update`, `delete`, and of `tagging`.
     pub handlers: BTreeMap<String, Vec<String>>,
     /// The top-level properties.
     pub properties: BTreeMap<String, Limits>,

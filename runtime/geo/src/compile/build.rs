@@ -1,40 +1,69 @@
 //! The steps of a build, from sources to a database in memory.
 
 use super::error::BuildError;
-use super::extract::{SourceLayout, SourceRecord};
-use super::merge::{MergeInput, Merger};
-use super::progress::{BuildPhase, BuildProgress, NoProgress};
-use super::source::{PrefixTrie, Source};
+use super::extract::SourceLayout;
+use super::facts::SourceGives;
+use super::merge::{MergeInput, MergeTree, Merger};
+use super::progress::{BuildPhase, BuildProgress};
+use super::ranges::RangeSet;
+use super::source::Source;
 use super::write::{CompiledDatabase, DataDescription};
+
+/// A source of a build.
+#[derive(Debug)]
+pub struct BuildSource {
+    /// Its name in `regions.toml`.
+    pub name: String,
+    /// Its ranges, and what each of them says.
+    pub data: SourceData,
+    /// What every range of the source says besides.
+    pub gives: SourceGives,
+}
+
+/// The data of a source.
+#[derive(Debug)]
+pub enum SourceData {
+    /// A `.mmdb` file.
+    Mmdb(Source),
+    /// Ranges read from a file of another form.
+    Ranges(RangeSet),
+}
+
+impl From<Source> for BuildSource {
+    /// A database that gives only its own data, named by its path.
+    fn from(source: Source) -> Self {
+        let name = source.path().display().to_string();
+        Self { name, data: SourceData::Mmdb(source), gives: SourceGives::default() }
+    }
+}
+
+/// The sources as the merge reads them.
+pub(super) fn inputs(sources: &[BuildSource]) -> Result<Vec<MergeInput<'_>>, BuildError> {
+    let mut inputs = Vec::with_capacity(sources.len());
+    for BuildSource { name, data, gives } in sources {
+        let tree = match data {
+            SourceData::Mmdb(source) => {
+                MergeTree::File(source, SourceLayout::detect(source, &source.leaves())?)
+            }
+            SourceData::Ranges(ranges) => MergeTree::Ranges(ranges),
+        };
+        inputs.push(MergeInput { name, tree, gives });
+    }
+    Ok(inputs)
+}
 
 /// Compiles sources, the most trusted first. A later source only fills gaps of the earlier ones.
 pub fn build(
-    sources: &[Source],
+    sources: &[BuildSource],
     description: &DataDescription,
     progress: &dyn BuildProgress,
 ) -> Result<CompiledDatabase, BuildError> {
-    let mut inputs = Vec::with_capacity(sources.len());
-    for source in sources {
-        inputs.push(MergeInput::File(source, SourceLayout::detect(source, &source.leaves())?));
-    }
-    progress.begin(BuildPhase::Merge, sources.iter().map(|source| u64::from(source.nodes())).sum());
-    merge(&inputs, description, progress)
-}
-
-/// Compiles the prefixes of a trie; `records` are what its numbers stand for.
-pub(super) fn build_trie(
-    trie: &PrefixTrie,
-    records: &[SourceRecord],
-    description: &DataDescription,
-) -> Result<CompiledDatabase, BuildError> {
-    merge(&[MergeInput::Made(trie, records)], description, &NoProgress)
-}
-
-fn merge(
-    inputs: &[MergeInput<'_>],
-    description: &DataDescription,
-    progress: &dyn BuildProgress,
-) -> Result<CompiledDatabase, BuildError> {
-    let (tree, records) = Merger::new(inputs, progress).run()?;
+    let inputs = inputs(sources)?;
+    let nodes = sources.iter().map(|source| match &source.data {
+        SourceData::Mmdb(source) => u64::from(source.nodes()),
+        SourceData::Ranges(ranges) => ranges.trie().nodes() as u64,
+    });
+    progress.begin(BuildPhase::Merge, nodes.sum());
+    let (tree, records) = Merger::new(&inputs, progress).run()?;
     CompiledDatabase::new(&tree, &records, description)
 }

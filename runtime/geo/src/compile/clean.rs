@@ -20,6 +20,7 @@ impl SourceRecord {
         Self {
             place: self.place.map(|place| clean_place(&place, countries)),
             network: self.network.and_then(|network| clean_network(&network)),
+            ..self
         }
     }
 }
@@ -170,7 +171,7 @@ mod tests {
                 is_eu: Some(true),
                 ..SourcePlace::default()
             };
-            let cleaned = SourceRecord { place: Some(place), network: None }
+            let cleaned = SourceRecord { place: Some(place), ..SourceRecord::default() }
                 .cleaned(&countries)
                 .place
                 .expect("a place");

@@ -99,7 +99,9 @@ impl Default for CountryTable {
 }
 
 /// Rows of a table. Lines with a different number of columns are skipped; a test checks that there are none.
-fn rows<const COLUMNS: usize>(table: &'static str) -> impl Iterator<Item = [&'static str; COLUMNS]> {
+pub(super) fn rows<const COLUMNS: usize>(
+    table: &'static str,
+) -> impl Iterator<Item = [&'static str; COLUMNS]> {
     let lines = table.lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| line.split('\t').collect::<Vec<_>>().try_into().ok())
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::error::BuildError;
+use super::feeds::Correction;
 use super::networks::Networks;
 use crate::{Database, GeoError};
 
@@ -77,6 +78,20 @@ pub struct DatabaseDiff {
     pub sampled: Vec<DiffSample>,
     /// The most frequent moves between countries.
     pub moves: Vec<CountryMove>,
+    /// What corrections change, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrections: Option<CorrectionCount>,
+}
+
+/// What corrections change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct CorrectionCount {
+    /// Corrections.
+    pub corrections: u64,
+    /// Their IPv4 addresses.
+    pub ipv4_addresses: u64,
+    /// Corrections after which the location of their first address is another.
+    pub changed: u64,
 }
 
 impl DatabaseDiff {
@@ -187,7 +202,25 @@ pub fn diff(old_file: &Path, new_file: &Path, count: u32, seed: u64) -> Result<D
     moves.sort_by_key(|one| std::cmp::Reverse(one.count));
     moves.truncate(MOVES_MAX);
     let date = |database: &Database| database.info().date.clone();
-    Ok(DatabaseDiff { old_date: date(&old), new_date: date(&new), seed, sampled, moves })
+    Ok(DatabaseDiff { old_date: date(&old), new_date: date(&new), seed, sampled, moves, corrections: None })
+}
+
+/// Counts what corrections change between two databases.
+pub fn count_corrections(
+    old_file: &Path,
+    new_file: &Path,
+    corrections: &[Correction],
+) -> Result<CorrectionCount, DiffError> {
+    let (old, new) = (Database::open(old_file)?, Database::open(new_file)?);
+    let mut count = CorrectionCount { corrections: corrections.len() as u64, ..CorrectionCount::default() };
+    for (addresses, first) in corrections.iter().filter_map(Correction::addresses) {
+        if first.is_ipv4() {
+            count.ipv4_addresses += u64::try_from(addresses).unwrap_or(u64::MAX);
+        }
+        let [before, after] = [&old, &new].map(|database| ServedLocation::look_up(database, first));
+        count.changed += u64::from(before != after);
+    }
+    Ok(count)
 }
 
 #[cfg(test)]

@@ -43,6 +43,14 @@ pub enum BuildError {
         /// The source.
         path: PathBuf,
     },
+    /// A source that is not a database has a fault.
+    #[error("{path}: {fault}")]
+    Feed {
+        /// The source.
+        path: PathBuf,
+        /// What is wrong, with its place.
+        fault: String,
+    },
     /// A line of a text to compile is invalid.
     #[error("line {line} of the text: {fault}")]
     Text {

@@ -4,7 +4,8 @@ use crate::raw::Value;
 
 use super::countries::CountryTable;
 use super::error::BuildError;
-use super::source::Source;
+use super::facts::{Crawler, Flags, NetworkUse};
+use super::source::{Parts, Source};
 
 /// A source's data about a place; an empty text or `None` means unknown.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,6 +38,10 @@ pub(super) struct SourceNetwork {
 pub(super) struct SourceRecord {
     pub(super) place: Option<SourcePlace>,
     pub(super) network: Option<SourceNetwork>,
+    pub(super) flags: Flags,
+    pub(super) usage: Option<NetworkUse>,
+    pub(super) crawler: Option<Crawler>,
+    pub(super) accuracy_radius_km: Option<u16>,
 }
 
 /// The supported layouts of a source's records.
@@ -114,9 +119,11 @@ impl SourceLayout {
     /// A record's raw values; see [`SourceRecord::cleaned`].
     pub(super) fn read(self, value: &Value<'_>, countries: &CountryTable) -> SourceRecord {
         match self {
-            Self::Flat => SourceRecord { place: Some(flat(value)), network: None },
-            Self::MaxMindPlace => SourceRecord { place: Some(maxmind(value, countries)), network: None },
-            Self::Asn => SourceRecord { place: None, network: asn(value) },
+            Self::Flat => SourceRecord { place: Some(flat(value)), ..SourceRecord::default() },
+            Self::MaxMindPlace => {
+                SourceRecord { place: Some(maxmind(value, countries)), ..SourceRecord::default() }
+            }
+            Self::Asn => SourceRecord { network: asn(value), ..SourceRecord::default() },
             Self::IpInfo => ipinfo(value),
         }
     }
@@ -188,40 +195,110 @@ fn ipinfo(value: &Value<'_>) -> SourceRecord {
         continent_code: text(value, "continent_code"),
         ..SourcePlace::default()
     };
-    SourceRecord { place: Some(place), network }
+    SourceRecord { place: Some(place), network, ..SourceRecord::default() }
+}
+
+/// A set of the fields of a place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct PlaceFields(u8);
+
+impl PlaceFields {
+    const COUNTRY: Self = Self(1);
+    pub(super) const REGION: Self = Self(2);
+    pub(super) const REGION_CODE: Self = Self(4);
+    const CITY: Self = Self(8);
+    const POSTAL: Self = Self(16);
+    pub(super) const POINT: Self = Self(32);
+    const ZONE: Self = Self(64);
+
+    /// Whether any field of `other` is in the set.
+    pub(super) fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    fn add(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+/// A field of a place that one source decides.
+pub(super) struct PlaceField {
+    /// Its name in an answer.
+    pub(super) name: &'static str,
+    pub(super) set: PlaceFields,
+    /// Its value; empty if unknown.
+    pub(super) value: fn(&SourcePlace) -> &str,
+}
+
+/// The fields of a place that sources decide one by one, in the order of an answer. The members of the country that are not
+/// named follow from its code, and the longitude comes with the latitude.
+pub(super) const PLACE_FIELDS: [PlaceField; 7] = [
+    PlaceField { name: "country_code", set: PlaceFields::COUNTRY, value: |place| &place.country_code },
+    PlaceField { name: "region", set: PlaceFields::REGION, value: |place| &place.region },
+    PlaceField { name: "region_code", set: PlaceFields::REGION_CODE, value: |place| &place.region_code },
+    PlaceField { name: "city", set: PlaceFields::CITY, value: |place| &place.city },
+    PlaceField { name: "postal", set: PlaceFields::POSTAL, value: |place| &place.postal },
+    PlaceField { name: "latitude", set: PlaceFields::POINT, value: |place| &place.latitude },
+    PlaceField { name: "time_zone", set: PlaceFields::ZONE, value: |place| &place.time_zone },
+];
+
+impl SourceRecord {
+    /// The record without the parts that are not taken.
+    pub(super) fn restricted(mut self, parts: Parts) -> Self {
+        if !parts.asn {
+            self.network = None;
+        }
+        if !parts.city {
+            self.accuracy_radius_km = None;
+            self.place = self.place.filter(|_| parts.country).map(|place| SourcePlace {
+                country_code: place.country_code,
+                country_name: place.country_name,
+                continent_code: place.continent_code,
+                is_eu: place.is_eu,
+                ..SourcePlace::default()
+            });
+        }
+        self
+    }
 }
 
 impl SourcePlace {
-    /// Fills the gaps from a less trusted source.
-    pub(super) fn fill(&mut self, other: Self) {
+    /// Fills the gaps from a less trusted source. Returns the fields that it filled.
+    pub(super) fn fill(&mut self, other: Self) -> PlaceFields {
+        let mut taken = PlaceFields::default();
         // Data of another country would give a mixture of two places.
         if !self.country_code.is_empty()
             && !other.country_code.is_empty()
             && self.country_code != other.country_code
         {
-            return;
+            return taken;
         }
         // Coordinates and postal code belong to the other source's city: take them only if it names the same one.
         let same_city = self.city.is_empty() || self.city == other.city;
-        let fill = |mine: &mut String, theirs: String| {
-            if mine.is_empty() {
+        let mut fill = |mine: &mut String, theirs: String, field: PlaceFields| {
+            if mine.is_empty() && !theirs.is_empty() {
                 *mine = theirs;
+                taken.add(field);
             }
         };
-        fill(&mut self.country_code, other.country_code);
-        fill(&mut self.country_name, other.country_name);
-        fill(&mut self.continent_code, other.continent_code);
+        fill(&mut self.country_code, other.country_code, PlaceFields::COUNTRY);
+        fill(&mut self.country_name, other.country_name, PlaceFields::COUNTRY);
+        fill(&mut self.continent_code, other.continent_code, PlaceFields::default());
         self.is_eu = self.is_eu.or(other.is_eu);
         if same_city {
-            fill(&mut self.region, other.region);
-            fill(&mut self.region_code, other.region_code);
-            fill(&mut self.city, other.city);
-            fill(&mut self.postal, other.postal);
-            if self.latitude.is_empty() && self.longitude.is_empty() {
-                (self.latitude, self.longitude) = (other.latitude, other.longitude);
+            if self.region.is_empty() || self.region == other.region {
+                fill(&mut self.region, other.region, PlaceFields::REGION);
+                fill(&mut self.region_code, other.region_code, PlaceFields::REGION_CODE);
             }
-            fill(&mut self.time_zone, other.time_zone);
+            fill(&mut self.city, other.city, PlaceFields::CITY);
+            fill(&mut self.postal, other.postal, PlaceFields::POSTAL);
+            fill(&mut self.time_zone, other.time_zone, PlaceFields::ZONE);
+            if self.latitude.is_empty() && self.longitude.is_empty() {
+                fill(&mut self.latitude, other.latitude, PlaceFields::POINT);
+                fill(&mut self.longitude, other.longitude, PlaceFields::POINT);
+            }
         }
+        taken
     }
 
     /// Whether any field is known.

@@ -19,21 +19,32 @@ use std::path::Path;
 
 use rustc_hash::FxHashMap;
 
+use super::combine::{Combined, Prefix, Statement};
 use super::countries::CountryTable;
 use super::error::BuildError;
-use super::extract::{SourceLayout, SourceNetwork, SourcePlace, SourceRecord};
+use super::extract::{SourceLayout, SourceRecord};
+use super::facts::{Flags, SourceGives};
 use super::progress::BuildProgress;
+use super::ranges::RangeSet;
 use super::record::RecordSet;
-use super::source::{Cursor, PrefixTrie, Source};
+use super::source::{Cursor, Source};
 use super::tree::{FinishedTree, Target, TreeBuilder};
 use crate::format::number_address;
 
-/// A tree to merge.
-pub(super) enum MergeInput<'a> {
+/// A source to merge.
+pub(super) struct MergeInput<'a> {
+    pub(super) name: &'a str,
+    pub(super) tree: MergeTree<'a>,
+    /// What every record of the source has besides its own data.
+    pub(super) gives: &'a SourceGives,
+}
+
+/// The tree of a source.
+pub(super) enum MergeTree<'a> {
     /// A source database.
     File(&'a Source, SourceLayout),
-    /// A tree built in memory, and the records that its numbers stand for.
-    Made(&'a PrefixTrie, &'a [SourceRecord]),
+    /// Ranges read into memory.
+    Ranges(&'a RangeSet),
 }
 
 /// Number of visited prefixes between two reports of progress.
@@ -41,84 +52,126 @@ const STEPS_PER_REPORT: u64 = 1 << 16;
 
 impl MergeInput<'_> {
     fn start(&self) -> Cursor {
-        match self {
-            Self::File(source, _) => source.start(),
-            Self::Made(trie, _) => trie.start(),
+        match &self.tree {
+            MergeTree::File(source, _) => source.start(),
+            MergeTree::Ranges(ranges) => ranges.trie().start(),
         }
     }
 
     #[inline]
     fn step(&self, cursor: Cursor, bit: u8, depth: u8, in_ipv4: bool) -> Cursor {
-        match self {
-            Self::File(source, _) => source.step(cursor, bit, depth, in_ipv4),
-            Self::Made(trie, _) => trie.step(cursor, bit, depth),
+        match &self.tree {
+            MergeTree::File(source, _) => source.step(cursor, bit, depth, in_ipv4),
+            MergeTree::Ranges(ranges) => ranges.trie().step(cursor, bit, depth),
         }
     }
 
     fn record(&self, data: usize, countries: &CountryTable) -> Result<SourceRecord, BuildError> {
-        let record = match self {
-            Self::File(source, layout) => layout.read(&source.value(data)?, countries),
-            Self::Made(_, records) => records.get(data).cloned().unwrap_or_default(),
+        let record = match &self.tree {
+            MergeTree::File(source, layout) => {
+                layout.read(&source.value(data)?, countries).restricted(source.parts())
+            }
+            MergeTree::Ranges(ranges) => ranges.record(data),
         };
-        Ok(record.cleaned(countries))
+        Ok(record.cleaned(countries).given(self.gives))
     }
 
     /// Maximum number of visits to nodes of this tree. A sound tree is left after one visit to each node and to the 96 bits
     /// above IPv4; twice that leaves room for unusual trees. In a tree with shared or circular nodes the number of visits
     /// can double with every level, so without this limit a hostile file of a few kilobytes would keep the walk busy forever.
     fn visits_max(&self) -> u64 {
-        match self {
-            Self::File(source, _) => 2 * (u64::from(source.nodes()) + 96),
-            Self::Made(..) => u64::MAX,
+        match &self.tree {
+            MergeTree::File(source, _) => 2 * (u64::from(source.nodes()) + 96),
+            MergeTree::Ranges(_) => u64::MAX,
         }
     }
 
     fn path(&self) -> &Path {
-        match self {
-            Self::File(source, _) => source.path(),
-            Self::Made(..) => Path::new("(in memory)"),
+        match &self.tree {
+            MergeTree::File(source, _) => source.path(),
+            MergeTree::Ranges(ranges) => ranges.path(),
         }
     }
 
-    /// Whether a record depends on its prefix too: the answer about a network names the prefix as its route.
+    /// Whether a record depends on the length of its prefix too: the answer about a network names the prefix as its route.
     fn has_routes(&self) -> bool {
-        match self {
-            Self::File(_, layout) => matches!(layout, SourceLayout::Asn | SourceLayout::IpInfo),
-            Self::Made(..) => true,
-        }
+        self.gives.network.is_some()
+            || match &self.tree {
+                MergeTree::File(_, layout) => matches!(layout, SourceLayout::Asn | SourceLayout::IpInfo),
+                MergeTree::Ranges(ranges) => ranges.has_networks(),
+            }
     }
+
+    /// The flags of which the source speaks.
+    fn flags(&self) -> Flags {
+        let own = match &self.tree {
+            MergeTree::File(..) => Flags::default(),
+            MergeTree::Ranges(ranges) => ranges.flags(),
+        };
+        own.with(SourceRecord::default().given(self.gives).flags)
+    }
+}
+
+/// What a source says of an address, whose bits are those of IPv6; `None` if nothing.
+pub(super) fn statement(
+    source: u16,
+    input: &MergeInput<'_>,
+    address: u128,
+    countries: &CountryTable,
+) -> Result<Option<Statement>, BuildError> {
+    let mut cursor = input.start();
+    for depth in 0..128 {
+        let bit = u8::from(address >> (127 - depth) & 1 == 1);
+        let in_ipv4 = depth == 95 && address >> 32 == 0;
+        cursor = input.step(cursor, bit, depth, in_ipv4);
+    }
+    let Cursor::Leaf { data, length } = cursor else { return Ok(None) };
+    let record = input.record(data, countries)?;
+    Ok(Some(Statement { source, prefix: Prefix::of(address, length), record }))
+}
+
+/// The leaf of a combination, and its AS number with the length of its route.
+#[derive(Debug, Clone, Copy)]
+struct KnownLeaf {
+    target: Target,
+    network: Option<(u32, u8)>,
 }
 
 /// A walk over all inputs.
 pub(super) struct Merger<'a> {
     inputs: &'a [MergeInput<'a>],
-    /// The cursors of the current path: one per input at depth 0, then one per input at depth 1, and so on to 128. A stack
-    /// in one allocation, because the walk makes millions of steps.
-    cursors: Vec<Cursor>,
+    /// [`MergeInput::has_routes`] of each.
+    with_route: Vec<bool>,
+    /// The cursors of the current path with their inputs, level below level, without those that are empty: most lists have
+    /// nothing in most prefixes, so a dozen more of them cost hardly anything. A stack in one allocation, because the walk
+    /// makes millions of steps.
+    cursors: Vec<(u16, Cursor)>,
     /// Remaining visits for each input's tree.
     visits_left: Vec<u64>,
     tree: TreeBuilder,
     records: RecordSet,
     /// Combinations seen, by [`Merger::key`].
-    leaves: FxHashMap<Box<[u128]>, Target>,
-    /// The key of the current combination: for each input its data offset + 1, or 0; with routes, also prefix and length.
-    key: Vec<u128>,
+    leaves: FxHashMap<Box<[u64]>, KnownLeaf>,
+    /// The key of the current combination: for each input with data its number in 16 bits, its data offset in 40, and with
+    /// routes the length of the prefix in 8.
+    key: Vec<u64>,
     visits: u64,
     progress: &'a dyn BuildProgress,
 }
 
 impl<'a> Merger<'a> {
     pub(super) fn new(inputs: &'a [MergeInput<'a>], progress: &'a dyn BuildProgress) -> Self {
-        let mut cursors = vec![Cursor::Empty; inputs.len() * 129];
-        for (cursor, input) in cursors.iter_mut().zip(inputs) {
-            *cursor = input.start();
-        }
+        let cursors = (0..).zip(inputs.iter().map(MergeInput::start)).collect();
         Self {
             inputs,
+            with_route: inputs.iter().map(MergeInput::has_routes).collect(),
             cursors,
             visits_left: inputs.iter().map(MergeInput::visits_max).collect(),
             tree: TreeBuilder::default(),
-            records: RecordSet::new(),
+            records: RecordSet::new(
+                inputs.iter().map(|input| input.name),
+                inputs.iter().map(MergeInput::flags).fold(Flags::default(), Flags::with),
+            ),
             leaves: FxHashMap::default(),
             key: Vec::new(),
             visits: 0,
@@ -128,7 +181,7 @@ impl<'a> Merger<'a> {
 
     /// Merges the inputs into a tree, and the records that its leaves stand for.
     pub(super) fn run(mut self) -> Result<(FinishedTree, RecordSet), BuildError> {
-        let mut root = self.walk(0, 0)?;
+        let mut root = self.walk(0, 0, 0)?;
         let numbers: Vec<(u32, Target)> = self
             .records
             .numbers()
@@ -144,16 +197,18 @@ impl<'a> Merger<'a> {
         Ok((self.tree.finish(root)?, self.records))
     }
 
-    /// Merges all prefixes below the first `depth` bits of `path`.
-    fn walk(&mut self, depth: u8, path: u128) -> Result<Target, BuildError> {
-        let (count, level) = (self.inputs.len(), usize::from(depth) * self.inputs.len());
+    /// Merges all prefixes below the first `depth` bits of `path`; the cursors from `level` on are those of this prefix.
+    fn walk(&mut self, depth: u8, path: u128, level: usize) -> Result<Target, BuildError> {
+        let below = self.cursors.len();
         let settled = |cursor: &Cursor| matches!(cursor, Cursor::Empty | Cursor::Leaf { .. });
-        if depth == 128 || self.cursors[level..level + count].iter().all(settled) {
+        if depth == 128 || self.cursors[level..].iter().all(|(_, cursor)| settled(cursor)) {
             return self.leaf(level, path);
         }
-        for (index, left) in self.visits_left.iter_mut().enumerate() {
-            if !settled(&self.cursors[level + index]) {
-                let path = || self.inputs[index].path().to_owned();
+        for (input, cursor) in &self.cursors[level..] {
+            if !settled(cursor) {
+                let input = usize::from(*input);
+                let path = || self.inputs[input].path().to_owned();
+                let left = &mut self.visits_left[input];
                 *left = left.checked_sub(1).ok_or_else(|| BuildError::Tangled { path: path() })?;
             }
         }
@@ -163,77 +218,52 @@ impl<'a> Merger<'a> {
         }
         let mut halves = [Target::EMPTY; 2];
         for bit in [0, 1_u8] {
-            let below = path | (u128::from(bit) << (127 - depth));
-            let in_ipv4 = depth == 95 && below == 0;
-            for (index, input) in self.inputs.iter().enumerate() {
-                let cursor = self.cursors[level + index];
-                self.cursors[level + count + index] = input.step(cursor, bit, depth, in_ipv4);
+            let path = path | (u128::from(bit) << (127 - depth));
+            let in_ipv4 = depth == 95 && path == 0;
+            for at in level..below {
+                let (input, cursor) = self.cursors[at];
+                let cursor = self.inputs[usize::from(input)].step(cursor, bit, depth, in_ipv4);
+                if cursor != Cursor::Empty {
+                    self.cursors.push((input, cursor));
+                }
             }
-            halves[usize::from(bit)] = self.walk(depth + 1, below)?;
+            halves[usize::from(bit)] = self.walk(depth + 1, path, below)?;
+            self.cursors.truncate(below);
         }
         Ok(self.tree.branch(halves[0], halves[1]))
     }
 
     /// The leaf for the settled cursors that start at `level`; `path` is any address below.
     fn leaf(&mut self, level: usize, path: u128) -> Result<Target, BuildError> {
-        let cursors = &self.cursors[level..level + self.inputs.len()];
+        let cursors = &self.cursors[level..];
         self.key.clear();
-        for (input, cursor) in self.inputs.iter().zip(cursors) {
-            match cursor {
-                Cursor::Leaf { data, length } => {
-                    self.key.push(*data as u128 + 1);
-                    if input.has_routes() {
-                        self.key.push(prefix(path, *length));
-                        self.key.push(u128::from(*length));
-                    }
-                }
-                _ => self.key.push(0),
-            }
-        }
-        if let Some(leaf) = self.leaves.get(self.key.as_slice()) {
-            return Ok(*leaf);
-        }
-        let (mut place, mut network): (Option<SourcePlace>, Option<(SourceNetwork, String)>) = (None, None);
-        for (input, cursor) in self.inputs.iter().zip(cursors) {
+        for (input, cursor) in cursors {
             let Cursor::Leaf { data, length } = cursor else { continue };
-            let record = input.record(*data, self.records.countries())?;
-            match (&mut place, record.place) {
-                (Some(place), Some(other)) => place.fill(other),
-                (None, other) => place = other,
-                (Some(_), None) => {}
-            }
-            if network.is_none() {
-                network = record.network.map(|network| (network, route(path, *length)));
-            }
+            let length = if self.with_route[usize::from(*input)] { u64::from(*length) } else { 0 };
+            self.key.push(u64::from(*input) << 48 | (*data as u64) << 8 | length);
         }
-        let leaf = self.records.index(place, network).map_or(Target::EMPTY, Target::leaf);
+        if let Some(leaf) = self.leaves.get(self.key.as_slice()).copied() {
+            self.count_route(leaf, path);
+            return Ok(leaf.target);
+        }
+        let mut statements = Vec::new();
+        for (source, cursor) in cursors {
+            let Cursor::Leaf { data, length } = cursor else { continue };
+            let record = self.inputs[usize::from(*source)].record(*data, self.records.countries())?;
+            statements.push(Statement { source: *source, prefix: Prefix::of(path, *length), record });
+        }
+        let all = Combined::of(&statements);
+        let network = all.network.as_ref().map(|(network, route)| (network.number, route.length));
+        let target = self.records.index(all).map_or(Target::EMPTY, Target::leaf);
+        let leaf = KnownLeaf { target, network };
         self.leaves.insert(self.key.as_slice().into(), leaf);
-        Ok(leaf)
+        self.count_route(leaf, path);
+        Ok(target)
     }
-}
 
-/// The first `length` bits of `path`.
-fn prefix(path: u128, length: u8) -> u128 {
-    if length == 0 { 0 } else { path & (u128::MAX << (128 - u32::from(length))) }
-}
-
-/// A prefix as text; inside `::/96`, as an IPv4 prefix.
-fn route(path: u128, length: u8) -> String {
-    let network = prefix(path, length);
-    match u32::try_from(network) {
-        Ok(ipv4) if length >= 96 => format!("{}/{}", std::net::Ipv4Addr::from_bits(ipv4), length - 96),
-        _ => format!("{}/{length}", std::net::Ipv6Addr::from_bits(network)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn routes_have_the_usual_notation() {
-        assert_eq!(route(0x0808_0808, 120), "8.8.8.0/24");
-        assert_eq!(route(0x2001_4860 << 96, 32), "2001:4860::/32");
-        assert_eq!(route(0, 0), "::/0");
+    fn count_route(&mut self, leaf: KnownLeaf, path: u128) {
+        if let Some((number, length)) = leaf.network {
+            self.records.count_route(number, Prefix::of(path, length));
+        }
     }
 }

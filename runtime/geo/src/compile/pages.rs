@@ -34,7 +34,7 @@ const READ_BYTES: usize = 8;
 /// Maximum number of nodes of a twig. Larger twigs make the trunk smaller, but leave larger gaps at the ends of pages.
 const TWIG_NODES_MAX: usize = 200;
 /// Number of pages that are filled at the same time; one bit for each in [`PagePacker::held`].
-const OPEN_MAX: usize = 16;
+const OPEN_MAX: usize = 64;
 /// Number of nodes that fit in a cache line of 64 bytes.
 const LINE_NODES: usize = 9;
 
@@ -195,7 +195,7 @@ struct PagePacker {
     open: [Option<Page>; OPEN_MAX],
     closed: Vec<Page>,
     /// For each node, one bit for each open page that holds it.
-    held: Vec<u16>,
+    held: Vec<u64>,
     /// The slots of nodes that other pages point to: all trunk nodes, and the roots of twigs.
     slot_of: FxHashMap<u32, u32>,
 }

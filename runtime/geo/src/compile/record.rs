@@ -1,23 +1,31 @@
 //! Turns places and networks into the texts that are served, and stores each distinct text once.
 //!
 //! A city's texts differ from place to place, but those of its region and country (the area) are shared by thousands of
-//! places, and those of a network by all places in it. So a record is only four indexes into pools of texts.
+//! places, and those of a network by all places in it. So a record is only a few indexes into pools of texts.
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 
+use super::combine::{Combined, Origin, Prefix};
 use super::countries::{self, CountryFacts, CountryTable};
-use super::extract::{SourceNetwork, SourcePlace};
+use super::extract::{PLACE_FIELDS, SourceNetwork, SourcePlace};
+use super::facts::{Crawler, Flags, NetworkUse};
+use super::regions::RegionTable;
+use super::threat;
 use super::zone::ZoneFinder;
+use crate::format::{FACTS_SEPARATOR, NETWORK_START, ROUTE_MARK};
 
 /// A record of the result: indexes into the pools of a [`RecordSet`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct CompiledRecord {
     pub(super) place: Option<u32>,
     pub(super) area: Option<u32>,
-    pub(super) asn: Option<u32>,
+    /// The text of the network, and the length of its route.
+    pub(super) asn: Option<(u32, u8)>,
+    pub(super) facts: Option<u32>,
+    pub(super) origin: Option<u32>,
     /// The text of an AS number; such a record has nothing else.
     pub(super) number: Option<u32>,
 }
@@ -63,9 +71,23 @@ pub(super) struct RecordSet {
     pub(super) areas: Pool<SharedArea>,
     pub(super) asns: Pool<String>,
     pub(super) numbers: Pool<String>,
+    pub(super) facts: Pool<String>,
+    /// The sources that decided, by index into `names`.
+    pub(super) origins: Pool<Origin>,
+    /// How often each origin was used first.
+    origin_uses: Vec<u64>,
+    /// The name of each source.
+    names: Vec<String>,
+    /// The flags of which any source speaks, with those that follow.
+    spoken: Flags,
+    /// The prefixes of every AS number. A prefix occurs once with every place in it.
+    routes: FxHashSet<(u32, Prefix)>,
+    /// The latest counted route: a walk meets the parts of one route one after the other.
+    last_route: Option<(u32, Prefix)>,
     /// AS numbers seen, each with its data and its number of prefixes.
     networks: BTreeMap<u32, (SourceNetwork, u64)>,
     countries: CountryTable,
+    regions: RegionTable,
     zones: ZoneFinder,
 }
 
@@ -75,12 +97,8 @@ struct Members(String);
 
 impl Members {
     fn add(&mut self, name: &str, value: &impl Serialize) {
-        if !self.0.is_empty() {
-            self.0.push(',');
-        }
         // Texts, numbers and flat structs always serialise.
-        let value = serde_json::to_string(value).unwrap_or_default();
-        self.0.extend(["\"", name, "\":", &value]);
+        self.add_raw(name, &serde_json::to_string(value).unwrap_or_default());
     }
 
     fn add_known(&mut self, name: &str, value: &str) {
@@ -92,39 +110,67 @@ impl Members {
     /// Adds a number that is already decimal text.
     fn add_number(&mut self, name: &str, number: &str) {
         if !number.is_empty() {
-            if !self.0.is_empty() {
-                self.0.push(',');
-            }
-            self.0.extend(["\"", name, "\":", number]);
+            self.add_raw(name, number);
         }
+    }
+
+    /// Adds a prefix that a lookup completes from its address.
+    fn add_prefix(&mut self, name: &str, prefix: Prefix) {
+        self.add_raw(name, &format!("\"{ROUTE_MARK}{}{ROUTE_MARK}\"", prefix.length));
+    }
+
+    fn add_object(&mut self, name: &str, members: &Self) {
+        self.add_raw(name, &format!("{{{}}}", members.0));
+    }
+
+    fn add_raw(&mut self, name: &str, value: &str) {
+        if !self.0.is_empty() {
+            self.0.push(',');
+        }
+        self.0.extend(["\"", name, "\":", value]);
     }
 }
 
+/// A number's record.
 #[derive(Serialize)]
-struct AsnMember<'a> {
+struct NumberMember<'a> {
     asn: String,
     #[serde(skip_serializing_if = "str::is_empty")]
     name: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     domain: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    route: &'a str,
     #[serde(rename = "type", skip_serializing_if = "str::is_empty")]
     kind: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    routes: Option<u64>,
+    routes: u64,
+}
+
+#[derive(Serialize)]
+struct CrawlerMember<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    operator: &'a str,
+    verified: bool,
 }
 
 impl RecordSet {
-    pub(super) fn new() -> Self {
+    /// Nothing yet; `names` are those of the sources, and `spoken` the flags of which any of them speaks.
+    pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>, spoken: Flags) -> Self {
         Self {
             records: Pool::new(),
             places: Pool::new(),
             areas: Pool::new(),
             asns: Pool::new(),
             numbers: Pool::new(),
+            facts: Pool::new(),
+            origins: Pool::new(),
+            origin_uses: Vec::new(),
+            names: names.map(str::to_owned).collect(),
+            spoken: threat::spoken_with_derived(spoken),
+            routes: FxHashSet::default(),
+            last_route: None,
             networks: BTreeMap::new(),
             countries: CountryTable::new(),
+            regions: RegionTable::new(),
             zones: ZoneFinder::new(),
         }
     }
@@ -133,39 +179,113 @@ impl RecordSet {
         &self.countries
     }
 
-    /// The index of the record for a place and a network with its prefix; `None` if nothing is known about either.
-    pub(super) fn index(
-        &mut self,
-        place: Option<SourcePlace>,
-        network: Option<(SourceNetwork, String)>,
-    ) -> Option<u32> {
-        let asn = network.map(|(network, route)| self.asn(network, &route));
-        let place = place.filter(SourcePlace::is_known);
-        if asn.is_none() && place.is_none() {
-            return None;
-        }
-        let area = place.as_ref().and_then(|place| self.area(place));
-        let place = place.and_then(|place| {
-            let text = place_text(&place);
-            (!text.is_empty()).then(|| self.places.index(text))
-        });
-        (place.or(area).or(asn).is_some())
-            .then(|| self.records.index(CompiledRecord { place, area, asn, number: None }))
+    /// The names of the flags of which any source speaks.
+    pub(super) fn flags(&self) -> Vec<&'static str> {
+        threat::names(self.spoken)
     }
 
-    fn asn(&mut self, network: SourceNetwork, route: &str) -> u32 {
-        let member = AsnMember {
-            asn: format!("AS{}", network.number),
-            name: &network.name,
-            domain: &network.domain,
-            route,
-            kind: &network.kind,
-            routes: None,
-        };
+    /// The index of the record for what is known of an address; `None` if that is nothing.
+    pub(super) fn index(&mut self, all: Combined) -> Option<u32> {
+        let mut all = all.with_region_code(&self.regions);
+        let used_as = all.usage.as_ref().map(|(usage, _)| usage.kind.clone()).unwrap_or_default();
+        let asn = all.network.take().map(|(network, route)| (self.asn(network, &used_as), route.length));
+        let facts = self.facts(&all);
+        let place = all.place.take().filter(SourcePlace::is_known);
+        let area = place.as_ref().and_then(|place| self.area(place));
+        let place = place.and_then(|place| {
+            let text = place_text(&place, all.accuracy_radius_km, all.confidence);
+            (!text.is_empty()).then(|| self.places.index(text))
+        });
+        if place.or(area).or(facts).is_none() && asn.is_none() {
+            return None;
+        }
+        let origin = Some(self.origin(all.origin));
+        Some(self.records.index(CompiledRecord { place, area, asn, facts, origin, number: None }))
+    }
+
+    fn origin(&mut self, origin: Origin) -> u32 {
+        let index = self.origins.index(origin);
+        if self.origin_uses.len() <= index as usize {
+            self.origin_uses.push(0);
+        }
+        self.origin_uses[index as usize] += 1;
+        index
+    }
+
+    /// The most frequent origin, which records need not name.
+    pub(super) fn usual_origin(&self) -> Origin {
+        let uses = self.origin_uses.iter().copied().zip(self.origins.values());
+        // Of equally frequent ones the first, so that the same sources give the same bytes.
+        let most = uses.rev().max_by_key(|(uses, _)| *uses);
+        most.map(|(_, origin)| origin.clone()).unwrap_or_default()
+    }
+
+    /// An origin as a JSON object: for each field the name of the source that decided it, for `threat` a list.
+    pub(super) fn origin_text(&self, origin: &Origin) -> String {
+        let name = |source: u16| self.names.get(usize::from(source)).map_or("", String::as_str);
         let mut members = Members::default();
-        members.add("asn", &member);
-        let index = self.asns.index(members.0);
-        self.networks.entry(network.number).or_insert((network, 0)).1 += 1;
+        for (field, source) in PLACE_FIELDS.iter().zip(origin.place) {
+            if let Some(source) = source {
+                members.add(field.name, &name(source));
+            }
+        }
+        for (field, source) in
+            [("asn", origin.network), ("company", origin.usage), ("crawler", origin.crawler)]
+        {
+            if let Some(source) = source {
+                members.add(field, &name(source));
+            }
+        }
+        if !origin.flags.is_empty() {
+            let sources: Vec<&str> = origin.flags.iter().map(|source| name(*source)).collect();
+            members.add("threat", &sources);
+        }
+        format!("{{{}}}", members.0)
+    }
+
+    /// The text of company, crawler and flags; `None` if there is none of them.
+    fn facts(&mut self, all: &Combined) -> Option<u32> {
+        let mut members = Members::default();
+        if let Some((usage, network)) = &all.usage {
+            add_company(&mut members, usage, *network);
+        }
+        if let Some(crawler) = &all.crawler {
+            add_crawler(&mut members, crawler);
+        }
+        let mut text = members.0;
+        if all.flags == Flags::default() && text.is_empty() {
+            return None;
+        }
+        text.push(FACTS_SEPARATOR);
+        if all.flags != Flags::default() {
+            text.push_str(&threat::members(threat::with_derived(all.flags), self.spoken));
+        }
+        Some(self.facts.index(text))
+    }
+
+    /// Counts a route of an AS number, once however many records it has.
+    pub(super) fn count_route(&mut self, number: u32, route: Prefix) {
+        if self.last_route != Some((number, route))
+            && self.routes.insert((number, route))
+            && let Some((_, routes)) = self.networks.get_mut(&number)
+        {
+            *routes += 1;
+        }
+        self.last_route = Some((number, route));
+    }
+
+    /// `used_as`: what the network is used for, if a source knows better than the one of the network.
+    fn asn(&mut self, network: SourceNetwork, used_as: &str) -> u32 {
+        let kind = if used_as.is_empty() { network.kind.as_str() } else { used_as };
+        let mut member = Members::default();
+        member.add("asn", &format!("AS{}", network.number));
+        member.add_known("name", &network.name);
+        member.add_known("domain", &network.domain);
+        member.add_known("type", kind);
+        // A lookup adds what every network has, and the route.
+        let text = member.0.strip_prefix(NETWORK_START).unwrap_or(&member.0).to_owned();
+        let index = self.asns.index(text);
+        self.networks.entry(network.number).or_insert((network, 0));
         index
     }
 
@@ -184,29 +304,58 @@ impl RecordSet {
         let networks = std::mem::take(&mut self.networks);
         let mut found = Vec::with_capacity(networks.len());
         for (number, (network, routes)) in networks {
-            let member = AsnMember {
+            let member = NumberMember {
                 asn: format!("AS{number}"),
                 name: &network.name,
                 domain: &network.domain,
-                route: "",
                 kind: &network.kind,
-                routes: Some(routes),
+                routes,
             };
             let text = serde_json::to_string(&member).unwrap_or_default();
             let number_text = Some(self.numbers.index(text));
-            let record = CompiledRecord { place: None, area: None, asn: None, number: number_text };
+            let record = CompiledRecord {
+                place: None,
+                area: None,
+                asn: None,
+                facts: None,
+                origin: None,
+                number: number_text,
+            };
             found.push((number, self.records.index(record)));
         }
         found
     }
 }
 
-fn place_text(place: &SourcePlace) -> String {
+fn add_company(members: &mut Members, usage: &NetworkUse, network: Prefix) {
+    if !usage.name.is_empty() {
+        let mut member = Members::default();
+        member.add("name", &usage.name);
+        member.add_known("domain", &usage.domain);
+        member.add_prefix("network", network);
+        member.add_known("type", &usage.kind);
+        members.add_object("company", &member);
+    }
+}
+
+fn add_crawler(members: &mut Members, crawler: &Crawler) {
+    // The operator publishes the list, so whoever is on it is the crawler.
+    let member = CrawlerMember { name: &crawler.name, operator: &crawler.operator, verified: true };
+    members.add("crawler", &member);
+}
+
+fn place_text(place: &SourcePlace, accuracy_radius_km: Option<u16>, confidence: Option<u8>) -> String {
     let mut members = Members::default();
     members.add_known("city", &place.city);
     members.add_known("postal", &place.postal);
     members.add_number("latitude", &place.latitude);
     members.add_number("longitude", &place.longitude);
+    if let Some(radius) = accuracy_radius_km {
+        members.add("accuracy_radius_km", &radius);
+    }
+    if let Some(percent) = confidence {
+        members.add("confidence", &percent);
+    }
     members.0
 }
 

@@ -1,10 +1,14 @@
 //! The sample database: a small set compiled from a text in this folder, so that `ipgeo dev` and the tests need no download.
 
 use std::net::IpAddr;
+use std::path::Path;
 
-use super::build::build_trie;
+use super::build::{BuildSource, SourceData, build};
 use super::error::BuildError;
 use super::extract::{SourceNetwork, SourcePlace, SourceRecord, as_number};
+use super::facts::SourceGives;
+use super::progress::NoProgress;
+use super::ranges::RangeSet;
 use super::source::PrefixTrie;
 use super::write::DataDescription;
 
@@ -32,7 +36,13 @@ pub fn sample() -> Result<Vec<u8>, BuildError> {
 /// Compiles a text in the sample's form: a line for each network, ten columns separated by `|`, `#` for comments.
 pub fn compile_text(text: &str, description: &DataDescription) -> Result<Vec<u8>, BuildError> {
     let (trie, records) = read(text)?;
-    Ok(build_trie(&trie, &records, description)?.to_bytes())
+    let ranges = RangeSet::new(Path::new("(text)").to_owned(), trie, records);
+    let source = BuildSource {
+        name: SAMPLE_NAME.to_owned(),
+        data: SourceData::Ranges(ranges),
+        gives: SourceGives::default(),
+    };
+    Ok(build(&[source], description, &NoProgress)?.to_bytes())
 }
 
 struct SampleLine {
@@ -53,7 +63,7 @@ fn read(text: &str) -> Result<(PrefixTrie, Vec<SourceRecord>), BuildError> {
     // The longest prefix of an address wins, and the trie keeps what was inserted first.
     lines.sort_by_key(|line| std::cmp::Reverse(line.length));
     let mut trie = PrefixTrie::default();
-    for (index, line) in lines.iter().enumerate() {
+    for (index, line) in (0_u32..).zip(&lines) {
         trie.insert(line.bits, line.length, index);
     }
     Ok((trie, lines.into_iter().map(|line| line.record).collect()))
@@ -97,7 +107,11 @@ fn read_line(line: &str) -> Result<SampleLine, String> {
         longitude: longitude.to_owned(),
         ..SourcePlace::default()
     };
-    Ok(SampleLine { bits, length, record: SourceRecord { place: Some(place), network } })
+    Ok(SampleLine {
+        bits,
+        length,
+        record: SourceRecord { place: Some(place), network, ..SourceRecord::default() },
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Sources as trees that can be walked bit by bit: mapped databases, and small tries built in memory.
+//! Sources as trees that can be walked bit by bit: mapped databases, and tries built in memory.
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,25 @@ pub struct Source {
     path: PathBuf,
     map: Mmap,
     layout: Layout,
+    parts: Parts,
+}
+
+/// Which parts of a source's records are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// Country and continent.
+    pub country: bool,
+    /// Everything about the place, the country too.
+    pub city: bool,
+    /// The autonomous system.
+    pub asn: bool,
+}
+
+impl Parts {
+    /// Only the networks.
+    pub const NONE: Self = Self { country: false, city: false, asn: false };
+    /// Everything.
+    pub const ALL: Self = Self { country: true, city: true, asn: true };
 }
 
 /// The position of a walk in one tree.
@@ -43,7 +62,17 @@ impl Source {
         let map = map_file(path).map_err(failed)?;
         let read = Layout::read(&map).map(|(layout, _)| layout);
         let layout = read.map_err(|source| BuildError::Source { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), map, layout })
+        Ok(Self { path: path.to_owned(), map, layout, parts: Parts::ALL })
+    }
+
+    /// The same source, of which only some parts are taken.
+    #[must_use]
+    pub fn only(self, parts: Parts) -> Self {
+        Self { parts, ..self }
+    }
+
+    pub(super) fn parts(&self) -> Parts {
+        self.parts
     }
 
     /// The path it was opened with.
@@ -106,7 +135,7 @@ impl Source {
     }
 }
 
-/// A small binary tree from prefixes to numbers, built in memory: the networks of the sample's text.
+/// A binary tree from prefixes to numbers, built in memory.
 #[derive(Debug, Default)]
 pub(super) struct PrefixTrie {
     nodes: Vec<[TrieLink; 2]>,
@@ -117,13 +146,13 @@ enum TrieLink {
     #[default]
     Empty,
     Node(u32),
-    Leaf(usize),
+    Leaf(u32),
 }
 
 impl PrefixTrie {
-    /// Gives the addresses of a prefix the number `data`, except those that have one already: insert the longest prefixes
-    /// first.
-    pub(super) fn insert(&mut self, bits: u128, length: u8, data: usize) {
+    /// Gives the addresses of a prefix, which is not empty, the number `data`, except those that have one already: insert
+    /// the most trusted or longest prefixes first.
+    pub(super) fn insert(&mut self, bits: u128, length: u8, data: u32) {
         if self.nodes.is_empty() {
             self.nodes.push([TrieLink::Empty; 2]);
         }
@@ -137,9 +166,9 @@ impl PrefixTrie {
             }
             node = match link {
                 TrieLink::Node(next) => next as usize,
-                // Nothing here yet, or a shorter prefix: split it and continue below.
-                TrieLink::Empty | TrieLink::Leaf(_) => {
-                    self.nodes.push([link; 2]);
+                TrieLink::Leaf(_) => return,
+                TrieLink::Empty => {
+                    self.nodes.push([TrieLink::Empty; 2]);
                     let next = self.nodes.len() - 1;
                     self.nodes[node][bit] = TrieLink::Node(u32::try_from(next).unwrap_or(u32::MAX));
                     next
@@ -149,7 +178,7 @@ impl PrefixTrie {
     }
 
     /// Fills every empty link at and below a link.
-    fn fill(&mut self, node: usize, bit: usize, data: usize) {
+    fn fill(&mut self, node: usize, bit: usize, data: u32) {
         match self.nodes[node][bit] {
             TrieLink::Empty => self.nodes[node][bit] = TrieLink::Leaf(data),
             TrieLink::Leaf(_) => {}
@@ -169,7 +198,12 @@ impl PrefixTrie {
         match self.nodes[node as usize][usize::from(bit)] {
             TrieLink::Empty => Cursor::Empty,
             TrieLink::Node(next) => Cursor::Node(next),
-            TrieLink::Leaf(data) => Cursor::Leaf { data, length: depth + 1 },
+            TrieLink::Leaf(data) => Cursor::Leaf { data: data as usize, length: depth + 1 },
         }
+    }
+
+    /// Number of nodes.
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes.len()
     }
 }

@@ -1,14 +1,17 @@
 //! Encodes a compiled database: search tree, data section and metadata, by the MaxMind DB format's specification (2.0).
 //!
 //! Nothing that a lookup reads at once (a record, an area, a network's text) lies in two pages if it fits into one; gaps are
-//! filled with empty texts. Records are in the order of addresses, after all areas. The names of entries are at the start of
-//! the data section, so the reader learns their offsets once and recognises a name by its pointer.
+//! filled with empty texts. Records are grouped by place, after all areas, and each page that has records of a place has a copy
+//! of it, so that a lookup reads both at once. The names of entries are at the start of
+//! the data section, so the reader learns their offsets once and recognises a name by its pointer. Flags that many networks
+//! share and the origins follow: the flags are in a page that stays in memory, and an ordinary lookup reads no origin.
 
 use std::io::{self, Write};
 
 use crate::format::{
-    AREA, ASN, ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FORMAT, FORMAT_VERSION,
-    LICENCE, NAME, NUMBER, PLACE, RECORDS, TEXT, ZONE,
+    AREA, ATTRIBUTION, ATTRIBUTION_LINK, BASE, DATABASE_TYPE, DATE, DESCRIPTION, FACTS, FACTS_SEPARATOR,
+    FLAGS, FORMAT, FORMAT_VERSION, LICENCE, NAME, NUMBER, ORIGIN, PLACE, RECORDS, TEXT, USUAL_ORIGIN, ZONE,
+    network_entry,
 };
 
 use super::error::BuildError;
@@ -124,13 +127,24 @@ impl SectionWriter {
 struct DataSection<'a> {
     section: SectionWriter,
     records: &'a RecordSet,
-    keys: [usize; 6],
-    places: Vec<Option<usize>>,
+    keys: [usize; KEYS.len()],
+    /// The names for the member `asn`, by the length of the route.
+    network_keys: Vec<usize>,
     areas: Vec<usize>,
     asns: Vec<Option<usize>>,
+    facts: Vec<Option<usize>>,
+    /// `None`: the usual origin, which is not named.
+    origins: Vec<Option<usize>>,
+    /// The latest base, with its place and area.
+    base: Option<(BaseOf, usize)>,
 }
 
-const KEYS: [&str; 6] = [PLACE, AREA, TEXT, ZONE, ASN, NUMBER];
+/// A place and its area.
+type BaseOf = (Option<u32>, Option<u32>);
+
+const KEYS: [&str; 8] = [PLACE, AREA, TEXT, ZONE, NUMBER, FACTS, ORIGIN, BASE];
+/// Maximum bytes of a record that shares a base: entries of a name and a pointer for base, network, facts and origin.
+const SHARING_BYTES_MAX: usize = 1 + 4 * (2 + 5);
 
 impl<'a> DataSection<'a> {
     /// Starts with the names of all entries, so that every pointer to one takes two bytes, then the areas, each of which
@@ -142,14 +156,25 @@ impl<'a> DataSection<'a> {
             section.text(key);
             at
         });
+        let network_keys = (0..=128).map(|length| {
+            let at = section.at();
+            section.text(&network_entry(length));
+            at
+        });
+        let network_keys = network_keys.collect();
         let mut data = Self {
             section,
             records,
             keys,
-            places: vec![None; records.places.values().len()],
+            network_keys,
+            base: None,
             areas: Vec::with_capacity(records.areas.values().len()),
             asns: vec![None; records.asns.values().len()],
+            facts: vec![None; records.facts.values().len()],
+            origins: Vec::with_capacity(records.origins.values().len()),
         };
+        data.flags();
+        data.origins();
         for area in records.areas.values() {
             let at = data.area(area);
             data.areas.push(at);
@@ -157,30 +182,81 @@ impl<'a> DataSection<'a> {
         data
     }
 
+    /// Writes the flags without company or crawler.
+    fn flags(&mut self) {
+        for (index, text) in self.records.facts.values().iter().enumerate() {
+            if text.starts_with(FACTS_SEPARATOR) {
+                self.facts[index] = Some(self.shared_text(text));
+            }
+        }
+    }
+
+    fn origins(&mut self) {
+        let usual = self.records.usual_origin();
+        for origin in self.records.origins.values() {
+            let at = (!origin.is_within(&usual)).then(|| {
+                let at = self.section.at();
+                self.section.text(&self.records.origin_text(origin));
+                at
+            });
+            self.origins.push(at);
+        }
+    }
+
     fn key(&mut self, name: &str) {
         let index = KEYS.iter().position(|key| *key == name).unwrap_or(0);
         self.section.pointer(self.keys[index]);
     }
 
-    /// Writes a record, and before it its network if that is new. Returns the record's offset.
-    fn record(&mut self, record: &CompiledRecord) -> usize {
-        let area = record.area.map(|area| self.areas[area as usize]);
-        let asn = record.asn.map(|asn| self.asn(asn as usize));
-        let at = self.section.at();
-        let mut own_place = None;
-        let entries = [record.place, record.area, record.asn, record.number].iter().flatten().count();
-        self.section.control(MAP, entries);
-        if let Some(place) = record.place {
-            self.key(PLACE);
-            let place = place as usize;
-            if let Some(at) = self.places[place] {
-                self.section.pointer(at);
-            } else {
-                own_place = Some((place, self.section.at()));
-                self.section.text(&self.records.places.values()[place]);
+    /// Writes all records, those of one place together. Returns their offsets.
+    fn records(&mut self) -> Vec<u32> {
+        let records = self.records.records.values();
+        let base_of = |record: &CompiledRecord| (record.place, record.area);
+        let mut order: Vec<usize> = (0..records.len()).collect();
+        order.sort_by_key(|index| base_of(&records[*index]));
+        let mut offsets = vec![0; records.len()];
+        for group in order.chunk_by(|one, other| base_of(&records[*one]) == base_of(&records[*other])) {
+            for index in group {
+                let at = self.record(&records[*index], group.len() > 1);
+                offsets[*index] = u32::try_from(at).unwrap_or(u32::MAX);
             }
         }
-        for (name, target) in [(AREA, area), (ASN, asn)] {
+        offsets
+    }
+
+    /// Writes a record, and before it its network and facts if they are new. Returns the record's offset.
+    fn record(&mut self, record: &CompiledRecord, is_shared: bool) -> usize {
+        let asn =
+            record.asn.map(|(asn, length)| (self.network_keys[usize::from(length)], self.asn(asn as usize)));
+        let facts = record.facts.map(|facts| self.fact(facts as usize));
+        let origin = record.origin.and_then(|origin| self.origins[origin as usize]);
+        let base = (record.place, record.area);
+        let has_base = is_shared && base != (None, None);
+        let known = self.known_base(base).filter(|_| has_base);
+        let at = self.section.at();
+        let mut new_base = None;
+        let rest =
+            asn.iter().count() + [facts, origin].iter().flatten().count() + record.number.iter().count();
+        let places = if has_base { 1 } else { [base.0, base.1].iter().flatten().count() };
+        self.section.control(MAP, places + rest);
+        if has_base {
+            self.key(BASE);
+            match known {
+                Some(base) => self.section.pointer(base),
+                None => {
+                    new_base = Some(self.section.at());
+                    self.section.control(MAP, [base.0, base.1].iter().flatten().count());
+                }
+            }
+        }
+        if known.is_none() {
+            self.place(record);
+        }
+        if let Some((key, target)) = asn {
+            self.section.pointer(key);
+            self.section.pointer(target);
+        }
+        for (name, target) in [(FACTS, facts), (ORIGIN, origin)] {
             if let Some(target) = target {
                 self.key(name);
                 self.section.pointer(target);
@@ -191,21 +267,48 @@ impl<'a> DataSection<'a> {
             self.section.text(&self.records.numbers.values()[number as usize]);
         }
         let moved = self.section.keep_together(at);
-        if let Some((place, at)) = own_place {
-            self.places[place] = Some(at + moved);
+        if let Some(at) = new_base {
+            self.base = Some((base, at + moved));
         }
         at + moved
     }
 
-    fn asn(&mut self, asn: usize) -> usize {
-        if let Some(at) = self.asns[asn] {
-            return at;
+    /// The offset of the latest base, if it is that of `base` and in the page that the next record will be in.
+    fn known_base(&self, base: BaseOf) -> Option<usize> {
+        let (_, at) = self.base.filter(|(of, _)| *of == base)?;
+        let page = |at: usize| (self.section.start + at) / PAGE_BYTES;
+        let (first, last) = (self.section.at(), self.section.at() + SHARING_BYTES_MAX);
+        (page(at) == page(first) && page(at) == page(last)).then_some(at)
+    }
+
+    /// The entries of place and area.
+    fn place(&mut self, record: &CompiledRecord) {
+        if let Some(place) = record.place {
+            self.key(PLACE);
+            self.section.text(&self.records.places.values()[place as usize]);
         }
-        let at = self.section.at();
-        self.section.text(&self.records.asns.values()[asn]);
-        let at = at + self.section.keep_together(at);
+        if let Some(area) = record.area {
+            self.key(AREA);
+            self.section.pointer(self.areas[area as usize]);
+        }
+    }
+
+    fn asn(&mut self, asn: usize) -> usize {
+        let at = self.asns[asn].unwrap_or_else(|| self.shared_text(&self.records.asns.values()[asn]));
         self.asns[asn] = Some(at);
         at
+    }
+
+    fn fact(&mut self, fact: usize) -> usize {
+        let at = self.facts[fact].unwrap_or_else(|| self.shared_text(&self.records.facts.values()[fact]));
+        self.facts[fact] = Some(at);
+        at
+    }
+
+    fn shared_text(&mut self, text: &str) -> usize {
+        let at = self.section.at();
+        self.section.text(text);
+        at + self.section.keep_together(at)
     }
 
     fn area(&mut self, area: &SharedArea) -> usize {
@@ -247,12 +350,11 @@ impl CompiledDatabase {
             let laid = pages::lay_out(&tree.nodes, tree.root, node_bytes);
             let nodes = laid.len();
             let mut data = DataSection::new(records, nodes * node_bytes + SEPARATOR_BYTES);
-            let at = records.records.values().iter().map(|record| data.record(record));
-            let offsets = at.map(|at| u32::try_from(at).unwrap_or(u32::MAX)).collect();
+            let offsets = data.records();
             let data = data.section.bytes;
             largest = (nodes + SEPARATOR_BYTES + data.len()) as u64;
             if largest < 1 << record_bits {
-                let metadata = metadata(nodes, record_bits, records.records.values().len(), description);
+                let metadata = metadata(nodes, record_bits, records, description);
                 return Ok(Self { nodes: laid, offsets, data, metadata, record_bits });
             }
         }
@@ -291,7 +393,7 @@ impl CompiledDatabase {
     }
 }
 
-fn metadata(nodes: usize, record_bits: u16, records: usize, description: &DataDescription) -> Vec<u8> {
+fn metadata(nodes: usize, record_bits: u16, records: &RecordSet, description: &DataDescription) -> Vec<u8> {
     let mut section = SectionWriter::default();
     section.control(MAP, 9);
     let number = |section: &mut SectionWriter, name: &str, kind: u8, number: u64| {
@@ -307,12 +409,14 @@ fn metadata(nodes: usize, record_bits: u16, records: usize, description: &DataDe
     let texts = [
         ("en", format!("{}, compiled by ipgeo", description.name)),
         (FORMAT, FORMAT_VERSION.to_owned()),
-        (RECORDS, records.to_string()),
+        (RECORDS, records.records.values().len().to_string()),
         (NAME, description.name.clone()),
         (DATE, description.date.clone()),
         (LICENCE, description.licence.clone()),
         (ATTRIBUTION, description.attribution.clone()),
         (ATTRIBUTION_LINK, description.attribution_link.clone()),
+        (FLAGS, records.flags().join(",")),
+        (USUAL_ORIGIN, records.origin_text(&records.usual_origin())),
     ];
     section.control(MAP, texts.len());
     for (name, text) in &texts {

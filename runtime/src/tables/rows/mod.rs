@@ -5,6 +5,7 @@
 //! Rows of the ledger that are not an identity's month have partition keys that no identity has. Each kind is read with one query.
 
 pub(crate) mod alert;
+mod early;
 pub(crate) mod key;
 pub(crate) mod month;
 pub(crate) mod published;
@@ -38,6 +39,10 @@ mod tests {
     fn no_identity_is_named_as_these_rows_are() {
         for word in [shard::ID, alert::ID, since::ID, recovered::ID] {
             assert!(word.parse::<Identity>().is_err(), "{word}");
+        }
+        for identity in ["key#00ff", "addr#00ff", "site#a.test", "site#*"] {
+            let early = early::id(&identity.parse().expect("an identity"));
+            assert!(early.parse::<Identity>().is_err() && !early.contains('#'), "{early}");
         }
     }
 }

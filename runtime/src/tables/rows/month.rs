@@ -59,7 +59,7 @@ impl LedgerItem {
 
     /// The counts by which usage is published.
     pub fn totals(&self) -> MonthTotals {
-        MonthTotals { charged: self.charged, days: self.days.clone() }
+        MonthTotals { charged: self.charged, days: self.days.clone(), includes_others: true }
     }
 
     /// Calls charged in a period; 0 if it is not in this month.
@@ -148,7 +148,9 @@ pub(crate) fn item_of(item: &LedgerItem) -> Item {
 fn totals(item: &Item, update: &LedgerUpdate) -> (MonthTotals, Option<String>) {
     let mut read = read_counts(item, update.identity.clone(), update.month);
     let watermark = read.watermarks.remove(&update.shard);
-    (MonthTotals { charged: read.charged, days: read.days }, watermark)
+    let is_past = watermark.as_ref().is_some_and(|watermark| *watermark > update.last);
+    let includes_others = is_past || !read.watermarks.is_empty();
+    (MonthTotals { charged: read.charged, days: read.days, includes_others }, watermark)
 }
 
 impl<C: Calls> LedgerTable<C> {

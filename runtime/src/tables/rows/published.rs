@@ -45,9 +45,11 @@ impl<C: Calls> PublishWrite for AccessTable<C> {
 fn publication(identity: &Identity, limit: Limit, published: Published) -> Change {
     let period = published.period.to_string();
     // A stored period of a different length (`2026-11` after `2026-11-24`) is of a different window: it can't be compared, and
-    // is obsolete.
+    // is obsolete. Usage at the limit is not published again: edges refuse calls already, and the ledger's count often follows
+    // the sum of early counts.
     let newer = "attribute_not_exists(#period) OR size(#period) <> :length OR #period < :period \
-                 OR (#period = :period AND #used < :used)";
+                 OR (#period = :period AND #used < :used AND #used < LIMIT)";
+    let newer = |limit| newer.replace("LIMIT", limit);
     let change =
         Change::new(key_of(identity.as_str()), "SET #period = :period, #used = :used, #as_of = :as_of")
             .name("#period", attr::PERIOD)
@@ -59,10 +61,13 @@ fn publication(identity: &Identity, limit: Limit, published: Published) -> Chang
             .value(":as_of", number(published.as_of.as_millisecond()));
     match identity.kind() {
         IdentityKind::Key => Change { returns_item: true, ..change }
-            .when(format!("attribute_exists(#id) AND #window = :window AND ({newer})"))
+            .when(format!("attribute_exists(#id) AND #window = :window AND ({})", newer("#limit")))
             .name("#id", attr::ID)
+            .name("#limit", attr::LIMIT)
             .name("#window", attr::WINDOW)
             .value(":window", string(limit.window.as_str())),
-        IdentityKind::Address | IdentityKind::Site => change.when(newer),
+        IdentityKind::Address | IdentityKind::Site => {
+            change.when(newer(":limit")).value(":limit", number(limit.calls))
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ipgeo_contract::{RegionName, USAGE_LINE_VERSION, env};
 use tera::Context;
 
-use super::{Renderer, Replica, Variable, endpoint_variable};
+use super::{ArtifactRef, Renderer, Replica, Variable, describe, endpoint_variable};
 use crate::config::{LogPipe, Region, is_opt_in};
 use crate::infra::stacks::Template;
 
@@ -37,6 +37,9 @@ pub(crate) const USAGE_DESTINATION: &str = "UsageDestination";
 /// Logical name of an edge's forwarder.
 pub(crate) const FORWARD_FUNCTION: &str = "ForwardFunction";
 
+/// Logical name of the alias through which an edge's forwarder is invoked.
+pub(crate) const FORWARD_ALIAS: &str = "ForwardAlias";
+
 /// CloudWatch Logs, in the regions that every account has.
 pub(crate) const LOGS_SERVICE: &str = "logs.amazonaws.com";
 
@@ -46,7 +49,7 @@ pub(crate) fn regional_logs_service(region: &str) -> String {
 }
 
 /// Where Lambda stores the batches that an edge's forwarder could not put, in the region's bucket (AWS fixes the beginning).
-const FORWARD_FAILURES: &str = "aws/lambda/async/";
+pub(crate) const FORWARD_FAILURES: &str = "aws/lambda/async/";
 
 impl Renderer<'_> {
     /// The names of CloudWatch Logs in the regions that it writes from: those of the file, and those that still have an
@@ -87,17 +90,17 @@ impl Renderer<'_> {
         context.insert("pipe_destination", &has(LogPipe::Destination, pipes.destination));
         context.insert("pipe_forwarder", &has(LogPipe::Forwarder, pipes.forwarder));
         let target = match pipe {
-            LogPipe::Destination => USAGE_DESTINATION,
-            LogPipe::Forwarder => FORWARD_FUNCTION,
+            LogPipe::Destination => serde_json::json!({ "Fn::GetAtt": [USAGE_DESTINATION, "Arn"] }),
+            LogPipe::Forwarder => serde_json::json!({ "Ref": FORWARD_ALIAS }),
         };
-        context.insert("pipe_target", target);
+        context.insert("pipe_target", &target);
         context.insert("log_pipe_role_arn", &role);
         context.insert("stream_arn", &stream);
         context.insert("destination_policy", &policy.to_string());
         context.insert("filter_pattern", &format!("{{ $.ipgeo = {USAGE_LINE_VERSION} }}"));
     }
 
-    pub(super) fn insert_forwarder(&self, context: &mut Context, region: &Region) {
+    pub(super) fn insert_forwarder(&self, context: &mut Context, region: &Region, code: &ArtifactRef) {
         let names = &self.names;
         let bucket = names.bucket("${AWS::AccountId}", "${AWS::Region}");
         let arn = format!("arn:${{AWS::Partition}}:s3:::{bucket}");
@@ -114,5 +117,6 @@ impl Renderer<'_> {
         context.insert("forward_environment", &variables);
         context.insert("forward_memory_mb", &FORWARD_MEMORY_MB);
         context.insert("forward_timeout_s", &FORWARD_TIMEOUT_S);
+        context.insert("forward_description", &describe(code, None, None));
     }
 }

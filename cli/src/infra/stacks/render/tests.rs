@@ -1,7 +1,7 @@
 use ipgeo_contract::RegionName;
 
 use super::*;
-use crate::config::parse;
+use crate::config::{LogPipe, parse};
 use crate::infra::stacks::Resource;
 
 pub(crate) fn config() -> Config {
@@ -185,9 +185,9 @@ fn an_edge_has_the_log_pipe_of_the_file_and_keeps_what_it_has() {
     let (none, both) = (PipeParts::default(), PipeParts { destination: true, forwarder: true });
     let table: [Row<'_>; 6] = [
         ("destination", "", none, (true, false), Some("UsageDestination")),
-        ("forwarder", "", none, (false, true), Some("ForwardFunction")),
+        ("forwarder", "", none, (false, true), Some("ForwardAlias")),
         ("destination", "", both, (true, true), Some("UsageDestination")),
-        ("forwarder", "", both, (true, true), Some("ForwardFunction")),
+        ("forwarder", "", both, (true, true), Some("ForwardAlias")),
         ("forwarder", local, none, (false, false), None),
         ("destination", local, both, (false, false), None),
     ];
@@ -202,9 +202,9 @@ fn an_edge_has_the_log_pipe_of_the_file_and_keeps_what_it_has() {
         let filters: Vec<&Resource> =
             edge.resources.values().filter(|one| one.kind == "AWS::Logs::SubscriptionFilter").collect();
         assert_eq!(filters.len(), usize::from(target.is_some()), "one subscription at most");
-        let found =
-            filters.first().map(|filter| filter.properties["DestinationArn"]["Fn::GetAtt"][0].clone());
-        assert_eq!(found.as_ref().and_then(|found| found.as_str()), target, "{pipe} {before:?}");
+        let found = filters.first().map(|filter| filter.refers_to());
+        let found = found.as_ref().and_then(|found| found.iter().find(|name| *name != "LogGroup"));
+        assert_eq!(found.map(String::as_str), target, "{pipe} {before:?}");
     }
 }
 
@@ -217,7 +217,10 @@ fn a_forwarder_may_do_what_it_must_and_loses_nothing() {
     let renderer = Renderer::new(&config, &artifacts).expect("templates");
     let edge = renderer.edge(&config.regions[0]).expect("rendered");
     insta::assert_snapshot!("forwarder", edge.text);
-    assert_eq!(edge.template.resources["UsageSubscription"].depends_on, ["ForwardPermission"]);
+    assert_eq!(
+        edge.template.resources["UsageSubscription"].depends_on,
+        ["ForwardPermission", "ForwardRetries"]
+    );
     let retries = &edge.template.resources["ForwardRetries"].properties;
     assert!(
         retries["DestinationConfig"]["OnFailure"]["Destination"].to_string().contains("s3:::"),
@@ -260,42 +263,61 @@ type Change = Box<dyn Fn(&mut Config, &mut ArtifactSet)>;
 fn a_version_is_named_by_what_it_contains() {
     let version = |change: &dyn Fn(&mut Config, &mut ArtifactSet)| {
         let (mut config, mut artifacts) = (config(), artifacts());
+        config.usage.pipe = LogPipe::Forwarder;
         change(&mut config, &mut artifacts);
         let renderer = Renderer::new(&config, &artifacts).expect("templates");
         let edge = renderer.edge(&config.regions[0]).expect("rendered").template;
         let home = renderer.home(&[], DataPolicy::Keep).expect("rendered").template;
-        [edge, home].map(|template| template.version().expect("a version").to_owned())
+        let name = |template: &Template, kind| template.version(kind).expect("a version").to_owned();
+        [
+            name(&edge, FunctionKind::Edge),
+            name(&home, FunctionKind::Counter),
+            name(&edge, FunctionKind::Forwarder),
+        ]
     };
     let plain = version(&|_, _| ());
     let digest = |digit: &str| digit.repeat(64);
-    let table: [(&str, Change, [bool; 2]); 8] = [
+    let table: [(&str, Change, [bool; 3]); 8] = [
         (
             "reserved",
             Box::new(|config, _| config.regions[0].runtime.reserved_concurrency = Some(9)),
-            [false; 2],
+            [false; 3],
         ),
-        ("throttle", Box::new(|config, _| config.regions[0].runtime.throttle_rate = 9), [false; 2]),
-        ("domain", Box::new(|config, _| config.service.domain = Some("a.example.com".into())), [false; 2]),
-        ("memory", Box::new(|config, _| config.regions[0].runtime.memory_mb = 999), [true, false]),
-        ("variables", Box::new(|config, _| config.regions[0].runtime.access_cache_s = 9), [true, false]),
-        ("alerts", Box::new(|config, _| config.alerts.email = Some("a@example.com".into())), [false, true]),
-        ("database", Box::new(move |_, set| set.geo = ArtifactRef::new("geo", &digest("7"))), [true, false]),
+        ("throttle", Box::new(|config, _| config.regions[0].runtime.throttle_rate = 9), [false; 3]),
+        ("domain", Box::new(|config, _| config.service.domain = Some("a.example.com".into())), [false; 3]),
+        ("memory", Box::new(|config, _| config.regions[0].runtime.memory_mb = 999), [true, false, false]),
+        (
+            "variables",
+            Box::new(|config, _| config.regions[0].runtime.access_cache_s = 9),
+            [true, false, false],
+        ),
+        (
+            "alerts",
+            Box::new(|config, _| config.alerts.email = Some("a@example.com".into())),
+            [false, true, false],
+        ),
+        (
+            "database",
+            Box::new(move |_, set| set.geo = ArtifactRef::new("geo", &digest("7"))),
+            [true, false, false],
+        ),
         (
             "code",
             Box::new(|_, set| drop(set.code.insert("arm64", ArtifactRef::new("code", &"7".repeat(64))))),
-            [true, true],
+            [true; 3],
         ),
     ];
     for (what, change, expected) in table {
         let other = version(&change);
-        assert_eq!([other[0] != plain[0], other[1] != plain[1]], expected, "{what}");
+        assert_eq!([0, 1, 2].map(|at| other[at] != plain[at]), expected, "{what}");
     }
     let mut lite = config();
     lite.geo.name = "GeoLite City".to_owned();
     let set = ArtifactSet { geo_description: "GeoLite City 2026-11-01".to_owned(), ..artifacts() };
     let edge =
         Renderer::new(&lite, &set).expect("templates").edge(&lite.regions[0]).expect("rendered").template;
-    let described = &edge.resources[edge.version().expect("a version")].properties["Description"];
+    let described =
+        &edge.resources[edge.version(FunctionKind::Edge).expect("a version")].properties["Description"];
     assert_eq!(described, "code arm64arm, database 99999999 until 2026-12-01");
 }
 
@@ -315,5 +337,11 @@ fn alarms_about_the_log_pipe_are_chosen_in_the_file() {
         assert!(alarm.is_none_or(|alarm| alarm["TreatMissingData"] == "breaching"));
         let edge = renderer.edge(&config.regions[0]).expect("rendered").template;
         assert_eq!(edge.resources.contains_key("LogDeliveryAlarm"), edges, "{add}");
+        let mut forwards = config.clone();
+        forwards.usage.pipe = LogPipe::Forwarder;
+        let renderer = Renderer::new(&forwards, &artifacts).expect("templates");
+        let forwarding = renderer.edge(&config.regions[0]).expect("rendered").template;
+        let alarm = |edge: &Template| edge.resources.contains_key("ForwardFailuresAlarm");
+        assert_eq!((alarm(&edge), alarm(&forwarding)), (false, edges), "{add}");
     }
 }

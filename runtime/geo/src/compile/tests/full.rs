@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::check::check;
 use crate::Database;
-use crate::compile::{DataDescription, Networks, NoProgress, Source, build};
+use crate::compile::{BuildSource, DataDescription, Networks, NoProgress, Source, build};
 
 fn sources() -> Vec<PathBuf> {
     let folder =
@@ -22,7 +22,8 @@ fn sources() -> Vec<PathBuf> {
 fn the_full_set_compiles_and_equals_its_source() {
     let out = std::env::temp_dir().join("ipgeo-full.mmdb");
     let paths = sources();
-    let opened: Vec<Source> = paths.iter().map(|path| Source::open(path).expect("a source")).collect();
+    let opened: Vec<BuildSource> =
+        paths.iter().map(|path| Source::open(path).expect("a source").into()).collect();
     let start = Instant::now();
     // Some readers refuse a database dated 1970.
     let description = DataDescription { build_epoch: 1_780_000_000, ..DataDescription::default() };

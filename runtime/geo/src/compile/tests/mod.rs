@@ -2,6 +2,7 @@
 //!
 //! They are unit tests because the comparison applies the compiler's own rules for placeholders, which are not public.
 
+mod answers;
 mod check;
 mod full;
 mod sources;

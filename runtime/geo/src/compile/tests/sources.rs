@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::check::check;
 use crate::Database;
-use crate::compile::{BuildError, DataDescription, NoProgress, Source, build, sample};
+use crate::compile::{BuildError, BuildSource, DataDescription, NoProgress, Source, build, sample};
 
 /// A source database with these records.
 fn write(folder: &Path, name: &str, version: IpVersion, kind: &str, records: &[(&str, Json)]) -> PathBuf {
@@ -54,8 +54,8 @@ fn location_of(database: &Database, address: &str) -> Json {
     serde_json::from_str(&(members + "}")).expect("JSON")
 }
 
-fn open(paths: &[PathBuf]) -> Vec<Source> {
-    paths.iter().map(|path| Source::open(path).expect("a source")).collect()
+fn open(paths: &[PathBuf]) -> Vec<BuildSource> {
+    paths.iter().map(|path| Source::open(path).expect("a source").into()).collect()
 }
 
 fn build_bytes(paths: &[PathBuf]) -> Vec<u8> {
@@ -390,8 +390,11 @@ fn any_reader_of_the_format_opens_the_result() {
     assert_eq!(reader.metadata().database_type, "ipgeo");
     let record: Json =
         reader.lookup("8.8.8.8".parse().unwrap()).expect("a lookup").decode().expect("a record").unwrap();
-    assert_eq!(record["area"]["zone"], "America/Los_Angeles");
-    assert!(record["place"].as_str().expect("text").starts_with("\"city\":\"Mountain View\""));
+    // Networks of one place share it.
+    let base = &record["base"];
+    assert_eq!(base["area"]["zone"], "America/Los_Angeles");
+    assert!(base["place"].as_str().expect("text").starts_with("\"city\":\"Mountain View\""));
+    assert!(record["n120"].as_str().expect("text").starts_with("15169\",\"name\":\"Google"));
     reader.verify().expect("it is sound");
 }
 

@@ -1,6 +1,8 @@
 //! Fetching sources from files, URLs on loopback, and npm packages with a fake npm. A failed fetch must leave existing files
 //! unchanged.
 
+mod feeds;
+
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -69,7 +71,7 @@ impl Place {
     ) -> Result<Vec<FetchOutcome>, FetchError> {
         let state = self.state();
         let web = Web { loopback_http: true, ..self.web };
-        let places = Places { base: self.folder.path(), state: &state, npm, web };
+        let places = Places { base: self.folder.path(), state: &state, npm, pip: npm, web };
         let all = fetch(config, places, lock, now())?;
         Ok(all.into_iter().map(|one| one.outcome).collect())
     }
@@ -119,7 +121,9 @@ fn a_file_is_new_then_unchanged_then_updated_and_its_previous_copy_stays() {
     fs::write(&mine, &first).expect("written");
     assert_eq!(place.fetch(&config, no_npm()).expect("fetched"), [New]);
     assert_eq!(place.fetch(&config, no_npm()).expect("fetched"), [Unchanged]);
-    assert_eq!(fetched(&config, &place.state()), Some(vec![target.clone()]));
+    let files = fetched(&config, &place.state()).expect("fetched");
+    let paths: Vec<PathBuf> = files.into_iter().map(|file| file.path).collect();
+    assert_eq!(paths, std::slice::from_ref(&target));
     // One changed bit of the build epoch gives another valid file.
     let mut second = first.clone();
     let epoch = second.windows(11).rposition(|window| window == b"build_epoch").expect("a field") + 16;
@@ -391,7 +395,13 @@ fn urls_and_redirects_must_be_https() {
     let state = place.state();
     let url = serve(vec![("/x.mmdb", 200, good.clone(), good.len())]);
     // With the settings of an operator.
-    let places = Places { base: place.folder.path(), state: &state, npm: no_npm(), web: Web::default() };
+    let places = Places {
+        base: place.folder.path(),
+        state: &state,
+        npm: no_npm(),
+        pip: no_npm(),
+        web: Web::default(),
+    };
     let config_of = |url: &str| config(&format!("url = \"{url}\""));
     let error = fetch(&config_of(&format!("{url}/x.mmdb?key=hush")), places, &mut Lock::default(), now())
         .expect_err("refused");
@@ -486,7 +496,7 @@ fn a_licence_that_has_ended_compiles_nothing_and_the_same_sources_give_the_same_
     };
     let try_at = |config: &Config, now: &str, out: &Path| {
         let now = format!("{now}T00:00:00Z").parse().expect("a timestamp");
-        compile(config, std::slice::from_ref(&source), out, now, &ipgeo_geo::compile::NoProgress)
+        compile(config, &[source.clone().into()], None, out, now, &ipgeo_geo::compile::NoProgress)
     };
     let lite = geo("GeoLite EULA", "MaxMind");
     let ended = try_at(&lite, "2026-11-01", &out).expect_err("ended").to_string();

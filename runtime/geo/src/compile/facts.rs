@@ -1,0 +1,67 @@
+//! What sources know of an address beside its place and autonomous system: flags, the use of its network, a crawler.
+
+/// The flags of `threat` that sources can set, in the order of an answer. `is_bogon` is decided per request.
+pub const FLAGS: [&str; 9] = [
+    "is_tor",
+    "is_vpn",
+    "is_proxy",
+    "is_icloud_relay",
+    "is_datacenter",
+    "is_anonymous",
+    "is_known_attacker",
+    "is_known_abuser",
+    "is_threat",
+];
+
+/// A set of flags: bit `i` is `FLAGS[i]`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Flags(pub u16);
+
+impl Flags {
+    /// The flag of this name alone.
+    pub fn named(name: &str) -> Option<Self> {
+        FLAGS.iter().position(|flag| *flag == name).map(|at| Self(1 << at))
+    }
+
+    /// The flags of both.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all flags of `other` are set.
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// Who uses a network; an empty text means unknown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NetworkUse {
+    /// `hosting`, `cdn`, `business`, `isp`, `education` or `government`.
+    pub kind: String,
+    /// Such as `Amazon AWS`.
+    pub name: String,
+    /// Such as `amazon.com`.
+    pub domain: String,
+}
+
+/// A crawler that uses an address by its operator's published list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Crawler {
+    /// Such as `Googlebot`.
+    pub name: String,
+    /// Such as `Google`.
+    pub operator: String,
+}
+
+/// What a source's ranges give to every address in them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceGives {
+    /// Flags that the source sets, and of which it thereby speaks: an address outside its ranges does not have them.
+    pub flags: Flags,
+    /// The use of the network; the type `hosting` also sets `is_datacenter`.
+    pub network: Option<NetworkUse>,
+    /// The crawler; `verified` is true, because the operator publishes the list.
+    pub crawler: Option<Crawler>,
+}

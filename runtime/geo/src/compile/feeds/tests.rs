@@ -1,0 +1,330 @@
+//! Good and bad files of every form, and a comparison of the tree with a naive look-up.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::Database;
+use crate::compile::{BuildSource, DataDescription, Flags, NoProgress, SourceData, SourceGives, build};
+
+fn paths(text: &str) -> RangeFormat {
+    RangeFormat::Json(text.split(',').map(|path| path.trim().parse().expect(path)).collect())
+}
+
+/// The ranges of a file as text, each with the city, region code, country and network that it names.
+fn read(text: &[u8], format: &RangeFormat, parts: Parts) -> Result<Vec<String>, String> {
+    let found = parse(text, format, parts)?;
+    let shown = found.ranges.iter().map(|(first, last, record)| {
+        let SourceRecord { place, network, .. } = &found.records[*record as usize];
+        let place = place.clone().unwrap_or_default();
+        let network = network.as_ref().map(|network| format!("AS{} {}", network.number, network.name));
+        let words = [place.city, place.region_code, place.country_code, network.unwrap_or_default()];
+        let words = words.iter().filter(|word| !word.is_empty()).map(String::as_str);
+        [network::shown((*first, *last)).as_str()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+    });
+    Ok(shown.collect())
+}
+
+#[test]
+fn good_files_of_every_form_are_read() {
+    let (csv, list, feed) = (RangeFormat::Csv, RangeFormat::List, RangeFormat::Geofeed);
+    let table: &[(&str, &RangeFormat, &[&str])] = &[
+        ("1.1.1.1\n2.2.2.0/24\n", &list, &["1.1.1.1", "2.2.2.0-2.2.2.255"]),
+        (
+            "\u{feff}# exits\r\n\r\n 1.1.1.1 ; one\r\n;two\r\n2.2.2.2-2.2.2.9#x",
+            &list,
+            &["1.1.1.1", "2.2.2.2-2.2.2.9"],
+        ),
+        ("10.0.0.0/8\n1.1.1.1\nfe80::/10", &list, &["1.1.1.1"]),
+        // ip-location-db: networks, networks by number, countries, cities.
+        (
+            "1.0.0.0,1.0.0.255,13335,\"Cloudflare, Inc.\"\n",
+            &csv,
+            &["1.0.0.0-1.0.0.255 AS13335 Cloudflare, Inc."],
+        ),
+        ("16777216,16777471,13335,Cloudflare\n", &csv, &["1.0.0.0-1.0.0.255 AS13335 Cloudflare"]),
+        ("2001::,2001::ff,6939,HE\n", &csv, &["2001::-2001::ff AS6939 HE"]),
+        (
+            "1.0.0.0,1.0.0.255,AU\n2.0.0.0,2.0.0.255,FR",
+            &csv,
+            &["1.0.0.0-1.0.0.255 AU", "2.0.0.0-2.0.0.255 FR"],
+        ),
+        (
+            "1.0.0.0,1.0.0.255,AU,Queensland,,Brisbane,4000,-27.4,153.0,\n",
+            &csv,
+            &["1.0.0.0-1.0.0.255 Brisbane AU"],
+        ),
+        // DB-IP's cities, a geofeed as CSV, countries of networks.
+        ("1.0.0.0,1.0.0.255,OC,AU,Queensland,Brisbane,-27.4,153\n", &csv, &["1.0.0.0-1.0.0.255 Brisbane AU"]),
+        ("172.224.226.0/27,GB,GB-EN,London,\n", &csv, &["172.224.226.0-172.224.226.31 London GB-EN GB"]),
+        ("8.8.8.0/24,US\n", &csv, &["8.8.8.0-8.8.8.255 US"]),
+        ("8.8.8.0/24,AS15169,Google\n", &csv, &["8.8.8.0-8.8.8.255 AS15169 Google"]),
+        // Files with a header.
+        (
+            "network,country,country_code,continent,continent_code,asn,as_name,as_domain\n1.0.0.0/24,Australia,AU,Oceania,OC,AS13335,\"Cloudflare, Inc.\",cloudflare.com\n",
+            &csv,
+            &["1.0.0.0-1.0.0.255 AU AS13335 Cloudflare, Inc."],
+        ),
+        ("City,Start-IP,End IP,country\nParis,2.0.0.0,2.0.0.9,FR\n", &csv, &["2.0.0.0-2.0.0.9 Paris FR"]),
+        // Overlapping and unsorted ranges are kept: the tree decides.
+        ("2.0.0.0,2.0.0.9,FR\n1.0.0.0,2.0.0.3,AU\n", &csv, &["2.0.0.0-2.0.0.9 FR", "1.0.0.0-2.0.0.3 AU"]),
+        ("1.0.0.0,1.0.0.255,0,\n", &csv, &["1.0.0.0-1.0.0.255"]),
+        (
+            "# feed\n8.8.8.0/24,US,US-CA,Mountain View,94043\n8.8.4.0/24,US,,,\n2001:4860::/32,us\n8.9.0.0/24,,,,\n",
+            &feed,
+            &[
+                "8.8.8.0-8.8.8.255 Mountain View US-CA US",
+                "8.8.4.0-8.8.4.255 US",
+                "2001:4860::-2001:4860:ffff:ffff:ffff:ffff:ffff:ffff us",
+            ],
+        ),
+    ];
+    for (text, format, expected) in table {
+        let expected = expected.iter().map(|text| (*text).to_owned()).collect();
+        assert_eq!(read(text.as_bytes(), format, Parts::ALL), Ok(expected), "{text}");
+    }
+    let aws = r#"{"syncToken":"1","prefixes":[{"ip_prefix":"3.4.12.4/32"},{"ipv6":"x"}],"ipv6_prefixes":[{"ipv6_prefix":"2600:1f00::/24"}]}"#;
+    assert_eq!(
+        read(aws.as_bytes(), &paths("prefixes[].ip_prefix, ipv6_prefixes[].ipv6_prefix"), Parts::NONE),
+        Ok(vec!["3.4.12.4".to_owned(), "2600:1f00::-2600:1fff:ffff:ffff:ffff:ffff:ffff:ffff".to_owned()])
+    );
+    let only = Parts { country: true, ..Parts::NONE };
+    let city = b"1.0.0.0,1.0.0.255,AU,Queensland,,Brisbane,4000,-27.4,153.0,\n";
+    assert_eq!(read(city, &csv, only), Ok(vec!["1.0.0.0-1.0.0.255 AU".to_owned()]));
+    assert_eq!(
+        read(b"8.8.8.0/24,a,b,c,d,e,f\n", &csv, Parts::NONE),
+        Ok(vec!["8.8.8.0-8.8.8.255".to_owned()])
+    );
+}
+
+#[test]
+fn bad_files_are_refused_with_place_and_reason() {
+    let (csv, list, feed) = (RangeFormat::Csv, RangeFormat::List, RangeFormat::Geofeed);
+    let table: &[(&[u8], &RangeFormat, &str)] = &[
+        (b"", &list, "it has no network"),
+        (b"# nothing\n", &list, "it has no network"),
+        (b"10.0.0.0/8\n", &list, "it has no network with public addresses"),
+        (b"\n <!DOCTYPE html><p>404", &list, "it is HTML or XML, not data"),
+        (b"<html>", &csv, "it is HTML or XML, not data"),
+        (b"PK\x03\x04\0\0", &csv, "it is not text"),
+        (b"1.1.1.1\nrate limited\n", &list, "line 2: `rate limited` is not an address or network"),
+        (b"1.1.1.9-1.1.1.1\n", &list, "line 1: the range from `1.1.1.9` ends before it begins, at `1.1.1.1`"),
+        (b"1.1.1.1-2001::\n", &list, "line 1: the range from `1.1.1.1` to `2001::` mixes IPv4 and IPv6"),
+        (b"\n0.0.0.0/0\n", &list, "line 2: `0.0.0.0/0` is larger than a /8: that is hardly meant"),
+        (b"2000::/3\n", &list, "line 1: `2000::/3` is larger than a /16: that is hardly meant"),
+        (b"\xff\xfe1\n", &list, "line 1: `\u{fffd}\u{fffd}1` is not an address or network"),
+        (b"1.0.0.0,1.0.0.255,AU\n1.0.1.0,1.0.1\n", &csv, "line 2: it has 2 columns, the first row has 3"),
+        (b"1.0.0.0,1.0.0.255,AU\n1.0.1.0,x,AU\n", &csv, "line 2: `x` is not an address or network"),
+        (
+            b"1.0.0.9,1.0.0.0,AU\n",
+            &csv,
+            "line 1: the range from `1.0.0.9` ends before it begins, at `1.0.0.0`",
+        ),
+        (b"1.0.0.0,1.0.0.9,x,One\n", &csv, "line 1: `x` is not an AS number"),
+        (
+            b"1.0.0.0,1.0.0.9,a,b,c,d,e\n",
+            &csv,
+            "line 1: cannot tell what its 7 columns are; add a header row",
+        ),
+        (
+            b"network,geoname_id\n1.0.0.0/24,5\n",
+            &csv,
+            "line 1: no column of the header is known besides the network",
+        ),
+        (
+            b"address,city\n1.0.0.0,x\n",
+            &csv,
+            "line 1: it is neither a header with `network` nor a row of data: `address` is not an address or network",
+        ),
+        (
+            b"8.8.8.0/24,XX,,,\n",
+            &feed,
+            "most of its lines are invalid, the first is line 1: `XX` is not a country code of two letters",
+        ),
+        (
+            b"8.8.8.0/24,US,DE-BE,,\n",
+            &feed,
+            "most of its lines are invalid, the first is line 1: `DE-BE` is not a region code of US",
+        ),
+        (b"8.8.8.0/24\n", &feed, "most of its lines are invalid, the first is line 1: it has no country"),
+    ];
+    for (text, format, fault) in table {
+        let text = (*text, String::from_utf8_lossy(text));
+        assert_eq!(read(text.0, format, Parts::ALL), Err((*fault).to_owned()), "{}", text.1);
+    }
+    for (text, path, fault) in [
+        ("{\"a\":", "a", "it is not JSON: EOF while parsing a value at line 1 column 5"),
+        ("not found", "a", "it is not JSON: expected ident at line 1 column 2"),
+        ("{\"b\":[]}", "a[].p", "it has nothing at `a[].p`"),
+        ("{\"a\":[{\"p\":\"1.1.1.1\"},{\"p\":5}]}", "a[].p", "a[1].p: expected a network as text"),
+        ("{\"a\":[{\"p\":\"::/0\"}]}", "a[].p", "a[0].p: `::/0` is larger than a /16: that is hardly meant"),
+        ("{\"a\":[{\"p\":\"1.1.1.0/40\"}]}", "a[].p", "a[0].p: `40` is not a prefix length"),
+    ] {
+        assert_eq!(read(text.as_bytes(), &paths(path), Parts::ALL), Err(fault.to_owned()), "{text}");
+    }
+    let deep = "[".repeat(100_000);
+    assert!(
+        read(deep.as_bytes(), &paths("[]"), Parts::ALL).expect_err("refused").starts_with("it is not JSON")
+    );
+    let giant = read(b"0.0.0.0/1,x\n", &csv, Parts::NONE).expect_err("refused");
+    assert!(giant.contains("larger than a /8"), "{giant}");
+}
+
+#[test]
+fn what_is_passed_over_is_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("feed.csv");
+    std::fs::write(&path, "8.8.8.0/24,US,,,\nx,US\n8.8.4.0/24,US,,,\n192.168.0.0/16,US,,,\n")
+        .expect("written");
+    let set = RangeSet::read(&path, &RangeFormat::Geofeed, Parts::ALL).expect("read");
+    let first_invalid = Some("line 2: `x` is not an address or network".to_owned());
+    assert_eq!(*set.skipped(), Skipped { reserved: 1, invalid: 1, first_invalid });
+    let missing = RangeSet::read(&folder.path().join("none"), &RangeFormat::List, Parts::NONE);
+    assert!(matches!(missing, Err(BuildError::Open { .. })));
+}
+
+#[test]
+fn corrections_are_checked_and_written_back() {
+    let head = "network,city,region,region_code,country_code,postal,latitude,longitude,time_zone,note,date\n";
+    for (row, fault) in [
+        ("8.8.8.0/24,Berlin,Berlin,BE,DE,10115,52.5,13.4,Europe/Berlin,\"a, b\",2026-11-28", ""),
+        ("8.8.8.8,,,,DE,,,,,,", ""),
+        ("8.8.8.8,,,,,,,,Europe/Berlin,,", ""),
+        ("8.8.8.8,Berlin,,,,,,,,,", "line 2: a city, region or postal code needs `country_code`"),
+        ("8.8.8.8,,,,XX,,,,,,", "line 2: `XX` is not a country code of two letters"),
+        ("8.8.8.8,,,,DE,,91,0,,,", "line 2: `91, 0` is not a latitude and longitude"),
+        ("8.8.8.8,,,,DE,,5,,,,", "line 2: `5, ` is not a latitude and longitude"),
+        ("8.8.8.8,,,,DE,,,,Mars/Base,,", "line 2: `Mars/Base` is not a time zone"),
+        ("8.8.8.8,,,,,,,,,note,", "line 2: it corrects nothing"),
+        ("10.0.0.1,,,,DE,,,,,,", "line 2: `10.0.0.1` has no public address"),
+        ("8.0.0.0/6,,,,DE,,,,,,", "line 2: `8.0.0.0/6` is larger than a /8: that is hardly meant"),
+    ] {
+        let found = read(format!("{head}{row}\n").as_bytes(), &RangeFormat::Corrections, Parts::ALL);
+        assert_eq!(found.err().unwrap_or_default(), fault, "{row}");
+    }
+    let unknown = read(b"network,town\n8.8.8.8,x\n", &RangeFormat::Corrections, Parts::ALL);
+    assert!(unknown.expect_err("refused").contains("town"));
+    // Columns may be left out; an empty file is no fault.
+    assert_eq!(
+        read(b"network,country_code\n8.8.8.8,DE\n", &RangeFormat::Corrections, Parts::ALL),
+        Ok(vec!["8.8.8.8 DE".to_owned()])
+    );
+    assert_eq!(read(b"", &RangeFormat::Corrections, Parts::ALL), Ok(vec![]));
+    let all = vec![
+        Correction {
+            network: "8.8.8.8".into(),
+            country_code: "DE".into(),
+            note: "x\ny,\"".into(),
+            ..Correction::default()
+        },
+        Correction { network: "8.8.4.0/24".into(), city: "Köln".into(), ..Correction::default() },
+    ];
+    for all in [all, Vec::new()] {
+        let text = write_corrections(&all).expect("written");
+        assert!(text.starts_with(head.as_bytes()));
+        assert_eq!(read_corrections(&text), Ok(all));
+    }
+}
+
+/// The database of these files: corrections before sources, as the order of a build is.
+fn compiled(files: &[(&str, RangeFormat)]) -> Database {
+    let sources: Vec<BuildSource> = files
+        .iter()
+        .map(|(text, format)| {
+            let found = parse(text.as_bytes(), format, Parts::ALL).expect(text);
+            let set = RangeSet::from_ranges("x".into(), &found.ranges, found.records);
+            BuildSource { name: "x".into(), data: SourceData::Ranges(set), gives: SourceGives::default() }
+        })
+        .collect();
+    let compiled = build(&sources, &DataDescription::default(), &NoProgress).expect("it compiles");
+    Database::from_bytes(compiled.to_bytes()).expect("it opens")
+}
+
+#[test]
+fn a_correction_wins_and_never_mixes_two_places() {
+    let overrides = "network,country_code,city,latitude,longitude\n\
+                     8.8.8.8,DE,,,\n8.8.8.9,FR,Lyon,45.7,4.8\n8.8.8.10,US,,,\n";
+    let feed = "8.8.8.0/28,US,US-CA,San Jose,\n8.8.8.8/32,GB,,,\n";
+    let city = "8.8.8.0,8.8.8.255,US,Kansas,,Wichita,67202,37.7,-97.3,\n";
+    let sources =
+        [(overrides, RangeFormat::Corrections), (feed, RangeFormat::Geofeed), (city, RangeFormat::Csv)];
+    let database = compiled(&sources);
+    let member = |address: &str, name: &str| {
+        let mut text = String::from("{");
+        let location = database.lookup(address.parse::<IpAddr>().expect("an address")).expect(address);
+        location.write_static(&mut text);
+        let json: serde_json::Value = serde_json::from_str(&(text + "}")).expect("JSON");
+        json[name].as_str().map_or_else(|| json[name].to_string(), str::to_owned)
+    };
+    for (address, expected) in [
+        // Only the country is corrected: no city, region or point of another country stays.
+        ("8.8.8.8", ["DE", "null", "null", "null"]),
+        ("8.8.8.9", ["FR", "Lyon", "null", "45.7"]),
+        // The same country: the geofeed's city, without the point of the source's city.
+        ("8.8.8.10", ["US", "San Jose", "CA", "null"]),
+        ("8.8.8.11", ["US", "San Jose", "CA", "null"]),
+        ("8.8.8.100", ["US", "Wichita", "KS", "37.7"]),
+    ] {
+        let found = ["country_code", "city", "region_code", "latitude"].map(|name| member(address, name));
+        assert_eq!(found, expected, "{address}");
+    }
+}
+
+#[test]
+fn a_million_lines_are_read() {
+    let mut text = String::new();
+    for number in 0..1_000_000_u32 {
+        let address = std::net::Ipv4Addr::from_bits(0x0800_0000 + number * 16);
+        let _ = writeln!(text, "{address}");
+    }
+    let found = parse(text.as_bytes(), &RangeFormat::List, Parts::NONE).expect("read");
+    assert_eq!(found.ranges.len(), 1_000_000);
+    let set = RangeSet::from_ranges("x".into(), &found.ranges, found.records);
+    assert!(set.trie().nodes() < 6_000_000, "{}", set.trie().nodes());
+}
+
+proptest! {
+    /// The tree finds what a naive search does: the smallest range with the address, of equal ones the last.
+    #[test]
+    fn a_tree_of_ranges_equals_a_naive_search(
+        ranges in prop::collection::vec((0_u128..400, 0_u128..60), 1..30),
+        base in prop::sample::select(vec![0x0808_0800_u128, 0x2001_4860 << 96, u128::MAX - 500, 0xffff_ff00]),
+    ) {
+        let ranges: Vec<NumberedRange> = ranges
+            .iter()
+            .zip(0..)
+            .map(|((first, more), number)| (base + first, (base + first).saturating_add(*more), number))
+            .collect();
+        let records = (0..30)
+            .map(|bit: u32| SourceRecord {
+                accuracy_radius_km: u16::try_from(bit).ok(),
+                flags: Flags(1),
+                ..SourceRecord::default()
+            })
+            .collect();
+        let set = RangeSet::from_ranges("x".into(), &ranges, records);
+        for address in (base..=base.saturating_add(480)).chain([0, 1 << 127, u128::MAX]) {
+            let naive = ranges
+                .iter()
+                .filter(|(first, last, _)| (*first..=*last).contains(&address))
+                .min_by_key(|(first, last, number)| (last - first, std::cmp::Reverse(*number)))
+                .map(|(.., number)| *number as usize);
+            prop_assert_eq!(set.find(address), naive, "{:x}", address);
+        }
+    }
+
+    /// No bytes make a reader panic.
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "[0-9a-f:./,\\-\"\n#;{}\\[\\]]{0,80}") {
+        for format in [RangeFormat::Csv, RangeFormat::List, paths("a[].b"), RangeFormat::Geofeed, RangeFormat::Corrections] {
+            for parts in [Parts::ALL, Parts::NONE] {
+                let _ = parse(&bytes, &format, parts);
+                if let Ok(found) = parse(text.as_bytes(), &format, parts) {
+                    let _ = RangeSet::from_ranges("x".into(), &found.ranges, found.records);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Answers of databases that are compiled from several sources: flags, companies, crawlers, agreement, and their explanation.
+
+use std::net::IpAddr;
+
+use serde_json::{Value as Json, json};
+
+use crate::compile::extract::{SourceNetwork, SourcePlace, SourceRecord};
+use crate::compile::{
+    BuildSource, Crawler, DataDescription, Flags, NetworkUse, NoProgress, RangeSet, SourceData, SourceGives,
+    build, explain,
+};
+use crate::{Database, FORMAT_VERSION};
+
+fn bits(address: &str) -> u128 {
+    match address.parse().expect("an address") {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+/// A source of networks in CIDR form, each with its record.
+fn source(name: &str, gives: SourceGives, networks: &[(&str, SourceRecord)]) -> BuildSource {
+    let mut ranges = Vec::new();
+    for (index, (network, _)) in (0_u32..).zip(networks) {
+        let network: ipnet::IpNet = network.parse().expect("a network");
+        let [first, last] =
+            [network.network(), network.broadcast()].map(|address| bits(&address.to_string()));
+        ranges.push((first, last, index));
+    }
+    let records = networks.iter().map(|(_, record)| record.clone()).collect();
+    let data = SourceData::Ranges(RangeSet::from_ranges(name.into(), &ranges, records));
+    BuildSource { name: name.into(), data, gives }
+}
+
+/// A list: networks, and what each of them says.
+fn list(name: &str, gives: SourceGives, networks: &[&str]) -> BuildSource {
+    let networks: Vec<_> = networks.iter().map(|network| (*network, SourceRecord::default())).collect();
+    source(name, gives, &networks)
+}
+
+fn flag(name: &str) -> SourceGives {
+    SourceGives { flags: Flags::named(name).expect("a flag"), ..SourceGives::default() }
+}
+
+fn place(country: &str, city: &str) -> SourceRecord {
+    let place = SourcePlace { country_code: country.into(), city: city.into(), ..SourcePlace::default() };
+    SourceRecord { place: Some(place), ..SourceRecord::default() }
+}
+
+fn cloud() -> SourceGives {
+    let network =
+        NetworkUse { kind: "hosting".into(), name: "Example Cloud".into(), domain: "example.com".into() };
+    SourceGives { network: Some(network), ..SourceGives::default() }
+}
+
+fn compiled(sources: &[BuildSource]) -> Database {
+    let compiled = build(sources, &DataDescription::default(), &NoProgress).expect("it compiles");
+    assert_eq!(
+        compiled.to_bytes(),
+        build(sources, &DataDescription::default(), &NoProgress).expect("it compiles").to_bytes(),
+        "the same sources give the same bytes"
+    );
+    Database::from_bytes(compiled.to_bytes()).expect("it opens")
+}
+
+/// The members of an answer, with `threat`.
+fn answer(database: &Database, address: &str) -> Json {
+    let Some(location) = database.lookup(address.parse().expect("an address")) else { return Json::Null };
+    let mut members = String::from("{");
+    location.write_static(&mut members);
+    if members.len() > 1 {
+        members.push(',');
+    }
+    let text = format!("{members}\"threat\":{{{}}}}}", location.threat());
+    serde_json::from_str(&text).expect(&text)
+}
+
+/// A city source, an ASN source, a list of Tor exits, a cloud and a crawler.
+fn sources() -> Vec<BuildSource> {
+    let network = |number, name: &str| SourceRecord {
+        network: Some(SourceNetwork { number, name: name.into(), ..SourceNetwork::default() }),
+        ..SourceRecord::default()
+    };
+    let crawler = Crawler { name: "Examplebot".into(), operator: "Example".into() };
+    vec![
+        source(
+            "city",
+            SourceGives::default(),
+            &[("20.0.0.0/8", place("US", "Dallas")), ("2a00::/16", place("DE", "Berlin"))],
+        ),
+        source(
+            "asn",
+            SourceGives::default(),
+            &[("20.1.0.0/16", network(7, "Seven")), ("2a00:1::/32", network(8, "Eight"))],
+        ),
+        list("tor", flag("is_tor"), &["20.1.2.3/32", "2a00:1::5/128", "30.0.0.1/32"]),
+        list("cloud", cloud(), &["20.1.2.0/24", "2a00:1:1::/48"]),
+        list("bots", SourceGives { crawler: Some(crawler), ..SourceGives::default() }, &["20.1.2.64/26"]),
+    ]
+}
+
+#[test]
+fn a_flag_that_no_source_speaks_of_is_left_out() {
+    let sources = sources();
+    let database = compiled(&sources);
+    assert_eq!(database.info().flags, ["is_tor", "is_datacenter"]);
+    let none = json!({ "is_tor": false, "is_datacenter": false });
+    let hosted = json!({ "is_tor": false, "is_datacenter": true });
+    let tor = json!({ "is_tor": true, "is_datacenter": false, "is_anonymous": true });
+    let both = json!({ "is_tor": true, "is_datacenter": true, "is_anonymous": true });
+    // (address, threat, whether company and crawler are known)
+    for (address, threat, company, crawler) in [
+        ("20.0.0.1", &none, false, false),
+        ("20.1.0.1", &none, false, false),
+        ("20.1.2.3", &both, true, false),
+        ("20.1.2.4", &hosted, true, false),
+        ("20.1.2.65", &hosted, true, true),
+        ("2a00:1::5", &tor, false, false),
+        ("2a00:1:1::5", &hosted, true, false),
+        // Known for nothing but its flag.
+        ("30.0.0.1", &tor, false, false),
+    ] {
+        let answer = answer(&database, address);
+        assert_eq!(&answer["threat"], threat, "{address}");
+        let known = ["company", "crawler"].map(|name| answer.get(name).is_some());
+        assert_eq!(known, [company, crawler], "{address}: {answer}");
+    }
+    assert_eq!(answer(&database, "30.0.0.2"), Json::Null);
+    let without = compiled(&sources[..2]);
+    assert_eq!(answer(&without, "20.1.2.3")["threat"], json!({}));
+    assert!(without.info().flags.is_empty());
+}
+
+#[test]
+fn networks_and_routes_are_those_of_the_address() {
+    let database = compiled(&sources());
+    let hosted = answer(&database, "20.1.2.65");
+    assert_eq!(
+        hosted["company"],
+        json!({ "name": "Example Cloud", "domain": "example.com", "network": "20.1.2.0/24", "type": "hosting" })
+    );
+    assert_eq!(hosted["crawler"], json!({ "name": "Examplebot", "operator": "Example", "verified": true }));
+    // What the network is used for is known where it is hosted, and nowhere else in its route.
+    for (address, asn) in [
+        ("20.1.2.65", json!({ "asn": "AS7", "name": "Seven", "route": "20.1.0.0/16", "type": "hosting" })),
+        ("20.1.9.9", json!({ "asn": "AS7", "name": "Seven", "route": "20.1.0.0/16" })),
+        ("2a00:1:1::5", json!({ "asn": "AS8", "name": "Eight", "route": "2a00:1::/32", "type": "hosting" })),
+    ] {
+        assert_eq!(answer(&database, address)["asn"], asn, "{address}");
+    }
+    assert_eq!(database.asn(7), Some(r#"{"asn":"AS7","name":"Seven","routes":1}"#));
+}
+
+#[test]
+fn the_sources_that_decided_are_stored_with_the_records() {
+    let database = compiled(&sources());
+    let origin = |address: &str| -> Json {
+        let origin = database.origin(address.parse().expect("an address"));
+        origin.map_or(Json::Null, |text| serde_json::from_str(text).expect(text))
+    };
+    // The usual origin may name fields that are not known of the address.
+    let plain = origin("20.0.0.1");
+    assert_eq!((&plain["country_code"], &plain["city"]), (&json!("city"), &json!("city")));
+    let all = origin("20.1.2.3");
+    assert_eq!(
+        (&all["asn"], &all["company"], &all["threat"]),
+        (&json!("asn"), &json!("cloud"), &json!(["tor", "cloud"]))
+    );
+    assert_eq!(origin("20.1.2.65")["crawler"], "bots");
+    assert_eq!(origin("99.0.0.1"), Json::Null);
+}
+
+#[test]
+fn agreement_of_several_sources_of_places_is_told() {
+    let table = [
+        (vec![place("US", "Dallas")], Json::Null, "Dallas"),
+        (vec![place("US", "Dallas"), place("US", "Dallas")], json!(100), "Dallas"),
+        (vec![place("US", "Dallas"), place("US", "Austin")], json!(50), "Dallas"),
+        (vec![place("US", "Dallas"), place("MX", "Austin")], json!(0), "Dallas"),
+        (vec![place("US", ""), place("US", "Austin")], json!(100), "Austin"),
+    ];
+    for (places, confidence, city) in table {
+        let sources: Vec<BuildSource> = places
+            .into_iter()
+            .map(|one| source("s", SourceGives::default(), &[("20.0.0.0/8", one)]))
+            .collect();
+        let found = answer(&compiled(&sources), "20.0.0.1");
+        assert_eq!(found.get("confidence").cloned().unwrap_or_default(), confidence, "{found}");
+        assert_eq!(found["city"], city);
+    }
+}
+
+#[test]
+fn an_explanation_names_source_range_and_what_was_overridden() {
+    let mut sources = sources();
+    let correction = source("overrides", SourceGives::default(), &[("20.1.2.0/28", place("US", "Austin"))]);
+    sources.insert(0, correction);
+    let explained =
+        |address: &str| explain(&sources, address.parse().expect("an address")).expect("it explains");
+    let lines: Vec<String> = explained("20.1.2.3")
+        .iter()
+        .map(|field| {
+            let texts = |list: &[crate::compile::SourceValue]| {
+                let said = list.iter().map(|one| format!(" {}={}@{}", one.source, one.value, one.range));
+                said.collect::<Vec<_>>().concat()
+            };
+            let one = texts(std::slice::from_ref(&field.decided));
+            let (others, same) = (texts(&field.overridden), texts(&field.agreeing));
+            format!("{}:{one} |{others} |{same}", field.field)
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "country_code: overrides=US@20.1.2.0/28 | | city=US@20.0.0.0/8",
+            "city: overrides=Austin@20.1.2.0/28 | city=Dallas@20.0.0.0/8 |",
+            "asn: asn=AS7 Seven@20.1.0.0/16 | |",
+            "company.name: cloud=Example Cloud@20.1.2.0/24 | |",
+            "company.domain: cloud=example.com@20.1.2.0/24 | |",
+            "company.type: cloud=hosting@20.1.2.0/24 | |",
+            "threat.is_tor: tor=true@20.1.2.3/32 | |",
+            "threat.is_datacenter: cloud=true@20.1.2.0/24 | |",
+            "threat.is_anonymous: tor=true@20.1.2.3/32 | |",
+        ]
+    );
+    assert_eq!(explained("99.0.0.1"), []);
+    // The compiled database names the same sources.
+    let database = compiled(&sources);
+    let origin: Json =
+        serde_json::from_str(database.origin("20.1.2.3".parse().unwrap()).unwrap()).expect("JSON");
+    assert_eq!((&origin["city"], &origin["asn"]), (&json!("overrides"), &json!("asn")));
+}
+
+/// A database of an earlier version: the sample's, with only what that version had.
+#[test]
+fn a_database_of_version_1_is_read_and_one_of_another_version_refused() {
+    let bytes = compiled(&sources()[..1]).info().records;
+    assert!(bytes > 0);
+    let of_version = |version: &str| {
+        let data = build(&sources()[..1], &DataDescription::default(), &NoProgress).expect("it compiles");
+        let mut bytes = data.to_bytes();
+        let name = b"ipgeo_format";
+        let at =
+            bytes.windows(name.len()).rposition(|window| window == name).expect("the name") + name.len() + 1;
+        assert_eq!(&bytes[at..=at], FORMAT_VERSION.as_bytes());
+        bytes[at] = version.as_bytes()[0];
+        Database::from_bytes(bytes)
+    };
+    // Version 1 had neither base nor marks; a database without shared places and networks has none of them.
+    let old = of_version("1").expect("it opens");
+    assert_eq!(answer(&old, "20.0.0.1")["city"], "Dallas");
+    assert!(of_version("3").is_err());
+}

@@ -1,0 +1,94 @@
+//! The flags of the member `threat`: what follows from the sources' flags, and which `false` is known.
+//!
+//! A flag is `true` if a source sets it, `false` if a source speaks of it and none sets it, and left out if no source speaks of
+//! it: a `false` that nobody has checked would be made up.
+
+use super::facts::{FLAGS, Flags};
+
+/// A flag that follows from others.
+struct Derived {
+    flag: &'static str,
+    /// It is true if one of these is, and false only if all are known to be false.
+    from: &'static [&'static str],
+}
+
+const DERIVED: [Derived; 2] = [
+    Derived { flag: "is_anonymous", from: &["is_tor", "is_vpn", "is_proxy", "is_icloud_relay"] },
+    Derived { flag: "is_threat", from: &["is_known_attacker", "is_known_abuser"] },
+];
+
+fn named(names: &[&str]) -> Flags {
+    names.iter().filter_map(|name| Flags::named(name)).fold(Flags::default(), Flags::with)
+}
+
+/// The flags with those that follow from them.
+pub(super) fn with_derived(set: Flags) -> Flags {
+    let follow = DERIVED.iter().filter(|derived| set.0 & named(derived.from).0 != 0);
+    follow.fold(set, |all, derived| all.with(named(&[derived.flag])))
+}
+
+/// The flags of which sources speak, with those that are thereby known to be false where nothing sets them.
+pub(super) fn spoken_with_derived(spoken: Flags) -> Flags {
+    let follow = DERIVED.iter().filter(|derived| spoken.has(named(derived.from)));
+    follow.fold(spoken, |all, derived| all.with(named(&[derived.flag])))
+}
+
+/// The members of `threat` without braces, in the order of an answer; both sets are complete with what follows from them.
+pub(super) fn members(set: Flags, spoken: Flags) -> String {
+    let mut members = String::new();
+    for name in FLAGS {
+        let flag = named(&[name]);
+        if set.has(flag) || spoken.has(flag) {
+            if !members.is_empty() {
+                members.push(',');
+            }
+            members.extend(["\"", name, "\":", if set.has(flag) { "true" } else { "false" }]);
+        }
+    }
+    members
+}
+
+/// The names of flags, in the order of an answer.
+pub(super) fn names(flags: Flags) -> Vec<&'static str> {
+    FLAGS.into_iter().filter(|name| flags.has(named(&[name]))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn threat(set: &[&str], spoken: &[&str]) -> String {
+        members(with_derived(named(set)), spoken_with_derived(named(spoken)))
+    }
+
+    #[test]
+    fn a_flag_is_false_only_if_a_source_speaks_of_it() {
+        let four = ["is_tor", "is_vpn", "is_proxy", "is_icloud_relay"];
+        // (flags set for the address, flags of which any source speaks, members of `threat`)
+        let table: [(&[&str], &[&str], &str); 11] = [
+            (&[], &[], ""),
+            (&[], &["is_tor"], r#""is_tor":false"#),
+            (&["is_tor"], &["is_tor"], r#""is_tor":true,"is_anonymous":true"#),
+            (&["is_vpn"], &["is_tor", "is_vpn"], r#""is_tor":false,"is_vpn":true,"is_anonymous":true"#),
+            (&[], &["is_datacenter"], r#""is_datacenter":false"#),
+            (&["is_datacenter"], &["is_datacenter"], r#""is_datacenter":true"#),
+            (
+                &[],
+                &four,
+                r#""is_tor":false,"is_vpn":false,"is_proxy":false,"is_icloud_relay":false,"is_anonymous":false"#,
+            ),
+            (&[], &["is_anonymous"], r#""is_anonymous":false"#),
+            (&["is_known_abuser"], &["is_known_abuser"], r#""is_known_abuser":true,"is_threat":true"#),
+            (&[], &["is_known_abuser"], r#""is_known_abuser":false"#),
+            (
+                &[],
+                &["is_known_attacker", "is_known_abuser"],
+                r#""is_known_attacker":false,"is_known_abuser":false,"is_threat":false"#,
+            ),
+        ];
+        for (set, spoken, expected) in table {
+            assert_eq!(threat(set, spoken), expected, "{set:?} of {spoken:?}");
+        }
+        assert_eq!(names(named(&["is_vpn", "is_tor"])), ["is_tor", "is_vpn"]);
+    }
+}
