@@ -1,6 +1,5 @@
 //! `ipgeo bulk`.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,8 +42,10 @@ pub(crate) struct BulkArgs {
     /// The first row has no column names; write none
     #[arg(long)]
     no_header: bool,
-    /// Fields to add
-    #[arg(long, value_name = "FIELDS", value_delimiter = ',', default_value = MAIN_FIELDS)]
+    /// Fields to add [default: place, time zone and network]
+    ///
+    /// The default is `country_code`, `region`, `city`, `latitude`, `longitude`, `time_zone.name`, `asn.asn` and `asn.name`.
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
     fields: Vec<String>,
     /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
@@ -85,7 +86,7 @@ fn work(args: &BulkArgs, shared: &Shared, stop: &StopFlag) -> anyhow::Result<Exi
     let options = BulkOptions {
         column: args.column.clone(),
         no_header: args.no_header,
-        columns: columns(&args.fields)?,
+        columns: if args.fields.is_empty() { columns(&MAIN_FIELDS)? } else { columns(&args.fields)? },
     };
     if let Some(out) = &args.out {
         require_folder(out)?;
@@ -112,15 +113,14 @@ fn work(args: &BulkArgs, shared: &Shared, stop: &StopFlag) -> anyhow::Result<Exi
 
 fn report(outcome: BulkOutcome, out: Option<&Path>) -> String {
     let BulkOutcome { rows, failed, renamed } = outcome;
-    let mut text = addresses(rows);
-    if failed > 0 {
-        let _ = write!(text, ", {} of them without a location (see `ip_error`)", grouped(failed));
-    }
-    if renamed > 0 {
-        text += "; added columns have the prefix `ip_` where their names existed already";
-    }
-    if let Some(out) = out {
-        let _ = write!(text, "; wrote {}", out.display());
-    }
-    text
+    let failed = match failed {
+        0 => String::new(),
+        failed => format!(", {} of them without a location (see `ip_error`)", grouped(failed)),
+    };
+    let renamed = match renamed {
+        0 => "",
+        _ => "; added columns have the prefix `ip_` where their names existed already",
+    };
+    let wrote = out.map(|out| format!("; wrote {}", out.display())).unwrap_or_default();
+    format!("{}{failed}{renamed}{wrote}", addresses(rows))
 }
