@@ -122,7 +122,8 @@ fn a_file_is_new_then_unchanged_then_updated_and_its_previous_copy_stays() {
     assert_eq!(place.fetch(&config, no_npm()).expect("fetched"), [New]);
     assert_eq!(place.fetch(&config, no_npm()).expect("fetched"), [Unchanged]);
     let files = fetched(&config, &place.state()).expect("fetched");
-    assert_eq!(files.into_iter().map(|file| file.path).collect::<Vec<_>>(), [target.clone()]);
+    let paths: Vec<PathBuf> = files.into_iter().map(|file| file.path).collect();
+    assert_eq!(paths, std::slice::from_ref(&target));
     // One changed bit of the build epoch gives another valid file.
     let mut second = first.clone();
     let epoch = second.windows(11).rposition(|window| window == b"build_epoch").expect("a field") + 16;

@@ -1,6 +1,6 @@
 //! `ipgeo geo override`: the operator's corrections, in a CSV file beside `regions.toml`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
@@ -19,7 +19,7 @@ use crate::ui::output::{self, Column, UsageError};
 #[derive(Debug, Subcommand)]
 pub(crate) enum OverrideVerb {
     /// Correct the location of an address or network
-    Add(AddArgs),
+    Add(Box<AddArgs>),
     /// List the corrections
     #[command(after_long_help = "\
 Examples:
@@ -102,7 +102,7 @@ pub(super) fn run(verb: OverrideVerb, shared: &Shared) -> anyhow::Result<()> {
     match verb {
         OverrideVerb::List => list(&file, &corrections, shared),
         OverrideVerb::Add(args) => {
-            let correction = correction(args, shared)?;
+            let correction = correction(*args, shared)?;
             let replaced = take(&mut corrections, &correction.network);
             let network = correction.network.clone();
             corrections.push(correction);
@@ -136,7 +136,7 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<Correction>> {
     read_corrections(&bytes).map_err(|fault| anyhow!("{}: {fault}", file.display()))
 }
 
-fn write(file: &PathBuf, corrections: &[Correction]) -> anyhow::Result<()> {
+fn write(file: &Path, corrections: &[Correction]) -> anyhow::Result<()> {
     let text = write_corrections(corrections).map_err(|fault| anyhow!("{}: {fault}", file.display()))?;
     write_output(file, &text, Replace::Yes).with_context(|| format!("write {}", file.display()))
 }
