@@ -268,7 +268,10 @@ async fn the_return_of_a_failed_canary_is_interrupted_at_every_wait() {
     assert_eq!(run.outcome(), DeployOutcome::Halted);
     let back = switch_back(&plan, &run.done, &run.failed);
     let waits = interrupt_everywhere(&cloud, &Work::SwitchBack(Box::new(back), after)).await;
-    assert_has(&waits, &["edge version 1: changing", "home version 1: changing", "probe: not reachable yet"]);
+    assert_has(
+        &waits,
+        &["edge version 1: changing", "counter version 1: changing", "probe: not reachable yet"],
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -414,7 +414,9 @@ fn without_versions(text: &str) -> String {
     let mut template: Value = serde_yaml::from_str(text).expect("YAML");
     let resources = template["Resources"].as_mapping_mut().expect("resources");
     resources.retain(|_, resource| {
-        !["AWS::Lambda::Version", "AWS::Lambda::Alias"].iter().any(|kind| resource["Type"] == *kind)
+        !["AWS::Lambda::Version", "AWS::Lambda::Alias", "AWS::Lambda::EventInvokeConfig"]
+            .iter()
+            .any(|kind| resource["Type"] == *kind)
     });
     for (name, property, value) in [
         ("ApiPermission", "FunctionName", "{Ref: LookupFunction}"),
