@@ -51,7 +51,7 @@ const UNMISSED: [(&str, &str); 2] = [
 const UNMISSED_ACTIONS: [(&str, &str); 10] = [
     ("cloudformation:ListStacks", "AWS checks it too when stacks are described without a name"),
     ("cloudformation:DeleteChangeSet", "cleans up a change set that is empty or was refused"),
-    ("cloudformation:DescribeEvents", "names what early validation has refused"),
+    ("cloudformation:DescribeEvents", "reads what early validation has rejected"),
     (
         "cloudformation:DetectStackResourceDrift",
         "AWS checks it for each resource of a stack whose drift is detected",
