@@ -58,7 +58,7 @@ pub(super) async fn repair(
         [first, ..] => Err(StepError {
             resource: Some(format!("{} ({})", first.name, first.kind)),
             remedy: Some(
-                "CloudFormation can't set it back: change it by hand to the template's value".to_owned(),
+                "CloudFormation can't repair it: set it to the template's value by hand".to_owned(),
             ),
             ..StepError::new(format!("it still differs from the template: {}", first.properties.join("; ")))
         }),

@@ -49,7 +49,7 @@ pub(crate) struct DeployArgs {
     /// Roll back every region this run changed if it fails
     #[arg(long)]
     rollback: bool,
-    /// Also set back what was changed outside CloudFormation
+    /// Also revert changes made outside CloudFormation
     #[arg(long, hide_short_help = true)]
     repair_drift: bool,
     #[command(flatten)]

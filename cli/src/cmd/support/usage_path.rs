@@ -43,11 +43,11 @@ pub(crate) fn follow_spec(config: &Config) -> Option<FollowSpec> {
         config.emulator.as_ref().is_none_or(|emulator| emulator.log_pipe && pipe == LogPipe::Forwarder);
     let remedy = match pipe {
         LogPipe::Destination => {
-            "run `ipgeo doctor`: the subscription must lead to the log destination, and the log pipe's role to the stream; \
+            "run `ipgeo doctor`: the subscription must point to the log destination, and the log pipe's role to the stream; \
              if they do and lines still do not arrive, set `pipe = \"forwarder\"` in [usage] and deploy"
         }
         LogPipe::Forwarder => {
-            "run `ipgeo doctor`: the subscription must lead to the forwarder; then see the forwarder's log, \
+            "run `ipgeo doctor`: the subscription must point to the forwarder; then see the forwarder's log, \
              /aws/lambda/…-forward in that region, and the counter's errors at home"
         }
     };

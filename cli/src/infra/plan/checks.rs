@@ -54,7 +54,7 @@ pub(crate) fn wrong_zone(zone: &Zone, domain: &str) -> Option<Problem> {
     if !zone.others.is_empty() {
         let ids: Vec<&str> = std::iter::once(&zone.id).chain(&zone.others).map(String::as_str).collect();
         let (leads, id) = match zone.delegation {
-            Delegation::Ours => (format!("; public DNS leads to {}", zone.id), zone.id.as_str()),
+            Delegation::Ours => (format!("; public DNS uses {}", zone.id), zone.id.as_str()),
             _ => (String::new(), "Z…"),
         };
         return Some(Problem::new(
@@ -77,7 +77,7 @@ pub(crate) fn wrong_zone(zone: &Zone, domain: &str) -> Option<Problem> {
 fn delegation(input: &PlanInput<'_>, findings: &mut Findings, zone: &Zone) {
     let name = &zone.name;
     if let Delegation::Unknown(why) = &zone.delegation {
-        findings.notes.push(format!("not checked whether public DNS leads to the zone {name}: {why}"));
+        findings.notes.push(format!("not checked whether public DNS delegates to the zone {name}: {why}"));
     }
     let Some(Problem { what, remedy, .. }) = delegated_elsewhere(zone) else { return };
     let waits = |region: &Region| input.observed.stack(&region.name, StackKind::Edge).is_none();
@@ -93,11 +93,11 @@ fn delegation(input: &PlanInput<'_>, findings: &mut Findings, zone: &Zone) {
 pub(crate) fn delegated_elsewhere(zone: &Zone) -> Option<Problem> {
     let Delegation::Elsewhere(found) = &zone.delegation else { return None };
     let found: Vec<&str> = found.iter().map(String::as_str).collect();
-    let found = if found.is_empty() { "nowhere".to_owned() } else { format!("to {}", found.join(", ")) };
+    let found = if found.is_empty() { "to no name server".to_owned() } else { format!("to {}", found.join(", ")) };
     let ours: Vec<&str> = zone.name_servers.iter().map(String::as_str).collect();
     let (name, id) = (&zone.name, &zone.id);
     Some(Problem::new(
-        format!("public DNS leads for {name} {found}, not to the zone {id}"),
+        format!("public DNS delegates {name} {found}, not to the zone {id}"),
         format!(
             "set the name servers of {name} at its registrar (or as NS records of the zone above it) to {}, then try again",
             ours.join(", ")
@@ -130,7 +130,7 @@ fn concurrency(input: &PlanInput<'_>, findings: &mut Findings) {
                     "reserved_concurrency is {reserved}, and the account has {limit} concurrent executions, {UNRESERVED_MIN} of which can't be reserved"
                 ),
                 format!(
-                    "lower or remove it in regions.toml, or ask for more: {}",
+                    "lower or remove it in regions.toml, or request a higher quota: {}",
                     raise_concurrency(&region.name)
                 ),
             );
@@ -143,7 +143,7 @@ fn concurrency(input: &PlanInput<'_>, findings: &mut Findings) {
     let names: Vec<&str> = few.iter().map(|(name, _)| name.as_str()).collect();
     let each = if few.len() > 1 { ", and the same for the other regions" } else { "" };
     findings.notes.push(format!(
-        "the account runs at most {fewest} calls at once in {} (as new accounts do); more are answered 429. Ask for more, it takes hours to days: {}{each}",
+        "the account runs at most {fewest} calls at once in {} (as new accounts do); more are answered with 429. Request a higher quota (it takes hours to days): {}{each}",
         names.join(", "),
         raise_concurrency(first)
     ));

@@ -100,7 +100,7 @@ pub fn repair_drift(
     notes.retain(|note| !note.starts_with(CHECKED));
     notes.push(match count {
         0 => format!("{CHECKED} checked just now: nothing was changed outside CloudFormation"),
-        count => format!("{CHECKED} checked just now: {} to set back", counted(count, "stack")),
+        count => format!("{CHECKED} checked just now: {} to repair", counted(count, "stack")),
     });
     findings.notes = notes;
     findings.conclude(plan)
@@ -112,7 +112,7 @@ const CHECKED: &str = "drift was";
 fn deleted(drift: &Drift) -> Problem {
     Problem::new(
         format!(
-            "{} ({}) was deleted outside CloudFormation; setting it back creates an empty one",
+            "{} ({}) was deleted outside CloudFormation; a repair creates an empty one",
             drift.name, drift.kind
         ),
         format!(
@@ -151,6 +151,6 @@ pub(super) fn note_drift(input: &PlanInput<'_>, findings: &mut Findings) {
         when
     } else {
         let drifted = drifted.join(", ");
-        format!("{when}; drifted then: {drifted}. `ipgeo deploy --repair-drift` sets them back")
+        format!("{when}; drifted then: {drifted}. `ipgeo deploy --repair-drift` repairs them")
     });
 }

@@ -218,7 +218,7 @@ fn certificate(status: &str, days_left: Option<i64>) -> Check {
 fn concurrency(found: Concurrency, region: &Region) -> Check {
     let name = "concurrency";
     let limit = format!("{} concurrent environments", found.limit);
-    let raise = format!("ask for more: {}", raise_concurrency(&region.name));
+    let raise = format!("request a higher quota: {}", raise_concurrency(&region.name));
     if let Some(reserved) = region.runtime.reserved_concurrency
         && u64::from(reserved) > found.limit
     {

@@ -116,7 +116,7 @@ pub(super) fn refuse_giant(text: &str, range: Range) -> Result<(), String> {
     if (last - first) >> bits == 0 || is_reserved(range) {
         return Ok(());
     }
-    Err(format!("`{}` is larger than a {name}: that is hardly meant", text.trim()))
+    Err(format!("`{}` is larger than a {name}: probably a mistake", text.trim()))
 }
 
 /// A range as text, for messages.
