@@ -49,7 +49,7 @@ fn zone(input: &PlanInput<'_>, findings: &mut Findings) {
     }));
 }
 
-/// Why no record may be written to the zone that was found: others have its name, or it does not contain the domain.
+/// Why no record may be written to the zone: other zones have its name, or it does not contain the domain.
 pub(crate) fn wrong_zone(zone: &Zone, domain: &str) -> Option<Problem> {
     if !zone.others.is_empty() {
         let ids: Vec<&str> = std::iter::once(&zone.id).chain(&zone.others).map(String::as_str).collect();
@@ -72,8 +72,8 @@ pub(crate) fn wrong_zone(zone: &Zone, domain: &str) -> Option<Problem> {
     })
 }
 
-/// Whether public DNS leads to the zone. Only a new edge needs that at once: its certificate waits for hours for a record
-/// that nobody can see.
+/// Checks whether public DNS delegates to the zone. Only a new edge needs that at once: its certificate waits for hours for
+/// a record that nobody can see.
 fn delegation(input: &PlanInput<'_>, findings: &mut Findings, zone: &Zone) {
     let name = &zone.name;
     if let Delegation::Unknown(why) = &zone.delegation {
@@ -89,11 +89,12 @@ fn delegation(input: &PlanInput<'_>, findings: &mut Findings, zone: &Zone) {
     }
 }
 
-/// Public DNS leads to other name servers than the zone's.
+/// The problem if public DNS delegates to other name servers than the zone's.
 pub(crate) fn delegated_elsewhere(zone: &Zone) -> Option<Problem> {
     let Delegation::Elsewhere(found) = &zone.delegation else { return None };
     let found: Vec<&str> = found.iter().map(String::as_str).collect();
-    let found = if found.is_empty() { "to no name server".to_owned() } else { format!("to {}", found.join(", ")) };
+    let found =
+        if found.is_empty() { "to no name server".to_owned() } else { format!("to {}", found.join(", ")) };
     let ours: Vec<&str> = zone.name_servers.iter().map(String::as_str).collect();
     let (name, id) = (&zone.name, &zone.id);
     Some(Problem::new(
@@ -117,7 +118,7 @@ pub(crate) fn raise_concurrency(region: &str) -> String {
     )
 }
 
-/// Quotas of concurrent executions: AWS refuses to reserve more than there is, and answers 429 beyond it.
+/// Checks the quotas of concurrent executions: AWS refuses to reserve more than the quota, and answers 429 beyond it.
 fn concurrency(input: &PlanInput<'_>, findings: &mut Findings) {
     let mut few: Vec<(&RegionName, u64)> = Vec::new();
     for region in input.selected() {

@@ -1,5 +1,5 @@
-//! Drift: what was changed outside CloudFormation. An update of a stack leaves it alone where the template is unchanged, so
-//! setting it back is a step of its own.
+//! Drift: changes made outside CloudFormation. A stack update does not revert them where the template is unchanged, so a
+//! repair is a step of its own.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ impl Drift {
         self.status == "DELETED"
     }
 
-    /// Whether it is an alias at another version. A rollback moves aliases on purpose, and a deploy moves them on.
+    /// Whether it is an alias at another version. A rollback moves aliases on purpose, and the next deploy moves them forward.
     pub(crate) fn is_switched(&self) -> bool {
         self.kind == "AWS::Lambda::Alias" && !self.is_deleted()
     }
@@ -50,8 +50,8 @@ pub struct DriftCheck {
     pub at_s: Option<i64>,
 }
 
-/// Puts the steps that set drifted resources back before all others: an update must begin from what its plan was made from.
-/// Edges are probed after it.
+/// Puts repair steps before all others: an update must begin from the state that its plan has seen. Repaired edges are
+/// probed.
 pub fn repair_drift(
     mut plan: Plan,
     drifts: &Drifts,
@@ -65,7 +65,7 @@ pub fn repair_drift(
     });
     for ((region, kind), list) in found {
         if list.iter().any(Drift::is_switched) {
-            // A repair is about a whole stack: it would move the alias, too.
+            // A repair covers the complete stack: it would move the alias, too.
             let problem = Problem::new(
                 format!(
                     "the {kind} stack has drifted, and serves another version than its template: a repair would switch it"
