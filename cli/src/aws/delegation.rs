@@ -17,7 +17,8 @@ use crate::infra::plan::Delegation;
 /// How long a resolver has to answer. A plan must not wait for a network that drops DNS.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 const DNS_PORT: u16 = 53;
-/// Cloudflare and Quad9: queried only if this machine's own resolver returns other servers. It may have a private view.
+/// Cloudflare and Quad9: queried only if this machine's own resolver does not answer, or returns other servers (it may have
+/// a private view).
 const PUBLIC: [Ipv4Addr; 2] = [Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::new(9, 9, 9, 9)];
 /// More than any answer without EDNS, which has at most 512 bytes.
 const ANSWER_BYTES_MAX: usize = 4_096;

@@ -26,8 +26,8 @@ const SLOT_MS: i64 = 300_000;
 /// Maximum characters of an environment's name.
 const ENVIRONMENT_CHARS_MAX: usize = 32;
 
-/// An environment reports when its unreported calls are one in this many of the remaining calls. As many environments may be used
-/// evenly before one of them reports, and the limit is not exceeded yet.
+/// An environment reports when its unreported calls are one of this many parts of the remaining calls. So up to this many
+/// environments may share the calls evenly, and one of them reports before the limit is exceeded.
 const REMAINDER_PARTS: u64 = 50;
 /// An environment also reports when, at its current pace, it would use the remaining calls alone within this time. A burst over
 /// a hundred environments is then reported when it would last for another 20 s.

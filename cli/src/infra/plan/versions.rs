@@ -329,8 +329,8 @@ fn target(
     Ok((live, to))
 }
 
-/// The forwarder is rolled back with its edge's code, and the counter with that of home's edge. A change of memory, variables
-/// or database does not affect them.
+/// The version switch of a function that follows the edge: the forwarder follows its region's edge to other code, and the
+/// counter that of home. A change of memory, variables or database does not affect them.
 fn follower(
     observed: &Observed,
     names: &Names,
