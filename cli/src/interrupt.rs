@@ -2,8 +2,8 @@
 //!
 //! Until such a verb takes the lock, a signal ends the process at once, wherever it waits: for AWS, for an answer to a
 //! prompt, or for a thread that can't be stopped, such as one that compresses an artifact. From then on the run handles
-//! signals itself, because it finishes the steps in progress. Either way one sentence says what was changed, and the
-//! command that continues follows.
+//! signals itself, because it finishes the steps in progress. Either way it prints what was changed and the command that
+//! continues.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +28,7 @@ struct Shared {
 struct Ending {
     /// The verb's command line.
     again: String,
-    /// What the verb has changed so far, as a sentence's end.
+    /// What the verb has changed so far, as the end of a sentence.
     changed: Option<String>,
     is_handled_by_run: bool,
 }

@@ -51,7 +51,7 @@ const UNMISSED: [(&str, &str); 2] = [
 const UNMISSED_ACTIONS: [(&str, &str); 10] = [
     ("cloudformation:ListStacks", "AWS checks it too when stacks are described without a name"),
     ("cloudformation:DeleteChangeSet", "cleans up a change set that is empty or was refused"),
-    ("cloudformation:DescribeEvents", "names what early validation has refused"),
+    ("cloudformation:DescribeEvents", "reads what early validation has rejected"),
     (
         "cloudformation:DetectStackResourceDrift",
         "AWS checks it for each resource of a stack whose drift is detected",
@@ -325,7 +325,7 @@ fn each_rule_refuses_and_the_program_says_what() {
     // A role that has just been created: each stack is tried again after a pause.
     stage.hold(&[Rule::RolePropagation]);
     let retried = service.exits(0, &service.deploy_arguments());
-    for part in ["cannot be assumed by Lambda", "because this passes"] {
+    for part in ["cannot be assumed by Lambda", "retrying in"] {
         assert_eq!(retried.stderr.matches(part).count(), 2, "{}", retried.stderr);
     }
     assert_eq!(stage.refused().len(), 2);

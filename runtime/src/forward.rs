@@ -2,7 +2,7 @@
 //! batch into home's stream, unchanged. So the counter can't tell how a record arrived.
 //!
 //! One invocation has one batch, which becomes one record. Lambda limits the event to 1 MB and a record may have as much, so a
-//! batch is never split, and a failed put leaves nothing half done. When the put fails after its retries, the invocation fails:
+//! batch is never split, and a failed put has no partial effect. If the put fails after its retries, the invocation fails:
 //! Lambda invokes again, and in the end stores the batch in the region's bucket (the function's on-failure destination).
 
 use serde::Deserialize;

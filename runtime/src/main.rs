@@ -108,7 +108,7 @@ fn home_function(account: &Account) -> Result<Option<Function>, Error> {
     Ok(Some(Function::new(account, region, &name, &needed(env::HOME_ALIAS)?)?))
 }
 
-/// Time for a report to leave this environment. From another continent, its answer takes longer: it is read while the next
+/// Time for a report to leave this environment. Its response from another continent takes longer: it is read while the next
 /// event is awaited or answered. If Lambda freezes the environment meanwhile, it is read afterwards.
 const REPORT_LEAVES_WITHIN: Duration = Duration::from_millis(5);
 

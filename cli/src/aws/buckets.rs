@@ -176,7 +176,7 @@ impl Bucket<'_> {
         }
     }
 
-    /// The keys that begin so, sorted; none if the bucket is missing.
+    /// The keys with this prefix, sorted; empty if the bucket is missing.
     pub(super) async fn list(&self, prefix: &str) -> Result<Vec<String>, Refusal> {
         let (mut keys, mut next) = (Vec::new(), None::<String>);
         loop {

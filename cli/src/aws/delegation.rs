@@ -1,5 +1,5 @@
-//! Whether public DNS leads to a hosted zone. A certificate for a domain in a zone that nothing leads to waits for hours,
-//! so this is asked before anything is created.
+//! Checks whether public DNS delegates to a hosted zone. Without delegation, a certificate for a domain in the zone waits
+//! for hours, so this is checked before anything is created.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -17,7 +17,8 @@ use crate::infra::plan::Delegation;
 /// How long a resolver has to answer. A plan must not wait for a network that drops DNS.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 const DNS_PORT: u16 = 53;
-/// Cloudflare and Quad9: asked only if this machine's own resolver does not lead to the zone. It may have a private view.
+/// Cloudflare and Quad9: queried only if this machine's own resolver does not answer, or returns other servers (it may have
+/// a private view).
 const PUBLIC: [Ipv4Addr; 2] = [Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::new(9, 9, 9, 9)];
 /// More than any answer without EDNS, which has at most 512 bytes.
 const ANSWER_BYTES_MAX: usize = 4_096;
@@ -27,7 +28,7 @@ pub(super) trait PublicDns: Sync {
     /// The resolvers to ask, in this order.
     fn resolvers(&self) -> Vec<IpAddr>;
 
-    /// A zone's name servers in lower case, without final dots; none: nothing leads to such a zone.
+    /// A zone's name servers in lower case, without final dots; empty if the zone is not delegated.
     fn name_servers(
         &self,
         resolver: IpAddr,

@@ -1,4 +1,4 @@
-//! Drift: detected, and set back by a drift-aware change set.
+//! Detects drift and repairs it with a drift-aware change set.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +13,9 @@ use super::stacks::{await_set, describe, execute, guard, pause};
 use crate::infra::cloud::{Done, NO_REASON, Progress, Report, StepError};
 use crate::infra::plan::Drift;
 
-/// Sets a stack's resources back to its deployed template. Such a change set compares the template with the actual
-/// resources; it may also list changes that are none (cloudformation-coverage-roadmap#2505), so nothing in it may be
-/// replaced, and drift is detected again at the end.
+/// Reverts a stack's resources to its deployed template. A drift-aware change set compares the template with the actual
+/// resources. It may also list resources that have not changed (cloudformation-coverage-roadmap#2505), so it must replace
+/// nothing, and drift is detected again at the end.
 pub(super) async fn repair(
     session: &Session,
     region: &str,
@@ -57,9 +57,7 @@ pub(super) async fn repair(
         [] => Ok(Done::AlreadySo),
         [first, ..] => Err(StepError {
             resource: Some(format!("{} ({})", first.name, first.kind)),
-            remedy: Some(
-                "CloudFormation can't set it back: change it by hand to the template's value".to_owned(),
-            ),
+            remedy: Some("CloudFormation can't repair it: set it to the template's value by hand".to_owned()),
             ..StepError::new(format!("it still differs from the template: {}", first.properties.join("; ")))
         }),
     }

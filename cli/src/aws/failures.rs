@@ -1,4 +1,4 @@
-//! Reads what Lambda gave up: home's failure bucket, and what the regions' buckets hold of their forwarders.
+//! Reads the batches that Lambda gave up: the counter's in home's failure bucket, the forwarders' in the regions' buckets.
 
 use ipgeo_contract::RegionName;
 use ipgeo_runtime::store::StoreError;
@@ -17,7 +17,7 @@ pub(crate) struct FailureBucket {
     region: RegionName,
     account: String,
     name: String,
-    /// What the keys of batches begin with: a region's bucket holds artifacts too.
+    /// Prefix of the keys of batches: a region's bucket also holds artifacts.
     prefix: String,
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn read(
     })
 }
 
-/// When the newest replica of a table outside home was made, seconds since 1970. `None` at an emulator, which deletes a
+/// When the newest replica of a table outside home was created, seconds since 1970. `None` on an emulator, which deletes a
 /// table at any time.
 async fn newest_replica(session: &Session, home: &str, name: &str) -> Result<Option<i64>, Refusal> {
     if session.emulated {

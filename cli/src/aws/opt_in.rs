@@ -1,5 +1,5 @@
-//! Why an opt-in region refuses credentials that other regions accept: it is off, or the credentials are a token that only
-//! the older regions take.
+//! Finds why an opt-in region rejects credentials that other regions accept: the region is disabled, or the credentials have
+//! a session token that is valid only in the regions enabled by default.
 
 use serde_json::json;
 

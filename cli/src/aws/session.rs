@@ -71,7 +71,7 @@ impl From<Rejected> for StepError {
 pub(super) struct Session {
     shared: SdkConfig,
     signed: Signed,
-    /// Whether an emulator stands for AWS.
+    /// Whether an emulator is used instead of AWS.
     pub(super) emulated: bool,
     credentials: Renewed,
     home: RegionName,

@@ -1,4 +1,4 @@
-//! What CloudFormation says of an operation: its progress, and why it failed.
+//! Reads CloudFormation's events of an operation: its progress, and why it failed.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use aws_sdk_cloudformation::types::{EventFilter, OperationEvent, StackEvent};
 use super::refusal::Refusal;
 use crate::infra::cloud::{NO_REASON, StepError};
 
-/// The ID of a stack's newest event. Events are told apart by it and not by their time: this machine's clock may be off.
+/// The ID of a stack's newest event. Events are distinguished by ID, not by time: this machine's clock may be off.
 pub(super) async fn newest(client: &Client, stack: &str) -> Result<Option<String>, Refusal> {
     let page = client.describe_stack_events().stack_name(stack).send().await.map_err(Refusal::from);
     let page = Refusal::absent_as_none(page)?;
@@ -75,7 +75,7 @@ pub(super) async fn refused_set(client: &Client, set: &str, reason: &str) -> Ste
         match event.map_err(Refusal::from) {
             Ok(event) => found.push(event),
             Err(refusal) => {
-                // An emulator does not know the call: the reason alone must do.
+                // An emulator does not support the call: use the reason alone.
                 let denied = refusal.code.as_deref().is_some_and(|code| code.starts_with("AccessDenied"));
                 let remedy = "allow cloudformation:DescribeEvents (see `ipgeo iam policy`), then run the same command again: the cause will be named";
                 return StepError { remedy: denied.then(|| remedy.to_owned()), ..StepError::new(reason) };

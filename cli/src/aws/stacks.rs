@@ -158,7 +158,7 @@ impl Work<'_> {
     }
 }
 
-/// Waits until a change set is made; `false`: it is empty, and gone again.
+/// Waits until a change set is created; `false`: it was empty and has been deleted.
 pub(super) async fn await_set(session: &Session, client: &Client, set: &str) -> Result<bool, StepError> {
     let began = std::time::Instant::now();
     loop {
@@ -196,7 +196,7 @@ pub(super) async fn guard(
             let lost = change.action().is_some_and(|action| action.as_str() == "Remove")
                 || change.replacement() == Some(&Replacement::True);
             if lost && guarded(name) && !allowed.contains(name) {
-                // A leftover change set does no harm; the refusal matters.
+                // A leftover change set does no harm; report the refusal.
                 let _ = client.delete_change_set().change_set_name(set).send().await;
                 return Err(StepError {
                     resource: Some(format!("{name} ({})", change.resource_type().unwrap_or_default())),

@@ -1,4 +1,4 @@
-//! Reads the usage stream on Kinesis again, and puts batches into it again.
+//! Rereads the usage stream on Kinesis, and puts recovered batches into it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

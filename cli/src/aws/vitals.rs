@@ -135,7 +135,7 @@ async fn subscription(signed: &Signed, region: &str, group: &str) -> Result<Opti
     }))
 }
 
-/// The alarms that are going off, of those whose names begin so.
+/// The active alarms whose names have this prefix.
 async fn alarms(signed: &Signed, region: &str, prefix: &str) -> Result<Vec<String>, Refusal> {
     let input = json!({ "AlarmNamePrefix": prefix, "StateValue": "ALARM" });
     let answer = signed.json(Service::CloudWatch, region, "DescribeAlarms", &input).await?;

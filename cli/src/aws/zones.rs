@@ -1,4 +1,4 @@
-//! Finds the public hosted zone of a name or ID, and where public DNS leads for it.
+//! Finds the public hosted zone with a name or ID, and the name servers that public DNS has for it.
 
 use aws_sdk_route53::types::HostedZone;
 
@@ -8,7 +8,7 @@ use super::session::Session;
 use crate::config::is_zone_id;
 use crate::infra::plan::{Delegation, Zone};
 
-/// The public zone, without its records. If several have the name, it is the one that public DNS leads to, if any.
+/// The public zone, without its records. If several zones have the name, the one that public DNS delegates to, if any.
 pub(super) async fn find(session: &Session, zone: &str) -> Result<Option<Zone>, Refusal> {
     if is_zone_id(zone) {
         return Refusal::absent_as_none(read(session, zone).await);

@@ -1,4 +1,4 @@
-//! Rules about the fields of `[[geo.sources]]` among each other.
+//! Rules across the fields of `[[geo.sources]]`.
 
 use std::ops::Range;
 

@@ -43,7 +43,7 @@ pub(crate) fn find(name: &str) -> Option<&'static Place> {
     PLACES.iter().find(|place| place.name == name)
 }
 
-/// Regions that every account has; the others must be enabled first (AWS: "Enable or disable AWS Regions").
+/// Regions that are enabled in every account; the others must be enabled first (AWS: "Enable or disable AWS Regions").
 const ENABLED_BY_DEFAULT: [&str; 17] = [
     "ap-northeast-1",
     "ap-northeast-2",
@@ -64,7 +64,7 @@ const ENABLED_BY_DEFAULT: [&str; 17] = [
     "us-west-2",
 ];
 
-/// Whether an account has a region only after enabling it.
+/// Whether an account must enable a region before it can use it.
 pub fn is_opt_in(region: &str) -> bool {
     !ENABLED_BY_DEFAULT.contains(&region)
 }

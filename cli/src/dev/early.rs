@@ -23,7 +23,7 @@ pub(super) fn carry(handler: Arc<Handler>, lag: Duration) -> (EarlyReports, Join
 async fn deliver(mut reports: UnboundedReceiver<EarlyReport>, handler: Arc<Handler>, lag: Duration) {
     while let Some(report) = reports.recv().await {
         let handler = Arc::clone(&handler);
-        // Each on its own, because they overtake each other on AWS too.
+        // In a task of its own, because reports overtake each other on AWS too.
         tokio::spawn(async move {
             tokio::time::sleep(lag).await;
             let outcome = handler.count_early(&report, Timestamp::now()).await;

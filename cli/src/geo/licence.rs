@@ -11,7 +11,7 @@ pub(crate) struct Terms {
     pub retention_days: Option<i64>,
     /// Whether the file may be passed on to others.
     pub redistributable: bool,
-    /// Whether data derived from it may be used: a compiled database is.
+    /// Whether the licence allows derived data, such as a compiled database.
     pub derivable: bool,
 }
 

@@ -64,7 +64,7 @@ pub enum Put {
 
 /// Where the lock is stored.
 pub trait LockStore: Sync {
-    /// What is stored: [`Put::Held`], [`Put::Gone`] or [`Put::NoTable`].
+    /// Reads the stored lock: [`Put::Held`], [`Put::Gone`] or [`Put::NoTable`].
     fn read(&self) -> impl Future<Output = Result<Put, Problem>> + Send;
 
     /// Writes an item if exactly `seen` is there (`None`: nothing).

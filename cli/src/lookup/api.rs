@@ -1,4 +1,4 @@
-//! Looks addresses up through the API, a hundred in each request. A throttled request is repeated after the pause that
+//! Looks addresses up through the API, a hundred in each request. A throttled request is retried after the pause that
 //! the API names; a quota that resets later ends the work, because a wait of hours is the caller's choice.
 
 use std::thread::sleep;
@@ -16,11 +16,11 @@ use crate::ui::output::{self, UsageError};
 
 /// The longest pause that is waited for.
 const WAIT_MAX: Duration = Duration::from_mins(2);
-/// Pause before a throttled request is repeated if the API names none; it doubles each time.
+/// Pause before a throttled request is retried if the API names none; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Requests for the same addresses.
 const TRIES: u32 = 6;
-/// How often a pause looks for a request to stop.
+/// How often a pause checks whether to stop.
 const LOOK: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -110,7 +110,7 @@ impl Api {
         stop: &StopFlag,
         each: EachAnswer<'_>,
     ) -> anyhow::Result<()> {
-        // The API would answer these with what it knows of a network.
+        // The API would answer these with data about a network.
         let sent: Vec<&str> =
             texts.iter().map(String::as_str).filter(|text| !is_network_number(text)).collect();
         let body = if sent.is_empty() { "[]".to_owned() } else { self.answer(&sent, wanted, stop)? };
@@ -186,7 +186,7 @@ impl Api {
             return Ok(Ok(body));
         }
         let Ok(problem) = serde_json::from_str::<ProblemBody>(&body) else {
-            // The front door's own refusals have no body of ours.
+            // API Gateway's own errors do not have ipgeo's body.
             let message = format!("{} answered with status {status}", self.options.url);
             return Ok(Err(Refusal { status, message, retry_after: None }));
         };

@@ -1,4 +1,4 @@
-//! CSV in, CSV out with columns added. The cells of the input are kept as they are, bytes that are not UTF-8 too.
+//! Reads CSV and writes it with added columns. The cells of the input are unchanged, even if they are not UTF-8.
 
 use std::io::{self, Read as _, Write};
 use std::net::IpAddr;
@@ -270,7 +270,7 @@ impl<'a> Bulk<'a> {
     }
 }
 
-/// Appends a cell that a spreadsheet shows and does not run.
+/// Appends a cell, escaped so that a spreadsheet does not run it as a formula.
 fn push_cell(row: &mut ByteRecord, text: &str) {
     // Most cells start with a letter or digit; the complete check would take most of the time.
     if text.as_bytes().first().is_none_or(u8::is_ascii_alphanumeric) {

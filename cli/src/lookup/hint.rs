@@ -1,11 +1,11 @@
-//! What to do about a text that is nearly an address.
+//! Suggestions for texts that are almost addresses.
 
 use std::net::{IpAddr, SocketAddr};
 
 /// Around an address in logs, lists and Markdown.
 const AROUND: &[char] = &['"', '\'', '`', '<', '>', '(', ')', '[', ']', ',', ';'];
 
-/// How to look a text up that is not an address; `None` if there is nothing to suggest.
+/// How to get an address from a text that is not one; `None` if there is nothing to suggest.
 pub(crate) fn hint(text: &str) -> Option<String> {
     let text = text.trim();
     if text.parse::<IpAddr>().is_ok() {

@@ -1,5 +1,5 @@
-//! Reads text from a file or standard input, with limits: what is not text is refused at its beginning, and a line that
-//! never ends is refused before it fills the memory.
+//! Reads text from a file or standard input, with limits: a file that is not text is refused by its first bytes, and a line
+//! that never ends is refused before it fills the memory.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -102,7 +102,7 @@ fn too_long() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
-/// What a file is that is not text, by its beginning, and what to do about it.
+/// The kind of a file that is not text, by its first bytes, and what to do about it.
 fn not_text(head: &[u8]) -> Option<(&'static str, &'static str)> {
     let starts = |bytes: &[u8]| head.starts_with(bytes);
     if starts(b"\x1f\x8b") {

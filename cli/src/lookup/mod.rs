@@ -1,5 +1,5 @@
-//! Looks addresses up, one or millions, in a compiled database or through the API: where they are read from, what is
-//! printed of the answers, and CSV files with columns added. Used by `ipgeo lookup` and `ipgeo bulk`.
+//! Looks addresses up, one or millions, in a compiled database or through the API. Reads the addresses, prints the answers,
+//! and adds columns to CSV files. Used by `ipgeo lookup` and `ipgeo bulk`.
 
 mod api;
 mod bulk;

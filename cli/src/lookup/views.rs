@@ -262,7 +262,7 @@ pub(crate) fn describe(location: &str) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// The flags that are set, or of how many flags none is.
+/// The flags that are set; if none is, the number of known flags.
 fn threat(location: &str) -> String {
     let flags = column_names().filter(|name| name.starts_with("threat.is_")).filter_map(Column::named);
     let (mut set, mut known) = (Vec::new(), 0);

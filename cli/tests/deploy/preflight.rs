@@ -67,12 +67,12 @@ async fn public_dns_must_lead_to_the_zone_of_a_new_edge() {
     let cloud = deployed(&file).await;
     cloud.set_delegation(&elsewhere);
     let plan = planned(&cloud, &file.with(|file| file.memory_mb = 512)).await.expect("a plan");
-    assert_eq!(notes_with(&plan, "public DNS leads for example.com to ns1.registrar.test").len(), 1);
+    assert_eq!(notes_with(&plan, "public DNS delegates example.com to ns1.registrar.test").len(), 1);
     // Offline nothing is known, and that is said.
     for cloud in [&empty, &cloud] {
         cloud.set_delegation(&Delegation::Unknown("no answer".to_owned()));
         let plan = planned(cloud, &file.with(|file| file.memory_mb = 512)).await.expect("a plan");
-        let note = "not checked whether public DNS leads to the zone example.com: no answer";
+        let note = "not checked whether public DNS delegates to the zone example.com: no answer";
         assert_eq!(notes_with(&plan, note).len(), 1, "{:?}", plan.notes);
     }
 }
@@ -201,7 +201,7 @@ async fn a_plan_says_whether_drift_was_checked() {
             check("IN_SYNC", Some(1_800_000_060)),
             check("DRIFTED", Some(1_800_000_000)),
             "drift was last checked at 2027-01-15T08:00:00Z or later; drifted then: home of eu-central-1. \
-             `ipgeo deploy --repair-drift` sets them back",
+             `ipgeo deploy --repair-drift` repairs them",
         ),
     ];
     for (all, home, expected) in table {

@@ -2,11 +2,11 @@
 //!
 //! Every environment knows exactly how many calls of an identity it has charged in the current period. It reports that number
 //! to home after an answer, when it is large enough to matter (see [`is_report_due`]). Home adds up the reports of all
-//! environments and publishes the sum if it is more than what is published already. The sum is never more than the truth: a
-//! call is in the count of one environment only, and reports may be lost. So it refuses no call that is within its limit. The
+//! environments and publishes the sum if it is more than what is published already. The sum never exceeds the exact count: a
+//! call is in the count of one environment only, and reports may be lost. So no call within its limit is refused. The
 //! ledger remains the exact count.
 //!
-//! A count is of one environment and one *slot* of five minutes: calls are in the slot in which they are reported. Within a
+//! A count belongs to one environment and one *slot* of five minutes: calls are in the slot in which they are reported. In a
 //! slot the count only grows, so duplicated and reordered reports are harmless. Home rejects reports of old slots, so it can
 //! remove their cells.
 
@@ -26,15 +26,15 @@ const SLOT_MS: i64 = 300_000;
 /// Maximum characters of an environment's name.
 const ENVIRONMENT_CHARS_MAX: usize = 32;
 
-/// An environment reports when its unreported calls are this part of the remaining calls. As many environments may be used
-/// evenly before one of them reports, and the limit is not exceeded yet.
+/// An environment reports when its unreported calls are one of this many parts of the remaining calls. So up to this many
+/// environments may share the calls evenly, and one of them reports before the limit is exceeded.
 const REMAINDER_PARTS: u64 = 50;
 /// An environment also reports when, at its current pace, it would use the remaining calls alone within this time. A burst over
 /// a hundred environments is then reported when it would last for another 20 s.
 const PACE_MS: u64 = 2_000_000;
 /// Calls faster than this are not a pace yet.
 const PACE_MS_MIN: u64 = 1_000;
-/// Calls of a pace. A single call has none.
+/// Minimum calls of a pace: a single call has none.
 const PACE_CALLS_MIN: u64 = 2;
 
 /// From this part of the limit on, an edge reads the published usage every [`REREAD_MS`].
@@ -49,7 +49,7 @@ const FINE_PERMILLE: u64 = 990;
 /// Below this part of the limit, an anonymous caller's usage is not published.
 const ANONYMOUS_PERMILLE: u64 = 800;
 
-/// Whether an environment is to report: `unreported` calls since its last report, the first of them `waited_ms` ago, while it
+/// Whether an environment must report: `unreported` calls since its last report, the first of them `waited_ms` ago, while it
 /// knows of `remaining` calls.
 ///
 /// Either the unreported calls are a fiftieth of the remaining ones, at least one; or they are made at a pace that matters. So
@@ -65,9 +65,9 @@ fn is_fast(calls: u64, remaining: u64, ms: u64) -> bool {
         && u128::from(calls) * u128::from(PACE_MS) >= u128::from(remaining) * u128::from(ms.max(PACE_MS_MIN))
 }
 
-/// Whether an edge is to read a record again that it read `age_ms` ago, before its configured age: if it knows that 80 % of the
+/// Whether an edge must read a record again that it read `age_ms` ago, before its configured age: if it knows that 80 % of the
 /// limit is used or few calls remain, or if this call and the `calls` that it has admitted since the read have a pace that
-/// matters. At the limit it refuses and need not.
+/// matters. At the limit it refuses calls and need not read.
 pub fn is_reread_due(used: u64, limit: Limit, calls: u64, age_ms: u64) -> bool {
     let remaining = limit.calls.saturating_sub(used);
     let is_near = remaining <= NEAR_CALLS
@@ -88,7 +88,7 @@ pub fn early_step(kind: IdentityKind, used: u64, limit: Limit) -> u64 {
 }
 
 /// Whether to publish when the sum of early counts goes from `before` to `after`. At the limit every report is a call that an
-/// edge admitted because it does not know: the access table refuses what it knows already.
+/// edge admitted because it does not know of the limit yet: the access table rejects a publication that it has already.
 pub fn is_early_publication_due(kind: IdentityKind, before: u64, after: u64, limit: Limit) -> bool {
     let step = early_step(kind, after, limit);
     early_step(kind, before, limit) < step || step == 1_000
@@ -99,7 +99,7 @@ pub fn early_slot(at: Timestamp) -> i64 {
     at.as_millisecond().div_euclid(SLOT_MS)
 }
 
-/// Whether home accepts reports of a slot at `now`: of the current one, and of its neighbours because clocks differ.
+/// Whether home accepts reports of a slot at `now`: the current slot, and its neighbours because clocks differ.
 pub fn slot_is_open(slot: i64, now: Timestamp) -> bool {
     (slot - early_slot(now)).abs() <= 1
 }
@@ -127,7 +127,7 @@ pub struct EarlyCount {
     pub limit: Limit,
     /// The period of the calls.
     pub period: Period,
-    /// Calls of the slot, those reported before included.
+    /// Calls of the slot, including those reported before.
     pub calls: u64,
     /// What was reported before in the same slot.
     pub before: Option<EarlyCell>,
@@ -140,7 +140,7 @@ pub struct EarlyReport {
     pub environment: String,
     /// The slot in which this is reported.
     pub slot: i64,
-    /// When: no call in it is later.
+    /// The time of the report: no call in it is later.
     pub at: Timestamp,
     /// The counts, at most [`EARLY_COUNTS_MAX`].
     pub counts: Vec<EarlyCount>,

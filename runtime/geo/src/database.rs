@@ -61,7 +61,7 @@ pub struct DatabaseInfo {
     pub attribution: String,
     /// The link of the attribution; may be empty.
     pub attribution_link: String,
-    /// The flags of `threat` of which any source speaks; the others are never in an answer.
+    /// The flags of `threat` that any source covers; the others are never in an answer.
     pub flags: Vec<String>,
     /// When the newest source was made, Unix seconds.
     pub build_epoch: u64,

@@ -11,7 +11,7 @@
 //! a text: what is inside the object after [`NETWORK_START`], without the route. A lookup adds both. In `facts`, a length
 //! between two marks ([`ROUTE_MARK`]) stands for the prefix of the address.
 //!
-//! A record without flags has no line of them: the metadata lists the flags of which any source speaks, all `false` there.
+//! A record without flags has no such line: the metadata lists the flags that any source covers, which are then all `false`.
 //! Likewise the metadata has the most frequent origin, and a record without `origin` has that one.
 //!
 //! Version 1 had only `place`, `area` and the complete member `asn`; it is still read. A function of that version refuses newer
@@ -45,7 +45,7 @@ pub(crate) const ATTRIBUTION: &str = "ipgeo_attribution";
 pub(crate) const ATTRIBUTION_LINK: &str = "ipgeo_attribution_link";
 /// Description: the number of distinct records, in decimal digits.
 pub(crate) const RECORDS: &str = "ipgeo_records";
-/// Description: the names of the flags of which any source speaks, separated by commas.
+/// Description: the names of the flags that any source covers, separated by commas.
 pub(crate) const FLAGS: &str = "ipgeo_flags";
 /// Description: the origin of records that have no other.
 pub(crate) const USUAL_ORIGIN: &str = "ipgeo_origin";

@@ -45,7 +45,7 @@ enum EntryName {
     Text,
     Zone,
     Base,
-    /// With the length of the route, if that is not in the text.
+    /// With the length of the route if the text does not contain the route.
     Network(Option<u8>),
     Facts,
     Origin,
@@ -110,7 +110,7 @@ pub(super) struct ReaderCaches {
 }
 
 impl ReaderCaches {
-    /// Before the first lookup. `flags` are those of which any source speaks.
+    /// The state before the first lookup. `flags` are those that any source covers.
     pub(super) fn new(data: Data<'_>, flags: &[String]) -> Self {
         let members: Vec<String> = flags.iter().map(|name| format!("\"{name}\":false")).collect();
         Self {
@@ -286,7 +286,7 @@ impl<'a> Location<'a> {
         true
     }
 
-    /// The members of `threat` of which any source speaks, in JSON without braces; may be empty.
+    /// The members of `threat` that any source covers, in JSON without braces; may be empty.
     pub fn threat(&self) -> &'a str {
         self.threat
     }

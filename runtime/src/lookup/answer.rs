@@ -10,7 +10,7 @@ use super::problem::Problem;
 
 const JSON: &str = "application/json";
 const PROBLEM_JSON: &str = "application/problem+json";
-/// An hour: after a deploy, a cached page asks an API that may be newer, but never one that lacks what it needs.
+/// An hour: after a deploy, a cached page may call a newer API, but never one that lacks what the page needs.
 const SHARED: &str = "public, max-age=3600";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -38,7 +38,7 @@ impl Answer {
         answer
     }
 
-    /// Pages of any origin may read every answer.
+    /// Allows pages of any origin to read the answer.
     fn allow_origins(&mut self) {
         self.header("access-control-allow-origin", "*");
         self.header(

@@ -39,7 +39,7 @@ pub struct Memory {
 /// What is to be reported to home.
 #[derive(Debug, Default)]
 struct Outbox {
-    /// The environment's name; empty: it does not report.
+    /// The environment's name; if empty, it does not report.
     environment: String,
     due: Vec<Identity>,
     /// When the last report was made, and its slot.

@@ -16,7 +16,7 @@ pub(super) enum Extent {
     Counted(u64),
     /// Members that are unknown, as `null`.
     Complete,
-    /// None: whoever reads single members finds the others missing.
+    /// None: readers of single members treat missing ones as unknown.
     Known,
 }
 

@@ -9,7 +9,7 @@ use ipgeo_geo::Database;
 /// A geo database.
 pub trait Geo: Send + Sync {
     /// Appends the JSON members of an address's location to `out`, without braces and without `ip`, `threat` and `count`.
-    /// Returns the members of `threat` of which a source speaks, without braces. If the address is not in the database, appends
+    /// Returns the members of `threat` that a source covers, without braces. If the address is not in the database, appends
     /// nothing and returns `None`.
     fn write_location(&self, address: IpAddr, now: Timestamp, out: &mut String) -> Option<&str>;
 

@@ -139,7 +139,7 @@ fn get(event: &Event, segments: &[&str]) -> Result<Route, Problem> {
         [] => location(None, part()?),
         ["health"] => Ok(Route::Health),
         ["openapi.json"] => Ok(Route::Description),
-        // These are not addresses when the page is off, either.
+        // These are not addresses even if the page is switched off.
         [one] if web::PATHS.contains(&one) => Err(Problem::no_route()),
         ["bulk"] => Err(Problem::method("POST, OPTIONS")),
         [one] if is_field(one) => location(None, field(one)),

@@ -1,5 +1,5 @@
-//! What browsers get: the page for people at `/`, the documentation at `/docs`, and what browsers and crawlers ask for
-//! by themselves. All of it is the same for everybody, prepared by `build.rs`; a page asks the API itself for what
+//! What browsers get: the page at `/`, the documentation at `/docs`, and the files that browsers and crawlers request
+//! by themselves. All of it is the same for everybody and prepared by `build.rs`; a page calls the API for data that
 //! concerns its visitor. Nothing in this module is metered.
 
 use std::io::Read as _;
@@ -61,7 +61,7 @@ pub(super) fn description(event: &Event) -> Answer {
     file(&DESCRIPTION, event)
 }
 
-/// Whether a request for `/` is a person's: its `Accept` prefers HTML to JSON, and it neither says what to answer
+/// Whether a request for `/` comes from a browser: its `Accept` prefers HTML to JSON, and it neither names `fields`
 /// nor has an API key.
 fn prefers_page(event: &Event) -> bool {
     let has = |name: &str| queries(event, name).next().is_some();
@@ -72,7 +72,7 @@ fn prefers_page(event: &Event) -> bool {
         && event.header("authorization").is_none()
 }
 
-/// Without JavaScript, the lookup form leads to `/?ip=8.8.8.8`, and from there to the address's own path.
+/// Without JavaScript, the lookup form requests `/?ip=8.8.8.8`, which is redirected to the address's own path.
 fn form_target(event: &Event) -> Option<Answer> {
     let text = queries(event, "ip").next()?;
     let text = text.trim();

@@ -14,7 +14,7 @@ use crate::store::{EarlyApplied, EarlyRow, EarlyUpdate, LedgerWrite, PublishWrit
 
 /// Maximum attempts to add a count: each refusal means that a report of the same environment was faster.
 const ROUNDS_MAX: usize = 4;
-/// Cells of old slots that are removed together.
+/// Number of cells of old slots that are removed together.
 const REMOVED_TOGETHER: usize = 8;
 
 /// The result of a report, logged as one line if anything is unusual.
@@ -59,7 +59,7 @@ fn update(report: &EarlyReport, count: &EarlyCount, seen: Option<EarlyCell>) -> 
     }
 }
 
-/// What follows from the row that refused `tried`: the larger count wins.
+/// The next attempt, given the row that refused `tried`: the larger count wins.
 pub(super) fn next(report: &EarlyReport, count: &EarlyCount, tried: &EarlyUpdate, row: &EarlyRow) -> Next {
     match row.cells.get(&tried.cell).copied() {
         Some(cell) if cell.calls >= count.calls => Next::Repeated,
@@ -78,7 +78,7 @@ pub(super) fn publication(count: &EarlyCount, row: &EarlyRow, added: u64) -> Opt
     is_due.then_some(Published { period: count.period, used: row.sum, as_of })
 }
 
-/// The cells whose slot is over.
+/// The cells whose slot has ended.
 fn old_cells(row: &EarlyRow, now: Timestamp) -> Vec<String> {
     let is_old = |name: &&String| {
         let slot = name.rsplit_once('#').and_then(|(_, slot)| slot.parse().ok());

@@ -3,7 +3,7 @@
 //! counts the same calls one by one. In further runs slots pass, the period ends, or an operator changes the limit.
 //!
 //! It calls the real decisions ([`first`], [`next`], [`publication`], [`is_to_publish`]), and models the store's conditions and
-//! the faults. When an environment reports is left open: it may at any time. Broken protocols must fail.
+//! the faults. An environment may report at any time. Broken protocols must fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 

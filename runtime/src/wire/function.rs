@@ -11,7 +11,7 @@ use super::signed::{Call, Signed};
 use crate::store::StoreError;
 use crate::tables::Bounds;
 
-/// Timeouts of a report. Nobody waits for it, and a later one contains its calls too.
+/// Timeouts of a report. No caller waits for it, and a later one contains its calls too.
 const BOUNDS: Bounds = Bounds {
     connect: Duration::from_secs(2),
     attempt: Duration::from_secs(3),
@@ -47,7 +47,7 @@ fn read_refusal(body: &[u8]) -> Option<(String, String)> {
 }
 
 impl Function {
-    /// The alias `qualifier` of a function of this name in a region, which need not be the account's.
+    /// The alias `qualifier` of a function with this name in any region.
     pub fn new(
         account: &Account,
         region: RegionName,

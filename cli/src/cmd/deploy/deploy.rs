@@ -49,7 +49,7 @@ pub(crate) struct DeployArgs {
     /// Roll back every region this run changed if it fails
     #[arg(long)]
     rollback: bool,
-    /// Also set back what was changed outside CloudFormation
+    /// Also revert changes made outside CloudFormation
     #[arg(long, hide_short_help = true)]
     repair_drift: bool,
     #[command(flatten)]
@@ -135,7 +135,7 @@ fn not_run(path: &Path, error: &PlanFileError) -> anyhow::Error {
 }
 
 /// Executes the plan. If it fails, returns to the versions that served before, and with `--rollback` rolls back all stacks.
-/// An interrupted return decides the exit status: somebody has to continue it.
+/// An interrupted rollback decides the exit status: somebody has to continue it.
 async fn carried_out(
     args: &DeployArgs,
     deployment: &Deployment,
@@ -227,8 +227,8 @@ fn returned_to(back: &Plan, returned: &Run) -> String {
     )
 }
 
-/// The command that continues a return to the previous versions. It names edges only: home may be in the plan because of
-/// the counter, and its edge has nothing to return to. A newer counter knows the lines of older edges.
+/// The command that continues a rollback to the previous versions. It names edges only: home may be in the plan because of
+/// the counter, and its edge has nothing to roll back. A newer counter understands the lines of older edges.
 fn return_command(back: &Plan) -> String {
     let edge =
         |step: &Step| matches!(&step.action, Action::Switch(switch) if switch.kind == FunctionKind::Edge);

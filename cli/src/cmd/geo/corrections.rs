@@ -77,7 +77,7 @@ pub(crate) struct AddArgs {
     /// IANA name of the time zone
     #[arg(long, value_name = "ZONE", default_value = "", hide_default_value = true)]
     time_zone: String,
-    /// Reason, for people
+    /// Reason for the correction
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = parse_note)]
     note: String,
 }

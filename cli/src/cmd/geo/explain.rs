@@ -32,13 +32,13 @@ pub(crate) struct ExplainArgs {
     sources: Vec<PathBuf>,
 }
 
-/// What a source says of a field.
+/// A source's value of a field.
 #[derive(Debug, Default, Serialize)]
 struct Said {
     value: String,
     source: String,
     range: String,
-    /// When the source's data was made, if it says so.
+    /// The date of the source's data, if known.
     date: Option<String>,
 }
 
@@ -50,7 +50,7 @@ struct ExplainRow {
     decided: Said,
     /// Other values, from sources with less precedence.
     overridden: Vec<Said>,
-    /// Other sources that say the same.
+    /// Other sources with the same value.
     agreeing: Vec<Said>,
 }
 

@@ -95,7 +95,7 @@ impl LookupArgs {
     }
 }
 
-/// What came of a list.
+/// The result of looking up a list.
 #[derive(Debug, Default)]
 struct Outcome {
     answered: u64,
@@ -209,7 +209,7 @@ fn list(args: &LookupArgs) -> anyhow::Result<List> {
 }
 
 impl List {
-    /// Fills the block with what is there; false at the end.
+    /// Fills the block with the addresses that are available; false at the end.
     fn fill(&mut self) -> anyhow::Result<bool> {
         while self.block.len() < BLOCK {
             if let Some(input) = &mut self.input {

@@ -1,4 +1,4 @@
-//! The service's lock: seen before the operator is asked, and taken before anything is changed.
+//! The service's lock: checked before the confirmation prompt, and taken before anything is changed.
 
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;

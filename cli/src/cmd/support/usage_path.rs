@@ -1,4 +1,4 @@
-//! Marked calls, and following them to the ledger: for `ipgeo doctor --online` and a deploy's gates.
+//! Makes marked calls and follows them to the ledger. Used by `ipgeo doctor --online` and a deploy's gates.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,12 +22,12 @@ use crate::world::WorldFile;
 
 /// The marked call: one lookup, charged to the probes' API key.
 const MARKED_PATH: &str = "/8.8.8.8";
-/// A clock may lag: a call may seem older than it is.
+/// Tolerance for clocks that lag: a call may seem older than it is.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(60);
-/// Tries to find the probes' API key in a region, and the pause between two.
+/// Attempts to find the probes' API key in a region, and the pause between two.
 const KNOWN_LOOKS: u32 = 100;
 const KNOWN_PAUSE: Duration = Duration::from_millis(50);
-/// Between two looks at log and ledger.
+/// Pause between two reads of log and ledger.
 const LOOK_PAUSE: Duration = Duration::from_secs(3);
 
 /// Seconds that log pipe and counter may take, rounded up.
@@ -38,16 +38,16 @@ pub(crate) fn counting_lag(config: &Config) -> Duration {
 /// How a deploy follows marked calls; `None`: an emulator that does not deliver log lines.
 pub(crate) fn follow_spec(config: &Config) -> Option<FollowSpec> {
     let pipe = config.usage.pipe;
-    // Emulators invoke functions of subscriptions, and know no log destinations.
+    // Emulators invoke a subscription's function, but do not support log destinations.
     let delivers =
         config.emulator.as_ref().is_none_or(|emulator| emulator.log_pipe && pipe == LogPipe::Forwarder);
     let remedy = match pipe {
         LogPipe::Destination => {
-            "run `ipgeo doctor`: the subscription must lead to the log destination, and the log pipe's role to the stream; \
+            "run `ipgeo doctor`: the subscription must point to the log destination, and the log pipe's role to the stream; \
              if they do and lines still do not arrive, set `pipe = \"forwarder\"` in [usage] and deploy"
         }
         LogPipe::Forwarder => {
-            "run `ipgeo doctor`: the subscription must lead to the forwarder; then see the forwarder's log, \
+            "run `ipgeo doctor`: the subscription must point to the forwarder; then see the forwarder's log, \
              /aws/lambda/…-forward in that region, and the counter's errors at home"
         }
     };
@@ -91,7 +91,7 @@ impl Follow for Follower<'_> {
     }
 }
 
-/// What a traced call says about the region's log pipe.
+/// Judges the region's log pipe by a traced call.
 fn arrived(traced: &[TracedCall], pace: TracePace, spec: &FollowSpec) -> Result<Done, StepError> {
     for (check, one) in judge_path(traced, pace).into_iter().zip(traced) {
         if !matches!(check.mark, Mark::Ok | Mark::Warn) {

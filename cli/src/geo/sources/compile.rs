@@ -53,7 +53,8 @@ pub(crate) fn open_all(
     Ok((sources, dates))
 }
 
-/// Geofeeds before other sources, the newest first: networks themselves say in them where they are. Others in their order.
+/// Geofeeds come first, the newest before older ones, because networks state their own locations in them. The others keep
+/// their order.
 fn by_precedence(files: &[SourceFile]) -> Vec<&SourceFile> {
     let mut order: Vec<&SourceFile> = files.iter().collect();
     order.sort_by_key(|file| {
@@ -96,14 +97,14 @@ fn describe(config: &Config, files: &[SourceFile], now: Timestamp) -> Result<Dat
         };
         let at = made_at(&file.path);
         let date = at.map(|at| TimeZone::UTC.to_datetime(at).date());
-        // Data without a date counts as new: a file says nothing of when it was made.
+        // Data without a date counts as new.
         credits::check(&name, terms, date.or(Some(today)), today)?;
         made = made.max(at);
         if Terms::new(&terms.licence, &name).retention_days.is_some() {
             limited = [limited, at].into_iter().flatten().min();
         }
     }
-    // The retention period of the whole is that of the source whose period ends first.
+    // The retention period of the database is that of the source whose period ends first.
     let made = limited.or(made).unwrap_or(now);
     let credits = credits::join(config.geo.terms(), &all)?;
     let description = DataDescription {

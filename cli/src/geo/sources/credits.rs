@@ -9,7 +9,7 @@ use crate::geo::licence::{LicenceError, LicensedData, Terms, may_serve};
 /// The attribution is a header of every answer; API Gateway allows 10,240 bytes for all headers together.
 const ATTRIBUTION_BYTES_MAX: usize = 1_000;
 
-/// Licence and attribution of the whole.
+/// Licence and attribution of the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Credits {
     pub licence: String,
@@ -29,7 +29,7 @@ pub(super) fn check(
     may_serve(data, today)
 }
 
-/// The terms of all sources together, each once. `main` are those of `[geo]`: its link is the one behind the text.
+/// The terms of all sources together, each once. `main` are those of `[geo]`; their link is the attribution's link.
 pub(super) fn join(main: SourceTerms, sources: &[SourceTerms]) -> Result<Credits, FetchError> {
     let mut licences: Vec<&str> = Vec::new();
     let mut credits: Vec<String> = Vec::new();
@@ -62,7 +62,7 @@ pub(super) fn join(main: SourceTerms, sources: &[SourceTerms]) -> Result<Credits
     Ok(Credits { licence, attribution, attribution_link: last })
 }
 
-/// Whether all licences allow passing the data on.
+/// Whether all licences allow redistributing the data.
 pub(super) fn redistributable(terms: &[SourceTerms]) -> bool {
     terms.iter().all(|terms| Terms::new(&terms.licence, "").redistributable)
 }

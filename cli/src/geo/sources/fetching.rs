@@ -176,10 +176,10 @@ fn pinned_files(
     Ok(Some(pinned))
 }
 
-/// A received file, and what its server said of it.
+/// A received file, and its validators.
 type Received = (NamedTempFile, Option<Validators>);
 
-/// Receives the files of a source; `None`: its server says that the file in place is unchanged.
+/// Receives the files of a source; `None`: the stored file is unchanged on its server.
 fn receive(
     source: &GeoSource,
     places: Places<'_>,

@@ -115,7 +115,7 @@ fn files(state: &Path, source: &GeoSource) -> Vec<PathBuf> {
     }
 }
 
-/// The files of all sources, if those exist that are not optional.
+/// The files of all sources; fails if one that is not optional is missing.
 pub fn fetched(config: &Config, state: &Path) -> Option<Vec<SourceFile>> {
     let mut all = Vec::new();
     for source in &config.geo.sources {
@@ -183,7 +183,7 @@ pub fn verify(config: &Config, state: &Path, lock: &Lock) -> Result<Vec<String>,
     Ok(digests)
 }
 
-/// When a file was made: a database says so itself, of other files the server said it.
+/// When a file was made: by a database's metadata, or by the server of another file.
 fn made_at(file: &Path) -> Option<Timestamp> {
     if file.extension().is_some_and(|extension| extension != "mmdb" && extension != "previous") {
         return validators::published_at(file);

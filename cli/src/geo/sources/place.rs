@@ -31,7 +31,7 @@ pub struct Fetched {
     /// Hex.
     pub sha256: String,
     pub outcome: FetchOutcome,
-    /// What was passed over in it, or why it was not fetched.
+    /// What was skipped in it, or why it was not fetched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
 }
@@ -75,7 +75,7 @@ pub(super) fn received(mut from: impl io::Read, folder: &Path) -> Result<NamedTe
 }
 
 /// Rejects a file that is not what its source says, has no data, or is much smaller than the one it would replace. Returns
-/// what is passed over in it.
+/// what is skipped in it.
 pub(super) fn verify(file: &Path, target: &Path, source: &GeoSource) -> Result<Option<String>, FetchError> {
     let form = SourceForm::new(&target.to_string_lossy(), Some(source));
     let warning = match &form.ranges {
@@ -92,7 +92,7 @@ pub(super) fn verify(file: &Path, target: &Path, source: &GeoSource) -> Result<O
     Ok(warning)
 }
 
-/// What of a file is not used, in words.
+/// Describes the skipped parts of a file.
 fn passed_over(skipped: &Skipped) -> Option<String> {
     let mut parts = Vec::new();
     if skipped.reserved > 0 {
@@ -143,7 +143,7 @@ fn refuse_shrunk(file: &Path, target: &Path, name: &str) -> Result<(), FetchErro
     Err(FetchError::Rejected { name: name.to_owned(), fault })
 }
 
-/// A file that its server says is unchanged.
+/// A file that is unchanged on its server.
 pub(super) fn unchanged(file: &Path, name: &str) -> Result<Fetched, FetchError> {
     let read = sha256_of(file).map_err(|source| FetchError::Read { path: file.to_owned(), source });
     let (sha256, bytes) = read?;

@@ -23,7 +23,7 @@ pub(crate) struct Rollout {
     /// The layer's description.
     pub description: String,
     pub database: LockedDatabase,
-    /// Whether it is a return to an older database.
+    /// Whether it rolls back to an older database.
     #[serde(default)]
     pub is_rollback: bool,
 }

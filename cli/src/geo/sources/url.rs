@@ -76,7 +76,7 @@ fn urls(pattern: &str, now: Timestamp) -> Vec<String> {
     urls
 }
 
-/// A downloaded file, and what its server said of it.
+/// A downloaded file, and its validators.
 pub(super) type Download = (NamedTempFile, Validators);
 
 /// A URL with the environment variables that it names, as `${NAME}`.
@@ -108,7 +108,7 @@ impl Filled {
     }
 }
 
-/// Downloads the newest available file; a `.gz` is unpacked. `None`: the server says that `target` is unchanged.
+/// Downloads the newest available file; a `.gz` is unpacked. `None`: `target` is unchanged on the server.
 pub(super) fn download(
     pattern: &str,
     target: &Path,
@@ -184,7 +184,7 @@ fn joined(url: &str, location: &str) -> String {
     }
 }
 
-/// Requests a URL and follows its redirects; `known` is what its server said of the file that is stored.
+/// Requests a URL and follows its redirects; `known` are the validators of the stored file.
 fn answer(
     agent: &ureq::Agent,
     url: &str,

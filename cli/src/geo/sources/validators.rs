@@ -1,5 +1,5 @@
-//! What a server said of a downloaded file, so that the next fetch need not download it again if it is unchanged. It is
-//! stored beside the file, in `<file>.http`.
+//! A downloaded file's HTTP validators (`ETag`, `Last-Modified`), so that the next fetch does not download an unchanged file
+//! again. They are stored beside the file, in `<file>.http`.
 
 use std::path::{Path, PathBuf};
 
@@ -65,7 +65,7 @@ impl Validators {
     }
 }
 
-/// When a downloaded file was published, as its server said.
+/// When a downloaded file was published, by its server.
 pub(super) fn published_at(file: &Path) -> Option<Timestamp> {
     Validators::read(file)?.time()
 }

@@ -28,7 +28,7 @@ pub enum ProbeError {
     /// It can't be reached: its name has no address, or nobody answers there. A new regional domain needs minutes.
     #[error("{0}")]
     NotReady(String),
-    /// It answers, but wrong or too late.
+    /// It answers, but incorrectly or too late.
     #[error("{0}")]
     Wrong(String),
 }

@@ -51,7 +51,7 @@ pub enum Event {
         /// How long it took, ms.
         took_ms: u64,
     },
-    /// A step has failed for a reason that passes, and is repeated once.
+    /// A step has failed for a temporary reason, and is retried once.
     StepRetried {
         /// The region.
         region: RegionName,

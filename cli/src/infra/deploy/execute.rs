@@ -19,7 +19,7 @@ const BACK_OFF_S: u64 = 2;
 /// The longest such pause, s; after it the step has failed. The SDK has retried each call before.
 const BACK_OFF_S_MAX: u64 = 64;
 
-/// The pause before a step that failed for a passing reason is repeated once, s. IAM needs some seconds to make a new role
+/// The pause before a step that failed for a temporary reason is retried once, s. IAM needs some seconds to make a new role
 /// known everywhere.
 const PASSING_PAUSE_S: u64 = 30;
 
@@ -264,7 +264,7 @@ impl<W: CloudWrite> Execution<'_, W> {
         self.patient(step, title).await.map_or(StepEnd::Abandoned, StepEnd::Ended)
     }
 
-    /// One step, again and again while AWS throttles it; `None`: the operator has stopped it between two attempts.
+    /// Runs one step, and retries while AWS throttles it; `None`: the operator has stopped it between two attempts.
     async fn patient(&self, step: &Step, title: &str) -> Option<Result<Done, StepError>> {
         let report = |progress: Progress| self.progress(step, title, progress);
         let mut pause_s = BACK_OFF_S;
@@ -283,8 +283,8 @@ impl<W: CloudWrite> Execution<'_, W> {
     }
 }
 
-/// Whether a failure passes by itself: what the step has just created is not yet known everywhere in AWS, or another
-/// change of the zone is under way.
+/// Whether a failure is temporary: a new resource is not yet known everywhere in AWS, or another change of the zone is in
+/// progress.
 fn is_passing(error: &StepError) -> bool {
     const REASONS: [&str; 6] = [
         // Lambda's functions and event source mappings, and the log pipe, with a role that is seconds old.

@@ -70,7 +70,7 @@ impl DeployOutcome {
 impl Run {
     pub fn outcome(&self) -> DeployOutcome {
         if !self.abandoned.is_empty() {
-            // Nothing more is begun, not even a return to what served before.
+            // Nothing more is begun, not even a rollback.
             DeployOutcome::Interrupted
         } else if self.failures.iter().any(|failure| failure.wave.is_gate()) {
             DeployOutcome::Halted

@@ -49,12 +49,12 @@ fn zone(input: &PlanInput<'_>, findings: &mut Findings) {
     }));
 }
 
-/// Why no record may be written to the zone that was found: others have its name, or it does not contain the domain.
+/// Why no record may be written to the zone: other zones have its name, or it does not contain the domain.
 pub(crate) fn wrong_zone(zone: &Zone, domain: &str) -> Option<Problem> {
     if !zone.others.is_empty() {
         let ids: Vec<&str> = std::iter::once(&zone.id).chain(&zone.others).map(String::as_str).collect();
         let (leads, id) = match zone.delegation {
-            Delegation::Ours => (format!("; public DNS leads to {}", zone.id), zone.id.as_str()),
+            Delegation::Ours => (format!("; public DNS uses {}", zone.id), zone.id.as_str()),
             _ => (String::new(), "Z…"),
         };
         return Some(Problem::new(
@@ -72,12 +72,12 @@ pub(crate) fn wrong_zone(zone: &Zone, domain: &str) -> Option<Problem> {
     })
 }
 
-/// Whether public DNS leads to the zone. Only a new edge needs that at once: its certificate waits for hours for a record
-/// that nobody can see.
+/// Checks whether public DNS delegates to the zone. Only a new edge needs that at once: its certificate waits for hours for
+/// a record that nobody can see.
 fn delegation(input: &PlanInput<'_>, findings: &mut Findings, zone: &Zone) {
     let name = &zone.name;
     if let Delegation::Unknown(why) = &zone.delegation {
-        findings.notes.push(format!("not checked whether public DNS leads to the zone {name}: {why}"));
+        findings.notes.push(format!("not checked whether public DNS delegates to the zone {name}: {why}"));
     }
     let Some(Problem { what, remedy, .. }) = delegated_elsewhere(zone) else { return };
     let waits = |region: &Region| input.observed.stack(&region.name, StackKind::Edge).is_none();
@@ -89,15 +89,16 @@ fn delegation(input: &PlanInput<'_>, findings: &mut Findings, zone: &Zone) {
     }
 }
 
-/// Public DNS leads to other name servers than the zone's.
+/// The problem if public DNS delegates to other name servers than the zone's.
 pub(crate) fn delegated_elsewhere(zone: &Zone) -> Option<Problem> {
     let Delegation::Elsewhere(found) = &zone.delegation else { return None };
     let found: Vec<&str> = found.iter().map(String::as_str).collect();
-    let found = if found.is_empty() { "nowhere".to_owned() } else { format!("to {}", found.join(", ")) };
+    let found =
+        if found.is_empty() { "to no name server".to_owned() } else { format!("to {}", found.join(", ")) };
     let ours: Vec<&str> = zone.name_servers.iter().map(String::as_str).collect();
     let (name, id) = (&zone.name, &zone.id);
     Some(Problem::new(
-        format!("public DNS leads for {name} {found}, not to the zone {id}"),
+        format!("public DNS delegates {name} {found}, not to the zone {id}"),
         format!(
             "set the name servers of {name} at its registrar (or as NS records of the zone above it) to {}, then try again",
             ours.join(", ")
@@ -117,7 +118,7 @@ pub(crate) fn raise_concurrency(region: &str) -> String {
     )
 }
 
-/// Quotas of concurrent executions: AWS refuses to reserve more than there is, and answers 429 beyond it.
+/// Checks the quotas of concurrent executions: AWS refuses to reserve more than the quota, and answers 429 beyond it.
 fn concurrency(input: &PlanInput<'_>, findings: &mut Findings) {
     let mut few: Vec<(&RegionName, u64)> = Vec::new();
     for region in input.selected() {
@@ -130,7 +131,7 @@ fn concurrency(input: &PlanInput<'_>, findings: &mut Findings) {
                     "reserved_concurrency is {reserved}, and the account has {limit} concurrent executions, {UNRESERVED_MIN} of which can't be reserved"
                 ),
                 format!(
-                    "lower or remove it in regions.toml, or ask for more: {}",
+                    "lower or remove it in regions.toml, or request a higher quota: {}",
                     raise_concurrency(&region.name)
                 ),
             );
@@ -143,7 +144,7 @@ fn concurrency(input: &PlanInput<'_>, findings: &mut Findings) {
     let names: Vec<&str> = few.iter().map(|(name, _)| name.as_str()).collect();
     let each = if few.len() > 1 { ", and the same for the other regions" } else { "" };
     findings.notes.push(format!(
-        "the account runs at most {fewest} calls at once in {} (as new accounts do); more are answered 429. Ask for more, it takes hours to days: {}{each}",
+        "the account runs at most {fewest} calls at once in {} (as new accounts do); more are answered with 429. Request a higher quota (it takes hours to days): {}{each}",
         names.join(", "),
         raise_concurrency(first)
     ));

@@ -1,5 +1,5 @@
-//! Drift: what was changed outside CloudFormation. An update of a stack leaves it alone where the template is unchanged, so
-//! setting it back is a step of its own.
+//! Drift: changes made outside CloudFormation. A stack update does not revert them where the template is unchanged, so a
+//! repair is a step of its own.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ impl Drift {
         self.status == "DELETED"
     }
 
-    /// Whether it is an alias at another version. A rollback moves aliases on purpose, and a deploy moves them on.
+    /// Whether it is an alias at another version. A rollback moves aliases on purpose, and the next deploy moves them forward.
     pub(crate) fn is_switched(&self) -> bool {
         self.kind == "AWS::Lambda::Alias" && !self.is_deleted()
     }
@@ -50,8 +50,8 @@ pub struct DriftCheck {
     pub at_s: Option<i64>,
 }
 
-/// Puts the steps that set drifted resources back before all others: an update must begin from what its plan was made from.
-/// Edges are probed after it.
+/// Puts repair steps before all others: an update must begin from the state that its plan has seen. Repaired edges are
+/// probed.
 pub fn repair_drift(
     mut plan: Plan,
     drifts: &Drifts,
@@ -65,7 +65,7 @@ pub fn repair_drift(
     });
     for ((region, kind), list) in found {
         if list.iter().any(Drift::is_switched) {
-            // A repair is about a whole stack: it would move the alias, too.
+            // A repair covers the complete stack: it would move the alias, too.
             let problem = Problem::new(
                 format!(
                     "the {kind} stack has drifted, and serves another version than its template: a repair would switch it"
@@ -100,7 +100,7 @@ pub fn repair_drift(
     notes.retain(|note| !note.starts_with(CHECKED));
     notes.push(match count {
         0 => format!("{CHECKED} checked just now: nothing was changed outside CloudFormation"),
-        count => format!("{CHECKED} checked just now: {} to set back", counted(count, "stack")),
+        count => format!("{CHECKED} checked just now: {} to repair", counted(count, "stack")),
     });
     findings.notes = notes;
     findings.conclude(plan)
@@ -112,7 +112,7 @@ const CHECKED: &str = "drift was";
 fn deleted(drift: &Drift) -> Problem {
     Problem::new(
         format!(
-            "{} ({}) was deleted outside CloudFormation; setting it back creates an empty one",
+            "{} ({}) was deleted outside CloudFormation; a repair creates an empty one",
             drift.name, drift.kind
         ),
         format!(
@@ -151,6 +151,6 @@ pub(super) fn note_drift(input: &PlanInput<'_>, findings: &mut Findings) {
         when
     } else {
         let drifted = drifted.join(", ");
-        format!("{when}; drifted then: {drifted}. `ipgeo deploy --repair-drift` sets them back")
+        format!("{when}; drifted then: {drifted}. `ipgeo deploy --repair-drift` repairs them")
     });
 }

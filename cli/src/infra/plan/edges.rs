@@ -31,8 +31,8 @@ pub(super) fn stacks(input: &PlanInput<'_>, findings: &mut Findings) -> Result<V
     Ok(steps)
 }
 
-/// The log pipes that an edge has now, and keeps: a pipe that its subscription leaves may still carry lines. The operator may
-/// name one to have it removed.
+/// The deployed log pipes that an edge retains: one that the subscription no longer uses may still carry lines. The operator
+/// may name one to have it removed.
 fn left_pipes(input: &PlanInput<'_>, region: &RegionName) -> PipeParts {
     let deployed = input.observed.stack(region, StackKind::Edge);
     let deployed = deployed.and_then(|stack| Template::parse(&stack.text).ok());
@@ -47,7 +47,7 @@ fn left_pipes(input: &PlanInput<'_>, region: &RegionName) -> PipeParts {
 /// Parts of home and of an edge that carry usage lines, or count them.
 const USAGE_PARTS: [&str; 5] = ["Forward", "LogGroup", "LogPipeRole", "LookupRole", "Usage"];
 
-/// Whether a step may cut usage lines off from the ledger. Another database can't.
+/// Whether a step may stop usage lines from reaching the ledger. A change of the database can't.
 fn concerns_usage(step: &Step) -> bool {
     let Action::Stack(stack) = &step.action else { return false };
     let is_code = |path: &str| !path.starts_with("Layers") && !path.starts_with("MemorySize");
@@ -59,7 +59,7 @@ fn concerns_usage(step: &Step) -> bool {
         })
 }
 
-/// Whether a step creates an edge, or moves its log to another pipe.
+/// Whether a step creates an edge, or switches its log to another pipe.
 fn begins_a_pipe(step: &Step) -> bool {
     let Action::Stack(stack) = &step.action else { return false };
     stack.before.is_none() || stack.changes.iter().any(|change| change.name == "UsageSubscription")
@@ -72,8 +72,8 @@ fn begins_a_pipe(step: &Step) -> bool {
 /// was not rolled back, it is up to date but broken; without this probe a second try would take the next region as its
 /// canary and break it, too.
 ///
-/// An edge may answer well while nothing of it is counted. So a marked call follows the gate of the canary, and of every
-/// new edge or moved log pipe, to the ledger.
+/// An edge may answer correctly while none of its calls is counted. So after the gate of the canary, and of every edge that
+/// is new or has switched its log pipe, a marked call is followed to the ledger.
 pub(super) fn push_waves(
     input: &PlanInput<'_>,
     plan: &mut Plan,

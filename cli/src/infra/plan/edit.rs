@@ -28,8 +28,8 @@ pub(super) fn with_replica(text: &str, home: &str, region: &str) -> Option<Strin
     })
 }
 
-/// With a log pipe role that CloudWatch Logs may assume in these regions, too; `None` if it may already, or if the text is no
-/// home template.
+/// The template with a log pipe role that CloudWatch Logs may also assume in these regions; `None` if it already may, or if
+/// the text is not a home template.
 pub(super) fn with_log_regions(text: &str, regions: &BTreeSet<RegionName>) -> Option<String> {
     edited(text, |template| {
         let role = template.get_mut("Resources")?.get_mut("LogPipeRole")?;

@@ -10,7 +10,7 @@ use super::problem::Problem;
 use crate::infra::stacks::StackKind;
 
 /// What is never replaced or removed unless the operator names it: data, and what the log pipe rests on. If
-/// stream or role vanish, CloudWatch Logs drops usage lines for up to ten minutes; a forwarder's queue is gone with it.
+/// stream or role vanish, CloudWatch Logs drops usage lines for up to ten minutes; a removed forwarder's queue is lost.
 pub const PROTECTED: &[&str] = &[
     "AccessTable",
     "Certificate",

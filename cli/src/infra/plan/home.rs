@@ -100,8 +100,8 @@ fn initial_replicas(
     replicas
 }
 
-/// Adds replicas to the deployed template, and the trust that the regions' log pipes need, and leaves all else in it:
-/// rendering it would bring home up to date, which nobody asked for.
+/// Adds replicas, and the trust that the regions' log pipes need, to the deployed template, and changes nothing else in it:
+/// a rendered template would also update home, which was not requested.
 fn added_by_editing(
     input: &PlanInput<'_>,
     findings: &mut Findings,

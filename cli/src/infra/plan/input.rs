@@ -20,7 +20,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Whether a deployed region belongs to it. A deploy of everything is also about regions that the file no longer has.
+    /// Whether a deployed region is selected. A deploy of everything also covers regions that are no longer in the file.
     pub(super) fn includes(&self, region: &RegionName) -> bool {
         self.whole || self.regions.contains(region)
     }

@@ -46,8 +46,8 @@ pub(super) fn push_deletions(plan: &mut Plan, observed: &Observed, names: &Names
     plan.push(WaveKind::RemoveHome, steps);
 }
 
-/// How long AWS refuses to delete a table that has made a replica ("it has acted as a source region for new replica(s) being
-/// added to the table in the last 24 hours"), s.
+/// How long AWS refuses to delete a table after it was the source of a new replica ("it has acted as a source region for
+/// new replica(s) being added to the table in the last 24 hours"), s.
 const SOURCE_S: i64 = 86_400;
 
 /// Why the data can't be deleted yet: found before anything is deleted, because the refusal would come last.

@@ -44,7 +44,7 @@ pub struct Wave {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaveKind {
-    /// What was changed outside CloudFormation is set back.
+    /// Repairs of changes made outside CloudFormation.
     Repair,
     /// Buckets.
     Artifacts,
@@ -251,7 +251,7 @@ pub struct StackChange {
     pub replicas: BTreeSet<RegionName>,
     /// Logical names whose replacement was allowed.
     pub allow_replace: BTreeSet<String>,
-    /// How to return to the versions that its functions served before.
+    /// How to roll back to the versions that its functions served before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub served_before: Vec<VersionSwitch>,
 }

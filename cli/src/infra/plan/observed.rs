@@ -32,7 +32,7 @@ pub struct KeptData {
     pub stream: bool,
     /// The failure bucket.
     pub failure_bucket: bool,
-    /// When the access table's newest replica was made, seconds since 1970.
+    /// When the access table's newest replica was created, seconds since 1970.
     pub replica_made_s: Option<i64>,
 }
 
@@ -128,17 +128,17 @@ pub struct Zone {
     pub foreign: Vec<Foreign>,
 }
 
-/// Where public DNS leads for a zone's name.
+/// The name servers to which public DNS delegates a zone's name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Delegation {
     /// An emulator's zone is not in public DNS.
     #[default]
     NotChecked,
-    /// It could not be asked; the reason.
+    /// Public DNS could not be queried; the reason.
     Unknown(String),
-    /// To the zone.
+    /// To the zone's name servers.
     Ours,
-    /// To these name servers; none: nowhere.
+    /// To these other name servers; empty: to none.
     Elsewhere(BTreeSet<String>),
 }
 

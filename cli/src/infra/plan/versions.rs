@@ -115,7 +115,7 @@ fn publishes(change: &StackChange, kind: FunctionKind) -> bool {
     change.before.as_ref().is_none_or(|before| version(&before.text) != version(&change.text))
 }
 
-/// Whether a step does that.
+/// Whether a step publishes a version of a function, and moves its alias.
 fn step_publishes(step: &Step, kind: FunctionKind) -> bool {
     matches!(&step.action, Action::Stack(change) if change.kind == kind.stack() && publishes(change, kind))
 }
@@ -329,8 +329,8 @@ fn target(
     Ok((live, to))
 }
 
-/// The forwarder follows its edge to other code, and the counter that of home; a change of memory, variables or database does
-/// not concern them.
+/// The version switch of a function that follows the edge: the forwarder follows its region's edge to other code, and the
+/// counter that of home. A change of memory, variables or database does not affect them.
 fn follower(
     observed: &Observed,
     names: &Names,

@@ -45,9 +45,9 @@ impl fmt::Display for StackKind {
 pub enum FunctionKind {
     /// Home's.
     Counter,
-    /// Every edge's, which answers lookups: what people call the edge.
+    /// Every edge's, which answers lookups.
     Edge,
-    /// An edge's too, if its log pipe is a forwarder.
+    /// An edge's second function, if its log pipe is a forwarder.
     Forwarder,
 }
 
@@ -73,7 +73,7 @@ impl FunctionKind {
         if self == Self::Forwarder { "ForwardVersion" } else { "Version" }
     }
 
-    /// How the logical name of its published version begins; a hash follows.
+    /// Prefix of the logical name of its published version; a hash follows.
     pub(crate) fn version_prefix(self) -> &'static str {
         match self {
             Self::Counter => "UsageVersion",

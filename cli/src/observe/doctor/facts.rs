@@ -87,7 +87,7 @@ pub(crate) struct HomeFacts {
     pub stream: Fact<String>,
     /// The state of the counter's event source mapping.
     pub counter: Fact<String>,
-    /// The service's alarms at home that are going off, by name.
+    /// The service's active alarms at home, by name.
     pub alarms: Fact<Vec<String>>,
     /// The domain's hosted zone.
     pub zone: Fact<Zone>,

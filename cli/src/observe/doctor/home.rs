@@ -1,4 +1,4 @@
-//! Judges what a service has once: its stream, counter, zone and alarms, and this machine's clock.
+//! Judges the parts that a service has only once (stream, counter, zone, alarms, lock), and this machine's clock.
 
 use super::check::Check;
 use super::facts::HomeFacts;
@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::infra::plan::{Delegation, Zone, delegated_elsewhere, wrong_zone};
 use crate::ui::format::counted;
 
-/// The clock error that is reported, s; AWS rejects signatures from 300 s on.
+/// The clock error from which a problem is reported, s; AWS rejects signatures from 300 s on.
 const CLOCK_WARN_S: f64 = 30.0;
 const CLOCK_FAIL_S: f64 = 300.0;
 /// Judges what exists once.
@@ -49,7 +49,7 @@ pub(super) fn home(home: &HomeFacts, config: &Config, dev: bool, checks: &mut Ve
     }));
 }
 
-/// The alarms of home. That of silence says that no line arrives, or that nobody calls.
+/// Judges home's alarms. The silence alarm means that no line arrives, or that nobody calls.
 fn alarms(found: &[String], config: &Config) -> Check {
     let name = "alarms";
     if found.iter().any(|alarm| alarm.ends_with("-usage-silent")) {

@@ -70,7 +70,7 @@ pub(super) fn value<T>(
     resource(name, fact, dev, |value| value.map_or_else(|| Check::not_checked(name, NOT_READ), judge))
 }
 
-/// Where a region's log is sent: to the pipe of the file, and once.
+/// Whether a region's log has exactly one subscription, to the pipe in the file.
 fn subscription(found: &Subscription, config: &Config) -> Check {
     let name = "subscription";
     let has = |part: &str| found.destination.contains(part);
@@ -126,7 +126,7 @@ fn judge_edge(region: &Region, edge: &EdgeFacts, config: &Config, dev: bool, che
             Check::fail("subscription", "the log is not sent to the stream: calls are not counted", REDEPLOY)
         }
     }));
-    // Without forwarders there is nothing to say, unless they have left something.
+    // Without forwarders there is nothing to report, unless an earlier one has left batches.
     if config.usage.pipe == LogPipe::Forwarder || matches!(edge.unforwarded, Fact::Known(1..)) {
         add(value("forwarder", &edge.unforwarded, dev, |batches| match batches {
             0 => Check::ok("forwarder", "it has given up no batch of usage lines"),
@@ -218,7 +218,7 @@ fn certificate(status: &str, days_left: Option<i64>) -> Check {
 fn concurrency(found: Concurrency, region: &Region) -> Check {
     let name = "concurrency";
     let limit = format!("{} concurrent environments", found.limit);
-    let raise = format!("ask for more: {}", raise_concurrency(&region.name));
+    let raise = format!("request a higher quota: {}", raise_concurrency(&region.name));
     if let Some(reserved) = region.runtime.reserved_concurrency
         && u64::from(reserved) > found.limit
     {

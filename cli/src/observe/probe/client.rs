@@ -96,7 +96,7 @@ impl ProbeClient {
         self.ask(target, path).await.map_err(|error| error.to_string())
     }
 
-    /// The same; an edge that can't be reached differs from one that answers wrong.
+    /// The same, but distinguishes an edge that can't be reached from one that answers incorrectly.
     pub(super) async fn ask(&self, target: &ProbeTarget, path: &str) -> Result<ProbeReply, ProbeError> {
         tokio::time::timeout(self.timeout, self.send(target, path)).await.unwrap_or_else(|_| {
             Err(ProbeError::Wrong(format!("no answer within {} s", self.timeout.as_secs())))

@@ -1,5 +1,5 @@
-//! A deploy's gates: a plan's probe steps are sent to the edge, which gets five minutes to be reached and then a minute to
-//! answer right before the step fails; its marked calls are followed to the ledger.
+//! A deploy's gates: a plan's probe steps are sent to the edge, which has five minutes to become reachable and then a minute
+//! to answer correctly before the step fails; its marked calls are followed to the ledger.
 
 use std::future::Future;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::infra::plan::{Action, FollowSpec, ProbeSpec};
 
 /// Between two probes of an edge.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Until an edge that answers wrong has failed. A new API key reaches every replica within seconds.
+/// How long an edge may answer incorrectly before it fails. A new API key reaches every replica within seconds.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Until an edge that can't be reached has failed. A new regional domain gets its DNS name and certificate within minutes.
+/// How long an edge may be unreachable before it fails. A new regional domain gets its DNS name and certificate within minutes.
 const PATIENCE_UNREACHED: Duration = Duration::from_mins(5);
 
 /// Follows a marked call from an edge to the ledger.

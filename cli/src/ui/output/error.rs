@@ -66,7 +66,7 @@ impl From<Exit> for std::process::ExitCode {
 
 /// Prints an error with its causes.
 pub(crate) fn report_error(error: &anyhow::Error) {
-    // Whoever presses Ctrl-C has made no error.
+    // Ctrl-C is not an error.
     let prefix = if error.is::<Interrupted>() { "" } else { "error: " };
     print_note(&without_api_keys(&format!("{prefix}{}", chain(error))));
 }

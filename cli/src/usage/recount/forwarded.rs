@@ -1,8 +1,8 @@
 //! Puts failed batches of forwarders into the stream again, where the counter counts them like any others.
 //!
-//! Kinesis does not recognise a repeated put, so the object is what makes it once: it is deleted as soon as its batch is in the stream. The
-//! order matters. A run that is killed in between puts the batch twice, which the counter recognises as far as it
-//! remembers lines; deleting first would lose it.
+//! Kinesis does not recognise a repeated put. So the object is deleted as soon as its batch is in the stream, and no other run
+//! puts it again. The order matters. A run that is killed in between puts the batch twice, which the counter recognises as
+//! far as it remembers lines; deleting first would lose the batch.
 
 use ipgeo_runtime::forward::LogsEvent;
 use ipgeo_runtime::store::StoreError;
@@ -14,13 +14,13 @@ use crate::usage::stream::{FailedBatches, StreamPut};
 
 /// What the counter will read in a batch.
 fn decoded(event: &LogsEvent, now: Timestamp) -> Decoded {
-    // Shard and sequence number are Kinesis' to give; decoding needs some.
+    // Kinesis assigns shard and sequence number; decoding needs placeholders.
     let mut record = KinesisRecord::new("shardId-000000000000", "0", b"");
     record.kinesis.data.clone_from(&event.awslogs.data);
     decode(&KinesisEvent { records: vec![record] }, now)
 }
 
-/// Whether the counter can read a batch. It would skip one that it can't, and the object would be gone.
+/// Whether the counter can read a batch. It would skip an unreadable one, and the object would be deleted already.
 pub(super) fn is_readable(event: &LogsEvent) -> bool {
     decoded(event, Timestamp::MAX).skipped.records.is_empty()
 }

@@ -169,7 +169,7 @@ pub(crate) struct Recovery<P, S> {
     /// Publishes usage that crosses a step; `None` in a preview.
     pub(crate) publish: Option<P>,
     pub(crate) thresholds: Thresholds,
-    /// Takes batches of forwarders; `None` for a local service, which has no forwarders.
+    /// Receives batches of forwarders; `None` for a local service, which has no forwarders.
     pub(crate) stream: Option<S>,
     pub(crate) now: Timestamp,
     /// Whether nothing is changed.

@@ -14,9 +14,9 @@ use super::write::{CompiledDatabase, DataDescription};
 pub struct BuildSource {
     /// Its name in `regions.toml`.
     pub name: String,
-    /// Its ranges, and what each of them says.
+    /// Its ranges with their records.
     pub data: SourceData,
-    /// What every range of the source says besides.
+    /// Data that every range of the source has in addition.
     pub gives: SourceGives,
 }
 
@@ -30,7 +30,7 @@ pub enum SourceData {
 }
 
 impl From<Source> for BuildSource {
-    /// A database that gives only its own data, named by its path.
+    /// A database without further data, named by its path.
     fn from(source: Source) -> Self {
         let name = source.path().display().to_string();
         Self { name, data: SourceData::Mmdb(source), gives: SourceGives::default() }

@@ -1,6 +1,6 @@
-//! Decides what the answer about an address is from what every source says of it, and which source decided each field.
+//! Decides the answer about an address from the data of every source, and which source decided each field.
 //!
-//! Sources come in the order of their precedence. The first that knows a field decides it; a later one only fills gaps, and of
+//! Sources come in the order of their precedence. The first that knows a field decides it; a later one only fills gaps, and in
 //! a place only if it means the same one. Flags are the union of all. `merge` uses the result for the compiled database and
 //! `explain` for `ipgeo geo explain`, so both always agree.
 
@@ -40,12 +40,12 @@ impl fmt::Display for Prefix {
     }
 }
 
-/// What one source says of an address.
+/// One source's data about an address.
 #[derive(Debug, Clone)]
 pub(super) struct Statement {
     /// The source's number.
     pub(super) source: u16,
-    /// The prefix that it says it of.
+    /// The prefix that the data is about.
     pub(super) prefix: Prefix,
     pub(super) record: SourceRecord,
 }
@@ -53,7 +53,7 @@ pub(super) struct Statement {
 /// The sources that decided, by number.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Origin {
-    /// By the order of [`PLACE_FIELDS`].
+    /// In the order of [`PLACE_FIELDS`].
     pub(super) place: [Option<u16>; PLACE_FIELDS.len()],
     pub(super) network: Option<u16>,
     pub(super) usage: Option<u16>,
@@ -63,7 +63,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Whether `usual` has all sources of this one, and no other for company, crawler and flags: it then says the same of
+    /// Whether `usual` has all sources of this one, and no other for company, crawler and flags: it then names the same source for
     /// every field that is known.
     pub(super) fn is_within(&self, usual: &Self) -> bool {
         let holds = |mine: Option<u16>, theirs: Option<u16>| mine.is_none() || mine == theirs;
@@ -89,7 +89,7 @@ pub(super) struct Combined {
 }
 
 impl Combined {
-    /// Combines what sources say, the most trusted first.
+    /// Combines the data of sources, the most trusted first.
     pub(super) fn of(statements: &[Statement]) -> Self {
         let mut all = Self::default();
         for statement in statements {
@@ -99,7 +99,7 @@ impl Combined {
         all
     }
 
-    /// With the code of the region, if only its name is known.
+    /// Adds the code of the region if only its name is known.
     pub(super) fn with_region_code(mut self, regions: &RegionTable) -> Self {
         if let Some(place) = &mut self.place
             && place.region_code.is_empty()
@@ -195,7 +195,7 @@ fn confidence(place: &SourcePlace, statements: &[Statement]) -> Option<u8> {
     (counted > 0).then(|| u8::try_from(sum / counted).unwrap_or(100))
 }
 
-/// The letters and digits of a name in lower case, for comparing two spellings.
+/// The letters and digits of a name in lower case, to compare two spellings.
 fn letters(name: &str) -> String {
     name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }

@@ -90,7 +90,7 @@ pub struct CorrectionCount {
     pub corrections: u64,
     /// Their IPv4 addresses.
     pub ipv4_addresses: u64,
-    /// Corrections after which the location of their first address is another.
+    /// Corrections that change the location of their first address.
     pub changed: u64,
 }
 

@@ -43,7 +43,7 @@ pub enum BuildError {
         /// The source.
         path: PathBuf,
     },
-    /// A source that is not a database has a fault.
+    /// A source that is not a database has an error.
     #[error("{path}: {fault}")]
     Feed {
         /// The source.

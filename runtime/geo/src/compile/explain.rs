@@ -1,4 +1,4 @@
-//! Explains an answer: for each field of one address the source that decided it, and what the other sources say. It reads the
+//! Explains an answer: for each field of one address the source that decided it, and the other sources' values. It reads the
 //! sources, not the compiled database, and decides between them by the compiler's own rules.
 
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use super::merge::{MergeInput, statement};
 use super::regions::RegionTable;
 use super::threat;
 
-/// What one source says of a field.
+/// One source's value of a field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SourceValue {
     /// As text.
@@ -25,7 +25,7 @@ pub struct SourceValue {
     pub index: usize,
     /// The source's name.
     pub source: String,
-    /// The network that it says it of, in CIDR form.
+    /// The network that the value is about, in CIDR form.
     pub range: String,
 }
 
@@ -36,9 +36,9 @@ pub struct ExplainedField {
     pub field: String,
     /// The value, and the source that decided it.
     pub decided: SourceValue,
-    /// What other sources say that differs, the most trusted first.
+    /// Different values of other sources, the most trusted first.
     pub overridden: Vec<SourceValue>,
-    /// Other sources that say the same.
+    /// Other sources with the same value.
     pub agreeing: Vec<SourceValue>,
 }
 

@@ -243,7 +243,7 @@ pub(super) const PLACE_FIELDS: [PlaceField; 7] = [
 ];
 
 impl SourceRecord {
-    /// The record without the parts that are not taken.
+    /// The record with only the selected parts.
     pub(super) fn restricted(mut self, parts: Parts) -> Self {
         if !parts.asn {
             self.network = None;

@@ -1,4 +1,4 @@
-//! What sources know of an address beside its place and autonomous system: flags, the use of its network, a crawler.
+//! What sources know about an address besides its place and autonomous system: flags, the use of its network, a crawler.
 
 /// The flags of `threat` that sources can set, in the order of an answer. `is_bogon` is decided per request.
 pub const FLAGS: [&str; 9] = [
@@ -46,7 +46,7 @@ pub struct NetworkUse {
     pub domain: String,
 }
 
-/// A crawler that uses an address by its operator's published list.
+/// A crawler that uses an address, according to its operator's published list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Crawler {
     /// Such as `Googlebot`.
@@ -55,10 +55,10 @@ pub struct Crawler {
     pub operator: String,
 }
 
-/// What a source's ranges give to every address in them.
+/// The data that a source's ranges give to every address in them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceGives {
-    /// Flags that the source sets, and of which it thereby speaks: an address outside its ranges does not have them.
+    /// Flags that the source sets, and thereby covers: an address outside its ranges does not have them.
     pub flags: Flags,
     /// The use of the network; the type `hosting` also sets `is_datacenter`.
     pub network: Option<NetworkUse>,

@@ -35,7 +35,7 @@ use crate::format::number_address;
 pub(super) struct MergeInput<'a> {
     pub(super) name: &'a str,
     pub(super) tree: MergeTree<'a>,
-    /// What every record of the source has besides its own data.
+    /// Data that every record of the source has in addition to its own.
     pub(super) gives: &'a SourceGives,
 }
 
@@ -102,7 +102,7 @@ impl MergeInput<'_> {
             }
     }
 
-    /// The flags of which the source speaks.
+    /// The flags that the source covers.
     fn flags(&self) -> Flags {
         let own = match &self.tree {
             MergeTree::File(..) => Flags::default(),
@@ -112,7 +112,7 @@ impl MergeInput<'_> {
     }
 }
 
-/// What a source says of an address, whose bits are those of IPv6; `None` if nothing.
+/// A source's data about an address, given as IPv6; `None` if it has none.
 pub(super) fn statement(
     source: u16,
     input: &MergeInput<'_>,

@@ -1,6 +1,6 @@
-//! Ranges of addresses and what each says, read into memory as a tree that a merge can walk.
+//! Ranges of addresses with their records, read into memory as a tree that a merge can walk.
 //!
-//! Where ranges overlap, the smaller one wins, and of two equal ones the later: a list may name a network and, anywhere, an
+//! Where ranges overlap, the smaller one wins, and of two equal ones the later: a list may have a network and, elsewhere, an
 //! exception within it.
 
 use std::cmp::Reverse;
@@ -15,7 +15,7 @@ use super::source::PrefixTrie;
 /// A range from its first to its last address, and the index of its record. IPv4 addresses are those of `::/96`.
 pub(super) type NumberedRange = (u128, u128, u32);
 
-/// What of a file was passed over.
+/// The skipped parts of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Skipped {
     /// Networks without public addresses.
@@ -36,7 +36,7 @@ pub struct RangeSet {
 }
 
 impl RangeSet {
-    /// `records` are what the numbers of the trie stand for.
+    /// The numbers in the trie are indexes into `records`.
     pub(super) fn new(path: PathBuf, trie: PrefixTrie, records: Vec<SourceRecord>) -> Self {
         Self { path, trie, records, skipped: Skipped::default() }
     }
@@ -56,7 +56,7 @@ impl RangeSet {
         Self { skipped, ..self }
     }
 
-    /// What of the file is not among the ranges.
+    /// The skipped parts of the file.
     pub fn skipped(&self) -> &Skipped {
         &self.skipped
     }
@@ -99,7 +99,7 @@ impl RangeSet {
 }
 
 impl SourceRecord {
-    /// The record with what every record of its source says; its own data comes first.
+    /// The record combined with the data that all records of its source share; its own data has precedence.
     pub(super) fn given(mut self, gives: &SourceGives) -> Self {
         self.flags = self.flags.with(gives.flags);
         self.usage = self.usage.or_else(|| gives.network.clone());

@@ -74,11 +74,11 @@ pub(super) struct RecordSet {
     pub(super) facts: Pool<String>,
     /// The sources that decided, by index into `names`.
     pub(super) origins: Pool<Origin>,
-    /// How often each origin was used first.
+    /// How often each origin is used.
     origin_uses: Vec<u64>,
     /// The name of each source.
     names: Vec<String>,
-    /// The flags of which any source speaks, with those that follow.
+    /// The flags that any source covers, with those derived from them.
     spoken: Flags,
     /// The prefixes of every AS number. A prefix occurs once with every place in it.
     routes: FxHashSet<(u32, Prefix)>,
@@ -153,7 +153,7 @@ struct CrawlerMember<'a> {
 }
 
 impl RecordSet {
-    /// Nothing yet; `names` are those of the sources, and `spoken` the flags of which any of them speaks.
+    /// An empty pool; `names` are those of the sources, and `spoken` the flags that any of them covers.
     pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>, spoken: Flags) -> Self {
         Self {
             records: Pool::new(),
@@ -179,12 +179,12 @@ impl RecordSet {
         &self.countries
     }
 
-    /// The names of the flags of which any source speaks.
+    /// The names of the flags that any source covers.
     pub(super) fn flags(&self) -> Vec<&'static str> {
         threat::names(self.spoken)
     }
 
-    /// The index of the record for what is known of an address; `None` if that is nothing.
+    /// The index of the record for the data about an address; `None` if there is no data.
     pub(super) fn index(&mut self, all: Combined) -> Option<u32> {
         let mut all = all.with_region_code(&self.regions);
         let used_as = all.usage.as_ref().map(|(usage, _)| usage.kind.clone()).unwrap_or_default();
@@ -215,7 +215,7 @@ impl RecordSet {
     /// The most frequent origin, which records need not name.
     pub(super) fn usual_origin(&self) -> Origin {
         let uses = self.origin_uses.iter().copied().zip(self.origins.values());
-        // Of equally frequent ones the first, so that the same sources give the same bytes.
+        // Of several with the same frequency, the first, so that the same sources give the same bytes.
         let most = uses.rev().max_by_key(|(uses, _)| *uses);
         most.map(|(_, origin)| origin.clone()).unwrap_or_default()
     }
@@ -243,7 +243,7 @@ impl RecordSet {
         format!("{{{}}}", members.0)
     }
 
-    /// The text of company, crawler and flags; `None` if there is none of them.
+    /// The text of company, crawler and flags; `None` if all are unknown.
     fn facts(&mut self, all: &Combined) -> Option<u32> {
         let mut members = Members::default();
         if let Some((usage, network)) = &all.usage {
@@ -339,7 +339,7 @@ fn add_company(members: &mut Members, usage: &NetworkUse, network: Prefix) {
 }
 
 fn add_crawler(members: &mut Members, crawler: &Crawler) {
-    // The operator publishes the list, so whoever is on it is the crawler.
+    // The operator publishes the list, so an address on it is the crawler's.
     let member = CrawlerMember { name: &crawler.name, operator: &crawler.operator, verified: true };
     members.add("crawler", &member);
 }

@@ -17,7 +17,7 @@ pub struct Source {
     parts: Parts,
 }
 
-/// Which parts of a source's records are taken.
+/// The parts of a source's records that are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts {
     /// Country and continent.
@@ -65,7 +65,7 @@ impl Source {
         Ok(Self { path: path.to_owned(), map, layout, parts: Parts::ALL })
     }
 
-    /// The same source, of which only some parts are taken.
+    /// The same source, limited to some parts.
     #[must_use]
     pub fn only(self, parts: Parts) -> Self {
         Self { parts, ..self }

@@ -1,11 +1,11 @@
-//! The flags of the member `threat`: what follows from the sources' flags, and which `false` is known.
+//! The flags of the member `threat`: those derived from the sources' flags, and those known to be `false`.
 //!
-//! A flag is `true` if a source sets it, `false` if a source speaks of it and none sets it, and left out if no source speaks of
-//! it: a `false` that nobody has checked would be made up.
+//! A flag is `true` if a source sets it, `false` if a source covers it and none sets it, and left out if no source covers
+//! it: an unchecked `false` would be made up.
 
 use super::facts::{FLAGS, Flags};
 
-/// A flag that follows from others.
+/// A flag that is derived from others.
 struct Derived {
     flag: &'static str,
     /// It is true if one of these is, and false only if all are known to be false.
@@ -21,19 +21,19 @@ fn named(names: &[&str]) -> Flags {
     names.iter().filter_map(|name| Flags::named(name)).fold(Flags::default(), Flags::with)
 }
 
-/// The flags with those that follow from them.
+/// The flags with those derived from them.
 pub(super) fn with_derived(set: Flags) -> Flags {
     let follow = DERIVED.iter().filter(|derived| set.0 & named(derived.from).0 != 0);
     follow.fold(set, |all, derived| all.with(named(&[derived.flag])))
 }
 
-/// The flags of which sources speak, with those that are thereby known to be false where nothing sets them.
+/// The flags that sources cover, with the derived flags that are known to be false if no source sets them.
 pub(super) fn spoken_with_derived(spoken: Flags) -> Flags {
     let follow = DERIVED.iter().filter(|derived| spoken.has(named(derived.from)));
     follow.fold(spoken, |all, derived| all.with(named(&[derived.flag])))
 }
 
-/// The members of `threat` without braces, in the order of an answer; both sets are complete with what follows from them.
+/// The members of `threat` without braces, in the order of an answer; both sets must include the derived flags.
 pub(super) fn members(set: Flags, spoken: Flags) -> String {
     let mut members = String::new();
     for name in FLAGS {
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn a_flag_is_false_only_if_a_source_speaks_of_it() {
         let four = ["is_tor", "is_vpn", "is_proxy", "is_icloud_relay"];
-        // (flags set for the address, flags of which any source speaks, members of `threat`)
+        // (flags set for the address, flags that any source covers, members of `threat`)
         let table: [(&[&str], &[&str], &str); 11] = [
             (&[], &[], ""),
             (&[], &["is_tor"], r#""is_tor":false"#),

@@ -224,7 +224,7 @@ impl<'a> DataSection<'a> {
         offsets
     }
 
-    /// Writes a record, and before it its network and facts if they are new. Returns the record's offset.
+    /// Writes a record, preceded by its network and facts if they are new. Returns the record's offset.
     fn record(&mut self, record: &CompiledRecord, is_shared: bool) -> usize {
         let asn =
             record.asn.map(|(asn, length)| (self.network_keys[usize::from(length)], self.asn(asn as usize)));

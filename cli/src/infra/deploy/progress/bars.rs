@@ -70,7 +70,7 @@ impl Sink for Bars {
                 drawn.bar(region).set_message(printable(&format!("{step}: {}", phase_text(progress))));
             }
             Event::StepRetried { region, step, error, pause_s } => {
-                let message = format!("{step}: again in {pause_s} s, because this passes: {error}");
+                let message = format!("{step}: retrying in {pause_s} s: {error}");
                 drawn.bar(region).set_message(printable(&message));
             }
             Event::StepDone { region, step, took_ms, .. } => {

@@ -43,7 +43,7 @@ impl Lines {
                 format!("  {region}: {step}: {how} ({})", clock(*took_ms))
             }
             Event::StepRetried { region, step, error, pause_s } => {
-                format!("  {region}: {step}: again in {pause_s} s, because this passes: {error}")
+                format!("  {region}: {step}: retrying in {pause_s} s: {error}")
             }
             Event::StepFailed { region, step, error } => format!("  {region}: {step}: FAILED: {error}"),
             Event::StepWarned { region, step, error } => format!("  {region}: {step}: WARNING: {error}"),

@@ -1,4 +1,4 @@
-//! An edge's log pipe: what carries its usage lines to home's stream, and who may.
+//! An edge's log pipe: the resources that carry its usage lines to home's stream, and their permissions.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ const FORWARD_MEMORY_MB: u32 = 128;
 /// Timeout of the forwarder, s: above the twenty seconds of its retries.
 const FORWARD_TIMEOUT_S: u32 = 30;
 
-/// The log pipes that an edge has. The subscription leads to one of them. What it no longer leads to stays deployed: lines may
-/// still be on their way through it, it costs nothing, and moving back changes one property.
+/// The log pipes that an edge has. The subscription points to one of them. The other stays deployed: lines may still be on
+/// their way through it, it costs nothing, and switching back changes one property.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct PipeParts {
     /// The log destination.
@@ -40,7 +40,7 @@ pub(crate) const FORWARD_FUNCTION: &str = "ForwardFunction";
 /// Logical name of the alias through which an edge's forwarder is invoked.
 pub(crate) const FORWARD_ALIAS: &str = "ForwardAlias";
 
-/// CloudWatch Logs, in the regions that every account has.
+/// CloudWatch Logs, in regions that are enabled by default.
 pub(crate) const LOGS_SERVICE: &str = "logs.amazonaws.com";
 
 /// CloudWatch Logs, in a region that must be enabled first.
@@ -48,7 +48,7 @@ pub(crate) fn regional_logs_service(region: &str) -> String {
     format!("logs.{region}.amazonaws.com")
 }
 
-/// Where Lambda stores the batches that an edge's forwarder could not put, in the region's bucket (AWS fixes the beginning).
+/// Key prefix in the region's bucket under which Lambda stores batches that a forwarder could not put (defined by AWS).
 pub(crate) const FORWARD_FAILURES: &str = "aws/lambda/async/";
 
 impl Renderer<'_> {

@@ -1,4 +1,4 @@
-//! Corrections: an operator's own, and geofeeds, in which networks say where they are (RFC 8805).
+//! Corrections: the operator's own, and geofeeds, in which networks state their own locations (RFC 8805).
 
 use csv::{ReaderBuilder, StringRecord, Trim, Writer};
 use jiff::tz::TimeZone;
@@ -9,7 +9,7 @@ use super::super::countries::CountryTable;
 use super::super::extract::{SourcePlace, SourceRecord};
 use super::{Found, lines, network};
 
-/// A correction: where a network is. An empty text leaves the field to the sources.
+/// A correction of a network's location. For an empty text, the sources decide the field.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Correction {
@@ -31,19 +31,19 @@ pub struct Correction {
     pub longitude: String,
     /// IANA's name.
     pub time_zone: String,
-    /// Why, for people.
+    /// The reason.
     pub note: String,
     /// When it was made.
     pub date: String,
 }
 
 impl Correction {
-    /// What is wrong with it.
+    /// The first error in it.
     pub fn problem(&self) -> Option<String> {
         self.checked(&CountryTable::new()).err()
     }
 
-    /// Its range and what it says.
+    /// Its range and record.
     fn checked(&self, countries: &CountryTable) -> Result<(network::Range, SourceRecord), String> {
         let range = network::range(self.network.trim())?;
         network::refuse_giant(&self.network, range)?;
@@ -92,7 +92,7 @@ impl Correction {
         ))
     }
 
-    /// Its network in the usual notation, to find it by any other.
+    /// Its network in the usual notation, so that any notation finds it.
     pub fn range_text(&self) -> Option<String> {
         network::range(self.network.trim()).ok().map(network::shown)
     }
@@ -150,7 +150,7 @@ fn add(found: &mut Found, range: network::Range, record: SourceRecord) -> Result
     Ok(())
 }
 
-/// Reads a geofeed. Invalid lines are passed over (RFC 8805, section 2.1.1), but not if they are most of the file.
+/// Reads a geofeed. Invalid lines are skipped (RFC 8805, section 2.1.1); if most lines are invalid, the file is refused.
 pub(super) fn geofeed(bytes: &[u8]) -> Result<Found, String> {
     let countries = CountryTable::new();
     let mut found = Found::default();
@@ -158,7 +158,7 @@ pub(super) fn geofeed(bytes: &[u8]) -> Result<Found, String> {
     for (line, text) in lines(bytes) {
         let correction = match geofeed_line(&text, &countries) {
             Ok(Some(correction)) => correction,
-            // The network asks not to be located.
+            // The network's owner asks not to be located.
             Ok(None) => {
                 silent += 1;
                 continue;
@@ -189,7 +189,7 @@ pub(super) fn geofeed(bytes: &[u8]) -> Result<Found, String> {
     }
 }
 
-/// A line of a geofeed; `None` if it names no place.
+/// A line of a geofeed; `None` if it has no location.
 fn geofeed_line(text: &str, countries: &CountryTable) -> Result<Option<Correction>, String> {
     let mut reader = ReaderBuilder::new().has_headers(false).trim(Trim::All).from_reader(text.as_bytes());
     let row = reader.records().next().transpose().map_err(|error| error.to_string())?.unwrap_or_default();

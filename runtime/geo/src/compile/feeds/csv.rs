@@ -36,7 +36,7 @@ use Column::{
     Latitude, Longitude, Network, Postal, Radius, Region, RegionCode, TimeZone,
 };
 
-/// The columns after the range of files without a header, told apart by their number: countries, networks (ip-location-db
+/// The columns after the range of files without a header, distinguished by their number: countries, networks (ip-location-db
 /// and DB-IP), Apple's and other geofeeds as CSV, DB-IP's cities, ip-location-db's cities.
 const WITHOUT_HEADER: [&[Column]; 5] = [
     &[CountryCode],
@@ -114,12 +114,12 @@ fn columns(row: &ByteRecord, parts: Parts) -> Result<(Vec<Column>, bool), String
 }
 
 pub(super) fn parse(bytes: &[u8], parts: Parts) -> Result<Found, String> {
-    // Rows of another length are refused: one of them may be cut off.
+    // Rows of another length are refused: they may be cut off.
     let mut reader = ReaderBuilder::new().has_headers(false).comment(Some(b'#')).from_reader(bytes);
     let mut row = ByteRecord::new();
     let mut layout: Option<Vec<Column>> = None;
     let mut found = Found::default();
-    // Many ranges say the same: each record is built once, by the text of its columns.
+    // Many ranges have the same data: each record is built once, by the text of its columns.
     let mut known: HashMap<Vec<u8>, u32> = HashMap::new();
     let mut key = Vec::new();
     while reader.read_byte_record(&mut row).map_err(|error| row_fault(&error))? {
@@ -217,7 +217,7 @@ fn record(row: &ByteRecord, columns: &[Column]) -> Result<SourceRecord, String> 
     })
 }
 
-/// An AS number; 0 for an unknown one. Another text means that the columns are not those that were expected.
+/// An AS number; 0 if it is unknown. Another text means that the columns are not the expected ones.
 fn number(text: &str) -> Result<u32, String> {
     match text {
         "" | "-" | "0" | "AS0" => Ok(0),

@@ -1,4 +1,4 @@
-//! Paths to the networks in a JSON document: names of members with `.` between them, `[]` for every element of an array and
+//! Paths to the networks in a JSON document: names of members separated by `.`, `[]` for every element of an array and
 //! `*` for every member of an object, as in `prefixes[].ipv4Prefix` or `regions[].cidrs[].cidr`.
 
 use std::fmt::{self, Write as _};
@@ -50,7 +50,7 @@ impl fmt::Display for JsonPath {
 
 impl JsonPath {
     /// Visits every value at the path, with its place (`prefixes[3].ip_prefix`). Objects without the member and values of
-    /// another kind than a step needs are passed over: lists often mix elements.
+    /// another kind than a step needs are skipped: lists often mix elements.
     pub(super) fn visit<'v, E>(
         &self,
         document: &'v Value,

@@ -1,7 +1,7 @@
 //! Reads the files of sources that are not databases: CSV, lists of networks, JSON, geofeeds and corrections.
 //!
-//! A fault names its line or place, and nothing of the file is used. Networks without public addresses are passed over and
-//! counted, because many publishers list a few; so are invalid lines of a geofeed, as RFC 8805 demands.
+//! An error names its line or place, and nothing of the file is used. Networks without public addresses are skipped and
+//! counted, because many publishers list a few; so are invalid lines of a geofeed, as RFC 8805 requires.
 
 mod corrections;
 mod csv;
@@ -26,7 +26,7 @@ const BYTES_MAX: u64 = 1 << 30;
 /// The form of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RangeFormat {
-    /// A row a range: first and last address, or a network, then columns in a known order or under a header.
+    /// One range a row: first and last address, or a network, then columns in a known order or under a header.
     Csv,
     /// A network, address or range a line; `#` and `;` begin a comment.
     List,
@@ -58,7 +58,7 @@ impl Found {
 }
 
 impl RangeSet {
-    /// Reads a file; of a CSV file, only `parts` are taken.
+    /// Reads a file; from a CSV file, only `parts`.
     pub fn read(path: &Path, format: &RangeFormat, parts: Parts) -> Result<Self, BuildError> {
         let failed = |source| BuildError::Open { path: path.to_owned(), source };
         let feed = |fault: String| BuildError::Feed { path: path.to_owned(), fault };
@@ -87,7 +87,7 @@ fn parse(bytes: &[u8], format: &RangeFormat, parts: Parts) -> Result<Found, Stri
         RangeFormat::List => list(bytes)?,
         RangeFormat::Json(paths) => json(bytes, paths)?,
         RangeFormat::Geofeed => corrections::geofeed(bytes)?,
-        // An operator may have corrected nothing yet.
+        // A file of corrections may be empty.
         RangeFormat::Corrections => return corrections::parse(bytes),
     };
     if found.ranges.is_empty() {

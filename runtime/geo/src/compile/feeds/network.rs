@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// First and last address; IPv4 addresses are those of `::/96`.
 pub(super) type Range = (u128, u128);
 
-/// Networks without public addresses: the API answers no caller about them. Larger networks that contain one are kept.
+/// Networks without public addresses: the API never answers about them. Larger networks that contain one are retained.
 /// (IANA's special-purpose registries; `::/8` includes what this module writes IPv4 addresses as.)
 const RESERVED: [(&str, u8); 20] = [
     ("0.0.0.0", 8),
@@ -67,7 +67,7 @@ fn prefix(network: &str, length: &str) -> Result<Range, String> {
     let address = written.to_canonical();
     let fault = || format!("`{}` is not a prefix length", length.escape_debug());
     let length: u32 = length.parse().map_err(|_| fault())?;
-    // Of an IPv4 network written in IPv6, 96 bits are those before the IPv4 address.
+    // In an IPv4 network written as IPv6, the first 96 bits precede the IPv4 address.
     let mapped = written.is_ipv6() && address.is_ipv4();
     let length = if mapped { length.checked_sub(96).ok_or_else(fault)? } else { length };
     let width = if address.is_ipv4() { 32 } else { 128 };
@@ -77,7 +77,7 @@ fn prefix(network: &str, length: &str) -> Result<Range, String> {
     Ok((first, first | below))
 }
 
-/// The range between two addresses; numbers are addresses too, those below 2^32 of IPv4.
+/// The range between two addresses. An address may be a number; below 2^32 it is an IPv4 address.
 pub(super) fn between(first: &str, last: &str) -> Result<Range, String> {
     let end = |text: &str| match text.parse::<u128>() {
         Ok(number) => Ok((number, number >= IPV6_FIRST)),
@@ -109,14 +109,14 @@ pub(super) fn is_reserved((first, last): Range) -> bool {
     })
 }
 
-/// Refuses a range that is too large for an entry of a list; one without public addresses does no harm.
+/// Refuses a range that is too large for an entry of a list, unless it has no public address.
 pub(super) fn refuse_giant(text: &str, range: Range) -> Result<(), String> {
     let (first, last) = range;
     let (bits, name) = WIDTH_MAX[usize::from(last >= IPV6_FIRST)];
     if (last - first) >> bits == 0 || is_reserved(range) {
         return Ok(());
     }
-    Err(format!("`{}` is larger than a {name}: that is hardly meant", text.trim()))
+    Err(format!("`{}` is larger than a {name}: probably a mistake", text.trim()))
 }
 
 /// A range as text, for messages.

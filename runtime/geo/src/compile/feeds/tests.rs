@@ -112,8 +112,8 @@ fn bad_files_are_refused_with_place_and_reason() {
         (b"1.1.1.1\nrate limited\n", &list, "line 2: `rate limited` is not an address or network"),
         (b"1.1.1.9-1.1.1.1\n", &list, "line 1: the range from `1.1.1.9` ends before it begins, at `1.1.1.1`"),
         (b"1.1.1.1-2001::\n", &list, "line 1: the range from `1.1.1.1` to `2001::` mixes IPv4 and IPv6"),
-        (b"\n0.0.0.0/0\n", &list, "line 2: `0.0.0.0/0` is larger than a /8: that is hardly meant"),
-        (b"2000::/3\n", &list, "line 1: `2000::/3` is larger than a /16: that is hardly meant"),
+        (b"\n0.0.0.0/0\n", &list, "line 2: `0.0.0.0/0` is larger than a /8: probably a mistake"),
+        (b"2000::/3\n", &list, "line 1: `2000::/3` is larger than a /16: probably a mistake"),
         (b"\xff\xfe1\n", &list, "line 1: `\u{fffd}\u{fffd}1` is not an address or network"),
         (b"1.0.0.0,1.0.0.255,AU\n1.0.1.0,1.0.1\n", &csv, "line 2: it has 2 columns, the first row has 3"),
         (b"1.0.0.0,1.0.0.255,AU\n1.0.1.0,x,AU\n", &csv, "line 2: `x` is not an address or network"),
@@ -159,7 +159,7 @@ fn bad_files_are_refused_with_place_and_reason() {
         ("not found", "a", "it is not JSON: expected ident at line 1 column 2"),
         ("{\"b\":[]}", "a[].p", "it has nothing at `a[].p`"),
         ("{\"a\":[{\"p\":\"1.1.1.1\"},{\"p\":5}]}", "a[].p", "a[1].p: expected a network as text"),
-        ("{\"a\":[{\"p\":\"::/0\"}]}", "a[].p", "a[0].p: `::/0` is larger than a /16: that is hardly meant"),
+        ("{\"a\":[{\"p\":\"::/0\"}]}", "a[].p", "a[0].p: `::/0` is larger than a /16: probably a mistake"),
         ("{\"a\":[{\"p\":\"1.1.1.0/40\"}]}", "a[].p", "a[0].p: `40` is not a prefix length"),
     ] {
         assert_eq!(read(text.as_bytes(), &paths(path), Parts::ALL), Err(fault.to_owned()), "{text}");
@@ -199,7 +199,7 @@ fn corrections_are_checked_and_written_back() {
         ("8.8.8.8,,,,DE,,,,Mars/Base,,", "line 2: `Mars/Base` is not a time zone"),
         ("8.8.8.8,,,,,,,,,note,", "line 2: it corrects nothing"),
         ("10.0.0.1,,,,DE,,,,,,", "line 2: `10.0.0.1` has no public address"),
-        ("8.0.0.0/6,,,,DE,,,,,,", "line 2: `8.0.0.0/6` is larger than a /8: that is hardly meant"),
+        ("8.0.0.0/6,,,,DE,,,,,,", "line 2: `8.0.0.0/6` is larger than a /8: probably a mistake"),
     ] {
         let found = read(format!("{head}{row}\n").as_bytes(), &RangeFormat::Corrections, Parts::ALL);
         assert_eq!(found.err().unwrap_or_default(), fault, "{row}");
