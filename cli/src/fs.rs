@@ -4,7 +4,7 @@
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read as _, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
 use sha2::{Digest as _, Sha256};
@@ -40,9 +40,10 @@ pub(crate) fn require_folder(path: &Path) -> io::Result<()> {
 /// Writes requested output to `path`. The folder must exist.
 pub(crate) fn write_output(path: &Path, bytes: &[u8], replace: Replace) -> io::Result<()> {
     require_folder(path)?;
-    let mut file = shared_temporary(parent_folder(path))?;
+    let path = destination(path)?;
+    let mut file = shared_temporary(&path)?;
     file.write_all(bytes)?;
-    persist(file, path, replace)
+    persist(file, &path, replace)
 }
 
 /// Replaces `path` by requested output that `write` streams; creates missing folders. If `write` fails, the old file remains.
@@ -50,14 +51,14 @@ pub(crate) fn write_streamed<T, E: From<io::Error>>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&mut File>) -> Result<T, E>,
 ) -> Result<T, E> {
-    let folder = parent_folder(path);
-    std::fs::create_dir_all(folder)?;
-    let mut file = shared_temporary(folder)?;
+    std::fs::create_dir_all(parent_folder(path))?;
+    let path = destination(path)?;
+    let mut file = shared_temporary(&path)?;
     let mut writer = BufWriter::with_capacity(BUFFER_BYTES, file.as_file_mut());
     let written = write(&mut writer)?;
     writer.flush()?;
     drop(writer);
-    persist(file, path, Replace::Yes)?;
+    persist(file, &path, Replace::Yes)?;
     Ok(written)
 }
 
@@ -117,8 +118,29 @@ pub(crate) fn parent_folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn shared_temporary(folder: &Path) -> io::Result<NamedTempFile> {
-    tempfile::Builder::new().permissions(Permissions::from_mode(SHARED)).tempfile_in(folder)
+/// The file that requested output replaces or creates. A symbolic link is followed. A device or a pipe is refused, because
+/// the rename would replace it.
+fn destination(path: &Path) -> io::Result<PathBuf> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() => {
+            Err(io::Error::other("it is not a regular file; to write to a device or a pipe, use `> FILE`"))
+        }
+        Ok(_) => std::fs::canonicalize(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.to_owned()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A temporary file beside `path`, with the permissions of the file that it will replace, if any.
+fn shared_temporary(path: &Path) -> io::Result<NamedTempFile> {
+    let file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(SHARED))
+        .tempfile_in(parent_folder(path))?;
+    if let Ok(old) = std::fs::metadata(path) {
+        file.as_file().set_permissions(old.permissions())?;
+    }
+    Ok(file)
 }
 
 /// Opens a file for appending; a new one is accessible by the owner only.
@@ -191,6 +213,25 @@ mod tests {
         assert_eq!(std::fs::read(&path).expect("a file"), b"two");
         let left = std::fs::read_dir(path.parent().expect("a folder")).expect("a folder").count();
         assert_eq!(left, 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn output_follows_links_retains_permissions_and_replaces_no_device() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [file, link, pipe] = ["file", "link", "pipe"].map(|name| folder.path().join(name));
+        std::fs::write(&file, b"old").expect("written");
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("set");
+        std::os::unix::fs::symlink(&file, &link).expect("linked");
+        write_output(&link, b"new", Replace::Yes).expect("written");
+        assert!(std::fs::symlink_metadata(&link).expect("a link").is_symlink());
+        assert_eq!((std::fs::read(&file).expect("a file"), mode(&file)), (b"new".to_vec(), 0o600));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RUSR | Mode::WUSR).expect("a pipe");
+        let written = write_streamed(&pipe, |out| out.write_all(b"x"));
+        let refused = written.expect_err("refused").to_string();
+        assert!(refused.starts_with("it is not a regular file"), "{refused}");
+        let refused = write_output(folder.path(), b"x", Replace::Yes).expect_err("refused");
+        assert_eq!(refused.kind(), io::ErrorKind::IsADirectory);
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 3, "nothing else is left");
     }
 
     #[test]

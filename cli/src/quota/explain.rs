@@ -208,19 +208,22 @@ impl Explanation {
 
     /// A line for each rate, in columns as wide as the largest number.
     fn overshoots(&self) -> impl Iterator<Item = String> {
-        let cells: Vec<[String; 4]> = (self.beyond.iter())
+        let cells: Vec<[String; 5]> = (self.beyond.iter())
             .map(|excess| {
                 let calls = if (excess.calls - 1.0).abs() < f64::EPSILON { "call" } else { "calls" };
                 let [rate, percent] =
                     [format!("{:.4}", excess.calls_per_s), format!("{:.3}", excess.percent)];
-                let number = format!("{}, otherwise {} {calls:<5}", excess.early_calls, excess.calls);
-                [excess.rate.to_owned(), rate, number, percent]
+                let early = format!("{}, otherwise", excess.early_calls);
+                let number = format!("{} {calls:<5}", excess.calls);
+                [excess.rate.to_owned(), rate, early, number, percent]
             })
             .collect();
         let width = |column: usize| cells.iter().map(|row| row[column].len()).max().unwrap_or_default();
-        let [rates, calls, percents] = [width(1).max(9), width(2).max(15), width(3).max(8)];
-        cells.into_iter().map(move |[name, rate, number, percent]| {
-            format!("    {name:<26} {rate:>rates$} calls/s  {number:>calls$}  {percent:>percents$} %")
+        let [rates, earlies, calls, percents] = [width(1).max(9), width(2), width(3), width(4).max(8)];
+        cells.into_iter().map(move |[name, rate, early, number, percent]| {
+            format!(
+                "    {name:<26} {rate:>rates$} calls/s  {early:>earlies$} {number:>calls$}  {percent:>percents$} %"
+            )
         })
     }
 

@@ -49,7 +49,7 @@ fn sources(folder: &Path) -> Vec<BuildSource> {
         0 => Some(Source::open(path).expect("a database").into()),
         index => {
             let format = [RangeFormat::Csv, RangeFormat::List][index - 1].clone();
-            let ranges = RangeSet::read(path, &format, Parts::ALL).expect("ranges");
+            let ranges = RangeSet::read(path, &format, Parts::ALL, false).expect("ranges");
             let gives = if index == 2 { gives(path) } else { SourceGives::default() };
             Some(BuildSource { name: path.display().to_string(), data: SourceData::Ranges(ranges), gives })
         }

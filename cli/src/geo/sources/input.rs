@@ -29,6 +29,8 @@ impl From<PathBuf> for SourceFile {
 pub(super) struct SourceForm {
     pub format: SourceFormat,
     parts: Parts,
+    /// Whether the source says what its networks are.
+    labelled: bool,
     /// `None`: a database.
     pub ranges: Option<RangeFormat>,
 }
@@ -56,12 +58,13 @@ impl SourceForm {
                 asn: takes.contains(&SourcePart::Asn),
             },
         };
-        Self { format, parts, ranges }
+        let labelled = source.is_some_and(|source| source.gives != SourceGives::default());
+        Self { format, parts, labelled, ranges }
     }
 
     /// Reads a file that is not a database.
     pub(super) fn read(&self, path: &Path, format: &RangeFormat) -> Result<RangeSet, BuildError> {
-        RangeSet::read(path, format, self.parts)
+        RangeSet::read(path, format, self.parts, self.labelled)
     }
 }
 
@@ -103,7 +106,7 @@ pub(crate) fn overrides_path(config: &Config, base: &Path) -> Option<PathBuf> {
 
 /// Opens the file of corrections.
 pub(super) fn open_overrides(path: &Path) -> Result<BuildSource, BuildError> {
-    let ranges = RangeSet::read(path, &RangeFormat::Corrections, Parts::ALL)?;
+    let ranges = RangeSet::read(path, &RangeFormat::Corrections, Parts::ALL, false)?;
     let name = "overrides".to_owned();
     Ok(BuildSource { name, data: SourceData::Ranges(ranges), gives: SourceGives::default() })
 }

@@ -58,8 +58,9 @@ impl Found {
 }
 
 impl RangeSet {
-    /// Reads a file; from a CSV file, only `parts`.
-    pub fn read(path: &Path, format: &RangeFormat, parts: Parts) -> Result<Self, BuildError> {
+    /// Reads a file; from a CSV file, only `parts`. `labelled`: the source says what its networks are, so a network that is
+    /// far too large is refused.
+    pub fn read(path: &Path, format: &RangeFormat, parts: Parts, labelled: bool) -> Result<Self, BuildError> {
         let failed = |source| BuildError::Open { path: path.to_owned(), source };
         let feed = |fault: String| BuildError::Feed { path: path.to_owned(), fault };
         let file = File::open(path).map_err(failed)?;
@@ -69,6 +70,11 @@ impl RangeSet {
             return Err(feed("it is larger than 1 GiB".to_owned()));
         }
         let found = parse(&bytes, format, parts).map_err(feed)?;
+        let giant = |range: &&(u128, u128, u32)| network::refuse_giant("", (range.0, range.1)).is_err();
+        if let Some((first, last, _)) = found.ranges.iter().filter(|_| labelled).find(giant) {
+            let range = (*first, *last);
+            network::refuse_giant(&network::shown(range), range).map_err(feed)?;
+        }
         Ok(Self::from_ranges(path.to_owned(), &found.ranges, found.records).passing_over(found.skipped))
     }
 }

@@ -178,10 +178,10 @@ fn what_is_passed_over_is_counted() {
     let path = folder.path().join("feed.csv");
     std::fs::write(&path, "8.8.8.0/24,US,,,\nx,US\n8.8.4.0/24,US,,,\n192.168.0.0/16,US,,,\n")
         .expect("written");
-    let set = RangeSet::read(&path, &RangeFormat::Geofeed, Parts::ALL).expect("read");
+    let set = RangeSet::read(&path, &RangeFormat::Geofeed, Parts::ALL, false).expect("read");
     let first_invalid = Some("line 2: `x` is not an address or network".to_owned());
     assert_eq!(*set.skipped(), Skipped { reserved: 1, invalid: 1, first_invalid });
-    let missing = RangeSet::read(&folder.path().join("none"), &RangeFormat::List, Parts::NONE);
+    let missing = RangeSet::read(&folder.path().join("none"), &RangeFormat::List, Parts::NONE, true);
     assert!(matches!(missing, Err(BuildError::Open { .. })));
 }
 
@@ -327,4 +327,15 @@ proptest! {
             }
         }
     }
+}
+
+/// A city or AS number may have a network of any size; a network type for half of the Internet is a mistake.
+#[test]
+fn a_giant_network_is_refused_where_the_source_says_what_its_networks_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x.csv");
+    std::fs::write(&path, "network,country_code\n0.0.0.0/0,US\n").expect("written");
+    assert!(RangeSet::read(&path, &RangeFormat::Csv, Parts::ALL, false).is_ok());
+    let refused = RangeSet::read(&path, &RangeFormat::Csv, Parts::ALL, true).expect_err("refused");
+    assert!(matches!(&refused, BuildError::Feed { fault, .. } if fault.contains("0.0.0.0/0")), "{refused:?}");
 }
