@@ -84,10 +84,16 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
         progress.report(done.records, done.added);
         note(done);
     };
-    note(&Recovered::default());
     let done = match folder {
-        Some(folder) => recovery.run(&[FailedFolder::at(folder)], &report).await?,
-        None => recovery.run(&FailureBucket::of_account(&config, profile).await?, &report).await?,
+        Some(folder) => {
+            note(&Recovered::default());
+            recovery.run(&[FailedFolder::at(folder)], &report).await?
+        }
+        None => {
+            let buckets = FailureBucket::of_account(&config, profile).await?;
+            note(&Recovered::default());
+            recovery.run(&buckets, &report).await?
+        }
     };
     print(&args, &done, shared)?;
     let all = done.unreadable == 0 && done.problems.is_empty();

@@ -148,5 +148,7 @@ pub(super) const RIGHTS: &[Right] = &[
         "kinesis:DescribeStream DescribeStreamSummary GetRecords GetShardIterator ListShards PutRecord PutRecords", If::Always),
     // Failed batches: the counter's into home's bucket, the forwarder's into its region's.
     ("KeepFailures", By::Service, &[On::Buckets, On::ArtifactObjects, On::FailureObjects], "s3:ListBucket PutObject", If::Always),
+    // Early counts: each region's lookup function calls home's counter.
+    ("ReportCounts", By::Service, &[On::Functions], "lambda:InvokeFunction", If::Always),
     ("SendAlerts", By::Service, &[On::Topics], "sns:Publish", If::Always),
 ];
