@@ -185,7 +185,7 @@ struct SourceFields {
     /// If it is unavailable or invalid, keep the previous copy and print a warning.
     #[serde(default)]
     optional: bool,
-    /// Its licence; default: that of [geo], with its attribution.
+    /// Its licence; default: that of `[geo]`, with its attribution.
     licence: Option<String>,
     /// Attribution that its licence requires.
     attribution: Option<String>,

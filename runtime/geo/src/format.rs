@@ -75,6 +75,7 @@ pub(crate) const ORIGIN: &str = "origin";
 pub(crate) const NUMBER: &str = "number";
 
 /// Record entry: the member `asn` without its route, which has this length.
+#[cfg(feature = "compile")]
 pub(crate) fn network_entry(length: u8) -> String {
     format!("n{length}")
 }
