@@ -292,7 +292,7 @@ fn is_address(text: &str) -> bool {
     text.trim().parse::<IpAddr>().is_ok()
 }
 
-/// The delimiter: the most frequent of comma, semicolon and tab in the first line; a comma if there is none.
+/// The delimiter: the most frequent of comma, semicolon and tab in the first line, or a comma if it has none of them.
 fn delimiter(first_line: &[u8]) -> u8 {
     let count = |delimiter: u8| first_line.split(|byte| *byte == delimiter).count();
     [b'\t', b';', b','].into_iter().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')

@@ -17,7 +17,7 @@ pub(crate) enum Wanted<'a> {
     Columns(&'a [Column]),
 }
 
-/// Receives the answer for the address at an index: its location as JSON, or why there is none.
+/// Receives the answer for the address at an index: its location as JSON, or the reason that it has none.
 pub(crate) type EachAnswer<'a> = &'a mut dyn FnMut(usize, Result<&str, &str>) -> anyhow::Result<()>;
 
 /// Answers lists of addresses.

@@ -12,7 +12,7 @@ pub(crate) trait View: Send {
     /// The columns that it reads; `None`: all of an answer.
     fn columns(&self) -> Option<&[Column]>;
 
-    /// Takes the answer for a text: its location as JSON, or why there is none.
+    /// Takes the answer for a text: its location as JSON, or the reason that it has none.
     fn add(&mut self, out: &mut dyn Write, text: &str, answer: Result<&str, &str>) -> anyhow::Result<()>;
 
     /// Prints what comes after the last answer.

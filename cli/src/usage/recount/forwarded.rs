@@ -269,7 +269,7 @@ mod tests {
                 world.count(*restarted).await;
             }
         }
-        let done = world.recover(None, false).await.expect("nothing is in the way");
+        let done = world.recover(None, false).await.expect("no failure");
         assert_eq!((done.unreadable, world.left()), (0, 0));
         assert!((count..=puts_max).contains(&world.records.lock().expect("unpoisoned").len()));
         world.count(true).await;

@@ -175,7 +175,8 @@ fn data_is_retained_by_default() {
     }
 }
 
-/// Pipe, further text, parts of before, whether it has a destination and a forwarder, what the subscription leads to.
+/// The configured pipe, more configuration, the parts deployed earlier, whether a destination and a forwarder are rendered, and the
+/// target of the subscription.
 type Row<'a> = (&'a str, &'a str, PipeParts, (bool, bool), Option<&'a str>);
 
 #[test]

@@ -117,7 +117,7 @@ fn a_flag_that_no_source_speaks_of_is_left_out() {
         ("20.1.2.65", &hosted, true, true),
         ("2a00:1::5", &tor, false, false),
         ("2a00:1:1::5", &hosted, true, false),
-        // Known for nothing but its flag.
+        // Only its flag is known.
         ("30.0.0.1", &tor, false, false),
     ] {
         let answer = answer(&database, address);
