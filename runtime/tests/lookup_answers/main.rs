@@ -6,4 +6,5 @@ mod hostile;
 mod offline;
 mod pages;
 mod quota;
+mod rates;
 mod routes;
