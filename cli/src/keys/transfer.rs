@@ -481,6 +481,21 @@ mod tests {
     }
 
     #[test]
+    fn rates_are_read_and_their_problems_have_a_line() {
+        let row = |number: u8, cells: &str| format!("{},a,startup,{cells}\n", hex::encode([number; 32]));
+        let file = |rows: &[&str]| {
+            let rows = rows.iter().zip(1..).map(|(cells, number)| row(number, cells));
+            "hash,owner,tier,rate,burst\n".to_owned() + &rows.collect::<String>()
+        };
+        let rates: Vec<_> = (read(&file(&["10/s,", "600/min,20", ","]), false).expect("sound").iter())
+            .map(|row| row.record.rate.map(|rate| rate.to_string()))
+            .collect();
+        assert_eq!(rates, [Some("10/s:10".to_owned()), Some("600/min:20".to_owned()), None]);
+        let report = read(&file(&["10/h,", "10/s,0", ",20", "10/s,-1"]), false).expect_err("problems");
+        insta::assert_snapshot!(report, @"");
+    }
+
+    #[test]
     fn an_invalid_header_row_is_the_only_problem_reported() {
         for (text, expected) in [
             ("", "missing column: `api_key` or `hash`"),
