@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 use ipgeo_contract::{
-    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, RateLimit, SitePattern, Status,
+    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, RateError, RateLimit, SitePattern, Status,
     foreign_hint, foreign_key_hash, hash_hint, is_hint,
 };
 use jiff::Timestamp;
@@ -274,8 +274,17 @@ impl CsvRow<'_> {
     }
 
     fn rate(&mut self) -> Result<Option<RateLimit>, ()> {
-        let (rate, burst) = (self.parsed("rate"), self.parsed("burst"));
-        own_rate(rate?, burst?).map_err(|error| self.problems.add(self.line, format!("`burst`: {error}")))
+        let rate = self.parsed("rate");
+        let text = self.cell("burst").unwrap_or_default().to_owned();
+        let burst = match text.parse::<u32>() {
+            _ if text.is_empty() => None,
+            Ok(burst) => Some(burst),
+            Err(_) => {
+                let error = RateError::Burst(text.clone());
+                return self.invalid_cell(&text, &format!("`burst`: {error}"));
+            }
+        };
+        own_rate(rate?, burst).or_else(|error| self.invalid_cell(&text, &format!("`burst`: {error}")))
     }
 
     /// An instant may be in the past: expired API keys are imported too.
@@ -492,7 +501,13 @@ mod tests {
             .collect();
         assert_eq!(rates, [Some("10/s:10".to_owned()), Some("600/min:20".to_owned()), None]);
         let report = read(&file(&["10/h,", "10/s,0", ",20", "10/s,-1"]), false).expect_err("problems");
-        insta::assert_snapshot!(report, @"");
+        insta::assert_snapshot!(report, @r"
+        k.csv:2: `rate`: `h` is not a unit of a rate; the units are `s` and `min`, and a limit counts by `day` or `month`
+        k.csv:3: `burst`: a burst of `0` calls is out of range; it must be a whole number from 1 to 10000
+        k.csv:4: `burst`: a burst needs a rate, such as `10/s`
+        k.csv:5: `burst`: a burst of `-1` calls is out of range; it must be a whole number from 1 to 10000
+        4 problems in k.csv; nothing was written
+        ");
     }
 
     #[test]
