@@ -8,9 +8,7 @@ use ipgeo_contract::{ApiKey, Identity, KeyRecord, Month, Verdict};
 use ipgeo_runtime::store::AccessRead as _;
 use jiff::Timestamp;
 
-use crate::local::{access_of, agent, get, options, record, sample, until};
-
-const SHIPPED: &str = include_str!("../../../regions.toml");
+use crate::local::{SHIPPED, access_of, agent, get, options, record, sample, until};
 
 /// The rates are slow, so that the test may be, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
