@@ -4,15 +4,13 @@
 //!
 //! `IPGEO_FAULT_RUNS=20000` sets the number of runs; run n is always the same.
 
-mod support;
-
 use std::time::Instant;
 
+use crate::support::flaky::{Done, FlakyStore, Rates};
+use crate::support::ledger::{counted, publications_are_right, without_watermarks};
+use crate::support::stream::{IDENTITIES, Stream};
 use ipgeo_contract::Identity;
 use ipgeo_runtime::usage::{BatchResponse, KinesisEvent, KinesisRecord, UsageHandler};
-use support::flaky::{Done, FlakyStore, Rates};
-use support::ledger::{counted, publications_are_right, without_watermarks};
-use support::stream::{IDENTITIES, Stream};
 
 const RUNS: u64 = 1_000;
 /// Turns of the poller after which a run counts as stuck.
@@ -82,8 +80,8 @@ impl Run {
             let event = KinesisEvent { records: delivery.batch.clone() };
             let handler = &self.handlers[delivery.handler];
             under_way.push_back(async move {
-                let (response, report) = handler.handle(&event, support::now()).await;
-                handler.note(&report, support::now()).await.expect("noted");
+                let (response, report) = handler.handle(&event, crate::support::now()).await;
+                handler.note(&report, crate::support::now()).await.expect("noted");
                 response
             });
         }

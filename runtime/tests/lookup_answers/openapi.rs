@@ -1,20 +1,18 @@
 //! The description at `/openapi.json` against the handler: every example is sent, and the answer matches the description;
 //! every described status occurs, and no other does.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
+use crate::support::edge::{Edge, key_record};
+use crate::support::hostile::api_key;
+use crate::support::schema;
 use ipgeo_contract::{ApiKey, Identity, Period, Published, Status, Window};
 use ipgeo_geo::Database;
 use ipgeo_runtime::lookup::{Answer, Event, FIELDS, Settings};
 use jiff::Timestamp;
 use serde_json::Value;
-use support::edge::{Edge, key_record};
-use support::hostile::api_key;
-use support::schema;
 
 const CALLER: &str = "81.2.69.142";
 /// Fields that are omitted if unknown, because ipdata's Rust client fails on null.

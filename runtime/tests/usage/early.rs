@@ -1,14 +1,12 @@
 //! Early counts at home, through both clients of the tables.
 
-mod support;
-
+use crate::support::{Tables, deliver, event, now, record};
 use ipgeo_contract::{
     EarlyCell, EarlyCount, EarlyReport, Identity, KeyRecord, Limit, Period, Published, early_slot,
 };
 use ipgeo_runtime::store::{AccessRead as _, EarlyApplied, EarlyUpdate, LedgerWrite, PublishWrite};
 use ipgeo_runtime::usage::{EarlyOutcome, UsageHandler};
 use jiff::{SignedDuration, Timestamp};
-use support::{Tables, deliver, event, now, record};
 
 const KEY: &str = "key#00ff";
 const LIMIT: &str = "100/day";

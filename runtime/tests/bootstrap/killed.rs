@@ -4,27 +4,21 @@
 //!
 //! `IPGEO_KILL_RUNS=200` sets the number of runs.
 
-#[path = "support/lambda.rs"]
-mod lambda;
-#[path = "support/network.rs"]
-mod network;
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::lambda::{RuntimeApi, Tables, next_line, sns, start, tables};
+use crate::network::Network;
+use crate::support::MemoryItem;
+use crate::support::ledger::{Ledger, counted, publications_are_right, without_watermarks};
+use crate::support::stream::{IDENTITIES, Stream};
 use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Limit, Published, env};
 use ipgeo_runtime::store::AccessRead as _;
 use ipgeo_runtime::usage::BatchResponse;
 use jiff::Timestamp;
-use lambda::{RuntimeApi, Tables, next_line, sns, start, tables};
-use network::Network;
 use serde_json::json;
-use support::MemoryItem;
-use support::ledger::{Ledger, counted, publications_are_right, without_watermarks};
-use support::stream::{IDENTITIES, Stream};
 use tokio::process::Child;
 
 const RUNS: u64 = 20;
@@ -102,7 +96,7 @@ impl Histories {
 }
 
 /// One run; returns how often the process was killed.
-async fn run(seed: u64, sns: &str) -> network::Done {
+async fn run(seed: u64, sns: &str) -> crate::network::Done {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut stream = Stream::written(&mut rng, 16, false);
     let direct = tables().await;
@@ -166,7 +160,7 @@ async fn a_counter_that_is_killed_again_and_again_counts_exactly_once() {
     let runs = std::env::var("IPGEO_KILL_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS);
     let (_taken, sns) = sns().await;
     let began = Instant::now();
-    let mut all = network::Done::default();
+    let mut all = crate::network::Done::default();
     for seed in 0..runs {
         let done = run(seed, &sns).await;
         all.writes += done.writes;

@@ -1,10 +1,9 @@
 //! The tables against a real DynamoDB API: an embedded one, over HTTP on loopback. Everything that the Lambda does runs
 //! through its own client and through the SDK.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::{Tables, deliver, event, record};
 use aws_sdk_dynamodb::config::Credentials;
 use ipgeo_contract::{
     AddressSecret, Identity, IdentityKind, KeyRecord, Limit, Month, Period, Published, Status, Verdict,
@@ -14,7 +13,6 @@ use ipgeo_runtime::store::{AccessRead, Applied, LedgerUpdate, LedgerWrite, Publi
 use ipgeo_runtime::tables::{self, Calls};
 use ipgeo_runtime::usage::UsageHandler;
 use jiff::Timestamp;
-use support::{Tables, deliver, event, record};
 
 const SHARD: &str = "shardId-000000000000";
 

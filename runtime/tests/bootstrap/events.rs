@@ -1,16 +1,12 @@
 //! The real binary: `bootstrap` under a small Lambda Runtime API and a real DynamoDB API, with both kinds of events.
 
-#[path = "support/lambda.rs"]
-mod lambda;
-mod support;
-
 use std::time::Duration;
 
+use crate::lambda::{NO_SNS, RuntimeApi, TOPIC, counter, kinesis, next_line, sns, start, tables};
 use ipgeo_contract::{ApiKey, EarlyReport, Identity, KeyRecord, Month, UsageEvent, Verdict, env};
 use ipgeo_runtime::store::AccessRead as _;
 use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, LogEvent, decode, envelope};
 use jiff::Timestamp;
-use lambda::{NO_SNS, RuntimeApi, TOPIC, counter, kinesis, next_line, sns, start, tables};
 use serde_json::{Value, json};
 use tokio::io::{BufReader, Lines};
 use tokio::process::ChildStdout;
@@ -92,8 +88,8 @@ async fn the_usage_function_counts_a_real_batch_once() {
     let (mut child, mut log) =
         start(env::HANDLER_USAGE, &address, &tables, NO_SNS, std::path::Path::new("none"));
     let now = Timestamp::now().to_string();
-    let events = vec![support::event(&now, "site#a.test", "5/day"); 5];
-    let mut records = vec![support::record("shardId-000000000000", 7, &events)];
+    let events = vec![crate::support::event(&now, "site#a.test", "5/day"); 5];
+    let mut records = vec![crate::support::record("shardId-000000000000", 7, &events)];
     records.push(ipgeo_runtime::usage::KinesisRecord::new("shardId-000000000000", "8", b"not gzip"));
     let batch = json!({ "Records": records }).to_string();
     for _ in 0..2 {
@@ -127,8 +123,9 @@ async fn the_usage_function_sends_an_alert_once_and_saves_its_progress() {
     let record = key_record(&key, "acme & sons", "5/month");
     tables.access.put_key(&identity, &record).await.expect("stored");
     let now = Timestamp::now();
-    let events = vec![support::event(&now.to_string(), identity.as_str(), "5/month"); 4];
-    let batch = json!({ "Records": [support::record("shardId-000000000000", 7, &events)] }).to_string();
+    let events = vec![crate::support::event(&now.to_string(), identity.as_str(), "5/month"); 4];
+    let batch =
+        json!({ "Records": [crate::support::record("shardId-000000000000", 7, &events)] }).to_string();
     for _ in 0..3 {
         assert_eq!(api.invoke(&batch).await, json!({ "batchItemFailures": [] }));
         usage_line(&mut log).await;
@@ -223,7 +220,7 @@ async fn the_forwarder_puts_a_batch_into_the_stream_unchanged() {
     let (mut child, _log) = start(env::HANDLER_FORWARD, &address, &tables, &endpoint, none);
     let now = Timestamp::now().to_string();
     let (event, data) =
-        logs_event("2026/11/28/[$LATEST]0a", &vec![support::event(&now, "site#a.test", "5/day"); 3]);
+        logs_event("2026/11/28/[$LATEST]0a", &vec![crate::support::event(&now, "site#a.test", "5/day"); 3]);
     assert_eq!(api.invoke(&event).await, Value::Null);
     // What is unreadable is put too, for the counter to report.
     assert_eq!(api.invoke(r#"{"awslogs":{"data":"***"}}"#).await, Value::Null);
@@ -244,7 +241,7 @@ async fn a_batch_that_the_stream_refuses_fails_its_invocation() {
     let none = std::path::Path::new("none");
     let (mut child, mut log) = start(env::HANDLER_FORWARD, &address, &tables, &endpoint, none);
     let (event, _) =
-        logs_event("s", &[support::event(&Timestamp::now().to_string(), "site#a.test", "5/day")]);
+        logs_event("s", &[crate::support::event(&Timestamp::now().to_string(), "site#a.test", "5/day")]);
     // Lambda repeats a failed invocation, and then it succeeds.
     let answer = api.invoke(&event).await.to_string();
     assert!(answer.contains("put into the stream ipgeo-prod-usage failed"), "{answer}");

@@ -1,17 +1,15 @@
 //! Records that Lambda gives up are counted exactly once by a recovery, against a real DynamoDB API: whatever part was counted
 //! before, however often and whenever the recovery stops, and while the counter continues.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::support::{Tables, event, record};
 use ipgeo_contract::UsageEvent;
 use ipgeo_runtime::dynamo::{LedgerTable, RecoveringLedger};
 use ipgeo_runtime::store::LedgerWrite as _;
 use ipgeo_runtime::usage::{Decoded, KinesisEvent, KinesisRecord, Report, UsageHandler, decode};
 use jiff::{SignedDuration, Timestamp};
-use support::{Tables, event, record};
 
 const SHARD: &str = "shardId-000000000000";
 const RUNS: u64 = 25;

@@ -1,17 +1,15 @@
 //! What a running `ipgeo dev` protects: its stores from web pages and other programs, its files from other users, and every
 //! API key in every region from a kill.
 
-mod support;
-
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::{CONFIG, Dev, done, run, stderr, wait_for, with_input};
 use ipgeo::internals::aws::Home;
 use ipgeo::internals::world::WorldFile;
-use support::{CONFIG, Dev, done, run, stderr, wait_for, with_input};
 
 /// The complete answer to a request with these headers.
 fn asked(address: &str, method: &str, headers: &[(&str, &str)], body: &str) -> String {
@@ -240,7 +238,7 @@ fn an_api_key_that_could_not_be_shown_is_not_created() {
         for redirection in [">&-", ">/dev/null"] {
             let mut shell = std::process::Command::new("sh");
             let script = format!("exec \"$0\" --config \"$1\" {verb} {redirection}");
-            shell.args(["-c", &script, env!("CARGO_BIN_EXE_ipgeo"), support::CONFIG]);
+            shell.args(["-c", &script, env!("CARGO_BIN_EXE_ipgeo"), crate::support::CONFIG]);
             let output = shell.current_dir(folder.path()).output().expect("it runs");
             assert_eq!(output.status.code(), Some(2), "{verb} {redirection}: {}", stderr(&output));
             assert!(stderr(&output).contains("would be lost; nothing was created"), "{}", stderr(&output));
@@ -257,8 +255,12 @@ fn an_api_key_that_could_not_be_printed_is_revoked_and_replaces_none() {
     let hint = format!("ipg_…{}", &key[key.len() - 4..]);
     let unseen = |args: &[&str]| {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device that is full");
-        let output =
-            support::ipgeo(state).args(args).stdout(full).stderr(Stdio::piped()).output().expect("it runs");
+        let output = crate::support::ipgeo(state)
+            .args(args)
+            .stdout(full)
+            .stderr(Stdio::piped())
+            .output()
+            .expect("it runs");
         assert_eq!(output.status.code(), Some(1));
         for part in ["could not be shown, so it was revoked", "cannot write standard output: No space left"] {
             assert!(stderr(&output).contains(part), "{}", stderr(&output));
@@ -270,8 +272,12 @@ fn an_api_key_that_could_not_be_printed_is_revoked_and_replaces_none() {
     let create = ["keys", "create", "--dev", "--owner", "zoo", "--tier", "startup"];
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let output =
-        support::ipgeo(state).args(create).stdout(writer).stderr(Stdio::piped()).output().expect("it runs");
+    let output = crate::support::ipgeo(state)
+        .args(create)
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .output()
+        .expect("it runs");
     assert!(output.status.code() == Some(1) && stderr(&output).contains("so it was revoked"), "{output:?}");
     let rows: serde_json::Value =
         serde_json::from_str(&done(state, &["keys", "list", "--dev", "--json"])).expect("JSON");
@@ -281,7 +287,7 @@ fn an_api_key_that_could_not_be_printed_is_revoked_and_replaces_none() {
     };
     assert_eq!((status("zoo"), status("acme").len()), (vec!["revoked".to_owned(); 2], 2));
     assert_eq!(
-        support::get(&format!("{}/1.1.1.1/city", dev.nearest()), Some(&key)).0,
+        crate::support::get(&format!("{}/1.1.1.1/city", dev.nearest()), Some(&key)).0,
         200,
         "the old one still works"
     );

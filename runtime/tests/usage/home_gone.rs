@@ -1,16 +1,14 @@
 //! Home is unreachable for an hour, in virtual time: nothing is counted, published or replicated. Edges continue to answer
 //! with what they know, even the one whose own replica fails too. When home is back, everything is counted.
 
-mod support;
-
+use crate::support::edge::{Edge, key_record};
+use crate::support::flaky::{FlakyStore, Rates};
+use crate::support::hostile::api_key;
+use crate::support::ledger::{counted, publications_are_right, without_watermarks};
+use crate::support::record;
 use ipgeo_contract::{ApiKey, Identity, UsageEvent};
 use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, UsageHandler};
 use jiff::{SignedDuration, Timestamp};
-use support::edge::{Edge, key_record};
-use support::flaky::{FlakyStore, Rates};
-use support::hostile::api_key;
-use support::ledger::{counted, publications_are_right, without_watermarks};
-use support::record;
 
 const REGIONS: [&str; 3] = ["eu-central-1", "us-east-1", "sa-east-1"];
 const SHARD: &str = "shardId-000000000000";
@@ -78,7 +76,7 @@ impl World {
     /// Home counts the waiting records, if it is reachable, and every edge's replica receives published usage.
     async fn count(&mut self, home_is_there: bool) {
         let batch = KinesisEvent { records: self.waiting.clone() };
-        let (response, _) = self.counter.handle(&batch, support::now()).await;
+        let (response, _) = self.counter.handle(&batch, crate::support::now()).await;
         assert_eq!(response.batch_item_failures.is_empty(), home_is_there);
         if home_is_there {
             self.waiting.clear();

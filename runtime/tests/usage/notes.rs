@@ -1,7 +1,6 @@
 //! Rows of the ledger besides counts, against a real DynamoDB API: alerts, counting progress, and replaced items.
 
-mod support;
-
+use crate::support::{NOW, Tables, event, record};
 use aws_sdk_dynamodb::types::AttributeValue;
 use ipgeo_contract::{Identity, KeyRecord, Month, RegionName, Thresholds, UsageEvent};
 use ipgeo_runtime::dynamo::{LedgerTable, Replaced};
@@ -9,7 +8,6 @@ use ipgeo_runtime::store::{LedgerWrite as _, Newest};
 use ipgeo_runtime::tables::{self, Calls};
 use ipgeo_runtime::usage::{AlertMessage, KinesisEvent, KinesisRecord, LogEvent, UsageHandler, envelope};
 use jiff::Timestamp;
-use support::{NOW, Tables, event, record};
 
 const SHARD: &str = "shardId-000000000000";
 

@@ -1,13 +1,11 @@
 //! Counting exactly once: whatever the stream and the store do, the ledger equals the events.
 
-mod support;
-
+use crate::support::ledger::{counted, publications_are_right, without_watermarks};
+use crate::support::{Fault, MemoryStore, deliver, event, memory_handler, now, record};
 use ipgeo_contract::{Identity, IdentityKind, UsageEvent, Verdict};
 use ipgeo_runtime::store::Alert;
 use ipgeo_runtime::usage::{BatchResponse, KinesisEvent, KinesisRecord, UsageHandler};
 use proptest::prelude::*;
-use support::ledger::{counted, publications_are_right, without_watermarks};
-use support::{Fault, MemoryStore, deliver, event, memory_handler, now, record};
 
 const SHARDS: [&str; 2] = ["shardId-000000000000", "shardId-000000000001"];
 const IDENTITIES: [(&str, &str); 5] = [

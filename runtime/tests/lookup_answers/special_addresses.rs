@@ -2,18 +2,14 @@
 //!
 //! Requires `python3` with `venv` and access to Python's package index; otherwise it is skipped with a note.
 
-#[path = "../../cli/tests/support/python.rs"]
-mod python;
-mod support;
-
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::python::Venv;
+use crate::support::edge::Edge;
 use ipgeo_runtime::lookup::Event;
 use jiff::Timestamp;
-use python::Venv;
-use support::edge::Edge;
 
 const NETADDR: &str = "netaddr==1.3.0";
 
@@ -120,8 +116,8 @@ fn addresses_are_public_according_to_ianas_registries() {
         let _ = writeln!(text, "{address}");
     }
     std::fs::write(&list, text).expect("a file");
-    let told =
-        python::run(venv.python().args(["-c", SCRIPT]).arg(&list)).unwrap_or_else(|error| panic!("{error}"));
+    let told = crate::python::run(venv.python().args(["-c", SCRIPT]).arg(&list))
+        .unwrap_or_else(|error| panic!("{error}"));
     let global: BTreeSet<IpAddr> = told
         .lines()
         .filter_map(|line| line.strip_suffix(" 1"))

@@ -1,8 +1,6 @@
 //! HTTP's requirements of every server, checked against `ipgeo dev` over a connection.
 
-mod support;
-
-use support::Dev;
+use crate::support::Dev;
 use ureq::http::Response;
 
 fn send(request: ureq::http::request::Builder, body: &[u8]) -> Response<ureq::Body> {

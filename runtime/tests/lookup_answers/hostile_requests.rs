@@ -1,16 +1,14 @@
 //! Thousands of bad requests to the handler of the edges: each is answered, never with a 5xx, and no logged line contains an
 //! API key, the caller's address or the requested address.
 //!
-//! `cargo test --release -p ipgeo-runtime --test hostile_requests -- --ignored --nocapture` sends more than a million.
-
-mod support;
+//! `cargo test --release -p ipgeo-runtime --test lookup_answers hostile_requests -- --ignored --nocapture` sends more than a million.
 
 use std::time::Instant;
 
+use crate::support::edge::{Edge, key_record};
+use crate::support::hostile::{CALLERS, Dice, api_key, check_log, whole_keys};
 use ipgeo_runtime::lookup::{Answer, Event};
 use jiff::{SignedDuration, Timestamp};
-use support::edge::{Edge, key_record};
-use support::hostile::{CALLERS, Dice, api_key, check_log, whole_keys};
 
 fn check_answer(answer: &Answer, event: &Event) {
     assert!((200..500).contains(&answer.status_code), "{answer:?} for {event:?}");
