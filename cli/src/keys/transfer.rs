@@ -7,22 +7,23 @@ use std::fmt::{self, Write as _};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 use ipgeo_contract::{
-    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, SitePattern, Status, foreign_hint,
-    foreign_key_hash, hash_hint, is_hint,
+    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, RateLimit, SitePattern, Status,
+    foreign_hint, foreign_key_hash, hash_hint, is_hint,
 };
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::owner::{check_owner, repair_owner};
 use super::secret::{parse_site, redact};
-use super::spec::{find_tier, parse_expiry};
+use super::spec::{find_tier, own_rate, parse_expiry};
 use crate::config::Config;
 use crate::ui::format::counted;
 use crate::ui::output::unescape_cell;
 
 /// The columns of an import: the fields of [`TransferRow`], and `api_key` as an alternative to `hash`.
-const COLUMNS: [&str; 11] = [
-    "api_key", "hash", "hint", "owner", "tier", "limit", "status", "expires", "sites", "networks", "created",
+const COLUMNS: [&str; 13] = [
+    "api_key", "hash", "hint", "owner", "tier", "limit", "rate", "burst", "status", "expires", "sites",
+    "networks", "created",
 ];
 /// Problems listed in a message.
 const LISTED_MAX: usize = 50;
@@ -37,6 +38,9 @@ pub(crate) struct TransferRow {
     pub tier: String,
     /// The effective limit.
     pub limit: String,
+    /// Its own short rate; empty: the tier's.
+    pub rate: String,
+    pub burst: String,
     /// `active`, `disabled` or `revoked`.
     pub status: String,
     /// RFC 3339; empty: never.
@@ -60,6 +64,8 @@ pub(crate) fn export_rows(mut keys: Vec<(Identity, KeyRecord)>) -> Vec<TransferR
         owner: repair_owner(&record.owner, identity.name().parse().ok().as_ref()).into_owned(),
         tier: record.tier,
         limit: record.limit.to_string(),
+        rate: record.rate.map(|rate| rate.rate().to_string()).unwrap_or_default(),
+        burst: record.rate.map(|rate| rate.burst().to_string()).unwrap_or_default(),
         status: record.status.to_string(),
         expires: record.expires.map(|time| time.to_string()).unwrap_or_default(),
         sites: joined(&record.sites),
@@ -239,6 +245,7 @@ impl CsvRow<'_> {
             None => self.problem("`tier` is empty"),
         };
         let limit = self.parsed("limit");
+        let rate = self.rate();
         let status = self.parsed::<Status>("status");
         let expires = self.expires(now);
         let sites: Result<Vec<SitePattern>, ()> = self.list("sites", parse_site);
@@ -253,6 +260,7 @@ impl CsvRow<'_> {
             record: KeyRecord {
                 owner,
                 limit: limit.unwrap_or(tier.limit),
+                rate: rate.ok()?,
                 tier: tier.name,
                 status: status.ok()?.unwrap_or(Status::Active),
                 expires: expires.ok()?,
@@ -263,6 +271,11 @@ impl CsvRow<'_> {
                 published: None,
             },
         })
+    }
+
+    fn rate(&mut self) -> Result<Option<RateLimit>, ()> {
+        let (rate, burst) = (self.parsed("rate"), self.parsed("burst"));
+        own_rate(rate?, burst?).map_err(|error| self.problems.add(self.line, format!("`burst`: {error}")))
     }
 
     /// An instant may be in the past: expired API keys are imported too.
@@ -360,6 +373,7 @@ fn difference(identity: &Identity, stored: &KeyRecord, imported: &KeyRecord) -> 
         ("owner", owner != imported.owner),
         ("tier", stored.tier != imported.tier),
         ("limit", stored.limit != imported.limit),
+        ("rate", stored.rate != imported.rate),
         ("status", stored.status != imported.status),
         ("expiry", stored.expires != imported.expires),
         ("list of sites", stored.sites != imported.sites),

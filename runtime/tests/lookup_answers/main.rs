@@ -13,5 +13,6 @@ mod offline;
 mod openapi;
 mod pages;
 mod quota;
+mod rates;
 mod routes;
 mod special_addresses;

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::row::KeyRow;
+use super::row::{KeyRow, RateArgs};
 use crate::args::Shared;
 use crate::aws::Home;
 use crate::cmd::support::{OneArgs, Target, find_key, numbers::expires};
@@ -24,7 +24,8 @@ use crate::world::WorldFile;
 #[command(after_long_help = "\
 Examples:
   ipgeo keys create --dev --owner acme --tier startup
-  ipgeo keys create --owner acme --tier business --quota 50k/day --expires 90d")]
+  ipgeo keys create --owner acme --tier business --quota 50k/day --expires 90d
+  ipgeo keys create --owner acme --tier business --rate 10/s --burst 20")]
 pub(crate) struct CreateArgs {
     /// Owner
     #[arg(long, value_name = "NAME", value_parser = parse_owner)]
@@ -35,6 +36,8 @@ pub(crate) struct CreateArgs {
     /// Limit: 50k/day [default: the tier's]
     #[arg(long, value_name = "LIMIT", value_parser = parse_quota)]
     quota: Option<Limit>,
+    #[command(flatten)]
+    rate: RateArgs,
     /// Expiry: 90d, 2027-01-31, or a time [default: never]
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
@@ -108,7 +111,7 @@ fn reveal(
     now: Timestamp,
 ) -> anyhow::Result<()> {
     let identity = Identity::key(&key.hash());
-    let new = NewKey { row: KeyRow::new(&identity, record, None, now), api_key: key.expose() };
+    let new = NewKey { row: KeyRow::new(&identity, record, None, &config.tiers, now), api_key: key.expose() };
     output::print_once(&output::format_value(shared.format(), &new, || key.expose().to_owned())?)?;
     output::print_note(&format!("{} for {}: {}, {}", record.hint, record.owner, record.tier, record.limit));
     output::print_note("store it now: it is not shown again, because only its hash is kept");
@@ -137,6 +140,7 @@ pub(super) async fn create(
         owner: args.owner,
         tier: tier.name.clone(),
         limit: args.quota.unwrap_or(tier.limit),
+        rate: args.rate.limit()?,
         status: Status::Active,
         expires,
         sites: args.sites,
