@@ -62,7 +62,7 @@ pub(super) fn run(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     let named = args.out.is_some();
     let out = args.out.unwrap_or_else(|| served_database(&shared.state));
     if named {
-        require_folder(&out).with_context(|| format!("write {}", out.display()))?;
+        require_folder(&out).with_context(|| format!("cannot write {}", out.display()))?;
     }
     let _exclusive = lock(&out, named, args.sample || !args.sources.is_empty(), &shared.state)?;
     if args.sample {

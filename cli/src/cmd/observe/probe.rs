@@ -154,7 +154,9 @@ fn publish(
     let service = if dev { "dev".to_owned() } else { config.service.full_name() };
     let path = ProbeHistory::path(&shared.state, &service);
     let mut history = ProbeHistory::read(&path);
-    history.add(ProbeRun::new(now, rows), &path).with_context(|| format!("write {}", path.display()))?;
+    history
+        .add(ProbeRun::new(now, rows), &path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
     let page = StatusPage {
         title: config.service.domain.as_ref().unwrap_or(&config.service.name),
         at: now,
@@ -162,7 +164,7 @@ fn publish(
         rows,
         history: &history,
     };
-    write_page(file, &page.html()?).with_context(|| format!("write {}", file.display()))?;
+    write_page(file, &page.html()?).with_context(|| format!("cannot write {}", file.display()))?;
     output::print_note(&format!("wrote the status page to {}", file.display()));
     Ok(())
 }

@@ -59,7 +59,8 @@ pub(super) async fn write_page(
         lag: if is_over { Vec::new() } else { lags(&home.ledger.newest().await?, &regions, now) },
         bill: if is_over && once.is_empty() { None } else { Some(bill(&config, months[0], &once, now)?) },
     };
-    crate::fs::write_page(file, &page(&facts)?).with_context(|| format!("write {}", file.display()))?;
+    crate::fs::write_page(file, &page(&facts)?)
+        .with_context(|| format!("cannot write {}", file.display()))?;
     output::print_note(&format!("wrote {}", file.display()));
     Ok(())
 }
