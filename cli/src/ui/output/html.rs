@@ -9,10 +9,11 @@ use tera::{Context, Tera};
 #[error("cannot render the page: {0}")]
 pub struct PageError(pub String);
 
-/// The templates. Tera escapes values because their names end in `.html`.
-const TEMPLATES: [(&str, &str); 4] = [
+/// The templates. Tera escapes values because their names end in `.html` or `.xml`.
+const TEMPLATES: [(&str, &str); 5] = [
     ("base.html", include_str!("../../../../templates/pages/base.html")),
     ("parts.html", include_str!("../../../../templates/pages/parts.html")),
+    ("feed.xml", include_str!("../../../../templates/pages/feed.xml")),
     ("usage.html", include_str!("../../../../templates/pages/usage.html")),
     ("status.html", include_str!("../../../../templates/pages/status.html")),
 ];
