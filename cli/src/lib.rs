@@ -98,7 +98,8 @@ pub mod internals {
         }
         pub mod report_page {
             pub use crate::usage::report_page::{
-                CostSoFar, Headroom, KeyCalls, PageFacts, RegionCalls, page,
+                CallerCalls, CountingLag, Headroom, KeyCalls, MonthBefore, MonthCost, PageFacts, RegionCalls,
+                TierCalls, page,
             };
         }
     }
