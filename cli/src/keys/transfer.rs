@@ -7,22 +7,23 @@ use std::fmt::{self, Write as _};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 use ipgeo_contract::{
-    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, SitePattern, Status, foreign_hint,
-    foreign_key_hash, hash_hint, is_hint,
+    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, RateError, RateLimit, SitePattern, Status,
+    foreign_hint, foreign_key_hash, hash_hint, is_hint,
 };
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::owner::{check_owner, repair_owner};
 use super::secret::{parse_site, redact};
-use super::spec::{find_tier, parse_expiry};
+use super::spec::{find_tier, own_rate, parse_expiry};
 use crate::config::Config;
 use crate::ui::format::counted;
 use crate::ui::output::unescape_cell;
 
 /// The columns of an import: the fields of [`TransferRow`], and `api_key` as an alternative to `hash`.
-const COLUMNS: [&str; 11] = [
-    "api_key", "hash", "hint", "owner", "tier", "limit", "status", "expires", "sites", "networks", "created",
+const COLUMNS: [&str; 14] = [
+    "api_key", "hash", "hint", "owner", "tier", "limit", "rate", "burst", "status", "expires", "sites",
+    "networks", "explain", "created",
 ];
 /// Problems listed in a message.
 const LISTED_MAX: usize = 50;
@@ -37,6 +38,9 @@ pub(crate) struct TransferRow {
     pub tier: String,
     /// The effective limit.
     pub limit: String,
+    /// Its own short rate; empty: the tier's.
+    pub rate: String,
+    pub burst: String,
     /// `active`, `disabled` or `revoked`.
     pub status: String,
     /// RFC 3339; empty: never.
@@ -45,6 +49,8 @@ pub(crate) struct TransferRow {
     pub sites: String,
     /// Allowed networks, separated by spaces; empty: any.
     pub networks: String,
+    /// `true` or `false`; an import reads an empty cell as `false`.
+    pub explain: bool,
     /// RFC 3339.
     pub created: String,
 }
@@ -60,10 +66,13 @@ pub(crate) fn export_rows(mut keys: Vec<(Identity, KeyRecord)>) -> Vec<TransferR
         owner: repair_owner(&record.owner, identity.name().parse().ok().as_ref()).into_owned(),
         tier: record.tier,
         limit: record.limit.to_string(),
+        rate: record.rate.map(|rate| rate.rate().to_string()).unwrap_or_default(),
+        burst: record.rate.map(|rate| rate.burst().to_string()).unwrap_or_default(),
         status: record.status.to_string(),
         expires: record.expires.map(|time| time.to_string()).unwrap_or_default(),
         sites: joined(&record.sites),
         networks: joined(&record.networks),
+        explain: record.explain,
         created: record.created.to_string(),
     };
     keys.into_iter().map(row).collect()
@@ -239,11 +248,13 @@ impl CsvRow<'_> {
             None => self.problem("`tier` is empty"),
         };
         let limit = self.parsed("limit");
+        let rate = self.rate();
         let status = self.parsed::<Status>("status");
         let expires = self.expires(now);
         let sites: Result<Vec<SitePattern>, ()> = self.list("sites", parse_site);
         let networks = self
             .list("networks", |word| word.parse().map_err(|error: ipnet::AddrParseError| error.to_string()));
+        let explain = self.parsed::<bool>("explain");
         let created = self.parsed::<Timestamp>("created");
         let (hash, hint) = key?;
         let (tier, limit) = (tier?, limit.ok()?);
@@ -253,16 +264,32 @@ impl CsvRow<'_> {
             record: KeyRecord {
                 owner,
                 limit: limit.unwrap_or(tier.limit),
+                rate: rate.ok()?,
                 tier: tier.name,
                 status: status.ok()?.unwrap_or(Status::Active),
                 expires: expires.ok()?,
                 sites: sites.ok()?,
                 networks: networks.ok()?,
+                explain: explain.ok()?.unwrap_or(false),
                 hint,
                 created: to_millisecond(created.ok()?.unwrap_or(now)),
                 published: None,
             },
         })
+    }
+
+    fn rate(&mut self) -> Result<Option<RateLimit>, ()> {
+        let rate = self.parsed("rate");
+        let text = self.cell("burst").unwrap_or_default().to_owned();
+        let burst = match text.parse::<u32>() {
+            _ if text.is_empty() => None,
+            Ok(burst) => Some(burst),
+            Err(_) => {
+                let error = RateError::Burst(text.clone());
+                return self.invalid_cell(&text, &format!("`burst`: {error}"));
+            }
+        };
+        own_rate(rate?, burst).or_else(|error| self.invalid_cell(&text, &format!("`burst`: {error}")))
     }
 
     /// An instant may be in the past: expired API keys are imported too.
@@ -360,130 +387,15 @@ fn difference(identity: &Identity, stored: &KeyRecord, imported: &KeyRecord) -> 
         ("owner", owner != imported.owner),
         ("tier", stored.tier != imported.tier),
         ("limit", stored.limit != imported.limit),
+        ("rate", stored.rate != imported.rate),
         ("status", stored.status != imported.status),
         ("expiry", stored.expires != imported.expires),
         ("list of sites", stored.sites != imported.sites),
         ("list of networks", stored.networks != imported.networks),
+        ("`explain`", stored.explain != imported.explain),
     ];
     settings.into_iter().find(|(_, differs)| *differs).map(|(setting, _)| setting.to_owned())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::parse;
-
-    const NOW: &str = "2026-11-24T12:00:00Z";
-
-    fn config(foreign: bool) -> Config {
-        let compat = format!("[compat]\nforeign_api_keys = {foreign}\n");
-        parse("regions.toml", &(include_str!("../../../regions.toml").to_owned() + &compat)).expect("sound")
-    }
-
-    fn key(seed: u8) -> ApiKey {
-        ApiKey::generate("ipg", |bytes| bytes.fill(seed)).expect("an API key")
-    }
-
-    fn read(text: &str, foreign: bool) -> Result<Vec<ImportedKey>, String> {
-        let now = NOW.parse().expect("a timestamp");
-        read_csv(text.as_bytes(), &config(foreign), now).map_err(|problems| problems.report("k.csv"))
-    }
-
-    #[test]
-    fn api_keys_hashes_and_foreign_api_keys_are_read() {
-        let ours = key(1);
-        let text = format!(
-            "api_key,hash,owner,tier,limit,sites,expires\n\
-             {},,acme,startup,50k/day,a.test *.b.test,2027-01-31\n\
-             ,{},\"Müller, Söhne\",business,,,2020-01-01T00:00:00Z\n\
-             0123456789abcdef0123456789abcdef,,old,startup,,,\n",
-            ours.expose(),
-            "AB".repeat(32),
-        );
-        let rows = read(&text, true).expect("sound");
-        let lines: Vec<_> = rows
-            .iter()
-            .map(|row| {
-                let record = &row.record;
-                let expires = record.expires.map(|time| time.to_string()).unwrap_or_default();
-                format!("{} {} {} {} {expires}", row.line, record.hint, record.owner, record.limit)
-            })
-            .collect();
-        assert_eq!(
-            lines,
-            [
-                format!("2 {} acme 50000/day 2027-02-01T00:00:00Z", ours.hint()),
-                "3 sha256 abababab Müller, Söhne 2500000/month 2020-01-01T00:00:00Z".to_owned(),
-                "4 …cdef old 100000/month ".to_owned(),
-            ]
-        );
-        assert_eq!(rows[0].identity, Identity::key(&ours.hash()));
-        assert_eq!(rows[0].record.sites.len(), 2);
-    }
-
-    #[test]
-    fn all_problems_are_reported_together_and_none_repeats_an_api_key() {
-        let good = key(1);
-        let twice = key(2).expose().to_owned();
-        let mut wrong = good.expose().to_owned();
-        let last = if wrong.ends_with('a') { "b" } else { "a" };
-        wrong.replace_range(wrong.len() - 1.., last);
-        let text = format!(
-            "api_key,hash,owner,tier,limit,status,networks\n\
-             {twice},,acme,startup,,,\n\
-             {twice},,acme,startup,,,\n\
-             {wrong},,acme,startup,,,\n\
-             sk_live_51aBcDeFgHiJ,,acme,startup,,,\n\
-             ,zz,acme,statrup,5/week,gone,10.0.0.0/33\n\
-             ,,,,,,\n\
-             {twice},{},acme,anonymous,,,\n\
-             short,row\n",
-            "0".repeat(64),
-        );
-        let report = read(&text, false).expect_err("problems");
-        insta::assert_snapshot!(report, @r"
-        k.csv:3: duplicate of the API key on line 2
-        k.csv:4: `api_key`: its checksum does not match: a character is wrong, missing or swapped
-        k.csv:5: `api_key` is not in ipgeo's format; to accept other formats, deploy with `foreign_api_keys = true` under [compat] in regions.toml
-        k.csv:6: `hash` must be the SHA-256 of an API key: 64 hex digits
-        k.csv:6: unknown tier `statrup`; regions.toml has `startup`, `business`, `enterprise`; did you mean `startup`?
-        k.csv:6: `limit`: `week` is not a window; the windows are `day` and `month`
-        k.csv:6: `status`: `gone` is not a status; it is `active`, `disabled` or `revoked`
-        k.csv:6: `networks`: `10.0.0.0/33`: invalid IP address syntax
-        k.csv:7: the row has neither `api_key` nor `hash`
-        k.csv:7: `owner`: an owner must be 1 to 200 bytes, without control characters or surrounding spaces
-        k.csv:7: `tier` is empty
-        k.csv:8: the row has both `api_key` and `hash`; keep one of them
-        k.csv:8: callers of the tier `anonymous` have no API key; choose another tier
-        k.csv:9: 2 cells, but the header row has 7 columns
-        14 problems in k.csv; nothing was written
-        ");
-        assert!(
-            !report.contains(&good.expose()[4..30])
-                && !report.contains(&twice[4..])
-                && !report.contains("sk_live"),
-            "{report}"
-        );
-    }
-
-    #[test]
-    fn an_invalid_header_row_is_the_only_problem_reported() {
-        for (text, expected) in [
-            ("", "missing column: `api_key` or `hash`"),
-            ("api_key,owner,teir\n", "unknown column `teir`; columns are api_key, hash"),
-            ("hash,owner,tier,owner\n", "duplicate column `owner`"),
-            ("hash,tier\n", "missing column `owner`"),
-            ("hash,owner,tier\n", "the file has no API keys"),
-        ] {
-            let report = read(text, false).expect_err("problems");
-            assert!(report.contains(expected), "{text:?}: {report}");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_text_panics(text in "(api_key|hash),owner,tier\n(\\PC{0,30}(,|\n)){0,20}") {
-            let _result = read(&text, true);
-        }
-    }
-}
+mod tests;

@@ -8,3 +8,4 @@ mod http_rules;
 mod limits;
 mod local;
 mod private;
+mod rates;

@@ -33,10 +33,12 @@ fn record_of(limit_text: &str) -> KeyRecord {
         owner: "acme".into(),
         tier: "startup".into(),
         limit: limit(limit_text),
+        rate: Some("10/s:20".parse().expect("a rate")),
         status: Status::Active,
         expires: Some(at("2027-01-01T00:00:00Z")),
         sites: vec!["*.acme.test".parse().expect("a site")],
         networks: vec!["203.0.113.0/24".parse().expect("a network")],
+        explain: true,
         hint: "ipg_…abcd".into(),
         created: at("2026-11-24T00:00:00Z"),
         published: None,
@@ -63,6 +65,7 @@ async fn an_api_key_is_stored_read_changed_and_listed() {
         status: Some(Status::Disabled),
         expires: Some(None),
         sites: Some(vec![]),
+        rate: Some(None),
         ..KeyChange::default()
     };
     let changed = access.update_key(&ledger, &key, &change, now).await.expect("a change");
@@ -71,6 +74,7 @@ async fn an_api_key_is_stored_read_changed_and_listed() {
         status: Status::Disabled,
         expires: None,
         sites: vec![],
+        rate: None,
         ..stored.clone()
     };
     assert_eq!(changed, expected);

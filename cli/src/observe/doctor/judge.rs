@@ -6,6 +6,7 @@ use super::check::Check;
 use super::database::database;
 use super::facts::{Concurrency, DoctorFacts, EdgeFacts, Fact, Subscription};
 use super::home::home;
+use super::rates::short_rates;
 use crate::config::{Config, LogPipe, Region};
 use crate::infra::plan::{CONCURRENCY_MIN, raise_concurrency};
 use crate::ui::format::counted;
@@ -20,6 +21,7 @@ pub(super) const REDEPLOY: &str = "run `ipgeo plan` to see what is missing, `ipg
 pub(crate) fn judge(config: &Config, facts: &DoctorFacts, today: Date, dev: bool) -> Vec<Check> {
     let mut checks = vec![account(&facts.account)];
     home(&facts.home, config, dev, &mut checks);
+    short_rates(config, &mut checks);
     for (name, edge) in &facts.edges {
         if let Some(region) = config.regions.iter().find(|region| region.name == *name) {
             judge_edge(region, edge, config, dev, &mut checks);
@@ -30,7 +32,7 @@ pub(crate) fn judge(config: &Config, facts: &DoctorFacts, today: Date, dev: bool
         checks
             .iter_mut()
             .filter(unread)
-            .for_each(|check| "needs AWS credentials".clone_into(&mut check.found));
+            .for_each(|check| "the check `credentials` failed".clone_into(&mut check.found));
     }
     database(facts, config, today, dev, &mut checks);
     checks
