@@ -42,8 +42,8 @@ pub mod internals {
     pub mod geo {
         pub mod sources {
             pub use crate::geo::sources::{
-                FetchError, FetchOutcome, Lock, LockError, Places, SourceFile, Web, compile, fetch, fetched,
-                pin, sha256_of, verify,
+                FetchError, FetchOutcome, Lock, LockError, PathLock, Places, SourceFile, Web, compile, fetch,
+                fetched, pin, sha256_of, verify,
             };
         }
     }

@@ -180,7 +180,9 @@ fn publish(
     let service = if args.target.dev { "dev".to_owned() } else { config.service.full_name() };
     let path = ProbeHistory::path(&shared.state, &service);
     let mut history = ProbeHistory::read(&path);
-    history.add(ProbeRun::new(now, rows), &path).with_context(|| format!("write {}", path.display()))?;
+    history
+        .add(ProbeRun::new(now, rows), &path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
     // The page links to the feed if they are published side by side.
     let beside = args.feed.as_deref().filter(|feed| feed.parent() == file.parent());
     let page = StatusPage {
@@ -192,10 +194,10 @@ fn publish(
         incidents,
         feed: beside.and_then(|feed| feed.file_name()?.to_str()),
     };
-    write_page(file, &page.html()?).with_context(|| format!("write {}", file.display()))?;
+    write_page(file, &page.html()?).with_context(|| format!("cannot write {}", file.display()))?;
     output::print_note(&format!("wrote the status page to {}", file.display()));
     if let Some(feed) = &args.feed {
-        write_page(feed, &page.feed()?).with_context(|| format!("write {}", feed.display()))?;
+        write_page(feed, &page.feed()?).with_context(|| format!("cannot write {}", feed.display()))?;
         output::print_note(&format!("wrote the feed to {}", feed.display()));
     }
     Ok(())

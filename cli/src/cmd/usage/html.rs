@@ -38,7 +38,8 @@ pub(super) async fn write_page(
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
     let facts = facts(args, &config, &home, now).await?;
-    crate::fs::write_page(file, &page(&facts)?).with_context(|| format!("write {}", file.display()))?;
+    crate::fs::write_page(file, &page(&facts)?)
+        .with_context(|| format!("cannot write {}", file.display()))?;
     output::print_note(&format!("wrote {}", file.display()));
     Ok(())
 }

@@ -297,6 +297,7 @@ fn answer(verdict: Verdict, (unknown_key, over_quota): (u16, u16)) -> (u16, &'st
         Verdict::Allowed => (200, "answered"),
         Verdict::BadRequest => (400, "invalid request"),
         Verdict::OverQuota => (over_quota, "over the limit"),
+        Verdict::OverRate => (429, "over the short rate"),
         Verdict::MalformedKey => (unknown_key, "malformed API key"),
         Verdict::UnknownKey => (unknown_key, "unknown API key"),
         Verdict::Disabled => (403, "disabled API key"),
