@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 use ipgeo_contract::{
-    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, RateLimit, SitePattern, Status,
+    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, RateError, RateLimit, SitePattern, Status,
     foreign_hint, foreign_key_hash, hash_hint, is_hint,
 };
 use jiff::Timestamp;
@@ -21,9 +21,9 @@ use crate::ui::format::counted;
 use crate::ui::output::unescape_cell;
 
 /// The columns of an import: the fields of [`TransferRow`], and `api_key` as an alternative to `hash`.
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "api_key", "hash", "hint", "owner", "tier", "limit", "rate", "burst", "status", "expires", "sites",
-    "networks", "created",
+    "networks", "explain", "created",
 ];
 /// Problems listed in a message.
 const LISTED_MAX: usize = 50;
@@ -49,6 +49,8 @@ pub(crate) struct TransferRow {
     pub sites: String,
     /// Allowed networks, separated by spaces; empty: any.
     pub networks: String,
+    /// `true` or `false`; an import reads an empty cell as `false`.
+    pub explain: bool,
     /// RFC 3339.
     pub created: String,
 }
@@ -70,6 +72,7 @@ pub(crate) fn export_rows(mut keys: Vec<(Identity, KeyRecord)>) -> Vec<TransferR
         expires: record.expires.map(|time| time.to_string()).unwrap_or_default(),
         sites: joined(&record.sites),
         networks: joined(&record.networks),
+        explain: record.explain,
         created: record.created.to_string(),
     };
     keys.into_iter().map(row).collect()
@@ -251,6 +254,7 @@ impl CsvRow<'_> {
         let sites: Result<Vec<SitePattern>, ()> = self.list("sites", parse_site);
         let networks = self
             .list("networks", |word| word.parse().map_err(|error: ipnet::AddrParseError| error.to_string()));
+        let explain = self.parsed::<bool>("explain");
         let created = self.parsed::<Timestamp>("created");
         let (hash, hint) = key?;
         let (tier, limit) = (tier?, limit.ok()?);
@@ -266,6 +270,7 @@ impl CsvRow<'_> {
                 expires: expires.ok()?,
                 sites: sites.ok()?,
                 networks: networks.ok()?,
+                explain: explain.ok()?.unwrap_or(false),
                 hint,
                 created: to_millisecond(created.ok()?.unwrap_or(now)),
                 published: None,
@@ -274,8 +279,17 @@ impl CsvRow<'_> {
     }
 
     fn rate(&mut self) -> Result<Option<RateLimit>, ()> {
-        let (rate, burst) = (self.parsed("rate"), self.parsed("burst"));
-        own_rate(rate?, burst?).map_err(|error| self.problems.add(self.line, format!("`burst`: {error}")))
+        let rate = self.parsed("rate");
+        let text = self.cell("burst").unwrap_or_default().to_owned();
+        let burst = match text.parse::<u32>() {
+            _ if text.is_empty() => None,
+            Ok(burst) => Some(burst),
+            Err(_) => {
+                let error = RateError::Burst(text.clone());
+                return self.invalid_cell(&text, &format!("`burst`: {error}"));
+            }
+        };
+        own_rate(rate?, burst).or_else(|error| self.invalid_cell(&text, &format!("`burst`: {error}")))
     }
 
     /// An instant may be in the past: expired API keys are imported too.
@@ -378,6 +392,7 @@ fn difference(identity: &Identity, stored: &KeyRecord, imported: &KeyRecord) -> 
         ("expiry", stored.expires != imported.expires),
         ("list of sites", stored.sites != imported.sites),
         ("list of networks", stored.networks != imported.networks),
+        ("`explain`", stored.explain != imported.explain),
     ];
     settings.into_iter().find(|(_, differs)| *differs).map(|(setting, _)| setting.to_owned())
 }
@@ -478,6 +493,27 @@ mod tests {
                 && !report.contains("sk_live"),
             "{report}"
         );
+    }
+
+    #[test]
+    fn rates_are_read_and_their_problems_have_a_line() {
+        let row = |number: u8, cells: &str| format!("{},a,startup,{cells}\n", hex::encode([number; 32]));
+        let file = |rows: &[&str]| {
+            let rows = rows.iter().zip(1..).map(|(cells, number)| row(number, cells));
+            "hash,owner,tier,rate,burst\n".to_owned() + &rows.collect::<String>()
+        };
+        let rates: Vec<_> = (read(&file(&["10/s,", "600/min,20", ","]), false).expect("sound").iter())
+            .map(|row| row.record.rate.map(|rate| rate.to_string()))
+            .collect();
+        assert_eq!(rates, [Some("10/s:10".to_owned()), Some("600/min:20".to_owned()), None]);
+        let report = read(&file(&["10/h,", "10/s,0", ",20", "10/s,-1"]), false).expect_err("problems");
+        insta::assert_snapshot!(report, @r"
+        k.csv:2: `rate`: `h` is not a unit of a rate; the units are `s` and `min`, and a limit counts by `day` or `month`
+        k.csv:3: `burst`: a burst of `0` calls is out of range; it must be a whole number from 1 to 10000
+        k.csv:4: `burst`: a burst needs a rate, such as `10/s`
+        k.csv:5: `burst`: a burst of `-1` calls is out of range; it must be a whole number from 1 to 10000
+        4 problems in k.csv; nothing was written
+        ");
     }
 
     #[test]
