@@ -21,8 +21,9 @@ use crate::ui::format::counted;
 use crate::ui::output::unescape_cell;
 
 /// The columns of an import: the fields of [`TransferRow`], and `api_key` as an alternative to `hash`.
-const COLUMNS: [&str; 11] = [
-    "api_key", "hash", "hint", "owner", "tier", "limit", "status", "expires", "sites", "networks", "created",
+const COLUMNS: [&str; 12] = [
+    "api_key", "hash", "hint", "owner", "tier", "limit", "status", "expires", "sites", "networks", "explain",
+    "created",
 ];
 /// Problems listed in a message.
 const LISTED_MAX: usize = 50;
@@ -45,6 +46,8 @@ pub(crate) struct TransferRow {
     pub sites: String,
     /// Allowed networks, separated by spaces; empty: any.
     pub networks: String,
+    /// `true` or `false`; an import reads an empty cell as `false`.
+    pub explain: bool,
     /// RFC 3339.
     pub created: String,
 }
@@ -64,6 +67,7 @@ pub(crate) fn export_rows(mut keys: Vec<(Identity, KeyRecord)>) -> Vec<TransferR
         expires: record.expires.map(|time| time.to_string()).unwrap_or_default(),
         sites: joined(&record.sites),
         networks: joined(&record.networks),
+        explain: record.explain,
         created: record.created.to_string(),
     };
     keys.into_iter().map(row).collect()
@@ -244,6 +248,7 @@ impl CsvRow<'_> {
         let sites: Result<Vec<SitePattern>, ()> = self.list("sites", parse_site);
         let networks = self
             .list("networks", |word| word.parse().map_err(|error: ipnet::AddrParseError| error.to_string()));
+        let explain = self.parsed::<bool>("explain");
         let created = self.parsed::<Timestamp>("created");
         let (hash, hint) = key?;
         let (tier, limit) = (tier?, limit.ok()?);
@@ -258,6 +263,7 @@ impl CsvRow<'_> {
                 expires: expires.ok()?,
                 sites: sites.ok()?,
                 networks: networks.ok()?,
+                explain: explain.ok()?.unwrap_or(false),
                 hint,
                 created: to_millisecond(created.ok()?.unwrap_or(now)),
                 published: None,
@@ -364,6 +370,7 @@ fn difference(identity: &Identity, stored: &KeyRecord, imported: &KeyRecord) -> 
         ("expiry", stored.expires != imported.expires),
         ("list of sites", stored.sites != imported.sites),
         ("list of networks", stored.networks != imported.networks),
+        ("`explain`", stored.explain != imported.explain),
     ];
     settings.into_iter().find(|(_, differs)| *differs).map(|(setting, _)| setting.to_owned())
 }

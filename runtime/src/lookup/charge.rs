@@ -37,6 +37,8 @@ pub(super) struct Decision {
     pub(super) is_of_key: bool,
     /// Usage after this request, of the API key or the address.
     pub(super) count: u64,
+    /// Whether the answer may be explained.
+    pub(super) may_explain: bool,
 }
 
 /// No decision is possible: the store failed, and the API key is not cached.
@@ -242,6 +244,7 @@ impl<A: AccessRead> Gate<'_, A> {
             cost: 0,
             is_of_key: false,
             count: used.saturating_add(request.cost),
+            may_explain: record.explain,
         }
     }
 
@@ -287,6 +290,7 @@ impl<A: AccessRead> Gate<'_, A> {
             cost: 0,
             is_of_key: false,
             count,
+            may_explain: false,
         }
     }
 
@@ -405,6 +409,7 @@ impl Decision {
             quota: quota.filter(|_| is_over),
             is_of_key: true,
             count: 0,
+            may_explain: false,
         }
     }
 

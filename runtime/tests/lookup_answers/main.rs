@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod edge;
+mod explain;
 mod hostile;
 mod offline;
 mod pages;

@@ -44,6 +44,9 @@ pub(crate) struct CreateArgs {
     /// Allow only these networks: 203.0.113.0/24
     #[arg(long, value_name = "CIDRS", value_delimiter = ',')]
     networks: Vec<IpNet>,
+    /// Allow `?explain=1`: which source each field of an answer came from
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -137,6 +140,7 @@ pub(super) async fn create(
         expires,
         sites: args.sites,
         networks: args.networks,
+        explain: args.explain,
         hint: key.hint(),
         created: now,
         published: None,

@@ -28,6 +28,11 @@ fn networks(list: &[IpNet]) -> Option<Value> {
     strings(&list)
 }
 
+/// The mark of an API key whose answers may be explained. Others have none, as records of older releases.
+fn explain(may: bool) -> Option<Value> {
+    may.then(|| number(1))
+}
+
 /// The effective limit in an API key's item.
 pub(crate) fn limit(item: &Item) -> Result<Limit, ItemError> {
     Ok(Limit {
@@ -46,6 +51,7 @@ pub(crate) fn key_record(item: &Item) -> Result<KeyRecord, ItemError> {
         expires: time(item, attr::EXPIRES)?,
         sites: list(item, attr::SITES)?,
         networks: list(item, attr::NETWORKS)?,
+        explain: integer::<u8>(item, attr::EXPLAIN)?.is_some_and(|number| number > 0),
         hint: safe_hint(item, needed(attr::HINT, text(item, attr::HINT)?)?),
         created: needed(attr::CREATED, time(item, attr::CREATED)?)?,
         published: published::read(item)?,
@@ -87,6 +93,7 @@ fn key_item(identity: &Identity, record: &KeyRecord) -> Item {
     add(attr::EXPIRES, record.expires.map(|expires| number(expires.as_millisecond())));
     add(attr::SITES, strings(&record.sites));
     add(attr::NETWORKS, networks(&record.networks));
+    add(attr::EXPLAIN, explain(record.explain));
     if let Some(published) = &record.published {
         item.extend(published::attributes(published));
     }
@@ -110,6 +117,8 @@ pub struct KeyChange {
     pub sites: Option<Vec<SitePattern>>,
     /// The networks it may be used from; empty: any.
     pub networks: Option<Vec<IpNet>>,
+    /// Whether its answers may be explained.
+    pub explain: Option<bool>,
 }
 
 /// Why an API key's record was not written.
@@ -265,6 +274,7 @@ impl Update {
         );
         update.assign(attr::SITES, change.sites.as_ref().map(|sites| strings(sites)));
         update.assign(attr::NETWORKS, change.networks.as_ref().map(|list| networks(list)));
+        update.assign(attr::EXPLAIN, change.explain.map(explain));
         if let Some(limit) = change.limit {
             update.assign(attr::LIMIT, Some(Some(number(limit.calls))));
             update.assign(attr::WINDOW, Some(Some(string(limit.window.as_str()))));
@@ -350,11 +360,12 @@ mod tests {
             status,
             prop::option::of(time.clone()),
             sites,
+            any::<bool>(),
             published,
             time,
         )
-            .prop_map(|(owner, calls, window, status, expires, sites, published, created)| {
-                KeyRecord {
+            .prop_map(
+                |(owner, calls, window, status, expires, sites, explain, published, created)| KeyRecord {
                     owner,
                     tier: "startup".into(),
                     limit: Limit { calls, window },
@@ -362,6 +373,7 @@ mod tests {
                     expires,
                     sites: sites.iter().map(|site| site.parse().expect("a site")).collect(),
                     networks: vec!["203.0.113.0/24".parse().expect("a network")],
+                    explain,
                     hint: "ipg_…abcd".into(),
                     created,
                     published: published.map(|(used, as_of)| Published {
@@ -369,8 +381,8 @@ mod tests {
                         used,
                         as_of,
                     }),
-                }
-            })
+                },
+            )
     }
 
     #[test]
@@ -407,6 +419,19 @@ mod tests {
             let error = key_record(&item).expect_err("a damaged item").to_string();
             prop_assert!(error.contains(names[which]), "{}", error);
         }
+    }
+
+    #[test]
+    fn only_a_record_that_may_explain_has_the_mark() {
+        let limit = Limit { calls: 1, window: Window::Day };
+        let plain = KeyRecord::new("ipg_…abcd", "acme", "startup", limit, Timestamp::UNIX_EPOCH);
+        let item = |explain| key_item(&identity_of_tests(), &KeyRecord { explain, ..plain.clone() });
+        let (mut without, with) = (item(false), item(true));
+        // Releases that do not know the mark write and read the same item.
+        assert!(!without.contains_key(attr::EXPLAIN));
+        assert!(!key_record(&without).expect("a record").explain);
+        without.insert(attr::EXPLAIN.to_owned(), number(1));
+        assert_eq!(without, with);
     }
 
     #[test]
