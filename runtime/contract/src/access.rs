@@ -9,7 +9,7 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
 
-use crate::{Limit, Period, SitePattern};
+use crate::{Limit, Period, RateLimit, SitePattern};
 
 /// Partition key of the item that holds the [`crate::AddressSecret`], in [`access_attr::SECRET`].
 pub const SECRET_ID: &str = "secret#address";
@@ -26,6 +26,8 @@ pub mod access_attr {
     pub const LIMIT: &str = "limit";
     /// String, `day` or `month`: the effective window.
     pub const WINDOW: &str = "window";
+    /// String, a [`crate::RateLimit`]: the API key's own. Absent: the tier's applies.
+    pub const RATE: &str = "rate";
     /// String: a [`crate::Status`].
     pub const STATUS: &str = "status";
     /// Number, Unix milliseconds: when the API key expires. Absent: never.
@@ -118,6 +120,8 @@ pub struct KeyRecord {
     pub tier: String,
     /// The effective limit and window: the tier's, or the API key's own.
     pub limit: Limit,
+    /// Its own short rate; `None`: the tier's, if it has one.
+    pub rate: Option<RateLimit>,
     /// Whether it may be used.
     pub status: Status,
     /// When it expires; `None`: never.
@@ -149,6 +153,7 @@ impl KeyRecord {
             owner: owner.into(),
             tier: tier.into(),
             limit,
+            rate: None,
             status: Status::Active,
             expires: None,
             sites: Vec::new(),

@@ -84,6 +84,7 @@ fn handler() -> Handler {
         access_cache_s: 10,
         anonymous_limit: "1000000000/day".parse().expect("a limit"),
         anonymous_site_limit: "1000000000/day".parse().expect("a limit"),
+        rates: ipgeo_contract::Rates::default(),
         quiet_permille: 0,
         unknown_key_status: 401,
         quota_status: 429,

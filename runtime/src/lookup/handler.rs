@@ -201,6 +201,9 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         if let Some(quota) = decision.quota {
             answer.quota(QuotaState { used: quota.used.saturating_add(cost), ..quota }, now);
         }
+        if let Some(rate) = decision.rate {
+            answer.rate(rate, decision.verdict == Verdict::OverRate);
+        }
         self.write_line(event, &decision, cost, now);
         answer
     }
@@ -211,6 +214,7 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
             let quota = decision.refused_by(&self.settings);
             let over = OverQuota {
                 quota,
+                rate: decision.rate,
                 cost: work.cost(),
                 of_keys: decision.is_of_key,
                 reset_s: Period::new(quota.limit.window, now).seconds_left(now),

@@ -126,6 +126,7 @@ impl<G: Geo> Edge<G> {
             access_cache_s: 10,
             anonymous_limit: "1500/day".parse().expect("a limit"),
             anonymous_site_limit: "50000/day".parse().expect("a limit"),
+            rates: ipgeo_contract::Rates::default(),
             quiet_permille: 4,
             unknown_key_status: 401,
             quota_status: 429,

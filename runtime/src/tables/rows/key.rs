@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use ipgeo_contract::{
-    Identity, KeyHash, KeyRecord, Limit, Month, Period, Published, SitePattern, Status, access_attr as attr,
-    canonical_network, hash_hint, is_hint,
+    Identity, KeyHash, KeyRecord, Limit, Month, Period, Published, RateLimit, SitePattern, Status,
+    access_attr as attr, canonical_network, hash_hint, is_hint,
 };
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -47,6 +47,8 @@ pub(crate) fn key_record(item: &Item) -> Result<KeyRecord, ItemError> {
         owner: needed_text(item, attr::OWNER)?,
         tier: needed_text(item, attr::TIER)?,
         limit: limit(item)?,
+        // An unreadable rate counts as none: a rate in a later release's format must not make an API key unusable.
+        rate: text(item, attr::RATE).ok().flatten().and_then(|text| text.parse().ok()),
         status: needed_text(item, attr::STATUS)?,
         expires: time(item, attr::EXPIRES)?,
         sites: list(item, attr::SITES)?,
@@ -91,6 +93,7 @@ fn key_item(identity: &Identity, record: &KeyRecord) -> Item {
         }
     };
     add(attr::EXPIRES, record.expires.map(|expires| number(expires.as_millisecond())));
+    add(attr::RATE, record.rate.map(|rate| string(rate.to_string())));
     add(attr::SITES, strings(&record.sites));
     add(attr::NETWORKS, networks(&record.networks));
     add(attr::EXPLAIN, explain(record.explain));
@@ -109,6 +112,8 @@ pub struct KeyChange {
     pub tier: Option<String>,
     /// The effective limit and window.
     pub limit: Option<Limit>,
+    /// Its own short rate; `Some(None)`: the tier's applies.
+    pub rate: Option<Option<RateLimit>>,
     /// Whether it may be used.
     pub status: Option<Status>,
     /// When it expires; `Some(None)`: never.
@@ -272,6 +277,7 @@ impl Update {
             attr::EXPIRES,
             change.expires.map(|expires| expires.map(|time| number(time.as_millisecond()))),
         );
+        update.assign(attr::RATE, change.rate.map(|rate| rate.map(|rate| string(rate.to_string()))));
         update.assign(attr::SITES, change.sites.as_ref().map(|sites| strings(sites)));
         update.assign(attr::NETWORKS, change.networks.as_ref().map(|list| networks(list)));
         update.assign(attr::EXPLAIN, change.explain.map(explain));
@@ -353,6 +359,7 @@ mod tests {
         let status = prop_oneof![Just(Status::Active), Just(Status::Disabled), Just(Status::Revoked)];
         let sites = prop::collection::vec("[a-z]{1,8}\\.test", 0..3);
         let published = prop::option::of((0_u64..1_000_000_000, time.clone()));
+        let rate = (1_u32..=10_000, 1_u32..=10_000).prop_map(|(calls, burst)| format!("{calls}/s:{burst}"));
         (
             "\\PC{1,20}",
             1..Limit::CALLS_MAX,
@@ -363,24 +370,28 @@ mod tests {
             any::<bool>(),
             published,
             time,
+            prop::option::of(rate),
         )
             .prop_map(
-                |(owner, calls, window, status, expires, sites, explain, published, created)| KeyRecord {
-                    owner,
-                    tier: "startup".into(),
-                    limit: Limit { calls, window },
-                    status,
-                    expires,
-                    sites: sites.iter().map(|site| site.parse().expect("a site")).collect(),
-                    networks: vec!["203.0.113.0/24".parse().expect("a network")],
-                    explain,
-                    hint: "ipg_…abcd".into(),
-                    created,
-                    published: published.map(|(used, as_of)| Published {
-                        period: Period::new(window, as_of),
-                        used,
-                        as_of,
-                    }),
+                |(owner, calls, window, status, expires, sites, explain, published, created, rate)| {
+                    KeyRecord {
+                        owner,
+                        tier: "startup".into(),
+                        limit: Limit { calls, window },
+                        rate: rate.map(|rate| rate.parse().expect("a rate")),
+                        status,
+                        expires,
+                        sites: sites.iter().map(|site| site.parse().expect("a site")).collect(),
+                        networks: vec!["203.0.113.0/24".parse().expect("a network")],
+                        explain,
+                        hint: "ipg_…abcd".into(),
+                        created,
+                        published: published.map(|(used, as_of)| Published {
+                            period: Period::new(window, as_of),
+                            used,
+                            as_of,
+                        }),
+                    }
                 },
             )
     }
@@ -398,6 +409,29 @@ mod tests {
         assert_eq!(key_record(&item).expect("a record").hint, "sha256 0f0f0f0f");
         item.insert(attr::HINT.to_owned(), string("…HiJ0"));
         assert_eq!(key_record(&item).expect("a record").hint, "…HiJ0");
+    }
+
+    /// Other releases read and write these items too.
+    #[test]
+    fn an_item_without_a_rate_is_as_before_and_an_unknown_form_of_rate_is_none() {
+        let limit = Limit { calls: 1, window: Window::Day };
+        let mut record = KeyRecord::new("ipg_…abcd", "acme", "startup", limit, Timestamp::UNIX_EPOCH);
+        let names = |item: &Item| {
+            let mut names: Vec<String> = item.keys().cloned().collect();
+            names.sort_unstable();
+            names.join(" ")
+        };
+        let item = key_item(&identity_of_tests(), &record);
+        assert_eq!(names(&item), "created hint id limit owner status tier window");
+        assert_eq!(key_record(&item).expect("a record").rate, None);
+        record.rate = Some("10/s:20".parse().expect("a rate"));
+        let mut item = key_item(&identity_of_tests(), &record);
+        assert_eq!(names(&item), "created hint id limit owner rate status tier window");
+        assert_eq!(item[attr::RATE], string("10/s:20"));
+        for other in [string("10/fortnight"), number(10_u64), Value::Foreign] {
+            item.insert(attr::RATE.to_owned(), other);
+            assert_eq!(key_record(&item).expect("a record").rate, None);
+        }
     }
 
     proptest! {
