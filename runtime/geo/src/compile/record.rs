@@ -30,10 +30,12 @@ pub(super) struct CompiledRecord {
     pub(super) number: Option<u32>,
 }
 
-/// The part of a record that many places share: the JSON members of region and country, and the time zone.
+/// The part of a record that many places share: the JSON members of the region, the country, and the time zone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct SharedArea {
     pub(super) text: String,
+    /// The index of the country's text.
+    pub(super) country: Option<u32>,
     pub(super) zone: String,
 }
 
@@ -69,6 +71,8 @@ pub(super) struct RecordSet {
     pub(super) records: Pool<CompiledRecord>,
     pub(super) places: Pool<String>,
     pub(super) areas: Pool<SharedArea>,
+    /// The JSON members of countries.
+    pub(super) country_texts: Pool<String>,
     pub(super) asns: Pool<String>,
     pub(super) numbers: Pool<String>,
     pub(super) facts: Pool<String>,
@@ -159,6 +163,7 @@ impl RecordSet {
             records: Pool::new(),
             places: Pool::new(),
             areas: Pool::new(),
+            country_texts: Pool::new(),
             asns: Pool::new(),
             numbers: Pool::new(),
             facts: Pool::new(),
@@ -295,8 +300,11 @@ impl RecordSet {
         } else {
             place.time_zone.clone()
         };
-        let text = area_text(place, self.countries.country(&place.country_code));
-        (!text.is_empty() || !zone.is_empty()).then(|| self.areas.index(SharedArea { text, zone }))
+        let country = country_text(place, self.countries.country(&place.country_code));
+        let country = (!country.is_empty()).then(|| self.country_texts.index(country));
+        let text = region_text(place);
+        let known = !text.is_empty() || country.is_some() || !zone.is_empty();
+        known.then(|| self.areas.index(SharedArea { text, country, zone }))
     }
 
     /// The records of all AS numbers seen, sorted by number.
@@ -359,10 +367,15 @@ fn place_text(place: &SourcePlace, accuracy_radius_km: Option<u16>, confidence: 
     members.0
 }
 
-fn area_text(place: &SourcePlace, facts: Option<&CountryFacts>) -> String {
+fn region_text(place: &SourcePlace) -> String {
     let mut members = Members::default();
     members.add_known("region", &place.region);
     members.add_known("region_code", &place.region_code);
+    members.0
+}
+
+fn country_text(place: &SourcePlace, facts: Option<&CountryFacts>) -> String {
+    let mut members = Members::default();
     if let Some(is_eu) = place.is_eu.or(facts.map(|facts| facts.is_eu)) {
         members.add("is_eu", &is_eu);
     }
