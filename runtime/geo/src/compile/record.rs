@@ -69,6 +69,8 @@ impl<T: Clone + Eq + std::hash::Hash> Pool<T> {
 /// All records of the result, and their texts.
 pub(super) struct RecordSet {
     pub(super) records: Pool<CompiledRecord>,
+    /// How often each record is likely to be looked up.
+    weights: Vec<u64>,
     pub(super) places: Pool<String>,
     pub(super) areas: Pool<SharedArea>,
     /// The JSON members of countries.
@@ -161,6 +163,7 @@ impl RecordSet {
     pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>, spoken: Flags) -> Self {
         Self {
             records: Pool::new(),
+            weights: Vec::new(),
             places: Pool::new(),
             areas: Pool::new(),
             country_texts: Pool::new(),
@@ -266,6 +269,20 @@ impl RecordSet {
             text.push_str(&threat::members(threat::with_derived(all.flags), self.spoken));
         }
         Some(self.facts.index(text))
+    }
+
+    /// Adds to the weight of a record.
+    pub(super) fn weigh(&mut self, record: u32, weight: u64) {
+        let record = record as usize;
+        if self.weights.len() <= record {
+            self.weights.resize(record + 1, 0);
+        }
+        self.weights[record] = self.weights[record].saturating_add(weight);
+    }
+
+    /// The weight of a record.
+    pub(super) fn weight(&self, record: usize) -> u64 {
+        self.weights.get(record).copied().unwrap_or(0)
     }
 
     /// Counts a route of an AS number, once however many records it has.

@@ -104,11 +104,14 @@ impl<'a> DataSection<'a> {
         data
     }
 
-    /// How many records use each of `count` texts.
+    /// How often each of `count` texts is likely to be looked up.
     fn uses(&self, count: usize, of: impl Fn(&CompiledRecord) -> Option<u32>) -> Vec<u64> {
-        let mut uses = vec![0; count];
-        for used in self.records.records.values().iter().filter_map(of) {
-            uses[used as usize] += 1;
+        let mut uses = vec![0_u64; count];
+        for (index, record) in self.records.records.values().iter().enumerate() {
+            if let Some(used) = of(record) {
+                let uses = &mut uses[used as usize];
+                *uses = uses.saturating_add(self.records.weight(index));
+            }
         }
         uses
     }
@@ -131,10 +134,11 @@ impl<'a> DataSection<'a> {
     fn areas(&mut self) {
         let areas = self.records.areas.values();
         let uses = self.uses(areas.len(), |record| record.area);
-        let mut uses_by_country = vec![0; self.records.country_texts.values().len()];
+        let mut uses_by_country = vec![0_u64; self.records.country_texts.values().len()];
         for (area, uses) in areas.iter().zip(&uses) {
             if let Some(country) = area.country {
-                uses_by_country[country as usize] += uses;
+                let sum: &mut u64 = &mut uses_by_country[country as usize];
+                *sum = sum.saturating_add(*uses);
             }
         }
         let mut order: Vec<usize> = (0..areas.len()).collect();
@@ -165,14 +169,22 @@ impl<'a> DataSection<'a> {
         self.section.pointer(self.keys[index]);
     }
 
-    /// Writes all records, those of one place together. Returns their offsets.
+    /// Writes all records, those of one place together, the most used first: many of the lookups then read the same pages.
+    /// Returns their offsets.
     fn records(&mut self) -> Vec<u32> {
-        let records = self.records.records.values();
-        let base_of = |record: &CompiledRecord| (record.place, record.area);
+        let (all, records) = (self.records, self.records.records.values());
+        let base_of = |index: &usize| (records[*index].place, records[*index].area);
         let mut order: Vec<usize> = (0..records.len()).collect();
-        order.sort_by_key(|index| base_of(&records[*index]));
+        order.sort_unstable_by_key(|index| (base_of(index), Reverse(all.weight(*index)), *index));
+        let mut groups: Vec<(u64, &[usize])> = order
+            .chunk_by(|one, other| base_of(one) == base_of(other))
+            .map(|group| {
+                (group.iter().fold(0_u64, |sum, index| sum.saturating_add(all.weight(*index))), group)
+            })
+            .collect();
+        groups.sort_by_key(|(weight, _)| Reverse(*weight));
         let mut offsets = vec![0; records.len()];
-        for group in order.chunk_by(|one, other| base_of(&records[*one]) == base_of(&records[*other])) {
+        for (_, group) in groups {
             for index in group {
                 let at = self.record(&records[*index], group.len() > 1);
                 offsets[*index] = u32::try_from(at).unwrap_or(u32::MAX);
