@@ -1,7 +1,7 @@
 //! Credentials, as every AWS tool reads them: each source in files and environment, against an AWS on this machine that
 //! records who signs its calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -379,4 +379,24 @@ fn an_unreachable_aws_is_reported_within_seconds() {
         assert!(text.contains("check the network, HTTPS_PROXY and AWS_ENDPOINT_URL"), "{text}");
         assert_eq!(endpoint == mute, text.contains(&format!("waiting for {endpoint}")), "{text}");
     }
+}
+
+/// Both clients, the SDK's and that of services without an SDK crate, go through the proxy of the environment.
+#[test]
+fn calls_go_through_the_proxy_of_the_environment() {
+    let machine = Machine::new(CONFIG, "", ACCOUNT);
+    let proxy = FakeAws::start();
+    let mut variables = vec![("HTTP_PROXY", proxy.endpoint.as_str())];
+    variables.extend(ENVIRONMENT);
+    machine.run("http://aws.invalid", &variables, &["doctor", "--online"]);
+    let calls: BTreeSet<String> = proxy.calls().into_iter().map(|call| call.what).collect();
+    // The SDK sends the call itself, the other client opens a tunnel.
+    for call in ["GetCallerIdentity", "CONNECT aws.invalid:80"] {
+        assert!(calls.contains(call), "{calls:?}");
+    }
+
+    variables.push(("NO_PROXY", "aws.invalid"));
+    let output = machine.run("http://aws.invalid", &variables, &["plan"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("AWS can't be reached: no answer from http://aws.invalid"), "{text}");
 }

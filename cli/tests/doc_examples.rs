@@ -113,8 +113,7 @@ fn difference(page: &str, example: &Example, real: &[String]) -> String {
 /// `.ci/run` runs the test command in the README: a line of its own.
 #[test]
 fn the_readme_has_the_test_command_that_the_complete_check_runs() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let readme = std::fs::read_to_string(root.join("README.md")).expect("README.md");
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("README.md");
     let commands: Vec<&str> = readme.lines().filter(|line| line.starts_with("cargo test ")).collect();
     assert_eq!(commands, ["cargo test --workspace"]);
 }

@@ -9,10 +9,11 @@ use aws_config::identity::IdentityCache;
 use aws_config::profile::{self, ProfileFileLoadError, ProfileSet};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_cloudformation::config::Region;
 use aws_sdk_cloudformation::config::retry::RetryConfig;
 use aws_sdk_cloudformation::config::timeout::TimeoutConfig;
-use aws_smithy_http_client::tls;
+use aws_sdk_cloudformation::config::{Region, RuntimeComponents, SharedHttpClient};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::{Connector, tls};
 use aws_types::os_shim_internal::{Env, Fs};
 use ipgeo_contract::{RegionName, error_chain};
 use tokio::sync::OnceCell;
@@ -91,9 +92,7 @@ impl Session {
     /// is wrong with them, or with the network, is reported before any other call. With an emulator in `regions.toml`:
     /// its endpoint and dummy credentials.
     pub(super) async fn connect(config: &Config, profile: Option<&str>) -> anyhow::Result<Self> {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build_https();
+        let http = http_client();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(Duration::from_mins(2))
@@ -203,6 +202,10 @@ impl Session {
                 format!("AWS rejects these credentials in {home}"),
                 "check AWS_PROFILE and the access key; the home region must be enabled",
             )),
+            None if !endpoint.contains("://") => Rejected::Account(Problem::new(
+                format!("AWS_ENDPOINT_URL is not a URL: {endpoint}"),
+                "write it with http:// or https://, or unset it; in a profile it is `endpoint_url`",
+            )),
             None => Rejected::Account(Problem::new(
                 format!(
                     "AWS can't be reached: no answer from {endpoint} (home region {home}): {}",
@@ -253,6 +256,21 @@ impl Session {
     pub(super) fn route53(&self) -> aws_sdk_route53::Client {
         aws_sdk_route53::Client::new(&self.shared)
     }
+}
+
+/// The SDK's HTTP client. Without a connector of its own it would ignore `HTTPS_PROXY` and `NO_PROXY`, which the AWS CLI
+/// and the client in `signed` use.
+fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = Connector::builder();
+        connector
+            .set_connector_settings(settings.cloned())
+            .set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+        connector
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .proxy_config(ProxyConfig::from_env())
+            .build()
+    })
 }
 
 /// The profiles of the AWS files, with the selected one.

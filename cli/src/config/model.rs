@@ -9,7 +9,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use ipgeo_contract::{Limit, QUIET_PERMILLE_MAX, RegionName, Thresholds};
+use ipgeo_contract::{Limit, QUIET_PERMILLE_MAX, Rate, RateLimit, Rates, RegionName, Thresholds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
@@ -377,6 +377,17 @@ impl Tiers {
     pub fn find(&self, name: &str) -> Option<&Tier> {
         self.paid.iter().find(|tier| tier.name == name)
     }
+
+    /// The short rates of anonymous callers and of every tier.
+    pub fn rates(&self) -> Rates {
+        let anonymous = &self.anonymous;
+        let tiers = self.paid.iter().filter_map(|tier| Some((tier.name.clone(), tier.rate_limit()?)));
+        Rates {
+            address: rate_limit(anonymous.rate, anonymous.burst),
+            site: rate_limit(anonymous.site_rate, anonymous.site_burst),
+            tiers: tiers.collect(),
+        }
+    }
 }
 
 /// Limits of callers without an API key.
@@ -391,6 +402,27 @@ pub struct Anonymous {
     #[serde(deserialize_with = "parsed")]
     #[schemars(with = "Option<String>", extend("format" = "limit"))]
     pub site_limit: Limit,
+    /// Calls per second or minute and address beside `limit`, such as `10/s` or `600/min`; without it, only the limit applies.
+    #[serde(default, deserialize_with = "parsed_rate")]
+    #[schemars(with = "Option<String>", extend("format" = "rate"))]
+    pub rate: Option<Rate>,
+    /// Calls that may come at the same time after a pause; without it, those of one second.
+    #[schemars(range(min = 1, max = RateLimit::BURST_MAX))]
+    pub burst: Option<u32>,
+    /// The rate of all visitors of one site together; without it, only `site_limit` applies.
+    #[serde(default, deserialize_with = "parsed_rate")]
+    #[schemars(with = "Option<String>", extend("format" = "rate"))]
+    pub site_rate: Option<Rate>,
+    /// The burst of `site_rate`; without it, the calls of one second.
+    #[schemars(range(min = 1, max = RateLimit::BURST_MAX))]
+    pub site_burst: Option<u32>,
+}
+
+impl Anonymous {
+    /// Limits without rates.
+    pub fn new(limit: Limit, site_limit: Limit) -> Self {
+        Self { limit, site_limit, rate: None, burst: None, site_rate: None, site_burst: None }
+    }
 }
 
 /// A tier of API keys.
@@ -403,6 +435,31 @@ pub struct Tier {
     #[serde(deserialize_with = "parsed")]
     #[schemars(with = "String", extend("format" = "limit"))]
     pub limit: Limit,
+    /// Calls per second or minute of each API key beside `limit`, such as `10/s` or `600/min`; without it, only the limit applies.
+    /// An API key's own rate replaces it.
+    #[serde(default, deserialize_with = "parsed_rate")]
+    #[schemars(with = "Option<String>", extend("format" = "rate"))]
+    pub rate: Option<Rate>,
+    /// Calls that may come at the same time after a pause; without it, those of one second.
+    #[schemars(range(min = 1, max = RateLimit::BURST_MAX))]
+    pub burst: Option<u32>,
+}
+
+impl Tier {
+    /// A tier without a rate.
+    pub fn new(name: impl Into<String>, limit: Limit) -> Self {
+        Self { name: name.into(), limit, rate: None, burst: None }
+    }
+
+    /// The short rate of each of its API keys.
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        rate_limit(self.rate, self.burst)
+    }
+}
+
+/// A rate with its burst, whose range the schema checks.
+fn rate_limit(rate: Option<Rate>, burst: Option<u32>) -> Option<RateLimit> {
+    RateLimit::new(rate?, burst).ok()
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -421,6 +478,10 @@ pub struct Region {
 
 fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(value: D) -> Result<T, D::Error> {
     String::deserialize(value)?.parse().map_err(D::Error::custom)
+}
+
+fn parsed_rate<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Rate>, D::Error> {
+    parsed(value).map(Some)
 }
 
 fn thresholds<'de, D: Deserializer<'de>>(value: D) -> Result<Thresholds, D::Error> {

@@ -35,6 +35,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Problems> {
         check::table(SCHEMA.as_value(), "", document.get_ref(), &(0..0), &mut out);
         check_service(document.get_ref(), &mut out);
         check_anonymous(document.get_ref(), &mut out);
+        check_bursts(document.get_ref(), &mut out);
         check_sources(document.get_ref(), &mut out);
     }
     if out.is_empty() {
@@ -134,6 +135,21 @@ fn check_service(document: &DeTable<'_>, out: &mut Collector) {
             out.add(&at, format!("service.home: {fault}"));
         }
         _ => {}
+    }
+}
+
+fn check_bursts(document: &DeTable<'_>, out: &mut Collector) {
+    let tiers = table(document, "tiers").into_iter().flatten();
+    for (name, fields) in tiers.filter_map(|(name, tier)| Some((name.get_ref(), tier.get_ref().as_table()?)))
+    {
+        for (burst, rate) in [("burst", "rate"), ("site_burst", "site_rate")] {
+            if let Some(found) = fields.get(burst).filter(|_| !fields.contains_key(rate)) {
+                out.add(
+                    &found.span(),
+                    format!("tiers.{name}.{burst}: needs `{rate}`, such as `{rate} = \"10/s\"`"),
+                );
+            }
+        }
     }
 }
 

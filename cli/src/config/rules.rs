@@ -1,7 +1,7 @@
 //! The text formats that the schema names: each rule accepts what AWS, DNS or npm accept, and otherwise says what is
 //! wrong in words that follow `field: `.
 
-use ipgeo_contract::{Limit, LimitError, prefix_is_valid};
+use ipgeo_contract::{Limit, LimitError, Rate, RateError, prefix_is_valid};
 use ipgeo_geo::compile::{FLAGS, Flags};
 
 use super::geo::{SourceFormat, json_paths};
@@ -25,6 +25,7 @@ pub(super) fn rule(format: &str) -> Option<Rule> {
         "web-url" => |text, _| web_url(text),
         "name" => |text, _| name(text),
         "aws-region" => |text, _| aws_region(text),
+        "rate" => |text, _| text.parse::<Rate>().map(drop).map_err(|error: RateError| error.to_string()),
         "limit" => |text, _| text.parse::<Limit>().map(drop).map_err(|error: LimitError| error.to_string()),
         "key-prefix" => |text, chars_max| {
             let fault = || {

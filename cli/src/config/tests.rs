@@ -62,6 +62,16 @@ fn defaults_and_overrides_are_resolved() {
     assert_eq!(config.tiers.anonymous.site_limit, config.tiers.anonymous.limit);
 }
 
+#[test]
+fn rates_have_the_burst_of_a_second_unless_another_is_given() {
+    let text =
+        SMALL.replace("1500/day\"", "1500/day\"\nrate = \"90/min\"\nsite_rate = \"50/s\"\nsite_burst = 80");
+    let text = text.replace("100_000/month\"", "100_000/month\"\nrate = \"10/s\"");
+    let config = parse("regions.toml", &text).expect("valid");
+    assert_eq!(config.tiers.rates().to_string(), "addr=90/min:2 site=50/s:80 tier.startup=10/s:10");
+    assert_eq!(parse("regions.toml", SMALL).expect("valid").tiers.rates().to_string(), "");
+}
+
 /// The faults of the small file with one text replaced by another.
 fn faults(from: &str, to: &str) -> String {
     assert!(SMALL.contains(from), "{from}");
@@ -120,6 +130,36 @@ fn each_fault_has_its_place_and_its_remedy() {
             "[service]",
             "[service]\nkey_prefix = \"X\"",
             "r.toml:3:14: service.key_prefix: expected 2 to 16 of a-z, 0-9 and _, starting with a letter, not ending with _",
+        ),
+        (
+            "100_000/month\"",
+            "1/day\"\nrate = \"0/s\"",
+            "r.toml:9:8: tiers.startup.rate: `0` calls is out of range; a rate must be a whole number from 1/s to 10000/s, or from 1/min to 600000/min",
+        ),
+        (
+            "100_000/month\"",
+            "1/day\"\nrate = \"10/h\"",
+            "r.toml:9:8: tiers.startup.rate: `h` is not a unit of a rate; the units are `s` and `min`, and a limit counts by `day` or `month`",
+        ),
+        (
+            "100_000/month\"",
+            "1/day\"\nrate = nan",
+            "r.toml:9:8: tiers.startup.rate: expected a quoted string, found a float",
+        ),
+        (
+            "100_000/month\"",
+            "1/day\"\nrate = \"10/s\"\nburst = 0",
+            "r.toml:10:9: tiers.startup.burst: expected 1 to 10000, found 0",
+        ),
+        (
+            "100_000/month\"",
+            "1/day\"\nburst = 20",
+            "r.toml:9:9: tiers.startup.burst: needs `rate`, such as `rate = \"10/s\"`",
+        ),
+        (
+            "1500/day\"",
+            "1500/day\"\nrate = \"10/s\"\nsite_burst = 20",
+            "r.toml:8:14: tiers.anonymous.site_burst: needs `site_rate`, such as `site_rate = \"10/s\"`",
         ),
         (
             "[tiers.startup]",

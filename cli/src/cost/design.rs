@@ -276,13 +276,12 @@ fn counting<'a>(
 /// Reads the tiers from an output of the home stack and an edge's environment variables.
 fn tiers(home: Option<&DeployedStack<'_>>, edge: Option<&DeployedStack<'_>>) -> Tiers {
     let limit = |name| edge.and_then(|edge| edge.variable::<Limit>(name)).unwrap_or(NO_LIMIT);
-    let anonymous =
-        Anonymous { limit: limit(env::ANONYMOUS_LIMIT), site_limit: limit(env::ANONYMOUS_SITE_LIMIT) };
+    let anonymous = Anonymous::new(limit(env::ANONYMOUS_LIMIT), limit(env::ANONYMOUS_SITE_LIMIT));
     let paid = home.and_then(|home| home.template.outputs.get("Tiers"));
     let paid = paid.and_then(|output| output.get("Value")).and_then(Value::as_str).unwrap_or_default();
     let tier = |text: &str| {
         let (name, limit) = text.split_once('=')?;
-        Some(Tier { name: name.to_owned(), limit: limit.parse().ok()? })
+        Some(Tier::new(name, limit.parse().ok()?))
     };
     Tiers { anonymous, paid: paid.split(' ').filter_map(tier).collect() }
 }

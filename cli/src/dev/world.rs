@@ -292,6 +292,7 @@ fn settings(config: &Config, region: &Region) -> Settings {
         access_cache_s: region.runtime.access_cache_s,
         anonymous_limit: config.tiers.anonymous.limit,
         anonymous_site_limit: config.tiers.anonymous.site_limit,
+        rates: config.tiers.rates(),
         quiet_permille: config.usage.quiet_permille,
         unknown_key_status: config.compat.unknown_key_status,
         quota_status: config.compat.quota_status,

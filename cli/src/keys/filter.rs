@@ -88,9 +88,9 @@ mod tests {
     #[test]
     fn an_empty_result_names_the_filter_that_matched_nothing() {
         let limit: Limit = "5/day".parse().expect("a limit");
-        let tier = |name: &str| Tier { name: name.to_owned(), limit };
+        let tier = |name: &str| Tier::new(name, limit);
         let tiers = Tiers {
-            anonymous: Anonymous { limit, site_limit: limit },
+            anonymous: Anonymous::new(limit, limit),
             paid: vec![tier("startup"), tier("business"), tier("enterprise")],
         };
         let keys = [key(1, "acme", "startup"), key(2, "zoo", "business"), key(3, "acme", "retired")];

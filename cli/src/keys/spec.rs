@@ -1,7 +1,7 @@
 //! Parses what an operator types: tiers, quotas, durations, dates and times. Flags and CSV cells use the same parsers, so
 //! a text means the same everywhere.
 
-use ipgeo_contract::{Limit, Number};
+use ipgeo_contract::{Limit, Number, Rate, RateLimit};
 use jiff::civil::{self, Date};
 use jiff::{SignedDuration, Timestamp, ToSpan as _, tz::TimeZone};
 
@@ -146,6 +146,15 @@ pub(crate) fn parse_quota(text: &str) -> Result<Limit, String> {
     text.parse::<Limit>().map_err(|error| error.to_string())
 }
 
+/// A rate and its burst, from a command or a file.
+pub(crate) fn own_rate(rate: Option<Rate>, burst: Option<u32>) -> Result<Option<RateLimit>, String> {
+    match (rate, burst) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err("a burst needs a rate, such as `10/s`".to_owned()),
+        (Some(rate), burst) => RateLimit::new(rate, burst).map(Some).map_err(|error| error.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,8 +240,8 @@ mod tests {
     fn a_tier_must_be_in_regions_toml() {
         let limit: Limit = "5/day".parse().expect("a limit");
         let tiers = Tiers {
-            anonymous: crate::config::Anonymous { limit, site_limit: limit },
-            paid: vec![Tier { name: "startup".into(), limit }],
+            anonymous: crate::config::Anonymous::new(limit, limit),
+            paid: vec![Tier::new("startup", limit)],
         };
         assert_eq!(find_tier("startup", &tiers).map(|tier| tier.limit), Ok(limit));
         assert_eq!(find_tier("anonymous", &tiers), Err(SpecError::Anonymous));

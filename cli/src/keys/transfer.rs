@@ -7,22 +7,23 @@ use std::fmt::{self, Write as _};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 use ipgeo_contract::{
-    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, SitePattern, Status, foreign_hint,
-    foreign_key_hash, hash_hint, is_hint,
+    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, RateError, RateLimit, SitePattern, Status,
+    foreign_hint, foreign_key_hash, hash_hint, is_hint,
 };
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::owner::{check_owner, repair_owner};
 use super::secret::{parse_site, redact};
-use super::spec::{find_tier, parse_expiry};
+use super::spec::{find_tier, own_rate, parse_expiry};
 use crate::config::Config;
 use crate::ui::format::counted;
 use crate::ui::output::unescape_cell;
 
 /// The columns of an import: the fields of [`TransferRow`], and `api_key` as an alternative to `hash`.
-const COLUMNS: [&str; 11] = [
-    "api_key", "hash", "hint", "owner", "tier", "limit", "status", "expires", "sites", "networks", "created",
+const COLUMNS: [&str; 14] = [
+    "api_key", "hash", "hint", "owner", "tier", "limit", "rate", "burst", "status", "expires", "sites",
+    "networks", "explain", "created",
 ];
 /// Problems listed in a message.
 const LISTED_MAX: usize = 50;
@@ -37,6 +38,9 @@ pub(crate) struct TransferRow {
     pub tier: String,
     /// The effective limit.
     pub limit: String,
+    /// Its own short rate; empty: the tier's.
+    pub rate: String,
+    pub burst: String,
     /// `active`, `disabled` or `revoked`.
     pub status: String,
     /// RFC 3339; empty: never.
@@ -45,6 +49,8 @@ pub(crate) struct TransferRow {
     pub sites: String,
     /// Allowed networks, separated by spaces; empty: any.
     pub networks: String,
+    /// `true` or `false`; an import reads an empty cell as `false`.
+    pub explain: bool,
     /// RFC 3339.
     pub created: String,
 }
@@ -60,10 +66,13 @@ pub(crate) fn export_rows(mut keys: Vec<(Identity, KeyRecord)>) -> Vec<TransferR
         owner: repair_owner(&record.owner, identity.name().parse().ok().as_ref()).into_owned(),
         tier: record.tier,
         limit: record.limit.to_string(),
+        rate: record.rate.map(|rate| rate.rate().to_string()).unwrap_or_default(),
+        burst: record.rate.map(|rate| rate.burst().to_string()).unwrap_or_default(),
         status: record.status.to_string(),
         expires: record.expires.map(|time| time.to_string()).unwrap_or_default(),
         sites: joined(&record.sites),
         networks: joined(&record.networks),
+        explain: record.explain,
         created: record.created.to_string(),
     };
     keys.into_iter().map(row).collect()
@@ -239,11 +248,13 @@ impl CsvRow<'_> {
             None => self.problem("`tier` is empty"),
         };
         let limit = self.parsed("limit");
+        let rate = self.rate();
         let status = self.parsed::<Status>("status");
         let expires = self.expires(now);
         let sites: Result<Vec<SitePattern>, ()> = self.list("sites", parse_site);
         let networks = self
             .list("networks", |word| word.parse().map_err(|error: ipnet::AddrParseError| error.to_string()));
+        let explain = self.parsed::<bool>("explain");
         let created = self.parsed::<Timestamp>("created");
         let (hash, hint) = key?;
         let (tier, limit) = (tier?, limit.ok()?);
@@ -253,16 +264,32 @@ impl CsvRow<'_> {
             record: KeyRecord {
                 owner,
                 limit: limit.unwrap_or(tier.limit),
+                rate: rate.ok()?,
                 tier: tier.name,
                 status: status.ok()?.unwrap_or(Status::Active),
                 expires: expires.ok()?,
                 sites: sites.ok()?,
                 networks: networks.ok()?,
+                explain: explain.ok()?.unwrap_or(false),
                 hint,
                 created: to_millisecond(created.ok()?.unwrap_or(now)),
                 published: None,
             },
         })
+    }
+
+    fn rate(&mut self) -> Result<Option<RateLimit>, ()> {
+        let rate = self.parsed("rate");
+        let text = self.cell("burst").unwrap_or_default().to_owned();
+        let burst = match text.parse::<u32>() {
+            _ if text.is_empty() => None,
+            Ok(burst) => Some(burst),
+            Err(_) => {
+                let error = RateError::Burst(text.clone());
+                return self.invalid_cell(&text, &format!("`burst`: {error}"));
+            }
+        };
+        own_rate(rate?, burst).or_else(|error| self.invalid_cell(&text, &format!("`burst`: {error}")))
     }
 
     /// An instant may be in the past: expired API keys are imported too.
@@ -360,10 +387,12 @@ fn difference(identity: &Identity, stored: &KeyRecord, imported: &KeyRecord) -> 
         ("owner", owner != imported.owner),
         ("tier", stored.tier != imported.tier),
         ("limit", stored.limit != imported.limit),
+        ("rate", stored.rate != imported.rate),
         ("status", stored.status != imported.status),
         ("expiry", stored.expires != imported.expires),
         ("list of sites", stored.sites != imported.sites),
         ("list of networks", stored.networks != imported.networks),
+        ("`explain`", stored.explain != imported.explain),
     ];
     settings.into_iter().find(|(_, differs)| *differs).map(|(setting, _)| setting.to_owned())
 }
@@ -464,6 +493,27 @@ mod tests {
                 && !report.contains("sk_live"),
             "{report}"
         );
+    }
+
+    #[test]
+    fn rates_are_read_and_their_problems_have_a_line() {
+        let row = |number: u8, cells: &str| format!("{},a,startup,{cells}\n", hex::encode([number; 32]));
+        let file = |rows: &[&str]| {
+            let rows = rows.iter().zip(1..).map(|(cells, number)| row(number, cells));
+            "hash,owner,tier,rate,burst\n".to_owned() + &rows.collect::<String>()
+        };
+        let rates: Vec<_> = (read(&file(&["10/s,", "600/min,20", ","]), false).expect("sound").iter())
+            .map(|row| row.record.rate.map(|rate| rate.to_string()))
+            .collect();
+        assert_eq!(rates, [Some("10/s:10".to_owned()), Some("600/min:20".to_owned()), None]);
+        let report = read(&file(&["10/h,", "10/s,0", ",20", "10/s,-1"]), false).expect_err("problems");
+        insta::assert_snapshot!(report, @r"
+        k.csv:2: `rate`: `h` is not a unit of a rate; the units are `s` and `min`, and a limit counts by `day` or `month`
+        k.csv:3: `burst`: a burst of `0` calls is out of range; it must be a whole number from 1 to 10000
+        k.csv:4: `burst`: a burst needs a rate, such as `10/s`
+        k.csv:5: `burst`: a burst of `-1` calls is out of range; it must be a whole number from 1 to 10000
+        4 problems in k.csv; nothing was written
+        ");
     }
 
     #[test]

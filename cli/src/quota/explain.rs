@@ -1,6 +1,6 @@
 //! Explains one limit: usage counted and published, when it is enforced, the worst-case overshoot, the next reset.
 
-use ipgeo_contract::{IdentityKind, Limit, Period, Published, pooled_calls, publish_step};
+use ipgeo_contract::{IdentityKind, Limit, Period, Published, RateLimit, pooled_calls, publish_step};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -16,6 +16,8 @@ pub(crate) struct LimitSubject {
     /// The kind of caller that it limits.
     pub(crate) kind: IdentityKind,
     pub(crate) limit: Limit,
+    /// The short rate, and the number of regions.
+    pub(crate) rate: Option<(RateLimit, usize)>,
 }
 
 /// An API key's usage.
@@ -42,6 +44,18 @@ pub(crate) struct RateExcess {
     pub(crate) early_calls: f64,
 }
 
+/// A short rate beside the limit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct RateExplanation {
+    /// Calls per unit of time: `10/s`.
+    pub(crate) rate: String,
+    /// Calls that may come at the same time after a pause.
+    pub(crate) burst: u32,
+    pub(crate) regions: usize,
+    /// Calls per second that are allowed if one environment in each region serves the caller.
+    pub(crate) all_regions_per_s: f64,
+}
+
 /// The explanation of a limit. Field names are `ipgeo quota explain --json`'s.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Explanation {
@@ -54,6 +68,8 @@ pub(crate) struct Explanation {
     pub(crate) limit: u64,
     /// `day` or `month`, UTC.
     pub(crate) window: &'static str,
+    /// The short rate; null if there is none.
+    pub(crate) rate: Option<RateExplanation>,
     /// The current period.
     pub(crate) period: String,
     /// End of the period.
@@ -111,6 +127,7 @@ pub(crate) fn explain(
         kind: subject.kind.as_str(),
         limit: limit.calls,
         window: limit.window.as_str(),
+        rate: subject.rate.map(|(rate, regions)| rate_explanation(rate, regions)),
         period: period.to_string(),
         resets: period.end().to_string(),
         resets_in_s: period.seconds_left(now),
@@ -140,9 +157,19 @@ pub(crate) fn explain(
     }
 }
 
+fn rate_explanation(limit: RateLimit, regions: usize) -> RateExplanation {
+    let all_regions_per_s = limit.rate().per_second() * number(regions as u64);
+    RateExplanation { rate: limit.rate().to_string(), burst: limit.burst(), regions, all_regions_per_s }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "limits and seconds are far below 2^53")]
 fn number(count: u64) -> f64 {
     count as f64
+}
+
+/// At most two places.
+fn rounded(rate: f64) -> f64 {
+    (rate * 100.0).round() / 100.0
 }
 
 /// The smallest count on a higher step than `used`: the next publication.
@@ -176,6 +203,14 @@ impl Explanation {
         } else {
             let since = if self.counted.is_some() { " since then" } else { "" };
             lines.push(format!("  each edge adds its own calls{since} immediately{}", self.pooled()));
+        }
+        if let Some(RateExplanation { rate, burst, regions, all_regions_per_s }) = &self.rate {
+            lines.push(format!(
+                "  rate        {rate}, burst {burst}, in each environment: no caller within it is refused; calls that go to \
+                 several get it from each ({} calls/s from one environment in each of {})",
+                rounded(*all_regions_per_s),
+                counted(*regions, "region")
+            ));
         }
         self.add_bounds(&mut lines);
         lines.join("\n")
@@ -270,7 +305,7 @@ mod tests {
 
     fn subject(kind: IdentityKind, limit: &str) -> LimitSubject {
         let limit = limit.parse().expect("a limit");
-        LimitSubject { name: "ipg_…6XLr".into(), tier: "startup".into(), kind, limit }
+        LimitSubject { name: "ipg_…6XLr".into(), tier: "startup".into(), kind, limit, rate: None }
     }
 
     const PIPELINE: Pipeline = Pipeline {
@@ -312,7 +347,9 @@ mod tests {
     #[test]
     fn a_tier_is_explained_without_usage() {
         let now = at("2026-11-25T23:59:00Z");
-        let explanation = explain(&subject(IdentityKind::Address, "1500/day"), None, PIPELINE, 4, None, now);
+        let rate = Some(("10/s:20".parse().expect("a rate"), 9));
+        let subject = LimitSubject { rate, ..subject(IdentityKind::Address, "1500/day") };
+        let explanation = explain(&subject, None, PIPELINE, 4, None, now);
         insta::assert_snapshot!(explanation.text());
         assert_eq!(
             (explanation.resets_in_s, explanation.pooled_calls, explanation.next_publication_at),

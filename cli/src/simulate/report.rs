@@ -203,7 +203,7 @@ impl SimulationReport {
     pub(crate) fn approximated(&self) -> Vec<String> {
         let mut notes = vec![
             "each region has one environment, the stream one shard; all anonymous calls are pooled; traffic is constant over \
-             the day"
+             the day; short rates are not simulated"
                 .to_owned(),
             format!(
                 "limits are daily and generated for the simulation, so there are more replicated writes than in the bill ({})",

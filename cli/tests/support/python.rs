@@ -42,10 +42,12 @@ impl Venv {
         if std::fs::read_to_string(&ready).is_ok_and(|found| found == wanted) {
             return Ok(venv);
         }
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv.folder))?;
-        run(venv
-            .python()
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+        run(Command::new("python3").args(["-m", "venv", "--clear", "--without-pip"]).arg(&venv.folder))?;
+        // A pip in each environment would take seconds of CPU, and so would compiling modules that nothing imports.
+        run(pip()?
+            .arg("--python")
+            .arg(&venv.folder)
+            .args(["install", "--quiet", "--disable-pip-version-check", "--no-compile"])
             .args(packages))?;
         std::fs::write(&ready, wanted).map_err(|error| error.to_string())?;
         Ok(venv)
@@ -55,6 +57,19 @@ impl Venv {
     pub(crate) fn python(&self) -> Command {
         Command::new(self.folder.join("bin").join("python"))
     }
+}
+
+/// The one pip that installs into all environments, in an environment of its own.
+fn pip() -> Result<Command, String> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pip");
+    let lock = File::create(folder.with_extension("lock")).map_err(|error| error.to_string())?;
+    lock.lock().map_err(|error| error.to_string())?;
+    let mut pip = Command::new(folder.join("bin").join("python"));
+    pip.args(["-m", "pip"]);
+    if run(Command::new(pip.get_program()).args(["-c", "import pip"])).is_err() {
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    }
+    Ok(pip)
 }
 
 /// Runs a command to its end; returns its standard output, or its error messages.

@@ -10,6 +10,7 @@
 
 #![expect(clippy::print_stdout, reason = "what was measured is the point")]
 
+mod early;
 mod stub;
 mod subject;
 
@@ -100,9 +101,13 @@ fn event(path: &str, key: &ApiKey) -> String {
 }
 
 fn item() -> String {
+    item_with_limit(100_000_000)
+}
+
+fn item_with_limit(calls: u64) -> String {
     json!({
         attr::ID: { "S": "key#00" }, attr::OWNER: { "S": "acme" }, attr::TIER: { "S": "startup" },
-        attr::LIMIT: { "N": "100000000" }, attr::WINDOW: { "S": "month" }, attr::STATUS: { "S": "active" },
+        attr::LIMIT: { "N": calls.to_string() }, attr::WINDOW: { "S": "month" }, attr::STATUS: { "S": "active" },
         attr::HINT: { "S": "ipg_…abcd" }, attr::CREATED: { "N": "1795600800000" },
     })
     .to_string()
@@ -134,7 +139,16 @@ fn subjects(peers: &Path) -> Vec<Subject> {
     let ours = path_of("IPGEO_BENCH_FOLDER", "target/lambda");
     let rust = |name, program: PathBuf, store| {
         let folder = program.parent().expect("a folder").to_owned();
-        Subject { name, program, arguments: vec![], folder, store, is_whole: true, is_quick: true }
+        Subject {
+            name,
+            program,
+            arguments: vec![],
+            folder,
+            store,
+            home: None,
+            is_whole: true,
+            is_quick: true,
+        }
     };
     let mut all = vec![
         rust("floor: no store client", ours.join("floor"), Store::None),
@@ -152,6 +166,7 @@ fn subjects(peers: &Path) -> Vec<Subject> {
         arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
         folder: functions.clone(),
         store,
+        home: None,
         is_whole: false,
         is_quick: false,
     };
@@ -263,7 +278,7 @@ fn main() {
     let peers = path_of("IPGEO_BENCH_PEERS", "target/peers");
     let peers = std::path::absolute(&peers).unwrap_or(peers);
     let (plain, tls) = (serve_store(&item, None), serve_store(&item, Some(tls)));
-    let world = World { database, plain, tls, roots, peers };
+    let mut world = World { database, plain, tls, roots, peers };
     let runs = std::env::var("IPGEO_BENCH_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS);
     let key = ApiKey::generate("ipg", |bytes| bytes.fill(99)).expect("an API key");
     let (health, lookup) = (event("/health", &key), event("/8.8.8.8", &key));
@@ -287,4 +302,9 @@ fn main() {
         runs.div_ceil(SLOW_EVERY)
     );
     print(&there, &mut seen);
+    let is_bootstrap = |subject: &Subject| subject.name == "bootstrap" && subject.is_there();
+    if subjects(&world.peers).iter().any(is_bootstrap) {
+        let bootstrap = || subjects(&path_of("IPGEO_BENCH_PEERS", "target/peers")).swap_remove(1);
+        early::measure(bootstrap, &mut world, &lookup, "8.8.8.8");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -9,8 +10,11 @@ use std::time::{Duration, Instant};
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// An answer of the function, and its time.
+#[derive(Clone)]
 pub(crate) struct Answered {
     pub(crate) at: Instant,
+    /// When the function asked for the event.
+    pub(crate) polled: Instant,
     /// From the first byte of the event to the last of the answer.
     pub(crate) round_trip: Duration,
     pub(crate) body: String,
@@ -81,7 +85,8 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     answers: Mutex<Sender<Answered>>,
-    sent: Mutex<Option<Instant>>,
+    /// When the function asked for the latest event, and when it was sent.
+    sent: Mutex<Option<(Instant, Instant)>>,
 }
 
 impl RuntimeApi {
@@ -139,14 +144,15 @@ impl Shared {
             let at = Instant::now();
             let written = if request.first_line.starts_with("GET") {
                 let Some(event) = self.next() else { break };
-                *self.sent.lock().expect("unpoisoned") = Some(Instant::now());
+                *self.sent.lock().expect("unpoisoned") = Some((at, Instant::now()));
                 write_answer(&mut writer, "200 OK", &event_headers(), &event)
             } else {
                 let refused = request.first_line.contains("/error");
                 assert!(!refused, "the function failed: {}", request.body);
                 let sent = self.sent.lock().expect("unpoisoned").take();
-                let round_trip = sent.map_or(Duration::ZERO, |sent| at.duration_since(sent));
-                let answered = Answered { at, round_trip, body: request.body };
+                let (polled, sent) = sent.unwrap_or((at, at));
+                let answered =
+                    Answered { at, polled, round_trip: at.duration_since(sent), body: request.body };
                 let _ = self.answers.lock().expect("unpoisoned").send(answered);
                 write_answer(&mut writer, "202 Accepted", "", "{\"status\":\"OK\"}")
             };
@@ -166,6 +172,28 @@ fn event_headers() -> String {
          Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:eu-central-1:000000000000:function:bench\r\n\
          Lambda-Runtime-Trace-Id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=0\r\n"
     )
+}
+
+/// A Lambda API that accepts every invocation, and how many it has accepted.
+pub(crate) fn serve_home() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&accepted);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, count) = (BufReader::new(stream.expect("a caller")), Arc::clone(&count));
+            std::thread::spawn(move || {
+                while read_request(&mut stream).is_some() {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    if write_answer(stream.get_mut(), "202 Accepted", "", "").is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (format!("http://{address}"), accepted)
 }
 
 /// A DynamoDB API with one item, which every read of an API key returns; over TLS if a configuration is given.

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
 
-use crate::{Limit, Period, SitePattern};
+use crate::{Limit, Period, RateLimit, SitePattern};
 
 /// Partition key of the item that holds the [`crate::AddressSecret`], in [`access_attr::SECRET`].
 pub const SECRET_ID: &str = "secret#address";
@@ -26,6 +26,8 @@ pub mod access_attr {
     pub const LIMIT: &str = "limit";
     /// String, `day` or `month`: the effective window.
     pub const WINDOW: &str = "window";
+    /// String, a [`crate::RateLimit`]: the API key's own. Absent: the tier's applies.
+    pub const RATE: &str = "rate";
     /// String: a [`crate::Status`].
     pub const STATUS: &str = "status";
     /// Number, Unix milliseconds: when the API key expires. Absent: never.
@@ -34,6 +36,8 @@ pub mod access_attr {
     pub const SITES: &str = "sites";
     /// List of strings: networks in CIDR form. Absent: any network.
     pub const NETWORKS: &str = "networks";
+    /// Number, 1: the API key may have its answers explained. Absent: it may not.
+    pub const EXPLAIN: &str = "explain";
     /// String: the hint by which people recognise the API key.
     pub const HINT: &str = "hint";
     /// Number, Unix milliseconds.
@@ -116,6 +120,8 @@ pub struct KeyRecord {
     pub tier: String,
     /// The effective limit and window: the tier's, or the API key's own.
     pub limit: Limit,
+    /// Its own short rate; `None`: the tier's, if it has one.
+    pub rate: Option<RateLimit>,
     /// Whether it may be used.
     pub status: Status,
     /// When it expires; `None`: never.
@@ -124,6 +130,8 @@ pub struct KeyRecord {
     pub sites: Vec<SitePattern>,
     /// The networks it may be used from; empty: any.
     pub networks: Vec<IpNet>,
+    /// Whether its answers may be explained.
+    pub explain: bool,
     /// The hint by which people recognise it.
     pub hint: String,
     /// When it was created.
@@ -145,10 +153,12 @@ impl KeyRecord {
             owner: owner.into(),
             tier: tier.into(),
             limit,
+            rate: None,
             status: Status::Active,
             expires: None,
             sites: Vec::new(),
             networks: Vec::new(),
+            explain: false,
             hint: hint.into(),
             created,
             published: None,

@@ -17,6 +17,8 @@ pub enum Verdict {
     BadRequest,
     /// The window's limit is used up.
     OverQuota,
+    /// Within the quota, but faster than the rate.
+    OverRate,
     /// Not in the format of an API key: refused without a read.
     MalformedKey,
     /// No such API key.
@@ -35,10 +37,11 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict, in the order of reports.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Allowed,
         Self::BadRequest,
         Self::OverQuota,
+        Self::OverRate,
         Self::MalformedKey,
         Self::UnknownKey,
         Self::Disabled,
@@ -59,6 +62,7 @@ impl Verdict {
             Self::Allowed => "allowed",
             Self::BadRequest => "bad_request",
             Self::OverQuota => "over_quota",
+            Self::OverRate => "over_rate",
             Self::MalformedKey => "malformed_key",
             Self::UnknownKey => "unknown_key",
             Self::Disabled => "disabled",

@@ -1,5 +1,5 @@
 //! The contract between the Lambda at the edges, the usage function at home and the operator's command line: API keys, limits
-//! and periods, identities, table keys and attribute names, the usage line, the decision, the publication steps, early counts, quiet
+//! and periods, short rates, identities, table keys and attribute names, the usage line, the decision, the publication steps, early counts, quiet
 //! callers, the release mark, and the names of environment variables.
 //!
 //! Everything is pure: no clock, environment, files, network or randomness. The time and the source of random bytes are
@@ -24,6 +24,7 @@ mod period;
 mod pooled;
 mod probe;
 mod publish;
+mod rate;
 mod region;
 mod release;
 mod site;
@@ -50,6 +51,7 @@ pub use period::{Month, Period, PeriodError};
 pub use pooled::{QUIET_PERMILLE_MAX, pooled_calls};
 pub use probe::{PROBE_OWNER, PROBE_TIER, probe_api_key, probe_record};
 pub use publish::{is_to_publish, publish_step};
+pub use rate::{Rate, RateBucket, RateError, RateLimit, RateState, RateUnit, Rates, RatesError};
 pub use region::{RegionName, RegionNameError};
 pub use release::RELEASE_MARK;
 pub use site::{Site, SitePattern, SitePatternError, site_is_allowed};

@@ -10,7 +10,7 @@ use super::format::{
     AREA, ASN, ASN_START, BASE, COUNTRY, FACTS, FACTS_SEPARATOR, NUMBER, ORIGIN, PLACE, TEXT, ZONE,
     route_length,
 };
-use super::raw::{Data, Unread};
+use super::raw::{Data, Unread, Value};
 use super::route;
 use super::starts::WalkStarts;
 use super::trace::Trace;
@@ -350,26 +350,9 @@ impl<'a> Location<'a> {
 }
 
 /// The origin in the record at `offset`: a JSON object from fields to the names of their sources.
-pub(super) fn origin<'a>(data: Data<'a>, offset: usize, known: &ReaderCaches) -> Option<&'a str> {
-    let (entries, mut at, _) = data.map(data.unread(offset)?)?;
-    for _ in 0..entries.min(ENTRIES_MAX) {
-        let (name, value) = known.names.at(data, at)?;
-        if name == EntryName::Origin {
-            let ((_, bytes), _) = short_text(data, value)?;
-            return std::str::from_utf8(bytes).ok();
-        }
-        at = match data.pointer(value) {
-            Some((_, next)) => next,
-            // The first record with a base contains it.
-            None if name == EntryName::Base => {
-                let (entries, first, _) = data.map(value)?;
-                let base = (entries, first);
-                RecordTexts::default().entries(data, base, &known.names, None, &mut None)?
-            }
-            None => short_text(data, value)?.1,
-        };
-    }
-    None
+pub(super) fn origin(data: Data<'_>, offset: usize) -> Option<&str> {
+    // Entries before it can be whole maps, which this reads too. Only an explanation needs it.
+    data.value(offset).ok()?.0.get(ORIGIN).and_then(Value::text)
 }
 
 /// The JSON object in an AS number's record.

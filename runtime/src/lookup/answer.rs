@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ipgeo_contract::{Period, QuotaState};
+use ipgeo_contract::{Period, QuotaState, RateState};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -123,5 +123,26 @@ impl Answer {
         self.header("x-ratelimit-limit", after.limit.calls.to_string());
         self.header("x-ratelimit-remaining", left.to_string());
         self.header("x-ratelimit-reset", reset_s.to_string());
+    }
+
+    /// Adds a short rate before the quota. The older headers can describe only one of them: the one that refused, else the quota.
+    pub(super) fn rate(&mut self, state: RateState, has_refused: bool) {
+        let rate = state.limit.rate();
+        let (calls, unit) = (rate.calls(), rate.unit());
+        // The draft wants the same time as in Retry-After.
+        let reset_s = if has_refused { state.retry_after_s } else { state.full_in_s };
+        self.add_first("ratelimit-policy", format!("\"{}\";q={calls};w={}", unit.as_str(), unit.seconds()));
+        self.add_first("ratelimit", format!("\"{}\";r={};t={reset_s}", unit.as_str(), state.left));
+        if has_refused {
+            self.header("x-ratelimit-limit", calls.to_string());
+            self.header("x-ratelimit-remaining", state.left.to_string());
+            self.header("x-ratelimit-reset", reset_s.to_string());
+        }
+    }
+
+    /// Adds a value to the beginning of a header that is a list.
+    fn add_first(&mut self, name: &str, value: String) {
+        let others = self.headers.get(name).map(|others| format!(", {others}"));
+        self.header(name, value + &others.unwrap_or_default());
     }
 }

@@ -1,9 +1,11 @@
 //! The memory of an environment: access records and their absence for some seconds, its own counts, what is to be reported to
 //! home, and the secret of the day. Its size is bounded, whatever number of unknown API keys or addresses arrives.
 
+use std::cmp::Reverse;
+
 use ipgeo_contract::{
     AddressSecret, Charge, DaySecret, EARLY_COUNTS_MAX, EARLY_GAP_MS, EarlyReport, Identity, KeyRecord,
-    Limit, Period, Published, early_slot, effective_usage, is_reread_due,
+    Limit, Period, Published, RateLimit, RateState, early_slot, effective_usage, is_reread_due,
 };
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -179,6 +181,33 @@ impl Memory {
         }
     }
 
+    /// Takes a request from the rates of the identities that it is charged to: from all of them, or from none if one refuses it or
+    /// the request is not admitted. Returns the state nearest to its rate: after the request, or as it refuses it.
+    ///
+    /// A request takes its calls, at least one, whatever its answer: a rate limits work, and an invalid request is work too.
+    pub(super) fn take(
+        &mut self,
+        rates: &[(&Identity, RateLimit)],
+        calls: u64,
+        is_admitted: bool,
+        now: Timestamp,
+    ) -> Option<RateState> {
+        let calls = calls.max(1);
+        let mut states = |take: bool| -> Vec<RateState> {
+            let state = |(identity, limit): &(&Identity, RateLimit)| {
+                let bucket = &mut self.own.get_or_insert_mut_ref(*identity, Own::default).bucket;
+                if take { bucket.take(*limit, calls, now) } else { bucket.state(*limit, calls, now) }
+            };
+            rates.iter().map(state).collect()
+        };
+        let mut found = states(false);
+        if is_admitted && found.iter().all(|state| state.retry_after_s == 0) {
+            found = states(true);
+        }
+        bound(&mut self.own, COUNTS_MAX);
+        found.into_iter().min_by_key(|state| (Reverse(state.retry_after_s), state.left))
+    }
+
     /// Uncounts calls that are not charged after all.
     pub(super) fn take_back(&mut self, identity: &Identity, now: Timestamp, calls: u64) {
         if let Some(own) = self.own.get_mut(identity) {
@@ -282,5 +311,24 @@ mod tests {
             memory.count(&flood, now, 1);
         }
         assert_eq!((memory.keys.len(), memory.own.len()), (RECORDS_MAX, COUNTS_MAX));
+    }
+
+    #[test]
+    fn buckets_are_bounded_and_a_flood_does_not_refill_one_that_is_in_use() {
+        let mut memory = Memory::new(10);
+        let now = at("2026-11-24T12:00:00Z");
+        let rate: RateLimit = "1/min:1".parse().expect("a rate");
+        let busy = identity("addr#00");
+        let wait = |memory: &mut Memory, identity: &Identity| {
+            memory.take(&[(identity, rate)], 1, true, now).expect("a rate").retry_after_s
+        };
+        assert_eq!(wait(&mut memory, &busy), 0);
+        for n in 1..=60_000 {
+            assert_eq!(wait(&mut memory, &identity(&format!("addr#{n:x}"))), 0);
+            if n % 10_000 == 0 {
+                assert_eq!(wait(&mut memory, &busy), 60);
+            }
+        }
+        assert_eq!(memory.own.len(), COUNTS_MAX);
     }
 }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ipgeo_contract::{
-    ApiKey, Caller, Charge, DaySecret, Identity, KeyHash, KeyRecord, Period, Published, QuotaState, Site,
-    Verdict, decide_key, foreign_key_hash, pooled_calls,
+    ApiKey, Caller, Charge, DaySecret, Identity, IdentityKind, KeyHash, KeyRecord, Period, Published,
+    QuotaState, RateLimit, RateState, Site, Verdict, decide_key, foreign_key_hash, pooled_calls,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -31,12 +31,16 @@ pub(super) struct Decision {
     pub(super) line: Vec<Charge>,
     /// The quota nearest to its limit, before this request.
     pub(super) quota: Option<QuotaState>,
+    /// The short rate nearest to its limit: after this request, or as it refused it.
+    pub(super) rate: Option<RateState>,
     /// Calls charged for a refusal: one if the API key is malformed or unknown.
     pub(super) cost: u64,
     /// Whether the request was refused because of its API key: malformed, unknown, or too many of those.
     pub(super) is_of_key: bool,
     /// Usage after this request, of the API key or the address.
     pub(super) count: u64,
+    /// Whether the answer may be explained.
+    pub(super) may_explain: bool,
 }
 
 /// No decision is possible: the store failed, and the API key is not cached.
@@ -82,6 +86,20 @@ struct Claimed {
 fn charge_of_line(charge: &Charge, quiet: bool) -> Charge {
     let identity = if quiet { Identity::pooled(charge.identity.kind()) } else { charge.identity.clone() };
     Charge { identity, limit: charge.limit }
+}
+
+/// The verdict of a request whose verdict by its quota is `verdict`, with the short rates of its identities.
+fn by_rate(
+    verdict: Verdict,
+    rates: &[(&Identity, RateLimit)],
+    memory: &mut Memory,
+    cost: u64,
+    now: Timestamp,
+) -> (Verdict, Option<RateState>) {
+    let is_admitted = verdict == Verdict::Allowed;
+    let rate = memory.take(rates, cost, is_admitted, now);
+    let refuses = is_admitted && rate.is_some_and(|rate| rate.retry_after_s > 0);
+    (if refuses { Verdict::OverRate } else { verdict }, rate)
 }
 
 /// Decides requests of one environment.
@@ -230,6 +248,9 @@ impl<A: AccessRead> Gate<'_, A> {
         let mut memory = self.memory();
         let used = memory.used(identity, period, record.published.as_ref());
         let verdict = decide_key(record, &request.caller, used, request.cost, now);
+        let rate = record.rate.or_else(|| self.settings.rates.tiers.get(&record.tier).copied());
+        let rates: Vec<_> = rate.iter().map(|rate| (identity, *rate)).collect();
+        let (verdict, rate) = by_rate(verdict, &rates, &mut memory, request.cost, now);
         if verdict == Verdict::Allowed {
             memory.count(identity, now, request.cost);
         }
@@ -239,9 +260,11 @@ impl<A: AccessRead> Gate<'_, A> {
             line: vec![Charge { identity: identity.clone(), limit: record.limit }],
             charges: vec![Charge { identity: identity.clone(), limit: record.limit }],
             quota: Some(QuotaState { limit: record.limit, used }),
+            rate,
             cost: 0,
             is_of_key: false,
             count: used.saturating_add(request.cost),
+            may_explain: record.explain,
         }
     }
 
@@ -271,22 +294,27 @@ impl<A: AccessRead> Gate<'_, A> {
                 QuotaState { limit: charge.limit, used }
             })
             .collect();
-        let admitted = quotas.iter().all(|quota| quota.admits(request.cost));
-        if admitted {
+        let is_within = quotas.iter().all(|quota| quota.admits(request.cost));
+        let verdict = if is_within { Verdict::Allowed } else { Verdict::OverQuota };
+        let (verdict, rate) =
+            by_rate(verdict, &self.anonymous_rates(&charges), &mut memory, request.cost, now);
+        if verdict == Verdict::Allowed {
             for charge in &charges {
                 memory.count(&charge.identity, now, request.cost);
             }
         }
         let count = quotas.first().map_or(0, |quota| quota.used).saturating_add(request.cost);
         Decision {
-            verdict: if admitted { Verdict::Allowed } else { Verdict::OverQuota },
+            verdict,
             tier: ANONYMOUS.to_owned(),
             line: charges.iter().zip(quiet).map(|(charge, quiet)| charge_of_line(charge, quiet)).collect(),
             charges,
             quota: quotas.into_iter().min_by_key(QuotaState::remaining),
+            rate,
             cost: 0,
             is_of_key: false,
             count,
+            may_explain: false,
         }
     }
 
@@ -306,6 +334,17 @@ impl<A: AccessRead> Gate<'_, A> {
             charges.push(Charge { identity, limit: self.settings.anonymous_site_limit });
         }
         charges
+    }
+
+    fn anonymous_rates<'c>(&self, charges: &'c [Charge]) -> Vec<(&'c Identity, RateLimit)> {
+        let rate = |charge: &'c Charge| {
+            let rate = match charge.identity.kind() {
+                IdentityKind::Site => self.settings.rates.site,
+                IdentityKind::Address | IdentityKind::Key => self.settings.rates.address,
+            };
+            Some((&charge.identity, rate?))
+        };
+        charges.iter().filter_map(rate).collect()
     }
 
     /// Whether this environment has admitted so few calls of an identity that it need not read the published usage.
@@ -403,8 +442,10 @@ impl Decision {
             cost: u64::from(charge.is_some() && !is_over),
             charges: charge.into_iter().collect(),
             quota: quota.filter(|_| is_over),
+            rate: None,
             is_of_key: true,
             count: 0,
+            may_explain: false,
         }
     }
 

@@ -1,8 +1,9 @@
-//! What an environment knows of one identity's usage: the best published count, its own calls since then, and what it has
-//! reported to home.
+//! What an environment knows of one identity's usage: the best published count, its own calls since then, what it has reported
+//! to home, and the bucket of its short rate.
 
 use ipgeo_contract::{
-    EarlyCell, EarlyCount, Identity, Limit, Period, Published, early_slot, effective_usage, is_report_due,
+    EarlyCell, EarlyCount, Identity, Limit, Period, Published, RateBucket, early_slot, effective_usage,
+    is_report_due,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,6 +13,7 @@ use super::own_count::OwnCount;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Own {
     pub(super) calls: OwnCount,
+    pub(super) bucket: RateBucket,
     /// The publication that, with the own calls since, gives the highest usage. Each publication is a lower bound of the truth,
     /// and a later one may be lower: it may lack what this environment has admitted and not reported yet.
     base: Option<Published>,

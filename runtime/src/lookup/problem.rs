@@ -1,7 +1,7 @@
 //! Refusals and faults as answers: problem details (RFC 9457), with the `message` that ipdata's clients
 //! read beside.
 
-use ipgeo_contract::{QuotaState, Verdict};
+use ipgeo_contract::{QuotaState, RateState, Verdict};
 use serde::Serialize;
 
 use super::address::AddressFault;
@@ -15,7 +15,7 @@ pub(super) struct Problem {
     pub(super) message: String,
     /// The problem's type; the empty one means "as the status says".
     kind: &'static str,
-    /// The policies that a refusal over quota violates.
+    /// The policy that a refusal over quota or rate violates.
     violated: Option<&'static str>,
     /// The methods of a 405.
     pub(super) allow: Option<&'static str>,
@@ -53,6 +53,24 @@ impl Problem {
 
     pub(super) fn unknown_field(name: &str) -> Self {
         Self::new(400, format!("{name} is not a field that you can ask for; see the documentation."))
+    }
+
+    pub(super) fn unknown_explain(value: &str) -> Self {
+        Self::new(400, format!("explain can be 1 or 0, not {value}."))
+    }
+
+    pub(super) fn nothing_to_explain() -> Self {
+        Self::new(
+            400,
+            "Only the location of one address can be explained: use /{ip}?explain=1, with fields=… for some of its fields.",
+        )
+    }
+
+    pub(super) fn may_not_explain() -> Self {
+        Self::new(
+            403,
+            "explain=1 needs an API key that is allowed to use it. Please ask who runs this service, or leave it out.",
+        )
     }
 
     pub(super) fn bad_body() -> Self {
@@ -104,7 +122,7 @@ impl Problem {
         is_bad_request(self.status)
     }
 
-    /// A refusal. `over` is only used if a quota refused.
+    /// A refusal. `over` is only used if a quota or a rate refused.
     pub(super) fn refused(verdict: Verdict, statuses: RefusalStatuses, over: OverQuota) -> Self {
         match verdict {
             Verdict::OverQuota => {
@@ -112,6 +130,14 @@ impl Problem {
                 problem.kind = QUOTA_EXCEEDED;
                 problem.violated = Some(over.quota.limit.window.as_str());
                 problem.retry_after_s = Some(over.reset_s);
+                problem
+            }
+            // 429 even where the quota's status is 403: the caller must retry, not renew.
+            Verdict::OverRate => {
+                let mut problem = Self::new(429, over.rate_message());
+                problem.kind = QUOTA_EXCEEDED;
+                problem.violated = over.rate.map(|rate| rate.limit.rate().unit().as_str());
+                problem.retry_after_s = over.rate.map(|rate| rate.retry_after_s);
                 problem
             }
             Verdict::Disabled => Self::new(403, "This API key is disabled. Please ask who gave it to you."),
@@ -138,16 +164,19 @@ impl Problem {
     }
 }
 
-/// Whether a status means an invalid request to a metered route. Unknown paths and methods belong to no route.
+/// Whether a status means an invalid request to a metered route; 403 if it asks for what its caller may not have. Unknown paths
+/// and methods belong to no route.
 pub(super) fn is_bad_request(status: u16) -> bool {
-    matches!(status, 400 | 413 | 415)
+    matches!(status, 400 | 403 | 413 | 415)
 }
 
-/// A quota that refused a request.
+/// A quota or a rate that refused a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OverQuota {
     /// The quota before the request.
     pub(super) quota: QuotaState,
+    /// The rate, if there is one.
+    pub(super) rate: Option<RateState>,
     /// The cost of the refused request in calls.
     pub(super) cost: u64,
     /// Whether it is the quota of an address's malformed and unknown API keys.
@@ -158,7 +187,7 @@ pub(super) struct OverQuota {
 
 impl OverQuota {
     fn message(self) -> String {
-        let Self { quota, cost, of_keys, reset_s } = self;
+        let Self { quota, cost, of_keys, reset_s, .. } = self;
         let (calls, window, left) = (quota.limit.calls, quota.limit.window, quota.remaining());
         if of_keys {
             return format!(
@@ -174,6 +203,17 @@ impl OverQuota {
         format!(
             "You have {left} of {calls} requests a {window} left, and this one counts as {cost}. The limit resets in \
              {reset_s} seconds."
+        )
+    }
+
+    fn rate_message(self) -> String {
+        let Some(RateState { limit, retry_after_s, .. }) = self.rate else { return String::new() };
+        let (calls, unit) = (limit.rate().calls(), limit.rate().unit().as_str());
+        let seconds = if retry_after_s == 1 { "second" } else { "seconds" };
+        let counts =
+            if self.cost > 1 { format!(", and this one counts as {}", self.cost) } else { String::new() };
+        format!(
+            "You have reached your rate of {calls} requests a {unit}{counts}. Try again in {retry_after_s} {seconds}."
         )
     }
 }

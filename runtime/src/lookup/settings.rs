@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use ipgeo_contract::{Limit, QUIET_PERMILLE_MAX, RegionName, Window, env};
+use ipgeo_contract::{Limit, QUIET_PERMILLE_MAX, Rates, RegionName, Window, env};
 
 use super::problem::RefusalStatuses;
 
@@ -19,6 +19,8 @@ pub struct Settings {
     pub anonymous_limit: Limit,
     /// The anonymous tier's limit by site.
     pub anonymous_site_limit: Limit,
+    /// The short rates of anonymous callers and tiers.
+    pub rates: Rates,
     /// Thousandths of an anonymous limit that are admitted unread and charged to the pooled anonymous callers.
     pub quiet_permille: u32,
     /// Status for an unknown API key: 401 or 403.
@@ -53,6 +55,7 @@ impl Settings {
             access_cache_s: reader.or(env::ACCESS_CACHE_S, 10),
             anonymous_limit: reader.or(env::ANONYMOUS_LIMIT, NOTHING_A_DAY),
             anonymous_site_limit: reader.or(env::ANONYMOUS_SITE_LIMIT, NOTHING_A_DAY),
+            rates: reader.or(env::RATES, Rates::default()),
             quiet_permille: reader.or(env::QUIET_PERMILLE, 0),
             unknown_key_status: reader.or(env::UNKNOWN_KEY_STATUS, 401),
             quota_status: reader.or(env::QUOTA_STATUS, 429),
@@ -134,6 +137,7 @@ mod tests {
             (env::GEO_DATABASE, "/opt/geo.mmdb"),
             (env::ANONYMOUS_LIMIT, "1500/day"),
             (env::ANONYMOUS_SITE_LIMIT, "50k/month"),
+            (env::RATES, "addr=5/s:5 tier.startup=10/s:20"),
             (env::QUIET_PERMILLE, "4"),
             (env::QUOTA_STATUS, "403"),
         ])
@@ -149,6 +153,7 @@ mod tests {
             (10, 4, 401, 403)
         );
         assert_eq!(settings.anonymous_site_limit.to_string(), "50000/month");
+        assert_eq!(settings.rates.tiers["startup"].words(), "10/s, burst 20");
     }
 
     #[test]
@@ -156,14 +161,16 @@ mod tests {
         let error = read(&[
             (env::ACCESS_CACHE_S, "soon"),
             (env::ANONYMOUS_LIMIT, "5/month"),
+            (env::RATES, "addr=5/h"),
             (env::QUIET_PERMILLE, "101"),
             (env::UNKNOWN_KEY_STATUS, "200"),
         ])
         .expect_err("faults");
         assert_eq!(
             error.to_string(),
-            "7 environment variables are invalid: AWS_REGION is not set; IPGEO_ACCESS_CACHE_S is `soon`: invalid \
-             digit found in string; IPGEO_GEO_DATABASE is not set; IPGEO_ANONYMOUS_SITE_LIMIT is not set; \
+            "8 environment variables are invalid: AWS_REGION is not set; IPGEO_ACCESS_CACHE_S is `soon`: invalid \
+             digit found in string; IPGEO_RATES is `addr=5/h`: `h` is not a unit of a rate; the units are `s` and `min`, and a limit \
+             counts by `day` or `month`; IPGEO_GEO_DATABASE is not set; IPGEO_ANONYMOUS_SITE_LIMIT is not set; \
              IPGEO_ANONYMOUS_LIMIT must be a daily limit; IPGEO_QUIET_PERMILLE must be at most 100; \
              IPGEO_UNKNOWN_KEY_STATUS must be 401 or 403"
         );

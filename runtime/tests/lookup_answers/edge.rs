@@ -106,6 +106,7 @@ impl Edge {
             access_cache_s: 10,
             anonymous_limit: limit("5/day"),
             anonymous_site_limit: limit("8/day"),
+            rates: ipgeo_contract::Rates::default(),
             quiet_permille: 0,
             unknown_key_status: 401,
             quota_status: 429,

@@ -1,9 +1,19 @@
 //! The HTTP contract, request by request: routes, fields, headers, refusals, charges and usage lines.
 
+#[path = "../../../cli/tests/support/python.rs"]
+mod python;
+#[path = "../support/mod.rs"]
+mod support;
+
 mod api_keys;
 mod edge;
+mod explain;
 mod hostile;
+mod hostile_requests;
 mod offline;
+mod openapi;
 mod pages;
 mod quota;
+mod rates;
 mod routes;
+mod special_addresses;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use ipgeo_contract::{AddressSecret, ApiKey, Identity, KeyRecord, Published};
-use ipgeo_runtime::lookup::{Answer, Event, Geo, Lookup, Settings, UsageSink};
+use ipgeo_runtime::lookup::{Answer, Event, Geo, Lookup, Origins, Settings, UsageSink};
 use ipgeo_runtime::store::{AccessRead, StoreError};
 use jiff::Timestamp;
 
@@ -69,6 +69,10 @@ impl Geo for OnePlace {
         (number % 2 == 1).then(|| format!(r#"{{"asn":"AS{number}"}}"#))
     }
 
+    fn origins(&self, _address: IpAddr) -> Option<Origins<'_>> {
+        None
+    }
+
     fn date(&self) -> &'static str {
         "2026-11-24"
     }
@@ -122,6 +126,7 @@ impl<G: Geo> Edge<G> {
             access_cache_s: 10,
             anonymous_limit: "1500/day".parse().expect("a limit"),
             anonymous_site_limit: "50000/day".parse().expect("a limit"),
+            rates: ipgeo_contract::Rates::default(),
             quiet_permille: 4,
             unknown_key_status: 401,
             quota_status: 429,

@@ -1,7 +1,7 @@
 //! `ipgeo quota`.
 
 use clap::{Args, Subcommand};
-use ipgeo_contract::{IdentityKind, Limit, Month, Period};
+use ipgeo_contract::{IdentityKind, Limit, Month, Period, RateLimit};
 use jiff::Timestamp;
 
 use crate::args::Shared;
@@ -65,17 +65,19 @@ fn explain_tier(
     now: Timestamp,
 ) -> anyhow::Result<Vec<Explanation>> {
     let anonymous = config.tiers.anonymous;
-    let limits: Vec<(String, IdentityKind, Limit)> = if name == "anonymous" {
+    let rates = config.tiers.rates();
+    let limits: Vec<(String, IdentityKind, Limit, Option<RateLimit>)> = if name == "anonymous" {
         vec![
-            ("tier anonymous, one address".to_owned(), IdentityKind::Address, anonymous.limit),
-            ("tier anonymous, one site".to_owned(), IdentityKind::Site, anonymous.site_limit),
+            ("tier anonymous, one address".to_owned(), IdentityKind::Address, anonymous.limit, rates.address),
+            ("tier anonymous, one site".to_owned(), IdentityKind::Site, anonymous.site_limit, rates.site),
         ]
     } else {
         let tier = find_tier(name, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
-        vec![(format!("tier {name}"), IdentityKind::Key, tier.limit)]
+        vec![(format!("tier {name}"), IdentityKind::Key, tier.limit, tier.rate_limit())]
     };
-    let explanations = limits.into_iter().map(|(title, kind, limit)| {
-        let subject = LimitSubject { name: title, tier: name.to_owned(), kind, limit };
+    let explanations = limits.into_iter().map(|(title, kind, limit, short)| {
+        let short = short.map(|short| (short, config.regions.len()));
+        let subject = LimitSubject { name: title, tier: name.to_owned(), kind, limit, rate: short };
         explain(&subject, None, Pipeline::from_config(config), config.usage.quiet_permille, rate, now)
     });
     Ok(explanations.collect())
@@ -93,11 +95,14 @@ async fn explain_key(
     let item = home.ledger.item(&identity, Month::from_time(now)).await?;
     let ledger = item.map_or(0, |item| item.used_in(Period::new(record.limit.window, now)));
     let counted = KeyUsage { ledger, published: record.published };
+    let of_tier = || config.tiers.find(&record.tier)?.rate_limit();
+    let rate = record.rate.or_else(of_tier).map(|rate| (rate, config.regions.len()));
     let subject = LimitSubject {
         name: format!("{} of {}, tier {}", record.hint, record.owner, record.tier),
         tier: record.tier,
         kind: IdentityKind::Key,
         limit: record.limit,
+        rate,
     };
     let pipeline = Pipeline::from_config(config);
     Ok(explain(&subject, Some(counted), pipeline, config.usage.quiet_permille, args.rate, now))

@@ -7,7 +7,7 @@ use ipgeo_runtime::dynamo::KeyChange;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::row::print_changed;
+use super::row::{RateArgs, print_changed};
 use crate::args::Shared;
 use crate::cmd::support::{OneArgs, confirm, find_key, numbers::expires};
 use crate::config::Config;
@@ -20,6 +20,7 @@ use crate::ui::output::UsageError;
 Examples:
   ipgeo keys update ipg_…x3Kq --tier business
   ipgeo keys update ipg_…x3Kq --quota 50k/day --expires 90d
+  ipgeo keys update ipg_…x3Kq --rate 600/min --burst 20
   ipgeo keys update ipg_…x3Kq --any-site --networks 203.0.113.0/24")]
 pub(crate) struct UpdateArgs {
     #[command(flatten)]
@@ -33,6 +34,11 @@ pub(crate) struct UpdateArgs {
     /// Limit that replaces the one of the tier: 50k/day
     #[arg(long, value_name = "LIMIT", value_parser = parse_quota)]
     quota: Option<Limit>,
+    #[command(flatten)]
+    rate: RateArgs,
+    /// Remove the API key's own rate; the tier's applies
+    #[arg(long, conflicts_with = "rate")]
+    tier_rate: bool,
     /// Expiry: 90d, 2027-01-31, or a time
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
@@ -51,6 +57,12 @@ pub(crate) struct UpdateArgs {
     /// Remove the network restriction
     #[arg(long, conflicts_with = "networks")]
     any_network: bool,
+    /// Allow `?explain=1`: which source each field of an answer came from
+    #[arg(long)]
+    explain: bool,
+    /// Refuse `?explain=1`
+    #[arg(long, conflicts_with = "explain")]
+    no_explain: bool,
 }
 
 /// Flags of `ipgeo keys revoke`.
@@ -82,7 +94,7 @@ async fn changed(
         );
     }
     let record = home.change(&identity, &change).await?;
-    print_changed(&home, &identity, &record, shared, now).await
+    print_changed(&home, &identity, &record, shared, (&config.tiers, now)).await
 }
 
 pub(super) async fn update(
@@ -102,10 +114,12 @@ pub(super) async fn update(
         owner: args.owner,
         tier: tier.map(|tier| tier.name.clone()),
         limit: args.quota.or(tier.map(|tier| tier.limit)),
+        rate: if args.tier_rate { Some(None) } else { args.rate.limit()?.map(Some) },
         status: None,
         expires: if args.never { Some(None) } else { expires.map(Some) },
         sites: if args.any_site { Some(Vec::new()) } else { args.sites },
         networks: if args.any_network { Some(Vec::new()) } else { args.networks },
+        explain: (args.explain || args.no_explain).then_some(args.explain),
     };
     if change == KeyChange::default() {
         bail!(UsageError::new("nothing to change; see `ipgeo keys update --help` for what can be changed"));
@@ -134,5 +148,5 @@ pub(super) async fn revoke(
     confirm(&format!("this permanently revokes {} of {}", record.hint, record.owner), args.yes)?;
     let change = KeyChange { status: Some(Status::Revoked), ..KeyChange::default() };
     let record = home.change(&identity, &change).await?;
-    print_changed(&home, &identity, &record, shared, now).await
+    print_changed(&home, &identity, &record, shared, (&config.tiers, now)).await
 }

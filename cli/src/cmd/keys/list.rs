@@ -63,8 +63,9 @@ pub(super) async fn list(
     keys.found.sort_by(|(a_id, a), (b_id, b)| (&a.owner, a.created, a_id).cmp(&(&b.owner, b.created, b_id)));
     let wanted = keys.found.iter().map(|(identity, _)| identity.clone()).collect();
     let items = newest_items(&home, wanted, now).await?;
-    let row =
-        |(identity, record): &(Identity, KeyRecord)| KeyRow::new(identity, record, items.get(identity), now);
+    let row = |(identity, record): &(Identity, KeyRecord)| {
+        KeyRow::new(identity, record, items.get(identity), &config.tiers, now)
+    };
     let rows: Vec<KeyRow> = keys.found.iter().map(row).collect();
     if let Some(message) = keys.empty_reason() {
         output::print_note(&message);
@@ -77,7 +78,11 @@ pub(super) async fn list(
             row.hint.clone(),
             row.owner.clone(),
             row.tier.clone(),
-            row.limit.clone(),
+            [Some(row.limit.as_str()), row.rate.as_deref()]
+                .map(Option::unwrap_or_default)
+                .join(" ")
+                .trim_end()
+                .to_owned(),
             grouped(row.used),
             row.last_used.clone().unwrap_or_default(),
             row.status.clone(),
@@ -133,7 +138,7 @@ pub(super) async fn show(
     let (identity, record) = find_key(&args.key, &home).await?;
     let month = Month::from_time(now);
     let item = home.ledger.item(&identity, month).await?;
-    let row = KeyRow::new(&identity, &record, item.as_ref(), now);
+    let row = KeyRow::new(&identity, &record, item.as_ref(), &config.tiers, now);
     let counted = item.is_some();
     let item = item.unwrap_or_else(|| LedgerItem::empty(identity, month));
     let shown = Shown {

@@ -1,13 +1,33 @@
 //! An API key as it is printed.
 
-use ipgeo_contract::{Identity, KeyRecord, Month, Period, Status};
+use clap::Args;
+use ipgeo_contract::{Identity, KeyRecord, Month, Period, Rate, RateLimit, Status};
 use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::args::Shared;
 use crate::aws::Home;
-use crate::ui::output::{self, grouped, instant};
+use crate::config::Tiers;
+use crate::keys::own_rate;
+use crate::ui::output::{self, UsageError, grouped, instant};
+
+/// Flags of an API key's own short rate.
+#[derive(Debug, Args)]
+pub(crate) struct RateArgs {
+    /// Calls per second or minute, beside the limit: 10/s, 600/min; replaces the rate of the tier
+    #[arg(long, value_name = "RATE")]
+    rate: Option<Rate>,
+    /// Calls that may come at the same time after a pause [default: those of one second]
+    #[arg(long, value_name = "CALLS", requires = "rate", value_parser = clap::value_parser!(u32).range(1..=i64::from(RateLimit::BURST_MAX)))]
+    burst: Option<u32>,
+}
+
+impl RateArgs {
+    pub(super) fn limit(&self) -> Result<Option<RateLimit>, UsageError> {
+        own_rate(self.rate, self.burst).map_err(UsageError)
+    }
+}
 
 /// An API key's row: everything except the API key itself.
 #[derive(Debug, Default, Serialize)]
@@ -16,6 +36,10 @@ pub(super) struct KeyRow {
     pub(super) owner: String,
     pub(super) tier: String,
     pub(super) limit: String,
+    /// The effective short rate, its burst, and whether it is the API key's own (`key`) or its tier's (`tier`).
+    pub(super) rate: Option<String>,
+    pub(super) burst: Option<u32>,
+    pub(super) rate_of: Option<&'static str>,
     /// Exact number of calls charged in the period.
     pub(super) used: u64,
     pub(super) period: String,
@@ -27,6 +51,8 @@ pub(super) struct KeyRow {
     pub(super) expires: Option<String>,
     pub(super) sites: String,
     pub(super) networks: String,
+    /// Whether it may use `?explain=1`.
+    pub(super) explain: bool,
     pub(super) created: String,
     pub(super) hash: String,
 }
@@ -41,12 +67,15 @@ impl KeyRow {
         identity: &Identity,
         record: &KeyRecord,
         item: Option<&LedgerItem>,
+        tiers: &Tiers,
         now: Timestamp,
     ) -> Self {
         let period = Period::new(record.limit.window, now);
         let last_used =
             item.and_then(|item| Some(format!("{}-{:02}", item.month, item.days.last_key_value()?.0)));
         let published = record.published.filter(|published| published.period == period);
+        let of_tier = || tiers.find(&record.tier).and_then(|tier| Some((tier.rate_limit()?, "tier")));
+        let rate = record.rate.map(|rate| (rate, "key")).or_else(of_tier);
         let expired = record.expires.is_some_and(|expires| expires <= now);
         let status =
             if expired && record.status == Status::Active { "expired" } else { record.status.as_str() };
@@ -55,6 +84,9 @@ impl KeyRow {
             owner: record.owner.clone(),
             tier: record.tier.clone(),
             limit: record.limit.to_string(),
+            rate: rate.map(|(rate, _)| rate.rate().to_string()),
+            burst: rate.map(|(rate, _)| rate.burst()),
+            rate_of: rate.map(|(_, of)| of),
             used: item.map_or(0, |item| item.used_in(period)),
             period: period.to_string(),
             last_used,
@@ -63,6 +95,7 @@ impl KeyRow {
             expires: record.expires.map(instant),
             sites: joined(&record.sites),
             networks: joined(&record.networks),
+            explain: record.explain,
             created: instant(record.created),
             hash: identity.name().to_owned(),
         }
@@ -75,21 +108,29 @@ pub(super) async fn print_changed(
     identity: &Identity,
     record: &KeyRecord,
     shared: &Shared,
-    now: Timestamp,
+    (tiers, now): (&Tiers, Timestamp),
 ) -> anyhow::Result<()> {
     let item = home.ledger.item(identity, Month::from_time(now)).await?;
-    let row = KeyRow::new(identity, record, item.as_ref(), now);
+    let row = KeyRow::new(identity, record, item.as_ref(), tiers, now);
     Ok(output::print_data(&output::format_value(shared.format(), &row, || lines_of(&row, &[]))?)?)
 }
 
 /// An API key as lines of text.
 pub(super) fn lines_of(row: &KeyRow, more: &[(&str, String)]) -> String {
     let any = |text: &str| if text.is_empty() { "any".to_owned() } else { text.to_owned() };
+    let rate = match (&row.rate, row.burst) {
+        (Some(rate), Some(burst)) if row.rate_of == Some("tier") => {
+            format!("{rate}, burst {burst}, from the tier")
+        }
+        (Some(rate), Some(burst)) => format!("{rate}, burst {burst}"),
+        _ => "none".to_owned(),
+    };
     let lines = [
         ("API key", row.hint.clone()),
         ("owner", row.owner.clone()),
         ("tier", row.tier.clone()),
         ("limit", row.limit.clone()),
+        ("rate", rate),
         (
             "used",
             format!(
@@ -104,6 +145,7 @@ pub(super) fn lines_of(row: &KeyRow, more: &[(&str, String)]) -> String {
         ("expires", row.expires.clone().unwrap_or_else(|| "never".to_owned())),
         ("sites", any(&row.sites)),
         ("networks", any(&row.networks)),
+        ("explain", if row.explain { "allowed" } else { "refused" }.to_owned()),
         ("created", row.created.clone()),
         ("hash", row.hash.clone()),
     ];

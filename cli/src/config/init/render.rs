@@ -72,6 +72,8 @@ pub(crate) fn render(answers: &Answers) -> String {
     out.push('\n');
     comment(&mut out, "tiers.anonymous");
     let _ = writeln!(out, "[tiers.anonymous]\nlimit = {}", quoted(&answers.anonymous));
+    comment(&mut out, "tiers.anonymous.rate");
+    out += "# rate = \"10/s\"\n";
     for (name, limit) in &answers.tiers {
         let _ = writeln!(out, "\n[tiers.{}]\nlimit = {}", quoted_key(name), quoted(limit));
     }

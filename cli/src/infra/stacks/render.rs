@@ -367,6 +367,10 @@ impl<'a> Renderer<'a> {
             Variable { name: env::QUOTA_STATUS, value: compat.quota_status.to_string() },
             Variable { name: env::UNKNOWN_KEY_STATUS, value: compat.unknown_key_status.to_string() },
         ];
+        let rates = tiers.rates().to_string();
+        if !rates.is_empty() {
+            variables.push(Variable { name: env::RATES, value: rates });
+        }
         if self.config.web.page {
             variables.push(Variable { name: env::WEB_PAGE, value: "1".to_owned() });
         }

@@ -7,6 +7,7 @@ mod facts;
 mod home;
 mod judge;
 mod path;
+mod rates;
 
 pub(crate) use check::{Check, Mark, fold, text};
 pub(crate) use facts::{

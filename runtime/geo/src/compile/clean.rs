@@ -37,7 +37,7 @@ fn clean_place(place: &SourcePlace, countries: &CountryTable) -> SourcePlace {
         continent_code: countries::continent_code(place.continent_code.trim()).unwrap_or_default().to_owned(),
         is_eu: place.is_eu.filter(|_| !invalid_country),
         region: text(&place.region),
-        region_code: region_code(&place.region_code, &written),
+        region_code: region_code(&place.region_code, country, countries),
         city: text(&place.city),
         postal: text(&place.postal),
         latitude,
@@ -70,11 +70,16 @@ pub(super) fn text(text: &str) -> String {
     if PLACEHOLDERS.contains(&line.to_lowercase().as_str()) { String::new() } else { line }
 }
 
-/// The subdivision part of an ISO 3166-2 code: `CA` for `CA` and for `us-ca`.
-fn region_code(code: &str, country: &str) -> String {
+/// The subdivision part of an ISO 3166-2 code: `CA` for `CA` and for `us-ca`; empty if the code is another country's.
+fn region_code(code: &str, country: Option<&str>, countries: &CountryTable) -> String {
     let code = text(code).to_uppercase();
-    let behind = code.split_once('-').filter(|(before, _)| before.eq_ignore_ascii_case(country));
-    behind.map_or(code.as_str(), |(_, behind)| behind).to_owned()
+    match code.split_once('-') {
+        None => code,
+        Some((before, behind)) if country.is_some() && countries.code_of(before) == country => {
+            behind.to_owned()
+        }
+        Some(_) => String::new(),
+    }
 }
 
 /// Latitude and longitude as decimal text, if valid; (0, 0) is a placeholder.
@@ -185,6 +190,8 @@ mod tests {
         };
         assert_eq!(place("de", "Germany", "eu", "be"), ["DE", "Germany", "EU", "BE", "Some(true)"]);
         assert_eq!(place("UK", "-", "XX", "uk-eng"), ["GB", "", "", "ENG", "Some(true)"]);
+        assert_eq!(place("UK", "-", "", "gb-eng")[3], "ENG");
+        assert_eq!(place("US", "-", "", "DE-BY")[3], "");
         assert_eq!(place("ZZ", "Unknown or invalid", "-", "-"), ["", "", "", "", "None"]);
         assert_eq!(place("", "Somewhere", "AN", ""), ["", "Somewhere", "AN", "", "Some(true)"]);
         let none = SourceNetwork { number: 0, name: "-".into(), ..SourceNetwork::default() };

@@ -48,6 +48,8 @@ pub(super) struct Statement {
     /// The prefix that the data is about.
     pub(super) prefix: Prefix,
     pub(super) record: SourceRecord,
+    /// Whether the place is a correction, by the operator or by the network's owner.
+    pub(super) is_correction: bool,
 }
 
 /// The sources that decided, by number.
@@ -63,12 +65,14 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Whether `usual` has all sources of this one, and no other for company, crawler and flags: it then names the same source for
-    /// every field that is known.
+    /// Whether `usual` has all sources of this one, and no other for time zone, company, crawler and flags: it then names the same
+    /// source for every field that is known. (A time zone that no source states follows from the coordinates.)
     pub(super) fn is_within(&self, usual: &Self) -> bool {
         let holds = |mine: Option<u16>, theirs: Option<u16>| mine.is_none() || mine == theirs;
-        self.place.iter().zip(usual.place).all(|(mine, theirs)| holds(*mine, theirs))
-            && holds(self.network, usual.network)
+        let place = PLACE_FIELDS.iter().zip(self.place.iter().zip(usual.place));
+        place.into_iter().all(|(field, (mine, theirs))| {
+            *mine == theirs || mine.is_none() && field.set != PlaceFields::ZONE
+        }) && holds(self.network, usual.network)
             && (self.usage, self.crawler, &self.flags) == (usual.usage, usual.crawler, &usual.flags)
     }
 }
@@ -118,7 +122,7 @@ impl Combined {
         self.origin.place[at]
     }
 
-    fn add(&mut self, Statement { source, prefix, record }: &Statement) {
+    fn add(&mut self, Statement { source, prefix, record, .. }: &Statement) {
         if let Some(place) = &record.place {
             let taken = self.place.get_or_insert_default().fill(place.clone());
             self.set_origin(taken, Some(*source));
@@ -174,10 +178,17 @@ fn fill_use(known: &mut NetworkUse, other: &NetworkUse) {
 
 /// How far the sources of places agree, 0 to 100: for each of country, region and city that at least two sources state, the
 /// share of the less trusted statements that equal the most trusted one; then the mean of these shares. `None` if no two
-/// sources state the same of the three.
+/// sources state the same of the three, or if one of the three is corrected: a correction is right whatever the sources state.
 fn confidence(place: &SourcePlace, statements: &[Statement]) -> Option<u8> {
     let fields: [fn(&SourcePlace) -> &str; 3] =
         [|place| &place.country_code, |place| &place.region, |place| &place.city];
+    let corrects = |one: &Statement| {
+        let place = one.record.place.as_ref().filter(|_| one.is_correction);
+        place.is_some_and(|place| fields.iter().any(|field| !field(place).is_empty()))
+    };
+    if statements.iter().any(corrects) {
+        return None;
+    }
     let (mut sum, mut counted) = (0, 0);
     for field in fields {
         let stated = statements.iter().filter_map(|statement| statement.record.place.as_ref());
@@ -225,12 +236,13 @@ mod tests {
             accuracy_radius_km: Some(10 + source),
             ..SourceRecord::default()
         };
-        Statement { source, prefix: Prefix::of(0, 96), record }
+        Statement { source, prefix: Prefix::of(0, 96), record, is_correction: false }
     }
 
     #[test]
     fn confidence_is_the_agreement_of_the_other_sources() {
         let paris = says(0, "FR", "Île-de-France", "Paris");
+        let corrected = |statement| Statement { is_correction: true, ..statement };
         let table = [
             (vec![paris.clone()], None),
             (vec![paris.clone(), says(1, "", "", "")], None),
@@ -242,6 +254,11 @@ mod tests {
             // The region is the second source's own: nobody else states one.
             (vec![says(0, "FR", "", ""), says(1, "FR", "Bretagne", "Brest")], Some(100)),
             (vec![says(0, "FR", "", "Paris"), says(1, "DE", "Berlin", "Berlin")], Some(0)),
+            // A correction is no vote, and nobody votes on it.
+            (vec![corrected(says(0, "FR", "", "")), says(1, "DE", "", "")], None),
+            (vec![corrected(says(0, "FR", "", "")), says(1, "FR", "", ""), says(2, "FR", "", "")], None),
+            // One of only the time zone or the point leaves the sources' agreement.
+            (vec![corrected(says(0, "", "", "")), says(1, "FR", "", ""), says(2, "FR", "", "")], Some(100)),
         ];
         for (statements, expected) in table {
             let stated: Vec<_> = statements.iter().map(|one| &one.record.place).collect();

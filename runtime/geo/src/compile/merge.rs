@@ -102,6 +102,10 @@ impl MergeInput<'_> {
             }
     }
 
+    fn is_correction(&self) -> bool {
+        matches!(&self.tree, MergeTree::Ranges(ranges) if ranges.is_correction())
+    }
+
     /// The flags that the source covers.
     fn flags(&self) -> Flags {
         let own = match &self.tree {
@@ -127,7 +131,8 @@ pub(super) fn statement(
     }
     let Cursor::Leaf { data, length } = cursor else { return Ok(None) };
     let record = input.record(data, countries)?;
-    Ok(Some(Statement { source, prefix: Prefix::of(address, length), record }))
+    let (prefix, is_correction) = (Prefix::of(address, length), input.is_correction());
+    Ok(Some(Statement { source, prefix, record, is_correction }))
 }
 
 /// The leaf of a combination, and its AS number with the length of its route.
@@ -259,8 +264,10 @@ impl<'a> Merger<'a> {
         let mut statements = Vec::new();
         for (source, cursor) in cursors {
             let Cursor::Leaf { data, length } = cursor else { continue };
-            let record = self.inputs[usize::from(*source)].record(*data, self.records.countries())?;
-            statements.push(Statement { source: *source, prefix: Prefix::of(path, *length), record });
+            let input = &self.inputs[usize::from(*source)];
+            let record = input.record(*data, self.records.countries())?;
+            let (prefix, is_correction) = (Prefix::of(path, *length), input.is_correction());
+            statements.push(Statement { source: *source, prefix, record, is_correction });
         }
         let all = Combined::of(&statements);
         let network = all.network.as_ref().map(|(network, route)| (network.number, route.length));

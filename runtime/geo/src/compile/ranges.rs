@@ -33,12 +33,13 @@ pub struct RangeSet {
     trie: PrefixTrie,
     records: Vec<SourceRecord>,
     skipped: Skipped,
+    is_correction: bool,
 }
 
 impl RangeSet {
     /// The numbers in the trie are indexes into `records`.
     pub(super) fn new(path: PathBuf, trie: PrefixTrie, records: Vec<SourceRecord>) -> Self {
-        Self { path, trie, records, skipped: Skipped::default() }
+        Self { path, trie, records, skipped: Skipped::default(), is_correction: false }
     }
 
     /// The ranges of the file at `path`; the last address of each is not before its first.
@@ -49,7 +50,17 @@ impl RangeSet {
         for (first, last, record) in order.into_iter().map(|index| ranges[index]) {
             for_each_prefix(first, last, |bits, length| trie.insert(bits, length, record));
         }
-        Self { path, trie, records, skipped: Skipped::default() }
+        Self::new(path, trie, records)
+    }
+
+    /// The same ranges, as corrections of what other sources state.
+    pub(super) fn correcting(self, is_correction: bool) -> Self {
+        Self { is_correction, ..self }
+    }
+
+    /// Whether its places correct those of other sources.
+    pub(super) fn is_correction(&self) -> bool {
+        self.is_correction
     }
 
     pub(super) fn passing_over(self, skipped: Skipped) -> Self {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use super::error::BuildError;
+use super::kind::other_kind;
 use crate::map::map_file;
 use crate::raw::{Layout, Step, Value};
 
@@ -61,7 +62,10 @@ impl Source {
         }
         let map = map_file(path).map_err(failed)?;
         let read = Layout::read(&map).map(|(layout, _)| layout);
-        let layout = read.map_err(|source| BuildError::Source { path: path.to_owned(), source })?;
+        let layout = read.map_err(|source| match other_kind(&map) {
+            Some(fault) => BuildError::Feed { path: path.to_owned(), fault },
+            None => BuildError::Source { path: path.to_owned(), source },
+        })?;
         Ok(Self { path: path.to_owned(), map, layout, parts: Parts::ALL })
     }
 
@@ -146,6 +150,8 @@ enum TrieLink {
     #[default]
     Empty,
     Node(u32),
+    /// A node without an empty link below it.
+    Full(u32),
     Leaf(u32),
 }
 
@@ -166,7 +172,7 @@ impl PrefixTrie {
             }
             node = match link {
                 TrieLink::Node(next) => next as usize,
-                TrieLink::Leaf(_) => return,
+                TrieLink::Full(_) | TrieLink::Leaf(_) => return,
                 TrieLink::Empty => {
                     self.nodes.push([TrieLink::Empty; 2]);
                     let next = self.nodes.len() - 1;
@@ -177,14 +183,15 @@ impl PrefixTrie {
         }
     }
 
-    /// Fills every empty link at and below a link.
+    /// Fills every empty link at and below a link. Each node is filled once, however many prefixes contain it.
     fn fill(&mut self, node: usize, bit: usize, data: u32) {
         match self.nodes[node][bit] {
             TrieLink::Empty => self.nodes[node][bit] = TrieLink::Leaf(data),
-            TrieLink::Leaf(_) => {}
+            TrieLink::Full(_) | TrieLink::Leaf(_) => {}
             TrieLink::Node(below) => {
                 self.fill(below as usize, 0, data);
                 self.fill(below as usize, 1, data);
+                self.nodes[node][bit] = TrieLink::Full(below);
             }
         }
     }
@@ -197,7 +204,7 @@ impl PrefixTrie {
         let Cursor::Node(node) = cursor else { return cursor };
         match self.nodes[node as usize][usize::from(bit)] {
             TrieLink::Empty => Cursor::Empty,
-            TrieLink::Node(next) => Cursor::Node(next),
+            TrieLink::Node(next) | TrieLink::Full(next) => Cursor::Node(next),
             TrieLink::Leaf(data) => Cursor::Leaf { data: data as usize, length: depth + 1 },
         }
     }

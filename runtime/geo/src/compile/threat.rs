@@ -27,10 +27,14 @@ pub(super) fn with_derived(set: Flags) -> Flags {
     follow.fold(set, |all, derived| all.with(named(&[derived.flag])))
 }
 
-/// The flags that sources cover, with the derived flags that are known to be false if no source sets them.
+/// The flags that are known to be false if no source sets them: those that sources cover, and of the derived ones those whose
+/// parts are all covered. A source that itself sets a derived flag does not cover it: an address outside a list of anonymous
+/// networks may still be an exit of a VPN.
 pub(super) fn spoken_with_derived(spoken: Flags) -> Flags {
-    let follow = DERIVED.iter().filter(|derived| spoken.has(named(derived.from)));
-    follow.fold(spoken, |all, derived| all.with(named(&[derived.flag])))
+    DERIVED.iter().fold(spoken, |all, derived| {
+        let flag = named(&[derived.flag]);
+        if spoken.has(named(derived.from)) { all.with(flag) } else { Flags(all.0 & !flag.0) }
+    })
 }
 
 /// The members of `threat` without braces, in the order of an answer; both sets must include the derived flags.
@@ -65,7 +69,7 @@ mod tests {
     fn a_flag_is_false_only_if_a_source_speaks_of_it() {
         let four = ["is_tor", "is_vpn", "is_proxy", "is_icloud_relay"];
         // (flags set for the address, flags that any source covers, members of `threat`)
-        let table: [(&[&str], &[&str], &str); 11] = [
+        let table: [(&[&str], &[&str], &str); 14] = [
             (&[], &[], ""),
             (&[], &["is_tor"], r#""is_tor":false"#),
             (&["is_tor"], &["is_tor"], r#""is_tor":true,"is_anonymous":true"#),
@@ -77,7 +81,11 @@ mod tests {
                 &four,
                 r#""is_tor":false,"is_vpn":false,"is_proxy":false,"is_icloud_relay":false,"is_anonymous":false"#,
             ),
-            (&[], &["is_anonymous"], r#""is_anonymous":false"#),
+            // A list of a derived flag sets it, but says nothing about other addresses.
+            (&[], &["is_anonymous"], ""),
+            (&["is_anonymous"], &["is_anonymous"], r#""is_anonymous":true"#),
+            (&[], &["is_tor", "is_anonymous"], r#""is_tor":false"#),
+            (&[], &["is_threat", "is_known_abuser"], r#""is_known_abuser":false"#),
             (&["is_known_abuser"], &["is_known_abuser"], r#""is_known_abuser":true,"is_threat":true"#),
             (&[], &["is_known_abuser"], r#""is_known_abuser":false"#),
             (

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use ipgeo_contract::{
-    Identity, KeyHash, KeyRecord, Limit, Month, Period, Published, SitePattern, Status, access_attr as attr,
-    canonical_network, hash_hint, is_hint,
+    Identity, KeyHash, KeyRecord, Limit, Month, Period, Published, RateLimit, SitePattern, Status,
+    access_attr as attr, canonical_network, hash_hint, is_hint,
 };
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -28,6 +28,11 @@ fn networks(list: &[IpNet]) -> Option<Value> {
     strings(&list)
 }
 
+/// The mark of an API key whose answers may be explained. Others have none, as records of older releases.
+fn explain(may: bool) -> Option<Value> {
+    may.then(|| number(1))
+}
+
 /// The effective limit in an API key's item.
 pub(crate) fn limit(item: &Item) -> Result<Limit, ItemError> {
     Ok(Limit {
@@ -42,10 +47,13 @@ pub(crate) fn key_record(item: &Item) -> Result<KeyRecord, ItemError> {
         owner: needed_text(item, attr::OWNER)?,
         tier: needed_text(item, attr::TIER)?,
         limit: limit(item)?,
+        // An unreadable rate counts as none: a rate in a later release's format must not make an API key unusable.
+        rate: text(item, attr::RATE).ok().flatten().and_then(|text| text.parse().ok()),
         status: needed_text(item, attr::STATUS)?,
         expires: time(item, attr::EXPIRES)?,
         sites: list(item, attr::SITES)?,
         networks: list(item, attr::NETWORKS)?,
+        explain: integer::<u8>(item, attr::EXPLAIN)?.is_some_and(|number| number > 0),
         hint: safe_hint(item, needed(attr::HINT, text(item, attr::HINT)?)?),
         created: needed(attr::CREATED, time(item, attr::CREATED)?)?,
         published: published::read(item)?,
@@ -85,8 +93,10 @@ fn key_item(identity: &Identity, record: &KeyRecord) -> Item {
         }
     };
     add(attr::EXPIRES, record.expires.map(|expires| number(expires.as_millisecond())));
+    add(attr::RATE, record.rate.map(|rate| string(rate.to_string())));
     add(attr::SITES, strings(&record.sites));
     add(attr::NETWORKS, networks(&record.networks));
+    add(attr::EXPLAIN, explain(record.explain));
     if let Some(published) = &record.published {
         item.extend(published::attributes(published));
     }
@@ -102,6 +112,8 @@ pub struct KeyChange {
     pub tier: Option<String>,
     /// The effective limit and window.
     pub limit: Option<Limit>,
+    /// Its own short rate; `Some(None)`: the tier's applies.
+    pub rate: Option<Option<RateLimit>>,
     /// Whether it may be used.
     pub status: Option<Status>,
     /// When it expires; `Some(None)`: never.
@@ -110,6 +122,8 @@ pub struct KeyChange {
     pub sites: Option<Vec<SitePattern>>,
     /// The networks it may be used from; empty: any.
     pub networks: Option<Vec<IpNet>>,
+    /// Whether its answers may be explained.
+    pub explain: Option<bool>,
 }
 
 /// Why an API key's record was not written.
@@ -263,8 +277,10 @@ impl Update {
             attr::EXPIRES,
             change.expires.map(|expires| expires.map(|time| number(time.as_millisecond()))),
         );
+        update.assign(attr::RATE, change.rate.map(|rate| rate.map(|rate| string(rate.to_string()))));
         update.assign(attr::SITES, change.sites.as_ref().map(|sites| strings(sites)));
         update.assign(attr::NETWORKS, change.networks.as_ref().map(|list| networks(list)));
+        update.assign(attr::EXPLAIN, change.explain.map(explain));
         if let Some(limit) = change.limit {
             update.assign(attr::LIMIT, Some(Some(number(limit.calls))));
             update.assign(attr::WINDOW, Some(Some(string(limit.window.as_str()))));
@@ -343,6 +359,7 @@ mod tests {
         let status = prop_oneof![Just(Status::Active), Just(Status::Disabled), Just(Status::Revoked)];
         let sites = prop::collection::vec("[a-z]{1,8}\\.test", 0..3);
         let published = prop::option::of((0_u64..1_000_000_000, time.clone()));
+        let rate = (1_u32..=10_000, 1_u32..=10_000).prop_map(|(calls, burst)| format!("{calls}/s:{burst}"));
         (
             "\\PC{1,20}",
             1..Limit::CALLS_MAX,
@@ -350,27 +367,33 @@ mod tests {
             status,
             prop::option::of(time.clone()),
             sites,
+            any::<bool>(),
             published,
             time,
+            prop::option::of(rate),
         )
-            .prop_map(|(owner, calls, window, status, expires, sites, published, created)| {
-                KeyRecord {
-                    owner,
-                    tier: "startup".into(),
-                    limit: Limit { calls, window },
-                    status,
-                    expires,
-                    sites: sites.iter().map(|site| site.parse().expect("a site")).collect(),
-                    networks: vec!["203.0.113.0/24".parse().expect("a network")],
-                    hint: "ipg_…abcd".into(),
-                    created,
-                    published: published.map(|(used, as_of)| Published {
-                        period: Period::new(window, as_of),
-                        used,
-                        as_of,
-                    }),
-                }
-            })
+            .prop_map(
+                |(owner, calls, window, status, expires, sites, explain, published, created, rate)| {
+                    KeyRecord {
+                        owner,
+                        tier: "startup".into(),
+                        limit: Limit { calls, window },
+                        rate: rate.map(|rate| rate.parse().expect("a rate")),
+                        status,
+                        expires,
+                        sites: sites.iter().map(|site| site.parse().expect("a site")).collect(),
+                        networks: vec!["203.0.113.0/24".parse().expect("a network")],
+                        explain,
+                        hint: "ipg_…abcd".into(),
+                        created,
+                        published: published.map(|(used, as_of)| Published {
+                            period: Period::new(window, as_of),
+                            used,
+                            as_of,
+                        }),
+                    }
+                },
+            )
     }
 
     #[test]
@@ -386,6 +409,29 @@ mod tests {
         assert_eq!(key_record(&item).expect("a record").hint, "sha256 0f0f0f0f");
         item.insert(attr::HINT.to_owned(), string("…HiJ0"));
         assert_eq!(key_record(&item).expect("a record").hint, "…HiJ0");
+    }
+
+    /// Other releases read and write these items too.
+    #[test]
+    fn an_item_without_a_rate_is_as_before_and_an_unknown_form_of_rate_is_none() {
+        let limit = Limit { calls: 1, window: Window::Day };
+        let mut record = KeyRecord::new("ipg_…abcd", "acme", "startup", limit, Timestamp::UNIX_EPOCH);
+        let names = |item: &Item| {
+            let mut names: Vec<String> = item.keys().cloned().collect();
+            names.sort_unstable();
+            names.join(" ")
+        };
+        let item = key_item(&identity_of_tests(), &record);
+        assert_eq!(names(&item), "created hint id limit owner status tier window");
+        assert_eq!(key_record(&item).expect("a record").rate, None);
+        record.rate = Some("10/s:20".parse().expect("a rate"));
+        let mut item = key_item(&identity_of_tests(), &record);
+        assert_eq!(names(&item), "created hint id limit owner rate status tier window");
+        assert_eq!(item[attr::RATE], string("10/s:20"));
+        for other in [string("10/fortnight"), number(10_u64), Value::Foreign] {
+            item.insert(attr::RATE.to_owned(), other);
+            assert_eq!(key_record(&item).expect("a record").rate, None);
+        }
     }
 
     proptest! {
@@ -407,6 +453,19 @@ mod tests {
             let error = key_record(&item).expect_err("a damaged item").to_string();
             prop_assert!(error.contains(names[which]), "{}", error);
         }
+    }
+
+    #[test]
+    fn only_a_record_that_may_explain_has_the_mark() {
+        let limit = Limit { calls: 1, window: Window::Day };
+        let plain = KeyRecord::new("ipg_…abcd", "acme", "startup", limit, Timestamp::UNIX_EPOCH);
+        let item = |explain| key_item(&identity_of_tests(), &KeyRecord { explain, ..plain.clone() });
+        let (mut without, with) = (item(false), item(true));
+        // Releases that do not know the mark write and read the same item.
+        assert!(!without.contains_key(attr::EXPLAIN));
+        assert!(!key_record(&without).expect("a record").explain);
+        without.insert(attr::EXPLAIN.to_owned(), number(1));
+        assert_eq!(without, with);
     }
 
     #[test]

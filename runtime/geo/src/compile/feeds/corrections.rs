@@ -1,17 +1,20 @@
 //! Corrections: the operator's own, and geofeeds, in which networks state their own locations (RFC 8805).
 
-use csv::{ReaderBuilder, StringRecord, Trim, Writer};
+use std::sync::LazyLock;
+
+use csv::Writer;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::super::clean;
 use super::super::countries::CountryTable;
 use super::super::extract::{SourcePlace, SourceRecord};
-use super::{Found, lines, network};
+use super::super::regions::RegionTable;
+use super::line::CsvLine;
+use super::{Found, kind, lines, network};
 
 /// A correction of a network's location. For an empty text, the sources decide the field.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Correction {
     /// A network, an address or a range.
     pub network: String,
@@ -37,27 +40,77 @@ pub struct Correction {
     pub date: String,
 }
 
+/// The columns of a file of corrections.
+const COLUMNS: [&str; 11] = [
+    "network",
+    "city",
+    "region",
+    "region_code",
+    "country_code",
+    "postal",
+    "latitude",
+    "longitude",
+    "time_zone",
+    "note",
+    "date",
+];
+
+/// The countries and their regions.
+struct Tables {
+    countries: CountryTable,
+    regions: RegionTable,
+}
+
+static TABLES: LazyLock<Tables> =
+    LazyLock::new(|| Tables { countries: CountryTable::new(), regions: RegionTable::new() });
+
 impl Correction {
     /// The first error in it.
     pub fn problem(&self) -> Option<String> {
-        self.checked(&CountryTable::new()).err()
+        self.checked(&TABLES).err()
+    }
+
+    fn column(&mut self, name: &str) -> Option<&mut String> {
+        Some(match name {
+            "network" => &mut self.network,
+            "city" => &mut self.city,
+            "region" => &mut self.region,
+            "region_code" => &mut self.region_code,
+            "country_code" => &mut self.country_code,
+            "postal" => &mut self.postal,
+            "latitude" => &mut self.latitude,
+            "longitude" => &mut self.longitude,
+            "time_zone" => &mut self.time_zone,
+            "note" => &mut self.note,
+            "date" => &mut self.date,
+            _ => return None,
+        })
     }
 
     /// Its range and record.
-    fn checked(&self, countries: &CountryTable) -> Result<(network::Range, SourceRecord), String> {
+    fn checked(&self, tables: &Tables) -> Result<(network::Range, SourceRecord), String> {
+        let mut copy = self.clone();
+        // A file of corrections has one a line.
+        let broken = |name: &&&str| copy.column(name).is_some_and(|text| text.contains(['\n', '\r']));
+        if let Some(name) = COLUMNS.iter().find(broken) {
+            return Err(format!("`{name}` has a line break"));
+        }
         let range = network::range(self.network.trim())?;
+        network::refuse_host_bits(&self.network)?;
         network::refuse_giant(&self.network, range)?;
         if network::is_reserved(range) {
             return Err(format!("`{}` has no public address", self.network.trim()));
         }
         let code = self.country_code.trim();
-        if !code.is_empty() && countries.code_of(code).is_none() {
+        let country = tables.countries.code_of(code).unwrap_or_default();
+        if country.is_empty() && !code.is_empty() {
             return Err(format!("`{code}` is not a country code of two letters"));
         }
         let local = [&self.city, &self.region, &self.region_code, &self.postal];
         if code.is_empty() && local.iter().any(|text| !text.trim().is_empty()) {
             return Err("a city, region or postal code needs `country_code`".to_owned());
         }
+        refuse_foreign_region(country, &self.region_code, &self.region, tables)?;
         let point = (self.latitude.trim(), self.longitude.trim());
         if point != ("", "") && clean::point(point.0, point.1).is_none() {
             return Err(format!("`{}, {}` is not a latitude and longitude", point.0, point.1));
@@ -98,22 +151,76 @@ impl Correction {
     }
 }
 
-/// Reads a file of corrections, with a header.
-pub fn read_corrections(bytes: &[u8]) -> Result<Vec<Correction>, String> {
-    Ok(numbered(bytes)?.into_iter().map(|(_, correction)| correction).collect())
+/// Refuses the code of a region that is not in the country, or that is not the code of the named region.
+fn refuse_foreign_region(country: &str, code: &str, name: &str, tables: &Tables) -> Result<(), String> {
+    let (code, name) = (code.trim().to_uppercase(), name.trim());
+    if code.is_empty() {
+        return Ok(());
+    }
+    let own = match code.split_once('-') {
+        None => Some(code.as_str()),
+        Some((before, own)) => (tables.countries.code_of(before) == Some(country)).then_some(own),
+    };
+    let Some(own) = own.filter(|own| tables.regions.has_code(country, own)) else {
+        let code = code.escape_debug();
+        return Err(format!(
+            "`{code}` is not a region code of {country} in ISO 3166-2: correct `region_code` or `country_code`"
+        ));
+    };
+    match tables.regions.code(country, name) {
+        Some(other) if other != own => Err(format!(
+            "`{own}` is not the region code of {name}, which is `{other}`: correct `region_code` or `region`"
+        )),
+        _ => Ok(()),
+    }
 }
 
-fn numbered(bytes: &[u8]) -> Result<Vec<(u64, Correction)>, String> {
-    let mut reader = ReaderBuilder::new().trim(Trim::All).comment(Some(b'#')).from_reader(bytes);
-    let headers = reader.headers().map_err(|error| error.to_string())?.clone();
+/// Reads a file of corrections, with a header.
+pub fn read_corrections(bytes: &[u8]) -> Result<Vec<Correction>, String> {
+    Ok(numbered(kind::text(bytes)?)?.into_iter().map(|(_, correction)| correction).collect())
+}
+
+fn numbered(bytes: &[u8]) -> Result<Vec<(usize, Correction)>, String> {
+    kind::refuse_other_encoding(bytes)?;
+    let mut row = CsvLine::new();
+    let mut header: Option<Vec<&str>> = None;
     let mut all = Vec::new();
-    let mut row = StringRecord::new();
-    while reader.read_record(&mut row).map_err(|error| error.to_string())? {
-        let line = row.position().map_or(0, csv::Position::line);
-        let read = row.deserialize(Some(&headers));
-        all.push((line, read.map_err(|error| format!("line {line}: {error}"))?));
+    for (line, text) in lines(bytes) {
+        let at_line = |fault: String| format!("line {line}: {fault}");
+        row.split(text).map_err(at_line)?;
+        let Some(names) = &header else {
+            header = Some(header_of(&row).map_err(at_line)?);
+            continue;
+        };
+        if row.len() != names.len() {
+            return Err(at_line(format!("it has {} columns, the header has {}", row.len(), names.len())));
+        }
+        let mut correction = Correction::default();
+        for (index, name) in names.iter().enumerate() {
+            if let Some(column) = correction.column(name) {
+                *column = row.text(index).into_owned();
+            }
+        }
+        all.push((line, correction));
     }
     Ok(all)
+}
+
+/// The names of the columns in a header.
+fn header_of(row: &CsvLine) -> Result<Vec<&'static str>, String> {
+    let mut names = Vec::new();
+    for index in 0..row.len() {
+        let text = row.text(index);
+        let Some(name) = COLUMNS.into_iter().find(|name| *name == text) else {
+            let columns = COLUMNS.join(", ");
+            return Err(format!("`{}` is not a column; the columns are {columns}", text.escape_debug()));
+        };
+        if names.contains(&name) {
+            return Err(format!("the column `{name}` is there twice"));
+        }
+        names.push(name);
+    }
+    if names.contains(&"network") { Ok(names) } else { Err("it has no column `network`".to_owned()) }
 }
 
 /// The text of a file of corrections.
@@ -133,11 +240,9 @@ pub fn write_corrections(corrections: &[Correction]) -> Result<Vec<u8>, String> 
 }
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Found, String> {
-    let countries = CountryTable::new();
     let mut found = Found::default();
     for (line, correction) in numbered(bytes)? {
-        let (range, record) =
-            correction.checked(&countries).map_err(|fault| format!("line {line}: {fault}"))?;
+        let (range, record) = correction.checked(&TABLES).map_err(|fault| format!("line {line}: {fault}"))?;
         add(&mut found, range, record)?;
     }
     Ok(found)
@@ -152,29 +257,24 @@ fn add(found: &mut Found, range: network::Range, record: SourceRecord) -> Result
 
 /// Reads a geofeed. Invalid lines are skipped (RFC 8805, section 2.1.1); if most lines are invalid, the file is refused.
 pub(super) fn geofeed(bytes: &[u8]) -> Result<Found, String> {
-    let countries = CountryTable::new();
-    let mut found = Found::default();
+    let (mut row, mut found) = (CsvLine::new(), Found::default());
     let mut silent = 0;
     for (line, text) in lines(bytes) {
-        let correction = match geofeed_line(&text, &countries) {
-            Ok(Some(correction)) => correction,
+        let read = geofeed_line(text, &mut row).and_then(|correction| match correction {
+            Some(one) if network::range(&one.network).is_ok_and(network::is_reserved) => {
+                found.skipped.reserved += 1;
+                Ok(None)
+            }
+            Some(one) => one.checked(&TABLES).map(Some),
             // The network's owner asks not to be located.
-            Ok(None) => {
+            None => {
                 silent += 1;
-                continue;
+                Ok(None)
             }
-            Err(fault) => {
-                found.skipped.invalid += 1;
-                found.skipped.first_invalid.get_or_insert(format!("line {line}: {fault}"));
-                continue;
-            }
-        };
-        if network::range(&correction.network).is_ok_and(network::is_reserved) {
-            found.skipped.reserved += 1;
-            continue;
-        }
-        match correction.checked(&countries) {
-            Ok((range, record)) => add(&mut found, range, record)?,
+        });
+        match read {
+            Ok(Some((range, record))) => add(&mut found, range, record)?,
+            Ok(None) => {}
             Err(fault) => {
                 found.skipped.invalid += 1;
                 found.skipped.first_invalid.get_or_insert(format!("line {line}: {fault}"));
@@ -190,10 +290,11 @@ pub(super) fn geofeed(bytes: &[u8]) -> Result<Found, String> {
 }
 
 /// A line of a geofeed; `None` if it has no location.
-fn geofeed_line(text: &str, countries: &CountryTable) -> Result<Option<Correction>, String> {
-    let mut reader = ReaderBuilder::new().has_headers(false).trim(Trim::All).from_reader(text.as_bytes());
-    let row = reader.records().next().transpose().map_err(|error| error.to_string())?.unwrap_or_default();
-    let field = |index: usize| row.get(index).unwrap_or_default().to_owned();
+fn geofeed_line(line: &[u8], row: &mut CsvLine) -> Result<Option<Correction>, String> {
+    let line = std::str::from_utf8(line).map_err(|_| "it is not UTF-8")?;
+    // A comment may follow the columns.
+    row.split(line.split('#').next().unwrap_or_default().trim().as_bytes())?;
+    let field = |index: usize| row.text(index).into_owned();
     let (network, country, region_code, city, postal) = (field(0), field(1), field(2), field(3), field(4));
     network::range(&network)?;
     if network.contains('-') {
@@ -205,28 +306,14 @@ fn geofeed_line(text: &str, countries: &CountryTable) -> Result<Option<Correctio
     if [&country, &region_code, &city, &postal].iter().all(|text| text.is_empty()) {
         return Ok(None);
     }
-    let two_letters = country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_alphabetic());
-    if !two_letters || countries.code_of(&country).is_none() {
+    if country.len() != 2 {
         return Err(format!("`{}` is not a country code of two letters", country.escape_debug()));
     }
-    if !region_code.is_empty() && !is_region_code(&region_code, &country) {
-        return Err(format!("`{}` is not a region code of {country}", region_code.escape_debug()));
+    if !region_code.is_empty() && !region_code.contains('-') {
+        let code = region_code.escape_debug();
+        return Err(format!("`{code}` is not a region code with its country, such as US-CA"));
     }
-    Ok(Some(Correction {
-        network,
-        country_code: country,
-        region_code,
-        city,
-        postal,
-        ..Correction::default()
-    }))
-}
-
-/// Whether a text has the form of an ISO 3166-2 code of a country: `US-CA`.
-fn is_region_code(text: &str, country: &str) -> bool {
-    text.split_once('-').is_some_and(|(before, behind)| {
-        before.eq_ignore_ascii_case(country)
-            && (1..=3).contains(&behind.len())
-            && behind.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    })
+    let place =
+        Correction { network, country_code: country, region_code, city, postal, ..Correction::default() };
+    Ok(Some(place))
 }

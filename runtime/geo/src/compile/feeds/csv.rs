@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use csv::{ByteRecord, ReaderBuilder};
-
 use super::super::extract::{SourceNetwork, SourcePlace, SourceRecord, as_number};
 use super::super::source::Parts;
-use super::{Found, network};
+use super::line::CsvLine;
+use super::{Found, kind, lines, network};
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,16 +69,21 @@ fn named(name: &str) -> Column {
     }
 }
 
+/// The columns of a file and their number.
+struct Layout {
+    columns: Vec<Column>,
+    width: usize,
+}
+
 fn column(name: &[u8]) -> Column {
     let name = String::from_utf8_lossy(name).to_lowercase();
     named(&name.replace(['_', ' ', '-'], ""))
 }
 
 /// The columns of a file, by its first row; whether that row is a header.
-fn columns(row: &ByteRecord, parts: Parts) -> Result<(Vec<Column>, bool), String> {
-    let text = |index: usize| String::from_utf8_lossy(row.get(index).unwrap_or_default());
+fn columns(row: &CsvLine, parts: Parts) -> Result<(Vec<Column>, bool), String> {
     let number = |text: &str| text.parse::<u128>().is_ok();
-    let (first, second) = (text(0), text(1));
+    let (first, second) = (row.text(0), row.text(1));
     let address = |text: &str| network::address(text).is_ok();
     let range = if number(&first) { number(&second) } else { address(&first) && address(&second) };
     let mut columns = if range { vec![First, Last] } else { vec![Network] };
@@ -88,7 +92,7 @@ fn columns(row: &ByteRecord, parts: Parts) -> Result<(Vec<Column>, bool), String
         let ranges = columns.contains(&First) && columns.contains(&Last);
         if !ranges && !columns.contains(&Network) {
             let fault = network::address(&first).err().unwrap_or_default();
-            return Err(format!("line 1: it is neither a header with `network` nor a row of data: {fault}"));
+            return Err(format!("it is neither a header with `network` nor a row of data: {fault}"));
         }
         if !columns.contains(&CountryCode) {
             // Without a column for the code, `country` is the code.
@@ -98,7 +102,7 @@ fn columns(row: &ByteRecord, parts: Parts) -> Result<(Vec<Column>, bool), String
         }
         let says = |column: &Column| !matches!(column, Network | First | Last | Ignored);
         if parts != Parts::NONE && !columns.iter().any(says) {
-            return Err("line 1: no column of the header is known besides the network".to_owned());
+            return Err("no column of the header is known besides the network".to_owned());
         }
         return Ok((columns, true));
     }
@@ -107,38 +111,43 @@ fn columns(row: &ByteRecord, parts: Parts) -> Result<(Vec<Column>, bool), String
         Some(layout) => columns.extend(*layout),
         None if parts == Parts::NONE => columns.extend(std::iter::repeat_n(Ignored, rest)),
         None => {
-            return Err(format!("line 1: cannot tell what its {} columns are; add a header row", row.len()));
+            return Err(format!("cannot tell what its {} columns are; add a header row", row.len()));
         }
     }
     Ok((columns, false))
 }
 
 pub(super) fn parse(bytes: &[u8], parts: Parts) -> Result<Found, String> {
-    // Rows of another length are refused: they may be cut off.
-    let mut reader = ReaderBuilder::new().has_headers(false).comment(Some(b'#')).from_reader(bytes);
-    let mut row = ByteRecord::new();
-    let mut layout: Option<Vec<Column>> = None;
+    kind::refuse_other_encoding(bytes)?;
+    let mut row = CsvLine::new();
+    let mut layout: Option<Layout> = None;
     let mut found = Found::default();
     // Many ranges have the same data: each record is built once, by the text of its columns.
     let mut known: HashMap<Vec<u8>, u32> = HashMap::new();
     let mut key = Vec::new();
-    while reader.read_byte_record(&mut row).map_err(|error| row_fault(&error))? {
-        let line = row.position().map_or(0, csv::Position::line);
-        row.trim();
-        let columns = match &layout {
-            Some(columns) => columns,
+    for (line, text) in lines(bytes) {
+        let at_line = |fault: String| format!("line {line}: {fault}");
+        row.split(text).map_err(at_line)?;
+        let layout = match &layout {
+            Some(layout) => layout,
             None => {
-                let (columns, header) = columns(&row, parts)?;
-                let columns = layout.insert(columns);
-                if header {
+                let (columns, is_header) = columns(&row, parts).map_err(at_line)?;
+                let layout = layout.insert(Layout { columns, width: row.len() });
+                if is_header {
                     continue;
                 }
-                columns
+                layout
             }
         };
-        let range = range_of(&row, columns, parts).map_err(|fault| format!("line {line}: {fault}"))?;
+        // It may be cut off.
+        if row.len() != layout.width {
+            let fault = format!("it has {} columns, the first row has {}", row.len(), layout.width);
+            return Err(at_line(fault));
+        }
+        let columns = &layout.columns;
+        let range = range_of(&row, columns, parts).map_err(at_line)?;
         key.clear();
-        for (column, text) in columns.iter().zip(&row) {
+        for (column, text) in columns.iter().zip(row.iter()) {
             if !matches!(column, Network | First | Last | Ignored) {
                 key.extend_from_slice(text);
                 key.push(0);
@@ -147,7 +156,7 @@ pub(super) fn parse(bytes: &[u8], parts: Parts) -> Result<Found, String> {
         let number = match known.get(&key) {
             Some(number) => *number,
             None => {
-                let record = record(&row, columns).map_err(|fault| format!("line {line}: {fault}"))?;
+                let record = record(&row, columns).map_err(at_line)?;
                 let number = u32::try_from(found.records.len()).map_err(|_| "it has too many records")?;
                 found.records.push(record.restricted(parts));
                 known.insert(key.clone(), number);
@@ -159,21 +168,8 @@ pub(super) fn parse(bytes: &[u8], parts: Parts) -> Result<Found, String> {
     Ok(found)
 }
 
-fn row_fault(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            let line = pos.as_ref().map_or(0, csv::Position::line);
-            format!("line {line}: it has {len} columns, the first row has {expected_len}")
-        }
-        _ => error.to_string(),
-    }
-}
-
-fn range_of(row: &ByteRecord, columns: &[Column], parts: Parts) -> Result<network::Range, String> {
-    let text = |wanted: Column| {
-        let at = columns.iter().position(|column| *column == wanted)?;
-        Some(String::from_utf8_lossy(row.get(at)?))
-    };
+fn range_of(row: &CsvLine, columns: &[Column], parts: Parts) -> Result<network::Range, String> {
+    let text = |wanted: Column| columns.iter().position(|column| *column == wanted).map(|at| row.text(at));
     let range = match (text(Network), text(First), text(Last)) {
         (_, Some(first), Some(last)) => network::between(&first, &last)?,
         (Some(network), ..) => network::range(&network)?,
@@ -185,11 +181,11 @@ fn range_of(row: &ByteRecord, columns: &[Column], parts: Parts) -> Result<networ
     Ok(range)
 }
 
-fn record(row: &ByteRecord, columns: &[Column]) -> Result<SourceRecord, String> {
+fn record(row: &CsvLine, columns: &[Column]) -> Result<SourceRecord, String> {
     let mut place = SourcePlace::default();
     let mut network = SourceNetwork::default();
     let mut radius = None;
-    for (column, bytes) in columns.iter().zip(row) {
+    for (column, bytes) in columns.iter().zip(row.iter()) {
         let text = String::from_utf8_lossy(bytes).into_owned();
         match column {
             CountryCode => place.country_code = text,

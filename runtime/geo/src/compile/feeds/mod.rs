@@ -6,6 +6,7 @@
 mod corrections;
 mod csv;
 mod json_path;
+mod line;
 mod network;
 
 use std::fs::File;
@@ -14,6 +15,7 @@ use std::path::Path;
 
 use super::error::BuildError;
 use super::extract::SourceRecord;
+use super::kind;
 use super::ranges::{NumberedRange, RangeSet, Skipped};
 use super::source::Parts;
 
@@ -75,19 +77,14 @@ impl RangeSet {
             let range = (*first, *last);
             network::refuse_giant(&network::shown(range), range).map_err(feed)?;
         }
-        Ok(Self::from_ranges(path.to_owned(), &found.ranges, found.records).passing_over(found.skipped))
+        let is_correction = matches!(format, RangeFormat::Geofeed | RangeFormat::Corrections);
+        let set = Self::from_ranges(path.to_owned(), &found.ranges, found.records);
+        Ok(set.passing_over(found.skipped).correcting(is_correction))
     }
 }
 
 fn parse(bytes: &[u8], format: &RangeFormat, parts: Parts) -> Result<Found, String> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let start = bytes.trim_ascii_start();
-    if start.starts_with(b"<") {
-        return Err("it is HTML or XML, not data".to_owned());
-    }
-    if bytes.contains(&0) {
-        return Err("it is not text".to_owned());
-    }
+    let bytes = kind::text(bytes)?;
     let found = match format {
         RangeFormat::Csv => csv::parse(bytes, parts)?,
         RangeFormat::List => list(bytes)?,
@@ -104,18 +101,23 @@ fn parse(bytes: &[u8], format: &RangeFormat, parts: Parts) -> Result<Found, Stri
     Ok(found)
 }
 
-/// The lines of a file with their numbers, without comments and blank lines.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, std::borrow::Cow<'_, str>)> {
+/// The lines of a file with their numbers, without blank lines and those that a comment begins.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let lines = bytes.split(|byte| *byte == b'\n').enumerate();
     lines
-        .map(|(index, line)| (index + 1, String::from_utf8_lossy(line.trim_ascii())))
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with(['#', ';']))
+        .map(|(index, line)| (index + 1, line.trim_ascii()))
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with(b"#"))
 }
 
 fn list(bytes: &[u8]) -> Result<Found, String> {
     let mut found = Found { records: vec![SourceRecord::default()], ..Found::default() };
     for (line, text) in lines(bytes) {
+        // Comments may have any encoding.
+        let text = String::from_utf8_lossy(text);
         let text = text.split(['#', ';']).next().unwrap_or_default().trim();
+        if text.is_empty() {
+            continue;
+        }
         let range = network::range(text)
             .and_then(|range| network::refuse_giant(text, range).map(|()| range))
             .map_err(|fault| format!("line {line}: {fault}"))?;

@@ -51,6 +51,11 @@ pub(super) fn bits(address: IpAddr) -> u128 {
     }
 }
 
+/// The addresses between two IPv6 addresses, without those that stand for IPv4: they become a reserved address.
+fn ipv6(first: u128, last: u128) -> Range {
+    (first.max(IPV6_FIRST), last.max(IPV6_FIRST))
+}
+
 /// Reads a network, an address, or a range with `-`. Bits after a prefix are ignored.
 pub(super) fn range(text: &str) -> Result<Range, String> {
     if let Some((network, length)) = text.split_once('/') {
@@ -58,8 +63,24 @@ pub(super) fn range(text: &str) -> Result<Range, String> {
     }
     match text.split_once('-') {
         Some((first, last)) => between(first.trim(), last.trim()),
-        None => address(text).map(|address| (bits(address), bits(address))),
+        None => between(text, text),
     }
+}
+
+/// Refuses a network whose address has bits after the prefix: the network or the address may be meant.
+pub(super) fn refuse_host_bits(text: &str) -> Result<(), String> {
+    let Some((network, length)) = text.split_once('/') else { return Ok(()) };
+    let (network, (first, _)) = (network.trim(), range(text)?);
+    let address = address(network)?;
+    if bits(address) == first || first == IPV6_FIRST {
+        return Ok(());
+    }
+    let whole = shown((first, first));
+    Err(format!(
+        "`{}` has bits after its prefix: write `{whole}/{}` for the network or `{network}` for the address",
+        text.trim(),
+        length.trim()
+    ))
 }
 
 fn prefix(network: &str, length: &str) -> Result<Range, String> {
@@ -74,14 +95,16 @@ fn prefix(network: &str, length: &str) -> Result<Range, String> {
     let host_bits = u32::checked_sub(width, length).ok_or_else(fault)?;
     let below = u128::MAX.checked_shr(128 - host_bits).unwrap_or(0);
     let first = bits(address) & !below;
-    Ok((first, first | below))
+    Ok(if address.is_ipv6() { ipv6(first, first | below) } else { (first, first | below) })
 }
 
 /// The range between two addresses. An address may be a number; below 2^32 it is an IPv4 address.
 pub(super) fn between(first: &str, last: &str) -> Result<Range, String> {
+    let end_of = |address: IpAddr| (bits(address), address.is_ipv6());
     let end = |text: &str| match text.parse::<u128>() {
-        Ok(number) => Ok((number, number >= IPV6_FIRST)),
-        Err(_) => address(text).map(|address| (bits(address), address.is_ipv6())),
+        Ok(number) if number < IPV6_FIRST => Ok((number, false)),
+        Ok(number) => Ok(Ipv6Addr::from_bits(number).to_canonical()).map(end_of),
+        Err(_) => address(text).map(end_of),
     };
     let ((low, low_ipv6), (high, high_ipv6)) = (end(first)?, end(last)?);
     if low_ipv6 != high_ipv6 {
@@ -90,9 +113,7 @@ pub(super) fn between(first: &str, last: &str) -> Result<Range, String> {
     if high < low {
         return Err(format!("the range from `{first}` ends before it begins, at `{last}`"));
     }
-    // IPv6 ranges must not cover the addresses that stand for IPv4.
-    let low = if low_ipv6 { low.max(IPV6_FIRST) } else { low };
-    (low <= high).then_some((low, high)).ok_or_else(|| format!("the range `{first}` to `{last}` is reserved"))
+    Ok(if low_ipv6 { ipv6(low, high) } else { (low, high) })
 }
 
 /// Whether a range has no public address.
@@ -147,6 +168,12 @@ mod tests {
             ("0.0.0.0/0", Ok("0.0.0.0-255.255.255.255")),
             ("134744072-134744073", Ok("8.8.8.8-8.8.8.9")),
             ("::-2001::", Ok("::1:0:0-2001::")),
+            // IPv6 networks contain none of the addresses that stand for IPv4.
+            ("::/0", Ok("::1:0:0-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")),
+            ("::/96", Ok("::1:0:0")),
+            ("::8.8.8.8", Ok("::1:0:0")),
+            ("::808:808-2001::", Ok("::1:0:0-2001::")),
+            ("281470816487432-281470816487433", Ok("8.8.8.8-8.8.8.9")),
             ("8.8.8.0/33", Err("`33` is not a prefix length")),
             ("::ffff:8.8.8.0/24", Err("`24` is not a prefix length")),
             ("8.8.8.0/-1", Err("`-1` is not a prefix length")),
@@ -160,6 +187,27 @@ mod tests {
             ("08.8.8.8", Err("`08.8.8.8` is not an address or network")),
         ] {
             assert_eq!(range(text).map(shown), expected.map(str::to_owned).map_err(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn bits_after_a_prefix_are_refused_with_both_readings() {
+        for (text, expected) in [
+            ("8.8.8.0/24", None),
+            ("8.8.8.8", None),
+            ("8.8.8.8/32", None),
+            ("8.8.8.1-8.8.8.9", None),
+            ("2001:4860::/32", None),
+            ("::ffff:8.8.8.0/120", None),
+            ("9.9.9.9/8", Some(("9.0.0.0/8", "9.9.9.9"))),
+            ("8.8.8.8 / 31 ", None),
+            ("8.8.8.9/31", Some(("8.8.8.8/31", "8.8.8.9"))),
+            ("2001:4860::1/32", Some(("2001:4860::/32", "2001:4860::1"))),
+        ] {
+            let fault = expected.map(|(network, address)| {
+                format!("`{text}` has bits after its prefix: write `{network}` for the network or `{address}` for the address")
+            });
+            assert_eq!(refuse_host_bits(text).err(), fault, "{text}");
         }
     }
 

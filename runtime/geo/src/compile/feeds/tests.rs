@@ -38,6 +38,12 @@ fn good_files_of_every_form_are_read() {
             &["1.1.1.1", "2.2.2.2-2.2.2.9"],
         ),
         ("10.0.0.0/8\n1.1.1.1\nfe80::/10", &list, &["1.1.1.1"]),
+        ("::ffff:1.1.1.1\n::ffff:2.2.2.0/120\n::1.1.1.1\n::/96", &list, &["1.1.1.1", "2.2.2.0-2.2.2.255"]),
+        (
+            "281470698520832,281470698521087,13335,Cloudflare\n",
+            &csv,
+            &["1.0.1.0-1.0.1.255 AS13335 Cloudflare"],
+        ),
         // ip-location-db: networks, networks by number, countries, cities.
         (
             "1.0.0.0,1.0.0.255,13335,\"Cloudflare, Inc.\"\n",
@@ -72,10 +78,10 @@ fn good_files_of_every_form_are_read() {
         ("2.0.0.0,2.0.0.9,FR\n1.0.0.0,2.0.0.3,AU\n", &csv, &["2.0.0.0-2.0.0.9 FR", "1.0.0.0-2.0.0.3 AU"]),
         ("1.0.0.0,1.0.0.255,0,\n", &csv, &["1.0.0.0-1.0.0.255"]),
         (
-            "# feed\n8.8.8.0/24,US,US-CA,Mountain View,94043\n8.8.4.0/24,US,,,\n2001:4860::/32,us\n8.9.0.0/24,,,,\n",
+            "# feed\n8.8.8.0/24,US,us-ca,Mountain View,94043 # x,y\n8.8.4.0/24,US,,,#\n2001:4860::/32,us\n8.9.0.0/24,,,,\n",
             &feed,
             &[
-                "8.8.8.0-8.8.8.255 Mountain View US-CA US",
+                "8.8.8.0-8.8.8.255 Mountain View us-ca US",
                 "8.8.4.0-8.8.4.255 US",
                 "2001:4860::-2001:4860:ffff:ffff:ffff:ffff:ffff:ffff us",
             ],
@@ -108,13 +114,46 @@ fn bad_files_are_refused_with_place_and_reason() {
         (b"10.0.0.0/8\n", &list, "it has no network with public addresses"),
         (b"\n <!DOCTYPE html><p>404", &list, "it is HTML or XML, not data"),
         (b"<html>", &csv, "it is HTML or XML, not data"),
-        (b"PK\x03\x04\0\0", &csv, "it is not text"),
+        (b"PK\x03\x04\0\0", &csv, "it is a zip archive; unpack it first"),
+        (b"\x1f\x8b\x08\0", &list, "it is compressed with gzip; unpack it first"),
+        (b"BZh91AY", &list, "it is compressed with bzip2; unpack it first"),
+        (b"\xfd7zXZ\0", &list, "it is compressed with xz; unpack it first"),
+        (b"\x28\xb5\x2f\xfd", &list, "it is compressed with zstd; unpack it first"),
+        (b"%PDF-1.7", &list, "it is a PDF, not data"),
+        (b"\xff\xfe1\0.\0", &list, "it is UTF-16; save it as UTF-8"),
+        (b"\xfe\xff\01\0.", &csv, "it is UTF-16; save it as UTF-8"),
+        (b"1.1.1.1\n\02\0.\0", &list, "line 2: it is not text: it has a NUL byte"),
+        (b"1.1.1.1\r2.2.2.2\r", &list, "line 1: `1.1.1.1\\r2.2.2.2` is not an address or network"),
+        (
+            b"1.0.0.0,1.0.0.255,AU\r1.0.1.0,1.0.1.255,AU",
+            &csv,
+            "line 1: the line has a carriage return within it",
+        ),
+        // Names in Latin-1.
+        (
+            b"1.0.0.0,1.0.0.255,5,A\n1.0.1.0,1.0.1.255,6,M\xfcnchen\n",
+            &csv,
+            "line 2: it is not UTF-8; convert the file, for example with `iconv -f LATIN1 -t UTF-8`",
+        ),
+        // An unclosed quote: before other rows, before another unclosed quote, and where the file is cut off.
+        (b"1.0.0.0,1.0.0.255,5,\"A\n1.0.1.0,1.0.1.255,6,B\n", &csv, "line 1: a quote is not closed"),
+        (b"1.0.0.0,1.0.0.255,5,\"A\n1.0.1.0,1.0.1.255,6,\"B\n", &csv, "line 1: a quote is not closed"),
+        (
+            b"# c\r\n\r\n1.0.0.0,1.0.0.255,5,A\r\n# d\r\n1.0.1.0,1.0.1.255,6,\"B",
+            &csv,
+            "line 5: a quote is not closed",
+        ),
+        (
+            b"# c\n\nnetwork,geoname_id\n",
+            &csv,
+            "line 3: no column of the header is known besides the network",
+        ),
         (b"1.1.1.1\nrate limited\n", &list, "line 2: `rate limited` is not an address or network"),
         (b"1.1.1.9-1.1.1.1\n", &list, "line 1: the range from `1.1.1.9` ends before it begins, at `1.1.1.1`"),
         (b"1.1.1.1-2001::\n", &list, "line 1: the range from `1.1.1.1` to `2001::` mixes IPv4 and IPv6"),
         (b"\n0.0.0.0/0\n", &list, "line 2: `0.0.0.0/0` is larger than a /8: probably a mistake"),
         (b"2000::/3\n", &list, "line 1: `2000::/3` is larger than a /16: probably a mistake"),
-        (b"\xff\xfe1\n", &list, "line 1: `\u{fffd}\u{fffd}1` is not an address or network"),
+        (b"\xe91\n", &list, "line 1: `\u{fffd}1` is not an address or network"),
         (b"1.0.0.0,1.0.0.255,AU\n1.0.1.0,1.0.1\n", &csv, "line 2: it has 2 columns, the first row has 3"),
         (b"1.0.0.0,1.0.0.255,AU\n1.0.1.0,x,AU\n", &csv, "line 2: `x` is not an address or network"),
         (
@@ -146,7 +185,7 @@ fn bad_files_are_refused_with_place_and_reason() {
         (
             b"8.8.8.0/24,US,DE-BE,,\n",
             &feed,
-            "most of its lines are invalid, the first is line 1: `DE-BE` is not a region code of US",
+            "most of its lines are invalid, the first is line 1: `DE-BE` is not a region code of US in ISO 3166-2: correct `region_code` or `country_code`",
         ),
         (b"8.8.8.0/24\n", &feed, "most of its lines are invalid, the first is line 1: it has no country"),
     ];
@@ -173,14 +212,32 @@ fn bad_files_are_refused_with_place_and_reason() {
 }
 
 #[test]
-fn what_is_passed_over_is_counted() {
+fn what_is_passed_over_is_counted_with_the_first_place_and_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("feed.csv");
-    std::fs::write(&path, "8.8.8.0/24,US,,,\nx,US\n8.8.4.0/24,US,,,\n192.168.0.0/16,US,,,\n")
-        .expect("written");
-    let set = RangeSet::read(&path, &RangeFormat::Geofeed, Parts::ALL, false).expect("read");
-    let first_invalid = Some("line 2: `x` is not an address or network".to_owned());
-    assert_eq!(*set.skipped(), Skipped { reserved: 1, invalid: 1, first_invalid });
+    for (bad, fault) in [
+        (&b"x,US"[..], "`x` is not an address or network"),
+        (b"8.8.9.0/24,US,,\"x,", "a quote is not closed"),
+        (b"8.8.9.0/24,US,,M\xfcnchen,", "it is not UTF-8"),
+        (
+            b"8.8.9.9/24,US,,,",
+            "`8.8.9.9/24` has bits after its prefix: write `8.8.9.0/24` for the network or `8.8.9.9` for the address",
+        ),
+        (
+            b"8.8.9.0/24,US,US-BY,,",
+            "`US-BY` is not a region code of US in ISO 3166-2: correct `region_code` or `country_code`",
+        ),
+        (b"8.8.9.0/24,US,CA,,", "`CA` is not a region code with its country, such as US-CA"),
+        (b"8.8.9.0/24,U1,,,", "`U1` is not a country code of two letters"),
+        (b"8.0.0.0/7,US,,,", "`8.0.0.0/7` is larger than a /8: probably a mistake"),
+        (b"8.8.9.0-8.8.9.9,US,,,", "`8.8.9.0-8.8.9.9` is not a prefix"),
+    ] {
+        let text = [b"8.8.8.0/24,US,,,\n", bad, b"\n8.8.4.0/24,US,,,\n192.168.0.0/16,US,,,\n"].concat();
+        std::fs::write(&path, text).expect("written");
+        let set = RangeSet::read(&path, &RangeFormat::Geofeed, Parts::ALL, false).expect("read");
+        let first_invalid = Some(format!("line 2: {fault}"));
+        assert_eq!(*set.skipped(), Skipped { reserved: 1, invalid: 1, first_invalid });
+    }
     let missing = RangeSet::read(&folder.path().join("none"), &RangeFormat::List, Parts::NONE, true);
     assert!(matches!(missing, Err(BuildError::Open { .. })));
 }
@@ -200,12 +257,51 @@ fn corrections_are_checked_and_written_back() {
         ("8.8.8.8,,,,,,,,,note,", "line 2: it corrects nothing"),
         ("10.0.0.1,,,,DE,,,,,,", "line 2: `10.0.0.1` has no public address"),
         ("8.0.0.0/6,,,,DE,,,,,,", "line 2: `8.0.0.0/6` is larger than a /8: probably a mistake"),
+        (
+            "9.9.9.9/8,,,,DE,,,,,,",
+            "line 2: `9.9.9.9/8` has bits after its prefix: write `9.0.0.0/8` for the network or `9.9.9.9` for the address",
+        ),
+        ("8.8.8.8,,,UK-ENG,GB,,,,,,", ""),
+        ("8.8.8.8,,,gb-eng,UK,,,,,,", ""),
+        ("8.8.8.8,,,KKC,HK,,,,,,", ""),
+        (
+            "8.8.8.8,,,BY,US,,,,,,",
+            "line 2: `BY` is not a region code of US in ISO 3166-2: correct `region_code` or `country_code`",
+        ),
+        (
+            "8.8.8.8,,,DE-BY,US,,,,,,",
+            "line 2: `DE-BY` is not a region code of US in ISO 3166-2: correct `region_code` or `country_code`",
+        ),
+        (
+            "8.8.8.8,,Berlin,BY,DE,,,,,,",
+            "line 2: `BY` is not the region code of Berlin, which is `BE`: correct `region_code` or `region`",
+        ),
+        ("8.8.8.8,\"Berlin,,,DE,,,,,,", "line 2: a quote is not closed"),
+        ("8.8.8.8,,,,DE,,,,,\"a\nb\",", "line 2: a quote is not closed"),
+        ("8.8.8.8,DE", "line 2: it has 2 columns, the header has 11"),
     ] {
         let found = read(format!("{head}{row}\n").as_bytes(), &RangeFormat::Corrections, Parts::ALL);
         assert_eq!(found.err().unwrap_or_default(), fault, "{row}");
     }
-    let unknown = read(b"network,town\n8.8.8.8,x\n", &RangeFormat::Corrections, Parts::ALL);
-    assert!(unknown.expect_err("refused").contains("town"));
+    for (text, fault) in [
+        (
+            &b"network,town\n8.8.8.8,x\n"[..],
+            "line 1: `town` is not a column; the columns are network, city, region, region_code, country_code, postal, \
+             latitude, longitude, time_zone, note, date",
+        ),
+        (b"# x\nnetwork,city,city\n", "line 2: the column `city` is there twice"),
+        (b"city,country_code\n", "line 1: it has no column `network`"),
+        (
+            b"network;country_code\n",
+            "line 1: `network;country_code` is not a column; the columns are network",
+        ),
+        (b"<html>", "it is HTML or XML, not data"),
+        (b"network,city,country_code\n8.8.8.8,M\xfcnchen,DE\n", "line 2: it is not UTF-8"),
+    ] {
+        let refused = read(text, &RangeFormat::Corrections, Parts::ALL).expect_err("refused");
+        assert!(refused.starts_with(fault), "{refused}");
+        assert_eq!(read_corrections(text), Err(refused));
+    }
     // Columns may be left out; an empty file is no fault.
     assert_eq!(
         read(b"network,country_code\n8.8.8.8,DE\n", &RangeFormat::Corrections, Parts::ALL),
@@ -216,16 +312,25 @@ fn corrections_are_checked_and_written_back() {
         Correction {
             network: "8.8.8.8".into(),
             country_code: "DE".into(),
-            note: "x\ny,\"".into(),
+            note: "x y,\"".into(),
             ..Correction::default()
         },
         Correction { network: "8.8.4.0/24".into(), city: "Köln".into(), ..Correction::default() },
     ];
     for all in [all, Vec::new()] {
         let text = write_corrections(&all).expect("written");
+        let with_mark = [b"\xef\xbb\xbf", text.as_slice()].concat();
+        assert_eq!(read_corrections(&with_mark), Ok(all.clone()));
         assert!(text.starts_with(head.as_bytes()));
         assert_eq!(read_corrections(&text), Ok(all));
     }
+    let note = Correction {
+        network: "8.8.8.8".into(),
+        country_code: "DE".into(),
+        note: "x\ny".into(),
+        ..Correction::default()
+    };
+    assert_eq!(note.problem().as_deref(), Some("`note` has a line break"));
 }
 
 /// The database of these files: corrections before sources, as the order of a build is.
@@ -234,7 +339,9 @@ fn compiled(files: &[(&str, RangeFormat)]) -> Database {
         .iter()
         .map(|(text, format)| {
             let found = parse(text.as_bytes(), format, Parts::ALL).expect(text);
-            let set = RangeSet::from_ranges("x".into(), &found.ranges, found.records);
+            let is_correction = matches!(format, RangeFormat::Geofeed | RangeFormat::Corrections);
+            let set =
+                RangeSet::from_ranges("x".into(), &found.ranges, found.records).correcting(is_correction);
             BuildSource { name: "x".into(), data: SourceData::Ranges(set), gives: SourceGives::default() }
         })
         .collect();
@@ -269,6 +376,23 @@ fn a_correction_wins_and_never_mixes_two_places() {
     ] {
         let found = ["country_code", "city", "region_code", "latitude"].map(|name| member(address, name));
         assert_eq!(found, expected, "{address}");
+        // Corrections are no votes, and one other source has nobody to agree with.
+        assert_eq!(member(address, "confidence"), "null", "{address}");
+    }
+}
+
+#[test]
+fn overlapping_ranges_by_the_thousand_are_read() {
+    let addresses =
+        (0..100_000).map(|number: u128| (0x0800_0000 + number * 16, 0x0800_0000 + number * 16, 0));
+    let duplicates = (0..100_000).map(|_| (0x0800_0000, 0x08ff_ffff, 1));
+    let nested = (0..10_000).map(|number: u128| (0x0800_0000, 0x08ff_0000 + number, 2));
+    let ranges: Vec<NumberedRange> = duplicates.chain(nested).chain(addresses).collect();
+    let records = vec![SourceRecord::default(); 3];
+    let set = RangeSet::from_ranges("x".into(), &ranges, records);
+    for (address, record) in [(0x0800_0000, 0), (0x0800_0001, 2), (0x08ff_0000 + 9_999, 2), (0x08ff_ffff, 1)]
+    {
+        assert_eq!(set.find(address), Some(record), "{address:x}");
     }
 }
 

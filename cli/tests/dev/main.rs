@@ -1,0 +1,11 @@
+//! The local service of `ipgeo dev`: exact counts, limits everywhere, what it protects, and HTTP's rules.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod counts;
+mod http_rules;
+mod limits;
+mod local;
+mod private;
+mod rates;
