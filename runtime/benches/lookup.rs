@@ -1,7 +1,7 @@
 //! A lookup with its answer as JSON, compared with common readers in the same run, in alternating rounds.
 //!
-//! `IPGEO_BENCH_DATABASE` names a compiled database and `IPGEO_BENCH_SOURCE` the IPv4 source that it was compiled
-//! from. `runtime/benches/peers/install.sh` installs the readers of other languages. Missing ones are
+//! `IPGEO_BENCH_DATABASE` names a compiled database, `IPGEO_BENCH_BEFORE` optionally another one to compare with, and
+//! `IPGEO_BENCH_SOURCE` the IPv4 source that it was compiled from. `runtime/benches/peers/install.sh` installs the readers of other languages. Missing ones are
 //! skipped with a note.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "what was measured is the point")]
@@ -229,6 +229,10 @@ fn main() {
     let Some(path) = named("IPGEO_BENCH_DATABASE") else { return };
     let database = Database::open(&path).expect("a compiled database");
     let file = std::fs::read(&path).expect("the same file");
+    let before = named("IPGEO_BENCH_BEFORE").map(|path| {
+        let database = Database::open(&path).expect("a compiled database");
+        (database, std::fs::read(&path).expect("the same file"))
+    });
     let sets = sets();
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/peers");
     let readers = named("IPGEO_BENCH_SOURCE").map(|source| {
@@ -241,6 +245,10 @@ fn main() {
     let mut peers = if readers.is_some() { peers(&sets, &target, &path, &database) } else { Vec::new() };
     let mut contestants: Vec<(String, Run<'_>)> = Vec::new();
     contestants.extend(ours(&database, &file).into_iter().map(|(name, run)| (name.to_owned(), run)));
+    if let Some((database, file)) = &before {
+        let named = |(name, run)| (format!("{name}, on the database before"), run);
+        contestants.extend(ours(database, file).into_iter().map(named));
+    }
     if let Some([city, flat]) = &readers {
         contestants.extend(common(city, flat).into_iter().map(|(name, run)| (name.to_owned(), run)));
     }

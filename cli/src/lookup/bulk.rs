@@ -247,8 +247,8 @@ impl<'a> Bulk<'a> {
         source.look_up(texts, Wanted::Columns(columns), stop, &mut |index, answer| {
             match answer {
                 Ok(location) => {
-                    for column in columns {
-                        push_cell(&mut rows[index], &column.text(location));
+                    for cell in Column::texts(columns, location) {
+                        push_cell(&mut rows[index], &cell);
                     }
                     rows[index].push_field(b"");
                 }

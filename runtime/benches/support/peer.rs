@@ -91,7 +91,8 @@ pub(super) fn agrees(language: &str, target: &Path, path: &Path, database: &Data
         if let Some(location) = database.lookup(*address) {
             location.write_static(&mut ours);
         }
-        let texts = [&theirs["place"], &theirs["area"]["text"], &theirs["asn"]];
+        let area = &theirs["area"];
+        let texts = [&theirs["place"], &area["text"], &area["country"], &theirs["asn"]];
         let theirs: Vec<&str> = texts.into_iter().filter_map(Value::as_str).collect();
         assert_eq!(theirs.join(","), ours, "{language} on {address}");
     }

@@ -1,7 +1,7 @@
 //! The names in a compiled database, shared by the compiler that writes them and the reader.
 //!
 //! A record is a map. `place` is the text of the JSON members that differ from place to place, `area` points at a map that
-//! many places share (`text`: the members of region and country; `zone`: the name of the time zone). Records of one place share
+//! many places share (`text`: the members of the region; `country`: those of its country; `zone`: the name of the time zone). Records of one place share
 //! `base`, a map of both. `facts` is a text of two lines: the members `company` and `crawler`, and the members inside `threat`;
 //! either may be empty. `origin` names the sources that decided, and no lookup reads it. Members are stored as they are
 //! served, `"city":"Paris","latitude":48.8566`, without braces, so that an answer is a few copies.
@@ -14,7 +14,8 @@
 //! A record without flags has no such line: the metadata lists the flags that any source covers, which are then all `false`.
 //! Likewise the metadata has the most frequent origin, and a record without `origin` has that one.
 //!
-//! Version 1 had only `place`, `area` and the complete member `asn`; it is still read. A function of that version refuses newer
+//! Version 1 had only `place`, `area` and the complete member `asn`; in versions 1 and 2, `text` of an area has the members of the
+//! country, too. Both are still read. A function of that version refuses newer
 //! databases when it starts. A new entry whose value is a text needs no new version: readers ignore entries that they don't know.
 //!
 //! The record of an AS number is at `100::<number>`. The prefix `100::/64` is reserved for discarding packets
@@ -30,9 +31,9 @@ pub(crate) const DESCRIPTION: &str = "description";
 /// Description: the version of this format.
 pub(crate) const FORMAT: &str = "ipgeo_format";
 /// The version that this crate writes.
-pub(crate) const FORMAT_VERSION: &str = "2";
+pub(crate) const FORMAT_VERSION: &str = "3";
 /// The versions that it reads.
-pub(crate) const FORMAT_VERSIONS_READ: [&str; 2] = ["1", FORMAT_VERSION];
+pub(crate) const FORMAT_VERSIONS_READ: [&str; 3] = ["1", "2", FORMAT_VERSION];
 /// Description: the name of the data.
 pub(crate) const NAME: &str = "ipgeo_name";
 /// Description: the date of the data.
@@ -55,15 +56,20 @@ pub(crate) const SOURCE_DATES: &str = "ipgeo_dates";
 pub(crate) const PLACE: &str = "place";
 /// Record entry: a pointer to the area, which many places share.
 pub(crate) const AREA: &str = "area";
-/// Entry of an area: the members of region and country.
+/// Entry of an area: the members of the region.
 pub(crate) const TEXT: &str = "text";
+/// Entry of an area: the members of the country.
+pub(crate) const COUNTRY: &str = "country";
 /// Entry of an area: the name of the time zone.
 pub(crate) const ZONE: &str = "zone";
 /// Record entry: a map of place and area.
 pub(crate) const BASE: &str = "base";
 /// Record entry of version 1: the complete member `asn`.
 pub(crate) const ASN: &str = "asn";
-/// How the inside of every member `asn` begins; not stored.
+/// How the member `asn` of every answer begins.
+pub(crate) const ASN_START: &str = "\"asn\":{\"asn\":\"AS";
+/// How its inside begins; not stored.
+#[cfg(feature = "compile")]
 pub(crate) const NETWORK_START: &str = "\"asn\":\"AS";
 /// Encloses a prefix length of 0 to 128 in decimal digits. JSON texts never contain this character.
 pub(crate) const ROUTE_MARK: char = '\u{1}';

@@ -1,22 +1,29 @@
 //! Reads a record: the texts of a location, borrowed from the file.
 
+#![expect(clippy::inline_always, reason = "calls within a lookup take a third of its time")]
+
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 
 use super::format::{
-    AREA, ASN, BASE, FACTS, FACTS_SEPARATOR, NETWORK_START, NUMBER, ORIGIN, PLACE, TEXT, ZONE, route_length,
+    AREA, ASN, ASN_START, BASE, COUNTRY, FACTS, FACTS_SEPARATOR, NUMBER, ORIGIN, PLACE, TEXT, ZONE,
+    route_length,
 };
-use super::raw::{Data, Value};
+use super::raw::{Data, Unread, Value};
 use super::route;
+use super::starts::WalkStarts;
 use super::trace::Trace;
 use super::utf8::Utf8Cache;
-use super::zones::{self, ZoneCache};
+use super::zones::ZoneCache;
 
 /// Maximum number of entries to read of a record: a valid one has at most five.
 const ENTRIES_MAX: usize = 8;
 /// Maximum bytes of a text to read: a valid one fits in a page. A hostile file may have megabytes for every address.
 const TEXT_BYTES_MAX: usize = 64 << 10;
+
+/// About as much as the routes of an answer and its separators take.
+const ROUTES_BYTES: usize = 128;
 
 /// What a database holds about an address.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +32,7 @@ pub struct Location<'a> {
     address: IpAddr,
     place: Option<&'a str>,
     area: Option<&'a str>,
+    country: Option<&'a str>,
     /// The time zone's name.
     zone: Option<&'a str>,
     /// The member `asn`, complete or, with the length of its route, a part of it.
@@ -32,7 +40,7 @@ pub struct Location<'a> {
     /// Length of the route that completes `network`.
     route_length: Option<u8>,
     /// Company and crawler, with marks for prefixes.
-    facts: Option<&'a str>,
+    facts: &'a str,
     /// The members of `threat`.
     threat: &'a str,
 }
@@ -43,6 +51,7 @@ enum EntryName {
     Place,
     Area,
     Text,
+    Country,
     Zone,
     Base,
     /// With the length of the route if the text does not contain the route.
@@ -78,6 +87,7 @@ impl EntryNames {
             PLACE => EntryName::Place,
             AREA => EntryName::Area,
             TEXT => EntryName::Text,
+            COUNTRY => EntryName::Country,
             ZONE => EntryName::Zone,
             BASE => EntryName::Base,
             ASN => EntryName::Network(None),
@@ -87,16 +97,16 @@ impl EntryNames {
         }
     }
 
-    /// The name at `at`, and the offset of its value.
-    #[inline]
-    fn at<T: Trace>(&self, data: Data<'_, T>, at: usize) -> Option<(EntryName, usize)> {
-        if let Some((target, next)) = data.pointed(at)
+    /// The name at `at`, and its value.
+    #[inline(always)]
+    fn at<T: Trace>(&self, data: Data<'_, T>, at: usize) -> Option<(EntryName, Unread)> {
+        if let Some((target, value)) = data.short_pointer(at)
             && let Some(name) = self.0.get(target).filter(|name| **name != EntryName::Other)
         {
-            return Some((*name, next));
+            return Some((*name, value));
         }
         let (text, next) = data.text(at)?;
-        Some((Self::of(text), next))
+        Some((Self::of(text), data.unread(next)?))
     }
 }
 
@@ -105,6 +115,7 @@ pub(super) struct ReaderCaches {
     names: EntryNames,
     checked: Utf8Cache,
     zones: ZoneCache,
+    pub(super) starts: WalkStarts,
     /// The members of `threat` of a record that has no flags.
     no_flags: String,
 }
@@ -117,15 +128,132 @@ impl ReaderCaches {
             names: EntryNames::read(data),
             checked: Utf8Cache::new(),
             zones: ZoneCache::new(),
+            starts: WalkStarts::new(),
             no_flags: members.join(","),
         }
     }
 }
 
-/// A text within the maximum length: its offset, its bytes, and the offset after it.
-#[inline]
-fn short_text<T: Trace>(data: Data<'_, T>, at: usize) -> Option<(usize, &[u8], usize)> {
-    data.text_bytes(at).filter(|(_, bytes, _)| bytes.len() <= TEXT_BYTES_MAX)
+/// A text that is not checked yet: its offset, and its bytes.
+type Unchecked<'a> = (usize, &'a [u8]);
+
+/// A text within the maximum length, and the offset after it.
+#[inline(always)]
+fn short_text<T: Trace>(data: Data<'_, T>, value: Unread) -> Option<(Unchecked<'_>, usize)> {
+    let (start, bytes, next) = data.text_bytes(value)?;
+    (bytes.len() <= TEXT_BYTES_MAX).then_some(((start, bytes), next))
+}
+
+/// A map behind a pointer: its number of entries, and the offset of the first.
+type Behind = (usize, usize);
+
+/// The texts of a record. All are found before any is read, so that the processor waits for their memory at once and not one
+/// after the other.
+#[derive(Default)]
+struct RecordTexts<'a> {
+    place: Option<Unchecked<'a>>,
+    area: Option<Unchecked<'a>>,
+    country: Option<Unchecked<'a>>,
+    zone: Option<Unchecked<'a>>,
+    network: Option<Unchecked<'a>>,
+    route_length: Option<u8>,
+    facts: Option<Unchecked<'a>>,
+}
+
+impl<'a> RecordTexts<'a> {
+    #[inline(always)]
+    fn find<T: Trace>(data: Data<'a, T>, offset: usize, names: &EntryNames) -> Option<Self> {
+        let mut texts = Self::default();
+        let (entries, at, _) = data.map(data.unread(offset)?)?;
+        let (mut base, mut area) = (None, None);
+        texts.entries(data, (entries, at), names, Some(&mut base), &mut area)?;
+        if let Some(base) = base {
+            texts.entries(data, base, names, None, &mut area)?;
+        }
+        if let Some(area) = area {
+            texts.area_entries(data, area, names)?;
+        }
+        Some(texts)
+    }
+
+    /// Finds the texts of a record or, without a `base`, of a base: a base has no base, so a hostile file can't nest them.
+    /// Returns the offset after the last entry.
+    #[inline(always)]
+    fn entries<T: Trace>(
+        &mut self,
+        data: Data<'a, T>,
+        (entries, mut at): Behind,
+        names: &EntryNames,
+        mut base: Option<&mut Option<Behind>>,
+        area: &mut Option<Behind>,
+    ) -> Option<usize> {
+        for _ in 0..entries.min(ENTRIES_MAX) {
+            let (name, value) = names.at(data, at)?;
+            at = match (name, &mut base) {
+                (EntryName::Area, _) => {
+                    let (entries, first, next) = data.map(value)?;
+                    match next {
+                        Some(next) => {
+                            *area = Some((entries, first));
+                            next
+                        }
+                        None => self.area_entries(data, (entries, first), names)?,
+                    }
+                }
+                (EntryName::Base, Some(base)) => {
+                    let (entries, first, next) = data.map(value)?;
+                    match next {
+                        Some(next) => {
+                            **base = Some((entries, first));
+                            next
+                        }
+                        None => self.entries(data, (entries, first), names, None, area)?,
+                    }
+                }
+                _ => self.text(data, name, value)?,
+            };
+        }
+        Some(at)
+    }
+
+    #[inline(always)]
+    fn area_entries<T: Trace>(
+        &mut self,
+        data: Data<'a, T>,
+        (entries, mut at): Behind,
+        names: &EntryNames,
+    ) -> Option<usize> {
+        for _ in 0..entries.min(ENTRIES_MAX) {
+            let (name, value) = names.at(data, at)?;
+            let (text, next) = short_text(data, value)?;
+            match name {
+                EntryName::Text => self.area = Some(text),
+                EntryName::Country => self.country = Some(text),
+                EntryName::Zone => self.zone = Some(text),
+                _ => {}
+            }
+            at = next;
+        }
+        Some(at)
+    }
+
+    #[inline(always)]
+    fn text<T: Trace>(&mut self, data: Data<'a, T>, name: EntryName, value: Unread) -> Option<usize> {
+        // A pointer to a text that is not needed is not followed: that would read another page.
+        if name == EntryName::Origin
+            && let Some((_, next)) = data.pointer(value)
+        {
+            return Some(next);
+        }
+        let (text, next) = short_text(data, value)?;
+        match name {
+            EntryName::Place => self.place = Some(text),
+            EntryName::Network(length) => (self.network, self.route_length) = (Some(text), length),
+            EntryName::Facts => self.facts = Some(text),
+            _ => {}
+        }
+        Some(next)
+    }
 }
 
 impl<'a> Location<'a> {
@@ -137,153 +265,77 @@ impl<'a> Location<'a> {
         address: IpAddr,
         known: &'a ReaderCaches,
     ) -> Option<Self> {
-        let mut location = Self {
+        let texts = RecordTexts::find(data, offset, &known.names)?;
+        // Most places occur in one record, so remembering them would only push others out.
+        let place = match texts.place {
+            Some((_, bytes)) => Some(std::str::from_utf8(bytes).ok()?),
+            None => None,
+        };
+        let checked = |text: Option<Unchecked<'a>>| match text {
+            Some((start, bytes)) => known.checked.text(start, bytes).map(Some),
+            None => Some(None),
+        };
+        let (area, country) = (checked(texts.area)?, checked(texts.country)?);
+        let (zone, network) = (checked(texts.zone)?, checked(texts.network)?);
+        let facts = checked(texts.facts)?.map(|text| text.split_once(FACTS_SEPARATOR).unwrap_or((text, "")));
+        let network = network.unwrap_or_default();
+        if place.or(area).or(country).is_none() && network.is_empty() && facts.is_none() {
+            return None;
+        }
+        let (facts, flags) = facts.unwrap_or_default();
+        Some(Self {
             zones: &known.zones,
             address,
-            place: None,
-            area: None,
-            zone: None,
-            network: "",
-            route_length: None,
-            facts: None,
-            threat: &known.no_flags,
-        };
-        location.read_entries(data, offset, known)?;
-        let found = location.place.is_some()
-            || location.area.is_some()
-            || !location.network.is_empty()
-            || location.facts.is_some();
-        found.then_some(location)
-    }
-
-    #[inline]
-    fn read_entries<T: Trace>(
-        &mut self,
-        data: Data<'a, T>,
-        at: usize,
-        known: &'a ReaderCaches,
-    ) -> Option<()> {
-        let (entries, mut at, _) = data.map(at)?;
-        for _ in 0..entries.min(ENTRIES_MAX) {
-            let (name, value) = known.names.at(data, at)?;
-            at = match name {
-                EntryName::Area => self.read_area(data, value, known)?,
-                EntryName::Base => self.read_base(data, value, known)?,
-                _ => self.read_text(data, name, value, known)?,
-            };
-        }
-        Some(())
-    }
-
-    /// A base has no base, so a hostile file can't nest them.
-    #[inline]
-    fn read_base<T: Trace>(
-        &mut self,
-        data: Data<'a, T>,
-        at: usize,
-        known: &'a ReaderCaches,
-    ) -> Option<usize> {
-        let (entries, mut at, after) = data.map(at)?;
-        for _ in 0..entries.min(ENTRIES_MAX) {
-            let (name, value) = known.names.at(data, at)?;
-            at = if name == EntryName::Area {
-                self.read_area(data, value, known)?
-            } else {
-                self.read_text(data, name, value, known)?
-            };
-        }
-        Some(after.unwrap_or(at))
-    }
-
-    #[inline]
-    fn read_text<T: Trace>(
-        &mut self,
-        data: Data<'a, T>,
-        name: EntryName,
-        at: usize,
-        known: &'a ReaderCaches,
-    ) -> Option<usize> {
-        // A pointer to a text that is not needed is not followed: that would read another page.
-        if name == EntryName::Origin
-            && let Some((_, next)) = data.pointed(at)
-        {
-            return Some(next);
-        }
-        let (start, bytes, next) = short_text(data, at)?;
-        match name {
-            EntryName::Place => self.place = Some(std::str::from_utf8(bytes).ok()?),
-            EntryName::Network(length) => {
-                self.network = known.checked.text(start, bytes)?;
-                self.route_length = length;
-            }
-            EntryName::Facts => self.set_facts(known.checked.text(start, bytes)?),
-            _ => {}
-        }
-        Some(next)
-    }
-
-    #[inline]
-    fn set_facts(&mut self, text: &'a str) {
-        let (facts, flags) = text.split_once(FACTS_SEPARATOR).unwrap_or((text, ""));
-        self.facts = Some(facts);
-        if !flags.is_empty() {
-            self.threat = flags;
-        }
-    }
-
-    #[inline]
-    fn read_area<T: Trace>(&mut self, data: Data<'a, T>, at: usize, known: &ReaderCaches) -> Option<usize> {
-        let (entries, mut entry, next) = data.map(at)?;
-        for _ in 0..entries.min(ENTRIES_MAX) {
-            let (name, value) = known.names.at(data, entry)?;
-            let (start, bytes, after) = short_text(data, value)?;
-            let text = known.checked.text(start, bytes)?;
-            match name {
-                EntryName::Text => self.area = Some(text),
-                EntryName::Zone => self.zone = Some(text),
-                _ => {}
-            }
-            entry = after;
-        }
-        Some(next.unwrap_or(entry))
+            place,
+            area,
+            country,
+            zone,
+            network,
+            route_length: texts.route_length,
+            facts,
+            threat: if flags.is_empty() { &known.no_flags } else { flags },
+        })
     }
 
     /// Appends the JSON members that do not depend on the time, without braces: all except `ip`, `time_zone`, `threat` and
     /// `count`.
     #[inline]
     pub fn write_static(&self, out: &mut String) {
-        let mut separator = "";
-        for text in [self.place, self.area].into_iter().flatten().filter(|text| !text.is_empty()) {
-            out.push_str(separator);
+        let places = [self.place, self.area, self.country];
+        let length: usize = places.iter().flatten().map(|text| text.len()).sum();
+        // Once for all: growing bit by bit would copy the answer.
+        out.reserve(length + self.network.len() + self.facts.len() + ROUTES_BYTES);
+        let before = out.len();
+        for text in places.into_iter().flatten().filter(|text| !text.is_empty()) {
             out.push_str(text);
-            separator = ",";
+            out.push(',');
         }
         if !self.network.is_empty() {
-            out.push_str(separator);
             if let Some(length) = self.route_length {
-                out.push_str("\"asn\":{");
-                out.push_str(NETWORK_START);
+                out.push_str(ASN_START);
                 out.push_str(self.network);
                 out.push_str(",\"route\":\"");
                 route::write_prefix(self.address, length, out);
-                out.push_str("\"}");
+                out.push_str("\"},");
             } else {
                 out.push_str(self.network);
+                out.push(',');
             }
-            separator = ",";
         }
-        if let Some(facts) = self.facts.filter(|facts| !facts.is_empty()) {
-            out.push_str(separator);
-            route::write_marked(facts, self.address, out);
+        if !self.facts.is_empty() {
+            route::write_marked(self.facts, self.address, out);
+            out.push(',');
+        }
+        // The last separator.
+        if out.len() > before {
+            out.pop();
         }
     }
 
     /// Appends the member `time_zone` at the instant `now`. Returns false, and appends nothing, if the zone is unknown.
     #[inline]
     pub fn write_time_zone(&self, now: Timestamp, out: &mut String) -> bool {
-        let Some(zone) = self.zone.and_then(|name| self.zones.get(name)) else { return false };
-        zones::write(&zone, now, out);
-        true
+        self.zone.is_some_and(|name| self.zones.write(name, now, out))
     }
 
     /// The members of `threat` that any source covers, in JSON without braces; may be empty.
@@ -305,7 +357,7 @@ pub(super) fn origin(data: Data<'_>, offset: usize) -> Option<&str> {
 
 /// The JSON object in an AS number's record.
 pub(super) fn number(data: Data<'_>, offset: usize) -> Option<&str> {
-    let (entries, at, _) = data.map(offset)?;
+    let (entries, at, _) = data.map(data.unread(offset)?)?;
     let (key, value) = data.text(at)?;
     (entries == 1 && key == NUMBER).then(|| data.text(value).map(|(text, _)| text)).flatten()
 }

@@ -1,9 +1,13 @@
 //! Reads files of the MaxMind DB format: search tree, data section, metadata. Every read is checked against the file's
 //! bounds and every loop is bounded, so a damaged file gives an error or finds nothing.
 
+mod data;
 mod value;
 
 use std::net::IpAddr;
+
+pub use data::Data;
+pub(crate) use data::Unread;
 
 use super::trace::{Silent, Trace};
 pub use value::Value;
@@ -14,10 +18,6 @@ const METADATA_MARKER: &[u8] = b"\xab\xcd\xefMaxMind.com";
 const METADATA_BYTES_MAX: usize = 128 * 1024;
 /// Zero bytes between the tree and the data section.
 const SEPARATOR_BYTES: usize = 16;
-/// Maximum depth of nested values.
-const DEPTH_MAX: u32 = 16;
-/// Maximum number of values to read at once.
-const ENTRIES_MAX: usize = 10_000;
 
 /// Why a file can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -155,50 +155,65 @@ impl Layout {
     /// [`Self::find`], with each read reported to `trace`.
     #[inline]
     pub fn find_traced<T: Trace>(&self, file: &[u8], address: IpAddr, trace: T) -> Option<(usize, u8)> {
-        let (bits, length, mut record) = match address {
-            IpAddr::V4(v4) => ([u64::from(v4.to_bits()) << 32, 0], 32_u8, self.ipv4_start),
+        let (bits, length, record) = match address {
+            IpAddr::V4(v4) => ([u64::from(v4.to_bits()) << 32, 0], 32, self.ipv4_start),
             IpAddr::V6(_) if self.ip_version == 4 => return None,
             IpAddr::V6(v6) => (halves(v6.to_bits()), 128, 0),
         };
-        let depth = match self.record_bits {
-            24 => self.descend::<24, T>(file, bits, length, &mut record, trace)?,
-            28 => self.descend::<28, T>(file, bits, length, &mut record, trace)?,
-            _ => self.descend::<32, T>(file, bits, length, &mut record, trace)?,
-        };
+        let (record, depth) = self.descend(file, record, bits, length, trace);
+        Some((self.offset(record)?, depth))
+    }
+
+    /// The offset of the data of a raw record.
+    #[inline]
+    pub(crate) fn offset(&self, record: u32) -> Option<usize> {
         match self.step(record) {
-            Step::Data(offset) => Some((offset, depth)),
+            Step::Data(offset) => Some(offset),
             Step::Empty | Step::Node(_) => None,
         }
     }
 
-    /// Follows the bits of an address from a node downwards to a record; also returns the number of bits. `None` if the
-    /// address ends before the tree does.
+    /// Follows at most `length` bits of `bits` from a record downwards, until it is not a node. Returns the last record and the
+    /// number of bits.
     #[inline]
-    fn descend<const RECORD_BITS: usize, T: Trace>(
+    pub(crate) fn descend<T: Trace>(
         &self,
         file: &[u8],
+        record: u32,
+        bits: [u64; 2],
+        length: u8,
+        trace: T,
+    ) -> (u32, u8) {
+        match self.record_bits {
+            24 => self.descend_by::<24, T>(file, record, bits, length, trace),
+            28 => self.descend_by::<28, T>(file, record, bits, length, trace),
+            _ => self.descend_by::<32, T>(file, record, bits, length, trace),
+        }
+    }
+
+    #[inline]
+    fn descend_by<const RECORD_BITS: usize, T: Trace>(
+        &self,
+        file: &[u8],
+        mut record: u32,
         [mut bits, mut later]: [u64; 2],
         length: u8,
-        record: &mut u32,
         trace: T,
-    ) -> Option<u8> {
+    ) -> (u32, u8) {
         let mut depth = 0;
-        while *record < self.node_count {
-            if depth == length {
-                return None;
-            }
-            let at = *record as usize * (RECORD_BITS / 4);
+        while record < self.node_count && depth < length {
+            let at = record as usize * (RECORD_BITS / 4);
             trace.read(at, 8);
             // Every node is followed by at least sixteen bytes, so that eight can always be read at once.
-            let word = u64::from_be_bytes(*file.get(at..)?.first_chunk()?);
-            *record = half_of::<RECORD_BITS>(word, bits >> 63);
+            let Some(bytes) = file.get(at..).and_then(|rest| rest.first_chunk()) else { break };
+            record = half_of::<RECORD_BITS>(u64::from_be_bytes(*bytes), bits >> 63);
             bits <<= 1;
             depth += 1;
             if depth == 64 {
                 (bits, later) = (later, 0);
             }
         }
-        Some(depth)
+        (record, depth)
     }
 
     /// The data section.
@@ -211,7 +226,7 @@ impl Layout {
     #[inline]
     pub fn data_traced<'a, T: Trace>(&self, file: &'a [u8], trace: T) -> Data<'a, T> {
         let bytes = file.get(self.data_start..self.data_end).unwrap_or_default();
-        Data { bytes, start: self.data_start, trace }
+        Data::at(bytes, self.data_start, trace)
     }
 }
 
@@ -234,219 +249,4 @@ fn half_of<const RECORD_BITS: usize>(word: u64, bit: u64) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "masked to 32 bits above")]
     let record = (left ^ ((left ^ right) & bit.wrapping_neg())) as u32;
     record
-}
-
-/// A data section.
-#[derive(Debug, Clone, Copy)]
-pub struct Data<'a, T = Silent> {
-    bytes: &'a [u8],
-    /// Its start in the file.
-    start: usize,
-    trace: T,
-}
-
-/// The kind of a value, by the format's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Pointer,
-    Text,
-    Double,
-    Bytes,
-    Uint,
-    Map,
-    Int,
-    Array,
-    Bool,
-    Float,
-}
-
-/// The head of a value: its kind, its size, and the start of its payload.
-struct Head {
-    kind: Kind,
-    size: usize,
-    payload: usize,
-}
-
-impl<'a> Data<'a> {
-    /// These bytes.
-    pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, start: 0, trace: Silent }
-    }
-}
-
-impl<'a, T: Trace> Data<'a, T> {
-    #[inline]
-    fn byte(self, at: usize) -> Option<usize> {
-        self.trace.read(self.start.saturating_add(at), 1);
-        self.bytes.get(at).map(|byte| usize::from(*byte))
-    }
-
-    #[inline]
-    fn bytes(self, at: usize, length: usize) -> Option<&'a [u8]> {
-        let bytes = self.bytes.get(at..at.checked_add(length)?)?;
-        self.trace.read(self.start + at, length);
-        Some(bytes)
-    }
-
-    #[inline]
-    fn big_endian(self, at: usize, length: usize) -> Option<usize> {
-        let bytes = self.bytes(at, length)?;
-        Some(bytes.iter().fold(0, |number, byte| (number << 8) | usize::from(*byte)))
-    }
-
-    #[inline]
-    fn head(self, at: usize) -> Option<Head> {
-        let control = self.byte(at)?;
-        let (kind, mut payload) = match control >> 5 {
-            1 => return Some(Head { kind: Kind::Pointer, size: control & 0x1f, payload: at + 1 }),
-            2 => (Kind::Text, at + 1),
-            3 => (Kind::Double, at + 1),
-            4 => (Kind::Bytes, at + 1),
-            5 | 6 => (Kind::Uint, at + 1),
-            7 => (Kind::Map, at + 1),
-            _ => (extended(self.byte(at + 1)?)?, at + 2),
-        };
-        let size = match control & 0x1f {
-            short @ 0..29 => short,
-            long => {
-                let extra = long - 28;
-                let base = [29, 285, 65_821][extra - 1];
-                let size = base + self.big_endian(payload, extra)?;
-                payload += extra;
-                size
-            }
-        };
-        Some(Head { kind, size, payload })
-    }
-
-    /// The target of a pointer, and the offset after it.
-    #[inline]
-    fn pointer(self, head: &Head) -> Option<(usize, usize)> {
-        let (length, high) = ((head.size >> 3) + 1, head.size & 7);
-        let low = self.big_endian(head.payload, length)?;
-        let target = match length {
-            1 => (high << 8) | low,
-            2 => ((high << 16) | low) + 2_048,
-            3 => ((high << 24) | low) + 526_336,
-            _ => low,
-        };
-        Some((target, head.payload + length))
-    }
-
-    /// The text at `at`, directly or through a pointer, and the offset after it.
-    #[inline]
-    pub fn text(self, at: usize) -> Option<(&'a str, usize)> {
-        let (_, bytes, next) = self.text_bytes(at)?;
-        Some((std::str::from_utf8(bytes).ok()?, next))
-    }
-
-    /// The bytes of the text at `at`, which may not be UTF-8: their offset, the bytes, and the offset after them.
-    #[inline]
-    pub fn text_bytes(self, at: usize) -> Option<(usize, &'a [u8], usize)> {
-        let mut head = self.head(at)?;
-        let mut next = None;
-        if head.kind == Kind::Pointer {
-            let (target, after) = self.pointer(&head)?;
-            next = Some(after);
-            head = self.head(target)?;
-        }
-        if head.kind != Kind::Text {
-            return None;
-        }
-        let bytes = self.bytes(head.payload, head.size)?;
-        Some((head.payload, bytes, next.unwrap_or(head.payload + head.size)))
-    }
-
-    /// The map at `at`, directly or through a pointer: its number of entries, the offset of the first, and, for a pointer, the
-    /// offset after it.
-    #[inline]
-    pub fn map(self, at: usize) -> Option<(usize, usize, Option<usize>)> {
-        let mut head = self.head(at)?;
-        let mut next = None;
-        if head.kind == Kind::Pointer {
-            let (target, after) = self.pointer(&head)?;
-            next = Some(after);
-            head = self.head(target)?;
-        }
-        (head.kind == Kind::Map).then_some((head.size, head.payload, next))
-    }
-
-    /// The target of the pointer at `at`, and the offset after it; `None` if it is not a valid pointer.
-    #[inline]
-    pub fn pointed(self, at: usize) -> Option<(usize, usize)> {
-        let head = self.head(at)?;
-        if head.kind == Kind::Pointer { self.pointer(&head) } else { None }
-    }
-
-    /// The complete value at `at`, and the offset after it.
-    pub fn value(self, at: usize) -> Result<(Value<'a>, usize), RawError> {
-        let mut budget = ENTRIES_MAX;
-        self.nested(at, DEPTH_MAX, &mut budget)
-    }
-
-    fn nested(self, at: usize, depth: u32, budget: &mut usize) -> Result<(Value<'a>, usize), RawError> {
-        let damaged = || RawError::Data(at);
-        let head = self.head(at).ok_or_else(damaged)?;
-        if depth == 0 || *budget == 0 {
-            return Err(damaged());
-        }
-        *budget -= 1;
-        match head.kind {
-            Kind::Pointer => {
-                let (target, next) = self.pointer(&head).ok_or_else(damaged)?;
-                let (value, _) = self.nested(target, depth - 1, budget)?;
-                Ok((value, next))
-            }
-            Kind::Map => {
-                let (mut entries, mut next) = (Vec::new(), head.payload);
-                for _ in 0..head.size {
-                    let (key, after) = self.text(next).ok_or(RawError::Data(next))?;
-                    let (value, after) = self.nested(after, depth - 1, budget)?;
-                    entries.push((key, value));
-                    next = after;
-                }
-                Ok((Value::Map(entries), next))
-            }
-            Kind::Array => {
-                let (mut values, mut next) = (Vec::new(), head.payload);
-                for _ in 0..head.size {
-                    let (value, after) = self.nested(next, depth - 1, budget)?;
-                    values.push(value);
-                    next = after;
-                }
-                Ok((Value::Array(values), next))
-            }
-            Kind::Bool => Ok((Value::Bool(head.size != 0), head.payload)),
-            _ => self.plain(&head).ok_or_else(damaged),
-        }
-    }
-
-    fn plain(self, head: &Head) -> Option<(Value<'a>, usize)> {
-        let bytes = self.bytes(head.payload, head.size)?;
-        let value = match head.kind {
-            Kind::Text => Value::Text(std::str::from_utf8(bytes).ok()?),
-            Kind::Double => Value::Double(f64::from_be_bytes(bytes.try_into().ok()?)),
-            Kind::Float => Value::Float(f32::from_be_bytes(bytes.try_into().ok()?)),
-            Kind::Uint if head.size <= 8 => {
-                Value::Uint(bytes.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte)))
-            }
-            Kind::Int if head.size <= 4 => {
-                let bits = bytes.iter().fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
-                Value::Int(bits.cast_signed())
-            }
-            _ => Value::Bytes(bytes),
-        };
-        Some((value, head.payload + head.size))
-    }
-}
-
-fn extended(number: usize) -> Option<Kind> {
-    match number + 7 {
-        8 => Some(Kind::Int),
-        9 | 10 => Some(Kind::Uint),
-        11 => Some(Kind::Array),
-        14 => Some(Kind::Bool),
-        15 => Some(Kind::Float),
-        _ => None,
-    }
 }

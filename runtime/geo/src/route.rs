@@ -29,14 +29,12 @@ pub(crate) fn write_prefix(address: IpAddr, length: u8, out: &mut String) {
         IpAddr::V4(v4) if length >= IPV4_BITS => {
             let length = length - IPV4_BITS;
             let mask = u32::MAX.checked_shl(u32::from(32 - length)).unwrap_or(0);
-            for (index, octet) in (v4.to_bits() & mask).to_be_bytes().into_iter().enumerate() {
-                if index > 0 {
-                    out.push('.');
-                }
-                push_number(octet, out);
-            }
+            write_ipv4(v4.to_bits() & mask, out);
             out.push('/');
-            push_number(length, out);
+            if length >= 10 {
+                out.push(char::from(b'0' + length / 10));
+            }
+            out.push(char::from(b'0' + length % 10));
         }
         _ => {
             let bits = match address {
@@ -50,16 +48,49 @@ pub(crate) fn write_prefix(address: IpAddr, length: u8, out: &mut String) {
     }
 }
 
-/// Faster than the standard library's formatting, which takes as long as the rest of a lookup.
+/// Appends an address. For IPv4 it is faster than the standard library's formatting, which takes half as long as a lookup.
 #[inline]
-fn push_number(number: u8, out: &mut String) {
-    if number >= 100 {
-        out.push(char::from(b'0' + number / 100));
+pub fn write_address(address: IpAddr, out: &mut String) {
+    use std::fmt::Write as _;
+    match address {
+        IpAddr::V4(v4) => write_ipv4(v4.to_bits(), out),
+        IpAddr::V6(v6) => {
+            // Writing to a String can't fail.
+            let _ = write!(out, "{v6}");
+        }
     }
-    if number >= 10 {
-        out.push(char::from(b'0' + number / 10 % 10));
+}
+
+/// The digits of each octet, the first one in the lowest byte, and how many they are.
+const DIGITS: [(u32, u32); 256] = {
+    let mut digits = [(0, 0); 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let (hundreds, tens, ones) = (octet / 100, octet / 10 % 10, octet % 10);
+        let [a, b, c] = [b'0' as u32 + hundreds, b'0' as u32 + tens, b'0' as u32 + ones];
+        digits[octet as usize] = match octet {
+            0..10 => (c, 1),
+            10..100 => (b | c << 8, 2),
+            _ => (a | b << 8 | c << 16, 3),
+        };
+        octet += 1;
     }
-    out.push(char::from(b'0' + number % 10));
+    digits
+};
+
+/// Appends an IPv4 address. The text is put together in a register: bytes that were just written one by one can't be read
+/// together without a delay.
+#[inline]
+fn write_ipv4(bits: u32, out: &mut String) {
+    let (mut text, mut length) = (0_u128, 0);
+    for octet in bits.to_be_bytes() {
+        let (digits, count) = DIGITS[usize::from(octet)];
+        text |= u128::from(digits | u32::from(b'.') << (8 * count)) << length;
+        length += 8 * (count + 1);
+    }
+    // Without the last dot.
+    let text = text.to_le_bytes();
+    out.push_str(std::str::from_utf8(&text[..(length / 8 - 1) as usize]).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Time zones, each parsed once per process, and the member `time_zone` at an instant.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use jiff::Timestamp;
 use jiff::tz::{Dst, TimeZone};
@@ -8,14 +8,38 @@ use jiff::tz::{Dst, TimeZone};
 /// Slots for zones: 1.5 times the number of IANA names, so that probing stays short.
 const SLOTS: usize = 1_024;
 
-/// A name and its zone.
-type NamedZone = (Box<str>, TimeZone);
+/// A zone with its latest text.
+#[derive(Debug)]
+struct NamedZone {
+    name: Box<str>,
+    zone: TimeZone,
+    /// The text of a second of Unix time: most lookups of a zone share the second with the one before.
+    latest: Mutex<Option<(i64, String)>>,
+}
 
-/// Zones by IANA name. Filled on first use, never emptied, read without a lock. Only valid names take a slot, so no file
+impl NamedZone {
+    /// Appends the member `time_zone` at `now`.
+    fn write(&self, now: Timestamp, out: &mut String) {
+        // Whoever holds the lock writes the text itself: waiting would take longer.
+        let Ok(mut latest) = self.latest.try_lock() else { return write(&self.zone, now, out) };
+        let second = now.as_second();
+        match &*latest {
+            Some((known, text)) if *known == second => out.push_str(text),
+            _ => {
+                let start = out.len();
+                write(&self.zone, now, out);
+                *latest = Some((second, out[start..].to_owned()));
+            }
+        }
+    }
+}
+
+/// Zones by IANA name. Filled on first use, never emptied, found without a lock. Only valid names take a slot, so no file
 /// can fill the table; a zone without a slot is looked up each time, so responses never depend on earlier ones.
 #[derive(Debug)]
 pub(super) struct ZoneCache {
-    slots: Box<[OnceLock<NamedZone>]>,
+    /// Boxed, so that opening a database touches little memory.
+    slots: Box<[OnceLock<Box<NamedZone>>]>,
 }
 
 /// The first slot to probe for a name.
@@ -33,18 +57,24 @@ impl ZoneCache {
         Self { slots: (0..SLOTS).map(|_| OnceLock::new()).collect() }
     }
 
-    /// The zone of a name; `None` if IANA does not have it.
+    /// Appends `"time_zone":{…}` at `now`. Returns false, and appends nothing, if IANA does not have the name.
     #[inline]
-    pub(super) fn get(&self, name: &str) -> Option<TimeZone> {
+    pub(super) fn write(&self, name: &str, now: Timestamp, out: &mut String) -> bool {
         let start = hash(name);
         for slot in (start..start + SLOTS).map(|index| &self.slots[index % SLOTS]) {
             match slot.get() {
-                Some((known, zone)) if **known == *name => return Some(zone.clone()),
+                Some(known) if *known.name == *name => {
+                    known.write(now, out);
+                    return true;
+                }
                 Some(_) => {}
                 None => break,
             }
         }
-        self.learn(name)
+        self.learn(name).is_some_and(|zone| {
+            write(&zone, now, out);
+            true
+        })
     }
 
     /// Looks a name up, and remembers its zone.
@@ -55,8 +85,10 @@ impl ZoneCache {
         if zone.iana_name() == Some(name) {
             let start = hash(name);
             for slot in (start..start + SLOTS).map(|index| &self.slots[index % SLOTS]) {
+                let latest = Mutex::new(None);
+                let new = || Box::new(NamedZone { name: name.into(), zone: zone.clone(), latest });
                 // Another thread may have taken the slot, for this or another name.
-                if slot.get_or_init(|| (name.into(), zone.clone())).0.as_ref() == name {
+                if *slot.get_or_init(new).name == *name {
                     break;
                 }
             }
@@ -73,7 +105,7 @@ fn two(out: &mut String, number: u32) {
 }
 
 /// Appends `"time_zone":{…}` at `now`, with the zone's name as IANA writes it.
-pub(super) fn write(zone: &TimeZone, now: Timestamp, out: &mut String) {
+fn write(zone: &TimeZone, now: Timestamp, out: &mut String) {
     let info = zone.to_offset_info(now);
     let seconds = info.offset().seconds();
     let local = info.offset().to_datetime(now);
@@ -115,12 +147,13 @@ pub(super) fn write(zone: &TimeZone, now: Timestamp, out: &mut String) {
 mod tests {
     use super::*;
 
-    fn written(name: &str, now: &str) -> String {
-        let zones = ZoneCache::new();
-        let mut out = String::new();
-        let zone = zones.get(name).expect("a zone");
-        write(&zone, now.parse().expect("a timestamp"), &mut out);
-        out
+    /// Twice, for the remembered text.
+    fn written(zones: &ZoneCache, name: &str, now: &str) -> Option<[String; 2]> {
+        let now = now.parse().expect("a timestamp");
+        let texts =
+            [String::new(), String::new()].map(|mut out| zones.write(name, now, &mut out).then_some(out));
+        let [first, second] = texts;
+        Some([first?, second?])
     }
 
     #[test]
@@ -147,8 +180,25 @@ mod tests {
                 r#""time_zone":{"name":"America/St_Johns","abbr":"NST","offset":"-0330","is_dst":false,"current_time":"2025-12-31T20:30:00-03:30"}"#,
             ),
         ];
-        for (zone, now, expected) in table {
-            assert_eq!(written(zone, now), expected);
+        let zones = ZoneCache::new();
+        for _ in 0..2 {
+            for (zone, now, expected) in table {
+                assert_eq!(written(&zones, zone, now), Some([expected, expected].map(str::to_owned)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_is_that_of_its_own_second() {
+        let zones = ZoneCache::new();
+        for (now, expected) in [
+            ("2026-11-24T11:05:09.9Z", "12:05:09"),
+            ("2026-11-24T11:05:09.1Z", "12:05:09"),
+            ("2026-11-24T11:05:10Z", "12:05:10"),
+            ("2026-11-24T11:05:09Z", "12:05:09"),
+        ] {
+            let [first, second] = written(&zones, "Europe/Berlin", now).expect("a zone");
+            assert!(first.contains(expected) && first == second, "{now} {first} {second}");
         }
     }
 
@@ -157,15 +207,20 @@ mod tests {
         let zones = ZoneCache::new();
         let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
         assert!(names.len() > 400 && names.len() < SLOTS * 3 / 4, "{}", names.len());
+        let now = "2026-11-24T11:05:09Z";
         for round in 0..2 {
             for number in 0..3 * SLOTS {
-                assert!(zones.get(&format!("No/Such{number}")).is_none());
+                assert!(written(&zones, &format!("No/Such{number}"), now).is_none());
             }
             for name in &names {
-                let found = zones.get(name).map(|zone| zone.iana_name().map(str::to_owned));
                 let known = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown());
-                assert_eq!(found, known.map(|zone| zone.iana_name().map(str::to_owned)), "{name} {round}");
-                assert_eq!(zones.get(&name.to_ascii_lowercase()), zones.get(name), "{name}");
+                let expected = known.map(|zone| {
+                    let mut out = String::new();
+                    write(&zone, now.parse().expect("a timestamp"), &mut out);
+                    [out.clone(), out]
+                });
+                assert_eq!(written(&zones, name, now), expected, "{name} {round}");
+                assert_eq!(written(&zones, &name.to_ascii_lowercase(), now), expected, "{name}");
             }
         }
         let taken = zones.slots.iter().filter(|slot| slot.get().is_some()).count();

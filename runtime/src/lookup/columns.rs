@@ -82,7 +82,18 @@ impl Column {
 
     /// The value in a location, as JSON; `None` if the location does not have it.
     pub fn json<'a>(&self, location: &'a str) -> Option<&'a str> {
-        let value = value_of(&self.field, location)?;
+        self.json_after(location, &mut 0)
+    }
+
+    /// [`Self::json`], where `at` is the position of another field, and becomes that of this one.
+    fn json_after<'a>(&self, location: &'a str, at: &mut usize) -> Option<&'a str> {
+        let (before, after) = location.as_bytes().split_at(*at);
+        // Columns are mostly in the order of the fields, so one pass over the text finds all.
+        *at = match self.field.find(after) {
+            Some(found) => *at + found,
+            None => self.field.find(before)?,
+        };
+        let value = value_at(location, *at + self.field.needle().len())?;
         match &self.member {
             Some(member) => value_of(member, value),
             None => Some(value),
@@ -92,7 +103,17 @@ impl Column {
     /// The value in a location as the text of a cell: strings without quotes, lists of strings joined by `; `, objects as JSON,
     /// an empty text if it is unknown.
     pub fn text<'a>(&self, location: &'a str) -> Cow<'a, str> {
-        let json = match self.json(location) {
+        self.text_after(location, &mut 0)
+    }
+
+    /// [`Self::text`] of each column, in order.
+    pub fn texts<'a>(columns: &[Self], location: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+        let mut at = 0;
+        columns.iter().map(move |column| column.text_after(location, &mut at))
+    }
+
+    fn text_after<'a>(&self, location: &'a str, at: &mut usize) -> Cow<'a, str> {
+        let json = match self.json_after(location, at) {
             None | Some("null") => return Cow::Borrowed(""),
             Some(json) => json,
         };
@@ -114,8 +135,12 @@ fn finder(name: &str) -> Finder<'static> {
 
 /// The value of the first member with a finder's name.
 fn value_of<'a>(finder: &Finder<'_>, object: &'a str) -> Option<&'a str> {
-    let start = finder.find(object.as_bytes())? + finder.needle().len();
-    object.get(start..start + value_length(&object.as_bytes()[start..])?)
+    value_at(object, finder.find(object.as_bytes())? + finder.needle().len())
+}
+
+/// The value that starts at a position.
+fn value_at(text: &str, start: usize) -> Option<&str> {
+    text.get(start..start + value_length(&text.as_bytes()[start..])?)
 }
 
 /// The length of the JSON value at the start of a text; `None` if it is cut off.
@@ -233,7 +258,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn columns_are_what_a_parser_finds(address: u32, city in "\\PC{0,12}|[\\\\\",{}:a]{0,8}") {
+        fn columns_are_what_a_parser_finds(address: u32, seed: u32, city in "\\PC{0,12}|[\\\\\",{}:a]{0,8}") {
             static OFFLINE: LazyLock<Mutex<Offline>> = LazyLock::new(|| {
                 let database = Database::from_bytes(sample().expect("it compiles")).expect("it opens");
                 Mutex::new(Offline::new(database, "2026-11-24T12:00:00Z".parse().expect("a timestamp")))
@@ -253,6 +278,12 @@ mod tests {
                         prop_assert_eq!(column.text(location), text.as_str());
                     }
                 }
+                // In any order.
+                let mut columns: Vec<Column> = column_names().filter_map(Column::named).collect();
+                fastrand::Rng::with_seed(u64::from(seed)).shuffle(&mut columns);
+                let texts: Vec<_> = Column::texts(&columns, location).collect();
+                let single: Vec<_> = columns.iter().map(|column| column.text(location)).collect();
+                prop_assert_eq!(texts, single);
             }
         }
     }

@@ -28,8 +28,9 @@ pub(super) fn compose<G: Geo>(
     now: Timestamp,
     out: &mut String,
 ) -> bool {
-    // Writing to a String can't fail.
-    let _ = write!(out, "{{\"ip\":\"{address}\",");
+    out.push_str("{\"ip\":\"");
+    ipgeo_geo::write_address(address, out);
+    out.push_str("\",");
     let Some(threat) = geo.write_location(located(address), now, out) else { return false };
     // Nothing but flags may be known.
     if out.ends_with(',') {
@@ -39,9 +40,11 @@ pub(super) fn compose<G: Geo>(
         fields::write_unknown(out);
     }
     // Addresses that are not public were rejected before, so no location is a bogon's.
-    let separator = if threat.is_empty() { "" } else { "," };
-    let _ = write!(out, ",\"threat\":{{{threat}{separator}\"is_bogon\":false}}");
+    out.push_str(",\"threat\":{");
+    out.push_str(threat);
+    out.push_str(if threat.is_empty() { "\"is_bogon\":false}" } else { ",\"is_bogon\":false}" });
     if let Extent::Counted(count) = extent {
+        // Writing to a String can't fail.
         let _ = write!(out, ",\"count\":\"{count}\"");
     }
     out.push('}');

@@ -21,7 +21,8 @@ async function main() {
     if (record === null) return reply.code(404).send({ message: `${address} is not in the database` });
     const count = counts.get(key) + 1;
     counts.set(key, count);
-    const texts = [record.place, record.area && record.area.text, record.asn].filter(Boolean);
+    const area = record.area || {};
+    const texts = [record.place, area.text, area.country, record.asn].filter(Boolean);
     lines.push(JSON.stringify({ time: Date.now(), verdict: 'allowed', cost: 1, key }));
     return reply.type('application/json').send([`{"ip":"${address}"`, ...texts, `"count":"${count}"}`].join(','));
   });

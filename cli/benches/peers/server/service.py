@@ -27,7 +27,8 @@ def lookup(address, key):
     if record is None:
         return 404, json.dumps({"message": f"{address} is not in the database"})
     counts[key] += 1
-    texts = [record.get("place"), record.get("area", {}).get("text"), record.get("asn")]
+    area = record.get("area", {})
+    texts = [record.get("place"), area.get("text"), area.get("country"), record.get("asn")]
     lines.append(json.dumps({"time": time.time(), "verdict": "allowed", "cost": 1, "key": key}))
     return 200, ",".join([f'{{"ip":"{address}"', *filter(None, texts), f'"count":"{counts[key]}"}}'])
 

@@ -28,7 +28,7 @@ use super::progress::BuildProgress;
 use super::ranges::RangeSet;
 use super::record::RecordSet;
 use super::source::{Cursor, Source};
-use super::tree::{FinishedTree, Target, TreeBuilder};
+use super::tree::{FinishedTree, Target, TargetKind, TreeBuilder};
 use crate::format::number_address;
 
 /// A source to merge.
@@ -207,7 +207,7 @@ impl<'a> Merger<'a> {
         let below = self.cursors.len();
         let settled = |cursor: &Cursor| matches!(cursor, Cursor::Empty | Cursor::Leaf { .. });
         if depth == 128 || self.cursors[level..].iter().all(|(_, cursor)| settled(cursor)) {
-            return self.leaf(level, path);
+            return self.leaf(level, path, depth);
         }
         for (input, cursor) in &self.cursors[level..] {
             if !settled(cursor) {
@@ -238,8 +238,19 @@ impl<'a> Merger<'a> {
         Ok(self.tree.branch(halves[0], halves[1]))
     }
 
-    /// The leaf for the settled cursors that start at `level`; `path` is any address below.
-    fn leaf(&mut self, level: usize, path: u128) -> Result<Target, BuildError> {
+    /// The leaf of a prefix, the first `depth` bits of `path`, for the settled cursors that start at `level`.
+    fn leaf(&mut self, level: usize, path: u128, depth: u8) -> Result<Target, BuildError> {
+        let leaf = self.known_leaf(level, path)?;
+        if let Some((number, length)) = leaf.network {
+            self.records.count_route(number, Prefix::of(path, length));
+        }
+        if let TargetKind::Leaf(record) = leaf.target.kind() {
+            self.records.weigh(record, weight(path, depth));
+        }
+        Ok(leaf.target)
+    }
+
+    fn known_leaf(&mut self, level: usize, path: u128) -> Result<KnownLeaf, BuildError> {
         let cursors = &self.cursors[level..];
         self.key.clear();
         for (input, cursor) in cursors {
@@ -247,9 +258,8 @@ impl<'a> Merger<'a> {
             let length = if self.with_route[usize::from(*input)] { u64::from(*length) } else { 0 };
             self.key.push(u64::from(*input) << 48 | (*data as u64) << 8 | length);
         }
-        if let Some(leaf) = self.leaves.get(self.key.as_slice()).copied() {
-            self.count_route(leaf, path);
-            return Ok(leaf.target);
+        if let Some(leaf) = self.leaves.get(self.key.as_slice()) {
+            return Ok(*leaf);
         }
         let mut statements = Vec::new();
         for (source, cursor) in cursors {
@@ -264,13 +274,13 @@ impl<'a> Merger<'a> {
         let target = self.records.index(all).map_or(Target::EMPTY, Target::leaf);
         let leaf = KnownLeaf { target, network };
         self.leaves.insert(self.key.as_slice().into(), leaf);
-        self.count_route(leaf, path);
-        Ok(target)
+        Ok(leaf)
     }
+}
 
-    fn count_route(&mut self, leaf: KnownLeaf, path: u128) {
-        if let Some((number, length)) = leaf.network {
-            self.records.count_route(number, Prefix::of(path, length));
-        }
-    }
+/// How often a lookup of any address is likely to end in a prefix of `depth` bits that contains `path`: the number of its
+/// IPv4 addresses, or of its IPv6 networks of 48 bits, each of which is about one customer.
+fn weight(path: u128, depth: u8) -> u64 {
+    let bits: u32 = if path >> 32 == 0 { 128 } else { 48 };
+    1 << bits.saturating_sub(u32::from(depth)).min(32)
 }

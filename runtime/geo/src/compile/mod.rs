@@ -3,7 +3,7 @@
 //! Sources are search trees already, so no network is inserted one by one: `merge` walks all trees at once, and where every
 //! source has reached a leaf, the result gets a leaf. `extract` reads a source's record into one common shape, `clean`
 //! removes placeholders and invalid values, `combine` decides between sources, `countries` adds facts about the country,
-//! `record` turns it all into the texts that are served, `pages` orders the nodes, and `write` encodes the file.
+//! `record` turns it all into the texts that are served, `pages` orders the nodes, and `write` encodes the file with `section`.
 //!
 //! Nothing is written to disk here: [`CompiledDatabase::write`] takes any writer. The same sources always give the same
 //! bytes. Modules import only modules above them in that chain, never each other.
@@ -27,6 +27,7 @@ mod ranges;
 mod record;
 mod regions;
 mod sample;
+mod section;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -30,10 +30,12 @@ pub(super) struct CompiledRecord {
     pub(super) number: Option<u32>,
 }
 
-/// The part of a record that many places share: the JSON members of region and country, and the time zone.
+/// The part of a record that many places share: the JSON members of the region, the country, and the time zone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct SharedArea {
     pub(super) text: String,
+    /// The index of the country's text.
+    pub(super) country: Option<u32>,
     pub(super) zone: String,
 }
 
@@ -67,8 +69,12 @@ impl<T: Clone + Eq + std::hash::Hash> Pool<T> {
 /// All records of the result, and their texts.
 pub(super) struct RecordSet {
     pub(super) records: Pool<CompiledRecord>,
+    /// How often each record is likely to be looked up.
+    weights: Vec<u64>,
     pub(super) places: Pool<String>,
     pub(super) areas: Pool<SharedArea>,
+    /// The JSON members of countries.
+    pub(super) country_texts: Pool<String>,
     pub(super) asns: Pool<String>,
     pub(super) numbers: Pool<String>,
     pub(super) facts: Pool<String>,
@@ -157,8 +163,10 @@ impl RecordSet {
     pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>, spoken: Flags) -> Self {
         Self {
             records: Pool::new(),
+            weights: Vec::new(),
             places: Pool::new(),
             areas: Pool::new(),
+            country_texts: Pool::new(),
             asns: Pool::new(),
             numbers: Pool::new(),
             facts: Pool::new(),
@@ -263,6 +271,20 @@ impl RecordSet {
         Some(self.facts.index(text))
     }
 
+    /// Adds to the weight of a record.
+    pub(super) fn weigh(&mut self, record: u32, weight: u64) {
+        let record = record as usize;
+        if self.weights.len() <= record {
+            self.weights.resize(record + 1, 0);
+        }
+        self.weights[record] = self.weights[record].saturating_add(weight);
+    }
+
+    /// The weight of a record.
+    pub(super) fn weight(&self, record: usize) -> u64 {
+        self.weights.get(record).copied().unwrap_or(0)
+    }
+
     /// Counts a route of an AS number, once however many records it has.
     pub(super) fn count_route(&mut self, number: u32, route: Prefix) {
         if self.last_route != Some((number, route))
@@ -295,8 +317,11 @@ impl RecordSet {
         } else {
             place.time_zone.clone()
         };
-        let text = area_text(place, self.countries.country(&place.country_code));
-        (!text.is_empty() || !zone.is_empty()).then(|| self.areas.index(SharedArea { text, zone }))
+        let country = country_text(place, self.countries.country(&place.country_code));
+        let country = (!country.is_empty()).then(|| self.country_texts.index(country));
+        let text = region_text(place);
+        let known = !text.is_empty() || country.is_some() || !zone.is_empty();
+        known.then(|| self.areas.index(SharedArea { text, country, zone }))
     }
 
     /// The records of all AS numbers seen, sorted by number.
@@ -359,10 +384,15 @@ fn place_text(place: &SourcePlace, accuracy_radius_km: Option<u16>, confidence: 
     members.0
 }
 
-fn area_text(place: &SourcePlace, facts: Option<&CountryFacts>) -> String {
+fn region_text(place: &SourcePlace) -> String {
     let mut members = Members::default();
     members.add_known("region", &place.region);
     members.add_known("region_code", &place.region_code);
+    members.0
+}
+
+fn country_text(place: &SourcePlace, facts: Option<&CountryFacts>) -> String {
+    let mut members = Members::default();
     if let Some(is_eu) = place.is_eu.or(facts.map(|facts| facts.is_eu)) {
         members.add("is_eu", &is_eu);
     }

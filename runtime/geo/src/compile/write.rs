@@ -6,20 +6,21 @@
 //! the data section, so the reader learns their offsets once and recognises a name by its pointer. Flags that many networks
 //! share and the origins follow: the flags are in a page that stays in memory, and an ordinary lookup reads no origin.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::format::{
-    AREA, ATTRIBUTION, ATTRIBUTION_LINK, BASE, DATABASE_TYPE, DATE, DESCRIPTION, FACTS, FACTS_SEPARATOR,
-    FLAGS, FORMAT, FORMAT_VERSION, LICENCE, NAME, NUMBER, ORIGIN, PLACE, RECORDS, SOURCE_DATES, TEXT,
-    USUAL_ORIGIN, ZONE, network_entry,
+    AREA, ATTRIBUTION, ATTRIBUTION_LINK, BASE, COUNTRY, DATABASE_TYPE, DATE, DESCRIPTION, FACTS, FLAGS,
+    FORMAT, FORMAT_VERSION, LICENCE, NAME, NUMBER, ORIGIN, PLACE, RECORDS, SOURCE_DATES, TEXT, USUAL_ORIGIN,
+    ZONE, network_entry,
 };
 
 use super::error::BuildError;
 use super::pages;
 use super::record::{CompiledRecord, RecordSet, SharedArea};
+use super::section::{ARRAY, MAP, SectionWriter, UINT16, UINT32, UINT64};
 use super::tree::{FinishedTree, Target, TargetKind};
-use crate::trace::PAGE_BYTES;
 
 /// The description of the data in a compiled database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,92 +42,10 @@ pub struct DataDescription {
     pub source_dates: BTreeMap<String, String>,
 }
 
-// Value types, by the numbers of the specification.
-const MAP: u8 = 7;
-const TEXT_KIND: u8 = 2;
-const UINT16: u8 = 5;
-const UINT32: u8 = 6;
-const UINT64: u8 = 9;
-const ARRAY: u8 = 11;
 const METADATA_MARKER: &[u8] = b"\xab\xcd\xefMaxMind.com";
 const SEPARATOR_BYTES: usize = 16;
-/// Fills gaps with empty texts: a program that reads the section value by value still finds valid values only.
-const FILLER: u8 = TEXT_KIND << 5;
 
-/// Encodes values into a section.
-#[derive(Default)]
-struct SectionWriter {
-    bytes: Vec<u8>,
-    /// The section's offset in the file.
-    start: usize,
-}
-
-impl SectionWriter {
-    fn at(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Moves the bytes written since `from` to the next page if they lie in two pages and fit into one. Returns by how many
-    /// bytes they moved.
-    fn keep_together(&mut self, from: usize) -> usize {
-        let (first, last) = (self.start + from, self.start + self.at().max(from + 1) - 1);
-        let left = PAGE_BYTES - first % PAGE_BYTES;
-        if first / PAGE_BYTES == last / PAGE_BYTES || self.at() - from > PAGE_BYTES {
-            return 0;
-        }
-        self.bytes.splice(from..from, std::iter::repeat_n(FILLER, left));
-        left
-    }
-
-    fn control(&mut self, kind: u8, size: usize) {
-        let (first, extra) = match size {
-            0..29 => (size, 0),
-            29..285 => (29, 1),
-            285..65_821 => (30, 2),
-            _ => (31, 3),
-        };
-        let first = u8::try_from(first).unwrap_or(31);
-        if kind < 8 {
-            self.bytes.push(kind << 5 | first);
-        } else {
-            self.bytes.extend([first, kind - 7]);
-        }
-        let rest = size - [0, 29, 285, 65_821][extra];
-        self.bytes.extend(&rest.to_be_bytes()[8 - extra..]);
-    }
-
-    fn text(&mut self, text: &str) {
-        self.control(TEXT_KIND, text.len());
-        self.bytes.extend(text.as_bytes());
-    }
-
-    fn uint(&mut self, kind: u8, number: u64) {
-        let bytes = number.to_be_bytes();
-        let start = bytes.iter().position(|byte| *byte != 0).unwrap_or(8);
-        self.control(kind, 8 - start);
-        self.bytes.extend(&bytes[start..]);
-    }
-
-    /// A pointer to an offset of this section. The format has four lengths of pointers, each starting where the shorter one
-    /// ends.
-    fn pointer(&mut self, target: usize) {
-        let control =
-            |length: u8, high: usize| 0b0010_0000 | length << 3 | u8::try_from(high & 7).unwrap_or(0);
-        let (length, value) = match target {
-            0..2_048 => (0, target),
-            2_048..526_336 => (1, target - 2_048),
-            526_336..134_744_064 => (2, target - 526_336),
-            _ => (3, target),
-        };
-        let high = if length == 3 { 0 } else { value >> (8 * (usize::from(length) + 1)) };
-        self.bytes.push(control(length, high));
-        let bytes = u32::try_from(value).unwrap_or(u32::MAX).to_be_bytes();
-        self.bytes.extend(&bytes[3 - usize::from(length)..]);
-    }
-}
-
-/// The data section under construction, with the offsets of the texts that later records point to. A text is written
-/// just before or within the first record that uses it, near that record's other data.
+/// The data section under construction, with the offsets of the texts that records point to.
 struct DataSection<'a> {
     section: SectionWriter,
     records: &'a RecordSet,
@@ -134,24 +53,28 @@ struct DataSection<'a> {
     /// The names for the member `asn`, by the length of the route.
     network_keys: Vec<usize>,
     areas: Vec<usize>,
-    asns: Vec<Option<usize>>,
-    facts: Vec<Option<usize>>,
+    asns: Vec<usize>,
+    facts: Vec<usize>,
     /// `None`: the usual origin, which is not named.
     origins: Vec<Option<usize>>,
     /// The latest base, with its place and area.
     base: Option<(BaseOf, usize)>,
+    /// The latest country of an area, by index.
+    country: Option<(u32, usize)>,
 }
 
 /// A place and its area.
 type BaseOf = (Option<u32>, Option<u32>);
 
-const KEYS: [&str; 8] = [PLACE, AREA, TEXT, ZONE, NUMBER, FACTS, ORIGIN, BASE];
+const KEYS: [&str; 9] = [PLACE, AREA, TEXT, ZONE, NUMBER, FACTS, ORIGIN, BASE, COUNTRY];
 /// Maximum bytes of a record that shares a base: entries of a name and a pointer for base, network, facts and origin.
 const SHARING_BYTES_MAX: usize = 1 + 4 * (2 + 5);
+/// Maximum bytes of an area that shares a country, besides its texts: three names, the heads of two texts, and a pointer.
+const AREA_BYTES_MAX: usize = 1 + 3 * 2 + 2 * 4 + 5;
 
 impl<'a> DataSection<'a> {
-    /// Starts with the names of all entries, so that every pointer to one takes two bytes, then the areas, each of which
-    /// many records share. `start` is the section's offset in the file.
+    /// Starts with the names of all entries, so that every pointer to one takes two bytes, then the texts that many records
+    /// share. `start` is the section's offset in the file.
     fn new(records: &'a RecordSet, start: usize) -> Self {
         let mut section = SectionWriter { bytes: Vec::new(), start };
         let keys = KEYS.map(|key| {
@@ -170,27 +93,65 @@ impl<'a> DataSection<'a> {
             records,
             keys,
             network_keys,
-            base: None,
-            areas: Vec::with_capacity(records.areas.values().len()),
-            asns: vec![None; records.asns.values().len()],
-            facts: vec![None; records.facts.values().len()],
+            areas: vec![0; records.areas.values().len()],
+            asns: Vec::new(),
+            facts: Vec::new(),
             origins: Vec::with_capacity(records.origins.values().len()),
+            base: None,
+            country: None,
         };
-        data.flags();
+        data.facts = data.shared(records.facts.values(), |record| record.facts);
+        data.areas();
         data.origins();
-        for area in records.areas.values() {
-            let at = data.area(area);
-            data.areas.push(at);
-        }
+        data.asns = data.shared(records.asns.values(), |record| record.asn.map(|(asn, _)| asn));
         data
     }
 
-    /// Writes the flags without company or crawler.
-    fn flags(&mut self) {
-        for (index, text) in self.records.facts.values().iter().enumerate() {
-            if text.starts_with(FACTS_SEPARATOR) {
-                self.facts[index] = Some(self.shared_text(text));
+    /// How often each of `count` texts is likely to be looked up.
+    fn uses(&self, count: usize, of: impl Fn(&CompiledRecord) -> Option<u32>) -> Vec<u64> {
+        let mut uses = vec![0_u64; count];
+        for (index, record) in self.records.records.values().iter().enumerate() {
+            if let Some(used) = of(record) {
+                let uses = &mut uses[used as usize];
+                *uses = uses.saturating_add(self.records.weight(index));
             }
+        }
+        uses
+    }
+
+    /// Writes texts, the most used first, so that frequent ones share pages that stay in memory. Returns their offsets.
+    fn shared(&mut self, texts: &[String], of: impl Fn(&CompiledRecord) -> Option<u32>) -> Vec<usize> {
+        let uses = self.uses(texts.len(), of);
+        let mut order: Vec<usize> = (0..texts.len()).collect();
+        order.sort_by_key(|index| Reverse(uses[*index]));
+        let mut offsets = vec![0; texts.len()];
+        for index in order {
+            let at = self.section.at();
+            self.section.text(&texts[index]);
+            offsets[index] = at + self.section.keep_together(at);
+        }
+        offsets
+    }
+
+    /// Writes the areas, those of one country together: each page with areas of a country has a copy of its text.
+    fn areas(&mut self) {
+        let areas = self.records.areas.values();
+        let uses = self.uses(areas.len(), |record| record.area);
+        let mut uses_by_country = vec![0_u64; self.records.country_texts.values().len()];
+        for (area, uses) in areas.iter().zip(&uses) {
+            if let Some(country) = area.country {
+                let sum: &mut u64 = &mut uses_by_country[country as usize];
+                *sum = sum.saturating_add(*uses);
+            }
+        }
+        let mut order: Vec<usize> = (0..areas.len()).collect();
+        order.sort_by_key(|index| {
+            let country = areas[*index].country;
+            let of_country = country.map(|country| uses_by_country[country as usize]);
+            (Reverse(of_country), country, Reverse(uses[*index]))
+        });
+        for index in order {
+            self.areas[index] = self.area(&areas[index]);
         }
     }
 
@@ -211,14 +172,22 @@ impl<'a> DataSection<'a> {
         self.section.pointer(self.keys[index]);
     }
 
-    /// Writes all records, those of one place together. Returns their offsets.
+    /// Writes all records, those of one place together, the most used first: many of the lookups then read the same pages.
+    /// Returns their offsets.
     fn records(&mut self) -> Vec<u32> {
-        let records = self.records.records.values();
-        let base_of = |record: &CompiledRecord| (record.place, record.area);
+        let (all, records) = (self.records, self.records.records.values());
+        let base_of = |index: &usize| (records[*index].place, records[*index].area);
         let mut order: Vec<usize> = (0..records.len()).collect();
-        order.sort_by_key(|index| base_of(&records[*index]));
+        order.sort_unstable_by_key(|index| (base_of(index), Reverse(all.weight(*index)), *index));
+        let mut groups: Vec<(u64, &[usize])> = order
+            .chunk_by(|one, other| base_of(one) == base_of(other))
+            .map(|group| {
+                (group.iter().fold(0_u64, |sum, index| sum.saturating_add(all.weight(*index))), group)
+            })
+            .collect();
+        groups.sort_by_key(|(weight, _)| Reverse(*weight));
         let mut offsets = vec![0; records.len()];
-        for group in order.chunk_by(|one, other| base_of(&records[*one]) == base_of(&records[*other])) {
+        for (_, group) in groups {
             for index in group {
                 let at = self.record(&records[*index], group.len() > 1);
                 offsets[*index] = u32::try_from(at).unwrap_or(u32::MAX);
@@ -227,11 +196,11 @@ impl<'a> DataSection<'a> {
         offsets
     }
 
-    /// Writes a record, preceded by its network and facts if they are new. Returns the record's offset.
+    /// Writes a record. Returns its offset.
     fn record(&mut self, record: &CompiledRecord, is_shared: bool) -> usize {
         let asn =
-            record.asn.map(|(asn, length)| (self.network_keys[usize::from(length)], self.asn(asn as usize)));
-        let facts = record.facts.map(|facts| self.fact(facts as usize));
+            record.asn.map(|(asn, length)| (self.network_keys[usize::from(length)], self.asns[asn as usize]));
+        let facts = record.facts.map(|facts| self.facts[facts as usize]);
         let origin = record.origin.and_then(|origin| self.origins[origin as usize]);
         let base = (record.place, record.area);
         let has_base = is_shared && base != (None, None);
@@ -279,9 +248,7 @@ impl<'a> DataSection<'a> {
     /// The offset of the latest base, if it is that of `base` and in the page that the next record will be in.
     fn known_base(&self, base: BaseOf) -> Option<usize> {
         let (_, at) = self.base.filter(|(of, _)| *of == base)?;
-        let page = |at: usize| (self.section.start + at) / PAGE_BYTES;
-        let (first, last) = (self.section.at(), self.section.at() + SHARING_BYTES_MAX);
-        (page(at) == page(first) && page(at) == page(last)).then_some(at)
+        self.section.shares_page(at, SHARING_BYTES_MAX).then_some(at)
     }
 
     /// The entries of place and area.
@@ -296,38 +263,44 @@ impl<'a> DataSection<'a> {
         }
     }
 
-    fn asn(&mut self, asn: usize) -> usize {
-        let at = self.asns[asn].unwrap_or_else(|| self.shared_text(&self.records.asns.values()[asn]));
-        self.asns[asn] = Some(at);
-        at
-    }
-
-    fn fact(&mut self, fact: usize) -> usize {
-        let at = self.facts[fact].unwrap_or_else(|| self.shared_text(&self.records.facts.values()[fact]));
-        self.facts[fact] = Some(at);
-        at
-    }
-
-    fn shared_text(&mut self, text: &str) -> usize {
-        let at = self.section.at();
-        self.section.text(text);
-        at + self.section.keep_together(at)
-    }
-
+    /// Writes an area. Returns its offset.
     fn area(&mut self, area: &SharedArea) -> usize {
+        let known = self.known_country(area);
         let at = self.section.at();
         let zone = (!area.zone.is_empty()).then_some(area.zone.as_str());
         let text = (!area.text.is_empty()).then_some(area.text.as_str());
-        self.section.control(MAP, text.iter().count() + zone.iter().count());
+        let entries = [text, zone].iter().flatten().count() + area.country.iter().count();
+        self.section.control(MAP, entries);
         if let Some(text) = text {
             self.key(TEXT);
             self.section.text(text);
+        }
+        let mut new_country = None;
+        if let Some(country) = area.country {
+            self.key(COUNTRY);
+            match known {
+                Some(known) => self.section.pointer(known),
+                None => {
+                    new_country = Some((country, self.section.at()));
+                    self.section.text(&self.records.country_texts.values()[country as usize]);
+                }
+            }
         }
         if let Some(zone) = zone {
             self.key(ZONE);
             self.section.text(zone);
         }
-        at + self.section.keep_together(at)
+        let moved = self.section.keep_together(at);
+        if let Some((country, at)) = new_country {
+            self.country = Some((country, at + moved));
+        }
+        at + moved
+    }
+
+    /// The offset of the latest country's text, if it is that of an area and in the page that the area will be in.
+    fn known_country(&self, area: &SharedArea) -> Option<usize> {
+        let (_, at) = self.country.filter(|(country, _)| Some(*country) == area.country)?;
+        self.section.shares_page(at, area.text.len() + area.zone.len() + AREA_BYTES_MAX).then_some(at)
     }
 }
 

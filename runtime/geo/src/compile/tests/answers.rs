@@ -269,7 +269,20 @@ fn an_explanation_names_source_range_and_what_was_overridden() {
 
 /// A database of an earlier version: the sample's, with only what that version had.
 #[test]
-fn a_database_of_version_1_is_read_and_one_of_another_version_refused() {
+fn the_first_record_of_a_shared_place_names_its_own_sources() {
+    let places = [("20.0.0.0/24", place("US", "Dallas")), ("30.0.0.0/24", place("FR", "Paris"))];
+    let sources =
+        [source("city", SourceGives::default(), &places), list("tor", flag("is_tor"), &["20.0.0.0/25"])];
+    let database = compiled(&sources);
+    let threat = |address: &str| -> Json {
+        let origin = database.origin(address.parse().expect("an address")).expect("an origin");
+        serde_json::from_str::<Json>(origin).expect("JSON")["threat"].clone()
+    };
+    assert_eq!([threat("20.0.0.1"), threat("20.0.0.129")], [json!(["tor"]), Json::Null]);
+}
+
+#[test]
+fn databases_of_earlier_versions_are_read_and_one_of_another_version_refused() {
     let bytes = compiled(&sources()[..1]).info().records;
     assert!(bytes > 0);
     let of_version = |version: &str| {
@@ -282,8 +295,10 @@ fn a_database_of_version_1_is_read_and_one_of_another_version_refused() {
         bytes[at] = version.as_bytes()[0];
         Database::from_bytes(bytes)
     };
-    // Version 1 had neither base nor marks; a database without shared places and networks has none of them.
-    let old = of_version("1").expect("it opens");
-    assert_eq!(answer(&old, "20.0.0.1")["city"], "Dallas");
-    assert!(of_version("3").is_err());
+    // Readers need no entry of the newer versions.
+    for version in ["1", "2"] {
+        let old = of_version(version).expect("it opens");
+        assert_eq!(answer(&old, "20.0.0.1")["city"], "Dallas");
+    }
+    assert!(of_version("4").is_err());
 }
