@@ -1,4 +1,4 @@
-//! `explain=1` through a running service, whose database is fetched and compiled from sources with a correction.
+//! `explain=1` and blocklists through a running service, whose database is fetched and compiled from sources with a correction.
 
 mod support;
 
@@ -31,6 +31,11 @@ file = \"asn.csv\"
 name = \"exits\"
 file = \"exits.txt\"
 flags = [\"is_tor\"]
+[[geo.sources]]
+name = \"abusers\"
+file = \"abusers.txt\"
+flags = [\"is_known_abuser\"]
+blocklist = { name = \"Abusers\", site = \"https://example.com\", type = \"spam\" }
 ";
 
 /// The database of three sources and a correction of one address.
@@ -40,6 +45,7 @@ fn build(folder: &Path, state: &Path) {
         ("city.csv", "8.8.8.0,8.8.8.255,US,California,,Mountain View,94043,37.4,-122.1,\n"),
         ("asn.csv", "8.8.0.0,8.8.255.255,15169,Google LLC\n"),
         ("exits.txt", "8.8.8.9\n"),
+        ("abusers.txt", "8.8.8.8/31\n"),
         ("overrides.csv", "network,country_code,city\n8.8.8.9,US,Reno\n"),
     ];
     for (name, text) in files {
@@ -71,9 +77,12 @@ fn an_api_key_gets_explanations_until_it_may_no_longer() {
         json!({ "field": "country_name", "source": "overrides" }),
         json!({ "field": "asn", "source": "asn", "range": "8.8.0.0/16" }),
         json!({ "field": "threat", "source": "exits" }),
+        json!({ "field": "threat", "source": "abusers" }),
     ] {
         assert!(rows.contains(&row), "{row}: {explain}");
     }
+    let lists = json!([{ "name": "Abusers", "site": "https://example.com", "type": "spam" }]);
+    assert_eq!((&answer["threat"]["is_tor"], &answer["threat"]["blocklists"]), (&json!(true), &lists));
     for key in [None, Some(plain.as_str())] {
         let (status, text) = get(&url, key);
         assert!(
