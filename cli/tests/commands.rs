@@ -9,6 +9,23 @@ use ipgeo_geo::compile::{DataDescription, NoProgress, Source, build};
 use serde_json::Value;
 use support::{CONFIG, Dev, done, get, ipgeo, run, stderr, stdout, wait_for, with_input};
 
+fn an_api_key_gets_a_rate_and_loses_it(state: &Path, hint: &str) {
+    done(state, &["keys", "update", "--dev", hint, "--rate", "10/s", "--burst", "20"]);
+    let json: Value =
+        serde_json::from_str(&done(state, &["keys", "show", "--dev", hint, "--json"])).expect("JSON");
+    assert_eq!(
+        (&json["rate"], &json["burst"], &json["rate_of"]),
+        (&"10/s".into(), &20.into(), &"key".into())
+    );
+    assert!(done(state, &["keys", "list", "--dev"]).contains("2500000/month 10/s"));
+    let exported = done(state, &["keys", "export", "--dev"]);
+    assert!(exported.contains(",2500000/month,10/s,20,active,"), "{exported}");
+    let explained = done(state, &["quota", "explain", "--dev", hint]);
+    assert!(explained.contains("rate        10/s, burst 20, in each environment"), "{explained}");
+    let changed = done(state, &["keys", "update", "--dev", hint, "--tier-rate"]);
+    assert!(changed.contains("rate        none"), "{changed}");
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "one day, in order")]
 fn a_days_work_with_api_keys_in_a_running_world() {
@@ -67,6 +84,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
         (&"business".into(), &"2500000/month".into(), &"a.test *.b.test".into())
     );
     done(state, &["keys", "update", "--dev", &hint, "--any-site", "--expires", "90d"]);
+    an_api_key_gets_a_rate_and_loses_it(state, &hint);
 
     let rotated = done(state, &["keys", "rotate", "--dev", &hint, "--grace", "1h"]);
     assert!(rotated.starts_with("ipg_") && rotated != key);
