@@ -1,11 +1,12 @@
-//! `explain=1` through a running service, whose database is fetched and compiled from sources with a correction.
+//! `geo explain`, and `explain=1` and blocklists through a running service, whose database is fetched and compiled from sources with a correction.
 
 mod support;
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
-use support::{Dev, done, get};
+use support::{Dev, done, get, stderr, stdout};
 
 const CONFIG: &str = "\
 [service]
@@ -31,6 +32,11 @@ file = \"asn.csv\"
 name = \"exits\"
 file = \"exits.txt\"
 flags = [\"is_tor\"]
+[[geo.sources]]
+name = \"abusers\"
+file = \"abusers.txt\"
+flags = [\"is_known_abuser\"]
+blocklist = { name = \"Abusers\", site = \"https://example.com\", type = \"spam\" }
 ";
 
 /// The database of three sources and a correction of one address.
@@ -40,6 +46,7 @@ fn build(folder: &Path, state: &Path) {
         ("city.csv", "8.8.8.0,8.8.8.255,US,California,,Mountain View,94043,37.4,-122.1,\n"),
         ("asn.csv", "8.8.0.0,8.8.255.255,15169,Google LLC\n"),
         ("exits.txt", "8.8.8.9\n"),
+        ("abusers.txt", "8.8.8.8/31\n"),
         ("overrides.csv", "network,country_code,city\n8.8.8.9,US,Reno\n"),
     ];
     for (name, text) in files {
@@ -71,9 +78,12 @@ fn an_api_key_gets_explanations_until_it_may_no_longer() {
         json!({ "field": "country_name", "source": "overrides" }),
         json!({ "field": "asn", "source": "asn", "range": "8.8.0.0/16" }),
         json!({ "field": "threat", "source": "exits" }),
+        json!({ "field": "threat", "source": "abusers" }),
     ] {
         assert!(rows.contains(&row), "{row}: {explain}");
     }
+    let lists = json!([{ "name": "Abusers", "site": "https://example.com", "type": "spam" }]);
+    assert_eq!((&answer["threat"]["is_tor"], &answer["threat"]["blocklists"]), (&json!(true), &lists));
     for key in [None, Some(plain.as_str())] {
         let (status, text) = get(&url, key);
         assert!(
@@ -98,4 +108,83 @@ fn an_api_key_gets_explanations_until_it_may_no_longer() {
     support::wait_for(|| get(&url, Some(&key)).0 == 403);
     assert_eq!(get(&url.replace("?explain=1", ""), Some(&key)).0, 200);
     assert_eq!(dev.stop(), Some(0));
+}
+
+/// A correction has its own date: the smallest that holds the address decides, of equal ones the last. Nothing dates a list or a CSV file.
+#[test]
+fn each_explained_value_has_a_date_or_says_that_it_is_unknown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (state, config) =
+        (folder.path().join(".ipgeo"), folder.path().join("regions.toml").display().to_string());
+    build(folder.path(), &state);
+    let corrections = "network,country_code,city,date\n8.8.8.9,US,Reno,2026-11-01\n8.8.8.0/24,US,Elko,2026-11-03\n\
+                       8.8.8.9/32,US,Reno,2026-11-02\n";
+    std::fs::write(folder.path().join("overrides.csv"), corrections).expect("written");
+    for (address, date) in [("8.8.8.9", "2026-11-02"), ("8.8.8.7", "2026-11-03")] {
+        let text = done(&state, &["geo", "explain", address, "--config", &config]);
+        let line =
+            |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+        assert!(line("city").contains(date) && line("asn").contains("unknown"), "{address}: {text}");
+    }
+    let text = done(&state, &["geo", "explain", "8.8.8.9", "--config", &config, "--json"]);
+    let rows: Vec<Value> = serde_json::from_str(&text).expect(&text);
+    let date = |field: &str| rows.iter().find(|row| row["field"] == field).expect(field)["date"].clone();
+    assert_eq!(
+        (date("city"), date("asn"), date("threat.is_tor")),
+        (json!("2026-11-02"), Value::Null, Value::Null)
+    );
+}
+
+#[test]
+fn an_answer_is_explained_by_the_sources_that_it_came_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("regions.toml");
+    std::fs::copy(support::CONFIG, &config).expect("copied");
+    let at = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("written");
+        folder.path().join(name).display().to_string()
+    };
+    let city = at("city.csv", "8.8.8.0,8.8.8.255,US,California,,Mountain View,94043,37.4,-122.1,\n");
+    let asn = at("asn.csv", "8.8.0.0,8.8.255.255,15169,Google LLC\n");
+    at("overrides.csv", "network,country_code,city\n8.8.8.8,US,Reno\n");
+    let with = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
+        command.arg("--config").arg(&config).arg("--state").arg(folder.path().join(".ipgeo"));
+        let output = command.args(["geo", "explain"]).args(args).output().expect("it runs");
+        (output.status.code(), stdout(&output), stderr(&output))
+    };
+    let (code, text, said) = with(&["8.8.8.8", &city, &asn, "--json"]);
+    assert_eq!(code, Some(0), "{said}");
+    let rows: serde_json::Value = serde_json::from_str(&text).expect(&text);
+    let row = |field: &str| {
+        let rows = rows.as_array().expect("an array");
+        rows.iter().find(|row| row["field"] == field).unwrap_or_else(|| panic!("{field}: {text}")).clone()
+    };
+    let reno = row("city");
+    assert_eq!(
+        (&reno["value"], &reno["source"], &reno["range"]),
+        (&"Reno".into(), &"overrides".into(), &"8.8.8.8/32".into())
+    );
+    assert_eq!(
+        (&reno["overridden"][0]["value"], &reno["overridden"][0]["range"]),
+        (&"Mountain View".into(), &"8.8.8.0/24".into())
+    );
+    assert_eq!(row("country_code")["agreeing"][0]["source"], city);
+    assert_eq!(
+        (&row("asn")["value"], &row("asn")["range"]),
+        (&"AS15169 Google LLC".into(), &"8.8.0.0/16".into())
+    );
+    // Another address: the region's code follows from its name.
+    let (_, text, _) = with(&["8.8.8.9", &city]);
+    assert!(
+        text.contains("region_code") && text.contains("Mountain View") && !text.contains("Reno"),
+        "{text}"
+    );
+    let (code, text, said) = with(&["9.9.9.9", &city]);
+    assert!(
+        code == Some(0) && !text.contains("9.9.9.9") && said.contains("no source knows 9.9.9.9"),
+        "{text}{said}"
+    );
+    let (code, _, said) = with(&["8.8.8.8"]);
+    assert!(code == Some(1) && said.contains("run `ipgeo geo fetch`"), "{said}");
 }

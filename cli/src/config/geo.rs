@@ -182,6 +182,10 @@ struct SourceFields {
     #[serde(default)]
     #[schemars(with = "CrawlerFields")]
     crawler: Option<CrawlerFields>,
+    /// The blocklist that it is: its name is served with its flags.
+    #[serde(default)]
+    #[schemars(with = "BlocklistFields")]
+    blocklist: Option<BlocklistFields>,
     /// If it is unavailable or invalid, keep the previous copy and print a warning.
     #[serde(default)]
     optional: bool,
@@ -218,6 +222,21 @@ struct CrawlerFields {
     operator: String,
 }
 
+/// A blocklist.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct BlocklistFields {
+    /// Name, such as `Spamhaus DROP`.
+    name: String,
+    /// URL of its operator.
+    #[serde(default)]
+    #[schemars(extend("format" = "web-url"))]
+    site: String,
+    /// What it lists, such as `spam`.
+    #[serde(default)]
+    r#type: String,
+}
+
 /// The paths of a `path`; the error says which is invalid.
 pub(super) fn json_paths(text: &str) -> Result<Vec<JsonPath>, String> {
     text.split(',').map(|path| path.trim().parse()).collect()
@@ -249,6 +268,11 @@ impl From<SourceFields> for GeoSource {
             crawler: fields.crawler.map(|crawler| ipgeo_geo::compile::Crawler {
                 name: crawler.name,
                 operator: crawler.operator,
+            }),
+            blocklist: fields.blocklist.map(|list| ipgeo_geo::compile::Blocklist {
+                name: list.name,
+                site: list.site,
+                kind: list.r#type,
             }),
         };
         Self {

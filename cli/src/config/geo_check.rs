@@ -76,6 +76,16 @@ fn check_format(fields: &DeTable<'_>, files: &[&str], path: &str, at: &Range<usi
         let at = takes[0].span();
         out.add(&at, format!("{path}.gives: a list or JSON has only networks; leave it out"));
     }
+    let has_flags = fields
+        .get("flags")
+        .and_then(|flags| flags.get_ref().as_array())
+        .is_some_and(|flags| !flags.is_empty());
+    if fields.contains_key("blocklist") && !has_flags {
+        out.add(
+            at,
+            format!("{path}: `blocklist` needs `flags`, what its addresses are, such as `is_known_abuser`"),
+        );
+    }
     let only_networks = formats.iter().any(bare) || takes.is_some_and(|takes| takes.is_empty());
     let says = ["flags", "network", "crawler"].into_iter().any(|name| fields.contains_key(name));
     if only_networks && !says {

@@ -213,6 +213,11 @@ fn each_fault_has_its_place_and_its_remedy() {
         ),
         (
             "[tiers.startup]",
+            "[[geo.sources]]\nname = \"x\"\nfile = \"a.csv\"\nblocklist = { name = \"y\" }\n[tiers.startup]",
+            "r.toml:7:1: geo.sources[0]: `blocklist` needs `flags`, what its addresses are, such as `is_known_abuser`",
+        ),
+        (
+            "[tiers.startup]",
             "[[geo.sources]]\nname = \"x\"\nfile = \"a.csv\"\ngives = []\n[tiers.startup]",
             "r.toml:7:1: geo.sources[0]: says nothing about its networks; add `flags`, `network` or `crawler`",
         ),

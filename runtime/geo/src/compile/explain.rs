@@ -114,6 +114,17 @@ impl Explainer<'_> {
             let first = self.statements.iter().find(|statement| sets(statement) == Some("true".to_owned()));
             add(self.field(&format!("threat.{name}"), "true", first.map(|statement| statement.source), sets));
         }
+        for statement in self.statements {
+            let input = self.inputs.get(usize::from(statement.source));
+            if let Some(list) = input.and_then(|input| input.gives.blocklist.as_ref()) {
+                fields.push(ExplainedField {
+                    field: "threat.blocklists".to_owned(),
+                    decided: self.value(statement, list.name.clone()),
+                    overridden: Vec::new(),
+                    agreeing: Vec::new(),
+                });
+            }
+        }
         fields
     }
 

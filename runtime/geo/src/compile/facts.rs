@@ -1,5 +1,7 @@
 //! What sources know about an address besides its place and autonomous system: flags, the use of its network, a crawler.
 
+use serde::Serialize;
+
 /// The flags of `threat` that sources can set, in the order of an answer. `is_bogon` is decided per request.
 pub const FLAGS: [&str; 9] = [
     "is_tor",
@@ -55,6 +57,19 @@ pub struct Crawler {
     pub operator: String,
 }
 
+/// A published list of addresses to refuse, with the members that ipdata's clients read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Blocklist {
+    /// Such as `Spamhaus DROP`.
+    pub name: String,
+    /// The URL of its operator; may be empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub site: String,
+    /// What it lists, such as `spam`; may be empty.
+    #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+}
+
 /// The data that a source's ranges give to every address in them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceGives {
@@ -64,4 +79,6 @@ pub struct SourceGives {
     pub network: Option<NetworkUse>,
     /// The crawler; `verified` is true, because the operator publishes the list.
     pub crawler: Option<Crawler>,
+    /// The blocklist that the source is; it also sets a flag.
+    pub blocklist: Option<Blocklist>,
 }

@@ -174,7 +174,7 @@ impl<'a> Merger<'a> {
             visits_left: inputs.iter().map(MergeInput::visits_max).collect(),
             tree: TreeBuilder::default(),
             records: RecordSet::new(
-                inputs.iter().map(|input| input.name),
+                inputs.iter().map(|input| (input.name, input.gives.blocklist.as_ref())),
                 inputs.iter().map(MergeInput::flags).fold(Flags::default(), Flags::with),
             ),
             leaves: FxHashMap::default(),

@@ -41,7 +41,7 @@ pub use countries::{CountryFacts, CountryTable, CurrencyFacts, LanguageFacts};
 pub use diff::{CorrectionCount, CountryMove, DatabaseDiff, DiffError, DiffSample, count_corrections, diff};
 pub use error::BuildError;
 pub use explain::{ExplainedField, SourceValue, explain};
-pub use facts::{Crawler, FLAGS, Flags, NetworkUse, SourceGives};
+pub use facts::{Blocklist, Crawler, FLAGS, Flags, NetworkUse, SourceGives};
 pub use feeds::{Correction, JsonPath, RangeFormat, read_corrections, write_corrections};
 pub use kind::other_kind;
 pub use networks::Networks;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::combine::{Combined, Origin, Prefix};
 use super::countries::{self, CountryFacts, CountryTable};
 use super::extract::{PLACE_FIELDS, SourceNetwork, SourcePlace};
-use super::facts::{Crawler, Flags, NetworkUse};
+use super::facts::{Blocklist, Crawler, Flags, NetworkUse};
 use super::regions::RegionTable;
 use super::threat;
 use super::zone::ZoneFinder;
@@ -84,6 +84,8 @@ pub(super) struct RecordSet {
     origin_uses: Vec<u64>,
     /// The name of each source.
     names: Vec<String>,
+    /// The blocklist that each source is.
+    blocklists: Vec<Option<Blocklist>>,
     /// The flags that any source covers, with those derived from them.
     spoken: Flags,
     /// The prefixes of every AS number. A prefix occurs once with every place in it.
@@ -159,8 +161,12 @@ struct CrawlerMember<'a> {
 }
 
 impl RecordSet {
-    /// An empty pool; `names` are those of the sources, and `spoken` the flags that any of them covers.
-    pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>, spoken: Flags) -> Self {
+    /// An empty pool; `sources` are their names and blocklists, and `spoken` the flags that any of them covers.
+    pub(super) fn new<'a>(
+        sources: impl Iterator<Item = (&'a str, Option<&'a Blocklist>)>,
+        spoken: Flags,
+    ) -> Self {
+        let (names, blocklists) = sources.map(|(name, list)| (name.to_owned(), list.cloned())).unzip();
         Self {
             records: Pool::new(),
             weights: Vec::new(),
@@ -172,7 +178,8 @@ impl RecordSet {
             facts: Pool::new(),
             origins: Pool::new(),
             origin_uses: Vec::new(),
-            names: names.map(str::to_owned).collect(),
+            names,
+            blocklists,
             spoken: threat::spoken_with_derived(spoken),
             routes: FxHashSet::default(),
             last_route: None,
@@ -267,6 +274,7 @@ impl RecordSet {
         text.push(FACTS_SEPARATOR);
         if all.flags != Flags::default() {
             text.push_str(&threat::members(threat::with_derived(all.flags), self.spoken));
+            text.push_str(&self.blocklists_member(all));
         }
         Some(self.facts.index(text))
     }
@@ -283,6 +291,20 @@ impl RecordSet {
     /// The weight of a record.
     pub(super) fn weight(&self, record: usize) -> u64 {
         self.weights.get(record).copied().unwrap_or(0)
+    }
+
+    /// The blocklists among the sources that set a flag, after other members; empty without any.
+    fn blocklists_member(&self, all: &Combined) -> String {
+        let list = |source: &u16| self.blocklists.get(usize::from(*source)).and_then(Option::as_ref);
+        let mut lists: Vec<&Blocklist> = all.origin.flags.iter().filter_map(list).collect();
+        // A list in several files is one list.
+        lists.dedup();
+        if lists.is_empty() {
+            return String::new();
+        }
+        let mut members = Members::default();
+        members.add("blocklists", &lists);
+        format!(",{}", members.0)
     }
 
     /// Counts a route of an AS number, once however many records it has.

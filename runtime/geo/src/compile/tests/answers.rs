@@ -6,8 +6,8 @@ use serde_json::{Value as Json, json};
 
 use crate::compile::extract::{SourceNetwork, SourcePlace, SourceRecord};
 use crate::compile::{
-    BuildSource, Crawler, DataDescription, Flags, NetworkUse, NoProgress, RangeSet, SourceData, SourceGives,
-    build, explain,
+    Blocklist, BuildSource, Crawler, DataDescription, Flags, NetworkUse, NoProgress, RangeSet, SourceData,
+    SourceGives, build, explain,
 };
 use crate::{Database, FORMAT_VERSION};
 
@@ -129,6 +129,42 @@ fn a_flag_that_no_source_speaks_of_is_left_out() {
     let without = compiled(&sources[..2]);
     assert_eq!(answer(&without, "20.1.2.3")["threat"], json!({}));
     assert!(without.info().flags.is_empty());
+}
+
+#[test]
+fn blocklists_are_those_that_hold_the_address() {
+    let named = |name: &str, site: &str, kind: &str| {
+        let blocklist = Blocklist { name: name.into(), site: site.into(), kind: kind.into() };
+        SourceGives { blocklist: Some(blocklist), ..flag("is_known_abuser") }
+    };
+    let drop = || named("DROP", "https://example.com/drop", "spam");
+    let more = [
+        // One list in two files.
+        list("drop", drop(), &["20.1.2.0/28"]),
+        list("drop", drop(), &["20.1.2.0/30", "2a00:1::5/128"]),
+        list("plain", flag("is_known_attacker"), &["20.1.2.0/24"]),
+        list("\"second\"", named("Second \"list\"", "", ""), &["20.1.2.3/32"]),
+    ];
+    let mut all = sources();
+    all.extend(more);
+    let database = compiled(&all);
+    let drop = json!({ "name": "DROP", "site": "https://example.com/drop", "type": "spam" });
+    let second = json!({ "name": "Second \"list\"" });
+    for (address, lists) in [
+        ("20.1.2.3", json!([drop, second])),
+        ("20.1.2.9", json!([drop])),
+        ("2a00:1::5", json!([drop])),
+        ("20.1.2.129", Json::Null),
+        ("20.0.0.1", Json::Null),
+    ] {
+        let answer = answer(&database, address);
+        assert_eq!(answer["threat"].get("blocklists").cloned().unwrap_or_default(), lists, "{address}");
+        assert_eq!(answer["threat"]["is_known_abuser"], !lists.is_null(), "{address}");
+    }
+    // Without such a list, nothing is stored.
+    let without =
+        build(&sources(), &DataDescription::default(), &NoProgress).expect("it compiles").to_bytes();
+    assert!(!without.windows(10).any(|bytes| bytes == b"blocklists"));
 }
 
 #[test]
