@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::edge::{Edge, at, event, json, limit};
 
-fn rate(text: &str) -> Option<RateLimit> {
-    Some(text.parse().expect("a rate"))
+fn rate(text: &str) -> RateLimit {
+    text.parse().expect("a rate")
 }
 
 /// An edge with a rate for the API keys of the tier `startup`.
@@ -78,7 +78,7 @@ fn an_api_keys_own_rate_replaces_its_tiers_and_no_rate_adds_no_policy() {
     let edge = edge_of_tier("1/min:1");
     let table = [
         ("startup", None, 1, "\"minute\";q=1;w=60, \"month\";q=100"),
-        ("startup", rate("5/s:4"), 4, "\"second\";q=5;w=1, \"month\";q=100"),
+        ("startup", Some(rate("5/s:4")), 4, "\"second\";q=5;w=1, \"month\";q=100"),
         ("retired", None, 9, "\"month\";q=100"),
     ];
     for (tier, own, allowed, policy) in table {
