@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 use ipgeo_contract::{
-    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, RateError, RateLimit, SitePattern, Status,
+    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, RateLimit, SitePattern, Status,
     foreign_hint, foreign_key_hash, hash_hint, is_hint,
 };
 use jiff::Timestamp;
@@ -281,15 +281,12 @@ impl CsvRow<'_> {
     fn rate(&mut self) -> Result<Option<RateLimit>, ()> {
         let rate = self.parsed("rate");
         let text = self.cell("burst").unwrap_or_default().to_owned();
-        let burst = match text.parse::<u32>() {
-            _ if text.is_empty() => None,
-            Ok(burst) => Some(burst),
-            Err(_) => {
-                let error = RateError::Burst(text.clone());
-                return self.invalid_cell(&text, &format!("`burst`: {error}"));
-            }
+        let limit = match Some(&text).filter(|text| !text.is_empty()).map(|text| RateLimit::parse_burst(text))
+        {
+            Some(Err(error)) => Err(error.to_string()),
+            burst => own_rate(rate?, burst.and_then(Result::ok)),
         };
-        own_rate(rate?, burst).or_else(|error| self.invalid_cell(&text, &format!("`burst`: {error}")))
+        limit.or_else(|error| self.invalid_cell(&text, &format!("`burst`: {error}")))
     }
 
     /// An instant may be in the past: expired API keys are imported too.
@@ -502,10 +499,14 @@ mod tests {
             let rows = rows.iter().zip(1..).map(|(cells, number)| row(number, cells));
             "hash,owner,tier,rate,burst\n".to_owned() + &rows.collect::<String>()
         };
-        let rates: Vec<_> = (read(&file(&["10/s,", "600/min,20", ","]), false).expect("sound").iter())
-            .map(|row| row.record.rate.map(|rate| rate.to_string()))
-            .collect();
-        assert_eq!(rates, [Some("10/s:10".to_owned()), Some("600/min:20".to_owned()), None]);
+        let rates: Vec<_> =
+            (read(&file(&["10/s,", "600/min,20", "5k/s,1_000", ","]), false).expect("sound").iter())
+                .map(|row| row.record.rate.map(|rate| rate.to_string()))
+                .collect();
+        assert_eq!(
+            rates,
+            [Some("10/s:10".to_owned()), Some("600/min:20".to_owned()), Some("5000/s:1000".to_owned()), None]
+        );
         let report = read(&file(&["10/h,", "10/s,0", ",20", "10/s,-1"]), false).expect_err("problems");
         insta::assert_snapshot!(report, @r"
         k.csv:2: `rate`: `h` is not a unit of a rate; the units are `s` and `min`, and a limit counts by `day` or `month`
