@@ -245,3 +245,19 @@ fn data_is_built_locked_compared_and_pinned() {
     let released = there(here, &["geo", "pin", "none", "--release"]);
     assert_eq!((pinned.status.code(), released.status.code()), (Some(2), Some(2)), "{}", stderr(&released));
 }
+
+#[test]
+fn corrections_added_at_the_same_time_are_all_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::copy(support::CONFIG, folder.path().join("regions.toml")).expect("copied");
+    let add = |number: usize| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
+        command.args(["geo", "override", "add", &format!("1.1.{number}.0/24"), "--country", "AU"]);
+        command.current_dir(folder.path()).env_remove("IPGEO_CONFIG").env_remove("IPGEO_STATE");
+        command.spawn().expect("it starts")
+    };
+    let mut running: Vec<_> = (0..8).map(add).collect();
+    assert!(running.iter_mut().all(|one| one.wait().expect("it ends").success()));
+    let text = fs::read_to_string(folder.path().join("overrides.csv")).expect("corrections");
+    assert_eq!(text.lines().count(), 9, "{text}");
+}

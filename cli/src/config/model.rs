@@ -406,14 +406,14 @@ pub struct Anonymous {
     #[serde(default, deserialize_with = "parsed_rate")]
     #[schemars(with = "Option<String>", extend("format" = "rate"))]
     pub rate: Option<Rate>,
-    /// Calls that may come at the same time after a pause; without it, those of one second.
+    /// Calls that may come at the same time after a pause; without it, those of one second, at least 2.
     #[schemars(range(min = 1, max = RateLimit::BURST_MAX))]
     pub burst: Option<u32>,
     /// The rate of all visitors of one site together; without it, only `site_limit` applies.
     #[serde(default, deserialize_with = "parsed_rate")]
     #[schemars(with = "Option<String>", extend("format" = "rate"))]
     pub site_rate: Option<Rate>,
-    /// The burst of `site_rate`; without it, the calls of one second.
+    /// The burst of `site_rate`; without it, the calls of one second, at least 2.
     #[schemars(range(min = 1, max = RateLimit::BURST_MAX))]
     pub site_burst: Option<u32>,
 }
@@ -440,7 +440,7 @@ pub struct Tier {
     #[serde(default, deserialize_with = "parsed_rate")]
     #[schemars(with = "Option<String>", extend("format" = "rate"))]
     pub rate: Option<Rate>,
-    /// Calls that may come at the same time after a pause; without it, those of one second.
+    /// Calls that may come at the same time after a pause; without it, those of one second, at least 2.
     #[schemars(range(min = 1, max = RateLimit::BURST_MAX))]
     pub burst: Option<u32>,
 }

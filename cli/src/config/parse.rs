@@ -143,7 +143,9 @@ fn check_bursts(document: &DeTable<'_>, out: &mut Collector) {
     for (name, fields) in tiers.filter_map(|(name, tier)| Some((name.get_ref(), tier.get_ref().as_table()?)))
     {
         for (burst, rate) in [("burst", "rate"), ("site_burst", "site_rate")] {
-            if let Some(found) = fields.get(burst).filter(|_| !fields.contains_key(rate)) {
+            // Other tiers have no `site_burst`; as an unknown field it is reported already.
+            let is_known = burst == "burst" || name == ANONYMOUS;
+            if let Some(found) = fields.get(burst).filter(|_| is_known && !fields.contains_key(rate)) {
                 out.add(
                     &found.span(),
                     format!("tiers.{name}.{burst}: needs `{rate}`, such as `{rate} = \"10/s\"`"),

@@ -157,6 +157,11 @@ fn each_fault_has_its_place_and_its_remedy() {
             "r.toml:9:9: tiers.startup.burst: needs `rate`, such as `rate = \"10/s\"`",
         ),
         (
+            "100_000/month\"",
+            "1/day\"\nrate = \"10/s\"\nsite_burst = 20",
+            "r.toml:10:1: unknown field `site_burst` in [tiers.startup]; did you mean `burst`?",
+        ),
+        (
             "1500/day\"",
             "1500/day\"\nrate = \"10/s\"\nsite_burst = 20",
             "r.toml:8:14: tiers.anonymous.site_burst: needs `site_rate`, such as `site_rate = \"10/s\"`",

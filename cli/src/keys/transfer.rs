@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 use ipgeo_contract::{
-    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, RateError, RateLimit, SitePattern, Status,
+    ApiKey, ApiKeyError, Identity, KeyHash, KeyRecord, PROBE_TIER, RateLimit, SitePattern, Status,
     foreign_hint, foreign_key_hash, hash_hint, is_hint,
 };
 use jiff::Timestamp;
@@ -281,15 +281,12 @@ impl CsvRow<'_> {
     fn rate(&mut self) -> Result<Option<RateLimit>, ()> {
         let rate = self.parsed("rate");
         let text = self.cell("burst").unwrap_or_default().to_owned();
-        let burst = match text.parse::<u32>() {
-            _ if text.is_empty() => None,
-            Ok(burst) => Some(burst),
-            Err(_) => {
-                let error = RateError::Burst(text.clone());
-                return self.invalid_cell(&text, &format!("`burst`: {error}"));
-            }
+        let limit = match Some(&text).filter(|text| !text.is_empty()).map(|text| RateLimit::parse_burst(text))
+        {
+            Some(Err(error)) => Err(error.to_string()),
+            burst => own_rate(rate?, burst.and_then(Result::ok)),
         };
-        own_rate(rate?, burst).or_else(|error| self.invalid_cell(&text, &format!("`burst`: {error}")))
+        limit.or_else(|error| self.invalid_cell(&text, &format!("`burst`: {error}")))
     }
 
     /// An instant may be in the past: expired API keys are imported too.

@@ -136,10 +136,22 @@ pub struct RateLimit {
 impl RateLimit {
     /// The largest burst.
     pub const BURST_MAX: u32 = 10_000;
+    /// The smallest default burst. With a burst of one, a caller that sends exactly at its rate would be refused whenever a call
+    /// travels faster than the one before.
+    pub const BURST_DEFAULT_MIN: u32 = 2;
 
-    /// A rate with a burst; by default the calls of one second, at least one.
+    /// Parses a burst as people write it: `20`, `1k`.
+    pub fn parse_burst(text: &str) -> Result<u32, RateError> {
+        let number = text.parse::<Number>().ok().and_then(Number::whole);
+        let burst = number.and_then(|number| u32::try_from(number).ok());
+        let sound = burst.filter(|burst| (1..=Self::BURST_MAX).contains(burst));
+        sound.ok_or_else(|| RateError::Burst(text.to_owned()))
+    }
+
+    /// A rate with a burst; by default the calls of one second, at least [`Self::BURST_DEFAULT_MIN`].
     pub fn new(rate: Rate, burst: Option<u32>) -> Result<Self, RateError> {
-        let burst = burst.unwrap_or_else(|| rate.calls.div_ceil(rate.unit.seconds()));
+        let second = rate.calls.div_ceil(rate.unit.seconds());
+        let burst = burst.unwrap_or(second.max(Self::BURST_DEFAULT_MIN));
         let is_sound = (1..=Self::BURST_MAX).contains(&burst);
         is_sound.then_some(Self { rate, burst }).ok_or_else(|| RateError::Burst(burst.to_string()))
     }
@@ -324,7 +336,9 @@ mod tests {
         let table = [
             ("10/s", Ok("10/s:10")),
             (" 600 / min ", Ok("600/min:10")),
-            ("30/min", Ok("30/min:1")),
+            ("30/min", Ok("30/min:2")),
+            ("1/s", Ok("1/s:2")),
+            ("30/min:1", Ok("30/min:1")),
             ("1k/s", Ok("1000/s:1000")),
             ("10000/s", Ok("10000/s:10000")),
             ("600k/min", Ok("600000/min:10000")),
@@ -352,6 +366,29 @@ mod tests {
             assert_eq!(read, expected.map(str::to_owned), "{text}");
         }
         assert_eq!(limit("600/min:20").words(), "600/min, burst 20");
+    }
+
+    #[test]
+    fn bursts_are_read_as_other_numbers() {
+        for (text, burst) in [("1", 1), ("1k", 1_000), ("10_000", 10_000), (" 5 ", 5), ("2.5k", 2_500)] {
+            assert_eq!(RateLimit::parse_burst(text), Ok(burst), "{text}");
+        }
+        for text in ["", "0", "-1", "1.5", "10001", "1e3", "٣", "99999999999999999999"] {
+            assert_eq!(RateLimit::parse_burst(text), Err(RateError::Burst(text.into())), "{text}");
+        }
+    }
+
+    /// The arrival of a call varies by its time in the network.
+    #[test]
+    fn calls_in_the_rhythm_of_a_slow_rate_may_arrive_early() {
+        for (text, pause_us) in [("60/min", 1_000_000), ("1/s", 1_000_000), ("2/min", 30_000_000)] {
+            let (limit, mut bucket) = (limit(text), RateBucket::default());
+            for call in 0..100 {
+                let early_us = (call * 7_919) % 200_000;
+                let now = at(10_000_000 + call * pause_us - early_us);
+                assert!(ask(&mut bucket, limit, 1, now), "{text}, call {call}");
+            }
+        }
     }
 
     #[test]

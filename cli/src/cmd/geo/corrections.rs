@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::args::Shared;
 use crate::cmd::support::{load_config, served_database, today};
 use crate::fs::{Replace, parent_folder, write_output};
-use crate::geo::sources;
+use crate::geo::sources::{self, PathLock};
 use crate::keys::parse_note;
 use crate::ui::output::{self, Column, UsageError};
 
@@ -98,6 +98,10 @@ pub(super) fn run(verb: OverrideVerb, shared: &Shared) -> anyhow::Result<()> {
     let (config, path) = load_config(shared)?;
     let base = parent_folder(&path);
     let file = sources::overrides_file(&config, base);
+    // Two changes at the same time: the second one reads what the first one wrote. The file itself is replaced, so its folder
+    // is locked.
+    let is_change = !matches!(verb, OverrideVerb::List);
+    let _exclusive = is_change.then(|| PathLock::wait(parent_folder(&file))).transpose()?;
     let mut corrections = read(&file)?;
     match verb {
         OverrideVerb::List => list(&file, &corrections, shared),

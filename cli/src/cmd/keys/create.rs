@@ -116,7 +116,11 @@ fn reveal(
     let identity = Identity::key(&key.hash());
     let new = NewKey { row: KeyRow::new(&identity, record, None, &config.tiers, now), api_key: key.expose() };
     output::print_once(&output::format_value(shared.format(), &new, || key.expose().to_owned())?)?;
-    output::print_note(&format!("{} for {}: {}, {}", record.hint, record.owner, record.tier, record.limit));
+    let rate = record.rate.map(|rate| format!("; {}", rate.words())).unwrap_or_default();
+    output::print_note(&format!(
+        "{} for {}: {}, {}{rate}",
+        record.hint, record.owner, record.tier, record.limit
+    ));
     output::print_note("store it now: it is not shown again, because only its hash is kept");
     let url = if target.dev {
         WorldFile::find(&shared.state).ok().map(|world| world.nearest)

@@ -18,8 +18,8 @@ pub(crate) struct RateArgs {
     /// Calls per second or minute, beside the limit: 10/s, 600/min; replaces the rate of the tier
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
-    /// Calls that may come at the same time after a pause [default: those of one second]
-    #[arg(long, value_name = "CALLS", requires = "rate", value_parser = clap::value_parser!(u32).range(1..=i64::from(RateLimit::BURST_MAX)))]
+    /// Calls that may come at the same time after a pause [default: those of one second, at least 2]
+    #[arg(long, value_name = "CALLS", requires = "rate", value_parser = RateLimit::parse_burst)]
     burst: Option<u32>,
 }
 

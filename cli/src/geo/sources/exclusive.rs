@@ -30,6 +30,12 @@ impl PathLock {
         }
     }
 
+    /// Locks an existing folder or file, after waiting for another process that has it: for changes that take milliseconds.
+    pub fn wait(path: &Path) -> Result<Self, FetchError> {
+        let file = File::open(path).map_err(|source| FetchError::Read { path: path.to_owned(), source })?;
+        Ok(Self { file: file.lock().is_ok().then_some(file) })
+    }
+
     /// Locks the geo data of a state folder, and deletes what a killed run left there.
     pub fn of_state(state: &Path) -> Result<Self, FetchError> {
         let folder = state.join("geo");

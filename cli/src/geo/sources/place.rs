@@ -63,13 +63,21 @@ pub(super) fn copied(from: &Path, folder: &Path) -> Result<NamedTempFile, FetchE
         return Err(failed(io::Error::other("it is not a file")));
     }
     let input = File::open(from).map_err(failed)?;
-    received(input, folder).map_err(failed)
+    let unwritten = |source| FetchError::Write { path: folder.to_owned(), source };
+    let out = NamedTempFile::new_in(folder).map_err(unwritten)?;
+    unpacked(input, out).map_err(|source| match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => unwritten(source),
+        _ => failed(source),
+    })
 }
 
 /// Copies a stream into a temporary file, unpacked if it is compressed with gzip; fails above `BYTES_MAX`. Names do not matter:
 /// an error page may have the name of a `.gz`, and some servers compress whatever they send.
-pub(super) fn received(mut from: impl io::Read, folder: &Path) -> Result<NamedTempFile, io::Error> {
-    let mut out = NamedTempFile::new_in(folder)?;
+pub(super) fn received(from: impl io::Read, folder: &Path) -> Result<NamedTempFile, io::Error> {
+    unpacked(from, NamedTempFile::new_in(folder)?)
+}
+
+fn unpacked(mut from: impl io::Read, mut out: NamedTempFile) -> Result<NamedTempFile, io::Error> {
     let mut start = Vec::new();
     from.by_ref().take(GZIP.len() as u64).read_to_end(&mut start)?;
     let is_packed = start == GZIP;
@@ -204,4 +212,20 @@ pub(super) fn swap_in(file: NamedTempFile, target: &Path, name: &str) -> Result<
     }
     persist(file, target, Replace::Yes).map_err(failed)?;
     Ok(fetched(outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_cannot_be_written_names_its_folder_and_not_the_source() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let from = folder.path().join("x.csv");
+        std::fs::write(&from, "1.1.1.1").expect("written");
+        let error = copied(&from, &folder.path().join("missing")).expect_err("no folder");
+        assert!(matches!(&error, FetchError::Write { path, .. } if path.ends_with("missing")), "{error}");
+        let error = copied(&folder.path().join("missing.csv"), folder.path()).expect_err("no source");
+        assert!(matches!(&error, FetchError::Read { path, .. } if path.ends_with("missing.csv")), "{error}");
+    }
 }

@@ -101,10 +101,14 @@ fn rates_are_read_and_their_problems_have_a_line() {
         let rows = rows.iter().zip(1..).map(|(cells, number)| row(number, cells));
         "hash,owner,tier,rate,burst\n".to_owned() + &rows.collect::<String>()
     };
-    let rates: Vec<_> = (read(&file(&["10/s,", "600/min,20", ","]), false).expect("sound").iter())
-        .map(|row| row.record.rate.map(|rate| rate.to_string()))
-        .collect();
-    assert_eq!(rates, [Some("10/s:10".to_owned()), Some("600/min:20".to_owned()), None]);
+    let rates: Vec<_> =
+        (read(&file(&["10/s,", "600/min,20", "5k/s,1_000", ","]), false).expect("sound").iter())
+            .map(|row| row.record.rate.map(|rate| rate.to_string()))
+            .collect();
+    assert_eq!(
+        rates,
+        [Some("10/s:10".to_owned()), Some("600/min:20".to_owned()), Some("5000/s:1000".to_owned()), None]
+    );
     let report = read(&file(&["10/h,", "10/s,0", ",20", "10/s,-1"]), false).expect_err("problems");
     insta::assert_snapshot!(report, @r"
     k.csv:2: `rate`: `h` is not a unit of a rate; the units are `s` and `min`, and a limit counts by `day` or `month`

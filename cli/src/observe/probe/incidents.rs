@@ -85,7 +85,11 @@ pub(crate) fn parse(file: &str, text: &str, regions: &[RegionName]) -> Result<Ve
 }
 
 fn add_error(error: &Error, out: &mut Collector) {
-    let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    if message == "invalid type: map, expected a sequence" {
+        message =
+            "this can occur several times: write its name in two brackets, such as `[[incident]]`".into();
+    }
     out.add(&error.span().unwrap_or(0..0), message);
 }
 
@@ -195,6 +199,16 @@ start = 2026-11-25T00:00:00Z
         );
         assert!(!found[0].is_open(at("2026-11-26T00:00:00Z")), "a note is not a fault");
         assert_eq!(parse("incidents.toml", "", &[]), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_single_bracket_is_explained() {
+        let text = "[incident]\ntitle = \"x\"\n";
+        let problem = parse("incidents.toml", text, &[]).expect_err("a problem").to_string();
+        assert!(
+            problem.contains("incidents.toml:1:1: ") && problem.contains("such as `[[incident]]`"),
+            "{problem}"
+        );
     }
 
     #[test]

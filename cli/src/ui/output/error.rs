@@ -80,6 +80,7 @@ fn file_help(error: &anyhow::Error) -> Option<&'static str> {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             Some("free some space, then run the same command again")
         }
+        ErrorKind::IsADirectory => Some("name a file, not a folder"),
         ErrorKind::ReadOnlyFilesystem => Some("use a folder that can be written to"),
         ErrorKind::PermissionDenied => Some("check the owner and the permissions of the file and its folder"),
         _ => None,
@@ -123,6 +124,7 @@ mod tests {
             (ErrorKind::StorageFull, Some("free some space")),
             (ErrorKind::ReadOnlyFilesystem, Some("a folder that can be written")),
             (ErrorKind::PermissionDenied, Some("the permissions")),
+            (ErrorKind::IsADirectory, Some("name a file")),
             (ErrorKind::NotFound, None),
         ];
         for (kind, remedy) in table {

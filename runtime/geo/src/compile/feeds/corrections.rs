@@ -112,6 +112,9 @@ impl Correction {
         }
         refuse_foreign_region(country, &self.region_code, &self.region, tables)?;
         let point = (self.latitude.trim(), self.longitude.trim());
+        if point.0.is_empty() != point.1.is_empty() {
+            return Err("latitude and longitude need each other".to_owned());
+        }
         if point != ("", "") && clean::point(point.0, point.1).is_none() {
             return Err(format!("`{}, {}` is not a latitude and longitude", point.0, point.1));
         }
@@ -131,7 +134,10 @@ impl Correction {
             ..SourcePlace::default()
         };
         if !place.is_known() {
-            return Err("it corrects nothing".to_owned());
+            return Err(
+                "it corrects nothing: it needs a country, region, city, postal code, coordinates or time zone"
+                    .to_owned(),
+            );
         }
         Ok((range, SourceRecord { place: Some(place), ..SourceRecord::default() }))
     }

@@ -252,9 +252,12 @@ fn corrections_are_checked_and_written_back() {
         ("8.8.8.8,Berlin,,,,,,,,,", "line 2: a city, region or postal code needs `country_code`"),
         ("8.8.8.8,,,,XX,,,,,,", "line 2: `XX` is not a country code of two letters"),
         ("8.8.8.8,,,,DE,,91,0,,,", "line 2: `91, 0` is not a latitude and longitude"),
-        ("8.8.8.8,,,,DE,,5,,,,", "line 2: `5, ` is not a latitude and longitude"),
+        ("8.8.8.8,,,,DE,,5,,,,", "line 2: latitude and longitude need each other"),
         ("8.8.8.8,,,,DE,,,,Mars/Base,,", "line 2: `Mars/Base` is not a time zone"),
-        ("8.8.8.8,,,,,,,,,note,", "line 2: it corrects nothing"),
+        (
+            "8.8.8.8,,,,,,,,,note,",
+            "line 2: it corrects nothing: it needs a country, region, city, postal code, coordinates or time zone",
+        ),
         ("10.0.0.1,,,,DE,,,,,,", "line 2: `10.0.0.1` has no public address"),
         ("8.0.0.0/6,,,,DE,,,,,,", "line 2: `8.0.0.0/6` is larger than a /8: probably a mistake"),
         (
