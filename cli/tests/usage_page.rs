@@ -48,6 +48,17 @@ const OWNERS: [&str; 8] = [
     "<script>alert(1)</script>",
 ];
 
+const VERDICTS: [(Verdict, u64); 8] = [
+    (Verdict::Allowed, 4_860_000),
+    (Verdict::BadRequest, 12_400),
+    (Verdict::OverQuota, 91_210),
+    (Verdict::OverRate, 1_730),
+    (Verdict::MalformedKey, 5_120),
+    (Verdict::UnknownKey, 417),
+    (Verdict::Expired, 88),
+    (Verdict::NetworkDenied, 3),
+];
+
 /// Day 27 of a month of a service in ten regions, with this many API keys.
 fn facts(api_keys: u64) -> PageFacts {
     let regions = PLACES.iter().zip([410, 389, 230, 190, 120, 77, 50, 31, 12, 0]);
@@ -94,15 +105,7 @@ fn facts(api_keys: u64) -> PageFacts {
             .map(|(tier, keys, calls)| TierCalls { tier: tier.into(), keys, calls })
             .into(),
         keys: (0..api_keys).map(key).collect(),
-        verdicts: vec![
-            (Verdict::Allowed, 4_860_000),
-            (Verdict::BadRequest, 12_400),
-            (Verdict::OverQuota, 91_210),
-            (Verdict::MalformedKey, 5_120),
-            (Verdict::UnknownKey, 417),
-            (Verdict::Expired, 88),
-            (Verdict::NetworkDenied, 3),
-        ],
+        verdicts: VERDICTS.to_vec(),
         statuses: (401, 429),
         headroom: (0..api_keys).map(near).collect(),
         thresholds: vec![80, 100],

@@ -3,6 +3,8 @@
 //! A chart is an SVG of shapes that stretches to its place, and HTML labels at percentages of it: so one drawing fits every
 //! screen and paper, and its texts keep their size.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use super::format::short;
@@ -67,7 +69,8 @@ pub(crate) fn rectangle(left: f64, right: f64, top: f64, bottom: f64) -> String 
 pub(crate) fn line(points: impl IntoIterator<Item = (f64, f64)>) -> String {
     let mut path = String::new();
     for (x, y) in points {
-        path += &format!("{}{} {}", if path.is_empty() { 'M' } else { 'L' }, percent(x), percent(y));
+        let command = if path.is_empty() { 'M' } else { 'L' };
+        let _ = write!(path, "{command}{} {}", percent(x), percent(y));
     }
     path
 }

@@ -82,7 +82,7 @@ fn what_a_database_says_of_itself_does_not_move_the_cursor() {
 fn corrections_are_added_replaced_listed_removed_and_counted() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("regions.toml");
-    let text = std::fs::read_to_string(support::CONFIG).expect("the shipped file");
+    let text = std::fs::read_to_string(CONFIG).expect("the shipped file");
     let (before, rest) = text.split_once("sources = [").expect("sources");
     let after = rest.split_once("\n]\n").expect("their end").1;
     std::fs::write(&config, format!("{before}{after}")).expect("written");

@@ -208,7 +208,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 fn environments(limit_text: &str) -> (Vec<Edge>, ApiKey) {
     let change = |record: &mut KeyRecord| {
         record.limit = limit("1000000/month");
-        record.rate = rate(limit_text);
+        record.rate = Some(rate(limit_text));
     };
     let edges: Vec<Edge> = (0..3).map(|_| Edge::new()).collect();
     let keys: Vec<ApiKey> = edges.iter().map(|edge| edge.key(change)).collect();

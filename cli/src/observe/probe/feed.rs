@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use std::fmt::Write as _;
 use tera::Context;
 
 use super::incidents::Incident;
@@ -64,10 +65,10 @@ impl StatusPage<'_> {
 fn incident_entry(title: &str, incident: &Incident) -> FeedEntry {
     let mut text = incident.when();
     if !incident.regions.is_empty() {
-        text += &format!(", {}", incident.regions.join(", "));
+        let _ = write!(text, ", {}", incident.regions.join(", "));
     }
     for (at, update) in &incident.updates {
-        text += &format!("\n\n{}: {update}", minute(*at));
+        let _ = write!(text, "\n\n{}: {update}", minute(*at));
     }
     let name: String =
         incident.title.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(60).collect();

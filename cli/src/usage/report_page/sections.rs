@@ -1,5 +1,7 @@
 //! The sections of the page: each has a summary, a table with bars, and some have a drawing.
 
+use std::fmt::Write as _;
+
 use ipgeo_contract::Verdict;
 use serde::Serialize;
 
@@ -68,7 +70,7 @@ fn by_day(facts: &PageFacts) -> Section {
         Some((day, n)) => format!("The busiest day was {day} with {}.", counted(*n, "call")),
     };
     if busiest.is_some() && silent > 0 {
-        summary += &format!(" {} without a call.", counted(silent as u64, "day"));
+        let _ = write!(summary, " {} without a call.", counted(silent as u64, "day"));
     }
     let mut heads = vec![head("Day, UTC", Short), head("Calls", Number)];
     heads.extend(before.map(|before| head(&before.name, Number)));
@@ -164,7 +166,7 @@ fn by_region(facts: &PageFacts) -> Option<Section> {
         .collect();
     let mut summary = format!("{} answered {} of all calls.", first.region, share(first.calls, all));
     if !idle.is_empty() {
-        summary += &format!(" No calls in {}.", idle.join(", "));
+        let _ = write!(summary, " No calls in {}.", idle.join(", "));
     }
     let heads = vec![
         head("No.", Number),
@@ -274,9 +276,9 @@ fn headroom(facts: &PageFacts) -> Section {
     };
     let (shown, rest) = facts.headroom.split_at(facts.headroom.len().min(KEYS_SHOWN));
     let mut legend = Vec::new();
-    if let (Some(first), false) = (marks.first(), shown.is_empty()) {
-        let others = marks[1..].iter().map(|percent| format!(", {percent} %")).collect::<String>();
-        legend.push(("mark", format!("{first} %{others} of the limit: an alert is sent")));
+    if !marks.is_empty() && !shown.is_empty() {
+        let others: Vec<String> = marks.iter().map(|percent| format!("{percent} %")).collect();
+        legend.push(("mark", format!("{} of the limit: an alert is sent", others.join(", "))));
     }
     if shown.iter().any(|key| key.percent() > 100) {
         legend.push(("over", "over the limit".to_owned()));

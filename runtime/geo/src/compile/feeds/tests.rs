@@ -1,5 +1,7 @@
 //! Good and bad files of every form, and a comparison of the tree with a naive look-up.
 
+mod bad;
+
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -106,112 +108,6 @@ fn good_files_of_every_form_are_read() {
 }
 
 #[test]
-fn bad_files_are_refused_with_place_and_reason() {
-    let (csv, list, feed) = (RangeFormat::Csv, RangeFormat::List, RangeFormat::Geofeed);
-    let table: &[(&[u8], &RangeFormat, &str)] = &[
-        (b"", &list, "it has no network"),
-        (b"# nothing\n", &list, "it has no network"),
-        (b"10.0.0.0/8\n", &list, "it has no network with public addresses"),
-        (b"\n <!DOCTYPE html><p>404", &list, "it is HTML or XML, not data"),
-        (b"<html>", &csv, "it is HTML or XML, not data"),
-        (b"PK\x03\x04\0\0", &csv, "it is a zip archive; unpack it first"),
-        (b"\x1f\x8b\x08\0", &list, "it is compressed with gzip; unpack it first"),
-        (b"BZh91AY", &list, "it is compressed with bzip2; unpack it first"),
-        (b"\xfd7zXZ\0", &list, "it is compressed with xz; unpack it first"),
-        (b"\x28\xb5\x2f\xfd", &list, "it is compressed with zstd; unpack it first"),
-        (b"%PDF-1.7", &list, "it is a PDF, not data"),
-        (b"\xff\xfe1\0.\0", &list, "it is UTF-16; save it as UTF-8"),
-        (b"\xfe\xff\01\0.", &csv, "it is UTF-16; save it as UTF-8"),
-        (b"1.1.1.1\n\02\0.\0", &list, "line 2: it is not text: it has a NUL byte"),
-        (b"1.1.1.1\r2.2.2.2\r", &list, "line 1: `1.1.1.1\\r2.2.2.2` is not an address or network"),
-        (
-            b"1.0.0.0,1.0.0.255,AU\r1.0.1.0,1.0.1.255,AU",
-            &csv,
-            "line 1: the line has a carriage return within it",
-        ),
-        // Names in Latin-1.
-        (
-            b"1.0.0.0,1.0.0.255,5,A\n1.0.1.0,1.0.1.255,6,M\xfcnchen\n",
-            &csv,
-            "line 2: it is not UTF-8; convert the file, for example with `iconv -f LATIN1 -t UTF-8`",
-        ),
-        // An unclosed quote: before other rows, before another unclosed quote, and where the file is cut off.
-        (b"1.0.0.0,1.0.0.255,5,\"A\n1.0.1.0,1.0.1.255,6,B\n", &csv, "line 1: a quote is not closed"),
-        (b"1.0.0.0,1.0.0.255,5,\"A\n1.0.1.0,1.0.1.255,6,\"B\n", &csv, "line 1: a quote is not closed"),
-        (
-            b"# c\r\n\r\n1.0.0.0,1.0.0.255,5,A\r\n# d\r\n1.0.1.0,1.0.1.255,6,\"B",
-            &csv,
-            "line 5: a quote is not closed",
-        ),
-        (
-            b"# c\n\nnetwork,geoname_id\n",
-            &csv,
-            "line 3: no column of the header is known besides the network",
-        ),
-        (b"1.1.1.1\nrate limited\n", &list, "line 2: `rate limited` is not an address or network"),
-        (b"1.1.1.9-1.1.1.1\n", &list, "line 1: the range from `1.1.1.9` ends before it begins, at `1.1.1.1`"),
-        (b"1.1.1.1-2001::\n", &list, "line 1: the range from `1.1.1.1` to `2001::` mixes IPv4 and IPv6"),
-        (b"\n0.0.0.0/0\n", &list, "line 2: `0.0.0.0/0` is larger than a /8: probably a mistake"),
-        (b"2000::/3\n", &list, "line 1: `2000::/3` is larger than a /16: probably a mistake"),
-        (b"\xe91\n", &list, "line 1: `\u{fffd}1` is not an address or network"),
-        (b"1.0.0.0,1.0.0.255,AU\n1.0.1.0,1.0.1\n", &csv, "line 2: it has 2 columns, the first row has 3"),
-        (b"1.0.0.0,1.0.0.255,AU\n1.0.1.0,x,AU\n", &csv, "line 2: `x` is not an address or network"),
-        (
-            b"1.0.0.9,1.0.0.0,AU\n",
-            &csv,
-            "line 1: the range from `1.0.0.9` ends before it begins, at `1.0.0.0`",
-        ),
-        (b"1.0.0.0,1.0.0.9,x,One\n", &csv, "line 1: `x` is not an AS number"),
-        (
-            b"1.0.0.0,1.0.0.9,a,b,c,d,e\n",
-            &csv,
-            "line 1: cannot tell what its 7 columns are; add a header row",
-        ),
-        (
-            b"network,geoname_id\n1.0.0.0/24,5\n",
-            &csv,
-            "line 1: no column of the header is known besides the network",
-        ),
-        (
-            b"address,city\n1.0.0.0,x\n",
-            &csv,
-            "line 1: it is neither a header with `network` nor a row of data: `address` is not an address or network",
-        ),
-        (
-            b"8.8.8.0/24,XX,,,\n",
-            &feed,
-            "most of its lines are invalid, the first is line 1: `XX` is not a country code of two letters",
-        ),
-        (
-            b"8.8.8.0/24,US,DE-BE,,\n",
-            &feed,
-            "most of its lines are invalid, the first is line 1: `DE-BE` is not a region code of US in ISO 3166-2: correct `region_code` or `country_code`",
-        ),
-        (b"8.8.8.0/24\n", &feed, "most of its lines are invalid, the first is line 1: it has no country"),
-    ];
-    for (text, format, fault) in table {
-        let text = (*text, String::from_utf8_lossy(text));
-        assert_eq!(read(text.0, format, Parts::ALL), Err((*fault).to_owned()), "{}", text.1);
-    }
-    for (text, path, fault) in [
-        ("{\"a\":", "a", "it is not JSON: EOF while parsing a value at line 1 column 5"),
-        ("not found", "a", "it is not JSON: expected ident at line 1 column 2"),
-        ("{\"b\":[]}", "a[].p", "it has nothing at `a[].p`"),
-        ("{\"a\":[{\"p\":\"1.1.1.1\"},{\"p\":5}]}", "a[].p", "a[1].p: expected a network as text"),
-        ("{\"a\":[{\"p\":\"::/0\"}]}", "a[].p", "a[0].p: `::/0` is larger than a /16: probably a mistake"),
-        ("{\"a\":[{\"p\":\"1.1.1.0/40\"}]}", "a[].p", "a[0].p: `40` is not a prefix length"),
-    ] {
-        assert_eq!(read(text.as_bytes(), &paths(path), Parts::ALL), Err(fault.to_owned()), "{text}");
-    }
-    let deep = "[".repeat(100_000);
-    assert!(
-        read(deep.as_bytes(), &paths("[]"), Parts::ALL).expect_err("refused").starts_with("it is not JSON")
-    );
-    let giant = read(b"0.0.0.0/1,x\n", &csv, Parts::NONE).expect_err("refused");
-    assert!(giant.contains("larger than a /8"), "{giant}");
-}
-
-#[test]
 fn what_is_passed_over_is_counted_with_the_first_place_and_reason() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("feed.csv");
@@ -242,50 +138,60 @@ fn what_is_passed_over_is_counted_with_the_first_place_and_reason() {
     assert!(matches!(missing, Err(BuildError::Open { .. })));
 }
 
+/// The header row that is written.
+const HEAD: &str =
+    "network,city,region,region_code,country_code,postal,latitude,longitude,time_zone,note,date\n";
+
+/// A row, and why it is refused; nothing: it is sound.
+const CORRECTIONS: &[(&str, &str)] = &[
+    ("8.8.8.0/24,Berlin,Berlin,BE,DE,10115,52.5,13.4,Europe/Berlin,\"a, b\",2026-11-28", ""),
+    ("8.8.8.8,,,,DE,,,,,,", ""),
+    ("8.8.8.8,,,,,,,,Europe/Berlin,,", ""),
+    ("8.8.8.8,Berlin,,,,,,,,,", "line 2: a city, region or postal code needs `country_code`"),
+    ("8.8.8.8,,,,XX,,,,,,", "line 2: `XX` is not a country code of two letters"),
+    ("8.8.8.8,,,,DE,,91,0,,,", "line 2: `91, 0` is not a latitude and longitude"),
+    ("8.8.8.8,,,,DE,,5,,,,", "line 2: latitude and longitude need each other"),
+    ("8.8.8.8,,,,DE,,,,Mars/Base,,", "line 2: `Mars/Base` is not a time zone"),
+    (
+        "8.8.8.8,,,,,,,,,note,",
+        "line 2: it corrects nothing: it needs a country, region, city, postal code, coordinates or time zone",
+    ),
+    ("10.0.0.1,,,,DE,,,,,,", "line 2: `10.0.0.1` has no public address"),
+    ("8.0.0.0/6,,,,DE,,,,,,", "line 2: `8.0.0.0/6` is larger than a /8: probably a mistake"),
+    (
+        "9.9.9.9/8,,,,DE,,,,,,",
+        "line 2: `9.9.9.9/8` has bits after its prefix: write `9.0.0.0/8` for the network or `9.9.9.9` for the address",
+    ),
+    ("8.8.8.8,,,UK-ENG,GB,,,,,,", ""),
+    ("8.8.8.8,,,gb-eng,UK,,,,,,", ""),
+    ("8.8.8.8,,,KKC,HK,,,,,,", ""),
+    (
+        "8.8.8.8,,,BY,US,,,,,,",
+        "line 2: `BY` is not a region code of US in ISO 3166-2: correct `region_code` or `country_code`",
+    ),
+    (
+        "8.8.8.8,,,DE-BY,US,,,,,,",
+        "line 2: `DE-BY` is not a region code of US in ISO 3166-2: correct `region_code` or `country_code`",
+    ),
+    (
+        "8.8.8.8,,Berlin,BY,DE,,,,,,",
+        "line 2: `BY` is not the region code of Berlin, which is `BE`: correct `region_code` or `region`",
+    ),
+    ("8.8.8.8,\"Berlin,,,DE,,,,,,", "line 2: a quote is not closed"),
+    ("8.8.8.8,,,,DE,,,,,\"a\nb\",", "line 2: a quote is not closed"),
+    ("8.8.8.8,DE", "line 2: it has 2 columns, the header has 11"),
+];
+
 #[test]
-fn corrections_are_checked_and_written_back() {
-    let head = "network,city,region,region_code,country_code,postal,latitude,longitude,time_zone,note,date\n";
-    for (row, fault) in [
-        ("8.8.8.0/24,Berlin,Berlin,BE,DE,10115,52.5,13.4,Europe/Berlin,\"a, b\",2026-11-28", ""),
-        ("8.8.8.8,,,,DE,,,,,,", ""),
-        ("8.8.8.8,,,,,,,,Europe/Berlin,,", ""),
-        ("8.8.8.8,Berlin,,,,,,,,,", "line 2: a city, region or postal code needs `country_code`"),
-        ("8.8.8.8,,,,XX,,,,,,", "line 2: `XX` is not a country code of two letters"),
-        ("8.8.8.8,,,,DE,,91,0,,,", "line 2: `91, 0` is not a latitude and longitude"),
-        ("8.8.8.8,,,,DE,,5,,,,", "line 2: latitude and longitude need each other"),
-        ("8.8.8.8,,,,DE,,,,Mars/Base,,", "line 2: `Mars/Base` is not a time zone"),
-        (
-            "8.8.8.8,,,,,,,,,note,",
-            "line 2: it corrects nothing: it needs a country, region, city, postal code, coordinates or time zone",
-        ),
-        ("10.0.0.1,,,,DE,,,,,,", "line 2: `10.0.0.1` has no public address"),
-        ("8.0.0.0/6,,,,DE,,,,,,", "line 2: `8.0.0.0/6` is larger than a /8: probably a mistake"),
-        (
-            "9.9.9.9/8,,,,DE,,,,,,",
-            "line 2: `9.9.9.9/8` has bits after its prefix: write `9.0.0.0/8` for the network or `9.9.9.9` for the address",
-        ),
-        ("8.8.8.8,,,UK-ENG,GB,,,,,,", ""),
-        ("8.8.8.8,,,gb-eng,UK,,,,,,", ""),
-        ("8.8.8.8,,,KKC,HK,,,,,,", ""),
-        (
-            "8.8.8.8,,,BY,US,,,,,,",
-            "line 2: `BY` is not a region code of US in ISO 3166-2: correct `region_code` or `country_code`",
-        ),
-        (
-            "8.8.8.8,,,DE-BY,US,,,,,,",
-            "line 2: `DE-BY` is not a region code of US in ISO 3166-2: correct `region_code` or `country_code`",
-        ),
-        (
-            "8.8.8.8,,Berlin,BY,DE,,,,,,",
-            "line 2: `BY` is not the region code of Berlin, which is `BE`: correct `region_code` or `region`",
-        ),
-        ("8.8.8.8,\"Berlin,,,DE,,,,,,", "line 2: a quote is not closed"),
-        ("8.8.8.8,,,,DE,,,,,\"a\nb\",", "line 2: a quote is not closed"),
-        ("8.8.8.8,DE", "line 2: it has 2 columns, the header has 11"),
-    ] {
-        let found = read(format!("{head}{row}\n").as_bytes(), &RangeFormat::Corrections, Parts::ALL);
-        assert_eq!(found.err().unwrap_or_default(), fault, "{row}");
+fn corrections_are_checked() {
+    for (row, fault) in CORRECTIONS {
+        let found = read(format!("{HEAD}{row}\n").as_bytes(), &RangeFormat::Corrections, Parts::ALL);
+        assert_eq!(found.err().unwrap_or_default(), *fault, "{row}");
     }
+}
+
+#[test]
+fn bad_files_of_corrections_are_refused() {
     for (text, fault) in [
         (
             &b"network,town\n8.8.8.8,x\n"[..],
@@ -305,6 +211,10 @@ fn corrections_are_checked_and_written_back() {
         assert!(refused.starts_with(fault), "{refused}");
         assert_eq!(read_corrections(text), Err(refused));
     }
+}
+
+#[test]
+fn corrections_are_written_as_they_are_read() {
     // Columns may be left out; an empty file is no fault.
     assert_eq!(
         read(b"network,country_code\n8.8.8.8,DE\n", &RangeFormat::Corrections, Parts::ALL),
@@ -324,7 +234,7 @@ fn corrections_are_checked_and_written_back() {
         let text = write_corrections(&all).expect("written");
         let with_mark = [b"\xef\xbb\xbf", text.as_slice()].concat();
         assert_eq!(read_corrections(&with_mark), Ok(all.clone()));
-        assert!(text.starts_with(head.as_bytes()));
+        assert!(text.starts_with(HEAD.as_bytes()));
         assert_eq!(read_corrections(&text), Ok(all));
     }
     let note = Correction {
