@@ -159,7 +159,7 @@ fn each_fault_has_its_place_and_its_remedy() {
         (
             "100_000/month\"",
             "1/day\"\nrate = \"10/s\"\nsite_burst = 20",
-            "r.toml:10:1: unknown field `site_burst` in [tiers.startup]; did you mean `burst`?",
+            "r.toml:10:1: unknown field `site_burst` in [tiers.startup]",
         ),
         (
             "1500/day\"",

@@ -71,12 +71,12 @@ mod tests {
             ("500/s", Some(250), "1B/month", &[]),
             ("501/s", Some(250), "100_000/month", &["the API accepts 500/s, burst 250"]),
             ("10/s", Some(251), "100_000/month", &["may call 10/s, burst 251"]),
-            ("1/min", None, "1441/day", &[]),
+            ("1/min", None, "1442/day", &[]),
             (
                 "1/min",
                 None,
-                "1442/day",
-                &["can't reach its limit 1442/day: its rate 1/min allows 1440 calls"],
+                "1443/day",
+                &["can't reach its limit 1443/day: its rate 1/min allows 1440 calls"],
             ),
             ("600/s", None, "10B/month", &["the API accepts", "can't reach"]),
         ];
