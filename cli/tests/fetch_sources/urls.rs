@@ -224,9 +224,12 @@ fn is_conditional(request: &str) -> bool {
 
 /// A server that answers with a body and validators, and with 304 to a request that has them.
 fn revalidated(body: &'static str) -> (String, Requests) {
-    server(false, move |request| match is_conditional(request) {
-        true => answer(304, VALIDATORS, b""),
-        false => answer(200, VALIDATORS, body.as_bytes()),
+    server(false, move |request| {
+        if is_conditional(request) {
+            answer(304, VALIDATORS, b"")
+        } else {
+            answer(200, VALIDATORS, body.as_bytes())
+        }
     })
 }
 
@@ -331,9 +334,8 @@ fn an_optional_url_that_fails_keeps_its_copy_and_warns() {
         let place = Place::new();
         let now_bad = Arc::new(Mutex::new(false));
         let switch = now_bad.clone();
-        let (url, _) = server(false, move |_| match *switch.lock().expect("a switch") {
-            true => bad.clone(),
-            false => answer(200, "", good),
+        let (url, _) = server(false, move |_| {
+            if *switch.lock().expect("a switch") { bad.clone() } else { answer(200, "", good) }
         });
         let source = format!("url = \"{url}/x.txt\"\n{TOR}");
         let (strict, optional) = (config(&source), config(&format!("{source}optional = true\n")));
