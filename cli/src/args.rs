@@ -1,6 +1,6 @@
 //! Flags that many verbs share: those of every verb, and `--profile`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -47,6 +47,11 @@ impl Shared {
         let beside = || state_folder(self.config.as_deref(), &current);
         self.state = self.state_flag.clone().unwrap_or_else(beside);
         self
+    }
+
+    /// The state folder that `--state` names, as given.
+    pub(crate) fn state_flag(&self) -> Option<&Path> {
+        self.state_flag.as_deref()
     }
 
     /// The output format.

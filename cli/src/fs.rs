@@ -62,16 +62,21 @@ pub(crate) fn write_streamed<T, E: From<io::Error>>(
     Ok(written)
 }
 
-/// The first bytes of every page that we write.
-const PAGE: &[u8] = b"<!doctype html";
+/// Length of `<!doctype html` and of `<?xml version=`, the first bytes of what we write.
+const PAGE_HEAD: usize = 14;
 
-/// Writes an HTML page. It replaces only an earlier page: any other existing file was probably named by mistake.
+/// Writes an HTML page or an XML feed. It replaces only a file of the same kind: any other existing file was probably named by
+/// mistake.
 pub(crate) fn write_page(path: &Path, page: &str) -> io::Result<()> {
-    let mut head = [0; PAGE.len()];
+    let kind = page.as_bytes().get(..PAGE_HEAD).unwrap_or_default();
+    let mut head = [0; PAGE_HEAD];
     match File::open(path).and_then(|mut file| file.read(&mut head)) {
-        Ok(read) if read > 0 && !head.eq_ignore_ascii_case(PAGE) => Err(io::Error::new(
+        Ok(read) if read > 0 && !head.eq_ignore_ascii_case(kind) => Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            "the file exists and is not an HTML page; name another file, or remove it first",
+            match page.starts_with("<?xml") {
+                true => "the file exists and is not an XML feed; name another file, or remove it first",
+                false => "the file exists and is not an HTML page; name another file, or remove it first",
+            },
         )),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => write_output(path, page.as_bytes(), Replace::Yes),

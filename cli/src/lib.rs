@@ -42,8 +42,8 @@ pub mod internals {
     pub mod geo {
         pub mod sources {
             pub use crate::geo::sources::{
-                FetchError, FetchOutcome, Lock, LockError, Places, SourceFile, Web, compile, fetch, fetched,
-                pin, sha256_of, verify,
+                FetchError, FetchOutcome, Lock, LockError, PathLock, Places, SourceFile, Web, compile, fetch,
+                fetched, pin, sha256_of, verify,
             };
         }
     }
@@ -98,7 +98,8 @@ pub mod internals {
         }
         pub mod report_page {
             pub use crate::usage::report_page::{
-                CostSoFar, Headroom, KeyCalls, PageFacts, RegionCalls, page,
+                CallerCalls, CountingLag, Headroom, KeyCalls, MonthBefore, MonthCost, PageFacts, RegionCalls,
+                TierCalls, page,
             };
         }
     }

@@ -409,6 +409,13 @@ fn corrections_are_added_replaced_listed_removed_and_counted() {
         (&["add", "8.8.8.0/24"], 2, "it corrects nothing"),
         (&["add", "10.0.0.1", "--country", "DE"], 2, "`10.0.0.1` has no public address"),
         (&["add", "8.8.8.0/24", "--country", "XX"], 2, "`XX` is not a country code"),
+        (
+            &["add", "9.9.9.9/8", "--country", "US"],
+            2,
+            "write `9.0.0.0/8` for the network or `9.9.9.9` for the address",
+        ),
+        (&["add", "8.8.8.8", "--country", "US", "--region-code", "BY"], 2, "`BY` is not a region code of US"),
+        (&["add", "8.8.8.8", "--country", "US", "--note", "a\nb"], 2, "`note` has a line break"),
         (&["list"], 0, "has no corrections"),
         (&["remove", "8.8.8.8"], 1, "has no correction of 8.8.8.8"),
     ] {

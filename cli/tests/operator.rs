@@ -1,5 +1,12 @@
 //! An operator's first steps: `init`, completions, logs, probes, `doctor`.
 
+#[path = "support/browser.rs"]
+mod browser;
+#[path = "support/npm.rs"]
+mod npm;
+#[path = "support/python.rs"]
+#[expect(dead_code, reason = "only its way to run a program is used")]
+mod python;
 mod support;
 
 use std::fs;
@@ -106,17 +113,7 @@ fn a_running_world_is_measured_looked_through_and_listened_to() {
     let none = run(state, &["logs", "--dev", "--regions", "sa-*"]);
     assert!(none.stdout.is_empty() && stderr(&none).contains("no lines"), "{}", stderr(&none));
 
-    // Latency, and the status page.
-    let page = state.join("status.html");
-    let rows = done(state, &["probe", "--dev", "-n", "2", "--json", "--html", page.to_str().expect("UTF-8")]);
-    let rows: Vec<Value> = serde_json::from_str(&rows).expect("JSON");
-    assert_eq!(rows.len(), 9);
-    assert!(
-        rows.iter().all(|row| row["state"] == "up" && row["samples"] == 2 && row["tls_p50_ms"].is_null())
-    );
-    let page = fs::read_to_string(&page).expect("a page");
-    assert!(page.contains("All regions answer") && page.contains("Frankfurt"));
-    seen_in_a_browser(&state.join("status.html"), 9);
+    status_page_and_feed(state);
 
     // The doctor follows a call through each region into the ledger.
     let checks = done(state, &["doctor", "--dev", "--online", "--regions", "eu-*,us-east-1", "--json"]);
@@ -131,33 +128,77 @@ fn a_running_world_is_measured_looked_through_and_listened_to() {
     assert!(gone.status.code() == Some(1) && stderr(&gone).contains("`ipgeo dev` is not running in"));
 }
 
-/// Opens a page in headless Chromium, as wide as a phone: no console errors, a row for each region, and
-/// nothing wider than the window except what scrolls. Without Chromium it is skipped with a message.
-#[expect(clippy::print_stderr, reason = "a part of a test that is left out must say so")]
-fn seen_in_a_browser(page: &Path, regions: usize) {
-    let profile = tempfile::tempdir().expect("a folder");
-    // The page has no script; the test adds one to measure it.
-    let measured = profile.path().join("measured.html");
-    let text = fs::read_to_string(page).expect("a page");
-    let script = "<script>document.title=[document.documentElement.scrollWidth,innerWidth,\
-                  document.querySelectorAll('article').length].join(' ')</script></body>";
-    fs::write(&measured, text.replace("</body>", script)).expect("written");
-    let mut command = Command::new("chromium");
-    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]);
-    command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
-    command.args(["--enable-logging=stderr", "--window-size=500,900", "--dump-dom"]);
-    command.arg(format!("--user-data-dir={}", profile.path().display()));
-    let Ok(output) = command.arg(format!("file://{}", measured.display())).output() else {
-        eprintln!("LEFT OUT: there is no Chromium to look at the status page with");
-        return;
+/// Latency, and the status page with 90 days of history, incidents and its feed.
+fn status_page_and_feed(state: &Path) {
+    let at = |name: &str| state.join(name).to_str().expect("UTF-8").to_owned();
+    let (page, feed, incidents) = (at("status.html"), at("status.atom"), at("my-incidents.toml"));
+    let probe = |args: &[&str]| run(state, &[&["probe", "--dev", "-n", "2", "--json"], args].concat());
+    let args = ["--html", &page, "--feed", &feed, "--incidents", &incidents];
+
+    fs::write(&incidents, "[[incident]]\ntitle = \"Cable cut\"\nkind = \"outage\"\nstart = 2026-11-24\n")
+        .expect("written");
+    let refused = probe(&args);
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
+    assert!(
+        stderr(&refused).contains("my-incidents.toml:4:9: `start` must be a time"),
+        "{}",
+        stderr(&refused)
+    );
+    assert!(!Path::new(&page).exists() && !Path::new(&feed).exists());
+
+    let text = "[[incident]]\ntitle = \"Cable <cut>\"\nkind = \"outage\"\nstart = 2026-11-24T10:00:00Z\nregions = [\"eu-west-1\"]\n\
+                [[incident.update]]\nat = 2026-11-24T11:00:00Z\ntext = \"A ship is on its way.\"\n";
+    fs::write(&incidents, text).expect("written");
+    let today = jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now()).date();
+    let day = |ago: i64| {
+        let day = today.saturating_sub(jiff::Span::new().days(ago));
+        let failed = if ago == 40 { 30 } else { 0 };
+        format!(
+            "{{\"day\":\"{day}\",\"regions\":{{\"eu-west-1\":{{\"samples\":2880,\"failed\":{failed}}}}}}}\n"
+        )
     };
-    assert!(!stderr(&output).contains("CONSOLE"), "{}", stderr(&output));
-    let dom = stdout(&output);
-    let title = dom.split("<title>").nth(1).and_then(|rest| rest.split("</title>").next());
-    let numbers: Vec<usize> =
-        title.unwrap_or_default().split(' ').filter_map(|number| number.parse().ok()).collect();
-    let [wide, window, rows] = numbers.as_slice() else { panic!("{dom}") };
-    assert!(wide <= window && *rows == regions, "{numbers:?}");
+    fs::create_dir_all(state.join("probe")).expect("a folder");
+    fs::write(state.join("probe/dev.jsonl"), (1..90).rev().map(day).collect::<String>()).expect("written");
+    let rows = stdout(&probe(&args));
+    let rows: Vec<Value> = serde_json::from_str(&rows).expect("JSON");
+    assert_eq!(rows.len(), 9);
+    assert!(
+        rows.iter().all(|row| row["state"] == "up" && row["samples"] == 2 && row["tls_p50_ms"].is_null())
+    );
+    let html = fs::read_to_string(&page).expect("a page");
+    for text in [
+        "All regions answer",
+        "Frankfurt",
+        "90 days",
+        "99.98 % answered",
+        "2 of 2 answered",
+        "href=\"status.atom\"",
+    ] {
+        assert!(html.contains(text), "{text}: {html}");
+    }
+    let entry = fs::read_to_string(&feed).expect("a feed");
+    assert!(
+        entry.contains("<title>Cable &lt;cut&gt;</title>") && entry.contains("A ship is on its way."),
+        "{entry}"
+    );
+
+    // A page that was measured long ago says so.
+    let old = at("stale.html");
+    let measured = html.find("datetime=\"").expect("a time") + "datetime=\"".len();
+    fs::write(&old, html[..measured].to_owned() + "2020" + &html[measured + 4..]).expect("written");
+    let urls = [("status", format!("file://{page}")), ("stale", format!("file://{old}"))];
+    let pages: Vec<(&str, &str, &str)> =
+        urls.iter().map(|(name, url)| (*name, url.as_str(), "footer")).collect();
+    let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("status-page");
+    let Some(seen) = browser::look_and_print(&shots, &pages) else { return };
+    for view in seen.views {
+        assert_eq!(view.messages, Vec::<String>::new(), "{} {}", view.page, view.screen);
+        assert_eq!(view.text.contains("Stale since"), view.page == "stale", "{}", view.text);
+        assert!(view.text.contains("Cable <cut>"), "{}", view.text);
+    }
+    for paper in seen.papers {
+        assert!(paper.pages <= 3 && paper.smallest_pt >= 8.0 && paper.cut.is_empty(), "{paper:?}");
+    }
 }
 
 #[test]

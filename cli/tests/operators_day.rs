@@ -232,6 +232,20 @@ fn lag_and_alerts_are_listed() {
     done(state, &["usage", "report", "--dev", "--html", page.to_str().expect("UTF-8")]);
     let html = std::fs::read_to_string(&page).expect("a page");
     assert!(html.contains(&hint) && html.contains("at its limit") && html.ends_with("</html>\n"), "{html}");
+    assert!(["Who called", "Counting lag", "Cost so far"].iter().all(|text| html.contains(text)), "{html}");
+    // A page for a customer: nothing of the service's inside.
+    let file = page.to_str().expect("UTF-8");
+    done(state, &["usage", "report", "--dev", "--html", file, "--owner", "acme"]);
+    let html = std::fs::read_to_string(&page).expect("a page");
+    assert!(html.contains(&hint) && html.contains("<h1>Usage of acme in "), "{html}");
+    for inside in ["Who called", "Counting lag", "Cost", "Calls by tier", "prod"] {
+        assert!(!html.contains(inside), "{inside}: {html}");
+    }
+    done(state, &["usage", "report", "--dev", "--html", file, "--since", "7d"]);
+    let html = std::fs::read_to_string(&page).expect("a page");
+    assert!(html.contains("by whole months only") && !html.contains("Calls by region"), "{html}");
+    let nobody = run(state, &["usage", "report", "--dev", "--html", file, "--owner", "amce"]);
+    assert!(nobody.status.code() == Some(2) && stderr(&nobody).contains("did you mean `acme`?"));
     let nowhere = page.join("below-a-file.html");
     let failed = run(state, &["usage", "report", "--dev", "--html", nowhere.to_str().expect("UTF-8")]);
     assert!(failed.status.code() == Some(1) && stderr(&failed).contains("write "), "{}", stderr(&failed));

@@ -9,50 +9,77 @@ mod npm;
 #[expect(dead_code, reason = "only its way to run a program is used")]
 mod python;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
 
+use browser::Paper;
 use ipgeo::internals::usage::report::LagRow;
-use ipgeo::internals::usage::report_page::{CostSoFar, Headroom, KeyCalls, PageFacts, RegionCalls, page};
+use ipgeo::internals::usage::report_page::{
+    CallerCalls, CountingLag, Headroom, KeyCalls, MonthBefore, MonthCost, PageFacts, RegionCalls, TierCalls,
+    page,
+};
+use ipgeo_contract::{RegionName, Verdict};
 
-/// Sections, each with a chart or a map.
-const SECTIONS: [&str; 6] = ["days", "regions", "keys", "headroom", "verdicts", "lag"];
+/// Sections of a month's page.
+const SECTIONS: [&str; 8] = ["days", "callers", "tiers", "regions", "keys", "headroom", "answers", "lag"];
 
-/// A month of a service in ten regions, with hostile texts.
-fn facts() -> PageFacts {
-    let places = [
-        ("eu-west-1", "Dublin", (53.3, -6.3)),
-        ("us-east-1", "Virginia", (39.0, -77.5)),
-        ("eu-central-1", "Frankfurt", (50.1, 8.7)),
-        ("us-west-2", "Oregon", (45.6, -121.2)),
-        ("ap-southeast-1", "Singapore", (1.4, 103.8)),
-        ("ap-northeast-1", "Tokyo", (35.7, 139.7)),
-        ("ap-south-1", "Mumbai", (19.1, 72.9)),
-        ("sa-east-1", "São Paulo", (-23.6, -46.6)),
-        ("ap-southeast-2", "Sydney", (-33.9, 151.2)),
-        ("af-south-1", "Cape Town", (-33.9, 18.4)),
-    ];
-    let regions = places.iter().zip([410, 389, 230, 190, 120, 77, 50, 31, 12, 0]);
-    let day =
-        |day: u64| (format!("2026-11-{day:02}"), 180_000 + (day * 7_919) % 90_000 - day % 7 / 5 * 120_000);
+const PLACES: [(&str, &str, (f64, f64)); 10] = [
+    ("eu-west-1", "Dublin", (53.3, -6.3)),
+    ("us-east-1", "Virginia", (39.0, -77.5)),
+    ("eu-central-1", "Frankfurt", (50.1, 8.7)),
+    ("us-west-2", "Oregon", (45.6, -121.2)),
+    ("ap-southeast-1", "Singapore", (1.4, 103.8)),
+    ("ap-northeast-1", "Tokyo", (35.7, 139.7)),
+    ("ap-south-1", "Mumbai", (19.1, 72.9)),
+    ("sa-east-1", "São Paulo", (-23.6, -46.6)),
+    ("ap-southeast-2", "Sydney", (-33.9, 151.2)),
+    ("af-south-1", "Cape Town", (-33.9, 18.4)),
+];
+
+/// Names as customers have them, two of them hostile.
+const OWNERS: [&str; 8] = [
+    "acme",
+    "東京データサービス株式会社",
+    "شركة البيانات المفتوحة",
+    "\"><img src=x onerror=alert(1)> & sons",
+    "Gesellschaft für Geodatenverarbeitung und angewandte Netzwerkforschung mbH",
+    "חברת נתונים",
+    "서울 지도",
+    "<script>alert(1)</script>",
+];
+
+/// Day 27 of a month of a service in ten regions, with this many API keys.
+fn facts(api_keys: u64) -> PageFacts {
+    let regions = PLACES.iter().zip([410, 389, 230, 190, 120, 77, 50, 31, 12, 0]);
+    let day = |month: u64, day: u64| {
+        let calls = 180_000 + (day * 7_919 * month) % 90_000 - day % 7 / 5 * 120_000;
+        (format!("2026-{month}-{day:02}"), calls)
+    };
+    let owner = |n: u64| OWNERS[usize::try_from(n).expect("small") % OWNERS.len()].to_owned();
+    let tier =
+        |n: u64| ["business", "startup", "enterprise"][usize::try_from(n).expect("small") % 3].to_owned();
     let key = |n: u64| KeyCalls {
         name: format!("ipg_…k{n:03}"),
-        owner: if n == 2 { "\"><img src=x onerror=alert(1)> & sons".into() } else { format!("customer {n}") },
-        tier: "business".into(),
+        owner: owner(n),
+        tier: tier(n),
         calls: 900_000 / (n + 1),
     };
-    let near = |n: u64, used: u64| Headroom {
+    let near = |n: u64| Headroom {
         name: format!("ipg_…k{n:03}"),
-        owner: format!("customer {n}"),
-        used,
+        owner: owner(n),
+        used: 131_000 / (n + 1) + 30_000 / (n + 2),
         limit: 100_000,
-        period: "2026-11".into(),
+        period: if n.is_multiple_of(2) { "2026-11".into() } else { "2026-11-27".into() },
     };
+    let lag = PLACES.iter().zip([61_200, 58_000, 64_900, 70_100, 90_400, 88_000, 82_300, 75_500, 101_800]);
     PageFacts {
         service: "ipgeo-prod".into(),
-        month: "2026-11".into(),
-        made: "2026-11-24T12:00:00Z".parse().expect("a timestamp"),
-        days: (1..=24).map(day).collect(),
+        owner: None,
+        period: "2026-11".into(),
+        is_month: true,
+        made: "2026-11-27T12:00:00Z".parse().expect("a timestamp"),
+        days: (1..=27).map(|n| day(11, n)).collect(),
+        projection: Some(5_411_820),
+        before: Some(MonthBefore { name: "2026-10".into(), days: (1..=31).map(|n| day(10, n)).collect() }),
         regions: regions
             .map(|((region, city, place), calls)| RegionCalls {
                 region: (*region).to_owned(),
@@ -61,108 +88,128 @@ fn facts() -> PageFacts {
                 calls: calls * 3_217,
             })
             .collect(),
-        keys: (0..12).map(key).collect(),
-        verdicts: [
-            ("allowed", 4_860_000),
-            ("over_quota", 91_210),
-            ("malformed_key", 5_120),
-            ("unknown_key", 417),
-        ]
-        .map(|(verdict, n)| (verdict.to_owned(), n))
-        .into(),
-        headroom: vec![near(0, 100_000), near(3, 91_900), near(1, 80_000), near(5, 63_000), near(2, 4_000)],
+        callers: Some(CallerCalls { keyed: 3_911_200, anonymous: 948_800, sites: 664_100 }),
+        tiers: [("business", 14, 1_903_100), ("enterprise", 13, 1_200_000), ("startup", 13, 808_100)]
+            .map(|(tier, keys, calls)| TierCalls { tier: tier.into(), keys, calls })
+            .into(),
+        keys: (0..api_keys).map(key).collect(),
+        verdicts: vec![
+            (Verdict::Allowed, 4_860_000),
+            (Verdict::BadRequest, 12_400),
+            (Verdict::OverQuota, 91_210),
+            (Verdict::MalformedKey, 5_120),
+            (Verdict::UnknownKey, 417),
+            (Verdict::Expired, 88),
+            (Verdict::NetworkDenied, 3),
+        ],
+        statuses: (401, 429),
+        headroom: (0..api_keys).map(near).collect(),
         thresholds: vec![80, 100],
-        lag: places
-            .iter()
-            .zip([61_200, 58_000, 64_900, 70_100, 90_400, 88_000, 82_300, 75_500, 101_800])
-            .map(|((region, ..), took)| LagRow {
-                region: ipgeo_contract::RegionName::new(*region),
-                newest: Some("2026-11-24T11:58:12.034Z".into()),
-                behind_ms: Some(107_966),
-                took_ms: Some(took),
-            })
-            .collect(),
-        bill: Some(CostSoFar { so_far_usd: 37.21, basis: "list prices of November 2026".into() }),
+        lag: Some(CountingLag {
+            rows: lag
+                .map(|((region, ..), took)| LagRow {
+                    region: RegionName::new(*region),
+                    newest: Some("2026-11-27T11:58:12.034Z".into()),
+                    behind_ms: Some(107_966),
+                    took_ms: Some(took),
+                })
+                .collect(),
+            late_ms: 496_000,
+        }),
+        cost: Some(MonthCost {
+            so_far_usd: 37.21,
+            month_usd: Some(43.9),
+            budget_usd: Some(40.0),
+            basis: "the counted calls at list prices of November 2026".into(),
+        }),
     }
 }
 
-/// Runs Chromium on the page with a new profile.
-fn browse(chromium: &str, folder: &Path, args: &[&str], url: &str) -> Output {
-    let profile = tempfile::tempdir_in(folder).expect("a folder");
-    let output = Command::new("timeout")
-        .args(["60", chromium])
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-        .args(["--disable-dev-shm-usage", "--hide-scrollbars", "--enable-logging=stderr", "--log-level=0"])
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .args(args)
-        .arg(url)
-        .current_dir(folder)
-        .env("HOME", folder)
-        .output()
-        .expect("it runs");
-    let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{chromium}: {:?}: {log}", output.status);
-    assert!(!log.contains("CONSOLE"), "the page wrote to the console: {log}");
-    output
+/// The page of one customer.
+fn customer() -> PageFacts {
+    let all = facts(40);
+    PageFacts {
+        service: "api.example.com".into(),
+        owner: Some(OWNERS[1].into()),
+        regions: all.regions.iter().take(3).cloned().collect(),
+        callers: None,
+        tiers: Vec::new(),
+        keys: all.keys.iter().filter(|key| key.owner == OWNERS[1]).cloned().collect(),
+        headroom: all.headroom.iter().filter(|key| key.owner == OWNERS[1]).cloned().collect(),
+        lag: None,
+        cost: None,
+        ..all
+    }
 }
 
-/// Width, height and size in bytes of a PNG.
-fn size(png: &Path) -> (u32, u32, u64) {
-    let bytes = std::fs::read(png).expect("a screenshot");
-    assert_eq!(&bytes[..8], b"\x89PNG\r\n\x1a\n");
-    let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
-    (number(16), number(20), bytes.len() as u64)
+/// A month that has just begun, without a call.
+fn empty() -> PageFacts {
+    PageFacts {
+        days: vec![("2026-11-01".into(), 0)],
+        projection: None,
+        before: None,
+        regions: Vec::new(),
+        callers: Some(CallerCalls::default()),
+        tiers: Vec::new(),
+        verdicts: Vec::new(),
+        lag: Some(CountingLag { rows: Vec::new(), late_ms: 496_000 }),
+        ..facts(0)
+    }
+}
+
+/// Days of three months, without what is counted by month.
+fn since() -> PageFacts {
+    let day = |n: u64| (format!("2026-{:02}-{:02}", 9 + n / 30, 1 + n % 30), 5_000 * (1 + n % 9));
+    PageFacts {
+        period: "2026-09-01 to 2026-11-27".into(),
+        is_month: false,
+        days: (0..87).map(day).collect(),
+        projection: None,
+        before: None,
+        regions: Vec::new(),
+        verdicts: Vec::new(),
+        cost: None,
+        ..facts(1)
+    }
 }
 
 #[test]
-fn the_page_shows_its_charts_in_a_browser_of_any_size_and_light() {
-    let Some(chromium) = browser::chromium() else { return };
-    // Screenshots are saved for people.
+fn the_page_is_good_on_every_screen_in_both_themes_and_on_paper() {
+    // Pictures are saved for people.
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("usage-page");
     std::fs::create_dir_all(&folder).expect("a folder");
-    let file = folder.join("usage.html");
-    std::fs::write(&file, page(&facts()).expect("a page")).expect("written");
-    let url = format!("file://{}", file.display());
-
-    // An element from an unescaped text would be in the document.
-    let dom = browse(chromium, &folder, &["--dump-dom"], &url).stdout;
-    let dom = String::from_utf8(dom).expect("UTF-8");
-    for section in SECTIONS {
-        let at = dom.find(&format!("<section id=\"{section}\"")).expect(section);
-        let text = &dom[at..at + dom[at..].find("</section>").expect("an end")];
-        assert_eq!(text.matches("<svg").count(), 2, "{section}");
-        assert!(text.matches("<rect").count() + text.matches("<circle").count() >= 4, "{section}");
-        assert!(text.matches("<tr").count() > 3 && text.contains("role=\"img\""), "{section}");
-    }
-    assert!(!dom.contains("<img") && dom.contains("&lt;img src=x"), "a text became a tag");
-
-    let on_screens = browser::look(&folder.join("screens"), &[("usage", &url, "main")]);
-    for view in on_screens.into_iter().flatten() {
+    let pages = [
+        ("usage", facts(40)),
+        ("customer", customer()),
+        ("empty", empty()),
+        ("since", since()),
+        ("huge", facts(2_000)),
+    ];
+    let urls: Vec<(&str, String)> = pages
+        .iter()
+        .map(|(name, facts)| {
+            let file = folder.join(format!("{name}.html"));
+            std::fs::write(&file, page(facts).expect("a page")).expect("written");
+            (*name, format!("file://{}", file.display()))
+        })
+        .collect();
+    let urls: Vec<(&str, &str, &str)> =
+        urls.iter().map(|(name, url)| (*name, url.as_str(), "main")).collect();
+    let Some(seen) = browser::look_and_print(&folder, &urls) else { return };
+    for view in seen.views {
         assert_eq!(view.messages, Vec::<String>::new(), "{} {}", view.screen, view.scheme);
+        if view.page == "usage" {
+            let shown = SECTIONS.iter().all(|section| view.sections.contains(&(*section).to_owned()));
+            assert!(shown, "{:?}", view.sections);
+            assert!(view.text.contains("<img src=x onerror=alert(1)> & sons"), "a text became a tag");
+            assert!(view.text.contains("7 of 27 days"), "{}", view.text);
+            assert!(view.map_text_px >= 12.0, "{} {}: {} px", view.screen, view.scheme, view.map_text_px);
+        }
     }
-
-    for (name, width, height, more) in [
-        ("desktop", 1_280, 3_600, None),
-        ("phone", 390, 6_400, None),
-        ("dark", 1_280, 3_600, Some("--blink-settings=preferredColorScheme=0")),
-        ("phone-dark", 390, 6_400, Some("--blink-settings=preferredColorScheme=0")),
-    ] {
-        let png = folder.join(format!("{name}.png"));
-        let shot = format!("--screenshot={}", png.display());
-        let window = format!("--window-size={width},{height}");
-        let args: Vec<&str> = [shot.as_str(), window.as_str()].into_iter().chain(more).collect();
-        browse(chromium, &folder, &args, &url);
-        let (w, h, bytes) = size(&png);
-        assert_eq!((w, h), (width, height), "{name}");
-        assert!(bytes > 40_000, "{name} is empty: {bytes} bytes");
+    for paper in seen.papers {
+        let Paper { page, size, pages, smallest_pt, cut, .. } = &paper;
+        assert!(*pages <= 4, "{page} on {size}: {pages} pages");
+        assert!(*smallest_pt >= 8.0, "{page} on {size}: {smallest_pt} pt: {}", paper.smallest);
+        assert_eq!(cut, &Vec::<String>::new(), "{page} on {size} is cut");
     }
-    let pdf = folder.join("print.pdf");
-    browse(
-        chromium,
-        &folder,
-        &[&format!("--print-to-pdf={}", pdf.display()), "--no-pdf-header-footer"],
-        &url,
-    );
-    assert!(std::fs::read(&pdf).expect("a print").starts_with(b"%PDF-"));
 }

@@ -98,14 +98,14 @@ impl Bucket<'_> {
         self.session.signed().send(call).await
     }
 
-    /// Whether the bucket exists and belongs to this account.
+    /// Whether the bucket exists in this region and belongs to this account. S3 redirects if it is in another region, as
+    /// after `home` was changed in `regions.toml`: the plan then says that home can't be moved.
     pub(super) async fn exists(&self) -> Result<bool, Refusal> {
-        self.finds(Operation::HeadBucket, "/".to_owned()).await
-    }
-
-    async fn finds(&self, operation: Operation, path: String) -> Result<bool, Refusal> {
-        let answer = s3::accept(self.send(&self.call(operation, path)).await?);
-        Ok(Refusal::absent_as_none(answer)?.is_some())
+        let answered = self.send(&self.call(Operation::HeadBucket, "/".to_owned())).await?;
+        if answered.status == 301 {
+            return Ok(false);
+        }
+        Ok(Refusal::absent_as_none(s3::accept(answered))?.is_some())
     }
 
     /// Deletes the bucket, which must be empty.
@@ -330,6 +330,18 @@ mod tests {
         std::fs::write(file.path(), "content, changed").expect("written");
         let changed = bucket.upload(&upload, &|_| {}).await.expect_err("changed");
         assert!(changed.message.ends_with("is not what its name says: damaged or changed"), "{changed}");
+        thread.join().expect("a server");
+    }
+
+    #[tokio::test]
+    async fn a_bucket_in_another_region_does_not_exist_in_this_one() {
+        let answers = [200, 404, 301, 400].map(|status| (status, String::new()));
+        let (signed, thread) = text_server(answers.to_vec());
+        let session = Session::for_tests(signed);
+        let bucket = Bucket { session: &session, region: "eu-west-1", name: "b".into(), account: "123" };
+        for expected in [Some(true), Some(false), Some(false), None] {
+            assert_eq!(bucket.exists().await.ok(), expected);
+        }
         thread.join().expect("a server");
     }
 

@@ -156,8 +156,10 @@ impl Origin {
         let place = self.place();
         let cause = error_chain(error, ": ");
         if self.kind == Kind::Process {
+            let printed = brief(cause.rsplit("Stderr: ").next().unwrap_or(&cause));
+            let printed = if printed.is_empty() { "it printed no error".to_owned() } else { printed };
             return NoCredentials::new(
-                format!("the {place} failed: {}", brief(cause.rsplit("Stderr: ").next().unwrap_or(&cause))),
+                format!("the {place} failed: {printed}"),
                 "run the command of `credential_process` in ~/.aws/config by hand, then try again",
             );
         }

@@ -202,6 +202,10 @@ impl Session {
                 format!("AWS rejects these credentials in {home}"),
                 "check AWS_PROFILE and the access key; the home region must be enabled",
             )),
+            None if !endpoint.contains("://") => Rejected::Account(Problem::new(
+                format!("AWS_ENDPOINT_URL is not a URL: {endpoint}"),
+                "write it with http:// or https://, or unset it; in a profile it is `endpoint_url`",
+            )),
             None => Rejected::Account(Problem::new(
                 format!(
                     "AWS can't be reached: no answer from {endpoint} (home region {home}): {}",

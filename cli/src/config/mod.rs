@@ -26,6 +26,7 @@ pub(crate) use model::{Anonymous, Architecture, Emulator, LogPipe, Region, Runti
 pub(crate) use parse::ANONYMOUS;
 pub use parse::parse;
 pub use places::{PLACES, is_opt_in};
+pub(crate) use problems::{Collector, Problems};
 pub(crate) use rules::{is_below, is_invisible, is_zone_id};
 pub(crate) use schema::schema_json;
 pub(crate) use select::select;

@@ -38,21 +38,21 @@ impl std::error::Error for Problems {}
 
 /// Collects faults by byte offset.
 #[derive(Debug, Default)]
-pub(super) struct Collector {
+pub(crate) struct Collector {
     found: Vec<(usize, String)>,
 }
 
 impl Collector {
-    pub(super) fn add(&mut self, span: &Range<usize>, message: impl Into<String>) {
+    pub(crate) fn add(&mut self, span: &Range<usize>, message: impl Into<String>) {
         self.found.push((span.start, message.into()));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 
     /// The faults with their places in `text`; several at one place stay in the order found.
-    pub(super) fn into_problems(mut self, file: &str, text: &str) -> Problems {
+    pub(crate) fn into_problems(mut self, file: &str, text: &str) -> Problems {
         self.found.sort_by_key(|(at, _)| *at);
         self.found.dedup();
         let problems = self

@@ -52,15 +52,16 @@ pub(crate) fn is_pypi_package(text: &str) -> bool {
     sound(name, "-_.") && version.is_none_or(|version| sound(version, ".+!-_"))
 }
 
-/// The name under which each file of a package is stored: its file name, prefixed with its folders (`v4-city.mmdb`) where
-/// two files share a name. An error names files that would still collide.
+/// The name under which each file of a package is stored: its file name without `.gz`, prefixed with its folders
+/// (`v4-city.mmdb`) where two files share a name. An error names files that would still collide.
 pub(crate) fn names_of_files<T: AsRef<str>>(files: &[T]) -> Result<Vec<String>, String> {
-    let last = |file: &str| file.rsplit('/').next().unwrap_or(file).to_owned();
+    let plain = |file: &str| file.strip_suffix(".gz").unwrap_or(file).to_owned();
+    let last = |file: &str| plain(file.rsplit('/').next().unwrap_or(file));
     let mut names = Vec::with_capacity(files.len());
     for file in files.iter().map(AsRef::as_ref) {
         // Some file systems ignore case.
         let alike = files.iter().filter(|other| last(other.as_ref()).eq_ignore_ascii_case(&last(file)));
-        names.push(if alike.count() > 1 { file.replace('/', "-") } else { last(file) });
+        names.push(if alike.count() > 1 { plain(&file.replace('/', "-")) } else { last(file) });
         if !Path::new(file).components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(format!("`{file}` is not a path inside the package"));
         }
@@ -172,10 +173,14 @@ mod tests {
         let named = |files: &[&str]| names_of_files(files).map(|names| names.join(" "));
         assert_eq!(named(&["a.mmdb", "data/b.mmdb"]), Ok("a.mmdb b.mmdb".to_owned()));
         assert_eq!(named(&["v4/a.mmdb", "v6/a.mmdb", "b.mmdb"]), Ok("v4-a.mmdb v6-a.mmdb b.mmdb".to_owned()));
+        assert_eq!(named(&["a.csv.gz"]), Ok("a.csv".to_owned()));
         assert_eq!(named(&["v4/A.mmdb", "v6/a.mmdb"]), Ok("v4-A.mmdb v6-a.mmdb".to_owned()));
-        for files in
-            [&["a.mmdb", "a.mmdb"][..], &["v4/a.mmdb", "a.mmdb", "v4-a.mmdb"], &["x/a.mmdb", "X/a.mmdb"]]
-        {
+        for files in [
+            &["a.mmdb", "a.mmdb"][..],
+            &["a.csv", "a.csv.gz"],
+            &["v4/a.mmdb", "a.mmdb", "v4-a.mmdb"],
+            &["x/a.mmdb", "X/a.mmdb"],
+        ] {
             assert!(named(files).expect_err("refused").contains("would both be stored as"), "{files:?}");
         }
         for file in ["../a.mmdb", "/a.mmdb", "x/../a.mmdb", "./a.mmdb"] {

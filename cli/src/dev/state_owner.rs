@@ -30,7 +30,7 @@ pub(super) fn check_owner(stores: &Path, config: &Config) -> anyhow::Result<()> 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let json = serde_json::to_vec(&wanted)?;
             return write_private(&path, &json, Replace::Yes)
-                .with_context(|| format!("write {}", path.display()));
+                .with_context(|| format!("cannot write {}", path.display()));
         }
         Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
     };

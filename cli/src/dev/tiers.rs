@@ -48,7 +48,7 @@ pub(crate) async fn apply_changes(folder: &Path, tiers: &Tiers, home: &Home) -> 
     let now = now.join("\n");
     if now != before {
         write_private(&file, now.as_bytes(), Replace::Yes)
-            .with_context(|| format!("write {}", file.display()))?;
+            .with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
 }

@@ -47,21 +47,24 @@ fn any_record() -> impl Strategy<Value = KeyRecord> {
         (1_u32..=600_000, 1..=RateLimit::BURST_MAX).prop_map(|(calls, burst)| format!("{calls}/min:{burst}"));
     let limit = (limit, prop::option::of(rate));
     let tier = prop_oneof![Just("startup"), Just("enterprise")];
-    (owner, tier, limit, status, prop::option::of(time.clone()), sites, networks, hint, time).prop_map(
-        |(owner, tier, (limit, rate), status, expires, sites, networks, hint, created)| KeyRecord {
-            owner,
-            tier: tier.to_owned(),
-            limit,
-            rate: rate.map(|rate| rate.parse().expect("a rate")),
-            status,
-            expires,
-            sites: sites.iter().map(|site| site.parse().expect("a site")).collect(),
-            networks: networks.iter().map(|network| network.parse().expect("a network")).collect(),
-            hint,
-            created,
-            published: None,
-        },
-    )
+    let explain = any::<bool>();
+    (owner, tier, limit, status, prop::option::of(time.clone()), sites, networks, explain, hint, time)
+        .prop_map(|(owner, tier, (limit, rate), status, expires, sites, networks, explain, hint, created)| {
+            KeyRecord {
+                owner,
+                tier: tier.to_owned(),
+                limit,
+                rate: rate.map(|rate| rate.parse().expect("a rate")),
+                status,
+                expires,
+                sites: sites.iter().map(|site| site.parse().expect("a site")).collect(),
+                networks: networks.iter().map(|network| network.parse().expect("a network")).collect(),
+                explain,
+                hint,
+                created,
+                published: None,
+            }
+        })
 }
 
 proptest! {
@@ -131,6 +134,7 @@ fn an_api_key_in_the_wrong_column_is_neither_stored_nor_printed() {
             format!("hash,owner,tier,limit\n{hash},acme,startup,{secret}/day\n"),
             format!("hash,owner,tier,status\n{hash},acme,startup,{secret}\n"),
             format!("hash,owner,tier,expires\n{hash},acme,startup,{secret}\n"),
+            format!("hash,owner,tier,explain\n{hash},acme,startup,{secret}\n"),
             format!("hash,owner,tier,created\n{hash},acme,startup,{secret}\n"),
             format!("hash,owner,tier,networks\n{hash},acme,startup,{secret}\n"),
         ];

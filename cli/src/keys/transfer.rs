@@ -21,9 +21,9 @@ use crate::ui::format::counted;
 use crate::ui::output::unescape_cell;
 
 /// The columns of an import: the fields of [`TransferRow`], and `api_key` as an alternative to `hash`.
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "api_key", "hash", "hint", "owner", "tier", "limit", "rate", "burst", "status", "expires", "sites",
-    "networks", "created",
+    "networks", "explain", "created",
 ];
 /// Problems listed in a message.
 const LISTED_MAX: usize = 50;
@@ -49,6 +49,8 @@ pub(crate) struct TransferRow {
     pub sites: String,
     /// Allowed networks, separated by spaces; empty: any.
     pub networks: String,
+    /// `true` or `false`; an import reads an empty cell as `false`.
+    pub explain: bool,
     /// RFC 3339.
     pub created: String,
 }
@@ -70,6 +72,7 @@ pub(crate) fn export_rows(mut keys: Vec<(Identity, KeyRecord)>) -> Vec<TransferR
         expires: record.expires.map(|time| time.to_string()).unwrap_or_default(),
         sites: joined(&record.sites),
         networks: joined(&record.networks),
+        explain: record.explain,
         created: record.created.to_string(),
     };
     keys.into_iter().map(row).collect()
@@ -251,6 +254,7 @@ impl CsvRow<'_> {
         let sites: Result<Vec<SitePattern>, ()> = self.list("sites", parse_site);
         let networks = self
             .list("networks", |word| word.parse().map_err(|error: ipnet::AddrParseError| error.to_string()));
+        let explain = self.parsed::<bool>("explain");
         let created = self.parsed::<Timestamp>("created");
         let (hash, hint) = key?;
         let (tier, limit) = (tier?, limit.ok()?);
@@ -266,6 +270,7 @@ impl CsvRow<'_> {
                 expires: expires.ok()?,
                 sites: sites.ok()?,
                 networks: networks.ok()?,
+                explain: explain.ok()?.unwrap_or(false),
                 hint,
                 created: to_millisecond(created.ok()?.unwrap_or(now)),
                 published: None,
@@ -387,6 +392,7 @@ fn difference(identity: &Identity, stored: &KeyRecord, imported: &KeyRecord) -> 
         ("expiry", stored.expires != imported.expires),
         ("list of sites", stored.sites != imported.sites),
         ("list of networks", stored.networks != imported.networks),
+        ("`explain`", stored.explain != imported.explain),
     ];
     settings.into_iter().find(|(_, differs)| *differs).map(|(setting, _)| setting.to_owned())
 }

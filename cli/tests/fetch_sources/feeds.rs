@@ -1,143 +1,12 @@
 //! Sources that are not databases, optional sources, credits and corrections.
 
 use std::fs;
-use std::io::Write as _;
-use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
 
 use ipgeo::internals::config;
-use ipgeo::internals::geo::sources::FetchOutcome::{Kept, Missing, New, Unchanged, Updated};
+use ipgeo::internals::geo::sources::FetchOutcome::{Kept, Missing, New, Unchanged};
 use ipgeo::internals::geo::sources::{FetchError, Lock, compile, fetched, verify};
 
-use super::{Place, TEXT, flat_city, no_npm, now, of_day};
-
-/// A fake pip that puts a wheel with these files where `pip download` does.
-fn pip(folder: &Path, entries: &[(&str, &[u8])], status: i32) -> PathBuf {
-    let archive = folder.join("ready.whl");
-    let mut wheel = zip::ZipWriter::new(fs::File::create(&archive).expect("a file"));
-    for (path, bytes) in entries {
-        wheel.start_file(*path, zip::write::SimpleFileOptions::default()).expect("an entry");
-        wheel.write_all(bytes).expect("written");
-    }
-    wheel.finish().expect("an archive");
-    let program = folder.join("pip");
-    let script = format!(
-        "#!/bin/sh\necho \"$@\" > '{}'\necho 'pip says no' >&2\ncp '{}' ./pkg-1.0-py3-none-any.whl\nexit {status}\n",
-        folder.join("words").display(),
-        archive.display()
-    );
-    fs::write(&program, script).expect("written");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
-    program
-}
-
-const TOR: &str = "flags = [\"is_tor\"]\n";
-
-#[test]
-fn files_of_a_wheel_are_taken_and_no_code_of_it_runs() {
-    let place = Place::new();
-    let config =
-        super::config(&format!("pypi = \"pkg==1.0\"\nfiles = [\"pkg/data.json\"]\npath = \"*.v4[]\"\n{TOR}"));
-    let json: &[u8] = br#"{"a":{"v4":["1.1.1.1"]},"b":{"v4":["2.2.2.0/24"]}}"#;
-    let program = pip(place.folder.path(), &[("../evil", b"x"), ("pkg/data.json", json)], 0);
-    assert_eq!(place.fetch(&config, &program).expect("fetched"), [New]);
-    assert_eq!(fs::read(place.source("data.json")).expect("a file"), json);
-    let words = fs::read_to_string(place.folder.path().join("words")).expect("arguments");
-    let expected = "download --quiet --no-input --disable-pip-version-check --no-deps --only-binary :all: --dest=. -- pkg==1.0";
-    assert_eq!(words.trim(), expected);
-    let error =
-        |pip: &Path| format!("{:#}", anyhow::Error::from(place.fetch(&config, pip).expect_err("refused")));
-    let missing = error(no_npm());
-    assert!(
-        missing.contains("`pip download pkg==1.0` failed\nhelp: check that pip is installed"),
-        "{missing}"
-    );
-    let refused = error(&pip(place.folder.path(), &[("x", b"x")], 1));
-    assert!(refused.ends_with("pip says no"), "{refused}");
-    let without = error(&pip(place.folder.path(), &[("pkg/other.json", json)], 0));
-    assert!(without.contains("the PyPI package pkg==1.0 does not contain `pkg/data.json`"), "{without}");
-    // Nothing but the file and what is in it is left.
-    assert_eq!(fs::read_dir(place.source("")).expect("a folder").count(), 1);
-}
-
-#[test]
-fn a_bad_list_is_refused_with_its_place_and_the_old_one_stays() {
-    let place = Place::new();
-    let mine = place.folder.path().join("mine");
-    for (format, good, bad, fault) in [
-        (
-            "list",
-            "1.1.1.1\n2.2.2.0/24\n",
-            "1.1.1.1\nToo many requests\n",
-            "line 2: `Too many requests` is not an address",
-        ),
-        ("list", "1.1.1.1\n", "<!doctype html>\n<p>Not found", "it is HTML or XML, not data"),
-        ("list", "1.1.1.1\n", "", "it has no network"),
-        ("list", "1.1.1.1\n", "0.0.0.0/0\n", "larger than a /8"),
-        ("csv", "1.0.0.0,1.0.0.9,5,A\n", "1.0.0.0,1.0.0.9,5,A\n1.0.1.0,1.0", "line 2: it has 2 columns"),
-        ("csv", "1.0.0.0,1.0.0.9,5,A\n", "1.0.0.9,1.0.0.0,5,A\n", "ends before it begins"),
-        ("json\"\npath = \"a[]", "{\"a\":[\"1.1.1.1\"]}", "{\"a\":[\"1.1.1.1\"", "it is not JSON"),
-        ("json\"\npath = \"a[]", "{\"a\":[\"1.1.1.1\"]}", "{\"b\":[\"1.1.1.1\"]}", "it has nothing at `a[]`"),
-        ("geofeed", "1.1.1.0/24,AU,,,\n", "1.1.1.0/24,XX,,,\n", "line 1: `XX` is not a country code"),
-        ("list", &"1.1.1.1\n".repeat(9), "1.1.1.1\n", "it has 8 bytes, the one in use 72 bytes"),
-    ] {
-        let _first = fs::remove_dir_all(place.source(""));
-        let config = super::config(&format!("file = \"mine\"\nformat = \"{format}\"\n{TOR}"));
-        fs::write(&mine, good).expect("written");
-        assert_eq!(place.fetch(&config, no_npm()).expect(format), [New]);
-        fs::write(&mine, bad).expect("written");
-        let error = place.fetch(&config, no_npm()).expect_err("refused").to_string();
-        assert!(error.contains("the download of `src` is rejected: ") && error.contains(fault), "{error}");
-        let files = fetched(&config, &place.state()).expect("the old file");
-        assert_eq!(fs::read_to_string(&files[0].path).expect("a file"), good);
-    }
-}
-
-/// A server that answers with a body and validators, and with 304 to a request that has them; it counts both.
-fn revalidated(body: &'static str) -> (String, std::sync::Arc<std::sync::Mutex<Vec<u16>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let answers = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let seen = answers.clone();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().take(20) {
-            let mut stream = stream.expect("a connection");
-            let mut request = [0; 2_048];
-            let read = std::io::Read::read(&mut stream, &mut request).expect("a request");
-            let request = String::from_utf8_lossy(&request[..read]).to_lowercase();
-            let known = request.contains("if-none-match: \"v1\"\r\n")
-                && request.contains("if-modified-since: sun, 01 nov 2026 10:00:00 gmt\r\n");
-            let (status, body) = if known { (304, "") } else { (200, body) };
-            seen.lock().expect("answers").push(status);
-            let head = format!(
-                "HTTP/1.1 {status} X\r\netag: \"v1\"\r\nlast-modified: Sun, 01 Nov 2026 10:00:00 GMT\r\n\
-                 content-length: {}\r\nconnection: close\r\n\r\n{body}",
-                body.len()
-            );
-            let _ = stream.write_all(head.as_bytes());
-        }
-    });
-    (url, answers)
-}
-
-#[test]
-fn an_unchanged_url_is_not_downloaded_again() {
-    let place = Place::new();
-    let (url, answers) = revalidated("1.1.1.1\n");
-    let config = super::config(&format!("url = \"{url}/exits.txt\"\n{TOR}"));
-    let mut lock = Lock::default();
-    let mut fetch = || place.fetch_locked(&config, no_npm(), &mut lock).expect("fetched");
-    assert_eq!((fetch(), fetch()), (vec![New], vec![Unchanged]));
-    assert_eq!(*answers.lock().expect("answers"), [200, 304]);
-    // A damaged file is downloaded in full, and so is another URL.
-    fs::write(place.source("src.txt"), "1.1.1.2\n").expect("written");
-    assert_eq!(fetch(), [Updated]);
-    assert_eq!(lock.sources[0].date, Some("2026-11-01".parse().expect("a date")));
-    let other = super::config(&format!("url = \"{url}/exits.txt?x\"\n{TOR}"));
-    assert_eq!(place.fetch_locked(&other, no_npm(), &mut lock).expect("fetched"), [Unchanged]);
-    assert_eq!(*answers.lock().expect("answers"), [200, 304, 200, 200]);
-}
+use super::{Place, TEXT, TOR, flat_city, no_npm, now, of_day};
 
 #[test]
 fn an_optional_source_that_fails_keeps_its_previous_file_or_is_left_out() {
@@ -233,6 +102,26 @@ fn corrections_come_first_then_geofeeds_then_sources() {
             text.contains(&format!("\"city\":\"{city}\""))
                 && text.contains(&format!("\"country_code\":\"{country}\"")),
             "{text}"
+        );
+    }
+}
+
+#[test]
+fn data_that_may_not_be_passed_on_is_built_with_a_note_and_no_other_is() {
+    let place = Place::new();
+    let [source, out] = ["city.mmdb", "out.mmdb"].map(|name| place.folder.path().join(name));
+    fs::write(&source, flat_city("2026-11-20")).expect("written");
+    let [source, out] = [source, out].map(|path| path.display().to_string());
+    for (licence, noted) in [("CC BY 4.0", false), ("Proprietary", true)] {
+        let table = format!("[geo]\nname = \"Data\"\nlicence = \"{licence}\"\nattribution = \"By A\"\n");
+        let text = TEXT.replace("[[geo.sources]]", &(table + "[[geo.sources]]")) + "file = \"city.mmdb\"\n";
+        fs::write(place.folder.path().join("regions.toml"), text).expect("written");
+        let (code, told) = super::at_once::run(&place, &["geo", "build", &source, "--out", &out]);
+        assert_eq!(code, Some(0), "{told}");
+        assert_eq!(
+            told.contains("the licence does not allow passing this file on"),
+            noted,
+            "{licence}: {told}"
         );
     }
 }

@@ -63,7 +63,7 @@ pub(crate) fn measure(bootstrap: impl Fn() -> Subject, world: &mut World, event:
         "| `bootstrap` | answer p50 / p99, µs | answer to the next poll p50 / p99, µs |\n| --- | --- | --- |"
     );
     for (subject, mut times) in subjects.iter().zip(times) {
-        let mut both = |values: &mut Vec<Duration>| {
+        let both = |values: &mut Vec<Duration>| {
             [500, 990].map(|permille| us(quantile(values, permille))).join(" / ")
         };
         println!("| {} | {} | {} |", subject.name, both(&mut times.answers), both(&mut times.afterwards));

@@ -36,6 +36,8 @@ pub mod access_attr {
     pub const SITES: &str = "sites";
     /// List of strings: networks in CIDR form. Absent: any network.
     pub const NETWORKS: &str = "networks";
+    /// Number, 1: the API key may have its answers explained. Absent: it may not.
+    pub const EXPLAIN: &str = "explain";
     /// String: the hint by which people recognise the API key.
     pub const HINT: &str = "hint";
     /// Number, Unix milliseconds.
@@ -128,6 +130,8 @@ pub struct KeyRecord {
     pub sites: Vec<SitePattern>,
     /// The networks it may be used from; empty: any.
     pub networks: Vec<IpNet>,
+    /// Whether its answers may be explained.
+    pub explain: bool,
     /// The hint by which people recognise it.
     pub hint: String,
     /// When it was created.
@@ -154,6 +158,7 @@ impl KeyRecord {
             expires: None,
             sites: Vec::new(),
             networks: Vec::new(),
+            explain: false,
             hint: hint.into(),
             created,
             published: None,

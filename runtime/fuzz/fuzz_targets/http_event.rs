@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 
 use ipgeo_contract::{AddressSecret, ApiKey, Identity, KeyRecord, Published, Status};
-use ipgeo_fuzz::lookup::{Event, Geo, Lookup, Settings, UsageSink};
+use ipgeo_fuzz::lookup::{Event, Geo, Lookup, Origins, Settings, UsageSink};
 use ipgeo_fuzz::store::{AccessRead, StoreError};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
@@ -35,13 +35,17 @@ impl AccessRead for Table {
 struct OnePlace;
 
 impl Geo for OnePlace {
-    fn write_location(&self, _address: IpAddr, _now: Timestamp, out: &mut String) -> bool {
+    fn write_location(&self, _address: IpAddr, _now: Timestamp, out: &mut String) -> Option<&str> {
         out.push_str(r#""city":"London","latitude":51.5"#);
-        true
+        Some("")
     }
 
     fn asn(&self, number: u32) -> Option<String> {
         (number % 2 == 1).then(|| format!(r#"{{"asn":"AS{number}"}}"#))
+    }
+
+    fn origins(&self, _address: IpAddr) -> Option<Origins<'_>> {
+        None
     }
 
     fn date(&self) -> &str {

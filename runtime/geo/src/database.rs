@@ -1,6 +1,6 @@
 //! A compiled geo database, opened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -8,11 +8,12 @@ use memmap2::Mmap;
 
 use super::format::{
     ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FLAGS, FORMAT, FORMAT_VERSIONS_READ,
-    LICENCE, NAME, RECORDS, USUAL_ORIGIN, number_address,
+    LICENCE, NAME, RECORDS, SOURCE_DATES, USUAL_ORIGIN, number_address,
 };
 use super::location::{self, Location, ReaderCaches};
 use super::map::map_file;
 use super::raw::{Layout, RawError, Value};
+use super::route;
 use super::trace::{Pages, Silent, Trace};
 
 /// Why a geo database can't be opened.
@@ -63,6 +64,9 @@ pub struct DatabaseInfo {
     pub attribution_link: String,
     /// The flags of `threat` that any source covers; the others are never in an answer.
     pub flags: Vec<String>,
+    /// The date of each source that states one, by name.
+    #[serde(skip)]
+    pub source_dates: BTreeMap<String, String>,
     /// When the newest source was made, Unix seconds.
     pub build_epoch: u64,
     /// Number of distinct records.
@@ -180,8 +184,19 @@ impl Database {
     pub fn origin(&self, address: IpAddr) -> Option<&str> {
         let file = self.file();
         let (offset, _) = self.layout.find(file, address.to_canonical())?;
-        let own = location::origin(self.layout.data(file), offset, &self.known);
+        let own = location::origin(self.layout.data(file), offset);
         own.or(Some(self.usual_origin.as_str())).filter(|origin| !origin.is_empty())
+    }
+
+    /// The network around an address whose addresses all have one record, in CIDR form. It may be narrower or wider than the
+    /// ranges of the sources.
+    pub fn network(&self, address: IpAddr) -> Option<String> {
+        let address = address.to_canonical();
+        let (_, length) = self.layout.find(self.file(), address)?;
+        let above = if address.is_ipv4() { 96 } else { 0 };
+        let mut network = String::new();
+        route::write_prefix(address, above + length, &mut network);
+        Some(network)
     }
 
     /// The numbers of the pages of the file that [`Self::lookup`] and writing the location read: the cost of a lookup while
@@ -207,6 +222,12 @@ fn flags(list: &str) -> Vec<String> {
     list.split(',').filter(is_name).map(str::to_owned).collect()
 }
 
+/// The dates in a text of lines, by the name after each.
+fn dates(lines: &str) -> BTreeMap<String, String> {
+    let dated = lines.lines().filter_map(|line| line.split_once(' '));
+    dated.map(|(date, name)| (name.to_owned(), date.to_owned())).collect()
+}
+
 fn read_info(metadata: &Value<'_>, layout: &Layout, bytes: u64) -> DatabaseInfo {
     let text = |name| metadata.at(&[DESCRIPTION, name]).and_then(Value::text).unwrap_or_default().to_owned();
     DatabaseInfo {
@@ -216,6 +237,7 @@ fn read_info(metadata: &Value<'_>, layout: &Layout, bytes: u64) -> DatabaseInfo 
         attribution: text(ATTRIBUTION),
         attribution_link: text(ATTRIBUTION_LINK),
         flags: flags(&text(FLAGS)),
+        source_dates: dates(&text(SOURCE_DATES)),
         build_epoch: metadata.get("build_epoch").and_then(Value::uint).unwrap_or(0),
         records: text(RECORDS).parse().unwrap_or(0),
         nodes: layout.node_count,

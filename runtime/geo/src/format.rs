@@ -49,6 +49,8 @@ pub(crate) const RECORDS: &str = "ipgeo_records";
 pub(crate) const FLAGS: &str = "ipgeo_flags";
 /// Description: the origin of records that have no other.
 pub(crate) const USUAL_ORIGIN: &str = "ipgeo_origin";
+/// Description: the sources whose data has a date, a line each: `2026-06-05 city`. Absent: none has one.
+pub(crate) const SOURCE_DATES: &str = "ipgeo_dates";
 /// Record entry: the members that differ from place to place.
 pub(crate) const PLACE: &str = "place";
 /// Record entry: a pointer to the area, which many places share.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::format::{
     AREA, ASN, BASE, FACTS, FACTS_SEPARATOR, NETWORK_START, NUMBER, ORIGIN, PLACE, TEXT, ZONE, route_length,
 };
-use super::raw::Data;
+use super::raw::{Data, Value};
 use super::route;
 use super::trace::Trace;
 use super::utf8::Utf8Cache;
@@ -298,20 +298,9 @@ impl<'a> Location<'a> {
 }
 
 /// The origin in the record at `offset`: a JSON object from fields to the names of their sources.
-pub(super) fn origin<'a>(data: Data<'a>, offset: usize, known: &ReaderCaches) -> Option<&'a str> {
-    let (entries, mut at, _) = data.map(offset)?;
-    for _ in 0..entries.min(ENTRIES_MAX) {
-        let (name, value) = known.names.at(data, at)?;
-        if name == EntryName::Origin {
-            let (_, bytes, _) = short_text(data, value)?;
-            return std::str::from_utf8(bytes).ok();
-        }
-        at = match data.pointed(value) {
-            Some((_, next)) => next,
-            None => short_text(data, value)?.2,
-        };
-    }
-    None
+pub(super) fn origin(data: Data<'_>, offset: usize) -> Option<&str> {
+    // Entries before it can be whole maps, which this reads too. Only an explanation needs it.
+    data.value(offset).ok()?.0.get(ORIGIN).and_then(Value::text)
 }
 
 /// The JSON object in an AS number's record.

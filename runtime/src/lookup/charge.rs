@@ -39,6 +39,8 @@ pub(super) struct Decision {
     pub(super) is_of_key: bool,
     /// Usage after this request, of the API key or the address.
     pub(super) count: u64,
+    /// Whether the answer may be explained.
+    pub(super) may_explain: bool,
 }
 
 /// No decision is possible: the store failed, and the API key is not cached.
@@ -262,6 +264,7 @@ impl<A: AccessRead> Gate<'_, A> {
             cost: 0,
             is_of_key: false,
             count: used.saturating_add(request.cost),
+            may_explain: record.explain,
         }
     }
 
@@ -311,6 +314,7 @@ impl<A: AccessRead> Gate<'_, A> {
             cost: 0,
             is_of_key: false,
             count,
+            may_explain: false,
         }
     }
 
@@ -441,6 +445,7 @@ impl Decision {
             rate: None,
             is_of_key: true,
             count: 0,
+            may_explain: false,
         }
     }
 

@@ -136,7 +136,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-fn members(location: &str) -> Vec<(&str, &str)> {
+/// The members of an object, in order.
+pub(super) fn members(location: &str) -> Vec<(&str, &str)> {
     let read: Result<Members<'_>, _> = serde_json::from_str(location);
     // The text was composed here; if a damaged database broke it, there is nothing to choose from.
     read.map(|read| read.0).unwrap_or_default().into_iter().map(|(name, value)| (name, value.get())).collect()

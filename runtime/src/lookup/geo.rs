@@ -6,6 +6,8 @@ use jiff::Timestamp;
 
 use ipgeo_geo::Database;
 
+use super::explain::Origins;
+
 /// A geo database.
 pub trait Geo: Send + Sync {
     /// Appends the JSON members of an address's location to `out`, without braces and without `ip`, `threat` and `count`.
@@ -15,6 +17,9 @@ pub trait Geo: Send + Sync {
 
     /// A network number's JSON object; `None` if it is not in the database.
     fn asn(&self, number: u32) -> Option<String>;
+
+    /// Where the location of an address comes from; `None` if the address is not in the database.
+    fn origins(&self, address: IpAddr) -> Option<Origins<'_>>;
 
     /// The date of the data, `2026-06-05`.
     fn date(&self) -> &str;
@@ -42,6 +47,12 @@ impl Geo for Database {
         Database::asn(self, number).map(str::to_owned)
     }
 
+    fn origins(&self, address: IpAddr) -> Option<Origins<'_>> {
+        let (sources, info) = (self.origin(address).unwrap_or("{}"), self.info());
+        let network = self.network(address)?;
+        Some(Origins { network, sources, dates: &info.source_dates, date: &info.date })
+    }
+
     fn date(&self) -> &str {
         &self.info().date
     }
@@ -60,6 +71,10 @@ impl<G: Geo> Geo for std::sync::Arc<G> {
 
     fn asn(&self, number: u32) -> Option<String> {
         (**self).asn(number)
+    }
+
+    fn origins(&self, address: IpAddr) -> Option<Origins<'_>> {
+        (**self).origins(address)
     }
 
     fn date(&self) -> &str {

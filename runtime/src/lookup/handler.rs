@@ -13,11 +13,13 @@ use super::cache::Memory;
 use super::charge::{ChargeRequest, Decision, Gate, StoreUnavailable};
 use super::compose::{Extent, compose};
 use super::event::Event;
+use super::explain;
 use super::fields;
 use super::geo::Geo;
 use super::problem::{OverQuota, Problem, is_bad_request};
 use super::request::{Form, Item, Metered, Part, Route, is_root, reads_json_only, route};
 use super::settings::Settings;
+use super::special::located;
 use super::web;
 use crate::store::{AccessRead, StoreError};
 
@@ -47,6 +49,7 @@ enum Work {
     Location {
         address: Result<IpAddr, AddressFault>,
         part: Part,
+        explain: bool,
     },
     Bulk {
         items: Vec<Result<Subject, BadItem>>,
@@ -91,9 +94,9 @@ impl Subject {
 impl Work {
     fn read(metered: Metered, event: &Event) -> Self {
         match metered {
-            Metered::Location { address, part } => {
+            Metered::Location { address, part, explain } => {
                 let text = address.as_deref().unwrap_or(&event.request_context.http.source_ip);
-                Self::Location { address: public_address(text), part }
+                Self::Location { address: public_address(text), part, explain }
             }
             Metered::Bulk { items, part, wrap } => {
                 Self::Bulk { items: items.into_iter().map(Subject::read).collect(), part, wrap }
@@ -220,10 +223,15 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
             return (Answer::problem(&problem), decision.cost);
         }
         match work {
-            Work::Location { address, part } => match self.location(address, part, decision.count, now) {
-                Ok(answer) => (answer, 1),
-                Err(problem) => (Answer::problem(&problem), 0),
-            },
+            Work::Location { explain: true, .. } if !decision.may_explain => {
+                (Answer::problem(&Problem::may_not_explain()), 0)
+            }
+            Work::Location { address, part, explain } => {
+                match self.location(address, part, *explain, decision.count, now) {
+                    Ok(answer) => (answer, 1),
+                    Err(problem) => (Answer::problem(&problem), 0),
+                }
+            }
             Work::Bulk { items, part, wrap } => {
                 (self.bulk(items, part, *wrap, decision.count, now), work.cost())
             }
@@ -239,12 +247,19 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         &self,
         address: &Result<IpAddr, AddressFault>,
         part: &Part,
+        explain: bool,
         count: u64,
         now: Timestamp,
     ) -> Result<Answer, Problem> {
         let address = address.as_ref().map_err(Problem::address)?;
         let location = self.compose(*address, count, now).ok_or_else(|| Problem::not_found(address))?;
-        let Part::Field { name, form } = part else { return Ok(Answer::json(chosen(location, part))) };
+        let Part::Field { name, form } = part else {
+            let mut chosen = chosen(location, part);
+            if let Some(origins) = explain.then(|| self.geo.origins(located(*address))).flatten() {
+                explain::add(&mut chosen, &origins);
+            }
+            return Ok(Answer::json(chosen));
+        };
         let value = fields::one(&location, name).ok_or_else(|| Problem::field_not_known(name))?;
         Ok(match (form, serde_json::from_str::<String>(&value)) {
             (Form::Plain | Form::PlainTexts, Ok(text)) => Answer::plain(text),

@@ -55,6 +55,24 @@ impl Problem {
         Self::new(400, format!("{name} is not a field that you can ask for; see the documentation."))
     }
 
+    pub(super) fn unknown_explain(value: &str) -> Self {
+        Self::new(400, format!("explain can be 1 or 0, not {value}."))
+    }
+
+    pub(super) fn nothing_to_explain() -> Self {
+        Self::new(
+            400,
+            "Only the location of one address can be explained: use /{ip}?explain=1, with fields=… for some of its fields.",
+        )
+    }
+
+    pub(super) fn may_not_explain() -> Self {
+        Self::new(
+            403,
+            "explain=1 needs an API key that is allowed to use it. Please ask who runs this service, or leave it out.",
+        )
+    }
+
     pub(super) fn bad_body() -> Self {
         Self::new(400, "The body should be a JSON array of IP addresses or network numbers, as strings.")
     }
@@ -146,9 +164,10 @@ impl Problem {
     }
 }
 
-/// Whether a status means an invalid request to a metered route. Unknown paths and methods belong to no route.
+/// Whether a status means an invalid request to a metered route; 403 if it asks for what its caller may not have. Unknown paths
+/// and methods belong to no route.
 pub(super) fn is_bad_request(status: u16) -> bool {
-    matches!(status, 400 | 413 | 415)
+    matches!(status, 400 | 403 | 413 | 415)
 }
 
 /// A quota or a rate that refused a request.

@@ -48,6 +48,8 @@ pub(super) enum Metered {
         address: Option<String>,
         /// Which part.
         part: Part,
+        /// Whether the sources of its fields are wanted; never of a single field.
+        explain: bool,
     },
     /// A bulk request for addresses and network numbers.
     Bulk {
@@ -122,8 +124,8 @@ pub(super) fn route(event: &Event) -> Result<Route, Problem> {
     let segments: Vec<&str> = if path.is_empty() { Vec::new() } else { path.split('/').collect() };
     match event.request_context.http.method.as_str() {
         "OPTIONS" => Ok(Route::Preflight),
-        "GET" | "HEAD" => get(event, &segments),
-        "POST" if segments == ["bulk"] => bulk(event),
+        "GET" | "HEAD" => explained(event, get(event, &segments)?),
+        "POST" if segments == ["bulk"] => explained(event, bulk(event)?),
         _ if segments == ["bulk"] => Err(Problem::method("POST, OPTIONS")),
         _ => Err(Problem::method("GET, HEAD, OPTIONS")),
     }
@@ -132,7 +134,8 @@ pub(super) fn route(event: &Event) -> Result<Route, Problem> {
 fn get(event: &Event, segments: &[&str]) -> Result<Route, Problem> {
     let part = || Ok(fields(event, is_field)?.map_or(Part::All, Part::Fields));
     let location = |address: Option<&str>, part| {
-        Ok(Route::Metered(Metered::Location { address: address.map(str::to_owned), part }))
+        let address = address.map(str::to_owned);
+        Ok(Route::Metered(Metered::Location { address, part, explain: false }))
     };
     let field = |name: &str| Part::Field { name: name.to_owned(), form: form(event) };
     match *segments {
@@ -160,6 +163,18 @@ fn get(event: &Event, segments: &[&str]) -> Result<Route, Problem> {
         [address, name] if looks_like_address(address) => Err(Problem::unknown_field(&echo(name))),
         _ => Err(Problem::no_route()),
     }
+}
+
+/// The route with the value of `explain`.
+fn explained(event: &Event, mut route: Route) -> Result<Route, Problem> {
+    let Route::Metered(metered) = &mut route else { return Ok(route) };
+    match (query(event, "explain").as_deref(), metered) {
+        (None | Some("" | "0"), _) => {}
+        (Some("1"), Metered::Location { part: Part::All | Part::Fields(_), explain, .. }) => *explain = true,
+        (Some("1"), _) => return Err(Problem::nothing_to_explain()),
+        (Some(other), _) => return Err(Problem::unknown_explain(&echo(other))),
+    }
+    Ok(route)
 }
 
 /// Parses `AS15169`, in any case; `None` if the number does not fit 32 bits.
@@ -279,7 +294,8 @@ mod tests {
 
     #[expect(clippy::unnecessary_wraps, reason = "it stands beside statuses in a table")]
     fn location(address: Option<&str>, part: Part) -> Result<Route, u16> {
-        Ok(Route::Metered(Metered::Location { address: address.map(str::to_owned), part }))
+        let address = address.map(str::to_owned);
+        Ok(Route::Metered(Metered::Location { address, part, explain: false }))
     }
 
     fn field(name: &str) -> Part {

@@ -30,9 +30,9 @@ include!(concat!(env!("OUT_DIR"), "/web_files.rs"));
 /// Paths that only exist with the page, without slashes around them. `/` is decided by `Accept`.
 pub(super) const PATHS: [&str; 3] = ["docs", "favicon.ico", "robots.txt"];
 
-/// The longest text of the lookup form that is forwarded; no address or network is longer.
+/// The longest text of the lookup form that is forwarded; no address or AS number is longer.
 const FORM_CHARS_MAX: usize = 64;
-/// Characters of an address, a network or a field that need no encoding in a path.
+/// Characters of an address, an AS number or a field that need no encoding in a path.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b':').remove(b'_').remove(b'-');
 
 /// Programs that claim to prefer HTML, or are official clients, but read JSON: Java's own HTTP client names `text/html` first.

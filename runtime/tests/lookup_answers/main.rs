@@ -7,6 +7,7 @@ mod support;
 
 mod api_keys;
 mod edge;
+mod explain;
 mod hostile;
 mod hostile_requests;
 mod offline;

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use crate::support::edge::{Edge, key_record};
 use crate::support::hostile::api_key;
 use crate::support::schema;
-use ipgeo_contract::{ApiKey, Identity, Period, Published, Status, Window};
+use ipgeo_contract::{ApiKey, Identity, KeyRecord, Period, Published, Status, Window};
 use ipgeo_geo::Database;
 use ipgeo_runtime::lookup::{Answer, Event, FIELDS, Settings};
 use jiff::Timestamp;
@@ -44,7 +44,8 @@ fn edge_with(change: impl FnOnce(&mut Settings)) -> Edge<Arc<Database>> {
         Arc::new(Database::from_bytes(ipgeo_geo::compile::sample().expect("it compiles")).expect("it opens"))
     });
     let edge = Edge::with("eu-central-1", Arc::clone(&SAMPLE), change);
-    edge.knows(&api_key(1), key_record(&api_key(1), "100000/month"));
+    let explain = true;
+    edge.knows(&api_key(1), KeyRecord { explain, ..key_record(&api_key(1), "100000/month") });
     let mut off = key_record(&api_key(2), "100000/month");
     off.status = Status::Disabled;
     edge.knows(&api_key(2), off);
@@ -297,7 +298,8 @@ fn the_description_has_the_fields_of_a_location_and_costs_nothing() {
     let location = &document["components"]["schemas"]["Location"];
     let described: BTreeSet<&str> =
         members(location, "properties").iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(described, BTreeSet::from(FIELDS));
+    // `explain` is not a field: it can't be chosen, and only `explain=1` adds it.
+    assert_eq!(described, FIELDS.into_iter().chain(["explain"]).collect());
     let askable: Vec<&str> =
         list(&document["paths"]["/{ip}/{field}"]["get"]["parameters"][1]["schema"], "enum")
             .iter()

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use ipgeo_contract::{AddressSecret, ApiKey, Identity, KeyRecord, Published};
-use ipgeo_runtime::lookup::{Answer, Event, Geo, Lookup, Settings, UsageSink};
+use ipgeo_runtime::lookup::{Answer, Event, Geo, Lookup, Origins, Settings, UsageSink};
 use ipgeo_runtime::store::{AccessRead, StoreError};
 use jiff::Timestamp;
 
@@ -67,6 +67,10 @@ impl Geo for OnePlace {
 
     fn asn(&self, number: u32) -> Option<String> {
         (number % 2 == 1).then(|| format!(r#"{{"asn":"AS{number}"}}"#))
+    }
+
+    fn origins(&self, _address: IpAddr) -> Option<Origins<'_>> {
+        None
     }
 
     fn date(&self) -> &'static str {

@@ -38,6 +38,7 @@ fn record_of(limit_text: &str) -> KeyRecord {
         expires: Some(at("2027-01-01T00:00:00Z")),
         sites: vec!["*.acme.test".parse().expect("a site")],
         networks: vec!["203.0.113.0/24".parse().expect("a network")],
+        explain: true,
         hint: "ipg_…abcd".into(),
         created: at("2026-11-24T00:00:00Z"),
         published: None,

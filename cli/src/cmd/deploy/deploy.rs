@@ -16,7 +16,7 @@ use crate::cmd::support::{
 use crate::infra::deploy::{DeployOutcome, Run};
 use crate::infra::lock::Lock;
 use crate::infra::plan::{self, Action, BYTES_MAX, Observed, Plan, PlanFile, PlanFileError, Step};
-use crate::infra::stacks::FunctionKind;
+use crate::infra::stacks::{FunctionKind, StackKind};
 use crate::ui::output::{self, Exit};
 
 /// Pause between two reads of stacks that somebody else is changing.
@@ -146,6 +146,9 @@ async fn carried_out(
     deployment.remember_database(&shared.state)?;
     let run = carry_out_locked(plan, &deployment.aws, lock, &args.execute, shared).await?;
     output::print_note(&run.report(plan, &command_line()));
+    if run.outcome() == DeployOutcome::Done && adds_edges(plan) {
+        output::print_note("check it: ipgeo status && ipgeo doctor --online");
+    }
     if matches!(run.outcome(), DeployOutcome::Failed | DeployOutcome::Halted) {
         if !args.gates.no_rollback {
             let returned = switch_back(plan, &run, deployment, lock, &args.execute, shared).await?;
@@ -161,6 +164,14 @@ async fn carried_out(
         }
     }
     Ok(exit_of(&run, deployment.options.scope.regions.len()))
+}
+
+/// Whether a plan creates edges: the first deploy, or a new region.
+fn adds_edges(plan: &Plan) -> bool {
+    plan.steps().any(|(_, step)| match &step.action {
+        Action::Stack(stack) => stack.kind == StackKind::Edge && stack.before.is_none(),
+        _ => false,
+    })
 }
 
 /// What is deployed, once nobody else is changing it.

@@ -29,9 +29,9 @@ Examples:
           --policy-document file://$file
   done")]
 pub(crate) struct PolicyArgs {
-    /// AWS account number, or `*` for any
-    #[arg(long, value_name = "NUMBER", default_value = "*", value_parser = account)]
-    account: String,
+    /// AWS account number, or `*` for any [default: `account` in regions.toml, otherwise `*`]
+    #[arg(long, value_name = "NUMBER", value_parser = account)]
+    account: Option<String>,
     /// Who gets the policies [default: a deployer without --role-arn]
     ///
     /// Without a service role, CloudFormation works with the deployer's rights, so the deployer needs both.
@@ -78,7 +78,8 @@ pub(crate) fn run(verb: IamVerb, shared: &Shared) -> anyhow::Result<()> {
         For::Boundary => Audience::Boundary,
     });
     let role_arn = args.role_arn.as_deref();
-    let documents = documents(&Request { config: &config, account: &args.account, audience, role_arn });
+    let account = args.account.as_deref().or(config.service.account.as_deref()).unwrap_or("*");
+    let documents = documents(&Request { config: &config, account, audience, role_arn });
     let creates_roles = matches!(audience, None | Some(Audience::Cloudformation));
     if creates_roles && config.service.permissions_boundary.is_none() {
         output::print_note(

@@ -1,6 +1,6 @@
 //! `ipgeo plan`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::args::Shared;
-use crate::cmd::support::{Deployment, PlanFlags, numbers::calls, print_plan, report_faults};
+use crate::cmd::support::{Deployment, PlanFlags, numbers::calls, print_plan, report_faults, shell_line};
 use crate::cost::CostChange;
 use crate::fs::{Replace, write_output};
 use crate::infra::plan::{Action, Op, Plan, Problem, SCHEMA, Summary};
@@ -55,8 +55,8 @@ pub(crate) async fn run(args: PlanArgs, shared: &Shared) -> anyhow::Result<Exit>
     if let Some(path) = &args.out {
         let file = deployment.plan_file(&plan, &observed, args.flags.planned());
         write_output(path, file.text().as_bytes(), Replace::Yes)
-            .with_context(|| format!("write {}", path.display()))?;
-        output::print_note(&format!("run this plan with: ipgeo deploy {}", path.display()));
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        output::print_note(&format!("run this plan with: {}", deploy_command(path, &args.flags, shared)));
     }
     let cost = deployment.cost(&observed, &plan, args.calls)?;
     if shared.format() == Format::Table {
@@ -66,6 +66,23 @@ pub(crate) async fn run(args: PlanArgs, shared: &Shared) -> anyhow::Result<Exit>
         output::print_data(&document(&plan, &cost, shared.format())?)?;
     }
     Ok(if args.check && !plan.is_empty() { Exit::Changes } else { Exit::Done })
+}
+
+/// The command that runs a plan in a file. The file has the flags that select regions; those that name files on this
+/// machine, and the profile, must be given again.
+fn deploy_command(plan: &Path, flags: &PlanFlags, shared: &Shared) -> String {
+    let mut words = vec!["ipgeo".to_owned(), "deploy".to_owned(), plan.display().to_string()];
+    let files = [
+        ("--artifact", flags.artifacts.artifact.as_deref()),
+        ("--database", flags.artifacts.database.as_deref()),
+        ("--config", shared.config.as_deref()),
+        ("--state", shared.state_flag()),
+    ];
+    for (flag, file) in files {
+        words.extend(file.into_iter().flat_map(|file| [flag.to_owned(), file.display().to_string()]));
+    }
+    words.extend(flags.profile().into_iter().flat_map(|name| ["--profile".to_owned(), name.to_owned()]));
+    shell_line(words)
 }
 
 /// A plan for programs: one JSON value, or a row for each step and each changed resource of a stack.
@@ -138,6 +155,8 @@ fn change_rows(plan: &Plan) -> Vec<ChangeRow> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
     use crate::config::{Config, parse};
     use crate::cost::{TrafficModel, change};
@@ -206,6 +225,32 @@ mod tests {
                 csv::Reader::from_reader(csv.as_bytes()).records().map_while(Result::ok).count(),
                 rows
             );
+        }
+    }
+
+    #[test]
+    fn the_command_that_runs_a_plan_names_the_files_of_this_machine() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            plan: PlanArgs,
+            #[command(flatten)]
+            shared: Shared,
+        }
+        let table = [
+            ("", "ipgeo deploy p.json"),
+            ("--regions eu-west-1 --recreate-failed --json", "ipgeo deploy p.json"),
+            ("--artifact ../boot\u{2423}strap", "ipgeo deploy p.json --artifact '../boot strap'"),
+            (
+                "--database d --config c --state s --profile me",
+                "ipgeo deploy p.json --database d --config c --state s --profile me",
+            ),
+        ];
+        for (flags, expected) in table {
+            let words = flags.split(' ').filter(|word| !word.is_empty());
+            let words: Vec<String> = words.map(|word| word.replace('\u{2423}', " ")).collect();
+            let line = Line::try_parse_from(std::iter::once("ipgeo".to_owned()).chain(words)).expect("flags");
+            assert_eq!(deploy_command(Path::new("p.json"), &line.plan.flags, &line.shared), expected);
         }
     }
 

@@ -83,7 +83,7 @@ fn write(folder: &Path, stack: &Stack) -> anyhow::Result<()> {
     let path = folder.join(path(stack));
     let written = std::fs::create_dir_all(parent_folder(&path))
         .and_then(|()| write_output(&path, stack.text.as_bytes(), Replace::Yes));
-    written.with_context(|| format!("write {}", path.display()))
+    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn list(stacks: &[Stack], out: Option<&Path>, format: Format) -> anyhow::Result<()> {

@@ -106,7 +106,7 @@ async fn show(args: ShowArgs, shared: &Shared) -> anyhow::Result<Exit> {
         })
         .collect();
     let columns =
-        [Column::text("region"), Column::text("record"), Column::number("probe"), Column::text("leads to")];
+        [Column::text("region"), Column::text("record"), Column::number("probe"), Column::text("target")];
     let text = output::format_rows(shared.format(), &columns, &rows, |row| {
         let probe = match (row.probe_ms, &row.probe_error) {
             (Some(ms), _) => format!("{ms:.0} ms"),

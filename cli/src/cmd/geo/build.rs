@@ -11,7 +11,7 @@ use crate::args::Shared;
 use crate::cmd::support::{Bar, load_config, print_database, purge_databases, served_database};
 use crate::config::Config;
 use crate::fs::{parent_folder, require_folder};
-use crate::geo::sources::{self, Lock, LockedDatabase, SourceFile};
+use crate::geo::sources::{self, Lock, LockedDatabase, PathLock, SourceFile};
 use crate::ui::output;
 
 /// Flags of `ipgeo geo build`.
@@ -62,8 +62,9 @@ pub(super) fn run(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     let named = args.out.is_some();
     let out = args.out.unwrap_or_else(|| served_database(&shared.state));
     if named {
-        require_folder(&out).with_context(|| format!("write {}", out.display()))?;
+        require_folder(&out).with_context(|| format!("cannot write {}", out.display()))?;
     }
+    let _exclusive = lock(&out, named, args.sample || !args.sources.is_empty(), &shared.state)?;
     if args.sample {
         if named {
             sources::refuse_foreign_overwrite(&out)?;
@@ -104,6 +105,18 @@ pub(super) fn run(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     }
     purge_databases(&config, shared)?;
     print_database(&out, shared)
+}
+
+/// Locks what the build reads and writes: the state folder, and an existing file of `--out`.
+fn lock(out: &Path, named: bool, reads_no_state: bool, state: &Path) -> anyhow::Result<Vec<PathLock>> {
+    let mut locks = Vec::new();
+    if !(named && reads_no_state) {
+        locks.push(PathLock::of_state(state)?);
+    }
+    if named && out.is_file() {
+        locks.push(PathLock::take(out)?);
+    }
+    Ok(locks)
 }
 
 /// A second name for a database that is being replaced. Dropping this removes the name, unless `settle` kept it.

@@ -138,7 +138,7 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<Correction>> {
 
 fn write(file: &Path, corrections: &[Correction]) -> anyhow::Result<()> {
     let text = write_corrections(corrections).map_err(|fault| anyhow!("{}: {fault}", file.display()))?;
-    write_output(file, &text, Replace::Yes).with_context(|| format!("write {}", file.display()))
+    write_output(file, &text, Replace::Yes).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Removes the correction of a network, however it is written; whether there was one.

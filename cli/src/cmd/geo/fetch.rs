@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::args::Shared;
 use crate::cmd::support::{load_config, purge_databases};
 use crate::fs::parent_folder;
-use crate::geo::sources::{self, FetchOutcome, Lock, Places, Web};
+use crate::geo::sources::{self, FetchOutcome, Lock, PathLock, Places, Web};
 use crate::ui::output::{self, Column, grouped};
 
 /// Flags of `ipgeo geo fetch`.
@@ -29,6 +29,7 @@ pub(crate) struct FetchArgs {
 /// Fetches the sources, and locks them.
 pub(super) fn run(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     let (config, path) = load_config(shared)?;
+    let _exclusive = PathLock::of_state(&shared.state)?;
     let lock_path = Lock::path(&path);
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
     output::print_note("fetching the sources in regions.toml");

@@ -15,7 +15,7 @@ use crate::cmd::support::{
 };
 use crate::config::Config;
 use crate::geo::licence::may_serve;
-use crate::geo::sources::{self, Lock, Rollout, Rollouts};
+use crate::geo::sources::{self, Lock, PathLock, Rollout, Rollouts};
 use crate::infra::artifacts::{database_zip, prepare_database, unzip_database};
 use crate::infra::cloud::CloudRead as _;
 use crate::infra::deploy::{DatabaseRollout, DeployOutcome, RolloutError, plan_rollout, served_digests};
@@ -124,6 +124,7 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
         today: today().to_string(),
     };
     let begin = || {
+        let _exclusive = PathLock::of_state(&shared.state)?;
         restore(zip.as_deref(), &before, &served_database(&shared.state), &Lock::path(&file))?;
         remember_database(&shared.state, &artifact, &before.description, before.database.clone(), true)
     };

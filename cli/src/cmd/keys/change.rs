@@ -57,6 +57,12 @@ pub(crate) struct UpdateArgs {
     /// Remove the network restriction
     #[arg(long, conflicts_with = "networks")]
     any_network: bool,
+    /// Allow `?explain=1`: which source each field of an answer came from
+    #[arg(long)]
+    explain: bool,
+    /// Refuse `?explain=1`
+    #[arg(long, conflicts_with = "explain")]
+    no_explain: bool,
 }
 
 /// Flags of `ipgeo keys revoke`.
@@ -113,6 +119,7 @@ pub(super) async fn update(
         expires: if args.never { Some(None) } else { expires.map(Some) },
         sites: if args.any_site { Some(Vec::new()) } else { args.sites },
         networks: if args.any_network { Some(Vec::new()) } else { args.networks },
+        explain: (args.explain || args.no_explain).then_some(args.explain),
     };
     if change == KeyChange::default() {
         bail!(UsageError::new("nothing to change; see `ipgeo keys update --help` for what can be changed"));

@@ -12,7 +12,7 @@ use super::row::{KeyRow, RateArgs};
 use crate::args::Shared;
 use crate::aws::Home;
 use crate::cmd::support::{OneArgs, Target, find_key, numbers::expires};
-use crate::config::{Config, Tiers};
+use crate::config::Config;
 use crate::keys::{
     KeyStore as _, check_rotation, find_tier, parse_grace, parse_owner, parse_quota, parse_site,
 };
@@ -47,6 +47,9 @@ pub(crate) struct CreateArgs {
     /// Allow only these networks: 203.0.113.0/24
     #[arg(long, value_name = "CIDRS", value_delimiter = ',')]
     networks: Vec<IpNet>,
+    /// Allow `?explain=1`: which source each field of an answer came from
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -105,19 +108,23 @@ struct NewKey<'a> {
 fn reveal(
     key: &ApiKey,
     record: &KeyRecord,
+    config: &Config,
     shared: &Shared,
     target: &Target,
-    (tiers, now): (&Tiers, Timestamp),
+    now: Timestamp,
 ) -> anyhow::Result<()> {
     let identity = Identity::key(&key.hash());
-    let new = NewKey { row: KeyRow::new(&identity, record, None, tiers, now), api_key: key.expose() };
+    let new = NewKey { row: KeyRow::new(&identity, record, None, &config.tiers, now), api_key: key.expose() };
     output::print_once(&output::format_value(shared.format(), &new, || key.expose().to_owned())?)?;
     output::print_note(&format!("{} for {}: {}, {}", record.hint, record.owner, record.tier, record.limit));
     output::print_note("store it now: it is not shown again, because only its hash is kept");
-    if target.dev
-        && let Ok(world) = WorldFile::find(&shared.state)
-    {
-        output::print_note(&format!("try: curl -H 'x-api-key: <the API key>' {}/8.8.8.8", world.nearest));
+    let url = if target.dev {
+        WorldFile::find(&shared.state).ok().map(|world| world.nearest)
+    } else {
+        config.service.domain.as_ref().map(|domain| format!("https://{domain}"))
+    };
+    if let Some(url) = url {
+        output::print_note(&format!("try: curl -H 'x-api-key: <the API key>' {url}/8.8.8.8"));
     }
     Ok(())
 }
@@ -141,6 +148,7 @@ pub(super) async fn create(
         expires,
         sites: args.sites,
         networks: args.networks,
+        explain: args.explain,
         hint: key.hint(),
         created: now,
         published: None,
@@ -148,7 +156,7 @@ pub(super) async fn create(
     let home = args.target.home(shared, config).await?;
     home.put(&Identity::key(&key.hash()), &record).await?;
     known_everywhere(&key, shared, &args.target).await;
-    let shown = reveal(&key, &record, shared, &args.target, (&config.tiers, now));
+    let shown = reveal(&key, &record, config, shared, &args.target, now);
     revoke_unless_shown(shown, &home, &key).await
 }
 
@@ -216,7 +224,7 @@ pub(super) async fn rotate(
     let end = record.expires.map_or(end, |expires| expires.min(end));
     known_everywhere(&key, shared, &args.one.target).await;
     // Before the old one gets an end: an API key that nobody has seen must not take its place.
-    let shown = reveal(&key, &fresh, shared, &args.one.target, (&config.tiers, now));
+    let shown = reveal(&key, &fresh, config, shared, &args.one.target, now);
     revoke_unless_shown(shown, &home, &key).await?;
     home.access.supersede(&old, &identity, end).await?;
     output::print_note(&format!("{} expires at {}", record.hint, instant(end)));

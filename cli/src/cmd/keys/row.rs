@@ -51,6 +51,8 @@ pub(super) struct KeyRow {
     pub(super) expires: Option<String>,
     pub(super) sites: String,
     pub(super) networks: String,
+    /// Whether it may use `?explain=1`.
+    pub(super) explain: bool,
     pub(super) created: String,
     pub(super) hash: String,
 }
@@ -93,6 +95,7 @@ impl KeyRow {
             expires: record.expires.map(instant),
             sites: joined(&record.sites),
             networks: joined(&record.networks),
+            explain: record.explain,
             created: instant(record.created),
             hash: identity.name().to_owned(),
         }
@@ -142,6 +145,7 @@ pub(super) fn lines_of(row: &KeyRow, more: &[(&str, String)]) -> String {
         ("expires", row.expires.clone().unwrap_or_else(|| "never".to_owned())),
         ("sites", any(&row.sites)),
         ("networks", any(&row.networks)),
+        ("explain", if row.explain { "allowed" } else { "refused" }.to_owned()),
         ("created", row.created.clone()),
         ("hash", row.hash.clone()),
     ];

@@ -15,7 +15,8 @@ use crate::config::Config;
 use crate::fs::write_page;
 use crate::infra::cloud::{ProbeTarget, ProbeTargets as _};
 use crate::observe::probe::{
-    ProbeClient, ProbeHistory, ProbeRow, ProbeRun, ProbeState, ProbedEdge, StatusPage, measure_all, summarise,
+    INCIDENTS, Incident, ProbeClient, ProbeHistory, ProbeRow, ProbeRun, ProbeState, ProbedEdge, StatusPage,
+    measure_all, parse_incidents, summarise,
 };
 use crate::ui::output::{self, Column, Exit};
 use crate::world::WorldFile;
@@ -30,7 +31,8 @@ Exit status: 0 if all regions answer, 4 if some do not, 1 if none does.
 Examples:
   ipgeo probe --dev
   ipgeo probe -n 50 --regions eu-*
-  ipgeo probe --html status.html             also shows previous runs")]
+  ipgeo probe --html status.html             also shows previous runs
+  ipgeo probe --html status.html --feed status.atom")]
 pub(crate) struct ProbeArgs {
     #[command(flatten)]
     regions: RegionArgs,
@@ -43,13 +45,24 @@ pub(crate) struct ProbeArgs {
     /// Write a status page to this file
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Write an Atom feed of incidents and outages to this file
+    #[arg(long, value_name = "FILE", requires = "html")]
+    feed: Option<PathBuf>,
+    /// Incidents and notes to show [default: incidents.toml beside regions.toml, if it exists]
+    #[arg(long, value_name = "FILE", requires = "html")]
+    incidents: Option<PathBuf>,
     #[command(flatten)]
     target: Target,
 }
 
 /// Measures each region's latency from this machine.
 pub(crate) async fn run(args: ProbeArgs, shared: &Shared) -> anyhow::Result<Exit> {
-    let (config, _) = load_config(shared)?;
+    let (config, path) = load_config(shared)?;
+    // A mistake in the file is reported before anything is measured.
+    let incidents = match args.html {
+        Some(_) => incidents(args.incidents.as_deref(), &path, &config)?,
+        None => Vec::new(),
+    };
     let edges = edges(&args, &config, shared).await?;
     let bar = if output::stderr_is_terminal() {
         ProgressBar::new(edges.len() as u64 * u64::from(args.samples))
@@ -64,7 +77,7 @@ pub(crate) async fn run(args: ProbeArgs, shared: &Shared) -> anyhow::Result<Exit
         edges.iter().zip(&samples).map(|(edge, samples)| summarise(edge, samples)).collect();
     print(&rows, shared)?;
     if let Some(file) = &args.html {
-        publish(file, &config, args.target.dev, &rows, now, shared)?;
+        publish(file, &args, &config, &rows, &incidents, now, shared)?;
     }
     let down = rows.iter().filter(|row| row.state == ProbeState::Down).count();
     Ok(match down {
@@ -142,27 +155,50 @@ fn print(rows: &[ProbeRow], shared: &Shared) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds this run to the history and writes the page.
+/// The incidents of the given file, or of the one beside the configuration.
+fn incidents(file: Option<&Path>, config_path: &Path, config: &Config) -> anyhow::Result<Vec<Incident>> {
+    let beside = config_path.with_file_name(INCIDENTS);
+    let path = file.unwrap_or(&beside);
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read.with_context(|| format!("read {}", path.display()))?,
+    };
+    let regions: Vec<_> = config.regions.iter().map(|region| region.name.clone()).collect();
+    Ok(parse_incidents(&path.display().to_string(), &text, &regions)?)
+}
+
+/// Adds this run to the history and writes the page and its feed.
 fn publish(
     file: &Path,
+    args: &ProbeArgs,
     config: &Config,
-    dev: bool,
     rows: &[ProbeRow],
+    incidents: &[Incident],
     now: Timestamp,
     shared: &Shared,
 ) -> anyhow::Result<()> {
-    let service = if dev { "dev".to_owned() } else { config.service.full_name() };
+    let service = if args.target.dev { "dev".to_owned() } else { config.service.full_name() };
     let path = ProbeHistory::path(&shared.state, &service);
     let mut history = ProbeHistory::read(&path);
-    history.add(ProbeRun::new(now, rows), &path).with_context(|| format!("write {}", path.display()))?;
+    history
+        .add(ProbeRun::new(now, rows), &path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    // The page links to the feed if they are published side by side.
+    let beside = args.feed.as_deref().filter(|feed| feed.parent() == file.parent());
     let page = StatusPage {
         title: config.service.domain.as_ref().unwrap_or(&config.service.name),
         at: now,
         credit: rows.iter().find_map(|row| row.attribution.as_ref()),
         rows,
         history: &history,
+        incidents,
+        feed: beside.and_then(|feed| feed.file_name()?.to_str()),
     };
-    write_page(file, &page.html()?).with_context(|| format!("write {}", file.display()))?;
+    write_page(file, &page.html()?).with_context(|| format!("cannot write {}", file.display()))?;
     output::print_note(&format!("wrote the status page to {}", file.display()));
+    if let Some(feed) = &args.feed {
+        write_page(feed, &page.feed()?).with_context(|| format!("cannot write {}", feed.display()))?;
+        output::print_note(&format!("wrote the feed to {}", feed.display()));
+    }
     Ok(())
 }

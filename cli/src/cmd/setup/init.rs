@@ -87,7 +87,7 @@ fn write_schema(file: &Path, replace: Replace) -> anyhow::Result<()> {
         .and_then(|()| write_output(&path, config::schema_json().as_bytes(), replace));
     match written {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(error).with_context(|| format!("write {}", path.display()))
+            Err(error).with_context(|| format!("cannot write {}", path.display()))
         }
         _ => Ok(()),
     }
@@ -120,7 +120,8 @@ pub(crate) fn run(args: InitArgs, shared: &Shared) -> anyhow::Result<()> {
     let text = render(&answers);
     let config = config::parse(&path.display().to_string(), &text)?;
     let replace = if args.force { Replace::Yes } else { Replace::No };
-    write_output(&path, text.as_bytes(), replace).with_context(|| format!("write {}", path.display()))?;
+    write_output(&path, text.as_bytes(), replace)
+        .with_context(|| format!("cannot write {}", path.display()))?;
     write_schema(&path, replace)?;
     output::print_data(&path.display().to_string())?;
     output::print_note(&format!(

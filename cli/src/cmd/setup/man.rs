@@ -79,7 +79,8 @@ pub(crate) fn run(args: &ManArgs, mut command: Command) -> anyhow::Result<()> {
     pages(&command, &mut all)?;
     for (name, text) in &all {
         let path = folder.join(name);
-        write_output(&path, text, Replace::Yes).with_context(|| format!("write {}", path.display()))?;
+        write_output(&path, text, Replace::Yes)
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     output::print_note(&format!("{} in {}", counted(all.len(), "page"), folder.display()));
     Ok(())

@@ -43,7 +43,8 @@ pub(crate) fn confirm_name(name: &str, confirm: Option<&str>, no_input: bool) ->
     let answer = if no_input { None } else { output::prompt(&format!("type {name} to continue:"))? };
     match answer {
         Some(answer) if answer == name => Ok(()),
-        Some(_) => bail!("cancelled: nothing was changed"),
+        Some(answer) if answer.is_empty() => bail!("cancelled: nothing was changed"),
+        Some(answer) => bail!("`{answer}` is not `{name}`: nothing was changed"),
         None => {
             bail!(UsageError::new(format!("cannot prompt: {}; pass --confirm {name}", obstacle(no_input))))
         }

@@ -52,6 +52,11 @@ pub(crate) struct PlanFlags {
 }
 
 impl PlanFlags {
+    /// The AWS profile, if a flag names it.
+    pub(crate) fn profile(&self) -> Option<&str> {
+        self.profile.name()
+    }
+
     /// What a plan in a file remembers of the flags.
     pub(crate) fn planned(&self) -> PlannedFlags {
         PlannedFlags {

@@ -108,6 +108,12 @@ pub(crate) fn exit_of(run: &Run, regions: usize) -> Exit {
 
 /// This command line, quoted for a shell.
 pub(crate) fn command_line() -> String {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    shell_line(std::iter::once("ipgeo".to_owned()).chain(words))
+}
+
+/// Words as a line for a shell, quoted where necessary.
+pub(crate) fn shell_line(words: impl IntoIterator<Item = String>) -> String {
     let quoted = |word: String| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,:=*@%+".contains(c);
         if !word.is_empty() && word.chars().all(plain) {
@@ -116,8 +122,7 @@ pub(crate) fn command_line() -> String {
             format!("'{}'", word.replace('\'', r"'\''"))
         }
     };
-    let words = std::env::args_os().skip(1).map(|word| quoted(word.to_string_lossy().into_owned()));
-    std::iter::once("ipgeo".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    words.into_iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -1,71 +1,201 @@
 //! The page of `ipgeo usage report --html`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use anyhow::Context;
-use ipgeo_contract::{IdentityKind, Month};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Month, Verdict};
 use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::selection::{days, read};
+use super::report::ReportArgs;
+use super::selection::{Records, days, read};
 use crate::args::Shared;
-use crate::cmd::support::{Target, load_config};
-use crate::config::{Config, PLACES};
+use crate::aws::Home;
+use crate::cmd::support::load_config;
+use crate::config::{Config, PLACES, suggestion};
 use crate::cost::{MonthToDate, Prices, TrafficModel, month_to_date};
-use crate::ui::output;
-use crate::usage::report::{GroupBy, ReportRow, lags, report, top};
-use crate::usage::report_page::{CostSoFar, KeyCalls, PageFacts, RegionCalls, headroom, page};
+use crate::quota::Pipeline;
+use crate::ui::output::{self, UsageError};
+use crate::usage::report::{DayRange, GroupBy, ReportRow, lags, report, top};
+use crate::usage::report_page::{
+    CallerCalls, CountingLag, KeyCalls, MonthBefore, MonthCost, PageFacts, RegionCalls, by_tier, headroom,
+    page, projection,
+};
 
-/// API keys that the page shows.
-const KEYS_SHOWN: usize = 12;
+/// API keys whose successors are looked up at once.
+const LOOKUPS: usize = 16;
 
 pub(super) async fn write_page(
     file: &Path,
-    month: Option<Month>,
-    target: &Target,
+    args: &ReportArgs,
     shared: &Shared,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let (span, months) = days(month, None, now)?;
     let (config, _) = load_config(shared)?;
-    let home = target.home(shared, &config).await?;
-    let (items, keys) = read(&home, &months, None).await?;
-    // A call by an address with a Referer is charged to both: sums over all would count it twice.
-    let once: Vec<LedgerItem> =
-        items.iter().filter(|item| item.identity.kind() != IdentityKind::Site).cloned().collect();
-    let by = |part| report(&once, &keys, false, Some(part), span);
-    let regions: Vec<_> = config.regions.iter().map(|region| region.name.clone()).collect();
-    let is_over = months[0].end() <= now;
-    let facts = PageFacts {
-        service: config.service.full_name(),
-        month: months.first().map(Month::to_string).unwrap_or_default(),
-        made: now,
-        days: every_day(months[0], &by(GroupBy::Day), now),
-        regions: every_region(&config, by(GroupBy::Region)),
-        keys: top(&items, &keys, IdentityKind::Key, KEYS_SHOWN, span)
-            .into_iter()
-            .map(|row| KeyCalls {
-                name: row.name,
-                owner: row.owner,
-                tier: row.tier,
-                calls: row.calls.unwrap_or(0),
-            })
-            .collect(),
-        verdicts: by(GroupBy::Verdict).into_iter().map(|row| (row.part, row.requests.unwrap_or(0))).collect(),
-        headroom: headroom(&items, &keys, now, KEYS_SHOWN),
-        thresholds: config.alerts.thresholds.percents().to_vec(),
-        lag: if is_over { Vec::new() } else { lags(&home.ledger.newest().await?, &regions, now) },
-        bill: if is_over && once.is_empty() { None } else { Some(bill(&config, months[0], &once, now)?) },
-    };
-    crate::fs::write_page(file, &page(&facts)?).with_context(|| format!("write {}", file.display()))?;
+    let home = args.target.home(shared, &config).await?;
+    let facts = facts(args, &config, &home, now).await?;
+    crate::fs::write_page(file, &page(&facts)?)
+        .with_context(|| format!("cannot write {}", file.display()))?;
     output::print_note(&format!("wrote {}", file.display()));
     Ok(())
 }
 
-/// What a month has cost until now, by the calls that were counted in it.
-fn bill(config: &Config, month: Month, once: &[LedgerItem], now: Timestamp) -> anyhow::Result<CostSoFar> {
+async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) -> anyhow::Result<PageFacts> {
+    let (span, months) = days(args.month, args.since, now)?;
+    let owner = args.owner.as_deref();
+    // A customer's page shows only API keys, so only they are read.
+    let kind = owner.map(|_| IdentityKind::Key);
+    let (mut items, keys) = read(home, &months, kind).await?;
+    if let Some(owner) = owner {
+        require_owner(owner, &keys)?;
+        items.retain(|item| is_of(item, owner, &keys));
+    }
+    let month = args.since.is_none().then_some(months[0]);
+    // A call by an address with a Referer is charged to both: sums over all would count it twice.
+    let once: Vec<LedgerItem> =
+        items.iter().filter(|item| item.identity.kind() != IdentityKind::Site).cloned().collect();
+    let by = |part| report(&once, &keys, false, Some(part), span);
+    let is_over = month.is_some_and(|month| month.end() <= now);
+    let days = every_day(span, &by(GroupBy::Day), now);
+    let projection =
+        month.filter(|_| !is_over).and_then(|month| projection(&days, every_day_of(month).len()));
+    let before = match month {
+        Some(month) => {
+            month_before(home, month, kind, |item| owner.is_none_or(|owner| is_of(item, owner, &keys)))
+                .await?
+        }
+        None => None,
+    };
+    let called = top(&items, &keys, IdentityKind::Key, usize::MAX, span);
+    let called: Vec<KeyCalls> = called.into_iter().filter_map(key_calls).collect();
+    let regions: Vec<_> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let is_operators = owner.is_none();
+    Ok(PageFacts {
+        service: match owner {
+            Some(_) => config.service.domain.clone().unwrap_or_else(|| config.service.name.clone()),
+            None => config.service.full_name(),
+        },
+        owner: args.owner.clone(),
+        period: month.map_or_else(|| format!("{} to {}", span.from, span.to), |month| month.to_string()),
+        is_month: month.is_some(),
+        made: now,
+        projection,
+        before,
+        regions: if month.is_some() {
+            every_region(config, by(GroupBy::Region), is_operators)
+        } else {
+            Vec::new()
+        },
+        callers: is_operators.then(|| caller_calls(&items, &keys, span)),
+        tiers: if is_operators { by_tier(&called) } else { Vec::new() },
+        keys: called,
+        verdicts: if month.is_some() { verdicts(&once) } else { Vec::new() },
+        statuses: (config.compat.unknown_key_status, config.compat.quota_status),
+        headroom: headroom(&items, &keys, &rotated(home, &items, &keys).await?, now),
+        thresholds: config.alerts.thresholds.percents().to_vec(),
+        lag: match is_operators && !is_over {
+            true => Some(CountingLag {
+                rows: lags(&home.ledger.newest().await?, &regions, now),
+                late_ms: late_ms(config),
+            }),
+            false => None,
+        },
+        cost: match month.filter(|_| is_operators && !(is_over && once.is_empty())) {
+            Some(month) => Some(cost(config, month, &once, projection, now, args.max_monthly)?),
+            None => None,
+        },
+        days,
+    })
+}
+
+fn require_owner(owner: &str, keys: &Records) -> anyhow::Result<()> {
+    if keys.values().any(|record| record.owner == owner) {
+        return Ok(());
+    }
+    let owners = keys.values().map(|record| record.owner.as_str());
+    let text = format!("no API key has the owner `{owner}`{}", suggestion(owner, owners));
+    Err(UsageError(text).into())
+}
+
+fn is_of(item: &LedgerItem, owner: &str, keys: &Records) -> bool {
+    keys.get(&item.identity).is_some_and(|record| record.owner == owner)
+}
+
+fn key_calls(row: ReportRow) -> Option<KeyCalls> {
+    let calls = row.calls.filter(|calls| *calls > 0)?;
+    Some(KeyCalls { name: row.name, owner: row.owner, tier: row.tier, calls })
+}
+
+/// The day totals of the month before.
+async fn month_before(
+    home: &Home,
+    month: Month,
+    kind: Option<IdentityKind>,
+    counts: impl Fn(&LedgerItem) -> bool,
+) -> anyhow::Result<Option<MonthBefore>> {
+    let month = Month::from_date(month.first().yesterday().context("the first month has none before it")?);
+    let mut items = home.ledger.month(month, kind).await?;
+    items.retain(|item| item.identity.kind() != IdentityKind::Site && counts(item));
+    let span = DayRange { from: month.first(), to: month.first().last_of_month() };
+    let rows = report(&items, &Records::new(), false, Some(GroupBy::Day), span);
+    let days = calls_of(every_day_of(month), &rows);
+    Ok((!items.is_empty()).then(|| MonthBefore { name: month.to_string(), days }))
+}
+
+/// The API keys that have a successor. Rotation sets an expiry, so that only those with one are looked up.
+async fn rotated(home: &Home, items: &[LedgerItem], keys: &Records) -> anyhow::Result<HashSet<Identity>> {
+    let expires =
+        |identity: &&Identity| keys.get(*identity).is_some_and(|record: &KeyRecord| record.expires.is_some());
+    let ending: HashSet<&Identity> = items.iter().map(|item| &item.identity).filter(expires).collect();
+    let lookups = ending.into_iter().map(async |identity| {
+        let successor = home.access.successor(identity).await?;
+        anyhow::Ok(successor.map(|_| identity.clone()))
+    });
+    let found: Vec<_> = futures_util::stream::iter(lookups).buffer_unordered(LOOKUPS).try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+fn caller_calls(items: &[LedgerItem], keys: &Records, span: DayRange) -> CallerCalls {
+    let of = |kind| {
+        let items: Vec<LedgerItem> =
+            items.iter().filter(|item| item.identity.kind() == kind).cloned().collect();
+        report(&items, keys, false, None, span).iter().filter_map(|row| row.calls).sum()
+    };
+    CallerCalls {
+        keyed: of(IdentityKind::Key),
+        anonymous: of(IdentityKind::Address),
+        sites: of(IdentityKind::Site),
+    }
+}
+
+fn verdicts(items: &[LedgerItem]) -> Vec<(Verdict, u64)> {
+    let mut sums: BTreeMap<Verdict, u64> = BTreeMap::new();
+    for (verdict, n) in items.iter().flat_map(|item| &item.verdicts) {
+        let sum = sums.entry(*verdict).or_default();
+        *sum = sum.saturating_add(*n);
+    }
+    sums.into_iter().collect()
+}
+
+/// Counting that takes longer than this is late.
+fn late_ms(config: &Config) -> i64 {
+    let seconds = Pipeline::from_config(config).lag_s().clamp(1.0, 86_400.0);
+    i64::try_from(std::time::Duration::from_secs_f64(seconds).as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What a month has cost until now, by the calls that were counted in it, and what it will cost with the projected calls.
+fn cost(
+    config: &Config,
+    month: Month,
+    once: &[LedgerItem],
+    projection: Option<u64>,
+    now: Timestamp,
+    budget_usd: Option<f64>,
+) -> anyhow::Result<MonthCost> {
     let keyed = || once.iter().filter(|item| item.identity.kind() == IdentityKind::Key);
     let (begin, end) = (month.begin(), month.end());
     let passed = now.duration_since(begin).as_secs_f64() / end.duration_since(begin).as_secs_f64();
@@ -77,35 +207,49 @@ fn bill(config: &Config, month: Month, once: &[LedgerItem], now: Timestamp) -> a
     };
     let prices = Prices::committed()?;
     let bill = month_to_date(config, counted, &prices).context("estimate the bill")?;
+    let at_end = projection.map(|calls| {
+        // The share of calls with an API key stays the same.
+        let keyed = u128::from(counted.keyed) * u128::from(calls) / u128::from(counted.calls.max(1));
+        let keyed = u64::try_from(keyed).unwrap_or(u64::MAX);
+        month_to_date(config, MonthToDate { calls, keyed, part: 1.0, ..counted }, &prices)
+    });
+    let at_end = at_end.transpose().context("estimate the bill of the month")?;
     let estimated = if bill.is_exact() { String::new() } else { format!("; {}", prices.estimate) };
     let basis = format!(
         "the counted calls at prices of {}, answers of {} bytes{estimated}",
         prices.date,
         TrafficModel::typical(1.0).answer_bytes
     );
-    Ok(CostSoFar { so_far_usd: bill.total(), basis })
+    Ok(MonthCost { so_far_usd: bill.total(), month_usd: at_end.map(|bill| bill.total()), budget_usd, basis })
 }
 
-/// Every day of a month until now, those without a call too.
-fn every_day(month: Month, rows: &[ReportRow], now: Timestamp) -> Vec<(String, u64)> {
-    let today = TimeZone::UTC.to_datetime(now).date();
+fn every_day_of(month: Month) -> Vec<Date> {
+    let days = month.first().series(jiff::Span::new().days(1));
+    days.take_while(|day| Month::from_date(*day) == month).collect()
+}
+
+/// Every day of a span until now, those without a call too.
+fn every_day(span: DayRange, rows: &[ReportRow], now: Timestamp) -> Vec<(String, u64)> {
+    let last = span.to.min(TimeZone::UTC.to_datetime(now).date());
+    calls_of(span.from.series(jiff::Span::new().days(1)).take_while(|day| *day <= last), rows)
+}
+
+fn calls_of(days: impl IntoIterator<Item = Date>, rows: &[ReportRow]) -> Vec<(String, u64)> {
     let calls: BTreeMap<&str, u64> =
         rows.iter().map(|row| (row.part.as_str(), row.calls.unwrap_or(0))).collect();
-    let days = month.first().series(jiff::Span::new().days(1));
-    days.take_while(|day| Month::from_date(*day) == month && *day <= today)
-        .map(|day| {
-            let day = day.to_string();
-            let n = calls.get(day.as_str()).copied().unwrap_or(0);
-            (day, n)
-        })
-        .collect()
+    let day = |day: Date| {
+        let day = day.to_string();
+        let n = calls.get(day.as_str()).copied().unwrap_or(0);
+        (day, n)
+    };
+    days.into_iter().map(day).collect()
 }
 
-/// Every region of the file, those without a call too, and those that are no more.
-fn every_region(config: &Config, rows: Vec<ReportRow>) -> Vec<RegionCalls> {
+/// The regions with calls, those that are no more included, and, if `with_idle`, all of the file.
+fn every_region(config: &Config, rows: Vec<ReportRow>, with_idle: bool) -> Vec<RegionCalls> {
     let silent = config.regions.iter().map(|region| region.name.clone());
     let silent: Vec<String> = silent
-        .filter(|name| rows.iter().all(|row| row.part != **name))
+        .filter(|name| with_idle && rows.iter().all(|row| row.part != **name))
         .map(|name| name.to_string())
         .collect();
     let counted = rows.into_iter().map(|row| (row.part, row.calls.unwrap_or(0)));
@@ -141,10 +285,14 @@ mod tests {
             limit: String::new(),
         };
         let now = "2026-11-03T00:30:00Z".parse().expect("a timestamp");
-        let month = |text: &str| text.parse().expect("a month");
-        let days = every_day(month("2026-11"), &[row("2026-11-02", 7)], now);
+        let span = |from: &str, to: &str| DayRange {
+            from: from.parse().expect("a date"),
+            to: to.parse().expect("a date"),
+        };
+        let days = every_day(span("2026-11-01", "2026-11-30"), &[row("2026-11-02", 7)], now);
         assert_eq!(days, [("2026-11-01".into(), 0), ("2026-11-02".into(), 7), ("2026-11-03".into(), 0)]);
-        assert_eq!(every_day(month("2026-02"), &[], now).len(), 28);
-        assert!(every_day(month("2026-12"), &[], now).is_empty());
+        assert_eq!(every_day(span("2026-10-30", "2026-11-03"), &[], now).len(), 5);
+        assert!(every_day(span("2026-12-01", "2026-12-31"), &[], now).is_empty());
+        assert_eq!(every_day_of("2026-02".parse().expect("a month")).len(), 28);
     }
 }

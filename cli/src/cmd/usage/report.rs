@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::html::write_page;
 use super::selection::{Kind, days, read};
 use crate::args::Shared;
-use crate::cmd::support::numbers::{month, rows};
+use crate::cmd::support::numbers::{month, rows, usd};
 use crate::cmd::support::{Target, load_config};
 use crate::keys::{Grace, parse_grace};
 use crate::ui::format::counted;
@@ -25,28 +25,32 @@ Examples:
   ipgeo usage report --by key,day --since 7d
   ipgeo usage report --by key,day,region,verdict --json
   ipgeo usage report --by verdict --month 2026-11 -o csv
-  ipgeo usage report --dev --html usage.html    a page with charts")]
+  ipgeo usage report --dev --html usage.html    a page with charts
+  ipgeo usage report --html acme.html --owner acme    a page to send to a customer")]
 pub(crate) struct ReportArgs {
     /// Break down by these; with `key`, for each API key [default: a summary of each]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
     by: Vec<GroupBy>,
     /// Month: 2026-11 [default: this month]
     #[arg(long, value_name = "MONTH", conflicts_with = "since", value_parser = month)]
-    month: Option<Month>,
+    pub(super) month: Option<Month>,
     /// Start this long ago: 7d
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
-    since: Option<Grace>,
+    pub(super) since: Option<Grace>,
     /// Only identities of this kind
     #[arg(long, value_enum, value_name = "KIND")]
     kind: Option<Kind>,
     /// Only API keys of this owner
     #[arg(long, value_name = "NAME")]
-    owner: Option<String>,
-    /// Write a self-contained page with charts and tables
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["by", "since", "kind", "owner"])]
+    pub(super) owner: Option<String>,
+    /// Write a self-contained page with charts and tables; with --owner, one to send to that customer
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["by", "kind"])]
     html: Option<PathBuf>,
+    /// Budget of a month, USD: the page shows whether the forecast is within it
+    #[arg(long, value_name = "USD", value_parser = usd, requires = "html", conflicts_with_all = ["since", "owner"])]
+    pub(super) max_monthly: Option<f64>,
     #[command(flatten)]
-    target: Target,
+    pub(super) target: Target,
 }
 
 impl ReportArgs {
@@ -112,7 +116,7 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
         return Err(UsageError("only API keys have an owner: use --owner without --kind".to_owned()).into());
     }
     if let Some(file) = &args.html {
-        return write_page(file, args.month, &args.target, shared, now).await;
+        return write_page(file, &args, shared, now).await;
     }
     let sections = sections(&args.by, args.since.is_some())?;
     let (span, months) = days(args.month, args.since, now)?;

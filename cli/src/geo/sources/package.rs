@@ -79,7 +79,8 @@ impl Package<'_> {
         if !output.status.success() {
             let text = String::from_utf8_lossy(&output.stderr);
             let last = text.lines().rev().find(|line| !line.trim().is_empty());
-            return Err(last.unwrap_or("no reason was given").to_owned().into());
+            let silent = || format!("it printed no error and ended with {}", output.status);
+            return Err(last.map_or_else(silent, str::to_owned).into());
         }
         let archive = archive_in(packed, ending)?.ok_or_else(|| format!("it wrote no .{ending} file"))?;
         match self.registry {

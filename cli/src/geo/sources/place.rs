@@ -1,10 +1,11 @@
 //! Received files: verified, then put in place atomically; the old file becomes the previous copy.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use ipgeo_geo::compile::{BuildError, Skipped};
+use flate2::read::MultiGzDecoder;
+use ipgeo_geo::compile::{BuildError, Skipped, other_kind};
 use ipgeo_geo::map_file;
 use ipgeo_geo::raw::{Layout, Step};
 use serde::Serialize;
@@ -16,9 +17,10 @@ use super::{BYTES_MAX, FetchError};
 use crate::config::GeoSource;
 use crate::fs::hash_file;
 use crate::fs::{Replace, persist};
-use crate::ui::format::size;
-use crate::ui::output::grouped;
+use crate::ui::format::{counted, size};
 
+/// How gzip's files begin: its mark and its only method. A database begins with the number of a node, which is not that large.
+const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
 /// A new file smaller than this share of the old one counts as truncated.
 const SHRINK_MAX: f64 = 0.5;
 
@@ -64,14 +66,34 @@ pub(super) fn copied(from: &Path, folder: &Path) -> Result<NamedTempFile, FetchE
     received(input, folder).map_err(failed)
 }
 
-/// Copies a stream into a temporary file; fails above `BYTES_MAX`.
+/// Copies a stream into a temporary file, unpacked if it is compressed with gzip; fails above `BYTES_MAX`. Names do not matter:
+/// an error page may have the name of a `.gz`, and some servers compress whatever they send.
 pub(super) fn received(mut from: impl io::Read, folder: &Path) -> Result<NamedTempFile, io::Error> {
     let mut out = NamedTempFile::new_in(folder)?;
-    let bytes = io::copy(&mut io::Read::take(&mut from, BYTES_MAX + 1), out.as_file_mut())?;
+    let mut start = Vec::new();
+    from.by_ref().take(GZIP.len() as u64).read_to_end(&mut start)?;
+    let is_packed = start == GZIP;
+    let all = start.as_slice().chain(from);
+    let bytes = if is_packed {
+        // Parts that were compressed one by one are a valid file, too.
+        io::copy(&mut MultiGzDecoder::new(all).take(BYTES_MAX + 1), out.as_file_mut())
+            .map_err(unpack_error)?
+    } else {
+        io::copy(&mut all.take(BYTES_MAX + 1), out.as_file_mut())?
+    };
     if bytes > BYTES_MAX {
         return Err(io::Error::other(format!("it is larger than {}", size(BYTES_MAX))));
     }
     Ok(out)
+}
+
+fn unpack_error(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::InvalidData => {
+            io::Error::new(error.kind(), format!("its gzip data is truncated or damaged: {error}"))
+        }
+        _ => error,
+    }
 }
 
 /// Rejects a file that is not what its source says, has no data, or is much smaller than the one it would replace. Returns
@@ -96,10 +118,12 @@ pub(super) fn verify(file: &Path, target: &Path, source: &GeoSource) -> Result<O
 fn passed_over(skipped: &Skipped) -> Option<String> {
     let mut parts = Vec::new();
     if skipped.reserved > 0 {
-        parts.push(format!("{} networks without public addresses", grouped(skipped.reserved as u64)));
+        parts.push(format!("{} without public addresses", counted(skipped.reserved, "network")));
     }
     if let Some(first) = &skipped.first_invalid {
-        parts.push(format!("{} invalid lines, the first is {first}", grouped(skipped.invalid as u64)));
+        let lines = counted(skipped.invalid, "invalid line");
+        let first_of = if skipped.invalid == 1 { "" } else { "the first is " };
+        parts.push(format!("{lines}, {first_of}{first}"));
     }
     (!parts.is_empty()).then(|| format!("skipped {}", parts.join(" and ")))
 }
@@ -108,7 +132,8 @@ fn passed_over(skipped: &Skipped) -> Option<String> {
 fn verify_database(file: &Path, name: &str) -> Result<(), FetchError> {
     let rejected = |fault: String| FetchError::Rejected { name: name.to_owned(), fault };
     let bytes = map_file(file).map_err(|error| rejected(format!("it can't be read: {error}")))?;
-    let (layout, _) = Layout::read(&bytes).map_err(|error| rejected(error.to_string()))?;
+    let kind_or = |error: String| rejected(other_kind(&bytes).unwrap_or(error));
+    let (layout, _) = Layout::read(&bytes).map_err(|error| kind_or(error.to_string()))?;
     // A file with a gap in the middle has nodes that point to invalid data.
     let nodes = layout.node_count;
     let some = (0..nodes).step_by((nodes as usize / 1_000).max(1));

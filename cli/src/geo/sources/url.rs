@@ -1,10 +1,10 @@
 //! Sources at a URL: this month's file, or last month's if that is not published yet.
 
 use std::error::Error;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use flate2::read::GzDecoder;
 use ipgeo_contract::Month;
 use jiff::{Timestamp, ToSpan as _};
 use tempfile::NamedTempFile;
@@ -108,7 +108,7 @@ impl Filled {
     }
 }
 
-/// Downloads the newest available file; a `.gz` is unpacked. `None`: `target` is unchanged on the server.
+/// Downloads the newest available file, unpacked. `None`: `target` is unchanged on the server.
 pub(super) fn download(
     pattern: &str,
     target: &Path,
@@ -227,21 +227,32 @@ fn get(agent: &ureq::Agent, url: &str, target: &Path, web: Web) -> Result<Option
     let validators = Validators::new(url, header("etag"), header("last-modified"));
     let body = response.into_body();
     let length = body.content_length();
-    let reader = body.into_with_config().limit(super::BYTES_MAX).reader();
-    let packed =
-        Path::new(&shown(url)).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+    let mut reader = Counted { inner: body.into_with_config().limit(super::BYTES_MAX).reader(), bytes: 0 };
     let describe = |error: std::io::Error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(inner) => reason(inner),
         None => error.to_string(),
     };
-    let file = if packed { received(GzDecoder::new(reader), folder) } else { received(reader, folder) };
-    let file = file.map_err(describe)?;
-    let got = file.as_file().metadata()?.len();
+    let file = received(&mut reader, folder);
+    let has_ended = file.as_ref().err().is_none_or(|error| error.kind() == ErrorKind::UnexpectedEof);
     match length {
-        Some(length) if !packed && got != length => {
-            Err(format!("truncated: {got} of {length} bytes received").into())
+        Some(length) if has_ended && reader.bytes < length => {
+            Err(format!("truncated: {} of {length} bytes received", reader.bytes).into())
         }
-        _ => Ok(Some((file, validators))),
+        _ => Ok(Some((file.map_err(describe)?, validators))),
+    }
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    inner: R,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.bytes += read as u64;
+        Ok(read)
     }
 }
 

@@ -11,7 +11,10 @@ const MACHINE_AARCH64: u16 = 183;
 /// Why a file can't be the function's program.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ElfError {
-    #[error("it is not a 64-bit Linux program (nor a zip with `bootstrap` in it)")]
+    #[error(
+        "it is not a 64-bit Linux program (nor a zip with `bootstrap` in it)\n\
+         help: use `bootstrap-arm64` or `bootstrap-x86_64` of a release archive, or run ipgeo in a clone, which builds it"
+    )]
     NotElf,
     #[error(
         "it is built for {found}, but regions.toml has `architecture = \"{wanted}\"`\n\

@@ -62,6 +62,14 @@ pub(crate) enum PrepareError {
         #[source]
         source: std::io::Error,
     },
+    #[error(
+        "cannot read {path}\nhelp: pass --artifact the function's program `bootstrap`, or a zip that contains it"
+    )]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("{path} is not a valid program for the function")]
     Program {
         path: PathBuf,
@@ -104,6 +112,16 @@ pub(crate) fn prepare(
     if sources.artifact.is_some() && architectures.len() > 1 {
         return Err(PrepareError::TwoArchitectures);
     }
+    // First, because zipping takes seconds and this fails at once.
+    let (project, executable) = (sources.project.as_deref(), sources.executable.as_deref());
+    let mut origins = Vec::new();
+    for architecture in [Architecture::Arm64, Architecture::X86_64] {
+        if architectures.contains(architecture.as_str()) {
+            let is_file = |path: &Path| path.is_file();
+            let origin = Origin::find(sources.artifact, project, executable, architecture, &is_file)?;
+            origins.push((architecture, origin));
+        }
+    }
     let geo = geo_zip(config, sources.database, index.geo.take(), &folder, report)?;
     let mut files = vec![file_of("geo", &geo, &folder)];
     let mut set = ArtifactSet {
@@ -113,14 +131,8 @@ pub(crate) fn prepare(
     };
     let geo_bytes = geo.unpacked_bytes;
     index.geo = Some(geo);
-    for architecture in [Architecture::Arm64, Architecture::X86_64] {
+    for (architecture, origin) in origins {
         let name = architecture.as_str();
-        if !architectures.contains(name) {
-            continue;
-        }
-        let (project, executable) = (sources.project.as_deref(), sources.executable.as_deref());
-        let origin =
-            Origin::find(sources.artifact, project, executable, architecture, &|path| path.is_file())?;
         let program = program(&origin, architecture, report)?;
         let code = code_zip(&program, architecture, index.code.remove(name), &folder, report)?;
         if code.unpacked_bytes + geo_bytes > UNPACKED_BYTES_MAX {
@@ -197,7 +209,8 @@ fn program(
         Origin::Given(path) | Origin::Shipped(path) => path.clone(),
         Origin::Built(project) => build(architecture, project, report)?,
     };
-    let bytes = std::fs::read(&path).map_err(|source| BundleError::File { path: path.clone(), source })?;
+    let bytes =
+        std::fs::read(&path).map_err(|source| PrepareError::Unreadable { path: path.clone(), source })?;
     let bytes = unzipped(bytes);
     check_bootstrap(&bytes, architecture)
         .map_err(|source| PrepareError::Program { path: path.clone(), source })?;

@@ -29,8 +29,8 @@ pub(crate) struct BuildCommand {
 pub(crate) enum ToolchainError {
     #[error(
         "cannot build the function: this machine builds for {host}, the function needs {wanted}\n\
-         help: install `cargo zigbuild` (pip install cargo-zigbuild ziglang), set `architecture` in regions.toml, or pass \
-         a built program with --artifact FILE"
+         help: install `cargo zigbuild` (pip install cargo-zigbuild ziglang) and run `rustup target add {wanted}`, set \
+         `architecture` in regions.toml, or pass a built program with --artifact FILE"
     )]
     NoCross { host: String, wanted: &'static str },
     #[error(

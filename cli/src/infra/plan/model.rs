@@ -397,6 +397,7 @@ impl Plan {
                 }
                 Action::Switch(_) => summary.change += 1,
                 Action::DeleteStack { .. } => summary.stacks_to_remove += 1,
+                Action::DeleteData { .. } => summary.remove += 1,
                 _ => {}
             }
         }

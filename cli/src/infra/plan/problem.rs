@@ -24,7 +24,7 @@ impl fmt::Display for Problem {
         if let Some(region) = &self.region {
             write!(f, "{region}: ")?;
         }
-        write!(f, "{}\n  {}", self.what, self.remedy)
+        write!(f, "{}\nhelp: {}", self.what, self.remedy)
     }
 }
 

@@ -57,7 +57,7 @@ fn last_line(empty: bool, summary: &Summary) -> String {
     }
     let stacks = match summary.stacks_to_remove {
         0 => String::new(),
-        count => format!(" and {}", counted(count, "whole stack")),
+        count => format!(", {} to remove", counted(count, "stack")),
     };
     format!(
         "{} to add, {} to change, {} to replace, {} to remove{stacks}; {} in {}.",
@@ -101,7 +101,7 @@ fn lines(step: &Step, verbose: bool) -> Vec<String> {
         Action::DeleteStack { kind, name, .. } => vec![format!("- {kind} stack {name}, whole")],
         Action::Upload(file) => vec![format!("+ {}, {}", short_key(&file.artifact), size(file.bytes))],
         Action::Copy { artifact, from } => vec![format!("+ {} from {from}", short_key(artifact))],
-        Action::Secret => vec!["+ address secret and the probes' API key, unless there".to_owned()],
+        Action::Secret => vec!["+ address secret and the probes' API key, if missing".to_owned()],
         Action::Tier(tier) => {
             let api_keys = counted(tier.api_keys, "API key");
             vec![format!("~ limit of {api_keys} of tier {}: {} → {}", tier.tier, tier.from, tier.to)]

@@ -32,7 +32,7 @@ pub(crate) fn judge(config: &Config, facts: &DoctorFacts, today: Date, dev: bool
         checks
             .iter_mut()
             .filter(unread)
-            .for_each(|check| "needs AWS credentials".clone_into(&mut check.found));
+            .for_each(|check| "the check `credentials` failed".clone_into(&mut check.found));
     }
     database(facts, config, today, dev, &mut checks);
     checks

@@ -1,17 +1,22 @@
-//! Previous runs of `ipgeo probe`, for the status page: a file with one line of JSON per run, the newest last.
+//! Previous runs of `ipgeo probe`, for the status page: a file with a line of JSON for each day and for each of the last
+//! runs, the newest last.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ipgeo_contract::RegionName;
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::summary::{ProbeRow, ProbeState};
 use crate::fs::{Replace, write_private};
 
-/// Length of the history: five days with a run every five minutes.
-const RUNS_MAX: usize = 1_440;
+/// Runs that are kept: a day with one every five minutes. Older ones are in the sums of their days.
+const RUNS_MAX: usize = 288;
+/// Days that are kept.
+pub(super) const DAYS_MAX: usize = 90;
 /// A larger file is not ours and is ignored.
 const BYTES_MAX: u64 = 16 << 20;
 
@@ -35,10 +40,54 @@ pub(crate) struct RegionRun {
     pub p50_ms: Option<f64>,
 }
 
-/// Runs, the oldest first.
+/// Requests to a region, and those that failed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Requests {
+    pub samples: usize,
+    pub failed: usize,
+}
+
+/// All runs of a day, UTC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct DayLine {
+    day: Date,
+    regions: BTreeMap<RegionName, Requests>,
+}
+
+/// Runs, the oldest first, and the sums of their days.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ProbeHistory {
     pub runs: Vec<ProbeRun>,
+    pub days: BTreeMap<Date, BTreeMap<RegionName, Requests>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Run(ProbeRun),
+    Day(DayLine),
+}
+
+impl Requests {
+    /// The state of a day: one lost request in a thousand is not worth a mark.
+    pub(super) fn state(self) -> ProbeState {
+        match self.samples {
+            samples if self.failed.saturating_mul(2) > samples || samples == 0 => ProbeState::Down,
+            samples if self.failed.saturating_mul(1_000) > samples => ProbeState::Shaky,
+            _ => ProbeState::Up,
+        }
+    }
+
+    /// `5 of 5`, or, of a thousand and more, `99.98 %`.
+    pub(super) fn answered(self) -> String {
+        let answered = self.samples.saturating_sub(self.failed);
+        if self.samples < 1_000 {
+            return format!("{answered} of {}", self.samples);
+        }
+        // Rounded down: only without a failure it is 100 %.
+        let hundredths = answered * 10_000 / self.samples;
+        format!("{}.{:02} %", hundredths / 100, hundredths % 100)
+    }
 }
 
 impl ProbeRun {
@@ -64,40 +113,75 @@ impl ProbeHistory {
     pub(crate) fn read(path: &Path) -> Self {
         let sane = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() <= BYTES_MAX);
         let text = if sane { std::fs::read_to_string(path).unwrap_or_default() } else { String::new() };
-        let mut runs: Vec<ProbeRun> =
-            text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        runs.sort_by_key(|run| run.at);
-        Self { runs }
+        let mut history = Self::default();
+        for line in text.lines() {
+            match serde_json::from_str(line) {
+                Ok(Line::Run(run)) => history.runs.push(run),
+                Ok(Line::Day(line)) => drop(history.days.insert(line.day, line.regions)),
+                Err(_) => {}
+            }
+        }
+        history.runs.sort_by_key(|run| run.at);
+        if history.days.is_empty() {
+            // A file of a version without days.
+            history.runs.iter().for_each(|run| count(&mut history.days, run));
+        }
+        history
     }
 
     /// Adds a run, drops the oldest beyond the maximum, and rewrites the file.
     pub(crate) fn add(&mut self, run: ProbeRun, path: &Path) -> std::io::Result<()> {
+        count(&mut self.days, &run);
         self.runs.push(run);
         let surplus = self.runs.len().saturating_sub(RUNS_MAX);
         self.runs.drain(..surplus);
+        while self.days.len() > DAYS_MAX {
+            self.days.pop_first();
+        }
         let mut text = String::new();
+        for (day, regions) in &self.days {
+            text += &serde_json::to_string(&DayLine { day: *day, regions: regions.clone() })?;
+            text.push('\n');
+        }
         for run in &self.runs {
-            text.push_str(&serde_json::to_string(run)?);
+            text += &serde_json::to_string(run)?;
             text.push('\n');
         }
         write_private(path, text.as_bytes(), Replace::Yes)
     }
 
-    /// A region's part of the last `count` runs, the oldest first; `None` where it was not probed.
-    pub(crate) fn last_runs(&self, region: &str, count: usize) -> Vec<Option<(Timestamp, RegionRun)>> {
-        let from = self.runs.len().saturating_sub(count);
-        self.runs[from..].iter().map(|run| run.regions.get(region).map(|region| (run.at, *region))).collect()
+    /// All requests to a region of the days that are kept.
+    pub(super) fn requests(&self, region: &str) -> Requests {
+        let days = self.days.values().filter_map(|regions| regions.get(region));
+        days.fold(Requests::default(), |sum, day| Requests {
+            samples: sum.samples + day.samples,
+            failed: sum.failed + day.failed,
+        })
     }
 
-    /// The share of a region's requests that were answered, 0 to 1.
-    pub(crate) fn answered_share(&self, region: &str) -> Option<f64> {
-        let (samples, failed) = self
-            .runs
-            .iter()
-            .filter_map(|run| run.regions.get(region))
-            .fold((0, 0), |(samples, failed), region| (samples + region.samples, failed + region.failed));
-        #[expect(clippy::cast_precision_loss, reason = "a share of some thousand requests")]
-        (samples > 0).then(|| 1.0 - failed.min(samples) as f64 / samples as f64)
+    /// Times in which a region did not answer at all, by the runs that are kept: the first such run, and the first with
+    /// an answer after it.
+    pub(super) fn outages(&self, region: &str) -> Vec<(Timestamp, Option<Timestamp>)> {
+        let mut outages: Vec<(Timestamp, Option<Timestamp>)> = Vec::new();
+        for run in &self.runs {
+            let Some(found) = run.regions.get(region) else { continue };
+            match (outages.last_mut(), found.state == ProbeState::Down) {
+                (Some((_, None)), true) => {}
+                (_, true) => outages.push((run.at, None)),
+                (Some((_, end @ None)), false) => *end = Some(run.at),
+                (_, false) => {}
+            }
+        }
+        outages
+    }
+}
+
+fn count(days: &mut BTreeMap<Date, BTreeMap<RegionName, Requests>>, run: &ProbeRun) {
+    let day = days.entry(TimeZone::UTC.to_datetime(run.at).date()).or_default();
+    for (region, found) in &run.regions {
+        let sum = day.entry(region.clone()).or_default();
+        sum.samples = sum.samples.saturating_add(found.samples);
+        sum.failed = sum.failed.saturating_add(found.failed);
     }
 }
 
@@ -126,11 +210,62 @@ pub(super) mod tests {
         std::fs::write(&path, broken).expect("written");
         let mut history = ProbeHistory::read(&path);
         assert_eq!(history.runs, [run(0, true), run(1, false)]);
-        assert_eq!(history.answered_share("eu-west-1"), Some(0.5));
-        assert_eq!(history.answered_share("us-east-1"), None);
-        assert_eq!(history.last_runs("eu-west-1", 1).len(), 1);
+        assert_eq!(history.requests("eu-west-1"), Requests { samples: 2, failed: 1 });
+        assert_eq!(history.requests("us-east-1"), Requests::default());
         history.runs = vec![run(0, true); RUNS_MAX];
         history.add(run(2, true), &path).expect("written");
         assert_eq!((history.runs.len(), ProbeHistory::read(&path).runs.len()), (RUNS_MAX, RUNS_MAX));
+    }
+
+    #[test]
+    fn days_outlive_their_runs_and_are_bounded_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("probe.jsonl");
+        let mut history = ProbeHistory::default();
+        for day in 0..100 {
+            for hour in 0..4 {
+                history.add(run((day * 24 + hour) * 60, day % 10 != 3), &path).expect("written");
+            }
+        }
+        let read = ProbeHistory::read(&path);
+        assert_eq!(read, history);
+        assert_eq!((read.days.len(), read.runs.len()), (DAYS_MAX, RUNS_MAX));
+        assert_eq!(read.requests("eu-west-1"), Requests { samples: 360, failed: 36 });
+        // A file of a version that kept only runs.
+        let runs: String = std::fs::read_to_string(&path)
+            .expect("a file")
+            .lines()
+            .filter(|line| line.contains("\"at\""))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        std::fs::write(&path, runs).expect("written");
+        assert_eq!(ProbeHistory::read(&path).days.len(), RUNS_MAX / 4);
+    }
+
+    #[test]
+    fn few_requests_are_counted_and_many_are_a_share() {
+        for (samples, failed, text, state) in [
+            (0, 0, "0 of 0", ProbeState::Down),
+            (5, 0, "5 of 5", ProbeState::Up),
+            (5, 1, "4 of 5", ProbeState::Shaky),
+            (100, 5, "95 of 100", ProbeState::Shaky),
+            (2_880, 0, "100.00 %", ProbeState::Up),
+            (288_000, 1, "99.99 %", ProbeState::Up),
+            (2_880, 3, "99.89 %", ProbeState::Shaky),
+            (2_880, 2_880, "0.00 %", ProbeState::Down),
+        ] {
+            let requests = Requests { samples, failed };
+            assert_eq!((requests.answered().as_str(), requests.state()), (text, state));
+        }
+    }
+
+    #[test]
+    fn an_outage_lasts_until_the_next_answer() {
+        let states = [true, false, false, true, false];
+        let runs: Vec<ProbeRun> = states.iter().zip(0..).map(|(up, minute)| run(minute, *up)).collect();
+        let at = |minute: usize| runs[minute].at;
+        let history = ProbeHistory { runs: runs.clone(), ..ProbeHistory::default() };
+        assert_eq!(history.outages("eu-west-1"), [(at(1), Some(at(3))), (at(4), None)]);
+        assert_eq!(history.outages("us-east-1"), []);
     }
 }

@@ -1,5 +1,7 @@
 //! Prints errors, and defines the exit status.
 
+use std::io::{self, ErrorKind};
+
 use ipgeo_contract::{error_chain, without_api_keys};
 
 use super::print_note;
@@ -71,6 +73,19 @@ pub(crate) fn report_error(error: &anyhow::Error) {
     print_note(&without_api_keys(&format!("{prefix}{}", chain(error))));
 }
 
+/// What to do about a file that can't be read or written.
+fn file_help(error: &anyhow::Error) -> Option<&'static str> {
+    let kind = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>())?.kind();
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Some("free some space, then run the same command again")
+        }
+        ErrorKind::ReadOnlyFilesystem => Some("use a folder that can be written to"),
+        ErrorKind::PermissionDenied => Some("check the owner and the permissions of the file and its folder"),
+        _ => None,
+    }
+}
+
 /// An error, its causes and, last, what to do: the `help:` lines of an error come before its causes in the chain.
 fn chain(error: &anyhow::Error) -> String {
     const BECAUSE: &str = "\n  because ";
@@ -80,6 +95,9 @@ fn chain(error: &anyhow::Error) -> String {
         let (cause, remedy) = cause.find("\nhelp: ").map_or((cause, ""), |at| cause.split_at(at));
         causes.push(cause);
         help.push_str(remedy);
+    }
+    if let (true, Some(remedy)) = (help.is_empty(), file_help(error)) {
+        help = format!("\nhelp: {remedy}");
     }
     causes.join(BECAUSE) + &help
 }
@@ -97,6 +115,30 @@ mod tests {
         assert_eq!(chain(&error), "save\n  because write x\n  because disk full");
         let twice = Err::<(), _>(anyhow::anyhow!("no")).context("it: no").expect_err("an error");
         assert_eq!(chain(&twice), "it: no");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_has_a_remedy() {
+        let table = [
+            (ErrorKind::StorageFull, Some("free some space")),
+            (ErrorKind::ReadOnlyFilesystem, Some("a folder that can be written")),
+            (ErrorKind::PermissionDenied, Some("the permissions")),
+            (ErrorKind::NotFound, None),
+        ];
+        for (kind, remedy) in table {
+            // As `tempfile` wraps it: the same kind, with the path.
+            let inner = io::Error::new(kind, "at path x");
+            let error = Err::<(), _>(inner).context("cannot write x").expect_err("an error");
+            let text = chain(&error);
+            assert_eq!(
+                text.split_once("\nhelp: ").map(|(_, help)| help).is_some(),
+                remedy.is_some(),
+                "{text}"
+            );
+            assert!(remedy.is_none_or(|remedy| text.contains(remedy)), "{text}");
+        }
+        let own = Err::<(), _>(io::Error::from(ErrorKind::StorageFull)).context("x\nhelp: own");
+        assert!(chain(&own.expect_err("an error")).ends_with("\nhelp: own"));
     }
 
     #[test]

@@ -9,9 +9,11 @@ use tera::{Context, Tera};
 #[error("cannot render the page: {0}")]
 pub struct PageError(pub String);
 
-/// The templates. Tera escapes values because their names end in `.html`.
-const TEMPLATES: [(&str, &str); 3] = [
+/// The templates. Tera escapes values because their names end in `.html` or `.xml`.
+const TEMPLATES: [(&str, &str); 5] = [
     ("base.html", include_str!("../../../../templates/pages/base.html")),
+    ("parts.html", include_str!("../../../../templates/pages/parts.html")),
+    ("feed.xml", include_str!("../../../../templates/pages/feed.xml")),
     ("usage.html", include_str!("../../../../templates/pages/usage.html")),
     ("status.html", include_str!("../../../../templates/pages/status.html")),
 ];
@@ -19,6 +21,8 @@ const TEMPLATES: [(&str, &str); 3] = [
 /// Renders the page `template`, one of [`TEMPLATES`].
 pub(crate) fn html_page(template: &str, context: &Context) -> Result<String, PageError> {
     let mut tera = Tera::new();
-    let rendered = tera.add_raw_templates(TEMPLATES).and_then(|()| tera.render(template, context));
+    let mut context = context.clone();
+    context.insert("version", env!("CARGO_PKG_VERSION"));
+    let rendered = tera.add_raw_templates(TEMPLATES).and_then(|()| tera.render(template, &context));
     rendered.map_err(|error| PageError(error_chain(&error, ": ")))
 }

@@ -1,20 +1,61 @@
 //! What the page shows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Period};
+use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Period, Status, Verdict};
 use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 
 use crate::usage::report::LagRow;
 
-/// What a month has cost so far.
+/// What the month costs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CostSoFar {
-    /// US dollars.
+pub struct MonthCost {
+    /// US dollars until now.
     pub so_far_usd: f64,
-    /// What the figure is based on, for the footer.
+    /// At the end of the month, if calls go on like this; `None`: the month is over, or too young.
+    pub month_usd: Option<f64>,
+    /// What the month may cost.
+    pub budget_usd: Option<f64>,
+    /// What the figures are based on, for the footer.
     pub basis: String,
+}
+
+/// The month before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MonthBefore {
+    /// `2026-10`.
+    pub name: String,
+    /// Calls charged on each of its days, in order.
+    pub days: Vec<(String, u64)>,
+}
+
+/// Calls by kind of caller.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CallerCalls {
+    /// With an API key.
+    pub keyed: u64,
+    /// Without one, those of `sites` included.
+    pub anonymous: u64,
+    /// Without an API key, from a site (Referer).
+    pub sites: u64,
+}
+
+/// A tier's calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TierCalls {
+    pub tier: String,
+    /// API keys that called.
+    pub keys: u64,
+    pub calls: u64,
+}
+
+/// How far counting is behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CountingLag {
+    pub rows: Vec<LagRow>,
+    /// Milliseconds from a call to its count that are more than usual.
+    pub late_ms: i64,
 }
 
 /// A region's calls.
@@ -62,40 +103,83 @@ impl Headroom {
 pub struct PageFacts {
     /// Name of the service.
     pub service: String,
-    /// The month, `2026-11`.
-    pub month: String,
+    /// Whose page it is; `None`: the operator's. A customer's page has nothing about others, costs or the service's inside.
+    pub owner: Option<String>,
+    /// The month, `2026-11`, or the days, `2026-11-17 to 2026-11-24`.
+    pub period: String,
+    /// Whether `period` is a month: regions and verdicts are counted by month only.
+    pub is_month: bool,
     /// When the page was created.
     pub made: Timestamp,
-    /// Calls charged by day: every day of the month until now, in order.
+    /// Calls charged by day: every day of the period until now, in order.
     pub days: Vec<(String, u64)>,
-    /// By region, the busiest first.
+    /// Calls at the end of the month, if they go on like this.
+    pub projection: Option<u64>,
+    pub before: Option<MonthBefore>,
+    /// By region, the busiest first; those without calls, too.
     pub regions: Vec<RegionCalls>,
-    /// The busiest API keys.
+    pub callers: Option<CallerCalls>,
+    /// By tier, the busiest first.
+    pub tiers: Vec<TierCalls>,
+    /// API keys that called, the busiest first.
     pub keys: Vec<KeyCalls>,
-    /// Requests by verdict, allowed first.
-    pub verdicts: Vec<(String, u64)>,
-    /// API keys by how close they are to their limit, the closest first.
+    /// Requests by verdict.
+    pub verdicts: Vec<(Verdict, u64)>,
+    /// The HTTP statuses of an unknown API key and of an exceeded limit, which `[compat]` sets.
+    pub statuses: (u16, u16),
+    /// API keys in use by how close they are to their limit, the closest first.
     pub headroom: Vec<Headroom>,
     /// Percentages of a limit from which a key is marked, ascending.
     pub thresholds: Vec<u8>,
-    /// How far each region's calls are counted.
-    pub lag: Vec<LagRow>,
-    /// The cost of the month so far; `None` if unknown: not shown.
-    pub bill: Option<CostSoFar>,
+    /// `None` in a period that is over.
+    pub lag: Option<CountingLag>,
+    /// `None` if unknown: not shown.
+    pub cost: Option<MonthCost>,
 }
 
-/// The API keys in use that are closest to their limits, by the exact counts of the ledger.
+/// Calls at the end of a month of `length` days, if its remaining days are like the mean of the last seven complete ones.
+/// `days` are its days until today. `None` on the first day, and when nothing remains.
+pub(crate) fn projection(days: &[(String, u64)], length: usize) -> Option<u64> {
+    let (today, complete) = days.split_last()?;
+    let week = &complete[complete.len().saturating_sub(7)..];
+    let remaining = u64::try_from(length.checked_sub(days.len())?).ok()?;
+    let sum = |days: &[(String, u64)]| days.iter().fold(0, |sum: u64, (_, n)| sum.saturating_add(*n));
+    let mean = sum(week).checked_div(u64::try_from(week.len()).ok()?)?;
+    let rest = mean.max(today.1).saturating_add(mean.saturating_mul(remaining));
+    Some(sum(complete).saturating_add(rest))
+}
+
+/// Calls by tier of API keys that are in `rows`.
+pub(crate) fn by_tier(rows: &[KeyCalls]) -> Vec<TierCalls> {
+    let mut tiers: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for row in rows {
+        let (keys, calls) = tiers.entry(&row.tier).or_default();
+        *keys += 1;
+        *calls = calls.saturating_add(row.calls);
+    }
+    let named = |tier: &str| if tier.is_empty() { "(deleted)".to_owned() } else { tier.to_owned() };
+    let mut tiers: Vec<TierCalls> =
+        tiers.into_iter().map(|(tier, (keys, calls))| TierCalls { tier: named(tier), keys, calls }).collect();
+    tiers.sort_by_key(|tier| std::cmp::Reverse(tier.calls));
+    tiers
+}
+
+/// The API keys that can be used, except those of `rotated`, by how close they are to their limits, by the exact counts of
+/// the ledger.
 pub(crate) fn headroom(
     items: &[LedgerItem],
     keys: &HashMap<Identity, KeyRecord>,
+    rotated: &HashSet<Identity>,
     now: Timestamp,
-    count: usize,
 ) -> Vec<Headroom> {
+    let works = |record: &KeyRecord| {
+        record.status == Status::Active && record.expires.is_none_or(|expires| expires > now)
+    };
     let mut found: Vec<Headroom> = items
         .iter()
-        .filter(|item| item.identity.kind() == IdentityKind::Key)
+        .filter(|item| item.identity.kind() == IdentityKind::Key && !rotated.contains(&item.identity))
         .filter_map(|item| {
-            let record = keys.get(&item.identity)?;
+            let record = keys.get(&item.identity).filter(|record| works(record))?;
             let period = Period::new(record.limit.window, now);
             Some(Headroom {
                 name: record.hint.clone(),
@@ -113,7 +197,6 @@ pub(crate) fn headroom(
             (u128::from(b.used) * u128::from(a.limit), u128::from(a.used) * u128::from(b.limit));
         left.cmp(&right).then_with(|| a.name.cmp(&b.name))
     });
-    found.truncate(count);
     found
 }
 
@@ -138,21 +221,73 @@ mod tests {
             watermarks: BTreeMap::new(),
             before_gaps: BTreeMap::new(),
         };
-        let keys = [("key#1", "a", "100/month"), ("key#2", "b", "10/day"), ("key#3", "c", "1000/month")]
-            .map(|(id, hint, limit)| (id.parse().expect("an identity"), record(hint, limit)))
-            .into();
+        let mut keys: HashMap<Identity, KeyRecord> = [
+            ("key#1", "a", "100/month"),
+            ("key#2", "b", "10/day"),
+            ("key#3", "c", "1000/month"),
+            ("key#5", "revoked", "10/month"),
+            ("key#6", "expired", "10/month"),
+            ("key#7", "rotated", "10/month"),
+        ]
+        .map(|(id, hint, limit)| (id.parse().expect("an identity"), record(hint, limit)))
+        .into();
+        for record in keys.values_mut() {
+            match record.hint.as_str() {
+                "revoked" => record.status = Status::Revoked,
+                "expired" => record.expires = Some(Timestamp::UNIX_EPOCH),
+                _ => {}
+            }
+        }
+        let rotated = ["key#7".parse().expect("an identity")].into();
         let items = [
             item("key#1", &[(1, 50), (24, 40)]),
             item("key#2", &[(23, 10), (24, 8)]),
             item("key#3", &[(24, 1_500)]),
             item("key#4", &[(24, 5)]),
+            item("key#5", &[(24, 9)]),
+            item("key#6", &[(24, 9)]),
+            item("key#7", &[(24, 9)]),
             item("site#a.test", &[(24, 5)]),
         ];
         let now = "2026-11-24T12:00:00Z".parse().expect("a timestamp");
-        let found: Vec<_> = headroom(&items, &keys, now, 5)
+        let found: Vec<_> = headroom(&items, &keys, &rotated, now)
             .into_iter()
             .map(|key| format!("{} {} % in {}", key.name, key.percent(), key.period))
             .collect();
         assert_eq!(found, ["c 150 % in 2026-11", "a 90 % in 2026-11", "b 80 % in 2026-11-24"]);
+    }
+
+    #[test]
+    fn a_projection_goes_on_like_the_last_seven_complete_days() {
+        let days = |calls: &[u64]| -> Vec<(String, u64)> {
+            calls.iter().map(|calls| (String::new(), *calls)).collect()
+        };
+        let table: [(&[u64], usize, Option<u64>); 6] = [
+            (&[], 30, None),
+            (&[5], 30, None),
+            // Today is at least a usual day.
+            (&[10, 2], 4, Some(10 + 10 + 2 * 10)),
+            (&[10, 25], 4, Some(10 + 25 + 2 * 10)),
+            (&[900, 1, 1, 1, 1, 1, 1, 1, 0], 10, Some(907 + 1 + 1)),
+            (&[1, 2, 3], 2, None),
+        ];
+        for (calls, length, expected) in table {
+            assert_eq!(projection(&days(calls), length), expected, "{calls:?}");
+        }
+        assert_eq!(projection(&days(&[u64::MAX, u64::MAX]), 30), Some(u64::MAX));
+    }
+
+    #[test]
+    fn tiers_are_sums_of_their_api_keys() {
+        let key = |tier: &str, calls| KeyCalls {
+            name: "ipg_…x3Kq".into(),
+            owner: "acme".into(),
+            tier: tier.into(),
+            calls,
+        };
+        let tiers = by_tier(&[key("startup", 5), key("business", 9), key("startup", 6), key("", 1)]);
+        let found: Vec<_> =
+            tiers.iter().map(|row| format!("{} {} {}", row.tier, row.keys, row.calls)).collect();
+        assert_eq!(found, ["startup 2 11", "business 1 9", "(deleted) 1 1"]);
     }
 }

@@ -1,12 +1,11 @@
 //! The page's figures, and the page itself.
 
-use ipgeo_contract::Verdict;
 use serde::Serialize;
 use tera::Context;
 
-use super::facts::PageFacts;
+use super::facts::{MonthCost, PageFacts};
 use super::sections::{sections, share, warns};
-use crate::ui::format::{date_and_time, duration_ms};
+use crate::ui::format::{counted, date_and_time};
 use crate::ui::output::{PageError, grouped, html_page, instant};
 
 /// A figure at the head of the page.
@@ -15,143 +14,171 @@ struct Tile {
     name: &'static str,
     figure: String,
     note: String,
+    /// Whether it needs attention; its note says why.
+    warn: bool,
+}
+
+fn tile(name: &'static str, figure: String, note: String) -> Tile {
+    Tile { name, figure, note, warn: false }
 }
 
 /// Renders the page.
 pub fn page(facts: &PageFacts) -> Result<String, PageError> {
-    let sections = sections(facts)?;
+    let whose = facts.owner.as_ref().unwrap_or(&facts.service);
     let mut context = Context::new();
-    context.insert("service", &facts.service);
-    context.insert("month", &facts.month);
+    context.insert("title", &format!("Usage of {whose}"));
+    context.insert("service", &facts.owner.as_ref().map(|_| &facts.service));
+    context.insert("period", &facts.period);
     context.insert("made", &instant(facts.made));
     context.insert("made_text", &date_and_time(facts.made));
     context.insert("tiles", &tiles(facts));
-    context.insert("sections", &sections);
-    context.insert("basis", &facts.bill.as_ref().map(|bill| &bill.basis));
+    context.insert("sections", &sections(facts));
+    context.insert("is_month", &facts.is_month);
+    context.insert("basis", &facts.cost.as_ref().map(|cost| &cost.basis));
     html_page("usage.html", &context)
 }
 
-/// Whether a request was admitted. Invalid requests count as admitted: they are the caller's mistake, and no limit refused them.
-fn is_admitted(verdict: &str) -> bool {
-    verdict.parse().is_ok_and(Verdict::is_admitted)
+fn sum(days: &[(String, u64)]) -> u64 {
+    days.iter().fold(0, |sum, (_, n)| sum.saturating_add(*n))
 }
 
-fn calls(facts: &PageFacts) -> u64 {
-    facts.days.iter().fold(0, |sum: u64, (_, n)| sum.saturating_add(*n))
+/// How `calls` compare with those of the month before until the same day: `+12.3 %`.
+fn change(calls: u64, before: u64) -> Option<String> {
+    let (sign, difference) = if calls < before { ('−', before - calls) } else { ('+', calls - before) };
+    (before > 0).then(|| format!("{sign}{}", share(difference, before)))
 }
 
 fn tiles(facts: &PageFacts) -> Vec<Tile> {
-    let sum = |sum: u64, (_, n): &(String, u64)| sum.saturating_add(*n);
-    let requests = facts.verdicts.iter().fold(0, sum);
-    let admitted = facts.verdicts.iter().filter(|(verdict, _)| is_admitted(verdict)).fold(0, sum);
-    let refused = requests.saturating_sub(admitted);
+    let calls = sum(&facts.days);
+    let when = if facts.is_month { format!("in {}, charged", facts.period) } else { "charged".to_owned() };
+    let mut tiles = vec![tile("Calls", grouped(calls), when)];
+    if let Some(before) = facts.before.as_ref().filter(|before| sum(&before.days) > 0) {
+        let until = &before.days[..before.days.len().min(facts.days.len())];
+        if let Some(change) = change(calls, sum(until)) {
+            tiles[0].note = format!("{change} on {} until day {}", before.name, until.len());
+        }
+        tiles.push(tile("Month before", grouped(sum(&before.days)), format!("in {}", before.name)));
+    }
+    if let Some(projection) = facts.projection {
+        let note = "if the days go on like the last seven".to_owned();
+        tiles.push(tile("By the month's end", grouped(projection), note));
+    }
+    if facts.is_month {
+        let requests = facts.verdicts.iter().fold(0, |sum: u64, (_, n)| sum.saturating_add(*n));
+        // Invalid requests are not refused: they are the caller's mistake, and no limit was in their way.
+        let refused = facts.verdicts.iter().filter(|(verdict, _)| !verdict.is_admitted());
+        let refused = refused.fold(0, |sum: u64, (_, n)| sum.saturating_add(*n));
+        let note = format!("{} of {}", share(refused, requests), counted(requests, "request"));
+        tiles.push(tile("Refused", grouped(refused), note));
+    }
     let near = facts.headroom.iter().filter(|key| warns(key, facts)).count();
     let first = facts.thresholds.first().copied().unwrap_or(100);
-    let mut tiles = vec![
-        Tile { name: "Calls", figure: grouped(calls(facts)), note: format!("in {}, charged", facts.month) },
-        Tile {
-            name: "Refused",
-            figure: grouped(refused),
-            note: format!("{} of {} requests", share(refused, requests), grouped(requests)),
-        },
-        Tile {
-            name: "Near their limit",
-            figure: grouped(near as u64),
-            note: format!("API keys at {first} % or more"),
-        },
-    ];
-    if let Some(slowest) = facts.lag.iter().filter_map(|row| row.took_ms).max() {
-        let note = "from a call to its count, slowest region".to_owned();
-        tiles.push(Tile { name: "Lag", figure: duration_ms(slowest), note });
-    }
-    tiles.extend(facts.bill.as_ref().map(|bill| Tile {
-        name: "Cost so far",
-        figure: format!("${:.2}", bill.so_far_usd),
-        note: format!("in {}, list prices", facts.month),
+    tiles.push(tile("Near their limit", grouped(near as u64), format!("API keys at {first} % or more")));
+    tiles.extend(facts.cost.iter().flat_map(|cost| costs(cost, &facts.period)));
+    tiles
+}
+
+fn costs(cost: &MonthCost, period: &str) -> Vec<Tile> {
+    let mut tiles =
+        vec![tile("Cost so far", format!("${:.2}", cost.so_far_usd), format!("in {period}, list prices"))];
+    let forecast = cost.month_usd;
+    tiles.extend(forecast.map(|usd| {
+        tile("Cost forecast", format!("${usd:.2}"), "at the month's end, list prices".to_owned())
     }));
+    if let (Some(last), Some(budget)) = (tiles.last_mut(), cost.budget_usd) {
+        // Compared in cents, as it is shown.
+        last.warn = forecast.unwrap_or(cost.so_far_usd) > budget + 0.005;
+        let is_over = if last.warn { "over" } else { "within" };
+        last.note = format!("{is_over} the budget of ${budget:.2}");
+    }
     tiles
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CostSoFar, Headroom, KeyCalls, RegionCalls};
+    use ipgeo_contract::{RegionName, Verdict};
+
+    use super::super::{
+        CallerCalls, CountingLag, Headroom, KeyCalls, MonthBefore, MonthCost, RegionCalls, TierCalls,
+    };
     use super::*;
     use crate::usage::report::LagRow;
 
     fn facts() -> PageFacts {
+        let near = |name: &str, owner: &str, used| Headroom {
+            name: name.into(),
+            owner: owner.into(),
+            used,
+            limit: 1_000,
+            period: "2026-11".into(),
+        };
         PageFacts {
             service: "ipgeo-<prod>".into(),
-            month: "2026-11".into(),
+            owner: None,
+            period: "2026-11".into(),
+            is_month: true,
             made: "2026-11-03T12:00:00Z".parse().expect("a timestamp"),
             days: vec![("2026-11-01".into(), 1_200), ("2026-11-02".into(), 0), ("2026-11-03".into(), 34)],
+            projection: Some(17_400),
+            before: Some(MonthBefore {
+                name: "2026-10".into(),
+                days: (1..=31).map(|day| (format!("2026-10-{day:02}"), 500)).collect(),
+            }),
             regions: vec![RegionCalls {
                 region: "us-east-1".into(),
                 city: "<City>".into(),
                 place: Some((39.0, -77.5)),
                 calls: 1_234,
             }],
+            callers: Some(CallerCalls { keyed: 900, anonymous: 334, sites: 300 }),
+            tiers: vec![TierCalls { tier: "startup".into(), keys: 1, calls: 900 }],
             keys: vec![KeyCalls {
                 name: "ipg_…x3Kq".into(),
                 owner: "<script>alert('x')</script> & sons".into(),
                 tier: "startup".into(),
                 calls: 900,
             }],
-            verdicts: vec![("allowed".into(), 1_234), ("over_quota".into(), 66)],
+            verdicts: vec![(Verdict::Allowed, 1_234), (Verdict::OverQuota, 66), (Verdict::BadRequest, 5)],
+            statuses: (401, 429),
             headroom: vec![
-                Headroom {
-                    name: "ipg_…x3Kq".into(),
-                    owner: "\"><img onerror=alert(1)>".into(),
-                    used: 900,
-                    limit: 1_000,
-                    period: "2026-11".into(),
-                },
-                Headroom {
-                    name: "ipg_…0000".into(),
-                    owner: "b".into(),
-                    used: 1_001,
-                    limit: 1_000,
-                    period: "2026-11-03".into(),
-                },
+                near("ipg_…0000", "b", 1_010),
+                near("ipg_…0001", "c", 1_000),
+                near("ipg_…x3Kq", "\"><img onerror=alert(1)>", 900),
+                near("ipg_…0002", "d", 10),
             ],
             thresholds: vec![80, 100],
-            lag: vec![LagRow {
-                region: ipgeo_contract::RegionName::new("us-east-1"),
-                newest: Some("2026-11-03T11:58:00.123Z".into()),
-                behind_ms: Some(120_000),
-                took_ms: Some(61_500),
-            }],
-            bill: None,
+            lag: Some(CountingLag {
+                rows: vec![LagRow {
+                    region: RegionName::new("us-east-1"),
+                    newest: Some("2026-11-03T11:58:00.123Z".into()),
+                    behind_ms: Some(120_000),
+                    took_ms: Some(61_500),
+                }],
+                late_ms: 496_000,
+            }),
+            cost: None,
         }
     }
 
+    fn section<'a>(html: &'a str, id: &str) -> &'a str {
+        let at = html.find(&format!("<section id=\"{id}\"")).unwrap_or_else(|| panic!("no section {id}"));
+        &html[at..at + html[at..].find("</section>").expect("an end")]
+    }
+
     #[test]
-    fn every_chart_has_its_table_and_every_text_is_escaped() {
+    fn every_section_has_its_table_and_every_text_is_escaped() {
         let html = page(&facts()).expect("a page");
-        for id in ["days", "regions", "keys", "headroom", "verdicts", "lag"] {
-            let at = html.find(&format!("<section id=\"{id}\"")).unwrap_or_else(|| panic!("no section {id}"));
-            let section = &html[at..at + html[at..].find("</section>").expect("an end")];
-            for part in
-                ["<svg class=\"wide\"", "<svg class=\"narrow\"", "<table>", "<caption>", "scope=\"col\""]
-            {
-                assert_eq!(section.matches(part).count().min(1), 1, "{id}: {part}");
-            }
+        for id in ["days", "callers", "tiers", "regions", "keys", "headroom", "answers"] {
+            let section = section(&html, id);
+            assert!(section.contains("<table>") && section.contains("scope=\"col\""), "{id}: {section}");
+            assert!(!section.contains("class=\"number\">0<"), "{id} has a row of zeros: {section}");
         }
-        // In tables, in labels of charts, in names of drawings and in the titles of the map.
+        assert!(!section(&html, "lag").contains("<table>"), "nothing is late");
         for raw in ["<script", "<img", "ipgeo-<prod>", "<City>"] {
             assert!(!html.contains(raw), "{raw} was not escaped");
         }
-        for escaped in [
-            "us-east-1 &lt;City&gt;: 1234 calls</title>",
-            "aria-label=\"Bars: Calls by API key. ipg_…x3Kq of &lt;script&gt;",
-        ] {
-            assert!(html.contains(escaped), "{escaped}");
-        }
-        assert!(html.matches("&lt;img ").count() >= 2, "in both widths of the chart of limits");
-        assert!(
-            html.contains("&lt;script&gt;")
-                && html.contains("near its limit")
-                && html.contains("at its limit")
-        );
+        assert!(html.contains("us-east-1 &lt;City&gt;: 1234 calls</title>"));
+        assert!(html.contains("<bdi>&lt;script&gt;alert(") && html.contains("&lt;img onerror"));
         for outside in ["http:", "https:", "url(", "@import", "src="] {
             let found: Vec<_> = html
                 .match_indices(outside)
@@ -159,33 +186,102 @@ mod tests {
                 .collect();
             assert!(found.is_empty(), "{outside}: {found:?}");
         }
-        let numbers =
-            ["1,234", "5.1 % of 1,300 requests", "1m 1s", "The busiest day was 2026-11-01 with 1,200 calls."];
-        assert!(numbers.iter().all(|text| html.contains(text)), "{html}");
+        let texts = [
+            "1,234",
+            "5.1 % of 1,305 requests",
+            "The busiest day was 2026-11-01 with 1,200 calls. 1 day without a call.",
+            "−17.7 % on 2026-10 until day 3",
+            "15,500",
+            "17,400",
+            "94.6 % of 1,305 requests were answered; 5 with 400, 66 with 429.",
+            "72.9 % of the calls had an API key.",
+            "Every region&#39;s newest calls were counted within 1m 1s (us-east-1).",
+            "over its limit",
+            "at its limit",
+            "near its limit",
+            "80 % of the limit: an alert is sent",
+        ];
+        for text in texts {
+            assert!(html.contains(text), "{text}: {html}");
+        }
+        let over = section(&html, "headroom").matches("track over").count();
+        assert_eq!(over, 1, "only the bar of 101 % ends in a marker");
     }
 
     #[test]
-    fn the_cost_is_shown_when_it_is_known() {
+    fn api_keys_beyond_the_shown_are_one_row_with_their_sum() {
+        let mut facts = facts();
+        facts.keys = (0..40)
+            .map(|n| KeyCalls {
+                name: format!("ipg_…{n:04}"),
+                owner: "acme".into(),
+                tier: "startup".into(),
+                calls: 1_000 - n,
+            })
+            .collect();
+        let html = page(&facts).expect("a page");
+        let keys = section(&html, "keys");
+        assert!(keys.contains("ipg_…0014") && !keys.contains("ipg_…0015"), "{keys}");
+        let sum: u64 = (15..40).map(|n| 1_000 - n).sum();
+        assert!(keys.contains("and 25 more") && keys.contains(&grouped(sum)), "{keys}");
+    }
+
+    #[test]
+    fn late_regions_have_a_table() {
+        let mut facts = facts();
+        let lag = facts.lag.as_mut().expect("a lag");
+        lag.rows[0].took_ms = Some(500_000);
+        let html = page(&facts).expect("a page");
+        let lag = section(&html, "lag");
+        assert!(lag.contains("Late: us-east-1 took longer than 8m 16s to count."), "{lag}");
+        assert!(lag.contains("<table>") && lag.contains("8m 20s"), "{lag}");
+    }
+
+    #[test]
+    fn costs_are_shown_when_known_and_a_forecast_beyond_the_budget_is_marked() {
         let mut facts = facts();
         assert!(!page(&facts).expect("a page").contains("Cost so far"));
-        facts.bill = Some(CostSoFar { so_far_usd: 12.345, basis: "prices of <2026-11>".into() });
-        let html = page(&facts).expect("a page");
-        assert!(html.contains("$12.35") || html.contains("$12.34"), "{html}");
-        assert!(html.contains("prices of &lt;2026-11&gt;"));
+        let cost = |month_usd, budget_usd| MonthCost {
+            so_far_usd: 12.34,
+            month_usd,
+            budget_usd,
+            basis: "prices of <2026-11>".into(),
+        };
+        for (month_usd, budget_usd, note, warns) in [
+            (None, None, "in 2026-11, list prices", false),
+            (Some(40.0), None, "at the month&#39;s end, list prices", false),
+            (Some(40.0), Some(40.0), "within the budget of $40.00", false),
+            (Some(40.02), Some(40.0), "over the budget of $40.00", true),
+            (None, Some(5.0), "over the budget of $5.00", true),
+        ] {
+            facts.cost = Some(cost(month_usd, budget_usd));
+            let html = page(&facts).expect("a page");
+            assert!(html.contains("$12.34") && html.contains(note), "{note}: {html}");
+            assert!(html.contains("prices of &lt;2026-11&gt;"));
+            assert_eq!(html.contains("tile attention"), warns, "{note}");
+            assert_eq!(html.contains("Cost forecast"), month_usd.is_some(), "{note}");
+        }
     }
 
     #[test]
-    fn a_month_without_calls_has_a_page() {
+    fn a_month_without_calls_has_a_page_without_charts() {
         let empty = PageFacts {
-            days: vec![],
+            days: vec![("2026-11-01".into(), 0)],
+            projection: None,
+            before: None,
             regions: vec![],
+            callers: Some(CallerCalls::default()),
+            tiers: vec![],
             keys: vec![],
             verdicts: vec![],
             headroom: vec![],
-            lag: vec![],
+            lag: None,
             ..facts()
         };
         let html = page(&empty).expect("a page");
         assert!(html.contains("No call was counted yet.") && html.contains("No API key was used yet."));
+        assert!(
+            !html.contains("<table>") && !html.contains("class=\"chart\"") && !html.contains("class=\"map")
+        );
     }
 }

@@ -65,12 +65,14 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Whether `usual` has all sources of this one, and no other for company, crawler and flags: it then names the same source for
-    /// every field that is known.
+    /// Whether `usual` has all sources of this one, and no other for time zone, company, crawler and flags: it then names the same
+    /// source for every field that is known. (A time zone that no source states follows from the coordinates.)
     pub(super) fn is_within(&self, usual: &Self) -> bool {
         let holds = |mine: Option<u16>, theirs: Option<u16>| mine.is_none() || mine == theirs;
-        self.place.iter().zip(usual.place).all(|(mine, theirs)| holds(*mine, theirs))
-            && holds(self.network, usual.network)
+        let place = PLACE_FIELDS.iter().zip(self.place.iter().zip(usual.place));
+        place.into_iter().all(|(field, (mine, theirs))| {
+            *mine == theirs || mine.is_none() && field.set != PlaceFields::ZONE
+        }) && holds(self.network, usual.network)
             && (self.usage, self.crawler, &self.flags) == (usual.usage, usual.crawler, &usual.flags)
     }
 }

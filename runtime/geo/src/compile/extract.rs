@@ -209,7 +209,7 @@ impl PlaceFields {
     const CITY: Self = Self(8);
     const POSTAL: Self = Self(16);
     pub(super) const POINT: Self = Self(32);
-    const ZONE: Self = Self(64);
+    pub(super) const ZONE: Self = Self(64);
 
     /// Whether any field of `other` is in the set.
     pub(super) fn has(self, other: Self) -> bool {

@@ -6,12 +6,13 @@
 //! the data section, so the reader learns their offsets once and recognises a name by its pointer. Flags that many networks
 //! share and the origins follow: the flags are in a page that stays in memory, and an ordinary lookup reads no origin.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::format::{
     AREA, ATTRIBUTION, ATTRIBUTION_LINK, BASE, DATABASE_TYPE, DATE, DESCRIPTION, FACTS, FACTS_SEPARATOR,
-    FLAGS, FORMAT, FORMAT_VERSION, LICENCE, NAME, NUMBER, ORIGIN, PLACE, RECORDS, TEXT, USUAL_ORIGIN, ZONE,
-    network_entry,
+    FLAGS, FORMAT, FORMAT_VERSION, LICENCE, NAME, NUMBER, ORIGIN, PLACE, RECORDS, SOURCE_DATES, TEXT,
+    USUAL_ORIGIN, ZONE, network_entry,
 };
 
 use super::error::BuildError;
@@ -36,6 +37,8 @@ pub struct DataDescription {
     /// When the newest source was made, Unix seconds. Not the time of the build, so that the same sources give the same
     /// bytes.
     pub build_epoch: u64,
+    /// The date of each source that states one, by name.
+    pub source_dates: BTreeMap<String, String>,
 }
 
 // Value types, by the numbers of the specification.
@@ -406,6 +409,8 @@ fn metadata(nodes: usize, record_bits: u16, records: &RecordSet, description: &D
     section.text("database_type");
     section.text(DATABASE_TYPE);
     section.text(DESCRIPTION);
+    let dates: Vec<String> =
+        description.source_dates.iter().map(|(name, date)| format!("{date} {name}")).collect();
     let texts = [
         ("en", format!("{}, compiled by ipgeo", description.name)),
         (FORMAT, FORMAT_VERSION.to_owned()),
@@ -417,9 +422,11 @@ fn metadata(nodes: usize, record_bits: u16, records: &RecordSet, description: &D
         (ATTRIBUTION_LINK, description.attribution_link.clone()),
         (FLAGS, records.flags().join(",")),
         (USUAL_ORIGIN, records.origin_text(&records.usual_origin())),
+        (SOURCE_DATES, dates.join("\n")),
     ];
+    let texts = &texts[..texts.len() - usize::from(dates.is_empty())];
     section.control(MAP, texts.len());
-    for (name, text) in &texts {
+    for (name, text) in texts {
         section.text(name);
         section.text(text);
     }

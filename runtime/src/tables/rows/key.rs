@@ -28,6 +28,11 @@ fn networks(list: &[IpNet]) -> Option<Value> {
     strings(&list)
 }
 
+/// The mark of an API key whose answers may be explained. Others have none, as records of older releases.
+fn explain(may: bool) -> Option<Value> {
+    may.then(|| number(1))
+}
+
 /// The effective limit in an API key's item.
 pub(crate) fn limit(item: &Item) -> Result<Limit, ItemError> {
     Ok(Limit {
@@ -48,6 +53,7 @@ pub(crate) fn key_record(item: &Item) -> Result<KeyRecord, ItemError> {
         expires: time(item, attr::EXPIRES)?,
         sites: list(item, attr::SITES)?,
         networks: list(item, attr::NETWORKS)?,
+        explain: integer::<u8>(item, attr::EXPLAIN)?.is_some_and(|number| number > 0),
         hint: safe_hint(item, needed(attr::HINT, text(item, attr::HINT)?)?),
         created: needed(attr::CREATED, time(item, attr::CREATED)?)?,
         published: published::read(item)?,
@@ -90,6 +96,7 @@ fn key_item(identity: &Identity, record: &KeyRecord) -> Item {
     add(attr::RATE, record.rate.map(|rate| string(rate.to_string())));
     add(attr::SITES, strings(&record.sites));
     add(attr::NETWORKS, networks(&record.networks));
+    add(attr::EXPLAIN, explain(record.explain));
     if let Some(published) = &record.published {
         item.extend(published::attributes(published));
     }
@@ -115,6 +122,8 @@ pub struct KeyChange {
     pub sites: Option<Vec<SitePattern>>,
     /// The networks it may be used from; empty: any.
     pub networks: Option<Vec<IpNet>>,
+    /// Whether its answers may be explained.
+    pub explain: Option<bool>,
 }
 
 /// Why an API key's record was not written.
@@ -271,6 +280,7 @@ impl Update {
         update.assign(attr::RATE, change.rate.map(|rate| rate.map(|rate| string(rate.to_string()))));
         update.assign(attr::SITES, change.sites.as_ref().map(|sites| strings(sites)));
         update.assign(attr::NETWORKS, change.networks.as_ref().map(|list| networks(list)));
+        update.assign(attr::EXPLAIN, change.explain.map(explain));
         if let Some(limit) = change.limit {
             update.assign(attr::LIMIT, Some(Some(number(limit.calls))));
             update.assign(attr::WINDOW, Some(Some(string(limit.window.as_str()))));
@@ -357,29 +367,33 @@ mod tests {
             status,
             prop::option::of(time.clone()),
             sites,
+            any::<bool>(),
             published,
             time,
             prop::option::of(rate),
         )
-            .prop_map(|(owner, calls, window, status, expires, sites, published, created, rate)| {
-                KeyRecord {
-                    owner,
-                    tier: "startup".into(),
-                    limit: Limit { calls, window },
-                    rate: rate.map(|rate| rate.parse().expect("a rate")),
-                    status,
-                    expires,
-                    sites: sites.iter().map(|site| site.parse().expect("a site")).collect(),
-                    networks: vec!["203.0.113.0/24".parse().expect("a network")],
-                    hint: "ipg_…abcd".into(),
-                    created,
-                    published: published.map(|(used, as_of)| Published {
-                        period: Period::new(window, as_of),
-                        used,
-                        as_of,
-                    }),
-                }
-            })
+            .prop_map(
+                |(owner, calls, window, status, expires, sites, explain, published, created, rate)| {
+                    KeyRecord {
+                        owner,
+                        tier: "startup".into(),
+                        limit: Limit { calls, window },
+                        rate: rate.map(|rate| rate.parse().expect("a rate")),
+                        status,
+                        expires,
+                        sites: sites.iter().map(|site| site.parse().expect("a site")).collect(),
+                        networks: vec!["203.0.113.0/24".parse().expect("a network")],
+                        explain,
+                        hint: "ipg_…abcd".into(),
+                        created,
+                        published: published.map(|(used, as_of)| Published {
+                            period: Period::new(window, as_of),
+                            used,
+                            as_of,
+                        }),
+                    }
+                },
+            )
     }
 
     #[test]
@@ -439,6 +453,19 @@ mod tests {
             let error = key_record(&item).expect_err("a damaged item").to_string();
             prop_assert!(error.contains(names[which]), "{}", error);
         }
+    }
+
+    #[test]
+    fn only_a_record_that_may_explain_has_the_mark() {
+        let limit = Limit { calls: 1, window: Window::Day };
+        let plain = KeyRecord::new("ipg_…abcd", "acme", "startup", limit, Timestamp::UNIX_EPOCH);
+        let item = |explain| key_item(&identity_of_tests(), &KeyRecord { explain, ..plain.clone() });
+        let (mut without, with) = (item(false), item(true));
+        // Releases that do not know the mark write and read the same item.
+        assert!(!without.contains_key(attr::EXPLAIN));
+        assert!(!key_record(&without).expect("a record").explain);
+        without.insert(attr::EXPLAIN.to_owned(), number(1));
+        assert_eq!(without, with);
     }
 
     #[test]

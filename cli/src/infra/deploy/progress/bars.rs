@@ -40,12 +40,12 @@ impl Drawn {
         })
     }
 
-    /// Leaves the lines of a wave on the screen; the next wave starts below them.
+    /// Leaves the lines of a wave on the screen; the next wave starts below them. They are printed as text: a finished bar
+    /// would be overwritten by the next heading.
     fn settle(&mut self) {
-        for (_, bar) in std::mem::take(&mut self.regions) {
-            if !bar.is_finished() {
-                bar.finish();
-            }
+        for (region, bar) in std::mem::take(&mut self.regions) {
+            bar.finish_and_clear();
+            self.heading(&format!("  {region:<16} {}", bar.message()));
         }
     }
 }

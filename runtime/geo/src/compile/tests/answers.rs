@@ -171,6 +171,42 @@ fn the_sources_that_decided_are_stored_with_the_records() {
 }
 
 #[test]
+fn the_stored_origin_of_any_address_is_what_the_sources_say() {
+    let mut sources = sources();
+    // A place whose records all have another origin than the usual one, and time zones that only some addresses have.
+    sources.insert(0, source("overrides", SourceGives::default(), &[("20.1.2.0/25", place("US", "Reno"))]));
+    let zone = SourcePlace { time_zone: "America/Chicago".into(), ..SourcePlace::default() };
+    let zone = SourceRecord { place: Some(zone), ..SourceRecord::default() };
+    sources.push(source("zones", SourceGives::default(), &[("20.0.0.0/9", zone)]));
+    let database = compiled(&sources);
+    for address in [
+        "20.0.0.1",
+        "20.1.0.1",
+        "20.1.2.1",
+        "20.1.2.3",
+        "20.1.2.65",
+        "20.1.2.129",
+        "20.200.0.1",
+        "2a00:1::5",
+        "2a00:1:1::5",
+    ] {
+        let address: IpAddr = address.parse().expect("an address");
+        let stored: Json = serde_json::from_str(database.origin(address).expect("an origin")).expect("JSON");
+        let explained = explain(&sources, address).expect("explained");
+        let name_of = |field: &str| field.split('.').next().expect("a name").to_owned();
+        for field in &explained {
+            let (name, source) = (name_of(&field.field), Json::from(field.decided.source.as_str()));
+            let names = stored[&name].as_array().cloned().unwrap_or_else(|| vec![stored[&name].clone()]);
+            assert!(names.contains(&source), "{address} {name}: {source}, stored {stored}");
+        }
+        for name in ["time_zone", "company", "crawler", "threat"] {
+            let is_known = explained.iter().any(|field| name_of(&field.field) == name);
+            assert_eq!(stored.get(name).is_some(), is_known, "{address} {name}: {stored}");
+        }
+    }
+}
+
+#[test]
 fn agreement_of_several_sources_of_places_is_told() {
     let table = [
         (vec![place("US", "Dallas")], Json::Null, "Dallas"),
