@@ -498,6 +498,20 @@ fn an_answer_is_explained_by_the_sources_that_it_came_from() {
         (&row("asn")["value"], &row("asn")["range"]),
         (&"AS15169 Google LLC".into(), &"8.8.0.0/16".into())
     );
+    // A correction has its own date: the smallest that holds the address decides, of equal ones the last. Nothing dates a CSV file.
+    assert_eq!((&reno["date"], &row("asn")["date"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+    at(
+        "overrides.csv",
+        "network,country_code,city,date\n8.8.8.8,US,Reno,2026-11-01\n8.8.8.0/24,US,Elko,2026-11-03\n8.8.8.8/32,US,Reno,2026-11-02\n",
+    );
+    for (address, date) in [("8.8.8.8", "2026-11-02"), ("8.8.8.7", "2026-11-03")] {
+        let (_, text, said) = with(&[address, &city, &asn]);
+        let line =
+            |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+        assert!(line("city").contains(date), "{address}: {text}{said}");
+        assert!(line("asn").contains("unknown"), "{text}");
+    }
+    at("overrides.csv", "network,country_code,city\n8.8.8.8,US,Reno\n");
     // Another address: the region's code follows from its name.
     let (_, text, _) = with(&["8.8.8.9", &city]);
     assert!(
