@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::edge::{Edge, at, event, json, limit};
 
-fn rate(text: &str) -> Option<RateLimit> {
-    Some(text.parse().expect("a rate"))
+fn rate(text: &str) -> RateLimit {
+    text.parse().expect("a rate")
 }
 
 /// An edge with a rate for the API keys of the tier `startup`.
@@ -78,7 +78,7 @@ fn an_api_keys_own_rate_replaces_its_tiers_and_no_rate_adds_no_policy() {
     let edge = edge_of_tier("1/min:1");
     let table = [
         ("startup", None, 1, "\"minute\";q=1;w=60, \"month\";q=100"),
-        ("startup", rate("5/s:4"), 4, "\"second\";q=5;w=1, \"month\";q=100"),
+        ("startup", Some(rate("5/s:4")), 4, "\"second\";q=5;w=1, \"month\";q=100"),
         ("retired", None, 9, "\"month\";q=100"),
     ];
     for (tier, own, allowed, policy) in table {
@@ -208,7 +208,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 fn environments(limit_text: &str) -> (Vec<Edge>, ApiKey) {
     let change = |record: &mut KeyRecord| {
         record.limit = limit("1000000/month");
-        record.rate = rate(limit_text);
+        record.rate = Some(rate(limit_text));
     };
     let edges: Vec<Edge> = (0..3).map(|_| Edge::new()).collect();
     let keys: Vec<ApiKey> = edges.iter().map(|edge| edge.key(change)).collect();
