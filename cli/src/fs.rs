@@ -73,9 +73,10 @@ pub(crate) fn write_page(path: &Path, page: &str) -> io::Result<()> {
     match File::open(path).and_then(|mut file| file.read(&mut head)) {
         Ok(read) if read > 0 && !head.eq_ignore_ascii_case(kind) => Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            match page.starts_with("<?xml") {
-                true => "the file exists and is not an XML feed; name another file, or remove it first",
-                false => "the file exists and is not an HTML page; name another file, or remove it first",
+            if page.starts_with("<?xml") {
+                "the file exists and is not an XML feed; name another file, or remove it first"
+            } else {
+                "the file exists and is not an HTML page; name another file, or remove it first"
             },
         )),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -9,6 +9,23 @@ use ipgeo_geo::compile::{DataDescription, NoProgress, Source, build};
 use serde_json::Value;
 use support::{CONFIG, Dev, done, get, ipgeo, run, stderr, stdout, wait_for, with_input};
 
+fn an_api_key_gets_a_rate_and_loses_it(state: &Path, hint: &str) {
+    done(state, &["keys", "update", "--dev", hint, "--rate", "10/s", "--burst", "20"]);
+    let json: Value =
+        serde_json::from_str(&done(state, &["keys", "show", "--dev", hint, "--json"])).expect("JSON");
+    assert_eq!(
+        (&json["rate"], &json["burst"], &json["rate_of"]),
+        (&"10/s".into(), &20.into(), &"key".into())
+    );
+    assert!(done(state, &["keys", "list", "--dev"]).contains("2500000/month 10/s"));
+    let exported = done(state, &["keys", "export", "--dev"]);
+    assert!(exported.contains(",2500000/month,10/s,20,active,"), "{exported}");
+    let explained = done(state, &["quota", "explain", "--dev", hint]);
+    assert!(explained.contains("rate        10/s, burst 20, in each environment"), "{explained}");
+    let changed = done(state, &["keys", "update", "--dev", hint, "--tier-rate"]);
+    assert!(changed.contains("rate        none"), "{changed}");
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "one day, in order")]
 fn a_days_work_with_api_keys_in_a_running_world() {
@@ -67,6 +84,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
         (&"business".into(), &"2500000/month".into(), &"a.test *.b.test".into())
     );
     done(state, &["keys", "update", "--dev", &hint, "--any-site", "--expires", "90d"]);
+    an_api_key_gets_a_rate_and_loses_it(state, &hint);
 
     let rotated = done(state, &["keys", "rotate", "--dev", &hint, "--grace", "1h"]);
     assert!(rotated.starts_with("ipg_") && rotated != key);
@@ -480,6 +498,20 @@ fn an_answer_is_explained_by_the_sources_that_it_came_from() {
         (&row("asn")["value"], &row("asn")["range"]),
         (&"AS15169 Google LLC".into(), &"8.8.0.0/16".into())
     );
+    // A correction has its own date: the smallest that holds the address decides, of equal ones the last. Nothing dates a CSV file.
+    assert_eq!((&reno["date"], &row("asn")["date"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+    at(
+        "overrides.csv",
+        "network,country_code,city,date\n8.8.8.8,US,Reno,2026-11-01\n8.8.8.0/24,US,Elko,2026-11-03\n8.8.8.8/32,US,Reno,2026-11-02\n",
+    );
+    for (address, date) in [("8.8.8.8", "2026-11-02"), ("8.8.8.7", "2026-11-03")] {
+        let (_, text, said) = with(&[address, &city, &asn]);
+        let line =
+            |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+        assert!(line("city").contains(date), "{address}: {text}{said}");
+        assert!(line("asn").contains("unknown"), "{text}");
+    }
+    at("overrides.csv", "network,country_code,city\n8.8.8.8,US,Reno\n");
     // Another address: the region's code follows from its name.
     let (_, text, _) = with(&["8.8.8.9", &city]);
     assert!(

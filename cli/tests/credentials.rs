@@ -304,6 +304,7 @@ AWS_PROFILE=away |  | the SSO session of AWS profile `away` is missing or has ex
 AWS_PROFILE=over |  | the SSO session of AWS profile `over` is missing or has expired | help: run `aws sso login --profile over`
 AWS_PROFILE=console-out |  | the `aws login` session of AWS profile `console-out` is missing | help: run `aws login --profile console-out`
 AWS_PROFILE=broken-process |  | the `credential_process` of AWS profile `broken-process` failed: the vault is locked
+AWS_PROFILE=mute-process |  | the `credential_process` of AWS profile `mute-process` failed: it printed no error
 AWS_PROFILE=junk-process |  | the `credential_process` of AWS profile `junk-process` failed: could not parse response
 AWS_PROFILE=no-identity |  | the web identity of AWS profile `no-identity` gave no credentials | No such file | `web_identity_token_file`
 AWS_PROFILE=refused |  | `refused` can't assume arn:aws:iam::111122223333:role/refused: User x is not authorized | trust policy
@@ -378,6 +379,30 @@ fn an_unreachable_aws_is_reported_within_seconds() {
         assert!(text.contains(&says), "{text}");
         assert!(text.contains("check the network, HTTPS_PROXY and AWS_ENDPOINT_URL"), "{text}");
         assert_eq!(endpoint == mute, text.contains(&format!("waiting for {endpoint}")), "{text}");
+    }
+}
+
+#[test]
+fn an_endpoint_without_a_scheme_is_named() {
+    let machine = Machine::new(CONFIG, "", ACCOUNT);
+    let output = machine.run("127.0.0.1:4566", &ENVIRONMENT, &["plan"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.starts_with("error: AWS_ENDPOINT_URL is not a URL: 127.0.0.1:4566\nhelp: "), "{text}");
+}
+
+/// The policies are of the pinned account, unless a flag names another one.
+#[test]
+fn policies_are_of_the_pinned_account() {
+    let machine = Machine::new(CONFIG, "", ACCOUNT);
+    for (flags, account) in
+        [(&[][..], ACCOUNT), (&["--account", "222233334444"], "222233334444"), (&["--account", "*"], "*")]
+    {
+        let output = machine.run("http://127.0.0.1:1", &[], &[&["iam", "policy"], flags].concat());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let table = format!("arn:aws:dynamodb:*:{account}:table/ipgeo-prod-");
+        assert!(output.status.success() && text.contains(&table), "{text}");
+        assert_eq!(account == ACCOUNT, text.contains(ACCOUNT), "{text}");
     }
 }
 

@@ -237,7 +237,7 @@ fn lag_and_alerts_are_listed() {
     let file = page.to_str().expect("UTF-8");
     done(state, &["usage", "report", "--dev", "--html", file, "--owner", "acme"]);
     let html = std::fs::read_to_string(&page).expect("a page");
-    assert!(html.contains(&hint) && html.contains("<h1>Usage of acme in "), "{html}");
+    assert!(html.contains(&hint) && html.contains("<h1>Usage of <bdi>acme</bdi> in "), "{html}");
     for inside in ["Who called", "Counting lag", "Cost", "Calls by tier", "prod"] {
         assert!(!html.contains(inside), "{inside}: {html}");
     }

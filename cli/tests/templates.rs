@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::LazyLock;
 
 use ipgeo::internals::config::{self, Config, PLACES};
 use ipgeo::internals::infra::plan::CREATE_ONLY;
@@ -18,10 +19,8 @@ use ipgeo::internals::infra::stacks::StackKind;
 use serde_json::{Value, json};
 
 use python::{Venv, run};
-use stacks::render;
+use stacks::{LINTER, render};
 
-/// cfn-lint, with the registry's schemas of every region.
-const LINT: [&str; 1] = ["cfn-lint==1.58.0"];
 const LINT_SCRIPT: &str = include_str!("support/lint.py");
 const SCANNER: [&str; 1] = ["checkov==3.3.30"];
 
@@ -92,14 +91,14 @@ impl Jobs {
         Self { folder: tempfile::tempdir().expect("a folder"), jobs: Vec::new() }
     }
 
-    fn add(&mut self, name: &str, text: &str, regions: &[&str]) {
-        let path = self.folder.path().join(format!("{}-{name}.yaml", self.jobs.len()));
+    fn add(&mut self, test: &str, name: &str, text: &str, regions: &[&str]) {
+        let path = self.folder.path().join(format!("{test}-{}-{name}.yaml", self.jobs.len()));
         std::fs::write(&path, text).expect("a file");
         self.jobs.push((path, regions.iter().map(|region| (*region).to_owned()).collect()));
     }
 
-    /// Findings, each as `file rule line message`.
-    fn lint(&self, venv: &Venv) -> Vec<String> {
+    /// Names of all files, and findings, each as `file rule line message`.
+    fn lint(&self, venv: &Venv) -> Linted {
         let mut child = venv
             .python()
             .args(["-c", LINT_SCRIPT])
@@ -119,14 +118,43 @@ impl Jobs {
             report.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         let (done, found): (Vec<_>, Vec<_>) = report.into_iter().partition(|line| line.get("done").is_some());
         assert_eq!(done.len(), self.jobs.len(), "every template was looked at");
-        found
-            .iter()
-            .map(|finding| {
-                let path = Path::new(finding["path"].as_str().unwrap_or_default()).file_name();
-                let file = path.unwrap_or_default().to_string_lossy().into_owned();
-                format!("{file} {} line {}: {}", finding["rule"], finding["line"], finding["message"])
-            })
-            .collect()
+        let file_name = |path: &Path| {
+            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        };
+        let finding = |finding: &Value| {
+            let file = file_name(Path::new(finding["path"].as_str().unwrap_or_default()));
+            format!("{file} {} line {}: {}", finding["rule"], finding["line"], finding["message"])
+        };
+        Linted {
+            files: self.jobs.iter().map(|(path, _)| file_name(path)).collect(),
+            findings: found.iter().map(finding).collect(),
+        }
+    }
+}
+
+/// The templates of all tests are linted in one run, because the linter takes seconds to start. A file's name starts with
+/// its test's. `None`: the linter can't be installed; a message was printed.
+struct Linted {
+    files: Vec<String>,
+    findings: Vec<String>,
+}
+
+impl Linted {
+    /// The files of a test and their findings.
+    fn of_test(test: &str) -> Option<(Vec<&'static str>, Vec<&'static str>)> {
+        static ALL: LazyLock<Option<Linted>> = LazyLock::new(|| {
+            let venv = Venv::with(LINTER.0, &LINTER.1)?;
+            let mut jobs = Jobs::new();
+            add_shipped_regions(&mut jobs);
+            add_every_option(&mut jobs);
+            add_faults(&mut jobs);
+            Some(jobs.lint(&venv))
+        });
+        let own = |all: &'static [String]| {
+            let own = all.iter().map(String::as_str).filter(|line| line.starts_with(test));
+            own.collect::<Vec<&'static str>>()
+        };
+        ALL.as_ref().map(|all| (own(&all.files), own(&all.findings)))
     }
 }
 
@@ -134,28 +162,28 @@ fn everywhere() -> Vec<&'static str> {
     PLACES.iter().map(|place| place.name).collect()
 }
 
-#[test]
-fn the_shipped_regions_have_no_finding_each_by_its_own_rules() {
-    let Some(venv) = Venv::with("cfn-lint", &LINT) else { return };
+fn add_shipped_regions(jobs: &mut Jobs) {
     let config = config::parse("regions.toml", include_str!("../../regions.toml")).expect("a sound file");
-    let mut jobs = Jobs::new();
     for stack in render(&config) {
-        jobs.add(&format!("{}-{}", stack.kind, stack.region), &stack.text, &[&stack.region]);
+        jobs.add("shipped", &format!("{}-{}", stack.kind, stack.region), &stack.text, &[&stack.region]);
     }
-    assert_eq!(jobs.jobs.len(), 19);
-    assert_eq!(jobs.lint(&venv), Vec::<String>::new());
 }
 
 #[test]
-fn every_option_has_no_finding_in_every_region() {
-    let Some(venv) = Venv::with("cfn-lint", &LINT) else { return };
-    let mut jobs = Jobs::new();
+fn the_shipped_regions_have_no_finding_each_by_its_own_rules() {
+    let Some((files, findings)) = Linted::of_test("shipped") else { return };
+    assert_eq!(files.len(), 19);
+    assert_eq!(findings, Vec::<&str>::new());
+}
+
+fn add_every_option(jobs: &mut Jobs) {
     let mut seen = BTreeSet::new();
     for options in Options::all() {
         for stack in render(&config_of(options, &["eu-central-1"])) {
             // Many options do not change a stack.
             if seen.insert(stack.text.clone()) {
-                jobs.add(&format!("{}-{}", stack.kind, stack.region), &stack.text, &[&stack.region]);
+                let name = format!("{}-{}", stack.kind, stack.region);
+                jobs.add("option", &name, &stack.text, &[&stack.region]);
             }
         }
     }
@@ -163,10 +191,16 @@ fn every_option_has_no_finding_in_every_region() {
     let mut kinds = BTreeSet::new();
     for stack in render(&config_of(Options::FULL, &everywhere())) {
         if stack.region != "eu-central-1" && kinds.insert(stack.kind) || stack.kind == StackKind::Home {
-            jobs.add(&format!("{}-everywhere", stack.kind), &stack.text, &everywhere());
+            jobs.add("option", &format!("{}-everywhere", stack.kind), &stack.text, &everywhere());
         }
     }
-    assert_eq!(jobs.lint(&venv), Vec::<String>::new());
+}
+
+#[test]
+fn every_option_has_no_finding_in_every_region() {
+    let Some((files, findings)) = Linted::of_test("option") else { return };
+    assert!(files.len() > 10, "{files:?}");
+    assert_eq!(findings, Vec::<&str>::new());
 }
 
 /// Why linting one edge against every region's rules is enough.
@@ -185,9 +219,7 @@ fn edges_differ_by_their_region_name_alone() {
     }
 }
 
-#[test]
-fn the_linter_finds_faults_in_every_region() {
-    let Some(venv) = Venv::with("cfn-lint", &LINT) else { return };
+fn add_faults(jobs: &mut Jobs) {
     let stacks = render(&config_of(Options::default(), &["eu-central-1"]));
     let edge = stacks.iter().find(|stack| stack.kind == StackKind::Edge).expect("an edge");
     let faults = [
@@ -195,20 +227,23 @@ fn the_linter_finds_faults_in_every_region() {
         ("RetentionInDays: 1", "RetentionInDays: 2"),
         ("provided.al2023", "provided.al1999"),
     ];
-    let mut jobs = Jobs::new();
     for (right, wrong) in faults {
         let text = edge.text.replace(right, wrong);
         assert_ne!(text, edge.text, "{right}");
-        jobs.add("fault", &text, &["eu-central-1"]);
+        jobs.add("fault", "edge", &text, &["eu-central-1"]);
     }
     let misspelt = edge.text.replace("MemorySize:", "MemorySise:");
     for region in everywhere() {
-        jobs.add(region, &misspelt, &[region]);
+        jobs.add("fault", region, &misspelt, &[region]);
     }
-    let found = jobs.lint(&venv);
-    for (path, _) in &jobs.jobs {
-        let file = path.file_name().expect("a name").to_string_lossy();
-        assert!(found.iter().any(|line| line.starts_with(&*file)), "nothing is found in {file}");
+}
+
+#[test]
+fn the_linter_finds_faults_in_every_region() {
+    let Some((files, findings)) = Linted::of_test("fault") else { return };
+    assert_eq!(files.len(), 3 + PLACES.len());
+    for file in files {
+        assert!(findings.iter().any(|line| line.starts_with(file)), "nothing is found in {file}");
     }
 }
 
@@ -223,7 +258,7 @@ fn schemas(venv: &Venv, kinds: &[&str]) -> Value {
 /// The planner predicts replacements from a table; the schemas are the table's source.
 #[test]
 fn replacements_match_the_registry() {
-    let Some(venv) = Venv::with("cfn-lint", &LINT) else { return };
+    let Some(venv) = Venv::with(LINTER.0, &LINTER.1) else { return };
     let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for options in [Options::FULL, Options::default()] {
         for stack in render(&config_of(options, &["eu-central-1", "us-east-1"])) {

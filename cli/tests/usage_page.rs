@@ -1,5 +1,5 @@
-//! The usage page in a real Chromium, headless and offline. Without Chromium, the test is skipped with a message; with
-//! `IPGEO_REQUIRE_CHROMIUM=1` it fails.
+//! The usage page and the cost page in a real Chromium, headless and offline. Without Chromium, the tests are skipped with a
+//! message; with `IPGEO_REQUIRE_CHROMIUM=1` they fail.
 
 #[path = "support/browser.rs"]
 mod browser;
@@ -10,6 +10,7 @@ mod npm;
 mod python;
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use browser::Paper;
 use ipgeo::internals::usage::report::LagRow;
@@ -211,5 +212,36 @@ fn the_page_is_good_on_every_screen_in_both_themes_and_on_paper() {
         assert!(*pages <= 4, "{page} on {size}: {pages} pages");
         assert!(*smallest_pt >= 8.0, "{page} on {size}: {smallest_pt} pt: {}", paper.smallest);
         assert_eq!(cut, &Vec::<String>::new(), "{page} on {size} is cut");
+    }
+}
+
+#[test]
+fn the_cost_page_is_good_on_every_screen_in_both_themes_and_on_paper() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("cost-page");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../regions.toml");
+    let urls: Vec<(&str, String)> = [("cost", "25M"), ("small", "1M"), ("large", "9B")]
+        .map(|(name, calls)| {
+            let file = folder.join(format!("{name}.html"));
+            let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
+            command.args(["cost", "--config", config, "--calls", calls, "--max-monthly", "60", "--html"]);
+            let output = command.arg(&file).output().expect("it runs");
+            let expected = if name == "large" { 6 } else { 0 };
+            assert_eq!(output.status.code(), Some(expected), "{}", String::from_utf8_lossy(&output.stderr));
+            (name, format!("file://{}", file.display()))
+        })
+        .into();
+    let pages: Vec<(&str, &str, &str)> =
+        urls.iter().map(|(name, url)| (*name, url.as_str(), "main")).collect();
+    let Some(seen) = browser::look_and_print(&folder, &pages) else { return };
+    for view in seen.views {
+        assert_eq!(view.messages, Vec::<String>::new(), "{} {}", view.screen, view.scheme);
+        for text in ["API requests at $0.90 from 2.7B", "2018 design", "eu-central-1", "ledger writes"] {
+            assert!(view.text.contains(text), "{}: {text}: {}", view.page, view.text);
+        }
+        assert_eq!(view.text.contains("over the budget of $60.00"), view.page == "large");
+    }
+    for paper in seen.papers {
+        assert!(paper.pages <= 2 && paper.smallest_pt >= 8.0 && paper.cut.is_empty(), "{paper:?}");
     }
 }

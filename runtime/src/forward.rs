@@ -1,5 +1,6 @@
 //! The forwarder of an edge, for `pipe = "forwarder"`: CloudWatch Logs invokes it with a batch of usage lines, and it puts the
-//! batch into home's stream, unchanged. So the counter can't tell how a record arrived.
+//! batch into home's stream, unchanged. So the counter can't tell how a record arrived. The other pipe, a log destination, costs
+//! nothing and needs no code, but AWS documents it only for delivery to another account.
 //!
 //! One invocation has one batch, which becomes one record. Lambda limits the event to 1 MB and a record may have as much, so a
 //! batch is never split, and a failed put has no partial effect. If the put fails after its retries, the invocation fails:

@@ -91,6 +91,8 @@ async fn serve_lookup() -> Result<(), Error> {
     }));
     let Some(home) = home else { return runtime.run().await };
     // A layer's future ends after the answer is posted and before the next event is requested, so no caller waits for it.
+    // An internal extension would cost time at a cold start. Waiting for home's answer would occupy the environment, so that
+    // Lambda starts more. If Lambda freezes the environment before the report is sent, it is sent after the next call.
     let reporting = layer_fn(move |service| {
         let (lookup, home) = (Arc::clone(&lookup), home.clone());
         ServiceExt::<lambda_runtime::LambdaInvocation>::then(service, move |posted| async move {

@@ -152,9 +152,9 @@ pub(crate) struct BillEntry {
     pub(crate) usd: f64,
     /// Whether the price is AWS's, not an estimate.
     pub(crate) exact: bool,
-    item: PricedItem,
+    pub(super) item: PricedItem,
     /// Amount in single units, as `item` is priced.
-    units: f64,
+    pub(super) units: f64,
 }
 
 /// A month's bill.

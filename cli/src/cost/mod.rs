@@ -7,10 +7,12 @@
 
 mod bill;
 mod change;
+mod curve;
 mod design;
 mod measure;
 mod model;
 mod occupancy;
+mod page;
 mod prices;
 #[cfg(test)]
 mod reference;
@@ -19,9 +21,11 @@ mod traffic;
 
 pub(crate) use bill::{Allowances, Bill, BillLine};
 pub(crate) use change::{CostChange, change};
+pub(crate) use curve::curve;
 pub(crate) use model::TrafficModel;
 use occupancy::to_f64;
 pub(crate) use occupancy::zipf;
+pub(crate) use page::CostPage;
 pub(crate) use prices::{PriceError, Prices};
 pub(crate) use rows::{BillRow, GroupBy, rows};
 

@@ -169,6 +169,13 @@ impl Prices {
         self.items.get(&item).map(|entry| (entry.unit.as_str(), entry.count)).ok_or(PriceError::NoItem(item))
     }
 
+    /// Where an item's next tier begins, in single units, and the base region's prices of a shown unit before and after it.
+    pub(super) fn tier(&self, item: PricedItem) -> Option<(f64, f64, f64, String)> {
+        let entry = self.items.get(&item)?;
+        let above = entry.above.as_ref()?;
+        Some((above.count, entry.price, above.price, entry.unit.clone()))
+    }
+
     /// Units a month in the free tier.
     pub(crate) fn free(&self, item: PricedItem) -> f64 {
         self.items.get(&item).and_then(|entry| entry.free).unwrap_or(0.0)

@@ -73,6 +73,29 @@ fn views_print_locations() {
 }
 
 #[test]
+fn the_address_is_printed_once_wherever_it_is_named() {
+    let mut source = offline();
+    for fields in [&["ip", "city"][..], &["city", "ip"], &["ip", "city", "ip"]] {
+        let chosen = || Some(columns(fields).expect("fields"));
+        let mut print = |view: &mut dyn View, list: &[&str]| printed(&mut source, view, list);
+        let table = print(&mut TableView::new(chosen(), false), &["8.8.8.8", "1.1.1.1"]);
+        assert_eq!(table, "ip       city\n8.8.8.8  Mountain View\n1.1.1.1  Brisbane\n", "{fields:?}");
+        for is_one in [true, false] {
+            let one = print(&mut TableView::new(chosen(), is_one), &["8.8.8.8"]);
+            assert_eq!(one.matches("8.8.8.8").count(), 1, "{fields:?}: {one}");
+        }
+        let csv = print(&mut CsvView::new(chosen().expect("fields")), &["8.8.8.8"]);
+        assert_eq!(csv, "ip,city,ip_error\n8.8.8.8,Mountain View,\n", "{fields:?}");
+    }
+    let table = printed(
+        &mut source,
+        &mut TableView::new(Some(columns(&["ip"]).expect("a field")), false),
+        &["8.8.8.8"],
+    );
+    assert_eq!(table, "ip\n8.8.8.8\n");
+}
+
+#[test]
 fn json_is_the_answer_itself() {
     let mut source = offline();
     let json = printed(&mut source, &mut JsonView::lines(None), &["8.8.8.8"]);

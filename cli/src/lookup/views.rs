@@ -184,6 +184,8 @@ impl TableView {
         let main = || TABLE.into_iter().filter_map(Column::named).collect();
         let shown = columns.clone().unwrap_or_else(main);
         let columns = columns.or_else(|| (!is_one).then(|| shown.clone()));
+        // A row begins with the address as it was given.
+        let shown = shown.into_iter().filter(|column| column.name() != "ip").collect();
         Self { columns, shown, is_one, rows: Vec::new() }
     }
 }

@@ -18,22 +18,12 @@ use super::pipe::{FAILING_REGION, LogPipe};
 use super::report::{Crossing, SimulationReport, Spread};
 use super::scenario::{CallSpread, LimitChange, Scenario};
 use super::store::SimulatedStore;
-use crate::config::Config;
-use crate::cost::{self, CostError, TrafficModel};
+use crate::cost::{self, Bill};
 
 /// Start of every simulation: midnight UTC on a Tuesday, 24 November 2026.
 const START_S: i64 = 1_795_478_400;
 /// Seconds in 30 days.
 const MONTH_S: f64 = 2_592_000.0;
-
-/// Why a simulation failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SimulateError {
-    #[error("{0}")]
-    Scenario(&'static str),
-    #[error("can't estimate the bill")]
-    Cost(#[from] CostError),
-}
 
 struct SimulatedKey {
     identity: Identity,
@@ -94,9 +84,8 @@ fn instant(at_s: f64) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// Runs a scenario. `config` is only used for the bill.
-pub(crate) async fn run(scenario: &Scenario, config: &Config) -> Result<SimulationReport, SimulateError> {
-    scenario.check().map_err(SimulateError::Scenario)?;
+/// Runs a sound scenario. Its report includes figures of `bill`, which is of the same traffic.
+pub(crate) async fn run(scenario: &Scenario, bill: &Bill) -> SimulationReport {
     let mut simulation = Simulation::new(scenario);
     let (end_s, gather_s, window_s) =
         (scenario.end_s(), simulation.send_s, scenario.pipeline.window_s.max(1.0));
@@ -123,7 +112,7 @@ pub(crate) async fn run(scenario: &Scenario, config: &Config) -> Result<Simulati
         }
     }
     simulation.close_days();
-    simulation.report(config)
+    simulation.report(bill)
 }
 
 impl<'a> Simulation<'a> {
@@ -286,7 +275,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    fn report(self, config: &Config) -> Result<SimulationReport, SimulateError> {
+    fn report(self, bill: &Bill) -> SimulationReport {
         let scenario = self.scenario;
         let months = scenario.hours / 720.0;
         let counts = self.store.counts();
@@ -298,13 +287,7 @@ impl<'a> Simulation<'a> {
         let holds = |one: &Crossing| one.overshoot <= one.bound && one.enforced_s <= self.lag_s;
         let each = &self.each;
         let spread = |of: fn(&Crossing) -> f64| Spread::new(&each.iter().map(of).collect::<Vec<_>>());
-        let model = TrafficModel {
-            keyed_share: scenario.keyed_share,
-            keys: scenario.keys,
-            ..TrafficModel::typical(scenario.calls)
-        };
-        let bill = cost::monthly(config, &model)?;
-        Ok(SimulationReport {
+        SimulationReport {
             tick_s: scenario.tick_s(),
             requested: self.requested,
             allowed: self.allowed,
@@ -334,7 +317,7 @@ impl<'a> Simulation<'a> {
             billed_replicated_writes: bill.publications * scenario.region_count(),
             scenario: scenario.clone(),
             each: self.each,
-        })
+        }
     }
 }
 

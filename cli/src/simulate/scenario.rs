@@ -4,6 +4,7 @@ use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::cost::TrafficModel;
 use crate::quota::Pipeline;
 
 /// A time in which something is down.
@@ -113,6 +114,11 @@ impl Scenario {
             seed: 1,
             decisions_max: DECISIONS_MAX,
         }
+    }
+
+    /// The traffic, for the bill.
+    pub(crate) fn traffic(&self) -> TrafficModel {
+        TrafficModel { keyed_share: self.keyed_share, keys: self.keys, ..TrafficModel::typical(self.calls) }
     }
 
     /// Rejects scenarios that can't be simulated.

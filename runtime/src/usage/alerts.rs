@@ -1,5 +1,8 @@
 //! Quota alerts: the thresholds, and a cache of recorded alerts, so that a counter writes each once, however long its API key
 //! stays beyond a limit. An alert missing from the cache is merely written again, without effect.
+//!
+//! The counter itself sends alerts through SNS: a stream of the ledger's changes would need two more resources, can't be tried on
+//! a laptop, and would poll for months to send a handful of messages.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};

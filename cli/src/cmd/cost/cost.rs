@@ -1,5 +1,7 @@
 //! `ipgeo cost`.
 
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
@@ -8,7 +10,8 @@ use crate::args::Shared;
 use crate::cmd::support::numbers::{api_keys, bytes, calls, milliseconds, percent, usd};
 use crate::cmd::support::{first_regions, load_config};
 use crate::config::Config;
-use crate::cost::{self, Allowances, Bill, BillLine, BillRow, GroupBy, Prices, TrafficModel};
+use crate::cost::{self, Allowances, Bill, BillLine, BillRow, CostPage, GroupBy, Prices, TrafficModel};
+use crate::fs::write_page;
 use crate::infra::stacks::STREAM_SHARDS;
 use crate::quota::Pipeline;
 use crate::ui::output::{self, Column, Exit, Format};
@@ -19,7 +22,8 @@ use crate::ui::output::{self, Column, Exit, Format};
 Examples:
   ipgeo cost
   ipgeo cost --calls 1B --by line,region -o csv
-  ipgeo cost --max-monthly 60                status 6 if a month costs more")]
+  ipgeo cost --max-monthly 60                status 6 if a month costs more
+  ipgeo cost --html cost.html                also a page with the curve from 1M to 10B calls")]
 pub(crate) struct CostArgs {
     /// Calls a month: 25M, 1B
     #[arg(long, default_value = "25M", value_name = "CALLS", value_parser = calls)]
@@ -39,6 +43,9 @@ pub(crate) struct CostArgs {
     /// Use us-east-1's prices, which are exact, for every region
     #[arg(long)]
     base_prices: bool,
+    /// Also write a self-contained page: the bill by line and region, and the curve from 1M to 10B calls
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     #[command(flatten)]
     shape: Shape,
 }
@@ -160,6 +167,22 @@ pub(crate) fn run(args: &CostArgs, shared: &Shared) -> anyhow::Result<Exit> {
         rows: &rows,
     };
     print(&quotation, &ours, shared)?;
+    if let Some(file) = &args.html {
+        let (curve, tiers) = cost::curve(&config, |calls| args.shape.model(calls), &prices, allowances)?;
+        let service = config.service.full_name();
+        let page = CostPage {
+            service: &service,
+            calls: args.calls,
+            ours: &ours,
+            of_2018: &design_2018,
+            curve: &curve,
+            tiers: &tiers,
+            budget_usd: args.max_monthly,
+            prices: &prices,
+        };
+        write_page(file, &page.html()?).with_context(|| format!("write {}", file.display()))?;
+        output::print_note(&format!("wrote {}", file.display()));
+    }
     if let (true, Some(most)) = (over, args.max_monthly) {
         output::print_note(&format!("over budget: a month costs ${:.2}, more than ${most:.2}", ours.total()));
     }

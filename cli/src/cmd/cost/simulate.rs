@@ -11,6 +11,7 @@ use crate::args::Shared;
 use crate::cmd::support::numbers::{api_keys, calls, percent, percent_of_limit};
 use crate::cmd::support::{first_regions, load_config};
 use crate::config::Config;
+use crate::cost;
 use crate::keys::{Grace, parse_grace};
 use crate::simulate::{CallSpread, LimitChange, Outage, Scenario, SimulationReport, run as simulate};
 use crate::ui::output::{self, Column, Exit, Format, UsageError};
@@ -126,10 +127,10 @@ pub(crate) async fn run(args: SimulateArgs, shared: &Shared) -> anyhow::Result<E
     if std::io::stderr().is_terminal() {
         output::print_note("simulating, which may take a minute");
     }
-    let mut outcome = simulate(&scenario, &config).await.context("simulate")?;
+    let bill = cost::monthly(&config, &scenario.traffic()).context("estimate the bill")?;
+    let mut outcome = simulate(&scenario, &bill).await;
     if scenario.early_counts {
-        let without = Scenario { early_counts: false, ..scenario };
-        let without = simulate(&without, &config).await.context("simulate without early counts")?;
+        let without = simulate(&Scenario { early_counts: false, ..scenario }, &bill).await;
         outcome.without_early_counts = Some(without.ledger_path_only());
     }
     print(&outcome, shared)?;

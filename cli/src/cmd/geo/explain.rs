@@ -1,17 +1,17 @@
 //! `ipgeo geo explain`.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use ipgeo_geo::compile::SourceValue;
+use ipgeo_geo::compile::{BuildSource, SourceValue, read_corrections};
 use serde::Serialize;
 
 use crate::args::Shared;
 use crate::cmd::support::load_config;
 use crate::fs::parent_folder;
-use crate::geo::sources::{self, SourceFile};
+use crate::geo::sources::{self, Lock, SourceFile};
 use crate::ui::output::{self, Column};
 
 /// Flags of `ipgeo geo explain`.
@@ -38,7 +38,7 @@ struct Said {
     value: String,
     source: String,
     range: String,
-    /// The date of the source's data, if known.
+    /// When the source's data or the correction was made, if known.
     date: Option<String>,
 }
 
@@ -63,9 +63,17 @@ pub(super) fn run(args: &ExplainArgs, shared: &Shared) -> anyhow::Result<()> {
         bail!("the sources in regions.toml are missing\nhelp: run `ipgeo geo fetch`, or name sources")
     };
     let overrides = sources::overrides_path(&config, parent_folder(&path));
-    let (opened, dates) = sources::open_all(&files, overrides.as_deref())?;
+    let (opened, stated) = sources::open_all(&files, overrides.as_deref())?;
+    let lock = Lock::read(&Lock::path(&path))?.unwrap_or_default();
+    let locked = |source: &BuildSource| lock.files_of(&source.name).filter_map(|file| file.date).min();
+    let dated = opened.iter().zip(stated).map(|(source, date)| date.or_else(|| locked(source)));
+    let mut dates: Vec<Option<String>> = dated.map(|date| date.map(|date| date.to_string())).collect();
+    // Corrections come first, each with its own date.
+    if let (Some(file), Some(date)) = (&overrides, dates.first_mut()) {
+        *date = corrected_on(file, args.address)?;
+    }
     let said = |one: SourceValue| Said {
-        date: dates.get(one.index).copied().flatten().map(|date| date.to_string()),
+        date: dates.get(one.index).cloned().flatten(),
         value: one.value,
         source: one.source,
         range: one.range,
@@ -95,7 +103,7 @@ pub(super) fn run(args: &ExplainArgs, shared: &Shared) -> anyhow::Result<()> {
             row.decided.value.clone(),
             row.decided.source.clone(),
             row.decided.range.clone(),
-            row.decided.date.clone().unwrap_or_default(),
+            row.decided.date.clone().unwrap_or_else(|| "unknown".to_owned()),
             others.collect::<Vec<_>>().join(", "),
         ]
     })?;
@@ -104,4 +112,23 @@ pub(super) fn run(args: &ExplainArgs, shared: &Shared) -> anyhow::Result<()> {
         output::print_note(&format!("no source knows {}", args.address));
     }
     Ok(())
+}
+
+/// The date of the correction that decides about an address: of those that hold it, the smallest, and of equal ones the last.
+fn corrected_on(file: &Path, address: IpAddr) -> anyhow::Result<Option<String>> {
+    let bytes = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
+    let corrections = read_corrections(&bytes).map_err(|fault| anyhow!("{}: {fault}", file.display()))?;
+    let bits = |address: IpAddr| match address.to_canonical() {
+        IpAddr::V4(v4) => (true, u128::from(v4.to_bits())),
+        IpAddr::V6(v6) => (false, v6.to_bits()),
+    };
+    let (is_ipv4, wanted) = bits(address);
+    let holding = corrections.into_iter().rev().filter_map(|correction| {
+        let (count, first) = correction.addresses()?;
+        let (of_ipv4, first) = bits(first);
+        let holds = of_ipv4 == is_ipv4 && wanted.checked_sub(first).is_some_and(|offset| offset < count);
+        holds.then_some((count, correction.date))
+    });
+    let smallest = holding.min_by_key(|(count, _)| *count);
+    Ok(smallest.map(|(_, date)| date.trim().to_owned()).filter(|date| !date.is_empty()))
 }

@@ -22,6 +22,7 @@ Examples:
   ipgeo keys update ipg_…x3Kq --quota 50k/day --expires 90d
   ipgeo keys update ipg_…x3Kq --rate 600/min --burst 20
   ipgeo keys update ipg_…x3Kq --any-site --networks 203.0.113.0/24")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct UpdateArgs {
     #[command(flatten)]
     one: OneArgs,

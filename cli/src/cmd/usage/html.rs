@@ -74,6 +74,12 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
     let called: Vec<KeyCalls> = called.into_iter().filter_map(key_calls).collect();
     let regions: Vec<_> = config.regions.iter().map(|region| region.name.clone()).collect();
     let is_operators = owner.is_none();
+    let lag = if is_operators && !is_over {
+        let rows = lags(&home.ledger.newest().await?, &regions, now);
+        Some(CountingLag { rows, late_ms: late_ms(config) })
+    } else {
+        None
+    };
     Ok(PageFacts {
         service: match owner {
             Some(_) => config.service.domain.clone().unwrap_or_else(|| config.service.name.clone()),
@@ -97,13 +103,7 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
         statuses: (config.compat.unknown_key_status, config.compat.quota_status),
         headroom: headroom(&items, &keys, &rotated(home, &items, &keys).await?, now),
         thresholds: config.alerts.thresholds.percents().to_vec(),
-        lag: match is_operators && !is_over {
-            true => Some(CountingLag {
-                rows: lags(&home.ledger.newest().await?, &regions, now),
-                late_ms: late_ms(config),
-            }),
-            false => None,
-        },
+        lag,
         cost: match month.filter(|_| is_operators && !(is_over && once.is_empty())) {
             Some(month) => Some(cost(config, month, &once, projection, now, args.max_monthly)?),
             None => None,

@@ -26,7 +26,7 @@ Examples:
   ipgeo usage report --by key,day,region,verdict --json
   ipgeo usage report --by verdict --month 2026-11 -o csv
   ipgeo usage report --dev --html usage.html    a page with charts
-  ipgeo usage report --html acme.html --owner acme    a page to send to a customer")]
+  ipgeo usage report --owner acme --html acme.html")]
 pub(crate) struct ReportArgs {
     /// Break down by these; with `key`, for each API key [default: a summary of each]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]

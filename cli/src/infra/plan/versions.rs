@@ -1,7 +1,11 @@
 //! Which published version of each function serves: back to the one before, forward to the stack's, and old ones pruned.
 //!
 //! A stack's update publishes a version and moves the alias to it. A rollback moves the alias back at once and leaves the
-//! stack as it is, so the next deploy finds an alias that differs from its stack, and moves it forward again.
+//! stack as it is, so the next deploy finds an alias that differs from its stack, and moves it forward again. A rollback by an
+//! update of the stack would take minutes and can itself fail.
+//!
+//! The counter's new version serves before the canary's, because it must understand every line that an edge writes; both are
+//! rolled back together. A forwarder is published, switched, pruned and rolled back with its edge.
 
 use std::collections::{BTreeMap, BTreeSet};
 

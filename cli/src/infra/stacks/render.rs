@@ -4,6 +4,7 @@
 //! configuration and the artifacts; account-specific values (its number, a zone's ID) are left to CloudFormation.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use ipgeo_contract::{RECORD_AGE_S, RegionName, access_attr, env, ledger_attr};
 use serde::{Deserialize, Serialize};
@@ -154,26 +155,34 @@ pub struct Renderer<'a> {
     artifacts: &'a ArtifactSet,
     names: Names,
     account: Option<String>,
-    tera: Tera,
+    tera: &'static Tera,
+}
+
+/// The templates of all stacks, parsed once.
+fn templates() -> tera::TeraResult<&'static Tera> {
+    static TEMPLATES: OnceLock<Tera> = OnceLock::new();
+    if let Some(tera) = TEMPLATES.get() {
+        return Ok(tera);
+    }
+    let mut tera = Tera::new();
+    tera.register_filter("json", |value: &tera::Value, _: Kwargs, _: &State| -> tera::TeraResult<_> {
+        let text = serde_json::to_string(value)
+            .map_err(|error| tera::Error::message(format!("a value has no JSON: {error}")))?;
+        Ok(tera::Value::safe_string(&text))
+    });
+    tera.add_raw_templates([
+        (StackKind::Artifacts.as_str(), include_str!("../../../../templates/artifacts.yaml.tera")),
+        (StackKind::Home.as_str(), include_str!("../../../../templates/home.yaml.tera")),
+        (StackKind::Edge.as_str(), include_str!("../../../../templates/edge.yaml.tera")),
+    ])?;
+    Ok(TEMPLATES.get_or_init(|| tera))
 }
 
 impl<'a> Renderer<'a> {
     /// A renderer for a configuration and its artifacts. Its templates are for reading and pricing: the deployed ones also
     /// depend on the account, which `plan` knows.
     pub fn new(config: &'a Config, artifacts: &'a ArtifactSet) -> Result<Self, RenderError> {
-        let mut tera = Tera::new();
-        tera.register_filter("json", |value: &tera::Value, _: Kwargs, _: &State| -> tera::TeraResult<_> {
-            let text = serde_json::to_string(value)
-                .map_err(|error| tera::Error::message(format!("a value has no JSON: {error}")))?;
-            Ok(tera::Value::safe_string(&text))
-        });
-        let templates = [
-            (StackKind::Artifacts.as_str(), include_str!("../../../../templates/artifacts.yaml.tera")),
-            (StackKind::Home.as_str(), include_str!("../../../../templates/home.yaml.tera")),
-            (StackKind::Edge.as_str(), include_str!("../../../../templates/edge.yaml.tera")),
-        ];
-        tera.add_raw_templates(templates)
-            .map_err(|source| RenderError::Fill { kind: StackKind::Home, source })?;
+        let tera = templates().map_err(|source| RenderError::Fill { kind: StackKind::Home, source })?;
         Ok(Self { config, artifacts, names: Names::new(config), account: None, tera })
     }
 

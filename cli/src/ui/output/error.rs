@@ -130,11 +130,7 @@ mod tests {
             let inner = io::Error::new(kind, "at path x");
             let error = Err::<(), _>(inner).context("cannot write x").expect_err("an error");
             let text = chain(&error);
-            assert_eq!(
-                text.split_once("\nhelp: ").map(|(_, help)| help).is_some(),
-                remedy.is_some(),
-                "{text}"
-            );
+            assert_eq!(text.contains("\nhelp: "), remedy.is_some(), "{text}");
             assert!(remedy.is_none_or(|remedy| text.contains(remedy)), "{text}");
         }
         let own = Err::<(), _>(io::Error::from(ErrorKind::StorageFull)).context("x\nhelp: own");

@@ -10,9 +10,10 @@ use tera::{Context, Tera};
 pub struct PageError(pub String);
 
 /// The templates. Tera escapes values because their names end in `.html` or `.xml`.
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 6] = [
     ("base.html", include_str!("../../../../templates/pages/base.html")),
     ("parts.html", include_str!("../../../../templates/pages/parts.html")),
+    ("cost.html", include_str!("../../../../templates/pages/cost.html")),
     ("feed.xml", include_str!("../../../../templates/pages/feed.xml")),
     ("usage.html", include_str!("../../../../templates/pages/usage.html")),
     ("status.html", include_str!("../../../../templates/pages/status.html")),

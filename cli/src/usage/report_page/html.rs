@@ -26,7 +26,7 @@ fn tile(name: &'static str, figure: String, note: String) -> Tile {
 pub fn page(facts: &PageFacts) -> Result<String, PageError> {
     let whose = facts.owner.as_ref().unwrap_or(&facts.service);
     let mut context = Context::new();
-    context.insert("title", &format!("Usage of {whose}"));
+    context.insert("whose", whose);
     context.insert("service", &facts.owner.as_ref().map(|_| &facts.service));
     context.insert("period", &facts.period);
     context.insert("made", &instant(facts.made));

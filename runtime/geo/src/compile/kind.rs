@@ -47,5 +47,5 @@ pub(super) fn refuse_other_encoding(bytes: &[u8]) -> Result<(), String> {
 
 /// The number of the line with a byte, from 1.
 fn line_at(bytes: &[u8], at: usize) -> usize {
-    bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1
+    bytes[..at].split(|byte| *byte == b'\n').count()
 }

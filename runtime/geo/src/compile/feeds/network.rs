@@ -103,7 +103,7 @@ pub(super) fn between(first: &str, last: &str) -> Result<Range, String> {
     let end_of = |address: IpAddr| (bits(address), address.is_ipv6());
     let end = |text: &str| match text.parse::<u128>() {
         Ok(number) if number < IPV6_FIRST => Ok((number, false)),
-        Ok(number) => Ok(Ipv6Addr::from_bits(number).to_canonical()).map(end_of),
+        Ok(number) => Ok(end_of(Ipv6Addr::from_bits(number).to_canonical())),
         Err(_) => address(text).map(end_of),
     };
     let ((low, low_ipv6), (high, high_ipv6)) = (end(first)?, end(last)?);
