@@ -65,11 +65,8 @@ pub(crate) fn rectangle(left: f64, right: f64, top: f64, bottom: f64) -> String 
 
 /// A line through points.
 pub(crate) fn line(points: impl IntoIterator<Item = (f64, f64)>) -> String {
-    let mut path = String::new();
-    for (x, y) in points {
-        path += &format!("{}{} {}", if path.is_empty() { 'M' } else { 'L' }, percent(x), percent(y));
-    }
-    path
+    let points = points.into_iter().map(|(x, y)| format!("{} {}", percent(x), percent(y)));
+    format!("M{}", points.collect::<Vec<_>>().join("L"))
 }
 
 /// A linear axis from 0 to a round number, at least `most`: its end, and three to five marks.

@@ -62,13 +62,11 @@ impl StatusPage<'_> {
 }
 
 fn incident_entry(title: &str, incident: &Incident) -> FeedEntry {
-    let mut text = incident.when();
-    if !incident.regions.is_empty() {
-        text += &format!(", {}", incident.regions.join(", "));
-    }
-    for (at, update) in &incident.updates {
-        text += &format!("\n\n{}: {update}", minute(*at));
-    }
+    let regions = incident.regions.join(", ");
+    let when = incident.when();
+    let head = if regions.is_empty() { when } else { format!("{when}, {regions}") };
+    let updates = incident.updates.iter().map(|(at, update)| format!("{}: {update}", minute(*at)));
+    let text = std::iter::once(head).chain(updates).collect::<Vec<_>>().join("\n\n");
     let name: String =
         incident.title.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(60).collect();
     FeedEntry {

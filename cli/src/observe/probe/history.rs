@@ -232,13 +232,9 @@ pub(super) mod tests {
         assert_eq!((read.days.len(), read.runs.len()), (DAYS_MAX, RUNS_MAX));
         assert_eq!(read.requests("eu-west-1"), Requests { samples: 360, failed: 36 });
         // A file of a version that kept only runs.
-        let runs: String = std::fs::read_to_string(&path)
-            .expect("a file")
-            .lines()
-            .filter(|line| line.contains("\"at\""))
-            .map(|line| format!("{line}\n"))
-            .collect();
-        std::fs::write(&path, runs).expect("written");
+        let text = std::fs::read_to_string(&path).expect("a file");
+        let runs: Vec<&str> = text.lines().filter(|line| line.contains("\"at\"")).collect();
+        std::fs::write(&path, runs.join("\n")).expect("written");
         assert_eq!(ProbeHistory::read(&path).days.len(), RUNS_MAX / 4);
     }
 

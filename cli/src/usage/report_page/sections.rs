@@ -63,13 +63,14 @@ fn by_day(facts: &PageFacts) -> Section {
     let before = facts.before.as_ref().filter(|before| before.days.iter().any(|(_, n)| *n > 0));
     let days_before = before.map_or(&[][..], |before| &before.days);
     let silent = facts.days.iter().filter(|(_, n)| *n == 0).count();
-    let mut summary = match busiest {
+    let mut sentences = vec![match busiest {
         None => "No call was counted yet.".to_owned(),
         Some((day, n)) => format!("The busiest day was {day} with {}.", counted(*n, "call")),
-    };
+    }];
     if busiest.is_some() && silent > 0 {
-        summary += &format!(" {} without a call.", counted(silent as u64, "day"));
+        sentences.push(format!("{} without a call.", counted(silent as u64, "day")));
     }
+    let summary = sentences.join(" ");
     let mut heads = vec![head("Day, UTC", Short), head("Calls", Number)];
     heads.extend(before.map(|before| head(&before.name, Number)));
     let shown = |n: u64| if n == 0 { "–".to_owned() } else { grouped(n) };
@@ -162,10 +163,11 @@ fn by_region(facts: &PageFacts) -> Option<Section> {
         .filter(|region| region.calls == 0)
         .map(|region| region.region.as_str())
         .collect();
-    let mut summary = format!("{} answered {} of all calls.", first.region, share(first.calls, all));
+    let mut sentences = vec![format!("{} answered {} of all calls.", first.region, share(first.calls, all))];
     if !idle.is_empty() {
-        summary += &format!(" No calls in {}.", idle.join(", "));
+        sentences.push(format!("No calls in {}.", idle.join(", ")));
     }
+    let summary = sentences.join(" ");
     let heads = vec![
         head("No.", Number),
         head("Region", Short),
@@ -274,9 +276,9 @@ fn headroom(facts: &PageFacts) -> Section {
     };
     let (shown, rest) = facts.headroom.split_at(facts.headroom.len().min(KEYS_SHOWN));
     let mut legend = Vec::new();
-    if let (Some(first), false) = (marks.first(), shown.is_empty()) {
-        let others = marks[1..].iter().map(|percent| format!(", {percent} %")).collect::<String>();
-        legend.push(("mark", format!("{first} %{others} of the limit: an alert is sent")));
+    if !marks.is_empty() && !shown.is_empty() {
+        let percents: Vec<String> = marks.iter().map(|percent| format!("{percent} %")).collect();
+        legend.push(("mark", format!("{} of the limit: an alert is sent", percents.join(", "))));
     }
     if shown.iter().any(|key| key.percent() > 100) {
         legend.push(("over", "over the limit".to_owned()));
