@@ -68,7 +68,7 @@ pub(crate) struct Explanation {
     pub(crate) limit: u64,
     /// `day` or `month`, UTC.
     pub(crate) window: &'static str,
-    /// The short rate; null if there is none.
+    /// The short rate; null without one.
     pub(crate) rate: Option<RateExplanation>,
     /// The current period.
     pub(crate) period: String,

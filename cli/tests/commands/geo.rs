@@ -38,25 +38,25 @@ fn a_geo_build_never_writes_over_what_it_reads_or_what_is_not_its_own() {
         (output.status.code(), stderr(&output))
     };
     for out in ["x.mmdb", "./x.mmdb", "hard.mmdb", "soft.mmdb"] {
-        let (status, told) = build("x.mmdb", out);
-        assert!(status == Some(1) && told.contains(", a source of this build"), "{out}: {told}");
+        let (status, message) = build("x.mmdb", out);
+        assert!(status == Some(1) && message.contains(", a source of this build"), "{out}: {message}");
     }
-    let (status, told) = build("x.mmdb", "letter.txt");
-    assert!(status == Some(1) && told.contains("is not a compiled geo database"), "{told}");
-    let (status, told) = build("old.mmdb.previous", "old.mmdb");
-    assert!(status == Some(1) && told.contains(", a source of this build"), "{told}");
+    let (status, message) = build("x.mmdb", "letter.txt");
+    assert!(status == Some(1) && message.contains("is not a compiled geo database"), "{message}");
+    let (status, message) = build("old.mmdb.previous", "old.mmdb");
+    assert!(status == Some(1) && message.contains(", a source of this build"), "{message}");
     let sample = run(&state, &["geo", "build", "--sample", "--out", &at("letter.txt").display().to_string()]);
     assert!(stderr(&sample).contains("is not a compiled geo database"), "{}", stderr(&sample));
     assert_eq!(read(), before);
     // Its own output may be replaced: by another source, and by the same again.
     for round in 0..2 {
-        let (status, told) = build("x.mmdb", "out.mmdb");
-        assert_eq!(status, Some(0), "{round}: {told}");
+        let (status, message) = build("x.mmdb", "out.mmdb");
+        assert_eq!(status, Some(0), "{round}: {message}");
     }
     let _ = std::fs::remove_file(at("self.mmdb"));
     std::fs::hard_link(at("out.mmdb"), at("self.mmdb")).expect("a link");
-    let (status, told) = build("self.mmdb", "out.mmdb");
-    assert!(status == Some(1) && told.contains(", a source of this build"), "{told}");
+    let (status, message) = build("self.mmdb", "out.mmdb");
+    assert!(status == Some(1) && message.contains(", a source of this build"), "{message}");
 }
 
 #[test]

@@ -22,15 +22,15 @@ const CALLERS: usize = 8;
 
 /// Calls that were answered 200 and requests that were refused, by API key; the same for all addresses.
 #[derive(Default)]
-struct Told {
+struct Answers {
     keys: BTreeMap<usize, (u64, u64)>,
     anonymous: (u64, u64),
 }
 
 /// One of several callers: its share of the requests, over all regions in turn.
-fn call(world: &WorldFile, keys: &[(ApiKey, u64)], caller: usize) -> Told {
+fn call(world: &WorldFile, keys: &[(ApiKey, u64)], caller: usize) -> Answers {
     let (agent, mut random) = (agent(), fastrand::Rng::with_seed(caller as u64));
-    let mut told = Told::default();
+    let mut answers = Answers::default();
     for _ in 0..REQUESTS / CALLERS {
         let url = format!("{}/8.8.8.8", world.regions[random.usize(..world.regions.len())].url);
         let address = random.usize(..ADDRESSES);
@@ -38,8 +38,8 @@ fn call(world: &WorldFile, keys: &[(ApiKey, u64)], caller: usize) -> Told {
         let key = random.bool().then(|| random.usize(..KEYS));
         let status = get(&agent, &url, key.map(|key| &keys[key].0), &address);
         let counts = match key {
-            Some(key) => told.keys.entry(key).or_default(),
-            None => &mut told.anonymous,
+            Some(key) => answers.keys.entry(key).or_default(),
+            None => &mut answers.anonymous,
         };
         match status {
             200 => counts.0 += 1,
@@ -47,7 +47,7 @@ fn call(world: &WorldFile, keys: &[(ApiKey, u64)], caller: usize) -> Told {
             other => panic!("status {other}"),
         }
     }
-    told
+    answers
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -65,34 +65,34 @@ async fn twenty_thousand_requests_are_counted_exactly_and_limits_hold_everywhere
             tokio::task::spawn_blocking(move || call(&file, &keys, caller))
         })
         .collect();
-    let mut told = Told::default();
+    let mut answers = Answers::default();
     for caller in callers {
         let one = caller.await.expect("a caller");
         for (key, (answered, refused)) in one.keys {
-            let counts = told.keys.entry(key).or_default();
+            let counts = answers.keys.entry(key).or_default();
             *counts = (counts.0 + answered, counts.1 + refused);
         }
-        told.anonymous = (told.anonymous.0 + one.anonymous.0, told.anonymous.1 + one.anonymous.1);
+        answers.anonymous = (answers.anonymous.0 + one.anonymous.0, answers.anonymous.1 + one.anonymous.1);
     }
-    assert_eq!(told.keys.len(), KEYS);
+    assert_eq!(answers.keys.len(), KEYS);
 
-    ledger_equals(&home, &keys, &told).await;
+    ledger_equals(&home, &keys, &answers).await;
     published_everywhere(&world.file, &home, &keys).await;
     refused_everywhere(&world.file, &keys).await;
     world.stop().await.expect("it stops");
 }
 
-async fn ledger_equals(home: &Home, keys: &[(ApiKey, u64)], told: &Told) {
+async fn ledger_equals(home: &Home, keys: &[(ApiKey, u64)], answers: &Answers) {
     let month = Month::from_time(Timestamp::now());
     until(async || {
         let items = home.ledger.month(month, None).await.map_err(|error| error.to_string())?;
         let by_key: BTreeMap<&Identity, _> = items.iter().map(|item| (&item.identity, item)).collect();
-        for (index, (answered, refused)) in &told.keys {
+        for (index, (answered, refused)) in &answers.keys {
             let item = by_key.get(&Identity::key(&keys[*index].0.hash())).ok_or("no item yet")?;
             let verdict = |verdict| item.verdicts.get(&verdict).copied().unwrap_or(0);
             let counted = (item.charged, verdict(Verdict::Allowed), verdict(Verdict::OverQuota));
             if counted != (*answered, *answered, *refused) {
-                return Err(format!("API key {index}: {counted:?}, told {answered} and {refused}"));
+                return Err(format!("API key {index}: {counted:?}, answers {answered} and {refused}"));
             }
             if item.days.values().sum::<u64>() != *answered || item.regions.values().sum::<u64>() != *answered
             {
@@ -105,10 +105,10 @@ async fn ledger_equals(home: &Home, keys: &[(ApiKey, u64)], told: &Told) {
             addresses.clone().filter(|item| item.identity.is_pooled()).map(|item| item.charged).sum();
         // The first call of an address in each region is pooled; every address has made more.
         let quiet = crowd > 0 && crowd <= (ADDRESSES * config_regions()) as u64;
-        if charged == told.anonymous.0 && quiet && addresses.count() == ADDRESSES + 1 {
+        if charged == answers.anonymous.0 && quiet && addresses.count() == ADDRESSES + 1 {
             Ok(())
         } else {
-            Err(format!("addresses: {charged}, told {}", told.anonymous.0))
+            Err(format!("addresses: {charged}, answers {}", answers.anonymous.0))
         }
     })
     .await;

@@ -34,8 +34,8 @@ fn one_fetch_or_build_runs_at_a_time_and_the_next_deletes_what_a_killed_one_left
     let npm = place.folder.path().join("npm");
     let text = format!("{TEXT}npm = \"pkg\"\nfiles = [\"a.mmdb\"]\n");
     fs::write(place.folder.path().join("regions.toml"), text).expect("written");
-    let (code, told) = run(&place, &["geo", "build", "--sample"]);
-    assert_eq!(code, Some(0), "{told}");
+    let (code, message) = run(&place, &["geo", "build", "--sample"]);
+    assert_eq!(code, Some(0), "{message}");
     let served = place.state().join("geo/ipgeo.mmdb");
     let before = fs::read(&served).expect("a database");
     let done = place.folder.path().join("done");
@@ -60,12 +60,12 @@ fn one_fetch_or_build_runs_at_a_time_and_the_next_deletes_what_a_killed_one_left
     }
     let left = packed();
     for args in [&fetch[..], &["geo", "build"], &["geo", "build", "--sample"]] {
-        let (code, told) = run(&place, args);
+        let (code, message) = run(&place, args);
         assert!(
-            code == Some(1) && told.contains("another `ipgeo geo fetch`, `build` or `rollback` is using"),
-            "{told}"
+            code == Some(1) && message.contains("another `ipgeo geo fetch`, `build` or `rollback` is using"),
+            "{message}"
         );
-        assert!(told.contains("help: wait until it ends"), "{told}");
+        assert!(message.contains("help: wait until it ends"), "{message}");
     }
     assert_eq!(packed(), left);
     first.kill().expect("killed");
@@ -75,8 +75,8 @@ fn one_fetch_or_build_runs_at_a_time_and_the_next_deletes_what_a_killed_one_left
     let old = SystemTime::now() - Duration::from_mins(5);
     fs::File::open(place.source(&left[0])).and_then(|folder| folder.set_modified(old)).expect("aged");
     program(&npm, "exit 1");
-    let (code, told) = run(&place, &fetch);
-    assert!(code == Some(1) && told.contains("`npm pack pkg` failed"), "{told}");
+    let (code, message) = run(&place, &fetch);
+    assert!(code == Some(1) && message.contains("`npm pack pkg` failed"), "{message}");
     assert_eq!(place.entries(), [""; 0]);
     assert_eq!(fs::read(&served).expect("a database"), before);
 }
@@ -90,8 +90,8 @@ fn two_builds_of_one_output_do_not_mix() {
     assert_eq!(run(&place, &build).0, Some(0));
     let before = fs::read(&out).expect("a database");
     let other = PathLock::take(&out).expect("free");
-    let (code, told) = run(&place, &build);
-    assert!(code == Some(1) && told.contains(&format!("is using {out_text}")), "{told}");
+    let (code, message) = run(&place, &build);
+    assert!(code == Some(1) && message.contains(&format!("is using {out_text}")), "{message}");
     assert_eq!(fs::read(&out).expect("a database"), before);
     drop(other);
     assert_eq!(run(&place, &build).0, Some(0));

@@ -6,7 +6,7 @@ use ipgeo::internals::geo::sources::FetchOutcome::New;
 use ipgeo::internals::geo::sources::{Lock, fetched};
 use ipgeo_geo::compile::sample;
 
-use super::{Place, TOR, config, gz, no_npm, told};
+use super::{Place, TOR, config, gz, message, no_npm};
 
 /// The fields of a source in JSON.
 const JSON: &str = "json\"\npath = \"a[]";
@@ -25,7 +25,7 @@ fn assert_refused(cases: &[Case<'_>]) {
         assert_eq!(place.fetch_locked(&config, no_npm(), &mut lock).expect(fault), [New]);
         let before = (place.entries(), lock.sources.clone());
         fs::write(&mine, bad).expect("written");
-        let error = told(place.fetch_locked(&config, no_npm(), &mut lock).expect_err(fault));
+        let error = message(place.fetch_locked(&config, no_npm(), &mut lock).expect_err(fault));
         assert!(error.contains(fault), "{error}, expected {fault}");
         let files = fetched(&config, &place.state()).expect("the old file");
         assert_eq!(fs::read(&files[0].path).expect("a file"), *good, "{fault}");

@@ -116,12 +116,12 @@ fn data_that_may_not_be_passed_on_is_built_with_a_note_and_no_other_is() {
         let table = format!("[geo]\nname = \"Data\"\nlicence = \"{licence}\"\nattribution = \"By A\"\n");
         let text = TEXT.replace("[[geo.sources]]", &(table + "[[geo.sources]]")) + "file = \"city.mmdb\"\n";
         fs::write(place.folder.path().join("regions.toml"), text).expect("written");
-        let (code, told) = super::at_once::run(&place, &["geo", "build", &source, "--out", &out]);
-        assert_eq!(code, Some(0), "{told}");
+        let (code, message) = super::at_once::run(&place, &["geo", "build", &source, "--out", &out]);
+        assert_eq!(code, Some(0), "{message}");
         assert_eq!(
-            told.contains("the licence does not allow passing this file on"),
+            message.contains("the licence does not allow passing this file on"),
             noted,
-            "{licence}: {told}"
+            "{licence}: {message}"
         );
     }
 }

@@ -100,7 +100,7 @@ impl Place {
 }
 
 /// An error with its causes, on one line.
-fn told(error: FetchError) -> String {
+fn message(error: FetchError) -> String {
     format!("{:#}", anyhow::Error::from(error))
 }
 

@@ -151,7 +151,7 @@ fn a_client_that_prints_nothing_and_a_packed_file_in_a_package() {
     assert_eq!(place.entries(), ["a.txt"]);
     assert_eq!(fs::read(place.source("a.txt")).expect("a file"), b"1.1.1.1\n");
     fs::write(&program, "#!/bin/sh\nexit 7\n").expect("written");
-    let error = super::told(place.fetch(&config, &program).expect_err("refused"));
+    let error = super::message(place.fetch(&config, &program).expect_err("refused"));
     assert!(error.ends_with("it printed no error and ended with exit status: 7"), "{error}");
     assert_eq!(place.entries(), ["a.txt"]);
 }

@@ -9,7 +9,7 @@ use ipgeo::internals::geo::sources::FetchOutcome::{Kept, Missing, New, Unchanged
 use ipgeo::internals::geo::sources::{FetchError, Lock, Places, Web, fetch};
 use ipgeo_geo::compile::sample;
 
-use super::{Place, TOR, config, gz, no_npm, now, of_day, told};
+use super::{Place, TOR, config, gz, message, no_npm, now, of_day};
 
 /// The requests to a server, in lower case.
 type Requests = Arc<Mutex<Vec<String>>>;
@@ -257,7 +257,7 @@ fn an_unchanged_url_is_not_downloaded_again() {
     // A server that claims that a file is unchanged which nobody has.
     let (url, _) = server(false, |_| answer(304, VALIDATORS, b""));
     let config = super::config(&format!("url = \"{url}/exits.txt\"\n{TOR}"));
-    let error = told(Place::new().fetch(&config, no_npm()).expect_err("refused"));
+    let error = message(Place::new().fetch(&config, no_npm()).expect_err("refused"));
     assert!(error.ends_with("the server answered with status 304"), "{error}");
 }
 
@@ -299,7 +299,7 @@ fn a_key_comes_from_the_environment_and_is_only_sent() {
         ("${CARGO_PKG_NAME}/y.txt", "the server answered with status 403"),
         ("${IPGEO_NO_SUCH_KEY}/x.txt", "the environment variable IPGEO_NO_SUCH_KEY is not set"),
     ] {
-        let error = told(place.fetch(&of(rest), no_npm()).expect_err("refused"));
+        let error = message(place.fetch(&of(rest), no_npm()).expect_err("refused"));
         assert!(error.ends_with(why) && !error.contains(&format!("/{value}/")), "{error}");
     }
     // The same URL for this month and last month is requested once, and one without its key never.
@@ -353,7 +353,7 @@ fn an_optional_url_that_fails_keeps_its_copy_and_warns() {
         *now_bad.lock().expect("a switch") = true;
         let kept = place.fetch_warned(&optional, no_npm(), &mut lock).expect("goes on");
         assert!(kept[0].0 == Kept && kept[0].1.contains(why), "{kept:?} {why}");
-        let error = told(place.fetch_locked(&strict, no_npm(), &mut lock).expect_err("refused"));
+        let error = message(place.fetch_locked(&strict, no_npm(), &mut lock).expect_err("refused"));
         assert!(error.contains(why), "{error} {why}");
         assert_eq!((place.entries(), lock.sources.clone()), before);
         assert_eq!(fs::read(place.source("src.txt")).expect("a file"), good, "{why}");

@@ -21,7 +21,7 @@ pub const ACCESS_CACHE_S: &str = "IPGEO_ACCESS_CACHE_S";
 pub const ANONYMOUS_LIMIT: &str = "IPGEO_ANONYMOUS_LIMIT";
 /// The anonymous tier's limit by site, such as `1500/day` (lookup).
 pub const ANONYMOUS_SITE_LIMIT: &str = "IPGEO_ANONYMOUS_SITE_LIMIT";
-/// The short rates of anonymous callers and tiers, as [`crate::Rates`]; if unset, there are none (lookup).
+/// The short rates of anonymous callers and tiers, as [`crate::Rates`]; unset: no caller has a short rate (lookup).
 pub const RATES: &str = "IPGEO_RATES";
 /// Thousandths of an anonymous limit that are charged to the pooled anonymous callers; see [`crate::pooled_calls`] (lookup).
 pub const QUIET_PERMILLE: &str = "IPGEO_QUIET_PERMILLE";

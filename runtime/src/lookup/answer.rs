@@ -125,7 +125,8 @@ impl Answer {
         self.header("x-ratelimit-reset", reset_s.to_string());
     }
 
-    /// Adds a short rate before the quota. The older headers can describe only one of them: the one that refused, else the quota.
+    /// Adds a short rate before the quota. The `X-RateLimit-*` headers describe only
+    /// one of them: the rate if it refused, otherwise the quota.
     pub(super) fn rate(&mut self, state: RateState, has_refused: bool) {
         let rate = state.limit.rate();
         let (calls, unit) = (rate.calls(), rate.unit());

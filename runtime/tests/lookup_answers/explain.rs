@@ -74,6 +74,6 @@ fn others_are_refused_and_not_charged() {
     let mut bulk = event("POST", "/bulk?explain=1", &[("x-api-key", may.expose())]);
     bulk.body = Some(r#"["8.8.8.8"]"#.into());
     assert_eq!((edge.send(&bulk).status_code, edge.last_line().cost), (400, 0));
-    // `explain=0` asks for nothing.
+    // `explain=0` is the default.
     assert_eq!(edge.get("/8.8.8.8?explain=0", &[]).status_code, 200);
 }
