@@ -238,19 +238,30 @@ impl Tables {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
         tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().expect("a store")));
+        let tables = Self::unmade(&endpoint);
+        tables.create().await.expect("tables");
+        tables.create().await.expect("made once, and no harm in asking again");
+        tables
+    }
+
+    /// Tables of a database by its URL, before they are created.
+    pub fn unmade(endpoint: &str) -> Self {
         let credentials = Credentials::new("test", "test", None, None, "tests");
-        let sdk = client(Some(&endpoint), "eu-central-1", credentials.clone(), Effort::Patient);
-        create_tables(&sdk, "access", "ledger").await.expect("tables");
-        create_tables(&sdk, "access", "ledger").await.expect("made once, and no harm in asking again");
-        let account = Account::at(&endpoint, "eu-central-1", credentials);
+        let sdk = client(Some(endpoint), "eu-central-1", credentials.clone(), Effort::Patient);
+        let account = Account::at(endpoint, "eu-central-1", credentials);
         let own = Client::new(&account, Effort::Patient).expect("a client");
         Self {
-            endpoint,
+            endpoint: endpoint.to_owned(),
             access: AccessTable::new(sdk.clone(), "access"),
             ledger: LedgerTable::new(sdk, "ledger"),
             own_access: tables::AccessTable::new(own.clone(), "access"),
             own_ledger: tables::LedgerTable::new(own, "ledger"),
         }
+    }
+
+    /// Creates them unless they exist.
+    pub async fn create(&self) -> Result<(), StoreError> {
+        create_tables(self.access.client(), "access", "ledger").await
     }
 }
 
