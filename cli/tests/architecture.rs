@@ -231,8 +231,9 @@ fn the_scan_sees_what_it_is_meant_to_see() {
 }
 
 #[test]
-fn every_test_that_the_invariants_name_exists() {
-    let text = fs::read_to_string(root().join("docs/INVARIANTS.md")).expect("docs/INVARIANTS.md");
+fn every_test_that_the_documents_name_exists() {
+    let read = |name: &str| fs::read_to_string(root().join("docs").join(name)).expect(name);
+    let (text, verification) = (read("INVARIANTS.md"), read("VERIFICATION.md"));
     let mut functions = BTreeSet::new();
     for (_, text) in all_sources() {
         let lines = text.lines().filter_map(|line| line.split_once("fn ").map(|(_, rest)| rest));
@@ -241,10 +242,12 @@ fn every_test_that_the_invariants_name_exists() {
     let is_name = |word: &str| {
         word.len() > 20 && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
     };
-    let named: BTreeSet<&str> = text.split('`').skip(1).step_by(2).filter(|word| is_name(word)).collect();
-    assert!(named.len() > 50, "only {} tests are named", named.len());
-    let missing: Vec<_> = named.iter().filter(|name| !functions.contains(**name)).collect();
-    assert!(missing.is_empty(), "docs/INVARIANTS.md names tests that do not exist: {missing:?}");
+    for (text, at_least) in [(&text, 50), (&verification, 10)] {
+        let named: BTreeSet<&str> = text.split('`').skip(1).step_by(2).filter(|word| is_name(word)).collect();
+        assert!(named.len() > at_least, "only {} tests are named", named.len());
+        let missing: Vec<_> = named.iter().filter(|name| !functions.contains(**name)).collect();
+        assert!(missing.is_empty(), "tests that do not exist: {missing:?}");
+    }
     // Every invariant names a test.
     for promise in text.split("\n\n**").skip(1) {
         let end = promise.find("\n## ").unwrap_or(promise.len());

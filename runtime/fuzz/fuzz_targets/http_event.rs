@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
-use ipgeo_contract::{AddressSecret, ApiKey, Identity, KeyRecord, Published, Status};
+use ipgeo_contract::{AddressSecret, ApiKey, Identity, KeyRecord, Published};
 use ipgeo_fuzz::lookup::{Event, Geo, Lookup, Origins, Settings, UsageSink};
 use ipgeo_fuzz::store::{AccessRead, StoreError};
 use jiff::Timestamp;

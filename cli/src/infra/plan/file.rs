@@ -276,6 +276,23 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+        /// Bytes are replaced or removed anywhere; what is still accepted is the same plan, in another layout.
+        #[test]
+        fn a_damaged_file_is_refused(at: proptest::sample::Index, length in 0_usize..4, new in "[ -~\n]{0,3}") {
+            static WRITTEN: std::sync::LazyLock<PlanFile> = std::sync::LazyLock::new(|| file(&planned()));
+            let mut text = WRITTEN.text();
+            let start = at.index(text.len() - 4);
+            if text.is_char_boundary(start) && text.is_char_boundary(start + length) {
+                text.replace_range(start..start + length, &new);
+            }
+            if let Ok(read) = PlanFile::parse(&text) {
+                proptest::prop_assert_eq!(&read, &*WRITTEN);
+            }
+        }
+    }
+
     #[test]
     fn a_file_is_for_one_service_account_configuration_and_code() {
         let (plan, artifacts) = (planned(), test_artifacts());

@@ -64,14 +64,26 @@ impl RangeSet {
     /// far too large is refused.
     pub fn read(path: &Path, format: &RangeFormat, parts: Parts, labelled: bool) -> Result<Self, BuildError> {
         let failed = |source| BuildError::Open { path: path.to_owned(), source };
-        let feed = |fault: String| BuildError::Feed { path: path.to_owned(), fault };
         let file = File::open(path).map_err(failed)?;
         let mut bytes = Vec::new();
         file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 > BYTES_MAX {
-            return Err(feed("it is larger than 1 GiB".to_owned()));
+            let fault = "it is larger than 1 GiB".to_owned();
+            return Err(BuildError::Feed { path: path.to_owned(), fault });
         }
-        let found = parse(&bytes, format, parts).map_err(feed)?;
+        Self::from_bytes(path, &bytes, format, parts, labelled)
+    }
+
+    /// Parses the content of the file at `path`, as [`RangeSet::read`] does.
+    pub fn from_bytes(
+        path: &Path,
+        bytes: &[u8],
+        format: &RangeFormat,
+        parts: Parts,
+        labelled: bool,
+    ) -> Result<Self, BuildError> {
+        let feed = |fault: String| BuildError::Feed { path: path.to_owned(), fault };
+        let found = parse(bytes, format, parts).map_err(feed)?;
         let giant = |range: &&(u128, u128, u32)| network::refuse_giant("", (range.0, range.1)).is_err();
         if let Some((first, last, _)) = found.ranges.iter().filter(|_| labelled).find(giant) {
             let range = (*first, *last);
