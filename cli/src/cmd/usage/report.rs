@@ -26,6 +26,7 @@ Examples:
   ipgeo usage report --by key,day,region,verdict --json
   ipgeo usage report --by verdict --month 2026-11 -o csv
   ipgeo usage report --dev --html usage.html    a page with charts
+  ipgeo usage report --html usage.html --open
   ipgeo usage report --owner acme --html acme.html")]
 pub(crate) struct ReportArgs {
     /// Break down by these; with `key`, for each API key [default: a summary of each]
@@ -34,7 +35,7 @@ pub(crate) struct ReportArgs {
     /// Month: 2026-11 [default: this month]
     #[arg(long, value_name = "MONTH", conflicts_with = "since", value_parser = month)]
     pub(super) month: Option<Month>,
-    /// Start this long ago: 7d
+    /// Start this many days ago: 7d
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     pub(super) since: Option<Grace>,
     /// Only identities of this kind
@@ -43,9 +44,12 @@ pub(crate) struct ReportArgs {
     /// Only API keys of this owner
     #[arg(long, value_name = "NAME")]
     pub(super) owner: Option<String>,
-    /// Write a self-contained page with charts and tables; with --owner, one to send to that customer
+    /// Write a self-contained page with charts and tables; with --owner, one to send to that customer; `-`: print it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["by", "kind"])]
     html: Option<PathBuf>,
+    /// Open the page in a browser
+    #[arg(long, requires = "html")]
+    pub(super) open: bool,
     /// Budget of a month, USD: the page shows whether the forecast is within it
     #[arg(long, value_name = "USD", value_parser = usd, requires = "html", conflicts_with_all = ["since", "owner"])]
     pub(super) max_monthly: Option<f64>,
