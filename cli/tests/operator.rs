@@ -250,6 +250,9 @@ fn a_file_is_validated_offline() {
     assert!(missing.status.code() == Some(1) && stderr(&missing).contains("nowhere.toml"));
 }
 
+/// Arguments, variables, the beginning of the line, and what is in its place.
+type SettingCase<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str, &'a str);
+
 /// Each setting has the place that decides it: a flag wins over the environment, a line of the file over a default.
 #[test]
 fn every_setting_in_use_names_its_place() {
@@ -266,7 +269,7 @@ fn every_setting_in_use_names_its_place() {
         (output.status.code(), stdout(&output), stderr(&output))
     };
     let config = ("IPGEO_CONFIG", support::CONFIG);
-    let table: &[(&[&str], &[(&str, &str)], &str, &str)] = &[
+    let table: &[SettingCase<'_>] = &[
         (&["config"], &[config], "config = ", "IPGEO_CONFIG"),
         (&["config", "--config", support::CONFIG], &[config], "config = ", "--config"),
         (&["state"], &[config, ("IPGEO_STATE", "s")], "state = \"s\"", "IPGEO_STATE"),

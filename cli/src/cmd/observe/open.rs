@@ -90,7 +90,7 @@ async fn place(
         return Ok((url(&edge), Some(region)));
     }
     match (&config.service.domain, region) {
-        (Some(domain), None) => return Ok((format!("https://{domain}"), None)),
+        (Some(domain), None) => Ok((format!("https://{domain}"), None)),
         (Some(domain), Some(region)) if config.emulator.is_none() => bail!(UsageError(format!(
             "DNS selects the region of {domain}, so a browser cannot be sent to {region}; `ipgeo probe --regions {region}` reaches it"
         ))),

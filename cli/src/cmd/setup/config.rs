@@ -32,7 +32,7 @@ Examples:
   ipgeo config show runtime --origin
   ipgeo config show regions.eu-west-1.memory_mb --json")]
 pub(crate) struct ShowArgs {
-    /// Only this setting, or those below it: service, runtime.memory_mb
+    /// Only this setting, or those below it: `service`, `runtime.memory_mb`
     #[arg(value_name = "SETTING")]
     setting: Option<String>,
     /// Show where each setting comes from; other formats than the table always do

@@ -8,7 +8,7 @@ const DESKTOPS: [&str; 4] = ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME", "B
 /// Opens a URL or a file in the browser, through the desktop's launcher and without a shell. Returns whether that was
 /// possible: over SSH and in scripts there is no desktop, and a launcher would start a browser in this terminal.
 pub(crate) fn open_in_browser(target: &str) -> bool {
-    let is_set = |name: &&str| var_os(name).is_some_and(|value| !value.is_empty());
-    let has_desktop = cfg!(target_os = "macos") || DESKTOPS.iter().any(|name| is_set(&name));
+    let is_set = |name| var_os(name).is_some_and(|value| !value.is_empty());
+    let has_desktop = cfg!(target_os = "macos") || DESKTOPS.into_iter().any(is_set);
     has_desktop && open::that_detached(target).is_ok()
 }
