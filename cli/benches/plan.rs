@@ -3,18 +3,19 @@
 
 #![expect(clippy::print_stdout, reason = "what was measured is the point")]
 
+#[path = "support/curve.rs"]
+mod curve;
 #[path = "support/file.rs"]
 #[expect(dead_code, reason = "shared with benches that need more of it")]
 mod file;
 #[path = "support/median.rs"]
 mod median;
-#[path = "support/plot.rs"]
-mod plot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use curve::{Curve, save};
 use file::regions_toml;
 use ipgeo::internals::config::{Config, PLACES, parse};
 use ipgeo::internals::infra::cloud::{Ask, observe};
@@ -23,7 +24,6 @@ use ipgeo::internals::infra::plan::{ArtifactFile, Plan, PlanOptions, ProbeSpec, 
 use ipgeo::internals::infra::stacks::{ArtifactRef, ArtifactSet};
 use ipgeo_cli_testing::MemoryCloud;
 use median::median;
-use plot::{Curve, draw};
 
 const RUNS: usize = 25;
 
@@ -84,7 +84,7 @@ async fn main() {
     println!("  regions  from nothing       nothing to do      every function changes");
     let artifacts = artifacts();
     let names = ["from nothing", "nothing to do", "every function changes"];
-    let mut curves = names.map(|name| Curve { name, points: Vec::new() });
+    let mut curves = names.map(|name| Curve { name, points: Vec::new(), spread: Vec::new() });
     for count in [1, 2, 5, 10, 20, PLACES.len()] {
         let text = regions_toml(count);
         let cloud = MemoryCloud::new(&parse("regions.toml", &text).expect("a sound file"));
@@ -107,6 +107,6 @@ async fn main() {
         }
     }
     let told = curves.each_ref().map(|curve| format!("{:.2} ({})", curve.exponent(), curve.name));
-    println!("exponents: {}; drawn: docs/growth-plan.svg", told.join(", "));
-    draw("growth-plan.svg", "Planning, from the file to the plan", ["regions", "ms"], &curves);
+    println!("exponents: {}", told.join(", "));
+    save("plan", "regions", &curves);
 }

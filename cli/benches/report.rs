@@ -2,20 +2,20 @@
 
 #![expect(clippy::print_stdout, reason = "what was measured is the point")]
 
+#[path = "support/curve.rs"]
+mod curve;
 #[path = "support/median.rs"]
 mod median;
-#[path = "support/plot.rs"]
-mod plot;
 
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use curve::{Curve, save};
 use ipgeo::internals::usage::report::{DayRange, GroupBy, report};
 use ipgeo_contract::Verdict;
 use ipgeo_runtime::dynamo::LedgerItem;
 use median::median;
-use plot::{Curve, draw};
 
 const RUNS: usize = 9;
 
@@ -59,7 +59,7 @@ fn ms(mut work: impl FnMut()) -> f64 {
 
 fn main() {
     println!("the summary of `ipgeo usage report`, without reading the ledger; medians of {RUNS} runs");
-    let mut curve = Curve { name: "the summary", points: Vec::new() };
+    let mut curve = Curve { name: "the summary", points: Vec::new(), spread: Vec::new() };
     for count in [1_000_u32, 10_000, 100_000, 1_000_000] {
         let items: Vec<LedgerItem> = (0..u64::from(count)).map(item).collect();
         let ms = ms(|| {
@@ -68,6 +68,6 @@ fn main() {
         println!("  {count:>8} items  {ms:>9.2} ms  {:.2} us an item", ms * 1e3 / f64::from(count));
         curve.points.push((f64::from(count), ms));
     }
-    println!("exponent {:.2}; drawn: docs/growth-report.svg", curve.exponent());
-    draw("growth-report.svg", "The summary of ipgeo usage report", ["ledger items", "ms"], &[curve]);
+    println!("exponent {:.2}", curve.exponent());
+    save("report", "ledger items", &[curve]);
 }

@@ -19,6 +19,8 @@ mod interrupt;
 mod keys;
 mod lookup;
 mod observe;
+#[cfg(test)]
+mod pictures;
 mod quota;
 mod simulate;
 mod ui;

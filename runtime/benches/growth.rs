@@ -1,5 +1,5 @@
-//! The cost of a lookup by number of networks: the IPv4 source, compiled with coarser and finer networks. Draws
-//! `docs/growth-lookup.svg` and prints the exponent: cost ~ networks^exponent.
+//! The cost of a lookup by number of networks: the IPv4 source, compiled with coarser and finer networks. Writes
+//! `docs/pictures/measured/lookup.tsv` and prints the exponent: cost ~ networks^exponent.
 //!
 //! `IPGEO_BENCH_SOURCE` names the source.
 
@@ -19,17 +19,17 @@ mod addresses;
 mod city;
 #[path = "support/clock.rs"]
 mod clock;
-#[path = "../../cli/benches/support/plot.rs"]
-mod plot;
+#[path = "../../cli/benches/support/curve.rs"]
+mod curve;
 
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::path::Path;
 
 use addresses::{Random, any_ipv4, of_a_network};
+use curve::{Curve, save};
 use ipgeo_geo::Database;
 use ipgeo_geo::compile::{DataDescription, Networks, NoProgress, Source, build};
-use plot::{Curve, draw};
 
 const ROUNDS: usize = 9;
 const LOOKUPS: usize = 100_000;
@@ -123,12 +123,13 @@ fn main() {
     let curve = |name, cost: fn(&Point) -> f64| Curve {
         name,
         points: points.iter().map(|point| (point.networks, cost(point))).collect(),
+        spread: Vec::new(),
     };
     let pages = curve("pages", |point| point.pages);
-    let curves =
+    let mut curves =
         [curve("random addresses", |point| point.random_ns), curve("any network", |point| point.network_ns)];
+    curves[0].spread = points.iter().map(|point| point.spread).collect();
     let [random, any] = [&curves[0], &curves[1]].map(Curve::exponent);
     println!("\nexponents: {random:.2} (random), {any:.2} (any network), {:.2} (pages)", pages.exponent());
-    draw("growth-lookup.svg", "A lookup with its answer", ["networks", "ns"], &curves);
-    println!("drawn: docs/growth-lookup.svg");
+    save("lookup", "networks", &curves);
 }

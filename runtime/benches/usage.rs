@@ -3,10 +3,10 @@
 
 #![expect(clippy::print_stdout, reason = "what was measured is the point")]
 
+#[path = "../../cli/benches/support/curve.rs"]
+mod curve;
 #[path = "../../cli/benches/support/median.rs"]
 mod median;
-#[path = "../../cli/benches/support/plot.rs"]
-mod plot;
 
 use std::hint::black_box;
 use std::io::Read as _;
@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use curve::{Curve, save};
 use flate2::read::MultiGzDecoder;
 use ipgeo_contract::{Charge, Identity, Limit, Published, RegionName, UsageEvent, Verdict};
 use ipgeo_runtime::store::{Applied, LedgerUpdate, LedgerWrite, MonthTotals, PublishWrite, StoreError};
 use ipgeo_runtime::usage::{KinesisEvent, KinesisRecord, LogEvent, Totals, UsageHandler, decode, envelope};
 use median::median;
-use plot::{Curve, draw};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -163,7 +163,7 @@ fn beside() {
 fn growth() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     println!("a batch of {} events through the handler, by identities; medians of 5 runs", GROWN * LINES);
-    let mut curve = Curve { name: "a million events", points: Vec::new() };
+    let mut curve = Curve { name: "a million events", points: Vec::new(), spread: Vec::new() };
     for identities in [100, 1_000, 10_000, 100_000, 1_000_000_u32] {
         let event = batch(GROWN, LINES, identities.into());
         let handler = || UsageHandler::new(Nothing, Nothing);
@@ -180,8 +180,8 @@ fn growth() {
         println!("  {identities:>8} identities  {:>7.1} ms  {:.2} us an event", seconds * 1e3, seconds);
         curve.points.push((f64::from(identities), seconds * 1e3));
     }
-    println!("exponent {:.2}; drawn: docs/growth-flush.svg", curve.exponent());
-    draw("growth-flush.svg", "A batch counted and flushed", ["identities", "ms"], &[curve]);
+    println!("exponent {:.2}", curve.exponent());
+    save("flush", "identities", &[curve]);
 }
 
 fn main() {

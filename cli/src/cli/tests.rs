@@ -4,6 +4,7 @@ use ipgeo_contract::Limit;
 
 use super::*;
 use crate::cmd::groups::{GROUPS, HELP, about};
+use crate::cmd::setup::man;
 
 const DOCS: [&str; 6] = [
     include_str!("../../../README.md"),
@@ -82,6 +83,71 @@ fn long_help_adds_details_and_examples() {
         let _infallible = writeln!(all, "$ {name} --help\n{text}");
     }
     insta::assert_snapshot!("long_help", all);
+}
+
+/// A line ends only where its paragraph ends or its next word does not fit: text that was wrapped twice has short lines.
+#[test]
+fn help_is_wrapped_once() {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    // The verbs of `ipgeo` are a table.
+    for mut command in commands(80).into_iter().skip(1) {
+        let texts = [command.render_help().to_string(), command.render_long_help().to_string()];
+        for text in &texts {
+            let lines: Vec<&str> = text.lines().collect();
+            for pair in lines.windows(2) {
+                let [line, next] = [pair[0], pair[1]];
+                let starts_below = line.get(..indent(next)).is_some_and(|before| before.ends_with("  "));
+                let is_item =
+                    next.trim().is_empty() || next.trim_start().starts_with(['-', '[']) || indent(next) < 4;
+                let is_text =
+                    !is_item && !line.trim().is_empty() && (indent(line) == indent(next) || starts_below);
+                let word = next.split_whitespace().next().unwrap_or_default();
+                let fits = line.chars().count() + 1 + word.chars().count() <= 80;
+                let name = name(&command);
+                assert!(line.ends_with(['.', ':', '\\']) || !(is_text && fits), "{name}:\n{line}\n{next}");
+                assert!(line.chars().count() <= 80, "{name}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn manual_pages_describe_every_option_and_have_examples() {
+    let mut root = command();
+    root.build();
+    let pages = man::pages(&root).expect("pages");
+    assert_eq!(pages.len(), commands(80).len());
+    for (name, text) in &pages {
+        let sections: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
+        assert_eq!(sections[..3], ["NAME", "SYNOPSIS", "DESCRIPTION"], "{name}");
+        assert_eq!(sections.contains(&"EXAMPLES"), name != "ipgeo.1", "{name}: {sections:?}");
+        assert!(!text.contains('`') && !text.contains("EXTRA"), "{name}: {text}");
+        let lines: Vec<&str> = text.lines().collect();
+        for at in lines.windows(3).filter(|lines| lines[0] == ".TP") {
+            assert!(!at[2].is_empty() && !at[2].starts_with(".TP"), "{name}: no text for {}", at[1]);
+        }
+    }
+    let page = |wanted: &str| pages.iter().find(|(name, _)| name == wanted).map(|(_, text)| text);
+    insta::assert_snapshot!("manual_page", page("ipgeo-deploy.1").expect("a page"));
+}
+
+/// As `man` shows them; without `man`, there is nothing to look at.
+#[test]
+fn manual_pages_fit_eighty_columns() {
+    let mut root = command();
+    root.build();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut wrong: Vec<String> = Vec::new();
+    for (name, text) in man::pages(&root).expect("pages") {
+        std::fs::write(folder.path().join(&name), text).expect("written");
+        let mut man = std::process::Command::new("man");
+        man.current_dir(&folder).args(["-l", &name]).envs([("MANWIDTH", "80"), ("LC_ALL", "C.UTF-8")]);
+        let Ok(output) = man.env("MANPAGER", "cat").output() else { return };
+        let shown = String::from_utf8(output.stdout).expect("UTF-8");
+        let is_wrong = |line: &&str| line.chars().count() > 80 || line.ends_with('\u{2010}');
+        wrong.extend(shown.lines().filter(is_wrong).map(|line| format!("{name}: {line}")));
+    }
+    assert_eq!(wrong, Vec::<String>::new());
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! The page of `ipgeo cost --html`: the bill by line and by region, and from a million to ten thousand million calls on one
 //! curve with the 2018 design. Pure.
 
-use serde::Serialize;
 use tera::Context;
 
 use super::bill::{ALL_REGIONS, Bill};
 use super::curve::{CurvePoint, Group, PriceTier, Stack, stack};
 use super::prices::Prices;
 use super::rows::{BillRow, GroupBy, rows};
+use crate::ui::curves::{Axes, LogAxis};
 use crate::ui::drawing::Kind::{Bar as BarKind, Long, Number, Short};
-use crate::ui::drawing::{Bar, Cell, Chart, Note, Shape, Table, head, line, percent, tick};
+use crate::ui::drawing::{Bar, Cell, Chart, Table, Tile, head, percent, tile};
 use crate::ui::format::short;
 use crate::ui::output::{PageError, html_page};
 
@@ -30,14 +30,6 @@ pub(crate) struct CostPage<'a> {
     pub(crate) prices: &'a Prices,
 }
 
-#[derive(Serialize)]
-struct CostTile {
-    name: &'static str,
-    figure: String,
-    note: String,
-    warn: bool,
-}
-
 fn usd(of: f64) -> String {
     match amount(of).strip_prefix('−') {
         Some(positive) => format!("−${positive}"),
@@ -53,31 +45,6 @@ fn short_usd(amount: f64) -> String {
 /// How many times as much.
 fn times(more: f64, less: f64) -> String {
     format!("{:.1} times", more / less.max(f64::MIN_POSITIVE))
-}
-
-/// Both axes are logarithmic: a percentage from the left and one from the bottom.
-struct Scale {
-    x: (f64, f64),
-    y: (f64, f64),
-}
-
-impl Scale {
-    fn new(curve: &[CurvePoint]) -> Self {
-        let all = || curve.iter().flat_map(|point| [point.usd, point.usd_2018]).filter(|usd| *usd > 0.0);
-        let least = all().fold(f64::MAX, f64::min).log10().floor();
-        let most = all().fold(1.0, f64::max).log10().ceil();
-        let calls = |point: Option<&CurvePoint>, other: f64| point.map_or(other, |point| point.calls.log10());
-        Self { x: (calls(curve.first(), 6.0), calls(curve.last(), 10.0)), y: (least.min(most - 1.0), most) }
-    }
-
-    fn x(&self, calls: f64) -> f64 {
-        (calls.max(1.0).log10() - self.x.0) / (self.x.1 - self.x.0) * 100.0
-    }
-
-    fn y(&self, usd: f64) -> f64 {
-        let (least, most) = self.y;
-        ((usd.max(f64::MIN_POSITIVE).log10() - least) / (most - least) * 100.0).clamp(0.0, 100.0)
-    }
 }
 
 impl CostPage<'_> {
@@ -100,7 +67,7 @@ impl CostPage<'_> {
         html_page("cost.html", &context)
     }
 
-    fn tiles(&self) -> Vec<CostTile> {
+    fn tiles(&self) -> Vec<Tile> {
         let (ours, then) = (self.ours.total(), self.of_2018.total());
         let over = self.budget_usd.is_some_and(|budget| ours > budget + 0.005);
         let note = match self.budget_usd {
@@ -109,9 +76,8 @@ impl CostPage<'_> {
             None => format!("at {} calls", short(self.calls)),
         };
         let million = ours / self.calls.max(1.0) * 1e6;
-        let tile = |name, figure, note| CostTile { name, figure, note, warn: false };
         vec![
-            CostTile { name: "A month", figure: usd(ours), note, warn: over },
+            Tile { warn: over, ..tile("A month", usd(ours), note) },
             tile("A million calls", usd(million), "on average".to_owned()),
             tile("2018 design", usd(then), format!("{} as much", times(then, ours))),
         ]
@@ -131,50 +97,40 @@ impl CostPage<'_> {
 
     /// The curve, the 2018 design's, the tiers of prices, and the number of calls that the page is for.
     fn chart(&self) -> Chart {
-        let scale = Scale::new(self.curve);
-        let path = |of: fn(&CurvePoint) -> f64| {
-            line(self.curve.iter().map(|point| (scale.x(point.calls), 100.0 - scale.y(of(point)))))
+        let ours = || self.curve.iter().map(|point| (point.calls, point.usd));
+        let then = || self.curve.iter().map(|point| (point.calls, point.usd_2018));
+        let axes = Axes {
+            x: LogAxis::over(ours().map(|(calls, _)| calls)),
+            y: LogAxis::over(ours().chain(then()).map(|(_, usd)| usd)),
         };
-        let shape = |class, path| Shape { class, path, title: String::new() };
-        let mut shapes =
-            vec![shape("before", path(|point| point.usd_2018)), shape("curve", path(|point| point.usd))];
-        let note =
-            |class, x: f64, y: f64, text| Note { class, left: percent(x), top: percent(100.0 - y), text };
+        let mut shapes = vec![axes.curve("reference", then()), axes.curve("curve", ours())];
         let mut notes = Vec::new();
         for tier in self.tiers {
-            let x = scale.x(tier.calls);
-            shapes.push(shape("tier", line([(x, 0.0), (x, 100.0)])));
-            notes.push(note(
-                "side",
-                x,
-                0.5,
-                format!("{} at ${:.2} from {}", tier.line.label(), tier.after, short(tier.calls)),
-            ));
+            let text = format!("{} at ${:.2} from {}", tier.line.label(), tier.after, short(tier.calls));
+            shapes.push(axes.curve("tier", [(tier.calls, 0.0), (tier.calls, f64::MAX)].into_iter()));
+            notes.push(axes.note("side", (tier.calls, 0.0), text));
         }
-        if let Some(last) = self.curve.last() {
-            let label = |name: &str, usd: f64| format!("{name} {}", short_usd(usd));
-            notes.push(note("end above", 100.0, scale.y(last.usd_2018), label("2018 design", last.usd_2018)));
-            notes.push(note("end below", 100.0, scale.y(last.usd), label("this design", last.usd)));
+        // Both curves grow: above and to the left of a point of one, and below and to the right, there is room for a name.
+        if let (Some(middle), Some(last)) = (self.curve.get(self.curve.len() / 2), self.curve.last()) {
+            notes.push(axes.note("name above", (middle.calls, middle.usd_2018), "2018 design"));
+            notes.push(axes.note("name below", (middle.calls, middle.usd), "this design"));
+            notes.push(axes.note("end above", (last.calls, last.usd_2018), short_usd(last.usd_2018)));
+            notes.push(axes.note("end below", (last.calls, last.usd), short_usd(last.usd)));
         }
-        let x = scale.x(self.calls);
-        if (0.0..=100.0).contains(&x) {
-            let ours = self.ours.total();
-            let text = format!("{} calls: {}", short(self.calls), usd(ours));
-            notes.push(note("point", x, scale.y(ours), String::new()));
-            // On the right half the text ends at the point, below the label of the curve.
-            notes.push(note(if x < 50.0 { "beside" } else { "beside before-it" }, x, scale.y(ours), text));
+        if axes.x.holds(self.calls) {
+            let at = (self.calls, self.ours.total());
+            notes.push(axes.note("point", at, ""));
+            // On the right half the text ends at the point.
+            let class = if axes.x.at(self.calls) < 50.0 { "beside" } else { "beside before-it" };
+            notes.push(axes.note(class, at, format!("{} calls: {}", short(self.calls), usd(at.1))));
         }
-        let decades = |from: f64, to: f64| {
-            let exponents = std::iter::successors(Some(from), |exponent| Some(exponent + 1.0));
-            exponents.take_while(move |exponent| *exponent <= to + 0.01).map(|exponent| 10_f64.powf(exponent))
-        };
         Chart {
             alt: format!(
                 "Lines: US dollars a month by calls a month, both logarithmic, for this design and the 2018 design. {}",
                 self.tiers.iter().map(|tier| self.tier(tier)).collect::<String>()
             ),
-            x: decades(scale.x.0, scale.x.1).map(|calls| tick(scale.x(calls), short(calls), false)).collect(),
-            y: decades(scale.y.0, scale.y.1).map(|usd| tick(scale.y(usd), short_usd(usd), false)).collect(),
+            x: axes.x.ticks(short),
+            y: axes.y.ticks(short_usd),
             shapes,
             notes,
         }
@@ -309,7 +265,7 @@ mod tests {
             "25M calls: $",
             "API requests at $0.90 from ",
             "cost $0.90 instead of $1.00 for each million request",
-            "class=\"before\"",
+            "class=\"reference\"",
             "class=\"curve\"",
             "class=\"tier\"",
             ">$100k<",

@@ -50,6 +50,20 @@ pub(crate) struct Chart {
     pub(crate) notes: Vec<Note>,
 }
 
+/// A figure at the head of a page.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Tile {
+    pub(crate) name: &'static str,
+    pub(crate) figure: String,
+    pub(crate) note: String,
+    /// Whether it needs attention; its note says why.
+    pub(crate) warn: bool,
+}
+
+pub(crate) fn tile(name: &'static str, figure: String, note: String) -> Tile {
+    Tile { name, figure, note, warn: false }
+}
+
 /// A number of a style attribute or a path.
 pub(crate) fn percent(value: f64) -> String {
     let text = format!("{value:.2}");

@@ -108,6 +108,13 @@ const look = async (at, page, screen, scheme) => {
   const { data } = await client.Page.captureScreenshot({ captureBeyondViewport: true,
     clip: { x: 0, y: 0, width, height: Math.min(found.height, 6_000), scale: 1 } });
   writeFileSync(join(folder, `${name}-${kind}-${scheme}.png`), Buffer.from(data, 'base64'));
+  if (name === 'picture' && !mobile) {
+    // Down to the map, for the README.
+    const bottom = await evaluate(client, "document.querySelector('#regions').getBoundingClientRect().bottom + scrollY");
+    const { data } = await client.Page.captureScreenshot({ format: 'webp', quality: 80,
+      clip: { x: 0, y: 0, width, height: Math.ceil(bottom) + 20, scale: 1 }, captureBeyondViewport: true });
+    writeFileSync(join(folder, `usage-${scheme}.webp`), Buffer.from(data, 'base64'));
+  }
   await client.close();
   await CDP.Close({ port: at, id: target.id });
   return { page: name, screen: kind, scheme, text: found.text, too_wide: found.width > width, findings, messages, foreign,

@@ -23,7 +23,7 @@ Examples:
   ipgeo cost
   ipgeo cost --calls 1B --by line,region -o csv
   ipgeo cost --max-monthly 60                status 6 if a month costs more
-  ipgeo cost --html cost.html                also a page with the curve from 1M to 10B calls")]
+  ipgeo cost --html cost.html                a page, 1M to 10B calls")]
 pub(crate) struct CostArgs {
     /// Calls a month: 25M, 1B
     #[arg(long, default_value = "25M", value_name = "CALLS", value_parser = calls)]

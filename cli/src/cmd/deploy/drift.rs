@@ -18,7 +18,7 @@ use crate::ui::output::{self, Column, Exit};
 #[command(after_long_help = "\
 Examples:
   ipgeo drift
-  ipgeo drift --check --regions 'eu-*'        status 3 if anything has drifted")]
+  ipgeo drift --check --regions 'eu-*'     status 3 if anything has drifted")]
 pub(crate) struct DriftArgs {
     #[command(flatten)]
     regions: RegionArgs,

@@ -18,8 +18,8 @@ use crate::ui::output::{self, Column, Format, Formats};
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  ipgeo render                               list the stacks
-  ipgeo render --out rendered                then: cfn-lint rendered/*/*.yaml
+  ipgeo render                             list the stacks
+  ipgeo render --out rendered              then: cfn-lint rendered/*/*.yaml
   ipgeo render --regions eu-central-1 --stdout")]
 pub(crate) struct RenderArgs {
     /// Write the templates to FOLDER/REGION/STACK.yaml

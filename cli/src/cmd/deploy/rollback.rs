@@ -19,9 +19,9 @@ Moves each region's alias in seconds; stacks and regions.toml stay as they are.
 The counter at home goes along if the code changes. Versions: `ipgeo status`.
 
 Examples:
-  ipgeo rollback                             to the version before, everywhere
+  ipgeo rollback                     to the version before, everywhere
   ipgeo rollback --yes --regions us-east-1 --to 3
-  ipgeo rollback --to 3f2a9c1b               to the newest with this code")]
+  ipgeo rollback --to 3f2a9c1b       to the newest with this code")]
 pub(crate) struct RollbackArgs {
     /// Version number, or first characters of a code digest [default: the version before]
     #[arg(long, value_name = "VERSION", value_parser = wanted)]

@@ -35,8 +35,8 @@ Examples:
 A correction of the same network is replaced. The next `ipgeo geo build` uses it.
 
 Examples:
-  ipgeo geo override add 81.2.69.0/24 --city London --country GB --note 'ticket 4711'
-  ipgeo geo override add 8.8.8.8 --city Berlin --region Berlin --region-code BE --country DE")]
+  ipgeo geo override add 81.2.69.0/24 --city London --note 'ticket 4711'
+  ipgeo geo override add 8.8.8.8 --city Lyon --country FR --note customer")]
 pub(crate) struct AddArgs {
     /// Address, network (192.0.2.0/24) or range (192.0.2.0-192.0.2.9)
     #[arg(value_name = "NETWORK")]

@@ -20,8 +20,8 @@ Compares randomly drawn addresses. `networks` gives each announced network of ei
 weight, `addresses` each IPv4 address.
 
 Examples:
-  ipgeo geo diff                             the new one with the previous one
-  ipgeo geo diff --check 5                   for CI: status 3 above 5 % changed")]
+  ipgeo geo diff                         the new one with the previous one
+  ipgeo geo diff --check 5               for CI: status 3 above 5 % changed")]
 pub(crate) struct DiffArgs {
     /// Old database [default: the previously compiled one]
     #[arg(value_name = "OLD")]

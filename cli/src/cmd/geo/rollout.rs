@@ -44,7 +44,7 @@ Refuses if regions.toml has changed, too: use `ipgeo deploy` for that.
 
 Examples:
   ipgeo geo rollout
-  ipgeo geo rollout --yes --max-change 5     for cron: refuse above 5 % changed")]
+  ipgeo geo rollout --yes --max-change 5   for cron: refuse above 5 %")]
 pub(crate) struct RolloutArgs {
     #[command(flatten)]
     flags: Flags,

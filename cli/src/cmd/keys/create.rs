@@ -24,8 +24,8 @@ use crate::world::WorldFile;
 #[command(after_long_help = "\
 Examples:
   ipgeo keys create --dev --owner acme --tier startup
-  ipgeo keys create --owner acme --tier business --quota 50k/day --expires 90d
-  ipgeo keys create --owner acme --tier business --rate 10/s --burst 20")]
+  ipgeo keys create --owner acme --tier startup --quota 50k/day
+  ipgeo keys create --owner acme --tier business --rate 10/s --expires 90d")]
 pub(crate) struct CreateArgs {
     /// Owner
     #[arg(long, value_name = "NAME", value_parser = parse_owner)]

@@ -40,7 +40,7 @@ Exit status: 0 if no check fails, 1 otherwise.
 
 Examples:
   ipgeo doctor
-  ipgeo doctor --online      also traces a call from each region to the ledger
+  ipgeo doctor --online    also traces a call from each region to home
   ipgeo doctor --json | jq '.[] | select(.mark == \"fail\")'")]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]

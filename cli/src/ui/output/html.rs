@@ -10,8 +10,9 @@ use tera::{Context, Tera};
 pub struct PageError(pub String);
 
 /// The templates. Tera escapes values because their names end in `.html` or `.xml`.
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("base.html", include_str!("../../../../templates/pages/base.html")),
+    ("drawing.css", include_str!("../../../../templates/pages/drawing.css")),
     ("parts.html", include_str!("../../../../templates/pages/parts.html")),
     ("cost.html", include_str!("../../../../templates/pages/cost.html")),
     ("feed.xml", include_str!("../../../../templates/pages/feed.xml")),

@@ -1,26 +1,12 @@
 //! The page's figures, and the page itself.
 
-use serde::Serialize;
 use tera::Context;
 
 use super::facts::{MonthCost, PageFacts};
 use super::sections::{sections, share, warns};
+use crate::ui::drawing::{Tile, tile};
 use crate::ui::format::{counted, date_and_time};
 use crate::ui::output::{PageError, grouped, html_page, instant};
-
-/// A figure at the head of the page.
-#[derive(Serialize)]
-struct Tile {
-    name: &'static str,
-    figure: String,
-    note: String,
-    /// Whether it needs attention; its note says why.
-    warn: bool,
-}
-
-fn tile(name: &'static str, figure: String, note: String) -> Tile {
-    Tile { name, figure, note, warn: false }
-}
 
 /// Renders the page.
 pub fn page(facts: &PageFacts) -> Result<String, PageError> {
