@@ -108,7 +108,7 @@ impl CostPage<'_> {
         for tier in self.tiers {
             let text = format!("{} at ${:.2} from {}", tier.line.label(), tier.after, short(tier.calls));
             shapes.push(axes.curve("tier", [(tier.calls, 0.0), (tier.calls, f64::MAX)].into_iter()));
-            notes.push(axes.note("side", (tier.calls, 0.0), text));
+            notes.push(axes.note("side", (tier.calls, f64::MAX), text));
         }
         // Both curves grow: above and to the left of a point of one, and below and to the right, there is room for a name.
         if let (Some(middle), Some(last)) = (self.curve.get(self.curve.len() / 2), self.curve.last()) {
@@ -120,9 +120,15 @@ impl CostPage<'_> {
         if axes.x.holds(self.calls) {
             let at = (self.calls, self.ours.total());
             notes.push(axes.note("point", at, ""));
-            // On the right half the text ends at the point.
-            let class = if axes.x.at(self.calls) < 50.0 { "beside" } else { "beside before-it" };
-            notes.push(axes.note(class, at, format!("{} calls: {}", short(self.calls), usd(at.1))));
+            let text = format!("{} calls: {}", short(self.calls), usd(at.1));
+            // To the right of the point, unless the right edge or the horizontal axis is near.
+            let (left, top) = axes.place(at);
+            let has_room = left < 50.0 && top < 88.0;
+            notes.push(if has_room {
+                axes.note("beside", at, text)
+            } else {
+                axes.note("corner", (f64::MAX, 0.0), text)
+            });
         }
         Chart {
             alt: format!(

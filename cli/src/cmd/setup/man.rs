@@ -25,22 +25,26 @@ pub(crate) struct ManArgs {
     out: Option<PathBuf>,
 }
 
+/// Defines the apostrophe, for readers other than groff too.
+const APOSTROPHE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+const SOURCE: &str = concat!("ipgeo ", env!("CARGO_PKG_VERSION"));
+
 /// A page's file name and its text. The main page lists the verbs by group.
 fn page(command: &Command) -> anyhow::Result<(String, String)> {
     let is_main = command.get_name() == "ipgeo";
     // `clap_mangen` leaves out the text of an option that the short help leaves out.
     let complete = command.clone().mut_args(|option| option.hide_short_help(false));
-    let man =
-        Man::new(complete).source(concat!("ipgeo ", env!("CARGO_PKG_VERSION"))).manual("Manual of ipgeo");
+    let man = Man::new(complete);
     let after = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
     let (notes, examples): (Vec<&str>, Vec<&str>) = after
         .lines()
         .filter(|line| !matches!(*line, "" | "Examples:"))
         .partition(|line| !line.starts_with("  "));
-    let mut text = Vec::new();
-    man.render_title(&mut text).context("generate the manual page")?;
+    let file_name = man.get_filename();
     // The reader's `man` fills the lines, without stretching them and without hyphens: a flag stays whole.
-    text.extend(b".ad l\n.nh\n");
+    let title = escaped(file_name.trim_end_matches(".1"));
+    let mut text =
+        format!("{APOSTROPHE}.TH {title} 1 \"\" \"{SOURCE}\" \"Manual of ipgeo\"\n.ad l\n.nh\n").into_bytes();
     man.render_name_section(&mut text)?;
     text.extend(synopsis(command).into_bytes());
     man.render_description_section(&mut text)?;
@@ -59,8 +63,9 @@ fn page(command: &Command) -> anyhow::Result<(String, String)> {
     if is_main {
         man.render_version_section(&mut text)?;
     }
-    let text = String::from_utf8(text)?;
-    Ok((man.get_filename(), text.lines().map(|line| with_bold_code(line) + "\n").collect()))
+    // `clap_mangen` defines the apostrophe in each section.
+    let text = String::from_utf8(text)?.replace(&format!("\n{APOSTROPHE}"), "\n");
+    Ok((file_name, text.lines().map(|line| with_bold_code(line) + "\n").collect()))
 }
 
 /// Each option with the name of its value; the common options have a section of their own.
