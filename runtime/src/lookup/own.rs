@@ -51,7 +51,8 @@ impl Own {
         self.tally.as_mut()?.report(identity, slot, at)
     }
 
-    /// Reports again what a failed report contained.
+    /// Reports again what a failed report contained, in the same slot: the report may have arrived, and in another slot its calls
+    /// would be added twice.
     pub(super) fn report_failed(&mut self, slot: i64, count: &EarlyCount) {
         if let Some(tally) =
             self.tally.as_mut().filter(|tally| tally.period == count.period && tally.slot == slot)
@@ -76,7 +77,9 @@ struct Tally {
     limit: Limit,
     charged: u64,
     reported: u64,
-    /// Calls reported in earlier slots.
+    /// Calls in reports, those of failed ones included.
+    sent: u64,
+    /// Calls in reports of earlier slots.
     before_slot: u64,
     slot: i64,
     /// The last report of this slot.
@@ -88,7 +91,8 @@ struct Tally {
 impl Tally {
     fn new(period: Period, limit: Limit, now: Timestamp) -> Self {
         let slot = early_slot(now);
-        Self { period, limit, charged: 0, reported: 0, before_slot: 0, slot, cell: None, waits_since: now }
+        let (charged, reported, sent, before_slot) = (0, 0, 0, 0);
+        Self { period, limit, charged, reported, sent, before_slot, slot, cell: None, waits_since: now }
     }
 
     fn add(&mut self, limit: Limit, now: Timestamp, calls: u64) {
@@ -105,15 +109,15 @@ impl Tally {
     }
 
     fn report(&mut self, identity: &Identity, slot: i64, at: Timestamp) -> Option<EarlyCount> {
+        if slot != self.slot {
+            (self.slot, self.before_slot, self.reported, self.cell) = (slot, self.sent, self.sent, None);
+        }
         if self.charged == self.reported {
             return None;
         }
-        if slot != self.slot {
-            (self.slot, self.before_slot, self.cell) = (slot, self.reported, None);
-        }
         let calls = self.charged - self.before_slot;
         let before = self.cell.replace(EarlyCell { calls, at });
-        self.reported = self.charged;
+        (self.reported, self.sent) = (self.charged, self.charged);
         let (limit, period) = (self.limit, self.period);
         Some(EarlyCount { identity: identity.clone(), limit, period, calls, before })
     }
@@ -182,5 +186,20 @@ mod tests {
         assert_eq!((again.calls, again.before.map(|cell| cell.calls)), (20, Some(20)));
         own.report_failed(slot - 1, &again);
         assert_eq!(own.report(&identity, slot, at("10:00:02")), None);
+    }
+
+    #[test]
+    fn a_failed_report_that_may_have_arrived_is_not_repeated_in_another_slot() {
+        let identity: Identity = "key#00ff".parse().expect("an identity");
+        let mut own = Own::default();
+        own.settle(LIMIT, at("10:00:00"), 20);
+        let slot = early_slot(at("10:00:00"));
+        let first = own.report(&identity, slot, at("10:00:00")).expect("a count");
+        own.report_failed(slot, &first);
+        own.settle(LIMIT, at("10:05:00"), 3);
+        let later = own.report(&identity, slot + 1, at("10:05:00")).expect("a count");
+        assert_eq!((later.calls, later.before), (3, None));
+        own.report_failed(slot, &first);
+        assert_eq!(own.report(&identity, slot + 1, at("10:05:01")), None);
     }
 }

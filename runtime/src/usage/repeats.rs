@@ -56,22 +56,21 @@ impl Fingerprint {
 pub(super) fn to_text(fingerprints: impl DoubleEndedIterator<Item = Fingerprint>) -> String {
     let mut latest: Vec<Fingerprint> = fingerprints.rev().take(STORED_MAX).collect();
     latest.reverse();
-    let mut text = String::with_capacity(latest.len() * CHARS);
-    for Fingerprint(bits) in latest {
-        URL_SAFE_NO_PAD.encode_string(&bits.to_be_bytes()[8 - BYTES..], &mut text);
-    }
-    text
+    let bytes: Vec<u8> =
+        latest.iter().flat_map(|Fingerprint(bits)| bits.to_be_bytes().into_iter().skip(8 - BYTES)).collect();
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// Decodes fingerprints; malformed ones are skipped.
 pub(super) fn from_text(text: &str) -> Vec<Fingerprint> {
-    let (chunks, _) = text.as_bytes().as_chunks::<CHARS>();
-    let read = |chunk: &[u8; CHARS]| {
-        let mut bytes = [0; 8];
-        let read = URL_SAFE_NO_PAD.decode_slice(chunk, &mut bytes[8 - BYTES..]);
-        read.ok().map(|_| Fingerprint(u64::from_be_bytes(bytes)))
-    };
-    chunks.iter().filter_map(read).collect()
+    let decoded = |text: &[u8]| URL_SAFE_NO_PAD.decode(text).ok();
+    // All at once, because it is done twice a batch; one by one only if something in it is malformed.
+    let (texts, _) = text.as_bytes().as_chunks::<CHARS>();
+    let bytes = decoded(texts.as_flattened())
+        .unwrap_or_else(|| texts.iter().filter_map(|text| decoded(text)).flatten().collect());
+    let (parts, _) = bytes.as_chunks::<BYTES>();
+    let bits = |part: &[u8; BYTES]| part.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+    parts.iter().map(|part| Fingerprint(bits(part))).collect()
 }
 
 /// The position of a record: shard and sequence number.

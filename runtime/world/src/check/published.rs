@@ -1,0 +1,99 @@
+//! Published usage never falls, never exceeds the truth, is bounded in number and reaches every region; alerts are sent once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipgeo_runtime::tables::Value;
+
+use super::Facts;
+use crate::history::AccessWrite;
+use crate::home::THRESHOLDS;
+use crate::shared::{HOME, LEDGER, access_table};
+
+/// Most publications of an identity in a period.
+const PUBLICATIONS_MAX: usize = 110;
+
+pub(super) fn violations(facts: &Facts<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut publications: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for write in &facts.history.access {
+        found.extend(falls(write));
+        if write.region == HOME {
+            found.extend(exceeds(facts, write));
+            if write.before.as_ref().is_none_or(|before| before.used != write.after.used) {
+                *publications.entry((&write.id, &write.after.period)).or_default() += 1;
+            }
+        }
+    }
+    if facts.history.operations.iter().all(|operation| !operation.what.contains("limit")) {
+        let many = publications.into_iter().filter(|(_, count)| *count > PUBLICATIONS_MAX);
+        found.extend(
+            many.map(|((id, period), count)| {
+                format!("publications are bounded: {count} of {id} in {period}")
+            }),
+        );
+    }
+    found.extend(replicas(facts));
+    found.extend(alerts(facts));
+    found
+}
+
+/// Within a window, neither the period nor its usage goes back.
+fn falls(write: &AccessWrite) -> Option<String> {
+    let before = write.before.as_ref()?;
+    let after = &write.after;
+    let is_same = before.window == after.window && before.period.len() == after.period.len();
+    let falls = (&after.period, after.used) < (&before.period, before.used);
+    (is_same && falls).then(|| format!("published usage never falls: {write:?}"))
+}
+
+/// Calls that are published were made.
+fn exceeds(facts: &Facts<'_>, write: &AccessWrite) -> Option<String> {
+    let (caller, _) = facts.keys().find(|(_, id)| *id == write.id)?;
+    let made = facts.used(caller, &write.after.period, write.ms);
+    (write.after.used > made && !write.after.period.is_empty())
+        .then(|| format!("published usage never exceeds the truth: {made} calls were made, and {write:?}"))
+}
+
+/// At rest, all replicas are equal to home.
+fn replicas(facts: &Facts<'_>) -> Vec<String> {
+    let shared = &facts.world.shared;
+    let home = shared.rows(&access_table(HOME), "");
+    let differs = |region: &usize| shared.rows(&access_table(*region), "") != home;
+    let regions = (1..shared.scenario.regions).filter(differs);
+    regions.map(|region| format!("replicas become equal: region {region} differs")).collect()
+}
+
+/// No alert is sent twice, and each threshold that was reached has its row.
+fn alerts(facts: &Facts<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut sent = BTreeSet::new();
+    for (ms, id) in &facts.history.alerts {
+        if !sent.insert(id) {
+            found.push(format!("an alert is sent at most once: {id} again at {ms} ms"));
+        }
+    }
+    let rows = facts.world.shared.rows(LEDGER, "alert");
+    let rows: Vec<&str> = rows.iter().filter_map(|row| row.get("month").and_then(Value::text)).collect();
+    for (caller, id) in facts.keys() {
+        let writes: Vec<&AccessWrite> =
+            facts.history.access.iter().filter(|write| write.region == HOME && write.id == id).collect();
+        let Some(limit) = writes.first().map(|write| (write.after.limit, &write.after.window)) else {
+            continue;
+        };
+        if writes.iter().any(|write| (write.after.limit, &write.after.window) != limit) {
+            continue;
+        }
+        let periods: BTreeSet<&String> = writes.iter().map(|write| &write.after.period).collect();
+        for period in periods.into_iter().filter(|period| !period.is_empty()) {
+            let used = facts.used(caller, period, u64::MAX);
+            for percent in THRESHOLDS {
+                let is_reached = used * 100 >= u64::from(percent) * limit.0;
+                let begins = format!("{period}#{percent:03}#{id}#");
+                if is_reached && !rows.iter().any(|row| row.starts_with(&begins)) {
+                    found.push(format!("no alert is lost: {begins} with {used} of {limit:?}"));
+                }
+            }
+        }
+    }
+    found
+}
