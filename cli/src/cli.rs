@@ -197,14 +197,19 @@ pub fn main() -> Exit {
     {
         Ok(parsed) => parsed,
         Err(error) => {
-            // The message repeats the wrong argument, which may be an API key in the wrong place.
-            let text = error.render().to_string();
-            match without_api_keys(&text) {
-                // There is no other place to report that printing failed.
-                Cow::Borrowed(_) => drop(error.print()),
-                Cow::Owned(masked) => output::print_note(masked.trim_end()),
+            output::apply_color(std::env::args());
+            let text = error.render();
+            if error.use_stderr() {
+                // The message repeats the wrong argument, which may be an API key in the wrong place.
+                match without_api_keys(&text.to_string()) {
+                    Cow::Borrowed(_) => output::print_painted_note(text.ansi().to_string().trim_end()),
+                    Cow::Owned(masked) => output::print_note(masked.trim_end()),
+                }
+                return Exit::Usage;
             }
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            // There is no other place to report that printing failed.
+            drop(output::print_painted(text.ansi().to_string().trim_end()));
+            return Exit::Done;
         }
     };
     cli.shared = cli.shared.settled(&matches);

@@ -187,6 +187,58 @@ fn help_is_a_verb_too() {
     assert!(outcome(&["ipgeo", "help", "nonsense"]).is_err());
 }
 
+/// Verbs whose output is no table, and what it is instead. A verb is in this list, or has a snapshot of its tables
+/// (`assert_tables`).
+const WITHOUT_TABLES: &[(&str, &str)] = &[
+    ("bulk", "CSV"),
+    ("completions", "a script"),
+    ("deploy", "a plan, and events"),
+    ("destroy", "a plan, and events"),
+    ("dev", "its own screen"),
+    ("geo build", "facts, wrapped like those of `keys show`"),
+    ("geo inspect", "facts"),
+    ("geo override add", "a note"),
+    ("geo override remove", "a note"),
+    ("geo rollback", "a plan, and events"),
+    ("geo rollout", "a plan, and events"),
+    ("iam policy", "JSON"),
+    ("init", "a path"),
+    ("keys create", "an API key"),
+    ("keys disable", "facts"),
+    ("keys enable", "facts"),
+    ("keys export", "CSV or JSON"),
+    ("keys import", "a note"),
+    ("keys revoke", "facts"),
+    ("keys rotate", "an API key"),
+    ("keys update", "facts"),
+    ("logs", "log lines, which are never shortened"),
+    ("man", "a manual page"),
+    ("plan", "a plan"),
+    ("rollback", "a plan, and events"),
+    ("schema", "JSON"),
+    ("traffic attach", "a plan, and events"),
+    ("traffic drain", "a plan, and events"),
+    ("usage discard", "a note"),
+    ("usage export", "CSV or JSON"),
+];
+
+#[test]
+fn every_verb_has_a_snapshot_of_its_tables_or_a_reason_why_not() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ui/output/snapshots");
+    let verbs = commands(80).into_iter().filter(|command| command.get_subcommands().next().is_none());
+    let verbs: Vec<String> =
+        verbs.filter_map(|command| Some(name(&command).strip_prefix("ipgeo ")?.to_owned())).collect();
+    for verb in &verbs {
+        let snapshot = format!("{folder}/tables_of_{}.snap", verb.replace(' ', "_"));
+        let has_snapshot = std::path::Path::new(&snapshot).is_file();
+        let has_reason = WITHOUT_TABLES.iter().any(|(known, _)| known == verb);
+        assert!(has_snapshot != has_reason, "{verb}: snapshot {has_snapshot}, reason {has_reason}");
+    }
+    let unknown: Vec<_> =
+        WITHOUT_TABLES.iter().filter(|(known, _)| !verbs.iter().any(|verb| verb == known)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
 /// Common options work before and after a verb.
 #[test]
 fn common_options_may_stand_anywhere() {
@@ -303,9 +355,10 @@ fn every_limit_of_help_and_documents_is_valid() {
     texts.push(include_str!("../../../regions.toml").to_owned());
     texts.extend(helps());
     let mut count = 0;
-    let part = |c: char| !(c.is_ascii_alphanumeric() || "_./".contains(c));
+    let part = |c: char| !(c.is_ascii_alphanumeric() || "_./,".contains(c));
     for word in texts.iter().flat_map(|text| text.split(part)) {
-        let word = word.trim_end_matches('.');
+        // Printed limits are grouped.
+        let word = word.trim_matches(['.', ',']).replace(',', "");
         let Some((calls, "day" | "month")) = word.split_once('/') else { continue };
         if !calls.starts_with(|c: char| c.is_ascii_digit()) {
             continue;

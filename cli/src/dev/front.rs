@@ -129,7 +129,7 @@ pub(crate) fn response(answer: Answer, region: &str) -> Response<Body> {
 
 /// A refusal sent before any handler sees the request; pages of any origin may read it.
 pub(crate) fn refusal(status: StatusCode, body: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+    let mut response = Response::new(Body::from(format!("{body}\n")));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     for (name, value) in [

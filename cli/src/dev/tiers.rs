@@ -10,7 +10,7 @@ use crate::aws::Home;
 use crate::config::Tiers;
 use crate::fs::{Replace, write_private};
 use crate::keys::change_tier;
-use crate::ui::format::counted;
+use crate::ui::format::{counted, grouped_limit};
 use crate::ui::output::print_note;
 
 /// File in the stores' folder: the limits at the last start, one per line, such as `startup 100000/month`.
@@ -38,9 +38,10 @@ pub(crate) async fn apply_changes(folder: &Path, tiers: &Tiers, home: &Home) -> 
             .with_context(|| format!("give the API keys of tier `{name}` its new limit"))?;
         if count > 0 {
             print_note(&format!(
-                "tier `{name}`: {} changed from {from} to {}",
+                "tier `{name}`: {} changed from {} to {}",
                 counted(count, "API key"),
-                tier.limit
+                grouped_limit(&from.to_string()),
+                grouped_limit(&tier.limit.to_string())
             ));
         }
     }

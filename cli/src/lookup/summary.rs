@@ -132,7 +132,7 @@ impl View for SummaryView {
         let format = self.format;
         let summary = self.summary();
         let text = match format {
-            Format::Table => table(&summary)?,
+            Format::Table => table(&summary),
             Format::Json => output::to_json(&summary)?,
             format => {
                 let parts = [&summary.countries, &summary.networks, &summary.flags];
@@ -152,8 +152,8 @@ impl View for SummaryView {
 }
 
 /// The parts one below another, each with its most frequent rows.
-fn table(summary: &Summary) -> anyhow::Result<String> {
-    let mut parts = vec![format!("{}, {} unique", addresses(summary.addresses), grouped(summary.unique))];
+fn table(summary: &Summary) -> String {
+    let mut parts = Vec::new();
     for (name, rows) in
         [("country", &summary.countries), ("network", &summary.networks), ("flag", &summary.flags)]
     {
@@ -164,22 +164,23 @@ fn table(summary: &Summary) -> anyhow::Result<String> {
             TableColumn::text(name),
             TableColumn::number("addresses"),
             TableColumn::number("share"),
-            TableColumn::text("name"),
+            TableColumn::free_text("name"),
         ];
         let columns: Vec<TableColumn> =
             columns.into_iter().take(if name == "flag" { 3 } else { 4 }).collect();
         let shown = &rows[..rows.len().min(TABLE_ROWS)];
-        let mut text = output::format_rows(Format::Table, &columns, shown, |row| {
+        let mut text = output::format_table(&columns, shown, |row| {
             let code = if row.code.is_empty() { "unknown" } else { &row.code };
             let share = format!("{:.1} %", row.percent);
             let cells = [code.to_owned(), grouped(row.addresses), share, row.name.clone()];
             cells.into_iter().take(columns.len()).collect()
-        })?;
+        });
         if rows.len() > shown.len() {
             let _infallible =
                 write!(text, "\n({} more; -o csv prints all)", grouped((rows.len() - shown.len()) as u64));
         }
         parts.push(text);
     }
-    Ok(parts.join("\n\n"))
+    parts.push(format!("{}, {} unique", addresses(summary.addresses), grouped(summary.unique)));
+    parts.join("\n\n")
 }

@@ -13,6 +13,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::ui::output::Format;
 
+mod tables;
+
 fn offline() -> Source {
     // Compiled once: property tests open it for every case.
     static SAMPLE: LazyLock<Vec<u8>> = LazyLock::new(|| sample().expect("it compiles"));

@@ -5,7 +5,7 @@ use std::io::Write;
 use ipgeo_runtime::lookup::{Column, column_names};
 use serde_json::json;
 
-use crate::ui::output::{self, Column as TableColumn, Format, escape_cell};
+use crate::ui::output::{self, Column as TableColumn, escape_cell};
 
 /// Prints answers in a format.
 pub(crate) trait View: Send {
@@ -208,11 +208,7 @@ impl View for TableView {
             }
             None => describe(location),
         };
-        let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-        for (name, value) in lines {
-            writeln!(out, "{}", output::printable(format!("{name:width$}  {value}").trim_end()))?;
-        }
-        Ok(())
+        Ok(writeln!(out, "{}", output::format_facts(&lines))?)
     }
 
     fn finish(&mut self, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -220,8 +216,8 @@ impl View for TableView {
             return Ok(());
         }
         let names = self.shown.iter().map(Column::name);
-        let columns: Vec<TableColumn> = ["ip"].into_iter().chain(names).map(TableColumn::text).collect();
-        let text = output::format_rows(Format::Table, &columns, &self.rows, Clone::clone)?;
+        let columns = std::iter::once(TableColumn::text("ip")).chain(names.map(TableColumn::free_text));
+        let text = output::format_table(&columns.collect::<Vec<_>>(), &self.rows, Clone::clone);
         Ok(writeln!(out, "{text}")?)
     }
 }

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::bound::{Pipeline, early_overshoot, overshoot};
-use crate::ui::format::{counted, duration, grouped};
+use crate::ui::format::{counted, decimal, duration, grouped, grouped_limit};
+use crate::ui::output::{Column, format_facts, format_table};
 
 /// The API key or tier whose limit is explained.
 #[derive(Debug, Clone, PartialEq)]
@@ -190,75 +191,83 @@ fn next_step(kind: IdentityKind, used: u64, limit: Limit) -> Option<u64> {
 impl Explanation {
     /// The table output.
     pub(crate) fn text(&self) -> String {
-        let mut lines =
-            vec![format!("{}: {} a {} (UTC)", self.name, counted(self.limit, "call"), self.window)];
-        lines.push(format!("  resets      {}, in {}", self.resets, duration(self.resets_in_s)));
+        let mut facts = vec![("resets", format!("{}, in {}", self.resets, duration(self.resets_in_s)))];
         if let Some(count) = self.counted {
             let calls = counted(count, "call");
-            lines.push(format!("  counted     {calls} in {} (exact){}", self.period, self.reached()));
-            lines.push(format!("  published   {}", self.published(count)));
+            facts.push(("counted", format!("{calls} in {} (exact){}", self.period, self.reached())));
+            facts.push(("published", self.published(count)));
         }
-        if self.refused {
-            lines.push(format!("  edges refuse every call until {}", self.resets));
-        } else {
-            let since = if self.counted.is_some() { " since then" } else { "" };
-            lines.push(format!("  each edge adds its own calls{since} immediately{}", self.pooled()));
-        }
+        facts.push(("edges", self.edges()));
         if let Some(RateExplanation { rate, burst, regions, all_regions_per_s }) = &self.rate {
-            lines.push(format!(
-                "  rate        {rate}, burst {burst}, in each environment: no caller within it is refused; calls that go to \
-                 several get it from each ({} calls/s from one environment in each of {})",
+            let rate = grouped_limit(rate);
+            let fact = format!(
+                "{rate}, burst {burst}, in each environment: no caller within it is refused; calls that go to several get it \
+                 from each ({} calls/s from one environment in each of {})",
                 rounded(*all_regions_per_s),
                 counted(*regions, "region")
-            ));
+            );
+            facts.push(("rate", fact));
         }
-        self.add_bounds(&mut lines);
-        lines.join("\n")
+        facts.extend(self.bounds());
+        let title = format!("{}: {} a {} (UTC)", self.name, counted(self.limit, "call"), self.window);
+        format!("{title}\n{}\n\n{}", format_facts(&facts), self.overshoots())
+    }
+
+    fn edges(&self) -> String {
+        if self.refused {
+            return format!("refuse every call until {}", self.resets);
+        }
+        let since = if self.counted.is_some() { " since then" } else { "" };
+        format!("each adds its own calls{since} immediately{}", self.pooled())
     }
 
     /// When the limit is enforced, and how many calls exceed it until then.
-    fn add_bounds(&self, lines: &mut Vec<String>) {
+    fn bounds(&self) -> [(&'static str, String); 3] {
         let (steps, reaches) = (self.pipeline, if self.is_reached() { "reached" } else { "reaches" });
-        lines.push(format!(
-            "  enforced    everywhere within {:.1} s of the call that {reaches} it, by early counts: report {} + invocation {} + \
-             adding up {} + replication {} + read again {}",
+        let early = format!(
+            "everywhere within {:.1} s of the call that {reaches} it, by early counts: report {} + invocation {} + adding up {} + \
+             replication {} + read again {}",
             self.holds_early_within_s,
             Pipeline::gap_s(),
             steps.report_s,
             steps.early_count_s,
             steps.replication_s,
             steps.reread_s()
-        ));
-        lines.push(format!(
-            "  otherwise   within {} s by the ledger alone: log {} + window {} + counting {} + replication {} + cache {}",
-            self.holds_within_s, steps.log_s, steps.window_s, steps.count_s, steps.replication_s, steps.cache_s
-        ));
+        );
+        let otherwise = format!(
+            "within {} s by the ledger alone: log {} + window {} + counting {} + replication {} + cache {}",
+            self.holds_within_s,
+            steps.log_s,
+            steps.window_s,
+            steps.count_s,
+            steps.replication_s,
+            steps.cache_s
+        );
         // Once the limit is reached, the actual overshoot is shown above; the bound then only matters later.
         let when = if self.is_reached() { " in a later period" } else { "" };
-        lines.push(format!(
-            "  worst-case overshoot{when}: rate x that time; with early counts also 1 % of the limit and a call per environment"
-        ));
-        lines.extend(self.overshoots());
+        let worst = format!(
+            "worst case{when}: rate x that time; with early counts also 1 % of the limit and a call per environment"
+        );
+        [("enforced", early), ("otherwise", otherwise), ("overshoot", worst)]
     }
 
-    /// A line for each rate, in columns as wide as the largest number.
-    fn overshoots(&self) -> impl Iterator<Item = String> {
-        let cells: Vec<[String; 5]> = (self.beyond.iter())
-            .map(|excess| {
-                let calls = if (excess.calls - 1.0).abs() < f64::EPSILON { "call" } else { "calls" };
-                let [rate, percent] =
-                    [format!("{:.4}", excess.calls_per_s), format!("{:.3}", excess.percent)];
-                let early = format!("{}, otherwise", excess.early_calls);
-                let number = format!("{} {calls:<5}", excess.calls);
-                [excess.rate.to_owned(), rate, early, number, percent]
-            })
-            .collect();
-        let width = |column: usize| cells.iter().map(|row| row[column].len()).max().unwrap_or_default();
-        let [rates, earlies, calls, percents] = [width(1).max(9), width(2), width(3), width(4).max(8)];
-        cells.into_iter().map(move |[name, rate, early, number, percent]| {
-            format!(
-                "    {name:<26} {rate:>rates$} calls/s  {early:>earlies$} {number:>calls$}  {percent:>percents$} %"
-            )
+    /// A row for each rate.
+    fn overshoots(&self) -> String {
+        let columns = [
+            Column::text("rate"),
+            Column::number("calls/s"),
+            Column::number("early counts"),
+            Column::number("otherwise"),
+            Column::number("of the limit").rank(1),
+        ];
+        format_table(&columns, &self.beyond, |excess| {
+            vec![
+                excess.rate.to_owned(),
+                decimal(excess.calls_per_s, 4),
+                decimal(excess.early_calls, 0),
+                decimal(excess.calls, 0),
+                format!("{} %", decimal(excess.percent, 3)),
+            ]
         })
     }
 
@@ -334,6 +343,7 @@ mod tests {
         let subject = subject(IdentityKind::Key, "100_000/month");
         let explanation = explain(&subject, Some(counted), PIPELINE, 4, Some(20.0), now);
         insta::assert_snapshot!(explanation.text());
+        crate::ui::output::assert_tables("quota explain", || explanation.text());
         assert_eq!(
             (explanation.next_publication_at, explanation.pooled_calls, explanation.refused),
             (Some(42_000), 0, false)
@@ -363,11 +373,8 @@ mod tests {
         let now = at("2026-11-25T04:00:00Z");
         let text = explain(&subject, None, PIPELINE, 4, Some(1e9), now).text();
         let lines: Vec<&str> = text.lines().filter(|line| line.ends_with(" %")).collect();
-        assert!(lines.len() == 3 && lines[2].contains("1000000000.0000 calls/s"), "{text}");
-        for mark in [" calls/s", " %"] {
-            let places: Vec<_> = lines.iter().map(|line| line.rfind(mark)).collect();
-            assert!(places.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
-        }
+        assert!(lines.len() == 3 && lines[2].contains(" 1,000,000,000.0000 "), "{text}");
+        assert!(lines.iter().all(|line| line.len() == lines[0].len()), "{text}");
     }
 
     /// Usage below, at and beyond a daily or monthly limit, with all, some or none of it published.

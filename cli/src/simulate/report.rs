@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::arrivals::rounded;
 use super::scenario::{Outage, Scenario};
+use crate::ui::format::decimal;
 
 /// Mean and maximum of a figure over all limit crossings.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
@@ -112,9 +113,14 @@ pub(crate) struct SimulationReport {
     pub(crate) each: Vec<Crossing>,
 }
 
+/// Calls beyond a limit, and in percent of it.
+fn spread(calls: f64, places: usize, percent: f64) -> String {
+    format!("{} calls, {} %", decimal(calls, places), decimal(percent, 3))
+}
+
 impl LedgerPathOnly {
     fn rows(self) -> [(&'static str, String); 3] {
-        let spread = |calls: f64, percent: f64| format!("{calls:.1} calls, {percent:.3} %");
+        let spread = |calls: f64, percent: f64| spread(calls, 1, percent);
         [
             (
                 "without early counts: beyond the limit, mean",
@@ -149,14 +155,8 @@ impl SimulationReport {
             ("  refused", count(self.refused)),
             ("pooled anonymous calls", count(self.pooled)),
             ("limits reached", count(self.crossings as u64)),
-            (
-                "beyond the limit, mean",
-                format!("{:.1} calls, {:.3} %", self.overshoot.mean, self.overshoot_percent.mean),
-            ),
-            (
-                "beyond the limit, worst",
-                format!("{:.0} calls, {:.3} %", self.overshoot.worst, self.overshoot_percent.worst),
-            ),
+            ("beyond the limit, mean", spread(self.overshoot.mean, 1, self.overshoot_percent.mean)),
+            ("beyond the limit, worst", spread(self.overshoot.worst, 0, self.overshoot_percent.worst)),
             ("enforced everywhere after, mean", format!("{:.0} s", self.enforced_s.mean)),
             (
                 "enforced everywhere after, worst",
@@ -183,7 +183,7 @@ impl SimulationReport {
             ("replicated writes a month", monthly(self.replicated_writes_a_month)),
             ("table reads a month", monthly(self.reads_a_month)),
             ("shards needed", count(u64::from(self.shards_needed))),
-            ("bill by ipgeo cost, $ a month", format!("{:.2}", self.bill)),
+            ("bill by ipgeo cost, $ a month", decimal(self.bill, 2)),
         ];
         rows.extend(self.without_early_counts.into_iter().flat_map(LedgerPathOnly::rows));
         let scenario = &self.scenario;

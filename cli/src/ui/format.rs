@@ -15,6 +15,24 @@ pub(crate) fn grouped(number: u64) -> String {
     out
 }
 
+/// A number with thousands separators and decimals: `1,642.10`.
+pub(crate) fn decimal(number: f64, places: usize) -> String {
+    let text = format!("{number:.places$}");
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
+    let (whole, fraction) = digits.find('.').map_or((digits, ""), |at| digits.split_at(at));
+    let whole = whole.parse().map_or_else(|_| whole.to_owned(), grouped);
+    format!("{sign}{whole}{fraction}")
+}
+
+/// Limits and rates with thousands separators: `100,000/month 600/min`.
+pub(crate) fn grouped_limit(text: &str) -> String {
+    let part = |part: &str| match part.split_once('/').map(|(calls, window)| (calls.parse(), window)) {
+        Some((Ok(calls), window)) => format!("{}/{window}", grouped(calls)),
+        _ => part.to_owned(),
+    };
+    text.split_whitespace().map(part).collect::<Vec<_>>().join(" ")
+}
+
 /// A regular noun in the number of `count`: `call`, `calls`.
 pub(crate) fn plural(count: impl TryInto<u64>, noun: &str) -> String {
     if count.try_into().is_ok_and(|count| count == 1) { noun.to_owned() } else { format!("{noun}s") }
@@ -98,6 +116,35 @@ mod tests {
         ];
         for (number, text) in table {
             assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn decimals_are_grouped_like_numbers() {
+        let table = [
+            (1_642.1, 2, "1,642.10"),
+            (-27_257.764, 3, "-27,257.764"),
+            (0.004, 2, "0.00"),
+            (999.999, 2, "1,000.00"),
+            (496.0, 0, "496"),
+            (1e30, 0, "1000000000000000019884624838656"),
+            (f64::NAN, 2, "NaN"),
+        ];
+        for (number, places, text) in table {
+            assert_eq!(decimal(number, places), text);
+        }
+    }
+
+    #[test]
+    fn limits_are_grouped_like_numbers() {
+        let table = [
+            ("100000/month", "100,000/month"),
+            ("1500/day 600/min ", "1,500/day 600/min"),
+            ("", ""),
+            ("a/b 1/2/3", "a/b 1/2/3"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(grouped_limit(text), expected);
         }
     }
 

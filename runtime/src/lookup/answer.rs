@@ -22,7 +22,7 @@ pub struct Answer {
     pub status_code: u16,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
-    /// Text, or base64 when `is_base64_encoded`.
+    /// Text, or base64 when `is_base64_encoded`. A text ends with a line feed, for terminals.
     pub body: String,
     /// Whether `body` is base64.
     pub is_base64_encoded: bool,
@@ -66,15 +66,20 @@ impl Answer {
     }
 
     pub(super) fn json(body: String) -> Self {
-        Self::new(200, JSON, body)
+        Self::new(200, JSON, body + "\n")
     }
 
     pub(super) fn plain(body: String) -> Self {
+        Self::new(200, PLAIN, body + "\n")
+    }
+
+    /// A text without a line feed, for clients that take the body as the value.
+    pub(super) fn bare(body: String) -> Self {
         Self::new(200, PLAIN, body)
     }
 
     pub(super) fn problem(problem: &Problem) -> Self {
-        let mut answer = Self::new(problem.status, PROBLEM_JSON, problem.json());
+        let mut answer = Self::new(problem.status, PROBLEM_JSON, problem.json() + "\n");
         match problem.status {
             401 => answer.header("www-authenticate", "Bearer realm=\"ipgeo\""),
             // RFC 9110 15.5.16: the supported codings.

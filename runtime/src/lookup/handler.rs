@@ -262,8 +262,8 @@ impl<A: AccessRead, G: Geo, S: UsageSink> Lookup<A, G, S> {
         };
         let value = fields::one(&location, name).ok_or_else(|| Problem::field_not_known(name))?;
         Ok(match (form, serde_json::from_str::<String>(&value)) {
-            (Form::Plain | Form::PlainTexts, Ok(text)) => Answer::plain(text),
-            (Form::Plain, Err(_)) => Answer::plain(value),
+            (Form::PlainTexts, Ok(text)) => Answer::bare(text),
+            (Form::Plain, text) => Answer::plain(text.unwrap_or(value)),
             _ => Answer::json(value),
         })
     }

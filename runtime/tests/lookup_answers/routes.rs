@@ -200,12 +200,53 @@ fn strings_are_plain_text_for_ipdatas_java_client() {
     let headers = &[("user-agent", "io.ipdata.client.java.0.2.0"), ("accept", "application/json")][..];
     for (path, body) in [
         ("/8.8.8.8/city", "Mountain View"),
-        ("/8.8.8.8/is_eu", "false"),
-        ("/8.8.8.8/latitude", "37.422"),
-        ("/8.8.8.8/asn", r#"{"asn":"AS15169","name":"Google LLC","route":"8.8.8.0/24"}"#),
+        ("/8.8.8.8/is_eu", "false\n"),
+        ("/8.8.8.8/latitude", "37.422\n"),
+        ("/8.8.8.8/asn", "{\"asn\":\"AS15169\",\"name\":\"Google LLC\",\"route\":\"8.8.8.0/24\"}\n"),
     ] {
         assert_eq!(edge.get(path, headers).body, body, "{path}");
     }
+}
+
+/// On a terminal, the next prompt begins on its own line.
+#[test]
+fn every_text_ends_with_one_line_feed() {
+    let edge = Edge::new();
+    let bulk = |body: &str| {
+        let mut event = event("POST", "/bulk", &[]);
+        event.body = Some(body.into());
+        event
+    };
+    let key = edge.key(|_| ());
+    let mut keyed = event("POST", "/bulk", &[("x-api-key", key.expose())]);
+    keyed.body = Some(r#"["8.8.8.8","bleh"]"#.into());
+    let get = |path: &str| event("GET", path, &[("accept", "application/json")]);
+    let events = [
+        get("/"),
+        get("/8.8.8.8"),
+        get("/8.8.8.8/city"),
+        get("/8.8.8.8?fields=city,asn"),
+        get("/AS15169"),
+        get("/health"),
+        get("/openapi.json"),
+        get("/bleh"),
+        get("/10.0.0.1"),
+        get("/8.8.8.8/nonsense"),
+        event("GET", "/8.8.8.8/city", &[("accept", "text/plain")]),
+        event("GET", "/8.8.8.8", &[("x-api-key", "unknown")]),
+        event("HEAD", "/8.8.8.8", &[]),
+        event("DELETE", "/8.8.8.8", &[]),
+        bulk("["),
+        bulk(r#"["8.8.8.8"]"#),
+        keyed,
+    ];
+    for event in events {
+        let answer = edge.send(&event);
+        let text = answer.body.trim_end_matches('\n');
+        assert_eq!(answer.body, format!("{text}\n"), "{} {}", answer.status_code, event.raw_path);
+    }
+    let preflight = edge.send(&event("OPTIONS", "/8.8.8.8", &[]));
+    assert_eq!((preflight.status_code, preflight.body.as_str()), (204, ""));
 }
 
 #[test]
@@ -214,9 +255,9 @@ fn a_field_is_plain_text_if_the_client_accepts_that() {
     let answer = edge.get("/8.8.8.8/city", &[("accept", "text/plain")]);
     assert_eq!(
         (answer.body.as_str(), answer.headers["content-type"].as_str()),
-        ("Mountain View", "text/plain; charset=utf-8")
+        ("Mountain View\n", "text/plain; charset=utf-8")
     );
-    assert_eq!(edge.get("/8.8.8.8/latitude", &[("accept", "text/plain")]).body, "37.422");
+    assert_eq!(edge.get("/8.8.8.8/latitude", &[("accept", "text/plain")]).body, "37.422\n");
 }
 
 #[test]

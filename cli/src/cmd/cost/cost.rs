@@ -14,6 +14,7 @@ use crate::cost::{self, Allowances, Bill, BillLine, BillRow, CostPage, GroupBy, 
 use crate::fs::write_page;
 use crate::infra::stacks::STREAM_SHARDS;
 use crate::quota::Pipeline;
+use crate::ui::format::decimal;
 use crate::ui::output::{self, Column, Exit, Format};
 
 /// Flags of `ipgeo cost`.
@@ -184,7 +185,11 @@ pub(crate) fn run(args: &CostArgs, shared: &Shared) -> anyhow::Result<Exit> {
         output::print_note(&format!("wrote {}", file.display()));
     }
     if let (true, Some(most)) = (over, args.max_monthly) {
-        output::print_note(&format!("over budget: a month costs ${:.2}, more than ${most:.2}", ours.total()));
+        output::print_note(&format!(
+            "over budget: a month costs ${}, more than ${}",
+            decimal(ours.total(), 2),
+            decimal(most, 2)
+        ));
     }
     Ok(if over { Exit::OverBudget } else { Exit::Done })
 }
@@ -207,7 +212,14 @@ fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Res
     if shared.format() == Format::Json {
         return Ok(output::print_data(&output::to_json(quotation)?)?);
     }
-    let rows = quotation.rows;
+    output::print_data(&table(quotation.rows, shared.format())?)?;
+    if shared.format() == Format::Table {
+        print_assumptions(quotation, bill);
+    }
+    Ok(())
+}
+
+fn table(rows: &[BillRow], format: Format) -> anyhow::Result<String> {
     let has = |text: fn(&BillRow) -> &str| rows.iter().any(|row| !text(row).is_empty());
     let by_region = has(|row| &row.region);
     let by_line = rows.len() < 2 || rows.iter().rev().skip(1).any(|row| !row.line.is_empty());
@@ -219,10 +231,10 @@ fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Res
         columns.push(Column::text("region"));
     }
     if by_line {
-        columns.extend([Column::number("amount"), Column::text("unit")]);
+        columns.extend([Column::number("amount").rank(1), Column::free_text("unit").rank(2)]);
     }
-    columns.extend([Column::number("$ a month"), Column::number("2018 design"), Column::text("")]);
-    let table = output::format_rows(shared.format(), &columns, rows, |row| {
+    columns.extend([Column::number("$ a month"), Column::number("2018 design").rank(3)]);
+    output::format_rows(format, &columns, rows, |row| {
         let mut cells = Vec::new();
         if by_line || !by_region {
             cells.push(row.line.clone());
@@ -232,18 +244,13 @@ fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Res
             cells.push(if is_total { row.line.clone() } else { row.region.clone() });
         }
         if by_line {
-            cells.push(row.amount.map_or_else(String::new, |amount| format!("{amount:.3}")));
+            cells.push(row.amount.map_or_else(String::new, |amount| decimal(amount, 3)));
             cells.push(row.unit.clone());
         }
-        cells.extend([format!("{:.2}", row.usd), format!("{:.2}", row.usd_2018)]);
-        cells.push(if row.estimate { "~".to_owned() } else { String::new() });
+        cells.push(format!("{} {}", decimal(row.usd, 2), if row.estimate { '~' } else { ' ' }));
+        cells.push(decimal(row.usd_2018, 2));
         cells
-    })?;
-    output::print_data(&table)?;
-    if shared.format() == Format::Table {
-        print_assumptions(quotation, bill);
-    }
-    Ok(())
+    })
 }
 
 /// Prints the assumptions of a bill.
@@ -256,12 +263,16 @@ fn print_assumptions(quotation: &Quotation<'_>, bill: &Bill) {
     } else if prices.estimated {
         output::print_note(&format!("~ {}", prices.estimate));
         let base = quotation.total_at_base_prices;
-        output::print_note(&format!("at {}'s prices in every region: ${base:.2}", prices.base_region));
+        output::print_note(&format!(
+            "at {}'s prices in every region: ${}",
+            prices.base_region,
+            decimal(base, 2)
+        ));
     }
     let free = |line: &BillLine| *line >= BillLine::FreeFunctionRequests;
     let taken: f64 = bill.entries.iter().filter(|entry| free(&entry.line)).map(|entry| entry.usd).sum();
     if taken < 0.0 {
-        output::print_note(&format!("the AWS free tier saves ${:.2}", -taken));
+        output::print_note(&format!("the AWS free tier saves ${}", decimal(-taken, 2)));
     }
     output::print_note(&format!(
         "counts are exact; a limit takes effect everywhere within {:.1} s, and if early counts fail, within {:.0} s: then a caller at \
@@ -276,5 +287,29 @@ fn print_assumptions(quotation: &Quotation<'_>, bill: &Bill) {
             "the busiest second needs {} shards, which are included in the bill; the home stack has {STREAM_SHARDS}",
             accuracy.shards_needed
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bill_fits_a_terminal() {
+        let row = |line: &str, region: &str, usd| BillRow {
+            line: line.to_owned(),
+            region: region.to_owned(),
+            amount: Some(25_915.604),
+            unit: "M replicated write units".to_owned(),
+            usd,
+            usd_2018: 13_596.25,
+            estimate: true,
+            ..BillRow::default()
+        };
+        let both = [row("replicated writes", "ap-southeast-1", 1_642.1), row("total", "", 12_345.6)];
+        let lines = [row("replicated writes", "", 1_642.1), row("total", "", 12_345.6)];
+        output::assert_tables("cost", || {
+            [both.as_slice(), &lines].map(|rows| table(rows, Format::Table).expect("a table")).join("\n\n")
+        });
     }
 }

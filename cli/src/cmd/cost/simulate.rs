@@ -163,7 +163,7 @@ fn print(outcome: &SimulationReport, shared: &Shared) -> anyhow::Result<()> {
 }
 
 fn table_of(rows: &[Row], format: Format) -> anyhow::Result<String> {
-    let columns = [Column::text("what"), Column::number("value")];
+    let columns = [Column::free_text("what"), Column::number("value")];
     output::format_rows(format, &columns, rows, |row| vec![row.what.clone(), row.value.clone()])
 }
 
@@ -198,5 +198,12 @@ mod tests {
         let rows: Vec<String> =
             flat(&value).into_iter().map(|row| format!("{} {}", row.what, row.value)).collect();
         assert_eq!(rows, ["asked 4663", "holds true", "way.log_s 180.0"]);
+    }
+
+    #[test]
+    fn figures_fit_a_terminal() {
+        let rows = [("calls", "1,234,567"), ("worst lag of a caller that had reached its limit", "496.0 s")]
+            .map(|(what, value)| Row { what: what.to_owned(), value: value.to_owned() });
+        output::assert_tables("simulate", || table_of(&rows, Format::Table).expect("a table"));
     }
 }

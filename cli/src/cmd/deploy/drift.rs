@@ -74,18 +74,22 @@ pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit
 }
 
 fn print(rows: &[DriftRow], shared: &Shared) -> anyhow::Result<()> {
-    let columns = [
-        Column::text("region"),
-        Column::text("stack"),
-        Column::text("resource"),
-        Column::text("status"),
-        Column::text("properties"),
-    ];
     if rows.is_empty() && shared.format() == output::Format::Table {
         output::print_note("no changes outside CloudFormation");
         return Ok(());
     }
-    let text = output::format_rows(shared.format(), &columns, rows, |row| {
+    Ok(output::print_data(&table(rows, shared.format())?)?)
+}
+
+fn table(rows: &[DriftRow], format: output::Format) -> anyhow::Result<String> {
+    let columns = [
+        Column::text("region"),
+        Column::text("stack").rank(1),
+        Column::free_text("resource"),
+        Column::state("status"),
+        Column::free_text("properties"),
+    ];
+    output::format_rows(format, &columns, rows, |row| {
         vec![
             row.region.to_string(),
             row.stack.clone(),
@@ -93,6 +97,30 @@ fn print(rows: &[DriftRow], shared: &Shared) -> anyhow::Result<()> {
             row.status.clone(),
             row.properties.join("; "),
         ]
-    })?;
-    Ok(output::print_data(&text)?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drift_fits_a_terminal() {
+        let row = |resource: &str, status: &str, properties: &[&str]| DriftRow {
+            region: RegionName::new("ap-southeast-1"),
+            stack: "edge".to_owned(),
+            resource: resource.to_owned(),
+            status: status.to_owned(),
+            properties: properties.iter().map(|property| (*property).to_owned()).collect(),
+        };
+        let rows = [
+            row(
+                "LookupFunction (AWS::Lambda::Function)",
+                "MODIFIED",
+                &["MemorySize: 256 → 512", "Timeout: 5 → 10"],
+            ),
+            row("UsageLogSubscription (AWS::Logs::SubscriptionFilter)", "DELETED", &[]),
+        ];
+        output::assert_tables("drift", || table(&rows, output::Format::Table).expect("a table"));
+    }
 }

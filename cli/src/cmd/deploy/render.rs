@@ -97,22 +97,47 @@ fn list(stacks: &[Stack], out: Option<&Path>, format: Format) -> anyhow::Result<
             file: out.map(|folder| folder.join(path(stack)).display().to_string()).unwrap_or_default(),
         })
         .collect();
+    Ok(output::print_data(&table(&rows, out.is_some(), format)?)?)
+}
+
+fn table(rows: &[StackRow], has_files: bool, format: Format) -> anyhow::Result<String> {
     let mut columns = vec![
         Column::text("region"),
-        Column::text("stack"),
-        Column::number("resources"),
-        Column::number("bytes"),
+        Column::free_text("stack"),
+        Column::number("resources").rank(1),
+        Column::number("bytes").rank(1),
     ];
-    columns.extend(out.map(|_| Column::text("file")));
-    let text = output::format_rows(format, &columns, &rows, |row| {
+    columns.extend(has_files.then(|| Column::free_text("file")));
+    output::format_rows(format, &columns, rows, |row| {
         let mut cells = vec![
             row.region.to_string(),
             row.stack.clone(),
-            row.resources.to_string(),
+            output::grouped(row.resources as u64),
             output::grouped(row.bytes as u64),
         ];
-        cells.extend(out.map(|_| row.file.clone()));
+        cells.extend(has_files.then(|| row.file.clone()));
         cells
-    })?;
-    Ok(output::print_data(&text)?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_stacks_fits_a_terminal() {
+        let row = |stack: &str| StackRow {
+            region: RegionName::new("ap-southeast-1"),
+            stack: format!("ipgeo-a-long-service-name-prod-{stack}"),
+            resources: 14,
+            bytes: 14_321,
+            file: format!("/home/somebody/projects/ipgeo/rendered/ap-southeast-1/{stack}.yaml"),
+        };
+        let rows = ["artifacts", "edge"].map(row);
+        output::assert_tables("render", || {
+            let tables =
+                [false, true].map(|has_files| table(&rows, has_files, Format::Table).expect("a table"));
+            tables.join("\n\n")
+        });
+    }
 }

@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::args::{ProfileArgs, Shared};
 use crate::aws::Aws;
 use crate::cmd::support::{
-    ExecuteArgs, carry_out, command_line, confirm_and_lock, confirm_plan, exit_of, load_config, probe_edges,
-    shown,
+    ExecuteArgs, carry_out, command_line, confirm_and_lock, confirm_plan, exit_of, load_config, probe_cell,
+    probe_edges, report_probes, shown,
 };
 use crate::infra::cloud::{Ask, observe};
 use crate::infra::plan::{Observed, TrafficChange, TrafficError, drain_or_attach};
@@ -105,17 +105,22 @@ async fn show(args: ShowArgs, shared: &Shared) -> anyhow::Result<Exit> {
             probe_error: status.probe_error,
         })
         .collect();
-    let columns =
-        [Column::text("region"), Column::text("record"), Column::number("probe"), Column::text("target")];
-    let text = output::format_rows(shared.format(), &columns, &rows, |row| {
-        let probe = match (row.probe_ms, &row.probe_error) {
-            (Some(ms), _) => format!("{ms:.0} ms"),
-            (None, error) => error.clone().unwrap_or_default(),
-        };
-        vec![row.region.to_string(), row.record.clone(), probe, row.leads_to.clone()]
-    })?;
-    output::print_data(&text)?;
+    output::print_data(&table(&rows, shared.format())?)?;
+    report_probes(rows.iter().map(|row| (&row.region, row.probe_error.as_deref())), shared.format());
     Ok(Exit::Done)
+}
+
+fn table(rows: &[TrafficRow], format: Format) -> anyhow::Result<String> {
+    let columns = [
+        Column::text("region"),
+        Column::state("record"),
+        Column::number("probe"),
+        Column::free_text("target"),
+    ];
+    output::format_rows(format, &columns, rows, |row| {
+        let probe = probe_cell(row.probe_ms, row.probe_error.as_deref());
+        vec![row.region.to_string(), row.record.clone(), probe, row.leads_to.clone()]
+    })
 }
 
 fn leads_to(observed: &Observed, region: &str) -> String {
@@ -164,4 +169,27 @@ async fn change(args: ChangeArgs, change: TrafficChange, shared: &Shared) -> any
         output::print_note("resolvers drop the region within a minute; until then its edge keeps answering");
     }
     Ok(exit_of(&run, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_records_fit_a_terminal() {
+        let row = |region: &str, record: &str, probe_error: Option<&str>| {
+            TrafficRow {
+            region: RegionName::new(region),
+            record: record.to_owned(),
+            leads_to: "d-a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com d-f6g7h8i9j0.execute-api.eu-central-1.amazonaws.com".to_owned(),
+            probe_ms: probe_error.is_none().then_some(12.25),
+            probe_error: probe_error.map(str::to_owned),
+        }
+        };
+        let rows = [
+            row("eu-central-1", "A AAAA", None),
+            row("ap-southeast-1", "drained", Some("HTTP status 503 Service Unavailable")),
+        ];
+        output::assert_tables("traffic show", || table(&rows, Format::Table).expect("a table"));
+    }
 }

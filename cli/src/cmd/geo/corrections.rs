@@ -13,7 +13,7 @@ use crate::cmd::support::{load_config, served_database, today};
 use crate::fs::{Replace, parent_folder, write_output};
 use crate::geo::sources::{self, PathLock};
 use crate::keys::parse_note;
-use crate::ui::output::{self, Column, UsageError};
+use crate::ui::output::{self, Column, Format, UsageError};
 
 /// Verbs of `ipgeo geo override`.
 #[derive(Debug, Subcommand)]
@@ -194,12 +194,41 @@ fn list(file: &Path, corrections: &[Correction], shared: &Shared) -> anyhow::Res
     if corrections.is_empty() {
         output::print_note(&format!("{} has no corrections", file.display()));
     }
-    let columns = ["network", "country", "region", "city", "note", "date"].map(Column::text);
-    let text = output::format_rows(shared.format(), &columns, corrections, |one| {
+    Ok(output::print_data(&table(corrections, shared.format())?)?)
+}
+
+fn table(corrections: &[Correction], format: Format) -> anyhow::Result<String> {
+    let columns = [
+        Column::text("network"),
+        Column::text("country"),
+        Column::free_text("region").rank(1),
+        Column::free_text("city"),
+        Column::free_text("note").rank(3),
+        Column::text("date").rank(2),
+    ];
+    output::format_rows(format, &columns, corrections, |one| {
         let region = if one.region.is_empty() { &one.region_code } else { &one.region };
-        [&one.network, &one.country_code, region, &one.city, &one.note, &one.date]
-            .map(|text| output::printable(text))
-            .to_vec()
-    })?;
-    Ok(output::print_data(&text)?)
+        [&one.network, &one.country_code, region, &one.city, &one.note, &one.date].map(Clone::clone).to_vec()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn corrections_fit_a_terminal() {
+        let correction = Correction {
+            network: "2001:db8:1234:5678::/64".to_owned(),
+            country_code: "GB".to_owned(),
+            region: "Isle of Anglesey".to_owned(),
+            city: "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch".to_owned(),
+            note: "reported by a customer\nwith a photograph of the sign".to_owned(),
+            date: "2026-11-24".to_owned(),
+            ..Correction::default()
+        };
+        output::assert_tables("geo override list", || {
+            table(std::slice::from_ref(&correction), Format::Table).expect("a table")
+        });
+    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use ipgeo_geo::compile::Correction;
+use ipgeo_geo::compile::{Correction, DiffSample};
 
 use crate::args::Shared;
 use crate::cmd::support::numbers::{addresses, percent};
@@ -49,6 +49,31 @@ fn corrections_in_use(shared: &Shared) -> anyhow::Result<Vec<Correction>> {
     }
 }
 
+fn table(sampled: &[DiffSample], format: Format) -> anyhow::Result<String> {
+    let columns = [
+        Column::text("drawn from"),
+        Column::text("ip"),
+        Column::number("drawn").rank(2),
+        Column::number("known to both").rank(1),
+        Column::number("other country"),
+        Column::number("other city"),
+        Column::number("gained").rank(1),
+        Column::number("lost").rank(1),
+    ];
+    output::format_rows(format, &columns, sampled, |one| {
+        vec![
+            one.drawn_from.to_owned(),
+            format!("v{}", one.ip_version),
+            grouped(one.drawn),
+            grouped(one.known),
+            format!("{:.2} %", one.country_percent),
+            format!("{:.2} %", one.city_percent),
+            grouped(one.gained),
+            grouped(one.lost),
+        ]
+    })
+}
+
 /// Compares two databases.
 pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let new = args.new.unwrap_or_else(|| served_database(&shared.state));
@@ -68,29 +93,7 @@ pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
     if shared.format() == Format::Json {
         output::print_data(&output::to_json(&found)?)?;
     } else {
-        let columns = [
-            Column::text("drawn from"),
-            Column::text("ip"),
-            Column::number("drawn"),
-            Column::number("known to both"),
-            Column::number("other country"),
-            Column::number("other city"),
-            Column::number("gained"),
-            Column::number("lost"),
-        ];
-        let text = output::format_rows(shared.format(), &columns, &found.sampled, |one| {
-            vec![
-                one.drawn_from.to_owned(),
-                format!("v{}", one.ip_version),
-                grouped(one.drawn),
-                grouped(one.known),
-                format!("{:.2} %", one.country_percent),
-                format!("{:.2} %", one.city_percent),
-                grouped(one.gained),
-                grouped(one.lost),
-            ]
-        })?;
-        output::print_data(&text)?;
+        output::print_data(&table(&found.sampled, shared.format())?)?;
     }
     output::print_note(&format!("{} compared with {}, seed {}", found.old_date, found.new_date, found.seed));
     for one in &found.moves {
@@ -118,5 +121,27 @@ pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
             Ok(Exit::Changes)
         }
         _ => Ok(Exit::Done),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comparison_fits_a_terminal() {
+        let sample = |drawn_from| DiffSample {
+            drawn_from,
+            ip_version: 6,
+            drawn: 100_000,
+            known: 98_765,
+            gained: 1_234,
+            lost: 1_001,
+            country_percent: 12.5,
+            city_percent: 100.0,
+            ..DiffSample::default()
+        };
+        let samples = ["networks", "addresses"].map(sample);
+        output::assert_tables("geo diff", || table(&samples, Format::Table).expect("a table"));
     }
 }

@@ -12,7 +12,7 @@ use crate::args::Shared;
 use crate::cmd::support::load_config;
 use crate::fs::parent_folder;
 use crate::geo::sources::{self, Lock, SourceFile};
-use crate::ui::output::{self, Column};
+use crate::ui::output::{self, Column, Format};
 
 /// Flags of `ipgeo geo explain`.
 #[derive(Debug, Args)]
@@ -88,15 +88,23 @@ pub(super) fn run(args: &ExplainArgs, shared: &Shared) -> anyhow::Result<()> {
             agreeing: field.agreeing.into_iter().map(said).collect(),
         })
         .collect();
+    output::print_data(&table(&rows, shared.format())?)?;
+    if rows.is_empty() {
+        output::print_note(&format!("no source knows {}", args.address));
+    }
+    Ok(())
+}
+
+fn table(rows: &[ExplainRow], format: Format) -> anyhow::Result<String> {
     let columns = [
         Column::text("field"),
-        Column::text("value"),
+        Column::free_text("value"),
         Column::text("source"),
-        Column::text("range"),
-        Column::text("date"),
-        Column::text("overridden"),
+        Column::text("range").rank(2),
+        Column::text("date").rank(3),
+        Column::free_text("overridden").rank(1),
     ];
-    let text = output::format_rows(shared.format(), &columns, &rows, |row| {
+    output::format_rows(format, &columns, rows, |row| {
         let others = row.overridden.iter().map(|one| format!("{} ({})", one.value, one.source));
         vec![
             row.field.clone(),
@@ -106,12 +114,7 @@ pub(super) fn run(args: &ExplainArgs, shared: &Shared) -> anyhow::Result<()> {
             row.decided.date.clone().unwrap_or_else(|| "unknown".to_owned()),
             others.collect::<Vec<_>>().join(", "),
         ]
-    })?;
-    output::print_data(&text)?;
-    if rows.is_empty() {
-        output::print_note(&format!("no source knows {}", args.address));
-    }
-    Ok(())
+    })
 }
 
 /// The date of the correction that decides about an address: of those that hold it, the smallest, and of equal ones the last.
@@ -131,4 +134,34 @@ fn corrected_on(file: &Path, address: IpAddr) -> anyhow::Result<Option<String>> 
     });
     let smallest = holding.min_by_key(|(count, _)| *count);
     Ok(smallest.map(|(_, date)| date.trim().to_owned()).filter(|date| !date.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_explanation_fits_a_terminal() {
+        let said = |value: &str, source: &str| Said {
+            value: value.to_owned(),
+            source: source.to_owned(),
+            range: "2001:4860:4860::8844/128".to_owned(),
+            date: Some("2026-11-01".to_owned()),
+        };
+        let row = |field: &str, value: &str, overridden| ExplainRow {
+            field: field.to_owned(),
+            decided: said(value, "dbip-city-lite"),
+            overridden,
+            agreeing: Vec::new(),
+        };
+        let rows = [
+            row(
+                "city",
+                "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch",
+                vec![said("Mountain View", "geolite2-city")],
+            ),
+            row("asn.name", "日本語株式会社", Vec::new()),
+        ];
+        output::assert_tables("geo explain", || table(&rows, Format::Table).expect("a table"));
+    }
 }

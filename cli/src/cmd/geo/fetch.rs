@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use crate::args::Shared;
 use crate::cmd::support::{load_config, purge_databases};
 use crate::fs::parent_folder;
-use crate::geo::sources::{self, FetchOutcome, Lock, PathLock, Places, Web};
-use crate::ui::output::{self, Column, grouped};
+use crate::geo::sources::{self, FetchOutcome, Fetched, Lock, PathLock, Places, Web};
+use crate::ui::output::{self, Column, Format, grouped};
 
 /// Flags of `ipgeo geo fetch`.
 #[derive(Debug, Args)]
@@ -26,6 +26,21 @@ pub(crate) struct FetchArgs {
     pip: PathBuf,
 }
 
+fn table(fetched: &[Fetched], format: Format) -> anyhow::Result<String> {
+    let columns = [
+        Column::text("source"),
+        Column::free_text("file").rank(1),
+        Column::number("bytes").rank(2),
+        Column::text("sha-256").rank(3),
+        Column::state("outcome"),
+    ];
+    output::format_rows(format, &columns, fetched, |file| {
+        let outcome = format!("{:?}", file.outcome).to_lowercase();
+        let digest = file.sha256.get(..12).unwrap_or_default().to_owned();
+        vec![file.source.clone(), file.file.display().to_string(), grouped(file.bytes), digest, outcome]
+    })
+}
+
 /// Fetches the sources, and locks them.
 pub(super) fn run(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     let (config, path) = load_config(shared)?;
@@ -38,19 +53,7 @@ pub(super) fn run(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     let fetched = sources::fetch(&config, places, &mut lock, Timestamp::now())?;
     lock.write(&lock_path)?;
     purge_databases(&config, shared)?;
-    let columns = [
-        Column::text("source"),
-        Column::text("file"),
-        Column::number("bytes"),
-        Column::text("sha-256"),
-        Column::text(""),
-    ];
-    let text = output::format_rows(shared.format(), &columns, &fetched, |file| {
-        let outcome = format!("{:?}", file.outcome).to_lowercase();
-        let digest = file.sha256.get(..12).unwrap_or_default().to_owned();
-        vec![file.source.clone(), file.file.display().to_string(), grouped(file.bytes), digest, outcome]
-    })?;
-    output::print_data(&text)?;
+    output::print_data(&table(&fetched, shared.format())?)?;
     for file in &fetched {
         let Some(warning) = &file.warning else { continue };
         let effect = match file.outcome {
@@ -62,4 +65,23 @@ pub(super) fn run(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     }
     output::print_note(&format!("recorded in {}; compile them with `ipgeo geo build`", lock_path.display()));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fetched_files_fit_a_terminal() {
+        let file = |outcome| Fetched {
+            source: "dbip-city-lite".to_owned(),
+            file: "/home/somebody/projects/ipgeo/.ipgeo/geo/sources/dbip-city-lite-2026-11.mmdb".into(),
+            bytes: 123_456_789,
+            sha256: "0123456789abcdef".repeat(4),
+            outcome,
+            ..Fetched::default()
+        };
+        let files = [file(FetchOutcome::Updated), file(FetchOutcome::Kept)];
+        output::assert_tables("geo fetch", || table(&files, Format::Table).expect("a table"));
+    }
 }

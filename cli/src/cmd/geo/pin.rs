@@ -61,20 +61,46 @@ pub(super) fn run(args: &PinArgs, shared: &Shared) -> anyhow::Result<()> {
     if lock.pins.is_empty() {
         output::print_note("no source is pinned");
     }
-    let columns = [Column::text("source"), Column::text("pinned to")];
     let row = |pin: &sources::Pin| PinRow {
         source: pin.source.clone(),
         until: pin.until,
         sha256: lock.files_of(&pin.source).map(|file| file.sha256.clone()).collect(),
     };
     let pins: Vec<PinRow> = lock.pins.iter().map(row).collect();
-    let text = output::format_rows(shared.format(), &columns, &pins, |pin| {
+    if !lock.pins.is_empty() || shared.format() != Format::Table {
+        output::print_data(&table(&pins, shared.format())?)?;
+    }
+    Ok(())
+}
+
+fn table(pins: &[PinRow], format: Format) -> anyhow::Result<String> {
+    let columns = [Column::text("source"), Column::free_text("pinned to")];
+    output::format_rows(format, &columns, pins, |pin| {
         let files: Vec<&str> = pin.sha256.iter().filter_map(|digest| digest.get(..12)).collect();
         let until = pin.until.map(|date| format!("{date} or earlier")).unwrap_or_default();
         vec![pin.source.clone(), [until, files.join(" ")].join(" ").trim().to_owned()]
-    })?;
-    if !lock.pins.is_empty() || shared.format() != Format::Table {
-        output::print_data(&text)?;
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_fit_a_terminal() {
+        let digests = ["0123456789abcdef".repeat(4), "fedcba9876543210".repeat(4)];
+        let pins = [
+            PinRow {
+                source: "dbip-city-lite".to_owned(),
+                until: "2026-11-01".parse().ok(),
+                sha256: vec!["0123456789abcdef".repeat(4)],
+            },
+            PinRow {
+                source: "geolite2-city".to_owned(),
+                until: None,
+                sha256: [digests.clone(), digests].concat(),
+            },
+        ];
+        output::assert_tables("geo pin", || table(&pins, Format::Table).expect("a table"));
     }
-    Ok(())
 }

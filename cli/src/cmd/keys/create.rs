@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::keys::{
     KeyStore as _, check_rotation, find_tier, parse_grace, parse_owner, parse_quota, parse_site,
 };
+use crate::ui::format::grouped_limit;
 use crate::ui::output::{self, UsageError, instant};
 use crate::world::WorldFile;
 
@@ -119,7 +120,10 @@ fn reveal(
     let rate = record.rate.map(|rate| format!("; {}", rate.words())).unwrap_or_default();
     output::print_note(&format!(
         "{} for {}: {}, {}{rate}",
-        record.hint, record.owner, record.tier, record.limit
+        record.hint,
+        record.owner,
+        record.tier,
+        grouped_limit(&record.limit.to_string())
     ));
     output::print_note("store it now: it is not shown again, because only its hash is kept");
     let url = if target.dev {

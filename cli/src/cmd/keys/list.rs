@@ -18,7 +18,7 @@ use crate::cmd::support::numbers::rows;
 use crate::cmd::support::{OneArgs, Target, find_key};
 use crate::config::Config;
 use crate::keys::{KeyFilter, KeyStore as _};
-use crate::ui::format::counted;
+use crate::ui::format::{counted, grouped_limit};
 use crate::ui::output::{self, Column, Format, UsageError, grouped};
 
 /// Flags of `ipgeo keys list`.
@@ -100,15 +100,18 @@ const CALLS_AT_ONCE: usize = 8;
 /// From this many reads of usage on, their number is stated: half a read unit each.
 const READS_STATED: u64 = 2_000;
 
-const COLUMNS: [Column; 8] = [
+const COLUMNS: [Column; 11] = [
     Column::text("API key"),
-    Column::text("owner"),
-    Column::text("tier"),
+    Column::free_text("owner"),
+    Column::text("tier").rank(3),
     Column::text("limit"),
     Column::number("used"),
-    Column::text("last used"),
-    Column::text("status"),
-    Column::text("expires"),
+    Column::text("last used").rank(2),
+    Column::state("status").rank(1),
+    Column::text("expires").rank(4),
+    Column::text("created").extra(),
+    Column::free_text("sites").extra(),
+    Column::free_text("networks").extra(),
 ];
 
 pub(super) async fn list(
@@ -141,23 +144,7 @@ pub(super) async fn list(
             return Ok(());
         }
     }
-    let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row| {
-        vec![
-            row.hint.clone(),
-            row.owner.clone(),
-            row.tier.clone(),
-            [Some(row.limit.as_str()), row.rate.as_deref()]
-                .map(Option::unwrap_or_default)
-                .join(" ")
-                .trim_end()
-                .to_owned(),
-            grouped(row.used),
-            row.last_used.clone().unwrap_or_default(),
-            row.status.clone(),
-            row.expires.clone().unwrap_or_else(|| "never".to_owned()),
-        ]
-    })?;
-    output::print_data(&text)?;
+    output::print_data(&table(&rows, shared.format())?)?;
     if rows.len() < all {
         output::print_note(&format!("{} of {}", grouped(rows.len() as u64), counted(all, "API key")));
     }
@@ -168,6 +155,24 @@ pub(super) async fn list(
         ));
     }
     Ok(())
+}
+
+fn table(rows: &[KeyRow], format: Format) -> anyhow::Result<String> {
+    output::format_rows(format, &COLUMNS, rows, |row| {
+        vec![
+            row.hint.clone(),
+            row.owner.clone(),
+            row.tier.clone(),
+            grouped_limit(&[row.limit.as_str(), row.rate.as_deref().unwrap_or_default()].join(" ")),
+            grouped(row.used),
+            row.last_used.clone().unwrap_or_default(),
+            row.status.clone(),
+            row.expires.clone().unwrap_or_else(|| "never".to_owned()),
+            row.created.clone(),
+            row.sites.clone(),
+            row.networks.clone(),
+        ]
+    })
 }
 
 /// Each API key's item of this month, or of the previous month if it was not used in this one. 10,000 API keys take
@@ -219,7 +224,7 @@ pub(super) async fn show(
     let month = Month::from_time(now);
     let item = home.ledger.item(&identity, month).await?;
     let row = KeyRow::new(&identity, &record, item.as_ref(), &config.tiers, now);
-    let counted = item.is_some();
+    let is_counted = item.is_some();
     let item = item.unwrap_or_else(|| LedgerItem::empty(identity, month));
     let shown = Shown {
         row,
@@ -229,23 +234,91 @@ pub(super) async fn show(
         by_region: item.regions,
         by_verdict: item.verdicts.into_iter().map(|(verdict, n)| (verdict.to_string(), n)).collect(),
     };
-    let listed = |counts: &BTreeMap<String, u64>| {
-        counts.iter().map(|(name, n)| format!("{name} {}", grouped(*n))).collect::<Vec<_>>().join(", ")
-    };
-    let more = [
-        ("counted", format!("{} in {} (exact)", grouped(shown.counted), shown.month)),
-        ("by day", listed(&shown.by_day)),
-        ("by region", listed(&shown.by_region)),
-        ("by verdict", listed(&shown.by_verdict)),
+    let text = output::format_value(shared.format(), &shown, || text_of(&shown, is_counted))?;
+    Ok(output::print_data(&text)?)
+}
+
+/// An API key's settings, and below them its calls of this month if there are any.
+fn text_of(shown: &Shown, is_counted: bool) -> String {
+    let facts = lines_of(&shown.row);
+    if !is_counted {
+        return facts;
+    }
+    let parts = [
+        ("day", "calls", &shown.by_day),
+        ("region", "calls", &shown.by_region),
+        ("verdict", "requests", &shown.by_verdict),
     ];
-    let more = if counted { more.as_slice() } else { &[] };
-    Ok(output::print_data(&output::format_value(shared.format(), &shown, || lines_of(&shown.row, more))?)?)
+    let tables: Vec<String> = parts
+        .into_iter()
+        .map(|(part, number, counts)| {
+            let columns = [
+                if part == "verdict" { Column::state(part) } else { Column::text(part) },
+                Column::number(number),
+            ];
+            let rows: Vec<(&String, &u64)> = counts.iter().collect();
+            output::format_table(&columns, &rows, |(name, count)| vec![(*name).clone(), grouped(**count)])
+        })
+        .collect();
+    let total = format!("{} in {} (exact)", counted(shown.counted, "call"), shown.month);
+    format!("{facts}\n\n{}\n{total}", output::format_beside(&tables))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::keys::testing::key_record;
+
+    fn row(owner: &str, status: &str) -> KeyRow {
+        KeyRow {
+            hint: "ipg_…x3Kq".to_owned(),
+            owner: owner.to_owned(),
+            tier: "startup".to_owned(),
+            limit: "100000/month".to_owned(),
+            rate: Some("600/min".to_owned()),
+            used: 98_765,
+            period: "2026-11".to_owned(),
+            last_used: Some("2026-11-24".to_owned()),
+            status: status.to_owned(),
+            expires: Some("2027-01-01T00:00:00Z".to_owned()),
+            created: "2026-01-01T00:00:00Z".to_owned(),
+            hash: "4f6e2c1b9a".repeat(6) + "0123",
+            ..KeyRow::default()
+        }
+    }
+
+    #[test]
+    fn a_list_fits_its_terminal() {
+        let rows = [
+            row("acme", "active"),
+            row("Vereinigte Stadtwerke Beispielstadt GmbH & Co. KG", "disabled"),
+            KeyRow { sites: "shop.example".to_owned(), ..row("日本語株式会社", "revoked") },
+            KeyRow { rate: None, expires: None, ..row("Zoé 🦀", "expired") },
+        ];
+        output::assert_tables("keys list", || table(&rows, Format::Table).expect("a table"));
+    }
+
+    #[test]
+    fn an_api_key_is_shown_with_tables_of_its_calls() {
+        let days = (1..=24).map(|day| (format!("2026-11-{day:02}"), day * 1_234));
+        let shown = Shown {
+            row: KeyRow {
+                networks: "192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 2001:db8::/32".to_owned(),
+                ..row("acme", "active")
+            },
+            month: "2026-11".to_owned(),
+            counted: 370_200,
+            by_day: days.collect(),
+            by_region: [("ap-southeast-1", 200_000), ("eu-central-1", 170_200)]
+                .map(|(name, n)| (name.to_owned(), n))
+                .into(),
+            by_verdict: [("allowed", 370_200), ("over_quota", 31)]
+                .map(|(name, n)| (name.to_owned(), n))
+                .into(),
+        };
+        output::assert_screens("keys show", 76, || text_of(&shown, true));
+        assert_eq!(text_of(&shown, false), lines_of(&shown.row));
+    }
 
     #[test]
     fn each_order_is_of_records_or_of_usage() {

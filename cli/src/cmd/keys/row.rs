@@ -10,6 +10,7 @@ use crate::args::Shared;
 use crate::aws::Home;
 use crate::config::Tiers;
 use crate::keys::own_rate;
+use crate::ui::format::grouped_limit;
 use crate::ui::output::{self, UsageError, grouped, instant};
 
 /// Flags of an API key's own short rate.
@@ -112,24 +113,24 @@ pub(super) async fn print_changed(
 ) -> anyhow::Result<()> {
     let item = home.ledger.item(identity, Month::from_time(now)).await?;
     let row = KeyRow::new(identity, record, item.as_ref(), tiers, now);
-    Ok(output::print_data(&output::format_value(shared.format(), &row, || lines_of(&row, &[]))?)?)
+    Ok(output::print_data(&output::format_value(shared.format(), &row, || lines_of(&row))?)?)
 }
 
 /// An API key as lines of text.
-pub(super) fn lines_of(row: &KeyRow, more: &[(&str, String)]) -> String {
+pub(super) fn lines_of(row: &KeyRow) -> String {
     let any = |text: &str| if text.is_empty() { "any".to_owned() } else { text.to_owned() };
     let rate = match (&row.rate, row.burst) {
         (Some(rate), Some(burst)) if row.rate_of == Some("tier") => {
-            format!("{rate}, burst {burst}, from the tier")
+            format!("{}, burst {burst}, from the tier", grouped_limit(rate))
         }
-        (Some(rate), Some(burst)) => format!("{rate}, burst {burst}"),
+        (Some(rate), Some(burst)) => format!("{}, burst {burst}", grouped_limit(rate)),
         _ => "none".to_owned(),
     };
     let lines = [
         ("API key", row.hint.clone()),
         ("owner", row.owner.clone()),
         ("tier", row.tier.clone()),
-        ("limit", row.limit.clone()),
+        ("limit", grouped_limit(&row.limit)),
         ("rate", rate),
         (
             "used",
@@ -149,10 +150,5 @@ pub(super) fn lines_of(row: &KeyRow, more: &[(&str, String)]) -> String {
         ("created", row.created.clone()),
         ("hash", row.hash.clone()),
     ];
-    let text: Vec<String> = lines
-        .iter()
-        .chain(more)
-        .map(|(name, value)| format!("{name:<10}  {}", output::printable(value)))
-        .collect();
-    text.join("\n")
+    output::format_facts(&lines)
 }

@@ -15,6 +15,7 @@ use crate::aws::Home;
 use crate::cmd::support::{OneArgs, identity_from_stdin, wrong_name};
 use crate::config::Config;
 use crate::keys::{KeyStore as _, choose};
+use crate::ui::format::grouped_limit;
 use crate::ui::output::{self, Column, Format, grouped, instant};
 use crate::world::WorldFile;
 
@@ -57,10 +58,10 @@ struct Sight {
 
 const COLUMNS: [Column; 7] = [
     Column::text("region"),
-    Column::text("known"),
-    Column::text("since"),
+    Column::state("known"),
+    Column::text("since").rank(2),
     Column::number("propagation"),
-    Column::text("status"),
+    Column::state("status"),
     Column::text("limit"),
     Column::number("published"),
 ];
@@ -162,19 +163,22 @@ fn sight(
     }
 }
 
-fn print(sights: &[Sight], shared: &Shared) -> anyhow::Result<()> {
-    let text = output::format_rows(shared.format(), &COLUMNS, sights, |sight| {
+fn table(sights: &[Sight], format: Format) -> anyhow::Result<String> {
+    output::format_rows(format, &COLUMNS, sights, |sight| {
         vec![
             sight.region.to_string(),
             sight.known.to_owned(),
             sight.since.clone().unwrap_or_default(),
             sight.propagation_ms.map(|ms| format!("{} ms", grouped(ms))).unwrap_or_default(),
             sight.status.clone(),
-            sight.limit.clone(),
+            grouped_limit(&sight.limit),
             grouped(sight.published),
         ]
-    })?;
-    output::print_data(&text)?;
+    })
+}
+
+fn print(sights: &[Sight], shared: &Shared) -> anyhow::Result<()> {
+    output::print_data(&table(sights, shared.format())?)?;
     if shared.format() == Format::Table {
         let known = sights.iter().filter(|sight| sight.known == "yes").count();
         let slowest = sights.iter().filter_map(|sight| sight.propagation_ms).max();
@@ -185,4 +189,24 @@ fn print(sights: &[Sight], shared: &Shared) -> anyhow::Result<()> {
         output::print_note(&format!("known in {known} of {} regions{took}", sights.len()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_regions_of_an_api_key_fit_a_terminal() {
+        let sight = |region: &str, known, propagation_ms| Sight {
+            region: RegionName::new(region),
+            known,
+            since: Some("2026-01-01T00:00:00Z".to_owned()),
+            propagation_ms,
+            status: "active".to_owned(),
+            limit: "100000/month".to_owned(),
+            published: 98_000,
+        };
+        let sights = [sight("ap-southeast-1", "yes", Some(1_234)), sight("eu-central-1", "older", None)];
+        output::assert_tables("keys verify", || table(&sights, Format::Table).expect("a table"));
+    }
 }

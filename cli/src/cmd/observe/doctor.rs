@@ -221,7 +221,7 @@ fn finish(mut checks: Vec<Check>, regions: usize, shared: &Shared) -> anyhow::Re
     }
     let checks = checks.as_slice();
     if shared.format() == Format::Table {
-        output::print_data(&output::printable(&text(checks, regions)))?;
+        output::print_data(&text(checks, regions))?;
     } else {
         output::print_data(&output::format_rows(shared.format(), &[], checks, |_| Vec::new())?)?;
     }

@@ -18,7 +18,8 @@ use crate::observe::probe::{
     INCIDENTS, Incident, ProbeClient, ProbeHistory, ProbeRow, ProbeRun, ProbeState, ProbedEdge, StatusPage,
     measure_all, parse_incidents, summarise,
 };
-use crate::ui::output::{self, Column, Exit};
+use crate::ui::format::decimal;
+use crate::ui::output::{self, Column, Exit, Format};
 use crate::world::WorldFile;
 
 /// Flags of `ipgeo probe`.
@@ -114,21 +115,21 @@ async fn edges(args: &ProbeArgs, config: &Config, shared: &Shared) -> anyhow::Re
 
 const COLUMNS: [Column; 11] = [
     Column::text("region"),
-    Column::text("near"),
-    Column::text("state"),
-    Column::number("dns"),
-    Column::number("connect"),
-    Column::number("tls"),
-    Column::number("first byte"),
+    Column::free_text("near").rank(4),
+    Column::state("state"),
+    Column::number("dns").rank(3),
+    Column::number("connect").rank(3),
+    Column::number("tls").rank(3),
+    Column::number("first byte").rank(2),
     Column::number("p50"),
     Column::number("p95"),
-    Column::number("p99"),
+    Column::number("p99").rank(1),
     Column::number("failed"),
 ];
 
-fn print(rows: &[ProbeRow], shared: &Shared) -> anyhow::Result<()> {
-    let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
-    let text = output::format_rows(shared.format(), &COLUMNS, rows, |row| {
+fn table(rows: &[ProbeRow], format: Format) -> anyhow::Result<String> {
+    let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| decimal(value, 1));
+    output::format_rows(format, &COLUMNS, rows, |row| {
         let mut cells = vec![row.region.to_string(), row.near.clone(), row.state.as_str().to_owned()];
         let times = [
             row.dns_p50_ms,
@@ -142,8 +143,11 @@ fn print(rows: &[ProbeRow], shared: &Shared) -> anyhow::Result<()> {
         cells.extend(times.map(ms));
         cells.push(format!("{} of {}", row.failed, row.samples));
         cells
-    })?;
-    output::print_data(&text)?;
+    })
+}
+
+fn print(rows: &[ProbeRow], shared: &Shared) -> anyhow::Result<()> {
+    output::print_data(&table(rows, shared.format())?)?;
     for row in rows {
         if let Some(failure) = &row.failure {
             output::print_note(&format!("{}: {failure}", row.region));
@@ -201,4 +205,34 @@ fn publish(
         output::print_note(&format!("wrote the feed to {}", feed.display()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measurements_fit_a_terminal() {
+        let row = |region: &str, near: &str, state, ms: Option<f64>| ProbeRow {
+            region: ipgeo_contract::RegionName::new(region),
+            near: near.to_owned(),
+            state,
+            samples: 200,
+            failed: if ms.is_some() { 0 } else { 200 },
+            dns_p50_ms: ms,
+            connect_p50_ms: ms,
+            tls_p50_ms: ms.map(|ms| ms * 2.0),
+            first_byte_p50_ms: ms.map(|ms| ms * 4.0),
+            total_p50_ms: ms.map(|ms| ms * 5.0),
+            total_p95_ms: ms.map(|ms| ms * 9.0),
+            total_p99_ms: ms.map(|ms| ms * 15.0),
+            ..ProbeRow::default()
+        };
+        let rows = [
+            row("eu-central-1", "Frankfurt", ProbeState::Up, Some(12.25)),
+            row("ap-southeast-2", "Sydney", ProbeState::Shaky, Some(301.5)),
+            row("us-east-1", "Northern Virginia", ProbeState::Down, None),
+        ];
+        output::assert_tables("probe", || table(&rows, Format::Table).expect("a table"));
+    }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::args::{ProfileArgs, Shared};
 use crate::aws::Aws;
-use crate::cmd::support::{RegionArgs, load_config, probe_edges};
+use crate::cmd::support::{RegionArgs, load_config, probe_cell, probe_edges, report_probes};
 use crate::config::Config;
 use crate::infra::cloud::{Ask, observe};
 use crate::observe::status::{RegionStatus, region_statuses};
@@ -55,6 +55,7 @@ pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exi
         let text = table(&rows, if watched { Format::Jsonl } else { shared.format() })?;
         let Some(pause) = args.watch else {
             output::print_data(&text)?;
+            report_probes(rows.iter().map(|row| (&row.region, row.probe_error.as_deref())), shared.format());
             return Ok(exit_of(&rows));
         };
         if output::stdout_is_terminal() {
@@ -66,6 +67,7 @@ pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exi
         } else {
             output::print_data(&text)?;
         }
+        report_probes(rows.iter().map(|row| (&row.region, row.probe_error.as_deref())), shared.format());
         let pause = Duration::try_from(pause)?.max(Duration::from_secs(1));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -100,14 +102,14 @@ fn exit_of(rows: &[RegionStatus]) -> Exit {
 fn table(rows: &[RegionStatus], format: Format) -> anyhow::Result<String> {
     let columns = [
         Column::text("region"),
-        Column::text("stacks"),
-        Column::text("version"),
-        Column::text("code"),
-        Column::text("database"),
-        Column::text("replica"),
-        Column::text("record"),
+        Column::state("stacks"),
+        Column::free_text("version").rank(2),
+        Column::text("code").rank(4),
+        Column::text("database").rank(3),
+        Column::state("replica").rank(1),
+        Column::state("record"),
         Column::number("probe"),
-        Column::text("endpoint"),
+        Column::free_text("endpoint").rank(5),
     ];
     output::format_rows(format, &columns, rows, |row| {
         let home = if row.home { " (home)" } else { "" };
@@ -119,11 +121,7 @@ fn table(rows: &[RegionStatus], format: Format) -> anyhow::Result<String> {
             row.database.clone().unwrap_or_default(),
             row.replica.clone().unwrap_or_default(),
             row.record.clone(),
-            match (row.probe_ms, &row.probe_error) {
-                (Some(ms), _) => format!("{ms:.0} ms"),
-                (None, Some(error)) => error.clone(),
-                (None, None) => String::new(),
-            },
+            probe_cell(row.probe_ms, row.probe_error.as_deref()),
             row.endpoint.clone().unwrap_or_default(),
         ]
     })
@@ -159,5 +157,43 @@ mod tests {
         let csv = table(&rows, Format::Csv).expect("printed");
         assert!(csv.starts_with("region,home,in_file,stacks,") && csv.contains("no answer"), "{csv}");
         assert!(table(&[], Format::Csv).expect("printed").starts_with("region,home,"));
+    }
+
+    #[test]
+    fn the_status_fits_a_terminal() {
+        let row = |region: &str, probe: Result<f64, &str>| RegionStatus {
+            region: RegionName::new(region),
+            in_file: true,
+            stacks: "ok".to_owned(),
+            version: Some(12),
+            code: Some("a19c6320".to_owned()),
+            database: Some("62aec404".to_owned()),
+            replica: Some("ACTIVE".to_owned()),
+            record: "A AAAA".to_owned(),
+            endpoint: Some("https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com".to_owned()),
+            probe_ms: probe.ok(),
+            probe_error: probe.err().map(str::to_owned),
+            ..RegionStatus::default()
+        };
+        let fault =
+            "edge stack UPDATE_ROLLBACK_FAILED: a resource could not be returned to its state of before";
+        let rows = [
+            RegionStatus {
+                home: true,
+                counter_version: Some(3),
+                stack_version: Some(13),
+                ..row("eu-central-1", Ok(12.25))
+            },
+            row(
+                "us-east-1",
+                Err("connect to a1b2c3d4e5.execute-api.us-east-1.amazonaws.com: connection timed out"),
+            ),
+            RegionStatus {
+                stacks: fault.to_owned(),
+                record: "drained".to_owned(),
+                ..row("ap-southeast-1", Ok(1_012.0))
+            },
+        ];
+        crate::ui::output::assert_tables("status", || table(&rows, Format::Table).expect("a table"));
     }
 }

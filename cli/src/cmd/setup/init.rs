@@ -1,6 +1,6 @@
 //! `ipgeo init`.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -11,7 +11,7 @@ use crate::config;
 use crate::config::init::{Ask, Data, InterviewError, Known, SCHEMA, interview, render};
 use crate::fs::{Replace, parent_folder, write_output};
 use crate::ui::format::counted;
-use crate::ui::output::{self, UsageError, printable};
+use crate::ui::output::{self, UsageError};
 
 /// Flags of `ipgeo init`.
 #[derive(Debug, Args)]
@@ -67,9 +67,7 @@ struct Terminal;
 
 impl Ask for Terminal {
     fn ask(&mut self, question: &str, default: &str) -> std::io::Result<Option<String>> {
-        let mut err = std::io::stderr();
-        write!(err, "{} [{}]: ", printable(question), printable(default))?;
-        err.flush()?;
+        output::print_question(&format!("{question} [{default}]:"))?;
         let mut line = String::new();
         let read = std::io::stdin().lock().read_line(&mut line)?;
         Ok((read > 0).then_some(line))

@@ -129,9 +129,7 @@ fn lines(file: &Path, info: &DatabaseInfo) -> String {
         ("nodes", grouped(info.nodes.into())),
         ("bytes", grouped(info.bytes)),
     ];
-    let text: Vec<String> =
-        lines.iter().map(|(name, value)| format!("{name:<8}  {}", output::printable(value.trim()))).collect();
-    text.join("\n")
+    output::format_facts(&lines)
 }
 
 /// What a licence is checked against: the metadata of a database.

@@ -12,6 +12,8 @@ use crate::infra::cloud::{Probe as _, ProbeTarget, ProbeTargets as _};
 use crate::infra::plan::ProbeSpec;
 use crate::observe::probe::ProbeClient;
 use crate::observe::status::EdgeAnswer;
+use crate::ui::format::decimal;
+use crate::ui::output::{self, Format};
 use crate::world::WorldFile;
 
 /// Timeout of one probe request.
@@ -43,4 +45,25 @@ pub(crate) async fn probe_edges(
     }))
     .await;
     Ok(regions.into_iter().zip(answers).collect())
+}
+
+/// The cell of a probe: its time, or that it failed; why is printed below the table.
+pub(crate) fn probe_cell(probe_ms: Option<f64>, error: Option<&str>) -> String {
+    match (probe_ms, error) {
+        (Some(ms), _) => format!("{} ms", decimal(ms, 0)),
+        (None, Some(_)) => "failed".to_owned(),
+        (None, None) => String::new(),
+    }
+}
+
+/// Prints why probes failed, below their table.
+pub(crate) fn report_probes<'a>(
+    probes: impl Iterator<Item = (&'a RegionName, Option<&'a str>)>,
+    format: Format,
+) {
+    for (region, error) in probes.filter(|_| format == Format::Table) {
+        if let Some(error) = error {
+            output::print_note(&format!("{region}: {error}"));
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub(crate) use database::{
 };
 pub(crate) use deployment::PlanFlags;
 pub(crate) use deployment::{Deployment, busy, config_digest, probe_of, quick_probe};
-pub(crate) use edges::{probe_edges, world_target};
+pub(crate) use edges::{probe_cell, probe_edges, report_probes, world_target};
 pub(crate) use execution::{carry_out, carry_out_locked, command_line, exit_of, refused, shell_line, shown};
 pub(crate) use files::path_to_write;
 pub(crate) use locking::{confirm_and_lock, release};

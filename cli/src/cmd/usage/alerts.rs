@@ -12,6 +12,7 @@ use crate::args::Shared;
 use crate::cmd::support::numbers::month;
 use crate::cmd::support::{Target, load_config};
 use crate::keys::KeyStore as _;
+use crate::ui::format::grouped_limit;
 use crate::ui::output::{self, Column, Format, grouped};
 
 /// Flags of `ipgeo usage alerts`.
@@ -47,11 +48,11 @@ const COLUMNS: [Column; 8] = [
     Column::text("period"),
     Column::number("reached"),
     Column::text("API key"),
-    Column::text("owner"),
+    Column::free_text("owner"),
     Column::number("used"),
-    Column::text("limit"),
-    Column::text("at"),
-    Column::text("sent"),
+    Column::text("limit").rank(1),
+    Column::text("at").rank(2),
+    Column::text("sent").rank(1),
 ];
 
 pub(super) async fn run(args: AlertsArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
@@ -81,17 +82,44 @@ pub(super) async fn run(args: AlertsArgs, shared: &Shared, now: Timestamp) -> an
         output::print_note(&format!("no API key reached an alert threshold ({thresholds} %) in {month}"));
         return Ok(());
     }
-    let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row| {
+    Ok(output::print_data(&table(&rows, shared.format())?)?)
+}
+
+fn table(rows: &[AlertRow], format: Format) -> anyhow::Result<String> {
+    output::format_rows(format, &COLUMNS, rows, |row| {
         vec![
             row.period.clone(),
             format!("{} %", row.percent),
             row.api_key.clone(),
             row.owner.clone(),
             grouped(row.used),
-            row.limit.clone(),
+            grouped_limit(&row.limit),
             row.as_of.clone(),
             row.sent.clone().unwrap_or_else(|| "no".to_owned()),
         ]
-    })?;
-    Ok(output::print_data(&text)?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alerts_fit_a_terminal() {
+        let row = |owner: &str, sent: Option<&str>| AlertRow {
+            period: "2026-11".to_owned(),
+            percent: 100,
+            api_key: "ipg_…x3Kq".to_owned(),
+            owner: owner.to_owned(),
+            used: 100_012,
+            limit: "100000/month".to_owned(),
+            as_of: "2026-11-24T12:00:00Z".to_owned(),
+            sent: sent.map(str::to_owned),
+        };
+        let rows = [
+            row("acme", None),
+            row("Vereinigte Stadtwerke Beispielstadt GmbH & Co. KG", Some("2026-11-24T12:00:01Z")),
+        ];
+        output::assert_tables("usage alerts", || table(&rows, Format::Table).expect("a table"));
+    }
 }

@@ -35,13 +35,7 @@ pub(super) async fn run(args: LagArgs, shared: &Shared, now: Timestamp) -> anyho
     let home = args.target.home(shared, &config).await?;
     let regions: Vec<_> = config.regions.iter().map(|region| region.name.clone()).collect();
     let rows = lags(&home.ledger.newest().await?, &regions, now);
-    let text_of = |ms: Option<i64>| ms.map_or_else(|| "never".to_owned(), duration_ms);
-    let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row: &LagRow| {
-        let newest = row.newest.as_deref().and_then(|text| text.parse().ok());
-        let newest = newest.map_or_else(|| "none".to_owned(), output::instant);
-        vec![row.region.to_string(), newest, text_of(row.behind_ms), text_of(row.took_ms)]
-    })?;
-    output::print_data(&text)?;
+    output::print_data(&table(&rows, shared.format())?)?;
     if shared.format() == Format::Table
         && let Some(slowest) = rows.iter().filter_map(|row| row.took_ms).max()
     {
@@ -51,4 +45,33 @@ pub(super) async fn run(args: LagArgs, shared: &Shared, now: Timestamp) -> anyho
         ));
     }
     Ok(())
+}
+
+fn table(rows: &[LagRow], format: Format) -> anyhow::Result<String> {
+    let text_of = |ms: Option<i64>| ms.map_or_else(|| "never".to_owned(), duration_ms);
+    output::format_rows(format, &COLUMNS, rows, |row| {
+        let newest = row.newest.as_deref().and_then(|text| text.parse().ok());
+        let newest = newest.map_or_else(|| "none".to_owned(), output::instant);
+        vec![row.region.to_string(), newest, text_of(row.behind_ms), text_of(row.took_ms)]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lags_fit_a_terminal() {
+        let row = |region: &str, newest: Option<&str>, behind_ms, took_ms| LagRow {
+            region: ipgeo_contract::RegionName::new(region),
+            newest: newest.map(str::to_owned),
+            behind_ms,
+            took_ms,
+        };
+        let rows = [
+            row("ap-southeast-1", Some("2026-11-24T12:00:00Z"), Some(15_120_000), Some(185_000)),
+            row("eu-central-1", None, None, None),
+        ];
+        output::assert_tables("usage lag", || table(&rows, Format::Table).expect("a table"));
+    }
 }

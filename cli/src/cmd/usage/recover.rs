@@ -116,12 +116,15 @@ const COLUMNS: [Column; 7] = [
     Column::number("removed"),
 ];
 
-fn print(args: &RecoverArgs, done: &Recovered, shared: &Shared) -> anyhow::Result<()> {
-    let text = output::format_rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
+fn table(done: &Recovered, format: Format) -> anyhow::Result<String> {
+    output::format_rows(format, &COLUMNS, std::slice::from_ref(done), |done| {
         let Recovered { objects, records, events, added, known, forwarded, removed, .. } = *done;
         [objects, records, events, added, known, forwarded, removed].map(grouped).to_vec()
-    })?;
-    output::print_data(&text)?;
+    })
+}
+
+fn print(args: &RecoverArgs, done: &Recovered, shared: &Shared) -> anyhow::Result<()> {
+    output::print_data(&table(done, shared.format())?)?;
     if shared.format() == Format::Table {
         let added = if args.dry_run { "would be added" } else { "added" };
         output::print_note(&format!(
@@ -151,4 +154,22 @@ fn print(args: &RecoverArgs, done: &Recovered, shared: &Shared) -> anyhow::Resul
     }
     note_unsent(&done.alerts);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recovery_fits_a_terminal() {
+        let done = Recovered {
+            objects: 1_234,
+            records: 1_234_567,
+            events: 9_876_543,
+            added: 9_876_000,
+            known: 543,
+            ..Recovered::default()
+        };
+        output::assert_tables("usage recover", || table(&done, Format::Table).expect("a table"));
+    }
 }

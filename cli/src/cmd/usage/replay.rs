@@ -115,13 +115,16 @@ const COLUMNS: [Column; 6] = [
     Column::number("repeated"),
 ];
 
-fn print(done: &Replayed, shared: &Shared) -> anyhow::Result<()> {
-    let text = output::format_rows(shared.format(), &COLUMNS, std::slice::from_ref(done), |done| {
+fn table(done: &Replayed, format: Format) -> anyhow::Result<String> {
+    output::format_rows(format, &COLUMNS, std::slice::from_ref(done), |done| {
         [done.shards, done.records, done.events, done.added, done.known, done.repeated_events]
             .map(grouped)
             .to_vec()
-    })?;
-    output::print_data(&text)?;
+    })
+}
+
+fn print(done: &Replayed, shared: &Shared) -> anyhow::Result<()> {
+    output::print_data(&table(done, shared.format())?)?;
     if shared.format() == Format::Table {
         let rest = if done.unreadable > 0 {
             format!("; unreadable records or lines: {}", grouped(done.unreadable))
@@ -142,4 +145,24 @@ fn print(done: &Replayed, shared: &Shared) -> anyhow::Result<()> {
     }
     note_unsent(&done.alerts);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replay_fits_a_terminal() {
+        let done = Replayed {
+            shards: 2,
+            records: 1_234_567,
+            events: 9_876_543,
+            added: 9_876_000,
+            known: 543,
+            ..Replayed::default()
+        };
+        for verb in ["usage replay", "usage rebuild"] {
+            output::assert_tables(verb, || table(&done, Format::Table).expect("a table"));
+        }
+    }
 }

@@ -166,25 +166,27 @@ fn print(tables: &[(Section, Vec<ReportRow>)], span: DayRange, shared: &Shared) 
         output::print_note(&format!("no calls counted from {} to {}, UTC", span.from, span.to));
         return Ok(false);
     }
-    let texts: Vec<String> =
-        tables.iter().map(|(section, rows)| table(*section, rows)).collect::<anyhow::Result<_>>()?;
+    let texts: Vec<String> = tables.iter().map(|(section, rows)| table(*section, rows)).collect();
     output::print_data(&texts.join("\n\n"))?;
     Ok(true)
 }
 
-fn table(section: Section, rows: &[ReportRow]) -> anyhow::Result<String> {
+fn table(section: Section, rows: &[ReportRow]) -> String {
     let mut columns = Vec::new();
     if section.by_identity {
         columns.extend([
-            Column::text("who"),
-            Column::text("name"),
-            Column::text("owner"),
-            Column::text("tier"),
+            Column::text("who").rank(2),
+            Column::free_text("name"),
+            Column::free_text("owner"),
+            Column::text("tier").rank(1),
         ]);
     }
-    columns.extend(section.part.map(|part| Column::text(part.word())));
+    columns.extend(section.part.map(|part| match part {
+        GroupBy::Verdict => Column::state(part.word()),
+        part => Column::text(part.word()),
+    }));
     columns.push(Column::number(if section.part == Some(GroupBy::Verdict) { "requests" } else { "calls" }));
-    output::format_rows(Format::Table, &columns, rows, |row| {
+    output::format_table(&columns, rows, |row| {
         let mut cells = Vec::new();
         if section.by_identity {
             cells.extend([row.kind.to_owned(), row.name.clone(), row.owner.clone(), row.tier.clone()]);
@@ -227,5 +229,36 @@ mod tests {
         let all = [GroupBy::Key, GroupBy::Day, GroupBy::Region, GroupBy::Verdict];
         assert_eq!(split(&all, false), Some(vec![(true, day), (true, region), (true, verdict)]));
         assert_eq!(split(&[GroupBy::Region], true), None);
+    }
+
+    fn row(name: &str, owner: &str, part: &str) -> ReportRow {
+        ReportRow {
+            kind: "key",
+            name: name.to_owned(),
+            owner: owner.to_owned(),
+            tier: "startup".to_owned(),
+            part: part.to_owned(),
+            calls: Some(1_234_567),
+            ..ReportRow::default()
+        }
+    }
+
+    #[test]
+    fn reports_fit_their_terminal() {
+        let rows = [
+            row("ipg_…x3Kq", "Vereinigte Stadtwerke Beispielstadt GmbH & Co. KG", "2026-11-24"),
+            row("a-rather-long-name-of-a-shop.in-some-country.example.com", "", "2026-11-25"),
+        ];
+        let verdicts = [row("", "", "allowed"), row("", "", "over_quota")];
+        let section = |by_identity, part| Section { by_identity, part };
+        output::assert_tables("usage report", || {
+            let tables = [
+                table(section(true, None), &rows),
+                table(section(true, Some(GroupBy::Day)), &rows),
+                table(section(false, Some(GroupBy::Verdict)), &verdicts),
+            ];
+            tables.join("\n\n")
+        });
+        output::assert_tables("usage top", || table(section(true, None), &rows));
     }
 }

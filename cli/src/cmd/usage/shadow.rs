@@ -106,14 +106,14 @@ struct DifferenceRow {
 }
 
 const COLUMNS: [Column; 8] = [
-    Column::text("who"),
-    Column::text("name"),
-    Column::text("owner"),
-    Column::text("month"),
+    Column::text("who").rank(3),
+    Column::free_text("name"),
+    Column::free_text("owner"),
+    Column::text("month").rank(2),
     Column::text("part"),
     Column::number("ledger"),
     Column::number("shadow"),
-    Column::text("ahead"),
+    Column::text("ahead").rank(1),
 ];
 
 pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> {
@@ -155,13 +155,19 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
         output::print_note(&format!("no differences; compared {}: {basis}", counted(compared, "count")));
         return Ok(());
     }
+    output::print_data(&differences_table(&rows, shared.format())?)?;
+    output::print_note(&format!("{}; compared: {basis}", counted(rows.len(), "difference")));
+    Ok(())
+}
+
+fn differences_table(rows: &[DifferenceRow], format: Format) -> anyhow::Result<String> {
     let ahead = |ahead: Ahead| match ahead {
         Ahead::Neither => "",
         Ahead::Ledger => "ledger",
         Ahead::Shadow => "shadow",
         Ahead::Both => "both",
     };
-    let text = output::format_rows(shared.format(), &COLUMNS, &rows, |row| {
+    output::format_rows(format, &COLUMNS, rows, |row| {
         vec![
             row.kind.to_owned(),
             row.name.clone(),
@@ -172,10 +178,7 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
             grouped(row.shadow),
             ahead(row.ahead).to_owned(),
         ]
-    })?;
-    output::print_data(&text)?;
-    output::print_note(&format!("{}; compared: {basis}", counted(rows.len(), "difference")));
-    Ok(())
+    })
 }
 
 pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
@@ -198,11 +201,7 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
         }
     }
     let done = Adopted { taken, ..last };
-    let columns = ["taken", "same", "ahead", "partial"].map(Column::number);
-    let text = output::format_rows(shared.format(), &columns, &[done], |done| {
-        [done.taken, done.same, done.ahead, done.partial].map(grouped).to_vec()
-    })?;
-    output::print_data(&text)?;
+    output::print_data(&adopted_table(done, shared.format())?)?;
     if done.ahead > 0 {
         output::print_note("the ledger changed meanwhile: run the command again for the items under `ahead`");
     }
@@ -212,6 +211,13 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
         );
     }
     Ok(())
+}
+
+fn adopted_table(done: Adopted, format: Format) -> anyhow::Result<String> {
+    let columns = ["taken", "same", "ahead", "partial"].map(Column::number);
+    output::format_rows(format, &columns, &[done], |done| {
+        [done.taken, done.same, done.ahead, done.partial].map(grouped).to_vec()
+    })
 }
 
 /// What was deleted.
@@ -232,4 +238,30 @@ pub(super) async fn discard(args: DiscardArgs, shared: &Shared) -> anyhow::Resul
     output::print_data(&output::format_value(shared.format(), &deleted, String::new)?)?;
     output::print_note(&format!("deleted {}", deleted.table));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_fit_a_terminal() {
+        let row = |owner: &str, ahead| DifferenceRow {
+            kind: "key",
+            name: "ipg_…x3Kq".to_owned(),
+            owner: owner.to_owned(),
+            month: "2026-11".to_owned(),
+            part: "region ap-southeast-1".to_owned(),
+            ledger: 1_234_567,
+            shadow: 1_234_000,
+            ahead,
+        };
+        let rows = [
+            row("acme", Ahead::Ledger),
+            row("Vereinigte Stadtwerke Beispielstadt GmbH & Co. KG", Ahead::Both),
+        ];
+        output::assert_tables("usage diff", || differences_table(&rows, Format::Table).expect("a table"));
+        let done = Adopted { taken: 1_234_567, same: 1_234_567, ..Adopted::default() };
+        output::assert_tables("usage adopt", || adopted_table(done, Format::Table).expect("a table"));
+    }
 }

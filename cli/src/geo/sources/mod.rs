@@ -36,6 +36,7 @@ pub(crate) use keep::{keep_previous, previous_path, purge};
 pub use lock::{Lock, LockError};
 pub(crate) use lock::{LockedDatabase, LockedSource, Pin};
 pub(crate) use out::{OutError, held_path, refuse_foreign_overwrite, refuse_source_overwrite};
+pub(crate) use place::Fetched;
 pub use place::{FetchOutcome, sha256_of};
 pub(crate) use rollouts::{Rollout, Rollouts};
 pub use url::Web;

@@ -11,7 +11,7 @@ use super::drift::Drift;
 use super::guards::PROTECTED;
 use super::model::{Action, Plan, RecordChange, StackChange, Step, Summary, short_key};
 use crate::infra::stacks::StackKind;
-use crate::ui::format::{counted, size};
+use crate::ui::format::{counted, grouped_limit, size};
 
 /// Up to so many regions are named one by one; more are counted.
 const REGIONS_NAMED_MAX: usize = 3;
@@ -104,7 +104,8 @@ fn lines(step: &Step, verbose: bool) -> Vec<String> {
         Action::Secret => vec!["+ address secret and the probes' API key, if missing".to_owned()],
         Action::Tier(tier) => {
             let api_keys = counted(tier.api_keys, "API key");
-            vec![format!("~ limit of {api_keys} of tier {}: {} → {}", tier.tier, tier.from, tier.to)]
+            let [from, to] = [&tier.from, &tier.to].map(|limit| grouped_limit(&limit.to_string()));
+            vec![format!("~ limit of {api_keys} of tier {}: {from} → {to}", tier.tier)]
         }
         Action::Bake(bake) => vec![format!("? errors, throttles and p99 for {} s", bake.seconds)],
         Action::Switch(switch) => {

@@ -6,6 +6,7 @@ use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use crate::infra::cloud::Problem;
+use crate::ui::output::{Screen, painted, printable, state_paint, wrapped};
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -105,8 +106,22 @@ pub(crate) fn fold(checks: &[Check]) -> Vec<Folded<'_>> {
     folded
 }
 
-/// Prints findings for people; `regions` is the number of all regions.
+/// Width of the column of marks, and the column where findings begin.
+const MARK_WIDTH: usize = 13;
+const FOUND_AT: usize = MARK_WIDTH + 15;
+
+/// A mark, in the colour of its word if that is shown.
+fn mark_cell(mark: Mark, colour: bool) -> String {
+    let word = mark.as_str();
+    let paint = state_paint(word).filter(|_| colour);
+    let space = MARK_WIDTH - word.len();
+    format!("{}{:space$}", paint.map_or_else(|| word.to_owned(), |paint| painted(paint, word)), "")
+}
+
+/// Findings for people, with colours and in lines of the width of standard output; `regions` is the number of all regions.
 pub(crate) fn text(checks: &[Check], regions: usize) -> String {
+    let screen = Screen::of_stdout();
+    let wrapped = |text: &str, indent| wrapped(&printable(text), screen.width.unwrap_or(usize::MAX), indent);
     let mut out = String::new();
     let folded = fold(checks);
     let skipped = |one: &Folded<'_>| one.check.mark == Mark::NotChecked && one.check.remedy.is_none();
@@ -120,9 +135,10 @@ pub(crate) fn text(checks: &[Check], regions: usize) -> String {
         }
         let names: Vec<&str> =
             folded[index..].iter().filter(|after| alike(after, one)).map(|after| after.check.check).collect();
+        let mark = mark_cell(one.check.mark, screen.colour);
         if names.len() > 1 {
-            let _ =
-                writeln!(out, "{:<11}  {}: {}", one.check.mark.as_str(), names.join(", "), one.check.found);
+            let text = format!("{}: {}", names.join(", "), one.check.found);
+            let _ = writeln!(out, "{mark}{}", wrapped(&text, MARK_WIDTH));
             continue;
         }
         let place = match one.regions.as_slice() {
@@ -133,9 +149,10 @@ pub(crate) fn text(checks: &[Check], regions: usize) -> String {
         };
         let check = one.check;
         // Writing to a String can't fail.
-        let _ = writeln!(out, "{:<11}  {:<13}  {}{place}", check.mark.as_str(), check.check, check.found);
+        let found = wrapped(&format!("{}{place}", check.found), FOUND_AT);
+        let _ = writeln!(out, "{mark}{:<13}  {found}", check.check);
         if let Some(remedy) = &check.remedy {
-            let _ = writeln!(out, "{:<11}  {:<13}  → {remedy}", "", "");
+            let _ = writeln!(out, "{:FOUND_AT$}→ {}", "", wrapped(remedy, FOUND_AT + 2));
         }
     }
     out.truncate(out.trim_end().len());
@@ -177,5 +194,22 @@ not checked  zone           regions.toml names no domain"
             .map(|region| Check::ok("edge", "x").at(&RegionName::new(region)))
             .into();
         assert_eq!(text(&many, 9), "ok           edge           x (a, b, c and 2 more)");
+    }
+
+    #[test]
+    fn findings_are_wrapped_beside_their_checks() {
+        let found =
+            "2 API keys have rates that are above the API's throttle_rate, so that they can never be reached";
+        let checks = [
+            Check::ok("credentials", "account 123456789012, arn:aws:iam::123456789012:user/somebody"),
+            Check::warn(
+                "rate",
+                found,
+                "raise throttle_rate in regions.toml, or lower the rates with `ipgeo keys update`",
+            ),
+            Check::not_checked("clock", "no AWS credentials"),
+            Check::not_checked("zone", "no AWS credentials"),
+        ];
+        crate::ui::output::assert_screens("doctor", 72, || text(&checks, 9));
     }
 }

@@ -4,6 +4,7 @@ use ipgeo_contract::{Limit, RateLimit, Window};
 
 use super::check::Check;
 use crate::config::Config;
+use crate::ui::format::{decimal, grouped_limit};
 
 /// The longest window of each kind.
 const DAY_S: f64 = 86_400.0;
@@ -52,8 +53,9 @@ fn below_the_limit(name: &str, rate: RateLimit, limit: Limit) -> Option<Check> {
     let most = (rate.rate().per_second() * window_s).floor();
     #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^53")]
     let is_below = most + f64::from(rate.burst()) < limit.calls as f64;
-    let found =
-        || format!("{name} can't reach its limit {limit}: its rate {} allows {most} calls", rate.rate());
+    let [limit, rate] = [limit.to_string(), rate.rate().to_string()].map(|text| grouped_limit(&text));
+    let most = decimal(most, 0);
+    let found = || format!("{name} can't reach its limit {limit}: its rate {rate} allows {most} calls");
     is_below.then(|| Check::warn("rate", found(), "raise the rate, or lower the limit"))
 }
 
@@ -76,7 +78,7 @@ mod tests {
                 "1/min",
                 None,
                 "1443/day",
-                &["can't reach its limit 1443/day: its rate 1/min allows 1440 calls"],
+                &["can't reach its limit 1,443/day: its rate 1/min allows 1,440 calls"],
             ),
             ("600/s", None, "10B/month", &["the API accepts", "can't reach"]),
         ];

@@ -7,7 +7,10 @@ mod document;
 mod error;
 mod formats;
 mod html;
+mod paint;
+mod screen;
 mod table;
+mod text;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -21,17 +24,28 @@ pub(crate) use document::{format_value, to_json, to_json_line};
 pub(crate) use error::{Exit, Interrupted, UsageError, report_error};
 pub(crate) use formats::{Format, Formats};
 pub(crate) use html::{PageError, html_page};
-pub(crate) use table::{Column, printable};
+pub(crate) use paint::{Color, Paint, apply_color, painted, state_paint};
+pub(crate) use screen::Screen;
+#[cfg(test)]
+pub(crate) use screen::tests::{assert_screens, assert_tables};
+pub(crate) use table::Column;
+pub(crate) use text::{printable, wrapped};
 
 pub(crate) use super::format::{grouped, instant};
 
 /// Buffer of streamed data.
 const STREAM_BYTES: usize = 1 << 16;
 
-/// Prints one line on standard error: progress, notes, errors.
+/// Prints one line on standard error: progress, notes, errors. It is one write, so that lines of several programs do not mix.
 pub(crate) fn print_note(line: &str) {
     // A closed standard error must not fail the verb.
-    let _ = writeln!(io::stderr(), "{}", printable(&with_dev(line)));
+    let _ = print_line(&mut io::stderr(), &paint::painted_note(&printable(&with_dev(line))));
+}
+
+/// Writes a text and a line feed at once.
+fn print_line(out: &mut impl io::Write, text: &str) -> io::Result<()> {
+    out.write_all([text, "\n"].concat().as_bytes())?;
+    out.flush()
 }
 
 /// Prints data on standard output, nothing if it is empty; a closed pipe (`| head`) is not an error.
@@ -47,9 +61,7 @@ pub(crate) fn print_once(text: &str) -> io::Result<()> {
     if text.is_empty() {
         return Ok(());
     }
-    let mut out = io::stdout().lock();
-    let written =
-        out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    let written = print_line(&mut io::stdout().lock(), text);
     written.map_err(|error| io::Error::new(error.kind(), format!("cannot write standard output: {error}")))
 }
 
@@ -79,68 +91,23 @@ pub(crate) fn stream_data<T>(
     }
 }
 
-/// When colours are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub(crate) enum Color {
-    /// On a terminal, unless `NO_COLOR` is set; always if `CLICOLOR_FORCE` is set
-    #[default]
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
-
-impl Color {
-    /// Its name on the command line.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Always => "always",
-            Self::Never => "never",
-        }
-    }
-
-    /// Sets this for the whole program.
-    pub(crate) fn apply(self) {
-        match self {
-            Self::Auto => anstream::ColorChoice::Auto,
-            Self::Always => anstream::ColorChoice::Always,
-            Self::Never => anstream::ColorChoice::Never,
-        }
-        .write_global();
-    }
-}
-
-/// Why a text is coloured. The text must be clear without its colour too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Paint {
-    /// An addition.
-    Add,
-    /// A change.
-    Change,
-    /// A removal, or something dangerous.
-    Danger,
-    /// A heading.
-    Heading,
-}
-
-/// The text with the escape codes of its colour.
-pub(crate) fn painted(paint: Paint, text: &str) -> String {
-    use anstyle::{AnsiColor, Style};
-    let style = match paint {
-        Paint::Add => Style::new().fg_color(Some(AnsiColor::Green.into())),
-        Paint::Change => Style::new().fg_color(Some(AnsiColor::Yellow.into())),
-        Paint::Danger => Style::new().fg_color(Some(AnsiColor::Red.into())).bold(),
-        Paint::Heading => Style::new().bold(),
-    };
-    format!("{style}{text}{style:#}")
-}
-
 /// Prints coloured data on standard output, without the colours if they are off.
 pub(crate) fn print_painted(text: &str) -> io::Result<()> {
-    let wanted = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
-    print_data(&if wanted { text.to_owned() } else { anstream::adapter::strip_str(text).to_string() })
+    let plain = || anstream::adapter::strip_str(text).to_string();
+    print_data(&if paint::stdout_has_colours() { text.to_owned() } else { plain() })
+}
+
+/// Prints a question on standard error; its answer follows on the same line.
+pub(crate) fn print_question(question: &str) -> io::Result<()> {
+    io::stderr().write_all(format!("{} ", printable(question)).as_bytes())
+}
+
+/// The same on standard error.
+pub(crate) fn print_painted_note(text: &str) {
+    let plain = || anstream::adapter::strip_str(text).to_string();
+    let text = if paint::stderr_has_colours() { text.to_owned() } else { plain() };
+    // A closed standard error must not fail the verb.
+    let _ = print_line(&mut io::stderr(), &text);
 }
 
 /// Asks on standard error and reads one line of standard input; `None` if it is not a terminal or is at its end.
@@ -148,7 +115,7 @@ pub(crate) fn prompt(question: &str) -> io::Result<Option<String>> {
     if !io::stdin().is_terminal() {
         return Ok(None);
     }
-    write!(io::stderr(), "{question} ")?;
+    print_question(question)?;
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer)?;
     Ok((read > 0).then(|| answer.trim().to_owned()))
@@ -173,16 +140,34 @@ pub(crate) fn format_rows<T: Serialize + Default>(
     cells: impl Fn(&T) -> Vec<String>,
 ) -> anyhow::Result<String> {
     match format {
-        Format::Table => {
-            let width = terminal_width();
-            Ok(table::render(columns, &rows.iter().map(cells).collect::<Vec<_>>(), width))
-        }
+        Format::Table => Ok(format_table(columns, rows, cells)),
         Format::Json => to_json(rows),
         Format::Jsonl => document::json_lines(rows),
         Format::Csv => document::csv(rows, rows.is_empty().then(T::default).as_ref()),
     }
 }
 
-fn terminal_width() -> Option<u16> {
-    io::stdout().is_terminal().then(|| comfy_table::Table::new().width()).flatten()
+/// Rows as a table that fits standard output.
+pub(crate) fn format_table<T>(columns: &[Column], rows: &[T], cells: impl Fn(&T) -> Vec<String>) -> String {
+    table::render(columns, &rows.iter().map(cells).collect::<Vec<_>>(), Screen::of_stdout())
 }
+
+/// Facts about one thing: a name and a value a line, long values wrapped beside their name.
+pub(crate) fn format_facts(facts: &[(&str, String)]) -> String {
+    let names = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let width = Screen::of_stdout().width.unwrap_or(usize::MAX);
+    let line = |(name, value): &(&str, String)| {
+        let value = wrapped(&text::in_one_line(value.trim()), width, names + 2);
+        format!("{name:names$}  {value}").trim_end().to_owned()
+    };
+    facts.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Tables beside each other if standard output has room for them, otherwise one below the other.
+pub(crate) fn format_beside(tables: &[String]) -> String {
+    let beside = Screen::of_stdout().width.and_then(|width| text::beside(tables, width));
+    beside.unwrap_or_else(|| tables.join("\n\n"))
+}
+
+#[cfg(test)]
+mod tests;
