@@ -30,10 +30,10 @@ impl Curve {
 /// Writes `docs/pictures/measured/<name>.tsv`, which `docs/pictures/make` draws: a row for each size of the first curve.
 pub(crate) fn save(name: &str, size: &str, curves: &[Curve]) {
     let mut text = size.to_owned();
-    curves.iter().for_each(|curve| text = format!("{text}\t{}", curve.name));
-    for (row, (size, _)) in
-        curves.iter().flat_map(|curve| &curve.points).take(curves[0].points.len()).enumerate()
-    {
+    for curve in curves {
+        text = text + "\t" + curve.name;
+    }
+    for (row, (size, _)) in curves[0].points.iter().enumerate() {
         let _infallible = write!(text, "\n{size}");
         for curve in curves {
             let _infallible = write!(text, "\t{:.3}", curve.points[row].1);

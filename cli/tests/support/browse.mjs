@@ -112,7 +112,7 @@ const look = async (at, page, screen, scheme) => {
     // Down to the map, for the README.
     const bottom = await evaluate(client, "document.querySelector('#regions').getBoundingClientRect().bottom + scrollY");
     const { data } = await client.Page.captureScreenshot({ format: 'webp', quality: 80,
-      clip: { x: 0, y: 0, width, height: Math.ceil(bottom) + 20, scale: 1 }, captureBeyondViewport: true });
+      clip: { x: 0, y: 0, width, height: Math.ceil(bottom) + 14, scale: 1 }, captureBeyondViewport: true });
     writeFileSync(join(folder, `usage-${scheme}.webp`), Buffer.from(data, 'base64'));
   }
   await client.close();

@@ -99,7 +99,7 @@ fn escaped(line: &str) -> String {
 /// What is between backticks is bold instead.
 fn with_bold_code(line: &str) -> String {
     let parts: Vec<&str> = line.split('`').collect();
-    if line.starts_with('.') || parts.len() % 2 == 0 {
+    if line.starts_with('.') || parts.len().is_multiple_of(2) {
         return line.to_owned();
     }
     let bold = |(at, part): (usize, &&str)| match at % 2 {
