@@ -7,6 +7,7 @@ use clap::Args;
 use crate::config::state_folder;
 use crate::interrupt::Interrupts;
 use crate::ui::output::{Color, Format};
+use crate::ui::progress::Style;
 
 /// Flags of every verb.
 #[derive(Debug, Clone, Args)]
@@ -34,6 +35,9 @@ pub(crate) struct Shared {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
+    /// Progress style [default: bars on a terminal, otherwise lines]
+    #[arg(long, global = true, value_enum, value_name = "STYLE", hide_short_help = true)]
+    pub progress: Option<Style>,
     #[arg(skip)]
     pub interrupts: Interrupts,
 }

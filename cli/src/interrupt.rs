@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::ui::output::{self, Exit, Interrupted};
+use crate::ui::progress;
 
 /// Handles signals for one verb; clones share their state.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +27,8 @@ struct Shared {
 /// What a signal does.
 #[derive(Debug, Default)]
 struct Ending {
+    /// Whether the verb reports what it has changed.
+    reports: bool,
     /// The verb's command line.
     again: String,
     /// What the verb has changed so far, as the end of a sentence.
@@ -38,9 +41,12 @@ struct Ending {
 pub(crate) struct Signals(watch::Receiver<u32>);
 
 impl Interrupts {
-    /// Handles signals from now on; `again` is the command that continues.
-    pub(crate) fn watch(&self, again: String) -> io::Result<()> {
-        self.with_ending(|ending| ending.again = again);
+    /// Handles signals from now on; `again` is the command that continues, if the verb reports an interruption.
+    pub(crate) fn watch(&self, again: Option<String>) -> io::Result<()> {
+        self.with_ending(|ending| {
+            ending.reports = again.is_some();
+            ending.again = again.unwrap_or_default();
+        });
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let this = self.clone();
@@ -60,9 +66,18 @@ impl Interrupts {
     fn received(&self) {
         self.with_ending(|ending| {
             if !ending.is_handled_by_run {
-                // The terminal has echoed ^C, perhaps after a prompt.
-                let start = if output::stderr_is_terminal() { "\n" } else { "" };
-                output::print_note(&format!("{start}{}", ending.error()));
+                let stopped = progress::leave();
+                // The terminal has echoed ^C, perhaps after a prompt. A bar was removed together with the echo.
+                let has_echo = stopped.is_empty() && output::stderr_is_terminal();
+                for line in &stopped {
+                    output::print_note(line);
+                }
+                if ending.reports {
+                    let start = if has_echo { "\n" } else { "" };
+                    output::print_note(&format!("{start}{}", ending.error()));
+                } else if has_echo {
+                    output::print_note("");
+                }
                 std::process::exit(Exit::Interrupted as i32);
             }
         });

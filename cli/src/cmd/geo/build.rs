@@ -8,7 +8,7 @@ use ipgeo_geo::Database;
 use jiff::Timestamp;
 
 use crate::args::Shared;
-use crate::cmd::support::{Bar, load_config, print_database, purge_databases, served_database};
+use crate::cmd::support::{BuildTasks, load_config, print_database, purge_databases, served_database};
 use crate::config::Config;
 use crate::fs::{parent_folder, require_folder};
 use crate::geo::sources::{self, Lock, LockedDatabase, PathLock, SourceFile};
@@ -92,7 +92,9 @@ pub(super) fn run(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
         sources::refuse_foreign_overwrite(&out)?;
     }
     let held = hold(&out)?;
-    sources::compile(&config, &sources, overrides.as_deref(), &out, Timestamp::now(), &Bar::default())?;
+    let progress = BuildTasks::default();
+    sources::compile(&config, &sources, overrides.as_deref(), &out, Timestamp::now(), &progress)?;
+    progress.done();
     let digest = sources::sha256_of(&out).with_context(|| format!("read {}", out.display()))?;
     held.settle(&digest.0)?;
     // A file named by --out is not served, so the lock does not change.

@@ -13,10 +13,11 @@ use serde::Serialize;
 use super::row::{KeyRow, lines_of};
 use crate::args::Shared;
 use crate::aws::Home;
-use crate::cmd::support::{OneArgs, Target, find_key};
+use crate::cmd::support::{OneArgs, Target, all_keys, find_key};
 use crate::config::Config;
-use crate::keys::{KeyFilter, KeyStore as _};
+use crate::keys::KeyFilter;
 use crate::ui::output::{self, Column, Format, UsageError, grouped};
+use crate::ui::progress::timed;
 
 /// Flags of `ipgeo keys list`.
 #[derive(Debug, Args)]
@@ -58,11 +59,12 @@ pub(super) async fn list(
 ) -> anyhow::Result<()> {
     let home = args.target.home(shared, config).await?;
     let filter = KeyFilter { owner: args.owner, tier: args.tier };
-    let mut keys =
-        filter.apply(&home.list().await?, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
+    let mut keys = filter
+        .apply(&all_keys(&home).await?, &config.tiers)
+        .map_err(|error| UsageError(error.to_string()))?;
     keys.found.sort_by(|(a_id, a), (b_id, b)| (&a.owner, a.created, a_id).cmp(&(&b.owner, b.created, b_id)));
     let wanted = keys.found.iter().map(|(identity, _)| identity.clone()).collect();
-    let items = newest_items(&home, wanted, now).await?;
+    let items = timed("reading usage", newest_items(&home, wanted, now)).await?;
     let row = |(identity, record): &(Identity, KeyRecord)| {
         KeyRow::new(identity, record, items.get(identity), &config.tiers, now)
     };

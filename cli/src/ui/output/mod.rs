@@ -24,14 +24,16 @@ pub(crate) use html::{PageError, html_page};
 pub(crate) use table::{Column, printable};
 
 pub(crate) use super::format::{grouped, instant};
+use super::progress::above_bars;
 
 /// Buffer of streamed data.
 const STREAM_BYTES: usize = 1 << 16;
 
 /// Prints one line on standard error: progress, notes, errors.
 pub(crate) fn print_note(line: &str) {
+    let line = printable(&with_dev(line));
     // A closed standard error must not fail the verb.
-    let _ = writeln!(io::stderr(), "{}", printable(&with_dev(line)));
+    let _ = above_bars(|| writeln!(io::stderr(), "{line}"));
 }
 
 /// Prints data on standard output, nothing if it is empty; a closed pipe (`| head`) is not an error.
