@@ -1,9 +1,10 @@
-//! Ctrl-C and SIGTERM in verbs that read or change a deployment.
+//! Ctrl-C and SIGTERM. In every verb that does not handle them itself, they remove the bars, so that the terminal stays clean,
+//! and say how far the work came.
 //!
-//! Until such a verb takes the lock, a signal ends the process at once, wherever it waits: for AWS, for an answer to a
-//! prompt, or for a thread that can't be stopped, such as one that compresses an artifact. From then on the run handles
-//! signals itself, because it finishes the steps in progress. Either way it prints what was changed and the command that
-//! continues.
+//! In verbs that read or change a deployment they do more. Until such a verb takes the lock, a signal ends the process at
+//! once, wherever it waits: for AWS, for an answer to a prompt, or for a thread that can't be stopped, such as one that
+//! compresses an artifact. From then on the run handles signals itself, because it finishes the steps in progress. Either way
+//! it prints what was changed and the command that continues.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};

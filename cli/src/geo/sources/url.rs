@@ -237,7 +237,7 @@ fn get(
     let length = body.content_length();
     task.grow(length.unwrap_or(0));
     let reader = body.into_with_config().limit(super::BYTES_MAX).reader();
-    let mut reader = Counted { inner: reader, bytes: 0, task };
+    let mut reader = Counted { inner: task.reading(reader), bytes: 0 };
     let describe = |error: std::io::Error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(inner) => reason(inner),
         None => error.to_string(),
@@ -253,17 +253,15 @@ fn get(
 }
 
 /// Counts what is read.
-struct Counted<'a, R> {
+struct Counted<R> {
     inner: R,
     bytes: u64,
-    task: &'a Task,
 }
 
-impl<R: Read> Read for Counted<'_, R> {
+impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.bytes += read as u64;
-        self.task.add(read);
         Ok(read)
     }
 }

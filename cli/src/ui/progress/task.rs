@@ -1,5 +1,6 @@
 //! A long task: the code that does the work adds to it, and a thread shows it.
 
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -122,6 +123,11 @@ impl Task {
         locked(&self.meter).grow(count);
     }
 
+    /// A reader that adds what is read.
+    pub(crate) fn reading<R: Read>(&self, inner: R) -> Reading<'_, R> {
+        Reading { inner, task: self }
+    }
+
     /// Removes the bar: the task has succeeded, and its verb says what it did.
     pub(crate) fn done(mut self) {
         self.end = End::Done;
@@ -130,6 +136,21 @@ impl Task {
     /// Ends the task before its work is done, because the operator wants to stop.
     pub(crate) fn stopped(mut self) {
         self.end = End::Stopped;
+    }
+}
+
+/// Adds what is read to a task of bytes.
+#[derive(Debug)]
+pub(crate) struct Reading<'a, R> {
+    inner: R,
+    task: &'a Task,
+}
+
+impl<R: Read> Read for Reading<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.task.add(read);
+        Ok(read)
     }
 }
 
