@@ -36,7 +36,17 @@ pub(crate) struct Shared {
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Color,
     /// Progress style [default: bars on a terminal, otherwise lines]
-    #[arg(long, global = true, value_enum, value_name = "STYLE", hide_short_help = true)]
+    ///
+    /// The environment variable `IPGEO_PROGRESS` sets it, too.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "STYLE",
+        env = "IPGEO_PROGRESS",
+        hide_env = true,
+        hide_short_help = true
+    )]
     pub progress: Option<Style>,
     #[arg(skip)]
     pub interrupts: Interrupts,
