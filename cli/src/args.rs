@@ -8,6 +8,7 @@ use clap::{ArgMatches, Args};
 use crate::config::state_folder;
 use crate::interrupt::Interrupts;
 use crate::ui::output::{Color, Format};
+use crate::ui::progress::Style;
 
 /// Flags of every verb.
 #[derive(Debug, Clone, Args)]
@@ -52,6 +53,19 @@ pub(crate) struct Shared {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_short_help = true)]
     pub color: Color,
+    /// Progress style [default: bars on a terminal, otherwise lines]
+    ///
+    /// The environment variable `IPGEO_PROGRESS` sets it, too.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "STYLE",
+        env = "IPGEO_PROGRESS",
+        hide_env = true,
+        hide_short_help = true
+    )]
+    pub progress: Option<Style>,
     /// Where the options' values come from, set by `Shared::settled`.
     #[arg(skip)]
     sources: Vec<(&'static str, ValueSource)>,
@@ -60,7 +74,7 @@ pub(crate) struct Shared {
 }
 
 /// The options whose sources are kept, by clap's ids.
-const SOURCED: [&str; 5] = ["config", "state_flag", "output", "json", "color"];
+const SOURCED: [&str; 6] = ["config", "state_flag", "output", "json", "color", "progress"];
 
 impl Shared {
     /// Sets the state folder: the flag's, relative to the current folder, or the one beside the `regions.toml` in use,
