@@ -15,7 +15,7 @@ pub use crate::tables::{
 pub use access::AccessTable;
 pub use client::client;
 pub use ledger::LedgerTable;
-pub use recovered::RecoveringLedger;
+pub use recovered::{RecoveringLedger, Transact};
 pub use shadow::Replaced;
 pub use tables::{create_access_table, create_tables};
 

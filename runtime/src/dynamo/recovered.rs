@@ -8,26 +8,50 @@
 //! running: the state that a decision was based on is a condition of the write.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use ipgeo_contract::Gap;
 use jiff::Timestamp;
 
-use super::failed;
-use super::ledger::LedgerTable;
-use super::values::transacted;
+use super::values::{cause, transacted};
 use crate::store::{Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, StoreError};
 use crate::tables::rows::month::{Unchanged, late_addition};
-use crate::tables::{LedgerItem, rows};
+use crate::tables::{Calls, Cause, Change, LedgerItem, LedgerTable, failed, rows};
 
 /// Maximum attempts when an item changes between read and write.
 const ROUNDS_MAX: u32 = 12;
 
+/// A client that makes several changes together.
+pub trait Transact: Calls {
+    /// Makes all changes or none; `false` if a condition did not hold or another transaction was faster.
+    fn transact(&self, table: &str, changes: Vec<Change>)
+    -> impl Future<Output = Result<bool, Cause>> + Send;
+}
+
+impl Transact for Client {
+    async fn transact(&self, table: &str, changes: Vec<Change>) -> Result<bool, Cause> {
+        let items: Result<Vec<_>, _> = changes.into_iter().map(|change| transacted(table, change)).collect();
+        match self.transact_write_items().set_transact_items(Some(items?)).send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(canceled))
+                    if canceled.cancellation_reasons().iter().all(|reason| is_passing(reason.code())) =>
+                {
+                    Ok(false)
+                }
+                _ => Err(cause(error)),
+            },
+        }
+    }
+}
+
 /// A ledger that accepts events of records that Lambda gave up, one record at a time.
 #[derive(Debug)]
-pub struct RecoveringLedger {
-    table: LedgerTable,
+pub struct RecoveringLedger<C = Client> {
+    table: LedgerTable<C>,
     now: Timestamp,
     /// Whether nothing is written.
     preview: bool,
@@ -62,9 +86,9 @@ fn has(item: Option<&LedgerItem>, gaps: &[Gap], shard: &str, sequence: &str) -> 
     Has::NotYet(watermark.cloned())
 }
 
-impl RecoveringLedger {
+impl<C: Transact> RecoveringLedger<C> {
     /// Wraps a ledger; with `preview`, nothing is written.
-    pub fn new(table: LedgerTable, now: Timestamp, preview: bool) -> Self {
+    pub fn new(table: LedgerTable<C>, now: Timestamp, preview: bool) -> Self {
         Self { table, now, preview, notes: Mutex::default() }
     }
 
@@ -95,23 +119,9 @@ impl RecoveringLedger {
             Has::NotBefore(gap, before) => Unchanged::BeforeGap(*gap, before),
             Has::NotYet(seen) => Unchanged::Watermark(seen.as_deref()),
         };
-        let changes = [rows::recovered::mark(update, self.now), late_addition(update, &seen)];
-        let items: Result<Vec<_>, _> =
-            changes.into_iter().map(|change| transacted(self.table.name(), change)).collect();
-        let items = items.map_err(|error| failed(self.table.write_action(), error))?;
-        let client = self.table.client();
-        let written = client.transact_write_items().set_transact_items(Some(items)).send().await;
-        match written {
-            Ok(_) => Ok(true),
-            Err(error) => match error.as_service_error() {
-                Some(TransactWriteItemsError::TransactionCanceledException(canceled))
-                    if canceled.cancellation_reasons().iter().all(|reason| is_passing(reason.code())) =>
-                {
-                    Ok(false)
-                }
-                _ => Err(failed(self.table.write_action(), error)),
-            },
-        }
+        let changes = vec![rows::recovered::mark(update, self.now), late_addition(update, &seen)];
+        let written = self.table.client().transact(self.table.name(), changes).await;
+        written.map_err(|error| failed(self.table.write_action(), error))
     }
 }
 
@@ -124,7 +134,7 @@ fn totals(item: Option<LedgerItem>) -> MonthTotals {
     item.map(|item| item.totals()).unwrap_or_default()
 }
 
-impl LedgerWrite for RecoveringLedger {
+impl<C: Transact> LedgerWrite for RecoveringLedger<C> {
     async fn apply(&self, update: &LedgerUpdate) -> Result<Applied, StoreError> {
         if update.first != update.last {
             let why = "records that Lambda gave up must be counted one at a time";

@@ -68,7 +68,7 @@ pub(super) fn transacted(table: &str, change: Change) -> Result<TransactWriteIte
     Ok(TransactWriteItem::builder().update(update).build())
 }
 
-fn cause<E: std::error::Error + Send + Sync + 'static>(error: E) -> Cause {
+pub(super) fn cause<E: std::error::Error + Send + Sync + 'static>(error: E) -> Cause {
     Box::new(Described(Box::new(error)))
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use ipgeo_runtime::dynamo::Transact;
 use ipgeo_runtime::tables::{Calls, Cause, Change, Effort, Found, Item, Updated};
 use tokio::sync::oneshot;
 
@@ -164,5 +165,25 @@ impl Calls for Client {
     async fn update(&self, table: &str, change: Change) -> Result<Updated, Cause> {
         let name = table.to_owned();
         self.call(move |world| apply(world, &name, &change)).await
+    }
+}
+
+impl Transact for Client {
+    async fn transact(&self, table: &str, changes: Vec<Change>) -> Result<bool, Cause> {
+        let name = table.to_owned();
+        self.call(move |world| {
+            let mut tables = lock(&world.tables);
+            let rows = tables.get_mut(&name).ok_or_else(|| format!("there is no table {name}"))?;
+            for change in &changes {
+                if !rows.admits(change)? {
+                    return Ok(false);
+                }
+            }
+            for change in &changes {
+                rows.update(change)?;
+            }
+            Ok(true)
+        })
+        .await
     }
 }

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ipgeo_contract::{EarlyReport, RECORD_AGE_S, Thresholds};
-use ipgeo_runtime::store::AccessRead as _;
+use ipgeo_runtime::store::{AccessRead as _, Alert};
 use ipgeo_runtime::tables::{AccessTable, LedgerTable};
 use ipgeo_runtime::usage::{AlertMessage, BatchResponse, KinesisEvent, KinesisRecord, Report, UsageHandler};
 
 use crate::client::Client;
 use crate::pipe::Pipes;
+use crate::recount::FailedBatch;
 use crate::shared::{HOME, LEDGER, Shared, access_table, lock};
 use crate::weather::Link;
 
@@ -37,7 +38,7 @@ pub struct Home {
     idle: Mutex<Vec<Counter>>,
     made: AtomicUsize,
     /// Batches that Lambda has given up, as events.
-    pub failed: Mutex<Vec<KinesisEvent>>,
+    pub failed: Mutex<Vec<FailedBatch>>,
 }
 
 impl Home {
@@ -93,15 +94,31 @@ impl Home {
     async fn follow_up(&self, counter: &Counter, report: &Report) {
         let now = || self.world.clock(counter.wrong_ms);
         drop(counter.usage.note(report, now()).await);
-        for alert in &report.alerts {
-            let record = counter.access.key(&alert.identity).await.ok().flatten();
+        self.send_alerts_by(&counter.ledger, &counter.access, &report.alerts, counter.wrong_ms).await;
+    }
+
+    /// Sends alerts, as an operator's verb does.
+    pub(crate) async fn send_alerts(&self, alerts: &[Alert]) {
+        let (ledger, access) = Self::tables(&self.world);
+        self.send_alerts_by(&ledger, &access, alerts, 0).await;
+    }
+
+    async fn send_alerts_by(
+        &self,
+        ledger: &LedgerTable<Client>,
+        access: &AccessTable<Client>,
+        alerts: &[Alert],
+        wrong_ms: i64,
+    ) {
+        for alert in alerts {
+            let record = access.key(&alert.identity).await.ok().flatten();
             let message = AlertMessage::new(alert, record.as_ref());
             if self.world.mishap(30) {
                 continue;
             }
             let ms = self.world.ms();
             lock(&self.world.history).alerts.push((ms, message.id));
-            drop(counter.ledger.alert_was_sent(alert, now()).await);
+            drop(ledger.alert_was_sent(alert, self.world.clock(wrong_ms)).await);
         }
     }
 
@@ -184,7 +201,7 @@ impl Home {
             if self.world.ms().saturating_sub(oldest_ms) > u64::from(RECORD_AGE_S) * 1_000 {
                 // Only records that are too old are given up.
                 let old = self.old_records(shard, from, to);
-                lock(&self.failed).push(KinesisEvent { records: records[..old].to_vec() });
+                lock(&self.failed).push(FailedBatch { records: records[..old].to_vec() });
                 self.world.operation(format!("{old} records of shard {shard} are given up"));
                 from += old;
             } else if let Some(response) = self.invoke(&records).await {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipgeo_contract::{ApiKey, Identity, KeyRecord, Limit, Status, Window};
 use ipgeo_runtime::tables::KeyChange;
@@ -10,6 +11,7 @@ use jiff::SignedDuration;
 
 use crate::edges::Caller;
 use crate::home::Home;
+use crate::recount;
 use crate::run::World;
 use crate::scenario::TIER;
 use crate::shared::lock;
@@ -50,7 +52,7 @@ pub(crate) async fn create_key(world: &World, limit: Limit) -> Option<usize> {
 /// One random operation.
 pub(crate) async fn act(world: &World, extra: Option<&Arc<dyn Operators>>) {
     let shared = &world.shared;
-    let kind = shared.between(0..=if extra.is_some() { 15 } else { 8 });
+    let kind = shared.between(0..=if extra.is_some() { 18 } else { 11 });
     match kind {
         0..=2 => change_limit(world).await,
         3 => set_status(world).await,
@@ -65,13 +67,22 @@ pub(crate) async fn act(world: &World, extra: Option<&Arc<dyn Operators>>) {
             shared.operation(format!("region {region} is deployed again"));
             world.edges.restart(Some(region));
         }
-        8 if shared.scenario.mood == crate::Mood::Clocks => world.edges.step_a_clock(),
+        8 | 9 => interrupted(world, "recovers what was given up", recount::recover(world)).await,
+        10 => interrupted(world, "replays the stream", recount::replay(world)).await,
+        11 if shared.scenario.mood == crate::Mood::Clocks => world.edges.step_a_clock(),
         _ => {
             if let Some(extra) = extra {
                 extra.act(world).await;
             }
         }
     }
+}
+
+/// Runs an operation to its end, or stops it at any moment.
+async fn interrupted<T>(world: &World, what: &str, operation: impl Future<Output = T>) {
+    world.shared.operation(format!("an operator {what}"));
+    let ms = if world.shared.mishap(400) { world.shared.between(0..=2_000) } else { u64::MAX };
+    drop(tokio::time::timeout(Duration::from_millis(ms), operation).await);
 }
 
 /// An API key and its record's identity.

@@ -12,6 +12,7 @@ use crate::history::History;
 use crate::home::Home;
 use crate::operators::{self, Operators};
 use crate::pipe::Pipes;
+use crate::recount;
 use crate::scenario::{Mood, Scenario};
 use crate::shared::{Shared, lock};
 use crate::weather::{HOUR_MS, Weather};
@@ -55,8 +56,8 @@ pub fn run(seed: u64, make: Option<MakeOperators<'_>>) -> Outcome {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.unwrap_or_else(|error| panic!("a runtime: {error}"));
     runtime.block_on(async {
-        // With the command line's operators, home may be gone until Lambda gives batches up.
-        let longest_ms = if make.is_some() { 30 } else { 5 } * HOUR_MS;
+        // Home may be gone until Lambda gives batches up.
+        let longest_ms = if random.bool() { 36 } else { 5 } * HOUR_MS;
         let weather = match scenario.mood {
             Mood::Calm => Weather::calm(),
             _ => Weather::rough(&mut random, scenario.regions, scenario.hours, longest_ms),
@@ -193,6 +194,8 @@ impl World {
     /// Brings the run to its end: rest, a few calls with everything in order, rest.
     async fn end(&self, extra: Option<&Arc<dyn Operators>>) {
         self.shared.close();
+        self.rest().await;
+        while !recount::recover(self).await {}
         self.rest().await;
         if let Some(extra) = extra {
             extra.finish(self).await;

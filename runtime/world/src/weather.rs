@@ -48,6 +48,9 @@ pub(crate) struct Fate {
     pub(crate) is_answered: bool,
 }
 
+/// After a spell of this length, batches are given up.
+const GIVEN_UP_MS: u64 = 24 * HOUR_MS;
+
 /// All spells of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Weather {
@@ -88,7 +91,13 @@ impl Weather {
             let length = (longest_ms >> shift).max(1_000);
             Spell { link, trouble, from_ms, until_ms: from_ms + random.u64(length / 2..=length) }
         };
-        let spells = (0..count).map(|_| spell(random)).collect();
+        let mut spells: Vec<Spell> = (0..count).map(|_| spell(random)).collect();
+        if longest_ms > GIVEN_UP_MS && hours * HOUR_MS > 2 * longest_ms {
+            let link = if random.bool() { Link::Home } else { Link::Invoke };
+            let from_ms = random.u64(0..hours * HOUR_MS / 2);
+            let until_ms = from_ms + random.u64(GIVEN_UP_MS..longest_ms);
+            spells.push(Spell { link, trouble: Trouble::Down, from_ms, until_ms });
+        }
         let glitches = if random.bool() { 0 } else { random.u64(1..30) };
         Self { spells, glitches, is_over: false }
     }

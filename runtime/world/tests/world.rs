@@ -48,7 +48,7 @@ struct Sum {
 /// Runs every other seed from `seed` on: until a time, or a few.
 fn worlds(mut seed: u64, until: Option<Instant>) -> Sum {
     let mut sum = Sum::default();
-    while until.map_or(sum.worlds < 15, |until| Instant::now() < until) && sum.failed.len() < 5 {
+    while until.map_or(sum.worlds < 15, |until| Instant::now() < until) && sum.failed.len() < 2 {
         let outcome = run(seed, None);
         sum.worlds += 1;
         sum.hours += outcome.hours();
