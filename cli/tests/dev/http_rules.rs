@@ -30,6 +30,7 @@ fn head_codings_marks_and_challenges_are_as_http_asks() {
         let length = header(&head, "content-length").map(str::to_owned);
         let body = get.body_mut().read_to_string().expect("text");
         assert!(length.is_none_or(|length| length == body.len().to_string()), "{path}");
+        assert!(body.ends_with('\n'), "{path}");
         assert_eq!(head.body_mut().read_to_string().expect("text"), "", "{path}");
     }
 
@@ -43,6 +44,6 @@ fn head_codings_marks_and_challenges_are_as_http_asks() {
     let mut marked = send(request("POST", "/bulk?fields=city"), b"\xef\xbb\xbf[\"8.8.8.8\", 7]");
     let expected =
         r#"[{"city":"Mountain View"},{"ip":"7","message":"An item should be an IP address, as a string."}]"#;
-    assert_eq!(marked.body_mut().read_to_string().expect("text"), expected);
+    assert_eq!(marked.body_mut().read_to_string().expect("text"), format!("{expected}\n"));
     assert_eq!(dev.stop(), Some(0));
 }

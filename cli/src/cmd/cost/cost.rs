@@ -304,7 +304,6 @@ mod tests {
             usd,
             usd_2018: 13_596.25,
             estimate: true,
-            ..BillRow::default()
         };
         let both = [row("replicated writes", "ap-southeast-1", 1_642.1), row("total", "", 12_345.6)];
         let lines = [row("replicated writes", "", 1_642.1), row("total", "", 12_345.6)];

@@ -107,7 +107,7 @@ fn table(rows: &[StackRow], has_files: bool, format: Format) -> anyhow::Result<S
         Column::number("resources").rank(1),
         Column::number("bytes").rank(1),
     ];
-    columns.extend(has_files.then(|| Column::free_text("file")));
+    columns.extend(has_files.then(|| Column::path("file")));
     output::format_rows(format, &columns, rows, |row| {
         let mut cells = vec![
             row.region.to_string(),

@@ -29,7 +29,7 @@ pub(crate) struct FetchArgs {
 fn table(fetched: &[Fetched], format: Format) -> anyhow::Result<String> {
     let columns = [
         Column::text("source"),
-        Column::free_text("file").rank(1),
+        Column::path("file").rank(1),
         Column::number("bytes").rank(2),
         Column::text("sha-256").rank(3),
         Column::state("outcome"),

@@ -104,7 +104,7 @@ fn lines(step: &Step, verbose: bool) -> Vec<String> {
         Action::Secret => vec!["+ address secret and the probes' API key, if missing".to_owned()],
         Action::Tier(tier) => {
             let api_keys = counted(tier.api_keys, "API key");
-            let [from, to] = [&tier.from, &tier.to].map(|limit| grouped_limit(&limit.to_string()));
+            let [from, to] = [&tier.from, &tier.to].map(|limit| grouped_limit(limit));
             vec![format!("~ limit of {api_keys} of tier {}: {from} → {to}", tier.tier)]
         }
         Action::Bake(bake) => vec![format!("? errors, throttles and p99 for {} s", bake.seconds)],

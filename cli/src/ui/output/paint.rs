@@ -84,12 +84,12 @@ pub(crate) fn painted(paint: Paint, text: &str) -> String {
 /// The colour of a state or verdict, by its word; `None` where there is nothing to judge.
 pub(crate) fn state_paint(state: &str) -> Option<Paint> {
     match state {
-        "" | "-" | "none" | "home" | "not checked" | "unchanged" | "unknown" => None,
-        "ok" | "up" | "yes" | "active" | "ACTIVE" | "allowed" | "IN_SYNC" | "fetched" | "A" | "A AAAA" => {
-            Some(Paint::Add)
-        }
-        "warn" | "degraded" | "older" | "expired" | "disabled" | "drained" | "MODIFIED" | "CREATING"
-        | "UPDATING" | "bad_request" | "kept" => Some(Paint::Change),
+        "" | "-" | "none" | "home" | "not checked" | "unchanged" | "pinned" => None,
+        "ok" | "up" | "yes" | "active" | "ACTIVE" | "allowed" | "updated" | "new" | "A" | "AAAA"
+        | "A AAAA" => Some(Paint::Add),
+        "warn" | "shaky" | "older" | "expired" | "disabled" | "drained" | "MODIFIED" | "CREATING"
+        | "UPDATING" | "bad_request" | "over_quota" | "over_rate" | "kept" => Some(Paint::Change),
+        working if working.ends_with("_IN_PROGRESS") => Some(Paint::Change),
         _ => Some(Paint::Danger),
     }
 }
@@ -110,7 +110,11 @@ fn with_painted_words(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ipgeo_contract::{Status, Verdict};
+
     use super::*;
+    use crate::observe::doctor::Mark;
+    use crate::observe::probe::ProbeState;
 
     #[test]
     fn colours_are_chosen_even_if_other_arguments_are_wrong() {
@@ -124,6 +128,35 @@ mod tests {
         for (line, expected) in table {
             assert_eq!(color_of(line.split(' ').map(str::to_owned)), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn every_state_has_its_colour() {
+        let words = |paint: Option<Paint>, states: &[&str]| {
+            for state in states {
+                assert_eq!(state_paint(state), paint, "{state}");
+            }
+        };
+        let verdicts: Vec<&str> = Verdict::ALL.iter().map(|verdict| verdict.as_str()).collect();
+        let (admitted, refused) = verdicts.split_at(1);
+        words(Some(Paint::Add), admitted);
+        assert!(
+            refused.iter().all(|verdict| matches!(state_paint(verdict), Some(Paint::Change | Paint::Danger)))
+        );
+        let marks = [Mark::Ok, Mark::Warn, Mark::Fail, Mark::NotChecked].map(Mark::as_str);
+        let probes = [ProbeState::Up, ProbeState::Shaky, ProbeState::Down].map(ProbeState::as_str);
+        let keys = [Status::Active, Status::Disabled, Status::Revoked].map(Status::as_str);
+        for states in [&marks[..3], &probes, &keys] {
+            words(Some(Paint::Add), &states[..1]);
+            words(Some(Paint::Change), &states[1..2]);
+            words(Some(Paint::Danger), &states[2..]);
+        }
+        words(None, &marks[3..]);
+        words(Some(Paint::Change), &["UPDATE_IN_PROGRESS"]);
+        words(
+            Some(Paint::Danger),
+            &["DELETED", "no edge", "edge UPDATE_ROLLBACK_FAILED", "missing", "no zone"],
+        );
     }
 
     #[test]

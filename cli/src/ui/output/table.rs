@@ -5,7 +5,7 @@
 
 use super::paint::{Paint, painted, state_paint};
 use super::screen::Screen;
-use super::text::{in_one_line, shortened, width_of, wrapped};
+use super::text::{in_one_line, shortened, shortened_path, width_of, wrapped};
 
 /// Spaces between two columns.
 const GAP: usize = 2;
@@ -19,6 +19,8 @@ enum Kind {
     Text,
     /// Left-aligned, and may be shortened.
     FreeText,
+    /// The same, without its beginning.
+    Path,
     /// Right-aligned.
     Number,
 }
@@ -47,6 +49,11 @@ impl Column {
     /// Names and other texts that people write: shortened with `…` where they do not fit.
     pub(crate) const fn free_text(header: &'static str) -> Self {
         Self::new(header, Kind::FreeText)
+    }
+
+    /// Paths of files: their ends stay.
+    pub(crate) const fn path(header: &'static str) -> Self {
+        Self::new(header, Kind::Path)
     }
 
     /// Numbers, with their units.
@@ -149,9 +156,9 @@ fn fitted(
             return Some(fitted);
         }
         // Nothing is shortened for an extra column.
-        let free = fitted
-            .iter_mut()
-            .filter(|(index, width)| columns[*index].kind == Kind::FreeText && *width > min(*index));
+        let free = fitted.iter_mut().filter(|(index, width)| {
+            matches!(columns[*index].kind, Kind::FreeText | Kind::Path) && *width > min(*index)
+        });
         let (_, widest) = free.max_by_key(|(_, width)| *width).filter(|_| !has_extra)?;
         *widest -= 1;
     }
@@ -169,7 +176,10 @@ fn line_of(
     for (place, (index, width)) in shown.iter().enumerate() {
         let column = &columns[*index];
         let cell = cells.get(*index).map(String::as_str).unwrap_or_default();
-        let text = shortened(cell, *width);
+        let text = match column.kind {
+            Kind::Path => shortened_path(cell, *width),
+            _ => shortened(cell, *width),
+        };
         let room = width - width_of(&text).min(*width);
         let before = if column.kind == Kind::Number { room } else { 0 };
         spaces += before + if place == 0 { 0 } else { GAP };

@@ -21,6 +21,17 @@ pub(crate) fn shortened(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{}…", text[..fits].trim_end()))
 }
 
+/// The end of a path after `…` if it is wider: its name says more than its first folders.
+pub(crate) fn shortened_path(path: &str, width: usize) -> Cow<'_, str> {
+    if width_of(path) <= width {
+        return Cow::Borrowed(path);
+    }
+    let Some(room) = width.checked_sub(1) else { return Cow::Borrowed("") };
+    let starts = path.char_indices().map(|(start, _)| start);
+    let fits = starts.into_iter().find(|start| width_of(&path[*start..]) <= room).unwrap_or(path.len());
+    Cow::Owned(format!("…{}", &path[fits..]))
+}
+
 /// Words in lines that end at `width` and begin after `indent` columns, which are spaces in all lines but the first. A word that
 /// is longer has its own line.
 pub(crate) fn wrapped(text: &str, width: usize, indent: usize) -> String {
@@ -97,6 +108,22 @@ mod tests {
     }
 
     #[test]
+    fn paths_keep_their_ends() {
+        let path = "/home/日本/geo.mmdb";
+        let table = [
+            (19, path),
+            (18, "…ome/日本/geo.mmdb"),
+            (13, "…本/geo.mmdb"),
+            (11, "…/geo.mmdb"),
+            (1, "…"),
+            (0, ""),
+        ];
+        for (width, expected) in table {
+            assert_eq!(shortened_path(path, width), expected, "{width}");
+        }
+    }
+
+    #[test]
     fn words_are_wrapped_below_their_start() {
         let text = "one two three four";
         assert_eq!(wrapped(text, usize::MAX, 4), text);
@@ -124,6 +151,7 @@ mod tests {
         #[test]
         fn a_shortened_text_is_never_wider(text in "\\PC{0,20}|[👩‍👧日e\u{301}\u{fe0f}☺🇩🇪]{0,12}", width in 0_usize..20) {
             prop_assert!(width_of(&shortened(&text, width)) <= width);
+            prop_assert!(width_of(&shortened_path(&text, width)) <= width);
         }
     }
 }

@@ -92,8 +92,13 @@ fn states_are_painted_and_their_words_stay() {
 }
 
 fn column() -> impl Strategy<Value = Column> {
-    let kinds =
-        [Column::text("city"), Column::free_text("owner"), Column::number("使用"), Column::state("state")];
+    let kinds = [
+        Column::text("city"),
+        Column::free_text("owner"),
+        Column::path("file"),
+        Column::number("使用"),
+        Column::state("state"),
+    ];
     (prop::sample::select(kinds.to_vec()), 0_u8..4, prop::bool::weighted(0.2))
         .prop_map(|(column, rank, is_extra)| if is_extra { column.extra() } else { column.rank(rank) })
 }
