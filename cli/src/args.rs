@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 
 use crate::config::state_folder;
 use crate::interrupt::Interrupts;
@@ -20,33 +21,63 @@ pub(crate) struct Shared {
     /// State folder [default: .ipgeo beside regions.toml]
     ///
     /// It holds the state of `ipgeo dev` and the geo databases. The environment variable `IPGEO_STATE` sets it, too.
-    #[arg(long = "state", global = true, value_name = "FOLDER", env = "IPGEO_STATE", hide_env = true)]
+    #[arg(
+        long = "state",
+        global = true,
+        value_name = "FOLDER",
+        env = "IPGEO_STATE",
+        hide_env = true,
+        hide_short_help = true
+    )]
     state_flag: Option<PathBuf>,
     /// The state folder in use, set by `Shared::settled`.
     #[arg(skip)]
     pub state: PathBuf,
-    /// Output format
-    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    /// Output format: table, json, jsonl, csv
+    ///
+    /// `table` is for people, `json` one JSON value, `jsonl` one JSON object per line, `csv` has a header row.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        hide_possible_values = true
+    )]
     pub output: Format,
     /// Same as --output json
     #[arg(long, global = true)]
     pub json: bool,
     /// When to use colours
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_short_help = true)]
     pub color: Color,
+    /// Where the options' values come from, set by `Shared::settled`.
+    #[arg(skip)]
+    sources: Vec<(&'static str, ValueSource)>,
     #[arg(skip)]
     pub interrupts: Interrupts,
 }
+
+/// The options whose sources are kept, by clap's ids.
+const SOURCED: [&str; 5] = ["config", "state_flag", "output", "json", "color"];
 
 impl Shared {
     /// Sets the state folder: the flag's, relative to the current folder, or the one beside the `regions.toml` in use,
     /// so that every verb finds it from any subfolder.
     #[must_use]
-    pub(crate) fn settled(mut self) -> Self {
+    pub(crate) fn settled(mut self, matches: &ArgMatches) -> Self {
         let current = std::env::current_dir().unwrap_or_default();
         let beside = || state_folder(self.config.as_deref(), &current);
         self.state = self.state_flag.clone().unwrap_or_else(beside);
+        self.sources = SOURCED.into_iter().filter_map(|id| Some((id, matches.value_source(id)?))).collect();
         self
+    }
+
+    /// Whether an option, by clap's id, was given as a flag, in the environment, or not at all.
+    pub(crate) fn source(&self, id: &str) -> ValueSource {
+        let found = self.sources.iter().find(|(known, _)| *known == id);
+        found.map_or(ValueSource::DefaultValue, |(_, source)| *source)
     }
 
     /// The state folder that `--state` names, as given.

@@ -13,8 +13,8 @@ use crate::cmd::deploy::{deploy, destroy, drift, iam, plan, render, rollback, tr
 use crate::cmd::geo::{bulk, lookup};
 use crate::cmd::groups::with_groups;
 use crate::cmd::local::dev;
-use crate::cmd::observe::{doctor, logs, probe, status};
-use crate::cmd::setup::{completions, init, man, schema};
+use crate::cmd::observe::{doctor, logs, open, probe, status};
+use crate::cmd::setup::{completions, config, init, man, schema, validate};
 use crate::cmd::support::command_line;
 use crate::cmd::{geo, keys, usage};
 use crate::completion::{COMPLETE_VARIABLE, with_candidates};
@@ -95,6 +95,8 @@ Examples:
     Logs(logs::LogsArgs),
     /// Check the deployment and suggest fixes
     Doctor(doctor::DoctorArgs),
+    /// Open the service in a browser
+    Open(open::OpenArgs),
     /// Estimate the monthly bill
     Cost(cost::CostArgs),
     /// Simulate a day of traffic: quota overshoot, lag, writes
@@ -107,6 +109,15 @@ Examples:
     Quota(quota::QuotaVerb),
     /// Create a regions.toml
     Init(init::InitArgs),
+    /// Check regions.toml and report every fault, offline
+    Validate(validate::ValidateArgs),
+    /// Show the settings in use
+    #[command(subcommand)]
+    #[command(after_long_help = "\
+Examples:
+  ipgeo config show --origin
+  ipgeo config show runtime")]
+    Config(config::ConfigVerb),
     /// Print the JSON Schema of regions.toml
     #[command(after_long_help = "\
 Examples:
@@ -130,6 +141,9 @@ impl Verb {
             | Self::Quota(_)
             | Self::Probe(_)
             | Self::Lookup(_)
+            | Self::Open(_)
+            | Self::Validate(_)
+            | Self::Config(_)
             | Self::Doctor(_) => Formats::ALL,
             Self::Bulk(_) => Formats::CSV,
             Self::Render(args) => args.forms(),
@@ -178,8 +192,10 @@ pub fn main() -> Exit {
     if completed() {
         return Exit::Done;
     }
-    let mut cli = match command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
+    let parsed = command().try_get_matches();
+    let (mut cli, matches) = match parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)))
+    {
+        Ok(parsed) => parsed,
         Err(error) => {
             output::apply_color(std::env::args());
             let text = error.render();
@@ -196,7 +212,7 @@ pub fn main() -> Exit {
             return Exit::Done;
         }
     };
-    cli.shared = cli.shared.settled();
+    cli.shared = cli.shared.settled(&matches);
     if std::env::args_os().any(|word| word == "--dev") {
         output::suggest_dev();
     }
@@ -252,6 +268,9 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Verb::Logs(args) => return Box::pin(logs::run(args, shared)).await,
         Verb::Probe(args) => return Box::pin(probe::run(args, shared)).await,
         Verb::Doctor(args) => return Box::pin(doctor::run(args, shared)).await,
+        Verb::Open(args) => Box::pin(open::run(args, shared)).await?,
+        Verb::Validate(args) => return validate::run(args, shared),
+        Verb::Config(verb) => Box::pin(config::run(verb, shared)).await?,
     }
     Ok(Exit::Done)
 }

@@ -32,11 +32,13 @@ const PAGES: &[&str] = &[
 /// so every character must match.
 const OFFLINE: &[(&str, Match)] = &[
     ("ipgeo bulk", Match::Exact),
+    ("ipgeo config", Match::Exact),
     ("ipgeo cost", Match::Exact),
     ("ipgeo iam policy", Match::Shape),
     ("ipgeo init", Match::Exact),
     ("ipgeo lookup", Match::Exact),
     ("ipgeo simulate", Match::Exact),
+    ("ipgeo validate", Match::Exact),
 ];
 
 /// Examples that are not run, by their beginning, with the reason.

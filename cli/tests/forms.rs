@@ -49,6 +49,8 @@ impl Kind {
 const OFFLINE: &[(&str, &str, Kind)] = &[
     ("bulk", "LIST", Kind::Csv),
     ("completions", "bash", Kind::Text),
+    ("config show", "", Kind::Rows),
+    ("config show", "usage --origin", Kind::Rows),
     ("cost", "", Kind::Bill),
     ("cost", "--by region", Kind::Bill),
     ("geo build", "--sample", Kind::One),
@@ -67,6 +69,7 @@ const OFFLINE: &[(&str, &str, Kind)] = &[
     ("render", "--stdout", Kind::Text),
     ("schema", "", Kind::Document),
     ("simulate", "--span 1h --calls 100k --keys 5", Kind::Bill),
+    ("validate", "", Kind::Rows),
 ];
 
 const IN_WORLD: &[(&str, &str, Kind)] = &[
@@ -78,11 +81,16 @@ const IN_WORLD: &[(&str, &str, Kind)] = &[
     ("keys import", "CSV", Kind::One),
     ("keys list", "", Kind::Rows),
     ("keys list", "--owner nobody", Kind::Rows),
+    ("keys list", "--sort used --limit 1", Kind::Rows),
     ("keys show", "KEY", Kind::One),
     ("keys update", "KEY --expires 90d", Kind::One),
     ("keys verify", "KEY --all-regions", Kind::Rows),
     ("logs", "", Kind::Rows),
     ("logs", "--filter nothing-has-this", Kind::Rows),
+    ("logs", "--all", Kind::Rows),
+    ("logs", "--key KEY", Kind::Rows),
+    ("open", "", Kind::One),
+    ("open", "us-east-1 --docs", Kind::One),
     ("probe", "-n 1", Kind::Rows),
     ("quota explain", "KEY", Kind::Bill),
     ("usage alerts", "", Kind::Rows),
@@ -99,7 +107,9 @@ const IN_WORLD: &[(&str, &str, Kind)] = &[
     ("usage report", "", Kind::Rows),
     ("usage report", "--month 2020-01", Kind::Rows),
     ("usage report", "--owner nobody", Kind::Rows),
+    ("usage report", "--by key,hour", Kind::Rows),
     ("usage report", "--html OUT", Kind::Text),
+    ("usage report", "--html -", Kind::Text),
     ("usage top", "--month 2020-01", Kind::Rows),
     ("usage top", "", Kind::Rows),
 ];
@@ -379,6 +389,8 @@ fn wrong_usage_is_one_status() {
         (&["usage", "adopt", "check"], "pass --yes to confirm"),
         (&["usage", "discard", "check"], "pass --yes to confirm"),
         (&["usage", "report", "--owner", "a", "--kind", "site"], "only API keys have an owner"),
+        (&["usage", "report", "--since", "10m"], "whole days, such as 1d"),
+        (&["usage", "report", "--by", "hour", "--month", "2026-11"], "--since 24h or less"),
         (&["probe", "--regions", "us-esat-1"], "did you mean"),
         (&["logs", "--regions", "us-esat-1"], "did you mean"),
         (&["quota", "explain", &hint, "--rate", "2e9"], "--rate"),

@@ -211,6 +211,155 @@ fn a_doctor_without_credentials_says_so_as_a_finding() {
     assert_eq!(checks[0]["check"], "credentials");
 }
 
+/// `validate` reports every fault with its place, in every format, and says what a valid file describes.
+#[test]
+fn a_file_is_validated_offline() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path();
+    let valid = run(state, &["validate"]);
+    assert_eq!((valid.status.code(), stdout(&valid)), (Some(0), String::new()));
+    let said = stderr(&valid);
+    for part in
+        ["regions.toml is valid: service ipgeo-prod", "9 regions, home is eu-central-1", "anonymous, startup"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let file = state.join("bad.toml");
+    let text = fs::read_to_string(support::CONFIG).expect("a file");
+    let text =
+        text.replace("home = \"eu-central-1\"", "home = \"eu-centarl-1\"") + "\n[usege]\nwindow_s = 1\n";
+    fs::write(&file, &text).expect("written");
+    let name = file.to_str().expect("UTF-8");
+    let line = text.lines().position(|line| line.contains("eu-centarl-1")).expect("a line") + 1;
+    // The file may be named by an argument or, as for all commands, by --config.
+    for args in [&["validate", name][..], &["--config", name, "validate"]] {
+        let wrong = there(state, args);
+        assert_eq!(wrong.status.code(), Some(1), "{args:?}");
+        let faults = stdout(&wrong);
+        assert!(faults.starts_with(&format!("{name}:{line}:")) && faults.lines().count() == 2, "{faults}");
+        assert!(faults.contains("did you mean `eu-central-1`?") && faults.contains("unknown field `usege`"));
+        assert!(stderr(&wrong).contains("2 problems in"), "{}", stderr(&wrong));
+    }
+    let rows: Value =
+        serde_json::from_str(&stdout(&there(state, &["validate", name, "--json"]))).expect("JSON");
+    assert_eq!((&rows[0]["line"], &rows[0]["file"]), (&line.into(), &name.into()), "{rows}");
+    assert!(
+        stdout(&there(state, &["validate", name, "-o", "csv"])).starts_with("file,line,column,message\n")
+    );
+    let missing = there(state, &["validate", "nowhere.toml"]);
+    assert!(missing.status.code() == Some(1) && stderr(&missing).contains("nowhere.toml"));
+}
+
+/// Arguments, variables, the beginning of the line, and what is in its place.
+type SettingCase<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str, &'a str);
+
+/// Each setting has the place that decides it: a flag wins over the environment, a line of the file over a default.
+#[test]
+fn every_setting_in_use_names_its_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shown = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
+        command.args(["config", "show", "--origin"]).args(args).envs(variables.iter().copied());
+        for name in ["AWS_PROFILE", "NO_COLOR", "CLICOLOR_FORCE", "AWS_ACCESS_KEY_ID"] {
+            if variables.iter().all(|(set, _)| *set != name) {
+                command.env_remove(name);
+            }
+        }
+        let output = command.env("HOME", folder.path()).output().expect("it runs");
+        (output.status.code(), stdout(&output), stderr(&output))
+    };
+    let config = ("IPGEO_CONFIG", support::CONFIG);
+    let table: &[SettingCase<'_>] = &[
+        (&["config"], &[config], "config = ", "IPGEO_CONFIG"),
+        (&["config", "--config", support::CONFIG], &[config], "config = ", "--config"),
+        (&["state"], &[config, ("IPGEO_STATE", "s")], "state = \"s\"", "IPGEO_STATE"),
+        (&["state", "--state", "t"], &[config, ("IPGEO_STATE", "s")], "state = \"t\"", "--state"),
+        (&["output"], &[config], "output = \"table\"", "default"),
+        (&["color"], &[config, ("NO_COLOR", "1")], "color = \"never\"", "NO_COLOR"),
+        (&["color", "--color", "always"], &[config, ("NO_COLOR", "1")], "color = \"always\"", "--color"),
+        (
+            &["aws.profile"],
+            &[config, ("HTTPS_PROXY", "http://p.test")],
+            "aws.profile = \"default\"",
+            "default",
+        ),
+        (
+            &["aws.proxy"],
+            &[config, ("HTTPS_PROXY", "http://u:pw@p.test")],
+            "aws.proxy = \"http://p.test\"",
+            "HTTPS_PROXY",
+        ),
+        (&["service.home"], &[config], "service.home = \"eu-central-1\"", "regions.toml:"),
+        (&["deploy.bake_s"], &[config], "deploy.bake_s = 120", "default"),
+    ];
+    for (args, variables, value, origin) in table {
+        let (status, text, said) = shown(args, variables);
+        assert_eq!((status, text.lines().count()), (Some(0), 1), "{args:?}: {text}{said}");
+        let (found, place) = text.split_once("  # ").unwrap_or_else(|| panic!("{args:?}: {text}"));
+        assert!(found.starts_with(value) && place.contains(origin), "{args:?}: {text}");
+    }
+    let (status, text, said) = shown(&["servic"], &[config]);
+    assert!(status == Some(2) && text.is_empty() && said.contains("there is no setting `servic`"), "{said}");
+    let rows = done(folder.path(), &["config", "show", "--json"]);
+    let rows: Vec<Value> = serde_json::from_str(&rows).expect("JSON");
+    assert!(rows.len() > 100 && rows.iter().all(|row| row["origin"].is_string()));
+}
+
+/// Without a browser, or where standard output is no terminal, the URL is printed; a program gets nothing else.
+#[test]
+fn a_url_is_printed_where_no_browser_can_open_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path();
+    let with_domain = state.join("regions.toml");
+    let text = fs::read_to_string(support::CONFIG).expect("a file");
+    let service = "[service]\ndomain = \"geo.example.com\"\nhosted_zone = \"example.com\"";
+    fs::write(&with_domain, text.replacen("[service]", service, 1)).expect("written");
+    for (args, url) in [
+        (&["open"][..], "https://geo.example.com/\n"),
+        (&["open", "--docs"], "https://geo.example.com/docs\n"),
+    ] {
+        let opened = there(state, args);
+        assert_eq!(
+            (opened.status.code(), stdout(&opened), stderr(&opened)),
+            (Some(0), url.into(), String::new())
+        );
+    }
+    for (region, fault) in [
+        ("us-east-1", "DNS selects the region"),
+        ("us-*", "matches 2 regions"),
+        ("us-esat-1", "did you mean"),
+    ] {
+        let refused = there(state, &["open", region]);
+        assert!(refused.status.code() == Some(2) && stderr(&refused).contains(fault), "{}", stderr(&refused));
+    }
+}
+
+/// Flags that name a file to write do not write one that is called `-`.
+#[test]
+fn a_dash_names_standard_output_or_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for args in [
+        &["cost", "--html", "-"][..],
+        &["probe", "--html", "-"],
+        &["probe", "--html", "p.html", "--feed", "-"],
+        &["plan", "--out", "-"],
+        &["render", "--out", "-"],
+        &["iam", "policy", "--dir", "-"],
+        &["geo", "build", "--sample", "--out", "-"],
+        &["man", "--out", "-"],
+    ] {
+        let refused = there(folder.path(), args);
+        assert_eq!((refused.status.code(), stdout(&refused)), (Some(2), String::new()), "{args:?}");
+        assert!(stderr(&refused).contains("cannot go to standard output"), "{args:?}: {}", stderr(&refused));
+    }
+    let database = folder.path().join("g.mmdb");
+    let database = database.to_str().expect("UTF-8");
+    done(folder.path(), &["geo", "build", "--sample", "--out", database]);
+    fs::write(folder.path().join("list"), "8.8.8.8\n").expect("written");
+    let list = there(folder.path(), &["bulk", "list", "--out", "-", "--database", database]);
+    assert!(stdout(&list).contains("8.8.8.8") && !folder.path().join("-").exists(), "{}", stderr(&list));
+}
+
 #[test]
 fn data_is_built_locked_compared_and_pinned() {
     let folder = tempfile::tempdir().expect("a folder");

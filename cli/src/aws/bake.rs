@@ -79,7 +79,7 @@ pub(super) async fn watch(
         let seen = vitals(signed, region, &spec.function, since, Timestamp::now().as_second()).await?;
         if let Some(why) = seen.problem() {
             return Err(StepError {
-                remedy: Some(format!("check its log: ipgeo logs --regions {region}")),
+                remedy: Some(format!("check its log: ipgeo logs --all --regions {region}")),
                 ..StepError::new(why)
             });
         }

@@ -19,6 +19,7 @@ mod origin;
 mod refusal;
 mod s3;
 mod session;
+mod settings;
 mod signed;
 mod stack_events;
 mod stacks;
@@ -31,6 +32,7 @@ mod zones;
 pub(crate) use cloud::Aws;
 pub(crate) use failures::FailureBucket;
 pub(crate) use origin::NoCredentials;
+pub(crate) use settings::{AwsSetting, aws_settings};
 pub(crate) use stream::UsageStream;
 
 use anyhow::bail;

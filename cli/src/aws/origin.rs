@@ -201,8 +201,17 @@ impl Origin {
         NoCredentials::new(format!("the {} has expired", self.place()), self.sign_in())
     }
 
+    /// Whether the environment, a profile or neither names the place.
+    pub(super) fn source(&self) -> &'static str {
+        match (self.kind, &self.profile) {
+            (_, Some(_)) => "profile",
+            (Kind::Instance, None) => "default",
+            (_, None) => "environment",
+        }
+    }
+
     /// Describes the credentials; used after `the`.
-    fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         let profile = self.profile.as_deref().map(|profile| format!(" of AWS profile `{profile}`"));
         let what = match self.kind {
             Kind::Environment => "access key in the environment (AWS_ACCESS_KEY_ID)",

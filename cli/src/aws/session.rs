@@ -274,7 +274,7 @@ fn http_client() -> SharedHttpClient {
 }
 
 /// The profiles of the AWS files, with the selected one.
-async fn profiles(profile: Option<&str>) -> Result<ProfileSet, NoCredentials> {
+pub(super) async fn profiles(profile: Option<&str>) -> Result<ProfileSet, NoCredentials> {
     let selected = profile.map(|profile| profile.to_owned().into());
     let read = profile::load(&Fs::real(), &Env::real(), &<_>::default(), selected).await;
     read.map_err(|error: ProfileFileLoadError| NoCredentials::unreadable(&error_chain(&error, ": ")))

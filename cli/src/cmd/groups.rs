@@ -10,10 +10,13 @@ pub(crate) const GROUPS: [(&str, &[&str]); 7] = [
     ("Deploy", &["render", "plan", "deploy", "rollback", "traffic", "drift", "destroy", "iam"]),
     ("API keys and usage", &["keys", "usage"]),
     ("Geo data", &["geo", "lookup", "bulk"]),
-    ("Observe", &["status", "probe", "logs", "doctor"]),
+    ("Observe", &["status", "probe", "logs", "doctor", "open"]),
     ("Cost", &["cost", "simulate", "quota"]),
-    ("Setup", &["init", "schema", "completions", "man"]),
+    ("Setup", &["init", "validate", "config", "schema", "completions", "man", HELP]),
 ];
+
+/// The verb that clap adds.
+pub(crate) const HELP: &str = "help";
 
 /// Width of the column of groups, whose names are wrapped.
 const GROUP_WIDTH: usize = 11;
@@ -79,7 +82,11 @@ fn wrapped(name: &str) -> Vec<String> {
 /// The short description of a verb.
 pub(crate) fn about(command: &Command, verb: &str) -> String {
     let found = command.find_subcommand(verb).and_then(Command::get_about);
-    found.map(ToString::to_string).unwrap_or_default()
+    match found {
+        // Clap adds it later, and with another description.
+        _ if verb == HELP => "Print the help of a command".to_owned(),
+        found => found.map(ToString::to_string).unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::model::Config;
 use super::parse::parse;
 use super::problems::Problems;
+use super::settings::{Setting, settings};
 
 /// The file's name.
 pub(crate) const FILE_NAME: &str = "regions.toml";
@@ -49,13 +50,21 @@ pub(crate) fn state_folder(named: Option<&Path>, here: &Path) -> PathBuf {
 
 /// Reads and checks a file.
 pub(crate) fn load(path: &Path) -> Result<Config, LoadError> {
+    Ok(parse(&path.display().to_string(), &read(path)?)?)
+}
+
+/// The effective settings of a file, with their places in it.
+pub(crate) fn load_settings(path: &Path) -> Result<Vec<Setting>, LoadError> {
+    Ok(settings(&path.display().to_string(), &read(path)?)?)
+}
+
+fn read(path: &Path) -> Result<String, LoadError> {
     let failed = |source| LoadError::Read { path: path.to_owned(), source };
     if std::fs::metadata(path).map_err(failed)?.len() > BYTES_MAX {
         return Err(LoadError::TooLarge(path.to_owned()));
     }
     let bytes = std::fs::read(path).map_err(failed)?;
-    let text = String::from_utf8(bytes).map_err(|_| LoadError::NotText(path.to_owned()))?;
-    Ok(parse(&path.display().to_string(), &text)?)
+    String::from_utf8(bytes).map_err(|_| LoadError::NotText(path.to_owned()))
 }
 
 #[cfg(test)]

@@ -14,13 +14,14 @@ mod problems;
 mod rules;
 mod schema;
 mod select;
+mod settings;
 mod sources;
 mod suggest;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use geo::{GeoSource, Origin, Registry, SourceFormat, SourcePart, SourceTerms};
-pub(crate) use load::{FILE_NAME, STATE_NAME, find, load, state_folder};
+pub(crate) use load::{FILE_NAME, LoadError, STATE_NAME, find, load, load_settings, state_folder};
 pub use model::Config;
 pub(crate) use model::{Anonymous, Architecture, Emulator, LogPipe, Region, RuntimeSettings, Tier, Tiers};
 pub(crate) use parse::ANONYMOUS;
@@ -30,5 +31,6 @@ pub(crate) use problems::{Collector, Problems};
 pub(crate) use rules::{is_below, is_invisible, is_zone_id};
 pub(crate) use schema::schema_json;
 pub(crate) use select::select;
+pub(crate) use settings::Setting;
 pub(crate) use sources::{is_pypi_package, is_registry_package, names_of_files};
 pub(crate) use suggest::suggestion;

@@ -59,15 +59,17 @@ impl Collector {
             .found
             .into_iter()
             .map(|(at, message)| {
-                let before = text.get(..at.min(text.len())).unwrap_or(text);
-                let line_start = before.rfind('\n').map_or(0, |feed| feed + 1);
-                Problem {
-                    line: before.matches('\n').count() + 1,
-                    column: before[line_start..].chars().count() + 1,
-                    message,
-                }
+                let (line, column) = place(text, at);
+                Problem { line, column, message }
             })
             .collect();
         Problems { file: file.to_owned(), problems }
     }
+}
+
+/// Line and column of a byte offset, both from 1.
+pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at.min(text.len())).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |feed| feed + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }

@@ -165,16 +165,16 @@ pub(crate) fn read_csv(
 
 fn check_header(header: &StringRecord, problems: &mut ImportProblems) {
     let has = |name: &str| header.iter().any(|column| column == name);
-    let mut seen = BTreeMap::new();
-    for column in header {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, column) in header.iter().enumerate() {
         if !COLUMNS.contains(&column) {
             let message = format!("unknown column `{column}`; columns are {}", COLUMNS.join(", "));
             problems.add(1, redact(column, &message));
         }
-        *seen.entry(column).or_insert(0) += 1;
-    }
-    for (column, _) in seen.iter().filter(|(column, count)| **count > 1 && COLUMNS.contains(column)) {
-        problems.add(1, format!("duplicate column `{column}`"));
+        match seen.get(column).filter(|_| COLUMNS.contains(&column)) {
+            Some(first) => problems.add(1, format!("columns {first} and {} are both `{column}`", index + 1)),
+            None => drop(seen.insert(column, index + 1)),
+        }
     }
     if !has("api_key") && !has("hash") {
         problems.add(1, "missing column: `api_key` or `hash`");

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::args::Shared;
 use crate::cmd::support::numbers::{api_keys, bytes, calls, milliseconds, percent, usd};
-use crate::cmd::support::{first_regions, load_config};
+use crate::cmd::support::{first_regions, load_config, path_to_write};
 use crate::config::Config;
 use crate::cost::{self, Allowances, Bill, BillLine, BillRow, CostPage, GroupBy, Prices, TrafficModel};
 use crate::fs::write_page;
@@ -45,7 +45,7 @@ pub(crate) struct CostArgs {
     #[arg(long)]
     base_prices: bool,
     /// Also write a self-contained page: the bill by line and region, and the curve from 1M to 10B calls
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_to_write())]
     html: Option<PathBuf>,
     #[command(flatten)]
     shape: Shape,

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::args::Shared;
-use crate::cmd::support::load_config;
+use crate::cmd::support::{load_config, path_to_write};
 use crate::fs::{Replace, write_output};
 use crate::infra::iam::{Audience, Request, documents};
 use crate::ui::output;
@@ -43,7 +43,7 @@ pub(crate) struct PolicyArgs {
     #[arg(long, value_name = "ARN")]
     role_arn: Option<String>,
     /// Write each document to DIR/NAME.json, and list the files
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path_to_write())]
     dir: Option<PathBuf>,
 }
 

@@ -9,7 +9,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::args::Shared;
-use crate::cmd::support::{Deployment, PlanFlags, numbers::calls, print_plan, report_faults, shell_line};
+use crate::cmd::support::{
+    Deployment, PlanFlags, numbers::calls, path_to_write, print_plan, report_faults, shell_line,
+};
 use crate::cost::CostChange;
 use crate::fs::{Replace, write_output};
 use crate::infra::plan::{Action, Op, Plan, Problem, SCHEMA, Summary};
@@ -33,7 +35,7 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     check: bool,
     /// Write the plan to this file, for `ipgeo deploy FILE`
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_to_write())]
     out: Option<PathBuf>,
     /// Show the bill for this many calls a month: 25M, 1B
     #[arg(long, default_value = "25M", value_name = "CALLS", value_parser = calls)]

@@ -8,7 +8,7 @@ use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use crate::args::Shared;
-use crate::cmd::support::{RegionArgs, load_config};
+use crate::cmd::support::{RegionArgs, load_config, path_to_write};
 use crate::fs::{Replace, parent_folder, write_output};
 use crate::infra::artifacts::built_set;
 use crate::infra::stacks::{Renderer, Stack};
@@ -23,7 +23,7 @@ Examples:
   ipgeo render --regions eu-central-1 --stdout")]
 pub(crate) struct RenderArgs {
     /// Write the templates to FOLDER/REGION/STACK.yaml
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = path_to_write())]
     out: Option<PathBuf>,
     /// Print the templates, one YAML document each
     #[arg(long, conflicts_with = "out")]

@@ -8,7 +8,9 @@ use ipgeo_geo::Database;
 use jiff::Timestamp;
 
 use crate::args::Shared;
-use crate::cmd::support::{Bar, load_config, print_database, purge_databases, served_database};
+use crate::cmd::support::{
+    Bar, load_config, path_to_write, print_database, purge_databases, served_database,
+};
 use crate::config::Config;
 use crate::fs::{parent_folder, require_folder};
 use crate::geo::sources::{self, Lock, LockedDatabase, PathLock, SourceFile};
@@ -26,7 +28,7 @@ pub(crate) struct BuildArgs {
     #[arg(value_name = "SOURCE")]
     sources: Vec<PathBuf>,
     /// File to write [default: the database that is served and deployed]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_to_write())]
     out: Option<PathBuf>,
     /// Build the small sample database
     #[arg(long, conflicts_with = "sources")]

@@ -82,23 +82,30 @@ pub(crate) async fn run(args: BulkArgs, shared: &Shared) -> anyhow::Result<Exit>
     }
 }
 
+impl BulkArgs {
+    /// The file to write; `None` or `-`: standard output.
+    fn out(&self) -> Option<&Path> {
+        self.out.as_deref().filter(|out| *out != Path::new("-"))
+    }
+}
+
 fn work(args: &BulkArgs, shared: &Shared, stop: &StopFlag) -> anyhow::Result<Exit> {
     let options = BulkOptions {
         column: args.column.clone(),
         no_header: args.no_header,
         columns: if args.fields.is_empty() { columns(&MAIN_FIELDS)? } else { columns(&args.fields)? },
     };
-    if let Some(out) = &args.out {
+    if let Some(out) = args.out() {
         require_folder(out)?;
     }
     let (mut source, _) = args.source.open(shared)?;
     let input = Input::open(&args.file)?;
     // Lines of progress between rows on one terminal would be read as rows.
-    let is_mixed = args.out.is_none() && output::stdout_is_terminal();
+    let is_mixed = args.out().is_none() && output::stdout_is_terminal();
     let style = args.progress.or_else(|| is_mixed.then_some(Style::None));
     let tally = Tally::of_bytes(style, "looking up", input.bytes);
     let progress = |bytes: u64| tally.add(usize::try_from(bytes).unwrap_or(usize::MAX));
-    let outcome = match &args.out {
+    let outcome = match args.out() {
         Some(path) => Some(write_streamed(path, |file| {
             Bulk::new(input, file, options)?.run(&mut source, stop, &progress)
         })?),
@@ -107,7 +114,7 @@ fn work(args: &BulkArgs, shared: &Shared, stop: &StopFlag) -> anyhow::Result<Exi
     drop(tally);
     // The reader of the pipe has seen enough.
     let Some(outcome) = outcome else { return Ok(Exit::Done) };
-    output::print_note(&report(outcome, args.out.as_deref()));
+    output::print_note(&report(outcome, args.out()));
     Ok(Exit::Done)
 }
 

@@ -1,8 +1,9 @@
 //! `ipgeo keys list` and `show`.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use ipgeo_contract::{Identity, KeyRecord, Month};
 use ipgeo_runtime::dynamo::LedgerItem;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use super::row::{KeyRow, lines_of};
 use crate::args::Shared;
 use crate::aws::Home;
+use crate::cmd::support::numbers::rows;
 use crate::cmd::support::{OneArgs, Target, find_key};
 use crate::config::Config;
 use crate::keys::{KeyFilter, KeyStore as _};
@@ -22,9 +24,15 @@ use crate::ui::output::{self, Column, Format, UsageError, grouped};
 /// Flags of `ipgeo keys list`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
+`used` is exact: it is read from the ledger, half a read unit for each API key and month. All records are \
+read, but only the usage of those that are shown, except with `--sort used` and `--sort last-used`, which \
+need everyone's. 100,000 API keys take up to 2,000 calls and 100,000 read units, about $0.01; \
+with `--limit 50`, 2 calls.
+
 Examples:
   ipgeo keys list --dev
-  ipgeo keys list --owner acme --json")]
+  ipgeo keys list --owner acme --json
+  ipgeo keys list --sort used --limit 20")]
 pub(crate) struct ListArgs {
     /// Only API keys of this owner
     #[arg(long, value_name = "NAME")]
@@ -32,13 +40,65 @@ pub(crate) struct ListArgs {
     /// Only API keys of this tier
     #[arg(long, value_name = "TIER")]
     tier: Option<String>,
+    /// Order of the rows
+    #[arg(long, value_enum, default_value_t, value_name = "ORDER")]
+    sort: KeyOrder,
+    /// Show only the first N API keys
+    #[arg(short = 'n', long, value_name = "N", value_parser = rows)]
+    limit: Option<u32>,
     #[command(flatten)]
     target: Target,
+}
+
+/// The order of `ipgeo keys list`; API keys that are equal in it are in the order of `Owner`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum KeyOrder {
+    /// By owner, then the oldest first
+    #[default]
+    Owner,
+    /// The newest first
+    Created,
+    /// Those that expire first
+    Expires,
+    /// The most calls in the period first
+    Used,
+    /// The latest call first
+    LastUsed,
+}
+
+impl KeyOrder {
+    /// Whether it needs everyone's usage.
+    fn is_of_usage(self) -> bool {
+        matches!(self, Self::Used | Self::LastUsed)
+    }
+
+    /// Sorts by what the records have.
+    fn sort_records(self, keys: &mut [(Identity, KeyRecord)]) {
+        keys.sort_by(|(a_id, a), (b_id, b)| (&a.owner, a.created, a_id).cmp(&(&b.owner, b.created, b_id)));
+        match self {
+            Self::Created => keys.sort_by_key(|(_, record)| Reverse(record.created)),
+            // Those that never expire are last.
+            Self::Expires => keys.sort_by_key(|(_, record)| (record.expires.is_none(), record.expires)),
+            Self::Owner | Self::Used | Self::LastUsed => {}
+        }
+    }
+
+    /// Sorts by what the ledger has.
+    fn sort_rows(self, rows: &mut [KeyRow]) {
+        match self {
+            Self::Used => rows.sort_by_key(|row| Reverse(row.used)),
+            // Dates in ISO 8601 sort as text; those that were never used are last.
+            Self::LastUsed => rows.sort_by(|a, b| b.last_used.cmp(&a.last_used)),
+            Self::Owner | Self::Created | Self::Expires => {}
+        }
+    }
 }
 
 /// API keys per call to the ledger, and parallel calls.
 const ITEMS_A_CALL: usize = 100;
 const CALLS_AT_ONCE: usize = 8;
+/// From this many reads of usage on, their number is stated: half a read unit each.
+const READS_STATED: u64 = 2_000;
 
 const COLUMNS: [Column; 11] = [
     Column::text("API key"),
@@ -64,20 +124,37 @@ pub(super) async fn list(
     let filter = KeyFilter { owner: args.owner, tier: args.tier };
     let mut keys =
         filter.apply(&home.list().await?, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
-    keys.found.sort_by(|(a_id, a), (b_id, b)| (&a.owner, a.created, a_id).cmp(&(&b.owner, b.created, b_id)));
+    let all = keys.found.len();
+    let most = args.limit.and_then(|most| usize::try_from(most).ok()).unwrap_or(all);
+    args.sort.sort_records(&mut keys.found);
+    if !args.sort.is_of_usage() {
+        keys.found.truncate(most);
+    }
     let wanted = keys.found.iter().map(|(identity, _)| identity.clone()).collect();
-    let items = newest_items(&home, wanted, now).await?;
+    let (items, reads) = newest_items(&home, wanted, now).await?;
     let row = |(identity, record): &(Identity, KeyRecord)| {
         KeyRow::new(identity, record, items.get(identity), &config.tiers, now)
     };
-    let rows: Vec<KeyRow> = keys.found.iter().map(row).collect();
+    let mut rows: Vec<KeyRow> = keys.found.iter().map(row).collect();
+    args.sort.sort_rows(&mut rows);
+    rows.truncate(most);
     if let Some(message) = keys.empty_reason() {
         output::print_note(&message);
         if shared.format() == Format::Table {
             return Ok(());
         }
     }
-    Ok(output::print_data(&table(&rows, shared.format())?)?)
+    output::print_data(&table(&rows, shared.format())?)?;
+    if rows.len() < all {
+        output::print_note(&format!("{} of {}", grouped(rows.len() as u64), counted(all, "API key")));
+    }
+    if reads >= READS_STATED {
+        output::print_note(&format!(
+            "{} read units for usage; --limit reads less, except with --sort used or last-used",
+            grouped(reads.div_ceil(2))
+        ));
+    }
+    Ok(())
 }
 
 fn table(rows: &[KeyRow], format: Format) -> anyhow::Result<String> {
@@ -99,17 +176,19 @@ fn table(rows: &[KeyRow], format: Format) -> anyhow::Result<String> {
 }
 
 /// Each API key's item of this month, or of the previous month if it was not used in this one. 10,000 API keys take
-/// 100 calls and 5,000 read units for each month that is read.
+/// 100 calls and 5,000 read units for each month that is read. Returns the number of items that were read, too.
 async fn newest_items(
     home: &Home,
     mut wanted: Vec<Identity>,
     now: Timestamp,
-) -> Result<HashMap<Identity, LedgerItem>, StoreError> {
+) -> Result<(HashMap<Identity, LedgerItem>, u64), StoreError> {
+    let mut reads = 0;
     let this = Month::from_time(now);
     let before = this.first().yesterday().map_or(this, Month::from_date);
     let mut found: HashMap<Identity, LedgerItem> = HashMap::new();
     for month in [this, before] {
         wanted.retain(|identity| found.get(identity).is_none_or(|item| item.days.is_empty()));
+        reads += wanted.len() as u64;
         let chunks = wanted.chunks(ITEMS_A_CALL).map(<[Identity]>::to_vec);
         let reads = futures_util::stream::iter(chunks)
             .map(|chunk| async move { home.ledger.items(&chunk, month).await })
@@ -119,7 +198,7 @@ async fn newest_items(
             found.insert(item.identity.clone(), item);
         }
     }
-    Ok(found)
+    Ok((found, reads))
 }
 
 /// An API key with its exact usage of this month.
@@ -188,6 +267,7 @@ fn text_of(shown: &Shown, is_counted: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::testing::key_record;
 
     fn row(owner: &str, status: &str) -> KeyRow {
         KeyRow {
@@ -238,5 +318,39 @@ mod tests {
         };
         output::assert_screens("keys show", 76, || text_of(&shown, true));
         assert_eq!(text_of(&shown, false), lines_of(&shown.row));
+    }
+
+    #[test]
+    fn each_order_is_of_records_or_of_usage() {
+        let at = |second: i64| Timestamp::from_second(second).expect("a time");
+        let key = |seed: u8, owner: &str, created, expires: Option<i64>| {
+            let identity = format!("key#{}", hex::encode([seed; 32])).parse().expect("an identity");
+            let expires = expires.map(at);
+            (
+                identity,
+                KeyRecord { owner: owner.into(), created: at(created), expires, ..key_record("5/day") },
+            )
+        };
+        let keys = [key(1, "b", 10, None), key(2, "a", 30, Some(90)), key(3, "a", 20, Some(80))];
+        let used = HashMap::from([("b", (5, Some("2026-11-02"))), ("a", (7, None))]);
+        for (order, expected) in [
+            (KeyOrder::Owner, [3, 2, 1]),
+            (KeyOrder::Created, [2, 3, 1]),
+            (KeyOrder::Expires, [3, 2, 1]),
+            (KeyOrder::Used, [3, 2, 1]),
+            (KeyOrder::LastUsed, [1, 3, 2]),
+        ] {
+            let mut keys = keys.to_vec();
+            order.sort_records(&mut keys);
+            let row = |(identity, record): &(Identity, KeyRecord)| {
+                let (used, last_used) = used[record.owner.as_str()];
+                let last_used = last_used.map(str::to_owned);
+                KeyRow { hash: identity.name().to_owned(), used, last_used, ..KeyRow::default() }
+            };
+            let mut rows: Vec<KeyRow> = keys.iter().map(row).collect();
+            order.sort_rows(&mut rows);
+            let found: Vec<String> = rows.into_iter().map(|row| row.hash).collect();
+            assert_eq!(found, expected.map(|seed: u8| hex::encode([seed; 32])), "{order:?}");
+        }
     }
 }

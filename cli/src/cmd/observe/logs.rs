@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use ipgeo_contract::RegionName;
+use ipgeo_contract::{RegionName, UsageEvent};
 use jiff::Timestamp;
 
 use crate::args::Shared;
 use crate::aws::{Aws, NoCredentials};
-use crate::cmd::support::{RegionArgs, Target, load_config};
+use crate::cmd::support::{RegionArgs, Target, find_key, load_config};
 use crate::infra::cloud::Problem;
 use crate::keys::{Grace, parse_grace};
 use crate::observe::logs::{LocalLogs, LogFollower, LogLine, LogSource, ShownLine, read_once};
+use crate::ui::format::counted;
 use crate::ui::output::{self, Exit, Format, Formats, UsageError};
 use crate::world::WorldFile;
 
@@ -24,10 +25,13 @@ const AWS_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 A usage line shows time, region, verdict, calls charged, who was charged, and the tier of a \
-refused call. Addresses and API keys are never shown. With --follow, JSON is one object a line.
+refused call. Other lines (errors of the function, messages of the platform) are shown with --all. \
+Addresses and API keys are never shown. With --follow, JSON is one object a line.
 
 Examples:
   ipgeo logs --dev -f
+  ipgeo logs --key ipg_…x3Kq
+  ipgeo logs --all --since 15m
   ipgeo logs --since 10m --regions eu-* --filter over_quota
   ipgeo logs --since 2h -o jsonl | jq .verdict")]
 pub(crate) struct LogsArgs {
@@ -42,6 +46,12 @@ pub(crate) struct LogsArgs {
     /// Only lines that contain this text, as logged or as shown
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
+    /// Only calls with this API key: hint, last four characters or hash; `-` reads it from stdin
+    #[arg(long, value_name = "KEY", conflicts_with = "all")]
+    key: Option<String>,
+    /// Show other lines than usage lines, too
+    #[arg(short, long)]
+    all: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -61,55 +71,107 @@ pub(crate) async fn run(args: LogsArgs, shared: &Shared) -> anyhow::Result<Exit>
     let regions: Vec<RegionName> = regions.into_iter().filter(|name| scope.regions.contains(name)).collect();
     let since = Timestamp::now().checked_sub(args.since);
     let since = since.map_err(|_| UsageError::new("--since is too long ago"))?;
+    let mark = match &args.key {
+        Some(key) => {
+            let home = args.target.home(shared, &config).await?;
+            Some(UsageEvent::mark(&find_key(key, &home).await?.0))
+        }
+        None => None,
+    };
+    let wanted = Wanted { mark, text: args.filter.clone(), all: args.all };
     if args.target.dev {
         WorldFile::find(&shared.state)?;
-        return show(&LocalLogs::new(&shared.state), &regions, since, DEV_PAUSE, &args, shared).await;
+        let show =
+            Show { source: &LocalLogs::new(&shared.state), regions: &regions, wanted, pause: DEV_PAUSE };
+        return show.run(since, args.follow, shared.format()).await;
     }
     let aws = Aws::connect(&config, args.target.profile.name()).await.map_err(NoCredentials::or_dev)?;
-    show(&aws, &regions, since, AWS_PAUSE, &args, shared).await
+    let show = Show { source: &aws, regions: &regions, wanted, pause: AWS_PAUSE };
+    show.run(since, args.follow, shared.format()).await
 }
 
-async fn show<S: LogSource>(
-    source: &S,
-    regions: &[RegionName],
-    since: Timestamp,
+/// The lines to show.
+struct Wanted {
+    /// What usage lines of the chosen API key contain.
+    mark: Option<String>,
+    text: Option<String>,
+    /// Lines that are not usage lines, too.
+    all: bool,
+}
+
+impl Wanted {
+    /// What a source searches for.
+    fn search(&self) -> Option<&str> {
+        self.mark.as_deref().or(self.text.as_deref())
+    }
+
+    /// Keeps the wanted lines of those that a source has found, and counts the others that contain the text.
+    fn keep(&self, lines: &mut Vec<LogLine>) -> usize {
+        if let Some(text) = self.text.as_ref().filter(|_| self.mark.is_some()) {
+            lines.retain(|line| line.contains(text));
+        }
+        let found = lines.len();
+        if !self.all {
+            lines.retain(LogLine::is_usage);
+        }
+        found - lines.len()
+    }
+}
+
+/// What to show of which logs.
+struct Show<'a, S> {
+    source: &'a S,
+    regions: &'a [RegionName],
+    wanted: Wanted,
+    /// Between two reads.
     pause: Duration,
-    args: &LogsArgs,
-    shared: &Shared,
-) -> anyhow::Result<Exit> {
-    let filter = args.filter.as_deref();
-    if !args.follow {
-        let (lines, failed) = read_once(source, regions, since, filter).await;
-        print(&lines, shared.format())?;
+}
+
+impl<S: LogSource> Show<'_, S> {
+    async fn run(&self, since: Timestamp, follow: bool, format: Format) -> anyhow::Result<Exit> {
+        if follow { self.follow(since, format).await } else { self.once(since, format).await }
+    }
+
+    async fn once(&self, since: Timestamp, format: Format) -> anyhow::Result<Exit> {
+        let (mut lines, failed) = read_once(self.source, self.regions, since, self.wanted.search()).await;
+        let hidden = self.wanted.keep(&mut lines);
+        print(&lines, format)?;
         report(&failed);
-        if lines.is_empty() && failed.is_empty() {
+        if hidden > 0 {
+            output::print_note(&format!("{} hidden; --all shows them", counted(hidden, "other line")));
+        } else if lines.is_empty() && failed.is_empty() {
             output::print_note(
                 "no lines\nhelp: go further back with --since, or check the log pipe with `ipgeo doctor`",
             );
         }
-        return Ok(match failed.len() {
+        Ok(match failed.len() {
             0 => Exit::Done,
-            some if some == regions.len() => Exit::Failed,
+            some if some == self.regions.len() => Exit::Failed,
             _ => Exit::SomeFailed,
-        });
+        })
     }
-    let mut follow = LogFollower::new(since);
-    let mut reported = Vec::new();
-    loop {
-        let (lines, failed) = follow.next(source, regions, filter).await;
-        // An array would never end: JSON is printed as lines.
-        print(&lines, if shared.format() == Format::Json { Format::Jsonl } else { shared.format() })?;
-        // A region that stays unreachable is reported once.
-        if failed != reported {
-            report(&failed);
-            reported = failed;
-        }
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted.context("listen for Ctrl-C")?;
-                return Ok(Exit::Done);
+
+    /// Until Ctrl-C.
+    async fn follow(&self, since: Timestamp, format: Format) -> anyhow::Result<Exit> {
+        let mut follow = LogFollower::new(since);
+        let mut reported = Vec::new();
+        loop {
+            let (mut lines, failed) = follow.next(self.source, self.regions, self.wanted.search()).await;
+            self.wanted.keep(&mut lines);
+            // An array would never end: JSON is printed as lines.
+            print(&lines, if format == Format::Json { Format::Jsonl } else { format })?;
+            // A region that stays unreachable is reported once.
+            if failed != reported {
+                report(&failed);
+                reported = failed;
             }
-            () = tokio::time::sleep(pause) => {}
+            tokio::select! {
+                interrupted = tokio::signal::ctrl_c() => {
+                    interrupted.context("listen for Ctrl-C")?;
+                    return Ok(Exit::Done);
+                }
+                () = tokio::time::sleep(self.pause) => {}
+            }
         }
     }
 }

@@ -3,5 +3,6 @@
 mod checkup;
 pub(crate) mod doctor;
 pub(crate) mod logs;
+pub(crate) mod open;
 pub(crate) mod probe;
 pub(crate) mod status;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::args::Shared;
 use crate::aws::{Aws, NoCredentials};
-use crate::cmd::support::{RegionArgs, Target, load_config, world_target};
+use crate::cmd::support::{RegionArgs, Target, load_config, path_to_write, world_target};
 use crate::config::Config;
 use crate::fs::write_page;
 use crate::infra::cloud::{ProbeTarget, ProbeTargets as _};
@@ -44,10 +44,10 @@ pub(crate) struct ProbeArgs {
     #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
     timeout_s: u64,
     /// Write a status page to this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_to_write())]
     html: Option<PathBuf>,
     /// Write an Atom feed of incidents and outages to this file
-    #[arg(long, value_name = "FILE", requires = "html")]
+    #[arg(long, value_name = "FILE", requires = "html", value_parser = path_to_write())]
     feed: Option<PathBuf>,
     /// Incidents and notes to show [default: incidents.toml beside regions.toml, if it exists]
     #[arg(long, value_name = "FILE", requires = "html")]

@@ -7,7 +7,8 @@ use anyhow::Context;
 use clap::{Args, Command};
 use clap_mangen::Man;
 
-use crate::cmd::groups::{GROUPS, about};
+use crate::cmd::groups::{GROUPS, HELP, about};
+use crate::cmd::support::path_to_write;
 use crate::fs::{Replace, write_output};
 use crate::ui::format::counted;
 use crate::ui::output;
@@ -20,7 +21,7 @@ Examples:
   ipgeo man --out ~/.local/share/man/man1")]
 pub(crate) struct ManArgs {
     /// Write a page for each command to this folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path_to_write())]
     out: Option<PathBuf>,
 }
 
@@ -49,7 +50,7 @@ fn verbs_by_group(command: &Command) -> String {
     let mut text = ".SH COMMANDS\n".to_owned();
     for (group, verbs) in GROUPS {
         let _infallible = writeln!(text, ".SS {group}");
-        for verb in verbs {
+        for verb in verbs.iter().filter(|verb| **verb != HELP) {
             let _infallible = writeln!(text, ".TP\nipgeo\\-{verb}(1)\n{}", about(command, verb));
         }
     }

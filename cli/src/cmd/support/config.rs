@@ -33,15 +33,22 @@ impl Target {
 
 /// The configuration to use, and where it was found.
 pub(crate) fn load_config(shared: &Shared) -> anyhow::Result<(Config, PathBuf)> {
-    let path = match &shared.config {
-        Some(path) => path.clone(),
-        None => {
-            let current = std::env::current_dir().context("find the current folder")?;
-            let found = config::find(&current)
-                .with_context(|| format!("no {} in this folder or above\nhelp: create one with `ipgeo init`, or pass --config FILE", config::FILE_NAME))?;
-            // A relative path reads better in messages.
-            found.strip_prefix(&current).map_or(found.clone(), PathBuf::from)
-        }
-    };
+    let path = config_path(shared)?;
     Ok((config::load(&path)?, path))
+}
+
+/// The file of the configuration to use.
+pub(crate) fn config_path(shared: &Shared) -> anyhow::Result<PathBuf> {
+    if let Some(path) = &shared.config {
+        return Ok(path.clone());
+    }
+    let current = std::env::current_dir().context("find the current folder")?;
+    let found = config::find(&current).with_context(|| {
+        format!(
+            "no {} in this folder or above\nhelp: create one with `ipgeo init`, or pass --config FILE",
+            config::FILE_NAME
+        )
+    })?;
+    // A relative path reads better in messages.
+    Ok(found.strip_prefix(&current).map_or(found.clone(), PathBuf::from))
 }

@@ -1,12 +1,14 @@
 //! What several verbs need: from the configuration over the choice of regions to AWS and a plan, and back to the terminal.
 
 mod api_key;
+mod browser;
 mod config;
 mod confirm;
 mod database;
 mod deployment;
 mod edges;
 mod execution;
+mod files;
 mod locking;
 pub(crate) mod numbers;
 mod plan_output;
@@ -15,8 +17,9 @@ mod usage_path;
 
 pub(crate) use api_key::OneArgs;
 pub(crate) use api_key::{find_key, identity_from_stdin, wrong_name};
+pub(crate) use browser::open_in_browser;
 pub(crate) use config::Target;
-pub(crate) use config::load_config;
+pub(crate) use config::{config_path, load_config};
 pub(crate) use confirm::{confirm, confirm_name, confirm_plan};
 pub(crate) use database::{
     Bar, checked_database, open_served, print_database, purge_databases, remember_database, served_database,
@@ -26,6 +29,7 @@ pub(crate) use deployment::PlanFlags;
 pub(crate) use deployment::{Deployment, busy, config_digest, probe_of, quick_probe};
 pub(crate) use edges::{probe_cell, probe_edges, report_probes, world_target};
 pub(crate) use execution::{carry_out, carry_out_locked, command_line, exit_of, refused, shell_line, shown};
+pub(crate) use files::path_to_write;
 pub(crate) use locking::{confirm_and_lock, release};
 pub(crate) use plan_output::{print_plan, report_faults};
 pub(crate) use select::first_regions;

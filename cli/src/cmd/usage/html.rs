@@ -15,7 +15,7 @@ use super::report::ReportArgs;
 use super::selection::{Records, days, read};
 use crate::args::Shared;
 use crate::aws::Home;
-use crate::cmd::support::load_config;
+use crate::cmd::support::{load_config, open_in_browser};
 use crate::config::{Config, PLACES, suggestion};
 use crate::cost::{MonthToDate, Prices, TrafficModel, month_to_date};
 use crate::quota::Pipeline;
@@ -38,9 +38,19 @@ pub(super) async fn write_page(
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
     let facts = facts(args, &config, &home, now).await?;
-    crate::fs::write_page(file, &page(&facts)?)
-        .with_context(|| format!("cannot write {}", file.display()))?;
+    let page = page(&facts)?;
+    if file == Path::new("-") {
+        return Ok(output::print_data(page.trim_end())?);
+    }
+    crate::fs::write_page(file, &page).with_context(|| format!("cannot write {}", file.display()))?;
     output::print_note(&format!("wrote {}", file.display()));
+    if args.open {
+        // A launcher may take a relative name for something else.
+        let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        if !open_in_browser(&path.display().to_string()) {
+            output::print_note("there is no browser in this session; open the file in yours");
+        }
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod export;
+mod hours;
 mod html;
 mod lag;
 mod recount;

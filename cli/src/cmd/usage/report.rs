@@ -7,6 +7,7 @@ use ipgeo_contract::{IdentityKind, Month};
 use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 
+use super::hours::print_hours;
 use super::html::write_page;
 use super::selection::{Kind, days, read};
 use crate::args::Shared;
@@ -24,28 +25,33 @@ Examples:
   ipgeo usage report --dev
   ipgeo usage report --by key,day --since 7d
   ipgeo usage report --by key,day,region,verdict --json
+  ipgeo usage report --by hour --since 6h
   ipgeo usage report --by verdict --month 2026-11 -o csv
   ipgeo usage report --dev --html usage.html    a page with charts
+  ipgeo usage report --html usage.html --open
   ipgeo usage report --owner acme --html acme.html")]
 pub(crate) struct ReportArgs {
     /// Break down by these; with `key`, for each API key [default: a summary of each]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
-    by: Vec<GroupBy>,
+    pub(super) by: Vec<GroupBy>,
     /// Month: 2026-11 [default: this month]
     #[arg(long, value_name = "MONTH", conflicts_with = "since", value_parser = month)]
     pub(super) month: Option<Month>,
-    /// Start this long ago: 7d
+    /// Start this many days ago: 7d; with `--by hour`, hours: 6h [default for hours: 24h]
     #[arg(long, value_name = "DURATION", value_parser = parse_grace)]
     pub(super) since: Option<Grace>,
     /// Only identities of this kind
     #[arg(long, value_enum, value_name = "KIND")]
-    kind: Option<Kind>,
+    pub(super) kind: Option<Kind>,
     /// Only API keys of this owner
     #[arg(long, value_name = "NAME")]
     pub(super) owner: Option<String>,
-    /// Write a self-contained page with charts and tables; with --owner, one to send to that customer
+    /// Write a self-contained page with charts and tables; with --owner, one to send to that customer; `-`: print it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["by", "kind"])]
     html: Option<PathBuf>,
+    /// Open the page in a browser
+    #[arg(long, requires = "html")]
+    pub(super) open: bool,
     /// Budget of a month, USD: the page shows whether the forecast is within it
     #[arg(long, value_name = "USD", value_parser = usd, requires = "html", conflicts_with_all = ["since", "owner"])]
     pub(super) max_monthly: Option<f64>,
@@ -82,9 +88,9 @@ pub(crate) struct TopArgs {
 
 /// One table of a report: per identity or in total, broken down by a part or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Section {
-    by_identity: bool,
-    part: Option<GroupBy>,
+pub(super) struct Section {
+    pub(super) by_identity: bool,
+    pub(super) part: Option<GroupBy>,
 }
 
 /// The tables for `--by`. The ledger counts days, regions and verdicts separately, so each has its own table. Sums by
@@ -117,6 +123,9 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
     }
     if let Some(file) = &args.html {
         return write_page(file, &args, shared, now).await;
+    }
+    if args.by.contains(&GroupBy::Hour) {
+        return print_hours(&args, shared, now).await;
     }
     let sections = sections(&args.by, args.since.is_some())?;
     let (span, months) = days(args.month, args.since, now)?;
@@ -151,20 +160,25 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
     Ok(())
 }
 
-/// Tables one below the other as text; all rows together for programs. Returns whether there are any rows.
+/// Prints the tables; a note if they are empty. Returns whether there are any rows.
 fn print(tables: &[(Section, Vec<ReportRow>)], span: DayRange, shared: &Shared) -> anyhow::Result<bool> {
+    let has_rows = print_tables(tables, shared)?;
+    if !has_rows && shared.format() == Format::Table {
+        output::print_note(&format!("no calls counted from {} to {}, UTC", span.from, span.to));
+    }
+    Ok(has_rows)
+}
+
+/// Tables one below the other as text; all rows together for programs. Returns whether there are any rows.
+pub(super) fn print_tables(tables: &[(Section, Vec<ReportRow>)], shared: &Shared) -> anyhow::Result<bool> {
     let rows: Vec<ReportRow> = tables.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
     if shared.format() != Format::Table {
         output::print_data(&output::format_rows(shared.format(), &[], &rows, |_| Vec::new())?)?;
-        return Ok(!rows.is_empty());
+    } else if !rows.is_empty() {
+        let texts: Vec<String> = tables.iter().map(|(section, rows)| table(*section, rows)).collect();
+        output::print_data(&texts.join("\n\n"))?;
     }
-    if rows.is_empty() {
-        output::print_note(&format!("no calls counted from {} to {}, UTC", span.from, span.to));
-        return Ok(false);
-    }
-    let texts: Vec<String> = tables.iter().map(|(section, rows)| table(*section, rows)).collect();
-    output::print_data(&texts.join("\n\n"))?;
-    Ok(true)
+    Ok(!rows.is_empty())
 }
 
 fn table(section: Section, rows: &[ReportRow]) -> String {

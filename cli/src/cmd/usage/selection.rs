@@ -41,6 +41,9 @@ pub(super) type Records = HashMap<Identity, KeyRecord>;
 /// No call is older: the counter rejects lines from before this day.
 const FIRST_DAY: Date = jiff::civil::date(2020, 1, 1);
 
+/// Seconds of a day in UTC.
+const DAY_S: i64 = 86_400;
+
 /// Days to report, and the months that they are in.
 pub(super) fn days(
     month: Option<Month>,
@@ -50,6 +53,11 @@ pub(super) fn days(
     let today = TimeZone::UTC.to_datetime(now).date();
     let (from, to) = match (month, since) {
         (Some(month), _) => (month.first(), month.first().last_of_month()),
+        (None, Some(since)) if since.as_secs() % DAY_S != 0 || since.subsec_nanos() != 0 => {
+            let why = "--since: the ledger counts by day, UTC; give whole days, such as 1d or 7d\n\
+                       help: `ipgeo logs --since 10m` shows single calls of the last day";
+            return Err(UsageError::new(why).into());
+        }
         (None, Some(since)) => {
             let from = now.checked_sub(since).map_err(|_| UsageError::new("--since is too long ago"))?;
             (TimeZone::UTC.to_datetime(from).date().max(FIRST_DAY), today)
@@ -101,5 +109,12 @@ mod tests {
                 (from.into(), to.into(), count)
             );
         }
+        for part_of_a_day in ["10m", "36h", "86399s"] {
+            let since = parse_grace(part_of_a_day).expect("a duration");
+            let error = days(None, Some(since), now).expect_err(part_of_a_day).to_string();
+            assert!(error.contains("whole days, such as 1d"), "{error}");
+        }
+        let today = days(None, Some(parse_grace("0").expect("a duration")), now).expect("days").0;
+        assert_eq!(today.from, today.to);
     }
 }

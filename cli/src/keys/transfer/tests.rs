@@ -124,7 +124,7 @@ fn an_invalid_header_row_is_the_only_problem_reported() {
     for (text, expected) in [
         ("", "missing column: `api_key` or `hash`"),
         ("api_key,owner,teir\n", "unknown column `teir`; columns are api_key, hash"),
-        ("hash,owner,tier,owner\n", "duplicate column `owner`"),
+        ("hash,owner,tier,owner\n", "columns 2 and 4 are both `owner`"),
         ("hash,tier\n", "missing column `owner`"),
         ("hash,owner,tier\n", "the file has no API keys"),
     ] {

@@ -189,9 +189,9 @@ fn health(health: Option<&Result<Option<String>, String>>, dev: bool) -> Check {
             "health",
             format!("it does not answer: {why}"),
             if dev {
-                "check `ipgeo logs --dev`, or restart `ipgeo dev`"
+                "check `ipgeo logs --dev --all`, or restart `ipgeo dev`"
             } else {
-                "check `ipgeo logs`; drain it with `ipgeo traffic drain`"
+                "check `ipgeo logs --all`; drain it with `ipgeo traffic drain`"
             },
         ),
     }

@@ -62,6 +62,11 @@ impl LogLine {
         UsageEvent::parse(text).ok().map(|event| event.time)
     }
 
+    /// Whether it is a usage line, not a message of the function or the platform.
+    pub(crate) fn is_usage(&self) -> bool {
+        UsageEvent::parse(&self.text).is_ok()
+    }
+
     /// Whether it contains a text, as written or as shown.
     pub(crate) fn contains(&self, text: &str) -> bool {
         self.text.contains(text) || self.shown().text(0).contains(text)

@@ -84,7 +84,7 @@ fn failed(region: &RegionName, error: &ProbeError) -> StepError {
         ProbeError::NotReady(_) => {
             "a new domain may need longer: wait some minutes, then run the same command again".to_owned()
         }
-        ProbeError::Wrong(_) => format!("check its log: ipgeo logs --regions {region}"),
+        ProbeError::Wrong(_) => format!("check its log: ipgeo logs --all --regions {region}"),
     };
     StepError { remedy: Some(remedy), ..StepError::new(error.to_string()) }
 }
@@ -163,11 +163,11 @@ mod tests {
         let table = [
             (key(), 0, 0, None),
             (key(), 0, 60, None),
-            (key(), 0, 62, Some(("/health/ answers 500", "ipgeo logs --regions eu-west-1"))),
+            (key(), 0, 62, Some(("/health/ answers 500", "ipgeo logs --all --regions eu-west-1"))),
             (key(), 240, 60, None),
             (key(), 300, 0, None),
             (key(), 302, 0, Some(("d-1 can't be looked up", "a new domain may need longer"))),
-            (key(), 120, 62, Some(("/health/ answers 500", "ipgeo logs --regions eu-west-1"))),
+            (key(), 120, 62, Some(("/health/ answers 500", "ipgeo logs --all --regions eu-west-1"))),
             (None, 0, 0, Some(("the probes' API key is not in the access table", "deploy again"))),
         ];
         for (api_key, unreached, fails, expected) in table {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Verbs with the flag `--dev`, by their first word.
-pub(crate) const DEV_VERBS: [&str; 8] =
-    ["bulk", "doctor", "keys", "logs", "lookup", "probe", "quota", "usage"];
+pub(crate) const DEV_VERBS: [&str; 9] =
+    ["bulk", "doctor", "keys", "logs", "lookup", "open", "probe", "quota", "usage"];
 
 static SUGGESTS_DEV: AtomicBool = AtomicBool::new(false);
 

@@ -15,6 +15,15 @@ pub(crate) enum Color {
 }
 
 impl Color {
+    /// Its name on the command line.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+
     /// Sets this for the whole program.
     pub(crate) fn apply(self) {
         match self {

@@ -1,10 +1,12 @@
-//! Usage reports: ledger items and API-key records to rows. Pure.
+//! Usage reports: ledger items, usage events and API-key records to rows. Pure.
 
 mod export;
+mod hours;
 mod lag;
 mod rows;
 
 pub(crate) use export::export_rows;
+pub(crate) use hours::{HourFilter, hours};
 pub use lag::LagRow;
 pub(crate) use lag::lags;
 pub use rows::{DayRange, GroupBy, report};

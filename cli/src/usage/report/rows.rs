@@ -16,6 +16,8 @@ pub enum GroupBy {
     Key,
     /// Day, UTC.
     Day,
+    /// Hour, UTC; from log lines, which are kept for a day.
+    Hour,
     /// Region that answered.
     Region,
     /// Allowed, or refused and why.
@@ -28,6 +30,7 @@ impl GroupBy {
         match self {
             Self::Key => TOTAL,
             Self::Day => "day",
+            Self::Hour => "hour",
             Self::Region => "region",
             Self::Verdict => "verdict",
         }
@@ -51,7 +54,7 @@ impl DayRange {
 /// A row of a report. Columns by which the report is not grouped are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ReportRow {
-    /// The kind of `part`: `day`, `region`, `verdict`; `total` for rows without a part.
+    /// The kind of `part`: `day`, `hour`, `region`, `verdict`; `total` for rows without a part.
     pub by: &'static str,
     /// `key`, `site`, `addr`; empty for all together.
     pub kind: &'static str,
@@ -61,7 +64,7 @@ pub struct ReportRow {
     pub owner: String,
     /// The API key's tier.
     pub tier: String,
-    /// Day, region or verdict.
+    /// Day, hour, region or verdict.
     pub part: String,
     /// Requests, answered or refused; `None` where the ledger does not have them: by day, by region, and for part of a
     /// month.
@@ -79,9 +82,9 @@ const TOTAL: &str = "total";
 const POOLED: &str = "(pooled callers)";
 
 /// Who a row is about: kind, name, owner, tier, limit.
-type Who = (&'static str, String, String, String, String);
+pub(super) type Who = (&'static str, String, String, String, String);
 
-fn who(identity: &Identity, keys: &HashMap<Identity, KeyRecord>) -> Who {
+pub(super) fn who(identity: &Identity, keys: &HashMap<Identity, KeyRecord>) -> Who {
     let short = |text: &str| text.chars().take(12).collect::<String>();
     if identity.is_pooled() {
         let kind = identity.kind().as_str();
@@ -180,6 +183,8 @@ fn count<'a>(
             let verdicts = item.verdicts.iter();
             verdicts.for_each(|(verdict, n)| add(Cell::Verdict(*verdict), Counts::of_requests(*n)));
         }
+        // The ledger has no hours; see `hours`.
+        Some(GroupBy::Hour) => {}
         Some(GroupBy::Day) => days().for_each(|(date, n)| add(Cell::Day(date), Counts::of_calls(n))),
         Some(GroupBy::Key) | None => {
             if let Some(calls) = days().map(|(_, n)| n).reduce(u64::saturating_add) {

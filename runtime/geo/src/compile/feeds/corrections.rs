@@ -221,8 +221,8 @@ fn header_of(row: &CsvLine) -> Result<Vec<&'static str>, String> {
             let columns = COLUMNS.join(", ");
             return Err(format!("`{}` is not a column; the columns are {columns}", text.escape_debug()));
         };
-        if names.contains(&name) {
-            return Err(format!("the column `{name}` is there twice"));
+        if let Some(first) = names.iter().position(|known| *known == name) {
+            return Err(format!("columns {} and {} are both `{name}`", first + 1, index + 1));
         }
         names.push(name);
     }

@@ -100,6 +100,7 @@ fn columns(row: &CsvLine, parts: Parts) -> Result<(Vec<Column>, bool), String> {
                 *country = CountryCode;
             }
         }
+        refuse_repeated(row, &columns)?;
         let says = |column: &Column| !matches!(column, Network | First | Last | Ignored);
         if parts != Parts::NONE && !columns.iter().any(says) {
             return Err("no column of the header is known besides the network".to_owned());
@@ -115,6 +116,21 @@ fn columns(row: &CsvLine, parts: Parts) -> Result<(Vec<Column>, bool), String> {
         }
     }
     Ok((columns, false))
+}
+
+/// Refuses two columns of a header for one field, such as `lat` and `latitude`: which of them is right can't be told.
+fn refuse_repeated(row: &CsvLine, columns: &[Column]) -> Result<(), String> {
+    for (second, column) in columns.iter().enumerate().filter(|(_, column)| **column != Ignored) {
+        if let Some(first) = columns[..second].iter().position(|before| before == column) {
+            let name = |at: usize| format!("{} (`{}`)", at + 1, row.text(at).escape_debug());
+            return Err(format!(
+                "columns {} and {} are for the same field; rename or remove one",
+                name(first),
+                name(second)
+            ));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn parse(bytes: &[u8], parts: Parts) -> Result<Found, String> {

@@ -182,6 +182,27 @@ const CORRECTIONS: &[(&str, &str)] = &[
     ("8.8.8.8,DE", "line 2: it has 2 columns, the header has 11"),
 ];
 
+/// Which of two columns for one field is right can't be told, so neither silently wins.
+#[test]
+fn a_header_has_one_column_for_each_field() {
+    for (text, fault) in [
+        ("network,city,city\n", "line 1: columns 2 (`city`) and 3 (`city`) are for the same field"),
+        ("network,lat,lon,latitude\n", "line 1: columns 2 (`lat`) and 4 (`latitude`) are for the same field"),
+        (
+            "start_ip,end_ip,country,First\n",
+            "line 1: columns 1 (`start_ip`) and 4 (`First`) are for the same field",
+        ),
+        ("network,country,country_name\n8.8.8.8,DE,Germany\n", ""),
+        ("network,country_code,x,x\n8.8.8.8,DE,1,2\n", ""),
+    ] {
+        let found = read(text.as_bytes(), &RangeFormat::Csv, Parts::ALL).err().unwrap_or_default();
+        assert!(
+            if fault.is_empty() { found.is_empty() } else { found.starts_with(fault) },
+            "{text}: {found}"
+        );
+    }
+}
+
 #[test]
 fn corrections_are_checked() {
     for (row, fault) in CORRECTIONS {
@@ -198,7 +219,7 @@ fn bad_files_of_corrections_are_refused() {
             "line 1: `town` is not a column; the columns are network, city, region, region_code, country_code, postal, \
              latitude, longitude, time_zone, note, date",
         ),
-        (b"# x\nnetwork,city,city\n", "line 2: the column `city` is there twice"),
+        (b"# x\nnetwork,city,city\n", "line 2: columns 2 and 3 are both `city`"),
         (b"city,country_code\n", "line 1: it has no column `network`"),
         (
             b"network;country_code\n",
