@@ -8,6 +8,7 @@ use clap::{ArgMatches, Args};
 use crate::config::state_folder;
 use crate::interrupt::Interrupts;
 use crate::ui::output::{Color, Format};
+use crate::ui::progress::Style;
 
 /// Flags of every verb.
 #[derive(Debug, Clone, Args)]
@@ -55,6 +56,19 @@ pub(crate) struct Shared {
     /// Where the options' values come from, set by `Shared::settled`.
     #[arg(skip)]
     sources: Vec<(&'static str, ValueSource)>,
+    /// Progress style [default: bars on a terminal, otherwise lines]
+    ///
+    /// The environment variable `IPGEO_PROGRESS` sets it, too.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "STYLE",
+        env = "IPGEO_PROGRESS",
+        hide_env = true,
+        hide_short_help = true
+    )]
+    pub progress: Option<Style>,
     #[arg(skip)]
     pub interrupts: Interrupts,
 }

@@ -158,8 +158,16 @@ impl Verb {
         }
     }
 
-    /// Whether Ctrl-C reports what was changed and the command that continues. `dev` and verbs that follow something end
-    /// in their own way, and for others there is nothing to report.
+    /// Whether the verb handles Ctrl-C itself, because it follows something or writes an output bit by bit.
+    fn ends_in_its_own_way(&self) -> bool {
+        match self {
+            Self::Bulk(_) | Self::Logs(_) => true,
+            Self::Status(args) => args.is_repeated(),
+            _ => false,
+        }
+    }
+
+    /// Whether Ctrl-C reports what was changed and the command that continues. For others there is nothing to report.
     fn reports_interruption(&self) -> bool {
         match self {
             Self::Plan(_)
@@ -217,6 +225,9 @@ pub fn main() -> Exit {
         output::suggest_dev();
     }
     cli.shared.color.apply();
+    if let Some(style) = cli.shared.progress {
+        style.apply();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -239,8 +250,9 @@ pub fn main() -> Exit {
 async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let shared = &cli.shared;
     cli.verb.forms().check(shared.format())?;
-    if cli.verb.reports_interruption() {
-        shared.interrupts.watch(command_line()).context("listen for Ctrl-C")?;
+    if !cli.verb.ends_in_its_own_way() {
+        let again = cli.verb.reports_interruption().then(command_line);
+        shared.interrupts.watch(again).context("listen for Ctrl-C")?;
     }
     match cli.verb {
         Verb::Plan(args) => return Box::pin(plan::run(args, shared)).await,

@@ -1,9 +1,10 @@
-//! Ctrl-C and SIGTERM in verbs that read or change a deployment.
+//! Ctrl-C and SIGTERM. In every verb that does not handle them itself, they remove the bars, so that the terminal stays clean,
+//! and say how far the work came.
 //!
-//! Until such a verb takes the lock, a signal ends the process at once, wherever it waits: for AWS, for an answer to a
-//! prompt, or for a thread that can't be stopped, such as one that compresses an artifact. From then on the run handles
-//! signals itself, because it finishes the steps in progress. Either way it prints what was changed and the command that
-//! continues.
+//! In verbs that read or change a deployment they do more. Until such a verb takes the lock, a signal ends the process at
+//! once, wherever it waits: for AWS, for an answer to a prompt, or for a thread that can't be stopped, such as one that
+//! compresses an artifact. From then on the run handles signals itself, because it finishes the steps in progress. Either way
+//! it prints what was changed and the command that continues.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::ui::output::{self, Exit, Interrupted};
+use crate::ui::progress;
 
 /// Handles signals for one verb; clones share their state.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +28,8 @@ struct Shared {
 /// What a signal does.
 #[derive(Debug, Default)]
 struct Ending {
+    /// Whether the verb reports what it has changed.
+    reports: bool,
     /// The verb's command line.
     again: String,
     /// What the verb has changed so far, as the end of a sentence.
@@ -38,9 +42,12 @@ struct Ending {
 pub(crate) struct Signals(watch::Receiver<u32>);
 
 impl Interrupts {
-    /// Handles signals from now on; `again` is the command that continues.
-    pub(crate) fn watch(&self, again: String) -> io::Result<()> {
-        self.with_ending(|ending| ending.again = again);
+    /// Handles signals from now on; `again` is the command that continues, if the verb reports an interruption.
+    pub(crate) fn watch(&self, again: Option<String>) -> io::Result<()> {
+        self.with_ending(|ending| {
+            ending.reports = again.is_some();
+            ending.again = again.unwrap_or_default();
+        });
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let this = self.clone();
@@ -60,9 +67,18 @@ impl Interrupts {
     fn received(&self) {
         self.with_ending(|ending| {
             if !ending.is_handled_by_run {
-                // The terminal has echoed ^C, perhaps after a prompt.
-                let start = if output::stderr_is_terminal() { "\n" } else { "" };
-                output::print_note(&format!("{start}{}", ending.error()));
+                let stopped = progress::leave();
+                // The terminal has echoed ^C, perhaps after a prompt. A bar was removed together with the echo.
+                let has_echo = stopped.is_empty() && output::stderr_is_terminal();
+                for line in &stopped {
+                    output::print_note(line);
+                }
+                if ending.reports {
+                    let start = if has_echo { "\n" } else { "" };
+                    output::print_note(&format!("{start}{}", ending.error()));
+                } else if has_echo {
+                    output::print_note("");
+                }
                 std::process::exit(Exit::Interrupted as i32);
             }
         });

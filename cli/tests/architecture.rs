@@ -21,7 +21,10 @@ const GRANTS: &[(&str, &[&str])] = &[
     ("process", &["std::process", "process::Command"]),
     ("random", &["getrandom::", "fastrand::"]),
     ("store", &["dynoxide"]),
-    ("terminal", &["indicatif::", "comfy_table::", "std::io::stdout", "std::io::stderr", "IsTerminal"]),
+    (
+        "terminal",
+        &["console::", "indicatif::", "comfy_table::", "std::io::stdout", "std::io::stderr", "IsTerminal"],
+    ),
     ("tokio", &["tokio::"]),
 ];
 

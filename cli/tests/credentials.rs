@@ -297,6 +297,7 @@ const ERRORS: &str = r"
  |  | no AWS credentials | help: set AWS_PROFILE, or run `aws login` or `aws sso login`
 AWS_PROFILE=typo |  | the AWS profile `typo` does not exist | AWS have: away, base, broken-process, console,
 AWS_ACCESS_KEY_ID=A AWS_SECRET_ACCESS_KEY=s | --profile typo | the AWS profile `typo` does not exist | --profile and AWS_PROFILE
+AWS_ACCESS_KEY_ID=A AWS_PROFILE=away |  | has AWS_ACCESS_KEY_ID, but not AWS_SECRET_ACCESS_KEY | help: export AWS_SECRET_ACCESS_KEY too
 AWS_PROFILE=empty |  | the AWS profile `empty` has no credentials | `aws login --profile empty`
 AWS_PROFILE=orphan |  | the AWS profile `nobody` does not exist; it is `source_profile` of `orphan`
 AWS_PROFILE=loop |  | `loop` leads back to itself by `source_profile`

@@ -93,7 +93,14 @@ impl Origin {
                 format!("check --profile and AWS_PROFILE; the files of AWS have: {known}"),
             ));
         }
-        let keys = !explicit && set("AWS_ACCESS_KEY_ID") && set("AWS_SECRET_ACCESS_KEY");
+        let keys = !explicit && set("AWS_ACCESS_KEY_ID");
+        // As in the AWS CLI, half an access key is an error: the next place is not what the operator wants.
+        if keys && !set("AWS_SECRET_ACCESS_KEY") {
+            return Err(NoCredentials::new(
+                "the environment has AWS_ACCESS_KEY_ID, but not AWS_SECRET_ACCESS_KEY",
+                "export AWS_SECRET_ACCESS_KEY too, or unset AWS_ACCESS_KEY_ID to use a profile",
+            ));
+        }
         let kind = match () {
             () if keys => Kind::Environment,
             () if exists => return Self::of_profile(profiles, selected, &|| surroundings(explicit, &set)),

@@ -15,7 +15,7 @@ use ipgeo_contract::{RegionName, access_attr};
 
 use super::operations::id;
 use super::replication::{Change, Source, Target};
-use crate::ui::progress::Tally;
+use crate::ui::progress::Task;
 
 /// Items per transaction while a table is synchronised.
 const BATCH: usize = 1_000;
@@ -78,7 +78,7 @@ impl Table {
     }
 
     /// Makes this table equal to `home`; writes only the differences.
-    fn synchronise(&self, home: &HashMap<String, Item>, tally: &Tally) -> anyhow::Result<()> {
+    fn synchronise(&self, home: &HashMap<String, Item>, task: &Task) -> anyhow::Result<()> {
         let (mut same, mut gone) = (HashSet::new(), Vec::new());
         self.pages(|page| {
             for item in &page {
@@ -91,7 +91,7 @@ impl Table {
             }
             Ok(())
         })?;
-        tally.add(same.len());
+        task.add(same.len());
         gone.iter().try_for_each(|id| self.delete(id))?;
         let mut differing =
             home.iter().filter(|(id, _)| !same.contains(id.as_str())).map(|(_, item)| item.clone());
@@ -102,7 +102,7 @@ impl Table {
             }
             let count = batch.len();
             self.put(batch)?;
-            tally.add(count);
+            task.add(count);
         }
     }
 }
@@ -128,15 +128,19 @@ impl Target for Table {
 /// Makes every copy equal to home's table. They differ by writes made while `ipgeo dev` was stopped or had fewer regions.
 pub(crate) fn synchronise(home: &Table, copies: &[(RegionName, Table)]) -> anyhow::Result<()> {
     let items = home.all().context("read home's access table")?;
-    let tally = Tally::new(None, "copying API keys to the regions", items.len() * copies.len());
-    thread::scope(|scope| {
-        let (items, tally) = (&items, &tally);
+    let task = Task::items("copying API keys", "API key", Some(items.len() * copies.len()));
+    let copied = thread::scope(|scope| {
+        let (items, task) = (&items, &task);
         let synchronise_copy = |(region, copy): &'_ (RegionName, Table)| {
-            copy.synchronise(items, tally).with_context(|| format!("copy home's access table to {region}"))
+            copy.synchronise(items, task).with_context(|| format!("copy home's access table to {region}"))
         };
         let threads: Vec<_> = copies.iter().map(|copy| scope.spawn(move || synchronise_copy(copy))).collect();
         threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a copy panicked"))?)
-    })
+    });
+    if copied.is_ok() {
+        task.done();
+    }
+    copied
 }
 
 /// Disables a table's change stream. Earlier versions enabled it; it is no longer read, and it makes each write scan all

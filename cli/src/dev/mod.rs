@@ -27,7 +27,7 @@ mod tiers;
 mod world;
 
 pub(crate) use database::serve_database;
-pub(crate) use screen::{ready_json, welcome};
+pub(crate) use screen::{Welcome, ready_json};
 pub use world::{Options, World};
 
 /// Whether an address is public and so can have a location.

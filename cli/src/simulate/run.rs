@@ -84,8 +84,13 @@ fn instant(at_s: f64) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// Runs a sound scenario. Its report includes figures of `bill`, which is of the same traffic.
-pub(crate) async fn run(scenario: &Scenario, bill: &Bill) -> SimulationReport {
+/// Runs a sound scenario. Its report includes figures of `bill`, which is of the same traffic. `progress` gets the share of
+/// the simulated time that has passed, 0 to 1.
+pub(crate) async fn run(
+    scenario: &Scenario,
+    bill: &Bill,
+    progress: &(dyn Fn(f64) + Sync),
+) -> SimulationReport {
     let mut simulation = Simulation::new(scenario);
     let (end_s, gather_s, window_s) =
         (scenario.end_s(), simulation.send_s, scenario.pipeline.window_s.max(1.0));
@@ -96,6 +101,7 @@ pub(crate) async fn run(scenario: &Scenario, bill: &Bill) -> SimulationReport {
     // Continue until all lines in transit are counted, so that the ledger can be compared with the allowed calls.
     while send_s <= end_s + gather_s || !simulation.pipe.is_empty() {
         let until_s = send_s.min(count_s);
+        progress(until_s / end_s);
         while let Some(arrival) = arrivals.next(until_s.min(end_s)) {
             simulation.count_early(arrival.at_s).await;
             simulation.arrive(arrival);

@@ -19,7 +19,7 @@ fn simulate(calls: f64, change: impl Fn(&mut Scenario)) -> SimulationReport {
     change(&mut scenario);
     scenario.check().expect("a sound scenario");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(run(&scenario, &BILL))
+    runtime.block_on(run(&scenario, &BILL, &|_| ()))
 }
 
 /// A day with few API keys, to keep the test fast. Half of them reach their limit. Home learns of calls from the ledger only,

@@ -200,7 +200,7 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_remedy() {
     std::fs::write(&broken, "[service]\nnmae = \"x\"\n").expect("written");
     let broken = broken.to_str().expect("UTF-8");
     // (arguments, status, part of standard error)
-    let table: [(&[&str], i32, &str); 23] = [
+    let table: [(&[&str], i32, &str); 27] = [
         (&["keys", "create"], 2, "--owner <NAME>"),
         (&["frobnicate"], 2, "unrecognized subcommand"),
         (&["keys", "create", "--owner", "a", "--tier", "statrup", "--dev"], 2, "did you mean `startup`?"),
@@ -214,6 +214,22 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_remedy() {
         (&["cost", "--regions", "11"], 2, "--regions: 11 is not from 1 to 9"),
         (&["quota", "explain"], 2, "or a tier with --tier"),
         (&["cost", "--max-monthly", "nan"], 2, "`nan` is not a number"),
+        (&["quota", "explain", "--tier", "startup", "--rate", "-1"], 2, "`-1` is not a number; write digits"),
+        (
+            &["keys", "create", "--owner", "a", "--tier", "startup", "--rate", "-1/s", "--dev"],
+            2,
+            "`-1` is not a number of calls; write digits, such as `10` or `1k`",
+        ),
+        (
+            &["keys", "update", "x", "--rate", "--dev"],
+            2,
+            "`--dev` has no unit; write calls/unit, such as `10/s`",
+        ),
+        (
+            &["probe", "--dev", "--html", "x.html", "--incidents", "none.toml"],
+            1,
+            "there is no file none.toml\nhelp: create it as docs/COMMANDS.md describes",
+        ),
         (&["plan"], 1, "\nhelp: set AWS_PROFILE, or run `aws login` or `aws sso login`\n"),
         (&["keys", "list"], 1, "`aws sso login`; pass `--dev` to use `ipgeo dev` on this machine"),
         (&["keys", "create", "--owner", " a", "--tier", "startup", "--dev"], 2, "surrounding spaces"),

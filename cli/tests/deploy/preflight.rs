@@ -183,6 +183,22 @@ async fn deleted_data_is_created_again_only_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_first_deploy_that_was_interrupted_says_nothing_about_drift() {
+    let file = File::with_regions(&FOUR);
+    let cloud = deployed(&file).await;
+    let (config, artifacts) = (file.config(), test_artifacts());
+    let mut seen = observed(&cloud, &config).await.expect("read");
+    for region in seen.regions.values_mut() {
+        region.stacks.retain(|kind, _| *kind != StackKind::Edge);
+        for stack in region.stacks.values_mut() {
+            stack.drift = Some(DriftCheck { status: "NOT_CHECKED".to_owned(), at_s: None });
+        }
+    }
+    let plan = blocked(plan(&config, &artifacts, &seen, &options(&config, &artifacts))).expect("a plan");
+    assert_eq!(notes_with(&plan, "drift"), Vec::<&str>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_plan_says_whether_drift_was_checked() {
     let file = File::with_regions(&FOUR);
     let cloud = deployed(&file).await;

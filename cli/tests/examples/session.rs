@@ -111,6 +111,8 @@ impl Session {
         }
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}/bin:{path}", self.folder.path().display())).env("NO_COLOR", "1");
+        // How often progress is printed depends on the machine.
+        command.env("IPGEO_PROGRESS", "none");
         command
     }
 

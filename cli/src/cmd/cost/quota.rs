@@ -34,7 +34,7 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "TIER")]
     tier: Option<String>,
     /// Also show the overshoot at this rate, in calls per second
-    #[arg(long, value_name = "CALLS", value_parser = rate)]
+    #[arg(long, value_name = "CALLS", value_parser = rate, allow_hyphen_values = true)]
     rate: Option<f64>,
     #[command(flatten)]
     target: Target,

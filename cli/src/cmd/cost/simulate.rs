@@ -1,7 +1,5 @@
 //! `ipgeo simulate`.
 
-use std::io::IsTerminal as _;
-
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
@@ -15,6 +13,7 @@ use crate::cost;
 use crate::keys::{Grace, parse_grace};
 use crate::simulate::{CallSpread, LimitChange, Outage, Scenario, SimulationReport, run as simulate};
 use crate::ui::output::{self, Column, Exit, Format, UsageError};
+use crate::ui::progress::Task;
 
 /// Flags of `ipgeo simulate`.
 #[derive(Debug, Args)]
@@ -124,15 +123,17 @@ pub(crate) async fn run(args: SimulateArgs, shared: &Shared) -> anyhow::Result<E
         config.usage.window_s = window.as_secs().try_into().unwrap_or(0);
     }
     scenario.check().map_err(|why| UsageError(why.to_owned()))?;
-    if std::io::stderr().is_terminal() {
-        output::print_note("simulating, which may take a minute");
-    }
     let bill = cost::monthly(&config, &scenario.traffic()).context("estimate the bill")?;
-    let mut outcome = simulate(&scenario, &bill).await;
+    // Without early counts, it is simulated once more.
+    let runs = if scenario.early_counts { 2.0 } else { 1.0 };
+    let task = Task::share("simulating", 0);
+    let mut outcome = simulate(&scenario, &bill, &|share| task.set_share(share / runs)).await;
     if scenario.early_counts {
-        let without = simulate(&Scenario { early_counts: false, ..scenario }, &bill).await;
+        let without = Scenario { early_counts: false, ..scenario };
+        let without = simulate(&without, &bill, &|share| task.set_share((1.0 + share) / runs)).await;
         outcome.without_early_counts = Some(without.ledger_path_only());
     }
+    task.done();
     print(&outcome, shared)?;
     let is_sound = outcome.bound_holds && outcome.counted_exactly && outcome.wrongly_refused == 0;
     Ok(if is_sound { Exit::Done } else { Exit::Failed })

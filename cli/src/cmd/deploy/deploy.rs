@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
+use futures_util::future::join_all;
+use ipgeo_contract::RegionName;
 
 use crate::args::{RoleArgs, Shared};
 use crate::aws::Aws;
@@ -13,6 +15,7 @@ use crate::cmd::support::{
     Deployment, ExecuteArgs, PlanFlags, busy, carry_out_locked, command_line, config_digest,
     confirm_and_lock, confirm_plan, exit_of, load_config, refused, release, shown,
 };
+use crate::infra::cloud::ProbeTargets as _;
 use crate::infra::deploy::{DeployOutcome, Run};
 use crate::infra::lock::Lock;
 use crate::infra::plan::{self, Action, BYTES_MAX, Observed, Plan, PlanFile, PlanFileError, Step};
@@ -146,8 +149,12 @@ async fn carried_out(
     deployment.remember_database(&shared.state)?;
     let run = carry_out_locked(plan, &deployment.aws, lock, &args.execute, shared).await?;
     output::print_note(&run.report(plan, &command_line()));
-    if run.outcome() == DeployOutcome::Done && adds_edges(plan) {
-        output::print_note("check it: ipgeo status && ipgeo doctor --online");
+    if run.outcome() == DeployOutcome::Done {
+        let is_new = adds_edges(plan);
+        let urls = deployed_urls(deployment).await;
+        let config = &deployment.config;
+        let tier = config.tiers.paid.first().filter(|_| is_new).map(|tier| tier.name.as_str());
+        output::print_note(&ending(config.service.domain.as_deref(), &urls, tier));
     }
     if matches!(run.outcome(), DeployOutcome::Failed | DeployOutcome::Halted) {
         if !args.gates.no_rollback {
@@ -172,6 +179,47 @@ fn adds_edges(plan: &Plan) -> bool {
         Action::Stack(stack) => stack.kind == StackKind::Edge && stack.before.is_none(),
         _ => false,
     })
+}
+
+/// URLs to show; `ipgeo status` shows all regions.
+const URLS_MAX: usize = 10;
+
+/// Where the regions of a deploy are reached. One that can't be found is left out: the deploy itself has succeeded.
+async fn deployed_urls(deployment: &Deployment) -> Vec<(RegionName, String)> {
+    let find = |region: &RegionName| {
+        let region = region.clone();
+        async move {
+            let target = deployment.aws.target(&region, None).await.ok()?;
+            let scheme = if target.tls { "https" } else { "http" };
+            Some((region, format!("{scheme}://{}", target.host)))
+        }
+    };
+    let regions = &deployment.options.scope.regions;
+    join_all(regions.iter().map(find)).await.into_iter().flatten().collect()
+}
+
+/// The end of a successful deploy: URLs, what to try, what to do next. `tier`: of a first API key, if edges are new.
+fn ending(domain: Option<&str>, urls: &[(RegionName, String)], tier: Option<&str>) -> String {
+    let mut lines = Vec::new();
+    let first = match domain {
+        Some(domain) => Some(format!("https://{domain}")),
+        None => urls.first().map(|(_, url)| url.clone()),
+    };
+    match domain {
+        Some(_) => lines.extend(first.iter().map(|url| format!("url   {url}"))),
+        None => {
+            let label = |at: usize| if at == 0 { "urls" } else { "" };
+            let shown = urls.iter().take(URLS_MAX).enumerate();
+            lines.extend(shown.map(|(at, (region, url))| format!("{:<4}  {region:<16}  {url}", label(at))));
+            if urls.len() > URLS_MAX {
+                lines.push(format!("      and {} more: ipgeo status", urls.len() - URLS_MAX));
+            }
+        }
+    }
+    lines.extend(first.map(|url| format!("try   curl {url}/8.8.8.8")));
+    lines.push("next  ipgeo status && ipgeo doctor --online".to_owned());
+    lines.extend(tier.map(|tier| format!("      ipgeo keys create --owner NAME --tier {tier}")));
+    lines.join("\n")
 }
 
 /// What is deployed, once nobody else is changing it.
@@ -268,4 +316,25 @@ async fn roll_back(
     let returned = carry_out_locked(&back, &deployment.aws, lock, args, shared).await?;
     output::print_note(&returned.report(&back, &command_line()));
     Ok(returned.outcome())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deploy_ends_with_urls_what_to_try_and_what_to_do_next() {
+        let urls = |count: usize| -> Vec<(RegionName, String)> {
+            let name =
+                |number| (RegionName::new(format!("eu-west-{number}")), format!("https://a{number}.test"));
+            (1..=count).map(name).collect()
+        };
+        let table = [
+            ending(Some("api.example.com"), &urls(2), Some("startup")),
+            ending(None, &urls(2), None),
+            ending(None, &urls(12), Some("startup")),
+            ending(None, &[], None),
+        ];
+        insta::assert_snapshot!(table.join("\n\n"));
+    }
 }

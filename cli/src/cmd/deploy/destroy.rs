@@ -5,11 +5,11 @@ use clap::Args;
 use crate::args::{ProfileArgs, RoleArgs, Shared};
 use crate::aws::Aws;
 use crate::cmd::support::{
-    ExecuteArgs, carry_out, command_line, confirm_and_lock, confirm_name, exit_of, load_config, refused,
-    shown,
+    ExecuteArgs, carry_out, command_line, confirm_and_lock, confirm_name, exit_of, load_config,
+    read_deployed, refused, shown,
 };
 use crate::infra::artifacts::built_set;
-use crate::infra::cloud::{Ask, observe};
+use crate::infra::cloud::Ask;
 use crate::infra::plan::{self, DestroyOptions};
 use crate::ui::output::{self, Exit, Format};
 
@@ -41,7 +41,7 @@ pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Ex
     let (config, _) = load_config(shared)?;
     let mut aws = Aws::connect(&config, args.profile.name()).await?;
     aws.use_role(args.role.arn()).await?;
-    let observed = observe(&aws, &Ask::everywhere(&config, None).with_kept_data()).await?;
+    let observed = read_deployed(&aws, &Ask::everywhere(&config, None).with_kept_data()).await?;
     let (artifacts, _) = built_set(&shared.state);
     let options = DestroyOptions { delete_data: args.delete_data, now_s: jiff::Timestamp::now().as_second() };
     let plan = match plan::destroy(&config, &artifacts, &observed, options) {

@@ -1,16 +1,14 @@
 //! `ipgeo drift`.
 
 use clap::Args;
-use futures_util::future::join_all;
 use ipgeo_contract::RegionName;
 use serde::Serialize;
 
 use crate::args::{ProfileArgs, Shared};
 use crate::aws::Aws;
-use crate::cmd::support::{RegionArgs, load_config};
-use crate::infra::cloud::{Ask, observe};
+use crate::cmd::support::{RegionArgs, check_drift, load_config, read_deployed};
+use crate::infra::cloud::Ask;
 use crate::infra::stacks::StackKind;
-use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Exit};
 
 /// Flags of `ipgeo drift`.
@@ -43,12 +41,12 @@ pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
     let aws = Aws::connect(&config, args.profile.name()).await?;
-    let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
+    let observed = read_deployed(&aws, &Ask::everywhere(&config, None)).await?;
     let stacks = observed.regions.iter().filter(|(name, _)| scope.whole || scope.regions.contains(*name));
-    let stacks: Vec<(&RegionName, StackKind)> =
-        stacks.flat_map(|(name, region)| region.stacks.keys().map(move |kind| (name, *kind))).collect();
-    output::print_note(&format!("checking {}", counted(stacks.len(), "stack")));
-    let results = join_all(stacks.iter().map(|(region, kind)| aws.drift(region, *kind))).await;
+    let stacks: Vec<(RegionName, StackKind)> = stacks
+        .flat_map(|(name, region)| region.stacks.keys().map(move |kind| (name.clone(), *kind)))
+        .collect();
+    let results = check_drift(&aws, &stacks).await;
     let (mut rows, mut failed) = (Vec::new(), 0);
     for ((region, stack), found) in stacks.into_iter().zip(results) {
         match found {

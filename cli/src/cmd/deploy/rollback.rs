@@ -6,9 +6,9 @@ use crate::args::{ProfileArgs, Shared};
 use crate::aws::Aws;
 use crate::cmd::support::{
     ExecuteArgs, RegionArgs, carry_out, command_line, confirm_and_lock, confirm_plan, exit_of, load_config,
-    quick_probe, refused, shown, today,
+    quick_probe, read_deployed, refused, shown, today,
 };
-use crate::infra::cloud::{Ask, observe};
+use crate::infra::cloud::Ask;
 use crate::infra::plan::{self, WantedVersion};
 use crate::ui::output::{self, Exit, Format};
 
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: RollbackArgs, shared: &Shared) -> anyhow::Result<E
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
     let aws = Aws::connect(&config, args.profile.name()).await?;
-    let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
+    let observed = read_deployed(&aws, &Ask::everywhere(&config, None)).await?;
     let wanted = args.to.unwrap_or(WantedVersion::Previous);
     let plan =
         plan::roll_back(&config, &observed, &scope, &wanted, &quick_probe(&config), &today().to_string());

@@ -11,9 +11,9 @@ use crate::args::{ProfileArgs, Shared};
 use crate::aws::Aws;
 use crate::cmd::support::{
     ExecuteArgs, carry_out, command_line, confirm_and_lock, confirm_plan, exit_of, load_config, probe_cell,
-    probe_edges, report_probes, shown,
+    probe_edges, read_deployed, report_probes, shown,
 };
-use crate::infra::cloud::{Ask, observe};
+use crate::infra::cloud::Ask;
 use crate::infra::plan::{Observed, TrafficChange, TrafficError, drain_or_attach};
 use crate::observe::status::region_statuses;
 use crate::ui::output::{self, Column, Exit, Format, Formats, UsageError};
@@ -92,7 +92,7 @@ async fn show(args: ShowArgs, shared: &Shared) -> anyhow::Result<Exit> {
         bail!(TrafficError::NoDomain);
     }
     let aws = Aws::connect(&config, args.profile.name()).await?;
-    let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
+    let observed = read_deployed(&aws, &Ask::everywhere(&config, None)).await?;
     let edges = observed.regions_with(crate::infra::stacks::StackKind::Edge).cloned().collect();
     let probes = probe_edges(&config, &aws, edges).await?;
     let rows: Vec<TrafficRow> = region_statuses(&config, &observed, &BTreeMap::new(), &probes)
@@ -133,7 +133,7 @@ fn leads_to(observed: &Observed, region: &str) -> String {
 async fn change(args: ChangeArgs, change: TrafficChange, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let aws = Aws::connect(&config, args.profile.name()).await?;
-    let observed = observe(&aws, &Ask::everywhere(&config, None)).await?;
+    let observed = read_deployed(&aws, &Ask::everywhere(&config, None)).await?;
     let regions = match change {
         TrafficChange::Drain => observed.attached(),
         TrafficChange::Attach => BTreeSet::from([RegionName::new(args.region.as_str())]),

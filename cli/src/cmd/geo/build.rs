@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::args::Shared;
 use crate::cmd::support::{
-    Bar, load_config, path_to_write, print_database, purge_databases, served_database,
+    BuildTasks, load_config, path_to_write, print_database, purge_databases, served_database,
 };
 use crate::config::Config;
 use crate::fs::{parent_folder, require_folder};
@@ -94,7 +94,9 @@ pub(super) fn run(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
         sources::refuse_foreign_overwrite(&out)?;
     }
     let held = hold(&out)?;
-    sources::compile(&config, &sources, overrides.as_deref(), &out, Timestamp::now(), &Bar::default())?;
+    let progress = BuildTasks::default();
+    sources::compile(&config, &sources, overrides.as_deref(), &out, Timestamp::now(), &progress)?;
+    progress.done();
     let digest = sources::sha256_of(&out).with_context(|| format!("read {}", out.display()))?;
     held.settle(&digest.0)?;
     // A file named by --out is not served, so the lock does not change.

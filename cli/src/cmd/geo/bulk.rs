@@ -13,7 +13,7 @@ use crate::lookup::{
     Bulk, BulkOptions, BulkOutcome, Input, Interrupted, MAIN_FIELDS, StopFlag, addresses, columns,
 };
 use crate::ui::output::{self, Exit, grouped};
-use crate::ui::progress::{Style, Tally};
+use crate::ui::progress::{Style, Task};
 
 /// How long the work may take to end after Ctrl-C; a read from a terminal does not end by itself.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -50,9 +50,6 @@ pub(crate) struct BulkArgs {
     /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Progress style [default: a bar on a terminal, otherwise lines]
-    #[arg(long, value_enum, value_name = "STYLE")]
-    progress: Option<Style>,
     #[command(flatten)]
     source: SourceArgs,
 }
@@ -102,16 +99,22 @@ fn work(args: &BulkArgs, shared: &Shared, stop: &StopFlag) -> anyhow::Result<Exi
     let input = Input::open(&args.file)?;
     // Lines of progress between rows on one terminal would be read as rows.
     let is_mixed = args.out().is_none() && output::stdout_is_terminal();
-    let style = args.progress.or_else(|| is_mixed.then_some(Style::None));
-    let tally = Tally::of_bytes(style, "looking up", input.bytes);
-    let progress = |bytes: u64| tally.add(usize::try_from(bytes).unwrap_or(usize::MAX));
+    let style = if is_mixed { Style::chosen().unwrap_or(Style::None) } else { Style::current() };
+    let task = Task::bytes(style, "looking up", input.bytes);
+    let progress = |bytes: u64| task.add(usize::try_from(bytes).unwrap_or(usize::MAX));
     let outcome = match args.out() {
-        Some(path) => Some(write_streamed(path, |file| {
-            Bulk::new(input, file, options)?.run(&mut source, stop, &progress)
-        })?),
-        None => output::stream_data(|out| Bulk::new(input, out, options)?.run(&mut source, stop, &progress))?,
+        Some(path) => {
+            write_streamed(path, |file| Bulk::new(input, file, options)?.run(&mut source, stop, &progress))
+                .map(Some)
+        }
+        None => output::stream_data(|out| Bulk::new(input, out, options)?.run(&mut source, stop, &progress)),
     };
-    drop(tally);
+    match &outcome {
+        Ok(_) => task.done(),
+        Err(error) if error.is::<Interrupted>() => task.stopped(),
+        Err(_) => drop(task),
+    }
+    let outcome = outcome?;
     // The reader of the pipe has seen enough.
     let Some(outcome) = outcome else { return Ok(Exit::Done) };
     output::print_note(&report(outcome, args.out()));

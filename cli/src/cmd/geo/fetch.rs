@@ -47,7 +47,6 @@ pub(super) fn run(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     let _exclusive = PathLock::of_state(&shared.state)?;
     let lock_path = Lock::path(&path);
     let mut lock = Lock::read(&lock_path)?.unwrap_or_default();
-    output::print_note("fetching the sources in regions.toml");
     let (base, state) = (parent_folder(&path), &shared.state);
     let places = Places { base, state, npm: &args.npm, pip: &args.pip, web: Web::default() };
     let fetched = sources::fetch(&config, places, &mut lock, Timestamp::now())?;

@@ -15,11 +15,12 @@ use super::row::{KeyRow, lines_of};
 use crate::args::Shared;
 use crate::aws::Home;
 use crate::cmd::support::numbers::rows;
-use crate::cmd::support::{OneArgs, Target, find_key};
+use crate::cmd::support::{OneArgs, Target, all_keys, find_key};
 use crate::config::Config;
-use crate::keys::{KeyFilter, KeyStore as _};
+use crate::keys::KeyFilter;
 use crate::ui::format::{counted, grouped_limit};
 use crate::ui::output::{self, Column, Format, UsageError, grouped};
+use crate::ui::progress::timed;
 
 /// Flags of `ipgeo keys list`.
 #[derive(Debug, Args)]
@@ -122,8 +123,9 @@ pub(super) async fn list(
 ) -> anyhow::Result<()> {
     let home = args.target.home(shared, config).await?;
     let filter = KeyFilter { owner: args.owner, tier: args.tier };
-    let mut keys =
-        filter.apply(&home.list().await?, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
+    let mut keys = filter
+        .apply(&all_keys(&home).await?, &config.tiers)
+        .map_err(|error| UsageError(error.to_string()))?;
     let all = keys.found.len();
     let most = args.limit.and_then(|most| usize::try_from(most).ok()).unwrap_or(all);
     args.sort.sort_records(&mut keys.found);
@@ -131,7 +133,7 @@ pub(super) async fn list(
         keys.found.truncate(most);
     }
     let wanted = keys.found.iter().map(|(identity, _)| identity.clone()).collect();
-    let (items, reads) = newest_items(&home, wanted, now).await?;
+    let (items, reads) = timed("reading usage", newest_items(&home, wanted, now)).await?;
     let row = |(identity, record): &(Identity, KeyRecord)| {
         KeyRow::new(identity, record, items.get(identity), &config.tiers, now)
     };

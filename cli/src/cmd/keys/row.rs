@@ -17,7 +17,8 @@ use crate::ui::output::{self, UsageError, grouped, instant};
 #[derive(Debug, Args)]
 pub(crate) struct RateArgs {
     /// Calls per second or minute, beside the limit: 10/s, 600/min; replaces the rate of the tier
-    #[arg(long, value_name = "RATE")]
+    // A negative rate gets our error, which says what a rate is.
+    #[arg(long, value_name = "RATE", allow_hyphen_values = true)]
     rate: Option<Rate>,
     /// Calls that may come at the same time after a pause [default: those of one second, at least 2]
     #[arg(long, value_name = "CALLS", requires = "rate", value_parser = RateLimit::parse_burst)]

@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::args::Shared;
-use crate::cmd::support::Target;
+use crate::cmd::support::{Target, all_keys};
 use crate::config::Config;
-use crate::keys::{ImportProblems, KeyFilter, KeyStore as _, export_rows, plan_import, read_csv, store_all};
+use crate::keys::{ImportProblems, KeyFilter, export_rows, plan_import, read_csv, store_all};
 use crate::ui::output::{self, Format, UsageError, grouped};
-use crate::ui::progress::{Style, Tally};
+use crate::ui::progress::Task;
 
 /// Largest file that is read.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -39,9 +39,6 @@ pub(crate) struct ImportArgs {
     /// Check the file without importing it
     #[arg(long)]
     check: bool,
-    /// Progress style [default: a bar on a terminal, otherwise lines]
-    #[arg(long, value_enum, value_name = "STYLE")]
-    progress: Option<Style>,
     #[command(flatten)]
     target: Target,
 }
@@ -100,7 +97,7 @@ pub(super) async fn import(
     let error = |faults: ImportProblems| anyhow!(faults.report(&name));
     let imported = read_csv(&bytes_of(&args.file)?, config, now).map_err(error)?;
     let home = args.target.home(shared, config).await?;
-    let existing: HashMap<_, _> = home.list().await?.into_iter().collect();
+    let existing: HashMap<_, _> = all_keys(&home).await?.into_iter().collect();
     let plan = plan_import(imported, &existing).map_err(error)?;
     let (new, known) = (grouped(plan.new.len() as u64), grouped(plan.known));
     let row = ImportRow { new: plan.new.len(), known: plan.known, stored: !args.check };
@@ -109,16 +106,16 @@ pub(super) async fn import(
         output::print_note(&format!("no errors; new: {new}, already stored: {known}"));
         return Ok(());
     }
-    let tally = Tally::new(args.progress, "storing API keys", plan.new.len());
-    store_all(&home, &plan.new, || tally.add(1)).await?;
-    drop(tally);
+    let task = Task::items("storing API keys", "API key", Some(plan.new.len()));
+    store_all(&home, &plan.new, || task.add(1)).await?;
+    task.done();
     output::print_data(&output::format_value(shared.format(), &row, String::new)?)?;
     output::print_note(&format!("stored: {new}, already stored: {known}"));
     Ok(())
 }
 
 pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -> anyhow::Result<()> {
-    let all = args.target.home(shared, config).await?.list().await?;
+    let all = all_keys(&args.target.home(shared, config).await?).await?;
     let filter = KeyFilter { owner: args.owner, tier: None };
     let keys = filter.apply(&all, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
     let nothing = keys.empty_reason();

@@ -12,9 +12,9 @@ use serde::Serialize;
 
 use crate::args::Shared;
 use crate::aws::Home;
-use crate::cmd::support::{OneArgs, identity_from_stdin, wrong_name};
+use crate::cmd::support::{OneArgs, all_keys, identity_from_stdin, wrong_name};
 use crate::config::Config;
-use crate::keys::{KeyStore as _, choose};
+use crate::keys::choose;
 use crate::ui::format::grouped_limit;
 use crate::ui::output::{self, Column, Format, grouped, instant};
 use crate::world::WorldFile;
@@ -93,7 +93,7 @@ pub(super) async fn verify(
     let home = args.one.target.home(shared, config).await?;
     let identity = match args.one.key.as_str() {
         "-" => identity_from_stdin()?,
-        text => choose(text, &home.list().await?).map_err(wrong_name)?.0.clone(),
+        text => choose(text, &all_keys(&home).await?).map_err(wrong_name)?.0.clone(),
     };
     let known = home.access.key_now(&identity).await?;
     let mark = known.is_some() && args.all_regions && !args.read_only;

@@ -11,10 +11,12 @@ use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::Shared;
-use crate::cmd::support::{Bar, load_config};
-use crate::dev::{Options, World, has_location, ready_json, serve_database, welcome};
+use crate::cmd::support::{BuildTasks, load_config};
+use crate::dev::{Options, Welcome, World, has_location, ready_json, serve_database};
 use crate::fs::{parent_folder, restrict_umask};
+use crate::ui::format::counted;
 use crate::ui::output::{self, Exit, Format, UsageError};
+use crate::ui::progress::{erase_echo, timed};
 use crate::world::{StateLock, WorldFile, create_state_folder};
 
 /// The longest lag: a day.
@@ -86,14 +88,16 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
     if args.fresh && stores.exists() {
         std::fs::remove_dir_all(&stores).with_context(|| format!("delete {}", stores.display()))?;
     }
+    let progress = BuildTasks::default();
     let served = serve_database(
         &config,
         parent_folder(&config_path),
         state,
         args.database.as_deref(),
         Timestamp::now(),
-        &Bar::default(),
+        &progress,
     )?;
+    progress.done();
     let info = served.database.info().clone();
     let options = Options {
         stores,
@@ -107,33 +111,33 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
         stream_faults: args.stream_faults,
         throttled: !args.no_throttle,
     };
-    let mut world = World::start(&config, Arc::new(served.database), &options).await?;
+    let starting = format!("starting {}", counted(config.regions.len(), "region"));
+    let mut world = timed(&starting, World::start(&config, Arc::new(served.database), &options)).await?;
     lock.nonce().clone_into(&mut world.file.nonce);
     // Listen before `dev` reports that it is ready, so that an immediate signal is not missed.
     let mut signals = Signals::listen()?;
+    let _handled_by_signals = shared.interrupts.hand_over();
     world.file.write(state)?;
     if shared.format() == Format::Table {
-        let lags = (options.log_lag, options.replication_lag);
-        let throttled = options.throttled;
-        output::print_data(&welcome(
-            &config,
-            &world.file,
-            &info,
-            served.is_sample,
-            args.caller,
-            lags,
-            throttled,
-        ))?;
+        let welcome = Welcome {
+            config: &config,
+            world: &world.file,
+            info: &info,
+            is_sample: served.is_sample,
+            caller: args.caller,
+            lags: (options.log_lag, options.replication_lag),
+            throttled: options.throttled,
+        };
+        output::print_data(&welcome.text())?;
     } else {
         output::print_data(&ready_json(&world.file))?;
     }
     signals.end().await;
-    output::print_note(
-        "stopping: counting the remaining usage; press Ctrl-C again to stop now and count it at the next start",
-    );
+    erase_echo();
+    output::print_note("stopping: counting the last calls; Ctrl-C again leaves them to the next start");
     WorldFile::remove(state);
     tokio::select! {
-        stopped = world.stop() => stopped.map(|()| Exit::Done),
+        stopped = timed("counting", world.stop()) => stopped.map(|()| Exit::Done),
         () = signals.end_at_once() => Ok(Exit::Interrupted),
     }
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::ProgressBar;
 use ipgeo_contract::RegionName;
 use ipgeo_geo::Database;
 use jiff::Timestamp;
@@ -27,10 +26,13 @@ use crate::observe::logs::LocalLogs;
 use crate::observe::probe::ProbeClient;
 use crate::ui::format::counted;
 use crate::ui::output::{self, Exit, Format};
+use crate::ui::progress::Task;
 use crate::world::WorldFile;
 
 /// Timeout of a request.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+/// The label of the checks' progress.
+const CHECKING: &str = "checking";
 
 /// Flags of `ipgeo doctor`.
 #[derive(Debug, Args)]
@@ -67,7 +69,9 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
     if args.target.dev {
         let world = WorldFile::find(&shared.state)?;
         let service = InWorld { world: &world, client: &client };
+        let task = Task::time(CHECKING);
         let facts = examine(&service, &regions, database).await;
+        task.done();
         checks = judge(&config, &facts, today(), true);
         if args.online {
             checks.extend(online_in_world(&args, &config, &world, &regions, &client, shared).await);
@@ -83,7 +87,9 @@ pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exi
             }
         };
         let service = OnAws { aws: &aws, config: &config, client: &client };
+        let task = Task::time(CHECKING);
         let facts = Box::pin(examine(&service, &regions, database)).await;
+        task.done();
         let signed_in = !matches!(facts.account, Fact::Unreadable(_));
         checks = judge(&config, &facts, today(), false);
         if args.online && signed_in {
@@ -198,16 +204,13 @@ fn unready(error: &Problem) -> Check {
 }
 
 async fn follow<P: UsagePath>(path: &P, regions: &[RegionName], pace: TracePace) -> Vec<Check> {
-    let bar = if output::stderr_is_terminal() {
-        ProgressBar::new(regions.len() as u64).with_message("counted")
-    } else {
-        ProgressBar::hidden()
-    };
+    let task = Task::items("tracing calls", "call", Some(regions.len()));
     let looked = |traced: &[TracedCall]| {
-        bar.set_position(traced.iter().filter(|one| one.counted_after_s.is_some()).count() as u64);
+        task.set(traced.iter().filter(|one| one.counted_after_s.is_some()).count() as u64);
     };
     let traced = trace(path, regions, pace, Timestamp::now(), &looked).await;
-    bar.finish_and_clear();
+    // A failure is a finding, which is printed with the others.
+    task.done();
     match traced {
         Ok(traced) => judge_path(&traced, pace),
         Err(error) => vec![unready(&error)],

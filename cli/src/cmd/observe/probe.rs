@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
-use indicatif::ProgressBar;
 use jiff::Timestamp;
 
 use crate::args::Shared;
@@ -20,6 +19,7 @@ use crate::observe::probe::{
 };
 use crate::ui::format::decimal;
 use crate::ui::output::{self, Column, Exit, Format};
+use crate::ui::progress::Task;
 use crate::world::WorldFile;
 
 /// Flags of `ipgeo probe`.
@@ -65,15 +65,12 @@ pub(crate) async fn run(args: ProbeArgs, shared: &Shared) -> anyhow::Result<Exit
         None => Vec::new(),
     };
     let edges = edges(&args, &config, shared).await?;
-    let bar = if output::stderr_is_terminal() {
-        ProgressBar::new(edges.len() as u64 * u64::from(args.samples))
-    } else {
-        ProgressBar::hidden()
-    };
     let client = ProbeClient::with_native_roots(Duration::from_secs(args.timeout_s))?;
     let now = Timestamp::now();
-    let samples = measure_all(&client, &edges, args.samples, &|_| bar.inc(1)).await;
-    bar.finish_and_clear();
+    let requests = usize::try_from(args.samples).unwrap_or(usize::MAX).saturating_mul(edges.len());
+    let task = Task::items("probing", "request", Some(requests));
+    let samples = measure_all(&client, &edges, args.samples, &|_| task.add(1)).await;
+    task.done();
     let rows: Vec<ProbeRow> =
         edges.iter().zip(&samples).map(|(edge, samples)| summarise(edge, samples)).collect();
     print(&rows, shared)?;
@@ -165,6 +162,10 @@ fn incidents(file: Option<&Path>, config_path: &Path, config: &Config) -> anyhow
     let path = file.unwrap_or(&beside);
     let text = match std::fs::read_to_string(path) {
         Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(
+            "--incidents: there is no file {}\nhelp: create it as docs/COMMANDS.md describes, or leave out --incidents",
+            path.display()
+        ),
         read => read.with_context(|| format!("read {}", path.display()))?,
     };
     let regions: Vec<_> = config.regions.iter().map(|region| region.name.clone()).collect();

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::infra::cloud::{Ask, observe};
 use crate::observe::status::{RegionStatus, region_statuses};
 use crate::ui::output::{self, Column, Exit, Format, Formats};
+use crate::ui::progress::timed;
 
 /// Flags of `ipgeo status`.
 #[derive(Debug, Args)]
@@ -36,9 +37,13 @@ pub(crate) struct StatusArgs {
 }
 
 impl StatusArgs {
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.watch.is_some()
+    }
+
     /// Repeated output has no CSV form.
     pub(crate) fn forms(&self) -> Formats {
-        if self.watch.is_some() { Formats::EVENTS } else { Formats::ALL }
+        if self.is_repeated() { Formats::EVENTS } else { Formats::ALL }
     }
 }
 
@@ -48,7 +53,11 @@ pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exi
     let scope = args.regions.scope(&config)?;
     let aws = Aws::connect(&config, args.profile.name()).await?;
     loop {
-        let mut rows = Box::pin(read(&config, &aws, args.no_probe)).await?;
+        let reading = Box::pin(read(&config, &aws, args.no_probe));
+        // Below a table that is redrawn, progress would flicker.
+        let reading =
+            if args.is_repeated() { reading.await } else { timed("reading the status", reading).await };
+        let mut rows = reading?;
         rows.retain(|row| scope.whole || scope.regions.contains(&row.region));
         // Repeated output prints JSON lines.
         let watched = args.watch.is_some() && shared.format() == Format::Json;

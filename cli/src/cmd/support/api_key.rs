@@ -5,11 +5,13 @@ use std::io::Read as _;
 use anyhow::Context;
 use clap::Args;
 use ipgeo_contract::{ApiKey, Identity, KeyRecord, foreign_key_hash};
+use ipgeo_runtime::store::StoreError;
 
 use super::config::Target;
 use crate::aws::Home;
 use crate::keys::{ChooseError, KeyStore as _, choose};
 use crate::ui::output::UsageError;
+use crate::ui::progress::timed;
 
 /// Which API key.
 #[derive(Debug, Args)]
@@ -21,9 +23,14 @@ pub(crate) struct OneArgs {
     pub(crate) target: Target,
 }
 
+/// All API keys. Thousands take seconds.
+pub(crate) async fn all_keys(home: &Home) -> Result<Vec<(Identity, KeyRecord)>, StoreError> {
+    timed("reading API keys", home.list()).await
+}
+
 /// The API key that a text names; `-` reads the API key itself from standard input.
 pub(crate) async fn find_key(text: &str, home: &Home) -> anyhow::Result<(Identity, KeyRecord)> {
-    let keys = home.list().await?;
+    let keys = all_keys(home).await?;
     if text != "-" {
         return Ok(choose(text, &keys).map_err(wrong_name)?.clone());
     }

@@ -1,10 +1,9 @@
 //! The compiled geo database in the state folder: where it is, what it says about itself, and what may be done with it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use ipgeo_geo::compile::{BuildPhase, BuildProgress};
 use ipgeo_geo::{Database, DatabaseInfo};
 use jiff::Timestamp;
@@ -18,42 +17,42 @@ use crate::geo::sources::{self, Lock, LockedDatabase, Rollout, Rollouts};
 use crate::infra::artifacts::purge_artifacts;
 use crate::infra::stacks::ArtifactRef;
 use crate::ui::output::{self, grouped};
+use crate::ui::progress::Task;
 
 /// Where the compiled database is, below the state folder.
 pub(crate) fn served_database(state: &Path) -> PathBuf {
     state.join("geo").join("ipgeo.mmdb")
 }
 
-/// Draws a build's progress on standard error: a bar on a terminal, a line a phase elsewhere.
+/// Shows how far a build is. Dropping it without [`BuildTasks::done`] means that the build has failed.
 #[derive(Default)]
-pub(crate) struct Bar(Mutex<Option<ProgressBar>>);
+pub(crate) struct BuildTasks(Mutex<Option<Task>>);
 
-impl BuildProgress for Bar {
+impl BuildTasks {
+    /// The build has succeeded.
+    pub(crate) fn done(self) {
+        let task = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        task.into_iter().for_each(Task::done);
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Task>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl BuildProgress for BuildTasks {
     fn begin(&self, phase: BuildPhase, total: u64) {
-        let word = match phase {
-            BuildPhase::Merge => "merging",
-            BuildPhase::Write => "writing",
+        let task = match phase {
+            BuildPhase::Merge => Task::share("merging the sources", total),
+            BuildPhase::Write => Task::time("writing the geo database"),
         };
-        if !output::stderr_is_terminal() {
-            output::print_note(&format!("{word} the geo database"));
-            return;
-        }
-        let bar = ProgressBar::new(total).with_message(word);
-        if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:40}] {percent}% {elapsed}") {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        if let Ok(mut current) = self.0.lock()
-            && let Some(done) = current.replace(bar)
-        {
-            done.finish_and_clear();
-        }
+        let before = self.current().replace(task);
+        before.into_iter().for_each(Task::done);
     }
 
     fn done(&self, steps: u64) {
-        if let Ok(current) = self.0.lock()
-            && let Some(bar) = current.as_ref()
-        {
-            bar.inc(steps);
+        if let Some(task) = self.current().as_ref() {
+            task.add(usize::try_from(steps).unwrap_or(usize::MAX));
         }
     }
 }

@@ -21,14 +21,14 @@ use crate::cost::{CostChange, TrafficModel, change};
 use crate::fs::hash_file;
 use crate::geo::sources::{Lock, LockedDatabase};
 use crate::infra::artifacts::{Prepared, Sources, prepare};
-use crate::infra::cloud::{Ask, CloudRead as _, observe};
+use crate::infra::cloud::{Ask, CloudRead as _, StepError, observe};
 use crate::infra::plan::{
-    self, Drifts, Observed, Plan, PlanError, PlanFile, PlanOptions, PlannedFlags, PlannedFrom, ProbeSpec,
-    keys_of, templates_after, templates_now,
+    self, Drift, Drifts, Observed, Plan, PlanError, PlanFile, PlanOptions, PlannedFlags, PlannedFrom,
+    ProbeSpec, keys_of, templates_after, templates_now,
 };
-use crate::infra::stacks::{ArtifactSet, Names};
-use crate::ui::format::counted;
+use crate::infra::stacks::{ArtifactSet, Names, StackKind};
 use crate::ui::output;
+use crate::ui::progress::{Task, timed};
 
 /// The address that probes look up: every database has it, and it is no person's.
 const PROBE_ADDRESS: &str = "8.8.8.8";
@@ -138,7 +138,7 @@ impl Deployment {
 
     /// Reads what is deployed.
     pub(crate) async fn observe(&self) -> anyhow::Result<Observed> {
-        Ok(observe(&self.aws, &Ask::everywhere(&self.config, Some(self.artifacts()))).await?)
+        read_deployed(&self.aws, &Ask::everywhere(&self.config, Some(self.artifacts()))).await
     }
 
     /// The plan, or what blocks it.
@@ -157,11 +157,7 @@ impl Deployment {
         let stacks: Vec<_> = stacks
             .flat_map(|(name, region)| region.stacks.keys().map(move |kind| (name.clone(), *kind)))
             .collect();
-        output::print_note(&format!(
-            "checking {} for drift; nothing is changed yet",
-            counted(stacks.len(), "stack")
-        ));
-        let found = join_all(stacks.iter().map(|(region, kind)| self.aws.drift(region, *kind))).await;
+        let found = check_drift(&self.aws, &stacks).await;
         let mut drifts = Drifts::new();
         for ((region, kind), found) in stacks.into_iter().zip(found) {
             let found = found.with_context(|| format!("check the {kind} stack of {region} for drift"))?;
@@ -187,6 +183,27 @@ impl Deployment {
         change(&self.config.service.home, &before, &after, &TrafficModel::typical(calls))
             .context("estimate the bill")
     }
+}
+
+/// Reads what is deployed, which takes seconds.
+pub(crate) async fn read_deployed(aws: &Aws, ask: &Ask<'_>) -> anyhow::Result<Observed> {
+    Ok(timed("reading what is deployed", observe(aws, ask)).await?)
+}
+
+/// Checks stacks for drift, all at the same time.
+pub(crate) async fn check_drift(
+    aws: &Aws,
+    stacks: &[(RegionName, StackKind)],
+) -> Vec<Result<Vec<Drift>, StepError>> {
+    let task = Task::items("checking for drift", "stack", Some(stacks.len()));
+    let checks = stacks.iter().map(|(region, kind)| async {
+        let found = aws.drift(region, *kind).await;
+        task.add(1);
+        found
+    });
+    let found = join_all(checks).await;
+    task.done();
+    found
 }
 
 /// The digest of a configuration's bytes, with comments: one may say why a plan must not run.

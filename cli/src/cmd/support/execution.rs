@@ -36,7 +36,7 @@ pub(crate) async fn carry_out_locked(
     args: &ExecuteArgs,
     shared: &Shared,
 ) -> anyhow::Result<Run> {
-    let sink = progress::sink(args.progress, shared.format() != Format::Table);
+    let sink = progress::sink(shared.format() != Format::Table);
     let options = ExecuteOptions { concurrency: usize::from(args.concurrency) };
     let client = ProbeClient::with_native_roots(PROBE_TIMEOUT)?;
     let follower = Follower { aws, client: &client };
@@ -72,7 +72,7 @@ pub(crate) async fn carry_out_locked(
 pub(crate) fn refused(faults: Vec<Problem>, shared: &Shared) -> Exit {
     let exit = report_faults(&faults);
     if shared.format() != Format::Table {
-        progress::sink(None, true).emit(0, &Event::Refused { faults });
+        progress::sink(true).emit(0, &Event::Refused { faults });
     }
     exit
 }
@@ -86,7 +86,7 @@ pub(crate) fn shown(plan: &Plan, verbose: bool, shared: &Shared) -> anyhow::Resu
         for note in &plan.notes {
             output::print_note(&format!("note: {note}"));
         }
-        let sink = progress::sink(None, true);
+        let sink = progress::sink(true);
         sink.emit(0, &Event::Started { service: plan.service.clone(), steps: 0, waves: 0 });
         let outcome = DeployOutcome::Done.as_str();
         sink.emit(0, &Event::Finished { outcome, done: 0, left: 0, took_ms: 0 });

@@ -58,7 +58,7 @@ pub(crate) async fn confirm_and_lock<'a>(
 /// Another run's lock is an event, too, with JSON output.
 fn conflict(error: LockError, shared: &Shared) -> LockError {
     if let (Some(problem), true) = (error.problem(), shared.format() != Format::Table) {
-        progress::sink(None, true).emit(0, &Event::Refused { faults: vec![problem] });
+        progress::sink(true).emit(0, &Event::Refused { faults: vec![problem] });
     }
     error
 }

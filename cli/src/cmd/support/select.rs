@@ -7,7 +7,6 @@ use clap::Args;
 use crate::config::{Config, select};
 use crate::infra::plan::Scope;
 use crate::ui::output::UsageError;
-use crate::ui::progress::Style;
 
 /// Which regions.
 #[derive(Debug, Clone, Default, Args)]
@@ -56,9 +55,6 @@ pub(crate) struct ExecuteArgs {
     /// Maximum number of regions to work on in parallel
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub concurrency: u16,
-    /// Progress style [default: bars on a terminal, otherwise lines]
-    #[arg(long, value_enum, value_name = "STYLE")]
-    pub progress: Option<Style>,
 }
 
 /// The configuration with its first `count` regions, home first.

@@ -10,8 +10,7 @@ use serde::Serialize;
 
 use crate::args::Shared;
 use crate::cmd::support::numbers::month;
-use crate::cmd::support::{Target, load_config};
-use crate::keys::KeyStore as _;
+use crate::cmd::support::{Target, all_keys, load_config};
 use crate::ui::format::grouped_limit;
 use crate::ui::output::{self, Column, Format, grouped};
 
@@ -60,7 +59,7 @@ pub(super) async fn run(args: AlertsArgs, shared: &Shared, now: Timestamp) -> an
     let home = args.target.home(shared, &config).await?;
     let month = args.month.unwrap_or(Month::from_time(now));
     let recorded = home.ledger.alerts(month).await?;
-    let keys: HashMap<_, _> = home.list().await?.into_iter().collect();
+    let keys: HashMap<_, _> = all_keys(&home).await?.into_iter().collect();
     let rows: Vec<AlertRow> = recorded
         .into_iter()
         .map(|recorded| {

@@ -1,6 +1,5 @@
 //! Counting the stream again: into the ledger, or into a shadow ledger beside it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -13,31 +12,15 @@ use crate::args::Shared;
 use crate::aws::{Home, NoCredentials, UsageStream};
 use crate::cmd::support::Target;
 use crate::config::Config;
-use crate::ui::format::counted;
 use crate::ui::output::{self, grouped};
+use crate::ui::progress::Task;
 use crate::usage::recount::{self, ReplaySpan, Replayed, ShadowName, Unpublished};
 use crate::usage::stream::StreamCopy;
 use crate::world::WorldFile;
 
-/// Records between two progress lines.
-const REPORT_EVERY: u64 = 5_000;
 /// Reads of a new table until it is active, and the pause between two.
 const ACTIVE_LOOKS: u32 = 120;
 const ACTIVE_PAUSE: Duration = Duration::from_secs(1);
-
-/// Prints a note every [`REPORT_EVERY`] records.
-#[derive(Default)]
-pub(super) struct ProgressNotes(AtomicU64);
-
-impl ProgressNotes {
-    pub(super) fn report(&self, records: u64, added: u64) {
-        let printed = records / REPORT_EVERY;
-        if self.0.swap(printed, Ordering::Relaxed) < printed {
-            let (records, added) = (counted(records, "record"), counted(added, "charge"));
-            output::print_note(&format!("{records} read, {added} added"));
-        }
-    }
-}
 
 /// Notes alerts that a recount recorded without sending them.
 pub(super) fn note_unsent(alerts: &[Alert]) {
@@ -104,15 +87,20 @@ impl<'a> Work<'a> {
         counter: &UsageHandler<L, P>,
         span: ReplaySpan,
     ) -> anyhow::Result<Replayed> {
-        let progress = ProgressNotes::default();
-        let report = |done: &Replayed| progress.report(done.records, done.added);
-        if self.target.dev {
+        let task = Task::items("counting the stream", "record", None);
+        let report = |done: &Replayed| {
+            task.set(done.records);
+            task.set_share(done.share);
+        };
+        let done = if self.target.dev {
             let world = WorldFile::find(&self.shared.state)?;
-            return Ok(recount::replay(&StreamCopy::at(world.stream), counter, span, &report).await?);
-        }
-        let stream = UsageStream::of_account(self.config, self.target.profile.name())
-            .await
-            .map_err(NoCredentials::or_dev)?;
-        Ok(recount::replay(&stream, counter, span, &report).await?)
+            recount::replay(&StreamCopy::at(world.stream), counter, span, &report).await?
+        } else {
+            let stream = UsageStream::of_account(self.config, self.target.profile.name());
+            let stream = stream.await.map_err(NoCredentials::or_dev)?;
+            recount::replay(&stream, counter, span, &report).await?
+        };
+        task.done();
+        Ok(done)
     }
 }

@@ -6,12 +6,13 @@ use clap::Args;
 use ipgeo_runtime::dynamo::RecoveringLedger;
 use jiff::Timestamp;
 
-use super::recount::{ProgressNotes, note_unsent};
+use super::recount::note_unsent;
 use crate::args::Shared;
 use crate::aws::{FailureBucket, UsageStream};
 use crate::cmd::support::{Target, load_config};
 use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Exit, Format, UsageError, grouped};
+use crate::ui::progress::Task;
 use crate::usage::recount::{Recovered, Recovery};
 use crate::usage::stream::FailedFolder;
 use crate::world::WorldFile;
@@ -74,14 +75,14 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
         preview: args.dry_run,
         remove: args.delete,
     };
-    let progress = ProgressNotes::default();
+    let task = Task::items("recovering", "record", None);
     let note = |done: &Recovered| {
         if !args.dry_run {
             shared.interrupts.note_changes(changes(done));
         }
     };
     let report = |done: &Recovered| {
-        progress.report(done.records, done.added);
+        task.set(done.records);
         note(done);
     };
     let done = match folder {
@@ -95,6 +96,7 @@ pub(super) async fn run(args: RecoverArgs, shared: &Shared, now: Timestamp) -> a
             recovery.run(&buckets, &report).await?
         }
     };
+    task.done();
     print(&args, &done, shared)?;
     let all = done.unreadable == 0 && done.problems.is_empty();
     Ok(if all { Exit::Done } else { Exit::SomeFailed })

@@ -10,8 +10,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::aws::Home;
-use crate::keys::{Grace, KeyStore};
+use crate::cmd::support::all_keys;
+use crate::keys::Grace;
 use crate::ui::output::UsageError;
+use crate::ui::progress::Task;
 use crate::usage::report::DayRange;
 
 /// A kind of identity.
@@ -78,11 +80,14 @@ pub(super) async fn read(
     months: &[Month],
     kind: Option<IdentityKind>,
 ) -> anyhow::Result<(Vec<LedgerItem>, Records)> {
+    let task = Task::items("reading the ledger", "month", Some(months.len()));
     let mut items = Vec::new();
     for month in months {
         items.extend(home.ledger.month(*month, kind).await?);
+        task.add(1);
     }
-    Ok((items, home.list().await?.into_iter().collect()))
+    task.done();
+    Ok((items, all_keys(home).await?.into_iter().collect()))
 }
 
 #[cfg(test)]

@@ -6,16 +6,17 @@ use anyhow::bail;
 use clap::Args;
 use ipgeo_contract::{Identity, KeyRecord};
 use ipgeo_runtime::dynamo::LedgerTable;
+use ipgeo_runtime::store::StoreError;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::recount::{Work, shadow_table};
 use crate::args::Shared;
 use crate::aws::Home;
-use crate::cmd::support::{Target, confirm, load_config};
-use crate::keys::KeyStore as _;
+use crate::cmd::support::{Target, all_keys, confirm, load_config};
 use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Format, grouped};
+use crate::ui::progress::timed;
 use crate::usage::recount::{self, Adopted, Ahead, ShadowName, compared, differences};
 use crate::usage::report::name_of;
 
@@ -121,8 +122,9 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
     let home = args.target.home(shared, &config).await?;
     let table = existing(&home, &args.shadow).await?;
     let since = table.since().await?;
-    let (ours, theirs) = (home.ledger.everything().await?, table.everything().await?);
-    let keys: HashMap<Identity, KeyRecord> = home.list().await?.into_iter().collect();
+    let both = async { Ok::<_, StoreError>((home.ledger.everything().await?, table.everything().await?)) };
+    let (ours, theirs) = timed("reading both ledgers", both).await?;
+    let keys: HashMap<Identity, KeyRecord> = all_keys(&home).await?.into_iter().collect();
     let compared = compared(&ours, &theirs, since);
     if let (0, Some(since)) = (compared, since) {
         bail!(
@@ -194,7 +196,7 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
     for round in 0..ADOPT_ROUNDS {
         let until = if round == 0 { now } else { Timestamp::now() };
         Work::new(&home, &args.target, &config, shared, until).catch_up(&table).await?;
-        last = recount::adopt(&home.ledger, &table).await?;
+        last = timed("replacing counts", recount::adopt(&home.ledger, &table)).await?;
         taken += last.taken;
         if last.ahead == 0 {
             break;

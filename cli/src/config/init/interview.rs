@@ -108,8 +108,9 @@ fn defaults() -> Answers {
     Answers {
         name: "ipgeo".to_owned(),
         environment: "prod".to_owned(),
-        home: "us-east-1".to_owned(),
-        regions: ["us-east-1", "eu-central-1", "ap-southeast-1"].map(str::to_owned).to_vec(),
+        home: "eu-central-1".to_owned(),
+        // Two, as docs/FIRST_DEPLOY.md advises for a first deploy.
+        regions: ["eu-central-1", "us-east-1"].map(str::to_owned).to_vec(),
         domain: None,
         anonymous: "1500/day".to_owned(),
         tiers: vec![
@@ -300,24 +301,13 @@ fn settle_regions(
         Some(home) if !talk.answers.regions.contains(home) => format!("{home},{default}"),
         _ => default,
     };
-    let wanted = home.clone();
     talk.settle(
         regions.map(|regions| regions.join(",")),
-        "Regions (the first is home; eu-* selects all of Europe)",
+        "Regions, home first (home cannot be changed later; eu-* is all of Europe)",
         &default,
         move |answers, text| {
             answers.regions = regions_of(&list(text))?;
-            answers.home = wanted.clone().unwrap_or_else(|| answers.regions[0].clone());
-            Ok(())
-        },
-    )?;
-    let first = home.clone().unwrap_or_else(|| talk.answers.regions[0].clone());
-    talk.settle(
-        home,
-        "Home region (ledger and usage stream; cannot be changed later)",
-        &first,
-        |answers, text| {
-            text.clone_into(&mut answers.home);
+            answers.home = home.clone().unwrap_or_else(|| answers.regions[0].clone());
             Ok(())
         },
     )
@@ -366,7 +356,7 @@ mod tests {
     #[test]
     fn without_a_terminal_defaults_are_used() {
         let answers = interview(Known::default(), None).expect("valid");
-        assert_eq!((answers.home.as_str(), answers.regions.len()), ("us-east-1", 3));
+        assert_eq!((answers.home.as_str(), answers.regions.len()), ("eu-central-1", 2));
         let known = Known { home: Some("eu-west-1".into()), ..Known::default() };
         let answers = interview(known, None).expect("valid");
         assert_eq!((answers.home.as_str(), answers.regions[0].as_str()), ("eu-west-1", "eu-west-1"));
@@ -461,7 +451,7 @@ mod tests {
     #[test]
     fn an_invalid_answer_is_prompted_again_and_end_of_input_fails() {
         let mut script = Script {
-            answers: vec!["Bad Name", "geo", "", "eu-*,us-east-1", "", "api.a.test", "", "", "geolite"],
+            answers: vec!["Bad Name", "geo", "", "eu-*,us-east-1", "api.a.test", "", "", "geolite"],
             printed: Vec::new(),
         };
         let answers = interview(Known::default(), Some(&mut script)).expect("valid");
@@ -470,6 +460,8 @@ mod tests {
         assert_eq!(answers.domain, Some(("api.a.test".into(), "a.test".into())));
         assert_eq!(answers.data, Data::Geolite);
         assert!(script.printed[1].contains("service.name: "), "{:?}", script.printed);
+        let of_home = script.printed.iter().filter(|line| line.contains("home"));
+        assert_eq!(of_home.count(), 1, "{:?}", script.printed);
         let mut silent = Script::default();
         let ended = interview(Known::default(), Some(&mut silent));
         assert!(matches!(ended, Err(InterviewError::Unanswered)));

@@ -17,6 +17,7 @@ use super::{FetchError, SourceFile, credits, made_at};
 use crate::config::{Config, SourceFormat, SourceTerms};
 use crate::fs::write_streamed;
 use crate::geo::licence::{self, Terms};
+use crate::ui::progress::Task;
 
 /// Compiles sources into the database `out`. The same sources give the same bytes: the result has the date of the newest
 /// source, or of `now` if none has a date. Data whose licence forbids serving it is not compiled.
@@ -48,10 +49,13 @@ pub(crate) fn open_all(
 ) -> Result<(Vec<BuildSource>, Vec<Option<Date>>), FetchError> {
     let mut sources: Vec<BuildSource> = overrides.map(open_overrides).transpose()?.into_iter().collect();
     let mut dates = vec![None; sources.len()];
+    let task = Task::items("reading the sources", "source", Some(files.len()));
     for file in by_precedence(files) {
         sources.push(file.open()?);
         dates.push(made_at(&file.path).map(|at| TimeZone::UTC.to_datetime(at).date()));
+        task.add(1);
     }
+    task.done();
     Ok((sources, dates))
 }
 

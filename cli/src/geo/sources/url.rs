@@ -14,6 +14,7 @@ use super::FetchError;
 use super::place::received;
 use super::validators::Validators;
 use crate::fs::parent_folder;
+use crate::ui::progress::Task;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -114,6 +115,7 @@ pub(super) fn download(
     target: &Path,
     now: Timestamp,
     web: Web,
+    task: &Task,
 ) -> Result<Option<Download>, FetchError> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .https_only(!web.loopback_http)
@@ -131,7 +133,7 @@ pub(super) fn download(
     for pattern in urls(pattern, now) {
         let failed = |source| FetchError::Download { url: shown(&pattern), source };
         let filled = Filled::new(&pattern, &|name| std::env::var(name).ok()).map_err(failed)?;
-        match get(&agent, &filled.url, target, web) {
+        match get(&agent, &filled.url, target, web, task) {
             Ok(file) => return Ok(file),
             // Report the newest URL, which an operator would expect.
             Err(source) => {
@@ -216,7 +218,13 @@ fn answer(
     Err(format!("more than {REDIRECTS_MAX} redirects").into())
 }
 
-fn get(agent: &ureq::Agent, url: &str, target: &Path, web: Web) -> Result<Option<Download>, BoxError> {
+fn get(
+    agent: &ureq::Agent,
+    url: &str,
+    target: &Path,
+    web: Web,
+    task: &Task,
+) -> Result<Option<Download>, BoxError> {
     let folder = parent_folder(target);
     let known = Validators::of(target, url);
     let response = answer(agent, url, known.as_ref(), web)?;
@@ -227,7 +235,9 @@ fn get(agent: &ureq::Agent, url: &str, target: &Path, web: Web) -> Result<Option
     let validators = Validators::new(url, header("etag"), header("last-modified"));
     let body = response.into_body();
     let length = body.content_length();
-    let mut reader = Counted { inner: body.into_with_config().limit(super::BYTES_MAX).reader(), bytes: 0 };
+    task.grow(length.unwrap_or(0));
+    let reader = body.into_with_config().limit(super::BYTES_MAX).reader();
+    let mut reader = Counted { inner: task.reading(reader), bytes: 0 };
     let describe = |error: std::io::Error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(inner) => reason(inner),
         None => error.to_string(),

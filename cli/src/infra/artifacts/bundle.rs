@@ -9,6 +9,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use crate::fs::hash_file;
 use crate::fs::{Replace, persist};
+use crate::ui::progress::{Style, Task};
 
 /// A file of a zip.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +84,11 @@ fn write(entries: &[Entry], file: impl Write + Seek, folder: &Path) -> Result<()
     let zipped = |source| BundleError::Zip { path: folder.to_owned(), source };
     let mut output = Output { file, at: 0, end: 0, failed: None };
     let mut zip = ZipWriter::new(io::BufWriter::new(&mut output));
+    let length = |entry: &Entry| match &entry.content {
+        Content::File(path) => std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+        Content::Text(_) => 0,
+    };
+    let task = Task::bytes(Style::current(), "zipping", Some(entries.iter().map(length).sum()));
     for entry in entries {
         // The default time is 1980-01-01: real times would make the zip irreproducible.
         let options = SimpleFileOptions::default()
@@ -92,11 +98,14 @@ fn write(entries: &[Entry], file: impl Write + Seek, folder: &Path) -> Result<()
         let (copied, source) = match &entry.content {
             Content::Text(text) => (io::copy(&mut text.as_bytes(), &mut zip), Path::new(entry.name)),
             Content::File(path) => {
-                (File::open(path).and_then(|mut source| io::copy(&mut source, &mut zip)), path.as_path())
+                let copied =
+                    File::open(path).and_then(|source| io::copy(&mut task.reading(source), &mut zip));
+                (copied, path.as_path())
             }
         };
         copied.map_err(|error| BundleError::file(source, error))?;
     }
+    task.done();
     let buffer = zip.finish().map_err(zipped)?;
     // Dropping the buffer would hide that its last bytes did not fit.
     buffer.into_inner().map_err(|error| BundleError::file(folder, error.into_error()))?;

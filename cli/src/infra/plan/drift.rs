@@ -144,7 +144,10 @@ pub(super) fn note_drift(input: &PlanInput<'_>, findings: &mut Findings) {
         Some(at) => {
             format!("{CHECKED} last checked at {at} or later, and never in {}", counted(unchecked, "stack"))
         }
-        None if unchecked > 0 => format!("{CHECKED} never checked; `ipgeo drift` checks it"),
+        // The stacks of a first deploy are too new to be checked.
+        None if unchecked > 0 && input.observed.regions_with(StackKind::Edge).next().is_some() => {
+            format!("{CHECKED} never checked; `ipgeo drift` checks it")
+        }
         None => return,
     };
     findings.notes.push(if drifted.is_empty() {

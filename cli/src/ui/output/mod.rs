@@ -32,18 +32,20 @@ pub(crate) use table::Column;
 pub(crate) use text::{printable, wrapped};
 
 pub(crate) use super::format::{grouped, instant};
+use super::progress::above_bars;
 
 /// Buffer of streamed data.
 const STREAM_BYTES: usize = 1 << 16;
 
 /// Prints one line on standard error: progress, notes, errors. It is one write, so that lines of several programs do not mix.
 pub(crate) fn print_note(line: &str) {
+    let line = printable(&with_dev(line));
     // A closed standard error must not fail the verb.
-    let _ = print_line(&mut io::stderr(), &paint::painted_note(&printable(&with_dev(line))));
+    let _ = above_bars(|| print_line(&mut io::stderr(), &paint::painted_note(&line)));
 }
 
 /// Writes a text and a line feed at once.
-fn print_line(out: &mut impl io::Write, text: &str) -> io::Result<()> {
+pub(super) fn print_line(out: &mut impl io::Write, text: &str) -> io::Result<()> {
     out.write_all([text, "\n"].concat().as_bytes())?;
     out.flush()
 }

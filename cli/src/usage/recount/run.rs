@@ -39,7 +39,7 @@ pub(crate) struct ReplaySpan {
 }
 
 /// What a replay read and did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct Replayed {
     pub shards: u64,
     /// Shards that were read from before the requested time, because their counting had not reached it.
@@ -58,6 +58,9 @@ pub(crate) struct Replayed {
     pub publications: u64,
     #[serde(skip)]
     pub alerts: Vec<Alert>,
+    /// The share of the stream that is read, 0 to 1, estimated from the records' times.
+    #[serde(skip)]
+    pub share: f64,
 }
 
 impl Replayed {
@@ -86,27 +89,39 @@ where
     P: PublishWrite + 'static,
 {
     let mut done = Replayed::default();
-    for shard in stream.shards().await? {
+    let shards = stream.shards().await?;
+    for (before, shard) in shards.iter().enumerate() {
         done.shards += 1;
-        let (first, earlier) = first_page(stream, counter, &shard, span).await?;
+        let (first, earlier) = first_page(stream, counter, shard, span).await?;
         done.earlier_shards += u64::from(earlier);
+        let begin = first.records.first().map_or(span.until, |kept| kept.at);
         let mut page = Some(first);
         while let Some(StreamPage { records, next }) = page.take() {
             let count = records.len();
+            let at = records.last().map_or(span.until, |kept| kept.at);
             let arrived = records.into_iter().take_while(|kept| kept.at < span.until);
             let due: Vec<KinesisRecord> = arrived.map(|kept| kept.record).collect();
             // Later records are left to the running counter.
             let ended = due.len() < count;
             if !due.is_empty() {
                 until_counted(counter, due, span.until, &mut done).await?;
+                done.share = share(before, shards.len(), (begin, at, span.until));
                 on_progress(&done);
             }
             if let Some(next) = next.filter(|_| !ended) {
-                page = Some(stream.read(&shard, next).await?);
+                page = Some(stream.read(shard, next).await?);
             }
         }
     }
     Ok(done)
+}
+
+/// The share that is read: complete shards, and of one more the times from its first record to the last one read.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn share(complete: usize, shards: usize, (begin, at, until): (Timestamp, Timestamp, Timestamp)) -> f64 {
+    let whole = until.duration_since(begin).as_secs_f64().max(1.0);
+    let part = (at.duration_since(begin).as_secs_f64() / whole).clamp(0.0, 1.0);
+    (complete as f64 + part) / shards.max(1) as f64
 }
 
 /// The time from which a shard is read.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::super::{Event, Sink};
-use super::clock;
+use super::{clock, counts};
 use crate::infra::cloud::Done;
 use crate::ui::output;
 
@@ -32,11 +32,7 @@ impl Lines {
         Some(match event {
             Event::Wave { wave, regions } => format!("{}: {}", wave.title(), regions.join(", ")),
             Event::Progress { region, step, progress } if self.is_news(at_ms, region, &progress.phase) => {
-                let count = match progress.total {
-                    0 => String::new(),
-                    total => format!(" {}/{total}", progress.done),
-                };
-                format!("  {region}: {step}: {}{count}", progress.phase)
+                format!("  {region}: {step}: {}{}", progress.phase, counts(progress))
             }
             Event::StepDone { region, step, done, took_ms } => {
                 let how = if *done == Done::Changed { "done" } else { "unchanged" };
