@@ -53,6 +53,9 @@ pub(crate) struct Shared {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", hide_short_help = true)]
     pub color: Color,
+    /// Where the options' values come from, set by `Shared::settled`.
+    #[arg(skip)]
+    sources: Vec<(&'static str, ValueSource)>,
     /// Progress style [default: bars on a terminal, otherwise lines]
     ///
     /// The environment variable `IPGEO_PROGRESS` sets it, too.
@@ -66,9 +69,6 @@ pub(crate) struct Shared {
         hide_short_help = true
     )]
     pub progress: Option<Style>,
-    /// Where the options' values come from, set by `Shared::settled`.
-    #[arg(skip)]
-    sources: Vec<(&'static str, ValueSource)>,
     #[arg(skip)]
     pub interrupts: Interrupts,
 }

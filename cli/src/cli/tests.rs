@@ -192,6 +192,7 @@ fn help_is_a_verb_too() {
 const WITHOUT_TABLES: &[(&str, &str)] = &[
     ("bulk", "CSV"),
     ("completions", "a script"),
+    ("config show", "settings, one a line"),
     ("deploy", "a plan, and events"),
     ("destroy", "a plan, and events"),
     ("dev", "its own screen"),
@@ -213,6 +214,7 @@ const WITHOUT_TABLES: &[(&str, &str)] = &[
     ("keys update", "facts"),
     ("logs", "log lines, which are never shortened"),
     ("man", "a manual page"),
+    ("open", "a URL"),
     ("plan", "a plan"),
     ("rollback", "a plan, and events"),
     ("schema", "JSON"),
@@ -220,6 +222,7 @@ const WITHOUT_TABLES: &[(&str, &str)] = &[
     ("traffic drain", "a plan, and events"),
     ("usage discard", "a note"),
     ("usage export", "CSV or JSON"),
+    ("validate", "problems as editors read them"),
 ];
 
 #[test]

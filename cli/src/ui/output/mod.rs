@@ -41,12 +41,11 @@ const STREAM_BYTES: usize = 1 << 16;
 pub(crate) fn print_note(line: &str) {
     let line = printable(&with_dev(line));
     // A closed standard error must not fail the verb.
-    let line = paint::painted_note(&line);
-    let _ = above_bars(|| print_line(&mut io::stderr(), &line));
+    let _ = above_bars(|| print_line(&mut io::stderr(), &paint::painted_note(&line)));
 }
 
 /// Writes a text and a line feed at once.
-fn print_line(out: &mut impl io::Write, text: &str) -> io::Result<()> {
+pub(super) fn print_line(out: &mut impl io::Write, text: &str) -> io::Result<()> {
     out.write_all([text, "\n"].concat().as_bytes())?;
     out.flush()
 }

@@ -35,7 +35,7 @@ pub(in crate::ui) fn above_bars<T>(write: impl FnOnce() -> T) -> T {
 pub(crate) fn print_above(line: &str) {
     let line = in_colour_choice(line);
     // A terminal that can't be written to must not fail the work.
-    let _ = above_bars(|| writeln!(io::stderr(), "{line}"));
+    let _ = above_bars(|| output::print_line(&mut io::stderr(), &line));
 }
 
 /// Erases the echo of Ctrl-C on a line of its own.
