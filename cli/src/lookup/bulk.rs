@@ -1,11 +1,11 @@
 //! Reads CSV and writes it with added columns. The cells of the input are unchanged, even if they are not UTF-8.
 
-use std::io::{self, Read as _, Write};
+use std::io::{Read as _, Write};
 use std::net::IpAddr;
 
 use anyhow::{Context, bail};
-use csv::{ByteRecord, Reader, ReaderBuilder, Terminator, Writer, WriterBuilder};
-use ipgeo_runtime::lookup::Column;
+use csv::Terminator;
+use ipgeo_runtime::lookup::{Column, Rows, TooManyCells, push_answer};
 
 use super::input::Input;
 use super::source::{BLOCK, Source, Wanted};
@@ -18,7 +18,6 @@ const ADDRESS_NAMES: [&str; 5] = ["ip", "ip_address", "ipaddress", "ip_addr", "a
 const ERROR_NAME: &str = "ip_error";
 /// The byte order mark by which spreadsheets recognise UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-const BUFFER_BYTES: usize = 1 << 16;
 
 /// How to read a file and what to add.
 #[derive(Debug, Clone, Default)]
@@ -43,8 +42,7 @@ pub(crate) struct BulkOutcome {
 
 /// The work on one file.
 pub(crate) struct Bulk<'a> {
-    reader: Reader<Input>,
-    writer: Writer<&'a mut dyn Write>,
+    rows: Rows<'a>,
     options: BulkOptions,
     name: String,
     outcome: BulkOutcome,
@@ -52,8 +50,6 @@ pub(crate) struct Bulk<'a> {
     address: usize,
     /// Columns of the input.
     width: usize,
-    rows: Vec<ByteRecord>,
-    texts: Vec<String>,
 }
 
 impl<'a> Bulk<'a> {
@@ -74,20 +70,8 @@ impl<'a> Bulk<'a> {
             input.read_exact(&mut [0; BYTE_ORDER_MARK.len()])?;
             out.write_all(BYTE_ORDER_MARK)?;
         }
-        let reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(delimiter)
-            .buffer_capacity(BUFFER_BYTES)
-            .from_reader(input);
-        let writer = WriterBuilder::new()
-            .delimiter(delimiter)
-            .terminator(terminator)
-            .buffer_capacity(BUFFER_BYTES)
-            .from_writer(out);
-        let (rows, texts) = (Vec::new(), Vec::new());
-        let (outcome, address, width) = (BulkOutcome::default(), 0, 0);
-        Ok(Self { reader, writer, options, name, outcome, address, width, rows, texts })
+        let rows = Rows::new(Box::new(input), out, delimiter, terminator);
+        Ok(Self { rows, options, name, outcome: BulkOutcome::default(), address: 0, width: 0 })
     }
 
     /// Answers every row; `progress` gets the bytes read since its last call.
@@ -97,43 +81,30 @@ impl<'a> Bulk<'a> {
         stop: &StopFlag,
         progress: &dyn Fn(u64),
     ) -> anyhow::Result<BulkOutcome> {
-        let mut count = self.read_block(0)?;
-        if count == 0 {
+        if self.read_block()? == 0 {
             return Ok(self.outcome);
         }
-        self.width = self.rows[0].len();
+        self.width = self.rows.block()[0].len();
         let has_header = self.has_header();
         let first = usize::from(has_header);
-        self.address = self.find_address(first, count)?;
+        self.address = self.find_address(first)?;
         self.write_header(has_header)?;
         let (mut first, mut position) = (first, 0);
-        while count > 0 {
-            self.answer_block(first, count, source, stop)?;
-            let byte = self.reader.position().byte();
+        loop {
+            self.answer_block(first, source, stop)?;
+            let byte = self.rows.bytes();
             progress(byte - position);
             (first, position) = (0, byte);
-            count = self.read_block(0)?;
+            if self.read_block()? == 0 {
+                break;
+            }
         }
-        self.writer.flush()?;
+        self.rows.flush()?;
         Ok(self.outcome)
     }
 
-    /// Reads rows into the block from an index on; their number with those before.
-    fn read_block(&mut self, from: usize) -> anyhow::Result<usize> {
-        let mut count = from;
-        while count < BLOCK {
-            if self.rows.len() == count {
-                self.rows.push(ByteRecord::new());
-                self.texts.push(String::new());
-            }
-            self.reader.get_mut().start_record();
-            let read = self.reader.read_byte_record(&mut self.rows[count]);
-            if !read.map_err(io_error).with_context(|| format!("cannot read {}", self.name))? {
-                break;
-            }
-            count += 1;
-        }
-        Ok(count)
+    fn read_block(&mut self) -> anyhow::Result<usize> {
+        self.rows.read(BLOCK).with_context(|| format!("cannot read {}", self.name))
     }
 
     /// Whether the first row names the columns: no cell of it is meant as an address.
@@ -142,13 +113,13 @@ impl<'a> Bulk<'a> {
             let text = String::from_utf8_lossy(cell);
             is_address(&text) || hint(&text).is_some_and(|hint| hint.starts_with("remove "))
         };
-        !self.options.no_header && !self.rows[0].iter().any(is_address)
+        !self.options.no_header && !self.rows.block()[0].iter().any(is_address)
     }
 
     /// The column of addresses: the named one; otherwise, among those with addresses in most rows, the one with a usual
     /// name or the first; otherwise, if no row has an address, the one with a usual name.
-    fn find_address(&self, first: usize, count: usize) -> anyhow::Result<usize> {
-        let header = (first == 1).then(|| &self.rows[0]);
+    fn find_address(&self, first: usize) -> anyhow::Result<usize> {
+        let header = (first == 1).then(|| &self.rows.block()[0]);
         let names: Vec<String> = header
             .into_iter()
             .flatten()
@@ -157,7 +128,7 @@ impl<'a> Bulk<'a> {
         if let Some(wanted) = &self.options.column {
             return self.named_column(wanted, &names);
         }
-        let rows = &self.rows[first..count];
+        let rows = &self.rows.block()[first..];
         let has_addresses = |index: &usize| {
             let cells = rows.iter().filter_map(|row| row.get(*index)).filter(|cell| !cell.is_empty());
             let (mut good, mut all) = (0, 0);
@@ -200,7 +171,7 @@ impl<'a> Bulk<'a> {
             return Ok(());
         }
         let mut header = if has_header {
-            self.rows[0].clone()
+            self.rows.block()[0].clone()
         } else {
             let name =
                 |index| if index == self.address { "ip".to_owned() } else { format!("column_{}", index + 1) };
@@ -216,67 +187,33 @@ impl<'a> Bulk<'a> {
             }
             header.push_field(name.as_bytes());
         }
-        Ok(self.writer.write_byte_record(&header).map_err(io_error)?)
+        Ok(self.rows.write(&header)?)
     }
 
     /// Looks up the rows of the block from an index on, and writes them.
-    fn answer_block(
-        &mut self,
-        first: usize,
-        count: usize,
-        source: &mut Source,
-        stop: &StopFlag,
-    ) -> anyhow::Result<()> {
-        let (width, address) = (self.width, self.address);
-        for (row, text) in self.rows[first..count].iter_mut().zip(&mut self.texts[first..count]) {
-            if row.len() > width {
-                let line = row.position().map_or(0, csv::Position::line);
-                bail!(
-                    "{}:{line}: {} cells, but the first row has {width}\nhelp: cells with commas need quotes around them",
-                    self.name,
-                    row.len()
-                );
-            }
-            (row.len()..width).for_each(|_| row.push_field(b""));
-            text.clear();
-            text.push_str(&String::from_utf8_lossy(row.get(address).unwrap_or_default()));
+    fn answer_block(&mut self, first: usize, source: &mut Source, stop: &StopFlag) -> anyhow::Result<()> {
+        let width = self.width;
+        if let Err(TooManyCells { line, cells }) = self.rows.take_addresses(first, width, self.address) {
+            bail!(
+                "{}:{line}: {cells} cells, but the first row has {width}\nhelp: cells with commas need quotes around them",
+                self.name
+            );
         }
-        let (rows, columns, failed) =
-            (&mut self.rows[first..count], &self.options.columns, &mut self.outcome.failed);
-        let texts = &self.texts[first..count];
+        let (columns, failed) = (&self.options.columns, &mut self.outcome.failed);
+        let (texts, rows) = self.rows.addresses_and_rows(first);
         source.look_up(texts, Wanted::Columns(columns), stop, &mut |index, answer| {
             match answer {
-                Ok(location) => {
-                    for cell in Column::texts(columns, location) {
-                        push_cell(&mut rows[index], &cell);
-                    }
-                    rows[index].push_field(b"");
-                }
+                Ok(_) => push_answer(&mut rows[index], columns, answer, escape_cell),
                 Err(message) => {
                     *failed += 1;
-                    for _ in columns {
-                        rows[index].push_field(b"");
-                    }
-                    push_cell(&mut rows[index], &explained(&texts[index], message));
+                    let why = explained(&texts[index], message);
+                    push_answer(&mut rows[index], columns, Err(&why), escape_cell);
                 }
             }
             Ok(())
         })?;
-        for row in rows {
-            self.writer.write_byte_record(row).map_err(io_error)?;
-        }
-        self.outcome.rows += (count - first) as u64;
-        Ok(())
-    }
-}
-
-/// Appends a cell, escaped so that a spreadsheet does not run it as a formula.
-fn push_cell(row: &mut ByteRecord, text: &str) {
-    // Most cells start with a letter or digit; the complete check would take most of the time.
-    if text.as_bytes().first().is_none_or(u8::is_ascii_alphanumeric) {
-        row.push_field(text.as_bytes());
-    } else {
-        row.push_field(escape_cell(text).as_bytes());
+        self.outcome.rows += texts.len() as u64;
+        Ok(self.rows.write_block(first)?)
     }
 }
 
@@ -296,12 +233,4 @@ fn is_address(text: &str) -> bool {
 fn delimiter(first_line: &[u8]) -> u8 {
     let count = |delimiter: u8| first_line.split(|byte| *byte == delimiter).count();
     [b'\t', b';', b','].into_iter().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')
-}
-
-/// The reader's or writer's own error, so that a closed pipe is recognised.
-fn io_error(error: csv::Error) -> io::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        other => io::Error::other(format!("{other:?}")),
-    }
 }

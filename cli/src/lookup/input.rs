@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use ipgeo_runtime::lookup::RecordRead;
 
 /// Maximum bytes of a line, or of a record of CSV.
 const RECORD_BYTES_MAX: usize = 1 << 20;
@@ -59,11 +60,6 @@ impl Input {
         self.reader.fill_buf().with_context(|| format!("cannot read {}", self.name))
     }
 
-    /// Resets the limit: a record is complete.
-    pub(crate) fn start_record(&mut self) {
-        self.left = RECORD_BYTES_MAX;
-    }
-
     /// Reads the next line without surrounding whitespace; false at the end. Skips empty lines.
     pub(crate) fn next_line(&mut self, line: &mut String) -> anyhow::Result<bool> {
         loop {
@@ -94,6 +90,12 @@ impl Read for Input {
         let read = self.reader.read(buffer)?;
         self.left = self.left.checked_sub(read).ok_or_else(too_long)?;
         Ok(read)
+    }
+}
+
+impl RecordRead for Input {
+    fn start_record(&mut self) {
+        self.left = RECORD_BYTES_MAX;
     }
 }
 

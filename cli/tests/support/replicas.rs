@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::raw::{Raw, texts};
 
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// The thread; it ends when this is dropped.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ impl Replicas {
             home: home.to_owned(),
             regions: regions.to_vec(),
             seen: false,
+            read: None,
         };
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -61,6 +62,8 @@ struct Keeper {
     home: String,
     regions: Vec<String>,
     seen: bool,
+    /// The regions of the template that was read last, with the state of the stack then.
+    read: Option<(Vec<String>, BTreeSet<String>)>,
 }
 
 impl Keeper {
@@ -103,11 +106,17 @@ impl Keeper {
     }
 
     /// The regions that should have it, except home; `None`: not in the stack.
-    fn wanted(&self) -> Option<BTreeSet<String>> {
+    fn wanted(&mut self) -> Option<BTreeSet<String>> {
         let form = |action: &str| format!("Action={action}&Version=2010-05-15&StackName={}", self.stack);
         let state = self.raw.form(&self.home, "cloudformation", &form("DescribeStacks")).ok()?;
         if !texts(&state, "StackStatus").first()?.ends_with("_COMPLETE") {
             return None;
+        }
+        // The template is read once after each change of the stack: most of the emulator's time would go into it.
+        let version =
+            ["StackId", "StackStatus", "LastUpdatedTime"].map(|name| texts(&state, name).concat()).to_vec();
+        if let Some((_, wanted)) = self.read.as_ref().filter(|(read, _)| *read == version) {
+            return Some(wanted.clone());
         }
         let answer = self.raw.form(&self.home, "cloudformation", &form("GetTemplate")).ok()?;
         let text = texts(&answer, "TemplateBody").pop()?;
@@ -115,7 +124,9 @@ impl Keeper {
             text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
         let mut wanted = replicas_of(&Template::parse(&text).ok()?);
         wanted.remove(self.home.as_str());
-        Some(wanted.into_iter().map(String::from).collect())
+        let wanted: BTreeSet<String> = wanted.into_iter().map(String::from).collect();
+        self.read = Some((version, wanted.clone()));
+        Some(wanted)
     }
 
     fn forget(&self) {

@@ -20,6 +20,8 @@ mod own;
 mod own_count;
 mod problem;
 mod request;
+#[cfg(feature = "operator")]
+mod rows;
 mod settings;
 mod special;
 mod web;
@@ -34,6 +36,8 @@ pub use geo::Geo;
 pub use handler::{Lookup, UsageSink};
 pub use offline::Offline;
 pub use request::BULK_MAX;
+#[cfg(feature = "operator")]
+pub use rows::{RecordRead, Rows, TooManyCells, push_answer};
 pub use settings::{Settings, SettingsError};
 
 /// Whether an address is public and so can have a location.

@@ -58,7 +58,7 @@ pub fn destroy(
     // The order is that of removed regions: callers first, then what they call, then what that reads. Edges go before
     // home: if stream or role vanish first, usage lines of calls that are still answered are lost.
     plan.push(WaveKind::Records, detach_all(config, observed));
-    plan.push(WaveKind::Drain, drain_wait(observed, &everywhere));
+    plan.push(WaveKind::Drain, drain_wait(&input, &everywhere));
     plan.push(WaveKind::RemoveEdges, deletions(observed, names, &everywhere, StackKind::Edge));
     plan.push(WaveKind::RemoveHome, home_removal(&input, &mut findings, options));
     plan.push(WaveKind::RemoveBuckets, bucket_removals(observed, names, &everywhere));

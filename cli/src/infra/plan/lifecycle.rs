@@ -46,7 +46,7 @@ pub(super) fn push_removals(
         return Ok(());
     }
     check_busy(input.observed, findings, removed);
-    plan.push(WaveKind::Drain, drain_wait(input.observed, removed));
+    plan.push(WaveKind::Drain, drain_wait(input, removed));
     plan.push(WaveKind::RemoveEdges, deletions(input.observed, input.names(), removed, StackKind::Edge));
     // The plan may itself update home's stack: the removals continue from there.
     let left_by_plan = plan.steps().filter_map(|(wave, step)| match &step.action {
@@ -73,19 +73,23 @@ pub(super) fn check_busy(observed: &Observed, findings: &mut Findings, regions: 
 
 /// The wait for resolvers, if a removed edge has an address that they may still know. Whether records are there now says
 /// too little: an interrupted run may have removed them a moment ago.
-pub(super) fn drain_wait(observed: &Observed, removed: &BTreeSet<RegionName>) -> Vec<Step> {
+pub(super) fn drain_wait(input: &PlanInput<'_>, removed: &BTreeSet<RegionName>) -> Vec<Step> {
+    let observed = input.observed;
+    // No resolver knows an emulator's records.
+    let seconds = if input.config.emulator.is_some() { 1 } else { RECORD_TTL_S };
     let attached = observed.attached();
     let has_address = |region: &&RegionName| {
         attached.contains(*region) || observed.stack(region, StackKind::Edge).and_then(alias_of).is_some()
     };
     // All regions wait at the same time, so one step is enough.
-    removed.iter().find(has_address).map(wait_step).into_iter().collect()
+    let region = removed.iter().find(has_address);
+    region.map(|region| wait_step(region, seconds)).into_iter().collect()
 }
 
 /// Waits until no resolver knows the removed records any more.
-pub(super) fn wait_step(region: &RegionName) -> Step {
+pub(super) fn wait_step(region: &RegionName, seconds: u64) -> Step {
     let why = "resolvers forget the removed records".to_owned();
-    Step::new(region, Action::Wait { seconds: RECORD_TTL_S, why })
+    Step::new(region, Action::Wait { seconds, why })
 }
 
 /// The deletion of a kind of stack wherever there is one, even one that holds nothing.

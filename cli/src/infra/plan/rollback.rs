@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::diff::{Op, compare};
 use super::edit;
-use super::lifecycle::wait_step;
+use super::lifecycle::{RECORD_TTL_S, wait_step};
 use super::model::{Action, Before, Plan, RecordChange, StackChange, Step, WaveKind};
 use super::observed::replica_states;
 use super::versions::VersionSwitch;
@@ -39,7 +39,7 @@ pub fn rollback(plan: &Plan, done: &BTreeSet<(usize, usize)>, failed: &BTreeSet<
         let wave = if wave.wave == WaveKind::Canary { WaveKind::Edges } else { wave.wave };
         undone.push(wave, steps);
         if loses_records {
-            undone.push(WaveKind::Drain, vec![wait_step(&plan.home)]);
+            undone.push(WaveKind::Drain, vec![wait_step(&plan.home, RECORD_TTL_S)]);
         }
     }
     undone

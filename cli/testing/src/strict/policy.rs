@@ -182,9 +182,7 @@ impl Policies {
 
 impl Statement {
     fn covers(&self, request: &Request) -> bool {
-        // Action names ignore case (IAM user guide, "Action").
-        let action = request.action.to_lowercase();
-        self.actions.iter().any(|pattern| matches(&pattern.to_lowercase(), &action))
+        self.actions.iter().any(|pattern| matches_action(pattern, &request.action))
             && self.resources.iter().any(|pattern| matches_arn(pattern, &request.resource))
             && self.conditions.iter().all(|condition| condition.holds(request))
     }
@@ -213,8 +211,20 @@ impl Condition {
     }
 }
 
+/// Whether an action matches a pattern. Action names ignore case (IAM user guide, "Action").
+fn matches_action(pattern: &str, action: &str) -> bool {
+    if !pattern.contains(['*', '?']) {
+        return pattern.eq_ignore_ascii_case(action);
+    }
+    matches(&pattern.to_lowercase(), &action.to_lowercase())
+}
+
 /// Whether a pattern with `*` and `?` matches a whole text.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
+    // Most patterns are names, and every call is compared with all of them.
+    if !pattern.contains(['*', '?']) {
+        return pattern == text;
+    }
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut star) = ((0, 0), None);
     while at.1 < text.len() {
