@@ -45,10 +45,11 @@ fn calls() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (service, source) in sources {
         let code = source.split("#[cfg(test)]").next().unwrap_or_default();
-        // The SDK client implements a trait itself there.
-        let code =
-            code.split_whitespace().collect::<String>().replace("self.update_item(", "client.update_item(");
-        let code = code.replace("self.get_item(", "client.get_item(");
+        let mut code: String = code.split_whitespace().collect();
+        // There, traits are implemented for the SDK's client itself, which has these methods.
+        for method in ["update_item", "get_item", "transact_write_items"] {
+            code = code.replace(&format!("self.{method}("), &format!("client.{method}("));
+        }
         for client in
             ["client.", "client().", &format!("{service}().")[..], &format!("{service}(self.region).")[..]]
         {
@@ -57,7 +58,7 @@ fn calls() -> BTreeSet<String> {
                     .chars()
                     .take_while(|c| c.is_alphanumeric() || *c == '_')
                     .collect();
-                if !["clone", "config", ""].contains(&method.as_str()) {
+                if !["clone", "config", "transact", ""].contains(&method.as_str()) {
                     let operation: String = method.split('_').map(capital).collect();
                     found.insert(format!("{service}:{operation}"));
                 }
