@@ -1,4 +1,4 @@
-//! Progress of long tasks on standard error: a bar on a terminal, a line every few seconds elsewhere, nothing with
+//! Progress of long tasks on standard error: a bar on a terminal, a line every five seconds elsewhere, nothing with
 //! `--progress none`. Every verb uses this module, so all bars share one screen, notes are printed above them, and Ctrl-C
 //! leaves none behind. A task that ends within [`QUIET_MS`] shows nothing.
 
