@@ -109,7 +109,7 @@ Examples:
     Quota(quota::QuotaVerb),
     /// Create a regions.toml
     Init(init::InitArgs),
-    /// Check regions.toml and report every fault, offline
+    /// Check regions.toml offline and report every problem
     Validate(validate::ValidateArgs),
     /// Show the settings in use
     #[command(subcommand)]

@@ -211,7 +211,7 @@ fn a_doctor_without_credentials_says_so_as_a_finding() {
     assert_eq!(checks[0]["check"], "credentials");
 }
 
-/// `validate` reports every fault with its place, in every format, and says what a valid file describes.
+/// `validate` reports every problem with its place, in every format, and says what a valid file describes.
 #[test]
 fn a_file_is_validated_offline() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -336,7 +336,7 @@ fn answered() -> BTreeSet<String> {
 }
 
 #[test]
-#[ignore = "installs a security scanner, about a minute; .ci/run asks for it"]
+#[ignore = "installs a security scanner, about a minute; .ci/run runs it"]
 fn every_finding_of_the_scanner_is_answered() {
     let Some(venv) = Venv::with("checkov", &SCANNER) else { return };
     let folder = tempfile::tempdir().expect("a folder");

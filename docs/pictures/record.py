@@ -53,7 +53,7 @@ class Terminal:
                 return
             before = text
             time.sleep(0.25)
-        raise SystemExit(f'nothing came within {seconds} s:\n{self.text()}')
+        raise SystemExit(f'the expected output did not appear within {seconds} s:\n{self.text()}')
 
     def type(self, command):
         self.run('send-keys', '-l', command)
@@ -222,7 +222,7 @@ def plan(folder, environment, bootstrap):
     emulator = subprocess.Popen([str(python), '-c', serve], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                 env={**environment, 'BIND_HOST': '127.0.0.1', 'GATEWAY_PORT': port, 'TMPDIR': str(folder)}, start_new_session=True)
     try:
-        # The shipped file, for this machine's processor. The SDK's own variable leads to the emulator.
+        # The shipped file, for this machine's processor. The SDK's own variable names the emulator.
         text = (ROOT / 'regions.toml').read_text()
         architecture = {'x86_64': 'x86_64', 'aarch64': 'arm64'}[os.uname().machine]
         (folder / 'regions.toml').write_text(re.sub(r'(?m)^architecture = .*$', f'architecture = "{architecture}"', text))

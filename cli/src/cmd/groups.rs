@@ -84,7 +84,7 @@ pub(crate) fn about(command: &Command, verb: &str) -> String {
     let found = command.find_subcommand(verb).and_then(Command::get_about);
     match found {
         // Clap adds it later, and with another description.
-        _ if verb == HELP => "Print the help of a command".to_owned(),
+        _ if verb == HELP => "Print help for a command".to_owned(),
         found => found.map(ToString::to_string).unwrap_or_default(),
     }
 }

@@ -10,7 +10,7 @@ use crate::ui::format::short;
 
 /// The bill that the design must stay below, US dollars a month, and its calls.
 const TARGET: (f64, f64) = (25e6, 50.0);
-/// The longest start that is wanted: this part of Python's with boto3.
+/// Target for the time from start to first lookup, as a fraction of Python's with boto3.
 const START_PART: f64 = 100.0;
 const HEIGHT: u32 = 380;
 

@@ -4,9 +4,9 @@ use super::drawing::{Note, Shape, Tick, line, percent, tick};
 
 /// Steps of an axis within a power of ten.
 const STEPS: [f64; 3] = [1.0, 2.0, 5.0];
-/// Against rounding: a power of ten is one, however it was computed.
+/// Tolerance, so that rounding errors do not hide a power of ten.
 const ALMOST: f64 = 1e-9;
-/// Above this number of powers of ten, only they have marks.
+/// On an axis with more powers of ten than this, only the powers of ten have marks.
 const FINE_DECADES: f64 = 2.5;
 
 /// A logarithmic axis between two round numbers, as powers of ten.

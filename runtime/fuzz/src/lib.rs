@@ -1,5 +1,5 @@
-//! The rooms that take foreign bytes, compiled from their own sources.
-#![allow(missing_docs, dead_code, unexpected_cfgs, unused_imports, reason = "said, and used, where they are")]
+//! The modules that parse external input, compiled from their own sources.
+#![allow(missing_docs, dead_code, unexpected_cfgs, unused_imports, reason = "documented and used elsewhere")]
 
 #[path = "../../src/lookup/mod.rs"]
 pub mod lookup;

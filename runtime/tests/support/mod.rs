@@ -240,7 +240,7 @@ impl Tables {
         tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().expect("a store")));
         let tables = Self::unmade(&endpoint);
         tables.create().await.expect("tables");
-        tables.create().await.expect("made once, and no harm in asking again");
+        tables.create().await.expect("creating them again changes nothing");
         tables
     }
 

@@ -120,7 +120,7 @@ pub struct Edges {
     pipes: Arc<Pipes>,
     environments: Mutex<Vec<Arc<Environment>>>,
     made: AtomicUsize,
-    /// Regions that callers are led to.
+    /// Regions that receive callers.
     attached: Mutex<Vec<bool>>,
     pub(crate) callers: Mutex<Vec<Caller>>,
 }
@@ -148,12 +148,12 @@ impl Edges {
         callers.len() - 1
     }
 
-    /// Leads callers to a region, or no longer.
+    /// Attaches or drains a region.
     pub fn attach(&self, region: usize, is_attached: bool) {
         lock(&self.attached)[region] = is_attached;
     }
 
-    /// A region that callers are led to.
+    /// A region that receives callers.
     pub(crate) fn any_region(&self) -> usize {
         let attached = lock(&self.attached);
         let open: Vec<usize> = (0..attached.len()).filter(|region| attached[*region]).collect();

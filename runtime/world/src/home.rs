@@ -141,7 +141,7 @@ impl Home {
 
     async fn count_early(&self, json: &str) {
         if !EarlyReport::is_one(json) {
-            self.world.wrong(&format!("home takes no report of early counts for one: {json}"));
+            self.world.wrong(&format!("home does not accept a report of early counts: {json}"));
         }
         let Ok(report) = EarlyReport::from_json(json.as_bytes()) else {
             self.world.wrong(&format!("home can't read a report of early counts: {json}"));

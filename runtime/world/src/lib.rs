@@ -1,9 +1,10 @@
-//! The whole service in one deterministic world: real handlers, real tables' code, the real counter and the operators' code, over
-//! stores, a stream and log pipes in memory. One clock that only moves when everybody waits, one order of tasks, and one seed
-//! for all that is random: partitions, kills, restarts, slow stores, lost, repeated and reordered messages, clocks that are wrong.
+//! A deterministic simulation (a "world") of the whole service: the real handlers, the real code for the tables, the real counter
+//! and the operators' code, over stores, a stream and log pipes in memory. There is one clock, which only advances when every task
+//! waits, one order of tasks, and one seed for everything random: partitions, kills, restarts, slow stores, lost, repeated and
+//! reordered messages, wrong clocks.
 //!
-//! [`run`] runs a seed and returns its history with what did not hold. The checker reads the history and the tables' rows by code
-//! of its own.
+//! [`run`] runs a seed and returns its history and the promises that did not hold. The checker reads the history and the rows of
+//! the tables with its own code.
 //!
 //! `turmoil` and `madsim` replace sockets; below the Lambda's HTTP clients, everything else would still have to be
 //! written, and a world of sockets is slower by orders of magnitude. The seams are the service's own traits.

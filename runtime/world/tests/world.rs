@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ipgeo_world::{Outcome, run};
 
-fn told(outcome: &Outcome) {
+fn print_outcome(outcome: &Outcome) {
     let scenario = &outcome.scenario;
     eprintln!("{scenario:#?}");
     for operation in &outcome.history.operations {
@@ -32,7 +32,7 @@ fn a_seed_has_one_history() {
 fn one_seed() {
     let Ok(seed) = std::env::var("IPGEO_WORLD_SEED") else { return };
     let outcome = run(seed.parse().expect("a number"), None);
-    told(&outcome);
+    print_outcome(&outcome);
     assert!(outcome.violations.is_empty());
 }
 

@@ -26,9 +26,9 @@ use crate::ui::progress::timed;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 `used` is exact: it is read from the ledger, half a read unit for each API key and month. All records are \
-read, but only the usage of those that are shown, except with `--sort used` and `--sort last-used`, which \
-need everyone's. 100,000 API keys take up to 2,000 calls and 100,000 read units, about $0.01; \
-with `--limit 50`, 2 calls.
+read, but usage only for the API keys shown; sorting by `used` or `last-used` reads the usage of all. \
+100,000 API keys take up to 2,000 calls and 100,000 read units, about $0.01. With `--limit 50`, 2 calls are \
+enough.
 
 Examples:
   ipgeo keys list --dev
@@ -54,16 +54,16 @@ pub(crate) struct ListArgs {
 /// The order of `ipgeo keys list`; API keys that are equal in it are in the order of `Owner`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum KeyOrder {
-    /// By owner, then the oldest first
+    /// By owner, then oldest first
     #[default]
     Owner,
-    /// The newest first
+    /// Newest first
     Created,
-    /// Those that expire first
+    /// Earliest expiry first
     Expires,
-    /// The most calls in the period first
+    /// Most calls in the period first
     Used,
-    /// The latest call first
+    /// Latest call first
     LastUsed,
 }
 

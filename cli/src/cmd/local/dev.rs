@@ -134,7 +134,9 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
     }
     signals.end().await;
     erase_echo();
-    output::print_note("stopping: counting the last calls; Ctrl-C again leaves them to the next start");
+    output::print_note(
+        "stopping: counting the last calls; press Ctrl-C again to leave them for the next start",
+    );
     WorldFile::remove(state);
     tokio::select! {
         stopped = timed("counting", world.stop()) => stopped.map(|()| Exit::Done),

@@ -49,7 +49,7 @@ pub(crate) struct LogsArgs {
     /// Only calls with this API key: hint, last four characters or hash; `-` reads it from stdin
     #[arg(long, value_name = "KEY", conflicts_with = "all")]
     key: Option<String>,
-    /// Show other lines than usage lines, too
+    /// Also show lines other than usage lines
     #[arg(short, long)]
     all: bool,
     #[command(flatten)]

@@ -27,7 +27,7 @@ pub(crate) struct OpenArgs {
     /// Region to open [default: the domain; without one, home; with --dev, the nearest region]
     #[arg(value_name = "REGION")]
     region: Option<String>,
-    /// Open the documentation of the API
+    /// Open the API documentation
     #[arg(long)]
     docs: bool,
     #[command(flatten)]
@@ -56,7 +56,7 @@ pub(crate) async fn run(args: OpenArgs, shared: &Shared) -> anyhow::Result<()> {
     if opened {
         output::print_note("opened in the browser");
     } else if is_shown {
-        output::print_note("there is no browser in this session; open the URL in yours");
+        output::print_note("cannot open a browser in this session; open the URL yourself");
     }
     if !config.web.page {
         output::print_note("regions.toml has `page = false` in [web]: browsers get JSON too");
@@ -92,7 +92,7 @@ async fn place(
     match (&config.service.domain, region) {
         (Some(domain), None) => Ok((format!("https://{domain}"), None)),
         (Some(domain), Some(region)) if config.emulator.is_none() => bail!(UsageError(format!(
-            "DNS selects the region of {domain}, so a browser cannot be sent to {region}; `ipgeo probe --regions {region}` reaches it"
+            "DNS selects the region for {domain}, so a browser cannot choose {region}; use `ipgeo probe --regions {region}` to test it"
         ))),
         (_, region) => {
             let region = region.unwrap_or_else(|| config.service.home.clone());

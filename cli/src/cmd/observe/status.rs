@@ -185,7 +185,7 @@ mod tests {
             ..RegionStatus::default()
         };
         let fault =
-            "edge stack UPDATE_ROLLBACK_FAILED: a resource could not be returned to its state of before";
+            "edge stack UPDATE_ROLLBACK_FAILED: a resource could not be restored to the version before";
         let rows = [
             RegionStatus {
                 home: true,

@@ -23,9 +23,9 @@ pub(crate) enum ConfigVerb {
 /// Flags of `ipgeo config show`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Settings of the program come from a flag, the environment, the AWS profile or a default; those of the \
-service from regions.toml or a default. A region's settings are its own, otherwise those of [runtime]. \
-No call is made, and no credentials are shown.
+The program's settings come from a flag, the environment, the AWS profile or a default; the service's \
+settings come from regions.toml or a default. A region uses its own settings, otherwise those of [runtime]. \
+AWS is not called, and no credentials are shown.
 
 Examples:
   ipgeo config show
@@ -35,7 +35,7 @@ pub(crate) struct ShowArgs {
     /// Only this setting, or those below it: `service`, `runtime.memory_mb`
     #[arg(value_name = "SETTING")]
     setting: Option<String>,
-    /// Show where each setting comes from; other formats than the table always do
+    /// Show where each setting comes from (JSON and CSV always do)
     #[arg(long)]
     origin: bool,
     #[command(flatten)]

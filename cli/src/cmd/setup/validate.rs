@@ -14,7 +14,7 @@ use crate::ui::output::{self, Exit, Format};
 /// Flags of `ipgeo validate`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Prints every fault with its line and column; nothing is read but the file.
+Prints every problem with its line and column. No other file is read.
 Exit status: 0 if the file is valid, 1 if it is not.
 
 Examples:
@@ -78,7 +78,7 @@ fn summary(path: &Path, config: &Config) -> String {
     let tiers: Vec<&str> =
         std::iter::once(ANONYMOUS).chain(config.tiers.paid.iter().map(|tier| tier.name.as_str())).collect();
     let sources = match config.geo.sources.len() {
-        0 => "the sample of geo data".to_owned(),
+        0 => "the sample geo data".to_owned(),
         count => counted(count, "geo source"),
     };
     let domain = config.service.domain.as_deref().unwrap_or("without a domain");

@@ -9,9 +9,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 pub(crate) fn path_to_write() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| {
         if path == Path::new("-") {
-            return Err(
-                "this cannot go to standard output; name a file or folder (`./-` if it is called so)",
-            );
+            return Err("this cannot go to standard output; name a file or folder (`./-` for one named `-`)");
         }
         Ok(path)
     })

@@ -23,7 +23,7 @@ fn first_hour(args: &ReportArgs, now: Timestamp) -> Result<Timestamp, UsageError
     let since = args.since.unwrap_or(KEPT);
     if args.month.is_some() || since > KEPT {
         return Err(UsageError::new(
-            "--by hour: hours are known from log lines, which are kept for one day; use --since 24h or less\n\
+            "--by hour reads log lines, which are kept for one day; use --since 24h or less\n\
              help: `ipgeo usage report --by day` reports older usage",
         ));
     }

@@ -48,7 +48,7 @@ pub(super) async fn write_page(
         // A launcher may take a relative name for something else.
         let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         if !open_in_browser(&path.display().to_string()) {
-            output::print_note("there is no browser in this session; open the file in yours");
+            output::print_note("cannot open a browser in this session; open the file yourself");
         }
     }
     Ok(())

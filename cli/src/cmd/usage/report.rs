@@ -46,7 +46,7 @@ pub(crate) struct ReportArgs {
     /// Only API keys of this owner
     #[arg(long, value_name = "NAME")]
     pub(super) owner: Option<String>,
-    /// Write a self-contained page with charts and tables; with --owner, one to send to that customer; `-`: print it
+    /// Write a self-contained page with charts and tables (`-`: print it); with --owner, one to send to that customer
     #[arg(long, value_name = "FILE", conflicts_with_all = ["by", "kind"])]
     html: Option<PathBuf>,
     /// Open the page in a browser

@@ -57,7 +57,7 @@ pub(super) fn days(
         (Some(month), _) => (month.first(), month.first().last_of_month()),
         (None, Some(since)) if since.as_secs() % DAY_S != 0 || since.subsec_nanos() != 0 => {
             let why = "--since: the ledger counts by day, UTC; give whole days, such as 1d or 7d\n\
-                       help: `ipgeo logs --since 10m` shows single calls of the last day";
+                       help: use `--by hour` for the last day, or `ipgeo logs` for individual calls";
             return Err(UsageError::new(why).into());
         }
         (None, Some(since)) => {

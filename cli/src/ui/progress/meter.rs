@@ -6,7 +6,7 @@ use super::super::format::{counted, duration, grouped, short, size};
 use super::super::output::{Paint, painted, printable};
 use super::{LINE_EVERY_MS, QUIET_MS, Style};
 
-/// The rate is that of this time.
+/// The rate is measured over the latest part of this length.
 const RATE_OVER_MS: u64 = 15_000;
 /// The shortest time that a rate is measured over.
 const RATE_AFTER_MS: u64 = 1_000;
@@ -23,7 +23,7 @@ pub(crate) enum Unit {
     /// Items with this name: `API key`.
     Items(&'static str),
     Bytes,
-    /// Something that means nothing to people: only the percentage is shown.
+    /// A quantity without a unit that people know: only the percentage is shown.
     Share,
     /// Nothing: only the elapsed time is shown.
     Time,

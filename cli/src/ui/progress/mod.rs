@@ -1,5 +1,5 @@
-//! Progress of long tasks on standard error: a bar on a terminal, a line every few seconds elsewhere, nothing with
-//! `--progress none`. Every verb uses this room, so all bars share one screen, notes are printed above them, and Ctrl-C
+//! Progress of long tasks on standard error: a bar on a terminal, a line every five seconds elsewhere, nothing with
+//! `--progress none`. Every verb uses this module, so all bars share one screen, notes are printed above them, and Ctrl-C
 //! leaves none behind. A task that ends within [`QUIET_MS`] shows nothing.
 
 mod meter;
@@ -23,13 +23,13 @@ const LINE_EVERY_MS: u64 = 5_000;
 pub(crate) enum Style {
     /// Bars, redrawn in place
     Bars,
-    /// A line for each event, or every few seconds
+    /// A line for each event, or every five seconds
     Lines,
-    /// Nothing
+    /// No progress
     None,
 }
 
-/// The style of this run, if a flag has set it.
+/// The style of this run, if a flag or the environment has set it.
 static CHOSEN: OnceLock<Style> = OnceLock::new();
 
 impl Style {
@@ -39,7 +39,7 @@ impl Style {
         let _set_before = CHOSEN.set(self);
     }
 
-    /// The style that a flag has set.
+    /// The style that a flag or the environment has set.
     pub(crate) fn chosen() -> Option<Self> {
         CHOSEN.get().copied()
     }

@@ -72,7 +72,7 @@ fn locked(meter: &Mutex<Meter>) -> MutexGuard<'_, Meter> {
 }
 
 impl Task {
-    /// A task that counts `total` items with the name `noun`; `None`: nobody knows how many there are.
+    /// A task that counts `total` items with the name `noun`; `None`: the total is unknown.
     pub(crate) fn items(label: &str, noun: &'static str, total: Option<usize>) -> Self {
         Self::new(Style::current(), label, Unit::Items(noun), total.map(|total| total as u64))
     }
@@ -87,7 +87,7 @@ impl Task {
         Self::new(Style::current(), label, Unit::Share, Some(total))
     }
 
-    /// A task that nobody can measure: its time is shown.
+    /// A task whose progress cannot be measured: its elapsed time is shown.
     pub(crate) fn time(label: &str) -> Self {
         Self::new(Style::current(), label, Unit::Time, None)
     }
@@ -154,7 +154,7 @@ impl<R: Read> Read for Reading<'_, R> {
     }
 }
 
-/// Runs work that nobody can measure. It is boxed: such work is often a large future.
+/// Runs work whose progress cannot be measured. The future is boxed, because it is often large.
 pub(crate) fn timed<T, E>(
     label: &str,
     work: impl Future<Output = Result<T, E>>,

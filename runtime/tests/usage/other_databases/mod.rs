@@ -1,7 +1,7 @@
-//! The tables' code against DynamoDB as four teams wrote it: the same operations must have the same results, and leave the
-//! same rows, in each. The differences are listed with their reasons; one that is gone fails, too.
+//! The code for the tables on four implementations of DynamoDB's API: the same operations must have the same results and leave
+//! the same rows on each. Known differences are listed with their reasons; a listed difference that no longer exists also fails.
 //!
-//! They need `python3` with `venv`, `npm`, and access to the package indexes; without them, a test prints that it was skipped.
+//! They need `python3` with `pip`, `npm`, and access to the package indexes; without them, a test prints that it was skipped.
 
 mod operations;
 mod servers;

@@ -118,7 +118,7 @@ fn columns(row: &CsvLine, parts: Parts) -> Result<(Vec<Column>, bool), String> {
     Ok((columns, false))
 }
 
-/// Refuses two columns of a header for one field, such as `lat` and `latitude`: which of them is right can't be told.
+/// Refuses two columns of a header for one field, such as `lat` and `latitude`: nothing says which is right.
 fn refuse_repeated(row: &CsvLine, columns: &[Column]) -> Result<(), String> {
     for (second, column) in columns.iter().enumerate().filter(|(_, column)| **column != Ignored) {
         if let Some(first) = columns[..second].iter().position(|before| before == column) {

@@ -182,7 +182,7 @@ const CORRECTIONS: &[(&str, &str)] = &[
     ("8.8.8.8,DE", "line 2: it has 2 columns, the header has 11"),
 ];
 
-/// Which of two columns for one field is right can't be told, so neither silently wins.
+/// Nothing says which of two columns for one field is right, so neither silently wins.
 #[test]
 fn a_header_has_one_column_for_each_field() {
     for (text, fault) in [
