@@ -52,9 +52,15 @@ pub(super) fn print_line(out: &mut impl io::Write, text: &str) -> io::Result<()>
 
 /// Prints data on standard output, nothing if it is empty; a closed pipe (`| head`) is not an error.
 pub(crate) fn print_data(text: &str) -> io::Result<()> {
+    print_part(text)?;
+    Ok(())
+}
+
+/// Prints a part of an endless output. False if the pipe was closed (`| head`): nobody reads what would follow.
+pub(crate) fn print_part(text: &str) -> io::Result<bool> {
     match print_once(text) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        printed => printed.map(|()| true),
     }
 }
 
