@@ -215,9 +215,13 @@ pub fn main() -> Exit {
                 }
                 return Exit::Usage;
             }
-            // There is no other place to report that printing failed.
-            drop(output::print_painted(text.ansi().to_string().trim_end()));
-            return Exit::Done;
+            return match output::print_painted(text.ansi().to_string().trim_end()) {
+                Ok(()) => Exit::Done,
+                Err(error) => {
+                    report_error(&anyhow::Error::from(error));
+                    Exit::Failed
+                }
+            };
         }
     };
     cli.shared = cli.shared.settled(&matches);

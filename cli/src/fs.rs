@@ -68,6 +68,8 @@ const PAGE_HEAD: usize = 14;
 /// Writes an HTML page or an XML feed. It replaces only a file of the same kind: any other existing file was probably named by
 /// mistake.
 pub(crate) fn write_page(path: &Path, page: &str) -> io::Result<()> {
+    // Reading the first bytes of a pipe would wait for ever.
+    destination(path)?;
     let kind = page.as_bytes().get(..PAGE_HEAD).unwrap_or_default();
     let mut head = [0; PAGE_HEAD];
     match File::open(path).and_then(|mut file| file.read(&mut head)) {
@@ -234,6 +236,8 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RUSR | Mode::WUSR).expect("a pipe");
         let written = write_streamed(&pipe, |out| out.write_all(b"x"));
         let refused = written.expect_err("refused").to_string();
+        assert!(refused.starts_with("it is not a regular file"), "{refused}");
+        let refused = write_page(&pipe, "<!doctype html>").expect_err("refused").to_string();
         assert!(refused.starts_with("it is not a regular file"), "{refused}");
         let refused = write_output(folder.path(), b"x", Replace::Yes).expect_err("refused");
         assert_eq!(refused.kind(), io::ErrorKind::IsADirectory);

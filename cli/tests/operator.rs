@@ -277,6 +277,7 @@ fn every_setting_in_use_names_its_place() {
         (&["output"], &[config], "output = \"table\"", "default"),
         (&["color"], &[config, ("NO_COLOR", "1")], "color = \"never\"", "NO_COLOR"),
         (&["color", "--color", "always"], &[config, ("NO_COLOR", "1")], "color = \"always\"", "--color"),
+        (&["progress"], &[config, ("IPGEO_PROGRESS", "none")], "progress = \"none\"", "IPGEO_PROGRESS"),
         (
             &["aws.profile"],
             &[config, ("HTTPS_PROXY", "http://p.test")],

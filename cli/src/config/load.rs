@@ -18,7 +18,7 @@ const BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
     /// Reading failed.
-    #[error("read {path}")]
+    #[error("cannot read {path}")]
     Read {
         path: PathBuf,
         #[source]

@@ -118,6 +118,10 @@ fn spread(calls: f64, places: usize, percent: f64) -> String {
     format!("{} calls, {} %", decimal(calls, places), decimal(percent, 3))
 }
 
+fn seconds(seconds: f64) -> String {
+    format!("{} s", decimal(seconds, 0))
+}
+
 impl LedgerPathOnly {
     fn rows(self) -> [(&'static str, String); 3] {
         let spread = |calls: f64, percent: f64| spread(calls, 1, percent);
@@ -130,7 +134,7 @@ impl LedgerPathOnly {
                 "without early counts: beyond the limit, worst",
                 spread(self.overshoot.worst, self.overshoot_percent.worst),
             ),
-            ("without early counts: enforced after, worst", format!("{:.0} s", self.enforced_s.worst)),
+            ("without early counts: enforced after, worst", seconds(self.enforced_s.worst)),
         ]
     }
 }
@@ -157,10 +161,10 @@ impl SimulationReport {
             ("limits reached", count(self.crossings as u64)),
             ("beyond the limit, mean", spread(self.overshoot.mean, 1, self.overshoot_percent.mean)),
             ("beyond the limit, worst", spread(self.overshoot.worst, 0, self.overshoot_percent.worst)),
-            ("enforced everywhere after, mean", format!("{:.0} s", self.enforced_s.mean)),
+            ("enforced everywhere after, mean", seconds(self.enforced_s.mean)),
             (
                 "enforced everywhere after, worst",
-                format!("{:.0} s of {:.0} s", self.enforced_s.worst, self.lag_s),
+                format!("{} of {}", seconds(self.enforced_s.worst), seconds(self.lag_s)),
             ),
             ("early counts a month", monthly(self.early_reports_a_month)),
             ("refused within the limit", count(self.wrongly_refused)),
@@ -190,11 +194,12 @@ impl SimulationReport {
         for (what, outage) in
             [("region outage", scenario.region_loss), ("counting outage", scenario.home_loss)]
         {
-            let text = |outage: Outage| format!("{:.0} s, after {:.0} s", outage.for_s, outage.from_s);
+            let text =
+                |outage: Outage| format!("{}, after {}", seconds(outage.for_s), seconds(outage.from_s));
             rows.extend(outage.map(|outage| (what, text(outage))));
         }
         rows.extend(scenario.limit_change.map(|change| {
-            ("limits changed", format!("to {:.1} %, after {:.0} s", 100.0 * change.share, change.at_s))
+            ("limits changed", format!("to {:.1} %, after {}", 100.0 * change.share, seconds(change.at_s)))
         }));
         rows
     }

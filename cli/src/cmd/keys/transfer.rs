@@ -74,11 +74,11 @@ fn bytes_of(file: &PathBuf) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if file.as_os_str() == "-" {
         let read = std::io::stdin().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
-        read.context("read standard input")?;
+        read.context("cannot read standard input")?;
     } else {
-        let opened = std::fs::File::open(file).with_context(|| format!("open {}", file.display()))?;
+        let opened = std::fs::File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
         let read = opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
-        read.with_context(|| format!("read {}", file.display()))?;
+        read.with_context(|| format!("cannot read {}", file.display()))?;
     }
     if bytes.len() as u64 > FILE_BYTES_MAX {
         bail!("{} is larger than 64 MiB; import it in parts", file.display());

@@ -15,6 +15,7 @@ use crate::keys::{Grace, parse_grace};
 use crate::observe::logs::{LocalLogs, LogFollower, LogLine, LogSource, ShownLine, read_once};
 use crate::ui::format::counted;
 use crate::ui::output::{self, Exit, Format, Formats, UsageError};
+use crate::ui::progress::erase_echo;
 use crate::world::WorldFile;
 
 /// Pause between two reads: on this machine, and at AWS, where each region is a request.
@@ -151,27 +152,35 @@ impl<S: LogSource> Show<'_, S> {
         })
     }
 
-    /// Until Ctrl-C.
+    /// Until Ctrl-C, which also ends a read, or until nobody reads the output.
     async fn follow(&self, since: Timestamp, format: Format) -> anyhow::Result<Exit> {
+        tokio::select! {
+            biased;
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted.context("listen for Ctrl-C")?;
+                erase_echo();
+                Ok(Exit::Done)
+            }
+            ended = self.follow_until_closed(since, format) => ended,
+        }
+    }
+
+    async fn follow_until_closed(&self, since: Timestamp, format: Format) -> anyhow::Result<Exit> {
         let mut follow = LogFollower::new(since);
         let mut reported = Vec::new();
         loop {
             let (mut lines, failed) = follow.next(self.source, self.regions, self.wanted.search()).await;
             self.wanted.keep(&mut lines);
             // An array would never end: JSON is printed as lines.
-            print(&lines, if format == Format::Json { Format::Jsonl } else { format })?;
+            if !print(&lines, if format == Format::Json { Format::Jsonl } else { format })? {
+                return Ok(Exit::Done);
+            }
             // A region that stays unreachable is reported once.
             if failed != reported {
                 report(&failed);
                 reported = failed;
             }
-            tokio::select! {
-                interrupted = tokio::signal::ctrl_c() => {
-                    interrupted.context("listen for Ctrl-C")?;
-                    return Ok(Exit::Done);
-                }
-                () = tokio::time::sleep(self.pause) => {}
-            }
+            tokio::time::sleep(self.pause).await;
         }
     }
 }
@@ -182,9 +191,10 @@ fn report(failed: &[(RegionName, Problem)]) {
     }
 }
 
-fn print(lines: &[LogLine], format: Format) -> anyhow::Result<()> {
+/// False if nobody reads the output any more.
+fn print(lines: &[LogLine], format: Format) -> anyhow::Result<bool> {
     if lines.is_empty() && format == Format::Table {
-        return Ok(());
+        return Ok(true);
     }
     let shown: Vec<ShownLine> = lines.iter().map(LogLine::shown).collect();
     let text = match format {
@@ -194,5 +204,5 @@ fn print(lines: &[LogLine], format: Format) -> anyhow::Result<()> {
         }
         other => output::format_rows(other, &[], &shown, |_| Vec::new())?,
     };
-    Ok(output::print_data(&text)?)
+    Ok(output::print_part(&text)?)
 }

@@ -1,6 +1,7 @@
 //! `ipgeo status`.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
@@ -52,11 +53,18 @@ pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exi
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
     let aws = Aws::connect(&config, args.profile.name()).await?;
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
         let reading = Box::pin(read(&config, &aws, args.no_probe));
         // Below a table that is redrawn, progress would flicker.
-        let reading =
-            if args.is_repeated() { reading.await } else { timed("reading the status", reading).await };
+        let reading = if args.is_repeated() {
+            tokio::select! {
+                reading = reading => reading,
+                _ = &mut interrupted => return Ok(Exit::Done),
+            }
+        } else {
+            timed("reading the status", reading).await
+        };
         let mut rows = reading?;
         rows.retain(|row| scope.whole || scope.regions.contains(&row.region));
         // Repeated output prints JSON lines.
@@ -73,14 +81,14 @@ pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exi
                 "\x1b[H\x1b[J{}\n\n{text}",
                 jiff::Timestamp::now().round(jiff::Unit::Second)?
             ))?;
-        } else {
-            output::print_data(&text)?;
+        } else if !output::print_part(&text)? {
+            return Ok(exit_of(&rows));
         }
         report_probes(rows.iter().map(|row| (&row.region, row.probe_error.as_deref())), shared.format());
         let pause = Duration::try_from(pause)?.max(Duration::from_secs(1));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
+            _ = &mut interrupted => return Ok(Exit::Done),
         }
     }
 }

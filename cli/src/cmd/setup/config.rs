@@ -12,6 +12,7 @@ use crate::aws::{AwsSetting, aws_settings};
 use crate::cmd::support::config_path;
 use crate::config::{Setting, load_settings};
 use crate::ui::output::{self, Color, Format, UsageError};
+use crate::ui::progress::Style;
 
 /// Verbs of `ipgeo config`.
 #[derive(Debug, Subcommand)]
@@ -140,6 +141,13 @@ fn options(path: &Path, shared: &Shared) -> Vec<SettingRow> {
         SettingRow::of_option("state", &state, shared.source("state_flag"), "--state", "IPGEO_STATE"),
         format,
         color(shared),
+        SettingRow::of_option(
+            "progress",
+            Style::current().as_str(),
+            shared.source("progress"),
+            "--progress",
+            "IPGEO_PROGRESS",
+        ),
     ]
 }
 

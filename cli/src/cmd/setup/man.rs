@@ -137,7 +137,7 @@ pub(crate) fn run(args: &ManArgs, mut command: Command) -> anyhow::Result<()> {
     let Some(folder) = &args.out else {
         return Ok(output::print_data(page(&command)?.1.trim_end())?);
     };
-    std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let all = pages(&command)?;
     for (name, text) in &all {
         let path = folder.join(name);

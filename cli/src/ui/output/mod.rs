@@ -52,9 +52,15 @@ pub(super) fn print_line(out: &mut impl io::Write, text: &str) -> io::Result<()>
 
 /// Prints data on standard output, nothing if it is empty; a closed pipe (`| head`) is not an error.
 pub(crate) fn print_data(text: &str) -> io::Result<()> {
+    print_part(text)?;
+    Ok(())
+}
+
+/// Prints a part of an endless output. False if the pipe was closed (`| head`): nobody reads what would follow.
+pub(crate) fn print_part(text: &str) -> io::Result<bool> {
     match print_once(text) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        printed => printed.map(|()| true),
     }
 }
 
@@ -64,7 +70,24 @@ pub(crate) fn print_once(text: &str) -> io::Result<()> {
         return Ok(());
     }
     let written = print_line(&mut io::stdout().lock(), text);
-    written.map_err(|error| io::Error::new(error.kind(), format!("cannot write standard output: {error}")))
+    written.map_err(|error| cannot_write(&error))
+}
+
+fn cannot_write(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write standard output: {error}"))
+}
+
+/// Standard output, whose errors name it.
+struct Stdout<W>(W);
+
+impl<W: io::Write> io::Write for Stdout<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(|error| cannot_write(&error))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(|error| cannot_write(&error))
+    }
 }
 
 /// Whether standard output discards everything: it is `/dev/null`, which the standard library also opens in place of a
@@ -79,7 +102,7 @@ pub(crate) fn stdout_discards() -> bool {
 pub(crate) fn stream_data<T>(
     write: impl FnOnce(&mut dyn io::Write) -> anyhow::Result<T>,
 ) -> anyhow::Result<Option<T>> {
-    let mut out = io::BufWriter::with_capacity(STREAM_BYTES, io::stdout().lock());
+    let mut out = io::BufWriter::with_capacity(STREAM_BYTES, Stdout(io::stdout().lock()));
     let written = write(&mut out).and_then(|value| {
         out.flush()?;
         Ok(value)

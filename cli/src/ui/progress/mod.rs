@@ -33,6 +33,15 @@ pub(crate) enum Style {
 static CHOSEN: OnceLock<Style> = OnceLock::new();
 
 impl Style {
+    /// Its name on the command line.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Bars => "bars",
+            Self::Lines => "lines",
+            Self::None => "none",
+        }
+    }
+
     /// Sets this for the whole program.
     pub(crate) fn apply(self) {
         // The flags are read once.
