@@ -108,6 +108,7 @@ fn facts(api_keys: u64) -> PageFacts {
         verdicts: VERDICTS.to_vec(),
         statuses: (401, 429),
         headroom: (0..api_keys).map(near).collect(),
+        rotated: 0,
         thresholds: vec![80, 100],
         lag: Some(CountingLag {
             rows: lag

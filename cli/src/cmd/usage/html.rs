@@ -90,6 +90,7 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
     } else {
         None
     };
+    let rotated = rotated(home, &items, &keys).await?;
     Ok(PageFacts {
         service: match owner {
             Some(_) => config.service.domain.clone().unwrap_or_else(|| config.service.name.clone()),
@@ -111,7 +112,8 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
         keys: called,
         verdicts: if month.is_some() { verdicts(&once) } else { Vec::new() },
         statuses: (config.compat.unknown_key_status, config.compat.quota_status),
-        headroom: headroom(&items, &keys, &rotated(home, &items, &keys).await?, now),
+        headroom: headroom(&items, &keys, &rotated, now),
+        rotated: rotated.len(),
         thresholds: config.alerts.thresholds.percents().to_vec(),
         lag,
         cost: match month.filter(|_| is_operators && !(is_over && once.is_empty())) {

@@ -129,6 +129,8 @@ pub struct PageFacts {
     pub statuses: (u16, u16),
     /// API keys in use by how close they are to their limit, the closest first.
     pub headroom: Vec<Headroom>,
+    /// API keys that called and have a successor: `headroom` is without them.
+    pub rotated: usize,
     /// Percentages of a limit from which a key is marked, ascending.
     pub thresholds: Vec<u8>,
     /// `None` in a period that is over.

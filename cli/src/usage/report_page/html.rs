@@ -132,6 +132,7 @@ mod tests {
                 near("ipg_…x3Kq", "\"><img onerror=alert(1)>", 900),
                 near("ipg_…0002", "d", 10),
             ],
+            rotated: 0,
             thresholds: vec![80, 100],
             lag: Some(CountingLag {
                 rows: vec![LagRow {
@@ -210,6 +211,19 @@ mod tests {
         assert!(keys.contains("ipg_…0014") && !keys.contains("ipg_…0015"), "{keys}");
         let sum: u64 = (15..40).map(|n| 1_000 - n).sum();
         assert!(keys.contains("and 25 more") && keys.contains(&grouped(sum)), "{keys}");
+    }
+
+    #[test]
+    fn rotated_api_keys_are_said_to_be_left_out_of_the_headroom() {
+        let mut facts = facts();
+        let left_out = "rotated API key";
+        assert!(!page(&facts).expect("a page").contains(left_out));
+        facts.headroom.clear();
+        for (rotated, expected) in [(1, "Without 1 rotated API key:"), (2, "Without 2 rotated API keys:")] {
+            facts.rotated = rotated;
+            let html = page(&facts).expect("a page");
+            assert!(section(&html, "headroom").contains(expected), "{html}");
+        }
     }
 
     #[test]

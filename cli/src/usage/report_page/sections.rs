@@ -249,12 +249,16 @@ fn state(key: &Headroom, facts: &PageFacts) -> &'static str {
 }
 
 fn headroom(facts: &PageFacts) -> Section {
-    let summary = match facts.headroom.iter().filter(|key| warns(key, facts)).count() {
-        _ if facts.headroom.is_empty() => "No API key was used in its current period.".to_owned(),
+    let mut summary = match facts.headroom.iter().filter(|key| warns(key, facts)).count() {
+        _ if facts.headroom.is_empty() => "No API key in use was called in its current period.".to_owned(),
         0 => "No API key is near its limit.".to_owned(),
         1 => "One API key is near its limit or at it.".to_owned(),
         near => format!("{} API keys are near their limits or at them.", grouped(near as u64)),
     };
+    if facts.rotated > 0 {
+        let rotated = counted(facts.rotated as u64, "rotated API key");
+        let _ = write!(summary, " Without {rotated}: calls move to the new ones.");
+    }
     let heads = vec![
         head("API key", Short),
         head("Owner", Long),
