@@ -88,6 +88,7 @@ fn facts(api_keys: u64) -> PageFacts {
         owner: None,
         period: "2026-11".into(),
         is_month: true,
+        is_over: false,
         made: "2026-11-27T12:00:00Z".parse().expect("a timestamp"),
         days: (1..=27).map(|n| day(11, n)).collect(),
         projection: Some(5_411_820),

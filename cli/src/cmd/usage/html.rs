@@ -99,6 +99,7 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
         owner: args.owner.clone(),
         period: month.map_or_else(|| format!("{} to {}", span.from, span.to), |month| month.to_string()),
         is_month: month.is_some(),
+        is_over,
         made: now,
         projection,
         before,

@@ -109,6 +109,8 @@ pub struct PageFacts {
     pub period: String,
     /// Whether `period` is a month: regions and verdicts are counted by month only.
     pub is_month: bool,
+    /// Whether the period is over: nothing can be added, and limits apply to later periods.
+    pub is_over: bool,
     /// When the page was created.
     pub made: Timestamp,
     /// Calls charged by day: every day of the period until now, in order.

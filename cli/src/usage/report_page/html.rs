@@ -57,9 +57,11 @@ fn tiles(facts: &PageFacts) -> Vec<Tile> {
         let note = format!("{} of {}", share(refused, requests), counted(requests, "request"));
         tiles.push(tile("Refused", grouped(refused), note));
     }
-    let near = facts.headroom.iter().filter(|key| warns(key, facts)).count();
-    let first = facts.thresholds.first().copied().unwrap_or(100);
-    tiles.push(tile("Near their limit", grouped(near as u64), format!("API keys at {first} % or more")));
+    if !facts.is_over {
+        let near = facts.headroom.iter().filter(|key| warns(key, facts)).count();
+        let first = facts.thresholds.first().copied().unwrap_or(100);
+        tiles.push(tile("Near their limit", grouped(near as u64), format!("API keys at {first} % or more")));
+    }
     tiles.extend(facts.cost.iter().flat_map(|cost| costs(cost, &facts.period)));
     tiles
 }
@@ -103,6 +105,7 @@ mod tests {
             owner: None,
             period: "2026-11".into(),
             is_month: true,
+            is_over: false,
             made: "2026-11-03T12:00:00Z".parse().expect("a timestamp"),
             days: vec![("2026-11-01".into(), 1_200), ("2026-11-02".into(), 0), ("2026-11-03".into(), 34)],
             projection: Some(17_400),
@@ -283,5 +286,9 @@ mod tests {
         assert!(
             !html.contains("<table>") && !html.contains("class=\"chart\"") && !html.contains("class=\"map")
         );
+        assert!(html.contains("current period") && html.contains("Near their limit"), "{html}");
+        let past = page(&PageFacts { is_over: true, ..empty }).expect("a page");
+        assert!(past.contains("No call was counted.") && past.contains("No API key was used."), "{past}");
+        assert!(!past.contains("current period") && !past.contains("Near their limit"), "{past}");
     }
 }
