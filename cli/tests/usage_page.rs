@@ -15,8 +15,8 @@ use std::process::Command;
 use browser::Paper;
 use ipgeo::internals::usage::report::LagRow;
 use ipgeo::internals::usage::report_page::{
-    CallerCalls, CountingLag, Headroom, KeyCalls, MonthBefore, MonthCost, PageFacts, RegionCalls, TierCalls,
-    page,
+    CallerCalls, CountingLag, Headroom, KeyCalls, MonthBefore, MonthCost, PageFacts, Projection, RegionCalls,
+    TierCalls, page,
 };
 use ipgeo_contract::{RegionName, Verdict};
 
@@ -91,7 +91,7 @@ fn facts(api_keys: u64) -> PageFacts {
         is_over: false,
         made: "2026-11-27T12:00:00Z".parse().expect("a timestamp"),
         days: (1..=27).map(|n| day(11, n)).collect(),
-        projection: Some(5_411_820),
+        projection: Some(Projection { calls: 5_411_820, days: 7, since_first_call: false }),
         before: Some(MonthBefore { name: "2026-10".into(), days: (1..=31).map(|n| day(10, n)).collect() }),
         regions: regions
             .map(|((region, city, place), calls)| RegionCalls {
