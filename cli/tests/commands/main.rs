@@ -200,14 +200,15 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_remedy() {
     std::fs::write(&broken, "[service]\nnmae = \"x\"\n").expect("written");
     let broken = broken.to_str().expect("UTF-8");
     // (arguments, status, part of standard error)
-    let table: [(&[&str], i32, &str); 27] = [
+    let table: [(&[&str], i32, &str); 28] = [
         (&["keys", "create"], 2, "--owner <NAME>"),
+        (&["keys", "import", "nofile.csv"], 1, "/nofile.csv does not exist"),
         (&["frobnicate"], 2, "unrecognized subcommand"),
         (&["keys", "create", "--owner", "a", "--tier", "statrup", "--dev"], 2, "did you mean `startup`?"),
         (&["keys", "create", "--owner", "a", "--tier", "anonymous", "--dev"], 2, "have no API key"),
         (&["keys", "create", "--owner", "a", "--tier", "startup", "--quota", "5"], 2, "has no window"),
         (&["usage", "report", "--by", "region", "--since", "7d"], 2, "by whole months"),
-        (&["geo", "inspect", "none.mmdb"], 1, "no geo database at none.mmdb"),
+        (&["geo", "inspect", "none.mmdb"], 1, "none.mmdb\nhelp: run `ipgeo geo fetch && ipgeo geo build`"),
         (&["geo", "build"], 1, "run `ipgeo geo fetch`"),
         (&["geo", "diff", "none.mmdb"], 1, "cannot open geo database none.mmdb"),
         (&["cost", "--calls", "lots"], 2, "`lots` is not a number; write digits"),
