@@ -102,7 +102,10 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     let nobody = run(state, &["keys", "list", "--dev", "--owner", "amce"]);
     assert!(stderr(&nobody).contains("no API key has the owner `amce`; did you mean `acme`?"));
     assert_eq!(run(state, &["keys", "list", "--dev", "--tier", "statrup"]).status.code(), Some(2));
-    assert!(done(state, &["keys", "disable", "--dev", &new_hint]).contains("status      disabled"));
+    let disabled = run(state, &["keys", "disable", "--dev", &new_hint]);
+    assert!(stdout(&disabled).contains("status      disabled"), "{}", stdout(&disabled));
+    let undo = format!("`ipgeo keys enable {new_hint} --dev` reverses this");
+    assert!(stderr(&disabled).contains(&undo), "{}", stderr(&disabled));
     let off = run(state, &["keys", "rotate", "--dev", &new_hint]);
     assert!(
         stderr(&off).contains(&format!("`ipgeo keys enable {new_hint} --dev` first")),
