@@ -234,7 +234,11 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_remedy() {
             1,
             "there is no file none.toml\nhelp: create it as docs/COMMANDS.md describes",
         ),
-        (&["plan"], 1, "\nhelp: set AWS_PROFILE, or run `aws login` or `aws sso login`\n"),
+        (
+            &["plan"],
+            1,
+            "\nhelp: set AWS_PROFILE, or run `aws login` or `aws sso login`; without AWS, `ipgeo render`",
+        ),
         (&["keys", "list"], 1, "`aws sso login`; pass `--dev` to use `ipgeo dev` on this machine"),
         (&["keys", "create", "--owner", " a", "--tier", "startup", "--dev"], 2, "surrounding spaces"),
         (&["keys", "update", "x", "--owner", "", "--dev"], 2, "an owner must be 1 to 200 bytes"),
