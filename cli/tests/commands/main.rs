@@ -73,7 +73,8 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     }
     assert!(done(state, &["usage", "report", "--dev", "--by", "key,region"]).contains("us-east-1"));
     assert!(done(state, &["usage", "report", "--dev", "--by", "verdict"]).contains("allowed"));
-    assert!(done(state, &["usage", "top", "--dev"]).contains(&hint));
+    let top = run(state, &["usage", "top", "--dev"]);
+    assert!(stdout(&top).contains(&hint) && stderr(&top).contains("calls from 20"), "{}", stderr(&top));
     let shown = done(state, &["keys", "show", "--dev", &hint]);
     assert!(shown.contains("\n3 calls in ") && shown.contains("\n\nregion "), "{shown}");
     wait_for(|| get(&format!("{}/1.1.1.1", dev.nearest()), Some(&key)).0 == 429);

@@ -214,7 +214,11 @@ pub(super) async fn print_top(args: TopArgs, shared: &Shared, now: Timestamp) ->
     let kind = args.by.into();
     let (items, keys) = read(&home, &months, Some(kind)).await?;
     let section = Section { by_identity: true, part: None };
-    print(&[(section, top(&items, &keys, kind, args.count as usize, span))], span, shared)?;
+    if print(&[(section, top(&items, &keys, kind, args.count as usize, span))], span, shared)?
+        && shared.format() == Format::Table
+    {
+        output::print_note(&format!("calls from {} to {}, UTC", span.from, span.to));
+    }
     Ok(())
 }
 
