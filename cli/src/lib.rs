@@ -100,8 +100,8 @@ pub mod internals {
         }
         pub mod report_page {
             pub use crate::usage::report_page::{
-                CallerCalls, CountingLag, Headroom, KeyCalls, MonthBefore, MonthCost, PageFacts, RegionCalls,
-                TierCalls, page,
+                CallerCalls, CountingLag, Headroom, KeyCalls, MonthBefore, MonthCost, PageFacts, Projection,
+                RegionCalls, TierCalls, page,
             };
         }
     }

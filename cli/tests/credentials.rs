@@ -294,7 +294,7 @@ fn every_source_that_aws_tools_read_signs_the_calls_of_both_clients() {
 
 /// What is set, flags, and parts of the message.
 const ERRORS: &str = r"
- |  | no AWS credentials | help: set AWS_PROFILE, or run `aws login` or `aws sso login`
+ |  | no AWS credentials | help: set AWS_PROFILE, or run `aws login` or `aws sso login`; without AWS, `ipgeo render`, `ipgeo dev` and `ipgeo doctor` work
 AWS_PROFILE=typo |  | the AWS profile `typo` does not exist | AWS have: away, base, broken-process, console,
 AWS_ACCESS_KEY_ID=A AWS_SECRET_ACCESS_KEY=s | --profile typo | the AWS profile `typo` does not exist | --profile and AWS_PROFILE
 AWS_ACCESS_KEY_ID=A AWS_PROFILE=away |  | has AWS_ACCESS_KEY_ID, but not AWS_SECRET_ACCESS_KEY | help: export AWS_SECRET_ACCESS_KEY too

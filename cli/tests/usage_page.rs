@@ -15,8 +15,8 @@ use std::process::Command;
 use browser::Paper;
 use ipgeo::internals::usage::report::LagRow;
 use ipgeo::internals::usage::report_page::{
-    CallerCalls, CountingLag, Headroom, KeyCalls, MonthBefore, MonthCost, PageFacts, RegionCalls, TierCalls,
-    page,
+    CallerCalls, CountingLag, Headroom, KeyCalls, MonthBefore, MonthCost, PageFacts, Projection, RegionCalls,
+    TierCalls, page,
 };
 use ipgeo_contract::{RegionName, Verdict};
 
@@ -88,9 +88,10 @@ fn facts(api_keys: u64) -> PageFacts {
         owner: None,
         period: "2026-11".into(),
         is_month: true,
+        is_over: false,
         made: "2026-11-27T12:00:00Z".parse().expect("a timestamp"),
         days: (1..=27).map(|n| day(11, n)).collect(),
-        projection: Some(5_411_820),
+        projection: Some(Projection { calls: 5_411_820, days: 7, since_first_call: false }),
         before: Some(MonthBefore { name: "2026-10".into(), days: (1..=31).map(|n| day(10, n)).collect() }),
         regions: regions
             .map(|((region, city, place), calls)| RegionCalls {
@@ -108,6 +109,7 @@ fn facts(api_keys: u64) -> PageFacts {
         verdicts: VERDICTS.to_vec(),
         statuses: (401, 429),
         headroom: (0..api_keys).map(near).collect(),
+        rotated: 0,
         thresholds: vec![80, 100],
         lag: Some(CountingLag {
             rows: lag

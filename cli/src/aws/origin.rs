@@ -14,6 +14,9 @@ use ipgeo_contract::error_chain;
 /// Maximum length of another program's or service's message in an error, characters.
 const CAUSE_CHARS_MAX: usize = 300;
 
+/// What an operator without an AWS account can run; verbs with `--dev` name that flag instead.
+const WITHOUT_AWS: &str = "; without AWS, `ipgeo render`, `ipgeo dev` and `ipgeo doctor` work";
+
 /// There are no AWS credentials, or AWS does not accept them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}\nhelp: {help}{also}")]
@@ -183,7 +186,7 @@ impl Origin {
                     Some(profile) => format!("the AWS profile `{profile}` has no credentials"),
                     None => "no AWS credentials".to_owned(),
                 };
-                NoCredentials::new(what, self.sign_in())
+                NoCredentials { also: WITHOUT_AWS, ..NoCredentials::new(what, self.sign_in()) }
             }
             _ if unreachable => NoCredentials::new(
                 format!("the {place} gave no answer: {}", brief(&cause)),

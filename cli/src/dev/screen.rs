@@ -85,7 +85,9 @@ impl Welcome<'_> {
             lines.push(format!("          {} {}", info.attribution, info.attribution_link));
         }
         if self.is_sample {
-            lines.push("          a small sample; `ipgeo geo fetch` gets the real data".to_owned());
+            lines.push(
+                "          a sample; real data: `ipgeo geo fetch && ipgeo geo build`, restart".to_owned(),
+            );
         }
         lines.push(format!("caller    you are presented as {}", self.caller));
         let (count, copy) = (self.lags.0.as_millis(), self.lags.1.as_millis());
@@ -185,6 +187,11 @@ mod tests {
                 let text = screen(count, attribution, is_sample);
                 assert!(text.lines().count() + 2 <= 24, "{count}\n{text}");
                 assert!(text.lines().all(|line| line.chars().count() <= 80), "{count}\n{text}");
+                assert_eq!(
+                    text.contains("`ipgeo geo fetch && ipgeo geo build`, restart"),
+                    is_sample,
+                    "{text}"
+                );
                 assert!(text.contains("40000/8.8.8.8") && text.contains("stop      Ctrl-C"), "{text}");
             }
         }

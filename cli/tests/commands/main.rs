@@ -73,7 +73,8 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     }
     assert!(done(state, &["usage", "report", "--dev", "--by", "key,region"]).contains("us-east-1"));
     assert!(done(state, &["usage", "report", "--dev", "--by", "verdict"]).contains("allowed"));
-    assert!(done(state, &["usage", "top", "--dev"]).contains(&hint));
+    let top = run(state, &["usage", "top", "--dev"]);
+    assert!(stdout(&top).contains(&hint) && stderr(&top).contains("calls from 20"), "{}", stderr(&top));
     let shown = done(state, &["keys", "show", "--dev", &hint]);
     assert!(shown.contains("\n3 calls in ") && shown.contains("\n\nregion "), "{shown}");
     wait_for(|| get(&format!("{}/1.1.1.1", dev.nearest()), Some(&key)).0 == 429);
@@ -102,7 +103,10 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     let nobody = run(state, &["keys", "list", "--dev", "--owner", "amce"]);
     assert!(stderr(&nobody).contains("no API key has the owner `amce`; did you mean `acme`?"));
     assert_eq!(run(state, &["keys", "list", "--dev", "--tier", "statrup"]).status.code(), Some(2));
-    assert!(done(state, &["keys", "disable", "--dev", &new_hint]).contains("status      disabled"));
+    let disabled = run(state, &["keys", "disable", "--dev", &new_hint]);
+    assert!(stdout(&disabled).contains("status      disabled"), "{}", stdout(&disabled));
+    let undo = format!("`ipgeo keys enable {new_hint} --dev` reverses this");
+    assert!(stderr(&disabled).contains(&undo), "{}", stderr(&disabled));
     let off = run(state, &["keys", "rotate", "--dev", &new_hint]);
     assert!(
         stderr(&off).contains(&format!("`ipgeo keys enable {new_hint} --dev` first")),
@@ -200,14 +204,15 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_remedy() {
     std::fs::write(&broken, "[service]\nnmae = \"x\"\n").expect("written");
     let broken = broken.to_str().expect("UTF-8");
     // (arguments, status, part of standard error)
-    let table: [(&[&str], i32, &str); 27] = [
+    let table: [(&[&str], i32, &str); 28] = [
         (&["keys", "create"], 2, "--owner <NAME>"),
+        (&["keys", "import", "nofile.csv"], 1, "/nofile.csv does not exist"),
         (&["frobnicate"], 2, "unrecognized subcommand"),
         (&["keys", "create", "--owner", "a", "--tier", "statrup", "--dev"], 2, "did you mean `startup`?"),
         (&["keys", "create", "--owner", "a", "--tier", "anonymous", "--dev"], 2, "have no API key"),
         (&["keys", "create", "--owner", "a", "--tier", "startup", "--quota", "5"], 2, "has no window"),
         (&["usage", "report", "--by", "region", "--since", "7d"], 2, "by whole months"),
-        (&["geo", "inspect", "none.mmdb"], 1, "no geo database at none.mmdb"),
+        (&["geo", "inspect", "none.mmdb"], 1, "none.mmdb\nhelp: run `ipgeo geo fetch && ipgeo geo build`"),
         (&["geo", "build"], 1, "run `ipgeo geo fetch`"),
         (&["geo", "diff", "none.mmdb"], 1, "cannot open geo database none.mmdb"),
         (&["cost", "--calls", "lots"], 2, "`lots` is not a number; write digits"),
@@ -230,7 +235,11 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_remedy() {
             1,
             "there is no file none.toml\nhelp: create it as docs/COMMANDS.md describes",
         ),
-        (&["plan"], 1, "\nhelp: set AWS_PROFILE, or run `aws login` or `aws sso login`\n"),
+        (
+            &["plan"],
+            1,
+            "\nhelp: set AWS_PROFILE, or run `aws login` or `aws sso login`; without AWS, `ipgeo render`",
+        ),
         (&["keys", "list"], 1, "`aws sso login`; pass `--dev` to use `ipgeo dev` on this machine"),
         (&["keys", "create", "--owner", " a", "--tier", "startup", "--dev"], 2, "surrounding spaces"),
         (&["keys", "update", "x", "--owner", "", "--dev"], 2, "an owner must be 1 to 200 bytes"),

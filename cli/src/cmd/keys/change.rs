@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use clap::Args;
-use ipgeo_contract::{Limit, SitePattern, Status};
+use ipgeo_contract::{KeyRecord, Limit, SitePattern, Status};
 use ipgeo_runtime::dynamo::KeyChange;
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use crate::args::Shared;
 use crate::cmd::support::{OneArgs, confirm, find_key, numbers::expires};
 use crate::config::Config;
 use crate::keys::{KeyStore as _, find_tier, parse_owner, parse_quota, parse_site};
-use crate::ui::output::UsageError;
+use crate::ui::output::{self, UsageError};
 
 /// Flags of `ipgeo keys update`.
 #[derive(Debug, Args)]
@@ -85,7 +85,7 @@ async fn changed(
     config: &Config,
     shared: &Shared,
     now: Timestamp,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<KeyRecord> {
     let home = one.target.home(shared, config).await?;
     let (identity, record) = find_key(&one.key, &home).await?;
     if record.status == Status::Revoked {
@@ -95,7 +95,8 @@ async fn changed(
         );
     }
     let record = home.change(&identity, &change).await?;
-    print_changed(&home, &identity, &record, shared, (&config.tiers, now)).await
+    print_changed(&home, &identity, &record, shared, (&config.tiers, now)).await?;
+    Ok(record)
 }
 
 pub(super) async fn update(
@@ -125,7 +126,8 @@ pub(super) async fn update(
     if change == KeyChange::default() {
         bail!(UsageError::new("nothing to change; see `ipgeo keys update --help` for what can be changed"));
     }
-    changed(&args.one, change, config, shared, now).await
+    changed(&args.one, change, config, shared, now).await?;
+    Ok(())
 }
 
 pub(super) async fn set_status(
@@ -135,7 +137,12 @@ pub(super) async fn set_status(
     shared: &Shared,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    changed(&args, KeyChange { status: Some(status), ..KeyChange::default() }, config, shared, now).await
+    let change = KeyChange { status: Some(status), ..KeyChange::default() };
+    let record = changed(&args, change, config, shared, now).await?;
+    if status == Status::Disabled {
+        output::print_note(&format!("`ipgeo keys enable {}` reverses this", record.hint));
+    }
+    Ok(())
 }
 
 pub(super) async fn revoke(

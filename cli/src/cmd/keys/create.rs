@@ -125,6 +125,9 @@ fn reveal(
         record.tier,
         grouped_limit(&record.limit.to_string())
     ));
+    if let Some(restrictions) = restrictions(record) {
+        output::print_note(&restrictions);
+    }
     output::print_note("store it now: it is not shown again, because only its hash is kept");
     let url = if target.dev {
         WorldFile::find(&shared.state).ok().map(|world| world.nearest)
@@ -132,9 +135,39 @@ fn reveal(
         config.service.domain.as_ref().map(|domain| format!("https://{domain}"))
     };
     if let Some(url) = url {
-        output::print_note(&format!("try: curl -H 'x-api-key: <the API key>' {url}/8.8.8.8"));
+        output::print_note(&example_call(record, &url));
     }
     Ok(())
+}
+
+/// What the API key may do beside its limit, and until when; `None` if nothing is set.
+fn restrictions(record: &KeyRecord) -> Option<String> {
+    let list = |name: &str, list: String| (!list.is_empty()).then(|| format!("{name}: {list}"));
+    let parts = [
+        list("sites", joined(&record.sites)),
+        list("networks", joined(&record.networks)),
+        record.expires.map(|expires| format!("expires: {}", instant(expires))),
+        record.explain.then(|| "`?explain=1`: allowed".to_owned()),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// A call that the API key's restrictions allow.
+fn example_call(record: &KeyRecord, url: &str) -> String {
+    let referer = record.sites.first().map(|site| {
+        let host = site.to_string().replacen("*.", "www.", 1);
+        format!(" -H 'Referer: https://{host}/'")
+    });
+    let from = match record.networks.as_slice() {
+        [] => String::new(),
+        networks => format!(" (works only from {})", joined(networks)),
+    };
+    format!("try: curl -H 'x-api-key: <the API key>'{} {url}/8.8.8.8{from}", referer.unwrap_or_default())
+}
+
+fn joined<T: ToString>(list: &[T]) -> String {
+    list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) async fn create(
@@ -237,4 +270,60 @@ pub(super) async fn rotate(
     home.access.supersede(&old, &identity, end).await?;
     output::print_note(&format!("{} expires at {}", record.hint, instant(end)));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ipgeo_contract::{Site, site_is_allowed};
+
+    use super::*;
+
+    #[test]
+    fn a_new_api_keys_restrictions_are_shown_with_a_call_that_they_allow() {
+        let record = |sites: &[&str], networks: &[&str]| {
+            let limit = "100/day".parse().expect("a limit");
+            let mut record = KeyRecord::new("ipg_…x3Kq", "acme", "startup", limit, Timestamp::UNIX_EPOCH);
+            record.sites = sites.iter().map(|site| site.parse().expect("a site")).collect();
+            record.networks = networks.iter().map(|network| network.parse().expect("a network")).collect();
+            record
+        };
+        let call = "try: curl -H 'x-api-key: <the API key>'";
+        let table: [(&[&str], &[&str], Option<&str>, &str); 4] = [
+            (&[], &[], None, " https://x/8.8.8.8"),
+            (
+                &["shop.example", "b.example"],
+                &[],
+                Some("sites: shop.example, b.example"),
+                " -H 'Referer: https://shop.example/' https://x/8.8.8.8",
+            ),
+            (
+                &["*.shop.example"],
+                &[],
+                Some("sites: *.shop.example"),
+                " -H 'Referer: https://www.shop.example/' https://x/8.8.8.8",
+            ),
+            (
+                &[],
+                &["203.0.113.0/24", "2001:db8::/32"],
+                Some("networks: 203.0.113.0/24, 2001:db8::/32"),
+                " https://x/8.8.8.8 (works only from 203.0.113.0/24, 2001:db8::/32)",
+            ),
+        ];
+        for (sites, networks, shown, rest) in table {
+            let record = record(sites, networks);
+            assert_eq!(restrictions(&record).as_deref(), shown);
+            let example = example_call(&record, "https://x");
+            assert_eq!(example, format!("{call}{rest}"));
+            let referer = example.split_once("Referer: ").and_then(|(_, rest)| rest.split_once('\''));
+            let site = referer.and_then(|(referer, _)| Site::from_referer(referer));
+            assert!(site_is_allowed(&record.sites, site.as_ref()), "{example}");
+        }
+        let mut record = record(&["a.example"], &[]);
+        record.expires = Some("2027-02-22T12:00:00Z".parse().expect("a timestamp"));
+        record.explain = true;
+        assert_eq!(
+            restrictions(&record).as_deref(),
+            Some("sites: a.example; expires: 2027-02-22T12:00:00Z; `?explain=1`: allowed")
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -70,13 +70,22 @@ struct ImportRow {
     stored: bool,
 }
 
+/// Says where a missing file was looked for: a relative name may be meant from another folder.
+fn not_opened(file: &Path, error: std::io::Error) -> anyhow::Error {
+    let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return anyhow!("{} does not exist\nhelp: check the path; `-` reads standard input", path.display());
+    }
+    anyhow::Error::new(error).context(format!("open {}", path.display()))
+}
+
 fn bytes_of(file: &PathBuf) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if file.as_os_str() == "-" {
         let read = std::io::stdin().take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
         read.context("cannot read standard input")?;
     } else {
-        let opened = std::fs::File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+        let opened = std::fs::File::open(file).map_err(|error| not_opened(file, error))?;
         let read = opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
         read.with_context(|| format!("cannot read {}", file.display()))?;
     }

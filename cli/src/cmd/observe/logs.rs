@@ -117,6 +117,21 @@ impl Wanted {
         }
         found - lines.len()
     }
+
+    /// The message when no region has a line.
+    fn nothing_found(&self, since: Timestamp) -> String {
+        let since = output::instant(since);
+        if self.mark.is_some() {
+            let matching = if self.text.is_some() { " that matches --filter" } else { "" };
+            return format!(
+                "no call with this API key{matching} since {since}\n\
+                 help: go further back with --since; if there were calls, check the log pipe with `ipgeo doctor`"
+            );
+        }
+        format!(
+            "no lines since {since}\nhelp: go further back with --since, or check the log pipe with `ipgeo doctor`"
+        )
+    }
 }
 
 /// What to show of which logs.
@@ -141,9 +156,7 @@ impl<S: LogSource> Show<'_, S> {
         if hidden > 0 {
             output::print_note(&format!("{} hidden; --all shows them", counted(hidden, "other line")));
         } else if lines.is_empty() && failed.is_empty() {
-            output::print_note(
-                "no lines\nhelp: go further back with --since, or check the log pipe with `ipgeo doctor`",
-            );
+            output::print_note(&self.wanted.nothing_found(since));
         }
         Ok(match failed.len() {
             0 => Exit::Done,
@@ -205,4 +218,25 @@ fn print(lines: &[LogLine], format: Format) -> anyhow::Result<bool> {
         other => output::format_rows(other, &[], &shown, |_| Vec::new())?,
     };
     Ok(output::print_part(&text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unused_api_key_has_no_call_before_its_log_pipe_is_doubted() {
+        let message = |mark: Option<&str>, text: Option<&str>| {
+            let wanted = Wanted { mark: mark.map(str::to_owned), text: text.map(str::to_owned), all: false };
+            let message = wanted.nothing_found(Timestamp::UNIX_EPOCH);
+            message.lines().next().expect("a line").to_owned()
+        };
+        assert_eq!(message(None, None), "no lines since 1970-01-01T00:00:00Z");
+        let key = Some("key#1");
+        assert_eq!(message(key, None), "no call with this API key since 1970-01-01T00:00:00Z");
+        assert_eq!(
+            message(key, Some("denied")),
+            "no call with this API key that matches --filter since 1970-01-01T00:00:00Z"
+        );
+    }
 }

@@ -79,7 +79,7 @@ pub(crate) fn purge_databases(config: &Config, shared: &Shared) -> anyhow::Resul
 pub(crate) fn open_database(file: &Path) -> anyhow::Result<Database> {
     if !file.is_file() {
         bail!(
-            "no geo database at {}\nhelp: run `ipgeo geo build`, or `ipgeo geo build --sample` for a small sample",
+            "no geo database at {}\nhelp: run `ipgeo geo fetch && ipgeo geo build`, or `ipgeo geo build --sample` for a small sample",
             file.display()
         );
     }

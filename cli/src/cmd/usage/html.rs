@@ -22,8 +22,8 @@ use crate::quota::Pipeline;
 use crate::ui::output::{self, UsageError};
 use crate::usage::report::{DayRange, GroupBy, ReportRow, lags, report, top};
 use crate::usage::report_page::{
-    CallerCalls, CountingLag, KeyCalls, MonthBefore, MonthCost, PageFacts, RegionCalls, by_tier, headroom,
-    page, projection,
+    CallerCalls, CountingLag, KeyCalls, MonthBefore, MonthCost, PageFacts, Projection, RegionCalls, by_tier,
+    headroom, page, projection,
 };
 
 /// API keys whose successors are looked up at once.
@@ -71,8 +71,6 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
     let by = |part| report(&once, &keys, false, Some(part), span);
     let is_over = month.is_some_and(|month| month.end() <= now);
     let days = every_day(span, &by(GroupBy::Day), now);
-    let projection =
-        month.filter(|_| !is_over).and_then(|month| projection(&days, every_day_of(month).len()));
     let before = match month {
         Some(month) => {
             month_before(home, month, kind, |item| owner.is_none_or(|owner| is_of(item, owner, &keys)))
@@ -80,6 +78,10 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
         }
         None => None,
     };
+    let called_before = before.as_ref().is_some_and(|before| before.days.iter().any(|(_, n)| *n > 0));
+    let projection = month
+        .filter(|_| !is_over)
+        .and_then(|month| projection(&days, every_day_of(month).len(), called_before));
     let called = top(&items, &keys, IdentityKind::Key, usize::MAX, span);
     let called: Vec<KeyCalls> = called.into_iter().filter_map(key_calls).collect();
     let regions: Vec<_> = config.regions.iter().map(|region| region.name.clone()).collect();
@@ -90,6 +92,7 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
     } else {
         None
     };
+    let rotated = rotated(home, &items, &keys).await?;
     Ok(PageFacts {
         service: match owner {
             Some(_) => config.service.domain.clone().unwrap_or_else(|| config.service.name.clone()),
@@ -98,6 +101,7 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
         owner: args.owner.clone(),
         period: month.map_or_else(|| format!("{} to {}", span.from, span.to), |month| month.to_string()),
         is_month: month.is_some(),
+        is_over,
         made: now,
         projection,
         before,
@@ -111,7 +115,8 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
         keys: called,
         verdicts: if month.is_some() { verdicts(&once) } else { Vec::new() },
         statuses: (config.compat.unknown_key_status, config.compat.quota_status),
-        headroom: headroom(&items, &keys, &rotated(home, &items, &keys).await?, now),
+        headroom: headroom(&items, &keys, &rotated, now),
+        rotated: rotated.len(),
         thresholds: config.alerts.thresholds.percents().to_vec(),
         lag,
         cost: match month.filter(|_| is_operators && !(is_over && once.is_empty())) {
@@ -202,7 +207,7 @@ fn cost(
     config: &Config,
     month: Month,
     once: &[LedgerItem],
-    projection: Option<u64>,
+    projection: Option<Projection>,
     now: Timestamp,
     budget_usd: Option<f64>,
 ) -> anyhow::Result<MonthCost> {
@@ -217,7 +222,7 @@ fn cost(
     };
     let prices = Prices::committed()?;
     let bill = month_to_date(config, counted, &prices).context("estimate the bill")?;
-    let at_end = projection.map(|calls| {
+    let at_end = projection.map(|Projection { calls, .. }| {
         // The share of calls with an API key stays the same.
         let keyed = u128::from(counted.keyed) * u128::from(calls) / u128::from(counted.calls.max(1));
         let keyed = u64::try_from(keyed).unwrap_or(u64::MAX);

@@ -109,12 +109,14 @@ pub struct PageFacts {
     pub period: String,
     /// Whether `period` is a month: regions and verdicts are counted by month only.
     pub is_month: bool,
+    /// Whether the period is over: nothing can be added, and limits apply to later periods.
+    pub is_over: bool,
     /// When the page was created.
     pub made: Timestamp,
     /// Calls charged by day: every day of the period until now, in order.
     pub days: Vec<(String, u64)>,
     /// Calls at the end of the month, if they go on like this.
-    pub projection: Option<u64>,
+    pub projection: Option<Projection>,
     pub before: Option<MonthBefore>,
     /// By region, the busiest first; those without calls, too.
     pub regions: Vec<RegionCalls>,
@@ -129,6 +131,8 @@ pub struct PageFacts {
     pub statuses: (u16, u16),
     /// API keys in use by how close they are to their limit, the closest first.
     pub headroom: Vec<Headroom>,
+    /// API keys that called and have a successor: `headroom` is without them.
+    pub rotated: usize,
     /// Percentages of a limit from which a key is marked, ascending.
     pub thresholds: Vec<u8>,
     /// `None` in a period that is over.
@@ -137,16 +141,34 @@ pub struct PageFacts {
     pub cost: Option<MonthCost>,
 }
 
+/// Complete days that a projection is based on.
+const PROJECTION_DAYS: usize = 7;
+
+/// Calls at the end of a month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Projection {
+    pub calls: u64,
+    /// The complete days that it is based on, at most seven.
+    pub days: usize,
+    /// Whether the days before the first call are left out.
+    pub since_first_call: bool,
+}
+
 /// Calls at the end of a month of `length` days, if its remaining days are like the mean of the last seven complete ones.
-/// `days` are its days until today. `None` on the first day, and when nothing remains.
-pub(crate) fn projection(days: &[(String, u64)], length: usize) -> Option<u64> {
+/// `days` are its days until today. Unless there were calls in the month before, the days before the first call are not
+/// counted. `None` on the first day, and when nothing remains.
+pub(crate) fn projection(days: &[(String, u64)], length: usize, called_before: bool) -> Option<Projection> {
     let (today, complete) = days.split_last()?;
-    let week = &complete[complete.len().saturating_sub(7)..];
+    let first_call = days.iter().position(|(_, n)| *n > 0).filter(|_| !called_before).unwrap_or(0);
+    let last_week = complete.len().saturating_sub(PROJECTION_DAYS);
+    let since_first_call = first_call > last_week;
+    let week = &complete[first_call.max(last_week)..];
     let remaining = u64::try_from(length.checked_sub(days.len())?).ok()?;
     let sum = |days: &[(String, u64)]| days.iter().fold(0, |sum: u64, (_, n)| sum.saturating_add(*n));
     let mean = sum(week).checked_div(u64::try_from(week.len()).ok()?)?;
     let rest = mean.max(today.1).saturating_add(mean.saturating_mul(remaining));
-    Some(sum(complete).saturating_add(rest))
+    let calls = sum(complete).saturating_add(rest);
+    Some(Projection { calls, days: week.len(), since_first_call })
 }
 
 /// Calls by tier of API keys that are in `rows`.
@@ -272,9 +294,35 @@ mod tests {
             (&[1, 2, 3], 2, None),
         ];
         for (calls, length, expected) in table {
-            assert_eq!(projection(&days(calls), length), expected, "{calls:?}");
+            let found = projection(&days(calls), length, true).map(|found| found.calls);
+            assert_eq!(found, expected, "{calls:?}");
         }
-        assert_eq!(projection(&days(&[u64::MAX, u64::MAX]), 30), Some(u64::MAX));
+        let found = projection(&days(&[u64::MAX, u64::MAX]), 30, false).map(|found| found.calls);
+        assert_eq!(found, Some(u64::MAX));
+    }
+
+    #[test]
+    fn a_projection_leaves_out_the_days_before_the_first_call() {
+        let quiet = [0; 10];
+        // The calls of each day, whether there were calls before; calls at the end of 30 days, complete days, from the first.
+        let table: [(&[u64], bool, Option<(u64, usize, bool)>); 8] = [
+            (&[&quiet[..], &[70, 90, 10]].concat(), false, Some((160 + 80 + 17 * 80, 2, true))),
+            (&[&quiet[..], &[70, 90, 10]].concat(), true, Some((160 + 22 + 17 * 22, 7, false))),
+            // Days without a call after the first count.
+            (&[&quiet[..], &[70, 0, 0]].concat(), false, Some((70 + 35 + 17 * 35, 2, true))),
+            (&[&quiet[..], &[7; 9]].concat(), false, Some((19 * 7 + 11 * 7 - 10 * 7, 7, false))),
+            (&[0, 8, 8], false, Some((16 + 27 * 8, 1, true))),
+            (&[8, 8, 8], false, Some((24 + 27 * 8, 2, false))),
+            // The first call was today.
+            (&[&quiet[..], &[70]].concat(), false, None),
+            (&quiet, false, Some((0, 7, false))),
+        ];
+        for (calls, called_before, expected) in table {
+            let days: Vec<_> = calls.iter().map(|calls| (String::new(), *calls)).collect();
+            let found = projection(&days, 30, called_before);
+            let found = found.map(|found| (found.calls, found.days, found.since_first_call));
+            assert_eq!(found, expected, "{calls:?}");
+        }
     }
 
     #[test]

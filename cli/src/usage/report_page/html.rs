@@ -46,8 +46,15 @@ fn tiles(facts: &PageFacts) -> Vec<Tile> {
         tiles.push(tile("Month before", grouped(sum(&before.days)), format!("in {}", before.name)));
     }
     if let Some(projection) = facts.projection {
-        let note = "if the days go on like the last seven".to_owned();
-        tiles.push(tile("By the month's end", grouped(projection), note));
+        let days = match (projection.days, projection.since_first_call) {
+            (1, true) => "the one since the first call".to_owned(),
+            (1, false) => "yesterday".to_owned(),
+            (7, _) => "the last seven".to_owned(),
+            (days, true) => format!("the {days} since the first call"),
+            (days, false) => format!("the last {days}"),
+        };
+        let note = format!("if the days go on like {days}");
+        tiles.push(tile("By the month's end", grouped(projection.calls), note));
     }
     if facts.is_month {
         let requests = facts.verdicts.iter().fold(0, |sum: u64, (_, n)| sum.saturating_add(*n));
@@ -57,9 +64,11 @@ fn tiles(facts: &PageFacts) -> Vec<Tile> {
         let note = format!("{} of {}", share(refused, requests), counted(requests, "request"));
         tiles.push(tile("Refused", grouped(refused), note));
     }
-    let near = facts.headroom.iter().filter(|key| warns(key, facts)).count();
-    let first = facts.thresholds.first().copied().unwrap_or(100);
-    tiles.push(tile("Near their limit", grouped(near as u64), format!("API keys at {first} % or more")));
+    if !facts.is_over {
+        let near = facts.headroom.iter().filter(|key| warns(key, facts)).count();
+        let first = facts.thresholds.first().copied().unwrap_or(100);
+        tiles.push(tile("Near their limit", grouped(near as u64), format!("API keys at {first} % or more")));
+    }
     tiles.extend(facts.cost.iter().flat_map(|cost| costs(cost, &facts.period)));
     tiles
 }
@@ -85,7 +94,8 @@ mod tests {
     use ipgeo_contract::{RegionName, Verdict};
 
     use super::super::{
-        CallerCalls, CountingLag, Headroom, KeyCalls, MonthBefore, MonthCost, RegionCalls, TierCalls,
+        CallerCalls, CountingLag, Headroom, KeyCalls, MonthBefore, MonthCost, Projection, RegionCalls,
+        TierCalls,
     };
     use super::*;
     use crate::usage::report::LagRow;
@@ -103,9 +113,10 @@ mod tests {
             owner: None,
             period: "2026-11".into(),
             is_month: true,
+            is_over: false,
             made: "2026-11-03T12:00:00Z".parse().expect("a timestamp"),
             days: vec![("2026-11-01".into(), 1_200), ("2026-11-02".into(), 0), ("2026-11-03".into(), 34)],
-            projection: Some(17_400),
+            projection: Some(Projection { calls: 17_400, days: 2, since_first_call: false }),
             before: Some(MonthBefore {
                 name: "2026-10".into(),
                 days: (1..=31).map(|day| (format!("2026-10-{day:02}"), 500)).collect(),
@@ -132,6 +143,7 @@ mod tests {
                 near("ipg_…x3Kq", "\"><img onerror=alert(1)>", 900),
                 near("ipg_…0002", "d", 10),
             ],
+            rotated: 0,
             thresholds: vec![80, 100],
             lag: Some(CountingLag {
                 rows: vec![LagRow {
@@ -213,6 +225,34 @@ mod tests {
     }
 
     #[test]
+    fn rotated_api_keys_are_said_to_be_left_out_of_the_headroom() {
+        let mut facts = facts();
+        let left_out = "rotated API key";
+        assert!(!page(&facts).expect("a page").contains(left_out));
+        facts.headroom.clear();
+        for (rotated, expected) in [(1, "Without 1 rotated API key:"), (2, "Without 2 rotated API keys:")] {
+            facts.rotated = rotated;
+            let html = page(&facts).expect("a page");
+            assert!(section(&html, "headroom").contains(expected), "{html}");
+        }
+    }
+
+    #[test]
+    fn the_projection_names_the_days_that_it_is_based_on() {
+        for (days, since_first_call, expected) in [
+            (7, false, "like the last seven<"),
+            (3, false, "like the last 3<"),
+            (3, true, "like the 3 since the first call<"),
+            (1, false, "like yesterday<"),
+            (1, true, "like the one since the first call<"),
+        ] {
+            let projection = Some(Projection { calls: 17_400, days, since_first_call });
+            let html = page(&PageFacts { projection, ..facts() }).expect("a page");
+            assert!(html.contains(expected), "{expected}: {html}");
+        }
+    }
+
+    #[test]
     fn late_regions_have_a_table() {
         let mut facts = facts();
         let lag = facts.lag.as_mut().expect("a lag");
@@ -269,5 +309,9 @@ mod tests {
         assert!(
             !html.contains("<table>") && !html.contains("class=\"chart\"") && !html.contains("class=\"map")
         );
+        assert!(html.contains("current period") && html.contains("Near their limit"), "{html}");
+        let past = page(&PageFacts { is_over: true, ..empty }).expect("a page");
+        assert!(past.contains("No call was counted.") && past.contains("No API key was used."), "{past}");
+        assert!(!past.contains("current period") && !past.contains("Near their limit"), "{past}");
     }
 }

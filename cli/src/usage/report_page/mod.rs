@@ -7,7 +7,8 @@ mod map;
 mod sections;
 
 pub use facts::{
-    CallerCalls, CountingLag, Headroom, KeyCalls, MonthBefore, MonthCost, PageFacts, RegionCalls, TierCalls,
+    CallerCalls, CountingLag, Headroom, KeyCalls, MonthBefore, MonthCost, PageFacts, Projection, RegionCalls,
+    TierCalls,
 };
 pub(crate) use facts::{by_tier, headroom, projection};
 pub use html::page;

@@ -37,7 +37,9 @@ pub(super) fn sections(facts: &PageFacts) -> Vec<Section> {
     sections.extend(callers(facts));
     sections.extend(by_tier(facts));
     sections.extend(by_region(facts));
-    sections.extend([by_key(facts), headroom(facts)]);
+    sections.push(by_key(facts));
+    // Limits apply to the current period: a past month has no headroom.
+    sections.extend((!facts.is_over).then(|| headroom(facts)));
     sections.extend(by_answer(facts));
     sections.extend(facts.lag.as_ref().map(lag));
     sections
@@ -60,13 +62,17 @@ fn table(heads: Vec<Head>, rows: Vec<Vec<Cell>>, noun: &'static str) -> Option<T
     (!rows.is_empty()).then(|| Table { heads, rows, noun, ..Table::default() })
 }
 
+fn yet(facts: &PageFacts) -> &'static str {
+    if facts.is_over { "" } else { " yet" }
+}
+
 fn by_day(facts: &PageFacts) -> Section {
     let busiest = facts.days.iter().max_by_key(|(_, n)| *n).filter(|(_, n)| *n > 0);
     let before = facts.before.as_ref().filter(|before| before.days.iter().any(|(_, n)| *n > 0));
     let days_before = before.map_or(&[][..], |before| &before.days);
     let silent = facts.days.iter().filter(|(_, n)| *n == 0).count();
     let mut summary = match busiest {
-        None => "No call was counted yet.".to_owned(),
+        None => format!("No call was counted{}.", yet(facts)),
         Some((day, n)) => format!("The busiest day was {day} with {}.", counted(*n, "call")),
     };
     if busiest.is_some() && silent > 0 {
@@ -201,7 +207,7 @@ fn by_key(facts: &PageFacts) -> Section {
     let all = sum(facts.keys.iter().map(|key| key.calls));
     let most = facts.keys.first().map_or(0, |key| key.calls);
     let summary = match facts.keys.first() {
-        None => "No API key was used yet.".to_owned(),
+        None => format!("No API key was used{}.", yet(facts)),
         Some(first) => format!(
             "{} in use; the busiest, {} of {}, made {} of their calls.",
             counted(facts.keys.len() as u64, "API key"),
@@ -249,12 +255,16 @@ fn state(key: &Headroom, facts: &PageFacts) -> &'static str {
 }
 
 fn headroom(facts: &PageFacts) -> Section {
-    let summary = match facts.headroom.iter().filter(|key| warns(key, facts)).count() {
-        _ if facts.headroom.is_empty() => "No API key was used in its current period.".to_owned(),
+    let mut summary = match facts.headroom.iter().filter(|key| warns(key, facts)).count() {
+        _ if facts.headroom.is_empty() => "No API key in use was called in its current period.".to_owned(),
         0 => "No API key is near its limit.".to_owned(),
         1 => "One API key is near its limit or at it.".to_owned(),
         near => format!("{} API keys are near their limits or at them.", grouped(near as u64)),
     };
+    if facts.rotated > 0 {
+        let rotated = counted(facts.rotated as u64, "rotated API key");
+        let _ = write!(summary, " Without {rotated}: calls move to the new ones.");
+    }
     let heads = vec![
         head("API key", Short),
         head("Owner", Long),
