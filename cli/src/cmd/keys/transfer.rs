@@ -76,7 +76,7 @@ fn not_opened(file: &Path, error: std::io::Error) -> anyhow::Error {
     if error.kind() == std::io::ErrorKind::NotFound {
         return anyhow!("{} does not exist\nhelp: check the path; `-` reads standard input", path.display());
     }
-    anyhow::Error::new(error).context(format!("open {}", path.display()))
+    anyhow::Error::new(error).context(format!("cannot open {}", path.display()))
 }
 
 fn bytes_of(file: &PathBuf) -> anyhow::Result<Vec<u8>> {
