@@ -64,7 +64,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
             .contains(&format!(",key,{hint},acme,startup,,3,3,3/day"))
     });
     let summary = done(state, &["usage", "report", "--dev"]);
-    for head in ["who ", "\n\nday ", "\n\nregion ", "\n\nverdict "] {
+    for head in ["kind ", "\n\nday ", "\n\nregion ", "\n\nverdict "] {
         assert!(summary.contains(head), "{summary}");
     }
     let parts = done(state, &["usage", "report", "--dev", "--by", "key,day,region,verdict", "--json"]);

@@ -156,8 +156,20 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
         let rows = report(&once, &keys, false, None, span);
         let calls = rows.iter().filter_map(|row| row.calls).fold(0, u64::saturating_add);
         output::print_note(&format!("{} from {} to {}, UTC", counted(calls, "call"), span.from, span.to));
+        if tables.iter().any(|(section, rows)| section.by_identity && has_call_twice(rows)) {
+            output::print_note(TWICE);
+        }
     }
     Ok(())
+}
+
+/// Why the rows of callers have a larger sum than the total.
+const TWICE: &str = "a call without an API key but with a Referer is in two rows, of its address and of its site; the total counts it once";
+
+/// Whether calls may be in two rows: of an address and of a site.
+fn has_call_twice(rows: &[ReportRow]) -> bool {
+    let has = |kind: IdentityKind| rows.iter().any(|row| row.kind == kind.as_str());
+    has(IdentityKind::Address) && has(IdentityKind::Site)
 }
 
 /// Prints the tables; a note if they are empty. Returns whether there are any rows.
@@ -185,7 +197,7 @@ fn table(section: Section, rows: &[ReportRow]) -> String {
     let mut columns = Vec::new();
     if section.by_identity {
         columns.extend([
-            Column::text("who").rank(2),
+            Column::text("kind").rank(2),
             Column::free_text("name"),
             Column::free_text("owner"),
             Column::text("tier").rank(1),
@@ -254,6 +266,21 @@ mod tests {
             part: part.to_owned(),
             calls: Some(1_234_567),
             ..ReportRow::default()
+        }
+    }
+
+    #[test]
+    fn only_an_address_and_a_site_together_have_a_call_in_two_rows() {
+        let of_kind = |kind: &'static str| ReportRow { kind, ..row("", "", "") };
+        for (kinds, expected) in [
+            (&["key", "addr", "site"][..], true),
+            (&["site", "addr"], true),
+            (&["key", "addr"], false),
+            (&["key", "site"], false),
+            (&[], false),
+        ] {
+            let rows: Vec<ReportRow> = kinds.iter().copied().map(of_kind).collect();
+            assert_eq!(has_call_twice(&rows), expected, "{kinds:?}");
         }
     }
 

@@ -107,7 +107,7 @@ struct DifferenceRow {
 }
 
 const COLUMNS: [Column; 8] = [
-    Column::text("who").rank(3),
+    Column::text("kind").rank(3),
     Column::free_text("name"),
     Column::free_text("owner"),
     Column::text("month").rank(2),
