@@ -19,13 +19,13 @@ fn an_api_key_gets_a_rate_and_loses_it(state: &Path, hint: &str) {
         (&json["rate"], &json["burst"], &json["rate_of"]),
         (&"10/s".into(), &20.into(), &"key".into())
     );
-    assert!(done(state, &["keys", "list", "--dev"]).contains("2500000/month 10/s"));
+    assert!(done(state, &["keys", "list", "--dev"]).contains("2,500,000/month 10/s"));
     let exported = done(state, &["keys", "export", "--dev"]);
     assert!(exported.contains(",2500000/month,10/s,20,active,"), "{exported}");
     let explained = done(state, &["quota", "explain", "--dev", hint]);
-    assert!(explained.contains("rate        10/s, burst 20, in each environment"), "{explained}");
+    assert!(explained.contains("rate       10/s, burst 20, in each environment"), "{explained}");
     let changed = done(state, &["keys", "update", "--dev", hint, "--tier-rate"]);
-    assert!(changed.contains("rate        none"), "{changed}");
+    assert!(changed.contains("rate       none"), "{changed}");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
             .contains(&format!(",key,{hint},acme,startup,,3,3,3/day"))
     });
     let summary = done(state, &["usage", "report", "--dev"]);
-    for head in ["who ", "\n\nday ", "\n\nregion ", "\n\nverdict "] {
+    for head in ["kind ", "\n\nday ", "\n\nregion ", "\n\nverdict "] {
         assert!(summary.contains(head), "{summary}");
     }
     let parts = done(state, &["usage", "report", "--dev", "--by", "key,day,region,verdict", "--json"]);
@@ -104,7 +104,7 @@ fn a_days_work_with_api_keys_in_a_running_world() {
     assert!(stderr(&nobody).contains("no API key has the owner `amce`; did you mean `acme`?"));
     assert_eq!(run(state, &["keys", "list", "--dev", "--tier", "statrup"]).status.code(), Some(2));
     let disabled = run(state, &["keys", "disable", "--dev", &new_hint]);
-    assert!(stdout(&disabled).contains("status      disabled"), "{}", stdout(&disabled));
+    assert!(stdout(&disabled).contains("status     disabled"), "{}", stdout(&disabled));
     let undo = format!("`ipgeo keys enable {new_hint} --dev` reverses this");
     assert!(stderr(&disabled).contains(&undo), "{}", stderr(&disabled));
     let off = run(state, &["keys", "rotate", "--dev", &new_hint]);
@@ -113,10 +113,10 @@ fn a_days_work_with_api_keys_in_a_running_world() {
         "{}",
         stderr(&off)
     );
-    assert!(done(state, &["keys", "enable", "--dev", &new_hint]).contains("status      active"));
+    assert!(done(state, &["keys", "enable", "--dev", &new_hint]).contains("status     active"));
     let unsure = run(state, &["keys", "revoke", "--dev", &new_hint]);
     assert!(unsure.status.code() == Some(2) && stderr(&unsure).contains("pass --yes to confirm"));
-    assert!(done(state, &["keys", "revoke", "--dev", &new_hint, "--yes"]).contains("status      revoked"));
+    assert!(done(state, &["keys", "revoke", "--dev", &new_hint, "--yes"]).contains("status     revoked"));
     let again = run(state, &["keys", "enable", "--dev", &new_hint]);
     assert!(stderr(&again).contains("permanent"), "{}", stderr(&again));
 
