@@ -117,14 +117,7 @@ fn reveal(
     let identity = Identity::key(&key.hash());
     let new = NewKey { row: KeyRow::new(&identity, record, None, &config.tiers, now), api_key: key.expose() };
     output::print_once(&output::format_value(shared.format(), &new, || key.expose().to_owned())?)?;
-    let rate = record.rate.map(|rate| format!("; {}", rate.words())).unwrap_or_default();
-    output::print_note(&format!(
-        "{} for {}: {}, {}{rate}",
-        record.hint,
-        record.owner,
-        record.tier,
-        grouped_limit(&record.limit.to_string())
-    ));
+    output::print_note(&summary(record));
     output::print_note("store it now: it is not shown again, because only its hash is kept");
     let url = if target.dev {
         WorldFile::find(&shared.state).ok().map(|world| world.nearest)
@@ -135,6 +128,13 @@ fn reveal(
         output::print_note(&format!("try: curl -H 'x-api-key: <the API key>' {url}/8.8.8.8"));
     }
     Ok(())
+}
+
+/// A new API key in one line. Its limit and rate are as in the column of `ipgeo keys list`.
+fn summary(record: &KeyRecord) -> String {
+    let rate = record.rate.map(|rate| format!(" {}", rate.words())).unwrap_or_default();
+    let limit = grouped_limit(&format!("{}{rate}", record.limit));
+    format!("{} for {}: {}, {limit}", record.hint, record.owner, record.tier)
 }
 
 pub(super) async fn create(
@@ -237,4 +237,21 @@ pub(super) async fn rotate(
     home.access.supersede(&old, &identity, end).await?;
     output::print_note(&format!("{} expires at {}", record.hint, instant(end)));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::testing::key_record;
+
+    #[test]
+    fn limit_and_rate_are_written_as_in_the_list() {
+        let record = KeyRecord { owner: "acme".into(), tier: "startup".into(), ..key_record("20/day") };
+        let with = |rate: Option<&str>| {
+            let rate = rate.map(|rate| rate.parse().expect("a rate"));
+            summary(&KeyRecord { hint: "ipg_…x3Kq".into(), rate, ..record.clone() })
+        };
+        assert_eq!(with(None), "ipg_…x3Kq for acme: startup, 20/day");
+        assert_eq!(with(Some("1200/min:20")), "ipg_…x3Kq for acme: startup, 20/day 1,200/min, burst 20");
+    }
 }
