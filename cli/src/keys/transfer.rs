@@ -144,12 +144,12 @@ pub(crate) fn read_csv(
         let row = match row {
             Ok(row) => row,
             Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
+                let line = error.position().map_or(0, |position| line_at(bytes, position));
                 problems.add(line, "not valid UTF-8, or unbalanced quotes");
                 continue;
             }
         };
-        let line = row.position().map_or(0, csv::Position::line);
+        let line = row.position().map_or(0, |position| line_at(bytes, position));
         let csv_row = CsvRow { header: &header, cells: &row, line, problems: &mut problems };
         let Some(imported) = csv_row.parse(config, now) else { continue };
         if let Some(first) = lines.insert(imported.identity.clone(), line) {
@@ -161,6 +161,13 @@ pub(crate) fn read_csv(
         problems.add(1, "the file has no API keys");
     }
     if problems.0.is_empty() { Ok(found) } else { Err(problems) }
+}
+
+/// The line of a row. The reader's position is before the line feed of the previous `\r\n` and before empty lines.
+fn line_at(bytes: &[u8], position: &csv::Position) -> u64 {
+    let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let skipped = bytes.get(start..).unwrap_or_default().iter().take_while(|byte| b"\r\n".contains(byte));
+    position.line() + skipped.map(|byte| u64::from(*byte == b'\n')).sum::<u64>()
 }
 
 fn check_header(header: &StringRecord, problems: &mut ImportProblems) {

@@ -303,6 +303,17 @@ fn a_file_that_cannot_be_read_is_refused_with_its_place() {
         let refused = bulk(text.as_bytes(), column, false, &["city"]).expect_err(expected);
         assert!(format!("{refused:#}").starts_with(expected), "{refused:#}");
     }
+    let rows = "ip,b\n8.8.8.8,\"2\n\"\n\n8.8.8.8,2\n8.8.8.8,\"2\n3\",4\n8.8.8.8,2\n8.8.8.8,2\n";
+    let last = "ip,b\n8.8.8.8,\"2\n\"\n8.8.8.8,2,3";
+    for (text, line) in [(rows, 6), (last, 4)] {
+        for text in [text.to_owned(), text.replace('\n', "\r\n")] {
+            let refused = bulk(text.as_bytes(), None, false, &["city"]).expect_err("too many cells");
+            assert!(
+                format!("{refused:#}").starts_with(&format!("a.csv:{line}: 3 cells")),
+                "{text:?}: {refused:#}"
+            );
+        }
+    }
     let stop = StopFlag::default();
     stop.stop();
     let input =

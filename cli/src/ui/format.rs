@@ -19,6 +19,8 @@ pub(crate) fn grouped(number: u64) -> String {
 pub(crate) fn decimal(number: f64, places: usize) -> String {
     let text = format!("{number:.places$}");
     let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
+    // What rounds to zero has no sign.
+    let sign = if digits.contains(|c: char| ('1'..='9').contains(&c)) { sign } else { "" };
     let (whole, fraction) = digits.find('.').map_or((digits, ""), |at| digits.split_at(at));
     let whole = whole.parse().map_or_else(|_| whole.to_owned(), grouped);
     format!("{sign}{whole}{fraction}")
@@ -125,6 +127,8 @@ mod tests {
             (1_642.1, 2, "1,642.10"),
             (-27_257.764, 3, "-27,257.764"),
             (0.004, 2, "0.00"),
+            (-0.004, 2, "0.00"),
+            (-0.0, 0, "0"),
             (999.999, 2, "1,000.00"),
             (496.0, 0, "496"),
             (1e30, 0, "1000000000000000019884624838656"),

@@ -32,6 +32,8 @@ pub struct Rows<'a> {
     block: Vec<ByteRecord>,
     /// The address of each row of the block.
     texts: Vec<String>,
+    /// Whether lines end in `\r\n`: the reader counts such a line feed with the next row.
+    is_crlf: bool,
 }
 
 impl<'a> Rows<'a> {
@@ -53,7 +55,8 @@ impl<'a> Rows<'a> {
             .terminator(terminator)
             .buffer_capacity(BUFFER_BYTES)
             .from_writer(out);
-        Self { reader, writer, block: Vec::new(), texts: Vec::new() }
+        let is_crlf = matches!(terminator, Terminator::CRLF);
+        Self { reader, writer, block: Vec::new(), texts: Vec::new(), is_crlf }
     }
 
     /// Reads a block of at most `max` rows; their number.
@@ -87,18 +90,26 @@ impl<'a> Rows<'a> {
 
     /// Fills the rows from an index on with empty cells up to `width`, and takes the address of each.
     pub fn take_addresses(&mut self, first: usize, width: usize, address: usize) -> Result<(), TooManyCells> {
+        if let Some(index) = (first..self.block.len()).find(|index| self.block[*index].len() > width) {
+            return Err(TooManyCells { line: self.line_of(index), cells: self.block[index].len() });
+        }
         for (row, text) in self.block.iter_mut().zip(&mut self.texts).skip(first) {
-            if row.len() > width {
-                return Err(TooManyCells {
-                    line: row.position().map_or(0, Position::line),
-                    cells: row.len(),
-                });
-            }
             (row.len()..width).for_each(|_| row.push_field(b""));
             text.clear();
             text.push_str(&String::from_utf8_lossy(row.get(address).unwrap_or_default()));
         }
         Ok(())
+    }
+
+    /// The line of a row in the file. The reader's position of a row is before the line feed of the previous `\r\n` and before
+    /// empty lines, so the line is counted from the row's end, too.
+    fn line_of(&self, index: usize) -> u64 {
+        let row = &self.block[index];
+        let next = self.block.get(index + 1).and_then(ByteRecord::position);
+        let end = next.unwrap_or_else(|| self.reader.position()).line();
+        let breaks = row.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+        let passed = breaks + u64::from(!self.is_crlf);
+        row.position().map_or(0, Position::line).max(end.saturating_sub(passed))
     }
 
     /// The addresses and rows from an index on.

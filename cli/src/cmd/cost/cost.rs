@@ -231,7 +231,7 @@ fn table(rows: &[BillRow], format: Format) -> anyhow::Result<String> {
         columns.push(Column::text("region"));
     }
     if by_line {
-        columns.extend([Column::number("amount").rank(1), Column::free_text("unit").rank(2)]);
+        columns.extend([Column::number("amount").rank(1), Column::text("unit").rank(2)]);
     }
     columns.extend([Column::number("$ a month"), Column::number("2018 design").rank(3)]);
     output::format_rows(format, &columns, rows, |row| {
@@ -244,13 +244,20 @@ fn table(rows: &[BillRow], format: Format) -> anyhow::Result<String> {
             cells.push(if is_total { row.line.clone() } else { row.region.clone() });
         }
         if by_line {
-            cells.push(row.amount.map_or_else(String::new, |amount| decimal(amount, 3)));
+            cells.push(row.amount.map_or_else(String::new, amount_text));
             cells.push(row.unit.clone());
         }
         cells.push(format!("{} {}", decimal(row.usd, 2), if row.estimate { '~' } else { ' ' }));
         cells.push(decimal(row.usd_2018, 2));
         cells
     })
+}
+
+/// An amount with three decimals, or without any if it is whole. What is too small for them is not shown as a whole zero.
+fn amount_text(amount: f64) -> String {
+    let whole = amount.round();
+    let is_whole = (amount - whole).abs() < 0.000_5 && (whole != 0.0 || amount == 0.0);
+    decimal(amount, if is_whole { 0 } else { 3 })
 }
 
 /// Prints the assumptions of a bill.
@@ -295,12 +302,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn whole_amounts_have_no_decimals() {
+        let table = [
+            (25.000_000_1, "25"),
+            (-1.0, "-1"),
+            (-27_257.764, "-27,257.764"),
+            (0.076, "0.076"),
+            (0.0, "0"),
+            (0.000_4, "0.000"),
+            (-0.000_4, "0.000"),
+            (24.999_4, "24.999"),
+        ];
+        for (amount, text) in table {
+            assert_eq!(amount_text(amount), text, "{amount}");
+        }
+    }
+
+    #[test]
     fn a_bill_fits_a_terminal() {
         let row = |line: &str, region: &str, usd| BillRow {
             line: line.to_owned(),
             region: region.to_owned(),
             amount: Some(25_915.604),
-            unit: "M replicated write units".to_owned(),
+            unit: "M write units".to_owned(),
             usd,
             usd_2018: 13_596.25,
             estimate: true,

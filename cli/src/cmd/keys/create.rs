@@ -117,14 +117,7 @@ fn reveal(
     let identity = Identity::key(&key.hash());
     let new = NewKey { row: KeyRow::new(&identity, record, None, &config.tiers, now), api_key: key.expose() };
     output::print_once(&output::format_value(shared.format(), &new, || key.expose().to_owned())?)?;
-    let rate = record.rate.map(|rate| format!("; {}", rate.words())).unwrap_or_default();
-    output::print_note(&format!(
-        "{} for {}: {}, {}{rate}",
-        record.hint,
-        record.owner,
-        record.tier,
-        grouped_limit(&record.limit.to_string())
-    ));
+    output::print_note(&summary(record));
     if let Some(restrictions) = restrictions(record) {
         output::print_note(&restrictions);
     }
@@ -168,6 +161,13 @@ fn example_call(record: &KeyRecord, url: &str) -> String {
 
 fn joined<T: ToString>(list: &[T]) -> String {
     list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A new API key in one line. Its limit and rate are as in the column of `ipgeo keys list`.
+fn summary(record: &KeyRecord) -> String {
+    let rate = record.rate.map(|rate| format!(" {}", rate.words())).unwrap_or_default();
+    let limit = grouped_limit(&format!("{}{rate}", record.limit));
+    format!("{} for {}: {}, {limit}", record.hint, record.owner, record.tier)
 }
 
 pub(super) async fn create(
@@ -277,6 +277,7 @@ mod tests {
     use ipgeo_contract::{Site, site_is_allowed};
 
     use super::*;
+    use crate::keys::testing::key_record;
 
     #[test]
     fn a_new_api_keys_restrictions_are_shown_with_a_call_that_they_allow() {
@@ -325,5 +326,16 @@ mod tests {
             restrictions(&record).as_deref(),
             Some("sites: a.example; expires: 2027-02-22T12:00:00Z; `?explain=1`: allowed")
         );
+    }
+
+    #[test]
+    fn limit_and_rate_are_written_as_in_the_list() {
+        let record = KeyRecord { owner: "acme".into(), tier: "startup".into(), ..key_record("20/day") };
+        let with = |rate: Option<&str>| {
+            let rate = rate.map(|rate| rate.parse().expect("a rate"));
+            summary(&KeyRecord { hint: "ipg_…x3Kq".into(), rate, ..record.clone() })
+        };
+        assert_eq!(with(None), "ipg_…x3Kq for acme: startup, 20/day");
+        assert_eq!(with(Some("1200/min:20")), "ipg_…x3Kq for acme: startup, 20/day 1,200/min, burst 20");
     }
 }

@@ -73,6 +73,17 @@ impl KeyOrder {
         matches!(self, Self::Used | Self::LastUsed)
     }
 
+    /// The header of the column it sorts by.
+    fn header(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Created => "created",
+            Self::Expires => "expires",
+            Self::Used => "used",
+            Self::LastUsed => "last used",
+        }
+    }
+
     /// Sorts by what the records have.
     fn sort_records(self, keys: &mut [(Identity, KeyRecord)]) {
         keys.sort_by(|(a_id, a), (b_id, b)| (&a.owner, a.created, a_id).cmp(&(&b.owner, b.created, b_id)));
@@ -146,7 +157,7 @@ pub(super) async fn list(
             return Ok(());
         }
     }
-    output::print_data(&table(&rows, shared.format())?)?;
+    output::print_data(&table(&rows, args.sort, shared.format())?)?;
     if rows.len() < all {
         output::print_note(&format!("{} of {}", grouped(rows.len() as u64), counted(all, "API key")));
     }
@@ -159,8 +170,9 @@ pub(super) async fn list(
     Ok(())
 }
 
-fn table(rows: &[KeyRow], format: Format) -> anyhow::Result<String> {
-    output::format_rows(format, &COLUMNS, rows, |row| {
+fn table(rows: &[KeyRow], sort: KeyOrder, format: Format) -> anyhow::Result<String> {
+    let columns = COLUMNS.map(|column| if column.header() == sort.header() { column.kept() } else { column });
+    output::format_rows(format, &columns, rows, |row| {
         vec![
             row.hint.clone(),
             row.owner.clone(),
@@ -297,7 +309,14 @@ mod tests {
             KeyRow { sites: "shop.example".to_owned(), ..row("日本語株式会社", "revoked") },
             KeyRow { rate: None, expires: None, ..row("Zoé 🦀", "expired") },
         ];
-        output::assert_tables("keys list", || table(&rows, Format::Table).expect("a table"));
+        output::assert_tables("keys list", || {
+            let tables = KeyOrder::value_variants().iter().map(|order| {
+                let text = table(&rows, *order, Format::Table).expect("a table");
+                assert!(text.lines().next().is_some_and(|line| line.contains(order.header())), "{text}");
+                format!("{order:?}:\n{text}")
+            });
+            tables.collect::<Vec<_>>().join("\n\n")
+        });
     }
 
     #[test]

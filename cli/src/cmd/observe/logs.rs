@@ -25,7 +25,7 @@ const AWS_PAUSE: Duration = Duration::from_secs(5);
 /// Flags of `ipgeo logs`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-A usage line shows time, region, verdict, calls charged, who was charged, and the tier of a \
+A usage line shows time, region, verdict, calls charged and who was charged; JSON also has the tier of a \
 refused call. Other lines (errors of the function, messages of the platform) are shown with --all. \
 Addresses and API keys are never shown. With --follow, JSON is one object a line.
 

@@ -95,6 +95,23 @@ fn all_problems_are_reported_together_and_none_repeats_an_api_key() {
 }
 
 #[test]
+fn problems_name_their_line_with_every_kind_of_line_end() {
+    let good = |number: u8| hex::encode([number; 32]);
+    let text = format!(
+        "hash,owner,tier,sites\n{},a,startup,\n\nx,a,startup,\"a.test\nb.test\n\"\n{},b,startup,c.test\nx,a,startup,\n",
+        good(1),
+        good(2)
+    );
+    for text in [text.clone(), text.replace('\n', "\r\n"), text.trim_end().replace('\n', "\r\n")] {
+        let report = read(&text, false).expect_err("problems");
+        let mut lines: Vec<&str> =
+            report.lines().filter_map(|line| line.strip_prefix("k.csv:")?.split(':').next()).collect();
+        lines.dedup();
+        assert_eq!(lines, ["4", "8"], "{text:?}: {report}");
+    }
+}
+
+#[test]
 fn rates_are_read_and_their_problems_have_a_line() {
     let row = |number: u8, cells: &str| format!("{},a,startup,{cells}\n", hex::encode([number; 32]));
     let file = |rows: &[&str]| {

@@ -132,17 +132,16 @@ fn masked(word: &str) -> String {
 }
 
 impl ShownLine {
-    /// For people.
+    /// For people. The tier of a refused call is left out, so that the line of one caller fits 80 columns.
     pub(crate) fn text(&self, width: usize) -> String {
         let time = self.time.strftime("%Y-%m-%d %H:%M:%S%.3fZ");
         let text = match &self.text {
             Some(text) => text.trim_end().replace('\t', "  "),
             None => format!(
-                "{:<15} {:>3}  {}{}",
+                "{:<15} {:>3}  {}",
                 self.verdict.as_deref().unwrap_or_default(),
                 self.cost.unwrap_or_default(),
-                self.who.as_deref().unwrap_or("-"),
-                self.tier.as_ref().map(|tier| format!("  ({tier})")).unwrap_or_default()
+                self.who.as_deref().unwrap_or("-")
             ),
         };
         format!("{time}  {:<width$}  {text}", self.region)
@@ -191,10 +190,13 @@ mod tests {
         let shown = line(&refused).shown();
         assert_eq!((shown.request_id.as_deref(), shown.tier.as_deref()), (Some("req-1"), Some("startup")));
         assert!(
-            shown.text(14).ends_with("over_quota        0  key#abababababab site#a.test  (startup)"),
+            shown.text(14).ends_with("over_quota        0  key#abababababab site#a.test"),
             "{}",
             shown.text(14)
         );
+        let one = line(&refused.replacen("site#a.test", "", 1)).shown();
+        let one = ShownLine { who: Some("key#abababababab".to_owned()), ..one };
+        assert!(one.text("ap-southeast-1".len()).len() <= 80, "{}", one.text(14));
         let json = serde_json::to_value(line(&text).shown()).expect("JSON");
         assert_eq!(json["time"], "2026-11-25T10:00:00.125Z");
         let read = line(&text);

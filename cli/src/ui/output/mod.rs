@@ -37,9 +37,11 @@ use super::progress::above_bars;
 /// Buffer of streamed data.
 const STREAM_BYTES: usize = 1 << 16;
 
-/// Prints one line on standard error: progress, notes, errors. It is one write, so that lines of several programs do not mix.
+/// Prints a message on standard error: progress, notes, errors; on a terminal, wrapped by words. It is one write, so that lines of
+/// several programs do not mix.
 pub(crate) fn print_note(line: &str) {
     let line = printable(&with_dev(line));
+    let line = screen::width_of_stderr().map_or(line.clone(), |width| text::wrapped_message(&line, width));
     // A closed standard error must not fail the verb.
     let _ = above_bars(|| print_line(&mut io::stderr(), &paint::painted_note(&line)));
 }

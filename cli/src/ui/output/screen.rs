@@ -1,6 +1,6 @@
-//! What standard output is shown on. Its width is read in this file alone.
+//! What standard output and standard error are shown on. Their width is read in this file alone.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 
 use super::paint::stdout_has_colours;
 
@@ -21,7 +21,7 @@ impl Screen {
             return Self { width: Some(width), colour: false };
         }
         let columns = std::env::var("COLUMNS").ok();
-        let width = columns.as_deref().and_then(width_from_text).or_else(terminal_width);
+        let width = columns.as_deref().and_then(width_from_text).or_else(|| terminal_width(&io::stdout()));
         Self { width, colour: stdout_has_colours() }
     }
 }
@@ -31,9 +31,13 @@ fn width_from_text(text: &str) -> Option<usize> {
     text.trim().parse().ok().filter(|width| *width > 0)
 }
 
-fn terminal_width() -> Option<usize> {
-    let out = io::stdout();
-    let size = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out).ok()).flatten()?;
+/// The width of standard error; `None` if it is not a terminal.
+pub(super) fn width_of_stderr() -> Option<usize> {
+    terminal_width(&io::stderr())
+}
+
+fn terminal_width(out: &(impl io::IsTerminal + std::os::fd::AsFd)) -> Option<usize> {
+    let size = out.is_terminal().then(|| rustix::termios::tcgetwinsize(out).ok()).flatten()?;
     Some(usize::from(size.ws_col)).filter(|width| *width > 0)
 }
 

@@ -34,11 +34,12 @@ pub(crate) struct Column {
     rank: u8,
     is_state: bool,
     is_extra: bool,
+    is_kept: bool,
 }
 
 impl Column {
     const fn new(header: &'static str, kind: Kind) -> Self {
-        Self { header, kind, rank: 0, is_state: false, is_extra: false }
+        Self { header, kind, rank: 0, is_state: false, is_extra: false, is_kept: false }
     }
 
     /// Short words, dates and digests.
@@ -71,9 +72,19 @@ impl Column {
         Self { rank, ..self }
     }
 
-    /// Shown only on a terminal that has room for it.
+    /// Hidden unless the terminal has room for it and all others unshortened, or if it is empty.
     pub(crate) const fn extra(self) -> Self {
         Self { is_extra: true, rank: u8::MAX, ..self }
+    }
+
+    /// Hidden last, such as the column that the rows are sorted by.
+    pub(crate) const fn kept(self) -> Self {
+        Self { is_kept: true, is_extra: false, ..self }
+    }
+
+    /// Its header.
+    pub(crate) const fn header(self) -> &'static str {
+        self.header
     }
 }
 
@@ -119,7 +130,7 @@ fn arrange(columns: &[Column], natural: &[Natural], width: Option<usize>) -> Vec
     let all = 0..columns.len();
     let Some(width) = width else {
         return all
-            .filter(|index| !columns[*index].is_extra)
+            .filter(|index| !columns[*index].is_extra || !natural[*index].is_empty)
             .map(|index| (index, natural[index].width))
             .collect();
     };
@@ -130,7 +141,7 @@ fn arrange(columns: &[Column], natural: &[Natural], width: Option<usize>) -> Vec
         }
         let least = |place: &usize| {
             let (column, natural) = (&columns[shown[*place]], &natural[shown[*place]]);
-            (natural.is_empty, column.rank, *place)
+            (!column.is_kept, natural.is_empty, column.rank, *place)
         };
         match (1..shown.len()).max_by_key(least) {
             Some(place) => drop(shown.remove(place)),
@@ -196,13 +207,10 @@ fn line_of(
     line
 }
 
-/// Which columns are hidden, and how to see them. Empty and extra ones are not missed.
+/// Which columns are hidden, and how to see them. Empty ones are not missed.
 fn hidden(columns: &[Column], natural: &[Natural], shown: &[(usize, usize)]) -> Option<String> {
-    let is_missed = |index: &usize| {
-        !natural[*index].is_empty
-            && !columns[*index].is_extra
-            && shown.iter().all(|(known, _)| known != index)
-    };
+    let is_missed =
+        |index: &usize| !natural[*index].is_empty && shown.iter().all(|(known, _)| known != index);
     let names: Vec<&str> = (0..columns.len()).filter(is_missed).map(|index| columns[index].header).collect();
     (!names.is_empty()).then(|| format!("(hidden: {}; widen the terminal or use -o json)", names.join(", ")))
 }

@@ -49,6 +49,26 @@ pub(crate) fn wrapped(text: &str, width: usize, indent: usize) -> String {
     lines.join(&format!("\n{}", " ".repeat(indent)))
 }
 
+/// A message whose lines are wrapped by words below their own indent. Commands are not broken, so that they can be copied: those
+/// in backticks, and those that end a line (`continue with: ipgeo …`).
+pub(super) fn wrapped_message(text: &str, width: usize) -> String {
+    /// A space inside a command: a printable text has no such character.
+    const COMMAND_SPACE: char = '\0';
+    let line = |line: &str| {
+        let (indent, text) = line.split_at(line.len() - line.trim_start_matches(' ').len());
+        let last = [": ipgeo ", " curl "].iter().filter_map(|start| text.find(start)).min();
+        let mut is_quoted = false;
+        let joined = text.char_indices().map(|(at, c)| {
+            is_quoted ^= c == '`';
+            let is_in_command = is_quoted || last.is_some_and(|start| at > start + 1);
+            if c == ' ' && is_in_command { COMMAND_SPACE } else { c }
+        });
+        let joined: String = joined.collect();
+        format!("{indent}{}", wrapped(&joined, width, indent.len())).replace(COMMAND_SPACE, " ")
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Blocks of lines beside each other; `None` if they are wider than `width`.
 pub(super) fn beside(blocks: &[String], width: usize) -> Option<String> {
     const GAP: usize = 4;
@@ -130,6 +150,23 @@ mod tests {
         assert_eq!(wrapped(text, 9, 2), "one two\n  three\n  four");
         assert_eq!(wrapped("a verylongword b", 6, 1), "a\n verylongword\n b");
         assert_eq!(wrapped("", 6, 1), "");
+    }
+
+    #[test]
+    fn messages_are_wrapped_by_words_and_commands_are_not_broken() {
+        let table = [
+            ("a note of some words", "a note of\nsome words"),
+            ("help: run `ipgeo keys list --dev` now", "help: run\n`ipgeo keys list --dev`\nnow"),
+            ("x\n  because one two", "x\n  because\n  one two"),
+            ("see https://ipgeo.example/docs/a", "see\nhttps://ipgeo.example/docs/a"),
+            ("continue with: ipgeo deploy --yes", "continue\nwith:\nipgeo deploy --yes"),
+            ("try: curl -H 'a: b' url", "try:\ncurl -H 'a: b' url"),
+            ("", ""),
+        ];
+        for (text, expected) in table {
+            assert_eq!(wrapped_message(text, 11), expected);
+            assert_eq!(wrapped_message(text, 80), text);
+        }
     }
 
     #[test]

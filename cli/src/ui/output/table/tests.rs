@@ -60,14 +60,31 @@ fn texts_are_shortened_before_columns_are_hidden() {
 }
 
 #[test]
-fn extra_columns_are_shown_where_there_is_room_and_never_missed() {
+fn extra_columns_are_shown_where_there_is_room_and_otherwise_named() {
     let columns = [Column::free_text("owner"), Column::text("created").extra(), Column::number("used")];
     let table = rows(&[["a long name", "2026-11-01", "7"]]);
     let table = |screen| render(&columns, &table, screen);
-    let without = "owner        used\na long name     7";
-    assert_eq!(table(at(29)), "owner        created     used\na long name  2026-11-01     7");
-    assert_eq!(table(at(28)), without);
-    assert_eq!(table(Screen::default()), without);
+    let all = "owner        created     used\na long name  2026-11-01     7";
+    assert_eq!(table(at(29)), all);
+    assert_eq!(
+        table(at(28)),
+        "owner        used\na long name     7\n(hidden: created; widen the\nterminal or use -o json)"
+    );
+    assert_eq!(table(Screen::default()), all);
+    let none = rows(&[["a long name", "", "7"]]);
+    for screen in [at(25), Screen::default()] {
+        assert_eq!(render(&columns, &none, screen), "owner        used\na long name     7");
+    }
+}
+
+#[test]
+fn a_kept_column_is_hidden_last() {
+    let columns = [Column::text("API key"), Column::text("status"), Column::text("created").extra().kept()];
+    let table = rows(&[["ipg_…x3Kq", "active", "2026-11-01"]]);
+    let first_line = |width| render(&columns, &table, at(width)).lines().next().map(str::to_owned);
+    assert_eq!(first_line(29).as_deref(), Some("API key    status  created"));
+    assert_eq!(first_line(28).as_deref(), Some("API key    created"));
+    assert_eq!(first_line(20).as_deref(), Some("API key"));
 }
 
 #[test]
