@@ -184,7 +184,18 @@ impl Verb {
 }
 
 fn command() -> Command {
-    with_candidates(with_groups(Cli::command()))
+    without_empty_variables(with_candidates(with_groups(Cli::command())))
+}
+
+/// A variable that is set to nothing counts as not set, as `NO_COLOR` and those of AWS do.
+fn without_empty_variables(command: Command) -> Command {
+    let variables =
+        [("config", "IPGEO_CONFIG"), ("state_flag", "IPGEO_STATE"), ("progress", "IPGEO_PROGRESS")];
+    let is_empty = |name| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    variables
+        .into_iter()
+        .filter(|(_, name)| is_empty(*name))
+        .fold(command, |command, (id, _)| command.mut_arg(id, |arg| arg.env(None::<&'static str>)))
 }
 
 /// Answers a shell that requests completion. Returns whether one did.

@@ -88,7 +88,7 @@ impl Typed {
             std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
         let after = words.iter().position(|word| word == "--").map_or(0, |at| at + 1);
         let mut typed = Self::read(&words[after..]);
-        let path = |name| std::env::var_os(name).map(PathBuf::from);
+        let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         typed.config = typed.config.or_else(|| path("IPGEO_CONFIG"));
         let current = std::env::current_dir().unwrap_or_default();
         let beside = || config::state_folder(typed.config.as_deref(), &current);

@@ -275,6 +275,8 @@ fn every_setting_in_use_names_its_place() {
         (&["state"], &[config, ("IPGEO_STATE", "s")], "state = \"s\"", "IPGEO_STATE"),
         (&["state", "--state", "t"], &[config, ("IPGEO_STATE", "s")], "state = \"t\"", "--state"),
         (&["output"], &[config], "output = \"table\"", "default"),
+        // A variable that is set to nothing counts as not set.
+        (&["state"], &[config, ("IPGEO_STATE", ""), ("IPGEO_PROGRESS", "")], "state = ", "default"),
         (&["color"], &[config, ("NO_COLOR", "1")], "color = \"never\"", "NO_COLOR"),
         (&["color", "--color", "always"], &[config, ("NO_COLOR", "1")], "color = \"always\"", "--color"),
         (&["progress"], &[config, ("IPGEO_PROGRESS", "none")], "progress = \"none\"", "IPGEO_PROGRESS"),
