@@ -184,7 +184,7 @@ impl Verb {
 }
 
 fn command() -> Command {
-    without_empty_variables(with_candidates(with_groups(Cli::command())))
+    with_candidates(with_groups(without_empty_variables(Cli::command())))
 }
 
 /// A variable that is set to nothing counts as not set, as `NO_COLOR` and those of AWS do.
