@@ -17,7 +17,7 @@ use ipgeo_contract::Gap;
 use jiff::Timestamp;
 
 use super::values::{cause, transacted};
-use crate::store::{Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, StoreError};
+use crate::store::{Alert, Applied, LedgerUpdate, LedgerWrite, MonthTotals, ShardNote, StoreError};
 use crate::tables::rows::month::{Unchanged, late_addition};
 use crate::tables::{Calls, Cause, Change, LedgerItem, LedgerTable, failed, rows};
 
@@ -55,7 +55,7 @@ pub struct RecoveringLedger<C = Client> {
     now: Timestamp,
     /// Whether nothing is written.
     preview: bool,
-    notes: Mutex<HashMap<String, (String, Vec<Gap>)>>,
+    notes: Mutex<HashMap<String, ShardNote>>,
 }
 
 /// Whether an item has the events of a record.
@@ -92,14 +92,13 @@ impl<C: Transact> RecoveringLedger<C> {
         Self { table, now, preview, notes: Mutex::default() }
     }
 
-    /// A shard's counting position and gaps. A gap recorded later comes after all records given up so far, so reading once
-    /// is enough.
-    async fn note(&self, shard: &str) -> Result<(String, Vec<Gap>), StoreError> {
+    /// A shard's counting position, gaps and latest lines. A gap recorded later comes after all records given up so far, so
+    /// reading once is enough.
+    async fn note(&self, shard: &str) -> Result<ShardNote, StoreError> {
         if let Some(known) = self.notes.lock().unwrap_or_else(PoisonError::into_inner).get(shard) {
             return Ok(known.clone());
         }
-        let note = self.table.shard_note(shard).await?.unwrap_or_default();
-        let known = (note.sequence, note.gaps);
+        let known = self.table.shard_note(shard).await?.unwrap_or_default();
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         notes.insert(shard.to_owned(), known.clone());
         Ok(known)
@@ -108,7 +107,7 @@ impl<C: Transact> RecoveringLedger<C> {
     /// Whether the counter passed a record, given by its padded sequence number, without recording a gap. Only counter
     /// versions before gaps did so. Whether they counted it is unknown, so it is treated as counted.
     pub async fn is_undecided(&self, shard: &str, sequence: &str) -> Result<bool, StoreError> {
-        let (counted, gaps) = self.note(shard).await?;
+        let ShardNote { sequence: counted, gaps, .. } = self.note(shard).await?;
         Ok(counted.as_str() > sequence && gaps.iter().all(|gap| gap.behind.as_str() <= sequence))
     }
 
@@ -140,7 +139,7 @@ impl<C: Transact> LedgerWrite for RecoveringLedger<C> {
             let why = "records that Lambda gave up must be counted one at a time";
             return Err(StoreError { action: self.table.write_action(), source: why.into() });
         }
-        let (_, gaps) = self.note(&update.shard).await?;
+        let ShardNote { gaps, .. } = self.note(&update.shard).await?;
         for _round in 0..ROUNDS_MAX {
             let item = self.table.item(&update.identity, update.month).await?;
             let has = has(item.as_ref(), &gaps, &update.shard, &update.last);
@@ -163,6 +162,11 @@ impl<C: Transact> LedgerWrite for RecoveringLedger<C> {
 
     async fn record_alert(&self, alert: &Alert) -> Result<bool, StoreError> {
         if self.preview { Ok(false) } else { self.table.record_alert(alert).await }
+    }
+
+    /// With the lines that the counter has counted: a line given up may repeat one of them, or be repeated by one.
+    async fn shard_note(&self, shard: &str) -> Result<Option<ShardNote>, StoreError> {
+        self.note(shard).await.map(Some)
     }
 }
 

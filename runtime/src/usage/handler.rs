@@ -208,7 +208,7 @@ where
         let complete = failed
             .as_ref()
             .map_or(records.len(), |failed| records.partition_point(|record| record.sequence < *failed));
-        report.newest.extend(newest(name, &records[..complete], &shard.note.fingerprints));
+        report.newest.extend(newest(name, &records[..complete], &shard.note));
         failed
     }
 

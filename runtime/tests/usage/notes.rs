@@ -126,7 +126,7 @@ async fn notes_go_forward<C: Calls + Clone + 'static>(operator: &LedgerTable, pa
 }
 
 /// A record of lines by their ids. CloudWatch Logs may repeat lines in different batches.
-fn cut(sequence: u64, ids: std::ops::Range<u64>) -> KinesisRecord {
+pub(crate) fn cut(sequence: u64, ids: std::ops::Range<u64>) -> KinesisRecord {
     let line = |id: u64| LogEvent {
         id: id.to_string(),
         timestamp: 0,

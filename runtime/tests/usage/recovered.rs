@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::notes::cut;
 use crate::support::{Tables, event, record};
 use ipgeo_contract::UsageEvent;
 use ipgeo_runtime::dynamo::{LedgerTable, RecoveringLedger};
@@ -22,7 +23,7 @@ fn at(text: &str) -> Timestamp {
 /// Counts records that were given up, one by one.
 async fn recover(tables: &Tables, failed: &[KinesisRecord], now: Timestamp, preview: bool) -> Report {
     let ledger = RecoveringLedger::new(tables.ledger.clone(), now, preview);
-    let counter = UsageHandler::new(ledger, tables.access.clone()).counting_again();
+    let counter = UsageHandler::new(ledger, tables.access.clone());
     let mut all = Report::default();
     for record in decode(&KinesisEvent { records: failed.to_vec() }, now).records {
         let (response, report) =
@@ -141,4 +142,27 @@ async fn a_part_that_was_counted_before_is_not_counted_again() {
     // A counter that receives them after all, or a replay, adds nothing.
     count(&tables, &lost, second, false).await;
     assert_eq!(counts(&tables.ledger).await, all);
+}
+
+#[tokio::test]
+async fn a_line_given_up_that_is_in_the_stream_twice_counts_once() {
+    let tables = Tables::serve().await;
+    let (first, later) = (at("2026-11-24T12:05:00Z"), at("2026-11-25T12:05:00Z"));
+    let all = |calls: u64| -> BTreeMap<String, u64> { [("site#a.test".to_owned(), calls)].into() };
+    count(&tables, &[cut(1, 0..10)], first, true).await;
+    // Given up: five lines of 1 again and two new ones, then three that are new, too.
+    let lost = [cut(2, 5..12), cut(3, 12..15)];
+    // A day later, another environment counts those three again, and a new one.
+    count(&tables, &[cut(4, 12..16)], later, true).await;
+    assert_eq!(counts(&tables.ledger).await, all(14));
+    // A replay can't count what was given up, because 4 has passed it, and does not save it as counted.
+    let replay = UsageHandler::new(tables.own_ledger.clone(), tables.own_access.clone()).counting_again();
+    let records = [cut(1, 0..10), cut(2, 5..12), cut(3, 12..15), cut(4, 12..16), cut(5, 16..17)].to_vec();
+    let (response, report) = replay.handle(&KinesisEvent { records }, later).await;
+    assert!(response.batch_item_failures.is_empty(), "{:?}", report.failures);
+    replay.note(&report, later).await.expect("noted");
+    assert_eq!(counts(&tables.ledger).await, all(15));
+    assert_eq!(recover(&tables, &lost, later, true).await.added, 2);
+    recover(&tables, &lost, later, false).await;
+    assert_eq!(counts(&tables.ledger).await, all(17));
 }

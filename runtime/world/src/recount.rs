@@ -16,7 +16,7 @@ pub(crate) async fn recover(world: &World) -> bool {
     let now = world.shared.clock(0);
     let counter = UsageHandler::new(RecoveringLedger::new(ledger, now, false), access);
     let thresholds = Thresholds::new(THRESHOLDS.to_vec()).unwrap_or_default();
-    let counter = counter.with_alerts(thresholds).counting_again();
+    let counter = counter.with_alerts(thresholds);
     let mut batches = lock(&world.home.failed).clone();
     batches.sort_by_key(first);
     for batch in batches {

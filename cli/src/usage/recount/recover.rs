@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ipgeo_contract::{Identity, Limit, Published, Thresholds, error_chain, padded_sequence};
 use ipgeo_runtime::dynamo::RecoveringLedger;
 use ipgeo_runtime::forward::LogsEvent;
-use ipgeo_runtime::store::{Alert, Applied, LedgerUpdate, LedgerWrite, PublishWrite, StoreError};
+use ipgeo_runtime::store::{Alert, Applied, LedgerUpdate, LedgerWrite, PublishWrite, ShardNote, StoreError};
 use ipgeo_runtime::usage::{Decoded, KinesisEvent, KinesisRecord, Report, UsageHandler, decode};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub(crate) struct Recovered {
     pub events: u64,
     /// Charges that were not counted yet; an event has one, or two if it names an address and a site.
     pub added: u64,
-    /// Charges that were counted before Lambda gave up, or already recovered.
+    /// Charges that were counted before Lambda gave up, or already recovered, and events that repeat counted lines.
     pub known: u64,
     /// Batches of forwarders that were put into the stream, where the counter counts them.
     pub forwarded: u64,
@@ -97,6 +97,10 @@ impl LedgerWrite for Shared {
     async fn record_alert(&self, alert: &Alert) -> Result<bool, StoreError> {
         self.0.record_alert(alert).await
     }
+
+    async fn shard_note(&self, shard: &str) -> Result<Option<ShardNote>, StoreError> {
+        self.0.shard_note(shard).await
+    }
 }
 
 /// Publishes what was recovered; does nothing in a preview.
@@ -121,7 +125,7 @@ impl Recovered {
         self.records += report.records;
         self.events += report.events;
         self.added += report.added;
-        self.known += report.known;
+        self.known += report.known + report.repeated_events;
         self.publications += report.publications;
         self.alerts.extend(report.alerts);
     }
@@ -188,7 +192,7 @@ impl<P: PublishWrite + 'static, S: StreamPut> Recovery<P, S> {
     ) -> Result<Recovered, StoreError> {
         let ledger = Arc::new(self.ledger);
         let counter = UsageHandler::new(Shared(Arc::clone(&ledger)), Publish(self.publish));
-        let counter = counter.with_alerts(self.thresholds).counting_again();
+        let counter = counter.with_alerts(self.thresholds);
         let (now, mut done, mut unlisted) = (self.now, Recovered::default(), Vec::new());
         for batches in sources {
             let found = match FoundBatches::of(batches, &mut done).await {

@@ -57,14 +57,18 @@ pub(crate) fn charged(answer: &Answered) -> u64 {
 impl<'a> Facts<'a> {
     fn new(world: &'a World, history: &'a History) -> Self {
         let mut sums: BTreeMap<(usize, String), Vec<(u64, u64)>> = BTreeMap::new();
+        let callers = lock(&world.edges.callers).clone();
         for answer in &history.answers {
+            // An environment that does not know the secret charges no address.
+            let is_charged = answer.has_secret || matches!(callers[answer.caller], Caller::Key { .. });
+            let calls = if is_charged { charged(answer) } else { 0 };
             for window in [Window::Day, Window::Month] {
                 let of = sums.entry((answer.caller, period(window, answer.clock_ms))).or_default();
                 let before = of.last().map_or(0, |(_, sum)| *sum);
-                of.push((answer.ms, before + charged(answer)));
+                of.push((answer.ms, before + calls));
             }
         }
-        Self { world, history, callers: lock(&world.edges.callers).clone(), sums }
+        Self { world, history, callers, sums }
     }
 
     /// Calls charged to a caller in a period up to a moment.
