@@ -121,7 +121,8 @@ fn a_file_gets_its_columns_or_stays_as_it_is() {
     let none = run(state, &["lookup", "8.8.8.8"]);
     assert_eq!(none.status.code(), Some(1));
     assert!(
-        stderr(&none).contains("help: run `ipgeo geo fetch && ipgeo geo build`, or `ipgeo geo build --sample`"),
+        stderr(&none)
+            .contains("help: run `ipgeo geo fetch && ipgeo geo build`, or `ipgeo geo build --sample`"),
         "{}",
         stderr(&none)
     );

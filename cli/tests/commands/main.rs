@@ -265,6 +265,10 @@ fn wrong_usage_and_failures_have_their_own_status_and_a_remedy() {
         assert!(stderr(&output).contains(says), "{args:?}: {}", stderr(&output));
         assert_eq!(stdout(&output), "");
     }
+}
+
+#[test]
+fn without_a_configuration_the_error_names_init() {
     let none = Command::new(env!("CARGO_BIN_EXE_ipgeo"))
         .args(["keys", "list"])
         .current_dir("/")

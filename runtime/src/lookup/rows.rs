@@ -107,7 +107,7 @@ impl<'a> Rows<'a> {
         let row = &self.block[index];
         let next = self.block.get(index + 1).and_then(ByteRecord::position);
         let end = next.unwrap_or_else(|| self.reader.position()).line();
-        let breaks = row.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+        let breaks = memchr::memchr_iter(b'\n', row.as_slice()).count() as u64;
         let passed = breaks + u64::from(!self.is_crlf);
         row.position().map_or(0, Position::line).max(end.saturating_sub(passed))
     }

@@ -281,6 +281,8 @@ mod tests {
 
     #[test]
     fn a_new_api_keys_restrictions_are_shown_with_a_call_that_they_allow() {
+        // (sites, networks, restrictions shown, the end of the call)
+        type Row<'a> = (&'a [&'a str], &'a [&'a str], Option<&'a str>, &'a str);
         let record = |sites: &[&str], networks: &[&str]| {
             let limit = "100/day".parse().expect("a limit");
             let mut record = KeyRecord::new("ipg_…x3Kq", "acme", "startup", limit, Timestamp::UNIX_EPOCH);
@@ -289,7 +291,7 @@ mod tests {
             record
         };
         let call = "try: curl -H 'x-api-key: <the API key>'";
-        let table: [(&[&str], &[&str], Option<&str>, &str); 4] = [
+        let table: [Row<'_>; 4] = [
             (&[], &[], None, " https://x/8.8.8.8"),
             (
                 &["shop.example", "b.example"],

@@ -1,7 +1,7 @@
 //! `ipgeo dev`.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,6 +132,11 @@ pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> 
     } else {
         output::print_data(&ready_json(&world.file))?;
     }
+    stop(world, state, &mut signals).await
+}
+
+/// Waits for a signal and stops the service; a second signal leaves the rest for the next start.
+async fn stop(world: World, state: &Path, signals: &mut Signals) -> anyhow::Result<Exit> {
     signals.end().await;
     erase_echo();
     output::print_note(

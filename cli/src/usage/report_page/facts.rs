@@ -303,9 +303,10 @@ mod tests {
 
     #[test]
     fn a_projection_leaves_out_the_days_before_the_first_call() {
-        let quiet = [0; 10];
         // The calls of each day, whether there were calls before; calls at the end of 30 days, complete days, from the first.
-        let table: [(&[u64], bool, Option<(u64, usize, bool)>); 8] = [
+        type Row<'a> = (&'a [u64], bool, Option<(u64, usize, bool)>);
+        let quiet = [0; 10];
+        let table: [Row<'_>; 8] = [
             (&[&quiet[..], &[70, 90, 10]].concat(), false, Some((160 + 80 + 17 * 80, 2, true))),
             (&[&quiet[..], &[70, 90, 10]].concat(), true, Some((160 + 22 + 17 * 22, 7, false))),
             // Days without a call after the first count.
