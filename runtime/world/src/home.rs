@@ -127,9 +127,11 @@ impl Home {
         let fate = self.world.fate(Link::Report(region), 150);
         let json = report.to_json();
         let repeats = 1 + u64::from(self.world.mishap(20));
-        for _ in 0..if fate.arrives { repeats } else { 0 } {
+        for repeat in 0..if fate.arrives { repeats } else { 0 } {
             let (home, json) = (Arc::clone(self), json.clone());
-            let wait_ms = fate.there_ms + self.world.between(0..=3);
+            // Lambda may invoke a function again much later.
+            let later_ms = if repeat > 0 { self.world.between(0..=40 * 60_000) } else { 0 };
+            let wait_ms = fate.there_ms + self.world.between(0..=3) + later_ms;
             self.world.spawn(async move {
                 home.world.sleep_ms(wait_ms).await;
                 home.count_early(&json).await;

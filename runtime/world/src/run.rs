@@ -139,11 +139,24 @@ impl World {
             let shared = &world.shared;
             loop {
                 shared.sleep_ms(shared.between(0..=2_000 * shared.scenario.pause_s)).await;
+                if shared.chance(150) {
+                    // Until the end of the day, when windows end.
+                    let day_ms = 24 * HOUR_MS;
+                    let clock_ms = u64::try_from(shared.clock(0).as_millisecond()).unwrap_or_default();
+                    let left_ms = day_ms - clock_ms % day_ms;
+                    shared.sleep_ms(left_ms.saturating_sub(shared.between(0..=90_000))).await;
+                }
                 if shared.is_closing() {
                     return;
                 }
-                let (requests, spacing_ms) =
-                    (shared.between(1..=25), 4_u64.pow(u32::try_from(shared.between(2..=8)).unwrap_or(4)));
+                let (requests, spacing_ms) = match shared.between(0..=19) {
+                    // Enough to use a limit up.
+                    0 => (shared.between(100..=400), 4_000),
+                    _ => {
+                        let power = u32::try_from(shared.between(2..=8)).unwrap_or(4);
+                        (shared.between(1..=25), 4_u64.pow(power))
+                    }
+                };
                 let (spread, mut region) = (shared.chance(500), world.edges.any_region());
                 for _ in 0..requests {
                     if spread || shared.chance(30) {

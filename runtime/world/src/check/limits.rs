@@ -23,6 +23,7 @@ pub(super) fn violations(facts: &Facts<'_>) -> Vec<String> {
     let mut found = refusals(facts);
     for (caller, id) in facts.keys() {
         found.extend(known(facts, caller, id));
+        found.extend(alone(facts, caller));
         if facts.world.shared.scenario.mood == Mood::Calm {
             found.extend(overshoot(facts, caller, id));
         }
@@ -117,6 +118,24 @@ fn known(facts: &Facts<'_>, caller: usize, id: &str) -> Vec<String> {
         }
         if let Some((ms, reason)) = forbids.filter(|(ms, _)| *ms < since_ms) {
             found.push(format!("caller {caller} {reason} since {ms} ms and is allowed: {answer:?}"));
+        }
+    }
+    found
+}
+
+/// An environment that has read an API key knows it, whatever its replica does, and counts its own calls.
+fn alone(facts: &Facts<'_>, caller: usize) -> Vec<String> {
+    let mut own: BTreeMap<(usize, String), u64> = BTreeMap::new();
+    let mut found = Vec::new();
+    for answer in facts.answers(caller) {
+        let Some(limit) = answer.known else { continue };
+        if matches!(answer.status, 401 | 503) {
+            found.push(format!("an API key that was read is known: {answer:?}"));
+        }
+        let used = own.entry((answer.environment, period(limit.window, answer.clock_ms))).or_default();
+        *used += charged(answer);
+        if charged(answer) > 0 && *used > limit.calls {
+            found.push(format!("an environment alone allows no more than a limit: {used}, {answer:?}"));
         }
     }
     found

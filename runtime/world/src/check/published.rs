@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipgeo_runtime::tables::Value;
 
-use super::Facts;
+use super::{Facts, period};
 use crate::history::AccessWrite;
 use crate::home::THRESHOLDS;
 use crate::shared::{HOME, LEDGER, access_table};
@@ -17,6 +17,7 @@ pub(super) fn violations(facts: &Facts<'_>) -> Vec<String> {
     let mut publications: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for write in &facts.history.access {
         found.extend(falls(write));
+        found.extend(misfits(write));
         if write.region == HOME {
             found.extend(exceeds(facts, write));
             if write.before.as_ref().is_none_or(|before| before.used != write.after.used) {
@@ -32,6 +33,7 @@ pub(super) fn violations(facts: &Facts<'_>) -> Vec<String> {
             }),
         );
     }
+    found.extend(facts.keys().filter_map(|(caller, id)| last_step(facts, caller, id)));
     found.extend(replicas(facts));
     found.extend(alerts(facts));
     found
@@ -44,6 +46,35 @@ fn falls(write: &AccessWrite) -> Option<String> {
     let is_same = before.window == after.window && before.period.len() == after.period.len();
     let falls = (&after.period, after.used) < (&before.period, before.used);
     (is_same && falls).then(|| format!("published usage never falls: {write:?}"))
+}
+
+/// A publication has a period of its API key's window.
+fn misfits(write: &AccessWrite) -> Option<String> {
+    let (before, after) = (write.before.as_ref()?, &write.after);
+    let length = match after.window.as_str() {
+        "day" => 10,
+        "month" => 7,
+        _ => return None,
+    };
+    let is_publication = before.window == after.window && before.period != after.period;
+    (is_publication && after.period.len() != length)
+        .then(|| format!("a publication has a period of the window: {write:?}"))
+}
+
+/// At rest, the published usage is at the step of all calls of its period, and no later period has reached one.
+fn last_step(facts: &Facts<'_>, caller: usize, id: &str) -> Option<String> {
+    let writes: Vec<&AccessWrite> =
+        facts.history.access.iter().filter(|write| write.region == HOME && write.id == id).collect();
+    let row = &writes.last()?.after;
+    let is_constant =
+        writes.iter().all(|write| (write.after.limit, &write.after.window) == (row.limit, &row.window));
+    let window = row.known()?.window;
+    let last = facts.answers(caller).map(|answer| period(window, answer.clock_ms)).max()?;
+    let used = facts.used(caller, &last, u64::MAX);
+    let published = if row.period == last { row.used } else { 0 };
+    let step = |used: u64| (used * 100 / row.limit.max(1)).min(100);
+    (is_constant && step(published) < step(used))
+        .then(|| format!("usage is published at each step: {used} calls of {id} in {last}, {row:?}"))
 }
 
 /// Calls that are published were made.
