@@ -56,9 +56,11 @@ pub fn run(seed: u64, make: Option<MakeOperators<'_>>) -> Outcome {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.unwrap_or_else(|error| panic!("a runtime: {error}"));
     runtime.block_on(async {
+        // On request, home is gone until Lambda gives batches up: see the open faults in docs/VERIFICATION.md.
+        let longest_ms = if std::env::var_os("IPGEO_WORLD_OUTAGES").is_some() { 36 } else { 5 } * HOUR_MS;
         let weather = match scenario.mood {
             Mood::Calm => Weather::calm(),
-            _ => Weather::rough(&mut random, scenario.regions, scenario.hours),
+            _ => Weather::rough(&mut random, scenario.regions, scenario.hours, longest_ms),
         };
         let shared = Shared::new(scenario, random, weather);
         let pipes = Arc::new(Pipes::default());

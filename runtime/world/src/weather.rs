@@ -50,8 +50,6 @@ pub(crate) struct Fate {
 
 /// After a spell of this length, batches are given up.
 const GIVEN_UP_MS: u64 = 24 * HOUR_MS;
-/// The longest spell.
-const LONGEST_MS: u64 = 36 * HOUR_MS;
 
 /// All spells of a run.
 #[derive(Clone, Debug, Default)]
@@ -72,8 +70,8 @@ impl Weather {
         Self::default()
     }
 
-    /// Spells of all kinds, in long runs also one in which batches are given up.
-    pub(crate) fn rough(random: &mut Rng, regions: usize, hours: u64) -> Self {
+    /// Spells of all kinds; the longest last for `longest_ms`.
+    pub(crate) fn rough(random: &mut Rng, regions: usize, hours: u64, longest_ms: u64) -> Self {
         let count = random.u64(1..=4 + hours / 8);
         let spell = |random: &mut Rng| {
             let region = random.usize(0..regions);
@@ -90,14 +88,14 @@ impl Weather {
             let from_ms = random.u64(0..hours * HOUR_MS);
             // As many short spells as long ones.
             let shift = random.u32(0..=12);
-            let length = (LONGEST_MS >> shift).max(1_000);
+            let length = (longest_ms >> shift).max(1_000);
             Spell { link, trouble, from_ms, until_ms: from_ms + random.u64(length / 2..=length) }
         };
         let mut spells: Vec<Spell> = (0..count).map(|_| spell(random)).collect();
-        if hours * HOUR_MS > 2 * LONGEST_MS {
+        if longest_ms > GIVEN_UP_MS && hours * HOUR_MS > 2 * longest_ms {
             let link = if random.bool() { Link::Home } else { Link::Invoke };
             let from_ms = random.u64(0..hours * HOUR_MS / 2);
-            let until_ms = from_ms + random.u64(GIVEN_UP_MS..LONGEST_MS);
+            let until_ms = from_ms + random.u64(GIVEN_UP_MS..longest_ms);
             spells.push(Spell { link, trouble: Trouble::Down, from_ms, until_ms });
         }
         let glitches = if random.bool() { 0 } else { random.u64(1..30) };
