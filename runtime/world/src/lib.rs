@@ -3,7 +3,7 @@
 //! waits, one order of tasks, and one seed for everything random: partitions, kills, restarts, slow stores, lost, repeated and
 //! reordered messages, wrong clocks.
 //!
-//! [`run`] runs a seed and returns its history and the promises that did not hold. The checker reads the history and the rows of
+//! [`run()`] runs a seed and returns its history and the promises that did not hold. The checker reads the history and the rows of
 //! the tables with its own code.
 //!
 //! `turmoil` and `madsim` replace sockets; below the Lambda's HTTP clients, everything else would still have to be
