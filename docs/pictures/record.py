@@ -166,7 +166,7 @@ text.bar {{ font: 13px system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu San
 {chr(10).join(css)}
 @media (prefers-reduced-motion: reduce) {{ .frame, .frame * {{ animation: none; }} }}
 </style>
-<defs><clipPath id="inside"><rect x="1" y="1" width="{width - 2}" height="{height - 2}" rx="9"/></clipPath>
+<defs><clipPath id="inside"><rect x="2" y="2" width="{width - 4}" height="{height - 4}" rx="8"/></clipPath>
 {defs}</defs>
 <rect class="window" x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="9"/>
 <path class="head" d="M0 {BAR}.5H{width}"/><circle class="dot" cx="20" cy="17" r="5.5"/><circle class="dot" cx="38" cy="17" r="5.5"/><circle class="dot" cx="56" cy="17" r="5.5"/>
