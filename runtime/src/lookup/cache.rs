@@ -119,6 +119,16 @@ impl Memory {
         (!is_outdated).then_some(found.value)
     }
 
+    /// A publication as it is read at `now`. Own calls after that can't be in it, even if the clock of its writer is ahead of
+    /// this one.
+    pub(super) fn as_read(&self, identity: &Identity, published: Published, now: Timestamp) -> Published {
+        // The request that reads it is not counted yet. If the clock has stepped back, own calls may be later than now.
+        let before = now - SignedDuration::from_millis(1);
+        let newest = self.own.peek(identity).and_then(|own| own.calls.newest());
+        let read_at = newest.map_or(before, |newest| newest.max(before));
+        Published { as_of: published.as_of.min(read_at), ..published }
+    }
+
     /// Caches an API key's record, or its absence, as read at `now`.
     pub fn remember_key(&mut self, identity: &Identity, record: Option<KeyRecord>, now: Timestamp) {
         self.keys.put(identity.clone(), Remembered { value: record, read_at: now });
@@ -299,6 +309,29 @@ mod tests {
         assert_eq!(memory.used(&site, today, Some(&published(500))), 510);
         memory.take_back(&site, at("2026-11-24T12:00:00Z"), 4);
         assert_eq!(memory.used(&site, today, None), 506);
+    }
+
+    #[test]
+    fn own_calls_after_a_publication_was_read_count_although_its_clock_is_ahead() {
+        let mut memory = Memory::new(10);
+        let key = identity("key#01");
+        let (read_at, later) = (at("2026-11-24T12:00:00Z"), at("2026-11-24T12:00:00.500Z"));
+        let today = Period::new(Window::Day, read_at);
+        let ahead = Published { period: today, used: 1, as_of: at("2026-11-24T12:00:00.700Z") };
+        memory.count(&key, at("2026-11-24T11:59:59Z"), 1);
+        let published = memory.as_read(&key, ahead, read_at);
+        assert_eq!(memory.used(&key, today, Some(&published)), 1);
+        memory.count(&key, read_at, 1);
+        memory.count(&key, later, 3);
+        assert_eq!(memory.used(&key, today, Some(&published)), 5);
+        // Read again, it may contain them, but what is known does not fall.
+        let again = memory.as_read(&key, ahead, later);
+        assert_eq!(memory.used(&key, today, Some(&again)), 5);
+        // The clock steps back: the own calls before the reading may be in the publication.
+        let stepped = memory.as_read(&key, Published { used: 5, ..ahead }, read_at);
+        assert_eq!((stepped.as_of, memory.used(&key, today, Some(&stepped))), (later, 5));
+        let earlier = Published { as_of: at("2026-11-24T11:00:00Z"), ..ahead };
+        assert_eq!(memory.as_read(&key, earlier, read_at), earlier);
     }
 
     #[test]

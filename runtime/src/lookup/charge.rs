@@ -223,8 +223,13 @@ impl<A: AccessRead> Gate<'_, A> {
             return Ok(known);
         }
         match self.access.key(identity).await {
-            Ok(record) => {
-                self.memory().remember_key(identity, record.clone(), now);
+            Ok(mut record) => {
+                let mut memory = self.memory();
+                if let Some(record) = &mut record {
+                    record.published =
+                        record.published.map(|published| memory.as_read(identity, published, now));
+                }
+                memory.remember_key(identity, record.clone(), now);
                 Ok(record)
             }
             Err(error) => match self.memory().key(identity, now, Age::Any) {
@@ -398,9 +403,10 @@ impl<A: AccessRead> Gate<'_, A> {
         }
         let identities: Vec<Identity> = charges.iter().map(|charge| charge.identity.clone()).collect();
         match self.access.published(&identities).await {
-            Ok(found) => {
+            Ok(mut found) => {
                 let mut memory = self.memory();
-                for (identity, published) in identities.iter().zip(&found) {
+                for (identity, published) in identities.iter().zip(&mut found) {
+                    *published = published.map(|published| memory.as_read(identity, published, now));
                     memory.remember_published(identity, *published, now);
                 }
                 found

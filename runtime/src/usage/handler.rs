@@ -139,7 +139,8 @@ where
         self
     }
 
-    /// Saves the counting progress of a batch. A failure loses no count, only progress that the operator could see.
+    /// Saves the counting progress of a batch. A failure loses no count, only progress that the operator could see,
+    /// and lines whose repeats another environment would count.
     pub async fn note(&self, report: &Report, counted: Timestamp) -> Result<(), StoreError> {
         for newest in &report.newest {
             self.ledger.note_newest(newest, counted).await?;
