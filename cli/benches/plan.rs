@@ -88,25 +88,25 @@ async fn main() {
     for count in [1, 2, 5, 10, 20, PLACES.len()] {
         let text = regions_toml(count);
         let cloud = MemoryCloud::new(&parse("regions.toml", &text).expect("a sound file"));
-        let mut told = vec![measured(&cloud, &text, &artifacts).await];
+        let mut measurements = vec![measured(&cloud, &text, &artifacts).await];
         let first = planned(&cloud, &text, &artifacts).await;
         let run =
             execute(&first, &cloud, ExecuteOptions { concurrency: 34 }, &Stop::default(), &Silent).await;
         assert_eq!(run.failures, []);
-        told.push(measured(&cloud, &text, &artifacts).await);
-        assert_eq!(told[1].1, 0, "the second plan is empty");
-        told.push(measured(&cloud, &(text + "[runtime]\nmemory_mb = 512\n"), &artifacts).await);
-        let cells: Vec<String> = told
+        measurements.push(measured(&cloud, &text, &artifacts).await);
+        assert_eq!(measurements[1].1, 0, "the second plan is empty");
+        measurements.push(measured(&cloud, &(text + "[runtime]\nmemory_mb = 512\n"), &artifacts).await);
+        let cells: Vec<String> = measurements
             .iter()
             .map(|(time, steps)| format!("{:>5.1} ms {steps:>3} steps", time.as_secs_f64() * 1e3))
             .collect();
         println!("  {count:>7}  {}", cells.join("  "));
         let regions = f64::from(u32::try_from(count).expect("few"));
-        for (curve, (time, _)) in curves.iter_mut().zip(&told) {
+        for (curve, (time, _)) in curves.iter_mut().zip(&measurements) {
             curve.points.push((regions, time.as_secs_f64() * 1e3));
         }
     }
-    let told = curves.each_ref().map(|curve| format!("{:.2} ({})", curve.exponent(), curve.name));
-    println!("exponents: {}", told.join(", "));
+    let exponents = curves.each_ref().map(|curve| format!("{:.2} ({})", curve.exponent(), curve.name));
+    println!("exponents: {}", exponents.join(", "));
     save("plan", "regions", &curves);
 }

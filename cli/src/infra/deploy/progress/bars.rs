@@ -88,26 +88,10 @@ impl Board {
                 return Some(line(&painted(Paint::Add, "✓"), region, *took_ms, &format!("{step}: {how}")));
             }
             Event::StepFailed { region, step, error } => {
-                let failed = painted(Paint::Danger, "FAILED");
-                return Some(self.ended(
-                    now_ms,
-                    region,
-                    &painted(Paint::Danger, "✗"),
-                    step,
-                    &failed,
-                    &error.to_string(),
-                ));
+                return Some(self.ended(now_ms, region, (Paint::Danger, "✗", "FAILED"), step, error));
             }
             Event::StepWarned { region, step, error } => {
-                let warning = painted(Paint::Change, "WARNING");
-                return Some(self.ended(
-                    now_ms,
-                    region,
-                    &painted(Paint::Change, "!"),
-                    step,
-                    &warning,
-                    &error.to_string(),
-                ));
+                return Some(self.ended(now_ms, region, (Paint::Change, "!", "WARNING"), step, error));
             }
             Event::Stopping => {
                 return Some(
@@ -126,11 +110,20 @@ impl Board {
         }
     }
 
-    /// The line of a step that did not succeed. Only the first line of the error: the report has all of it.
-    fn ended(&mut self, now_ms: u64, region: &str, mark: &str, step: &str, how: &str, error: &str) -> String {
+    /// The line of a step that did not succeed, with its mark and word. Only the first line of the error: the report has all of it.
+    fn ended(
+        &mut self,
+        now_ms: u64,
+        region: &str,
+        (paint, mark, word): (Paint, &str, &str),
+        step: &str,
+        error: &impl std::fmt::Display,
+    ) -> String {
         let took_ms = self.0.remove(region).map_or(0, |running| now_ms.saturating_sub(running.began_ms));
+        let error = error.to_string();
         let error = printable(error.lines().next().unwrap_or_default());
-        line(mark, region, took_ms, &format!("{step}: {how}: {error}"))
+        let text = format!("{step}: {}: {error}", painted(paint, word));
+        line(&painted(paint, mark), region, took_ms, &text)
     }
 
     /// The regions at work. A step that has just begun is left out, because most end at once.
