@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use csv::Writer;
+use csv::WriterBuilder;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
@@ -231,7 +231,8 @@ fn header_of(row: &CsvLine) -> Result<Vec<&'static str>, String> {
 
 /// The text of a file of corrections.
 pub fn write_corrections(corrections: &[Correction]) -> Result<Vec<u8>, String> {
-    let mut writer = Writer::from_writer(Vec::new());
+    // A text that starts with `#` is quoted, so that it is not read as a comment.
+    let mut writer = WriterBuilder::new().comment(Some(b'#')).from_writer(Vec::new());
     if corrections.is_empty() {
         writer.serialize(Correction::default()).map_err(|error| error.to_string())?;
         let bytes = writer.into_inner().map_err(|error| error.to_string())?;

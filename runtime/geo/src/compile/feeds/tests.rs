@@ -250,6 +250,8 @@ fn corrections_are_written_as_they_are_read() {
             ..Correction::default()
         },
         Correction { network: "8.8.4.0/24".into(), city: "Köln".into(), ..Correction::default() },
+        // Not a network; but it must not become a comment.
+        Correction { network: "#8.8.8.8".into(), note: "# kept".into(), ..Correction::default() },
     ];
     for all in [all, Vec::new()] {
         let text = write_corrections(&all).expect("written");
