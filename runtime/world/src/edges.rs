@@ -15,6 +15,9 @@ use crate::home::Home;
 use crate::pipe::Pipes;
 use crate::shared::{Shared, access_table, lock};
 
+/// The address that requests with API keys are sent from.
+pub(crate) const KEYS_ADDRESS: &str = "81.2.69.142";
+
 /// Who sends requests.
 #[derive(Clone, Debug)]
 pub enum Caller {
@@ -32,7 +35,7 @@ impl Caller {
     fn event(&self, calls: u64) -> Event {
         let mut event = Event { raw_path: "/8.8.8.8".into(), ..Event::default() };
         event.request_context.http.method = "GET".into();
-        event.request_context.http.source_ip = "81.2.69.142".into();
+        event.request_context.http.source_ip = KEYS_ADDRESS.into();
         if calls != 1 {
             event.raw_path = "/bulk".into();
             event.request_context.http.method = "POST".into();
@@ -249,9 +252,9 @@ impl Edges {
         let answer = one.lookup.handle(&who.event(calls), now).await;
         // The usage line was written in the same step of the scheduler.
         let reads = lock(&one.reads);
-        let known = match who {
-            Caller::Key { id, .. } => reads.get(id).and_then(|(_, limit)| *limit),
-            _ => None,
+        let (is_there, known) = match who {
+            Caller::Key { id, .. } => reads.get(id).copied().unwrap_or((true, None)),
+            _ => (true, None),
         };
         let has_secret = reads.get(SECRET_ID).is_some_and(|(is_there, _)| *is_there);
         let (status, ms) = (answer.status_code, self.world.ms());
@@ -266,6 +269,7 @@ impl Edges {
             status,
             calls,
             known,
+            is_unknown: !is_there,
             has_secret,
             is_over_quota: status == 429 && is_of_quota(&answer.body),
         });

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipgeo_contract::Window;
 
 use super::{Facts, charged, period};
-use crate::edges::Caller;
+use crate::edges::{Caller, KEYS_ADDRESS};
 use crate::history::{AccessRow, Answered, Known};
 use crate::pipe::LOG_LAG_MS;
 use crate::scenario::{CACHE_S, Mood};
@@ -48,6 +48,9 @@ fn refusals(facts: &Facts<'_>) -> Vec<String> {
         let day = period(Window::Day, answer.clock_ms);
         let mut counts: Vec<(String, String, Option<u64>)> = Vec::new();
         match who {
+            Caller::Key { .. } if answer.is_unknown => {
+                counts.push((format!("guesses {KEYS_ADDRESS}"), day, Some(scenario.address_limit.calls)));
+            }
             Caller::Key { id, .. } => {
                 let of = |window| (id.clone(), period(window, answer.clock_ms));
                 for window in [Window::Day, Window::Month] {
@@ -68,7 +71,8 @@ fn refusals(facts: &Facts<'_>) -> Vec<String> {
                 counts.push((format!("guesses {address}"), day, Some(scenario.address_limit.calls)));
             }
         }
-        let cost = if matches!(who, Caller::Guess { .. }) { 1 } else { answer.calls.max(1) };
+        let is_guess = answer.is_unknown || matches!(who, Caller::Guess { .. });
+        let cost = if is_guess { 1 } else { answer.calls.max(1) };
         // A request without a call is refused at the limit, too.
         let used = |sums: &BTreeMap<_, u64>, id: &String, period: &String| {
             sums.get(&(id.clone(), period.clone())).copied().unwrap_or(0)
