@@ -22,7 +22,6 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// Whether an existing file may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Replace {
-    /// An existing file is replaced.
     Yes,
     /// The write fails with `AlreadyExists`.
     No,
@@ -106,7 +105,6 @@ pub(crate) fn persist(file: NamedTempFile, path: &Path, replace: Replace) -> io:
     .map_err(|error| error.error)
 }
 
-/// A file's SHA-256 and size.
 pub(crate) fn hash_file(path: &Path) -> io::Result<([u8; 32], u64)> {
     let (mut file, mut hasher, mut bytes) = (File::open(path)?, Sha256::new(), 0);
     let mut chunk = vec![0; 1 << 16];
@@ -121,7 +119,6 @@ pub(crate) fn hash_file(path: &Path) -> io::Result<([u8; 32], u64)> {
     }
 }
 
-/// The folder of a file.
 pub(crate) fn parent_folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -112,7 +112,6 @@ impl Service {
     }
 }
 
-/// Sends signed calls.
 #[derive(Debug, Clone)]
 pub(super) struct Signed {
     agent: ureq::Agent,

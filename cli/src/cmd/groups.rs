@@ -20,7 +20,6 @@ pub(crate) const HELP: &str = "help";
 
 /// Width of the column of groups, whose names are wrapped.
 const GROUP_WIDTH: usize = 11;
-/// Width of the column of verbs.
 const VERB_WIDTH: usize = 13;
 
 const MORE: &str = "See --help for details, examples and common options (--config, --json, ...).";
@@ -79,7 +78,6 @@ fn wrapped(name: &str) -> Vec<String> {
     lines
 }
 
-/// The short description of a verb.
 pub(crate) fn about(command: &Command, verb: &str) -> String {
     let found = command.find_subcommand(verb).and_then(Command::get_about);
     match found {

@@ -144,7 +144,6 @@ pub(crate) struct BillEntry {
     pub(crate) line: BillLine,
     /// The region it is charged in; `all` for the free tier.
     pub(crate) region: String,
-    /// Amount in `unit`s.
     pub(crate) amount: f64,
     /// Such as `M requests`.
     pub(crate) unit: String,
@@ -157,7 +156,6 @@ pub(crate) struct BillEntry {
     pub(super) units: f64,
 }
 
-/// A month's bill.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bill {
     /// Every amount, by line and region.

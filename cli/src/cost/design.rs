@@ -21,14 +21,12 @@ const PRINTED_EVENT_BYTES: f64 = 2_048.0;
 /// Bytes of Lambda's three log lines for each call (START, END, REPORT).
 const PLATFORM_LINE_BYTES: f64 = 404.0;
 
-/// The API in api of the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ApiType {
     Http,
     Rest,
 }
 
-/// What is replicated to every region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Replicated {
     /// Only publications of limit steps; counts stay in home's ledger.
@@ -64,7 +62,6 @@ pub(crate) struct LogLines {
     pub(crate) retention_days: f64,
 }
 
-/// How usage is counted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct CountingDesign {
     pub(crate) window_s: f64,
@@ -74,7 +71,6 @@ pub(crate) struct CountingDesign {
     pub(crate) architecture: Architecture,
     pub(crate) quiet_permille: u32,
     pub(crate) replicated: Replicated,
-    /// Whether edges report early counts.
     pub(crate) early_counts: bool,
     /// Bytes of a ledger item.
     pub(crate) item_bytes: f64,
@@ -91,7 +87,6 @@ pub(crate) struct Design {
     pub(crate) zone: bool,
 }
 
-/// A stack of a deployment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DeployedStack<'a> {
     pub(crate) region: &'a RegionName,
@@ -138,7 +133,6 @@ fn placeholder_artifacts() -> ArtifactSet {
 }
 
 impl Design {
-    /// What a configuration deploys.
     pub(crate) fn from_config(config: &Config) -> Result<Self, RenderError> {
         let artifacts = placeholder_artifacts();
         let stacks = Renderer::new(config, &artifacts)?.all()?;
@@ -215,7 +209,6 @@ impl Design {
     }
 }
 
-/// Alarms of the 2018 design.
 const ALARMS_2018: f64 = 36.0;
 /// Seconds for which it gathered counts.
 const WINDOW_2018_S: f64 = 10.0;
@@ -233,7 +226,6 @@ const NOTHING_COUNTED: CountingDesign = CountingDesign {
     item_bytes: 1.0,
 };
 
-/// Number of windows in a month.
 pub(crate) fn windows_in_month(window: Window) -> f64 {
     match window {
         Window::Day => MONTH_DAYS,

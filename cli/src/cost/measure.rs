@@ -16,15 +16,17 @@ const LOG_ID_DIGITS: usize = 56;
 /// A request ID with the length of API Gateway's.
 const REQUEST_ID: &str = "JKJaXmPLvHcESHA=";
 
-/// The caller of a usage line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LineCaller {
-    /// A caller with an API key.
     Keyed,
     /// An anonymous caller whose calls are still pooled, with or without a site.
-    Pooled { site: bool },
+    Pooled {
+        site: bool,
+    },
     /// An anonymous caller counted under its own address, with or without a site.
-    Address { site: bool },
+    Address {
+        site: bool,
+    },
 }
 
 fn digest(seed: u64) -> String {

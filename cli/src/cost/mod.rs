@@ -33,7 +33,6 @@ use crate::config::Config;
 use crate::infra::stacks::RenderError;
 use design::Design;
 
-/// Why a bill can't be estimated.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CostError {
     #[error(transparent)]
@@ -47,7 +46,6 @@ pub(crate) fn monthly(config: &Config, model: &TrafficModel) -> Result<Bill, Cos
     priced(config, model, &Prices::committed()?, Allowances::All)
 }
 
-/// Usage counted in the month so far.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct MonthToDate {
     pub(crate) calls: u64,

@@ -16,7 +16,6 @@ use crate::ui::output::{PageError, html_page};
 /// Classes of the groups' colours, in the order of [`Group::ALL`].
 const CLASSES: [&str; 6] = ["g0", "g1", "g2", "g3", "g4", "g5"];
 
-/// What the page shows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CostPage<'a> {
     pub(crate) service: &'a str,
@@ -48,7 +47,6 @@ fn times(more: f64, less: f64) -> String {
 }
 
 impl CostPage<'_> {
-    /// Renders the page.
     pub(crate) fn html(&self) -> Result<String, PageError> {
         let legend = || CLASSES.iter().zip(Group::ALL).map(|(class, group)| (*class, group.label()));
         let mut context = Context::new();

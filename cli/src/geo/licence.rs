@@ -1,5 +1,6 @@
 //! The terms of a geo data licence, and whether data meets them. Pure.
 
+use ipgeo_geo::DatabaseInfo;
 use jiff::civil::Date;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,13 @@ pub struct LicensedData<'a> {
     pub date: &'a str,
 }
 
-/// Whether data meets its licence's terms.
+impl<'a> From<&'a DatabaseInfo> for LicensedData<'a> {
+    fn from(info: &'a DatabaseInfo) -> Self {
+        let DatabaseInfo { name, licence, attribution, date, .. } = info;
+        Self { name, licence, attribution, date }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LicenceStatus {
     Met,
@@ -69,7 +76,6 @@ pub(crate) enum LicenceStatus {
     NoDate,
 }
 
-/// Why geo data must not be served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LicenceError {
     #[error(

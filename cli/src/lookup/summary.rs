@@ -73,7 +73,6 @@ impl SummaryView {
         }
     }
 
-    /// The summary of the answers so far.
     fn summary(&mut self) -> Summary {
         let total = self.addresses;
         let rows = |kind, counts: FxHashMap<[String; 2], u64>| {
@@ -137,7 +136,7 @@ impl View for SummaryView {
             format => {
                 let parts = [&summary.countries, &summary.networks, &summary.flags];
                 let rows: Vec<SummaryRow> = parts.into_iter().flatten().cloned().collect();
-                output::format_rows(format, &[], &rows, |_| Vec::new())?
+                output::format_rows(format, &[], &rows)?
             }
         };
         if !text.is_empty() {

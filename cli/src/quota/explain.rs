@@ -21,7 +21,6 @@ pub(crate) struct LimitSubject {
     pub(crate) rate: Option<(RateLimit, usize)>,
 }
 
-/// An API key's usage.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct KeyUsage {
     /// Calls in the ledger for the current period.
@@ -33,7 +32,6 @@ pub(crate) struct KeyUsage {
 /// The worst-case overshoot at a rate of calls.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct RateExcess {
-    /// A name for the rate.
     pub(crate) rate: &'static str,
     /// Calls a second, all regions together.
     pub(crate) calls_per_s: f64,
@@ -71,7 +69,6 @@ pub(crate) struct Explanation {
     pub(crate) window: &'static str,
     /// The short rate; null without one.
     pub(crate) rate: Option<RateExplanation>,
-    /// The current period.
     pub(crate) period: String,
     /// End of the period.
     pub(crate) resets: String,
@@ -189,7 +186,6 @@ fn next_step(kind: IdentityKind, used: u64, limit: Limit) -> Option<u64> {
 }
 
 impl Explanation {
-    /// The table output.
     pub(crate) fn text(&self) -> String {
         let mut facts = vec![("resets", format!("{}, in {}", self.resets, duration(self.resets_in_s)))];
         if let Some(count) = self.counted {

@@ -43,7 +43,6 @@ impl Arrivals {
         Self { random, rates, tick_s, next }
     }
 
-    /// The next calls before `end_s`.
     pub(super) fn next(&mut self, end_s: f64) -> Option<Arrival> {
         let Reverse((at, key, region)) = *self.next.peek()?;
         let at_s = seconds(at);
@@ -82,7 +81,6 @@ fn gap(rate: f64, random: &mut Rng) -> f64 {
     if rate <= 0.0 { f64::from(u32::MAX) } else { -(1.0 - random.f64()).ln() / rate }
 }
 
-/// A random count from a Poisson distribution.
 pub(super) fn poisson(mean: f64, random: &mut Rng) -> u64 {
     if mean <= 0.0 {
         return 0;

@@ -60,7 +60,6 @@ struct Simulation<'a> {
     store: SimulatedStore,
     handler: UsageHandler<SimulatedStore, SimulatedStore>,
     random: Rng,
-    /// The pending change of limits.
     change: Option<LimitChange>,
     each: Vec<Crossing>,
     requested: u64,

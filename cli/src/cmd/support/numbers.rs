@@ -34,17 +34,14 @@ pub(crate) fn rate(text: &str) -> Result<f64, String> {
     within(text, "calls/s", 0.0, 1_000_000_000)
 }
 
-/// Number of calling API keys.
 pub(crate) fn api_keys(text: &str) -> Result<u32, String> {
     integer(text, 1_000_000)
 }
 
-/// Number of sampled addresses.
 pub(crate) fn addresses(text: &str) -> Result<u32, String> {
     integer(text, 10_000_000)
 }
 
-/// Number of rows to show.
 pub(crate) fn rows(text: &str) -> Result<u32, String> {
     integer(text, u32::MAX)
 }
@@ -59,7 +56,6 @@ pub(crate) fn percent_of_limit(text: &str) -> Result<f64, String> {
     within(text, "percent", 0.001, 100_000)
 }
 
-/// US dollars.
 pub(crate) fn usd(text: &str) -> Result<f64, String> {
     within(text, "US dollars", 0.0, 1_000_000_000_000)
 }
@@ -74,7 +70,6 @@ pub(crate) fn bytes(text: &str) -> Result<f64, String> {
     within(text, "bytes", 0.0, 6_000_000)
 }
 
-/// A month.
 pub(crate) fn month(text: &str) -> Result<Month, String> {
     text.parse().map_err(|_| format!("`{text}` is not a month; write it as `2026-11`"))
 }
@@ -84,7 +79,6 @@ pub(crate) fn since(text: &str) -> Result<Timestamp, String> {
     parse_since(text, Timestamp::now()).map(to_millisecond).map_err(|error| error.to_string())
 }
 
-/// The value of `--expires`.
 pub(crate) fn expires(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, UsageError> {
     let parsed = text.map(|text| parse_expiry(text, now)).transpose();
     parsed.map_err(|error| UsageError(format!("--expires: {error}")))

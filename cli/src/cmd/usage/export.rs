@@ -10,7 +10,6 @@ use crate::cmd::support::{Target, load_config};
 use crate::ui::output::{self, Format};
 use crate::usage::report::export_rows;
 
-/// Flags of `ipgeo usage export`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Prints a row for each count: identity, month, part, name, count. Parts are `calls` (of the month), `day`, \
@@ -47,5 +46,5 @@ pub(super) async fn run(args: ExportArgs, shared: &Shared) -> anyhow::Result<()>
         output::print_note("no calls counted yet");
     }
     let format = if shared.format() == Format::Table { Format::Csv } else { shared.format() };
-    Ok(output::print_data(&output::format_rows(format, &[], &export_rows(&items), |_| Vec::new())?)?)
+    output::print_rows(format, &[], &export_rows(&items))
 }

@@ -84,7 +84,7 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
         .and_then(|month| projection(&days, every_day_of(month).len(), called_before));
     let called = top(&items, &keys, IdentityKind::Key, usize::MAX, span);
     let called: Vec<KeyCalls> = called.into_iter().filter_map(key_calls).collect();
-    let regions: Vec<_> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let regions: Vec<_> = config.region_names().cloned().collect();
     let is_operators = owner.is_none();
     let lag = if is_operators && !is_over {
         let rows = lags(&home.ledger.newest().await?, &regions, now);
@@ -145,7 +145,6 @@ fn key_calls(row: ReportRow) -> Option<KeyCalls> {
     Some(KeyCalls { name: row.name, owner: row.owner, tier: row.tier, calls })
 }
 
-/// The day totals of the month before.
 async fn month_before(
     home: &Home,
     month: Month,

@@ -185,7 +185,7 @@ fn print(tables: &[(Section, Vec<ReportRow>)], span: DayRange, shared: &Shared) 
 pub(super) fn print_tables(tables: &[(Section, Vec<ReportRow>)], shared: &Shared) -> anyhow::Result<bool> {
     let rows: Vec<ReportRow> = tables.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
     if shared.format() != Format::Table {
-        output::print_data(&output::format_rows(shared.format(), &[], &rows, |_| Vec::new())?)?;
+        output::print_rows(shared.format(), &[], &rows)?;
     } else if !rows.is_empty() {
         let texts: Vec<String> = tables.iter().map(|(section, rows)| table(*section, rows)).collect();
         output::print_data(&texts.join("\n\n"))?;

@@ -8,7 +8,6 @@ use jiff::civil::Date;
 use super::date_of;
 use crate::geo::licence::Terms;
 
-/// The path of a file's previous copy.
 pub(crate) fn previous_path(file: &Path) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".previous");

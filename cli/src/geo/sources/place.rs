@@ -24,7 +24,6 @@ const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
 /// A new file smaller than this share of the old one counts as truncated.
 const SHRINK_MAX: f64 = 0.5;
 
-/// A fetched file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Fetched {
     pub source: String,
@@ -55,7 +54,6 @@ pub enum FetchOutcome {
     Missing,
 }
 
-/// Copies a local file.
 pub(super) fn copied(from: &Path, folder: &Path) -> Result<NamedTempFile, FetchError> {
     let failed = |source| FetchError::Read { path: from.to_owned(), source };
     // Opening a pipe would block until it has a writer, and a device may never end.
@@ -184,7 +182,6 @@ pub(super) fn unchanged(file: &Path, name: &str) -> Result<Fetched, FetchError> 
     Ok(Fetched { source, file, bytes, sha256, outcome, warning: None })
 }
 
-/// A file's SHA-256, hex, and its size.
 pub fn sha256_of(path: &Path) -> io::Result<(String, u64)> {
     let (hash, bytes) = hash_file(path)?;
     Ok((hex::encode(hash), bytes))

@@ -14,7 +14,6 @@ use crate::fs::write_streamed;
 use crate::geo::licence::Terms;
 use crate::infra::plan::ArtifactFile;
 
-/// The zip of a compiled database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DatabaseArtifact {
     pub file: ArtifactFile,
@@ -44,7 +43,6 @@ pub(crate) fn database_zip(state: &Path, digest: &str) -> Option<PathBuf> {
     is_intact(&file, digest).filter(|intact| *intact).map(|_| file)
 }
 
-/// Extracts the database from its zip atomically.
 pub(crate) fn unzip_database(zip: &Path, out: &Path) -> io::Result<()> {
     let mut archive = ZipArchive::new(File::open(zip)?).map_err(io::Error::other)?;
     let mut entry = archive.by_name(DATABASE_NAME).map_err(io::Error::other)?;

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use ipgeo_runtime::forward::LogsEvent;
 use ipgeo_runtime::store::StoreError;
 
-/// Takes batches of usage lines.
 pub(crate) trait StreamPut {
     /// Puts a batch as its forwarder would have done.
     fn put(&self, event: &LogsEvent) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -18,13 +17,10 @@ pub(crate) trait FailedBatches {
     /// The bucket or folder, for messages.
     fn place(&self) -> String;
 
-    /// The names of all batches, in order.
     fn names(&self) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 
-    /// The content of a batch.
     fn read(&self, name: &str) -> impl Future<Output = Result<Vec<u8>, StoreError>> + Send;
 
-    /// Deletes a batch.
     fn remove(&self, name: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
@@ -33,7 +29,6 @@ pub(crate) trait FailedBatches {
 pub(crate) struct FailedFolder(PathBuf);
 
 impl FailedFolder {
-    /// The batches of a folder.
     pub(crate) fn at(folder: impl Into<PathBuf>) -> Self {
         Self(folder.into())
     }

@@ -15,7 +15,6 @@ use crate::fs::append_private;
 
 /// Digits of a position in a file's name, so that names sort as positions do.
 const POSITION_DIGITS: usize = 20;
-/// Default segment size in bytes.
 pub(crate) const SEGMENT_BYTES: u64 = 8 << 20;
 
 /// The location of a log: a folder, and its files' name and extension.
@@ -26,7 +25,6 @@ pub(crate) struct SegmentedLog {
     extension: &'static str,
 }
 
-/// One file of a log.
 #[derive(Debug)]
 struct Segment {
     start: u64,
@@ -49,7 +47,6 @@ fn parts<'a>(path: &'a Path, extension: &str) -> Option<(&'a str, u64)> {
 }
 
 impl SegmentedLog {
-    /// The log `name` in a folder.
     pub(crate) fn new(folder: &Path, name: &str, extension: &'static str) -> Self {
         Self { folder: folder.to_owned(), name: name.to_owned(), extension }
     }
@@ -157,7 +154,6 @@ fn read_segment(
     }
 }
 
-/// Appends to a log.
 #[derive(Debug)]
 pub(crate) struct SegmentWriter {
     log: SegmentedLog,
@@ -219,7 +215,6 @@ impl SegmentWriter {
         std::mem::replace(&mut self.file, file)
     }
 
-    /// The log.
     pub(crate) fn log(&self) -> &SegmentedLog {
         &self.log
     }
