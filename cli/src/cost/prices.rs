@@ -205,6 +205,56 @@ mod tests {
         assert!((base.each - 0.5).abs() < 1e-12 && base.exact);
     }
 
+    #[derive(Debug, Deserialize)]
+    struct ListRow {
+        item: PricedItem,
+        region: String,
+        from: f64,
+        usd: f64,
+        read: String,
+    }
+
+    #[test]
+    fn prices_are_those_of_the_copied_price_list() {
+        let prices = Prices::committed().expect("the committed table");
+        let mut reader = csv::ReaderBuilder::new()
+            .comment(Some(b'#'))
+            .from_reader(include_str!("price_list.csv").as_bytes());
+        let list: Vec<ListRow> = reader.deserialize().collect::<Result<_, _>>().expect("rows");
+        for row in &list {
+            let price = prices.price(row.item, &row.region).expect("a price");
+            let free = prices.free(row.item);
+            let ours = match price.above {
+                _ if row.usd == 0.0 => 0.0,
+                Some((from, each)) if row.from > 0.0 => {
+                    assert!((from - row.from).abs() < f64::EPSILON, "{row:?}");
+                    each
+                }
+                _ => {
+                    assert!(
+                        row.from == 0.0 || (row.from - free).abs() < f64::EPSILON,
+                        "{row:?}: {free} free"
+                    );
+                    price.each
+                }
+            };
+            assert!((ours - row.usd).abs() <= row.usd * 1e-9 && price.exact, "{row:?}: {ours}");
+        }
+        let rows = |item, region: &str| list.iter().any(|row| row.item == item && row.region == region);
+        let base = prices.base_region.as_str();
+        let unlisted: Vec<PricedItem> =
+            prices.items.keys().copied().filter(|item| !rows(*item, base)).collect();
+        // No quotation of the list's row for zones was found.
+        assert_eq!(unlisted, [PricedItem::DnsZone]);
+        for (region, factor) in &prices.regions {
+            for item in factor.known.keys() {
+                assert!(rows(*item, region.as_str()), "{item:?} in {region}");
+            }
+        }
+        let newest = list.iter().map(|row| row.read.as_str()).max();
+        assert_eq!(newest, Some(prices.date.as_str()));
+    }
+
     #[test]
     fn units_above_a_threshold_have_their_own_price() {
         let prices = Prices::committed().expect("the committed table");
