@@ -1,7 +1,7 @@
 //! Writes files atomically: to a temporary file, which is renamed once it is complete. It also sets permissions: requested
 //! output follows the umask; `ipgeo`'s own state is accessible by its owner only, from creation.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, DirEntry, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read as _, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -166,6 +166,27 @@ pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
 /// Sets the umask so that all files this process creates, including those of libraries, are accessible by the owner only.
 pub(crate) fn restrict_umask() {
     rustix::process::umask(Mode::from_raw_mode(OTHERS));
+}
+
+/// The entries of a folder; a missing one has none.
+pub(crate) fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
+    match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.collect(),
+    }
+}
+
+/// All files below a folder. Symbolic links to folders, which may be circular, are not followed.
+pub(crate) fn files_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in entries(folder)? {
+        if entry.file_type()?.is_dir() {
+            files.extend(files_below(&entry.path())?);
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
 }
 
 /// Restricts a folder and everything in it to the owner.

@@ -33,6 +33,12 @@ impl Terms {
         Self { credit, retention_days: None, redistributable: !proprietary, derivable }
     }
 
+    /// Whether data must be deleted: its retention period has ended, or its date is unknown.
+    pub(crate) fn has_ended(self, date: Option<Date>, today: Date) -> bool {
+        let last_day = date.and_then(|date| self.last_day(date));
+        self.retention_days.is_some() && last_day.is_none_or(|last_day| today > last_day)
+    }
+
     /// The last day that data may be stored and served.
     pub(crate) fn last_day(self, date: Date) -> Option<Date> {
         self.retention_days.map(|days| date.saturating_add(jiff::Span::new().days(days)))

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::bound::{Pipeline, early_overshoot, overshoot};
-use crate::ui::format::{counted, decimal, duration, grouped, grouped_limit};
+use crate::ui::format::{counted, decimal, duration, float, grouped, grouped_limit};
 use crate::ui::output::{Column, format_facts, format_table};
 
 /// The API key or tier whose limit is explained.
@@ -112,10 +112,10 @@ pub(crate) fn explain(
     let limit = subject.limit;
     let period = Period::new(limit.window, now);
     let known = counted.and_then(|counted| counted.published).filter(|known| known.period == period);
-    let elapsed_s = number(period.seconds().saturating_sub(period.seconds_left(now)).max(1));
-    let mut rates = vec![("the limit, spread evenly", number(limit.calls) / number(period.seconds()))];
+    let elapsed_s = float(period.seconds().saturating_sub(period.seconds_left(now)).max(1));
+    let mut rates = vec![("the limit, spread evenly", float(limit.calls) / float(period.seconds()))];
     if let Some(counted) = counted.filter(|counted| counted.ledger > 0) {
-        rates.push(("average of this period", number(counted.ledger) / elapsed_s));
+        rates.push(("average of this period", float(counted.ledger) / elapsed_s));
     }
     rates.push(("1 call/s", 1.0));
     rates.extend(rate.map(|rate| ("--rate", rate)));
@@ -147,7 +147,7 @@ pub(crate) fn explain(
                     rate: name,
                     calls_per_s: rate,
                     calls,
-                    percent: 100.0 * calls / number(limit.calls),
+                    percent: 100.0 * calls / float(limit.calls),
                     early_calls: early_overshoot(rate, &pipeline, limit).min(calls),
                 }
             })
@@ -156,13 +156,8 @@ pub(crate) fn explain(
 }
 
 fn rate_explanation(limit: RateLimit, regions: usize) -> RateExplanation {
-    let all_regions_per_s = limit.rate().per_second() * number(regions as u64);
+    let all_regions_per_s = limit.rate().per_second() * float(regions as u64);
     RateExplanation { rate: limit.rate().to_string(), burst: limit.burst(), regions, all_regions_per_s }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "limits and seconds are far below 2^53")]
-fn number(count: u64) -> f64 {
-    count as f64
 }
 
 /// At most two places.

@@ -5,6 +5,8 @@ use std::collections::BinaryHeap;
 
 use fastrand::Rng;
 
+use crate::ui::format::{float, whole};
+
 /// Calls of one API key in one region at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Arrival {
@@ -62,18 +64,16 @@ impl Arrivals {
 }
 
 /// A number as a count, rounded; negative numbers become 0.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
 pub(super) fn rounded(number: f64) -> u64 {
-    number.round() as u64
+    whole(number.round())
 }
 
 pub(super) fn ms(seconds: f64) -> u64 {
     rounded(seconds * 1e3)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "days in milliseconds are far below 2^53")]
 fn seconds(ms: u64) -> f64 {
-    ms as f64 / 1e3
+    float(ms) / 1e3
 }
 
 /// Seconds until the next call at a rate.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::format::short;
+use super::format::{float, short};
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Tick {
@@ -194,9 +194,8 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a drawing is not exact to the call")]
 pub(crate) fn bar(class: &'static str, part: u64, whole: u64) -> Bar {
-    let width = (part as f64 / whole.max(1) as f64 * 100.0).min(100.0);
+    let width = (float(part) / float(whole.max(1)) * 100.0).min(100.0);
     Bar { parts: vec![(class, percent(width))], marks: Vec::new(), over: part > whole }
 }
 

@@ -5,14 +5,13 @@ use ipgeo_contract::{Month, Number, NumberError};
 use jiff::Timestamp;
 
 use crate::keys::{parse_expiry, parse_since, to_millisecond};
-use crate::ui::format::grouped;
+use crate::ui::format::{float, grouped};
 use crate::ui::output::UsageError;
 
-#[expect(clippy::cast_precision_loss, reason = "the largest maximum is far below 2^53")]
 fn within(text: &str, unit: &str, least: f64, most: u64) -> Result<f64, String> {
     let number: Number = text.parse().map_err(|error: NumberError| error.to_string())?;
     let number = number.to_f64();
-    let sound = (least..=most as f64).contains(&number);
+    let sound = (least..=float(most)).contains(&number);
     sound.then_some(number).ok_or_else(|| format!("must be between {least} and {} {unit}", grouped(most)))
 }
 

@@ -17,7 +17,7 @@ use super::{BYTES_MAX, FetchError};
 use crate::config::GeoSource;
 use crate::fs::hash_file;
 use crate::fs::{Replace, persist};
-use crate::ui::format::{counted, size};
+use crate::ui::format::{counted, float, size};
 
 /// How gzip's files begin: its mark and its only method. A database begins with the number of a node, which is not that large.
 const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
@@ -160,8 +160,7 @@ fn verify_database(file: &Path, name: &str) -> Result<(), FetchError> {
 
 fn refuse_shrunk(file: &Path, target: &Path, name: &str) -> Result<(), FetchError> {
     let [Ok(new), Ok(old)] = [file, target].map(std::fs::metadata) else { return Ok(()) };
-    #[expect(clippy::cast_precision_loss, reason = "a ratio of file sizes")]
-    let ratio = new.len() as f64 / old.len().max(1) as f64;
+    let ratio = float(new.len()) / float(old.len().max(1));
     if ratio >= SHRINK_MAX {
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! The geo database's zip alone: created, unpacked for a rollback, and deleted when its licence requires it.
 
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use zip::ZipArchive;
 use super::index::Index;
 use super::prepare::{DATABASE_NAME, NOTE_NAME, PrepareError, file_of, geo_zip, is_intact};
 use crate::config::Config;
-use crate::fs::write_streamed;
+use crate::fs::{entries, write_streamed};
 use crate::geo::licence::Terms;
 use crate::infra::plan::ArtifactFile;
 
@@ -61,24 +61,11 @@ fn note(zip: &Path) -> Option<(Terms, Option<Date>)> {
 
 /// Deletes zips of databases whose licence's retention period has ended; returns them.
 pub(crate) fn purge_artifacts(state: &Path, today: Date) -> io::Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(Index::folder(state)) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut removed = Vec::new();
-    for entry in entries {
-        let file = entry?.path();
-        let Some((terms, date)) = note(&file) else { continue };
-        if terms.retention_days.is_some()
-            && date.and_then(|date| terms.last_day(date)).is_none_or(|last| today > last)
-        {
-            std::fs::remove_file(&file)?;
-            removed.push(file);
-        }
-    }
-    removed.sort();
-    Ok(removed)
+    let mut files: Vec<PathBuf> = entries(&Index::folder(state))?.iter().map(DirEntry::path).collect();
+    files.retain(|file| note(file).is_some_and(|(terms, date)| terms.has_ended(date, today)));
+    files.sort();
+    files.iter().try_for_each(std::fs::remove_file)?;
+    Ok(files)
 }
 
 #[cfg(test)]

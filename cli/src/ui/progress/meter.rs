@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::format::{counted, duration, grouped, short, size};
+use super::super::format::{counted, duration, float, grouped, short, size, whole};
 use super::super::output::{Paint, painted, printable};
 use super::{LINE_EVERY_MS, QUIET_MS, Style};
 
@@ -42,16 +42,6 @@ pub(super) struct Meter {
     style: Style,
     printed_ms: u64,
     is_visible: bool,
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for shares and rates")]
-fn float(count: u64) -> f64 {
-    count as f64
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and below 2^53")]
-fn whole(number: f64) -> u64 {
-    number as u64
 }
 
 impl Meter {

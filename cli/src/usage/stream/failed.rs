@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ipgeo_runtime::forward::LogsEvent;
 use ipgeo_runtime::store::StoreError;
+
+use crate::fs::files_below;
 
 pub(crate) trait StreamPut {
     /// Puts a batch as its forwarder would have done.
@@ -38,32 +40,15 @@ impl FailedFolder {
     }
 }
 
-fn collect(root: &Path, folder: &Path, names: &mut Vec<String>) -> io::Result<()> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        let path = entry.path();
-        // Symbolic links may be circular.
-        if entry.file_type()?.is_dir() {
-            collect(root, &path, names)?;
-        } else if let Ok(name) = path.strip_prefix(root) {
-            names.push(name.to_string_lossy().into_owned());
-        }
-    }
-    Ok(())
-}
-
 impl FailedBatches for FailedFolder {
     fn place(&self) -> String {
         self.0.display().to_string()
     }
 
     async fn names(&self) -> Result<Vec<String>, StoreError> {
-        let mut names = Vec::new();
-        collect(&self.0, &self.0, &mut names).map_err(|error| self.failed("read", error))?;
+        let files = files_below(&self.0).map_err(|error| self.failed("read", error))?;
+        let name = |file: &PathBuf| Some(file.strip_prefix(&self.0).ok()?.to_string_lossy().into_owned());
+        let mut names: Vec<String> = files.iter().filter_map(name).collect();
         names.sort();
         Ok(names)
     }

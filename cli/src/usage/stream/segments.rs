@@ -5,13 +5,13 @@
 //! another process. There is one writer and any number of concurrent readers.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::fs::append_private;
+use crate::fs::{append_private, entries};
 
 /// Digits of a position in a file's name, so that names sort as positions do.
 const POSITION_DIGITS: usize = 20;
@@ -53,16 +53,8 @@ impl SegmentedLog {
 
     /// The names of all logs in a folder; empty if the folder is missing.
     pub(crate) fn names(folder: &Path, extension: &str) -> io::Result<BTreeSet<String>> {
-        let mut names = BTreeSet::new();
-        let entries = match std::fs::read_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
-            entries => entries?,
-        };
-        for entry in entries {
-            let path = entry?.path();
-            names.extend(parts(&path, extension).map(|(name, _)| name.to_owned()));
-        }
-        Ok(names)
+        let name = |entry: &DirEntry| Some(parts(&entry.path(), extension)?.0.to_owned());
+        Ok(entries(folder)?.iter().filter_map(name).collect())
     }
 
     fn path(&self, start: u64) -> PathBuf {
