@@ -1,10 +1,5 @@
 //! The HTTP contract, request by request: routes, fields, headers, refusals, charges and usage lines.
 
-#[path = "../../../cli/tests/support/python.rs"]
-mod python;
-#[path = "../support/mod.rs"]
-mod support;
-
 mod api_keys;
 mod edge;
 mod explain;
