@@ -18,6 +18,18 @@ pub struct StoreError {
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
+impl StoreError {
+    /// Whether the store refused a write as invalid, so that a repetition would fail too.
+    pub fn is_invalid(&self) -> bool {
+        self.source.is::<InvalidWrite>()
+    }
+}
+
+/// A write that the store refuses whenever it is made, such as one of an item that is too large.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidWrite(pub String);
+
 /// Reads of the access table in the edge's own region.
 pub trait AccessRead: Send + Sync {
     /// The record of an API key; `None` if it is unknown.

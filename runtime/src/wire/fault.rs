@@ -25,6 +25,11 @@ impl Fault {
         Self::Unreadable { what, why: why.to_string() }
     }
 
+    /// Whether the call itself is invalid, whenever it is made.
+    pub(super) fn is_invalid(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "ValidationException")
+    }
+
     /// Whether a retry may succeed.
     pub(super) fn may_pass(&self) -> bool {
         match self {

@@ -190,9 +190,17 @@ async fn newest_items(
         let reads = futures_util::stream::iter(chunks)
             .map(|chunk| async move { home.ledger.items(&chunk, month).await })
             .buffer_unordered(CALLS_AT_ONCE);
-        let pages: Vec<Vec<LedgerItem>> = reads.try_collect().await?;
-        for item in pages.into_iter().flatten() {
-            found.insert(item.identity.clone(), item);
+        let mut pages = std::pin::pin!(reads);
+        while let Some(items) = pages.try_next().await? {
+            for item in items {
+                // A row needs the days only: the rest is most of an item.
+                let (identity, days) = (item.identity.clone(), item.days);
+                let charged = item.charged;
+                found.insert(
+                    identity,
+                    LedgerItem { charged, days, ..LedgerItem::empty(item.identity, month) },
+                );
+            }
         }
     }
     Ok((found, reads))

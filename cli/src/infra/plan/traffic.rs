@@ -115,7 +115,7 @@ fn check_known(
     Err(TrafficError::Unknown {
         region: region.to_owned(),
         suggestion,
-        known: known.into_iter().map(String::from).collect(),
+        known: known.iter().map(String::from).collect(),
     })
 }
 

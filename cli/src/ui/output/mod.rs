@@ -9,6 +9,7 @@ mod formats;
 mod html;
 mod paint;
 mod screen;
+mod stream;
 mod table;
 mod text;
 
@@ -28,6 +29,7 @@ pub(crate) use paint::{Color, Paint, apply_color, painted, state_paint};
 pub(crate) use screen::Screen;
 #[cfg(test)]
 pub(crate) use screen::tests::{assert_screens, assert_tables};
+pub(crate) use stream::{ReaderGone, RowStream};
 pub(crate) use table::Column;
 pub(crate) use text::{printable, wrapped};
 
