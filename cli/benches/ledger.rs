@@ -34,7 +34,7 @@ struct Tables {
 
 /// The month `back` months ago.
 fn month(back: u64) -> String {
-    let today = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
+    let today = jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now()).date();
     let back = i64::try_from(back).expect("few");
     today.first_of_month().saturating_sub(jiff::Span::new().months(back)).strftime("%Y-%m").to_string()
 }
