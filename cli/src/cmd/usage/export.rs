@@ -11,7 +11,6 @@ use crate::cmd::support::{Target, load_config};
 use crate::ui::output::{self, Format, ReaderGone, RowStream};
 use crate::usage::report::{CountRow, export_rows};
 
-/// Flags of `ipgeo usage export`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Prints a row for each count: identity, month, part, name, count. Parts are `calls` (of the month), `day`, \

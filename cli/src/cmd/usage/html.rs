@@ -87,7 +87,7 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
         .filter(|_| !is_over)
         .and_then(|month| projection(&days, every_day_of(month).len(), called_before));
     let called: Vec<KeyCalls> = sums.called.rows(&keys).into_iter().filter_map(key_calls).collect();
-    let regions: Vec<_> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let regions: Vec<_> = config.region_names().cloned().collect();
     let is_operators = owner.is_none();
     let lag = if is_operators && !is_over {
         let rows = lags(&home.ledger.newest().await?, &regions, now);

@@ -196,7 +196,7 @@ pub(super) fn print_tables(tables: &[(Section, Vec<ReportRow>)], shared: &Shared
     let has_rows = tables.iter().any(|(_, rows)| !rows.is_empty());
     if shared.format() != Format::Table {
         let rows: Vec<ReportRow> = tables.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
-        output::print_data(&output::format_rows(shared.format(), &[], &rows, |_| Vec::new())?)?;
+        output::print_rows(shared.format(), &[], &rows)?;
     } else if has_rows {
         let texts: Vec<String> = tables.iter().map(|(section, rows)| table(*section, rows)).collect();
         output::print_data(&texts.join("\n\n"))?;

@@ -38,7 +38,6 @@ impl From<Kind> for IdentityKind {
     }
 }
 
-/// The records of all API keys.
 pub(super) type Records = HashMap<Identity, KeyRecord>;
 
 /// No call is older: the counter rejects lines from before this day.

@@ -37,7 +37,7 @@ impl<T: Serialize + Default> RowStream<T> {
     pub(crate) fn end(mut self) -> anyhow::Result<bool> {
         let last = self.part.take();
         let has_rows = last.is_some();
-        let last = last.map_or_else(|| format_rows::<T>(self.format, &[], &[], |_| Vec::new()), Ok)?;
+        let last = last.map_or_else(|| format_rows::<T>(self.format, &[], &[]), Ok)?;
         self.put(Some(last), if has_rows && self.format == Format::Json { "\n]" } else { "" })?;
         Ok(has_rows)
     }
@@ -46,7 +46,7 @@ impl<T: Serialize + Default> RowStream<T> {
     fn part_of(&self, rows: &[T]) -> anyhow::Result<String> {
         let text = match self.format {
             Format::Json => document::to_json(rows)?.trim_end_matches("\n]").to_owned(),
-            format => format_rows(format, &[], rows, |_| Vec::new())?,
+            format => format_rows(format, &[], rows)?,
         };
         let is_first = self.part.is_none() && !self.has_begun;
         let beginning = match self.format {
@@ -87,7 +87,7 @@ mod tests {
                 }
                 printed.extend(stream.part.take());
                 let (between, end) = if format == Format::Json { (",\n", "\n]") } else { ("\n", "") };
-                let whole = format_rows(format, &[], &rows, |_| Vec::new()).expect("printed");
+                let whole = format_rows(format, &[], &rows).expect("printed");
                 assert_eq!(printed.join(between) + end, whole, "{format:?}, {size}");
             }
         }
