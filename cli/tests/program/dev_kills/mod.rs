@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "what was answered and counted is the result")]
 
 mod hour;
+mod month;
 mod place;
 mod starts;
 

@@ -18,12 +18,12 @@ pub(crate) fn config(home: &str) -> String {
     )
 }
 
-/// A folder with a `regions.toml`, and a state folder in it.
-pub(crate) struct Place(pub(crate) tempfile::TempDir);
+/// A folder with a `regions.toml`, and a state folder in it; more environment variables for the program.
+pub(crate) struct Place(pub(crate) tempfile::TempDir, pub(crate) Vec<(&'static str, String)>);
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let place = Self(tempfile::tempdir().expect("a folder"));
+        let place = Self(tempfile::tempdir().expect("a folder"), Vec::new());
         place.set_home("eu-central-1");
         place
     }
@@ -42,6 +42,7 @@ impl Place {
         let mut command = Command::new(program);
         command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
         command.env_remove("IPGEO_CONFIG").env_remove("IPGEO_STATE").env_remove("AWS_PROFILE");
+        command.envs(self.1.iter().map(|(name, value)| (name, value)));
         command
     }
 
