@@ -34,7 +34,9 @@ pub(crate) fn at_rest(world: &World) {
         found.extend(published::at_rest(&facts));
         found
     };
-    found.iter().for_each(|what| world.shared.wrong(what));
+    for what in found {
+        world.shared.wrong(&what);
+    }
 }
 
 /// A run, as the parts of the checker read it.
