@@ -14,7 +14,6 @@ use super::alerts::AlertSink;
 use super::faults::Faults;
 use crate::usage::stream::{CountedPosition, StreamCopy};
 
-/// Records in one batch.
 const BATCH_MAX: usize = 100;
 /// Wait before a failed batch is delivered again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);

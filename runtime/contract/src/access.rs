@@ -174,3 +174,19 @@ pub fn canonical_network(network: IpNet) -> IpNet {
     let v4 = length.zip(v6.addr().to_ipv4_mapped()).and_then(|(length, v4)| Ipv4Net::new(v4, length).ok());
     v4.map_or(network, IpNet::V4)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_survives_its_own_text() {
+        for (status, text) in
+            [(Status::Active, "active"), (Status::Disabled, "disabled"), (Status::Revoked, "revoked")]
+        {
+            assert_eq!((status.as_str(), status.to_string().as_str()), (text, text));
+            assert_eq!(text.parse(), Ok(status));
+        }
+        assert_eq!("gone".parse::<Status>(), Err(StatusError("gone".into())));
+    }
+}

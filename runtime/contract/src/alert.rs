@@ -78,7 +78,11 @@ mod tests {
             ("eighty", None),
             ("1,2,3,4,5,6,7,8,9,10,11", None),
         ] {
-            let read = text.parse::<Thresholds>().ok().map(|thresholds| thresholds.to_string());
+            let read = text.parse::<Thresholds>().ok().map(|thresholds| {
+                let percents: Vec<String> = thresholds.percents().iter().map(u8::to_string).collect();
+                assert_eq!(percents.join(","), thresholds.to_string());
+                thresholds.to_string()
+            });
             assert_eq!(read.as_deref(), expected, "{text}");
         }
     }

@@ -204,6 +204,8 @@ mod tests {
             change(&mut record);
             let now = at("2026-11-24T12:00:00Z");
             assert_eq!(decide_key(&record, &caller, used, cost, now), verdict, "row {row}");
+            let remaining = QuotaState { limit: record.limit, used }.remaining();
+            assert_eq!(remaining, 100_u64.saturating_sub(used), "row {row}");
         }
     }
 
@@ -247,6 +249,8 @@ mod tests {
     fn a_verdict_survives_its_own_text() {
         for verdict in Verdict::ALL {
             assert_eq!(verdict.as_str().parse(), Ok(verdict));
+            assert_eq!(verdict.to_string(), verdict.as_str());
+            assert_eq!(verdict.is_admitted(), matches!(verdict.as_str(), "allowed" | "bad_request"));
         }
         assert_eq!("maybe".parse::<Verdict>(), Err(VerdictError("maybe".into())));
     }

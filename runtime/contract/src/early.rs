@@ -317,11 +317,56 @@ mod tests {
             (IdentityKind::Key, u64::MAX, 3, 1_000),
             (IdentityKind::Key, 1, 3, 330),
             (IdentityKind::Site, 799, 1_000, 0),
+            (IdentityKind::Site, 800, 1_000, 800),
             (IdentityKind::Site, 809, 1_000, 800),
             (IdentityKind::Address, 991, 1_000, 991),
         ];
         for (kind, used, calls, step) in table {
             assert_eq!(early_step(kind, used, limit(calls)), step, "{kind:?} {used}/{calls}");
+        }
+    }
+
+    #[test]
+    fn each_new_step_is_published_and_every_report_at_the_limit() {
+        // (before, after, published); the limit is 1,000
+        let table = [
+            (0, 9, false),
+            (9, 10, true),
+            (10, 19, false),
+            (19, 10, false),
+            (989, 990, true),
+            (990, 991, true),
+            (999, 1_000, true),
+            (1_000, 1_001, true),
+        ];
+        for (before, after, published) in table {
+            let due = is_early_publication_due(IdentityKind::Key, before, after, limit(1_000));
+            assert_eq!(due, published, "{before} {after}");
+        }
+    }
+
+    #[test]
+    fn a_slot_is_open_in_its_five_minutes_and_beside_them_and_over_later() {
+        // (slot after the current one, open, over)
+        let table = [
+            (-4, false, true),
+            (-3, false, true),
+            (-2, false, false),
+            (-1, true, false),
+            (0, true, false),
+            (1, true, false),
+            (2, false, false),
+        ];
+        for (ms, current) in [(-1, -1), (0, 0), (299_999, 0), (300_000, 1), (1_795_522_627_042, 5_985_075)] {
+            assert_eq!(early_slot(at(ms)), current, "{ms}");
+            for (after, open, over) in table {
+                let slot = current + after;
+                assert_eq!(
+                    (slot_is_open(slot, at(ms)), slot_is_over(slot, at(ms))),
+                    (open, over),
+                    "{ms} {after}"
+                );
+            }
         }
     }
 
@@ -369,6 +414,11 @@ mod tests {
     #[test]
     fn an_invalid_report_is_rejected() {
         let json = report().to_json();
+        for (counts, readable) in [(0, true), (EARLY_COUNTS_MAX, true), (EARLY_COUNTS_MAX + 1, false)] {
+            let counts = vec![report().counts[1].clone(); counts];
+            let json = EarlyReport { counts, ..report() }.to_json();
+            assert_eq!(EarlyReport::from_json(json.as_bytes()).is_ok(), readable, "{json}");
+        }
         for (what, with) in [
             ("\"early\":1", "\"early\":2"),
             ("k3f9a2", ""),

@@ -104,11 +104,20 @@ mod tests {
     }
 
     #[test]
+    fn a_number_may_have_28_digits() {
+        for (text, float) in [(format!("{}k", "9".repeat(28)), 1e31), (format!("0.{}", "0".repeat(28)), 0.0)]
+        {
+            assert_eq!(text.parse().map(Number::to_f64), Ok(float), "{text}");
+        }
+    }
+
+    #[test]
     fn junk_is_not_a_number() {
         let digits = "9".repeat(29);
+        let places = format!("0.{}", "0".repeat(29));
         for text in [
             "", " ", "k", "M", "_", "1_", "_1", "1__0", "1_k", ".5", "5.", "1.2.3", "-5", "+5", "1e5", "NaN",
-            "inf", "0x10", "5 k", "5kk", "2.5m", "2,5M", "five", "٣", "5µ", &digits,
+            "inf", "0x10", "5 k", "5kk", "2.5m", "2,5M", "five", "٣", "5µ", &digits, &places,
         ] {
             assert_eq!(text.parse::<Number>(), Err(NumberError(text.to_owned())), "{text}");
         }

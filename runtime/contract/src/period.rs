@@ -186,12 +186,19 @@ mod tests {
         let day = Period::new(Window::Day, at("2026-12-31T08:00:00Z"));
         assert_eq!(Period::new(Window::Day, day.end()).start(), day.end());
         assert_eq!(day.seconds_left(day.end()), 0);
+        let month = Month::from_time(at("2026-12-31T08:00:00Z"));
+        assert_eq!(
+            (month.first().to_string(), month.begin()),
+            ("2026-12-01".into(), at("2026-12-01T00:00:00Z"))
+        );
+        assert_eq!((month.end(), format!("{month:?}")), (month.next().begin(), "2026-12".into()));
     }
 
     #[test]
     fn malformed_text_is_not_a_period() {
         for text in ["", "2026", "2026-13", "2026-1", "2026-11-31", "2026/11", "äää-aa", "2026-11-24T00"] {
             assert_eq!(text.parse::<Period>(), Err(PeriodError(text.to_owned())));
+            assert_eq!(text.parse::<Month>(), Err(PeriodError(text.to_owned())));
         }
     }
 }

@@ -57,7 +57,7 @@ impl SitePattern {
         if !self.below {
             return site == &self.host;
         }
-        site.0.strip_suffix(&self.host.0).is_some_and(|left| left.len() > 1 && left.ends_with('.'))
+        site.0.strip_suffix(&self.host.0).is_some_and(|left| left.ends_with('.'))
     }
 }
 
@@ -100,6 +100,7 @@ mod tests {
             ("https://user:secret@example.com/", Some("example.com")),
             ("https://example.com.", Some("example.com")),
             ("https://localhost/", Some("localhost")),
+            ("https://my-shop_2.example/", Some("my-shop_2.example")),
             ("https://", None),
             ("https:///path", None),
             ("ftp://example.com", None),

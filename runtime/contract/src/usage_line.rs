@@ -340,12 +340,19 @@ mod tests {
                 r#"{"ipgeo":1,"t":1795522627042,"n":0,"r":"eu-central-1","c":["aABEiM0RVZneImaq7zN3u_w","1500d"]}"#,
             ),
             (
+                UsageEvent { cost: COST_MAX, ..event(&[("key#k", "10/day")]) },
+                r#"{"ipgeo":1,"t":1795522627042,"n":100,"r":"eu-central-1","c":["key#k","10d"]}"#,
+            ),
+            (
                 refused(),
                 r#"{"ipgeo":1,"t":1795522627042,"v":"over_quota","n":0,"r":"eu-central-1","q":"JKJaXmPLvHcESHA=","p":"anonymous","c":["aABEiM0RVZneImaq7zN3u_w","1500d","sshop.example","50000d"]}"#,
             ),
         ];
         for (event, line) in table {
             assert_eq!(event.to_line(), line);
+            for charge in &event.charges {
+                assert!(line.contains(&format!("{},", UsageEvent::mark(&charge.identity))), "{line}");
+            }
             assert_eq!(UsageEvent::parse(line), Ok(event.clone()));
             assert_eq!(UsageEvent::parse(&format!("{line}\n")), Ok(event));
         }

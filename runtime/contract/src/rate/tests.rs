@@ -14,7 +14,7 @@ fn limit(text: &str) -> RateLimit {
 fn ask(bucket: &mut RateBucket, limit: RateLimit, calls: u64, now: Timestamp) -> bool {
     let allowed = bucket.state(limit, calls, now).retry_after_s == 0;
     if allowed {
-        bucket.take(limit, calls, now);
+        assert_eq!(bucket.take(limit, calls, now).retry_after_s, 0);
     }
     allowed
 }
@@ -54,6 +54,11 @@ fn rates_read_as_written() {
         assert_eq!(read, expected.map(str::to_owned), "{text}");
     }
     assert_eq!(limit("600/min:20").words(), "600/min, burst 20");
+    for (text, calls, unit, per_second) in [("600/min", 600, "minute", 10.0), ("7/s", 7, "second", 7.0)] {
+        let rate = limit(text).rate();
+        assert_eq!((rate.calls(), rate.unit().as_str()), (calls, unit));
+        assert!((rate.per_second() - per_second).abs() < f64::EPSILON, "{text}");
+    }
 }
 
 #[test]
