@@ -99,13 +99,11 @@ impl Shared {
         self.state_flag.as_deref()
     }
 
-    /// The output format.
     pub(crate) fn format(&self) -> Format {
         if self.json { Format::Json } else { self.output }
     }
 }
 
-/// Which AWS profile.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ProfileArgs {
     /// AWS profile
@@ -132,7 +130,6 @@ pub(crate) struct RoleArgs {
 }
 
 impl RoleArgs {
-    /// The role's ARN.
     pub(crate) fn arn(&self) -> Option<&str> {
         self.role_arn.as_deref()
     }

@@ -130,7 +130,6 @@ Examples:
 }
 
 impl Verb {
-    /// The output formats that the verb supports.
     fn forms(&self) -> Formats {
         match self {
             Self::Keys(_)
@@ -206,7 +205,6 @@ fn completed() -> bool {
     request.try_complete(std::env::args_os(), current.as_deref()).unwrap_or(true)
 }
 
-/// Runs the program.
 pub fn main() -> Exit {
     if completed() {
         return Exit::Done;

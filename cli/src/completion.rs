@@ -22,7 +22,6 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 /// How long a list of API keys from AWS is reused, so that not every TAB reads it.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
 const CACHE: &str = "completion.json";
-/// Maximum number of candidates.
 const CANDIDATES_MAX: usize = 500;
 
 /// Adds candidates to the arguments of a command and its subcommands, by value name, so that new verbs have them, too.

@@ -1,7 +1,7 @@
 //! Writes files atomically: to a temporary file, which is renamed once it is complete. It also sets permissions: requested
 //! output follows the umask; `ipgeo`'s own state is accessible by its owner only, from creation.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, DirEntry, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read as _, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,6 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// Whether an existing file may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Replace {
-    /// An existing file is replaced.
     Yes,
     /// The write fails with `AlreadyExists`.
     No,
@@ -106,7 +105,6 @@ pub(crate) fn persist(file: NamedTempFile, path: &Path, replace: Replace) -> io:
     .map_err(|error| error.error)
 }
 
-/// A file's SHA-256 and size.
 pub(crate) fn hash_file(path: &Path) -> io::Result<([u8; 32], u64)> {
     let (mut file, mut hasher, mut bytes) = (File::open(path)?, Sha256::new(), 0);
     let mut chunk = vec![0; 1 << 16];
@@ -121,7 +119,6 @@ pub(crate) fn hash_file(path: &Path) -> io::Result<([u8; 32], u64)> {
     }
 }
 
-/// The folder of a file.
 pub(crate) fn parent_folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -169,6 +166,27 @@ pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
 /// Sets the umask so that all files this process creates, including those of libraries, are accessible by the owner only.
 pub(crate) fn restrict_umask() {
     rustix::process::umask(Mode::from_raw_mode(OTHERS));
+}
+
+/// The entries of a folder; a missing one has none.
+pub(crate) fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
+    match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.collect(),
+    }
+}
+
+/// All files below a folder. Symbolic links to folders, which may be circular, are not followed.
+pub(crate) fn files_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in entries(folder)? {
+        if entry.file_type()?.is_dir() {
+            files.extend(files_below(&entry.path())?);
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
 }
 
 /// Restricts a folder and everything in it to the owner.

@@ -96,7 +96,6 @@ impl Interrupts {
         Signals(self.0.received.subscribe())
     }
 
-    /// The error of a verb that was interrupted.
     pub(crate) fn error(&self) -> Interrupted {
         self.with_ending(|ending| ending.error())
     }
@@ -114,7 +113,6 @@ impl Ending {
 }
 
 impl Signals {
-    /// Resolves at the next signal.
     pub(crate) async fn next(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending::<()>().await;

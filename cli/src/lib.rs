@@ -96,7 +96,7 @@ pub mod internals {
     }
     pub mod usage {
         pub mod report {
-            pub use crate::usage::report::{DayRange, GroupBy, LagRow, report};
+            pub use crate::usage::report::{DayRange, GroupBy, LagRow, Sums};
         }
         pub mod report_page {
             pub use crate::usage::report_page::{

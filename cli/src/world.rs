@@ -33,7 +33,6 @@ pub struct WorldFile {
     pub schema: u32,
     pub pid: u32,
     /// The nonce of the lock's holder.
-    #[serde(default)]
     pub nonce: String,
     /// URL of the nearest-region port.
     pub nearest: String,
@@ -43,7 +42,6 @@ pub struct WorldFile {
     /// The folder of the usage stream's copy.
     pub stream: PathBuf,
     /// The access key of its stores. Because of it, only the file's owner may read it.
-    #[serde(default)]
     pub key: WorldKey,
     /// Every region, in the order of regions.toml.
     pub regions: Vec<WorldRegion>,
@@ -71,50 +69,26 @@ pub(crate) fn create_state_folder(state: &Path) -> std::io::Result<()> {
 /// Why no running local service was found, or the state folder can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
-    /// There is no file.
     #[error("`ipgeo dev` is not running in {0}\nhelp: start it, or name its state folder with `--state`")]
     None(PathBuf),
-    /// The file exists but its process has ended.
     #[error("`ipgeo dev` in {0} is no longer running\nhelp: start it again")]
     Gone(PathBuf),
-    /// Another process holds the folder's lock.
     #[error(
         "`ipgeo dev` is already running in {}, as {holder}\nhelp: stop it, or use another folder with `--state`",
         state.display()
     )]
     Running { state: PathBuf, holder: String },
-    /// The folder can't be locked.
     #[error("can't lock {path}")]
-    Lock {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file can't be read.
+    Lock { path: PathBuf, source: std::io::Error },
     #[error("can't read {path}\nhelp: only the user who runs `ipgeo dev` can use it")]
-    Unreadable {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file has another format.
+    Unreadable { path: PathBuf, source: std::io::Error },
     #[error("can't read {path}\nhelp: remove it, and start `ipgeo dev` again")]
-    Broken {
-        path: PathBuf,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The file can't be written.
+    Broken { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("can't write {path}")]
-    Write {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    Write { path: PathBuf, source: std::io::Error },
 }
 
 impl WorldFile {
-    /// URL of home's DynamoDB.
     pub fn home_dynamodb(&self) -> Option<&str> {
         self.regions.iter().find(|region| region.region == self.home).map(|region| region.dynamodb.as_str())
     }
@@ -152,7 +126,6 @@ impl WorldFile {
         }
     }
 
-    /// Writes the file atomically.
     pub fn write(&self, state: &Path) -> Result<(), WorldError> {
         let path = state.join(FILE_NAME);
         let failed = |source| WorldError::Write { path: path.clone(), source };
@@ -160,7 +133,6 @@ impl WorldFile {
         write_private(&path, &json, Replace::Yes).map_err(failed)
     }
 
-    /// Removes the file, if it is there.
     pub fn remove(state: &Path) {
         let _removed_or_gone = std::fs::remove_file(state.join(FILE_NAME));
     }
@@ -229,7 +201,6 @@ impl StateLock {
         Ok(Self { _file: file, nonce: holder.nonce })
     }
 
-    /// The nonce of this run.
     pub(crate) fn nonce(&self) -> &str {
         &self.nonce
     }

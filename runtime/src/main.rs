@@ -12,7 +12,7 @@ use ipgeo_runtime::forward::LogsEvent;
 use ipgeo_runtime::lookup::{Lookup, Settings, UsageSink};
 use ipgeo_runtime::store::AccessRead as _;
 use ipgeo_runtime::tables::{AccessTable, Effort, LedgerTable};
-use ipgeo_runtime::usage::{AlertMessage, KinesisEvent, Report, UsageHandler};
+use ipgeo_runtime::usage::{AlertMessage, BatchResponse, KinesisEvent, Report, UsageHandler};
 use ipgeo_runtime::wire::{Account, Client, Function, Stream, Topic};
 use jiff::Timestamp;
 use lambda_runtime::tower::ServiceExt;
@@ -149,10 +149,10 @@ async fn serve_usage() -> Result<(), Error> {
                 return Ok(None);
             }
             let event: KinesisEvent = serde_json::from_str(event)?;
-            let (response, report) = home.usage.handle(&event, Timestamp::now()).await;
+            let (mut response, report) = home.usage.handle(&event, Timestamp::now()).await;
             let level = if report.failures.is_empty() { "INFO" } else { "ERROR" };
             write_line(json!({ "level": level, "message": "batch counted", "batch": report }).to_string());
-            home.follow_up(&report).await;
+            home.follow_up(&event, &report, &mut response).await;
             Ok::<_, Error>(Some(response))
         }
     }))
@@ -178,7 +178,7 @@ async fn serve_forward() -> Result<(), Error> {
     .await
 }
 
-/// What home does besides counting. No failure of it may fail a batch.
+/// What home does besides counting.
 struct Home {
     usage: UsageHandler<LedgerTable<Client>, AccessTable<Client>>,
     ledger: LedgerTable<Client>,
@@ -202,8 +202,9 @@ impl Home {
         }
     }
 
-    async fn follow_up(&self, report: &Report) {
-        if let Err(error) = self.usage.note(report, Timestamp::now()).await {
+    /// Saves the progress of a batch and sends its alerts. No failure to send one may fail the batch.
+    async fn follow_up(&self, event: &KinesisEvent, report: &Report, response: &mut BatchResponse) {
+        if let Err(error) = self.usage.note_or_redeliver(event, report, Timestamp::now(), response).await {
             warn(&error);
         }
         let Some(topic) = &self.topic else { return };

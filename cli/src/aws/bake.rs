@@ -15,7 +15,6 @@ use crate::infra::stacks::LIVE;
 const PAUSE: Duration = Duration::from_secs(15);
 const MINUTE_S: i64 = 60;
 
-/// The alias's metrics since `since`.
 async fn vitals(
     signed: &Signed,
     region: &str,

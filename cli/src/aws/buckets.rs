@@ -35,7 +35,6 @@ pub(super) enum Held {
     Different,
 }
 
-/// A bucket of the service.
 #[derive(Debug, Clone)]
 pub(super) struct Bucket<'a> {
     pub(super) session: &'a Session,

@@ -41,7 +41,7 @@ impl Aws {
             session: Session::connect(config, profile).await?,
             names: Names::new(config),
             home: config.service.home.clone(),
-            chosen: config.regions.iter().map(|region| region.name.clone()).collect(),
+            chosen: config.region_names().cloned().collect(),
             key_prefix: config.service.key_prefix.clone(),
             limits: false,
             emulator: config.emulator.as_ref().map(|emulator| emulator.endpoint.clone()),
@@ -77,12 +77,10 @@ impl Aws {
         tables::probe_key(&client, &self.names.access_table, &self.key_prefix).await
     }
 
-    /// The prefix of API keys.
     pub(crate) fn key_prefix(&self) -> &str {
         &self.key_prefix
     }
 
-    /// The two tables at home.
     pub(crate) fn tables(&self) -> super::Home {
         let client = self.session.dynamodb(&self.home);
         super::Home::new(client, &self.names.access_table, &self.names.ledger_table)
@@ -121,7 +119,6 @@ impl Aws {
         format!("/aws/lambda/{}", self.names.lookup_function)
     }
 
-    /// Why calls to a region are refused.
     async fn why_unreachable(&self, region: &RegionName, refusal: &Refusal) -> Problem {
         let cause = if self.chosen.contains(region) {
             opt_in::cause(&self.signed(), region, refusal).await

@@ -39,7 +39,6 @@ impl Renewed {
         Self { provider, origin, cached: Arc::default() }
     }
 
-    /// Valid credentials.
     pub(super) async fn load(&self) -> Result<Credentials, NoCredentials> {
         let mut cached = self.cached.lock().await;
         let lasts = |margin: Duration| {

@@ -23,7 +23,6 @@ const PUBLIC: [Ipv4Addr; 2] = [Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::new(9, 9, 9,
 /// More than any answer without EDNS, which has at most 512 bytes.
 const ANSWER_BYTES_MAX: usize = 4_096;
 
-/// Public DNS.
 pub(super) trait PublicDns: Sync {
     /// The resolvers to ask, in this order.
     fn resolvers(&self) -> Vec<IpAddr>;

@@ -181,7 +181,6 @@ async fn batch(
     steps.into_iter().map(step).collect::<Result<_, _>>().map_err(|error| built(&error))
 }
 
-/// The list of drained regions.
 fn drained_set(
     domain: &str,
     drained: &BTreeSet<RegionName>,

@@ -16,7 +16,6 @@ const PARTITIONS: [(&str, &str, &str); 3] = [
     ("us-isob-", "sc2s.sgov.gov", "sc2s.sgov.gov"),
 ];
 
-/// The endpoints of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Endpoints {
     /// `AWS_ENDPOINT_URL_<SERVICE>` and its profile setting.

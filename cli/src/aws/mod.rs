@@ -100,7 +100,6 @@ impl Home {
     }
 }
 
-/// The credentials of a running `ipgeo dev`.
 fn credentials_of(world: &WorldFile) -> Credentials {
     Credentials::new(&world.key.access, &world.key.secret, None, None, "ipgeo dev")
 }

@@ -161,7 +161,6 @@ impl Origin {
         self.kind == Kind::Process
     }
 
-    /// Explains why there are no credentials.
     pub(super) fn explain(&self, error: &CredentialsError) -> NoCredentials {
         let place = self.place();
         let cause = error_chain(error, ": ");

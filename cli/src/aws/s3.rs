@@ -13,7 +13,6 @@ use crate::infra::cloud::NO_REASON;
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const IN_PATH: &AsciiSet = &IN_QUERY.remove(b'/');
 
-/// A page of a listing of keys.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyPage {
     pub(super) keys: Vec<String>,
@@ -44,7 +43,6 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// The HTTP method.
     pub(super) const fn method(self) -> &'static str {
         match self {
             Self::CopyObject | Self::PutObject => "PUT",
@@ -61,7 +59,6 @@ pub(super) fn key_path(key: &str) -> String {
     format!("/{}", utf8_percent_encode(key, IN_PATH))
 }
 
-/// An encoded query string.
 pub(super) fn query(pairs: &[(&str, &str)]) -> String {
     let encoded =
         pairs.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, IN_QUERY)));

@@ -8,7 +8,6 @@ use super::origin::{NoCredentials, Origin};
 use super::session::profiles;
 use super::signed::Service;
 
-/// A setting of calls to AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AwsSetting {
     pub(crate) name: String,
@@ -22,7 +21,6 @@ pub(crate) struct AwsSetting {
 /// Services that have SDK clients, beside those of [`Service`].
 const OF_SDK: [&str; 3] = ["CloudFormation", "DynamoDB", "Route 53"];
 
-/// The settings of calls to AWS, with the profile of a flag.
 pub(crate) async fn aws_settings(flag: Option<&str>) -> Result<Vec<AwsSetting>, NoCredentials> {
     Ok(of_profiles(&profiles(flag).await?, flag.is_some(), &Env::real()))
 }

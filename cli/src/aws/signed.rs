@@ -57,47 +57,28 @@ impl Service {
         Self::Sts,
     ];
 
-    /// The name in hosts and signatures.
+    /// The name in hosts and signatures; the SDK's service ID, from which the names of endpoint variables are derived; the
+    /// prefix of `x-amz-target`. The path of REST services names the operation.
+    fn names(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Account => ("account", "Account", ""),
+            Self::Acm => ("acm", "ACM", "CertificateManager"),
+            Self::CloudWatch => ("monitoring", "CloudWatch", "GraniteServiceVersion20100801"),
+            Self::Kinesis => ("kinesis", "Kinesis", "Kinesis_20131202"),
+            Self::Lambda => ("lambda", "Lambda", ""),
+            Self::Logs => ("logs", "CloudWatch Logs", "Logs_20140328"),
+            Self::Quotas => ("servicequotas", "Service Quotas", "ServiceQuotasV20190624"),
+            Self::S3 => ("s3", "S3", ""),
+            Self::Sts => ("sts", "STS", ""),
+        }
+    }
+
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Account => "account",
-            Self::Acm => "acm",
-            Self::CloudWatch => "monitoring",
-            Self::Kinesis => "kinesis",
-            Self::Lambda => "lambda",
-            Self::Logs => "logs",
-            Self::Quotas => "servicequotas",
-            Self::S3 => "s3",
-            Self::Sts => "sts",
-        }
+        self.names().0
     }
 
-    /// The SDK's service ID, from which the names of endpoint variables are derived.
     pub(super) fn id(self) -> &'static str {
-        match self {
-            Self::Account => "Account",
-            Self::Acm => "ACM",
-            Self::CloudWatch => "CloudWatch",
-            Self::Kinesis => "Kinesis",
-            Self::Lambda => "Lambda",
-            Self::Logs => "CloudWatch Logs",
-            Self::Quotas => "Service Quotas",
-            Self::S3 => "S3",
-            Self::Sts => "STS",
-        }
-    }
-
-    /// The prefix of `x-amz-target`, and the JSON protocol version.
-    fn target(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Acm => ("CertificateManager", "1.1"),
-            Self::CloudWatch => ("GraniteServiceVersion20100801", "1.0"),
-            Self::Kinesis => ("Kinesis_20131202", "1.1"),
-            // REST services: the path names the operation.
-            Self::Account | Self::Lambda | Self::S3 | Self::Sts => ("", ""),
-            Self::Logs => ("Logs_20140328", "1.1"),
-            Self::Quotas => ("ServiceQuotasV20190624", "1.1"),
-        }
+        self.names().1
     }
 
     fn signing(self) -> SigningSettings {
@@ -112,7 +93,6 @@ impl Service {
     }
 }
 
-/// Sends signed calls.
 #[derive(Debug, Clone)]
 pub(super) struct Signed {
     agent: ureq::Agent,
@@ -191,7 +171,8 @@ impl Signed {
         operation: &str,
         input: &Value,
     ) -> Result<Value, Refusal> {
-        let (prefix, version) = service.target();
+        let (_, _, prefix) = service.names();
+        let version = if service == Service::CloudWatch { "1.0" } else { "1.1" };
         let headers = vec![
             ("content-type", format!("application/x-amz-json-{version}")),
             ("x-amz-target", format!("{prefix}.{operation}")),

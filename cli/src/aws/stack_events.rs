@@ -34,7 +34,6 @@ pub(super) async fn events(
     Ok(found)
 }
 
-/// The number of resources that are done.
 pub(super) fn completed(events: &[StackEvent]) -> usize {
     let is_done = |event: &&StackEvent| {
         event.resource_status().is_some_and(|status| status.as_str().ends_with("_COMPLETE"))

@@ -33,7 +33,6 @@ pub(super) async fn read(
     Ok(found)
 }
 
-/// A stack and its template.
 async fn with_template(client: &Client, stack: &CfnStack) -> Result<ObservedStack, Refusal> {
     let status = status_of(stack);
     let text = if status == "REVIEW_IN_PROGRESS" {
@@ -270,7 +269,6 @@ async fn status(client: &Client, stack: &str) -> Result<String, StepError> {
     Ok(found.as_ref().map_or_else(|| "DELETE_COMPLETE".to_owned(), status_of))
 }
 
-/// A stack to delete.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deletion<'a> {
     pub(super) kind: StackKind,
@@ -279,7 +277,6 @@ pub(super) struct Deletion<'a> {
     pub(super) before: Option<&'a Before>,
 }
 
-/// Deletes a stack.
 pub(super) async fn delete(
     session: &Session,
     region: &str,

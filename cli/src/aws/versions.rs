@@ -19,7 +19,6 @@ async fn live(signed: &Signed, region: &str, function: &str) -> Result<Option<u6
     Ok(alias.and_then(|alias| alias["FunctionVersion"].as_str()?.parse().ok()))
 }
 
-/// Reads a function's versions.
 pub(super) async fn read(signed: &Signed, region: &str, function: &str) -> Result<ObservedFunction, Refusal> {
     let mut found =
         ObservedFunction { live: live(signed, region, function).await?, ..ObservedFunction::default() };
@@ -53,7 +52,6 @@ fn encoded(text: &str) -> String {
     text.bytes().map(byte).collect()
 }
 
-/// Points an alias to a version.
 pub(super) async fn switch(signed: &Signed, region: &str, wanted: &VersionSwitch) -> Result<Done, StepError> {
     let serves = live(signed, region, &wanted.function).await?;
     if serves == Some(wanted.to) {
@@ -66,7 +64,6 @@ pub(super) async fn switch(signed: &Signed, region: &str, wanted: &VersionSwitch
     Ok(Done::Changed)
 }
 
-/// Deletes versions.
 pub(super) async fn prune(signed: &Signed, region: &str, pruned: &PrunedVersions) -> Result<Done, StepError> {
     let mut done = Done::AlreadySo;
     for version in &pruned.versions {

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use clap::Command;
 
+use crate::ui::output::wrapped;
+
 /// The groups in order, each with its verbs in order.
 pub(crate) const GROUPS: [(&str, &[&str]); 7] = [
     ("Local", &["dev"]),
@@ -20,7 +22,6 @@ pub(crate) const HELP: &str = "help";
 
 /// Width of the column of groups, whose names are wrapped.
 const GROUP_WIDTH: usize = 11;
-/// Width of the column of verbs.
 const VERB_WIDTH: usize = 13;
 
 const MORE: &str = "See --help for details, examples and common options (--config, --json, ...).";
@@ -51,9 +52,10 @@ fn table(command: &Command) -> String {
     let (header, literal) = (command.get_styles().get_header(), command.get_styles().get_literal());
     let mut text = String::new();
     for (group, verbs) in GROUPS {
-        let names = wrapped(group);
+        let names = wrapped(group, GROUP_WIDTH - 1, 0);
+        let names: Vec<&str> = names.lines().collect();
         for row in 0..names.len().max(verbs.len()) {
-            let name = names.get(row).map_or("", String::as_str);
+            let name = names.get(row).copied().unwrap_or_default();
             let verb = verbs.get(row).copied().unwrap_or_default();
             let about = about(command, verb);
             let line =
@@ -64,22 +66,6 @@ fn table(command: &Command) -> String {
     text
 }
 
-/// A group's name in lines of the column's width.
-fn wrapped(name: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in name.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.len() + word.len() + 2 <= GROUP_WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-/// The short description of a verb.
 pub(crate) fn about(command: &Command, verb: &str) -> String {
     let found = command.find_subcommand(verb).and_then(Command::get_about);
     match found {
@@ -95,9 +81,8 @@ mod tests {
 
     #[test]
     fn names_are_wrapped_to_their_column() {
-        assert_eq!(wrapped("API keys and usage"), ["API keys", "and usage"]);
-        assert_eq!(wrapped("Local"), ["Local"]);
-        let widest = GROUPS.iter().flat_map(|(name, _)| wrapped(name)).map(|line| line.len()).max();
-        assert!(widest.is_some_and(|widest| widest < GROUP_WIDTH));
+        assert_eq!(wrapped("API keys and usage", GROUP_WIDTH - 1, 0), "API keys\nand usage");
+        let names = GROUPS.map(|(name, _)| wrapped(name, GROUP_WIDTH - 1, 0));
+        assert!(names.iter().flat_map(|name| name.lines()).all(|line| line.len() < GROUP_WIDTH));
     }
 }

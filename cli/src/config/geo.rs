@@ -26,13 +26,10 @@ pub struct Geo {
     pub sources: Vec<GeoSource>,
 }
 
-/// A source.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(from = "SourceFields")]
 pub struct GeoSource {
-    /// Names its folder.
     pub name: String,
-    /// Where it is fetched from.
     pub origin: Origin,
     /// The format of all its files; `None`: by their names.
     pub format: Option<SourceFormat>,
@@ -48,7 +45,6 @@ pub struct GeoSource {
     pub terms: Option<SourceTerms>,
 }
 
-/// Licence and attribution of a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceTerms {
     pub licence: String,
@@ -73,7 +69,6 @@ pub enum Origin {
     },
 }
 
-/// A package registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registry {
     Npm,

@@ -7,30 +7,20 @@ use super::parse::parse;
 use super::problems::Problems;
 use super::settings::{Setting, settings};
 
-/// The file's name.
 pub(crate) const FILE_NAME: &str = "regions.toml";
 /// The name of the state folder beside it.
 pub(crate) const STATE_NAME: &str = ".ipgeo";
 /// A larger file is hardly a configuration.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// Why the configuration could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
-    /// Reading failed.
     #[error("cannot read {path}")]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file is not text.
+    Read { path: PathBuf, source: std::io::Error },
     #[error("{0} is not UTF-8 text")]
     NotText(PathBuf),
-    /// The file is too large.
     #[error("{0} is larger than 1 MiB; is it the right file?")]
     TooLarge(PathBuf),
-    /// The file has faults.
     #[error(transparent)]
     Problems(#[from] Problems),
 }
@@ -48,7 +38,6 @@ pub(crate) fn state_folder(named: Option<&Path>, here: &Path) -> PathBuf {
     folder.strip_prefix(here).unwrap_or(folder).join(STATE_NAME)
 }
 
-/// Reads and checks a file.
 pub(crate) fn load(path: &Path) -> Result<Config, LoadError> {
     Ok(parse(&path.display().to_string(), &read(path)?)?)
 }

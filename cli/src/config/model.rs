@@ -52,31 +52,26 @@ pub(super) struct File {
 /// A valid `regions.toml`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// `[service]`.
     pub service: Service,
-    /// `[compat]`.
     pub compat: Compat,
-    /// `[web]`.
     pub web: Web,
-    /// `[geo]`.
     pub geo: Geo,
-    /// `[tiers]`.
     pub tiers: Tiers,
-    /// `[usage]`.
     pub usage: Usage,
-    /// `[deploy]`.
     pub deploy: Deploy,
-    /// `[alarms]`.
     pub alarms: Alarms,
-    /// `[alerts]`.
     pub alerts: Alerts,
-    /// `[emulator]`.
     pub emulator: Option<Emulator>,
     /// Regions in file order; the home region is one of them.
     pub regions: Vec<Region>,
 }
 
 impl Config {
+    /// In the order of the file.
+    pub fn region_names(&self) -> impl Iterator<Item = &RegionName> {
+        self.regions.iter().map(|region| &region.name)
+    }
+
     pub fn home(&self) -> Option<&Region> {
         self.regions.iter().find(|region| region.name == self.service.home)
     }
@@ -464,7 +459,6 @@ fn rate_limit(rate: Option<Rate>, burst: Option<u32>) -> Option<RateLimit> {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Region {
-    /// AWS's name.
     pub name: RegionName,
     /// The nearest city.
     pub city: &'static str,

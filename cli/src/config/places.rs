@@ -4,18 +4,20 @@
 /// An AWS region.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
-    /// AWS's name.
     pub name: &'static str,
     /// The nearest city.
     pub city: &'static str,
-    /// Degrees north.
     pub latitude: f64,
-    /// Degrees east.
     pub longitude: f64,
+    is_opt_in: bool,
 }
 
 const fn place(name: &'static str, city: &'static str, latitude: f64, longitude: f64) -> Place {
-    Place { name, city, latitude, longitude }
+    Place { name, city, latitude, longitude, is_opt_in: false }
+}
+
+const fn opt_in(name: &'static str, city: &'static str, latitude: f64, longitude: f64) -> Place {
+    Place { is_opt_in: true, ..place(name, city, latitude, longitude) }
 }
 
 /// Prefix of region names, title and name of every partition other than `aws` (AWS documentation). Each partition has
@@ -38,68 +40,46 @@ pub(crate) fn other_partition(name: &str) -> Option<String> {
     ))
 }
 
-/// A region by name.
 pub(crate) fn find(name: &str) -> Option<&'static Place> {
     PLACES.iter().find(|place| place.name == name)
 }
 
-/// Regions that are enabled in every account; the others must be enabled first (AWS: "Enable or disable AWS Regions").
-const ENABLED_BY_DEFAULT: [&str; 17] = [
-    "ap-northeast-1",
-    "ap-northeast-2",
-    "ap-northeast-3",
-    "ap-south-1",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ca-central-1",
-    "eu-central-1",
-    "eu-north-1",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "sa-east-1",
-    "us-east-1",
-    "us-east-2",
-    "us-west-1",
-    "us-west-2",
-];
-
-/// Whether an account must enable a region before it can use it.
+/// Whether an account must enable a region before it can use it (AWS: "Enable or disable AWS Regions").
 pub fn is_opt_in(region: &str) -> bool {
-    !ENABLED_BY_DEFAULT.contains(&region)
+    find(region).is_none_or(|place| place.is_opt_in)
 }
 
 /// All regions, from the AWS documentation; coordinates are those of the city.
 pub const PLACES: [Place; 34] = [
-    place("af-south-1", "Cape Town", -33.9, 18.4),
-    place("ap-east-1", "Hong Kong", 22.3, 114.2),
-    place("ap-east-2", "Taipei", 25.0, 121.6),
+    opt_in("af-south-1", "Cape Town", -33.9, 18.4),
+    opt_in("ap-east-1", "Hong Kong", 22.3, 114.2),
+    opt_in("ap-east-2", "Taipei", 25.0, 121.6),
     place("ap-northeast-1", "Tokyo", 35.7, 139.7),
     place("ap-northeast-2", "Seoul", 37.6, 127.0),
     place("ap-northeast-3", "Osaka", 34.7, 135.5),
     place("ap-south-1", "Mumbai", 19.1, 72.9),
-    place("ap-south-2", "Hyderabad", 17.4, 78.5),
+    opt_in("ap-south-2", "Hyderabad", 17.4, 78.5),
     place("ap-southeast-1", "Singapore", 1.35, 103.8),
     place("ap-southeast-2", "Sydney", -33.9, 151.2),
-    place("ap-southeast-3", "Jakarta", -6.2, 106.8),
-    place("ap-southeast-4", "Melbourne", -37.8, 145.0),
-    place("ap-southeast-5", "Kuala Lumpur", 3.1, 101.7),
-    place("ap-southeast-6", "Auckland", -36.8, 174.8),
-    place("ap-southeast-7", "Bangkok", 13.8, 100.5),
+    opt_in("ap-southeast-3", "Jakarta", -6.2, 106.8),
+    opt_in("ap-southeast-4", "Melbourne", -37.8, 145.0),
+    opt_in("ap-southeast-5", "Kuala Lumpur", 3.1, 101.7),
+    opt_in("ap-southeast-6", "Auckland", -36.8, 174.8),
+    opt_in("ap-southeast-7", "Bangkok", 13.8, 100.5),
     place("ca-central-1", "Montreal", 45.5, -73.6),
-    place("ca-west-1", "Calgary", 51.0, -114.1),
+    opt_in("ca-west-1", "Calgary", 51.0, -114.1),
     place("eu-central-1", "Frankfurt", 50.1, 8.7),
-    place("eu-central-2", "Zurich", 47.4, 8.5),
+    opt_in("eu-central-2", "Zurich", 47.4, 8.5),
     place("eu-north-1", "Stockholm", 59.3, 18.1),
-    place("eu-south-1", "Milan", 45.5, 9.2),
-    place("eu-south-2", "Zaragoza", 41.6, -0.9),
+    opt_in("eu-south-1", "Milan", 45.5, 9.2),
+    opt_in("eu-south-2", "Zaragoza", 41.6, -0.9),
     place("eu-west-1", "Dublin", 53.3, -6.3),
     place("eu-west-2", "London", 51.5, -0.1),
     place("eu-west-3", "Paris", 48.9, 2.4),
-    place("il-central-1", "Tel Aviv", 32.1, 34.8),
-    place("me-central-1", "Dubai", 25.2, 55.3),
-    place("me-south-1", "Bahrain", 26.1, 50.6),
-    place("mx-central-1", "Querétaro", 20.6, -100.4),
+    opt_in("il-central-1", "Tel Aviv", 32.1, 34.8),
+    opt_in("me-central-1", "Dubai", 25.2, 55.3),
+    opt_in("me-south-1", "Bahrain", 26.1, 50.6),
+    opt_in("mx-central-1", "Querétaro", 20.6, -100.4),
     place("sa-east-1", "São Paulo", -23.6, -46.6),
     place("us-east-1", "Virginia", 39.0, -77.5),
     place("us-east-2", "Ohio", 40.0, -83.0),

@@ -5,21 +5,18 @@ use crate::ui::format::counted;
 use std::fmt;
 use std::ops::Range;
 
-/// One fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// What is wrong and what is expected.
     pub message: String,
 }
 
 /// All faults of a file, in file order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
-    /// The file's name.
     pub file: String,
     /// At least one.
     pub problems: Vec<Problem>,

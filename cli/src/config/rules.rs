@@ -167,7 +167,6 @@ pub(crate) fn is_zone_id(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
-/// Checks a domain that needs a certificate.
 fn certified_domain(text: &str) -> Result<(), String> {
     domain(text)?;
     if text.len() > CERTIFICATE_CHARS_MAX {
@@ -190,7 +189,6 @@ fn web_url(text: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a domain is in a zone.
 pub(crate) fn is_below(domain: &str, zone: &str) -> bool {
     domain == zone || domain.strip_suffix(zone).is_some_and(|rest| rest.ends_with('.'))
 }
@@ -214,7 +212,6 @@ fn loopback_url(text: &str) -> Result<(), String> {
     }
 }
 
-/// Checks the form of an e-mail address.
 fn email(text: &str) -> Result<(), String> {
     let valid = text.len() <= 254
         && !text.contains(char::is_whitespace)
@@ -224,7 +221,6 @@ fn email(text: &str) -> Result<(), String> {
     if valid { Ok(()) } else { Err("expected an e-mail address, such as `ops@example.com`".to_owned()) }
 }
 
-/// Checks the form of a webhook URL.
 fn https_url(text: &str) -> Result<(), String> {
     let host = text.strip_prefix("https://").and_then(|rest| rest.split(['/', ':', '?']).next());
     let valid = text.len() <= 2_000

@@ -31,7 +31,6 @@ fn without_null(schema: &mut Schema) {
     }
 }
 
-/// The schema as text.
 pub(crate) fn schema_json() -> String {
     serde_json::to_string_pretty(&*SCHEMA).unwrap_or_default() + "\n"
 }

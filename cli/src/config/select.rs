@@ -18,27 +18,20 @@ pub(crate) struct Selection {
     pub whole: bool,
 }
 
-/// Why nothing was selected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SelectError {
-    /// Not an AWS region.
     #[error("no region in regions.toml matches `{name}`{suggestion}")]
     Unknown {
-        /// The given name.
         name: String,
         /// `; did you mean …?`, or nothing.
         suggestion: String,
     },
-    /// An AWS region that is not in the file.
     #[error("{0} is not in regions.toml; add `[regions.{0}]`")]
     NotInFile(String),
-    /// A region in another partition.
     #[error("{0}")]
     Partition(String),
-    /// Not a glob pattern.
     #[error("`{0}` is not a valid name pattern; write names such as `eu-west-1`, `eu-*` or `us-west-?`")]
     Pattern(String),
-    /// Everything is excluded.
     #[error("all regions are excluded")]
     Nothing,
 }

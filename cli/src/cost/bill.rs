@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::design::{ApiType, Design, LOG_EVENT_BYTES, Replicated};
 use super::model::{MONTH_DAYS, MONTH_H, TrafficModel};
-use super::occupancy::{to_f64, to_u64};
 use super::prices::{PriceError, PricedItem, Prices};
 use super::traffic::Workload;
 use crate::config::Architecture;
+use crate::ui::format::{float, whole};
 
 /// Bytes of a GB as billed for transfer and logs.
 const GB: f64 = 1e9;
@@ -144,7 +144,6 @@ pub(crate) struct BillEntry {
     pub(crate) line: BillLine,
     /// The region it is charged in; `all` for the free tier.
     pub(crate) region: String,
-    /// Amount in `unit`s.
     pub(crate) amount: f64,
     /// Such as `M requests`.
     pub(crate) unit: String,
@@ -157,7 +156,6 @@ pub(crate) struct BillEntry {
     pub(super) units: f64,
 }
 
-/// A month's bill.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bill {
     /// Every amount, by line and region.
@@ -233,7 +231,7 @@ pub(crate) fn price_part(
 }
 
 fn shards(traffic: &Workload) -> u32 {
-    u32::try_from(to_u64(traffic.shards_needed)).unwrap_or(u32::MAX)
+    u32::try_from(whole(traffic.shards_needed)).unwrap_or(u32::MAX)
 }
 
 struct BillWriter<'a> {
@@ -301,7 +299,7 @@ fn function_time(architecture: Architecture) -> PricedItem {
 }
 
 fn calls_per_region(model: &TrafficModel, design: &Design) -> f64 {
-    model.calls / to_f64(design.edges.len() as u64).max(1.0)
+    model.calls / float(design.edges.len() as u64).max(1.0)
 }
 
 /// The API, the lookup functions, their reads and responses.
@@ -397,7 +395,7 @@ fn early_counts(out: &mut BillWriter<'_>, design: &Design, traffic: &Workload) -
     out.add(BillLine::EarlyCounts, time, home, gb_s(EARLY_COUNT_MS, counting.memory_mb))?;
     let writes = reports * (EARLY_ROW_BYTES / WRITE_BYTES).ceil();
     out.add(BillLine::EarlyCounts, PricedItem::TableWrite, home, writes)?;
-    let part = 1.0 / to_f64(design.edges.len() as u64).max(1.0);
+    let part = 1.0 / float(design.edges.len() as u64).max(1.0);
     for edge in &design.edges {
         let time = function_time(edge.architecture);
         out.add(BillLine::EarlyCounts, time, &edge.region, part * gb_s(EARLY_REPORT_MS, edge.memory_mb))?;

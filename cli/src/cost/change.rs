@@ -112,7 +112,6 @@ impl CostChange {
         }
     }
 
-    /// The lines with the largest changes.
     fn largest(&self, count: usize) -> impl Iterator<Item = &LineChange> {
         let mut lines: Vec<&LineChange> = self.lines.iter().collect();
         let size = |line: &LineChange| (line.after - line.before).abs();
@@ -121,7 +120,6 @@ impl CostChange {
     }
 }
 
-/// Number of lines in a summary.
 const LINES_SHOWN: usize = 3;
 
 #[cfg(test)]

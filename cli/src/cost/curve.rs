@@ -71,7 +71,6 @@ pub(crate) fn stack(bill: &Bill, region: Option<&str>) -> Stack {
         .map(|group| entries().filter(|entry| Group::of(entry.line) == group).map(|entry| entry.usd).sum())
 }
 
-/// The bill of one number of calls.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct CurvePoint {
     /// Calls a month.

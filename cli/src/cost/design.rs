@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::measure::{LineCaller, ledger_item_bytes, line_bytes};
 use super::model::MONTH_DAYS;
-use super::occupancy::{to_f64, to_u64};
 use crate::config::{Anonymous, Architecture, Config, Tier, Tiers};
 use crate::infra::stacks::{
     ArtifactRef, ArtifactSet, FORWARD_ALIAS, FORWARD_FUNCTION, RenderError, Renderer, StackKind, Template,
 };
+use crate::ui::format::{float, whole};
 
 /// Bytes that CloudWatch Logs bills for each event beside its text.
 pub(crate) const LOG_EVENT_BYTES: f64 = 26.0;
@@ -21,14 +21,12 @@ const PRINTED_EVENT_BYTES: f64 = 2_048.0;
 /// Bytes of Lambda's three log lines for each call (START, END, REPORT).
 const PLATFORM_LINE_BYTES: f64 = 404.0;
 
-/// The API in api of the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ApiType {
     Http,
     Rest,
 }
 
-/// What is replicated to every region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Replicated {
     /// Only publications of limit steps; counts stay in home's ledger.
@@ -64,7 +62,6 @@ pub(crate) struct LogLines {
     pub(crate) retention_days: f64,
 }
 
-/// How usage is counted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct CountingDesign {
     pub(crate) window_s: f64,
@@ -74,7 +71,6 @@ pub(crate) struct CountingDesign {
     pub(crate) architecture: Architecture,
     pub(crate) quiet_permille: u32,
     pub(crate) replicated: Replicated,
-    /// Whether edges report early counts.
     pub(crate) early_counts: bool,
     /// Bytes of a ledger item.
     pub(crate) item_bytes: f64,
@@ -91,7 +87,6 @@ pub(crate) struct Design {
     pub(crate) zone: bool,
 }
 
-/// A stack of a deployment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DeployedStack<'a> {
     pub(crate) region: &'a RegionName,
@@ -122,7 +117,7 @@ impl DeployedStack<'_> {
 
     fn alarms(&self) -> f64 {
         let resources = self.template.resources.values();
-        to_f64(resources.filter(|resource| resource.kind == "AWS::CloudWatch::Alarm").count() as u64)
+        float(resources.filter(|resource| resource.kind == "AWS::CloudWatch::Alarm").count() as u64)
     }
 }
 
@@ -138,7 +133,6 @@ fn placeholder_artifacts() -> ArtifactSet {
 }
 
 impl Design {
-    /// What a configuration deploys.
     pub(crate) fn from_config(config: &Config) -> Result<Self, RenderError> {
         let artifacts = placeholder_artifacts();
         let stacks = Renderer::new(config, &artifacts)?.all()?;
@@ -179,7 +173,7 @@ impl Design {
     /// seconds, 36 alarms.
     pub(crate) fn as_2018(&self) -> Self {
         let mut design = self.clone();
-        let edges = to_f64(design.edges.len() as u64);
+        let edges = float(design.edges.len() as u64);
         for edge in &mut design.edges {
             edge.alarms = ALARMS_2018 / edges;
             edge.cache_s = 0.0;
@@ -207,15 +201,14 @@ impl Design {
     /// in one of its windows.
     pub(crate) fn tier_for(&self, month_calls: f64) -> Option<(Limit, f64)> {
         let in_window = |limit: &Limit| month_calls / windows_in_month(limit.window);
-        let holds = |limit: &&Limit| to_f64(limit.calls) >= in_window(limit);
-        let by_size = |limit: &&Limit| to_u64(to_f64(limit.calls) * windows_in_month(limit.window));
+        let holds = |limit: &&Limit| float(limit.calls) >= in_window(limit);
+        let by_size = |limit: &&Limit| whole(float(limit.calls) * windows_in_month(limit.window));
         let limits = || self.tiers.paid.iter().map(|tier| &tier.limit);
         let limit = limits().filter(holds).min_by_key(by_size).or_else(|| limits().max_by_key(by_size))?;
         Some((*limit, in_window(limit)))
     }
 }
 
-/// Alarms of the 2018 design.
 const ALARMS_2018: f64 = 36.0;
 /// Seconds for which it gathered counts.
 const WINDOW_2018_S: f64 = 10.0;
@@ -233,7 +226,6 @@ const NOTHING_COUNTED: CountingDesign = CountingDesign {
     item_bytes: 1.0,
 };
 
-/// Number of windows in a month.
 pub(crate) fn windows_in_month(window: Window) -> f64 {
     match window {
         Window::Day => MONTH_DAYS,
@@ -259,7 +251,7 @@ fn counting<'a>(
     edge: Option<&DeployedStack<'_>>,
     regions: impl ExactSizeIterator<Item = &'a str>,
 ) -> CountingDesign {
-    let shards = u32::try_from(to_u64(home.number("UsageStream", "ShardCount", 1.0))).unwrap_or(1).max(1);
+    let shards = u32::try_from(whole(home.number("UsageStream", "ShardCount", 1.0))).unwrap_or(1).max(1);
     CountingDesign {
         window_s: home.number("UsageSource", "MaximumBatchingWindowInSeconds", 0.0),
         batch_records: home.number("UsageSource", "BatchSize", 100.0),

@@ -7,7 +7,7 @@ use ipgeo_runtime::usage::{LogEvent, envelope};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use super::occupancy::{to_f64, to_u64};
+use crate::ui::format::{float, whole};
 
 /// Host name of a typical site.
 const SITE: &str = "www.example-shop.com";
@@ -16,15 +16,17 @@ const LOG_ID_DIGITS: usize = 56;
 /// A request ID with the length of API Gateway's.
 const REQUEST_ID: &str = "JKJaXmPLvHcESHA=";
 
-/// The caller of a usage line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LineCaller {
-    /// A caller with an API key.
     Keyed,
     /// An anonymous caller whose calls are still pooled, with or without a site.
-    Pooled { site: bool },
+    Pooled {
+        site: bool,
+    },
     /// An anonymous caller counted under its own address, with or without a site.
-    Address { site: bool },
+    Address {
+        site: bool,
+    },
 }
 
 fn digest(seed: u64) -> String {
@@ -83,7 +85,7 @@ pub(crate) fn line_bytes<'a>(caller: LineCaller, regions: impl Iterator<Item = &
     let (bytes, count) = regions
         .map(|region| usage_line(caller, region, 1).len())
         .fold((0, 0), |(bytes, count), line| (bytes + line as u64, count + 1));
-    to_f64(bytes) / to_f64(count.max(1))
+    float(bytes) / float(count.max(1))
 }
 
 /// Bytes of a stream record with this many lines, as CloudWatch Logs packs them. Interpolates between full numbers.
@@ -98,9 +100,9 @@ pub(crate) fn record_bytes(lines_per_record: f64, region: &str) -> f64 {
         envelope("/aws/lambda/ipgeo-prod-lookup", stream, events.collect())
             .map_or(0, |bytes| bytes.len() as u64)
     };
-    let lines = to_u64(lines_per_record.clamp(1.0, 1e4));
-    let (less, more) = (to_f64(packed(lines)), to_f64(packed(lines + 1)));
-    less + (more - less) * (lines_per_record.clamp(1.0, 1e4) - to_f64(lines))
+    let lines = whole(lines_per_record.clamp(1.0, 1e4));
+    let (less, more) = (float(packed(lines)), float(packed(lines + 1)));
+    less + (more - less) * (lines_per_record.clamp(1.0, 1e4) - float(lines))
 }
 
 /// Bytes of a ledger item of an API key with all attributes, as DynamoDB counts them: names and values.
@@ -118,7 +120,7 @@ pub(crate) fn ledger_item_bytes<'a>(regions: impl Iterator<Item = &'a str>, shar
         .sum();
     let watermark = LedgerAttr::Watermark("shardId-000000000000".to_owned()).name().len() + 64;
     let watermarks = watermark * shards as usize;
-    to_f64((identity + month + charged + days + regions + verdicts + watermarks) as u64)
+    float((identity + month + charged + days + regions + verdicts + watermarks) as u64)
 }
 
 #[cfg(test)]
@@ -134,7 +136,7 @@ mod tests {
             .expect("a line");
         assert!(pooled.charges.len() == 2 && pooled.charges.iter().all(|charge| charge.identity.is_pooled()));
         let bytes = |caller| line_bytes(caller, ["eu-central-1"].into_iter());
-        assert!((bytes(LineCaller::Keyed) - to_f64(keyed.len() as u64)).abs() < 1e-9);
+        assert!((bytes(LineCaller::Keyed) - float(keyed.len() as u64)).abs() < 1e-9);
         assert!(bytes(LineCaller::Pooled { site: false }) < bytes(LineCaller::Address { site: false }));
         assert!(bytes(LineCaller::Keyed) < 125.0, "{keyed}");
     }

@@ -23,7 +23,6 @@ pub(crate) use bill::{Allowances, Bill, BillLine};
 pub(crate) use change::{CostChange, change};
 pub(crate) use curve::curve;
 pub(crate) use model::TrafficModel;
-use occupancy::to_f64;
 pub(crate) use occupancy::zipf;
 pub(crate) use page::CostPage;
 pub(crate) use prices::{PriceError, Prices};
@@ -31,9 +30,9 @@ pub(crate) use rows::{BillRow, GroupBy, rows};
 
 use crate::config::Config;
 use crate::infra::stacks::RenderError;
+use crate::ui::format::float;
 use design::Design;
 
-/// Why a bill can't be estimated.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CostError {
     #[error(transparent)]
@@ -47,7 +46,6 @@ pub(crate) fn monthly(config: &Config, model: &TrafficModel) -> Result<Bill, Cos
     priced(config, model, &Prices::committed()?, Allowances::All)
 }
 
-/// Usage counted in the month so far.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct MonthToDate {
     pub(crate) calls: u64,
@@ -68,10 +66,10 @@ pub(crate) fn month_to_date(
 ) -> Result<Bill, CostError> {
     // At the start of a month nothing has elapsed: avoid dividing by zero.
     let part = counted.part.clamp(1e-6, 1.0);
-    let calls = to_f64(counted.calls);
+    let calls = float(counted.calls);
     let mut model = TrafficModel::typical(calls / part);
     model.keys = counted.keys.max(1);
-    model.keyed_share = if counted.calls == 0 { 0.0 } else { to_f64(counted.keyed) / calls };
+    model.keyed_share = if counted.calls == 0 { 0.0 } else { float(counted.keyed) / calls };
     Ok(bill::price_part(prices, &model, &Design::from_config(config)?, Allowances::All, part)?)
 }
 

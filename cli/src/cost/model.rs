@@ -68,11 +68,9 @@ pub(crate) struct TrafficModel {
     pub(crate) stated: Stated,
 }
 
-/// Days of a month.
 pub(crate) const MONTH_DAYS: f64 = 30.0;
 /// Hours of a month as AWS bills them.
 pub(crate) const MONTH_H: f64 = 730.0;
-/// Seconds of a month.
 pub(crate) const MONTH_S: f64 = MONTH_DAYS * 86_400.0;
 
 impl TrafficModel {

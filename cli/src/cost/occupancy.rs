@@ -1,5 +1,7 @@
 //! The mathematics of batching and caching for independent (Poisson) arrivals.
 
+use crate::ui::format::float;
+
 /// Expected number of non-empty cells when `calls` fall into `cells` at random: n (1 − e^(−c/n)).
 pub(crate) fn occupied(cells: f64, calls: f64) -> f64 {
     if cells <= 0.0 { 0.0 } else { cells * -(-calls / cells).exp_m1() }
@@ -16,36 +18,24 @@ pub(crate) fn miss_ratio(rate: f64, ttl_s: f64) -> f64 {
 pub(crate) fn expected_excess(mean: f64, first: u64) -> f64 {
     // For large means the first calls are practically certain, and e^-mean would underflow.
     if mean > 500.0 {
-        return (mean - to_f64(first)).max(0.0);
+        return (mean - float(first)).max(0.0);
     }
     let (mut term, mut within) = ((-mean).exp(), 0.0);
     for k in 0..first {
-        within += term * to_f64(first - k);
-        term *= mean / to_f64(k + 1);
-        if term < 1e-18 && to_f64(k) > mean {
+        within += term * float(first - k);
+        term *= mean / float(k + 1);
+        if term < 1e-18 && float(k) > mean {
             // The remaining terms are in the upper tail and negligible.
             break;
         }
     }
-    (mean - to_f64(first) + within).max(0.0)
+    (mean - float(first) + within).max(0.0)
 }
 
 /// Calls of each of `count` callers, the busiest first, by Zipf's law with exponent 1.
 pub(crate) fn zipf(count: u32, calls: f64) -> Vec<f64> {
     let sum: f64 = (1..=count).map(|rank| 1.0 / f64::from(rank)).sum();
     (1..=count).map(|rank| calls / (sum * f64::from(rank))).collect()
-}
-
-/// A count as a float; exact up to 2^53.
-#[expect(clippy::cast_precision_loss, reason = "counts of calls are far below 2^53")]
-pub(crate) fn to_f64(count: u64) -> f64 {
-    count as f64
-}
-
-/// A number as a count, rounded down.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
-pub(crate) fn to_u64(number: f64) -> u64 {
-    number as u64
 }
 
 #[cfg(test)]

@@ -10,13 +10,12 @@ use super::rows::{BillRow, GroupBy, rows};
 use crate::ui::curves::{Axes, LogAxis};
 use crate::ui::drawing::Kind::{Bar as BarKind, Long, Number, Short};
 use crate::ui::drawing::{Bar, Cell, Chart, Table, Tile, head, percent, tile};
-use crate::ui::format::short;
+use crate::ui::format::{grouped, short, whole};
 use crate::ui::output::{PageError, html_page};
 
 /// Classes of the groups' colours, in the order of [`Group::ALL`].
 const CLASSES: [&str; 6] = ["g0", "g1", "g2", "g3", "g4", "g5"];
 
-/// What the page shows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CostPage<'a> {
     pub(crate) service: &'a str,
@@ -48,7 +47,6 @@ fn times(more: f64, less: f64) -> String {
 }
 
 impl CostPage<'_> {
-    /// Renders the page.
     pub(crate) fn html(&self) -> Result<String, PageError> {
         let legend = || CLASSES.iter().zip(Group::ALL).map(|(class, group)| (*class, group.label()));
         let mut context = Context::new();
@@ -218,7 +216,7 @@ fn amount(usd: f64) -> String {
     if usd < 1_000.0 {
         return format!("{sign}{usd:.2}");
     }
-    format!("{sign}{}", crate::ui::format::grouped(super::occupancy::to_u64(usd.round())))
+    format!("{sign}{}", grouped(whole(usd.round())))
 }
 
 /// A stack as a bar whose whole width is `most`.

@@ -9,11 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum PricedItem {
-    /// A request of an HTTP API.
     HttpApiRequest,
-    /// A request of a REST API.
     RestApiRequest,
-    /// A request of a function.
     FunctionRequest,
     /// A GB-second of a function on arm64.
     #[serde(rename = "function_time_arm64")]
@@ -69,16 +66,13 @@ impl Price {
     }
 }
 
-/// The price table, as in the file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Prices {
-    /// The date of the prices.
     pub(crate) date: String,
     pub(crate) currency: String,
     /// The region whose prices are exact.
     pub(crate) base_region: RegionName,
-    /// The origin of the prices.
     pub(crate) source: String,
     /// A note on the estimated prices.
     pub(crate) estimate: String,
@@ -118,13 +112,10 @@ struct Factor {
     known: BTreeMap<PricedItem, f64>,
 }
 
-/// Why a price is not available.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PriceError {
-    /// A bug: the committed file is invalid.
     #[error("the price table of this version of ipgeo is invalid; please report this as a bug")]
     Broken(#[from] toml::de::Error),
-    /// A bug: an item is missing.
     #[error("the price table has no price for {0:?}; please report this as a bug")]
     NoItem(PricedItem),
     #[error(
@@ -150,7 +141,6 @@ impl Prices {
         self
     }
 
-    /// An item's price in a region.
     pub(crate) fn price(&self, item: PricedItem, region: &str) -> Result<Price, PriceError> {
         let entry = self.items.get(&item).ok_or(PriceError::NoItem(item))?;
         let place = self.regions.get(region).ok_or_else(|| PriceError::NoRegion(region.to_owned()))?;
@@ -176,7 +166,6 @@ impl Prices {
         Some((above.count, entry.price, above.price, entry.unit.clone()))
     }
 
-    /// Units a month in the free tier.
     pub(crate) fn free(&self, item: PricedItem) -> f64 {
         self.items.get(&item).and_then(|entry| entry.free).unwrap_or(0.0)
     }

@@ -19,7 +19,8 @@ use ipgeo_runtime::usage::WRITES_AT_ONCE;
 use super::design::{Design, Replicated, windows_in_month};
 use super::measure::record_bytes;
 use super::model::{MONTH_DAYS, MONTH_S, TrafficModel};
-use super::occupancy::{expected_excess, miss_ratio, occupied, to_f64, to_u64, zipf};
+use super::occupancy::{expected_excess, miss_ratio, occupied, zipf};
+use crate::ui::format::{float, whole};
 
 /// Lambda's maximum size of an asynchronous or event source payload.
 const PAYLOAD_BYTES: f64 = 6_000_000.0;
@@ -116,7 +117,7 @@ struct AnonymousCaller {
 
 impl Workload {
     pub(crate) fn new(model: &TrafficModel, design: &Design) -> Self {
-        let regions = to_f64(design.edges.len() as u64).max(1.0);
+        let regions = float(design.edges.len() as u64).max(1.0);
         let region_rate = model.calls / regions / MONTH_S;
         // Little's law, for the busiest second and the slower kind of request.
         let environments = (region_rate * model.read_ms / 1e3 * model.peak).ceil().max(1.0);
@@ -139,7 +140,7 @@ impl Workload {
                 model.stated.publications.unwrap_or(computed)
             }
         };
-        let writes_ms = (updates + publications) / to_f64(WRITES_AT_ONCE as u64) * model.write_ms;
+        let writes_ms = (updates + publications) / float(WRITES_AT_ONCE as u64) * model.write_ms;
         let usage_s = (batches.cells * BATCH_MS + writes_ms) / 1e3;
         // Eventually consistent reads cost half a unit.
         let reads = (keyed.reads + addresses.reads + sites.reads) / 2.0;
@@ -211,14 +212,14 @@ impl Estimator<'_> {
     /// records are read again after a second.
     fn miss_ratio(&self, calls: f64, regions: f64, used: f64, limit: Limit) -> f64 {
         let ratio = |cache_s| miss_ratio(calls / regions / self.environments / MONTH_S, cache_s);
-        let limit = to_f64(limit.calls);
+        let limit = float(limit.calls);
         let near = ((used.min(limit) - 0.8 * limit) / used.max(1.0)).max(0.0);
         (1.0 - near) * ratio(self.cache_s()) + near * ratio(self.cache_s().min(1.0))
     }
 
     /// Early counts of a caller with this many calls in a window.
     fn early_counts(&self, used: f64, limit: Limit) -> f64 {
-        if self.design.counting.early_counts { early_counts(used, to_f64(limit.calls)) } else { 0.0 }
+        if self.design.counting.early_counts { early_counts(used, float(limit.calls)) } else { 0.0 }
     }
 
     fn keyed(&self) -> Share {
@@ -229,7 +230,7 @@ impl Estimator<'_> {
             // in a window. At most one publication follows a ledger write.
             let (limit, used) = self.design.tier_for(calls).unwrap_or((NO_LIMIT, 0.0));
             let windows = windows_in_month(limit.window);
-            let publications = f64::from(publish_step(IdentityKind::Key, to_u64(used), limit)) * windows;
+            let publications = f64::from(publish_step(IdentityKind::Key, whole(used), limit)) * windows;
             all.add(
                 1.0,
                 Share {
@@ -285,7 +286,7 @@ impl Estimator<'_> {
             if quiet == 0 { one.calls } else { allowances * expected_excess(one.calls / allowances, quiet) };
         let updates = occupied(self.batches.cells, named);
         // Anonymous callers are published at 80 % and 100 % of their limit only.
-        let steps = match publish_step(one.kind, to_u64(named / windows), one.limit) {
+        let steps = match publish_step(one.kind, whole(named / windows), one.limit) {
             100 => 2.0,
             80 => 1.0,
             _ => 0.0,
@@ -337,7 +338,7 @@ mod tests {
                     (unreported, reports) = (0, reports + 1.0);
                 }
             }
-            let expected = early_counts(to_f64(used), to_f64(limit));
+            let expected = early_counts(float(used), float(limit));
             assert!(
                 (reports - expected).abs() <= 5.0 + 0.5 * expected,
                 "{used} of {limit}: {reports}, {expected}"

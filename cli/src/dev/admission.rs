@@ -14,7 +14,6 @@ use crate::world::WorldKey;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refused {
     #[error("web pages may not call this store")]
@@ -58,7 +57,6 @@ pub(super) fn not_from_a_web_page(headers: &HeaderMap, port: u16) -> Result<(), 
     if is_local && hosts.next().is_none() { Ok(()) } else { Err(Refused::Host) }
 }
 
-/// A parsed `authorization` header.
 struct Authorization<'a> {
     access: &'a str,
     /// `<date>/<region>/<service>/aws4_request`

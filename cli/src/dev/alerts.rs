@@ -20,7 +20,6 @@ pub(crate) struct AlertSink {
 }
 
 impl AlertSink {
-    /// Writes to a file in `stores`.
     pub(crate) fn new(ledger: LedgerTable, access: AccessTable, stores: &Path) -> Self {
         Self { ledger, access, file: stores.join(FILE_NAME) }
     }

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 /// How long a connection may take to send a complete request head.
 const IDLE_MAX: Duration = Duration::from_secs(30);
-/// Interval between checks of idle connections.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Marks a connection whose request is being answered; stored in place of a time.
 const BUSY: u64 = u64::MAX;
@@ -26,7 +25,6 @@ pub(crate) struct Connections {
     open: Mutex<HashMap<u64, Arc<Connection>>>,
 }
 
-/// One connection.
 pub(crate) struct Connection {
     /// Since when it is idle, milliseconds; or [`BUSY`].
     idle_since: AtomicU64,
@@ -41,7 +39,6 @@ pub(crate) struct Ticket {
 }
 
 impl Connections {
-    /// Allows at most `most` open connections.
     pub(crate) fn new(most: usize) -> Self {
         Self { began: Instant::now(), most, ids: AtomicU64::new(0), open: Mutex::default() }
     }

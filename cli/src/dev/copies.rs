@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, anyhow};
-use dynoxide::actions::create_table::StreamSpecification;
 use dynoxide::actions::delete_item::DeleteItemRequest;
 use dynoxide::actions::get_item::GetItemRequest;
 use dynoxide::actions::scan::ScanRequest;
-use dynoxide::actions::update_table::UpdateTableRequest;
 use dynoxide::{AttributeValue, Database, ImportOptions, Item};
 use ipgeo_contract::{RegionName, access_attr};
 
@@ -20,7 +18,6 @@ use crate::ui::progress::Task;
 /// Items per transaction while a table is synchronised.
 const BATCH: usize = 1_000;
 
-/// An access table.
 #[derive(Clone)]
 pub(crate) struct Table {
     pub(crate) database: Database,
@@ -143,21 +140,6 @@ pub(crate) fn synchronise(home: &Table, copies: &[(RegionName, Table)]) -> anyho
     copied
 }
 
-/// Disables a table's change stream. Earlier versions enabled it; it is no longer read, and it makes each write scan all
-/// previous ones.
-pub(crate) fn disable_stream(table: &Table) -> anyhow::Result<()> {
-    let found = table.database.get_table_metadata(&table.name).context("describe the access table")?;
-    if !found.is_some_and(|found| found.stream_enabled) {
-        return Ok(());
-    }
-    let request = UpdateTableRequest {
-        table_name: table.name.clone(),
-        stream_specification: Some(StreamSpecification { stream_enabled: false, stream_view_type: None }),
-        ..UpdateTableRequest::default()
-    };
-    table.database.update_table(request).map(drop).context("disable the change stream of the access table")
-}
-
 #[cfg(test)]
 mod tests {
     use dynoxide::actions::create_table::CreateTableRequest;
@@ -165,13 +147,12 @@ mod tests {
 
     use super::*;
 
-    fn create(table: &Table, stream: bool) {
+    fn create(table: &Table) {
         let request = serde_json::json!({
             "TableName": table.name,
             "BillingMode": "PAY_PER_REQUEST",
             "KeySchema": [{ "AttributeName": "id", "KeyType": "HASH" }],
             "AttributeDefinitions": [{ "AttributeName": "id", "AttributeType": "S" }],
-            "StreamSpecification": { "StreamEnabled": stream, "StreamViewType": stream.then_some("NEW_AND_OLD_IMAGES") },
         });
         let request: CreateTableRequest = serde_json::from_value(request).expect("a request");
         table.database.create_table(request).expect("made");
@@ -179,7 +160,7 @@ mod tests {
 
     fn table() -> Table {
         let table = Table { database: Database::memory().expect("a store"), name: "access".to_owned() };
-        create(&table, false);
+        create(&table);
         table
     }
 
@@ -232,20 +213,5 @@ mod tests {
             assert_eq!(copy.get("key#00002").expect("read"), Some(item(2, "c")));
             assert_eq!(copy.get("key#00003").expect("read"), Some(item(3, "d")));
         }
-    }
-
-    #[test]
-    fn the_stream_of_an_earlier_version_is_disabled_and_items_are_retained() {
-        let table = Table { database: Database::memory().expect("a store"), name: "access".to_owned() };
-        create(&table, true);
-        table.put(vec![item(1, "a")]).expect("put");
-        let has_stream =
-            || table.database.get_table_metadata("access").expect("read").expect("there").stream_enabled;
-        assert!(has_stream());
-        for _ in 0..2 {
-            disable_stream(&table).expect("ended");
-            assert!(!has_stream());
-        }
-        assert_eq!(table.all().expect("items").len(), 1);
     }
 }

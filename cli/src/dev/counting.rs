@@ -24,9 +24,7 @@ const STREAM_FOLDER: &str = "stream";
 /// How long shutdown waits for counting; the next run counts the rest.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The running counting pipeline.
 pub(super) struct Counting {
-    /// The folder of the stream's copy.
     pub(super) stream_folder: PathBuf,
     pipes: Vec<JoinHandle<()>>,
     deliveries: Vec<JoinHandle<()>>,

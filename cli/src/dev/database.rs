@@ -8,21 +8,13 @@ use ipgeo_geo::compile::{self, BuildProgress};
 use jiff::tz::TimeZone;
 
 use crate::config::Config;
-use crate::geo::licence::{LicensedData, may_serve};
+use crate::geo::licence::may_serve;
 use crate::geo::sources;
 
-/// The served database.
 #[derive(Debug)]
 pub(crate) struct Served {
-    /// The open database.
     pub database: Database,
-    /// Whether it is the sample.
     pub is_sample: bool,
-}
-
-/// The path of the compiled database in the state folder.
-pub(super) fn compiled_path(state: &Path) -> PathBuf {
-    state.join("geo").join("ipgeo.mmdb")
 }
 
 /// Finds or compiles the database to serve; `base` is the folder of `regions.toml`. Fails if its licence's retention period has ended.
@@ -36,20 +28,13 @@ pub(crate) fn serve_database(
 ) -> anyhow::Result<Served> {
     let open = |path: PathBuf, is_sample| -> anyhow::Result<Served> {
         let database = Database::open(&path)?;
-        let info = database.info();
-        let copy = LicensedData {
-            name: &info.name,
-            licence: &info.licence,
-            attribution: &info.attribution,
-            date: &info.date,
-        };
-        may_serve(copy, TimeZone::UTC.to_datetime(now).date())?;
+        may_serve(database.info().into(), TimeZone::UTC.to_datetime(now).date())?;
         Ok(Served { database, is_sample })
     };
     if let Some(path) = path {
         return open(path.to_owned(), false);
     }
-    let compiled = compiled_path(state);
+    let compiled = sources::served_database(state);
     if compiled.is_file() {
         return open(compiled, false);
     }

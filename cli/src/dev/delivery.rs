@@ -14,7 +14,6 @@ use super::alerts::AlertSink;
 use super::faults::Faults;
 use crate::usage::stream::{CountedPosition, StreamCopy};
 
-/// Records in one batch.
 const BATCH_MAX: usize = 100;
 /// Wait before a failed batch is delivered again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
@@ -79,11 +78,13 @@ impl Delivery {
     async fn until_counted(&self, mut batch: Vec<KinesisRecord>) {
         loop {
             let event = KinesisEvent { records: batch.clone() };
-            let (response, report) = self.handler.handle(&event, Timestamp::now()).await;
+            let (mut response, report) = self.handler.handle(&event, Timestamp::now()).await;
             for failure in &report.failures {
                 crate::ui::output::print_note(&format!("usage: {failure}"));
             }
-            if let Err(error) = self.handler.note(&report, Timestamp::now()).await {
+            let noted =
+                self.handler.note_or_redeliver(&event, &report, Timestamp::now(), &mut response).await;
+            if let Err(error) = noted {
                 crate::ui::output::print_note(&format!("usage: {error}"));
             }
             for alert in &report.alerts {

@@ -38,10 +38,8 @@ impl CallerRule {
     }
 }
 
-/// Why a body is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadBody {
-    /// Larger than [`BODY_BYTES_MAX`].
     TooLarge,
     /// It does not match its headers.
     Broken,
@@ -59,7 +57,6 @@ impl BadBody {
         Self::Broken
     }
 
-    /// API Gateway's response.
     pub(crate) fn response(self) -> Response<Body> {
         match self {
             Self::TooLarge => {
@@ -110,7 +107,6 @@ fn text(value: Option<&HeaderValue>) -> String {
     value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
 }
 
-/// The HTTP response of an answer.
 pub(crate) fn response(answer: Answer, region: &str) -> Response<Body> {
     // API Gateway decodes these, too.
     let binary = answer.is_base64_encoded.then(|| STANDARD.decode(&answer.body)).and_then(Result::ok);

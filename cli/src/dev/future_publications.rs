@@ -19,7 +19,6 @@ use crate::config::Anonymous;
 
 /// Clock corrections up to this size are ignored.
 const AHEAD_MAX: SignedDuration = SignedDuration::from_hours(1);
-/// Interval between clock checks.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
 
 /// Access to published usage and to the ledger.
@@ -28,7 +27,6 @@ pub(super) struct Publications {
     pub(super) home: Table,
     pub(super) access: AccessTable,
     pub(super) ledger: LedgerTable,
-    /// Limits of callers without an API key.
     pub(super) anonymous: Anonymous,
 }
 

@@ -3,9 +3,7 @@
 /// A point on the globe, degrees.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Point {
-    /// Degrees north.
     pub(crate) latitude: f64,
-    /// Degrees east.
     pub(crate) longitude: f64,
 }
 

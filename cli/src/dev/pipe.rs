@@ -17,16 +17,13 @@ use crate::usage::stream::{LogPosition, SEGMENT_BYTES, SegmentWriter, SegmentedL
 
 /// Lines in one record.
 const LINES_MAX: usize = 500;
-/// File extension of logs.
 pub(super) const EXTENSION: &str = "log";
 /// Minimum bytes of a region's log to retain for `ipgeo logs`; older lines are in the stream already.
 const RETAINED_BYTES: u64 = 3 * SEGMENT_BYTES;
-/// Delay before a failed write is retried.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// Attempts to write the last lines at shutdown; if they fail, the next start reads them from the log.
 const LAST_TRIES: u32 = 5;
 
-/// A region's log.
 pub(crate) fn region_log(folder: &Path, region: &str) -> SegmentedLog {
     SegmentedLog::new(folder, region, EXTENSION)
 }
@@ -39,7 +36,6 @@ struct LogFile {
 }
 
 impl LogFile {
-    /// Writes the pending lines.
     fn flush(&mut self) -> std::io::Result<()> {
         if !self.unwritten.is_empty() {
             self.writer.append(&self.unwritten)?;

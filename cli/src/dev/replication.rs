@@ -40,7 +40,6 @@ pub(crate) struct Feed {
     events: Sender<FeedEvent>,
 }
 
-/// Receiver of a feed.
 pub(crate) struct Writes(Receiver<FeedEvent>);
 
 impl Feed {
@@ -74,7 +73,6 @@ pub(crate) trait Source: Send + 'static {
     fn item(&self, id: &str) -> anyhow::Result<Option<Item>>;
 }
 
-/// A copy of it.
 pub(crate) trait Target: Send + 'static {
     /// Puts and deletes items. Idempotent: a change is a whole item.
     fn apply(&self, changes: &[Arc<Change>]) -> anyhow::Result<()>;
@@ -89,7 +87,6 @@ pub(crate) struct Change {
     due: Instant,
 }
 
-/// A running replication.
 pub(crate) struct Running {
     feed: Feed,
     thread: std::thread::JoinHandle<()>,

@@ -19,7 +19,6 @@ pub(crate) fn ready_json(world: &WorldFile) -> String {
 
 /// Lines of the screen: with the command above and the cursor below, it fits a terminal of 24 lines.
 const LINES_MAX: usize = 22;
-/// Columns of a line.
 const COLUMNS_MAX: usize = 80;
 
 /// What the screen says besides the regions.
@@ -67,7 +66,6 @@ impl Welcome<'_> {
         lines.iter().map(|line| cut(line)).collect::<Vec<_>>().join("\n")
     }
 
-    /// The rows of the regions.
     fn regions(&self) -> Vec<String> {
         let row = |(region, there): (&Region, &WorldRegion)| {
             let home = if region.name == self.world.home { "  home" } else { "" };

@@ -44,13 +44,11 @@ pub(crate) type EdgeTable = tables::AccessTable<Client>;
 pub(crate) struct Edge {
     pub(crate) lookup: Lookup<EdgeTable, Arc<Database>, RegionLog>,
     pub(crate) name: RegionName,
-    /// The region's location.
     pub(crate) point: Point,
     /// `None`: no limit.
     pub(crate) throttle: Option<Throttle>,
     /// Whether its log can be written.
     pub(crate) log: LogGate,
-    /// Carries its early counts to home.
     pub(crate) reports: EarlyReports,
 }
 

@@ -56,7 +56,6 @@ fn check_home_store(stores: &Path, config: &Config) -> anyhow::Result<()> {
     }
 }
 
-/// The file of a region's store.
 pub(super) fn store_file(stores: &Path, region: &str) -> PathBuf {
     stores.join(format!("{region}.sqlite"))
 }

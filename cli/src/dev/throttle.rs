@@ -26,7 +26,6 @@ pub(crate) struct Throttle<C: Clock = MonotonicClock> {
     concurrency: Semaphore,
 }
 
-/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// Too many requests per second.

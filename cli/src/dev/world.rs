@@ -38,7 +38,6 @@ use crate::config::{Config, Region};
 use crate::fs::{create_private_folder, restrict_tree};
 use crate::world::{RANDOM_BYTES, WorldFile, WorldKey, WorldRegion};
 
-/// Options of the local service.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The folder of the state.
@@ -55,7 +54,6 @@ pub struct Options {
     pub replication_lag: Duration,
     /// Delay from an answer to its early count at home; `None`: nothing is reported.
     pub report_lag: Option<Duration>,
-    /// Shards of the stream.
     pub shards: usize,
     /// Seed for stream faults: repeated, divided and shuffled batches.
     pub stream_faults: Option<u64>,
@@ -63,10 +61,8 @@ pub struct Options {
     pub throttled: bool,
 }
 
-/// Why the local service did not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    /// Some ports are in use.
     #[error(
         "{taken} in use; `ipgeo dev` needs ports {port} to {last}\n\
          help: pass another first port with `--port`, or `--port 0` for any free ports"
@@ -74,31 +70,25 @@ pub(crate) enum StartError {
     PortsInUse {
         /// The ports in use, with a verb.
         taken: String,
-        /// The first needed port.
         port: u16,
-        /// The last needed port.
         last: usize,
     },
-    /// There are too few ports after the first.
     #[error(
         "{count} ports are needed from {port} on, but the last port is 65535\n\
          help: pass `--port {highest}` or lower, or `--port 0` for any free ports"
     )]
     PortsBeyond {
         port: u16,
-        /// Number of needed ports.
         count: usize,
         /// The highest possible first port.
         highest: usize,
     },
-    /// Home's store is missing while the rest of the state is there.
     #[error(
         "home's store {} is missing or empty: it held the API keys and the ledger\n\
          help: restore it from a backup, or start over with `--fresh`, which deletes the rest too",
         store.display()
     )]
     HomeStoreMissing { store: PathBuf },
-    /// The state belongs to another service or home region.
     #[error(
         "the stores in {} belong to {what} `{was}`, but regions.toml has `{is}`\n\
          help: set {what} back, use another folder with `--state`, or start over with `--fresh`, which deletes all \
@@ -108,7 +98,6 @@ pub(crate) enum StartError {
     StateOfAnotherService {
         /// `home` or `service`.
         what: &'static str,
-        /// The recorded value.
         was: String,
         /// The value in regions.toml.
         is: String,
@@ -116,7 +105,6 @@ pub(crate) enum StartError {
     },
 }
 
-/// The running local service.
 pub struct World {
     /// Its endpoints, as published in `world.json`.
     pub file: WorldFile,
@@ -250,7 +238,6 @@ async fn create_tables_everywhere(
     for (region, store) in config.regions.iter().zip(stores) {
         let client = client(Some(&store.endpoint), &region.name, credentials(), Effort::Patient);
         create_access_table(&client, &access_name).await?;
-        copies::disable_stream(&store.table(&access_name))?;
         let edge = Client::new(&Account::at(&store.endpoint, &region.name, credentials()), Effort::Patient)?;
         access.push(EdgeTable::new(edge, &access_name));
     }

@@ -1,5 +1,6 @@
 //! The terms of a geo data licence, and whether data meets them. Pure.
 
+use ipgeo_geo::DatabaseInfo;
 use jiff::civil::Date;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,12 @@ impl Terms {
         Self { credit, retention_days: None, redistributable: !proprietary, derivable }
     }
 
+    /// Whether data must be deleted: its retention period has ended, or its date is unknown.
+    pub(crate) fn has_ended(self, date: Option<Date>, today: Date) -> bool {
+        let last_day = date.and_then(|date| self.last_day(date));
+        self.retention_days.is_some() && last_day.is_none_or(|last_day| today > last_day)
+    }
+
     /// The last day that data may be stored and served.
     pub(crate) fn last_day(self, date: Date) -> Option<Date> {
         self.retention_days.map(|days| date.saturating_add(jiff::Span::new().days(days)))
@@ -48,7 +55,13 @@ pub struct LicensedData<'a> {
     pub date: &'a str,
 }
 
-/// Whether data meets its licence's terms.
+impl<'a> From<&'a DatabaseInfo> for LicensedData<'a> {
+    fn from(info: &'a DatabaseInfo) -> Self {
+        let DatabaseInfo { name, licence, attribution, date, .. } = info;
+        Self { name, licence, attribution, date }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LicenceStatus {
     Met,
@@ -69,7 +82,6 @@ pub(crate) enum LicenceStatus {
     NoDate,
 }
 
-/// Why geo data must not be served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LicenceError {
     #[error(

@@ -29,7 +29,6 @@ const SHORT: &str = "traffic";
 const WAIT: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_secs(2);
 
-/// The stored lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LockItem {
     /// Distinguishes runs of one owner.
@@ -52,17 +51,14 @@ impl LockItem {
 /// The effect of a conditional write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Put {
-    /// It is written.
     Done,
     /// Another item is there, and stays.
     Held(LockItem),
     /// The replaced item is gone.
     Gone,
-    /// The table does not exist.
     NoTable,
 }
 
-/// Where the lock is stored.
 pub trait LockStore: Sync {
     /// Reads the stored lock: [`Put::Held`], [`Put::Gone`] or [`Put::NoTable`].
     fn read(&self) -> impl Future<Output = Result<Put, Problem>> + Send;
@@ -78,7 +74,6 @@ pub trait LockStore: Sync {
     fn delete(&self, token: &str) -> impl Future<Output = Result<(), Problem>> + Send;
 }
 
-/// Why the lock could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     #[error(
@@ -88,7 +83,6 @@ pub enum LockError {
     Held(LockItem),
     #[error("cannot take the lock: {0}")]
     Store(Problem),
-    /// The lock was lost.
     #[error("the lock was lost: {0}")]
     Lost(String),
 }
@@ -102,13 +96,11 @@ impl LockError {
     }
 }
 
-/// A request for the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     pub token: String,
     pub owner: String,
     pub operation: String,
-    /// Takes it from its owner.
     pub by_force: bool,
     /// The token of a run whose process is known to be gone.
     pub gone: Option<String>,
@@ -128,7 +120,6 @@ impl Claim {
     }
 }
 
-/// The lock of one run.
 pub struct Lock<'a, S> {
     store: &'a S,
     claim: Claim,

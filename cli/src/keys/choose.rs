@@ -5,12 +5,10 @@ use ipgeo_contract::{Identity, KeyRecord, foreign_key_hash};
 
 use super::secret::is_api_key;
 
-/// Minimum length of a hash prefix.
 const HASH_CHARS_MIN: usize = 8;
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ChooseError {
-    /// The text is an API key.
     #[error(
         "this is the API key itself, and it is now in your shell's history\nhelp: name it by its hint or hash, or pass it on \
          standard input with `-`; rotate it with `ipgeo keys rotate`"

@@ -34,7 +34,6 @@ pub(super) fn check_owner(text: &str, hash: Option<&KeyHash>) -> Result<(), Owne
     }
 }
 
-/// Parses an owner from a flag.
 pub(crate) fn parse_owner(text: &str) -> Result<String, OwnerError> {
     check_owner(text, None).map(|()| text.to_owned())
 }

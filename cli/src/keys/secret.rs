@@ -11,7 +11,6 @@ pub(super) fn is_api_key(text: &str) -> bool {
     matches!(text.parse::<ApiKey>(), Ok(_) | Err(ApiKeyError::Checksum))
 }
 
-/// Parses the note of a correction.
 pub(crate) fn parse_note(text: &str) -> Result<String, String> {
     if contains_api_key(text, None) {
         return Err("a note must not contain an API key: notes are stored and shown in plain text".to_owned());

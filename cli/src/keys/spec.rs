@@ -29,32 +29,24 @@ pub(crate) enum SpecError {
     },
     #[error("callers of the tier `anonymous` have no API key; choose another tier")]
     Anonymous,
-    /// Not a duration or date.
     #[error("`{0}` is not a valid time; use `90d`, `12h`, `2027-01-31` or `2027-01-31T12:00:00Z`")]
     Time(String),
-    /// A date or time that does not exist.
     #[error("`{0}` is not a valid date")]
     Calendar(String),
-    /// A time after the latest that can be stored.
     #[error(
         "`{0}` is too far in the future: the latest time is {LAST_DAY}; omit it for an API key that does not expire"
     )]
     TooLate(String),
-    /// A duration above the maximum.
     #[error("`{0}` is too long: the longest duration is {DAYS_MAX}d")]
     TooLong(String),
-    /// Not a past time.
     #[error("`{0}` is in the future")]
     Future(String),
-    /// Not a future time.
     #[error("`{0}` is not in the future")]
     Past(String),
-    /// Not a duration.
     #[error("`{0}` is not a valid duration; use `7d`, `12h`, `30m`, or `0` for immediately")]
     Duration(String),
 }
 
-/// Finds a tier by name.
 pub(crate) fn find_tier<'a>(name: &str, tiers: &'a Tiers) -> Result<&'a Tier, SpecError> {
     if name == "anonymous" {
         return Err(SpecError::Anonymous);
@@ -133,7 +125,6 @@ pub(crate) fn parse_since(text: &str, now: Timestamp) -> Result<Timestamp, SpecE
     if since <= now { Ok(since) } else { Err(SpecError::Future(text.to_owned())) }
 }
 
-/// Parses a grace period.
 pub(crate) fn parse_grace(text: &str) -> Result<Grace, SpecError> {
     if text == "0" {
         return Ok(SignedDuration::ZERO);
@@ -141,7 +132,6 @@ pub(crate) fn parse_grace(text: &str) -> Result<Grace, SpecError> {
     duration(text).unwrap_or_else(|| Err(SpecError::Duration(text.to_owned())))
 }
 
-/// Parses a limit.
 pub(crate) fn parse_quota(text: &str) -> Result<Limit, String> {
     text.parse::<Limit>().map_err(|error| error.to_string())
 }

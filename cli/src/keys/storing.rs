@@ -20,9 +20,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 #[error("store the API key of line {line}; run the same command again to continue")]
 pub(crate) struct StoringError {
-    /// Its line in the file.
     pub line: u64,
-    #[source]
     pub source: StoreError,
 }
 

@@ -25,7 +25,6 @@ const COLUMNS: [&str; 14] = [
     "api_key", "hash", "hint", "owner", "tier", "limit", "rate", "burst", "status", "expires", "sites",
     "networks", "explain", "created",
 ];
-/// Problems listed in a message.
 const LISTED_MAX: usize = 50;
 
 /// A record as `export` writes and `import` reads it. Never an API key.
@@ -82,7 +81,6 @@ fn joined<T: ToString>(list: &[T]) -> String {
     list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// A record read from a CSV file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImportedKey {
     pub line: u64,
@@ -353,7 +351,6 @@ pub(crate) fn to_millisecond(time: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
 
-/// What an import would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ImportPlan {
     pub new: Vec<ImportedKey>,

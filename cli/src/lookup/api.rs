@@ -27,16 +27,12 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// A hundred locations have some 150 kB.
 const BODY_BYTES_MAX: u64 = 4 << 20;
 
-/// How to reach the API.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ApiOptions {
-    /// Its base URL.
     pub(crate) url: String,
-    /// The caller's API key.
     pub(crate) key: Option<String>,
 }
 
-/// Requests to an edge.
 pub(crate) struct Api {
     agent: ureq::Agent,
     options: ApiOptions,

@@ -26,7 +26,6 @@ pub(crate) struct BulkOptions {
     pub(crate) column: Option<String>,
     /// The first row has addresses already, and no header row is written.
     pub(crate) no_header: bool,
-    /// The columns to add.
     pub(crate) columns: Vec<Column>,
 }
 
@@ -40,7 +39,6 @@ pub(crate) struct BulkOutcome {
     pub(crate) renamed: usize,
 }
 
-/// The work on one file.
 pub(crate) struct Bulk<'a> {
     rows: Rows<'a>,
     options: BulkOptions,

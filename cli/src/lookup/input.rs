@@ -10,10 +10,8 @@ use ipgeo_runtime::lookup::RecordRead;
 
 /// Maximum bytes of a line, or of a record of CSV.
 const RECORD_BYTES_MAX: usize = 1 << 20;
-/// Bytes read at once.
 const BUFFER_BYTES: usize = 1 << 17;
 
-/// An opened text.
 pub(crate) struct Input {
     /// The file's name, or `standard input`.
     pub(crate) name: String,

@@ -30,13 +30,11 @@ use crate::ui::output::grouped;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StopFlag(Arc<AtomicBool>);
 
-/// The work was stopped.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
 pub(crate) struct Interrupted;
 
 impl StopFlag {
-    /// Requests the stop.
     pub(crate) fn stop(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

@@ -13,7 +13,6 @@ pub(crate) const BLOCK: usize = BULK_MAX;
 pub(crate) enum Wanted<'a> {
     /// All of them, as the API serves it.
     Everything,
-    /// These columns.
     Columns(&'a [Column]),
 }
 
@@ -22,9 +21,7 @@ pub(crate) type EachAnswer<'a> = &'a mut dyn FnMut(usize, Result<&str, &str>) ->
 
 /// Answers lists of addresses.
 pub(crate) enum Source {
-    /// From a database.
     Offline(Box<Offline>),
-    /// By an edge.
     Api(Api),
 }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::addresses;
 use super::views::View;
+use crate::ui::format::float;
 use crate::ui::output::{self, Column as TableColumn, Format, grouped};
 
 /// Rows of each part of a table.
@@ -73,7 +74,6 @@ impl SummaryView {
         }
     }
 
-    /// The summary of the answers so far.
     fn summary(&mut self) -> Summary {
         let total = self.addresses;
         let rows = |kind, counts: FxHashMap<[String; 2], u64>| {
@@ -96,9 +96,8 @@ impl SummaryView {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
 fn row(kind: &'static str, code: String, name: String, addresses: u64, total: u64) -> SummaryRow {
-    SummaryRow { kind, code, name, addresses, percent: addresses as f64 * 100.0 / total.max(1) as f64 }
+    SummaryRow { kind, code, name, addresses, percent: float(addresses) * 100.0 / float(total.max(1)) }
 }
 
 /// The most frequent first.
@@ -137,7 +136,7 @@ impl View for SummaryView {
             format => {
                 let parts = [&summary.countries, &summary.networks, &summary.flags];
                 let rows: Vec<SummaryRow> = parts.into_iter().flatten().cloned().collect();
-                output::format_rows(format, &[], &rows, |_| Vec::new())?
+                output::format_rows(format, &[], &rows)?
             }
         };
         if !text.is_empty() {

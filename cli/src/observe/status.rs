@@ -12,14 +12,11 @@ use crate::infra::stacks::{FunctionKind, StackKind};
 /// How long an edge's answer took, ms, or what was wrong.
 pub(crate) type EdgeAnswer = Result<f64, String>;
 
-/// Characters of a digest that are shown.
 const DIGEST_CHARS: usize = 8;
 
-/// The status of a region.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct RegionStatus {
     pub region: RegionName,
-    /// Whether it is home.
     pub home: bool,
     /// Whether regions.toml has it.
     pub in_file: bool,
@@ -43,7 +40,6 @@ pub(crate) struct RegionStatus {
     pub endpoint: Option<String>,
     /// How long the answer to a probe took, ms.
     pub probe_ms: Option<f64>,
-    /// Why the probe failed.
     pub probe_error: Option<String>,
 }
 
@@ -54,7 +50,7 @@ pub(crate) fn region_statuses(
     replicas: &BTreeMap<RegionName, String>,
     answers: &BTreeMap<RegionName, EdgeAnswer>,
 ) -> Vec<RegionStatus> {
-    let in_file: Vec<RegionName> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let in_file: Vec<RegionName> = config.region_names().cloned().collect();
     let known: BTreeSet<&RegionName> = in_file.iter().collect();
     let mut deployed = observed.deployed_regions();
     deployed.extend(replicas.keys().cloned());

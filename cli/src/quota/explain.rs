@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::bound::{Pipeline, early_overshoot, overshoot};
-use crate::ui::format::{counted, decimal, duration, grouped, grouped_limit};
+use crate::ui::format::{counted, decimal, duration, float, grouped, grouped_limit};
 use crate::ui::output::{Column, format_facts, format_table};
 
 /// The API key or tier whose limit is explained.
@@ -21,7 +21,6 @@ pub(crate) struct LimitSubject {
     pub(crate) rate: Option<(RateLimit, usize)>,
 }
 
-/// An API key's usage.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct KeyUsage {
     /// Calls in the ledger for the current period.
@@ -33,7 +32,6 @@ pub(crate) struct KeyUsage {
 /// The worst-case overshoot at a rate of calls.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct RateExcess {
-    /// A name for the rate.
     pub(crate) rate: &'static str,
     /// Calls a second, all regions together.
     pub(crate) calls_per_s: f64,
@@ -71,7 +69,6 @@ pub(crate) struct Explanation {
     pub(crate) window: &'static str,
     /// The short rate; null without one.
     pub(crate) rate: Option<RateExplanation>,
-    /// The current period.
     pub(crate) period: String,
     /// End of the period.
     pub(crate) resets: String,
@@ -115,10 +112,10 @@ pub(crate) fn explain(
     let limit = subject.limit;
     let period = Period::new(limit.window, now);
     let known = counted.and_then(|counted| counted.published).filter(|known| known.period == period);
-    let elapsed_s = number(period.seconds().saturating_sub(period.seconds_left(now)).max(1));
-    let mut rates = vec![("the limit, spread evenly", number(limit.calls) / number(period.seconds()))];
+    let elapsed_s = float(period.seconds().saturating_sub(period.seconds_left(now)).max(1));
+    let mut rates = vec![("the limit, spread evenly", float(limit.calls) / float(period.seconds()))];
     if let Some(counted) = counted.filter(|counted| counted.ledger > 0) {
-        rates.push(("average of this period", number(counted.ledger) / elapsed_s));
+        rates.push(("average of this period", float(counted.ledger) / elapsed_s));
     }
     rates.push(("1 call/s", 1.0));
     rates.extend(rate.map(|rate| ("--rate", rate)));
@@ -150,7 +147,7 @@ pub(crate) fn explain(
                     rate: name,
                     calls_per_s: rate,
                     calls,
-                    percent: 100.0 * calls / number(limit.calls),
+                    percent: 100.0 * calls / float(limit.calls),
                     early_calls: early_overshoot(rate, &pipeline, limit).min(calls),
                 }
             })
@@ -159,13 +156,8 @@ pub(crate) fn explain(
 }
 
 fn rate_explanation(limit: RateLimit, regions: usize) -> RateExplanation {
-    let all_regions_per_s = limit.rate().per_second() * number(regions as u64);
+    let all_regions_per_s = limit.rate().per_second() * float(regions as u64);
     RateExplanation { rate: limit.rate().to_string(), burst: limit.burst(), regions, all_regions_per_s }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "limits and seconds are far below 2^53")]
-fn number(count: u64) -> f64 {
-    count as f64
 }
 
 /// At most two places.
@@ -189,7 +181,6 @@ fn next_step(kind: IdentityKind, used: u64, limit: Limit) -> Option<u64> {
 }
 
 impl Explanation {
-    /// The table output.
     pub(crate) fn text(&self) -> String {
         let mut facts = vec![("resets", format!("{}, in {}", self.resets, duration(self.resets_in_s)))];
         if let Some(count) = self.counted {

@@ -5,6 +5,8 @@ use std::collections::BinaryHeap;
 
 use fastrand::Rng;
 
+use crate::ui::format::{float, whole};
+
 /// Calls of one API key in one region at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Arrival {
@@ -43,7 +45,6 @@ impl Arrivals {
         Self { random, rates, tick_s, next }
     }
 
-    /// The next calls before `end_s`.
     pub(super) fn next(&mut self, end_s: f64) -> Option<Arrival> {
         let Reverse((at, key, region)) = *self.next.peek()?;
         let at_s = seconds(at);
@@ -63,18 +64,16 @@ impl Arrivals {
 }
 
 /// A number as a count, rounded; negative numbers become 0.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
 pub(super) fn rounded(number: f64) -> u64 {
-    number.round() as u64
+    whole(number.round())
 }
 
 pub(super) fn ms(seconds: f64) -> u64 {
     rounded(seconds * 1e3)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "days in milliseconds are far below 2^53")]
 fn seconds(ms: u64) -> f64 {
-    ms as f64 / 1e3
+    float(ms) / 1e3
 }
 
 /// Seconds until the next call at a rate.
@@ -82,7 +81,6 @@ fn gap(rate: f64, random: &mut Rng) -> f64 {
     if rate <= 0.0 { f64::from(u32::MAX) } else { -(1.0 - random.f64()).ln() / rate }
 }
 
-/// A random count from a Poisson distribution.
 pub(super) fn poisson(mean: f64, random: &mut Rng) -> u64 {
     if mean <= 0.0 {
         return 0;

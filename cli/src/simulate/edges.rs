@@ -8,7 +8,6 @@ use jiff::Timestamp;
 
 use super::store::SimulatedStore;
 
-/// The decisions on one arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Decided {
     pub(super) allowed: u64,

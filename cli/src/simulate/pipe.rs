@@ -78,7 +78,6 @@ impl LogPipe {
         taken
     }
 
-    /// Whether nothing is gathered or in transit.
     pub(super) fn is_empty(&self) -> bool {
         self.in_transit.is_empty() && self.gathered.iter().all(Vec::is_empty)
     }

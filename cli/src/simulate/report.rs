@@ -51,7 +51,6 @@ pub(crate) struct LedgerPathOnly {
     pub(crate) enforced_s: Spread,
 }
 
-/// The result of a simulation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct SimulationReport {
     pub(crate) scenario: Scenario,
@@ -67,7 +66,6 @@ pub(crate) struct SimulationReport {
     pub(crate) pooled: u64,
     /// How often an API key reached its daily limit.
     pub(crate) crossings: usize,
-    /// Calls allowed beyond the limit.
     pub(crate) overshoot: Spread,
     /// The same in percent of the limit.
     pub(crate) overshoot_percent: Spread,
@@ -89,7 +87,6 @@ pub(crate) struct SimulationReport {
     pub(crate) without_early_counts: Option<LedgerPathOnly>,
     /// Whether the ledger has exactly the allowed calls.
     pub(crate) counted_exactly: bool,
-    /// Records in the stream, duplicates included.
     pub(crate) records: u64,
     pub(crate) repeated_records: u64,
     /// Batches counted, redelivered ones included.

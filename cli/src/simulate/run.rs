@@ -19,6 +19,7 @@ use super::report::{Crossing, SimulationReport, Spread};
 use super::scenario::{CallSpread, LimitChange, Scenario};
 use super::store::SimulatedStore;
 use crate::cost::{self, Bill};
+use crate::ui::format::float;
 
 /// Start of every simulation: midnight UTC on a Tuesday, 24 November 2026.
 const START_S: i64 = 1_795_478_400;
@@ -60,7 +61,6 @@ struct Simulation<'a> {
     store: SimulatedStore,
     handler: UsageHandler<SimulatedStore, SimulatedStore>,
     random: Rng,
-    /// The pending change of limits.
     change: Option<LimitChange>,
     each: Vec<Crossing>,
     requested: u64,
@@ -69,11 +69,6 @@ struct Simulation<'a> {
     batches: u64,
     early_reports: u64,
     wrongly_refused: u64,
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn number(count: u64) -> f64 {
-    count as f64
 }
 
 fn instant(at_s: f64) -> Timestamp {
@@ -215,7 +210,7 @@ impl<'a> Simulation<'a> {
     async fn count_early(&mut self, now_s: f64) {
         while let Some(next) = self.reports.first_entry().filter(|next| next.key().0 <= ms(now_s)) {
             let ((arrived_ms, _), report) = next.remove_entry();
-            let arrived_s = number(arrived_ms) / 1e3;
+            let arrived_s = float(arrived_ms) / 1e3;
             if self.scenario.home_loss.is_some_and(|outage| outage.contains(arrived_s)) {
                 continue;
             }
@@ -234,7 +229,7 @@ impl<'a> Simulation<'a> {
             let today = std::mem::replace(&mut key.today, today);
             self.each.extend(crossing(rank, key, &today, self.lag_s));
             key.before = Some((visible_at, key.record.clone()));
-            let calls = rounded(number(key.record.limit.calls) * change.share).clamp(1, Limit::CALLS_MAX);
+            let calls = rounded(float(key.record.limit.calls) * change.share).clamp(1, Limit::CALLS_MAX);
             key.record.limit.calls = calls;
             self.store.publish_exactly(&key.identity, key.record.limit, instant(change.at_s), visible_at);
         }
@@ -285,11 +280,11 @@ impl<'a> Simulation<'a> {
         let scenario = self.scenario;
         let months = scenario.hours / 720.0;
         let counts = self.store.counts();
-        let a_month = |count: u64| number(count) / months;
+        let a_month = |count: u64| float(count) / months;
         let count = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
         let charged: u64 = self.keys.iter().map(|key| self.store.charged(&key.identity)).sum();
         let pooled = self.store.charged(&Identity::pooled(IdentityKind::Address));
-        let used = |crossing: &Crossing| number(crossing.overshoot) / number(crossing.bound.max(1));
+        let used = |crossing: &Crossing| float(crossing.overshoot) / float(crossing.bound.max(1));
         let holds = |one: &Crossing| one.overshoot <= one.bound && one.enforced_s <= self.lag_s;
         let each = &self.each;
         let spread = |of: fn(&Crossing) -> f64| Spread::new(&each.iter().map(of).collect::<Vec<_>>());
@@ -300,8 +295,8 @@ impl<'a> Simulation<'a> {
             refused: self.requested - self.allowed,
             pooled: self.pooled,
             crossings: each.len(),
-            overshoot: spread(|one| number(one.overshoot)),
-            overshoot_percent: spread(|one| 100.0 * number(one.overshoot) / number(one.limit)),
+            overshoot: spread(|one| float(one.overshoot)),
+            overshoot_percent: spread(|one| 100.0 * float(one.overshoot) / float(one.limit)),
             enforced_s: spread(|one| one.enforced_s),
             lag_s: self.lag_s,
             bound_used: each.iter().map(used).fold(0.0, f64::max),

@@ -7,12 +7,10 @@ use crate::config::Config;
 use crate::cost::TrafficModel;
 use crate::quota::Pipeline;
 
-/// A time in which something is down.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Outage {
     /// Start, seconds from the start of the simulation.
     pub(crate) from_s: f64,
-    /// Duration, seconds.
     pub(crate) for_s: f64,
 }
 
@@ -78,9 +76,7 @@ pub(crate) struct Scenario {
     pub(crate) limit_s: f64,
     /// Minimum seconds of calls of one API key in one region that are decided together.
     pub(crate) tick_min_s: f64,
-    /// A change of every limit.
     pub(crate) limit_change: Option<LimitChange>,
-    /// Shards of the stream.
     pub(crate) shards: u32,
     pub(crate) seed: u64,
     /// Maximum number of decisions in a run; with more calls, several are decided together.
@@ -91,7 +87,7 @@ impl Scenario {
     /// A typical day of a configuration.
     pub(crate) fn typical(config: &Config, calls: f64) -> Self {
         let home = &config.service.home;
-        let mut regions: Vec<RegionName> = config.regions.iter().map(|region| region.name.clone()).collect();
+        let mut regions: Vec<RegionName> = config.region_names().cloned().collect();
         regions.sort_by_key(|name| name != home);
         Self {
             calls,
@@ -116,7 +112,6 @@ impl Scenario {
         }
     }
 
-    /// The traffic, for the bill.
     pub(crate) fn traffic(&self) -> TrafficModel {
         TrafficModel { keyed_share: self.keyed_share, keys: self.keys, ..TrafficModel::typical(self.calls) }
     }

@@ -11,7 +11,6 @@ use ipgeo_runtime::store::{
 };
 use jiff::Timestamp;
 
-/// An identity's usage of a month.
 #[derive(Debug, Default)]
 struct LedgerMonth {
     totals: MonthTotals,
@@ -76,7 +75,6 @@ impl SimulatedStore {
         &self.counts
     }
 
-    /// Sets when replicas see the next publications.
     pub(super) fn set_visible_at(&self, ms: u64) {
         self.counts.visible_at.store(ms, Ordering::Relaxed);
     }

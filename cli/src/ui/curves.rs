@@ -64,7 +64,6 @@ impl LogAxis {
     }
 }
 
-/// The two axes of a chart.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Axes {
     pub(crate) x: LogAxis,
@@ -81,7 +80,6 @@ impl Axes {
         Shape { class, path: line(points.map(|point| self.place(point))), title: String::new() }
     }
 
-    /// A text at a point.
     pub(crate) fn note(self, class: &'static str, at: (f64, f64), text: impl Into<String>) -> Note {
         let (left, top) = self.place(at);
         Note { class, left: percent(left), top: percent(top), text: text.into() }

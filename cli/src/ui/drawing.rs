@@ -7,9 +7,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::format::short;
+use super::format::{float, short};
 
-/// A mark at an axis.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Tick {
     /// Percent of the axis.
@@ -22,7 +21,6 @@ pub(crate) struct Tick {
 /// A shape of a chart: a path in percent of the width and the height, from the top left.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Shape {
-    /// The class that paints it.
     pub(crate) class: &'static str,
     pub(crate) path: String,
     /// What a pointer shows.
@@ -39,7 +37,6 @@ pub(crate) struct Note {
     pub(crate) text: String,
 }
 
-/// A drawing with two axes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct Chart {
     /// What it shows, for readers who do not see it.
@@ -79,7 +76,6 @@ pub(crate) fn rectangle(left: f64, right: f64, top: f64, bottom: f64) -> String 
     format!("M{} {}H{}V{}H{}z", percent(left), percent(bottom), percent(right), percent(top), percent(left))
 }
 
-/// A line through points.
 pub(crate) fn line(points: impl IntoIterator<Item = (f64, f64)>) -> String {
     let mut path = String::new();
     for (x, y) in points {
@@ -157,7 +153,6 @@ pub(crate) enum Kind {
     Bar,
 }
 
-/// A column's head.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Head {
     pub(crate) text: String,
@@ -176,7 +171,6 @@ impl Head {
     }
 }
 
-/// A bar in a table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct Bar {
     /// Its parts from the left: the class that paints each, and percent of the column.
@@ -187,7 +181,6 @@ pub(crate) struct Bar {
     pub(crate) over: bool,
 }
 
-/// A cell: a text or a bar.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Cell {
@@ -201,14 +194,11 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
-/// A bar of `part` in `whole`.
-#[expect(clippy::cast_precision_loss, reason = "a drawing is not exact to the call")]
 pub(crate) fn bar(class: &'static str, part: u64, whole: u64) -> Bar {
-    let width = (part as f64 / whole.max(1) as f64 * 100.0).min(100.0);
+    let width = (float(part) / float(whole.max(1)) * 100.0).min(100.0);
     Bar { parts: vec![(class, percent(width))], marks: Vec::new(), over: part > whole }
 }
 
-/// A table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct Table {
     pub(crate) heads: Vec<Head>,

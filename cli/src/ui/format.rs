@@ -56,14 +56,25 @@ pub(crate) fn short(number: f64) -> String {
     format!("{}{unit}", text.strip_suffix(".0").unwrap_or(&text))
 }
 
+/// A count as a float, for shares and rates; exact up to 2^53.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+pub(crate) fn float(count: u64) -> f64 {
+    count as f64
+}
+
+/// A number as a count, rounded down; negative numbers become 0.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates")]
+pub(crate) fn whole(number: f64) -> u64 {
+    number as u64
+}
+
 /// A size in decimal units: `12 kB`, `1.5 MB`.
-#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
 pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         ..1_000 => counted(bytes, "byte"),
-        1_000..999_500 => format!("{:.0} kB", bytes as f64 / 1e3),
-        999_500..999_950_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+        1_000..999_500 => format!("{:.0} kB", float(bytes) / 1e3),
+        999_500..999_950_000 => format!("{:.1} MB", float(bytes) / 1e6),
+        _ => format!("{:.1} GB", float(bytes) / 1e9),
     }
 }
 

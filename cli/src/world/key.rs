@@ -18,7 +18,7 @@ const SECRET: &str = "aws_secret_access_key";
 pub(crate) const RANDOM_BYTES: usize = 26;
 
 /// An access key: an ID that is sent, and a secret that signs.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorldKey {
     /// The ID that requests send in `Credential=`.
     pub access: String,

@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stderr, reason = "what was answered and counted is the result")]
 
+mod hour;
 mod place;
 mod starts;
 

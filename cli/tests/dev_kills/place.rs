@@ -37,7 +37,9 @@ impl Place {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ipgeo"));
+        // Another build may be tried, such as an optimised one.
+        let program = std::env::var_os("IPGEO_PROGRAM").unwrap_or(env!("CARGO_BIN_EXE_ipgeo").into());
+        let mut command = Command::new(program);
         command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
         command.env_remove("IPGEO_CONFIG").env_remove("IPGEO_STATE").env_remove("AWS_PROFILE");
         command
@@ -130,6 +132,13 @@ impl Dev {
 
     pub(crate) fn address(&self, region: usize) -> String {
         self.url(region).replace("http://", "")
+    }
+
+    /// Bytes of memory that is not a file's; 0 where there is no `/proc`.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or_default();
+        line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) << 10
     }
 
     pub(crate) fn signal(&self, name: &str) {

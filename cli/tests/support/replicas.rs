@@ -124,7 +124,7 @@ impl Keeper {
             text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
         let mut wanted = replicas_of(&Template::parse(&text).ok()?);
         wanted.remove(self.home.as_str());
-        let wanted: BTreeSet<String> = wanted.into_iter().map(String::from).collect();
+        let wanted: BTreeSet<String> = wanted.iter().map(String::from).collect();
         self.read = Some((version, wanted.clone()));
         Some(wanted)
     }

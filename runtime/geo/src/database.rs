@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use super::format::{
-    ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FLAGS, FORMAT, FORMAT_VERSIONS_READ,
-    LICENCE, NAME, RECORDS, SOURCE_DATES, USUAL_ORIGIN, number_address,
+    ATTRIBUTION, ATTRIBUTION_LINK, DATABASE_TYPE, DATE, DESCRIPTION, FLAGS, FORMAT, FORMAT_VERSION, LICENCE,
+    NAME, RECORDS, SOURCE_DATES, USUAL_ORIGIN, number_address,
 };
 use super::location::{self, Location, ReaderCaches};
 use super::map::map_file;
@@ -17,47 +17,30 @@ use super::route;
 use super::starts::START_BITS;
 use super::trace::{Pages, Silent, Trace};
 
-/// Why a geo database can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum GeoError {
-    /// The file can't be opened or mapped.
     #[error("cannot open geo database {path}")]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        #[source]
-        source: std::io::Error,
-    },
+    Open { path: PathBuf, source: std::io::Error },
     /// The file is not a MaxMind DB file, or damaged.
     #[error("cannot read geo database {path}; build it again with `ipgeo geo build`")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        #[source]
-        source: RawError,
-    },
+    Damaged { path: PathBuf, source: RawError },
     /// A MaxMind DB file, but not a compiled database of this format version.
     #[error(
         "{path} is a database of type `{found}`, not one compiled by this version of ipgeo; `ipgeo geo build` compiles it"
     )]
     Foreign {
-        /// The file.
         path: PathBuf,
         /// Its `database_type`.
         found: String,
     },
 }
 
-/// A compiled database's metadata.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct DatabaseInfo {
     /// The name of the data, such as `DB-IP City Lite`.
     pub name: String,
     /// The date of the data, `2026-06-05`.
     pub date: String,
-    /// The licence of the data.
     pub licence: String,
     /// The attribution that the licence requires; empty if it requires none.
     pub attribution: String,
@@ -127,7 +110,6 @@ impl Database {
         Self::from(FileBytes::Mapped(mapped), path)
     }
 
-    /// Opens a compiled database from its bytes.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, GeoError> {
         Self::from(FileBytes::Owned(bytes), Path::new("(in memory)"))
     }
@@ -141,8 +123,7 @@ impl Database {
             Layout::read(file).map_err(|source| GeoError::Damaged { path: path.to_owned(), source })?;
         let found = metadata.get("database_type").and_then(Value::text).unwrap_or_default();
         let format = metadata.at(&[DESCRIPTION, FORMAT]).and_then(Value::text);
-        let is_read = format.is_some_and(|format| FORMAT_VERSIONS_READ.contains(&format));
-        if found != DATABASE_TYPE || !is_read {
+        if found != DATABASE_TYPE || format != Some(FORMAT_VERSION) {
             return Err(GeoError::Foreign { path: path.to_owned(), found: found.to_owned() });
         }
         let info = read_info(&metadata, &layout, file.len() as u64);
@@ -160,7 +141,6 @@ impl Database {
         }
     }
 
-    /// The database's metadata.
     pub fn info(&self) -> &DatabaseInfo {
         &self.info
     }
@@ -194,8 +174,7 @@ impl Database {
     }
 
     /// Which source decided each field of an address's location: a JSON object from fields to names, for `threat` a list of
-    /// names. It may name fields that are not known of this address. `None` if nothing is known of the address, or the
-    /// database was compiled by a version that does not record it.
+    /// names. It may name fields that are not known of this address. `None` if nothing is known of the address.
     pub fn origin(&self, address: IpAddr) -> Option<&str> {
         let file = self.file();
         let (offset, _) = self.layout.find(file, address.to_canonical())?;

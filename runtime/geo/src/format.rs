@@ -14,9 +14,8 @@
 //! A record without flags has no such line: the metadata lists the flags that any source covers, which are then all `false`.
 //! Likewise the metadata has the most frequent origin, and a record without `origin` has that one.
 //!
-//! Version 1 had only `place`, `area` and the complete member `asn`; in versions 1 and 2, `text` of an area has the members of the
-//! country, too. Both are still read. A function of that version refuses newer
-//! databases when it starts. A new entry whose value is a text needs no new version: readers ignore entries that they don't know.
+//! A reader refuses a database of another version. A new entry whose value is a text needs no new version: readers ignore entries
+//! that they don't know.
 //!
 //! The record of an AS number is at `100::<number>`. The prefix `100::/64` is reserved for discarding packets
 //! (RFC 6666), so no caller has such an address. Its entry `number` is the JSON object that `GET /AS15169` serves.
@@ -30,10 +29,7 @@ pub const DATABASE_TYPE: &str = "ipgeo";
 pub(crate) const DESCRIPTION: &str = "description";
 /// Description: the version of this format.
 pub(crate) const FORMAT: &str = "ipgeo_format";
-/// The version that this crate writes.
 pub(crate) const FORMAT_VERSION: &str = "3";
-/// The versions that it reads.
-pub(crate) const FORMAT_VERSIONS_READ: [&str; 3] = ["1", "2", FORMAT_VERSION];
 /// Description: the name of the data.
 pub(crate) const NAME: &str = "ipgeo_name";
 /// Description: the date of the data.
@@ -64,8 +60,6 @@ pub(crate) const COUNTRY: &str = "country";
 pub(crate) const ZONE: &str = "zone";
 /// Record entry: a map of place and area.
 pub(crate) const BASE: &str = "base";
-/// Record entry of version 1: the complete member `asn`.
-pub(crate) const ASN: &str = "asn";
 /// How the member `asn` of every answer begins.
 pub(crate) const ASN_START: &str = "\"asn\":{\"asn\":\"AS";
 /// How its inside begins; not stored.

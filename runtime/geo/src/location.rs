@@ -7,8 +7,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::format::{
-    AREA, ASN, ASN_START, BASE, COUNTRY, FACTS, FACTS_SEPARATOR, NUMBER, ORIGIN, PLACE, TEXT, ZONE,
-    route_length,
+    AREA, ASN_START, BASE, COUNTRY, FACTS, FACTS_SEPARATOR, NUMBER, ORIGIN, PLACE, TEXT, ZONE, route_length,
 };
 use super::raw::{Data, Unread, Value};
 use super::route;
@@ -35,17 +34,14 @@ pub struct Location<'a> {
     country: Option<&'a str>,
     /// The time zone's name.
     zone: Option<&'a str>,
-    /// The member `asn`, complete or, with the length of its route, a part of it.
-    network: &'a str,
-    /// Length of the route that completes `network`.
-    route_length: Option<u8>,
+    /// The member `asn` without its route, and the length of that.
+    network: Option<(&'a str, u8)>,
     /// Company and crawler, with marks for prefixes.
     facts: &'a str,
     /// The members of `threat`.
     threat: &'a str,
 }
 
-/// The name of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EntryName {
     Place,
@@ -54,8 +50,8 @@ enum EntryName {
     Country,
     Zone,
     Base,
-    /// With the length of the route if the text does not contain the route.
-    Network(Option<u8>),
+    /// With the length of the route.
+    Network(u8),
     Facts,
     Origin,
     Other,
@@ -90,10 +86,9 @@ impl EntryNames {
             COUNTRY => EntryName::Country,
             ZONE => EntryName::Zone,
             BASE => EntryName::Base,
-            ASN => EntryName::Network(None),
             FACTS => EntryName::Facts,
             ORIGIN => EntryName::Origin,
-            _ => route_length(text).map_or(EntryName::Other, |length| EntryName::Network(Some(length))),
+            _ => route_length(text).map_or(EntryName::Other, EntryName::Network),
         }
     }
 
@@ -155,8 +150,7 @@ struct RecordTexts<'a> {
     area: Option<Unchecked<'a>>,
     country: Option<Unchecked<'a>>,
     zone: Option<Unchecked<'a>>,
-    network: Option<Unchecked<'a>>,
-    route_length: Option<u8>,
+    network: Option<(Unchecked<'a>, u8)>,
     facts: Option<Unchecked<'a>>,
 }
 
@@ -248,7 +242,7 @@ impl<'a> RecordTexts<'a> {
         let (text, next) = short_text(data, value)?;
         match name {
             EntryName::Place => self.place = Some(text),
-            EntryName::Network(length) => (self.network, self.route_length) = (Some(text), length),
+            EntryName::Network(length) => self.network = Some((text, length)),
             EntryName::Facts => self.facts = Some(text),
             _ => {}
         }
@@ -276,10 +270,11 @@ impl<'a> Location<'a> {
             None => Some(None),
         };
         let (area, country) = (checked(texts.area)?, checked(texts.country)?);
-        let (zone, network) = (checked(texts.zone)?, checked(texts.network)?);
+        let (zone, network) = (checked(texts.zone)?, checked(texts.network.map(|(text, _)| text))?);
         let facts = checked(texts.facts)?.map(|text| text.split_once(FACTS_SEPARATOR).unwrap_or((text, "")));
-        let network = network.unwrap_or_default();
-        if place.or(area).or(country).is_none() && network.is_empty() && facts.is_none() {
+        let network =
+            network.zip(texts.network.map(|(_, length)| length)).filter(|(text, _)| !text.is_empty());
+        if place.or(area).or(country).is_none() && network.is_none() && facts.is_none() {
             return None;
         }
         let (facts, flags) = facts.unwrap_or_default();
@@ -291,7 +286,6 @@ impl<'a> Location<'a> {
             country,
             zone,
             network,
-            route_length: texts.route_length,
             facts,
             threat: if flags.is_empty() { &known.no_flags } else { flags },
         })
@@ -304,23 +298,20 @@ impl<'a> Location<'a> {
         let places = [self.place, self.area, self.country];
         let length: usize = places.iter().flatten().map(|text| text.len()).sum();
         // Once for all: growing bit by bit would copy the answer.
-        out.reserve(length + self.network.len() + self.facts.len() + ROUTES_BYTES);
+        out.reserve(
+            length + self.network.map_or(0, |(text, _)| text.len()) + self.facts.len() + ROUTES_BYTES,
+        );
         let before = out.len();
         for text in places.into_iter().flatten().filter(|text| !text.is_empty()) {
             out.push_str(text);
             out.push(',');
         }
-        if !self.network.is_empty() {
-            if let Some(length) = self.route_length {
-                out.push_str(ASN_START);
-                out.push_str(self.network);
-                out.push_str(",\"route\":\"");
-                route::write_prefix(self.address, length, out);
-                out.push_str("\"},");
-            } else {
-                out.push_str(self.network);
-                out.push(',');
-            }
+        if let Some((network, length)) = self.network {
+            out.push_str(ASN_START);
+            out.push_str(network);
+            out.push_str(",\"route\":\"");
+            route::write_prefix(self.address, length, out);
+            out.push_str("\"},");
         }
         if !self.facts.is_empty() {
             route::write_marked(self.facts, self.address, out);
@@ -343,7 +334,6 @@ impl<'a> Location<'a> {
         self.threat
     }
 
-    /// The name of the time zone.
     pub fn time_zone(&self) -> Option<&'a str> {
         self.zone
     }

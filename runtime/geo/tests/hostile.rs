@@ -67,7 +67,7 @@ impl Made {
             ("record_size", uint(9, self.record_bits)),
             ("ip_version", uint(9, self.ip_version)),
             ("database_type", text("ipgeo")),
-            ("description", map(&[("ipgeo_format", text("1"))])),
+            ("description", map(&[("ipgeo_format", text("3"))])),
         ])
     }
 
@@ -304,7 +304,7 @@ fn a_source_whose_nodes_are_shared_or_lead_back_is_refused_and_an_odd_one_is_not
 fn texts_of_megabytes_are_not_read_for_every_address() {
     let long = "x".repeat(200_000);
     for data in
-        [place(text(&long)), map(&[("area", map(&[("text", text(&long))]))]), map(&[("asn", text(&long))])]
+        [place(text(&long)), map(&[("area", map(&[("text", text(&long))]))]), map(&[("n24", text(&long))])]
     {
         let database = Database::from_bytes(Made::of(data).bytes()).expect("it opens");
         assert_eq!(look_around(&database), None);
@@ -349,7 +349,7 @@ proptest! {
     ) {
         let mut made = Made::of(data);
         if names {
-            made.data = [["place", "area", "text", "zone", "asn", "number"].map(text).concat(), made.data].concat();
+            made.data = [["place", "area", "text", "zone", "n24", "number"].map(text).concat(), made.data].concat();
         }
         // Small numbers, so that many lead to nodes and into the data.
         made.nodes = nodes.into_iter().map(|node| node.map(u32::from)).collect();

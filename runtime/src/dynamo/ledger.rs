@@ -56,34 +56,7 @@ impl LedgerTable {
 
     /// Every identity's item of every month, unordered. Unreadable rows are skipped.
     pub async fn everything(&self) -> Result<Vec<LedgerItem>, StoreError> {
-        Ok(self.everything_and_unreadable().await?.0)
-    }
-
-    /// The same, with the keys of unreadable rows: those with an invalid month or identity.
-    pub async fn everything_and_unreadable(&self) -> Result<(Vec<LedgerItem>, Vec<String>), StoreError> {
-        // Rows that are not an identity's month have no `#` in their partition key.
-        let mut pages = self
-            .client()
-            .scan()
-            .table_name(self.name())
-            .filter_expression("contains(#id, :hash)")
-            .expression_attribute_names("#id", attr::ID)
-            .expression_attribute_values(":hash", string("#"))
-            .into_paginator()
-            .items()
-            .send();
-        let (mut found, mut unreadable) = (Vec::new(), Vec::new());
-        while let Some(item) = pages.next().await {
-            let item = ours(item.map_err(|error| failed(self.read_action(), error))?);
-            match rows::month::read(&item) {
-                Ok(item) => found.push(item),
-                Err(_) => {
-                    let text = |name: &str| item.get(name).and_then(tables::Value::text).unwrap_or_default();
-                    unreadable.push(format!("{} {}", text(attr::ID), text(attr::MONTH)));
-                }
-            }
-        }
-        Ok((found, unreadable))
+        self.collected(None, None).await
     }
 
     /// Every identity's item of a month, unordered; unreadable rows are skipped. `kind` filters.
@@ -92,26 +65,60 @@ impl LedgerTable {
         month: Month,
         kind: Option<IdentityKind>,
     ) -> Result<Vec<LedgerItem>, StoreError> {
+        self.collected(Some((month, month)), kind).await
+    }
+
+    async fn collected(
+        &self,
+        months: Option<(Month, Month)>,
+        kind: Option<IdentityKind>,
+    ) -> Result<Vec<LedgerItem>, StoreError> {
+        let mut found = Vec::new();
+        self.for_each(months, kind, |item| {
+            found.extend(item.ok());
+            Ok(())
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// Calls `take` with every identity's item from the first to the last of `months` (`None`: of every month), unordered, a
+    /// page at a time: a ledger may be larger than memory. Unreadable rows, those with an invalid month or identity, are errors
+    /// with their key. `kind` filters. Reads the whole table, however few months it is.
+    pub async fn for_each<E: From<StoreError>>(
+        &self,
+        months: Option<(Month, Month)>,
+        kind: Option<IdentityKind>,
+        mut take: impl FnMut(Result<LedgerItem, String>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // Rows that are not an identity's month have no `#` in their partition key.
+        let (condition, begins) = match kind {
+            None => ("contains(#id, :id)", "#".to_owned()),
+            Some(kind) => ("begins_with(#id, :id)", format!("{}#", kind.as_str())),
+        };
         let mut scan = self
             .client()
             .scan()
             .table_name(self.name())
-            .expression_attribute_names("#month", attr::MONTH)
-            .expression_attribute_values(":month", string(month.to_string()));
-        scan = match kind {
-            None => scan.filter_expression("#month = :month"),
-            Some(kind) => scan
-                .filter_expression("#month = :month AND begins_with(#id, :kind)")
-                .expression_attribute_names("#id", attr::ID)
-                .expression_attribute_values(":kind", string(format!("{}#", kind.as_str()))),
-        };
-        let mut pages = scan.into_paginator().items().send();
-        let mut found = Vec::new();
-        while let Some(item) = pages.next().await {
-            let item = item.map_err(|error| failed(self.read_action(), error))?;
-            found.extend(rows::month::read(&ours(item)).ok());
+            .filter_expression(condition)
+            .expression_attribute_names("#id", attr::ID)
+            .expression_attribute_values(":id", string(begins));
+        if let Some((first, last)) = months {
+            scan = scan
+                .filter_expression(format!("#month BETWEEN :first AND :last AND {condition}"))
+                .expression_attribute_names("#month", attr::MONTH)
+                .expression_attribute_values(":first", string(first.to_string()))
+                .expression_attribute_values(":last", string(last.to_string()));
         }
-        Ok(found)
+        let mut pages = scan.into_paginator().items().send();
+        while let Some(item) = pages.next().await {
+            let item = ours(item.map_err(|error| E::from(failed(self.read_action(), error)))?);
+            take(rows::month::read(&item).map_err(|_| {
+                let text = |name: &str| item.get(name).and_then(tables::Value::text).unwrap_or_default();
+                format!("{} {}", text(attr::ID), text(attr::MONTH))
+            }))?;
+        }
+        Ok(())
     }
 
     /// The alerts of a month, by period and threshold.

@@ -139,13 +139,31 @@ where
         self
     }
 
-    /// Saves the counting progress of a batch. A failure loses no count, only progress that the operator could see,
-    /// and lines whose repeats another environment would count.
+    /// Saves the counting progress of a batch. Until it is saved, another environment would count repeats of the batch's lines.
     pub async fn note(&self, report: &Report, counted: Timestamp) -> Result<(), StoreError> {
         for newest in &report.newest {
             self.ledger.note_newest(newest, counted).await?;
         }
         Ok(())
+    }
+
+    /// Saves the counting progress of a batch of the stream. If that fails, the batch must be redelivered, although its events are
+    /// counted. A row that the store refuses as invalid would stop its shard for a day: the batch then ends without it.
+    pub async fn note_or_redeliver(
+        &self,
+        event: &KinesisEvent,
+        report: &Report,
+        counted: Timestamp,
+        response: &mut BatchResponse,
+    ) -> Result<(), StoreError> {
+        let noted = self.note(report, counted).await;
+        if noted.as_ref().is_err_and(|error| !error.is_invalid()) {
+            let records = event.records.iter().map(|record| &record.kinesis.sequence_number);
+            let first = records.min_by_key(|sequence| padded_sequence(sequence));
+            let failure = first.map(|sequence| ItemFailure { item_identifier: sequence.clone() });
+            response.batch_item_failures.extend(failure);
+        }
+        noted
     }
 
     /// Counts a batch at the time `now`. Redeliver from the lowest failure until nothing fails; events are never counted

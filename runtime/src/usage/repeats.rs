@@ -5,8 +5,8 @@
 //! writes with every batch anyway, so that a new environment knows them too. A repeat is counted twice only if it comes after a
 //! restart, and either later than the stored lines reach or in another shard (after a split), or if a copy is in a record that
 //! Lambda gave up and was not stored as counted before the other copy was: a recovery stores no lines, and a record that was
-//! counted in part is not stored. Or if the write of the shard's row failed, and another environment counts the repeat. AWS
-//! does not document how often lines are repeated.
+//! counted in part is not stored. A batch whose lines could not be stored is redelivered, although they are counted. AWS does not
+//! document how often lines are repeated.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::endpoint::{Account, EndpointError};
 use super::fault::Fault;
 use super::signed::{Call, Signed, TARGET};
+use crate::store::InvalidWrite;
 use crate::tables::{Calls, Cause, Change, Effort, Found, Item, Updated};
 
 /// A client of the DynamoDB API; copies share their connections.
@@ -135,6 +136,7 @@ impl Calls for Client {
                 let refused: Got = serde_json::from_slice(&body)?;
                 Ok(Updated::Refused(refused.item.unwrap_or_default()))
             }
+            Err(fault) if fault.is_invalid() => Err(InvalidWrite(fault.to_string()).into()),
             Err(fault) => Err(fault.into()),
         }
     }

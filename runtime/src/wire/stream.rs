@@ -11,7 +11,6 @@ use crate::forward::LogsEvent;
 use crate::store::StoreError;
 use crate::tables::Effort;
 
-/// A stream in a region.
 #[derive(Clone)]
 pub struct Stream {
     kinesis: Arc<Signed>,

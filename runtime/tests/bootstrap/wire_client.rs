@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use ipgeo_contract::{Identity, env};
-use ipgeo_runtime::store::{AccessRead as _, StoreError};
-use ipgeo_runtime::tables::{AccessTable, Effort};
+use ipgeo_contract::{Identity, RegionName, env};
+use ipgeo_runtime::store::{AccessRead as _, LedgerWrite as _, Newest, StoreError};
+use ipgeo_runtime::tables::{AccessTable, Effort, LedgerTable};
 use ipgeo_runtime::wire::{Account, Client};
 use jiff::Timestamp;
 use tokio::io::{
@@ -151,6 +151,24 @@ async fn temporary_failures_are_retried_once_and_others_are_reported() {
             _ => panic!("{acts:?}: {outcome:?}"),
         }
         assert_eq!(server.requests().len(), asked, "{acts:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_an_invalid_write_is_never_repeated() {
+    const INVALID: Act = Act::Answer(400, r#"{"__type":"x#ValidationException","message":"too large"}"#);
+    let newest = Newest {
+        shard: "shardId-000000000000".into(),
+        sequence: "1".into(),
+        regions: [(RegionName::new("eu-central-1"), Timestamp::UNIX_EPOCH)].into(),
+        fingerprints: String::new(),
+    };
+    for (acts, is_invalid) in [([INVALID, EMPTY], true), ([BUSY, BUSY], false), ([Act::Hang, BROKEN], false)]
+    {
+        let (_, port) = Server::serve(&acts, None).await;
+        let ledger = LedgerTable::new(client(&format!("http://127.0.0.1:{port}")), "ledger");
+        let error = ledger.note_newest(&newest, Timestamp::UNIX_EPOCH).await.expect_err("refused");
+        assert_eq!(error.is_invalid(), is_invalid, "{}", told(&error));
     }
 }
 

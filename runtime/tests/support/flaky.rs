@@ -28,6 +28,7 @@ pub struct Rates {
 enum Late {
     Ledger(LedgerUpdate),
     Published(Identity, Published),
+    Note(Newest, Timestamp),
 }
 
 /// Failures that occurred in a run: a test of faults without faults would prove nothing.
@@ -150,6 +151,7 @@ impl FlakyStore {
             match write {
                 Late::Ledger(update) => drop(self.memory.add(&update)),
                 Late::Published(identity, published) => self.memory.set(&identity, published),
+                Late::Note(newest, counted) => self.memory.note_newest(&newest, counted),
             }
         }
     }
@@ -200,8 +202,8 @@ impl LedgerWrite for &'static FlakyStore {
     }
 
     async fn note_newest(&self, newest: &Newest, counted: Timestamp) -> Result<(), StoreError> {
-        self.memory.note_newest(newest, counted);
-        Ok(())
+        let note = || self.memory.note_newest(newest, counted);
+        self.write(note, Late::Note(newest.clone(), counted)).await
     }
 }
 

@@ -6,11 +6,14 @@
 
 use std::time::Instant;
 
+use crate::notes::cut;
 use crate::support::flaky::{Done, FlakyStore, Rates};
 use crate::support::ledger::{counted, publications_are_right, without_watermarks};
 use crate::support::stream::{IDENTITIES, Stream};
 use ipgeo_contract::Identity;
+use ipgeo_runtime::store::{Applied, InvalidWrite, LedgerUpdate, LedgerWrite, Newest, StoreError};
 use ipgeo_runtime::usage::{BatchResponse, KinesisEvent, KinesisRecord, UsageHandler};
+use jiff::Timestamp;
 
 const RUNS: u64 = 1_000;
 /// Turns of the poller after which a run counts as stuck.
@@ -80,8 +83,9 @@ impl Run {
             let event = KinesisEvent { records: delivery.batch.clone() };
             let handler = &self.handlers[delivery.handler];
             under_way.push_back(async move {
-                let (response, report) = handler.handle(&event, crate::support::now()).await;
-                handler.note(&report, crate::support::now()).await.expect("noted");
+                let now = crate::support::now();
+                let (mut response, report) = handler.handle(&event, now).await;
+                drop(handler.note_or_redeliver(&event, &report, now, &mut response).await);
                 response
             });
         }
@@ -131,6 +135,55 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// A ledger whose row of a shard can't be written, now or later.
+struct FullRow(&'static FlakyStore);
+
+impl LedgerWrite for FullRow {
+    async fn apply(&self, update: &LedgerUpdate) -> Result<Applied, StoreError> {
+        self.0.apply(update).await
+    }
+
+    async fn note_newest(&self, _: &Newest, _: Timestamp) -> Result<(), StoreError> {
+        let why = InvalidWrite("ValidationException: the item is too large".into());
+        Err(StoreError { action: "write".into(), source: why.into() })
+    }
+}
+
+/// The sequence numbers that must be redelivered after counting a batch and saving its progress.
+async fn redelivered<L: LedgerWrite + 'static>(
+    counter: &UsageHandler<L, &'static FlakyStore>,
+    event: &KinesisEvent,
+    before_saving: impl FnOnce(),
+) -> Vec<String> {
+    let (mut response, report) = counter.handle(event, crate::support::now()).await;
+    assert!(response.batch_item_failures.is_empty(), "{:?}", report.failures);
+    before_saving();
+    let noted = counter.note_or_redeliver(event, &report, crate::support::now(), &mut response).await;
+    assert_eq!(noted.is_err_and(|error| !error.is_invalid()), !response.batch_item_failures.is_empty());
+    response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
+}
+
+/// Another environment would count repeats of lines that are not saved as counted.
+#[tokio::test]
+async fn a_batch_whose_lines_could_not_be_saved_is_redelivered() {
+    let store = FlakyStore::leaked(1, Rates::default());
+    let environment = || UsageHandler::new(store, store);
+    let batch = |records: &[(u64, std::ops::Range<u64>)]| KinesisEvent {
+        records: records.iter().map(|(sequence, ids)| cut(*sequence, ids.clone())).collect(),
+    };
+    let first = batch(&[(11, 5..9), (9, 0..5)]);
+    assert_eq!(redelivered(&environment(), &first, || store.set_gone(true)).await, ["9"]);
+    store.set_gone(false);
+    assert!(redelivered(&environment(), &first, || ()).await.is_empty());
+    assert!(redelivered(&environment(), &batch(&[(12, 0..9)]), || ()).await.is_empty());
+    let ledger =
+        without_watermarks(store.memory.ledger.lock().expect("unpoisoned").clone()).expect("a ledger");
+    assert_eq!(ledger.values().map(|item| item.charged).collect::<Vec<_>>(), [9]);
+    // A row that can never be written does not stop its shard.
+    let full = UsageHandler::new(FullRow(store), store);
+    assert!(redelivered(&full, &batch(&[(13, 9..10)]), || ()).await.is_empty());
 }
 
 fn runs() -> u64 {

@@ -16,8 +16,20 @@ use crate::weather::Link;
 /// Milliseconds that a request usually takes within a region.
 const USUAL_MS: u64 = 8;
 
-/// What an environment has read last, by partition key: whether there was a row, and an API key's limit.
-pub(crate) type Reads = Arc<Mutex<BTreeMap<String, (bool, Option<Known>)>>>;
+/// What an environment has read last, by partition key.
+pub(crate) type Reads = Arc<Mutex<BTreeMap<String, Read>>>;
+
+/// A row as an environment has read it last.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Read {
+    pub(crate) is_there: bool,
+    /// An API key's limit.
+    pub(crate) known: Option<Known>,
+    /// Its published usage, with the period.
+    pub(crate) published: (String, u64),
+    /// How often the row has been read.
+    pub(crate) count: u64,
+}
 
 /// A client of one place.
 #[derive(Clone, Debug)]
@@ -70,6 +82,10 @@ impl Client {
         F: Fn(&Arc<Shared>) -> Result<T, String> + Send + 'static,
     {
         let fate = self.world.fate(self.link, USUAL_MS);
+        if fate.is_refused {
+            self.world.sleep_ms(fate.there_ms).await;
+            return Err("throttled".to_owned());
+        }
         let (answer, answered) = oneshot::channel();
         if fate.arrives {
             // On its way, a request does not depend on its caller.
@@ -145,8 +161,15 @@ impl Calls for Client {
         let found = self
             .call(move |world| Ok(lock(&world.tables).get(&name).and_then(|rows| rows.get(&key))))
             .await?;
-        let known = found.as_ref().and_then(|item| AccessRow::read(item).known());
-        lock(&self.reads).insert(id, (found.is_some(), known));
+        let row = found.as_ref().map(AccessRow::read);
+        let mut reads = lock(&self.reads);
+        let read = reads.entry(id).or_default();
+        *read = Read {
+            is_there: row.is_some(),
+            known: row.as_ref().and_then(AccessRow::known),
+            published: row.map(|row| (row.period, row.used)).unwrap_or_default(),
+            count: read.count + 1,
+        };
         Ok(found)
     }
 

@@ -9,11 +9,15 @@ use ipgeo_runtime::lookup::{Event, Geo, Lookup, Origins, UsageSink};
 use ipgeo_runtime::tables::AccessTable;
 use jiff::Timestamp;
 
-use crate::client::{Client, Reads};
+use crate::client::{Client, Read, Reads};
 use crate::history::Answered;
 use crate::home::Home;
 use crate::pipe::Pipes;
+use crate::scenario::Mood;
 use crate::shared::{Shared, access_table, lock};
+
+/// The address that requests with API keys are sent from.
+pub(crate) const KEYS_ADDRESS: &str = "81.2.69.142";
 
 /// Who sends requests.
 #[derive(Clone, Debug)]
@@ -32,7 +36,7 @@ impl Caller {
     fn event(&self, calls: u64) -> Event {
         let mut event = Event { raw_path: "/8.8.8.8".into(), ..Event::default() };
         event.request_context.http.method = "GET".into();
-        event.request_context.http.source_ip = "81.2.69.142".into();
+        event.request_context.http.source_ip = KEYS_ADDRESS.into();
         if calls != 1 {
             event.raw_path = "/bulk".into();
             event.request_context.http.method = "POST".into();
@@ -171,7 +175,10 @@ impl Edges {
         if environments.is_empty() {
             return;
         }
-        let one = &environments[self.world.random(|random| random.usize(0..environments.len()))];
+        self.step(&environments[self.world.random(|random| random.usize(0..environments.len()))]);
+    }
+
+    fn step(&self, one: &Environment) {
         let step = self.world.random(|random| random.i64(-90_000..=90_000));
         one.wrong_ms.store(step, Ordering::Relaxed);
         one.set_ms.store(self.world.ms(), Ordering::Relaxed);
@@ -224,6 +231,9 @@ impl Edges {
         lock(&self.world.history).attempted[caller] += calls;
         let (sent_ms, one) = (self.world.ms(), self.environment(region, is_fresh));
         one.is_busy.store(true, Ordering::Relaxed);
+        if self.world.scenario.mood == Mood::Clocks && self.world.mishap(10) {
+            self.step(&one);
+        }
         let (edges, environment) = (Arc::clone(self), Arc::clone(&one));
         let answering =
             self.world.spawn(async move { edges.answer(&environment, &who, caller, calls, sent_ms).await });
@@ -249,11 +259,12 @@ impl Edges {
         let answer = one.lookup.handle(&who.event(calls), now).await;
         // The usage line was written in the same step of the scheduler.
         let reads = lock(&one.reads);
-        let known = match who {
-            Caller::Key { id, .. } => reads.get(id).and_then(|(_, limit)| *limit),
+        let read = match who {
+            Caller::Key { id, .. } => reads.get(id).cloned(),
             _ => None,
         };
-        let has_secret = reads.get(SECRET_ID).is_some_and(|(is_there, _)| *is_there);
+        let read = read.unwrap_or(Read { is_there: true, ..Read::default() });
+        let has_secret = reads.get(SECRET_ID).is_some_and(|read| read.is_there);
         let (status, ms) = (answer.status_code, self.world.ms());
         lock(&self.world.history).answers.push(Answered {
             sent_ms,
@@ -265,7 +276,10 @@ impl Edges {
             set_ms: one.set_ms.load(Ordering::Relaxed),
             status,
             calls,
-            known,
+            known: read.known,
+            is_unknown: !read.is_there,
+            published: read.published,
+            reads: read.count,
             has_secret,
             is_over_quota: status == 429 && is_of_quota(&answer.body),
         });

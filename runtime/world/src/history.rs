@@ -22,6 +22,11 @@ pub struct Answered {
     pub calls: u64,
     /// The limit of the API key's record that the environment read last.
     pub known: Option<Known>,
+    /// The environment read last that there is no such API key: its replica may not have the row yet. Such a request is a guess.
+    pub is_unknown: bool,
+    /// The usage and its period in that record, and how often the environment had read it.
+    pub published: (String, u64),
+    pub reads: u64,
     /// Whether the environment knows the secret that addresses are hidden with: without it, no address is charged.
     pub has_secret: bool,
     /// Whether its quota refused it, and not its rate.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use ipgeo_contract::{EarlyReport, RECORD_AGE_S, Thresholds};
 use ipgeo_runtime::store::{AccessRead as _, Alert};
 use ipgeo_runtime::tables::{AccessTable, LedgerTable};
-use ipgeo_runtime::usage::{AlertMessage, BatchResponse, KinesisEvent, KinesisRecord, Report, UsageHandler};
+use ipgeo_runtime::usage::{AlertMessage, BatchResponse, KinesisEvent, KinesisRecord, UsageHandler};
+use tokio::sync::Notify;
 
 use crate::client::Client;
 use crate::pipe::Pipes;
@@ -37,6 +38,8 @@ pub struct Home {
     pipes: Arc<Pipes>,
     idle: Mutex<Vec<Counter>>,
     made: AtomicUsize,
+    /// A batch begins to be counted.
+    pub(crate) begins: Notify,
     /// Batches that Lambda has given up, as events.
     pub failed: Mutex<Vec<FailedBatch>>,
 }
@@ -49,6 +52,7 @@ impl Home {
             pipes: Arc::clone(pipes),
             idle,
             made: AtomicUsize::new(0),
+            begins: Notify::new(),
             failed,
         })
     }
@@ -85,16 +89,13 @@ impl Home {
     async fn count(self: Arc<Self>, records: Vec<KinesisRecord>) -> BatchResponse {
         let counter = self.counter();
         let now = || self.world.clock(counter.wrong_ms);
-        let (response, report) = counter.usage.handle(&KinesisEvent { records }, now()).await;
-        self.follow_up(&counter, &report).await;
+        self.begins.notify_waiters();
+        let event = KinesisEvent { records };
+        let (mut response, report) = counter.usage.handle(&event, now()).await;
+        drop(counter.usage.note_or_redeliver(&event, &report, now(), &mut response).await);
+        self.send_alerts_by(&counter.ledger, &counter.access, &report.alerts, counter.wrong_ms).await;
         lock(&self.idle).push(counter);
         response
-    }
-
-    async fn follow_up(&self, counter: &Counter, report: &Report) {
-        let now = || self.world.clock(counter.wrong_ms);
-        drop(counter.usage.note(report, now()).await);
-        self.send_alerts_by(&counter.ledger, &counter.access, &report.alerts, counter.wrong_ms).await;
     }
 
     /// Sends alerts, as an operator's verb does.

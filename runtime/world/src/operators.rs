@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipgeo_contract::{ApiKey, Identity, KeyRecord, Limit, Status, Window};
-use ipgeo_runtime::tables::KeyChange;
+use ipgeo_runtime::tables::{KeyChange, Value};
 use jiff::SignedDuration;
 
+use crate::check;
 use crate::edges::Caller;
+use crate::history::AccessRow;
 use crate::home::Home;
 use crate::recount;
 use crate::run::World;
 use crate::scenario::TIER;
-use crate::shared::lock;
+use crate::shared::{HOME, LEDGER, access_table, lock};
 
 /// A future of an operation.
 pub type Doing<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
@@ -97,15 +99,67 @@ fn any_key(world: &World) -> Option<(usize, Identity)> {
     keys.into_iter().nth(index)
 }
 
-/// `ipgeo keys update --quota`.
+/// `ipgeo keys update --quota`: to any limit, or to one that is nearly used up; sometimes while the counter counts.
 async fn change_limit(world: &World) {
     let Some((caller, identity)) = any_key(world) else { return };
     let random = |range| world.shared.between(range);
     let window = if random(0..=4) == 0 { Window::Month } else { Window::Day };
-    let limit = Limit { calls: random(3..=400), window };
+    let is_near = world.shared.chance(400);
+    if world.shared.chance(300) {
+        drop(tokio::time::timeout(Duration::from_secs(1_800), world.home.begins.notified()).await);
+        world.shared.sleep_ms(random(0..=40)).await;
+    }
+    let used = counted(world, &identity, window);
+    let calls = if is_near { (used + random(0..=6)).max(3) } else { random(3..=400) };
+    set_limit(world, caller, &identity, Limit { calls, window }).await;
+}
+
+/// Lowers the limit of every API key to what is nearly used up, while calls are not counted yet.
+pub(crate) async fn tighten(world: &World) {
+    let callers = lock(&world.edges.callers).clone();
+    for (caller, who) in callers.iter().enumerate() {
+        let Caller::Key { id, .. } = who else { continue };
+        let Ok(identity) = id.parse::<Identity>() else { continue };
+        for _ in 0..world.shared.between(1..=8) {
+            let (edges, region) = (Arc::clone(&world.edges), world.edges.any_region());
+            let _status = edges.request(caller, region, 1, false).await;
+        }
+        let calls = counted(world, &identity, Window::Day) + world.shared.between(1..=4);
+        set_limit(world, caller, &identity, Limit { calls, window: Window::Day }).await;
+    }
+}
+
+/// Changes a limit; the ledger's usage so far is published with it.
+async fn set_limit(world: &World, caller: usize, identity: &Identity, limit: Limit) {
     world.shared.operation(format!("the limit of caller {caller} becomes {limit}"));
     let change = KeyChange { limit: Some(limit), ..KeyChange::default() };
-    update(world, &identity, &change).await;
+    let (used, period) = (counted(world, identity, limit.window), period_now(world, limit.window));
+    if !update(world, identity, &change).await || used == 0 {
+        return;
+    }
+    let rows = world.shared.rows(&access_table(HOME), identity.as_str());
+    let Some(row) = rows.first().map(AccessRow::read) else { return };
+    let is_this = (row.limit, row.window.as_str()) == (limit.calls, limit.window.as_str());
+    if is_this && (&row.period, row.used) < (&period, used) {
+        world.shared.wrong(&format!("a new limit is published with the usage so far: {used}, {row:?}"));
+    }
+}
+
+/// The period of a window that it is now.
+fn period_now(world: &World, window: Window) -> String {
+    check::period(window, world.shared.clock(0).as_millisecond())
+}
+
+/// Calls of an API key that the ledger has counted in the period of a window.
+fn counted(world: &World, identity: &Identity, window: Window) -> u64 {
+    let (month, day) = (period_now(world, Window::Month), period_now(world, Window::Day));
+    let rows = world.shared.rows(LEDGER, identity.as_str());
+    let row = rows.iter().find(|row| row.get("month").and_then(Value::text) == Some(&month));
+    let name = match window {
+        Window::Day => format!("d#{}", &day[8..]),
+        Window::Month => "n".to_owned(),
+    };
+    row.and_then(|row| row.get(&name)?.digits()?.parse().ok()).unwrap_or(0)
 }
 
 /// `ipgeo keys disable`, and `enable` after a while.

@@ -102,6 +102,7 @@ impl World {
         let callers = lock(&self.edges.callers).len();
         (0..callers).for_each(|caller| self.start_caller(caller));
         self.start_operators(extra);
+        self.start_checker();
         self.shared.sleep_ms(self.shared.scenario.hours * HOUR_MS).await;
     }
 
@@ -130,6 +131,22 @@ impl World {
             while !world.shared.is_closing() {
                 world.shared.sleep_ms(world.shared.between(60_000..=2 * HOUR_MS)).await;
                 world.edges.end_some(200);
+            }
+        });
+    }
+
+    /// Checks the world in quiet moments.
+    fn start_checker(&self) {
+        let world = self.clone();
+        tokio::spawn(async move {
+            let mut checked = 0;
+            while !world.shared.is_closing() {
+                world.shared.sleep_ms(HOUR_MS / 3).await;
+                let answers = lock(&world.shared.history).answers.len();
+                if answers > checked && world.is_at_rest() && lock(&world.home.failed).is_empty() {
+                    checked = answers;
+                    check::at_rest(&world);
+                }
             }
         });
     }
@@ -193,10 +210,15 @@ impl World {
         }
     }
 
+    /// Whether nothing is in progress.
+    fn is_at_rest(&self) -> bool {
+        self.shared.is_at_rest() && self.pipes.is_empty()
+    }
+
     /// Waits until nothing moves any more; most two days.
     pub(crate) async fn rest(&self) {
         for _ in 0..2 * 24 * 60 {
-            if self.shared.is_at_rest() && self.pipes.is_empty() {
+            if self.is_at_rest() {
                 return;
             }
             self.shared.sleep_ms(60_000).await;
@@ -206,6 +228,9 @@ impl World {
 
     /// Brings the run to its end: rest, a few calls with everything in order, rest.
     async fn end(&self, extra: Option<&Arc<dyn Operators>>) {
+        if self.shared.scenario.has_operators && self.shared.chance(500) {
+            operators::tighten(self).await;
+        }
         self.shared.close();
         self.rest().await;
         while !recount::recover(self).await {}

@@ -62,7 +62,7 @@ impl Scenario {
         let day = SignedDuration::from_hours(random.i64(0..120));
         let first: Timestamp = Timestamp::from_second(1_795_996_800).unwrap_or_default();
         let regions = random.usize(2..=REGIONS.len());
-        let hours = [6, 24, 72, 168, 336][random.usize(0..5)];
+        let hours = [6, 24, 72, 168, 336, 744, 1_488][random.usize(0..7)];
         Self {
             seed,
             mood: [Mood::Calm, Mood::Rough, Mood::Rough, Mood::Rough, Mood::Clocks][random.usize(0..5)],

@@ -28,6 +28,8 @@ pub enum Trouble {
     Slow,
     /// Requests and responses are lost.
     Flaky,
+    /// Some calls are refused after all their attempts: a throttled table.
+    Refusing,
 }
 
 /// A spell of trouble, milliseconds from the start.
@@ -46,6 +48,7 @@ pub(crate) struct Fate {
     pub(crate) back_ms: u64,
     pub(crate) arrives: bool,
     pub(crate) is_answered: bool,
+    pub(crate) is_refused: bool,
 }
 
 /// After a spell of this length, batches are given up.
@@ -84,7 +87,8 @@ impl Weather {
                 Link::Home,
                 Link::Invoke,
             ][random.usize(0..7)];
-            let trouble = [Trouble::Down, Trouble::Slow, Trouble::Flaky][random.usize(0..3)];
+            let trouble =
+                [Trouble::Down, Trouble::Slow, Trouble::Flaky, Trouble::Refusing][random.usize(0..4)];
             let from_ms = random.u64(0..hours * HOUR_MS);
             // As many short spells as long ones.
             let shift = random.u32(0..=12);
@@ -130,6 +134,7 @@ impl Weather {
             back_ms: random.u64(0..=usual_ms),
             arrives: random.u64(0..1_000) >= glitches,
             is_answered: random.u64(0..1_000) >= glitches,
+            is_refused: false,
         };
         match self.trouble(link, at_ms) {
             None => {}
@@ -142,6 +147,10 @@ impl Weather {
                 fate.arrives &= random.u8(0..10) >= 3;
                 fate.is_answered &= random.u8(0..10) >= 3;
             }
+            Some(Trouble::Refusing) if matches!(link, Link::Home | Link::Replica(_)) => {
+                fate.is_refused = random.u8(0..10) < 3;
+            }
+            Some(Trouble::Refusing) => fate.arrives &= random.u8(0..10) >= 3,
         }
         fate
     }

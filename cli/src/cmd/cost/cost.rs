@@ -15,9 +15,8 @@ use crate::fs::write_page;
 use crate::infra::stacks::STREAM_SHARDS;
 use crate::quota::Pipeline;
 use crate::ui::format::decimal;
-use crate::ui::output::{self, Column, Exit, Format};
+use crate::ui::output::{self, Column, ColumnOf, Exit, Format};
 
-/// Flags of `ipgeo cost`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -72,7 +71,6 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// The traffic at this number of calls a month.
     fn model(&self, calls: f64) -> TrafficModel {
         TrafficModel {
             keyed_share: self.keyed / 100.0,
@@ -132,7 +130,6 @@ struct Accuracy {
     shards_needed: u32,
 }
 
-/// Prints a month's bill.
 pub(crate) fn run(args: &CostArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let config = first_regions(config, args.regions)?;
@@ -212,45 +209,38 @@ fn print(quotation: &Quotation<'_>, bill: &Bill, shared: &Shared) -> anyhow::Res
     if shared.format() == Format::Json {
         return Ok(output::print_data(&output::to_json(quotation)?)?);
     }
-    output::print_data(&table(quotation.rows, shared.format())?)?;
+    output::print_rows(shared.format(), &columns(quotation.rows), quotation.rows)?;
     if shared.format() == Format::Table {
         print_assumptions(quotation, bill);
     }
     Ok(())
 }
 
-fn table(rows: &[BillRow], format: Format) -> anyhow::Result<String> {
-    let has = |text: fn(&BillRow) -> &str| rows.iter().any(|row| !text(row).is_empty());
-    let by_region = has(|row| &row.region);
+fn columns(rows: &[BillRow]) -> Vec<ColumnOf<BillRow>> {
+    let by_region = rows.iter().any(|row| !row.region.is_empty());
     let by_line = rows.len() < 2 || rows.iter().rev().skip(1).any(|row| !row.line.is_empty());
-    let mut columns = Vec::new();
+    let mut columns: Vec<ColumnOf<BillRow>> = Vec::new();
     if by_line || !by_region {
-        columns.push(Column::text("line"));
+        columns.push((Column::text("line"), |row| row.line.clone()));
     }
-    if by_region {
-        columns.push(Column::text("region"));
+    if by_region && by_line {
+        columns.push((Column::text("region"), |row| row.region.clone()));
+    } else if by_region {
+        // The total is of no region: its name is in this column.
+        columns.push((Column::text("region"), |row| {
+            if row.region.is_empty() { row.line.clone() } else { row.region.clone() }
+        }));
     }
     if by_line {
-        columns.extend([Column::number("amount").rank(1), Column::text("unit").rank(2)]);
+        columns
+            .push((Column::number("amount").rank(1), |row| row.amount.map(amount_text).unwrap_or_default()));
+        columns.push((Column::text("unit").rank(2), |row| row.unit.clone()));
     }
-    columns.extend([Column::number("$ a month"), Column::number("2018 design").rank(3)]);
-    output::format_rows(format, &columns, rows, |row| {
-        let mut cells = Vec::new();
-        if by_line || !by_region {
-            cells.push(row.line.clone());
-        }
-        if by_region {
-            let is_total = row.region.is_empty() && !by_line;
-            cells.push(if is_total { row.line.clone() } else { row.region.clone() });
-        }
-        if by_line {
-            cells.push(row.amount.map_or_else(String::new, amount_text));
-            cells.push(row.unit.clone());
-        }
-        cells.push(format!("{} {}", decimal(row.usd, 2), if row.estimate { '~' } else { ' ' }));
-        cells.push(decimal(row.usd_2018, 2));
-        cells
-    })
+    columns.push((Column::number("$ a month"), |row| {
+        format!("{} {}", decimal(row.usd, 2), if row.estimate { '~' } else { ' ' })
+    }));
+    columns.push((Column::number("2018 design").rank(3), |row| decimal(row.usd_2018, 2)));
+    columns
 }
 
 /// An amount with three decimals, or without any if it is whole. What is too small for them is not shown as a whole zero.
@@ -260,7 +250,6 @@ fn amount_text(amount: f64) -> String {
     decimal(amount, if is_whole { 0 } else { 3 })
 }
 
-/// Prints the assumptions of a bill.
 fn print_assumptions(quotation: &Quotation<'_>, bill: &Bill) {
     let (prices, accuracy) = (&quotation.prices, &quotation.accuracy);
     output::print_note("2018 design: the architecture that this one replaces, for comparison");
@@ -332,7 +321,9 @@ mod tests {
         let both = [row("replicated writes", "ap-southeast-1", 1_642.1), row("total", "", 12_345.6)];
         let lines = [row("replicated writes", "", 1_642.1), row("total", "", 12_345.6)];
         output::assert_tables("cost", || {
-            [both.as_slice(), &lines].map(|rows| table(rows, Format::Table).expect("a table")).join("\n\n")
+            [both.as_slice(), &lines]
+                .map(|rows| output::format_rows(Format::Table, &columns(rows), rows).expect("a table"))
+                .join("\n\n")
         });
     }
 }

@@ -12,14 +12,12 @@ use crate::keys::find_tier;
 use crate::quota::{Explanation, KeyUsage, LimitSubject, Pipeline, explain};
 use crate::ui::output::{self, Format, UsageError};
 
-/// Verbs of `ipgeo quota`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum QuotaVerb {
     /// Explain a limit: its usage, its reset, its worst-case overshoot
     Explain(ExplainArgs),
 }
 
-/// Flags of `ipgeo quota explain`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -40,7 +38,6 @@ pub(crate) struct ExplainArgs {
     target: Target,
 }
 
-/// Runs a verb.
 pub(crate) async fn run(verb: QuotaVerb, shared: &Shared) -> anyhow::Result<()> {
     let QuotaVerb::Explain(args) = verb;
     let (config, _) = load_config(shared)?;
@@ -167,5 +164,5 @@ fn csv(explanations: &[Explanation]) -> anyhow::Result<String> {
             })
         })
         .collect();
-    output::format_rows(Format::Csv, &[], &rows, |_| Vec::new())
+    output::format_rows(Format::Csv, &[], &rows)
 }

@@ -12,10 +12,9 @@ use crate::config::Config;
 use crate::cost;
 use crate::keys::{Grace, parse_grace};
 use crate::simulate::{CallSpread, LimitChange, Outage, Scenario, SimulationReport, run as simulate};
-use crate::ui::output::{self, Column, Exit, Format, UsageError};
+use crate::ui::output::{self, Column, ColumnOf, Exit, Format, UsageError};
 use crate::ui::progress::Task;
 
-/// Flags of `ipgeo simulate`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -113,7 +112,6 @@ struct Row {
     value: String,
 }
 
-/// Runs a simulation.
 pub(crate) async fn run(args: SimulateArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let mut config = first_regions(config, args.regions)?;
@@ -145,13 +143,10 @@ fn print(outcome: &SimulationReport, shared: &Shared) -> anyhow::Result<()> {
     let text = match shared.format() {
         Format::Json => output::to_json(&value)?,
         Format::Jsonl => output::to_json_line(&value)?,
-        Format::Csv => table_of(&flat(&value), Format::Csv)?,
+        Format::Csv => output::format_rows(Format::Csv, &COLUMNS, &flat(&value))?,
         Format::Table => {
-            let rows = outcome.rows().into_iter();
-            table_of(
-                &rows.map(|(what, value)| Row { what: what.to_owned(), value }).collect::<Vec<_>>(),
-                Format::Table,
-            )?
+            let rows = outcome.rows().into_iter().map(|(what, value)| Row { what: what.to_owned(), value });
+            output::format_rows(Format::Table, &COLUMNS, &rows.collect::<Vec<_>>())?
         }
     };
     output::print_data(&text)?;
@@ -163,10 +158,8 @@ fn print(outcome: &SimulationReport, shared: &Shared) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn table_of(rows: &[Row], format: Format) -> anyhow::Result<String> {
-    let columns = [Column::free_text("what"), Column::number("value")];
-    output::format_rows(format, &columns, rows, |row| vec![row.what.clone(), row.value.clone()])
-}
+const COLUMNS: [ColumnOf<Row>; 2] =
+    [(Column::free_text("what"), |row| row.what.clone()), (Column::number("value"), |row| row.value.clone())];
 
 /// The figures of an object and of the objects in it, for machines: `overshoot.mean`, `12.5`.
 fn flat(value: &Value) -> Vec<Row> {
@@ -205,6 +198,8 @@ mod tests {
     fn figures_fit_a_terminal() {
         let rows = [("calls", "1,234,567"), ("worst lag of a caller that had reached its limit", "496.0 s")]
             .map(|(what, value)| Row { what: what.to_owned(), value: value.to_owned() });
-        output::assert_tables("simulate", || table_of(&rows, Format::Table).expect("a table"));
+        output::assert_tables("simulate", || {
+            output::format_rows(Format::Table, &COLUMNS, &rows).expect("a table")
+        });
     }
 }

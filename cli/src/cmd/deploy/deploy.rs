@@ -28,7 +28,6 @@ const BUSY_PAUSE: Duration = Duration::from_secs(5);
 /// Calls a month of the bill that the prompt shows; `ipgeo plan --calls` shows others.
 const CALLS_SHOWN: f64 = 25e6;
 
-/// Flags of `ipgeo deploy`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -73,7 +72,6 @@ struct GateArgs {
     no_rollback: bool,
 }
 
-/// Deploys the configuration.
 pub(crate) async fn run(args: DeployArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let file = args.plan.as_deref().map(|path| read_plan(path, shared)).transpose()?;
     let flags = match &file {
@@ -157,15 +155,15 @@ async fn carried_out(
         output::print_note(&ending(config.service.domain.as_deref(), &urls, tier));
     }
     if matches!(run.outcome(), DeployOutcome::Failed | DeployOutcome::Halted) {
+        let mut returns = Vec::new();
         if !args.gates.no_rollback {
-            let returned = switch_back(plan, &run, deployment, lock, &args.execute, shared).await?;
-            if returned == DeployOutcome::Interrupted {
-                return Ok(Exit::Interrupted);
-            }
+            returns.push(Return::Versions(plan::switch_back(plan, &run.done, &run.failed)));
         }
         if args.rollback {
-            let returned = roll_back(plan, &run, deployment, lock, &args.execute, shared).await?;
-            if returned == DeployOutcome::Interrupted {
+            returns.push(Return::Stacks(plan::rollback(plan, &run.changed, &run.failed)));
+        }
+        for back in returns {
+            if back.carry_out(deployment, lock, &args.execute, shared).await? == DeployOutcome::Interrupted {
                 return Ok(Exit::Interrupted);
             }
         }
@@ -240,25 +238,41 @@ async fn settled(deployment: &Deployment) -> anyhow::Result<Observed> {
     }
 }
 
-/// Returns functions that failed their gate to the versions that served before. Takes seconds.
-async fn switch_back(
-    plan: &Plan,
-    run: &Run,
-    deployment: &Deployment,
-    lock: &mut Lock<'_, Aws>,
-    args: &ExecuteArgs,
-    shared: &Shared,
-) -> anyhow::Result<DeployOutcome> {
-    let back = plan::switch_back(plan, &run.done, &run.failed);
-    if back.is_empty() {
-        return Ok(DeployOutcome::Done);
+/// A way back from a failed run.
+enum Return {
+    /// Functions that failed their gate serve the version before again. Takes seconds.
+    Versions(Plan),
+    /// The changes of this run are rolled back.
+    Stacks(Plan),
+}
+
+impl Return {
+    async fn carry_out(
+        &self,
+        deployment: &Deployment,
+        lock: &mut Lock<'_, Aws>,
+        args: &ExecuteArgs,
+        shared: &Shared,
+    ) -> anyhow::Result<DeployOutcome> {
+        let (back, note) = match self {
+            Self::Versions(back) if back.is_empty() => return Ok(DeployOutcome::Done),
+            Self::Versions(back) => {
+                (back, "returning to the versions that served before (--no-rollback would keep the new ones)")
+            }
+            Self::Stacks(back) if back.is_empty() => {
+                output::print_note("nothing to roll back");
+                return Ok(DeployOutcome::Done);
+            }
+            Self::Stacks(back) => (back, "rolling back the changes of this run"),
+        };
+        output::print_note(note);
+        let returned = carry_out_locked(back, &deployment.aws, lock, args, shared).await?;
+        output::print_note(&match self {
+            Self::Versions(back) => returned_to(back, &returned),
+            Self::Stacks(back) => returned.report(back, &command_line()),
+        });
+        Ok(returned.outcome())
     }
-    output::print_note(
-        "returning to the versions that served before (--no-rollback would keep the new ones)",
-    );
-    let returned = carry_out_locked(&back, &deployment.aws, lock, args, shared).await?;
-    output::print_note(&returned_to(&back, &returned));
-    Ok(returned.outcome())
 }
 
 /// Reports a return to the previous versions, and what to do next.
@@ -297,25 +311,6 @@ fn return_command(back: &Plan) -> String {
         return command_line();
     }
     format!("ipgeo rollback --regions {}", regions.into_iter().collect::<Vec<_>>().join(","))
-}
-
-async fn roll_back(
-    plan: &Plan,
-    run: &Run,
-    deployment: &Deployment,
-    lock: &mut Lock<'_, Aws>,
-    args: &ExecuteArgs,
-    shared: &Shared,
-) -> anyhow::Result<DeployOutcome> {
-    let back = plan::rollback(plan, &run.changed, &run.failed);
-    if back.is_empty() {
-        output::print_note("nothing to roll back");
-        return Ok(DeployOutcome::Done);
-    }
-    output::print_note("rolling back the changes of this run");
-    let returned = carry_out_locked(&back, &deployment.aws, lock, args, shared).await?;
-    output::print_note(&returned.report(&back, &command_line()));
-    Ok(returned.outcome())
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use crate::infra::cloud::Ask;
 use crate::infra::plan::{self, DestroyOptions};
 use crate::ui::output::{self, Exit, Format};
 
-/// Flags of `ipgeo destroy`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -36,7 +35,6 @@ pub(crate) struct DestroyArgs {
     profile: ProfileArgs,
 }
 
-/// Deletes the service.
 pub(crate) async fn run(args: DestroyArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let mut aws = Aws::connect(&config, args.profile.name()).await?;

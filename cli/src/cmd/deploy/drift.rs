@@ -8,10 +8,8 @@ use crate::args::{ProfileArgs, Shared};
 use crate::aws::Aws;
 use crate::cmd::support::{RegionArgs, check_drift, load_config, read_deployed};
 use crate::infra::cloud::Ask;
-use crate::infra::stacks::StackKind;
-use crate::ui::output::{self, Column, Exit};
+use crate::ui::output::{self, Column, ColumnOf, Exit};
 
-/// Flags of `ipgeo drift`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -36,19 +34,21 @@ struct DriftRow {
     properties: Vec<String>,
 }
 
-/// Detects changes made outside CloudFormation.
+const COLUMNS: [ColumnOf<DriftRow>; 5] = [
+    (Column::text("region"), |row| row.region.to_string()),
+    (Column::text("stack").rank(1), |row| row.stack.clone()),
+    (Column::free_text("resource"), |row| row.resource.clone()),
+    (Column::state("status"), |row| row.status.clone()),
+    (Column::free_text("properties"), |row| row.properties.join("; ")),
+];
+
 pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
     let aws = Aws::connect(&config, args.profile.name()).await?;
     let observed = read_deployed(&aws, &Ask::everywhere(&config, None)).await?;
-    let stacks = observed.regions.iter().filter(|(name, _)| scope.whole || scope.regions.contains(*name));
-    let stacks: Vec<(RegionName, StackKind)> = stacks
-        .flat_map(|(name, region)| region.stacks.keys().map(move |kind| (name.clone(), *kind)))
-        .collect();
-    let results = check_drift(&aws, &stacks).await;
     let (mut rows, mut failed) = (Vec::new(), 0);
-    for ((region, stack), found) in stacks.into_iter().zip(results) {
+    for ((region, stack), found) in check_drift(&aws, &observed, &scope).await {
         match found {
             Ok(drifts) => rows.extend(drifts.into_iter().map(|drift| DriftRow {
                 region: region.clone(),
@@ -63,38 +63,15 @@ pub(crate) async fn run(args: DriftArgs, shared: &Shared) -> anyhow::Result<Exit
             }
         }
     }
-    print(&rows, shared)?;
+    if rows.is_empty() && shared.format() == output::Format::Table {
+        output::print_note("no changes outside CloudFormation");
+    } else {
+        output::print_rows(shared.format(), &COLUMNS, &rows)?;
+    }
     Ok(match (failed, rows.is_empty()) {
         (0, false) if args.check => Exit::Changes,
         (0, _) => Exit::Done,
         _ => Exit::SomeFailed,
-    })
-}
-
-fn print(rows: &[DriftRow], shared: &Shared) -> anyhow::Result<()> {
-    if rows.is_empty() && shared.format() == output::Format::Table {
-        output::print_note("no changes outside CloudFormation");
-        return Ok(());
-    }
-    Ok(output::print_data(&table(rows, shared.format())?)?)
-}
-
-fn table(rows: &[DriftRow], format: output::Format) -> anyhow::Result<String> {
-    let columns = [
-        Column::text("region"),
-        Column::text("stack").rank(1),
-        Column::free_text("resource"),
-        Column::state("status"),
-        Column::free_text("properties"),
-    ];
-    output::format_rows(format, &columns, rows, |row| {
-        vec![
-            row.region.to_string(),
-            row.stack.clone(),
-            row.resource.clone(),
-            row.status.clone(),
-            row.properties.join("; "),
-        ]
     })
 }
 
@@ -119,6 +96,8 @@ mod tests {
             ),
             row("UsageLogSubscription (AWS::Logs::SubscriptionFilter)", "DELETED", &[]),
         ];
-        output::assert_tables("drift", || table(&rows, output::Format::Table).expect("a table"));
+        output::assert_tables("drift", || {
+            output::format_rows(output::Format::Table, &COLUMNS, &rows).expect("a table")
+        });
     }
 }

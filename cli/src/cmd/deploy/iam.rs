@@ -12,14 +12,12 @@ use crate::fs::{Replace, write_output};
 use crate::infra::iam::{Audience, Request, documents};
 use crate::ui::output;
 
-/// Verbs of `ipgeo iam`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum IamVerb {
     /// Print the least-privilege policies for deploying, as JSON
     Policy(PolicyArgs),
 }
 
-/// Flags of `ipgeo iam policy`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -65,7 +63,6 @@ fn account(text: &str) -> Result<String, String> {
     }
 }
 
-/// Runs a verb.
 pub(crate) fn run(verb: IamVerb, shared: &Shared) -> anyhow::Result<()> {
     let IamVerb::Policy(args) = verb;
     if args.role_arn.is_some() && args.audience != Some(For::Deployer) {

@@ -17,7 +17,6 @@ use crate::fs::{Replace, write_output};
 use crate::infra::plan::{Action, Op, Plan, Problem, SCHEMA, Summary};
 use crate::ui::output::{self, Exit, Format};
 
-/// Flags of `ipgeo plan`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -42,7 +41,6 @@ pub(crate) struct PlanArgs {
     calls: f64,
 }
 
-/// Shows what a deploy would change.
 pub(crate) async fn run(args: PlanArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let deployment = Deployment::prepare(&args.flags, shared).await?;
     let observed = deployment.observe().await?;
@@ -99,7 +97,7 @@ fn document(plan: &Plan, cost: &CostChange, format: Format) -> anyhow::Result<St
         }
         return output::to_json(&Document { schema: SCHEMA, summary: plan.summary(), plan, cost });
     }
-    output::format_rows(format, &[], &change_rows(plan), |_| Vec::new())
+    output::format_rows(format, &[], &change_rows(plan))
 }
 
 /// What blocks a plan, for programs; empty for the table format, which reports it on standard error.
@@ -107,11 +105,10 @@ fn faults_document(faults: &[Problem], format: Format) -> anyhow::Result<String>
     match format {
         Format::Table => Ok(String::new()),
         Format::Json => output::to_json(&json!({ "schema": SCHEMA, "faults": faults })),
-        Format::Jsonl | Format::Csv => output::format_rows(format, &[], faults, |_| Vec::new()),
+        Format::Jsonl | Format::Csv => output::format_rows(format, &[], faults),
     }
 }
 
-/// A change of a plan.
 #[derive(Debug, Default, Serialize)]
 struct ChangeRow {
     wave: &'static str,

@@ -12,9 +12,8 @@ use crate::cmd::support::{RegionArgs, load_config, path_to_write};
 use crate::fs::{Replace, parent_folder, write_output};
 use crate::infra::artifacts::built_set;
 use crate::infra::stacks::{Renderer, Stack};
-use crate::ui::output::{self, Column, Format, Formats};
+use crate::ui::output::{self, Column, ColumnOf, Formats};
 
-/// Flags of `ipgeo render`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -64,7 +63,18 @@ pub(crate) fn run(args: &RenderArgs, shared: &Shared) -> anyhow::Result<()> {
         let documents: Vec<&str> = stacks.iter().map(|stack| stack.text.as_str()).collect();
         output::print_data(documents.join("---\n").trim_end())?;
     } else {
-        list(&stacks, args.out.as_deref(), shared.format())?;
+        let row = |stack: &Stack| StackRow {
+            region: stack.region.clone(),
+            stack: stack.name.clone(),
+            resources: stack.template.resources.len(),
+            bytes: stack.text.len(),
+            file: args
+                .out
+                .as_ref()
+                .map_or_else(String::new, |out| out.join(path(stack)).display().to_string()),
+        };
+        let rows: Vec<StackRow> = stacks.iter().map(row).collect();
+        output::print_rows(shared.format(), &columns(args.out.is_some()), &rows)?;
     }
     if unbuilt {
         output::print_note(
@@ -86,38 +96,17 @@ fn write(folder: &Path, stack: &Stack) -> anyhow::Result<()> {
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn list(stacks: &[Stack], out: Option<&Path>, format: Format) -> anyhow::Result<()> {
-    let rows: Vec<StackRow> = stacks
-        .iter()
-        .map(|stack| StackRow {
-            region: stack.region.clone(),
-            stack: stack.name.clone(),
-            resources: stack.template.resources.len(),
-            bytes: stack.text.len(),
-            file: out.map(|folder| folder.join(path(stack)).display().to_string()).unwrap_or_default(),
-        })
-        .collect();
-    Ok(output::print_data(&table(&rows, out.is_some(), format)?)?)
-}
-
-fn table(rows: &[StackRow], has_files: bool, format: Format) -> anyhow::Result<String> {
-    let mut columns = vec![
-        Column::text("region"),
-        Column::free_text("stack"),
-        Column::number("resources").rank(1),
-        Column::number("bytes").rank(1),
+fn columns(has_files: bool) -> Vec<ColumnOf<StackRow>> {
+    let mut columns: Vec<ColumnOf<StackRow>> = vec![
+        (Column::text("region"), |row| row.region.to_string()),
+        (Column::free_text("stack"), |row| row.stack.clone()),
+        (Column::number("resources").rank(1), |row| output::grouped(row.resources as u64)),
+        (Column::number("bytes").rank(1), |row| output::grouped(row.bytes as u64)),
     ];
-    columns.extend(has_files.then(|| Column::path("file")));
-    output::format_rows(format, &columns, rows, |row| {
-        let mut cells = vec![
-            row.region.to_string(),
-            row.stack.clone(),
-            output::grouped(row.resources as u64),
-            output::grouped(row.bytes as u64),
-        ];
-        cells.extend(has_files.then(|| row.file.clone()));
-        cells
-    })
+    if has_files {
+        columns.push((Column::path("file"), |row| row.file.clone()));
+    }
+    columns
 }
 
 #[cfg(test)]
@@ -135,8 +124,9 @@ mod tests {
         };
         let rows = ["artifacts", "edge"].map(row);
         output::assert_tables("render", || {
-            let tables =
-                [false, true].map(|has_files| table(&rows, has_files, Format::Table).expect("a table"));
+            let tables = [false, true].map(|has_files| {
+                output::format_rows(output::Format::Table, &columns(has_files), &rows).expect("a table")
+            });
             tables.join("\n\n")
         });
     }

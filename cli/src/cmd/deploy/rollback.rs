@@ -12,7 +12,6 @@ use crate::infra::cloud::Ask;
 use crate::infra::plan::{self, WantedVersion};
 use crate::ui::output::{self, Exit, Format};
 
-/// Flags of `ipgeo rollback`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Moves each region's alias in seconds; stacks and regions.toml stay as they are.
@@ -47,7 +46,6 @@ fn wanted(text: &str) -> Result<WantedVersion, String> {
     }
 }
 
-/// Returns regions to an older version.
 pub(crate) async fn run(args: RollbackArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;

@@ -16,9 +16,8 @@ use crate::cmd::support::{
 use crate::infra::cloud::Ask;
 use crate::infra::plan::{Observed, TrafficChange, TrafficError, drain_or_attach};
 use crate::observe::status::region_statuses;
-use crate::ui::output::{self, Column, Exit, Format, Formats, UsageError};
+use crate::ui::output::{self, Column, ColumnOf, Exit, Format, Formats, UsageError};
 
-/// Verbs of `ipgeo traffic`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TrafficVerb {
     /// Show which regions DNS sends callers to
@@ -40,20 +39,17 @@ Examples:
 }
 
 impl TrafficVerb {
-    /// The output formats that the verb supports.
     pub(crate) fn forms(&self) -> Formats {
         if matches!(self, Self::Show(_)) { Formats::ALL } else { Formats::EVENTS }
     }
 }
 
-/// Flags of `ipgeo traffic show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     #[command(flatten)]
     profile: ProfileArgs,
 }
 
-/// Flags of `ipgeo traffic drain` and `attach`.
 #[derive(Debug, Args)]
 pub(crate) struct ChangeArgs {
     /// Region to change
@@ -77,7 +73,13 @@ struct TrafficRow {
     probe_error: Option<String>,
 }
 
-/// Runs a verb.
+const COLUMNS: [ColumnOf<TrafficRow>; 4] = [
+    (Column::text("region"), |row| row.region.to_string()),
+    (Column::state("record"), |row| row.record.clone()),
+    (Column::number("probe"), |row| probe_cell(row.probe_ms, row.probe_error.as_deref())),
+    (Column::free_text("target"), |row| row.leads_to.clone()),
+];
+
 pub(crate) async fn run(verb: TrafficVerb, shared: &Shared) -> anyhow::Result<Exit> {
     match verb {
         TrafficVerb::Show(args) => show(args, shared).await,
@@ -105,22 +107,9 @@ async fn show(args: ShowArgs, shared: &Shared) -> anyhow::Result<Exit> {
             probe_error: status.probe_error,
         })
         .collect();
-    output::print_data(&table(&rows, shared.format())?)?;
+    output::print_rows(shared.format(), &COLUMNS, &rows)?;
     report_probes(rows.iter().map(|row| (&row.region, row.probe_error.as_deref())), shared.format());
     Ok(Exit::Done)
-}
-
-fn table(rows: &[TrafficRow], format: Format) -> anyhow::Result<String> {
-    let columns = [
-        Column::text("region"),
-        Column::state("record"),
-        Column::number("probe"),
-        Column::free_text("target"),
-    ];
-    output::format_rows(format, &columns, rows, |row| {
-        let probe = probe_cell(row.probe_ms, row.probe_error.as_deref());
-        vec![row.region.to_string(), row.record.clone(), probe, row.leads_to.clone()]
-    })
 }
 
 fn leads_to(observed: &Observed, region: &str) -> String {
@@ -190,6 +179,8 @@ mod tests {
             row("eu-central-1", "A AAAA", None),
             row("ap-southeast-1", "drained", Some("HTTP status 503 Service Unavailable")),
         ];
-        output::assert_tables("traffic show", || table(&rows, Format::Table).expect("a table"));
+        output::assert_tables("traffic show", || {
+            output::format_rows(Format::Table, &COLUMNS, &rows).expect("a table")
+        });
     }
 }

@@ -16,7 +16,6 @@ use crate::fs::{parent_folder, require_folder};
 use crate::geo::sources::{self, Lock, LockedDatabase, PathLock, SourceFile};
 use crate::ui::output;
 
-/// Flags of `ipgeo geo build`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -59,7 +58,6 @@ fn sources_to_compile(
     Ok((named.into_iter().map(SourceFile::from).collect(), digests))
 }
 
-/// Compiles a database.
 pub(super) fn run(args: BuildArgs, shared: &Shared) -> anyhow::Result<()> {
     let named = args.out.is_some();
     let out = args.out.unwrap_or_else(|| served_database(&shared.state));

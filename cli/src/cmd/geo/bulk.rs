@@ -18,7 +18,6 @@ use crate::ui::progress::{Style, Task};
 /// How long the work may take to end after Ctrl-C; a read from a terminal does not end by itself.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Flags of `ipgeo bulk`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 FILE is CSV with any of the delimiters `,`, `;` and tab, or a list of addresses, one a line. The column of \
@@ -54,7 +53,6 @@ pub(crate) struct BulkArgs {
     source: SourceArgs,
 }
 
-/// Adds columns to a file of addresses.
 pub(crate) async fn run(args: BulkArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (shared, stop) = (shared.clone(), StopFlag::default());
     let of_work = stop.clone();

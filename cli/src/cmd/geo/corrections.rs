@@ -13,9 +13,8 @@ use crate::cmd::support::{load_config, served_database, today};
 use crate::fs::{Replace, parent_folder, write_output};
 use crate::geo::sources::{self, PathLock};
 use crate::keys::parse_note;
-use crate::ui::output::{self, Column, Format, UsageError};
+use crate::ui::output::{self, Column, ColumnOf, UsageError};
 
-/// Verbs of `ipgeo geo override`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum OverrideVerb {
     /// Correct the location of an address or network
@@ -29,7 +28,6 @@ Examples:
     Remove(RemoveArgs),
 }
 
-/// Flags of `ipgeo geo override add`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 A correction of the same network is replaced. The next `ipgeo geo build` uses it.
@@ -82,7 +80,6 @@ pub(crate) struct AddArgs {
     note: String,
 }
 
-/// Flags of `ipgeo geo override remove`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -93,7 +90,6 @@ pub(crate) struct RemoveArgs {
     network: String,
 }
 
-/// Changes or lists the corrections.
 pub(super) fn run(verb: OverrideVerb, shared: &Shared) -> anyhow::Result<()> {
     let (config, path) = load_config(shared)?;
     let base = parent_folder(&path);
@@ -194,23 +190,19 @@ fn list(file: &Path, corrections: &[Correction], shared: &Shared) -> anyhow::Res
     if corrections.is_empty() {
         output::print_note(&format!("{} has no corrections", file.display()));
     }
-    Ok(output::print_data(&table(corrections, shared.format())?)?)
+    output::print_rows(shared.format(), &COLUMNS, corrections)
 }
 
-fn table(corrections: &[Correction], format: Format) -> anyhow::Result<String> {
-    let columns = [
-        Column::text("network"),
-        Column::text("country"),
-        Column::free_text("region").rank(1),
-        Column::free_text("city"),
-        Column::free_text("note").rank(3),
-        Column::text("date").rank(2),
-    ];
-    output::format_rows(format, &columns, corrections, |one| {
-        let region = if one.region.is_empty() { &one.region_code } else { &one.region };
-        [&one.network, &one.country_code, region, &one.city, &one.note, &one.date].map(Clone::clone).to_vec()
-    })
-}
+const COLUMNS: [ColumnOf<Correction>; 6] = [
+    (Column::text("network"), |one| one.network.clone()),
+    (Column::text("country"), |one| one.country_code.clone()),
+    (Column::free_text("region").rank(1), |one| {
+        if one.region.is_empty() { one.region_code.clone() } else { one.region.clone() }
+    }),
+    (Column::free_text("city"), |one| one.city.clone()),
+    (Column::free_text("note").rank(3), |one| one.note.clone()),
+    (Column::text("date").rank(2), |one| one.date.clone()),
+];
 
 #[cfg(test)]
 mod tests {
@@ -228,7 +220,8 @@ mod tests {
             ..Correction::default()
         };
         output::assert_tables("geo override list", || {
-            table(std::slice::from_ref(&correction), Format::Table).expect("a table")
+            output::format_rows(output::Format::Table, &COLUMNS, std::slice::from_ref(&correction))
+                .expect("a table")
         });
     }
 }

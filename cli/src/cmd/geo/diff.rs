@@ -11,9 +11,8 @@ use crate::cmd::support::numbers::{addresses, percent};
 use crate::cmd::support::{load_config, served_database};
 use crate::fs::parent_folder;
 use crate::geo::sources;
-use crate::ui::output::{self, Column, Exit, Format, grouped};
+use crate::ui::output::{self, Column, ColumnOf, Exit, Format, grouped};
 
-/// Flags of `ipgeo geo diff`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Compares randomly drawn addresses. `networks` gives each announced network of either database the same \
@@ -49,32 +48,17 @@ fn corrections_in_use(shared: &Shared) -> anyhow::Result<Vec<Correction>> {
     }
 }
 
-fn table(sampled: &[DiffSample], format: Format) -> anyhow::Result<String> {
-    let columns = [
-        Column::text("drawn from"),
-        Column::text("ip"),
-        Column::number("drawn").rank(2),
-        Column::number("known to both").rank(1),
-        Column::number("other country"),
-        Column::number("other city"),
-        Column::number("gained").rank(1),
-        Column::number("lost").rank(1),
-    ];
-    output::format_rows(format, &columns, sampled, |one| {
-        vec![
-            one.drawn_from.to_owned(),
-            format!("v{}", one.ip_version),
-            grouped(one.drawn),
-            grouped(one.known),
-            format!("{:.2} %", one.country_percent),
-            format!("{:.2} %", one.city_percent),
-            grouped(one.gained),
-            grouped(one.lost),
-        ]
-    })
-}
+const COLUMNS: [ColumnOf<DiffSample>; 8] = [
+    (Column::text("drawn from"), |one| one.drawn_from.to_owned()),
+    (Column::text("ip"), |one| format!("v{}", one.ip_version)),
+    (Column::number("drawn").rank(2), |one| grouped(one.drawn)),
+    (Column::number("known to both").rank(1), |one| grouped(one.known)),
+    (Column::number("other country"), |one| format!("{:.2} %", one.country_percent)),
+    (Column::number("other city"), |one| format!("{:.2} %", one.city_percent)),
+    (Column::number("gained").rank(1), |one| grouped(one.gained)),
+    (Column::number("lost").rank(1), |one| grouped(one.lost)),
+];
 
-/// Compares two databases.
 pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let new = args.new.unwrap_or_else(|| served_database(&shared.state));
     let previous = sources::previous_path(&new);
@@ -93,7 +77,7 @@ pub(super) fn run(args: DiffArgs, shared: &Shared) -> anyhow::Result<Exit> {
     if shared.format() == Format::Json {
         output::print_data(&output::to_json(&found)?)?;
     } else {
-        output::print_data(&table(&found.sampled, shared.format())?)?;
+        output::print_rows(shared.format(), &COLUMNS, &found.sampled)?;
     }
     output::print_note(&format!("{} compared with {}, seed {}", found.old_date, found.new_date, found.seed));
     for one in &found.moves {
@@ -142,6 +126,8 @@ mod tests {
             ..DiffSample::default()
         };
         let samples = ["networks", "addresses"].map(sample);
-        output::assert_tables("geo diff", || table(&samples, Format::Table).expect("a table"));
+        output::assert_tables("geo diff", || {
+            output::format_rows(Format::Table, &COLUMNS, &samples).expect("a table")
+        });
     }
 }

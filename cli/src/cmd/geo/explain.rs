@@ -12,9 +12,8 @@ use crate::args::Shared;
 use crate::cmd::support::load_config;
 use crate::fs::parent_folder;
 use crate::geo::sources::{self, Lock, SourceFile};
-use crate::ui::output::{self, Column, Format};
+use crate::ui::output::{self, Column, ColumnOf};
 
-/// Flags of `ipgeo geo explain`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Reads the fetched sources and the corrections, not the compiled database, and decides between them as \
@@ -54,7 +53,6 @@ struct ExplainRow {
     agreeing: Vec<Said>,
 }
 
-/// Explains an answer.
 pub(super) fn run(args: &ExplainArgs, shared: &Shared) -> anyhow::Result<()> {
     let (config, path) = load_config(shared)?;
     let named = args.sources.iter().cloned().map(SourceFile::from).collect();
@@ -88,34 +86,24 @@ pub(super) fn run(args: &ExplainArgs, shared: &Shared) -> anyhow::Result<()> {
             agreeing: field.agreeing.into_iter().map(said).collect(),
         })
         .collect();
-    output::print_data(&table(&rows, shared.format())?)?;
+    output::print_rows(shared.format(), &COLUMNS, &rows)?;
     if rows.is_empty() {
         output::print_note(&format!("no source knows {}", args.address));
     }
     Ok(())
 }
 
-fn table(rows: &[ExplainRow], format: Format) -> anyhow::Result<String> {
-    let columns = [
-        Column::text("field"),
-        Column::free_text("value"),
-        Column::text("source"),
-        Column::text("range").rank(2),
-        Column::text("date").rank(3),
-        Column::free_text("overridden").rank(1),
-    ];
-    output::format_rows(format, &columns, rows, |row| {
+const COLUMNS: [ColumnOf<ExplainRow>; 6] = [
+    (Column::text("field"), |row| row.field.clone()),
+    (Column::free_text("value"), |row| row.decided.value.clone()),
+    (Column::text("source"), |row| row.decided.source.clone()),
+    (Column::text("range").rank(2), |row| row.decided.range.clone()),
+    (Column::text("date").rank(3), |row| row.decided.date.clone().unwrap_or_else(|| "unknown".to_owned())),
+    (Column::free_text("overridden").rank(1), |row| {
         let others = row.overridden.iter().map(|one| format!("{} ({})", one.value, one.source));
-        vec![
-            row.field.clone(),
-            row.decided.value.clone(),
-            row.decided.source.clone(),
-            row.decided.range.clone(),
-            row.decided.date.clone().unwrap_or_else(|| "unknown".to_owned()),
-            others.collect::<Vec<_>>().join(", "),
-        ]
-    })
-}
+        others.collect::<Vec<_>>().join(", ")
+    }),
+];
 
 /// The date of the correction that decides about an address: of those that hold it, the smallest, and of equal ones the last.
 fn corrected_on(file: &Path, address: IpAddr) -> anyhow::Result<Option<String>> {
@@ -162,6 +150,8 @@ mod tests {
             ),
             row("asn.name", "日本語株式会社", Vec::new()),
         ];
-        output::assert_tables("geo explain", || table(&rows, Format::Table).expect("a table"));
+        output::assert_tables("geo explain", || {
+            output::format_rows(output::Format::Table, &COLUMNS, &rows).expect("a table")
+        });
     }
 }

@@ -9,9 +9,8 @@ use crate::args::Shared;
 use crate::cmd::support::{load_config, purge_databases};
 use crate::fs::parent_folder;
 use crate::geo::sources::{self, FetchOutcome, Fetched, Lock, PathLock, Places, Web};
-use crate::ui::output::{self, Column, Format, grouped};
+use crate::ui::output::{self, Column, ColumnOf, grouped};
 
-/// Flags of `ipgeo geo fetch`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -26,22 +25,14 @@ pub(crate) struct FetchArgs {
     pip: PathBuf,
 }
 
-fn table(fetched: &[Fetched], format: Format) -> anyhow::Result<String> {
-    let columns = [
-        Column::text("source"),
-        Column::path("file").rank(1),
-        Column::number("bytes").rank(2),
-        Column::text("sha-256").rank(3),
-        Column::state("outcome"),
-    ];
-    output::format_rows(format, &columns, fetched, |file| {
-        let outcome = format!("{:?}", file.outcome).to_lowercase();
-        let digest = file.sha256.get(..12).unwrap_or_default().to_owned();
-        vec![file.source.clone(), file.file.display().to_string(), grouped(file.bytes), digest, outcome]
-    })
-}
+const COLUMNS: [ColumnOf<Fetched>; 5] = [
+    (Column::text("source"), |file| file.source.clone()),
+    (Column::path("file").rank(1), |file| file.file.display().to_string()),
+    (Column::number("bytes").rank(2), |file| grouped(file.bytes)),
+    (Column::text("sha-256").rank(3), |file| file.sha256.get(..12).unwrap_or_default().to_owned()),
+    (Column::state("outcome"), |file| format!("{:?}", file.outcome).to_lowercase()),
+];
 
-/// Fetches the sources, and locks them.
 pub(super) fn run(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     let (config, path) = load_config(shared)?;
     let _exclusive = PathLock::of_state(&shared.state)?;
@@ -52,7 +43,7 @@ pub(super) fn run(args: &FetchArgs, shared: &Shared) -> anyhow::Result<()> {
     let fetched = sources::fetch(&config, places, &mut lock, Timestamp::now())?;
     lock.write(&lock_path)?;
     purge_databases(&config, shared)?;
-    output::print_data(&table(&fetched, shared.format())?)?;
+    output::print_rows(shared.format(), &COLUMNS, &fetched)?;
     for file in &fetched {
         let Some(warning) = &file.warning else { continue };
         let effect = match file.outcome {
@@ -81,6 +72,8 @@ mod tests {
             ..Fetched::default()
         };
         let files = [file(FetchOutcome::Updated), file(FetchOutcome::Kept)];
-        output::assert_tables("geo fetch", || table(&files, Format::Table).expect("a table"));
+        output::assert_tables("geo fetch", || {
+            output::format_rows(output::Format::Table, &COLUMNS, &files).expect("a table")
+        });
     }
 }

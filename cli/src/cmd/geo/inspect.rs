@@ -7,7 +7,6 @@ use clap::Args;
 use crate::args::Shared;
 use crate::cmd::support::{print_database, served_database};
 
-/// Flags of `ipgeo geo inspect`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -19,7 +18,6 @@ pub(crate) struct InspectArgs {
     file: Option<PathBuf>,
 }
 
-/// Prints a database's metadata.
 pub(super) fn run(args: InspectArgs, shared: &Shared) -> anyhow::Result<()> {
     print_database(&args.file.unwrap_or_else(|| served_database(&shared.state)), shared)
 }

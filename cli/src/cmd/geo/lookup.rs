@@ -17,10 +17,8 @@ use crate::lookup::{
 };
 use crate::ui::output::{self, Exit, Format, UsageError, grouped};
 
-/// Failures that are printed one by one.
 const FAILURES_SHOWN: usize = 5;
 
-/// Flags of `ipgeo lookup`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Answers are those of the API for the same database: every field of a location, without `count`. Fields \
@@ -56,7 +54,6 @@ pub(crate) struct LookupArgs {
 }
 
 impl LookupArgs {
-    /// The output format.
     fn format(&self, shared: &Shared) -> Format {
         if self.csv { Format::Csv } else { shared.format() }
     }
@@ -104,7 +101,6 @@ struct Outcome {
     messages: Vec<String>,
 }
 
-/// Looks addresses up.
 pub(crate) fn run(args: &LookupArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let format = args.format(shared);
     let mut view = args.view(format)?;

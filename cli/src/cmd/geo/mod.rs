@@ -26,7 +26,6 @@ pub(crate) use rollout::{RollbackArgs, RolloutArgs};
 use crate::args::Shared;
 use crate::ui::output::{Exit, Formats};
 
-/// Verbs of `ipgeo geo`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum GeoVerb {
     /// Fetch the sources in regions.toml
@@ -55,13 +54,11 @@ Examples:
 }
 
 impl GeoVerb {
-    /// The output formats that the verb supports.
     pub(crate) fn forms(&self) -> Formats {
         if matches!(self, Self::Rollout(_) | Self::Rollback(_)) { Formats::EVENTS } else { Formats::ALL }
     }
 }
 
-/// Runs a verb.
 pub(crate) async fn run(verb: GeoVerb, shared: &Shared) -> anyhow::Result<Exit> {
     match verb {
         GeoVerb::Fetch(args) => fetch::run(&args, shared)?,

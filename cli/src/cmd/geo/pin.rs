@@ -8,9 +8,8 @@ use serde::Serialize;
 use crate::args::Shared;
 use crate::cmd::support::load_config;
 use crate::geo::sources::{self, Lock, LockError};
-use crate::ui::output::{self, Column, Format, UsageError};
+use crate::ui::output::{self, Column, ColumnOf, Format, UsageError};
 
-/// Flags of `ipgeo geo pin`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -68,19 +67,19 @@ pub(super) fn run(args: &PinArgs, shared: &Shared) -> anyhow::Result<()> {
     };
     let pins: Vec<PinRow> = lock.pins.iter().map(row).collect();
     if !lock.pins.is_empty() || shared.format() != Format::Table {
-        output::print_data(&table(&pins, shared.format())?)?;
+        output::print_rows(shared.format(), &COLUMNS, &pins)?;
     }
     Ok(())
 }
 
-fn table(pins: &[PinRow], format: Format) -> anyhow::Result<String> {
-    let columns = [Column::text("source"), Column::free_text("pinned to")];
-    output::format_rows(format, &columns, pins, |pin| {
+const COLUMNS: [ColumnOf<PinRow>; 2] = [
+    (Column::text("source"), |pin| pin.source.clone()),
+    (Column::free_text("pinned to"), |pin| {
         let files: Vec<&str> = pin.sha256.iter().filter_map(|digest| digest.get(..12)).collect();
         let until = pin.until.map(|date| format!("{date} or earlier")).unwrap_or_default();
-        vec![pin.source.clone(), [until, files.join(" ")].join(" ").trim().to_owned()]
-    })
-}
+        [until, files.join(" ")].join(" ").trim().to_owned()
+    }),
+];
 
 #[cfg(test)]
 mod tests {
@@ -101,6 +100,8 @@ mod tests {
                 sha256: [digests.clone(), digests].concat(),
             },
         ];
-        output::assert_tables("geo pin", || table(&pins, Format::Table).expect("a table"));
+        output::assert_tables("geo pin", || {
+            output::format_rows(Format::Table, &COLUMNS, &pins).expect("a table")
+        });
     }
 }

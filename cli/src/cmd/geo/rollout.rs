@@ -10,8 +10,8 @@ use crate::aws::Aws;
 use crate::cmd::support::numbers::percent;
 use crate::cmd::support::{
     ExecuteArgs, RegionArgs, carry_out, checked_database, command_line, confirm_and_lock, confirm_plan,
-    exit_of, load_config, probe_of, purge_databases, refused, release, remember_database, served_database,
-    shown, today,
+    exit_of, load_config, probe_of, purge_databases, quick_probe, refused, release, remember_database,
+    served_database, shown, today,
 };
 use crate::config::Config;
 use crate::geo::licence::may_serve;
@@ -19,7 +19,7 @@ use crate::geo::sources::{self, Lock, PathLock, Rollout, Rollouts};
 use crate::infra::artifacts::{database_zip, prepare_database, unzip_database};
 use crate::infra::cloud::CloudRead as _;
 use crate::infra::deploy::{DatabaseRollout, DeployOutcome, RolloutError, plan_rollout, served_digests};
-use crate::infra::plan::{ArtifactFile, ProbeSpec};
+use crate::infra::plan::ArtifactFile;
 use crate::infra::stacks::ArtifactRef;
 use crate::ui::output::{self, Exit};
 
@@ -36,7 +36,6 @@ pub(super) struct Flags {
     profile: ProfileArgs,
 }
 
-/// Flags of `ipgeo geo rollout`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Deploys in waves like `ipgeo deploy`: one region first, then the others once it answers.
@@ -53,7 +52,6 @@ pub(crate) struct RolloutArgs {
     max_change: Option<f64>,
 }
 
-/// Flags of `ipgeo geo rollback`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -67,7 +65,6 @@ pub(crate) struct RollbackArgs {
 /// Number of addresses that --max-change compares.
 const GATE_SAMPLES: u32 = 100_000;
 
-/// Gives the regions the compiled database.
 pub(crate) async fn rollout(args: RolloutArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, file) = load_config(shared)?;
     let database = served_database(&shared.state);
@@ -112,15 +109,11 @@ pub(crate) async fn rollback(args: RollbackArgs, shared: &Shared) -> anyhow::Res
         file: file.clone(),
         bytes: std::fs::metadata(file).map_or(0, |metadata| metadata.len()),
     });
-    let address = served_database(&shared.state);
-    let probe = ProbeSpec { country_code: None, ..probe_of(&config, &address).unwrap_or_default() };
-    let probe =
-        if probe.address.is_empty() { ProbeSpec { address: "8.8.8.8".into(), ..probe } } else { probe };
     let wanted = DatabaseRollout {
         artifact: artifact.clone(),
         description: before.description.clone(),
         files: files.collect(),
-        probe: ProbeSpec { domain: config.service.domain.clone(), ..probe },
+        probe: quick_probe(&config),
         today: today().to_string(),
     };
     let begin = || {

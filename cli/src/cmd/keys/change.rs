@@ -5,16 +5,13 @@ use clap::Args;
 use ipgeo_contract::{KeyRecord, Limit, SitePattern, Status};
 use ipgeo_runtime::dynamo::KeyChange;
 use ipnet::IpNet;
-use jiff::Timestamp;
 
+use super::KeysContext;
 use super::row::{RateArgs, print_changed};
-use crate::args::Shared;
 use crate::cmd::support::{OneArgs, confirm, find_key, numbers::expires};
-use crate::config::Config;
 use crate::keys::{KeyStore as _, find_tier, parse_owner, parse_quota, parse_site};
 use crate::ui::output::{self, UsageError};
 
-/// Flags of `ipgeo keys update`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -66,7 +63,6 @@ pub(crate) struct UpdateArgs {
     no_explain: bool,
 }
 
-/// Flags of `ipgeo keys revoke`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -79,14 +75,8 @@ pub(crate) struct RevokeArgs {
     yes: bool,
 }
 
-async fn changed(
-    one: &OneArgs,
-    change: KeyChange,
-    config: &Config,
-    shared: &Shared,
-    now: Timestamp,
-) -> anyhow::Result<KeyRecord> {
-    let home = one.target.home(shared, config).await?;
+async fn changed(one: &OneArgs, change: KeyChange, context: KeysContext<'_>) -> anyhow::Result<KeyRecord> {
+    let home = one.target.home(context.shared, context.config).await?;
     let (identity, record) = find_key(&one.key, &home).await?;
     if record.status == Status::Revoked {
         bail!(
@@ -95,23 +85,18 @@ async fn changed(
         );
     }
     let record = home.change(&identity, &change).await?;
-    print_changed(&home, &identity, &record, shared, (&config.tiers, now)).await?;
+    print_changed(&home, &identity, &record, context).await?;
     Ok(record)
 }
 
-pub(super) async fn update(
-    args: UpdateArgs,
-    config: &Config,
-    shared: &Shared,
-    now: Timestamp,
-) -> anyhow::Result<()> {
+pub(super) async fn update(args: UpdateArgs, context: KeysContext<'_>) -> anyhow::Result<()> {
     let tier = args
         .tier
         .as_deref()
-        .map(|name| find_tier(name, &config.tiers))
+        .map(|name| find_tier(name, &context.config.tiers))
         .transpose()
         .map_err(|error| UsageError(error.to_string()))?;
-    let expires = expires(args.expires.as_deref(), now)?;
+    let expires = expires(args.expires.as_deref(), context.now)?;
     let change = KeyChange {
         owner: args.owner,
         tier: tier.map(|tier| tier.name.clone()),
@@ -126,35 +111,28 @@ pub(super) async fn update(
     if change == KeyChange::default() {
         bail!(UsageError::new("nothing to change; see `ipgeo keys update --help` for what can be changed"));
     }
-    changed(&args.one, change, config, shared, now).await?;
+    changed(&args.one, change, context).await?;
     Ok(())
 }
 
 pub(super) async fn set_status(
     args: OneArgs,
     status: Status,
-    config: &Config,
-    shared: &Shared,
-    now: Timestamp,
+    context: KeysContext<'_>,
 ) -> anyhow::Result<()> {
     let change = KeyChange { status: Some(status), ..KeyChange::default() };
-    let record = changed(&args, change, config, shared, now).await?;
+    let record = changed(&args, change, context).await?;
     if status == Status::Disabled {
         output::print_note(&format!("`ipgeo keys enable {}` reverses this", record.hint));
     }
     Ok(())
 }
 
-pub(super) async fn revoke(
-    args: RevokeArgs,
-    config: &Config,
-    shared: &Shared,
-    now: Timestamp,
-) -> anyhow::Result<()> {
-    let home = args.one.target.home(shared, config).await?;
+pub(super) async fn revoke(args: RevokeArgs, context: KeysContext<'_>) -> anyhow::Result<()> {
+    let home = args.one.target.home(context.shared, context.config).await?;
     let (identity, record) = find_key(&args.one.key, &home).await?;
     confirm(&format!("this permanently revokes {} of {}", record.hint, record.owner), args.yes)?;
     let change = KeyChange { status: Some(Status::Revoked), ..KeyChange::default() };
     let record = home.change(&identity, &change).await?;
-    print_changed(&home, &identity, &record, shared, (&config.tiers, now)).await
+    print_changed(&home, &identity, &record, context).await
 }

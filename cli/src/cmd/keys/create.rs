@@ -5,14 +5,13 @@ use clap::Args;
 use ipgeo_contract::{ApiKey, Identity, KeyRecord, Limit, SitePattern, Status};
 use ipgeo_runtime::dynamo::KeyChange;
 use ipnet::IpNet;
-use jiff::Timestamp;
 use serde::Serialize;
 
+use super::KeysContext;
 use super::row::{KeyRow, RateArgs};
 use crate::args::Shared;
 use crate::aws::Home;
 use crate::cmd::support::{OneArgs, Target, find_key, numbers::expires};
-use crate::config::Config;
 use crate::keys::{
     KeyStore as _, check_rotation, find_tier, parse_grace, parse_owner, parse_quota, parse_site,
 };
@@ -20,7 +19,6 @@ use crate::ui::format::grouped_limit;
 use crate::ui::output::{self, UsageError, instant};
 use crate::world::WorldFile;
 
-/// Flags of `ipgeo keys create`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -55,7 +53,6 @@ pub(crate) struct CreateArgs {
     target: Target,
 }
 
-/// Flags of `ipgeo keys rotate`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -106,14 +103,8 @@ struct NewKey<'a> {
 }
 
 /// Shows a new API key: alone on standard output, or in one JSON object.
-fn reveal(
-    key: &ApiKey,
-    record: &KeyRecord,
-    config: &Config,
-    shared: &Shared,
-    target: &Target,
-    now: Timestamp,
-) -> anyhow::Result<()> {
+fn reveal(key: &ApiKey, record: &KeyRecord, target: &Target, context: KeysContext<'_>) -> anyhow::Result<()> {
+    let KeysContext { config, shared, now } = context;
     let identity = Identity::key(&key.hash());
     let new = NewKey { row: KeyRow::new(&identity, record, None, &config.tiers, now), api_key: key.expose() };
     output::print_once(&output::format_value(shared.format(), &new, || key.expose().to_owned())?)?;
@@ -170,12 +161,8 @@ fn summary(record: &KeyRecord) -> String {
     format!("{} for {}: {}, {limit}", record.hint, record.owner, record.tier)
 }
 
-pub(super) async fn create(
-    args: CreateArgs,
-    config: &Config,
-    shared: &Shared,
-    now: Timestamp,
-) -> anyhow::Result<()> {
+pub(super) async fn create(args: CreateArgs, context: KeysContext<'_>) -> anyhow::Result<()> {
+    let KeysContext { config, shared, now } = context;
     check_output()?;
     let tier = find_tier(&args.tier, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
     let expires = expires(args.expires.as_deref(), now)?;
@@ -197,7 +184,7 @@ pub(super) async fn create(
     let home = args.target.home(shared, config).await?;
     home.put(&Identity::key(&key.hash()), &record).await?;
     known_everywhere(&key, shared, &args.target).await;
-    let shown = reveal(&key, &record, config, shared, &args.target, now);
+    let shown = reveal(&key, &record, &args.target, context);
     revoke_unless_shown(shown, &home, &key).await
 }
 
@@ -245,12 +232,8 @@ async fn living_successor(home: &Home, old: &Identity) -> anyhow::Result<Option<
     Ok(record.filter(|record| record.status != Status::Revoked).map(|_| successor))
 }
 
-pub(super) async fn rotate(
-    args: RotateArgs,
-    config: &Config,
-    shared: &Shared,
-    now: Timestamp,
-) -> anyhow::Result<()> {
+pub(super) async fn rotate(args: RotateArgs, context: KeysContext<'_>) -> anyhow::Result<()> {
+    let KeysContext { config, shared, now } = context;
     check_output()?;
     let grace = parse_grace(&args.grace).map_err(|error| UsageError(format!("--grace: {error}")))?;
     let home = args.one.target.home(shared, config).await?;
@@ -265,7 +248,7 @@ pub(super) async fn rotate(
     let end = record.expires.map_or(end, |expires| expires.min(end));
     known_everywhere(&key, shared, &args.one.target).await;
     // Before the old one gets an end: an API key that nobody has seen must not take its place.
-    let shown = reveal(&key, &fresh, config, shared, &args.one.target, now);
+    let shown = reveal(&key, &fresh, &args.one.target, context);
     revoke_unless_shown(shown, &home, &key).await?;
     home.access.supersede(&old, &identity, end).await?;
     output::print_note(&format!("{} expires at {}", record.hint, instant(end)));
@@ -275,6 +258,7 @@ pub(super) async fn rotate(
 #[cfg(test)]
 mod tests {
     use ipgeo_contract::{Site, site_is_allowed};
+    use jiff::Timestamp;
 
     use super::*;
     use crate::keys::testing::key_record;

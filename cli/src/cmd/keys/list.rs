@@ -11,18 +11,16 @@ use ipgeo_runtime::store::StoreError;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::KeysContext;
 use super::row::{KeyRow, lines_of};
-use crate::args::Shared;
 use crate::aws::Home;
 use crate::cmd::support::numbers::rows;
 use crate::cmd::support::{OneArgs, Target, all_keys, find_key};
-use crate::config::Config;
 use crate::keys::KeyFilter;
 use crate::ui::format::{counted, grouped_limit};
-use crate::ui::output::{self, Column, Format, UsageError, grouped};
+use crate::ui::output::{self, Column, ColumnOf, Format, UsageError, grouped};
 use crate::ui::progress::timed;
 
-/// Flags of `ipgeo keys list`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 `used` is exact: it is read from the ledger, half a read unit for each API key and month. All records are \
@@ -112,26 +110,24 @@ const CALLS_AT_ONCE: usize = 8;
 /// From this many reads of usage on, their number is stated: half a read unit each.
 const READS_STATED: u64 = 2_000;
 
-const COLUMNS: [Column; 11] = [
-    Column::text("API key"),
-    Column::free_text("owner"),
-    Column::text("tier").rank(3),
-    Column::text("limit"),
-    Column::number("used"),
-    Column::text("last used").rank(2),
-    Column::state("status").rank(1),
-    Column::text("expires").rank(4),
-    Column::text("created").extra(),
-    Column::free_text("sites").extra(),
-    Column::free_text("networks").extra(),
+const COLUMNS: [ColumnOf<KeyRow>; 11] = [
+    (Column::text("API key"), |row| row.hint.clone()),
+    (Column::free_text("owner"), |row| row.owner.clone()),
+    (Column::text("tier").rank(3), |row| row.tier.clone()),
+    (Column::text("limit"), |row| {
+        grouped_limit(&[row.limit.as_str(), row.rate.as_deref().unwrap_or_default()].join(" "))
+    }),
+    (Column::number("used"), |row| grouped(row.used)),
+    (Column::text("last used").rank(2), |row| row.last_used.clone().unwrap_or_default()),
+    (Column::state("status").rank(1), |row| row.status.clone()),
+    (Column::text("expires").rank(4), |row| row.expires.clone().unwrap_or_else(|| "never".to_owned())),
+    (Column::text("created").extra(), |row| row.created.clone()),
+    (Column::free_text("sites").extra(), |row| row.sites.clone()),
+    (Column::free_text("networks").extra(), |row| row.networks.clone()),
 ];
 
-pub(super) async fn list(
-    args: ListArgs,
-    config: &Config,
-    shared: &Shared,
-    now: Timestamp,
-) -> anyhow::Result<()> {
+pub(super) async fn list(args: ListArgs, context: KeysContext<'_>) -> anyhow::Result<()> {
+    let KeysContext { config, shared, now } = context;
     let home = args.target.home(shared, config).await?;
     let filter = KeyFilter { owner: args.owner, tier: args.tier };
     let mut keys = filter
@@ -157,7 +153,7 @@ pub(super) async fn list(
             return Ok(());
         }
     }
-    output::print_data(&table(&rows, args.sort, shared.format())?)?;
+    output::print_rows(shared.format(), &columns(args.sort), &rows)?;
     if rows.len() < all {
         output::print_note(&format!("{} of {}", grouped(rows.len() as u64), counted(all, "API key")));
     }
@@ -170,23 +166,10 @@ pub(super) async fn list(
     Ok(())
 }
 
-fn table(rows: &[KeyRow], sort: KeyOrder, format: Format) -> anyhow::Result<String> {
-    let columns = COLUMNS.map(|column| if column.header() == sort.header() { column.kept() } else { column });
-    output::format_rows(format, &columns, rows, |row| {
-        vec![
-            row.hint.clone(),
-            row.owner.clone(),
-            row.tier.clone(),
-            grouped_limit(&[row.limit.as_str(), row.rate.as_deref().unwrap_or_default()].join(" ")),
-            grouped(row.used),
-            row.last_used.clone().unwrap_or_default(),
-            row.status.clone(),
-            row.expires.clone().unwrap_or_else(|| "never".to_owned()),
-            row.created.clone(),
-            row.sites.clone(),
-            row.networks.clone(),
-        ]
-    })
+/// The columns, with the one that rows are sorted by even on a narrow screen.
+fn columns(sort: KeyOrder) -> [ColumnOf<KeyRow>; 11] {
+    COLUMNS
+        .map(|(column, cell)| (if column.header() == sort.header() { column.kept() } else { column }, cell))
 }
 
 /// Each API key's item of this month, or of the previous month if it was not used in this one. 10,000 API keys take
@@ -207,9 +190,17 @@ async fn newest_items(
         let reads = futures_util::stream::iter(chunks)
             .map(|chunk| async move { home.ledger.items(&chunk, month).await })
             .buffer_unordered(CALLS_AT_ONCE);
-        let pages: Vec<Vec<LedgerItem>> = reads.try_collect().await?;
-        for item in pages.into_iter().flatten() {
-            found.insert(item.identity.clone(), item);
+        let mut pages = std::pin::pin!(reads);
+        while let Some(items) = pages.try_next().await? {
+            for item in items {
+                // A row needs the days only: the rest is most of an item.
+                let (identity, days) = (item.identity.clone(), item.days);
+                let charged = item.charged;
+                found.insert(
+                    identity,
+                    LedgerItem { charged, days, ..LedgerItem::empty(item.identity, month) },
+                );
+            }
         }
     }
     Ok((found, reads))
@@ -227,12 +218,8 @@ struct Shown {
     by_verdict: BTreeMap<String, u64>,
 }
 
-pub(super) async fn show(
-    args: OneArgs,
-    config: &Config,
-    shared: &Shared,
-    now: Timestamp,
-) -> anyhow::Result<()> {
+pub(super) async fn show(args: OneArgs, context: KeysContext<'_>) -> anyhow::Result<()> {
+    let KeysContext { config, shared, now } = context;
     let home = args.target.home(shared, config).await?;
     let (identity, record) = find_key(&args.key, &home).await?;
     let month = Month::from_time(now);
@@ -311,7 +298,7 @@ mod tests {
         ];
         output::assert_tables("keys list", || {
             let tables = KeyOrder::value_variants().iter().map(|order| {
-                let text = table(&rows, *order, Format::Table).expect("a table");
+                let text = output::format_rows(Format::Table, &columns(*order), &rows).expect("a table");
                 assert!(text.lines().next().is_some_and(|line| line.contains(order.header())), "{text}");
                 format!("{order:?}:\n{text}")
             });

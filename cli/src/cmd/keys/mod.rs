@@ -19,8 +19,8 @@ pub(crate) use verify::VerifyArgs;
 
 use crate::args::Shared;
 use crate::cmd::support::{OneArgs, load_config};
+use crate::config::Config;
 
-/// Verbs of `ipgeo keys`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysVerb {
     /// Create an API key and print it; it is shown only once
@@ -57,21 +57,28 @@ Examples:
     Export(ExportArgs),
 }
 
-/// Runs a verb.
+/// What every verb needs.
+#[derive(Clone, Copy)]
+struct KeysContext<'a> {
+    config: &'a Config,
+    shared: &'a Shared,
+    now: Timestamp,
+}
+
 pub(crate) async fn run(verb: KeysVerb, shared: &Shared) -> anyhow::Result<()> {
     let (config, _) = load_config(shared)?;
-    let now = Timestamp::now();
+    let context = KeysContext { config: &config, shared, now: Timestamp::now() };
     match verb {
-        KeysVerb::Create(args) => create::create(args, &config, shared, now).await,
-        KeysVerb::List(args) => list::list(args, &config, shared, now).await,
-        KeysVerb::Show(args) => list::show(args, &config, shared, now).await,
-        KeysVerb::Update(args) => change::update(args, &config, shared, now).await,
-        KeysVerb::Rotate(args) => create::rotate(args, &config, shared, now).await,
-        KeysVerb::Disable(args) => change::set_status(args, Status::Disabled, &config, shared, now).await,
-        KeysVerb::Enable(args) => change::set_status(args, Status::Active, &config, shared, now).await,
-        KeysVerb::Revoke(args) => change::revoke(args, &config, shared, now).await,
-        KeysVerb::Verify(args) => verify::verify(args, &config, shared, now).await,
-        KeysVerb::Import(args) => transfer::import(args, &config, shared, now).await,
-        KeysVerb::Export(args) => transfer::export(args, &config, shared).await,
+        KeysVerb::Create(args) => create::create(args, context).await,
+        KeysVerb::List(args) => list::list(args, context).await,
+        KeysVerb::Show(args) => list::show(args, context).await,
+        KeysVerb::Update(args) => change::update(args, context).await,
+        KeysVerb::Rotate(args) => create::rotate(args, context).await,
+        KeysVerb::Disable(args) => change::set_status(args, Status::Disabled, context).await,
+        KeysVerb::Enable(args) => change::set_status(args, Status::Active, context).await,
+        KeysVerb::Revoke(args) => change::revoke(args, context).await,
+        KeysVerb::Verify(args) => verify::verify(args, context).await,
+        KeysVerb::Import(args) => transfer::import(args, context).await,
+        KeysVerb::Export(args) => transfer::export(args, context).await,
     }
 }

@@ -6,7 +6,7 @@ use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::args::Shared;
+use super::KeysContext;
 use crate::aws::Home;
 use crate::config::Tiers;
 use crate::keys::own_rate;
@@ -109,15 +109,13 @@ pub(super) async fn print_changed(
     home: &Home,
     identity: &Identity,
     record: &KeyRecord,
-    shared: &Shared,
-    (tiers, now): (&Tiers, Timestamp),
+    KeysContext { config, shared, now }: KeysContext<'_>,
 ) -> anyhow::Result<()> {
     let item = home.ledger.item(identity, Month::from_time(now)).await?;
-    let row = KeyRow::new(identity, record, item.as_ref(), tiers, now);
+    let row = KeyRow::new(identity, record, item.as_ref(), &config.tiers, now);
     Ok(output::print_data(&output::format_value(shared.format(), &row, || lines_of(&row))?)?)
 }
 
-/// An API key as lines of text.
 pub(super) fn lines_of(row: &KeyRow) -> String {
     let any = |text: &str| if text.is_empty() { "any".to_owned() } else { text.to_owned() };
     let rate = match (&row.rate, row.burst) {

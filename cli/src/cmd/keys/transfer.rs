@@ -6,20 +6,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::args::Shared;
+use super::KeysContext;
 use crate::cmd::support::{Target, all_keys};
-use crate::config::Config;
 use crate::keys::{ImportProblems, KeyFilter, export_rows, plan_import, read_csv, store_all};
 use crate::ui::output::{self, Format, UsageError, grouped};
 use crate::ui::progress::Task;
 
-/// Largest file that is read.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// Flags of `ipgeo keys import`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 The first line names the columns: `owner`, `tier`, and `api_key` or `hash` (its SHA-256 in hex).
@@ -43,7 +39,6 @@ pub(crate) struct ImportArgs {
     target: Target,
 }
 
-/// Flags of `ipgeo keys export`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Prints CSV, or JSON with -o json or -o jsonl. API keys cannot be exported: only their hashes are stored.
@@ -62,7 +57,6 @@ pub(crate) struct ExportArgs {
 /// The result of an import, for JSON and CSV.
 #[derive(Debug, Serialize)]
 struct ImportRow {
-    /// New API keys.
     new: usize,
     /// API keys that existed already.
     known: u64,
@@ -95,12 +89,8 @@ fn bytes_of(file: &PathBuf) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-pub(super) async fn import(
-    args: ImportArgs,
-    config: &Config,
-    shared: &Shared,
-    now: Timestamp,
-) -> anyhow::Result<()> {
+pub(super) async fn import(args: ImportArgs, context: KeysContext<'_>) -> anyhow::Result<()> {
+    let KeysContext { config, shared, now } = context;
     let name =
         if args.file.as_os_str() == "-" { "stdin".to_owned() } else { args.file.display().to_string() };
     let error = |faults: ImportProblems| anyhow!(faults.report(&name));
@@ -123,7 +113,8 @@ pub(super) async fn import(
     Ok(())
 }
 
-pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -> anyhow::Result<()> {
+pub(super) async fn export(args: ExportArgs, context: KeysContext<'_>) -> anyhow::Result<()> {
+    let KeysContext { config, shared, .. } = context;
     let all = all_keys(&args.target.home(shared, config).await?).await?;
     let filter = KeyFilter { owner: args.owner, tier: None };
     let keys = filter.apply(&all, &config.tiers).map_err(|error| UsageError(error.to_string()))?;
@@ -148,5 +139,5 @@ pub(super) async fn export(args: ExportArgs, config: &Config, shared: &Shared) -
         ));
     }
     let format = if shared.format() == Format::Table { Format::Csv } else { shared.format() };
-    Ok(output::print_data(&output::format_rows(format, &[], &rows, |_| Vec::new())?)?)
+    output::print_rows(format, &[], &rows)
 }

@@ -10,20 +10,19 @@ use ipgeo_runtime::dynamo::AccessTable;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::KeysContext;
 use crate::args::Shared;
 use crate::aws::Home;
 use crate::cmd::support::{OneArgs, all_keys, identity_from_stdin, wrong_name};
-use crate::config::Config;
 use crate::keys::choose;
 use crate::ui::format::grouped_limit;
-use crate::ui::output::{self, Column, Format, grouped, instant};
+use crate::ui::output::{self, Column, ColumnOf, Format, grouped, instant};
 use crate::world::WorldFile;
 
 /// How long to wait for a mark in a region, and the pause between two reads.
 const WAIT: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Flags of `ipgeo keys verify`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 With --all-regions, reads the table of every region and measures the propagation: a marker is written \
@@ -56,22 +55,24 @@ struct Sight {
     published: u64,
 }
 
-const COLUMNS: [Column; 7] = [
-    Column::text("region"),
-    Column::state("known"),
-    Column::text("since").rank(2),
-    Column::number("propagation"),
-    Column::state("status"),
-    Column::text("limit"),
-    Column::number("published"),
+const COLUMNS: [ColumnOf<Sight>; 7] = [
+    (Column::text("region"), |sight| sight.region.to_string()),
+    (Column::state("known"), |sight| sight.known.to_owned()),
+    (Column::text("since").rank(2), |sight| sight.since.clone().unwrap_or_default()),
+    (Column::number("propagation"), |sight| {
+        sight.propagation_ms.map(|ms| format!("{} ms", grouped(ms))).unwrap_or_default()
+    }),
+    (Column::state("status"), |sight| sight.status.clone()),
+    (Column::text("limit"), |sight| grouped_limit(&sight.limit)),
+    (Column::number("published"), |sight| grouped(sight.published)),
 ];
 
 async fn regions(
     args: &VerifyArgs,
     home: &Home,
-    config: &Config,
-    shared: &Shared,
+    context: KeysContext<'_>,
 ) -> anyhow::Result<Vec<(RegionName, AccessTable)>> {
+    let KeysContext { config, shared, .. } = context;
     let target = &args.one.target;
     let home_table = (config.service.home.clone(), home.access.clone());
     if !args.all_regions {
@@ -84,12 +85,8 @@ async fn regions(
     Home::replicas_of_account(config, target.profile.name()).await
 }
 
-pub(super) async fn verify(
-    args: VerifyArgs,
-    config: &Config,
-    shared: &Shared,
-    now: Timestamp,
-) -> anyhow::Result<()> {
+pub(super) async fn verify(args: VerifyArgs, context: KeysContext<'_>) -> anyhow::Result<()> {
+    let KeysContext { config, shared, now } = context;
     let home = args.one.target.home(shared, config).await?;
     let identity = match args.one.key.as_str() {
         "-" => identity_from_stdin()?,
@@ -102,7 +99,7 @@ pub(super) async fn verify(
     }
     let began = Instant::now();
     let wanted = mark.then_some(now);
-    let looks = regions(&args, &home, config, shared).await?;
+    let looks = regions(&args, &home, context).await?;
     let looks =
         looks.iter().map(|(region, access)| look(region, access, &identity, known.as_ref(), wanted, began));
     let sights: Vec<Sight> = join_all(looks).await.into_iter().collect::<anyhow::Result<_>>()?;
@@ -163,22 +160,8 @@ fn sight(
     }
 }
 
-fn table(sights: &[Sight], format: Format) -> anyhow::Result<String> {
-    output::format_rows(format, &COLUMNS, sights, |sight| {
-        vec![
-            sight.region.to_string(),
-            sight.known.to_owned(),
-            sight.since.clone().unwrap_or_default(),
-            sight.propagation_ms.map(|ms| format!("{} ms", grouped(ms))).unwrap_or_default(),
-            sight.status.clone(),
-            grouped_limit(&sight.limit),
-            grouped(sight.published),
-        ]
-    })
-}
-
 fn print(sights: &[Sight], shared: &Shared) -> anyhow::Result<()> {
-    output::print_data(&table(sights, shared.format())?)?;
+    output::print_rows(shared.format(), &COLUMNS, sights)?;
     if shared.format() == Format::Table {
         let known = sights.iter().filter(|sight| sight.known == "yes").count();
         let slowest = sights.iter().filter_map(|sight| sight.propagation_ms).max();
@@ -207,6 +190,8 @@ mod tests {
             published: 98_000,
         };
         let sights = [sight("ap-southeast-1", "yes", Some(1_234)), sight("eu-central-1", "older", None)];
-        output::assert_tables("keys verify", || table(&sights, Format::Table).expect("a table"));
+        output::assert_tables("keys verify", || {
+            output::format_rows(Format::Table, &COLUMNS, &sights).expect("a table")
+        });
     }
 }

@@ -22,7 +22,6 @@ use crate::world::{StateLock, WorldFile, create_state_folder};
 /// The longest lag: a day.
 const LAG_MS_MAX: u64 = 86_400_000;
 
-/// Flags of `ipgeo dev`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -69,7 +68,6 @@ pub(crate) struct DevArgs {
     no_throttle: bool,
 }
 
-/// Runs the local service until Ctrl-C.
 pub(crate) async fn run(args: DevArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, config_path) = load_config(shared)?;
     if !has_location(args.caller) {
@@ -149,14 +147,12 @@ async fn stop(world: World, state: &Path, signals: &mut Signals) -> anyhow::Resu
     }
 }
 
-/// A random text.
 fn nonce() -> anyhow::Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("read random bytes: {error}"))?;
     Ok(hex::encode(bytes))
 }
 
-/// The signals that stop `ipgeo dev`.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,

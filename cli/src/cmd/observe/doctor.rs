@@ -34,7 +34,6 @@ const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 /// The label of the checks' progress.
 const CHECKING: &str = "checking";
 
-/// Flags of `ipgeo doctor`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Changes nothing. Checks that could not run are shown as `not checked`, with the reason.
@@ -57,12 +56,9 @@ pub(crate) struct DoctorArgs {
     target: Target,
 }
 
-/// Runs the checks and prints the findings.
 pub(crate) async fn run(args: DoctorArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, file) = load_config(shared)?;
-    let scope = args.regions.scope(&config)?;
-    let regions: Vec<RegionName> = config.regions.iter().map(|region| region.name.clone()).collect();
-    let regions: Vec<RegionName> = regions.into_iter().filter(|name| scope.regions.contains(name)).collect();
+    let regions = args.regions.names(&config)?;
     let client = ProbeClient::with_native_roots(REQUEST_WITHIN)?;
     let database = copy(&served_database(&shared.state), &Lock::path(&file));
     let mut checks;
@@ -226,7 +222,7 @@ fn finish(mut checks: Vec<Check>, regions: usize, shared: &Shared) -> anyhow::Re
     if shared.format() == Format::Table {
         output::print_data(&text(checks, regions))?;
     } else {
-        output::print_data(&output::format_rows(shared.format(), &[], checks, |_| Vec::new())?)?;
+        output::print_rows(shared.format(), &[], checks)?;
     }
     // As printed: the same finding in several regions is one.
     let printed = fold(checks);

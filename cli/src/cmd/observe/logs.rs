@@ -22,7 +22,6 @@ use crate::world::WorldFile;
 const DEV_PAUSE: Duration = Duration::from_millis(500);
 const AWS_PAUSE: Duration = Duration::from_secs(5);
 
-/// Flags of `ipgeo logs`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 A usage line shows time, region, verdict, calls charged and who was charged; JSON also has the tier of a \
@@ -67,9 +66,7 @@ impl LogsArgs {
 /// Shows the logs of all regions, merged by time.
 pub(crate) async fn run(args: LogsArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
-    let scope = args.regions.scope(&config)?;
-    let regions: Vec<RegionName> = config.regions.iter().map(|region| region.name.clone()).collect();
-    let regions: Vec<RegionName> = regions.into_iter().filter(|name| scope.regions.contains(name)).collect();
+    let regions = args.regions.names(&config)?;
     let since = Timestamp::now().checked_sub(args.since);
     let since = since.map_err(|_| UsageError::new("--since is too long ago"))?;
     let mark = match &args.key {
@@ -215,7 +212,7 @@ fn print(lines: &[LogLine], format: Format) -> anyhow::Result<bool> {
             let width = shown.iter().map(|line| line.region.len()).max().unwrap_or(0).max(14);
             shown.iter().map(|line| output::printable(&line.text(width))).collect::<Vec<_>>().join("\n")
         }
-        other => output::format_rows(other, &[], &shown, |_| Vec::new())?,
+        other => output::format_rows(other, &[], &shown)?,
     };
     Ok(output::print_part(&text)?)
 }

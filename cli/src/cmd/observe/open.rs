@@ -13,7 +13,6 @@ use crate::infra::cloud::{ProbeTarget, ProbeTargets as _};
 use crate::ui::output::{self, Format, UsageError};
 use crate::world::WorldFile;
 
-/// Flags of `ipgeo open`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Prints the URL, and opens it in a browser if standard output is a terminal of a desktop session. \
@@ -34,7 +33,6 @@ pub(crate) struct OpenArgs {
     target: Target,
 }
 
-/// What is opened.
 #[derive(Debug, Default, Serialize)]
 struct Opened {
     url: String,

@@ -18,11 +18,10 @@ use crate::observe::probe::{
     measure_all, parse_incidents, summarise,
 };
 use crate::ui::format::decimal;
-use crate::ui::output::{self, Column, Exit, Format};
+use crate::ui::output::{self, Column, ColumnOf, Exit};
 use crate::ui::progress::Task;
 use crate::world::WorldFile;
 
-/// Flags of `ipgeo probe`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Each sample uses a new connection, as a new caller would. DNS times depend on this machine's \
@@ -56,7 +55,6 @@ pub(crate) struct ProbeArgs {
     target: Target,
 }
 
-/// Measures each region's latency from this machine.
 pub(crate) async fn run(args: ProbeArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, path) = load_config(shared)?;
     // A mistake in the file is reported before anything is measured.
@@ -85,7 +83,6 @@ pub(crate) async fn run(args: ProbeArgs, shared: &Shared) -> anyhow::Result<Exit
     })
 }
 
-/// The edges of the chosen regions.
 async fn edges(args: &ProbeArgs, config: &Config, shared: &Shared) -> anyhow::Result<Vec<ProbedEdge>> {
     let scope = args.regions.scope(config)?;
     let wanted: Vec<_> =
@@ -110,41 +107,26 @@ async fn edges(args: &ProbeArgs, config: &Config, shared: &Shared) -> anyhow::Re
     Ok(edges)
 }
 
-const COLUMNS: [Column; 11] = [
-    Column::text("region"),
-    Column::free_text("near").rank(4),
-    Column::state("state"),
-    Column::number("dns").rank(3),
-    Column::number("connect").rank(3),
-    Column::number("tls").rank(3),
-    Column::number("first byte").rank(2),
-    Column::number("p50"),
-    Column::number("p95"),
-    Column::number("p99").rank(1),
-    Column::number("failed"),
-];
-
-fn table(rows: &[ProbeRow], format: Format) -> anyhow::Result<String> {
-    let ms = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| decimal(value, 1));
-    output::format_rows(format, &COLUMNS, rows, |row| {
-        let mut cells = vec![row.region.to_string(), row.near.clone(), row.state.as_str().to_owned()];
-        let times = [
-            row.dns_p50_ms,
-            row.connect_p50_ms,
-            row.tls_p50_ms,
-            row.first_byte_p50_ms,
-            row.total_p50_ms,
-            row.total_p95_ms,
-            row.total_p99_ms,
-        ];
-        cells.extend(times.map(ms));
-        cells.push(format!("{} of {}", row.failed, row.samples));
-        cells
-    })
+fn ms(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| decimal(value, 1))
 }
 
+const COLUMNS: [ColumnOf<ProbeRow>; 11] = [
+    (Column::text("region"), |row| row.region.to_string()),
+    (Column::free_text("near").rank(4), |row| row.near.clone()),
+    (Column::state("state"), |row| row.state.as_str().to_owned()),
+    (Column::number("dns").rank(3), |row| ms(row.dns_p50_ms)),
+    (Column::number("connect").rank(3), |row| ms(row.connect_p50_ms)),
+    (Column::number("tls").rank(3), |row| ms(row.tls_p50_ms)),
+    (Column::number("first byte").rank(2), |row| ms(row.first_byte_p50_ms)),
+    (Column::number("p50"), |row| ms(row.total_p50_ms)),
+    (Column::number("p95"), |row| ms(row.total_p95_ms)),
+    (Column::number("p99").rank(1), |row| ms(row.total_p99_ms)),
+    (Column::number("failed"), |row| format!("{} of {}", row.failed, row.samples)),
+];
+
 fn print(rows: &[ProbeRow], shared: &Shared) -> anyhow::Result<()> {
-    output::print_data(&table(rows, shared.format())?)?;
+    output::print_rows(shared.format(), &COLUMNS, rows)?;
     for row in rows {
         if let Some(failure) = &row.failure {
             output::print_note(&format!("{}: {failure}", row.region));
@@ -168,7 +150,7 @@ fn incidents(file: Option<&Path>, config_path: &Path, config: &Config) -> anyhow
         ),
         read => read.with_context(|| format!("read {}", path.display()))?,
     };
-    let regions: Vec<_> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let regions: Vec<_> = config.region_names().cloned().collect();
     Ok(parse_incidents(&path.display().to_string(), &text, &regions)?)
 }
 
@@ -234,6 +216,8 @@ mod tests {
             row("ap-southeast-2", "Sydney", ProbeState::Shaky, Some(301.5)),
             row("us-east-1", "Northern Virginia", ProbeState::Down, None),
         ];
-        output::assert_tables("probe", || table(&rows, Format::Table).expect("a table"));
+        output::assert_tables("probe", || {
+            output::format_rows(output::Format::Table, &COLUMNS, &rows).expect("a table")
+        });
     }
 }

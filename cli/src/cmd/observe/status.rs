@@ -12,10 +12,9 @@ use crate::cmd::support::{RegionArgs, load_config, probe_cell, probe_edges, repo
 use crate::config::Config;
 use crate::infra::cloud::{Ask, observe};
 use crate::observe::status::{RegionStatus, region_statuses};
-use crate::ui::output::{self, Column, Exit, Format, Formats};
+use crate::ui::output::{self, Column, ColumnOf, Exit, Format, Formats};
 use crate::ui::progress::timed;
 
-/// Flags of `ipgeo status`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Exit status: 0 if every region answers, 4 if some do not.
@@ -48,7 +47,6 @@ impl StatusArgs {
     }
 }
 
-/// Shows a row for each region.
 pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exit> {
     let (config, _) = load_config(shared)?;
     let scope = args.regions.scope(&config)?;
@@ -69,7 +67,8 @@ pub(crate) async fn run(args: StatusArgs, shared: &Shared) -> anyhow::Result<Exi
         rows.retain(|row| scope.whole || scope.regions.contains(&row.region));
         // Repeated output prints JSON lines.
         let watched = args.watch.is_some() && shared.format() == Format::Json;
-        let text = table(&rows, if watched { Format::Jsonl } else { shared.format() })?;
+        let format = if watched { Format::Jsonl } else { shared.format() };
+        let text = output::format_rows(format, &COLUMNS, &rows)?;
         let Some(pause) = args.watch else {
             output::print_data(&text)?;
             report_probes(rows.iter().map(|row| (&row.region, row.probe_error.as_deref())), shared.format());
@@ -116,33 +115,17 @@ fn exit_of(rows: &[RegionStatus]) -> Exit {
     if rows.iter().any(|row| row.probe_error.is_some()) { Exit::SomeFailed } else { Exit::Done }
 }
 
-fn table(rows: &[RegionStatus], format: Format) -> anyhow::Result<String> {
-    let columns = [
-        Column::text("region"),
-        Column::state("stacks"),
-        Column::free_text("version").rank(2),
-        Column::text("code").rank(4),
-        Column::text("database").rank(3),
-        Column::state("replica").rank(1),
-        Column::state("record"),
-        Column::number("probe"),
-        Column::free_text("endpoint").rank(5),
-    ];
-    output::format_rows(format, &columns, rows, |row| {
-        let home = if row.home { " (home)" } else { "" };
-        vec![
-            format!("{}{home}", row.region),
-            row.stacks.clone(),
-            version(row),
-            row.code.clone().unwrap_or_default(),
-            row.database.clone().unwrap_or_default(),
-            row.replica.clone().unwrap_or_default(),
-            row.record.clone(),
-            probe_cell(row.probe_ms, row.probe_error.as_deref()),
-            row.endpoint.clone().unwrap_or_default(),
-        ]
-    })
-}
+const COLUMNS: [ColumnOf<RegionStatus>; 9] = [
+    (Column::text("region"), |row| format!("{}{}", row.region, if row.home { " (home)" } else { "" })),
+    (Column::state("stacks"), |row| row.stacks.clone()),
+    (Column::free_text("version").rank(2), version),
+    (Column::text("code").rank(4), |row| row.code.clone().unwrap_or_default()),
+    (Column::text("database").rank(3), |row| row.database.clone().unwrap_or_default()),
+    (Column::state("replica").rank(1), |row| row.replica.clone().unwrap_or_default()),
+    (Column::state("record"), |row| row.record.clone()),
+    (Column::number("probe"), |row| probe_cell(row.probe_ms, row.probe_error.as_deref())),
+    (Column::free_text("endpoint").rank(5), |row| row.endpoint.clone().unwrap_or_default()),
+];
 
 #[cfg(test)]
 mod tests {
@@ -168,12 +151,18 @@ mod tests {
         let rows = rows(&answers);
         assert_eq!(exit_of(&rows), Exit::SomeFailed);
         let json: serde_json::Value =
-            serde_json::from_str(&table(&rows, Format::Json).expect("printed")).expect("JSON");
+            serde_json::from_str(&output::format_rows(Format::Json, &COLUMNS, &rows).expect("printed"))
+                .expect("JSON");
         assert_eq!(json.as_array().map(Vec::len), Some(names.len()));
-        assert_eq!(table(&rows, Format::Jsonl).expect("printed").lines().count(), names.len());
-        let csv = table(&rows, Format::Csv).expect("printed");
+        assert_eq!(
+            output::format_rows(Format::Jsonl, &COLUMNS, &rows).expect("printed").lines().count(),
+            names.len()
+        );
+        let csv = output::format_rows(Format::Csv, &COLUMNS, &rows).expect("printed");
         assert!(csv.starts_with("region,home,in_file,stacks,") && csv.contains("no answer"), "{csv}");
-        assert!(table(&[], Format::Csv).expect("printed").starts_with("region,home,"));
+        assert!(
+            output::format_rows(Format::Csv, &COLUMNS, &[]).expect("printed").starts_with("region,home,")
+        );
     }
 
     #[test]
@@ -211,6 +200,8 @@ mod tests {
                 ..row("ap-southeast-1", Ok(1_012.0))
             },
         ];
-        crate::ui::output::assert_tables("status", || table(&rows, Format::Table).expect("a table"));
+        crate::ui::output::assert_tables("status", || {
+            output::format_rows(Format::Table, &COLUMNS, &rows).expect("a table")
+        });
     }
 }

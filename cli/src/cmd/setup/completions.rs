@@ -7,7 +7,6 @@ use clap_complete::env::Shells;
 use crate::completion::COMPLETE_VARIABLE;
 use crate::ui::output;
 
-/// Flags of `ipgeo completions`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 The shell runs ipgeo for every TAB: regions and tiers come from regions.toml, hints of API keys from \
@@ -38,22 +37,9 @@ pub(crate) enum ShellName {
     Powershell,
 }
 
-impl ShellName {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Bash => "bash",
-            Self::Zsh => "zsh",
-            Self::Fish => "fish",
-            Self::Elvish => "elvish",
-            Self::Powershell => "powershell",
-        }
-    }
-}
-
-/// Prints the completion script of a shell.
 pub(crate) fn run(args: &CompletionsArgs) -> anyhow::Result<()> {
     let shells = Shells::builtins();
-    let shell = shells.completer(args.shell.as_str()).context("no such shell")?;
+    let shell = shells.completer(&output::value_name(args.shell)).context("no such shell")?;
     let mut script = Vec::new();
     shell.write_registration(COMPLETE_VARIABLE, "ipgeo", "ipgeo", "ipgeo", &mut script)?;
     Ok(output::print_data(String::from_utf8(script)?.trim_end())?)

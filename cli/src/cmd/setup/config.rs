@@ -11,17 +11,15 @@ use crate::args::{ProfileArgs, Shared};
 use crate::aws::{AwsSetting, aws_settings};
 use crate::cmd::support::config_path;
 use crate::config::{Setting, load_settings};
-use crate::ui::output::{self, Color, Format, UsageError};
+use crate::ui::output::{self, Color, Format, UsageError, value_name};
 use crate::ui::progress::Style;
 
-/// Verbs of `ipgeo config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigVerb {
     /// Show every setting in use, and where it comes from
     Show(ShowArgs),
 }
 
-/// Flags of `ipgeo config show`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 The program's settings come from a flag, the environment, the AWS profile or a default; the service's \
@@ -43,7 +41,6 @@ pub(crate) struct ShowArgs {
     profile: ProfileArgs,
 }
 
-/// A setting as it is printed.
 #[derive(Debug, Default, PartialEq, Serialize)]
 struct SettingRow {
     setting: String,
@@ -104,7 +101,6 @@ impl From<AwsSetting> for SettingRow {
     }
 }
 
-/// Shows settings.
 pub(crate) async fn run(verb: ConfigVerb, shared: &Shared) -> anyhow::Result<()> {
     let ConfigVerb::Show(args) = verb;
     let path = config_path(shared)?;
@@ -122,18 +118,21 @@ pub(crate) async fn run(verb: ConfigVerb, shared: &Shared) -> anyhow::Result<()>
     }
     let text = match shared.format() {
         Format::Table => rows.iter().map(|row| row.line(args.origin)).collect::<Vec<_>>().join("\n"),
-        format => output::format_rows(format, &[], &rows, |_| Vec::new())?,
+        format => output::format_rows(format, &[], &rows)?,
     };
     Ok(output::print_data(&text)?)
 }
 
-/// The options of every verb.
 fn options(path: &Path, shared: &Shared) -> Vec<SettingRow> {
     let format = match shared.source("json") {
         ValueSource::CommandLine => SettingRow::new("output", "json", "flag", Some("--json")),
-        _ => {
-            SettingRow::of_option("output", shared.format().as_str(), shared.source("output"), "--output", "")
-        }
+        _ => SettingRow::of_option(
+            "output",
+            &value_name(shared.format()),
+            shared.source("output"),
+            "--output",
+            "",
+        ),
     };
     let (config, state) = (path.display().to_string(), shared.state.display().to_string());
     vec![
@@ -143,7 +142,7 @@ fn options(path: &Path, shared: &Shared) -> Vec<SettingRow> {
         color(shared),
         SettingRow::of_option(
             "progress",
-            Style::current().as_str(),
+            &value_name(Style::current()),
             shared.source("progress"),
             "--progress",
             "IPGEO_PROGRESS",
@@ -154,14 +153,13 @@ fn options(path: &Path, shared: &Shared) -> Vec<SettingRow> {
 /// Without the flag, two variables that many programs read decide.
 fn color(shared: &Shared) -> SettingRow {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
-    let (name, flag) = (shared.color.as_str(), shared.source("color"));
     match shared.color {
         Color::Auto if is_set("CLICOLOR_FORCE") => {
-            SettingRow::new("color", Color::Always.as_str(), "environment", Some("CLICOLOR_FORCE"))
+            SettingRow::new("color", "always", "environment", Some("CLICOLOR_FORCE"))
         }
         Color::Auto if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) => {
-            SettingRow::new("color", Color::Never.as_str(), "environment", Some("NO_COLOR"))
+            SettingRow::new("color", "never", "environment", Some("NO_COLOR"))
         }
-        _ => SettingRow::of_option("color", name, flag, "--color", ""),
+        _ => SettingRow::of_option("color", &value_name(shared.color), shared.source("color"), "--color", ""),
     }
 }

@@ -13,7 +13,6 @@ use crate::fs::{Replace, parent_folder, write_output};
 use crate::ui::format::counted;
 use crate::ui::output::{self, UsageError};
 
-/// Flags of `ipgeo init`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -91,7 +90,6 @@ fn write_schema(file: &Path, replace: Replace) -> anyhow::Result<()> {
     }
 }
 
-/// Creates a `regions.toml`.
 pub(crate) fn run(args: InitArgs, shared: &Shared) -> anyhow::Result<()> {
     let path = shared.config.clone().unwrap_or_else(|| PathBuf::from(config::FILE_NAME));
     if path.exists() && !args.force {

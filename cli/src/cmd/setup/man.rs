@@ -13,7 +13,6 @@ use crate::fs::{Replace, write_output};
 use crate::ui::format::counted;
 use crate::ui::output;
 
-/// Flags of `ipgeo man`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

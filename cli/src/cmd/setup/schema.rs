@@ -3,7 +3,6 @@
 use crate::config;
 use crate::ui::output;
 
-/// Prints the schema.
 pub(crate) fn run() -> anyhow::Result<()> {
     Ok(output::print_data(config::schema_json().trim_end())?)
 }

@@ -11,7 +11,6 @@ use crate::config::{ANONYMOUS, Config, LoadError, load};
 use crate::ui::format::counted;
 use crate::ui::output::{self, Exit, Format};
 
-/// Flags of `ipgeo validate`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Prints every problem with its line and column. No other file is read.
@@ -27,7 +26,6 @@ pub(crate) struct ValidateArgs {
     file: Option<PathBuf>,
 }
 
-/// A fault of the file.
 #[derive(Debug, Default, Serialize)]
 struct FaultRow<'a> {
     file: &'a str,
@@ -66,7 +64,7 @@ pub(crate) fn run(args: ValidateArgs, shared: &Shared) -> anyhow::Result<Exit> {
 /// Editors and `grep` read `file:line:column: message`.
 fn rows(faults: &[FaultRow<'_>], format: Format) -> anyhow::Result<String> {
     if format != Format::Table {
-        return output::format_rows(format, &[], faults, |_| Vec::new());
+        return output::format_rows(format, &[], faults);
     }
     let line = |fault: &FaultRow<'_>| {
         output::printable(&format!("{}:{}:{}: {}", fault.file, fault.line, fault.column, fault.message))

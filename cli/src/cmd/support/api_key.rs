@@ -13,7 +13,6 @@ use crate::keys::{ChooseError, KeyStore as _, choose};
 use crate::ui::output::UsageError;
 use crate::ui::progress::timed;
 
-/// Which API key.
 #[derive(Debug, Args)]
 pub(crate) struct OneArgs {
     /// Hint, last four characters or hash (8 or more digits); `-` reads the API key from stdin

@@ -22,7 +22,6 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Home's tables.
     pub(crate) async fn home(&self, shared: &Shared, config: &Config) -> anyhow::Result<Home> {
         if self.dev {
             return Home::of_world(&WorldFile::find(&shared.state)?);
@@ -37,7 +36,6 @@ pub(crate) fn load_config(shared: &Shared) -> anyhow::Result<(Config, PathBuf)> 
     Ok((config::load(&path)?, path))
 }
 
-/// The file of the configuration to use.
 pub(crate) fn config_path(shared: &Shared) -> anyhow::Result<PathBuf> {
     if let Some(path) = &shared.config {
         return Ok(path.clone());

@@ -12,17 +12,12 @@ use jiff::tz::TimeZone;
 
 use crate::args::Shared;
 use crate::config::Config;
-use crate::geo::licence::{LicenceStatus, LicensedData, licence_status, may_serve};
+use crate::geo::licence::{LicenceStatus, licence_status, may_serve};
 use crate::geo::sources::{self, Lock, LockedDatabase, Rollout, Rollouts};
 use crate::infra::artifacts::purge_artifacts;
 use crate::infra::stacks::ArtifactRef;
 use crate::ui::output::{self, grouped};
 use crate::ui::progress::Task;
-
-/// Where the compiled database is, below the state folder.
-pub(crate) fn served_database(state: &Path) -> PathBuf {
-    state.join("geo").join("ipgeo.mmdb")
-}
 
 /// Shows how far a build is. Dropping it without [`BuildTasks::done`] means that the build has failed.
 #[derive(Default)]
@@ -89,11 +84,10 @@ pub(crate) fn open_database(file: &Path) -> anyhow::Result<Database> {
 /// Opens a compiled database to answer from, if its licence allows that.
 pub(crate) fn open_served(file: &Path) -> anyhow::Result<Database> {
     let database = open_database(file)?;
-    may_serve(copy_of(database.info()), today())?;
+    may_serve(database.info().into(), today())?;
     Ok(database)
 }
 
-/// Prints a database's metadata.
 pub(crate) fn print_database(file: &Path, shared: &Shared) -> anyhow::Result<()> {
     let database = open_database(file)?;
     let info = database.info();
@@ -103,7 +97,7 @@ pub(crate) fn print_database(file: &Path, shared: &Shared) -> anyhow::Result<()>
 /// A database's metadata as a table.
 fn lines(file: &Path, info: &DatabaseInfo) -> String {
     let built = i64::try_from(info.build_epoch).ok().and_then(|s| Timestamp::from_second(s).ok());
-    let terms = match licence_status(copy_of(info), today()) {
+    let terms = match licence_status(info.into(), today()) {
         LicenceStatus::Met => "met".to_owned(),
         LicenceStatus::Unnamed => "unknown licence".to_owned(),
         LicenceStatus::EndsSoon { last_day } => format!("may be used until {last_day}"),
@@ -131,23 +125,13 @@ fn lines(file: &Path, info: &DatabaseInfo) -> String {
     output::format_facts(&lines)
 }
 
-/// What a licence is checked against: the metadata of a database.
-pub(crate) fn copy_of(info: &DatabaseInfo) -> LicensedData<'_> {
-    LicensedData {
-        name: &info.name,
-        licence: &info.licence,
-        attribution: &info.attribution,
-        date: &info.date,
-    }
-}
-
 /// The locked entry of a compiled database that may be deployed: its licence allows it, and geo.lock has its digest.
 pub(crate) fn checked_database(database: &Path, lock: &Lock) -> anyhow::Result<LockedDatabase> {
     if !database.is_file() {
         bail!("no geo database at {}\nhelp: run `ipgeo geo fetch && ipgeo geo build`", database.display());
     }
     let info = Database::open(database)?.info().clone();
-    may_serve(copy_of(&info), today())?;
+    may_serve((&info).into(), today())?;
     let digest = sources::sha256_of(database).with_context(|| format!("read {}", database.display()))?;
     lock.verify_database(database, &digest.0)?;
     Ok(lock.database.clone().unwrap_or_else(|| LockedDatabase::new(&info, digest, Vec::new())))
@@ -163,7 +147,7 @@ pub(crate) fn database_to_deploy(
         // A named database is the operator's choice: only its licence is checked.
         Some(named) => Ok((named.to_owned(), checked_database(named, &Lock::default())?)),
         None => {
-            let built = served_database(state);
+            let built = sources::served_database(state);
             let locked = checked_database(&built, &Lock::read(lock_path)?.unwrap_or_default())?;
             Ok((built, locked))
         }

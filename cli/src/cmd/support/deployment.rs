@@ -24,7 +24,7 @@ use crate::infra::artifacts::{Prepared, Sources, prepare};
 use crate::infra::cloud::{Ask, CloudRead as _, StepError, observe};
 use crate::infra::plan::{
     self, Drift, Drifts, Observed, Plan, PlanError, PlanFile, PlanOptions, PlannedFlags, PlannedFrom,
-    ProbeSpec, keys_of, templates_after, templates_now,
+    ProbeSpec, Scope, keys_of, templates_after, templates_now,
 };
 use crate::infra::stacks::{ArtifactSet, Names, StackKind};
 use crate::ui::output;
@@ -33,7 +33,6 @@ use crate::ui::progress::{Task, timed};
 /// The address that probes look up: every database has it, and it is no person's.
 const PROBE_ADDRESS: &str = "8.8.8.8";
 
-/// Flags of verbs that make a plan.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PlanFlags {
     #[command(flatten)]
@@ -75,7 +74,6 @@ impl PlanFlags {
     }
 }
 
-/// A configuration, its artifacts, and AWS.
 pub(crate) struct Deployment {
     pub(crate) config: Config,
     pub(crate) aws: Aws,
@@ -125,7 +123,6 @@ impl Deployment {
         Ok(self.aws.use_role(role.arn()).await?)
     }
 
-    /// The artifacts that stacks name.
     pub(crate) fn artifacts(&self) -> &ArtifactSet {
         &self.prepared.set
     }
@@ -136,7 +133,6 @@ impl Deployment {
         remember_database(state, &set.geo, &set.geo_description, self.database.clone(), false)
     }
 
-    /// Reads what is deployed.
     pub(crate) async fn observe(&self) -> anyhow::Result<Observed> {
         read_deployed(&self.aws, &Ask::everywhere(&self.config, Some(self.artifacts()))).await
     }
@@ -152,14 +148,8 @@ impl Deployment {
         observed: &Observed,
         plan: Plan,
     ) -> anyhow::Result<Result<Plan, PlanError>> {
-        let scope = &self.options.scope;
-        let stacks = observed.regions.iter().filter(|(name, _)| scope.whole || scope.regions.contains(*name));
-        let stacks: Vec<_> = stacks
-            .flat_map(|(name, region)| region.stacks.keys().map(move |kind| (name.clone(), *kind)))
-            .collect();
-        let found = check_drift(&self.aws, &stacks).await;
         let mut drifts = Drifts::new();
-        for ((region, kind), found) in stacks.into_iter().zip(found) {
+        for ((region, kind), found) in check_drift(&self.aws, observed, &self.options.scope).await {
             let found = found.with_context(|| format!("check the {kind} stack of {region} for drift"))?;
             drifts.insert((region, kind), found);
         }
@@ -190,16 +180,20 @@ pub(crate) async fn read_deployed(aws: &Aws, ask: &Ask<'_>) -> anyhow::Result<Ob
     Ok(timed("reading what is deployed", observe(aws, ask)).await?)
 }
 
-/// Checks stacks for drift, all at the same time.
+/// Checks the stacks of the selected regions for drift, all at the same time.
 pub(crate) async fn check_drift(
     aws: &Aws,
-    stacks: &[(RegionName, StackKind)],
-) -> Vec<Result<Vec<Drift>, StepError>> {
+    observed: &Observed,
+    scope: &Scope,
+) -> Vec<((RegionName, StackKind), Result<Vec<Drift>, StepError>)> {
+    let regions = observed.regions.iter().filter(|(name, _)| scope.whole || scope.regions.contains(*name));
+    let stacks: Vec<_> =
+        regions.flat_map(|(name, region)| region.stacks.keys().map(move |kind| (name, *kind))).collect();
     let task = Task::items("checking for drift", "stack", Some(stacks.len()));
-    let checks = stacks.iter().map(|(region, kind)| async {
-        let found = aws.drift(region, *kind).await;
+    let checks = stacks.into_iter().map(async |(region, kind)| {
+        let found = aws.drift(region, kind).await;
         task.add(1);
-        found
+        ((region.clone(), kind), found)
     });
     let found = join_all(checks).await;
     task.done();

@@ -6,17 +6,16 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use ipgeo_contract::RegionName;
 
+use super::quick_probe;
 use crate::aws::Aws;
 use crate::config::Config;
 use crate::infra::cloud::{Probe as _, ProbeTarget, ProbeTargets as _};
-use crate::infra::plan::ProbeSpec;
 use crate::observe::probe::ProbeClient;
 use crate::observe::status::EdgeAnswer;
 use crate::ui::format::decimal;
 use crate::ui::output::{self, Format};
 use crate::world::WorldFile;
 
-/// Timeout of one probe request.
 pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where a region of `ipgeo dev` is reached.
@@ -34,11 +33,7 @@ pub(crate) async fn probe_edges(
     regions: BTreeSet<RegionName>,
 ) -> anyhow::Result<BTreeMap<RegionName, EdgeAnswer>> {
     let client = ProbeClient::with_native_roots(PROBE_TIMEOUT)?;
-    let spec = ProbeSpec {
-        address: "8.8.8.8".to_owned(),
-        country_code: None,
-        domain: config.service.domain.clone(),
-    };
+    let spec = quick_probe(config);
     let answers = join_all(regions.iter().map(async |region| {
         let target = aws.target(region, spec.domain.as_deref()).await.map_err(|error| error.to_string())?;
         client.probe(&target, &spec).await.map_err(|error| error.to_string())

@@ -15,6 +15,7 @@ mod plan_output;
 mod select;
 mod usage_path;
 
+pub(crate) use crate::geo::sources::served_database;
 pub(crate) use api_key::OneArgs;
 pub(crate) use api_key::{all_keys, find_key, identity_from_stdin, wrong_name};
 pub(crate) use browser::open_in_browser;
@@ -22,8 +23,7 @@ pub(crate) use config::Target;
 pub(crate) use config::{config_path, load_config};
 pub(crate) use confirm::{confirm, confirm_name, confirm_plan};
 pub(crate) use database::{
-    BuildTasks, checked_database, open_served, print_database, purge_databases, remember_database,
-    served_database, today,
+    BuildTasks, checked_database, open_served, print_database, purge_databases, remember_database, today,
 };
 pub(crate) use deployment::PlanFlags;
 pub(crate) use deployment::{

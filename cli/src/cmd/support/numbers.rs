@@ -5,14 +5,13 @@ use ipgeo_contract::{Month, Number, NumberError};
 use jiff::Timestamp;
 
 use crate::keys::{parse_expiry, parse_since, to_millisecond};
-use crate::ui::format::grouped;
+use crate::ui::format::{float, grouped};
 use crate::ui::output::UsageError;
 
-#[expect(clippy::cast_precision_loss, reason = "the largest maximum is far below 2^53")]
 fn within(text: &str, unit: &str, least: f64, most: u64) -> Result<f64, String> {
     let number: Number = text.parse().map_err(|error: NumberError| error.to_string())?;
     let number = number.to_f64();
-    let sound = (least..=most as f64).contains(&number);
+    let sound = (least..=float(most)).contains(&number);
     sound.then_some(number).ok_or_else(|| format!("must be between {least} and {} {unit}", grouped(most)))
 }
 
@@ -34,17 +33,14 @@ pub(crate) fn rate(text: &str) -> Result<f64, String> {
     within(text, "calls/s", 0.0, 1_000_000_000)
 }
 
-/// Number of calling API keys.
 pub(crate) fn api_keys(text: &str) -> Result<u32, String> {
     integer(text, 1_000_000)
 }
 
-/// Number of sampled addresses.
 pub(crate) fn addresses(text: &str) -> Result<u32, String> {
     integer(text, 10_000_000)
 }
 
-/// Number of rows to show.
 pub(crate) fn rows(text: &str) -> Result<u32, String> {
     integer(text, u32::MAX)
 }
@@ -59,7 +55,6 @@ pub(crate) fn percent_of_limit(text: &str) -> Result<f64, String> {
     within(text, "percent", 0.001, 100_000)
 }
 
-/// US dollars.
 pub(crate) fn usd(text: &str) -> Result<f64, String> {
     within(text, "US dollars", 0.0, 1_000_000_000_000)
 }
@@ -74,7 +69,6 @@ pub(crate) fn bytes(text: &str) -> Result<f64, String> {
     within(text, "bytes", 0.0, 6_000_000)
 }
 
-/// A month.
 pub(crate) fn month(text: &str) -> Result<Month, String> {
     text.parse().map_err(|_| format!("`{text}` is not a month; write it as `2026-11`"))
 }
@@ -84,7 +78,6 @@ pub(crate) fn since(text: &str) -> Result<Timestamp, String> {
     parse_since(text, Timestamp::now()).map(to_millisecond).map_err(|error| error.to_string())
 }
 
-/// The value of `--expires`.
 pub(crate) fn expires(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, UsageError> {
     let parsed = text.map(|text| parse_expiry(text, now)).transpose();
     parsed.map_err(|error| UsageError(format!("--expires: {error}")))

@@ -31,7 +31,6 @@ fn painted_line(line: &str) -> String {
     painted(paint, line)
 }
 
-/// Prints what blocks a plan.
 pub(crate) fn report_faults(faults: &[Problem]) -> Exit {
     for fault in faults {
         output::print_note(&format!("error: {fault}"));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use ipgeo_contract::RegionName;
 
 use crate::config::{Config, select};
 use crate::infra::plan::Scope;
@@ -20,11 +21,16 @@ pub(crate) struct RegionArgs {
 }
 
 impl RegionArgs {
-    /// The selected regions of a configuration.
     pub(crate) fn scope(&self, config: &Config) -> Result<Scope, UsageError> {
         let selected = select(config, &self.regions, &self.exclude_regions);
         let selected = selected.map_err(|error| UsageError(error.to_string()))?;
         Ok(Scope { regions: selected.regions, whole: selected.whole })
+    }
+
+    /// The selected regions in the order of the file.
+    pub(crate) fn names(&self, config: &Config) -> Result<Vec<RegionName>, UsageError> {
+        let scope = self.scope(config)?;
+        Ok(config.region_names().filter(|name| scope.regions.contains(*name)).cloned().collect())
     }
 }
 

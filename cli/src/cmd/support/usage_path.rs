@@ -59,7 +59,6 @@ pub(crate) fn follow_spec(config: &Config) -> Option<FollowSpec> {
     })
 }
 
-/// Follows a deploy's marked calls.
 pub(crate) struct Follower<'a> {
     pub(crate) aws: &'a Aws,
     pub(crate) client: &'a ProbeClient,
@@ -108,7 +107,6 @@ fn unread(error: &StoreError) -> Problem {
     Problem::new(error_chain(error, ": "), "see the checks `credentials` and `replica`".to_owned())
 }
 
-/// The path of a marked call.
 pub(crate) struct Marked<'a, L> {
     home: Home,
     key: ApiKey,

@@ -12,9 +12,8 @@ use crate::args::Shared;
 use crate::cmd::support::numbers::month;
 use crate::cmd::support::{Target, all_keys, load_config};
 use crate::ui::format::grouped_limit;
-use crate::ui::output::{self, Column, Format, grouped};
+use crate::ui::output::{self, Column, ColumnOf, Format, grouped};
 
-/// Flags of `ipgeo usage alerts`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Each threshold of [alerts] in regions.toml is sent once for an API key and period. It is recorded \
@@ -43,15 +42,15 @@ struct AlertRow {
     sent: Option<String>,
 }
 
-const COLUMNS: [Column; 8] = [
-    Column::text("period"),
-    Column::number("reached"),
-    Column::text("API key"),
-    Column::free_text("owner"),
-    Column::number("used"),
-    Column::text("limit").rank(1),
-    Column::text("at").rank(2),
-    Column::text("sent").rank(1),
+const COLUMNS: [ColumnOf<AlertRow>; 8] = [
+    (Column::text("period"), |row| row.period.clone()),
+    (Column::number("reached"), |row| format!("{} %", row.percent)),
+    (Column::text("API key"), |row| row.api_key.clone()),
+    (Column::free_text("owner"), |row| row.owner.clone()),
+    (Column::number("used"), |row| grouped(row.used)),
+    (Column::text("limit").rank(1), |row| grouped_limit(&row.limit)),
+    (Column::text("at").rank(2), |row| row.as_of.clone()),
+    (Column::text("sent").rank(1), |row| row.sent.clone().unwrap_or_else(|| "no".to_owned())),
 ];
 
 pub(super) async fn run(args: AlertsArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
@@ -81,22 +80,7 @@ pub(super) async fn run(args: AlertsArgs, shared: &Shared, now: Timestamp) -> an
         output::print_note(&format!("no API key reached an alert threshold ({thresholds} %) in {month}"));
         return Ok(());
     }
-    Ok(output::print_data(&table(&rows, shared.format())?)?)
-}
-
-fn table(rows: &[AlertRow], format: Format) -> anyhow::Result<String> {
-    output::format_rows(format, &COLUMNS, rows, |row| {
-        vec![
-            row.period.clone(),
-            format!("{} %", row.percent),
-            row.api_key.clone(),
-            row.owner.clone(),
-            grouped(row.used),
-            grouped_limit(&row.limit),
-            row.as_of.clone(),
-            row.sent.clone().unwrap_or_else(|| "no".to_owned()),
-        ]
-    })
+    output::print_rows(shared.format(), &COLUMNS, &rows)
 }
 
 #[cfg(test)]
@@ -119,6 +103,8 @@ mod tests {
             row("acme", None),
             row("Vereinigte Stadtwerke Beispielstadt GmbH & Co. KG", Some("2026-11-24T12:00:01Z")),
         ];
-        output::assert_tables("usage alerts", || table(&rows, Format::Table).expect("a table"));
+        output::assert_tables("usage alerts", || {
+            output::format_rows(Format::Table, &COLUMNS, &rows).expect("a table")
+        });
     }
 }

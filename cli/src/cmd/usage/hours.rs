@@ -36,12 +36,11 @@ fn first_hour(args: &ReportArgs, now: Timestamp) -> Result<Timestamp, UsageError
     Ok(Timestamp::from_second(from - from.rem_euclid(3_600)).unwrap_or(now))
 }
 
-/// Prints the report.
 pub(super) async fn print_hours(args: &ReportArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
     let since = first_hour(args, now)?;
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
-    let regions: Vec<RegionName> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let regions: Vec<RegionName> = config.region_names().cloned().collect();
     let events = if args.target.dev {
         WorldFile::find(&shared.state)?;
         events(&LocalLogs::new(&shared.state), &regions, since).await?

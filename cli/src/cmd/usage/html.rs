@@ -5,14 +5,14 @@ use std::path::Path;
 
 use anyhow::Context;
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Month, Verdict};
+use ipgeo_contract::{Identity, IdentityKind, Month};
 use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::report::ReportArgs;
-use super::selection::{Records, days, read};
+use super::selection::{Records, days, read, records};
 use crate::args::Shared;
 use crate::aws::Home;
 use crate::cmd::support::{load_config, open_in_browser};
@@ -20,9 +20,9 @@ use crate::config::{Config, PLACES, suggestion};
 use crate::cost::{MonthToDate, Prices, TrafficModel, month_to_date};
 use crate::quota::Pipeline;
 use crate::ui::output::{self, UsageError};
-use crate::usage::report::{DayRange, GroupBy, ReportRow, lags, report, top};
+use crate::usage::report::{DayRange, ReportRow, lags};
 use crate::usage::report_page::{
-    CallerCalls, CountingLag, KeyCalls, MonthBefore, MonthCost, PageFacts, Projection, RegionCalls, by_tier,
+    CountingLag, KeyCalls, MonthBefore, MonthCost, PageFacts, PageSums, Projection, RegionCalls, by_tier,
     headroom, page, projection,
 };
 
@@ -55,36 +55,39 @@ pub(super) async fn write_page(
 }
 
 async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) -> anyhow::Result<PageFacts> {
-    let (span, months) = days(args.month, args.since, now)?;
+    let (span, (first, last)) = days(args.month, args.since, now)?;
     let owner = args.owner.as_deref();
-    // A customer's page shows only API keys, so only they are read.
-    let kind = owner.map(|_| IdentityKind::Key);
-    let (mut items, keys) = read(home, &months, kind).await?;
+    let keys = records(home).await?;
     if let Some(owner) = owner {
         require_owner(owner, &keys)?;
-        items.retain(|item| is_of(item, owner, &keys));
     }
-    let month = args.since.is_none().then_some(months[0]);
-    // A call by an address with a Referer is charged to both: sums over all would count it twice.
-    let once: Vec<LedgerItem> =
-        items.iter().filter(|item| item.identity.kind() != IdentityKind::Site).cloned().collect();
-    let by = |part| report(&once, &keys, false, Some(part), span);
-    let is_over = month.is_some_and(|month| month.end() <= now);
-    let days = every_day(span, &by(GroupBy::Day), now);
-    let before = match month {
-        Some(month) => {
-            month_before(home, month, kind, |item| owner.is_none_or(|owner| is_of(item, owner, &keys)))
-                .await?
+    let month = args.since.is_none().then_some(first);
+    let before = month.map(month_before).transpose()?;
+    let mut sums = PageSums::new(month, span, now);
+    // A customer's page shows only API keys, so only they are read.
+    let kind = owner.map(|_| IdentityKind::Key);
+    read(home, (before.unwrap_or(first), last), kind, |item| {
+        if owner.is_none_or(|owner| is_of(item, owner, &keys)) {
+            sums.add(item, &keys);
         }
-        None => None,
-    };
+    })
+    .await?;
+    let rotated = rotated(home, &sums.ending).await?;
+    let (callers, is_empty) = (sums.callers(), sums.is_empty());
+    let counted = (sums.charged, sums.keyed, sums.keys);
+    let no_records = Records::new();
+    let is_over = month.is_some_and(|month| month.end() <= now);
+    let days = every_day(span, &sums.days.rows(&no_records), now);
+    let before = before.zip(sums.before).map(|(month, sums)| MonthBefore {
+        name: month.to_string(),
+        days: calls_of(every_day_of(month), &sums.rows(&no_records)),
+    });
     let called_before = before.as_ref().is_some_and(|before| before.days.iter().any(|(_, n)| *n > 0));
     let projection = month
         .filter(|_| !is_over)
         .and_then(|month| projection(&days, every_day_of(month).len(), called_before));
-    let called = top(&items, &keys, IdentityKind::Key, usize::MAX, span);
-    let called: Vec<KeyCalls> = called.into_iter().filter_map(key_calls).collect();
-    let regions: Vec<_> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let called: Vec<KeyCalls> = sums.called.rows(&keys).into_iter().filter_map(key_calls).collect();
+    let regions: Vec<_> = config.region_names().cloned().collect();
     let is_operators = owner.is_none();
     let lag = if is_operators && !is_over {
         let rows = lags(&home.ledger.newest().await?, &regions, now);
@@ -92,7 +95,6 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
     } else {
         None
     };
-    let rotated = rotated(home, &items, &keys).await?;
     Ok(PageFacts {
         service: match owner {
             Some(_) => config.service.domain.clone().unwrap_or_else(|| config.service.name.clone()),
@@ -106,21 +108,21 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
         projection,
         before,
         regions: if month.is_some() {
-            every_region(config, by(GroupBy::Region), is_operators)
+            every_region(config, sums.regions.rows(&no_records), is_operators)
         } else {
             Vec::new()
         },
-        callers: is_operators.then(|| caller_calls(&items, &keys, span)),
+        callers: is_operators.then_some(callers),
         tiers: if is_operators { by_tier(&called) } else { Vec::new() },
         keys: called,
-        verdicts: if month.is_some() { verdicts(&once) } else { Vec::new() },
+        verdicts: if month.is_some() { sums.verdicts.into_iter().collect() } else { Vec::new() },
         statuses: (config.compat.unknown_key_status, config.compat.quota_status),
-        headroom: headroom(&items, &keys, &rotated, now),
+        headroom: headroom(sums.headroom, &rotated),
         rotated: rotated.len(),
         thresholds: config.alerts.thresholds.percents().to_vec(),
         lag,
-        cost: match month.filter(|_| is_operators && !(is_over && once.is_empty())) {
-            Some(month) => Some(cost(config, month, &once, projection, now, args.max_monthly)?),
+        cost: match month.filter(|_| is_operators && !(is_over && is_empty)) {
+            Some(month) => Some(cost(config, month, counted, projection, now, args.max_monthly)?),
             None => None,
         },
         days,
@@ -145,55 +147,18 @@ fn key_calls(row: ReportRow) -> Option<KeyCalls> {
     Some(KeyCalls { name: row.name, owner: row.owner, tier: row.tier, calls })
 }
 
-/// The day totals of the month before.
-async fn month_before(
-    home: &Home,
-    month: Month,
-    kind: Option<IdentityKind>,
-    counts: impl Fn(&LedgerItem) -> bool,
-) -> anyhow::Result<Option<MonthBefore>> {
-    let month = Month::from_date(month.first().yesterday().context("the first month has none before it")?);
-    let mut items = home.ledger.month(month, kind).await?;
-    items.retain(|item| item.identity.kind() != IdentityKind::Site && counts(item));
-    let span = DayRange { from: month.first(), to: month.first().last_of_month() };
-    let rows = report(&items, &Records::new(), false, Some(GroupBy::Day), span);
-    let days = calls_of(every_day_of(month), &rows);
-    Ok((!items.is_empty()).then(|| MonthBefore { name: month.to_string(), days }))
+fn month_before(month: Month) -> anyhow::Result<Month> {
+    Ok(Month::from_date(month.first().yesterday().context("the first month has none before it")?))
 }
 
 /// The API keys that have a successor. Rotation sets an expiry, so that only those with one are looked up.
-async fn rotated(home: &Home, items: &[LedgerItem], keys: &Records) -> anyhow::Result<HashSet<Identity>> {
-    let expires =
-        |identity: &&Identity| keys.get(*identity).is_some_and(|record: &KeyRecord| record.expires.is_some());
-    let ending: HashSet<&Identity> = items.iter().map(|item| &item.identity).filter(expires).collect();
-    let lookups = ending.into_iter().map(async |identity| {
+async fn rotated(home: &Home, ending: &HashSet<Identity>) -> anyhow::Result<HashSet<Identity>> {
+    let lookups = ending.iter().map(async |identity| {
         let successor = home.access.successor(identity).await?;
         anyhow::Ok(successor.map(|_| identity.clone()))
     });
     let found: Vec<_> = futures_util::stream::iter(lookups).buffer_unordered(LOOKUPS).try_collect().await?;
     Ok(found.into_iter().flatten().collect())
-}
-
-fn caller_calls(items: &[LedgerItem], keys: &Records, span: DayRange) -> CallerCalls {
-    let of = |kind| {
-        let items: Vec<LedgerItem> =
-            items.iter().filter(|item| item.identity.kind() == kind).cloned().collect();
-        report(&items, keys, false, None, span).iter().filter_map(|row| row.calls).sum()
-    };
-    CallerCalls {
-        keyed: of(IdentityKind::Key),
-        anonymous: of(IdentityKind::Address),
-        sites: of(IdentityKind::Site),
-    }
-}
-
-fn verdicts(items: &[LedgerItem]) -> Vec<(Verdict, u64)> {
-    let mut sums: BTreeMap<Verdict, u64> = BTreeMap::new();
-    for (verdict, n) in items.iter().flat_map(|item| &item.verdicts) {
-        let sum = sums.entry(*verdict).or_default();
-        *sum = sum.saturating_add(*n);
-    }
-    sums.into_iter().collect()
 }
 
 /// Counting that takes longer than this is late.
@@ -202,24 +167,18 @@ fn late_ms(config: &Config) -> i64 {
     i64::try_from(std::time::Duration::from_secs_f64(seconds).as_millis()).unwrap_or(i64::MAX)
 }
 
-/// What a month has cost until now, by the calls that were counted in it, and what it will cost with the projected calls.
+/// What a month has cost until now, by the calls that were counted in it: all, those of API keys, and the number of those, and what it will cost with the projected calls.
 fn cost(
     config: &Config,
     month: Month,
-    once: &[LedgerItem],
+    (calls, keyed, keys): (u64, u64, u32),
     projection: Option<Projection>,
     now: Timestamp,
     budget_usd: Option<f64>,
 ) -> anyhow::Result<MonthCost> {
-    let keyed = || once.iter().filter(|item| item.identity.kind() == IdentityKind::Key);
     let (begin, end) = (month.begin(), month.end());
     let passed = now.duration_since(begin).as_secs_f64() / end.duration_since(begin).as_secs_f64();
-    let counted = MonthToDate {
-        calls: once.iter().map(|item| item.charged).fold(0, u64::saturating_add),
-        keyed: keyed().map(|item| item.charged).fold(0, u64::saturating_add),
-        keys: u32::try_from(keyed().count()).unwrap_or(u32::MAX),
-        part: passed.clamp(0.0, 1.0),
-    };
+    let counted = MonthToDate { calls, keyed, keys, part: passed.clamp(0.0, 1.0) };
     let prices = Prices::committed()?;
     let bill = month_to_date(config, counted, &prices).context("estimate the bill")?;
     let at_end = projection.map(|Projection { calls, .. }| {

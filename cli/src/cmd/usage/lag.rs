@@ -6,10 +6,9 @@ use jiff::Timestamp;
 use crate::args::Shared;
 use crate::cmd::support::{Target, load_config};
 use crate::ui::format::duration_ms;
-use crate::ui::output::{self, Column, Format};
+use crate::ui::output::{self, Column, ColumnOf, Format};
 use crate::usage::report::{LagRow, lags};
 
-/// Flags of `ipgeo usage lag`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 `behind` is the time since a region's newest counted call; it also grows while a region has no calls.
@@ -23,19 +22,26 @@ pub(crate) struct LagArgs {
     target: Target,
 }
 
-const COLUMNS: [Column; 4] = [
-    Column::text("region"),
-    Column::text("newest counted call"),
-    Column::number("behind"),
-    Column::number("took"),
+const COLUMNS: [ColumnOf<LagRow>; 4] = [
+    (Column::text("region"), |row| row.region.to_string()),
+    (Column::text("newest counted call"), |row| {
+        let newest = row.newest.as_deref().and_then(|text| text.parse().ok());
+        newest.map_or_else(|| "none".to_owned(), output::instant)
+    }),
+    (Column::number("behind"), |row| duration_or_never(row.behind_ms)),
+    (Column::number("took"), |row| duration_or_never(row.took_ms)),
 ];
+
+fn duration_or_never(ms: Option<i64>) -> String {
+    ms.map_or_else(|| "never".to_owned(), duration_ms)
+}
 
 pub(super) async fn run(args: LagArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
-    let regions: Vec<_> = config.regions.iter().map(|region| region.name.clone()).collect();
+    let regions: Vec<_> = config.region_names().cloned().collect();
     let rows = lags(&home.ledger.newest().await?, &regions, now);
-    output::print_data(&table(&rows, shared.format())?)?;
+    output::print_rows(shared.format(), &COLUMNS, &rows)?;
     if shared.format() == Format::Table
         && let Some(slowest) = rows.iter().filter_map(|row| row.took_ms).max()
     {
@@ -45,15 +51,6 @@ pub(super) async fn run(args: LagArgs, shared: &Shared, now: Timestamp) -> anyho
         ));
     }
     Ok(())
-}
-
-fn table(rows: &[LagRow], format: Format) -> anyhow::Result<String> {
-    let text_of = |ms: Option<i64>| ms.map_or_else(|| "never".to_owned(), duration_ms);
-    output::format_rows(format, &COLUMNS, rows, |row| {
-        let newest = row.newest.as_deref().and_then(|text| text.parse().ok());
-        let newest = newest.map_or_else(|| "none".to_owned(), output::instant);
-        vec![row.region.to_string(), newest, text_of(row.behind_ms), text_of(row.took_ms)]
-    })
 }
 
 #[cfg(test)]
@@ -72,6 +69,8 @@ mod tests {
             row("ap-southeast-1", Some("2026-11-24T12:00:00Z"), Some(15_120_000), Some(185_000)),
             row("eu-central-1", None, None, None),
         ];
-        output::assert_tables("usage lag", || table(&rows, Format::Table).expect("a table"));
+        output::assert_tables("usage lag", || {
+            output::format_rows(Format::Table, &COLUMNS, &rows).expect("a table")
+        });
     }
 }

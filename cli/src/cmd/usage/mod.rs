@@ -26,7 +26,6 @@ pub(crate) use shadow::{AdoptArgs, DiffArgs, DiscardArgs};
 use crate::args::Shared;
 use crate::ui::output::{Exit, Formats};
 
-/// Verbs of `ipgeo usage`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum UsageVerb {
     /// Report exact usage by API key, day, region or verdict
@@ -54,13 +53,11 @@ pub(crate) enum UsageVerb {
 }
 
 impl UsageVerb {
-    /// The output formats that the verb supports.
     pub(crate) fn forms(&self) -> Formats {
         if let Self::Report(args) = self { args.forms() } else { Formats::ALL }
     }
 }
 
-/// Runs a verb.
 pub(crate) async fn run(verb: UsageVerb, shared: &Shared) -> anyhow::Result<Exit> {
     let now = Timestamp::now();
     let done = match verb {

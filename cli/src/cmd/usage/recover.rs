@@ -11,7 +11,7 @@ use crate::args::Shared;
 use crate::aws::{FailureBucket, UsageStream};
 use crate::cmd::support::{Target, load_config};
 use crate::ui::format::counted;
-use crate::ui::output::{self, Column, Exit, Format, UsageError, grouped};
+use crate::ui::output::{self, Column, ColumnOf, Exit, Format, UsageError, grouped};
 use crate::ui::progress::Task;
 use crate::usage::recount::{Recovered, Recovery};
 use crate::usage::stream::FailedFolder;
@@ -20,7 +20,6 @@ use crate::world::WorldFile;
 /// Folder beside the copy of the stream that `ipgeo dev` keeps.
 const DEV_FOLDER: &str = "failures";
 
-/// Flags of `ipgeo usage recover`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Lambda retries a batch until its records are 23 hours old, then moves it to the failure bucket.
@@ -108,25 +107,18 @@ fn changes(done: &Recovered) -> String {
     format!("{records} read, {added} added, or one event more; repeating the command counts none twice")
 }
 
-const COLUMNS: [Column; 7] = [
-    Column::number("objects"),
-    Column::number("records"),
-    Column::number("events"),
-    Column::number("added"),
-    Column::number("known"),
-    Column::number("forwarded"),
-    Column::number("removed"),
+const COLUMNS: [ColumnOf<Recovered>; 7] = [
+    (Column::number("objects"), |done| grouped(done.objects)),
+    (Column::number("records"), |done| grouped(done.records)),
+    (Column::number("events"), |done| grouped(done.events)),
+    (Column::number("added"), |done| grouped(done.added)),
+    (Column::number("known"), |done| grouped(done.known)),
+    (Column::number("forwarded"), |done| grouped(done.forwarded)),
+    (Column::number("removed"), |done| grouped(done.removed)),
 ];
 
-fn table(done: &Recovered, format: Format) -> anyhow::Result<String> {
-    output::format_rows(format, &COLUMNS, std::slice::from_ref(done), |done| {
-        let Recovered { objects, records, events, added, known, forwarded, removed, .. } = *done;
-        [objects, records, events, added, known, forwarded, removed].map(grouped).to_vec()
-    })
-}
-
 fn print(args: &RecoverArgs, done: &Recovered, shared: &Shared) -> anyhow::Result<()> {
-    output::print_data(&table(done, shared.format())?)?;
+    output::print_rows(shared.format(), &COLUMNS, std::slice::from_ref(done))?;
     if shared.format() == Format::Table {
         let added = if args.dry_run { "would be added" } else { "added" };
         output::print_note(&format!(
@@ -172,6 +164,8 @@ mod tests {
             known: 543,
             ..Recovered::default()
         };
-        output::assert_tables("usage recover", || table(&done, Format::Table).expect("a table"));
+        output::assert_tables("usage recover", || {
+            output::format_rows(Format::Table, &COLUMNS, std::slice::from_ref(&done)).expect("a table")
+        });
     }
 }

@@ -9,10 +9,9 @@ use crate::args::Shared;
 use crate::cmd::support::numbers::since;
 use crate::cmd::support::{Target, load_config};
 use crate::ui::format::counted;
-use crate::ui::output::{self, Column, Format, grouped};
+use crate::ui::output::{self, Column, ColumnOf, Format, grouped};
 use crate::usage::recount::{Replayed, ShadowName};
 
-/// Flags of `ipgeo usage replay`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Into the ledger: each item knows how far it is counted, so a replay adds only what comes after \
@@ -37,7 +36,6 @@ pub(crate) struct ReplayArgs {
     target: Target,
 }
 
-/// Flags of `ipgeo usage rebuild`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 A ledger restored from a backup has counted up to the time of the backup. This counts the later events.
@@ -106,25 +104,17 @@ pub(super) async fn rebuild(args: RebuildArgs, shared: &Shared, now: Timestamp) 
     print(&done, shared)
 }
 
-const COLUMNS: [Column; 6] = [
-    Column::number("shards"),
-    Column::number("records"),
-    Column::number("events"),
-    Column::number("added"),
-    Column::number("known"),
-    Column::number("repeated"),
+const COLUMNS: [ColumnOf<Replayed>; 6] = [
+    (Column::number("shards"), |done| grouped(done.shards)),
+    (Column::number("records"), |done| grouped(done.records)),
+    (Column::number("events"), |done| grouped(done.events)),
+    (Column::number("added"), |done| grouped(done.added)),
+    (Column::number("known"), |done| grouped(done.known)),
+    (Column::number("repeated"), |done| grouped(done.repeated_events)),
 ];
 
-fn table(done: &Replayed, format: Format) -> anyhow::Result<String> {
-    output::format_rows(format, &COLUMNS, std::slice::from_ref(done), |done| {
-        [done.shards, done.records, done.events, done.added, done.known, done.repeated_events]
-            .map(grouped)
-            .to_vec()
-    })
-}
-
 fn print(done: &Replayed, shared: &Shared) -> anyhow::Result<()> {
-    output::print_data(&table(done, shared.format())?)?;
+    output::print_rows(shared.format(), &COLUMNS, std::slice::from_ref(done))?;
     if shared.format() == Format::Table {
         let rest = if done.unreadable > 0 {
             format!("; unreadable records or lines: {}", grouped(done.unreadable))
@@ -162,7 +152,9 @@ mod tests {
             ..Replayed::default()
         };
         for verb in ["usage replay", "usage rebuild"] {
-            output::assert_tables(verb, || table(&done, Format::Table).expect("a table"));
+            output::assert_tables(verb, || {
+                output::format_rows(Format::Table, &COLUMNS, std::slice::from_ref(&done)).expect("a table")
+            });
         }
     }
 }

@@ -4,19 +4,18 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ipgeo_contract::{IdentityKind, Month};
-use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 
 use super::hours::print_hours;
 use super::html::write_page;
-use super::selection::{Kind, days, read};
+use super::selection::{Kind, days, read, records};
 use crate::args::Shared;
 use crate::cmd::support::numbers::{month, rows, usd};
 use crate::cmd::support::{Target, load_config};
 use crate::keys::{Grace, parse_grace};
 use crate::ui::format::counted;
 use crate::ui::output::{self, Column, Format, Formats, UsageError, grouped};
-use crate::usage::report::{DayRange, GroupBy, ReportRow, report, top};
+use crate::usage::report::{DayRange, GroupBy, ReportRow, Sums};
 
 /// Flags of `ipgeo usage report`.
 #[derive(Debug, Args)]
@@ -93,6 +92,12 @@ pub(super) struct Section {
     pub(super) part: Option<GroupBy>,
 }
 
+impl Section {
+    fn sums(self, span: DayRange) -> Sums {
+        Sums::new(self.by_identity, self.part, span)
+    }
+}
+
 /// The tables for `--by`. The ledger counts days, regions and verdicts separately, so each has its own table. Sums by
 /// region and verdict are by month: with `days_only`, a summary omits them, and requesting them is an error.
 fn sections(by: &[GroupBy], days_only: bool) -> anyhow::Result<Vec<Section>> {
@@ -131,31 +136,36 @@ pub(super) async fn print_report(args: ReportArgs, shared: &Shared, now: Timesta
     let (span, months) = days(args.month, args.since, now)?;
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
-    let (mut items, keys) = read(&home, &months, args.kind.map(Into::into)).await?;
-    if let Some(owner) = &args.owner {
-        if keys.values().all(|record| record.owner != *owner) {
-            output::print_note(&format!(
-                "no API key has the owner `{owner}`; `ipgeo keys list` shows the owners"
-            ));
-        }
-        items.retain(|item| keys.get(&item.identity).is_some_and(|record| record.owner == *owner));
+    let keys = records(&home).await?;
+    let owner = args.owner.as_deref();
+    if let Some(owner) = owner
+        && keys.values().all(|record| record.owner != owner)
+    {
+        output::print_note(&format!(
+            "no API key has the owner `{owner}`; `ipgeo keys list` shows the owners"
+        ));
     }
-    // A call by an address with a Referer is charged to both: sums over all would count it twice.
-    let once: Vec<LedgerItem> = match args.kind {
-        Some(_) => items.clone(),
-        None => items.iter().filter(|item| item.identity.kind() != IdentityKind::Site).cloned().collect(),
-    };
-    let tables: Vec<(Section, Vec<ReportRow>)> = sections
-        .into_iter()
-        .map(|section| {
-            let items = if section.by_identity { &items } else { &once };
-            (section, report(items, &keys, section.by_identity, section.part, span))
-        })
-        .collect();
+    let mut sums: Vec<(Section, Sums)> =
+        sections.into_iter().map(|section| (section, section.sums(span))).collect();
+    let mut total = Sums::new(false, None, span);
+    read(&home, months, args.kind.map(Into::into), |item| {
+        if owner.is_some_and(|owner| keys.get(&item.identity).is_none_or(|record| record.owner != owner)) {
+            return;
+        }
+        // A call by an address with a Referer is charged to both: sums over all would count it twice.
+        let is_once = args.kind.is_some() || item.identity.kind() != IdentityKind::Site;
+        for (_, sums) in sums.iter_mut().filter(|(section, _)| is_once || section.by_identity) {
+            sums.add(item);
+        }
+        if is_once {
+            total.add(item);
+        }
+    })
+    .await?;
+    let tables: Vec<_> = sums.into_iter().map(|(section, sums)| (section, sums.rows(&keys))).collect();
     if print(&tables, span, shared)? && shared.format() == Format::Table {
-        let rows = report(&once, &keys, false, None, span);
-        let calls = rows.iter().filter_map(|row| row.calls).fold(0, u64::saturating_add);
-        output::print_note(&format!("{} from {} to {}, UTC", counted(calls, "call"), span.from, span.to));
+        let calls = counted(total.calls(), "call");
+        output::print_note(&format!("{calls} from {} to {}, UTC", span.from, span.to));
         if tables.iter().any(|(section, rows)| section.by_identity && has_call_twice(rows)) {
             output::print_note(TWICE);
         }
@@ -183,14 +193,15 @@ fn print(tables: &[(Section, Vec<ReportRow>)], span: DayRange, shared: &Shared) 
 
 /// Tables one below the other as text; all rows together for programs. Returns whether there are any rows.
 pub(super) fn print_tables(tables: &[(Section, Vec<ReportRow>)], shared: &Shared) -> anyhow::Result<bool> {
-    let rows: Vec<ReportRow> = tables.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
+    let has_rows = tables.iter().any(|(_, rows)| !rows.is_empty());
     if shared.format() != Format::Table {
-        output::print_data(&output::format_rows(shared.format(), &[], &rows, |_| Vec::new())?)?;
-    } else if !rows.is_empty() {
+        let rows: Vec<ReportRow> = tables.iter().flat_map(|(_, rows)| rows.iter().cloned()).collect();
+        output::print_rows(shared.format(), &[], &rows)?;
+    } else if has_rows {
         let texts: Vec<String> = tables.iter().map(|(section, rows)| table(*section, rows)).collect();
         output::print_data(&texts.join("\n\n"))?;
     }
-    Ok(!rows.is_empty())
+    Ok(has_rows)
 }
 
 fn table(section: Section, rows: &[ReportRow]) -> String {
@@ -224,11 +235,19 @@ pub(super) async fn print_top(args: TopArgs, shared: &Shared, now: Timestamp) ->
     let (config, _) = load_config(shared)?;
     let home = args.target.home(shared, &config).await?;
     let kind = args.by.into();
-    let (items, keys) = read(&home, &months, Some(kind)).await?;
+    let keys = records(&home).await?;
     let section = Section { by_identity: true, part: None };
-    if print(&[(section, top(&items, &keys, kind, args.count as usize, span))], span, shared)?
-        && shared.format() == Format::Table
-    {
+    let mut sums = section.sums(span);
+    read(&home, months, Some(kind), |item| {
+        // Pooled callers are not one caller.
+        if !item.identity.is_pooled() {
+            sums.add(item);
+        }
+    })
+    .await?;
+    let mut rows = sums.rows(&keys);
+    rows.truncate(args.count as usize);
+    if print(&[(section, rows)], span, shared)? && shared.format() == Format::Table {
         output::print_note(&format!("calls from {} to {}, UTC", span.from, span.to));
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use clap::ValueEnum;
 use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Month};
 use ipgeo_runtime::dynamo::LedgerItem;
+use ipgeo_runtime::store::StoreError;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -37,7 +38,6 @@ impl From<Kind> for IdentityKind {
     }
 }
 
-/// The records of all API keys.
 pub(super) type Records = HashMap<Identity, KeyRecord>;
 
 /// No call is older: the counter rejects lines from before this day.
@@ -46,12 +46,12 @@ const FIRST_DAY: Date = jiff::civil::date(2020, 1, 1);
 /// Seconds of a day in UTC.
 const DAY_S: i64 = 86_400;
 
-/// Days to report, and the months that they are in.
+/// Days to report, and the first and the last month that they are in.
 pub(super) fn days(
     month: Option<Month>,
     since: Option<Grace>,
     now: Timestamp,
-) -> anyhow::Result<(DayRange, Vec<Month>)> {
+) -> anyhow::Result<(DayRange, (Month, Month))> {
     let today = TimeZone::UTC.to_datetime(now).date();
     let (from, to) = match (month, since) {
         (Some(month), _) => (month.first(), month.first().last_of_month()),
@@ -66,28 +66,33 @@ pub(super) fn days(
         }
         (None, None) => (today.first_of_month(), today.last_of_month()),
     };
-    let mut months = Vec::new();
-    let mut month = Month::from_date(from);
-    while month.first() <= to {
-        months.push(month);
-        month = month.next();
-    }
-    Ok((DayRange { from, to }, months))
+    Ok((DayRange { from, to }, (Month::from_date(from), Month::from_date(to))))
 }
 
+/// Calls `take` with every item of the ledger from the first to the last of `months`, in one pass over the table.
 pub(super) async fn read(
     home: &Home,
-    months: &[Month],
+    months: (Month, Month),
     kind: Option<IdentityKind>,
-) -> anyhow::Result<(Vec<LedgerItem>, Records)> {
-    let task = Task::items("reading the ledger", "month", Some(months.len()));
-    let mut items = Vec::new();
-    for month in months {
-        items.extend(home.ledger.month(*month, kind).await?);
+    mut take: impl FnMut(&LedgerItem),
+) -> Result<(), StoreError> {
+    let task = Task::items("reading the ledger", "row", None);
+    let read = home.ledger.for_each(Some(months), kind, |item| {
         task.add(1);
-    }
+        // Unreadable rows count nothing.
+        if let Ok(item) = item {
+            take(&item);
+        }
+        Ok(())
+    });
+    read.await?;
     task.done();
-    Ok((items, all_keys(home).await?.into_iter().collect()))
+    Ok(())
+}
+
+/// The records of all API keys.
+pub(super) async fn records(home: &Home) -> Result<Records, StoreError> {
+    Ok(all_keys(home).await?.into_iter().collect())
 }
 
 #[cfg(test)]
@@ -99,20 +104,18 @@ mod tests {
     fn spans_and_their_months() {
         let now: Timestamp = "2026-11-24T12:00:00Z".parse().expect("a timestamp");
         let table = [
-            (None, None, "2026-11-01", "2026-11-30", 1),
-            (Some("2026-02"), None, "2026-02-01", "2026-02-28", 1),
-            (None, Some("7d"), "2026-11-17", "2026-11-24", 1),
-            (None, Some("40d"), "2026-10-15", "2026-11-24", 2),
-            (None, Some("36500d"), "2020-01-01", "2026-11-24", 83),
+            (None, None, "2026-11-01", "2026-11-30"),
+            (Some("2026-02"), None, "2026-02-01", "2026-02-28"),
+            (None, Some("7d"), "2026-11-17", "2026-11-24"),
+            (None, Some("40d"), "2026-10-15", "2026-11-24"),
+            (None, Some("36500d"), "2020-01-01", "2026-11-24"),
         ];
-        for (month, since, from, to, count) in table {
+        for (month, since, from, to) in table {
             let month = month.map(|text| text.parse().expect("a month"));
             let since = since.map(|text| parse_grace(text).expect("a duration"));
-            let (span, months) = days(month, since, now).expect("days");
-            assert_eq!(
-                (span.from.to_string(), span.to.to_string(), months.len()),
-                (from.into(), to.into(), count)
-            );
+            let (span, (first, last)) = days(month, since, now).expect("days");
+            assert_eq!((span.from.to_string(), span.to.to_string()), (from.into(), to.into()));
+            assert_eq!((first, last), (Month::from_date(span.from), Month::from_date(span.to)));
         }
         for part_of_a_day in ["10m", "36h", "86399s"] {
             let since = parse_grace(part_of_a_day).expect("a duration");

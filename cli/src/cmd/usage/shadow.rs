@@ -15,7 +15,7 @@ use crate::args::Shared;
 use crate::aws::Home;
 use crate::cmd::support::{Target, all_keys, confirm, load_config};
 use crate::ui::format::counted;
-use crate::ui::output::{self, Column, Format, grouped};
+use crate::ui::output::{self, Column, ColumnOf, Format, grouped};
 use crate::ui::progress::timed;
 use crate::usage::recount::{self, Adopted, Ahead, ShadowName, compared, differences};
 use crate::usage::report::name_of;
@@ -23,7 +23,6 @@ use crate::usage::report::name_of;
 /// Rounds of catching up and replacing, before busy items are skipped.
 const ADOPT_ROUNDS: usize = 3;
 
-/// Flags of `ipgeo usage diff`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 A shadow ledger that `usage replay` filled from a time on is compared by complete days; a restored one \
@@ -41,7 +40,6 @@ pub(crate) struct DiffArgs {
     target: Target,
 }
 
-/// Flags of `ipgeo usage adopt`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 First counts newer events into the shadow ledger, then replaces items of the ledger: each completely, \
@@ -64,7 +62,6 @@ pub(crate) struct AdoptArgs {
     target: Target,
 }
 
-/// Flags of `ipgeo usage discard`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 The ledger itself is not changed.
@@ -106,15 +103,23 @@ struct DifferenceRow {
     ahead: Ahead,
 }
 
-const COLUMNS: [Column; 8] = [
-    Column::text("kind").rank(3),
-    Column::free_text("name"),
-    Column::free_text("owner"),
-    Column::text("month").rank(2),
-    Column::text("part"),
-    Column::number("ledger"),
-    Column::number("shadow"),
-    Column::text("ahead").rank(1),
+const DIFFERENCES: [ColumnOf<DifferenceRow>; 8] = [
+    (Column::text("kind").rank(3), |row| row.kind.to_owned()),
+    (Column::free_text("name"), |row| row.name.clone()),
+    (Column::free_text("owner"), |row| row.owner.clone()),
+    (Column::text("month").rank(2), |row| row.month.clone()),
+    (Column::text("part"), |row| row.part.clone()),
+    (Column::number("ledger"), |row| grouped(row.ledger)),
+    (Column::number("shadow"), |row| grouped(row.shadow)),
+    (Column::text("ahead").rank(1), |row| {
+        let ahead = match row.ahead {
+            Ahead::Neither => "",
+            Ahead::Ledger => "ledger",
+            Ahead::Shadow => "shadow",
+            Ahead::Both => "both",
+        };
+        ahead.to_owned()
+    }),
 ];
 
 pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> {
@@ -157,30 +162,9 @@ pub(super) async fn diff(args: DiffArgs, shared: &Shared) -> anyhow::Result<()> 
         output::print_note(&format!("no differences; compared {}: {basis}", counted(compared, "count")));
         return Ok(());
     }
-    output::print_data(&differences_table(&rows, shared.format())?)?;
+    output::print_rows(shared.format(), &DIFFERENCES, &rows)?;
     output::print_note(&format!("{}; compared: {basis}", counted(rows.len(), "difference")));
     Ok(())
-}
-
-fn differences_table(rows: &[DifferenceRow], format: Format) -> anyhow::Result<String> {
-    let ahead = |ahead: Ahead| match ahead {
-        Ahead::Neither => "",
-        Ahead::Ledger => "ledger",
-        Ahead::Shadow => "shadow",
-        Ahead::Both => "both",
-    };
-    output::format_rows(format, &COLUMNS, rows, |row| {
-        vec![
-            row.kind.to_owned(),
-            row.name.clone(),
-            row.owner.clone(),
-            row.month.clone(),
-            row.part.clone(),
-            grouped(row.ledger),
-            grouped(row.shadow),
-            ahead(row.ahead).to_owned(),
-        ]
-    })
 }
 
 pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> anyhow::Result<()> {
@@ -203,7 +187,7 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
         }
     }
     let done = Adopted { taken, ..last };
-    output::print_data(&adopted_table(done, shared.format())?)?;
+    output::print_rows(shared.format(), &ADOPTED, &[done])?;
     if done.ahead > 0 {
         output::print_note("the ledger changed meanwhile: run the command again for the items under `ahead`");
     }
@@ -215,14 +199,13 @@ pub(super) async fn adopt(args: AdoptArgs, shared: &Shared, now: Timestamp) -> a
     Ok(())
 }
 
-fn adopted_table(done: Adopted, format: Format) -> anyhow::Result<String> {
-    let columns = ["taken", "same", "ahead", "partial"].map(Column::number);
-    output::format_rows(format, &columns, &[done], |done| {
-        [done.taken, done.same, done.ahead, done.partial].map(grouped).to_vec()
-    })
-}
+const ADOPTED: [ColumnOf<Adopted>; 4] = [
+    (Column::number("taken"), |done| grouped(done.taken)),
+    (Column::number("same"), |done| grouped(done.same)),
+    (Column::number("ahead"), |done| grouped(done.ahead)),
+    (Column::number("partial"), |done| grouped(done.partial)),
+];
 
-/// What was deleted.
 #[derive(Debug, Serialize)]
 struct Discarded {
     #[serde(rename = "generation")]
@@ -262,8 +245,12 @@ mod tests {
             row("acme", Ahead::Ledger),
             row("Vereinigte Stadtwerke Beispielstadt GmbH & Co. KG", Ahead::Both),
         ];
-        output::assert_tables("usage diff", || differences_table(&rows, Format::Table).expect("a table"));
+        output::assert_tables("usage diff", || {
+            output::format_rows(Format::Table, &DIFFERENCES, &rows).expect("a table")
+        });
         let done = Adopted { taken: 1_234_567, same: 1_234_567, ..Adopted::default() };
-        output::assert_tables("usage adopt", || adopted_table(done, Format::Table).expect("a table"));
+        output::assert_tables("usage adopt", || {
+            output::format_rows(Format::Table, &ADOPTED, &[done]).expect("a table")
+        });
     }
 }

@@ -18,21 +18,18 @@ const TRIES: usize = 5;
 pub(crate) trait Ask {
     /// Asks a question; an empty answer selects the default. `None`: end of input.
     fn ask(&mut self, question: &str, default: &str) -> io::Result<Option<String>>;
-    /// Prints a line.
     fn say(&mut self, line: &str);
 }
 
 /// The values given by flags.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Known {
-    /// The service's name.
     pub name: Option<String>,
     pub environment: Option<String>,
     pub home: Option<String>,
     /// Regions, or patterns of them.
     pub regions: Option<Vec<String>>,
     pub domain: Option<String>,
-    /// Its hosted zone.
     pub hosted_zone: Option<String>,
     /// The limit of callers without an API key.
     pub anonymous: Option<String>,
@@ -40,16 +37,12 @@ pub(crate) struct Known {
     pub data: Option<Data>,
 }
 
-/// Why the interview failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InterviewError {
-    /// A flag or an answer is invalid.
     #[error("{0}")]
     Wrong(String),
-    /// The input ended, or a question got too many invalid answers.
     #[error("the questions were not answered; nothing was written")]
     Unanswered,
-    /// Reading an answer failed.
     #[error("read an answer")]
     Read(#[from] io::Error),
 }
@@ -103,7 +96,6 @@ fn zone_of(domain: &str) -> String {
     }
 }
 
-/// The default answers.
 fn defaults() -> Answers {
     Answers {
         name: "ipgeo".to_owned(),

@@ -81,7 +81,6 @@ fn by_precedence(files: &[SourceFile]) -> Vec<&SourceFile> {
     order
 }
 
-/// The terms of each file.
 fn terms(config: &Config, files: &[SourceFile]) -> Vec<SourceTerms> {
     let of = |file: &SourceFile| file.source.as_ref().and_then(|source| source.terms.clone());
     files.iter().map(|file| of(file).unwrap_or_else(|| config.geo.terms())).collect()

@@ -9,7 +9,6 @@ use crate::geo::licence::{LicenceError, LicensedData, Terms, may_serve};
 /// The attribution is a header of every answer; API Gateway allows 10,240 bytes for all headers together.
 const ATTRIBUTION_BYTES_MAX: usize = 1_000;
 
-/// Licence and attribution of the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Credits {
     pub licence: String,

@@ -11,7 +11,6 @@ use crate::config::{Config, GeoSource, SourceFormat, SourcePart};
 /// The default name of the file of corrections.
 const OVERRIDES_NAME: &str = "overrides.csv";
 
-/// A file to compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
     pub path: PathBuf,
@@ -81,7 +80,6 @@ impl SourceFile {
         SourceForm::new(&self.path.to_string_lossy(), self.source.as_ref())
     }
 
-    /// Opens it.
     pub(super) fn open(&self) -> Result<BuildSource, BuildError> {
         let form = self.form();
         let data = match &form.ranges {
@@ -104,7 +102,6 @@ pub(crate) fn overrides_path(config: &Config, base: &Path) -> Option<PathBuf> {
     (config.geo.overrides.is_some() || file.is_file()).then_some(file)
 }
 
-/// Opens the file of corrections.
 pub(super) fn open_overrides(path: &Path) -> Result<BuildSource, BuildError> {
     let ranges = RangeSet::read(path, &RangeFormat::Corrections, Parts::ALL, false)?;
     let name = "overrides".to_owned();

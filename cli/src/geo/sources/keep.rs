@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 
 use super::date_of;
+use crate::fs::files_below;
 use crate::geo::licence::Terms;
 
-/// The path of a file's previous copy.
 pub(crate) fn previous_path(file: &Path) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".previous");
@@ -25,38 +25,12 @@ pub(crate) fn keep_previous(file: &Path) -> io::Result<()> {
 
 /// Deletes the previous copies below a state folder whose retention period has ended, or that have no date; returns them.
 pub(crate) fn purge(state: &Path, terms: Terms, today: Date) -> io::Result<Vec<PathBuf>> {
-    if terms.retention_days.is_none() {
-        return Ok(Vec::new());
-    }
-    let mut removed = Vec::new();
-    for file in previous_below(&state.join("geo"))? {
-        let expired = date_of(&file).and_then(|date| terms.last_day(date)).is_none_or(|last| today > last);
-        if expired {
-            std::fs::remove_file(&file)?;
-            removed.push(file);
-        }
-    }
-    removed.sort();
-    Ok(removed)
-}
-
-fn previous_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        let path = entry.path();
-        if entry.file_type()?.is_dir() {
-            found.extend(previous_below(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "previous") {
-            found.push(path);
-        }
-    }
-    Ok(found)
+    let is_previous = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "previous");
+    let mut files = files_below(&state.join("geo"))?;
+    files.retain(|file| is_previous(file) && terms.has_ended(date_of(file), today));
+    files.sort();
+    files.iter().try_for_each(std::fs::remove_file)?;
+    Ok(files)
 }
 
 #[cfg(test)]

@@ -44,10 +44,8 @@ pub struct Pin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LockedSource {
-    /// The source's name.
     pub name: String,
     pub file: String,
-    /// The origin.
     pub from: String,
     /// Hex.
     pub sha256: String,
@@ -56,7 +54,6 @@ pub struct LockedSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<Date>,
     pub licence: String,
-    /// The attribution that its licence requires.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub attribution: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -72,7 +69,6 @@ pub struct LockedDatabase {
     pub bytes: u64,
     pub date: String,
     pub licence: String,
-    /// The attribution sent with every answer.
     pub attribution: String,
     /// SHA-256 of the sources that it was compiled from, most trusted first.
     pub from: Vec<String>,
@@ -106,19 +102,11 @@ impl LockedDatabase {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     #[error("cannot read or write {path}")]
-    File {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    File { path: PathBuf, source: std::io::Error },
     #[error(
         "{path} is not a lock file of this version\nhelp: delete it, then run `ipgeo geo fetch` to create a new one"
     )]
-    Broken {
-        path: PathBuf,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    Broken { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
     #[error(
         "{file} does not match {LOCK_NAME}: its SHA-256 is {found:.12}…, expected {locked:.12}…\nhelp: run `ipgeo geo fetch`"
     )]
@@ -189,7 +177,6 @@ impl Lock {
         self.sources.iter().filter(move |locked| locked.name == source)
     }
 
-    /// Replaces the locked files of a source.
     pub fn set_source(&mut self, name: &str, files: Vec<LockedSource>) {
         self.sources.retain(|locked| locked.name != name);
         self.sources.extend(files);
@@ -204,7 +191,6 @@ impl Lock {
         self.pins.sort_by_key(|pin| rank(&pin.source));
     }
 
-    /// Checks a source's file against the lock.
     pub fn verify_source(&self, source: &str, path: &Path, sha256: &str) -> Result<(), LockError> {
         let file = path.to_owned();
         let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -50,30 +50,13 @@ pub enum FetchError {
     #[error("regions.toml has no geo source\nhelp: add one under [[geo.sources]]")]
     NoSource,
     #[error("cannot read {path}")]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    Read { path: PathBuf, source: std::io::Error },
     #[error("cannot write {path}")]
-    Write {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    Write { path: PathBuf, source: std::io::Error },
     #[error("cannot fetch {url}")]
-    Download {
-        url: String,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    Download { url: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("`{command}` failed\nhelp: check that {program} is installed, or use a `url` or `file` source")]
-    Package {
-        command: String,
-        program: &'static str,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    Package { command: String, program: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("the {registry} package {package} does not contain `{file}`")]
     NotInPackage { registry: &'static str, package: String, file: String },
     #[error(
@@ -99,6 +82,11 @@ pub enum FetchError {
     Out(#[from] OutError),
     #[error(transparent)]
     Build(#[from] BuildError),
+}
+
+/// Where the compiled database is, below the state folder.
+pub(crate) fn served_database(state: &Path) -> PathBuf {
+    state.join("geo").join("ipgeo.mmdb")
 }
 
 fn folder(state: &Path, source: &GeoSource) -> PathBuf {
@@ -211,7 +199,6 @@ fn database_date(file: &Path) -> Option<Date> {
     database_time(file).map(|at| TimeZone::UTC.to_datetime(at).date())
 }
 
-/// The date of a file, if it is known.
 fn date_of(file: &Path) -> Option<Date> {
     made_at(file).map(|at| TimeZone::UTC.to_datetime(at).date())
 }

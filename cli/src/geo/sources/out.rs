@@ -9,7 +9,6 @@ use ipgeo_geo::raw::{Layout, Value};
 
 use super::keep::previous_path;
 
-/// Why the output is not written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutError {
     #[error(
@@ -21,11 +20,7 @@ pub enum OutError {
     )]
     Foreign(PathBuf),
     #[error("cannot read {path}")]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
 }
 
 /// The temporary name of the previous database while the new one is compiled.

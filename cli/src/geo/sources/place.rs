@@ -17,14 +17,13 @@ use super::{BYTES_MAX, FetchError};
 use crate::config::GeoSource;
 use crate::fs::hash_file;
 use crate::fs::{Replace, persist};
-use crate::ui::format::{counted, size};
+use crate::ui::format::{counted, float, size};
 
 /// How gzip's files begin: its mark and its only method. A database begins with the number of a node, which is not that large.
 const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
 /// A new file smaller than this share of the old one counts as truncated.
 const SHRINK_MAX: f64 = 0.5;
 
-/// A fetched file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Fetched {
     pub source: String,
@@ -55,7 +54,6 @@ pub enum FetchOutcome {
     Missing,
 }
 
-/// Copies a local file.
 pub(super) fn copied(from: &Path, folder: &Path) -> Result<NamedTempFile, FetchError> {
     let failed = |source| FetchError::Read { path: from.to_owned(), source };
     // Opening a pipe would block until it has a writer, and a device may never end.
@@ -162,8 +160,7 @@ fn verify_database(file: &Path, name: &str) -> Result<(), FetchError> {
 
 fn refuse_shrunk(file: &Path, target: &Path, name: &str) -> Result<(), FetchError> {
     let [Ok(new), Ok(old)] = [file, target].map(std::fs::metadata) else { return Ok(()) };
-    #[expect(clippy::cast_precision_loss, reason = "a ratio of file sizes")]
-    let ratio = new.len() as f64 / old.len().max(1) as f64;
+    let ratio = float(new.len()) / float(old.len().max(1));
     if ratio >= SHRINK_MAX {
         return Ok(());
     }
@@ -184,7 +181,6 @@ pub(super) fn unchanged(file: &Path, name: &str) -> Result<Fetched, FetchError> 
     Ok(Fetched { source, file, bytes, sha256, outcome, warning: None })
 }
 
-/// A file's SHA-256, hex, and its size.
 pub fn sha256_of(path: &Path) -> io::Result<(String, u64)> {
     let (hash, bytes) = hash_file(path)?;
     Ok((hex::encode(hash), bytes))

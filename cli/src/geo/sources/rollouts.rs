@@ -10,13 +10,10 @@ use super::lock::LockedDatabase;
 use crate::fs::{Replace, write_private};
 
 const SCHEMA: u32 = 1;
-/// Length of the history.
 const ROLLOUTS_MAX: usize = 12;
 
-/// A database that was rolled out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rollout {
-    /// When it began.
     pub at: Timestamp,
     /// SHA-256 of the zip, its name in stacks.
     pub digest: String,
@@ -24,7 +21,6 @@ pub(crate) struct Rollout {
     pub description: String,
     pub database: LockedDatabase,
     /// Whether it rolls back to an older database.
-    #[serde(default)]
     pub is_rollback: bool,
 }
 

@@ -18,7 +18,6 @@ use crate::ui::progress::Task;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Maximum number of redirects.
 const REDIRECTS_MAX: usize = 5;
 
 /// HTTP settings. Each step has a timeout; a large file may take long while its data keeps arriving.

@@ -12,7 +12,6 @@ use sha2::{Digest as _, Sha256};
 use super::place::sha256_of;
 use crate::fs::{Replace, write_output};
 
-/// A response's validators.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Validators {
     /// SHA-256 of the URL, which may hold a key.

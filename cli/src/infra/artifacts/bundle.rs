@@ -28,22 +28,14 @@ pub(crate) enum Content {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BundleError {
     #[error("cannot read or write {path}")]
-    File {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
     #[error(
         "the disk is full: cannot write a zip to {0}\nhelp: free some space (the state folder is set by --state), then run \
          the same command again"
     )]
     Full(PathBuf),
     #[error("cannot create a zip in {path}")]
-    Zip {
-        path: PathBuf,
-        #[source]
-        source: zip::result::ZipError,
-    },
+    Zip { path: PathBuf, source: zip::result::ZipError },
 }
 
 impl BundleError {
@@ -152,7 +144,6 @@ impl<W: Write + Seek> Seek for Output<W> {
     }
 }
 
-/// SHA-256 of a file, 64 hex digits.
 pub(super) fn digest_of(path: &Path) -> Result<String, BundleError> {
     let hashed = hash_file(path).map_err(|source| BundleError::File { path: path.to_owned(), source });
     Ok(hex::encode(hashed?.0))

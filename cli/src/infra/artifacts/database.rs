@@ -1,6 +1,6 @@
 //! The geo database's zip alone: created, unpacked for a rollback, and deleted when its licence requires it.
 
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -10,11 +10,10 @@ use zip::ZipArchive;
 use super::index::Index;
 use super::prepare::{DATABASE_NAME, NOTE_NAME, PrepareError, file_of, geo_zip, is_intact};
 use crate::config::Config;
-use crate::fs::write_streamed;
+use crate::fs::{entries, write_streamed};
 use crate::geo::licence::Terms;
 use crate::infra::plan::ArtifactFile;
 
-/// The zip of a compiled database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DatabaseArtifact {
     pub file: ArtifactFile,
@@ -44,7 +43,6 @@ pub(crate) fn database_zip(state: &Path, digest: &str) -> Option<PathBuf> {
     is_intact(&file, digest).filter(|intact| *intact).map(|_| file)
 }
 
-/// Extracts the database from its zip atomically.
 pub(crate) fn unzip_database(zip: &Path, out: &Path) -> io::Result<()> {
     let mut archive = ZipArchive::new(File::open(zip)?).map_err(io::Error::other)?;
     let mut entry = archive.by_name(DATABASE_NAME).map_err(io::Error::other)?;
@@ -63,24 +61,11 @@ fn note(zip: &Path) -> Option<(Terms, Option<Date>)> {
 
 /// Deletes zips of databases whose licence's retention period has ended; returns them.
 pub(crate) fn purge_artifacts(state: &Path, today: Date) -> io::Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(Index::folder(state)) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut removed = Vec::new();
-    for entry in entries {
-        let file = entry?.path();
-        let Some((terms, date)) = note(&file) else { continue };
-        if terms.retention_days.is_some()
-            && date.and_then(|date| terms.last_day(date)).is_none_or(|last| today > last)
-        {
-            std::fs::remove_file(&file)?;
-            removed.push(file);
-        }
-    }
-    removed.sort();
-    Ok(removed)
+    let mut files: Vec<PathBuf> = entries(&Index::folder(state))?.iter().map(DirEntry::path).collect();
+    files.retain(|file| note(file).is_some_and(|(terms, date)| terms.has_ended(date, today)));
+    files.sort();
+    files.iter().try_for_each(std::fs::remove_file)?;
+    Ok(files)
 }
 
 #[cfg(test)]

@@ -37,7 +37,6 @@ pub(crate) struct Built {
 #[error("cannot write {path}")]
 pub(crate) struct IndexError {
     path: PathBuf,
-    #[source]
     source: std::io::Error,
 }
 
@@ -52,7 +51,6 @@ impl Index {
         serde_json::from_slice(&bytes).ok().filter(|index: &Self| index.schema == SCHEMA).unwrap_or_default()
     }
 
-    /// Writes the index atomically.
     pub(crate) fn write(&self, state: &Path) -> Result<(), IndexError> {
         let path = Self::folder(state).join(FILE_NAME);
         let failed = |source| IndexError { path: path.clone(), source };

@@ -29,7 +29,6 @@ pub(crate) struct Sources<'a> {
     pub state: &'a Path,
     /// The function's program or zip, from `--artifact`.
     pub artifact: Option<&'a Path>,
-    /// The compiled geo database.
     pub database: &'a Path,
     /// A source tree of ipgeo, to build the function from.
     pub project: Option<PathBuf>,
@@ -57,31 +56,15 @@ pub(crate) enum PrepareError {
     #[error(
         "cannot start `{program}` to build the function\nhelp: install Rust, or pass a built program with --artifact FILE"
     )]
-    Start {
-        program: &'static str,
-        #[source]
-        source: std::io::Error,
-    },
+    Start { program: &'static str, source: std::io::Error },
     #[error(
         "cannot read {path}\nhelp: pass --artifact the function's program `bootstrap`, or a zip that contains it"
     )]
-    Unreadable {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
+    Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{path} is not a valid program for the function")]
-    Program {
-        path: PathBuf,
-        #[source]
-        source: ElfError,
-    },
+    Program { path: PathBuf, source: ElfError },
     #[error("{path} is not a compiled geo database of ipgeo")]
-    Database {
-        path: PathBuf,
-        #[source]
-        source: GeoError,
-    },
+    Database { path: PathBuf, source: GeoError },
     #[error(
         "code and geo database are too large: {found} MB unpacked, Lambda allows {limit} MB\n\
          help: compile fewer sources",

@@ -5,18 +5,15 @@ use crate::config::Architecture;
 /// The glibc of Lambda's `provided.al2023`.
 pub(crate) const GLIBC: (u32, u32) = (2, 34);
 
-/// The tools on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ToolchainFacts {
     /// The compiler's own target, such as `x86_64-unknown-linux-gnu`.
     pub host: String,
-    /// Whether `cargo zigbuild` is installed.
     pub zigbuild: bool,
     /// Whether the standard library for the wanted target is installed.
     pub has_target: bool,
 }
 
-/// A command that builds the function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BuildCommand {
     /// Arguments of `cargo`.
@@ -39,7 +36,6 @@ pub(crate) enum ToolchainError {
     NoTarget(&'static str),
 }
 
-/// The Rust target of an architecture.
 pub(super) fn target(architecture: Architecture) -> &'static str {
     match architecture {
         Architecture::Arm64 => "aarch64-unknown-linux-gnu",
@@ -47,7 +43,6 @@ pub(super) fn target(architecture: Architecture) -> &'static str {
     }
 }
 
-/// The command that builds the function for an architecture.
 pub(crate) fn build_command(
     architecture: Architecture,
     facts: &ToolchainFacts,

@@ -21,9 +21,7 @@ use serde::Serialize;
 
 use crate::infra::plan::{AccessState, Action, KeptData, ObservedRegion, Step, Zone};
 
-/// Reading the cloud.
 pub trait CloudRead: Sync {
-    /// The account's number.
     fn account(&self) -> impl Future<Output = Result<String, Problem>> + Send;
 
     /// A region: its stacks, and which of these artifacts its bucket holds. A failure is part of the result, so that one
@@ -63,13 +61,10 @@ pub type Report<'a> = &'a (dyn Fn(Progress) + Sync);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Done {
-    /// Something was changed.
     Changed,
-    /// Nothing had to be changed.
     AlreadySo,
 }
 
-/// Why a step failed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{}", self.text())]
 pub struct StepError {
@@ -78,7 +73,6 @@ pub struct StepError {
     pub message: String,
     /// The resource that failed first, `LookupFunction (AWS::Lambda::Function)`.
     pub resource: Option<String>,
-    /// What to do.
     pub remedy: Option<String>,
     /// Whether the step found a state other than in its plan, and changed nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

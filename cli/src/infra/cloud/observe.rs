@@ -21,13 +21,11 @@ pub enum Kept {
     Always,
 }
 
-/// What to read.
 #[derive(Debug, Clone)]
 pub struct Ask<'a> {
     pub config: &'a Config,
     /// Keys of artifacts that buckets may hold.
     pub artifacts: Vec<String>,
-    /// Regions to ask.
     pub regions: BTreeSet<RegionName>,
     /// Whether to look for data at home that a deleted stack has retained.
     pub kept: Kept,

@@ -7,10 +7,8 @@ use ipgeo_contract::{ApiKey, RegionName};
 use super::StepError;
 use crate::infra::plan::ProbeSpec;
 
-/// How to reach an edge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeTarget {
-    /// Its region.
     pub region: RegionName,
     /// The host of the request: the domain, or the API's own endpoint.
     pub host: String,
@@ -18,22 +16,18 @@ pub struct ProbeTarget {
     pub connect: Option<String>,
     /// Whether it speaks TLS; an emulator does not.
     pub tls: bool,
-    /// The API key of probes.
     pub api_key: Option<ApiKey>,
 }
 
-/// What is wrong with an edge.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
     /// It can't be reached: its name has no address, or nobody answers there. A new regional domain needs minutes.
     #[error("{0}")]
     NotReady(String),
-    /// It answers, but incorrectly or too late.
     #[error("{0}")]
     Wrong(String),
 }
 
-/// Probes edges.
 pub trait Probe: Sync {
     /// Requests `/health`, an address and an address with the API key. Returns the time of the last, ms, or what is wrong.
     fn probe(
@@ -43,7 +37,6 @@ pub trait Probe: Sync {
     ) -> impl Future<Output = Result<f64, ProbeError>> + Send;
 }
 
-/// Knows how to reach edges.
 pub trait ProbeTargets: Sync {
     /// How to reach a region's edge now, for a domain or at its own endpoint.
     fn target(

@@ -12,48 +12,35 @@ pub const SCHEMA: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// Execution starts.
     Started {
         /// `ipgeo-prod`.
         service: String,
-        /// Total number of steps.
         steps: usize,
-        /// Total number of waves.
         waves: usize,
     },
-    /// A wave starts.
     Wave {
         wave: WaveKind,
-        /// Its regions.
         regions: Vec<RegionName>,
     },
-    /// A step starts.
     Step {
-        /// The region.
         region: RegionName,
         step: String,
     },
-    /// A step makes progress.
     Progress {
-        /// The region.
         region: RegionName,
         step: String,
         #[serde(flatten)]
         progress: Progress,
     },
-    /// A step has succeeded.
     StepDone {
-        /// The region.
         region: RegionName,
         step: String,
         /// Whether anything was changed.
         done: Done,
-        /// How long it took, ms.
         took_ms: u64,
     },
     /// A step has failed for a temporary reason, and is retried once.
     StepRetried {
-        /// The region.
         region: RegionName,
         step: String,
         #[serde(flatten)]
@@ -61,9 +48,7 @@ pub enum Event {
         /// The pause before, s.
         pause_s: u64,
     },
-    /// A step has failed.
     StepFailed {
-        /// The region.
         region: RegionName,
         step: String,
         #[serde(flatten)]
@@ -71,7 +56,6 @@ pub enum Event {
     },
     /// A check has failed that does not stop the run.
     StepWarned {
-        /// The region.
         region: RegionName,
         step: String,
         #[serde(flatten)]
@@ -84,20 +68,16 @@ pub enum Event {
     },
     /// The operator wants to stop; steps in progress are finished.
     Stopping,
-    /// Execution ends.
     Finished {
         /// `done`, `failed`, `halted` or `interrupted`.
         outcome: &'static str,
         /// Steps that succeeded.
         done: usize,
-        /// Steps that were not started.
         left: usize,
-        /// How long it took, ms.
         took_ms: u64,
     },
 }
 
-/// An event as a line of JSON.
 #[derive(Debug, Serialize)]
 pub struct EventLine<'a> {
     /// Version of this form.
@@ -108,7 +88,6 @@ pub struct EventLine<'a> {
     pub event: &'a Event,
 }
 
-/// A reader of events.
 pub trait Sink: Sync {
     /// Takes an event; `at_ms` since the start.
     fn emit(&self, at_ms: u64, event: &Event);

@@ -23,7 +23,6 @@ const BACK_OFF_S_MAX: u64 = 64;
 /// known everywhere.
 const PASSING_PAUSE_S: u64 = 30;
 
-/// How a plan is executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExecuteOptions {
     /// Maximum number of regions to work on in parallel.
@@ -84,7 +83,6 @@ struct Execution<'a, W> {
     began: Instant,
 }
 
-/// How a step came to its end.
 enum StepEnd {
     Ended(Result<Done, StepError>),
     /// The operator stopped a wait, a probe or a watch: these change nothing.

@@ -11,22 +11,18 @@ use crate::infra::plan::{Action, Plan, WaveKind};
 use crate::infra::stacks::{FunctionKind, StackKind};
 use crate::ui::format::counted;
 
-/// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     pub wave: WaveKind,
-    /// The region.
     pub region: RegionName,
     pub step: String,
     #[serde(flatten)]
     pub error: StepError,
 }
 
-/// How a plan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeployOutcome {
-    /// Every step succeeded.
     Done,
     /// Some regions failed.
     Failed,
@@ -45,7 +41,6 @@ pub struct Run {
     pub changed: BTreeSet<(usize, usize)>,
     /// Failed steps that may have changed something: wave index and step index.
     pub failed: BTreeSet<(usize, usize)>,
-    /// Why they failed, by region.
     pub failures: Vec<Failure>,
     /// Checks that failed and did not stop it, by region.
     pub warnings: Vec<Failure>,
@@ -56,7 +51,6 @@ pub struct Run {
 }
 
 impl DeployOutcome {
-    /// Its name in texts.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -83,7 +77,6 @@ impl Run {
         }
     }
 
-    /// Steps that were not begun.
     pub fn left(&self, plan: &Plan) -> usize {
         let begun = self.done.len() + self.failures.len() + self.abandoned.len();
         plan.summary().steps.saturating_sub(begun)

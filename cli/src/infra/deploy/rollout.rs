@@ -12,7 +12,6 @@ use crate::infra::plan::{
 };
 use crate::infra::stacks::{ArtifactRef, ArtifactSet, FunctionKind, StackKind};
 
-/// A database to roll out.
 #[derive(Debug, Clone)]
 pub struct DatabaseRollout {
     pub artifact: ArtifactRef,
@@ -26,10 +25,8 @@ pub struct DatabaseRollout {
     pub today: String,
 }
 
-/// Why a database can't be rolled out.
 #[derive(Debug, thiserror::Error)]
 pub enum RolloutError {
-    /// AWS can't be read.
     #[error(transparent)]
     Unreadable(#[from] Problem),
     #[error(transparent)]
@@ -37,15 +34,12 @@ pub enum RolloutError {
     /// A rollout leaves the code as it is, so there must be one code to leave.
     #[error("regions run different code; run `ipgeo deploy` first")]
     MixedCode,
-    /// Its stack has other code than it serves, and a rollout would serve the stack's.
     #[error(
         "{0} was rolled back to version {1}, and a rollout would serve its stack's newer code again; run `ipgeo deploy` first"
     )]
     RolledBack(RegionName, u64),
-    /// A region of the file is not deployed.
     #[error("{0} has no edge yet; `ipgeo deploy` creates it")]
     NoEdge(RegionName),
-    /// `regions.toml` has changed, too.
     #[error("more than the database would change: {0}; see `ipgeo plan`, then run `ipgeo deploy`")]
     MoreChanges(String),
 }

@@ -16,7 +16,6 @@ use rights::{By, If, RIGHTS};
 /// A managed policy has at most this many characters without white space (IAM quotas).
 const POLICY_CHARS_MAX: usize = 6_144;
 
-/// Whom the policies are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     /// Who runs `deploy --role-arn`: the tool's own calls.
@@ -48,10 +47,8 @@ pub enum Kind {
     Trust,
 }
 
-/// A policy document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Document {
-    /// The managed policy's name.
     pub name: String,
     pub kind: Kind,
     pub document: Policy,

@@ -8,7 +8,6 @@ use crate::infra::stacks::{Names, StackKind};
 pub(super) enum On {
     /// For actions that AWS can't limit to a resource.
     Any,
-    /// The account itself.
     Account,
     Stacks,
     /// Change sets that the tool names.
@@ -22,7 +21,6 @@ pub(super) enum On {
     Keys,
     /// The functions, their versions and aliases.
     Functions,
-    /// The layer of the geo database.
     Layer,
     LayerVersions,
     /// Lambda generates their IDs.
@@ -56,7 +54,6 @@ fn default_service_role(account: &str) -> String {
 }
 
 impl On {
-    /// The patterns of ARNs.
     pub(super) fn arns(self, names: &Names, request: &Request<'_>) -> Vec<String> {
         let account = request.account;
         let all = |arns: &[String]| arns.to_vec();

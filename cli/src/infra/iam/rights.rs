@@ -7,7 +7,6 @@ use super::resources::On;
 /// Who makes the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
-    /// This tool.
     Tool,
     /// CloudFormation's handlers, with the deployer's rights or with the role that it was given.
     Handlers,

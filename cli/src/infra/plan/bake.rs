@@ -11,7 +11,6 @@ pub(crate) const P99_MS_MAX: f64 = 1_000.0;
 /// With fewer calls than this, the p99 reflects a few cold starts.
 const P99_CALLS_MIN: f64 = 100.0;
 
-/// What is watched, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BakeSpec {
     pub function: String,
@@ -25,7 +24,6 @@ pub(crate) struct Vitals {
     pub calls: f64,
     /// Those of them that failed.
     pub errors: f64,
-    /// Calls that were throttled.
     pub throttles: f64,
     pub p99_ms: f64,
 }

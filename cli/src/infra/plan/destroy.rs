@@ -17,7 +17,6 @@ use super::stack_step;
 use crate::config::Config;
 use crate::infra::stacks::{ArtifactSet, Renderer, StackKind};
 
-/// How a service is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DestroyOptions {
     /// Whether tables, stream and failure bucket are deleted, too.

@@ -10,11 +10,9 @@ use super::replacement::replaces;
 use super::widening::{Widening, widened};
 use crate::infra::stacks::{ALIAS, FunctionKind, Resource, Template, VERSION};
 
-/// What happens to a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Op {
-    /// It is created.
     Add,
     /// It is changed in place.
     Modify,
@@ -36,7 +34,6 @@ impl Op {
     }
 }
 
-/// A changed resource.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ResourceChange {
     /// Its logical name.
@@ -44,7 +41,6 @@ pub struct ResourceChange {
     /// `AWS::Lambda::Function`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What happens to it.
     pub op: Op,
     /// What changes in it, if it existed before.
     pub properties: Vec<PropertyChange>,
@@ -56,7 +52,6 @@ pub struct ResourceChange {
     pub kept: bool,
 }
 
-/// A changed property.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PropertyChange {
     /// Where in the resource: `MemorySize`, `Environment.Variables.X`.

@@ -17,9 +17,7 @@ use crate::ui::format::counted;
 /// A resource that differs from its stack's template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Drift {
-    /// Its logical name.
     pub name: String,
-    /// Its type.
     pub kind: String,
     /// `MODIFIED` or `DELETED`.
     pub status: String,
@@ -44,7 +42,6 @@ pub type Drifts = BTreeMap<(RegionName, StackKind), Vec<Drift>>;
 /// CloudFormation's last drift detection on a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DriftCheck {
-    /// `NOT_CHECKED`, `IN_SYNC`, `DRIFTED` or `UNKNOWN`.
     pub status: String,
     /// When, seconds since 1970; `None`: never.
     pub at_s: Option<i64>,
@@ -122,7 +119,6 @@ fn deleted(drift: &Drift) -> Problem {
     )
 }
 
-/// Notes whether drift was checked, and when.
 pub(super) fn note_drift(input: &PlanInput<'_>, findings: &mut Findings) {
     let (mut drifted, mut unchecked, mut oldest) = (Vec::new(), 0, None::<i64>);
     for (name, region) in &input.observed.regions {

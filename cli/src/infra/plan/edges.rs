@@ -12,7 +12,6 @@ use crate::infra::stacks::{
     FORWARD_FUNCTION, FunctionKind, PipeParts, RenderError, StackKind, Template, USAGE_DESTINATION,
 };
 
-/// The edge stacks of the selected regions.
 pub(super) fn stacks(input: &PlanInput<'_>, findings: &mut Findings) -> Result<Vec<Step>, RenderError> {
     let zone = input.observed.zone.as_ref().map(|zone| zone.id.clone());
     let mut steps = Vec::new();

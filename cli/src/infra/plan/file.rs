@@ -27,7 +27,6 @@ pub(crate) struct PlannedFlags {
     pub(crate) recreate_failed: bool,
 }
 
-/// What a plan was made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PlannedFrom {
     pub(crate) account: String,
@@ -38,7 +37,6 @@ pub(crate) struct PlannedFrom {
     pub(crate) flags: PlannedFlags,
 }
 
-/// A plan in a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PlanFile {
     ipgeo_plan: u32,
@@ -53,7 +51,6 @@ pub(crate) struct PlanFile {
     sha256: String,
 }
 
-/// Why a plan's file is not run.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PlanFileError {
     #[error("it is not a plan of `ipgeo plan --out`: {0}")]
@@ -75,7 +72,6 @@ pub(crate) enum PlanFileError {
 }
 
 impl PlanFile {
-    /// The file of a plan.
     pub(crate) fn new(plan: &Plan, from: PlannedFrom, created: Timestamp) -> Self {
         let mut file = Self {
             ipgeo_plan: VERSION,
@@ -90,12 +86,10 @@ impl PlanFile {
         file
     }
 
-    /// Its text.
     pub(crate) fn text(&self) -> String {
         format!("{:#}\n", json!(self))
     }
 
-    /// Reads a file's text.
     pub(crate) fn parse(text: &str) -> Result<Self, PlanFileError> {
         let not = |error: serde_json::Error| PlanFileError::NotAPlan(error.to_string());
         let value: Value = serde_json::from_str(text).map_err(not)?;
@@ -126,7 +120,6 @@ impl PlanFile {
         if self.from.config == config { Ok(()) } else { Err(PlanFileError::Config) }
     }
 
-    /// Checks the account and the artifacts.
     pub(crate) fn check_inputs(&self, account: &str, artifacts: &ArtifactSet) -> Result<(), PlanFileError> {
         if self.from.account != account {
             return Err(PlanFileError::Account(self.from.account.clone(), account.to_owned()));
@@ -165,12 +158,10 @@ impl PlanFile {
     }
 }
 
-/// Keys of artifacts, in order.
 pub(crate) fn keys_of(artifacts: &ArtifactSet) -> Vec<String> {
     artifacts.code.values().chain([&artifacts.geo]).map(|artifact| artifact.key.clone()).collect()
 }
 
-/// A SHA-256 in hex.
 pub(crate) fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text))
 }

@@ -13,7 +13,6 @@ use crate::infra::stacks::{Names, Renderer};
 /// The regions that a deploy is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    /// Regions of the file.
     pub regions: BTreeSet<RegionName>,
     /// Whether it is all of them: only then are regions removed that the file no longer has.
     pub whole: bool,
@@ -26,10 +25,8 @@ impl Scope {
     }
 }
 
-/// The operator's options.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanOptions {
-    /// Which regions.
     pub scope: Scope,
     /// Logical names of protected resources that may be replaced or removed.
     pub allow_replace: BTreeSet<String>,
@@ -37,7 +34,6 @@ pub struct PlanOptions {
     pub recreate_failed: bool,
     /// Artifacts on this machine.
     pub files: Vec<ArtifactFile>,
-    /// The probe's request and the expected answer.
     pub probe: ProbeSpec,
     /// How marked calls are followed to the ledger; `None`: they are not.
     pub follow: Option<FollowSpec>,
@@ -55,7 +51,6 @@ pub(super) struct PlanInput<'a> {
 }
 
 impl PlanInput<'_> {
-    /// The name of the home region.
     pub(super) fn home(&self) -> &RegionName {
         &self.config.service.home
     }

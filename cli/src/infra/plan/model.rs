@@ -17,14 +17,11 @@ use crate::infra::stacks::{ArtifactRef, StackKind};
 /// Version of the JSON form.
 pub(crate) const SCHEMA: u32 = 1;
 
-/// What a deploy would do.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Plan {
     /// `ipgeo-prod`.
     pub service: String,
-    /// The account's number.
     pub account: String,
-    /// The home region.
     pub home: RegionName,
     /// In order; none is empty.
     pub waves: Vec<Wave>,
@@ -35,7 +32,6 @@ pub struct Plan {
 /// Steps that may run together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Wave {
-    /// Its place in the order.
     pub wave: WaveKind,
     /// Its steps; those of one region in order.
     pub steps: Vec<Step>,
@@ -56,11 +52,9 @@ pub enum WaveKind {
     Home,
     /// The first edge.
     Canary,
-    /// Probes of the canary.
     CanaryProbe,
     /// A marked call through the canary, followed to the ledger.
     CanaryPipe,
-    /// The other edges.
     Edges,
     /// Probes of the other edges.
     Probe,
@@ -74,13 +68,10 @@ pub enum WaveKind {
     Prune,
     /// Until resolvers have forgotten removed records.
     Drain,
-    /// Edges that are removed.
     RemoveEdges,
-    /// Replicas that are removed.
     RemoveReplicas,
     /// Home, when the service is deleted.
     RemoveHome,
-    /// Buckets that are removed.
     RemoveBuckets,
 }
 
@@ -110,7 +101,6 @@ impl WaveKind {
         }
     }
 
-    /// Whether it is a health gate.
     pub fn is_gate(self) -> bool {
         matches!(self, Self::CanaryProbe | Self::CanaryPipe | Self::Probe | Self::Pipe)
     }
@@ -119,18 +109,14 @@ impl WaveKind {
 /// One change in one region.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Step {
-    /// The region that it changes.
     pub region: RegionName,
-    /// What it ensures.
     #[serde(flatten)]
     pub action: Action,
 }
 
-/// What a step ensures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum Action {
-    /// A stack matches its template.
     Stack(Box<StackChange>),
     /// A stack's resources are as its deployed template says.
     RepairDrift {
@@ -140,7 +126,6 @@ pub enum Action {
         /// Logical names whose replacement was allowed.
         allow_replace: BTreeSet<String>,
     },
-    /// A stack is deleted.
     DeleteStack {
         kind: StackKind,
         name: String,
@@ -153,7 +138,6 @@ pub enum Action {
     /// An artifact is copied from home's bucket.
     Copy {
         artifact: ArtifactRef,
-        /// The region that has it.
         from: RegionName,
     },
     /// The address secret and the probes' API key are in the access table.
@@ -174,19 +158,15 @@ pub enum Action {
     Records(RecordChange),
     /// Time has passed.
     Wait {
-        /// How long, s.
         seconds: u64,
         /// The reason, for people.
         why: String,
     },
-    /// A bucket is empty.
     EmptyBucket {
-        /// The bucket.
         bucket: BucketKind,
     },
     /// Deletes data that no stack manages, including its deletion protection.
     DeleteData {
-        /// The kind of data.
         data: DataKind,
         name: String,
         /// The replica's region, if it is not the step's region.
@@ -210,7 +190,6 @@ pub enum DataKind {
 }
 
 impl DataKind {
-    /// Its name in texts.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Replica => "replica",
@@ -222,7 +201,6 @@ impl DataKind {
     }
 }
 
-/// The buckets of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BucketKind {
@@ -232,7 +210,6 @@ pub enum BucketKind {
     Failures,
 }
 
-/// A stack that is created or updated.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StackChange {
     pub kind: StackKind,
@@ -243,7 +220,6 @@ pub struct StackChange {
     /// What is deployed; `None`: the stack is new.
     #[serde(skip)]
     pub before: Option<Before>,
-    /// What changes.
     pub changes: Vec<ResourceChange>,
     /// Whether a stack whose creation failed is deleted first.
     pub recreate: bool,
@@ -256,7 +232,6 @@ pub struct StackChange {
     pub served_before: Vec<VersionSwitch>,
 }
 
-/// A stack before a change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Before {
     pub text: String,
@@ -290,10 +265,8 @@ pub struct TierLimit {
     pub api_keys: u64,
 }
 
-/// A probe's request and the expected answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ProbeSpec {
-    /// The address to look up.
     pub address: String,
     /// The country code that the answer must have, if known.
     pub country_code: Option<String>,
@@ -316,7 +289,6 @@ pub struct FollowSpec {
     pub remedy: String,
 }
 
-/// What changes in the domain's records.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RecordChange {
     pub domain: String,
@@ -338,31 +310,22 @@ pub struct RecordChange {
     pub others_stay: bool,
 }
 
-/// Counts of a plan's changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Resources to add.
     pub add: usize,
-    /// Resources to change.
     pub change: usize,
-    /// Resources to replace.
     pub replace: usize,
-    /// Resources to remove.
     pub remove: usize,
-    /// Stacks to remove.
     pub stacks_to_remove: usize,
-    /// Steps in all.
     pub steps: usize,
     pub waves: usize,
 }
 
 impl Plan {
-    /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.waves.is_empty()
     }
 
-    /// Every step, in order.
     pub fn steps(&self) -> impl Iterator<Item = (WaveKind, &Step)> {
         self.waves.iter().flat_map(|wave| wave.steps.iter().map(move |step| (wave.wave, step)))
     }
@@ -374,7 +337,6 @@ impl Plan {
         }
     }
 
-    /// Counts of the changes.
     pub fn summary(&self) -> Summary {
         let mut summary =
             Summary { steps: self.steps().count(), waves: self.waves.len(), ..Summary::default() };
@@ -406,7 +368,6 @@ impl Plan {
 }
 
 impl Step {
-    /// Creates a step.
     pub fn new(region: &RegionName, action: Action) -> Self {
         Self { region: region.clone(), action }
     }

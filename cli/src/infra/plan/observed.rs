@@ -13,7 +13,6 @@ use crate::infra::stacks::{FunctionKind, StackKind, Template};
 /// Everything that was read of one service.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
-    /// The account's number.
     pub account: String,
     /// Every region that was read, by name.
     pub regions: BTreeMap<RegionName, ObservedRegion>,
@@ -30,7 +29,6 @@ pub struct Observed {
 pub struct KeptData {
     pub ledger: bool,
     pub stream: bool,
-    /// The failure bucket.
     pub failure_bucket: bool,
     /// When the access table's newest replica was created, seconds since 1970.
     pub replica_made_s: Option<i64>,
@@ -40,7 +38,6 @@ pub struct KeptData {
 pub struct ObservedRegion {
     /// Why it could not be read, or can't be deployed to.
     pub unreachable: Option<Problem>,
-    /// Its stacks of this service.
     pub stacks: BTreeMap<StackKind, ObservedStack>,
     /// Published versions of its stacks' functions.
     pub functions: BTreeMap<FunctionKind, ObservedFunction>,
@@ -59,20 +56,17 @@ pub struct ObservedStack {
     /// Its template as it was sent.
     pub text: String,
     pub parameters: BTreeMap<String, String>,
-    /// Its outputs.
     pub outputs: BTreeMap<String, String>,
     /// Its last drift detection; `None`: unknown.
     pub drift: Option<DriftCheck>,
 }
 
-/// What a stack's status allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StackState {
     /// It may be updated.
     Settled,
     /// It exists in name only: a change set was made and never executed.
     Hollow,
-    /// An operation is under way.
     Busy,
     /// Its creation failed and was rolled back; it holds nothing and can't be updated.
     NeverCreated,
@@ -81,7 +75,6 @@ pub enum StackState {
 }
 
 impl ObservedStack {
-    /// What its status allows.
     pub fn state(&self) -> StackState {
         match self.status.as_str() {
             "CREATE_COMPLETE"
@@ -154,17 +147,13 @@ pub struct Foreign {
 /// The two types of address record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum RecordKind {
-    /// IPv4.
     A,
-    /// IPv6.
     Aaaa,
 }
 
 impl RecordKind {
-    /// Both.
     pub const ALL: [Self; 2] = [Self::A, Self::Aaaa];
 
-    /// Its name in DNS.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::A => "A",
@@ -173,12 +162,10 @@ impl RecordKind {
     }
 }
 
-/// The target of an alias record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Alias {
     /// A domain name of AWS.
     pub domain: String,
-    /// Its hosted zone.
     pub zone: String,
 }
 
@@ -187,9 +174,7 @@ pub struct Alias {
 pub struct Record {
     /// Its region, and its set identifier.
     pub region: RegionName,
-    /// Its type.
     pub kind: RecordKind,
-    /// Its target.
     pub alias: Alias,
     /// Whether Route 53 omits it while its target is unhealthy.
     pub evaluates_health: bool,

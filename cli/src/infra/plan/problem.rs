@@ -15,7 +15,6 @@ pub struct Problem {
     /// The region; `None` if the problem is the account's or the whole service's.
     pub region: Option<RegionName>,
     pub what: String,
-    /// What to do.
     pub remedy: String,
 }
 
@@ -44,10 +43,8 @@ impl Problem {
     }
 }
 
-/// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// Problems that an operator can fix, sorted by region.
     #[error("{} the plan; nothing was changed", problems_block(.0.len()))]
     Blocked(Vec<Problem>),
     /// A template can't be rendered: a fault of this program, or a template that has grown too large.

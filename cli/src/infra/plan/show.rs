@@ -18,12 +18,10 @@ const REGIONS_NAMED_MAX: usize = 3;
 /// Characters of a value; longer ones are cut.
 const VALUE_CHARS_MAX: usize = 40;
 
-/// A plan as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
     /// The changes, a line each.
     pub body: String,
-    /// The summary.
     pub last_line: String,
 }
 

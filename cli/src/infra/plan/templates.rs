@@ -8,7 +8,6 @@ use super::model::{Action, Plan};
 use super::observed::{Observed, StackState};
 use crate::infra::stacks::{StackKind, Template};
 
-/// Stacks by region and kind.
 pub(crate) type Templates = BTreeMap<(RegionName, StackKind), Template>;
 
 /// The templates of the deployed stacks. Stacks that hold nothing or have no readable template are omitted.

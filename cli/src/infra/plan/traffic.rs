@@ -14,7 +14,6 @@ use super::records::{are_right, record_change};
 use crate::config::{Config, suggestion};
 use crate::infra::stacks::StackKind;
 
-/// The requested change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrafficChange {
     /// Send no callers there.
@@ -23,35 +22,26 @@ pub enum TrafficChange {
     Attach,
 }
 
-/// Why traffic is not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrafficError {
-    /// Without a domain there are no records.
     #[error("regions.toml has no `domain`: callers name a region's endpoint themselves, see `ipgeo status`")]
     NoDomain,
-    /// The zone does not exist.
     #[error("the account has no public Route 53 zone `{0}`; correct `hosted_zone`")]
     NoZone(String),
-    /// It is not certain which zone the domain is in.
     #[error("{}\nhelp: {}", .0.what, .0.remedy)]
     WrongZone(Problem),
-    /// The region is not in the file, and nothing of the service is deployed there.
     #[error("{region} is not a region of this service{suggestion}; its regions: {}", .known.join(", "))]
     Unknown {
-        /// The requested region.
         region: String,
         /// `; did you mean …?`, or nothing.
         suggestion: String,
         /// The known regions.
         known: Vec<String>,
     },
-    /// The region has no edge.
     #[error("{0} has no edge; deploy it first: ipgeo deploy --regions {0}")]
     NoEdge(RegionName),
-    /// The edge does not answer.
     #[error("{0} does not answer its probe, so it is not attached: {1}")]
     Unhealthy(RegionName, String),
-    /// No other region would be left to answer.
     #[error(
         "{0} is the last attached region that answers; without it callers get no address at all \
          (pass --force to drain it all the same)"
@@ -125,11 +115,10 @@ fn check_known(
     Err(TrafficError::Unknown {
         region: region.to_owned(),
         suggestion,
-        known: known.into_iter().map(String::from).collect(),
+        known: known.iter().map(String::from).collect(),
     })
 }
 
-/// The drained regions after a change.
 pub(crate) fn drained_after(zone: &Zone, change: TrafficChange, region: &RegionName) -> BTreeSet<RegionName> {
     let mut drained = zone.drained.clone();
     match change {

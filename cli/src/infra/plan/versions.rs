@@ -20,7 +20,6 @@ use crate::config::Config;
 use crate::infra::cloud::StepError;
 use crate::infra::stacks::{FunctionKind, Names, StackKind, Template};
 
-/// A function's published versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObservedFunction {
     /// The version that its alias serves, whoever moved it there.
@@ -52,7 +51,6 @@ impl VersionSwitch {
     }
 }
 
-/// Versions that are deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PrunedVersions {
     pub kind: FunctionKind,
@@ -101,7 +99,6 @@ impl ObservedFunction {
 }
 
 impl Observed {
-    /// A function's published versions.
     pub fn function(&self, region: &str, kind: FunctionKind) -> Option<&ObservedFunction> {
         self.regions.get(region)?.functions.get(&kind)
     }

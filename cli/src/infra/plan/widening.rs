@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use crate::infra::stacks::Resource;
 
-/// A new right.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Widening {
     /// Who or what for: `dynamodb:GetItem on …`.

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 
-/// The kinds of stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StackKind {
@@ -63,7 +62,6 @@ impl FunctionKind {
         }
     }
 
-    /// The stack that has it.
     pub fn stack(self) -> StackKind {
         if self == Self::Counter { StackKind::Home } else { StackKind::Edge }
     }
@@ -92,7 +90,6 @@ impl fmt::Display for FunctionKind {
 /// The alias of every function: the version that serves.
 pub(crate) const LIVE: &str = "live";
 
-/// The names of a service's resources.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Names {
     /// `<name>-<environment>`: the prefix of all names.
@@ -157,17 +154,14 @@ impl Names {
         }
     }
 
-    /// The role of a region's lookup function.
     pub fn lookup_role(&self, region: &str) -> String {
         format!("{}-lookup-{region}", self.service)
     }
 
-    /// The role of a region's forwarder.
     pub fn forward_role(&self, region: &str) -> String {
         format!("{}-forward-{region}", self.service)
     }
 
-    /// The functions of all regions.
     pub(crate) fn functions(&self) -> [&String; 3] {
         [&self.usage_function, &self.lookup_function, &self.forward_function]
     }
@@ -177,7 +171,6 @@ impl Names {
         [self.usage_role.clone(), self.log_pipe_role.clone(), self.lookup_role("*"), self.forward_role("*")]
     }
 
-    /// A region's bucket of artifacts.
     pub fn bucket(&self, account: &str, region: &str) -> String {
         format!("{}-{account}-{region}", self.service)
     }

@@ -34,7 +34,6 @@ const NO_DIGEST: &str = "0000000000000000";
 /// Characters of the digest, enough to distinguish templates.
 const DIGEST_CHARS: usize = 16;
 
-/// The stream's retention, hours.
 const STREAM_RETENTION_H: u32 = 24;
 /// Shards: one takes 1,000 batches of lines a second.
 pub(crate) const STREAM_SHARDS: u32 = 1;
@@ -43,15 +42,12 @@ const BATCH_RECORDS: u32 = 10_000;
 /// Retries of a batch: unlimited, until its records are [`RECORD_AGE_S`] old. A number would limit the time too: for a
 /// small batch, a hundred retries take minutes.
 const RETRIES: i32 = -1;
-/// Memory of the usage function, MB.
 const USAGE_MEMORY_MB: u32 = 512;
-/// Timeout of a batch, s.
 const USAGE_TIMEOUT_S: u32 = 300;
 
 /// Days until S3 deletes an expired object: it checks once a day, first the object, then its old version.
 const EXPIRY_TAKES_DAYS: i64 = 2;
 
-/// An artifact by its content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ArtifactRef {
     /// SHA-256 of the zip, 64 hex digits.
@@ -78,21 +74,16 @@ impl ArtifactRef {
     }
 }
 
-/// The artifacts that stacks name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactSet {
     /// The function's code, by architecture.
     pub code: BTreeMap<&'static str, ArtifactRef>,
-    /// The geo database.
     pub geo: ArtifactRef,
-    /// The geo database's description.
     pub geo_description: String,
 }
 
-/// A replica of the access table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Replica {
-    /// Its region.
     pub region: RegionName,
     /// Whether it is protected from deletion; before a deletion, protection is removed.
     pub protected: bool,
@@ -105,39 +96,22 @@ pub enum DataPolicy {
     Delete,
 }
 
-/// A rendered stack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stack {
     pub kind: StackKind,
-    /// Its region.
     pub region: RegionName,
     pub name: String,
     /// Its template, YAML.
     pub text: String,
-    /// The parsed template.
     pub template: Template,
 }
 
-/// Why a stack can't be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// A template is broken: a bug in this program.
     #[error("cannot render the {kind} template")]
-    Fill {
-        kind: StackKind,
-        #[source]
-        source: tera::Error,
-    },
-    /// The result is not a valid template.
+    Fill { kind: StackKind, source: tera::Error },
     #[error("the {kind} stack of {region} is not a valid template")]
-    Unsound {
-        kind: StackKind,
-        /// Where.
-        region: RegionName,
-        #[source]
-        source: TemplateError,
-    },
-    /// No code for an architecture.
+    Unsound { kind: StackKind, region: RegionName, source: TemplateError },
     #[error("no code for {0}")]
     NoCode(&'static str),
 }
@@ -148,7 +122,6 @@ struct Variable {
     value: String,
 }
 
-/// Renders the stacks of a configuration.
 #[derive(Debug)]
 pub struct Renderer<'a> {
     config: &'a Config,
@@ -197,7 +170,6 @@ impl<'a> Renderer<'a> {
         &self.names
     }
 
-    /// The artifacts that stacks name.
     pub fn artifact_set(&self) -> &ArtifactSet {
         self.artifacts
     }
@@ -218,7 +190,6 @@ impl<'a> Renderer<'a> {
         Ok(stacks)
     }
 
-    /// A region's bucket of artifacts.
     pub fn artifacts(&self, region: &RegionName) -> Result<Stack, RenderError> {
         let mut context = self.context("artifacts");
         let terms = Terms::new(&self.config.geo.licence, &self.config.geo.name);

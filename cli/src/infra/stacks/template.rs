@@ -22,7 +22,6 @@ pub(crate) const INLINE_BYTES_MAX: usize = 51_200;
 pub struct Template {
     /// By logical name.
     pub resources: BTreeMap<String, Resource>,
-    /// Its outputs, by name.
     #[serde(default)]
     pub outputs: BTreeMap<String, Value>,
 }
@@ -47,24 +46,15 @@ pub struct Resource {
 /// Why a text is not a valid template.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// It is not YAML, or not a template.
     #[error("not a CloudFormation template")]
     Shape(#[from] serde_yaml::Error),
-    /// It is too large to be sent.
     #[error("the template has {bytes} bytes; CloudFormation allows {INLINE_BYTES_MAX}")]
     Large { bytes: usize },
-    /// A name refers to nothing.
     #[error("`{from}` refers to `{to}`, which is not declared")]
-    Dangling {
-        /// The resource that refers.
-        from: String,
-        /// What it refers to.
-        to: String,
-    },
+    Dangling { from: String, to: String },
 }
 
 impl Template {
-    /// Reads a template.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         Ok(serde_yaml::from_str(text)?)
     }
@@ -129,7 +119,6 @@ impl Resource {
         self.refers_to().iter().any(|found| found == name)
     }
 
-    /// A property at the top.
     pub fn property(&self, name: &str) -> Option<&Value> {
         self.properties.get(name)
     }

@@ -8,11 +8,9 @@ use serde::Serialize;
 use crate::infra::cloud::Problem;
 use crate::ui::output::{Screen, painted, printable, state_paint, wrapped};
 
-/// How a check ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Mark {
-    /// Nothing is wrong.
     Ok,
     /// It works but needs attention.
     Warn,
@@ -24,7 +22,6 @@ pub(crate) enum Mark {
 }
 
 impl Mark {
-    /// Its name in texts.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -35,7 +32,6 @@ impl Mark {
     }
 }
 
-/// A finding.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
     /// What was checked: `stream`, `certificate`, …
@@ -44,7 +40,6 @@ pub(crate) struct Check {
     pub region: Option<RegionName>,
     pub mark: Mark,
     pub found: String,
-    /// What to do about it.
     pub remedy: Option<String>,
 }
 

@@ -16,7 +16,6 @@ pub(crate) enum Fact<T> {
     /// Not read: it does not apply, as for a local service, or something that it depends on could not be read.
     #[default]
     NotRead,
-    /// The read failed.
     Unreadable(Problem),
     /// The resource does not exist.
     Absent,
@@ -53,7 +52,6 @@ pub(crate) struct Concurrency {
 /// Where an edge's log lines are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subscription {
-    /// The destination.
     pub destination: String,
     /// The pattern that lines must match.
     pub pattern: String,
@@ -61,7 +59,6 @@ pub(crate) struct Subscription {
     pub count: usize,
 }
 
-/// The facts of one region.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct EdgeFacts {
     /// Whether the region is enabled and reachable.
@@ -81,7 +78,6 @@ pub(crate) struct EdgeFacts {
     pub replica: Fact<String>,
 }
 
-/// The facts of the home region.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct HomeFacts {
     pub stream: Fact<String>,
@@ -89,7 +85,6 @@ pub(crate) struct HomeFacts {
     pub counter: Fact<String>,
     /// The service's active alarms at home, by name.
     pub alarms: Fact<Vec<String>>,
-    /// The domain's hosted zone.
     pub zone: Fact<Zone>,
     /// The lock of a run that changes the service.
     pub run: Fact<LockItem>,

@@ -46,7 +46,6 @@ pub(crate) struct TracePace {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TracedCall {
     pub region: RegionName,
-    /// Whether it was answered.
     pub answered: Result<(), String>,
     /// Seconds until its line was in the log; `None`: not seen there.
     pub logged_after_s: Option<f64>,
@@ -131,7 +130,6 @@ async fn check<P: UsagePath>(
     }
 }
 
-/// The findings of traced calls.
 pub(crate) fn judge_path(traced: &[TracedCall], pace: TracePace) -> Vec<Check> {
     let patience = pace.patience.as_secs();
     traced

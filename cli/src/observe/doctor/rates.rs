@@ -4,7 +4,7 @@ use ipgeo_contract::{Limit, RateLimit, Window};
 
 use super::check::Check;
 use crate::config::Config;
-use crate::ui::format::{decimal, grouped_limit};
+use crate::ui::format::{decimal, float, grouped_limit};
 
 /// The longest window of each kind.
 const DAY_S: f64 = 86_400.0;
@@ -51,8 +51,7 @@ fn below_the_limit(name: &str, rate: RateLimit, limit: Limit) -> Option<Check> {
         Window::Month => MONTH_S,
     };
     let most = (rate.rate().per_second() * window_s).floor();
-    #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^53")]
-    let is_below = most + f64::from(rate.burst()) < limit.calls as f64;
+    let is_below = most + f64::from(rate.burst()) < float(limit.calls);
     let [limit, rate] = [limit.to_string(), rate.rate().to_string()].map(|text| grouped_limit(&text));
     let most = decimal(most, 0);
     let found = || format!("{name} can't reach its limit {limit}: its rate {rate} allows {most} calls");

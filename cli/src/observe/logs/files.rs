@@ -18,7 +18,6 @@ pub(crate) struct LocalLogs {
 }
 
 impl LocalLogs {
-    /// The logs in a state folder.
     pub(crate) fn new(state: &Path) -> Self {
         Self { folder: state.join("stores") }
     }

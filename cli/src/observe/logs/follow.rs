@@ -43,7 +43,6 @@ pub(crate) struct LogFollower {
 }
 
 impl LogFollower {
-    /// Starts at an instant.
     pub(crate) fn new(since: Timestamp) -> Self {
         Self { since, shown: HashSet::new(), order: VecDeque::new() }
     }

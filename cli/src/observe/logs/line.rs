@@ -4,7 +4,6 @@ use ipgeo_contract::{Identity, RegionName, UsageEvent};
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// A line as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LogLine {
     pub time: Timestamp,
@@ -14,7 +13,6 @@ pub(crate) struct LogLine {
     pub text: String,
 }
 
-/// A line as it is shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct ShownLine {
     /// Its time, always with three digits of the second, so that texts sort by time.
@@ -23,7 +21,6 @@ pub(crate) struct ShownLine {
     pub region: RegionName,
     /// `usage`, or `log` for everything else.
     pub kind: &'static str,
-    /// The verdict of a usage line.
     pub verdict: Option<String>,
     /// Calls that were charged.
     pub cost: Option<u64>,
@@ -72,7 +69,6 @@ impl LogLine {
         self.text.contains(text) || self.shown().text(0).contains(text)
     }
 
-    /// The line as it is shown.
     pub(crate) fn shown(&self) -> ShownLine {
         let mut shown =
             ShownLine { time: self.time, region: self.region.clone(), kind: "log", ..ShownLine::default() };

@@ -16,7 +16,6 @@ use jiff::Timestamp;
 
 use crate::infra::cloud::Problem;
 
-/// A source of logs.
 pub(crate) trait LogSource: Sync {
     /// A region's lines since an instant, in the order of time. A line that arrives late may be older than lines of an
     /// earlier read. Only lines that contain `filter` are read, see [`LogLine::contains`].

@@ -38,23 +38,18 @@ pub struct PhaseTimes {
 }
 
 impl PhaseTimes {
-    /// All phases together.
     pub fn total(&self) -> f64 {
         self.dns.unwrap_or_default() + self.connect + self.tls.unwrap_or_default() + self.first_byte
     }
 }
 
-/// A complete response.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ProbeReply {
-    /// How long it took.
     pub times: PhaseTimes,
-    /// The HTTP status.
     pub status: u16,
     pub body: String,
 }
 
-/// Sends requests to edges.
 #[derive(Debug, Clone)]
 pub struct ProbeClient {
     tls: Arc<ClientConfig>,

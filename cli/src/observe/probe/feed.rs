@@ -10,7 +10,6 @@ use super::page::StatusPage;
 use crate::ui::format::{instant, minute};
 use crate::ui::output::{PageError, html_page};
 
-/// Entries of the feed.
 const ENTRIES: usize = 50;
 
 #[derive(Serialize)]
@@ -24,7 +23,6 @@ struct FeedEntry {
 }
 
 impl StatusPage<'_> {
-    /// Renders the feed.
     pub(crate) fn feed(&self) -> Result<String, PageError> {
         let mut entries: Vec<FeedEntry> =
             self.incidents.iter().map(|incident| incident_entry(self.title, incident)).collect();

@@ -15,28 +15,21 @@ use crate::fs::{Replace, write_private};
 
 /// Runs that are kept: a day with one every five minutes. Older ones are in the sums of their days.
 const RUNS_MAX: usize = 288;
-/// Days that are kept.
 pub(super) const DAYS_MAX: usize = 90;
 /// A larger file is not ours and is ignored.
 const BYTES_MAX: u64 = 16 << 20;
 
-/// One run of `ipgeo probe`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ProbeRun {
-    /// When it started.
     pub at: Timestamp,
-    /// The regions that it probed.
     pub regions: BTreeMap<RegionName, RegionRun>,
 }
 
-/// A region in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RegionRun {
-    /// Whether it answered.
     pub state: ProbeState,
     pub samples: usize,
     pub failed: usize,
-    /// The median time of an answer, ms.
     pub p50_ms: Option<f64>,
 }
 
@@ -91,7 +84,6 @@ impl Requests {
 }
 
 impl ProbeRun {
-    /// The run that measured these rows.
     pub(crate) fn new(at: Timestamp, rows: &[ProbeRow]) -> Self {
         let region = |row: &ProbeRow| RegionRun {
             state: row.state,
@@ -122,10 +114,6 @@ impl ProbeHistory {
             }
         }
         history.runs.sort_by_key(|run| run.at);
-        if history.days.is_empty() {
-            // A file of a version without days.
-            history.runs.iter().for_each(|run| count(&mut history.days, run));
-        }
         history
     }
 
@@ -231,11 +219,6 @@ pub(super) mod tests {
         assert_eq!(read, history);
         assert_eq!((read.days.len(), read.runs.len()), (DAYS_MAX, RUNS_MAX));
         assert_eq!(read.requests("eu-west-1"), Requests { samples: 360, failed: 36 });
-        // A file of a version that kept only runs.
-        let text = std::fs::read_to_string(&path).expect("a file");
-        let runs: String = text.split_inclusive('\n').filter(|line| line.contains("\"at\"")).collect();
-        std::fs::write(&path, runs).expect("written");
-        assert_eq!(ProbeHistory::read(&path).days.len(), RUNS_MAX / 4);
     }
 
     #[test]

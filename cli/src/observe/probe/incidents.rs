@@ -11,10 +11,8 @@ use crate::config::{Collector, Problems, suggestion};
 
 /// The file's name beside `regions.toml`.
 pub(crate) const INCIDENTS: &str = "incidents.toml";
-/// Characters of a text.
 const TEXT_MAX: usize = 2_000;
 
-/// What kind of entry it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum IncidentKind {

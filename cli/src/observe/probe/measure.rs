@@ -17,34 +17,24 @@ const REGIONS_IN_PARALLEL: usize = 8;
 /// Between two samples of a region, so that they do not look like a flood.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// An edge to measure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbedEdge {
-    /// Where it is reached.
     pub target: ProbeTarget,
     /// The city that its region is near.
     pub near: String,
 }
 
-/// The answer of `/health`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Health {
-    /// The region that answered.
     pub region: Option<RegionName>,
-    /// The date of its geo database.
     pub database_date: Option<String>,
-    /// The version that it runs.
     pub version: Option<String>,
-    /// The attribution that its geo data requires.
     pub attribution: Option<Attribution>,
 }
 
-/// A credit and its link.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, serde::Serialize)]
 pub struct Attribution {
-    /// What it says.
     pub text: String,
-    /// Where it leads.
     pub link: String,
 }
 

@@ -26,16 +26,13 @@ const REFRESH_S: (i64, i64) = (60, 3_600);
 const PHASES: [(&str, &str); 4] =
     [("dns", "DNS"), ("connect", "connect"), ("tls", "TLS"), ("first", "first byte")];
 
-/// What the page shows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StatusPage<'a> {
     /// The service, as callers know it: its domain or name.
     pub title: &'a str,
     /// When it was measured.
     pub at: Timestamp,
-    /// The credit of the geo data.
     pub credit: Option<&'a Attribution>,
-    /// The regions, as measured.
     pub rows: &'a [ProbeRow],
     /// This run and the previous ones.
     pub history: &'a ProbeHistory,
@@ -282,7 +279,6 @@ impl StatusPage<'_> {
         found.into_iter().map(|incident| incident.view(self.at)).collect()
     }
 
-    /// Renders the page.
     pub(crate) fn html(&self) -> Result<String, PageError> {
         let slowest = self.rows.iter().filter_map(|row| row.total_p50_ms).fold(0.0_f64, f64::max);
         let places = Places::new(self.history, self.at);

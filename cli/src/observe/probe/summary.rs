@@ -9,11 +9,8 @@ use super::measure::{Attribution, Health, ProbeSample, ProbedEdge};
 /// Quantiles of a time, ms.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Quantiles {
-    /// The median.
     pub p50: f64,
-    /// 95 of 100 are not above it.
     pub p95: f64,
-    /// 99 of 100 are not above it.
     pub p99: f64,
 }
 
@@ -29,7 +26,6 @@ impl Quantiles {
     }
 }
 
-/// Whether a region answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProbeState {
@@ -43,7 +39,6 @@ pub enum ProbeState {
 }
 
 impl ProbeState {
-    /// Its name in texts.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -59,7 +54,6 @@ pub struct ProbeRow {
     pub region: RegionName,
     /// The city that it is near.
     pub near: String,
-    /// Whether it answers.
     pub state: ProbeState,
     pub samples: usize,
     pub failed: usize,
@@ -80,9 +74,7 @@ pub struct ProbeRow {
     pub total_p50_ms: Option<f64>,
     pub total_p95_ms: Option<f64>,
     pub total_p99_ms: Option<f64>,
-    /// The date of its geo database.
     pub database_date: Option<String>,
-    /// The version that it runs.
     pub version: Option<String>,
     /// The attribution that its geo data requires.
     #[serde(skip)]
@@ -94,7 +86,6 @@ fn rounded(value: f64) -> f64 {
     (value * 1_000.0).round() / 1_000.0
 }
 
-/// Summarises a region's samples as one row.
 pub fn summarise(edge: &ProbedEdge, samples: &[ProbeSample]) -> ProbeRow {
     let answered: Vec<&(PhaseTimes, Health)> = samples.iter().flatten().collect();
     let failed = samples.len() - answered.len();

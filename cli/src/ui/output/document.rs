@@ -71,12 +71,10 @@ fn written<T: Serialize + ?Sized, F: Formatter>(value: &T, formatter: F) -> anyh
     Ok(String::from_utf8(bytes)?)
 }
 
-/// A value as JSON, indented.
 pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<String> {
     written(value, PrettyFormatter::new())
 }
 
-/// A value as one line of JSON.
 pub(crate) fn to_json_line<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<String> {
     written(value, CompactFormatter)
 }
@@ -185,7 +183,7 @@ mod tests {
     }
 
     fn printed(format: Format, values: &[Row]) -> String {
-        format_rows(format, &[Column::text("zone")], values, |row| vec![row.zone.clone()]).expect("printed")
+        format_rows(format, &[(Column::text("zone"), |row: &Row| row.zone.clone())], values).expect("printed")
     }
 
     #[test]

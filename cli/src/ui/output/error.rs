@@ -9,7 +9,6 @@ use super::print_note;
 /// The exit status; documented in `docs/COMMANDS.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Success.
     Done = 0,
     /// Any error without a status of its own.
     Failed = 1,
@@ -43,14 +42,12 @@ impl UsageError {
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted: {changed}\ncontinue with: {again}")]
 pub(crate) struct Interrupted {
-    /// What was changed.
     pub changed: String,
     /// The command that continues.
     pub again: String,
 }
 
 impl Exit {
-    /// The exit status for an error.
     pub fn from_error(error: &anyhow::Error) -> Self {
         match () {
             () if error.is::<UsageError>() => Self::Usage,
@@ -66,7 +63,6 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
-/// Prints an error with its causes.
 pub(crate) fn report_error(error: &anyhow::Error) {
     // Ctrl-C is not an error.
     let prefix = if error.is::<Interrupted>() { "" } else { "error: " };

@@ -16,19 +16,11 @@ pub(crate) enum Format {
     Csv,
 }
 
-impl Format {
-    /// Its name on the command line.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Table => "table",
-            Self::Json => "json",
-            Self::Jsonl => "jsonl",
-            Self::Csv => "csv",
-        }
-    }
+/// A value's name on the command line.
+pub(crate) fn value_name<T: clap::ValueEnum>(value: T) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// The formats that a verb supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Formats(&'static [Format]);
 
@@ -49,9 +41,9 @@ impl Formats {
         if self.0.contains(&format) {
             return Ok(());
         }
-        let names: Vec<&str> = self.0.iter().map(|format| format.as_str()).collect();
+        let names: Vec<String> = self.0.iter().copied().map(value_name).collect();
         let supported = if names.len() == 1 { "its only format is" } else { "its formats are" };
-        let name = format.as_str();
+        let name = value_name(format);
         Err(UsageError(format!(
             "this command does not support `-o {name}`; {supported} {}",
             names.join(", ")

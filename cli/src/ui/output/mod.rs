@@ -9,6 +9,7 @@ mod formats;
 mod html;
 mod paint;
 mod screen;
+mod stream;
 mod table;
 mod text;
 
@@ -22,19 +23,19 @@ pub(crate) use dev::DEV_VERBS;
 pub(crate) use dev::{suggest_dev, with_dev};
 pub(crate) use document::{format_value, to_json, to_json_line};
 pub(crate) use error::{Exit, Interrupted, UsageError, report_error};
-pub(crate) use formats::{Format, Formats};
+pub(crate) use formats::{Format, Formats, value_name};
 pub(crate) use html::{PageError, html_page};
 pub(crate) use paint::{Color, Paint, apply_color, painted, state_paint};
 pub(crate) use screen::Screen;
 #[cfg(test)]
 pub(crate) use screen::tests::{assert_screens, assert_tables};
+pub(crate) use stream::{ReaderGone, RowStream};
 pub(crate) use table::Column;
 pub(crate) use text::{printable, wrapped};
 
 pub(crate) use super::format::{grouped, instant};
 use super::progress::above_bars;
 
-/// Buffer of streamed data.
 const STREAM_BYTES: usize = 1 << 16;
 
 /// Prints a message on standard error: progress, notes, errors; on a terminal, wrapped by words. It is one write, so that lines of
@@ -158,20 +159,33 @@ pub(crate) fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Rows in an output format. `cells` gives a row's texts for the columns of a table; the other formats serialise the row
-/// itself. Without rows, CSV has only the header.
+/// A column with a row's text in it.
+pub(crate) type ColumnOf<T> = (Column, fn(&T) -> String);
+
+/// Rows in an output format. `columns` are those of a table; the other formats serialise the row itself. Without rows, CSV
+/// has only the header.
 pub(crate) fn format_rows<T: Serialize + Default>(
     format: Format,
-    columns: &[Column],
+    columns: &[ColumnOf<T>],
     rows: &[T],
-    cells: impl Fn(&T) -> Vec<String>,
 ) -> anyhow::Result<String> {
     match format {
-        Format::Table => Ok(format_table(columns, rows, cells)),
+        Format::Table => {
+            let headers: Vec<Column> = columns.iter().map(|(column, _)| *column).collect();
+            Ok(format_table(&headers, rows, |row| columns.iter().map(|(_, cell)| cell(row)).collect()))
+        }
         Format::Json => to_json(rows),
         Format::Jsonl => document::json_lines(rows),
         Format::Csv => document::csv(rows, rows.is_empty().then(T::default).as_ref()),
     }
+}
+
+pub(crate) fn print_rows<T: Serialize + Default>(
+    format: Format,
+    columns: &[ColumnOf<T>],
+    rows: &[T],
+) -> anyhow::Result<()> {
+    Ok(print_data(&format_rows(format, columns, rows)?)?)
 }
 
 /// Rows as a table that fits standard output.

@@ -15,15 +15,6 @@ pub(crate) enum Color {
 }
 
 impl Color {
-    /// Its name on the command line.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Always => "always",
-            Self::Never => "never",
-        }
-    }
-
     /// Sets this for the whole program.
     pub(crate) fn apply(self) {
         match self {
@@ -47,7 +38,6 @@ fn color_of(arguments: impl Iterator<Item = String>) -> Option<Color> {
     clap::ValueEnum::from_str(&value, false).ok()
 }
 
-/// Whether standard output shows colours.
 pub(super) fn stdout_has_colours() -> bool {
     anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
 }
@@ -65,7 +55,6 @@ pub(crate) enum Paint {
     Change,
     /// A removal, a failure, or something dangerous.
     Danger,
-    /// A heading.
     Heading,
 }
 

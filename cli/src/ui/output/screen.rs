@@ -9,7 +9,6 @@ use super::paint::stdout_has_colours;
 pub(crate) struct Screen {
     /// Its width in columns; `None` if lines may have any length.
     pub width: Option<usize>,
-    /// Whether it shows colours.
     pub colour: bool,
 }
 

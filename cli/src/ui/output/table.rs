@@ -12,7 +12,6 @@ const GAP: usize = 2;
 /// A free text is shortened to this width before a column is hidden.
 const FREE_TEXT_MIN: usize = 10;
 
-/// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// Left-aligned.
@@ -82,7 +81,6 @@ impl Column {
         Self { is_kept: true, is_extra: false, ..self }
     }
 
-    /// Its header.
     pub(crate) const fn header(self) -> &'static str {
         self.header
     }

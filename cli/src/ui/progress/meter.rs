@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::format::{counted, duration, grouped, short, size};
+use super::super::format::{counted, duration, float, grouped, short, size, whole};
 use super::super::output::{Paint, painted, printable};
 use super::{LINE_EVERY_MS, QUIET_MS, Style};
 
@@ -10,14 +10,12 @@ use super::{LINE_EVERY_MS, QUIET_MS, Style};
 const RATE_OVER_MS: u64 = 15_000;
 /// The shortest time that a rate is measured over.
 const RATE_AFTER_MS: u64 = 1_000;
-/// Interval between two samples.
 const SAMPLE_EVERY_MS: u64 = 500;
 /// Columns of a line with a bar: it fits a terminal of 80 columns, and the echo of Ctrl-C behind it does too.
 const LINE_COLUMNS: usize = 76;
 /// The shortest and the longest bar.
 const BAR_COLUMNS: (usize, usize) = (8, 24);
 
-/// What a task counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// Items with this name: `API key`.
@@ -32,7 +30,6 @@ pub(crate) enum Unit {
 /// A point in time: milliseconds since the start, amount done, share done.
 type Sample = (u64, u64, f64);
 
-/// Measures one task.
 #[derive(Debug)]
 pub(super) struct Meter {
     label: String,
@@ -43,19 +40,8 @@ pub(super) struct Meter {
     share: Option<f64>,
     samples: VecDeque<Sample>,
     style: Style,
-    /// When the last line was printed.
     printed_ms: u64,
     is_visible: bool,
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for shares and rates")]
-fn float(count: u64) -> f64 {
-    count as f64
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and below 2^53")]
-fn whole(number: f64) -> u64 {
-    number as u64
 }
 
 impl Meter {
@@ -96,7 +82,6 @@ impl Meter {
         }
     }
 
-    /// Whether anything was shown.
     pub(super) fn is_visible(&self) -> bool {
         self.is_visible
     }

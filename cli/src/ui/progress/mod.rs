@@ -15,7 +15,6 @@ pub(crate) use task::{Task, Ticker, timed};
 
 /// Time before a bar appears, so that nothing flickers.
 pub(crate) const QUIET_MS: u64 = 200;
-/// Interval between two lines.
 const LINE_EVERY_MS: u64 = 5_000;
 
 /// How progress is shown.
@@ -33,15 +32,6 @@ pub(crate) enum Style {
 static CHOSEN: OnceLock<Style> = OnceLock::new();
 
 impl Style {
-    /// Its name on the command line.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Bars => "bars",
-            Self::Lines => "lines",
-            Self::None => "none",
-        }
-    }
-
     /// Sets this for the whole program.
     pub(crate) fn apply(self) {
         // The flags are read once.

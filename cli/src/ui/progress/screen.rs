@@ -11,7 +11,6 @@ use super::super::output;
 
 /// Columns that stay free at the right, for the echo of Ctrl-C.
 const FREE_COLUMNS: u16 = 4;
-/// Redraws a second.
 const FRAMES_A_SECOND: u8 = 20;
 
 /// Made with the first bar.

@@ -77,7 +77,6 @@ impl Task {
         Self::new(Style::current(), label, Unit::Items(noun), total.map(|total| total as u64))
     }
 
-    /// A task of bytes.
     pub(crate) fn bytes(style: Style, label: &str, total: Option<u64>) -> Self {
         Self::new(style, label, Unit::Bytes, total)
     }
@@ -99,12 +98,10 @@ impl Task {
         Self { meter, ticker, id, end: End::Failed }
     }
 
-    /// Adds finished items or bytes.
     pub(crate) fn add(&self, count: usize) {
         locked(&self.meter).add(count as u64);
     }
 
-    /// Sets the finished items.
     pub(crate) fn set(&self, done: u64) {
         locked(&self.meter).set(done);
     }
@@ -118,7 +115,6 @@ impl Task {
         locked(&self.meter).set_label(label);
     }
 
-    /// Adds to the total.
     pub(crate) fn grow(&self, count: u64) {
         locked(&self.meter).grow(count);
     }

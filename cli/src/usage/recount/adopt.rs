@@ -18,7 +18,6 @@ use super::compare::{Ahead, ahead};
 /// What to do with one item of a shadow ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// The counts are the same.
     Same,
     /// Replace the ledger's item with it.
     Take(Box<LedgerItem>),
@@ -28,7 +27,6 @@ pub(crate) enum Decision {
     Partial,
 }
 
-/// Numbers of items, by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Adopted {
     pub taken: u64,
@@ -39,7 +37,6 @@ pub(crate) struct Adopted {
     pub partial: u64,
 }
 
-/// Decides what to do with one item.
 pub(crate) fn decide(ledger: Option<&LedgerItem>, shadow: &LedgerItem, since: Option<Timestamp>) -> Decision {
     if since.is_some_and(|since| since > Period::Month(shadow.month).start()) {
         return Decision::Partial;
@@ -55,7 +52,6 @@ pub(crate) fn decide(ledger: Option<&LedgerItem>, shadow: &LedgerItem, since: Op
     }
 }
 
-/// Adopts a shadow ledger's items.
 pub(crate) async fn adopt(ledger: &LedgerTable, shadow: &LedgerTable) -> Result<Adopted, StoreError> {
     let since = shadow.since().await?;
     let theirs = shadow.everything().await?;

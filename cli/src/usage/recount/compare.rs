@@ -31,7 +31,6 @@ pub(crate) struct Difference {
     /// `calls`, or a day, region or verdict.
     pub part: String,
     pub ledger: u64,
-    /// The shadow ledger's count.
     pub shadow: u64,
     /// Which is further in the stream: the difference may be only a matter of time.
     pub ahead: Ahead,

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use super::forwarded::{is_readable, put_again};
 use crate::usage::stream::{FailedBatches, StreamPut};
 
-/// The result of a recovery.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Recovered {
     pub objects: u64,
@@ -34,7 +33,6 @@ pub(crate) struct Recovered {
     /// Objects, records and lines that can't be read.
     pub unreadable: u64,
     pub publications: u64,
-    /// Objects removed.
     pub removed: u64,
     /// Buckets and objects that could not be recovered, and why.
     #[serde(skip)]
@@ -64,7 +62,6 @@ enum Payload {
     Event(KinesisEvent),
 }
 
-/// The batch in an object.
 #[derive(Debug)]
 pub(super) enum FailedBatch {
     /// Of the counter: records of the stream.
@@ -131,7 +128,6 @@ impl Recovered {
     }
 }
 
-/// The names of a source's readable objects.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct FoundBatches {
     /// The counter's, in the order of their first records (Lambda's names only have a resolution of seconds). An item that was
@@ -167,7 +163,6 @@ impl FoundBatches {
     }
 }
 
-/// How to recover.
 pub(crate) struct Recovery<P, S> {
     pub(crate) ledger: RecoveringLedger,
     /// Publishes usage that crosses a step; `None` in a preview.

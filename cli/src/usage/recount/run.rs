@@ -38,7 +38,6 @@ pub(crate) struct ReplaySpan {
     pub since: Option<Timestamp>,
 }
 
-/// What a replay read and did.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct Replayed {
     pub shards: u64,

@@ -5,9 +5,9 @@ mod hours;
 mod lag;
 mod rows;
 
-pub(crate) use export::export_rows;
+pub(crate) use export::{CountRow, export_rows};
 pub(crate) use hours::{HourFilter, hours};
 pub use lag::LagRow;
 pub(crate) use lag::lags;
-pub use rows::{DayRange, GroupBy, report};
-pub(crate) use rows::{ReportRow, name_of, top};
+pub use rows::{DayRange, GroupBy, Sums};
+pub(crate) use rows::{ReportRow, name_of};

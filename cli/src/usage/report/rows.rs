@@ -1,6 +1,8 @@
 //! Folds ledger items into the rows of a report.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::hash::Hash;
 
 use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Month, Verdict};
 use ipgeo_runtime::dynamo::LedgerItem;
@@ -118,22 +120,12 @@ pub(crate) fn name_of(
 
 /// What a row counts, in a report that is grouped by one part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Cell<'a> {
+enum Cell {
     All,
     Day(Date),
-    Region(&'a str),
+    /// Its number.
+    Region(u32),
     Verdict(Verdict),
-}
-
-impl Cell<'_> {
-    fn text(self) -> String {
-        match self {
-            Self::All => String::new(),
-            Self::Day(day) => day.to_string(),
-            Self::Region(region) => region.to_owned(),
-            Self::Verdict(verdict) => verdict.to_string(),
-        }
-    }
 }
 
 /// The counts of a row.
@@ -163,120 +155,162 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
-/// An item's counts by the cells of a report grouped by `part`, within the days of `span`. Sums by region and verdict cover
-/// whole months.
-fn count<'a>(
-    item: &'a LedgerItem,
-    part: Option<GroupBy>,
-    span: DayRange,
-    mut add: impl FnMut(Cell<'a>, Counts),
-) {
-    let days = || {
-        let dated = item.days.iter().filter_map(|(day, n)| Some((date(item.month, *day)?, *n)));
-        dated.filter(|(date, _)| (span.from..=span.to).contains(date))
-    };
-    match part {
-        Some(GroupBy::Region) => {
-            item.regions.iter().for_each(|(region, n)| add(Cell::Region(region), Counts::of_calls(*n)));
-        }
-        Some(GroupBy::Verdict) => {
-            let verdicts = item.verdicts.iter();
-            verdicts.for_each(|(verdict, n)| add(Cell::Verdict(*verdict), Counts::of_requests(*n)));
-        }
-        // The ledger has no hours; see `hours`.
-        Some(GroupBy::Hour) => {}
-        Some(GroupBy::Day) => days().for_each(|(date, n)| add(Cell::Day(date), Counts::of_calls(n))),
-        Some(GroupBy::Key) | None => {
-            if let Some(calls) = days().map(|(_, n)| n).reduce(u64::saturating_add) {
-                add(Cell::All, Counts::of_calls(calls));
-            }
-            if span.is_of_whole_months() && !item.verdicts.is_empty() {
-                let requests = item.verdicts.values().fold(0, |sum: u64, n| sum.saturating_add(*n));
-                add(Cell::All, Counts::of_requests(requests));
-            }
-        }
-    }
-}
-
 fn date(month: Month, day: i8) -> Option<Date> {
     let first = month.first();
     Date::new(first.year(), first.month(), day).ok()
 }
 
-/// Sums counts by identity (if `by_identity`) and cell. Names are added afterwards: a row has one name, but its counts come from
-/// many ledger items.
-fn sums(
-    items: &[LedgerItem],
+/// Numbers for values, so that a sum's key is small.
+#[derive(Debug)]
+struct Numbers<T>(FxHashMap<T, u32>);
+
+impl<T: Clone + Eq + Hash + Default> Numbers<T> {
+    fn of(&mut self, value: &T) -> u32 {
+        if let Some(number) = self.0.get(value) {
+            return *number;
+        }
+        let number = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        self.0.insert(value.clone(), number);
+        number
+    }
+
+    /// The values by their numbers, each changed by `change`.
+    fn values<U: Default + Clone>(self, change: impl Fn(T) -> U) -> Vec<U> {
+        let mut values = vec![U::default(); self.0.len()];
+        for (value, number) in self.0 {
+            values[number as usize] = change(value);
+        }
+        values
+    }
+}
+
+/// The sums of one table, grouped by identity (if `by_identity`) and by `part`; without either, of one row with the totals.
+/// Ledger items are added one at a time, so that memory is bounded by the rows, however many items a ledger has.
+#[derive(Debug)]
+pub struct Sums {
     by_identity: bool,
     part: Option<GroupBy>,
     span: DayRange,
-) -> FxHashMap<(Option<&Identity>, Cell<'_>), Counts> {
-    let mut sums: FxHashMap<_, Counts> = FxHashMap::default();
-    for item in items {
-        let whose = by_identity.then_some(&item.identity);
-        count(item, part, span, |cell, n| *sums.entry((whose, cell)).or_default() += n);
-        if by_identity && part.is_none() && item.days.is_empty() && !item.verdicts.is_empty() {
+    identities: Numbers<Option<Identity>>,
+    regions: Numbers<String>,
+    counts: FxHashMap<(u32, Cell), Counts>,
+}
+
+impl Sums {
+    /// Without any item.
+    pub fn new(by_identity: bool, part: Option<GroupBy>, span: DayRange) -> Self {
+        let (identities, regions) = (Numbers(FxHashMap::default()), Numbers(FxHashMap::default()));
+        Self { by_identity, part, span, identities, regions, counts: FxHashMap::default() }
+    }
+
+    /// Adds an item's counts within the days of the report. Sums by region and verdict cover whole months.
+    pub fn add(&mut self, item: &LedgerItem) {
+        let whose = self.identities.of(&self.by_identity.then(|| item.identity.clone()));
+        let mut add = |cell, counts| *self.counts.entry((whose, cell)).or_default() += counts;
+        let days = || {
+            let dated = item.days.iter().filter_map(|(day, n)| Some((date(item.month, *day)?, *n)));
+            dated.filter(|(date, _)| (self.span.from..=self.span.to).contains(date))
+        };
+        match self.part {
+            Some(GroupBy::Region) => {
+                for (region, n) in &item.regions {
+                    add(Cell::Region(self.regions.of(region)), Counts::of_calls(*n));
+                }
+            }
+            Some(GroupBy::Verdict) => {
+                let verdicts = item.verdicts.iter();
+                verdicts.for_each(|(verdict, n)| add(Cell::Verdict(*verdict), Counts::of_requests(*n)));
+            }
+            // The ledger has no hours; see `hours`.
+            Some(GroupBy::Hour) => {}
+            Some(GroupBy::Day) => days().for_each(|(date, n)| add(Cell::Day(date), Counts::of_calls(n))),
+            Some(GroupBy::Key) | None => {
+                if let Some(calls) = days().map(|(_, n)| n).reduce(u64::saturating_add) {
+                    add(Cell::All, Counts::of_calls(calls));
+                }
+                if self.span.is_of_whole_months() && !item.verdicts.is_empty() {
+                    let requests = item.verdicts.values().fold(0, |sum: u64, n| sum.saturating_add(*n));
+                    add(Cell::All, Counts::of_requests(requests));
+                }
+            }
+        }
+        if self.by_identity && self.part.is_none() && item.days.is_empty() && !item.verdicts.is_empty() {
             // Refused requests only: no calls, but it still gets a row.
-            *sums.entry((whose, Cell::All)).or_default() += Counts::of_calls(0);
+            add(Cell::All, Counts::of_calls(0));
         }
     }
-    sums
+
+    /// The sum of all calls.
+    pub fn calls(&self) -> u64 {
+        self.counts.values().filter_map(|counts| counts.calls).fold(0, u64::saturating_add)
+    }
+
+    /// The rows in their order. A row has one name, but its counts may come from several identities.
+    pub fn rows(self, keys: &HashMap<Identity, KeyRecord>) -> Vec<ReportRow> {
+        let whose = self.identities.values(|identity| identity.map(|id| who(&id, keys)).unwrap_or_default());
+        let regions = self.regions.values(|region| region);
+        let by = self.part.map_or(TOTAL, GroupBy::word);
+        let row = |((number, cell), counts): ((u32, Cell), Counts)| {
+            let (kind, name, owner, tier, limit) = whose[number as usize].clone();
+            let part = match cell {
+                Cell::All => String::new(),
+                Cell::Day(day) => day.to_string(),
+                Cell::Region(number) => regions[number as usize].clone(),
+                Cell::Verdict(verdict) => verdict.to_string(),
+            };
+            let Counts { requests, calls } = counts;
+            ReportRow { by, kind, name, owner, tier, part, requests, calls, limit }
+        };
+        let mut rows: Vec<ReportRow> = self.counts.into_iter().map(row).collect();
+        rows.sort_unstable_by(|a, b| a.identity().cmp(&b.identity()));
+        rows.dedup_by(|later, earlier| {
+            let is_same = later.identity() == earlier.identity();
+            if is_same {
+                let mut sum = earlier.counts();
+                sum += later.counts();
+                (earlier.requests, earlier.calls) = (sum.requests, sum.calls);
+            }
+            is_same
+        });
+        if self.part.is_none() || self.part == Some(GroupBy::Region) {
+            rows.sort_by_key(|row| Reverse(row.calls));
+        }
+        if self.part == Some(GroupBy::Verdict) {
+            let order =
+                |row: &ReportRow| Verdict::ALL.iter().position(|verdict| verdict.as_str() == row.part);
+            rows.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| order(a).cmp(&order(b))));
+        }
+        rows
+    }
 }
 
-/// A report's rows, grouped by identity (if `by_identity`) and by `part`; without either, one row with the totals.
-pub fn report(
-    items: &[LedgerItem],
-    keys: &HashMap<Identity, KeyRecord>,
-    by_identity: bool,
-    part: Option<GroupBy>,
-    span: DayRange,
-) -> Vec<ReportRow> {
-    let mut named: BTreeMap<(Who, String), Counts> = BTreeMap::new();
-    for ((identity, cell), counts) in sums(items, by_identity, part, span) {
-        let whose = identity.map(|identity| who(identity, keys)).unwrap_or_default();
-        *named.entry((whose, cell.text())).or_default() += counts;
+impl ReportRow {
+    /// What distinguishes rows of a table, in their order.
+    fn identity(&self) -> [&str; 6] {
+        [self.kind, &self.name, &self.owner, &self.tier, &self.limit, &self.part]
     }
-    let part_word = part.map_or(TOTAL, GroupBy::word);
-    let row = |(((kind, name, owner, tier, limit), part), counts): ((Who, String), Counts)| ReportRow {
-        by: part_word,
-        kind,
-        name,
-        owner,
-        tier,
-        part,
-        requests: counts.requests,
-        calls: counts.calls,
-        limit,
-    };
-    let mut rows: Vec<ReportRow> = named.into_iter().map(row).collect();
-    if part.is_none() || part == Some(GroupBy::Region) {
-        rows.sort_by_key(|row| std::cmp::Reverse(row.calls));
-    }
-    if part == Some(GroupBy::Verdict) {
-        let order = |row: &ReportRow| Verdict::ALL.iter().position(|verdict| verdict.as_str() == row.part);
-        rows.sort_by_key(|row| (row.name.clone(), order(row)));
-    }
-    rows
-}
 
-/// The busiest identities of a kind, without pooled anonymous callers.
-pub(crate) fn top(
-    items: &[LedgerItem],
-    keys: &HashMap<Identity, KeyRecord>,
-    kind: IdentityKind,
-    count: usize,
-    span: DayRange,
-) -> Vec<ReportRow> {
-    let is_one = |item: &&LedgerItem| item.identity.kind() == kind && !item.identity.is_pooled();
-    let of_kind: Vec<LedgerItem> = items.iter().filter(is_one).cloned().collect();
-    let mut rows = report(&of_kind, keys, true, None, span);
-    rows.truncate(count);
-    rows
+    fn counts(&self) -> Counts {
+        Counts { requests: self.requests, calls: self.calls }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    fn report(
+        items: &[LedgerItem],
+        by_identity: bool,
+        part: Option<GroupBy>,
+        span: DayRange,
+    ) -> Vec<ReportRow> {
+        let mut sums = Sums::new(by_identity, part, span);
+        items.iter().for_each(|item| sums.add(item));
+        sums.rows(&HashMap::new())
+    }
 
     fn item(identity: &str, days: &[(i8, u64)], regions: &[(&str, u64)], refused: u64) -> LedgerItem {
         let charged = days.iter().map(|(_, n)| n).sum();
@@ -308,7 +342,7 @@ mod tests {
     }
 
     fn summary(by_identity: bool, part: Option<GroupBy>, from: &str) -> Vec<String> {
-        report(&items(), &HashMap::new(), by_identity, part, span(from))
+        report(&items(), by_identity, part, span(from))
             .into_iter()
             .map(|row| {
                 let count = row.calls.or(row.requests).expect("a count");
@@ -340,7 +374,7 @@ mod tests {
     #[test]
     fn requests_are_not_calls_and_are_reported_where_the_ledger_has_them() {
         let counts = |by_identity, part, from| -> Vec<(Option<u64>, Option<u64>)> {
-            let rows = report(&items(), &HashMap::new(), by_identity, part, span(from)).into_iter();
+            let rows = report(&items(), by_identity, part, span(from)).into_iter();
             rows.map(|row| (row.requests, row.calls)).collect()
         };
         // 12 requests of which 9 were charged, 6 of which all were, and 4 that were refused.
@@ -377,7 +411,25 @@ mod tests {
 
     #[test]
     fn the_busiest_come_first() {
-        let rows = top(&items(), &HashMap::new(), IdentityKind::Site, 1, span("2026-11-01"));
-        assert_eq!(rows.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["b.test"]);
+        let rows = report(&items(), true, None, span("2026-11-01"));
+        let names: Vec<_> = rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names, ["b.test", "a.test", "001122334455"]);
+    }
+
+    #[test]
+    fn identities_with_the_same_name_are_one_row_and_hold_one_number_each() {
+        let days = |n| [(24, n)];
+        let items: Vec<LedgerItem> = (0..3)
+            .flat_map(|last| {
+                let address = format!("addr#00112233445566778899aabbccddee{last:02}");
+                [item(&address, &days(1), &[], 0), item(&address, &days(2), &[], 1)]
+            })
+            .collect();
+        let mut sums = Sums::new(true, None, span("2026-11-01"));
+        items.iter().for_each(|item| sums.add(item));
+        assert_eq!((sums.calls(), sums.counts.len()), (9, 3));
+        let rows = sums.rows(&HashMap::new());
+        let [row] = &rows[..] else { panic!("{rows:?}") };
+        assert_eq!((row.name.as_str(), row.calls, row.requests), ("001122334455", Some(9), Some(12)));
     }
 }

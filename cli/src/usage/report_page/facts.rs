@@ -1,8 +1,8 @@
 //! What the page shows.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
-use ipgeo_contract::{Identity, IdentityKind, KeyRecord, Period, Status, Verdict};
+use ipgeo_contract::{Identity, KeyRecord, Period, Status, Verdict};
 use ipgeo_runtime::dynamo::LedgerItem;
 use jiff::Timestamp;
 
@@ -186,33 +186,24 @@ pub(crate) fn by_tier(rows: &[KeyCalls]) -> Vec<TierCalls> {
     tiers
 }
 
-/// The API keys that can be used, except those of `rotated`, by how close they are to their limits, by the exact counts of
-/// the ledger.
-pub(crate) fn headroom(
-    items: &[LedgerItem],
-    keys: &HashMap<Identity, KeyRecord>,
-    rotated: &HashSet<Identity>,
-    now: Timestamp,
-) -> Vec<Headroom> {
-    let works = |record: &KeyRecord| {
-        record.status == Status::Active && record.expires.is_none_or(|expires| expires > now)
-    };
-    let mut found: Vec<Headroom> = items
-        .iter()
-        .filter(|item| item.identity.kind() == IdentityKind::Key && !rotated.contains(&item.identity))
-        .filter_map(|item| {
-            let record = keys.get(&item.identity).filter(|record| works(record))?;
-            let period = Period::new(record.limit.window, now);
-            Some(Headroom {
-                name: record.hint.clone(),
-                owner: record.owner.clone(),
-                used: item.used_in(period),
-                limit: record.limit.calls,
-                period: period.to_string(),
-            })
-        })
-        .filter(|key| key.used > 0)
-        .collect();
+/// How close an API key is to its limit, by the exact counts of the ledger, if it can be used and was in the current period.
+pub(crate) fn headroom_of(item: &LedgerItem, record: &KeyRecord, now: Timestamp) -> Option<Headroom> {
+    let works = record.status == Status::Active && record.expires.is_none_or(|expires| expires > now);
+    let period = Period::new(record.limit.window, now);
+    let used = item.used_in(period);
+    (works && used > 0).then(|| Headroom {
+        name: record.hint.clone(),
+        owner: record.owner.clone(),
+        used,
+        limit: record.limit.calls,
+        period: period.to_string(),
+    })
+}
+
+/// The API keys, except those of `rotated`, by how close they are to their limits.
+pub(crate) fn headroom(keys: Vec<(Identity, Headroom)>, rotated: &HashSet<Identity>) -> Vec<Headroom> {
+    let keys = keys.into_iter().filter(|(identity, _)| !rotated.contains(identity));
+    let mut found: Vec<Headroom> = keys.map(|(_, headroom)| headroom).collect();
     // By the exact share, without a division: a/b > c/d if a·d > c·b.
     found.sort_by(|a, b| {
         let (left, right) =
@@ -224,9 +215,11 @@ pub(crate) fn headroom(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, HashMap};
 
+    use super::super::PageSums;
     use super::*;
+    use crate::usage::report::DayRange;
 
     #[test]
     fn keys_closest_to_their_limit_come_first_by_their_own_period() {
@@ -272,7 +265,10 @@ mod tests {
             item("site#a.test", &[(24, 5)]),
         ];
         let now = "2026-11-24T12:00:00Z".parse().expect("a timestamp");
-        let found: Vec<_> = headroom(&items, &keys, &rotated, now)
+        let day = jiff::civil::date(2026, 11, 24);
+        let mut sums = PageSums::new(None, DayRange { from: day, to: day }, now);
+        items.iter().for_each(|item| sums.add(item, &keys));
+        let found: Vec<_> = headroom(sums.headroom, &rotated)
             .into_iter()
             .map(|key| format!("{} {} % in {}", key.name, key.percent(), key.period))
             .collect();

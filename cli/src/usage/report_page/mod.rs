@@ -5,6 +5,7 @@ mod facts;
 mod html;
 mod map;
 mod sections;
+mod sums;
 
 pub use facts::{
     CallerCalls, CountingLag, Headroom, KeyCalls, MonthBefore, MonthCost, PageFacts, Projection, RegionCalls,
@@ -12,3 +13,4 @@ pub use facts::{
 };
 pub(crate) use facts::{by_tier, headroom, projection};
 pub use html::page;
+pub(crate) use sums::PageSums;

@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ipgeo_runtime::forward::LogsEvent;
 use ipgeo_runtime::store::StoreError;
 
-/// Takes batches of usage lines.
+use crate::fs::files_below;
+
 pub(crate) trait StreamPut {
     /// Puts a batch as its forwarder would have done.
     fn put(&self, event: &LogsEvent) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -18,13 +19,10 @@ pub(crate) trait FailedBatches {
     /// The bucket or folder, for messages.
     fn place(&self) -> String;
 
-    /// The names of all batches, in order.
     fn names(&self) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
 
-    /// The content of a batch.
     fn read(&self, name: &str) -> impl Future<Output = Result<Vec<u8>, StoreError>> + Send;
 
-    /// Deletes a batch.
     fn remove(&self, name: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
@@ -33,7 +31,6 @@ pub(crate) trait FailedBatches {
 pub(crate) struct FailedFolder(PathBuf);
 
 impl FailedFolder {
-    /// The batches of a folder.
     pub(crate) fn at(folder: impl Into<PathBuf>) -> Self {
         Self(folder.into())
     }
@@ -43,32 +40,15 @@ impl FailedFolder {
     }
 }
 
-fn collect(root: &Path, folder: &Path, names: &mut Vec<String>) -> io::Result<()> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        let path = entry.path();
-        // Symbolic links may be circular.
-        if entry.file_type()?.is_dir() {
-            collect(root, &path, names)?;
-        } else if let Ok(name) = path.strip_prefix(root) {
-            names.push(name.to_string_lossy().into_owned());
-        }
-    }
-    Ok(())
-}
-
 impl FailedBatches for FailedFolder {
     fn place(&self) -> String {
         self.0.display().to_string()
     }
 
     async fn names(&self) -> Result<Vec<String>, StoreError> {
-        let mut names = Vec::new();
-        collect(&self.0, &self.0, &mut names).map_err(|error| self.failed("read", error))?;
+        let files = files_below(&self.0).map_err(|error| self.failed("read", error))?;
+        let name = |file: &PathBuf| Some(file.strip_prefix(&self.0).ok()?.to_string_lossy().into_owned());
+        let mut names: Vec<String> = files.iter().filter_map(name).collect();
         names.sort();
         Ok(names)
     }

@@ -23,9 +23,7 @@ use crate::fs::{Replace, open_private, write_private};
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// Maximum bytes to retain of a shard; older counted records are deleted.
 const KEPT_BYTES_MAX: u64 = 256 << 20;
-/// Records of one page.
 const PAGE_RECORDS: usize = 500;
-/// File extension of shards.
 const EXTENSION: &str = "jsonl";
 /// File with the summary of the stream up to the newest segments.
 const SUMMARY: &str = "summary.json";
@@ -97,7 +95,6 @@ fn shard_log(folder: &Path, shard: &str) -> SegmentedLog {
     SegmentedLog::new(folder, shard, EXTENSION)
 }
 
-/// Writes the copy.
 #[derive(Debug)]
 pub(crate) struct StreamWriter {
     folder: PathBuf,
@@ -219,14 +216,12 @@ impl CountedPosition {
     }
 }
 
-/// Reads the copy.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamCopy {
     folder: PathBuf,
 }
 
 impl StreamCopy {
-    /// The copy in a folder.
     pub(crate) fn at(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
     }

@@ -15,7 +15,6 @@ pub(crate) use failed::{FailedBatches, FailedFolder, StreamPut};
 pub(crate) use kept::{CountedPosition, LogPosition, StreamCopy, StreamWriter};
 pub(crate) use segments::{SEGMENT_BYTES, SegmentWriter, SegmentedLog};
 
-/// A record of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StreamRecord {
     /// When it arrived in the stream.
@@ -23,7 +22,6 @@ pub(crate) struct StreamRecord {
     pub record: KinesisRecord,
 }
 
-/// A page of a shard's records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct StreamPage {
     /// In stream order; may be empty even if there is a next position.
@@ -36,7 +34,6 @@ pub(crate) struct StreamPage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StreamPosition(pub String);
 
-/// Reads a stream of usage lines.
 pub(crate) trait StreamRead {
     /// The shards that still have records, parents before children.
     fn shards(&self) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
@@ -48,7 +45,6 @@ pub(crate) trait StreamRead {
         from: Timestamp,
     ) -> impl Future<Output = Result<StreamPosition, StoreError>> + Send;
 
-    /// The page at a position.
     fn read(
         &self,
         shard: &str,

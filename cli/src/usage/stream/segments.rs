@@ -5,17 +5,16 @@
 //! another process. There is one writer and any number of concurrent readers.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::fs::append_private;
+use crate::fs::{append_private, entries};
 
 /// Digits of a position in a file's name, so that names sort as positions do.
 const POSITION_DIGITS: usize = 20;
-/// Default segment size in bytes.
 pub(crate) const SEGMENT_BYTES: u64 = 8 << 20;
 
 /// The location of a log: a folder, and its files' name and extension.
@@ -26,7 +25,6 @@ pub(crate) struct SegmentedLog {
     extension: &'static str,
 }
 
-/// One file of a log.
 #[derive(Debug)]
 struct Segment {
     start: u64,
@@ -49,23 +47,14 @@ fn parts<'a>(path: &'a Path, extension: &str) -> Option<(&'a str, u64)> {
 }
 
 impl SegmentedLog {
-    /// The log `name` in a folder.
     pub(crate) fn new(folder: &Path, name: &str, extension: &'static str) -> Self {
         Self { folder: folder.to_owned(), name: name.to_owned(), extension }
     }
 
     /// The names of all logs in a folder; empty if the folder is missing.
     pub(crate) fn names(folder: &Path, extension: &str) -> io::Result<BTreeSet<String>> {
-        let mut names = BTreeSet::new();
-        let entries = match std::fs::read_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
-            entries => entries?,
-        };
-        for entry in entries {
-            let path = entry?.path();
-            names.extend(parts(&path, extension).map(|(name, _)| name.to_owned()));
-        }
-        Ok(names)
+        let name = |entry: &DirEntry| Some(parts(&entry.path(), extension)?.0.to_owned());
+        Ok(entries(folder)?.iter().filter_map(name).collect())
     }
 
     fn path(&self, start: u64) -> PathBuf {
@@ -157,7 +146,6 @@ fn read_segment(
     }
 }
 
-/// Appends to a log.
 #[derive(Debug)]
 pub(crate) struct SegmentWriter {
     log: SegmentedLog,
@@ -219,7 +207,6 @@ impl SegmentWriter {
         std::mem::replace(&mut self.file, file)
     }
 
-    /// The log.
     pub(crate) fn log(&self) -> &SegmentedLog {
         &self.log
     }

@@ -67,7 +67,6 @@ impl RangeSet {
         Self { skipped, ..self }
     }
 
-    /// The skipped parts of the file.
     pub fn skipped(&self) -> &Skipped {
         &self.skipped
     }

@@ -26,7 +26,6 @@ const RETENTION_S: i64 = 35 * 86_400;
 /// A recorded alert, and when it was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedAlert {
-    /// The alert.
     pub alert: Alert,
     /// When it was sent; `None` if it was not, or if the counter stopped just before it could record that.
     pub sent: Option<Timestamp>,
@@ -43,11 +42,7 @@ pub(crate) fn sort_key(period: Period, percent: u8, identity: &Identity, limit: 
 fn parse_sort_key(text: &str) -> Option<(Period, u8, Identity)> {
     let (period, rest) = text.split_once('#')?;
     let (percent, rest) = rest.split_once('#')?;
-    // Rows of earlier versions have no limit in their key.
-    let identity = match rest.rsplit_once('#') {
-        Some((identity, limit)) if limit.parse::<Limit>().is_ok() => identity,
-        _ => rest,
-    };
+    let (identity, _) = rest.rsplit_once('#')?;
     Some((period.parse().ok()?, percent.parse().ok()?, identity.parse().ok()?))
 }
 
@@ -83,7 +78,6 @@ impl<C: Calls> LedgerTable<C> {
         self.is_applied(addition(alert)).await
     }
 
-    /// Records that an alert was sent.
     pub async fn alert_was_sent(&self, alert: &Alert, at: Timestamp) -> Result<(), StoreError> {
         let change = Change::new(key(alert), "SET #sent = :sent")
             .name("#sent", SENT)
@@ -118,8 +112,6 @@ mod tests {
             let period: Period = period.parse().expect("a period");
             assert_eq!(sort_key(period, 80, &identity, limit.parse().expect("a limit")), key);
             assert_eq!(parse_sort_key(key), Some((period, 80, identity.clone())));
-            let earlier = key.rsplit_once('#').expect("a limit").0;
-            assert_eq!(parse_sort_key(earlier), Some((period, 80, identity.clone())));
             assert_eq!(prefix("2026-11".parse().expect("a month")), key[..7]);
         }
         for junk in ["", "2026-11", "2026-11#x#key#1", "2026-11#080", "2026-11#300#key#1", "x#080#key#1"] {

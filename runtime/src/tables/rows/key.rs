@@ -28,7 +28,7 @@ fn networks(list: &[IpNet]) -> Option<Value> {
     strings(&list)
 }
 
-/// The mark of an API key whose answers may be explained. Others have none, as records of older releases.
+/// The mark of an API key whose answers may be explained. Others have none.
 fn explain(may: bool) -> Option<Value> {
     may.then(|| number(1))
 }
@@ -41,7 +41,6 @@ pub(crate) fn limit(item: &Item) -> Result<Limit, ItemError> {
     })
 }
 
-/// The record of an API key in an item.
 pub(crate) fn key_record(item: &Item) -> Result<KeyRecord, ItemError> {
     Ok(KeyRecord {
         owner: needed_text(item, attr::OWNER)?,
@@ -69,7 +68,6 @@ fn safe_hint(item: &Item, stored: &str) -> String {
     hash.map_or_else(|| "…".to_owned(), |hash| hash_hint(&hash))
 }
 
-/// The identity that an item belongs to.
 pub(crate) fn identity(item: &Item) -> Result<Identity, ItemError> {
     needed_text(item, attr::ID)
 }
@@ -132,10 +130,8 @@ pub enum KeyWriteError {
     /// There is already an item with this hash.
     #[error("this API key exists already")]
     Exists,
-    /// There is no such item.
     #[error("there is no such API key")]
     Missing,
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

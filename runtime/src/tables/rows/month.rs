@@ -26,7 +26,6 @@ pub const NOTHING_COUNTED: &str = "0";
 pub struct LedgerItem {
     /// Who was charged.
     pub identity: Identity,
-    /// The month.
     pub month: Month,
     /// Calls charged in the month.
     pub charged: u64,
@@ -72,7 +71,6 @@ impl LedgerItem {
     }
 }
 
-/// The key of an identity's month.
 fn key(identity: &Identity, month: Month) -> Item {
     ledger_key(identity.as_str(), month.to_string())
 }

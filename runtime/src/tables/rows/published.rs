@@ -20,7 +20,6 @@ pub(crate) fn read(item: &Item) -> Result<Option<Published>, ItemError> {
     }))
 }
 
-/// The attributes that hold usage.
 pub(super) fn attributes(published: &Published) -> [(String, Value); 3] {
     [
         (attr::PERIOD.to_owned(), string(published.period.to_string())),

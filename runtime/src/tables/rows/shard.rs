@@ -51,7 +51,6 @@ pub struct RegionNewest {
 /// How far one shard is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardNewest {
-    /// The shard.
     pub shard: String,
     /// Padded sequence number of the last record counted.
     pub sequence: String,

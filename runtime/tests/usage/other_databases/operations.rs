@@ -10,6 +10,7 @@ use ipgeo_contract::{
 use ipgeo_runtime::dynamo::{KeyChange, RecoveringLedger};
 use ipgeo_runtime::store::{
     AccessRead as _, Alert, EarlyUpdate, LedgerUpdate, LedgerWrite as _, Newest, PublishWrite as _,
+    StoreError,
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -279,9 +280,11 @@ pub(super) async fn rows(tables: &Tables) -> Vec<String> {
     let mut rows: Vec<String> = Vec::new();
     let keys = access.list_keys().await.expect("a scan");
     rows.extend(keys.iter().map(|key| format!("{key:?}")));
-    let (items, unreadable) = ledger.everything_and_unreadable().await.expect("a scan");
-    rows.extend(items.iter().map(|item| format!("{item:?}")));
-    rows.extend(unreadable);
+    let read = ledger.for_each::<StoreError>(None, None, |item| {
+        rows.push(item.map_or_else(|row| row, |item| format!("{item:?}")));
+        Ok(())
+    });
+    read.await.expect("a scan");
     rows.sort_unstable();
     for month in ["2026-11", "2026-12"] {
         rows.extend([outcome(ledger.alerts(parsed(month)).await)]);

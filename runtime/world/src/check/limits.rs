@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipgeo_contract::Window;
 
 use super::{Facts, charged, period};
-use crate::edges::Caller;
+use crate::edges::{Caller, KEYS_ADDRESS};
 use crate::history::{AccessRow, Answered, Known};
 use crate::pipe::LOG_LAG_MS;
 use crate::scenario::{CACHE_S, Mood};
@@ -24,6 +24,10 @@ pub(super) fn violations(facts: &Facts<'_>) -> Vec<String> {
     for (caller, id) in facts.keys() {
         found.extend(known(facts, caller, id));
         found.extend(alone(facts, caller));
+        // A clock that was set back hides own calls until it is where it was.
+        if facts.world.shared.scenario.mood != Mood::Clocks {
+            found.extend(added(facts, caller));
+        }
         if facts.world.shared.scenario.mood == Mood::Calm {
             found.extend(overshoot(facts, caller, id));
         }
@@ -48,6 +52,9 @@ fn refusals(facts: &Facts<'_>) -> Vec<String> {
         let day = period(Window::Day, answer.clock_ms);
         let mut counts: Vec<(String, String, Option<u64>)> = Vec::new();
         match who {
+            Caller::Key { .. } if answer.is_unknown => {
+                counts.push((format!("guesses {KEYS_ADDRESS}"), day, Some(scenario.address_limit.calls)));
+            }
             Caller::Key { id, .. } => {
                 let of = |window| (id.clone(), period(window, answer.clock_ms));
                 for window in [Window::Day, Window::Month] {
@@ -68,7 +75,8 @@ fn refusals(facts: &Facts<'_>) -> Vec<String> {
                 counts.push((format!("guesses {address}"), day, Some(scenario.address_limit.calls)));
             }
         }
-        let cost = if matches!(who, Caller::Guess { .. }) { 1 } else { answer.calls.max(1) };
+        let is_guess = answer.is_unknown || matches!(who, Caller::Guess { .. });
+        let cost = if is_guess { 1 } else { answer.calls.max(1) };
         // A request without a call is refused at the limit, too.
         let used = |sums: &BTreeMap<_, u64>, id: &String, period: &String| {
             sums.get(&(id.clone(), period.clone())).copied().unwrap_or(0)
@@ -141,8 +149,30 @@ fn alone(facts: &Facts<'_>, caller: usize) -> Vec<String> {
     found
 }
 
+/// To the usage that it has read, an environment adds the calls that it has allowed since.
+fn added(facts: &Facts<'_>, caller: usize) -> Vec<String> {
+    let mut since: BTreeMap<usize, (u64, String, u64)> = BTreeMap::new();
+    let mut found = Vec::new();
+    for answer in facts.answers(caller) {
+        let Some(limit) = answer.known else { continue };
+        let period = period(limit.window, answer.clock_ms);
+        let (read, of, own) = since.entry(answer.environment).or_default();
+        if (*read, &*of) != (answer.reads, &period) {
+            (*read, *of, *own) = (answer.reads, period, 0);
+        }
+        *own += charged(answer);
+        let published = if answer.published.0 == *of { answer.published.1 } else { 0 };
+        if charged(answer) > 0 && published + *own > limit.calls {
+            found.push(format!(
+                "an environment adds its own calls to what it has read: {own} calls, {answer:?}"
+            ));
+        }
+    }
+    found
+}
+
 /// The limit of an API key, if it was never changed.
-fn constant_limit(facts: &Facts<'_>, id: &str) -> Option<Known> {
+pub(super) fn constant_limit(facts: &Facts<'_>, id: &str) -> Option<Known> {
     let writes = facts.history.access.iter().filter(|write| write.region == HOME && write.id == id);
     let limits: BTreeSet<_> = writes.map(|write| (write.after.limit, write.after.window.clone())).collect();
     let (calls, window) = limits.first()?;

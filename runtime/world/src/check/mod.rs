@@ -25,6 +25,18 @@ pub(crate) fn violations(world: &World, history: &History) -> Vec<String> {
     found
 }
 
+/// What must hold whenever nothing is in progress: everything is counted and published, and replicas are equal.
+pub(crate) fn at_rest(world: &World) {
+    let found = {
+        let history = lock(&world.shared.history);
+        let facts = Facts::new(world, &history);
+        let mut found = counts::violations(&facts);
+        found.extend(published::at_rest(&facts));
+        found
+    };
+    found.iter().for_each(|what| world.shared.wrong(what));
+}
+
 /// A run, as the parts of the checker read it.
 pub(crate) struct Facts<'a> {
     pub(crate) world: &'a World,

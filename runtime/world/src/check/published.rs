@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipgeo_runtime::tables::Value;
+use ipgeo_runtime::tables::{Item, Value};
 
-use super::{Facts, period};
-use crate::history::AccessWrite;
+use super::limits::constant_limit;
+use super::{Facts, charged, period};
+use crate::history::{AccessWrite, Answered};
 use crate::home::THRESHOLDS;
+use crate::scenario::Mood;
 use crate::shared::{HOME, LEDGER, access_table};
 
 /// Most publications of an identity in a period.
@@ -33,9 +35,53 @@ pub(super) fn violations(facts: &Facts<'_>) -> Vec<String> {
             }),
         );
     }
-    found.extend(facts.keys().filter_map(|(caller, id)| last_step(facts, caller, id)));
-    found.extend(replicas(facts));
+    found.extend(at_rest(facts));
     found.extend(alerts(facts));
+    found
+}
+
+/// What must hold whenever nothing is in progress.
+pub(super) fn at_rest(facts: &Facts<'_>) -> Vec<String> {
+    let mut found: Vec<String> =
+        facts.keys().filter_map(|(caller, id)| last_step(facts, caller, id)).collect();
+    found.extend(replicas(facts));
+    let scenario = &facts.world.shared.scenario;
+    if scenario.mood == Mood::Calm && scenario.has_early_counts {
+        found.extend(facts.keys().flat_map(|(caller, id)| early(facts, caller, id)));
+    }
+    found
+}
+
+/// Milliseconds between two reports of an environment. What it allows meanwhile is reported after its next answer.
+const REPORT_GAP_MS: u64 = 100;
+
+/// Without trouble, an environment keeps less than a fiftieth of the limit to itself, and what it allowed right after a report.
+fn early(facts: &Facts<'_>, caller: usize, id: &str) -> Vec<String> {
+    let Some(limit) = constant_limit(facts, id) else { return Vec::new() };
+    let mut periods: BTreeMap<String, BTreeMap<usize, Vec<&Answered>>> = BTreeMap::new();
+    for answer in facts.answers(caller).filter(|answer| charged(answer) > 0) {
+        let environments = periods.entry(period(limit.window, answer.clock_ms)).or_default();
+        environments.entry(answer.environment).or_default().push(answer);
+    }
+    let rows = facts.world.shared.rows(LEDGER, &format!("early/{}", id.replace('#', "/")));
+    let mut found = Vec::new();
+    for (period, environments) in periods {
+        let is_of = |row: &&Item| row.get("month").and_then(Value::text) == Some(&period);
+        let sum = rows.iter().find(is_of).and_then(|row| row.get("n")?.digits()?.parse::<u64>().ok());
+        let (mut calls, mut kept) = (0, 0);
+        for answers in environments.values() {
+            let until_ms = answers.last().map_or(0, |answer| answer.ms);
+            let is_late = |answer: &&&Answered| answer.ms + REPORT_GAP_MS + 20 >= until_ms;
+            calls += answers.iter().map(|answer| charged(answer)).sum::<u64>();
+            kept +=
+                limit.calls / 50 + answers.iter().filter(is_late).map(|answer| charged(answer)).sum::<u64>();
+        }
+        if calls > sum.unwrap_or(0) + kept {
+            found.push(format!(
+                "calls are reported early: {sum:?} of {calls} of {id} in {period}, at most {kept} less"
+            ));
+        }
+    }
     found
 }
 

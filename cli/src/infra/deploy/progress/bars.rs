@@ -11,9 +11,7 @@ use crate::infra::cloud::Done;
 use crate::ui::output::{Paint, painted, printable};
 use crate::ui::progress::{QUIET_MS, Row, Ticker, erase_echo, print_above};
 
-/// The frames of a spinner.
 const FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
-/// Duration of a frame.
 const FRAME_MS: u64 = 120;
 
 pub(super) struct Bars {

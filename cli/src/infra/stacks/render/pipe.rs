@@ -18,14 +18,11 @@ const FORWARD_TIMEOUT_S: u32 = 30;
 /// their way through it, it costs nothing, and switching back changes one property.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct PipeParts {
-    /// The log destination.
     pub destination: bool,
-    /// The forwarder.
     pub forwarder: bool,
 }
 
 impl PipeParts {
-    /// What a deployed edge has.
     pub(crate) fn deployed(edge: &Template) -> Self {
         let has = |name| edge.resources.contains_key(name);
         Self { destination: has(USAGE_DESTINATION), forwarder: has(FORWARD_FUNCTION) }

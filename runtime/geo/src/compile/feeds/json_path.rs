@@ -13,7 +13,6 @@ enum Step {
     Members,
 }
 
-/// A path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonPath {
     text: String,
