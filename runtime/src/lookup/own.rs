@@ -156,6 +156,18 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_back_into_the_last_period_hides_no_own_calls() {
+        let period = |text: &str| Period::new(Window::Day, text.parse().expect("a timestamp"));
+        let (today, tomorrow) = (period("2026-11-24T23:59:00Z"), period("2026-11-25T00:01:00Z"));
+        let as_of = "2026-11-25T00:00:30Z".parse().expect("a timestamp");
+        let mut own = Own::default();
+        own.calls.add(as_of, 1);
+        assert_eq!(own.used(tomorrow, Some(Published { period: tomorrow, used: 7, as_of })), 7);
+        own.calls.add(at("23:59:50"), 5);
+        assert_eq!(own.used(today, None), 5);
+    }
+
+    #[test]
     fn a_count_grows_within_a_slot_and_starts_again_in_the_next() {
         let identity: Identity = "key#00ff".parse().expect("an identity");
         let mut own = Own::default();

@@ -148,6 +148,22 @@ fn a_publication_lost_in_a_crash_is_repeated_on_redelivery_with_later_events() {
     assert_eq!(store.published.lock().unwrap()[&identity].last().map(|p| p.used), Some(11));
 }
 
+/// An edge adds its own calls after a publication to it, so an earlier date would count some twice.
+#[test]
+fn usage_is_published_as_of_its_newest_call_although_a_slow_region_is_counted_later() {
+    let (store, handler) = memory_handler();
+    run(async {
+        for (sequence, time) in [(1, TIMES[3]), (2, TIMES[2])] {
+            deliver(&handler, vec![record(SHARDS[0], sequence, &[event(time, "key#0a", "4/month")])], 1)
+                .await;
+        }
+    });
+    let identity: Identity = "key#0a".parse().unwrap();
+    let published = store.published.lock().unwrap();
+    let published: Vec<_> = published[&identity].iter().map(|p| (p.used, p.as_of.to_string())).collect();
+    assert_eq!(published, [(1, TIMES[3].to_owned()), (2, TIMES[3].to_owned())]);
+}
+
 #[test]
 fn redelivery_starts_at_the_lowest_failure() {
     let (store, handler) = memory_handler();

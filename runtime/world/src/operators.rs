@@ -106,7 +106,7 @@ async fn change_limit(world: &World) {
     let window = if random(0..=4) == 0 { Window::Month } else { Window::Day };
     let is_near = world.shared.chance(400);
     if world.shared.chance(300) {
-        drop(tokio::time::timeout(Duration::from_secs(1_800), world.home.begins.notified()).await);
+        drop(tokio::time::timeout(Duration::from_mins(30), world.home.begins.notified()).await);
         world.shared.sleep_ms(random(0..=40)).await;
     }
     let used = counted(world, &identity, window);
