@@ -143,3 +143,37 @@ where
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_larger_count_wins_and_a_full_row_is_not_tried_again() {
+        let at = Timestamp::UNIX_EPOCH;
+        let report = EarlyReport { environment: "e".into(), slot: 5, at, counts: Vec::new() };
+        let count = EarlyCount {
+            identity: "key#00ff".parse().expect("an identity"),
+            limit: "10/day".parse().expect("a limit"),
+            period: "2026-11-24".parse().expect("a period"),
+            calls: 7,
+            before: None,
+        };
+        let cell = |calls| EarlyCell { calls, at };
+        let attempt = |seen: Option<u64>| update(&report, &count, seen.map(cell));
+        // (calls in the cell that was expected, in the cell of the row, what follows)
+        let table = [
+            (None, None, Next::Full),
+            (Some(3), None, Next::Retry(attempt(None))),
+            (None, Some(3), Next::Retry(attempt(Some(3)))),
+            (Some(3), Some(7), Next::Repeated),
+            (Some(3), Some(8), Next::Repeated),
+        ];
+        for (expected, found, follows) in table {
+            let tried = attempt(expected);
+            let cells = found.map(|calls| (tried.cell.clone(), cell(calls))).into_iter().collect();
+            let row = EarlyRow { cells, ..EarlyRow::default() };
+            assert_eq!(next(&report, &count, &tried, &row), follows, "{expected:?} {found:?}");
+        }
+    }
+}
