@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::place::{Dev, PATIENCE, Place, agent, said};
+use super::place::{Dev, PATIENCE, Place, agent, said};
 
 /// Each caller uses one region and one of the API keys, and has no API key in every second call.
 const CALLERS: u64 = 6;

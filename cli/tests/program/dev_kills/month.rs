@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use serde_json::Value;
 
-use crate::place::{Dev, PATIENCE, Place, agent};
+use super::place::{Dev, PATIENCE, Place, agent};
 
 /// From the day of the test on: always two ends of months.
 const DAYS: i64 = 63;

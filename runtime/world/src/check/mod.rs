@@ -51,7 +51,7 @@ pub(crate) struct Facts<'a> {
 
 thread_local! {
     /// The last date and the number of its day: answers are in order, so most have the date of the one before.
-    static LAST_DATE: RefCell<(i64, String)> = RefCell::new((i64::MIN, String::new()));
+    static LAST_DATE: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
 }
 
 /// The date of a clock, `2026-11-24`; its month is the first seven characters.
