@@ -6,8 +6,6 @@
 //! was listening are found by comparing the tables at start ([`super::copies`]). The table's own change stream is not
 //! used: the embedded store finds each sequence number by a scan.
 
-use crate::ui::format::counted;
-use ipgeo_contract::error_chain;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -15,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use dynoxide::Item;
-use ipgeo_contract::RegionName;
+use ipgeo_contract::{RegionName, error_chain};
+
+use crate::ui::format::counted;
 
 /// Delay between a write and reading its items, to batch writes: many cost hardly more than one.
 const GATHER: Duration = Duration::from_millis(20);

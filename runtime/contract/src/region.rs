@@ -173,10 +173,8 @@ mod tests {
             assert!(*text == name);
             assert!(text == name);
             let other = format!("{text}1");
-            assert!(name != *other);
-            assert!(name != other.as_str());
-            assert!(*other != name);
-            assert!(other.as_str() != name);
+            assert!(name != *other && name != other.as_str());
+            assert!(*other != name && other.as_str() != name);
             assert_eq!((by_hash.get(text), by_order.get(text)), (Some(&at), Some(&at)));
             assert_eq!(name.cmp(&RegionName::new("eu-west-1")), text.cmp("eu-west-1"));
             assert_eq!((format!("{name}"), format!("{name:>16}")), (text.to_owned(), format!("{text:>16}")));

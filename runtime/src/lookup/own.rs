@@ -192,11 +192,22 @@ mod tests {
         assert!(own.settle(LIMIT, at("10:00:00"), 19));
         let slot = early_slot(at("10:00:00"));
         let first = own.report(&identity, slot, at("10:00:00")).expect("a count");
+        assert!(!own.settle(LIMIT, at("10:00:00"), 0));
         own.report_failed(slot, &first);
         let again = own.report(&identity, slot, at("10:00:01")).expect("a count");
         assert_eq!((again.calls, again.before.map(|cell| cell.calls)), (20, Some(20)));
         own.report_failed(slot - 1, &again);
         assert_eq!(own.report(&identity, slot, at("10:00:02")), None);
+        // Only what the failed report added is unreported again: 19 calls, which are not due at this pace.
+        for calls in [3, 19] {
+            own.settle(LIMIT, at("10:05:00"), calls);
+            let count = own.report(&identity, slot + 1, at("10:05:00")).expect("a count");
+            own.report_failed(slot + 1, &count);
+            assert!(!own.settle(LIMIT, at("10:09:59"), 0));
+            own.report(&identity, slot + 1, at("10:09:59")).expect("a count");
+        }
+        // A pace begins with the first unreported call.
+        assert!(own.settle(LIMIT, at("10:30:00"), 10));
     }
 
     #[test]

@@ -183,6 +183,20 @@ fn redelivery_starts_at_the_lowest_failure() {
 }
 
 #[test]
+fn a_report_has_what_was_skipped_how_far_it_counted_and_the_first_failures() {
+    let (store, handler) = memory_handler();
+    // Writes fail from the second record on: one identity each.
+    store.faults.lock().unwrap().extend((2..6).map(|at| (at, Fault::Refused)));
+    let records = (1..6).map(|n| record(SHARDS[0], n, &[event(TIMES[0], &format!("key#{n}"), "10/day")]));
+    let junk = KinesisRecord::new(SHARDS[0], "9", b"junk");
+    let (_, report) = run(handler.handle(&KinesisEvent { records: records.chain([junk]).collect() }, now()));
+    assert_eq!((report.records, report.skipped.unreadable()), (5, 1));
+    assert_eq!(report.failures.len(), 3, "{:?}", report.failures);
+    let sequences: Vec<&str> = report.newest.iter().map(|one| one.sequence.trim_start_matches('0')).collect();
+    assert_eq!(sequences, ["1"]);
+}
+
+#[test]
 fn repeated_lines_under_another_sequence_number_count_once() {
     let (store, handler) = memory_handler();
     let first = record(SHARDS[0], 5, &[event(TIMES[0], "key#0a", "60/month")]);

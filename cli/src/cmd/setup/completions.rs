@@ -39,7 +39,7 @@ pub(crate) enum ShellName {
 
 pub(crate) fn run(args: &CompletionsArgs) -> anyhow::Result<()> {
     let shells = Shells::builtins();
-    let shell = shells.completer(&output::value_name(args.shell)).context("no such shell")?;
+    let shell = shells.completer(&output::value_name(&args.shell)).context("no such shell")?;
     let mut script = Vec::new();
     shell.write_registration(COMPLETE_VARIABLE, "ipgeo", "ipgeo", "ipgeo", &mut script)?;
     Ok(output::print_data(String::from_utf8(script)?.trim_end())?)

@@ -128,7 +128,7 @@ fn options(path: &Path, shared: &Shared) -> Vec<SettingRow> {
         ValueSource::CommandLine => SettingRow::new("output", "json", "flag", Some("--json")),
         _ => SettingRow::of_option(
             "output",
-            &value_name(shared.format()),
+            &value_name(&shared.format()),
             shared.source("output"),
             "--output",
             "",
@@ -142,7 +142,7 @@ fn options(path: &Path, shared: &Shared) -> Vec<SettingRow> {
         color(shared),
         SettingRow::of_option(
             "progress",
-            &value_name(Style::current()),
+            &value_name(&Style::current()),
             shared.source("progress"),
             "--progress",
             "IPGEO_PROGRESS",
@@ -160,6 +160,8 @@ fn color(shared: &Shared) -> SettingRow {
         Color::Auto if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) => {
             SettingRow::new("color", "never", "environment", Some("NO_COLOR"))
         }
-        _ => SettingRow::of_option("color", &value_name(shared.color), shared.source("color"), "--color", ""),
+        _ => {
+            SettingRow::of_option("color", &value_name(&shared.color), shared.source("color"), "--color", "")
+        }
     }
 }

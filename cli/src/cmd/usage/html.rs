@@ -83,14 +83,14 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
         days: calls_of(every_day_of(month), &sums.rows(&no_records)),
     });
     let called_before = before.as_ref().is_some_and(|before| before.days.iter().any(|(_, n)| *n > 0));
-    let projection = month
-        .filter(|_| !is_over)
-        .and_then(|month| projection(&days, every_day_of(month).len(), called_before));
+    let project = |month| projection(&days, every_day_of(month).len(), called_before);
+    let projection = month.filter(|_| !is_over).and_then(project);
     let called: Vec<KeyCalls> = sums.called.rows(&keys).into_iter().filter_map(key_calls).collect();
-    let regions: Vec<_> = config.region_names().cloned().collect();
     let is_operators = owner.is_none();
+    let regions = month.map(|_| every_region(config, sums.regions.rows(&no_records), is_operators));
     let lag = if is_operators && !is_over {
-        let rows = lags(&home.ledger.newest().await?, &regions, now);
+        let names: Vec<_> = config.region_names().cloned().collect();
+        let rows = lags(&home.ledger.newest().await?, &names, now);
         Some(CountingLag { rows, late_ms: late_ms(config) })
     } else {
         None
@@ -107,11 +107,7 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
         made: now,
         projection,
         before,
-        regions: if month.is_some() {
-            every_region(config, sums.regions.rows(&no_records), is_operators)
-        } else {
-            Vec::new()
-        },
+        regions: regions.unwrap_or_default(),
         callers: is_operators.then_some(callers),
         tiers: if is_operators { by_tier(&called) } else { Vec::new() },
         keys: called,

@@ -15,8 +15,7 @@ use super::input::SourceForm;
 use super::keep::keep_previous;
 use super::{BYTES_MAX, FetchError};
 use crate::config::GeoSource;
-use crate::fs::hash_file;
-use crate::fs::{Replace, persist};
+use crate::fs::{Replace, hash_file, persist};
 use crate::ui::format::{counted, float, size};
 
 /// How gzip's files begin: its mark and its only method. A database begins with the number of a node, which is not that large.

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::fs::hash_file;
-use crate::fs::{Replace, persist};
+use crate::fs::{Replace, hash_file, persist};
 use crate::ui::progress::{Style, Task};
 
 /// A file of a zip.

@@ -17,7 +17,7 @@ pub(crate) enum Format {
 }
 
 /// A value's name on the command line.
-pub(crate) fn value_name<T: clap::ValueEnum>(value: T) -> String {
+pub(crate) fn value_name<T: clap::ValueEnum>(value: &T) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
@@ -41,9 +41,9 @@ impl Formats {
         if self.0.contains(&format) {
             return Ok(());
         }
-        let names: Vec<String> = self.0.iter().copied().map(value_name).collect();
+        let names: Vec<String> = self.0.iter().map(value_name).collect();
         let supported = if names.len() == 1 { "its only format is" } else { "its formats are" };
-        let name = value_name(format);
+        let name = value_name(&format);
         Err(UsageError(format!(
             "this command does not support `-o {name}`; {supported} {}",
             names.join(", ")
