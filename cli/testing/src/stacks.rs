@@ -1,6 +1,7 @@
 //! CloudFormation: stacks and their states.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,19 @@ struct Site<'a> {
     id: &'a StackId,
 }
 
+/// Tests deploy the same few texts thousands of times, and most of the time of a deploy would be reading their YAML.
+fn parse(text: &str) -> Result<Template, StepError> {
+    thread_local! {
+        static KNOWN: RefCell<HashMap<String, Template>> = RefCell::default();
+    }
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(text).cloned()) {
+        return Ok(known);
+    }
+    let template = Template::parse(text).map_err(|error| refused("ValidationError", error.to_string()))?;
+    KNOWN.with_borrow_mut(|known| known.insert(text.to_owned(), template.clone()));
+    Ok(template)
+}
+
 impl CloudState {
     /// Makes the change set and executes it.
     pub(crate) fn begin_stack(&mut self, region: &str, change: &StackChange) -> Result<Work, StepError> {
@@ -35,8 +49,7 @@ impl CloudState {
         if change.recreate && self.contents.stacks.get(&id).is_some_and(never_created) {
             self.delete_now(&id, None)?;
         }
-        let template =
-            Template::parse(&change.text).map_err(|error| refused("ValidationError", error.to_string()))?;
+        let template = parse(&change.text)?;
         template.check(&change.text).map_err(|error| refused("ValidationError", error.to_string()))?;
         // The adapter looks at what the template names before it makes a change set.
         let bucket = self.names.bucket(ACCOUNT, region);

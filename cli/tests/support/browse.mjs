@@ -16,6 +16,8 @@ const SCREENS = [['desktop', 1280, 900, false], ['phone', 390, 844, true]];
 // Width and height in inches.
 const PAPERS = [['a4', 8.27, 11.69], ['letter', 8.5, 11]];
 const READY_MS = 15_000;
+// For people only; drawing them takes longer than all checks.
+const SHOTS = process.env.BLESS || process.env.IPGEO_SCREENSHOTS;
 
 const profile = mkdtempSync(join(folder, 'profile-'));
 const browser = spawn(chromium, [
@@ -105,10 +107,12 @@ const look = async (at, page, screen, scheme) => {
   const found = await evaluate(client, `({ text: document.body.innerText, width: document.documentElement.scrollWidth,
     height: document.documentElement.scrollHeight, sections: [...document.querySelectorAll('section[id]')].map(({ id }) => id) })`);
   const map = (await evaluate(client, TEXTS)).find(([, , in_map]) => in_map);
-  const { data } = await client.Page.captureScreenshot({ captureBeyondViewport: true,
-    clip: { x: 0, y: 0, width, height: Math.min(found.height, 6_000), scale: 1 } });
-  writeFileSync(join(folder, `${name}-${kind}-${scheme}.png`), Buffer.from(data, 'base64'));
-  if (name === 'picture' && !mobile) {
+  if (SHOTS) {
+    const { data } = await client.Page.captureScreenshot({ captureBeyondViewport: true,
+      clip: { x: 0, y: 0, width, height: Math.min(found.height, 6_000), scale: 1 } });
+    writeFileSync(join(folder, `${name}-${kind}-${scheme}.png`), Buffer.from(data, 'base64'));
+  }
+  if (SHOTS && name === 'picture' && !mobile) {
     // Down to the map, for the README.
     const bottom = await evaluate(client, "document.querySelector('#regions').getBoundingClientRect().bottom + scrollY");
     const { data } = await client.Page.captureScreenshot({ format: 'webp', quality: 80,

@@ -73,8 +73,8 @@ pub(crate) struct Seen {
 }
 
 /// Opens pages (name, URL, an element that is shown when the page is complete) on a desktop and a phone, light and dark;
-/// screenshots are saved in `folder` for people. No page may be wider than its screen, load anything from elsewhere, or
-/// have a finding of axe-core. `None` if Chromium or npm is missing; a message was printed.
+/// with `IPGEO_SCREENSHOTS=1` or `BLESS=1`, screenshots are saved in `folder` for people. No page may be wider than its screen,
+/// load anything from elsewhere, or have a finding of axe-core. `None` if Chromium or npm is missing; a message was printed.
 pub(crate) fn look(folder: &Path, pages: &[(&str, &str, &str)]) -> Option<Vec<View>> {
     Some(browse(folder, pages, "screens")?.views)
 }

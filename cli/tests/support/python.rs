@@ -55,7 +55,10 @@ impl Venv {
 
     /// Its interpreter.
     pub(crate) fn python(&self) -> Command {
-        Command::new(self.folder.join("bin").join("python"))
+        let mut python = Command::new(self.folder.join("bin").join("python"));
+        // Container images often set it; each start would then compile every module again.
+        python.env_remove("PYTHONDONTWRITEBYTECODE");
+        python
     }
 }
 
@@ -65,7 +68,7 @@ fn pip() -> Result<Command, String> {
     let lock = File::create(folder.with_extension("lock")).map_err(|error| error.to_string())?;
     lock.lock().map_err(|error| error.to_string())?;
     let mut pip = Command::new(folder.join("bin").join("python"));
-    pip.args(["-m", "pip"]);
+    pip.env_remove("PYTHONDONTWRITEBYTECODE").args(["-m", "pip"]);
     if run(Command::new(pip.get_program()).args(["-c", "import pip"])).is_err() {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     }

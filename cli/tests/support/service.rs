@@ -63,7 +63,7 @@ fn bootstrap() -> &'static Path {
     BUILT.get_or_init(|| {
         let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         // The function's own test needs the program too, so tests of the complete workspace have built it already.
-        let arguments = ["test", "--quiet", "--locked", "--workspace", "--no-run", "--test", "bootstrap"];
+        let arguments = ["test", "--quiet", "--locked", "--workspace", "--no-run", "--test", "runtime"];
         run(Command::new(env!("CARGO")).args(arguments).current_dir(project)).expect("the function is built");
         Path::new(env!("CARGO_TARGET_TMPDIR")).join("../debug/bootstrap").canonicalize().expect("a program")
     })

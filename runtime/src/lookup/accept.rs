@@ -182,6 +182,9 @@ mod tests {
             ("text/plain;q=0.5;level=1, application/json;q=0.4", true),
             ("text/plain;q=1.000, application/json;q=0.999", true),
             ("text/plain;Q=0.1, application/json;Q=0.2", false),
+            ("text/plain;q=1.5, application/json;q=0.1", false),
+            // The more specific range counts.
+            ("text/plain;charset=utf-8;q=0.2, text/plain;q=0.9, application/json;q=0.5", false),
         ];
         for (header, expected) in table {
             assert_eq!(Accept::read(header).prefers_plain(), expected, "{header}");

@@ -135,7 +135,16 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_with_a_dot_a_colon_or_a_first_digit_is_meant_as_an_address() {
+        for (text, expected) in [("::1", true), ("a.b", true), ("2x", true), ("city", false), ("x2", false)] {
+            assert_eq!(looks_like_address(text), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn an_answer_repeats_little_of_a_long_text() {
+        let longest = "é".repeat(ECHO_CHARS_MAX);
+        assert_eq!((echo(&longest), echo(&format!("{longest}é"))), (longest.clone(), format!("{longest}…")));
         let fault = public_address(&"x\u{1b}".repeat(10_000)).expect_err("no address");
         assert!(fault.to_string().chars().count() < 120);
         assert!(!fault.to_string().contains('\u{1b}'));

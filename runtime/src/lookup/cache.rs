@@ -335,6 +335,17 @@ mod tests {
     }
 
     #[test]
+    fn a_report_is_as_late_as_its_calls_although_the_clock_was_set_back() {
+        let limit = Limit { calls: 10, window: Window::Day };
+        let charge = Charge { identity: identity("key#0a"), limit };
+        let mut memory = Memory::new(10).reporting_as("e".to_owned());
+        memory.count(&charge.identity, at("2026-11-24T10:00:30Z"), 3);
+        memory.settle(&charge, at("2026-11-24T10:00:30Z"), 3);
+        let report = memory.early_report(at("2026-11-24T10:00:00Z")).expect("a report");
+        assert_eq!(report.at, at("2026-11-24T10:00:30Z"));
+    }
+
+    #[test]
     fn a_flood_is_forgotten() {
         let mut memory = Memory::new(10);
         let now = at("2026-11-24T12:00:00Z");

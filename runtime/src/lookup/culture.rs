@@ -45,8 +45,27 @@ mod tests {
             assert!(is_culture(text), "{text}");
         }
         for text in [
-            "", "-", "fr-", "FR", "fr-fr", "xx", "tz", "city", "org", "isp", "planet", "is-eu", "24", "é",
+            "",
+            "-",
+            "fr-",
+            "FR",
+            "fr-fr",
+            "xx",
+            "tz",
+            "city",
+            "org",
+            "isp",
+            "planet",
+            "is-eu",
+            "24",
+            "é",
             "f",
+            "deutsch-DE",
+            "d1-DE",
+            "FRA-FR",
+            "fr-FR-FR-FR-FR",
+            "zh-hans",
+            "zh-HANS",
         ] {
             assert!(!is_culture(text), "{text}");
         }

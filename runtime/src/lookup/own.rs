@@ -156,6 +156,18 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_back_into_the_last_period_hides_no_own_calls() {
+        let period = |text: &str| Period::new(Window::Day, text.parse().expect("a timestamp"));
+        let (today, tomorrow) = (period("2026-11-24T23:59:00Z"), period("2026-11-25T00:01:00Z"));
+        let as_of = "2026-11-25T00:00:30Z".parse().expect("a timestamp");
+        let mut own = Own::default();
+        own.calls.add(as_of, 1);
+        assert_eq!(own.used(tomorrow, Some(Published { period: tomorrow, used: 7, as_of })), 7);
+        own.calls.add(at("23:59:50"), 5);
+        assert_eq!(own.used(today, None), 5);
+    }
+
+    #[test]
     fn a_count_grows_within_a_slot_and_starts_again_in_the_next() {
         let identity: Identity = "key#00ff".parse().expect("an identity");
         let mut own = Own::default();
@@ -180,11 +192,22 @@ mod tests {
         assert!(own.settle(LIMIT, at("10:00:00"), 19));
         let slot = early_slot(at("10:00:00"));
         let first = own.report(&identity, slot, at("10:00:00")).expect("a count");
+        assert!(!own.settle(LIMIT, at("10:00:00"), 0));
         own.report_failed(slot, &first);
         let again = own.report(&identity, slot, at("10:00:01")).expect("a count");
         assert_eq!((again.calls, again.before.map(|cell| cell.calls)), (20, Some(20)));
         own.report_failed(slot - 1, &again);
         assert_eq!(own.report(&identity, slot, at("10:00:02")), None);
+        // Only what the failed report added is unreported again: 19 calls, which are not due at this pace.
+        for calls in [3, 19] {
+            own.settle(LIMIT, at("10:05:00"), calls);
+            let count = own.report(&identity, slot + 1, at("10:05:00")).expect("a count");
+            own.report_failed(slot + 1, &count);
+            assert!(!own.settle(LIMIT, at("10:09:59"), 0));
+            own.report(&identity, slot + 1, at("10:09:59")).expect("a count");
+        }
+        // A pace begins with the first unreported call.
+        assert!(own.settle(LIMIT, at("10:30:00"), 10));
     }
 
     #[test]

@@ -89,14 +89,36 @@ mod tests {
         for (ms, calls) in [(10, 1), (10, 2), (20, 4), (15, 8)] {
             own.add(at(ms), calls);
         }
-        assert_eq!(own.after(at(9)), 15);
+        assert_eq!((own.after(at(9)), own.moments.len()), (15, 2));
         own.take_back(at(20), 3);
+        assert_eq!(own.after(at(9)), 12);
         assert_eq!(own.after(at(10)), 9);
         assert_eq!(own.after(at(20)), 0);
         own.forget(at(10));
         assert_eq!(own.after(at(0)), 9);
         own.take_back(at(20), 9);
         assert_eq!(own.after(at(0)), 0);
+    }
+
+    #[test]
+    fn calls_are_taken_back_from_their_moment_and_earlier_ones() {
+        // (moment, calls, left at 10 and later, left after 10)
+        for (ms, calls, all, later) in [(10, 1, 5, 4), (15, 2, 4, 4), (20, 5, 1, 0), (25, 6, 0, 0)] {
+            let mut own = OwnCount::default();
+            own.add(at(10), 2);
+            own.add(at(20), 4);
+            own.take_back(at(ms), calls);
+            assert_eq!((own.after(at(9)), own.after(at(10))), (all, later), "{ms} {calls}");
+        }
+    }
+
+    #[test]
+    fn neighbours_are_merged_beyond_the_maximum() {
+        let mut own = OwnCount::default();
+        for ms in 1..=257 {
+            own.add(at(ms), 1);
+            assert_eq!(own.moments.len(), if ms == 257 { 129 } else { usize::try_from(ms).expect("few") });
+        }
     }
 
     proptest! {

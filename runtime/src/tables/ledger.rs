@@ -97,3 +97,17 @@ impl<C: Calls> LedgerWrite for LedgerTable<C> {
         self.put_newest(newest, counted).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::access::AccessTable;
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_table_and_what_was_tried() {
+        let (ledger, access) = (LedgerTable::new((), "l"), AccessTable::new((), "a"));
+        assert_eq!([ledger.read_action(), ledger.write_action()], ["read of ledger l", "write to ledger l"]);
+        let actions = [access.read_action(), access.write_action()];
+        assert_eq!(actions, ["read of access table a", "write to access table a"]);
+    }
+}

@@ -115,5 +115,7 @@ mod tests {
         for (json, expected) in table {
             assert_eq!(serde_json::from_str::<Value>(json).ok(), expected, "{json}");
         }
+        let error = serde_json::from_str::<Value>("[]").expect_err("a list").to_string();
+        assert!(error.contains("expected an attribute's value"), "{error}");
     }
 }

@@ -71,3 +71,38 @@ impl Alerts {
         Ok(new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::store::{Applied, LedgerUpdate};
+
+    /// Counts the alerts that are written.
+    #[derive(Default)]
+    struct Writes(AtomicUsize);
+
+    impl LedgerWrite for Writes {
+        async fn apply(&self, _update: &LedgerUpdate) -> Result<Applied, StoreError> {
+            unreachable!("alerts only")
+        }
+
+        async fn record_alert(&self, _alert: &Alert) -> Result<bool, StoreError> {
+            Ok(self.0.fetch_add(1, Ordering::Relaxed) == 0)
+        }
+    }
+
+    #[tokio::test]
+    async fn an_alert_is_written_once_by_a_counter_that_remembers_it() {
+        let (ledger, alerts) = (Writes::default(), Alerts::new("50,80".parse().expect("thresholds")));
+        let identity: Identity = "key#00ff".parse().expect("an identity");
+        let period = "2026-11-24".parse().expect("a period");
+        let limit: Limit = "10/day".parse().expect("a limit");
+        for (used, new, written) in [(4, 0, 0), (9, 1, 2), (10, 0, 2)] {
+            let usage = Published { period, used, as_of: jiff::Timestamp::UNIX_EPOCH };
+            let found = alerts.record(&ledger, &identity, limit, usage).await.expect("written");
+            assert_eq!((found.len(), ledger.0.load(Ordering::Relaxed)), (new, written), "{used}");
+        }
+    }
+}

@@ -213,6 +213,8 @@ mod tests {
                 record("10", &gzip(b"{\"messageType\":\"OTHER\"}")),
                 record("11", &gzip(b"{\"messageType\":\"CONTROL_MESSAGE\"}")),
                 record("12", &gzip(&vec![b' '; 64 * 1024 * 1024 + 1])),
+                // As long as a payload may be, and not JSON.
+                record("13", &gzip(&vec![b' '; 64 * 1024 * 1024])),
                 record("2", &lines(&[GOOD])),
                 record("2", &lines(&[GOOD])),
             ],
@@ -227,7 +229,7 @@ mod tests {
                 (RecordFault::Shard, 1),
                 (RecordFault::Base64, 1),
                 (RecordFault::Gzip, 4),
-                (RecordFault::Envelope, 2),
+                (RecordFault::Envelope, 3),
             ]
             .into(),
             control_messages: 1,
@@ -237,6 +239,7 @@ mod tests {
             future_lines: 1,
         };
         assert_eq!(decoded.skipped, expected);
+        assert_eq!(decoded.skipped.unreadable(), 11 + 1 + 1 + 1);
     }
 
     proptest! {

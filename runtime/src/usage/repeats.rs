@@ -129,6 +129,23 @@ mod tests {
     }
 
     #[test]
+    fn the_latest_lines_are_remembered_and_no_more() {
+        let position = |sequence: &str| Position::new(("shard".to_owned(), sequence.to_owned()));
+        let line = |index: usize| Fingerprint::from_content(2, index);
+        let (mut repeats, first, second, none) =
+            (Repeats::default(), position("1"), position("2"), HashSet::new());
+        for index in 0..REMEMBERED_MAX {
+            assert!(!repeats.is_repeat(line(index), &first, &none));
+        }
+        assert!(repeats.is_repeat(line(0), &second, &none) && !repeats.is_repeat(line(0), &first, &none));
+        // One more: the oldest is forgotten, and counts as new.
+        assert!(!repeats.is_repeat(line(REMEMBERED_MAX), &first, &none));
+        assert!(repeats.is_repeat(line(1), &second, &none));
+        assert!(!repeats.is_repeat(line(0), &second, &none));
+        assert_eq!((repeats.order.len(), repeats.first_seen.len()), (REMEMBERED_MAX, REMEMBERED_MAX));
+    }
+
+    #[test]
     fn a_line_is_identified_by_its_stream_and_its_id() {
         let line = |stream: &str, id: &str| Fingerprint::from_line("group", stream, id);
         assert_eq!(line("a", "1"), line("a", "1"));

@@ -128,6 +128,8 @@ fn may_have_gap(note: Option<&ShardNote>, first: &str, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use ipgeo_contract::UsageEvent;
+
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -172,5 +174,20 @@ mod tests {
         assert_eq!(shard.gap_of(month("2026-11")), Some((1, 1)));
         assert_eq!(shard.gap_of(month("2026-12")), None);
         assert_eq!(Shard::default().gap_of(month("2026-11")), None);
+    }
+
+    #[test]
+    fn totals_are_as_of_the_newest_event_or_of_now_if_they_include_those_of_others() {
+        let line = r#"{"ipgeo":1,"t":1795522627042,"r":"eu-central-1","c":["sa.test","10d"]}"#;
+        let event = UsageEvent::parse(line).expect("an event");
+        let (time, later) = (event.time, at("2026-11-24T23:00:00Z"));
+        let records = [EventRecord::new("s", "1", 0, vec![event]).expect("a record")];
+        let counted = at("2026-11-25T00:00:00Z");
+        let mut shard = Shard { newest: at("2026-11-24T00:00:00Z"), counted, ..Shard::default() };
+        let totals = |includes_others| MonthTotals { includes_others, ..MonthTotals::default() };
+        for (before, newest) in [(None, time), (Some(later), later), (Some(time), later)] {
+            assert_eq!(shard.include(&records, before), newest);
+            assert_eq!((shard.as_of(&totals(false)), shard.as_of(&totals(true))), (newest, counted));
+        }
     }
 }

@@ -225,3 +225,55 @@ impl Decided {
         periods
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event((cost, verdict, limit): (u64, Verdict, &str)) -> CountedEvent {
+        CountedEvent {
+            sequence: "1".into(),
+            time: "2026-11-24T12:00:00Z".parse().expect("a timestamp"),
+            cost,
+            region: RegionName::new("eu-central-1"),
+            verdict,
+            limit: limit.parse().expect("a limit"),
+        }
+    }
+
+    #[test]
+    fn what_is_published_follows_from_what_edges_decided() {
+        use Verdict::{Allowed, BadRequest, MalformedKey, OverQuota, OverRate};
+        let item = IdentityMonth {
+            identity: "key#00ff".parse().expect("an identity"),
+            month: "2026-11".parse().expect("a month"),
+        };
+        type Events<'a> = &'a [(u64, Verdict, &'a str)];
+        type Published<'a> = &'a [(&'a str, bool)];
+        // (events, how many of them are new, calls used with them, published limits and whether edges know)
+        let table: [(Events<'_>, usize, u64, Published<'_>); 11] = [
+            (&[(1, Allowed, "1000/day")], 1, 15, &[]),
+            (&[(1, Allowed, "1000/day")], 1, 20, &[("1000/day", false)]),
+            // Redelivered: the publication may be lost.
+            (&[(1, Allowed, "1000/day")], 0, 15, &[("1000/day", false)]),
+            // The newest limit is tried first.
+            (&[(1, Allowed, "10/day"), (0, OverQuota, "5/day")], 2, 5, &[("5/day", false)]),
+            // At the limit: an edge that admitted or charged a call does not know, one that refused it does.
+            (&[(1, Allowed, "10/day")], 1, 12, &[("10/day", false)]),
+            (&[(0, BadRequest, "10/day")], 1, 12, &[("10/day", false)]),
+            (&[(1, MalformedKey, "10/day")], 1, 12, &[("10/day", false)]),
+            (&[(0, OverQuota, "10/day")], 1, 12, &[("10/day", true)]),
+            (&[(0, OverRate, "10/day")], 1, 12, &[]),
+            (&[(0, OverQuota, "10/day")], 1, 9, &[]),
+            (&[], 0, 12, &[]),
+        ];
+        for (row, (events, new, used, expected)) in table.into_iter().enumerate() {
+            let events: Vec<CountedEvent> = events.iter().copied().map(event).collect();
+            let totals = MonthTotals { charged: used, days: [(24, used)].into(), includes_others: false };
+            let found = item.publications(&totals, &events[events.len() - new..], &events);
+            let found: Vec<_> = found.iter().map(|one| (one.limit.to_string(), one.known)).collect();
+            let found: Vec<_> = found.iter().map(|(limit, known)| (limit.as_str(), *known)).collect();
+            assert_eq!(found, expected, "row {row}");
+        }
+    }
+}

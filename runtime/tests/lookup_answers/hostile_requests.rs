@@ -1,7 +1,7 @@
 //! Thousands of bad requests to the handler of the edges: each is answered, never with a 5xx, and no logged line contains an
 //! API key, the caller's address or the requested address.
 //!
-//! `cargo test --release -p ipgeo-runtime --test lookup_answers hostile_requests -- --ignored --nocapture` sends more than a million.
+//! `cargo test --release -p ipgeo-runtime --test runtime hostile_requests -- --ignored --nocapture` sends more than a million.
 
 use std::time::Instant;
 

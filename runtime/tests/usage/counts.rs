@@ -148,6 +148,22 @@ fn a_publication_lost_in_a_crash_is_repeated_on_redelivery_with_later_events() {
     assert_eq!(store.published.lock().unwrap()[&identity].last().map(|p| p.used), Some(11));
 }
 
+/// An edge adds its own calls after a publication to it, so an earlier date would count some twice.
+#[test]
+fn usage_is_published_as_of_its_newest_call_although_a_slow_region_is_counted_later() {
+    let (store, handler) = memory_handler();
+    run(async {
+        for (sequence, time) in [(1, TIMES[3]), (2, TIMES[2])] {
+            deliver(&handler, vec![record(SHARDS[0], sequence, &[event(time, "key#0a", "4/month")])], 1)
+                .await;
+        }
+    });
+    let identity: Identity = "key#0a".parse().unwrap();
+    let published = store.published.lock().unwrap();
+    let published: Vec<_> = published[&identity].iter().map(|p| (p.used, p.as_of.to_string())).collect();
+    assert_eq!(published, [(1, TIMES[3].to_owned()), (2, TIMES[3].to_owned())]);
+}
+
 #[test]
 fn redelivery_starts_at_the_lowest_failure() {
     let (store, handler) = memory_handler();
@@ -164,6 +180,20 @@ fn redelivery_starts_at_the_lowest_failure() {
     assert_eq!(json, r#"{"batchItemFailures":[{"itemIdentifier":"11"}]}"#);
     assert_eq!((report.records, report.events, report.added), (3, 3, 1));
     assert_eq!(report.failures, ["site item: write failed: made to fail"]);
+}
+
+#[test]
+fn a_report_has_what_was_skipped_how_far_it_counted_and_the_first_failures() {
+    let (store, handler) = memory_handler();
+    // Writes fail from the second record on: one identity each.
+    store.faults.lock().unwrap().extend((2..6).map(|at| (at, Fault::Refused)));
+    let records = (1..6).map(|n| record(SHARDS[0], n, &[event(TIMES[0], &format!("key#{n}"), "10/day")]));
+    let junk = KinesisRecord::new(SHARDS[0], "9", b"junk");
+    let (_, report) = run(handler.handle(&KinesisEvent { records: records.chain([junk]).collect() }, now()));
+    assert_eq!((report.records, report.skipped.unreadable()), (5, 1));
+    assert_eq!(report.failures.len(), 3, "{:?}", report.failures);
+    let sequences: Vec<&str> = report.newest.iter().map(|one| one.sequence.trim_start_matches('0')).collect();
+    assert_eq!(sequences, ["1"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use crate::notes::cut;
+use super::notes::cut;
 use crate::support::flaky::{Done, FlakyStore, Rates};
 use crate::support::ledger::{counted, publications_are_right, without_watermarks};
 use crate::support::stream::{IDENTITIES, Stream};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::notes::cut;
+use super::notes::cut;
 use crate::support::{Tables, event, record};
 use ipgeo_contract::UsageEvent;
 use ipgeo_runtime::dynamo::{LedgerTable, RecoveringLedger};

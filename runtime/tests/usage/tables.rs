@@ -91,6 +91,22 @@ async fn an_api_key_is_stored_read_changed_and_listed() {
 }
 
 #[tokio::test]
+async fn marks_and_successors_belong_to_existing_api_keys() {
+    let Tables { access, .. } = Tables::serve().await;
+    let (key, next, now) = (identity("key#01"), identity("key#02"), at("2026-11-24T12:00:00Z"));
+    assert!(access.mark_key(&key, now).await.is_err() && access.supersede(&key, &next, now).await.is_err());
+    assert_eq!(access.key_and_mark(&key).await.expect("a read"), None);
+    access.put_key(&key, &record_of("100/month")).await.expect("a new API key");
+    assert_eq!(access.successor(&key).await.expect("a read"), None);
+    assert_eq!(access.key_and_mark(&key).await.expect("a read"), Some((record_of("100/month"), None)));
+    access.mark_key(&key, now).await.expect("marked");
+    access.supersede(&key, &next, now).await.expect("superseded");
+    assert_eq!(access.successor(&key).await.expect("a read"), Some(next));
+    let changed = KeyRecord { expires: Some(now), ..record_of("100/month") };
+    assert_eq!(access.key_and_mark(&key).await.expect("a read"), Some((changed, Some(now))));
+}
+
+#[tokio::test]
 async fn the_address_secret_is_created_once() {
     let Tables { access, own_access, .. } = Tables::serve().await;
     assert_eq!(access.address_secret().await.expect("a read"), None);

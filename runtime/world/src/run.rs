@@ -135,13 +135,13 @@ impl World {
         });
     }
 
-    /// Checks the world in quiet moments.
+    /// Checks the world in quiet moments, at most forty times.
     fn start_checker(&self) {
         let world = self.clone();
         tokio::spawn(async move {
             let mut checked = 0;
             while !world.shared.is_closing() {
-                world.shared.sleep_ms(HOUR_MS / 3).await;
+                world.shared.sleep_ms(world.shared.scenario.hours * HOUR_MS / 40).await;
                 let answers = lock(&world.shared.history).answers.len();
                 if answers > checked && world.is_at_rest() && lock(&world.home.failed).is_empty() {
                     checked = answers;

@@ -56,23 +56,26 @@ fn key(alert: &Alert) -> Item {
     ledger_key(ID, sort_key(alert.period, alert.percent, &alert.identity, alert.limit))
 }
 
+fn addition(alert: &Alert) -> Change {
+    let expires = alert.period.end().as_second() + RETENTION_S;
+    let set = "SET #used = :used, #limit = :limit, #as_of = :as_of, #ttl = :ttl";
+    Change::new(key(alert), set)
+        .when("attribute_not_exists(#id)")
+        .name("#id", attr::ID)
+        .name("#used", USED)
+        .name("#limit", LIMIT)
+        .name("#as_of", AS_OF)
+        .name("#ttl", attr::TTL)
+        .value(":used", number(alert.used))
+        .value(":limit", string(alert.limit.to_string()))
+        .value(":as_of", number(alert.as_of.as_millisecond()))
+        .value(":ttl", number(expires))
+}
+
 impl<C: Calls> LedgerTable<C> {
     /// Stores an alert's row unless there is one; returns whether it is new.
     pub(crate) async fn put_alert(&self, alert: &Alert) -> Result<bool, StoreError> {
-        let expires = alert.period.end().as_second() + RETENTION_S;
-        let set = "SET #used = :used, #limit = :limit, #as_of = :as_of, #ttl = :ttl";
-        let change = Change::new(key(alert), set)
-            .when("attribute_not_exists(#id)")
-            .name("#id", attr::ID)
-            .name("#used", USED)
-            .name("#limit", LIMIT)
-            .name("#as_of", AS_OF)
-            .name("#ttl", attr::TTL)
-            .value(":used", number(alert.used))
-            .value(":limit", string(alert.limit.to_string()))
-            .value(":as_of", number(alert.as_of.as_millisecond()))
-            .value(":ttl", number(expires));
-        self.is_applied(change).await
+        self.is_applied(addition(alert)).await
     }
 
     pub async fn alert_was_sent(&self, alert: &Alert, at: Timestamp) -> Result<(), StoreError> {
@@ -109,10 +112,24 @@ mod tests {
             let period: Period = period.parse().expect("a period");
             assert_eq!(sort_key(period, 80, &identity, limit.parse().expect("a limit")), key);
             assert_eq!(parse_sort_key(key), Some((period, 80, identity.clone())));
-            assert!(key.starts_with(&prefix("2026-11".parse().expect("a month"))));
+            assert_eq!(prefix("2026-11".parse().expect("a month")), key[..7]);
         }
         for junk in ["", "2026-11", "2026-11#x#key#1", "2026-11#080", "2026-11#300#key#1", "x#080#key#1"] {
             assert_eq!(parse_sort_key(junk), None, "{junk}");
         }
+    }
+
+    #[test]
+    fn an_alert_is_retained_35_days_after_its_period() {
+        let alert = Alert {
+            identity: "key#00ff".parse().expect("an identity"),
+            period: "2026-11-24".parse().expect("a period"),
+            percent: 80,
+            limit: "5/day".parse().expect("a limit"),
+            used: 4,
+            as_of: Timestamp::UNIX_EPOCH,
+        };
+        let expires: Timestamp = "2026-12-30T00:00:00Z".parse().expect("a timestamp");
+        assert_eq!(addition(&alert).expression_attribute_values[":ttl"], number(expires.as_second()));
     }
 }

@@ -460,6 +460,8 @@ mod tests {
         // Releases that do not know the mark write and read the same item.
         assert!(!without.contains_key(attr::EXPLAIN));
         assert!(!key_record(&without).expect("a record").explain);
+        without.insert(attr::EXPLAIN.to_owned(), number(0));
+        assert!(!key_record(&without).expect("a record").explain);
         without.insert(attr::EXPLAIN.to_owned(), number(1));
         assert_eq!(without, with);
     }

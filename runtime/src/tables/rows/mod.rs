@@ -43,6 +43,7 @@ mod tests {
         for identity in ["key#00ff", "addr#00ff", "site#a.test", "site#*"] {
             let early = early::id(&identity.parse().expect("an identity"));
             assert!(early.parse::<Identity>().is_err() && !early.contains('#'), "{early}");
+            assert_eq!(early, format!("early/{}", identity.replace('#', "/")));
         }
     }
 }

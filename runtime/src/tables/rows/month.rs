@@ -257,3 +257,39 @@ pub(crate) fn late_addition(update: &LedgerUpdate, seen: &Unchanged<'_>) -> Chan
     };
     with_counts(change, set, update)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_addresss_month_expires_35_days_after_its_end() {
+        let expires: jiff::Timestamp = "2027-01-05T00:00:00Z".parse().expect("a timestamp");
+        let month = "2026-11".parse().expect("a month");
+        for (identity, stored, added) in [
+            ("addr#00ff", true, true),
+            ("addr#*", true, false),
+            ("key#00ff", false, false),
+            ("site#a.test", false, false),
+        ] {
+            let identity: Identity = identity.parse().expect("an identity");
+            let ttl = Some(number(expires.as_second()));
+            let item = item_of(&LedgerItem::empty(identity.clone(), month));
+            assert_eq!(item.get(attr::TTL).cloned(), ttl.clone().filter(|_| stored), "{identity}");
+            let update = LedgerUpdate {
+                identity: identity.clone(),
+                month,
+                shard: "s".into(),
+                first: "1".into(),
+                last: "1".into(),
+                charged: 1,
+                days: BTreeMap::new(),
+                regions: BTreeMap::new(),
+                verdicts: BTreeMap::new(),
+                gap: None,
+            };
+            let values = addition(&update).expression_attribute_values;
+            assert_eq!(values.get(":ttl").cloned(), ttl.filter(|_| added), "{identity}");
+        }
+    }
+}

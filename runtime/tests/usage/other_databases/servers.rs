@@ -29,6 +29,9 @@ pub(super) const DATABASES: [Database; 3] = [
 ];
 const NOTHING: Without = Without { transactions: false, nested_functions: false };
 
+/// The names of the two tables.
+const TABLES: [&str; 2] = ["access", "ledger"];
+
 /// Serves ministack until standard input ends.
 const MINISTACK: &str = include_str!("../../../../cli/tests/support/serve.py");
 
@@ -88,13 +91,31 @@ impl Database {
             assert!(ended.is_none() && !is_late, "{}: {ended:?} {error:?}", self.name);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        for table in ["access", "ledger"] {
-            while served.tables.ledger.beside(table).is_active().await.expect("a state") != Some(true) {
-                assert!(began.elapsed() < Duration::from_mins(1), "{}: no table `{table}`", self.name);
+        served.await_tables(Some(true)).await;
+        Some(served)
+    }
+}
+
+impl Served {
+    /// Makes the tables anew: starting most of these programs takes longer than what is done with them.
+    pub(super) async fn empty(&self) {
+        for table in TABLES {
+            self.tables.ledger.beside(table).delete().await.expect("deleted");
+        }
+        self.await_tables(None).await;
+        self.tables.create().await.expect("created");
+        self.await_tables(Some(true)).await;
+    }
+
+    /// Waits until both tables are active, or gone (`None`).
+    async fn await_tables(&self, state: Option<bool>) {
+        let began = Instant::now();
+        for table in TABLES {
+            while self.tables.ledger.beside(table).is_active().await.expect("a state") != state {
+                assert!(began.elapsed() < Duration::from_mins(1), "`{table}` does not become {state:?}");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
-        Some(served)
     }
 }
 
