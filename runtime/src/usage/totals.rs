@@ -244,12 +244,13 @@ mod tests {
     #[test]
     fn what_is_published_follows_from_what_edges_decided() {
         use Verdict::{Allowed, BadRequest, MalformedKey, OverQuota, OverRate};
+
+        type Events<'a> = &'a [(u64, Verdict, &'a str)];
+        type Published<'a> = &'a [(&'a str, bool)];
         let item = IdentityMonth {
             identity: "key#00ff".parse().expect("an identity"),
             month: "2026-11".parse().expect("a month"),
         };
-        type Events<'a> = &'a [(u64, Verdict, &'a str)];
-        type Published<'a> = &'a [(&'a str, bool)];
         // (events, how many of them are new, calls used with them, published limits and whether edges know)
         let table: [(Events<'_>, usize, u64, Published<'_>); 11] = [
             (&[(1, Allowed, "1000/day")], 1, 15, &[]),
