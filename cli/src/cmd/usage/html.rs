@@ -63,15 +63,8 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
     }
     let month = args.since.is_none().then_some(first);
     let before = month.map(month_before).transpose()?;
-    let mut sums = PageSums::new(month, span, now);
-    // A customer's page shows only API keys, so only they are read.
-    let kind = owner.map(|_| IdentityKind::Key);
-    read(home, (before.unwrap_or(first), last), kind, |item| {
-        if owner.is_none_or(|owner| is_of(item, owner, &keys)) {
-            sums.add(item, &keys);
-        }
-    })
-    .await?;
+    let months = (before.unwrap_or(first), last);
+    let sums = sums(PageSums::new(month, span, now), home, months, owner, &keys).await?;
     let rotated = rotated(home, &sums.ending).await?;
     let (callers, is_empty) = (sums.callers(), sums.is_empty());
     let counted = (sums.charged, sums.keyed, sums.keys);
@@ -123,6 +116,23 @@ async fn facts(args: &ReportArgs, config: &Config, home: &Home, now: Timestamp) 
         },
         days,
     })
+}
+
+/// Adds what the ledger has in `months`; for a customer's page only API keys, and only theirs.
+async fn sums(
+    mut sums: PageSums,
+    home: &Home,
+    months: (Month, Month),
+    owner: Option<&str>,
+    keys: &Records,
+) -> anyhow::Result<PageSums> {
+    read(home, months, owner.map(|_| IdentityKind::Key), |item| {
+        if owner.is_none_or(|owner| is_of(item, owner, keys)) {
+            sums.add(item, keys);
+        }
+    })
+    .await?;
+    Ok(sums)
 }
 
 fn require_owner(owner: &str, keys: &Records) -> anyhow::Result<()> {
