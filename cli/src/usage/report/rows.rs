@@ -308,7 +308,9 @@ mod tests {
         span: DayRange,
     ) -> Vec<ReportRow> {
         let mut sums = Sums::new(by_identity, part, span);
-        items.iter().for_each(|item| sums.add(item));
+        for item in items {
+            sums.add(item);
+        }
         sums.rows(&HashMap::new())
     }
 
@@ -426,7 +428,9 @@ mod tests {
             })
             .collect();
         let mut sums = Sums::new(true, None, span("2026-11-01"));
-        items.iter().for_each(|item| sums.add(item));
+        for item in &items {
+            sums.add(item);
+        }
         assert_eq!((sums.calls(), sums.counts.len()), (9, 3));
         let rows = sums.rows(&HashMap::new());
         let [row] = &rows[..] else { panic!("{rows:?}") };

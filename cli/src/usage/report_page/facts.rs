@@ -267,7 +267,9 @@ mod tests {
         let now = "2026-11-24T12:00:00Z".parse().expect("a timestamp");
         let day = jiff::civil::date(2026, 11, 24);
         let mut sums = PageSums::new(None, DayRange { from: day, to: day }, now);
-        items.iter().for_each(|item| sums.add(item, &keys));
+        for item in &items {
+            sums.add(item, &keys);
+        }
         let found: Vec<_> = headroom(sums.headroom, &rotated)
             .into_iter()
             .map(|key| format!("{} {} % in {}", key.name, key.percent(), key.period))
