@@ -7,10 +7,15 @@ use jiff::Timestamp;
 /// Maximum moments of one identity before neighbours are merged.
 const MOMENTS_MAX: usize = 256;
 
-/// Calls by the moment they were admitted, oldest first.
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// Calls by the moment they were admitted. Those of one day are in order, oldest first; a clock that is set back over midnight
+/// adds calls of an earlier day after them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OwnCount {
     moments: VecDeque<(i64, u64)>,
+    /// The latest moment that was forgotten.
+    forgotten: Option<i64>,
 }
 
 impl OwnCount {
@@ -18,9 +23,7 @@ impl OwnCount {
         if calls == 0 {
             return;
         }
-        // A clock that steps back must not put the list out of order.
-        let last = self.moments.back().map_or(i64::MIN, |(ms, _)| *ms);
-        let ms = now.as_millisecond().max(last);
+        let ms = self.moment(now);
         match self.moments.back_mut() {
             Some((moment, n)) if *moment == ms => *n += calls,
             _ => self.moments.push_back((ms, calls)),
@@ -28,6 +31,15 @@ impl OwnCount {
         if self.moments.len() > MOMENTS_MAX {
             self.merge_neighbours();
         }
+    }
+
+    /// When a call at `now` counts as admitted. If the clock was set back within a day, it is later than what is published
+    /// already, so that it is not taken for published. On another day it may belong to another period: its own time decides.
+    fn moment(&self, now: Timestamp) -> i64 {
+        let now = now.as_millisecond();
+        let newest = self.moments.iter().map(|(ms, _)| *ms).max();
+        let at_least = [newest, self.forgotten.map(|ms| ms + 1)].into_iter().flatten();
+        at_least.filter(|ms| ms.div_euclid(DAY_MS) == now.div_euclid(DAY_MS)).fold(now, i64::max)
     }
 
     /// Removes `calls` that were added at `now` and are not charged after all.
@@ -46,28 +58,33 @@ impl OwnCount {
 
     /// The calls after `since`. Merged moments have the earlier time, so no call within the limit is refused because of them.
     pub(super) fn after(&self, since: Timestamp) -> u64 {
-        let later = self.moments.iter().rev().take_while(|(ms, _)| *ms > since.as_millisecond());
+        let later = self.moments.iter().filter(|(ms, _)| *ms > since.as_millisecond());
         later.map(|(_, n)| n).sum()
     }
 
     /// Forgets the calls up to a moment: they are published or belong to an earlier period.
     pub(super) fn forget(&mut self, until: Timestamp) {
-        while self.moments.front().is_some_and(|(ms, _)| *ms <= until.as_millisecond()) {
-            self.moments.pop_front();
-        }
+        let (until, mut newest) = (until.as_millisecond(), self.forgotten);
+        self.moments.retain(|(ms, _)| {
+            if *ms <= until {
+                newest = newest.max(Some(*ms));
+            }
+            *ms > until
+        });
+        self.forgotten = newest;
     }
 
     /// The latest moment; `None` if nothing is counted.
     pub(super) fn newest(&self) -> Option<Timestamp> {
-        Timestamp::from_millisecond(self.moments.back()?.0).ok()
+        Timestamp::from_millisecond(self.moments.iter().map(|(ms, _)| *ms).max()?).ok()
     }
 
     fn merge_neighbours(&mut self) {
         let mut merged = VecDeque::with_capacity(MOMENTS_MAX);
         let mut moments = self.moments.iter();
         while let Some((ms, n)) = moments.next() {
-            let neighbour = moments.next().map_or(0, |(_, n)| *n);
-            merged.push_back((*ms, n + neighbour));
+            let (neighbours, more) = moments.next().map_or((*ms, 0), |neighbour| *neighbour);
+            merged.push_back((neighbours.min(*ms), n + more));
         }
         self.moments = merged;
     }
@@ -81,6 +98,24 @@ mod tests {
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_millisecond(ms).expect("in range")
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_hides_no_call_and_moves_none_to_another_day() {
+        let time = |text: &str| text.parse::<Timestamp>().expect("a timestamp");
+        let (late, early) = (time("2027-01-29T00:01:12Z"), time("2027-01-29T00:00:03Z"));
+        let midnight = time("2027-01-28T23:59:59.999Z");
+        let mut own = OwnCount::default();
+        own.add(late, 1);
+        own.forget(late);
+        // Seed 1242: what was published is as of `late`.
+        own.add(early, 2);
+        assert_eq!((own.after(late), own.after(midnight)), (2, 2));
+        // Seed 1342: a call on the day before.
+        own.add(time("2027-01-28T23:59:57Z"), 4);
+        own.add(early, 8);
+        assert_eq!((own.after(midnight), own.after(time("2027-01-28T00:00:00Z"))), (10, 14));
+        assert_eq!(own.newest(), Timestamp::from_millisecond(late.as_millisecond() + 1).ok());
     }
 
     #[test]
